@@ -1,0 +1,62 @@
+"""What a run cost and where: written to `run.json`, never into a manifest."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infra.dataset import Source
+    from infra.engine import Engine
+
+VERSIONED = (
+    "refinery",
+    "pyarrow",
+    "numpy",
+    "trafilatura",
+    "resiliparse",
+    "fasttext-community",
+    "sentencepiece",
+    "torch",
+)
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in VERSIONED:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class Meter:
+    """Starts with the stage; `account` closes it. Seconds are wall-clock time of the driver."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self.engine = engine
+        self.started = time.time()
+
+    def account(self, inputs: Sequence["Source"]) -> dict[str, Any]:
+        return {
+            "engine": self.engine.name,
+            "workers": self.engine.workers,
+            "command": sys.argv[1:],
+            "inputs": input_places(inputs),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
+            "wall_seconds": round(time.time() - self.started, 3),
+            "machine": {"system": platform.platform(), "processors": os.cpu_count()},
+            "versions": versions(),
+        }
+
+
+def input_places(inputs: Sequence["Source"]) -> dict[str, str]:
+    """Where the inputs lay: file names, or stages, with absolute paths. `explain` and `extract` read files there."""
+    places: dict[str, str] = {}
+    for source in inputs:
+        places |= getattr(source, "places", dict)()
+    return places

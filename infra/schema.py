@@ -1,0 +1,94 @@
+"""The columns of our datasets, as Arrow schemas. FineWeb's names come first, so that other people's tools read them.
+
+`(file_path, warc_offset)` is the key of a record and the order of every dataset. `id` is for people: record ids
+are not unique in the wild.
+"""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+KEY = ("file_path", "warc_offset")
+
+RECORDS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("dump", pa.string()),
+        ("url", pa.string()),
+        ("date", pa.string()),
+        ("file_path", pa.string()),
+        ("warc_offset", pa.int64()),
+        ("warc_length", pa.int64()),
+        # the i-th further record inside one gzip member; its offset is the member's plus i
+        ("member_record", pa.int32()),
+        ("type", pa.string()),
+        ("status", pa.int32()),
+        ("media_type", pa.string()),
+        ("charset_header", pa.string()),
+        ("content_digest", pa.string()),
+        ("truncated", pa.string()),
+        ("noindex", pa.bool_()),
+        ("noai", pa.bool_()),
+    ]
+)
+
+LEDGER = pa.schema(
+    [
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("file_path", pa.string()),
+        ("warc_offset", pa.int64()),
+        ("warc_length", pa.int64()),
+        ("step", pa.string()),
+        ("rule", pa.string()),
+        ("value", pa.float64()),
+        ("threshold", pa.float64()),
+        ("recipe", pa.string()),
+        ("survivor", pa.string()),
+        ("similarity", pa.float64()),
+        ("member_record", pa.int32()),
+    ]
+)
+
+_DOCUMENT_HEAD = [
+    ("text", pa.string()),
+    ("id", pa.string()),
+    ("dump", pa.string()),
+    ("url", pa.string()),
+    ("date", pa.string()),
+    ("file_path", pa.string()),
+    ("language", pa.string()),
+    ("language_score", pa.float64()),
+    ("token_count", pa.int64()),
+    ("warc_offset", pa.int64()),
+    ("warc_length", pa.int64()),
+    ("content_digest", pa.string()),
+]
+_DOCUMENT_TAIL = [
+    ("copies", pa.int32()),
+    ("snapshots", pa.int32()),
+    ("repeats", pa.int32()),
+    ("member_record", pa.int32()),
+    ("title", pa.string()),
+    ("charset", pa.string()),
+    ("charset_evidence", pa.string()),
+    ("extractor", pa.string()),
+    ("source", pa.string()),
+    ("domain", pa.string()),
+]
+
+
+def documents(signals: Iterable[str]) -> pa.Schema:
+    """The schema of documents that carry these signals (each a float64, null where not measured)."""
+    struct = pa.struct([(name, pa.float64()) for name in sorted(set(signals))])
+    return pa.schema([*_DOCUMENT_HEAD, ("signals", struct), *_DOCUMENT_TAIL])
+
+
+def signal_names(schema: pa.Schema) -> list[str]:
+    struct = schema.field("signals").type
+    return [struct.field(i).name for i in range(struct.num_fields)]
+
+
+def describe(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
+    """The schema as the manifest records it: (name, Arrow type) pairs."""
+    return tuple((field.name, str(field.type)) for field in schema)

@@ -1,0 +1,99 @@
+"""Files that appear whole or not at all, and a lock that keeps two runs out of one folder.
+
+A file is written under a temporary name, synced, and renamed; the folder is synced after the rename. The lock is
+the kernel's (`flock`): it goes away with the process that held it, however that process ended.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from infra.errors import UsageError, WorkError
+
+TEMPORARY = ".tmp-"
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def commit_file(temporary: Path, final: Path) -> None:
+    """Sync `temporary` and give it its final name in the same file system."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(final)
+    sync_folder(final.parent)
+
+
+def temporary_name(final: Path) -> Path:
+    return final.with_name(f"{TEMPORARY}{final.name}-{os.getpid()}")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` so that `path` holds either the old bytes or all of the new ones."""
+    temporary = temporary_name(path)
+    temporary.write_bytes(content)
+    commit_file(temporary, path)
+
+
+def read_json(path: Path) -> Any | None:
+    """The JSON at `path`; None where there is none or it was cut by a crash."""
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what a killed process left half written. Only under the folder's lock."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process; UsageError when another process has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"another process is writing into {folder}: wait for it, stop it, or choose another --out"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WorkError(
+                f"the disk that holds {folder} is full: free some space and run the same command again; "
+                "finished shards are kept"
+            ) from error
+        if error.errno in (errno.EROFS, errno.EACCES):
+            raise UsageError(f"cannot write into {folder}: {error.strerror}") from error
+        raise
