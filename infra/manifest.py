@@ -17,6 +17,10 @@ from infra.errors import UsageError, WorkError
 
 FORMAT = "refinery.dataset/1"
 MANIFEST = "manifest.json"
+# the fields of a manifest that its header does not have
+BODY = frozenset(
+    ("schema", "shards", "ledger", "files", "counts", "rejected_by", "languages", "domains", "funnel", "token_pattern")
+)
 TOKEN_PATTERN = "refinery.pretokens/1"
 
 
@@ -160,9 +164,7 @@ class Manifest:
             params=body["params"],
             inputs=tuple(InputRef(**ref) for ref in body["inputs"]),
         )
-        known = set(header.as_dict()) | {
-            "schema", "shards", "ledger", "files", "counts", "rejected_by", "languages", "domains", "funnel", "token_pattern",
-        }  # fmt: skip
+        known = set(header.as_dict()) | BODY
         manifest = Manifest(
             header=header,
             schema=tuple((column["name"], column["type"]) for column in body["schema"]),

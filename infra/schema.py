@@ -9,6 +9,8 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 KEY = ("file_path", "warc_offset")
+# characters that could not be decoded and became U+FFFD
+REPLACED = "replaced_characters"
 
 RECORDS = pa.schema(
     [
@@ -22,6 +24,8 @@ RECORDS = pa.schema(
         # the i-th further record inside one gzip member; its offset is the member's plus i
         ("member_record", pa.int32()),
         ("type", pa.string()),
+        # html, or text (WET)
+        ("page", pa.string()),
         ("status", pa.int32()),
         ("media_type", pa.string()),
         ("charset_header", pa.string()),
@@ -79,8 +83,11 @@ _DOCUMENT_TAIL = [
 
 
 def documents(signals: Iterable[str]) -> pa.Schema:
-    """The schema of documents that carry these signals (each a float64, null where not measured)."""
-    struct = pa.struct([(name, pa.float64()) for name in sorted(set(signals))])
+    """The schema of documents that carry these signals (each a float64, null where not measured).
+
+    Parquet knows no empty struct, so every document has the one signal that decoding gives.
+    """
+    struct = pa.struct([(name, pa.float64()) for name in sorted({REPLACED, *signals})])
     return pa.schema([*_DOCUMENT_HEAD, ("signals", struct), *_DOCUMENT_TAIL])
 
 

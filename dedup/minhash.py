@@ -1,0 +1,126 @@
+"""MinHash signatures cut into bands: documents that share a band are candidates for near-duplicates.
+
+The signature holds, for each of bands x rows permutations of the 64-bit integers, the smallest image of the
+document's shingles (Broder 1997); two documents agree in one value with a probability close to the Jaccard
+similarity s of their shingle sets, and in a whole band with s^rows. A permutation is x → a·x + b modulo 2^64 with odd
+a; a and b are the outputs of SplitMix64 from a fixed seed, so that signatures of any two runs can be compared.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dedup.shingles import NGRAM, shingle_sequence, shingles
+from dedup.tables import BANDS, JOIN, Hashes, Numbers, batch_of, document_numbers, who
+from infra.errors import UsageError
+
+
+@dataclass(frozen=True)
+class MinHash:
+    """The parameters of a signature. The default is FineWeb's (arXiv 2406.17557, §3.5): 14 bands of 8."""
+
+    bands: int = 14
+    rows: int = 8
+    ngram: int = NGRAM
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("bands", "rows", "ngram"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"MinHash: {name} is {getattr(self, name)}; give at least 1")
+
+    def signature(self, hashes: Hashes) -> Hashes:
+        """bands·rows minima over shingle hashes, at least one, in any order and with any repetitions."""
+        from dedup import kernels
+
+        assert hashes.size > 0, "a document without shingles has no signature"
+        factors, terms = permutations(self.bands * self.rows, self.seed)
+        return kernels.minima(hashes, factors, terms)
+
+    def band_keys(self, hashes: Hashes) -> Hashes:
+        """One 64-bit key per band, from shingle hashes as `signature` takes them."""
+        from dedup import kernels
+
+        return kernels.band_hashes(self.signature(hashes), self.rows)
+
+
+# RefinedWeb (arXiv 2306.01116, App. G.3.1): 9,000 hashes. Its text says 20 buckets of 450; its equation and its match
+# probabilities (.76 at s = .75, .994 at .8) are those of 450 bands of 20.
+FALCON = MinHash(bands=450, rows=20)
+
+
+def match_probability(similarity: float, bands: int, rows: int) -> float:
+    """The probability that two documents of this Jaccard similarity share at least one band."""
+    return 1.0 - (1.0 - similarity**rows) ** bands
+
+
+def estimated_jaccard(a: Hashes, b: Hashes) -> float:
+    """The share of equal values in two signatures of the same parameters."""
+    return float(np.mean(a == b))
+
+
+def band_table(documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash) -> pa.RecordBatch:
+    """BANDS of a batch of documents (`text`, `file_path`, `warc_offset`): `bands` rows for each that has shingles."""
+    keys = np.empty((documents.num_rows, params.bands), np.uint64)
+    has_keys = np.zeros(documents.num_rows, np.bool_)
+    for i, text in enumerate(documents["text"].to_pylist()):
+        hashes = shingle_sequence(text or "", params.ngram)
+        if hashes.size:
+            keys[i] = params.band_keys(hashes)
+            has_keys[i] = True
+    owners = pa.array(np.repeat(np.flatnonzero(has_keys), params.bands))
+    columns = {name: column.take(owners) for name, column in who(documents, shard, first_row).items()}
+    return batch_of(BANDS, columns | {"key": pa.array(keys[has_keys].reshape(-1))})
+
+
+def shingle_table(
+    documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash, wanted: Numbers
+) -> pa.RecordBatch:
+    """The shingle rows of JOIN for the documents of a batch whose numbers are in `wanted` (sorted, distinct).
+
+    `wanted` are the ends of candidate edges: nobody else's shingles need to travel.
+    """
+    first = int(document_numbers(shard, first_row))
+    begin, end = np.searchsorted(wanted, [first, first + documents.num_rows])
+    chosen = wanted[begin:end]
+    texts = documents["text"].take(pa.array(chosen - first)).to_pylist()
+    return shingle_rows(chosen, [shingles(text or "", params.ngram) for text in texts])
+
+
+def shingle_rows(numbers: Numbers, sets: list[Hashes]) -> pa.RecordBatch:
+    """JOIN rows that bring the shingle sets of documents to their edges."""
+    size = len(sets)
+    columns = {
+        "key": pa.array(numbers, pa.int64()),
+        "file_path": pa.array([""] * size, pa.string()),
+        "warc_offset": pa.array(np.full(size, -1, np.int64)),
+        "other": pa.nulls(size, pa.int64()),
+        "shingles": list_column(sets),
+    }
+    return batch_of(JOIN, columns)
+
+
+def list_column(sets: list[Hashes]) -> pa.Array:
+    """Arrays of hashes as one large_list column."""
+    offsets = np.zeros(len(sets) + 1, np.int64)
+    np.cumsum([hashes.size for hashes in sets], out=offsets[1:])
+    flat = np.concatenate(sets) if sets else np.empty(0, np.uint64)
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(flat, pa.uint64()))
+
+
+@lru_cache(maxsize=8)
+def permutations(count: int, seed: int) -> tuple[Hashes, Hashes]:
+    """`count` odd factors and `count` terms: the first 2·count outputs of SplitMix64 from `seed`."""
+    values = _splitmix64(np.arange(1, 2 * count + 1, dtype=np.uint64), np.uint64(seed))
+    return values[:count] | np.uint64(1), values[count:]
+
+
+def _splitmix64(steps: Hashes, seed: np.uint64) -> npt.NDArray[np.uint64]:
+    """Steele, Lea & Flood 2014, as in Java's SplittableRandom."""
+    value = seed + steps * np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ value >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ value >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return value ^ value >> np.uint64(31)

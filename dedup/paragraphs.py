@@ -1,0 +1,146 @@
+"""CCNet's paragraph deduplication: a line that occurs twice is removed everywhere, its first copy too.
+
+arXiv 1911.00359 §3.2 and cc_net's code. What is counted is the first 64 bits of the SHA-1 of the normalised line; what
+is kept are the original lines. Documents need 300 characters before deduplication and one surviving line after it.
+CCNet counts within blocks of 50 of a snapshot's 1,600 shards; here the block of a batch is an argument.
+
+Two places where cc_net's code and its description differ. The paper says that accents are removed; the code keeps
+them, and ASCII punctuation, and so does this. And the code's hash set marks what a *second document* brings
+(`flat_hash_set.py: add` looks up all lines of a document before it adds them), so a line that one document alone
+repeats keeps its first copy (`dedup.py: finalize_doc`): that is `KeepUnique("first")`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dedup.tables import Hashes, batch_of, run_starts, values, who, whole_groups
+
+MIN_CHARS = 300
+
+# One row per distinct line of a batch of documents: how often it occurs there, in how many documents, and where
+# first. Lines are numbered from 0, as `text.split("\n")` has them.
+LINES = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("block", pa.int32()),
+        ("shard", pa.int32()),
+        ("row", pa.int32()),
+        ("line", pa.int32()),
+        ("count", pa.int64()),
+        ("documents", pa.int64()),
+        ("file_path", pa.string()),
+        ("warc_offset", pa.int64()),
+    ]
+)
+# the lines that survive, to be grouped by shard
+KEPT_LINES = pa.schema([LINES.field(name) for name in ("shard", "row", "line", "file_path", "warc_offset")])
+
+_NEWLINE = 0x0A
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
+# cc_net's UNICODE_PUNCT: what it regards as fancy spellings of ASCII punctuation (and "１", already a 0 by then)
+_FANCY = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
+_DELETED = 0xFFFFFFFF
+
+
+def normalise_lines(text: str) -> str:
+    """Each line of `text` stripped, lower-cased, digits made 0, rid of control characters and fancy punctuation.
+
+    In that order, as cc_net does it to one line at a time; lines end at newlines only.
+    """
+    text = "\n".join([line.strip() for line in text.split("\n")]).lower()
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    mapped = _line_codes()[points]
+    normal: str = mapped[mapped != _DELETED].tobytes().decode("utf-32-le", "surrogatepass")
+    return normal
+
+
+def line_hashes(text: str) -> Hashes:
+    """For each line of `text` the first 8 bytes of the SHA-1 of its normalised UTF-8, read as little-endian."""
+    sha1 = hashlib.sha1
+    lines = normalise_lines(text).encode("utf-8", "surrogatepass").split(b"\n")
+    return np.frombuffer(b"".join([sha1(line).digest()[:8] for line in lines]), "<u8")
+
+
+def is_long_enough(text: str, min_chars: int = MIN_CHARS) -> bool:
+    """Whether CCNet looks at a document at all. Shorter ones are dropped before their lines are counted."""
+    return len(text) >= min_chars
+
+
+def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int) -> pa.RecordBatch:
+    """LINES of a batch of documents (`text`, `file_path`, `warc_offset`), ordered by key.
+
+    Lines that are equal within the batch are counted here, so that a line on every page does not travel once a page.
+    """
+    hashes = [line_hashes(text) for text in documents["text"].fill_null("").to_pylist()]
+    sizes = np.array([lines.size for lines in hashes], np.int64)
+    owner = np.repeat(np.arange(documents.num_rows), sizes)
+    line = np.arange(owner.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    keys = np.concatenate([np.empty(0, np.uint64), *hashes])
+    order = np.argsort(keys, kind="stable")
+    starts = run_starts(keys[order])
+    first = order[starts]
+    new_document = np.zeros(keys.size, np.int64)
+    new_document[run_starts(keys[order], owner[order])] = 1
+    columns = {name: column.take(pa.array(owner[first])) for name, column in who(documents, shard, first_row).items()}
+    columns |= {
+        "key": pa.array(keys[first]),
+        "block": pa.array(np.full(first.size, block, np.int32)),
+        "line": pa.array(line[first].astype(np.int32)),
+        "count": pa.array(np.diff(starts, append=keys.size)),
+        "documents": pa.array(np.add.reduceat(new_document, starts) if starts.size else starts),
+    }
+    return batch_of(LINES, columns)
+
+
+@dataclass(frozen=True)
+class KeepUnique:
+    """Reducer over LINES by `key` to KEPT_LINES: the lines that occur once in their block.
+
+    Of a line that only one document repeats, "none" or the "first" copy stays, as `within_document` says.
+    Memory: one batch, and a row for each batch of documents that has the commonest line.
+    """
+
+    within_document: Literal["none", "first"] = "none"
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup.paragraphs.{self!r}"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        for table in whole_groups(rows, "key"):
+            key, block = values(table, "key"), values(table, "block")
+            order = np.lexsort((block, key))
+            starts = run_starts(key[order], block[order])
+            counted = values(table, "count" if self.within_document == "none" else "documents")
+            once = np.add.reduceat(counted[order], starts) == 1
+            unique = np.sort(order[starts[once]])
+            if unique.size:
+                kept = table.select(KEPT_LINES.names).take(pa.array(unique)).combine_chunks()
+                yield kept.to_batches()[0]
+
+
+def surviving_text(text: str, kept: npt.NDArray[np.int32]) -> str | None:
+    """The lines of `text` with these numbers, in order; None where the document is dropped because it has none left."""
+    lines = text.split("\n")
+    return "\n".join([lines[i] for i in np.sort(kept).tolist()]) if kept.size else None
+
+
+@cache
+def _line_codes() -> npt.NDArray[np.uint32]:
+    """What each code point becomes in a normalised line; newlines, which hold lines apart, stay."""
+    codes = np.arange(0x110000, dtype=np.uint32)
+    points: str = np.delete(codes, slice(0xD800, 0xE000)).tobytes().decode("utf-32-le")
+    for match in re.finditer(r"\d", points):
+        codes[ord(match[0])] = ord("0")
+    codes[list(_CONTROLS)] = _DELETED
+    codes[[ord(character) for character in _FANCY]] = _DELETED
+    codes[_NEWLINE] = _NEWLINE
+    return codes

@@ -1,0 +1,127 @@
+"""Damaged and unreadable text: mojibake, symbol soup, remnants of scripts, fragments, and the words of page furniture.
+
+Ours, after the kinds of text that Yi's report (arXiv 2403.04652, section 2.1) names: garbled text, symbol ratios, short
+and incomplete lines, boilerplate. The patterns are hand-made; each number is a rate, so that length does not matter.
+"""
+
+import re
+
+import numpy as np
+
+from filters.characters import ALNUM, SPACE, TERMINAL
+from filters.repeats import Indices
+from filters.signal import Signal
+from filters.view import View
+
+# What the second and third bytes of UTF-8 become when read as Latin-1 or as Windows-1252.
+_TRAIL = "\u0080-\u00bfŒœŠšŸŽžƒ\u02c6\u02dc\u2013-\u2026‰‹›€™"
+_MOJIBAKE = re.compile(
+    f"Ã[{_TRAIL}]|Â[\u0080-\u00bf]|â€[{_TRAIL}]|â[\u0080-\u009f][{_TRAIL}]|[ÐÑ][{_TRAIL}](?=[ÐÑ])|[ØÙ][{_TRAIL}](?=[ØÙ])"
+    f"|[ä-é][{_TRAIL}]{{2}}|ï»¿|ï¿½|锟斤拷|烫烫烫|屯屯屯|[锛銆鈥鏄鐨]"
+)
+# Chinese, Cyrillic ... bytes read as Latin-1: long runs of its upper half.
+_LATIN1_RUN = re.compile("[\u00a1-\u00ff]{6,}")
+_SCRIPT = re.compile(
+    r"\bfunction\s?\(|\bvar \w|\bdocument\.|\bwindow\.|=>\s?\{|\}\)?;|&&|\|\||<!--|-->|</?\w+>|\{\{|\}\}|&[a-z]{2,8};"
+)
+_BOILERPLATE = re.compile(
+    r"\b(?:cookies?|subscribe|newsletter|sign (?:in|up)|log ?in|register|privacy|copyright|all rights reserved|"
+    r"terms (?:of|and)|read more|click here|add to cart|checkout|share this|follow us|powered by|back to top|"
+    r"skip to|unsubscribe|datenschutz|impressum|anmelden|mentions légales|connexion|política de|iniciar sesión)\b"
+    r"|登录|注册|版权所有|备案|联系我们|关于我们|上一篇|下一篇|返回顶部|隐私|ログイン|お問い合わせ"
+)
+SHORT_LINE_WORDS = 3
+
+
+def mojibake_rate(view: View) -> float:
+    text = view.text
+    if text.isascii():
+        return 0.0
+    found = sum(1 for _ in _MOJIBAKE.finditer(text)) + sum(len(run) / 2 for run in _LATIN1_RUN.findall(text))
+    return 1000.0 * found / len(text)
+
+
+def replacement_rate(view: View) -> float | None:
+    return 1000.0 * view.text.count("\ufffd") / len(view.text) if view.text else None
+
+
+def soup_fraction(view: View) -> float | None:
+    """Share of the visible characters in stretches between white space that are mostly neither letters nor digits."""
+    pieces = view.pieces
+    if not len(pieces):
+        return None
+    soup = 2 * view.counts(ALNUM, pieces) < pieces.lengths
+    return int(pieces.lengths[soup].sum()) / int(pieces.lengths.sum())
+
+
+def script_remnant_rate(view: View) -> float | None:
+    """Pieces of program text, tags and entities a hundred words; a clean text about programming has some too."""
+    return _rate(_SCRIPT, view.text, view)
+
+
+def boilerplate_rate(view: View) -> float | None:
+    return _rate(_BOILERPLATE, view.lower, view)
+
+
+def short_line_fraction(view: View) -> float | None:
+    lines = view.filled_lines
+    if not len(lines):
+        return None
+    return int(np.count_nonzero(_line_words(view) <= SHORT_LINE_WORDS)) / len(lines)
+
+
+def navigation_fraction(view: View) -> float | None:
+    """Share of the words in lines of three words or fewer that end no sentence: menus, tags, buttons."""
+    if not len(view.words):
+        return None
+    counts = _line_words(view)
+    menu = (counts <= SHORT_LINE_WORDS) & (view.flags.take(view.filled_lines.end - 1) & TERMINAL == 0)
+    return int(counts[menu].sum()) / max(1, int(counts.sum()))
+
+
+def incomplete_ending(view: View) -> float | None:
+    """1 if the last filled line ends no sentence, or in an ellipsis; quotes and brackets after its end are skipped."""
+    if not len(view.filled_lines):
+        return None
+    last = view.text[int(view.filled_lines.start[-1]) : int(view.filled_lines.end[-1])][-20:].rstrip("\"'”’»)]}」』）")
+    whole = bool(last) and bool(View(last).flags[-1] & TERMINAL) and not last.endswith("...")
+    return float(not whole)
+
+
+def isolated_character_fraction(view: View) -> float | None:
+    """Share of the pieces between white space that are one letter or digit: s p a c e d  o u t, broken columns."""
+    pieces = view.pieces
+    if not len(pieces):
+        return None
+    single = (pieces.lengths == 1) & (view.flags.take(pieces.start) & ALNUM != 0)
+    return int(np.count_nonzero(single)) / len(pieces)
+
+
+def space_fraction(view: View) -> float | None:
+    return int(np.count_nonzero(view.flags & SPACE)) / len(view.text) if view.text else None
+
+
+def _line_words(view: View) -> Indices:
+    """Words of each filled line. Foreign tokens have no place in the text: then pieces between spaces stand in."""
+    starts = view.pieces.start if view.has_foreign_words else view.words.start
+    lines = view.filled_lines
+    return starts.searchsorted(lines.end) - starts.searchsorted(lines.start)
+
+
+def _rate(pattern: re.Pattern[str], text: str, view: View) -> float | None:
+    return 100.0 * sum(1 for _ in pattern.finditer(text)) / len(view.words) if len(view.words) else None
+
+
+_OURS = "ours; Yi section 2.1 names the kind"
+SIGNALS = (
+    Signal("mojibake_rate", mojibake_rate, 150, _OURS, "misread sequences a 1,000 characters; sound text has 0"),
+    Signal("replacement_rate", replacement_rate, 2, _OURS, "U+FFFD a 1,000 characters; sound text has 0"),
+    Signal("soup_fraction", soup_fraction, 25, _OURS, "visible characters in symbol soup, 0..1; prose is under .05"),
+    Signal("script_remnant_rate", script_remnant_rate, 300, _OURS, "a hundred words; prose is near 0"),
+    Signal("boilerplate_rate", boilerplate_rate, 400, _OURS, "phrases of page furniture a hundred words; prose < 1"),
+    Signal("short_line_fraction", short_line_fraction, 10, _OURS, "lines of <= 3 words, 0..1; high = list, menu"),
+    Signal("navigation_fraction", navigation_fraction, 12, _OURS, "words in menu-like lines, 0..1; prose is near 0"),
+    Signal("incomplete_ending", incomplete_ending, 10, _OURS, "1 = the text breaks off, 0 = it ends a sentence"),
+    Signal("isolated_character_fraction", isolated_character_fraction, 10, _OURS, "pieces, 0..1; English prose < .1"),
+    Signal("space_fraction", space_fraction, 5, _OURS, "white space of all characters, 0..1; English prose .15-.2"),
+)

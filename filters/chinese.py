@@ -1,0 +1,70 @@
+"""Chinese text, where words have no spaces and other rules' numbers mean something else.
+
+Characters stand for words (filters.tokens), so that the n-gram signals of `gopher` and `dclm` already measure it; here
+are the numbers that have no counterpart there. All are null when there is no Han character to measure on.
+"""
+
+import numpy as np
+
+from filters.characters import ALONE, ALPHA, places
+from filters.scripts import shares
+from filters.signal import Signal
+from filters.view import View
+
+# Function characters: together some 12-16 % of running prose, few in lists, menus, names and keywords.
+FUNCTION_CHARACTERS = "的了是在和不有我这他也就与对为以"
+# What ends a line of prose: an end of sentence, or of a quotation or bracket after one.
+TERMINALS = "。！？…；：”」』）!?"
+_FULL_WIDTH_MARKS = "，。、；：？！"
+
+
+def function_character_fraction(view: View) -> float | None:
+    return _of_han(view, FUNCTION_CHARACTERS)
+
+
+def full_width_mark_ratio(view: View) -> float | None:
+    """Full-width marks a Han character: prose has one in 8 to 12; keyword soup and word lists have almost none."""
+    return _of_han(view, _FULL_WIDTH_MARKS)
+
+
+def terminal_line_fraction(view: View) -> float | None:
+    lines = view.filled_lines
+    if not _han(view) or not len(lines):
+        return None
+    ends = np.isin(view.codes.take(lines.end - 1), [ord(mark) for mark in TERMINALS])
+    return int(np.count_nonzero(ends)) / len(lines)
+
+
+def characters_per_line(view: View) -> float | None:
+    return float(view.filled_lines.lengths.mean()) if _han(view) and len(view.filled_lines) else None
+
+
+def distinct_character_fraction(view: View) -> float | None:
+    """Different Han characters among the first 1,000, so that length does not matter: low = repetitive."""
+    if not _han(view):
+        return None
+    first = view.codes.take(places(view.flags, ALONE)[:1000])
+    return np.unique(first).size / first.size
+
+
+def _of_han(view: View, members: str) -> float | None:
+    han = _han(view)
+    return sum(map(view.text.count, members)) / han if han else None
+
+
+def _han(view: View) -> int:
+    """How many Han characters there are; where Kana is more than a twentieth of the letters it is Japanese: none."""
+    found = view.once(shares)
+    if not found or found["kana"] > 0.05:
+        return 0
+    return round(found["han"] * int(np.count_nonzero(view.flags & ALPHA)))
+
+
+_OURS = "ours; measured on clean Chinese text"
+SIGNALS = (
+    Signal("chinese_function_character_fraction", function_character_fraction, 30, _OURS, "of Han, 0..1; low = list"),
+    Signal("chinese_full_width_mark_ratio", full_width_mark_ratio, 20, _OURS, "a Han character; low = list or soup"),
+    Signal("chinese_terminal_line_fraction", terminal_line_fraction, 15, _OURS, "filled lines, 0..1; low = list, menu"),
+    Signal("chinese_characters_per_line", characters_per_line, 5, _OURS, "characters a filled line; low = list, menu"),
+    Signal("chinese_distinct_character_fraction", distinct_character_fraction, 20, _OURS, "0..1; low = repetitive"),
+)

@@ -1,0 +1,86 @@
+"""Edits: text in, text out, with a count of what was cut or changed. Each is idempotent: a second pass changes nothing.
+
+The recipes' own line edits live with their families (`c4`, `refinedweb`); here is what several recipes share.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+
+Edit = Callable[[str], tuple[str, int]]
+
+# A local part of at most 64 and labels of at most 63 characters (RFC 5321 and 1035) keep the search linear.
+_EMAIL = re.compile(
+    r"(?<![\w.+%-])[A-Za-z0-9_%+-](?:[A-Za-z0-9._%+-]{0,63})@"
+    r"(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+)
+_IPV4 = re.compile(r"(?<![\w.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\.?\w)")
+_URL = re.compile(r"(?<![A-Za-z0-9])(?:(?:https?|ftp)://|www\.)[^\s<>\"'“”’«»()\[\]{}，。；、（）]+", re.IGNORECASE)
+_URL_TAIL = ".,;:!?…"
+_NEWLINES = re.compile(r"\n{3,}")
+_TRAILING_SPACE = re.compile(r"(?<![ \t])[ \t]+(?=\n|\Z)")
+
+EMAIL_MASK = "email@example.com"
+IPV4_MASK = "192.0.2.1"  # documentation range, RFC 5737
+
+
+def mask_email(text: str) -> tuple[str, int]:
+    """E-mail addresses -> email@example.com (FineWeb's first mask); the count leaves out those that are it already."""
+    return _replace(_EMAIL, text, lambda _: EMAIL_MASK) if "@" in text else (text, 0)
+
+
+def mask_ipv4(text: str) -> tuple[str, int]:
+    """Public IPv4 addresses -> 192.0.2.1, which is not public; private, reserved and impossible ones stay."""
+    return _replace(_IPV4, text, lambda found: IPV4_MASK if _is_public(found) else found)
+
+
+def remove_urls(text: str) -> tuple[str, int]:
+    """Cuts URLs with a scheme or `www.` (RefinedWeb: all URLs are removed); punctuation after one stays.
+
+    Bare host names stay: they are often names of things.
+    """
+    return _replace(_URL, text, lambda found: found[len(found.rstrip(_URL_TAIL)) :])
+
+
+def limit_newlines(text: str) -> tuple[str, int]:
+    """At most two newlines in a row (RefinedWeb, DCLM's newline_removal_modifier); counts the runs that were longer."""
+    return _NEWLINES.subn("\n\n", text)
+
+
+def normalise_whitespace(text: str) -> tuple[str, int]:
+    """Newlines of all systems -> \\n; no space at the end of lines; at most two newlines in a row; none at the ends.
+
+    Counts the characters that went.
+    """
+    after = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
+    after = _NEWLINES.sub("\n\n", _TRAILING_SPACE.sub("", after)).strip()
+    return after, abs(len(text) - len(after)) or int(text != after)
+
+
+def _replace(pattern: re.Pattern[str], text: str, new: Callable[[str], str]) -> tuple[str, int]:
+    changed = 0
+
+    def swap(match: re.Match[str]) -> str:
+        nonlocal changed
+        found = match.group()
+        other = new(found)
+        changed += other != found
+        return other
+
+    return pattern.sub(swap, text), changed
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address).is_global
+    except ValueError:
+        return False
+
+
+EDITS: tuple[tuple[str, Edit], ...] = (
+    ("mask_email", mask_email),
+    ("mask_ipv4", mask_ipv4),
+    ("remove_urls", remove_urls),
+    ("limit_newlines", limit_newlines),
+    ("normalise_whitespace", normalise_whitespace),
+)

@@ -1,0 +1,81 @@
+"""Stop words: small words that running prose cannot do without; a text that lacks them is a list, or no language.
+
+The lists are short and hand-made: some thirty of the most frequent function words of each language. For Chinese and
+Japanese, where our words are characters, they are function characters.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from filters.repeats import Hashes, hash_words
+from filters.signal import Signal
+from filters.view import View
+
+STOP_WORDS: dict[str, str] = {
+    "en": "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they "
+    "which you were her all she there would their we him been has when who will no more if out so what",
+    "de": "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine als auch es an werden aus er "
+    "hat dass sie nach wird bei einer um am sind noch wie einem über einen so zum war haben nur oder aber vor",
+    "fr": "de la le et les des en un du une que est dans qui par pour au il sur pas plus ce ne se avec son sont mais "
+    "aux comme ou cette elle été ses leur on nous vous je sa être fait même ont",
+    "es": "de la que el en y a los se del las un por con no una su para es al lo como más pero sus le ya o este sí "
+    "porque esta entre cuando muy sin sobre también me hasta hay donde han quien ser son",
+    "it": "di e il la che in a per è un del non con una i le da si sono al come dei nel più alla ma lo della gli anche "
+    "delle ha se o questo ci su dal degli sua mi era loro cui",
+    "pt": "de a o que e do da em um para é com não uma os no se na por mais as dos como mas foi ao ele das tem à seu "
+    "sua ou ser quando muito há nos já está eu também só pelo pela até isso",
+    "nl": "de van het een en in is dat op te zijn met voor niet aan er die om ook als dan maar bij of uit naar nog "
+    "door over ze hij ik heeft hun worden wordt wat tot je geen al kan deze was",
+    "pl": "w i na z do się nie to że o jest a po od jak za co dla przez ale ich był tym tak być jego przy może tego są "
+    "ten ma jako lub czy oraz tylko już było",
+    "ru": "и в не на я что с он как по но это к у его из за от так же все о бы для ты мы было вы она то был она их ее "
+    "мне только или если уже при нет до ни когда где есть",
+    "uk": "і в на не що з я як до та це за у по він від про а його для але так все було є їх чи вона ми ви бути був "
+    "або цього якщо вже також тільки коли при",
+    "tr": "ve bir bu da de için ile çok daha olarak gibi en olan ne sonra kadar o ama var ise değil her veya ki mi ya "
+    "olduğu oldu tarafından göre ben onun",
+    "sv": "och i att det som en på är av för med den till inte har de ett om han var men jag så vi från kan när sig nu "
+    "eller ut man hade där efter också vid ska",
+    "id": "yang dan di untuk dengan dari ini itu pada dalam tidak ke adalah akan juga atau oleh saya mereka bisa kami "
+    "ada telah karena seperti sebagai lebih dia kita sudah",
+    "vi": "và của là có được cho một trong không với các đã này những người để đến khi về từ như cũng ra tại vào phải "
+    "nhưng còn thì theo",
+    "ar": "في من على أن إلى التي عن لا ما هذا هذه مع كان الذي أو و كل ذلك بعد بين قد هو هي ثم كما لم إن حتى منذ",
+    "ko": "그 이 수 있는 것 및 등 더 한 또는 그리고 위해 대한 있다 하는 때 것이다 이런 많은 있습니다 합니다 "
+    "그러나 것을 것은",
+    "zh": "的 了 是 在 和 有 不 我 这 他 也 就 们 中 上 为 与 到 对 而 以 于 之 其 着",
+    "ja": "の に は を た が で て と し れ さ も な い か ら こ よ",
+}
+
+
+def occurrences(view: View) -> float | None:
+    """Words of the text that are stop words of its language; None where there is no list."""
+    if view.language not in STOP_WORDS:
+        return None
+    return float(np.count_nonzero(np.isin(view.lower_words, _hashes(view.language))))
+
+
+def distinct(view: View) -> float | None:
+    """Stop words of the language that the text has at least once; None where there is no list."""
+    if view.language not in STOP_WORDS:
+        return None
+    return float(np.count_nonzero(np.isin(_hashes(view.language), view.lower_words)))
+
+
+def fraction(view: View) -> float | None:
+    """Share of the words that are stop words; None where there is no list or no word."""
+    found = occurrences(view)
+    return None if found is None or not len(view.words) else found / len(view.words)
+
+
+@lru_cache(maxsize=32)
+def _hashes(language: str) -> Hashes:
+    return np.unique(hash_words(STOP_WORDS[language].split()))
+
+
+SIGNALS = (
+    Signal("stop_words", occurrences, 40, "Gopher A1, other languages", "stop words, 0 and up; low = no prose"),
+    Signal("distinct_stop_words", distinct, 40, "Gopher A1 as datatrove counts", "different stop words, 0 and up"),
+    Signal("stop_word_fraction", fraction, 40, "RedPajama-V2", "of words, 0..1; prose .3-.5"),
+)

@@ -1,0 +1,249 @@
+"""A view: one text, cut once into characters, lines, paragraphs, sentences and words, for every signal to share.
+
+Everything is lazy and vectorised over code points (numpy); nothing is compiled. A view takes some 60 bytes a
+character while it lives, and its time is linear but for the sorts that find equal pieces.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from filters.characters import (
+    BREAK,
+    PUNCTUATION,
+    SPACE,
+    TERMINAL,
+    UPPER,
+    WORD,
+    Codes,
+    Flags,
+    code_points,
+    flags_of,
+    lower_same_length,
+    lowered,
+    places,
+)
+from filters.repeats import Hashes, Indices, Rolling, character_values
+from filters.tokens import Tokens, runs, segment
+
+Measured = TypeVar("Measured")
+_NEWLINE = 10
+_RETURN = 13
+_POINT = 46
+_OPENERS = np.array([ord(mark) for mark in "“‘「『（《〈【([{"], np.uint32)
+_WIDE = 0x2E80  # from here on a sentence's end needs no space after it
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Pieces of a text: characters start[i]:end[i], in order; int64[n] each."""
+
+    start: Indices
+    end: Indices
+
+    @property
+    def lengths(self) -> Indices:
+        return self.end - self.start
+
+    def __len__(self) -> int:
+        return self.start.size
+
+    def where(self, chosen: Any) -> "Spans":
+        """The pieces that a mask or an array of indices chooses."""
+        return Spans(self.start[chosen], self.end[chosen])
+
+
+class View:
+    """A text with its URL, its HTTP headers and its language code (ISO 639-1, "" if unknown).
+
+    `words` gives the tokens of another tokenizer (datatrove's, a Chinese segmenter's) in place of ours: for parity
+    checks and for languages without spaces. Empty ones are left out.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        url: str = "",
+        headers: Sequence[tuple[str, str]] = (),
+        language: str = "",
+        words: Sequence[str] | None = None,
+    ) -> None:
+        self.text = text
+        self.url = url
+        self.headers = headers
+        self.language = language
+        self._foreign = words
+        self._memo: dict[Callable[..., Any], Any] = {}
+
+    @property
+    def has_foreign_words(self) -> bool:
+        """Whether the tokens were handed in: then their offsets are not places in the text."""
+        return self._foreign is not None
+
+    def once(self, compute: "Callable[[View], Measured]") -> Measured:
+        """compute(self), remembered: for what several signals of a family share."""
+        if compute not in self._memo:
+            self._memo[compute] = compute(self)
+        return self._memo[compute]  # type: ignore[no-any-return]
+
+    @cached_property
+    def codes(self) -> Codes:
+        """The code points, uint32[characters]."""
+        return code_points(self.text)
+
+    @cached_property
+    def flags(self) -> Flags:
+        """What each character is (`filters.characters`), uint16[characters]."""
+        return flags_of(self.codes)
+
+    @cached_property
+    def lower(self) -> str:
+        """The text in lower case, every character where it was."""
+        return lower_same_length(self.text)
+
+    def hashes(self, spans: Spans) -> Hashes:
+        """The 64-bit hash of each piece's characters."""
+        return self._rolling.hashes(spans.start, spans.end)
+
+    def counts(self, mask: int, spans: Spans) -> Indices:
+        """How many characters of each piece have one of the flags in `mask`."""
+        sums = np.zeros(len(self.text) + 1, np.int64)
+        np.cumsum(self.flags & mask != 0, out=sums[1:])
+        return sums.take(spans.end) - sums.take(spans.start)
+
+    def strip(self, spans: Spans) -> Spans:
+        """Each piece without the white space at its ends; one that is nothing else becomes empty."""
+        solid = self._solid
+        first = solid.searchsorted(spans.start)
+        last = solid.searchsorted(spans.end) - 1
+        blank = first > last
+        if solid.size == 0:
+            return Spans(spans.start, spans.start)
+        start = np.where(blank, spans.start, solid.take(first, mode="clip"))
+        return Spans(start, np.where(blank, start, solid.take(last, mode="clip") + 1))
+
+    def containing(self, needle: str, spans: Spans) -> Indices:
+        """The pieces (ascending, each once) in which the lower-cased text has `needle`; pieces must not overlap."""
+        if needle not in self.lower:
+            return np.empty(0, np.int64)
+        found = []
+        at = self.lower.find(needle)
+        while at >= 0:
+            found.append(at)
+            at = self.lower.find(needle, at + len(needle))
+        places = np.array(found)
+        index = spans.start.searchsorted(places, side="right") - 1
+        inside = (index >= 0) & (places + len(needle) <= spans.end[index])
+        return np.unique(index[inside])
+
+    @cached_property
+    def lines(self) -> Spans:
+        """`text.split("\\n")`: one more than there are newlines, empty ones too."""
+        newlines = self._newlines
+        return Spans(
+            np.concatenate(([0], newlines + 1)),
+            np.append(newlines, len(self.text)),
+        )
+
+    @cached_property
+    def filled_lines(self) -> Spans:
+        """The lines that are not blank, without the white space at their ends."""
+        stripped = self.strip(self.lines)
+        return stripped.where(stripped.end > stripped.start)
+
+    @cached_property
+    def split_lines(self) -> Spans:
+        """`text.splitlines()`: carriage returns, form feeds, U+2028 ... end lines too; no empty one at the end."""
+        breaks = places(self.flags, BREAK)
+        if breaks.size:
+            after_return = (self.codes[breaks] == _NEWLINE) & (breaks > 0) & (self.codes[breaks - 1] == _RETURN)
+            breaks = breaks[~after_return]
+        begins = breaks + 1
+        inside = (begins < len(self.text)).nonzero()[0]
+        pairs = inside[(self.codes[breaks[inside]] == _RETURN) & (self.codes[begins[inside]] == _NEWLINE)]
+        begins[pairs] += 1
+        start = np.concatenate(([0], begins))
+        end = np.append(breaks, len(self.text))
+        return Spans(start[:-1], end[:-1]) if start[-1] >= len(self.text) else Spans(start, end)
+
+    @cached_property
+    def paragraphs(self) -> Spans:
+        """`re.split("\\n{2,}", text.strip())`: not stripped inside; a blank text has one empty paragraph."""
+        if self._solid.size == 0:
+            return Spans(np.zeros(1, np.int64), np.zeros(1, np.int64))
+        begin, stop = int(self._solid[0]), int(self._solid[-1]) + 1
+        start, end = runs(self.codes[begin:stop] == _NEWLINE)
+        between = end - start >= 2
+        return Spans(
+            np.concatenate(([begin], end[between] + begin)),
+            np.append(start[between] + begin, stop),
+        )
+
+    @cached_property
+    def sentences(self) -> Spans:
+        """Sentences, without the white space at their ends; none is blank and none goes on over the end of a line.
+
+        One ends after a run of punctuation that begins with a sentence's end (Unicode's Sentence_Terminal) and that
+        white space follows, which ideographic ends do not need. The point after a capital letter alone ("J. Smith")
+        ends none; other abbreviations do.
+        """
+        size = len(self.text)
+        marks = places(self.flags, TERMINAL)
+        outside = (self.flags & PUNCTUATION == 0).nonzero()[0]
+        after = np.append(outside, size).take(outside.searchsorted(marks))
+        opened = np.isin(np.append(self.codes, np.uint32(0)).take(marks + 1), _OPENERS)
+        after = np.where(opened, marks + 1, after)  # in 世界！“好 the quotation mark begins the next sentence
+        followed = np.append(self.flags, np.uint16(SPACE)).take(after) & SPACE != 0
+        ends = after[(followed | (self.codes[marks] >= _WIDE)) & ~self._after_initial(marks)]
+        cuts = np.concatenate(([0], ends, self._newlines, [size]))
+        cuts.sort(kind="stable")
+        pieces = self.strip(Spans(cuts[:-1], cuts[1:]))
+        return pieces.where(pieces.end > pieces.start)
+
+    @cached_property
+    def pieces(self) -> Spans:
+        """`text.split()`: the runs of characters that are not white space."""
+        return Spans(*runs(self.flags & SPACE == 0))
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Words and marks, in order (`filters.tokens` defines them)."""
+        if self._foreign is None:
+            return Tokens(self.flags, self._rolling, *segment(self.codes, self.flags))
+        words = [word for word in self._foreign if word]
+        codes = code_points("".join(words))
+        offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
+        return Tokens(flags_of(codes), Rolling(character_values(codes)), offsets[:-1], offsets[1:])
+
+    @cached_property
+    def words(self) -> Tokens:
+        """The tokens that begin with a letter or a digit."""
+        return self.tokens.words
+
+    @cached_property
+    def lower_words(self) -> Hashes:
+        """The hash of each word in lower case, uint64[words]."""
+        source = self.codes if self._foreign is None else code_points("".join(self._foreign))
+        return Rolling(character_values(lowered(source))).hashes(self.words.start, self.words.end)
+
+    @cached_property
+    def _rolling(self) -> Rolling:
+        return Rolling(character_values(self.codes))
+
+    @cached_property
+    def _solid(self) -> Indices:
+        solid: Indices = (self.flags & SPACE == 0).nonzero()[0]
+        return solid
+
+    @cached_property
+    def _newlines(self) -> Indices:
+        newlines: Indices = (self.codes == _NEWLINE).nonzero()[0]
+        return newlines
+
+    def _after_initial(self, marks: Indices) -> Any:
+        before = np.concatenate((np.zeros(2, np.uint16), self.flags))  # before[i] is the flag two places before i
+        alone = (before[marks + 1] & UPPER != 0) & (before[marks] & WORD == 0)
+        return alone & (self.codes[marks] == _POINT)

@@ -1,0 +1,113 @@
+"""What a recipe asks of a mixture: the `[draw]` block as frozen data, checked when it is read.
+
+Shares are of tokens as trained on (repeats included). A target is aimed at; a floor or a cap is a promise.
+"""
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from infra.errors import UsageError
+from mixers.domains import AXIS_OF, DOMAINS, Axis, domains_of
+
+_ALL = 1e-9
+
+
+@dataclass(frozen=True)
+class DrawConfig:
+    """`targets`, `min_share`, `max_share` are by domain or axis; `min_source_share`, `max_source_share` by source.
+
+    targets: the share of tokens wanted; what is not named is free. A target may be missed by at most `tolerance`
+        (absolute), and no more than it must.
+    max_epochs: how often a document is repeated at most; `max_epochs_of` sets it for a source or a "source/domain".
+        4 is where repeating begins to cost (Muennighoff et al. 2023, arXiv 2305.16264, section 5).
+    tokens: the size of the mixture; None for the largest that the targets, floors, caps and epochs allow.
+    seed: which documents are drawn where a group is drawn in part.
+    """
+
+    targets: Mapping[str, float] = field(default_factory=dict)
+    min_share: Mapping[str, float] = field(default_factory=dict)
+    max_share: Mapping[str, float] = field(default_factory=dict)
+    min_source_share: Mapping[str, float] = field(default_factory=dict)
+    max_source_share: Mapping[str, float] = field(default_factory=dict)
+    max_epochs: float = 4.0
+    max_epochs_of: Mapping[str, float] = field(default_factory=dict)
+    tokens: int | None = None
+    tolerance: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("targets", "min_share", "max_share", "min_source_share", "max_source_share"):
+            for key, share in getattr(self, name).items():
+                if not _is_number(share) or not 0 <= share <= 1:
+                    raise UsageError(f"draw.{name}.{key} is {share!r}; a share is a number from 0 to 1")
+        for name in ("targets", "min_share", "max_share"):
+            for key in getattr(self, name):
+                domains_of(key)
+        for key, epochs in (("max_epochs", self.max_epochs), *self.max_epochs_of.items()):
+            if not _is_number(epochs) or not 0 <= epochs <= 1000:
+                raise UsageError(f"the epochs of {key!r} are {epochs!r}; give a number from 0 to 1000")
+        if self.tokens is not None and (
+            not isinstance(self.tokens, int) or isinstance(self.tokens, bool) or self.tokens < 1
+        ):
+            raise UsageError(f'draw.tokens is {self.tokens!r}; give a number of tokens, or "max"')
+        if not _is_number(self.tolerance) or not 0 <= self.tolerance <= 1:
+            raise UsageError(f"draw.tolerance is {self.tolerance!r}; give a number from 0 to 1")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise UsageError(f"draw.seed is {self.seed!r}; give an integer from 0 to 2^63 - 1")
+        self._check_sums()
+
+    def _check_sums(self) -> None:
+        """Targets that contradict each other whatever the pool holds."""
+        for axis in Axis:
+            named = [domain for domain in DOMAINS if AXIS_OF[domain] is axis and domain in self.targets]
+            total = math.fsum(self.targets[domain] for domain in named)
+            if axis in self.targets and total > self.targets[axis] + _ALL:
+                raise UsageError(
+                    f"draw.targets: the domains of {axis} sum to {total:g}, more than {axis} = {self.targets[axis]:g}"
+                )
+        shares = [
+            self.targets.get(axis, math.fsum(self.targets.get(d, 0.0) for d in DOMAINS if AXIS_OF[d] is axis))
+            for axis in Axis
+        ]
+        complete = all(axis in self.targets or all(d in self.targets for d in domains_of(axis)) for axis in Axis)
+        total = math.fsum(shares)
+        if total > 1 + _ALL or (complete and total < 1 - _ALL):
+            raise UsageError(f"draw.targets sum to {total:g}; make them sum to 1, or to less and leave domains unnamed")
+
+    def epochs_cap(self, source: str, domain: str) -> float:
+        """The most specific cap that there is: of source/domain, else of the source, else of all."""
+        return float(self.max_epochs_of.get(f"{source}/{domain}", self.max_epochs_of.get(source, self.max_epochs)))
+
+    def as_params(self) -> dict[str, Any]:
+        """For a manifest: the block as it could be written in a recipe."""
+        params: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            params[item.name] = dict(sorted(value.items())) if isinstance(value, Mapping) else value
+        return params | {"tokens": "max" if self.tokens is None else self.tokens}
+
+    @staticmethod
+    def from_block(block: Mapping[str, Any], where: str = "draw") -> "DrawConfig":
+        """From a recipe's TOML table. UsageError names the key that is unknown or of the wrong type."""
+        known = {item.name: item for item in fields(DrawConfig)}
+        for key, value in block.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+                raise UsageError(f"{where} has no setting {key!r}; {hint}")
+            is_table = known[key].default_factory is dict
+            if is_table != isinstance(value, Mapping):
+                raise UsageError(
+                    f"{where}.{key} is {value!r}; give {'a table of name = number' if is_table else 'one value'}"
+                )
+        values = dict(block)
+        if values.get("tokens") == "max":
+            values["tokens"] = None
+        return DrawConfig(**values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

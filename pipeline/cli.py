@@ -1,0 +1,86 @@
+"""The one command, `refinery`: each verb parses its words and calls one function. Heavy imports are inside."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from infra.errors import RefineryError
+from pipeline.console import say
+
+# Options that take several values in a row, as a shell's expanded pattern gives them.
+MANY = ("--input", "--recipe", "--positive", "--negative")
+
+GO_ON = "stopped; what is finished is kept: run the same command again to go on"
+
+
+class Words(TyperCommand):
+    """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, spread(args, self._repeated()))
+
+    def _repeated(self) -> set[str]:
+        return {name for p in self.params if getattr(p, "multiple", False) for name in p.opts if name in MANY}
+
+
+def spread(args: Sequence[str], repeated: set[str]) -> list[str]:
+    """Repeat an option's name before each of the values that follow it."""
+    out: list[str] = []
+    option: str | None = None
+    for arg in args:
+        if arg.startswith("-") and arg != "-":
+            option = arg if arg in repeated else None
+            out.append(arg)
+        elif option is not None and out[-1] != option:
+            out += [option, arg]
+        else:
+            out.append(arg)
+    return out
+
+
+class Verbs(TyperGroup):
+    """Keeps the verbs in the order in which they are declared: the order of the work."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(self.commands)
+
+
+app = typer.Typer(
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Common Crawl to a strict, balanced, fully accounted corpus, and a model trained on it.\n\n"
+    "Example: refinery run --recipe yi --input page.warc.gz --out out",
+)
+
+
+def load_verbs() -> None:
+    from pipeline import cli_data, cli_fit, cli_look, cli_train
+
+    for module in (cli_data, cli_look, cli_fit, cli_train):
+        module.add_to(app)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code: 0 done, 1 failed or damaged, 2 wrong words or input."""
+    load_verbs()
+    try:
+        result: Any = app(args=None if argv is None else list(argv), standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except RefineryError as error:
+        say(f"refinery: {error}")
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        say(f"refinery: {GO_ON}")
+        sys.exit(130)
+    except typer.TyperException as error:
+        message = error.format_message() if isinstance(error, typer.BadParameter.__base__ or ()) else str(error)
+        say(f"refinery: {message} (try --help)")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)

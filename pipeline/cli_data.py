@@ -1,0 +1,152 @@
+"""The verbs that make datasets: `run`, one for each stage, and `compare`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.engines import open_engine
+from pipeline.cli import Words
+from pipeline.console import Bar, quiet_stdout, say, table, tell
+
+RecipeName = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
+InputWords = Annotated[
+    list[str],
+    typer.Option("--input", help="Files, folders or patterns: WARC, WET, ARC, Parquet, JSONL, or a dataset's folder."),
+]
+Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
+EngineName = Annotated[str, typer.Option("--engine", help="local, ray or beam.")]
+Workers = Annotated[int, typer.Option("--workers", help="Processes at once; the result does not depend on it.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pages or documents.")]
+Models = Annotated[
+    str | None, typer.Option("--models", help="The model folder (else REFINERY_MODELS, else the user's cache).")
+]
+StageName = Annotated[
+    str | None, typer.Option("--stage", help="Which stage, where the recipe has several of this verb.")
+]
+SourceRoot = Annotated[Path | None, typer.Option("--source", help="Where the archives lie, if they have moved.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+STAGE_HELP = {
+    "ingest": (
+        "Archives to records: what is where, by splits; every byte accounted for.",
+        "--input crawl/*.warc.gz --out out/records",
+    ),
+    "extract": (
+        "Records to documents: bodies read at their offsets, decoded, and turned into text in a sandbox.",
+        "--input out/records --out out/documents",
+    ),
+    "filter": (
+        "Documents through labels, rules and edits; what fails is in the ledger with every failing rule.",
+        "--input out/documents --out out/filtered",
+    ),
+    "dedup": (
+        "Remove copies over the whole pool, with evidence for each removal.",
+        "--input out/filtered --out out/unique",
+    ),
+    "mix": (
+        "A balanced draw over documents: how often each is seen in an epoch.",
+        "--input out/unique curated.jsonl.gz --out out/mixture",
+    ),
+    "tokenize": (
+        "Documents to token shards in Megatron-Core's indexed format.",
+        "--input out/mixture --out out/tokens",
+    ),
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("run", cls=Words)(run)
+    for verb, (about, example) in STAGE_HELP.items():
+        app.command(verb, cls=Words, help=f"{about}\n\nExample: refinery {verb} --recipe yi {example}")(
+            stage_command(verb)
+        )
+    app.command("compare", cls=Words)(compare)
+
+
+def run(
+    recipe: RecipeName,
+    input: InputWords,
+    out: Out,
+    engine: EngineName = "local",
+    workers: Workers = 1,
+    limit: Limit = None,
+    models: Models = None,
+    json: Json = False,
+) -> None:
+    """All stages of a recipe over archives or documents, each a dataset below --out.
+
+    Example: refinery run --recipe yi --input crawl/*.warc.gz --out out --workers 2
+    """
+    from pipeline.context import open_context
+    from pipeline.inputs import read_inputs
+    from pipeline.run import run as run_recipe
+
+    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+        finished = run_recipe(open_context(recipe, made, models), read_inputs(input), out, limit)
+        summary = finished.summary()
+    if json:
+        tell(summary)
+    else:
+        tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
+        say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
+
+
+def stage_command(verb: str) -> Any:
+    """The command of one stage: the same function as in `run`, for one dataset."""
+
+    def command(
+        recipe: RecipeName,
+        input: InputWords,
+        out: Out,
+        stage: StageName = None,
+        engine: EngineName = "local",
+        workers: Workers = 1,
+        limit: Limit = None,
+        source: SourceRoot = None,
+        models: Models = None,
+        json: Json = False,
+    ) -> None:
+        from pipeline.context import open_context
+        from pipeline.inputs import read_inputs
+        from pipeline.run import funnel, limit_param
+        from pipeline.stages import first_source, places_below, run_stage
+
+        with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+            context = open_context(recipe, made, models, **limit_param(limit))
+            chosen = context.recipe.stage(verb, stage)
+            inputs = first_source(read_inputs(input), chosen, limit)
+            dataset = run_stage(context, chosen, inputs, out, places_below(source) if source else None)
+            manifest = dataset.manifest
+        rows = funnel([manifest])
+        if json:
+            tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})
+        else:
+            tell(table(rows, ["stage", "step", "docs", "chars", "tokens"]))
+            say(f"{verb}: {manifest.counts['out']:,} rows in {out}")
+
+    command.__name__ = verb
+    return command
+
+
+def compare(
+    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more.")],
+    input: InputWords,
+    out: Out,
+    engine: EngineName = "local",
+    workers: Workers = 1,
+    limit: Limit = None,
+    models: Models = None,
+    json: Json = False,
+) -> None:
+    """The same input through several recipes: funnels side by side, and ratios with intervals.
+
+    Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out out
+    """
+    from pipeline.compare import compare as compare_recipes
+    from pipeline.compare import compare_text
+    from pipeline.inputs import read_inputs
+
+    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models)
+    tell(answer if json else compare_text(answer))

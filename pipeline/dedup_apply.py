@@ -1,0 +1,112 @@
+"""The last pass of a deduplication: documents beside the decisions that speak of them, partition by partition."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dedup.paragraphs import surviving_text
+from infra import schema as schemas
+from infra.canon import sha256_json
+from infra.dataset import ShardReader
+from infra.task import Output
+from mixers.pretokens import count as count_tokens
+from pipeline.extract import Funnel
+from pipeline.interpreter import Reject
+from pipeline.rows import batch, ledger_batch, ledger_rows
+
+
+@dataclass(frozen=True)
+class ApplyDecisions:
+    """Removes the copies, with survivor and similarity in the ledger; survivors learn how many there were."""
+
+    step: str
+    method: str
+    threshold: float | None
+    recipe: str
+    carried: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["apply", self.step, self.method, self.threshold, self.recipe, self.carried])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.documents(self.carried)
+
+    def __call__(self, part: Any, decisions: ShardReader) -> Iterator[Output]:
+        decided = {row["row"]: row for row in decisions.table().to_pylist()}
+        funnel = Funnel()
+        number = 0
+        for documents in part.batches():
+            rows, ledger = [], []
+            for row in documents.to_pylist():
+                decision = decided.get(number)
+                number += 1
+                funnel.count["in"] += 1
+                if decision is None or decision["kept"]:
+                    row |= {name: decision[name] for name in ("copies", "snapshots")} if decision else {}
+                    rows.append(row)
+                    funnel.passed(0, len(row["text"]), row["token_count"] or 0)
+                else:
+                    funnel.count["rejected"] += 1
+                    ledger.append(self._removal(row, decision))
+            yield Output(batch(rows, self.schema), ledger_batch(ledger))
+        yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([self.step]))
+
+    def _removal(self, row: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
+        similarity = decision["similarity"]
+        reject = Reject(self.step, f"copy_{self.method}", similarity, self.threshold)
+        (line,) = ledger_rows(row, [reject], self.recipe)
+        return line | {"survivor": decision["survivor"], "similarity": similarity}
+
+
+@dataclass(frozen=True)
+class ApplyLines:
+    """Keeps the lines that survived; documents without any are rejected."""
+
+    step: str
+    recipe: str
+    carried: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["lines", self.step, self.recipe, self.carried])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.documents(self.carried)
+
+    def __call__(self, part: Any, kept: ShardReader) -> Iterator[Output]:
+        table = kept.table(["row", "line"])
+        owners, numbers = table["row"].to_numpy(), table["line"].to_numpy()
+        order = np.lexsort((numbers, owners))
+        owners, numbers = owners[order], numbers[order]
+        funnel = Funnel()
+        number = 0
+        for documents in part.batches():
+            rows, ledger = [], []
+            for row in documents.to_pylist():
+                low, high = np.searchsorted(owners, [number, number + 1])
+                number += 1
+                funnel.count["in"] += 1
+                text = surviving_text(row["text"], numbers[low:high])
+                if text is None:
+                    funnel.count["rejected"] += 1
+                    ledger += ledger_rows(row, [Reject(self.step, "no_unique_line", 0.0, 1.0)], self.recipe)
+                    continue
+                row |= {"text": text, "token_count": count_tokens(text)}
+                rows.append(row)
+                funnel.passed(0, len(text), row["token_count"])
+            yield Output(batch(rows, self.schema), ledger_batch(ledger))
+        yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([self.step]))
+
+
+def unreadable(part: Any, funnel: Funnel, recipe: str) -> list[dict[str, Any]]:
+    """Ledger rows for the lines of a file of documents that were none; counts them."""
+    rejects = getattr(part, "rejects", ())
+    funnel.count["in"] += len(rejects)
+    funnel.count["rejected"] += len(rejects)
+    return [line for row, reject in rejects for line in ledger_rows(row, [reject], recipe)]

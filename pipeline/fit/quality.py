@@ -1,0 +1,128 @@
+"""`refinery fit quality`: a small fastText classifier of good text against ordinary web text.
+
+A classifier learns whatever tells its two sides apart. If they come through different extractors it learns the
+extractor, if they differ in length it learns the length. So both are reduced to lower-case words (no line breaks,
+bullets, bars or punctuation survive), cut into chunks, and the chunks are drawn so that both sides have the same
+lengths. The files should hold the same language, and come through the same extractor.
+"""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from infra.errors import UsageError
+from pipeline.fit.fasttext_file import train_fasttext
+from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
+
+GOOD, OTHER = "good", "other"
+# Words in a chunk: under 20 nothing can be told, over 160 nothing more is.
+CHUNK_WORDS = (20, 160)
+MAX_CHUNKS = 20_000
+MAX_TEXT_CHARS = 100_000
+# 20,000 words of 16 floats and their spelling: 1.6 MB.
+VOCABULARY = 20_000
+OPTIONS: dict[str, Any] = {"dim": 16, "epoch": 8, "lr": 0.3, "wordNgrams": 1, "minCount": 3}
+
+_WORD = re.compile(r"[^\W_]+")
+_DIGIT = re.compile(r"\d")
+
+
+class Chunk(NamedTuple):
+    words: tuple[str, ...]
+    group: str
+
+
+def quality_words(text: str, limit: int = MAX_TEXT_CHARS) -> str:
+    """The words of the first `limit` characters, lower case, digits as 0, one space between."""
+    return " ".join(_WORD.findall(_DIGIT.sub("0", text[:limit].lower())))
+
+
+def fit_quality(positive: Sequence[Path], negative: Sequence[Path], out: Path) -> dict[str, Any]:
+    """Fit on files and return the card. UsageError when a side has too little text."""
+    return quality_from(
+        read_samples(positive),
+        read_samples(negative),
+        out,
+        {"positive": sorted(path.name for path in positive), "negative": sorted(path.name for path in negative)},
+        f"refinery fit quality --positive ... --negative ... --out {out.name}",
+    )
+
+
+def quality_from(
+    positive: Sequence[Sample], negative: Sequence[Sample], out: Path, made_from: Any, command: str
+) -> dict[str, Any]:
+    """Fit, measure on one group in ten, write `out` and its card."""
+    sides = [split(side) for side in (positive, negative)]
+    trained = _matched(*(_chunks(training) for training, _ in sides))
+    tested = _matched(*(_chunks(held_out) for _, held_out in sides))
+    if not trained[0]:
+        raise UsageError(
+            f"there is too little text to fit a quality model: each side needs texts of {CHUNK_WORDS[0]} words and more"
+        )
+    labelled = [(GOOD, chunk) for chunk in trained[0]] + [(OTHER, chunk) for chunk in trained[1]]
+    frequent = _frequent(chunk.words for _, chunk in labelled)
+    lines = sorted((label, " ".join(word for word in chunk.words if word in frequent)) for label, chunk in labelled)
+    # Training walks through the lines in order: neither label may come in one run.
+    lines.sort(key=lambda line: stable_hash(line[1]))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    train_fasttext(lines, out, **OPTIONS)
+    scores = _scores(out, tested)
+    return write_card(
+        out,
+        "fastText: probability (label good) that a text reads like the positives rather than the negatives",
+        command,
+        made_from,
+        positive=counted(positive),
+        negative=counted(negative),
+        chunks={"training": len(lines), "held_out": len(tested[0]) + len(tested[1])},
+        held_out={
+            "auc": round(auc(*scores), 4),
+            "auc_of_length_alone": round(auc(*([len(chunk.words) for chunk in side] for side in tested)), 4),
+        },
+    )
+
+
+def _chunks(samples: Sequence[Sample]) -> list[Chunk]:
+    """Every text cut into pieces of log-uniform length, by its hash; a remainder that is too short is dropped."""
+    least, most = CHUNK_WORDS
+    chunks = []
+    for sample in samples:
+        words = quality_words(sample.text).split()
+        start, number = 0, stable_hash(sample.text)
+        while len(words) - start >= least:
+            number = stable_hash(str(number))
+            size = round(least * (most / least) ** (number / 2**64))
+            chunks.append(Chunk(tuple(words[start : start + size]), sample.group))
+            start += size
+    return chunks
+
+
+def _matched(positive: Sequence[Chunk], negative: Sequence[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
+    """Equally many chunks from both sides in every class of length (a class is 10 % wide), chosen by hash."""
+    classes: defaultdict[int, tuple[list[Chunk], list[Chunk]]] = defaultdict(lambda: ([], []))
+    for side, chunks in enumerate((positive, negative)):
+        for chunk in chunks:
+            classes[int(math.log(len(chunk.words)) / math.log(1.1))][side].append(chunk)
+    total = sum(min(map(len, sides)) for sides in classes.values())
+    share = min(1.0, MAX_CHUNKS / max(total, 1))
+    matched: tuple[list[Chunk], list[Chunk]] = ([], [])
+    for _, sides in sorted(classes.items()):
+        count = math.ceil(min(map(len, sides)) * share)
+        for kept, candidates in zip(matched, sides):
+            kept += sorted(candidates, key=lambda chunk: (stable_hash(" ".join(chunk.words)), chunk))[:count]
+    return matched
+
+
+def _frequent(texts: Iterable[Sequence[str]]) -> frozenset[str]:
+    counts = Counter(word for words in texts for word in words)
+    return frozenset(sorted(counts, key=lambda word: (-counts[word], word))[:VOCABULARY])
+
+
+def _scores(path: Path, sides: Iterable[Sequence[Chunk]]) -> list[list[float]]:
+    from pipeline.models import load_fasttext_scorer
+
+    score = load_fasttext_scorer(path)
+    return [[score(" ".join(chunk.words)) for chunk in side] for side in sides]

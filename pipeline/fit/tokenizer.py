@@ -1,0 +1,60 @@
+"""`refinery fit tokenizer`: the lossless SentencePiece BPE model that token shards are made with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.storage import write_bytes
+from mixers.tokenizer import TRAINING_OPTIONS, Tokenizer, utf8_bytes
+from pipeline.fit.sentencepiece_bpe import MAX_LINE_CHARS, train_bpe
+from pipeline.fit.texts import Sample, counted, lines_of, read_samples, split, stable_hash, write_card
+
+# More text than this changes no merge that matters, and BPE training holds all of it in memory.
+MAX_TRAINING_CHARS = 64 * 2**20
+
+
+def fit_tokenizer(positive: Sequence[Path], out: Path, vocab_size: int = 8192) -> dict[str, Any]:
+    """Fit on files and return the card. `vocab_size` covers the 256 bytes and the 3 marks. UsageError when it is more
+    than the texts give."""
+    return tokenizer_from(
+        read_samples(positive),
+        out,
+        vocab_size,
+        {"positive": sorted(path.name for path in positive)},
+        f"refinery fit tokenizer --positive ... --vocab-size {vocab_size} --out {out.name}",
+    )
+
+
+def tokenizer_from(
+    samples: Sequence[Sample], out: Path, vocab_size: int, made_from: Any, command: str
+) -> dict[str, Any]:
+    """Fit, measure bytes per token on one group in ten, write `out` and its card."""
+    training, held_out = split(samples)
+    texts = _bounded(sorted(sample.text for sample in training or samples))
+    # Inner white space matters to a lossless tokenizer, so lines are not squeezed.
+    content = train_bpe(lines_of(texts, MAX_LINE_CHARS), vocab_size, **TRAINING_OPTIONS)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(out, content)
+    measured = [sample.text for sample in held_out or samples]
+    tokens = sum(len(ids) for ids in Tokenizer(out).encode_batch(measured))
+    return write_card(
+        out,
+        "SentencePiece BPE, lossless: byte fallback, digits split, no normalisation",
+        command,
+        made_from,
+        vocab_size=vocab_size,
+        positive=counted(samples),
+        held_out={"bytes_per_token": round(int(utf8_bytes(measured).sum()) / max(tokens, 1), 4)},
+    )
+
+
+def _bounded(texts: Sequence[str]) -> list[str]:
+    """As many texts as fit, chosen by hash, in sorted order."""
+    kept: list[str] = []
+    total = 0
+    for text in sorted(texts, key=lambda text: (stable_hash(text), text)):
+        total += len(text)
+        if total > MAX_TRAINING_CHARS and kept:
+            break
+        kept.append(text)
+    return sorted(kept)

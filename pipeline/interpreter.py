@@ -1,0 +1,191 @@
+"""The one interpreter of label, judge and rewrite steps: a document in, a verdict out.
+
+`filter` uses it for every document, `explain` for one with a trace. Signals are measured lazily, from one
+segmentation of the current text, and each is measured once unless a rewrite changes the text.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+from filters.catalog import EDITS, SIGNALS
+from filters.rules import judge
+from filters.view import View
+from mixers.pretokens import count as count_tokens
+from pipeline.recipe import Dedup, Extract, Gate, Judge, Label, RecipeRule, Rewrite, Step
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One failing rule of the step that rejected."""
+
+    step: str
+    rule: str
+    value: float | None
+    threshold: float | None
+
+
+@dataclass
+class Document:
+    """A document on its way through the steps. `signals` holds what is known of the current text."""
+
+    text: str
+    url: str = ""
+    language: str | None = None
+    language_score: float | None = None
+    domain: str | None = None
+    tokens: int = 0
+    signals: dict[str, float | None] = field(default_factory=dict)
+    _view: View | None = None
+
+    @property
+    def view(self) -> View:
+        if self._view is None:
+            self._view = View(self.text, url=self.url)
+        return self._view
+
+    def signal(self, name: str) -> float | None:
+        """A step's signal if one was set, else the catalog's, measured now and remembered."""
+        if name not in self.signals:
+            known = SIGNALS.get(name)
+            self.signals[name] = known.measure(self.view) if known else None
+        return self.signals[name]
+
+    def replace_text(self, text: str) -> None:
+        """A rewrite: everything that was measured on the old text is forgotten."""
+        self.text = text
+        self._view = None
+        for name in [name for name in self.signals if name in SIGNALS]:
+            del self.signals[name]
+        self.tokens = count_tokens(text)
+
+
+class Models(Protocol):
+    """What the interpreter asks of the loaded models, by the name that the recipe gives them."""
+
+    def language(self, model: str) -> Callable[[str], tuple[str, float]]: ...
+
+    def scorer(self, model: str) -> Callable[[str], float]: ...
+
+    def domain(self, model: str) -> Callable[[str], tuple[str, Mapping[str, float]]]: ...
+
+
+Trace = list[dict[str, Any]]
+
+
+def step_signals(steps: Sequence[Step]) -> set[str]:
+    """Every signal that these steps put into the `signals` column."""
+    names: set[str] = set()
+    for step in steps:
+        if isinstance(step, Judge | Gate):
+            names |= {rule.rule.signal for rule in step.rules}
+        elif isinstance(step, Label) and step.what in ("quality", "perplexity"):
+            names.add(step.what)
+    return names - {"language_score"}
+
+
+def run_steps(
+    document: Document,
+    steps: Sequence[Step],
+    models: Models,
+    trace: Trace | None = None,
+    passed: Callable[[int, Document], None] | None = None,
+) -> list[Reject]:
+    """Take `document` through `steps`, changing it; returns the failing rules of the first step that rejects.
+
+    `passed(order, document)` is called after each step that the document survives.
+    """
+    for order, step in enumerate(steps):
+        rejects = run_step(document, step, models, trace)
+        if rejects:
+            return rejects
+        if passed:
+            passed(order, document)
+    return []
+
+
+def run_step(document: Document, step: Step, models: Models, trace: Trace | None = None) -> list[Reject]:
+    match step:
+        case Label():
+            return _label(document, step, models, trace)
+        case Judge():
+            if step.languages and document.language not in step.languages:
+                return []
+            return judge_rules(step.name, step.rules, document.signal, document.language, trace)
+        case Rewrite():
+            return _rewrite(document, step, trace)
+        case Gate() | Extract() | Dedup():
+            raise AssertionError(f"{type(step).__name__} is not a step of a text")
+
+
+def judge_rules(
+    name: str,
+    rules: Sequence[RecipeRule],
+    signal: Callable[[str], float | None],
+    language: str | None,
+    trace: Trace | None = None,
+) -> list[Reject]:
+    """All failing rules of a block. Rules that speak of other languages are left out."""
+    mine = [rule.rule for rule in rules if not rule.languages or language in rule.languages]
+    values = {rule.signal: signal(rule.signal) for rule in mine}
+    failures = judge(values, mine)
+    failed = {id(failure.rule) for failure in failures}
+    if trace is not None:
+        for rule in mine:
+            trace.append(
+                {
+                    "step": name,
+                    "rule": f"{rule.bound}_{rule.signal}",
+                    "signal": rule.signal,
+                    "value": values[rule.signal],
+                    "threshold": rule.threshold,
+                    "passed": id(rule) not in failed,
+                }
+            )
+    return [Reject(name, f"{f.rule.bound}_{f.rule.signal}", f.value, f.threshold) for f in failures]
+
+
+def _label(document: Document, step: Label, models: Models, trace: Trace | None) -> list[Reject]:
+    if step.languages and document.language not in step.languages:
+        return []
+    value: float | str | None
+    rejects: list[Reject] = []
+    if step.what == "language":
+        document.language, document.language_score = models.language(step.model)(document.text)
+        document.signals["language_score"] = document.language_score
+        value = document.language
+        if step.keep and document.language not in step.keep:
+            rejects = [Reject(step.name, "language_not_kept", document.language_score, None)]
+    elif step.what == "domain":
+        document.domain, _ = models.domain(step.model)(document.text)
+        value = document.domain
+    else:
+        value = document.signals[step.what] = models.scorer(step.model)(document.text)
+    if trace is not None:
+        trace.append(
+            {"step": step.name, "rule": "label", "signal": step.what, "value": value,
+             "threshold": list(step.keep) or None, "passed": not rejects}
+        )  # fmt: skip
+    return rejects
+
+
+def _rewrite(document: Document, step: Rewrite, trace: Trace | None) -> list[Reject]:
+    before = len(document.text)
+    text, cuts = EDITS[step.edit](document.text)
+    if text != document.text:
+        document.replace_text(text)
+    if trace is not None:
+        trace.append(
+            {"step": step.name, "rule": step.edit, "signal": "characters", "value": len(text) - before,
+             "threshold": None, "passed": True, "cuts": cuts}
+        )  # fmt: skip
+    return []
+
+
+@lru_cache(maxsize=8)
+def loaded_models(places: tuple[tuple[str, str], ...]) -> Models:
+    """The models at (name, path) pairs, loaded once in a process."""
+    from pipeline.models import LoadedModels
+
+    return LoadedModels(dict(places))

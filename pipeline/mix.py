@@ -1,0 +1,158 @@
+"""`mix`: a balanced draw over documents. How often each is seen in an epoch is a column; rows are never repeated.
+
+Three passes: label what has no domain yet; solve the draw for the whole pool; mark every document by its rank. What
+is not drawn is in the ledger, like everything that does not go on.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from infra import schema as schemas
+from infra.build import Totals, open_build
+from infra.canon import sha256_json
+from infra.dataset import Dataset, ShardReader, Source
+from infra.errors import UsageError
+from infra.manifest import FileRef, Header, Kind
+from infra.task import Output
+from mixers.draw import Plan, check_drawn, count_drawn, plan_draw
+from mixers.supply import document_ranks, merge, supply_of
+from mixers.targets import DrawConfig
+from pipeline.context import Context
+from pipeline.dedup_apply import unreadable
+from pipeline.extract import Funnel
+from pipeline.interpreter import Document, Reject, loaded_models, run_steps
+from pipeline.recipe import Stage, Step
+from pipeline.rows import batch, carried_signals, ledger_batch, ledger_rows
+
+STEP = "draw"
+LABELS = pa.schema([("source", pa.string()), ("domain", pa.string()), ("tokens", pa.int64()), ("rank", pa.float64())])
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """Source, domain, tokens and rank of every document, row by row. A domain that a document brings stands."""
+
+    steps: tuple[Step, ...]
+    models: tuple[tuple[str, str], ...]
+    seed: int
+    places: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    schema: pa.Schema = LABELS
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["label", [repr(step) for step in self.steps], self.models, self.seed])
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        models = loaded_models(self.places)
+        for documents in part.batches():
+            rows = documents.select(["text", "file_path", "warc_offset", "domain", "source", "token_count"]).to_pylist()
+            for row in rows:
+                if row["domain"] is None:
+                    document = Document(row["text"])
+                    run_steps(document, self.steps, models)
+                    row["domain"] = document.domain
+            ranks = document_ranks([r["file_path"] for r in rows], [r["warc_offset"] for r in rows], self.seed)
+            columns = {
+                "source": [row["source"] or "web" for row in rows],
+                "domain": [row["domain"] or "general" for row in rows],
+                "tokens": [row["token_count"] or 0 for row in rows],
+                "rank": ranks,
+            }
+            yield Output(pa.RecordBatch.from_pydict(columns, LABELS))
+
+
+@dataclass(frozen=True)
+class DrawTask:
+    """Marks every document with its repeats; what has none goes to the ledger."""
+
+    plan: Plan
+    recipe: str
+    carried: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["draw", self.plan.as_dict(), self.recipe, self.carried])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.documents(self.carried)
+
+    def __call__(self, part: Any, labels: ShardReader) -> Iterator[Output]:
+        table = labels.table()
+        repeats = self.plan.repeats(
+            table["source"].combine_chunks(), table["domain"].combine_chunks(), table["rank"].to_numpy()
+        )
+        funnel = Funnel()
+        number = 0
+        for documents in part.batches():
+            here = table.slice(number, documents.num_rows).to_pylist()
+            rows, ledger = [], []
+            for row, label, times in zip(
+                documents.to_pylist(), here, repeats[number : number + documents.num_rows].tolist(), strict=True
+            ):
+                funnel.count["in"] += 1
+                if times:
+                    row |= {"repeats": times, "domain": label["domain"], "source": label["source"]}
+                    rows.append(row)
+                    funnel.passed(0, len(row["text"]), label["tokens"])
+                else:
+                    funnel.count["rejected"] += 1
+                    ledger += ledger_rows(row, [Reject(STEP, "undrawn", label["rank"], None)], self.recipe)
+            number += documents.num_rows
+            yield Output(batch(rows, self.schema), ledger_batch(ledger))
+        counts = count_drawn(table["source"], table["domain"], table["tokens"], np.asarray(repeats))
+        unread = ledger_batch(unreadable(part, funnel, self.recipe))
+        drawn = {f"draw/{name}": number for name, number in counts.items()}
+        yield Output(None, unread, funnel.counts([STEP]) | drawn)
+
+
+def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    """Draw a mixture by the stage's `[stage.draw]` block. UsageError when the pool cannot give what it asks."""
+    config = draw_config(stage)
+    header = context.header(stage, Kind.DOCUMENTS, source.refs)
+    with open_build(out, header) as build:
+        done = build.finished()
+    if done:
+        return done
+    task = LabelTask(stage.steps, context.stage_models(stage), config.seed, context.stage_places(stage))
+    labels_header = Header(Kind.TABLE, f"{stage.name}.labels", context.recipe.ref, {}, source.refs)
+    labels = context.engine.map_shards(task, [source], out / ".work" / "labels", labels_header)
+    plan = plan_draw(merge(supplies(labels)), config)
+
+    def account(_: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
+        drawn = {name.removeprefix("draw/"): n for name, n in totals.counts.items() if name.startswith("draw/")}
+        check_drawn(plan, drawn)
+        for name in [name for name in totals.counts if name.startswith("draw/")]:
+            del totals.counts[name]
+        return {"mixture": {**plan.as_dict(), "config": config.as_params()}}, []
+
+    draw = DrawTask(plan, context.recipe.sha256, carried_signals(source))
+    return context.engine.map_shards(draw, [source, labels], out, header, account)
+
+
+def draw_config(stage: Stage) -> DrawConfig:
+    block = stage.options.get("draw", {})
+    unknown = [name for name in stage.options if name != "draw"]
+    if unknown or not isinstance(block, Mapping):
+        raise UsageError(
+            f"mix stage {stage.name!r}: unknown word {(unknown or ['draw'])[0]!r}; it takes a [stage.draw] table"
+        )
+    return DrawConfig.from_block(block, f"{stage.name}.draw")
+
+
+def supplies(labels: Dataset) -> Iterator[pa.RecordBatch]:
+    for part in labels.parts():
+        table = part.table().combine_chunks()
+        yield supply_of(
+            _column(table, "source"), _column(table, "domain"), _column(table, "tokens"), table["rank"].to_numpy()
+        )
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    column = table[name].combine_chunks()
+    return column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks)

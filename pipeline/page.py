@@ -1,0 +1,173 @@
+"""One page from bytes to text: decoding and caps here, the engine in the page sandbox, every outcome accounted for.
+
+`PageExtractor.extract` never raises for what a page holds. A page without text is rejected by exactly one rule:
+
+- `cap/*`: larger, deeper or stranger than any honest page (see `extractors.Caps`), found before any parser runs;
+- `decode/unreadable`: the share of its characters that could not be decoded, or are control characters;
+- `extract/truncated`, `extract/error`: the engine's parser or the engine itself gave up on it, always the same way;
+- `extract/empty`: the engine found no text;
+- `limit/*`: it broke a limit of the sandbox, twice. Only these may depend on the machine.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from infra.errors import UsageError
+from infra.sandbox import Sandbox
+from pipeline.charset import Decoded, decode
+from pipeline.extractors import (
+    Caps,
+    Extracted,
+    Rejection,
+    TruncatedPage,
+    check_caps,
+    control_characters,
+    extract,
+    options_of,
+    tidy,
+)
+
+PLAIN: Final = "plain"
+UNFENCED: Final = frozenset({PLAIN, "all_text"})
+# Binary files labelled as HTML have a fifth and more; pages with a few broken characters stay below .1 %.
+MAX_UNREADABLE_SHARE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one page in the sandbox. The slowest of 2,600 pages takes trafilatura 2.4 CPU seconds and .3 GB."""
+
+    cpu_seconds: float = 30.0
+    memory_bytes: int = 2 << 30
+
+
+class Page(NamedTuple):
+    """`text` is "" exactly when `rejected` says why. The costs are of the sandbox alone, for `run.json`."""
+
+    text: str
+    title: str
+    charset: str
+    charset_evidence: str
+    replaced: int
+    rejected: Rejection | None
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+class PageExtractor:
+    """Extracts pages with one engine and its options; keeps one child process, which `close` ends.
+
+    `engine` is a name of `EXTRACTORS`, or "plain" for bodies that are text already (WET, plain text). UsageError for
+    an unknown engine or option.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        options: Mapping[str, Any] | None = None,
+        caps: Caps = Caps(),  # noqa: B008
+        limits: Limits = Limits(),
+    ) -> None:
+        if engine == PLAIN and options:
+            raise UsageError(f"extractor {PLAIN} has no options; it was given {', '.join(options)}")
+        self.engine = engine
+        self.caps = caps
+        self.limits = limits
+        self._options = None if engine == PLAIN else options_of(engine, options or {})
+        self._sandbox = Sandbox(
+            "pipeline.page:extract_frame", cpu_seconds=limits.cpu_seconds, memory_bytes=limits.memory_bytes
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._sandbox.close()
+
+    def extract(self, body: bytes, header_label: str | None, url: str) -> Page:
+        """`body` is the payload after transfer and content encoding; `header_label` the charset of the HTTP header."""
+        if len(body) > self.caps.bytes:
+            return Page("", "", "", "", 0, Rejection("cap/bytes", len(body), self.caps.bytes))
+        decoded = decode(body, header_label, html=self.engine != PLAIN)
+        rejected = _unreadable(decoded)
+        if rejected is None and self.engine != PLAIN:
+            rejected = check_caps(decoded.text, self.caps)
+        if rejected is not None:
+            return _page(decoded, Extracted("", ""), rejected)
+        if self.engine == PLAIN:
+            return _page(decoded, Extracted(tidy(decoded.text), ""), None)
+        if self.engine in UNFENCED:
+            assert self._options is not None
+            return _page(decoded, extract(self.engine, decoded.text, url, self._options), None)
+        return self._fenced(decoded, url)
+
+    def _fenced(self, decoded: Decoded, url: str) -> Page:
+        assert self._options is not None
+        head = {"engine": self.engine, "url": url, "options": asdict(self._options)}
+        result = self._sandbox.call(json.dumps(head).encode() + b"\n" + decoded.text.encode())
+        cost = result.cpu_seconds, result.peak_bytes
+        if result.value is None:
+            assert result.limit is not None
+            broken = {
+                "limit/cpu": Rejection("limit/cpu", result.cpu_seconds, self.limits.cpu_seconds),
+                "limit/memory": Rejection("limit/memory", result.peak_bytes, self.limits.memory_bytes),
+                "limit/crash": Rejection("limit/crash", 1, 0),
+            }
+            return _page(decoded, Extracted("", ""), broken[result.limit], *cost)
+        answer = json.loads(result.value)
+        if "rule" in answer:
+            return _page(decoded, Extracted("", ""), Rejection(answer["rule"], 1, 0), *cost)
+        return _page(decoded, Extracted(answer["text"], answer["title"]), None, *cost)
+
+
+def _unreadable(decoded: Decoded) -> Rejection | None:
+    unreadable = decoded.replaced + control_characters(decoded.text)
+    share = min(1.0, unreadable / max(1, len(decoded.text)))
+    if share > MAX_UNREADABLE_SHARE:
+        return Rejection("decode/unreadable", share, MAX_UNREADABLE_SHARE)
+    return None
+
+
+def _page(
+    decoded: Decoded, found: Extracted, rejected: Rejection | None, cpu_seconds: float = 0.0, peak_bytes: int = 0
+) -> Page:
+    if rejected is None and not found.text:
+        rejected = Rejection("extract/empty", 0, 1)
+    return Page(
+        found.text,
+        found.title,
+        decoded.charset,
+        decoded.evidence,
+        decoded.replaced,
+        rejected,
+        cpu_seconds,
+        peak_bytes,
+    )
+
+
+def extract_frame(frame: bytes) -> bytes:
+    """The child's side: a JSON line and the HTML in, JSON out; a rule in place of the text if the engine gave up."""
+    import logging
+
+    logging.disable(logging.CRITICAL)  # the libraries log a line for every page that displeases them
+    head, _, html = frame.partition(b"\n")
+    request = json.loads(head)
+    options = options_of(request["engine"], request["options"])
+    try:
+        found = extract(request["engine"], html.decode(), request["url"], options)
+        answer = {"text": found.text, "title": found.title}
+    except (MemoryError, RecursionError):
+        raise
+    except TruncatedPage:
+        answer = {"rule": "extract/truncated"}
+    except Exception:
+        answer = {"rule": "extract/error"}
+    return json.dumps(answer).encode()

@@ -1,0 +1,346 @@
+"""Charts as inline SVG, made by small pure functions: numbers and labels in, one string out.
+
+A chart is 360 units wide, so that its text can be read on a phone without zooming; wider screens put several side by
+side. Labels come from the web and from file names: they are escaped here, and cut to the room they have. Colours are
+classes (`s0`, `s1`, ...) that the page, or the stand-alone picture, gives values for light and dark.
+"""
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+WIDTH = 360
+SIZE = 11
+GAP = 28
+SERIES = 8
+DASHES = ("", "5 3", "1.5 2.5", "8 3 2 3")
+UNITS = ("docs", "chars", "tokens")
+UNIT_NAMES = ("documents", "characters", "tokens")
+
+# Colours that keep a contrast of 3 to 1 or more against both backgrounds (WCAG 2.1, 1.4.11), for pages and pictures.
+COLOURS = """
+:root{color-scheme:light dark;--page:#fff;--ink:#1c2127;--dim:#59636e;--line:#d5dae0;--track:#eceff2;--box:#f6f7f9;
+--c0:#2563b0;--c1:#12826c;--c2:#b26a00;--c3:#a8338a;--c4:#6a51c7;--c5:#c0392b;--c6:#4d7a1f;--c7:#5b6770}
+@media (prefers-color-scheme:dark){:root{--page:#14171b;--ink:#e4e7eb;--dim:#9ba5b0;--line:#353c45;--track:#262c33;
+--box:#1c2026;--c0:#6ea8f0;--c1:#46c3a6;--c2:#e5a947;--c3:#e685cb;--c4:#a596f2;--c5:#f0837a;--c6:#9ccb62;--c7:#a9b4bf}}
+"""
+MARKS = (
+    "svg text{font:11px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:var(--ink)}"
+    "svg .dim{fill:var(--dim)}svg .head{font-size:14px;font-weight:600}svg .track{fill:var(--track)}"
+    "svg .grid{stroke:var(--line);stroke-width:1}svg .mark{stroke:var(--ink);stroke-width:1.5}"
+    + "".join(f"svg .s{i}{{fill:var(--c{i})}}svg .l{i}{{stroke:var(--c{i});fill:none}}" for i in range(SERIES))
+)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A labelled row of bars, one for each series: lengths from 0 to 1. `mark`: where a target would end."""
+
+    label: str
+    note: str
+    lengths: tuple[float, ...]
+    mark: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """A ratio, and its interval where there is one."""
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """What remained after each step: rows of {stage, step, docs, chars, tokens}. `docs`: what came in."""
+
+    label: str
+    docs: int
+    rows: tuple[Mapping[str, Any], ...]
+
+    def bases(self) -> tuple[int, int, int]:
+        """What is 100 %: the documents that came in; of text, what there was when it was first counted."""
+        chars, tokens = (next((row[unit] for row in self.rows if row[unit]), 0) for unit in ("chars", "tokens"))
+        return self.docs or max((row["docs"] for row in self.rows), default=0), chars, tokens
+
+    def bars(self) -> list[Bar]:
+        bases = self.bases()
+        bars = []
+        for row in self.rows:
+            shares = tuple(row[unit] / base if base else 0.0 for unit, base in zip(UNITS, bases, strict=True))
+            bars.append(Bar(step_name(row), f"{row['docs']:,} docs · {percent(shares[0])}", shares))
+        return bars
+
+
+def step_name(row: Mapping[str, Any]) -> str:
+    return str(row["step"]) if row["stage"] == row["step"] else f"{row['stage']} / {row['step']}"
+
+
+def percent(share: float) -> str:
+    """With enough digits to tell small shares apart, and no more."""
+    value = 100 * share
+    if value and value < 0.01:
+        return "< 0.01\u00a0%"
+    return f"{value:.2f}\u00a0%" if 0 < value < 1 else f"{value:.1f}\u00a0%"
+
+
+def short(value: float) -> str:
+    """A number for an axis or a label: 1.2M, 34k, 0.015."""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            scale = 1e3 if unit == "k" else size
+            return f"{value / scale:.3g}{unit}"
+    return f"{value:.4g}"
+
+
+def fit(text: str, room: float, size: float = SIZE) -> str:
+    """`text` on one line, cut with an ellipsis to about `room` units. Wide characters count double."""
+    text = " ".join(text[:500].split())
+    width, most = 0.0, room / (size * 0.55)
+    for index, char in enumerate(text):
+        width += 1.9 if unicodedata.east_asian_width(char) in "WF" else 1.0
+        if width > most:
+            return text[: max(index - 1, 1)].rstrip() + "…"
+    return text
+
+
+def svg(title: str, about: str, height: float, body: Iterable[str], width: float = WIDTH, style: str = "") -> str:
+    head = f"<title>{escape(title)}</title><desc>{escape(about)}</desc>"
+    size = f'width="{_n(width)}" height="{_n(height)}" ' if style else ""
+    root = f'<svg xmlns="http://www.w3.org/2000/svg" {size}viewBox="0 0 {_n(width)} {_n(height)}" role="img">'
+    return root + head + (f"<style>{style}</style>" if style else "") + "".join(body) + "</svg>"
+
+
+def bars_svg(title: str, about: str, bars: Sequence[Bar], series: Sequence[str] = ()) -> str:
+    """Rows of horizontal bars under their labels; a legend when there are several series."""
+    top = 20 if series else 2
+    return svg(title, about, top + _bars_height(bars), [*_legend(series, 0), *_bars(bars, top)])
+
+
+def funnel_svg(funnels: Sequence[Funnel], title: str = "What remains after each step") -> str:
+    """Funnels side by side, a panel each, as a picture that stands alone: with its own colours and background."""
+    panels = [funnel.bars() for funnel in funnels]
+    pad = GAP / 2
+    height = 44 + max((_bars_height(panel) for panel in panels), default=0) + 2 * pad
+    width = max(len(panels), 1) * (WIDTH + GAP)
+    body = [f'<rect width="{_n(width)}" height="{_n(height)}" style="fill:var(--page)"/>']
+    for index, (funnel, panel) in enumerate(zip(funnels, panels, strict=True)):
+        body.append(f'<g transform="translate({_n(pad + index * (WIDTH + GAP))} {_n(pad)})">')
+        body.append(_text(0, 14, fit(funnel.label, WIDTH, 14), "head"))
+        body += [*_legend(UNIT_NAMES, 22), *_bars(panel, 44), "</g>"]
+    about = "; ".join(f"{f.label}: {f.rows[-1]['docs']:,} of {f.bases()[0]:,} documents" for f in funnels if f.rows)
+    return svg(title, about, height, body, width, COLOURS + MARKS)
+
+
+def whiskers_svg(title: str, about: str, rows: Sequence[Whisker]) -> str:
+    """Ratios on a logarithmic axis, dots with their intervals, and a line at 1. Zero stands at the left edge."""
+    positive = [v for row in rows for v in (row.value, row.low, row.high) if v]
+    low = math.floor(math.log10(min([*positive, 0.5])))
+    high = math.ceil(math.log10(max([*positive, 2.0])))
+    left, right = 8.0, WIDTH - 8.0
+
+    def x(value: float) -> float:
+        return left + (right - left) * (math.log10(value) - low) / (high - low) if value > 0 else left
+
+    height = 30 * len(rows) + 22
+    body = []
+    for power in range(low, high + 1):
+        at, is_one = x(10.0**power), power == 0
+        body.append(_line(at, 2, at, height - 18, "mark" if is_one else "grid", "3 3" if is_one else ""))
+        body.append(
+            _text(at, height - 5, f"{10.0**power:g}", "dim", "middle" if low < power < high else _end(power > low))
+        )
+    for index, row in enumerate(rows):
+        base = 30 * index + 22
+        interval = "" if row.low is None or row.high is None else f" ({row.low:.3g} to {row.high:.3g})"
+        note = f"{row.value:.3g}{interval}"
+        body.append(_halo(0, base - 9, fit(row.label, WIDTH - 7 * len(note))))
+        body.append(_halo(WIDTH, base - 9, note, "end"))
+        if row.low is not None and row.high is not None:
+            body.append(f'<path class="l0" stroke-width="2" d="M{_n(x(row.low))} {base}H{_n(x(row.high))}"/>')
+            ends = "".join(f"M{_n(x(end))} {base - 4}v8" for end in (row.low, row.high))
+            body.append(f'<path class="l0" stroke-width="2" d="{ends}"/>')
+        body.append(f'<circle class="s0" cx="{_n(x(row.value))}" cy="{base}" r="4"/>')
+    return svg(title, about, height, body)
+
+
+def histogram_svg(
+    title: str, about: str, edges: Sequence[float], rejected: Sequence[int], kept: Sequence[int], at: Sequence[float]
+) -> str:
+    """Rejected values above the axis, kept ones (if any) below it, each side to its own scale; thresholds as lines.
+
+    `edges` are even on the page, whatever their distances, so a logarithmic binning gives a logarithmic axis.
+    """
+    half, top = 48.0, 36.0
+    middle = top + half
+    has_kept = any(kept)
+    bottom = middle + (half if has_kept else 0)
+    step = WIDTH / (len(edges) - 1)
+    names = [f"{sum(rejected):,} rejected", *([f"{sum(kept):,} kept"] if has_kept else [])]
+    body = [*_legend(names, 0, (5, 1)), _columns(rejected, step, middle, -half, "s5")]
+    if has_kept:
+        body.append(_columns(kept, step, middle, half, "s1"))
+    body.append(_line(0, middle, WIDTH, middle, "grid"))
+    for value in at:
+        place = step * position(edges, value)
+        body.append(_line(place, top - 4, place, bottom, "mark", "4 2"))
+        body.append(_halo(place, top - 7, short(value), _anchor(place)))
+    for index in (0, (len(edges) - 1) // 2, len(edges) - 1):
+        place = step * index
+        body.append(_text(place, bottom + 14, short(edges[index]), "dim", _anchor(place)))
+    return svg(title, about, bottom + 20, body)
+
+
+def lines_svg(
+    title: str, about: str, lines: Sequence[Line], x_label: str, y_label: str, marks: Sequence[tuple[float, str]] = ()
+) -> str:
+    """Curves over a common axis, told apart by colour and dash; `marks` are vertical lines with a word each."""
+    points = [point for line in lines for point in line.points]
+    x_low, x_high = _range(p[0] for p in points)
+    y_ticks = ticks(*_range(p[1] for p in points))
+    y_low, y_high = y_ticks[0], y_ticks[-1]
+    left, top, right, bottom = 46.0, 22.0, WIDTH - 6.0, 190.0
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        across = (point[0] - x_low) / (x_high - x_low)
+        up = (point[1] - y_low) / (y_high - y_low)
+        return left + across * (right - left), bottom - up * (bottom - top)
+
+    body = [_text(0, 11, y_label, "dim")]
+    for tick in y_ticks:
+        _, y = place((x_low, tick))
+        body += [_line(left, y, right, y, "grid"), _text(left - 5, y + 4, short(tick), "dim", "end")]
+    for tick in ticks(x_low, x_high):
+        if x_low <= tick <= x_high:
+            x, _ = place((tick, y_low))
+            body.append(_text(x, bottom + 15, short(tick), "dim", _anchor(x)))
+    body.append(_text(right, bottom + 30, x_label, "dim", "end"))
+    for at, word in marks:
+        x, _ = place((at, y_low))
+        body += [_line(x, top, x, bottom, "mark", "2 3"), _halo(x, top - 3, fit(word, 150), _anchor(x))]
+    for index, line in enumerate(lines):
+        way = "L".join(f"{_n(x)} {_n(y)}" for x, y in map(place, line.points))
+        body.append(f'<path {_stroke(index)} d="M{way}"/>')
+        y = bottom + 46 + 16 * index
+        body.append(f'<path {_stroke(index)} d="M0 {_n(y - 4)}h26"/>')
+        body.append(_text(32, y, fit(line.label, WIDTH - 32)))
+    return svg(title, about, bottom + 42 + 16 * len(lines), body)
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers (1, 2 or 5 times a power of ten apart) from at or below `low` to at or above `high`."""
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(step * index, 12) for index in range(first, last + 1)]
+
+
+def position(edges: Sequence[float], value: float) -> float:
+    """Where `value` lies among the edges, in bins from the left: linear within a bin, held to the ends."""
+    for index in range(len(edges) - 1):
+        if value < edges[index + 1]:
+            width = edges[index + 1] - edges[index]
+            return index + max(0.0, (value - edges[index]) / width)
+    return float(len(edges) - 1)
+
+
+def _bars_height(bars: Sequence[Bar]) -> float:
+    return sum(22 + _thickness(bar) * len(bar.lengths) for bar in bars)
+
+
+def _thickness(bar: Bar) -> float:
+    return 10 if len(bar.lengths) == 1 else 6
+
+
+def _bars(bars: Sequence[Bar], top: float) -> list[str]:
+    body, y = [], top
+    for bar in bars:
+        thick = _thickness(bar)
+        room = WIDTH - 6.2 * len(bar.note) - 8
+        body += [_text(0, y + 11, fit(bar.label, room)), _text(WIDTH, y + 11, bar.note, "dim", "end")]
+        y += 15
+        for index, length in enumerate(bar.lengths):
+            body.append(_rect(0, y, WIDTH, thick - 1, "track"))
+            if length > 0:
+                body.append(_rect(0, y, max(1.0, WIDTH * min(length, 1.0)), thick - 1, f"s{index % SERIES}"))
+            y += thick
+        if bar.mark is not None:
+            at = min(max(WIDTH * bar.mark, 1.0), WIDTH - 1.0)
+            body.append(_line(at, y - thick * len(bar.lengths) - 1.5, at, y + 1.5, "mark"))
+        y += 7
+    return body
+
+
+def _legend(series: Sequence[str], top: float, colours: Sequence[int] = range(SERIES)) -> list[str]:
+    body, x = [], 0.0
+    for colour, name in zip(colours, series):
+        body += [_rect(x, top + 3, 9, 9, f"s{colour}"), _text(x + 13, top + 11, name, "dim")]
+        x += 13 + 6.4 * len(name) + 12
+    return body
+
+
+def _columns(counts: Sequence[int], step: float, base: float, reach: float, colour: str) -> str:
+    most = max(counts, default=0) or 1
+    way = [
+        f"M{_n(step * index + 0.5)} {_n(base)}v{_n(reach * max(count / most, 0.02))}h{_n(step - 1)}V{_n(base)}z"
+        for index, count in enumerate(counts)
+        if count
+    ]
+    return f'<path class="{colour}" d="{"".join(way)}"/>' if way else ""
+
+
+def _range(values: Iterable[float]) -> tuple[float, float]:
+    found = list(values) or [0.0]
+    low, high = min(found), max(found)
+    return (low, high) if high > low else (low - abs(low) / 2 - 0.5, high + abs(high) / 2 + 0.5)
+
+
+def _n(value: float) -> str:
+    """A coordinate, to a tenth of a unit."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _rect(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return f'<rect class="{colour}" x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"/>'
+
+
+def _line(x: float, y: float, to_x: float, to_y: float, kind: str, dash: str = "") -> str:
+    dashed = f' stroke-dasharray="{dash}"' if dash else ""
+    return f'<line class="{kind}" x1="{_n(x)}" y1="{_n(y)}" x2="{_n(to_x)}" y2="{_n(to_y)}"{dashed}/>'
+
+
+def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
+    words = f' class="{kind}"' if kind else ""
+    side = f' text-anchor="{anchor}"' if anchor != "start" else ""
+    return f'<text x="{_n(x)}" y="{_n(y)}"{words}{side}>{escape(text)}</text>'
+
+
+def _halo(x: float, y: float, text: str, anchor: str = "start") -> str:
+    """Text over a drawing: outlined in the page's colour so that lines behind it do not cut it."""
+    halo = 'style="paint-order:stroke;stroke:var(--page);stroke-width:3px"'
+    return _text(x, y, text, "", anchor).replace("<text ", f"<text {halo} ", 1)
+
+
+def _anchor(x: float) -> str:
+    return "start" if x < WIDTH * 0.15 else "end" if x > WIDTH * 0.85 else "middle"
+
+
+def _end(is_last: bool) -> str:
+    return "end" if is_last else "start"
+
+
+def _stroke(index: int) -> str:
+    dash = DASHES[index % len(DASHES)]
+    return f'class="l{index % SERIES}" stroke-width="1.8"' + (f' stroke-dasharray="{dash}"' if dash else "")

@@ -1,0 +1,71 @@
+"""What a report is made of: sections of charts, tables and samples, as plain text; and how numbers are spelled.
+
+Nothing here is HTML: the template escapes every word, and `report_charts` the words inside its drawings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_CELL = 240
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text. Columns from `numeric` on are aligned right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: int = 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with the numbers behind it; a table alone when there is no chart."""
+
+    heading: str
+    table: Table
+    svg: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A page: its address, what is known of it, and a piece of its text."""
+
+    url: str
+    facts: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    heading: str
+    items: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    key: str
+    title: str
+    about: str
+    figures: tuple[Figure, ...] = ()
+    samples: tuple[Samples, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+def seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}"
+
+
+def spell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+
+
+def clipped(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(cut(cell) for cell in row) for row in rows)

@@ -1,0 +1,52 @@
+"""A reduction without an engine, and small documents, for the tests of `dedup`."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Reducer = Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+WORDS = [f"{a}{b}{c}" for a in ("ka", "lo", "mi", "su", "te") for b in ("ran", "ven", "dor", "lis") for c in "aeiou"]
+
+
+def documents(texts: Sequence[str | None], **columns: Sequence[object]) -> pa.RecordBatch:
+    """Documents at offsets 0, 1, … of one file; further columns as given."""
+    base: dict[str, object] = {
+        "text": pa.array(texts, pa.string()),
+        "file_path": ["crawl.warc.gz"] * len(texts),
+        "warc_offset": pa.array(range(len(texts)), pa.int64()),
+        "id": [f"id-{i}" for i in range(len(texts))],
+    }
+    return pa.RecordBatch.from_pydict(base | columns)
+
+
+def reduce(reducer: Reducer, batches: Sequence[pa.RecordBatch], schema: pa.Schema, batch_rows: int = 7) -> pa.Table:
+    """What the reducer makes of one partition that holds all rows, sorted, in batches of `batch_rows`."""
+    table = pa.Table.from_batches(batches)
+    order = [(name, "ascending") for name in ("key", "file_path", "warc_offset")]
+    table = table.take(pc.sort_indices(table, sort_keys=order)).combine_chunks()
+    return pa.Table.from_batches(list(reducer(0, iter(table.to_batches(max_chunksize=batch_rows)))), schema)
+
+
+def english(seed: int, words: int) -> list[str]:
+    """Words of an invented language with spaces."""
+    draw = random.Random(seed)
+    return [draw.choice(WORDS) + draw.choice(WORDS) for _ in range(words)]
+
+
+def chinese(seed: int, characters: int) -> list[str]:
+    """Common ideographs, with a comma or full stop after every dozen or so."""
+    draw = random.Random(seed)
+    letters = [chr(draw.randrange(0x4E00, 0x5E00)) for _ in range(characters)]
+    return [letter + (draw.choice("，。") if draw.random() < 0.08 else "") for letter in letters]
+
+
+def edited(tokens: list[str], share: float, seed: int, replacement: Callable[[int], str]) -> list[str]:
+    """A copy in which this share of tokens, drawn at random, is replaced."""
+    draw = random.Random(seed)
+    result = list(tokens)
+    for i in draw.sample(range(len(tokens)), round(share * len(tokens))):
+        result[i] = replacement(draw.randrange(1 << 20))
+    return result

@@ -1,0 +1,144 @@
+"""MinHash: estimates, band keys, and the recall that the S-curve promises."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dedup.minhash import FALCON, MinHash, band_table, estimated_jaccard, match_probability, permutations, shingle_table
+from dedup.shingles import shingle_sequence, shingles
+from dedup.tables import document_numbers, values
+from dedup.verify import jaccard
+from infra.errors import UsageError
+from tests.dedup.support import WORDS, chinese, documents, edited, english
+
+# published: FineWeb (arXiv 2406.17557, App. E.1), RefinedWeb (arXiv 2306.01116, App. G.3.1); the others follow
+SIMILARITIES = (0.7, 0.75, 0.8, 0.85, 0.9)
+
+
+@pytest.mark.parametrize(
+    "bands, rows, published",
+    [
+        (14, 8, (0.56, 0.77, 0.92, 0.99, 1.0)),
+        (450, 20, (0.30, 0.76, 0.99, 1.0, 1.0)),
+        (93, 15, (0.36, 0.71, 0.96, 1.0, 1.0)),
+        (20, 13, (0.18, 0.38, 0.68, 0.92, 0.997)),
+        (9, 13, (0.08, 0.19, 0.40, 0.69, 0.93)),
+    ],
+)
+def test_match_probability_is_the_published_curve(bands: int, rows: int, published: tuple[float, ...]) -> None:
+    computed = [match_probability(s, bands, rows) for s in SIMILARITIES]
+    assert computed == pytest.approx(published, abs=0.0075)
+
+
+def test_parameters() -> None:
+    assert (MinHash().bands, MinHash().rows, MinHash().ngram) == (14, 8, 5)
+    assert (FALCON.bands, FALCON.rows) == (450, 20)
+    with pytest.raises(UsageError, match="rows is 0"):
+        MinHash(rows=0)
+
+
+def test_permutations_are_splitmix64() -> None:
+    """The first outputs of SplitMix64 from seed 1234567, as Rosetta Code lists them."""
+    factors, terms = permutations(2, 1234567)
+    assert terms.tolist() == [9817491932198370423, 4593380528125082431]
+    assert factors.tolist() == [6457827717110365317 | 1, 3203168211198807973 | 1]
+
+
+def test_keys_are_golden() -> None:
+    """Signatures are compared across runs and machines: these numbers may never change."""
+    keys = MinHash().band_keys(shingles("The quick brown fox jumps over the lazy dog"))
+    assert keys[:2].tolist() == [13801791073463162295, 3636503767364289777]
+
+
+def test_signature_equals_its_definition() -> None:
+    params = MinHash(3, 200)  # more permutations than one tile of the kernel
+    hashes = shingles(" ".join(english(3, 60)))
+    factors, terms = permutations(600, params.seed)
+    expected = (factors[:, None] * hashes[None, :] + terms[:, None]).min(axis=1)
+    assert params.signature(hashes).tolist() == expected.tolist()
+
+
+@given(st.text("ab \n今天😀é", min_size=1, max_size=80))
+@settings(max_examples=50)
+def test_identical_texts_share_every_band(text: str) -> None:
+    first, again = shingle_sequence("x" + text), shingle_sequence("x" + text)
+    keys = MinHash().band_keys(first)
+    assert keys.tolist() == MinHash().band_keys(again[::-1].copy()).tolist()
+    assert len(set(keys.tolist())) == 14
+
+
+def test_estimate_is_unbiased() -> None:
+    """Over 150 pairs the mean error of the estimate is within four standard errors of zero."""
+    params = MinHash()
+    errors = []
+    for seed in range(150):
+        a = english(seed, 300)
+        b = edited(a, 0.06, seed, lambda x: f"w{x}")
+        sets = shingles(" ".join(a)), shingles(" ".join(b))
+        errors.append(estimated_jaccard(params.signature(sets[0]), params.signature(sets[1])) - jaccard(*sets))
+    assert abs(np.mean(errors)) < 4 * (0.25 / 112 / 150) ** 0.5
+    assert 0.03 < np.std(errors) < 0.06  # sqrt(s (1 - s) / 112) = .047 at s = .55
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+@pytest.mark.parametrize("changed", [0.02, 0.03, 0.045])
+def test_recall_follows_the_curve(language: str, changed: float) -> None:
+    """Planted near-duplicates are retrieved as often as their true similarity promises."""
+    params, found, promised = MinHash(), 0, 0.0
+    pairs = 200
+    for seed in range(pairs):
+        if language == "english":
+            text = english(seed, 250)
+            near, glue = edited(text, changed, seed, lambda x: f"w{x}"), " "
+        else:
+            text = chinese(seed, 250)
+            near, glue = edited(text, changed, seed, lambda x: chr(0x6000 + x % 8192)), ""
+        a, b = shingles(glue.join(text)), shingles(glue.join(near))
+        found += bool((params.band_keys(a) == params.band_keys(b)).any())
+        promised += match_probability(jaccard(a, b), params.bands, params.rows)
+    assert found / pairs == pytest.approx(promised / pairs, abs=4 * (0.25 / pairs) ** 0.5)
+    if changed == 0.02:
+        assert found / pairs > 0.9
+
+
+def test_words_of_spaces_alone_would_miss_chinese() -> None:
+    """Why characters count: the same planted pairs, cut at spaces and punctuation, are mostly lost."""
+    params, by_character, by_space = MinHash(), 0, 0
+    for seed in range(60):
+        text = "".join(chinese(seed, 400))
+        near = "".join(edited(list(text), 0.015, seed, lambda x: chr(0x6000 + x % 8192)))
+        a, b = shingles(text), shingles(near)
+        by_character += bool((params.band_keys(a) == params.band_keys(b)).any())
+        # Latin letters instead of ideographs: whatever stands between two marks becomes one word
+        sets = [shingles("".join(_latin(c) for c in version)) for version in (text, near)]
+        by_space += bool((params.band_keys(sets[0]) == params.band_keys(sets[1])).any())
+    assert by_character >= 57
+    assert by_space <= 20
+
+
+def test_unrelated_texts_share_no_band() -> None:
+    keys = [MinHash().band_keys(shingles(" ".join(english(seed, 200)))).tolist() for seed in range(100)]
+    assert len({key for row in keys for key in row}) == 100 * 14
+
+
+def test_band_table_has_a_row_per_band_of_each_document_with_words() -> None:
+    batch = documents(["a b c", "", None, "!!!", "d"])
+    table = band_table(batch, 7, 100, MinHash(3, 2))
+    assert table["row"].to_pylist() == [100] * 3 + [104] * 3
+    assert set(table["shard"].to_pylist()) == {7}
+    assert table["key"].to_pylist()[:3] == MinHash(3, 2).band_keys(shingles("a b c")).tolist()
+    assert band_table(documents([]), 0, 0, MinHash()).num_rows == 0
+
+
+def test_shingle_table_brings_the_wanted_documents_only() -> None:
+    batch = documents([" ".join(WORDS[:9]), "b", "c", "d"])
+    wanted = np.sort(document_numbers([1, 1, 1, 0, 2], [20, 22, 24, 21, 20]))
+    table = shingle_table(batch, 1, 20, MinHash(), wanted)
+    assert values(table, "key").tolist() == document_numbers([1, 1], [20, 22]).tolist()
+    assert table["shingles"][0].as_py() == shingles(" ".join(WORDS[:9])).tolist()
+    assert table["other"].null_count == 2
+
+
+def _latin(character: str) -> str:
+    return character if character in "，。" else f"{ord(character):x}"

@@ -1,0 +1,40 @@
+"""Edits that several recipes share: what they change, what they leave, and that a second pass changes nothing."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters.catalog import edit
+
+SHARED = ("mask_email", "mask_ipv4", "remove_urls", "limit_newlines", "normalise_whitespace")
+PIECES = ["a@b.co", "x.y+z@mail.example.org", "8.8.8.8", "10.0.0.1", "1.2.3.4.5", "http://a.b/c?d=1", "www.x.org.", "@"]
+PIECES += [".", " ", "\n", "\n\n\n", "\r\n", "\t", "\u2028", "word", "(", ")", "，", "://", "www", "9"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "after", "count"),
+    [
+        ("mask_email", "Write to jo.do+x@mail.example.org, or a@b.", "Write to email@example.com, or a@b.", 1),
+        ("mask_email", "email@example.com", "email@example.com", 0),
+        ("mask_email", "a@@b.com é@x.com", "a@@b.com é@x.com", 0),
+        ("mask_ipv4", "8.8.8.8, 10.0.0.1 and 999.1.1.1", "192.0.2.1, 10.0.0.1 and 999.1.1.1", 1),
+        ("mask_ipv4", "version 1.2.3.4.5 and v8.8.8.8", "version 1.2.3.4.5 and v8.8.8.8", 0),
+        ("remove_urls", "See https://a.b/c?d=e#f, or www.x.org.", "See , or .", 2),
+        ("remove_urls", "见http://a.cn/b。好 (ftp://x/y)", "见。好 ()", 2),
+        ("remove_urls", "example.com stays, awww. too", "example.com stays, awww. too", 0),
+        ("limit_newlines", "a\n\n\n\nb\n\nc", "a\n\nb\n\nc", 1),
+        ("normalise_whitespace", " a \r\nb\t\r\n \n\n\nc ", "a\nb\n\nc", 9),
+        ("normalise_whitespace", "a\rb", "a\nb", 1),
+    ],
+)
+def test_golden(name: str, text: str, after: str, count: int) -> None:
+    assert edit(name)(text) == (after, count)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join) | st.text(max_size=60))
+@settings(max_examples=50, deadline=None)
+def test_a_second_pass_changes_nothing(text: str) -> None:
+    for name in SHARED:
+        after, count = edit(name)(text)
+        assert (count == 0) == (after == text), name
+        assert edit(name)(after) == (after, 0), name

@@ -1,0 +1,272 @@
+"""Training, resuming, freezing and branching: the equalities are bit for bit."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from infra.errors import UsageError
+from trainer.api import branch, freeze, train
+from trainer.checkpoint import read_checkpoint
+from trainer.config import Config, ScheduleConfig
+from trainer.model import parameter_group
+from trainer.runs import read_rows
+from trainer.schedule import balance_moves, learning_rate_factor, total_steps
+
+from tests.trainer.conftest import small_body, small_config
+
+ConfigFile = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A run of the whole schedule's trunk (8 steps), frozen."""
+    root = tmp_path_factory.mktemp("trunk")
+    path = root / "config.json"
+    path.write_text("")
+    train(_write_config(root), data, root / "run")
+    freeze(root / "run", root / "frozen")
+    return root / "frozen"
+
+
+def _write_config(folder: Path, **sections: dict[str, Any]) -> Path:
+    from tests.trainer.conftest import _toml
+
+    path = folder / "config.toml"
+    lines = []
+    for name, section in small_body(**sections).items():
+        lines += [f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in section.items())]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_two_runs_are_equal_to_the_byte(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
+    results = [train(config_file(), data, tmp_path / name, 3) for name in "ab"]
+    assert results[0]["sha256"] == results[1]["sha256"]
+    assert (tmp_path / "a/log.jsonl").read_bytes() == (tmp_path / "b/log.jsonl").read_bytes()
+    other = train(config_file(run={"seed": 2}), data, tmp_path / "c", 3)
+    assert other["weights_sha256"] != results[0]["weights_sha256"]
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
+    def stop_at_five(row: Mapping[str, Any], until: int) -> None:
+        if row["step"] == 5:
+            raise KeyboardInterrupt
+
+    config = config_file()
+    whole = train(config, data, tmp_path / "whole", 8)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, data, tmp_path / "cut", 8, stop_at_five)
+    with (tmp_path / "cut/log.jsonl").open("a") as log:
+        log.write('{"step": 6, "lo')
+    resumed = train(config, data, tmp_path / "cut", 8)
+    assert resumed["sha256"] == whole["sha256"]
+    assert (tmp_path / "cut/log.jsonl").read_bytes() == (tmp_path / "whole/log.jsonl").read_bytes()
+    rows = read_rows(tmp_path / "cut/log.jsonl")
+    assert [row["step"] for row in rows] == list(range(1, 9))
+    assert [row["tokens"] for row in rows] == [128 * (i + 1) for i in range(8)]
+    assert {"learning_rate", "loss", "loss_by_domain", "k", "gradient_norm"} <= set(rows[0])
+
+
+def test_a_second_call_does_nothing_and_other_arguments_are_refused(
+    tmp_path: Path, config_file: ConfigFile, data: Path, other_data: Path
+) -> None:
+    first = train(config_file(), data, tmp_path / "run", 2)
+    before = (tmp_path / "run/timings.jsonl").read_bytes()
+    assert train(config_file(), data, tmp_path / "run", 2) == first
+    assert (tmp_path / "run/timings.jsonl").read_bytes() == before
+    with pytest.raises(UsageError, match=r"config.optimizer.learning_rate was 0.003 and is now 0.1"):
+        train(config_file(optimizer={"learning_rate": 0.1}), data, tmp_path / "run", 2)
+    with pytest.raises(UsageError, match="other arguments \\(data was"):
+        train(config_file(), other_data, tmp_path / "run", 2)
+    with pytest.raises(UsageError, match="steps 1 to 12"):
+        train(config_file(), data, tmp_path / "run", 13)
+
+
+def test_micro_batches_change_only_the_draws_of_k(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
+    """With one k for all, accumulating two micro-batches is one batch but for the last bits."""
+    losses = []
+    for rows in (1, 2, 4):
+        config = config_file(k={"full_mass": 1.0}, data={"micro_batch_sequences": rows})
+        losses.append(train(config, data, tmp_path / f"rows-{rows}", 4)["loss"])
+    assert losses == pytest.approx([losses[0]] * 3, abs=1e-4)
+
+
+def test_training_learns(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
+    schedule = {"warmup_steps": 5, "trunk_steps": 60, "tail_steps": 0}
+    train(config_file(schedule=schedule, run={"checkpoint_every": 60}), data, tmp_path / "run")
+    losses = [row["loss"] for row in read_rows(tmp_path / "run/log.jsonl")]
+    assert losses[0] > 5.5
+    assert sum(losses[-5:]) / 5 < 4.0
+
+
+def test_the_empty_branch_goes_on_with_the_trunk(
+    tmp_path: Path, config_file: ConfigFile, data: Path, trunk: Path
+) -> None:
+    whole = train(config_file(), data, tmp_path / "whole", 12)
+    control = branch(trunk, {}, data, tmp_path / "control")
+    assert control["control"] is True and control["overrides"] == {}
+    assert control["state_sha256"] == whole["state_sha256"]
+    assert control["weights_sha256"] == whole["weights_sha256"]
+    tail = (tmp_path / "whole/log.jsonl").read_text().splitlines()[8:]
+    assert (tmp_path / "control/log.jsonl").read_text().splitlines() == tail
+    told = json.loads((tmp_path / "control/branch.json").read_bytes())
+    assert told == {"format": "refinery.branch/1", "trunk": read_checkpoint(trunk).sha256, "overrides": {}}
+
+
+OVERRIDES: list[dict[str, Any]] = [
+    {"tail": {"steps": 3, "shape": "linear"}},
+    {"k": {"train": 2, "full_mass": 1.0}},
+    {"data_seed": 8},
+    {"optimizer": {"learning_rate": 1e-3}},
+    {"frozen_groups": ["embedding", "router"]},
+]
+
+
+@pytest.mark.parametrize("overrides", OVERRIDES, ids=lambda value: next(iter(value)))
+def test_branches_with_equal_overrides_are_equal_and_differ_from_the_control(
+    tmp_path: Path, data: Path, trunk: Path, overrides: dict[str, Any]
+) -> None:
+    first, second = (branch(trunk, overrides, data, tmp_path / name, steps=2) for name in "ab")
+    assert first["sha256"] == second["sha256"]
+    assert json.loads((tmp_path / "a/branch.json").read_bytes())["overrides"] == overrides
+    control = branch(trunk, None, data, tmp_path / "control", steps=2)
+    assert first["weights_sha256"] != control["weights_sha256"]
+
+
+def test_a_branch_on_other_data(tmp_path: Path, data: Path, other_data: Path, trunk: Path) -> None:
+    (tmp_path / "o.toml").write_text(f'data = "{other_data}"\n')
+    by_file = branch(trunk, tmp_path / "o.toml", None, tmp_path / "a", steps=1)
+    by_name = branch(trunk, {}, other_data, tmp_path / "b", steps=1)
+    assert by_file["sha256"] == by_name["sha256"]
+    assert list(by_name["overrides"]) == ["data"] and not by_name["control"]
+    state = read_checkpoint(Path(by_name["checkpoint"])).state()
+    assert state.history[0]["step"] == 8 and state.cursor.position == 128
+
+
+def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
+    result = branch(trunk, {"frozen_groups": ["experts", "router"]}, data, tmp_path / "a", steps=2)
+    before, after = read_checkpoint(trunk).state().model, read_checkpoint(Path(result["checkpoint"])).state().model
+    for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+        frozen = parameter_group(name, old) in ("experts", "router")
+        assert torch.equal(old, new) == frozen, name
+    assert all(torch.equal(a.bias_E, b.bias_E) for a, b in zip(before.expert_layers(), after.expert_layers()))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"window": 3}, "cannot override 'window'; it may override data, data_seed, frozen_groups, k, optimizer, tail"),
+        ({"tail": {"length": 3}}, "'tail' has no field 'length'; its fields are steps, shape, floor"),
+        ({"k": {"train": 99}}, "k.train <= model.experts"),
+        ({"frozen_groups": ["head"]}, "'head' is none of embedding"),
+        ({"optimizer": 3}, "must be a table"),
+        ({"data_seed": "x"}, "data.seed is 'x'"),
+        ({"tail": {"steps": 0}}, "override tail.steps"),
+    ],
+)
+def test_bad_overrides_are_named(
+    tmp_path: Path, data: Path, trunk: Path, overrides: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        branch(trunk, overrides, data, tmp_path / "a")
+
+
+def test_branch_needs_its_data_and_a_checkpoint(tmp_path: Path, data: Path, trunk: Path) -> None:
+    with pytest.raises(UsageError, match=r"say --data: .* sha256 [0-9a-f]{64}"):
+        branch(trunk, {}, None, tmp_path / "a")
+    with pytest.raises(UsageError, match="refinery freeze"):
+        branch(data, {}, data, tmp_path / "a")
+
+
+def test_freeze_is_read_only_idempotent_and_final(
+    tmp_path: Path, config_file: ConfigFile, data: Path, trunk: Path
+) -> None:
+    assert {path.stat().st_mode & 0o777 for path in trunk.iterdir()} == {0o444}
+    assert trunk.stat().st_mode & 0o777 == 0o555
+    train(config_file(), data, tmp_path / "run", 2)
+    first = freeze(tmp_path / "run", tmp_path / "frozen")
+    assert freeze(tmp_path / "run", tmp_path / "frozen") == first
+    train(config_file(), data, tmp_path / "run", 3)
+    with pytest.raises(UsageError, match="another frozen checkpoint"):
+        freeze(tmp_path / "run", tmp_path / "frozen")
+    assert freeze(tmp_path / "run", tmp_path / "later")["step"] == 3
+
+
+@pytest.mark.parametrize("name", ["checkpoint.json", "tensors.bin", "tokenizer.model"])
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_one_flipped_byte_is_refused(tmp_path: Path, trunk: Path, data: Path, name: str, place: float) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(trunk, copy)
+    copy.chmod(0o755)
+    path = copy / name
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=f"{name} was changed"):
+        branch(copy, {}, data, tmp_path / "out")
+
+
+def test_a_checkpoint_is_the_whole_state(trunk: Path) -> None:
+    state = read_checkpoint(trunk).state()
+    again = read_checkpoint(trunk).state()
+    tensors = state.tensors()
+    assert tensors.keys() == again.tensors().keys()
+    assert all(torch.equal(tensor, again.tensors()[name]) for name, tensor in tensors.items())
+    assert torch.rand(3, generator=state.generator).tolist() == torch.rand(3, generator=again.generator).tolist()
+    assert state.header() == again.header()
+    assert int(state.seen_V.sum()) == state.tokens == 8 * 128
+
+
+def test_the_schedule() -> None:
+    schedule = ScheduleConfig(warmup_steps=4, trunk_steps=10, tail_steps=4, tail_floor=0.2)
+    factors = [learning_rate_factor(schedule, step) for step in range(16)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert factors[4:11] == [1.0] * 7
+    assert factors[11] == pytest.approx(0.2 + 0.8 * 0.5)
+    assert factors[14] == factors[15] == pytest.approx(0.2)
+    linear = ScheduleConfig(0, 10, 4, "linear")
+    assert [learning_rate_factor(linear, step) for step in range(10, 15)] == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert [balance_moves(schedule, step) for step in (0, 9, 10)] == [True, True, False]
+    assert total_steps(schedule) == 14
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("model", {"depth": 3}, "model has no field 'depth'"),
+        ("model", {"width": 18}, "multiples of 4"),
+        ("model", {"heads": 3}, "multiple of model.kv_heads"),
+        ("model", {"layers": [{"attention": "sliding", "kv_group": 0, "ffn": "dense"}]}, "last layer must be a full"),
+        ("model", {"layers": [{"attention": "local", "kv_group": 0, "ffn": "dense"}]}, r"layers\[0\].attention is"),
+        ("data", {"sequence_length": 0}, "data.sequence_length is 0"),
+        ("data", {"batch_sequences": 3}, "whole micro-batches"),
+        ("optimizer", {"learning_rate": "high"}, "learning_rate is 'high'"),
+        ("schedule", {"warmup_steps": 9}, "within the trunk"),
+    ],
+)
+def test_bad_configurations_are_named(section: str, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        small_config(**{section: change})
+
+
+def test_a_configuration_survives_json() -> None:
+    config = small_config()
+    assert Config.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_the_shipped_configuration_is_of_the_family() -> None:
+    import trainer.train
+
+    config = Config.read(Path(trainer.train.__file__).parent / "configs" / "tiny.toml")
+    kinds = [layer.attention for layer in config.model.layers]
+    assert kinds == ["sliding", "sliding", "sliding", "full"] * 2
+    assert config.model.layers[3].kv_group == config.model.layers[7].kv_group
+    assert (config.model.experts, config.k.train, config.k.full_mass) == (80, 12, 0.5)
+    assert config.data.sequence_length == 16 * config.model.window
+    tail = config.schedule.tail_steps / total_steps(config.schedule)
+    assert 0.10 <= tail <= 0.15
