@@ -33,7 +33,7 @@ POLICY_PHRASES = (
     "use cookies",
 )
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
-_ENDINGS = np.array([ord(char) for char in ".?!\"'"], np.uint32)
+_ENDINGS = np.isin(np.arange(128), [ord(char) for char in ".?!\"'"])  # by code point; the last stands for all above
 
 KEPT, LONG_WORD, NO_TERMINAL, FEW_WORDS, LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET, POLICY = range(8)
 
@@ -122,7 +122,7 @@ def _ends_well(view: View, spans: Spans, cited: dict[int, str]) -> Mask:
     padded = np.concatenate((np.zeros(3, np.uint32), view.codes))  # padded[i + 3] is character i
     one, two, three = (padded.take(spans.end + 3 - back) for back in (1, 2, 3))
     points = (one == ord(".")) & (two == ord(".")) & (three == ord(".")) & (spans.lengths >= 3)
-    well: Mask = np.isin(one, _ENDINGS) & (spans.lengths > 0) & ~points
+    well: Mask = _ENDINGS.take(one, mode="clip") & (spans.lengths > 0) & ~points
     for index, line in cited.items():
         well[index] = line.endswith((".", "?", "!", '"', "'")) and not line.endswith("...")
     return well

@@ -1,6 +1,6 @@
 """Gopher's rules as DCLM counts them (baselines/mappers/filters/content_filters.py): same thresholds, stricter filter.
 
-With identical thresholds and words, this counting rejects over twice as many pages for repetition as `gopher`'s:
+With identical thresholds and words, this counting rejects about twice as many pages for repetition as `gopher`'s:
 - **every** copy of a line or paragraph is a duplicate, the first too; characters are over those of filled lines;
 - duplicate 5..10-grams are all positions that a repeated n-gram covers; n-grams are of words without punctuation, and
   their characters are over the characters of words;

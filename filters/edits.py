@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 Edit = Callable[[str], tuple[str, int]]
 
-# A local part of at most 64 and labels of at most 63 characters (RFC 5321 and 1035) keep the search linear.
+# All edges are ASCII, so that an address between Chinese characters is found. A local part of at most 64 and labels of
+# at most 63 characters (RFC 5321 and 1035) keep the search linear.
 _EMAIL = re.compile(
-    r"(?<![\w.+%-])[A-Za-z0-9_%+-](?:[A-Za-z0-9._%+-]{0,63})@"
+    r"(?<![A-Za-z0-9_.+%-])[A-Za-z0-9_%+-](?:[A-Za-z0-9._%+-]{0,63})@"
     r"(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
-_IPV4 = re.compile(r"(?<![\w.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\.?\w)")
+_IPV4 = re.compile(r"(?<![A-Za-z0-9_.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[A-Za-z0-9_])")
 _URL = re.compile(r"(?<![A-Za-z0-9])(?:(?:https?|ftp)://|www\.)[^\s<>\"'“”’«»()\[\]{}，。；、（）]+", re.IGNORECASE)
 _URL_TAIL = ".,;:!?…"
 _NEWLINES = re.compile(r"\n{3,}")

@@ -1,7 +1,7 @@
 """Gopher's rules (Rae et al. 2021, arXiv 2112.11446, section A.1.1 and table A1) as datatrove 0.10.1 counts them.
 
-FineWeb and most open sets were filtered with this counting; `dclm` has the other one, which rejects twice as much at
-the same thresholds. Datatrove's habits, kept on purpose:
+FineWeb and most open sets were filtered with this counting; `dclm` has the other one, which rejects about twice as
+much at the same thresholds. Datatrove's habits, kept on purpose:
 - words are tokens with anything in them that is not punctuation; ratios of symbols and of alphabetic words are over
   all tokens, punctuation included;
 - # and ellipses are two ratios with one threshold;

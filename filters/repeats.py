@@ -34,11 +34,11 @@ class Rolling:
 
     def __init__(self, values: Hashes) -> None:
         self._sums = np.zeros(values.size + 1, np.uint64)
-        np.cumsum(values * _powers(np.arange(values.size), values.size, inverse=False), out=self._sums[1:])
+        (values * _first_powers(values.size)).cumsum(out=self._sums[1:])
 
     def hashes(self, start: Indices, end: Indices) -> Hashes:
         """The hash of each span values[start[i]:end[i]]; it depends on the values alone, not on where they stand."""
-        spans: Hashes = (self._sums.take(end) - self._sums.take(start)) * _powers(start, self._sums.size, inverse=True)
+        spans: Hashes = (self._sums.take(end) - self._sums.take(start)) * _inverse_powers(start, self._sums.size)
         return spans
 
 
@@ -97,9 +97,18 @@ def _hash_one(codes: npt.NDArray[np.uint32]) -> np.uint64:
     return whole.hashes(np.zeros(1, np.int64), np.full(1, codes.size, np.int64))[0]  # type: ignore[no-any-return]
 
 
-def _powers(exponents: Indices, below: int, inverse: bool) -> Hashes:
-    """The base (or its inverse) to these powers, all of them under `below`."""
-    low, high = _power_tables(inverse)
+def _first_powers(count: int) -> Hashes:
+    """The base to the powers 0 ... count - 1."""
+    low, high = _power_tables(inverse=False)
+    if count <= _BLOCK:
+        return low[:count]
+    blocks = -(-count // _BLOCK)
+    return np.multiply.outer(high[:blocks], low).ravel()[:count]
+
+
+def _inverse_powers(exponents: Indices, below: int) -> Hashes:
+    """The base's inverse to these powers, all of them under `below`."""
+    low, high = _power_tables(inverse=True)
     if below <= _BLOCK:
         return low.take(exponents)
     product: Hashes = low.take(exponents & (_BLOCK - 1)) * high.take(exponents >> _BLOCK_BITS)

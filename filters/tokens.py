@@ -31,6 +31,9 @@ class Repeats(NamedTuple):
     counts: Indices
 
 
+_NO_REPEATS = Repeats(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
 class Tokens:
     """A sequence of k tokens over the characters of one string: spans start[i]:end[i] that do not overlap."""
 
@@ -57,7 +60,7 @@ class Tokens:
     def offsets(self) -> Indices:
         """Characters before each token, int64[k + 1]: tokens i to j have offsets[j] - offsets[i] of them."""
         offsets = np.zeros(len(self) + 1, np.int64)
-        np.cumsum(self.lengths, out=offsets[1:])
+        self.lengths.cumsum(out=offsets[1:])
         return offsets
 
     @cached_property
@@ -102,16 +105,17 @@ class Tokens:
         sequence = Rolling(self.hashes)
         positions = np.arange(len(self))
         for n in range(2, longest + 1):
-            found = _repeats_among(positions[: positions.searchsorted(len(self) - n, side="right")], n, sequence)
+            if positions.size > 1:
+                positions = positions[: positions.searchsorted(len(self) - n, side="right")]
+            found = _repeats_among(positions, n, sequence) if positions.size > 1 else _NO_REPEATS
             yield n, found
             positions = found.positions
 
 
 def _repeats_among(positions: Indices, n: int, sequence: Rolling) -> Repeats:
-    found = group(sequence.hashes(positions, positions + n)) if positions.size > 1 else None
+    found = group(sequence.hashes(positions, positions + n))
     if found is None:
-        none = np.empty(0, np.int64)
-        return Repeats(none, none, none)
+        return _NO_REPEATS
     again = (found.counts.take(found.ids) > 1).nonzero()[0]
     return Repeats(positions.take(again), found.ids.take(again), found.counts)
 

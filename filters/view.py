@@ -111,7 +111,7 @@ class View:
     def counts(self, mask: int, spans: Spans) -> Indices:
         """How many characters of each piece have one of the flags in `mask`."""
         sums = np.zeros(len(self.text) + 1, np.int64)
-        np.cumsum(self.flags & mask != 0, out=sums[1:])
+        (self.flags & mask != 0).cumsum(out=sums[1:])
         return sums.take(spans.end) - sums.take(spans.start)
 
     def strip(self, spans: Spans) -> Spans:
@@ -194,8 +194,9 @@ class View:
         marks = places(self.flags, TERMINAL)
         outside = (self.flags & PUNCTUATION == 0).nonzero()[0]
         after = np.append(outside, size).take(outside.searchsorted(marks))
-        opened = np.isin(np.append(self.codes, np.uint32(0)).take(marks + 1), _OPENERS)
-        after = np.where(opened, marks + 1, after)  # in 世界！“好 the quotation mark begins the next sentence
+        runs_on = (after > marks + 1).nonzero()[0]
+        opened = runs_on[np.isin(self.codes[marks[runs_on] + 1], _OPENERS)] if runs_on.size else runs_on
+        after[opened] = marks[opened] + 1  # in 世界！“好 the quotation mark begins the next sentence
         followed = np.append(self.flags, np.uint16(SPACE)).take(after) & SPACE != 0
         ends = after[(followed | (self.codes[marks] >= _WIDE)) & ~self._after_initial(marks)]
         cuts = np.concatenate(([0], ends, self._newlines, [size]))

@@ -244,10 +244,22 @@ def _utf8(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:
     outweigh a bad place.
     """
     attempt = _strict_or_replaced(body, "utf-8")
+    if attempt.bad and b"\xed" in body:
+        attempt = _utf8_with_surrogates(body) or attempt
     good = attempt.foreign - attempt.bad
     if attempt.bad == 0 or attempt.bad * 10 <= good or (attempt.cut_off and (good > 0 or "utf-8" in claimed)):
         return attempt
     return None
+
+
+def _utf8_with_surrogates(body: bytes) -> _Attempt | None:
+    """UTF-8 in which a program wrote the halves of UTF-16 pairs as characters: pairs are joined, halves replaced."""
+    try:
+        halves = body.decode("utf-8", "surrogatepass")
+    except UnicodeError:
+        return None
+    text = halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _Attempt(text, "utf-8", text.count("\ufffd") - body.count(b"\xef\xbf\xbd"), len(text))
 
 
 def _wide(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:

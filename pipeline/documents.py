@@ -6,6 +6,7 @@ unpacked text) for JSONL. A line that is no document is a ledger row, not an end
 
 import gzip
 import io
+import json
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class DocumentFilePart:
         return schemas.documents(())
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        self.rejects.clear()
         rows: list[dict[str, Any]] = []
         reader = self._parquet if self.name.lower().endswith(".parquet") else self._json_lines
         for offset, length, value in reader():
@@ -114,10 +116,18 @@ class DocumentFilePart:
                 start, offset = offset, offset + len(line)
                 if not line.strip():
                     continue
-                try:
-                    yield start, len(line), orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    yield start, len(line), None
+                yield start, len(line), parse_line(line)
+
+
+def parse_line(line: bytes) -> Any:
+    """The JSON value of a line; None where it is none. Lone surrogates, which orjson refuses, are let through."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(line)
+        except (ValueError, RecursionError):
+            return None
 
 
 def open_lines(path: str) -> BinaryIO:

@@ -42,7 +42,7 @@ class Document:
     @property
     def view(self) -> View:
         if self._view is None:
-            self._view = View(self.text, url=self.url)
+            self._view = View(self.text, url=self.url, language=self.language or "")
         return self._view
 
     def signal(self, name: str) -> float | None:
@@ -153,6 +153,7 @@ def _label(document: Document, step: Label, models: Models, trace: Trace | None)
     rejects: list[Reject] = []
     if step.what == "language":
         document.language, document.language_score = models.language(step.model)(document.text)
+        document._view = None  # its stop words are of the language
         document.signals["language_score"] = document.language_score
         value = document.language
         if step.keep and document.language not in step.keep:

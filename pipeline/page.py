@@ -6,6 +6,7 @@
 - `decode/unreadable`: the share of its characters that could not be decoded, or are control characters;
 - `extract/truncated`, `extract/error`: the engine's parser or the engine itself gave up on it, always the same way;
 - `extract/empty`: the engine found no text;
+- `extract/marks`: a run of combining marks so long that to normalise the text would take forever;
 - `limit/*`: it broke a limit of the sandbox, twice. Only these may depend on the machine.
 """
 
@@ -34,11 +35,13 @@ PLAIN: Final = "plain"
 UNFENCED: Final = frozenset({PLAIN, "all_text"})
 # Binary files labelled as HTML have a fifth and more; pages with a few broken characters stay below .1 %.
 MAX_UNREADABLE_SHARE: Final = 0.05
+# Unicode's Stream-Safe Text Format (UAX #15) has 30; Python's `normalize` takes quadratic time in the length of a run.
+MAX_MARKS: Final = 128
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one page in the sandbox. The slowest of 2,600 pages takes trafilatura 2.4 CPU seconds and .3 GB."""
+    """Of one page in the sandbox. The dearest of 2,600 pages takes trafilatura 2.4 to 3.6 CPU seconds and .25 GB."""
 
     cpu_seconds: float = 30.0
     memory_bytes: int = 2 << 30
@@ -136,11 +139,24 @@ def _unreadable(decoded: Decoded) -> Rejection | None:
     return None
 
 
+def _unusable(text: str) -> Rejection | None:
+    if not text:
+        return Rejection("extract/empty", 0, 1)
+    if text.isascii():
+        return None
+    import regex
+
+    marks = max(map(len, regex.findall(r"\p{M}+", text)), default=0)
+    return Rejection("extract/marks", marks, MAX_MARKS) if marks > MAX_MARKS else None
+
+
 def _page(
     decoded: Decoded, found: Extracted, rejected: Rejection | None, cpu_seconds: float = 0.0, peak_bytes: int = 0
 ) -> Page:
-    if rejected is None and not found.text:
-        rejected = Rejection("extract/empty", 0, 1)
+    if rejected is None:
+        rejected = _unusable(found.text)
+    if rejected is not None:
+        found = Extracted("", "")
     return Page(
         found.text,
         found.title,
@@ -164,7 +180,7 @@ def extract_frame(frame: bytes) -> bytes:
     try:
         found = extract(request["engine"], html.decode(), request["url"], options)
         answer = {"text": found.text, "title": found.title}
-    except (MemoryError, RecursionError):
+    except MemoryError:
         raise
     except TruncatedPage:
         answer = {"rule": "extract/truncated"}

@@ -165,14 +165,9 @@ def headlines(material: Material) -> Iterator[str]:
         if len(run.steps):
             yield f"{run.label}: loss {tail_mean(run.steps, run.losses):.3f} at step {int(run.steps[-1]):,}."
     for one in material.evaluations:
-        mine, theirs = (
-            number(one.body.get("overall")),
-            [
-                f"{name} {value:.3f}"
-                for name, body in baselines_of(one).items()
-                if (value := number(body.get("overall")))
-            ],
-        )
+        mine = number(one.body.get("overall"))
+        others = {name: number(body.get("overall")) for name, body in baselines_of(one).items()}
+        theirs = [f"{name} {value:.3f}" for name, value in others.items() if value is not None]
         if mine is not None:
             yield f"{one.label}: {mine:.3f} bits per byte" + (f" ({', '.join(theirs)})." if theirs else ".")
 

@@ -165,7 +165,7 @@ def whiskers_svg(title: str, about: str, rows: Sequence[Whisker]) -> str:
         base = 30 * index + 22
         interval = "" if row.low is None or row.high is None else f" ({row.low:.3g} to {row.high:.3g})"
         note = f"{row.value:.3g}{interval}"
-        body.append(_halo(0, base - 9, fit(row.label, WIDTH - 7 * len(note))))
+        body.append(_halo(0, base - 9, fit(row.label, WIDTH - 8 - 6 * len(note))))
         body.append(_halo(WIDTH, base - 9, note, "end"))
         if row.low is not None and row.high is not None:
             body.append(f'<path class="l0" stroke-width="2" d="M{_n(x(row.low))} {base}H{_n(x(row.high))}"/>')
@@ -196,9 +196,9 @@ def histogram_svg(
         place = step * position(edges, value)
         body.append(_line(place, top - 4, place, bottom, "mark", "4 2"))
         body.append(_halo(place, top - 7, short(value), _anchor(place)))
-    for index in (0, (len(edges) - 1) // 2, len(edges) - 1):
-        place = step * index
-        body.append(_text(place, bottom + 14, short(edges[index]), "dim", _anchor(place)))
+    for value in _axis(edges):
+        place = step * position(edges, value)
+        body.append(_text(place, bottom + 14, short(value), "dim", _anchor(place)))
     return svg(title, about, bottom + 20, body)
 
 
@@ -236,6 +236,14 @@ def lines_svg(
         body.append(f'<path {_stroke(index)} d="M0 {_n(y - 4)}h26"/>')
         body.append(_text(32, y, fit(line.label, WIDTH - 32)))
     return svg(title, about, bottom + 42 + 16 * len(lines), body)
+
+
+def _axis(edges: Sequence[float]) -> list[float]:
+    """Round values among even edges; powers of ten among edges that grow by a factor."""
+    if edges[0] > 0 and edges[-1] - edges[-2] > 1.01 * (edges[1] - edges[0]):
+        powers = range(math.ceil(math.log10(edges[0])), math.floor(math.log10(edges[-1])) + 1)
+        return [10.0**power for power in powers[:: math.ceil(len(powers) / 6) or 1]]
+    return [tick for tick in ticks(edges[0], edges[-1], 4) if edges[0] <= tick <= edges[-1]]
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:

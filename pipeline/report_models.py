@@ -148,8 +148,10 @@ def curve(steps: Floats, values: Floats, width: int) -> tuple[tuple[float, float
 
 
 def tail_mean(steps: Floats, values: Floats) -> float:
-    first = steps[-1] - TAIL * (steps[-1] - steps[0])
-    return float(np.nanmean(values[steps >= first]))
+    """The mean over the last steps; NaN where there is no number."""
+    tail = values[steps >= steps[-1] - TAIL * (steps[-1] - steps[0])]
+    tail = tail[np.isfinite(tail)]
+    return float(tail.mean()) if len(tail) else math.nan
 
 
 def evaluation(one: Evaluation) -> Iterator[Figure]:
@@ -197,8 +199,7 @@ def bits_figure(
 
 
 def baselines_of(one: Evaluation) -> dict[str, Mapping[str, Any]]:
-    found = one.body.get("baselines")
-    return dict(sorted(found.items(), reverse=True)) if isinstance(found, Mapping) else {}
+    return dict(sorted(one.body.get("baselines", {}).items(), reverse=True))
 
 
 def training_cost(runs: Sequence[Training]) -> list[Figure]:

@@ -20,12 +20,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with the numbers behind it; a table alone when there is no chart."""
+    """A chart with the numbers behind it; a table alone when there is no chart. `place`: what it is a part of."""
 
     heading: str
     table: Table
     svg: str = ""
     note: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True)

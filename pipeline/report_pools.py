@@ -1,5 +1,6 @@
 """The parts of a report that speak of documents: funnels, ratios, rejections, values against thresholds, samples."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,7 +104,8 @@ def ratios(comparisons: Sequence[Comparison]) -> tuple[Figure, ...]:
                 low, high = (number(end) for end in interval)
                 cells = [spell(number(numbers.get(unit))) for unit in UNITS]
                 rows.append((f"{name} / {other}", *cells, "" if low is None else f"{spell(low)} to {spell(high)}"))
-                if value is not None:
+                back = number(comparison.ratio.get(other, {}).get(name, {}).get("docs"))
+                if value is not None and (value < 1 or back is None or (value == 1 and name < other)):
                     whiskers.append(Whisker(f"{name} / {other}", value, low, high))
         if rows:
             table = Table(("ratio", *UNIT_NAMES, "95 % of documents"), clipped(rows))
@@ -136,41 +138,52 @@ def of_docs(count: int, docs: int) -> str:
 
 
 def histograms(seen: Sequence[View]) -> Iterator[Figure]:
+    """Of every rule with a threshold whose values tell more than that they fail."""
     made = 0
     for view in seen:
         judged = [(name, sample) for name, sample in view.rules if sample.thresholds and len(sample.values)]
         kept = kept_signals(view.dataset, [signal_of(name) for name, _ in judged]) if judged else {}
-        for name, sample in judged[: MAX_HISTOGRAMS - made]:
-            made += 1
-            yield histogram(f"{view.label} / {name}", sample, kept.get(signal_of(name), np.zeros(0)))
+        for name, sample in judged:
+            rejected, of_kept = np.array(sample.values), kept.get(signal_of(name), np.zeros(0))
+            of_kept = of_kept[np.isfinite(of_kept)]
+            if made < MAX_HISTOGRAMS and (len(of_kept) or np.ptp(rejected) > 0):
+                made += 1
+                yield histogram(view.label, name, rejected, of_kept, sorted(sample.thresholds))
 
 
 def signal_of(rule: str) -> str:
     """The signal that a rule of the ledger ("step/min_words") speaks of."""
-    return rule.split("/", 1)[-1].removeprefix("min_").removeprefix("max_")
+    return rule.rsplit("/", 1)[-1].removeprefix("min_").removeprefix("max_")
 
 
-def histogram(name: str, sample: RuleSample, kept: Floats) -> Figure:
-    rejected, at = np.array(sample.values), sorted(sample.thresholds)
-    kept = kept[np.isfinite(kept)]
-    edges = bin_edges(np.concatenate([rejected, kept]), at)
+def histogram(place: str, name: str, rejected: Floats, kept: Floats, at: Sequence[float]) -> Figure:
+    edges = bin_edges(rejected, kept, at)
     counts = [np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0].tolist() for part in (rejected, kept)]
     rows = [("rejected", *five_numbers(rejected))] + ([("kept", *five_numbers(kept))] if len(kept) else [])
     thresholds = ", ".join(short(value) for value in at)
     about = f"threshold {thresholds}; {len(rejected):,} values of rejected pages, {len(kept):,} of kept ones"
     table = Table(("values", "number", "least", "5 %", "median", "95 %", "most"), tuple(rows))
-    return Figure(name, table, histogram_svg(name, about, edges.tolist(), counts[0], counts[1], at))
+    step, rule = name.rsplit("/", 1) if "/" in name else ("", name)
+    svg = histogram_svg(f"{place} / {name}", about, edges.tolist(), counts[0], counts[1], at)
+    return Figure(rule, table, svg, place=f"{place} / {step}")
 
 
-def bin_edges(values: Floats, thresholds: Sequence[float]) -> Floats:
-    """From the 1st to the 99th percentile, with the thresholds inside; logarithmic over more than three decades."""
-    low, high = (float(value) for value in np.quantile(values, [0.01, 0.99]))
-    low, high = min(low, *thresholds), max(high, *thresholds)
+def bin_edges(rejected: Floats, kept: Floats, thresholds: Sequence[float]) -> Floats:
+    """From the 1st percentile of either side to the 99th of either, with the thresholds well inside.
+
+    One bin begins at the (first) threshold, so that no bin mixes the two sides. Logarithmic over two decades or more.
+    """
+    ends = [float(end) for part in (rejected, kept) if len(part) for end in np.quantile(part, [0.01, 0.99])]
+    low, high = min(*ends, *thresholds), max(*ends, *thresholds)
+    is_log = low > 0 and high / low > 100
+    low, high, at = (math.log(value) if is_log else value for value in (low, high, thresholds[0]))
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         low, high = low - abs(low) / 2 - 0.5, high + abs(high) / 2 + 0.5
-    if low > 0 and high / low > 1000:
-        return np.geomspace(low, high, BINS + 1)
-    return np.linspace(low, high, BINS + 1)
+    step = (high - low) / (BINS - 3)
+    edges = at + step * (np.arange(BINS + 1, dtype=np.float64) - math.ceil((at - low) / step + 0.5))
+    if is_log:
+        np.exp(edges, out=edges)
+    return edges
 
 
 def five_numbers(values: Floats) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import json
 import math
 import os
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,10 +180,9 @@ def kind_of(folder: Path) -> str | None:
 
 
 def _children(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except PermissionError:
-        return []
+    """The folders in it that can be looked into, but for hidden ones (receipts and work in progress)."""
+    found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return sorted(path for path in found if os.access(path, os.R_OK | os.X_OK))
 
 
 def _stage_names(folder: Path) -> list[str]:
@@ -201,7 +200,7 @@ def _add(material: Material, kind: str, path: Path, label: str) -> None:
     elif kind == "training":
         material.trainings.append(read_training(path, label))
     elif kind == "evaluation":
-        material.evaluations.append(Evaluation(label.removesuffix(".json"), read_mapping(path)))
+        material.evaluations.append(read_evaluation(path, label.removesuffix(".json")))
     else:
         names = _stage_names(path) if kind == "run" else None
         datasets = [Dataset(path)] if names is None else [Dataset(path / Path(name).name) for name in names]
@@ -248,14 +247,31 @@ def read_comparison(file: Path, label: str) -> Comparison:
     try:
         start = body["input"]
         docs = came_in_docs(start["counts"], not start["chars"])
+        names = _short_names(body["recipes"])
         pools = [
-            Pool(name, f"recipe of {label}", name, docs, funnel_rows(recipe["funnel"]), recipe.get("rejected_by", {}),
-                 recipe["by_language"], tuple(_chain(file.parent, chains.get(name, ()))))
+            Pool(
+                label=names[name],
+                kind=f"recipe of {label}",
+                recipe=name,
+                docs=docs,
+                funnel=funnel_rows(recipe["funnel"]),
+                rejected_by=recipe.get("rejected_by", {}),
+                languages=recipe["by_language"],
+                datasets=tuple(_chain(file.parent, chains.get(name, ()))),
+            )
             for name, recipe in sorted(body["recipes"].items())
-        ]  # fmt: skip
-        return Comparison(label, tuple(pools), body["ratio"])
+        ]
+        ratio = {names[one]: {names[o]: value for o, value in others.items()} for one, others in body["ratio"].items()}
+        return Comparison(label, tuple(pools), ratio)
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{file} is not what `refinery compare` writes: {error!r}") from None
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """What recipes are called: one that was named by its file, by that file's name, if no other has the same."""
+    stems = {name: name.rsplit("/", 1)[-1].removesuffix(".toml") for name in names}
+    taken = list(stems.values())
+    return {name: stem if stem and taken.count(stem) == 1 else name for name, stem in stems.items()}
 
 
 def _chains(folder: Path) -> Mapping[str, Any]:
@@ -278,10 +294,12 @@ def read_training(folder: Path, label: str) -> Training:
         for name, column in columns.items():
             value = number(row.get(name))
             column.append(math.nan if value is None else value)
-        for domain, loss in sorted(row.get("loss_by_domain", {}).items()):
-            steps, losses = domains.setdefault(domain, (array("d"), array("d")))
-            steps.append(row["step"])
-            losses.append(number(loss) or math.nan)
+        for domain, value in _mapping_or_empty(row.get("loss_by_domain")).items():
+            loss = number(value)
+            if loss is not None:
+                steps, losses = domains.setdefault(domain, (array("d"), array("d")))
+                steps.append(row["step"])
+                losses.append(loss)
         tokens = int(number(row.get("tokens")) or 0)
     branch = read_json(folder / "branch.json")
     return Training(
@@ -294,6 +312,15 @@ def read_training(folder: Path, label: str) -> Training:
         tokens=tokens,
         how=_mapping_or_empty(read_json(folder / RUN)),
     )
+
+
+def read_evaluation(file: Path, label: str) -> Evaluation:
+    body = read_mapping(file)
+    parts = [body.get("bits_per_byte", {}), body.get("by_k", {}), body.get("baselines", {})]
+    nested = [part for group in parts[1:] if isinstance(group, Mapping) for part in group.values()]
+    if "bits_per_byte" not in body or not all(isinstance(part, Mapping) for part in (*parts, *nested)):
+        raise UsageError(f"{file} is not what `refinery evaluate --json` prints: rename it, or evaluate again")
+    return Evaluation(label, body)
 
 
 def _log_rows(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -6,7 +6,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +140,10 @@ class Limited:
             if left <= 0 and chosen:
                 break
             chosen.append(CappedPart(part, max(left, 0)))
-            left -= sum(batch.num_rows for batch in islice(part.batches(["id"]), left))  # type: ignore[attr-defined]
+            for batch in part.batches(["id"]):  # type: ignore[attr-defined]
+                left -= batch.num_rows
+                if left <= 0:
+                    break
         return chosen
 
 

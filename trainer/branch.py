@@ -82,7 +82,8 @@ def branch(
     steps: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Grow a branch of the frozen checkpoint `trunk` into `out`: to the end of its schedule, or `steps` steps.
+    """Grow a branch of the frozen checkpoint `trunk` into `out`: to the end of its schedule, or to its step `steps`
+    (counted with the trunk's).
 
     `data` is the tokens dataset: the trunk's own, or another, which then counts as the override `data`. UsageError
     for an unknown override, a changed trunk, missing data, or a folder of other arguments.
@@ -105,7 +106,7 @@ def branch(
     declared = {name: value for name, value in sorted(body.items()) if name != "data"}
     if dataset.ref.manifest_sha256 != state.data.manifest_sha256:
         declared["data"] = dataset.ref.manifest_sha256
-    until = total_steps(config.schedule) if steps is None else checkpoint.step + steps
+    until = total_steps(config.schedule) if steps is None else steps
     if not checkpoint.step < until <= total_steps(config.schedule):
         raise UsageError(
             f"a branch from step {checkpoint.step} cannot go to step {until}: its schedule ends at "

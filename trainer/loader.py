@@ -174,6 +174,10 @@ def pack(dataset: TokenDataset, rows: list[list[Piece]], length: int) -> Batch:
             segments[row, span], documents[row, span] = segment, piece.document
             at += piece.length
         segments[row, at:], documents[row, at:] = len(pieces), PADDING
+    if targets.size and not 0 <= targets.min() <= targets.max() < dataset.ref.vocabulary:
+        raise UsageError(
+            f"{dataset.folder} has a token outside its vocabulary of {dataset.ref.vocabulary}: it is damaged"
+        )
     return Batch(inputs, targets, segments, documents)
 
 

@@ -147,8 +147,8 @@ def _read_documents(path: Path, bins: list[str]) -> Documents:
     if missing:
         raise UsageError(f"{path} has no column {missing[0]!r}")
 
-    def words(name: str) -> list[str]:
-        return [value or "" for value in table.column(name).to_pylist()]
+    def words(name: str, absent: str = "") -> list[str]:
+        return [value or absent for value in table.column(name).to_pylist()]
 
     def numbers(name: str) -> Ints:
         column = table.column(name)
@@ -156,14 +156,9 @@ def _read_documents(path: Path, bins: list[str]) -> Documents:
             raise UsageError(f"{path}: column {name!r} has empty values")
         return np.asarray(column.cast(pa.int64()).to_numpy(), np.int64)
 
-    def shards() -> Ints:
-        """Shards by number, in the manifest's order; the table may also name them, with or without their suffix."""
-        if pa.types.is_integer(table.schema.field("shard").type):
-            return numbers("shard")
-        places = {name: i for i, path in enumerate(bins) for name in (path, path.removesuffix(".bin"))}
-        return np.array([places.get(name, -1) for name in words("shard")], np.int64)
-
+    places = {name: i for i, name in enumerate(bins)}
+    shards = np.array([places.get(name, -1) for name in words("shard")], np.int64)
     return Documents(
-        words("id"), words("domain"), words("source"),
-        shards(), numbers("offset"), numbers("length"), numbers("bytes"), numbers("repeats"),
+        words("id"), words("domain", "general"), words("source"),
+        shards, numbers("offset"), numbers("length"), numbers("bytes"), numbers("repeats"),
     )  # fmt: skip

@@ -16,7 +16,15 @@ import numpy as np
 from infra.canon import readable_json
 from infra.errors import UsageError
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
-from mixers.domains import DOMAINS, AXIS_OF, axis_probabilities, calibrate, calibration_error, fit_temperature, from_fasttext
+from mixers.domains import (
+    DOMAINS,
+    AXIS_OF,
+    axis_probabilities,
+    calibrate,
+    calibration_error,
+    fit_temperature,
+    from_fasttext,
+)
 from pipeline.fit.fasttext_file import load_fasttext, train_fasttext
 from pipeline.fit.quality import quality_words
 from pipeline.fit.texts import Sample, counted, read_samples, split, stable_hash, write_card

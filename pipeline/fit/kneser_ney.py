@@ -147,7 +147,9 @@ def _probabilities(
         freed_C = np.bincount(counts.prefix_G, weights=freed_G, minlength=contexts)
         # A context that nothing follows (it ends in </s>, or its n-grams are all unseen) leaves all to the order below.
         gamma_C = np.divide(freed_C, total_C, out=np.ones(contexts), where=total_C > 0)
-        p_G = (counts.count_G - discount_G) / total_C[counts.prefix_G] + gamma_C[counts.prefix_G] * lower_G[counts.suffix_G]
+        p_G = (counts.count_G - discount_G) / total_C[counts.prefix_G] + gamma_C[counts.prefix_G] * lower_G[
+            counts.suffix_G
+        ]
         if not log10_p:
             p_G[_BOS] = 1.0  # no probability but a filler, as lmplz writes it: log10 is 0
         else:

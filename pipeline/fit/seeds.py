@@ -40,12 +40,21 @@ DESCRIPTION_DOMAINS: tuple[tuple[str, str], ...] = (
     ("mathematics", "mathematic|theorem|geometr|algebra|calculus|statistic|arithmetic"),
     ("code", "comput|software|programming|algorithm|data structure|operating system|internet|web browser|encryption"),
     ("emotion", "emotion|emotional|feeling|psycholog|mental |mood|affection|happiness|grief|personality"),
-    ("literature", r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|short story|fiction"),
+    (
+        "literature",
+        r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|short story|fiction",
+    ),
     ("arts", "film|music|paint|compos|sing|actor|actress|architect|sculpt|danc|opera|song|artist|art |art$|jazz|theat"),
     ("reasoning", "logic|philosoph|reasoning|argument|epistemolog|fallacy|paradox|ethic|metaphysic|rhetoric"),
-    ("engineering", "engineer|inventor|device|machine|vehicle|tool|aircraft|industrial|manufactur|technolog|electronic"),
+    (
+        "engineering",
+        "engineer|inventor|device|machine|vehicle|tool|aircraft|industrial|manufactur|technolog|electronic",
+    ),
     ("science", "physic|chemi|biolog|astronom|botan|geolog|scientist|medic|disease|organism|substance|natural|anatom"),
-    ("society", "politic|king|emperor|president|econom|law|government|religio|war|society|social|histor|empire|language"),
+    (
+        "society",
+        "politic|king|emperor|president|econom|law|government|religio|war|society|social|histor|empire|language",
+    ),
 )
 # Files of the dialogue corpus whose conversations are about more than talk.
 DIALOGUE_DOMAINS = {"emotion": "emotion", "psychology": "emotion", "coding": "code", "computers": "code"}

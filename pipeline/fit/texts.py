@@ -87,7 +87,9 @@ def _read(path: Path) -> Iterator[Sample]:
         case "text":
             with path.open("rb") as file:
                 whole = file.read(MAX_FILE_BYTES).decode("utf-8", "replace")
-            rows: Iterable[Any] = [{"text": whole[i : i + MAX_TEXT_CHARS]} for i in range(0, len(whole), MAX_TEXT_CHARS)]
+            rows: Iterable[Any] = [
+                {"text": whole[i : i + MAX_TEXT_CHARS]} for i in range(0, len(whole), MAX_TEXT_CHARS)
+            ]
         case "lines":
             rows = _json_lines(path)
         case "parquet":

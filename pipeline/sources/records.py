@@ -7,7 +7,7 @@ The law of a split: every byte of `[split.start, split.end)` is accounted for by
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SPLIT_BYTES = 16 * 2**20  # a constant of the format: results may not depend on the number of workers
+SPLIT_BYTES = 6 * 2**20
 MEMBER_BYTES = 256 * 2**20  # most inflated bytes of one gzip member that are held
 BLOCK_BYTES = 64 * 2**20  # longest block of a record that is read
 

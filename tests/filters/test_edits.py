@@ -16,6 +16,8 @@ PIECES += [".", " ", "\n", "\n\n\n", "\r\n", "\t", "\u2028", "word", "(", ")", "
     [
         ("mask_email", "Write to jo.do+x@mail.example.org, or a@b.", "Write to email@example.com, or a@b.", 1),
         ("mask_email", "email@example.com", "email@example.com", 0),
+        ("mask_email", "邮箱a.b@c.cn，好", "邮箱email@example.com，好", 1),
+        ("mask_ipv4", "地址8.8.4.4。", "地址192.0.2.1。", 1),
         ("mask_email", "a@@b.com é@x.com", "a@@b.com é@x.com", 0),
         ("mask_ipv4", "8.8.8.8, 10.0.0.1 and 999.1.1.1", "192.0.2.1, 10.0.0.1 and 999.1.1.1", 1),
         ("mask_ipv4", "version 1.2.3.4.5 and v8.8.8.8", "version 1.2.3.4.5 and v8.8.8.8", 0),

@@ -123,6 +123,15 @@ def test_lone_surrogates_become_replacements() -> None:
     assert decoded.text == "<p>\ufffd é and é</p>" and decoded.replaced == 1
 
 
+def test_surrogates_encoded_as_utf8_are_joined_or_replaced() -> None:
+    joined = "an emoji \U0001f600 here".encode("utf-16-le").decode("utf-16-le")
+    halves = "".join(map(chr, (0xD83D, 0xDE00))).encode("utf-8", "surrogatepass")
+    decoded = decode(b"<p>an emoji " + halves + b" here", "iso-8859-1")
+    assert decoded == ("<p>" + joined, "utf-8", "utf-8", 0)
+    decoded = decode(page("en").encode() + b"\xed\xa0\x80 alone", None)
+    assert decoded.text == page("en") + "\ufffd alone" and (decoded.charset, decoded.replaced) == ("utf-8", 1)
+
+
 def test_a_pasted_mark_before_another_charset() -> None:
     decoded = decode(b"\xef\xbb\xbf" + page("ru").encode("cp1251"), "windows-1251")
     assert decoded.text == page("ru") and decoded.evidence == "header"

@@ -317,6 +317,7 @@ def test_an_unfinished_run_is_reported_as_far_as_it_is(folders: Path, tmp_path: 
         (COMPARISON, "[]", "holds a list where a JSON object was expected"),
         (COMPARISON, '{"recipes": {}}', "is not what `refinery compare` writes"),
         ("evaluation.json", '{"a": ', "cannot be read as JSON"),
+        ("evaluation.json", '{"bits_per_byte": 1}', "is not what `refinery evaluate --json` prints"),
         ("manifest.json", "{}", "cannot be read as a manifest"),
     ],
 )
@@ -380,12 +381,22 @@ def test_ticks_are_few_even_and_hold_the_range(low: float, width: float) -> None
     assert found[0] <= low + steps[0] * 1e-6 and found[-1] >= high - steps[0] * 1e-6
 
 
-@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20), st.floats(-1e9, 1e9))
+@given(
+    st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20),
+    st.lists(st.floats(0, 1e9), max_size=9),
+    st.floats(-1e9, 1e9),
+)
 @settings(max_examples=50, deadline=None)
-def test_bins_rise_and_hold_the_threshold(values: list[float], threshold: float) -> None:
-    edges = bin_edges(np.array(values), [threshold])
-    assert (np.diff(edges) > 0).all() and edges[0] <= threshold * (1 + 1e-9) + 1e-9
-    assert edges[-1] >= threshold - abs(threshold) * 1e-9 - 1e-9
+def test_bins_rise_and_one_begins_at_the_threshold(rejected: list[float], kept: list[float], threshold: float) -> None:
+    edges = bin_edges(np.array(rejected), np.array(kept), [threshold])
+    assert len(edges) == 31 and (np.diff(edges) > 0).all()
+    assert edges[0] < threshold < edges[-1]
+    assert np.abs(edges - threshold).min() <= 1e-6 * (1 + abs(threshold))
+
+
+def test_bins_are_logarithmic_over_two_decades() -> None:
+    edges = bin_edges(np.array([1.0, 2.0]), np.array([100.0, 10_000.0]), [50.0])
+    assert np.allclose(np.diff(np.log(edges)), np.log(edges[1] / edges[0])) and np.isclose(edges, 50.0).any()
 
 
 @given(st.text(max_size=80), st.floats(20, 400))

@@ -1,4 +1,4 @@
-"""Small tokens datasets, written by hand in the format that `refinery tokenize` writes, and a configuration for them."""
+"""Small tokens datasets, written by hand in the format that `refinery tokenize` writes, and configurations."""
 
 import hashlib
 import json
@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sentencepiece
+import torch
 
 from trainer.config import Config, hybrid_layers
+from trainer.model import Model
 
 EOD = 2
 SUBJECTS = ["the river", "a small town", "the engine", "an old song", "the theorem", "my neighbour", "the market"]
@@ -82,7 +84,7 @@ def write_tokens(folder: Path, texts: Iterable[Document], tokenizer: bytes, shar
                 "url": f"https://example.org/{i}",
                 "domain": document.domain,
                 "source": document.source,
-                "shard": f"part-{shard:05d}",
+                "shard": f"part-{shard:05d}.bin",
                 "offset": offsets[shard],
                 "length": len(ids),
                 "bytes": len(document.text.encode()),
@@ -185,24 +187,34 @@ def small_body(**sections: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def stirred(model: Model) -> Model:
+    """A new model's layers are the identity (`initialise`): give the projections that are zero values, so that every
+    path through the model shows in its output."""
+    generator = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(0.0, 0.3, generator=generator)
+    return model
+
+
 def small_config(**sections: dict[str, Any]) -> Config:
     return Config.from_dict(small_body(**sections))
 
 
+def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
+    """`small_body(**sections)` as a TOML file in `folder`."""
+    path = folder / f"config-{len(list(folder.glob('config-*')))}.toml"
+    lines = []
+    for name, section in small_body(**sections).items():
+        lines += [f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in section.items())]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 @pytest.fixture
 def config_file(tmp_path: Path) -> Callable[..., Path]:
-    """Writes `small_body(**sections)` as TOML."""
-
-    def write(**sections: dict[str, Any]) -> Path:
-        path = tmp_path / f"config-{len(list(tmp_path.glob('config-*')))}.toml"
-        lines = []
-        for name, section in small_body(**sections).items():
-            lines.append(f"[{name}]")
-            lines += [f"{field} = {_toml(value)}" for field, value in section.items()]
-        path.write_text("\n".join(lines) + "\n")
-        return path
-
-    return write
+    return lambda **sections: write_config(tmp_path, **sections)
 
 
 def _toml(value: Any) -> str:

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+
+from tests.trainer.conftest import small_config, stirred
 from trainer.attention import (
     CachedKV,
     PackedKV,
@@ -18,8 +20,6 @@ from trainer.experts import KPolicy
 from trainer.generate import decode_step
 from trainer.state import TrainingState
 from trainer.tokens import DataRef
-
-from tests.trainer.conftest import small_config
 
 REF = DataRef("0" * 64, "0" * 64, vocabulary=64, eod=2)
 SEGMENTS = torch.tensor([[0] * 19, [0] * 5 + [1] * 3 + [2] * 11])
@@ -68,17 +68,21 @@ def test_sliding_attention_is_linear_in_length() -> None:
 
 def test_a_document_does_not_see_its_neighbours() -> None:
     state = TrainingState.create(small_config(), REF)
+    stirred(state.model)
     policies = [KPolicy(4)] * state.config.model.expert_layers
     tokens = torch.randint(3, 64, (1, 20), generator=torch.Generator().manual_seed(1))
     alone, _ = state.model(tokens[:, 8:], PackedKV(torch.zeros(1, 12, dtype=torch.int64), 4), policies)
     packed, _ = state.model(tokens, PackedKV(torch.tensor([[0] * 8 + [1] * 12]), 4), policies)
     assert torch.allclose(packed[:, 8:], alone, atol=1e-5)
+    mixed, _ = state.model(tokens, PackedKV(torch.zeros(1, 20, dtype=torch.int64), 4), policies)
+    assert not torch.allclose(mixed[:, 8:], alone, atol=1e-2)
 
 
 @pytest.mark.parametrize("policy", [KPolicy(4), KPolicy(2), KPolicy(8, "mass", 0.5)])
 def test_decoding_equals_training_beyond_two_windows(policy: KPolicy) -> None:
     config = small_config()
     state = TrainingState.create(config, REF)
+    stirred(state.model)
     length = 5 * config.model.window + 3
     tokens = torch.randint(3, 64, (2, length), generator=torch.Generator().manual_seed(2))
     kv = PackedKV(torch.zeros(2, length, dtype=torch.int64), config.model.window)

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from infra.errors import UsageError
+from tests.trainer.conftest import Document, documents, sentences, small_config, write_config, write_tokens
 from trainer.api import evaluate, generate, train
 from trainer.attention import PackedKV, kv_bytes_per_token
 from trainer.baselines import texts, unigram_bits
@@ -15,15 +17,12 @@ from trainer.experts import KPolicy
 from trainer.runs import find_checkpoint
 from trainer.tokens import TokenDataset
 
-from tests.trainer.conftest import Document, documents, sentences, small_config, write_tokens
-from tests.trainer.test_train import _write_config
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     root = tmp_path_factory.mktemp("run")
     schedule = {"warmup_steps": 5, "trunk_steps": 80, "tail_steps": 0}
-    train(_write_config(root, schedule=schedule, run={"checkpoint_every": 80}), data, root / "run")
+    train(write_config(root, schedule=schedule, run={"checkpoint_every": 80}), data, root / "run")
     return root / "run"
 
 
@@ -47,7 +46,7 @@ def test_bits_per_byte_is_the_definition(run: Path, held: Path) -> None:
             hidden, _ = state.model(inputs, PackedKV(torch.zeros_like(inputs), 4), policies)
             nats = float(state.model.token_losses(hidden, targets).sum())
         bits.setdefault(domain, []).append(nats / np.log(2))
-    sizes = {domain: 0 for domain in bits}
+    sizes = dict.fromkeys(bits, 0)
     for domain, size in zip(dataset.documents.domains, dataset.documents.bytes.tolist(), strict=True):
         sizes[domain] += size
     # Documents cut by the end of a sequence lose context, so the packed figure may be a little worse.

@@ -6,16 +6,17 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+
+from tests.trainer.conftest import small_config, stirred
 from trainer.config import KConfig
 from trainer.experts import Experts, KPolicy, balanced_bias, draw_policies, load_imbalance
 from trainer.model import Model, initialise
-
-from tests.trainer.conftest import small_config
 
 
 def experts_layer(seed: int = 0) -> Experts:
     model = Model(small_config().model, 64)
     initialise(model, torch.Generator().manual_seed(seed))
+    stirred(model)
     layer = model.expert_layers()[0]
     with torch.no_grad():
         layer.bias_E.normal_(0.0, 0.1, generator=torch.Generator().manual_seed(seed))
@@ -107,10 +108,10 @@ def test_sequence_loss_is_one_at_perfect_balance_and_grows() -> None:
         layer.router.zero_()
         layer.bias_E.copy_(torch.arange(16) * -1.0)
     x = torch.randn(2, 8, 16)
-    assert abs(float(layer(x, KPolicy(4))[1].sequence_loss) - 1.0) < 1e-5
-    with torch.no_grad():
+    with torch.inference_mode():
+        assert abs(float(layer(x, KPolicy(4))[1].sequence_loss) - 1.0) < 1e-5
         layer.router[0] = 100.0
-    assert float(layer(x.abs(), KPolicy(4))[1].sequence_loss) > 1.05
+        assert float(layer(x.abs(), KPolicy(4))[1].sequence_loss) > 1.05
 
 
 def test_k_is_drawn_as_configured() -> None:

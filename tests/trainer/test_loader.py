@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from infra.errors import UsageError
+from tests.trainer.conftest import Document, documents, write_tokens
 from trainer.loader import PADDING, START, Batch, Cursor, Loader, epoch_order, once_through
 from trainer.tokens import Documents, TokenDataset
-
-from tests.trainer.conftest import Document, documents, write_tokens
 
 
 def table(lengths: list[int], repeats: list[int], sources: list[str]) -> Documents:

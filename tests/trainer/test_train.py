@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+
 from infra.errors import UsageError
+from tests.trainer.conftest import small_config, write_config
 from trainer.api import branch, freeze, train
 from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, ScheduleConfig
 from trainer.model import parameter_group
 from trainer.runs import read_rows
 from trainer.schedule import balance_moves, learning_rate_factor, total_steps
-
-from tests.trainer.conftest import small_body, small_config
 
 ConfigFile = Callable[..., Path]
 
@@ -25,22 +25,9 @@ ConfigFile = Callable[..., Path]
 def trunk(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     """A run of the whole schedule's trunk (8 steps), frozen."""
     root = tmp_path_factory.mktemp("trunk")
-    path = root / "config.json"
-    path.write_text("")
-    train(_write_config(root), data, root / "run")
+    train(write_config(root), data, root / "run")
     freeze(root / "run", root / "frozen")
     return root / "frozen"
-
-
-def _write_config(folder: Path, **sections: dict[str, Any]) -> Path:
-    from tests.trainer.conftest import _toml
-
-    path = folder / "config.toml"
-    lines = []
-    for name, section in small_body(**sections).items():
-        lines += [f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in section.items())]
-    path.write_text("\n".join(lines))
-    return path
 
 
 def test_two_runs_are_equal_to_the_byte(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
@@ -130,17 +117,17 @@ OVERRIDES: list[dict[str, Any]] = [
 def test_branches_with_equal_overrides_are_equal_and_differ_from_the_control(
     tmp_path: Path, data: Path, trunk: Path, overrides: dict[str, Any]
 ) -> None:
-    first, second = (branch(trunk, overrides, data, tmp_path / name, steps=2) for name in "ab")
+    first, second = (branch(trunk, overrides, data, tmp_path / name, steps=10) for name in "ab")
     assert first["sha256"] == second["sha256"]
     assert json.loads((tmp_path / "a/branch.json").read_bytes())["overrides"] == overrides
-    control = branch(trunk, None, data, tmp_path / "control", steps=2)
+    control = branch(trunk, None, data, tmp_path / "control", steps=10)
     assert first["weights_sha256"] != control["weights_sha256"]
 
 
 def test_a_branch_on_other_data(tmp_path: Path, data: Path, other_data: Path, trunk: Path) -> None:
     (tmp_path / "o.toml").write_text(f'data = "{other_data}"\n')
-    by_file = branch(trunk, tmp_path / "o.toml", None, tmp_path / "a", steps=1)
-    by_name = branch(trunk, {}, other_data, tmp_path / "b", steps=1)
+    by_file = branch(trunk, tmp_path / "o.toml", None, tmp_path / "a", steps=9)
+    by_name = branch(trunk, {}, other_data, tmp_path / "b", steps=9)
     assert by_file["sha256"] == by_name["sha256"]
     assert list(by_name["overrides"]) == ["data"] and not by_name["control"]
     state = read_checkpoint(Path(by_name["checkpoint"])).state()
@@ -148,7 +135,7 @@ def test_a_branch_on_other_data(tmp_path: Path, data: Path, other_data: Path, tr
 
 
 def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
-    result = branch(trunk, {"frozen_groups": ["experts", "router"]}, data, tmp_path / "a", steps=2)
+    result = branch(trunk, {"frozen_groups": ["experts", "router"]}, data, tmp_path / "a", steps=10)
     before, after = read_checkpoint(trunk).state().model, read_checkpoint(Path(result["checkpoint"])).state().model
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
         frozen = parameter_group(name, old) in ("experts", "router")
