@@ -39,7 +39,7 @@ def defaults(
 
     with quiet_stdout(json):
         made = fit_defaults(model_folder(models), cache_folder(cache))
-    tell(made if json else card_text(made))
+    tell(made if json else cards_text(made))
 
 
 @fit_app.command("perplexity", cls=Words)
@@ -82,7 +82,7 @@ def domains(positive: Positive, out: Out, json: Json = False) -> None:
     from pipeline.fit.domains import fit_domains
 
     with quiet_stdout(json):
-        card = fit_domains(positive, out)
+        card = fit_domains([str(path) for path in positive], out)
     tell(card if json else card_text(card))
 
 
@@ -105,5 +105,23 @@ def tokenizer(
 
 
 def card_text(card: dict[str, Any]) -> str:
-    """A model's card, or several, as lines."""
-    return table([{"what": name, "value": str(value)} for name, value in card.items()], ["what", "value"])
+    """A model's card as lines: what a person wants to know first; the file beside the model has all."""
+    wanted = {
+        name: value for name, value in card.items() if name not in ("made_from", "made_by", "ngrams", "discounts")
+    }
+    return table([{"what": name, "value": flat(value)} for name, value in wanted.items()], ["what", "value"])
+
+
+def cards_text(cards: dict[str, dict[str, Any]]) -> str:
+    """Several models, a line each: what it is, and its score on held-out text."""
+    rows = [{"model": name, "what": card["about"], "held out": flat(scores(card))} for name, card in cards.items()]
+    return table(rows, ["model", "what", "held out"])
+
+
+def scores(card: dict[str, Any]) -> dict[str, Any]:
+    held_out = card.get("held_out", {})
+    return {name: value for name, value in held_out.items() if name.startswith(("auc", "accuracy"))}
+
+
+def flat(value: Any) -> str:
+    return ", ".join(f"{name} {inner}" for name, inner in value.items()) if isinstance(value, dict) else str(value)

@@ -39,6 +39,10 @@ def quiet_stdout(wanted: bool) -> Iterator[None]:
         os.close(kept)
 
 
+# Intermediate tables are called STAGE.TABLE; people are told of stages.
+INNER = "."
+
+
 class Bar:
     """A progress bar on a terminal; elsewhere a plain line when a stage begins, ends, and every ten seconds."""
 
@@ -63,11 +67,15 @@ class Bar:
             self._bar.stop()
 
     def _draw(self, stage: str, done: int, total: int) -> None:
+        if INNER in stage:
+            return
         if stage not in self._tasks:
             self._tasks[stage] = self._bar.add_task(stage, total=total)
         self._bar.update(self._tasks[stage], completed=done, total=total)
 
     def _line(self, stage: str, done: int, total: int) -> None:
+        if INNER in stage:
+            return
         now = time.monotonic()
         if done in (0, total) or now - self._said >= 10:
             self._said = now

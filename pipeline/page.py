@@ -1,6 +1,6 @@
 """One page from bytes to text: decoding and caps here, the engine in the page sandbox, every outcome accounted for.
 
-`PageExtractor.extract` never raises for what a page holds. A page without text is rejected by exactly one rule:
+`PageExtractor.extract` never raises for what a page holds (WorkError only when the engine itself is not installed). A page without text is rejected by exactly one rule:
 
 - `cap/*`: larger, deeper or stranger than any honest page (see `extractors.Caps`), found before any parser runs;
 - `decode/unreadable`: the share of its characters that could not be decoded, or are control characters;
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from infra.sandbox import Sandbox
 from pipeline.charset import Decoded, decode
 from pipeline.extractors import (
@@ -126,6 +126,11 @@ class PageExtractor:
             }
             return _page(decoded, Extracted("", ""), broken[result.limit], *cost)
         answer = json.loads(result.value)
+        if "missing" in answer:
+            # no fault of the page: every page would be lost
+            raise WorkError(
+                f"extractor {self.engine} cannot be loaded ({answer['missing']}): install requirements.lock"
+            )
         if "rule" in answer:
             return _page(decoded, Extracted("", ""), Rejection(answer["rule"], 1, 0), *cost)
         return _page(decoded, Extracted(answer["text"], answer["title"]), None, *cost)
@@ -182,6 +187,8 @@ def extract_frame(frame: bytes) -> bytes:
         answer = {"text": found.text, "title": found.title}
     except MemoryError:
         raise
+    except ImportError as error:
+        answer = {"missing": str(error).splitlines()[0]}
     except TruncatedPage:
         answer = {"rule": "extract/truncated"}
     except Exception:
