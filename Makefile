@@ -27,4 +27,5 @@ check-long: $(READY) lint
 	$(BIN)/python -m pytest
 
 clean:
+	-chmod -R u+w demo-out
 	rm -rf $(VENV) demo-out

@@ -1,5 +1,6 @@
 """The verbs of the trainer: `train`, `freeze`, `branch`, `evaluate`, `generate`. Torch is loaded when one is called."""
 
+import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -14,12 +15,17 @@ from pipeline.console import quiet_stdout, say, table, tell
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
 Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
-Overrides = Annotated[Path | None, typer.Option("--overrides", help="A .toml of what differs; none: the control.")]
+Overrides = Annotated[
+    Path | None, typer.Option("--overrides", help="A .toml of what differs (it may name `data`); none: the control.")
+]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after this step of the schedule.")]
 REPORT_SECONDS = 5.0
 
 
 def add_to(app: typer.Typer) -> None:
+    # Threads that spin while they wait make a step several times slower on a machine that does other work too; OpenMP
+    # reads this once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for verb in (train, freeze, branch, evaluate, generate):
         app.command(verb.__name__, cls=Words)(verb)
 

@@ -86,8 +86,8 @@ EMBEDDING_STD, HEAD_STD = 0.3, 0.02
 
 def initialise(model: Model, generator: torch.Generator) -> None:
     """Normal weights of variance 1 / fan-in; projections back into the residual stream zero, so that every layer
-    begins as the identity; gains one and biases zero as built. (On the demo's text, 245k tokens: 2.905 bits per byte
-    against 2.945 with residual projections scaled by the depth instead.)"""
+    begins as the identity; gains one and biases zero as built. (One seed, 245k tokens of English: 2.905 bits per byte
+    against 2.945 with residual projections scaled by the depth instead; another order of the data moves it by .01.)"""
     for name, parameter in model.named_parameters():
         kind = name.rsplit(".", 1)[-1]
         with torch.no_grad():
