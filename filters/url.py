@@ -6,7 +6,7 @@ is *strict* when it counts anywhere in the address once - and . are taken out, *
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
@@ -45,7 +45,7 @@ class UrlLists:
     curated: hosts whose pages enter by another way.
     """
 
-    domains: frozenset[str] = frozenset()
+    domains: Collection[str] = frozenset()
     urls: frozenset[str] = frozenset()
     strict: tuple[str, ...] = ()
     hard: frozenset[str] = frozenset()
@@ -122,11 +122,11 @@ def _measure(view: View, name: str, lists: UrlLists) -> float | None:
     return url_signals(view.url, lists)[name]
 
 
-def _given(entries: frozenset[str] | tuple[str, ...], value: float) -> float | None:
+def _given(entries: Collection[str], value: float) -> float | None:
     return value if entries else None
 
 
-def _under(name: str, hosts: frozenset[str]) -> bool:
+def _under(name: str, hosts: Collection[str]) -> bool:
     labels = name.split(".")[-32:]  # a real name has at most 127 labels; the bound keeps the work linear
     return any(".".join(labels[index:]) in hosts for index in range(len(labels)))
 

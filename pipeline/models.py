@@ -106,7 +106,7 @@ def model_files(path: Path) -> dict[str, Path]:
 
 
 def model_sha256(path: Path) -> str:
-    """Of a file: its own. Of a folder: of the sorted (file name, sha256) pairs. Remembered in `.NAME.sha256` beside it."""
+    """Of a file: its own. Of a folder: of its (file name, sha256) pairs. Remembered in `.NAME.sha256` beside it."""
     files = model_files(path)
     if not files:
         raise UsageError(f"model {path} is an empty folder: fit or fetch it again")
@@ -161,7 +161,8 @@ def load_fasttext_scorer(path: Path, label: str | None = None) -> Callable[[str]
     wanted = next((name for name in ((label,) if label else (GOOD, "hq")) if name in has), None)
     if wanted is None:
         raise UsageError(
-            f"{path} has the labels {', '.join(sorted(has)[:5])}, not {label or GOOD}: use a quality model (`refinery fit quality`)"
+            f"{path} has the labels {', '.join(sorted(has)[:5])}, not {label or GOOD}:"
+            " use a quality model (`refinery fit quality`)"
         )
     prepare = quality_words if wanted == GOOD else one_line
 
@@ -284,7 +285,7 @@ def load_url_lists(path: Path) -> UrlLists:
     if hashed.is_file() and "domains" not in files:
         from dataclasses import replace
 
-        return replace(lists, domains=cast("frozenset[str]", HashedHosts(hashed)))
+        return replace(lists, domains=HashedHosts(hashed))
     return lists
 
 

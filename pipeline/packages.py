@@ -177,7 +177,8 @@ def _download(package: Package, scratch: Path) -> Path:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != package.sha256:
         raise UsageError(
-            f"{package.file} from pip's index has sha256 {found}, not {package.sha256}: use an index that serves the original"
+            f"{package.file} from pip's index has sha256 {found}, not {package.sha256}:"
+            " use an index that serves the original"
         )
     return archive
 

@@ -1,6 +1,7 @@
 """One page from bytes to text: decoding and caps here, the engine in the page sandbox, every outcome accounted for.
 
-`PageExtractor.extract` never raises for what a page holds (WorkError only when the engine itself is not installed). A page without text is rejected by exactly one rule:
+`PageExtractor.extract` never raises for what a page holds (WorkError only when the engine itself is not installed). A
+page without text is rejected by exactly one rule:
 
 - `cap/*`: larger, deeper or stranger than any honest page (see `extractors.Caps`), found before any parser runs;
 - `decode/unreadable`: the share of its characters that could not be decoded, or are control characters;

@@ -17,8 +17,8 @@ from infra.canon import readable_json
 from infra.errors import UsageError
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
 from mixers.domains import (
-    DOMAINS,
     AXIS_OF,
+    DOMAINS,
     axis_probabilities,
     calibrate,
     calibration_error,
@@ -50,8 +50,8 @@ def fit_domains(positive: Sequence[str], out: Path) -> dict[str, Any]:
     for sample in samples:
         if sample.domain not in DOMAINS:
             raise UsageError(
-                f"a text from {sample.group} has the domain {sample.domain!r}: give DOMAIN=PATH or texts with a `domain`"
-                f" of {', '.join(DOMAINS)}"
+                f"a text from {sample.group} has the domain {sample.domain!r}: give DOMAIN=PATH or texts with a"
+                f" `domain` of {', '.join(DOMAINS)}"
             )
     made_from = {"positive": sorted(Path(word.rpartition("=")[2]).name for word in positive)}
     return domains_from(samples, out, made_from, f"refinery fit domains --positive ... --out {out.name}")

@@ -121,7 +121,8 @@ def _count(tokens_T: Ints, left_T: Ints, vocabulary: int, order: int, prune: Seq
 
 
 def discounts_of(count_G: Ints) -> tuple[float, float, float]:
-    """D1, D2, D3+ from the counts of counts (Chen & Goodman 1998, equation 26); the fallback when they are degenerate."""
+    """D1, D2, D3+ from the counts of counts (Chen & Goodman 1998, section 3); the fallback where they are
+    degenerate."""
     t1, t2, t3, t4 = (int((count_G == k).sum()) for k in (1, 2, 3, 4))
     if not (t1 and t2 and t3):
         return FALLBACK_DISCOUNTS

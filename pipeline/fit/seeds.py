@@ -57,7 +57,7 @@ DESCRIPTION_DOMAINS: tuple[tuple[str, str], ...] = (
     ),
 )
 # Files of the dialogue corpus whose conversations are about more than talk.
-DIALOGUE_DOMAINS = {"emotion": "emotion", "psychology": "emotion", "coding": "code", "computers": "code"}
+DIALOGUE_DOMAINS = {"emotion": "emotion", "psychology": "emotion"}
 # Packages whose own Python source stands for code, with the comments and docstrings in it.
 CODE_PACKAGES = ("datatrove", "formasaurus", "newspaper4k", "trafilatura")
 _CODE_LINES = (8, 80)
@@ -184,7 +184,7 @@ def _definitions(source: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef | a
 
 
 def pages(cache: Path) -> list[Page]:
-    """All crawled pages of the packages, sorted by name. Pages whose address is not known have one under unknown.invalid."""
+    """All crawled pages of the packages, sorted by name; one of unknown address has one under unknown.invalid."""
     return sorted((*_formasaurus(cache), *_newspaper(cache), *_trafilatura(cache)), key=lambda page: page.name)
 
 

@@ -1,4 +1,4 @@
-"""The texts that models are fitted on: read from what users have, put into one order, split and cut the same way always.
+"""The texts that models are fitted on: read from what users have, and always put into one order and split one way.
 
 Nothing here depends on the order of files or rows: samples are sorted and unique, and every choice among them (held
 out or not, which to keep) is by a hash of the sample itself.

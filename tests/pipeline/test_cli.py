@@ -1,4 +1,4 @@
-"""The command line: every verb helps with an example, lists may follow one option, and answers are one JSON document."""
+"""The command line: help with an example for each verb, lists behind one option, answers as one JSON document."""
 
 from collections.abc import Iterator
 from typing import Any

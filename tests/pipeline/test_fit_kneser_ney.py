@@ -94,7 +94,7 @@ def test_discounts_of_chen_and_goodman() -> None:
     assert discounts_of(counts) == pytest.approx((0.5, 1.25, 2.0))
 
 
-@pytest.mark.parametrize("counts", [[1, 1, 2], [2, 3, 4], [1, 2, 2, 2, 2, 2, 3], []])
+@pytest.mark.parametrize("counts", [[1, 1, 2], [2, 3, 4], [1] * 9 + [2] + [3] * 9, []])
 def test_degenerate_counts_fall_back(counts: list[int]) -> None:
     assert discounts_of(np.array(counts, np.int64)) == FALLBACK_DISCOUNTS
 

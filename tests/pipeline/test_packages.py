@@ -1,4 +1,4 @@
-"""Fetching pinned packages: from a local folder of files as pip's index, since the laws do not depend on the network."""
+"""Fetching pinned packages: from a local folder as pip's index, since the laws do not depend on the network."""
 
 import io
 import multiprocessing
@@ -87,7 +87,7 @@ def test_second_call_needs_no_index(index: Path, tmp_path: Path) -> None:
 def test_other_bytes_are_refused_and_leave_nothing(index: Path, tmp_path: Path) -> None:
     package = make_wheel(index, {"toy/data/a.json": b"{}"})
     make_wheel(index, {"toy/data/a.json": b"[]"})
-    with pytest.raises(UsageError, match="has sha256 .*, not"):
+    with pytest.raises(UsageError, match=r"has sha256 .*, not"):
         fetch_package(package, tmp_path / "cache")
     assert not any(path.is_dir() for path in (tmp_path / "cache").iterdir())
 
