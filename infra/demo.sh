@@ -35,7 +35,7 @@ printf '[k]\nfull_mass = 1.0\n' > "$OUT/all-experts.toml"
 refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --overrides "$OUT/all-experts.toml" --out "$OUT/branch-all-experts"
 for name in control all-experts; do
   keep "$OUT/evaluation-$name.json" refinery evaluate --checkpoint "$OUT/branch-$name" --data "$OUT/held-out" \
-    --k 12 --k 8 --k 4 --k 2 --json
+    --k 12 --k 4 --k 2 --json
 done
 keep "$OUT/generated.txt" refinery generate --checkpoint "$OUT/branch-control" --prompt "The history of" --tokens 60
 
