@@ -1,0 +1,84 @@
+"""Killed at the moments that matter, the same command goes on to the same bytes, and finished shards are not made again.
+
+The process kills itself (SIGKILL, so nothing is cleaned up) at the n-th time that a named function is entered or left.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.command import ROOT, made, refinery
+from tests.pipeline.pages import write_crawl, write_recipe
+
+SUICIDE = """
+import importlib, os, signal, sys
+module, name, moment, count, wanted = sys.argv[1:6]
+owner = importlib.import_module(module)
+*path, last = name.split(".")
+for step in path:
+    owner = getattr(owner, step)
+function, seen = getattr(owner, last), 0
+def watched(*words, **named):
+    global seen
+    hit = wanted in str(words[0]) if wanted else True
+    seen += hit
+    if hit and seen == int(count) and moment == "enter":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = function(*words, **named)
+    if hit and seen == int(count) and moment == "leave":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+setattr(owner, last, watched)
+from pipeline.cli import main
+main(sys.argv[6:])
+"""
+
+MOMENTS = {
+    "a shard is written, its ledger not renamed": ("infra.writer", "commit_file", "leave", 1, "02-extract/.tmp-part"),
+    "shard and ledger are there, the receipt is not": ("infra.build", "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
+    "the receipt is there, the manifest is not": ("infra.build", "write_bytes", "enter", 1, "03-filter/manifest.json"),
+    "the manifest was just renamed": ("infra.build", "write_bytes", "leave", 1, "03-filter/manifest.json"),
+    "the manifest's temporary file is there": ("infra.storage", "commit_file", "enter", 1, ".tmp-manifest.json"),
+    "a spill file is half of them": ("infra.local", "SpillJob.run", "leave", 1, ""),
+    "inside a reduction": ("infra.engine", "sort_rows", "enter", 1, ""),
+    "inside a later reduction": ("infra.engine", "sort_rows", "leave", 4, ""),
+    "decisions are made, not applied": ("pipeline.dedup", "Work.to_shards", "leave", 2, ""),
+    "the last manifest is there, the run's account is not": ("pipeline.run", "account", "enter", 1, ""),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kill")
+    write_crawl(folder / "crawl", files=2, each=15)
+    write_recipe(folder)
+    refinery("run", "--recipe", folder / "small.toml", "--input", folder / "crawl", "--out", folder / "out")
+    return folder
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_same_command_goes_on(moment: str, world: Path, tmp_path: Path) -> None:
+    words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "out"]
+    module, name, when, count, wanted = MOMENTS[moment]
+    killed = subprocess.run(
+        [sys.executable, "-c", SUICIDE, module, name, when, str(count), wanted, *map(str, words)],
+        cwd=ROOT, capture_output=True, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -9, killed.stderr.decode()[-500:]
+    before = finished_shards(tmp_path / "out")
+    refinery(*words)
+    assert made(tmp_path / "out") == made(world / "out")
+    after = finished_shards(tmp_path / "out")
+    assert {path: after[path] for path in before} == before
+    assert not list((tmp_path / "out").rglob(".tmp-*"))
+
+
+def finished_shards(run: Path) -> dict[str, int]:
+    """When each shard that has a receipt was written."""
+    found = {}
+    for receipt in run.glob("0*/.receipts/part-*.json"):
+        shard = receipt.parent.parent / f"{receipt.stem}.parquet"
+        found[str(shard)] = shard.stat().st_mtime_ns
+    return found
