@@ -1,4 +1,4 @@
-"""Archives of every kind through `ingest` and `extract`, a line each: bytes by fate, records by type, documents, ledger.
+"""Archives of every kind through `ingest` and `extract`, a line each: bytes by fate, records, documents, ledger.
 
     python benchmarks/archive_formats.py --input FOLDER --out WORK [--json]
 

@@ -13,6 +13,7 @@ from pipeline.console import say
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = ("--input", "--recipe", "--positive", "--negative")
 
+INTERRUPTED = 130
 GO_ON = "stopped; what is finished is kept: run the same command again to go on"
 
 
@@ -71,13 +72,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     load_verbs()
     try:
         result: Any = app(args=None if argv is None else list(argv), standalone_mode=False)
+        if result == INTERRUPTED:  # Typer's own handling of Ctrl-C
+            say(f"refinery: {GO_ON}")
         sys.exit(result if isinstance(result, int) else 0)
     except RefineryError as error:
         say(f"refinery: {error}")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         say(f"refinery: {GO_ON}")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except typer.TyperException as error:
         message = error.format_message() if isinstance(error, typer.BadParameter.__base__ or ()) else str(error)
         say(f"refinery: {message} (try --help)")

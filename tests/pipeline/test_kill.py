@@ -1,15 +1,17 @@
-"""Killed at the moments that matter, the same command goes on to the same bytes, and finished shards are not made again.
+"""Killed at the moments that matter, the same command goes on to the same bytes and makes no finished shard again.
 
 The process kills itself (SIGKILL, so nothing is cleaned up) at the n-th time that a named function is entered or left.
 """
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline.command import ROOT, made, refinery
+from tests.pipeline.command import ROOT, made, refinery, start
 from tests.pipeline.pages import write_crawl, write_recipe
 
 SUICIDE = """
@@ -37,7 +39,7 @@ main(sys.argv[6:])
 
 MOMENTS = {
     "a shard is written, its ledger not renamed": ("infra.writer", "commit_file", "leave", 1, "02-extract/.tmp-part"),
-    "shard and ledger are there, the receipt is not": ("infra.build", "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
+    "the receipt is not there yet": ("infra.build", "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the receipt is there, the manifest is not": ("infra.build", "write_bytes", "enter", 1, "03-filter/manifest.json"),
     "the manifest was just renamed": ("infra.build", "write_bytes", "leave", 1, "03-filter/manifest.json"),
     "the manifest's temporary file is there": ("infra.storage", "commit_file", "enter", 1, ".tmp-manifest.json"),
@@ -73,6 +75,20 @@ def test_the_same_command_goes_on(moment: str, world: Path, tmp_path: Path) -> N
     after = finished_shards(tmp_path / "out")
     assert {path: after[path] for path in before} == before
     assert not list((tmp_path / "out").rglob(".tmp-*"))
+
+
+def test_ctrl_c_says_how_to_go_on(world: Path, tmp_path: Path) -> None:
+    words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "out"]
+    process = start(*words, "--workers", "2")
+    assert process.stderr is not None
+    line = process.stderr.readline()  # the first stage has begun
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, line + rest
+    assert rest.strip().splitlines()[-1].endswith("run the same command again to go on")
+    assert "Traceback" not in rest
+    refinery(*words)
+    assert made(tmp_path / "out") == made(world / "out")
 
 
 def finished_shards(run: Path) -> dict[str, int]:
