@@ -13,7 +13,7 @@ from infra.canon import sha256_json
 from infra.dataset import ShardReader
 from infra.task import Output
 from mixers.pretokens import count as count_tokens
-from pipeline.extract import Funnel
+from pipeline.funnel import Funnel, unreadable
 from pipeline.interpreter import Reject
 from pipeline.rows import batch, ledger_batch, ledger_rows
 
@@ -102,11 +102,3 @@ class ApplyLines:
                 funnel.passed(0, len(text), row["token_count"])
             yield Output(batch(rows, self.schema), ledger_batch(ledger))
         yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([self.step]))
-
-
-def unreadable(part: Any, funnel: Funnel, recipe: str) -> list[dict[str, Any]]:
-    """Ledger rows for the lines of a file of documents that were none; counts them."""
-    rejects = getattr(part, "rejects", ())
-    funnel.count["in"] += len(rejects)
-    funnel.count["rejected"] += len(rejects)
-    return [line for row, reject in rejects for line in ledger_rows(row, [reject], recipe)]

@@ -17,6 +17,7 @@ from infra.dataset import ShardReader
 from infra.errors import UsageError
 from infra.task import Output
 from mixers.pretokens import count as count_tokens
+from pipeline.funnel import Funnel
 from pipeline.interpreter import Reject, Trace, judge_rules
 from pipeline.page import Page, PageExtractor
 from pipeline.recipe import Extract, Gate, Step
@@ -120,7 +121,7 @@ class ExtractTask:
         yield Output(counts=funnel.counts([step.name for step in self.steps]))
 
     def one(
-        self, record: Mapping[str, Any], tools: Tools, funnel: "Funnel | None" = None, trace: Trace | None = None
+        self, record: Mapping[str, Any], tools: Tools, funnel: Funnel | None = None, trace: Trace | None = None
     ) -> tuple[dict[str, Any], list[Reject]]:
         """One record through the steps: its document row, or the rules that rejected it."""
         row: dict[str, Any] = {}
@@ -141,28 +142,6 @@ class ExtractTask:
             if funnel:
                 funnel.passed(order, chars, tokens)
         return row, []
-
-
-class Funnel:
-    """What remained after each step of a stage: documents, characters, tokens."""
-
-    def __init__(self) -> None:
-        self.count = {"in": 0, "rejected": 0}
-        self.rows: dict[int, list[int]] = {}
-
-    def passed(self, order: int, chars: int, tokens: int) -> None:
-        row = self.rows.setdefault(order, [0, 0, 0])
-        row[0] += 1
-        row[1] += chars
-        row[2] += tokens
-
-    def counts(self, names: list[str]) -> dict[str, int]:
-        """Counters for the receipt; also the steps that nothing passed have a row."""
-        counts = dict(self.count)
-        for order, name in enumerate(names):
-            for unit, number in zip(("docs", "chars", "tokens"), self.rows.get(order, [0, 0, 0]), strict=True):
-                counts[f"step/{order}/{name}/{unit}"] = number
-        return counts
 
 
 def load_lists(places: Mapping[str, str]) -> dict[str, UrlLists]:

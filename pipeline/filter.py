@@ -9,7 +9,7 @@ import pyarrow as pa
 from infra import schema as schemas
 from infra.canon import sha256_json
 from infra.task import Output
-from pipeline.extract import Funnel
+from pipeline.funnel import Funnel, unreadable
 from pipeline.interpreter import Document, Models, loaded_models, run_steps, step_signals
 from pipeline.recipe import STEP_SIGNALS, Step
 from pipeline.rows import batch, ledger_batch, ledger_rows
@@ -43,12 +43,8 @@ class FilterTask:
                 rows += kept
                 ledger += rejected
             yield Output(batch(rows, self.schema), ledger_batch(ledger))
-        damaged = [
-            line for row, reject in getattr(part, "rejects", ()) for line in ledger_rows(row, [reject], self.recipe)
-        ]
-        funnel.count["in"] += len(damaged)
-        funnel.count["rejected"] += len(damaged)
-        yield Output(None, ledger_batch(damaged), funnel.counts([step.name for step in self.steps]))
+        unread = ledger_batch(unreadable(part, funnel, self.recipe))
+        yield Output(None, unread, funnel.counts([step.name for step in self.steps]))
 
     def one(
         self, row: dict[str, Any], models: Models, funnel: Funnel

@@ -23,8 +23,7 @@ from mixers.draw import Plan, check_drawn, count_drawn, plan_draw
 from mixers.supply import document_ranks, merge, supply_of
 from mixers.targets import DrawConfig
 from pipeline.context import Context
-from pipeline.dedup_apply import unreadable
-from pipeline.extract import Funnel
+from pipeline.funnel import Funnel, unreadable
 from pipeline.interpreter import Document, Reject, loaded_models, run_steps
 from pipeline.recipe import Stage, Step
 from pipeline.rows import batch, carried_signals, ledger_batch, ledger_rows

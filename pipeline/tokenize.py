@@ -26,8 +26,7 @@ from infra.writer import ShardWriter
 from mixers.shards import DOCUMENTS, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.context import Context
-from pipeline.dedup_apply import unreadable
-from pipeline.extract import Funnel
+from pipeline.funnel import Funnel, unreadable
 from pipeline.recipe import Stage
 from pipeline.rows import ledger_batch
 
