@@ -14,7 +14,7 @@ from dataclasses import replace
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from infra.build import PartJob
+from infra.build import PartJob, check_part
 from infra.dataset import Part
 from infra.engine import Engine, Gathered, Progress, from_bytes, partition_part, to_bytes
 
@@ -76,6 +76,7 @@ def spread(
 ) -> Iterator[tuple[int, tuple[int, bytes]]]:
     """A part's rows as (partition, (order of the part, Arrow bytes))."""
     order, source, part = row
+    check_part(part)
     for partition, table in enumerate(partition_part(part, source, key, partitions)):  # type: ignore[arg-type]
         if partition in wanted:
             yield partition, (order, to_bytes(table))

@@ -5,6 +5,7 @@ inputs, code). A rerun makes only what has no matching receipt. `commit` sums th
 writes `manifest.json`. A folder that was begun with other arguments is refused, with the difference.
 """
 
+import hashlib
 import json
 import os
 import resource
@@ -52,6 +53,8 @@ class PartJob:
 
     def run(self) -> dict[str, Any]:
         """Make the shard and its ledger, commit both, and leave the receipt; returns the receipt."""
+        for part in self.parts:
+            check_part(part)
         return write_part(self, self.task(*self.parts))
 
 
@@ -64,6 +67,15 @@ def part_fingerprint(task_fingerprint: str, parts: Sequence[Part], header: Heade
             "software": software(),
         }
     )
+
+
+def check_part(part: Any) -> None:
+    """Check the bytes of a dataset's shard, also where other parts wrap it."""
+    while part is not None:
+        check = getattr(part, "check", None)
+        if check:
+            check()
+        part = getattr(part, "part", None)
 
 
 class ParquetSink:
@@ -203,7 +215,13 @@ class Build:
             if not path.is_file() or path.stat().st_size != file.bytes:
                 (self.folder / MANIFEST).unlink()
                 return None
+        self._clear()
         return dataset
+
+    def _clear(self) -> None:
+        """What only the making needed; a kill right after the manifest's rename leaves it."""
+        remove_folder(self.folder / ".work")
+        remove_folder(self.folder / ".spill")
 
     def missing(self, jobs: Sequence[PartJob]) -> list[PartJob]:
         """The jobs without a receipt that matches, or whose files are gone."""
@@ -247,11 +265,13 @@ class Build:
             extra=extra,
         )
         check_law(manifest)
+        content = manifest.to_bytes()
+        run = {**run, "manifest_sha256": hashlib.sha256(content).hexdigest()}
         account = {**run, "parts_made": self.made, "parts_found": self.found, **totals.cost}
         with disk_errors(self.folder):
             write_bytes(self.folder / RUN, readable_json(account))
-            write_bytes(self.folder / MANIFEST, manifest.to_bytes())
-        remove_folder(self.folder / ".work")
+            write_bytes(self.folder / MANIFEST, content)
+        self._clear()
         return Dataset(self.folder)
 
     def _drop_strangers(self, totals: Totals) -> None:
@@ -336,4 +356,5 @@ def _cpu_seconds() -> float:
 
 def _peak_memory() -> int:
     unit = 1 if os.uname().sysname == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return largest * unit

@@ -6,7 +6,7 @@ by Python's shortest round-trip `repr`. NaN and infinity have no JSON and are re
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,6 @@ def sha256_json(value: Any) -> str:
 def sha256_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_files(paths: Mapping[str, Path]) -> str:
-    """One hash over several named files: of the sorted (name, sha256) pairs."""
-    return sha256_json({name: sha256_file(path) for name, path in sorted(paths.items())})
 
 
 def code_version(packages: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.canon import sha256_file
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from infra.manifest import InputRef, Kind, Manifest, manifest_ref
 
 BATCH_ROWS = 256
@@ -49,8 +49,20 @@ class ShardReader:
     def file(self) -> Path:
         return Path(self.folder) / self.path
 
+    def check(self) -> None:
+        """WorkError unless the shard is, byte for byte, what its manifest says: damage does not travel on."""
+        try:
+            sound = sha256_file(self.file) == self.sha256
+        except OSError as error:
+            raise UsageError(f"{self.file} cannot be read: {error.strerror}; make its dataset again") from None
+        if not sound:
+            raise WorkError(f"{self.file} is not as it was written (its sha256 differs): make its dataset again")
+
     def schema(self) -> pa.Schema:
-        return pq.read_schema(self.file)
+        try:
+            return pq.read_schema(self.file)
+        except (OSError, pa.ArrowException) as error:
+            raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         try:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.build import PartJob, software
+from infra.build import PartJob, check_part, software
 from infra.canon import canonical_json, sha256_json
 from infra.dataset import Part
 from infra.engine import Engine, one_batch, partition_part
@@ -66,6 +66,7 @@ class SpillJob:
         return read_json(self.path.with_suffix(".json")) == self.fingerprint
 
     def run(self) -> int:
+        check_part(self.part)
         tables = partition_part(self.part, self.source, self.key, self.partitions)  # type: ignore[arg-type]
         final = self.path.with_suffix(".arrow")
         temporary = temporary_name(final)

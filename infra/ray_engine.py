@@ -14,7 +14,7 @@ import pyarrow as pa
 import ray
 import ray.data
 
-from infra.build import PartJob
+from infra.build import PartJob, check_part
 from infra.dataset import Part
 from infra.engine import Engine, Gathered, Progress, from_bytes, partition_part, to_bytes
 
@@ -67,6 +67,7 @@ class RayEngine(Engine):
 
         def spread(row: dict[str, Any]) -> list[dict[str, Any]]:
             source, part = ray.get(sources)[row["index"]]
+            check_part(part)
             tables = partition_part(part, source, key, partitions)
             return [
                 {"partition": p, "order": row["index"], "batch": to_bytes(table)}

@@ -6,7 +6,6 @@ writes (steps, thresholds, models by sha256), never where things lie. The same h
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -65,7 +64,3 @@ class Sink(Protocol):
     def close(self) -> Written: ...
 
     def abandon(self) -> None: ...
-
-
-class SinkTask(Task, Protocol):
-    def open_sink(self, folder: Path, index: int) -> Sink: ...

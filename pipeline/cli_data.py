@@ -1,11 +1,13 @@
 """The verbs that make datasets: `run`, one for each stage, and `compare`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from infra.engines import open_engine
+from infra.manifest import Manifest
 from pipeline.cli import Words
 from pipeline.console import Bar, quiet_stdout, say, table, tell
 
@@ -90,6 +92,7 @@ def run(
     else:
         tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
         say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
+    report_damage([dataset.manifest for dataset in finished.datasets])
 
 
 def stage_command(verb: str) -> Any:
@@ -124,9 +127,26 @@ def stage_command(verb: str) -> Any:
         else:
             tell(table(rows, ["stage", "step", "docs", "chars", "tokens"]))
             say(f"{verb}: {manifest.counts['out']:,} rows in {out}")
+        report_damage([manifest])
 
     command.__name__ = verb
     return command
+
+
+def report_damage(manifests: Sequence[Manifest]) -> None:
+    """Exit code 1 where input was damaged: the work is done, and what could not be read is in the ledger."""
+    found = {
+        rule: number
+        for manifest in manifests
+        for rule, number in manifest.rejected_by.items()
+        if rule.startswith(("ingest/damage/", "read/"))
+    }
+    if found:
+        say(
+            "damaged input, accounted for in the ledger: "
+            + ", ".join(f"{rule} {n}" for rule, n in sorted(found.items()))
+        )
+        raise typer.Exit(1)
 
 
 def compare(

@@ -137,12 +137,27 @@ def verify(
     for folder in folders:
         opened = Dataset(folder)
         check_law(opened.manifest)
-        answer[str(folder)] = opened.verify()
+        answer[str(folder)] = opened.verify() + chain_faults(opened, folders)
     bad = {name: faults for name, faults in answer.items() if faults}
     lines = [f"{name}: {fault}" for name, faults in bad.items() for fault in faults]
     tell(answer if json else "\n".join(lines) or f"{len(folders)} datasets: every file is as it was written")
     if bad:
         raise typer.Exit(1)
+
+
+def chain_faults(dataset: Any, folders: list[Path]) -> list[str]:
+    """Whether the manifest is the one that was written, and its inputs are the manifests beside it."""
+    from infra.build import RUN
+    from infra.dataset import Dataset
+    from infra.storage import read_json
+
+    written = (read_json(dataset.folder / RUN) or {}).get("manifest_sha256")
+    faults = []
+    if written is not None and written != dataset.refs[0].sha256:
+        faults.append("manifest.json: not as it was written")
+    beside = {Dataset(folder).manifest.stage: Dataset(folder).refs[0].sha256 for folder in folders}
+    strangers = [ref.name for ref in dataset.manifest.inputs if beside.get(ref.name, ref.sha256) != ref.sha256]
+    return faults + [f"manifest.json: its input {name} is not the dataset of that stage here" for name in strangers]
 
 
 def status(folder: Annotated[Path, typer.Argument(help="A run's folder, or a dataset's.")], json: Json = False) -> None:

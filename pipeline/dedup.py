@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from dedup.components import node_set
 from dedup.exact import KeepOne, key_table
 from dedup.minhash import MinHash, band_table, shingle_table
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table
-from dedup.survivors import decide, unlinked_pairs
+from dedup.survivors import Link, Policy, decide, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
 from infra.build import open_build
@@ -31,10 +31,12 @@ from infra.engine import partitions_for
 from infra.errors import UsageError
 from infra.manifest import Header, InputRef, Kind
 from infra.task import Output, Reducer, Task
-from pipeline.context import Context
 from pipeline.dedup_apply import ApplyDecisions, ApplyLines
 from pipeline.recipe import Dedup, Stage
 from pipeline.rows import carried_signals
+
+if TYPE_CHECKING:
+    from pipeline.context import Context
 
 Numbers = npt.NDArray[np.int64]
 
@@ -228,7 +230,7 @@ class Decide:
 class Work:
     """The intermediate tables of one deduplication: datasets below `OUT/.work`, and how to make them."""
 
-    context: Context
+    context: "Context"
     stage: Stage
     step: Dedup
     source: Source
@@ -254,7 +256,7 @@ class Work:
         return self.out / ".work" / name
 
 
-def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
     """Remove copies by the stage's one dedup step. UsageError for options that the method does not know."""
     if len(stage.steps) != 1 or not isinstance(stage.steps[0], Dedup):
         raise UsageError(f"dedup stage {stage.name!r} needs exactly one dedup step")
@@ -284,7 +286,23 @@ def check_options(step: Dedup) -> dict[str, Any]:
     for name in step.options:
         if name not in known:
             raise UsageError(f"dedup {step.method}: no option {name!r}; there are {', '.join(sorted(known))}")
-    return {**known, **step.options}
+        if type(step.options[name]) is not type(known[name]):
+            kind = type(known[name]).__name__
+            raise UsageError(
+                f"dedup {step.method}: {name} is {step.options[name]!r}, not a {kind} like {known[name]!r}"
+            )
+    options = {**known, **step.options}
+    for name, allowed in (
+        ("policy", get_args(Policy)),
+        ("link", get_args(Link)),
+        ("measure", ("jaccard", "containment")),
+    ):
+        if name in options and options[name] not in allowed:
+            raise UsageError(f"dedup {step.method}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
+    if step.method == "minhash":
+        MinHash(options["bands"], options["rows"], options["ngram"])
+        Verify(options["threshold"], options["measure"])
+    return options
 
 
 def exact_decisions(work: Work, options: dict[str, Any]) -> Dataset:

@@ -27,6 +27,9 @@ from pipeline.sources.http import record_message
 from pipeline.sources.reader import RecordReader
 from pipeline.sources.splits import sniff
 
+# What a gate may ask of a record besides its address.
+HEADER_SIGNALS = ("noindex", "noai")
+
 
 @dataclass(frozen=True)
 class Bodies:
@@ -152,7 +155,7 @@ def load_lists(places: Mapping[str, str]) -> dict[str, UrlLists]:
 
 def gate(step: Gate, record: Mapping[str, Any], lists: Mapping[str, UrlLists], trace: Trace | None) -> list[Reject]:
     values: dict[str, float | None] = dict(url_signals(record["url"] or "", lists[step.lists])) if step.lists else {}
-    for name in ("noindex", "noai"):
+    for name in HEADER_SIGNALS:
         values[name] = None if record.get(name) is None else float(record[name])
     unknown = [rule.rule.signal for rule in step.rules if rule.rule.signal not in values]
     if unknown:

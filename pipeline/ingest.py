@@ -24,7 +24,7 @@ from pipeline.rows import batch, ledger_batch, ledger_rows
 from pipeline.sources.http import HttpMessage, record_message
 from pipeline.sources.pages import PAGE_KINDS, is_page, page_kind
 from pipeline.sources.reader import read_split
-from pipeline.sources.records import Beyond, Damage, RawRecord, Split
+from pipeline.sources.records import PLAIN, Beyond, Damage, RawRecord, Split
 from pipeline.sources.splits import plan_splits
 
 STEP = "ingest"
@@ -68,9 +68,14 @@ class Archives:
         parts = [
             ArchivePart(split, file.sha256)
             for file in self.files
-            for split in plan_splits(file.path, file.name, exact=self.exact)
+            for split in plan_splits(file.path, file.name, exact=self.exact) or [empty_split(file)]
         ]
         return parts if self.limit is None else capped(parts, self.limit)
+
+
+def empty_split(file: InputFile) -> Split:
+    """An empty file is one empty piece: it holds no record, and everything about it is known."""
+    return Split(file.path, file.name, 0, 0, PLAIN)
 
 
 def capped(parts: Sequence[ArchivePart], limit: int) -> list[ArchivePart]:
@@ -103,7 +108,7 @@ class IngestTask:
         split = part.split
         rows: list[dict[str, Any]] = []
         damaged: list[dict[str, Any]] = []
-        counts: dict[str, int] = {"bytes/file": split.end - split.start}
+        counts: dict[str, int] = {"bytes/file": split.end - split.start, "in": 0, "rejected": 0}
 
         def count(name: str, number: int = 1) -> None:
             counts[name] = counts.get(name, 0) + number

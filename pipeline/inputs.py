@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.build import RECEIPTS
 from infra.canon import sha256_file
 from infra.dataset import Dataset
 from infra.errors import UsageError
@@ -79,10 +80,18 @@ def _dataset_folder(path: Path) -> Path | None:
 def _files(argument: str) -> list[str]:
     path = Path(argument)
     if path.is_file():
+        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS)) and not looks_like_an_archive(path):
+            raise UsageError(f"{argument} is neither an archive (WARC, WET, ARC) nor documents (Parquet, JSONL)")
         return [os.path.realpath(path)]
     if path.is_dir():
         wanted = (*ARCHIVES, *DOCUMENTS)
-        found = [str(p) for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(wanted)]
+        if (path / RECEIPTS).is_dir():
+            raise UsageError(f"{argument} is an unfinished dataset or run: run the command that makes it again")
+        found = [
+            str(p)
+            for p in path.rglob("*")
+            if p.name.lower().endswith(wanted) and p.is_file() and not made_by_us(p, path)
+        ]
         if not found:
             raise UsageError(f"{argument} holds no WARC, WET, ARC, Parquet or JSONL file, and is no finished dataset")
         return [os.path.realpath(name) for name in found]
@@ -90,6 +99,16 @@ def _files(argument: str) -> list[str]:
     if not found:
         raise UsageError(f"{argument}: no such file, and no file matches it as a pattern")
     return [os.path.realpath(name) for name in found]
+
+
+def made_by_us(path: Path, root: Path) -> bool:
+    """Whether a file below `root` belongs to a run or dataset that lies there too."""
+    return any((parent / RECEIPTS).is_dir() for parent in path.parents if parent.is_relative_to(root))
+
+
+def looks_like_an_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(11).startswith((b"\x1f\x8b", b"\x04\x22\x4d\x18", b"WARC/", b"filedesc://"))
 
 
 def _named(paths: Sequence[str]) -> tuple[InputFile, ...]:

@@ -8,7 +8,6 @@ is downloaded or fitted here: a missing model is an error that says which comman
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -45,14 +44,6 @@ DIGITS = 4
 
 class ResolvedModel(NamedTuple):
     path: Path
-    sha256: str
-
-
-@dataclass(frozen=True)
-class ModelRef:
-    """How a recipe or manifest names a model."""
-
-    name: str
     sha256: str
 
 

@@ -244,6 +244,8 @@ def _step(source: Mapping[str, Any], place: str) -> Step:
         values["rules"] = tuple(_rule(rule, place, known) for rule in source.get("rules", []))
     for key in ("keep", "languages"):
         if key in values:
+            if not isinstance(values[key], list) or not all(isinstance(word, str) for word in values[key]):
+                raise UsageError(f"{place}: {key} must be a list of words, not {values[key]!r}")
             values[key] = tuple(values[key])
     for key in ("what", "method"):
         if key in fields and values.get(key) not in get_args(fields[key].type):

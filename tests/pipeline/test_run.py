@@ -135,6 +135,42 @@ def test_damage_is_found_by_verify(finished: Path, tmp_path: Path) -> None:
     assert "sha256" in refinery("verify", tmp_path / "copy", code=1)
 
 
+def test_a_damaged_shard_is_not_read_on(finished: Path, world: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "02-extract", tmp_path / "extract")
+    victim = next((tmp_path / "extract").glob("part-*.parquet"))
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    words = ("filter", "--recipe", world / "small.toml", "--input", tmp_path / "extract", "--out", tmp_path / "out")
+    refinery(*words, code=1)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_an_edited_manifest_is_found(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    path = tmp_path / "copy" / "03-filter" / "manifest.json"
+    path.write_text(
+        path.read_text()
+        .replace('"max_duplicate_line_fraction"', '"x"')
+        .replace('"languages": {}', '"languages": {"a": {"docs": 1}}')
+    )
+    told = refinery("verify", tmp_path / "copy", code=1)
+    assert "not as it was written" in told
+    assert "04-same-text: manifest.json: its input filter" in told
+
+
+def test_damage_is_exit_code_1_and_an_empty_archive_is_not(world: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.warc.gz"
+    empty.write_bytes(b"")
+    words = ("ingest", "--recipe", world / "small.toml", "--out")
+    refinery(*words, tmp_path / "a", "--input", empty)
+    content = bytearray(next((world / "crawl").iterdir()).read_bytes())
+    content[2000] ^= 0xFF
+    (tmp_path / "damaged.warc.gz").write_bytes(content)
+    refinery(*words, tmp_path / "b", "--input", empty, tmp_path / "damaged.warc.gz", code=1)
+    assert Dataset(tmp_path / "b").manifest.counts["rejected"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

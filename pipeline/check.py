@@ -1,0 +1,26 @@
+"""What a recipe asks of extractors, gates and deduplication, checked before any work starts."""
+
+from filters.url import UrlLists, url_signals
+from infra.errors import UsageError
+from pipeline.dedup import check_options
+from pipeline.extract import HEADER_SIGNALS
+from pipeline.extractors import options_of
+from pipeline.recipe import Dedup, Extract, Gate, Recipe
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """UsageError for an extractor, option, gate signal or dedup option that does not exist or is of the wrong kind."""
+    known = {*url_signals("", UrlLists()), *HEADER_SIGNALS}
+    for stage in recipe.stages:
+        for step in stage.steps:
+            if isinstance(step, Extract):
+                options_of(step.engine, step.options)
+            elif isinstance(step, Dedup):
+                check_options(step)
+            elif isinstance(step, Gate):
+                for rule in step.rules:
+                    if rule.rule.signal not in known:
+                        raise UsageError(
+                            f"{recipe.name}: gate {step.name!r} knows no signal {rule.rule.signal!r}: "
+                            f"there are {', '.join(sorted(known))}"
+                        )
