@@ -1,11 +1,12 @@
-"""Exact duplicates: the same text, or the same address.
+"""Exact duplicates: the same text, the same address, or the same payload.
 
-Both are one reduction. The map side gives each document a 128-bit key (xxh3 of the UTF-8 bytes of its normalised text
-or URL); the reducer sees all documents of a key together, keeps one by the policy and writes a decision for each.
+All are one reduction. The map side gives each document a 128-bit key (xxh3 of the UTF-8 bytes of its normalised text or
+URL, or of its payload digest); the reducer sees all documents of a key together, keeps one by the policy and writes a
+decision for each.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,14 +35,22 @@ def digest(text: str) -> bytes:
     return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
 
 
-def key_table(documents: pa.RecordBatch, shard: int, first_row: int, by: Literal["text", "url"]) -> pa.RecordBatch:
-    """KEYS of a batch of documents, one row each, in its order.
+By = Literal["text", "url", "payload"]
+NORMALISE: dict[By, tuple[str, Callable[[str], str]]] = {
+    "text": ("text", normalise_text),
+    "url": ("url", normalise_url),
+    "payload": ("content_digest", str.strip),
+}
 
-    A document without text (null), or without an address (null or blank) where `by` is "url", has no key and no row:
-    it is nobody's duplicate.
+
+def key_table(documents: pa.RecordBatch, shard: int, first_row: int, by: By) -> pa.RecordBatch:
+    """KEYS of a batch of documents (of records where `by` is "payload"), one row each, in its order.
+
+    A document without text (null), or without an address or digest (null or blank), has no key and no row: it is
+    nobody's duplicate.
     """
-    normalise = normalise_text if by == "text" else normalise_url
-    normal = [None if value is None else normalise(value) for value in documents[by].to_pylist()]
+    column, normalise = NORMALISE[by]
+    normal = [None if value is None else normalise(value) for value in documents[column].to_pylist()]
     has_key = np.array([value is not None and (by == "text" or value != "") for value in normal], np.bool_)
     digests = b"".join(digest(value) for value, has in zip(normal, has_key) if has and value is not None)
     halves = np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)

@@ -101,7 +101,7 @@ def merit(documents: pa.RecordBatch) -> dict[str, pa.Array]:
         "id": _column(documents, "id", pa.string()),
         "dump": _column(documents, "dump", pa.string()),
         "date": pc.if_else(pc.equal(date, ""), None, date),
-        "chars": pc.utf8_length(documents["text"]).cast(pa.int64()),
+        "chars": pc.utf8_length(_column(documents, "text", pa.string())).cast(pa.int64()),
         "quality": quality,
         "copies": pc.fill_null(_column(documents, "copies", pa.int32()), 1),
         "snapshots": pc.fill_null(_column(documents, "snapshots", pa.int32()), 1),

@@ -24,12 +24,12 @@ from infra.canon import canonical_json, code_version, readable_json, sha256_json
 from infra.dataset import Dataset, Part
 from infra.errors import UsageError
 from infra.manifest import MANIFEST, FileRef, Header, Kind, Manifest, Shard, check_law
+from infra.manifest import RUN as RUN
 from infra.storage import disk_errors, lock, read_json, remove_folder, remove_temporaries, write_bytes
 from infra.task import Output, Sink, Task, Written
 from infra.writer import ShardWriter
 
 RECEIPTS = ".receipts"
-RUN = "run.json"
 OUR_PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "trainer")
 
 Extras = Callable[[Path, "Totals"], tuple[dict[str, Any], list[FileRef]]]

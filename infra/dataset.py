@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from infra.canon import sha256_file
 from infra.errors import UsageError, WorkError
-from infra.manifest import InputRef, Kind, Manifest, manifest_ref
+from infra.manifest import RUN, InputRef, Kind, Manifest, manifest_ref
+from infra.storage import read_json
 
 BATCH_ROWS = 256
 
@@ -103,6 +104,11 @@ class Dataset:
 
     def parts(self) -> list[ShardReader]:
         return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.shards]
+
+    def places(self) -> dict[str, str]:
+        """Where the files lay that it was made from (archives, document files), by name; handed on from dataset to
+        dataset, so that bodies can be read again from any of them."""
+        return dict((read_json(self.folder / RUN) or {}).get("inputs", {}))
 
     def ledger_parts(self) -> list[ShardReader]:
         return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.ledger]

@@ -17,6 +17,8 @@ from infra.errors import UsageError, WorkError
 
 FORMAT = "refinery.dataset/1"
 MANIFEST = "manifest.json"
+# How a dataset was made: places, times, costs.
+RUN = "run.json"
 # the fields of a manifest that its header does not have
 BODY = frozenset(
     ("schema", "shards", "ledger", "files", "counts", "rejected_by", "languages", "domains", "funnel", "token_pattern")

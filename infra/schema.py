@@ -33,6 +33,9 @@ RECORDS = pa.schema(
         ("truncated", pa.string()),
         ("noindex", pa.bool_()),
         ("noai", pa.bool_()),
+        # how often these bytes came, and in how many snapshots (1 until records are deduplicated)
+        ("copies", pa.int32()),
+        ("snapshots", pa.int32()),
     ]
 )
 

@@ -12,6 +12,13 @@ def check_recipe(recipe: Recipe) -> None:
     """UsageError for an extractor, option, gate signal or dedup option that does not exist or is of the wrong kind."""
     known = {*url_signals("", UrlLists()), *HEADER_SIGNALS}
     for stage in recipe.stages:
+        control = stage.options.get("control")
+        if (
+            stage.verb == "extract"
+            and control is not None
+            and not (type(control) in (int, float) and 0 <= control <= 1)
+        ):
+            raise UsageError(f"{recipe.name}: control of stage {stage.name!r} is {control!r}; it must be 0 to 1")
         for step in stage.steps:
             if isinstance(step, Extract):
                 options_of(step.engine, step.options)

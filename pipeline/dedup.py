@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 Numbers = npt.NDArray[np.int64]
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    "payload": {"policy": "first"},
     "text": {"policy": "first"},
     "url": {"policy": "first"},
     "minhash": {
@@ -262,17 +263,18 @@ def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> 
         raise UsageError(f"dedup stage {stage.name!r} needs exactly one dedup step")
     step = stage.steps[0]
     options = check_options(step)
-    header = context.header(stage, Kind.DOCUMENTS, source.refs)
+    kind = Kind.RECORDS if step.method == "payload" else Kind.DOCUMENTS
+    header = context.header(stage, kind, source.refs)
     with open_build(out, header) as build:
         done = build.finished()
     if done:
         return done
     work = Work(context, stage, step, source, out)
     task: Task
-    signals = carried_signals(source)
+    signals = carried_signals(source) if kind is Kind.DOCUMENTS else None
     if step.method == "paragraphs":
         decisions = paragraph_decisions(work, options)
-        task = ApplyLines(step.name, context.recipe.sha256, signals)
+        task = ApplyLines(step.name, context.recipe.sha256, signals or ())
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
         decisions = decide_by(work, options)

@@ -20,13 +20,16 @@ from pipeline.rows import batch, ledger_batch, ledger_rows
 
 @dataclass(frozen=True)
 class ApplyDecisions:
-    """Removes the copies, with survivor and similarity in the ledger; survivors learn how many there were."""
+    """Removes the copies, with survivor and similarity in the ledger; survivors learn how many there were.
+
+    `carried`: the signals of the documents; None when it is records that are deduplicated.
+    """
 
     step: str
     method: str
     threshold: float | None
     recipe: str
-    carried: tuple[str, ...]
+    carried: tuple[str, ...] | None
 
     @property
     def fingerprint(self) -> str:
@@ -34,7 +37,7 @@ class ApplyDecisions:
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents(self.carried)
+        return schemas.RECORDS if self.carried is None else schemas.documents(self.carried)
 
     def __call__(self, part: Any, decisions: ShardReader) -> Iterator[Output]:
         decided = {row["row"]: row for row in decisions.table().to_pylist()}
@@ -49,7 +52,7 @@ class ApplyDecisions:
                 if decision is None or decision["kept"]:
                     row |= {name: decision[name] for name in ("copies", "snapshots")} if decision else {}
                     rows.append(row)
-                    funnel.passed(0, len(row["text"]), row["token_count"] or 0)
+                    funnel.passed(0, len(row.get("text") or ""), row.get("token_count") or 0)
                 else:
                     funnel.count["rejected"] += 1
                     ledger.append(self._removal(row, decision))

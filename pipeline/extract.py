@@ -1,14 +1,19 @@
 """`extract`: records to documents. Reads each body at its locator, gates on what is known before, and turns the
-body into text in the page sandbox. The same code serves `explain`.
+body into text in the page sandbox; a recipe may take a quick look with a cheap engine before the dear one. The same
+code serves `explain` and `readmit`.
 """
 
+import atexit
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import xxhash
 
 from filters.url import UrlLists, url_signals
 from infra import schema as schemas
@@ -18,7 +23,7 @@ from infra.errors import UsageError
 from infra.task import Output
 from mixers.pretokens import count as count_tokens
 from pipeline.funnel import Funnel
-from pipeline.interpreter import Reject, Trace, judge_rules
+from pipeline.interpreter import Document, Models, Reject, Trace, judge_rules, loaded_models, run_step
 from pipeline.page import Page, PageExtractor
 from pipeline.recipe import Extract, Gate, Step
 from pipeline.rows import batch, ledger_batch, ledger_rows
@@ -29,6 +34,8 @@ from pipeline.sources.splits import sniff
 
 # What a gate may ask of a record besides its address.
 HEADER_SIGNALS = ("noindex", "noai")
+# What an extract stage with a control sample says of each document.
+CONTROL_SIGNALS = ("control", "quick_rejected")
 
 
 @dataclass(frozen=True)
@@ -71,41 +78,50 @@ class BodyReader:
 
 @dataclass
 class Tools:
-    """What the steps of an extract stage work with; made once for a shard, closed with it."""
+    """What the steps of an extract stage work with; all but the reader is the process's, and stays."""
 
     reader: BodyReader
-    extractor: PageExtractor
+    extractors: Mapping[str, PageExtractor]
     plain: PageExtractor
     lists: Mapping[str, UrlLists]
+    models: Models
 
     def close(self) -> None:
         self.reader.close()
-        self.extractor.close()
-        self.plain.close()
 
 
 @dataclass(frozen=True)
 class ExtractTask:
-    """Documents of one shard of records. `places` and `lists` say where things lie and are not in the fingerprint."""
+    """Documents of one shard of records. `bodies` and `places` say where things lie and are not in the fingerprint.
+
+    `control`: the share of pages that no quick look rejects, chosen by a hash of their place.
+    """
 
     steps: tuple[Step, ...]
     models: tuple[tuple[str, str], ...]
     recipe: str
     bodies: Bodies = field(compare=False)
-    lists: Mapping[str, str] = field(default_factory=dict, compare=False)
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    control: float | None = None
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe])
+        control = [] if self.control is None else [self.control]
+        return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe, *control])
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents(())
+        return schemas.documents(() if self.control is None else CONTROL_SIGNALS)
 
     def open_tools(self) -> Tools:
-        step = next(step for step in self.steps if isinstance(step, Extract))
-        extractor = PageExtractor(step.engine, dict(step.options))
-        return Tools(BodyReader(self.bodies), extractor, PageExtractor("plain", {}), load_lists(self.lists))
+        extractors = {
+            step.name: page_extractor(step.engine, json.dumps(dict(step.options), sort_keys=True))
+            for step in self.steps
+            if isinstance(step, Extract)
+        }
+        gates = {step.lists: self.places[step.lists] for step in self.steps if isinstance(step, Gate) and step.lists}
+        models = loaded_models(tuple(sorted((n, p) for n, p in self.places.items() if n not in gates)))
+        return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), load_lists(gates), models)
 
     def __call__(self, part: ShardReader) -> Iterator[Output]:
         funnel = Funnel()
@@ -126,25 +142,68 @@ class ExtractTask:
     def one(
         self, record: Mapping[str, Any], tools: Tools, funnel: Funnel | None = None, trace: Trace | None = None
     ) -> tuple[dict[str, Any], list[Reject]]:
-        """One record through the steps: its document row, or the rules that rejected it."""
-        row: dict[str, Any] = {}
+        """One record through the steps: its document row, or the rules that rejected it.
+
+        What a quick look rejects goes on all the same if it is in the control sample; `quick_rejected` counts it.
+        """
+        visit = Visit(record, tools)
+        control = in_control(record, self.control)
+        quick = 0
+        last = len(self.steps) - 1
         for order, step in enumerate(self.steps):
-            if isinstance(step, Gate):
-                rejects = gate(step, record, tools.lists, trace)
-                chars = tokens = 0
-            else:
-                assert isinstance(step, Extract)
-                html = record["page"] == "html"
-                extractor = tools.extractor if html else tools.plain
-                page = extractor.extract(tools.reader.read(record), record["charset_header"], record["url"] or "")
-                rejects = page_rejects(step, page, trace)
-                row = document_row(record, page, step.engine if html else "plain")
-                chars, tokens = len(page.text), row["token_count"]
+            rejects = visit.take(step, trace)
+            if rejects and control and not isinstance(step, Gate) and order < last:
+                quick += len(rejects)
+                rejects = []
             if rejects:
-                return row, rejects
+                return visit.row, rejects
             if funnel:
-                funnel.passed(order, chars, tokens)
-        return row, []
+                funnel.passed(order, len(visit.document.text), visit.document.tokens)
+        if self.control is not None:
+            visit.row["signals"] |= {"control": float(control), "quick_rejected": float(quick)}
+        return visit.row, []
+
+
+class Visit:
+    """One record on its way through an extract stage: its body is read once, its text is the last extraction's."""
+
+    def __init__(self, record: Mapping[str, Any], tools: Tools) -> None:
+        self.record = record
+        self.tools = tools
+        self.row: dict[str, Any] = {}
+        self.document = Document("", record["url"] or "")
+
+    @cached_property
+    def body(self) -> bytes:
+        return self.tools.reader.read(self.record)
+
+    def take(self, step: Step, trace: Trace | None) -> list[Reject]:
+        if isinstance(step, Gate):
+            return gate(step, self.record, self.tools.lists, trace)
+        if not isinstance(step, Extract):
+            return run_step(self.document, step, self.tools.models, trace)
+        html = self.record["page"] == "html"
+        extractor = self.tools.extractors[step.name] if html else self.tools.plain
+        page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
+        self.row = document_row(self.record, page, step.engine if html else "plain")
+        self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
+        return page_rejects(step, page, trace)
+
+
+@lru_cache(maxsize=8)
+def page_extractor(engine: str, options: str) -> PageExtractor:
+    """The process's extractor of this kind; its child process is started at the first page and ends with this one."""
+    extractor = PageExtractor(engine, json.loads(options))
+    atexit.register(extractor.close)
+    return extractor
+
+
+def in_control(record: Mapping[str, Any], share: float | None) -> bool:
+    """Whether the record is of the control sample: by the hash of its place, so the same in any order and number."""
+    if not share:
+        return False
+    key = f"control:{record['file_path']}:{record['warc_offset']}:{record['member_record']}"
+    return xxhash.xxh3_64_intdigest(key.encode("utf-8", "replace")) < share * 2**64
 
 
 def load_lists(places: Mapping[str, str]) -> dict[str, UrlLists]:
@@ -187,8 +246,8 @@ def document_row(record: Mapping[str, Any], page: Page, extractor: str) -> dict[
         "charset_evidence": page.charset_evidence,
         "extractor": extractor,
         "source": "web",
-        "copies": 1,
-        "snapshots": 1,
+        "copies": record["copies"],
+        "snapshots": record["snapshots"],
         "repeats": 1,
         "signals": {schemas.REPLACED: float(page.replaced)},
     }

@@ -175,6 +175,8 @@ def record_row(split: Split, record: RawRecord, message: HttpMessage, kind: str)
         "truncated": record.truncated,
         "noindex": "noindex" in robots,
         "noai": "noai" in robots,
+        "copies": 1,
+        "snapshots": 1,
     }
 
 

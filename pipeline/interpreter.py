@@ -4,16 +4,34 @@
 segmentation of the current text, and each is measured once unless a rewrite changes the text.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import exp
 from typing import Any, Protocol
 
 from filters.catalog import EDITS, SIGNALS
 from filters.rules import judge
 from filters.view import View
 from mixers.pretokens import count as count_tokens
-from pipeline.recipe import Dedup, Extract, Gate, Judge, Label, RecipeRule, Rewrite, Step
+from pipeline.recipe import (
+    STEP_SIGNALS,
+    Combine,
+    Dedup,
+    Extract,
+    Gate,
+    Judge,
+    Label,
+    Pool,
+    RecipeRule,
+    Rewrite,
+    Step,
+    Term,
+)
+
+# So many items of a benchmark are named in the ledger.
+MAX_ITEMS = 8
 
 
 @dataclass(frozen=True)
@@ -24,11 +42,13 @@ class Reject:
     rule: str
     value: float | None
     threshold: float | None
+    evidence: str | None = None
 
 
 @dataclass
 class Document:
-    """A document on its way through the steps. `signals` holds what is known of the current text."""
+    """A document on its way through the steps. `signals` holds what is known of the current text, `evidence` what a
+    model pointed at to say so (the items of a benchmark), by signal."""
 
     text: str
     url: str = ""
@@ -37,6 +57,7 @@ class Document:
     domain: str | None = None
     tokens: int = 0
     signals: dict[str, float | None] = field(default_factory=dict)
+    evidence: dict[str, str] = field(default_factory=dict)
     _view: View | None = None
 
     @property
@@ -70,6 +91,22 @@ class Models(Protocol):
 
     def domain(self, model: str) -> Callable[[str], tuple[str, Mapping[str, float]]]: ...
 
+    def coherence(self, model: str) -> Callable[[str, str | None], float | None]: ...
+
+    def safety(self, model: str) -> Callable[[str, str | None], float | None]: ...
+
+    def contamination(self, model: str) -> Callable[[str], "Contaminated"]: ...
+
+
+class Contaminated(Protocol):
+    """What a text shares with benchmarks: the share of its words, and the items by name."""
+
+    @property
+    def share(self) -> float: ...
+
+    @property
+    def items(self) -> Sequence[str]: ...
+
 
 Trace = list[dict[str, Any]]
 
@@ -80,8 +117,10 @@ def step_signals(steps: Sequence[Step]) -> set[str]:
     for step in steps:
         if isinstance(step, Judge | Gate):
             names |= {rule.rule.signal for rule in step.rules}
-        elif isinstance(step, Label) and step.what in ("quality", "perplexity"):
+        elif isinstance(step, Label) and step.what in STEP_SIGNALS:
             names.add(step.what)
+        elif isinstance(step, Combine):
+            names |= {step.signal, *(term.signal for term in step.terms)}
     return names - {"language_score"}
 
 
@@ -112,10 +151,13 @@ def run_step(document: Document, step: Step, models: Models, trace: Trace | None
         case Judge():
             if step.languages and document.language not in step.languages:
                 return []
-            return judge_rules(step.name, step.rules, document.signal, document.language, trace)
+            rejects = judge_rules(step.name, step.rules, document.signal, document.language, trace)
+            return [_with_evidence(reject, document) for reject in rejects] if document.evidence else rejects
+        case Combine():
+            return _combine(document, step, trace)
         case Rewrite():
             return _rewrite(document, step, trace)
-        case Gate() | Extract() | Dedup():
+        case Gate() | Extract() | Dedup() | Pool():
             raise AssertionError(f"{type(step).__name__} is not a step of a text")
 
 
@@ -162,13 +204,62 @@ def _label(document: Document, step: Label, models: Models, trace: Trace | None)
         document.domain, _ = models.domain(step.model)(document.text)
         value = document.domain
     else:
-        value = document.signals[step.what] = models.scorer(step.model)(document.text)
+        value = document.signals[step.what] = _score(document, step, models)
     if trace is not None:
         trace.append(
             {"step": step.name, "rule": "label", "signal": step.what, "value": value,
              "threshold": list(step.keep) or None, "passed": not rejects}
         )  # fmt: skip
     return rejects
+
+
+def _score(document: Document, step: Label, models: Models) -> float | None:
+    match step.what:
+        case "coherence":
+            return models.coherence(step.model)(document.text, document.language)
+        case "safety":
+            return models.safety(step.model)(document.text, document.language)
+        case "contamination":
+            found = models.contamination(step.model)(document.text)
+            document.evidence[step.what] = ", ".join(found.items[:MAX_ITEMS])
+            return found.share
+    return models.scorer(step.model)(document.text)
+
+
+def _with_evidence(reject: Reject, document: Document) -> Reject:
+    found = document.evidence.get(reject.rule.removeprefix("max_").removeprefix("min_"))
+    return replace(reject, evidence=found) if found else reject
+
+
+def _combine(document: Document, step: Combine, trace: Trace | None) -> list[Reject]:
+    if step.languages and document.language not in step.languages:
+        return []
+    parts = [(term.signal, added(term, document.signal(term.signal))) for term in step.terms]
+    value = document.signals[step.signal] = logistic(step.intercept + sum(add for _, add in parts))
+    if trace is not None:
+        trace.append(
+            {"step": step.name, "rule": "combine", "signal": step.signal, "value": value, "threshold": None,
+             "passed": True, "terms": {name: round(add, 4) for name, add in parts}}
+        )  # fmt: skip
+    return []
+
+
+def added(term: Term, value: float | None) -> float:
+    """What a term adds at `value`: straight lines between its points, flat outside them."""
+    if value is None:
+        return term.missing
+    at = bisect_right(term.at, value)
+    if at == 0:
+        return term.add[0]
+    if at == len(term.at):
+        return term.add[-1]
+    share = (value - term.at[at - 1]) / (term.at[at] - term.at[at - 1])
+    return term.add[at - 1] + share * (term.add[at] - term.add[at - 1])
+
+
+def logistic(total: float) -> float:
+    """1 / (1 + e**-total), to a fixed number of digits: what is left does not depend on a CPU's library."""
+    return round(1.0 / (1.0 + exp(-min(max(total, -50.0), 50.0))), 6)
 
 
 def _rewrite(document: Document, step: Rewrite, trace: Trace | None) -> list[Reject]:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,8 +24,15 @@ VERBS: tuple[str, ...] = get_args(Verb)
 # Signals that are not measured on the text: set by the steps themselves before a judge asks for them.
 STEP_SIGNALS = {
     "language_score": "fastText's probability of the label, 0 to 1 (label step)",
-    "quality": "probability of good text by the quality model, 0 to 1 (label step)",
+    "quality": "how good the text is to learn from, 0 to 1, higher is better (label or combine step)",
     "perplexity": "KenLM perplexity per token (label step)",
+    "coherence": "whether the sentences hold together, 0 to 1, higher is better (label step)",
+    "safety": "probability that the text is harmless, 0 to 1 (label step)",
+    "contamination": "share of the words inside runs of words that a benchmark has too, 0 to 1 (label step)",
+    "cluster_score": "mean quality of the document's cluster of the pool, 0 to 1 (pool step)",
+    "cluster": "the number of the document's cluster (pool step)",
+    "control": "1 if the page is of the control sample, which no quick look rejects (extract stage)",
+    "quick_rejected": "how many rules of the quick look the page failed (extract stage)",
     "noindex": "1 if the page asks not to be indexed (record)",
     "noai": "1 if the page asks not to be used for training (record)",
 }
@@ -49,7 +57,11 @@ class Gate:
 
 @dataclass(frozen=True)
 class Extract:
-    """Body to text: the engine by name, its options, and the limits of the page sandbox."""
+    """Body to text: the engine by name, its options, and the limits of the page sandbox.
+
+    A stage may look at a page quickly before it extracts it: the steps after one extract step see its text, and only
+    what they pass reaches the next, dearer one. The last extract step of a stage gives the document its text.
+    """
 
     name: str
     engine: str
@@ -58,10 +70,10 @@ class Extract:
 
 @dataclass(frozen=True)
 class Label:
-    """A model's word on a document: `language` (with the labels to keep), `quality`, `perplexity` or `domain`."""
+    """A model's word on a document: `language` (with the labels to keep), `domain`, or a signal of that name."""
 
     name: str
-    what: Literal["language", "quality", "perplexity", "domain"]
+    what: Literal["language", "quality", "perplexity", "domain", "coherence", "safety", "contamination"]
     model: str
     keep: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
@@ -77,6 +89,41 @@ class Judge:
 
 
 @dataclass(frozen=True)
+class Term:
+    """What one signal adds to a combination: `add[i]` at the value `at[i]`, a straight line between, flat outside.
+
+    A signal that is not measured adds `missing`.
+    """
+
+    signal: str
+    at: tuple[float, ...]
+    add: tuple[float, ...]
+    missing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Combine:
+    """A new signal from measured ones: the logistic function of `intercept` plus every term. Readable numbers, fitted
+    by `refinery fit combination`. `languages`: whom it speaks of (none: all)."""
+
+    name: str
+    signal: str
+    terms: tuple[Term, ...]
+    intercept: float = 0.0
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A rule that looks at the whole pool: `quantile` (a signal against a percentile of the pool, by language) or
+    `clusters` (documents clustered by meaning, the worst clusters dropped). Alone in its stage."""
+
+    name: str
+    method: Literal["quantile", "clusters"]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Rewrite:
     """An edit of the text, by name."""
 
@@ -86,21 +133,23 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class Dedup:
-    """Removal of copies over the whole pool: `url`, `text`, `minhash` or `paragraphs`."""
+    """Removal of copies over the whole pool: `payload` (of records, by their bytes), `url`, `text`, `minhash` or
+    `paragraphs`."""
 
     name: str
-    method: Literal["url", "text", "minhash", "paragraphs"]
+    method: Literal["payload", "url", "text", "minhash", "paragraphs"]
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-Step = Gate | Extract | Label | Judge | Rewrite | Dedup
+Step = Gate | Extract | Label | Judge | Combine | Rewrite | Pool | Dedup
 STEPS: dict[str, type[Any]] = {
-    "gate": Gate, "extract": Extract, "label": Label, "judge": Judge, "rewrite": Rewrite, "dedup": Dedup,
+    "gate": Gate, "extract": Extract, "label": Label, "judge": Judge, "combine": Combine, "rewrite": Rewrite,
+    "pool": Pool, "dedup": Dedup,
 }  # fmt: skip
 ALLOWED: dict[str, tuple[type[Any], ...]] = {
     "ingest": (),
-    "extract": (Gate, Extract),
-    "filter": (Label, Judge, Rewrite),
+    "extract": (Gate, Extract, Label, Judge, Combine),
+    "filter": (Label, Judge, Combine, Rewrite, Pool),
     "dedup": (Dedup,),
     "mix": (Label,),
     "tokenize": (),
@@ -119,8 +168,10 @@ class Stage:
     def models(self) -> Iterator[str]:
         for step in self.steps:
             name = step.lists if isinstance(step, Gate) else getattr(step, "model", None)
+            if isinstance(step, Pool):
+                name = step.options.get("model")
             if name:
-                yield name
+                yield str(name)
         if "tokenizer" in self.options:
             yield str(self.options["tokenizer"])
 
@@ -201,7 +252,7 @@ def load_recipe(name_or_file: str) -> Recipe:
 
 def parse_recipe(source: Mapping[str, Any], place: str) -> Recipe:
     """The recipe in a parsed TOML document; `place` names it in messages."""
-    _only(source, {"name", "about", "stage"}, place)
+    _only(source, {"name", "about", "stage", "calibration"}, place)
     stages = tuple(_stage(stage, f"{place}: stage {index + 1}") for index, stage in enumerate(source.get("stage", [])))
     names = [stage.name for stage in stages]
     if not stages:
@@ -224,10 +275,25 @@ def _stage(source: Mapping[str, Any], place: str) -> Stage:
         if not isinstance(step, ALLOWED[verb]):
             allowed = ", ".join(kind.__name__.lower() for kind in ALLOWED[verb]) or "no step"
             raise UsageError(f"{place} ({name}): {verb} takes {allowed}, not {type(step).__name__.lower()}")
-    if verb == "extract" and sum(isinstance(step, Extract) for step in steps) != 1:
-        raise UsageError(f"{place} ({name}): an extract stage needs exactly one extract step")
+    _check_order(verb, steps, f"{place} ({name})")
     options = {key: value for key, value in source.items() if key not in ("name", "verb", "step")}
     return Stage(name, verb, steps, options)
+
+
+def _check_order(verb: str, steps: tuple[Step, ...], place: str) -> None:
+    if verb == "extract" and not (steps and isinstance(steps[-1], Extract)):
+        raise UsageError(f"{place}: the last step of an extract stage must be an extract step")
+    seen = False
+    for step in steps:
+        if verb == "extract" and not seen and isinstance(step, Label | Judge | Combine):
+            raise UsageError(f"{place}: {step.name!r} needs a text: put an extract step before it")
+        seen = seen or isinstance(step, Extract)
+    if any(isinstance(step, Pool) for step in steps) and len(steps) > 1:
+        raise UsageError(f"{place}: a pool step must be alone in its stage")
+    names = [step.name for step in steps]
+    for name in names:
+        if verb == "extract" and names.count(name) > 1:
+            raise UsageError(f"{place}: two steps are called {name!r}: give one another name")
 
 
 def _step(source: Mapping[str, Any], place: str) -> Step:
@@ -238,7 +304,14 @@ def _step(source: Mapping[str, Any], place: str) -> Step:
     fields = made.__dataclass_fields__
     _only(source, {"kind", *fields}, place)
     values: dict[str, Any] = {key: value for key, value in source.items() if key != "kind"}
-    values.setdefault("name", values.get("what") or values.get("edit") or values.get("method") or kind)
+    names = (values.get(key) for key in ("what", "edit", "method", "signal"))
+    values.setdefault("name", next((name for name in names if name), kind))
+    if made is Combine:
+        values["terms"] = tuple(_term(term, place) for term in source.get("terms", []))
+        if values.get("signal") not in STEP_SIGNALS:
+            raise UsageError(
+                f"{place}: a combination sets one of {', '.join(STEP_SIGNALS)}, not {values.get('signal')!r}"
+            )
     if "rules" in fields:
         known = {*SIGNALS, *STEP_SIGNALS} if made is Judge else None
         values["rules"] = tuple(_rule(rule, place, known) for rule in source.get("rules", []))
@@ -274,6 +347,22 @@ def _rule(source: Mapping[str, Any], place: str, known: set[str] | None) -> Reci
     bound: Literal["min", "max"] = "min" if bounds[0] == "min" else "max"
     rule = Rule(signal, bound, float(threshold), str(source.get("source", "")))
     return RecipeRule(rule, tuple(source.get("languages", ())))
+
+
+def _term(source: Mapping[str, Any], place: str) -> Term:
+    """`{signal = "words", at = [50, 300], add = [-1.5, 0.4], missing = 0.0}`."""
+    here = f"{place}: term {source.get('signal')!r}"
+    _only(source, {"signal", "at", "add", "missing"}, here)
+    if source.get("signal") not in {*SIGNALS, *STEP_SIGNALS}:
+        raise UsageError(f"{here}: no such signal; `refinery recipes signals` lists them")
+    at, add = source.get("at"), source.get("add")
+    numbers = [*at, *add, source.get("missing", 0.0)] if isinstance(at, list) and isinstance(add, list) else [None]
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) and isfinite(each) for each in numbers):
+        raise UsageError(f"{here}: at and add must be lists of numbers")
+    if len(at) != len(add) or not at or list(at) != sorted(set(at)):  # type: ignore[arg-type]
+        raise UsageError(f"{here}: at must rise, and add must have as many numbers as at")
+    at, add = tuple(map(float, at)), tuple(map(float, add))  # type: ignore[arg-type]
+    return Term(source["signal"], at, add, float(source.get("missing", 0.0)))
 
 
 def _only(source: Mapping[str, Any], allowed: set[str], place: str) -> None:

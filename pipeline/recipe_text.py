@@ -1,6 +1,6 @@
 """A recipe as a person reads it: stages, steps, thresholds, one to a line, so that two can be compared by line."""
 
-from pipeline.recipe import Dedup, Extract, Gate, Judge, Label, Recipe, RecipeRule, Rewrite, Step
+from pipeline.recipe import Combine, Dedup, Extract, Gate, Judge, Label, Pool, Recipe, RecipeRule, Rewrite, Step
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -28,6 +28,12 @@ def step_lines(step: Step) -> list[str]:
             return [f"label {step.what} with {step.model}{keep}"]
         case Rewrite():
             return [f"rewrite {step.edit}"]
+        case Combine():
+            whom = f" ({', '.join(step.languages)})" if step.languages else ""
+            terms = [f"  {term.signal} at {list(term.at)} adds {list(term.add)}" for term in step.terms]
+            return [f"combine {step.signal}{whom} from {step.intercept:g}", *terms]
+        case Pool():
+            return [f"pool {step.method} {dict(sorted(step.options.items())) or ''}".rstrip()]
         case Dedup():
             return [f"dedup {step.method} {dict(sorted(step.options.items())) or ''}".rstrip()]
 

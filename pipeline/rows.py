@@ -16,7 +16,15 @@ def ledger_rows(row: Mapping[str, Any], rejects: Sequence[Reject], recipe: str) 
     """One ledger row for each failing rule; `row` has at least the locator's columns."""
     locator = {name: row.get(name) for name in LOCATOR}
     return [
-        {**locator, "step": r.step, "rule": r.rule, "value": r.value, "threshold": r.threshold, "recipe": recipe}
+        {
+            **locator,
+            "step": r.step,
+            "rule": r.rule,
+            "value": r.value,
+            "threshold": r.threshold,
+            "recipe": recipe,
+            "survivor": r.evidence,
+        }
         for r in rejects
     ]
 

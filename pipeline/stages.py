@@ -11,11 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.build import RUN
 from infra.dataset import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from infra.manifest import InputRef, Kind
-from infra.storage import read_json
 from pipeline.context import Context
 from pipeline.dedup import dedup_stage
 from pipeline.documents import DocumentFiles, check_document_files
@@ -24,7 +22,8 @@ from pipeline.filter import FilterTask
 from pipeline.ingest import Archives, IngestTask
 from pipeline.inputs import Inputs
 from pipeline.mix import mix_stage
-from pipeline.recipe import Gate, Stage
+from pipeline.pool import pool_stage
+from pipeline.recipe import Dedup, Pool, Stage
 from pipeline.rows import carried_signals
 from pipeline.sources.records import SplitOverrun
 from pipeline.tokenize import tokenize_stage
@@ -40,7 +39,7 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
         raise UsageError(
             f"{stage.verb} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
         )
-    wanted = Kind.RECORDS if stage.verb == "extract" else Kind.DOCUMENTS
+    wanted = Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS
     sources: list[Source] = []
     for dataset in inputs.datasets:
         if dataset.kind is not wanted:
@@ -48,11 +47,16 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
         sources.append(dataset)
     if inputs.documents:
         if wanted is Kind.RECORDS:
-            raise UsageError("extract reads a dataset of records (made by `refinery ingest`), not documents")
+            raise UsageError(f"{stage.verb} reads a dataset of records (made by `refinery ingest`), not documents")
         check_document_files(inputs.documents)
         sources.append(DocumentFiles(inputs.documents))
     source = sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
     return source if limit is None else Limited(source, limit)
+
+
+def reads_records(stage: Stage) -> bool:
+    """Whether the stage comes before there is a text: `extract`, and a dedup by payload."""
+    return stage.verb == "extract" or any(isinstance(s, Dedup) and s.method == "payload" for s in stage.steps)
 
 
 def run_stage(
@@ -89,13 +93,15 @@ def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
 def extract_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
-    lists = {step.lists: context.places[step.lists] for step in stage.steps if isinstance(step, Gate) and step.lists}
     bodies = Bodies({**archive_places(source), **(places or {})})
-    task = ExtractTask(stage.steps, context.stage_models(stage), context.recipe.sha256, bodies, lists)
+    models, stage_places = context.stage_models(stage), dict(context.stage_places(stage))
+    task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, stage_places, stage.options.get("control"))
     return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
 
 
 def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    if any(isinstance(step, Pool) for step in stage.steps):
+        return pool_stage(context, stage, source, out)
     task = FilterTask(
         stage.steps,
         context.stage_models(stage),
@@ -114,7 +120,7 @@ def archive_places(source: Source) -> dict[str, str]:
         if isinstance(dataset, Limited):
             places |= archive_places(dataset.source)
         elif isinstance(dataset, Dataset):
-            places |= (read_json(dataset.folder / RUN) or {}).get("inputs", {})
+            places |= dataset.places()
     return places
 
 

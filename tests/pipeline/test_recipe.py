@@ -67,7 +67,7 @@ def test_the_hash_covers_thresholds_and_models() -> None:
         ({"stage": [{"verb": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
         ({"stage": [{"verb": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
         ({"stage": [{"verb": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
-        ({"stage": [{"verb": "extract"}]}, "exactly one extract step"),
+        ({"stage": [{"verb": "extract"}]}, "must be an extract step"),
         ({"stages": []}, "unknown word 'stages'"),
     ],
 )

@@ -1,0 +1,225 @@
+"""`refinery fit combination`: the weights of a `combine` step, from measured pages that people judged.
+
+A generalised additive model: the logarithm of the odds that a page is good is a sum of one curve for each signal, a
+few straight pieces between quantiles of the signal, fitted together by penalised logistic regression. The result is a
+step of a recipe in TOML: numbers to read, to plot and to change.
+
+Hastie & Tibshirani 1986 (additive models); solved by Newton's method, in one thread, over sorted rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.catalog import SIGNALS
+from infra.errors import UsageError
+from infra.storage import write_bytes
+from pipeline.fit.texts import Sample, auc, write_card
+from pipeline.fit.wording import FOLDS, cross_fitted, fold_of
+from pipeline.interpreter import added, logistic
+from pipeline.recipe import STEP_SIGNALS, Combine, Term
+
+QUANTILES = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
+# The penalty on the squares of what a point of a curve adds.
+PENALTY = 5.0
+ITERATIONS = 50
+# Points and weights are rounded to so many digits: they are read by people, and machines agree on them.
+DIGITS = 3
+WORDING = "wording"
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Measured pages. `values`: signal → float64[rows], NaN where not measured; `good`: bool[rows]; `groups`: what
+    must not be on both sides of a split."""
+
+    values: Mapping[str, Floats]
+    good: npt.NDArray[np.bool_]
+    groups: tuple[str, ...]
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Rows":
+        groups = tuple(group for group, mine in zip(self.groups, chosen) if mine)
+        return Rows({name: column[chosen] for name, column in self.values.items()}, self.good[chosen], groups)
+
+
+def fit_step(rows: Rows, signal: str = "quality", languages: tuple[str, ...] = ()) -> Combine:
+    """The combine step that tells the good rows from the others. UsageError when one side is empty."""
+    if rows.good.all() or not rows.good.any():
+        raise UsageError("a combination needs measured documents on both sides")
+    points = {name: knots(column) for name, column in rows.values.items()}
+    blocks = [hats(rows.values[name], at) for name, at in points.items()]
+    matrix = np.hstack([np.ones((len(rows.good), 1)), *blocks])
+    weights = solve(matrix, rows.good.astype(np.float64))
+    intercept = float(weights[0])
+    terms = []
+    start = 1
+    for (name, at), block in zip(points.items(), blocks):
+        mine = weights[start : start + block.shape[1]]
+        start += block.shape[1]
+        middle = float((block @ mine).mean())
+        intercept += middle
+        add = tuple(round(float(each) - middle, DIGITS) for each in mine[:-1])
+        terms.append(Term(name, at, add, round(float(mine[-1]) - middle, DIGITS)))
+    return Combine(signal, signal, tuple(terms), round(intercept, DIGITS), languages)
+
+
+def knots(column: Floats) -> tuple[float, ...]:
+    """The quantiles between which a curve is straight, as short decimal numbers, rising."""
+    known = column[~np.isnan(column)]
+    if not known.size:
+        return (0.0,)
+    return tuple(sorted({float(f"{value:.{DIGITS}g}") for value in np.quantile(known, QUANTILES)}))
+
+
+def hats(column: Floats, at: Sequence[float]) -> Floats:
+    """float64[rows, points + 1]: how near each value is to each point (the shares of a row sum to 1); the last column
+    is 1 where nothing was measured."""
+    missing = np.isnan(column)
+    values = np.where(missing, at[0], column)
+    shares = np.array([np.interp(values, at, unit) for unit in np.eye(len(at))]).T
+    shares[missing] = 0.0
+    return np.hstack([shares, missing[:, None].astype(np.float64)])
+
+
+def solve(matrix: Floats, good: Floats) -> Floats:
+    """Weights of the penalised logistic regression; the first column, the intercept, is not penalised."""
+    penalty = np.full(matrix.shape[1], PENALTY)
+    penalty[0] = 1e-9
+    weights = np.zeros(matrix.shape[1])
+    for _ in range(ITERATIONS):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(matrix @ weights, -30, 30)))
+        slope = matrix.T @ (good - chance) - penalty * weights
+        curve = (matrix.T * (chance * (1.0 - chance))) @ matrix + np.diag(penalty)
+        move = np.linalg.solve(curve, slope)
+        weights = weights + move
+        if float(np.abs(move).max()) < 1e-9:
+            break
+    return weights
+
+
+def scores(step: Combine, rows: Rows) -> Floats:
+    """The step's value for every row, as the interpreter gives it."""
+    columns = [(term, rows.values[term.signal]) for term in step.terms]
+    return np.array(
+        [
+            logistic(step.intercept + sum(added(term, None if np.isnan(c[i]) else float(c[i])) for term, c in columns))
+            for i in range(len(rows.good))
+        ]
+    )
+
+
+def held_out_scores(rows: Rows) -> Floats:
+    """Every row scored by a step that was fitted without its group (FOLDS folds by hash of the group)."""
+    folds = np.array([fold_of(group) for group in rows.groups])
+    values = np.zeros(len(rows.good))
+    for fold in range(FOLDS):
+        out = folds == fold
+        if out.any():
+            values[out] = scores(fit_step(rows.where(~out)), rows.where(out))
+    return values
+
+
+def combination_toml(step: Combine) -> str:
+    """The step as a recipe has it."""
+    lines = [
+        "  [[stage.step]]",
+        '  kind = "combine"',
+        f'  signal = "{step.signal}"',
+        *(
+            [f"  languages = [{', '.join(f'{chr(34)}{each}{chr(34)}' for each in step.languages)}]"]
+            if step.languages
+            else []
+        ),
+        f"  intercept = {step.intercept:g}",
+        "  terms = [",
+        *(
+            f'    {{ signal = "{term.signal}", at = {numbers(term.at)}, add = {numbers(term.add)}, '
+            f"missing = {term.missing:g} }},"
+            for term in step.terms
+        ),
+        "  ]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def numbers(values: Sequence[float]) -> str:
+    return f"[{', '.join(f'{value:g}' for value in values)}]"
+
+
+def fit_combination(
+    positive: Sequence[Path], negative: Sequence[Path], names: Sequence[str], out: Path, languages: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Fit on datasets that `refinery measure` made; writes the step (TOML) and its card, and returns the card."""
+    for name in names:
+        if name not in SIGNALS and name not in STEP_SIGNALS:
+            raise UsageError(f"no signal {name!r}; `refinery recipes signals` lists them")
+    rows = read_rows(positive, negative, names)
+    step = fit_step(rows, languages=tuple(languages))
+    held_out = held_out_scores(rows)
+    write_bytes(out, combination_toml(step).encode())
+    by_signal = {name: _auc(column, rows.good) for name, column in rows.values.items()}
+    return write_card(
+        out,
+        "a combination of signals, as a step of a recipe",
+        "refinery fit combination --positive … --negative … " + " ".join(f"--signal {name}" for name in names),
+        {"positive": sorted(path.name for path in positive), "negative": sorted(path.name for path in negative)},
+        positive=int(rows.good.sum()),
+        negative=int((~rows.good).sum()),
+        held_out={
+            "auc": _auc(held_out, rows.good),
+            "auc_of_length_alone": by_signal.get("words"),
+            "how": f"every group scored by a step fitted without it, {FOLDS} folds",
+        },
+        auc_by_signal=by_signal,
+    )
+
+
+def _auc(values: Floats, good: npt.NDArray[np.bool_]) -> float:
+    known = ~np.isnan(values)
+    return round(auc(values[known & good], values[known & ~good]), 4)
+
+
+def read_rows(positive: Sequence[Path], negative: Sequence[Path], names: Sequence[str]) -> Rows:
+    """The signals of measured datasets. `wording` is not taken from them but cross-fitted from the texts, since a
+    model's word on what it was fitted on is worth nothing."""
+    sides = [_side(paths, [name for name in names if name != WORDING]) for paths in (positive, negative)]
+    values = {
+        name: np.concatenate([np.array([row[name] for row in side], np.float64) for side in sides])
+        for name in names
+        if name != WORDING
+    }
+    if WORDING in names:
+        samples = [[Sample(row["text"], row["group"]) for row in side] for side in sides]
+        values[WORDING] = np.concatenate([np.array(each, np.float64) for each in cross_fitted(*samples)])
+    good = np.array([True] * len(sides[0]) + [False] * len(sides[1]))
+    return Rows(values, good, tuple(row["group"] for side in sides for row in side))
+
+
+def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows {text, group, NAME: float}, sorted."""
+    from infra.dataset import Dataset
+    from infra.schema import signal_names
+    from pipeline.compare_walk import host_of
+
+    rows = []
+    for path in paths:
+        for part in Dataset(path).parts():
+            known = signal_names(part.schema())
+            lost = [name for name in names if name not in known]
+            if lost:
+                raise UsageError(f"{path} has no signal {lost[0]!r}: make it with `refinery measure`")
+            for batch in part.batches(["text", "url", "source", "file_path", "warc_offset", "signals"]):
+                for row in batch.to_pylist():
+                    place = f"{row['file_path']}:{row['warc_offset']}"
+                    measured = {name: _number(row["signals"][name]) for name in names}
+                    rows.append({"text": row["text"], "group": host_of(row["url"]) or place, **measured})
+    return sorted(rows, key=lambda row: (row["group"], row["text"]))
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,130 @@
+"""What the rules over a pool share: their intermediate tables, and the value of a signal for each document.
+
+The tables are datasets with receipts of their own below one folder (`OUT/.work`), so that a killed run goes on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.catalog import SIGNALS
+from infra import schema as schemas
+from infra.dataset import Dataset, Source
+from infra.engine import Engine, partitions_for
+from infra.errors import UsageError
+from infra.manifest import Header, InputRef, Kind, RecipeRef
+from infra.task import Reducer, Task
+from pipeline.filter import document_of
+from pipeline.recipe import STEP_SIGNALS
+from pipeline.rows import carried_signals
+
+Values = npt.NDArray[np.float64]
+How = Literal["column", "carried", "measured", "absent"]
+
+# What a signal is measured on: all that `document_of` and a ledger row want.
+MEASURED_ON = ["text", "url", "language", "language_score", "domain", "token_count", "signals"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Makes the intermediate tables of one rule. `stage` names them in headers and progress."""
+
+    engine: Engine
+    recipe: RecipeRef
+    stage: str
+    folder: Path
+
+    def map(self, name: str, task: Task, *sources: Source) -> Dataset:
+        refs = tuple(ref for source in sources for ref in source.refs)
+        return self.engine.map_shards(task, sources, self.folder / name, self._header(name, refs))
+
+    def reduce(self, name: str, table: Dataset, key: str, reducer: Reducer) -> Dataset:
+        count = partitions_for([table])
+        return self.engine.reduce_by_key(
+            [table], key, reducer, count, self.folder / name, self._header(name, table.refs)
+        )
+
+    def _header(self, name: str, inputs: tuple[InputRef, ...]) -> Header:
+        return Header(Kind.TABLE, f"{self.stage}.{name}", self.recipe, {}, inputs)
+
+
+@dataclass(frozen=True)
+class WholePart:
+    """A small table as one part: every partition of a map may be given the whole of it."""
+
+    dataset: Dataset
+    sha256: str
+
+    @property
+    def fingerprint(self) -> str:
+        return self.sha256
+
+    def check(self) -> None:
+        for part in self.dataset.parts():
+            part.check()
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """A small table beside each of `count` partitions."""
+
+    dataset: Dataset
+    count: int
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return self.dataset.refs
+
+    def parts(self) -> list[WholePart]:
+        return [WholePart(self.dataset, self.dataset.refs[0].sha256)] * self.count
+
+
+def check_signal(name: str, source: Source, place: str) -> None:
+    """UsageError for a signal that does not exist, or that only a step sets and no document of `source` carries."""
+    if name not in SIGNALS and name not in STEP_SIGNALS:
+        raise UsageError(f"{place}: no signal {name!r}; `refinery recipes signals` lists them")
+    if name in SIGNALS or name == "language_score" or name in carried_signals(source):
+        return
+    raise UsageError(f"{place}: no document carries signals.{name}: label or measure it in a stage before this")
+
+
+def how_known(part: Any, name: str, fresh: bool) -> How:
+    """Where this part's values of a signal come from. `fresh`: measured on the text of now, as a judge step does, since
+    a rewrite may have changed it after an earlier stage measured; else a measured value that is there is taken."""
+    if name == "language_score":
+        return "column"
+    carried = name in schemas.signal_names(part.schema())
+    if name in SIGNALS and (fresh or not carried):
+        return "measured"
+    return "carried" if carried else "absent"
+
+
+def columns_for(known: Sequence[How]) -> list[str]:
+    """The columns that `signal_values` needs; the text only where something is measured on it."""
+    return MEASURED_ON if "measured" in known else ["language", "language_score", "signals"]
+
+
+def signal_values(batch: pa.RecordBatch, name: str, known: How) -> Values:
+    """A signal's value for each document of a batch; NaN where it is not measured or not finite."""
+    match known:
+        case "column":
+            column = batch[name]
+        case "carried":
+            column = pc.struct_field(batch["signals"], name)
+        case "measured":
+            column = pa.array([document_of(row).signal(name) for row in batch.to_pylist()], pa.float64())
+        case "absent":
+            column = pa.nulls(batch.num_rows, pa.float64())
+    values = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    # minus zero is zero: the two are one value with one rank
+    return np.where(np.isfinite(values), values, np.nan) + 0.0
+
+
+def concatenated(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_batches(list(batches), schema)
