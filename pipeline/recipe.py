@@ -25,6 +25,7 @@ VERBS: tuple[str, ...] = get_args(Verb)
 STEP_SIGNALS = {
     "language_score": "fastText's probability of the label, 0 to 1 (label step)",
     "quality": "how good the text is to learn from, 0 to 1, higher is better (label or combine step)",
+    "wording": "probability that a page is worded like good pages, 0 to 1, higher is better (label step)",
     "perplexity": "KenLM perplexity per token (label step)",
     "coherence": "whether the sentences hold together, 0 to 1, higher is better (label step)",
     "safety": "probability that the text is harmless, 0 to 1 (label step)",
@@ -73,7 +74,7 @@ class Label:
     """A model's word on a document: `language` (with the labels to keep), `domain`, or a signal of that name."""
 
     name: str
-    what: Literal["language", "quality", "perplexity", "domain", "coherence", "safety", "contamination"]
+    what: Literal["language", "quality", "wording", "perplexity", "domain", "coherence", "safety", "contamination"]
     model: str
     keep: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()

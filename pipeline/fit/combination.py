@@ -18,7 +18,7 @@ import numpy.typing as npt
 from filters.catalog import SIGNALS
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.fit.texts import Sample, auc, write_card
+from pipeline.fit.texts import Sample, auc, read_samples, write_card
 from pipeline.fit.wording import FOLDS, cross_fitted, fold_of
 from pipeline.interpreter import added, logistic
 from pipeline.recipe import STEP_SIGNALS, Combine, Term
@@ -152,13 +152,21 @@ def numbers(values: Sequence[float]) -> str:
 
 
 def fit_combination(
-    positive: Sequence[Path], negative: Sequence[Path], names: Sequence[str], out: Path, languages: Sequence[str] = ()
+    positive: Sequence[Path],
+    negative: Sequence[Path],
+    names: Sequence[str],
+    out: Path,
+    languages: Sequence[str] = (),
+    reference: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Fit on datasets that `refinery measure` made; writes the step (TOML) and its card, and returns the card."""
+    """Fit on datasets that `refinery measure` made; writes the step (TOML) and its card, and returns the card.
+
+    `reference`: what the wording model was given as such, for its cross-fitting.
+    """
     for name in names:
         if name not in SIGNALS and name not in STEP_SIGNALS:
             raise UsageError(f"no signal {name!r}; `refinery recipes signals` lists them")
-    rows = read_rows(positive, negative, names)
+    rows = read_rows(positive, negative, names, read_samples(reference) if reference else ())
     step = fit_step(rows, languages=tuple(languages))
     held_out = held_out_scores(rows)
     write_bytes(out, combination_toml(step).encode())
@@ -184,7 +192,9 @@ def _auc(values: Floats, good: npt.NDArray[np.bool_]) -> float:
     return round(auc(values[known & good], values[known & ~good]), 4)
 
 
-def read_rows(positive: Sequence[Path], negative: Sequence[Path], names: Sequence[str]) -> Rows:
+def read_rows(
+    positive: Sequence[Path], negative: Sequence[Path], names: Sequence[str], reference: Sequence[Sample] = ()
+) -> Rows:
     """The signals of measured datasets. `wording` is not taken from them but cross-fitted from the texts, since a
     model's word on what it was fitted on is worth nothing."""
     sides = [_side(paths, [name for name in names if name != WORDING]) for paths in (positive, negative)]
@@ -195,7 +205,7 @@ def read_rows(positive: Sequence[Path], negative: Sequence[Path], names: Sequenc
     }
     if WORDING in names:
         samples = [[Sample(row["text"], row["group"]) for row in side] for side in sides]
-        values[WORDING] = np.concatenate([np.array(each, np.float64) for each in cross_fitted(*samples)])
+        values[WORDING] = np.concatenate([np.array(each, np.float64) for each in cross_fitted(*samples, reference)])
     good = np.array([True] * len(sides[0]) + [False] * len(sides[1]))
     return Rows(values, good, tuple(row["group"] for side in sides for row in side))
 

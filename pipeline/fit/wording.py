@@ -32,6 +32,8 @@ MAX_WORDS = 3000
 MIN_TEXTS = 5
 # How strongly weights are held at zero: scikit-learn's C.
 STRENGTH = 1.0
+# What a reference text counts beside a page.
+REFERENCE_WEIGHT = 0.1
 DIGITS = 4
 FOLDS = 8
 Floats = npt.NDArray[np.float64]
@@ -47,27 +49,33 @@ class Wording:
     def score(self, text: str) -> float:
         """The probability, 0 to 1, that `text` is worded like the positives; a text without a known word is judged by
         the intercept alone."""
-        total = square = 0.0
-        for word, times in sorted(Counter(quality_words(text).split()).items()):
+        values, products = [], []
+        for word, times in Counter(quality_words(text).split()).items():
             if word in self.words:
                 idf, weight = self.words[word]
-                value = (1.0 + math.log(times)) * idf
-                total += value * weight
-                square += value * value
-        margin = self.intercept + (total / math.sqrt(square) if square else 0.0)
+                values.append((1.0 + math.log(times)) * idf)
+                products.append(values[-1] * weight)
+        # fsum rounds once: the order of the words does not matter
+        norm = math.sqrt(math.fsum(value * value for value in values))
+        margin = self.intercept + (math.fsum(products) / norm if norm else 0.0)
         return round(1.0 / (1.0 + math.exp(-min(max(margin, -50.0), 50.0))), DIGITS)
 
     def as_json(self) -> dict[str, Any]:
         return {"format": FORMAT, "intercept": self.intercept, "words": {w: list(v) for w, v in self.words.items()}}
 
 
-def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample]) -> Wording:
-    """UsageError when a side is too small to tell anything."""
+def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()) -> Wording:
+    """`reference`: texts of kinds that must survive (textbooks, novels, dialogue, code), which pages alone would not
+    show: positives of little weight each. UsageError when a side is too small to tell anything."""
     from scipy.sparse import csr_array
     from sklearn.linear_model import LogisticRegression
 
-    rows = sorted([(s.text, True) for s in positive] + [(s.text, False) for s in negative])
-    counts = [Counter(quality_words(text).split()) for text, _ in rows]
+    rows = sorted(
+        [(sample.text, True, 1.0) for sample in positive]
+        + [(sample.text, False, 1.0) for sample in negative]
+        + [(sample.text, True, REFERENCE_WEIGHT) for sample in reference]
+    )
+    counts = [Counter(quality_words(text).split()) for text, _, _ in rows]
     spread = Counter(word for count in counts for word in count)
     chosen = sorted(sorted(spread, key=lambda word: (-spread[word], word))[:MAX_WORDS])
     chosen = [word for word in chosen if spread[word] >= MIN_TEXTS]
@@ -90,16 +98,18 @@ def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample]) -> Wordi
         ends.append(len(data))
     matrix = csr_array((np.array(data), np.array(columns), np.array(ends)), shape=(len(rows), len(chosen)))
     model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-8)
-    model.fit(matrix, [good for _, good in rows])
+    model.fit(matrix, [good for _, good, _ in rows], sample_weight=[weight for _, _, weight in rows])
     weights = [round(float(weight), DIGITS) for weight in model.coef_[0]]
     return Wording(round(float(model.intercept_[0]), DIGITS), dict(zip(chosen, zip(idf, weights))))
 
 
-def cross_fitted(positive: Sequence[Sample], negative: Sequence[Sample]) -> tuple[list[float], list[float]]:
-    """The scores of all samples, each by a model that has not seen its group (FOLDS folds by hash of the group)."""
+def cross_fitted(
+    positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()
+) -> tuple[list[float], list[float]]:
+    """The scores of both sides' samples, each by a model that has not seen its group (FOLDS folds by its hash)."""
     scores: tuple[list[float], list[float]] = ([0.0] * len(positive), [0.0] * len(negative))
     for fold in range(FOLDS):
-        train = [[s for s in side if fold_of(s.group) != fold] for side in (positive, negative)]
+        train = [[s for s in side if fold_of(s.group) != fold] for side in (positive, negative, reference)]
         if not any(fold_of(s.group) == fold for side in (positive, negative) for s in side):
             continue
         model = fit_wording(*train)
@@ -115,13 +125,18 @@ def fold_of(group: str) -> int:
 
 
 def wording_from(
-    positive: Sequence[Sample], negative: Sequence[Sample], out: Path, made_from: Any, command: str
+    positive: Sequence[Sample],
+    negative: Sequence[Sample],
+    reference: Sequence[Sample],
+    out: Path,
+    made_from: Any,
+    command: str,
 ) -> dict[str, Any]:
     """Fit on everything, measure by cross-fitting over groups, write `out` (JSON) and its card."""
     from pipeline.fit.texts import counted, write_card
 
-    model = fit_wording(positive, negative)
-    scores = cross_fitted(positive, negative)
+    model = fit_wording(positive, negative, reference)
+    scores = cross_fitted(positive, negative, reference)
     lengths = [[len(sample.text) for sample in side] for side in (positive, negative)]
     write_bytes(out, readable_json(model.as_json()))
     return write_card(
@@ -131,6 +146,7 @@ def wording_from(
         made_from,
         positive=counted(positive),
         negative=counted(negative),
+        reference=counted(reference),
         held_out={
             "auc": round(auc(*scores), 4),
             "auc_of_length_alone": round(auc(*lengths), 4),
