@@ -69,7 +69,7 @@ def read_texts(path: Path, field: str, limit: int | None) -> list[str]:
 def seconds(texts: Iterable[str], signals: Iterable[Signal]) -> float:
     """CPU seconds to view and measure every text once."""
     chosen = tuple(signals)
-    measure(View("Some words to build the tables with. 字"), chosen)
+    measure(View("Some words to build the tables with. 字 😀"), chosen)
     begin = time.process_time()
     for text in texts:
         measure(View(text), chosen)

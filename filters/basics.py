@@ -117,7 +117,7 @@ def curly_bracket_fraction(view: View) -> float | None:
 RPV2 = "RedPajama-V2"
 SIGNALS = (
     Signal("characters", characters, 0.1, "", "code points; 0 and up"),
-    Signal("words", words, 60, RPV2 + " rps_doc_word_count", "0 and up; of Han and Kana, characters"),
+    Signal("words", words, 60, RPV2 + " rps_doc_word_count", "0 and up; Chinese: a segmenter's; Kana: characters"),
     Signal("tokens", tokens, 60, "", "words and marks; 0 and up"),
     Signal("lines", lines, 15, "", "lines that are not blank; 0 and up"),
     Signal("paragraphs", paragraphs, 15, "", "pieces between two newlines or more; 0 and up"),

@@ -10,6 +10,7 @@ import unicodedata
 from functools import lru_cache
 
 from filters.characters import CCNET_PUNCTUATION
+from filters.edits import Edit
 
 # What each mark becomes for the language model. "１" is among the quotes in CCNet too, but digits become 0 before it.
 _ASCII = {
@@ -35,6 +36,14 @@ _ASCII = {
     " - ": "—",
 }
 _CONTROLS = [*range(32), *range(127, 160)]
+
+
+def body(text: str) -> tuple[str, int]:
+    """What CCNet takes of a WET record (cc_net/process_wet_file.py): the lines that are not blank, stripped, but for
+    the first, which is the page's title and no content. Counts the lines that went. Each call takes a first line."""
+    lines = text.split("\n")
+    kept = [stripped for line in lines if (stripped := line.strip())][1:]
+    return "\n".join(kept), len(lines) - len(kept)
 
 
 def normalize_for_dedup(line: str) -> str:
@@ -80,3 +89,6 @@ def _replacements() -> dict[int, str | None]:
     table: dict[int, str | None] = dict.fromkeys(_CONTROLS)
     table.update({ord(mark): ascii_mark for ascii_mark, marks in _ASCII.items() for mark in marks})
     return table
+
+
+EDITS: tuple[tuple[str, Edit], ...] = (("ccnet_body", body),)

@@ -1,7 +1,8 @@
 """Chinese text, where words have no spaces and other rules' numbers mean something else.
 
-Characters stand for words (filters.tokens), so that the n-gram signals of `gopher` and `dclm` already measure it; here
-are the numbers that have no counterpart there. All are null when there is no Han character to measure on.
+Its words are a segmenter's (`filters.segmenter`), so that the signals of words and n-grams measure it as they do other
+languages; here are the numbers that have no counterpart there. They count characters, and are null when there is no
+Han character to measure on.
 """
 
 import numpy as np

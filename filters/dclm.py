@@ -5,15 +5,17 @@ With identical thresholds and words, this counting rejects about twice as many p
 - duplicate 5..10-grams are all positions that a repeated n-gram covers; n-grams are of words without punctuation, and
   their characters are over the characters of words;
 - the top n-gram must occur twice, and of equally frequent ones the longest counts;
-- quality rules split on white space; # and ellipses are summed; bullets are ● • * -; stop words are *occurrences* in
-  any case; a text of one line or paragraph is never repetitive.
+- quality rules split on white space, and a "word" of the length rule must begin with a letter or digit; # and ellipses
+  are summed; bullets are ● • * -; stop words are *occurrences* in any case; a text of one line or paragraph is never
+  repetitive.
+DCLM splits the words of n-grams with uniseg (Unicode's word boundaries); here they are this project's tokens.
 """
 
 from functools import lru_cache, partial
 
 import numpy as np
 
-from filters.characters import ALPHA, lowered
+from filters.characters import ALNUM, ALPHA, lowered
 from filters.gopher import STOP_WORDS, ends_with_ellipsis
 from filters.repeats import Hashes, Mask, Rolling, all_copies, character_values, hash_words
 from filters.signal import Signal
@@ -25,7 +27,8 @@ _SYMBOLS = ("#", "...", ". . .", "…")
 
 
 def words(view: View) -> float:
-    return len(view.words)
+    """Pieces between white space that begin with a letter or digit (DCLM's split_words, ignore_punctuation)."""
+    return int(np.count_nonzero(view.flags.take(view.pieces.start) & ALNUM))
 
 
 def mean_word_length(view: View) -> float | None:
@@ -130,7 +133,7 @@ _UNITS = {"line": _lines, "paragraph": _paragraphs}
 _QUALITY = "Gopher A1, DCLM content_filters.py"
 _TABLE = "Gopher table A1, DCLM repetition_filter"
 SIGNALS = (
-    Signal("dclm_words", words, 60, _QUALITY, "words without punctuation; 0 and up"),
+    Signal("dclm_words", words, 10, _QUALITY, "words between spaces that begin with a letter or digit; 0 and up"),
     Signal("dclm_mean_word_length", mean_word_length, 15, _QUALITY, "characters between white space; 1 and up"),
     Signal("dclm_symbol_ratio", symbol_ratio, 15, _QUALITY, "# and ellipses a word between spaces; 0 and up"),
     Signal("dclm_bullet_line_fraction", bullet_line_fraction, 10, _QUALITY, "lines that begin with ● • * -, 0..1"),

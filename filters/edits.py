@@ -58,6 +58,47 @@ def normalise_whitespace(text: str) -> tuple[str, int]:
     return after, abs(len(text) - len(after)) or int(text != after)
 
 
+def remove_bar_lines(text: str) -> tuple[str, int]:
+    """Runs of lines of nothing but | and spaces, which trafilatura makes of tables -> one empty paragraph's break.
+
+    datatrove's SymbolLinesFormatter as FineWeb2 calls it: a run becomes "\\n" in place of its lines, other line ends
+    become "\\n" too. Counts the lines that went.
+    """
+    kept: list[str] = []
+    gone, in_run = 0, False
+    for line in text.splitlines():
+        bars = not line.strip("| ") and "|" in line
+        if not bars:
+            kept.append(line)
+        elif not in_run:
+            kept.append("\n")
+        gone += bars
+        in_run = bars
+    return ("\n".join(kept), gone) if gone else (text, 0)
+
+
+def mask_each(
+    text: str, pattern: re.Pattern[str], find: Callable[[re.Match[str]], int | None], mask: str
+) -> tuple[str, int]:
+    """Replaces by `mask` what begins where `pattern` matches and ends where `find` says; None is: not this one.
+
+    After one that is not, the search goes on one character later. What is the mask already is stepped over, uncounted.
+    """
+    pieces: list[str] = []
+    kept = at = changed = 0
+    while match := pattern.search(text, at):
+        end = find(match)
+        if end is None:
+            at = match.start() + 1
+            continue
+        if text[match.start() : end] != mask:
+            pieces += (text[kept : match.start()], mask)
+            kept = end
+            changed += 1
+        at = end
+    return ("".join([*pieces, text[kept:]]), changed) if changed else (text, 0)
+
+
 def _replace(pattern: re.Pattern[str], text: str, new: Callable[[str], str]) -> tuple[str, int]:
     changed = 0
 
@@ -82,6 +123,7 @@ EDITS: tuple[tuple[str, Edit], ...] = (
     ("mask_email", mask_email),
     ("mask_ipv4", mask_ipv4),
     ("remove_urls", remove_urls),
+    ("remove_bar_lines", remove_bar_lines),
     ("limit_newlines", limit_newlines),
     ("normalise_whitespace", normalise_whitespace),
 )

@@ -1,7 +1,8 @@
 """Stop words: small words that running prose cannot do without; a text that lacks them is a list, or no language.
 
-The lists are short and hand-made: some thirty of the most frequent function words of each language. For Chinese and
-Japanese, where our words are characters, they are function characters.
+The lists are short and hand-made: some thirty of the most frequent function words of each language. For Japanese, whose
+words are characters here, they are function characters. FineWeb2's own lists, which its thresholds belong to, stand
+beside them for its ten largest languages.
 """
 
 from functools import lru_cache
@@ -44,8 +45,24 @@ STOP_WORDS: dict[str, str] = {
     "ar": "في من على أن إلى التي عن لا ما هذا هذه مع كان الذي أو و كل ذلك بعد بين قد هو هي ثم كما لم إن حتى منذ",
     "ko": "그 이 수 있는 것 및 등 더 한 또는 그리고 위해 대한 있다 하는 때 것이다 이런 많은 있습니다 합니다 "
     "그러나 것을 것은",
-    "zh": "的 了 是 在 和 有 不 我 这 他 也 就 们 中 上 为 与 到 对 而 以 于 之 其 着",
+    "zh": "的 了 是 在 和 有 不 我 这 他 也 就 我们 他们 中 上 为 与 到 对 而 以 于 之 其 着 及 但 被 从 把 她 你 它 "
+    "都 会 可以 没有 一个 这个 因为 所以 如果 但是 不是 自己 什么",
     "ja": "の に は を た が で て と し れ さ も な い か ら こ よ",
+}
+
+# FineWeb2's configs/*.yml (cmn_Hani, deu_Latn, fra_Latn, spa_Latn, rus_Cyrl, jpn_Jpan, por_Latn, ita_Latn, nld_Latn,
+# pol_Latn), found by it in each language's Wikipedia. Our words keep French and Italian elisions whole: l'homme.
+FINEWEB2_STOP_WORDS: dict[str, str] = {
+    "zh": "的 年 在 月 是 和 日 了 於 · 為 有 被 人 中 为 他 與 後 也 而 由",
+    "de": "der und die in von im den des mit das er dem als wurde für",
+    "fr": "de la le et à en l' des du les est d' un une il dans par au",
+    "es": "de la en el y a que del los se por un con una las su",
+    "ru": "в и на с года по году из был к не от что за для его как а он также до после",
+    "ja": "の に を は た て が と で 年 し ・ 月 れ さ",
+    "pt": "de a e o em do da que um no uma com para na é foi",
+    "it": "di e il la in a del che è della un per nel l' con da i una",
+    "nl": "de van in het een en is op voor met door zijn werd hij uit",
+    "pl": "w i na z do się roku od a jest przez po jako oraz o został był nie",
 }
 
 
@@ -69,6 +86,18 @@ def fraction(view: View) -> float | None:
     return None if found is None or not len(view.words) else found / len(view.words)
 
 
+def fineweb2_distinct(view: View) -> float | None:
+    """FineWeb2's stop words of the language among the tokens, as written (datatrove's intersection of sets)."""
+    if view.language not in FINEWEB2_STOP_WORDS:
+        return None
+    return float(np.count_nonzero(np.isin(_fineweb2_hashes(view.language), view.tokens.hashes)))
+
+
+@lru_cache(maxsize=16)
+def _fineweb2_hashes(language: str) -> Hashes:
+    return np.unique(hash_words(FINEWEB2_STOP_WORDS[language].split()))
+
+
 @lru_cache(maxsize=32)
 def _hashes(language: str) -> Hashes:
     return np.unique(hash_words(STOP_WORDS[language].split()))
@@ -77,5 +106,6 @@ def _hashes(language: str) -> Hashes:
 SIGNALS = (
     Signal("stop_words", occurrences, 40, "Gopher A1, other languages", "stop words, 0 and up; low = no prose"),
     Signal("distinct_stop_words", distinct, 40, "Gopher A1 as datatrove counts", "different stop words, 0 and up"),
+    Signal("fineweb2_stop_words", fineweb2_distinct, 40, "FineWeb2 configs", "different ones, 0 and up; drop under 2"),
     Signal("stop_word_fraction", fraction, 40, "RedPajama-V2", "of words, 0..1; prose .3-.5"),
 )

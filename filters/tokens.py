@@ -4,8 +4,9 @@ The one definition of all recipes (`View(words=...)` replaces it, for parity wit
 - a **word** is a run of letters, digits and combining marks; one of ' ’ · _ . or an invisible joiner between two of
   them belongs to it (don't, snake_case, example.com, 3.14; but not the point in "end.Begin"), and so does one of
   , : / - between two digits (1,000, 10:30, 12/31/2005);
-- a Han or Kana character is a word by itself: those scripts have no spaces, and a segmenter is not always at hand.
-  Thai, Lao, Khmer and Burmese, which have none either, count a run as one word;
+- a Han or Kana character is a word by itself: those scripts have no spaces. In a text that is known to be Chinese a
+  segmenter joins them into words afterwards (`filters.segmenter`). Thai, Lao, Khmer and Burmese, which have no spaces
+  either, count a run as one word;
 - any other visible character is a **mark**; a run of the same one is one mark (..., -----, !!!).
 Tokens are words and marks in the order of the text: datatrove's tokenizers count both, DCLM's rules words alone.
 """
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from filters.characters import ALNUM, ALONE, DIGIT, GAP, JOINS_DIGITS, JOINS_LETTERS, UPPER, WORD, Codes, Flags, places
-from filters.repeats import Hashes, Indices, Mask, Rolling, group
+from filters.repeats import Hashes, Indices, Mask, Rolling, group, hash_words
 
 _POINT = ord(".")
 
@@ -110,6 +111,24 @@ class Tokens:
             found = _repeats_among(positions, n, sequence) if positions.size > 1 else _NO_REPEATS
             yield n, found
             positions = found.positions
+
+    def covered_characters(self, n: int, found: Repeats) -> int:
+        """Characters of the tokens that a repeated n-gram covers, each counted once."""
+        edges = np.zeros(len(self) + 1, np.int8)  # +1 where an n-gram begins, -1 where one ends; positions differ
+        edges[found.positions] += 1
+        edges[found.positions + n] -= 1
+        return int(self.lengths[edges.cumsum(dtype=np.int64)[:-1] > 0].sum())
+
+    def n_gram_hashes(self, n: int) -> Hashes:
+        """The hash of each run of n tokens, uint64[k - n + 1]; equal to `hash_n_gram` of its words."""
+        start = np.arange(max(0, len(self) - n + 1))
+        return Rolling(self.hashes).hashes(start, start + n)
+
+
+def hash_n_gram(words: list[str]) -> int:
+    """The hash that `Tokens.n_gram_hashes` gives these words."""
+    whole = Rolling(hash_words(words)).hashes(np.zeros(1, np.int64), np.full(1, len(words), np.int64))
+    return int(whole[0])
 
 
 def _repeats_among(positions: Indices, n: int, sequence: Rolling) -> Repeats:

@@ -3,6 +3,12 @@
 Lists are data that the caller hands in (RefinedWeb's 4.6 M domains are not public; datatrove ships substitutes). A word
 is *strict* when it counts anywhere in the address once - and . are taken out, *hard* when it counts as a whole word,
 *soft* when two whole words are needed. All is compared in lower case. A malformed address never raises.
+
+datatrove's URLFilter (FineWeb's) differs in three ways, which have signals of their own: it looks for strict words once
+*everything* but ASCII letters and digits is out (`url_joined_strict_words`); it compares whole words in the case of the
+address, so that /CASINO passes (`url_cased_hard_words`, `url_cased_soft_words`); and it compares its list of addresses,
+which has no schemes, with addresses that have one, so that none ever matches (no signal: `url_blocked` does match). It
+looks up the registered domain and the whole host alone, where `url_blocked_domain` also looks at the names between.
 """
 
 import re
@@ -34,15 +40,16 @@ CURATED_SOURCES = (
     "statmt.org",
     "uspto.gov",
 )
-_WORD_EDGES = re.compile(r"[^a-z0-9]+")
+_WORD_EDGES = re.compile(r"[^a-zA-Z0-9]+")
+_SCHEME = re.compile(r"https?://(?:www\.)?")
 
 
 @dataclass(frozen=True)
 class UrlLists:
     """Lists to hold addresses against, in lower case; an empty one is not given, and its signals are null.
 
-    domains: hosts, each with all its subdomains; urls: whole addresses; strict, hard, soft: words, see above;
-    curated: hosts whose pages enter by another way.
+    domains: hosts, each with all its subdomains; urls: whole addresses, with scheme or without (then without `www.`);
+    strict, hard, soft: words, see above; curated: hosts whose pages enter by another way.
     """
 
     domains: Collection[str] = frozenset()
@@ -86,15 +93,18 @@ def url_signals(url: str, lists: UrlLists) -> dict[str, float | None]:
     """Every URL signal by name (SIGNAL_DOCS says what each is); null where the list is not given."""
     lower = url.strip().lower()
     name = host(lower)
-    words = set(_WORD_EDGES.split(lower))
-    squeezed = _squeezed(lower)
+    words, cased = set(_WORD_EDGES.split(lower)), set(_WORD_EDGES.split(url))
+    squeezed, joined = _squeezed(lower), _WORD_EDGES.sub("", lower)
     return {
         "url_characters": float(len(url)),
         "url_blocked_domain": _given(lists.domains, float(_under(name, lists.domains))),
-        "url_blocked": _given(lists.urls, float(lower in lists.urls)),
+        "url_blocked": _given(lists.urls, float(lower in lists.urls or _SCHEME.sub("", lower, count=1) in lists.urls)),
         "url_strict_words": _given(lists.strict, float(sum(word in squeezed for word in lists.strict))),
+        "url_joined_strict_words": _given(lists.strict, float(sum(word in joined for word in lists.strict))),
         "url_hard_words": _given(lists.hard, float(len(words & lists.hard))),
+        "url_cased_hard_words": _given(lists.hard, float(len(cased & lists.hard))),
         "url_soft_words": _given(lists.soft, float(len(words & lists.soft))),
+        "url_cased_soft_words": _given(lists.soft, float(len(cased & lists.soft))),
         "url_curated_source": _given(lists.curated, float(_under(name, lists.curated))),
     }
 
@@ -111,9 +121,12 @@ SIGNAL_DOCS = {
     "url_characters": "characters of the address; 0 and up",
     "url_blocked_domain": "1 if its host or one above it is in `domains`, else 0",
     "url_blocked": "1 if the whole address is in `urls`, else 0",
-    "url_strict_words": "strict words in it; drop over 0",
+    "url_strict_words": "strict words in it once - and . are out; drop over 0",
+    "url_joined_strict_words": "strict words in its letters and digits, datatrove's way; drop over 0",
     "url_hard_words": "different hard words in it; drop over 0",
+    "url_cased_hard_words": "the same where capitals count, datatrove's way; drop over 0",
     "url_soft_words": "different soft words in it; drop over 1",
+    "url_cased_soft_words": "the same where capitals count, datatrove's way; drop over 1",
     "url_curated_source": "1 if its host or one above it is a curated source, else 0",
 }
 

@@ -59,8 +59,9 @@ class Spans:
 class View:
     """A text with its URL, its HTTP headers and its language code (ISO 639-1, "" if unknown).
 
-    `words` gives the tokens of another tokenizer (datatrove's, a Chinese segmenter's) in place of ours: for parity
-    checks and for languages without spaces. Empty ones are left out.
+    A text whose language is said to be Chinese is cut into words by a segmenter, when a signal asks for words; without
+    a language its words are characters. `words` gives the tokens of another tokenizer (datatrove's) in place of ours:
+    for parity checks and for other languages without spaces. Empty ones are left out.
     """
 
     def __init__(
@@ -213,7 +214,12 @@ class View:
     def tokens(self) -> Tokens:
         """Words and marks, in order (`filters.tokens` defines them)."""
         if self._foreign is None:
-            return Tokens(self.flags, self._rolling, *segment(self.codes, self.flags))
+            start, end = segment(self.codes, self.flags)
+            if self.language == "zh":
+                from filters.segmenter import merge_han  # loads a dictionary, which other languages do not need
+
+                start, end = merge_han(self.text, self.flags, start, end)
+            return Tokens(self.flags, self._rolling, start, end)
         words = [word for word in self._foreign if word]
         codes = code_points("".join(words))
         offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.catalog import edit
 from filters.ccnet import normalize_for_dedup, normalize_for_language_model, paragraph_hash
 
 
@@ -25,6 +26,18 @@ from filters.ccnet import normalize_for_dedup, normalize_for_language_model, par
 def test_golden(line: str, for_dedup: str, for_language_model: str) -> None:
     assert normalize_for_dedup(line) == for_dedup
     assert normalize_for_language_model(line) == for_language_model
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "lines_gone"),
+    [
+        ("Title\n one \n\n \ntwo", "one\ntwo", 3),
+        ("\nTitle\n", "", 3),
+        ("", "", 1),
+    ],
+)
+def test_the_first_line_is_the_title(text: str, after: str, lines_gone: int) -> None:
+    assert edit("ccnet_body")(text) == (after, lines_gone)
 
 
 def test_paragraph_hash_is_eight_bytes_of_sha1() -> None:

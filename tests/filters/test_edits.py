@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from filters.catalog import edit
 
-SHARED = ("mask_email", "mask_ipv4", "remove_urls", "limit_newlines", "normalise_whitespace")
+SHARED = ("mask_email", "mask_ipv4", "remove_urls", "remove_bar_lines", "limit_newlines", "normalise_whitespace")
 PIECES = ["a@b.co", "x.y+z@mail.example.org", "8.8.8.8", "10.0.0.1", "1.2.3.4.5", "http://a.b/c?d=1", "www.x.org.", "@"]
-PIECES += [".", " ", "\n", "\n\n\n", "\r\n", "\t", "\u2028", "word", "(", ")", "，", "://", "www", "9"]
+PIECES += [".", " ", "\n", "\n\n\n", "\r\n", "\t", "\u2028", "word", "(", ")", "|", "，", "://", "www", "9"]
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,8 @@ PIECES += [".", " ", "\n", "\n\n\n", "\r\n", "\t", "\u2028", "word", "(", ")", "
         ("remove_urls", "见http://a.cn/b。好 (ftp://x/y)", "见。好 ()", 2),
         ("remove_urls", "example.com stays, awww. too", "example.com stays, awww. too", 0),
         ("limit_newlines", "a\n\n\n\nb\n\nc", "a\n\nb\n\nc", 1),
+        ("remove_bar_lines", "a\n| |\n||\nb | c\n \n|", "a\n\n\nb | c\n \n\n", 3),
+        ("remove_bar_lines", "a | b\r\n \n", "a | b\r\n \n", 0),
         ("normalise_whitespace", " a \r\nb\t\r\n \n\n\nc ", "a\nb\n\nc", 9),
         ("normalise_whitespace", "a\rb", "a\nb", 1),
     ],

@@ -46,6 +46,9 @@ def value(text: str, name: str) -> float | None:
         ("c4_curly_bracket_lines", 0),
         ("c4_any_ending_kept_lines", 5),
         ("c4_any_ending_sentences", 6),
+        ("c4_tfds_kept_lines", 3),
+        ("c4_tfds_few_word_lines", 1),
+        ("c4_tfds_sentences", 4),
     ],
 )
 def test_c4_golden(name: str, expected: float) -> None:
@@ -74,6 +77,11 @@ def test_c4_edit() -> None:
         ("a " + "w" * 1000 + " long word.", "c4_long_word_lines", 0),
         ("The claim stands [1] [2]", "c4_kept_lines", 0),
         ("The claim stands. [1]", "c4_kept_lines", 0),  # a space stays after the point: datatrove strips before
+        ("She said 'all of it'", "c4_kept_lines", 1),
+        ("She said 'all of it'", "c4_tfds_kept_lines", 0),  # an apostrophe ends no line there
+        ("Five words, and no more.", "c4_tfds_kept_lines", 1),
+        ("[1] Four words stand.", "c4_kept_lines", 1),
+        ("[1] Four words stand [2].", "c4_tfds_few_word_lines", 1),  # the marks are no words there
     ],
 )
 def test_c4_order(line: str, name: str, expected: float) -> None:
@@ -139,7 +147,7 @@ def test_refinedweb_lines(line: str, kept: bool) -> None:
 @settings(max_examples=40, deadline=None)
 def test_edits_and_signals_agree(lines: list[str]) -> None:
     text = "\n".join(lines)
-    for prefix in ("c4", "c4_any_ending"):
+    for prefix in ("c4", "c4_any_ending", "c4_tfds"):
         after, cut = edit(f"{prefix}_lines")(text)
         kept = value(text, f"{prefix}_kept_lines")
         assert len(after.split("\n")) == max(1, kept or 0)

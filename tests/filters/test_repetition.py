@@ -57,6 +57,7 @@ def value(text: str, name: str) -> float | None:
         ("You are number 1, # …", "gopher_ellipsis_ratio", 1 / 7),
         ("You are number 1, # …", "gopher_alphabetic_word_fraction", 3 / 7),
         ("You are number 1, # …", "dclm_words", 4.0),
+        ("“You” are well-known.", "dclm_words", 2.0),  # the first piece begins with a mark; a hyphen cuts nothing
         ("You are number 1, # …", "dclm_mean_word_length", (3 + 3 + 6 + 2 + 1 + 1) / 6),
         ("You are number 1, # …", "dclm_symbol_ratio", 2 / 6),
         ("You are number 1, # …", "dclm_alphabetic_word_fraction", 3 / 6),

@@ -1,0 +1,60 @@
+"""What names a person or a machine, masked: e-mail and network addresses, telephone numbers, cards, accounts, identity
+numbers. `mask_pii` does all of it; each part is an edit of its own (`edits`, `phones`, `identifiers`).
+
+Each mask is an address or a number that is kept for examples. Names and postal addresses are not looked for.
+"""
+
+import re
+from ipaddress import IPv6Address
+
+from filters import identifiers
+from filters.edits import Edit, mask_each, mask_email, mask_ipv4
+from filters.phones import mask_phone
+
+IPV6_MASK = "2001:db8::1"  # documentation range, RFC 3849
+
+# Global unicast, 2000::/3: four hexadecimal digits, the first of them 2 or 3; so times and names of C++ are none.
+_IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,35}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3})?")
+
+
+def mask_ipv6(text: str) -> tuple[str, int]:
+    """Public IPv6 addresses -> 2001:db8::1; private, reserved and impossible ones stay."""
+    return mask_each(text, _IPV6, _public_ipv6, IPV6_MASK)
+
+
+def _public_ipv6(match: re.Match[str]) -> int | None:
+    found = match.group()
+    if found.endswith(":") and not found.endswith("::"):
+        found = found[:-1]  # the colon of "2400:cb00::1: unreachable"
+    end = match.start() + len(found)
+    if re.match("[A-Za-z0-9_]", match.string[end : end + 1]):
+        return None
+    try:
+        address = IPv6Address(found)
+    except ValueError:
+        return None
+    return end if address.is_global else None
+
+
+def mask_pii(text: str) -> tuple[str, int]:
+    """Every mask, the surest forms first; counts all."""
+    total = 0
+    for _, change in PARTS:
+        text, count = change(text)
+        total += count
+    return text, total
+
+
+PARTS: tuple[tuple[str, Edit], ...] = (
+    ("mask_email", mask_email),
+    *identifiers.EDITS,
+    ("mask_ipv4", mask_ipv4),
+    ("mask_ipv6", mask_ipv6),
+    ("mask_phone", mask_phone),
+)
+EDITS: tuple[tuple[str, Edit], ...] = (
+    *identifiers.EDITS,
+    ("mask_ipv6", mask_ipv6),
+    ("mask_phone", mask_phone),
+    ("mask_pii", mask_pii),
+)
