@@ -25,6 +25,7 @@ from infra.dataset import Dataset, Part
 from infra.errors import UsageError
 from infra.manifest import MANIFEST, FileRef, Header, Kind, Manifest, Shard, check_law
 from infra.manifest import RUN as RUN
+from infra.meter import cpu_seconds
 from infra.storage import disk_errors, lock, read_json, remove_folder, remove_temporaries, write_bytes
 from infra.task import Output, Sink, Task, Written
 from infra.writer import ShardWriter
@@ -96,7 +97,7 @@ class ParquetSink:
 
 def write_part(job: PartJob, outputs: Iterator[Output]) -> dict[str, Any]:
     folder = Path(job.folder)
-    started, cpu_started = time.monotonic(), _cpu_seconds()
+    started, cpu_started = time.monotonic(), cpu_seconds()
     open_sink = getattr(job.task, "open_sink", None)
     with disk_errors(folder):
         sink: Sink = open_sink(folder, job.index) if open_sink else ParquetSink(folder, job.index, job.task.schema)
@@ -128,7 +129,7 @@ def write_part(job: PartJob, outputs: Iterator[Output]) -> dict[str, Any]:
             "schema": schemas.describe(job.task.schema),
             "cost": {
                 "seconds": round(time.monotonic() - started, 3),
-                "cpu_seconds": round(_cpu_seconds() - cpu_started, 3),
+                "cpu_seconds": round(cpu_seconds() - cpu_started, 3),
                 "peak_memory_bytes": _peak_memory(),
             },
         }
@@ -347,11 +348,6 @@ def differences(before: Any, now: Any, path: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _cpu_seconds() -> float:
-    mine, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime
 
 
 def _peak_memory() -> int:

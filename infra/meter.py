@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from infra.dataset import Source
     from infra.engine import Engine
@@ -60,3 +62,16 @@ def input_places(inputs: Sequence["Source"]) -> dict[str, str]:
     for source in inputs:
         places |= getattr(source, "places", dict)()
     return places
+
+
+def cpu_seconds() -> float:
+    """CPU time so far of this process, of all processes below it (page sandboxes live on), and of those that ended."""
+    mine = os.times()
+    total = mine.user + mine.system + mine.children_user + mine.children_system
+    for child in psutil.Process().children(recursive=True):
+        try:
+            used = child.cpu_times()
+        except psutil.Error:
+            continue
+        total += used.user + used.system + used.children_user + used.children_system
+    return total

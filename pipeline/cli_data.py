@@ -81,6 +81,7 @@ def run(
     Example: refinery run --recipe yi --input crawl/*.warc.gz --out out --workers 2
     """
     from pipeline.context import open_context
+    from pipeline.control import control_text
     from pipeline.inputs import read_inputs
     from pipeline.run import run as run_recipe
 
@@ -91,6 +92,8 @@ def run(
         tell(summary)
     else:
         tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
+        if summary["control"]:
+            tell(control_text(summary["control"]))
         say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
     report_damage([dataset.manifest for dataset in finished.datasets])
 
@@ -157,16 +160,28 @@ def compare(
     workers: Workers = 1,
     limit: Limit = None,
     models: Models = None,
+    gold: Annotated[
+        Path | None, typer.Option("--gold", help="True texts of pages: JSON lines with url or id, and text.")
+    ] = None,
+    groups: Annotated[
+        Path | None, typer.Option("--groups", help="With --gold: JSON lines with url or id, and what to group by.")
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="A word of --groups to group by (type and lang unless given).")
+    ] = None,
+    long_words: Annotated[int, typer.Option("--long-words", min=1, help="How many words make a true text long.")] = 200,
     json: Json = False,
 ) -> None:
-    """The same input through several recipes: funnels side by side, and ratios with intervals.
+    """The same input through several recipes: funnels, ratios with intervals, what each keeps that others reject.
 
     Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out out
     """
     from pipeline.compare import compare as compare_recipes
-    from pipeline.compare import compare_text
+    from pipeline.compare_gold import read_gold
+    from pipeline.compare_text import compare_text
     from pipeline.inputs import read_inputs
 
+    texts = read_gold(gold, groups, by or (), long_words)
     with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
-        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models)
+        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts)
     tell(answer if json else compare_text(answer))

@@ -1,41 +1,49 @@
 """`compare`: the same input through several recipes.
 
-Recipes are walked as a prefix tree: stages that two of them share from the start are made once. Ratios of what
-remains come with bootstrap intervals over hosts, since pages of one host are kept or lost together.
+Recipes are walked as a prefix tree: stages that two of them share from the start are made once. Then one walk over
+what became of every page (`compare_walk.py`) gives the ratios with their intervals, the overlap and the right tenth.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import numpy as np
-import numpy.typing as npt
-
-from infra.build import RUN, claim
+from infra.build import claim
 from infra.canon import readable_json
 from infra.dataset import Dataset
 from infra.engine import Engine
 from infra.errors import UsageError
+from infra.manifest import Kind, Manifest
 from infra.storage import write_bytes
-from pipeline.console import table
+from pipeline.compare_cost import Costs
+from pipeline.compare_gold import Gold, Tenth
+from pipeline.compare_overlap import Overlap, most_first
+from pipeline.compare_ratio import ALL, UNITS, Hosts, large_languages, ratios
+from pipeline.compare_walk import final, walk
 from pipeline.context import Context, resolve_recipe
+from pipeline.control import control_sample
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import funnel, limit_param, stages_for, whole_stage
 from pipeline.stages import first_source, run_stage
 
-REPLICATES = 2000
-SEED = 20240511
-UNITS = ("docs", "chars", "tokens")
 COMPARISON = "comparison.json"
 
 
 def compare(
-    names: Sequence[str], engine: Engine, inputs: Inputs, out: Path, limit: int | None, models: str | None
+    names: Sequence[str],
+    engine: Engine,
+    inputs: Inputs,
+    out: Path,
+    limit: int | None,
+    models: str | None,
+    gold: Gold | None = None,
 ) -> dict[str, Any]:
-    """The contract's JSON: `input`, `recipes` and `ratio`. Also written to `out/comparison.json`."""
+    """The contract's JSON and more (`summary`), written to `out/comparison.json`; what it took is added as `cost`.
+
+    `gold` may differ from call to call in one folder: the datasets do not depend on it.
+    """
     if len(set(names)) < 2:
         raise UsageError("compare needs two recipes or more: --recipe yi falcon")
     resolved = {name: resolve_recipe(load_recipe(name), models) for name in sorted(set(names))}
@@ -47,17 +55,25 @@ def compare(
         **limit_param(limit),
     }
     with claim(out, arguments):
+        costs = Costs(out)
         chains = {
-            name: chain(recipe, places, engine, inputs, out, limit) for name, (recipe, places) in resolved.items()
+            name: chain(recipe, places, engine, inputs, out, limit, costs)
+            for name, (recipe, places) in resolved.items()
         }
-        answer = summary(chains)
+        answer = summary(chains, gold)
         write_bytes(out / COMPARISON, readable_json(answer))
-        write_bytes(out / RUN, readable_json({"chains": {n: [d.folder.name for d in c] for n, c in chains.items()}}))
-    return answer
+        cost = costs.close(chains, came_in(next(iter(chains.values()))[0].manifest))
+    return {**answer, "cost": cost}
 
 
 def chain(
-    recipe: Recipe, places: Mapping[str, str], engine: Engine, inputs: Inputs, out: Path, limit: int | None
+    recipe: Recipe,
+    places: Mapping[str, str],
+    engine: Engine,
+    inputs: Inputs,
+    out: Path,
+    limit: int | None,
+    costs: Costs,
 ) -> list[Dataset]:
     """The datasets of a recipe's stages, each in a folder named by the hash of the recipe up to there."""
     source: Any = None
@@ -67,31 +83,41 @@ def chain(
         params = limit_param(limit) if source is None else {}
         context = Context(prefix, engine, places, params)
         source = source or first_source(inputs, stage, limit)
-        source = run_stage(context, stage, source, out / f"{len(prefix.stages):02d}-{stage.name}-{prefix.sha256[:12]}")
+        folder = out / f"{len(prefix.stages):02d}-{stage.name}-{prefix.sha256[:12]}"
+        with costs.timed(folder):
+            source = run_stage(context, stage, source, folder)
         datasets.append(source)
     return datasets
 
 
-def summary(chains: Mapping[str, list[Dataset]]) -> dict[str, Any]:
+def summary(chains: Mapping[str, list[Dataset]], gold: Gold | None = None) -> dict[str, Any]:
+    """{"input", "recipes": {NAME: see `recipe_summary`}, "ratio": see `ratios`, "overlap": see `Overlap.as_json`} and,
+    with true texts, "gold": see `Tenth.as_json`. Of the same datasets always the same."""
     first = next(iter(chains.values()))[0].manifest
-    hosts = {name: by_host(datasets[-1]) for name, datasets in chains.items()}
-    recipes = {name: recipe_summary(datasets) for name, datasets in chains.items()}
+    last = {name: final(chain).manifest for name, chain in chains.items()}
+    languages = large_languages([manifest.languages for manifest in last.values()])
+    hosts, overlap = Hosts(list(chains), languages), Overlap(list(chains))
+    tenth = Tenth(gold, list(chains)) if gold else None
+    for partition in walk(chains):
+        hosts.add(partition)
+        overlap.add(partition)
+        if tenth:
+            tenth.add(partition)
+    nothing = dict.fromkeys(UNITS, 0)
+    totals = {(name, ALL): whole_stage(manifest) for name, manifest in last.items()}
+    totals |= {(name, tag): {**nothing, **last[name].languages.get(tag, {})} for name in last for tag in languages}
     return {
         "input": {"stage": first.stage, "counts": dict(first.counts), **whole_stage(first)},
-        "recipes": recipes,
-        "ratio": {
-            name: {
-                other: ratio(recipes[name], recipes[other], hosts[name], hosts[other])
-                for other in chains
-                if other != name
-            }
-            for name in chains
-        },
+        "recipes": {name: recipe_summary(datasets) for name, datasets in chains.items()},
+        "ratio": ratios(hosts, totals),
+        "overlap": overlap.as_json(),
+        **({"gold": tenth.as_json()} if tenth else {}),
     }
 
 
 def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
-    last = datasets[-1].manifest
+    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, control: see `control_sample`}."""
+    last = final(datasets).manifest
     totals = whole_stage(last)
     rejected: dict[str, int] = {}
     for dataset in datasets:
@@ -101,64 +127,11 @@ def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
         **{unit: totals[unit] for unit in UNITS},
         "funnel": funnel([dataset.manifest for dataset in datasets]),
         "by_language": {name: dict(numbers) for name, numbers in sorted(last.languages.items())},
-        "rejected_by": dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
+        "rejected_by": most_first(rejected),
+        "control": control_sample(datasets),
     }
 
 
-def by_host(dataset: Dataset) -> dict[str, int]:
-    """Documents kept by host. A page without a real address counts as a host of its own."""
-    counts: dict[str, int] = {}
-    for part in dataset.parts():
-        for batch in part.batches(["url", "file_path", "warc_offset"]):
-            for row in batch.to_pylist():
-                host = host_of(row["url"]) or f"{row['file_path']}:{row['warc_offset']}"
-                counts[host] = counts.get(host, 0) + 1
-    return counts
-
-
-def host_of(url: str | None) -> str:
-    """The host of a URL; empty where there is none, or where it is only a stand-in (`.invalid`, RFC 2606)."""
-    try:
-        host = urlsplit(url or "").hostname or ""
-    except ValueError:
-        return ""
-    return "" if host.endswith(".invalid") else host
-
-
-def ratio(
-    mine: Mapping[str, Any], theirs: Mapping[str, Any], my_hosts: Mapping[str, int], their_hosts: Mapping[str, int]
-) -> dict[str, Any]:
-    answer: dict[str, Any] = {unit: round(mine[unit] / theirs[unit], 6) if theirs[unit] else None for unit in UNITS}
-    return answer | {"docs_interval": interval(my_hosts, their_hosts)}
-
-
-def interval(mine: Mapping[str, int], theirs: Mapping[str, int]) -> list[float] | None:
-    """95 % interval of the ratio of documents: Poisson bootstrap over hosts, seeded (percentile method)."""
-    hosts = sorted({*mine, *theirs})
-    if not any(theirs.values()):
-        return None
-    counts: npt.NDArray[np.float64] = np.array([[mine.get(h, 0), theirs.get(h, 0)] for h in hosts], dtype=np.float64)
-    weights = np.random.default_rng(SEED).poisson(1.0, size=(REPLICATES, len(hosts)))
-    sums = weights @ counts
-    ratios = sums[:, 0] / np.maximum(sums[:, 1], 1.0)
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return [round(float(low), 6), round(float(high), 6)]
-
-
-def compare_text(answer: Mapping[str, Any]) -> str:
-    """The funnels one after the other, then the ratios."""
-    parts = []
-    for name, recipe in answer["recipes"].items():
-        parts.append(f"{name}\n" + table(recipe["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
-    rows = [
-        {"recipe": name, "of": other, "docs": n["docs"], "tokens": n["tokens"], "95 % of docs": between(n)}
-        for name, others in answer["ratio"].items()
-        for other, n in others.items()
-    ]
-    parts.append(table(rows, ["recipe", "of", "docs", "tokens", "95 % of docs"]))
-    return "\n\n".join(parts)
-
-
-def between(numbers: Mapping[str, Any]) -> str:
-    interval = numbers["docs_interval"]
-    return "" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
+def came_in(first: Manifest) -> int:
+    """Pages: of an archive its records that are pages, else the documents that were given."""
+    return first.counts["out"] if first.kind is Kind.RECORDS else first.counts.get("in", first.counts["out"])

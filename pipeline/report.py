@@ -11,6 +11,7 @@ from pathlib import Path
 from infra.errors import UsageError
 from infra.storage import disk_errors, write_bytes
 from pipeline.report_charts import COLOURS, MARKS, Funnel, funnel_svg, percent
+from pipeline.report_compare import control_lines, overlaps, ratios, recipe_cost, tenths
 from pipeline.report_models import (
     baselines_of,
     evaluation,
@@ -22,31 +23,27 @@ from pipeline.report_models import (
     training_kind,
 )
 from pipeline.report_parts import Figure, Section, Table, clipped
-from pipeline.report_pools import (
-    funnels,
-    histograms,
-    kept_pages,
-    languages,
-    ratios,
-    rejected_samples,
-    rejects,
-    stage_cost,
-    views,
-)
-from pipeline.report_read import SAMPLE_CHARS, Material, Pool, number, read_comparison, read_material
+from pipeline.report_pools import funnels, histograms, languages, pool_tables, rejects, stage_cost
+from pipeline.report_read import Material, Pool, number, read_comparison, read_material
+from pipeline.report_samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
+from pipeline.report_views import View, views
+from pipeline.stages import places_below
 
 # What no HTML or XML may hold: control characters, lone surrogates, noncharacters.
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def write_report(runs: Sequence[Path], out: Path) -> None:
+def write_report(runs: Sequence[Path], out: Path, source: Path | None = None) -> None:
     """Report on the folders `runs` in the file `out`: the same folders give the same bytes, in any order.
 
-    UsageError for a folder with nothing to report (see `report_read.read_material`), or an `out` that is a folder.
+    Pages that were rejected before they had a text are read again from their archives, where these are at hand: where
+    they were ingested from, or below `source`. UsageError for a folder with nothing to report (see
+    `report_read.read_material`), or an `out` that is a folder.
     """
     if out.is_dir():
         raise UsageError(f"{out} is a folder: give --out the name of the HTML file to write")
-    write_text(out, render(sections(read_material(runs))))
+    texts = Texts(places_below(source) if source else None)
+    write_text(out, render(sections(read_material(runs), texts)))
 
 
 def render(made: Sequence[Section]) -> str:
@@ -75,30 +72,13 @@ def write_text(out: Path, text: str) -> None:
         write_bytes(out, UNWRITABLE.sub("\ufffd", text).encode())
 
 
-def sections(material: Material) -> list[Section]:
-    """The sections that have something to show, in the order of the work."""
-    pools, seen = material.all_pools(), views(material.all_pools())
+def sections(material: Material, texts: Texts) -> list[Section]:
+    """The sections that have something to show: recipes beside each other, then documents, then what was trained."""
+    seen = views(material.all_pools())
     made = [
         overview(material),
-        Section("funnels", "Funnels", "What remained after each step, in percent of what came in.", funnels(pools)),
-        Section(
-            "ratios",
-            "Ratios",
-            "How much a recipe keeps of what another keeps, in documents; whiskers are 95 % intervals over hosts.",
-            ratios(material.comparisons),
-        ),
-        Section(
-            "rejects", "Rejected, by rule", "A page that fails several rules of a step counts for each.", rejects(pools)
-        ),
-        Section(
-            "values",
-            "Values against thresholds",
-            "Values of the pages that a rule rejected, above the axis, and of those that its stage kept, below; the "
-            "dashed line is the threshold. From the first rows of each ledger and dataset. Values beyond the ends "
-            "count at the ends.",
-            tuple(histograms(seen)),
-        ),
-        Section("languages", "Languages", "Documents that were kept, by language.", languages(pools)),
+        *of_recipes(material),
+        *of_documents(material, seen),
         mixtures(material.mixtures),
         training(material.trainings),
         Section(
@@ -111,22 +91,79 @@ def sections(material: Material) -> list[Section]:
             "cost",
             "What it took",
             "Seconds as the runs recorded them.",
-            (*stage_cost(seen), *training_cost(material.trainings)),
+            (*recipe_cost(material.comparisons), *stage_cost(seen), *training_cost(material.trainings)),
+        ),
+        *of_pages(material, seen, texts),
+    ]
+    return [section for section in made if section.figures or section.samples or section.lines]
+
+
+def of_recipes(material: Material) -> list[Section]:
+    return [
+        Section("funnels", "Funnels", "What remained after each step, in percent of what came in.", funnels(material)),
+        Section(
+            "ratios",
+            "Ratios",
+            "How much a recipe keeps of what another keeps; whiskers are 95 % intervals over hosts.",
+            ratios(material.comparisons),
         ),
         Section(
-            "rejected-pages",
-            "Rejected pages",
-            "The first pages in the ledger for each rule that rejected many, with the value found and the threshold.",
-            samples=tuple(rejected_samples(seen)),
+            "overlap",
+            "Overlap",
+            "Documents that one recipe keeps and another rejects, in percent of what the first keeps. A document ends "
+            "in one step, and counts for each rule of it that it fails.",
+            overlaps(material.comparisons),
+        ),
+        Section(
+            "tenth",
+            "The right tenth",
+            "What share a recipe keeps of the pages whose true main text is long, and of the rest.",
+            tenths(material.comparisons),
+        ),
+    ]
+
+
+def of_documents(material: Material, seen: Sequence[View]) -> list[Section]:
+    pools = material.all_pools()
+    return [
+        Section(
+            "rejects", "Rejected, by rule", "A page that fails several rules of a step counts for each.", rejects(pools)
+        ),
+        Section(
+            "values",
+            "Values against thresholds",
+            "Values of the pages that a rule rejected, above the axis, and of those that its stage kept, below; the "
+            "dashed line is the threshold. From the first rows of each ledger and dataset. Values beyond the ends "
+            "count at the ends.",
+            tuple(histograms(seen)),
+        ),
+        Section(
+            "pool",
+            "Over the whole pool",
+            "Thresholds and clusters that were found by looking at all documents together.",
+            tuple(pool_tables(seen)),
+        ),
+        Section("languages", "Languages", "Documents that were kept, by language.", languages(pools)),
+    ]
+
+
+def of_pages(material: Material, seen: Sequence[View], texts: Texts) -> list[Section]:
+    return [
+        Section(
+            "rule-pages",
+            "Pages by rule",
+            "For each rule that rejected many: documents just kept, pages just rejected and clearly rejected, with the "
+            "value found, the threshold, and the beginning of the text that the stage read. A page that was rejected "
+            "before it had a text is extracted again by a quick engine, if its archive is at hand.",
+            samples=tuple(rule_samples(seen, texts)),
         ),
         Section(
             "kept-pages",
             "Kept documents",
             f"The first documents that were kept, and their first {SAMPLE_CHARS} characters.",
-            samples=tuple(kept_pages(pools)),
+            samples=tuple(kept_pages(material.all_pools())),
         ),
     ]
-    return [section for section in made if section.figures or section.samples or section.lines]
 
 
 def overview(material: Material) -> Section:
@@ -157,6 +194,7 @@ def headlines(material: Material) -> Iterator[str]:
         if pool.funnel and pool.docs:
             docs = pool.funnel[-1]["docs"]
             yield f"{pool.label} kept {docs:,} of {pool.docs:,} documents ({percent(docs / pool.docs)})."
+    yield from control_lines(material.all_pools())
     for mixture in material.mixtures:
         parts = [f"{name} {percent(share)}" for name, share in shares_of(mixture, "axis").items()]
         if parts:

@@ -128,6 +128,22 @@ def bars_svg(title: str, about: str, bars: Sequence[Bar], series: Sequence[str] 
     return svg(title, about, top + _bars_height(bars), [*_legend(series, 0), *_bars(bars, top)])
 
 
+def log_bars_svg(title: str, about: str, bars: Sequence[Bar], series: Sequence[str]) -> str:
+    """Shares on a logarithmic axis that ends at 1 and begins a power of ten below the least of them (at most six)."""
+    least = min((length for bar in bars for length in bar.lengths if length > 0), default=1.0)
+    decades = min(max(1, math.ceil(-math.log10(least) + 1e-9)), 6)
+    top = 20.0
+    bottom = top + _bars_height(bars)
+    body = list(_legend(series, 0))
+    lengths = [tuple(1 + math.log10(n) / decades if n > 0 else 0.0 for n in bar.lengths) for bar in bars]
+    body += _bars([Bar(bar.label, bar.note, length) for bar, length in zip(bars, lengths, strict=True)], top)
+    for power in range(decades + 1):
+        at = WIDTH * power / decades
+        body.append(_line(at, bottom - 3, at, bottom + 1, "mark"))
+        body.append(_text(at, bottom + 13, percent(10.0 ** (power - decades)), "dim", _anchor(at)))
+    return svg(title, about, bottom + 18, body)
+
+
 def funnel_svg(funnels: Sequence[Funnel], title: str = "What remains after each step") -> str:
     """Funnels side by side, a panel each, as a picture that stands alone: with its own colours and background."""
     panels = [funnel.bars() for funnel in funnels]

@@ -20,13 +20,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with the numbers behind it; a table alone when there is no chart. `place`: what it is a part of."""
+    """A chart with the numbers behind it; a table alone when there is no chart, folded away if it is long. `place`:
+    what it is a part of."""
 
     heading: str
     table: Table
     svg: str = ""
     note: str = ""
     place: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ def spell(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def cut(text: str) -> str:
-    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+def cut(text: str, most: int = MAX_CELL) -> str:
+    """At most the first `most` characters, with an ellipsis where that is not all."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def clipped(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:

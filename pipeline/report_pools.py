@@ -1,81 +1,38 @@
-"""The parts of a report that speak of documents: funnels, ratios, rejections, values against thresholds, samples."""
+"""The parts of a report that speak of documents: funnels, rejections, values against thresholds, languages, cost."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from infra.dataset import Dataset
-from infra.manifest import Kind
 from pipeline.report_charts import (
     UNIT_NAMES,
     UNITS,
     Bar,
     Funnel,
-    Whisker,
     bars_svg,
     histogram_svg,
+    log_bars_svg,
     percent,
     short,
     step_name,
-    whiskers_svg,
 )
-from pipeline.report_parts import Figure, Sample, Samples, Table, clipped, cut, seconds, spell
-from pipeline.report_read import (
-    SAMPLE_CHARS,
-    Comparison,
-    Floats,
-    Pool,
-    RuleSample,
-    kept_samples,
-    kept_signals,
-    number,
-    read_account,
-    read_ledger,
-)
+from pipeline.report_parts import Figure, Table, clipped, cut, seconds
+from pipeline.report_read import Comparison, Floats, Material, Pool, number, read_account
+from pipeline.report_views import TOP_RULES, View, signal_of, top_rules
 
-TOP_RULES = 30
 TOP_LANGUAGES = 15
 BINS = 30
-# With these the largest report (a comparison of many recipes) stays under about a megabyte.
 MAX_HISTOGRAMS = 100
-MAX_SAMPLED_RULES = 120
+MAX_POOL_ROWS = 200
 
 
-@dataclass(frozen=True)
-class View:
-    """A dataset of one or more pools, with the beginning of its ledger read once."""
-
-    label: str
-    dataset: Dataset
-
-    @cached_property
-    def rules(self) -> list[tuple[str, RuleSample]]:
-        """The rules that rejected most, first."""
-        counts = self.dataset.manifest.rejected_by
-        found = sorted(read_ledger(self.dataset).items(), key=lambda item: (-counts.get(item[0], 0), item[0]))
-        return found[:TOP_RULES]
-
-
-def views(pools: Sequence[Pool]) -> list[View]:
-    """Every dataset once, named by all pools that it belongs to: recipes may share their first stages."""
-    owners: dict[str, list[str]] = {}
-    datasets: dict[str, Dataset] = {}
-    for pool in pools:
-        for dataset in pool.datasets:
-            owners.setdefault(str(dataset.folder), []).append(pool.label)
-            datasets[str(dataset.folder)] = dataset
-    return [
-        View(f"{', '.join(dict.fromkeys(labels))}: {datasets[folder].manifest.stage}", datasets[folder])
-        for folder, labels in owners.items()
-    ]
-
-
-def funnels(pools: Sequence[Pool]) -> tuple[Figure, ...]:
-    figures = []
-    for pool in pools:
+def funnels(material: Material) -> tuple[Figure, ...]:
+    """What remains in the end of all pools side by side, then each pool's funnel."""
+    runs = [pool for pool in material.pools if pool.funnel]
+    figures = [figure for comparison in material.comparisons for figure in side_by_side(comparison)]
+    figures += remains("All runs", runs, None, "Each in percent of what came into it.") if len(runs) > 1 else []
+    for pool in material.all_pools():
         if not pool.funnel:
             continue
         funnel = Funnel(pool.label, pool.docs, pool.funnel)
@@ -94,25 +51,28 @@ def funnels(pools: Sequence[Pool]) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def ratios(comparisons: Sequence[Comparison]) -> tuple[Figure, ...]:
-    figures = []
-    for comparison in comparisons:
-        whiskers, rows = [], []
-        for name, others in sorted(comparison.ratio.items()):
-            for other, numbers in sorted(others.items()):
-                value, interval = number(numbers.get("docs")), numbers.get("docs_interval") or (None, None)
-                low, high = (number(end) for end in interval)
-                cells = [spell(number(numbers.get(unit))) for unit in UNITS]
-                rows.append((f"{name} / {other}", *cells, "" if low is None else f"{spell(low)} to {spell(high)}"))
-                back = number(comparison.ratio.get(other, {}).get(name, {}).get("docs"))
-                if value is not None and (value < 1 or back is None or (value == 1 and name < other)):
-                    whiskers.append(Whisker(f"{name} / {other}", value, low, high))
-        if rows:
-            table = Table(("ratio", *UNIT_NAMES, "95 % of documents"), clipped(rows))
-            about = "; ".join(f"{w.label}: {w.value:.3g}" for w in whiskers)
-            svg = whiskers_svg("Ratios of documents", about, whiskers) if whiskers else ""
-            figures.append(Figure(comparison.label, table, svg))
-    return tuple(figures)
+def side_by_side(comparison: Comparison) -> list[Figure]:
+    """Of text, 100 % is the most that any of the recipes extracted: recipes that extract less keep less."""
+    most = max((Funnel(pool.label, pool.docs, pool.funnel).bases()[2] for pool in comparison.pools), default=0)
+    pools = [pool for pool in comparison.pools if pool.funnel]
+    return remains(f"{comparison.label}: side by side", pools, most, "Tokens: of the most that any of them extracted.")
+
+
+def remains(heading: str, pools: Sequence[Pool], tokens: int | None, note: str) -> list[Figure]:
+    """Shares of documents and tokens at the end, on a logarithmic axis. `tokens`: what is 100 % for all."""
+    bars, rows = [], []
+    for pool in pools:
+        docs, _, first = Funnel(pool.label, pool.docs, pool.funnel).bases()
+        last, base = pool.funnel[-1], tokens or first
+        shares = (last["docs"] / docs if docs else 0.0, last["tokens"] / base if base else 0.0)
+        bars.append(Bar(pool.label, " · ".join(map(percent, shares)), shares))
+        rows.append((pool.label, f"{last['docs']:,}", percent(shares[0]), f"{last['tokens']:,}", percent(shares[1])))
+    if not bars:
+        return []
+    about = "; ".join(f"{bar.label}: {bar.note}" for bar in bars)
+    table = Table(("name", "documents", "%", "tokens", "%"), clipped(rows))
+    svg = log_bars_svg(heading, about, bars, ("documents", "tokens"))
+    return [Figure(heading, table, svg, f"Logarithmic. {note}")]
 
 
 def rejects(pools: Sequence[Pool]) -> tuple[Figure, ...]:
@@ -139,21 +99,14 @@ def of_docs(count: int, docs: int) -> str:
 
 def histograms(seen: Sequence[View]) -> Iterator[Figure]:
     """Of every rule with a threshold whose values tell more than that they fail."""
-    made = 0
-    for view in seen:
-        judged = [(name, sample) for name, sample in view.rules if sample.thresholds and len(sample.values)]
-        kept = kept_signals(view.dataset, [signal_of(name) for name, _ in judged]) if judged else {}
-        for name, sample in judged:
-            rejected, of_kept = np.array(sample.values), kept.get(signal_of(name), np.zeros(0))
-            of_kept = of_kept[np.isfinite(of_kept)]
-            if made < MAX_HISTOGRAMS and (len(of_kept) or np.ptp(rejected) > 0):
-                made += 1
-                yield histogram(view.label, name, rejected, of_kept, sorted(sample.thresholds))
-
-
-def signal_of(rule: str) -> str:
-    """The signal that a rule of the ledger ("step/min_words") speaks of."""
-    return rule.rsplit("/", 1)[-1].removeprefix("min_").removeprefix("max_")
+    for view, rules in top_rules(seen, MAX_HISTOGRAMS):
+        for name, sample in rules:
+            if not sample.thresholds or not len(sample.values):
+                continue
+            rejected, kept = np.array(sample.values), view.kept.get(signal_of(name), np.zeros(0))
+            kept = kept[np.isfinite(kept)]
+            if len(kept) or np.ptp(rejected) > 0:
+                yield histogram(view.label, name, rejected, kept, sorted(sample.thresholds))
 
 
 def histogram(place: str, name: str, rejected: Floats, kept: Floats, at: Sequence[float]) -> Figure:
@@ -223,34 +176,25 @@ def stage_cost(seen: Sequence[View]) -> list[Figure]:
     return [Figure("Stages", Table(columns, clipped(rows)))] if rows else []
 
 
-def rejected_samples(seen: Sequence[View]) -> Iterator[Samples]:
-    made = 0
+def pool_tables(seen: Sequence[View]) -> Iterator[Figure]:
+    """What steps over the whole pool found: the lists of groups or clusters in a manifest's `pool`, as they are."""
     for view in seen:
-        for name, sample in view.rules[: MAX_SAMPLED_RULES - made]:
-            made += 1
-            items = tuple(
-                Sample(
-                    cut(str(row["url"] or "(no address)")),
-                    "" if row["value"] is None else f"value {short(row['value'])}"
-                    + ("" if row["threshold"] is None else f", threshold {short(row['threshold'])}"),
-                )
-                for row in sample.rows
-            )  # fmt: skip
-            yield Samples(f"{view.label} / {name}", items)
-
-
-def kept_pages(pools: Sequence[Pool]) -> Iterator[Samples]:
-    done: set[str] = set()
-    for pool in pools:
-        last = next((d for d in reversed(pool.datasets) if d.kind is Kind.DOCUMENTS), None)
-        if last is None or str(last.folder) in done:
+        found = view.dataset.manifest.extra.get("pool")
+        if not isinstance(found, Mapping):
             continue
-        done.add(str(last.folder))
-        items = []
-        for row in kept_samples(last):
-            text = row["text"] or ""
-            facts = [row["title"] or "", row["language"] or "", f"{row['token_count'] or 0:,} tokens"]
-            ended = text if len(text) <= SAMPLE_CHARS else text[:SAMPLE_CHARS] + "…"
-            items.append(Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), ended))
-        if items:
-            yield Samples(pool.label, tuple(items))
+        plain = [f"{name} {value}" for name, value in found.items() if isinstance(value, str | int | float)]
+        for name, rows in found.items():
+            if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
+                columns = tuple(dict.fromkeys(column for row in rows for column in row))
+                cells = [tuple(in_cell(row.get(column)) for column in columns) for row in rows[:MAX_POOL_ROWS]]
+                more = f"The first {MAX_POOL_ROWS} of {len(rows)}. " if len(rows) > MAX_POOL_ROWS else ""
+                table = Table(tuple(map(str, columns)), clipped(cells), numeric=len(columns))
+                yield Figure(f"{view.label}: {name}", table, note=cut(more + ", ".join(plain)))
+
+
+def in_cell(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(in_cell, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {in_cell(each)}" for name, each in value.items())
+    return "" if value is None else short(value) if isinstance(value, float) else str(value)

@@ -1,7 +1,7 @@
 """What a report is made of: runs, comparisons, mixtures, trainings and evaluations, found by what lies in folders.
 
-Everything is read with a bound: folders two levels down, the first rows of each ledger and dataset. Things are called
-by their paths below the deepest folder that holds them all, so that a report does not depend on where that lies.
+Only manifests, logs and answers are read here, and folders two levels down; `report_rows.py` reads rows. Things are
+called by their paths below the deepest folder that holds them all, so that a report does not depend on where that lies.
 """
 
 import json
@@ -15,23 +15,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from infra.build import RUN
 from infra.dataset import Dataset
 from infra.errors import UsageError
 from infra.manifest import MANIFEST, Kind
-from infra.schema import signal_names
 from infra.storage import read_json
 from pipeline.compare import COMPARISON
+from pipeline.control import control_sample
 from pipeline.run import FROZEN, funnel
 
 DEPTH = 2
 MAX_FOLDERS = 5_000
-MAX_LEDGER_ROWS = 100_000
-MAX_SAMPLES = 5
-SAMPLE_CHARS = 300
 # The files of the trainer's folders (trainer/runs.py; floors do not import each other).
 LOG, TOLD = "log.jsonl", ("training.json", "branch.json")
 
@@ -43,7 +38,7 @@ class Pool:
     """One way through the pipeline: a run, one recipe of a comparison, or a single dataset.
 
     docs: what came in. funnel: rows of {stage, step, docs, chars, tokens}. datasets: its stages, as far as they are
-    there (a comparison can be reported from its JSON alone).
+    there (a comparison can be reported from its JSON alone). control: see `control.control_sample`.
     """
 
     label: str
@@ -54,13 +49,19 @@ class Pool:
     rejected_by: Mapping[str, int]
     languages: Mapping[str, Mapping[str, int]]
     datasets: tuple[Dataset, ...] = ()
+    control: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
+    """`ratio`, `overlap`, `gold`: as `compare` tells them, by the pools' labels. `cost`: what each recipe took."""
+
     label: str
     pools: tuple[Pool, ...]
     ratio: Mapping[str, Any]
+    overlap: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    gold: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,6 @@ class Material:
         return [pool for comparison in self.comparisons for pool in comparison.pools] + self.pools
 
 
-@dataclass
-class RuleSample:
-    """The ledger rows of one rule, from the beginning of the ledger: values, thresholds, the first few rows."""
-
-    values: "array[float]" = field(default_factory=lambda: array("d"))
-    thresholds: set[float] = field(default_factory=set)
-    rows: list[Mapping[str, Any]] = field(default_factory=list)
-
-
 def read_material(folders: Sequence[Path]) -> Material:
     """What lies in `folders` or at most two levels below. UsageError for a folder without anything to report."""
     found: dict[Path, str] = {}
@@ -159,11 +151,12 @@ def _find(top: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _drop_copies(found: dict[Path, str]) -> None:
-    """Of equal comparisons, keep the one whose datasets are there."""
+    """Of equal comparisons, keep the one whose datasets are there (what was printed has its cost too)."""
     seen: set[bytes] = set()
     comparisons = [path for path, kind in sorted(found.items()) if kind == "comparison"]
     for path in sorted(comparisons, key=lambda path: not _chains(path)):
-        content = json.dumps(read_mapping(path / COMPARISON), sort_keys=True).encode("utf-8", "surrogatepass")
+        told = {name: value for name, value in read_mapping(path / COMPARISON).items() if name != "cost"}
+        content = json.dumps(told, sort_keys=True).encode("utf-8", "surrogatepass")
         if content in seen:
             del found[path]
         seen.add(content)
@@ -224,7 +217,8 @@ def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> Pool:
     first, recipe = manifests[0], manifests[-1].recipe
     came_in = came_in_docs(first.counts, first.kind is Kind.RECORDS)
     name = f"{recipe.name} {recipe.sha256[:12]}"
-    return Pool(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets))
+    control = control_sample(datasets)
+    return Pool(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), control)
 
 
 def came_in_docs(counts: Mapping[str, int], are_records: bool) -> int:
@@ -258,11 +252,19 @@ def read_comparison(file: Path, label: str) -> Comparison:
                 rejected_by=recipe.get("rejected_by", {}),
                 languages=recipe["by_language"],
                 datasets=tuple(_chain(file.parent, chains.get(name, ()))),
+                control=recipe.get("control"),
             )
             for name, recipe in sorted(body["recipes"].items())
         ]
-        ratio = {names[one]: {names[o]: value for o, value in others.items()} for one, others in body["ratio"].items()}
-        return Comparison(label, tuple(pools), ratio)
+        ratio, overlap = (
+            {names[one]: {names[o]: value for o, value in others.items()} for one, others in body.get(key, {}).items()}
+            for key in ("ratio", "overlap")
+        )
+        gold = body.get("gold", {})
+        rows = [{**row, "kept": {names[n]: kept for n, kept in row["kept"].items()}} for row in gold.get("rows", ())]
+        told = _mapping_or_empty(_mapping_or_empty(read_json(file.parent / RUN)).get("cost"))
+        cost = {names[n]: took for n, took in _mapping_or_empty(told.get("recipes")).items() if n in names}
+        return Comparison(label, tuple(pools), ratio, overlap, {**gold, "rows": rows} if rows else {}, cost)
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{file} is not what `refinery compare` writes: {error!r}") from None
 
@@ -359,54 +361,3 @@ def number(value: Any) -> float | None:
 def read_account(dataset: Dataset) -> Mapping[str, Any]:
     """What the making of a dataset cost (its run.json)."""
     return _mapping_or_empty(read_json(dataset.folder / RUN))
-
-
-def read_ledger(dataset: Dataset) -> dict[str, RuleSample]:
-    """The first rows of a ledger by "step/rule", in the order in which the rules first appear."""
-    samples: dict[str, RuleSample] = {}
-    columns = ["step", "rule", "value", "threshold", "url", "id"]
-    for batch in _batches(dataset.ledger_parts(), columns):
-        names = zip(*(batch[name].to_pylist() for name in columns), strict=True)
-        for step, rule, value, threshold, url, name in names:
-            sample = samples.setdefault(f"{step}/{rule}", RuleSample())
-            if number(value) is not None:
-                sample.values.append(value)
-            if number(threshold) is not None and len(sample.thresholds) < MAX_SAMPLES:
-                sample.thresholds.add(threshold)
-            if len(sample.rows) < MAX_SAMPLES:
-                sample.rows.append({"url": url or name, "value": number(value), "threshold": number(threshold)})
-    return samples
-
-
-def kept_signals(dataset: Dataset, wanted: Sequence[str]) -> dict[str, Floats]:
-    """Values of these signals in the first rows of a dataset of documents, for those that it carries."""
-    if dataset.kind is not Kind.DOCUMENTS or not dataset.manifest.shards:
-        return {}
-    names = sorted({*wanted} & {*signal_names(dataset.schema)})
-    found: dict[str, list[Floats]] = {name: [] for name in names}
-    for batch in _batches(dataset.parts(), ["signals"]) if names else ():
-        for name in names:
-            values = pc.struct_field(batch["signals"], name)
-            found[name].append(values.drop_null().to_numpy(zero_copy_only=False).astype(np.float64))
-    return {name: np.concatenate(parts) for name, parts in found.items() if parts}
-
-
-def kept_samples(dataset: Dataset) -> list[Mapping[str, Any]]:
-    """The first few documents: url, title, language and the beginning of the text."""
-    rows: list[Mapping[str, Any]] = []
-    for batch in _batches(dataset.parts(), ["url", "id", "title", "language", "token_count", "text"], MAX_SAMPLES):
-        texts = pc.utf8_slice_codeunits(batch["text"], 0, SAMPLE_CHARS + 1)
-        rows += [row | {"text": text} for row, text in zip(batch.drop_columns("text").to_pylist(), texts.to_pylist())]
-    return rows
-
-
-def _batches(parts: Sequence[Any], columns: list[str], most: int = MAX_LEDGER_ROWS) -> Iterator[pa.RecordBatch]:
-    """Batches of these columns up to `most` rows in all, in order."""
-    left = most
-    for part in parts:
-        if part.rows:
-            for batch in part.batches(columns):
-                yield batch.slice(0, left)
-                left -= batch.num_rows
-                if left <= 0:
-                    return

@@ -14,9 +14,10 @@ from infra.manifest import MANIFEST, Manifest
 from infra.meter import versions
 from infra.storage import write_bytes
 from pipeline.context import Context
+from pipeline.control import control_sample
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe, Stage
-from pipeline.stages import first_source, run_stage
+from pipeline.stages import first_source, reads_records, run_stage
 
 FROZEN = "recipe.json"
 
@@ -38,6 +39,7 @@ class Run:
             "manifest": str(self.last.folder / MANIFEST),
             "counts": dict(self.last.manifest.counts),
             "funnel": funnel([dataset.manifest for dataset in self.datasets]),
+            "control": control_sample(self.datasets),
         }
 
 
@@ -68,7 +70,7 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
         raise UsageError("give archives, or documents and datasets, as --input, not both in one run")
     if inputs.archives:
         return list(recipe.stages)
-    stages = [stage for stage in recipe.stages if stage.verb not in ("ingest", "extract")]
+    stages = [stage for stage in recipe.stages if stage.verb != "ingest" and not reads_records(stage)]
     if not stages:
         raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
     return stages

@@ -1,10 +1,11 @@
-"""`compare`: shared stages are made once, ratios and intervals are what the counts say."""
+"""`compare`: shared stages are made once, ratios are what the counts say, and the answer is kept."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from pipeline.compare import host_of, interval
+from pipeline.compare_walk import host_of
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.pages import RECIPE, write_crawl
 
@@ -52,13 +53,35 @@ def test_one_recipe_is_no_comparison(tmp_path: Path) -> None:
     assert "two recipes" in refinery(*words, code=2)
 
 
-def test_intervals_follow_hosts_not_pages() -> None:
-    spread = {f"h{i}": 1 for i in range(100)}
-    one_host = {"h0": 100}
-    low, high = interval({f"h{i}": 1 for i in range(0, 100, 2)}, spread) or [0, 0]
-    assert 0.3 < low < 0.5 < high < 0.7
-    assert interval(one_host, one_host | {"h1": 100}) != interval(spread, spread)
-    assert interval(spread, {}) is None
+def test_the_tables_are_told_and_kept(compared: tuple[Path, dict[str, dict[str, dict[str, object]]]]) -> None:
+    folder, told = compared
+    strict, lax = str(folder / "strict.toml"), str(folder / "lax.toml")
+    pair = told["overlap"][lax][strict]
+    assert isinstance(pair, dict) and pair["only"] == told["recipes"][lax]["docs"] - pair["both"] > 0
+    assert pair["steps"] == {"size": pair["only"]} and pair["rejected_by"] == {"size/min_words": pair["only"]}
+    cost = told["cost"]["recipes"][strict]
+    assert isinstance(cost, dict) and cost["seconds"] > 0 and cost["documents_per_cpu_second"] > 0
+    kept = json.loads((folder / "out" / "comparison.json").read_text())
+    assert kept == {name: value for name, value in told.items() if name != "cost"}
+    assert json.loads((folder / "out" / "run.json").read_text())["cost"] == told["cost"]
+
+
+def test_the_same_bytes_with_any_number_of_workers_and_texts_may_be_added(
+    compared: tuple[Path, dict[str, dict[str, dict[str, object]]]], tmp_path: Path
+) -> None:
+    folder, _ = compared
+    recipes = ("--recipe", folder / "lax.toml", folder / "strict.toml", "--input", folder / "crawl")
+    again = answer("compare", *recipes, "--out", tmp_path / "out", "--workers", "2")
+    first, second = ((place / "out" / "comparison.json").read_bytes() for place in (folder, tmp_path))
+    assert first == second
+    gold = tmp_path / "gold.jsonl"
+    gold.write_text('{"url": "http://host0.example/0", "text": "' + "word " * 300 + '"}\n')
+    more = answer("compare", *recipes, "--out", tmp_path / "out", "--gold", gold)
+    rows = more.pop("gold")["rows"]
+    assert more == again and rows[0]["pages"]["long"] == 1
+    assert rows[0]["kept"][str(folder / "lax.toml")]["long"] == 1
+    text = refinery("compare", *recipes, "--out", tmp_path / "out", "--gold", gold)
+    assert "what a recipe keeps that another rejects" in text and "true text of 200 words" in text
 
 
 @pytest.mark.parametrize(
