@@ -5,7 +5,8 @@ from infra.errors import UsageError
 from pipeline.dedup import check_options
 from pipeline.extract import HEADER_SIGNALS
 from pipeline.extractors import options_of
-from pipeline.recipe import Dedup, Extract, Gate, Recipe
+from pipeline.pool import check_pool
+from pipeline.recipe import Dedup, Extract, Gate, Pool, Recipe
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -24,6 +25,8 @@ def check_recipe(recipe: Recipe) -> None:
                 options_of(step.engine, step.options)
             elif isinstance(step, Dedup):
                 check_options(step)
+            elif isinstance(step, Pool):
+                check_pool(step)
             elif isinstance(step, Gate):
                 for rule in step.rules:
                     if rule.rule.signal not in known:

@@ -11,7 +11,7 @@ from infra.errors import RefineryError
 from pipeline.console import say
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
-MANY = ("--input", "--recipe", "--positive", "--negative")
+MANY = ("--input", "--recipe", "--positive", "--negative", "--signals", "--rule")
 
 INTERRUPTED = 130
 GO_ON = "stopped; what is finished is kept: run the same command again to go on"
@@ -61,9 +61,9 @@ app = typer.Typer(
 
 
 def load_verbs() -> None:
-    from pipeline import cli_data, cli_fit, cli_look, cli_train
+    from pipeline import cli_again, cli_calibrate, cli_data, cli_fit, cli_look, cli_train
 
-    for module in (cli_data, cli_look, cli_fit, cli_train):
+    for module in (cli_data, cli_again, cli_calibrate, cli_look, cli_fit, cli_train):
         module.add_to(app)
 
 

@@ -108,16 +108,18 @@ def diff_recipes(
 
 @recipes_app.command("signals", cls=Words)
 def list_signals(json: Json = False) -> None:
-    """Every signal that a rule may use, with its source.
+    """Every signal that a rule may use: what it measures, in which range, and after whom.
 
     Example: refinery recipes signals
     """
     from filters.catalog import SIGNALS
     from pipeline.recipe import STEP_SIGNALS
 
-    rows: list[dict[str, Any]] = [{"signal": name, "source": signal.source} for name, signal in sorted(SIGNALS.items())]
-    rows += [{"signal": name, "source": about} for name, about in STEP_SIGNALS.items()]
-    tell(rows if json else table(rows, ["signal", "source"]))
+    rows: list[dict[str, Any]] = [
+        {"signal": name, "what": signal.doc, "source": signal.source} for name, signal in sorted(SIGNALS.items())
+    ]
+    rows += [{"signal": name, "what": about, "source": ""} for name, about in STEP_SIGNALS.items()]
+    tell(rows if json else table(rows, ["signal", "what", "source"]))
 
 
 def verify(
@@ -175,14 +177,15 @@ def status(folder: Annotated[Path, typer.Argument(help="A run's folder, or a dat
 def report(
     run: Annotated[list[Path], typer.Option("--run", help="Folders of runs, comparisons, mixtures or trainings.")],
     out: Annotated[Path, typer.Option("--out", help="The HTML file to write.")] = Path("report.html"),
+    source: Annotated[Path | None, typer.Option("--source", help="Where the archives lie, if they have moved.")] = None,
     json: Json = False,
 ) -> None:
-    """One self-contained HTML file: funnels, rejections by rule, the mixture, loss curves.
+    """One self-contained HTML file: funnels, what recipes keep of each other, pages by rule, the mixture, loss curves.
 
     Example: refinery report --run out --out report.html
     """
     from pipeline.report import write_report
 
     with quiet_stdout(json):
-        write_report(run, out)
+        write_report(run, out, source)
     tell({"report": str(out)} if json else str(out))

@@ -20,7 +20,8 @@ from dedup.candidates import Candidates, edge_rows
 from dedup.components import node_set
 from dedup.exact import KeepOne, key_table
 from dedup.minhash import MinHash, band_table, shingle_table
-from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table
+from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
+from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, left_text, window_table
 from dedup.survivors import Link, Policy, decide, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
@@ -31,7 +32,7 @@ from infra.engine import partitions_for
 from infra.errors import UsageError
 from infra.manifest import Header, InputRef, Kind
 from infra.task import Output, Reducer, Task
-from pipeline.dedup_apply import ApplyDecisions, ApplyLines
+from pipeline.dedup_apply import ApplyCuts, ApplyDecisions
 from pipeline.recipe import Dedup, Stage
 from pipeline.rows import carried_signals
 
@@ -49,6 +50,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "policy": "first", "link": "direct",
     },
     "paragraphs": {"within_document": "first"},
+    "substring": {"tokens": 50, "characters": 20},
 }  # fmt: skip
 
 
@@ -137,6 +139,14 @@ class Shingles:
 
     def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
         return shingle_table(batch, part.index, first_row, self.params, np.array(part.wanted, np.int64))
+
+
+@dataclass(frozen=True)
+class Windows:
+    tokens: int
+
+    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
+        return window_table(batch, part.index, first_row, self.tokens)
 
 
 def nodes(batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
@@ -274,7 +284,11 @@ def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> 
     signals = carried_signals(source) if kind is Kind.DOCUMENTS else None
     if step.method == "paragraphs":
         decisions = paragraph_decisions(work, options)
-        task = ApplyLines(step.name, context.recipe.sha256, signals or ())
+        task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "line", "no_unique_line", surviving_text)
+    elif step.method == "substring":
+        decisions = repeated_windows(work, options)
+        sizes = (("size", options["tokens"]), ("least", options["characters"]))
+        task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "token", "nothing_left", left_text, sizes)
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
         decisions = decide_by(work, options)
@@ -304,6 +318,8 @@ def check_options(step: Dedup) -> dict[str, Any]:
     if step.method == "minhash":
         MinHash(options["bands"], options["rows"], options["ngram"])
         Verify(options["threshold"], options["measure"])
+    if step.method == "substring" and options["tokens"] < 2:
+        raise UsageError(f"dedup substring: tokens is {options['tokens']}; give at least 2")
     return options
 
 
@@ -391,3 +407,10 @@ def paragraph_decisions(work: Work, options: dict[str, Any]) -> Dataset:
     counted = work.map("lines", TableTask("lines", LINES, lines), Numbered(work.source))
     unique = work.reduce("unique", [counted], "key", Reduce(KeepUnique(options["within_document"]), KEPT_LINES))
     return work.to_shards("by-shard", unique)
+
+
+def repeated_windows(work: Work, options: dict[str, Any]) -> Dataset:
+    task = TableTask(f"windows:{options['tokens']}", WINDOWS, Windows(options["tokens"]))
+    windows = work.map("windows", task, Numbered(work.source))
+    repeated = work.reduce("repeated", [windows], "key", Reduce(KeepRepeated(), DUPLICATE_WINDOWS))
+    return work.to_shards("by-shard", repeated)

@@ -1,13 +1,12 @@
 """The last pass of a deduplication: documents beside the decisions that speak of them, partition by partition."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from dedup.paragraphs import surviving_text
 from infra import schema as schemas
 from infra.canon import sha256_json
 from infra.dataset import ShardReader
@@ -67,24 +66,31 @@ class ApplyDecisions:
 
 
 @dataclass(frozen=True)
-class ApplyLines:
-    """Keeps the lines that survived; documents without any are rejected."""
+class ApplyCuts:
+    """Cuts from each document what the decisions say of it; one of which nothing is left is rejected by `rule`.
+
+    `column`: what the decisions number (lines, tokens); `left(text, numbers)`: the text that stays, or None.
+    """
 
     step: str
     recipe: str
-    carried: tuple[str, ...] = ()
+    carried: tuple[str, ...]
+    column: str
+    rule: str
+    left: Callable[[str, Any], str | None]
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["lines", self.step, self.recipe, self.carried])
+        return sha256_json(["cuts", self.step, self.recipe, self.carried, self.rule, self.options])
 
     @property
     def schema(self) -> pa.Schema:
         return schemas.documents(self.carried)
 
-    def __call__(self, part: Any, kept: ShardReader) -> Iterator[Output]:
-        table = kept.table(["row", "line"])
-        owners, numbers = table["row"].to_numpy(), table["line"].to_numpy()
+    def __call__(self, part: Any, found: ShardReader) -> Iterator[Output]:
+        table = found.table(["row", self.column])
+        owners, numbers = table["row"].to_numpy(), table[self.column].to_numpy()
         order = np.lexsort((numbers, owners))
         owners, numbers = owners[order], numbers[order]
         funnel = Funnel()
@@ -95,10 +101,10 @@ class ApplyLines:
                 low, high = np.searchsorted(owners, [number, number + 1])
                 number += 1
                 funnel.count["in"] += 1
-                text = surviving_text(row["text"], numbers[low:high])
+                text = self.left(row["text"], numbers[low:high], **dict(self.options))
                 if text is None:
                     funnel.count["rejected"] += 1
-                    ledger += ledger_rows(row, [Reject(self.step, "no_unique_line", 0.0, 1.0)], self.recipe)
+                    ledger += ledger_rows(row, [Reject(self.step, self.rule, 0.0, 1.0)], self.recipe)
                     continue
                 row |= {"text": text, "token_count": count_tokens(text)}
                 rows.append(row)

@@ -1,36 +1,47 @@
 """`explain`: one document through every step of a finished run, each number beside its threshold.
 
-The steps are replayed from the record's bytes with the run's own recipe and models; what deduplication decided is
-read from its ledger, since it depends on the whole pool.
+The steps are replayed from the record's bytes (or the document's line or row) with the run's own recipe and models.
+What depends on the whole pool is read from the dataset of its stage: copies from the ledger, thresholds from the
+manifest.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from dedup.urls import normalise_url
 from infra.build import RUN
 from infra.dataset import Dataset, ShardReader
 from infra.errors import UsageError
-from infra.manifest import MANIFEST
+from infra.manifest import MANIFEST, Kind
 from infra.storage import read_json
+from pipeline.again import ChosenDocuments, is_document_file
 from pipeline.context import resolve_recipe
+from pipeline.documents import DocumentFilePart
+from pipeline.explain_copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
+from pipeline.explain_text import explain_text as explain_text
 from pipeline.extract import Bodies, ExtractTask
 from pipeline.filter import document_of
-from pipeline.interpreter import Reject, Trace, loaded_models, run_steps
-from pipeline.recipe import Gate, Recipe, Stage, parse_recipe
+from pipeline.interpreter import Document, Models, Reject, Trace, loaded_models, run_step
+from pipeline.recipe import Combine, Extract, Gate, Pool, Recipe, Rewrite, Stage, Step, parse_recipe
 from pipeline.run import FROZEN, stage_folder
-from pipeline.stages import archive_places, places_below
+from pipeline.stages import places_below
+from pipeline.tokenize import TABLE
 
-Key = tuple[str, int]
+BLANK: dict[str, Any] = {
+    "text": "", "language": None, "language_score": None, "domain": None, "token_count": 0, "signals": None,
+}  # fmt: skip
 
 
 @dataclass
 class Explanation:
-    """What happened to one document; `as_json` is the contract's form."""
+    """What happened to one document; `as_json` is the contract's form, and says the stage of each step besides."""
 
     row: dict[str, Any]
     steps: Trace = field(default_factory=list)
@@ -38,6 +49,7 @@ class Explanation:
     text_before: str = ""
     text_after: str = ""
     rejected_by: list[Reject] = field(default_factory=list)
+    control: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,8 +57,10 @@ class Explanation:
             "url": self.row["url"],
             "file_path": self.row["file_path"],
             "warc_offset": self.row["warc_offset"],
+            "language": self.row.get("language"),
             "state": "rejected" if self.rejected_by else "kept",
             "rejected_by": [f"{reject.step}/{reject.rule}" for reject in self.rejected_by],
+            "control": self.control,
             "steps": self.steps,
             "duplicates": self.duplicates,
             "text_before": self.text_before,
@@ -54,122 +68,224 @@ class Explanation:
         }
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A finished run with all that a replay needs. `moved`: where files lie now, by name."""
+
+    folder: Path
+    recipe: Recipe
+    places: Mapping[str, str]
+    stages: tuple[Stage, ...]
+    moved: Mapping[str, str]
+    documents: Dataset | None
+
+    def dataset(self, stage: Stage) -> Dataset:
+        return Dataset(self.folder / stage_folder(self.recipe, stage))
+
+    def models(self, stage: Stage) -> Models:
+        return loaded_models(tuple((name, self.places[name]) for name in sorted(set(stage.models()))))
+
+
 def explain(what: str, run: Path, source: Path | None = None, models: str | None = None) -> list[dict[str, Any]]:
-    """All documents whose URL or id is `what`, in order. UsageError when the run has none."""
+    """All documents whose URL or id is `what`, in order; if none, all whose URL is another spelling of it.
+
+    `source`: where the archives or files lie, or the dataset that the run began at. UsageError when the run has no
+    such document, or what it was read from is not there.
+    """
+    finished = open_run(run, source, models)
+    first = finished.dataset(finished.stages[0])
+    found = list(matches(first.parts() + first.ledger_parts(), what))
+    if not found:
+        raise UsageError(f"no document with the URL or id {what!r} came into {run}")
+    return [replay(row, finished).as_json() for row in found]
+
+
+def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
     frozen = read_json(run / FROZEN)
     if not isinstance(frozen, dict):
         raise UsageError(f"{run} is not the folder of a run: it has no {FROZEN}")
     recipe, places = resolve_recipe(parse_recipe(frozen["source"], str(run / FROZEN)), models)
     if recipe.sha256 != frozen["sha256"]:
         raise UsageError(f"the models have changed since {run} was made: give its own with --models")
-    account = read_json(run / RUN) or {}
-    stages = [stage for stage in recipe.stages if (run / stage_folder(recipe, stage) / MANIFEST).is_file()]
-    if not stages or "last" not in account:
+    stages = tuple(stage for stage in recipe.stages if (run / stage_folder(recipe, stage) / MANIFEST).is_file())
+    if not stages or "last" not in (read_json(run / RUN) or {}):
         raise UsageError(f"{run} is not finished: run the same `refinery run` command again")
-    first = Dataset(run / stage_folder(recipe, stages[0]))
-    found = list(matches(first.parts() + first.ledger_parts(), what))
-    if not found:
-        raise UsageError(f"no document with the URL or id {what!r} came into {run}")
-    moved = places_below(source) if source else {}
-    return [_one(row, recipe, places, stages, run, moved).as_json() for row in found]
+    given = Dataset(source) if source and (source / MANIFEST).is_file() else None
+    moved = places_below(source) if source and not given else {}
+    return Finished(run, recipe, places, stages, moved, given)
 
 
-def matches(parts: list[ShardReader], what: str) -> Iterator[dict[str, Any]]:
-    """Rows whose url or id is `what`."""
-    for part in parts:
+def matches(parts: Sequence[ShardReader], what: str) -> Iterator[dict[str, Any]]:
+    """Rows whose url or id is `what`; where there are none, rows whose address is another spelling of it."""
+    exact = [row for part in parts for batch in part.batches() for row in _where(batch, what)]
+    yield from distinct(exact or _same_address(parts, normalise_url(what)))
+
+
+def _where(batch: pa.RecordBatch, what: str) -> list[dict[str, Any]]:
+    hit = pc.or_kleene(pc.equal(batch["url"], what), pc.equal(batch["id"], what))
+    return batch.filter(hit).to_pylist()  # type: ignore[no-any-return]
+
+
+def _same_address(parts: Sequence[ShardReader], normal: str) -> Iterator[dict[str, Any]]:
+    for part in parts if normal else ():
         for batch in part.batches():
-            hit = pc.or_kleene(pc.equal(batch["url"], what), pc.equal(batch["id"], what))
-            yield from batch.filter(hit).to_pylist()
+            hit = [normalise_url(url or "") == normal for url in batch["url"].to_pylist()]
+            if any(hit):
+                yield from batch.filter(pa.array(hit)).to_pylist()
 
 
-def _one(
-    row: dict[str, Any],
-    recipe: Recipe,
-    places: Mapping[str, str],
-    stages: list[Stage],
-    run: Path,
-    moved: dict[str, str],
-) -> Explanation:
+def distinct(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One row for a document: a ledger has several where several rules failed."""
+    seen: set[Key] = set()
+    for row in rows:
+        if key_of(row) not in seen:
+            seen.add(key_of(row))
+            yield row
+
+
+def replay(row: dict[str, Any], run: Finished) -> Explanation:
+    """One document through the stages of a run, until one rejects it."""
     told = Explanation(row)
-    for stage in stages:
-        dataset = Dataset(run / stage_folder(recipe, stage))
-        match stage.verb:
-            case "ingest":
-                told.rejected_by = ledger_of(dataset, key_of(row))
-            case "extract":
-                bodies = Bodies({**archive_places(Dataset(run / stage_folder(recipe, stages[0]))), **moved})
-                _extract(told, stage, recipe, places, bodies)
-            case "filter":
-                here = tuple((name, places[name]) for name in sorted(set(stage.models())))
-                document = document_of({"text": "", "language": None, "language_score": None, "domain": None,
-                                        "token_count": 0, "signals": None} | told.row)  # fmt: skip
-                told.rejected_by = run_steps(document, stage.steps, loaded_models(here), told.steps)
-                told.text_after = document.text
-                told.row |= {"text": document.text, "language": document.language,
-                             "language_score": document.language_score, "signals": document.signals}  # fmt: skip
-            case _:
-                _pool_decision(told, stage, dataset)
+    first = run.stages[0]
+    if first.verb == "ingest":
+        told.rejected_by = ledger_of(run.dataset(first), key_of(row))
+    else:
+        told.row = BLANK | original(row, run)
+        told.text_before = told.text_after = told.row["text"]
+    for stage in run.stages:
         if told.rejected_by:
             break
+        dataset, before = run.dataset(stage), len(told.steps)
+        if stage.verb == "extract":
+            replay_extract(told, stage, run)
+        elif stage.verb == "filter" and not any(isinstance(step, Pool) for step in stage.steps):
+            replay_filter(told, stage, run)
+        elif stage.verb == "tokenize":
+            tokens_of(told, stage, dataset)
+        elif stage.verb != "ingest":
+            pool_decision(told, stage, dataset)
+        for step in told.steps[before:]:
+            step["stage"] = stage.name
     return told
 
 
-def _extract(told: Explanation, stage: Stage, recipe: Recipe, places: Mapping[str, str], bodies: Bodies) -> None:
-    lists = {s.lists: places[s.lists] for s in stage.steps if isinstance(s, Gate) and s.lists}
-    task = ExtractTask(stage.steps, (), recipe.sha256, bodies, lists)
+def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
+    """The document as it came into a run that began after extraction: of its file, or of a dataset by --source."""
+    name, first = row["file_path"], run.dataset(run.stages[0])
+    if run.documents is not None:
+        found = [again for part in run.documents.parts() for again in rows_at(part, key_of(row))]
+        if not found:
+            raise UsageError(f"--source {run.documents.folder} does not hold {name!r} at {row['warc_offset']}")
+        return found[0]
+    if not is_document_file(name):
+        raise UsageError(f"{run.folder} began at a dataset of documents: say where it lies with --source DATASET")
+    path = run.moved.get(name) or first.places().get(name)
+    if path is None or not Path(path).is_file():
+        raise UsageError(f"the file {name!r} is not where it was read: say where with --source ROOT")
+    part = ChosenDocuments(DocumentFilePart(path, name, "", row.get("source") or ""), (row["warc_offset"],))
+    again = [document for batch in part.batches() for document in batch.to_pylist()]
+    return again[0] if again else row  # what is no document has a ledger row and nothing else
+
+
+def replay_extract(told: Explanation, stage: Stage, run: Finished) -> None:
+    """The body, read and extracted again; a quick look's rejections of a page of the control sample are marked."""
+    bodies = Bodies({**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved})
+    here = {name: run.places[name] for name in stage.models()}
+    task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("control"))
+    trace: Trace = []
     with closing(task.open_tools()) as tools:
-        row, told.rejected_by = task.one(told.row, tools, trace=told.steps)
-    told.row = {"language": None, "language_score": None, "domain": None, **told.row, **row}
+        row, told.rejected_by = task.one(told.row, tools, trace=trace)
+    told.control = bool((row.get("signals") or {}).get("control"))
+    rejected = {reject.step for reject in told.rejected_by}
+    for entry in trace:
+        if not entry["passed"] and entry["step"] not in rejected:
+            entry["let_through"] = "control"
+    told.steps += trace
+    told.row = {**BLANK, **told.row, **row}
     told.text_before = told.text_after = row.get("text", "")
 
 
-def _pool_decision(told: Explanation, stage: Stage, dataset: Dataset) -> None:
-    """What a stage over the whole pool decided; a rewritten text (paragraphs) is taken from its dataset."""
-    key = key_of(told.row)
-    told.rejected_by = ledger_of(dataset, key)
-    for line in ledger_lines(dataset, key):
-        told.duplicates.append({name: line[name] for name in ("step", "rule", "survivor", "similarity")})
-        told.steps.append({name: line[name] for name in ("step", "rule", "value", "threshold")}
-                          | {"signal": line["rule"], "passed": False})  # fmt: skip
-    if told.rejected_by:
+def replay_filter(told: Explanation, stage: Stage, run: Finished) -> None:
+    document, models = document_of(told.row), run.models(stage)
+    for step in stage.steps:
+        told.rejected_by = take(document, step, models, told.steps)
+        if told.rejected_by:
+            break
+    told.text_after = document.text
+    told.row |= {
+        "text": document.text,
+        "language": document.language,
+        "language_score": document.language_score,
+        "domain": document.domain,
+        "token_count": document.tokens,
+        "signals": {**(told.row["signals"] or {}), **document.signals},
+    }
+
+
+def take(document: Document, step: Step, models: Models, trace: Trace) -> list[Reject]:
+    """One step with its trace: what an edit changed, and what each term of a combination had to say."""
+    assert not isinstance(step, Gate | Extract)
+    before, number = document.text, len(trace)
+    rejects = run_step(document, step, models, trace)
+    for entry in trace[number:]:
+        if isinstance(step, Rewrite):
+            entry["changes"] = text_changes(before, document.text)
+        elif isinstance(step, Combine):
+            entry["intercept"] = step.intercept
+            entry["values"] = {term.signal: document.signal(term.signal) for term in step.terms}
+    for reject in rejects:
+        if reject.evidence:
+            for entry in trace[number:]:
+                if entry["rule"] == reject.rule:
+                    entry["evidence"] = reject.evidence
+    return rejects
+
+
+def pool_decision(told: Explanation, stage: Stage, dataset: Dataset) -> None:
+    """What a stage over the whole pool decided; what it changed (copies, lines, repeats) is taken from its dataset."""
+    key, before = key_of(told.row), told.row.get("text")
+    lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+    told.rejected_by = [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]
+    for line in lines:
+        entry = {name: line[name] for name in ("step", "rule", "value", "threshold")}
+        copy = line["rule"].startswith("copy_")
+        told.steps.append(entry | {"signal": line["rule"], "passed": False} | pool_step(dataset, told.row, line))
+        if copy:
+            told.duplicates.append(evidence(dataset, line, before))
+    if lines:
         return
     for part in dataset.parts():
         for row in rows_at(part, key):
-            told.row |= row
-            told.text_after = row["text"]
-            told.steps.append({"step": stage.name, "rule": "copies", "signal": "copies", "value": row["copies"],
-                               "threshold": None, "passed": True})  # fmt: skip
+            kept(told, stage, dataset, row)
 
 
-def key_of(row: Mapping[str, Any]) -> Key:
-    return row["file_path"], row["warc_offset"]
+def kept(told: Explanation, stage: Stage, dataset: Dataset, row: dict[str, Any]) -> None:
+    """The step of a document that a pool's rule let stay."""
+    told.row |= row
+    name = stage.steps[0].name if stage.steps else stage.name
+    entry = {"step": name, "rule": "copies", "signal": "copies", "value": row.get("copies"), "threshold": None}
+    if stage.verb == "mix":
+        entry |= {"rule": "drawn", "signal": "repeats", "value": row["repeats"]}
+    told.steps.append(entry | {"passed": True} | pool_step(dataset, row, None))
+    if dataset.kind is Kind.DOCUMENTS:
+        if row["text"] != told.text_after:
+            told.steps[-1]["changes"] = text_changes(told.text_after, row["text"])
+        told.text_after = row["text"]
+    if stage.verb == "dedup":
+        told.duplicates += copies_of(dataset, row["id"])
 
 
-def rows_at(part: ShardReader, key: Key) -> Iterator[dict[str, Any]]:
-    for batch in part.batches():
-        hit = pc.and_(pc.equal(batch["file_path"], key[0]), pc.equal(batch["warc_offset"], key[1]))
-        yield from batch.filter(hit).to_pylist()
-
-
-def ledger_lines(dataset: Dataset, key: Key) -> list[dict[str, Any]]:
-    return [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+def tokens_of(told: Explanation, stage: Stage, dataset: Dataset) -> None:
+    """Where the document's tokens lie."""
+    name, offset = key_of(told.row)
+    chosen = [("file_path", "=", name), ("warc_offset", "=", offset)]
+    for row in pq.read_table(dataset.folder / TABLE, filters=chosen).to_pylist():
+        told.steps.append(
+            {"step": stage.name, "rule": "tokens", "signal": "tokens", "value": row["length"], "threshold": None,
+             "passed": True, "shard": row["shard"], "offset": row["offset"]}
+        )  # fmt: skip
 
 
 def ledger_of(dataset: Dataset, key: Key) -> list[Reject]:
-    return [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in ledger_lines(dataset, key)]
-
-
-def explain_text(told: Mapping[str, Any]) -> str:
-    """The explanation as a person reads it."""
-    state = told["state"] + (f" by {', '.join(told['rejected_by'])}" if told["rejected_by"] else "")
-    lines = [f"{told['url'] or told['id']}", f"  {told['file_path']} at {told['warc_offset']}: {state}"]
-    for step in told["steps"]:
-        mark = "ok  " if step["passed"] else "FAIL"
-        value = f"{step['value']:.4g}" if isinstance(step["value"], int | float) else step["value"]
-        bound = "" if step["threshold"] is None else f"  (threshold {step['threshold']})"
-        lines.append(f"  {mark} {step['step']}/{step['rule']}: {value}{bound}")
-    lines += [f"  copy of {copy['survivor']} (similarity {copy['similarity']})" for copy in told["duplicates"]]
-    for name in ("text_before", "text_after"):
-        text = told[name]
-        lines.append(f"  {name}: {len(text)} characters: {text[:200]!r}{' ...' if len(text) > 200 else ''}")
-    return "\n".join(lines)
+    lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+    return [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]

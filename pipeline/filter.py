@@ -78,5 +78,6 @@ def document_of(row: dict[str, Any]) -> Document:
         language_score=row["language_score"],
         domain=row["domain"],
         tokens=row["token_count"] or 0,
-        signals={name: value for name, value in (row["signals"] or {}).items() if name in STEP_SIGNALS},
+        signals={name: value for name, value in (row["signals"] or {}).items() if name in STEP_SIGNALS}
+        | {"language_score": row["language_score"]},
     )

@@ -1,7 +1,7 @@
 """Rules that look at the whole pool: a signal against a percentile of all documents, and clusters of meaning.
 
-Both count over the pool in thin intermediate tables (datasets below `OUT/.work`, with receipts of their own), decide once,
-and apply in an aligned pass over the documents. What was found (thresholds, clusters) is the manifest's `pool`.
+Both count over the pool in thin intermediate tables (datasets below `OUT/.work`, with receipts of their own), decide
+once, and apply in an aligned pass over the documents. What was found (thresholds, clusters) is the manifest's `pool`.
 """
 
 from collections.abc import Mapping

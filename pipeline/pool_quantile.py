@@ -1,10 +1,10 @@
 """Exact quantiles of a signal over a pool of any size, by group: thresholds for a wanted share kept.
 
-A double, its bits put in the order of its value, is a number of 64 bits; its rank is found 16 bits at a time. Each
-level counts the documents by their next 16 bits (only those under the bits found so far), the counts are added up in
-a reduction, and the bin that holds the wanted rank is gone into. Counts add in any order, so the answer does not depend on
-workers, engines or the order of inputs; it needs at most four passes over a table of 8 bytes a document (two or three in
-practice) and 65,536 counters a group. The rank error is zero: ties alone keep more than was asked.
+A double, its bits put in the order of its value, is a number of 64 bits; the value at a rank is found 16 bits at a
+time. Each level counts the documents by their next 16 bits (only those under the bits found so far), the counts are
+added up in a reduction, and the bin that holds the wanted rank is gone into. Counts add in any order, so the answer
+does not depend on workers, engines or the order of inputs; it needs at most four passes over a table of group and value
+(two or three in practice) and 65,536 counters a group. The rank error is zero: ties alone keep more than was asked.
 """
 
 from collections.abc import Iterator

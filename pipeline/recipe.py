@@ -134,11 +134,11 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class Dedup:
-    """Removal of copies over the whole pool: `payload` (of records, by their bytes), `url`, `text`, `minhash` or
-    `paragraphs`."""
+    """Removal of copies over the whole pool: `payload` (of records, by their bytes), `url`, `text`, `minhash`, or of
+    parts of documents: `paragraphs`, `substring`."""
 
     name: str
-    method: Literal["payload", "url", "text", "minhash", "paragraphs"]
+    method: Literal["payload", "url", "text", "minhash", "paragraphs", "substring"]
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from filters.catalog import SIGNALS
 from infra.errors import UsageError
 from infra.storage import write_bytes
+from pipeline.compare_walk import host_of
 from pipeline.fit.texts import Sample, auc, read_samples, write_card
 from pipeline.fit.wording import FOLDS, cross_fitted, fold_of
 from pipeline.interpreter import added, logistic
@@ -214,7 +215,6 @@ def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows {text, group, NAME: float}, sorted."""
     from infra.dataset import Dataset
     from infra.schema import signal_names
-    from pipeline.compare_walk import host_of
 
     rows = []
     for path in paths:
@@ -225,10 +225,15 @@ def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
                 raise UsageError(f"{path} has no signal {lost[0]!r}: make it with `refinery measure`")
             for batch in part.batches(["text", "url", "source", "file_path", "warc_offset", "signals"]):
                 for row in batch.to_pylist():
-                    place = f"{row['file_path']}:{row['warc_offset']}"
                     measured = {name: _number(row["signals"][name]) for name in names}
-                    rows.append({"text": row["text"], "group": host_of(row["url"]) or place, **measured})
+                    rows.append({"text": row["text"], "group": _group(row), **measured})
     return sorted(rows, key=lambda row: (row["group"], row["text"]))
+
+
+def _group(row: Mapping[str, Any]) -> str:
+    """A page's host, else the collection that its documents file names, else the page itself."""
+    source = row["source"] if row["source"] not in (None, "", "web") else ""
+    return host_of(row["url"]) or source or f"{row['file_path']}:{row['warc_offset']}"
 
 
 def _number(value: float | None) -> float:

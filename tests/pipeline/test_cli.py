@@ -37,7 +37,8 @@ def test_the_promised_verbs_are_there() -> None:
     found = {words[0] for words, _ in VERBS}
     assert {
         "run", "ingest", "extract", "filter", "dedup", "mix", "tokenize", "compare", "explain", "recipes", "verify",
-        "status", "report", "fit", "train", "freeze", "branch", "evaluate", "generate",
+        "status", "report", "fit", "train", "freeze", "branch", "evaluate", "generate", "measure", "readmit", "takedown",
+        "calibrate",
     } == found  # fmt: skip
 
 

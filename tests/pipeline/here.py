@@ -1,0 +1,53 @@
+"""The verbs in this process, as the command line calls them: what takes a second to start is started once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.dataset import Dataset
+from infra.engines import open_engine
+from pipeline.context import open_context
+from pipeline.explain import explain
+from pipeline.inputs import read_inputs
+from pipeline.listed import read_listed
+from pipeline.measure import measure
+from pipeline.readmit import readmit
+from pipeline.run import Run, run
+from pipeline.stages import places_below
+from pipeline.takedown import takedown
+
+
+def run_here(recipe: Path, given: Path, out: Path, models: Path | None = None) -> Run:
+    with open_engine("local") as engine:
+        return run(open_context(str(recipe), engine, models and str(models)), read_inputs([str(given)]), out)
+
+
+def measure_here(
+    recipe: Path, given: Path, out: Path, models: Path, signals: Sequence[str] = (), engine: str = "local"
+) -> Dataset:
+    with open_engine(engine) as made:
+        return measure(open_context(str(recipe), made, str(models)), read_inputs([str(given)]), out, signals)
+
+
+def readmit_here(
+    ledger: Path,
+    recipe: Path,
+    out: Path,
+    rules: Sequence[str] = (),
+    ids: Path | None = None,
+    source: Path | None = None,
+    engine: str = "local",
+) -> dict[str, int]:
+    moved = places_below(source) if source else None
+    with open_engine(engine) as made:
+        return readmit(open_context(str(recipe), made), ledger, out, rules, ids, moved)[1]
+
+
+def takedown_here(run: Path, out: Path, url_list: Path | None = None, ids: Path | None = None) -> dict[str, Any]:
+    with open_engine("local") as engine:
+        return takedown(read_listed(url_list, ids), run, out, engine)
+
+
+def explained(what: str, run: Path, source: Path | None = None, models: Path | None = None) -> dict[str, Any]:
+    (one,) = explain(what, run, source, models and str(models))
+    return one

@@ -1,0 +1,73 @@
+"""Documents with planted values and topics, and recipes with one pool rule, for the tests of pool rules."""
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.dataset import Dataset
+from infra.local import LocalEngine
+from pipeline.context import open_context
+from pipeline.inputs import read_inputs
+from pipeline.run import run
+
+TOPICS = {
+    "nature": ["river", "water", "mountain", "valley", "stream", "lake", "forest", "meadow"],
+    "casino": ["bet", "win", "slot", "jackpot", "bonus", "spin", "odds", "dice"],
+    "music": ["melody", "guitar", "concert", "orchestra", "violin", "harmony", "rhythm", "symphony"],
+    "中文": ["天气", "河流", "森林", "山谷", "湖泊", "草原", "花园", "海洋"],
+}
+
+
+def write_documents(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+def scored(values: Sequence[Any], languages: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Documents whose language_score, which may be any number, is the value to take quantiles of."""
+    return [
+        {"id": f"d{i}", "text": f"document {i}", "language": language, "language_score": value}
+        for i, (value, language) in enumerate(zip(values, languages, strict=True))
+    ]
+
+
+def topical(count: int, seed: int = 0, words: int = 30) -> list[dict[str, Any]]:
+    """Documents of the topics in turn; `id` says which. Those of the casino are the shortest."""
+    draw = random.Random(seed)
+    names = list(TOPICS)
+    made = []
+    for i in range(count):
+        name = names[i % len(names)]
+        chosen = draw.choices(TOPICS[name], k=words * 4 if name == "中文" else words)
+        text = "".join(chosen) if name == "中文" else " ".join(chosen)
+        made.append({"id": f"{name}-{seed}-{i}", "text": text, "language": "zh" if name == "中文" else "en"})
+    return made
+
+
+def pool_recipe(path: Path, method: str, **options: Any) -> Path:
+    """A recipe of one filter stage with one pool step called `rule`."""
+    words = ", ".join(f"{name} = {toml(value)}" for name, value in options.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        '[[stage]]\nname = "pool"\nverb = "filter"\n'
+        f'[[stage.step]]\nkind = "pool"\nname = "rule"\nmethod = "{method}"\noptions = {{ {words} }}\n'
+    )
+    return path
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {toml(each)}" for name, each in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value)
+
+
+def judged(folder: Path, rows: Sequence[dict[str, Any]], method: str, **options: Any) -> Dataset:
+    """The documents through one pool rule, in this process."""
+    recipe = pool_recipe(folder / "recipe.toml", method, **options)
+    given = write_documents(folder / "given.jsonl", rows)
+    return run(open_context(str(recipe), LocalEngine()), read_inputs([str(given)]), folder / "out").last

@@ -1,0 +1,78 @@
+"""docs/your_own.md is true: its files are written, its commands run, and its output is what they print."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "trainer")
+BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = "from pipeline.cli import main; main()"
+
+
+def blocks() -> Iterator[tuple[str, str, str]]:
+    """(language, file name or "", content) of each code block, in order."""
+    for match in BLOCK.finditer((ROOT / "docs/your_own.md").read_text()):
+        yield match[1], match[2], match[3]
+
+
+def execute(code: str, words: list[str], folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def patch(file: Path, diff: str) -> None:
+    """Put each line marked + after the one above it, which the file must have once."""
+    text = file.read_text()
+    for above, added in re.findall(r"^ (.*)\n\+(.*)$", diff, re.MULTILINE):
+        assert text.split("\n").count(above) == 1, above
+        text = text.replace(f"\n{above}\n", f"\n{above}\n{added}\n")
+    file.write_text(text)
+
+
+def squeezed(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_every_block_of_the_page(checkout: Path) -> None:
+    printed = ""
+    for language, name, content in blocks():
+        if language == "diff":
+            patch(checkout / name, content)
+        elif name:
+            (checkout / name).write_text(content)
+        elif language == "python":
+            printed = execute(content, [], checkout)
+        elif language == "sh":
+            printed = "".join(execute(COMMAND, shlex.split(line)[1:], checkout) for line in content.splitlines())
+        else:
+            assert language == "text"
+            found = squeezed(printed)
+            for line in squeezed(content):
+                assert any(line in each for each in found), f"{line!r} is not in\n{printed}"
+
+
+def test_the_page_has_blocks_of_every_kind() -> None:
+    kinds = {(language, bool(name)) for language, name, _ in blocks()}
+    assert kinds >= {
+        ("toml", True),
+        ("python", True),
+        ("python", False),
+        ("diff", True),
+        ("sh", False),
+        ("text", False),
+    }
