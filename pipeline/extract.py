@@ -187,6 +187,9 @@ class Visit:
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
         self.row = document_row(self.record, page, step.engine if html else "plain")
         self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
+        for name in HEADER_SIGNALS:
+            asked = bool(self.record.get(name)) or name in page.robots
+            self.document.signals[name] = float(asked)
         return page_rejects(step, page, trace)
 
 

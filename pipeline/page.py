@@ -12,6 +12,7 @@ page without text is rejected by exactly one rule:
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -29,6 +30,7 @@ from pipeline.extractors import (
     control_characters,
     extract,
     options_of,
+    scan,
     tidy,
 )
 
@@ -38,6 +40,10 @@ UNFENCED: Final = frozenset({PLAIN, "all_text"})
 MAX_UNREADABLE_SHARE: Final = 0.05
 # Unicode's Stream-Safe Text Format (UAX #15) has 30; Python's `normalize` takes quadratic time in the length of a run.
 MAX_MARKS: Final = 128
+# How far into a page its robots meta elements are looked for, and what is skipped on the way.
+HEAD_CHARACTERS: Final = 50_000
+SKIPPED_IN_HEAD: Final = frozenset({"script", "style", "title", "noscript", "template"})
+_ATTRIBUTE: Final = re.compile(r"""([a-zA-Z-]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""")
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class Limits:
 
 
 class Page(NamedTuple):
-    """`text` is "" exactly when `rejected` says why. The costs are of the sandbox alone, for `run.json`."""
+    """`text` is "" exactly when `rejected` says why. The costs are of the sandbox alone, for `run.json`. `robots`: what
+    the page's own head asks of crawlers ("noindex", "noai", ...), empty for text that is no HTML."""
 
     text: str
     title: str
@@ -59,6 +66,7 @@ class Page(NamedTuple):
     rejected: Rejection | None
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
+    robots: frozenset[str] = frozenset()
 
 
 class PageExtractor:
@@ -108,10 +116,13 @@ class PageExtractor:
             return _page(decoded, Extracted("", ""), rejected)
         if self.engine == PLAIN:
             return _page(decoded, Extracted(tidy(decoded.text), ""), None)
+        robots = meta_robots(decoded.text)
         if self.engine in UNFENCED:
             assert self._options is not None
-            return _page(decoded, extract(self.engine, decoded.text, url, self._options), None)
-        return self._fenced(decoded, url)
+            page = _page(decoded, extract(self.engine, decoded.text, url, self._options), None)
+        else:
+            page = self._fenced(decoded, url)
+        return page._replace(robots=robots) if robots else page
 
     def _fenced(self, decoded: Decoded, url: str) -> Page:
         assert self._options is not None
@@ -135,6 +146,27 @@ class PageExtractor:
         if "rule" in answer:
             return _page(decoded, Extracted("", ""), Rejection(answer["rule"], 1, 0), *cost)
         return _page(decoded, Extracted(answer["text"], answer["title"]), None, *cost)
+
+
+def meta_robots(html: str) -> frozenset[str]:
+    """The words of the robots meta elements ("robots", "googlebot", "ai" ...) in the first HEAD_CHARACTERS, lower case.
+
+    A comment counts for nothing; what stands after the head does not speak for the page.
+    """
+    head = html[:HEAD_CHARACTERS]
+    if "robots" not in head.lower():
+        return frozenset()
+    found: set[str] = set()
+    for tag in scan(head, SKIPPED_IN_HEAD):
+        if tag.name == "body":
+            break
+        if tag.name == "meta":
+            attributes = {
+                name.lower(): value.strip("\"'") for name, value in _ATTRIBUTE.findall(head[tag.start : tag.content])
+            }
+            if "robots" in attributes.get("name", "").lower():
+                found |= {word.strip().lower() for word in attributes.get("content", "").split(",") if word.strip()}
+    return frozenset(found)
 
 
 def _unreadable(decoded: Decoded) -> Rejection | None:

@@ -34,8 +34,8 @@ STEP_SIGNALS = {
     "cluster": "the number of the document's cluster (pool step)",
     "control": "1 if the page is of the control sample, which no quick look rejects (extract stage)",
     "quick_rejected": "how many rules of the quick look the page failed (extract stage)",
-    "noindex": "1 if the page asks not to be indexed (record)",
-    "noai": "1 if the page asks not to be used for training (record)",
+    "noindex": "1 if the page asks not to be indexed (X-Robots-Tag; after extraction also its robots meta element)",
+    "noai": "1 if the page asks not to be trained on (X-Robots-Tag; after extraction also its robots meta element)",
 }
 
 

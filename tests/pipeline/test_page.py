@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from infra.errors import UsageError
 from pipeline.extractors import EXTRACTORS, Caps
-from pipeline.page import Limits, Page, PageExtractor
+from pipeline.page import Limits, Page, PageExtractor, meta_robots
 
 SENTENCE = "Der Leuchtturmwärter stieg jeden Abend die Treppe hinauf, zündete die Lampe an und schrieb das Wetter auf. "
 URL = "http://example.com/"
@@ -139,3 +139,24 @@ def test_nothing_raises_and_text_and_rejection_exclude_each_other(
 def test_wrong_names_are_the_users_error(engine: str, options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=engine):
         PageExtractor(engine, options)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ('<meta name="robots" content="noindex, NoAI">', {"noindex", "noai"}),
+        ("<META content='noai' NAME=Robots>", {"noai"}),
+        ('<meta name="googlebot-news" content="noindex">', set()),
+        ('<!-- <meta name="robots" content="noai"> -->', set()),
+        ('<script>"<meta name=robots content=noai>"</script>', set()),
+        ('</head><body><meta name="robots" content="noai">', set()),
+        ("", set()),
+    ],
+)
+def test_what_a_page_asks_of_crawlers(head: str, words: set[str]) -> None:
+    assert meta_robots(f"<html><head>{head}</head><body>robots</body></html>") == words
+
+
+def test_a_head_without_end_takes_no_time_to_read() -> None:
+    assert meta_robots("<meta name=robots " + "x=" * 1_000_000) == frozenset()
+    assert meta_robots('<meta name="robots" content="noai' + " " * 1_000_000) == frozenset()

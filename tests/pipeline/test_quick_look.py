@@ -10,7 +10,7 @@ from infra.manifest import check_law
 from pipeline.extract import in_control
 from pipeline.recipe import parse_recipe
 from tests.pipeline.command import made, refinery
-from tests.pipeline.pages import pages, write_crawl
+from tests.pipeline.pages import article, pages, write_crawl, write_warc
 
 RECIPE = """
 name = "quick"
@@ -36,6 +36,11 @@ control = CONTROL
   kind = "extract"
   name = "look"
   engine = "all_text"
+
+  [[stage.step]]
+  kind = "judge"
+  name = "asked"
+  rules = [{ signal = "noai", max = 0 }]
 
   [[stage.step]]
   kind = "judge"
@@ -74,7 +79,7 @@ def test_what_the_look_rejects_is_never_extracted(world: Path) -> None:
     found = stages(run(world, 0))
     extract = found["extract"].manifest
     assert set(extract.rejected_by) == {"quick/min_words", "quick/max_words"}
-    assert [row["step"] for row in extract.funnel] == ["look", "quick", "extract"]
+    assert [row["step"] for row in extract.funnel] == ["look", "asked", "quick", "extract"]
     rows = found["extract"].table().to_pylist()
     assert rows and {row["extractor"] for row in rows} == {"resiliparse"}
     assert {row["signals"]["control"] for row in rows} == {0.0}
@@ -113,6 +118,17 @@ def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
     documents = stages(run(world, 0))["extract"].table().to_pylist()
     copies = {(row["file_path"], row["warc_offset"]): row["copies"] for row in kept}
     assert all(row["copies"] == copies[row["file_path"], row["warc_offset"]] for row in documents)
+
+
+def test_a_page_that_asks_not_to_be_trained_on_is_left_alone(world: Path) -> None:
+    asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
+    archive = write_warc(world / "asks.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
+    recipe = world / "quick0.toml"
+    recipe.write_text(RECIPE.replace("CONTROL", "0").replace("max = 430", "max = 9999"))
+    refinery("run", "--recipe", recipe, "--input", archive, "--out", world / "asked")
+    extract = stages(world / "asked")["extract"]
+    assert extract.table()["url"].to_pylist() == ["http://a.example/2"]
+    assert extract.manifest.rejected_by == {"asked/max_noai": 1}
 
 
 def test_the_look_needs_a_text(world: Path) -> None:
