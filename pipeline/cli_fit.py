@@ -5,17 +5,23 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.errors import UsageError
 from pipeline.cli import Words
 from pipeline.console import quiet_stdout, table, tell
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Positive = Annotated[list[Path], typer.Option("--positive", help="Texts: files, folders, or datasets of ours.")]
 Negative = Annotated[list[Path], typer.Option("--negative", help="Texts of the other kind.")]
+Reference = Annotated[
+    list[Path] | None,
+    typer.Option("--reference", help="Texts of kinds that must survive: positives of a tenth of a page's weight."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Where the model is put; a card is written beside it.")]
 
 fit_app = typer.Typer(
     no_args_is_help=True,
-    help="Models from texts: perplexity, quality, domains, tokenizer; `defaults` makes what the recipes name.\n\n"
+    help="Models from texts: perplexity, quality, coherence, safety, benchmarks, domains, tokenizer; `defaults` makes"
+    " what the recipes name.\n\n"
     "Example: refinery fit defaults",
 )
 
@@ -61,15 +67,108 @@ def perplexity(
 
 
 @fit_app.command("quality", cls=Words)
-def quality(positive: Positive, negative: Negative, out: Out, json: Json = False) -> None:
-    """A fastText classifier of good against ordinary text, length matched.
+def quality(
+    positive: Positive,
+    negative: Negative,
+    out: Out,
+    reference: Reference = None,
+    json: Json = False,
+) -> None:
+    """Good pages against others: a table of words with weights (--out NAME.json), or a fastText classifier (NAME.bin).
 
-    Example: refinery fit quality --positive good.jsonl.gz --negative out/02-extract --out models/quality.bin
+    Give pages that people judged, both sides through the same extractor. The table's `wording` can be read, and is the
+    better of the two on pages; the classifier is of chunks of text, length matched.
+
+    Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/wording-en.json
     """
     from pipeline.fit.quality import fit_quality
+    from pipeline.fit.wording import fit_wording_files
 
     with quiet_stdout(json):
-        card = fit_quality(positive, negative, out)
+        if out.suffix == ".json":
+            card = fit_wording_files(positive, negative, reference or [], out)
+        elif reference:
+            raise UsageError("--reference is for a table of words: let --out end in .json")
+        else:
+            card = fit_quality(positive, negative, out)
+    tell(card if json else card_text(card))
+
+
+@fit_app.command("combination", cls=Words)
+def combination(
+    positive: Positive,
+    negative: Negative,
+    signal: Annotated[list[str], typer.Option("--signal", help="Signals to combine; the datasets must have them.")],
+    out: Out,
+    language: Annotated[list[str] | None, typer.Option("--language", help="Whom the step speaks of.")] = None,
+    reference: Reference = None,
+    json: Json = False,
+) -> None:
+    """A `combine` step for a recipe, from datasets of good and of other pages that `refinery measure` made.
+
+    Example: refinery fit combination --positive good --negative other --signal words perplexity --out quality.toml
+    """
+    from pipeline.fit.combination import fit_combination
+
+    with quiet_stdout(json):
+        card = fit_combination(positive, negative, signal, out, language or [], reference or [])
+    tell(card if json else card_text(card))
+
+
+@fit_app.command("coherence", cls=Words)
+def coherence(
+    positive: Positive,
+    out: Out,
+    language: Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ... Others in OUT stay.")] = "en",
+    json: Json = False,
+) -> None:
+    """Whole texts in order against the same shuffled, stitched, mixed and in bits. OUT is a folder.
+
+    Example: refinery fit coherence --positive books.jsonl.gz --out models/coherence
+    """
+    from pipeline.fit.coherence import fit_coherence
+
+    with quiet_stdout(json):
+        card = fit_coherence(positive, out, language)
+    tell(card if json else card_text(card))
+
+
+@fit_app.command("safety", cls=Words)
+def safety(
+    positive: Annotated[list[Path], typer.Option("--positive", help="Harmless texts: files, folders, datasets.")],
+    negative: Annotated[list[Path], typer.Option("--negative", help="Pornography, violence, hate, scams.")],
+    out: Out,
+    words: Annotated[Path | None, typer.Option("--words", help="More words, one a line (CATEGORY, tab, WORD).")] = None,
+    language: Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ...")] = "en",
+    json: Json = False,
+) -> None:
+    """Words of harmful texts, weighed by how rare they are in harmless ones. OUT is a readable file.
+
+    Example: refinery fit safety --positive books.jsonl.gz --negative unsafe.jsonl.gz --out models/safety
+    """
+    from pipeline.fit.safety import fit_safety
+
+    with quiet_stdout(json):
+        card = fit_safety(positive, negative, out, words, language)
+    tell(card if json else card_text(card))
+
+
+@fit_app.command("benchmarks", cls=Words)
+def benchmarks(
+    positive: Annotated[list[Path], typer.Option("--positive", help="Benchmarks: .jsonl (.gz, .zst) or .json files.")],
+    out: Out,
+    field: Annotated[list[str] | None, typer.Option("--field", help="Fields to read; none: every text.")] = None,
+    common: Annotated[list[Path] | None, typer.Option("--common", help="Texts whose phrases do not count.")] = None,
+    json: Json = False,
+) -> None:
+    """An index of the runs of 13 words in benchmarks, to find contaminated documents. OUT is a folder.
+
+    Example: refinery fit benchmarks --positive gsm8k.jsonl --positive mmlu.jsonl.gz --out models/benchmarks
+    """
+    from pipeline.fit.benchmarks import fit_benchmarks
+
+    with quiet_stdout(json):
+        card = fit_benchmarks(positive, out, field or (), common or ())
     tell(card if json else card_text(card))
 
 

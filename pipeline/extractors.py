@@ -1,17 +1,18 @@
 """The engines that turn a page's HTML into its text, by name, and the caps that a page must pass before any of them.
 
-`trafilatura` and `resiliparse` parse with libraries that a hostile page can hang, crash or fill, so they run in
-the page sandbox (`pipeline/page.py`). `all_text` and the caps are linear scans for tags and need no fence. All are
-pure functions: no network, no clock, no cache that outlives a page, so the order of pages does not change a result.
+`trafilatura`, `resiliparse` and `joined` parse with libraries that a hostile page can hang, crash or fill, so they run
+in the page sandbox (`pipeline/page.py`), and so does `blocks`, for its memory. `all_text` and the caps are linear scans
+for tags and need no fence. All are pure functions: no network, no clock, no cache that could change a result, so the
+order of pages does not matter.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from html import unescape
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from infra.errors import UsageError
+from pipeline.markup import BLOCK, RAW, UNSEEN, characters, nest, scan
 
 
 class Extracted(NamedTuple):
@@ -75,65 +76,30 @@ class AllTextOptions:
     title: bool = True
 
 
-Options = TrafilaturaOptions | ResiliparseOptions | AllTextOptions
+@dataclass(frozen=True)
+class BlocksOptions:
+    """None: what it keeps is learned (`pipeline/block_model.py`)."""
 
 
-class Tag(NamedTuple):
-    """`html[start:content]` is a tag and `end` the same; or `html[start:end]` is a whole element that is skipped.
-
-    Comments and declarations have the name "".
-    """
-
-    name: str
-    closing: bool
-    start: int
-    content: int
-    end: int
+@dataclass(frozen=True)
+class JoinedOptions:
+    """None: how engines are joined is in `pipeline/join.py`."""
 
 
-# Elements whose content is no markup, and elements whose content is not shown.
-_RAW: Final = frozenset({"script", "style", "title", "textarea", "iframe", "noembed", "noframes"})
-_UNSEEN: Final = _RAW | {"noscript", "template", "svg", "datalist"}
-_VOID: Final = frozenset(
-    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
-)
-# fmt: off
-_BLOCK: Final = frozenset({
-    "address", "article", "aside", "blockquote", "body", "br", "button", "caption", "center", "dd", "details", "dialog",
-    "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
-    "head", "header", "hgroup", "hr", "html", "legend", "li", "main", "menu", "nav", "ol", "optgroup", "option", "p",
-    "pre", "search", "section", "select", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
-})
-# fmt: on
-# An open element on the left is ended by the start of one on the right (HTML standard, 13.1.2.4).
-_ENDED_BY: Final[dict[str, frozenset[str]]] = {
-    "p": _BLOCK - {"br", "button", "body", "html", "head"},
-    "a": frozenset({"a"}),
-    "li": frozenset({"li"}),
-    "dt": frozenset({"dt", "dd"}),
-    "dd": frozenset({"dt", "dd"}),
-    "option": frozenset({"option", "optgroup"}),
-    "td": frozenset({"td", "th", "tr", "tbody", "thead", "tfoot"}),
-    "th": frozenset({"td", "th", "tr", "tbody", "thead", "tfoot"}),
-    "tr": frozenset({"tr", "tbody", "thead", "tfoot"}),
-}
-# An end tag inside one of these does not end what is around it, unless both are parts of one table.
-_SCOPES: Final = frozenset({"table", "caption", "td", "th"})
-_TABLE: Final = frozenset({"table", "caption", "tbody", "thead", "tfoot", "tr", "td", "th"})
-# How far up the open elements an end tag is matched; further, it counts as stray, so depth is estimated from above.
-_MATCH_LEVELS: Final = 64
+Options = TrafilaturaOptions | ResiliparseOptions | AllTextOptions | BlocksOptions | JoinedOptions
+
+
 _LONG: Final = 4096
 # A page that begins with a title longer than this has none; a title is kept to this many characters.
 _TITLE_CHARACTERS: Final = 1_000
 
-# Slash, name, and the rest to the end. A quotation mark counts only after "=", as in the HTML standard. Possessive:
-# nothing is tried twice, and if this tag has no end, none after it has one.
-_TAG = re.compile(r"""<(?:!--|[!?]|(/?)([a-zA-Z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>)?+)""")
+# Every start tag that may open a level.
+_OPENING = re.compile(r"<(?!(?:br|img|input|link|meta|script)[\s/>])[a-zA-Z]")
 _LONG_TAG = re.compile(rf"<[a-zA-Z][^<>]{{{_LONG}}}")
 _QUOTED = re.compile(r""""[^"]*+"|'[^']*+'""")
-# Python refuses to read a number of more than 4,300 digits; no character has one of more than seven.
-_ENDLESS_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL_BYTES: Final = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
+_LATER_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LINE_END = re.compile(r"\r\n?")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -211,10 +177,10 @@ def all_text(html: str, url: str, options: AllTextOptions) -> Extracted:  # noqa
     lines: list[str] = []
     line: list[str] = []
     position = 0
-    for tag in scan(html, _UNSEEN):
+    for tag in scan(html, UNSEEN):
         line.append(html[position : tag.start])
         position = tag.end
-        if tag.name in _BLOCK:
+        if tag.name in BLOCK:
             lines.append("".join(line))
             line = []
         elif tag.name in ("td", "th"):
@@ -222,8 +188,36 @@ def all_text(html: str, url: str, options: AllTextOptions) -> Extracted:  # noqa
     lines.append("".join([*line, html[position:]]))
     title = page_title(html)
     texts = [title] if title and options.title else []
-    texts += [text for raw in lines if (text := " ".join(_characters(raw).split()))]
+    texts += [text for raw in lines if (text := " ".join(characters(raw).split()))]
     return Extracted(tidy("\n".join(texts)), title)
+
+
+def blocks(html: str, url: str, options: BlocksOptions) -> Extracted:  # noqa: ARG001
+    """The blocks that a small network takes for main text, a line each. Needs no parser; linear."""
+    from pipeline.block_model import main_text
+
+    return Extracted(main_text(html)[0], page_title(html))
+
+
+def joined(html: str, url: str, options: JoinedOptions) -> Extracted:  # noqa: ARG001
+    """The text by blocks, or trafilatura's where that is unsure and resiliparse sides with trafilatura."""
+    from pipeline.block_model import main_text
+    from pipeline.join import choose
+
+    def ask(engine: str, options: Options) -> str:
+        try:
+            return extract(engine, html, url, options).text
+        except (MemoryError, ImportError):
+            raise
+        except Exception:
+            return ""  # it gave up on the page, and has no vote
+
+    text = choose(
+        *main_text(html),
+        lambda: ask("resiliparse", ResiliparseOptions()),
+        lambda: ask("trafilatura", TrafilaturaOptions(fallback=False)),
+    )
+    return Extracted(text, page_title(html))
 
 
 Extractor = Any
@@ -231,6 +225,8 @@ EXTRACTORS: Final[Mapping[str, tuple[Extractor, type[Options]]]] = {
     "trafilatura": (trafilatura, TrafilaturaOptions),
     "resiliparse": (resiliparse, ResiliparseOptions),
     "all_text": (all_text, AllTextOptions),
+    "blocks": (blocks, BlocksOptions),
+    "joined": (joined, JoinedOptions),
 }
 
 
@@ -242,7 +238,7 @@ def options_of(engine: str, given: Mapping[str, Any]) -> Options:
     known = {field.name: field for field in fields(kind)}
     for name, value in given.items():
         if name not in known:
-            raise UsageError(f"extractor {engine} has no option {name!r}; it has {', '.join(known)}")
+            raise UsageError(f"extractor {engine} has no option {name!r}; it has {', '.join(known) or 'none'}")
         if isinstance(known[name].default, bool):
             fits, wanted = isinstance(value, bool), "true or false"
         else:
@@ -275,25 +271,22 @@ def tidy(text: str) -> str:
 
 def control_characters(text: str) -> int:
     """How many of its characters have no place in a text: all control characters but tab and line ends."""
-    return len(_CONTROL.findall(text))
+    raw = text.encode("utf-8", "surrogatepass")
+    count = len(raw) - len(raw.translate(None, _CONTROL_BYTES))
+    return count if len(raw) == len(text) else count + len(_LATER_CONTROL.findall(raw))
 
 
 def page_title(html: str) -> str:
     """The text of the first `title` element that has any, on one line; "" if there is none."""
-    for tag in scan(html, _UNSEEN):
+    for tag in scan(html, UNSEEN):
         if tag.name == "title":
             inner = html[tag.content : tag.end].rpartition("</")[0]
-            title = " ".join(_characters(inner[: _TITLE_CHARACTERS * 4]).split())[:_TITLE_CHARACTERS]
+            title = " ".join(characters(inner[: _TITLE_CHARACTERS * 4]).split())[:_TITLE_CHARACTERS]
             if title:
                 return tidy(title)
         elif tag.name == "body":
             break
     return ""
-
-
-def _characters(raw: str) -> str:
-    """`raw` with its character references resolved."""
-    return unescape(_ENDLESS_REFERENCE.sub("\ufffd", raw)) if "&" in raw else raw
 
 
 def check_caps(html: str, caps: Caps = Caps()) -> Rejection | None:
@@ -302,21 +295,21 @@ def check_caps(html: str, caps: Caps = Caps()) -> Rejection | None:
     "cap/bytes" (as UTF-8), "cap/nodes" (every `<`), "cap/attributes" (of one tag), or "cap/depth" (of open elements,
     estimated from above).
     """
-    size = len(html) if html.isascii() else len(html.encode("utf-8", "replace"))
+    # a character has at most four bytes
+    size = len(html) if 4 * len(html) <= caps.bytes or html.isascii() else len(html.encode("utf-8", "replace"))
     nodes = html.count("<")
     if size > caps.bytes:
         return Rejection("cap/bytes", size, caps.bytes)
     if nodes > caps.nodes:
         return Rejection("cap/nodes", nodes, caps.nodes)
-    if nodes - html.count("</") <= caps.depth and not _LONG_TAG.search(html):
-        return None  # no more levels than start tags
-    depth = attributes = 0
-    stack: list[str] = []
-    for tag in scan(html, _RAW):
-        if tag.name and tag.content - tag.start > _LONG:
-            attributes = max(attributes, len(_QUOTED.sub("", html[tag.start : tag.content]).split()) - 1)
-        _nest(stack, tag)
-        depth = max(depth, len(stack))
+    # no more levels than start tags
+    coming = nodes - html.count("</")
+    if coming > caps.depth:
+        coming = len(_OPENING.findall(html))
+    long = _has_long_tag(html)
+    if coming <= caps.depth and not long:
+        return None
+    depth, attributes = _depth_and_attributes(html, caps.depth, coming, long)
     if attributes > caps.attributes:
         return Rejection("cap/attributes", attributes, caps.attributes)
     if depth > caps.depth:
@@ -324,66 +317,32 @@ def check_caps(html: str, caps: Caps = Caps()) -> Rejection | None:
     return None
 
 
-def _nest(stack: list[str], tag: Tag) -> None:
-    """Update the open elements by a tag."""
-    name = tag.name
-    if not name or name in _VOID or name in _RAW:
-        return
-    if tag.closing:
-        for level in range(1, min(len(stack), _MATCH_LEVELS) + 1):
-            if stack[-level] == name:
-                del stack[-level:]
-                return
-            if stack[-level] in _SCOPES and (name not in _TABLE or stack[-level] == "table"):
-                return
-        return
-    while stack and name in _ENDED_BY.get(stack[-1], ()):
-        stack.pop()
-    stack.append(name)
+def _has_long_tag(html: str) -> bool:
+    """Whether something like a tag goes on for `_LONG` characters without `<` or `>`."""
+    opened = -1  # the last `<` so far
+    probe = _LONG // 2  # such a stretch covers one of these windows
+    for start in range(0, len(html), probe):
+        last = html.rfind("<", start, start + probe)
+        if last < 0 <= opened and _LONG_TAG.match(html, opened):
+            return True
+        opened = last if last >= 0 else opened
+    return False
 
 
-def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
-    """The tags of a page in order; an element in `skipped` is one tag from its start to its end. Linear.
+def _depth_and_attributes(html: str, most: int, coming: int, long: bool) -> tuple[int, int]:
+    """The depth of the open elements, as far as it may exceed `most`, and the most attributes of a `long` tag.
 
-    A tag, comment, script or style without an end reaches to the end of the page, as in browsers.
+    `coming` is the number of start tags that may open a level. (A tag that is nowhere long between two of `<` and `>`
+    is not looked at for attributes.)
     """
-    endless: set[str] = set()
-    position = 0
-    while position < len(html):
-        for match in _TAG.finditer(html, position):
-            start, position = match.span()
-            slash, name, rest = match.groups()
-            if name is None:
-                position = _end_of_comment(html, start)
-                yield Tag("", False, start, position, position)
-                break
-            if rest is None:
-                yield Tag(name.lower(), bool(slash), start, len(html), len(html))
-                return
-            name = name.lower()
-            skip = name in skipped and not slash and name not in endless
-            if skip:
-                position = _end_of_element(html, name, position)
-                if position < 0:
-                    endless.add(name)
-                    position = match.end()
-            yield Tag(name, bool(slash), start, match.end(), position)
-            if skip:
-                break
-        else:
-            return
-
-
-def _end_of_comment(html: str, start: int) -> int:
-    """Where the comment or declaration at `start` ends. `<!-->` is a whole comment."""
-    is_comment = html.startswith("<!--", start)
-    end = html.find("-->", start + 2) if is_comment else html.find(">", start)
-    return end + (3 if is_comment else 1) if end >= 0 else len(html)
-
-
-def _end_of_element(html: str, name: str, position: int) -> int:
-    """Where the element ends whose content begins at `position`; -1 if it has no end and is no script or style."""
-    close = re.compile(rf"</{re.escape(name)}(?=[\s/>])", re.IGNORECASE).search(html, position)
-    if close:
-        return html.find(">", close.end()) + 1 or len(html)
-    return len(html) if name in ("script", "style") else -1
+    depth = attributes = 0
+    stack: list[str] = []
+    for tag in scan(html, RAW):
+        if long and tag.name and tag.content - tag.start > _LONG:
+            attributes = max(attributes, len(_QUOTED.sub("", html[tag.start : tag.content]).split()) - 1)
+        if len(stack) + coming > most:
+            coming -= nest(stack, tag)
+            depth = max(depth, len(stack))
+        elif not long:
+            break
+    return depth, attributes

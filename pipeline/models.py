@@ -17,15 +17,21 @@ import numpy.typing as npt
 import xxhash
 
 from filters.ccnet import normalize_for_language_model
+from filters.contamination import Hits
 from filters.url import UrlLists
 from infra.canon import sha256_file, sha256_json
 from infra.errors import UsageError
 from infra.storage import read_json, write_bytes
 from pipeline.fit.fasttext_file import LABEL, load_fasttext, one_line
 from pipeline.fit.quality import GOOD, quality_words
+from pipeline.fit.wording import load_wording
+from pipeline.scorers import load_coherence, load_contamination, load_safety
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
-DEFAULT_MODELS = ("domains", "lid.176.ftz", "perplexity-en", "quality.bin", "url-lists")
+DEFAULT_MODELS = (
+    "benchmarks", "coherence", "domains", "lid.176.ftz", "perplexity-en", "quality.bin", "safety", "url-lists",
+    "wording-en.json",
+)  # fmt: skip
 # The parts of the models that are folders.
 SENTENCEPIECE, LANGUAGE_MODELS = "sentencepiece.model", ("lm.bin", "lm.arpa")
 DOMAIN_CLASSIFIER, CALIBRATION = "model.bin", "calibration.json"
@@ -81,7 +87,7 @@ def resolve(names: Sequence[str], folder: Path) -> dict[str, ResolvedModel]:
 def _advice(name: str, folder: Path) -> str:
     if name in DEFAULT_MODELS:
         return f"run `refinery fit defaults --models {folder}`"
-    verb = "perplexity|quality|domains|tokenizer"
+    verb = "perplexity|quality|coherence|safety|benchmarks|domains|tokenizer"
     return f"put it there, or run `refinery fit {verb} --positive TEXTS --out {folder / name}`"
 
 
@@ -291,12 +297,22 @@ class LoadedModels:
         return cast("Callable[[str], tuple[str, float]]", self._get(model, load_lid))
 
     def scorer(self, model: str) -> Callable[[str], float]:
-        """A folder is a perplexity model, a file a fastText classifier."""
-        load = load_perplexity if self._places[model].is_dir() else load_fasttext_scorer
+        """A folder is a perplexity model, a JSON file a table of words, any other file a fastText classifier."""
+        path = self._places[model]
+        load = load_perplexity if path.is_dir() else load_wording if path.suffix == ".json" else load_fasttext_scorer
         return cast("Callable[[str], float]", self._get(model, load))
 
     def domain(self, model: str) -> Callable[[str], tuple[str, dict[str, float]]]:
         return cast("Callable[[str], tuple[str, dict[str, float]]]", self._get(model, load_domains))
+
+    def coherence(self, model: str) -> Callable[[str, str | None], float | None]:
+        return cast("Callable[[str, str | None], float | None]", self._get(model, load_coherence))
+
+    def safety(self, model: str) -> Callable[[str, str | None], float | None]:
+        return cast("Callable[[str, str | None], float | None]", self._get(model, load_safety))
+
+    def contamination(self, model: str) -> Callable[[str], Hits]:
+        return cast("Callable[[str], Hits]", self._get(model, load_contamination))
 
     def _get(self, model: str, load: Callable[[Path], Any]) -> Any:
         if model not in self._open:

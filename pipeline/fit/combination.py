@@ -205,8 +205,9 @@ def read_rows(
         if name != WORDING
     }
     if WORDING in names:
-        samples = [[Sample(row["text"], row["group"]) for row in side] for side in sides]
-        values[WORDING] = np.concatenate([np.array(each, np.float64) for each in cross_fitted(*samples, reference)])
+        good_samples, other_samples = ([Sample(row["text"], row["group"]) for row in side] for side in sides)
+        found = cross_fitted(good_samples, other_samples, reference)
+        values[WORDING] = np.concatenate([np.array(each, np.float64) for each in found])
     good = np.array([True] * len(sides[0]) + [False] * len(sides[1]))
     return Rows(values, good, tuple(row["group"] for side in sides for row in side))
 

