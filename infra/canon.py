@@ -37,7 +37,7 @@ def code_version(packages: Iterable[str]) -> str:
     root = Path(__file__).resolve().parent.parent
     for package in sorted(packages):
         for path in sorted((root / package).rglob("*")):
-            if path.suffix in {".py", ".toml"}:
+            if path.suffix in {".py", ".toml", ".json"}:
                 digest.update(path.relative_to(root).as_posix().encode() + b"\0")
                 digest.update(path.read_bytes())
     return digest.hexdigest()
