@@ -36,6 +36,14 @@ _POINT = 46
 _OPENERS = np.array([ord(mark) for mark in "“‘「『（《〈【([{"], np.uint32)
 _WIDE = 0x2E80  # from here on a sentence's end needs no space after it
 
+# What a view computes without regard to its language.
+_OF_ANY_LANGUAGE = frozenset(
+    {
+        "codes", "filled_lines", "flags", "lines", "lower", "paragraphs", "pieces", "sentences", "split_lines",
+        "_newlines", "_rolling", "_solid",
+    }
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Spans:
@@ -83,6 +91,12 @@ class View:
     def has_foreign_words(self) -> bool:
         """Whether the tokens were handed in: then their offsets are not places in the text."""
         return self._foreign is not None
+
+    def in_language(self, language: str) -> "View":
+        """The same text, said to be in another language. What does not depend on that is not computed again."""
+        view = View(self.text, self.url, self.headers, language, self._foreign)
+        view.__dict__ |= {name: self.__dict__[name] for name in _OF_ANY_LANGUAGE & self.__dict__.keys()}
+        return view
 
     def once(self, compute: "Callable[[View], Measured]") -> Measured:
         """compute(self), remembered: for what several signals of a family share."""

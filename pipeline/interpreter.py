@@ -195,7 +195,8 @@ def _label(document: Document, step: Label, models: Models, trace: Trace | None)
     rejects: list[Reject] = []
     if step.what == "language":
         document.language, document.language_score = models.language(step.model)(document.text)
-        document._view = None  # its stop words are of the language
+        if document._view is not None:  # its words and stop words are of the language
+            document._view = document._view.in_language(document.language)
         document.signals["language_score"] = document.language_score
         value = document.language
         if step.keep and document.language not in step.keep:

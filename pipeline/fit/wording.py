@@ -11,6 +11,7 @@ Salton & Buckley 1988 (weights); the regression is scikit-learn's, one thread, s
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from infra.canon import readable_json
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.fit.quality import quality_words
+from pipeline.fit.quality import MAX_TEXT_CHARS, quality_words
 from pipeline.fit.texts import Sample, auc, read_samples, stable_hash
 
 FORMAT = "refinery.wording/1"
@@ -37,6 +38,7 @@ REFERENCE_WEIGHT = 0.1
 DIGITS = 4
 FOLDS = 8
 Floats = npt.NDArray[np.float64]
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,13 @@ class Wording:
     def score(self, text: str) -> float:
         """The probability, 0 to 1, that `text` is worded like the positives; a text without a known word is judged by
         the intercept alone."""
+        counts = word_counts(text)
         values, products = [], []
-        for word, times in Counter(quality_words(text).split()).items():
-            if word in self.words:
-                idf, weight = self.words[word]
-                values.append((1.0 + math.log(times)) * idf)
-                products.append(values[-1] * weight)
+        for word in counts.keys() & self.words.keys():
+            idf, weight = self.words[word]
+            value = (1.0 + math.log(counts[word])) * idf
+            values.append(value)
+            products.append(value * weight)
         # fsum rounds once: the order of the words does not matter
         norm = math.sqrt(math.fsum(value * value for value in values))
         margin = self.intercept + (math.fsum(products) / norm if norm else 0.0)
@@ -62,6 +65,16 @@ class Wording:
 
     def as_json(self) -> dict[str, Any]:
         return {"format": FORMAT, "intercept": self.intercept, "words": {w: list(v) for w, v in self.words.items()}}
+
+
+def word_counts(text: str) -> Counter[str]:
+    """How often each of the `quality_words` of `text` comes. Digits are looked for only in words that are not all
+    letters, which takes two thirds of the time."""
+    counts = Counter(_WORD.findall(text[:MAX_TEXT_CHARS].lower()))
+    for word in [word for word in counts if not word.isalpha()]:
+        times = counts.pop(word)
+        counts[quality_words(word)] += times
+    return counts
 
 
 def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()) -> Wording:
@@ -75,7 +88,7 @@ def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], referenc
         + [(sample.text, False, 1.0) for sample in negative]
         + [(sample.text, True, REFERENCE_WEIGHT) for sample in reference]
     )
-    counts = [Counter(quality_words(text).split()) for text, _, _ in rows]
+    counts = [word_counts(text) for text, _, _ in rows]
     spread = Counter(word for count in counts for word in count)
     chosen = sorted(sorted(spread, key=lambda word: (-spread[word], word))[:MAX_WORDS])
     chosen = [word for word in chosen if spread[word] >= MIN_TEXTS]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from filters.catalog import SIGNALS, measure
 from filters.repeats import extra_copies, hash_words
 from filters.view import Spans, View
 
@@ -36,6 +37,18 @@ def test_splits_as_python_does(text: str) -> None:
     assert cut(text, view.strip(view.lines)) == [line.strip() for line in text.split("\n")]
     assert cut(text, view.filled_lines) == [line.strip() for line in text.split("\n") if line.strip()]
     assert len(view.lower) == len(text)
+
+
+@given(TEXTS)
+@settings(max_examples=30, deadline=None)
+@example("他们来到了北京。The end of it, and a list:\n- one\n- one\n\n以前 2024")
+def test_a_view_in_another_language_is_as_one_made_in_it(text: str) -> None:
+    names = [name for name in SIGNALS if not name.startswith("url_")]
+    before = View(text, language="en")
+    measure(before, names)  # computes everything that there is
+    for language in ("zh", "en", ""):
+        again, fresh = measure(before.in_language(language), names), measure(View(text, language=language), names)
+        assert {name: str(value) for name, value in again.items()} == {n: str(value) for n, value in fresh.items()}
 
 
 @given(TEXTS)

@@ -2,15 +2,19 @@
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from infra.errors import UsageError
 from pipeline.fit.combination import Rows, combination_toml, fit_step, held_out_scores, knots, scores
+from pipeline.fit.quality import quality_words
 from pipeline.fit.texts import Sample, auc
-from pipeline.fit.wording import cross_fitted, fit_wording, load_wording, wording_from
+from pipeline.fit.wording import cross_fitted, fit_wording, load_wording, word_counts, wording_from
 from pipeline.interpreter import Document, added, run_step
 from pipeline.recipe import Combine, Term, parse_recipe
 
@@ -26,6 +30,12 @@ PROSE, MENU, COMMON = numbered("because", 40), numbered("click", 40), numbered("
 def samples(kind: list[str], count: int, seed: int) -> list[Sample]:
     draw = random.Random(seed)
     return [Sample(" ".join(draw.choices(kind + COMMON, k=60)), f"host{draw.randrange(20)}") for _ in range(count)]
+
+
+@given(st.text(alphabet="aBÉß1٣²½İΣK _-'’.\n中\u0307\ud800\0", max_size=40))
+@example("1a 2a a1 ٣a 10 20 x²")
+def test_words_are_counted_as_quality_models_cut_them(text: str) -> None:
+    assert word_counts(text) == Counter(quality_words(text).split())
 
 
 def test_wording_learns_words_and_not_their_number(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """An extract stage that looks before it extracts: what ends there, the control sample, and payloads seen before."""
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from infra.dataset import Dataset
 from infra.manifest import check_law
-from pipeline.extract import in_control
-from pipeline.recipe import parse_recipe
+from pipeline.extract import Bodies, ExtractTask, in_control
+from pipeline.recipe import load_recipe, parse_recipe
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
 
@@ -103,6 +104,20 @@ def test_the_control_sample_passes_and_is_marked(world: Path) -> None:
 
 def test_the_control_sample_is_the_same_whoever_works(world: Path) -> None:
     assert made(run(world, 0.5)) == made(run(world, 0.5, workers=2))
+
+
+def test_pages_that_go_together_fare_as_each_does_alone(world: Path) -> None:
+    out = run(world, 0.5)
+    records = stages(out)["same-payload"]
+    recipe = load_recipe(str(world / "quick0.5.toml"))
+    bodies = Bodies(records.places())
+    task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, 0.5)
+    rows = records.table().to_pylist()
+    with closing(task.open_tools()) as tools:
+        together = [(visit.row, visit.rejects) for visit in task.visits(rows, tools)]
+        alone = [task.one(row, tools) for row in rows]
+    assert together == alone
+    assert 0 < sum(not rejects for _, rejects in alone) < len(alone)
 
 
 def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
