@@ -36,9 +36,9 @@ def test_every_verb_has_help_with_an_example(words: tuple[str, ...], command: An
 def test_the_promised_verbs_are_there() -> None:
     found = {words[0] for words, _ in VERBS}
     assert {
-        "run", "ingest", "extract", "filter", "dedup", "mix", "tokenize", "compare", "explain", "recipes", "verify",
-        "status", "report", "fit", "train", "freeze", "branch", "evaluate", "generate", "measure", "readmit", "takedown",
-        "calibrate",
+        "run", "ingest", "extract", "filter", "dedup", "mix", "tokenize", "compare", "explain", "recipes",
+        "verify", "status", "report", "fit", "train", "freeze", "branch", "evaluate", "generate", "measure",
+        "readmit", "takedown", "calibrate",
     } == found  # fmt: skip
 
 

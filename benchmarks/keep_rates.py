@@ -1,0 +1,185 @@
+"""What a recipe keeps of texts that are clean: keep rates for IQ and for EQ by source, and what rejects the rest.
+
+    python -m benchmarks.keep_rates --clean TEXTS [FILE …] --recipe yi --out DIR [--recipe mine.toml]
+        [--pages CRAWL/*.warc.gz] [--texts 40] [--models DIR] [--by-source] [--json]
+
+Texts are rendered as pages (`benchmarks/clean_pages.py`) and packed into an archive, `DIR/clean.warc.gz`, which goes
+through `refinery run` together with the crawl's archives, so that rules that look at the pool see both. Give a recipe
+of your own beside a shipped one to see what a changed threshold does to either. A second call with the same arguments
+redoes nothing. A source's rate is over its pages; the rate of a subject or of an axis (IQ, EQ, code, by language) is
+the mean over its sources, so that a large file does not speak for the others. Models that were fitted on some of these
+texts have seen them: the rates of what they judge are then too good.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+from benchmarks.clean_pages import CleanPage, axis_of, read_pages, subject_of, write_clean_warc
+from infra.engines import open_engine
+from infra.errors import UsageError
+from pipeline.compare_walk import walk
+from pipeline.context import open_context
+from pipeline.inputs import read_inputs
+from pipeline.run import Run
+from pipeline.run import run as run_recipe
+
+KINDS: Final = ("iq_en", "eq_en", "code", "iq_zh", "eq_zh")
+WARC: Final = "clean.warc.gz"
+TOP_RULES: Final = 4
+
+
+@dataclass
+class Fate:
+    """What became of the pages of one source: `left` counts those that survived each step, `rules` by each rule of
+    the step that rejected (a page may fail several)."""
+
+    kind: str
+    pages: int = 0
+    kept: int = 0
+    tokens: int = 0
+    steps: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+
+    def add(self, tokens: int | None, step: str, rules: Iterable[str]) -> None:
+        """One page: `tokens` where it was kept, else the step and the rules that rejected it."""
+        self.pages += 1
+        if tokens is not None:
+            self.kept += 1
+            self.tokens += tokens
+        else:
+            self.steps[step] += 1
+            self.rules.update(set(rules))
+
+    @property
+    def rate(self) -> float:
+        return self.kept / self.pages
+
+
+def fates(finished: Run, pages: Sequence[CleanPage]) -> tuple[dict[str, Fate], Fate]:
+    """By source of the clean pages, and of all other pages together."""
+    sources = {page.url: page for page in pages}
+    found: dict[str, Fate] = {}
+    crawl = Fate("crawl")
+    for part in walk({"it": finished.datasets}):
+        for key, (url, _) in part.pages.items():
+            page = sources.get(url or "")
+            fate = found.setdefault(page.source, Fate(page.kind)) if page else crawl
+            kept, rejected = part.kept["it"].get(key), part.rejected["it"].get(key)
+            if kept:
+                fate.add(kept.tokens, "", ())
+            else:
+                assert rejected, f"{url} is neither kept nor in a ledger"
+                fate.add(None, rejected.step, rejected.rules)
+    return found, crawl
+
+
+def grouped(found: Mapping[str, Fate], by: str) -> dict[str, list[Fate]]:
+    """Sources by "axis", or by "subject"."""
+    groups: defaultdict[str, list[Fate]] = defaultdict(list)
+    for source, fate in sorted(found.items()):
+        groups[axis_of(fate.kind) if by == "axis" else subject_of(fate.kind, source)].append(fate)
+    return dict(groups)
+
+
+def summary(group: Sequence[Fate], steps: Sequence[str]) -> dict[str, Any]:
+    """Means over the sources of a group: the rate, what is left after each step, and the rules that reject most (as
+    shares of all pages)."""
+    left, after = 1.0, {}
+    for step in steps:
+        left -= fmean(fate.steps[step] / fate.pages for fate in group)
+        after[step] = round(left, 4)
+    names = {rule for fate in group for rule in fate.rules}
+    shares = {rule: fmean(fate.rules[rule] / fate.pages for fate in group) for rule in names}
+    top = sorted(shares, key=lambda rule: (-shares[rule], rule))[:TOP_RULES]
+    return {
+        "sources": len(group),
+        "pages": sum(fate.pages for fate in group),
+        "kept": sum(fate.kept for fate in group),
+        "rate": round(fmean(fate.rate for fate in group), 4),
+        "lowest": round(min(fate.rate for fate in group), 4),
+        "after": after,
+        "rules": {rule: round(shares[rule], 4) for rule in top},
+    }
+
+
+def report(finished: Run, pages: Sequence[CleanPage]) -> dict[str, Any]:
+    found, crawl = fates(finished, pages)
+    rejecting = {step for fate in (*found.values(), crawl) for step in fate.steps}
+    steps = [row["step"] for row in finished.summary()["funnel"] if row["step"] in rejecting]
+    # What rejects a page that is no document yet (a parser, a cap) is no step of the funnel.
+    steps = [*dict.fromkeys(steps), *sorted(rejecting - set(steps))]
+    tables = {by: {name: summary(group, steps) for name, group in grouped(found, by).items()} for by in ("axis", "subject")}  # fmt: skip # noqa: E501
+    sources = {source: summary([fate], steps) for source, fate in sorted(found.items())}
+    kept = {"pages": crawl.pages, "kept": crawl.kept, "tokens": crawl.tokens}
+    return {**tables, "source": sources, "crawl": kept, "steps": steps}
+
+
+def print_tables(results: Mapping[str, Mapping[str, Any]], by_source: bool) -> None:
+    def row(*cells: object) -> None:
+        print("| " + " | ".join(map(str, cells)) + " |")
+
+    def percent(share: float) -> str:
+        return f"{100 * share:.0f} %"
+
+    first = next(iter(results.values()))
+    for by in ("axis", "subject", *(["source"] if by_source else [])):
+        row(by, "sources", "pages", *(f"{name}: kept" for name in results), "lowest source", "rejected most by")
+        row(*["---"] * (5 + len(results)))
+        for name, group in first[by].items():
+            rules = ", ".join(f"{rule} {percent(share)}" for rule, share in group["rules"].items())
+            rates = [percent(result[by][name]["rate"]) for result in results.values()]
+            row(name, group["sources"], group["pages"], *rates, percent(group["lowest"]), rules)
+        print()
+    for recipe, result in results.items():
+        row(f"{recipe}: left after", *result["axis"])
+        row(*["---"] * (1 + len(result["axis"])))
+        for step in result["steps"]:
+            row(step, *(percent(group["after"][step]) for group in result["axis"].values()))
+        crawl = result["crawl"]
+        print(f"\n{recipe} keeps {crawl['kept']} of {crawl['pages']} other pages ({crawl['tokens']} tokens)\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clean", nargs="+", type=Path, required=True, help="folders or files of clean texts")
+    parser.add_argument("--pages", nargs="*", default=[], help="archives of a crawl, into the same pool")
+    parser.add_argument("--recipe", action="append", help="a shipped recipe or a file; may be given many times")
+    parser.add_argument("--texts", type=int, default=40, help="pages of each source, at most")
+    parser.add_argument("--kind", action="append", help=f"folders of texts to use (else {', '.join(KINDS)})")
+    parser.add_argument("--models", help="the model folder")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True, help="a folder for the archive and the runs")
+    parser.add_argument("--by-source", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    try:
+        pages = read_pages(args.clean, args.texts, args.kind or KINDS)
+        if not pages:
+            raise UsageError(f"no text lies in a folder called {', '.join(args.kind or KINDS)}: see --kind")
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_clean_warc(args.out / WARC, pages)
+        inputs = read_inputs([str(args.out / WARC), *args.pages])
+        results = {}
+        for recipe in args.recipe or ["yi"]:
+            with open_engine("local", args.workers) as engine:
+                made = run_recipe(open_context(recipe, engine, args.models), inputs, args.out / Path(recipe).stem)
+            results[Path(recipe).stem] = report(made, pages)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if args.json:
+        print(json.dumps(results, indent=1))
+    else:
+        print_tables(results, args.by_source)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
