@@ -8,6 +8,7 @@ Texts are JSON lines (.jsonl, .jsonl.gz) with `text` and, if there is, `id`. The
 of its folder its kind (`iq_en`, `eq_en`, `code`, `iq_zh`, `eq_zh`, …). Every choice is by a hash of names.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
@@ -158,7 +159,7 @@ def cut(texts: Iterable[str], source: str) -> Iterator[str]:
 
 def _wanted(source: str, number: int) -> int:
     share = stable_hash(f"length {source} {number}") / 2**64
-    return round(LEAST_WORDS * (MOST_WORDS / LEAST_WORDS) ** share)
+    return round(LEAST_WORDS * math.pow(MOST_WORDS / LEAST_WORDS, share))
 
 
 def page_of(kind: str, source: str, number: int, text: str) -> CleanPage:

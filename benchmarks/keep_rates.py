@@ -3,12 +3,12 @@
     python -m benchmarks.keep_rates --clean TEXTS [FILE …] --recipe yi --out DIR [--recipe mine.toml]
         [--pages CRAWL/*.warc.gz] [--texts 40] [--models DIR] [--by-source] [--json]
 
-Texts are rendered as pages (`benchmarks/clean_pages.py`) and packed into an archive, `DIR/clean.warc.gz`, which goes
-through `refinery run` together with the crawl's archives, so that rules that look at the pool see both. Give a recipe
-of your own beside a shipped one to see what a changed threshold does to either. A second call with the same arguments
-redoes nothing. A source's rate is over its pages; the rate of a subject or of an axis (IQ, EQ, code, by language) is
-the mean over its sources, so that a large file does not speak for the others. Models that were fitted on some of these
-texts have seen them: the rates of what they judge are then too good.
+Texts are rendered as pages (`benchmarks/clean_pages.py`) and packed into an archive, `DIR/input/clean.warc.gz`, which
+goes through `refinery run` together with the crawl's archives, so that rules that look at the pool see both. Give a
+recipe of your own beside a shipped one to see what a changed threshold does to either. A second call with the same
+arguments redoes nothing. A source's rate is over its pages; the rate of a subject or of an axis (IQ, EQ, code, by
+language) is the mean over its sources, so that a large file does not speak for the others. Models that were fitted on
+some of these texts have seen them: the rates of what they judge are then too good.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from infra.engines import open_engine
 from infra.errors import UsageError
 from pipeline.compare_walk import walk
 from pipeline.context import open_context
-from pipeline.inputs import read_inputs
+from pipeline.inputs import Inputs, read_inputs
 from pipeline.run import Run
 from pipeline.run import run as run_recipe
 
@@ -62,6 +62,20 @@ class Fate:
         return self.kept / self.pages
 
 
+def gathered(folder: Path, pages: Sequence[CleanPage], archives: Sequence[Path]) -> Inputs:
+    """The clean pages as an archive in `folder`, and links to the crawl's beside it: a file's name in a dataset is its
+    path below the folder of all inputs, and the control sample is chosen by it. UsageError for a missing archive."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_clean_warc(folder / WARC, pages)
+    for archive in archives:
+        if not archive.is_file():
+            raise UsageError(f"{archive} is no file: give the crawl's archives as --pages")
+        link = folder / archive.name
+        if not link.exists():
+            link.symlink_to(archive.resolve())
+    return read_inputs([str(folder / name) for name in (WARC, *(archive.name for archive in archives))])
+
+
 def fates(finished: Run, pages: Sequence[CleanPage]) -> tuple[dict[str, Fate], Fate]:
     """By source of the clean pages, and of all other pages together."""
     sources = {page.url: page for page in pages}
@@ -94,7 +108,7 @@ def summary(group: Sequence[Fate], steps: Sequence[str]) -> dict[str, Any]:
     left, after = 1.0, {}
     for step in steps:
         left -= fmean(fate.steps[step] / fate.pages for fate in group)
-        after[step] = round(left, 4)
+        after[step] = round(max(left, 0.0), 4)
     names = {rule for fate in group for rule in fate.rules}
     shares = {rule: fmean(fate.rules[rule] / fate.pages for fate in group) for rule in names}
     top = sorted(shares, key=lambda rule: (-shares[rule], rule))[:TOP_RULES]
@@ -149,7 +163,7 @@ def print_tables(results: Mapping[str, Mapping[str, Any]], by_source: bool) -> N
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clean", nargs="+", type=Path, required=True, help="folders or files of clean texts")
-    parser.add_argument("--pages", nargs="*", default=[], help="archives of a crawl, into the same pool")
+    parser.add_argument("--pages", nargs="*", type=Path, default=[], help="archives of a crawl, into the same pool")
     parser.add_argument("--recipe", action="append", help="a shipped recipe or a file; may be given many times")
     parser.add_argument("--texts", type=int, default=40, help="pages of each source, at most")
     parser.add_argument("--kind", action="append", help=f"folders of texts to use (else {', '.join(KINDS)})")
@@ -163,9 +177,7 @@ def main() -> int:
         pages = read_pages(args.clean, args.texts, args.kind or KINDS)
         if not pages:
             raise UsageError(f"no text lies in a folder called {', '.join(args.kind or KINDS)}: see --kind")
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_clean_warc(args.out / WARC, pages)
-        inputs = read_inputs([str(args.out / WARC), *args.pages])
+        inputs = gathered(args.out / "input", pages, args.pages)
         results = {}
         for recipe in args.recipe or ["yi"]:
             with open_engine("local", args.workers) as engine:

@@ -32,35 +32,45 @@ HERE = Path(__file__).resolve().parent
 RECIPES = HERE.parent / "pipeline" / "recipes"
 PEER = "datatrove"
 
-# `refinery`, with the CPU seconds of the calls into the page sandbox written to a file at the end.
+# `refinery`, with two sums written to a file at the end: the CPU seconds of the engines in the page sandbox, and of
+# pages from bytes to text, which are those and the decoding and the caps before them.
 OURS = """
-import atexit, sys
+import atexit, sys, time
 from pathlib import Path
 from infra.sandbox import Sandbox
 from pipeline.cli import main
+from pipeline.page import PageExtractor
 
-account, spent, call = Path(sys.argv.pop(1)), [], Sandbox.call
+account, engines, around = Path(sys.argv.pop(1)), [0.0], [0.0]
+call, extract = Sandbox.call, PageExtractor.extract
 
-def counted(sandbox, payload):
+def counted_call(sandbox, payload):
     result = call(sandbox, payload)
-    spent.append(result.cpu_seconds)
+    engines[0] += result.cpu_seconds
     return result
 
-Sandbox.call = counted
-atexit.register(lambda: account.write_text(str(sum(spent))))
+def counted_extract(*arguments):
+    begin = time.process_time()
+    page = extract(*arguments)
+    around[0] += time.process_time() - begin
+    return page
+
+Sandbox.call, PageExtractor.extract = counted_call, counted_extract
+atexit.register(lambda: account.write_text(f"{engines[0]} {engines[0] + around[0]}"))
 main()
 """
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run. `extraction`: CPU seconds in the page sandbox, None for the peer."""
+    """Of one run. `engine`, `extraction`: CPU seconds of engines, and of pages from bytes to text; 0 of the peer."""
 
     cpu: float
     wall: float
     pages: int
     kept: int
-    extraction: float | None = None
+    engine: float = 0.0
+    extraction: float = 0.0
 
 
 def bind() -> None:
@@ -119,7 +129,7 @@ class Bench:
         cpu, wall = spend(command, {"PYTHONPATH": str(HERE.parent)}, out.with_suffix(".json"))
         first, *_, last = sorted(out.glob("*/manifest.json"))
         pages, kept = (json.loads(each.read_bytes())["counts"]["out"] for each in (first, last))
-        return Cost(cpu, wall, pages, kept, float(account.read_text()))
+        return Cost(cpu, wall, pages, kept, *map(float, account.read_text().split()))
 
     def _peer(self, out: Path, limit: int | None) -> Cost:
         said = out.with_suffix(".json")
@@ -145,12 +155,14 @@ def summary(starts: Sequence[Cost], runs: Sequence[Cost], pages: int) -> dict[st
         "pages_per_second": round(pages / median(run.cpu for run in runs), 2),
         "pages_per_second_without_start": round(pages / median(steady), 2),
     }
-    if runs[0].extraction is not None:
-        found["extraction_cpu_seconds"] = round(median(run.extraction or 0.0 for run in runs), 2)
-        shares = [(run.cpu - (run.extraction or 0.0)) / run.cpu for run in runs]
-        rest = [1 - (r.extraction or 0.0) / cpu for r, cpu in zip(runs, steady)]
-        found["share_not_extraction"] = round(median(shares), 4)
-        found["share_not_extraction_without_start"] = round(median(rest), 4)
+    if runs[0].extraction:
+        found["engine_cpu_seconds"] = round(median(run.engine for run in runs), 2)
+        found["extraction_cpu_seconds"] = round(median(run.extraction for run in runs), 2)
+        for name in ("engine", "extraction"):
+            shares = [1 - getattr(run, name) / run.cpu for run in runs]
+            rest = [1 - getattr(run, name) / cpu for run, cpu in zip(runs, steady)]
+            found[f"share_not_{name}"] = round(median(shares), 4)
+            found[f"share_not_{name}_without_start"] = round(median(rest), 4)
     return found
 
 
@@ -203,9 +215,10 @@ def show(found: Mapping[str, Any]) -> None:
         numbers = " ".join(f"{side[key]:8.1f}" for key in keys)
         print(f"{name:10} {numbers} {side['pages_read']:6} {side['kept']:6}")
     for name, side in found["sides"].items():
-        if "share_not_extraction" in side:
-            shares = side["share_not_extraction"], side["share_not_extraction_without_start"]
-            print(f"{name}: not in extraction: {shares[0]:.1%} of CPU time ({shares[1]:.1%} without the start)")
+        for part, words in (("extraction", "turning pages into text"), ("engine", "the engines alone")):
+            if f"share_not_{part}" in side:
+                shares = side[f"share_not_{part}"], side[f"share_not_{part}_without_start"]
+                print(f"{name}: not in {words}: {shares[0]:.1%} of CPU time ({shares[1]:.1%} without the start)")
     for name, kinds in found.get("ratio", {}).items():
         for kind, each in kinds.items():
             words = f"{each['median']:.1f} ({each['least']:.1f} to {each['most']:.1f})"
