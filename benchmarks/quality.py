@@ -1,7 +1,7 @@
 """How well each scorer tells clean texts from random pages of a crawl, and judged pages from each other.
 
     python -m benchmarks.quality --clean TEXTS --pages CRAWL/*.warc.gz --index index.jsonl.gz [--models DIR]
-        [--good GOOD.jsonl --other OTHER.jsonl] [--reference-weight .1] [--clean-share 0] [--texts 24] [--crawl 1200]
+        [--good GOOD.jsonl --other OTHER.jsonl] [--clean-share 1.25] [--texts 24] [--crawl 1200]
         [--recipe yi] [--json]
 
 Positives are clean texts, rendered as pages (`benchmarks/clean_pages.py`); negatives are pages of the crawl, chosen by
@@ -17,9 +17,8 @@ is fitted is fitted on one half and tested on the other; every figure is the mea
 `--good`, `--other`: pages that people judged (`text`; `source`: the collection, as in the index; `id`, where what
 follows `#` tells texts of one page apart: one of them is taken). With them the recipe's wording and combination are
 refitted as they were made, and all scorers are measured on those pages too, each page by models that have not seen
-its collection. Two options say what part clean texts have in these fits: `--reference-weight`, how much one counts
-beside a judged page for the wording; `--clean-share`, how many are among the positives of the combination, for each
-good page (their wording is that of models that have not seen their source).
+its collection. `--clean-share` says how many clean texts both fits take for references, for each good page (in the
+combination their wording is that of models that have not seen their source).
 """
 
 import argparse
@@ -50,11 +49,10 @@ from benchmarks.quality_rows import (
     table,
 )
 from infra.errors import UsageError
-from pipeline.fit import wording
-from pipeline.fit.combination import Rows, fit_step, held_out_scores, scores
+from pipeline.fit.combination import Rows, Shape, fit_step, held_out_scores, scores
 from pipeline.fit.quality import quality_from
 from pipeline.fit.texts import Sample, auc, stable_hash
-from pipeline.fit.wording import FOLDS, Wording, fit_wording, fold_of
+from pipeline.fit.wording import Wording, cross_fitted, fit_wording
 from pipeline.measure import last_extract
 from pipeline.models import load_fasttext_scorer, model_folder
 from pipeline.page import PageExtractor
@@ -62,6 +60,10 @@ from pipeline.recipe import Combine, Extract
 
 CLASS_WIDTH: Final = 1.25
 QUALITY_BIN: Final = "quality.bin"
+# The curves that may only rise, or only fall, in the shipped combinations (docs/models.md).
+SHAPE: Final = Shape(
+    frozenset({"words", "wording"}), frozenset({"perplexity", "top_3_gram_character_fraction", "digit_fraction"})
+)
 # A recipe as strict as ours keeps so much of a crawl.
 KEPT_OF_CRAWL: Final = 0.05
 
@@ -133,28 +135,22 @@ def kept_share(score: Scorer, positive: Iterable[Row], crawl: Iterable[Row]) -> 
     return fmean(value > sorted(low)[math.ceil(len(low) * (1 - KEPT_OF_CRAWL)) - 1] for value in high)
 
 
-def cross_wording(sides: Sides) -> dict[str, float]:
-    """text → its wording by a model that has not seen its source; good, other and clean texts."""
-    found = {}
-    for fold in range(FOLDS):
-        rows = [[row for row in side if fold_of(row.source) != fold] for side in (sides.good, sides.other, sides.clean)]
-        model = fit_wording(*map(samples, rows))
-        for row in (*sides.good, *sides.other, *sides.clean):
-            if fold_of(row.source) == fold:
-                found[row.text] = model.score(row.text)
-    return found
+def with_references(sides: Sides, clean_share: float) -> Sides:
+    """Only so many clean texts, chosen by hash, as fits take for references."""
+    clean = sorted(sides.clean, key=lambda row: (stable_hash(row.text), row.text))
+    return sides._replace(clean=clean[: int(clean_share * len(sides.good))])
 
 
-def combination_rows(sides: Sides, step: Combine, clean_share: float) -> Rows:
-    """What a combination is fitted on: judged pages, and `clean_share` clean texts for each good page."""
-    clean = sorted(sides.clean, key=lambda row: (stable_hash(row.text), row.text))[: int(clean_share * len(sides.good))]
-    rows = [*sides.good, *clean, *sides.other]
+def combination_rows(sides: Sides, step: Combine) -> Rows:
+    """What a combination is fitted on, as `read_rows` has it: good and other pages, and clean texts as references."""
+    three = (sides.good, sides.other, sides.clean)
+    rows = [row for side in three for row in side]
     columns = table(rows, [term.signal for term in step.terms])
     if "wording" in columns:
-        known = cross_wording(sides)
-        columns["wording"] = np.array([known[row.text] for row in rows], np.float64)
-    labels = np.array([True] * (len(rows) - len(sides.other)) + [False] * len(sides.other))
-    return Rows(columns, labels, tuple(row.source for row in rows))
+        columns["wording"] = np.concatenate([np.array(each) for each in cross_fitted(*map(samples, three))])
+    sizes = [len(side) for side in three]
+    labels, references = np.repeat([True, False, True], sizes), np.repeat([False, False, True], sizes)
+    return Rows(columns, labels, tuple(row.source for row in rows), references)
 
 
 def combination_scorer(step: Combine, model: Wording) -> Scorer:
@@ -176,9 +172,10 @@ def refitted(sides: Sides, step: Combine, clean_share: float, folder: Path) -> d
     fasttext = load_fasttext_scorer(folder / QUALITY_BIN)
     found["fastText, refitted on clean texts"] = lambda row: fasttext(row.text)
     if sides.good and sides.other:
-        model = fit_wording(samples(sides.good), samples(sides.other), samples(sides.clean))
+        taught = with_references(sides, clean_share)
+        model = fit_wording(samples(taught.good), samples(taught.other), samples(taught.clean))
         found["wording, refitted on judged pages"] = lambda row: model.score(row.text)
-        made = fit_step(combination_rows(sides, step, clean_share))
+        made = fit_step(combination_rows(taught, step), shape=SHAPE)
         found["quality, refitted on judged pages"] = combination_scorer(made, model)
     return found
 
@@ -239,10 +236,10 @@ def judged_against_each_other(sides: Sides, step: Combine, clean_share: float, f
     """{"good", "other", "auc": {title: x}}: fixed scorers, and wording and combination with collections held out."""
     fixed = {title: auc_of(score, sides.good, sides.other) for title, score in fixed_scorers(fasttext).items()}
     found = {title: value for title, value in fixed.items() if value is not None}
-    rows = combination_rows(sides, step, clean_share)
-    judged = {row.source for row in (*sides.good, *sides.other)}
-    mine = np.array([group in judged for group in rows.groups])
-    columns = {"quality, refitted, collections held out": held_out_scores(rows)}
+    rows = combination_rows(with_references(sides, clean_share), step)
+    assert rows.reference is not None
+    mine = ~rows.reference
+    columns = {"quality, refitted, collections held out": held_out_scores(rows, SHAPE)}
     if "wording" in rows.values:
         columns["wording, refitted, collections held out"] = rows.values["wording"]
     found |= {title: auc(values[mine & rows.good], values[mine & ~rows.good]) for title, values in columns.items()}
@@ -282,8 +279,6 @@ def print_tables(found: Mapping[str, Any]) -> None:
 
 
 def benchmark(args: argparse.Namespace) -> dict[str, Any]:
-    # What the fit takes from its module, and every cross-fitting with it.
-    wording.REFERENCE_WEIGHT = args.reference_weight
     meter = open_meter(args.recipe, args.models)
     extract, step = last_extract(meter.recipe).steps[0], combinations(meter.recipe).get("en")
     assert isinstance(extract, Extract)
@@ -312,8 +307,7 @@ def main() -> int:
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--good", nargs="*", type=Path, default=[], help="pages that were judged good (JSONL)")
     parser.add_argument("--other", nargs="*", type=Path, default=[], help="pages that were judged not good (JSONL)")
-    parser.add_argument("--reference-weight", type=float, default=wording.REFERENCE_WEIGHT)
-    parser.add_argument("--clean-share", type=float, default=0.0)
+    parser.add_argument("--clean-share", type=float, default=1.25, help="references for each good page")
     parser.add_argument("--recipe", default="yi")
     parser.add_argument("--models", help="the model folder")
     parser.add_argument("--texts", type=int, default=24, help="pages of each source of clean texts, at most")

@@ -11,7 +11,18 @@ from infra.errors import RefineryError
 from pipeline.console import say
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
-MANY = ("--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference")
+MANY = (
+    "--input",
+    "--recipe",
+    "--positive",
+    "--negative",
+    "--signals",
+    "--signal",
+    "--rule",
+    "--reference",
+    "--rising",
+    "--falling",
+)
 
 INTERRUPTED = 130
 GO_ON = "stopped; what is finished is kept: run the same command again to go on"

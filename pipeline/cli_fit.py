@@ -14,7 +14,10 @@ Positive = Annotated[list[Path], typer.Option("--positive", help="Texts: files, 
 Negative = Annotated[list[Path], typer.Option("--negative", help="Texts of the other kind.")]
 Reference = Annotated[
     list[Path] | None,
-    typer.Option("--reference", help="Texts of kinds that must survive: positives of a tenth of a page's weight."),
+    typer.Option(
+        "--reference",
+        help="Texts of kinds that must survive: they teach as positives, and are left out of the held-out score.",
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Where the model is put; a card is written beside it.")]
 
@@ -102,16 +105,21 @@ def combination(
     out: Out,
     language: Annotated[list[str] | None, typer.Option("--language", help="Whom the step speaks of.")] = None,
     reference: Reference = None,
+    rising: Annotated[list[str] | None, typer.Option("--rising", help="Signals of which more is never worse.")] = None,
+    falling: Annotated[
+        list[str] | None, typer.Option("--falling", help="Signals of which more is never better.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """A `combine` step for a recipe, from datasets of good and of other pages that `refinery measure` made.
 
     Example: refinery fit combination --positive good --negative other --signal words perplexity --out quality.toml
     """
-    from pipeline.fit.combination import fit_combination
+    from pipeline.fit.combination import Shape, fit_combination
 
+    shape = Shape(frozenset(rising or ()), frozenset(falling or ()))
     with quiet_stdout(json):
-        card = fit_combination(positive, negative, signal, out, language or [], reference or [])
+        card = fit_combination(positive, negative, signal, out, language or [], reference or [], shape)
     tell(card if json else card_text(card))
 
 

@@ -19,7 +19,7 @@ from filters.catalog import SIGNALS
 from infra.errors import UsageError
 from infra.storage import write_bytes
 from pipeline.compare_walk import host_of
-from pipeline.fit.texts import Sample, auc, read_samples, write_card
+from pipeline.fit.texts import Sample, auc, write_card
 from pipeline.fit.wording import FOLDS, cross_fitted, fold_of
 from pipeline.interpreter import added, logistic
 from pipeline.recipe import STEP_SIGNALS, Combine, Term
@@ -37,18 +37,52 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class Rows:
     """Measured pages. `values`: signal → float64[rows], NaN where not measured; `good`: bool[rows]; `groups`: what
-    must not be on both sides of a split."""
+    must not be on both sides of a split; `reference`: bool[rows], good texts that teach and are not measured by."""
 
     values: Mapping[str, Floats]
     good: npt.NDArray[np.bool_]
     groups: tuple[str, ...]
+    reference: npt.NDArray[np.bool_] | None = None
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Rows":
         groups = tuple(group for group, mine in zip(self.groups, chosen) if mine)
-        return Rows({name: column[chosen] for name, column in self.values.items()}, self.good[chosen], groups)
+        values = {name: column[chosen] for name, column in self.values.items()}
+        return Rows(values, self.good[chosen], groups, None if self.reference is None else self.reference[chosen])
 
 
-def fit_step(rows: Rows, signal: str = "quality", languages: tuple[str, ...] = ()) -> Combine:
+@dataclass(frozen=True)
+class Shape:
+    """Signals whose curve may only rise, or only fall: what is known of them beforehand, and few pages cannot show at
+    their ends."""
+
+    rising: frozenset[str] = frozenset()
+    falling: frozenset[str] = frozenset()
+
+    def bend(self, name: str, add: Floats, weight: Floats) -> Floats:
+        """The nearest curve of that shape (weighted squares over its points)."""
+        if name in self.rising:
+            return pooled(add, weight)
+        return -pooled(-add, weight) if name in self.falling else add
+
+
+def pooled(values: Floats, weight: Floats) -> Floats:
+    """The nearest sequence that never falls: neighbours that do become their mean (pool adjacent violators)."""
+    blocks: list[list[float]] = []
+    for value, mass in zip(values.tolist(), np.maximum(weight, 1e-9).tolist()):
+        blocks.append([value, mass, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            last, before = blocks.pop(), blocks.pop()
+            total = last[1] + before[1]
+            blocks.append([(last[0] * last[1] + before[0] * before[1]) / total, total, last[2] + before[2]])
+    return np.array([value for value, _, count in blocks for _ in range(int(count))])
+
+
+def fit_step(
+    rows: Rows,
+    signal: str = "quality",
+    languages: tuple[str, ...] = (),
+    shape: Shape = Shape(),
+) -> Combine:
     """The combine step that tells the good rows from the others. UsageError when one side is empty."""
     if rows.good.all() or not rows.good.any():
         raise UsageError("a combination needs measured documents on both sides")
@@ -60,8 +94,9 @@ def fit_step(rows: Rows, signal: str = "quality", languages: tuple[str, ...] = (
     terms = []
     start = 1
     for (name, at), block in zip(points.items(), blocks):
-        mine = weights[start : start + block.shape[1]]
+        mine = weights[start : start + block.shape[1]].copy()
         start += block.shape[1]
+        mine[:-1] = shape.bend(name, mine[:-1], block[:, :-1].sum(axis=0))
         middle = float((block @ mine).mean())
         intercept += middle
         add = tuple(round(float(each) - middle, DIGITS) for each in mine[:-1])
@@ -114,14 +149,14 @@ def scores(step: Combine, rows: Rows) -> Floats:
     )
 
 
-def held_out_scores(rows: Rows) -> Floats:
+def held_out_scores(rows: Rows, shape: Shape = Shape()) -> Floats:
     """Every row scored by a step that was fitted without its group (FOLDS folds by hash of the group)."""
     folds = np.array([fold_of(group) for group in rows.groups])
     values = np.zeros(len(rows.good))
     for fold in range(FOLDS):
         out = folds == fold
         if out.any():
-            values[out] = scores(fit_step(rows.where(~out)), rows.where(out))
+            values[out] = scores(fit_step(rows.where(~out), shape=shape), rows.where(out))
     return values
 
 
@@ -159,28 +194,36 @@ def fit_combination(
     out: Path,
     languages: Sequence[str] = (),
     reference: Sequence[Path] = (),
+    shape: Shape = Shape(),
 ) -> dict[str, Any]:
     """Fit on datasets that `refinery measure` made; writes the step (TOML) and its card, and returns the card.
 
-    `reference`: what the wording model was given as such, for its cross-fitting.
+    `reference`: texts of kinds that must survive, as `fit_wording` has them: measured too.
     """
     for name in names:
         if name not in SIGNALS and name not in STEP_SIGNALS:
             raise UsageError(f"no signal {name!r}; `refinery recipes signals` lists them")
-    rows = read_rows(positive, negative, names, read_samples(reference) if reference else ())
-    step = fit_step(rows, languages=tuple(languages))
-    held_out = held_out_scores(rows)
+    for name in sorted((shape.rising | shape.falling) - set(names)):
+        raise UsageError(f"--rising and --falling are of signals that are combined: {name!r} is not among --signal")
+    rows = read_rows(positive, negative, names, reference)
+    step = fit_step(rows, languages=tuple(languages), shape=shape)
+    scored = held_out_scores(rows, shape)
     write_bytes(out, combination_toml(step).encode())
-    by_signal = {name: _auc(column, rows.good) for name, column in rows.values.items()}
+    assert rows.reference is not None
+    judged, taught = ~rows.reference, rows.reference | ~rows.good
+    by_signal = {name: _auc(column[judged], rows.good[judged]) for name, column in rows.values.items()}
     return write_card(
         out,
         "a combination of signals, as a step of a recipe",
-        "refinery fit combination --positive … --negative … " + " ".join(f"--signal {name}" for name in names),
+        "refinery fit combination --positive … --negative … --reference … "
+        + " ".join(f"--signal {name}" for name in names),
         {"positive": sorted(path.name for path in positive), "negative": sorted(path.name for path in negative)},
-        positive=int(rows.good.sum()),
+        positive=int((rows.good & judged).sum()),
         negative=int((~rows.good).sum()),
+        reference=int(rows.reference.sum()),
         held_out={
-            "auc": _auc(held_out, rows.good),
+            "auc": _auc(scored[judged], rows.good[judged]),
+            "auc_of_references": _auc(scored[taught], rows.good[taught]) if rows.reference.any() else None,
             "auc_of_length_alone": by_signal.get("words"),
             "how": f"every group scored by a step fitted without it, {FOLDS} folds",
         },
@@ -194,22 +237,20 @@ def _auc(values: Floats, good: npt.NDArray[np.bool_]) -> float:
 
 
 def read_rows(
-    positive: Sequence[Path], negative: Sequence[Path], names: Sequence[str], reference: Sequence[Sample] = ()
+    positive: Sequence[Path], negative: Sequence[Path], names: Sequence[str], reference: Sequence[Path] = ()
 ) -> Rows:
     """The signals of measured datasets. `wording` is not taken from them but cross-fitted from the texts, since a
     model's word on what it was fitted on is worth nothing."""
-    sides = [_side(paths, [name for name in names if name != WORDING]) for paths in (positive, negative)]
-    values = {
-        name: np.concatenate([np.array([row[name] for row in side], np.float64) for side in sides])
-        for name in names
-        if name != WORDING
-    }
+    measured = [name for name in names if name != WORDING]
+    good, other, taught = (_side(paths, measured) for paths in (positive, negative, reference))
+    rows = [*good, *other, *taught]
+    values = {name: np.array([row[name] for row in rows], np.float64) for name in measured}
     if WORDING in names:
-        good_samples, other_samples = ([Sample(row["text"], row["group"]) for row in side] for side in sides)
-        found = cross_fitted(good_samples, other_samples, reference)
-        values[WORDING] = np.concatenate([np.array(each, np.float64) for each in found])
-    good = np.array([True] * len(sides[0]) + [False] * len(sides[1]))
-    return Rows(values, good, tuple(row["group"] for side in sides for row in side))
+        samples = ([Sample(row["text"], row["group"]) for row in side] for side in (good, other, taught))
+        values[WORDING] = np.concatenate([np.array(each, np.float64) for each in cross_fitted(*samples)])
+    sizes = [len(good), len(other), len(taught)]
+    labels = np.repeat([True, False, True], sizes)
+    return Rows(values, labels, tuple(row["group"] for row in rows), np.repeat([False, False, True], sizes))
 
 
 def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:

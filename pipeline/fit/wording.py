@@ -33,8 +33,6 @@ MAX_WORDS = 3000
 MIN_TEXTS = 5
 # How strongly weights are held at zero: scikit-learn's C.
 STRENGTH = 1.0
-# What a reference text counts beside a page.
-REFERENCE_WEIGHT = 0.1
 DIGITS = 4
 FOLDS = 8
 Floats = npt.NDArray[np.float64]
@@ -79,16 +77,13 @@ def word_counts(text: str) -> Counter[str]:
 
 def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()) -> Wording:
     """`reference`: texts of kinds that must survive (textbooks, novels, dialogue, code), which pages alone would not
-    show: positives of little weight each. UsageError when a side is too small to tell anything."""
+    show: positives like the others, but no part of what is measured. UsageError when a side is too small to tell
+    anything."""
     from scipy.sparse import csr_array
     from sklearn.linear_model import LogisticRegression
 
-    rows = sorted(
-        [(sample.text, True, 1.0) for sample in positive]
-        + [(sample.text, False, 1.0) for sample in negative]
-        + [(sample.text, True, REFERENCE_WEIGHT) for sample in reference]
-    )
-    counts = [word_counts(text) for text, _, _ in rows]
+    rows = sorted([(s.text, True) for s in (*positive, *reference)] + [(s.text, False) for s in negative])
+    counts = [word_counts(text) for text, _ in rows]
     spread = Counter(word for count in counts for word in count)
     chosen = sorted(sorted(spread, key=lambda word: (-spread[word], word))[:MAX_WORDS])
     chosen = [word for word in chosen if spread[word] >= MIN_TEXTS]
@@ -111,22 +106,23 @@ def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], referenc
         ends.append(len(data))
     matrix = csr_array((np.array(data), np.array(columns), np.array(ends)), shape=(len(rows), len(chosen)))
     model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-8)
-    model.fit(matrix, [good for _, good, _ in rows], sample_weight=[weight for _, _, weight in rows])
+    model.fit(matrix, [good for _, good in rows])
     weights = [round(float(weight), DIGITS) for weight in model.coef_[0]]
     return Wording(round(float(model.intercept_[0]), DIGITS), dict(zip(chosen, zip(idf, weights))))
 
 
 def cross_fitted(
     positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()
-) -> tuple[list[float], list[float]]:
-    """The scores of both sides' samples, each by a model that has not seen its group (FOLDS folds by its hash)."""
-    scores: tuple[list[float], list[float]] = ([0.0] * len(positive), [0.0] * len(negative))
+) -> tuple[list[float], list[float], list[float]]:
+    """The scores of all samples, each by a model that has not seen its group (FOLDS folds by its hash)."""
+    sides = (positive, negative, reference)
+    scores = ([0.0] * len(positive), [0.0] * len(negative), [0.0] * len(reference))
     for fold in range(FOLDS):
-        train = [[s for s in side if fold_of(s.group) != fold] for side in (positive, negative, reference)]
-        if not any(fold_of(s.group) == fold for side in (positive, negative) for s in side):
+        train = [[s for s in side if fold_of(s.group) != fold] for side in sides]
+        if not any(fold_of(s.group) == fold for side in sides for s in side):
             continue
         model = fit_wording(*train)
-        for side, values in zip((positive, negative), scores):
+        for side, values in zip(sides, scores):
             for index, sample in enumerate(side):
                 if fold_of(sample.group) == fold:
                     values[index] = model.score(sample.text)
@@ -164,7 +160,7 @@ def wording_from(
     from pipeline.fit.texts import counted, write_card
 
     model = fit_wording(positive, negative, reference)
-    scores = cross_fitted(positive, negative, reference)
+    good, other, references = cross_fitted(positive, negative, reference)
     lengths = [[len(sample.text) for sample in side] for side in (positive, negative)]
     write_bytes(out, readable_json(model.as_json()))
     return write_card(
@@ -176,7 +172,8 @@ def wording_from(
         negative=counted(negative),
         reference=counted(reference),
         held_out={
-            "auc": round(auc(*scores), 4),
+            "auc": round(auc(good, other), 4),
+            "auc_of_references": round(auc(references, other), 4) if references else None,
             "auc_of_length_alone": round(auc(*lengths), 4),
             "how": f"every group scored by a model that has not seen it, {FOLDS} folds",
         },

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra.errors import UsageError
-from pipeline.fit.combination import Rows, combination_toml, fit_step, held_out_scores, knots, scores
+from pipeline.fit.combination import Rows, Shape, combination_toml, fit_step, held_out_scores, knots, pooled, scores
 from pipeline.fit.quality import quality_words
 from pipeline.fit.texts import Sample, auc
 from pipeline.fit.wording import cross_fitted, fit_wording, load_wording, word_counts, wording_from
@@ -62,6 +62,14 @@ def test_reference_texts_move_their_words_up() -> None:
     assert with_books.score("theorem lemma proof") > without.score("theorem lemma proof")
 
 
+def test_references_are_scored_apart(tmp_path: Path) -> None:
+    good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
+    reference = [Sample(f"{sample.text} theorem", sample.group) for sample in samples(PROSE, 40, 3)]
+    held_out = wording_from(good, other, reference, tmp_path / "w.json", [], "here")["held_out"]
+    assert held_out["auc_of_references"] > 0.99
+    assert wording_from(good, other, (), tmp_path / "w.json", [], "here")["held_out"]["auc_of_references"] is None
+
+
 def test_no_group_is_scored_by_a_model_that_has_seen_it() -> None:
     """Labels that only the group's own words give away cannot be guessed from other groups."""
     draw = random.Random(5)
@@ -71,7 +79,8 @@ def test_no_group_is_scored_by_a_model_that_has_seen_it() -> None:
         for _ in range(6):
             words = own * 3 + draw.choices(COMMON, k=60)
             sides[number % 2].append(Sample(" ".join(words), f"host{number}"))
-    assert auc(*cross_fitted(*sides)) < 0.6
+    good, other, references = cross_fitted(*sides)
+    assert auc(good, other) < 0.6 and references == []
 
 
 def test_too_little_text_is_said() -> None:
@@ -103,6 +112,37 @@ def test_a_combination_follows_curves_that_bend() -> None:
     by_name = {term.signal: term for term in step.terms}
     assert added(by_name["words"], 500) > added(by_name["words"], 10) + 1
     assert max(map(abs, by_name["digit_fraction"].add)) < 1
+
+
+def test_a_shape_holds_where_the_pages_say_otherwise() -> None:
+    """Few words and many are both bad here; a curve that may only rise cannot say the second."""
+    rows = measured()
+    free, rising = fit_step(rows).terms[0].add, fit_step(rows, shape=Shape(frozenset({"words"}))).terms[0].add
+    falling = fit_step(rows, shape=Shape(falling=frozenset({"words"}))).terms[0].add
+    assert free[-1] < max(free) - 1
+    assert list(rising) == sorted(rising) and rising[-1] > rising[0] + 1
+    assert list(falling) == sorted(falling, reverse=True) and falling[0] > falling[-1] + 1
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0.1, 9)), min_size=1, max_size=12))
+def test_the_nearest_curve_that_never_falls(points: list[tuple[float, float]]) -> None:
+    values, weight = (np.array(column) for column in zip(*points))
+    found = pooled(values, weight)
+    assert np.all(np.diff(found) >= -1e-9) and np.isclose(found @ weight, values @ weight)
+    assert np.allclose(pooled(found, weight), found)
+    # no rising curve is nearer: a mean of the two would then be nearer still
+    for other in (np.sort(values), np.full(len(values), values.mean())):
+        assert weight @ (found - values) ** 2 <= weight @ (other - values) ** 2 + 1e-9
+
+
+def test_references_teach_and_are_not_measured() -> None:
+    rows = measured()
+    told = Rows(rows.values, rows.good, rows.groups, np.arange(len(rows.good)) % 2 == 0)
+    half = told.where(told.good)
+    assert (
+        half.reference is not None and half.reference.sum() == (told.good & (np.arange(len(rows.good)) % 2 == 0)).sum()
+    )
+    assert fit_step(told) == fit_step(rows)
 
 
 def test_the_recipe_gives_what_the_fit_measured() -> None:
