@@ -22,7 +22,7 @@ from infra.manifest import InputRef, RecipeRef
 from infra.task import Output
 from pipeline.clusters_model import fit_clusters
 from pipeline.pool_quantile import VALUES, find_quantiles
-from pipeline.pool_tables import Tables
+from pipeline.work import Tables
 
 LANGUAGES, SHARES = ["en", "zh", "de", "fr", "ru"], [0.5, 0.2, 0.1, 0.1, 0.1]
 SHARD = 100_000

@@ -23,14 +23,15 @@ from infra import schema as schemas
 from infra.canon import canonical_json, code_version, readable_json, sha256_json
 from infra.dataset import Dataset, Part
 from infra.errors import UsageError
-from infra.manifest import MANIFEST, FileRef, Header, Kind, Manifest, Shard, check_law
-from infra.manifest import RUN as RUN
+from infra.manifest import MANIFEST, RUN, FileRef, Header, Kind, Manifest, Shard, check_law
 from infra.meter import cpu_seconds
 from infra.storage import disk_errors, lock, read_json, remove_folder, remove_temporaries, write_bytes
 from infra.task import Output, Sink, Task, Written
 from infra.writer import ShardWriter
 
 RECEIPTS = ".receipts"
+# What a stage makes on its way; it goes when the dataset is there.
+WORK = ".work"
 OUR_PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "trainer")
 
 Extras = Callable[[Path, "Totals"], tuple[dict[str, Any], list[FileRef]]]
@@ -221,7 +222,7 @@ class Build:
 
     def _clear(self) -> None:
         """What only the making needed; a kill right after the manifest's rename leaves it."""
-        remove_folder(self.folder / ".work")
+        remove_folder(self.folder / WORK)
         remove_folder(self.folder / ".spill")
 
     def missing(self, jobs: Sequence[PartJob]) -> list[PartJob]:
@@ -315,6 +316,12 @@ def open_build(folder: Path, header: Header) -> Iterator[Build]:
     with claim(folder, header.as_dict()):
         (folder / "ledger").mkdir(exist_ok=True)
         yield Build(folder, header)
+
+
+def already_made(folder: Path, header: Header) -> Dataset | None:
+    """The finished dataset, for a stage that would do much before its last pass. UsageError as `open_build`."""
+    with open_build(folder, header) as build:
+        return build.finished()
 
 
 def _check_arguments(folder: Path, now: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ are not, so the true one is wider.
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,15 @@ from infra.manifest import InputRef, Kind, RecipeRef
 from infra.storage import write_bytes
 from pipeline.documents import DocumentFiles, check_document_files
 from pipeline.inputs import Inputs
+from pipeline.intervals import DIGITS, wilson
 from pipeline.pool_quantile import By, Found, Side, find_quantiles, values_table
-from pipeline.pool_tables import Tables, check_signal
+from pipeline.pool_tables import check_signal
 from pipeline.recipe import load_recipe, parse_recipe
 from pipeline.recipe_toml import recipe_toml
+from pipeline.work import Tables
 
 VERB = "calibrate"
 MIN_COUNT = 100
-# The 97.5th percentile of the normal distribution.
-Z = 1.959963984540054
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -81,14 +79,6 @@ def threshold_row(found: Found, keep: float) -> dict[str, Any]:
         "rank_error": round(share - keep, DIGITS),
         "interval": wilson(found.kept, found.docs),
     }
-
-
-def wilson(hits: int, trials: int) -> list[float]:
-    """The 95 % interval of a rate of which `hits` of `trials` were seen (E. B. Wilson 1927)."""
-    share, z2 = hits / trials, Z * Z
-    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z / (1 + z2 / trials) * sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials))
-    return [round(max(middle - half, 0.0), DIGITS), round(min(middle + half, 1.0), DIGITS)]
 
 
 def calibrate(wanted: Wanted, engine: Engine, inputs: Inputs) -> Calibration:

@@ -5,18 +5,26 @@ from typing import Annotated
 
 import typer
 
-from infra.engines import open_engine
 from pipeline.cli import Words
-from pipeline.cli_data import EngineName, InputWords, Json, Limit, Models, Out, RecipeName, SourceRoot, Workers
-from pipeline.cli_data import report_damage as tell_damage
-from pipeline.console import Bar, quiet_stdout, say, table, tell
+from pipeline.cli_options import (
+    EngineName,
+    InputWords,
+    Json,
+    Limit,
+    Models,
+    Out,
+    RecipeName,
+    SourceRoot,
+    Workers,
+    opened,
+    report_damage,
+)
+from pipeline.console import say, table, tell
 
 SignalNames = Annotated[
     list[str] | None,
     typer.Option("--signals", help="Names of signals; `recipe` for those that the recipe names; all if not given."),
 ]
-
-
 RuleNames = Annotated[
     list[str] | None,
     typer.Option("--rule", help="Only what these rules rejected, as STEP/RULE; everything if not given."),
@@ -51,7 +59,7 @@ def measure(
     from pipeline.measure import measure as measure_signals
     from pipeline.stages import places_below
 
-    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+    with opened(engine, workers, json) as made:
         context = open_context(recipe, made, models)
         moved = places_below(source) if source else None
         dataset = measure_signals(context, read_inputs(input), out, signals or (), limit, moved)
@@ -62,7 +70,7 @@ def measure(
         tell(table([{"step": step, "documents": n} for step, n in sorted(manifest.rejected_by.items())],
                    ["step", "documents"]) if manifest.rejected_by else "every document was read")  # fmt: skip
         say(f"measured {len(names)} signals of {manifest.counts['out']:,} documents: {out}")
-    tell_damage([manifest])
+    report_damage([manifest])
 
 
 def readmit(
@@ -85,7 +93,7 @@ def readmit(
     from pipeline.readmit import readmit as readmit_records
     from pipeline.stages import places_below
 
-    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+    with opened(engine, workers, json) as made:
         moved = places_below(source) if source else None
         run, numbers = readmit_records(open_context(recipe, made, models), ledger, out, rule or (), ids, moved)
         summary = run.summary()
@@ -99,7 +107,7 @@ def readmit(
     if lost:
         say(f"{lost:,} records are not where the ledger says; they are in the ledger of {run.datasets[0].folder}")
         raise typer.Exit(1)
-    tell_damage([dataset.manifest for dataset in run.datasets])
+    report_damage([dataset.manifest for dataset in run.datasets])
 
 
 def takedown(
@@ -121,6 +129,6 @@ def takedown(
     from pipeline.takedown import takedown as take_down
     from pipeline.takedown import takedown_text
 
-    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+    with opened(engine, workers, json) as made:
         receipt = take_down(read_listed(url_list, ids), run, out, made)
     tell(receipt if json else takedown_text(receipt, out))

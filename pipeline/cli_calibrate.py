@@ -5,11 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.engines import open_engine
 from infra.errors import UsageError
 from pipeline.cli import Words
-from pipeline.cli_data import EngineName, InputWords, Json, Workers
-from pipeline.console import Bar, quiet_stdout, say, table, tell
+from pipeline.cli_options import EngineName, InputWords, Json, Workers, opened
+from pipeline.console import say, table, tell
 
 COLUMNS = ["group", "docs", "unmeasured", "threshold", "kept", "keep_rate", "rank_error", "95 % of rate"]
 
@@ -46,7 +45,7 @@ def calibrate(
     if (recipe is None) != (out is None) or (out is not None and out.suffix != ".toml"):
         raise UsageError("calibrate: give both --recipe and --out FILE.toml to write a recipe, or neither")
     wanted = Wanted(signal, keep, cast(Side, side), cast(By, by), min_count)
-    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+    with opened(engine, workers, json) as made:
         found = find(wanted, made, read_inputs(input))
         if recipe is not None and out is not None:
             freeze(recipe, found, out, step)

@@ -1,33 +1,26 @@
 """The verbs that make datasets: `run`, one for each stage, and `compare`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from infra.engines import open_engine
-from infra.manifest import Manifest
 from pipeline.cli import Words
-from pipeline.console import Bar, quiet_stdout, say, table, tell
-
-RecipeName = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
-InputWords = Annotated[
-    list[str],
-    typer.Option("--input", help="Files, folders or patterns: WARC, WET, ARC, Parquet, JSONL, or a dataset's folder."),
-]
-Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
-EngineName = Annotated[str, typer.Option("--engine", help="local, ray or beam.")]
-Workers = Annotated[int, typer.Option("--workers", help="Processes at once; the result does not depend on it.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pages or documents.")]
-Models = Annotated[
-    str | None, typer.Option("--models", help="The model folder (else REFINERY_MODELS, else the user's cache).")
-]
-StageName = Annotated[
-    str | None, typer.Option("--stage", help="Which stage, where the recipe has several of this verb.")
-]
-SourceRoot = Annotated[Path | None, typer.Option("--source", help="Where the archives lie, if they have moved.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+from pipeline.cli_options import (
+    EngineName,
+    InputWords,
+    Json,
+    Limit,
+    Models,
+    Out,
+    RecipeName,
+    SourceRoot,
+    StageName,
+    Workers,
+    opened,
+    report_damage,
+)
+from pipeline.console import say, table, tell
 
 STAGE_HELP = {
     "ingest": (
@@ -85,7 +78,7 @@ def run(
     from pipeline.inputs import read_inputs
     from pipeline.run import run as run_recipe
 
-    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+    with opened(engine, workers, json) as made:
         finished = run_recipe(open_context(recipe, made, models), read_inputs(input), out, limit)
         summary = finished.summary()
     if json:
@@ -118,7 +111,7 @@ def stage_command(verb: str) -> Any:
         from pipeline.run import funnel, limit_param
         from pipeline.stages import first_source, places_below, run_stage
 
-        with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+        with opened(engine, workers, json) as made:
             context = open_context(recipe, made, models, **limit_param(limit))
             chosen = context.recipe.stage(verb, stage)
             inputs = first_source(read_inputs(input), chosen, limit)
@@ -134,22 +127,6 @@ def stage_command(verb: str) -> Any:
 
     command.__name__ = verb
     return command
-
-
-def report_damage(manifests: Sequence[Manifest]) -> None:
-    """Exit code 1 where input was damaged: the work is done, and what could not be read is in the ledger."""
-    found = {
-        rule: number
-        for manifest in manifests
-        for rule, number in manifest.rejected_by.items()
-        if rule.startswith(("ingest/damage/", "read/"))
-    }
-    if found:
-        say(
-            "damaged input, accounted for in the ledger: "
-            + ", ".join(f"{rule} {n}" for rule, n in sorted(found.items()))
-        )
-        raise typer.Exit(1)
 
 
 def compare(
@@ -182,6 +159,6 @@ def compare(
     from pipeline.inputs import read_inputs
 
     texts = read_gold(gold, groups, by or (), long_words)
-    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+    with opened(engine, workers, json) as made:
         answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts)
     tell(answer if json else compare_text(answer))

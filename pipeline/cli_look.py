@@ -149,8 +149,8 @@ def verify(
 
 def chain_faults(dataset: Any, folders: list[Path]) -> list[str]:
     """Whether the manifest is the one that was written, and its inputs are the manifests beside it."""
-    from infra.build import RUN
     from infra.dataset import Dataset
+    from infra.manifest import RUN
     from infra.storage import read_json
 
     written = (read_json(dataset.folder / RUN) or {}).get("manifest_sha256")

@@ -21,13 +21,13 @@ from filters.rules import Rule
 from infra.canon import sha256_json
 from infra.dataset import Dataset, ShardReader, Source
 from infra.errors import UsageError
-from infra.manifest import InputRef
 from infra.task import Output
 from pipeline.clusters_model import DIGITS, MAX_CHARS, MODEL, fit_clusters, load_clusters
 from pipeline.interpreter import Reject
 from pipeline.pool_apply import PoolJudge, Verdict
-from pipeline.pool_tables import Everywhere, Tables, WholePart, check_signal, columns_for, how_known, signal_values
+from pipeline.pool_tables import Everywhere, WholePart, check_signal, columns_for, how_known, signal_values
 from pipeline.recipe import Pool
+from pipeline.work import Tables
 
 # Fewer documents to a cluster than this say nothing about it.
 DOCUMENTS_A_CLUSTER = 20
@@ -237,20 +237,6 @@ class ClusterJudge:
         return Verdict(signals, Reject(self.step, "min_cluster_score", cluster.score, self.threshold, evidence))
 
 
-@dataclass(frozen=True)
-class Whole:
-    """A small table as a source of one part."""
-
-    dataset: Dataset
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return self.dataset.refs
-
-    def parts(self) -> list[WholePart]:
-        return Everywhere(self.dataset, 1).parts()
-
-
 def decide_clusters(
     tables: Tables, step: str, options: Mapping[str, Any], source: Source
 ) -> tuple[PoolJudge, Dataset, dict[str, Any]]:
@@ -265,9 +251,9 @@ def decide_clusters(
         note = f"nothing dropped: {docs} documents are fewer than {DOCUMENTS_A_CLUSTER} for each of {count} clusters"
         return ClusterJudge(step, (), None), facts, {"docs": docs, "found": [], "note": note}
     sample = tables.map("sample", SampleTask(sample_limit(docs, options["sample"])), source, facts)
-    fitted = tables.map("model", FitTask(count, options["sample"]), Whole(sample))
+    fitted = tables.map("model", FitTask(count, options["sample"]), Everywhere(sample))
     assigned = tables.map("assigned", AssignTask(), source, Everywhere(fitted, len(source.parts())))
-    sums = tables.reduce("added", tables.map("sums", SumTask(), assigned, facts), "cluster", AddSums())
+    sums = tables.reduce("added", [tables.map("sums", SumTask(), assigned, facts)], "cluster", AddSums())
     found = drop_worst(clusters_of(sums, fitted, options["min_size"]), options["drop"], docs)
     about: dict[str, Any] = {"docs": docs, "found": [cluster.as_dict() for cluster in found]}
     if not found:
@@ -277,7 +263,7 @@ def decide_clusters(
 
 def clusters_of(sums: Dataset, fitted: Dataset, min_size: int) -> list[Cluster]:
     """Every cluster of the model by its number, also those that no document is in."""
-    (whole,) = Whole(fitted).parts()
+    (whole,) = Everywhere(fitted).parts()
     model = load_clusters(whole)
     known = {row["cluster"]: row for part in sums.parts() for row in part.table().to_pylist()}
     clusters = []

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.build import RUN
 from infra.canon import readable_json
 from infra.dataset import Dataset
-from infra.manifest import MANIFEST
+from infra.manifest import MANIFEST, RUN
 from infra.meter import cpu_seconds
 from infra.storage import read_json, write_bytes
 

@@ -6,7 +6,6 @@ end are pages that it wants; the share of these that the quick look would have r
 `run`, `compare` and `report` all ask here.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +15,7 @@ from infra.dataset import Dataset
 from infra.manifest import Kind
 from infra.schema import signal_names
 from pipeline.extract import CONTROL_SIGNALS
-
-Z_95 = 1.959963984540054
+from pipeline.intervals import wilson
 
 
 def control_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
@@ -25,7 +23,7 @@ def control_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
 
     {"sampled": documents of the sample that were extracted, "kept": those that are in the last dataset of documents,
     "quick_rejected": those of the kept that failed a rule of the quick look, "share": quick_rejected / kept (None where
-    nothing was kept), "interval": the share's 95 % interval (Wilson; pages are taken to be independent)}.
+    nothing was kept), "interval": the share's 95 % interval (Wilson), None likewise}.
     """
     documents = [dataset for dataset in datasets if dataset.kind is Kind.DOCUMENTS]
     first = next((dataset for dataset in documents if _has_control(dataset)), None)
@@ -35,7 +33,8 @@ def control_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
     sampled, _ = _count(first)
     kept, lost = _count(last) if _has_control(last) else (0, 0)
     share = round(lost / kept, 6) if kept else None
-    return {"sampled": sampled, "kept": kept, "quick_rejected": lost, "share": share, "interval": wilson(lost, kept)}
+    interval = wilson(lost, kept) if kept else None
+    return {"sampled": sampled, "kept": kept, "quick_rejected": lost, "share": share, "interval": interval}
 
 
 def _has_control(dataset: Dataset) -> bool:
@@ -52,16 +51,6 @@ def _count(dataset: Dataset) -> tuple[int, int]:
             sampled += chosen.true_count
             lost += pc.and_(chosen, pc.fill_null(pc.greater(rejected, 0), False)).true_count
     return sampled, lost
-
-
-def wilson(hits: int, of: int) -> list[float] | None:
-    """Wilson's 95 % interval of a share (Wilson 1927, without continuity correction); None of nothing."""
-    if not of:
-        return None
-    share, z2 = hits / of, Z_95 * Z_95
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = Z_95 / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of))
-    return [round(max(0.0, middle - half), 6), round(min(1.0, middle + half), 6)]
 
 
 def control_text(found: Mapping[str, Any]) -> str:

@@ -25,16 +25,16 @@ from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, left_text,
 from dedup.survivors import Link, Policy, decide, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
-from infra.build import open_build
+from infra.build import already_made
 from infra.canon import sha256_json
 from infra.dataset import Dataset, Part, Source
-from infra.engine import partitions_for
 from infra.errors import UsageError
-from infra.manifest import Header, InputRef, Kind
+from infra.manifest import InputRef, Kind
 from infra.task import Output, Reducer, Task
 from pipeline.dedup_apply import ApplyCuts, ApplyDecisions
 from pipeline.recipe import Dedup, Stage
 from pipeline.rows import carried_signals
+from pipeline.work import Tables
 
 if TYPE_CHECKING:
     from pipeline.context import Context
@@ -239,32 +239,21 @@ class Decide:
 
 @dataclass(frozen=True)
 class Work:
-    """The intermediate tables of one deduplication: datasets below `OUT/.work`, and how to make them."""
+    """One deduplication: its step, its documents, and its intermediate tables."""
 
-    context: "Context"
-    stage: Stage
     step: Dedup
     source: Source
-    out: Path
-
-    def header(self, name: str, inputs: tuple[InputRef, ...]) -> Header:
-        return Header(Kind.TABLE, f"{self.stage.name}.{name}", self.context.recipe.ref, {}, inputs)
+    tables: Tables
 
     def map(self, name: str, task: Task, source: Source) -> Dataset:
-        return self.context.engine.map_shards(task, [source], self._folder(name), self.header(name, source.refs))
+        return self.tables.map(name, task, source)
 
-    def reduce(self, name: str, inputs: list[Dataset], key: str, reducer: Reducer, partitions: int = 0) -> Dataset:
-        refs = tuple(ref for dataset in inputs for ref in dataset.refs)
-        count = partitions or partitions_for(inputs)
-        header = self.header(name, refs)
-        return self.context.engine.reduce_by_key(inputs, key, reducer, count, self._folder(name), header)
+    def reduce(self, name: str, tables: list[Dataset], key: str, reducer: Reducer) -> Dataset:
+        return self.tables.reduce(name, tables, key, reducer)
 
     def to_shards(self, name: str, table: Dataset) -> Dataset:
         """A table with a `shard` column, partitioned like the documents that it speaks of."""
-        return self.reduce(name, [table], "shard", Forward(table.schema), len(self.source.parts()))
-
-    def _folder(self, name: str) -> Path:
-        return self.out / ".work" / name
+        return self.tables.reduce(name, [table], "shard", Forward(table.schema), len(self.source.parts()))
 
 
 def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
@@ -275,11 +264,9 @@ def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> 
     options = check_options(step)
     kind = Kind.RECORDS if step.method == "payload" else Kind.DOCUMENTS
     header = context.header(stage, kind, source.refs)
-    with open_build(out, header) as build:
-        done = build.finished()
-    if done:
+    if done := already_made(out, header):
         return done
-    work = Work(context, stage, step, source, out)
+    work = Work(step, source, Tables.of(context, stage.name, out))
     task: Task
     signals = carried_signals(source) if kind is Kind.DOCUMENTS else None
     if step.method == "paragraphs":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from infra.canon import sha256_json
 from infra.dataset import ShardReader
 from infra.task import Output
 from mixers.pretokens import count as count_tokens
-from pipeline.funnel import Funnel, unreadable
+from pipeline.funnel import one_by_one
 from pipeline.interpreter import Reject
-from pipeline.rows import batch, ledger_batch, ledger_rows
+from pipeline.rows import ledger_rows
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,16 @@ class ApplyDecisions:
 
     def __call__(self, part: Any, decisions: ShardReader) -> Iterator[Output]:
         decided = {row["row"]: row for row in decisions.table().to_pylist()}
-        funnel = Funnel()
-        number = 0
-        for documents in part.batches():
-            rows, ledger = [], []
-            for row in documents.to_pylist():
-                decision = decided.get(number)
-                number += 1
-                funnel.count["in"] += 1
-                if decision is None or decision["kept"]:
-                    row |= {name: decision[name] for name in ("copies", "snapshots")} if decision else {}
-                    rows.append(row)
-                    funnel.passed(0, len(row.get("text") or ""), row.get("token_count") or 0)
-                else:
-                    funnel.count["rejected"] += 1
-                    ledger.append(self._removal(row, decision))
-            yield Output(batch(rows, self.schema), ledger_batch(ledger))
-        yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([self.step]))
+        numbers = count()
+
+        def apply(row: dict[str, Any]) -> list[dict[str, Any]]:
+            decision = decided.get(next(numbers))
+            if decision and not decision["kept"]:
+                return [self._removal(row, decision)]
+            row |= {name: decision[name] for name in ("copies", "snapshots")} if decision else {}
+            return []
+
+        yield from one_by_one(part, self.schema, self.step, self.recipe, apply)
 
     def _removal(self, row: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
         similarity = decision["similarity"]
@@ -93,21 +87,15 @@ class ApplyCuts:
         owners, numbers = table["row"].to_numpy(), table[self.column].to_numpy()
         order = np.lexsort((numbers, owners))
         owners, numbers = owners[order], numbers[order]
-        funnel = Funnel()
-        number = 0
-        for documents in part.batches():
-            rows, ledger = [], []
-            for row in documents.to_pylist():
-                low, high = np.searchsorted(owners, [number, number + 1])
-                number += 1
-                funnel.count["in"] += 1
-                text = self.left(row["text"], numbers[low:high], **dict(self.options))
-                if text is None:
-                    funnel.count["rejected"] += 1
-                    ledger += ledger_rows(row, [Reject(self.step, self.rule, 0.0, 1.0)], self.recipe)
-                    continue
-                row |= {"text": text, "token_count": count_tokens(text)}
-                rows.append(row)
-                funnel.passed(0, len(text), row["token_count"])
-            yield Output(batch(rows, self.schema), ledger_batch(ledger))
-        yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([self.step]))
+        rows = count()
+
+        def cut(row: dict[str, Any]) -> list[dict[str, Any]]:
+            number = next(rows)
+            low, high = np.searchsorted(owners, [number, number + 1])
+            text = self.left(row["text"], numbers[low:high], **dict(self.options))
+            if text is None:
+                return ledger_rows(row, [Reject(self.step, self.rule, 0.0, 1.0)], self.recipe)
+            row |= {"text": text, "token_count": count_tokens(text)}
+            return []
+
+        yield from one_by_one(part, self.schema, self.step, self.recipe, cut)

@@ -16,10 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dedup.urls import normalise_url
-from infra.build import RUN
 from infra.dataset import Dataset, ShardReader
 from infra.errors import UsageError
-from infra.manifest import MANIFEST, Kind
+from infra.manifest import MANIFEST, RUN, Kind
 from infra.storage import read_json
 from pipeline.again import ChosenDocuments, is_document_file
 from pipeline.context import resolve_recipe

@@ -1,8 +1,12 @@
-"""What remained after each step of a stage, and the rows of a file that never became documents."""
+"""What remained after each step of a stage, the pass of a stage of one step, and rows that never became documents."""
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pipeline.rows import ledger_rows
+import pyarrow as pa
+
+from infra.task import Output
+from pipeline.rows import batch, ledger_batch, ledger_rows
 
 
 class Funnel:
@@ -33,3 +37,27 @@ def unreadable(part: Any, funnel: Funnel, recipe: str) -> list[dict[str, Any]]:
     funnel.count["in"] += len(rejects)
     funnel.count["rejected"] += len(rejects)
     return [line for row, reject in rejects for line in ledger_rows(row, [reject], recipe)]
+
+
+def one_by_one(
+    part: Any, schema: pa.Schema, step: str, recipe: str, judge: Callable[[dict[str, Any]], Sequence[dict[str, Any]]]
+) -> Iterator[Output]:
+    """Every row of a part, in order, through a stage of one step: kept as `judge` leaves it, or in the ledger.
+
+    `judge` may change the row that it is given; the rows for the ledger that it returns say why it goes (none: it
+    stays).
+    """
+    funnel = Funnel()
+    for documents in part.batches():
+        rows: list[dict[str, Any]] = []
+        ledger: list[dict[str, Any]] = []
+        for row in documents.to_pylist():
+            funnel.count["in"] += 1
+            if lines := judge(row):
+                funnel.count["rejected"] += 1
+                ledger += lines
+            else:
+                rows.append(row)
+                funnel.passed(0, len(row.get("text") or ""), row.get("token_count") or 0)
+        yield Output(batch(rows, schema), ledger_batch(ledger))
+    yield Output(None, ledger_batch(unreadable(part, funnel, recipe)), funnel.counts([step]))

@@ -37,6 +37,7 @@ from pipeline.funnel import Funnel, unreadable
 from pipeline.ingest import Archives
 from pipeline.inputs import Inputs
 from pipeline.interpreter import Document, Models, loaded_models, run_step
+from pipeline.pool import pool_signals
 from pipeline.recipe import STEP_SIGNALS, Combine, Extract, Gate, Judge, Label, Pool, Recipe, Rewrite, Stage, Step
 from pipeline.rows import batch, carried_signals, ledger_batch
 from pipeline.run import limit_param
@@ -119,7 +120,7 @@ def set_by(steps: Sequence[Step]) -> set[str]:
 
 
 def own_signals(recipe: Recipe) -> set[str]:
-    """Every signal that a rule, a term, a label or a combination of the recipe names."""
+    """Every signal that a rule, a term, a label, a combination or a pool step of the recipe names."""
     names: set[str] = set()
     for step in (step for stage in recipe.stages for step in stage.steps):
         if isinstance(step, Judge | Gate):
@@ -128,8 +129,8 @@ def own_signals(recipe: Recipe) -> set[str]:
             names |= {term.signal for term in step.terms} | {step.signal}
         elif isinstance(step, Label):
             names.add(step.what)
-        elif isinstance(step, Pool) and isinstance(step.options.get("signal"), str):
-            names.add(step.options["signal"])
+        elif isinstance(step, Pool):
+            names |= pool_signals(step)
     return names
 
 

@@ -13,20 +13,21 @@ import numpy as np
 import pyarrow as pa
 
 from infra import schema as schemas
-from infra.build import Totals, open_build
+from infra.build import Totals, already_made
 from infra.canon import sha256_json
 from infra.dataset import Dataset, ShardReader, Source
 from infra.errors import UsageError
-from infra.manifest import FileRef, Header, Kind
+from infra.manifest import FileRef, Kind
 from infra.task import Output
 from mixers.draw import Plan, check_drawn, count_drawn, plan_draw
 from mixers.supply import document_ranks, merge, supply_of
 from mixers.targets import DrawConfig
 from pipeline.context import Context
-from pipeline.funnel import Funnel, unreadable
+from pipeline.funnel import one_by_one
 from pipeline.interpreter import Document, Reject, loaded_models, run_steps
 from pipeline.recipe import Stage, Step
-from pipeline.rows import batch, carried_signals, ledger_batch, ledger_rows
+from pipeline.rows import carried_signals, ledger_rows
+from pipeline.work import Tables
 
 STEP = "draw"
 LABELS = pa.schema([("source", pa.string()), ("domain", pa.string()), ("tokens", pa.int64()), ("rank", pa.float64())])
@@ -86,41 +87,28 @@ class DrawTask:
         repeats = self.plan.repeats(
             table["source"].combine_chunks(), table["domain"].combine_chunks(), table["rank"].to_numpy()
         )
-        funnel = Funnel()
-        number = 0
-        for documents in part.batches():
-            here = table.slice(number, documents.num_rows).to_pylist()
-            rows, ledger = [], []
-            for row, label, times in zip(
-                documents.to_pylist(), here, repeats[number : number + documents.num_rows].tolist(), strict=True
-            ):
-                funnel.count["in"] += 1
-                if times:
-                    row |= {"repeats": times, "domain": label["domain"], "source": label["source"]}
-                    rows.append(row)
-                    funnel.passed(0, len(row["text"]), label["tokens"])
-                else:
-                    funnel.count["rejected"] += 1
-                    ledger += ledger_rows(row, [Reject(STEP, "undrawn", label["rank"], None)], self.recipe)
-            number += documents.num_rows
-            yield Output(batch(rows, self.schema), ledger_batch(ledger))
+        about = zip((row for some in table.to_batches() for row in some.to_pylist()), repeats.tolist(), strict=True)
+
+        def draw(row: dict[str, Any]) -> list[dict[str, Any]]:
+            label, times = next(about)
+            if not times:
+                return ledger_rows(row, [Reject(STEP, "undrawn", label["rank"], None)], self.recipe)
+            row |= {"repeats": times, "domain": label["domain"], "source": label["source"]}
+            return []
+
+        yield from one_by_one(part, self.schema, STEP, self.recipe, draw)
         counts = count_drawn(table["source"], table["domain"], table["tokens"], np.asarray(repeats))
-        unread = ledger_batch(unreadable(part, funnel, self.recipe))
-        drawn = {f"draw/{name}": number for name, number in counts.items()}
-        yield Output(None, unread, funnel.counts([STEP]) | drawn)
+        yield Output(None, None, {f"draw/{name}": number for name, number in counts.items()})
 
 
 def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     """Draw a mixture by the stage's `[stage.draw]` block. UsageError when the pool cannot give what it asks."""
     config = draw_config(stage)
     header = context.header(stage, Kind.DOCUMENTS, source.refs)
-    with open_build(out, header) as build:
-        done = build.finished()
-    if done:
+    if done := already_made(out, header):
         return done
     task = LabelTask(stage.steps, context.stage_models(stage), config.seed, context.stage_places(stage))
-    labels_header = Header(Kind.TABLE, f"{stage.name}.labels", context.recipe.ref, {}, source.refs)
-    labels = context.engine.map_shards(task, [source], out / ".work" / "labels", labels_header)
+    labels = Tables.of(context, stage.name, out).map("labels", task, source)
     plan = plan_draw(merge(supplies(labels)), config)
 
     def account(_: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:

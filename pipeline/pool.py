@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.build import Extras, Totals, open_build
+from infra.build import Extras, Totals, already_made
 from infra.canon import sha256_json
 from infra.dataset import Dataset, Source
 from infra.errors import UsageError
@@ -18,9 +18,10 @@ from pipeline.clusters import check_cluster_options, decide_clusters
 from pipeline.interpreter import Reject
 from pipeline.pool_apply import ApplyPool, PoolJudge, Verdict
 from pipeline.pool_quantile import Side, find_quantiles, values_table
-from pipeline.pool_tables import Tables, check_signal
+from pipeline.pool_tables import check_signal
 from pipeline.recipe import Pool, Stage
 from pipeline.rows import carried_signals
+from pipeline.work import Tables
 
 if TYPE_CHECKING:
     from pipeline.context import Context
@@ -65,11 +66,9 @@ def pool_stage(context: "Context", stage: Stage, source: Source, out: Path) -> D
     step = stage.steps[0]
     options = check_pool(step)
     header = context.header(stage, Kind.DOCUMENTS, source.refs)
-    with open_build(out, header) as build:
-        done = build.finished()
-    if done:
+    if done := already_made(out, header):
         return done
-    tables = Tables(context.engine, context.recipe.ref, stage.name, out / ".work")
+    tables = Tables.of(context, stage.name, out)
     decide = decide_clusters if step.method == "clusters" else decide_quantile
     judge, known, found = decide(tables, step.name, options, source)
     task = ApplyPool(judge, context.recipe.sha256, carried_signals(source))
@@ -119,3 +118,11 @@ def check_pool(step: Pool) -> dict[str, Any]:
     if type(options["min_count"]) is not int or options["min_count"] < 1:
         raise UsageError(f"{place}: min_count is {options['min_count']!r}; it must be a number of documents")
     return options
+
+
+def pool_signals(step: Pool) -> set[str]:
+    """The signals that a pool step reads."""
+    options = check_pool(step)
+    if step.method == "clusters":
+        return {options["score"], *(mark["signal"] for mark in options["marks"])}
+    return {options["signal"]}

@@ -10,9 +10,9 @@ from infra import schema as schemas
 from infra.canon import sha256_json
 from infra.dataset import ShardReader
 from infra.task import Output
-from pipeline.funnel import Funnel, unreadable
+from pipeline.funnel import one_by_one
 from pipeline.interpreter import Reject
-from pipeline.rows import batch, ledger_batch, ledger_rows
+from pipeline.rows import ledger_rows
 
 
 class Verdict(NamedTuple):
@@ -54,23 +54,15 @@ class ApplyPool:
         return schemas.documents({*self.carried, *self.judge.names})
 
     def __call__(self, part: Any, known: ShardReader) -> Iterator[Output]:
-        table, names = known.table(), schemas.signal_names(self.schema)
-        funnel = Funnel()
-        start = 0
-        for documents in part.batches():
-            here = table.slice(start, documents.num_rows).to_pylist()
-            start += documents.num_rows
-            rows, ledger = [], []
-            for row, about in zip(documents.to_pylist(), here, strict=True):
-                funnel.count["in"] += 1
-                verdict = self.judge(about)
-                if verdict.reject:
-                    funnel.count["rejected"] += 1
-                    ledger += ledger_rows(row, [verdict.reject], self.recipe)
-                    continue
-                found = {**(row["signals"] or {}), **verdict.signals}
-                row["signals"] = {name: found.get(name) for name in names}
-                rows.append(row)
-                funnel.passed(0, len(row["text"]), row["token_count"] or 0)
-            yield Output(batch(rows, self.schema), ledger_batch(ledger))
-        yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([self.judge.step]))
+        abouts = (about for some in known.batches() for about in some.to_pylist())
+        names = schemas.signal_names(self.schema)
+
+        def judge(row: dict[str, Any]) -> list[dict[str, Any]]:
+            verdict = self.judge(next(abouts))
+            if verdict.reject:
+                return ledger_rows(row, [verdict.reject], self.recipe)
+            found = {**(row["signals"] or {}), **verdict.signals}
+            row["signals"] = {name: found.get(name) for name in names}
+            return []
+
+        yield from one_by_one(part, self.schema, self.judge.step, self.recipe, judge)

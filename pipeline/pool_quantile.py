@@ -23,7 +23,8 @@ from infra.canon import sha256_json
 from infra.dataset import Dataset, ShardReader, Source
 from infra.errors import UsageError
 from infra.task import Output
-from pipeline.pool_tables import Tables, columns_for, concatenated, how_known, signal_values
+from pipeline.pool_tables import columns_for, concatenated, how_known, signal_values
+from pipeline.work import Tables
 
 Side = Literal["low", "high"]
 By = Literal["language", "all"]
@@ -264,7 +265,7 @@ def counted(
 ) -> Iterator[tuple[str, Bins]]:
     """Every group's counters over the whole pool, by name."""
     counts = tables.map(f"counts-{level}", CountTask(level, under), values)
-    added = tables.reduce(f"added-{level}", counts, "key", AddCounts())
+    added = tables.reduce(f"added-{level}", [counts], "key", AddCounts())
     if added.manifest.counts["out"] > MAX_COUNTERS:
         raise UsageError(f"{tables.stage}: the pool has too many languages for thresholds of their own: use by all")
     table = added.table(["group", "bin", "docs", "low", "high"]).sort_by([("group", "ascending"), ("bin", "ascending")])

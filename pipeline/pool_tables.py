@@ -1,11 +1,7 @@
-"""What the rules over a pool share: their intermediate tables, and the value of a signal for each document.
-
-The tables are datasets with receipts of their own below one folder (`OUT/.work`), so that a killed run goes on.
-"""
+"""What the rules over a pool share: small tables that every partition sees, and a signal's value for each document."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +12,8 @@ import pyarrow.compute as pc
 from filters.catalog import SIGNALS
 from infra import schema as schemas
 from infra.dataset import Dataset, Source
-from infra.engine import Engine, partitions_for
 from infra.errors import UsageError
-from infra.manifest import Header, InputRef, Kind, RecipeRef
-from infra.task import Reducer, Task
+from infra.manifest import InputRef
 from pipeline.filter import document_of
 from pipeline.recipe import STEP_SIGNALS
 from pipeline.rows import carried_signals
@@ -29,29 +23,6 @@ How = Literal["column", "carried", "measured", "absent"]
 
 # What a signal is measured on: all that `document_of` and a ledger row want.
 MEASURED_ON = ["text", "url", "language", "language_score", "domain", "token_count", "signals"]
-
-
-@dataclass(frozen=True)
-class Tables:
-    """Makes the intermediate tables of one rule. `stage` names them in headers and progress."""
-
-    engine: Engine
-    recipe: RecipeRef
-    stage: str
-    folder: Path
-
-    def map(self, name: str, task: Task, *sources: Source) -> Dataset:
-        refs = tuple(ref for source in sources for ref in source.refs)
-        return self.engine.map_shards(task, sources, self.folder / name, self._header(name, refs))
-
-    def reduce(self, name: str, table: Dataset, key: str, reducer: Reducer) -> Dataset:
-        count = partitions_for([table])
-        return self.engine.reduce_by_key(
-            [table], key, reducer, count, self.folder / name, self._header(name, table.refs)
-        )
-
-    def _header(self, name: str, inputs: tuple[InputRef, ...]) -> Header:
-        return Header(Kind.TABLE, f"{self.stage}.{name}", self.recipe, {}, inputs)
 
 
 @dataclass(frozen=True)
@@ -72,10 +43,10 @@ class WholePart:
 
 @dataclass(frozen=True)
 class Everywhere:
-    """A small table beside each of `count` partitions."""
+    """A small table beside each of `count` partitions; alone, it is a source of one part."""
 
     dataset: Dataset
-    count: int
+    count: int = 1
 
     @property
     def refs(self) -> tuple[InputRef, ...]:

@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.build import RUN, Totals, claim
+from infra.build import Totals, claim
 from infra.canon import readable_json, sha256_file, sha256_json
 from infra.dataset import Dataset, SideBySide, Source
 from infra.errors import UsageError, WorkError
-from infra.manifest import MANIFEST, FileRef, InputRef, Kind
+from infra.manifest import MANIFEST, RUN, FileRef, InputRef, Kind
 from infra.storage import write_bytes
 from pipeline.again import LOCATOR, DocumentsAgain, Locator, ReadAgainTask, RecordsAgain, by_file, is_document_file
 from pipeline.context import Context

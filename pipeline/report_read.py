@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infra.build import RUN
 from infra.dataset import Dataset
 from infra.errors import UsageError
-from infra.manifest import MANIFEST, Kind
+from infra.manifest import MANIFEST, RUN, Kind
 from infra.storage import read_json
 from pipeline.compare import COMPARISON
 from pipeline.control import control_sample

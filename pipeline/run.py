@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.build import RUN, claim
+from infra.build import claim
 from infra.canon import readable_json
 from infra.dataset import Dataset
 from infra.errors import UsageError
-from infra.manifest import MANIFEST, Manifest
+from infra.manifest import MANIFEST, RUN, Manifest
 from infra.meter import versions
 from infra.storage import write_bytes
 from pipeline.context import Context

@@ -18,22 +18,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.build import RUN, claim
+from infra.build import WORK, claim
 from infra.canon import readable_json
 from infra.dataset import Dataset
 from infra.engine import Engine
 from infra.errors import UsageError, WorkError
-from infra.manifest import MANIFEST, Header, InputRef, Kind
+from infra.manifest import MANIFEST, RUN, Header, InputRef, Kind
 from infra.storage import read_json, remove_folder, write_bytes
 from pipeline.listed import Listed
 from pipeline.run import FROZEN
-from pipeline.takedown_apply import Before, Key, carry_over, keys_where, redacted, task_for
+from pipeline.takedown_apply import Key, WithLedger, carry_over, keys_where, redacted, task_for
 from pipeline.takedown_proof import Removed, joined, runs_of, search
 from pipeline.tokenize import MODEL, TABLE
 
 FORMAT = "refinery.takedown/1"
 RECEIPT = "takedown.json"
-WORK = ".work"
 # So many documents and copies are named in the receipt; all are counted.
 MAX_NAMED = 1000
 COLUMNS = ["url", "id", "file_path", "warc_offset"]
@@ -181,7 +180,7 @@ def rewrite(
         header = Header(old.kind, old.stage, old.recipe, params, inputs)
         task = task_for(dataset, listed, before, removed.ids)
         extras = carry_over(old, listed, dataset.folder / MODEL)
-        made[name] = engine.map_shards(task, [Before(dataset)], out / name, header, extras)
+        made[name] = engine.map_shards(task, [WithLedger(dataset)], out / name, header, extras)
         refs[dataset.refs[0].sha256] = made[name].refs[0]
     return made
 

@@ -91,8 +91,8 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Before:
-    """A dataset of the run as it was, as a source; `places` of its inputs are handed on."""
+class WithLedger:
+    """A dataset, each partition with its ledger, as a source; `places` of its inputs are handed on."""
 
     dataset: Dataset
 

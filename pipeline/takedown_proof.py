@@ -19,10 +19,10 @@ from dedup.tables import Hashes
 from infra.canon import sha256_json
 from infra.dataset import Dataset
 from infra.engine import Engine
-from infra.manifest import Header, InputRef, Kind, RecipeRef
+from infra.manifest import Header, Kind, RecipeRef
 from infra.task import Output
 from pipeline.listed import Listed
-from pipeline.takedown_apply import Key, Whole, parts_of
+from pipeline.takedown_apply import Key, Whole, WithLedger
 from pipeline.tokenize import MODEL, open_tokenizer
 
 NGRAM = 13
@@ -115,22 +115,8 @@ class SearchTask:
         return [{**row, "runs": runs, "share": runs / mine.size}] if runs else []
 
 
-@dataclass(frozen=True)
-class After:
-    """A new dataset with its ledger, as a source."""
-
-    dataset: Dataset
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return self.dataset.refs
-
-    def parts(self) -> list[Whole]:
-        return [Whole(part, ledger) for part, ledger in zip(parts_of(self.dataset), self.dataset.ledger_parts())]
-
-
 def search(engine: Engine, dataset: Dataset, listed: Listed, removed: Removed, name: str, work: Any) -> Dataset:
     """The search of one dataset as a table of the documents that share runs; its counts say what was found."""
     tokenizer = str(dataset.folder / MODEL) if dataset.kind is Kind.TOKENS else None
     header = Header(Kind.TABLE, f"takedown.{name}", RecipeRef("takedown", listed.sha256), {}, dataset.refs)
-    return engine.map_shards(SearchTask(listed, removed, tokenizer), [After(dataset)], work, header)
+    return engine.map_shards(SearchTask(listed, removed, tokenizer), [WithLedger(dataset)], work, header)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.build import Totals
+from infra.build import WORK, Totals
 from infra.canon import sha256_file, sha256_json
 from infra.dataset import Dataset, Source
 from infra.errors import UsageError
@@ -32,7 +32,6 @@ from pipeline.rows import ledger_batch
 
 TABLE = "documents.parquet"
 MODEL = "tokenizer.model"
-WORK = ".work"
 # What a token sink is handed: the columns of documents.parquet that are known before writing, and the tokens.
 ROWS = pa.schema([*(f for f in DOCUMENTS if f.name not in ("shard", "offset")), ("tokens", pa.list_(pa.int32()))])
 
