@@ -46,6 +46,10 @@ MAX_LINE_CHARS = 10_000
 MAX_PERPLEXITY = 1e9
 # Probabilities are rounded to this many digits: what is left does not depend on how a CPU adds floats.
 DIGITS = 4
+# Published thresholds of quality models have more digits than ours: DCLM's is 0.018112.
+QUALITY_DIGITS = 6
+# Models of other projects that recipes name, as they are called where they come from.
+FOREIGN_MODELS = {"dclm-quality.bin": "DCLM's openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin"}
 
 
 class ResolvedModel(NamedTuple):
@@ -87,6 +91,8 @@ def resolve(names: Sequence[str], folder: Path) -> dict[str, ResolvedModel]:
 def _advice(name: str, folder: Path) -> str:
     if name in DEFAULT_MODELS:
         return f"run `refinery fit defaults --models {folder}`"
+    if name in FOREIGN_MODELS:
+        return f"get {FOREIGN_MODELS[name]} from its publisher, and put it there under this name"
     verb = "perplexity|quality|coherence|safety|benchmarks|domains|tokenizer"
     return f"put it there, or run `refinery fit {verb} --positive TEXTS --out {folder / name}`"
 
@@ -142,9 +148,9 @@ def load_lid(path: Path) -> Callable[[str], tuple[str, float]]:
     return identify
 
 
-def _probability(score: float) -> float:
+def _probability(score: float, digits: int = DIGITS) -> float:
     """fastText prints 1.00001, and NaN when it finds no word."""
-    return round(min(max(float(score), 0.0), 1.0), DIGITS) if score == score else 0.0
+    return round(min(max(float(score), 0.0), 1.0), digits) if score == score else 0.0
 
 
 def load_fasttext_scorer(path: Path, label: str | None = None) -> Callable[[str], float]:
@@ -165,7 +171,8 @@ def load_fasttext_scorer(path: Path, label: str | None = None) -> Callable[[str]
 
     def score(text: str) -> float:
         labels, scores = model.predict(prepare(text, MAX_SCORED_CHARS), k=-1)
-        return next((_probability(value) for name, value in zip(labels, scores) if name == LABEL + wanted), 0.0)
+        found = (value for name, value in zip(labels, scores) if name == LABEL + wanted)
+        return _probability(next(found, 0.0), QUALITY_DIGITS)
 
     return score
 
