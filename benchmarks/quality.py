@@ -1,7 +1,7 @@
 """How well each scorer tells clean texts from random pages of a crawl, and judged pages from each other.
 
     python -m benchmarks.quality --clean TEXTS --pages CRAWL/*.warc.gz --index index.jsonl.gz [--models DIR]
-        [--good GOOD.jsonl --other OTHER.jsonl] [--clean-share 1.25] [--texts 24] [--crawl 1200]
+        [--good GOOD.jsonl --other OTHER.jsonl] [--clean-share .62] [--texts 24] [--crawl 1200]
         [--recipe yi] [--json]
 
 Positives are clean texts, rendered as pages (`benchmarks/clean_pages.py`); negatives are pages of the crawl, chosen by
@@ -307,7 +307,7 @@ def main() -> int:
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--good", nargs="*", type=Path, default=[], help="pages that were judged good (JSONL)")
     parser.add_argument("--other", nargs="*", type=Path, default=[], help="pages that were judged not good (JSONL)")
-    parser.add_argument("--clean-share", type=float, default=1.25, help="references for each good page")
+    parser.add_argument("--clean-share", type=float, default=0.62, help="references for each good page")
     parser.add_argument("--recipe", default="yi")
     parser.add_argument("--models", help="the model folder")
     parser.add_argument("--texts", type=int, default=24, help="pages of each source of clean texts, at most")
