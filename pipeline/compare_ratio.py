@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from pipeline.compare_walk import Partition, host_of
+from pipeline.compare_walk import Partition
+from pipeline.hosts import host_of
 
 REPLICATES = 2000
 SEED = 20240511

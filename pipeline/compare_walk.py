@@ -8,7 +8,6 @@ the memory that this takes is that of one partition, whatever the size of the in
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from infra.dataset import Dataset, ShardReader
 from infra.manifest import Kind
@@ -95,12 +94,3 @@ def _rows(part: ShardReader, columns: list[str]) -> Iterator[tuple[Key, dict[str
         for batch in part.batches([*KEY, *columns]):
             for row in batch.to_pylist():
                 yield (row["file_path"], row["warc_offset"], row["member_record"] or 0), row
-
-
-def host_of(url: str | None) -> str:
-    """The host of a URL; empty where there is none, or where it is only a stand-in (`.invalid`, RFC 2606)."""
-    try:
-        host = urlsplit(url or "").hostname or ""
-    except ValueError:
-        return ""
-    return "" if host.endswith(".invalid") else host

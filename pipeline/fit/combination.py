@@ -18,16 +18,16 @@ import numpy.typing as npt
 from filters.catalog import SIGNALS
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.compare_walk import host_of
+from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.texts import Sample, auc, write_card
 from pipeline.fit.wording import FOLDS, cross_fitted, fold_of
+from pipeline.hosts import host_of
 from pipeline.interpreter import added, logistic
 from pipeline.recipe import STEP_SIGNALS, Combine, Term
 
 QUANTILES = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
 # The penalty on the squares of what a point of a curve adds.
 PENALTY = 5.0
-ITERATIONS = 50
 # Points and weights are rounded to so many digits: they are read by people, and machines agree on them.
 DIGITS = 3
 WORDING = "wording"
@@ -88,8 +88,10 @@ def fit_step(
         raise UsageError("a combination needs measured documents on both sides")
     points = {name: knots(column) for name, column in rows.values.items()}
     blocks = [hats(rows.values[name], at) for name, at in points.items()]
-    matrix = np.hstack([np.ones((len(rows.good), 1)), *blocks])
-    weights = solve(matrix, rows.good.astype(np.float64))
+    matrix = np.hstack(blocks)
+    # the intercept is as good as free
+    width = np.append(1e5, np.full(matrix.shape[1], PENALTY**-0.5))
+    weights = fit_logistic(matrix, rows.good.astype(np.float64), np.zeros(len(width)), width, balanced=False)
     intercept = float(weights[0])
     terms = []
     start = 1
@@ -120,22 +122,6 @@ def hats(column: Floats, at: Sequence[float]) -> Floats:
     shares = np.array([np.interp(values, at, unit) for unit in np.eye(len(at))]).T
     shares[missing] = 0.0
     return np.hstack([shares, missing[:, None].astype(np.float64)])
-
-
-def solve(matrix: Floats, good: Floats) -> Floats:
-    """Weights of the penalised logistic regression; the first column, the intercept, is not penalised."""
-    penalty = np.full(matrix.shape[1], PENALTY)
-    penalty[0] = 1e-9
-    weights = np.zeros(matrix.shape[1])
-    for _ in range(ITERATIONS):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(matrix @ weights, -30, 30)))
-        slope = matrix.T @ (good - chance) - penalty * weights
-        curve = (matrix.T * (chance * (1.0 - chance))) @ matrix + np.diag(penalty)
-        move = np.linalg.solve(curve, slope)
-        weights = weights + move
-        if float(np.abs(move).max()) < 1e-9:
-            break
-    return weights
 
 
 def scores(step: Combine, rows: Rows) -> Floats:

@@ -10,14 +10,14 @@ _TOLERANCE = 1e-9
 _LONGEST_STEP = 2.0
 
 
-def fit_logistic(x: Floats, y: Floats, prior: Floats, width: Floats) -> Floats:
+def fit_logistic(x: Floats, y: Floats, prior: Floats, width: Floats, balanced: bool = True) -> Floats:
     """The most probable weights (the intercept first) of P(y = 1), around `prior` with standard deviations `width`.
 
-    x: [n, features]; y: 0 or 1. Both classes count alike, however many rows they have.
+    x: [n, features]; y: 0 or 1. `balanced`: both classes count alike, however many rows they have.
     """
     x = np.column_stack([np.ones(len(x)), x])
     sizes = np.array([max((y == 0).sum(), 1), max((y == 1).sum(), 1)])
-    importance = len(y) / (2 * sizes[y.astype(int)])
+    importance = len(y) / (2 * sizes[y.astype(int)]) if balanced else np.ones(len(y))
     weights, precision = prior.astype(np.float64), np.diag(1 / width**2)
     for _ in range(_STEPS):
         p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))

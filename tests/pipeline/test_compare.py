@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compare_walk import host_of
+from pipeline.hosts import host_of
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.pages import RECIPE, write_crawl
 

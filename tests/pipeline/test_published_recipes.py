@@ -286,5 +286,5 @@ def test_a_classifier_that_is_not_there_is_named(models: Path, tmp_path: Path) -
     for name in ("lid.176.ftz", "url-lists"):
         (tmp_path / name).symlink_to(models / name)
     resolve_recipe(load_recipe("dclm-pool"), str(tmp_path))
-    with pytest.raises(UsageError, match=r"model 'dclm-quality.bin' is not in .*: get DCLM's openhermes.* put it there"):
+    with pytest.raises(UsageError, match=r"'dclm-quality.bin' is not in .*: get DCLM's openhermes.* put it there"):
         resolve_recipe(load_recipe("dclm"), str(tmp_path))
