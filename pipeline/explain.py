@@ -28,7 +28,7 @@ from pipeline.explain_text import explain_text as explain_text
 from pipeline.extract import Bodies, ExtractTask
 from pipeline.filter import document_of
 from pipeline.interpreter import Document, Models, Reject, Trace, loaded_models, run_step
-from pipeline.recipe import Combine, Extract, Gate, Pool, Recipe, Rewrite, Stage, Step, parse_recipe
+from pipeline.recipe import Extract, Gate, Pool, Recipe, Rewrite, Stage, Step, parse_recipe
 from pipeline.run import FROZEN, stage_folder
 from pipeline.stages import places_below
 from pipeline.tokenize import TABLE
@@ -222,16 +222,13 @@ def replay_filter(told: Explanation, stage: Stage, run: Finished) -> None:
 
 
 def take(document: Document, step: Step, models: Models, trace: Trace) -> list[Reject]:
-    """One step with its trace: what an edit changed, and what each term of a combination had to say."""
+    """One step with its trace, and what an edit changed."""
     assert not isinstance(step, Gate | Extract)
     before, number = document.text, len(trace)
     rejects = run_step(document, step, models, trace)
     for entry in trace[number:]:
         if isinstance(step, Rewrite):
             entry["changes"] = text_changes(before, document.text)
-        elif isinstance(step, Combine):
-            entry["intercept"] = step.intercept
-            entry["values"] = {term.signal: document.signal(term.signal) for term in step.terms}
     for reject in rejects:
         if reject.evidence:
             for entry in trace[number:]:

@@ -235,12 +235,14 @@ def _with_evidence(reject: Reject, document: Document) -> Reject:
 def _combine(document: Document, step: Combine, trace: Trace | None) -> list[Reject]:
     if step.languages and document.language not in step.languages:
         return []
-    parts = [(term.signal, added(term, document.signal(term.signal))) for term in step.terms]
+    values = {term.signal: document.signal(term.signal) for term in step.terms}
+    parts = [(term.signal, added(term, values[term.signal])) for term in step.terms]
     value = document.signals[step.signal] = logistic(step.intercept + sum(add for _, add in parts))
     if trace is not None:
         trace.append(
             {"step": step.name, "rule": "combine", "signal": step.signal, "value": value, "threshold": None,
-             "passed": True, "terms": {name: round(add, 4) for name, add in parts}}
+             "passed": True, "intercept": step.intercept, "values": values,
+             "terms": {name: round(add, 4) for name, add in parts}}
         )  # fmt: skip
     return []
 

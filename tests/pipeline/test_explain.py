@@ -92,6 +92,21 @@ def test_terms_of_a_combination_add_up(world: Path) -> None:
     assert f"for words {combined['values']['words']:.4g}" in explain_text(one)
 
 
+def test_a_combination_in_the_quick_look_adds_up_too(world: Path) -> None:
+    before = '  [[stage.step]]\n  kind = "extract"\n  engine = "resiliparse"\n'
+    quick = (
+        '  [[stage.step]]\n  kind = "combine"\n  name = "quick-sum"\n  signal = "quality"\n  intercept = 0.5\n'
+        '  terms = [{ signal = "characters", at = [1], add = [0.25] }]\n\n'
+    )
+    recipe = (world / "two-looks.toml").read_text()
+    assert recipe.count(before) == 1
+    (world / "quick-sum.toml").write_text(recipe.replace(before, quick + before))
+    run(world, "quick-sum", "quick-sum.toml")
+    one = told(world, "http://en0.example/3", "quick-sum")
+    assert step(one, "quick-sum/combine")["values"]["characters"] > 100
+    assert "+0.5000 to begin with" in explain_text(one) and "+0.2500 for characters" in explain_text(one)
+
+
 def test_the_threshold_is_the_pools(world: Path) -> None:
     pool = Dataset(world / "out" / "05-best").manifest.extra["pool"]
     one = told(world, "http://en2.example/11")
