@@ -9,8 +9,9 @@ ENGINES = ("local", "ray", "beam")
 def open_engine(name: str, workers: int = 1, progress: Progress | None = None) -> Engine:
     """The engine called `name`; UsageError for any other word."""
     if name == "local":
-        from infra.local import LocalEngine
+        from infra.local import LocalEngine, leave_pandas_out
 
+        leave_pandas_out()
         return LocalEngine(workers, progress)
     if name == "ray":
         from infra.ray_engine import RayEngine

@@ -121,6 +121,7 @@ _SEVEN_BIT: Final = frozenset({"iso2022_jp", "iso2022_kr", "hz", "utf-7"})
 _WIDE: Final = frozenset({"utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"})
 _TRIED: Final = _SEVEN_BIT | _WIDE | {"utf-8"}
 
+_MARK: Final = b"\xef\xbb\xbf"
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _META = re.compile(
     rb"""<\?xml\s[^>]{0,200}?encoding\s*=\s*["']?\s*([\w.:()-]{1,40})"""
@@ -151,11 +152,36 @@ def decode(body: bytes, header_label: str | None, *, html: bool = True) -> Decod
     if bom_bytes == 3:
         # A UTF-8 mark pasted before another charset, as an editor or an included template leaves it.
         body = body[3:]
+    text = _plainly_utf8(body, header_label or "")
+    if text is not None:
+        return Decoded(text, "utf-8", "utf-8", 0)
     labels = list(_labels(body, header_label, html=html))
     for attempt, evidence in _attempts(body, labels):
         if attempt is not None:
             return _finish(attempt, evidence)
     return _finish(_last_resort(body, [codec for codec, _ in labels]), "fallback")
+
+
+def as_utf8(decoded: Decoded, body: bytes) -> bytes:
+    """The text in UTF-8: the body itself where it is that, with no byte cut off, replaced or (after 0xED) joined."""
+    same = decoded.evidence == "utf-8" and decoded.replaced == 0 and b"\xed" not in body
+    return body if same and not body.startswith(_MARK) else decoded.text.encode()
+
+
+def _plainly_utf8(body: bytes, header_label: str) -> str | None:
+    """The text of a body that is UTF-8 throughout and nothing else, whatever it claims: most pages are."""
+    if b"\0" in body or body.startswith(_MARK):
+        return None
+    if body.isascii() and (b"\x1b" in body or b"~{" in body or _speaks_of_utf7(body, header_label)):
+        return None
+    try:
+        return body.decode()
+    except UnicodeError:
+        return None
+
+
+def _speaks_of_utf7(body: bytes, header_label: str) -> bool:
+    return b"utf-7" in body[:PRESCAN_BYTES].lower() or "utf-7" in header_label.lower()
 
 
 def _attempts(body: bytes, labels: list[tuple[str, Evidence]]) -> Iterator[tuple[_Attempt | None, Evidence]]:
@@ -183,7 +209,7 @@ def _claimable(codec: str) -> str:
 
 def _by_mark(body: bytes) -> tuple[_Attempt | None, int]:
     """The text after a byte order mark, and the length of the mark; (None, 0) if there is none."""
-    if body.startswith(b"\xef\xbb\xbf"):
+    if body.startswith(_MARK):
         return _strict_or_replaced(body[3:], "utf-8"), 3
     # FF FE 00 00 is UTF-32, or UTF-16 that begins with a NUL: only the former decodes as UTF-32.
     if body.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from infra.errors import UsageError
-from pipeline.markup import BLOCK, RAW, UNSEEN, characters, nest, scan
+from pipeline.markup import BLOCK, RAW, UNSEEN, attributes_of, characters, nest, scan
 
 
 class Extracted(NamedTuple):
@@ -96,8 +96,8 @@ _TITLE_CHARACTERS: Final = 1_000
 # Every start tag that may open a level.
 _OPENING = re.compile(r"<(?!(?:br|img|input|link|meta|script)[\s/>])[a-zA-Z]")
 _LONG_TAG = re.compile(rf"<[a-zA-Z][^<>]{{{_LONG}}}")
-_QUOTED = re.compile(r""""[^"]*+"|'[^']*+'""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROL_BYTES: Final = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
 _LATER_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -263,10 +263,12 @@ def tidy(text: str) -> str:
     There are none around the text, no control characters but tab and LF, and U+FFFD for lone surrogates. Nothing
     else is changed.
     """
-    text = _CONTROL.sub("", _LINE_END.sub("\n", text))
-    text = _SURROGATE.sub("\ufffd", text)
-    text = "\n".join(line.rstrip() for line in text.split("\n"))
-    return _BLANK_LINES.sub("\n\n", text).strip("\n")
+    if "\r" in text:
+        text = _LINE_END.sub("\n", text)
+    if _NO_TEXT.search(text):
+        text = _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))
+    text = "\n".join(map(str.rstrip, text.split("\n")))
+    return (_BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
 
 
 def control_characters(text: str) -> int:
@@ -289,26 +291,32 @@ def page_title(html: str) -> str:
     return ""
 
 
-def check_caps(html: str, caps: Caps = Caps()) -> Rejection | None:
+def check_caps(html: str, caps: Caps = Caps(), utf8: bytes | None = None) -> Rejection | None:
     """The first cap that the page breaks, or None. Linear, and for most pages no more than a few counts.
 
     "cap/bytes" (as UTF-8), "cap/nodes" (every `<`), "cap/attributes" (of one tag), or "cap/depth" (of open elements,
-    estimated from above).
+    estimated from above). `utf8` is the page once more, where the caller has it.
     """
-    # a character has at most four bytes
-    size = len(html) if 4 * len(html) <= caps.bytes or html.isascii() else len(html.encode("utf-8", "replace"))
-    nodes = html.count("<")
-    if size > caps.bytes:
-        return Rejection("cap/bytes", size, caps.bytes)
+    utf8 = html.encode("utf-8", "replace") if utf8 is None else utf8
+    nodes = utf8.count(b"<")
+    if len(utf8) > caps.bytes:
+        return Rejection("cap/bytes", len(utf8), caps.bytes)
     if nodes > caps.nodes:
         return Rejection("cap/nodes", nodes, caps.nodes)
-    # no more levels than start tags
-    coming = nodes - html.count("</")
-    if coming > caps.depth:
-        coming = len(_OPENING.findall(html))
     long = _has_long_tag(html)
-    if coming <= caps.depth and not long:
+    if nodes <= caps.depth and not long:
         return None
+    from pipeline.tag_bounds import TagBounds, end_tags  # not for the sandbox, which imports this file
+
+    # no more levels than start tags
+    deep = nodes - end_tags(utf8) > caps.depth
+    if deep or long:
+        bounds = TagBounds(html, utf8)
+        deep = deep and bounds.levels(caps.depth) > caps.depth
+        long = long and bounds.attributes(_LONG) > caps.attributes
+    if not deep and not long:
+        return None
+    coming = len(_OPENING.findall(html)) if deep else 0
     depth, attributes = _depth_and_attributes(html, caps.depth, coming, long)
     if attributes > caps.attributes:
         return Rejection("cap/attributes", attributes, caps.attributes)
@@ -339,7 +347,7 @@ def _depth_and_attributes(html: str, most: int, coming: int, long: bool) -> tupl
     stack: list[str] = []
     for tag in scan(html, RAW):
         if long and tag.name and tag.content - tag.start > _LONG:
-            attributes = max(attributes, len(_QUOTED.sub("", html[tag.start : tag.content]).split()) - 1)
+            attributes = max(attributes, attributes_of(html[tag.start : tag.content]))
         if len(stack) + coming > most:
             coming -= nest(stack, tag)
             depth = max(depth, len(stack))

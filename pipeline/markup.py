@@ -57,6 +57,7 @@ MATCH_LEVELS: Final = 64
 # Slash, name, and the rest to the end. A quotation mark counts only after "=", as in the HTML standard. Possessive:
 # nothing is tried twice, and if this tag has no end, none after it has one.
 _TAG = re.compile(r"""<(?:!--|[!?]|(/?)([a-zA-Z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>)?+)""")
+_QUOTED = re.compile(r""""[^"]*+"|'[^']*+'""")
 # Python refuses to read a number of more than 4,300 digits; no character has one of more than seven.
 _ENDLESS_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")
 
@@ -93,6 +94,17 @@ def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
             break
         else:
             return
+
+
+def tag_end(html: str, start: int) -> int:
+    """Where the tag ends that begins at `start`, if one does; one without an end reaches to the end of the page."""
+    match = _TAG.match(html, start)
+    return match.end() if match and match[3] is not None else len(html)
+
+
+def attributes_of(tag: str) -> int:
+    """How many attributes a tag has, as far as white space tells them apart."""
+    return len(_QUOTED.sub("", tag).split()) - 1
 
 
 def _end_of_comment(html: str, start: int) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.charset import decode
+from pipeline.charset import as_utf8, decode
 
 TEXTS = {
     "en": "It was a dark and stormy night; the rain fell in torrents, except at occasional intervals. ",
@@ -182,3 +182,23 @@ def test_hostile_bytes_take_bounded_time(body: bytes, label: str | None) -> None
     started = time.process_time()
     decode(body, label)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("body", "same"),
+    [
+        (b"plain", True),
+        ("<p>déjà vu".encode(), True),
+        ("한국".encode(), False),  # begins with a byte that halves of UTF-16 pairs begin with
+        (b"an emoji \xed\xa0\xbd\xed\xb8\x80 in halves", False),
+        (b"\xef\xbb\xbfmarked", False),
+        (b"cut off in the middle \xe4\xb8\xad of \xe4\xb8", False),
+        (b"a \0 NUL", False),
+        ("déjà".encode("cp1252") * 20, False),
+        (b"\x1b$B$3$s$K$A$O\x1b(B", False),
+    ],
+)
+def test_the_text_in_utf8_is_the_body_only_where_it_is(body: bytes, same: bool) -> None:
+    decoded = decode(body, None)
+    assert as_utf8(decoded, body) == decoded.text.encode()
+    assert (as_utf8(decoded, body) is body) == same
