@@ -24,7 +24,7 @@ from infra.task import Output
 from mixers.pretokens import count as count_tokens
 from pipeline.funnel import Funnel
 from pipeline.interpreter import Document, Models, Reject, Trace, judge_rules, loaded_models, run_step
-from pipeline.page import Page, PageExtractor
+from pipeline.page import Page, PageExtractor, declared_language
 from pipeline.recipe import Extract, Gate, Step
 from pipeline.rows import batch, ledger_batch, ledger_rows
 from pipeline.sources.containers import open_bytes
@@ -219,6 +219,9 @@ class Visit:
         if not isinstance(step, Extract):
             return run_step(self.document, step, self.tools.models, trace)
         html = self.record["page"] == "html"
+        foreign = declared_rejects(step, self.body, trace) if html and step.declared else []
+        if foreign and not self.control:
+            return foreign
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
         self.row = document_row(self.record, page, step.engine if html else "plain")
@@ -226,7 +229,7 @@ class Visit:
         for name in HEADER_SIGNALS:
             asked = bool(self.record.get(name)) or name in page.robots
             self.document.signals[name] = float(asked)
-        return page_rejects(step, page, trace)
+        return foreign + page_rejects(step, page, trace)
 
 
 @lru_cache(maxsize=8)
@@ -261,6 +264,18 @@ def gate(step: Gate, record: Mapping[str, Any], lists: Mapping[str, UrlLists], t
             f"gate {step.name!r}: no signal {unknown[0]!r} before extraction: there are {', '.join(sorted(values))}"
         )
     return judge_rules(step.name, step.rules, values.__getitem__, None, trace)
+
+
+def declared_rejects(step: Extract, body: bytes, trace: Trace | None) -> list[Reject]:
+    """The page's own word that it is in another language than the step wants."""
+    language = declared_language(body)
+    passed = not language or language in step.declared
+    if trace is not None:
+        trace.append(
+            {"step": step.name, "rule": "declared_language", "signal": "language", "value": language or None,
+             "threshold": list(step.declared), "passed": passed}
+        )  # fmt: skip
+    return [] if passed else [Reject(step.name, "declared_language_not_kept", None, None, language)]
 
 
 def page_rejects(step: Extract, page: Page, trace: Trace | None) -> list[Reject]:

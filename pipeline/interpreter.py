@@ -194,7 +194,8 @@ def _label(document: Document, step: Label, models: Models, trace: Trace | None)
     value: float | str | None
     rejects: list[Reject] = []
     if step.what == "language":
-        document.language, document.language_score = models.language(step.model)(document.text)
+        text = document.text if step.characters is None else middle(document.text, step.characters)
+        document.language, document.language_score = models.language(step.model)(text)
         if document._view is not None:  # its words and stop words are of the language
             document._view = document._view.in_language(document.language)
         document.signals["language_score"] = document.language_score
@@ -212,6 +213,12 @@ def _label(document: Document, step: Label, models: Models, trace: Trace | None)
              "threshold": list(step.keep) or None, "passed": not rejects}
         )  # fmt: skip
     return rejects
+
+
+def middle(text: str, characters: int) -> str:
+    """So many characters from the middle, where a page's menus are not."""
+    start = max(len(text) - characters, 0) // 2
+    return text[start : start + characters]
 
 
 def _score(document: Document, step: Label, models: Models) -> float | None:

@@ -43,6 +43,9 @@ MAX_MARKS: Final = 128
 # How far into a page its robots meta elements are looked for, and what is skipped on the way.
 HEAD_CHARACTERS: Final = 50_000
 SKIPPED_IN_HEAD: Final = frozenset({"script", "style", "title", "noscript", "template"})
+_HTML_LANGUAGE: Final = re.compile(
+    rb"""<html\b[^>]{0,1000}?\slang\s?=\s?["']?([a-zA-Z]{2,3})(?![a-zA-Z])""", re.IGNORECASE
+)
 _ATTRIBUTE: Final = re.compile(r"""([a-zA-Z-]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""")
 
 
@@ -170,6 +173,12 @@ def meta_robots(html: str) -> frozenset[str]:
             if "robots" in attributes.get("name", "").lower():
                 found |= {word.strip().lower() for word in attributes.get("content", "").split(",") if word.strip()}
     return frozenset(found)
+
+
+def declared_language(body: bytes) -> str:
+    """The language that the html element names ("en" of `lang="en-GB"`); empty if there is none."""
+    found = _HTML_LANGUAGE.search(body, 0, HEAD_CHARACTERS)
+    return found[1].decode().lower() if found else ""
 
 
 def _unreadable(decoded: Decoded, utf8: bytes) -> Rejection | None:

@@ -62,22 +62,28 @@ class Extract:
 
     A stage may look at a page quickly before it extracts it: the steps after one extract step see its text, and only
     what they pass reaches the next, dearer one. The last extract step of a stage gives the document its text.
+    `declared`: a page whose html element says that it is in another language than these is not parsed at all.
     """
 
     name: str
     engine: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Label:
-    """A model's word on a document: `language` (with the labels to keep), `domain`, or a signal of that name."""
+    """A model's word on a document: `language` (with the labels to keep), `domain`, or a signal of that name.
+
+    `characters`: how many, from the middle of the text, the language is told by; unless given, its beginning is.
+    """
 
     name: str
     what: Literal["language", "quality", "wording", "perplexity", "domain", "coherence", "safety", "contamination"]
     model: str
     keep: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    characters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -316,7 +322,10 @@ def _step(source: Mapping[str, Any], place: str) -> Step:
     if "rules" in fields:
         known = {*SIGNALS, *STEP_SIGNALS} if made is Judge else None
         values["rules"] = tuple(_rule(rule, place, known) for rule in source.get("rules", []))
-    for key in ("keep", "languages"):
+    characters = values.get("characters", 1)
+    if type(characters) is not int or characters < 1 or ("characters" in values and values.get("what") != "language"):
+        raise UsageError(f"{place}: characters must be a number from 1, of a step that labels the language")
+    for key in ("keep", "languages", "declared"):
         if key in values:
             if not isinstance(values[key], list) or not all(isinstance(word, str) for word in values[key]):
                 raise UsageError(f"{place}: {key} must be a list of words, not {values[key]!r}")
