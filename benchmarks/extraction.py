@@ -110,18 +110,19 @@ def judge(text: str, gold: Gold) -> Outcome:
     return Outcome(f1, precision, recall, required, clean)
 
 
-def run_engine(word: str, samples: Sequence[Sample]) -> tuple[list[Outcome], float]:
-    """What one engine makes of each page, and the CPU seconds it took in parent and sandbox."""
-    seconds, outcomes = 0.0, []
+def extract_timed(word: str, pages: Iterable[tuple[bytes, str | None, str]]) -> tuple[list[str], float]:
+    """The text that one engine finds in each page (body, charset of the header, URL), and the CPU seconds it took in
+    parent and sandbox."""
+    seconds, texts = 0.0, []
     name, options = parse_engine(word)
     with PageExtractor(name, options) as extractor:
         extractor.extract(b"<p>Libraries are loaded before the clock starts.", None, "")
-        for sample in samples:
+        for body, charset, url in pages:
             begin = time.process_time()
-            page = extractor.extract(sample.body, sample.charset, sample.url)
+            page = extractor.extract(body, charset, url)
             seconds += time.process_time() - begin + page.cpu_seconds
-            outcomes.append(judge(page.text, sample.gold))
-    return outcomes, seconds
+            texts.append(page.text)
+    return texts, seconds
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -139,7 +140,8 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def report(word: str, samples: Sequence[Sample]) -> dict[str, Any]:
-    outcomes, seconds = run_engine(word, samples)
+    texts, seconds = extract_timed(word, ((sample.body, sample.charset, sample.url) for sample in samples))
+    outcomes = [judge(text, sample.gold) for text, sample in zip(texts, samples, strict=True)]
     groups: dict[str, dict[str, list[Outcome]]] = {"by_source": defaultdict(list), "by_type": defaultdict(list)}
     for sample, outcome in zip(samples, outcomes, strict=True):
         groups["by_source"][sample.source].append(outcome)

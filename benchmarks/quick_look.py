@@ -13,7 +13,6 @@ with the reference of the number of words, of the share of lines that end a sent
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,11 +20,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.extraction import parse_engine, read_pages
+from benchmarks.extraction import extract_timed, read_pages
 from benchmarks.extraction_gold import words
 from infra.errors import UsageError
 from pipeline.models import load_lid
-from pipeline.page import PageExtractor
 
 ENGINES: Final = ("resiliparse", "resiliparse:main_content=false", "all_text", "blocks")
 _ENDS: Final = (".", "!", "?", "…", '"', "”", "。", "！", "？")
@@ -42,17 +40,9 @@ class Seen(NamedTuple):
 
 
 def look(
-    word: str, pages: Sequence[tuple[str, str | None, bytes]], identify: Callable[[str], tuple[str, float]]
+    word: str, pages: Sequence[tuple[bytes, str | None, str]], identify: Callable[[str], tuple[str, float]]
 ) -> Seen:
-    name, options = parse_engine(word)
-    seconds, texts = 0.0, []
-    with PageExtractor(name, options) as extractor:
-        extractor.extract(b"<p>Libraries are loaded before the clock starts.", None, "")
-        for url, charset, body in pages:
-            begin = time.process_time()
-            page = extractor.extract(body, charset, url)
-            seconds += time.process_time() - begin + page.cpu_seconds
-            texts.append(page.text)
+    texts, seconds = extract_timed(word, pages)
     counts = np.array([len(words(text)) for text in texts], float)
     lines = [[line for line in text.split("\n") if line] for text in texts]
     ends = np.array([sum(line.endswith(_ENDS) for line in page) / max(1, len(page)) for page in lines])
@@ -109,7 +99,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     try:
-        read = ((row["url"], m.charset_label, m.body) for row, m in read_pages(args.warcs, args.index))
+        read = ((m.body, m.charset_label, row["url"]) for row, m in read_pages(args.warcs, args.index))
         pages = [page for number, page in enumerate(read) if number % args.every == 0]
         identify = load_lid(args.model)
         reference = look(args.reference, pages, identify)

@@ -1,13 +1,26 @@
 """What is masked, what looks like it and is left, and that a second pass changes nothing, whatever the text."""
 
+import string
 import time
+from collections.abc import Callable
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.catalog import EDITS, edit
-from filters.identifiers import is_chinese, is_german, is_polish, luhn
+from filters.identifiers import (
+    is_card,
+    is_chinese,
+    is_french,
+    is_german,
+    is_iban,
+    is_italian,
+    is_polish,
+    is_spanish,
+    luhn,
+)
 from filters.phones import PHONE_MASK
 from filters.pii import PARTS
 
@@ -115,13 +128,35 @@ def test_luhn_finds_every_wrong_digit(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "number"), [(is_chinese, "34052419800101001X"), (is_polish, "02070803628"), (is_german, "65929970489")]
+    ("check", "number", "last"),
+    [
+        (is_card, "4012888888881881", 1),
+        (is_iban, "DE89370400440532013000", 1),
+        (is_chinese, "34052419800101001X", 1),
+        (is_spanish, "12345678Z", 1),
+        (is_spanish, "X1234567L", 1),
+        (is_french, "184127645108946", 2),
+        (is_italian, "MRTMTT91D08F205J", 1),
+        (is_polish, "02070803628", 1),
+        (is_german, "65929970489", 1),
+    ],
 )
-def test_check_digits_find_every_wrong_last_digit(check: object, number: str) -> None:
-    assert callable(check)
-    assert [digit for digit in "0123456789X" if (digit != "X" or len(number) == 18) and check(number[:-1] + digit)] == [
-        number[-1]
-    ]
+def test_check_digits_find_every_wrong_end(check: Callable[[str], bool], number: str, last: int) -> None:
+    """Of all ends that the form allows, the right one alone passes."""
+    letters = string.ascii_uppercase if number[-1].isalpha() else ""
+    ends = ["X", *string.digits] if check is is_chinese else letters or string.digits
+    candidates = (number[:-last] + "".join(end) for end in product(ends, repeat=last))
+    assert [candidate for candidate in candidates if check(candidate)] == [number]
+
+
+@pytest.mark.parametrize(
+    ("check", "number"),
+    [(is_card, "4012888888881881"), (is_iban, "DE89370400440532013000"), (is_french, "184127645108946")],
+)
+def test_check_digits_find_every_wrong_digit_within(check: Callable[[str], bool], number: str) -> None:
+    for place in range(6, len(number)):
+        others = (number[:place] + digit + number[place + 1 :] for digit in string.digits)
+        assert [other for other in others if check(other)] == [number], place
 
 
 HOSTILE = (

@@ -7,69 +7,14 @@ from pathlib import Path
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from tests.pipeline.recipes import small
+
 WORDS = """
 the of and that have with be to a in water river mountain history people found during many
 years after small house garden children reading letter music school teacher question answer
 because measure energy light field city road winter summer morning evening friend mother father
 work hands bread table window door story
 """.split()  # noqa: SIM905 (a list of words is easier to read as words)
-
-RECIPE = """
-name = "small"
-about = "what the tests run"
-
-[[stage]]
-name = "ingest"
-verb = "ingest"
-
-[[stage]]
-name = "extract"
-verb = "extract"
-
-  [[stage.step]]
-  kind = "extract"
-  engine = "resiliparse"
-
-[[stage]]
-name = "filter"
-verb = "filter"
-
-  [[stage.step]]
-  kind = "rewrite"
-  edit = "remove_urls"
-
-  [[stage.step]]
-  kind = "judge"
-  name = "size"
-  rules = [
-    { signal = "words", min = 50 },
-    { signal = "duplicate_line_fraction", max = 0.3 },
-  ]
-
-[[stage]]
-name = "same-text"
-verb = "dedup"
-
-  [[stage.step]]
-  kind = "dedup"
-  method = "text"
-
-[[stage]]
-name = "near-copies"
-verb = "dedup"
-
-  [[stage.step]]
-  kind = "dedup"
-  method = "minhash"
-
-[[stage]]
-name = "paragraphs"
-verb = "dedup"
-
-  [[stage.step]]
-  kind = "dedup"
-  method = "paragraphs"
-"""
 
 
 def sentences(seed: int, count: int = 12) -> list[str]:
@@ -131,5 +76,5 @@ def write_crawl(folder: Path, files: int = 2, each: int = 40) -> list[Path]:
 
 def write_recipe(folder: Path) -> Path:
     path = folder / "small.toml"
-    path.write_text(RECIPE)
+    path.write_text(small())
     return path

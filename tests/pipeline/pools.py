@@ -11,6 +11,7 @@ from infra.local import LocalEngine
 from pipeline.context import open_context
 from pipeline.inputs import read_inputs
 from pipeline.run import run
+from tests.pipeline.recipes import recipe, stage, step
 
 TOPICS = {
     "nature": ["river", "water", "mountain", "valley", "stream", "lake", "forest", "meadow"],
@@ -49,21 +50,9 @@ def topical(count: int, seed: int = 0, words: int = 30) -> list[dict[str, Any]]:
 
 def pool_recipe(path: Path, method: str, **options: Any) -> Path:
     """A recipe of one filter stage with one pool step called `rule`."""
-    words = ", ".join(f"{name} = {toml(value)}" for name, value in options.items())
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        '[[stage]]\nname = "pool"\nverb = "filter"\n'
-        f'[[stage.step]]\nkind = "pool"\nname = "rule"\nmethod = "{method}"\noptions = {{ {words} }}\n'
-    )
+    path.write_text(recipe("pool", stage("pool", "filter", step("pool", name="rule", method=method, options=options))))
     return path
-
-
-def toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {toml(each)}" for name, each in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    return json.dumps(value)
 
 
 def judged(folder: Path, rows: Sequence[dict[str, Any]], method: str, **options: Any) -> Dataset:

@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 from pipeline.fit.fasttext_file import train_fasttext
+from pipeline.fit.perplexity import fit_perplexity
 
 ENGLISH = """
 the of and that have with be to a in water river mountain history people found during many years after small house
@@ -203,6 +204,26 @@ def shared_pages() -> dict[str, str]:
     }
 
 
+def german_pages() -> dict[str, str]:
+    """For FineWeb2, which takes no English: one for each family of its rules."""
+    listed = Writer(3, GERMAN)
+    return {
+        "german near copy": changed(language_pages()["german"]),
+        "german equal lines": shuffled(Writer(2, GERMAN).lines(14, 3) + ["So ist es."] * 9, 2),
+        "german list": "\n".join(listed.words(3) for _ in range(60)),
+        "german too short": Writer(4, GERMAN).text(2),
+        "german contact": Writer(5, GERMAN).text() + "\nSchreiben Sie an some.one@example.org oder an 8.8.8.8 hier.",
+    }
+
+
+def bucket_pages() -> dict[str, str]:
+    """For CCNet's buckets: with the four other English pages that it keeps, 36 of 120 are like the model's texts."""
+    return {
+        **{f"head {i}": article(200 + i) for i in range(32)},
+        **{f"tail {i}": Writer(300 + i, SPAM).text() for i in range(84)},
+    }
+
+
 def copies() -> dict[str, str]:
     """Pages that every recipe keeps, and what is a copy of them for those that look."""
     first, longer = article(80), article(81, 16)
@@ -226,13 +247,14 @@ def other_pages() -> dict[str, str]:
 def all_pages() -> dict[str, str]:
     makers = (
         copies, language_pages, repetition_pages, every_copy_pages, quality_pages, correction_pages, c4_pages,
-        fineweb_pages, shared_pages, other_pages,
+        fineweb_pages, shared_pages, german_pages, bucket_pages, other_pages,
     )  # fmt: skip
     return {name: text for maker in makers for name, text in maker().items()}
 
 
 def write_models(folder: Path) -> Path:
-    """A language model of three word lists, URL lists of one entry each, and a classifier with DCLM's labels."""
+    """A language model of three word lists, URL lists of one entry each, a classifier with DCLM's labels, and the
+    perplexity of articles."""
     folder.mkdir(parents=True, exist_ok=True)
     pairs = [
         (label, " ".join(Writer(i, words).text(3).split()))
@@ -246,6 +268,9 @@ def write_models(folder: Path) -> Path:
         for label, words in (("hq", ENGLISH), ("cc", SPAM))
     ]
     train_fasttext(pairs, folder / "dclm-quality.bin", dim=8, epoch=15, lr=0.4)
+    texts = folder.parent / f"{folder.name}.txt"
+    texts.write_text("\n".join(article(i, 20) for i in range(400, 480)))
+    fit_perplexity([texts], folder / "perplexity-en", vocab_size=200)
     lists = folder / "url-lists"
     lists.mkdir(exist_ok=True)
     entries = {"domains": "bad.example", "urls": "ok.example/listed", "strict": "freeprize", "hard": "casino"}

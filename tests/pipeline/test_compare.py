@@ -7,15 +7,16 @@ import pytest
 
 from pipeline.hosts import host_of
 from tests.pipeline.command import answer, refinery
-from tests.pipeline.pages import RECIPE, write_crawl
+from tests.pipeline.pages import write_crawl
+from tests.pipeline.recipes import small
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, dict[str, object]]]]:
     folder = tmp_path_factory.mktemp("compare")
     write_crawl(folder / "crawl", files=1)
-    (folder / "lax.toml").write_text(RECIPE)
-    (folder / "strict.toml").write_text(RECIPE.replace("min = 50", "min = 400"))
+    (folder / "lax.toml").write_text(small())
+    (folder / "strict.toml").write_text(small(least=400))
     words = (
         "--recipe",
         folder / "strict.toml",

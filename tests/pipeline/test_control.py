@@ -10,7 +10,8 @@ from infra.manifest import Kind
 from pipeline.control import control_sample, control_text, wilson
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset, record
-from tests.pipeline.pages import RECIPE, write_crawl
+from tests.pipeline.pages import write_crawl
+from tests.pipeline.recipes import LOOK, judge, small
 
 SIGNALS = ("control", "quick_rejected")
 
@@ -68,24 +69,13 @@ def test_an_interval_holds_its_share(of: int, data: st.DataObject) -> None:
 def test_a_run_says_what_its_quick_look_loses(tmp_path: Path) -> None:
     """All pages are in the sample; the quick look rejects those of fewer than 440 words, the recipe of 50."""
     write_crawl(tmp_path / "crawl", files=1, each=14)
-    quick = """  [[stage.step]]
-  kind = "extract"
-  name = "quick"
-  engine = "all_text"
-
-  [[stage.step]]
-  kind = "judge"
-  name = "quick-size"
-  rules = [{ signal = "words", min = 440 }]
-
-"""
-    head, rest = RECIPE.split('verb = "extract"\n\n')
-    (tmp_path / "quick.toml").write_text(f'{head}verb = "extract"\ncontrol = 1\n\n{quick}{rest}')
+    size = judge("quick-size", {"signal": "words", "min": 440})
+    (tmp_path / "quick.toml").write_text(small(LOOK, size, control=1))
     words = ("run", "--recipe", tmp_path / "quick.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "out")
     found = answer(*words)["control"]
     assert found["sampled"] >= found["kept"] > found["quick_rejected"] > 0
     assert found["share"] == round(found["quick_rejected"] / found["kept"], 6)
     assert control_text(found) in refinery(*words)
-    (tmp_path / "plain.toml").write_text(RECIPE)
+    (tmp_path / "plain.toml").write_text(small())
     words = ("run", "--recipe", tmp_path / "plain.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "plain")
     assert answer(*words)["control"] is None

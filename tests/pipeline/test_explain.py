@@ -12,8 +12,10 @@ from pipeline.explain_copies import MAX_LINES, text_changes
 from pipeline.explain_text import explain_text
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.here import explained, run_here
-from tests.pipeline.pages import RECIPE, sentences, write_recipe
-from tests.pipeline.two_languages import write_world
+from tests.pipeline.pages import sentences, write_recipe
+from tests.pipeline.recipes import REMOVE_URLS, judge, recipe, stage
+from tests.pipeline.recipes import step as recipe_step
+from tests.pipeline.two_languages import two_looks, write_world
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +74,7 @@ def test_a_quick_look_says_what_it_saw(world: Path) -> None:
 
 
 def test_a_page_of_the_control_sample_is_let_through(world: Path) -> None:
-    recipe = (world / "two-looks.toml").read_text().replace("control = 0.0", "control = 1.0")
-    (world / "control.toml").write_text(recipe)
+    (world / "control.toml").write_text(two_looks(control=1))
     run(world, "controlled", "control.toml")
     one = told(world, "http://short.example/1", "controlled")
     quick = step(one, "quick/min_characters")
@@ -93,14 +94,9 @@ def test_terms_of_a_combination_add_up(world: Path) -> None:
 
 
 def test_a_combination_in_the_quick_look_adds_up_too(world: Path) -> None:
-    before = '  [[stage.step]]\n  kind = "extract"\n  engine = "resiliparse"\n'
-    quick = (
-        '  [[stage.step]]\n  kind = "combine"\n  name = "quick-sum"\n  signal = "quality"\n  intercept = 0.5\n'
-        '  terms = [{ signal = "characters", at = [1], add = [0.25] }]\n\n'
-    )
-    recipe = (world / "two-looks.toml").read_text()
-    assert recipe.count(before) == 1
-    (world / "quick-sum.toml").write_text(recipe.replace(before, quick + before))
+    terms = [{"signal": "characters", "at": [1], "add": [0.25]}]
+    quick = recipe_step("combine", name="quick-sum", signal="quality", intercept=0.5, terms=terms)
+    (world / "quick-sum.toml").write_text(two_looks(0, quick))
     run(world, "quick-sum", "quick-sum.toml")
     one = told(world, "http://en0.example/3", "quick-sum")
     assert step(one, "quick-sum/combine")["values"]["characters"] > 100
@@ -166,8 +162,8 @@ def test_a_run_of_documents_is_replayed_from_their_file(tmp_path: Path) -> None:
 
 
 def test_a_run_that_began_at_a_dataset_is_told_where_it_lies(world: Path, tmp_path: Path) -> None:
-    begin = RECIPE.index('[[stage]]\nname = "filter"')
-    (tmp_path / "later.toml").write_text('name = "later"\n' + RECIPE[begin:])
+    later = stage("filter", "filter", REMOVE_URLS, judge("size", {"signal": "words", "min": 50}))
+    (tmp_path / "later.toml").write_text(recipe("later", later))
     run_here(tmp_path / "later.toml", world / "out" / "03-extract", tmp_path / "out")
     url = "http://write.example/1"
     with pytest.raises(UsageError, match="--source DATASET"):

@@ -1,6 +1,5 @@
 """`refinery fit`: what it reads, that the order of input does not matter, that the models tell what they should."""
 
-import gzip
 import json
 import random
 from pathlib import Path
@@ -19,7 +18,8 @@ from pipeline.fit.seeds import _conversations as conversations
 from pipeline.fit.seeds import lead_domain
 from pipeline.fit.texts import Sample, auc, read_samples, split
 from pipeline.fit.tokenizer import fit_tokenizer
-from pipeline.models import load_domains, load_fasttext_scorer, load_perplexity, resolve
+from pipeline.models import load_domains, load_fasttext_scorer, load_perplexity
+from tests.pipeline.fits import sha256_of, write_lines
 
 TOPICS = {
     "mathematics": ["theorem", "proof", "number", "set", "integral", "function", "continuous", "lemma", "space"],
@@ -30,11 +30,6 @@ TOPICS = {
 
 def sentence(draw: random.Random, words: list[str], length: int) -> str:
     return " ".join(draw.choice([*words, "the", "of", "and", "is"]) for _ in range(length))
-
-
-def write_lines(path: Path, rows: list[dict[str, str]]) -> Path:
-    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +47,6 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ]
         files[domain] = write_lines(folder / f"{domain}.jsonl.gz", rows)
     return files
-
-
-def fitted(name: str, folder: Path) -> str:
-    return resolve([name], folder)[name].sha256
 
 
 def test_reading_formats_and_order(tmp_path: Path) -> None:
@@ -108,7 +99,7 @@ def test_quality_tells_its_sides_apart_but_not_their_length(texts: dict[str, Pat
     positive, negative = [texts["mathematics"], texts["science"]], [texts["arts"]]
     card = fit_quality(positive, negative, tmp_path / "a.bin")
     fit_quality(positive[::-1], negative, tmp_path / "b.bin")
-    assert fitted("a.bin", tmp_path) == fitted("b.bin", tmp_path)
+    assert sha256_of("a.bin", tmp_path) == sha256_of("b.bin", tmp_path)
     assert (tmp_path / "a.bin").stat().st_size < 2_000_000
     assert card["held_out"]["auc"] > 0.95
     assert abs(card["held_out"]["auc_of_length_alone"] - 0.5) < 0.1
@@ -130,7 +121,7 @@ def test_quality_needs_text_on_both_sides(tmp_path: Path) -> None:
 def test_domains(texts: dict[str, Path], tmp_path: Path) -> None:
     card = fit_domains([str(path) for path in texts.values()], tmp_path / "a")
     fit_domains([f"{domain}={path}" for domain, path in reversed(texts.items())], tmp_path / "b")
-    assert fitted("a", tmp_path) == fitted("b", tmp_path)
+    assert sha256_of("a", tmp_path) == sha256_of("b", tmp_path)
     assert card["held_out"]["accuracy"] > 0.9
     domain, probabilities = load_domains(tmp_path / "a")("the integral of a continuous function is a number")
     assert domain == "mathematics"
@@ -149,7 +140,7 @@ def test_domains_must_be_known(tmp_path: Path) -> None:
 def test_perplexity(texts: dict[str, Path], tmp_path: Path) -> None:
     card = fit_perplexity([texts["mathematics"], texts["arts"]], tmp_path / "a", vocab_size=100)
     fit_perplexity([texts["arts"], texts["mathematics"]], tmp_path / "b", vocab_size=100)
-    assert fitted("a", tmp_path) == fitted("b", tmp_path)
+    assert sha256_of("a", tmp_path) == sha256_of("b", tmp_path)
     assert card["held_out"]["median_perplexity"] < 20
     perplexity = load_perplexity(tmp_path / "a")
     assert perplexity("the theorem of the space") < perplexity("gravity reaction xylophone")
@@ -164,7 +155,7 @@ def test_too_large_a_vocabulary(texts: dict[str, Path], tmp_path: Path) -> None:
 def test_tokenizer_is_lossless_and_the_same_twice(texts: dict[str, Path], tmp_path: Path) -> None:
     card = fit_tokenizer(list(texts.values()), tmp_path / "a.model", 400)
     fit_tokenizer(list(texts.values())[::-1], tmp_path / "b.model", 400)
-    assert fitted("a.model", tmp_path) == fitted("b.model", tmp_path)
+    assert sha256_of("a.model", tmp_path) == sha256_of("b.model", tmp_path)
     tokenizer = Tokenizer(tmp_path / "a.model")
     assert tokenizer.vocab_size == 400
     text = "  the theorem\n\tof 2024 \u4e2d"

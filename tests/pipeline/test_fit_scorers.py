@@ -1,6 +1,5 @@
 """`refinery fit coherence|safety|benchmarks`: what they learn, in any order of input, and what they refuse."""
 
-import gzip
 import json
 import random
 from pathlib import Path
@@ -16,8 +15,9 @@ from pipeline.fit.passages import NEGATIVES, Source, is_running_text, seeded
 from pipeline.fit.safety import fit_safety, package_words
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.wikitext import prose
-from pipeline.models import LoadedModels, resolve
+from pipeline.models import LoadedModels
 from pipeline.scorers import load_coherence, load_contamination, load_safety
+from tests.pipeline.fits import sha256_of, write_lines
 
 SUBJECTS = {
     "ship": ["captain", "sailor", "harbour", "anchor", "sail", "storm", "mast", "deck"],
@@ -39,15 +39,6 @@ def story(draw: random.Random, subject: str, sentences: int) -> str:
     return " ".join(text)
 
 
-def write_lines(path: Path, rows: list[dict[str, object]]) -> Path:
-    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-    return path
-
-
-def sha256(folder: Path, name: str) -> str:
-    return resolve([name], folder)[name].sha256
-
-
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, draw = tmp_path_factory.mktemp("stories"), random.Random(7)
@@ -64,7 +55,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_coherence(stories: list[Path], tmp_path: Path) -> None:
     card = fit_coherence(stories, tmp_path / "a")
     fit_coherence(stories[::-1], tmp_path / "b")
-    assert sha256(tmp_path, "a") == sha256(tmp_path, "b")
+    assert sha256_of("a", tmp_path) == sha256_of("b", tmp_path)
     assert card["held_out"]["auc"] > 0.7
     assert all(card["held_out"][kind]["pairs"] > 0.7 for kind in ("stitched", "inserted", "fragments"))
     assert sum(file.stat().st_size for file in (tmp_path / "a").iterdir()) < 2_000_000
@@ -225,7 +216,7 @@ def test_benchmarks(tmp_path: Path) -> None:
     other.write_text(json.dumps({"count": 1, "cases": [{"task": "arc", "doc": {"id": 7, "query": MOON}}]}))
     card = fit_benchmarks([one, other], tmp_path / "a")
     fit_benchmarks([other, one], tmp_path / "b")
-    assert sha256(tmp_path, "a") == sha256(tmp_path, "b")
+    assert sha256_of("a", tmp_path) == sha256_of("b", tmp_path)
     assert card["items"] == {"nested": 1, "trains": 30}
     # "leaves the old northern station at noon and walks past" is in all of them.
     assert card["runs"]["in_too_many_items"] == 0
@@ -245,7 +236,7 @@ def test_phrases_of_many_items_and_of_common_texts_do_not_count(tmp_path: Path) 
     path = write_lines(tmp_path / "b.jsonl.gz", items)
     speech = "And he said: Four score and seven years ago our fathers brought forth on this continent a new nation. "
     common = [{"text": speech, "url": "http://a.example/"}, {"text": "Read: " + speech, "url": "http://b.example/"}]
-    card = fit_benchmarks([path], tmp_path / "m", common=[write_lines(tmp_path / "c.jsonl.gz", common)])  # type: ignore[arg-type]
+    card = fit_benchmarks([path], tmp_path / "m", common=[write_lines(tmp_path / "c.jsonl.gz", common)])
     assert card["runs"]["in_too_many_items"] > 0 and card["runs"]["in_common_texts"] > 0
     find = load_contamination(tmp_path / "m")
     assert find(stock).runs == 0

@@ -1,43 +1,16 @@
-"""Killed at the moments that matter, the same command goes on to the same bytes and makes no finished shard again.
-
-The process kills itself (SIGKILL, so nothing is cleaned up) at the n-th time that a named function is entered or left.
-"""
+"""Killed at the moments that matter, the same command goes on to the same bytes and makes no finished shard again."""
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline.command import ROOT, made, refinery, start
+from tests.pipeline.command import made, refinery, start
+from tests.pipeline.kills import Moment, kill_and_go_on
 from tests.pipeline.pages import write_crawl, write_recipe
 
-SUICIDE = """
-import importlib, os, signal, sys
-module, name, moment, count, wanted = sys.argv[1:6]
-owner = importlib.import_module(module)
-*path, last = name.split(".")
-for step in path:
-    owner = getattr(owner, step)
-function, seen = getattr(owner, last), 0
-def watched(*words, **named):
-    global seen
-    hit = wanted in str(words[0]) if wanted else True
-    seen += hit
-    if hit and seen == int(count) and moment == "enter":
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = function(*words, **named)
-    if hit and seen == int(count) and moment == "leave":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-setattr(owner, last, watched)
-from pipeline.cli import main
-main(sys.argv[6:])
-"""
-
-MOMENTS = {
+MOMENTS: dict[str, Moment] = {
     "a shard is written, its ledger not renamed": ("infra.writer", "commit_file", "leave", 1, "02-extract/.tmp-part"),
     "the receipt is not there yet": ("infra.build", "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the receipt is there, the manifest is not": ("infra.build", "write_bytes", "enter", 1, "03-filter/manifest.json"),
@@ -62,19 +35,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_same_command_goes_on(moment: str, world: Path, tmp_path: Path) -> None:
-    words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "out"]
-    module, name, when, count, wanted = MOMENTS[moment]
-    killed = subprocess.run(
-        [sys.executable, "-c", SUICIDE, module, name, when, str(count), wanted, *map(str, words)],
-        cwd=ROOT, capture_output=True, check=False,
-    )  # fmt: skip
-    assert killed.returncode == -9, killed.stderr.decode()[-500:]
-    before = finished_shards(tmp_path / "out")
-    refinery(*words)
-    assert made(tmp_path / "out") == made(world / "out")
-    after = finished_shards(tmp_path / "out")
-    assert {path: after[path] for path in before} == before
-    assert not [p for name in (".tmp-*", ".work", ".spill") for p in (tmp_path / "out").rglob(name)]
+    words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl"]
+    kill_and_go_on(MOMENTS[moment], words, tmp_path / "out", world / "out")
 
 
 def test_ctrl_c_says_how_to_go_on(world: Path, tmp_path: Path) -> None:
@@ -89,12 +51,3 @@ def test_ctrl_c_says_how_to_go_on(world: Path, tmp_path: Path) -> None:
     assert "Traceback" not in rest
     refinery(*words)
     assert made(tmp_path / "out") == made(world / "out")
-
-
-def finished_shards(run: Path) -> dict[str, int]:
-    """When each shard that has a receipt was written."""
-    found = {}
-    for receipt in run.glob("0*/.receipts/part-*.json"):
-        shard = receipt.parent.parent / f"{receipt.stem}.parquet"
-        found[str(shard)] = shard.stat().st_mtime_ns
-    return found

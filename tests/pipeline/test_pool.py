@@ -1,16 +1,14 @@
 """Pool rules however they are run: the same bytes from every engine, any workers, any order, and after kills."""
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from infra.dataset import Dataset
-from tests.pipeline.command import ROOT, answer, made, refinery
+from tests.pipeline.command import answer, made, refinery
+from tests.pipeline.kills import Moment, kill_and_go_on
 from tests.pipeline.pools import topical, write_documents
-from tests.pipeline.test_kill import SUICIDE, finished_shards
 
 RECIPE = """
 name = "pools"
@@ -36,7 +34,7 @@ verb = "filter"
   options = { clusters = 4, drop = 0.3, score = "characters", sample = 100 }
 """
 
-MOMENTS = {
+MOMENTS: dict[str, Moment] = {
     "values are there, nothing is counted": ("pipeline.pool_quantile", "values_table", "leave", 1, ""),
     "one level is counted": ("pipeline.pool_quantile", "go_into", "enter", 1, ""),
     "inside a reduction": ("infra.engine", "sort_rows", "enter", 2, ""),
@@ -82,19 +80,8 @@ def test_the_same_bytes_however_it_is_run(words: tuple[str, ...], world: Path, t
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_it_goes_on_to_the_same_bytes(moment: str, world: Path, tmp_path: Path) -> None:
-    words = ["run", "--recipe", world / "recipe.toml", "--input", world / "given", "--out", tmp_path / "out"]
-    module, name, when, count, wanted = MOMENTS[moment]
-    killed = subprocess.run(
-        [sys.executable, "-c", SUICIDE, module, name, when, str(count), wanted, *map(str, words)],
-        cwd=ROOT, capture_output=True, check=False,
-    )  # fmt: skip
-    assert killed.returncode == -9, killed.stderr.decode()[-500:]
-    before = finished_shards(tmp_path / "out")
-    refinery(*words)
-    assert made(tmp_path / "out") == made(world / "out")
-    after = finished_shards(tmp_path / "out")
-    assert {path: after[path] for path in before} == before
-    assert not [p for name in (".tmp-*", ".work", ".spill") for p in (tmp_path / "out").rglob(name)]
+    words = ["run", "--recipe", world / "recipe.toml", "--input", world / "given"]
+    kill_and_go_on(MOMENTS[moment], words, tmp_path / "out", world / "out")
 
 
 def test_the_cut_of_the_pool_into_files_does_not_matter_to_thresholds(world: Path, tmp_path: Path) -> None:

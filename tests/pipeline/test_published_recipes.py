@@ -4,8 +4,7 @@
 one step; a page without one is kept. Copies and their originals stand in the order in which the ledger must see them.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from pipeline.run import Run, run
 from tests.pipeline import published_pages as made
 from tests.pipeline.pages import article as page
 from tests.pipeline.pages import write_warc
+from tests.pipeline.pools import write_documents
 
 Fates = dict[str, list[str]]
 N_GRAMS = [f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)]
@@ -40,42 +40,30 @@ LANGUAGE = {
     "german": ["language/language_not_kept"],
     "three languages": ["language-score/min_language_score"],
 }
-TOP = {f"the same {n} words": f"top_{n}_gram_character_fraction" for n in (2, 3, 4)}
-REPETITION = fates(
-    "gopher-repetition",
-    {
-        "equal lines": "duplicate_line_fraction",
-        "equal paragraphs": "duplicate_paragraph_fraction",
-        "one long line twice": ["duplicate_line_character_fraction", *N_GRAMS],
-        "one long paragraph twice": [
-            "duplicate_line_fraction",
-            "duplicate_line_character_fraction",
-            "duplicate_paragraph_character_fraction",
-            *N_GRAMS,
-        ],
-        **TOP,
-        **{f"{n} words again": f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)},
-    },
-)
+COPIES = {
+    "equal lines": ["duplicate_line_fraction"],
+    "equal paragraphs": ["duplicate_paragraph_fraction"],
+    "one long line twice": ["duplicate_line_character_fraction", *N_GRAMS],
+    "one long paragraph twice": [
+        "duplicate_line_fraction",
+        "duplicate_line_character_fraction",
+        "duplicate_paragraph_character_fraction",
+        *N_GRAMS,
+    ],
+    **{f"the same {n} words": [f"top_{n}_gram_character_fraction"] for n in (2, 3, 4)},
+}
+AGAIN = {f"{n} words again": f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)}
+REPETITION = fates("gopher-repetition", {**COPIES, **AGAIN})
 # DCLM counts the first copy too: more rules fail, and pages that datatrove keeps ("5 words twice") go.
-DCLM_REPETITION = fates(
-    "gopher-repetition",
-    {
-        "equal lines": "duplicate_line_fraction",
-        "equal paragraphs": "duplicate_paragraph_fraction",
-        "one long line twice": ["duplicate_line_character_fraction", *N_GRAMS],
-        "one long paragraph twice": [
-            "duplicate_line_fraction",
-            "duplicate_paragraph_fraction",
-            "duplicate_line_character_fraction",
-            "duplicate_paragraph_character_fraction",
-            *N_GRAMS,
-        ],
-        **TOP,
-        **{f"{n} words twice": f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)},
-    },
-    "dclm_",
-)
+FIRST_COPIES = {
+    "one long paragraph twice": [
+        "duplicate_line_fraction",
+        "duplicate_paragraph_fraction",
+        *COPIES["one long paragraph twice"][1:],
+    ],
+    **{name.replace("again", "twice"): signal for name, signal in AGAIN.items()},
+}
+DCLM_REPETITION = fates("gopher-repetition", {**COPIES, **FIRST_COPIES}, "dclm_")
 QUALITY = fates(
     "gopher-quality",
     {
@@ -148,6 +136,7 @@ EXPECTED: dict[str, Fates] = {
         "same text": ["text/copy_text"],
     },
     "ccnet": CCNET,
+    "ccnet-head": {**CCNET, **{f"tail {i}": ["head/max_perplexity"] for i in range(84)}},
 }
 TWICE = [f"{n} words twice" for n in range(5, 11)]
 KEPT = {
@@ -159,12 +148,13 @@ KEPT = {
     "gopher": ["three languages", *TWICE],
     "c4": ["mentions"],
     "ccnet": ["german", "signed", "signed too"],
+    # German has no model: its bucket is `all`, and stays
+    "ccnet-head": ["german", "signed", "signed too", *(f"head {i}" for i in range(32))],
 }
 Finished = tuple[str, list[dict[str, str]], Run]
 
 
-def documents(recipe: str) -> list[dict[str, str]]:
-    wanted = {"article", "long article", *EXPECTED[recipe], *KEPT[recipe]}
+def documents(wanted: Collection[str]) -> list[dict[str, str]]:
     rows = []
     for name, text in made.all_pages().items():
         if name in wanted:
@@ -195,9 +185,8 @@ def rejections(datasets: Sequence[Dataset]) -> Fates:
 @pytest.fixture(scope="module", params=sorted(EXPECTED))
 def finished(request: pytest.FixtureRequest, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp(request.param)
-    rows = documents(request.param)
-    source = folder / "pages.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = documents({"article", "long article", *EXPECTED[request.param], *KEPT[request.param]})
+    source = write_documents(folder / "pages.jsonl", rows)
     return request.param, rows, finish(request.param, source, models, folder / "out")
 
 
@@ -245,6 +234,30 @@ def test_what_edits_leave(finished: Finished) -> None:
         assert texts["contact"].endswith("email@example.com or to the machine at 192.0.2.1, not at 10.0.0.1 here.")
     if recipe == "ccnet":
         assert texts["signed"] == made.article(92).split("\n", 1)[1]  # neither title nor signature
+
+
+# FineWeb2 has a threshold for each language and takes no English, so that its pages are German, one for each step.
+FINEWEB2 = {
+    "article": ["language/language_not_kept"],
+    "three languages": ["language/language_not_kept"],
+    "german near copy": ["minhash/copy_minhash"],
+    "german equal lines": ["gopher-repetition/max_duplicate_line_fraction"],
+    "german list": ["fineweb-quality/max_fineweb_newline_word_ratio"],
+    "german too short": ["gopher-quality/min_gopher_words"],
+}
+
+
+def test_fineweb2_in_german(models: Path, tmp_path: Path) -> None:
+    rows = documents([*FINEWEB2, "german", "german contact"])
+    done = finish("fineweb2", write_documents(tmp_path / "pages.jsonl", rows), models, tmp_path / "out")
+    assert rejections(done.datasets) == FINEWEB2
+    assert [(row["step"], row["docs"]) for row in done.summary()["funnel"]] == [
+        ("language", 6), ("language-score", 6), ("minhash", 5), ("gopher-repetition", 4), ("fineweb-quality", 3),
+        ("gopher-quality", 2), ("mask_email", 2), ("mask_ipv4", 2), ("remove_bar_lines", 2),
+    ]  # fmt: skip
+    texts = {row["id"]: row["text"] for row in done.last.table().to_pylist()}
+    assert texts.keys() == {"german", "german contact"}
+    assert texts["german contact"].endswith("an email@example.com oder an 192.0.2.1 hier.")
 
 
 # What is known before extraction, by address: who rejects the page for which rule.

@@ -28,7 +28,8 @@ from benchmarks.quality_rows import CRAWL, Row, rule_scorer, table
 from filters.rules import Rule
 from pipeline.page import PageExtractor
 from pipeline.recipe import RecipeRule
-from tests.pipeline.pages import RECIPE, article, sentences, write_warc
+from tests.pipeline.pages import article, sentences, write_warc
+from tests.pipeline.recipes import small
 
 
 def paragraphs(seed: int, count: int) -> str:
@@ -184,7 +185,7 @@ def test_keep_rates_through_a_recipe(
         text = paragraphs(number + 1, count) if "iq" in name else "\n\n".join(["Yes, said the king of hearts."] * 600)
         (tmp_path / "texts" / f"{name}.jsonl").write_text(json.dumps({"text": text}) + "\n")
     recipe = tmp_path / "small.toml"
-    recipe.write_text(RECIPE)
+    recipe.write_text(small())
     crawl = write_warc(tmp_path / "a.warc.gz", [(f"http://h{i}.example/", article(i)) for i in range(3)])
     words = ["--clean", str(tmp_path / "texts"), "--pages", str(crawl), "--recipe", str(recipe), "--texts", "3"]
     for where in ("one", "two"):

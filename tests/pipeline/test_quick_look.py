@@ -12,51 +12,20 @@ from pipeline.extract import Bodies, ExtractTask, in_control
 from pipeline.recipe import load_recipe, parse_recipe
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
+from tests.pipeline.recipes import INGEST, LOOK, RESILIPARSE, dedup, judge, recipe, stage
 
-RECIPE = """
-name = "quick"
 
-[[stage]]
-name = "ingest"
-verb = "ingest"
-
-[[stage]]
-name = "same-payload"
-verb = "dedup"
-
-  [[stage.step]]
-  kind = "dedup"
-  method = "payload"
-
-[[stage]]
-name = "extract"
-verb = "extract"
-control = CONTROL
-
-  [[stage.step]]
-  kind = "extract"
-  name = "look"
-  engine = "all_text"
-
-  [[stage.step]]
-  kind = "judge"
-  name = "asked"
-  rules = [{ signal = "noai", max = 0 }]
-
-  [[stage.step]]
-  kind = "judge"
-  name = "quick"
-  rules = [{ signal = "words", min = 50 }, { signal = "words", max = 430 }]
-
-  [[stage.step]]
-  kind = "extract"
-  engine = "resiliparse"
-"""
+def quick(control: float, most: int = 430) -> str:
+    """Looks at each page before the extractor does."""
+    asked = judge("asked", {"signal": "noai", "max": 0})
+    size = judge("quick", {"signal": "words", "min": 50}, {"signal": "words", "max": most})
+    extract = stage("extract", "extract", LOOK, asked, size, RESILIPARSE, control=control)
+    return recipe("quick", INGEST, dedup("same-payload", "payload"), extract)
 
 
 def run(folder: Path, control: float, workers: int = 1) -> Path:
     recipe = folder / f"quick{control}.toml"
-    recipe.write_text(RECIPE.replace("CONTROL", str(control)))
+    recipe.write_text(quick(control))
     if not (folder / "crawl").exists():
         write_crawl(folder / "crawl")
     out = folder / f"out-{control}-{workers}"
@@ -139,7 +108,7 @@ def test_a_page_that_asks_not_to_be_trained_on_is_left_alone(world: Path) -> Non
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
     archive = write_warc(world / "asks.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
     recipe = world / "quick0.toml"
-    recipe.write_text(RECIPE.replace("CONTROL", "0").replace("max = 430", "max = 9999"))
+    recipe.write_text(quick(0, 9999))
     refinery("run", "--recipe", recipe, "--input", archive, "--out", world / "asked")
     extract = stages(world / "asked")["extract"]
     assert extract.table()["url"].to_pylist() == ["http://a.example/2"]
@@ -154,7 +123,7 @@ def test_the_look_needs_a_text(world: Path) -> None:
     twice = [{"kind": "extract", "engine": "all_text"}, {"kind": "extract", "engine": "resiliparse"}]
     assert "another name" in refused({"verb": "extract", "step": twice})
     recipe = world / "wrong.toml"
-    recipe.write_text(RECIPE.replace("CONTROL", "2"))
+    recipe.write_text(quick(2))
     assert "0 to 1" in refinery("recipes", "check", recipe, code=2)
 
 

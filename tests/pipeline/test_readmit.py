@@ -17,39 +17,16 @@ from pipeline.status import status
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.here import explained, readmit_here, run_here
 from tests.pipeline.pages import pages, sentences, write_crawl, write_recipe
+from tests.pipeline.recipes import INGEST, SAME_TEXT, Part, judge, recipe, stage, step
 
-LAX = """
-name = "lax"
 
-[[stage]]
-name = "ingest"
-verb = "ingest"
+def lax(*rules: Part) -> str:
+    """Another extractor, and rules of its own."""
+    extract = stage("extract", "extract", step("extract", engine="all_text"))
+    return recipe("lax", INGEST, extract, stage("filter", "filter", judge("some", *rules)), SAME_TEXT)
 
-[[stage]]
-name = "extract"
-verb = "extract"
 
-  [[stage.step]]
-  kind = "extract"
-  engine = "all_text"
-
-[[stage]]
-name = "filter"
-verb = "filter"
-
-  [[stage.step]]
-  kind = "judge"
-  name = "some"
-  rules = [{ signal = "words", min = 2 }, { signal = "characters", max = 2900 }]
-
-[[stage]]
-name = "same-text"
-verb = "dedup"
-
-  [[stage.step]]
-  kind = "dedup"
-  method = "text"
-"""
+LAX = lax({"signal": "words", "min": 2}, {"signal": "characters", "max": 2900})
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +82,7 @@ def test_only_some_ids(world: Path, tmp_path: Path) -> None:
 
 
 def test_several_failing_rules_are_one_record(world: Path, tmp_path: Path) -> None:
-    strict = (world / "lax.toml").read_text().replace("min = 2 }", 'min = 5000 }, { signal = "characters", min = 9e9 }')
+    strict = lax({"signal": "words", "min": 5000}, {"signal": "characters", "min": 9e9})
     (tmp_path / "strict.toml").write_text(strict)
     run_here(tmp_path / "strict.toml", world / "crawl", tmp_path / "strict")
     ledger = Dataset(tmp_path / "strict" / "03-filter").ledger()

@@ -23,7 +23,8 @@ from pipeline.report_views import View, bound_of, signal_of, top_rules
 from tests.pipeline.command import refinery
 from tests.pipeline.comparisons import EVIL, EVIL_URL, stages, write_comparison
 from tests.pipeline.datasets import document, make_dataset, reject
-from tests.pipeline.pages import RECIPE, write_crawl, write_warc
+from tests.pipeline.pages import write_crawl, write_warc
+from tests.pipeline.recipes import LOOK, judge, small
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +137,7 @@ def test_a_printed_comparison_with_its_cost_is_shown_once(tmp_path: Path) -> Non
     assert (tmp_path / "report.html").read_text("utf-8").count("side by side</h3>") == 1
 
 
-QUICK = RECIPE.replace(
-    '  [[stage.step]]\n  kind = "extract"\n  engine = "resiliparse"\n',
-    '  [[stage.step]]\n  kind = "extract"\n  name = "quick"\n  engine = "all_text"\n\n'
-    '  [[stage.step]]\n  kind = "judge"\n  name = "quick-size"\n  rules = [{ signal = "words", min = 100 }]\n\n'
-    '  [[stage.step]]\n  kind = "extract"\n  engine = "resiliparse"\n',
-)
+QUICK = small(LOOK, judge("quick-size", {"signal": "words", "min": 100}))
 
 
 def test_pages_without_a_text_are_read_again_where_their_archive_is_at_hand(tmp_path: Path) -> None:

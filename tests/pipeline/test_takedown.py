@@ -5,6 +5,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.dataset import Dataset
+from infra.engines import open_engine
 from infra.errors import UsageError, WorkError
 from infra.manifest import Kind, check_law
 from mixers.shards import TokenShardReader
@@ -19,25 +21,15 @@ from mixers.tokenizer import Tokenizer
 from pipeline import takedown as takedown_module
 from pipeline.fit.tokenizer import fit_tokenizer
 from pipeline.listed import Listed, read_listed
+from pipeline.takedown import find_all, in_order, prove
+from pipeline.takedown_proof import Removed, joined
 from tests.pipeline.command import answer, made, refinery
+from tests.pipeline.datasets import document, make_dataset, reject
 from tests.pipeline.here import explained, readmit_here, run_here, takedown_here
 from tests.pipeline.pages import sentences, write_crawl, write_recipe
+from tests.pipeline.recipes import mix, recipe, stage
 
-MIX = """
-name = "mix"
-[[stage]]
-name = "mixture"
-verb = "mix"
-  [stage.draw]
-  targets = { IQ = 0.5, EQ = 0.5 }
-  max_epochs = 4.0
-  tolerance = 0.3
-
-[[stage]]
-name = "tokens"
-verb = "tokenize"
-tokenizer = "tokenizer.model"
-"""
+MIX = recipe("mix", mix(tolerance=0.3), stage("tokens", "tokenize", tokenizer="tokenizer.model"))
 # host3/3 stays of two copies, host5/5 is rejected as too short, host0 is a host of several pages.
 LIST = """
 # what is to go
@@ -262,12 +254,49 @@ def test_a_dataset_alone(mixed: Path, tmp_path: Path) -> None:
 
 
 def test_a_fault_of_ours_is_found(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the rewriting let a document through, the search says so and there is no receipt."""
+    """If the rewriting let documents through, the search says so and there is no receipt."""
     real = takedown_module.task_for
     monkeypatch.setattr(takedown_module, "task_for", lambda dataset, listed, *more: real(dataset, Listed(), *more))
     with pytest.raises(WorkError, match="is not clean"):
         takedown_here(world / "out", tmp_path / "out", world / "list.txt")
     assert not (tmp_path / "out" / "takedown.json").exists()
+
+
+def test_the_search_finds_what_an_old_dataset_holds(world: Path, tmp_path: Path) -> None:
+    """Each dataset as it was before is found not to be clean; each as it is now, clean."""
+    listed = read_listed(world / "list.txt", None)
+    old, new = (in_order(world / name) for name in ("out", "without"))
+    _, removed = find_all(old, listed)
+    with open_engine("local") as engine:
+        for name, dataset in old.items():
+            with pytest.raises(WorkError, match=f"{name} is not clean .*rows found"):
+                prove({name: dataset}, listed, removed, engine, tmp_path / "old" / name)
+        assert prove(new, listed, removed, engine, tmp_path / "new")["listed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "ledger"),
+    [
+        (document(1, url="https://goes.example/"), []),
+        (document(1, url=None, id="goes"), []),
+        (document(7, url="https://elsewhere.example/"), []),  # its key is a removed document's
+        (document(1), [reject(2, "size", "min_words", 1, 2) | {"url": "http://goes.example"}]),
+        (document(1), [reject(2, "text", "copy_text", None, None) | {"survivor": "goes"}]),
+    ],
+    ids=["address", "id", "place", "ledger", "survivor"],
+)
+def test_one_row_that_is_left_is_found(row: dict[str, Any], ledger: list[dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("https://goes.example/\n")
+    (tmp_path / "ids.txt").write_text("goes\n")
+    listed = read_listed(tmp_path / "list.txt", tmp_path / "ids.txt")
+    removed = Removed(frozenset(), frozenset({("a.warc.gz", 7, "<urn:uuid:7>")}), frozenset({"goes"}), joined([]))
+    rest = [document(number) for number in (3, 4, 5)]
+    with open_engine("local") as engine:
+        clean = make_dataset(tmp_path / "clean", "filter", rest, [])
+        assert prove({"clean": clean}, listed, removed, engine, tmp_path / "a")["datasets"][0]["rows"] == 3
+        left = make_dataset(tmp_path / "left", "filter", [row, *rest], ledger)
+        with pytest.raises(WorkError, match=r"left is not clean \(1 rows found\): do not use it"):
+            prove({"left": left}, listed, removed, engine, tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -290,10 +319,15 @@ def test_which_entry_names_a_document(url: str | None, ident: str | None, entry:
     assert read_listed(tmp_path / "list.txt", tmp_path / "ids.txt").entry(url, ident) == entry
 
 
-@given(st.text(), st.text())
+@given(st.text(), st.text().filter(lambda ident: ident != "d"))
 def test_any_address_can_be_asked_for(url: str, ident: str) -> None:
-    listed = Listed(frozenset({"a"}), frozenset({"b"}), frozenset({"c"}), frozenset({"d"}))
-    assert listed.entry(url, ident) is None or isinstance(listed.entry(url, ident), str)
+    """What has nothing to do with the list is not on it; what is on it is found whatever stands beside it."""
+    listed = Listed(frozenset({"a.example/x"}), frozenset({"b.example"}), frozenset({"c.example"}), frozenset({"d"}))
+    assert listed.entry(url, ident) is None or ".example" in url.lower()
+    assert listed.entry(url, "d") == "id:d"
+    path = quote(url, safe="", errors="surrogatepass")
+    assert listed.entry(f"http://b.example/{path}", ident) == "host:b.example"
+    assert listed.entry(f"http://sub.c.example/{path}", ident) == "domain:c.example"
 
 
 @pytest.mark.parametrize(

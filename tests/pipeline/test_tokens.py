@@ -14,18 +14,9 @@ from mixers.tokenizer import Tokenizer
 from pipeline.fit.tokenizer import fit_tokenizer
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import sentences
+from tests.pipeline.recipes import mix, recipe
 
-MIX = """
-name = "mix"
-[[stage]]
-name = "mixture"
-verb = "mix"
-  [stage.draw]
-  targets = { IQ = 0.5, EQ = 0.5 }
-  min_source_share = { web = 0.2 }
-  max_epochs = 4.0
-  tolerance = 0.2
-"""
+MIX = recipe("mix", mix(tolerance=0.2, min_source_share={"web": 0.2}))
 
 
 @pytest.fixture(scope="module")

@@ -5,120 +5,62 @@ from pathlib import Path
 
 from pipeline.fit.fasttext_file import train_fasttext
 from tests.pipeline.pages import article, sentences, write_warc
+from tests.pipeline.recipes import (
+    INGEST,
+    LOOK,
+    NEAR_COPIES,
+    REMOVE_URLS,
+    RESILIPARSE,
+    Part,
+    dedup,
+    judge,
+    recipe,
+    stage,
+    step,
+)
 
 HAN = (
     "山水人家天地日月风云花草鸟鱼春夏秋冬东西南北上下左右大小多少高低远近红"
     "黄蓝白黑长短新旧好坏读书写字学生老师朋友时间工作城市道路门窗桌椅茶饭衣食"
 )
 
-RECIPE = """
-name = "two-looks"
-about = "a quick look, then the dear one; two languages; a combination; a rule of the pool"
+QUALITY = step(
+    "combine",
+    signal="quality",
+    intercept=-0.5,
+    terms=[
+        {"signal": "words", "at": [100, 400], "add": [-1.0, 1.0]},
+        {"signal": "perplexity", "at": [0.0, 1.0], "add": [0.0, 0.5], "missing": 0.25},
+    ],
+)
 
-[[stage]]
-name = "ingest"
-verb = "ingest"
 
-[[stage]]
-name = "same-bytes"
-verb = "dedup"
-
-  [[stage.step]]
-  kind = "dedup"
-  method = "payload"
-
-[[stage]]
-name = "extract"
-verb = "extract"
-control = CONTROL
-
-  [[stage.step]]
-  kind = "gate"
-  name = "url"
-  lists = "url-lists"
-  rules = [{ signal = "url_blocked_domain", max = 0 }]
-
-  [[stage.step]]
-  kind = "extract"
-  name = "look"
-  engine = "all_text"
-
-  [[stage.step]]
-  kind = "judge"
-  name = "quick"
-  rules = [{ signal = "characters", min = 100 }]
-
-  [[stage.step]]
-  kind = "extract"
-  engine = "resiliparse"
-
-[[stage]]
-name = "filter"
-verb = "filter"
-
-  [[stage.step]]
-  kind = "rewrite"
-  edit = "remove_urls"
-
-  [[stage.step]]
-  kind = "label"
-  what = "language"
-  model = "language"
-  keep = ["en", "zh"]
-
-  [[stage.step]]
-  kind = "judge"
-  name = "english"
-  languages = ["en"]
-  rules = [{ signal = "words", min = 100 }, { signal = "mean_word_length", min = 3 }]
-
-  [[stage.step]]
-  kind = "judge"
-  name = "chinese"
-  languages = ["zh"]
-  rules = [{ signal = "han_fraction", min = 0.7 }, { signal = "words", min = 60 }]
-
-  [[stage.step]]
-  kind = "label"
-  what = "perplexity"
-  model = "fluency"
-  languages = ["en"]
-
-  [[stage.step]]
-  kind = "combine"
-  signal = "quality"
-  intercept = -0.5
-  terms = [
-    { signal = "words", at = [100, 400], add = [-1.0, 1.0] },
-    { signal = "perplexity", at = [0.0, 1.0], add = [0.0, 0.5], missing = 0.25 },
-  ]
-
-[[stage]]
-name = "best"
-verb = "filter"
-
-  [[stage.step]]
-  kind = "pool"
-  name = "best"
-  method = "quantile"
-  options = { signal = "quality", keep = 0.8, side = "high", by = "language", min_count = 3 }
-
-[[stage]]
-name = "near-copies"
-verb = "dedup"
-
-  [[stage.step]]
-  kind = "dedup"
-  method = "minhash"
-
-[[stage]]
-name = "privacy"
-verb = "filter"
-
-  [[stage.step]]
-  kind = "rewrite"
-  edit = "mask_email"
-"""
+def two_looks(control: float, *looks: Part) -> str:
+    """A quick look (and `looks`), then the dear one; two languages; a combination; a rule of the pool."""
+    address = step("gate", name="url", lists="url-lists", rules=[{"signal": "url_blocked_domain", "max": 0}])
+    quick = judge("quick", {"signal": "characters", "min": 100})
+    english = ({"signal": "words", "min": 100}, {"signal": "mean_word_length", "min": 3})
+    chinese = ({"signal": "han_fraction", "min": 0.7}, {"signal": "words", "min": 60})
+    best = {"signal": "quality", "keep": 0.8, "side": "high", "by": "language", "min_count": 3}
+    return recipe(
+        "two-looks",
+        INGEST,
+        dedup("same-bytes", "payload"),
+        stage("extract", "extract", address, LOOK, quick, *looks, RESILIPARSE, control=control),
+        stage(
+            "filter",
+            "filter",
+            REMOVE_URLS,
+            step("label", what="language", model="language", keep=["en", "zh"]),
+            judge("english", *english, languages=["en"]),
+            judge("chinese", *chinese, languages=["zh"]),
+            step("label", what="perplexity", model="fluency", languages=["en"]),
+            QUALITY,
+        ),
+        stage("best", "filter", step("pool", name="best", method="quantile", options=best)),
+        NEAR_COPIES,
+        stage("privacy", "filter", step("rewrite", edit="mask_email")),
+    )
 
 
 def chinese(seed: int, count: int = 14) -> list[str]:
@@ -154,7 +96,7 @@ def write_world(folder: Path, control: float = 0.0) -> Path:
     pages = content()
     write_warc(folder / "crawl" / "a.warc.gz", pages[::2])
     write_warc(folder / "crawl" / "b.warc.gz", pages[1::2])
-    (folder / "two-looks.toml").write_text(RECIPE.replace("CONTROL", str(control)))
+    (folder / "two-looks.toml").write_text(two_looks(control))
     write_models(folder / "models")
     return folder
 

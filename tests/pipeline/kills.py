@@ -1,0 +1,61 @@
+"""A command that kills itself at a moment of our choosing, and what must be true when it is given again.
+
+SIGKILL, so nothing is cleaned up, at the n-th time that a named function is entered or left.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+from tests.pipeline.command import ROOT, made, refinery
+
+SUICIDE = """
+import importlib, os, signal, sys
+module, name, moment, count, wanted = sys.argv[1:6]
+owner = importlib.import_module(module)
+*path, last = name.split(".")
+for step in path:
+    owner = getattr(owner, step)
+function, seen = getattr(owner, last), 0
+def watched(*words, **named):
+    global seen
+    hit = wanted in str(words[0]) if wanted else True
+    seen += hit
+    if hit and seen == int(count) and moment == "enter":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = function(*words, **named)
+    if hit and seen == int(count) and moment == "leave":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+setattr(owner, last, watched)
+from pipeline.cli import main
+main(sys.argv[6:])
+"""
+
+
+# Module, function, whether it is entered or left, at which time of them, and a part of its first word ("": any).
+Moment = tuple[str, str, Literal["enter", "leave"], int, str]
+
+
+def kill_and_go_on(moment: Moment, run: list[object], out: Path, whole: Path) -> None:
+    """The command `run` into `out`, killed and given again, leaves what it left in `whole`, makes no finished shard
+    again and leaves nothing else behind."""
+    words = [*map(str, moment), *map(str, run), "--out", str(out)]
+    killed = subprocess.run([sys.executable, "-c", SUICIDE, *words], cwd=ROOT, capture_output=True, check=False)
+    assert killed.returncode == -9, killed.stderr.decode()[-500:]
+    before = finished_shards(out)
+    refinery(*run, "--out", out)
+    assert made(out) == made(whole)
+    after = finished_shards(out)
+    assert {path: after[path] for path in before} == before
+    assert not [path for name in (".tmp-*", ".work", ".spill") for path in out.rglob(name)]
+
+
+def finished_shards(run: Path) -> dict[str, int]:
+    """When each shard that has a receipt was written."""
+    found = {}
+    for receipt in run.glob("0*/.receipts/part-*.json"):
+        shard = receipt.parent.parent / f"{receipt.stem}.parquet"
+        found[str(shard)] = shard.stat().st_mtime_ns
+    return found
