@@ -25,7 +25,7 @@ from mixers.pretokens import count as count_tokens
 from pipeline.funnel import Funnel
 from pipeline.interpreter import Document, Models, Reject, Trace, judge_rules, loaded_models, run_step
 from pipeline.page import Page, PageExtractor, declared_language
-from pipeline.recipe import Extract, Gate, Step
+from pipeline.recipe import Extract, Gate, Judge, Step
 from pipeline.rows import batch, ledger_batch, ledger_rows
 from pipeline.sources.containers import open_bytes
 from pipeline.sources.http import record_message
@@ -159,12 +159,13 @@ class ExtractTask:
     ) -> list["Visit"]:
         """The records through the steps, all of them through one before any goes to the next.
 
-        What a quick look rejects goes on all the same if it is in the control sample; `quick_rejected` counts it.
+        What a quick look rejects goes on all the same if it is in the control sample; `quick_rejected` counts it. What
+        is asked of the address, and what a publisher asks for, holds for every page.
         """
         visits = [Visit(record, tools, in_control(record, self.control)) for record in records]
         last = len(self.steps) - 1
         for order, step in enumerate(self.steps):
-            lenient = order < last and not isinstance(step, Gate)
+            lenient = order < last and not isinstance(step, Gate) and not asks_publisher(step)
             for visit in visits:
                 if visit.rejects:
                     continue
@@ -238,6 +239,11 @@ def page_extractor(engine: str, options: str) -> PageExtractor:
     extractor = PageExtractor(engine, json.loads(options))
     atexit.register(extractor.close)
     return extractor
+
+
+def asks_publisher(step: Step) -> bool:
+    """Whether the step judges by an opt-out, which no sample may pass over."""
+    return isinstance(step, Judge) and any(rule.rule.signal in HEADER_SIGNALS for rule in step.rules)
 
 
 def in_control(record: Mapping[str, Any], share: float | None) -> bool:

@@ -127,6 +127,18 @@ def test_the_look_needs_a_text(world: Path) -> None:
     assert "0 to 1" in refinery("recipes", "check", recipe, code=2)
 
 
+def test_no_sample_passes_over_an_opt_out(world: Path) -> None:
+    asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
+    archive = write_warc(
+        world / "control-asks.warc.gz", [("http://x.example/1", asks), ("http://x.example/2", article(2))]
+    )
+    (world / "control-asks.toml").write_text(quick(1.0))
+    refinery("run", "--recipe", world / "control-asks.toml", "--input", archive, "--out", world / "control-asked")
+    extract = stages(world / "control-asked")["extract"]
+    assert extract.manifest.rejected_by == {"asked/max_noai": 1}
+    assert [row["signals"]["control"] for row in extract.table().to_pylist()] == [1.0]
+
+
 def refused(stage: dict[str, object]) -> str:
     from infra.errors import UsageError
 
