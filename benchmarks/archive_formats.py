@@ -18,7 +18,7 @@ from infra.errors import UsageError
 from infra.manifest import check_law
 from pipeline.context import Context
 from pipeline.inputs import read_inputs
-from pipeline.recipe import parse_recipe
+from pipeline.recipe_file import parse_recipe
 from pipeline.run import run
 
 RECIPE: dict[str, Any] = {

@@ -30,7 +30,8 @@ from infra.errors import UsageError
 from pipeline.context import Context, resolve_recipe
 from pipeline.inputs import read_inputs
 from pipeline.models import load_url_lists, model_folder
-from pipeline.recipe import Gate, Judge, load_recipe, parse_recipe
+from pipeline.recipe import Gate, Judge
+from pipeline.recipe_file import load_recipe, parse_recipe
 from pipeline.run import run
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,7 +23,8 @@ from pipeline.interpreter import Document, loaded_models
 from pipeline.measure import Plan, measured, plan
 from pipeline.models import load_fasttext_scorer
 from pipeline.page import PageExtractor
-from pipeline.recipe import Combine, Judge, Recipe, RecipeRule, load_recipe
+from pipeline.recipe import Combine, Judge, Recipe, RecipeRule
+from pipeline.recipe_file import load_recipe
 
 CRAWL: Final = "crawl"
 LANGUAGES: Final = ("en", "zh")

@@ -47,21 +47,6 @@ class MinHash:
         return kernels.band_hashes(self.signature(hashes), self.rows)
 
 
-# RefinedWeb (arXiv 2306.01116, App. G.3.1): 9,000 hashes. Its text says 20 buckets of 450; its equation and its match
-# probabilities (.76 at s = .75, .994 at .8) are those of 450 bands of 20.
-FALCON = MinHash(bands=450, rows=20)
-
-
-def match_probability(similarity: float, bands: int, rows: int) -> float:
-    """The probability that two documents of this Jaccard similarity share at least one band."""
-    return 1.0 - (1.0 - similarity**rows) ** bands
-
-
-def estimated_jaccard(a: Hashes, b: Hashes) -> float:
-    """The share of equal values in two signatures of the same parameters."""
-    return float(np.mean(a == b))
-
-
 def band_table(documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash) -> pa.RecordBatch:
     """BANDS of a batch of documents (`text`, `file_path`, `warc_offset`): `bands` rows for each that has shingles."""
     keys = np.empty((documents.num_rows, params.bands), np.uint64)

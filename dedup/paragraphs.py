@@ -23,8 +23,6 @@ import pyarrow as pa
 
 from dedup.tables import Hashes, batch_of, run_starts, values, who, whole_groups
 
-MIN_CHARS = 300
-
 # One row per distinct line of a batch of documents: how often it occurs there, in how many documents, and where
 # first. Lines are numbered from 0, as `text.split("\n")` has them.
 LINES = pa.schema(
@@ -67,11 +65,6 @@ def line_hashes(text: str) -> Hashes:
     sha1 = hashlib.sha1
     lines = normalise_lines(text).encode("utf-8", "surrogatepass").split(b"\n")
     return np.frombuffer(b"".join([sha1(line).digest()[:8] for line in lines]), "<u8")
-
-
-def is_long_enough(text: str, min_chars: int = MIN_CHARS) -> bool:
-    """Whether CCNet looks at a document at all. Shorter ones are dropped before their lines are counted."""
-    return len(text) >= min_chars
 
 
 def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int) -> pa.RecordBatch:

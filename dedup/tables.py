@@ -75,11 +75,6 @@ def document_numbers(shard: npt.ArrayLike, row: npt.ArrayLike) -> Numbers:
     return np.asarray(shard, np.int64) << 32 | np.asarray(row, np.int64)
 
 
-def places(numbers: Numbers) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """The (shard, row) of each document number."""
-    return (numbers >> 32).astype(np.int32), (numbers & 0xFFFFFFFF).astype(np.int32)
-
-
 def who(documents: pa.RecordBatch, shard: int, first_row: int) -> dict[str, pa.Array]:
     """The columns that say where each document of a batch lies; `first_row` is the batch's first row in its shard."""
     rows = np.arange(first_row, first_row + documents.num_rows, dtype=np.int32)

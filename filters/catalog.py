@@ -1,7 +1,7 @@
 """Every signal and every edit there is, by name: the one place where the families' tables come together.
 
-The signals that need lists are made by `url.signals(lists)` and `redpajama.signals(lists)`; their names are known here
-all the same, and their values are null until lists are handed in.
+The signals of addresses that need lists are made by `url.signals(lists)`; their names are known here all the same, and
+their values are null until lists are handed in. RedPajama's that need lists are a label step's.
 """
 
 from collections.abc import Iterable, Mapping
@@ -65,12 +65,9 @@ SIGNALS: dict[str, Signal] = _by_name(
 EDITS: dict[str, Edit] = _by_name("edit", (*edits.EDITS, *pii.EDITS, *refinedweb.EDITS, *c4.EDITS, *ccnet.EDITS))
 
 
-def signals(
-    names: Iterable[str], lists: url.UrlLists | None = None, rps_lists: redpajama.Lists | None = None
-) -> list[Signal]:
+def signals(names: Iterable[str], lists: url.UrlLists | None = None) -> list[Signal]:
     """The signals of these names, bound to the lists that are given. Raises ValueError for an unknown name."""
     bound = {each.name: each for each in url.signals(lists)} if lists else {}
-    bound |= {each.name: each for each in redpajama.signals(rps_lists)} if rps_lists else {}
     return [bound.get(name) or _find("signal", name, SIGNALS) for name in names]
 
 
@@ -79,14 +76,9 @@ def edit(name: str) -> Edit:
     return _find("edit", name, EDITS)
 
 
-def measure(
-    view: View,
-    names: Iterable[str],
-    lists: url.UrlLists | None = None,
-    rps_lists: redpajama.Lists | None = None,
-) -> dict[str, float | None]:
+def measure(view: View, names: Iterable[str], lists: url.UrlLists | None = None) -> dict[str, float | None]:
     """Measures the named signals on one view, the cheapest first. Raises ValueError for an unknown name."""
-    return signal.measure(view, signals(names, lists, rps_lists))
+    return signal.measure(view, signals(names, lists))
 
 
 def _find(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:

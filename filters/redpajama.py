@@ -7,7 +7,8 @@ Where it has none, or says 0 for want of anything to count, ours is null; it rou
 lines is a list there; here it is one number, the sum or the mean over all lines, blank ones too, and named so.
 
 `COUNTERPARTS` says where every one of its names is to be had: here, in another family that gives the same number, or
-from a model. Word lists, host categories and importance tables are handed in (`Lists`); what is not given is null.
+from a model. Word lists, host categories and importance tables are handed in (`signals(Lists(...))`); what is not given
+is null.
 """
 
 import re
@@ -324,8 +325,9 @@ SIGNALS = (
     Signal("rps_lines_uppercase_letter_fraction_mean", uppercase_line_mean, 15, _LINES, "capitals of a line, 0..1"),
     Signal("rps_lines_numerical_chars_fraction_mean", numerical_line_mean, 30, _LINES, "numerals of a line, 0..1"),
     Signal("rps_lines_start_with_bulletpoint_mean", bullet_line_mean, 10, _LINES, "lines with a bullet, 0..1"),
-    *signals(Lists()),
 )
+# Those of the label step `redpajama`.
+LISTED: dict[str, Signal] = {signal.name: signal for signal in signals(Lists())}
 
 # RedPajama's name -> ours, and what is to be known about it. Names that are not in the catalog are set by label steps.
 _MODEL = "of a fastText model that the user names; RedPajama's own are not used"
@@ -357,9 +359,6 @@ COUNTERPARTS: dict[str, tuple[str, str]] = {
             "rps_lines_start_with_bulletpoint",
         )
     },
-    **{
-        signal.name: (signal.name, "with a list or table handed in" if signal in SIGNALS[-8:] else "the same number")
-        for signal in SIGNALS
-        if signal.name.startswith("rps_doc_")
-    },
+    **{signal.name: (signal.name, "the same number") for signal in SIGNALS if signal.name.startswith("rps_doc_")},
+    **{name: (name, "label step `redpajama`") for name in LISTED},
 }

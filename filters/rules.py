@@ -2,7 +2,8 @@
 
 `threshold = None` switches a rule off; zero is a threshold like any other (datatrove's "falsy means off" silently
 disables it). A value that is equal to its threshold passes. A null value never rejects: what was not measured cannot
-convict. A signal that is missing altogether is a mistake of the recipe, and raises.
+convict. So a rule on a signal that nothing ever measures would pass everything: `judge` raises where `values` lacks the
+signal; who hands in null for what is not measured has to look beforehand that something measures it.
 """
 
 from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -324,15 +324,34 @@ def already_made(folder: Path, header: Header) -> Dataset | None:
         return build.finished()
 
 
+def check_place(folder: Path, arguments: Mapping[str, Any]) -> None:
+    """UsageError for a folder that was made with other arguments, of which `arguments` may be a part. Nothing is
+    written: for a verb that makes folders inside its own before it can claim that."""
+    now = json.loads(canonical_json(dict(arguments)))
+    before = _arguments_of(folder, now)
+    if before is not None:
+        _same_arguments(folder, {key: before.get(key) for key in now}, now)
+
+
 def _check_arguments(folder: Path, now: dict[str, Any]) -> None:
-    path = folder / RECEIPTS / "header.json"
-    before = read_json(path)
+    before = _arguments_of(folder, now)
+    if before is None:
+        write_bytes(folder / RECEIPTS / "header.json", canonical_json(now))
+    else:
+        _same_arguments(folder, before, now)
+
+
+def _arguments_of(folder: Path, keys: Iterable[str]) -> dict[str, Any] | None:
+    """What a folder was begun with; of a dataset whose receipts are gone, what its manifest says of `keys`."""
+    before = read_json(folder / RECEIPTS / "header.json")
     if before is None and (folder / MANIFEST).is_file():
         manifest = read_json(folder / MANIFEST) or {}
-        before = {key: manifest.get(key) for key in now}
-    if before is None:
-        write_bytes(path, canonical_json(now))
-    elif before != now:
+        before = {key: manifest.get(key) for key in keys}
+    return before
+
+
+def _same_arguments(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    if before != now:
         lines = "; ".join(differences(before, now)[:4])
         raise UsageError(
             f"{folder} was made with other arguments ({lines}): choose another --out, or delete that folder"

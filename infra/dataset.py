@@ -100,7 +100,7 @@ class Dataset:
     @cached_property
     def schema(self) -> pa.Schema:
         assert self.manifest.shards, "a dataset has at least one shard"
-        return pq.read_schema(self.folder / self.manifest.shards[0].path)
+        return self.parts()[0].schema()
 
     def parts(self) -> list[ShardReader]:
         return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.shards]

@@ -50,7 +50,7 @@ def read_json(path: Path) -> Any | None:
     """The JSON at `path`; None where there is none or it was cut by a crash."""
     try:
         return json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 
@@ -72,6 +72,10 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, FileNotFoundError):
         raise UsageError(f"{folder} cannot be made a folder: choose another --out") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError(f"{folder} has too long a name: choose another --out") from None
     path = folder / ".lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -100,3 +104,15 @@ def disk_errors(folder: Path) -> Iterator[None]:
         if error.errno in (errno.EROFS, errno.EACCES):
             raise UsageError(f"cannot write into {folder}: {error.strerror}") from error
         raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn whatever keeps `path` from being written into one line; not for blocks that also read something else."""
+    with disk_errors(path):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UsageError(f"{path} cannot be written: {error.strerror}; choose another --out") from None

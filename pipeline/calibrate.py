@@ -16,13 +16,13 @@ from infra.dataset import SideBySide, Source
 from infra.engine import Engine
 from infra.errors import UsageError
 from infra.manifest import InputRef, Kind, RecipeRef
-from infra.storage import write_bytes
+from infra.storage import write_bytes, writing
 from pipeline.documents import DocumentFiles, check_document_files
 from pipeline.inputs import Inputs
 from pipeline.intervals import DIGITS, wilson
 from pipeline.pool_quantile import By, Found, Side, find_quantiles, values_table
 from pipeline.pool_tables import check_signal
-from pipeline.recipe import load_recipe, parse_recipe
+from pipeline.recipe_file import load_recipe, parse_recipe
 from pipeline.recipe_toml import recipe_toml
 from pipeline.work import Tables
 
@@ -131,8 +131,8 @@ def freeze(name: str, calibration: Calibration, out: Path, step: str | None = No
     source["name"] = out.stem
     source["calibration"] = [*source.get("calibration", []), record(calibration, changed[0])]
     parse_recipe(source, str(out))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(out, recipe_toml(source).encode())
+    with writing(out):
+        write_bytes(out, recipe_toml(source).encode())
     return changed
 
 

@@ -1,25 +1,28 @@
-"""What a recipe asks of extractors, gates and deduplication, checked before any work starts."""
+"""What a recipe asks of extractors, deduplication, pools and signals, checked before any work starts."""
 
-from filters.url import UrlLists, url_signals
+from collections.abc import Mapping
+from pathlib import Path
+
 from infra.errors import UsageError
+from mixers.targets import DrawConfig
 from pipeline.dedup import check_options
-from pipeline.extract import HEADER_SIGNALS
 from pipeline.extractors import options_of
 from pipeline.pool import check_pool
-from pipeline.recipe import Dedup, Extract, Gate, Pool, Recipe
+from pipeline.recipe import Combine, Dedup, Extract, Judge, Label, Pool, Recipe
+from pipeline.recipe_signals import asked, check_signals
+from pipeline.recipe_words import is_number, shown
+from pipeline.redpajama import check_lists
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """UsageError for an extractor, option, gate signal or dedup option that does not exist or is of the wrong kind."""
-    known = {*url_signals("", UrlLists()), *HEADER_SIGNALS}
+    """UsageError for an extractor, an option or a share that does not exist or is of the wrong kind, and for a signal
+    that nothing sets."""
     for stage in recipe.stages:
-        control = stage.options.get("control")
-        if (
-            stage.verb == "extract"
-            and control is not None
-            and not (type(control) in (int, float) and 0 <= control <= 1)
-        ):
-            raise UsageError(f"{recipe.name}: control of stage {stage.name!r} is {control!r}; it must be 0 to 1")
+        control = stage.options.get("control", 0)
+        if not (is_number(control) and 0 <= control <= 1):
+            raise UsageError(f"{recipe.name}: control of stage {stage.name!r} is {shown(control)}; it must be 0 to 1")
+        if stage.verb == "mix":
+            DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
         for step in stage.steps:
             if isinstance(step, Extract):
                 options_of(step.engine, step.options)
@@ -27,10 +30,16 @@ def check_recipe(recipe: Recipe) -> None:
                 check_options(step)
             elif isinstance(step, Pool):
                 check_pool(step)
-            elif isinstance(step, Gate):
-                for rule in step.rules:
-                    if rule.rule.signal not in known:
-                        raise UsageError(
-                            f"{recipe.name}: gate {step.name!r} knows no signal {rule.rule.signal!r}: "
-                            f"there are {', '.join(sorted(known))}"
-                        )
+    check_signals(recipe)
+
+
+def check_rules_have_lists(recipe: Recipe, places: Mapping[str, Path]) -> None:
+    """UsageError for a `redpajama` label whose folder has no list or a damaged one, and for a rule or a term after it
+    whose list is not there. `places`: where the models lie, by name."""
+    folder: Path | None = None
+    for step in (step for stage in recipe.stages for step in stage.steps):
+        if isinstance(step, Label) and step.what == "redpajama":
+            folder = places[step.model]
+            check_lists(folder, ())
+        elif folder and isinstance(step, Judge | Combine):
+            check_lists(folder, set(asked(step, whole=True)))

@@ -1,13 +1,13 @@
 """The one command, `refinery`: each verb parses its words and calls one function. Heavy imports are inside."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from infra.errors import RefineryError
+from infra.errors import RefineryError, UsageError
 from pipeline.console import say
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
@@ -24,18 +24,33 @@ MANY = (
     "--falling",
 )
 
+# Options whose value is a text.
+MAY_BE_EMPTY = ("--prompt",)
+
 INTERRUPTED = 130
 GO_ON = "stopped; what is finished is kept: run the same command again to go on"
 
 
 class Words(TyperCommand):
-    """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`."""
+    """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`; and refuses an
+    empty word, which as a path would be the folder that the command is started in."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, spread(args, self._repeated()))
+        words = spread(args, self._repeated())
+        for word in empty(words):
+            if word not in MAY_BE_EMPTY:
+                raise UsageError(f"{word} is empty: give it a value, or leave it out")
+        return super().parse_args(ctx, words)
 
     def _repeated(self) -> set[str]:
         return {name for p in self.params if getattr(p, "multiple", False) for name in p.opts if name in MANY}
+
+
+def empty(words: Sequence[str]) -> Iterator[str]:
+    """The options that are given nothing: `--out ""`, `--out=`."""
+    for word, after in zip(words, [*words[1:], None]):
+        if word.startswith("--") and (word.endswith("=") or after == ""):
+            yield word.removesuffix("=")
 
 
 def spread(args: Sequence[str], repeated: set[str]) -> list[str]:
@@ -87,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             say(f"refinery: {GO_ON}")
         sys.exit(result if isinstance(result, int) else 0)
     except RefineryError as error:
-        say(f"refinery: {error}")
+        say(f"refinery: {' '.join(str(error).splitlines())}")  # a name may have line ends in it
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         say(f"refinery: {GO_ON}")

@@ -121,14 +121,20 @@ def takedown(
     workers: Workers = 1,
     json: Json = False,
 ) -> None:
-    """The datasets of a run made again without the listed documents, and the proof that they are gone.
+    """The datasets of a run made again without the listed documents, and the proof that they are gone. Entries that met
+    no document are named; exit code 1 if none met any.
 
     Example: refinery takedown --url-list gone.txt --run out --out out-without
     """
     from pipeline.listed import read_listed
     from pipeline.takedown import takedown as take_down
-    from pipeline.takedown import takedown_text
+    from pipeline.takedown import takedown_text, unmatched_text
 
     with opened(engine, workers, json) as made:
         receipt = take_down(read_listed(url_list, ids), run, out, made)
     tell(receipt if json else takedown_text(receipt, out))
+    if warning := unmatched_text(receipt):
+        say(warning)
+    if not receipt["list"]["matched"]:
+        say("nothing was taken down: no entry of the list met any document")
+        raise typer.Exit(1)

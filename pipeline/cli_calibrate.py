@@ -40,10 +40,13 @@ def calibrate(
     from pipeline.calibrate import Wanted, freeze
     from pipeline.calibrate import calibrate as find
     from pipeline.inputs import read_inputs
+    from pipeline.outputs import check_recipe_place
     from pipeline.pool_quantile import By, Side
 
     if (recipe is None) != (out is None) or (out is not None and out.suffix != ".toml"):
         raise UsageError("calibrate: give both --recipe and --out FILE.toml to write a recipe, or neither")
+    if recipe is not None and out is not None:
+        check_recipe_place(out, recipe)
     wanted = Wanted(signal, keep, cast(Side, side), cast(By, by), min_count)
     with opened(engine, workers, json) as made:
         found = find(wanted, made, read_inputs(input))

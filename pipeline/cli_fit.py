@@ -1,5 +1,7 @@
 """`fit`: models from texts that the user names, and the ones that the shipped recipes name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,8 +25,8 @@ Out = Annotated[Path, typer.Option("--out", help="Where the model is put; a card
 
 fit_app = typer.Typer(
     no_args_is_help=True,
-    help="Models from texts: perplexity, quality, coherence, safety, benchmarks, domains, tokenizer; `defaults` makes"
-    " what the recipes name.\n\n"
+    help="Models from texts: perplexity, quality, coherence, safety, benchmarks, importance, domains, tokenizer;"
+    " `defaults` makes what the recipes name.\n\n"
     "Example: refinery fit defaults",
 )
 
@@ -64,7 +66,7 @@ def perplexity(
     """
     from pipeline.fit.perplexity import fit_perplexity
 
-    with quiet_stdout(json):
+    with making(json, out, positive):
         card = fit_perplexity(positive, out, vocab_size)
     tell(card if json else card_text(card))
 
@@ -87,7 +89,7 @@ def quality(
     from pipeline.fit.quality import fit_quality
     from pipeline.fit.wording import fit_wording_files
 
-    with quiet_stdout(json):
+    with making(json, out, positive, negative, reference):
         if out.suffix == ".json":
             card = fit_wording_files(positive, negative, reference or [], out)
         elif reference:
@@ -118,7 +120,7 @@ def combination(
     from pipeline.fit.combination import Shape, fit_combination
 
     shape = Shape(frozenset(rising or ()), frozenset(falling or ()))
-    with quiet_stdout(json):
+    with making(json, out, positive, negative, reference):
         card = fit_combination(positive, negative, signal, out, language or [], reference or [], shape)
     tell(card if json else card_text(card))
 
@@ -136,7 +138,7 @@ def coherence(
     """
     from pipeline.fit.coherence import fit_coherence
 
-    with quiet_stdout(json):
+    with making(json, out, positive):
         card = fit_coherence(positive, out, language)
     tell(card if json else card_text(card))
 
@@ -156,7 +158,7 @@ def safety(
     """
     from pipeline.fit.safety import fit_safety
 
-    with quiet_stdout(json):
+    with making(json, out, positive, negative, [words] if words else None):
         card = fit_safety(positive, negative, out, words, language)
     tell(card if json else card_text(card))
 
@@ -175,8 +177,27 @@ def benchmarks(
     """
     from pipeline.fit.benchmarks import fit_benchmarks
 
-    with quiet_stdout(json):
+    with making(json, out, positive, common):
         card = fit_benchmarks(positive, out, field or (), common or ())
+    tell(card if json else card_text(card))
+
+
+@fit_app.command("importance", cls=Words)
+def importance(
+    positive: Positive,
+    negative: Annotated[list[Path], typer.Option("--negative", help="Texts of the pool.")],
+    out: Out,
+    json: Json = False,
+) -> None:
+    """How much more a text looks like the positives than like the pool, as RedPajama-V2 measures it. OUT is
+    wikipedia.json, books.json or openwebtext.json.
+
+    Example: refinery fit importance --positive novels --negative web --out models/redpajama-lists/importance/books.json
+    """
+    from pipeline.fit.importance import fit_importance
+
+    with making(json, out, positive, negative):
+        card = fit_importance(positive, negative, out)
     tell(card if json else card_text(card))
 
 
@@ -188,7 +209,7 @@ def domains(positive: Positive, out: Out, json: Json = False) -> None:
     """
     from pipeline.fit.domains import fit_domains
 
-    with quiet_stdout(json):
+    with making(json, out, positive):
         card = fit_domains([str(path) for path in positive], out)
     tell(card if json else card_text(card))
 
@@ -206,9 +227,21 @@ def tokenizer(
     """
     from pipeline.fit.tokenizer import fit_tokenizer
 
-    with quiet_stdout(json):
+    with making(json, out, positive):
         card = fit_tokenizer(positive, out, vocab_size)
     tell(card if json else card_text(card))
+
+
+@contextmanager
+def making(json: bool, out: Path, *inputs: list[Path] | None) -> Iterator[None]:
+    """While a model is made at `out`: with `json`, stdout stays clean. UsageError where the model may not be put."""
+    from pipeline.outputs import check_model_place
+
+    named = (path for paths in inputs for path in paths or ())
+    # a list of texts of one kind may be given as KIND=FILE
+    check_model_place(out, [path if path.exists() else Path(str(path).rpartition("=")[2]) for path in named])
+    with quiet_stdout(json):
+        yield
 
 
 def card_text(card: dict[str, Any]) -> str:

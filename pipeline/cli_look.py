@@ -53,7 +53,7 @@ def list_recipes(json: Json = False) -> None:
 
     Example: refinery recipes list
     """
-    from pipeline.recipe import load_recipe, shipped
+    from pipeline.recipe_file import load_recipe, shipped
 
     rows = [{"name": name, "about": load_recipe(name).about} for name in shipped()]
     tell(rows if json else table(rows, ["name", "about"]))
@@ -65,7 +65,7 @@ def show_recipe(recipe: Annotated[str, typer.Argument(help="Name or file.")], js
 
     Example: refinery recipes show falcon
     """
-    from pipeline.recipe import load_recipe
+    from pipeline.recipe_file import load_recipe
     from pipeline.recipe_text import recipe_text
 
     loaded = load_recipe(recipe)
@@ -81,7 +81,7 @@ def check_recipe(
     Example: refinery recipes check my-recipe.toml
     """
     from pipeline.context import resolve_recipe
-    from pipeline.recipe import load_recipe
+    from pipeline.recipe_file import load_recipe
 
     resolved, places = resolve_recipe(load_recipe(recipe), models)
     answer = {"name": resolved.name, "sha256": resolved.sha256, "models": places}
@@ -99,7 +99,7 @@ def diff_recipes(
     """
     import difflib
 
-    from pipeline.recipe import load_recipe
+    from pipeline.recipe_file import load_recipe
     from pipeline.recipe_text import recipe_text
 
     one, other = (recipe_text(load_recipe(name)).splitlines() for name in (first, second))
@@ -125,12 +125,14 @@ def list_signals(json: Json = False) -> None:
 def verify(
     dataset: Annotated[Path, typer.Argument(help="A dataset's folder, or a run's.")], json: Json = False
 ) -> None:
-    """Whether every file is as it was written, and the manifest obeys its law. Exit code 1 if not.
+    """Whether every file is as it was written, every token in the vocabulary, and the manifest obeys its law. Exit
+    code 1 if not.
 
     Example: refinery verify out/02-extract
     """
     from infra.dataset import Dataset
-    from infra.manifest import MANIFEST, check_law
+    from infra.manifest import MANIFEST, Kind, check_law
+    from pipeline.tokenize import token_faults
 
     folders = [dataset] if (dataset / MANIFEST).is_file() else sorted(p.parent for p in dataset.glob(f"*/{MANIFEST}"))
     if not folders:
@@ -139,7 +141,8 @@ def verify(
     for folder in folders:
         opened = Dataset(folder)
         check_law(opened.manifest)
-        answer[str(folder)] = opened.verify() + chain_faults(opened, folders)
+        tokens = token_faults(opened) if opened.kind is Kind.TOKENS else []
+        answer[str(folder)] = opened.verify() + tokens + chain_faults(opened, folders)
     bad = {name: faults for name, faults in answer.items() if faults}
     lines = [f"{name}: {fault}" for name, faults in bad.items() for fault in faults]
     tell(answer if json else "\n".join(lines) or f"{len(folders)} datasets: every file is as it was written")

@@ -24,7 +24,8 @@ from pipeline.compare_walk import final, walk
 from pipeline.context import Context, resolve_recipe
 from pipeline.control import control_sample
 from pipeline.inputs import Inputs
-from pipeline.recipe import Recipe, load_recipe
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import load_recipe
 from pipeline.run import funnel, limit_param, stages_for, whole_stage
 from pipeline.stages import first_source, run_stage
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from infra.engine import Engine
 from infra.manifest import Header, InputRef, Kind
-from pipeline.check import check_recipe
+from pipeline.check import check_recipe, check_rules_have_lists
 from pipeline.models import model_folder, resolve
-from pipeline.recipe import Recipe, Stage, load_recipe
+from pipeline.recipe import Recipe, Stage
+from pipeline.recipe_file import load_recipe
 
 
 @dataclass(frozen=True)
@@ -39,5 +40,6 @@ def open_context(recipe_name: str, engine: Engine, models: str | None = None, **
 def resolve_recipe(recipe: Recipe, models: str | None) -> tuple[Recipe, dict[str, str]]:
     check_recipe(recipe)
     found = resolve(recipe.model_names(), model_folder(models))
+    check_rules_have_lists(recipe, {name: model.path for name, model in found.items()})
     with_hash = recipe.with_models({name: model.sha256 for name, model in found.items()})
     return with_hash, {name: str(Path(model.path)) for name, model in found.items()}

@@ -28,7 +28,8 @@ from pipeline.explain_text import explain_text as explain_text
 from pipeline.extract import Bodies, ExtractTask
 from pipeline.filter import document_of
 from pipeline.interpreter import Document, Models, Reject, Trace, loaded_models, run_step
-from pipeline.recipe import Extract, Gate, Pool, Recipe, Rewrite, Stage, Step, parse_recipe
+from pipeline.recipe import Extract, Gate, Pool, Recipe, Rewrite, Stage, Step
+from pipeline.recipe_file import parse_recipe
 from pipeline.run import FROZEN, stage_folder
 from pipeline.stages import places_below
 from pipeline.tokenize import TABLE
@@ -103,6 +104,8 @@ def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
     frozen = read_json(run / FROZEN)
     if not isinstance(frozen, dict):
         raise UsageError(f"{run} is not the folder of a run: it has no {FROZEN}")
+    if not isinstance(frozen.get("source"), dict) or "sha256" not in frozen:
+        raise UsageError(f"{run / FROZEN} is not as it was written: run the same `refinery run` command again")
     recipe, places = resolve_recipe(parse_recipe(frozen["source"], str(run / FROZEN)), models)
     if recipe.sha256 != frozen["sha256"]:
         raise UsageError(f"the models have changed since {run} was made: give its own with --models")

@@ -67,7 +67,8 @@ class Document:
         return self._view
 
     def signal(self, name: str) -> float | None:
-        """A step's signal if one was set, else the catalog's, measured now and remembered."""
+        """A step's signal if one was set, else the catalog's, measured now and remembered; null for a step's that was
+        not set for this document, say in its language (that a step sets it at all: `recipe_signals.py`)."""
         if name not in self.signals:
             known = SIGNALS.get(name)
             self.signals[name] = known.measure(self.view) if known else None
@@ -97,6 +98,8 @@ class Models(Protocol):
 
     def contamination(self, model: str) -> Callable[[str], "Contaminated"]: ...
 
+    def redpajama(self, model: str) -> Callable[[View], Mapping[str, float | None]]: ...
+
 
 class Contaminated(Protocol):
     """What a text shares with benchmarks: the share of its words, and the items by name."""
@@ -117,8 +120,8 @@ def step_signals(steps: Sequence[Step]) -> set[str]:
     for step in steps:
         if isinstance(step, Judge | Gate):
             names |= {rule.rule.signal for rule in step.rules}
-        elif isinstance(step, Label) and step.what in STEP_SIGNALS:
-            names.add(step.what)
+        elif isinstance(step, Label):
+            names |= step.sets & STEP_SIGNALS.keys()
         elif isinstance(step, Combine):
             names |= {step.signal, *(term.signal for term in step.terms)}
     return names - {"language_score"}
@@ -191,7 +194,7 @@ def judge_rules(
 def _label(document: Document, step: Label, models: Models, trace: Trace | None) -> list[Reject]:
     if step.languages and document.language not in step.languages:
         return []
-    value: float | str | None
+    values: Mapping[str, float | str | None]
     rejects: list[Reject] = []
     if step.what == "language":
         text = document.text if step.characters is None else middle(document.text, step.characters)
@@ -199,19 +202,25 @@ def _label(document: Document, step: Label, models: Models, trace: Trace | None)
         if document._view is not None:  # its words and stop words are of the language
             document._view = document._view.in_language(document.language)
         document.signals["language_score"] = document.language_score
-        value = document.language
+        values = {step.what: document.language}
         if step.keep and document.language not in step.keep:
             rejects = [Reject(step.name, "language_not_kept", document.language_score, None)]
     elif step.what == "domain":
         document.domain, _ = models.domain(step.model)(document.text)
-        value = document.domain
+        values = {step.what: document.domain}
+    elif step.what == "redpajama":
+        found = models.redpajama(step.model)(document.view)
+        document.signals |= found
+        values = found
     else:
-        value = document.signals[step.what] = _score(document, step, models)
+        score = document.signals[step.what] = _score(document, step, models)
+        values = {step.what: score}
     if trace is not None:
-        trace.append(
-            {"step": step.name, "rule": "label", "signal": step.what, "value": value,
+        trace += [
+            {"step": step.name, "rule": "label" if name == step.what else name, "signal": name, "value": value,
              "threshold": list(step.keep) or None, "passed": not rejects}
-        )  # fmt: skip
+            for name, value in values.items()
+        ]  # fmt: skip
     return rejects
 
 

@@ -2,9 +2,10 @@
 
 A line of a list of addresses is an address, in any of the spellings that deduplication by address takes for one
 (`dedup/urls.py`); or `host:example.org`, every page of that host (with or without `www.`); or `domain:example.org`,
-that host and all below it. Blank lines and those that begin with `#` say nothing.
+that host and all below it; any other prefix is a mistake. Blank lines and those that begin with `#` say nothing.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from infra.errors import UsageError
 
 HOST, DOMAIN = "host:", "domain:"
 MAX_LABELS = 128
+# A word with a colon that begins no address (http://…, example.org:8080/…) and none of the two above.
+PREFIX = re.compile(r"(?!host:|domain:)([A-Za-z][A-Za-z0-9+.-]*:)(?!//|[0-9]*(?:[/?#]|$))")
 
 
 def entries(path: Path, what: str) -> list[tuple[int, str]]:
@@ -52,22 +55,28 @@ class Listed:
     def __len__(self) -> int:
         return len(self.urls) + len(self.hosts) + len(self.domains) + len(self.ids)
 
-    def entry(self, url: str | None, ident: str | None) -> str | None:
-        """The entry that names a document with this address and id, as `host:`, `domain:`, `id:` or an address."""
+    def entries(self) -> set[str]:
+        """All of them, as `naming` calls them."""
+        hosts, domains = (HOST + name for name in self.hosts), (DOMAIN + name for name in self.domains)
+        return {*self.urls, *hosts, *domains, *(f"id:{ident}" for ident in self.ids)}
+
+    def naming(self, url: str | None, ident: str | None) -> Iterator[str]:
+        """The entries that name a document with this address and id, as `host:`, `domain:`, `id:` or an address."""
         if ident is not None and ident in self.ids:
-            return f"id:{ident}"
+            yield f"id:{ident}"
         if not url:
-            return None
+            return
         if self.urls and (normal := normalise_url(url)) in self.urls:
-            return normal
+            yield normal
         if self.hosts or self.domains:
             name = host(url if "//" in url else "//" + url)
             if name in self.hosts:
-                return HOST + name
-            for above in _above(name):
-                if above in self.domains:
-                    return DOMAIN + above
-        return None
+                yield HOST + name
+            yield from (DOMAIN + above for above in _above(name) if above in self.domains)
+
+    def entry(self, url: str | None, ident: str | None) -> str | None:
+        """The first entry that names a document with this address and id."""
+        return next(self.naming(url, ident), None)
 
     def rows(self, batch: pa.RecordBatch | pa.Table) -> list[bool]:
         """For each row of a batch with `url` and `id` whether it is listed."""
@@ -89,6 +98,11 @@ def read_listed(url_list: Path | None, ids: Path | None) -> Listed:
     hosts: set[str] = set()
     domains: set[str] = set()
     for number, line in entries(url_list, "--url-list") if url_list else ():
+        if unknown := PREFIX.match(line):
+            raise UsageError(
+                f"--url-list {url_list}, line {number}: {unknown[1]!r} is no prefix: give an address, host:NAME or "
+                "domain:NAME"
+            )
         if line.startswith((HOST, DOMAIN)):
             kind, _, rest = line.partition(":")
             name = host("//" + rest.strip())
@@ -97,5 +111,7 @@ def read_listed(url_list: Path | None, ids: Path | None) -> Listed:
             (hosts if kind == "host" else domains).add(name)
         elif normal := normalise_url(line):
             urls.add(normal)
+        else:
+            raise UsageError(f"--url-list {url_list}, line {number}: {line!r} is no address")
     wanted = {line for _, line in entries(ids, "--ids")} if ids else set()
     return Listed(frozenset(urls), frozenset(hosts), frozenset(domains), frozenset(wanted))

@@ -25,6 +25,7 @@ import pyarrow as pa
 from filters.catalog import SIGNALS
 from filters.url import SIGNAL_DOCS, UrlLists, url_signals
 from infra import schema as schemas
+from infra.build import check_place
 from infra.canon import sha256_json
 from infra.dataset import Dataset, ShardReader, Source
 from infra.errors import UsageError
@@ -105,18 +106,18 @@ def measuring_steps(recipe: Recipe) -> list[Step]:
         for stage in recipe.stages
         if stage.verb == "extract"
         for step in stage.steps
-        if isinstance(step, Label | Combine) and _sets(step) not in later
+        if isinstance(step, Label | Combine) and not _sets(step) <= later
     ]
     return [*quick, *steps]
 
 
-def _sets(step: Label | Combine) -> str:
-    return step.signal if isinstance(step, Combine) else step.what
+def _sets(step: Label | Combine) -> frozenset[str]:
+    return frozenset((step.signal,)) if isinstance(step, Combine) else step.sets
 
 
 def set_by(steps: Sequence[Step]) -> set[str]:
     """The signals that labels and combinations put into the `signals` column."""
-    return {_sets(step) for step in steps if isinstance(step, Label | Combine)} & set(STEP_SIGNALS)
+    return {name for step in steps if isinstance(step, Label | Combine) for name in _sets(step)} & set(STEP_SIGNALS)
 
 
 def own_signals(recipe: Recipe) -> set[str]:
@@ -128,7 +129,7 @@ def own_signals(recipe: Recipe) -> set[str]:
         elif isinstance(step, Combine):
             names |= {term.signal for term in step.terms} | {step.signal}
         elif isinstance(step, Label):
-            names.add(step.what)
+            names |= step.sets
         elif isinstance(step, Pool):
             names |= pool_signals(step)
     return names
@@ -143,7 +144,7 @@ def needed(steps: Sequence[Step], names: set[str]) -> tuple[Step, ...]:
             if step.signal not in wanted:
                 continue
             wanted |= {term.signal for term in step.terms}
-        elif isinstance(step, Label) and step.what not in {"language", "domain", *wanted}:
+        elif isinstance(step, Label) and step.sets.isdisjoint({"language", "domain", *wanted}):
             continue
         kept.append(step)
     return tuple(reversed(kept))
@@ -297,15 +298,22 @@ def measure(
     `places`: where archives lie, when not where they were ingested from.
     """
     chosen = plan(context.recipe, wanted)
+    params = {**({"signals": sorted(set(wanted))} if wanted else {}), **limit_param(limit)}
+    here = Context(context.recipe, context.engine, context.places, params)
+    stage = Stage(NAME, "filter")
     if inputs.archives and (inputs.documents or inputs.datasets):
         raise UsageError("give archives, or documents and datasets, as --input, not both in one call")
     source: Source
     if inputs.archives or any(dataset.kind is Kind.RECORDS for dataset in inputs.datasets):
+        # what it is made of is known once the stages are there; a folder without them was made of documents
+        begun = (out / STAGES).is_dir()
+        head = here.header(stage, Kind.DOCUMENTS, ()).as_dict()
+        check_place(out, {name: value for name, value in head.items() if not begun or name != "inputs"})
         made = documents_of(context, inputs, out / STAGES, limit, places)
         source = made[-1]
         sources: list[Source] = [source, RejectedBefore(tuple(made))]
     else:
-        source = first_source(inputs, Stage(NAME, "filter"), limit)
+        source = first_source(inputs, stage, limit)
         sources = [source]
     used = chosen.models()
     task = MeasureTask(
@@ -315,9 +323,7 @@ def measure(
         carried_signals(source),
         tuple((name, context.places[name]) for name in used),
     )
-    params = {**({"signals": sorted(set(wanted))} if wanted else {}), **limit_param(limit)}
-    here = Context(context.recipe, context.engine, context.places, params)
-    header = here.header(Stage(NAME, "filter"), Kind.DOCUMENTS, source.refs)
+    header = here.header(stage, Kind.DOCUMENTS, source.refs)
     return context.engine.map_shards(task, sources, out, header)
 
 

@@ -4,7 +4,7 @@ Three passes: label what has no domain yet; solve the draw for the whole pool; m
 is not drawn is in the ledger, like everything that does not go on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from infra import schema as schemas
 from infra.build import Totals, already_made
 from infra.canon import sha256_json
 from infra.dataset import Dataset, ShardReader, Source
-from infra.errors import UsageError
 from infra.manifest import FileRef, Kind
 from infra.task import Output
 from mixers.draw import Plan, check_drawn, count_drawn, plan_draw
@@ -123,13 +122,7 @@ def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Data
 
 
 def draw_config(stage: Stage) -> DrawConfig:
-    block = stage.options.get("draw", {})
-    unknown = [name for name in stage.options if name != "draw"]
-    if unknown or not isinstance(block, Mapping):
-        raise UsageError(
-            f"mix stage {stage.name!r}: unknown word {(unknown or ['draw'])[0]!r}; it takes a [stage.draw] table"
-        )
-    return DrawConfig.from_block(block, f"{stage.name}.draw")
+    return DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
 
 
 def supplies(labels: Dataset) -> Iterator[pa.RecordBatch]:

@@ -19,12 +19,14 @@ import xxhash
 from filters.ccnet import normalize_for_language_model
 from filters.contamination import Hits
 from filters.url import UrlLists
+from filters.view import View
 from infra.canon import sha256_file, sha256_json
 from infra.errors import UsageError
 from infra.storage import read_json, write_bytes
 from pipeline.fit.fasttext_file import LABEL, load_fasttext, one_line
 from pipeline.fit.quality import GOOD, quality_words
 from pipeline.fit.wording import load_wording
+from pipeline.redpajama import load_redpajama
 from pipeline.scorers import load_coherence, load_contamination, load_safety
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
@@ -36,6 +38,7 @@ DEFAULT_MODELS = (
 SENTENCEPIECE, LANGUAGE_MODELS = "sentencepiece.model", ("lm.bin", "lm.arpa")
 DOMAIN_CLASSIFIER, CALIBRATION = "model.bin", "calibration.json"
 HASHED_DOMAINS = "domains.u64"
+REDPAJAMA_LISTS = "redpajama-lists"
 CARD = ".card.json"
 
 # Language is clear from a page's first characters; the rest would only cost time.
@@ -91,6 +94,8 @@ def resolve(names: Sequence[str], folder: Path) -> dict[str, ResolvedModel]:
 def _advice(name: str, folder: Path) -> str:
     if name in DEFAULT_MODELS:
         return f"run `refinery fit defaults --models {folder}`"
+    if name == REDPAJAMA_LISTS:
+        return "put bad_words, ut1 or importance into a folder of this name there (docs/models.md)"
     if name in FOREIGN_MODELS:
         return f"get {FOREIGN_MODELS[name]} from its publisher, and put it there under this name"
     verb = "perplexity|quality|coherence|safety|benchmarks|domains|tokenizer"
@@ -101,10 +106,11 @@ def model_files(path: Path) -> dict[str, Path]:
     """The files that a model's sha256 covers, by name. Cards and hidden files say nothing about what it computes."""
     if path.is_file():
         return {path.name: path}
+    inside = {item.relative_to(path): item for item in sorted(path.rglob("*"))}
     return {
-        item.name: item
-        for item in sorted(path.iterdir())
-        if item.is_file() and not item.name.startswith(".") and not item.name.endswith(CARD)
+        name.as_posix(): item
+        for name, item in inside.items()
+        if item.is_file() and not any(part.startswith(".") for part in name.parts) and not name.name.endswith(CARD)
     }
 
 
@@ -320,6 +326,9 @@ class LoadedModels:
 
     def contamination(self, model: str) -> Callable[[str], Hits]:
         return cast("Callable[[str], Hits]", self._get(model, load_contamination))
+
+    def redpajama(self, model: str) -> Callable[[View], Mapping[str, float | None]]:
+        return cast("Callable[[View], Mapping[str, float | None]]", self._get(model, load_redpajama))
 
     def _get(self, model: str, load: Callable[[Path], Any]) -> Any:
         if model not in self._open:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from infra.errors import UsageError
-from infra.storage import disk_errors, write_bytes
+from infra.storage import write_bytes, writing
+from pipeline.outputs import check_report_place
 from pipeline.report_charts import COLOURS, MARKS, Funnel, funnel_svg, percent
 from pipeline.report_compare import control_lines, overlaps, ratios, recipe_cost, tenths
 from pipeline.report_models import (
@@ -38,10 +38,9 @@ def write_report(runs: Sequence[Path], out: Path, source: Path | None = None) ->
 
     Pages that were rejected before they had a text are read again from their archives, where these are at hand: where
     they were ingested from, or below `source`. UsageError for a folder with nothing to report (see
-    `report_read.read_material`), or an `out` that is a folder.
+    `report_read.read_material`), or an `out` that is a folder or a file of another kind.
     """
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder: give --out the name of the HTML file to write")
+    check_report_place(out)
     texts = Texts(places_below(source) if source else None)
     write_text(out, render(sections(read_material(runs), texts)))
 
@@ -67,7 +66,7 @@ def write_funnel(comparison: Path, out: Path) -> None:
 
 
 def write_text(out: Path, text: str) -> None:
-    with disk_errors(out):
+    with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(out, UNWRITABLE.sub("\ufffd", text).encode())
 

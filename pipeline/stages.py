@@ -23,7 +23,8 @@ from pipeline.ingest import Archives, IngestTask
 from pipeline.inputs import Inputs
 from pipeline.mix import mix_stage
 from pipeline.pool import pool_stage
-from pipeline.recipe import Dedup, Pool, Stage
+from pipeline.pool_tables import check_signal
+from pipeline.recipe import Pool, Stage
 from pipeline.rows import carried_signals
 from pipeline.sources.records import SplitOverrun
 from pipeline.tokenize import tokenize_stage
@@ -56,7 +57,7 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
 
 def reads_records(stage: Stage) -> bool:
     """Whether the stage comes before there is a text: `extract`, and a dedup by payload."""
-    return stage.verb == "extract" or any(isinstance(s, Dedup) and s.method == "payload" for s in stage.steps)
+    return stage.reads is Kind.RECORDS
 
 
 def run_stage(
@@ -102,6 +103,8 @@ def extract_stage(
 def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     if any(isinstance(step, Pool) for step in stage.steps):
         return pool_stage(context, stage, source, out)
+    for name in stage.options.get("carried", ()):
+        check_signal(name, source, f"stage {stage.name!r}")
     task = FilterTask(
         stage.steps,
         context.stage_models(stage),

@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.build import WORK, claim
+from infra.build import WORK, check_place, claim
 from infra.canon import readable_json
 from infra.dataset import Dataset
 from infra.engine import Engine
 from infra.errors import UsageError, WorkError
-from infra.manifest import MANIFEST, RUN, Header, InputRef, Kind
+from infra.manifest import MANIFEST, RUN, Header, InputRef, Kind, Manifest
 from infra.storage import read_json, remove_folder, write_bytes
 from pipeline.listed import Listed
 from pipeline.run import FROZEN
@@ -33,8 +33,10 @@ from pipeline.tokenize import MODEL, TABLE
 
 FORMAT = "refinery.takedown/1"
 RECEIPT = "takedown.json"
-# So many documents and copies are named in the receipt; all are counted.
+# So many documents, copies and entries are named in the receipt; all are counted.
 MAX_NAMED = 1000
+# So many entries that met nothing are told on the terminal.
+MAX_TOLD = 20
 COLUMNS = ["url", "id", "file_path", "warc_offset"]
 
 
@@ -59,12 +61,20 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     inputs = [ref.sha256 for dataset in datasets.values() for ref in dataset.refs]
     arguments = {"verb": "takedown", "list": listed.sha256, "inputs": inputs}
     started = time.time()
+    if "." in datasets:  # it claims the folder itself, maybe after those in it
+        head = header_of(datasets["."].manifest, listed, ()).as_dict()
+        check_place(out, {name: value for name, value in head.items() if name != "inputs"})
     holder: AbstractContextManager[None] = nullcontext() if "." in datasets else claim(out, arguments)
     with holder:
         made = rewrite(datasets, found, listed, removed, out, engine)
         receipt = {
             "format": FORMAT,
-            "list": {"sha256": listed.sha256, "entries": len(listed), "matched": len(removed.entries)},
+            "list": {
+                "sha256": listed.sha256,
+                "entries": len(listed),
+                "matched": len(removed.entries),
+                "unmatched": sorted(listed.entries() - removed.entries)[:MAX_NAMED],
+            },
             "documents": len(removed.keys),
             "datasets": [changes(name, datasets[name], made[name], found[name]) for name in datasets],
             "orphans": {"count": len(copies), "copies": copies[:MAX_NAMED]},
@@ -119,9 +129,10 @@ def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str,
     runs = []
 
     def note(table: pa.Table | pa.RecordBatch) -> set[Key]:
-        named = [listed.entry(u, i) for u, i in zip(table["url"].to_pylist(), table["id"].to_pylist(), strict=True)]
-        entries.update(entry for entry in named if entry)
-        hit = [entry is not None for entry in named]
+        pairs = zip(table["url"].to_pylist(), table["id"].to_pylist(), strict=True)
+        named = [list(listed.naming(url, ident)) for url, ident in pairs]
+        entries.update(entry for several in named for entry in several)
+        hit = [bool(several) for several in named]
         ids.update(ident for ident, yes in zip(table["id"].to_pylist(), hit, strict=True) if yes and ident)
         return set(keys_where(table, hit))
 
@@ -175,14 +186,17 @@ def rewrite(
     for name, dataset in datasets.items():
         old = dataset.manifest
         before = frozenset(key for ref in old.inputs for key in rows.get(ref.sha256, ()))
-        inputs = tuple(refs.get(ref.sha256, ref) for ref in old.inputs)
-        params = {**old.params, "takedown": [*old.params.get("takedown", []), listed.sha256]}
-        header = Header(old.kind, old.stage, old.recipe, params, inputs)
+        header = header_of(old, listed, tuple(refs.get(ref.sha256, ref) for ref in old.inputs))
         task = task_for(dataset, listed, before, removed.ids)
         extras = carry_over(old, listed, dataset.folder / MODEL)
         made[name] = engine.map_shards(task, [WithLedger(dataset)], out / name, header, extras)
         refs[dataset.refs[0].sha256] = made[name].refs[0]
     return made
+
+
+def header_of(old: Manifest, listed: Listed, inputs: tuple[InputRef, ...]) -> Header:
+    params = {**old.params, "takedown": [*old.params.get("takedown", []), listed.sha256]}
+    return Header(old.kind, old.stage, old.recipe, params, inputs)
 
 
 def changes(name: str, old: Dataset, new: Dataset, found: Found) -> dict[str, Any]:
@@ -224,6 +238,17 @@ def prove(made: Mapping[str, Dataset], listed: Listed, removed: Removed, engine:
         "runs_of_words": int(removed.runs.size),
         "same_words": {"count": len(sharing), "documents": sharing[:MAX_NAMED]},
     }
+
+
+def unmatched_text(receipt: Mapping[str, Any]) -> str:
+    """A warning of the entries that met nothing; empty where all met something."""
+    named = receipt["list"]
+    left = named["entries"] - named["matched"]
+    if not left:
+        return ""
+    told = ", ".join(named["unmatched"][:MAX_TOLD])
+    more = f" and {left - MAX_TOLD} more (see list.unmatched in the receipt)" if left > MAX_TOLD else ""
+    return f"met nothing, so look whether they are spelt as the run has them: {told}{more}"
 
 
 def takedown_text(receipt: Mapping[str, Any], out: Path) -> str:

@@ -23,7 +23,7 @@ from infra.manifest import FileRef, Header, Kind, Shard
 from infra.storage import commit_file, temporary_name
 from infra.task import Output, Written
 from infra.writer import ShardWriter
-from mixers.shards import DOCUMENTS, TokenShardWriter
+from mixers.shards import DOCUMENTS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.context import Context
 from pipeline.funnel import Funnel, unreadable
@@ -162,3 +162,20 @@ def model_ref(folder: Path, path: str) -> FileRef:
     shutil.copyfile(path, temporary)
     commit_file(temporary, final)
     return FileRef(MODEL, final.stat().st_size, sha256_file(final))
+
+
+def token_faults(dataset: Dataset) -> list[str]:
+    """What is wrong with the shards of a tokens dataset, read from end to end: an index that does not fit, a token
+    outside the vocabulary, a document without its end."""
+    try:
+        about = dataset.manifest.params["tokenizer"]
+        vocab_size, eod_id = int(about["vocab_size"]), int(about["eod"])
+    except (KeyError, TypeError, ValueError):
+        return ["manifest.json: params.tokenizer has no vocab_size and eod; tokenize again"]
+    faults = []
+    for shard in dataset.manifest.shards:
+        try:
+            TokenShardReader(dataset.folder / shard.path).check_tokens(vocab_size, eod_id)
+        except UsageError as error:
+            faults.append(str(error))
+    return faults

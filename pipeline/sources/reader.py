@@ -225,12 +225,6 @@ def _from_member(file: FileBytes, offset: int, length: int, number: int) -> RawR
     return next(islice(records, number, None), None)
 
 
-def read_record(path: str, container: str, offset: int, length: int, member_record: int) -> RawRecord:
-    """One record at its locator. WorkError if what lies there is not that record; UsageError without the file."""
-    with RecordReader(path, container) as reader:
-        return reader.read(offset, length, member_record)
-
-
 def _raw_record(piece: Piece, window: Window, offset: int, length: int, number: int, accounts: int) -> RawRecord:
     header = piece.header
     assert header is not None

@@ -26,7 +26,6 @@ HEADER = "header"  # the header of a record has no end within its bound
 TOO_LARGE = "too-large"  # a member or a block beyond its bound
 CROWDED = "crowded"  # more records in a gzip member than it has bytes to number them by
 EMPTY = "empty"  # only separators or empty members
-DAMAGE_REASONS = (CRC, DEFLATE, LZ4, CUT, JUNK, ZEROS, HEADER, TOO_LARGE, CROWDED, EMPTY)
 
 SHORT = "short"  # RawRecord.truncated: the block is shorter than its header declares
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from dedup.paragraphs import (
     KEPT_LINES,
     KeepUnique,
-    is_long_enough,
     line_hashes,
     line_table,
     normalise_lines,
@@ -58,11 +57,6 @@ def test_all_lines_at_once_is_each_line_by_itself(text: str) -> None:
     assert normalise_lines(text).split("\n") == lines
     digests = [hashlib.sha1(line.encode("utf-8", "surrogatepass")).digest()[:8] for line in lines]
     assert line_hashes(text).tolist() == [int.from_bytes(d, "little") for d in digests]
-
-
-@pytest.mark.parametrize("chars, enough", [(299, False), (300, True)])
-def test_length_is_judged_before(chars: int, enough: bool) -> None:
-    assert is_long_enough("é" * chars) is enough
 
 
 def test_all_copies_go_and_the_first_too() -> None:

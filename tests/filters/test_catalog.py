@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters import redpajama, signal
 from filters.catalog import EDITS, SIGNALS, edit, measure, signals
 from filters.importance import Importance
-from filters.redpajama import Lists
+from filters.redpajama import LISTED, Lists
 from filters.url import UrlLists
 from filters.view import View
 from tests.filters.test_view import ALPHABET
@@ -46,12 +47,12 @@ PASSAGES = st.lists(
     max_size=40,
 ).map("".join)
 
-LISTED = ("the", "and", "x")
+WORDS = ("the", "and", "x")
 URL_LISTS = UrlLists.of(
-    domains=["x.example"], urls=["x.example/a"], strict=LISTED, hard=LISTED, soft=LISTED, curated=["x.example"]
+    domains=["x.example"], urls=["x.example/a"], strict=WORDS, hard=WORDS, soft=WORDS, curated=["x.example"]
 )
 RPS_LISTS = Lists(
-    bad_words=dict.fromkeys(("en", "zh"), frozenset(LISTED)),
+    bad_words=dict.fromkeys(("en", "zh"), frozenset(WORDS)),
     ut1={"x.example": 3},
     importance=dict.fromkeys(
         ("wikipedia", "books", "openwebtext"), Importance.fit(["the x and the x"], ["lorem ipsum and x"])
@@ -60,12 +61,14 @@ RPS_LISTS = Lists(
 
 RANGE = re.compile(r"\b(?P<low>\d)(?:\.\.(?P<high>\d)| and up)")  # as the docs of signals say it: "0..1", "1 and up"
 COUNT = re.compile(r"characters|words|tokens|lines|paragraphs|sentences|longest_line|.*_(words|lines|sentences)")
-COUNTS = {name for name in SIGNALS if COUNT.fullmatch(name) and not re.search("mean_|_frac_", name)} | {
+# Those of the catalog, and those of RedPajama's that need lists.
+EVERY = {**SIGNALS, **LISTED}
+COUNTS = {name for name in EVERY if COUNT.fullmatch(name) and not re.search("mean_|_frac_", name)} | {
     *("url_characters", "rps_doc_word_count", "rps_doc_num_sentences", "rps_lines_javascript_counts_sum")
 }
 FLAGS = {"incomplete_ending", "url_blocked_domain", "url_blocked", "url_curated_source"}
 # A text may be less like a collection than like the pool: the only numbers that go below zero.
-LOGARITHMS = {name for name in SIGNALS if "_importance" in name}
+LOGARITHMS = {name for name in LISTED if "_importance" in name}
 
 # Published as one pass; the second may cut more. CCNet's takes a first line each time.
 ONE_PASS = {"refinedweb_lines", "c4_tfds_lines", "c4_lines", "c4_any_ending_lines", "ccnet_body"}
@@ -86,18 +89,21 @@ def test_signals_keep_to_their_ranges_on_anything(text: str) -> None:
     check_signals(text, "en")
 
 
+BOUND = (*signals(SIGNALS, URL_LISTS), *redpajama.signals(RPS_LISTS))
+
+
 def check_signals(text: str, language: str) -> None:
     """Each is null or finite and in its range, counts are whole; in another order they are the same."""
     view = View(text, url=text, language=language)
-    values = measure(view, SIGNALS, URL_LISTS, RPS_LISTS)
-    assert list(values) == list(SIGNALS)
+    values = signal.measure(view, BOUND)
+    assert list(values) == list(EVERY)
     for name, value in values.items():
         if value is not None:
             low, high = limits(name)
             assert math.isfinite(value) and low <= value <= high, (name, value)
             assert value.is_integer() or name not in COUNTS | FLAGS, (name, value)
     again = View(text, url=text, language=language)
-    backwards = {each.name: each.measure(again) for each in reversed(signals(SIGNALS, URL_LISTS, RPS_LISTS))}
+    backwards = {each.name: each.measure(again) for each in reversed(BOUND)}
     assert backwards == values
 
 
@@ -107,7 +113,7 @@ def limits(name: str) -> tuple[float, float]:
         return -math.inf, math.inf
     if name in FLAGS:
         return 0, 1
-    said = RANGE.search(SIGNALS[name].doc)
+    said = RANGE.search(EVERY[name].doc)
     return (float(said["low"]), float(said["high"] or "inf")) if said else (0, math.inf)
 
 
@@ -123,10 +129,10 @@ def test_no_signal_is_null_on_every_text() -> None:
         name
         for text in HOSTILE.values()
         for language in ("en", "zh")
-        for name, value in measure(View(text, url=text, language=language), SIGNALS, URL_LISTS, RPS_LISTS).items()
+        for name, value in signal.measure(View(text, url=text, language=language), BOUND).items()
         if value is not None
     }
-    assert measured == set(SIGNALS)
+    assert measured == set(EVERY)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
@@ -201,11 +207,11 @@ def test_a_line_of_twenty_megabytes_is_measured() -> None:
 
 def test_every_signal_says_what_it_is() -> None:
     assert len(SIGNALS) > 100
-    for name, signal in SIGNALS.items():
-        assert name == signal.name
+    for name, each in EVERY.items():
+        assert name == each.name
         assert name.replace("_", "").isalnum()
-        assert signal.doc, name
-        assert signal.cost > 0
+        assert each.doc, name
+        assert each.cost > 0
 
 
 def test_an_unknown_name_is_answered_with_near_ones() -> None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from filters import signal
 from filters.catalog import SIGNALS, measure
 from filters.importance import Importance
-from filters.redpajama import COUNTERPARTS, Lists, word_list
+from filters.redpajama import COUNTERPARTS, LISTED, Lists, signals, word_list
 from filters.view import View
 from pipeline.recipe import STEP_SIGNALS
 from tests.filters.test_view import ALPHABET
@@ -113,8 +114,8 @@ def test_the_numbers_are_those_of_the_definitions(text: str) -> None:
 
 
 def test_no_signal_is_left_out_of_the_plain_count() -> None:
-    lists = [name for name in NAMES if COUNTERPARTS.get(name, ("", ""))[1] == "with a list or table handed in"]
-    assert sorted([*plain("x"), *lists]) == sorted(NAMES)
+    assert sorted(plain("x")) == sorted(NAMES)
+    assert set(LISTED) == {name for name, (_, note) in COUNTERPARTS.items() if note == "label step `redpajama`"}
 
 
 def test_every_published_name_is_mapped_to_a_signal_that_exists() -> None:
@@ -133,22 +134,24 @@ def test_what_other_families_measure_is_the_same_number(text: str) -> None:
         assert found["gopher_ellipsis_line_fraction"] == pytest.approx(ellipsis)
 
 
+def listed(view: View, lists: Lists) -> dict[str, float | None]:
+    return signal.measure(view, signals(lists))
+
+
 def test_bad_words_are_counted_by_language_and_in_runs() -> None:
     lists = Lists(bad_words={"en": word_list(["darn\n", "oh my word\n", " \n"])})
     text = "Darn! Oh, my word; oh my... darn-it, DARN."
     for language, expected in (("en", 3.0), ("fr", None), ("", None)):
         view = View(text, language=language)
-        assert measure(view, ["rps_doc_ldnoobw_words"], rps_lists=lists)["rps_doc_ldnoobw_words"] == expected
-    assert measure(View(text, language="en"), ["rps_doc_ldnoobw_words"]) == {"rps_doc_ldnoobw_words": None}
-    assert measure(View("", language="en"), ["rps_doc_ldnoobw_words"], rps_lists=lists)["rps_doc_ldnoobw_words"] == 0
+        assert listed(view, lists)["rps_doc_ldnoobw_words"] == expected
+    assert listed(View(text, language="en"), Lists()) == dict.fromkeys(LISTED)
+    assert listed(View("", language="en"), lists)["rps_doc_ldnoobw_words"] == 0
 
 
 def test_a_host_has_the_number_of_its_category() -> None:
     lists = Lists(ut1={"games.example": 7})
     for url, expected in (("https://www.games.example/x", 7), ("https://other.example", None), ("", None)):
-        assert measure(View("", url=url), ["rps_doc_ut1_blacklist"], rps_lists=lists) == {
-            "rps_doc_ut1_blacklist": expected
-        }
+        assert listed(View("", url=url), lists)["rps_doc_ut1_blacklist"] == expected
 
 
 def test_importance_prefers_texts_like_the_target() -> None:
@@ -157,7 +160,8 @@ def test_importance_prefers_texts_like_the_target() -> None:
     names = ["rps_doc_books_importance", "rps_doc_books_importance_length_correction", "rps_doc_wikipedia_importance"]
 
     def weights(text: str) -> list[float | None]:
-        return list(measure(View(text), names, rps_lists=lists).values())
+        found = listed(View(text), lists)
+        return [found[name] for name in names]
 
     alike, corrected, missing = weights("the sea")
     other, _, _ = weights("cheap now")

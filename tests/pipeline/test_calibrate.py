@@ -15,7 +15,7 @@ from infra.local import LocalEngine
 from pipeline.calibrate import Calibration, Wanted, calibrate, freeze, new_rules, wilson
 from pipeline.context import open_context
 from pipeline.inputs import read_inputs
-from pipeline.recipe import load_recipe, parse_recipe, shipped
+from pipeline.recipe_file import load_recipe, parse_recipe, shipped
 from pipeline.recipe_toml import recipe_toml
 from pipeline.run import run
 from tests.pipeline.command import answer, refinery

@@ -10,7 +10,7 @@ from infra.dataset import Dataset
 from infra.errors import UsageError
 from pipeline.interpreter import middle
 from pipeline.page import declared_language
-from pipeline.recipe import parse_recipe
+from pipeline.recipe_file import parse_recipe
 from tests.pipeline.command import refinery
 from tests.pipeline.pages import article, write_warc
 from tests.pipeline.recipes import INGEST, LOOK, RESILIPARSE, Part, recipe, stage, step

@@ -16,7 +16,8 @@ from pipeline.fit.quality import quality_words
 from pipeline.fit.texts import Sample, auc
 from pipeline.fit.wording import cross_fitted, fit_wording, load_wording, word_counts, wording_from
 from pipeline.interpreter import Document, added, run_step
-from pipeline.recipe import Combine, Term, parse_recipe
+from pipeline.recipe import Combine, Term
+from pipeline.recipe_file import parse_recipe
 
 
 def numbered(stem: str, count: int) -> list[str]:
@@ -179,7 +180,7 @@ def test_points_of_a_signal_that_is_always_the_same() -> None:
         ({"signal": "nothing", "at": [1], "add": [1]}, "no such signal"),
         ({"signal": "words", "at": [2, 1], "add": [1, 1]}, "at must rise"),
         ({"signal": "words", "at": [1], "add": [1, 1]}, "as many numbers"),
-        ({"signal": "words", "at": [1], "add": ["x"]}, "lists of numbers"),
+        ({"signal": "words", "at": [1], "add": ["x"]}, "list of numbers"),
     ],
 )
 def test_mistakes_in_terms_are_named(term: dict[str, object], says: str) -> None:

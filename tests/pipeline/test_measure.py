@@ -16,7 +16,8 @@ from infra.manifest import check_law
 from infra.schema import signal_names
 from pipeline.interpreter import Document, loaded_models
 from pipeline.measure import measured, measuring_steps, plan
-from pipeline.recipe import Combine, Judge, Label, load_recipe, parse_recipe
+from pipeline.recipe import Combine, Judge, Label
+from pipeline.recipe_file import load_recipe, parse_recipe
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.here import measure_here, run_here
 from tests.pipeline.pages import sentences, write_warc

@@ -15,7 +15,8 @@ from infra.engines import open_engine
 from infra.errors import UsageError
 from pipeline.context import open_context, resolve_recipe
 from pipeline.inputs import read_inputs
-from pipeline.recipe import Judge, load_recipe
+from pipeline.recipe import Judge
+from pipeline.recipe_file import load_recipe
 from pipeline.run import Run, run
 from tests.pipeline import published_pages as made
 from tests.pipeline.pages import article as page

@@ -9,7 +9,7 @@ import pytest
 from infra.dataset import Dataset
 from infra.manifest import check_law
 from pipeline.extract import Bodies, ExtractTask, in_control
-from pipeline.recipe import load_recipe, parse_recipe
+from pipeline.recipe_file import load_recipe, parse_recipe
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
 from tests.pipeline.recipes import INGEST, LOOK, RESILIPARSE, dedup, judge, recipe, stage

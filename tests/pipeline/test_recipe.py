@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from infra.errors import UsageError
-from pipeline.recipe import load_recipe, parse_recipe, shipped
+from pipeline.recipe_file import load_recipe, parse_recipe, shipped
 from pipeline.recipe_text import recipe_text
 
 SMALL = {

@@ -10,7 +10,7 @@ import pytest
 
 from infra.dataset import Dataset
 from infra.manifest import check_law
-from pipeline.recipe import load_recipe
+from pipeline.recipe_file import load_recipe
 from tests.pipeline.command import answer, made, refinery, start
 from tests.pipeline.pages import pages, write_crawl, write_recipe
 

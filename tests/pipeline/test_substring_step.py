@@ -11,7 +11,7 @@ from infra.manifest import check_law
 from pipeline.check import check_recipe
 from pipeline.context import Context
 from pipeline.inputs import read_inputs
-from pipeline.recipe import parse_recipe
+from pipeline.recipe_file import parse_recipe
 from pipeline.run import run
 from tests.pipeline.published_pages import article, made_words
 

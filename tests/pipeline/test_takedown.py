@@ -21,7 +21,7 @@ from mixers.tokenizer import Tokenizer
 from pipeline import takedown as takedown_module
 from pipeline.fit.tokenizer import fit_tokenizer
 from pipeline.listed import Listed, read_listed
-from pipeline.takedown import find_all, in_order, prove
+from pipeline.takedown import find_all, in_order, prove, unmatched_text
 from pipeline.takedown_proof import Removed, joined
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.datasets import document, make_dataset, reject
@@ -114,6 +114,8 @@ def test_nothing_of_them_is_in_any_file(world: Path) -> None:
 def test_the_receipt_says_what_was_done(world: Path) -> None:
     told = receipt(world / "without")
     assert told["list"]["entries"] == 4 and told["list"]["matched"] == 3
+    assert told["list"]["unmatched"] == ["nowhere.example"]
+    assert "nowhere.example" in unmatched_text(told) and "host3" not in unmatched_text(told)
     by_folder = {row["folder"]: row for row in told["datasets"]}
     assert list(by_folder) == list(datasets(world / "out"))
     for name, dataset in datasets(world / "without").items():
@@ -188,8 +190,10 @@ def test_by_id(world: Path, tmp_path: Path) -> None:
 
 def test_a_list_that_names_nothing_changes_no_shard(world: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("http://nowhere.example/\n")
-    told = takedown_here(world / "out", tmp_path / "out", tmp_path / "list.txt")
-    assert told["documents"] == 0
+    words = ("--url-list", tmp_path / "list.txt", "--run", world / "out", "--out", tmp_path / "out")
+    told = json.loads(refinery("takedown", *words, "--json", code=1))
+    assert told == receipt(tmp_path / "out") and told["documents"] == 0
+    assert told["list"]["unmatched"] == ["nowhere.example"]
     for row in told["datasets"]:
         for shard in row["shards"].values():
             assert shard["before"] == shard["after"]
@@ -319,6 +323,16 @@ def test_which_entry_names_a_document(url: str | None, ident: str | None, entry:
     assert read_listed(tmp_path / "list.txt", tmp_path / "ids.txt").entry(url, ident) == entry
 
 
+def test_a_document_may_meet_several_entries(tmp_path: Path) -> None:
+    """Each of them counts as met, or a host of one page would be told to have met nothing."""
+    (tmp_path / "list.txt").write_text("http://a.example:8080/x\na.example:8080/y\nhost:a.example\ndomain:example\n")
+    listed = read_listed(tmp_path / "list.txt", None)
+    assert set(listed.naming("http://a.example:8080/x", "n")) == {
+        "a.example:8080/x", "host:a.example", "domain:example"
+    }  # fmt: skip
+    assert listed.entries() - set(listed.naming("http://a.example:8080/x", "n")) == {"a.example:8080/y"}
+
+
 @given(st.text(), st.text().filter(lambda ident: ident != "d"))
 def test_any_address_can_be_asked_for(url: str, ident: str) -> None:
     """What has nothing to do with the list is not on it; what is on it is found whatever stands beside it."""
@@ -339,6 +353,10 @@ def test_any_address_can_be_asked_for(url: str, ident: str) -> None:
         (b"host:http://a.example/b\n", "line 1: host: takes a name"),
         (b"domain:a.example/b", "domain: takes a name"),
         (b"\xff\xfe\x00", "is not UTF-8"),
+        (b"http://a/\nhots:example.org\n", "line 2: 'hots:' is no prefix"),
+        (b"Host:example.org\n", "line 1: 'Host:' is no prefix"),
+        (b"urn:uuid:1\n", "line 1: 'urn:' is no prefix"),
+        (b"http://\n", "line 1: 'http://' is no address"),
     ],
 )
 def test_a_list_that_is_none(content: bytes, says: str, tmp_path: Path) -> None:

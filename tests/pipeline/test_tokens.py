@@ -1,7 +1,9 @@
 """From documents to a balanced mixture and to token shards that say which page each token is of."""
 
 import gzip
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -81,6 +83,24 @@ def test_workers_make_the_same_tokens(world: Path, tmp_path: Path) -> None:
     words = ("--models", world / "models", "--input", world / "mixture", "--workers", 2)
     refinery("tokenize", "--recipe", "tokens", *words, "--out", tmp_path / "tokens")
     assert made(tmp_path / "tokens") == made(world / "tokens")
+
+
+def test_verify_finds_a_token_outside_the_vocabulary(world: Path, tmp_path: Path) -> None:
+    """Although the manifest has been made to fit: of a dataset from elsewhere nothing else tells."""
+    refinery("verify", world / "tokens")
+    folder = shutil.copytree(world / "tokens", tmp_path / "tokens")
+    manifest = Dataset(folder).manifest
+    shard = manifest.shards[0]
+    vocab_size = manifest.params["tokenizer"]["vocab_size"]
+    content = vocab_size.to_bytes(2, "little") + (folder / shard.path).read_bytes()[2:]
+    (folder / shard.path).write_bytes(content)
+    text = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(text.replace(shard.sha256, hashlib.sha256(content).hexdigest()))
+    (folder / "run.json").unlink()
+    told = refinery("verify", folder, code=1)
+    assert f"{vocab_size}], not in [0, {vocab_size})" in told and len(told.splitlines()) == 1
+    (folder / "manifest.json").write_text(text.replace('"eod"', '"end"'))
+    assert "params.tokenizer has no vocab_size and eod" in refinery("verify", folder, code=1)
 
 
 def test_a_missing_model_names_the_command_that_makes_it(world: Path, tmp_path: Path) -> None:

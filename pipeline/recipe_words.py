@@ -1,0 +1,143 @@
+"""The words of a recipe's file, each read as the kind it must be: what is not is a UsageError that names the place."""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from math import isfinite
+from pathlib import PurePosixPath
+from typing import Any
+
+from infra.errors import UsageError
+
+# A recipe is tables in tables; nothing in it is deeper than this.
+MAX_DEPTH = 12
+# Names become parts of folders and of counters; no file system takes more than 255 bytes.
+MAX_NAME = 64
+MAX_SHOWN = 80
+
+
+def shown(value: Any) -> str:
+    """A value as a message has it: on one line, and not longer than that."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        text = "too long or too deep to be shown"
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
+def check_plain(value: Any, place: str, depth: int = 0) -> None:
+    """UsageError unless `value` is made of strings, booleans, finite numbers, lists and tables: what JSON can hold."""
+    if depth > MAX_DEPTH:
+        raise UsageError(f"{place}: this is deeper than anything in a recipe")
+    match value:
+        case str():
+            if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise UsageError(f"{place}: {shown(value)} is not Unicode")
+        case bool():
+            pass
+        case int() | float():
+            if not is_number(value):
+                raise UsageError(f"{place}: {shown(value)} is not a number to work with: it must be finite")
+        case list() | tuple():
+            for number, each in enumerate(value, start=1):
+                check_plain(each, f"{place} {number}", depth + 1)
+        case Mapping():
+            for name, each in value.items():
+                if not isinstance(name, str) or not name.isprintable():
+                    raise UsageError(f"{place}: {shown(name)} is not a word")
+                check_plain(each, f"{place}: {shown(name)}", depth + 1)
+        case _:
+            raise UsageError(f"{place}: a recipe takes no {type(value).__name__}; write {shown(str(value))} in quotes")
+
+
+def only(source: Mapping[str, Any], allowed: Collection[str], place: str) -> None:
+    for key in source:
+        if key not in allowed:
+            near = get_close_matches(key, allowed, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(sorted(allowed))}"
+            raise UsageError(f"{place}: unknown word {shown(key)}; {hint}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number that a float can hold; true and false are none."""
+    try:
+        return type(value) in (int, float) and isfinite(value)
+    except OverflowError:
+        return False
+
+
+def number(source: Mapping[str, Any], key: str, place: str, default: float = 0.0) -> float:
+    value = source.get(key, default)
+    if not is_number(value):
+        raise UsageError(f"{place}: {key} must be a number, not {shown(value)}")
+    return float(value)
+
+
+def numbers(source: Mapping[str, Any], key: str, place: str) -> tuple[float, ...]:
+    value = source.get(key)
+    if not isinstance(value, list) or not all(map(is_number, value)):
+        raise UsageError(f"{place}: {key} must be a list of numbers, not {shown(value)}")
+    return tuple(map(float, value))
+
+
+def whole(source: Mapping[str, Any], key: str, place: str) -> int:
+    value = source.get(key)
+    if type(value) is not int or value < 1:
+        raise UsageError(f"{place}: {key} must be a number from 1, not {shown(value)}")
+    return value
+
+
+def text(source: Mapping[str, Any], key: str, place: str, default: str = "") -> str:
+    value = source.get(key, default)
+    if not isinstance(value, str):
+        raise UsageError(f"{place}: {key} must be a text in quotes, not {shown(value)}")
+    return value
+
+
+def table(source: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
+    value = source.get(key, {})
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{place}: {key} must be a table {{ name = value }}, not {shown(value)}")
+    return value
+
+
+def tables(source: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any]]:
+    value = source.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        raise UsageError(f"{place}: {key} must be a list of tables, not {shown(value)}")
+    return value
+
+
+def words(source: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
+    value = source.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
+        raise UsageError(f"{place}: {key} must be a list of words, not {shown(value)}")
+    return tuple(value)
+
+
+def folder_name(name: str, place: str) -> str:
+    bare = name.replace("-", "").replace("_", "")
+    if not bare.isalnum() or len(name.encode("utf-8", "replace")) > MAX_NAME:
+        raise UsageError(
+            f"{place}: the name {shown(name)} would not do as a folder's name: letters, digits, - and _, "
+            f"at most {MAX_NAME} bytes"
+        )
+    return name
+
+
+def step_name(name: str, place: str) -> str:
+    """Ledgers and counters name a step and its rule as STEP/RULE."""
+    if not name.strip() or not name.isprintable() or "/" in name or len(name) > MAX_NAME:
+        raise UsageError(
+            f"{place}: the name {shown(name)} would not do in a ledger: some letters that can be printed, no /, "
+            f"at most {MAX_NAME}"
+        )
+    return name
+
+
+def model_name(name: str, place: str) -> str:
+    """A model's name in the model folder, or an absolute path."""
+    if not name.isprintable() or ".." in PurePosixPath(name).parts or not PurePosixPath(name).name:
+        raise UsageError(
+            f"{place}: {shown(name)} names no model: give its name in the model folder, or an absolute path"
+        )
+    return name
