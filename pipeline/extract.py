@@ -264,11 +264,6 @@ def gate(step: Gate, record: Mapping[str, Any], lists: Mapping[str, UrlLists], t
     values: dict[str, float | None] = dict(url_signals(record["url"] or "", lists[step.lists])) if step.lists else {}
     for name in HEADER_SIGNALS:
         values[name] = None if record.get(name) is None else float(record[name])
-    unknown = [rule.rule.signal for rule in step.rules if rule.rule.signal not in values]
-    if unknown:
-        raise UsageError(
-            f"gate {step.name!r}: no signal {unknown[0]!r} before extraction: there are {', '.join(sorted(values))}"
-        )
     return judge_rules(step.name, step.rules, values.__getitem__, None, trace)
 
 
