@@ -36,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_same_command_goes_on(moment: str, world: Path, tmp_path: Path) -> None:
     words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl"]
-    kill_and_go_on(MOMENTS[moment], words, tmp_path / "out", world / "out")
+    assert kill_and_go_on(MOMENTS[moment], words, tmp_path / "out") == (made(world / "out"), [], [])
 
 
 def test_ctrl_c_says_how_to_go_on(world: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_same_bytes_however_it_is_run(words: tuple[str, ...], world: Path, t
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_it_goes_on_to_the_same_bytes(moment: str, world: Path, tmp_path: Path) -> None:
     words = ["run", "--recipe", world / "recipe.toml", "--input", world / "given"]
-    kill_and_go_on(MOMENTS[moment], words, tmp_path / "out", world / "out")
+    assert kill_and_go_on(MOMENTS[moment], words, tmp_path / "out") == (made(world / "out"), [], [])
 
 
 def test_the_cut_of_the_pool_into_files_does_not_matter_to_thresholds(world: Path, tmp_path: Path) -> None:
