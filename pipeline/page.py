@@ -44,7 +44,7 @@ MAX_MARKS: Final = 128
 HEAD_CHARACTERS: Final = 50_000
 SKIPPED_IN_HEAD: Final = frozenset({"script", "style", "title", "noscript", "template"})
 _HTML_LANGUAGE: Final = re.compile(
-    rb"""<html\b[^>]{0,1000}?\slang\s?=\s?["']?([a-zA-Z]{2,3})(?![a-zA-Z])""", re.IGNORECASE
+    rb"""<html\b[^>]{0,1000}?\slang\s?=\s?["']?([a-zA-Z]{2})(?![a-zA-Z\x80-\xff])""", re.IGNORECASE
 )
 _ATTRIBUTE: Final = re.compile(r"""([a-zA-Z-]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""")
 
@@ -171,12 +171,13 @@ def meta_robots(html: str) -> frozenset[str]:
                 name.lower(): value.strip("\"'") for name, value in _ATTRIBUTE.findall(head[tag.start : tag.content])
             }
             if "robots" in attributes.get("name", "").lower():
-                found |= {word.strip().lower() for word in attributes.get("content", "").split(",") if word.strip()}
+                found |= {word for word in re.split(r"[\s,;/]+", attributes.get("content", "").lower()) if word}
     return frozenset(found)
 
 
 def declared_language(body: bytes) -> str:
-    """The language that the html element names ("en" of `lang="en-GB"`); empty if there is none."""
+    """The language that the html element names ("en" of `lang="en-GB"`); empty if there is none of two letters: `und`
+    and `mul` say nothing."""
     found = _HTML_LANGUAGE.search(body, 0, HEAD_CHARACTERS)
     return found[1].decode().lower() if found else ""
 
