@@ -27,6 +27,7 @@ from pipeline.extractors import (
     Rejection,
     TruncatedPage,
     check_caps,
+    check_size,
     control_characters,
     extract,
     options_of,
@@ -35,7 +36,8 @@ from pipeline.extractors import (
 from pipeline.markup import scan
 
 PLAIN: Final = "plain"
-UNFENCED: Final = frozenset({PLAIN, "all_text"})
+# No parser, so nothing to protect it from: only the size of a page is asked.
+UNFENCED: Final = frozenset({PLAIN, "all_text", "strip_tags"})
 # Binary files labelled as HTML have a fifth and more; pages with a few broken characters stay below .1 %.
 MAX_UNREADABLE_SHARE: Final = 0.05
 # Unicode's Stream-Safe Text Format (UAX #15) has 30; Python's `normalize` takes quadratic time in the length of a run.
@@ -43,10 +45,11 @@ MAX_MARKS: Final = 128
 # How far into a page its robots meta elements are looked for, and what is skipped on the way.
 HEAD_CHARACTERS: Final = 50_000
 SKIPPED_IN_HEAD: Final = frozenset({"script", "style", "title", "noscript", "template"})
-_HTML_LANGUAGE: Final = re.compile(
-    rb"""<html\b[^>]{0,1000}?\slang\s?=\s?["']?([a-zA-Z]{2})(?![a-zA-Z\x80-\xff])""", re.IGNORECASE
-)
-_ATTRIBUTE: Final = re.compile(r"""([a-zA-Z-]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""")
+# What no html element lacks that names a language: pages without it are not looked at more closely.
+_HTML_LANGUAGE: Final = re.compile(rb"<html\b[^>]{0,1000}?\slang\s?=", re.IGNORECASE)
+_LANGUAGE: Final = re.compile(r"([a-z]{2})(?![a-z\x80-\xff])", re.IGNORECASE)
+# Possessive, and only where a name may begin: nothing is tried twice.
+_ATTRIBUTE: Final = re.compile(r"""(?<=[\s"'/])([^\s=>"'/]++)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++)""")
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ class PageExtractor:
         utf8 = as_utf8(decoded, body)
         rejected = _unreadable(decoded, utf8)
         if rejected is None and self.engine != PLAIN:
-            rejected = check_caps(decoded.text, self.caps, utf8)
+            unfenced = self.engine in UNFENCED
+            rejected = check_size(utf8, self.caps) if unfenced else check_caps(decoded.text, self.caps, utf8)
         if rejected is not None:
             return _page(decoded, Extracted("", ""), rejected)
         if self.engine == PLAIN:
@@ -153,9 +157,10 @@ class PageExtractor:
 
 
 def meta_robots(html: str) -> frozenset[str]:
-    """The words of the robots meta elements ("robots", "googlebot", "ai" ...) in the first HEAD_CHARACTERS, lower case.
+    """The words of the meta elements for all robots in the first HEAD_CHARACTERS, lower case.
 
-    A comment counts for nothing; what stands after the head does not speak for the page.
+    Their name holds "robots"; what is said to one company's robot is not said to others. A comment counts for nothing;
+    what stands after the head does not speak for the page.
     """
     head = html[:HEAD_CHARACTERS]
     # in bytes, of which a character has at least one: lower case takes a fraction of the time there
@@ -167,19 +172,27 @@ def meta_robots(html: str) -> frozenset[str]:
         if tag.name == "body" or tag.start > last:
             break
         if tag.name == "meta":
-            attributes = {
-                name.lower(): value.strip("\"'") for name, value in _ATTRIBUTE.findall(head[tag.start : tag.content])
-            }
+            attributes = _attributes(head[tag.start : tag.content])
             if "robots" in attributes.get("name", "").lower():
                 found |= {word for word in re.split(r"[\s,;/]+", attributes.get("content", "").lower()) if word}
     return frozenset(found)
 
 
 def declared_language(body: bytes) -> str:
-    """The language that the html element names ("en" of `lang="en-GB"`); empty if there is none of two letters: `und`
-    and `mul` say nothing."""
-    found = _HTML_LANGUAGE.search(body, 0, HEAD_CHARACTERS)
-    return found[1].decode().lower() if found else ""
+    """The language that the first html element names ("en" of `lang="en-GB"`); empty if there is none of two letters:
+    `und` and `mul` say nothing. One in a comment or script is none."""
+    if not _HTML_LANGUAGE.search(body, 0, HEAD_CHARACTERS):
+        return ""
+    head = body[:HEAD_CHARACTERS].decode("latin-1")
+    for tag in scan(head, SKIPPED_IN_HEAD):
+        if tag.name == "html" and not tag.closing:
+            found = _LANGUAGE.match(_attributes(head[tag.start : tag.content]).get("lang", ""))
+            return found[1].lower() if found else ""
+    return ""
+
+
+def _attributes(tag: str) -> dict[str, str]:
+    return {name.lower(): value.strip("\"'") for name, value in _ATTRIBUTE.findall(tag)}
 
 
 def _unreadable(decoded: Decoded, utf8: bytes) -> Rejection | None:

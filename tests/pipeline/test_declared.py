@@ -34,6 +34,11 @@ from tests.pipeline.recipes import INGEST, LOOK, RESILIPARSE, Part, recipe, stag
         (b" " * 60_000 + b'<html lang="de">', ""),
         (b"<html " * 20_000, ""),
         (b"", ""),
+        (b'<!--[if IE]><html lang="de"><![endif]--><html lang="en">', "en"),
+        (b"<script>x = '<html lang=de>'</script><html>", ""),
+        (b'<html data-x=" lang=de">', ""),
+        (b"<html lang=de " + b"a" * 49_000 + b">", "de"),
+        (b"<html " + b"a" * 900 + b" lang=de " + b" a" * 24_000, "de"),
     ],
 )
 def test_declared_language(body: bytes, language: str) -> None:

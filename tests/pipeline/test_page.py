@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from infra.errors import UsageError
 from pipeline.extractors import EXTRACTORS, Caps
-from pipeline.page import Limits, Page, PageExtractor, meta_robots
+from pipeline.page import UNFENCED, Limits, Page, PageExtractor, meta_robots
 
 SENTENCE = "Der Leuchtturmwärter stieg jeden Abend die Treppe hinauf, zündete die Lampe an und schrieb das Wetter auf. "
 URL = "http://example.com/"
@@ -41,7 +41,7 @@ def test_an_honest_page(
     page = extractors[engine].extract(HONEST.encode(codec), label, URL)
     assert page.rejected is None and SENTENCE.strip() in page.text and page.title == "Der Wärter"
     assert (page.charset, page.charset_evidence, page.replaced) == (charset, evidence, 0)
-    assert (page.peak_bytes > 0) == (engine != "all_text")
+    assert (page.peak_bytes > 0) == (engine not in UNFENCED)
 
 
 NOISE = bytes((i * 7919 >> 3) % 256 for i in range(30_000))
@@ -55,8 +55,6 @@ NOISE = bytes((i * 7919 >> 3) % 256 for i in range(30_000))
         (b"<html><body><script>x</script></body></html>", "extract/empty", 0, 1),
         (b"x" * 3_000_001, "cap/bytes", 3_000_001, 3_000_000),
         (b"<i>" * 300_000, "cap/nodes", 300_000, 250_000),
-        (b"<div>" * 100_000, "cap/depth", 100_000, 1_500),
-        (b"<p " + b" ".join(b"a%d=1" % i for i in range(5_000)) + b">x", "cap/attributes", 5_000, 2_000),
         (b"\0" * 1_000, "decode/unreadable", 1, 0.05),
         (b"<p>" + b"\x01" * 1_000, "decode/unreadable", 1_000 / 1_003, 0.05),
     ],
@@ -68,6 +66,24 @@ def test_each_rejection_has_its_rule_value_and_threshold(
     page = extractors[engine].extract(body, None, URL)
     assert page.rejected == (rule, value, threshold)
     assert page.text == page.title == ""
+
+
+@pytest.mark.parametrize("engine", EXTRACTORS)
+@pytest.mark.parametrize(
+    ("body", "rule", "value", "threshold"),
+    [
+        (b"<div>" * 100_000 + b"x", "cap/depth", 100_000, 1_500),
+        (b"<p " + b" ".join(b"a%d=1" % i for i in range(5_000)) + b">x", "cap/attributes", 5_000, 2_000),
+    ],
+    ids=lambda value: repr(value)[:12],
+)
+def test_what_a_tree_could_not_bear_is_no_matter_to_a_scan(
+    extractors: dict[str, PageExtractor], engine: str, body: bytes, rule: str, value: float, threshold: float
+) -> None:
+    page = extractors[engine].extract(body, None, URL)
+    unfenced = engine in UNFENCED
+    assert page.rejected == (None if unfenced else (rule, value, threshold))
+    assert page.text == ("x" if unfenced else "")
 
 
 @pytest.mark.parametrize("engine", EXTRACTORS)
