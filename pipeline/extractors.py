@@ -201,7 +201,7 @@ def strip_tags(html: str, url: str, options: StripTagsOptions) -> Extracted:  # 
     """All visible text, a line a block, in half of the time. No parser; linear in the page's length."""
     from pipeline.strip_tags import strip_tags
 
-    return Extracted(tidy(strip_tags(html.encode("utf-8", "replace"))), page_title(html))
+    return Extracted(tidy(strip_tags(html)), page_title(html))
 
 
 def blocks(html: str, url: str, options: BlocksOptions) -> Extracted:  # noqa: ARG001

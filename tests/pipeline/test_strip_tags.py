@@ -41,7 +41,7 @@ def test_it_is_what_following_each_tag_gives(html: str) -> None:
         ("a<svg>never ends <p>b", "anever ends\nb"),
         ("a<!-- never ends <p>b", "a"),
         ("<p title='a>b'>c", "b'>c"),
-        ("a\0b&#0;c<p>\ud800d", "ab\ufffdc\n?d"),
+        ("a\0b&#0;c<p>\ud800d", "ab\ufffdc\n\ufffdd"),
         ("<p>a<b class=", "a"),
         ("", ""),
     ],
