@@ -24,7 +24,7 @@ from infra.canon import canonical_json, code_version, readable_json, sha256_json
 from infra.dataset import Dataset, Part
 from infra.errors import UsageError
 from infra.manifest import MANIFEST, RUN, FileRef, Header, Kind, Manifest, Shard, check_law
-from infra.meter import cpu_seconds
+from infra.meter import worker_cpu_seconds
 from infra.storage import disk_errors, lock, read_json, remove_folder, remove_temporaries, write_bytes
 from infra.task import Output, Sink, Task, Written
 from infra.writer import ShardWriter
@@ -98,7 +98,7 @@ class ParquetSink:
 
 def write_part(job: PartJob, outputs: Iterator[Output]) -> dict[str, Any]:
     folder = Path(job.folder)
-    started, cpu_started = time.monotonic(), cpu_seconds()
+    started, cpu_started = time.monotonic(), worker_cpu_seconds()
     open_sink = getattr(job.task, "open_sink", None)
     with disk_errors(folder):
         sink: Sink = open_sink(folder, job.index) if open_sink else ParquetSink(folder, job.index, job.task.schema)
@@ -130,7 +130,7 @@ def write_part(job: PartJob, outputs: Iterator[Output]) -> dict[str, Any]:
             "schema": schemas.describe(job.task.schema),
             "cost": {
                 "seconds": round(time.monotonic() - started, 3),
-                "cpu_seconds": round(cpu_seconds() - cpu_started, 3),
+                "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
                 "peak_memory_bytes": _peak_memory(),
             },
         }

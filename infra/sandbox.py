@@ -67,6 +67,14 @@ class _Child:
         return self.process.poll() is None
 
 
+_LIVE: Final[dict[int, _Child]] = {}
+
+
+def cpu_seconds_of_sandboxes() -> float:
+    """CPU time of this process's children that still run, as of their last replies."""
+    return sum(child.cpu_seconds for child in _LIVE.values() if child.owner == os.getpid())
+
+
 @dataclass
 class Sandbox:
     """Calls `target` ("module:function", bytes -> bytes) in a child process, started at the first call.
@@ -115,6 +123,7 @@ class Sandbox:
         child, self._child = self._child, None
         if child is None:
             return
+        _LIVE.pop(child.process.pid, None)
         for pipe in (child.process.stdin, child.process.stdout):
             assert pipe is not None
             pipe.close()
@@ -169,6 +178,7 @@ class Sandbox:
         )
         assert process.stdin is not None and process.stdout is not None
         child = _Child(process, process.stdin.fileno(), process.stdout.fileno(), os.getpid())
+        _LIVE[process.pid] = child
         os.set_blocking(child.requests, False)
         for pipe in (child.requests, child.replies):
             _widen(pipe)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from infra.errors import WorkError
+from infra.meter import worker_cpu_seconds
 from infra.sandbox import Sandbox
 
 MIB = 1 << 20
@@ -220,3 +221,22 @@ def test_a_large_parent_does_not_count_against_the_child() -> None:
     with Sandbox(MISBEHAVE, memory_bytes=100 * MIB) as sandbox:
         assert sandbox.call(b"").value == b"fine"
     del ballast
+
+
+def work(payload: bytes) -> bytes:
+    """Uses as many tenths of a CPU second as the payload says."""
+    end = time.process_time() + int(payload) / 10
+    while time.process_time() < end:
+        pass
+    return b""
+
+
+def test_the_cpu_time_of_live_and_of_ended_sandboxes_is_the_workers() -> None:
+    before = worker_cpu_seconds()
+    with Sandbox("tests.infra.test_sandbox:work") as sandbox:
+        sandbox.call(b"3")
+        alive = worker_cpu_seconds() - before
+        sandbox.call(b"3")
+        twice = worker_cpu_seconds() - before
+    ended = worker_cpu_seconds() - before
+    assert alive >= 0.3 and alive + 0.3 <= twice <= ended + 0.05 <= twice + 0.5
