@@ -78,8 +78,8 @@ def open_meter(recipe_name: str, models: str | None) -> Meter:
 
 
 def combinations(recipe: Recipe) -> dict[str, Combine]:
-    """The last combination of each language, which decides."""
-    steps = [step for stage in recipe.stages for step in stage.steps if isinstance(step, Combine)]
+    """The last combination of each language, which decides, but for what is let in by another (`larger`)."""
+    steps = [step for stage in recipe.stages for step in stage.steps if isinstance(step, Combine) and not step.larger]
     return {language: step for step in steps for language in step.languages or LANGUAGES}
 
 

@@ -25,8 +25,8 @@ Out = Annotated[Path, typer.Option("--out", help="Where the model is put; a card
 
 fit_app = typer.Typer(
     no_args_is_help=True,
-    help="Models from texts: perplexity, quality, coherence, safety, benchmarks, importance, domains, tokenizer;"
-    " `defaults` makes what the recipes name.\n\n"
+    help="Models from texts: perplexity, quality, likeness, coherence, safety, benchmarks, importance, domains,"
+    " tokenizer; `defaults` makes what the recipes name.\n\n"
     "Example: refinery fit defaults",
 )
 
@@ -96,6 +96,27 @@ def quality(
             raise UsageError("--reference is for a table of words: let --out end in .json")
         else:
             card = fit_quality(positive, negative, out)
+    tell(card if json else card_text(card))
+
+
+@fit_app.command("likeness", cls=Words)
+def likeness(
+    positive: Annotated[list[Path], typer.Option("--positive", help="Clean texts of a kind: KIND=FILE or FOLDER.")],
+    negative: Annotated[list[Path], typer.Option("--negative", help="Pages of a crawl, good and bad.")],
+    out: Out,
+    json: Json = False,
+) -> None:
+    """How much pages are worded like clean texts of kinds that must survive: a table of words with weights by kind.
+
+    Give each text its `source`: scores are of sources that the fit has not seen.
+
+    Example: refinery fit likeness --positive code=functions.jsonl --positive dialogue=talks.jsonl --negative
+    out/02-extract --out models/likeness-en.json
+    """
+    from pipeline.fit.likeness import fit_likeness
+
+    with making(json, out, positive, negative):
+        card = fit_likeness([str(path) for path in positive], negative, out)
     tell(card if json else card_text(card))
 
 

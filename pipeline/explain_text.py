@@ -54,6 +54,8 @@ def combine_lines(step: Mapping[str, Any]) -> Iterator[str]:
     for name, add in sorted(step["terms"].items(), key=lambda item: (-abs(item[1]), item[0])):
         value = step["values"].get(name)
         yield f"       {add:+.4f} for {name} {'not measured' if value is None else _number(value)}"
+    if "before" in step:
+        yield f"       the larger of this and what it was, {_number(step['before'])}"
 
 
 def change_lines(changes: Mapping[str, Any] | None) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from filters.catalog import EDITS, SIGNALS
 from filters.rules import judge
 from filters.view import View
+from filters.wording import word_counts
 from mixers.pretokens import count as count_tokens
 from pipeline.recipe import (
     STEP_SIGNALS,
@@ -59,6 +60,14 @@ class Document:
     signals: dict[str, float | None] = field(default_factory=dict)
     evidence: dict[str, str] = field(default_factory=dict)
     _view: View | None = None
+    _word_counts: Mapping[str, int] | None = None
+
+    @property
+    def word_counts(self) -> Mapping[str, int]:
+        """How often each word comes, for the tables of words: cut once for all of them."""
+        if self._word_counts is None:
+            self._word_counts = word_counts(self.text)
+        return self._word_counts
 
     @property
     def view(self) -> View:
@@ -77,7 +86,7 @@ class Document:
     def replace_text(self, text: str) -> None:
         """A rewrite: everything that was measured on the old text is forgotten."""
         self.text = text
-        self._view = None
+        self._view = self._word_counts = None
         for name in [name for name in self.signals if name in SIGNALS]:
             del self.signals[name]
         self.tokens = count_tokens(text)
@@ -91,6 +100,10 @@ class Models(Protocol):
     def scorer(self, model: str) -> Callable[[str], float]: ...
 
     def domain(self, model: str) -> Callable[[str], tuple[str, Mapping[str, float]]]: ...
+
+    def wording(self, model: str) -> Callable[[Mapping[str, int]], float]: ...
+
+    def likeness(self, model: str) -> Callable[[Mapping[str, int]], float]: ...
 
     def coherence(self, model: str) -> Callable[[str, str | None], float | None]: ...
 
@@ -232,6 +245,10 @@ def middle(text: str, characters: int) -> str:
 
 def _score(document: Document, step: Label, models: Models) -> float | None:
     match step.what:
+        case "wording":
+            return models.wording(step.model)(document.word_counts)
+        case "likeness":
+            return models.likeness(step.model)(document.word_counts)
         case "coherence":
             return models.coherence(step.model)(document.text, document.language)
         case "safety":
@@ -253,12 +270,14 @@ def _combine(document: Document, step: Combine, trace: Trace | None) -> list[Rej
         return []
     values = {term.signal: document.signal(term.signal) for term in step.terms}
     parts = [(term.signal, added(term, values[term.signal])) for term in step.terms]
-    value = document.signals[step.signal] = logistic(step.intercept + sum(add for _, add in parts))
+    value = logistic(step.intercept + sum(add for _, add in parts))
+    before = document.signals.get(step.signal) if step.larger else None
+    value = document.signals[step.signal] = value if before is None else max(value, before)
     if trace is not None:
         trace.append(
             {"step": step.name, "rule": "combine", "signal": step.signal, "value": value, "threshold": None,
              "passed": True, "intercept": step.intercept, "values": values,
-             "terms": {name: round(add, 4) for name, add in parts}}
+             "terms": {name: round(add, 4) for name, add in parts}, **({} if before is None else {"before": before})}
         )  # fmt: skip
     return []
 

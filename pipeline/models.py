@@ -20,19 +20,21 @@ from filters.ccnet import normalize_for_language_model
 from filters.contamination import Hits
 from filters.url import UrlLists
 from filters.view import View
+from filters.wording import quality_words
 from infra.canon import sha256_file, sha256_json
 from infra.errors import UsageError
 from infra.storage import read_json, write_bytes
 from pipeline.fit.fasttext_file import LABEL, load_fasttext, one_line
-from pipeline.fit.quality import GOOD, quality_words
-from pipeline.fit.wording import load_wording
+from pipeline.fit.likeness import load_likeness
+from pipeline.fit.quality import GOOD
+from pipeline.fit.wording import Wording, load_wording
 from pipeline.redpajama import load_redpajama
 from pipeline.scorers import load_coherence, load_contamination, load_safety
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
 DEFAULT_MODELS = (
-    "benchmarks", "coherence", "domains", "lid.176.ftz", "perplexity-en", "quality.bin", "safety", "url-lists",
-    "wording-en.json",
+    "benchmarks", "coherence", "domains", "lid.176.ftz", "likeness-en.json", "perplexity-en", "quality.bin", "safety",
+    "url-lists", "wording-en.json",
 )  # fmt: skip
 # The parts of the models that are folders.
 SENTENCEPIECE, LANGUAGE_MODELS = "sentencepiece.model", ("lm.bin", "lm.arpa")
@@ -98,7 +100,7 @@ def _advice(name: str, folder: Path) -> str:
         return "put bad_words, ut1 or importance into a folder of this name there (docs/models.md)"
     if name in FOREIGN_MODELS:
         return f"get {FOREIGN_MODELS[name]} from its publisher, and put it there under this name"
-    verb = "perplexity|quality|coherence|safety|benchmarks|domains|tokenizer"
+    verb = "perplexity|quality|likeness|coherence|safety|benchmarks|domains|tokenizer"
     return f"put it there, or run `refinery fit {verb} --positive TEXTS --out {folder / name}`"
 
 
@@ -312,8 +314,16 @@ class LoadedModels:
     def scorer(self, model: str) -> Callable[[str], float]:
         """A folder is a perplexity model, a JSON file a table of words, any other file a fastText classifier."""
         path = self._places[model]
-        load = load_perplexity if path.is_dir() else load_wording if path.suffix == ".json" else load_fasttext_scorer
+        if path.suffix == ".json" and not path.is_dir():
+            return self._table(model).score
+        load = load_perplexity if path.is_dir() else load_fasttext_scorer
         return cast("Callable[[str], float]", self._get(model, load))
+
+    def wording(self, model: str) -> Callable[[Mapping[str, int]], float]:
+        return self._table(model).score_counts
+
+    def likeness(self, model: str) -> Callable[[Mapping[str, int]], float]:
+        return cast("Callable[[Mapping[str, int]], float]", self._get(model, load_likeness))
 
     def domain(self, model: str) -> Callable[[str], tuple[str, dict[str, float]]]:
         return cast("Callable[[str], tuple[str, dict[str, float]]]", self._get(model, load_domains))
@@ -329,6 +339,9 @@ class LoadedModels:
 
     def redpajama(self, model: str) -> Callable[[View], Mapping[str, float | None]]:
         return cast("Callable[[View], Mapping[str, float | None]]", self._get(model, load_redpajama))
+
+    def _table(self, model: str) -> Wording:
+        return cast("Wording", self._get(model, load_wording))
 
     def _get(self, model: str, load: Callable[[Path], Any]) -> Any:
         if model not in self._open:

@@ -22,6 +22,8 @@ STEP_SIGNALS = {
     "language_score": "fastText's probability of the label, 0 to 1 (label step)",
     "quality": "how good the text is to learn from, 0 to 1, higher is better (label or combine step)",
     "wording": "probability that a page is worded like good pages, 0 to 1, higher is better (label step)",
+    "likeness": "how much a page is worded like clean texts of a kind that must survive, 0 to 1, higher is better; "
+    "at 0.5 one page in 2,000 is as much like that kind (label step)",
     "perplexity": "KenLM perplexity per token (label step)",
     "coherence": "whether the sentences hold together, 0 to 1, higher is better (label step)",
     "safety": "probability that the text is harmless, 0 to 1 (label step)",
@@ -78,7 +80,16 @@ class Label:
 
     name: str
     what: Literal[
-        "language", "quality", "wording", "perplexity", "domain", "coherence", "safety", "contamination", "redpajama"
+        "language",
+        "quality",
+        "wording",
+        "likeness",
+        "perplexity",
+        "domain",
+        "coherence",
+        "safety",
+        "contamination",
+        "redpajama",
     ]
     model: str
     keep: tuple[str, ...] = ()
@@ -116,13 +127,15 @@ class Term:
 @dataclass(frozen=True)
 class Combine:
     """A new signal from measured ones: the logistic function of `intercept` plus every term. Readable numbers, fitted
-    by `refinery fit combination`. `languages`: whom it speaks of (none: all)."""
+    by `refinery fit combination`. `languages`: whom it speaks of (none: all). `larger`: the signal, which an earlier
+    step has set, keeps its own value where that is larger: another way to be good."""
 
     name: str
     signal: str
     terms: tuple[Term, ...]
     intercept: float = 0.0
     languages: tuple[str, ...] = ()
+    larger: bool = False
 
 
 @dataclass(frozen=True)

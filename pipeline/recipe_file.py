@@ -32,6 +32,7 @@ from pipeline.recipe import (
 )
 from pipeline.recipe_words import (
     check_plain,
+    flag,
     folder_name,
     model_name,
     number,
@@ -209,6 +210,8 @@ def _read(source: Mapping[str, Any], key: str, place: str) -> Any:
             return tuple(_term(term, place) for term in tables(source, key, place))
         case "intercept":
             return number(source, key, place)
+        case "larger":
+            return flag(source, key, place)
         case "characters":
             return whole(source, key, place)
         case "rules":

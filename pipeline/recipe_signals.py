@@ -46,6 +46,8 @@ def asked(step: Step, whole: bool) -> Iterator[str]:
             yield from (rule.rule.signal for rule in step.rules)
         case Combine():
             yield from (term.signal for term in step.terms)
+            if step.larger:
+                yield step.signal
         case Pool() if whole:
             yield from sorted(pool_signals(step))
 

@@ -31,7 +31,8 @@ def step_lines(step: Step) -> list[str]:
         case Combine():
             whom = f" ({', '.join(step.languages)})" if step.languages else ""
             terms = [f"  {term.signal} at {list(term.at)} adds {list(term.add)}" for term in step.terms]
-            return [f"combine {step.signal}{whom} from {step.intercept:g}", *terms]
+            how = ", if that is larger" if step.larger else ""
+            return [f"combine {step.signal}{whom} from {step.intercept:g}{how}", *terms]
         case Pool():
             return [f"pool {step.method} {dict(sorted(step.options.items())) or ''}".rstrip()]
         case Dedup():

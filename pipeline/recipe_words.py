@@ -86,6 +86,13 @@ def whole(source: Mapping[str, Any], key: str, place: str) -> int:
     return value
 
 
+def flag(source: Mapping[str, Any], key: str, place: str) -> bool:
+    value = source.get(key)
+    if not isinstance(value, bool):
+        raise UsageError(f"{place}: {key} must be true or false, not {shown(value)}")
+    return value
+
+
 def text(source: Mapping[str, Any], key: str, place: str, default: str = "") -> str:
     value = source.get(key, default)
     if not isinstance(value, str):

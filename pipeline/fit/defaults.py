@@ -158,7 +158,7 @@ def _benchmarks(out: Path, inputs: _Inputs) -> dict[str, Any]:
     return benchmarks_from(items, out, _packages(*BENCHMARKS, *ARTICLES, *WHOLE_ARTICLES, *WEB), COMMAND, common)
 
 
-def _wording(out: Path, inputs: _Inputs) -> dict[str, Any]:
+def _shipped(out: Path, inputs: _Inputs) -> dict[str, Any]:
     """Shipped with the package: the pages that it was fitted on are no package's."""
     del inputs
     shipped = resources.files("pipeline") / "shipped"
@@ -172,11 +172,12 @@ _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
     "coherence": _coherence,
     "domains": _domains,
     "lid.176.ftz": _lid,
+    "likeness-en.json": _shipped,
     "perplexity-en": _perplexity,
     "quality.bin": _quality,
     "safety": _safety,
     "url-lists": _url_lists,
-    "wording-en.json": _wording,
+    "wording-en.json": _shipped,
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from filters.wording import quality_words
 from infra.canon import readable_json
 from infra.errors import UsageError
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
@@ -26,7 +27,6 @@ from mixers.domains import (
     from_fasttext,
 )
 from pipeline.fit.fasttext_file import load_fasttext, train_fasttext
-from pipeline.fit.quality import quality_words
 from pipeline.fit.texts import Sample, counted, read_samples, split, stable_hash, write_card
 from pipeline.models import CALIBRATION, DOMAIN_CLASSIFIER
 

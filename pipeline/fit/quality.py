@@ -7,12 +7,12 @@ lengths. The files should hold the same language, and come through the same extr
 """
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from filters.wording import quality_words
 from infra.errors import UsageError
 from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
@@ -21,23 +21,14 @@ GOOD, OTHER = "good", "other"
 # Words in a chunk: under 20 nothing can be told, over 160 nothing more is.
 CHUNK_WORDS = (20, 160)
 MAX_CHUNKS = 20_000
-MAX_TEXT_CHARS = 100_000
 # 20,000 words of 16 floats and their spelling: 1.6 MB.
 VOCABULARY = 20_000
 OPTIONS: dict[str, Any] = {"dim": 16, "epoch": 8, "lr": 0.3, "wordNgrams": 1, "minCount": 3}
-
-_WORD = re.compile(r"[^\W_]+")
-_DIGIT = re.compile(r"\d")
 
 
 class Chunk(NamedTuple):
     words: tuple[str, ...]
     group: str
-
-
-def quality_words(text: str, limit: int = MAX_TEXT_CHARS) -> str:
-    """The words of the first `limit` characters, lower case, digits as 0, one space between."""
-    return " ".join(_WORD.findall(_DIGIT.sub("0", text[:limit].lower())))
 
 
 def fit_quality(positive: Sequence[Path], negative: Sequence[Path], out: Path) -> dict[str, Any]:

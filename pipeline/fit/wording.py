@@ -11,9 +11,8 @@ Salton & Buckley 1988 (weights); the regression is scikit-learn's, one thread, s
 
 import json
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.wording import word_counts
 from infra.canon import readable_json
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.fit.quality import MAX_TEXT_CHARS, quality_words
 from pipeline.fit.texts import Sample, auc, read_samples, stable_hash
 
 FORMAT = "refinery.wording/1"
@@ -36,13 +35,6 @@ STRENGTH = 1.0
 DIGITS = 4
 FOLDS = 8
 Floats = npt.NDArray[np.float64]
-_WORD = re.compile(r"[^\W_]+")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-# Byte → itself in lower case, 0 for a digit, a space for what parts words.
-_ASCII_WORDS = bytes(
-    ord("0" if chr(byte).isdigit() else chr(byte).lower()) if byte < 128 and chr(byte).isalnum() else 32
-    for byte in range(256)
-)
 
 
 @dataclass(frozen=True)
@@ -53,11 +45,14 @@ class Wording:
     words: dict[str, tuple[float, float]]
 
     def score(self, text: str) -> float:
-        """The probability, 0 to 1, that `text` is worded like the positives; a text without a known word is judged by
-        the intercept alone."""
+        return self.score_counts(word_counts(text))
+
+    def score_counts(self, counts: Mapping[str, int]) -> float:
+        """The probability, 0 to 1, that a text with so many of each word is worded like the positives; one without a
+        known word is judged by the intercept alone."""
         known = self.words
         squares, products = [], []
-        for word, count in word_counts(text).items():
+        for word, count in counts.items():
             if word in known:
                 idf, weight = known[word]
                 value = idf if count == 1 else (1.0 + math.log(count)) * idf
@@ -70,27 +65,6 @@ class Wording:
 
     def as_json(self) -> dict[str, Any]:
         return {"format": FORMAT, "intercept": self.intercept, "words": {w: list(v) for w, v in self.words.items()}}
-
-
-def word_counts(text: str) -> Counter[str]:
-    """How often each of the `quality_words` of `text` comes.
-
-    ASCII texts, and those whose other characters are marks that part words, are cut as bytes, at a third of the time.
-    """
-    text = text[:MAX_TEXT_CHARS]
-    if not text.isascii():
-        others = set(_NOT_ASCII.findall(text))
-        if not any(map(_WORD.match, others)):
-            for mark in sorted(others):
-                text = text.replace(mark, " ")
-    if text.isascii():
-        return Counter(text.encode().translate(_ASCII_WORDS).decode().split())
-    counts = Counter(_WORD.findall(text.lower()))
-    # digits are looked for only in words that are not all letters
-    for word in [word for word in counts if not word.isalpha()]:
-        times = counts.pop(word)
-        counts[quality_words(word)] += times
-    return counts
 
 
 def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()) -> Wording:
@@ -198,14 +172,14 @@ def wording_from(
     )
 
 
-def load_wording(path: Path) -> Callable[[str], float]:
-    """text → probability, by the JSON file at `path`. UsageError when it is none of ours."""
+def load_wording(path: Path) -> Wording:
+    """The table in the JSON file at `path`. UsageError when it is none of ours."""
     try:
         found = json.loads(path.read_bytes())
         words = {str(word): (float(idf), float(weight)) for word, (idf, weight) in found["words"].items()}
         if found["format"] != FORMAT:
             raise ValueError(found["format"])
-        return Wording(float(found["intercept"]), words).score
+        return Wording(float(found["intercept"]), words)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(
             f"{path} is no {FORMAT} model: run `refinery fit quality` or `refinery fit defaults`"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from filters.wording import quality_words, word_counts
 from infra.errors import UsageError
 from pipeline.fit.combination import Rows, Shape, combination_toml, fit_step, held_out_scores, knots, pooled, scores
-from pipeline.fit.quality import quality_words
 from pipeline.fit.texts import Sample, auc
-from pipeline.fit.wording import cross_fitted, fit_wording, load_wording, word_counts, wording_from
+from pipeline.fit.wording import cross_fitted, fit_wording, load_wording, wording_from
 from pipeline.interpreter import Document, added, run_step
 from pipeline.recipe import Combine, Term
 from pipeline.recipe_file import parse_recipe
@@ -43,7 +43,7 @@ def test_wording_learns_words_and_not_their_number(tmp_path: Path) -> None:
     good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
     card = wording_from(good, other, (), tmp_path / "w.json", [], "here")
     assert card["held_out"]["auc"] > 0.99
-    score = load_wording(tmp_path / "w.json")
+    score = load_wording(tmp_path / "w.json").score
     assert score(" ".join(PROSE[:9])) > 0.7 > 0.3 > score(" ".join(MENU[:9]))
     assert score("") == score("nothing known") == score("\0\ud800")
     weights = json.loads((tmp_path / "w.json").read_bytes())["words"]

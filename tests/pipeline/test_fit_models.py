@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from filters.wording import quality_words
 from infra.errors import UsageError
 from mixers.domains import DOMAINS
 from mixers.tokenizer import Tokenizer
 from pipeline.fit.domains import fit_domains
 from pipeline.fit.perplexity import fit_perplexity
-from pipeline.fit.quality import fit_quality, quality_words
+from pipeline.fit.quality import fit_quality
 from pipeline.fit.seeds import _conversations as conversations
 from pipeline.fit.seeds import lead_domain
 from pipeline.fit.texts import Sample, auc, read_samples, split

@@ -73,7 +73,8 @@ def test_missing_default_names_the_command(name: str, tmp_path: Path) -> None:
 
 def test_missing_own_model_names_the_verbs(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"refinery fit perplexity\|quality\|coherence\|safety\|benchmarks\|domains\|tokenizer .*mine"
+        UsageError,
+        match=r"refinery fit perplexity\|quality\|likeness\|coherence\|safety\|benchmarks\|domains\|tokenizer .*mine",
     ):
         resolve(["mine"], tmp_path)
 
