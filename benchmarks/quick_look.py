@@ -25,7 +25,7 @@ from benchmarks.extraction_gold import words
 from infra.errors import UsageError
 from pipeline.models import load_lid
 
-ENGINES: Final = ("resiliparse", "resiliparse:main_content=false", "all_text", "blocks")
+ENGINES: Final = ("resiliparse", "resiliparse:main_content=false", "all_text", "strip_tags", "blocks")
 _ENDS: Final = (".", "!", "?", "…", '"', "”", "。", "！", "？")
 
 

@@ -32,6 +32,8 @@ from infra.writer import ShardWriter
 RECEIPTS = ".receipts"
 # What a stage makes on its way; it goes when the dataset is there.
 WORK = ".work"
+# Of what two sets of arguments differ in, so much is said: a value may be the whole of a dataset's sources.
+SHOWN_LINES, SHOWN = 4, 100
 OUR_PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "trainer")
 
 Extras = Callable[[Path, "Totals"], tuple[dict[str, Any], list[FileRef]]]
@@ -352,7 +354,8 @@ def _arguments_of(folder: Path, keys: Iterable[str]) -> dict[str, Any] | None:
 
 def _same_arguments(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     if before != now:
-        lines = "; ".join(differences(before, now)[:4])
+        found = [line if len(line) <= SHOWN else f"{line[:SHOWN]}…" for line in differences(before, now)]
+        lines = "; ".join(found[:SHOWN_LINES]) + ("; …" if len(found) > SHOWN_LINES else "")
         raise UsageError(
             f"{folder} was made with other arguments ({lines}): choose another --out, or delete that folder"
         )
