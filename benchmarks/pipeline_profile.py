@@ -87,6 +87,8 @@ def watch(clock: Clock) -> None:
     clock.around(page, "decode", "decode")
     clock.around(page, "_unreadable", "count unreadable characters")
     clock.around(page, "check_caps", "caps")
+    clock.around(page, "check_size", "caps")
+    clock.around(page, "extract", lambda engine, *_: f"engine {engine}")
     clock.around(page, "meta_robots", "robots meta elements")
     clock.around(page.PageExtractor, "_fenced", "encode for the sandbox, read its answer")
     clock.around(Sandbox, "call", "pass messages")
