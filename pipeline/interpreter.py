@@ -101,7 +101,7 @@ class Models(Protocol):
 
     def domain(self, model: str) -> Callable[[str], tuple[str, Mapping[str, float]]]: ...
 
-    def wording(self, model: str) -> Callable[[Mapping[str, int]], float]: ...
+    def wording(self, model: str) -> Callable[[Mapping[str, int]], float] | None: ...
 
     def likeness(self, model: str) -> Callable[[Mapping[str, int]], float]: ...
 
@@ -245,8 +245,8 @@ def middle(text: str, characters: int) -> str:
 
 def _score(document: Document, step: Label, models: Models) -> float | None:
     match step.what:
-        case "wording":
-            return models.wording(step.model)(document.word_counts)
+        case "wording" if table := models.wording(step.model):
+            return table(document.word_counts)
         case "likeness":
             return models.likeness(step.model)(document.word_counts)
         case "coherence":

@@ -313,14 +313,14 @@ class LoadedModels:
 
     def scorer(self, model: str) -> Callable[[str], float]:
         """A folder is a perplexity model, a JSON file a table of words, any other file a fastText classifier."""
-        path = self._places[model]
-        if path.suffix == ".json" and not path.is_dir():
+        if self._is_table(model):
             return self._table(model).score
-        load = load_perplexity if path.is_dir() else load_fasttext_scorer
+        load = load_perplexity if self._places[model].is_dir() else load_fasttext_scorer
         return cast("Callable[[str], float]", self._get(model, load))
 
-    def wording(self, model: str) -> Callable[[Mapping[str, int]], float]:
-        return self._table(model).score_counts
+    def wording(self, model: str) -> Callable[[Mapping[str, int]], float] | None:
+        """None for a model that is no table of words: it scores texts, as any other `scorer`."""
+        return self._table(model).score_counts if self._is_table(model) else None
 
     def likeness(self, model: str) -> Callable[[Mapping[str, int]], float]:
         return cast("Callable[[Mapping[str, int]], float]", self._get(model, load_likeness))
@@ -339,6 +339,10 @@ class LoadedModels:
 
     def redpajama(self, model: str) -> Callable[[View], Mapping[str, float | None]]:
         return cast("Callable[[View], Mapping[str, float | None]]", self._get(model, load_redpajama))
+
+    def _is_table(self, model: str) -> bool:
+        place = self._places[model]
+        return place.suffix == ".json" and not place.is_dir()
 
     def _table(self, model: str) -> Wording:
         return cast("Wording", self._get(model, load_wording))

@@ -45,7 +45,7 @@ MAX_MARKS: Final = 128
 # How far into a page its robots meta elements are looked for, and what is skipped on the way.
 HEAD_CHARACTERS: Final = 50_000
 SKIPPED_IN_HEAD: Final = frozenset({"script", "style", "title", "noscript", "template"})
-# What no html element lacks that names a language: pages without it are not looked at more closely.
+# A page without this is not looked at more closely; one that writes it in a stranger way declares nothing.
 _HTML_LANGUAGE: Final = re.compile(rb"<html\b[^>]{0,1000}?\slang\s?=", re.IGNORECASE)
 _LANGUAGE: Final = re.compile(r"([a-z]{2})(?![a-z\x80-\xff])", re.IGNORECASE)
 # Possessive, and only where a name may begin: nothing is tried twice.
@@ -192,7 +192,8 @@ def declared_language(body: bytes) -> str:
 
 
 def _attributes(tag: str) -> dict[str, str]:
-    return {name.lower(): value.strip("\"'") for name, value in _ATTRIBUTE.findall(tag)}
+    """By name in lower case; of two of one name the first counts, as in browsers."""
+    return {name.lower(): value.strip("\"'") for name, value in reversed(_ATTRIBUTE.findall(tag))}
 
 
 def _unreadable(decoded: Decoded, utf8: bytes) -> Rejection | None:

@@ -15,7 +15,8 @@ _UNSEEN = re.compile(rf"<(?:!--|({'|'.join(sorted(UNSEEN))})(?=[\s/>]))", re.IGN
 _CLOSING: Final = {
     name: re.compile(rf"</{name}(?=[\s/>])[^>]*+>?", re.IGNORECASE | re.ASCII) for name in sorted(UNSEEN)
 }
-_TAG = re.compile(r"<(/?[a-zA-Z!?][a-zA-Z0-9]*+)[^>]*+>?")
+_TAG = re.compile(r"<(/?[a-zA-Z!?][^\s/>]*+)[^>]*+>?")
+_NOTHING: Final = "<!>"  # a tag that stands for no text, so that what a comment parted does not become a tag
 _LINE: Final = "\0"  # control characters have no place in a text, so it stands for nothing else
 # WET keeps the cells of a row on one line; a tag that is not named here stands within a word.
 _INSTEAD: Final = {
@@ -39,23 +40,38 @@ def _seen(html: str) -> str:
     """The page without its comments and the elements that are not shown."""
     kept: list[str] = []
     endless: set[str] = set()
-    position = 0
+    taken = position = 0  # all before `taken` is dropped or in `kept`
+    in_tag = False
     while found := _UNSEEN.search(html, position):
         start, after = found.span()
-        name = (found[1] or "").lower()
-        kept.append(html[position:start])
-        if not name:
-            end = html.find("-->", start + 2)
-            position = end + 3 if end >= 0 else len(html)
-            continue
-        closing = None if name in endless else _CLOSING[name].search(html, after)
-        if closing:
-            position = closing.end()
-        elif name in ("script", "style"):
-            position = len(html)
-        else:
-            endless.add(name)  # its start tag alone is dropped
-            kept.append(html[start:after])
+        in_tag = _in_tag(html, position, start, in_tag)
+        if in_tag:  # in the value of an attribute
             position = after
-    kept.append(html[position:])
-    return "".join(kept)
+            continue
+        name = (found[1] or "").lower()
+        kept.append(html[taken:start])
+        taken = position = _end(html, name, start, after, endless)
+    kept.append(html[taken:])
+    return _NOTHING.join(kept)
+
+
+def _in_tag(html: str, position: int, start: int, before: bool) -> bool:
+    """Whether `start` is inside a tag that no ">" has ended; `before`: whether `position` is."""
+    closed = html.rfind(">", position, start)
+    opened = html.rfind("<", max(position, closed + 1), start)
+    return (before and closed < 0) or (opened >= 0 and html[opened + 1].isalpha())
+
+
+def _end(html: str, name: str, start: int, after: int, endless: set[str]) -> int:
+    """Where the comment or the element ends that begins at `start`. Of an element without an end its tag is dropped."""
+    if not name:
+        end = html.find("-->", start + 2)
+        return end + 3 if end >= 0 else len(html)
+    closing = None if name in endless else _CLOSING[name].search(html, after)
+    if closing:
+        return closing.end()
+    if name in ("script", "style"):
+        return len(html)
+    endless.add(name)
+    end = html.find(">", after)
+    return end + 1 if end >= 0 else len(html)

@@ -37,6 +37,7 @@ ONE_IN = 2000
 WEIGHT_DIGITS = 2
 IDF_DIGITS = 3
 MAX_MARGIN = 50.0
+LARGEST = 1e6  # of any number in a table
 DIGITS = 4
 Floats = npt.NDArray[np.float64]
 
@@ -68,8 +69,10 @@ class Likeness:
             if not known:
                 return none_K
             at = np.array([place[word] for word in known])
-            values = (1.0 + np.log(np.array([counts[word] for word in known]))) * idf_W[at]
-            return np.asarray(intercepts_K + values @ weights_WK[at] / math.sqrt(values @ values))
+            values = np.array([1.0 + math.log(counts[word]) for word in known]) * idf_W[at]
+            # summed in one order: a product of matrices depends on the type of CPU
+            sums_K = (values[:, None] * weights_WK[at]).sum(axis=0)
+            return np.asarray(intercepts_K + sums_K / math.sqrt(math.fsum(values * values)))
 
         return margins
 
@@ -259,9 +262,12 @@ def load_likeness(path: Path) -> Callable[[Mapping[str, int]], float]:
         found = json.loads(path.read_bytes())
         kinds = {str(kind): float(value) for kind, value in found["kinds"].items()}
         words = {str(word): (float(idf), tuple(map(float, each))) for word, (idf, *each) in found["words"].items()}
+        numbers = [*kinds.values(), *(number for idf, each in words.values() for number in (idf, *each))]
         if found["format"] != FORMAT or not kinds or any(len(each) != len(kinds) for _, each in words.values()):
             raise ValueError(found["format"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if any(not abs(number) < LARGEST for number in numbers) or any(idf <= 0 for idf, _ in words.values()):
+            raise ValueError("no number")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise UsageError(
             f"{path} is no {FORMAT} model: run `refinery fit likeness` or `refinery fit defaults`"
         ) from None

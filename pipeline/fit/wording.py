@@ -180,7 +180,7 @@ def load_wording(path: Path) -> Wording:
         if found["format"] != FORMAT:
             raise ValueError(found["format"])
         return Wording(float(found["intercept"]), words)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise UsageError(
             f"{path} is no {FORMAT} model: run `refinery fit quality` or `refinery fit defaults`"
         ) from None

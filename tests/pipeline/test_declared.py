@@ -37,6 +37,7 @@ from tests.pipeline.recipes import INGEST, LOOK, RESILIPARSE, Part, recipe, stag
         (b'<!--[if IE]><html lang="de"><![endif]--><html lang="en">', "en"),
         (b"<script>x = '<html lang=de>'</script><html>", ""),
         (b'<html data-x=" lang=de">', ""),
+        (b'<html lang="en" lang="de">', "en"),
         (b"<html lang=de " + b"a" * 49_000 + b">", "de"),
         (b"<html " + b"a" * 900 + b" lang=de " + b" a" * 24_000, "de"),
     ],

@@ -213,3 +213,26 @@ def test_what_ends_before_the_dear_scorers_could_not_have_passed_them() -> None:
         if isinstance(step, Judge)
     ]
     assert len(bounds) == 2 and bounds[1] <= bounds[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kinds": {}},
+        {"kinds": {"talk": float("nan")}},
+        {"kinds": {"talk": int("9" * 400)}},
+        {"words": {"a": [1.0, 1e300]}},
+        {"words": {"a": [0.0, 1.0]}},
+        {"words": {"a": [1.0, 1.0, 1.0]}},
+        {"words": {"a": [1.0, [1.0]]}},
+        {"format": "other"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_table_with_what_is_no_number_is_refused(change: Mapping[str, Any], tmp_path: Path) -> None:
+    whole = {"format": "refinery.likeness/1", "kinds": {"talk": 0.0}, "words": {"a": [1.0, 2.0]}}
+    (tmp_path / "l.json").write_text(json.dumps(whole))
+    assert load_likeness(tmp_path / "l.json")({"a": 1}) > 0.8
+    (tmp_path / "l.json").write_text(json.dumps({**whole, **change}))
+    with pytest.raises(UsageError, match=r"is no refinery\.likeness/1 model"):
+        load_likeness(tmp_path / "l.json")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.extractors import AllTextOptions, StripTagsOptions, all_text, strip_tags
 
-NAMES = ["p", "div", "td", "b", "a", "script", "style", "svg", "title", "x-y", "BR", "table", "noscript", "html"]
+NAMES = ["p", "div", "td", "b", "a", "script", "style", "svg", "title", "x-y", "p-x", "BR", "table", "noscript", "html"]
 PIECES = st.one_of(
     st.sampled_from(["text ", "wo", "rds", " ", "\n\t", "&amp;", "&nbsp;", "é", "漢字", "&#0;", "a < b", "x &lt y"]),
     st.builds(
@@ -41,6 +41,10 @@ def test_it_is_what_following_each_tag_gives(html: str) -> None:
         ("a<svg>never ends <p>b", "anever ends\nb"),
         ("a<!-- never ends <p>b", "a"),
         ("<p title='a>b'>c", "b'>c"),
+        ('<a data-x="<!-- x"><b title="<script <style">c</b>', "c"),
+        ('<a data-x="<!-- <!-- x">c<!-- y -->d', "cd"),
+        ("a <<!-- x -->b < <script>y</script>c", "a <b < c"),
+        ("<p-button>a</p-button>b<x-p>c", "abc"),
         ("a\0b&#0;c<p>\ud800d", "ab\ufffdc\n\ufffdd"),
         ("<p>a<b class=", "a"),
         ("", ""),
