@@ -25,7 +25,7 @@ from infra.canon import readable_json
 from infra.errors import UsageError
 from infra.storage import write_bytes
 from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
-from pipeline.fit.wording import FOLDS, MIN_TEXTS, fold_of
+from pipeline.fit.wording import FOLDS, MIN_TEXTS, fold_of, weighted
 
 FORMAT = "refinery.likeness/1"
 MAX_WORDS = 2000
@@ -105,7 +105,9 @@ def cut(positive: Sequence[Sample], negative: Sequence[Sample]) -> list[Cut]:
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for sample in positive:
         groups[sample.domain].add(sample.group)
-    turns = {kind: {group: number % FOLDS for number, group in enumerate(sorted(found))} for kind, found in groups.items()}  # fmt: skip # noqa: E501
+    turns = {
+        kind: {group: number % FOLDS for number, group in enumerate(sorted(found))} for kind, found in groups.items()
+    }
 
     def fold(sample: Sample) -> int:
         turn = turns[sample.domain]
@@ -128,7 +130,7 @@ def fit_tables(texts: Sequence[Cut]) -> Likeness:
             f"there is too little text to fit a likeness: {len(texts) - pages} texts of {len(kinds)} kinds, {pages} "
             f"pages, {len(words)} words that {MIN_TEXTS} texts have"
         )
-    matrix = weighted(texts, words)
+    matrix = weighted([text.counts for text in texts], words)
     of_kind = np.array([text.kind for text in texts])
     intercepts, columns = [], []
     for kind in kinds:
@@ -156,23 +158,6 @@ def vocabulary(texts: Sequence[Cut]) -> dict[str, float]:
     share = {word: sum(side[word] / max(size, 1) for side, size in zip(spread, sizes)) for word in known}
     chosen = sorted(sorted(known, key=lambda word: (-share[word], word))[:MAX_WORDS])
     return {word: round(math.log((1 + sum(sizes)) / (1 + both[word])) + 1.0, IDF_DIGITS) for word in chosen}
-
-
-def weighted(texts: Sequence[Cut], words: Mapping[str, float]) -> Any:
-    """csr_array[texts, words]: damped counts times inverse document frequency, each row of unit length."""
-    from scipy.sparse import csr_array
-
-    place = {word: index for index, word in enumerate(words)}
-    data: list[float] = []
-    columns: list[int] = []
-    ends = [0]
-    for text in texts:
-        known = sorted((place[word], (1.0 + math.log(n)) * words[word]) for word, n in text.counts.items() if word in place)  # fmt: skip # noqa: E501
-        norm = math.sqrt(sum(value * value for _, value in known)) or 1.0
-        data += [value / norm for _, value in known]
-        columns += [column for column, _ in known]
-        ends.append(len(data))
-    return csr_array((np.array(data), np.array(columns, np.int32), np.array(ends)), shape=(len(texts), len(words)))
 
 
 def cross_fitted_margins(texts: Sequence[Cut], kinds: Sequence[str]) -> Floats:

@@ -71,7 +71,6 @@ def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], referenc
     """`reference`: texts of kinds that must survive (textbooks, novels, dialogue, code), which pages alone would not
     show: positives like the others, but no part of what is measured. UsageError when a side is too small to tell
     anything."""
-    from scipy.sparse import csr_array
     from sklearn.linear_model import LogisticRegression
 
     rows = sorted([(s.text, True) for s in (*positive, *reference)] + [(s.text, False) for s in negative])
@@ -84,23 +83,31 @@ def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], referenc
             f"there is too little text to fit a quality model: {len(positive)} positives, {len(negative)} negatives, "
             f"{len(chosen)} words that {MIN_TEXTS} texts have"
         )
-    place = {word: index for index, word in enumerate(chosen)}
-    idf = [round(math.log((1 + len(rows)) / (1 + spread[word])) + 1.0, DIGITS) for word in chosen]
+    idf = {word: round(math.log((1 + len(rows)) / (1 + spread[word])) + 1.0, DIGITS) for word in chosen}
+    model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-8)
+    model.fit(weighted(counts, idf), [good for _, good in rows])
+    weights = [round(float(weight), DIGITS) for weight in model.coef_[0]]
+    return Wording(round(float(model.intercept_[0]), DIGITS), dict(zip(chosen, zip(idf.values(), weights))))
+
+
+def weighted(counts: Sequence[Mapping[str, int]], idf: Mapping[str, float]) -> Any:
+    """csr_array[texts, words], in the order of `idf`: damped counts times inverse document frequency, each row of unit
+    length."""
+    from scipy.sparse import csr_array
+
+    place = {word: index for index, word in enumerate(idf)}
     data: list[float] = []
     columns: list[int] = []
     ends = [0]
     for count in counts:
-        known = sorted((place[word], times) for word, times in count.items() if word in place)
-        values = [(1.0 + math.log(times)) * idf[index] for index, times in known]
-        norm = math.sqrt(sum(value * value for value in values)) or 1.0
-        data += [value / norm for value in values]
-        columns += [index for index, _ in known]
+        known = sorted(
+            (place[word], (1.0 + math.log(times)) * idf[word]) for word, times in count.items() if word in idf
+        )
+        norm = math.sqrt(sum(value * value for _, value in known)) or 1.0
+        data += [value / norm for _, value in known]
+        columns += [column for column, _ in known]
         ends.append(len(data))
-    matrix = csr_array((np.array(data), np.array(columns), np.array(ends)), shape=(len(rows), len(chosen)))
-    model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-8)
-    model.fit(matrix, [good for _, good in rows])
-    weights = [round(float(weight), DIGITS) for weight in model.coef_[0]]
-    return Wording(round(float(model.intercept_[0]), DIGITS), dict(zip(chosen, zip(idf, weights))))
+    return csr_array((np.array(data), np.array(columns, np.int32), np.array(ends)), shape=(len(counts), len(idf)))
 
 
 def cross_fitted(
