@@ -117,23 +117,49 @@ def documents_of(inputs: Inputs) -> Source:
 
 
 def freeze(name: str, calibration: Calibration, out: Path, step: str | None = None) -> list[str]:
-    """Write recipe `name` to `out` with the rule's thresholds replaced, and the calibration as a record; returns the
-    steps that changed. The record is not of the recipe's hash, the thresholds and their `source` are."""
+    """Write recipe `name` to `out` with the thresholds of a step's rules replaced: of `step`, else of the last one that
+    has such a rule. Rules of earlier steps that are stricter are loosened to the same, or the new bound would decide
+    nothing. Returns the steps that changed, the wanted one first.
+
+    The calibration is kept as a record, which is not of the recipe's hash; the thresholds and their `source` are.
+    """
     source = dict(load_recipe(name).source)
-    changed: list[str] = []
-    source["stage"] = [_stage(stage, calibration, step, changed) for stage in source.get("stage", [])]
-    rule = f"{calibration.wanted.bound} rule on {calibration.wanted.signal!r}"
-    if not changed:
+    stages = [{**stage, "step": list(stage["step"])} if "step" in stage else stage for stage in source["stage"]]
+    places = [
+        (stage["step"], index)
+        for stage in stages
+        for index, each in enumerate(stage.get("step", []))
+        if each.get("kind") == "judge" and each["rules"] and _asks(each, calibration)
+    ]
+    named = [at for at, (steps, index) in enumerate(places) if step in (None, _name(steps[index]))]
+    if not named:
         where = f"step {step!r} of recipe {name!r}" if step else f"recipe {name!r}"
+        rule = f"{calibration.wanted.bound} rule on {calibration.wanted.signal!r}"
         raise UsageError(f"{where} has no {rule} for what was calibrated: add one, with any threshold")
-    if len(changed) > 1:
-        raise UsageError(f"recipe {name!r} has a {rule} in several steps ({', '.join(changed)}): choose with --step")
-    source["name"] = out.stem
+    changed: list[str] = []
+    for at in range(named[-1], -1, -1):
+        steps, index = places[at]
+        each = steps[index]
+        rules = new_rules(each["rules"], each.get("languages", []), calibration, loosen=at != named[-1])
+        if at == named[-1] or rules != each["rules"]:
+            steps[index] = {**each, "rules": rules}
+            changed.append(_name(each))
+    source |= {"stage": stages, "name": out.stem}
     source["calibration"] = [*source.get("calibration", []), record(calibration, changed[0])]
     parse_recipe(source, str(out))
     with writing(out):
         write_bytes(out, recipe_toml(source).encode())
     return changed
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    return str(step.get("name", step["kind"]))
+
+
+def _asks(step: Mapping[str, Any], calibration: Calibration) -> bool:
+    """Whether the step has a rule that the calibration speaks of."""
+    made = new_rules(step["rules"], step.get("languages", []), calibration)
+    return any(rule.get("source") == told(calibration) for rule in made)
 
 
 def record(calibration: Calibration, step: str) -> dict[str, Any]:
@@ -146,27 +172,11 @@ def record(calibration: Calibration, step: str) -> dict[str, Any]:
     }
 
 
-def _stage(
-    stage: Mapping[str, Any], calibration: Calibration, wanted_step: str | None, changed: list[str]
-) -> dict[str, Any]:
-    if "step" not in stage:
-        return dict(stage)
-    steps = []
-    for step in stage["step"]:
-        name = str(step.get("name", step.get("kind")))
-        if step.get("kind") == "judge" and wanted_step in (None, name):
-            rules = new_rules(step.get("rules", []), step.get("languages", []), calibration)
-            if any(rule.get("source") == told(calibration) for rule in rules):
-                step = {**step, "rules": rules}
-                changed.append(name)
-        steps.append(step)
-    return {**stage, "step": steps}
-
-
 def new_rules(
-    rules: Sequence[Mapping[str, Any]], languages: Sequence[str], calibration: Calibration
+    rules: Sequence[Mapping[str, Any]], languages: Sequence[str], calibration: Calibration, loosen: bool = False
 ) -> list[dict[str, Any]]:
-    """The rules of a judge step of these languages (none: all), with those on the signal replaced where they stand.
+    """The rules of a judge step of these languages (none: all), with those on the signal replaced where they stand;
+    with `loosen` only where the old threshold is the stricter one.
 
     By language, a rule becomes one for each of its languages that has a threshold, and keeps its own for the others;
     one that speaks of every language no longer judges those without a threshold.
@@ -177,11 +187,19 @@ def new_rules(
         if rule["signal"] != wanted.signal or wanted.bound not in rule:
             made.append(dict(rule))
             continue
+        old = rule[wanted.bound]
+        found = {
+            each.group: each.threshold
+            for each in calibration.found
+            if each.threshold is not None
+            and (not loosen or (each.threshold < old if wanted.bound == "min" else each.threshold > old))
+        }
         if wanted.by == "all":
-            made.append({**rule, wanted.bound: calibration.found[0].threshold, "source": told(calibration)})
+            new = [{wanted.bound: threshold, "source": told(calibration)} for threshold in found.values()]
+            made.append({**rule, **new[0]} if new else dict(rule))
             continue
-        spoken = list(rule.get("languages") or languages)
-        mine = {each.group: each.threshold for each in calibration.found if not spoken or each.group in spoken}
+        spoken = list(rule.get("languages") or languages) or [each.group for each in calibration.found]
+        mine = {group: threshold for group, threshold in found.items() if group in spoken}
         rest = [name for name in spoken if name not in mine]
         if rest:
             made.append({**rule, "languages": rest} if mine else dict(rule))

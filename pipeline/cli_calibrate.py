@@ -25,7 +25,9 @@ def calibrate(
     side: Annotated[str, typer.Option("--side", help="Which values are kept: `high` or `low`.")] = "high",
     min_count: Annotated[int, typer.Option("--min-count", min=1, help="Groups with fewer documents get none.")] = 100,
     recipe: Annotated[str | None, typer.Option("--recipe", help="A recipe with a rule on the signal.")] = None,
-    step: Annotated[str | None, typer.Option("--step", help="Which step, where several have such a rule.")] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="Which step, if not the last one that has such a rule.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The recipe to write, with the thresholds.")] = None,
     engine: EngineName = "local",
     workers: Workers = 1,
@@ -48,12 +50,16 @@ def calibrate(
     if recipe is not None and out is not None:
         check_recipe_place(out, recipe)
     wanted = Wanted(signal, keep, cast(Side, side), cast(By, by), min_count)
+    changed: list[str] = []
     with opened(engine, workers, json) as made:
         found = find(wanted, made, read_inputs(input))
         if recipe is not None and out is not None:
-            freeze(recipe, found, out, step)
-    answer: dict[str, Any] = found.as_json() | ({"recipe": str(out)} if out else {})
+            changed = freeze(recipe, found, out, step)
+    answer: dict[str, Any] = found.as_json() | ({"recipe": str(out), "changed": changed} if out else {})
     tell(answer if json else table(readable(answer["thresholds"]), COLUMNS))
+    if changed:
+        earlier = f"; loosened to it, since it would decide nothing: {', '.join(changed[1:])}" if changed[1:] else ""
+        say(f"written into step {changed[0]} of {out}{earlier}")
     if found.refused:
         groups = ", ".join(f"{each.group} {each.docs}" for each in found.refused[:10])
         more = f" and {len(found.refused) - 10} more" if len(found.refused) > 10 else ""

@@ -115,6 +115,8 @@ def likeness(
     """
     from pipeline.fit.likeness import fit_likeness
 
+    if out.suffix != ".json":
+        raise UsageError(f"--out {out}: a table of words is a .json file")
     with making(json, out, positive, negative):
         card = fit_likeness([str(path) for path in positive], negative, out)
     tell(card if json else card_text(card))

@@ -19,14 +19,14 @@ from infra.canon import readable_json, sha256_file, sha256_json
 from infra.dataset import Dataset, SideBySide, Source
 from infra.errors import UsageError, WorkError
 from infra.manifest import MANIFEST, RUN, FileRef, InputRef, Kind
-from infra.storage import write_bytes
+from infra.storage import read_json, write_bytes
 from pipeline.again import LOCATOR, DocumentsAgain, Locator, ReadAgainTask, RecordsAgain, by_file, is_document_file
 from pipeline.context import Context
 from pipeline.ingest import STEP as INGEST
 from pipeline.inputs import InputFile
 from pipeline.listed import entries
 from pipeline.recipe import Recipe, Stage
-from pipeline.run import FROZEN, Run, account, stage_folder
+from pipeline.run import FROZEN, Run, account, check_outside, stage_folder
 from pipeline.stages import reads_records, run_stage
 
 COLUMNS = ["id", *LOCATOR, "step", "rule"]
@@ -83,6 +83,7 @@ def readmit(
         **params,
     }
     started = time.time()
+    check_outside(out)
     with claim(out, arguments):
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         made = Run(out, tuple(run_stages(here, stages, records, documents, rejects.skipped, out)))
@@ -97,6 +98,8 @@ def ledger_datasets(folder: Path) -> list[Dataset]:
         folder = folder.parent
     if (folder / MANIFEST).is_file():
         return [Dataset(folder)]
+    if (folder / FROZEN).is_file() and "last" not in (read_json(folder / RUN) or {}):
+        raise UsageError(f"{folder} is not finished: run the same command again, or give the folder of a stage")
     found = [Dataset(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     if not found:
         raise UsageError(f"--ledger {folder} holds no finished dataset: give the folder of a stage, or of a run")

@@ -207,7 +207,10 @@ def _read(source: Mapping[str, Any], key: str, place: str) -> Any:
         case "options":
             return table(source, key, place)
         case "terms":
-            return tuple(_term(term, place) for term in tables(source, key, place))
+            terms = tuple(_term(term, place) for term in tables(source, key, place))
+            if not terms:
+                raise UsageError(f"{place}: terms is empty; it says what each signal adds")
+            return terms
         case "intercept":
             return number(source, key, place)
         case "larger":

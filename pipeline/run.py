@@ -82,6 +82,7 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
     source: Any = first_source(inputs, stages[0], limit)
     arguments = {"verb": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
     started = time.time()
+    check_outside(out)
     with claim(out, arguments | limit_param(limit)):
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         datasets: list[Dataset] = []
@@ -94,6 +95,13 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
         made = Run(out, tuple(datasets))
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
     return made
+
+
+def check_outside(out: Path) -> None:
+    """UsageError for a place inside a run or a dataset: it would be taken for a part of that."""
+    for folder in out.resolve().parents:
+        if (folder / FROZEN).is_file() or (folder / MANIFEST).is_file():
+            raise UsageError(f"--out {out} lies in {folder}, which is a run or a dataset: choose a place beside it")
 
 
 def limit_param(limit: int | None) -> dict[str, int]:

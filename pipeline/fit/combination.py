@@ -242,10 +242,13 @@ def read_rows(
 def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows {text, group, NAME: float}, sorted."""
     from infra.dataset import Dataset
+    from infra.manifest import MANIFEST
     from infra.schema import signal_names
 
     rows = []
     for path in paths:
+        if not (path / MANIFEST).is_file():
+            raise UsageError(f"{path} is no dataset: measure the texts first, with `refinery measure`")
         for part in Dataset(path).parts():
             known = signal_names(part.schema())
             lost = [name for name in names if name not in known]

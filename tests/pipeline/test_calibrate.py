@@ -15,6 +15,7 @@ from infra.local import LocalEngine
 from pipeline.calibrate import Calibration, Wanted, calibrate, freeze, new_rules, wilson
 from pipeline.context import open_context
 from pipeline.inputs import read_inputs
+from pipeline.pool_quantile import Found
 from pipeline.recipe_file import load_recipe, parse_recipe, shipped
 from pipeline.recipe_toml import recipe_toml
 from pipeline.run import run
@@ -151,15 +152,42 @@ def test_what_cannot_be_asked_is_one_line(wanted: dict[str, Any], says: str, wor
     assert "\n" not in str(error.value)
 
 
-def test_recipes_without_the_rule_or_with_several_are_refused(world: Path, tmp_path: Path) -> None:
+def test_recipes_without_the_rule_are_refused(world: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no max rule on 'words'"):
         freeze(str(world / "recipe.toml"), found(world, side="low"), tmp_path / "x.toml")
-    stage = RECIPE[RECIPE.index("  [[stage.step]]") :]
-    (tmp_path / "two.toml").write_text(RECIPE + stage.replace("length", "again"))
-    with pytest.raises(UsageError, match=r"several steps \(length, again\)"):
-        freeze(str(tmp_path / "two.toml"), found(world), tmp_path / "x.toml")
+    with pytest.raises(UsageError, match=r"step 'nowhere' of recipe .* has no min rule on 'words'"):
+        freeze(str(world / "recipe.toml"), found(world), tmp_path / "x.toml", "nowhere")
     assert not (tmp_path / "x.toml").exists()
-    assert freeze(str(tmp_path / "two.toml"), found(world), tmp_path / "x.toml", "again") == ["again"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "step", "changed"),
+    [(1_000_000, None, ["again", "length"]), (0, None, ["again"]), (0, "length", ["length"])],
+)
+def test_the_last_step_is_written_and_stricter_ones_before_it_are_loosened(
+    earlier: int, step: str | None, changed: list[str], world: Path, tmp_path: Path
+) -> None:
+    judge = RECIPE[RECIPE.index("  [[stage.step]]") :]
+    first = RECIPE.replace('"words", min = 1,', f'"words", min = {earlier},')
+    (tmp_path / "two.toml").write_text(first + judge.replace("length", "again"))
+    calibration = found(world)
+    assert freeze(str(tmp_path / "two.toml"), calibration, tmp_path / "x.toml", step) == changed
+    new = {each.threshold for each in calibration.found}
+    for name, old in (("length", earlier), ("again", 1)):
+        assert words_bounds(tmp_path / "x.toml", name) == (new if name in changed else {old})
+
+
+def words_bounds(recipe: Path, step: str, signal: str = "words") -> set[float | None]:
+    steps = [each for stage in load_recipe(str(recipe)).stages for each in stage.steps if each.name == step]
+    return {rule.rule.threshold for each in steps for rule in getattr(each, "rules", ()) if rule.rule.signal == signal}
+
+
+def test_no_earlier_step_of_yi_is_stricter_than_what_was_written(tmp_path: Path) -> None:
+    groups = (Found("en", 1000, 0, 0.8, 10), Found("zh", 1000, 0, 0.6, 10))
+    calibration = Calibration(Wanted("quality", 0.01), (), groups, ())
+    assert freeze("yi", calibration, tmp_path / "lax.toml") == ["scores", "quality-in-reach", "quick-quality"]
+    for step in ("scores", "quality-in-reach", "quick-quality"):
+        assert words_bounds(tmp_path / "lax.toml", step, "quality") == {0.8, 0.6}
 
 
 def test_a_missing_out_is_one_line(world: Path) -> None:

@@ -193,3 +193,27 @@ def test_explain_of_a_damaged_recipe_is_one_line(content: str, says: str, world:
     shutil.copytree(world / "run", tmp_path / "run")
     (tmp_path / "run" / "recipe.json").write_text(content)
     assert says in refinery("explain", "http://host1.example/1", "--run", tmp_path / "run", code=2)
+
+
+@pytest.mark.parametrize("folder", ["run/again", "run/03-filter/again"])
+def test_no_run_is_made_inside_another(folder: str, world: Path) -> None:
+    before = everything(world / "run")
+    words = ("--recipe", world / "small.toml", "--out", world / folder)
+    assert "choose a place beside it" in refinery("run", *words, "--input", world / "crawl", code=2)
+    assert "choose a place beside it" in refinery("readmit", *words, "--ledger", world / "run", code=2)
+    assert everything(world / "run") == before
+
+
+def test_an_unfinished_run_is_not_readmitted(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "run", tmp_path / "cut")
+    (tmp_path / "cut" / "run.json").unlink()
+    words = ("--recipe", world / "small.toml", "--ledger", tmp_path / "cut", "--out", tmp_path / "again")
+    assert "is not finished" in refinery("readmit", *words, code=2)
+
+
+def test_a_combination_of_texts_that_were_not_measured(world: Path, tmp_path: Path) -> None:
+    sides = ("--positive", world / "rows.jsonl", "--negative", world / "rows.jsonl")
+    words = ("fit", "combination", *sides, "--signal", "words", "--out", tmp_path / "q.toml")
+    assert "measure the texts first" in refinery(*words, code=2)
+    words = ("fit", "likeness", *sides, "--out", tmp_path / "l.bin")
+    assert "is a .json file" in refinery(*words, code=2)
