@@ -1,9 +1,10 @@
 """All visible text of a page by a few passes of regular expressions: the cheapest look at a page.
 
-What `all_text` gives without its title, in half of the time, but for one thing: a ">" in a quoted value ends its
-tag here, so that a piece of an attribute may stand in the text. No tree is built, nothing recurses and nothing is
-tried twice: a tag, comment, script or style without an end reaches to the end of the page. Memory is some eighty bytes
-a tag, so the caps on size and on the number of tags are all that a page must pass before it (`extractors.check_size`).
+What `all_text` gives without its title, in half of the time, but for one thing: a ">" in a quoted value ends its tag
+here, so that the rest of the value stands in the text, and a comment that begins there counts as one. No tree is built,
+nothing recurses and nothing is tried twice: a tag, comment, script or style without an end reaches to the end of the
+page. Memory is some eighty bytes a tag, so the caps on size and on the number of tags are all that a page must pass
+before it (`extractors.check_size`).
 """
 
 import re

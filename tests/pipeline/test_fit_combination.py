@@ -177,14 +177,16 @@ def test_points_of_a_signal_that_is_always_the_same() -> None:
 @pytest.mark.parametrize(
     ("term", "says"),
     [
+        (None, "terms is empty"),
         ({"signal": "nothing", "at": [1], "add": [1]}, "no such signal"),
         ({"signal": "words", "at": [2, 1], "add": [1, 1]}, "at must rise"),
         ({"signal": "words", "at": [1], "add": [1, 1]}, "as many numbers"),
         ({"signal": "words", "at": [1], "add": ["x"]}, "list of numbers"),
     ],
 )
-def test_mistakes_in_terms_are_named(term: dict[str, object], says: str) -> None:
-    stage = {"verb": "filter", "step": [{"kind": "combine", "signal": "quality", "terms": [term]}]}
+def test_mistakes_in_terms_are_named(term: dict[str, object] | None, says: str) -> None:
+    terms = [] if term is None else [term]
+    stage = {"verb": "filter", "step": [{"kind": "combine", "signal": "quality", "terms": terms}]}
     with pytest.raises(UsageError, match=says):
         parse_recipe({"stage": [stage]}, "here")
 
