@@ -114,7 +114,7 @@ def _gunzip(body: bytes, limit: int) -> tuple[bytes, str | None]:
 def _undeflate(body: bytes, limit: int) -> tuple[bytes, str | None]:
     if body[0] & 0x0F == 8 and len(body) > 2 and int.from_bytes(body[:2], "big") % 31 == 0:
         out, _, problem = _inflate(body[2:], limit)
-        if out:
+        if out or problem is None:
             return out, problem
     out, _, problem = _inflate(body, limit)
     if problem == BROKEN and (not out or _is_text(body)):
@@ -163,14 +163,15 @@ def _unbrotli(body: bytes, limit: int) -> tuple[bytes, str | None]:
     broken = False
     try:
         while not decoder.is_finished() and len(out) <= limit:
-            feed = b""
-            if decoder.can_accept_more_data():
-                feed = body[position : position + _FEED_BYTES]
-                position += len(feed)
-                if not feed:
-                    broken = True
-                    break
-            out += decoder.process(feed, output_buffer_limit=_FEED_BYTES)
+            wants_input = decoder.can_accept_more_data()
+            feed = body[position : position + _FEED_BYTES] if wants_input else b""
+            position += len(feed)
+            part = decoder.process(feed, output_buffer_limit=_FEED_BYTES)
+            out += part
+            # Output may be pending when all input is used: the stream is cut only where empty input gives nothing.
+            if wants_input and not feed and not part:
+                broken = True
+                break
     except brotli.error:
         broken = True
     if broken and (not out or _is_text(body)):

@@ -1,6 +1,7 @@
 """HTTP messages from hostile blocks, and which records are pages."""
 
 import gzip
+import random
 import zlib
 from collections.abc import Callable
 
@@ -100,6 +101,21 @@ def test_a_coding_that_nobody_claims() -> None:
     assert (parsed.body, parsed.problems) == (HTML, ("coding/unclaimed",))
     archive = gzip.compress(HTML)
     assert parse_http(b"HTTP/1.1 200 OK\r\nContent-Type: application/gzip\r\n\r\n" + archive).body == archive
+
+
+@pytest.mark.parametrize("coding", [*COMPRESS, "raw deflate"])
+@pytest.mark.parametrize("size", [0, 1, 2**14 - 1, 2**14, 2**14 + 1, 32_752, 32_753, 2**17, 2**20 + 7, 2**22])
+@pytest.mark.parametrize("compressible", [True, False])
+def test_bodies_of_any_size_come_out_whole(coding: str, size: int, compressible: bool) -> None:
+    text = (HTML * (size // len(HTML) + 1))[:size] if compressible else random.Random(size).randbytes(size)
+    if coding == "raw deflate":
+        deflater = zlib.compressobj(wbits=-15)
+        body = deflater.compress(text) + deflater.flush()
+    else:
+        body = COMPRESS[coding](text) if coding != "br" else brotli.compress(text, quality=5)
+    parsed = parse_http(message(body, f"Content-Encoding: {coding.removeprefix('raw ')}"))
+    assert (len(parsed.body), parsed.problems) == (size, ())
+    assert parsed.body == text
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
