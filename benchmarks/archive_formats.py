@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.dataset import Dataset
-from infra.engines import open_engine
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import check_law
+from infra.engines.open import open_engine
 from infra.errors import UsageError
-from infra.manifest import check_law
-from pipeline.context import Context
-from pipeline.inputs import read_inputs
-from pipeline.recipe_file import parse_recipe
-from pipeline.run import run
+from pipeline.inputs.inputs import read_inputs
+from pipeline.job.context import Context
+from pipeline.recipes.parse import parse_recipe
+from pipeline.stages.run import run
 
 RECIPE: dict[str, Any] = {
     "name": "formats",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from infra.errors import UsageError
-from pipeline.demo import write_warc
+from pipeline.demo.demo import write_warc
 from pipeline.fit.seeds import Page
 from pipeline.fit.texts import json_lines, stable_hash
 

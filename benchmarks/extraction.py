@@ -25,11 +25,11 @@ from urllib.parse import urlsplit
 
 from benchmarks.extraction_gold import Gold, read_gold, score_snippets, score_text
 from infra.errors import UsageError
-from pipeline.page import PageExtractor
-from pipeline.sources.containers import open_bytes
-from pipeline.sources.http import HttpMessage, record_message
-from pipeline.sources.reader import RecordReader
-from pipeline.sources.splits import sniff
+from pipeline.extract.page import PageExtractor
+from pipeline.warc.containers import open_bytes
+from pipeline.warc.http import HttpMessage, record_message
+from pipeline.warc.reader import RecordReader
+from pipeline.warc.splits import sniff
 
 
 class Sample(NamedTuple):

@@ -1,4 +1,5 @@
-"""Learns which blocks of a page are main text, and says how well on pages of other hosts: `pipeline/block_model.toml`.
+"""Learns which blocks of a page are main text, and says how well on pages of other hosts
+(`pipeline/extract/block_model.toml`).
 
     python -m benchmarks.fit_blocks CRAWL/*.warc.gz --index index.jsonl.gz --gold gold.jsonl.gz (--out FILE | --check)
 
@@ -21,12 +22,12 @@ from numpy.typing import NDArray
 
 from benchmarks.extraction import half_of, read_lines, read_pages
 from benchmarks.extraction_gold import Gold, read_gold, score_text, words
-from pipeline.block_features import features
-from pipeline.block_model import CLIP, FORMAT, Weights, assemble, best, matrix, probabilities
-from pipeline.blocks import Block, blocks
-from pipeline.charset import decode
-from pipeline.extractors import check_caps
-from pipeline.page import PageExtractor
+from pipeline.extract.block_features import features
+from pipeline.extract.block_model import CLIP, FORMAT, Weights, assemble, best, matrix, probabilities
+from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.charset import decode
+from pipeline.extract.extractors import check_caps
+from pipeline.extract.page import PageExtractor
 
 HIDDEN: Final = 32
 EPOCHS: Final = 15

@@ -19,8 +19,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.extractors import EXTRACTORS, Caps
-from pipeline.page import Limits, PageExtractor
+from pipeline.extract.extractors import EXTRACTORS, Caps
+from pipeline.extract.page import Limits, PageExtractor
 
 SENTENCE = "The quick brown fox jumps over the lazy dog while the old man reads a long book about the sea. "
 PARAGRAPHS = f"<p>{SENTENCE * 3}</p>" * 5

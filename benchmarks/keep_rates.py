@@ -22,13 +22,13 @@ from statistics import fmean
 from typing import Any, Final
 
 from benchmarks.clean_pages import CleanPage, axis_of, read_pages, subject_of, write_clean_warc
-from infra.engines import open_engine
+from infra.engines.open import open_engine
 from infra.errors import UsageError
-from pipeline.compare_walk import walk
-from pipeline.context import open_context
-from pipeline.inputs import Inputs, read_inputs
-from pipeline.run import Run
-from pipeline.run import run as run_recipe
+from pipeline.compare.walk import walk
+from pipeline.inputs.inputs import Inputs, read_inputs
+from pipeline.job.context import open_context
+from pipeline.stages.run import Run
+from pipeline.stages.run import run as run_recipe
 
 KINDS: Final = ("iq_en", "eq_en", "code", "iq_zh", "eq_zh")
 WARC: Final = "clean.warc.gz"

@@ -20,9 +20,9 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.extraction import parse_engine, read_lines, read_pages
 from infra.errors import UsageError
+from pipeline.extract.page import PageExtractor
 from pipeline.fit.fasttext_file import LABEL, load_fasttext
-from pipeline.models import load_lid
-from pipeline.page import PageExtractor
+from pipeline.models.store import load_lid
 
 # The same language under two labels.
 SAME: Final = {"nb": "no"}

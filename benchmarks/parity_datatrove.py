@@ -25,14 +25,14 @@ from filters.catalog import measure
 from filters.rules import Rule, judge
 from filters.url import url_signals
 from filters.view import View
-from infra.engines import open_engine
+from infra.engines.open import open_engine
 from infra.errors import UsageError
-from pipeline.context import Context, resolve_recipe
-from pipeline.inputs import read_inputs
-from pipeline.models import load_url_lists, model_folder
-from pipeline.recipe import Gate, Judge
-from pipeline.recipe_file import load_recipe, parse_recipe
-from pipeline.run import run
+from pipeline.inputs.inputs import read_inputs
+from pipeline.job.context import Context, resolve_recipe
+from pipeline.models.store import load_url_lists, model_folder
+from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.recipe import Gate, Judge
+from pipeline.stages.run import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PEER = Path(__file__).with_name("parity_peer.py")

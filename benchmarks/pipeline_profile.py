@@ -57,11 +57,11 @@ class Clock:
 
 def watch(clock: Clock) -> None:
     """Put the timers where the work is done."""
-    import pipeline.extract as extract
-    import pipeline.interpreter as interpreter
-    import pipeline.page as page
-    import pipeline.run as run
-    from infra.sandbox import Sandbox
+    import pipeline.extract.page as page
+    import pipeline.stages.extract as extract
+    import pipeline.stages.run as run
+    import pipeline.steps.interpreter as interpreter
+    from infra.sandbox.sandbox import Sandbox
 
     stages: Any = run
     pages: Any = page.PageExtractor
@@ -100,8 +100,8 @@ def watch(clock: Clock) -> None:
 
 def profile(recipe: str, inputs: list[Path], models: Path, scratch: Path) -> tuple[dict[str, float], float]:
     """CPU seconds by part, and of everything."""
-    from infra.meter import cpu_seconds
-    from pipeline.cli import main as refinery
+    from infra.metering import cpu_seconds
+    from pipeline.cli.app import main as refinery
 
     file = scratch / "recipe.toml"
     file.write_text(up_to_filter(recipe))

@@ -37,9 +37,9 @@ PEER = "datatrove"
 OURS = """
 import atexit, sys, time
 from pathlib import Path
-from infra.sandbox import Sandbox
-from pipeline.cli import main
-from pipeline.page import PageExtractor
+from infra.sandbox.sandbox import Sandbox
+from pipeline.cli.app import main
+from pipeline.extract.page import PageExtractor
 
 account, engines, around = Path(sys.argv.pop(1)), [0.0], [0.0]
 call, extract = Sandbox.call, PageExtractor.extract

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from infra.local import LocalEngine
-from infra.manifest import InputRef, RecipeRef
-from infra.task import Output
-from pipeline.clusters_model import fit_clusters
-from pipeline.pool_quantile import VALUES, find_quantiles
-from pipeline.work import Tables
+from infra.dataset.manifest import InputRef, RecipeRef
+from infra.engines.local import LocalEngine
+from infra.engines.task import Output
+from pipeline.job.tables import Tables
+from pipeline.pool.clusters_model import fit_clusters
+from pipeline.pool.quantile import VALUES, find_quantiles
 
 LANGUAGES, SHARES = ["en", "zh", "de", "fr", "ru"], [0.5, 0.2, 0.1, 0.1, 0.1]
 SHARD = 100_000

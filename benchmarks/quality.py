@@ -49,14 +49,14 @@ from benchmarks.quality_rows import (
     table,
 )
 from infra.errors import UsageError
+from pipeline.extract.page import PageExtractor
 from pipeline.fit.combination import Rows, Shape, fit_step, held_out_scores, scores
 from pipeline.fit.quality import quality_from
 from pipeline.fit.texts import Sample, auc, stable_hash
 from pipeline.fit.wording import Wording, cross_fitted, fit_wording
-from pipeline.measure import last_extract
-from pipeline.models import load_fasttext_scorer, model_folder
-from pipeline.page import PageExtractor
-from pipeline.recipe import Combine, Extract
+from pipeline.models.store import load_fasttext_scorer, model_folder
+from pipeline.recipes.recipe import Combine, Extract
+from pipeline.revise.measure import last_extract
 
 CLASS_WIDTH: Final = 1.25
 QUALITY_BIN: Final = "quality.bin"

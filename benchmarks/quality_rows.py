@@ -17,14 +17,14 @@ import numpy.typing as npt
 from benchmarks.clean_pages import read_pages as read_clean
 from benchmarks.clean_pages import size
 from benchmarks.extraction import read_lines, read_pages
-from pipeline.context import resolve_recipe
+from pipeline.extract.page import PageExtractor
 from pipeline.fit.texts import Sample, stable_hash
-from pipeline.interpreter import Document, loaded_models
-from pipeline.measure import Plan, measured, plan
-from pipeline.models import load_fasttext_scorer
-from pipeline.page import PageExtractor
-from pipeline.recipe import Combine, Judge, Recipe, RecipeRule
-from pipeline.recipe_file import load_recipe
+from pipeline.job.context import resolve_recipe
+from pipeline.models.store import load_fasttext_scorer
+from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.recipe import Combine, Judge, Recipe, RecipeRule
+from pipeline.revise.measure import Plan, measured, plan
+from pipeline.steps.interpreter import Document, loaded_models
 
 CRAWL: Final = "crawl"
 LANGUAGES: Final = ("en", "zh")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.extraction import extract_timed, read_pages
 from benchmarks.extraction_gold import words
 from infra.errors import UsageError
-from pipeline.models import load_lid
+from pipeline.models.store import load_lid
 
 ENGINES: Final = ("resiliparse", "resiliparse:main_content=false", "all_text", "strip_tags", "blocks")
 _ENDS: Final = (".", "!", "?", "…", '"', "”", "。", "！", "？")

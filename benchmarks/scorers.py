@@ -21,12 +21,12 @@ from typing import Any
 
 from filters.contamination import Hits, words_of
 from infra.errors import UsageError
-from pipeline.console import table
+from pipeline.cli.console import table
 from pipeline.fit.benchmarks import read_items
 from pipeline.fit.coherence import measure
 from pipeline.fit.passages import passages_of
 from pipeline.fit.texts import Sample, read_samples
-from pipeline.scorers import load_coherence, load_contamination, load_safety
+from pipeline.models.scorers import load_coherence, load_contamination, load_safety
 
 PASSAGES = 200
 SPEED_WORDS = 700

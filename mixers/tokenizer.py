@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infra.canon import sha256_file
 from infra.errors import UsageError
+from infra.hashing import sha256_file
 
 Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "trainer")
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND = "from pipeline.cli import main; main()"
+COMMAND = "from pipeline.cli.app import main; main()"
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:

@@ -49,7 +49,7 @@ def test_package_files_hold_no_logic() -> None:
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from pipeline.cli import main\n"
+        "from pipeline.cli.app import main\n"
         "try:\n    main(['--help'])\n"
         "except SystemExit as stop:\n    assert stop.code == 0\n"
         "print(sorted({'torch', 'ray', 'apache_beam', 'numba', 'fasttext', 'trafilatura'} & set(sys.modules)))\n"

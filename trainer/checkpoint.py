@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infra.canon import canonical_json, code_version, readable_json, sha256_file, sha256_json
 from infra.errors import UsageError
+from infra.hashing import canonical_json, code_version, readable_json, sha256_file, sha256_json
 from infra.storage import TEMPORARY, disk_errors, remove_folder, sync_folder
 from trainer.state import TrainingState
 from trainer.tokens import TOKENIZER

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.canon import readable_json
 from infra.errors import UsageError
+from infra.hashing import readable_json
 from infra.storage import TEMPORARY, read_json, remove_folder, write_bytes
 from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from trainer.state import TrainingState

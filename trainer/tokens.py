@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.canon import sha256_file
+from infra.dataset.manifest import Kind, Manifest, manifest_path
 from infra.errors import UsageError
-from infra.manifest import Kind, Manifest, manifest_path
+from infra.hashing import sha256_file
 
 INDEX_MAGIC = b"MMIDIDX\x00\x00"
 INDEX_HEADER = struct.Struct("<9sQBQQ")

@@ -21,9 +21,9 @@ from infra.storage import write_bytes
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.texts import Sample, auc, write_card
 from pipeline.fit.wording import FOLDS, cross_fitted, fold_of
-from pipeline.hosts import host_of
-from pipeline.interpreter import added, logistic
-from pipeline.recipe import STEP_SIGNALS, Combine, Term
+from pipeline.inputs.hosts import host_of
+from pipeline.recipes.recipe import STEP_SIGNALS, Combine, Term
+from pipeline.steps.interpreter import added, logistic
 
 QUANTILES = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
 # The penalty on the squares of what a point of a curve adds.
@@ -241,9 +241,9 @@ def read_rows(
 
 def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows {text, group, NAME: float}, sorted."""
-    from infra.dataset import Dataset
-    from infra.manifest import MANIFEST
-    from infra.schema import signal_names
+    from infra.dataset.dataset import Dataset
+    from infra.dataset.manifest import MANIFEST
+    from infra.dataset.schema import signal_names
 
     rows = []
     for path in paths:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from filters.url import host
-from infra.canon import code_version, readable_json, sha256_json
+from infra.hashing import code_version, readable_json, sha256_json
 from infra.storage import lock, read_json, write_bytes
+from pipeline.extract.page import PageExtractor
 from pipeline.fit.benchmarks import benchmarks_from, package_items
 from pipeline.fit.coherence import coherence_from
 from pipeline.fit.domains import domains_from
+from pipeline.fit.packages import PACKAGES, copy_file, fetch
 from pipeline.fit.passages import is_running_text
 from pipeline.fit.perplexity import perplexity_from
 from pipeline.fit.quality import quality_from
@@ -29,9 +31,7 @@ from pipeline.fit.seeds import CODE_PACKAGES, Page, Seed, pages, seeds
 from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
 from pipeline.fit.wikitext import articles as whole_articles
-from pipeline.models import CARD, DEFAULT_MODELS, load_lid
-from pipeline.packages import PACKAGES, copy_file, fetch
-from pipeline.page import PageExtractor
+from pipeline.models.store import CARD, DEFAULT_MODELS, load_lid
 
 COMMAND = "refinery fit defaults"
 VOCABULARY = 8000
@@ -161,7 +161,7 @@ def _benchmarks(out: Path, inputs: _Inputs) -> dict[str, Any]:
 def _shipped(out: Path, inputs: _Inputs) -> dict[str, Any]:
     """Shipped with the package: the pages that it was fitted on are no package's."""
     del inputs
-    shipped = resources.files("pipeline") / "shipped"
+    shipped = resources.files("pipeline.fit") / "shipped"
     write_bytes(out, (shipped / out.name).read_bytes())
     card: dict[str, Any] = json.loads((shipped / f"{out.name}{CARD}").read_bytes())
     return card

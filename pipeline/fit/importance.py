@@ -7,11 +7,11 @@ from typing import Any
 
 from filters.importance import Importance
 from filters.redpajama import IMPORTANCE_TARGETS
-from infra.canon import readable_json
 from infra.errors import UsageError
+from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.fit.texts import auc, counted, read_samples, split, write_card
-from pipeline.redpajama import load_importance
+from pipeline.models.redpajama import load_importance
 
 # What is left does not depend on how a CPU takes logarithms.
 DIGITS = 8

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.wording import word_counts
-from infra.canon import readable_json
 from infra.errors import UsageError
+from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
 from pipeline.fit.wording import FOLDS, MIN_TEXTS, fold_of, weighted

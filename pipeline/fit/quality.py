@@ -113,7 +113,7 @@ def _frequent(texts: Iterable[Sequence[str]]) -> frozenset[str]:
 
 
 def _scores(path: Path, sides: Iterable[Sequence[Chunk]]) -> list[list[float]]:
-    from pipeline.models import load_fasttext_scorer
+    from pipeline.models.store import load_fasttext_scorer
 
     score = load_fasttext_scorer(path)
     return [[score(" ".join(chunk.words)) for chunk in side] for side in sides]

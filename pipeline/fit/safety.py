@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from filters.safety import Safety, Words, amount, is_spaced, phrases, prepare
-from infra.canon import readable_json
 from infra.errors import UsageError
+from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
-from pipeline.scorers import load_safety
+from pipeline.models.scorers import load_safety
 
 # Obscene words and slurs, from the package's lists.
 OBSCENITY = "obscenity"

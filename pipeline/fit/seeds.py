@@ -15,8 +15,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from infra.errors import UsageError
+from pipeline.fit.packages import fetch
 from pipeline.fit.texts import Sample, stable_hash
-from pipeline.packages import fetch
 
 HELD_OUT_ONE_IN = 20
 

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import xxhash
 
 from filters.url import host
+from infra.dataset.manifest import MANIFEST, Manifest
 from infra.errors import UsageError
-from infra.manifest import MANIFEST, Manifest
 from infra.storage import write_bytes
-from pipeline.documents import open_lines
+from pipeline.inputs.documents import open_lines
 
 # One document in ten measures what the others taught.
 HELD_OUT_TENTHS = 1
@@ -157,7 +157,7 @@ def auc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
 
 def write_card(model: Path, about: str, command: str, made_from: Any, **more: Any) -> dict[str, Any]:
     """What a model was made of and how it scores, as `NAME.card.json` beside it; also returned."""
-    from infra.canon import readable_json
+    from infra.hashing import readable_json
 
     card = {"model": model.name, "about": about, "command": command, "made_from": made_from, **more}
     write_bytes(model.with_name(f"{model.name}.card.json"), readable_json(card))

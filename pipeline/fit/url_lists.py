@@ -1,7 +1,7 @@
 """The URL lists that recipes name `url-lists`: datatrove's substitutes for RefinedWeb's, in our own layout.
 
 RefinedWeb's list of 4.6 million domains is not public; the datatrove wheel carries one derived from the UT1 blocklists.
-Layout (read by `pipeline.models.load_url_lists`, which also takes a user's own): one entry a line in `urls.txt`,
+Layout (read by `pipeline.models.store.load_url_lists`, which also takes a user's own): one entry a line in `urls.txt`,
 `strict.txt`, `hard.txt`, `soft.txt`, `domains.txt`; instead of the last, `domains.u64` holds the sorted xxh3 hashes of
 the lower-case host names as little-endian 64-bit integers, a quarter of its size and without loading.
 """
@@ -20,7 +20,7 @@ import xxhash
 from infra.errors import UsageError
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
 from pipeline.fit.texts import write_card
-from pipeline.models import HASHED_DOMAINS
+from pipeline.models.store import HASHED_DOMAINS
 
 # Bounds on what is unpacked from the inner archive: 4.56 million domains are 124 MB.
 MAX_LIST_BYTES = 256 * 2**20

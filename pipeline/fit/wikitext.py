@@ -12,8 +12,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from infra.errors import UsageError
+from pipeline.fit.packages import fetch
 from pipeline.fit.texts import Sample
-from pipeline.packages import fetch
 
 DUMP = "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 MIN_ARTICLE_CHARS = 2_000

@@ -8,8 +8,8 @@ import pytest
 from filters.catalog import EDITS
 from filters.redpajama import COUNTERPARTS
 from filters.stopwords import FINEWEB2_STOP_WORDS
-from pipeline.recipe import Judge, Label
-from pipeline.recipe_file import load_recipe
+from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.recipe import Judge, Label
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "signals.md").read_text()
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset import Dataset
-from infra.engine import Engine
-from infra.engines import open_engine
+from infra.dataset.dataset import Dataset
+from infra.engines.engine import Engine
+from infra.engines.open import open_engine
 from infra.errors import UsageError
 from tests.infra.toy import Count, Slices, Sum, files_of, header
 

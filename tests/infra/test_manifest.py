@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset import Dataset
-from infra.engines import open_engine
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import Kind, Manifest, check_law
+from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
-from infra.manifest import Kind, Manifest, check_law
 from infra.storage import lock
 from tests.infra.toy import Count, Slices, header
 

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from infra.errors import WorkError
-from infra.meter import worker_cpu_seconds
-from infra.sandbox import Sandbox
+from infra.metering import worker_cpu_seconds
+from infra.sandbox.sandbox import Sandbox
 
 MIB = 1 << 20
 
@@ -181,7 +181,7 @@ def test_the_child_ignores_interrupts_and_ends_with_the_sandbox() -> None:
 def test_the_child_dies_with_its_parent() -> None:
     script = (
         "import os, signal, sys\n"
-        "from infra.sandbox import Sandbox\n"
+        "from infra.sandbox.sandbox import Sandbox\n"
         f"sandbox = Sandbox('{__name__}:identity')\n"
         "print(sandbox.call(b'').value.decode(), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import sys
-from infra.engines import open_engine
+from infra.engines.open import open_engine
 
 open_engine("local")
 import pyarrow as pa

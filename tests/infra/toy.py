@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.manifest import Header, InputRef, Kind, RecipeRef
-from infra.task import Output
+from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
+from infra.engines.task import Output
 
 NUMBERS = pa.schema([("key", pa.uint64()), ("value", pa.int64())])
 SUMS = pa.schema([("key", pa.uint64()), ("sum", pa.int64()), ("first", pa.int64())])

@@ -7,7 +7,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.manifest import TOKEN_PATTERN
+from infra.dataset.manifest import TOKEN_PATTERN
 from mixers.pretokens import IDEOGRAPH_RANGES, count
 
 # The documented pattern, over the categories of the Unicode that the test sees.

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceTrainer
 
-from infra.canon import sha256_file
 from infra.errors import UsageError
+from infra.hashing import sha256_file
 from mixers import tokenizer
 from mixers.tokenizer import TRAINING_OPTIONS, Tokenizer, utf8_bytes
 

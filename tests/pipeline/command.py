@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(*words: object) -> subprocess.Popen[str]:
-    code = "from pipeline.cli import main; main()"
+    code = "from pipeline.cli.app import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
         stdout=subprocess.PIPE,

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from infra.canon import readable_json
-from infra.dataset import Dataset
-from infra.manifest import Kind
-from pipeline.compare import COMPARISON, summary
-from pipeline.compare_gold import read_gold
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import Kind
+from infra.hashing import readable_json
+from pipeline.compare.compare import COMPARISON, summary
+from pipeline.compare.gold import read_gold
 from tests.pipeline.datasets import document, funnel_row, make_dataset, record, reject
 
 EVIL = "<script>alert(1)</script>"

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra import schema as schemas
-from infra.canon import readable_json
-from infra.dataset import Dataset
-from infra.manifest import Header, InputRef, Kind, Manifest, RecipeRef, Shard
-from infra.writer import ShardWriter
-from pipeline.rows import batch, ledger_batch
+from infra.dataset import schema as schemas
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import Header, InputRef, Kind, Manifest, RecipeRef, Shard
+from infra.dataset.writer import ShardWriter
+from infra.hashing import readable_json
+from pipeline.job.rows import batch, ledger_batch
 
 RECIPE = RecipeRef("toy", "ab" * 32)
 

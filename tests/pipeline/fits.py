@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.models import resolve
+from pipeline.models.store import resolve
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.dataset import Dataset
-from infra.engines import open_engine
-from pipeline.context import open_context
-from pipeline.explain import explain
-from pipeline.inputs import read_inputs
-from pipeline.listed import read_listed
-from pipeline.measure import measure
-from pipeline.readmit import readmit
-from pipeline.run import Run, run
-from pipeline.stages import places_below
-from pipeline.takedown import takedown
+from infra.dataset.dataset import Dataset
+from infra.engines.open import open_engine
+from pipeline.explain.explain import explain
+from pipeline.inputs.inputs import read_inputs
+from pipeline.job.context import open_context
+from pipeline.revise.listed import read_listed
+from pipeline.revise.measure import measure
+from pipeline.revise.readmit import readmit
+from pipeline.revise.takedown import takedown
+from pipeline.stages.run import Run, run
+from pipeline.stages.stages import places_below
 
 
 def run_here(recipe: Path, given: Path, out: Path, models: Path | None = None) -> Run:

@@ -29,7 +29,7 @@ def watched(*words, **named):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 setattr(owner, last, watched)
-from pipeline.cli import main
+from pipeline.cli.app import main
 main(sys.argv[6:])
 """
 

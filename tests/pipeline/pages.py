@@ -7,7 +7,7 @@ from pathlib import Path
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from tests.pipeline.recipes import small
+from tests.pipeline.recipe_texts import small
 
 WORDS = """
 the of and that have with be to a in water river mountain history people found during many

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.dataset import Dataset
-from infra.local import LocalEngine
-from pipeline.context import open_context
-from pipeline.inputs import read_inputs
-from pipeline.run import run
-from tests.pipeline.recipes import recipe, stage, step
+from infra.dataset.dataset import Dataset
+from infra.engines.local import LocalEngine
+from pipeline.inputs.inputs import read_inputs
+from pipeline.job.context import open_context
+from pipeline.stages.run import run
+from tests.pipeline.recipe_texts import recipe, stage, step
 
 TOPICS = {
     "nature": ["river", "water", "mountain", "valley", "stream", "lake", "forest", "meadow"],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.fit.fasttext_file import train_fasttext
 from tests.pipeline.pages import article, sentences, write_warc
-from tests.pipeline.recipes import (
+from tests.pipeline.recipe_texts import (
     INGEST,
     LOOK,
     NEAR_COPIES,

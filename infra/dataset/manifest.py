@@ -1,0 +1,230 @@
+"""The manifest of a dataset: what it holds, what it was made of, and the law that its counts obey.
+
+A manifest is deterministic (no times, hosts, absolute paths) and is written last, by rename: a folder with a
+`manifest.json` is complete. `check_law` is called before every write, so a manifest that breaks its law is
+never on disk.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from infra.errors import UsageError, WorkError
+from infra.hashing import readable_json, sha256_file, sha256_json
+
+FORMAT = "refinery.dataset/1"
+MANIFEST = "manifest.json"
+# How a dataset was made: places, times, costs.
+RUN = "run.json"
+# the fields of a manifest that its header does not have
+BODY = frozenset(
+    ("schema", "shards", "ledger", "files", "counts", "rejected_by", "languages", "domains", "funnel", "token_pattern")
+)
+TOKEN_PATTERN = "refinery.pretokens/1"
+
+
+class Kind(StrEnum):
+    RECORDS = "records"
+    DOCUMENTS = "documents"
+    TABLE = "table"
+    TOKENS = "tokens"
+
+
+@dataclass(frozen=True)
+class RecipeRef:
+    """The recipe that made a dataset; `sha256` covers its thresholds and the sha256 of each model it uses."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class InputRef:
+    """A dataset (by its stage and the sha256 of its manifest) or a file (by its name and sha256)."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a dataset. `bytes` is its size on disk; `chars` and `tokens` are sums over its documents."""
+
+    path: str
+    rows: int
+    bytes: int
+    chars: int
+    tokens: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """A file of a dataset that is not a shard of rows: an index beside a token shard, a tokenizer."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known before the work starts. Two runs into one folder must agree on all of it."""
+
+    kind: Kind
+    stage: str
+    recipe: RecipeRef
+    params: Mapping[str, Any]
+    inputs: tuple[InputRef, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "kind": self.kind.value,
+            "stage": self.stage,
+            "recipe": asdict(self.recipe),
+            "params": dict(self.params),
+            "inputs": [asdict(ref) for ref in self.inputs],
+        }
+
+    @property
+    def sha256(self) -> str:
+        return sha256_json(self.as_dict())
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """See `docs/formats.md`. `counts`: in, out, rejected and more; `funnel`: what remained after each step."""
+
+    header: Header
+    schema: tuple[tuple[str, str], ...]
+    shards: tuple[Shard, ...]
+    ledger: tuple[Shard, ...]
+    files: tuple[FileRef, ...]
+    counts: Mapping[str, int]
+    rejected_by: Mapping[str, int] = field(default_factory=dict)
+    languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    domains: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    funnel: tuple[Mapping[str, Any], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        return self.header.kind
+
+    @property
+    def stage(self) -> str:
+        return self.header.stage
+
+    @property
+    def recipe(self) -> RecipeRef:
+        return self.header.recipe
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return self.header.params
+
+    @property
+    def inputs(self) -> tuple[InputRef, ...]:
+        return self.header.inputs
+
+    def all_files(self) -> tuple[Shard | FileRef, ...]:
+        return (*self.shards, *self.ledger, *self.files)
+
+    def as_dict(self) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            **self.header.as_dict(),
+            "schema": [{"name": name, "type": kind} for name, kind in self.schema],
+            "shards": [asdict(shard) for shard in self.shards],
+            "ledger": [asdict(shard) for shard in self.ledger],
+            "files": [asdict(file) for file in self.files],
+            "counts": dict(self.counts),
+            "rejected_by": dict(self.rejected_by),
+            "languages": {name: dict(value) for name, value in self.languages.items()},
+            "domains": {name: dict(value) for name, value in self.domains.items()},
+            "funnel": [dict(row) for row in self.funnel],
+            "token_pattern": TOKEN_PATTERN,
+        }
+        assert not set(body) & set(self.extra), "extra fields must not hide the manifest's own"
+        return body | dict(self.extra)
+
+    def to_bytes(self) -> bytes:
+        return readable_json(self.as_dict())
+
+    @staticmethod
+    def from_dict(body: Mapping[str, Any]) -> "Manifest":
+        """Raises KeyError, TypeError or ValueError when `body` is not of this format."""
+        if body["format"] != FORMAT:
+            raise ValueError(f"format is {body['format']!r}, not {FORMAT!r}")
+        header = Header(
+            kind=Kind(body["kind"]),
+            stage=str(body["stage"]),
+            recipe=RecipeRef(**body["recipe"]),
+            params=body["params"],
+            inputs=tuple(InputRef(**ref) for ref in body["inputs"]),
+        )
+        known = set(header.as_dict()) | BODY
+        manifest = Manifest(
+            header=header,
+            schema=tuple((column["name"], column["type"]) for column in body["schema"]),
+            shards=tuple(Shard(**shard) for shard in body["shards"]),
+            ledger=tuple(Shard(**shard) for shard in body["ledger"]),
+            files=tuple(FileRef(**file) for file in body["files"]),
+            counts=body["counts"],
+            rejected_by=body["rejected_by"],
+            languages=body["languages"],
+            domains=body["domains"],
+            funnel=tuple(body["funnel"]),
+            extra={name: value for name, value in body.items() if name not in known},
+        )
+        for file in manifest.all_files():
+            if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
+                raise ValueError(f"path {file.path!r} leaves the dataset's folder")
+        return manifest
+
+    @staticmethod
+    def read(folder: Path) -> "Manifest":
+        """The manifest in `folder` (or at a manifest file's own path). UsageError when it is missing or broken."""
+        path = manifest_path(folder)
+        try:
+            return Manifest.from_dict(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            raise UsageError(f"{path.parent} is not a finished dataset: it has no {MANIFEST}") from None
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"no field {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+            raise UsageError(f"{path} cannot be read as a manifest: {reason}") from None
+
+
+def manifest_path(path: Path) -> Path:
+    return path if path.name == MANIFEST else path / MANIFEST
+
+
+def manifest_ref(folder: Path) -> InputRef:
+    """How another manifest names this dataset: by its stage, and the sha256 of its manifest file."""
+    return InputRef(Manifest.read(folder).stage, sha256_file(manifest_path(folder)))
+
+
+def check_law(manifest: Manifest) -> None:
+    """Raises WorkError unless the counts obey the conservation law of the manifest's kind."""
+    counts = manifest.counts
+    rows = sum(shard.rows for shard in manifest.shards)
+    laws: list[tuple[str, int, int]] = [("rows in shards = out", rows, counts["out"])]
+    if manifest.kind in (Kind.RECORDS, Kind.DOCUMENTS):
+        skipped = sum(number for name, number in counts.items() if name.startswith("skipped/"))
+        accounted = counts["out"] + counts.get("rejected", 0) + skipped
+        laws.append(("in = out + rejected + skipped", counts["in"], accounted))
+        laws.append(("documents in the ledger = rejected", counts["ledger_documents"], counts.get("rejected", 0)))
+    if manifest.kind is Kind.RECORDS and "bytes/file" in counts:
+        parts = sum(counts.get(f"bytes/{part}", 0) for part in ("members", "damaged", "beyond_limit"))
+        laws.append(("members + damaged + beyond the limit = file size", parts, counts["bytes/file"]))
+    if manifest.kind is Kind.TOKENS:
+        tokens = sum(shard.tokens for shard in manifest.shards)
+        laws.append(("tokens in shards = tokens of documents", tokens, counts["tokens"]))
+    for law, left, right in laws:
+        if left != right:
+            raise WorkError(
+                f"stage {manifest.stage!r} breaks its law ({law}): {left} is not {right}; nothing was committed"
+            )

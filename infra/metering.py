@@ -1,0 +1,89 @@
+"""What a run cost and where: written to `run.json`, never into a manifest."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from infra.sandbox.sandbox import cpu_seconds_of_sandboxes
+
+if TYPE_CHECKING:
+    from infra.dataset.dataset import Source
+    from infra.engines.engine import Engine
+
+VERSIONED = (
+    "refinery",
+    "pyarrow",
+    "numpy",
+    "trafilatura",
+    "resiliparse",
+    "fasttext-community",
+    "sentencepiece",
+    "torch",
+)
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Read once: each name costs a millisecond, and a run has dozens of datasets."""
+    found = {"python": platform.python_version()}
+    for package in VERSIONED:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class Meter:
+    """Starts with the stage; `account` closes it. Seconds are wall-clock time of the driver."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self.engine = engine
+        self.started = time.time()
+
+    def account(self, inputs: Sequence["Source"]) -> dict[str, Any]:
+        return {
+            "engine": self.engine.name,
+            "workers": self.engine.workers,
+            "command": sys.argv[1:],
+            "inputs": input_places(inputs),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
+            "wall_seconds": round(time.time() - self.started, 3),
+            "machine": {"system": platform.platform(), "processors": os.cpu_count()},
+            "versions": dict(versions()),
+        }
+
+
+def input_places(inputs: Sequence["Source"]) -> dict[str, str]:
+    """Where the inputs lay: file names, or stages, with absolute paths. `explain` and `extract` read files there."""
+    places: dict[str, str] = {}
+    for source in inputs:
+        places |= getattr(source, "places", dict)()
+    return places
+
+
+def worker_cpu_seconds() -> float:
+    """CPU time so far of this process, of its page sandboxes, and of processes below it that ended. Cheap: it is asked
+    twice for every partition, where to look for children among all processes of a machine would be felt."""
+    mine = os.times()
+    return mine.user + mine.system + mine.children_user + mine.children_system + cpu_seconds_of_sandboxes()
+
+
+def cpu_seconds() -> float:
+    """CPU time so far of this process, of all processes below it (workers, page sandboxes), and of those that ended."""
+    mine = os.times()
+    total = mine.user + mine.system + mine.children_user + mine.children_system
+    for child in psutil.Process().children(recursive=True):
+        try:
+            used = child.cpu_times()
+        except psutil.Error:
+            continue
+        total += used.user + used.system + used.children_user + used.children_system
+    return total

@@ -1,0 +1,72 @@
+"""The verb `calibrate`: a threshold from a keep rate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.errors import UsageError
+from pipeline.cli.command import Words
+from pipeline.cli.console import say, table, tell
+from pipeline.cli.options import EngineName, InputWords, Json, Workers, opened
+
+COLUMNS = ["group", "docs", "unmeasured", "threshold", "kept", "keep_rate", "rank_error", "95 % of rate"]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("calibrate", cls=Words)(calibrate)
+
+
+def calibrate(
+    signal: Annotated[str, typer.Option("--signal", help="The signal that the threshold is on.")],
+    keep: Annotated[float, typer.Option("--keep", help="The share of documents to keep, say 0.01.")],
+    input: InputWords,
+    by: Annotated[str, typer.Option("--by", help="A threshold for each `language`, or one for `all`.")] = "language",
+    side: Annotated[str, typer.Option("--side", help="Which values are kept: `high` or `low`.")] = "high",
+    min_count: Annotated[int, typer.Option("--min-count", min=1, help="Groups with fewer documents get none.")] = 100,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="A recipe with a rule on the signal.")] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="Which step, if not the last one that has such a rule.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The recipe to write, with the thresholds.")] = None,
+    engine: EngineName = "local",
+    workers: Workers = 1,
+    json: Json = False,
+) -> None:
+    """The threshold that keeps a wanted share of a pool, by language; with --recipe and --out, frozen into a recipe.
+
+    Example: refinery calibrate --signal quality --keep 0.01 --input out/03-filter --recipe yi --out frozen.toml
+    """
+    from typing import cast
+
+    from pipeline.inputs.inputs import read_inputs
+    from pipeline.job.outputs import check_recipe_place
+    from pipeline.pool.quantile import By, Side
+    from pipeline.revise.calibrate import Wanted, freeze
+    from pipeline.revise.calibrate import calibrate as find
+
+    if (recipe is None) != (out is None) or (out is not None and out.suffix != ".toml"):
+        raise UsageError("calibrate: give both --recipe and --out FILE.toml to write a recipe, or neither")
+    if recipe is not None and out is not None:
+        check_recipe_place(out, recipe)
+    wanted = Wanted(signal, keep, cast(Side, side), cast(By, by), min_count)
+    changed: list[str] = []
+    with opened(engine, workers, json) as made:
+        found = find(wanted, made, read_inputs(input))
+        if recipe is not None and out is not None:
+            changed = freeze(recipe, found, out, step)
+    answer: dict[str, Any] = found.as_json() | ({"recipe": str(out), "changed": changed} if out else {})
+    tell(answer if json else table(readable(answer["thresholds"]), COLUMNS))
+    if changed:
+        earlier = f"; loosened to it, since it would decide nothing: {', '.join(changed[1:])}" if changed[1:] else ""
+        say(f"written into step {changed[0]} of {out}{earlier}")
+    if found.refused:
+        groups = ", ".join(f"{each.group} {each.docs}" for each in found.refused[:10])
+        more = f" and {len(found.refused) - 10} more" if len(found.refused) > 10 else ""
+        say(f"no threshold, fewer than {min_count} documents: {groups}{more}")
+    if out:
+        say(f"written: {out}")
+
+
+def readable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"95 % of rate": "{:.4f} to {:.4f}".format(*row["interval"])} for row in rows]

@@ -1,0 +1,69 @@
+"""How a command's arguments are read: options that take several values, and empty ones refused."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from infra.errors import UsageError
+
+# Options that take several values in a row, as a shell's expanded pattern gives them.
+MANY = (
+    "--input",
+    "--recipe",
+    "--positive",
+    "--negative",
+    "--signals",
+    "--signal",
+    "--rule",
+    "--reference",
+    "--rising",
+    "--falling",
+)
+
+# Options whose value is a text.
+MAY_BE_EMPTY = ("--prompt",)
+
+
+class Words(TyperCommand):
+    """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`; and refuses an
+    empty word, which as a path would be the folder that the command is started in."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = spread(args, self._repeated())
+        for word in empty(words):
+            if word not in MAY_BE_EMPTY:
+                raise UsageError(f"{word} is empty: give it a value, or leave it out")
+        return super().parse_args(ctx, words)
+
+    def _repeated(self) -> set[str]:
+        return {name for p in self.params if getattr(p, "multiple", False) for name in p.opts if name in MANY}
+
+
+def empty(words: Sequence[str]) -> Iterator[str]:
+    """The options that are given nothing: `--out ""`, `--out=`."""
+    for word, after in zip(words, [*words[1:], None]):
+        if word.startswith("--") and (word.endswith("=") or after == ""):
+            yield word.removesuffix("=")
+
+
+def spread(args: Sequence[str], repeated: set[str]) -> list[str]:
+    """Repeat an option's name before each of the values that follow it."""
+    out: list[str] = []
+    option: str | None = None
+    for arg in args:
+        if arg.startswith("-") and arg != "-":
+            option = arg if arg in repeated else None
+            out.append(arg)
+        elif option is not None and out[-1] != option:
+            out += [option, arg]
+        else:
+            out.append(arg)
+    return out
+
+
+class Verbs(TyperGroup):
+    """Keeps the verbs in the order in which they are declared: the order of the work."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(self.commands)

@@ -1,0 +1,140 @@
+"""The verbs that go over what is there once more: `measure`, `readmit`, `takedown`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.command import Words
+from pipeline.cli.console import say, table, tell
+from pipeline.cli.options import (
+    EngineName,
+    InputWords,
+    Json,
+    Limit,
+    Models,
+    Out,
+    RecipeName,
+    SourceRoot,
+    Workers,
+    opened,
+    report_damage,
+)
+
+SignalNames = Annotated[
+    list[str] | None,
+    typer.Option("--signals", help="Names of signals; `recipe` for those that the recipe names; all if not given."),
+]
+RuleNames = Annotated[
+    list[str] | None,
+    typer.Option("--rule", help="Only what these rules rejected, as STEP/RULE; everything if not given."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("measure", cls=Words)(measure)
+    app.command("readmit", cls=Words)(readmit)
+    app.command("takedown", cls=Words)(takedown)
+
+
+def measure(
+    recipe: RecipeName,
+    input: InputWords,
+    out: Out,
+    signals: SignalNames = None,
+    engine: EngineName = "local",
+    workers: Workers = 1,
+    limit: Limit = None,
+    source: SourceRoot = None,
+    models: Models = None,
+    json: Json = False,
+) -> None:
+    """Every signal of every document as a dataset, on the text that the recipe's judges would see; nothing is dropped.
+
+    Example: refinery measure --recipe yi --input crawl/*.warc.gz --out measured
+    """
+    from infra.dataset.schema import signal_names
+    from pipeline.inputs.inputs import read_inputs
+    from pipeline.job.context import open_context
+    from pipeline.revise.measure import measure as measure_signals
+    from pipeline.stages.stages import places_below
+
+    with opened(engine, workers, json) as made:
+        context = open_context(recipe, made, models)
+        moved = places_below(source) if source else None
+        dataset = measure_signals(context, read_inputs(input), out, signals or (), limit, moved)
+        manifest, names = dataset.manifest, signal_names(dataset.schema)
+    if json:
+        tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "signals": names})
+    else:
+        tell(table([{"step": step, "documents": n} for step, n in sorted(manifest.rejected_by.items())],
+                   ["step", "documents"]) if manifest.rejected_by else "every document was read")  # fmt: skip
+        say(f"measured {len(names)} signals of {manifest.counts['out']:,} documents: {out}")
+    report_damage([manifest])
+
+
+def readmit(
+    ledger: Annotated[Path, typer.Option("--ledger", help="The folder of a stage, or of a whole run.")],
+    recipe: RecipeName,
+    out: Out,
+    rule: RuleNames = None,
+    ids: Annotated[Path | None, typer.Option("--ids", help="Only these records: a file with one id a line.")] = None,
+    source: SourceRoot = None,
+    engine: EngineName = "local",
+    workers: Workers = 1,
+    models: Models = None,
+    json: Json = False,
+) -> None:
+    """Rejected records, read again at their locators, through another recipe: a run like any other.
+
+    Example: refinery readmit --ledger out/03-filter --rule size/min_words --recipe lax.toml --out again
+    """
+    from pipeline.job.context import open_context
+    from pipeline.revise.readmit import readmit as readmit_records
+    from pipeline.stages.stages import places_below
+
+    with opened(engine, workers, json) as made:
+        moved = places_below(source) if source else None
+        run, numbers = readmit_records(open_context(recipe, made, models), ledger, out, rule or (), ids, moved)
+        summary = run.summary()
+    if json:
+        tell({**summary, **numbers})
+    else:
+        tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
+        say(f"read again {numbers['in']:,}: readmitted {numbers['readmitted']:,}, rejected {numbers['rejected']:,}, "
+            f"skipped {numbers['skipped']:,}: {summary['manifest']}")  # fmt: skip
+    lost = run.datasets[0].manifest.rejected_by.get("readmit/no_record", 0)
+    if lost:
+        say(f"{lost:,} records are not where the ledger says; they are in the ledger of {run.datasets[0].folder}")
+        raise typer.Exit(1)
+    report_damage([dataset.manifest for dataset in run.datasets])
+
+
+def takedown(
+    run: Annotated[Path, typer.Option("--run", help="The folder of a finished run, or of a dataset.")],
+    out: Out,
+    url_list: Annotated[
+        Path | None, typer.Option("--url-list", help="A file with one address, host:NAME or domain:NAME a line.")
+    ] = None,
+    ids: Annotated[Path | None, typer.Option("--ids", help="A file with one id a line.")] = None,
+    engine: EngineName = "local",
+    workers: Workers = 1,
+    json: Json = False,
+) -> None:
+    """The datasets of a run made again without the listed documents, and the proof that they are gone. Entries that met
+    no document are named; exit code 1 if none met any.
+
+    Example: refinery takedown --url-list gone.txt --run out --out out-without
+    """
+    from pipeline.revise.listed import read_listed
+    from pipeline.revise.takedown import takedown as take_down
+    from pipeline.revise.takedown import takedown_text, unmatched_text
+
+    with opened(engine, workers, json) as made:
+        receipt = take_down(read_listed(url_list, ids), run, out, made)
+    tell(receipt if json else takedown_text(receipt, out))
+    if warning := unmatched_text(receipt):
+        say(warning)
+    if not receipt["list"]["matched"]:
+        say("nothing was taken down: no entry of the list met any document")
+        raise typer.Exit(1)

@@ -1,0 +1,138 @@
+"""`compare`: the same input through several recipes.
+
+Recipes are walked as a prefix tree: stages that two of them share from the start are made once. Then one walk over
+what became of every page (`compare_walk.py`) gives the ratios with their intervals, the overlap and the right tenth.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from infra.dataset.build import claim
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import Kind, Manifest
+from infra.engines.engine import Engine
+from infra.errors import UsageError
+from infra.hashing import readable_json
+from infra.storage import write_bytes
+from pipeline.compare.cost import Costs
+from pipeline.compare.gold import Gold, Tenth
+from pipeline.compare.overlap import Overlap, most_first
+from pipeline.compare.ratio import ALL, UNITS, Hosts, large_languages, ratios
+from pipeline.compare.walk import final, walk
+from pipeline.inputs.inputs import Inputs
+from pipeline.job.context import Context, resolve_recipe
+from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.recipe import Recipe
+from pipeline.stages.control import control_sample
+from pipeline.stages.run import funnel, limit_param, stages_for, whole_stage
+from pipeline.stages.stages import first_source, run_stage
+
+COMPARISON = "comparison.json"
+
+
+def compare(
+    names: Sequence[str],
+    engine: Engine,
+    inputs: Inputs,
+    out: Path,
+    limit: int | None,
+    models: str | None,
+    gold: Gold | None = None,
+) -> dict[str, Any]:
+    """The contract's JSON and more (`summary`), written to `out/comparison.json`; what it took is added as `cost`.
+
+    `gold` may differ from call to call in one folder: the datasets do not depend on it.
+    """
+    if len(set(names)) < 2:
+        raise UsageError("compare needs two recipes or more: --recipe yi falcon")
+    resolved = {name: resolve_recipe(load_recipe(name), models) for name in sorted(set(names))}
+    arguments = {
+        "verb": "compare",
+        "recipes": {name: recipe.sha256 for name, (recipe, _) in resolved.items()},
+        "inputs": [asdict(file.ref) for file in (*inputs.archives, *inputs.documents)]
+        + [asdict(ref) for dataset in inputs.datasets for ref in dataset.refs],
+        **limit_param(limit),
+    }
+    with claim(out, arguments):
+        costs = Costs(out)
+        chains = {
+            name: chain(recipe, places, engine, inputs, out, limit, costs)
+            for name, (recipe, places) in resolved.items()
+        }
+        answer = summary(chains, gold)
+        write_bytes(out / COMPARISON, readable_json(answer))
+        cost = costs.close(chains, came_in(next(iter(chains.values()))[0].manifest))
+    return {**answer, "cost": cost}
+
+
+def chain(
+    recipe: Recipe,
+    places: Mapping[str, str],
+    engine: Engine,
+    inputs: Inputs,
+    out: Path,
+    limit: int | None,
+    costs: Costs,
+) -> list[Dataset]:
+    """The datasets of a recipe's stages, each in a folder named by the hash of the recipe up to there."""
+    source: Any = None
+    datasets: list[Dataset] = []
+    for stage in stages_for(recipe, inputs):
+        prefix = recipe.prefix(recipe.stages.index(stage) + 1)
+        params = limit_param(limit) if source is None else {}
+        context = Context(prefix, engine, places, params)
+        source = source or first_source(inputs, stage, limit)
+        folder = out / f"{len(prefix.stages):02d}-{stage.name}-{prefix.sha256[:12]}"
+        with costs.timed(folder):
+            source = run_stage(context, stage, source, folder)
+        datasets.append(source)
+    return datasets
+
+
+def summary(chains: Mapping[str, list[Dataset]], gold: Gold | None = None) -> dict[str, Any]:
+    """{"input", "recipes": {NAME: see `recipe_summary`}, "ratio": see `ratios`, "overlap": see `Overlap.as_json`} and,
+    with true texts, "gold": see `Tenth.as_json`. Of the same datasets always the same."""
+    first = next(iter(chains.values()))[0].manifest
+    last = {name: final(chain).manifest for name, chain in chains.items()}
+    languages = large_languages([manifest.languages for manifest in last.values()])
+    hosts, overlap = Hosts(list(chains), languages), Overlap(list(chains))
+    tenth = Tenth(gold, list(chains)) if gold else None
+    for partition in walk(chains):
+        hosts.add(partition)
+        overlap.add(partition)
+        if tenth:
+            tenth.add(partition)
+    nothing = dict.fromkeys(UNITS, 0)
+    totals = {(name, ALL): whole_stage(manifest) for name, manifest in last.items()}
+    totals |= {(name, tag): {**nothing, **last[name].languages.get(tag, {})} for name in last for tag in languages}
+    return {
+        "input": {"stage": first.stage, "counts": dict(first.counts), **whole_stage(first)},
+        "recipes": {name: recipe_summary(datasets) for name, datasets in chains.items()},
+        "ratio": ratios(hosts, totals),
+        "overlap": overlap.as_json(),
+        **({"gold": tenth.as_json()} if tenth else {}),
+    }
+
+
+def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
+    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, control: see `control_sample`}."""
+    last = final(datasets).manifest
+    totals = whole_stage(last)
+    rejected: dict[str, int] = {}
+    for dataset in datasets:
+        for rule, number in dataset.manifest.rejected_by.items():
+            rejected[rule] = rejected.get(rule, 0) + number
+    return {
+        **{unit: totals[unit] for unit in UNITS},
+        "funnel": funnel([dataset.manifest for dataset in datasets]),
+        "by_language": {name: dict(numbers) for name, numbers in sorted(last.languages.items())},
+        "rejected_by": most_first(rejected),
+        "control": control_sample(datasets),
+    }
+
+
+def came_in(first: Manifest) -> int:
+    """Pages: of an archive its records that are pages, else the documents that were given."""
+    return first.counts["out"] if first.kind is Kind.RECORDS else first.counts.get("in", first.counts["out"])

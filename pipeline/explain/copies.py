@@ -1,0 +1,140 @@
+"""The evidence behind what a pool decided about one document: copies with what they share, thresholds, changed lines.
+
+All of it is linear in the texts: lines and shingles are compared as sets, never a text with a text.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from dedup.shingles import NGRAM, shingles
+from infra.dataset.dataset import Dataset, ShardReader
+from infra.dataset.manifest import Kind
+
+# So many copies of one document are told, and so many changed lines of one edit, each cut to so many characters.
+MAX_COPIES = 20
+MAX_LINES = 20
+MAX_CHARS = 200
+
+Key = tuple[str, int]
+
+
+def key_of(row: Mapping[str, Any]) -> Key:
+    return row["file_path"], row["warc_offset"]
+
+
+def rows_at(part: ShardReader, key: Key) -> Iterator[dict[str, Any]]:
+    for batch in part.batches():
+        hit = pc.and_(pc.equal(batch["file_path"], key[0]), pc.equal(batch["warc_offset"], key[1]))
+        yield from batch.filter(hit).to_pylist()
+
+
+def text_changes(before: str, after: str) -> dict[str, Any]:
+    """Lines that went and lines that came, in order, as a multiset difference: {removed, added, lines: ["- …", "+ …"]}.
+
+    `removed` and `added` count all; `lines` shows the first MAX_LINES that are not blank, the two kinds in turn.
+    """
+    if before == after:
+        return {"removed": 0, "added": 0, "lines": []}
+    old, new = before.split("\n"), after.split("\n")
+    gone, come = _left_over(old, new), _left_over(new, old)
+    marked = (_marked("-", gone), _marked("+", come))
+    shown = [line for pair in zip_longest(*marked) for line in pair if line is not None]
+    return {"removed": len(gone), "added": len(come), "lines": shown[:MAX_LINES]}
+
+
+def _marked(mark: str, lines: list[str]) -> list[str]:
+    return [f"{mark} {line[:MAX_CHARS]}" for line in lines if line.strip()]
+
+
+def _left_over(lines: list[str], others: list[str]) -> list[str]:
+    """The lines that `others` have not as often, in order."""
+    left = Counter(others)
+    result = []
+    for line in lines:
+        if left[line] > 0:
+            left[line] -= 1
+        else:
+            result.append(line)
+    return result
+
+
+def evidence(dataset: Dataset, line: Mapping[str, Any], text: str | None) -> dict[str, Any]:
+    """A removed copy's ledger row, with who stayed in its place and what the two texts share.
+
+    `shingles`: {shared, mine, theirs} counts of distinct runs of five words; `line`: the longest line that both have.
+    Null where there are no texts (records) or the survivor is not in the dataset.
+    """
+    told = {name: line[name] for name in ("step", "rule", "survivor", "similarity")}
+    told |= {"threshold": line["threshold"], "url": None, "shingles": None, "line": None}
+    other = next(_with_id(dataset, line["survivor"]), None)
+    if other is None:
+        return told
+    told["url"] = other["url"]
+    if dataset.kind is not Kind.DOCUMENTS or text is None:
+        return told
+    mine, theirs = shingles(text), shingles(other["text"])
+    shared = int(np.isin(mine, theirs, assume_unique=True).sum())
+    common = set(text.split("\n")) & set(other["text"].split("\n"))
+    longest = max(sorted(common), key=len, default="")
+    return told | {
+        "shingles": {"words": NGRAM, "shared": shared, "mine": int(mine.size), "theirs": int(theirs.size)},
+        "line": longest[:MAX_CHARS] or None,
+    }
+
+
+def copies_of(dataset: Dataset, survivor: str) -> list[dict[str, Any]]:
+    """The copies that this document stayed in place of: the first MAX_COPIES."""
+    names = ["step", "rule", "id", "url", "survivor", "similarity"]
+    found: list[dict[str, Any]] = []
+    for part in dataset.ledger_parts():
+        for batch in part.batches(names):
+            if len(found) < MAX_COPIES:
+                mine = batch.filter(
+                    pc.and_(pc.equal(batch["survivor"], survivor), pc.starts_with(batch["rule"], "copy_"))
+                )
+                found += [{**row, "removed": row["id"]} for row in mine.to_pylist()]
+    return found[:MAX_COPIES]
+
+
+def _with_id(dataset: Dataset, ident: str | None) -> Iterator[dict[str, Any]]:
+    for part in dataset.parts() if ident else ():
+        for batch in part.batches():
+            yield from batch.filter(pc.equal(batch["id"], ident)).to_pylist()
+
+
+def pool_step(dataset: Dataset, row: Mapping[str, Any], line: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the manifest's `pool` says of a document: its group's threshold, or its cluster. Nothing for other stages.
+
+    `line`: the ledger row that rejected it, if one did.
+    """
+    pool = dataset.manifest.extra.get("pool")
+    if not isinstance(pool, Mapping):
+        return {}
+    signals = row.get("signals") or {}
+    if pool.get("method") == "quantile":
+        return _quantile(pool, signals, row)
+    told: dict[str, Any] = {"pool": {name: pool[name] for name in ("docs", "note") if name in pool}}
+    if line is not None:
+        return told | {"evidence": line["survivor"]}
+    number = signals.get("cluster")
+    cluster = next((each for each in pool.get("found", ()) if each["cluster"] == number), None)
+    score = signals.get("cluster_score")
+    return told | {"rule": "cluster", "signal": "cluster_score", "value": score, "cluster": cluster}
+
+
+def _quantile(pool: Mapping[str, Any], signals: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    signal, by = pool["signal"], pool["by"]
+    name = (row.get("language") or "") if by == "language" else by
+    groups = pool.get("groups") or pool.get("found") or ()
+    group = next((each for each in groups if each["group"] == name), None)
+    value = row.get("language_score") if signal == "language_score" else signals.get(signal)
+    told: dict[str, Any] = {"signal": signal, "group": group, "keep": pool["keep"]}
+    if group is not None:
+        bound = "max" if pool["side"] == "low" else "min"
+        told |= {"rule": f"{bound}_{signal}", "threshold": group["threshold"]}
+    return told | ({"value": value} if value is not None else {})

@@ -1,0 +1,290 @@
+"""`explain`: one document through every step of a finished run, each number beside its threshold.
+
+The steps are replayed from the record's bytes (or the document's line or row) with the run's own recipe and models.
+What depends on the whole pool is read from the dataset of its stage: copies from the ledger, thresholds from the
+manifest.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dedup.urls import normalise_url
+from infra.dataset.dataset import Dataset, ShardReader
+from infra.dataset.manifest import MANIFEST, RUN, Kind
+from infra.errors import UsageError
+from infra.storage import read_json
+from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
+from pipeline.explain.text import explain_text as explain_text
+from pipeline.inputs.again import ChosenDocuments, is_document_file
+from pipeline.inputs.documents import DocumentFilePart
+from pipeline.job.context import resolve_recipe
+from pipeline.recipes.parse import parse_recipe
+from pipeline.recipes.recipe import Extract, Gate, Pool, Recipe, Rewrite, Stage, Step
+from pipeline.stages.extract import Bodies, ExtractTask
+from pipeline.stages.filter import document_of
+from pipeline.stages.run import FROZEN, stage_folder
+from pipeline.stages.stages import places_below
+from pipeline.stages.tokenize import TABLE
+from pipeline.steps.interpreter import Document, Models, Reject, Trace, loaded_models, run_step
+
+BLANK: dict[str, Any] = {
+    "text": "", "language": None, "language_score": None, "domain": None, "token_count": 0, "signals": None,
+}  # fmt: skip
+
+
+@dataclass
+class Explanation:
+    """What happened to one document; `as_json` is the contract's form, and says the stage of each step besides."""
+
+    row: dict[str, Any]
+    steps: Trace = field(default_factory=list)
+    duplicates: list[dict[str, Any]] = field(default_factory=list)
+    text_before: str = ""
+    text_after: str = ""
+    rejected_by: list[Reject] = field(default_factory=list)
+    control: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.row["id"],
+            "url": self.row["url"],
+            "file_path": self.row["file_path"],
+            "warc_offset": self.row["warc_offset"],
+            "language": self.row.get("language"),
+            "state": "rejected" if self.rejected_by else "kept",
+            "rejected_by": [f"{reject.step}/{reject.rule}" for reject in self.rejected_by],
+            "control": self.control,
+            "steps": self.steps,
+            "duplicates": self.duplicates,
+            "text_before": self.text_before,
+            "text_after": self.text_after,
+        }
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run with all that a replay needs. `moved`: where files lie now, by name."""
+
+    folder: Path
+    recipe: Recipe
+    places: Mapping[str, str]
+    stages: tuple[Stage, ...]
+    moved: Mapping[str, str]
+    documents: Dataset | None
+
+    def dataset(self, stage: Stage) -> Dataset:
+        return Dataset(self.folder / stage_folder(self.recipe, stage))
+
+    def models(self, stage: Stage) -> Models:
+        return loaded_models(tuple((name, self.places[name]) for name in sorted(set(stage.models()))))
+
+
+def explain(what: str, run: Path, source: Path | None = None, models: str | None = None) -> list[dict[str, Any]]:
+    """All documents whose URL or id is `what`, in order; if none, all whose URL is another spelling of it.
+
+    `source`: where the archives or files lie, or the dataset that the run began at. UsageError when the run has no
+    such document, or what it was read from is not there.
+    """
+    finished = open_run(run, source, models)
+    first = finished.dataset(finished.stages[0])
+    found = list(matches(first.parts() + first.ledger_parts(), what))
+    if not found:
+        raise UsageError(f"no document with the URL or id {what!r} came into {run}")
+    return [replay(row, finished).as_json() for row in found]
+
+
+def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
+    frozen = read_json(run / FROZEN)
+    if not isinstance(frozen, dict):
+        raise UsageError(f"{run} is not the folder of a run: it has no {FROZEN}")
+    if not isinstance(frozen.get("source"), dict) or "sha256" not in frozen:
+        raise UsageError(f"{run / FROZEN} is not as it was written: run the same `refinery run` command again")
+    recipe, places = resolve_recipe(parse_recipe(frozen["source"], str(run / FROZEN)), models)
+    if recipe.sha256 != frozen["sha256"]:
+        raise UsageError(f"the models have changed since {run} was made: give its own with --models")
+    stages = tuple(stage for stage in recipe.stages if (run / stage_folder(recipe, stage) / MANIFEST).is_file())
+    if not stages or "last" not in (read_json(run / RUN) or {}):
+        raise UsageError(f"{run} is not finished: run the same `refinery run` command again")
+    given = Dataset(source) if source and (source / MANIFEST).is_file() else None
+    moved = places_below(source) if source and not given else {}
+    return Finished(run, recipe, places, stages, moved, given)
+
+
+def matches(parts: Sequence[ShardReader], what: str) -> Iterator[dict[str, Any]]:
+    """Rows whose url or id is `what`; where there are none, rows whose address is another spelling of it."""
+    exact = [row for part in parts for batch in part.batches() for row in _where(batch, what)]
+    yield from distinct(exact or _same_address(parts, normalise_url(what)))
+
+
+def _where(batch: pa.RecordBatch, what: str) -> list[dict[str, Any]]:
+    hit = pc.or_kleene(pc.equal(batch["url"], what), pc.equal(batch["id"], what))
+    return batch.filter(hit).to_pylist()  # type: ignore[no-any-return]
+
+
+def _same_address(parts: Sequence[ShardReader], normal: str) -> Iterator[dict[str, Any]]:
+    for part in parts if normal else ():
+        for batch in part.batches():
+            hit = [normalise_url(url or "") == normal for url in batch["url"].to_pylist()]
+            if any(hit):
+                yield from batch.filter(pa.array(hit)).to_pylist()
+
+
+def distinct(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One row for a document: a ledger has several where several rules failed."""
+    seen: set[Key] = set()
+    for row in rows:
+        if key_of(row) not in seen:
+            seen.add(key_of(row))
+            yield row
+
+
+def replay(row: dict[str, Any], run: Finished) -> Explanation:
+    """One document through the stages of a run, until one rejects it."""
+    told = Explanation(row)
+    first = run.stages[0]
+    if first.verb == "ingest":
+        told.rejected_by = ledger_of(run.dataset(first), key_of(row))
+    else:
+        told.row = BLANK | original(row, run)
+        told.text_before = told.text_after = told.row["text"]
+    for stage in run.stages:
+        if told.rejected_by:
+            break
+        dataset, before = run.dataset(stage), len(told.steps)
+        if stage.verb == "extract":
+            replay_extract(told, stage, run)
+        elif stage.verb == "filter" and not any(isinstance(step, Pool) for step in stage.steps):
+            replay_filter(told, stage, run)
+        elif stage.verb == "tokenize":
+            tokens_of(told, stage, dataset)
+        elif stage.verb != "ingest":
+            pool_decision(told, stage, dataset)
+        for step in told.steps[before:]:
+            step["stage"] = stage.name
+    return told
+
+
+def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
+    """The document as it came into a run that began after extraction: of its file, or of a dataset by --source."""
+    name, first = row["file_path"], run.dataset(run.stages[0])
+    if run.documents is not None:
+        found = [again for part in run.documents.parts() for again in rows_at(part, key_of(row))]
+        if not found:
+            raise UsageError(f"--source {run.documents.folder} does not hold {name!r} at {row['warc_offset']}")
+        return found[0]
+    if not is_document_file(name):
+        raise UsageError(f"{run.folder} began at a dataset of documents: say where it lies with --source DATASET")
+    path = run.moved.get(name) or first.places().get(name)
+    if path is None or not Path(path).is_file():
+        raise UsageError(f"the file {name!r} is not where it was read: say where with --source ROOT")
+    part = ChosenDocuments(DocumentFilePart(path, name, "", row.get("source") or ""), (row["warc_offset"],))
+    again = [document for batch in part.batches() for document in batch.to_pylist()]
+    return again[0] if again else row  # what is no document has a ledger row and nothing else
+
+
+def replay_extract(told: Explanation, stage: Stage, run: Finished) -> None:
+    """The body, read and extracted again; a quick look's rejections of a page of the control sample are marked."""
+    bodies = Bodies({**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved})
+    here = {name: run.places[name] for name in stage.models()}
+    task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("control"))
+    trace: Trace = []
+    with closing(task.open_tools()) as tools:
+        row, told.rejected_by = task.one(told.row, tools, trace=trace)
+    told.control = bool((row.get("signals") or {}).get("control"))
+    rejected = {reject.step for reject in told.rejected_by}
+    for entry in trace:
+        if not entry["passed"] and entry["step"] not in rejected:
+            entry["let_through"] = "control"
+    told.steps += trace
+    told.row = {**BLANK, **told.row, **row}
+    told.text_before = told.text_after = row.get("text", "")
+
+
+def replay_filter(told: Explanation, stage: Stage, run: Finished) -> None:
+    document, models = document_of(told.row), run.models(stage)
+    for step in stage.steps:
+        told.rejected_by = take(document, step, models, told.steps)
+        if told.rejected_by:
+            break
+    told.text_after = document.text
+    told.row |= {
+        "text": document.text,
+        "language": document.language,
+        "language_score": document.language_score,
+        "domain": document.domain,
+        "token_count": document.tokens,
+        "signals": {**(told.row["signals"] or {}), **document.signals},
+    }
+
+
+def take(document: Document, step: Step, models: Models, trace: Trace) -> list[Reject]:
+    """One step with its trace, and what an edit changed."""
+    assert not isinstance(step, Gate | Extract)
+    before, number = document.text, len(trace)
+    rejects = run_step(document, step, models, trace)
+    for entry in trace[number:]:
+        if isinstance(step, Rewrite):
+            entry["changes"] = text_changes(before, document.text)
+    for reject in rejects:
+        if reject.evidence:
+            for entry in trace[number:]:
+                if entry["rule"] == reject.rule:
+                    entry["evidence"] = reject.evidence
+    return rejects
+
+
+def pool_decision(told: Explanation, stage: Stage, dataset: Dataset) -> None:
+    """What a stage over the whole pool decided; what it changed (copies, lines, repeats) is taken from its dataset."""
+    key, before = key_of(told.row), told.row.get("text")
+    lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+    told.rejected_by = [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]
+    for line in lines:
+        entry = {name: line[name] for name in ("step", "rule", "value", "threshold")}
+        copy = line["rule"].startswith("copy_")
+        told.steps.append(entry | {"signal": line["rule"], "passed": False} | pool_step(dataset, told.row, line))
+        if copy:
+            told.duplicates.append(evidence(dataset, line, before))
+    if lines:
+        return
+    for part in dataset.parts():
+        for row in rows_at(part, key):
+            kept(told, stage, dataset, row)
+
+
+def kept(told: Explanation, stage: Stage, dataset: Dataset, row: dict[str, Any]) -> None:
+    """The step of a document that a pool's rule let stay."""
+    told.row |= row
+    name = stage.steps[0].name if stage.steps else stage.name
+    entry = {"step": name, "rule": "copies", "signal": "copies", "value": row.get("copies"), "threshold": None}
+    if stage.verb == "mix":
+        entry |= {"rule": "drawn", "signal": "repeats", "value": row["repeats"]}
+    told.steps.append(entry | {"passed": True} | pool_step(dataset, row, None))
+    if dataset.kind is Kind.DOCUMENTS:
+        if row["text"] != told.text_after:
+            told.steps[-1]["changes"] = text_changes(told.text_after, row["text"])
+        told.text_after = row["text"]
+    if stage.verb == "dedup":
+        told.duplicates += copies_of(dataset, row["id"])
+
+
+def tokens_of(told: Explanation, stage: Stage, dataset: Dataset) -> None:
+    """Where the document's tokens lie."""
+    name, offset = key_of(told.row)
+    chosen = [("file_path", "=", name), ("warc_offset", "=", offset)]
+    for row in pq.read_table(dataset.folder / TABLE, filters=chosen).to_pylist():
+        told.steps.append(
+            {"step": stage.name, "rule": "tokens", "signal": "tokens", "value": row["length"], "threshold": None,
+             "passed": True, "shard": row["shard"], "offset": row["offset"]}
+        )  # fmt: skip
+
+
+def ledger_of(dataset: Dataset, key: Key) -> list[Reject]:
+    lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+    return [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]

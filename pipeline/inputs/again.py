@@ -1,0 +1,207 @@
+"""What a ledger speaks of, read once more at its locators: records from their archives, documents from their files.
+
+A record read again is the row that `ingest` made of it, by the same code; a document of a Parquet or JSONL file is the
+row that the file gives at that row number or byte offset. Both are sources like any other, so every stage can follow.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from infra.dataset import schema as schemas
+from infra.dataset.dataset import BATCH_ROWS
+from infra.dataset.manifest import InputRef
+from infra.engines.task import Output
+from infra.errors import WorkError
+from infra.hashing import sha256_json
+from pipeline.inputs.documents import DocumentFilePart
+from pipeline.inputs.inputs import DOCUMENTS, InputFile
+from pipeline.job.rows import batch, ledger_batch, ledger_rows
+from pipeline.stages.ingest import HEAD_BYTES, record_id, record_row
+from pipeline.steps.interpreter import Reject
+from pipeline.warc.containers import open_bytes
+from pipeline.warc.http import record_message
+from pipeline.warc.pages import PAGE_KINDS, page_kind
+from pipeline.warc.reader import RecordReader
+from pipeline.warc.records import Split
+from pipeline.warc.splits import sniff
+
+LOCATOR = ("file_path", "warc_offset", "warc_length", "member_record")
+# So many records are one partition of what is read again: a constant, so that the result does not depend on workers.
+PART_RECORDS = 4096
+STEP = "readmit"
+
+Locator = tuple[int, int, int]
+
+
+def is_document_file(name: str) -> bool:
+    """Whether a `file_path` names a file of documents, whose offsets are rows or bytes of text."""
+    return name.lower().endswith(DOCUMENTS)
+
+
+def by_file(lines: pa.Table) -> dict[str, list[Locator]]:
+    """For each file the distinct (offset, length, member's record) of these ledger rows, in order."""
+    distinct = lines.select(LOCATOR).group_by(list(LOCATOR)).aggregate([])
+    ordered = distinct.take(pc.sort_indices(distinct, sort_keys=[(name, "ascending") for name in LOCATOR]))
+    found: dict[str, list[Locator]] = {}
+    before: tuple[Any, Any] | None = None
+    for name, offset, length, member in zip(*(ordered[column].to_pylist() for column in LOCATOR), strict=True):
+        if (name, offset) != before:  # the key; lengths differ only where a range is damaged twice
+            found.setdefault(name, []).append((offset, length or 0, member or 0))
+        before = (name, offset)
+    return found
+
+
+def documents_in(lines: pa.Table | pa.RecordBatch) -> int:
+    """How many documents these ledger rows speak of; those of one document stand together."""
+    keys = list(zip(lines["file_path"].to_pylist(), lines["warc_offset"].to_pylist(), strict=True))
+    return sum(key != before for key, before in zip(keys, [None, *keys], strict=False))
+
+
+@dataclass(frozen=True)
+class RecordsPart:
+    """Some records of one archive."""
+
+    path: str
+    name: str
+    sha256: str
+    locators: tuple[Locator, ...] = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([self.name, self.sha256, self.locators])
+
+
+@dataclass(frozen=True)
+class RecordsAgain:
+    """Records of archives by their locators; parts of a fixed number of records. `origin`: the ledgers' datasets."""
+
+    files: tuple[InputFile, ...]
+    locators: Mapping[str, Sequence[Locator]]
+    origin: tuple[InputRef, ...]
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return (*self.origin, *(file.ref for file in self.files))
+
+    def places(self) -> dict[str, str]:
+        return {file.name: file.path for file in self.files}
+
+    def parts(self) -> list[RecordsPart]:
+        return [
+            RecordsPart(file.path, file.name, file.sha256, tuple(chosen[start : start + PART_RECORDS]))
+            for file in self.files
+            for chosen in [self.locators[file.name]]
+            for start in range(0, len(chosen), PART_RECORDS)
+        ]
+
+
+@dataclass(frozen=True)
+class ReadAgainTask:
+    """The records of a part as `ingest` would have them; a range that holds no record is rejected again."""
+
+    recipe: str
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{STEP}:{self.recipe}"
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.RECORDS
+
+    def __call__(self, part: RecordsPart) -> Iterator[Output]:
+        with open_bytes(part.path) as file:
+            container = sniff(file)
+        split = Split(part.path, part.name, 0, 0, container)
+        counts = {"in": 0, "rejected": 0}
+        with RecordReader(part.path, container) as reader:
+            for start in range(0, len(part.locators), BATCH_ROWS):
+                rows, ledger = [], []
+                for locator in part.locators[start : start + BATCH_ROWS]:
+                    row, reject = read_again(reader, split, locator)
+                    counts["in"] += 1
+                    if reject is None:
+                        rows.append(row)
+                    else:
+                        counts["rejected"] += 1
+                        ledger += ledger_rows(row, [reject], self.recipe)
+                yield Output(batch(rows, self.schema), ledger_batch(ledger))
+        yield Output(None, None, counts | {"step/0/pages/docs": counts["in"] - counts["rejected"]})
+
+
+def read_again(reader: RecordReader, split: Split, locator: Locator) -> tuple[dict[str, Any], Reject | None]:
+    """The RECORDS row at a locator; or the locator alone, and why there is no page."""
+    offset, length, member = locator
+    bare = {"id": record_id(split.name, offset), "file_path": split.name, "warc_offset": offset,
+            "warc_length": length, "member_record": member}  # fmt: skip
+    try:
+        record = reader.read(offset, length, member)
+    except WorkError:
+        return bare, Reject(STEP, "no_record", float(length), None)
+    message = record_message(record, HEAD_BYTES)
+    kind = page_kind(record, message)
+    if kind not in PAGE_KINDS:
+        return bare, Reject(STEP, "no_page", float(length), None)
+    return record_row(split, record, message, kind), None
+
+
+@dataclass(frozen=True)
+class ChosenDocuments:
+    """A file of documents, of which only the rows at some offsets are wanted; `rejects` likewise."""
+
+    part: DocumentFilePart
+    offsets: tuple[int, ...] = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([self.part.fingerprint, self.offsets])
+
+    def schema(self) -> pa.Schema:
+        return self.part.schema()
+
+    @property
+    def rejects(self) -> list[tuple[dict[str, Any], Reject]]:
+        wanted = set(self.offsets)
+        return [pair for pair in self.part.rejects if pair[0]["warc_offset"] in wanted]
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        wanted = pa.array(self.offsets, pa.int64())
+        for documents in self.part.batches():
+            chosen = documents.filter(pc.is_in(documents["warc_offset"], wanted))
+            if chosen.num_rows:
+                yield chosen.select(columns) if columns else chosen
+
+
+@dataclass(frozen=True)
+class DocumentsAgain:
+    """Documents of files by their offsets. `origin`: the datasets whose ledgers name them."""
+
+    files: tuple[InputFile, ...]
+    locators: Mapping[str, Sequence[Locator]]
+    origin: tuple[InputRef, ...]
+    source: str = "given"
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return (*self.origin, *(file.ref for file in self.files))
+
+    def places(self) -> dict[str, str]:
+        return {file.name: file.path for file in self.files}
+
+    def parts(self) -> Sequence[ChosenDocuments]:
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> list[ChosenDocuments]:
+        return [
+            ChosenDocuments(
+                DocumentFilePart(file.path, file.name, file.sha256, self.source),
+                tuple(offset for offset, _, _ in self.locators[file.name]),
+            )
+            for file in self.files
+        ]

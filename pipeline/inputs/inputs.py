@@ -1,0 +1,124 @@
+"""What `--input` names: archives (WARC, WET, ARC), documents (Parquet, JSONL), or datasets of ours.
+
+Names in our data never hold a machine's paths: a file is called by its path below the deepest folder that holds
+all files of its kind, so that the order of the arguments and the place of the folder do not matter.
+"""
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.dataset.build import RECEIPTS
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import MANIFEST, InputRef
+from infra.errors import UsageError
+from infra.hashing import sha256_file
+from infra.storage import read_json
+
+ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".warc.lz4", ".warc.zst", ".wat", ".wat.gz")
+DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file of the user's. `name` is what manifests and `file_path` call it."""
+
+    path: str
+    name: str
+    sha256: str
+
+    @property
+    def ref(self) -> InputRef:
+        return InputRef(self.name, self.sha256)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a command, sorted by name: the order of the arguments is lost on purpose."""
+
+    archives: tuple[InputFile, ...] = ()
+    documents: tuple[InputFile, ...] = ()
+    datasets: tuple[Dataset, ...] = ()
+
+
+def read_inputs(arguments: Sequence[str]) -> Inputs:
+    """Expand files, globs and folders. UsageError where nothing is found or a file is of no known kind."""
+    files: set[str] = set()
+    datasets: dict[str, Dataset] = {}
+    for argument in arguments:
+        folder = Path(argument)
+        finished = _dataset_folder(folder)
+        if finished:
+            dataset = Dataset(finished)
+            datasets[dataset.refs[0].sha256] = dataset
+        else:
+            files |= set(_files(argument))
+    archives = sorted(path for path in files if not path.lower().endswith(DOCUMENTS))
+    documents = sorted(path for path in files if path.lower().endswith(DOCUMENTS))
+    ordered = sorted(datasets.values(), key=lambda dataset: (dataset.manifest.stage, dataset.refs[0].sha256))
+    if not (archives or documents or ordered):
+        raise UsageError(
+            "no input: give --input a WARC, WET or ARC file, a Parquet or JSONL file, or a dataset's folder"
+        )
+    return Inputs(_named(archives), _named(documents), tuple(ordered))
+
+
+def _dataset_folder(path: Path) -> Path | None:
+    """The dataset that `path` means: itself, its manifest's folder, or the last dataset of a finished run."""
+    if path.name == MANIFEST and path.is_file():
+        return path.parent
+    if (path / MANIFEST).is_file():
+        return path
+    run = read_json(path / "run.json") if path.is_dir() else None
+    if isinstance(run, dict) and "last" in run and (path / str(run["last"]) / MANIFEST).is_file():
+        return path / str(run["last"])
+    return None
+
+
+def _files(argument: str) -> list[str]:
+    path = Path(argument)
+    if path.is_file():
+        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS)) and not looks_like_an_archive(path):
+            raise UsageError(f"{argument} is neither an archive (WARC, WET, ARC) nor documents (Parquet, JSONL)")
+        return [os.path.realpath(path)]
+    if path.is_dir():
+        wanted = (*ARCHIVES, *DOCUMENTS)
+        if (path / RECEIPTS).is_dir():
+            raise UsageError(f"{argument} is an unfinished dataset or run: run the command that makes it again")
+        found = [
+            str(p)
+            for p in path.rglob("*")
+            if p.name.lower().endswith(wanted) and p.is_file() and not made_by_us(p, path)
+        ]
+        if not found:
+            raise UsageError(f"{argument} holds no WARC, WET, ARC, Parquet or JSONL file, and is no finished dataset")
+        return [os.path.realpath(name) for name in found]
+    found = [name for name in glob.glob(argument, recursive=True) if Path(name).is_file()]  # noqa: PTH207 (absolute patterns)
+    if not found:
+        raise UsageError(f"{argument}: no such file, and no file matches it as a pattern")
+    return [os.path.realpath(name) for name in found]
+
+
+def made_by_us(path: Path, root: Path) -> bool:
+    """Whether a file below `root` belongs to a run or dataset that lies there too."""
+    return any((parent / RECEIPTS).is_dir() for parent in path.parents if parent.is_relative_to(root))
+
+
+def looks_like_an_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(11).startswith((b"\x1f\x8b", b"\x04\x22\x4d\x18", b"WARC/", b"filedesc://"))
+
+
+def _named(paths: Sequence[str]) -> tuple[InputFile, ...]:
+    if not paths:
+        return ()
+    root = os.path.commonpath([str(Path(path).parent) for path in paths])
+    named = []
+    for path in paths:
+        try:
+            named.append(InputFile(path, Path(path).relative_to(root).as_posix(), sha256_file(Path(path))))
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    return tuple(sorted(named, key=lambda file: file.name))

@@ -1,0 +1,45 @@
+"""What every stage needs to know: the recipe with its models, the engine, and where things lie on this machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.dataset.manifest import Header, InputRef, Kind
+from infra.engines.engine import Engine
+from pipeline.models.store import model_folder, resolve
+from pipeline.recipes.check import check_recipe, check_rules_have_lists
+from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.recipe import Recipe, Stage
+
+
+@dataclass(frozen=True)
+class Context:
+    """`places`: model name → path on this machine; only the sha256 in `recipe.models` counts for the result."""
+
+    recipe: Recipe
+    engine: Engine
+    places: Mapping[str, str]
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    def header(self, stage: Stage, kind: Kind, inputs: tuple[InputRef, ...]) -> Header:
+        return Header(kind, stage.name, self.recipe.ref, dict(self.params), inputs)
+
+    def stage_models(self, stage: Stage) -> tuple[tuple[str, str], ...]:
+        return tuple((name, self.recipe.models[name]) for name in sorted(set(stage.models())))
+
+    def stage_places(self, stage: Stage) -> tuple[tuple[str, str], ...]:
+        return tuple((name, self.places[name]) for name in sorted(set(stage.models())))
+
+
+def open_context(recipe_name: str, engine: Engine, models: str | None = None, **params: object) -> Context:
+    """Load the recipe and find its models. UsageError for an unknown recipe or a missing model."""
+    recipe, places = resolve_recipe(load_recipe(recipe_name), models)
+    return Context(recipe, engine, places, {name: value for name, value in params.items() if value is not None})
+
+
+def resolve_recipe(recipe: Recipe, models: str | None) -> tuple[Recipe, dict[str, str]]:
+    check_recipe(recipe)
+    found = resolve(recipe.model_names(), model_folder(models))
+    check_rules_have_lists(recipe, {name: model.path for name, model in found.items()})
+    with_hash = recipe.with_models({name: model.sha256 for name, model in found.items()})
+    return with_hash, {name: str(Path(model.path)) for name, model in found.items()}

@@ -1,0 +1,86 @@
+"""Where a verb may write a file or folder of its own beside the datasets: a model, a report, a recipe.
+
+Never over, into or around what it reads; and what is there already is replaced only if we made it: a model that has
+its card beside it, a report that says so in its head, a recipe that says what it was calibrated on. Whether the place
+can be written to at all is tried before the work, which may take hours.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from infra.errors import UsageError
+from infra.storage import read_json, writing
+from pipeline.models.store import CARD
+
+# The first bytes of a report hold this.
+REPORT_MARK = b'<meta name="generator" content="refinery report">'
+HEAD_BYTES = 2_000
+
+
+def check_model_place(out: Path, inputs: Iterable[Path]) -> None:
+    """UsageError unless a model may be put at `out`, a file or a folder, and its card beside it."""
+    check_apart(out, inputs)
+    card = out.with_name(f"{out.name}{CARD}")
+    check_apart(card, inputs)
+    if (holds_something(out) or card.exists()) and not is_card(card):
+        raise UsageError(f"{out} is there and has no card of a model: choose another --out, or delete it first")
+    check_writable(out)
+
+
+def check_report_place(out: Path) -> None:
+    """UsageError unless a report may be written to `out`."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: give --out the name of the HTML file to write")
+    if holds_something(out) and REPORT_MARK not in head(out):
+        raise UsageError(f"{out} is there and is no report of ours: choose another --out, or delete it first")
+    check_writable(out)
+
+
+def check_recipe_place(out: Path, recipe: str) -> None:
+    """UsageError unless a calibrated recipe may be written to `out`."""
+    check_apart(out, [Path(recipe)])
+    if holds_something(out) and not is_calibrated(out):
+        raise UsageError(f"{out} is there and is no calibrated recipe: choose another --out, or delete it first")
+    check_writable(out)
+
+
+def check_apart(out: Path, inputs: Iterable[Path]) -> None:
+    """UsageError where `out` is one of the inputs, lies in one, or holds one."""
+    there = out.resolve()
+    for each in inputs:
+        here = each.resolve()
+        if each.exists() and (there.is_relative_to(here) or here.is_relative_to(there)):
+            raise UsageError(f"--out {out} is, lies in or holds the input {each}: choose another --out")
+
+
+def check_writable(out: Path) -> None:
+    """UsageError unless a file can be made beside `out`."""
+    trial = out.with_name(".refinery-trial")
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+
+
+def holds_something(path: Path) -> bool:
+    """Whether there is something to lose: a file that is not empty, a folder with anything in it."""
+    with writing(path):
+        return any(path.iterdir()) if path.is_dir() else path.exists() and path.stat().st_size > 0
+
+
+def head(path: Path) -> bytes:
+    with writing(path), path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def is_card(path: Path) -> bool:
+    card = read_json(path) if path.is_file() else None
+    return isinstance(card, dict) and {"model", "about", "command"} <= card.keys()
+
+
+def is_calibrated(path: Path) -> bool:
+    try:
+        return "calibration" in tomllib.loads(path.read_bytes().decode())
+    except (OSError, ValueError, RecursionError):
+        return False

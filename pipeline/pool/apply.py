@@ -1,0 +1,68 @@
+"""The last pass of a pool rule: documents beside what is known of each, row by row, and a verdict on every one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from infra.dataset import schema as schemas
+from infra.dataset.dataset import ShardReader
+from infra.engines.task import Output
+from infra.hashing import sha256_json
+from pipeline.job.funnel import one_by_one
+from pipeline.job.rows import ledger_rows
+from pipeline.steps.interpreter import Reject
+
+
+class Verdict(NamedTuple):
+    """What a document learns about itself, and why it goes, if it goes."""
+
+    signals: dict[str, float | None]
+    reject: Reject | None
+
+
+class PoolJudge(Protocol):
+    """`names`: the signals that it adds to every document. Called with the document's row of the aligned table."""
+
+    @property
+    def step(self) -> str: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __call__(self, known: dict[str, Any]) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class ApplyPool:
+    """Keeps what the judge lets through; each rejection is one row of the ledger."""
+
+    judge: PoolJudge
+    recipe: str
+    carried: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["pool", self.judge.fingerprint, self.recipe, self.carried])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.documents({*self.carried, *self.judge.names})
+
+    def __call__(self, part: Any, known: ShardReader) -> Iterator[Output]:
+        abouts = (about for some in known.batches() for about in some.to_pylist())
+        names = schemas.signal_names(self.schema)
+
+        def judge(row: dict[str, Any]) -> list[dict[str, Any]]:
+            verdict = self.judge(next(abouts))
+            if verdict.reject:
+                return ledger_rows(row, [verdict.reject], self.recipe)
+            found = {**(row["signals"] or {}), **verdict.signals}
+            row["signals"] = {name: found.get(name) for name in names}
+            return []
+
+        yield from one_by_one(part, self.schema, self.judge.step, self.recipe, judge)

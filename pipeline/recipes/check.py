@@ -1,0 +1,45 @@
+"""What a recipe asks of extractors, deduplication, pools and signals, checked before any work starts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.errors import UsageError
+from mixers.targets import DrawConfig
+from pipeline.extract.extractors import options_of
+from pipeline.models.redpajama import check_lists
+from pipeline.pool.stage import check_pool
+from pipeline.recipes.recipe import Combine, Dedup, Extract, Judge, Label, Pool, Recipe
+from pipeline.recipes.signals import asked, check_signals
+from pipeline.stages.dedup import check_options
+from pipeline.steps.fields import is_number, shown
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """UsageError for an extractor, an option or a share that does not exist or is of the wrong kind, and for a signal
+    that nothing sets."""
+    for stage in recipe.stages:
+        control = stage.options.get("control", 0)
+        if not (is_number(control) and 0 <= control <= 1):
+            raise UsageError(f"{recipe.name}: control of stage {stage.name!r} is {shown(control)}; it must be 0 to 1")
+        if stage.verb == "mix":
+            DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
+        for step in stage.steps:
+            if isinstance(step, Extract):
+                options_of(step.engine, step.options)
+            elif isinstance(step, Dedup):
+                check_options(step)
+            elif isinstance(step, Pool):
+                check_pool(step)
+    check_signals(recipe)
+
+
+def check_rules_have_lists(recipe: Recipe, places: Mapping[str, Path]) -> None:
+    """UsageError for a `redpajama` label whose folder has no list or a damaged one, and for a rule or a term after it
+    whose list is not there. `places`: where the models lie, by name."""
+    folder: Path | None = None
+    for step in (step for stage in recipe.stages for step in stage.steps):
+        if isinstance(step, Label) and step.what == "redpajama":
+            folder = places[step.model]
+            check_lists(folder, ())
+        elif folder and isinstance(step, Judge | Combine):
+            check_lists(folder, set(asked(step, whole=True)))

@@ -1,0 +1,362 @@
+"""What a report is made of: runs, comparisons, mixtures, trainings and evaluations, found by what lies in folders.
+
+Only manifests, logs and answers are read here, and folders two levels down; `report_rows.py` reads rows. Things are
+called by their paths below the deepest folder that holds them all, so that a report does not depend on where that lies.
+"""
+
+import json
+import math
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import MANIFEST, RUN, Kind
+from infra.errors import UsageError
+from infra.storage import read_json
+from pipeline.compare.compare import COMPARISON
+from pipeline.stages.control import control_sample
+from pipeline.stages.run import FROZEN, funnel
+
+DEPTH = 2
+MAX_FOLDERS = 5_000
+# The files of the trainer's folders (trainer/runs.py; floors do not import each other).
+LOG, TOLD = "log.jsonl", ("training.json", "branch.json")
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One way through the pipeline: a run, one recipe of a comparison, or a single dataset.
+
+    docs: what came in. funnel: rows of {stage, step, docs, chars, tokens}. datasets: its stages, as far as they are
+    there (a comparison can be reported from its JSON alone). control: see `control.control_sample`.
+    """
+
+    label: str
+    kind: str
+    recipe: str
+    docs: int
+    funnel: tuple[Mapping[str, Any], ...]
+    rejected_by: Mapping[str, int]
+    languages: Mapping[str, Mapping[str, int]]
+    datasets: tuple[Dataset, ...] = ()
+    control: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`ratio`, `overlap`, `gold`: as `compare` tells them, by the pools' labels. `cost`: what each recipe took."""
+
+    label: str
+    pools: tuple[Pool, ...]
+    ratio: Mapping[str, Any]
+    overlap: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    gold: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """`plan`: the manifest's `mixture` (groups, binding, missed, shares, config)."""
+
+    label: str
+    plan: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training run or a branch: its log by step. `by_domain`: steps and losses (nats by token) of each domain.
+
+    overrides: None for a trunk; a branch's, which are empty for the control.
+    """
+
+    label: str
+    overrides: Mapping[str, Any] | None
+    steps: Floats
+    losses: Floats
+    rates: Floats
+    by_domain: Mapping[str, tuple[Floats, Floats]]
+    tokens: int
+    how: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    label: str
+    body: Mapping[str, Any]
+
+
+@dataclass
+class Material:
+    """All that was found, each kind in the order of its label. `pools` are those that belong to no comparison."""
+
+    pools: list[Pool] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    mixtures: list[Mixture] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+
+    def all_pools(self) -> list[Pool]:
+        return [pool for comparison in self.comparisons for pool in comparison.pools] + self.pools
+
+
+def read_material(folders: Sequence[Path]) -> Material:
+    """What lies in `folders` or at most two levels below. UsageError for a folder without anything to report."""
+    found: dict[Path, str] = {}
+    for folder in sorted({Path(folder).resolve() for folder in folders}):
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder: give --run the folder of a run, a comparison or a training")
+        here = dict(_find(folder))
+        if not here:
+            raise UsageError(
+                f"{folder} holds nothing to report, nor do the folders in it: a report shows runs, comparisons, "
+                "datasets and mixtures, training runs and branches, and evaluation*.json files"
+            )
+        found |= here
+    if not found:
+        raise UsageError("nothing to report: give --run a folder")
+    _drop_copies(found)
+    root = Path(os.path.commonpath([path.parent for path in found]))
+    material = Material()
+    for path, kind in sorted(found.items()):
+        _add(material, kind, path, path.relative_to(root).as_posix())
+    return material
+
+
+def _find(top: Path) -> Iterator[tuple[Path, str]]:
+    """(path, kind) of everything at `top` or below; what is inside a thing that was found belongs to it.
+
+    A comparison that was only printed into a file says nothing of the folders beside that file.
+    """
+    waiting = [(top, 0)]
+    for _ in range(MAX_FOLDERS):
+        if not waiting:
+            return
+        folder, depth = waiting.pop(0)
+        yield from ((path, "evaluation") for path in sorted(folder.glob("evaluation*.json")) if path.is_file())
+        kind = kind_of(folder)
+        if kind:
+            yield folder, kind
+        if depth < DEPTH and (kind is None or (kind == "comparison" and not _chains(folder))):
+            waiting += [(path, depth + 1) for path in _children(folder)]
+
+
+def _drop_copies(found: dict[Path, str]) -> None:
+    """Of equal comparisons, keep the one whose datasets are there (what was printed has its cost too)."""
+    seen: set[bytes] = set()
+    comparisons = [path for path, kind in sorted(found.items()) if kind == "comparison"]
+    for path in sorted(comparisons, key=lambda path: not _chains(path)):
+        told = {name: value for name, value in read_mapping(path / COMPARISON).items() if name != "cost"}
+        content = json.dumps(told, sort_keys=True).encode("utf-8", "surrogatepass")
+        if content in seen:
+            del found[path]
+        seen.add(content)
+
+
+def kind_of(folder: Path) -> str | None:
+    if (folder / COMPARISON).is_file():
+        return "comparison"
+    if (folder / FROZEN).is_file() and _stage_names(folder):
+        return "run"
+    if (folder / MANIFEST).is_file():
+        return "dataset"
+    return "training" if (folder / LOG).is_file() else None
+
+
+def _children(folder: Path) -> list[Path]:
+    """The folders in it that can be looked into, but for hidden ones (receipts and work in progress)."""
+    found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return sorted(path for path in found if os.access(path, os.R_OK | os.X_OK))
+
+
+def _stage_names(folder: Path) -> list[str]:
+    """The stages of a run: as it says when it is finished, else those that are there so far."""
+    told = read_json(folder / RUN)
+    names = told.get("stages") if isinstance(told, dict) else None
+    if isinstance(names, list):
+        return [name for name in names if isinstance(name, str) and (folder / Path(name).name / MANIFEST).is_file()]
+    return [path.name for path in _children(folder) if (path / MANIFEST).is_file()]
+
+
+def _add(material: Material, kind: str, path: Path, label: str) -> None:
+    if kind == "comparison":
+        material.comparisons.append(read_comparison(path / COMPARISON, label))
+    elif kind == "training":
+        material.trainings.append(read_training(path, label))
+    elif kind == "evaluation":
+        material.evaluations.append(read_evaluation(path, label.removesuffix(".json")))
+    else:
+        names = _stage_names(path) if kind == "run" else None
+        datasets = [Dataset(path)] if names is None else [Dataset(path / Path(name).name) for name in names]
+        material.pools.append(pool_of(datasets, label, kind))
+        for dataset in datasets:
+            plan = dataset.manifest.extra.get("mixture")
+            if isinstance(plan, Mapping):
+                name = label if names is None else f"{label}/{dataset.folder.name}"
+                material.mixtures.append(Mixture(name, plan))
+
+
+def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> Pool:
+    """Tokens are left out of the funnel: they are counted by another tokenizer than the steps before."""
+    manifests = [dataset.manifest for dataset in datasets]
+    rows = funnel([manifest for manifest in manifests if manifest.kind in (Kind.RECORDS, Kind.DOCUMENTS)])
+    rejected: dict[str, int] = {}
+    for manifest in manifests:
+        for rule, number in manifest.rejected_by.items():
+            rejected[rule] = rejected.get(rule, 0) + number
+    languages = next((m.languages for m in reversed(manifests) if m.kind is Kind.DOCUMENTS), {})
+    first, recipe = manifests[0], manifests[-1].recipe
+    came_in = came_in_docs(first.counts, first.kind is Kind.RECORDS)
+    name = f"{recipe.name} {recipe.sha256[:12]}"
+    control = control_sample(datasets)
+    return Pool(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), control)
+
+
+def came_in_docs(counts: Mapping[str, int], are_records: bool) -> int:
+    """Of an archive, the pages: it also has records of other types, which are no documents."""
+    return counts["out"] if are_records else counts.get("in", counts["out"])
+
+
+def funnel_rows(rows: Any) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        {"stage": str(row.get("stage", "")), "step": str(row.get("step", ""))}
+        | {unit: int(number(row.get(unit)) or 0) for unit in ("docs", "chars", "tokens")}
+        for row in rows
+    )
+
+
+def read_comparison(file: Path, label: str) -> Comparison:
+    """From a `comparison.json`, with the datasets of each recipe's chain where they are still beside it."""
+    body = read_mapping(file)
+    chains = _chains(file.parent)
+    try:
+        start = body["input"]
+        docs = came_in_docs(start["counts"], not start["chars"])
+        names = _short_names(body["recipes"])
+        pools = [
+            Pool(
+                label=names[name],
+                kind=f"recipe of {label}",
+                recipe=name,
+                docs=docs,
+                funnel=funnel_rows(recipe["funnel"]),
+                rejected_by=recipe.get("rejected_by", {}),
+                languages=recipe["by_language"],
+                datasets=tuple(_chain(file.parent, chains.get(name, ()))),
+                control=recipe.get("control"),
+            )
+            for name, recipe in sorted(body["recipes"].items())
+        ]
+        ratio, overlap = (
+            {names[one]: {names[o]: value for o, value in others.items()} for one, others in body.get(key, {}).items()}
+            for key in ("ratio", "overlap")
+        )
+        gold = body.get("gold", {})
+        rows = [{**row, "kept": {names[n]: kept for n, kept in row["kept"].items()}} for row in gold.get("rows", ())]
+        told = _mapping_or_empty(_mapping_or_empty(read_json(file.parent / RUN)).get("cost"))
+        cost = {names[n]: took for n, took in _mapping_or_empty(told.get("recipes")).items() if n in names}
+        return Comparison(label, tuple(pools), ratio, overlap, {**gold, "rows": rows} if rows else {}, cost)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{file} is not what `refinery compare` writes: {error!r}") from None
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """What recipes are called: one that was named by its file, by that file's name, if no other has the same."""
+    stems = {name: name.rsplit("/", 1)[-1].removesuffix(".toml") for name in names}
+    taken = list(stems.values())
+    return {name: stem if stem and taken.count(stem) == 1 else name for name, stem in stems.items()}
+
+
+def _chains(folder: Path) -> Mapping[str, Any]:
+    told = read_json(folder / RUN)
+    return _mapping_or_empty(told.get("chains")) if isinstance(told, dict) else {}
+
+
+def _chain(folder: Path, names: Sequence[str]) -> Iterator[Dataset]:
+    for name in names:
+        if (folder / Path(name).name / MANIFEST).is_file():
+            yield Dataset(folder / Path(name).name)
+
+
+def read_training(folder: Path, label: str) -> Training:
+    """The log up to the first row that a crash cut."""
+    columns: dict[str, array[float]] = {name: array("d") for name in ("step", "loss", "learning_rate")}
+    domains: dict[str, tuple[array[float], array[float]]] = {}
+    tokens = 0
+    for row in _log_rows(folder / LOG):
+        for name, column in columns.items():
+            value = number(row.get(name))
+            column.append(math.nan if value is None else value)
+        for domain, value in _mapping_or_empty(row.get("loss_by_domain")).items():
+            loss = number(value)
+            if loss is not None:
+                steps, losses = domains.setdefault(domain, (array("d"), array("d")))
+                steps.append(row["step"])
+                losses.append(loss)
+        tokens = int(number(row.get("tokens")) or 0)
+    branch = read_json(folder / "branch.json")
+    return Training(
+        label=label,
+        overrides=branch.get("overrides", {}) if isinstance(branch, dict) else None,
+        steps=np.array(columns["step"]),
+        losses=np.array(columns["loss"]),
+        rates=np.array(columns["learning_rate"]),
+        by_domain={name: (np.array(steps), np.array(losses)) for name, (steps, losses) in sorted(domains.items())},
+        tokens=tokens,
+        how=_mapping_or_empty(read_json(folder / RUN)),
+    )
+
+
+def read_evaluation(file: Path, label: str) -> Evaluation:
+    body = read_mapping(file)
+    parts = [body.get("bits_per_byte", {}), body.get("by_k", {}), body.get("baselines", {})]
+    nested = [part for group in parts[1:] if isinstance(group, Mapping) for part in group.values()]
+    if "bits_per_byte" not in body or not all(isinstance(part, Mapping) for part in (*parts, *nested)):
+        raise UsageError(f"{file} is not what `refinery evaluate --json` prints: rename it, or evaluate again")
+    return Evaluation(label, body)
+
+
+def _log_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                return
+            if not isinstance(row, dict) or number(row.get("step")) is None:
+                return
+            yield row
+
+
+def read_mapping(path: Path) -> Mapping[str, Any]:
+    try:
+        body = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise UsageError(f"{path} holds a {type(body).__name__} where a JSON object was expected")
+    return body
+
+
+def _mapping_or_empty(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def number(value: Any) -> float | None:
+    """A finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def read_account(dataset: Dataset) -> Mapping[str, Any]:
+    """What the making of a dataset cost (its run.json)."""
+    return _mapping_or_empty(read_json(dataset.folder / RUN))

@@ -1,0 +1,215 @@
+"""`report`: one self-contained HTML file. No script, no network, no font, no link: whatever a page says stays text.
+
+Also a picture of a comparison's funnels: `python -m pipeline.report.report funnel COMPARISON.json OUT.svg`.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from infra.storage import write_bytes, writing
+from pipeline.job.outputs import check_report_place
+from pipeline.report.charts import COLOURS, MARKS, Funnel, funnel_svg, percent
+from pipeline.report.compare import control_lines, overlaps, ratios, recipe_cost, tenths
+from pipeline.report.models import (
+    baselines_of,
+    evaluation,
+    mixtures,
+    shares_of,
+    tail_mean,
+    training,
+    training_cost,
+    training_kind,
+)
+from pipeline.report.parts import Figure, Section, Table, clipped
+from pipeline.report.pools import funnels, histograms, languages, pool_tables, rejects, stage_cost
+from pipeline.report.read import Material, Pool, number, read_comparison, read_material
+from pipeline.report.samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
+from pipeline.report.views import View, views
+from pipeline.stages.stages import places_below
+
+# What no HTML or XML may hold: control characters, lone surrogates, noncharacters.
+UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def write_report(runs: Sequence[Path], out: Path, source: Path | None = None) -> None:
+    """Report on the folders `runs` in the file `out`: the same folders give the same bytes, in any order.
+
+    Pages that were rejected before they had a text are read again from their archives, where these are at hand: where
+    they were ingested from, or below `source`. UsageError for a folder with nothing to report (see
+    `report_read.read_material`), or an `out` that is a folder or a file of another kind.
+    """
+    check_report_place(out)
+    texts = Texts(places_below(source) if source else None)
+    write_text(out, render(sections(read_material(runs), texts)))
+
+
+def render(made: Sequence[Section]) -> str:
+    """The page. Everything is escaped but the drawings, which escape their own words."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(sections=made, style=COLOURS + MARKS)
+
+
+def write_funnel(comparison: Path, out: Path) -> None:
+    """A stand-alone SVG of the funnels in a `comparison.json`, side by side."""
+    funnels = [Funnel(pool.label, pool.docs, pool.funnel) for pool in read_comparison(comparison, "").pools]
+    write_text(out, funnel_svg(funnels))
+
+
+def write_text(out: Path, text: str) -> None:
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(out, UNWRITABLE.sub("\ufffd", text).encode())
+
+
+def sections(material: Material, texts: Texts) -> list[Section]:
+    """The sections that have something to show: recipes beside each other, then documents, then what was trained."""
+    seen = views(material.all_pools())
+    made = [
+        overview(material),
+        *of_recipes(material),
+        *of_documents(material, seen),
+        mixtures(material.mixtures),
+        training(material.trainings),
+        Section(
+            "evaluation",
+            "Bits per byte",
+            "On held-out text; less is better. The unigram model and gzip are what a model must beat.",
+            tuple(figure for one in material.evaluations for figure in evaluation(one)),
+        ),
+        Section(
+            "cost",
+            "What it took",
+            "Seconds as the runs recorded them.",
+            (*recipe_cost(material.comparisons), *stage_cost(seen), *training_cost(material.trainings)),
+        ),
+        *of_pages(material, seen, texts),
+    ]
+    return [section for section in made if section.figures or section.samples or section.lines]
+
+
+def of_recipes(material: Material) -> list[Section]:
+    return [
+        Section("funnels", "Funnels", "What remained after each step, in percent of what came in.", funnels(material)),
+        Section(
+            "ratios",
+            "Ratios",
+            "How much a recipe keeps of what another keeps; whiskers are 95 % intervals over hosts.",
+            ratios(material.comparisons),
+        ),
+        Section(
+            "overlap",
+            "Overlap",
+            "Documents that one recipe keeps and another rejects, in percent of what the first keeps. A document ends "
+            "in one step, and counts for each rule of it that it fails.",
+            overlaps(material.comparisons),
+        ),
+        Section(
+            "tenth",
+            "The right tenth",
+            "What share a recipe keeps of the pages whose true main text is long, and of the rest.",
+            tenths(material.comparisons),
+        ),
+    ]
+
+
+def of_documents(material: Material, seen: Sequence[View]) -> list[Section]:
+    pools = material.all_pools()
+    return [
+        Section(
+            "rejects", "Rejected, by rule", "A page that fails several rules of a step counts for each.", rejects(pools)
+        ),
+        Section(
+            "values",
+            "Values against thresholds",
+            "Values of the pages that a rule rejected, above the axis, and of those that its stage kept, below; the "
+            "dashed line is the threshold. From the first rows of each ledger and dataset. Values beyond the ends "
+            "count at the ends.",
+            tuple(histograms(seen)),
+        ),
+        Section(
+            "pool",
+            "Over the whole pool",
+            "Thresholds and clusters that were found by looking at all documents together.",
+            tuple(pool_tables(seen)),
+        ),
+        Section("languages", "Languages", "Documents that were kept, by language.", languages(pools)),
+    ]
+
+
+def of_pages(material: Material, seen: Sequence[View], texts: Texts) -> list[Section]:
+    return [
+        Section(
+            "rule-pages",
+            "Pages by rule",
+            "For each rule that rejected many: documents just kept, pages just rejected and clearly rejected, with the "
+            "value found, the threshold, and the beginning of the text that the stage read. A page that was rejected "
+            "before it had a text is extracted again by a quick engine, if its archive is at hand.",
+            samples=tuple(rule_samples(seen, texts)),
+        ),
+        Section(
+            "kept-pages",
+            "Kept documents",
+            f"The first documents that were kept, and their first {SAMPLE_CHARS} characters.",
+            samples=tuple(kept_pages(material.all_pools())),
+        ),
+    ]
+
+
+def overview(material: Material) -> Section:
+    rows = [(pool.label, pool.kind, pool.recipe, *kept_of(pool)) for pool in material.all_pools()]
+    rows += [
+        (run.label, training_kind(run), "", f"{len(run.steps):,} steps", f"{run.tokens:,} tokens", "")
+        for run in material.trainings
+    ]
+    for one in material.evaluations:
+        bits = number(one.body.get("overall"))
+        rows.append((one.label, "evaluation", "", "", "" if bits is None else f"{bits:.3f} bits per byte", ""))
+    table = Table(("name", "what", "recipe", "in", "out", "kept"), clipped(rows), numeric=3)
+    return Section("what", "What was run", "", (Figure("", table),), lines=tuple(headlines(material)))
+
+
+def kept_of(pool: Pool) -> tuple[str, str, str]:
+    if not pool.funnel:
+        counts = pool.datasets[-1].manifest.counts if pool.datasets else {}
+        tokens = counts.get("tokens")
+        return f"{pool.docs:,}", f"{counts.get('out', 0):,}" + (f" ({tokens:,} tokens)" if tokens else ""), ""
+    docs = pool.funnel[-1]["docs"]
+    return f"{pool.docs:,}", f"{docs:,}", percent(docs / pool.docs) if pool.docs else ""
+
+
+def headlines(material: Material) -> Iterator[str]:
+    """The few sentences that a reader in a hurry needs."""
+    for pool in material.all_pools():
+        if pool.funnel and pool.docs:
+            docs = pool.funnel[-1]["docs"]
+            yield f"{pool.label} kept {docs:,} of {pool.docs:,} documents ({percent(docs / pool.docs)})."
+    yield from control_lines(material.all_pools())
+    for mixture in material.mixtures:
+        parts = [f"{name} {percent(share)}" for name, share in shares_of(mixture, "axis").items()]
+        if parts:
+            yield f"Mixture {mixture.label}: {', '.join(parts)} of the tokens."
+    for run in material.trainings:
+        if len(run.steps):
+            yield f"{run.label}: loss {tail_mean(run.steps, run.losses):.3f} at step {int(run.steps[-1]):,}."
+    for one in material.evaluations:
+        mine = number(one.body.get("overall"))
+        others = {name: number(body.get("overall")) for name, body in baselines_of(one).items()}
+        theirs = [f"{name} {value:.3f}" for name, value in others.items() if value is not None]
+        if mine is not None:
+            yield f"{one.label}: {mine:.3f} bits per byte" + (f" ({', '.join(theirs)})." if theirs else ".")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4 or sys.argv[1] != "funnel":
+        sys.exit("usage: python -m pipeline.report.report funnel COMPARISON.json OUT.svg")
+    write_funnel(Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,158 @@
+"""Pages to look at: for each rule those on both sides of its threshold and those far from it; the first that were kept.
+
+The text of a rejected page is not stored with its rejection. It is taken from the dataset that the stage read or, of
+a page that was rejected before it had a text, read again from its archive, if that is at hand; else URL and value
+must do.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from infra.dataset.dataset import Dataset, ShardReader
+from infra.dataset.manifest import Kind
+from infra.errors import RefineryError
+from pipeline.report.charts import short
+from pipeline.report.parts import Sample, Samples, cut
+from pipeline.report.read import Pool, number
+from pipeline.report.rows import LOCATOR, MAX_SAMPLES, Key, key_of, nearest_within, part_of, rows_at, rows_by_key
+from pipeline.report.views import Rules, View, bound_of, signal_of, top_rules
+from pipeline.stages.extract import Bodies, BodyReader, page_extractor
+
+# With these the largest report (a comparison of many recipes) stays under two megabytes.
+MAX_SAMPLED_RULES = 120
+AT_THRESHOLD = 2
+RULE_CHARS = 200
+SAMPLE_CHARS = 300
+# Pages that are read again from archives and extracted anew, in all.
+MAX_READ_AGAIN = 200
+QUICK_ENGINE = "resiliparse"
+
+LEDGER_COLUMNS = [*LOCATOR, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
+KEPT_COLUMNS = ["url", "id", "title", "language", "token_count", "text"]
+RECORD_COLUMNS = ["warc_length", "url", "page", "charset_header"]
+
+
+class Texts:
+    """Finds the texts of rejected pages. `moved`: where archives lie now, by name, if not where they were."""
+
+    def __init__(self, moved: Mapping[str, str] | None = None) -> None:
+        self.moved = moved or {}
+        self.left = MAX_READ_AGAIN
+
+    def of(self, view: View, rows: Mapping[int, Mapping[str, Any]]) -> dict[Key, str]:
+        """By key, for the rows (by number) of the view's ledger whose text is at hand."""
+        ledger, before = view.dataset.ledger_parts(), view.before
+        if before is None or view.dataset.kind is not Kind.DOCUMENTS or len(before.parts()) != len(ledger):
+            return {}
+        wanted: dict[int, set[Key]] = {}
+        for row_number, row in rows.items():
+            wanted.setdefault(part_of(ledger, row_number), set()).add(key_of(row))
+        found: dict[Key, str] = {}
+        for index, keys in sorted(wanted.items()):
+            if before.kind is Kind.DOCUMENTS:
+                texts = rows_by_key(before.parts()[index], keys, ["text"])
+                found |= {key: row["text"] or "" for key, row in texts.items()}
+            else:
+                found |= self._again(before.parts()[index], keys, {**view.archives, **self.moved})
+        return found
+
+    def _again(self, records: ShardReader, keys: set[Key], places: Mapping[str, str]) -> dict[Key, str]:
+        rows = sorted(rows_by_key(records, keys, RECORD_COLUMNS).items())[: self.left]
+        self.left -= len(rows)
+        reader = BodyReader(Bodies(places))
+        found = {}
+        for key, row in rows:
+            extractor = page_extractor(QUICK_ENGINE if row["page"] == "html" else "plain", "{}")
+            try:
+                page = extractor.extract(reader.read(row), row["charset_header"], row["url"] or "")
+            except RefineryError:  # the archive has moved, or is another by now
+                continue
+            found[key] = page.text
+        reader.close()
+        return found
+
+
+def rule_samples(seen: Sequence[View], texts: Texts) -> Iterator[Samples]:
+    """For each rule: just kept, just rejected, clearly rejected; of a rule without values the first rejected."""
+    for view, rules in top_rules(seen, MAX_SAMPLED_RULES):
+        chosen = {name: rejected_rows(sample) for name, sample in rules}
+        kept = kept_rows(view, rules)
+        numbers = {row for mine in chosen.values() for row, _ in mine}
+        rejected = rows_at(view.dataset.ledger_parts(), numbers, LEDGER_COLUMNS)
+        found = texts.of(view, rejected)
+        documents = rows_at(view.dataset.parts(), {row for mine in kept.values() for row in mine}, KEPT_COLUMNS)
+        for name, sample in rules:
+            items = [
+                kept_sample(documents[row], view.kept[signal_of(name)][row], min(sample.thresholds))
+                for row in kept.get(name, ())
+            ]
+            items += [
+                rejected_sample(rejected[row], how, found.get(key_of(rejected[row]), "")) for row, how in chosen[name]
+            ]
+            yield Samples(f"{view.label} / {name}", tuple(items))
+
+
+def rejected_rows(sample: Any) -> list[tuple[int, str]]:
+    """Row numbers in the ledger, and what they are samples of."""
+    near = sample.nearest(AT_THRESHOLD)
+    rows = [(row, "just rejected") for row in near]
+    rows += [(row, "clearly rejected") for row in sample.farthest(AT_THRESHOLD, len(near))]
+    return rows or [(row, "rejected") for row in sample.unvalued]
+
+
+def kept_rows(view: View, rules: Rules) -> dict[str, list[int]]:
+    """By rule, the documents that passed it by least. Only of rules that judge all by one threshold."""
+    return {
+        name: nearest_within(view.kept[signal_of(name)], bound_of(name), next(iter(sample.thresholds)), AT_THRESHOLD)
+        for name, sample in rules
+        if len(sample.thresholds) == 1 and bound_of(name) and signal_of(name) in view.kept
+    }
+
+
+def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> Sample:
+    facts = [how, *numbers(row["value"], row["threshold"])]
+    if row["survivor"]:
+        similarity = number(row["similarity"])
+        facts.append(f"see {row['survivor']}" + ("" if similarity is None else f" (similarity {short(similarity)})"))
+    return Sample(
+        cut(str(row["url"] or row["id"] or "(no address)")), cut(" · ".join(facts)), excerpt(text, RULE_CHARS)
+    )
+
+
+def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> Sample:
+    facts = ["just kept", *numbers(float(value), threshold), row["language"] or ""]
+    text = excerpt(row["text"] or "", RULE_CHARS)
+    return Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)
+
+
+def numbers(value: Any, threshold: Any) -> list[str]:
+    found, bound = number(value), number(threshold)
+    if found is None:
+        return []
+    return [f"value {short(found)}" + ("" if bound is None else f", threshold {short(bound)}")]
+
+
+def excerpt(text: str, most: int) -> str:
+    """The first `most` characters; white space as single blanks, so that they are not spent on it."""
+    return cut(" ".join(text[: 4 * most].split()), most)
+
+
+def kept_pages(pools: Sequence[Pool]) -> Iterator[Samples]:
+    """The first documents of each last dataset, and the beginning of their texts."""
+    done: set[str] = set()
+    for pool in pools:
+        last = next((dataset for dataset in reversed(pool.datasets) if dataset.kind is Kind.DOCUMENTS), None)
+        if last is None or str(last.folder) in done:
+            continue
+        done.add(str(last.folder))
+        items = tuple(first_kept(last))
+        if items:
+            yield Samples(pool.label, items)
+
+
+def first_kept(dataset: Dataset) -> Iterator[Sample]:
+    rows = rows_at(dataset.parts(), range(min(MAX_SAMPLES, dataset.manifest.counts["out"])), KEPT_COLUMNS)
+    for row in rows.values():
+        facts = [row["title"] or "", row["language"] or "", f"{row['token_count'] or 0:,} tokens"]
+        text = cut(row["text"] or "", SAMPLE_CHARS)
+        yield Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)

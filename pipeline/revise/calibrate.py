@@ -1,0 +1,216 @@
+"""`calibrate`: the threshold on a signal that keeps a wanted share of a pool, by language; and recipes frozen with it.
+
+The quantile is exact (`pipeline/pool/quantile.py`): what it keeps differs from what was asked by the rounding to
+whole documents and by ties, and the answer says by how much. How well the pool stands for others like it is another
+matter: the interval is the binomial one (Wilson, 95 %), which takes documents for independent draws; pages of one host
+are not, so the true one is wider.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.dataset.dataset import SideBySide, Source
+from infra.dataset.manifest import InputRef, Kind, RecipeRef
+from infra.engines.engine import Engine
+from infra.errors import UsageError
+from infra.storage import write_bytes, writing
+from pipeline.inputs.documents import DocumentFiles, check_document_files
+from pipeline.inputs.inputs import Inputs
+from pipeline.job.tables import Tables
+from pipeline.pool.quantile import By, Found, Side, find_quantiles, values_table
+from pipeline.pool.values import check_signal
+from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.toml import recipe_toml
+from pipeline.stages.intervals import DIGITS, wilson
+
+VERB = "calibrate"
+MIN_COUNT = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked: the share `keep` of each group, from the `side` of its values that is kept."""
+
+    signal: str
+    keep: float
+    side: Side = "high"
+    by: By = "language"
+    min_count: int = MIN_COUNT
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise UsageError(f"--keep is {self.keep}; it must be the share to keep, above 0 and at most 1")
+        for name, value, allowed in (("side", self.side, ("low", "high")), ("by", self.by, ("language", "all"))):
+            if value not in allowed:
+                raise UsageError(f"--{name} is {value!r}, not one of {', '.join(allowed)}")
+
+    @property
+    def bound(self) -> str:
+        return "max" if self.side == "low" else "min"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found. `refused`: groups with measured documents, but fewer than `wanted.min_count`."""
+
+    wanted: Wanted
+    pool: tuple[InputRef, ...]
+    found: tuple[Found, ...]
+    refused: tuple[Found, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **asdict(self.wanted),
+            "pool": [asdict(ref) for ref in self.pool],
+            "thresholds": [threshold_row(each, self.wanted.keep) for each in self.found],
+            "refused": [{"group": each.group, "docs": each.docs} for each in self.refused],
+        }
+
+
+def threshold_row(found: Found, keep: float) -> dict[str, Any]:
+    """`rank_error`: by how much the share kept of the pool is off what was asked (whole documents, and ties)."""
+    share = found.kept / found.docs
+    return {
+        **found.as_dict(),
+        "keep_rate": round(share, DIGITS),
+        "rank_error": round(share - keep, DIGITS),
+        "interval": wilson(found.kept, found.docs),
+    }
+
+
+def calibrate(wanted: Wanted, engine: Engine, inputs: Inputs) -> Calibration:
+    """Thresholds over documents. UsageError for an unknown signal, and when no group has enough documents."""
+    source = documents_of(inputs)
+    check_signal(wanted.signal, source, VERB)
+    with tempfile.TemporaryDirectory(prefix="refinery-") as folder:
+        tables = Tables(engine, RecipeRef(VERB, ""), VERB, Path(folder))
+        values = values_table(tables, source, wanted.signal, wanted.by, fresh=False)
+        every = find_quantiles(tables, values, wanted.keep, wanted.side, wanted.min_count)
+    found = tuple(each for each in every if each.threshold is not None)
+    refused = tuple(each for each in every if each.threshold is None and each.docs)
+    if not found:
+        most = max((each.docs for each in refused), default=0)
+        raise UsageError(
+            f"{VERB}: no group has {wanted.min_count} documents with {wanted.signal} (the largest has {most}): "
+            "give more documents, --by all, or a lower --min-count"
+        )
+    return Calibration(wanted, source.refs, found, refused)
+
+
+def documents_of(inputs: Inputs) -> Source:
+    """The documents of the inputs. UsageError for archives and datasets of another kind."""
+    if inputs.archives:
+        raise UsageError(
+            f"{VERB} reads documents and datasets, not archives: run `refinery ingest` and `extract` first"
+        )
+    for dataset in inputs.datasets:
+        if dataset.kind is not Kind.DOCUMENTS:
+            raise UsageError(f"{VERB} reads documents: {dataset.folder} holds {dataset.kind}")
+    sources: list[Source] = list(inputs.datasets)
+    if inputs.documents:
+        check_document_files(inputs.documents)
+        sources.append(DocumentFiles(inputs.documents))
+    return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
+
+
+def freeze(name: str, calibration: Calibration, out: Path, step: str | None = None) -> list[str]:
+    """Write recipe `name` to `out` with the thresholds of a step's rules replaced: of `step`, else of the last one that
+    has such a rule. Rules of earlier steps that are stricter are loosened to the same, or the new bound would decide
+    nothing. Returns the steps that changed, the wanted one first.
+
+    The calibration is kept as a record, which is not of the recipe's hash; the thresholds and their `source` are.
+    """
+    source = dict(load_recipe(name).source)
+    stages = [{**stage, "step": list(stage["step"])} if "step" in stage else stage for stage in source["stage"]]
+    places = [
+        (stage["step"], index)
+        for stage in stages
+        for index, each in enumerate(stage.get("step", []))
+        if each.get("kind") == "judge" and each["rules"] and _asks(each, calibration)
+    ]
+    named = [at for at, (steps, index) in enumerate(places) if step in (None, _name(steps[index]))]
+    if not named:
+        where = f"step {step!r} of recipe {name!r}" if step else f"recipe {name!r}"
+        rule = f"{calibration.wanted.bound} rule on {calibration.wanted.signal!r}"
+        raise UsageError(f"{where} has no {rule} for what was calibrated: add one, with any threshold")
+    changed: list[str] = []
+    for at in range(named[-1], -1, -1):
+        steps, index = places[at]
+        each = steps[index]
+        rules = new_rules(each["rules"], each.get("languages", []), calibration, loosen=at != named[-1])
+        if at == named[-1] or rules != each["rules"]:
+            steps[index] = {**each, "rules": rules}
+            changed.append(_name(each))
+    source |= {"stage": stages, "name": out.stem}
+    source["calibration"] = [*source.get("calibration", []), record(calibration, changed[0])]
+    parse_recipe(source, str(out))
+    with writing(out):
+        write_bytes(out, recipe_toml(source).encode())
+    return changed
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    return str(step.get("name", step["kind"]))
+
+
+def _asks(step: Mapping[str, Any], calibration: Calibration) -> bool:
+    """Whether the step has a rule that the calibration speaks of."""
+    made = new_rules(step["rules"], step.get("languages", []), calibration)
+    return any(rule.get("source") == told(calibration) for rule in made)
+
+
+def record(calibration: Calibration, step: str) -> dict[str, Any]:
+    """What the frozen recipe says of where its thresholds come from."""
+    return {
+        "step": step,
+        **asdict(calibration.wanted),
+        "pool": [asdict(ref) for ref in calibration.pool],
+        "groups": [{"group": f.group, "docs": f.docs, "threshold": f.threshold} for f in calibration.found],
+    }
+
+
+def new_rules(
+    rules: Sequence[Mapping[str, Any]], languages: Sequence[str], calibration: Calibration, loosen: bool = False
+) -> list[dict[str, Any]]:
+    """The rules of a judge step of these languages (none: all), with those on the signal replaced where they stand;
+    with `loosen` only where the old threshold is the stricter one.
+
+    By language, a rule becomes one for each of its languages that has a threshold, and keeps its own for the others;
+    one that speaks of every language no longer judges those without a threshold.
+    """
+    wanted = calibration.wanted
+    made: list[dict[str, Any]] = []
+    for rule in rules:
+        if rule["signal"] != wanted.signal or wanted.bound not in rule:
+            made.append(dict(rule))
+            continue
+        old = rule[wanted.bound]
+        found = {
+            each.group: each.threshold
+            for each in calibration.found
+            if each.threshold is not None
+            and (not loosen or (each.threshold < old if wanted.bound == "min" else each.threshold > old))
+        }
+        if wanted.by == "all":
+            new = [{wanted.bound: threshold, "source": told(calibration)} for threshold in found.values()]
+            made.append({**rule, **new[0]} if new else dict(rule))
+            continue
+        spoken = list(rule.get("languages") or languages) or [each.group for each in calibration.found]
+        mine = {group: threshold for group, threshold in found.items() if group in spoken}
+        rest = [name for name in spoken if name not in mine]
+        if rest:
+            made.append({**rule, "languages": rest} if mine else dict(rule))
+        made += [
+            {**rule, wanted.bound: threshold, "languages": [name], "source": told(calibration)}
+            for name, threshold in mine.items()
+        ]
+    return made
+
+
+def told(calibration: Calibration) -> str:
+    """The `source` of a calibrated rule: what it keeps, and of which pool."""
+    pool = ", ".join(f"{ref.name} {ref.sha256[:12]}" for ref in calibration.pool)
+    return f"calibrated to keep {calibration.wanted.keep:g} of {pool}"

@@ -1,0 +1,369 @@
+"""`measure`: every signal of every document as a dataset; nothing is judged, nothing is dropped.
+
+Archives are ingested and extracted first, by the recipe's last extract step alone: no gate, no quick look, no control
+sample. Then the steps of the recipe's filter stages are done in their order, with every rejection ignored:
+
+- labels and combinations set their signals, for the languages they speak of (others have null);
+- edits change the text, as they would for the steps after them;
+- a judge's signals are noted as that judge sees them: on the text as it is by then. The first judge to name a signal
+  counts.
+
+What no judge asks for is measured at the end, on the text that the document is written with: what the last label, judge
+or combination reads (edits after it are not made). Stages over the whole pool (copies, percentiles, clusters) are not
+done: their numbers belong to a pool, not to a document. What the quick look alone would set is set on the whole text.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from filters.catalog import SIGNALS
+from filters.url import SIGNAL_DOCS, UrlLists, url_signals
+from infra.dataset import schema as schemas
+from infra.dataset.build import check_place
+from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.manifest import InputRef, Kind
+from infra.engines.task import Output
+from infra.errors import UsageError
+from infra.hashing import sha256_json
+from pipeline.inputs.again import documents_in
+from pipeline.inputs.inputs import Inputs
+from pipeline.job.context import Context
+from pipeline.job.funnel import Funnel, unreadable
+from pipeline.job.rows import batch, carried_signals, ledger_batch
+from pipeline.pool.stage import pool_signals
+from pipeline.recipes.recipe import (
+    STEP_SIGNALS,
+    Combine,
+    Extract,
+    Gate,
+    Judge,
+    Label,
+    Pool,
+    Recipe,
+    Rewrite,
+    Stage,
+    Step,
+)
+from pipeline.stages.filter import document_of
+from pipeline.stages.ingest import Archives
+from pipeline.stages.run import limit_param
+from pipeline.stages.stages import first_source, run_stage
+from pipeline.steps.interpreter import Document, Models, loaded_models, run_step
+
+NAME = "measure"
+STAGES = "stages"
+ALL, OWN = "all", "recipe"
+# How a signal of the address gets its lists: (signal, the name of the lists in the recipe).
+Bound = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure: the signals by name, the steps that they need, and whose lists the address is held against."""
+
+    names: tuple[str, ...]
+    steps: tuple[Step, ...]
+    lists: Bound
+
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that the steps use, lists among them."""
+        labels = {step.model for step in self.steps if isinstance(step, Label)}
+        return tuple(sorted(labels | {lists for _, lists in self.lists}))
+
+
+def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
+    """`wanted`: names of signals, `recipe` for all that the recipe names, `all` or nothing for all there are.
+
+    UsageError for a signal that does not exist, or that no step of the recipe sets.
+    """
+    steps = measuring_steps(recipe)
+    known = set(SIGNALS) | set_by(steps)
+    names = set(known) if not wanted else set()
+    for name in wanted:
+        if name == ALL:
+            names |= known
+        elif name == OWN:
+            names |= own_signals(recipe) & known
+        elif name in known:
+            names.add(name)
+        elif name in STEP_SIGNALS:
+            raise UsageError(f"recipe {recipe.name!r} has no label or combine step that sets the signal {name!r}")
+        else:
+            near = get_close_matches(name, known, n=3, cutoff=0.5)
+            raise UsageError(f"no signal {name!r}; " + (f"near it: {', '.join(near)}" if near else "see `refinery recipes signals`"))  # fmt: skip # noqa: E501
+    chosen = tuple(sorted(names))
+    return Plan(chosen, needed(steps, names), bound_lists(recipe, chosen))
+
+
+def measuring_steps(recipe: Recipe) -> list[Step]:
+    """The steps that set, change or name what is measured, in the order in which a document meets them."""
+    steps: list[Step] = [
+        step
+        for stage in recipe.stages
+        if stage.verb == "filter"
+        for step in stage.steps
+        if isinstance(step, Label | Judge | Combine | Rewrite)
+    ]
+    while steps and isinstance(steps[-1], Rewrite):
+        steps.pop()
+    later = set_by(steps)
+    quick = [
+        step
+        for stage in recipe.stages
+        if stage.verb == "extract"
+        for step in stage.steps
+        if isinstance(step, Label | Combine) and not _sets(step) <= later
+    ]
+    return [*quick, *steps]
+
+
+def _sets(step: Label | Combine) -> frozenset[str]:
+    return frozenset((step.signal,)) if isinstance(step, Combine) else step.sets
+
+
+def set_by(steps: Sequence[Step]) -> set[str]:
+    """The signals that labels and combinations put into the `signals` column."""
+    return {name for step in steps if isinstance(step, Label | Combine) for name in _sets(step)} & set(STEP_SIGNALS)
+
+
+def own_signals(recipe: Recipe) -> set[str]:
+    """Every signal that a rule, a term, a label, a combination or a pool step of the recipe names."""
+    names: set[str] = set()
+    for step in (step for stage in recipe.stages for step in stage.steps):
+        if isinstance(step, Judge | Gate):
+            names |= {rule.rule.signal for rule in step.rules}
+        elif isinstance(step, Combine):
+            names |= {term.signal for term in step.terms} | {step.signal}
+        elif isinstance(step, Label):
+            names |= step.sets
+        elif isinstance(step, Pool):
+            names |= pool_signals(step)
+    return names
+
+
+def needed(steps: Sequence[Step], names: set[str]) -> tuple[Step, ...]:
+    """Without the labels and combinations that nobody asked for. What is done by language needs the language."""
+    wanted = set(names)
+    kept: list[Step] = []
+    for step in reversed(steps):
+        if isinstance(step, Combine):
+            if step.signal not in wanted:
+                continue
+            wanted |= {term.signal for term in step.terms}
+        elif isinstance(step, Label) and step.sets.isdisjoint({"language", "domain", *wanted}):
+            continue
+        kept.append(step)
+    return tuple(reversed(kept))
+
+
+def bound_lists(recipe: Recipe, names: Sequence[str]) -> Bound:
+    """For each signal of the address the lists of the first gate that asks for it, else of the first gate with any."""
+    gates = [s for stage in recipe.stages for s in stage.steps if isinstance(s, Gate) and s.lists]
+    bound = []
+    for name in sorted(set(names) & set(SIGNAL_DOCS)):
+        asking = [gate for gate in gates if name in {rule.rule.signal for rule in gate.rules}]
+        if gates:
+            bound.append((name, str((asking or gates)[0].lists)))
+    return tuple(bound)
+
+
+@lru_cache(maxsize=8)
+def open_lists(place: str) -> UrlLists:
+    from pipeline.models.store import load_url_lists
+
+    return load_url_lists(Path(place))
+
+
+@dataclass(frozen=True)
+class MeasureTask:
+    """Documents of one part with all signals of the plan. `places`: (model, path) pairs, not in the fingerprint.
+
+    A second part, where there is one, holds what was rejected before there was a text: it goes into the ledger here.
+    """
+
+    plan: Plan
+    models: tuple[tuple[str, str], ...]
+    recipe: str
+    carried: tuple[str, ...]
+    places: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        steps = [repr(step) for step in self.plan.steps]
+        return sha256_json([NAME, self.plan.names, steps, self.plan.lists, self.models, self.recipe, self.carried])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.documents({*self.carried, *self.plan.names})
+
+    def __call__(self, part: Any, rejected: "Ledgers | None" = None) -> Iterator[Output]:
+        funnel = Funnel()
+        for lines in rejected.batches() if rejected else ():
+            number = documents_in(lines)
+            funnel.count["in"] += number
+            funnel.count["rejected"] += number
+            yield Output(None, lines)
+        lists = {name: place for name, place in self.places if name in {bound for _, bound in self.plan.lists}}
+        models = loaded_models(tuple(pair for pair in self.places if pair[0] not in lists))
+        opened = {name: open_lists(place) for name, place in lists.items()}
+        for documents in part.batches():
+            rows = [self.one(row, models, opened) for row in documents.to_pylist()]
+            funnel.count["in"] += len(rows)
+            for row in rows:
+                funnel.passed(0, len(row["text"]), row["token_count"])
+            yield Output(batch(rows, self.schema))
+        yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([NAME]))
+
+    def one(self, row: dict[str, Any], models: Models, lists: Mapping[str, UrlLists]) -> dict[str, Any]:
+        document = document_of(row)
+        values = measured(document, self.plan, models, lists)
+        known = {**(row["signals"] or {}), **document.signals, **values}
+        return row | {
+            "text": document.text,
+            "language": document.language,
+            "language_score": document.language_score,
+            "domain": document.domain,
+            "token_count": document.tokens,
+            "signals": {name: known.get(name) for name in schemas.signal_names(self.schema)},
+        }
+
+
+def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:
+    """The plan's signals of one document, which the steps change on the way. Rejections are ignored."""
+    wanted, found = set(plan.names), address_signals(document.url, plan, lists)
+    for step in plan.steps:
+        if not isinstance(step, Judge):
+            run_step(document, step, models)
+        elif not step.languages or document.language in step.languages:
+            for rule in step.rules:
+                name = rule.rule.signal
+                if name in wanted and found.get(name) is None and not _speaks_of_others(rule.languages, document):
+                    found[name] = document.signal(name)
+    for name in plan.names:
+        if found.get(name) is None and name not in SIGNAL_DOCS:
+            found[name] = document.signal(name)
+    return found
+
+
+def _speaks_of_others(languages: tuple[str, ...], document: Document) -> bool:
+    return bool(languages) and document.language not in languages
+
+
+def address_signals(url: str, plan: Plan, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:
+    wanted = [name for name in plan.names if name in SIGNAL_DOCS]
+    bound = dict(plan.lists)
+    by_lists = {name: url_signals(url, lists[name]) for name in set(bound.values())}
+    bare = url_signals(url, UrlLists()) if len(bound) < len(wanted) else {}
+    return {name: by_lists[bound[name]][name] if name in bound else bare[name] for name in wanted}
+
+
+@dataclass(frozen=True)
+class Ledgers:
+    """The ledgers of one partition, of all the stages that were done before: one batch for each, whole."""
+
+    readers: tuple[ShardReader, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([reader.fingerprint for reader in self.readers])
+
+    def check(self) -> None:
+        for reader in self.readers:
+            reader.check()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for reader in self.readers:
+            yield from reader.table().combine_chunks().to_batches()
+
+
+@dataclass(frozen=True)
+class RejectedBefore:
+    """The ledgers of datasets that are cut alike, as a source beside the documents."""
+
+    datasets: tuple[Dataset, ...]
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return tuple(ref for dataset in self.datasets for ref in dataset.refs)
+
+    def parts(self) -> list[Ledgers]:
+        columns = [dataset.ledger_parts() for dataset in self.datasets]
+        return [Ledgers(readers) for readers in zip(*columns, strict=True)]
+
+
+def measure(
+    context: Context,
+    inputs: Inputs,
+    out: Path,
+    wanted: Sequence[str] = (),
+    limit: int | None = None,
+    places: dict[str, str] | None = None,
+) -> Dataset:
+    """The dataset of all signals in `out`; for archives and records the stages before it in `out/stages`.
+
+    `places`: where archives lie, when not where they were ingested from.
+    """
+    chosen = plan(context.recipe, wanted)
+    params = {**({"signals": sorted(set(wanted))} if wanted else {}), **limit_param(limit)}
+    here = Context(context.recipe, context.engine, context.places, params)
+    stage = Stage(NAME, "filter")
+    if inputs.archives and (inputs.documents or inputs.datasets):
+        raise UsageError("give archives, or documents and datasets, as --input, not both in one call")
+    source: Source
+    if inputs.archives or any(dataset.kind is Kind.RECORDS for dataset in inputs.datasets):
+        # what it is made of is known once the stages are there; a folder without them was made of documents
+        begun = (out / STAGES).is_dir()
+        head = here.header(stage, Kind.DOCUMENTS, ()).as_dict()
+        check_place(out, {name: value for name, value in head.items() if not begun or name != "inputs"})
+        made = documents_of(context, inputs, out / STAGES, limit, places)
+        source = made[-1]
+        sources: list[Source] = [source, RejectedBefore(tuple(made))]
+    else:
+        source = first_source(inputs, stage, limit)
+        sources = [source]
+    used = chosen.models()
+    task = MeasureTask(
+        chosen,
+        tuple((name, context.recipe.models[name]) for name in used),
+        context.recipe.sha256,
+        carried_signals(source),
+        tuple((name, context.places[name]) for name in used),
+    )
+    header = here.header(stage, Kind.DOCUMENTS, source.refs)
+    return context.engine.map_shards(task, sources, out, header)
+
+
+def documents_of(
+    context: Context, inputs: Inputs, folder: Path, limit: int | None, places: dict[str, str] | None
+) -> list[Dataset]:
+    """The datasets that bring archives or records to documents, the documents last."""
+    extract = last_extract(context.recipe)
+    made: list[Dataset] = []
+    first = Context(context.recipe, context.engine, context.places, limit_param(limit))
+    if inputs.archives:
+        ingest = next((s for s in context.recipe.stages if s.verb == "ingest"), Stage("ingest", "ingest"))
+        source = first_source(inputs, ingest, limit)
+        assert isinstance(source, Archives)
+        made.append(run_stage(first, ingest, source, folder / f"01-{ingest.name}"))
+        records: Source = made[0]
+    else:
+        records = first_source(inputs, extract, limit)
+    params = {"only": extract.steps[0].name, **({} if made else limit_param(limit))}
+    here = Context(context.recipe, context.engine, context.places, params)
+    made.append(run_stage(here, extract, records, folder / f"02-{extract.name}", places))
+    return made
+
+
+def last_extract(recipe: Recipe) -> Stage:
+    """The recipe's last extract step, alone in a stage. UsageError where it has none."""
+    found = [(stage, step) for stage in recipe.stages for step in stage.steps if isinstance(step, Extract)]
+    if not found:
+        raise UsageError(f"recipe {recipe.name!r} has no extract step: give documents as --input, or another recipe")
+    stage, step = found[-1]
+    return Stage(stage.name, "extract", (step,))

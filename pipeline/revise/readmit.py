@@ -1,0 +1,231 @@
+"""`readmit`: what was rejected, read again at its locators, through another recipe; the result is a run like any other.
+
+The ledger says where each rejected record lies. Those are read again from their archives by the code of `ingest` and
+`extract` (documents of Parquet or JSONL files from those files), once each, however many rules they had failed; then
+every stage of the recipe follows. What the recipe's `ingest` would make is the dataset of the records read again.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from infra.dataset.build import Totals, claim
+from infra.dataset.dataset import Dataset, SideBySide, Source
+from infra.dataset.manifest import MANIFEST, RUN, FileRef, InputRef, Kind
+from infra.errors import UsageError, WorkError
+from infra.hashing import readable_json, sha256_file, sha256_json
+from infra.storage import read_json, write_bytes
+from pipeline.inputs.again import (
+    LOCATOR,
+    DocumentsAgain,
+    Locator,
+    ReadAgainTask,
+    RecordsAgain,
+    by_file,
+    is_document_file,
+)
+from pipeline.inputs.inputs import InputFile
+from pipeline.job.context import Context
+from pipeline.recipes.recipe import Recipe, Stage
+from pipeline.revise.listed import entries
+from pipeline.stages.ingest import STEP as INGEST
+from pipeline.stages.run import FROZEN, Run, account, check_outside, stage_folder
+from pipeline.stages.stages import reads_records, run_stage
+
+COLUMNS = ["id", *LOCATOR, "step", "rule"]
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """What the ledgers name: records and documents by file, and rows that say nothing of a record, by reason."""
+
+    datasets: tuple[Dataset, ...]
+    found: Mapping[str, Sequence[Locator]]
+    skipped: Mapping[str, int]
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        """The datasets by their manifests; their ledgers alone were read."""
+        return tuple(InputRef(f"ledger/{ref.name}", ref.sha256) for each in self.datasets for ref in each.refs)
+
+    def known(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Where the files lay, and their sha256 as the manifests have it, by name."""
+        places: dict[str, str] = {}
+        sums: dict[str, str] = {}
+        for dataset in self.datasets:
+            places |= dataset.places()
+            sums |= {ref.name: ref.sha256 for ref in dataset.manifest.inputs if ref.name in places}
+        return places, sums
+
+
+def readmit(
+    context: Context,
+    ledger: Path,
+    out: Path,
+    rules: Sequence[str] = (),
+    ids: Path | None = None,
+    moved: Mapping[str, str] | None = None,
+) -> tuple[Run, dict[str, int]]:
+    """The run in `out`, and {in, readmitted, rejected, skipped}. `moved`: where files lie now, by name.
+
+    UsageError when the ledger has no such row, or a file is not where it was read, or is another one now.
+    """
+    chosen = {line for _, line in entries(ids, "--ids")} if ids else None
+    rejects = read_rejects(ledger_datasets(ledger), rules, chosen)
+    files = locate(rejects, moved or {})
+    records = RecordsAgain(tuple(f for f in files if not is_document_file(f.name)), rejects.found, rejects.refs)
+    documents = DocumentsAgain(tuple(f for f in files if is_document_file(f.name)), rejects.found, rejects.refs)
+    stages = stages_for(context.recipe, bool(records.files))
+    params = {"rules": sorted(set(rules)) or None, "ids": sha256_json(sorted(chosen)) if chosen else None}
+    params = {name: value for name, value in params.items() if value is not None}
+    here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
+    arguments = {
+        "verb": "readmit",
+        "recipe": asdict(context.recipe.ref),
+        "inputs": [asdict(ref) for ref in (*rejects.refs, *(file.ref for file in files))],
+        **params,
+    }
+    started = time.time()
+    check_outside(out)
+    with claim(out, arguments):
+        write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
+        made = Run(out, tuple(run_stages(here, stages, records, documents, rejects.skipped, out)))
+        numbers = conservation(made, rejects)
+        write_bytes(out / RUN, readable_json({**account(context, made, time.time() - started), "readmit": numbers}))
+    return made, numbers
+
+
+def ledger_datasets(folder: Path) -> list[Dataset]:
+    """The datasets whose ledgers `folder` means: of a stage, or of all stages of a run."""
+    if folder.name == "ledger" and (folder.parent / MANIFEST).is_file():
+        folder = folder.parent
+    if (folder / MANIFEST).is_file():
+        return [Dataset(folder)]
+    if (folder / FROZEN).is_file() and "last" not in (read_json(folder / RUN) or {}):
+        raise UsageError(f"{folder} is not finished: run the same command again, or give the folder of a stage")
+    found = [Dataset(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    if not found:
+        raise UsageError(f"--ledger {folder} holds no finished dataset: give the folder of a stage, or of a run")
+    return found
+
+
+def read_rejects(datasets: Sequence[Dataset], rules: Sequence[str], ids: set[str] | None) -> Rejects:
+    """The distinct records of the ledgers' rows, or of those with these rules (`step/rule`) and ids."""
+    there = {rule for dataset in datasets for rule in dataset.manifest.rejected_by}
+    for rule in rules:
+        if rule not in there:
+            raise UsageError(
+                f"no record was rejected by {rule!r}: there are {', '.join(sorted(there)) or 'no rejects'}"
+            )
+    tables = [choose(part.table(COLUMNS), rules, ids) for dataset in datasets for part in dataset.ledger_parts()]
+    lines = pa.concat_tables(tables)
+    if not lines.num_rows:
+        raise UsageError("no row of the ledger is meant: there is nothing to read again")
+    damaged = pc.and_(pc.equal(lines["step"], INGEST), pc.starts_with(lines["rule"], "damage/"))
+    taken = pc.is_null(lines["file_path"])
+    skipped = {
+        "damaged": sum(map(len, by_file(lines.filter(damaged)).values())),
+        "taken_down": pc.sum(taken).as_py(),
+    }
+    found = by_file(lines.filter(pc.invert(pc.or_(damaged, taken))))
+    return Rejects(tuple(datasets), found, {name: number for name, number in skipped.items() if number})
+
+
+def choose(lines: pa.Table, rules: Sequence[str], ids: set[str] | None) -> pa.Table:
+    if rules:
+        names = pc.binary_join_element_wise(lines["step"], lines["rule"], "/")
+        lines = lines.filter(pc.is_in(names, pa.array(rules, pa.string())))
+    return lines if ids is None else lines.filter(pc.is_in(lines["id"], pa.array(sorted(ids), pa.string())))
+
+
+def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
+    """The files to read, by name. UsageError for one that is not there, or is not the one that was read."""
+    places, sums = rejects.known()
+    files = []
+    for name in sorted(rejects.found):
+        what = "file" if is_document_file(name) else "archive"
+        path = moved.get(name) or places.get(name)
+        if path is None or not Path(path).is_file():
+            raise UsageError(f"the {what} {name!r} is not where it was read: say where with --source ROOT")
+        file = InputFile(path, name, sha256_file(Path(path)))
+        if sums.get(name, file.sha256) != file.sha256:
+            raise UsageError(f"{path} is not the {what} {name!r} that was read: say where that lies with --source ROOT")
+        files.append(file)
+    return files
+
+
+def stages_for(recipe: Recipe, archives: bool) -> list[Stage]:
+    """All stages where archives are read; those after extraction where only documents are."""
+    if not archives:
+        stages = [stage for stage in recipe.stages if stage.verb != "ingest" and not reads_records(stage)]
+        if not stages:
+            raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
+        return stages
+    if recipe.stages[0].verb != "ingest" or not any(stage.verb == "extract" for stage in recipe.stages):
+        raise UsageError(
+            f"recipe {recipe.name!r} does not begin at archives: readmit needs one with ingest and extract"
+        )
+    return list(recipe.stages)
+
+
+def run_stages(
+    context: Context,
+    stages: Sequence[Stage],
+    records: RecordsAgain,
+    documents: DocumentsAgain,
+    skipped: Mapping[str, int],
+    out: Path,
+) -> list[Dataset]:
+    """Every stage's dataset; documents of files join where there is a text."""
+    bare = Context(context.recipe, context.engine, context.places)
+    datasets: list[Dataset] = []
+    source: Source | None = None
+    joined = not documents.files
+    for stage in stages:
+        folder = out / stage_folder(context.recipe, stage)
+        here = bare if datasets else context
+        if stage.verb == "ingest":
+            header = here.header(stage, Kind.RECORDS, records.refs)
+            task = ReadAgainTask(context.recipe.sha256)
+            made = context.engine.map_shards(task, [records], folder, header, counted(skipped))
+        else:
+            if not joined and not reads_records(stage):
+                source = documents if source is None else SideBySide((source, documents))
+                joined = True
+            assert source is not None
+            made = run_stage(here, stage, source, folder, records.places())
+        datasets.append(made)
+        source = made
+    return datasets
+
+
+def counted(skipped: Mapping[str, int]) -> Any:
+    """Rows of a ledger that name no record that could be read are counted, as `skipped`."""
+
+    def extras(_: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
+        for reason, number in skipped.items():
+            totals.counts[f"skipped/{reason}"] = number
+            totals.counts["in"] += number
+        return {}, []
+
+    return extras
+
+
+def conservation(made: Run, rejects: Rejects) -> dict[str, int]:
+    """What became of everything. WorkError if a record were lost on the way."""
+    manifests = [dataset.manifest for dataset in made.datasets]
+    numbers = {
+        "in": sum(map(len, rejects.found.values())) + sum(rejects.skipped.values()),
+        "readmitted": manifests[-1].counts["out"],
+        "rejected": sum(manifest.counts.get("rejected", 0) for manifest in manifests),
+        "skipped": sum(rejects.skipped.values())
+        + sum(n for m in manifests[1:] for name, n in m.counts.items() if name.startswith("skipped/")),
+    }
+    if numbers["in"] != numbers["readmitted"] + numbers["rejected"] + numbers["skipped"]:
+        raise WorkError(f"readmit: records were lost on the way: {numbers}")
+    return numbers

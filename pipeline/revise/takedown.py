@@ -1,0 +1,270 @@
+"""`takedown`: the datasets of a run made again without some documents, and the proof that they are gone.
+
+Nothing is extracted or judged again. Every dataset below the run's folder is rewritten into a new folder without the
+rows of the listed documents (`takedown_apply.py`), then searched (`takedown_proof.py`); the new folder's
+`takedown.json` is the receipt. The old folder is left as it is: it is for the user to put the new one in its place.
+
+What the documents did to others stays done: copies that were removed for their sake (named in the receipt, so that
+`readmit` can bring them back), lines that `paragraphs` took from others, thresholds of a pool, the plan of a mixture.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from infra.dataset.build import WORK, check_place, claim
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import MANIFEST, RUN, Header, InputRef, Kind, Manifest
+from infra.engines.engine import Engine
+from infra.errors import UsageError, WorkError
+from infra.hashing import readable_json
+from infra.storage import read_json, remove_folder, write_bytes
+from pipeline.revise.listed import Listed
+from pipeline.revise.takedown_apply import Key, WithLedger, carry_over, keys_where, redacted, task_for
+from pipeline.revise.takedown_proof import Removed, joined, runs_of, search
+from pipeline.stages.run import FROZEN
+from pipeline.stages.tokenize import MODEL, TABLE
+
+FORMAT = "refinery.takedown/1"
+RECEIPT = "takedown.json"
+# So many documents, copies and entries are named in the receipt; all are counted.
+MAX_NAMED = 1000
+# So many entries that met nothing are told on the terminal.
+MAX_TOLD = 20
+COLUMNS = ["url", "id", "file_path", "warc_offset"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one dataset holds of the list: keys of its rows and of its ledger rows."""
+
+    rows: frozenset[Key]
+    ledger: frozenset[Key]
+
+
+def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, Any]:
+    """Make everything below `run` again in `out` without what is listed; returns the receipt.
+
+    UsageError where there is no finished dataset, or `out` and `run` lie in each other; WorkError where a search finds
+    something that is listed, which would be a fault of ours.
+    """
+    check_folders(run, out)
+    datasets = in_order(run)
+    found, removed = find_all(datasets, listed)
+    copies = orphans(datasets, listed, removed.ids)
+    inputs = [ref.sha256 for dataset in datasets.values() for ref in dataset.refs]
+    arguments = {"verb": "takedown", "list": listed.sha256, "inputs": inputs}
+    started = time.time()
+    if "." in datasets:  # it claims the folder itself, maybe after those in it
+        head = header_of(datasets["."].manifest, listed, ()).as_dict()
+        check_place(out, {name: value for name, value in head.items() if name != "inputs"})
+    holder: AbstractContextManager[None] = nullcontext() if "." in datasets else claim(out, arguments)
+    with holder:
+        made = rewrite(datasets, found, listed, removed, out, engine)
+        receipt = {
+            "format": FORMAT,
+            "list": {
+                "sha256": listed.sha256,
+                "entries": len(listed),
+                "matched": len(removed.entries),
+                "unmatched": sorted(listed.entries() - removed.entries)[:MAX_NAMED],
+            },
+            "documents": len(removed.keys),
+            "datasets": [changes(name, datasets[name], made[name], found[name]) for name in datasets],
+            "orphans": {"count": len(copies), "copies": copies[:MAX_NAMED]},
+            "proof": prove(made, listed, removed, engine, out / WORK / "takedown"),
+        }
+        write_bytes(out / RECEIPT, readable_json(receipt))
+        if (run / FROZEN).is_file():
+            write_bytes(out / FROZEN, (run / FROZEN).read_bytes())
+            told = redacted(read_json(run / RUN) or {}, listed)
+            write_bytes(out / RUN, readable_json({**told, "takedown_seconds": round(time.time() - started, 3)}))
+        remove_folder(out / WORK / "takedown")
+    return receipt
+
+
+def check_folders(run: Path, out: Path) -> None:
+    here, there = run.resolve(), out.resolve()
+    if here == there or here.is_relative_to(there) or there.is_relative_to(here):
+        raise UsageError(f"--out {out} lies in --run {run} or holds it: a takedown makes a new folder beside the old")
+    if (run / FROZEN).is_file() and "last" not in (read_json(run / RUN) or {}):
+        raise UsageError(f"{run} is not finished: run the same `refinery run` command again")
+
+
+def in_order(run: Path) -> dict[str, Dataset]:
+    """Every finished dataset below `run` by its path there, each after those that it was made of."""
+    folders = [path.parent for path in sorted(run.rglob(MANIFEST))]
+    names = [folder.relative_to(run).as_posix() for folder in folders]
+    found = {
+        name: Dataset(run / name) for name in names if name == "." or not any(p[0] == "." for p in name.split("/"))
+    }
+    if not found:
+        raise UsageError(f"--run {run} holds no finished dataset")
+    by_sha = {dataset.refs[0].sha256: name for name, dataset in found.items()}
+    ordered: dict[str, Dataset] = {}
+
+    def visit(name: str) -> None:
+        if name not in ordered:
+            for ref in found[name].manifest.inputs:
+                if ref.sha256 in by_sha:
+                    visit(by_sha[ref.sha256])
+            ordered[name] = found[name]
+
+    for name in found:
+        visit(name)
+    return ordered
+
+
+def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str, Found], Removed]:
+    """What each dataset holds of the list; together their keys, ids, and the runs of words of every text they have."""
+    found: dict[str, Found] = {}
+    entries: set[str] = set()
+    ids: set[str] = set()
+    runs = []
+
+    def note(table: pa.Table | pa.RecordBatch) -> set[Key]:
+        pairs = zip(table["url"].to_pylist(), table["id"].to_pylist(), strict=True)
+        named = [list(listed.naming(url, ident)) for url, ident in pairs]
+        entries.update(entry for several in named for entry in several)
+        hit = [bool(several) for several in named]
+        ids.update(ident for ident, yes in zip(table["id"].to_pylist(), hit, strict=True) if yes and ident)
+        return set(keys_where(table, hit))
+
+    for name, dataset in datasets.items():
+        rows: set[Key] = set()
+        ledger: set[Key] = set()
+        if dataset.kind is Kind.TOKENS:
+            rows = note(pq.read_table(dataset.folder / TABLE, columns=COLUMNS))
+        elif dataset.kind in (Kind.RECORDS, Kind.DOCUMENTS):
+            for part in dataset.parts():
+                here = {key for batch in part.batches(COLUMNS) for key in note(batch)}
+                if here and dataset.kind is Kind.DOCUMENTS:
+                    texts = (b.filter(pa.array(listed.rows(b))) for b in part.batches([*COLUMNS, "text"]))
+                    runs += [runs_of(text or "") for batch in texts for text in batch["text"].to_pylist()]
+                rows |= here
+        for part in dataset.ledger_parts():
+            ledger |= {key for batch in part.batches(COLUMNS) for key in note(batch)}
+        found[name] = Found(frozenset(rows), frozenset(ledger))
+    keys = frozenset(key for each in found.values() for key in each.rows | each.ledger)
+    return found, Removed(frozenset(entries), keys, frozenset(ids), joined(runs))
+
+
+def orphans(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]) -> list[dict[str, Any]]:
+    """Copies that were removed for the sake of a document that goes now, and could come back in its place."""
+    found = []
+    columns = [*COLUMNS, "step", "rule", "survivor", "similarity"]
+    for name, dataset in datasets.items():
+        for part in dataset.ledger_parts():
+            for batch in part.batches(columns):
+                mine = [row for row in batch.to_pylist() if row.pop("survivor") in ids]
+                found += [
+                    {"dataset": name, "rule": f"{row.pop('step')}/{row.pop('rule')}", **row}
+                    for row in mine
+                    if listed.entry(row["url"], row["id"]) is None
+                ]
+    return found
+
+
+def rewrite(
+    datasets: Mapping[str, Dataset],
+    found: Mapping[str, Found],
+    listed: Listed,
+    removed: Removed,
+    out: Path,
+    engine: Engine,
+) -> dict[str, Dataset]:
+    """The new datasets; each names the new ones that it is made of."""
+    made: dict[str, Dataset] = {}
+    refs: dict[str, InputRef] = {}
+    rows = {dataset.refs[0].sha256: found[name].rows for name, dataset in datasets.items()}
+    for name, dataset in datasets.items():
+        old = dataset.manifest
+        before = frozenset(key for ref in old.inputs for key in rows.get(ref.sha256, ()))
+        header = header_of(old, listed, tuple(refs.get(ref.sha256, ref) for ref in old.inputs))
+        task = task_for(dataset, listed, before, removed.ids)
+        extras = carry_over(old, listed, dataset.folder / MODEL)
+        made[name] = engine.map_shards(task, [WithLedger(dataset)], out / name, header, extras)
+        refs[dataset.refs[0].sha256] = made[name].refs[0]
+    return made
+
+
+def header_of(old: Manifest, listed: Listed, inputs: tuple[InputRef, ...]) -> Header:
+    params = {**old.params, "takedown": [*old.params.get("takedown", []), listed.sha256]}
+    return Header(old.kind, old.stage, old.recipe, params, inputs)
+
+
+def changes(name: str, old: Dataset, new: Dataset, found: Found) -> dict[str, Any]:
+    """What the takedown did to one dataset, with the sha256 of each shard before and after."""
+    after = {file.path: file.sha256 for file in new.manifest.all_files()}
+    before = {file.path: file.sha256 for file in old.manifest.all_files()}
+    return {
+        "folder": name,
+        "stage": old.manifest.stage,
+        "kind": old.kind.value,
+        "removed": len(found.rows),
+        "removed_from_ledger": len(found.ledger),
+        "before": old.manifest.counts["out"],
+        "after": new.manifest.counts["out"],
+        "manifest": {"before": old.refs[0].sha256, "after": new.refs[0].sha256},
+        "shards": {path: {"before": before.get(path), "after": after.get(path)} for path in sorted({*before, *after})},
+    }
+
+
+def prove(made: Mapping[str, Dataset], listed: Listed, removed: Removed, engine: Engine, work: Path) -> dict[str, Any]:
+    """Search every new dataset. WorkError where anything that is listed is still there."""
+    told: list[dict[str, Any]] = []
+    sharing: list[dict[str, Any]] = []
+    for number, (name, dataset) in enumerate(made.items()):
+        faults = dataset.verify()
+        searched = search(engine, dataset, listed, removed, f"search-{number}", work / f"{number:03d}")
+        counts = {key.removeprefix("search/"): n for key, n in searched.manifest.counts.items() if "/" in key}
+        body = read_json(dataset.folder / MANIFEST)
+        strings = redacted(body, listed) != body
+        if counts["listed"] or strings or faults:
+            what = f"{counts['listed']} rows found" if counts["listed"] else (faults or ["its manifest names one"])[0]
+            raise WorkError(f"takedown: {dataset.folder} is not clean ({what}): do not use it")
+        told.append({"folder": name, **counts, "sharing": searched.manifest.counts["out"]})
+        sharing += [{"dataset": name, **row} for row in searched.table().to_pylist()]
+    sharing.sort(key=lambda row: (-row["share"], row["dataset"], row["file_path"], row["warc_offset"]))
+    return {
+        "listed": 0,
+        "datasets": told,
+        "runs_of_words": int(removed.runs.size),
+        "same_words": {"count": len(sharing), "documents": sharing[:MAX_NAMED]},
+    }
+
+
+def unmatched_text(receipt: Mapping[str, Any]) -> str:
+    """A warning of the entries that met nothing; empty where all met something."""
+    named = receipt["list"]
+    left = named["entries"] - named["matched"]
+    if not left:
+        return ""
+    told = ", ".join(named["unmatched"][:MAX_TOLD])
+    more = f" and {left - MAX_TOLD} more (see list.unmatched in the receipt)" if left > MAX_TOLD else ""
+    return f"met nothing, so look whether they are spelt as the run has them: {told}{more}"
+
+
+def takedown_text(receipt: Mapping[str, Any], out: Path) -> str:
+    """The receipt as a person reads it."""
+    from pipeline.cli.console import table
+
+    rows: Sequence[dict[str, Any]] = receipt["datasets"]
+    named = receipt["list"]
+    lines = [
+        table(list(rows), ["folder", "kind", "before", "removed", "after", "removed_from_ledger"]),
+        f"{receipt['documents']:,} documents taken down; {named['matched']:,} of {named['entries']:,} entries met any",
+        f"searched again: nothing that is listed is left; receipt: {out / RECEIPT}",
+    ]
+    words, copies = receipt["proof"]["same_words"]["count"], receipt["orphans"]["count"]
+    if words:
+        lines.append(f"{words:,} rows of other documents have runs of the same 13 words: see same_words in the receipt")
+    if copies:
+        lines.append(f"{copies:,} copies had been removed in favour of these documents: see orphans in the receipt")
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""A dataset without the documents of a list: rows gone from its shards, from its ledger, from its token shards.
+
+A document that the dataset is the first of a run to hold becomes one row in the ledger that names no record (step
+`takedown`, no address, no id, no file; its `warc_offset` is a serial number); where a dataset before it has that row,
+it is as if the document had never come. So the counts obey the law of their kind, and what one stage puts out is still
+what the next takes in.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from infra.dataset import schema as schemas
+from infra.dataset.build import Extras, Totals
+from infra.dataset.dataset import BATCH_ROWS, Dataset, ShardReader
+from infra.dataset.manifest import FileRef, InputRef, Kind, Manifest
+from infra.engines.task import Output
+from infra.errors import WorkError
+from infra.hashing import sha256_file, sha256_json
+from mixers.shards import TokenShardReader
+from pipeline.inputs.again import documents_in
+from pipeline.job.rows import ledger_batch
+from pipeline.revise.listed import Listed
+from pipeline.stages.tokenize import (
+    MODEL,
+    ROWS,
+    TABLE,
+    TokenSink,
+    domains_of,
+    join_tables,
+    model_ref,
+    open_tokenizer,
+    table_ref,
+)
+
+STEP, RULE = "takedown", "listed"
+# What stands in a ledger for the survivor of a copy, where that survivor was taken down.
+REDACTED = "takedown"
+
+# File, offset and id: where several sources are mixed, two of them may have a file of one name.
+Key = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class TokenPart:
+    """One partition of a tokens dataset: its rows of documents.parquet with the tokens of each; None holds none."""
+
+    folder: str
+    name: str | None
+    sha256: str
+
+    @property
+    def fingerprint(self) -> str:
+        return self.sha256
+
+    def check(self) -> None:
+        if self.name and sha256_file(Path(self.folder) / self.name) != self.sha256:
+            raise WorkError(f"{self.folder}/{self.name} is not as it was written: make its dataset again")
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Batches of ROWS, in the order of the shard."""
+        if self.name is None:
+            return
+        table = pq.read_table(Path(self.folder) / TABLE, filters=[("shard", "=", self.name)])
+        reader = TokenShardReader(Path(self.folder) / self.name)
+        for part in table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS):
+            spans = zip(part["offset"].to_pylist(), part["length"].to_pylist(), strict=True)
+            tokens = pa.array([reader.data[start : start + length] for start, length in spans], pa.list_(pa.int32()))
+            columns = [tokens if name == "tokens" else part[name] for name in ROWS.names]
+            yield pa.RecordBatch.from_arrays(columns, schema=ROWS)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """One partition of a dataset with its ledger."""
+
+    part: ShardReader | TokenPart
+    ledger: ShardReader
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([self.part.fingerprint, self.ledger.fingerprint])
+
+    def check(self) -> None:
+        self.ledger.check()
+
+
+@dataclass(frozen=True)
+class WithLedger:
+    """A dataset, each partition with its ledger, as a source; `places` of its inputs are handed on."""
+
+    dataset: Dataset
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return self.dataset.refs
+
+    def places(self) -> dict[str, str]:
+        return self.dataset.places()
+
+    def parts(self) -> list[Whole]:
+        return [Whole(part, ledger) for part, ledger in zip(parts_of(self.dataset), self.dataset.ledger_parts())]
+
+
+def parts_of(dataset: Dataset) -> Sequence[ShardReader | TokenPart]:
+    """The partitions of a dataset, as many as its ledger has; a partition without tokens has no shard."""
+    if dataset.kind is not Kind.TOKENS:
+        return dataset.parts()
+    sums = {shard.path: shard.sha256 for shard in dataset.manifest.shards}
+    names = [f"part-{index:05d}.bin" for index in range(len(dataset.manifest.ledger))]
+    return [TokenPart(str(dataset.folder), name if name in sums else None, sums.get(name, "empty")) for name in names]
+
+
+@dataclass(frozen=True)
+class TakedownTask:
+    """One partition without what is listed. `before`: keys that a dataset before this one has in its ledger;
+    `removed`: ids of everything that is taken down, which no row may name as a survivor."""
+
+    listed: Listed
+    before: frozenset[Key] = field(repr=False)
+    removed: frozenset[str] = field(repr=False)
+    schema: pa.Schema = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([STEP, self.listed.sha256, sorted(self.before), sorted(self.removed)])
+
+    def __call__(self, whole: Whole) -> Iterator[Output]:
+        gone: dict[Key, None] = {}
+        kept = tokens = 0
+        for rows in whole.part.batches():
+            listed = self.listed.rows(rows)
+            gone |= dict.fromkeys(keys_where(rows, listed))
+            rest = rows.filter(pc.invert(pa.array(listed))) if any(listed) else rows
+            kept += rest.num_rows
+            tokens += pc.sum(rest["length"]).as_py() or 0 if "tokens" in rest.schema.names else 0
+            yield Output(rest)
+        ledger, earlier, lines = self._ledger(whole.ledger)
+        gone |= dict.fromkeys(lines)
+        new = [key for key in gone if key not in self.before]
+        rejected = documents_in(ledger)
+        rows = [
+            {"step": STEP, "rule": RULE, "recipe": sha256} for sha256 in [*earlier, *[self.listed.sha256] * len(new)]
+        ]
+        taken = ledger_batch({**row, "warc_offset": serial} for serial, row in enumerate(rows))
+        for batch in ledger.to_batches():
+            yield Output(None, batch)
+        counts = {"in": kept + rejected + len(rows), "rejected": rejected + len(rows)}
+        yield Output(None, taken, counts | ({"tokens": tokens} if "tokens" in self.schema.names else {}))
+
+    def _ledger(self, part: ShardReader) -> tuple[pa.Table, list[str], list[Key]]:
+        """The rows that stay, with survivors that are gone redacted; the recipes of takedowns before; what goes."""
+        table = part.table()
+        taken = pc.is_null(table["file_path"])
+        earlier = table.filter(taken)["recipe"].to_pylist()
+        table = table.filter(pc.invert(taken))
+        listed = self.listed.rows(table)
+        gone = keys_where(table, listed)
+        table = table.filter(pc.invert(pa.array(listed, pa.bool_())))
+        named = pc.is_in(table["survivor"], pa.array(sorted(self.removed), pa.string()))
+        survivor = pc.if_else(named, REDACTED, table["survivor"])
+        index = table.schema.get_field_index("survivor")
+        return table.set_column(index, schemas.LEDGER.field("survivor"), survivor), earlier, gone
+
+
+@dataclass(frozen=True)
+class TokensTask(TakedownTask):
+    """The same for token shards; `path`: the tokenizer that lies beside them."""
+
+    path: str = field(default="", compare=False)
+
+    def open_sink(self, folder: Path, index: int) -> TokenSink:
+        return TokenSink(folder, index, open_tokenizer(self.path))
+
+
+def keys_where(rows: pa.RecordBatch | pa.Table, chosen: Sequence[bool]) -> list[Key]:
+    if not any(chosen):
+        return []
+    here = rows.select(["file_path", "warc_offset", "id"]).filter(pa.array(chosen))
+    return [(row["file_path"], row["warc_offset"], row["id"] or "") for row in here.to_pylist()]
+
+
+def task_for(dataset: Dataset, listed: Listed, before: frozenset[Key], removed: frozenset[str]) -> TakedownTask:
+    if dataset.kind is Kind.TOKENS:
+        return TokensTask(listed, before, removed, ROWS, str(dataset.folder / MODEL))
+    return TakedownTask(listed, before, removed, dataset.schema)
+
+
+def carry_over(manifest: Manifest, listed: Listed, model: Path) -> Extras:
+    """What the manifest keeps of the old one: counts of what never was a document, the plan, the pool's findings."""
+
+    def extras(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
+        for name, number in manifest.counts.items():
+            if "/" in name:
+                totals.counts[name] = number
+                totals.counts["in"] += number if name.startswith("skipped/") else 0
+        extra = redacted(manifest.extra, listed)
+        if manifest.kind is not Kind.TOKENS:
+            return extra, []
+        table = join_tables(folder, totals)
+        totals.domains.update(domains_of(table))
+        return extra, [table_ref(folder, table), model_ref(folder, str(model))]
+
+    return extras
+
+
+def redacted(value: Any, listed: Listed) -> Any:
+    """A JSON value in which no string is a listed address or id."""
+    if isinstance(value, Mapping):
+        return {redacted(name, listed): redacted(inner, listed) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(inner, listed) for inner in value]
+    return REDACTED if isinstance(value, str) and listed.entry(value, value) else value

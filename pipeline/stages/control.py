@@ -1,0 +1,64 @@
+"""The control sample: how many good pages the quick look loses, measured on pages that it could not reject.
+
+An extract stage with `control = 0.01` lets that share of its pages, chosen by a hash of their place, past every rule
+of its quick look, and remembers how many of them each page failed. Those of them that the whole recipe keeps in the
+end are pages that it wants; the share of these that the quick look would have rejected is its rate of false rejects.
+`run`, `compare` and `report` all ask here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow.compute as pc
+
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import Kind
+from infra.dataset.schema import signal_names
+from pipeline.stages.extract import CONTROL_SIGNALS
+from pipeline.stages.intervals import wilson
+
+
+def control_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
+    """What the datasets of a recipe's stages, in order, say of its quick look; None without a control sample.
+
+    {"sampled": documents of the sample that were extracted, "kept": those that are in the last dataset of documents,
+    "quick_rejected": those of the kept that failed a rule of the quick look, "share": quick_rejected / kept (None where
+    nothing was kept), "interval": the share's 95 % interval (Wilson), None likewise}.
+    """
+    documents = [dataset for dataset in datasets if dataset.kind is Kind.DOCUMENTS]
+    first = next((dataset for dataset in documents if _has_control(dataset)), None)
+    if first is None:
+        return None
+    last = documents[-1]
+    sampled, _ = _count(first)
+    kept, lost = _count(last) if _has_control(last) else (0, 0)
+    share = round(lost / kept, 6) if kept else None
+    interval = wilson(lost, kept) if kept else None
+    return {"sampled": sampled, "kept": kept, "quick_rejected": lost, "share": share, "interval": interval}
+
+
+def _has_control(dataset: Dataset) -> bool:
+    return {*CONTROL_SIGNALS} <= {*signal_names(dataset.schema)}
+
+
+def _count(dataset: Dataset) -> tuple[int, int]:
+    """(documents of the sample, those of them that failed the quick look)."""
+    sampled = lost = 0
+    for part in dataset.parts():
+        for batch in part.batches([f"signals.{name}" for name in CONTROL_SIGNALS]):
+            control, rejected = (pc.struct_field(batch["signals"], name) for name in CONTROL_SIGNALS)
+            chosen = pc.fill_null(pc.greater(control, 0), False)
+            sampled += chosen.true_count
+            lost += pc.and_(chosen, pc.fill_null(pc.greater(rejected, 0), False)).true_count
+    return sampled, lost
+
+
+def control_text(found: Mapping[str, Any]) -> str:
+    """One line for people."""
+    if not found["kept"]:
+        return f"control sample: none of its {found['sampled']:,} documents was kept: no rate of false rejects"
+    low, high = found["interval"]
+    return (
+        f"control sample: the quick look would have rejected {found['quick_rejected']:,} of the {found['kept']:,} "
+        f"documents that were kept: {found['share']:.1%} (95 % interval {low:.1%} to {high:.1%})"
+    )

@@ -1,0 +1,403 @@
+"""`dedup`: copies removed over the whole pool, each removal with its evidence.
+
+Retrieve (keys or MinHash bands meet in a reduction), verify (candidate pairs compared on their shingles), decide (who
+survives), apply (an aligned pass over the documents). Intermediate tables live in `OUT/.work`, are datasets with
+receipts of their own, and go when the result is committed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dedup.candidates import Candidates, edge_rows
+from dedup.components import node_set
+from dedup.exact import KeepOne, key_table
+from dedup.minhash import MinHash, band_table, shingle_table
+from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
+from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, left_text, window_table
+from dedup.survivors import Link, Policy, decide, unlinked_pairs
+from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
+from dedup.verify import AttachShingles, Verify
+from infra.dataset.build import already_made
+from infra.dataset.dataset import Dataset, Part, Source
+from infra.dataset.manifest import InputRef, Kind
+from infra.engines.task import Output, Reducer, Task
+from infra.errors import UsageError
+from infra.hashing import sha256_json
+from pipeline.job.rows import carried_signals
+from pipeline.job.tables import Tables
+from pipeline.recipes.recipe import Dedup, Stage
+from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
+
+if TYPE_CHECKING:
+    from pipeline.job.context import Context
+
+Numbers = npt.NDArray[np.int64]
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "payload": {"policy": "first"},
+    "text": {"policy": "first"},
+    "url": {"policy": "first"},
+    "minhash": {
+        "bands": 14, "rows": 8, "ngram": 5, "verify": True, "threshold": 0.8, "measure": "jaccard",
+        "policy": "first", "link": "direct",
+    },
+    "paragraphs": {"within_document": "first"},
+    "substring": {"tokens": 50, "characters": 20},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NumberedPart:
+    """A partition of documents that knows its place, and (for some tasks) which of its rows are wanted."""
+
+    part: Any
+    index: int
+    wanted: tuple[int, ...] = field(default=(), repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([self.part.fingerprint, self.index, self.wanted])
+
+    def numbered(self) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """Batches with the number of their first row in the shard."""
+        row = 0
+        for batch in self.part.batches():
+            yield batch, row
+            row += batch.num_rows
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A source whose parts know their numbers; `wanted`: sorted document numbers of interest."""
+
+    source: Source
+    wanted: Numbers | None = None
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return self.source.refs
+
+    def parts(self) -> Sequence[Part]:
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> list[NumberedPart]:
+        parts = []
+        for index, part in enumerate(self.source.parts()):
+            rows: tuple[int, ...] = ()
+            if self.wanted is not None:
+                low, high = np.searchsorted(self.wanted, [index << 32, (index + 1) << 32])
+                rows = tuple(self.wanted[low:high].tolist())
+            parts.append(NumberedPart(part, index, rows))
+        return parts
+
+
+@dataclass(frozen=True)
+class TableTask:
+    """A pure function from a batch of documents to a batch of a table, as a task. `name` stands for the function."""
+
+    name: str
+    schema: pa.Schema
+    function: Callable[[pa.RecordBatch, NumberedPart, int], pa.RecordBatch]
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:{self.name}"
+
+    def __call__(self, part: NumberedPart) -> Iterator[Output]:
+        for batch, first_row in part.numbered():
+            yield Output(self.function(batch, part, first_row))
+
+
+@dataclass(frozen=True)
+class Keys:
+    by: Any
+
+    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
+        return key_table(batch, part.index, first_row, self.by)
+
+
+@dataclass(frozen=True)
+class Bands:
+    params: MinHash
+
+    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
+        return band_table(batch, part.index, first_row, self.params)
+
+
+@dataclass(frozen=True)
+class Shingles:
+    params: MinHash
+
+    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
+        return shingle_table(batch, part.index, first_row, self.params, np.array(part.wanted, np.int64))
+
+
+@dataclass(frozen=True)
+class Windows:
+    tokens: int
+
+    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
+        return window_table(batch, part.index, first_row, self.tokens)
+
+
+def nodes(batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
+    """The documents of a batch that have an edge, with what the policies compare."""
+    table = node_table(batch, part.index, first_row)
+    numbers = document_numbers(table["shard"].to_numpy(), table["row"].to_numpy())
+    return table.filter(pa.array(np.isin(numbers, np.array(part.wanted, np.int64))))
+
+
+def lines(batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
+    return line_table(batch, part.index, first_row, 0)
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """A reducer of `dedup/`, which yields batches, as the engine's."""
+
+    inner: Any
+    schema: pa.Schema
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.inner.fingerprint)
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:
+        for batch in self.inner(partition, rows):
+            yield Output(batch)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Rows as they come: used to bring decisions to the shards they speak of, in the order of the documents."""
+
+    schema: pa.Schema
+    fingerprint: str = "dedup:forward"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:
+        del partition
+        for batch in rows:
+            yield Output(batch.select(self.schema.names))
+
+
+@dataclass(frozen=True)
+class PoolPart:
+    """The whole pool's edges and nodes as one partition."""
+
+    edges: tuple[Dataset, ...]
+    nodes: Dataset
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([ref.sha256 for dataset in (*self.edges, self.nodes) for ref in dataset.refs])
+
+    def edge_table(self) -> pa.Table:
+        return pa.concat_tables([dataset.table() for dataset in self.edges])
+
+
+@dataclass(frozen=True)
+class Pool:
+    edges: tuple[Dataset, ...]
+    nodes: Dataset
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return tuple(ref for dataset in (*self.edges, self.nodes) for ref in dataset.refs)
+
+    def parts(self) -> list[PoolPart]:
+        return [PoolPart(self.edges, self.nodes)]
+
+
+@dataclass(frozen=True)
+class Decide:
+    """Survivors of the whole pool: 16 bytes a node in one process."""
+
+    policy: Any
+    link: Any
+    schema: pa.Schema = DECISIONS
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:decide:{self.policy}:{self.link}"
+
+    def __call__(self, part: PoolPart) -> Iterator[Output]:
+        edges, table = part.edge_table(), part.nodes.table()
+        if edges.num_rows:
+            similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
+            made = decide(table, edges["a"].to_numpy(), edges["b"].to_numpy(), similarity, self.policy, self.link)
+            yield Output(made)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One deduplication: its step, its documents, and its intermediate tables."""
+
+    step: Dedup
+    source: Source
+    tables: Tables
+
+    def map(self, name: str, task: Task, source: Source) -> Dataset:
+        return self.tables.map(name, task, source)
+
+    def reduce(self, name: str, tables: list[Dataset], key: str, reducer: Reducer) -> Dataset:
+        return self.tables.reduce(name, tables, key, reducer)
+
+    def to_shards(self, name: str, table: Dataset) -> Dataset:
+        """A table with a `shard` column, partitioned like the documents that it speaks of."""
+        return self.tables.reduce(name, [table], "shard", Forward(table.schema), len(self.source.parts()))
+
+
+def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
+    """Remove copies by the stage's one dedup step. UsageError for options that the method does not know."""
+    if len(stage.steps) != 1 or not isinstance(stage.steps[0], Dedup):
+        raise UsageError(f"dedup stage {stage.name!r} needs exactly one dedup step")
+    step = stage.steps[0]
+    options = check_options(step)
+    kind = Kind.RECORDS if step.method == "payload" else Kind.DOCUMENTS
+    header = context.header(stage, kind, source.refs)
+    if done := already_made(out, header):
+        return done
+    work = Work(step, source, Tables.of(context, stage.name, out))
+    task: Task
+    signals = carried_signals(source) if kind is Kind.DOCUMENTS else None
+    if step.method == "paragraphs":
+        decisions = paragraph_decisions(work, options)
+        task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "line", "no_unique_line", surviving_text)
+    elif step.method == "substring":
+        decisions = repeated_windows(work, options)
+        sizes = (("size", options["tokens"]), ("least", options["characters"]))
+        task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "token", "nothing_left", left_text, sizes)
+    else:
+        decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
+        decisions = decide_by(work, options)
+        threshold = options.get("threshold") if options.get("verify", True) else None
+        task = ApplyDecisions(step.name, step.method, threshold, context.recipe.sha256, signals)
+    return context.engine.map_shards(task, [source, decisions], out, header)
+
+
+def check_options(step: Dedup) -> dict[str, Any]:
+    known = OPTIONS[step.method]
+    for name in step.options:
+        if name not in known:
+            raise UsageError(f"dedup {step.method}: no option {name!r}; there are {', '.join(sorted(known))}")
+        if type(step.options[name]) is not type(known[name]):
+            kind = type(known[name]).__name__
+            raise UsageError(
+                f"dedup {step.method}: {name} is {step.options[name]!r}, not a {kind} like {known[name]!r}"
+            )
+    options = {**known, **step.options}
+    for name, allowed in (
+        ("policy", get_args(Policy)),
+        ("link", get_args(Link)),
+        ("measure", ("jaccard", "containment")),
+    ):
+        if name in options and options[name] not in allowed:
+            raise UsageError(f"dedup {step.method}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
+    if step.method == "minhash":
+        MinHash(options["bands"], options["rows"], options["ngram"])
+        Verify(options["threshold"], options["measure"])
+    if step.method == "substring" and options["tokens"] < 2:
+        raise UsageError(f"dedup substring: tokens is {options['tokens']}; give at least 2")
+    return options
+
+
+def exact_decisions(work: Work, options: dict[str, Any]) -> Dataset:
+    keys = work.map("keys", TableTask(f"keys:{work.step.method}", KEYS, Keys(work.step.method)), Numbered(work.source))
+    made = work.reduce("decisions", [keys], "key", Reduce(KeepOne(options["policy"]), DECISIONS))
+    return work.to_shards("by-shard", made)
+
+
+def minhash_decisions(work: Work, options: dict[str, Any]) -> Dataset:
+    params = MinHash(options["bands"], options["rows"], options["ngram"])
+    bands = work.map("bands", TableTask(f"bands:{params}", BANDS, Bands(params)), Numbered(work.source))
+    candidates = work.reduce("candidates", [bands], "key", Reduce(Candidates(), JOIN))
+    if options["verify"]:
+        edges = [verified_edges(work, "", options, params, candidates)]
+        if options["policy"] != "first" and options["link"] == "direct":
+            edges.append(edges_to_the_best(work, options, params, edges[0]))
+    else:
+        edges = [work.map("edges", AsEdges(), candidates)]
+    pool = Pool(tuple(edges), nodes_of(work, "nodes", edges))
+    made = work.map("decisions", Decide(options["policy"], options["link"]), pool)
+    return work.to_shards("by-shard", made)
+
+
+def nodes_of(work: Work, name: str, edges: Sequence[Dataset]) -> Dataset:
+    wanted = node_set((ends(dataset, "a", "b"), np.empty(0, np.int64)) for dataset in edges)
+    return work.map(name, TableTask("nodes", NODES, nodes), Numbered(work.source, wanted))
+
+
+def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, candidates: Dataset) -> Dataset:
+    """The candidate pairs whose shingle sets are as similar as the threshold asks."""
+    wanted = ends(candidates, "key", "other")
+    task = TableTask(f"shingles:{params}", JOIN, Shingles(params))
+    shingles = work.map(f"shingles{suffix}", task, Numbered(work.source, wanted))
+    attached = work.reduce(f"attached{suffix}", [candidates, shingles], "key", Reduce(AttachShingles(), JOIN))
+    verify = Verify(options["threshold"], options["measure"])
+    return work.reduce(f"edges{suffix}", [attached, shingles], "key", Reduce(verify, EDGES))
+
+
+def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
+    """Buckets are stars around their first document; where the policy prefers another, its pairs are verified too."""
+    first = Pool((edges,), nodes_of(work, "nodes-first", [edges]))
+    pairs = work.map("pairs-best", Unlinked(options["policy"]), first)
+    return verified_edges(work, "-best", options, params, pairs)
+
+
+@dataclass(frozen=True)
+class Unlinked:
+    """Pairs of a component's best document and a member without an edge to it, as candidates."""
+
+    policy: Any
+    schema: pa.Schema = JOIN
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:unlinked:{self.policy}"
+
+    def __call__(self, part: PoolPart) -> Iterator[Output]:
+        edges = part.edge_table()
+        best, member = unlinked_pairs(part.nodes.table(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
+        if best.size:
+            yield Output(edge_rows(best, member))
+
+
+@dataclass(frozen=True)
+class AsEdges:
+    """Candidates taken for edges, as recipes do that publish no verification."""
+
+    schema: pa.Schema = EDGES
+    fingerprint: str = "dedup:as-edges"
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        for batch in part.batches():
+            empty = pa.nulls(batch.num_rows, pa.float64())
+            yield Output(pa.RecordBatch.from_arrays([batch["key"], batch["other"], empty, empty], schema=EDGES))
+
+
+def ends(edges: Dataset, a: str, b: str) -> Numbers:
+    """The sorted, distinct document numbers of all edges."""
+    batches = (batch for part in edges.parts() for batch in part.batches([a, b]))
+    return node_set((batch[a].to_numpy(), batch[b].to_numpy()) for batch in batches)
+
+
+def paragraph_decisions(work: Work, options: dict[str, Any]) -> Dataset:
+    counted = work.map("lines", TableTask("lines", LINES, lines), Numbered(work.source))
+    unique = work.reduce("unique", [counted], "key", Reduce(KeepUnique(options["within_document"]), KEPT_LINES))
+    return work.to_shards("by-shard", unique)
+
+
+def repeated_windows(work: Work, options: dict[str, Any]) -> Dataset:
+    task = TableTask(f"windows:{options['tokens']}", WINDOWS, Windows(options["tokens"]))
+    windows = work.map("windows", task, Numbered(work.source))
+    repeated = work.reduce("repeated", [windows], "key", Reduce(KeepRepeated(), DUPLICATE_WINDOWS))
+    return work.to_shards("by-shard", repeated)

@@ -1,0 +1,101 @@
+"""The last pass of a deduplication: documents beside the decisions that speak of them, partition by partition."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from infra.dataset import schema as schemas
+from infra.dataset.dataset import ShardReader
+from infra.engines.task import Output
+from infra.hashing import sha256_json
+from mixers.pretokens import count as count_tokens
+from pipeline.job.funnel import one_by_one
+from pipeline.job.rows import ledger_rows
+from pipeline.steps.interpreter import Reject
+
+
+@dataclass(frozen=True)
+class ApplyDecisions:
+    """Removes the copies, with survivor and similarity in the ledger; survivors learn how many there were.
+
+    `carried`: the signals of the documents; None when it is records that are deduplicated.
+    """
+
+    step: str
+    method: str
+    threshold: float | None
+    recipe: str
+    carried: tuple[str, ...] | None
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["apply", self.step, self.method, self.threshold, self.recipe, self.carried])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.RECORDS if self.carried is None else schemas.documents(self.carried)
+
+    def __call__(self, part: Any, decisions: ShardReader) -> Iterator[Output]:
+        decided = {row["row"]: row for row in decisions.table().to_pylist()}
+        numbers = count()
+
+        def apply(row: dict[str, Any]) -> list[dict[str, Any]]:
+            decision = decided.get(next(numbers))
+            if decision and not decision["kept"]:
+                return [self._removal(row, decision)]
+            row |= {name: decision[name] for name in ("copies", "snapshots")} if decision else {}
+            return []
+
+        yield from one_by_one(part, self.schema, self.step, self.recipe, apply)
+
+    def _removal(self, row: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
+        similarity = decision["similarity"]
+        reject = Reject(self.step, f"copy_{self.method}", similarity, self.threshold)
+        (line,) = ledger_rows(row, [reject], self.recipe)
+        return line | {"survivor": decision["survivor"], "similarity": similarity}
+
+
+@dataclass(frozen=True)
+class ApplyCuts:
+    """Cuts from each document what the decisions say of it; one of which nothing is left is rejected by `rule`.
+
+    `column`: what the decisions number (lines, tokens); `left(text, numbers)`: the text that stays, or None.
+    """
+
+    step: str
+    recipe: str
+    carried: tuple[str, ...]
+    column: str
+    rule: str
+    left: Callable[[str, Any], str | None]
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["cuts", self.step, self.recipe, self.carried, self.rule, self.options])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.documents(self.carried)
+
+    def __call__(self, part: Any, found: ShardReader) -> Iterator[Output]:
+        table = found.table(["row", self.column])
+        owners, numbers = table["row"].to_numpy(), table[self.column].to_numpy()
+        order = np.lexsort((numbers, owners))
+        owners, numbers = owners[order], numbers[order]
+        rows = count()
+
+        def cut(row: dict[str, Any]) -> list[dict[str, Any]]:
+            number = next(rows)
+            low, high = np.searchsorted(owners, [number, number + 1])
+            text = self.left(row["text"], numbers[low:high], **dict(self.options))
+            if text is None:
+                return ledger_rows(row, [Reject(self.step, self.rule, 0.0, 1.0)], self.recipe)
+            row |= {"text": text, "token_count": count_tokens(text)}
+            return []
+
+        yield from one_by_one(part, self.schema, self.step, self.recipe, cut)

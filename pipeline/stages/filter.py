@@ -1,0 +1,83 @@
+"""`filter`: documents through label, judge and rewrite steps; what fails goes to the ledger with every failing rule."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from infra.dataset import schema as schemas
+from infra.engines.task import Output
+from infra.hashing import sha256_json
+from pipeline.job.funnel import Funnel, unreadable
+from pipeline.job.rows import batch, ledger_batch, ledger_rows
+from pipeline.recipes.recipe import STEP_SIGNALS, Step
+from pipeline.steps.interpreter import Document, Models, loaded_models, run_steps, step_signals
+
+
+@dataclass(frozen=True)
+class FilterTask:
+    """`models`: (name, sha256) pairs, in the fingerprint; `places`: (name, path) pairs, not in it."""
+
+    steps: tuple[Step, ...]
+    models: tuple[tuple[str, str], ...]
+    recipe: str
+    carried: tuple[str, ...]
+    places: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["filter", [repr(step) for step in self.steps], self.models, self.recipe, self.carried])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schemas.documents({*self.carried, *step_signals(self.steps)})
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        funnel, models = Funnel(), loaded_models(self.places)
+        for documents in part.batches():
+            rows, ledger = [], []
+            for row in documents.to_pylist():
+                funnel.count["in"] += 1
+                kept, rejected = self.one(row, models, funnel)
+                rows += kept
+                ledger += rejected
+            yield Output(batch(rows, self.schema), ledger_batch(ledger))
+        unread = ledger_batch(unreadable(part, funnel, self.recipe))
+        yield Output(None, unread, funnel.counts([step.name for step in self.steps]))
+
+    def one(
+        self, row: dict[str, Any], models: Models, funnel: Funnel
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        document = document_of(row)
+        rejects = run_steps(
+            document, self.steps, models, passed=lambda order, d: funnel.passed(order, len(d.text), d.tokens)
+        )
+        if rejects:
+            funnel.count["rejected"] += 1
+            return [], ledger_rows(row, rejects, self.recipe)
+        names = schemas.signal_names(self.schema)
+        values = {**(row["signals"] or {}), **document.signals}
+        row |= {
+            "text": document.text,
+            "language": document.language,
+            "language_score": document.language_score,
+            "domain": document.domain,
+            "token_count": document.tokens,
+            "signals": {name: values.get(name) for name in names},
+        }
+        return [row], []
+
+
+def document_of(row: dict[str, Any]) -> Document:
+    """The working document of a row. Models' words carry over from earlier stages; text is measured afresh."""
+    return Document(
+        text=row["text"],
+        url=row["url"] or "",
+        language=row["language"],
+        language_score=row["language_score"],
+        domain=row["domain"],
+        tokens=row["token_count"] or 0,
+        signals={name: value for name, value in (row["signals"] or {}).items() if name in STEP_SIGNALS}
+        | {"language_score": row["language_score"]},
+    )

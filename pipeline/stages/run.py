@@ -1,0 +1,121 @@
+"""`run`: the stages of a recipe one after the other, each a dataset in its own folder, and nothing more."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.dataset.build import claim
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import MANIFEST, RUN, Manifest
+from infra.errors import UsageError
+from infra.hashing import readable_json
+from infra.metering import versions
+from infra.storage import write_bytes
+from pipeline.inputs.inputs import Inputs
+from pipeline.job.context import Context
+from pipeline.recipes.recipe import Recipe, Stage
+from pipeline.stages.control import control_sample
+from pipeline.stages.stages import first_source, reads_records, run_stage
+
+FROZEN = "recipe.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and the datasets of its stages, in order."""
+
+    folder: Path
+    datasets: tuple[Dataset, ...]
+
+    @property
+    def last(self) -> Dataset:
+        return self.datasets[-1]
+
+    def summary(self) -> dict[str, Any]:
+        """What `--json` prints. Funnel rows: documents, characters and tokens that remained after each step."""
+        return {
+            "manifest": str(self.last.folder / MANIFEST),
+            "counts": dict(self.last.manifest.counts),
+            "funnel": funnel([dataset.manifest for dataset in self.datasets]),
+            "control": control_sample(self.datasets),
+        }
+
+
+def stage_folder(recipe: Recipe, stage: Stage) -> str:
+    return f"{recipe.stages.index(stage) + 1:02d}-{stage.name}"
+
+
+def funnel(manifests: list[Manifest]) -> list[dict[str, Any]]:
+    """Every step of every stage, in order. A stage that counts no steps gives one row: what it put out."""
+    rows: list[dict[str, Any]] = []
+    for manifest in manifests:
+        rows += [{"stage": manifest.stage, **row} for row in manifest.funnel or (whole_stage(manifest),)]
+    return rows
+
+
+def whole_stage(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "step": manifest.stage,
+        "docs": manifest.counts["out"],
+        "chars": sum(shard.chars for shard in manifest.shards),
+        "tokens": sum(shard.tokens for shard in manifest.shards),
+    }
+
+
+def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
+    """All stages for archives; those after extraction for documents."""
+    if inputs.archives and (inputs.documents or inputs.datasets):
+        raise UsageError("give archives, or documents and datasets, as --input, not both in one run")
+    if inputs.archives:
+        return list(recipe.stages)
+    stages = [stage for stage in recipe.stages if stage.verb != "ingest" and not reads_records(stage)]
+    if not stages:
+        raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
+    return stages
+
+
+def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
+    """Make every stage's dataset below `out`; what is there already is not made again."""
+    stages = stages_for(context.recipe, inputs)
+    source: Any = first_source(inputs, stages[0], limit)
+    arguments = {"verb": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
+    started = time.time()
+    check_outside(out)
+    with claim(out, arguments | limit_param(limit)):
+        write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
+        datasets: list[Dataset] = []
+        for index, stage in enumerate(stages):
+            folder = out / stage_folder(context.recipe, stage)
+            params = limit_param(limit) if index == 0 else {}
+            here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
+            source = run_stage(here, stage, source, folder)
+            datasets.append(source)
+        made = Run(out, tuple(datasets))
+        write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
+    return made
+
+
+def check_outside(out: Path) -> None:
+    """UsageError for a place inside a run or a dataset: it would be taken for a part of that."""
+    for folder in out.resolve().parents:
+        if (folder / FROZEN).is_file() or (folder / MANIFEST).is_file():
+            raise UsageError(f"--out {out} lies in {folder}, which is a run or a dataset: choose a place beside it")
+
+
+def limit_param(limit: int | None) -> dict[str, int]:
+    return {} if limit is None else {"limit": limit}
+
+
+def account(context: Context, made: Run, seconds: float) -> Mapping[str, Any]:
+    return {
+        "recipe": asdict(context.recipe.ref),
+        "engine": context.engine.name,
+        "workers": context.engine.workers,
+        "stages": [dataset.folder.name for dataset in made.datasets],
+        "last": made.last.folder.name,
+        "wall_seconds": round(seconds, 3),
+        "versions": versions(),
+        "models": dict(context.places),
+    }

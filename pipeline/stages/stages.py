@@ -1,0 +1,190 @@
+"""One function for each verb that makes a dataset: it checks what comes in and hands a task to the engine.
+
+`refinery run` calls them one after the other, the per-stage commands call one: the same bytes either way.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from infra.dataset.dataset import Dataset, Part, SideBySide, Source
+from infra.dataset.manifest import InputRef, Kind
+from infra.errors import UsageError
+from pipeline.inputs.documents import DocumentFiles, check_document_files
+from pipeline.inputs.inputs import Inputs
+from pipeline.job.context import Context
+from pipeline.job.rows import carried_signals
+from pipeline.pool.stage import pool_stage
+from pipeline.pool.values import check_signal
+from pipeline.recipes.recipe import Pool, Stage
+from pipeline.stages.dedup import dedup_stage
+from pipeline.stages.extract import Bodies, ExtractTask
+from pipeline.stages.filter import FilterTask
+from pipeline.stages.ingest import Archives, IngestTask
+from pipeline.stages.mix import mix_stage
+from pipeline.stages.tokenize import tokenize_stage
+from pipeline.warc.records import SplitOverrun
+
+
+def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Source:
+    """What the first stage reads: archives for `ingest`, records for `extract`, documents for the others."""
+    if stage.verb == "ingest":
+        if not inputs.archives or inputs.documents or inputs.datasets:
+            raise UsageError("ingest reads WARC, WET and ARC files: give those, and nothing else, as --input")
+        return Archives(inputs.archives, limit)
+    if inputs.archives:
+        raise UsageError(
+            f"{stage.verb} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
+        )
+    wanted = Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS
+    sources: list[Source] = []
+    for dataset in inputs.datasets:
+        if dataset.kind is not wanted:
+            raise UsageError(f"{stage.verb} reads {wanted}: {dataset.folder} holds {dataset.kind}")
+        sources.append(dataset)
+    if inputs.documents:
+        if wanted is Kind.RECORDS:
+            raise UsageError(f"{stage.verb} reads a dataset of records (made by `refinery ingest`), not documents")
+        check_document_files(inputs.documents)
+        sources.append(DocumentFiles(inputs.documents))
+    source = sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
+    return source if limit is None else Limited(source, limit)
+
+
+def reads_records(stage: Stage) -> bool:
+    """Whether the stage comes before there is a text: `extract`, and a dedup by payload."""
+    return stage.reads is Kind.RECORDS
+
+
+def run_stage(
+    context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
+) -> Dataset:
+    """Make one stage's dataset in `out`. `places`: where archives lie, when not where they were ingested from."""
+    match stage.verb:
+        case "ingest":
+            return ingest_stage(context, stage, source, out)
+        case "extract":
+            return extract_stage(context, stage, source, out, places)
+        case "filter":
+            return filter_stage(context, stage, source, out)
+        case "dedup":
+            return dedup_stage(context, stage, source, out)
+        case "mix":
+            return mix_stage(context, stage, source, out)
+        case "tokenize":
+            return tokenize_stage(context, stage, source, out)
+
+
+def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    assert isinstance(source, Archives)
+    header = context.header(stage, Kind.RECORDS, source.refs)
+    task = IngestTask(context.recipe.sha256)
+    try:
+        return context.engine.map_shards(task, [source], out, header)
+    except SplitOverrun:
+        # A split began inside a record (an archive inside an archive): cut by walking every member instead.
+        exact = Archives(source.files, source.limit, exact=True)
+        return context.engine.map_shards(task, [exact], out, header)
+
+
+def extract_stage(
+    context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
+) -> Dataset:
+    bodies = Bodies({**archive_places(source), **(places or {})})
+    models, stage_places = context.stage_models(stage), dict(context.stage_places(stage))
+    task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, stage_places, stage.options.get("control"))
+    return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
+
+
+def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    if any(isinstance(step, Pool) for step in stage.steps):
+        return pool_stage(context, stage, source, out)
+    for name in stage.options.get("carried", ()):
+        check_signal(name, source, f"stage {stage.name!r}")
+    task = FilterTask(
+        stage.steps,
+        context.stage_models(stage),
+        context.recipe.sha256,
+        carried_signals(source),
+        context.stage_places(stage),
+    )
+    return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
+
+
+def archive_places(source: Source) -> dict[str, str]:
+    """Where the archives of a dataset of records lay when it was made."""
+    datasets = source.sources if isinstance(source, SideBySide) else (source,)
+    places: dict[str, str] = {}
+    for dataset in datasets:
+        if isinstance(dataset, Limited):
+            places |= archive_places(dataset.source)
+        elif isinstance(dataset, Dataset):
+            places |= dataset.places()
+    return places
+
+
+@dataclass(frozen=True)
+class Limited:
+    """The first `limit` rows of a source, in its order."""
+
+    source: Source
+    limit: int
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return self.source.refs
+
+    def parts(self) -> Sequence[Part]:
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        chosen: list[Part] = []
+        left = self.limit
+        for part in self.source.parts():
+            if left <= 0 and chosen:
+                break
+            chosen.append(CappedPart(part, max(left, 0)))
+            for batch in part.batches(["id"]):  # type: ignore[attr-defined]
+                left -= batch.num_rows
+                if left <= 0:
+                    break
+        return chosen
+
+
+@dataclass(frozen=True)
+class CappedPart:
+    """A partition cut after `cap` rows."""
+
+    part: Any
+    cap: int
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.part.fingerprint}:{self.cap}"
+
+    @property
+    def rejects(self) -> Any:
+        return getattr(self.part, "rejects", ())
+
+    def schema(self) -> pa.Schema:
+        return self.part.schema()
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        left = self.cap
+        for batch in self.part.batches(columns):
+            if left <= 0:
+                return
+            yield batch.slice(0, left)
+            left -= batch.num_rows
+
+
+def places_below(root: Path) -> dict[str, str]:
+    """Every file below `root` by its relative path: where `--source` says that archives lie now."""
+    if not root.is_dir():
+        raise UsageError(f"--source {root} is not a folder")
+    return {path.relative_to(root).as_posix(): str(path) for path in sorted(root.rglob("*")) if path.is_file()}

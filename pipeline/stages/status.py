@@ -1,0 +1,45 @@
+"""`status`: how far a run or a dataset is, from its receipts, without taking its lock."""
+
+import fcntl
+from pathlib import Path
+from typing import Any
+
+from infra.dataset.build import RECEIPTS
+from infra.dataset.manifest import MANIFEST, Manifest
+from infra.errors import UsageError
+from infra.storage import read_json
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """{folder, running, stages: [{stage, state, parts, docs, rejected}]}; UsageError for a folder that is not ours."""
+    if not (folder / RECEIPTS).is_dir() and not (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder} is neither a run nor a dataset of ours")
+    inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir())
+    stages = [stage_status(path) for path in (inner or [folder])]
+    return {"folder": str(folder), "running": locked(folder), "stages": stages}
+
+
+def stage_status(folder: Path) -> dict[str, Any]:
+    receipts = len(list((folder / RECEIPTS).glob("part-*.json")))
+    if (folder / MANIFEST).is_file():
+        counts = Manifest.read(folder).counts
+        return {"stage": folder.name, "state": "done", "parts": receipts, "docs": counts["out"],
+                "rejected": counts.get("rejected", 0)}  # fmt: skip
+    state = "running" if locked(folder) else "unfinished"
+    documents = [read_json(path) or {} for path in sorted((folder / RECEIPTS).glob("part-*.json"))]
+    rows = sum(shard["rows"] for receipt in documents for shard in receipt.get("shards", []))
+    rejected = sum(receipt.get("counts", {}).get("rejected", 0) for receipt in documents)
+    return {"stage": folder.name, "state": state, "parts": receipts, "docs": rows, "rejected": rejected}
+
+
+def locked(folder: Path) -> bool:
+    """Whether a living process holds the folder."""
+    path = folder / ".lock"
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

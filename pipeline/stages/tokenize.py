@@ -1,0 +1,181 @@
+"""`tokenize`: documents to token shards in Megatron-Core's indexed format, and a table of which document is where.
+
+A partition of documents is one `part-NNNNN.bin` with its `.idx`; `documents.parquet` covers all of them, so that
+every token can be traced to its page.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from infra.dataset.build import WORK, Totals
+from infra.dataset.dataset import Dataset, Source
+from infra.dataset.manifest import FileRef, Header, Kind, Shard
+from infra.dataset.writer import ShardWriter
+from infra.engines.task import Output, Written
+from infra.errors import UsageError
+from infra.hashing import sha256_file, sha256_json
+from infra.storage import commit_file, temporary_name
+from mixers.shards import DOCUMENTS, TokenShardReader, TokenShardWriter
+from mixers.tokenizer import Tokenizer, utf8_bytes
+from pipeline.job.context import Context
+from pipeline.job.funnel import Funnel, unreadable
+from pipeline.job.rows import ledger_batch
+from pipeline.recipes.recipe import Stage
+
+TABLE = "documents.parquet"
+MODEL = "tokenizer.model"
+# What a token sink is handed: the columns of documents.parquet that are known before writing, and the tokens.
+ROWS = pa.schema([*(f for f in DOCUMENTS if f.name not in ("shard", "offset")), ("tokens", pa.list_(pa.int32()))])
+
+
+@lru_cache(maxsize=2)
+def open_tokenizer(path: str) -> Tokenizer:
+    return Tokenizer(Path(path))
+
+
+class TokenSink:
+    """One partition's tokens: a Megatron shard, and its rows of the table of documents (kept aside until the end)."""
+
+    def __init__(self, folder: Path, index: int, tokenizer: Tokenizer) -> None:
+        self.name = f"part-{index:05d}"
+        self.shard = TokenShardWriter(folder, self.name, tokenizer.dtype, tokenizer.vocab_size, tokenizer.eod_id)
+        self.table = ShardWriter(folder, f"{WORK}/{self.name}.parquet", DOCUMENTS)
+        self.bytes = 0
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        tokens = rows["tokens"]
+        offsets = [self.shard.add(tokens[i].values.to_numpy()) for i in range(rows.num_rows)]
+        columns = {name: rows[name] for name in rows.schema.names if name != "tokens"}
+        columns |= {"shard": pa.array([f"{self.name}.bin"] * rows.num_rows), "offset": pa.array(offsets, pa.int64())}
+        self.table.write(
+            pa.RecordBatch.from_arrays([columns[f.name].cast(f.type) for f in DOCUMENTS], schema=DOCUMENTS)
+        )
+
+    def close(self) -> Written:
+        self.table.close()
+        written = self.shard.close()
+        if written is None:
+            return Written([])
+        b = written.bin
+        return Written([Shard(b.path, written.documents, b.bytes, 0, written.tokens, b.sha256)], [written.idx])
+
+    def abandon(self) -> None:
+        self.shard.abandon()
+        self.table.abandon()
+
+
+@dataclass(frozen=True)
+class TokenizeTask:
+    """`model`: the tokenizer's sha256, in the fingerprint; `path`: where it lies, not in it."""
+
+    model: str
+    recipe: str
+    path: str = field(compare=False)
+    schema: pa.Schema = ROWS
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["tokenize", self.model, self.recipe])
+
+    def open_sink(self, folder: Path, index: int) -> TokenSink:
+        return TokenSink(folder, index, open_tokenizer(self.path))
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        tokenizer = open_tokenizer(self.path)
+        funnel = Funnel()
+        total = 0
+        for documents in part.batches():
+            texts = [text or "" for text in documents["text"].to_pylist()]
+            encoded = tokenizer.end_documents(tokenizer.encode_batch(texts))
+            total += sum(len(tokens) for tokens in encoded)
+            for text, tokens in zip(texts, encoded, strict=True):
+                funnel.count["in"] += 1
+                funnel.passed(0, len(text), len(tokens))
+            columns = {name: documents[name] for name in ROWS.names if name in documents.schema.names}
+            columns["repeats"] = pc.fill_null(columns["repeats"], 1)
+            columns |= {
+                "bytes": pa.array(utf8_bytes(texts)),
+                "length": pa.array([len(tokens) for tokens in encoded], pa.int64()),
+                "tokens": pa.array(encoded, pa.list_(pa.int32())),
+            }
+            yield Output(pa.RecordBatch.from_arrays([columns[f.name].cast(f.type) for f in ROWS], schema=ROWS))
+        unread = ledger_batch(unreadable(part, funnel, self.recipe))
+        yield Output(None, unread, funnel.counts(["tokenize"]) | {"tokens": total})
+
+
+def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    """Token shards by the stage's tokenizer (`tokenizer = "NAME"`)."""
+    if set(stage.options) != {"tokenizer"}:
+        raise UsageError(f'tokenize stage {stage.name!r} takes one word: tokenizer = "NAME"')
+    name = str(stage.options["tokenizer"])
+    path, sha256 = context.places[name], context.recipe.models[name]
+    tokenizer = open_tokenizer(path)
+    about = {"name": name, "sha256": sha256, "vocab_size": tokenizer.vocab_size, "eod": tokenizer.eod_id}
+    base = context.header(stage, Kind.TOKENS, source.refs)
+    header = Header(base.kind, base.stage, base.recipe, {**base.params, "tokenizer": about}, base.inputs)
+
+    def gather(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
+        totals.domains.update(domains_of(table := join_tables(folder, totals)))
+        return {}, [table_ref(folder, table), model_ref(folder, path)]
+
+    task = TokenizeTask(sha256, context.recipe.sha256, path)
+    return context.engine.map_shards(task, [source], out, header, gather)
+
+
+def join_tables(folder: Path, totals: Totals) -> pa.Table:
+    """The rows of all partitions, in the order of the shards."""
+    tables = [pq.read_table(folder / WORK / f"{Path(shard.path).stem}.parquet") for shard in totals.shards]
+    return pa.concat_tables(tables) if tables else DOCUMENTS.empty_table()
+
+
+def domains_of(table: pa.Table) -> dict[str, dict[str, int]]:
+    """Documents and tokens (with repeats) by domain."""
+    found: dict[str, dict[str, int]] = {}
+    for row in table.select(["domain", "length", "repeats"]).to_pylist():
+        total = found.setdefault(row["domain"] or "general", {"docs": 0, "tokens": 0, "tokens_with_repeats": 0})
+        total["docs"] += 1
+        total["tokens"] += row["length"]
+        total["tokens_with_repeats"] += row["length"] * (row["repeats"] or 1)
+    return found
+
+
+def table_ref(folder: Path, table: pa.Table) -> FileRef:
+    writer = ShardWriter(folder, TABLE, DOCUMENTS)
+    for part in table.to_batches():
+        writer.write(part)
+    shard = writer.close()
+    return FileRef(shard.path, shard.bytes, shard.sha256)
+
+
+def model_ref(folder: Path, path: str) -> FileRef:
+    """The tokenizer travels with its tokens: a dataset that cannot be decoded is of no use."""
+    final = folder / MODEL
+    temporary = temporary_name(final)
+    shutil.copyfile(path, temporary)
+    commit_file(temporary, final)
+    return FileRef(MODEL, final.stat().st_size, sha256_file(final))
+
+
+def token_faults(dataset: Dataset) -> list[str]:
+    """What is wrong with the shards of a tokens dataset, read from end to end: an index that does not fit, a token
+    outside the vocabulary, a document without its end."""
+    try:
+        about = dataset.manifest.params["tokenizer"]
+        vocab_size, eod_id = int(about["vocab_size"]), int(about["eod"])
+    except (KeyError, TypeError, ValueError):
+        return ["manifest.json: params.tokenizer has no vocab_size and eod; tokenize again"]
+    faults = []
+    for shard in dataset.manifest.shards:
+        try:
+            TokenShardReader(dataset.folder / shard.path).check_tokens(vocab_size, eod_id)
+        except UsageError as error:
+            faults.append(str(error))
+    return faults

@@ -1,0 +1,194 @@
+"""Transfer and content codings undone, bounded, and with what was decoded kept when the rest is broken.
+
+gzip, deflate (RFC 1950 as it is defined, RFC 1951 as some servers send it), br, zstd and identity. A coding is undone
+only where the bytes show it: gzip, zstd and zlib by their magic; raw deflate and br, which have none, by decoding.
+"""
+
+import re
+import zlib
+
+from pipeline.warc.containers import gzip_header_bytes
+from pipeline.warc.stream import salvage
+
+# Problems.
+NOT_CHUNKED = "http/not-chunked"  # claimed, but the body does not begin with a chunk
+BAD_CHUNK = "http/bad-chunk"  # a chunk's size is wrong: the rest is taken as it stands
+CUT_CHUNK = "http/cut-chunk"  # the body ends inside a chunk
+NOT_APPLIED = "coding/not-applied"  # claimed, but the bytes do not show it
+UNCLAIMED = "coding/unclaimed"  # not claimed, but the bytes show it
+UNKNOWN = "coding/unknown"
+BROKEN = "coding/broken"  # broken or cut: what was decoded is kept
+TOO_LARGE = "body/too-large"  # cut to the bound
+
+_CHUNK_SIZE = re.compile(rb"[ \t]{0,8}([0-9A-Fa-f]{1,15})[ \t]{0,64}(?:;[^\r\n]{0,4096})?\r?\n")
+_LINE_BREAK = re.compile(rb"\r?\n")
+_CODINGS = 8  # more in a row than anyone means
+_FEED_BYTES = 2**14
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_WINDOW = 2**27  # most that a frame may ask us to hold
+_IDENTITY = ("identity", "none", "utf-8", "utf8", "8bit", "binary", "chunked")
+
+
+def shows_compression(body: bytes) -> bool:
+    """Whether `body` is gzip or zstd by its magic: no text begins so."""
+    return gzip_header_bytes(body[: 2**16]) is not None or body.startswith(_ZSTD_MAGIC)
+
+
+def dechunk(body: bytes) -> tuple[bytes, str | None]:
+    """Undo the chunked transfer coding; trailers are dropped. The body as it is where it is not chunked."""
+    out = bytearray()
+    position = 0
+    while True:
+        found = _CHUNK_SIZE.match(body, position)
+        if not found:
+            if position == 0:
+                return body, NOT_CHUNKED
+            out += body[position:]
+            return bytes(out), BAD_CHUNK if body[position:].strip() else CUT_CHUNK
+        size = int(found[1], 16)
+        start = found.end()
+        end = start + size
+        if size == 0:
+            return bytes(out), None
+        if end > len(body):
+            if position == 0 and size > 2 * len(body):
+                return body, NOT_CHUNKED
+            out += body[start:]
+            return bytes(out), CUT_CHUNK
+        out += body[start:end]
+        breaks = _LINE_BREAK.match(body, end)
+        if not breaks:
+            out += body[end:]
+            return bytes(out), BAD_CHUNK if end < len(body) else CUT_CHUNK
+        position = breaks.end()
+
+
+def decode_body(body: bytes, codings: list[str], limit: int) -> tuple[bytes, list[str]]:
+    """Undo `codings` (in the order they were applied), last first; at most `limit` bytes."""
+    problems: list[str] = []
+    for coding in reversed(codings[:_CODINGS]):
+        if coding in _IDENTITY:
+            continue
+        body, problem = _decode(body, coding.removeprefix("x-"), limit)
+        if problem:
+            problems.append(problem)
+    if len(codings) > _CODINGS:
+        problems.append(UNKNOWN)
+    if len(body) > limit:
+        body = body[:limit]
+        problems.append(TOO_LARGE)
+    return body, problems
+
+
+def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, str | None]:
+    if not body:
+        return body, None
+    if coding not in ("gzip", "deflate", "br", "zstd"):
+        return body, UNKNOWN
+    if gzip_header_bytes(body[: 2**16]) is not None:
+        return _gunzip(body, limit)
+    if body.startswith(_ZSTD_MAGIC):
+        return _unzstd(body, limit)
+    if coding == "deflate":
+        return _undeflate(body, limit)
+    if coding == "br":
+        return _unbrotli(body, limit)
+    return body, NOT_APPLIED
+
+
+def _gunzip(body: bytes, limit: int) -> tuple[bytes, str | None]:
+    """All gzip members; trailing bytes that are none are dropped, as every client does. Checksums are not checked:
+    a body with a wrong one is as good as it gets."""
+    out: list[bytes] = []
+    held = 0
+    while (header := gzip_header_bytes(body[: 2**16])) is not None:
+        part, used, problem = _inflate(body[header:], limit - held)
+        out.append(part)
+        held += len(part)
+        if problem:
+            return b"".join(out), problem
+        body = body[header + used + 8 :]
+    return b"".join(out), None
+
+
+def _undeflate(body: bytes, limit: int) -> tuple[bytes, str | None]:
+    if body[0] & 0x0F == 8 and len(body) > 2 and int.from_bytes(body[:2], "big") % 31 == 0:
+        out, _, problem = _inflate(body[2:], limit)
+        if out or problem is None:
+            return out, problem
+    out, _, problem = _inflate(body, limit)
+    if problem == BROKEN and (not out or _is_text(body)):
+        return body, NOT_APPLIED
+    return out, problem
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether `body` begins like text: what is compressed soon shows a control character."""
+    start = body[:256]
+    return not any(byte < 9 or 13 < byte < 32 for byte in start)
+
+
+def _inflate(data: bytes, limit: int) -> tuple[bytes, int, str | None]:
+    """Raw deflate: the output, how much of `data` it took, and BROKEN or TOO_LARGE."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    out: list[bytes] = []
+    held = 0
+    position = 0
+    while not inflater.eof:
+        feed = inflater.unconsumed_tail or data[position : position + _FEED_BYTES]
+        if not feed:
+            return b"".join(out), position, BROKEN
+        if held > limit:
+            return b"".join(out)[:limit], position, TOO_LARGE
+        position += 0 if inflater.unconsumed_tail else len(feed)
+        spare = inflater.copy()
+        try:
+            part = inflater.decompress(feed, limit - held + 1)
+        except zlib.error:
+            part, _ = salvage(spare, feed)
+            out.append(part)
+            return b"".join(out)[:limit], position, BROKEN
+        out.append(part)
+        held += len(part)
+    problem = TOO_LARGE if held > limit else None
+    return b"".join(out)[:limit], position - len(inflater.unused_data), problem
+
+
+def _unbrotli(body: bytes, limit: int) -> tuple[bytes, str | None]:
+    import brotli
+
+    decoder = brotli.Decompressor()
+    out = bytearray()
+    position = 0
+    broken = False
+    try:
+        while not decoder.is_finished() and len(out) <= limit:
+            wants_input = decoder.can_accept_more_data()
+            feed = body[position : position + _FEED_BYTES] if wants_input else b""
+            position += len(feed)
+            part = decoder.process(feed, output_buffer_limit=_FEED_BYTES)
+            out += part
+            # Output may be pending when all input is used: the stream is cut only where empty input gives nothing.
+            if wants_input and not feed and not part:
+                broken = True
+                break
+    except brotli.error:
+        broken = True
+    if broken and (not out or _is_text(body)):
+        return body, NOT_APPLIED
+    return bytes(out[:limit]), BROKEN if broken else TOO_LARGE if len(out) > limit else None
+
+
+def _unzstd(body: bytes, limit: int) -> tuple[bytes, str | None]:
+    import zstandard
+
+    decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    out = bytearray()
+    problem: str | None = None
+    with decoder.stream_reader(body, read_across_frames=True) as reader:
+        try:
+            while len(out) <= limit and (part := reader.read(_FEED_BYTES)):
+                out += part
+        except zstandard.ZstdError:
+            problem = BROKEN
+    return bytes(out[:limit]), TOO_LARGE if len(out) > limit else problem

@@ -1,0 +1,251 @@
+"""Files as bytes by position, and gzip members inside them: inflating one, finding the next after damage.
+
+The name of a file is never looked at; `splits.py` sniffs the container from what these find.
+"""
+
+import importlib
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from infra.errors import UsageError
+from pipeline.warc.records import CRC, CUT, DEFLATE, MEMBER_BYTES, TOO_LARGE
+from pipeline.warc.walk import filling, starts_record
+
+# ISA-L inflates more than twice as fast as zlib. What it cannot read zlib judges, so that nothing depends on it.
+try:
+    _FAST: Any = importlib.import_module("isal.isal_zlib")
+except ImportError:
+    _FAST = zlib
+# Magic, deflate, and no reserved flag.
+_MAGIC = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
+_FEED_BYTES = 2**15  # input of one inflate call, so that what it returns is at most 33 MiB
+_SKIM_BYTES = 4 * 2**30  # inflated bytes of an oversized member that are passed over to find its end
+_SEARCH_BYTES = 2**18
+_PEEK_BYTES = 2**14  # compressed bytes that show whether a member begins with a record
+_WBITS_GZIP = 31
+
+
+class FileBytes:
+    """A Window on a file, through one block of read-ahead. Close it, or use `open_bytes`."""
+
+    def __init__(self, path: str, ahead: int = 2**20) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = os.fstat(self._descriptor).st_size
+        self._ahead = ahead
+        self._start = 0
+        self._block = b""
+
+    def read(self, start: int, stop: int) -> bytes:
+        at = start - self._start
+        if at < 0 or stop > self._start + len(self._block):
+            stop = min(stop, self.size)
+            if stop <= start:
+                return b""
+            self._block = self._pread(max(stop - start, self._ahead), start)
+            self._start, at = start, 0
+        return self._block[at : at + stop - start]
+
+    def reaches(self, position: int) -> bool:
+        return position <= self.size
+
+    def forget(self, position: int) -> None:
+        pass
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _pread(self, size: int, start: int) -> bytes:
+        """All of `size` bytes where the file has them: one read returns at most 2 GiB."""
+        parts: list[bytes] = []
+        while size > 0 and (part := os.pread(self._descriptor, size, start)):
+            parts.append(part)
+            size -= len(part)
+            start += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@contextmanager
+def open_bytes(path: str, ahead: int = 2**20) -> Iterator[FileBytes]:
+    """UsageError if `path` cannot be opened as a file."""
+    if not Path(path).is_file():
+        raise UsageError(f"no such file: {path}: check --input")
+    try:
+        file = FileBytes(path, ahead)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+class Member(NamedTuple):
+    """`end`: where it ends in the file, its start where that is unknown; `problem`: why there is no `data`."""
+
+    end: int
+    data: bytes
+    problem: str
+
+
+class Segment(NamedTuple):
+    """`[start, end)` of a file: a gzip member with `data` inflated from it, or, with a `reason`, a damaged range."""
+
+    start: int
+    end: int
+    data: bytes
+    reason: str
+
+
+def walk_members(file: FileBytes, start: int, stop: int, keep: bool = True) -> Iterator[Segment]:
+    """The segments that begin in `[start, stop)`: they tile it, but that the last member may run over `stop`.
+
+    After a member that breaks off, or bytes that are none, the walk goes on at the next member that begins with a
+    record. Members that lie in what a broken member had stored as its payload are then taken for the file's own.
+    """
+    position = start
+    while position < stop:
+        member = inflate_member(file, position, keep) if is_magic(file, position) else Member(position, b"", "")
+        end = member.end
+        if end == position:
+            end = find_member(file, position + 1, stop) or stop
+            member = member._replace(
+                problem=member.problem or filling(file.read(position, position + _PEEK_BYTES), end - position)
+            )
+        yield Segment(position, end, member.data, member.problem)
+        position = end
+
+
+def is_magic(file: FileBytes, position: int) -> bool:
+    return _MAGIC.match(file.read(position, position + 4)) is not None
+
+
+def inflate_member(file: FileBytes, start: int, keep: bool = True) -> Member:
+    """Inflate the gzip member at `start`; with `keep` False only to learn its end.
+
+    A member of more than MEMBER_BYTES is passed over without being held.
+    """
+    try:
+        return _inflate(file, start, keep, _FAST.decompressobj(_WBITS_GZIP))
+    except (zlib.error, _FAST.error):
+        if _FAST is zlib:
+            return _broken(file, start)
+    try:
+        return _inflate(file, start, keep, zlib.decompressobj(_WBITS_GZIP))
+    except zlib.error:
+        return _broken(file, start)
+
+
+def _inflate(file: FileBytes, start: int, keep: bool, inflater: "zlib._Decompress") -> Member:
+    parts: list[bytes] = []
+    held = 0
+    position = start
+    while not inflater.eof:
+        if held > _SKIM_BYTES or not (data := file.read(position, position + _FEED_BYTES)):
+            return Member(start, b"", TOO_LARGE if held > MEMBER_BYTES else CUT)
+        part = inflater.decompress(data)
+        position += len(data)
+        held += len(part)
+        if held > MEMBER_BYTES:
+            parts.clear()
+        elif keep:
+            parts.append(part)
+    end = position - len(inflater.unused_data)
+    if held > MEMBER_BYTES:
+        return Member(end, b"", TOO_LARGE)
+    return Member(end, parts[0] if len(parts) == 1 else b"".join(parts), "")
+
+
+def _broken(file: FileBytes, start: int) -> Member:
+    """Tell a wrong checksum after sound data, whose end is known, from broken data, by inflating without the check."""
+    end, data = _without_check(file, start)
+    if end is not None and (end >= file.size or is_magic(file, end)) and not _ran_on(file, start, end, data):
+        return Member(end, b"", CRC)
+    return Member(start, b"", DEFLATE)
+
+
+def _ran_on(file: FileBytes, start: int, end: int, data: bytes) -> bool:
+    """Whether the member at `start` only seems to end at `end`: one that breaks off may go on inflating through those
+    behind it and stop where one of them stops. Then sound members lie in between, and unlike those of an archive that
+    is its own payload (stored, so that they lie there at all) they are not found in the `data` it inflates to."""
+    position = start + 1
+    payload = 0
+    while (candidate := find_member(file, position, end)) is not None:
+        following = _sound_end(file, candidate)
+        if following is not None:
+            payload = data.find(file.read(candidate, min(candidate + 64, following)), payload)
+            if payload < 0:
+                return True
+        position = following or candidate + 1
+    return False
+
+
+def _sound_end(file: FileBytes, start: int) -> int | None:
+    """Where the member at `start` ends; None if there is none or it is broken."""
+    try:
+        member = _inflate(file, start, False, zlib.decompressobj(_WBITS_GZIP))
+    except zlib.error:
+        return None
+    return member.end if member.end > start else None
+
+
+def _without_check(file: FileBytes, start: int) -> tuple[int | None, bytes]:
+    """Where the member at `start` ends if its deflate data do, whatever its checksum, and what they inflate to (nothing
+    if that is more than MEMBER_BYTES); None if they do not end."""
+    header = gzip_header_bytes(file.read(start, start + _SEARCH_BYTES))
+    if header is None:
+        return None, b""
+    try:
+        member = _inflate(file, start + header, True, zlib.decompressobj(-zlib.MAX_WBITS))
+    except zlib.error:
+        return None, b""
+    end = member.end + 8
+    return (end if start + header < member.end and end <= file.size else None), member.data
+
+
+def gzip_header_bytes(data: bytes) -> int | None:
+    """Length of the gzip header that begins `data` (RFC 1952); None if there is none, or not all of it."""
+    if len(data) < 10 or not _MAGIC.match(data):
+        return None
+    flags = data[3]
+    position = 10
+    if flags & 4:
+        position += 2 + int.from_bytes(data[position : position + 2], "little")
+    for flag in (8, 16):  # a name, a comment
+        if flags & flag:
+            end = data.find(b"\0", position)
+            if end < 0:
+                return None
+            position = end + 1
+    position += 2 if flags & 2 else 0
+    return position if position <= len(data) else None
+
+
+def begins_record(file: FileBytes, position: int) -> bool:
+    """Whether a gzip member at `position` inflates to something that begins with a record's header."""
+    inflater = zlib.decompressobj(_WBITS_GZIP)
+    try:
+        return starts_record(inflater.decompress(file.read(position, position + _PEEK_BYTES), 2 * _PEEK_BYTES))
+    except zlib.error:
+        return False
+
+
+def find_member(file: FileBytes, start: int, stop: int) -> int | None:
+    """The first member in `[start, stop)` that begins with a record; None if there is none."""
+    for candidate in magics(file, start, stop):
+        if begins_record(file, candidate):
+            return candidate
+    return None
+
+
+def magics(file: FileBytes, start: int, stop: int) -> Iterator[int]:
+    """Positions in `[start, stop)` that look like the beginning of a gzip member."""
+    while start < stop:
+        data = file.read(start, min(start + _SEARCH_BYTES, stop) + 3)
+        for match in _MAGIC.finditer(data):
+            yield start + match.start()
+        start += _SEARCH_BYTES

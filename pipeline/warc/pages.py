@@ -1,0 +1,123 @@
+"""Which records go on as pages, and why the others do not.
+
+A page is a response or resource that is HTML, or a conversion (WET) that is text. The server's media type is
+believed where it names something; where it names nothing (missing, octet-stream, plain text, XML) the first bytes
+decide, and they overrule a claim of HTML that is plainly a PDF, an image or an archive.
+"""
+
+import re
+
+from pipeline.warc.http import HttpMessage, record_message
+from pipeline.warc.records import RawRecord
+
+HTML = "html"
+TEXT = "text"
+PAGE_KINDS = (HTML, TEXT)
+
+TYPES = ("request", "warcinfo", "metadata", "revisit", "continuation", "unknown")
+MEDIA = (
+    "image", "video", "audio", "font", "pdf", "css", "javascript", "json", "xml", "feed", "text", "archive", "office",
+    "dns", "binary", "other",
+)  # fmt: skip
+SKIP_REASONS = (
+    *(f"type/{name}" for name in TYPES),
+    *(f"status/{name}" for name in ("1xx", "204", "3xx", "4xx", "5xx", "other")),
+    *(f"media/{name}" for name in MEDIA),
+    "body/empty",
+)
+
+_PAGES = ("response", "resource", "conversion")
+_HTML_TYPES = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml", "html")
+_TELLS_NOTHING = ("", "text/plain", "application/octet-stream", "binary/octet-stream", "unknown/unknown", "text/xml",
+                  "application/xml", "application/unknown", "content/unknown", "no-type", "text")  # fmt: skip
+_BY_TYPE = {
+    "application/pdf": "pdf",
+    "text/css": "css",
+    "text/javascript": "javascript",
+    "application/javascript": "javascript",
+    "application/x-javascript": "javascript",
+    "application/ecmascript": "javascript",
+    "application/json": "json",
+    "application/rss+xml": "feed",
+    "application/atom+xml": "feed",
+    "application/rdf+xml": "feed",
+    "application/xml": "xml",
+    "text/xml": "xml",
+    "text/dns": "dns",
+    "application/zip": "archive",
+    "application/gzip": "archive",
+    "application/x-gzip": "archive",
+    "application/x-tar": "archive",
+    "application/x-rar-compressed": "archive",
+    "application/x-7z-compressed": "archive",
+    "application/java-archive": "archive",
+    "application/msword": "office",
+    "application/rtf": "office",
+    "application/font-woff": "font",
+    "application/octet-stream": "binary",
+}
+_OFFICE = ("application/vnd.ms-", "application/vnd.openxmlformats", "application/vnd.oasis.opendocument")
+_BY_MAGIC = (
+    (b"%PDF-", "pdf"),
+    (b"\x89PNG", "image"),
+    (b"\xff\xd8\xff", "image"),
+    (b"GIF8", "image"),
+    (b"PK\x03\x04", "archive"),
+    (b"\x1f\x8b", "archive"),
+    (b"{\\rtf", "office"),
+)
+_SNIFF_BYTES = 1024
+# The start of a document: after a byte order mark, space, declarations and comments, an element that only HTML has.
+_HTML_START = re.compile(
+    rb"<(?:!doctype[ \t\r\n]+html|html|head|body|title|meta|script|style|link|table|div|p|h1|br|a|font|b|iframe)"
+    rb"[ \t\r\n/>]",
+    re.IGNORECASE,
+)
+_PREFACE = re.compile(rb"\s+|<\?[^>]{0,512}>|<!--.{0,768}?-->", re.DOTALL)
+
+
+def page_kind(record: RawRecord, message: HttpMessage) -> str:
+    """HTML or TEXT for a page, else one of SKIP_REASONS. `message`: `record_message(record)`."""
+    if record.type not in _PAGES:
+        return f"type/{record.type if record.type in TYPES else 'unknown'}"
+    if message.status is not None and not 200 <= message.status < 300:
+        family = message.status // 100
+        return f"status/{family}xx" if family in (1, 3, 4, 5) else "status/other"
+    if message.status in (204, 205):
+        return "status/204"
+    if not message.body.strip():
+        return "body/empty"
+    media = message.media_type
+    if record.type == "conversion" and media in ("", "text/plain"):
+        return TEXT
+    return _media_kind(media, message.body[:_SNIFF_BYTES])
+
+
+def is_page(record: RawRecord) -> bool:
+    """Whether `record` goes on."""
+    return record.type in _PAGES and page_kind(record, record_message(record)) in PAGE_KINDS
+
+
+def _media_kind(media: str, start: bytes) -> str:
+    if media in _HTML_TYPES or media in _TELLS_NOTHING:
+        for magic, kind in _BY_MAGIC:
+            if start.startswith(magic):
+                return f"media/{kind}"
+    if media in _HTML_TYPES or (media in _TELLS_NOTHING and looks_like_html(start)):
+        return HTML
+    if media in _BY_TYPE:
+        return f"media/{_BY_TYPE[media]}"
+    if media.startswith(_OFFICE):
+        return "media/office"
+    family = media.partition("/")[0]
+    if family in ("image", "video", "audio", "font", "text"):
+        return f"media/{family}"
+    return "media/json" if media.endswith("+json") else "media/xml" if media.endswith("+xml") else "media/other"
+
+
+def looks_like_html(start: bytes) -> bool:
+    """Whether the first bytes of a body begin an HTML document."""
+    position = 3 if start.startswith(b"\xef\xbb\xbf") else 0
+    while (skipped := _PREFACE.match(start, position)) is not None:
+        position = skipped.end()
+    return _HTML_START.match(start, position) is not None

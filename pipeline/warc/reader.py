@@ -1,0 +1,247 @@
+"""Splits to raw records, with every byte accounted for; and one record again at its locator.
+
+One code path reads everything: a gzip member is inflated, walked and handed on before the next is looked at, and what
+is broken costs that member alone. Nothing here fails on what a file holds.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+
+from infra.errors import WorkError
+from pipeline.warc.containers import FileBytes, inflate_member, is_magic, open_bytes, walk_members
+from pipeline.warc.pages import is_page
+from pipeline.warc.records import (
+    CROWDED,
+    EMPTY,
+    GZIP,
+    SHORT,
+    STREAM,
+    Beyond,
+    Damage,
+    Event,
+    RawRecord,
+    Split,
+    SplitOverrun,
+)
+from pipeline.warc.stream import InflatedWindow, open_stream
+from pipeline.warc.walk import Buffer, Piece, Window, walk
+
+
+def read_split(split: Split) -> Iterator[Event]:
+    """The records of `split` in order, its damaged ranges, and, when its cap is reached, the rest as Beyond.
+
+    The events account for each byte of the split exactly once (`Event.file_bytes`). Raises SplitOverrun when the split
+    does not end between records, UsageError when the file cannot be opened.
+    """
+    with open_bytes(split.path) as file:
+        if split.container == GZIP:
+            events = _absorb(_members(file, split))
+        elif split.container == STREAM:
+            events = _stream(open_stream(file, split.path), split)
+        else:
+            events = _plain(file, split)
+        yield from events if split.cap is None else _capped(events, split)
+
+
+def _capped(events: Iterator[Event], split: Split) -> Iterator[Event]:
+    """Stop after `split.cap` pages; further records of the last page's member go with it."""
+    pages = 0
+    done = 0
+    after = split.start
+    for event in events if split.cap else ():
+        yield event
+        done += event.file_bytes
+        after = event.offset + event.length
+        pages += isinstance(event, RawRecord) and is_page(event)
+        if pages == split.cap:
+            break
+    if done < split.end - split.start:
+        yield Beyond(after if split.container == STREAM else split.start + done, split.end - split.start - done)
+
+
+# ---- gzip, a record in a member
+
+
+class _Padding(Damage):
+    """A member without contents: its bytes go with the record before it."""
+
+
+def _members(file: FileBytes, split: Split) -> Iterator[Event]:
+    for segment in walk_members(file, split.start, split.end):
+        length = segment.end - segment.start
+        if segment.end > split.end:
+            raise SplitOverrun(split, segment.end)
+        if segment.reason:
+            yield Damage(segment.start, length, segment.reason)
+        else:
+            yield from _records_of_member(segment.data, segment.start, length)
+
+
+def _records_of_member(data: bytes, start: int, length: int) -> Iterator[Event]:
+    """The records in one member's contents: the first event accounts for the member's bytes."""
+    if not data[:64].strip(b"\r\n") and not data.strip(b"\r\n"):
+        yield _Padding(start, length, EMPTY)
+        return
+    window = Buffer(data)
+    owed = length
+    number = 0
+    for piece in walk(window):
+        if piece.header is None:
+            yield Damage(start + number, owed, piece.reason)
+        elif number >= length:
+            yield Damage(start + length, owed, CROWDED)
+            return
+        else:
+            yield _raw_record(piece, window, start + number, length, number, owed)
+            number += 1
+        owed = 0
+
+
+def _absorb(events: Iterator[Event]) -> Iterator[Event]:
+    """Count padding with the record before it; without one it is damage."""
+    held: Event | None = None
+    for event in events:
+        if isinstance(event, _Padding):
+            if isinstance(held, RawRecord):
+                held.file_bytes += event.length
+                continue
+            event = Damage(event.offset, event.length, EMPTY)
+        if held is not None:
+            yield held
+        held = event
+    if held is not None:
+        yield held
+
+
+# ---- plain files and streams
+
+
+def _plain(file: FileBytes, split: Split) -> Iterator[Event]:
+    for piece in walk(file, split.start):
+        if piece.start >= split.end:
+            return
+        if piece.end > split.end:
+            raise SplitOverrun(split, piece.end)
+        length = piece.end - piece.start
+        if piece.header is None:
+            yield Damage(piece.start, length, piece.reason)
+        else:
+            yield _raw_record(piece, file, piece.start, length, 0, length)
+
+
+def _stream(window: InflatedWindow, split: Split) -> Iterator[Event]:
+    """Records by inflated positions; each accounts for the bytes of the file that were read up to its end.
+
+    A record that a break lies inside is damaged; a break between records is an event of its own.
+    """
+    accounted = split.start
+    broken = 0
+    for piece in walk(window):
+        taken = window.source.position - accounted
+        accounted += taken
+        reason = piece.reason
+        while broken < len(window.breaks) and window.breaks[broken][0] <= piece.end:
+            position, why = window.breaks[broken]
+            broken += 1
+            if position < piece.end or piece.truncated == SHORT:
+                reason = why
+            else:
+                yield Damage(piece.end, 0, why)
+        if reason:
+            yield Damage(piece.start, taken, reason)
+        else:
+            yield _raw_record(piece, window, piece.start, piece.end - piece.start, 0, taken)
+    rest = split.end - accounted
+    for position, why in window.breaks[broken:]:
+        yield Damage(position, rest, why)
+        rest = 0
+    if rest:
+        yield Damage(0, rest, EMPTY)
+
+
+# ---- one record again
+
+
+class RecordReader:
+    """Reads records of one file at their locators, cheapest in ascending order: a STREAM is inflated once, onwards.
+
+    Use as a context manager. `read` raises WorkError if what lies at a locator is not that record.
+    """
+
+    def __init__(self, path: str, container: str) -> None:
+        self._path = path
+        self._container = container
+        self._file: FileBytes | None = None
+        self._window: InflatedWindow | None = None
+        self._at = 0
+
+    def __enter__(self) -> "RecordReader":
+        self._stack = ExitStack()
+        self._file = self._stack.enter_context(open_bytes(self._path))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+        self._file = self._window = None
+
+    def read(self, offset: int, length: int, member_record: int = 0) -> RawRecord:
+        assert self._file is not None, "used outside its with block"
+        if self._container == STREAM:
+            found = self._from_stream(self._file, offset, length)
+        elif self._container == GZIP:
+            found = _from_member(self._file, offset, length, member_record)
+        else:
+            window = Buffer(self._file.read(offset, offset + length))
+            piece = next(walk(window), None)
+            whole = piece is not None and piece.header is not None and piece.end == length
+            found = _raw_record(piece, window, offset, length, 0, length) if piece and whole else None
+        if found is None:
+            raise WorkError(
+                f"{self._path}: no record of {length} bytes at offset {offset}: the file is not the one that was "
+                "ingested, or was changed since; ingest it again"
+            )
+        return found
+
+    def _from_stream(self, file: FileBytes, offset: int, length: int) -> RawRecord | None:
+        if self._window is None or offset < self._at:
+            self._window = open_stream(file, self._path)
+        self._window.skip_to(offset)
+        self._at = offset
+        piece = next(walk(self._window, offset), None)
+        if piece is None or piece.header is None or piece.end != offset + length:
+            return None
+        return _raw_record(piece, self._window, offset, length, 0, 0)
+
+
+def _from_member(file: FileBytes, offset: int, length: int, number: int) -> RawRecord | None:
+    start = offset - number
+    if start < 0 or not is_magic(file, start):
+        return None
+    member = inflate_member(file, start)
+    if member.problem or member.end - start != length:
+        return None
+    records = (event for event in _records_of_member(member.data, start, length) if isinstance(event, RawRecord))
+    return next(islice(records, number, None), None)
+
+
+def _raw_record(piece: Piece, window: Window, offset: int, length: int, number: int, accounts: int) -> RawRecord:
+    header = piece.header
+    assert header is not None
+    return RawRecord(
+        offset=offset,
+        length=length,
+        member_record=number,
+        file_bytes=accounts,
+        format=header.format,
+        type=header.type,
+        headers=header.fields,
+        record_id=header.record_id,
+        url=header.url,
+        date=header.date,
+        content_type=header.content_type,
+        declared_length=header.length,
+        block=window.read(piece.block_start, piece.block_end),
+        truncated=piece.truncated,
+        payload_digest=header.payload_digest,
+    )

@@ -1,0 +1,126 @@
+"""Where a file is cut into splits, and what kind of container it is.
+
+Splits are cut at multiples of a constant size and moved on to the next record, so that they depend on the file alone.
+A gzip member that begins with a record's header may be the payload of an outer record: stored deflate blocks show an
+inner archive byte for byte. But such a block holds at most 65,535 bytes before its own header interrupts them, so a
+chain of sound members longer than that is no one's payload; where there is no such chain, the file is walked.
+"""
+
+from pipeline.warc.containers import (
+    FileBytes,
+    begins_record,
+    find_member,
+    inflate_member,
+    is_magic,
+    open_bytes,
+    walk_members,
+)
+from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, Split
+from pipeline.warc.stream import LZ4_MAGIC, GzipSource, InflatedWindow
+from pipeline.warc.walk import starts_record, walk
+
+_STORED_BLOCK = 65_535  # RFC 1951, section 3.2.4
+_SNIFF_BYTES = 4 * 2**20  # inflated bytes that show how a gzip file is made
+_SNIFF_MEMBERS = 3
+_READ_AHEAD = 2**16
+
+
+def plan_splits(path: str, name: str, size: int = SPLIT_BYTES, exact: bool = False) -> list[Split]:
+    """The splits of the file at `path`, in order: they tile it. An empty file has none.
+
+    `exact`: walk every member instead of trusting chains; asked for after a SplitOverrun. Plain files are always
+    walked (by declared lengths, a seek a record); a stream is one split whatever its size.
+    Raises UsageError when the file cannot be opened.
+    """
+    assert size > 0
+    with open_bytes(path, _READ_AHEAD) as file:
+        container = sniff(file)
+        if container == STREAM:
+            starts = [0]
+        elif container == GZIP:
+            starts = _gzip_starts(file, size, exact)
+        else:
+            starts = _plain_starts(file, size)
+        ends = [*starts[1:], file.size]
+        return [Split(path, name, start, end, container) for start, end in zip(starts, ends) if start < end]
+
+
+def _plain_starts(file: FileBytes, size: int) -> list[int]:
+    starts = [0]
+    boundary = size
+    for piece in walk(file):
+        if piece.start >= boundary:
+            starts.append(piece.start)
+            boundary = (piece.start // size + 1) * size
+    return starts
+
+
+def _gzip_starts(file: FileBytes, size: int, exact: bool) -> list[int]:
+    starts = [0]
+    boundary = size
+    while boundary < file.size:
+        start = None if exact else _proved_start(file, boundary)
+        if start is None:
+            walked = walk_members(file, starts[-1], file.size, keep=False)
+            start = next((segment.start for segment in walked if segment.start >= boundary), file.size)
+        starts.append(start)
+        boundary = (start // size + 1) * size
+    return starts
+
+
+def _proved_start(file: FileBytes, boundary: int) -> int | None:
+    """The first member at or after `boundary` if it can be no payload; `file.size` if there is none at all."""
+    start = find_member(file, boundary, file.size)
+    if start is None:
+        return file.size
+    position = start
+    while position - start <= _STORED_BLOCK and position < file.size:
+        if not is_magic(file, position):
+            return None
+        member = inflate_member(file, position, keep=False)
+        if member.problem:
+            return None
+        position = member.end
+    return start
+
+
+def sniff(file: FileBytes) -> str:
+    """The container of `file`, by its bytes. What holds no record at all is PLAIN, and all damage."""
+    head = file.read(0, _READ_AHEAD)
+    if head.startswith(LZ4_MAGIC):
+        return STREAM
+    if starts_record(head):
+        return PLAIN
+    if begins_record(file, 0):
+        return _gzip_kind(file, 0)
+    member = find_member(file, 0, file.size)
+    plain = next((piece.start for piece in walk(file) if piece.header is not None), None)
+    if member is None or (plain is not None and plain < member):
+        return PLAIN
+    return _gzip_kind(file, member)
+
+
+def _gzip_kind(file: FileBytes, start: int) -> str:
+    """GZIP if members end where records do, as far as the first ones show; STREAM if one member holds the file, or
+    members end inside records."""
+    window = InflatedWindow(GzipSource(file, start))
+    passed = 0  # members that ended so far
+    most = 0  # most records of one member so far
+    in_member = 0  # records so far in the member that is not at its end yet
+    for piece in walk(window):
+        if window.breaks and window.breaks[0][0] < piece.end:
+            return STREAM if in_member > 1 else GZIP
+        in_member += 1
+        most = max(most, in_member)
+        for boundary in window.boundaries[passed:]:
+            if boundary > piece.end:
+                break
+            if piece.start < boundary < piece.block_end:
+                return STREAM
+            passed += 1
+            in_member = 0
+        if passed == _SNIFF_MEMBERS:
+            return GZIP
+        if piece.end > _SNIFF_BYTES and in_member != 1:
+            return STREAM if in_member else GZIP
+    return STREAM if passed < 2 and most > 1 else GZIP

@@ -1,0 +1,194 @@
+"""A compressed stream that holds a whole file, as a Window on its inflated bytes: gzip and LZ4.
+
+For archives compressed as one (`gzip file.warc`, LZ4 frames) or cut into members anywhere but between records.
+Positions are those of the inflated bytes, so they cannot be reached but from the start: reading goes forward, in
+bounded memory. After broken data the stream goes on at the next gzip member that inflates; what was inflated up to
+the break is kept, and where the breaks are is known. Broken data may go on inflating for a while before it shows, and
+the one checksum comes after all records: in a broken stream those just before a break may be wrong.
+"""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.warc.containers import FileBytes, magics
+from pipeline.warc.fields import HEADER_BYTES
+from pipeline.warc.records import BLOCK_BYTES, CRC, CUT, DEFLATE, LZ4
+from pipeline.warc.walk import filling
+
+LZ4_MAGIC = b"\x04\x22\x4d\x18"
+_FEED_BYTES = 2**15
+_LOOK_BYTES = BLOCK_BYTES + HEADER_BYTES  # how far ahead of what is kept one may look
+_PROOF_BYTES = 2**10  # a member after damage is believed when it inflates to this much, or to its end
+
+
+class Source(Protocol):
+    """Inflated bytes in order. `position`: bytes of the file that went into them; `problem`: why the last part
+    ended early; `boundary`: whether a gzip member ended with it."""
+
+    position: int
+    problem: str | None
+    boundary: bool
+
+    def parts(self) -> Iterator[bytes]: ...
+
+
+class InflatedWindow:
+    """A Window on the bytes of a Source. `breaks`: (position, reason) of what was broken before it;
+    `boundaries`: positions where gzip members ended. Forgotten bytes must not be asked for."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.breaks: list[tuple[int, str]] = []
+        self.boundaries: list[int] = []
+        self._parts = source.parts()
+        self._start = 0
+        self._data = bytearray()
+        self._ended = False
+
+    def read(self, start: int, stop: int) -> bytes:
+        assert start >= self._start, "these bytes were forgotten"
+        self._fill(stop)
+        with memoryview(self._data) as view:
+            return bytes(view[start - self._start : stop - self._start])
+
+    def reaches(self, position: int) -> bool:
+        if position > self._start + _LOOK_BYTES:
+            return False
+        self._fill(position)
+        return position <= self._start + len(self._data)
+
+    def forget(self, position: int) -> None:
+        del self._data[: position - self._start]
+        self._start = position
+
+    def skip_to(self, position: int) -> None:
+        """Forget all before `position`, inflating it piecemeal where it was not yet."""
+        while not self._ended and self._start + len(self._data) < position:
+            self._start += len(self._data)
+            self._data.clear()
+            self._fill(self._start + 1)
+        gone = min(position - self._start, len(self._data))
+        del self._data[:gone]
+        self._start += gone
+
+    def _fill(self, stop: int) -> None:
+        while not self._ended and self._start + len(self._data) < stop:
+            part = next(self._parts, None)
+            if part is None:
+                self._ended = True
+            else:
+                self._data += part
+            at = self._start + len(self._data)
+            if self.source.problem:
+                if not self.breaks or self.breaks[-1][0] != at:
+                    self.breaks.append((at, self.source.problem))
+                self.source.problem = None
+            if self.source.boundary:
+                self.boundaries.append(at)
+                self.source.boundary = False
+
+
+class GzipSource:
+    """The gzip members of `file` from `start` on, one after another."""
+
+    def __init__(self, file: FileBytes, start: int = 0) -> None:
+        self.position = start
+        self.problem: str | None = None
+        self.boundary = False
+        self._file = file
+
+    def parts(self) -> Iterator[bytes]:
+        while self.position < self._file.size:
+            start = self._resume(self.position)
+            if start == self.position:
+                yield from self._member()
+            else:
+                self.problem = filling(
+                    self._file.read(self.position, self.position + _FEED_BYTES), start - self.position
+                )
+                self.position = start
+                yield b""
+
+    def _member(self) -> Iterator[bytes]:
+        """Inflate one member, setting `position` past it, or `problem`."""
+        inflater = zlib.decompressobj(31)
+        while not inflater.eof:
+            data = self._file.read(self.position, self.position + _FEED_BYTES)
+            if not data:
+                self.problem = CUT
+                break
+            spare = inflater.copy()
+            try:
+                part = inflater.decompress(data)
+            except zlib.error as error:
+                part, used = salvage(spare, data)
+                self.position += used
+                self.problem = CRC if "data check" in str(error) or "length check" in str(error) else DEFLATE
+                self.boundary = self.problem == CRC
+                yield part
+                return
+            self.position += len(data) - len(inflater.unused_data)
+            self.boundary = inflater.eof
+            yield part
+
+    def _resume(self, start: int) -> int:
+        """Where the next member that inflates begins, at or after `start`; the end of the file if there is none."""
+        for candidate in magics(self._file, start, self._file.size):
+            inflater = zlib.decompressobj(31)
+            try:
+                shown = inflater.decompress(self._file.read(candidate, candidate + _FEED_BYTES), _PROOF_BYTES)
+            except zlib.error:
+                continue
+            if inflater.eof or len(shown) == _PROOF_BYTES or candidate == start:
+                return candidate
+        return self._file.size
+
+
+def salvage(inflater: "zlib._Decompress", data: bytes) -> tuple[bytes, int]:
+    """What `data` inflates to before it breaks, and how many bytes of it went in: halves the step on each error."""
+    out: list[bytes] = []
+    used = 0
+    step = len(data)
+    while step and used < len(data):
+        spare = inflater.copy()
+        try:
+            out.append(inflater.decompress(data[used : used + step]))
+            used += step
+        except zlib.error:
+            inflater = spare
+            step //= 2
+    return b"".join(out), min(used + 1, len(data))
+
+
+class Lz4Source:
+    """LZ4 frames, decoded by FastWARC."""
+
+    def __init__(self, path: str, size: int) -> None:
+        self.position = 0
+        self.problem: str | None = None
+        self.boundary = False
+        self._path = path
+        self._size = size
+
+    def parts(self) -> Iterator[bytes]:
+        from fastwarc.stream_io import Lz4Reader
+
+        with Path(self._path).open("rb") as file:
+            reader = Lz4Reader(file)
+            try:
+                while part := reader.read(_FEED_BYTES):
+                    self.position = file.tell()
+                    yield part
+            except OSError:
+                self.problem = LZ4
+                yield b""
+        self.position = self._size
+
+
+def open_stream(file: FileBytes, path: str) -> InflatedWindow:
+    """The inflated bytes of `file`, by its first bytes LZ4 or else gzip."""
+    if file.read(0, 4) == LZ4_MAGIC:
+        return InflatedWindow(Lz4Source(path, file.size))
+    return InflatedWindow(GzipSource(file))

@@ -1,0 +1,190 @@
+"""From bytes to records: the walk that follows declared lengths and finds its way again where they are wrong.
+
+The walk has no state but its position, so it gives the same pieces from any piece's start onwards: splits, the
+reading of one record again, and a whole file all agree.
+
+A declared length is believed when another header, or the end, follows the block. Otherwise the record ends where the
+next believable header begins; if that lies beyond the declared end and a blank line follows there, the length was
+right and what lies between is junk. So one absurd length, lost header or cut block costs no neighbour.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.warc.arc import LINE_BYTES, find_arc_header, parse_arc_header
+from pipeline.warc.fields import HEADER_BYTES
+from pipeline.warc.records import BLOCK_BYTES, CUT, EMPTY, HEADER, JUNK, SHORT, TOO_LARGE, ZEROS
+from pipeline.warc.warc import WARC_FOUND, WARC_START, Header, header_within, parse_warc_header
+
+_HEAD_BYTES = 2**13  # nearly every header fits
+_SEARCH_BYTES = 2**18
+_OVERLAP = LINE_BYTES + 1024  # more than a believable header needs to be seen
+_BREAKS = b"\r\n"
+_BOM = b"\xef\xbb\xbf"
+
+
+class Window(Protocol):
+    """Bytes by position."""
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes of `[start, stop)`: fewer only where the end comes first."""
+        ...
+
+    def reaches(self, position: int) -> bool:
+        """Whether `position` is at or before the end, and can be looked at."""
+        ...
+
+    def forget(self, position: int) -> None:
+        """Nothing before `position` will be read again."""
+        ...
+
+
+class Buffer:
+    """A Window on bytes in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def read(self, start: int, stop: int) -> bytes:
+        return self.data[start:stop]
+
+    def reaches(self, position: int) -> bool:
+        return position <= len(self.data)
+
+    def forget(self, position: int) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`[start, end)`: a record with the separators after it, its block at `[block_start, block_end)`; or, with
+    `header` None, a range that gave none, for `reason`."""
+
+    start: int
+    end: int
+    header: Header | None = None
+    block_start: int = 0
+    block_end: int = 0
+    truncated: str | None = None
+    reason: str = ""
+
+
+def walk(window: Window, start: int = 0) -> Iterator[Piece]:
+    """The pieces from `start` to the end of `window`: they tile it."""
+    position = start
+    while (piece := _piece_at(window, position)) is not None:
+        yield piece
+        position = piece.end
+        window.forget(position)
+
+
+def starts_record(data: bytes) -> bool:
+    """Whether `data` begins with a believable header, after line breaks and a byte order mark."""
+    data = _after_breaks(data)
+    return WARC_START.match(data) is not None or parse_arc_header(data) is not None
+
+
+def _after_breaks(data: bytes) -> bytes:
+    return data.lstrip(_BREAKS).removeprefix(_BOM).lstrip(_BREAKS)
+
+
+def _piece_at(window: Window, start: int) -> Piece | None:
+    position = _skip_breaks(window, start)
+    head = window.read(position, position + _HEAD_BYTES)
+    if not head:
+        return Piece(start, position, reason=EMPTY) if position > start else None
+    if head.startswith(_BOM):
+        position += len(_BOM)
+        head = head[len(_BOM) :]
+    if WARC_START.match(head):
+        header = parse_warc_header(head)
+        if header is None:
+            head = window.read(position, position + HEADER_BYTES)
+            header = parse_warc_header(head)
+        if header is None:
+            reason = HEADER if len(head) == HEADER_BYTES else CUT
+            return Piece(start, _find_header(window, position + 1, start), reason=reason)
+        within = header_within(head, header)
+        if within is not None:
+            return Piece(start, position + within, reason=CUT)
+    else:
+        if len(head) == _HEAD_BYTES and b"\n" not in head:
+            head = window.read(position, position + LINE_BYTES)
+        header = parse_arc_header(head)
+        if header is None:
+            end = _find_header(window, position + 1, start)
+            return Piece(start, end, reason=filling(head, end - position))
+    return _record(window, start, position + header.size, header)
+
+
+def filling(head: bytes, length: int) -> str:
+    """What `length` bytes that are no record hold, by `head`, the first of them or more: ZEROS or JUNK."""
+    return JUNK if head[:length].strip(b"\0") else ZEROS
+
+
+def _record(window: Window, start: int, block_start: int, header: Header) -> Piece:
+    declared_end = block_start + header.length if header.length is not None else None
+    after = None
+    if declared_end is not None and window.reaches(declared_end):
+        after = _skip_breaks(window, declared_end)
+        head = window.read(after, after + _HEAD_BYTES)
+        if not head or starts_record(head):
+            return _bounded(start, after, header, block_start, declared_end)
+    found = _find_header(window, block_start, start)
+    if declared_end is not None and after is not None and declared_end < after <= found:
+        return _bounded(start, after, header, block_start, declared_end)
+    cut = declared_end is not None and declared_end > found
+    block_end = found - _separator(window, block_start, found)
+    return _bounded(start, found, header, block_start, block_end, SHORT if cut else None)
+
+
+def _bounded(
+    start: int, end: int, header: Header, block_start: int, block_end: int, truncated: str | None = None
+) -> Piece:
+    if block_end - block_start > BLOCK_BYTES:
+        return Piece(start, end, reason=TOO_LARGE)
+    return Piece(start, end, header, block_start, block_end, header.truncated or truncated)
+
+
+def _skip_breaks(window: Window, position: int) -> int:
+    """Past the line breaks at `position`."""
+    while True:
+        size = 64
+        data = window.read(position, position + size)
+        rest = data.lstrip(_BREAKS)
+        position += len(data) - len(rest)
+        if rest or len(data) < size:
+            return position
+
+
+def _separator(window: Window, block_start: int, end: int) -> int:
+    """How many bytes before `end` are the blank line that ends a record."""
+    tail = window.read(max(block_start, end - 4), end)
+    for separator in (b"\r\n\r\n", b"\n\n", b"\r\n", b"\n"):
+        if tail.endswith(separator):
+            return len(separator)
+    return 0
+
+
+def _find_header(window: Window, position: int, start: int) -> int:
+    """Where the next believable header at or after `position` begins, or the end of `window`.
+
+    A search that leaves `start` farther behind than any block may be long lets the bytes before it go.
+    """
+    size = _HEAD_BYTES  # at first: what is sought is mostly near
+    while True:
+        data = window.read(position, position + size + _OVERLAP)
+        last = len(data) < size + _OVERLAP
+        stop = len(data) if last else size
+        warc = WARC_FOUND.search(data)
+        stop = min(stop, warc.start()) if warc else stop
+        arc = find_arc_header(data, stop)
+        if arc is not None:
+            return position + arc
+        if last or stop < size:
+            return position + stop
+        position += size
+        size = _SEARCH_BYTES
+        if position - start > BLOCK_BYTES + HEADER_BYTES:
+            window.forget(position - 4)  # the separator before what is found is still read

@@ -1,0 +1,93 @@
+"""`compare`: shared stages are made once, ratios are what the counts say, and the answer is kept."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.inputs.hosts import host_of
+from tests.pipeline.command import answer, refinery
+from tests.pipeline.pages import write_crawl
+from tests.pipeline.recipe_texts import small
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, dict[str, object]]]]:
+    folder = tmp_path_factory.mktemp("compare")
+    write_crawl(folder / "crawl", files=1)
+    (folder / "lax.toml").write_text(small())
+    (folder / "strict.toml").write_text(small(least=400))
+    words = (
+        "--recipe",
+        folder / "strict.toml",
+        folder / "lax.toml",
+        "--input",
+        folder / "crawl",
+        "--out",
+        folder / "out",
+    )
+    return folder, answer("compare", *words)
+
+
+def test_ratios_are_of_what_was_kept(compared: tuple[Path, dict[str, dict[str, dict[str, object]]]]) -> None:
+    folder, told = compared
+    strict, lax = str(folder / "strict.toml"), str(folder / "lax.toml")
+    recipes, ratio = told["recipes"], told["ratio"][strict][lax]
+    assert isinstance(ratio, dict)
+    kept, all_kept = recipes[strict]["docs"], recipes[lax]["docs"]
+    assert isinstance(kept, int) and isinstance(all_kept, int) and 0 < kept < all_kept
+    assert ratio["docs"] == round(kept / all_kept, 6)
+    low, high = ratio["docs_interval"]
+    assert low <= ratio["docs"] <= high
+
+
+def test_shared_stages_are_made_once(compared: tuple[Path, dict[str, dict[str, dict[str, object]]]]) -> None:
+    folder, _ = compared
+    names = sorted(path.name.rsplit("-", 1)[0] for path in (folder / "out").glob("0*"))
+    assert names.count("01-ingest") == names.count("02-extract") == 1
+    assert names.count("03-filter") == 2
+
+
+def test_one_recipe_is_no_comparison(tmp_path: Path) -> None:
+    words = ("compare", "--recipe", "yi", "--input", tmp_path, "--out", tmp_path / "out")
+    (tmp_path / "x.warc").write_bytes(b"x")
+    assert "two recipes" in refinery(*words, code=2)
+
+
+def test_the_tables_are_told_and_kept(compared: tuple[Path, dict[str, dict[str, dict[str, object]]]]) -> None:
+    folder, told = compared
+    strict, lax = str(folder / "strict.toml"), str(folder / "lax.toml")
+    pair = told["overlap"][lax][strict]
+    assert isinstance(pair, dict) and pair["only"] == told["recipes"][lax]["docs"] - pair["both"] > 0
+    assert pair["steps"] == {"size": pair["only"]} and pair["rejected_by"] == {"size/min_words": pair["only"]}
+    cost = told["cost"]["recipes"][strict]
+    assert isinstance(cost, dict) and cost["seconds"] > 0 and cost["documents_per_cpu_second"] > 0
+    kept = json.loads((folder / "out" / "comparison.json").read_text())
+    assert kept == {name: value for name, value in told.items() if name != "cost"}
+    assert json.loads((folder / "out" / "run.json").read_text())["cost"] == told["cost"]
+
+
+def test_the_same_bytes_with_any_number_of_workers_and_texts_may_be_added(
+    compared: tuple[Path, dict[str, dict[str, dict[str, object]]]], tmp_path: Path
+) -> None:
+    folder, _ = compared
+    recipes = ("--recipe", folder / "lax.toml", folder / "strict.toml", "--input", folder / "crawl")
+    again = answer("compare", *recipes, "--out", tmp_path / "out", "--workers", "2")
+    first, second = ((place / "out" / "comparison.json").read_bytes() for place in (folder, tmp_path))
+    assert first == second
+    gold = tmp_path / "gold.jsonl"
+    gold.write_text('{"url": "http://host0.example/0", "text": "' + "word " * 300 + '"}\n')
+    more = answer("compare", *recipes, "--out", tmp_path / "out", "--gold", gold)
+    rows = more.pop("gold")["rows"]
+    assert more == again and rows[0]["pages"]["long"] == 1
+    assert rows[0]["kept"][str(folder / "lax.toml")]["long"] == 1
+    text = refinery("compare", *recipes, "--out", tmp_path / "out", "--gold", gold)
+    assert "what a recipe keeps that another rejects" in text and "true text of 200 words" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://A.example/x", "a.example"), ("https://unknown.invalid/1", ""), ("", ""), (None, ""), ("http://[x", "")],
+)
+def test_hosts(url: str | None, host: str) -> None:
+    assert host_of(url) == host

@@ -1,0 +1,191 @@
+"""`explain`: a Chinese page, a quick look's reject, a page of the control sample, copies, the threshold of a pool."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.dataset.dataset import Dataset
+from infra.errors import UsageError
+from pipeline.explain.copies import MAX_LINES, text_changes
+from pipeline.explain.text import explain_text
+from tests.pipeline.command import answer, refinery
+from tests.pipeline.here import explained, run_here
+from tests.pipeline.pages import sentences, write_recipe
+from tests.pipeline.recipe_texts import REMOVE_URLS, judge, recipe, stage
+from tests.pipeline.recipe_texts import step as recipe_step
+from tests.pipeline.two_languages import two_looks, write_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_world(tmp_path_factory.mktemp("explain") / "world")
+    run(folder, "out")
+    return folder
+
+
+def run(world: Path, out: str, recipe: str = "two-looks.toml") -> Path:
+    run_here(world / recipe, world / "crawl", world / out, world / "models")
+    return world / out
+
+
+def told(world: Path, url: str, out: str = "out") -> dict[str, Any]:
+    return explained(url, world / out, models=world / "models")
+
+
+def step(one: dict[str, Any], rule: str) -> dict[str, Any]:
+    return next(s for s in one["steps"] if f"{s['step']}/{s['rule']}" == rule)
+
+
+def test_a_chinese_page_meets_the_steps_of_its_language(world: Path) -> None:
+    one = told(world, "http://zh0.example/0")
+    assert one["language"] == "zh"
+    assert step(one, "chinese/min_han_fraction")["value"] > 0.9
+    names = {s["step"] for s in one["steps"]}
+    assert "english" not in names and "perplexity" not in names
+    combined = step(one, "quality/combine")
+    assert combined["values"]["perplexity"] is None and combined["terms"]["perplexity"] == 0.25
+    assert "。" in one["text_before"]
+
+
+def test_every_stage_that_is_told_agrees_with_the_run(world: Path) -> None:
+    """Replayed or read, each document ends where the run's own datasets have it."""
+    last = Dataset(world / "out" / "07-privacy")
+    kept = {row["url"]: row["text"] for row in last.table().to_pylist()}
+    ledgers = [Dataset(p.parent).ledger().to_pylist() for p in sorted((world / "out").glob("*/manifest.json"))]
+    lost = {row["url"]: f"{row['step']}/{row['rule']}" for ledger in ledgers for row in ledger}
+    urls = ["http://en0.example/0", "http://zh1.example/3", "http://copy.example/same-bytes", "http://en1.example/1",
+            "http://blocked.example/1", "http://write.example/1", "http://copy.example/nearly"]  # fmt: skip
+    for url in urls:
+        one = told(world, url)
+        if one["state"] == "kept":
+            assert one["text_after"] == kept[url]
+        else:
+            assert lost[url] in one["rejected_by"] and url not in kept
+
+
+def test_a_quick_look_says_what_it_saw(world: Path) -> None:
+    one = told(world, "http://short.example/1")
+    assert one["rejected_by"] == ["quick/min_characters"]
+    assert [s["step"] for s in one["steps"]] == ["payload", "url", "look", "quick"]
+    assert one["text_before"] == "Please log in. 1"
+    assert not one["control"]
+
+
+def test_a_page_of_the_control_sample_is_let_through(world: Path) -> None:
+    (world / "control.toml").write_text(two_looks(control=1))
+    run(world, "controlled", "control.toml")
+    one = told(world, "http://short.example/1", "controlled")
+    quick = step(one, "quick/min_characters")
+    assert one["control"] and not quick["passed"] and quick["let_through"] == "control"
+    assert one["rejected_by"][0].startswith(("language/", "english/"))
+    assert [s["step"] for s in one["steps"]][2:5] == ["look", "quick", "extract"]
+    assert "let through: the page is of the control sample" in explain_text(one)
+
+
+def test_terms_of_a_combination_add_up(world: Path) -> None:
+    one = told(world, "http://en0.example/3")
+    combined = step(one, "quality/combine")
+    assert set(combined["terms"]) == {"words", "perplexity"} == set(combined["values"])
+    total = combined["intercept"] + sum(combined["terms"].values())
+    assert 1 / (1 + 2.718281828459045**-total) == pytest.approx(combined["value"], abs=1e-3)
+    assert f"for words {combined['values']['words']:.4g}" in explain_text(one)
+
+
+def test_a_combination_in_the_quick_look_adds_up_too(world: Path) -> None:
+    terms = [{"signal": "characters", "at": [1], "add": [0.25]}]
+    quick = recipe_step("combine", name="quick-sum", signal="quality", intercept=0.5, terms=terms)
+    (world / "quick-sum.toml").write_text(two_looks(0, quick))
+    run(world, "quick-sum", "quick-sum.toml")
+    one = told(world, "http://en0.example/3", "quick-sum")
+    assert step(one, "quick-sum/combine")["values"]["characters"] > 100
+    assert "+0.5000 to begin with" in explain_text(one) and "+0.2500 for characters" in explain_text(one)
+
+
+def test_the_threshold_is_the_pools(world: Path) -> None:
+    pool = Dataset(world / "out" / "05-best").manifest.extra["pool"]
+    one = told(world, "http://en2.example/11")
+    best = next(s for s in one["steps"] if s["step"] == "best")
+    assert best["rule"] == "min_quality" and best["threshold"] == best["group"]["threshold"]
+    assert best["group"]["group"] == "en" and pool["signal"] == "quality"
+    assert best["passed"] == (best["value"] >= best["threshold"])
+
+
+def test_copies_come_with_evidence(world: Path) -> None:
+    near = told(world, "http://copy.example/nearly")
+    (copy,) = near["duplicates"]
+    assert copy["url"] == "http://en1.example/7" and copy["similarity"] >= copy["threshold"]
+    shared = copy["shingles"]
+    assert 0 < shared["shared"] <= shared["theirs"] < shared["mine"]
+    assert copy["line"] and copy["line"] in near["text_after"]
+    (stayed,) = told(world, "http://en1.example/7")["duplicates"]
+    assert stayed["url"] == "http://copy.example/nearly" and stayed["removed"] == near["id"]
+    pair = [told(world, url) for url in ("http://en1.example/1", "http://copy.example/same-bytes")]
+    lost = next(one for one in pair if one["state"] == "rejected")
+    assert lost["rejected_by"] == ["payload/copy_payload"] and lost["duplicates"][0]["shingles"] is None
+    assert [s["step"] for s in lost["steps"]] == ["payload"]
+
+
+def test_edits_are_shown_as_lines(world: Path) -> None:
+    one = told(world, "http://write.example/1")
+    assert step(one, "mask_email/mask_email")["changes"]["lines"] == [
+        "- Write to a.b@mail.example or see .",
+        "+ Write to email@example.com or see .",
+    ]
+    assert "http://x.example/y" in one["text_before"] and "http://x.example/y" not in one["text_after"]
+    words = ("explain", "http://write.example/1", "--run", world / "out", "--models", world / "models")
+    assert "+ Write to email@example.com" in refinery(*words)
+    assert answer(*words) == [one]
+
+
+def test_an_address_may_be_spelled_otherwise(world: Path) -> None:
+    assert told(world, "HTTPS://EN0.example/0/?utm_source=x")["url"] == "http://en0.example/0"
+
+
+def test_a_run_of_documents_is_replayed_from_their_file(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    file = tmp_path / "texts.jsonl"
+    rows = [{"text": "\n".join(sentences(i)) + "\nsee http://x.example/ now", "id": f"n{i}"} for i in range(4)]
+    rows.append({"text": "too short, see http://x.example/ now", "id": "short"})
+    file.write_text("\n".join(map(json.dumps, rows)))
+    run_here(recipe, file, tmp_path / "out")
+    kept = explained("n1", tmp_path / "out")
+    assert kept["text_before"] == rows[1]["text"] and "http" not in kept["text_after"]
+    short = explained("short", tmp_path / "out")
+    assert short["rejected_by"] == ["size/min_words"] and step(short, "size/min_words")["value"] == 4
+    file.rename(tmp_path / "moved.jsonl")
+    assert "--source ROOT" in refinery("explain", "n1", "--run", tmp_path / "out", code=2)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "moved.jsonl").rename(tmp_path / "elsewhere" / "texts.jsonl")
+    assert explained("n1", tmp_path / "out", tmp_path / "elsewhere")["state"] == "kept"
+
+
+def test_a_run_that_began_at_a_dataset_is_told_where_it_lies(world: Path, tmp_path: Path) -> None:
+    later = stage("filter", "filter", REMOVE_URLS, judge("size", {"signal": "words", "min": 50}))
+    (tmp_path / "later.toml").write_text(recipe("later", later))
+    run_here(tmp_path / "later.toml", world / "out" / "03-extract", tmp_path / "out")
+    url = "http://write.example/1"
+    with pytest.raises(UsageError, match="--source DATASET"):
+        explained(url, tmp_path / "out")
+    one = explained(url, tmp_path / "out", world / "out" / "03-extract")
+    assert "http://x.example/y" in one["text_before"] and "http://x.example/y" not in one["text_after"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        ("a\nb\nc", "a\nc", ["- b"]),
+        ("a\na\n\n", "a", ["- a"]),
+        ("a", "a", []),
+        ("x\ny", "X\nY", ["- x", "+ X", "- y", "+ Y"]),
+        ("\ud800\0", "", ["- \ud800\0"]),
+    ],
+)
+def test_changes_are_lines_that_went_and_came(before: str, after: str, lines: list[str]) -> None:
+    assert text_changes(before, after)["lines"] == lines
+
+
+def test_changes_are_counted_in_full_and_shown_in_short() -> None:
+    changes = text_changes("\n".join(str(i) for i in range(50_000)), "")
+    assert changes["removed"] == 50_000 and len(changes["lines"]) == MAX_LINES

@@ -1,0 +1,197 @@
+"""Word weights and combinations of signals: they find what is there, can be read, and are measured on other groups."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from filters.wording import quality_words, word_counts
+from infra.errors import UsageError
+from pipeline.fit.combination import Rows, Shape, combination_toml, fit_step, held_out_scores, knots, pooled, scores
+from pipeline.fit.texts import Sample, auc
+from pipeline.fit.wording import cross_fitted, fit_wording, load_wording, wording_from
+from pipeline.recipes.parse import parse_recipe
+from pipeline.recipes.recipe import Combine, Term
+from pipeline.steps.interpreter import Document, added, run_step
+
+
+def numbered(stem: str, count: int) -> list[str]:
+    """Words that differ in letters: digits are all alike to the models."""
+    return [stem + chr(97 + i // 26) + chr(97 + i % 26) for i in range(count)]
+
+
+PROSE, MENU, COMMON = numbered("because", 40), numbered("click", 40), numbered("word", 80)
+
+
+def samples(kind: list[str], count: int, seed: int) -> list[Sample]:
+    draw = random.Random(seed)
+    return [Sample(" ".join(draw.choices(kind + COMMON, k=60)), f"host{draw.randrange(20)}") for _ in range(count)]
+
+
+@given(st.text(alphabet="aBÉß1٣²½İΣK _-'’.\n中\u0307\ud800\0", max_size=40))
+@example("1a 2a a1 ٣a 10 20 x²")
+def test_words_are_counted_as_quality_models_cut_them(text: str) -> None:
+    assert word_counts(text) == Counter(quality_words(text).split())
+
+
+def test_wording_learns_words_and_not_their_number(tmp_path: Path) -> None:
+    good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
+    card = wording_from(good, other, (), tmp_path / "w.json", [], "here")
+    assert card["held_out"]["auc"] > 0.99
+    score = load_wording(tmp_path / "w.json").score
+    assert score(" ".join(PROSE[:9])) > 0.7 > 0.3 > score(" ".join(MENU[:9]))
+    assert score("") == score("nothing known") == score("\0\ud800")
+    weights = json.loads((tmp_path / "w.json").read_bytes())["words"]
+    assert min(weights[word][1] for word in PROSE) > 0 > max(weights[word][1] for word in MENU)
+
+
+def test_wording_is_the_same_in_any_order() -> None:
+    good, other = samples(PROSE, 30, 1), samples(MENU, 30, 2)
+    assert fit_wording(good, other) == fit_wording(good[::-1], other[::-1])
+
+
+def test_reference_texts_move_their_words_up() -> None:
+    good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
+    reference = [Sample(f"theorem lemma proof {sample.text}", "book") for sample in samples([], 60, 3)]
+    assert "theorem" in fit_wording(good, other, reference).words
+    without, with_books = fit_wording(good, other), fit_wording(good, other, reference)
+    assert with_books.score("theorem lemma proof") > without.score("theorem lemma proof")
+
+
+def test_references_are_scored_apart(tmp_path: Path) -> None:
+    good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
+    reference = [Sample(f"{sample.text} theorem", sample.group) for sample in samples(PROSE, 40, 3)]
+    held_out = wording_from(good, other, reference, tmp_path / "w.json", [], "here")["held_out"]
+    assert held_out["auc_of_references"] > 0.99
+    assert wording_from(good, other, (), tmp_path / "w.json", [], "here")["held_out"]["auc_of_references"] is None
+
+
+def test_no_group_is_scored_by_a_model_that_has_seen_it() -> None:
+    """Labels that only the group's own words give away cannot be guessed from other groups."""
+    draw = random.Random(5)
+    sides: list[list[Sample]] = [[], []]
+    for number in range(40):
+        own = numbered(f"own{chr(97 + number % 26)}{chr(97 + number // 26)}", 8)
+        for _ in range(6):
+            words = own * 3 + draw.choices(COMMON, k=60)
+            sides[number % 2].append(Sample(" ".join(words), f"host{number}"))
+    good, other, references = cross_fitted(*sides)
+    assert auc(good, other) < 0.6 and references == []
+
+
+def test_too_little_text_is_said() -> None:
+    with pytest.raises(UsageError, match="too little text"):
+        fit_wording([Sample("a b c", "x")], [Sample("d e f", "y")])
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"format": "x", "intercept": 0, "words": {}}', '{"words": {"a": [1]}}'])
+def test_a_broken_table_is_said_in_a_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "w.json").write_text(content)
+    with pytest.raises(UsageError, match="refinery fit"):
+        load_wording(tmp_path / "w.json")
+
+
+def measured(count: int = 400) -> Rows:
+    """Good is what lies in the middle of one signal; the other says nothing; some values are missing."""
+    draw = np.random.default_rng(3)
+    words, noise = draw.uniform(0, 1000, count), draw.uniform(0, 1, count)
+    good = (np.abs(words - 500) < 200) ^ (draw.uniform(0, 1, count) < 0.05)
+    noise[::7] = np.nan
+    return Rows({"words": words, "digit_fraction": noise}, good, tuple(f"host{i % 40}" for i in range(count)))
+
+
+def test_a_combination_follows_curves_that_bend() -> None:
+    rows = measured()
+    step = fit_step(rows)
+    held_out = held_out_scores(rows)
+    assert auc(held_out[rows.good], held_out[~rows.good]) > 0.9
+    by_name = {term.signal: term for term in step.terms}
+    assert added(by_name["words"], 500) > added(by_name["words"], 10) + 1
+    assert max(map(abs, by_name["digit_fraction"].add)) < 1
+
+
+def test_a_shape_holds_where_the_pages_say_otherwise() -> None:
+    """Few words and many are both bad here; a curve that may only rise cannot say the second."""
+    rows = measured()
+    free, rising = fit_step(rows).terms[0].add, fit_step(rows, shape=Shape(frozenset({"words"}))).terms[0].add
+    falling = fit_step(rows, shape=Shape(falling=frozenset({"words"}))).terms[0].add
+    assert free[-1] < max(free) - 1
+    assert list(rising) == sorted(rising) and rising[-1] > rising[0] + 1
+    assert list(falling) == sorted(falling, reverse=True) and falling[0] > falling[-1] + 1
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0.1, 9)), min_size=1, max_size=12))
+def test_the_nearest_curve_that_never_falls(points: list[tuple[float, float]]) -> None:
+    values, weight = (np.array(column) for column in zip(*points))
+    found = pooled(values, weight)
+    assert np.all(np.diff(found) >= -1e-9) and np.isclose(found @ weight, values @ weight)
+    assert np.allclose(pooled(found, weight), found)
+    # no rising curve is nearer: a mean of the two would then be nearer still
+    for other in (np.sort(values), np.full(len(values), values.mean())):
+        assert weight @ (found - values) ** 2 <= weight @ (other - values) ** 2 + 1e-9
+
+
+def test_references_teach_and_are_not_measured() -> None:
+    rows = measured()
+    told = Rows(rows.values, rows.good, rows.groups, np.arange(len(rows.good)) % 2 == 0)
+    half = told.where(told.good)
+    assert (
+        half.reference is not None and half.reference.sum() == (told.good & (np.arange(len(rows.good)) % 2 == 0)).sum()
+    )
+    assert fit_step(told) == fit_step(rows)
+
+
+def test_the_recipe_gives_what_the_fit_measured() -> None:
+    rows = measured()
+    step = fit_step(rows)
+    import tomllib
+
+    text = '[[stage]]\nverb = "filter"\n' + combination_toml(step)
+    read = parse_recipe(tomllib.loads(text), "here").stages[0].steps[0]
+    assert isinstance(read, Combine) and read.terms == step.terms and read.intercept == step.intercept
+    for index, value in enumerate(scores(step, rows)[:50]):
+        known = {
+            name: None if np.isnan(column[index]) else float(column[index]) for name, column in rows.values.items()
+        }
+        document = Document("", signals=dict(known))
+        assert run_step(document, read, None) == []  # type: ignore[arg-type]
+        assert document.signals["quality"] == value
+
+
+def test_a_term_is_straight_between_its_points_and_flat_outside() -> None:
+    term = Term("words", (10.0, 20.0), (-1.0, 1.0), missing=0.25)
+    assert [added(term, x) for x in (0, 10, 15, 20, 99)] == [-1.0, -1.0, 0.0, 1.0, 1.0]
+    assert added(term, None) == 0.25
+
+
+def test_points_of_a_signal_that_is_always_the_same() -> None:
+    assert knots(np.full(10, 3.0)) == (3.0,)
+    assert knots(np.full(10, np.nan)) == (0.0,)
+
+
+@pytest.mark.parametrize(
+    ("term", "says"),
+    [
+        (None, "terms is empty"),
+        ({"signal": "nothing", "at": [1], "add": [1]}, "no such signal"),
+        ({"signal": "words", "at": [2, 1], "add": [1, 1]}, "at must rise"),
+        ({"signal": "words", "at": [1], "add": [1, 1]}, "as many numbers"),
+        ({"signal": "words", "at": [1], "add": ["x"]}, "list of numbers"),
+    ],
+)
+def test_mistakes_in_terms_are_named(term: dict[str, object] | None, says: str) -> None:
+    terms = [] if term is None else [term]
+    stage = {"verb": "filter", "step": [{"kind": "combine", "signal": "quality", "terms": terms}]}
+    with pytest.raises(UsageError, match=says):
+        parse_recipe({"stage": [stage]}, "here")
+
+
+def test_one_side_alone_is_no_combination() -> None:
+    rows = measured(40)
+    with pytest.raises(UsageError, match="both sides"):
+        fit_step(rows.where(rows.good))

@@ -1,0 +1,59 @@
+"""What the tests' recipes are put together from: steps and stages as data, and the ones that many recipes share."""
+
+from typing import Any
+
+from pipeline.recipes.toml import recipe_toml
+
+Part = dict[str, Any]
+
+
+def step(kind: str, **keys: Any) -> Part:
+    return {"kind": kind, **keys}
+
+
+def judge(name: str, *rules: Part, **keys: Any) -> Part:
+    """A step of rules, each as `{"signal": NAME, "min": 1}`."""
+    return step("judge", name=name, **keys, rules=list(rules))
+
+
+def stage(name: str, verb: str, *steps: Part, **keys: Any) -> Part:
+    return {"name": name, "verb": verb, **keys, **({"step": list(steps)} if steps else {})}
+
+
+def dedup(name: str, method: str) -> Part:
+    return stage(name, "dedup", step("dedup", method=method))
+
+
+def mix(tolerance: float, **keys: Any) -> Part:
+    """Half IQ and half EQ, no document more than four times."""
+    draw = {"targets": {"IQ": 0.5, "EQ": 0.5}, "max_epochs": 4.0, "tolerance": tolerance, **keys}
+    return stage("mixture", "mix", draw=draw)
+
+
+def recipe(name: str, *stages: Part, about: str = "what the tests run") -> str:
+    """The recipe as TOML."""
+    return recipe_toml({"name": name, "about": about, "stage": list(stages)})
+
+
+INGEST = stage("ingest", "ingest")
+LOOK = step("extract", name="look", engine="all_text")
+RESILIPARSE = step("extract", engine="resiliparse")
+EXTRACT = stage("extract", "extract", RESILIPARSE)
+SAME_TEXT = dedup("same-text", "text")
+NEAR_COPIES = dedup("near-copies", "minhash")
+REMOVE_URLS = step("rewrite", edit="remove_urls")
+
+
+def small(*looks: Part, least: int = 50, **extract: Any) -> str:
+    """A recipe of every verb before `mix`. `looks`: steps before the extractor; `least`: words that a page must have;
+    `extract`: keys of the stage of that name."""
+    size = judge("size", {"signal": "words", "min": least}, {"signal": "duplicate_line_fraction", "max": 0.3})
+    return recipe(
+        "small",
+        INGEST,
+        stage("extract", "extract", *looks, RESILIPARSE, **extract),
+        stage("filter", "filter", REMOVE_URLS, size),
+        SAME_TEXT,
+        NEAR_COPIES,
+        dedup("paragraphs", "paragraphs"),
+    )

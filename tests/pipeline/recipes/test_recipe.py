@@ -1,0 +1,96 @@
+"""Recipes: what is shipped can be read, what is wrong is named with its place, and the hash covers what decides."""
+
+from dataclasses import replace
+
+import pytest
+
+from infra.errors import UsageError
+from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
+from pipeline.recipes.text import recipe_text
+
+SMALL = {
+    "name": "small",
+    "stage": [
+        {
+            "verb": "filter",
+            "step": [{"kind": "judge", "rules": [{"signal": "words", "min": 50}]}],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_recipes_can_be_read_and_shown(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.about
+    assert len(recipe_text(recipe).splitlines()) > len(recipe.stages)
+
+
+def test_the_published_numbers_of_refinedweb() -> None:
+    """Gopher's table A1 and RefinedWeb's own numbers, as arXiv 2306.01116 has them."""
+    text = recipe_text(load_recipe("falcon"))
+    for line in (
+        "duplicate_line_fraction at most 0.3 ",
+        "duplicate_10_gram_character_fraction at most 0.1 ",
+        "top_2_gram_character_fraction at most 0.2 ",
+        "gopher_words at least 50 ",
+        "gopher_words at most 100000 ",
+        "removed_word_fraction at most 0.05 ",
+        "language_score at least 0.65 ",
+        "dedup minhash {'bands': 450, 'link': 'component', 'ngram': 5, 'rows': 20, 'verify': False}",
+    ):
+        assert line in text + " "
+
+
+def test_zero_is_a_threshold() -> None:
+    recipe = parse_recipe(change("min", 0), "here")
+    assert recipe_text(recipe).splitlines()[-1].strip() == "words at least 0"
+
+
+def test_the_hash_covers_thresholds_and_models() -> None:
+    recipe = parse_recipe(SMALL, "here")
+    assert recipe.sha256 != parse_recipe(change("min", 51), "here").sha256
+    assert recipe.sha256 == parse_recipe(SMALL | {"about": "other words"}, "elsewhere").sha256
+    assert recipe.sha256 != replace(recipe, models={"m": "1"}).sha256
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({}, "at least one"),
+        ({"stage": [{"verb": "cook"}]}, "verb is 'cook'"),
+        ({"stage": [{"verb": "ingest"}, {"verb": "ingest"}]}, "two stages are called 'ingest'"),
+        ({"stage": [{"verb": "ingest", "name": "../x"}]}, "would not do as a folder's name"),
+        ({"stage": [{"verb": "filter", "step": [{"kind": "fry"}]}]}, "kind is 'fry'"),
+        ({"stage": [{"verb": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown word 'rule'"),
+        ({"stage": [{"verb": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
+        ({"stage": [{"verb": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
+        ({"stage": [{"verb": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
+        ({"stage": [{"verb": "extract"}]}, "must be an extract step"),
+        ({"stages": []}, "unknown word 'stages'"),
+    ],
+)
+def test_mistakes_are_named(source: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        parse_recipe(source, "here")
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ({"signal": "wrods", "min": 1}, "no signal 'wrods'"),
+        ({"signal": "words"}, "one of min, max"),
+        ({"signal": "words", "min": 1, "max": 2}, "one of min, max"),
+        ({"signal": "words", "min": "many"}, "must be a number"),
+    ],
+)
+def test_mistakes_in_rules_are_named(rule: dict[str, object], says: str) -> None:
+    source = {"stage": [{"verb": "filter", "step": [{"kind": "judge", "rules": [rule]}]}]}
+    with pytest.raises(UsageError, match=says):
+        parse_recipe(source, "here")
+
+
+def change(bound: str, value: float) -> dict[str, object]:
+    step = {"kind": "judge", "rules": [{"signal": "words", bound: value}]}
+    return SMALL | {"stage": [{"verb": "filter", "step": [step]}]}

@@ -1,0 +1,121 @@
+"""A rule or a term on a signal that nothing sets is refused before any work: it would pass every document."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.dataset.dataset import Dataset
+from infra.errors import UsageError
+from pipeline.recipes.check import check_recipe
+from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
+from tests.pipeline.command import refinery
+from tests.pipeline.recipe_texts import EXTRACT, INGEST, RESILIPARSE, Part, judge, recipe, stage, step
+
+LANGUAGE = step("label", what="language", model="m")
+QUALITY = judge("good", {"signal": "quality", "min": 0.9})
+SUM = step("combine", signal="quality", terms=[{"signal": "words", "at": [5, 9], "add": [-3.0, 3.0]}])
+CLUSTERS = step("pool", method="clusters", options={"clusters": 4, "drop": 1, "score": "words"})
+WORST = step("pool", method="quantile", options={"signal": "perplexity", "keep": 0.9, "side": "low"})
+
+
+LOOK = step("extract", name="look", engine="all_text")
+UNKNOWN = step("combine", signal="quality", terms=[{"signal": "wording", "at": [1], "add": [1]}])
+
+
+def on(*signals: str) -> Part:
+    return judge("asks", *({"signal": signal, "max": 0} for signal in signals))
+
+
+def check(*stages: Part) -> None:
+    check_recipe(parse_recipe({"name": "r", "stage": list(stages)}, "here"))
+
+
+def refusal(*stages: Part) -> str | None:
+    """What is said against the recipe, if anything."""
+    try:
+        check(*stages)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def extracted(*looks: Any, **keys: Any) -> Part:
+    return stage("extract", "extract", *looks, RESILIPARSE, **keys)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_the_shipped_recipes_ask_for_is_set(name: str) -> None:
+    check_recipe(load_recipe(name))
+
+
+@pytest.mark.parametrize(
+    ("stages", "says"),
+    [
+        ([stage("f", "filter", QUALITY)], "nothing before it sets 'quality'"),
+        ([stage("f", "filter", QUALITY, SUM)], "nothing before it sets 'quality'"),
+        ([stage("f", "filter", on("language_score"))], "nothing before it sets 'language_score'"),
+        ([stage("f", "filter", UNKNOWN)],
+         "combine 'quality': nothing before it sets 'wording'"),
+        ([stage("f", "filter", on("url_strict_words"))], "'url_strict_words' needs lists: ask it in a gate"),
+        ([stage("f", "filter", on("rps_doc_ut1_blacklist"))], "nothing before it sets 'rps_doc_ut1_blacklist'"),
+        ([INGEST, EXTRACT, stage("f", "filter", on("noai"))], "'noai' is known in the extract stage alone"),
+        ([INGEST, EXTRACT, stage("f", "filter", on("control"))], "'control' is set where"),
+        ([INGEST, extracted(LOOK, on("quick_rejected"), control=0.5)],
+         "'quick_rejected' is set where"),
+        ([INGEST, extracted(LOOK, SUM, step("extract", name="more",
+          engine="all_text"), QUALITY)], "nothing before it sets 'quality'"),
+        ([INGEST, extracted(LOOK, SUM), stage("f", "filter", QUALITY)],
+         "nothing before it sets 'quality'"),
+        ([INGEST, EXTRACT, stage("f", "filter", WORST)], "pool 'quantile': nothing before it sets 'perplexity'"),
+        ([stage("f", "filter", on("cluster")), stage("c", "filter", CLUSTERS)], "nothing before it sets 'cluster'"),
+        ([INGEST, extracted(step("gate", name="g", rules=[{"signal": "url_hard_words", "max": 0}]))],
+         "a gate without lists knows no signal 'url_hard_words': there are noai, noindex"),
+        ([INGEST, extracted(step("gate", name="g", lists="l", rules=[{"signal": "words", "max": 0}]))],
+         "a gate knows no signal 'words'"),
+    ],
+)  # fmt: skip
+def test_a_signal_that_nothing_sets(stages: list[Part], says: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check(*stages)
+    assert says in str(refused.value) and str(refused.value).startswith("r: stage ")
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [stage("f", "filter", SUM, QUALITY)],
+        [stage("s", "filter", SUM), stage("c", "dedup", step("dedup", method="url")), stage("f", "filter", QUALITY)],
+        [stage("f", "filter", LANGUAGE, on("language_score"))],
+        [stage("f", "filter", step("label", what="redpajama", model="m"), on("rps_doc_ut1_blacklist"))],
+        [stage("f", "filter", on("url_characters", "url_curated_source"))],
+        [stage("c", "filter", CLUSTERS), stage("f", "filter", on("cluster", "cluster_score"))],
+        [INGEST, extracted(control=0.5), stage("f", "filter", on("control", "quick_rejected"))],
+        [INGEST, extracted(LOOK, on("noai", "noindex"))],
+        [INGEST, extracted(step("gate", name="g", lists="l", rules=[{"signal": "url_hard_words", "max": 0}]))],
+        [stage("f", "filter", WORST)],
+        [stage("f", "filter", QUALITY, carried=["quality"])],
+    ],
+)
+def test_a_signal_that_something_sets(stages: list[Part]) -> None:
+    assert refusal(*stages) is None
+
+
+def test_a_signal_that_the_documents_bring_along(tmp_path: Path) -> None:
+    """Measured once, judged later by a recipe of its own; documents without it are refused, not passed."""
+    lines = [f'{{"id": "{number}", "text": "{"word " * number}"}}' for number in (3, 12)]
+    (tmp_path / "pages.jsonl").write_text("\n".join(lines))
+    (tmp_path / "sum.toml").write_text(recipe("sum", stage("f", "filter", SUM)))
+    (tmp_path / "judge.toml").write_text(recipe("judge", stage("f", "filter", QUALITY, carried=["quality"])))
+    (tmp_path / "blind.toml").write_text(recipe("blind", stage("f", "filter", QUALITY)))
+    refinery("measure", "--recipe", tmp_path / "sum.toml", "--input", tmp_path / "pages.jsonl", "--out", tmp_path / "m")
+    words = ("--input", tmp_path / "m", "--out", tmp_path / "out")
+    assert "carried" in refinery("filter", "--recipe", tmp_path / "blind.toml", *words, code=2)
+    assert "carried" in refinery("recipes", "check", tmp_path / "blind.toml", code=2)
+    refinery("filter", "--recipe", tmp_path / "judge.toml", *words)
+    assert Dataset(tmp_path / "out").table()["id"].to_pylist() == ["12"]
+    words = ("--input", tmp_path / "pages.jsonl", "--out", tmp_path / "none")
+    assert "no document carries signals.quality" in refinery(
+        "filter", "--recipe", tmp_path / "judge.toml", *words, code=2
+    )
+    assert not (tmp_path / "none").exists()

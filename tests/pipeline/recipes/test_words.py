@@ -1,0 +1,207 @@
+"""What is no recipe is refused in one line, whatever it is: wrong kinds, names that no folder takes, misspelt words."""
+
+import math
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.errors import UsageError
+from pipeline.recipes.check import check_recipe
+from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.recipe import Recipe
+from tests.pipeline.recipe_texts import EXTRACT, INGEST, Part, judge, stage, step
+from tests.pipeline.recipe_texts import dedup as copies
+
+RULE = {"signal": "words", "min": 50}
+TERM = {"signal": "words", "at": [1, 2], "add": [0.0, 1.0]}
+GOOD_COMBINE = step("combine", signal="quality", terms=[TERM])
+RESILIPARSE = step("extract", engine="resiliparse")
+QUANTILE = {"signal": "words", "keep": 0.5, "side": "low"}
+
+
+def whole(*steps: Any, verb: str = "filter", **keys: Any) -> Part:
+    return {"stage": [{"verb": verb, "step": list(steps), **keys}]}
+
+
+def ruled(**keys: Any) -> Part:
+    return whole(judge("size", {**RULE, **keys}))
+
+
+MALFORMED: list[tuple[Part, str]] = [
+    ({"stage": 5}, "stage must be a list of tables, not 5"),
+    ({"stage": ["a"]}, "stage must be a list of tables"),
+    ({"stage": {"verb": "filter"}}, "stage must be a list of tables"),
+    ({"name": 5, **whole(judge("a", RULE))}, "name must be a text"),
+    ({"about": [], **whole(judge("a", RULE))}, "about must be a text"),
+    ({"calibration": 5, **whole(judge("a", RULE))}, "calibration must be a list of tables"),
+    ({"calibration": [{"on": date(2024, 1, 2)}], **whole(judge("a", RULE))}, "takes no date"),
+    ({"stage": [{"verb": ["filter"]}]}, "verb is"),
+    (whole(judge("a", RULE), name="a" * 300), "would not do as a folder's name"),
+    (whole(judge("a", RULE), name=5), "name must be a text"),
+    (whole(5), "step must be a list of tables"),
+    (whole(step(["judge"])), "kind is"),  # type: ignore[arg-type]
+    (whole(step("judge", rules=5)), "rules must be a list of tables"),
+    (whole(step("judge", rules=[5])), "rules must be a list of tables"),
+    (whole(judge("a/b", RULE)), "would not do in a ledger"),
+    (whole(judge("a\x07b", RULE)), "would not do in a ledger"),
+    (whole(judge("a\nb", RULE)), "would not do in a ledger"),
+    (whole(judge("", RULE)), "would not do in a ledger"),
+    (whole(judge("a", RULE, languages="en")), "languages must be a list of words"),
+    (ruled(languages="en"), "languages must be a list of words"),
+    (ruled(languages=[5]), "languages must be a list of words"),
+    (ruled(signal=5), "signal must be a text"),
+    (ruled(signal=["words"]), "signal must be a text"),
+    (ruled(min=math.nan), "must be finite"),
+    (ruled(min=math.inf), "must be finite"),
+    (ruled(min=10**400), "must be finite"),
+    (ruled(min="x"), "min must be a number"),
+    (ruled(min=True), "min must be a number"),
+    (ruled(source=5), "source must be a text"),
+    (whole(step("rewrite", edit=["a"])), "edit must be a text"),
+    (whole(step("label", what=[], model="m")), "what must be a text"),
+    (whole(step("label", what="quality", model=5)), "model must be a text"),
+    (whole(step("label", what="quality", model="../../etc/passwd")), "names no model"),
+    (whole(step("label", what="quality", model="a/../../b")), "names no model"),
+    (whole(step("label", what="quality", model="")), "names no model"),
+    (whole(step("label", what="quality", model="a\0b")), "names no model"),
+    (whole(step("gate", lists=5, rules=[]), RESILIPARSE, verb="extract"), "lists must be a text"),
+    (whole(step("gate", lists="..", rules=[]), RESILIPARSE, verb="extract"), "names no model"),
+    (whole(step("extract", engine=["resiliparse"]), verb="extract"), "engine must be a text"),
+    (whole(step("extract", engine="resiliparse", options=5), verb="extract"), "options must be a table"),
+    (whole(step("combine", signal="quality", terms=5)), "terms must be a list of tables"),
+    (whole(step("combine", signal="quality", terms=[5])), "terms must be a list of tables"),
+    (whole(step("combine", signal="quality", terms=[TERM | {"at": "ab"}])), "at must be a list of numbers"),
+    (whole(step("combine", signal="quality", terms=[TERM], intercept="x")), "intercept must be a number"),
+    (whole(step("combine", signal="quality", terms=[TERM | {"missing": "x"}])), "missing must be a number"),
+    (whole(step("combine", signal=["quality"], terms=[TERM])), "signal must be a text"),
+    (whole(step("pool", method="quantile", options=5)), "options must be a table"),
+    (whole(step("dedup", method="url", options=5), verb="dedup"), "options must be a table"),
+    (whole(verb="dedup"), "exactly one dedup step"),
+    (whole(verb="tokenize"), "tokenizer: '' names no model"),
+    (whole(verb="tokenize", tokenizer="../t.model"), "names no model"),
+    (whole(verb="mix", draw=5), "draw must be a table"),
+    ({"stage": [stage("a", "filter"), stage("a", "filter")]}, "two stages are called 'a'"),
+    ({"stage": [INGEST, stage("again", "ingest")]}, "'again' reads archives, but 'ingest' before it makes records"),
+    ({"stage": [INGEST, stage("size", "filter")]}, "'size' reads documents, but 'ingest' before it makes records"),
+    ({"stage": [INGEST, EXTRACT, copies("late", "payload")]}, "'late' reads records"),
+    ({"stage": [stage("t", "tokenize", tokenizer="t.model"), stage("f", "filter")]}, "makes tokens"),
+    ({"stage": [stage("a", "filter", carried=["words"])]}, "carried is for what steps set"),
+    ({"stage": [stage("a", "filter", carried="quality")]}, "carried must be a list of words"),
+]
+
+
+@pytest.mark.parametrize(("source", "says"), MALFORMED, ids=[says + f" {i}" for i, (_, says) in enumerate(MALFORMED)])
+def test_what_is_malformed_is_refused_in_one_line(source: Part, says: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_recipe(source, "here")
+    message = str(refused.value)
+    assert says in message and message.startswith("here")
+    assert len(message.splitlines()) == 1 and len(message) < 600
+
+
+@pytest.mark.parametrize(
+    ("source", "meant"),
+    [
+        (whole(RESILIPARSE, verb="extract", contrl=1.0), "control"),
+        (whole(verb="mix", drow={}), "draw"),
+        (whole(verb="tokenize", tokeniser="t.model"), "tokenizer"),
+        (whole(judge("a", RULE), steps=[]), "step"),
+        (whole(step("judge", rule=[])), "rules"),
+        (ruled(langages=["en"]), "languages"),
+        ({"abuot": "x", **whole(judge("a", RULE))}, "about"),
+    ],
+)
+def test_a_misspelt_word_is_refused_with_the_nearest_right_one(source: Part, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"did you mean '{meant}'"):
+        parse_recipe(source, "here")
+
+
+def test_options_of_another_verb_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown word 'control'"):
+        parse_recipe(whole(judge("a", RULE), control=0.5), "here")
+
+
+@pytest.mark.parametrize("content", ["a = " + "9" * 5000, "a = " + "[" * 3000, "a = [", "a = 0x" + "f" * 5000, "\xff"])
+def test_a_file_that_is_no_toml_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UsageError) as refused:
+        load_recipe(str(tmp_path / "r.toml"))
+    assert len(str(refused.value).splitlines()) == 1
+
+
+# Words that a recipe knows, so that what is made at random gets past the first check.
+WORDS = """
+name about stage verb step kind rules signal min max languages what model keep edit method options terms at add
+intercept lists engine control carried draw tokenizer characters declared calibration source missing words quality
+filter extract dedup mix tokenize ingest judge label combine rewrite pool gate quantile clusters url minhash side
+low high score mask_pii resiliparse language en .. / policy targets"""
+KNOWN = st.sampled_from(WORDS.split())
+LEAVES: st.SearchStrategy[Any] = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), KNOWN, st.dates()
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(KNOWN, st.text()), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+# Recipes that are right; one of their values is then changed for another.
+RIGHT: tuple[Part, ...] = (
+    {"name": "a", "about": "b", "calibration": [{"step": "a"}], **whole(judge("a", RULE, languages=["en"]))},
+    whole(step("label", what="language", model="m", keep=["en"], characters=9), GOOD_COMBINE, carried=["quality"]),
+    {"stage": [INGEST, copies("same", "payload"), EXTRACT, copies("near", "minhash")]},
+    whole(step("gate", lists="l", rules=[{"signal": "noai", "max": 0}]), RESILIPARSE, verb="extract", control=0.5),
+    whole(step("pool", method="quantile", options=QUANTILE)),
+    whole(
+        step("pool", method="clusters", options={"clusters": 4, "drop": 1, "marks": [{"signal": "words", "max": 1}]})
+    ),
+    whole(verb="mix", draw={"targets": {"IQ": 0.5, "EQ": 0.5}}),
+    whole(verb="tokenize", tokenizer="t.model"),
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of each value in `value`."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, each in inner for found in places(each, (*path, key)))]
+
+
+def changed(value: Any, path: tuple[Any, ...], to: Callable[[Any], Any]) -> Any:
+    if not path:
+        return to(value)
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(copy[path[0]], path[1:], to)
+    return copy
+
+
+@st.composite
+def nearly_right(draw: st.DrawFn) -> Any:
+    source: Any = draw(st.sampled_from(RIGHT))
+    for _ in range(draw(st.integers(1, 2))):
+        path = draw(st.sampled_from([path for path in places(source) if path] or [()]))
+        new = draw(VALUES)
+        source = changed(source, path, lambda _, new=new: new)
+    return source
+
+
+def test_the_recipes_that_are_changed_are_right() -> None:
+    for source in RIGHT:
+        check_recipe(parse_recipe(source, "here"))
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.one_of(st.dictionaries(st.one_of(KNOWN, st.text()), VALUES, max_size=4), nearly_right()))
+def test_anything_is_a_recipe_or_refused_in_one_line(source: Any) -> None:
+    try:
+        recipe = parse_recipe(source, "here")
+        check_recipe(recipe)
+    except UsageError as refused:
+        assert len(str(refused).splitlines()) == 1
+        return
+    assert isinstance(recipe, Recipe) and recipe.sha256 and recipe.frozen()

@@ -1,0 +1,210 @@
+"""`measure`: every signal of every document, as the recipe would see it; nothing is dropped, nothing judged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filters.catalog import SIGNALS
+from filters.catalog import measure as measure_view
+from filters.url import UrlLists
+from filters.view import View
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import check_law
+from infra.dataset.schema import signal_names
+from infra.errors import UsageError
+from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.recipe import Combine, Judge, Label
+from pipeline.revise.measure import measured, measuring_steps, plan
+from pipeline.steps.interpreter import Document, loaded_models
+from tests.pipeline.command import answer, made, refinery
+from tests.pipeline.here import measure_here, run_here
+from tests.pipeline.pages import sentences, write_warc
+from tests.pipeline.two_languages import content, write_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_world(tmp_path_factory.mktemp("measure") / "world")
+    here(folder, folder / "crawl", folder / "measured")
+    run_here(folder / "two-looks.toml", folder / "crawl", folder / "out", folder / "models")
+    return folder
+
+
+def words(world: Path) -> tuple[object, ...]:
+    recipe = ("--recipe", world / "two-looks.toml", "--models", world / "models")
+    return (*recipe, "--input", world / "crawl")
+
+
+def here(world: Path, given: Path, out: Path, *signals: str, engine: str = "local") -> Dataset:
+    return measure_here(world / "two-looks.toml", given, out, world / "models", signals, engine)
+
+
+def rows(folder: Path) -> dict[str, dict[str, Any]]:
+    return {row["url"]: row for row in Dataset(folder).table().to_pylist()}
+
+
+def test_nothing_is_dropped(world: Path) -> None:
+    dataset = Dataset(world / "measured")
+    check_law(dataset.manifest)
+    assert dataset.verify() == []
+    assert dataset.manifest.counts["out"] == len(content())
+    assert set(rows(world / "measured")) == {url for url, _ in content()}
+    assert {"01-ingest", "02-extract"} == {path.name for path in (world / "measured" / "stages").iterdir()}
+
+
+def test_every_signal_is_there_and_is_the_catalogs(world: Path) -> None:
+    dataset = Dataset(world / "measured")
+    names = set(signal_names(dataset.schema))
+    assert set(SIGNALS) | {"quality", "perplexity"} <= names
+    lists = UrlLists.of(domains=["blocked.example"])
+    for row in dataset.table().to_pylist():
+        view = View(row["text"], url=row["url"], language=row["language"])
+        expected = measure_view(view, sorted(SIGNALS), lists)
+        assert {name: row["signals"][name] for name in expected} == expected, row["url"]
+
+
+def test_the_signals_are_those_that_the_run_decided_by(world: Path) -> None:
+    """What the recipe kept carries its judges' numbers: `measure` has the same."""
+    every = rows(world / "measured")
+    for url, row in rows(world / "out" / "04-filter").items():
+        for name, value in row["signals"].items():
+            # null there: a judge of another language alone asks for it
+            if value is not None and name not in ("control", "quick_rejected"):
+                assert every[url]["signals"][name] == value, (url, name)
+        assert every[url]["text"] == row["text"]
+
+
+def test_labels_are_null_for_languages_that_they_do_not_speak(world: Path) -> None:
+    for url, row in rows(world / "measured").items():
+        english = row["language"] == "en"
+        assert english == (row["signals"]["perplexity"] is not None), url
+        assert row["signals"]["quality"] is not None
+        assert row["signals"]["han_fraction"] is not None
+
+
+def test_edits_before_a_judge_are_made_and_edits_after_the_last_are_not(world: Path) -> None:
+    text = rows(world / "measured")["http://write.example/1"]["text"]
+    assert "a.b@mail.example" in text and "http://x.example" not in text
+
+
+def test_the_lists_are_the_recipes(world: Path) -> None:
+    every = rows(world / "measured")
+    assert every["http://blocked.example/1"]["signals"]["url_blocked_domain"] == 1
+    assert every["http://en0.example/0"]["signals"]["url_blocked_domain"] == 0
+    assert every["http://en0.example/0"]["signals"]["url_hard_words"] is None
+
+
+def test_the_same_bytes_however_it_is_run(world: Path, tmp_path: Path) -> None:
+    refinery("measure", *words(world), "--out", tmp_path / "two", "--workers", 2)
+    assert made(tmp_path / "two") == made(world / "measured")
+    here(world, world / "crawl", tmp_path / "beam", engine="beam")
+    assert made(tmp_path / "beam") == made(world / "measured")
+
+
+def test_a_second_call_redoes_nothing(world: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (world / "measured").rglob("part-*.parquet")}
+    told = answer("measure", *words(world), "--out", world / "measured")
+    assert {path: path.stat().st_mtime_ns for path in (world / "measured").rglob("part-*.parquet")} == before
+    assert told["counts"]["out"] == len(content()) and "quality" in told["signals"]
+    assert "signals" in refinery("measure", *words(world), "--out", world / "measured", "--signals", "words", code=2)
+
+
+def test_some_signals_only(world: Path, tmp_path: Path) -> None:
+    here(world, world / "crawl", tmp_path / "a", "words", "quality")
+    assert set(signal_names(Dataset(tmp_path / "a").schema)) == {"words", "quality", "replaced_characters"}
+    some, every = rows(tmp_path / "a"), rows(world / "measured")
+    for url, row in some.items():
+        assert row["signals"]["quality"] == every[url]["signals"]["quality"]
+    here(world, world / "crawl", tmp_path / "b", "recipe")
+    assert set(signal_names(Dataset(tmp_path / "b").schema)) == {
+        "words", "mean_word_length", "han_fraction", "quality", "perplexity", "characters", "url_blocked_domain",
+        "replaced_characters",
+    }  # fmt: skip
+
+
+def test_what_cannot_be_extracted_is_in_the_ledger(world: Path, tmp_path: Path) -> None:
+    write_warc(tmp_path / "c.warc.gz", [("http://a.example/", "<html><body></body></html>"), *content()[:3]])
+    dataset = here(world, tmp_path / "c.warc.gz", tmp_path / "out")
+    check_law(dataset.manifest)
+    assert dataset.manifest.rejected_by == {"extract/extract/empty": 1}
+    assert dataset.ledger()["url"].to_pylist() == ["http://a.example/"]
+    damaged = bytearray((tmp_path / "c.warc.gz").read_bytes())
+    damaged[1200] ^= 0xFF
+    (tmp_path / "c.warc.gz").write_bytes(damaged)
+    refinery("measure", *words(world)[:-1], tmp_path / "c.warc.gz", "--out", tmp_path / "damaged", code=1)
+    counts = Dataset(tmp_path / "damaged").manifest.counts
+    assert counts["in"] == counts["out"] + counts["rejected"] and counts["rejected"] >= 1
+
+
+def test_documents_and_datasets_are_measured_as_they_are(world: Path, tmp_path: Path) -> None:
+    here(world, world / "out" / "03-extract", tmp_path / "a")
+    every = rows(world / "measured")
+    for url, row in rows(tmp_path / "a").items():
+        assert {n: row["signals"][n] for n in SIGNALS} == {n: every[url]["signals"][n] for n in SIGNALS}
+    file = tmp_path / "texts.jsonl"
+    lines = [json.dumps({"text": "\n".join(sentences(i)), "url": f"http://a/{i}"}) for i in range(5)]
+    file.write_text("\n".join([*lines, "no document"]))
+    counts = here(world, file, tmp_path / "b").manifest.counts
+    assert (counts["out"], counts["rejected"]) == (5, 1)
+    here(world, world / "measured" / "stages" / "01-ingest", tmp_path / "c")
+    assert rows(tmp_path / "c") == every
+
+
+def test_what_a_recipe_has_no_step_for() -> None:
+    yi = load_recipe("yi")
+    assert {"quality", "perplexity"} <= set(plan(yi).names)
+    with pytest.raises(UsageError, match=r"near it: .*words"):
+        plan(yi, ["wordz"])
+    with pytest.raises(UsageError, match="no label or combine step that sets the signal 'cluster'"):
+        plan(yi, ["cluster"])
+
+
+def test_labels_that_nobody_asked_for_are_not_run() -> None:
+    yi = load_recipe("yi")
+    chosen = plan(yi, ["words"]).steps
+    assert not [step for step in chosen if isinstance(step, Combine)]
+    assert {step.what for step in chosen if isinstance(step, Label)} <= {"language", "domain"}
+
+
+def test_a_judge_sees_the_text_before_later_edits() -> None:
+    """A signal that two judges name is the first one's; what none names is measured on the last text."""
+    source = {
+        "stage": [
+            {"verb": "filter", "name": "a", "step": [
+                {"kind": "judge", "name": "one", "rules": [{"signal": "characters", "min": 1}]},
+                {"kind": "rewrite", "edit": "remove_urls"},
+                {"kind": "judge", "name": "two",
+                 "rules": [{"signal": "characters", "min": 9}, {"signal": "words", "min": 1}]},
+                {"kind": "rewrite", "edit": "mask_email"},
+            ]},
+        ]
+    }  # fmt: skip
+    recipe = parse_recipe(source, "x")
+    steps = measuring_steps(recipe)
+    assert [step.name for step in steps] == ["one", "remove_urls", "two"]
+    assert sum(isinstance(step, Judge) for step in steps) == 2
+    document = Document("see http://x.example/ and a@b.example now")
+    values = measured(document, plan(recipe), loaded_models(()), {})
+    assert document.text == "see  and a@b.example now"
+    assert values["characters"] == len("see http://x.example/ and a@b.example now")
+    assert values["words"] == measure_view(View(document.text), ["words"])["words"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--signals", "nonsense"), "no signal 'nonsense'"),
+        (("--signals", "safety"), "no label or combine step"),
+        (("--input", "no-such-file.warc"), "no such file"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(more: tuple[str, ...], says: str, world: Path, tmp_path: Path) -> None:
+    assert says in refinery("measure", *words(world), "--out", tmp_path / "out", *more, code=2)
+
+
+def test_a_recipe_without_extraction_says_so(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("[[stage]]\nverb = 'filter'\n")
+    with pytest.raises(UsageError, match="no extract step"):
+        measure_here(tmp_path / "x.toml", world / "crawl", tmp_path / "out", tmp_path)

@@ -1,0 +1,54 @@
+"""Killed at the moments that matter, the same command goes on to the same bytes and makes no finished shard again."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.command import made, refinery, start
+from tests.pipeline.kills import Moment, kill_and_go_on
+from tests.pipeline.pages import write_crawl, write_recipe
+
+WRITER, BUILD = "infra.dataset.writer", "infra.dataset.build"
+MOMENTS: dict[str, Moment] = {
+    "a shard is written, its ledger not renamed": (WRITER, "commit_file", "leave", 1, "02-extract/.tmp-part"),
+    "the receipt is not there yet": (BUILD, "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
+    "the receipt is there, the manifest is not": (BUILD, "write_bytes", "enter", 1, "03-filter/manifest.json"),
+    "the manifest was just renamed": (BUILD, "write_bytes", "leave", 1, "03-filter/manifest.json"),
+    "the manifest's temporary file is there": ("infra.storage", "commit_file", "enter", 1, ".tmp-manifest.json"),
+    "a spill file is half of them": ("infra.engines.local", "SpillJob.run", "leave", 1, ""),
+    "inside a reduction": ("infra.engines.engine", "sort_rows", "enter", 1, ""),
+    "inside a later reduction": ("infra.engines.engine", "sort_rows", "leave", 4, ""),
+    "decisions are made, not applied": ("pipeline.stages.dedup", "Work.to_shards", "leave", 2, ""),
+    "the last manifest is there, the run's account is not": ("pipeline.stages.run", "account", "enter", 1, ""),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kill")
+    write_crawl(folder / "crawl", files=2, each=15)
+    write_recipe(folder)
+    refinery("run", "--recipe", folder / "small.toml", "--input", folder / "crawl", "--out", folder / "out")
+    return folder
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_same_command_goes_on(moment: str, world: Path, tmp_path: Path) -> None:
+    words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl"]
+    assert kill_and_go_on(MOMENTS[moment], words, tmp_path / "out") == (made(world / "out"), [], [])
+
+
+def test_ctrl_c_says_how_to_go_on(world: Path, tmp_path: Path) -> None:
+    words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "out"]
+    process = start(*words, "--workers", "2")
+    assert process.stderr is not None
+    line = process.stderr.readline()  # the first stage has begun
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, line + rest
+    assert rest.strip().splitlines()[-1].endswith("run the same command again to go on")
+    assert "Traceback" not in rest
+    refinery(*words)
+    assert made(tmp_path / "out") == made(world / "out")

@@ -1,0 +1,108 @@
+"""From documents to a balanced mixture and to token shards that say which page each token is of."""
+
+import gzip
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from infra.dataset.dataset import Dataset
+from infra.dataset.manifest import check_law
+from mixers.shards import TokenShardReader
+from mixers.tokenizer import Tokenizer
+from pipeline.fit.tokenizer import fit_tokenizer
+from tests.pipeline.command import made, refinery
+from tests.pipeline.pages import sentences
+from tests.pipeline.recipe_texts import mix, recipe
+
+MIX = recipe("mix", mix(tolerance=0.2, min_source_share={"web": 0.2}))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokens")
+    for source, count, domains in (
+        ("web", 30, ["science", "dialogue"]),
+        ("curated", 200, ["mathematics", "literature"]),
+    ):
+        rows = [
+            {"text": "\n".join(sentences(i + count)), "id": f"{source}-{i}", "source": source, "domain": domains[i % 2]}
+            for i in range(count)
+        ]
+        content = "\n".join(json.dumps(row) for row in rows).encode()
+        (folder / f"{source}.jsonl.gz").write_bytes(gzip.compress(content, mtime=0))
+    (folder / "mix.toml").write_text(MIX)
+    words = ("--recipe", folder / "mix.toml", "--input", folder / "web.jsonl.gz", folder / "curated.jsonl.gz")
+    refinery("mix", *words, "--out", folder / "mixture")
+    models = folder / "models"
+    models.mkdir()
+    fit_tokenizer([folder / "mixture"], models / "tokenizer.model", 400)
+    refinery(
+        "tokenize", "--recipe", "tokens", "--models", models, "--input", folder / "mixture", "--out", folder / "tokens"
+    )
+    return folder
+
+
+def test_the_mixture_is_what_its_manifest_says(world: Path) -> None:
+    mixture = Dataset(world / "mixture")
+    check_law(mixture.manifest)
+    table = mixture.table(["source", "domain", "token_count", "repeats"]).to_pylist()
+    tokens: dict[str, int] = {}
+    for row in table:
+        assert 1 <= row["repeats"] <= 4
+        tokens[row["source"]] = tokens.get(row["source"], 0) + row["repeats"] * row["token_count"]
+    total = sum(tokens.values())
+    shares = mixture.manifest.extra["mixture"]["shares"]
+    assert shares["source"]["web"] == pytest.approx(tokens["web"] / total)
+    assert tokens["web"] / total >= 0.19
+    assert shares["axis"]["IQ"] == pytest.approx(0.5, abs=0.21)
+
+
+def test_every_token_is_traced_to_its_document(world: Path) -> None:
+    folder = world / "tokens"
+    manifest = Dataset(folder).manifest
+    check_law(manifest)
+    assert Dataset(folder).verify() == []
+    tokenizer = Tokenizer(folder / "tokenizer.model")
+    texts = {row["id"]: row for row in Dataset(world / "mixture").table().to_pylist()}
+    documents = pq.read_table(folder / "documents.parquet").to_pylist()
+    assert len(documents) == manifest.counts["out"] == len(texts)
+    readers = {shard.path: TokenShardReader(folder / shard.path) for shard in manifest.shards}
+    for row in documents:
+        tokens = readers[row["shard"]].data[row["offset"] : row["offset"] + row["length"]]
+        assert tokens[-1] == tokenizer.eod_id
+        assert tokenizer.decode(tokens[:-1]) == texts[row["id"]]["text"]
+        assert row["bytes"] == len(texts[row["id"]]["text"].encode())
+        assert row["repeats"] == texts[row["id"]]["repeats"]
+
+
+def test_workers_make_the_same_tokens(world: Path, tmp_path: Path) -> None:
+    words = ("--models", world / "models", "--input", world / "mixture", "--workers", 2)
+    refinery("tokenize", "--recipe", "tokens", *words, "--out", tmp_path / "tokens")
+    assert made(tmp_path / "tokens") == made(world / "tokens")
+
+
+def test_verify_finds_a_token_outside_the_vocabulary(world: Path, tmp_path: Path) -> None:
+    """Although the manifest has been made to fit: of a dataset from elsewhere nothing else tells."""
+    refinery("verify", world / "tokens")
+    folder = shutil.copytree(world / "tokens", tmp_path / "tokens")
+    manifest = Dataset(folder).manifest
+    shard = manifest.shards[0]
+    vocab_size = manifest.params["tokenizer"]["vocab_size"]
+    content = vocab_size.to_bytes(2, "little") + (folder / shard.path).read_bytes()[2:]
+    (folder / shard.path).write_bytes(content)
+    text = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(text.replace(shard.sha256, hashlib.sha256(content).hexdigest()))
+    (folder / "run.json").unlink()
+    told = refinery("verify", folder, code=1)
+    assert f"{vocab_size}], not in [0, {vocab_size})" in told and len(told.splitlines()) == 1
+    (folder / "manifest.json").write_text(text.replace('"eod"', '"end"'))
+    assert "params.tokenizer has no vocab_size and eod" in refinery("verify", folder, code=1)
+
+
+def test_a_missing_model_names_the_command_that_makes_it(world: Path, tmp_path: Path) -> None:
+    words = ("tokenize", "--recipe", "tokens", "--input", world / "mixture", "--out", tmp_path / "x")
+    assert "refinery fit" in refinery(*words, "--models", tmp_path / "empty", code=2)
