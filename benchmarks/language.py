@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 from benchmarks.extraction import parse_engine, read_lines, read_pages
 from infra.errors import UsageError
 from pipeline.extract.page import PageExtractor
-from pipeline.fit.fasttext_file import LABEL, load_fasttext
-from pipeline.models.store import load_lid
+from pipeline.models.fasttext import LABEL, load_fasttext
+from pipeline.models.language import load_language
 
 # The same language under two labels.
 SAME: Final = {"nb": "no"}
@@ -137,7 +137,7 @@ def main() -> int:
         else:
             texts = read_crawl(args.warcs, args.index, args.engine, args.least_characters)
         known = {plain(label.removeprefix(LABEL)) for label in load_fasttext(args.model).labels}
-        guesses, unknown = guess(texts, load_lid(args.model), known)
+        guesses, unknown = guess(texts, load_language(args.model), known)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

@@ -29,10 +29,12 @@ from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import Context, resolve_recipe
-from pipeline.models.store import load_url_lists, model_folder
+from pipeline.models.store import model_folder
+from pipeline.models.url_lists import load_url_lists
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.recipes.recipe import Gate, Judge
 from pipeline.stages.run import run
+from pipeline.steps.gate import Gate
+from pipeline.steps.judge import Judge
 
 ROOT = Path(__file__).resolve().parents[1]
 PEER = Path(__file__).with_name("parity_peer.py")

@@ -50,13 +50,16 @@ from benchmarks.quality_rows import (
 )
 from infra.errors import UsageError
 from pipeline.extract.page import PageExtractor
+from pipeline.fit.bag_of_words import cross_fitted, fit_bag_of_words
 from pipeline.fit.combination import Rows, Shape, fit_step, held_out_scores, scores
 from pipeline.fit.quality import quality_from
 from pipeline.fit.texts import Sample, auc, stable_hash
-from pipeline.fit.wording import Wording, cross_fitted, fit_wording
-from pipeline.models.store import load_fasttext_scorer, model_folder
-from pipeline.recipes.recipe import Combine, Extract
+from pipeline.models.bag_of_words import BagOfWords
+from pipeline.models.quality import load_quality
+from pipeline.models.store import model_folder
 from pipeline.revise.measure import last_extract
+from pipeline.steps.combine import Combine
+from pipeline.steps.extract import Extract
 
 CLASS_WIDTH: Final = 1.25
 QUALITY_BIN: Final = "quality.bin"
@@ -153,7 +156,7 @@ def combination_rows(sides: Sides, step: Combine) -> Rows:
     return Rows(columns, labels, tuple(row.source for row in rows), references)
 
 
-def combination_scorer(step: Combine, model: Wording) -> Scorer:
+def combination_scorer(step: Combine, model: BagOfWords) -> Scorer:
     """The step's value of a row, with another wording model than the recipe's."""
 
     def score(row: Row) -> float:
@@ -166,14 +169,14 @@ def combination_scorer(step: Combine, model: Wording) -> Scorer:
 
 def refitted(sides: Sides, step: Combine, clean_share: float, folder: Path) -> dict[str, Scorer]:
     """Scorers that have seen these rows alone."""
-    on_clean = fit_wording(samples(sides.clean), samples(sides.crawl))
+    on_clean = fit_bag_of_words(samples(sides.clean), samples(sides.crawl))
     found: dict[str, Scorer] = {"wording, refitted on clean texts": lambda row: on_clean.score(row.text)}
     quality_from(samples(sides.clean), samples(sides.crawl), folder / QUALITY_BIN, "a benchmark", "benchmarks.quality")
-    fasttext = load_fasttext_scorer(folder / QUALITY_BIN)
+    fasttext = load_quality(folder / QUALITY_BIN)
     found["fastText, refitted on clean texts"] = lambda row: fasttext(row.text)
     if sides.good and sides.other:
         taught = with_references(sides, clean_share)
-        model = fit_wording(samples(taught.good), samples(taught.other), samples(taught.clean))
+        model = fit_bag_of_words(samples(taught.good), samples(taught.other), samples(taught.clean))
         found["wording, refitted on judged pages"] = lambda row: model.score(row.text)
         made = fit_step(combination_rows(taught, step), shape=SHAPE)
         found["quality, refitted on judged pages"] = combination_scorer(made, model)

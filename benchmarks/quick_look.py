@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.extraction import extract_timed, read_pages
 from benchmarks.extraction_gold import words
 from infra.errors import UsageError
-from pipeline.models.store import load_lid
+from pipeline.models.language import load_language
 
 ENGINES: Final = ("resiliparse", "resiliparse:main_content=false", "all_text", "strip_tags", "blocks")
 _ENDS: Final = (".", "!", "?", "…", '"', "”", "。", "！", "？")
@@ -101,7 +101,7 @@ def main() -> int:
     try:
         read = ((m.body, m.charset_label, row["url"]) for row, m in read_pages(args.warcs, args.index))
         pages = [page for number, page in enumerate(read) if number % args.every == 0]
-        identify = load_lid(args.model)
+        identify = load_language(args.model)
         reference = look(args.reference, pages, identify)
         found = {args.reference: compare(reference, reference, args.least_words)}
         for engine in args.engine or ENGINES:

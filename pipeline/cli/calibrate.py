@@ -7,8 +7,9 @@ import typer
 
 from infra.errors import UsageError
 from pipeline.cli.command import Words
-from pipeline.cli.console import say, table, tell
+from pipeline.cli.console import say, tell
 from pipeline.cli.options import EngineName, InputWords, Json, Workers, opened
+from pipeline.text_table import table
 
 COLUMNS = ["group", "docs", "unmeasured", "threshold", "kept", "keep_rate", "rank_error", "95 % of rate"]
 

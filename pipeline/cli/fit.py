@@ -9,7 +9,8 @@ import typer
 
 from infra.errors import UsageError
 from pipeline.cli.command import Words
-from pipeline.cli.console import quiet_stdout, table, tell
+from pipeline.cli.console import quiet_stdout, tell
+from pipeline.text_table import table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Positive = Annotated[list[Path], typer.Option("--positive", help="Texts: files, folders, or datasets of ours.")]
@@ -86,12 +87,12 @@ def quality(
 
     Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/wording-en.json
     """
+    from pipeline.fit.bag_of_words import fit_bag_of_words_files
     from pipeline.fit.quality import fit_quality
-    from pipeline.fit.wording import fit_wording_files
 
     with making(json, out, positive, negative, reference):
         if out.suffix == ".json":
-            card = fit_wording_files(positive, negative, reference or [], out)
+            card = fit_bag_of_words_files(positive, negative, reference or [], out)
         elif reference:
             raise UsageError("--reference is for a table of words: let --out end in .json")
         else:
@@ -113,12 +114,12 @@ def likeness(
     Example: refinery fit likeness --positive code=functions.jsonl --positive dialogue=talks.jsonl --negative
     out/02-extract --out models/likeness-en.json
     """
-    from pipeline.fit.likeness import fit_likeness
+    from pipeline.fit.reference import fit_reference
 
     if out.suffix != ".json":
         raise UsageError(f"--out {out}: a table of words is a .json file")
     with making(json, out, positive, negative):
-        card = fit_likeness([str(path) for path in positive], negative, out)
+        card = fit_reference([str(path) for path in positive], negative, out)
     tell(card if json else card_text(card))
 
 

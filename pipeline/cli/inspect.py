@@ -7,7 +7,8 @@ import typer
 
 from infra.errors import UsageError
 from pipeline.cli.command import Words
-from pipeline.cli.console import quiet_stdout, table, tell
+from pipeline.cli.console import quiet_stdout, tell
+from pipeline.text_table import table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Models = Annotated[
@@ -40,7 +41,7 @@ def explain(
     Example: refinery explain https://example.org/ --run out
     """
     from pipeline.explain.explain import explain as explain_document
-    from pipeline.explain.explain import explain_text
+    from pipeline.explain.text import explain_text
 
     with quiet_stdout(json):
         told = explain_document(what, run, source, models)
@@ -113,7 +114,7 @@ def list_signals(json: Json = False) -> None:
     Example: refinery recipes signals
     """
     from filters.catalog import SIGNALS
-    from pipeline.recipes.recipe import STEP_SIGNALS
+    from pipeline.steps.signals import STEP_SIGNALS
 
     rows: list[dict[str, Any]] = [
         {"signal": name, "what": signal.doc, "source": signal.source} for name, signal in sorted(SIGNALS.items())

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.command import Words
-from pipeline.cli.console import say, table, tell
+from pipeline.cli.console import say, tell
 from pipeline.cli.options import (
     EngineName,
     InputWords,
@@ -20,6 +20,7 @@ from pipeline.cli.options import (
     opened,
     report_damage,
 )
+from pipeline.text_table import table
 
 SignalNames = Annotated[
     list[str] | None,

@@ -10,7 +10,8 @@ import typer
 
 from infra.errors import UsageError
 from pipeline.cli.command import Words
-from pipeline.cli.console import quiet_stdout, say, table, tell
+from pipeline.cli.console import quiet_stdout, say, tell
+from pipeline.text_table import table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.cli.console import table
 from pipeline.compare.gold import shares
 from pipeline.stages.control import control_text
+from pipeline.text_table import table
 
 TOP_RULES = 3
 TOP_GROUPS = 12

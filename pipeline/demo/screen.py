@@ -12,8 +12,9 @@ from typing import Any
 
 from infra.dataset.dataset import Dataset
 from infra.errors import RefineryError, UsageError
-from pipeline.cli.console import say, table, tell
+from pipeline.cli.console import say, tell
 from pipeline.demo.demo import write_demo_inputs
+from pipeline.text_table import table
 
 BRANCHES = ("control", "all-experts")
 

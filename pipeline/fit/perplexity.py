@@ -13,7 +13,7 @@ from infra.storage import commit_file, remove_folder, sync_folder, temporary_nam
 from pipeline.fit.kneser_ney import estimate, write_arpa
 from pipeline.fit.sentencepiece_bpe import MAX_LINE_CHARS, train_bpe
 from pipeline.fit.texts import Sample, auc, counted, lines_of, read_samples, split, write_card
-from pipeline.models.store import LANGUAGE_MODELS, SENTENCEPIECE, load_perplexity, load_sentencepiece
+from pipeline.models.perplexity import LANGUAGE_MODELS, SENTENCEPIECE, load_perplexity, load_sentencepiece
 
 ORDER = 5
 # n-grams of three and more words that occur once are most of the file and little of the model.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filters.wording import quality_words
+from filters.bag_of_words import quality_words
 from infra.errors import UsageError
 from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
@@ -113,7 +113,7 @@ def _frequent(texts: Iterable[Sequence[str]]) -> frozenset[str]:
 
 
 def _scores(path: Path, sides: Iterable[Sequence[Chunk]]) -> list[list[float]]:
-    from pipeline.models.store import load_fasttext_scorer
+    from pipeline.models.quality import load_quality
 
-    score = load_fasttext_scorer(path)
+    score = load_quality(path)
     return [[score(" ".join(chunk.words)) for chunk in side] for side in sides]

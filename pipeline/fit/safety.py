@@ -22,7 +22,7 @@ from infra.storage import write_bytes
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
-from pipeline.models.scorers import load_safety
+from pipeline.models.safety import load_safety
 
 # Obscene words and slurs, from the package's lists.
 OBSCENITY = "obscenity"

@@ -20,7 +20,7 @@ import xxhash
 from infra.errors import UsageError
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
 from pipeline.fit.texts import write_card
-from pipeline.models.store import HASHED_DOMAINS
+from pipeline.models.url_lists import HASHED_DOMAINS
 
 # Bounds on what is unpacked from the inner archive: 4.56 million domains are 124 MB.
 MAX_LIST_BYTES = 256 * 2**20

@@ -18,11 +18,10 @@ from infra.dataset.manifest import InputRef
 from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_json
+from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.documents import DocumentFilePart
 from pipeline.inputs.inputs import DOCUMENTS, InputFile
-from pipeline.job.rows import batch, ledger_batch, ledger_rows
-from pipeline.stages.ingest import HEAD_BYTES, record_id, record_row
-from pipeline.steps.interpreter import Reject
+from pipeline.inputs.records import HEAD_BYTES, record_id, record_row
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
 from pipeline.warc.pages import PAGE_KINDS, page_kind
@@ -30,7 +29,7 @@ from pipeline.warc.reader import RecordReader
 from pipeline.warc.records import Split
 from pipeline.warc.splits import sniff
 
-LOCATOR = ("file_path", "warc_offset", "warc_length", "member_record")
+PLACE = ("file_path", "warc_offset", "warc_length", "member_record")
 # So many records are one partition of what is read again: a constant, so that the result does not depend on workers.
 PART_RECORDS = 4096
 STEP = "readmit"
@@ -45,11 +44,11 @@ def is_document_file(name: str) -> bool:
 
 def by_file(lines: pa.Table) -> dict[str, list[Locator]]:
     """For each file the distinct (offset, length, member's record) of these ledger rows, in order."""
-    distinct = lines.select(LOCATOR).group_by(list(LOCATOR)).aggregate([])
-    ordered = distinct.take(pc.sort_indices(distinct, sort_keys=[(name, "ascending") for name in LOCATOR]))
+    distinct = lines.select(PLACE).group_by(list(PLACE)).aggregate([])
+    ordered = distinct.take(pc.sort_indices(distinct, sort_keys=[(name, "ascending") for name in PLACE]))
     found: dict[str, list[Locator]] = {}
     before: tuple[Any, Any] | None = None
-    for name, offset, length, member in zip(*(ordered[column].to_pylist() for column in LOCATOR), strict=True):
+    for name, offset, length, member in zip(*(ordered[column].to_pylist() for column in PLACE), strict=True):
         if (name, offset) != before:  # the key; lengths differ only where a range is damaged twice
             found.setdefault(name, []).append((offset, length or 0, member or 0))
         before = (name, offset)

@@ -23,11 +23,10 @@ from infra.dataset.dataset import BATCH_ROWS
 from infra.dataset.manifest import InputRef
 from infra.errors import UsageError
 from infra.hashing import sha256_json
+from infra.ledger import LOCATOR, Reject
 from mixers.pretokens import count as count_tokens
 from pipeline.inputs.inputs import InputFile
-from pipeline.job.rows import LOCATOR
-from pipeline.stages.ingest import record_id
-from pipeline.steps.interpreter import Reject
+from pipeline.inputs.records import record_id
 
 MAX_LINE_BYTES = 64 * 2**20
 STRINGS = ("id", "dump", "url", "date", "language", "content_digest", "title", "source", "domain")

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from infra.engines.task import Output
-from pipeline.job.rows import batch, ledger_batch, ledger_rows
+from infra.ledger import batch, ledger_batch, ledger_rows
 
 
 class Funnel:

@@ -10,9 +10,8 @@ from infra.dataset import schema as schemas
 from infra.dataset.dataset import ShardReader
 from infra.engines.task import Output
 from infra.hashing import sha256_json
+from infra.ledger import Reject, ledger_rows
 from pipeline.job.funnel import one_by_one
-from pipeline.job.rows import ledger_rows
-from pipeline.steps.interpreter import Reject
 
 
 class Verdict(NamedTuple):

@@ -20,21 +20,13 @@ import xxhash
 from filters.rules import Rule
 from infra.dataset.dataset import Dataset, ShardReader, Source
 from infra.engines.task import Output
-from infra.errors import UsageError
 from infra.hashing import sha256_json
+from infra.ledger import Reject
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import PoolJudge, Verdict
 from pipeline.pool.clusters_model import DIGITS, MAX_CHARS, MODEL, fit_clusters, load_clusters
 from pipeline.pool.values import Everywhere, WholePart, check_signal, columns_for, how_known, signal_values
-from pipeline.recipes.recipe import Pool
-from pipeline.steps.interpreter import Reject
-
-# Fewer documents to a cluster than this say nothing about it.
-DOCUMENTS_A_CLUSTER = 20
-MAX_CLUSTERS = 4096
-OPTIONS: dict[str, Any] = {
-    "clusters": 100, "drop": None, "score": "quality", "marks": (), "min_size": DOCUMENTS_A_CLUSTER, "sample": 20_000,
-}  # fmt: skip
+from pipeline.steps.pool import DOCUMENTS_A_CLUSTER, mark_of
 
 FACTS = pa.schema([("hash", pa.uint64()), ("value", pa.float64()), ("marked", pa.bool_())])
 SAMPLE = pa.schema(
@@ -299,37 +291,3 @@ def drop_worst(clusters: list[Cluster], drop: float | int, docs: int) -> tuple[C
 
 def threshold_of(clusters: tuple[Cluster, ...]) -> float | None:
     return min((c.score for c in clusters if c.kept and c.score is not None), default=None)
-
-
-def mark_of(source: Any, place: str) -> Rule:
-    """`{signal = "...", max = 0.3}` or with `min`: a document that fails the rule is marked."""
-    bounds = [bound for bound in ("min", "max") if isinstance(source, Mapping) and bound in source]
-    if len(bounds) != 1 or set(source) != {"signal", bounds[0]}:
-        raise UsageError(f"{place}: a mark is {{signal = NAME, max = NUMBER}} or with min, not {source!r}")
-    threshold = source[bounds[0]]
-    if type(threshold) not in (int, float) or not math.isfinite(threshold):
-        raise UsageError(f"{place}: the threshold of mark {source['signal']!r} must be a number, not {threshold!r}")
-    return Rule(str(source["signal"]), "min" if bounds[0] == "min" else "max", float(threshold))
-
-
-def check_cluster_options(step: Pool) -> dict[str, Any]:
-    """The step's options with their defaults. UsageError for one that is unknown or of the wrong kind."""
-    place = f"pool {step.name!r}"
-    for name in step.options:
-        if name not in OPTIONS:
-            raise UsageError(f"{place}: no option {name!r}; clusters takes {', '.join(sorted(OPTIONS))}")
-    options = {**OPTIONS, **step.options}
-    for name in ("clusters", "min_size", "sample"):
-        if type(options[name]) is not int or options[name] < 1:
-            raise UsageError(f"{place}: {name} is {options[name]!r}; it must be a whole number above 0")
-    drop, count = options["drop"], options["clusters"]
-    if not (type(drop) is int and 0 < drop < count) and not (type(drop) is float and 0 < drop < 1):
-        raise UsageError(f"{place}: drop is {drop!r}; it must be a share of the documents or a number of clusters")
-    if not 2 <= count <= MAX_CLUSTERS or options["sample"] < count * DOCUMENTS_A_CLUSTER:
-        least = f"2 to {MAX_CLUSTERS} clusters and a sample of {DOCUMENTS_A_CLUSTER} documents for each"
-        raise UsageError(f"{place}: {count} clusters of a sample of {options['sample']}: it takes {least}")
-    if not isinstance(options["score"], str) or not isinstance(options["marks"], list | tuple):
-        raise UsageError(f"{place}: score must be a signal's name, and marks a list of rules")
-    for mark in options["marks"]:
-        mark_of(mark, place)
-    return {**options, "marks": [dict(mark) for mark in options["marks"]]}

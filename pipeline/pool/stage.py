@@ -14,20 +14,18 @@ from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import FileRef, Kind
 from infra.errors import UsageError
 from infra.hashing import sha256_json
-from pipeline.job.rows import carried_signals
+from infra.ledger import Reject
+from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
-from pipeline.pool.clusters import check_cluster_options, decide_clusters
+from pipeline.pool.clusters import decide_clusters
 from pipeline.pool.quantile import Side, find_quantiles, values_table
 from pipeline.pool.values import check_signal
-from pipeline.recipes.recipe import Pool, Stage
-from pipeline.steps.interpreter import Reject
+from pipeline.recipes.recipe import Stage
+from pipeline.steps.pool import PoolRule
 
 if TYPE_CHECKING:
     from pipeline.job.context import Context
-
-# Which options `quantile` takes, with their defaults; the first three must be given.
-QUANTILE: dict[str, Any] = {"signal": None, "keep": None, "side": None, "by": "language", "min_count": 100}
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,10 @@ class QuantileJudge:
 
 def pool_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
     """Judge documents by the stage's one pool step. UsageError for options that the method does not know."""
-    if len(stage.steps) != 1 or not isinstance(stage.steps[0], Pool):
+    if len(stage.steps) != 1 or not isinstance(stage.steps[0], PoolRule):
         raise UsageError(f"stage {stage.name!r}: a pool step must be alone in its stage")
     step = stage.steps[0]
-    options = check_pool(step)
+    options = step.checked_options()
     header = context.header(stage, Kind.DOCUMENTS, source.refs)
     if done := already_made(out, header):
         return done
@@ -96,33 +94,3 @@ def in_manifest(about: Mapping[str, Any]) -> Extras:
         return {"pool": dict(about)}, []
 
     return extras
-
-
-def check_pool(step: Pool) -> dict[str, Any]:
-    """The step's options with their defaults. UsageError for one that is unknown or of the wrong kind."""
-    if step.method == "clusters":
-        return check_cluster_options(step)
-    place = f"pool {step.name!r}"
-    for name in step.options:
-        if name not in QUANTILE:
-            raise UsageError(f"{place}: no option {name!r}; quantile takes {', '.join(sorted(QUANTILE))}")
-    options = {**QUANTILE, **step.options}
-    if not isinstance(options["signal"], str):
-        raise UsageError(f"{place}: quantile needs a signal by its name, not {options['signal']!r}")
-    keep = options["keep"]
-    if type(keep) not in (int, float) or not 0 < keep <= 1:
-        raise UsageError(f"{place}: keep is {keep!r}; it must be the share to keep, above 0 and at most 1")
-    for name, allowed in (("side", ("low", "high")), ("by", ("language", "all"))):
-        if options[name] not in allowed:
-            raise UsageError(f"{place}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
-    if type(options["min_count"]) is not int or options["min_count"] < 1:
-        raise UsageError(f"{place}: min_count is {options['min_count']!r}; it must be a number of documents")
-    return options
-
-
-def pool_signals(step: Pool) -> set[str]:
-    """The signals that a pool step reads."""
-    options = check_pool(step)
-    if step.method == "clusters":
-        return {options["score"], *(mark["signal"] for mark in options["marks"])}
-    return {options["signal"]}

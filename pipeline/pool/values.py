@@ -14,9 +14,9 @@ from infra.dataset import schema as schemas
 from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import InputRef
 from infra.errors import UsageError
-from pipeline.job.rows import carried_signals
-from pipeline.recipes.recipe import STEP_SIGNALS
-from pipeline.stages.filter import document_of
+from pipeline.job.signals import carried_signals
+from pipeline.steps.interpreter import document_of
+from pipeline.steps.signals import STEP_SIGNALS
 
 Values = npt.NDArray[np.float64]
 How = Literal["column", "carried", "measured", "absent"]

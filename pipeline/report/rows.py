@@ -28,7 +28,7 @@ MAX_THRESHOLDS = 5
 MAX_SAMPLES = 5
 # the one signal that is a column of its own
 LANGUAGE_SCORE = "language_score"
-LOCATOR = ("file_path", "warc_offset", "member_record")
+ROW_KEY = ("file_path", "warc_offset", "member_record")
 
 Key = tuple[str, int, int]
 
@@ -128,7 +128,7 @@ def rows_by_key(part: ShardReader, keys: set[Key], columns: list[str]) -> dict[K
         hits = pc.indices_nonzero(pc.is_in(batch["warc_offset"], value_set=offsets))
         numbers += [start + hit for hit in hits.to_pylist()]
         start += batch.num_rows
-    rows = _rows_of_part(part, numbers, [*LOCATOR, *columns])
+    rows = _rows_of_part(part, numbers, [*ROW_KEY, *columns])
     return {key: row for row in rows if (key := key_of(row)) in keys}
 
 

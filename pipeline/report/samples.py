@@ -14,7 +14,7 @@ from infra.errors import RefineryError
 from pipeline.report.charts import short
 from pipeline.report.parts import Sample, Samples, cut
 from pipeline.report.read import Pool, number
-from pipeline.report.rows import LOCATOR, MAX_SAMPLES, Key, key_of, nearest_within, part_of, rows_at, rows_by_key
+from pipeline.report.rows import MAX_SAMPLES, ROW_KEY, Key, key_of, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.views import Rules, View, bound_of, signal_of, top_rules
 from pipeline.stages.extract import Bodies, BodyReader, page_extractor
 
@@ -27,7 +27,7 @@ SAMPLE_CHARS = 300
 MAX_READ_AGAIN = 200
 QUICK_ENGINE = "resiliparse"
 
-LEDGER_COLUMNS = [*LOCATOR, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
+LEDGER_COLUMNS = [*ROW_KEY, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
 KEPT_COLUMNS = ["url", "id", "title", "language", "token_count", "text"]
 RECORD_COLUMNS = ["warc_length", "url", "page", "charset_header"]
 

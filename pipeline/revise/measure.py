@@ -31,30 +31,24 @@ from infra.dataset.manifest import InputRef, Kind
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
+from infra.ledger import batch, ledger_batch
+from pipeline.document import Document
 from pipeline.inputs.again import documents_in
+from pipeline.inputs.archives import Archives
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
-from pipeline.job.rows import batch, carried_signals, ledger_batch
-from pipeline.pool.stage import pool_signals
-from pipeline.recipes.recipe import (
-    STEP_SIGNALS,
-    Combine,
-    Extract,
-    Gate,
-    Judge,
-    Label,
-    Pool,
-    Recipe,
-    Rewrite,
-    Stage,
-    Step,
-)
-from pipeline.stages.filter import document_of
-from pipeline.stages.ingest import Archives
+from pipeline.job.signals import carried_signals
+from pipeline.models.loaded import Models, loaded_models
+from pipeline.models.url_lists import load_url_lists
+from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.run import limit_param
 from pipeline.stages.stages import first_source, run_stage
-from pipeline.steps.interpreter import Document, Models, loaded_models, run_step
+from pipeline.steps.extract import Extract
+from pipeline.steps.interpreter import document_of
+from pipeline.steps.judge import Judge
+from pipeline.steps.signals import STEP_SIGNALS
+from pipeline.steps.step import Step
 
 NAME = "measure"
 STAGES = "stages"
@@ -73,8 +67,8 @@ class Plan:
 
     def models(self) -> tuple[str, ...]:
         """The names of the models that the steps use, lists among them."""
-        labels = {step.model for step in self.steps if isinstance(step, Label)}
-        return tuple(sorted(labels | {lists for _, lists in self.lists}))
+        used = {name for step in self.steps for name in step.models()}
+        return tuple(sorted(used | {lists for _, lists in self.lists}))
 
 
 def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
@@ -103,14 +97,8 @@ def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
 
 def measuring_steps(recipe: Recipe) -> list[Step]:
     """The steps that set, change or name what is measured, in the order in which a document meets them."""
-    steps: list[Step] = [
-        step
-        for stage in recipe.stages
-        if stage.verb == "filter"
-        for step in stage.steps
-        if isinstance(step, Label | Judge | Combine | Rewrite)
-    ]
-    while steps and isinstance(steps[-1], Rewrite):
+    steps = [step for stage in recipe.stages if stage.verb == "filter" for step in stage.steps if step.on_text]
+    while steps and steps[-1].edits:
         steps.pop()
     later = set_by(steps)
     quick = [
@@ -118,33 +106,20 @@ def measuring_steps(recipe: Recipe) -> list[Step]:
         for stage in recipe.stages
         if stage.verb == "extract"
         for step in stage.steps
-        if isinstance(step, Label | Combine) and not _sets(step) <= later
+        if step.on_text and not step.sets <= later
     ]
     return [*quick, *steps]
 
 
-def _sets(step: Label | Combine) -> frozenset[str]:
-    return frozenset((step.signal,)) if isinstance(step, Combine) else step.sets
-
-
 def set_by(steps: Sequence[Step]) -> set[str]:
-    """The signals that labels and combinations put into the `signals` column."""
-    return {name for step in steps if isinstance(step, Label | Combine) for name in _sets(step)} & set(STEP_SIGNALS)
+    """The signals that these steps put into the `signals` column."""
+    return {name for step in steps for name in step.sets if name in STEP_SIGNALS}
 
 
 def own_signals(recipe: Recipe) -> set[str]:
-    """Every signal that a rule, a term, a label, a combination or a pool step of the recipe names."""
-    names: set[str] = set()
-    for step in (step for stage in recipe.stages for step in stage.steps):
-        if isinstance(step, Judge | Gate):
-            names |= {rule.rule.signal for rule in step.rules}
-        elif isinstance(step, Combine):
-            names |= {term.signal for term in step.terms} | {step.signal}
-        elif isinstance(step, Label):
-            names |= step.sets
-        elif isinstance(step, Pool):
-            names |= pool_signals(step)
-    return names
+    """Every signal that a step of the recipe reads or sets."""
+    steps = [step for stage in recipe.stages for step in stage.steps]
+    return {name for step in steps for name in (*step.asks(), *step.sets)}
 
 
 def needed(steps: Sequence[Step], names: set[str]) -> tuple[Step, ...]:
@@ -152,22 +127,20 @@ def needed(steps: Sequence[Step], names: set[str]) -> tuple[Step, ...]:
     wanted = set(names)
     kept: list[Step] = []
     for step in reversed(steps):
-        if isinstance(step, Combine):
-            if step.signal not in wanted:
+        if step.sets:
+            if step.sets.isdisjoint({"language", "domain", *wanted}):
                 continue
-            wanted |= {term.signal for term in step.terms}
-        elif isinstance(step, Label) and step.sets.isdisjoint({"language", "domain", *wanted}):
-            continue
+            wanted |= set(step.asks())
         kept.append(step)
     return tuple(reversed(kept))
 
 
 def bound_lists(recipe: Recipe, names: Sequence[str]) -> Bound:
     """For each signal of the address the lists of the first gate that asks for it, else of the first gate with any."""
-    gates = [s for stage in recipe.stages for s in stage.steps if isinstance(s, Gate) and s.lists]
+    gates = [step for stage in recipe.stages for step in stage.steps if step.lists]
     bound = []
     for name in sorted(set(names) & set(SIGNAL_DOCS)):
-        asking = [gate for gate in gates if name in {rule.rule.signal for rule in gate.rules}]
+        asking = [gate for gate in gates if name in gate.asks()]
         if gates:
             bound.append((name, str((asking or gates)[0].lists)))
     return tuple(bound)
@@ -175,8 +148,6 @@ def bound_lists(recipe: Recipe, names: Sequence[str]) -> Bound:
 
 @lru_cache(maxsize=8)
 def open_lists(place: str) -> UrlLists:
-    from pipeline.models.store import load_url_lists
-
     return load_url_lists(Path(place))
 
 
@@ -239,7 +210,7 @@ def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str,
     wanted, found = set(plan.names), address_signals(document.url, plan, lists)
     for step in plan.steps:
         if not isinstance(step, Judge):
-            run_step(document, step, models)
+            step.run(document, models, None)
         elif not step.languages or document.language in step.languages:
             for rule in step.rules:
                 name = rule.rule.signal

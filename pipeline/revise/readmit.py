@@ -21,7 +21,7 @@ from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
 from pipeline.inputs.again import (
-    LOCATOR,
+    PLACE,
     DocumentsAgain,
     Locator,
     ReadAgainTask,
@@ -37,7 +37,7 @@ from pipeline.stages.ingest import STEP as INGEST
 from pipeline.stages.run import FROZEN, Run, account, check_outside, stage_folder
 from pipeline.stages.stages import reads_records, run_stage
 
-COLUMNS = ["id", *LOCATOR, "step", "rule"]
+COLUMNS = ["id", *PLACE, "step", "rule"]
 
 
 @dataclass(frozen=True)

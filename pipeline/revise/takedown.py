@@ -30,6 +30,7 @@ from pipeline.revise.takedown_apply import Key, WithLedger, carry_over, keys_whe
 from pipeline.revise.takedown_proof import Removed, joined, runs_of, search
 from pipeline.stages.run import FROZEN
 from pipeline.stages.tokenize import MODEL, TABLE
+from pipeline.text_table import table
 
 FORMAT = "refinery.takedown/1"
 RECEIPT = "takedown.json"
@@ -253,8 +254,6 @@ def unmatched_text(receipt: Mapping[str, Any]) -> str:
 
 def takedown_text(receipt: Mapping[str, Any], out: Path) -> str:
     """The receipt as a person reads it."""
-    from pipeline.cli.console import table
-
     rows: Sequence[dict[str, Any]] = receipt["datasets"]
     named = receipt["list"]
     lines = [

@@ -22,9 +22,9 @@ from infra.dataset.manifest import FileRef, InputRef, Kind, Manifest
 from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_file, sha256_json
+from infra.ledger import ledger_batch
 from mixers.shards import TokenShardReader
 from pipeline.inputs.again import documents_in
-from pipeline.job.rows import ledger_batch
 from pipeline.revise.listed import Listed
 from pipeline.stages.tokenize import (
     MODEL,

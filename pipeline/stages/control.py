@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
 from infra.dataset.schema import signal_names
-from pipeline.stages.extract import CONTROL_SIGNALS
 from pipeline.stages.intervals import wilson
+from pipeline.steps.signals import CONTROL_SIGNALS
 
 
 def control_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:

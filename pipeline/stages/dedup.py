@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from dedup.exact import KeepOne, key_table
 from dedup.minhash import MinHash, band_table, shingle_table
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
 from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, left_text, window_table
-from dedup.survivors import Link, Policy, decide, unlinked_pairs
+from dedup.survivors import decide, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
@@ -31,27 +31,16 @@ from infra.dataset.manifest import InputRef, Kind
 from infra.engines.task import Output, Reducer, Task
 from infra.errors import UsageError
 from infra.hashing import sha256_json
-from pipeline.job.rows import carried_signals
+from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
-from pipeline.recipes.recipe import Dedup, Stage
+from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
+from pipeline.steps.dedup import Dedup
 
 if TYPE_CHECKING:
     from pipeline.job.context import Context
 
 Numbers = npt.NDArray[np.int64]
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "payload": {"policy": "first"},
-    "text": {"policy": "first"},
-    "url": {"policy": "first"},
-    "minhash": {
-        "bands": 14, "rows": 8, "ngram": 5, "verify": True, "threshold": 0.8, "measure": "jaccard",
-        "policy": "first", "link": "direct",
-    },
-    "paragraphs": {"within_document": "first"},
-    "substring": {"tokens": 50, "characters": 20},
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -190,7 +179,7 @@ class Forward:
 
 
 @dataclass(frozen=True)
-class PoolPart:
+class EdgesPart:
     """The whole pool's edges and nodes as one partition."""
 
     edges: tuple[Dataset, ...]
@@ -205,7 +194,7 @@ class PoolPart:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Edges:
     edges: tuple[Dataset, ...]
     nodes: Dataset
 
@@ -213,8 +202,8 @@ class Pool:
     def refs(self) -> tuple[InputRef, ...]:
         return tuple(ref for dataset in (*self.edges, self.nodes) for ref in dataset.refs)
 
-    def parts(self) -> list[PoolPart]:
-        return [PoolPart(self.edges, self.nodes)]
+    def parts(self) -> list[EdgesPart]:
+        return [EdgesPart(self.edges, self.nodes)]
 
 
 @dataclass(frozen=True)
@@ -229,7 +218,7 @@ class Decide:
     def fingerprint(self) -> str:
         return f"dedup:decide:{self.policy}:{self.link}"
 
-    def __call__(self, part: PoolPart) -> Iterator[Output]:
+    def __call__(self, part: EdgesPart) -> Iterator[Output]:
         edges, table = part.edge_table(), part.nodes.table()
         if edges.num_rows:
             similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
@@ -261,7 +250,7 @@ def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> 
     if len(stage.steps) != 1 or not isinstance(stage.steps[0], Dedup):
         raise UsageError(f"dedup stage {stage.name!r} needs exactly one dedup step")
     step = stage.steps[0]
-    options = check_options(step)
+    options = step.checked_options()
     kind = Kind.RECORDS if step.method == "payload" else Kind.DOCUMENTS
     header = context.header(stage, kind, source.refs)
     if done := already_made(out, header):
@@ -284,32 +273,6 @@ def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> 
     return context.engine.map_shards(task, [source, decisions], out, header)
 
 
-def check_options(step: Dedup) -> dict[str, Any]:
-    known = OPTIONS[step.method]
-    for name in step.options:
-        if name not in known:
-            raise UsageError(f"dedup {step.method}: no option {name!r}; there are {', '.join(sorted(known))}")
-        if type(step.options[name]) is not type(known[name]):
-            kind = type(known[name]).__name__
-            raise UsageError(
-                f"dedup {step.method}: {name} is {step.options[name]!r}, not a {kind} like {known[name]!r}"
-            )
-    options = {**known, **step.options}
-    for name, allowed in (
-        ("policy", get_args(Policy)),
-        ("link", get_args(Link)),
-        ("measure", ("jaccard", "containment")),
-    ):
-        if name in options and options[name] not in allowed:
-            raise UsageError(f"dedup {step.method}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
-    if step.method == "minhash":
-        MinHash(options["bands"], options["rows"], options["ngram"])
-        Verify(options["threshold"], options["measure"])
-    if step.method == "substring" and options["tokens"] < 2:
-        raise UsageError(f"dedup substring: tokens is {options['tokens']}; give at least 2")
-    return options
-
-
 def exact_decisions(work: Work, options: dict[str, Any]) -> Dataset:
     keys = work.map("keys", TableTask(f"keys:{work.step.method}", KEYS, Keys(work.step.method)), Numbered(work.source))
     made = work.reduce("decisions", [keys], "key", Reduce(KeepOne(options["policy"]), DECISIONS))
@@ -326,7 +289,7 @@ def minhash_decisions(work: Work, options: dict[str, Any]) -> Dataset:
             edges.append(edges_to_the_best(work, options, params, edges[0]))
     else:
         edges = [work.map("edges", AsEdges(), candidates)]
-    pool = Pool(tuple(edges), nodes_of(work, "nodes", edges))
+    pool = Edges(tuple(edges), nodes_of(work, "nodes", edges))
     made = work.map("decisions", Decide(options["policy"], options["link"]), pool)
     return work.to_shards("by-shard", made)
 
@@ -348,7 +311,7 @@ def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: Min
 
 def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
     """Buckets are stars around their first document; where the policy prefers another, its pairs are verified too."""
-    first = Pool((edges,), nodes_of(work, "nodes-first", [edges]))
+    first = Edges((edges,), nodes_of(work, "nodes-first", [edges]))
     pairs = work.map("pairs-best", Unlinked(options["policy"]), first)
     return verified_edges(work, "-best", options, params, pairs)
 
@@ -364,7 +327,7 @@ class Unlinked:
     def fingerprint(self) -> str:
         return f"dedup:unlinked:{self.policy}"
 
-    def __call__(self, part: PoolPart) -> Iterator[Output]:
+    def __call__(self, part: EdgesPart) -> Iterator[Output]:
         edges = part.edge_table()
         best, member = unlinked_pairs(part.nodes.table(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
         if best.size:

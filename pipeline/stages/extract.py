@@ -15,27 +15,28 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from filters.url import UrlLists, url_signals
+from filters.url import UrlLists
 from infra.dataset import schema as schemas
 from infra.dataset.dataset import ShardReader
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
+from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from mixers.pretokens import count as count_tokens
-from pipeline.extract.page import Page, PageExtractor, declared_language
+from pipeline.document import Document, Trace
+from pipeline.extract.page import Page, PageExtractor
 from pipeline.job.funnel import Funnel
-from pipeline.job.rows import batch, ledger_batch, ledger_rows
-from pipeline.recipes.recipe import Extract, Gate, Judge, Step
-from pipeline.steps.interpreter import Document, Models, Reject, Trace, judge_rules, loaded_models, run_step
+from pipeline.models.loaded import Models, loaded_models
+from pipeline.models.url_lists import load_url_lists
+from pipeline.steps.extract import Extract
+from pipeline.steps.gate import Gate
+from pipeline.steps.signals import CONTROL_SIGNALS, HEADER_SIGNALS
+from pipeline.steps.step import Step
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
 from pipeline.warc.reader import RecordReader
 from pipeline.warc.splits import sniff
 
-# What a gate may ask of a record besides its address.
-HEADER_SIGNALS = ("noindex", "noai")
-# What an extract stage with a control sample says of each document.
-CONTROL_SIGNALS = ("control", "quick_rejected")
 # So many pages go through one step before the next: its model and tables stay in the processor's cache, which takes a
 # tenth off the CPU time of a stage. Their bodies are in memory at once.
 GROUP = 32
@@ -122,9 +123,9 @@ class ExtractTask:
             for step in self.steps
             if isinstance(step, Extract)
         }
-        gates = {step.lists: self.places[step.lists] for step in self.steps if isinstance(step, Gate) and step.lists}
-        models = loaded_models(tuple(sorted((n, p) for n, p in self.places.items() if n not in gates)))
-        return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), load_lists(gates), models)
+        lists = {step.lists: load_url_lists(Path(self.places[step.lists])) for step in self.steps if step.lists}
+        models = loaded_models(tuple(sorted((n, p) for n, p in self.places.items() if n not in lists)))
+        return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), lists, models)
 
     def __call__(self, part: ShardReader) -> Iterator[Output]:
         funnel = Funnel()
@@ -165,7 +166,7 @@ class ExtractTask:
         visits = [Visit(record, tools, in_control(record, self.control)) for record in records]
         last = len(self.steps) - 1
         for order, step in enumerate(self.steps):
-            lenient = order < last and not isinstance(step, Gate) and not asks_publisher(step)
+            lenient = order < last and not step.binding
             for visit in visits:
                 if visit.rejects:
                     continue
@@ -216,11 +217,11 @@ class Visit:
 
     def _rejects(self, step: Step, trace: Trace | None) -> list[Reject]:
         if isinstance(step, Gate):
-            return gate(step, self.record, self.tools.lists, trace)
+            return step.on_record(self.record, self.tools.lists, trace)
         if not isinstance(step, Extract):
-            return run_step(self.document, step, self.tools.models, trace)
+            return step.run(self.document, self.tools.models, trace)
         html = self.record["page"] == "html"
-        foreign = declared_rejects(step, self.body, trace) if html and step.declared else []
+        foreign = step.declared_rejects(self.body, trace) if html and step.declared else []
         if foreign and not self.control:
             return foreign
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
@@ -230,7 +231,7 @@ class Visit:
         for name in HEADER_SIGNALS:
             asked = bool(self.record.get(name)) or name in page.robots
             self.document.signals[name] = float(asked)
-        return foreign + page_rejects(step, page, trace)
+        return foreign + step.page_rejects(page, trace)
 
 
 @lru_cache(maxsize=8)
@@ -241,53 +242,12 @@ def page_extractor(engine: str, options: str) -> PageExtractor:
     return extractor
 
 
-def asks_publisher(step: Step) -> bool:
-    """Whether the step judges by an opt-out, which no sample may pass over."""
-    return isinstance(step, Judge) and any(rule.rule.signal in HEADER_SIGNALS for rule in step.rules)
-
-
 def in_control(record: Mapping[str, Any], share: float | None) -> bool:
     """Whether the record is of the control sample: by the hash of its place, so the same in any order and number."""
     if not share:
         return False
     key = f"control:{record['file_path']}:{record['warc_offset']}:{record['member_record']}"
     return xxhash.xxh3_64_intdigest(key.encode("utf-8", "replace")) < share * 2**64
-
-
-def load_lists(places: Mapping[str, str]) -> dict[str, UrlLists]:
-    from pipeline.models.store import load_url_lists
-
-    return {name: load_url_lists(Path(place)) for name, place in places.items()}
-
-
-def gate(step: Gate, record: Mapping[str, Any], lists: Mapping[str, UrlLists], trace: Trace | None) -> list[Reject]:
-    values: dict[str, float | None] = dict(url_signals(record["url"] or "", lists[step.lists])) if step.lists else {}
-    for name in HEADER_SIGNALS:
-        values[name] = None if record.get(name) is None else float(record[name])
-    return judge_rules(step.name, step.rules, values.__getitem__, None, trace)
-
-
-def declared_rejects(step: Extract, body: bytes, trace: Trace | None) -> list[Reject]:
-    """The page's own word that it is in another language than the step wants."""
-    language = declared_language(body)
-    passed = not language or language in step.declared
-    if trace is not None:
-        trace.append(
-            {"step": step.name, "rule": "declared_language", "signal": "language", "value": language or None,
-             "threshold": list(step.declared), "passed": passed}
-        )  # fmt: skip
-    return [] if passed else [Reject(step.name, "declared_language_not_kept", None, None, language)]
-
-
-def page_rejects(step: Extract, page: Page, trace: Trace | None) -> list[Reject]:
-    if trace is not None:
-        rule, value, threshold = page.rejected or ("extract", float(len(page.text)), None)
-        trace.append(
-            {"step": step.name, "rule": rule, "signal": "characters", "value": value, "threshold": threshold,
-             "passed": page.rejected is None, "engine": step.engine, "charset": page.charset,
-             "charset_evidence": page.charset_evidence}
-        )  # fmt: skip
-    return [Reject(step.name, *page.rejected)] if page.rejected else []
 
 
 def document_row(record: Mapping[str, Any], page: Page, extractor: str) -> dict[str, Any]:

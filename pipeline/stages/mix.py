@@ -18,15 +18,19 @@ from infra.dataset.dataset import Dataset, ShardReader, Source
 from infra.dataset.manifest import FileRef, Kind
 from infra.engines.task import Output
 from infra.hashing import sha256_json
+from infra.ledger import Reject, ledger_rows
 from mixers.draw import Plan, check_drawn, count_drawn, plan_draw
 from mixers.supply import document_ranks, merge, supply_of
 from mixers.targets import DrawConfig
+from pipeline.document import Document
 from pipeline.job.context import Context
 from pipeline.job.funnel import one_by_one
-from pipeline.job.rows import carried_signals, ledger_rows
+from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
-from pipeline.recipes.recipe import Stage, Step
-from pipeline.steps.interpreter import Document, Reject, loaded_models, run_steps
+from pipeline.models.loaded import loaded_models
+from pipeline.recipes.recipe import Stage
+from pipeline.steps.interpreter import run_steps
+from pipeline.steps.step import Step
 
 STEP = "draw"
 LABELS = pa.schema([("source", pa.string()), ("domain", pa.string()), ("tokens", pa.int64()), ("rank", pa.float64())])

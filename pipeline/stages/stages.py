@@ -14,17 +14,18 @@ import pyarrow as pa
 from infra.dataset.dataset import Dataset, Part, SideBySide, Source
 from infra.dataset.manifest import InputRef, Kind
 from infra.errors import UsageError
+from pipeline.inputs.archives import Archives
 from pipeline.inputs.documents import DocumentFiles, check_document_files
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context
-from pipeline.job.rows import carried_signals
+from pipeline.job.signals import carried_signals
 from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
-from pipeline.recipes.recipe import Pool, Stage
+from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup import dedup_stage
 from pipeline.stages.extract import Bodies, ExtractTask
 from pipeline.stages.filter import FilterTask
-from pipeline.stages.ingest import Archives, IngestTask
+from pipeline.stages.ingest import IngestTask
 from pipeline.stages.mix import mix_stage
 from pipeline.stages.tokenize import tokenize_stage
 from pipeline.warc.records import SplitOverrun
@@ -101,7 +102,7 @@ def extract_stage(
 
 
 def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
-    if any(isinstance(step, Pool) for step in stage.steps):
+    if any(step.alone for step in stage.steps):
         return pool_stage(context, stage, source, out)
     for name in stage.options.get("carried", ()):
         check_signal(name, source, f"stage {stage.name!r}")

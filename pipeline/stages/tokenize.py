@@ -22,12 +22,12 @@ from infra.dataset.writer import ShardWriter
 from infra.engines.task import Output, Written
 from infra.errors import UsageError
 from infra.hashing import sha256_file, sha256_json
+from infra.ledger import ledger_batch
 from infra.storage import commit_file, temporary_name
 from mixers.shards import DOCUMENTS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
-from pipeline.job.rows import ledger_batch
 from pipeline.recipes.recipe import Stage
 
 TABLE = "documents.parquet"

@@ -1,6 +1,6 @@
 """The words of a recipe's file, each read as the kind it must be: what is not is a UsageError that names the place."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import PurePosixPath
@@ -93,7 +93,9 @@ def flag(source: Mapping[str, Any], key: str, place: str) -> bool:
     return value
 
 
-def text(source: Mapping[str, Any], key: str, place: str, default: str = "") -> str:
+def text(source: Mapping[str, Any], key: str, place: str, default: str = "", required: bool = False) -> str:
+    if required and key not in source:
+        raise UsageError(f"{place}: {key} is missing")
     value = source.get(key, default)
     if not isinstance(value, str):
         raise UsageError(f"{place}: {key} must be a text in quotes, not {shown(value)}")
@@ -139,6 +141,18 @@ def step_name(name: str, place: str) -> str:
             f"at most {MAX_NAME}"
         )
     return name
+
+
+def choice(source: Mapping[str, Any], key: str, choices: Sequence[str], place: str) -> str:
+    value = text(source, key, place) if key in source else None
+    if value not in choices:
+        raise UsageError(f"{place}: {key} is {shown(value)}, not one of {', '.join(choices)}")
+    return str(value)
+
+
+def named(source: Mapping[str, Any], place: str, default: str = "") -> str:
+    """The name of a step: as given, else what it does, else its kind."""
+    return step_name(text(source, "name", place, default or str(source["kind"])), place)
 
 
 def model_name(name: str, place: str) -> str:

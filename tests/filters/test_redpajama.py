@@ -15,7 +15,7 @@ from filters.catalog import SIGNALS, measure
 from filters.importance import Importance
 from filters.redpajama import COUNTERPARTS, LISTED, Lists, signals, word_list
 from filters.view import View
-from pipeline.recipes.recipe import STEP_SIGNALS
+from pipeline.steps.signals import STEP_SIGNALS
 from tests.filters.test_view import ALPHABET
 
 # The columns of the published set (its schema, app/src/core/schema/rp.py), without MinHash signatures.

@@ -9,7 +9,8 @@ from filters.catalog import EDITS
 from filters.redpajama import COUNTERPARTS
 from filters.stopwords import FINEWEB2_STOP_WORDS
 from pipeline.recipes.parse import load_recipe
-from pipeline.recipes.recipe import Judge, Label
+from pipeline.steps.judge import Judge
+from pipeline.steps.label import Label
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "signals.md").read_text()
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from infra.errors import UsageError
+from pipeline.cli.train import evaluate, generate, train
 from tests.trainer.conftest import Document, documents, sentences, small_config, write_config, write_tokens
-from trainer.api import evaluate, generate, train
 from trainer.attention import PackedKV, kv_bytes_per_token
 from trainer.baselines import texts, unigram_bits
 from trainer.checkpoint import read_checkpoint

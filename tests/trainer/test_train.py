@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from infra.errors import UsageError
+from pipeline.cli.train import branch, train
 from tests.trainer.conftest import small_config, write_config
-from trainer.api import branch, freeze, train
+from trainer.api import freeze
 from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, ScheduleConfig
 from trainer.model import parameter_group

@@ -10,7 +10,7 @@ from infra.dataset.dataset import Dataset
 from infra.errors import UsageError
 from pipeline.extract.page import declared_language
 from pipeline.recipes.parse import parse_recipe
-from pipeline.steps.interpreter import middle
+from pipeline.steps.label import middle
 from tests.pipeline.command import refinery
 from tests.pipeline.pages import article, write_warc
 from tests.pipeline.recipe_texts import INGEST, LOOK, RESILIPARSE, Part, recipe, stage, step

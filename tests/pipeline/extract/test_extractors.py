@@ -20,10 +20,10 @@ from pipeline.extract.extractors import (
     options_of,
     page_title,
     resiliparse,
-    scan,
     tidy,
     trafilatura,
 )
+from pipeline.extract.markup import scan
 
 SENTENCE = "The lighthouse keeper climbed the stairs every evening, lit the lamp, and wrote the weather in his book. "
 OTHER = "Nobody had told the fishermen, who mended their nets in the harbour, that the storm would come so soon. "

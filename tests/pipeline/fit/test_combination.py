@@ -10,14 +10,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from filters.wording import quality_words, word_counts
+from filters.bag_of_words import quality_words, word_counts
 from infra.errors import UsageError
+from pipeline.document import Document
+from pipeline.fit.bag_of_words import bag_of_words_from, cross_fitted, fit_bag_of_words
 from pipeline.fit.combination import Rows, Shape, combination_toml, fit_step, held_out_scores, knots, pooled, scores
 from pipeline.fit.texts import Sample, auc
-from pipeline.fit.wording import cross_fitted, fit_wording, load_wording, wording_from
+from pipeline.models.bag_of_words import load_bag_of_words
 from pipeline.recipes.parse import parse_recipe
-from pipeline.recipes.recipe import Combine, Term
-from pipeline.steps.interpreter import Document, added, run_step
+from pipeline.steps.combine import Combine, Term
 
 
 def numbered(stem: str, count: int) -> list[str]:
@@ -41,9 +42,9 @@ def test_words_are_counted_as_quality_models_cut_them(text: str) -> None:
 
 def test_wording_learns_words_and_not_their_number(tmp_path: Path) -> None:
     good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
-    card = wording_from(good, other, (), tmp_path / "w.json", [], "here")
+    card = bag_of_words_from(good, other, (), tmp_path / "w.json", [], "here")
     assert card["held_out"]["auc"] > 0.99
-    score = load_wording(tmp_path / "w.json").score
+    score = load_bag_of_words(tmp_path / "w.json").score
     assert score(" ".join(PROSE[:9])) > 0.7 > 0.3 > score(" ".join(MENU[:9]))
     assert score("") == score("nothing known") == score("\0\ud800")
     weights = json.loads((tmp_path / "w.json").read_bytes())["words"]
@@ -52,23 +53,23 @@ def test_wording_learns_words_and_not_their_number(tmp_path: Path) -> None:
 
 def test_wording_is_the_same_in_any_order() -> None:
     good, other = samples(PROSE, 30, 1), samples(MENU, 30, 2)
-    assert fit_wording(good, other) == fit_wording(good[::-1], other[::-1])
+    assert fit_bag_of_words(good, other) == fit_bag_of_words(good[::-1], other[::-1])
 
 
 def test_reference_texts_move_their_words_up() -> None:
     good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
     reference = [Sample(f"theorem lemma proof {sample.text}", "book") for sample in samples([], 60, 3)]
-    assert "theorem" in fit_wording(good, other, reference).words
-    without, with_books = fit_wording(good, other), fit_wording(good, other, reference)
+    assert "theorem" in fit_bag_of_words(good, other, reference).words
+    without, with_books = fit_bag_of_words(good, other), fit_bag_of_words(good, other, reference)
     assert with_books.score("theorem lemma proof") > without.score("theorem lemma proof")
 
 
 def test_references_are_scored_apart(tmp_path: Path) -> None:
     good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
     reference = [Sample(f"{sample.text} theorem", sample.group) for sample in samples(PROSE, 40, 3)]
-    held_out = wording_from(good, other, reference, tmp_path / "w.json", [], "here")["held_out"]
+    held_out = bag_of_words_from(good, other, reference, tmp_path / "w.json", [], "here")["held_out"]
     assert held_out["auc_of_references"] > 0.99
-    assert wording_from(good, other, (), tmp_path / "w.json", [], "here")["held_out"]["auc_of_references"] is None
+    assert bag_of_words_from(good, other, (), tmp_path / "w.json", [], "here")["held_out"]["auc_of_references"] is None
 
 
 def test_no_group_is_scored_by_a_model_that_has_seen_it() -> None:
@@ -86,14 +87,14 @@ def test_no_group_is_scored_by_a_model_that_has_seen_it() -> None:
 
 def test_too_little_text_is_said() -> None:
     with pytest.raises(UsageError, match="too little text"):
-        fit_wording([Sample("a b c", "x")], [Sample("d e f", "y")])
+        fit_bag_of_words([Sample("a b c", "x")], [Sample("d e f", "y")])
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"format": "x", "intercept": 0, "words": {}}', '{"words": {"a": [1]}}'])
 def test_a_broken_table_is_said_in_a_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "w.json").write_text(content)
     with pytest.raises(UsageError, match="refinery fit"):
-        load_wording(tmp_path / "w.json")
+        load_bag_of_words(tmp_path / "w.json")
 
 
 def measured(count: int = 400) -> Rows:
@@ -111,7 +112,7 @@ def test_a_combination_follows_curves_that_bend() -> None:
     held_out = held_out_scores(rows)
     assert auc(held_out[rows.good], held_out[~rows.good]) > 0.9
     by_name = {term.signal: term for term in step.terms}
-    assert added(by_name["words"], 500) > added(by_name["words"], 10) + 1
+    assert by_name["words"].added(500) > by_name["words"].added(10) + 1
     assert max(map(abs, by_name["digit_fraction"].add)) < 1
 
 
@@ -159,14 +160,14 @@ def test_the_recipe_gives_what_the_fit_measured() -> None:
             name: None if np.isnan(column[index]) else float(column[index]) for name, column in rows.values.items()
         }
         document = Document("", signals=dict(known))
-        assert run_step(document, read, None) == []  # type: ignore[arg-type]
+        assert read.run(document, None) == []  # type: ignore[arg-type]
         assert document.signals["quality"] == value
 
 
 def test_a_term_is_straight_between_its_points_and_flat_outside() -> None:
     term = Term("words", (10.0, 20.0), (-1.0, 1.0), missing=0.25)
-    assert [added(term, x) for x in (0, 10, 15, 20, 99)] == [-1.0, -1.0, 0.0, 1.0, 1.0]
-    assert added(term, None) == 0.25
+    assert [term.added(x) for x in (0, 10, 15, 20, 99)] == [-1.0, -1.0, 0.0, 1.0, 1.0]
+    assert term.added(None) == 0.25
 
 
 def test_points_of_a_signal_that_is_always_the_same() -> None:

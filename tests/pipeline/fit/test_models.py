@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.wording import quality_words
+from filters.bag_of_words import quality_words
 from infra.errors import UsageError
 from mixers.domains import DOMAINS
 from mixers.tokenizer import Tokenizer
@@ -19,7 +19,9 @@ from pipeline.fit.seeds import _conversations as conversations
 from pipeline.fit.seeds import lead_domain
 from pipeline.fit.texts import Sample, auc, read_samples, split
 from pipeline.fit.tokenizer import fit_tokenizer
-from pipeline.models.store import load_domains, load_fasttext_scorer, load_perplexity
+from pipeline.models.domains import load_domains
+from pipeline.models.perplexity import load_perplexity
+from pipeline.models.quality import load_quality
 from tests.pipeline.fits import sha256_of, write_lines
 
 TOPICS = {
@@ -105,7 +107,7 @@ def test_quality_tells_its_sides_apart_but_not_their_length(texts: dict[str, Pat
     assert card["held_out"]["auc"] > 0.95
     assert abs(card["held_out"]["auc_of_length_alone"] - 0.5) < 0.1
     assert json.loads((tmp_path / "a.bin.card.json").read_bytes()) == card
-    score = load_fasttext_scorer(tmp_path / "a.bin")
+    score = load_quality(tmp_path / "a.bin")
     assert score("the theorem and the proof of gravity") > 0.5 > score("the opera and the melody of the dancer")
 
 

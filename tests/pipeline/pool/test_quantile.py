@@ -17,9 +17,8 @@ from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context
 from pipeline.pool.quantile import ordered_bits, value_of_bits, wanted_rank
-from pipeline.pool.stage import check_pool
-from pipeline.recipes.recipe import Pool
 from pipeline.stages.run import run
+from pipeline.steps.pool import PoolRule
 from tests.pipeline.pools import judged, pool_recipe, scored
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -149,7 +148,7 @@ def test_the_signals_of_earlier_stages_stay(tmp_path: Path) -> None:
 )
 def test_wrong_options_are_one_line(options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        check_pool(Pool("head", "quantile", options))
+        PoolRule("head", "quantile", options).check()
 
 
 def test_a_signal_that_nothing_sets_is_refused(tmp_path: Path) -> None:

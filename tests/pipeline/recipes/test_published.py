@@ -16,8 +16,8 @@ from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
-from pipeline.recipes.recipe import Judge
 from pipeline.stages.run import Run, run
+from pipeline.steps.judge import Judge
 from tests.pipeline import published_pages as made
 from tests.pipeline.pages import article as page
 from tests.pipeline.pages import write_warc

@@ -17,7 +17,8 @@ from pipeline.job.context import open_context
 from pipeline.pool.quantile import Found
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from pipeline.recipes.toml import recipe_toml
-from pipeline.revise.calibrate import Calibration, Wanted, calibrate, freeze, new_rules, wilson
+from pipeline.revise.calibrate import Calibration, Wanted, calibrate, freeze, new_rules
+from pipeline.stages.intervals import wilson
 from pipeline.stages.run import run
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.pools import scored, write_documents

@@ -14,10 +14,13 @@ from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import check_law
 from infra.dataset.schema import signal_names
 from infra.errors import UsageError
+from pipeline.document import Document
+from pipeline.models.loaded import loaded_models
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.recipes.recipe import Combine, Judge, Label
 from pipeline.revise.measure import measured, measuring_steps, plan
-from pipeline.steps.interpreter import Document, loaded_models
+from pipeline.steps.combine import Combine
+from pipeline.steps.judge import Judge
+from pipeline.steps.label import Label
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.here import measure_here, run_here
 from tests.pipeline.pages import sentences, write_warc

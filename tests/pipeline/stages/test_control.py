@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.dataset.manifest import Kind
-from pipeline.stages.control import control_sample, control_text, wilson
+from pipeline.stages.control import control_sample, control_text
+from pipeline.stages.intervals import wilson
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset, record
 from tests.pipeline.pages import write_crawl

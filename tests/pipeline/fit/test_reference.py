@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from filters.wording import word_counts
+from filters.bag_of_words import word_counts
 from infra.errors import UsageError
-from pipeline.explain.text import combine_lines
-from pipeline.fit.likeness import cross_fitted_margins, cut, fit_likeness, fit_tables, likeness_from, load_likeness
+from pipeline.document import Document
+from pipeline.explain.text import combine_lines, step_lines
+from pipeline.fit.reference import cross_fitted_margins, cut, fit_reference, fit_tables, reference_from
 from pipeline.fit.texts import Sample
-from pipeline.fit.wording import load_wording
-from pipeline.models.store import LoadedModels
+from pipeline.models.bag_of_words import load_bag_of_words
+from pipeline.models.loaded import Models, loaded_models
+from pipeline.models.reference import load_reference
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.recipes.recipe import Combine, Judge, Label, Term
 from pipeline.recipes.signals import check_signals
-from pipeline.recipes.text import step_lines
-from pipeline.steps.interpreter import Document, loaded_models, run_steps
+from pipeline.steps.combine import Combine, Term
+from pipeline.steps.interpreter import run_steps
+from pipeline.steps.judge import Judge
+from pipeline.steps.label import Label
 from tests.pipeline.command import answer
 
 
@@ -48,13 +51,13 @@ PAGES = texts(MENU, 120, 9, groups=20)
 
 def test_each_kind_has_its_own_words(tmp_path: Path) -> None:
     out = tmp_path / "likeness.json"
-    card = likeness_from(CLEAN, PAGES, out, [], "here")
+    card = reference_from(CLEAN, PAGES, out, [], "here")
     found = json.loads(out.read_bytes())
     assert list(found["kinds"]) == ["code", "dialogue"]
     for column, (kind, words) in enumerate(KINDS.items(), start=1):
         assert min(found["words"][word][column] for word in words) > 0, kind
         assert max(found["words"][word][column] for word in MENU) < 0, kind
-    score = load_likeness(out)
+    score = load_reference(out)
     for words in KINDS.values():
         assert score(Counter(words)) > 0.9
     assert score(Counter(MENU)) < 0.1
@@ -67,8 +70,8 @@ def test_each_kind_has_its_own_words(tmp_path: Path) -> None:
 def test_one_half_is_what_one_page_in_many_reaches(tmp_path: Path) -> None:
     """Pages that are like a kind push its bound up: those that were not seen in the fit decide."""
     alike = [Sample(sample.text, f"page{number}") for number, sample in enumerate(texts(KINDS["code"], 30, 77))]
-    card = likeness_from(CLEAN, [*PAGES, *alike], tmp_path / "likeness.json", [], "here")
-    score = load_likeness(tmp_path / "likeness.json")
+    card = reference_from(CLEAN, [*PAGES, *alike], tmp_path / "likeness.json", [], "here")
+    score = load_reference(tmp_path / "likeness.json")
     # of 150 pages one in 2,000 is none but the first
     assert card["held_out"]["found_of_pages"] <= 2 / 150
     assert card["held_out"]["found"]["code"] < 0.2 < 0.9 < card["held_out"]["found"]["dialogue"]
@@ -106,7 +109,7 @@ def test_a_kind_is_named_or_brought_along(tmp_path: Path) -> None:
     assert list(json.loads(out.read_bytes())["kinds"]) == ["code", "dialogue"]
     assert card["positive"]["code"]["texts"] == 40
     with pytest.raises(UsageError, match="KIND=PATH"):
-        fit_likeness([str(named)], [pages], out)
+        fit_reference([str(named)], [pages], out)
 
 
 def test_too_little_text_is_said() -> None:
@@ -125,7 +128,7 @@ def test_too_little_text_is_said() -> None:
 def test_a_broken_table_is_said_in_a_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "l.json").write_text(content)
     with pytest.raises(UsageError, match="refinery fit likeness"):
-        load_likeness(tmp_path / "l.json")
+        load_reference(tmp_path / "l.json")
 
 
 DOOR = Combine("door", "quality", (Term("likeness", (0.0, 0.5, 1.0), (-9.2, 3.41, 9.2)),), larger=True)
@@ -144,15 +147,15 @@ def test_the_larger_of_two_combinations_stays(before: float | None, likeness: fl
 
 
 def test_words_are_cut_once_and_anew_after_an_edit(tmp_path: Path) -> None:
-    likeness_from(CLEAN, PAGES, tmp_path / "likeness.json", [], "here")
+    reference_from(CLEAN, PAGES, tmp_path / "likeness.json", [], "here")
     words = {"format": "refinery.wording/1", "intercept": 0, "words": {word: [1, 1] for word in MENU}}
     (tmp_path / "wording.json").write_text(json.dumps(words))
-    models = LoadedModels({name: str(tmp_path / f"{name}.json") for name in ("likeness", "wording")})
+    models = Models({name: str(tmp_path / f"{name}.json") for name in ("likeness", "wording")})
     steps = [Label("w", "wording", "wording"), Label("l", "likeness", "likeness")]
     document = Document(" ".join(MENU))
     run_steps(document, steps, models)
     first = document.word_counts
-    assert document.signals["wording"] == load_wording(tmp_path / "wording.json").score(document.text)
+    assert document.signals["wording"] == load_bag_of_words(tmp_path / "wording.json").score(document.text)
     document.replace_text(" ".join(KINDS["code"]))
     assert "likeness" in document.signals and document.word_counts == word_counts(document.text) != first
     run_steps(document, steps, models)
@@ -181,7 +184,7 @@ def test_larger_is_read_shown_and_needs_something_to_be_larger_than() -> None:
 def test_the_shipped_table_opens_both_looks_of_yi() -> None:
     """Dialogue and mathematics pass both bounds on quality by likeness alone; a menu passes none."""
     folder = Path(__file__).parents[3] / "pipeline" / "fit" / "shipped"
-    score = load_likeness(folder / "likeness-en.json")
+    score = load_reference(folder / "likeness-en.json")
     talk = "USER: Yes, that would be great, thank you. ASSISTANT: Okay, what time would you like the table for? "
     proof = (
         "Lemma. Let f be a morphism of X to Y, and let X be finite. Then f is an isomorphism if and only if the "
@@ -232,7 +235,7 @@ def test_what_ends_before_the_dear_scorers_could_not_have_passed_them() -> None:
 def test_a_table_with_what_is_no_number_is_refused(change: Mapping[str, Any], tmp_path: Path) -> None:
     whole = {"format": "refinery.likeness/1", "kinds": {"talk": 0.0}, "words": {"a": [1.0, 2.0]}}
     (tmp_path / "l.json").write_text(json.dumps(whole))
-    assert load_likeness(tmp_path / "l.json")({"a": 1}) > 0.8
+    assert load_reference(tmp_path / "l.json")({"a": 1}) > 0.8
     (tmp_path / "l.json").write_text(json.dumps({**whole, **change}))
     with pytest.raises(UsageError, match=r"is no refinery\.likeness/1 model"):
-        load_likeness(tmp_path / "l.json")
+        load_reference(tmp_path / "l.json")

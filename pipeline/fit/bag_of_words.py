@@ -9,24 +9,22 @@ in the model's JSON file beside its word.
 Salton & Buckley 1988 (weights); the regression is scikit-learn's, one thread, sorted input.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from filters.wording import word_counts
+from filters.bag_of_words import word_counts
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.fit.texts import Sample, auc, read_samples, stable_hash
+from pipeline.models.bag_of_words import BagOfWords
 
-FORMAT = "refinery.wording/1"
 MAX_WORDS = 3000
 # A word of fewer texts says more about those than about the web.
 MIN_TEXTS = 5
@@ -37,37 +35,9 @@ FOLDS = 8
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Wording:
-    """`words`: word → (inverse document frequency, weight)."""
-
-    intercept: float
-    words: dict[str, tuple[float, float]]
-
-    def score(self, text: str) -> float:
-        return self.score_counts(word_counts(text))
-
-    def score_counts(self, counts: Mapping[str, int]) -> float:
-        """The probability, 0 to 1, that a text with so many of each word is worded like the positives; one without a
-        known word is judged by the intercept alone."""
-        known = self.words
-        squares, products = [], []
-        for word, count in counts.items():
-            if word in known:
-                idf, weight = known[word]
-                value = idf if count == 1 else (1.0 + math.log(count)) * idf
-                squares.append(value * value)
-                products.append(value * weight)
-        # fsum rounds once: the order of the words does not matter
-        norm = math.sqrt(math.fsum(squares))
-        margin = self.intercept + (math.fsum(products) / norm if norm else 0.0)
-        return round(1.0 / (1.0 + math.exp(-min(max(margin, -50.0), 50.0))), DIGITS)
-
-    def as_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, "intercept": self.intercept, "words": {w: list(v) for w, v in self.words.items()}}
-
-
-def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()) -> Wording:
+def fit_bag_of_words(
+    positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()
+) -> BagOfWords:
     """`reference`: texts of kinds that must survive (textbooks, novels, dialogue, code), which pages alone would not
     show: positives like the others, but no part of what is measured. UsageError when a side is too small to tell
     anything."""
@@ -87,7 +57,7 @@ def fit_wording(positive: Sequence[Sample], negative: Sequence[Sample], referenc
     model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-8)
     model.fit(weighted(counts, idf), [good for _, good in rows])
     weights = [round(float(weight), DIGITS) for weight in model.coef_[0]]
-    return Wording(round(float(model.intercept_[0]), DIGITS), dict(zip(chosen, zip(idf.values(), weights))))
+    return BagOfWords(round(float(model.intercept_[0]), DIGITS), dict(zip(chosen, zip(idf.values(), weights))))
 
 
 def weighted(counts: Sequence[Mapping[str, int]], idf: Mapping[str, float]) -> Any:
@@ -120,7 +90,7 @@ def cross_fitted(
         train = [[s for s in side if fold_of(s.group) != fold] for side in sides]
         if not any(fold_of(s.group) == fold for side in sides for s in side):
             continue
-        model = fit_wording(*train)
+        model = fit_bag_of_words(*train)
         for side, values in zip(sides, scores):
             for index, sample in enumerate(side):
                 if fold_of(sample.group) == fold:
@@ -132,12 +102,12 @@ def fold_of(group: str) -> int:
     return stable_hash(f"fold {group}") % FOLDS
 
 
-def fit_wording_files(
+def fit_bag_of_words_files(
     positive: Sequence[Path], negative: Sequence[Path], reference: Sequence[Path], out: Path
 ) -> dict[str, Any]:
     """Fit on files of texts and return the card; `group` of a text is its host, else its `source`."""
     sides = {"positive": positive, "negative": negative, "reference": reference}
-    return wording_from(
+    return bag_of_words_from(
         read_samples(positive),
         read_samples(negative),
         read_samples(reference) if reference else [],
@@ -147,7 +117,7 @@ def fit_wording_files(
     )
 
 
-def wording_from(
+def bag_of_words_from(
     positive: Sequence[Sample],
     negative: Sequence[Sample],
     reference: Sequence[Sample],
@@ -158,7 +128,7 @@ def wording_from(
     """Fit on everything, measure by cross-fitting over groups, write `out` (JSON) and its card."""
     from pipeline.fit.texts import counted, write_card
 
-    model = fit_wording(positive, negative, reference)
+    model = fit_bag_of_words(positive, negative, reference)
     good, other, references = cross_fitted(positive, negative, reference)
     lengths = [[len(sample.text) for sample in side] for side in (positive, negative)]
     write_bytes(out, readable_json(model.as_json()))
@@ -177,17 +147,3 @@ def wording_from(
             "how": f"every group scored by a model that has not seen it, {FOLDS} folds",
         },
     )
-
-
-def load_wording(path: Path) -> Wording:
-    """The table in the JSON file at `path`. UsageError when it is none of ours."""
-    try:
-        found = json.loads(path.read_bytes())
-        words = {str(word): (float(idf), float(weight)) for word, (idf, weight) in found["words"].items()}
-        if found["format"] != FORMAT:
-            raise ValueError(found["format"])
-        return Wording(float(found["intercept"]), words)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise UsageError(
-            f"{path} is no {FORMAT} model: run `refinery fit quality` or `refinery fit defaults`"
-        ) from None

@@ -9,10 +9,9 @@ What a table says is set against the pages themselves, each scored by a fit that
 of one half, one page in ONE_IN is as much like the kind. The likeness of a page is that of the kind it is most like.
 """
 
-import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.wording import word_counts
+from filters.bag_of_words import word_counts
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import write_bytes
+from pipeline.fit.bag_of_words import FOLDS, MIN_TEXTS, fold_of, weighted
 from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
-from pipeline.fit.wording import FOLDS, MIN_TEXTS, fold_of, weighted
+from pipeline.models.reference import DIGITS, ReferenceClassifier
 
-FORMAT = "refinery.likeness/1"
 MAX_WORDS = 2000
 MIN_WORDS = 50
 # How strongly weights are held at zero: scikit-learn's C. Kinds differ more from pages than good pages do from others.
@@ -36,54 +35,7 @@ STRENGTH = 10.0
 ONE_IN = 2000
 WEIGHT_DIGITS = 2
 IDF_DIGITS = 3
-MAX_MARGIN = 50.0
-LARGEST = 1e6  # of any number in a table
-DIGITS = 4
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """`kinds`: kind → intercept; `words`: word → (inverse document frequency, a weight for each kind)."""
-
-    kinds: Mapping[str, float]
-    words: Mapping[str, tuple[float, tuple[float, ...]]]
-
-    def as_json(self) -> dict[str, Any]:
-        words = {word: [idf, *weights] for word, (idf, weights) in self.words.items()}
-        return {"format": FORMAT, "kinds": dict(self.kinds), "words": words}
-
-    def margins(self) -> Callable[[Mapping[str, int]], Floats]:
-        """Counts of words → float64[kinds]: the logarithm of the odds that the text is of each kind.
-
-        A text without a known word is like nothing.
-        """
-        place = {word: index for index, word in enumerate(self.words)}
-        idf_W = np.array([idf for idf, _ in self.words.values()])
-        weights_WK = np.array([weights for _, weights in self.words.values()]).reshape(len(place), len(self.kinds))
-        intercepts_K = np.array(list(self.kinds.values()))
-        none_K = np.full(len(self.kinds), -MAX_MARGIN)
-
-        def margins(counts: Mapping[str, int]) -> Floats:
-            known = [word for word in counts if word in place]
-            if not known:
-                return none_K
-            at = np.array([place[word] for word in known])
-            values = np.array([1.0 + math.log(counts[word]) for word in known]) * idf_W[at]
-            # summed in one order: a product of matrices depends on the type of CPU
-            sums_K = (values[:, None] * weights_WK[at]).sum(axis=0)
-            return np.asarray(intercepts_K + sums_K / math.sqrt(math.fsum(values * values)))
-
-        return margins
-
-    def scorer(self) -> Callable[[Mapping[str, int]], float]:
-        """Counts of words → 0 to 1: the likeness to the kind that the text is most like."""
-        margins = self.margins()
-        return lambda counts: probability(float(margins(counts).max()))
-
-
-def probability(margin: float) -> float:
-    return round(1.0 / (1.0 + math.exp(-min(max(margin, -MAX_MARGIN), MAX_MARGIN))), DIGITS)
 
 
 @dataclass(frozen=True)
@@ -118,7 +70,7 @@ def cut(positive: Sequence[Sample], negative: Sequence[Sample]) -> list[Cut]:
     return [*taught, *pages]
 
 
-def fit_tables(texts: Sequence[Cut]) -> Likeness:
+def fit_tables(texts: Sequence[Cut]) -> ReferenceClassifier:
     """One table for each kind among `texts`, against the pages. UsageError when there is too little to tell."""
     from sklearn.linear_model import LogisticRegression
 
@@ -140,7 +92,7 @@ def fit_tables(texts: Sequence[Cut]) -> Likeness:
         intercepts.append(round(float(model.intercept_[0]), DIGITS))
         columns.append([round(float(weight), WEIGHT_DIGITS) for weight in model.coef_[0]])
     rows = zip(*columns)
-    return Likeness(
+    return ReferenceClassifier(
         dict(zip(kinds, intercepts)), {word: (idf, weights) for (word, idf), weights in zip(words.items(), rows)}
     )
 
@@ -175,7 +127,7 @@ def cross_fitted_margins(texts: Sequence[Cut], kinds: Sequence[str]) -> Floats:
     return margins
 
 
-def fit_likeness(positive: Sequence[str], negative: Sequence[Path], out: Path) -> dict[str, Any]:
+def fit_reference(positive: Sequence[str], negative: Sequence[Path], out: Path) -> dict[str, Any]:
     """Fit on files, each `KIND=PATH` or a PATH whose documents carry a `domain`, against pages; returns the card.
 
     UsageError for a text without a kind, and for too little text.
@@ -195,10 +147,10 @@ def fit_likeness(positive: Sequence[str], negative: Sequence[Path], out: Path) -
         "negative": sorted(path.name for path in negative),
     }
     command = f"refinery fit likeness --positive KIND=... --negative ... --out {out.name}"
-    return likeness_from(samples, read_samples(negative), out, made_from, command)
+    return reference_from(samples, read_samples(negative), out, made_from, command)
 
 
-def likeness_from(
+def reference_from(
     positive: Sequence[Sample], negative: Sequence[Sample], out: Path, made_from: Any, command: str
 ) -> dict[str, Any]:
     """Fit on everything, set against the pages by cross-fitting, write `out` (JSON) and its card."""
@@ -239,21 +191,3 @@ def likeness_from(
 
 def share(hits: Any) -> float:
     return round(float(np.mean(hits)), DIGITS)
-
-
-def load_likeness(path: Path) -> Callable[[Mapping[str, int]], float]:
-    """Counts of words → likeness, by the JSON file at `path`. UsageError when it is none of ours."""
-    try:
-        found = json.loads(path.read_bytes())
-        kinds = {str(kind): float(value) for kind, value in found["kinds"].items()}
-        words = {str(word): (float(idf), tuple(map(float, each))) for word, (idf, *each) in found["words"].items()}
-        numbers = [*kinds.values(), *(number for idf, each in words.values() for number in (idf, *each))]
-        if found["format"] != FORMAT or not kinds or any(len(each) != len(kinds) for _, each in words.values()):
-            raise ValueError(found["format"])
-        if any(not abs(number) < LARGEST for number in numbers) or any(idf <= 0 for idf, _ in words.values()):
-            raise ValueError("no number")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise UsageError(
-            f"{path} is no {FORMAT} model: run `refinery fit likeness` or `refinery fit defaults`"
-        ) from None
-    return Likeness(kinds, words).scorer()

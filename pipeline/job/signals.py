@@ -1,0 +1,11 @@
+"""The signals that the documents of a source carry in their `signals` column."""
+
+from infra.dataset import schema as schemas
+from infra.dataset.dataset import Source
+
+
+def carried_signals(source: Source) -> tuple[str, ...]:
+    names: set[str] = set()
+    for part in source.parts():
+        names |= set(schemas.signal_names(part.schema()))  # type: ignore[attr-defined]
+    return tuple(sorted(names))
