@@ -28,7 +28,7 @@ _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
-class Words:
+class CategoryWords:
     """The words of one category in one language, with their strengths. Spaced languages are matched by whole words
     and phrases, Chinese anywhere."""
 
@@ -64,7 +64,7 @@ class Prepared:
 class Safety:
     """The model: words by language and category, a weight for each category, and the bias."""
 
-    words: Mapping[str, Mapping[str, Words]]
+    words: Mapping[str, Mapping[str, CategoryWords]]
     weights: Mapping[str, float]
     bias: float
 
@@ -102,7 +102,7 @@ def prepare(text: str, language: str) -> Prepared:
     return Prepared(head, frozenset(head), han / HAN_PER_WORD + sum(word.isascii() for word in words))
 
 
-def amount(words: Words, text: Prepared) -> float:
+def amount(words: CategoryWords, text: Prepared) -> float:
     """How much of a category the text has."""
     strength = sum(words.strengths[word] for word in words.found(text))
     return log2(1 + max(0.0, strength - 1) * 1000 / max(text.words, MIN_WORDS))

@@ -29,7 +29,7 @@ from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
 from pipeline.fit.logistic import fit_logistic
-from pipeline.fit.passages import NEGATIVES, SHORTEST, Source, all_sentences, parts_of, passages_of, seeded
+from pipeline.fit.passages import NEGATIVES, SHORTEST, PassageSource, all_sentences, parts_of, passages_of, seeded
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, write_card
 from pipeline.models.coherence import COHERENCE_PARTS, load_coherence
 
@@ -168,7 +168,7 @@ def _follows(texts: Sequence[Sequence[Sequence[str]]], language: Language) -> np
     return np.round(np.log((seen + _OPENER_PRIOR) / (expected + _OPENER_PRIOR)), 2).astype(np.float32)
 
 
-def fit_weights(texts: Sequence[Sequence[str]], source: Source, language: Language) -> Weights:
+def fit_weights(texts: Sequence[Sequence[str]], source: PassageSource, language: Language) -> Weights:
     """`order` and `kin` from pairs of sentences of texts, then the features' weights from passages and negatives."""
     measured = [Measured(text, language) for text in texts]
     order, kin = _fit_pairs([each for each in measured if each.n > 2], language)
@@ -267,7 +267,7 @@ def _write(weights: Weights, known: Language, out: Path, language: str) -> None:
     sync_folder(out.parent)
 
 
-def measure(score: Callable[[str, str | None], float | None], language: str, source: Source) -> dict[str, Any]:
+def measure(score: Callable[[str, str | None], float | None], language: str, source: PassageSource) -> dict[str, Any]:
     """By kind of negative: `accuracy` of the decision at one half over passages and negatives, `pairs`: how often a
     passage scores above its negative (ties half), and the AUC over all."""
     found: dict[str, Any] = {}

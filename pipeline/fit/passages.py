@@ -27,7 +27,7 @@ MAX_HEADINGS = 0.5
 Passage = list[str]
 
 
-class Source(NamedTuple):
+class PassageSource(NamedTuple):
     """Passages of one side of the split, each with the group that it comes from."""
 
     passages: list[Passage]
@@ -41,7 +41,7 @@ def is_running_text(text: str) -> bool:
     return len(sentences) >= SHORTEST and ends > len(sentences) / 2
 
 
-def passages_of(samples: Sequence[Sample], most: int) -> Source:
+def passages_of(samples: Sequence[Sample], most: int) -> PassageSource:
     """Every text cut into passages of log-uniform length, by its hash; a remainder that is too short is dropped. `most`
     of them, chosen by hash."""
     found: list[tuple[int, Passage, str]] = []
@@ -55,7 +55,7 @@ def passages_of(samples: Sequence[Sample], most: int) -> Source:
             start += size
     found.sort(key=lambda each: (each[0], each[2]))
     found = found[:most]
-    return Source([_with_headings(each[1]) for each in found], [each[2] for each in found])
+    return PassageSource([_with_headings(each[1]) for each in found], [each[2] for each in found])
 
 
 def _with_headings(passage: Passage) -> Passage:
@@ -79,7 +79,7 @@ def parts_of(sentences: Passage) -> list[Passage]:
     return [sentences[start : start + MAX_SENTENCES] for start in range(0, len(sentences), MAX_SENTENCES)]
 
 
-def shuffled(source: Source, number: int, draw: np.random.Generator) -> Passage:
+def shuffled(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
     """The sentences of a passage in another order."""
     passage = source.passages[number]
     window = (WINDOW, len(passage))[draw.integers(2)]
@@ -93,7 +93,7 @@ def shuffled(source: Source, number: int, draw: np.random.Generator) -> Passage:
     return made
 
 
-def stitched(source: Source, number: int, draw: np.random.Generator) -> Passage:
+def stitched(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
     """The first half of a passage and the second of another, from elsewhere."""
     passage, other = source.passages[number], _elsewhere(source, number, draw)
     half = len(passage) // 2
@@ -101,7 +101,7 @@ def stitched(source: Source, number: int, draw: np.random.Generator) -> Passage:
     return passage[:half] + (other[-rest:] if len(other) >= rest else other)
 
 
-def inserted(source: Source, number: int, draw: np.random.Generator) -> Passage:
+def inserted(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
     """A passage with one sentence in five, and one at least, taken from elsewhere."""
     made = list(source.passages[number])
     for place in draw.permutation(len(made))[: max(len(made) // 5, 1)]:
@@ -110,7 +110,7 @@ def inserted(source: Source, number: int, draw: np.random.Generator) -> Passage:
     return made
 
 
-def fragments(source: Source, number: int, draw: np.random.Generator) -> Passage:
+def fragments(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
     """Pieces of two to six words from sentences anywhere, with as many words as the passage has."""
     left = sum(len(sentence.split()) for sentence in source.passages[number])
     made: Passage = []
@@ -131,7 +131,7 @@ def _bit(sentence: str, draw: np.random.Generator) -> str:
     return bit[0].upper() + bit[1:]
 
 
-NEGATIVES: dict[str, Callable[[Source, int, np.random.Generator], Passage]] = {
+NEGATIVES: dict[str, Callable[[PassageSource, int, np.random.Generator], Passage]] = {
     "shuffled": shuffled,
     "stitched": stitched,
     "inserted": inserted,
@@ -139,7 +139,7 @@ NEGATIVES: dict[str, Callable[[Source, int, np.random.Generator], Passage]] = {
 }
 
 
-def _elsewhere(source: Source, number: int, draw: np.random.Generator) -> Passage:
+def _elsewhere(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
     """A passage of another group; of the same only if a hundred draws find no other."""
     for _ in range(100):
         other = int(draw.integers(len(source.passages)))

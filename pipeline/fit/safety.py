@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from filters.safety import Safety, Words, amount, is_spaced, phrases, prepare
+from filters.safety import CategoryWords, Safety, amount, is_spaced, phrases, prepare
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import write_bytes
@@ -142,19 +142,19 @@ def as_json(model: Safety) -> dict[str, Any]:
 
 def _weighed(
     lists: Mapping[str, Sequence[str]], language: str, safe: Sequence[Sample], unsafe: Sequence[Sample]
-) -> dict[str, Words]:
+) -> dict[str, CategoryWords]:
     ready = [prepare(sample.text, language) for sample in safe]
     millions = max(sum(text.words for text in ready), 1) / 1e6
     learned = _learned([s for s in safe if _chooses(s)], [s for s in unsafe if _chooses(s)], language)
     found = {}
     for category, words in sorted({**lists, LEARNED: learned}.items()):
-        unweighed = Words(dict.fromkeys(phrases(words, language), 1.0), is_spaced(language))
+        unweighed = CategoryWords(dict.fromkeys(phrases(words, language), 1.0), is_spaced(language))
         texts = Counter(word for text in ready for word in unweighed.found(text))
         strengths = {
             word: round(1 / (1 + texts[word] / millions / HALF_STRENGTH_PER_MILLION), 3) for word in unweighed.strengths
         }
         if strengths:
-            found[category] = Words(strengths, is_spaced(language))
+            found[category] = CategoryWords(strengths, is_spaced(language))
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.compare.gold import shares
 from pipeline.report.charts import UNIT_NAMES, UNITS, Bar, Whisker, bars_svg, percent, whiskers_svg
 from pipeline.report.parts import Figure, Table, clipped, seconds, spell
-from pipeline.report.read import Comparison, Pool, number
+from pipeline.report.read import Comparison, PoolOutcome, number
 from pipeline.stages.control import control_text
 
 TOP_RULES = 5
@@ -141,7 +141,7 @@ def shares_of(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
         yield from ("" if share is None else percent(share) for share in shares(row, name))
 
 
-def control_lines(pools: Sequence[Pool]) -> Iterator[str]:
+def control_lines(pools: Sequence[PoolOutcome]) -> Iterator[str]:
     for pool in pools:
         if pool.control:
             yield f"{pool.label}, {control_text(pool.control)}."

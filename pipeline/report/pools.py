@@ -18,8 +18,8 @@ from pipeline.report.charts import (
     step_name,
 )
 from pipeline.report.parts import Figure, Table, clipped, cut, seconds
-from pipeline.report.read import Comparison, Floats, Material, Pool, number, read_account
-from pipeline.report.views import TOP_RULES, View, signal_of, top_rules
+from pipeline.report.read import Comparison, Floats, Material, PoolOutcome, number, read_account
+from pipeline.report.views import TOP_RULES, StageView, signal_of, top_rules
 
 TOP_LANGUAGES = 15
 BINS = 30
@@ -58,7 +58,7 @@ def side_by_side(comparison: Comparison) -> list[Figure]:
     return remains(f"{comparison.label}: side by side", pools, most, "Tokens: of the most that any of them extracted.")
 
 
-def remains(heading: str, pools: Sequence[Pool], tokens: int | None, note: str) -> list[Figure]:
+def remains(heading: str, pools: Sequence[PoolOutcome], tokens: int | None, note: str) -> list[Figure]:
     """Shares of documents and tokens at the end, on a logarithmic axis. `tokens`: what is 100 % for all."""
     bars, rows = [], []
     for pool in pools:
@@ -75,7 +75,7 @@ def remains(heading: str, pools: Sequence[Pool], tokens: int | None, note: str) 
     return [Figure(heading, table, svg, f"Logarithmic. {note}")]
 
 
-def rejects(pools: Sequence[Pool]) -> tuple[Figure, ...]:
+def rejects(pools: Sequence[PoolOutcome]) -> tuple[Figure, ...]:
     figures = []
     for pool in pools:
         ordered = sorted(pool.rejected_by.items(), key=lambda item: (-item[1], item[0]))
@@ -97,7 +97,7 @@ def of_docs(count: int, docs: int) -> str:
     return f" · {percent(count / docs)}" if docs else ""
 
 
-def histograms(seen: Sequence[View]) -> Iterator[Figure]:
+def histograms(seen: Sequence[StageView]) -> Iterator[Figure]:
     """Of every rule with a threshold whose values tell more than that they fail."""
     for view, rules in top_rules(seen, MAX_HISTOGRAMS):
         for name, sample in rules:
@@ -143,7 +143,7 @@ def five_numbers(values: Floats) -> tuple[str, ...]:
     return (f"{len(values):,}", *(short(float(value)) for value in np.quantile(values, [0, 0.05, 0.5, 0.95, 1])))
 
 
-def languages(pools: Sequence[Pool]) -> tuple[Figure, ...]:
+def languages(pools: Sequence[PoolOutcome]) -> tuple[Figure, ...]:
     figures = []
     for pool in pools:
         ordered = sorted(pool.languages.items(), key=lambda item: (-item[1].get("docs", 0), item[0]))
@@ -162,7 +162,7 @@ def languages(pools: Sequence[Pool]) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def stage_cost(seen: Sequence[View]) -> list[Figure]:
+def stage_cost(seen: Sequence[StageView]) -> list[Figure]:
     rows = []
     for view in seen:
         account = read_account(view.dataset)
@@ -176,7 +176,7 @@ def stage_cost(seen: Sequence[View]) -> list[Figure]:
     return [Figure("Stages", Table(columns, clipped(rows)))] if rows else []
 
 
-def pool_tables(seen: Sequence[View]) -> Iterator[Figure]:
+def pool_tables(seen: Sequence[StageView]) -> Iterator[Figure]:
     """What steps over the whole pool found: the lists of groups or clusters in a manifest's `pool`, as they are."""
     for view in seen:
         found = view.dataset.manifest.extra.get("pool")

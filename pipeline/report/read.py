@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pool:
+class PoolOutcome:
     """One way through the pipeline: a run, one recipe of a comparison, or a single dataset.
 
     docs: what came in. funnel: rows of {stage, step, docs, chars, tokens}. datasets: its stages, as far as they are
@@ -56,7 +56,7 @@ class Comparison:
     """`ratio`, `overlap`, `gold`: as `compare` tells them, by the pools' labels. `cost`: what each recipe took."""
 
     label: str
-    pools: tuple[Pool, ...]
+    pools: tuple[PoolOutcome, ...]
     ratio: Mapping[str, Any]
     overlap: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     gold: Mapping[str, Any] = field(default_factory=dict)
@@ -98,13 +98,13 @@ class Evaluation:
 class Material:
     """All that was found, each kind in the order of its label. `pools` are those that belong to no comparison."""
 
-    pools: list[Pool] = field(default_factory=list)
+    pools: list[PoolOutcome] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     mixtures: list[Mixture] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
 
-    def all_pools(self) -> list[Pool]:
+    def all_pools(self) -> list[PoolOutcome]:
         return [pool for comparison in self.comparisons for pool in comparison.pools] + self.pools
 
 
@@ -204,7 +204,7 @@ def _add(material: Material, kind: str, path: Path, label: str) -> None:
                 material.mixtures.append(Mixture(name, plan))
 
 
-def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> Pool:
+def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> PoolOutcome:
     """Tokens are left out of the funnel: they are counted by another tokenizer than the steps before."""
     manifests = [dataset.manifest for dataset in datasets]
     rows = funnel([manifest for manifest in manifests if manifest.kind in (Kind.RECORDS, Kind.DOCUMENTS)])
@@ -217,7 +217,7 @@ def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> Pool:
     came_in = came_in_docs(first.counts, first.kind is Kind.RECORDS)
     name = f"{recipe.name} {recipe.sha256[:12]}"
     control = control_sample(datasets)
-    return Pool(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), control)
+    return PoolOutcome(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), control)
 
 
 def came_in_docs(counts: Mapping[str, int], are_records: bool) -> int:
@@ -242,7 +242,7 @@ def read_comparison(file: Path, label: str) -> Comparison:
         docs = came_in_docs(start["counts"], not start["chars"])
         names = _short_names(body["recipes"])
         pools = [
-            Pool(
+            PoolOutcome(
                 label=names[name],
                 kind=f"recipe of {label}",
                 recipe=name,

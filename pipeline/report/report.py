@@ -24,9 +24,9 @@ from pipeline.report.models import (
 )
 from pipeline.report.parts import Figure, Section, Table, clipped
 from pipeline.report.pools import funnels, histograms, languages, pool_tables, rejects, stage_cost
-from pipeline.report.read import Material, Pool, number, read_comparison, read_material
+from pipeline.report.read import Material, PoolOutcome, number, read_comparison, read_material
 from pipeline.report.samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
-from pipeline.report.views import View, views
+from pipeline.report.views import StageView, views
 from pipeline.stages.stages import places_below
 
 # What no HTML or XML may hold: control characters, lone surrogates, noncharacters.
@@ -122,7 +122,7 @@ def of_recipes(material: Material) -> list[Section]:
     ]
 
 
-def of_documents(material: Material, seen: Sequence[View]) -> list[Section]:
+def of_documents(material: Material, seen: Sequence[StageView]) -> list[Section]:
     pools = material.all_pools()
     return [
         Section(
@@ -146,7 +146,7 @@ def of_documents(material: Material, seen: Sequence[View]) -> list[Section]:
     ]
 
 
-def of_pages(material: Material, seen: Sequence[View], texts: Texts) -> list[Section]:
+def of_pages(material: Material, seen: Sequence[StageView], texts: Texts) -> list[Section]:
     return [
         Section(
             "rule-pages",
@@ -178,7 +178,7 @@ def overview(material: Material) -> Section:
     return Section("what", "What was run", "", (Figure("", table),), lines=tuple(headlines(material)))
 
 
-def kept_of(pool: Pool) -> tuple[str, str, str]:
+def kept_of(pool: PoolOutcome) -> tuple[str, str, str]:
     if not pool.funnel:
         counts = pool.datasets[-1].manifest.counts if pool.datasets else {}
         tokens = counts.get("tokens")

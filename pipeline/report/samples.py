@@ -13,9 +13,9 @@ from infra.dataset.manifest import Kind
 from infra.errors import RefineryError
 from pipeline.report.charts import short
 from pipeline.report.parts import Sample, Samples, cut
-from pipeline.report.read import Pool, number
+from pipeline.report.read import PoolOutcome, number
 from pipeline.report.rows import MAX_SAMPLES, ROW_KEY, Key, key_of, nearest_within, part_of, rows_at, rows_by_key
-from pipeline.report.views import Rules, View, bound_of, signal_of, top_rules
+from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
 from pipeline.stages.extract import Bodies, BodyReader, page_extractor
 
 # With these the largest report (a comparison of many recipes) stays under two megabytes.
@@ -39,7 +39,7 @@ class Texts:
         self.moved = moved or {}
         self.left = MAX_READ_AGAIN
 
-    def of(self, view: View, rows: Mapping[int, Mapping[str, Any]]) -> dict[Key, str]:
+    def of(self, view: StageView, rows: Mapping[int, Mapping[str, Any]]) -> dict[Key, str]:
         """By key, for the rows (by number) of the view's ledger whose text is at hand."""
         ledger, before = view.dataset.ledger_parts(), view.before
         if before is None or view.dataset.kind is not Kind.DOCUMENTS or len(before.parts()) != len(ledger):
@@ -72,7 +72,7 @@ class Texts:
         return found
 
 
-def rule_samples(seen: Sequence[View], texts: Texts) -> Iterator[Samples]:
+def rule_samples(seen: Sequence[StageView], texts: Texts) -> Iterator[Samples]:
     """For each rule: just kept, just rejected, clearly rejected; of a rule without values the first rejected."""
     for view, rules in top_rules(seen, MAX_SAMPLED_RULES):
         chosen = {name: rejected_rows(sample) for name, sample in rules}
@@ -100,7 +100,7 @@ def rejected_rows(sample: Any) -> list[tuple[int, str]]:
     return rows or [(row, "rejected") for row in sample.unvalued]
 
 
-def kept_rows(view: View, rules: Rules) -> dict[str, list[int]]:
+def kept_rows(view: StageView, rules: Rules) -> dict[str, list[int]]:
     """By rule, the documents that passed it by least. Only of rules that judge all by one threshold."""
     return {
         name: nearest_within(view.kept[signal_of(name)], bound_of(name), next(iter(sample.thresholds)), AT_THRESHOLD)
@@ -137,7 +137,7 @@ def excerpt(text: str, most: int) -> str:
     return cut(" ".join(text[: 4 * most].split()), most)
 
 
-def kept_pages(pools: Sequence[Pool]) -> Iterator[Samples]:
+def kept_pages(pools: Sequence[PoolOutcome]) -> Iterator[Samples]:
     """The first documents of each last dataset, and the beginning of their texts."""
     done: set[str] = set()
     for pool in pools:

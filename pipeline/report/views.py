@@ -6,7 +6,7 @@ from functools import cached_property
 
 from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
-from pipeline.report.read import Floats, Pool, read_account
+from pipeline.report.read import Floats, PoolOutcome, read_account
 from pipeline.report.rows import RuleSample, kept_signals, read_ledger
 
 TOP_RULES = 30
@@ -15,7 +15,7 @@ Rules = list[tuple[str, RuleSample]]
 
 
 @dataclass(frozen=True)
-class View:
+class StageView:
     """A dataset of one or more pools. `before`: the dataset that its stage read; `archives`: where the archives of the
     pages lay when they were ingested, by the name that `file_path` gives them."""
 
@@ -37,7 +37,7 @@ class View:
         return kept_signals(self.dataset, {signal_of(name) for name, sample in self.rules if sample.thresholds})
 
 
-def views(pools: Sequence[Pool]) -> list[View]:
+def views(pools: Sequence[PoolOutcome]) -> list[StageView]:
     """Every dataset once, named by all pools that it belongs to: recipes may share their first stages."""
     owners: dict[str, list[str]] = {}
     found: dict[str, tuple[Dataset, Dataset | None, Mapping[str, str]]] = {}
@@ -49,19 +49,19 @@ def views(pools: Sequence[Pool]) -> list[View]:
             found.setdefault(str(dataset.folder), (dataset, before, archives))
             before = dataset
     return [
-        View(f"{', '.join(dict.fromkeys(owners[folder]))}: {dataset.manifest.stage}", dataset, before, archives)
+        StageView(f"{', '.join(dict.fromkeys(owners[folder]))}: {dataset.manifest.stage}", dataset, before, archives)
         for folder, (dataset, before, archives) in found.items()
     ]
 
 
-def places_of(pool: Pool) -> Mapping[str, str]:
+def places_of(pool: PoolOutcome) -> Mapping[str, str]:
     if not pool.datasets or pool.datasets[0].kind is not Kind.RECORDS:
         return {}
     places = read_account(pool.datasets[0]).get("inputs")
     return {name: str(path) for name, path in places.items()} if isinstance(places, Mapping) else {}
 
 
-def top_rules(seen: Sequence[View], most: int) -> Iterator[tuple[View, Rules]]:
+def top_rules(seen: Sequence[StageView], most: int) -> Iterator[tuple[StageView, Rules]]:
     """`most` rules in all, shared out fairly: the first of every view, then the second of every view, and so on."""
     ranked = sorted((rank, index) for index, view in enumerate(seen) for rank in range(len(view.rules)))[:most]
     for index, view in enumerate(seen):

@@ -23,7 +23,7 @@ _LOOK_BYTES = BLOCK_BYTES + HEADER_BYTES  # how far ahead of what is kept one ma
 _PROOF_BYTES = 2**10  # a member after damage is believed when it inflates to this much, or to its end
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """Inflated bytes in order. `position`: bytes of the file that went into them; `problem`: why the last part
     ended early; `boundary`: whether a gzip member ended with it."""
 
@@ -35,10 +35,10 @@ class Source(Protocol):
 
 
 class InflatedWindow:
-    """A Window on the bytes of a Source. `breaks`: (position, reason) of what was broken before it;
+    """A Window on the bytes of a ByteSource. `breaks`: (position, reason) of what was broken before it;
     `boundaries`: positions where gzip members ended. Forgotten bytes must not be asked for."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self.source = source
         self.breaks: list[tuple[int, str]] = []
         self.boundaries: list[int] = []

@@ -4,13 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.safety import Safety, Words, guessed_language, phrase_of, phrases, prepare
+from filters.safety import CategoryWords, Safety, guessed_language, phrase_of, phrases, prepare
 
 GAMBLING = ["online casino", "free spins", "jackpot", "poker"]
 MODEL = Safety(
     {
-        "en": {"gambling": Words(dict.fromkeys(GAMBLING, 1.0), True), "gore": Words({"gore": 0.2, "blood": 0.2}, True)},
-        "zh": {"gambling": Words({"百家乐": 1.0, "老虎机": 1.0, "六合彩": 1.0}, False)},
+        "en": {
+            "gambling": CategoryWords(dict.fromkeys(GAMBLING, 1.0), True),
+            "gore": CategoryWords({"gore": 0.2, "blood": 0.2}, True),
+        },
+        "zh": {"gambling": CategoryWords({"百家乐": 1.0, "老虎机": 1.0, "六合彩": 1.0}, False)},
     },
     {"gambling": 1.5, "gore": 1.0},
     4.0,
@@ -42,10 +45,10 @@ def test_whole_words_and_phrases() -> None:
 
 
 def test_a_word_inside_another_does_not_count_again() -> None:
-    words = Words({"casino": 1.0, "online casino": 1.0, "casinos": 1.0}, True)
+    words = CategoryWords({"casino": 1.0, "online casino": 1.0, "casinos": 1.0}, True)
     assert words.found(prepare("An online casino.", "en")) == ["online casino"]
     assert words.found(prepare("Online casino? Casinos!", "en")) == ["casinos", "online casino"]
-    assert Words({"裸聊": 1.0, "裸聊室": 1.0}, False).found(prepare("裸聊室", "zh")) == ["裸聊室"]
+    assert CategoryWords({"裸聊": 1.0, "裸聊室": 1.0}, False).found(prepare("裸聊室", "zh")) == ["裸聊室"]
 
 
 def test_languages() -> None:
