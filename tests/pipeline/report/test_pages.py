@@ -19,7 +19,7 @@ from pipeline.report.charts import Bar, log_bars_svg
 from pipeline.report.report import write_report
 from pipeline.report.rows import RuleSample, kept_signals, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.samples import Texts
-from pipeline.report.views import View, bound_of, signal_of, top_rules
+from pipeline.report.views import StageView, bound_of, signal_of, top_rules
 from tests.pipeline.command import refinery
 from tests.pipeline.comparisons import EVIL, EVIL_URL, stages, write_comparison
 from tests.pipeline.datasets import document, make_dataset, reject
@@ -167,9 +167,9 @@ def test_texts_need_the_same_partitions(tmp_path: Path) -> None:
     made = stages(tmp_path)
     other = make_dataset(tmp_path / "other", "extract", [document(1)], [])
     rows = rows_at(made[2].ledger_parts(), [0], ["file_path", "warc_offset", "member_record"])
-    assert list(Texts().of(View("x", made[2], made[1], {}), rows)) == [("a.warc.gz", 0, 0)]
-    assert Texts().of(View("x", made[2], other, {}), rows) == {}
-    assert Texts().of(View("x", made[2], None, {}), rows) == {}
+    assert list(Texts().of(StageView("x", made[2], made[1], {}), rows)) == [("a.warc.gz", 0, 0)]
+    assert Texts().of(StageView("x", made[2], other, {}), rows) == {}
+    assert Texts().of(StageView("x", made[2], None, {}), rows) == {}
 
 
 def test_rows_by_number_and_by_key(tmp_path: Path) -> None:
@@ -217,9 +217,9 @@ def test_near_and_far_share_no_row(gaps: list[float]) -> None:
 
 
 def test_rules_are_shared_out_fairly(tmp_path: Path) -> None:
-    def view(name: str, rules: int) -> View:
+    def view(name: str, rules: int) -> StageView:
         ledger = [reject(n, "s", f"max_{n:02d}", 1.0, 0.0) for n in range(rules)]
-        return View(name, make_dataset(tmp_path / name, "s", [], ledger), None, {})
+        return StageView(name, make_dataset(tmp_path / name, "s", [], ledger), None, {})
 
     some = [view("a", 9), view("b", 1), view("c", 9)]
     assert [(v.label, len(rules)) for v, rules in top_rules(some, 7)] == [("a", 3), ("b", 1), ("c", 3)]
