@@ -5,7 +5,7 @@ from pathlib import Path
 
 from infra.errors import UsageError
 from mixers.targets import DrawConfig
-from pipeline.extract.extractors import options_of
+from pipeline.extract.extractors.table import options_of
 from pipeline.models.redpajama import check_lists
 from pipeline.pool.stage import check_pool
 from pipeline.recipes.recipe import Combine, Dedup, Extract, Judge, Label, Pool, Recipe

@@ -22,7 +22,8 @@ from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from mixers.pretokens import count as count_tokens
-from pipeline.extract.page import Page, PageExtractor, declared_language
+from pipeline.extract.head import declared_language
+from pipeline.extract.page import Page, PageExtractor
 from pipeline.job.funnel import Funnel
 from pipeline.job.rows import batch, ledger_batch, ledger_rows
 from pipeline.recipes.recipe import Extract, Gate, Judge, Step
