@@ -22,7 +22,7 @@ from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from mixers.draw import GroupPlan, Plan
+from mixers.draw import GroupPlan, MixturePlan
 from mixers.targets import DrawConfig
 from pipeline.compare.compare import COMPARISON, summary
 from pipeline.report.charts import Whisker, fit, histogram_svg, ticks, whiskers_svg
@@ -73,7 +73,7 @@ def make_comparison(folder: Path) -> None:
 
 
 def make_mixture(folder: Path) -> None:
-    plan = Plan(
+    plan = MixturePlan(
         (
             GroupPlan("curated", "science", 30, 3000, 2.0, 2, 0.0, 30, 6000),
             GroupPlan("web", "general", 40, 4000, 1.0, 1, 0.0, 40, 4000),
