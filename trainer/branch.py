@@ -25,7 +25,7 @@ from trainer.config import Config, read_toml
 from trainer.loader import Loader
 from trainer.runs import RunFolder
 from trainer.schedule import total_steps
-from trainer.tokens import TokenDataset
+from trainer.tokens import DataRef, TokenDataset
 from trainer.train import OnStep, train_until
 
 FORMAT = "refinery.branch/2"
@@ -98,25 +98,11 @@ def branch(
     checkpoint = read_checkpoint(trunk)
     state = checkpoint.state()
     config = apply_overrides(state.config, body, checkpoint.step)
-    folder = named or data
-    if folder is None:
-        raise UsageError(
-            "say --data: the trunk was trained on the dataset whose manifest.json has sha256 "
-            f"{state.data.manifest_sha256}"
-        )
-    dataset = TokenDataset(folder)
-    if dataset.ref.tokenizer_sha256 != state.data.tokenizer_sha256:
-        raise UsageError(f"{folder} has another tokenizer than the trunk's data: tokenize it with the trunk's")
+    last_step = _last_step(config, checkpoint.step, steps)
+    dataset = _open_dataset(named or data, state.data)
     declared = {name: value for name, value in sorted(body.items()) if name != "data"}
     if dataset.ref.manifest_sha256 != state.data.manifest_sha256:
         declared["data"] = dataset.ref.manifest_sha256
-    end = total_steps(config.schedule)
-    last_step = end if steps is None else steps
-    if not checkpoint.step < last_step <= end:
-        raise UsageError(
-            f"a branch from step {checkpoint.step} cannot train to step {last_step}: its schedule ends at step {end}; "
-            "override decay.steps"
-        )
     lineage = {"format": FORMAT, "trunk": checkpoint.sha256, "overrides": declared}
     with disk_errors(out), lock(out):
         run = RunFolder(out)
@@ -129,3 +115,27 @@ def branch(
         loader = Loader(dataset, config.data.seed, config.data.sequence_length)
         summary = train_until(state, loader, max(last_step, state.step), run, lineage, on_step)
     return {**summary, "trunk": checkpoint.sha256, "overrides": declared, "control": not declared}
+
+
+def _last_step(config: Config, trunk_step: int, steps: int | None) -> int:
+    """The step to train to: `steps`, or the end of the schedule. UsageError unless it is after the trunk."""
+    end = total_steps(config.schedule)
+    last_step = end if steps is None else steps
+    if not trunk_step < last_step <= end:
+        raise UsageError(
+            f"a branch from step {trunk_step} cannot train to step {last_step}: its schedule ends at step {end}; "
+            "override decay.steps"
+        )
+    return last_step
+
+
+def _open_dataset(path: Path | None, trunk: DataRef) -> TokenDataset:
+    """The branch's dataset. UsageError when none is named, or when it has another tokenizer than the trunk's data."""
+    if path is None:
+        raise UsageError(
+            f"give --data: the trunk was trained on the dataset whose manifest.json has sha256 {trunk.manifest_sha256}"
+        )
+    dataset = TokenDataset(path)
+    if dataset.ref.tokenizer_sha256 != trunk.tokenizer_sha256:
+        raise UsageError(f"{path} has another tokenizer than the trunk's data: tokenize it with the trunk's")
+    return dataset

@@ -1,4 +1,4 @@
-"""Survivors: policies, the two links, evidence, and what the survivor is told."""
+"""Survivors: policies, the two links, evidence, and the counts of the survivor."""
 
 import itertools
 

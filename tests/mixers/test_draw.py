@@ -109,7 +109,7 @@ def test_an_infeasible_draw_names_what_to_loosen(config: DrawConfig, words: list
     assert all(word in message for word in words) and "loosen" in message and "\n" not in message
 
 
-def test_an_empty_pool_is_said_to_be_one() -> None:
+def test_an_empty_pool_is_refused() -> None:
     with pytest.raises(UsageError, match="nothing to draw from"):
         Pool({}).plan(DrawConfig())
 
@@ -178,7 +178,7 @@ def problems(draw: st.DrawFn) -> tuple[Groups, list[int], DrawConfig]:
 
 @settings(max_examples=50, deadline=None)
 @given(problem=problems())
-def test_every_solution_keeps_every_promise(problem: tuple[Groups, list[int], DrawConfig]) -> None:
+def test_every_solution_satisfies_every_constraint(problem: tuple[Groups, list[int], DrawConfig]) -> None:
     groups, supply, config = problem
     try:
         solved = solve_mixture(groups, supply, config)

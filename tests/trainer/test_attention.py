@@ -66,7 +66,7 @@ def test_sliding_attention_is_linear_in_length() -> None:
     assert sizes == [2 * 256 * 16, 2 * 512 * 16, 2 * 1024 * 16]
 
 
-def test_a_document_does_not_see_its_neighbours() -> None:
+def test_a_document_does_not_attend_to_its_neighbours() -> None:
     state = TrainingState.create(small_config(), REF)
     with_random_zeros(state.model)
     policies = [KPolicy(4)] * state.config.model.n_moe_layers
@@ -106,7 +106,7 @@ def test_kv_saving_is_the_formula_to_the_byte(windows: int, saving: float) -> No
     assert kv_bytes_per_token(config, length) == kv_bytes(config, length) / length
 
 
-def test_the_reader_of_a_pair_has_no_keys_and_values() -> None:
+def test_only_the_first_layer_of_a_pair_has_keys_and_values() -> None:
     state = TrainingState.create(small_config(), REF)
     blocks = list(state.model.layers())
     assert [layer.kv_group for layer in hybrid_layers(2)] == [0, 1, 2, 6, 3, 4, 5, 6]

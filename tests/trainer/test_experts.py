@@ -91,7 +91,7 @@ def test_balance_moves_against_the_load_and_stays_centred() -> None:
 
 
 def test_balance_evens_the_load() -> None:
-    """A thousand updates at the default rate take a crowded layer to within the acceptance gate of 1.5."""
+    """A thousand updates at the default rate bring the imbalance of a crowded layer under 1.5."""
     layer = experts_layer()
     x = torch.randn(8, 32, 16, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():

@@ -83,7 +83,7 @@ def test_micro_batches_change_only_the_draws_of_k(tmp_path: Path, config_file: C
     assert losses == pytest.approx([losses[0]] * 3, abs=1e-4)
 
 
-def test_training_learns(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
+def test_training_lowers_the_loss(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
     schedule = {"warmup_steps": 5, "trunk_steps": 60, "decay_steps": 0}
     train(config_file(schedule=schedule, run={"checkpoint_interval_steps": 60}), data, tmp_path / "run")
     losses = [row["loss"] for row in read_rows(tmp_path / "run/log.jsonl")]
@@ -91,7 +91,7 @@ def test_training_learns(tmp_path: Path, config_file: ConfigFile, data: Path) ->
     assert sum(losses[-5:]) / 5 < 4.0
 
 
-def test_the_empty_branch_goes_on_with_the_trunk(
+def test_a_branch_without_overrides_continues_the_trunk(
     tmp_path: Path, config_file: ConfigFile, data: Path, trunk: Path
 ) -> None:
     whole = train(config_file(), data, tmp_path / "whole", 12)
@@ -164,7 +164,7 @@ def test_bad_overrides_are_named(
 
 
 def test_branch_needs_its_data_and_a_checkpoint(tmp_path: Path, data: Path, trunk: Path) -> None:
-    with pytest.raises(UsageError, match=r"say --data: .* sha256 [0-9a-f]{64}"):
+    with pytest.raises(UsageError, match=r"give --data: .* sha256 [0-9a-f]{64}"):
         branch(trunk, {}, None, tmp_path / "a")
     with pytest.raises(UsageError, match="refinery freeze"):
         branch(data, {}, data, tmp_path / "a")
