@@ -92,7 +92,7 @@ def test_recipes_beside_each_other(page: str) -> None:
 
 
 def test_the_control_sample_is_a_line_at_the_top(page: str) -> None:
-    assert "strict, control sample: the quick look would have rejected 1 of the 4 documents" in section(page, "what")
+    assert "strict, audit sample: the prefilter would have rejected 1 of the 4 documents" in section(page, "what")
 
 
 def test_what_a_pool_step_found_is_a_table(page: str) -> None:
