@@ -61,7 +61,7 @@ FEATURES = (
     "first_leans",  # 1 if the first sentence begins like one that refers to an earlier one
     "complete",  # share of sentences with a final mark
     "fragments",  # share of sentences of fewer than four words
-    "length",  # mean log words of a sentence; a control: longer sentences share more words with any other
+    "length",  # mean log words of a sentence, to correct for it: longer sentences share more words with any other
 )
 # Neighbours are compared with sentences at most this far apart, since a long text may change its subject.
 NEAR = 8
@@ -147,7 +147,7 @@ def sentences_of(text: str, most: int | None = MAX_SENTENCES) -> list[str]:
     head = text[:limit].replace("\r", "")
     found, start = [], 0
     for match in _END.finditer(head):
-        if match.group() == "\n" and _goes_on(head, start, match.end()):
+        if match.group() == "\n" and _continues(head, start, match.end()):
             continue
         if piece := head[start : match.end()].strip():
             found.append(piece[:MAX_SENTENCE_CHARS])
@@ -159,8 +159,8 @@ def sentences_of(text: str, most: int | None = MAX_SENTENCES) -> list[str]:
     return found
 
 
-def _goes_on(text: str, start: int, end: int) -> bool:
-    """Whether the sentence that began at `start` goes on after the line end before `end`."""
+def _continues(text: str, start: int, end: int) -> bool:
+    """Whether the sentence that began at `start` continues after the line end before `end`."""
     following = text[end : end + 1]
     return following.islower() or (following.isalpha() and end - start > WRAPPED and not text[end - 2].isspace())
 
@@ -291,7 +291,7 @@ class Measured:
         classes = np.array([opener(each, self.language) for each in words])
         quote = np.array([not _QUOTES.isdisjoint(sentence) for sentence in self.sentences])
         number = np.array([bool(_DIGIT.search(sentence)) for sentence in self.sentences])
-        asks = np.array([sentence[-1] in "?？" for sentence in self.sentences], np.float32)
+        questions = np.array([sentence[-1] in "?？" for sentence in self.sentences], np.float32)
         return [
             np.outer(tense, tense).astype(np.float32),
             -np.abs(lengths[:, None] - lengths).astype(np.float32),
@@ -300,7 +300,7 @@ class Measured:
             self.language.follows[classes[:, None], classes],
             np.outer(quote, quote).astype(np.float32),
             np.outer(number, number).astype(np.float32),
-            np.broadcast_to(asks[:, None], (n, n)),
+            np.broadcast_to(questions[:, None], (n, n)),
         ]
 
     def weighed(self, weights: Doubles) -> Floats:

@@ -32,10 +32,10 @@ class Signal:
 
 def measure(view: View, signals: Iterable[Signal]) -> dict[str, float | None]:
     """Measures `signals` on one view, the cheapest first; returns the values in the order of `signals`."""
-    asked = list(signals)
+    requested = list(signals)
     found: dict[str, float | None] = {}
-    for signal in sorted(asked, key=lambda each: (each.cost, each.name)):
+    for signal in sorted(requested, key=lambda each: (each.cost, each.name)):
         value = signal.measure(view)
         assert value is None or math.isfinite(value), f"{signal.name} is not finite: {value}"
         found[signal.name] = None if value is None else float(value)
-    return {signal.name: found[signal.name] for signal in asked}
+    return {signal.name: found[signal.name] for signal in requested}

@@ -26,7 +26,7 @@ from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.toml import recipe_toml
 from pipeline.stages.intervals import DIGITS, wilson
 
-VERB = "calibrate"
+COMMAND = "calibrate"
 MIN_COUNT = 100
 
 
@@ -84,9 +84,9 @@ def threshold_row(found: Found, keep: float) -> dict[str, Any]:
 def calibrate(wanted: Wanted, engine: Engine, inputs: Inputs) -> Calibration:
     """Finds thresholds over documents. Raises UsageError for an unknown signal, or if no group has enough documents."""
     source = documents_of(inputs)
-    check_signal(wanted.signal, source, VERB)
+    check_signal(wanted.signal, source, COMMAND)
     with tempfile.TemporaryDirectory(prefix="refinery-") as folder:
-        tables = Tables(engine, RecipeRef(VERB, ""), VERB, Path(folder))
+        tables = Tables(engine, RecipeRef(COMMAND, ""), COMMAND, Path(folder))
         values = values_table(tables, source, wanted.signal, wanted.by, fresh=False)
         every = find_quantiles(tables, values, wanted.keep, wanted.side, wanted.min_count)
     found = tuple(each for each in every if each.threshold is not None)
@@ -94,7 +94,7 @@ def calibrate(wanted: Wanted, engine: Engine, inputs: Inputs) -> Calibration:
     if not found:
         most = max((each.docs for each in refused), default=0)
         raise UsageError(
-            f"{VERB}: no group has {wanted.min_count} documents with {wanted.signal} (the largest has {most}): "
+            f"{COMMAND}: no group has {wanted.min_count} documents with {wanted.signal} (the largest has {most}): "
             "give more documents, --by all, or a lower --min-count"
         )
     return Calibration(wanted, source.refs, found, refused)
@@ -104,11 +104,11 @@ def documents_of(inputs: Inputs) -> Source:
     """The documents of the inputs. Raises UsageError for archives and datasets of another kind."""
     if inputs.archives:
         raise UsageError(
-            f"{VERB} reads documents and datasets, not archives: run `refinery ingest` and `extract` first"
+            f"{COMMAND} reads documents and datasets, not archives: run `refinery ingest` and `extract` first"
         )
     for dataset in inputs.datasets:
         if dataset.kind is not Kind.DOCUMENTS:
-            raise UsageError(f"{VERB} reads documents: {dataset.folder} holds {dataset.kind}")
+            raise UsageError(f"{COMMAND} reads documents: {dataset.folder} contains {dataset.kind}")
     sources: list[Source] = list(inputs.datasets)
     if inputs.documents:
         check_document_files(inputs.documents)

@@ -102,14 +102,14 @@ def measuring_steps(recipe: Recipe) -> list[Step]:
     while steps and steps[-1].edits:
         steps.pop()
     later = set_by(steps)
-    quick = [
+    prefilter = [
         step
         for stage in recipe.stages
         if stage.verb == "extract"
         for step in stage.steps
         if step.on_text and not step.sets <= later
     ]
-    return [*quick, *steps]
+    return [*prefilter, *steps]
 
 
 def set_by(steps: Sequence[Step]) -> set[str]:

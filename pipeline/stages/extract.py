@@ -233,8 +233,8 @@ class Visit:
         self.row = document_row(self.record, page, step.engine if html else "plain")
         self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
         for name in HEADER_SIGNALS:
-            asked = bool(self.record.get(name)) or name in page.robots
-            self.document.signals[name] = float(asked)
+            requested = bool(self.record.get(name)) or name in page.robots
+            self.document.signals[name] = float(requested)
         return undeclared + step.page_rejects(page, trace)
 
 
