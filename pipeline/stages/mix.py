@@ -1,7 +1,8 @@
-"""`mix`: a balanced draw over documents. How often each is seen in an epoch is a column; rows are never repeated.
+"""`mix`: a balanced draw over documents. The repeats of each document in an epoch are a column; rows are never
+repeated.
 
-Three passes: label what has no domain yet; solve the draw for the whole pool; mark every document by its rank. What
-is not drawn is in the ledger, like everything that does not go on.
+Three passes: label documents without a domain; solve the draw for the whole pool; set the repeats of every document by
+its rank. Documents that are not drawn are in the ledger, like every rejection.
 """
 
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ LABELS = pa.schema([("source", pa.string()), ("domain", pa.string()), ("tokens",
 
 @dataclass(frozen=True)
 class LabelTask:
-    """Source, domain, tokens and rank of every document, row by row. A domain that a document brings stands."""
+    """Source, domain, tokens and rank of every document, row by row. A document's existing domain is kept."""
 
     steps: tuple[Step, ...]
     models: tuple[tuple[str, str], ...]
@@ -71,7 +72,7 @@ class LabelTask:
 
 @dataclass(frozen=True)
 class DrawTask:
-    """Marks every document with its repeats; what has none goes to the ledger."""
+    """Sets the repeats of every document; a document with none is rejected."""
 
     plan: MixturePlan
     recipe: str
@@ -105,7 +106,7 @@ class DrawTask:
 
 
 def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
-    """Draw a mixture by the stage's `[stage.draw]` block. UsageError when the pool cannot give what it asks."""
+    """Draws a mixture by the stage's `[stage.draw]` block. Raises UsageError if the pool is too small for it."""
     config = draw_config(stage)
     header = context.header(stage, Kind.DOCUMENTS, source.refs)
     if done := already_made(out, header):

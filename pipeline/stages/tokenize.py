@@ -1,4 +1,4 @@
-"""`tokenize`: documents to token shards in Megatron-Core's indexed format, and a table of which document is where.
+"""`tokenize`: documents to token shards in Megatron-Core's indexed format, and a table of the documents in them.
 
 A partition of documents is one `part-NNNNN.bin` with its `.idx`; `documents.parquet` covers all of them, so that
 every token can be traced to its page.
@@ -32,7 +32,7 @@ from pipeline.recipes.recipe import Stage
 
 TABLE = "documents.parquet"
 MODEL = "tokenizer.model"
-# What a token sink is handed: the columns of documents.parquet that are known before writing, and the tokens.
+# The input of a token sink: the columns of documents.parquet that are known before writing, and the tokens.
 ROWS = pa.schema(
     [*(f for f in DOCUMENT_COLUMNS if f.name not in ("shard", "offset")), ("tokens", pa.list_(pa.int32()))]
 )
@@ -44,7 +44,7 @@ def open_tokenizer(path: str) -> Tokenizer:
 
 
 class TokenSink:
-    """One partition's tokens: a Megatron shard, and its rows of the table of documents (kept aside until the end)."""
+    """One partition's tokens: a Megatron shard, and its rows of the table of documents (held until the end)."""
 
     def __init__(self, folder: Path, index: int, tokenizer: Tokenizer) -> None:
         self.name = f"part-{index:05d}"
@@ -75,7 +75,7 @@ class TokenSink:
 
 @dataclass(frozen=True)
 class TokenizeTask:
-    """`model`: the tokenizer's sha256, in the fingerprint; `path`: where it lies, not in it."""
+    """`model`: the tokenizer's sha256, in the fingerprint; `path`: its path, not in it."""
 
     model: str
     recipe: str
@@ -113,9 +113,9 @@ class TokenizeTask:
 
 
 def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
-    """Token shards by the stage's tokenizer (`tokenizer = "NAME"`)."""
+    """Makes token shards with the stage's tokenizer (`tokenizer = "NAME"`)."""
     if set(stage.options) != {"tokenizer"}:
-        raise UsageError(f'tokenize stage {stage.name!r} takes one word: tokenizer = "NAME"')
+        raise UsageError(f'tokenize stage {stage.name!r} takes one key: tokenizer = "NAME"')
     name = str(stage.options["tokenizer"])
     path, sha256 = context.places[name], context.recipe.models[name]
     tokenizer = open_tokenizer(path)
@@ -157,7 +157,7 @@ def table_ref(folder: Path, table: pa.Table) -> FileRef:
 
 
 def model_ref(folder: Path, path: str) -> FileRef:
-    """The tokenizer travels with its tokens: a dataset that cannot be decoded is of no use."""
+    """Copies the tokenizer beside its tokens, since a dataset that cannot be decoded is of no use."""
     final = folder / MODEL
     temporary = temporary_name(final)
     shutil.copyfile(path, temporary)
@@ -166,8 +166,8 @@ def model_ref(folder: Path, path: str) -> FileRef:
 
 
 def token_faults(dataset: Dataset) -> list[str]:
-    """What is wrong with the shards of a tokens dataset, read from end to end: an index that does not fit, a token
-    outside the vocabulary, a document without its end."""
+    """Reads the shards of a tokens dataset from end to end and returns their faults: an index that does not fit, a
+    token outside the vocabulary, a document without an end token."""
     try:
         about = dataset.manifest.params["tokenizer"]
         vocab_size, eod_id = int(about["vocab_size"]), int(about["eod"])

@@ -257,7 +257,7 @@ def test_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("b.csv", b"a", "is no .jsonl"),
+        ("b.csv", b"a", "is not .jsonl"),
         ("b.json", b"{", "as JSON"),
         ("b.jsonl", b"{", "JSON lines"),
         ("b.jsonl", b"{}", "no item has"),
@@ -267,7 +267,7 @@ def test_what_is_no_benchmark(name: str, content: bytes, message: str, tmp_path:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=message):
         fit_benchmarks([tmp_path / name], tmp_path / "m")
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         fit_benchmarks([tmp_path / "absent"], tmp_path / "m")
 
 
