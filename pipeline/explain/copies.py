@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from dedup.shingles import NGRAM, shingles
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 
 # So many copies of one document are told, and so many changed lines of one edit, each cut to so many characters.
 MAX_COPIES = 20

@@ -241,8 +241,8 @@ def read_rows(
 
 def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows {text, group, NAME: float}, sorted."""
-    from infra.dataset.dataset import Dataset
     from infra.dataset.manifest import MANIFEST
+    from infra.dataset.reader import Dataset
     from infra.dataset.schema import signal_names
 
     rows = []

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import Source
+from infra.dataset.reader import Source
 from pipeline.steps.interpreter import Reject
 
 LOCATOR = ("id", "url", "file_path", "warc_offset", "warc_length", "member_record")

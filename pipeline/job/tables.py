@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.dataset.build import WORK
-from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine, partitions_for
 from infra.engines.task import Reducer, Task
 

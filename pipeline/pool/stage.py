@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.dataset.build import Extras, Totals, already_made
-from infra.dataset.dataset import Dataset, Source
+from infra.dataset.build import Extras, already_made
 from infra.dataset.manifest import FileRef, Kind
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import Totals
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from pipeline.job.rows import carried_signals

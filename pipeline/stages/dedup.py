@@ -26,8 +26,8 @@ from dedup.survivors import Link, Policy, decide, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
-from infra.dataset.dataset import Dataset, Part, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, Source
 from infra.engines.task import Output, Reducer, Task
 from infra.errors import UsageError
 from infra.hashing import sha256_json

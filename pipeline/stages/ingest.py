@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import BATCH_ROWS
 from infra.dataset.manifest import InputRef
+from infra.dataset.reader import BATCH_ROWS
 from infra.engines.task import Output
 from pipeline.inputs.inputs import InputFile
 from pipeline.job.rows import batch, ledger_batch, ledger_rows

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.engines.open import open_engine
 from infra.errors import UsageError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import Kind, Manifest, check_law
+from infra.dataset.manifest import Kind, Manifest, check_invariant
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
 from infra.storage import lock
@@ -73,7 +73,7 @@ def test_laws(dataset: Dataset, kind: Kind, counts: dict[str, int], law: str) ->
     manifest = dataset.manifest
     broken = replace(manifest, header=replace(manifest.header, kind=kind), counts={"out": 400, **counts})
     with pytest.raises(WorkError, match=law):
-        check_law(broken)
+        check_invariant(broken)
 
 
 def test_two_processes_cannot_hold_one_folder(tmp_path: Path) -> None:
