@@ -58,7 +58,8 @@ def names_in(things: Iterable[Any]) -> frozenset[Name]:
     Of dataclasses only the fields are read: what a cached property has added depends on what was asked before.
     """
     found: set[Name] = set()
-    waiting, seen = [], set()
+    waiting: list[Any] = []
+    seen: dict[int, Any] = {}  # by identity, and kept, so that no identity is used twice
     for thing in things:
         if isinstance(thing, str):
             found.add(Name(thing))
@@ -68,7 +69,7 @@ def names_in(things: Iterable[Any]) -> frozenset[Name]:
         thing = waiting.pop()
         if type(thing) in _PLAIN or id(thing) in seen:
             continue
-        seen.add(id(thing))
+        seen[id(thing)] = thing
         definition = thing if getattr(thing, "__qualname__", None) else type(thing)
         module, top = str(definition.__module__), str(definition.__qualname__).partition(".")[0]
         if module.partition(".")[0] in PACKAGES:

@@ -1,7 +1,7 @@
 """Two operations are all that a stage may use: `map_shards` and `reduce_by_key`.
 
-This base class does what every engine must do alike (fingerprints, receipts, the commit); an engine says only how jobs
-are run (`run_jobs`) and how rows travel from the map side of a reduction to its jobs (`shuffle`). That is why all
+This base class does what every engine must do alike (fingerprints, receipts, the commit). An engine adds how jobs are
+run (`run_jobs`) and how rows are moved from the map side of a reduction to its jobs (`shuffle`). That is why all
 engines write the same bytes.
 """
 

@@ -40,7 +40,7 @@ class _NoPandas:
 
 
 def leave_pandas_out() -> None:
-    """Have pyarrow not look for pandas, which it does at its first conversion of Python values, to know its objects.
+    """Keep pyarrow from importing pandas, which it does at its first conversion of Python values, to know its objects.
 
     There are none here, and the import takes .3 CPU seconds. `to_pandas()` works all the same.
     """
@@ -48,7 +48,7 @@ def leave_pandas_out() -> None:
         return
     sys.meta_path.insert(0, _NoPandas)
     try:
-        pa.array([])  # it looks once, and at this
+        pa.array([])  # pandas is tried once, at this conversion
     finally:
         sys.meta_path.remove(_NoPandas)
 

@@ -1,7 +1,7 @@
 """A shuffle through files, for one machine: each part's rows are written by partition, and read by the reducers.
 
 One Arrow file for each part, with one batch for each partition, mapped into memory when it is read. A file that is
-finished is not made again: its fingerprint lies beside it.
+finished is not made again: its fingerprint is in a file beside it.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A manifest reads back as it was written, is never one that breaks its law, and refuses damaged files."""
+"""A manifest reads back as it was written, keeps its invariant, and refuses damaged files."""
 
 import json
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_missing_manifest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "counts", "law"),
+    ("kind", "counts", "invariant"),
     [
         (Kind.DOCUMENTS, {"in": 10, "rejected": 5, "ledger_documents": 5}, "in = out"),
         (Kind.DOCUMENTS, {"in": 401, "rejected": 1, "ledger_documents": 0}, "ledger"),
@@ -69,10 +69,10 @@ def test_missing_manifest(tmp_path: Path) -> None:
         (Kind.TOKENS, {"tokens": 7}, "tokens"),
     ],
 )
-def test_laws(dataset: Dataset, kind: Kind, counts: dict[str, int], law: str) -> None:
+def test_broken_invariants(dataset: Dataset, kind: Kind, counts: dict[str, int], invariant: str) -> None:
     manifest = dataset.manifest
     broken = replace(manifest, header=replace(manifest.header, kind=kind), counts={"out": 400, **counts})
-    with pytest.raises(WorkError, match=law):
+    with pytest.raises(WorkError, match=invariant):
         check_invariant(broken)
 
 

@@ -1,4 +1,4 @@
-"""The two verbs give the same bytes on every engine, with any number of workers, and after a failure."""
+"""The two operations give the same bytes on every engine, with any number of workers, and after a failure."""
 
 from pathlib import Path
 
