@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import claim
 from infra.dataset.manifest import Kind, Manifest
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json

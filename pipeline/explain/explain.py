@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dedup.urls import normalise_url
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import MANIFEST, RUN, Kind
+from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import UsageError
 from infra.ledger import Reject
 from infra.storage import read_json

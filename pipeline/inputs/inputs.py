@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.dataset.build import RECEIPTS
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, InputRef
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.hashing import sha256_file
 from infra.storage import read_json

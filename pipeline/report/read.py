@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, RUN, Kind
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import read_json
 from pipeline.compare.compare import COMPARISON

@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.dataset.build import Totals, claim
-from infra.dataset.dataset import Dataset, SideBySide, Source
+from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, FileRef, InputRef, Kind
+from infra.dataset.reader import Dataset, SideBySide, Source
+from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes

@@ -19,9 +19,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.dataset.build import WORK, check_place, claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import check_place, claim
 from infra.dataset.manifest import MANIFEST, RUN, Header, InputRef, Kind, Manifest
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, Manifest
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions

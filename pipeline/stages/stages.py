@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset.dataset import Dataset, Part, SideBySide, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.documents import DocumentFiles, check_document_files

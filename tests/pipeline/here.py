@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from pipeline.explain.explain import explain
 from pipeline.inputs.inputs import read_inputs

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.explain.copies import MAX_LINES, text_changes
 from pipeline.explain.text import explain_text

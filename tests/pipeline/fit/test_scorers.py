@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.dataset.dataset import Source
+from infra.dataset.reader import Source
 from infra.errors import UsageError
 from pipeline.fit.benchmarks import fit_benchmarks, read_items
 from pipeline.fit.coherence import fit_coherence

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.pool.clusters import Cluster, drop_worst, sample_limit, threshold_of
 from pipeline.pool.clusters_model import MAX_CHARS, fit_clusters, terms

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.kills import Moment, kill_and_go_on
 from tests.pipeline.pools import topical, write_documents

@@ -10,8 +10,8 @@ from filters.catalog import SIGNALS
 from filters.catalog import measure as measure_view
 from filters.url import UrlLists
 from filters.view import View
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from pipeline.document import Document
@@ -50,7 +50,7 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
 
 def test_nothing_is_dropped(world: Path) -> None:
     dataset = Dataset(world / "measured")
-    check_law(dataset.manifest)
+    check_invariant(dataset.manifest)
     assert dataset.verify() == []
     assert dataset.manifest.counts["out"] == len(content())
     assert set(rows(world / "measured")) == {url for url, _ in content()}
@@ -130,7 +130,7 @@ def test_some_signals_only(world: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_extracted_is_in_the_ledger(world: Path, tmp_path: Path) -> None:
     write_warc(tmp_path / "c.warc.gz", [("http://a.example/", "<html><body></body></html>"), *content()[:3]])
     dataset = here(world, tmp_path / "c.warc.gz", tmp_path / "out")
-    check_law(dataset.manifest)
+    check_invariant(dataset.manifest)
     assert dataset.manifest.rejected_by == {"extract/extract/empty": 1}
     assert dataset.ledger()["url"].to_pylist() == ["http://a.example/"]
     damaged = bytearray((tmp_path / "c.warc.gz").read_bytes())

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.stages.status import status
 from tests.pipeline.command import answer, made, refinery
@@ -43,7 +43,7 @@ def readmit(world: Path, out: Path, *rules: str, ledger: str = "out", **more: An
     told = readmit_here(world / ledger, world / "lax.toml", out, rules, **more)
     assert told["in"] == told["readmitted"] + told["rejected"] + told["skipped"]
     for path in sorted(out.glob("*/manifest.json")):
-        check_law(Dataset(path.parent).manifest)
+        check_invariant(Dataset(path.parent).manifest)
         assert Dataset(path.parent).verify() == []
     return told
 

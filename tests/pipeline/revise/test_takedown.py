@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import Kind, check_law
+from infra.dataset.manifest import Kind, check_invariant
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
 from mixers.shards import TokenShardReader
@@ -82,7 +82,7 @@ def test_every_dataset_obeys_its_law_and_follows_from_the_one_before(world: Path
         assert after.manifest.inputs == dataset.refs
         assert after.manifest.counts["in"] == dataset.manifest.counts["out"]
     for dataset in chain:
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
         assert dataset.verify() == []
     refinery("verify", world / "without")
     assert chain[0].manifest.counts["bytes/file"] > 0
@@ -177,7 +177,7 @@ def test_taken_down_again(world: Path, tmp_path: Path) -> None:
     first = Dataset(tmp_path / "out" / "01-ingest")
     assert first.manifest.rejected_by["takedown/listed"] == receipt(world / "without")["documents"] + 1
     assert len(first.manifest.params["takedown"]) == 2
-    check_law(first.manifest)
+    check_invariant(first.manifest)
 
 
 def test_by_id(world: Path, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_tokens_are_taken_out_of_their_shards(mixed: Path) -> None:
     tokens, mixture = Dataset(mixed / "without" / "02-tokens"), Dataset(mixed / "without" / "01-mixture")
-    check_law(tokens.manifest)
+    check_invariant(tokens.manifest)
     assert tokens.verify() == []
     texts = {row["id"]: row["text"] for row in mixture.table().to_pylist()}
     index = pq.read_table(tokens.folder / "documents.parquet").to_pylist()
@@ -251,7 +251,7 @@ def test_a_dataset_alone(mixed: Path, tmp_path: Path) -> None:
     for name in ("01-mixture", "02-tokens"):
         told = takedown_here(mixed / "out" / name, tmp_path / name, mixed / "list.txt")
         dataset = Dataset(tmp_path / name)
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
         assert dataset.manifest.rejected_by["takedown/listed"] == told["documents"] > 0
         assert (tmp_path / name / "takedown.json").is_file()
     assert dataset.kind is Kind.TOKENS

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.stages.extract import Bodies, ExtractTask, in_control
 from tests.pipeline.command import made, refinery
@@ -36,7 +36,7 @@ def run(folder: Path, control: float, workers: int = 1) -> Path:
 def stages(out: Path) -> dict[str, Dataset]:
     found = [Dataset(path.parent) for path in sorted(out.glob("*/manifest.json"))]
     for dataset in found:
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
     return {dataset.manifest.stage: dataset for dataset in found}
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from pipeline.recipes.parse import load_recipe
 from tests.pipeline.command import answer, made, refinery, start
 from tests.pipeline.pages import pages, write_crawl, write_recipe
@@ -40,7 +40,7 @@ def test_the_funnel_is_what_was_put_in(finished: Path) -> None:
     assert by_stage["same-text"].counts["rejected"] == copies > 0
     assert by_stage["near-copies"].counts["rejected"] > 0
     for dataset in datasets(finished):
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
         assert dataset.verify() == []
 
 
