@@ -50,7 +50,7 @@ class Bodies:
 
     def path(self, name: str) -> str:
         if name not in self.places or not Path(self.places[name]).is_file():
-            raise UsageError(f"the archive {name!r} is not where it was read: say where with --source ROOT")
+            raise UsageError(f"the archive {name!r} is not where it was read: give its folder with --source ROOT")
         return self.places[name]
 
 

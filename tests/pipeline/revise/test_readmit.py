@@ -169,7 +169,7 @@ def test_lines_that_are_not_documents_are_rejected_again(world: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--ledger", "crawl"), "holds no finished dataset"),
+        (("--ledger", "crawl"), "contains no finished dataset"),
         (("--ledger", "out/01-ingest"), "nothing to read again"),
         (("--recipe", "mixture"), "does not begin at archives"),
         (("--ids", "no-such-file"), "--ids no-such-file cannot be read"),

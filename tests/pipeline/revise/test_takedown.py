@@ -370,7 +370,7 @@ def test_invalid_lists(content: bytes, says: str, tmp_path: Path) -> None:
     [
         ({"--url-list": "no-such-file"}, "no-such-file cannot be read"),
         ({"--url-list": None}, "--url-list FILE, or --ids FILE"),
-        ({"--run": "crawl"}, "holds no finished dataset"),
+        ({"--run": "crawl"}, "contains no finished dataset"),
         ({"--out": "out/inside"}, "makes a new folder beside the old"),
         ({"--out": "out"}, "makes a new folder beside the old"),
     ],
