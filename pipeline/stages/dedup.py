@@ -21,8 +21,8 @@ from dedup.components import node_set
 from dedup.exact import KeepOne, key_table
 from dedup.minhash import MinHash, band_table, shingle_table
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
-from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, left_text, window_table
-from dedup.survivors import decide, unlinked_pairs
+from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, remaining_text, window_table
+from dedup.survivors import select_survivors, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
@@ -223,7 +223,8 @@ class Decide:
         edges, table = part.edge_table(), part.nodes.table()
         if edges.num_rows:
             similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
-            made = decide(table, edges["a"].to_numpy(), edges["b"].to_numpy(), similarity, self.policy, self.link)
+            a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
+            made = select_survivors(table, a, b, similarity, self.policy, self.link)
             yield Output(made)
 
 
@@ -264,8 +265,10 @@ def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> 
         task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "line", "no_unique_line", surviving_text)
     elif step.method == "substring":
         decisions = repeated_windows(work, options)
-        sizes = (("size", options["tokens"]), ("least", options["characters"]))
-        task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "token", "nothing_left", left_text, sizes)
+        sizes = (("size", options["tokens"]), ("min_characters", options["characters"]))
+        task = ApplyCuts(
+            step.name, context.recipe.sha256, signals or (), "token", "nothing_left", remaining_text, sizes
+        )
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
         decisions = decide_by(work, options)

@@ -20,8 +20,8 @@ from infra.dataset.manifest import FileRef, Kind
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_rows
-from mixers.draw import Plan, check_drawn, count_drawn, plan_draw
-from mixers.supply import document_ranks, merge, supply_of
+from mixers.draw import MixturePlan, check_drawn, count_drawn, plan_draw
+from mixers.supply import count_supply, document_ranks, merge_supplies
 from mixers.targets import DrawConfig
 from pipeline.document import Document
 from pipeline.job.context import Context
@@ -74,7 +74,7 @@ class LabelTask:
 class DrawTask:
     """Sets the repeats of every document; a document with none is rejected."""
 
-    plan: Plan
+    plan: MixturePlan
     recipe: str
     carried: tuple[str, ...]
 
@@ -113,7 +113,7 @@ def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Data
         return done
     task = LabelTask(stage.steps, context.stage_models(stage), config.seed, context.stage_places(stage))
     labels = Tables.of(context, stage.name, out).map("labels", task, source)
-    plan = plan_draw(merge(supplies(labels)), config)
+    plan = plan_draw(merge_supplies(supplies(labels)), config)
 
     def account(_: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
         drawn = {name.removeprefix("draw/"): n for name, n in totals.counts.items() if name.startswith("draw/")}
@@ -133,7 +133,7 @@ def draw_config(stage: Stage) -> DrawConfig:
 def supplies(labels: Dataset) -> Iterator[pa.RecordBatch]:
     for part in labels.parts():
         table = part.table().combine_chunks()
-        yield supply_of(
+        yield count_supply(
             _column(table, "source"), _column(table, "domain"), _column(table, "tokens"), table["rank"].to_numpy()
         )
 

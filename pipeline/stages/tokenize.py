@@ -24,7 +24,7 @@ from infra.errors import UsageError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
 from infra.storage import commit_file, temporary_name
-from mixers.shards import DOCUMENTS, TokenShardReader, TokenShardWriter
+from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
@@ -33,7 +33,9 @@ from pipeline.recipes.recipe import Stage
 TABLE = "documents.parquet"
 MODEL = "tokenizer.model"
 # The input of a token sink: the columns of documents.parquet that are known before writing, and the tokens.
-ROWS = pa.schema([*(f for f in DOCUMENTS if f.name not in ("shard", "offset")), ("tokens", pa.list_(pa.int32()))])
+ROWS = pa.schema(
+    [*(f for f in DOCUMENT_COLUMNS if f.name not in ("shard", "offset")), ("tokens", pa.list_(pa.int32()))]
+)
 
 
 @lru_cache(maxsize=2)
@@ -47,7 +49,7 @@ class TokenSink:
     def __init__(self, folder: Path, index: int, tokenizer: Tokenizer) -> None:
         self.name = f"part-{index:05d}"
         self.shard = TokenShardWriter(folder, self.name, tokenizer.dtype, tokenizer.vocab_size, tokenizer.eod_id)
-        self.table = ShardWriter(folder, f"{WORK}/{self.name}.parquet", DOCUMENTS)
+        self.table = ShardWriter(folder, f"{WORK}/{self.name}.parquet", DOCUMENT_COLUMNS)
         self.bytes = 0
 
     def write(self, rows: pa.RecordBatch) -> None:
@@ -55,9 +57,8 @@ class TokenSink:
         offsets = [self.shard.add(tokens[i].values.to_numpy()) for i in range(rows.num_rows)]
         columns = {name: rows[name] for name in rows.schema.names if name != "tokens"}
         columns |= {"shard": pa.array([f"{self.name}.bin"] * rows.num_rows), "offset": pa.array(offsets, pa.int64())}
-        self.table.write(
-            pa.RecordBatch.from_arrays([columns[f.name].cast(f.type) for f in DOCUMENTS], schema=DOCUMENTS)
-        )
+        arrays = [columns[f.name].cast(f.type) for f in DOCUMENT_COLUMNS]
+        self.table.write(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_COLUMNS))
 
     def close(self) -> Written:
         self.table.close()
@@ -133,7 +134,7 @@ def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) ->
 def join_tables(folder: Path, totals: Totals) -> pa.Table:
     """The rows of all partitions, in the order of the shards."""
     tables = [pq.read_table(folder / WORK / f"{Path(shard.path).stem}.parquet") for shard in totals.shards]
-    return pa.concat_tables(tables) if tables else DOCUMENTS.empty_table()
+    return pa.concat_tables(tables) if tables else DOCUMENT_COLUMNS.empty_table()
 
 
 def domains_of(table: pa.Table) -> dict[str, dict[str, int]]:
@@ -148,7 +149,7 @@ def domains_of(table: pa.Table) -> dict[str, dict[str, int]]:
 
 
 def table_ref(folder: Path, table: pa.Table) -> FileRef:
-    writer = ShardWriter(folder, TABLE, DOCUMENTS)
+    writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
     for part in table.to_batches():
         writer.write(part)
     shard = writer.close()

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infra.dataset.dataset import Source
 from infra.errors import UsageError
 from pipeline.fit.benchmarks import fit_benchmarks, read_items
 from pipeline.fit.coherence import fit_coherence
 from pipeline.fit.logistic import fit_logistic
-from pipeline.fit.passages import NEGATIVES, Source, is_running_text, seeded
+from pipeline.fit.passages import NEGATIVES, is_running_text, seeded
 from pipeline.fit.safety import fit_safety, package_words
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.wikitext import prose

@@ -22,7 +22,7 @@ from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from mixers.draw import GroupPlan, Plan
+from mixers.draw import GroupPlan, MixturePlan
 from mixers.targets import DrawConfig
 from pipeline.compare.compare import COMPARISON, summary
 from pipeline.report.charts import Whisker, fit, histogram_svg, ticks, whiskers_svg
@@ -73,7 +73,7 @@ def make_comparison(folder: Path) -> None:
 
 
 def make_mixture(folder: Path) -> None:
-    plan = Plan(
+    plan = MixturePlan(
         (
             GroupPlan("curated", "science", 30, 3000, 2.0, 2, 0.0, 30, 6000),
             GroupPlan("web", "general", 40, 4000, 1.0, 1, 0.0, 40, 4000),
@@ -121,7 +121,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_mixture(out / "mixture")
     make_training(out / "trunk", 1, 60)
     make_training(out / "branch-control", 61, 90, {})
-    make_training(out / "branch-other", 61, 90, {"k": {"train": 4}})
+    make_training(out / "branch-other", 61, 90, {"top_k": {"full_k": 4}})
     (out / "evaluation-control.json").write_text(json.dumps(evaluation()))
     return out
 
@@ -171,7 +171,7 @@ def test_every_section_is_there_in_order(page: str) -> None:
         "mixture misses the target of EQ: 20.0\u00a0% wanted, 0.0\u00a0% possible.",
         "60.0\u00a0% (target 50.0\u00a0%)",
         "frozen at 60",  # where the branches leave
-        "branch: k.train = 4",
+        "branch: top_k.full_k = 4",
         "evaluation-control: 1.683 bits per byte (unigram 3.000, gzip 2.700).",
         "Experts active: 12 at k = 12, 4 at k = 4, 2 at k = 2.",
     ],
