@@ -93,7 +93,9 @@ def _files(argument: str) -> list[str]:
             if p.name.lower().endswith(wanted) and p.is_file() and not made_by_us(p, path)
         ]
         if not found:
-            raise UsageError(f"{argument} holds no WARC, WET, ARC, Parquet or JSONL file, and is no finished dataset")
+            raise UsageError(
+                f"{argument} contains no WARC, WET, ARC, Parquet or JSONL file and is not a finished dataset"
+            )
         return [os.path.realpath(name) for name in found]
     found = [name for name in glob.glob(argument, recursive=True) if Path(name).is_file()]  # noqa: PTH207 (absolute patterns)
     if not found:

@@ -108,7 +108,7 @@ def in_order(run: Path) -> dict[str, Dataset]:
         name: Dataset(run / name) for name in names if name == "." or not any(p[0] == "." for p in name.split("/"))
     }
     if not found:
-        raise UsageError(f"--run {run} holds no finished dataset")
+        raise UsageError(f"--run {run} contains no finished dataset")
     by_sha = {dataset.refs[0].sha256: name for name, dataset in found.items()}
     ordered: dict[str, Dataset] = {}
 

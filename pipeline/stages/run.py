@@ -16,7 +16,7 @@ from infra.storage import write_bytes
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.control import control_sample
+from pipeline.stages.audit import audit_sample
 from pipeline.stages.stages import first_source, reads_records, run_stage
 
 FROZEN = "recipe.json"
@@ -39,7 +39,7 @@ class Run:
             "manifest": str(self.last.folder / MANIFEST),
             "counts": dict(self.last.manifest.counts),
             "funnel": funnel([dataset.manifest for dataset in self.datasets]),
-            "control": control_sample(self.datasets),
+            "control": audit_sample(self.datasets),
         }
 
 

@@ -1,4 +1,4 @@
-"""The verbs in this process, as the command line calls them: what takes a second to start is started once."""
+"""The commands run in this process as the command line calls them, so that slow imports happen once."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Documents with planted values and topics, and recipes with one pool rule, for the tests of pool rules."""
+"""Documents with planted values and topics, and recipes with one pool rule."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Documents that others made enter after extraction; what is no document is a row in the ledger."""
+"""Documents from other tools skip extraction; a line that is not a document is a ledger row."""
 
 import gzip
 import json
@@ -69,7 +69,7 @@ def test_a_cut_file_gives_what_can_be_read(tmp_path: Path) -> None:
     check_invariant(Dataset(tmp_path / "out").manifest)
 
 
-def test_run_skips_what_documents_have_behind_them(tmp_path: Path) -> None:
+def test_run_skips_the_stages_before_documents(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     path = write(tmp_path, "jsonl")
     refinery("run", "--recipe", recipe, "--input", path, "--out", tmp_path / "out", code=1)
@@ -84,7 +84,7 @@ def test_run_skips_what_documents_have_behind_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 broken"])
-def test_a_file_that_is_no_parquet_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(content)
     words = ("filter", "--recipe", write_recipe(tmp_path), "--input", tmp_path / "x.parquet", "--out", tmp_path / "out")
     assert "cannot be read as Parquet" in refinery(*words, code=2)

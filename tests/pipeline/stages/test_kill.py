@@ -1,4 +1,4 @@
-"""Killed at the moments that matter, the same command goes on to the same bytes and makes no finished shard again."""
+"""Killed at any critical moment, the same command resumes to the same bytes and makes no finished shard again."""
 
 import os
 import signal
@@ -35,12 +35,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_the_same_command_goes_on(moment: str, world: Path, tmp_path: Path) -> None:
+def test_the_same_command_resumes(moment: str, world: Path, tmp_path: Path) -> None:
     words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl"]
     assert kill_and_go_on(MOMENTS[moment], words, tmp_path / "out") == (made(world / "out"), [], [])
 
 
-def test_ctrl_c_says_how_to_go_on(world: Path, tmp_path: Path) -> None:
+def test_ctrl_c_says_how_to_resume(world: Path, tmp_path: Path) -> None:
     words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "out"]
     process = start(*words, "--workers", "2")
     assert process.stderr is not None

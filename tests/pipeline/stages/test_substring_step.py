@@ -1,4 +1,4 @@
-"""`dedup` by `substring`: every copy of a long run goes, the rest of each page stays, and what is empty is rejected."""
+"""`dedup` by `substring`: copies of a long run are cut, the rest of each page is kept, empty documents are rejected."""
 
 import json
 from pathlib import Path
