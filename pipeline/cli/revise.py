@@ -57,11 +57,14 @@ def measure(
     from infra.dataset.schema import signal_names
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.context import open_context
+    from pipeline.recipes.parse import load_recipe
     from pipeline.revise.measure import measure as measure_signals
+    from pipeline.revise.measure import plan
     from pipeline.stages.stages import places_below
 
     with opened(engine, workers, json) as made:
-        context = open_context(recipe, made, models)
+        loaded = load_recipe(recipe)
+        context = open_context(loaded, made, models, plan(loaded, signals or ()).models())
         moved = places_below(source) if source else None
         dataset = measure_signals(context, read_inputs(input), out, signals or (), limit, moved)
         manifest, names = dataset.manifest, signal_names(dataset.schema)

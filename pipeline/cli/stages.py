@@ -74,13 +74,11 @@ def run(
 
     Example: refinery run --recipe yi --input crawl/*.warc.gz --out out --workers 2
     """
-    from pipeline.inputs.inputs import read_inputs
-    from pipeline.job.context import open_context
     from pipeline.stages.control import control_text
-    from pipeline.stages.run import run as run_recipe
+    from pipeline.stages.run import run_recipe
 
     with opened(engine, workers, json) as made:
-        finished = run_recipe(open_context(recipe, made, models), read_inputs(input), out, limit)
+        finished = run_recipe(recipe, input, out, made, limit, models)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -107,17 +105,10 @@ def stage_command(verb: str) -> Any:
         models: Models = None,
         json: Json = False,
     ) -> None:
-        from pipeline.inputs.inputs import read_inputs
-        from pipeline.job.context import open_context
-        from pipeline.stages.run import funnel, limit_param
-        from pipeline.stages.stages import first_source, places_below, run_stage
+        from pipeline.stages.run import funnel, run_recipe_stage
 
         with opened(engine, workers, json) as made:
-            context = open_context(recipe, made, models, **limit_param(limit))
-            chosen = context.recipe.stage(verb, stage)
-            inputs = first_source(read_inputs(input), chosen, limit)
-            dataset = run_stage(context, chosen, inputs, out, places_below(source) if source else None)
-            manifest = dataset.manifest
+            manifest = run_recipe_stage(recipe, verb, stage, input, out, made, limit, source, models).manifest
         rows = funnel([manifest])
         if json:
             tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})

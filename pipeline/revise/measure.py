@@ -14,7 +14,7 @@ done: their numbers belong to a pool, not to a document. What the quick look alo
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -281,6 +281,7 @@ def measure(
     `places`: where archives lie, when not where they were ingested from.
     """
     chosen = plan(context.recipe, wanted)
+    context = replace(context, recipe=context.recipe.with_models_of(chosen.models()))
     params = {**({"signals": sorted(set(wanted))} if wanted else {}), **limit_param(limit)}
     here = Context(context.recipe, context.engine, context.places, params)
     stage = Stage(NAME, "filter")

@@ -65,6 +65,7 @@ def run_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
     """Make one stage's dataset in `out`. `places`: where archives lie, when not where they were ingested from."""
+    context = context.of_stage(stage)
     match stage.verb:
         case "ingest":
             return ingest_stage(context, stage, source, out)
