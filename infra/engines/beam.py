@@ -1,8 +1,8 @@
-"""Apache Beam as the engine: a pipeline for each verb, GroupByKey as the shuffle.
+"""Apache Beam as the engine: a pipeline for each stage, GroupByKey as the shuffle.
 
 DirectRunner by default; `REFINERY_BEAM_OPTIONS` holds ordinary pipeline options for other runners, e.g.
 `--runner=FlinkRunner --flink_master=HOST:8081 --environment_type=LOOPBACK`. The dataset's folder must be on
-storage that every worker sees.
+storage that every worker sees. Beam itself (the extra `beam`) is imported when an engine is opened.
 """
 
 import logging
@@ -10,13 +10,12 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from typing import Any
 
 from infra.dataset.build import PartJob, check_part
 from infra.dataset.dataset import Part
 from infra.engines.engine import Engine, Gathered, Progress, from_bytes, partition_part, to_bytes
+from infra.extras import extra
 
 
 class BeamEngine(Engine):
@@ -26,9 +25,14 @@ class BeamEngine(Engine):
 
     def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
         super().__init__(workers, progress)
+        with extra("beam"):
+            import apache_beam as _beam  # noqa: F401 (that it is there)
         logging.getLogger("apache_beam").setLevel(logging.ERROR)
 
-    def options(self) -> PipelineOptions:
+    def options(self) -> Any:
+        """The pipeline's options (apache_beam's PipelineOptions)."""
+        from apache_beam.options.pipeline_options import PipelineOptions
+
         given = shlex.split(os.environ.get("REFINERY_BEAM_OPTIONS", ""))
         mode = "multi_processing" if self.workers > 1 else "in_memory"
         ours = ["--runner=DirectRunner", f"--direct_num_workers={self.workers}", f"--direct_running_mode={mode}"]
@@ -36,6 +40,8 @@ class BeamEngine(Engine):
         return PipelineOptions(given or ours, pipeline_type_check=False)
 
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+        import apache_beam as beam
+
         if not jobs:
             return
         with beam.Pipeline(options=self.options()) as pipeline:
@@ -51,6 +57,8 @@ class BeamEngine(Engine):
         jobs: Sequence[PartJob],
         done: Callable[[], None],
     ) -> None:
+        import apache_beam as beam
+
         wanted = {job.task.partition: job for job in jobs}  # type: ignore[attr-defined]
         rows = [(index, source, part) for index, (source, part) in enumerate(parts)]
         with beam.Pipeline(options=self.options()) as pipeline:

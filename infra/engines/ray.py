@@ -1,7 +1,7 @@
 """Ray as the engine: tasks for maps, Ray Data's own shuffle for reductions.
 
 The dataset's folder must be on storage that every node sees. `RAY_ADDRESS` names a cluster; without it Ray is
-started on this machine and stopped again.
+started on this machine and stopped again. Ray itself (the extra `ray`) is imported when an engine is opened.
 """
 
 import logging
@@ -11,12 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-import ray
-import ray.data
 
 from infra.dataset.build import PartJob, check_part
 from infra.dataset.dataset import Part
 from infra.engines.engine import Engine, Gathered, Progress, from_bytes, partition_part, to_bytes
+from infra.extras import extra
 
 
 class RayEngine(Engine):
@@ -26,6 +25,10 @@ class RayEngine(Engine):
 
     def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
         super().__init__(workers, progress)
+        with extra("ray"):
+            import ray
+            import ray.data
+
         self._started = not ray.is_initialized()
         if self._started:
             address = os.environ.get("RAY_ADDRESS")
@@ -43,6 +46,8 @@ class RayEngine(Engine):
             logging.getLogger("ray.data").setLevel(logging.ERROR)
 
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+        import ray
+
         waiting = list(reversed(jobs))
         running: list[Any] = []
         run = ray.remote(run_job)
@@ -62,6 +67,9 @@ class RayEngine(Engine):
         jobs: Sequence[PartJob],
         done: Callable[[], None],
     ) -> None:
+        import ray
+        import ray.data
+
         wanted = {job.task.partition: job for job in jobs}  # type: ignore[attr-defined]
         sources = ray.put(list(parts))
 
@@ -88,6 +96,8 @@ class RayEngine(Engine):
             done()
 
     def close(self) -> None:
+        import ray
+
         if self._started and ray.is_initialized():
             ray.shutdown()
 
