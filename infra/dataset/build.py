@@ -27,6 +27,7 @@ from infra.engines.task import Output, Sink, Task, Written
 from infra.errors import UsageError
 from infra.hashing import canonical_json, code_version, readable_json, sha256_json
 from infra.metering import worker_cpu_seconds
+from infra.refusal import undone_if_refused
 from infra.storage import disk_errors, lock, read_json, remove_folder, remove_temporaries, write_bytes
 
 RECEIPTS = ".receipts"
@@ -304,8 +305,9 @@ def receipt_path(folder: Path, index: int) -> Path:
 
 @contextmanager
 def claim(folder: Path, arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Hold the folder, refuse one that was made with other arguments, and clear what a crash left half written."""
-    with disk_errors(folder), lock(folder):
+    """Hold the folder, refuse one that was made with other arguments, and clear what a crash left half written. What is
+    refused before there is a shard leaves the folder as it was."""
+    with disk_errors(folder), undone_if_refused(folder), lock(folder):
         (folder / RECEIPTS).mkdir(exist_ok=True)
         _check_arguments(folder, json.loads(canonical_json(dict(arguments))))
         for place in (folder, folder / "ledger", folder / RECEIPTS):

@@ -13,6 +13,7 @@ from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
+from infra.refusal import undone_if_refused
 from infra.storage import write_bytes
 from pipeline.inputs.inputs import Inputs, read_inputs
 from pipeline.job.context import Context, open_context
@@ -111,7 +112,9 @@ def run_recipe_stage(
     stage = loaded.stage(verb, name)
     given = first_source(read_inputs(inputs), stage, limit)
     places = places_below(source) if source else None
-    return run_stage(open_context(loaded, engine, models, stage.models(), limit=limit), stage, given, out, places)
+    context = open_context(loaded, engine, models, stage.models(), limit=limit)
+    with undone_if_refused(out):  # some stages look at the whole pool before they can tell
+        return run_stage(context, stage, given, out, places)
 
 
 def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
