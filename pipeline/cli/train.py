@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.command import Words
+from pipeline.cli.command import Command
 from pipeline.cli.console import quiet_stdout, say, tell
 from pipeline.text_table import table
 
@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
     # reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for verb in (train, freeze, branch, evaluate, generate):
-        app.command(verb.__name__, cls=Words)(verb)
+        app.command(verb.__name__, cls=Command)(verb)
 
 
 def config_file(name: str) -> Path:
