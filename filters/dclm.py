@@ -70,13 +70,13 @@ def stop_words(view: View) -> float:
 
 
 def duplicate_fraction(view: View, unit: str) -> float:
-    """Lines or paragraphs that occur more than once, of all that are not blank."""
+    """Share of the non-blank lines or paragraphs that occur more than once."""
     spans, copies = view.once(_UNITS[unit])
     return int(np.count_nonzero(copies)) / max(1, len(spans))
 
 
 def duplicate_character_fraction(view: View, unit: str) -> float:
-    """Characters of those, of all characters in lines or paragraphs that are not blank."""
+    """Share of the characters of non-blank lines or paragraphs that are in ones that occur more than once."""
     spans, copies = view.once(_UNITS[unit])
     return int(spans.lengths[copies].sum()) / max(1, int(spans.lengths.sum()))
 

@@ -31,7 +31,7 @@ say "a trunk, frozen, and two branches from it"
 refinery train --data "$OUT/tokens" --config tiny --out "$OUT/trunk"
 refinery freeze "$OUT/trunk" --out "$OUT/frozen"
 refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --out "$OUT/branch-control"
-printf '[k]\nfull_mass = 1.0\n' > "$OUT/all-experts.toml"
+printf '[top_k]\nfull_k_probability = 1.0\n' > "$OUT/all-experts.toml"
 refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --overrides "$OUT/all-experts.toml" --out "$OUT/branch-all-experts"
 for name in control all-experts; do
   keep "$OUT/evaluation-$name.json" refinery evaluate --checkpoint "$OUT/branch-$name" --data "$OUT/held-out" \

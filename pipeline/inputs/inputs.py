@@ -1,7 +1,7 @@
-"""What `--input` names: archives (WARC, WET, ARC), documents (Parquet, JSONL), or datasets of ours.
+"""Resolves `--input` arguments: archives (WARC, WET, ARC), documents (Parquet, JSONL), or our datasets.
 
-Names in our data never hold a machine's paths: a file is called by its path below the deepest folder that holds
-all files of its kind, so that the order of the arguments and the place of the folder do not matter.
+Names in our data never contain a machine's paths: a file is named by its path below the deepest folder that contains
+all files of its kind, so that neither the order of the arguments nor the location of the folder matters.
 """
 
 import glob
@@ -23,7 +23,7 @@ DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of the user's. `name` is what manifests and `file_path` call it."""
+    """A user's file. `name`: its name in manifests and in `file_path`."""
 
     path: str
     name: str
@@ -36,7 +36,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a command, sorted by name: the order of the arguments is lost on purpose."""
+    """The inputs of a command, sorted by name, so that the order of the arguments does not matter."""
 
     archives: tuple[InputFile, ...] = ()
     documents: tuple[InputFile, ...] = ()
@@ -44,7 +44,7 @@ class Inputs:
 
 
 def read_inputs(arguments: Sequence[str]) -> Inputs:
-    """Expand files, globs and folders. UsageError where nothing is found or a file is of no known kind."""
+    """Expands files, globs and folders. Raises UsageError if nothing is found or a file is of no known kind."""
     files: set[str] = set()
     datasets: dict[str, Dataset] = {}
     for argument in arguments:
@@ -66,7 +66,7 @@ def read_inputs(arguments: Sequence[str]) -> Inputs:
 
 
 def _dataset_folder(path: Path) -> Path | None:
-    """The dataset that `path` means: itself, its manifest's folder, or the last dataset of a finished run."""
+    """The dataset at `path`: the folder itself, its manifest's folder, or the last dataset of a finished run."""
     if path.name == MANIFEST and path.is_file():
         return path.parent
     if (path / MANIFEST).is_file():
@@ -102,7 +102,7 @@ def _files(argument: str) -> list[str]:
 
 
 def made_by_us(path: Path, root: Path) -> bool:
-    """Whether a file below `root` belongs to a run or dataset that lies there too."""
+    """Whether a file below `root` belongs to a run or dataset that is also below `root`."""
     return any((parent / RECEIPTS).is_dir() for parent in path.parents if parent.is_relative_to(root))
 
 

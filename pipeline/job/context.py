@@ -1,4 +1,4 @@
-"""What every stage needs to know: the recipe with its models, the engine, and where things lie on this machine."""
+"""The context of a stage: the recipe with its models, the engine, and the models' paths on this machine."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from pipeline.recipes.recipe import Recipe, Stage
 
 @dataclass(frozen=True)
 class Context:
-    """`places`: model name → path on this machine; only the sha256 in `recipe.models` counts for the result.
+    """`places`: model name → path on this machine; only the sha256 in `recipe.models` affects the result.
 
     `recipe.models` are those of the whole work; `of_stage` has those of one stage, whose manifest names their hash.
     """
@@ -41,9 +41,9 @@ class Context:
 def open_context(
     recipe: Recipe | str, engine: Engine, models: str | None = None, used: Iterable[str] | None = None, **params: object
 ) -> Context:
-    """Find the models of a recipe, or of the recipe of this name: those in `used`, or all that it names.
+    """Finds the models of a recipe, or of the recipe of this name: those in `used`, or all that it names.
 
-    UsageError for an unknown recipe or a missing model.
+    Raises UsageError for an unknown recipe or a missing model.
     """
     loaded = load_recipe(recipe) if isinstance(recipe, str) else recipe
     resolved, places = resolve_recipe(loaded, models, used)

@@ -1,4 +1,4 @@
-"""The signals that the documents of a source carry in their `signals` column."""
+"""The signals in the `signals` column of a source's documents."""
 
 from infra.dataset import schema as schemas
 from infra.dataset.dataset import Source

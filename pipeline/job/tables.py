@@ -1,7 +1,7 @@
 """The intermediate tables of one stage: datasets with receipts of their own below one folder (`OUT/.work`).
 
-A stage that looks at the whole pool (copies, percentiles, clusters, a draw) makes such tables before it decides, so
-that a killed run goes on where it was. They go when the stage's own dataset is committed.
+A stage over the whole pool (copies, percentiles, clusters, a draw) makes such tables before it decides, so that a
+killed run resumes where it was. They are deleted when the stage's own dataset is committed.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tables:
-    """Makes the tables of one stage, whose name they bear in headers and progress (`STAGE.TABLE`)."""
+    """Makes the tables of one stage, named `STAGE.TABLE` in headers and progress."""
 
     engine: Engine
     recipe: RecipeRef
@@ -38,7 +38,7 @@ class Tables:
         return self.engine.map_shards(task, sources, self.folder / name, self._header(name, refs))
 
     def reduce(self, name: str, tables: Sequence[Dataset], key: str, reducer: Reducer, partitions: int = 0) -> Dataset:
-        """`partitions`: how many there are to be; as many as the size of the tables asks for, unless given."""
+        """`partitions`: their number; by default it follows from the size of the tables."""
         refs = tuple(ref for table in tables for ref in table.refs)
         count = partitions or partitions_for(tables)
         return self.engine.reduce_by_key(tables, key, reducer, count, self.folder / name, self._header(name, refs))

@@ -24,7 +24,7 @@ def check_signals(recipe: Recipe) -> None:
     for stage in recipe.stages:
         here = set() if stage.verb == "extract" else known | set(stage.options.get("carried", ()))
         for step in stage.steps:
-            for name in step.asks() if whole or not step.alone else ():
+            for name in step.requires() if whole or not step.alone else ():
                 if name not in here and name not in step.available():
                     raise UsageError(f"{recipe.name}: {_missing(stage, step, name)}")
             here = step.after(here)

@@ -1,4 +1,4 @@
-"""Views: every dataset that a report speaks of, once, with the beginning of its ledger and of its signals."""
+"""Views: every dataset of a report, once, with the beginning of its ledger and of its signals."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Rules = list[tuple[str, RuleSample]]
 
 @dataclass(frozen=True)
 class StageView:
-    """A dataset of one or more pools. `before`: the dataset that its stage read; `archives`: where the archives of the
-    pages lay when they were ingested, by the name that `file_path` gives them."""
+    """A dataset of one or more pools. `before`: the dataset that its stage read; `archives`: the paths of the archives
+    when they were ingested, by `file_path`."""
 
     label: str
     dataset: Dataset
@@ -33,7 +33,7 @@ class StageView:
 
     @cached_property
     def kept(self) -> dict[str, Floats]:
-        """Of the signals that these rules judge, the values of the first documents that were kept; NaN for null."""
+        """The values of these rules' signals in the first kept documents; NaN for null."""
         return kept_signals(self.dataset, {signal_of(name) for name, sample in self.rules if sample.thresholds})
 
 
@@ -62,7 +62,7 @@ def places_of(pool: PoolOutcome) -> Mapping[str, str]:
 
 
 def top_rules(seen: Sequence[StageView], most: int) -> Iterator[tuple[StageView, Rules]]:
-    """`most` rules in all, shared out fairly: the first of every view, then the second of every view, and so on."""
+    """Yields `most` rules in all, round-robin: the first of every view, then the second of every view, and so on."""
     ranked = sorted((rank, index) for index, view in enumerate(seen) for rank in range(len(view.rules)))[:most]
     for index, view in enumerate(seen):
         mine = sum(1 for _, at in ranked if at == index)
@@ -71,11 +71,11 @@ def top_rules(seen: Sequence[StageView], most: int) -> Iterator[tuple[StageView,
 
 
 def signal_of(rule: str) -> str:
-    """The signal that a rule of the ledger ("step/min_words") speaks of."""
+    """The signal of a rule of the ledger ("step/min_words")."""
     return rule.rsplit("/", 1)[-1].removeprefix("min_").removeprefix("max_")
 
 
 def bound_of(rule: str) -> str:
-    """ "min" or "max"; "" for a rule that is no bound."""
+    """ "min" or "max"; "" for a rule that is not a bound."""
     bound = rule.rsplit("/", 1)[-1][:4]
     return bound[:3] if bound in ("min_", "max_") else ""

@@ -1,9 +1,9 @@
-"""The control sample: how many good pages the quick look loses, measured on pages that it could not reject.
+"""The audit sample: estimates the share of good pages that the prefilter loses, on pages that it could not reject.
 
-An extract stage with `control = 0.01` lets that share of its pages, chosen by a hash of their place, past every rule
-of its quick look, and remembers how many of them each page failed. Those of them that the whole recipe keeps in the
-end are pages that it wants; the share of these that the quick look would have rejected is its rate of false rejects.
-`run`, `compare` and `report` all ask here.
+An extract stage with `control = 0.01` passes that share of its pages, chosen by a hash of their key, through every rule
+of its prefilter, and records how many of the rules each page failed. Sampled pages that the whole recipe keeps at the
+end are good pages; the share of these that the prefilter would have rejected is its false reject rate. `run`, `compare`
+and `report` all use this module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ from pipeline.steps.signals import CONTROL_SIGNALS
 
 
 def control_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
-    """What the datasets of a recipe's stages, in order, say of its quick look; None without a control sample.
+    """Computes the false reject rate from the datasets of a recipe's stages, in order; None without an audit sample.
 
     {"sampled": documents of the sample that were extracted, "kept": those that are in the last dataset of documents,
-    "quick_rejected": those of the kept that failed a rule of the quick look, "share": quick_rejected / kept (None where
+    "quick_rejected": those of the kept that failed a rule of the prefilter, "share": quick_rejected / kept (None if
     nothing was kept), "interval": the share's 95 % interval (Wilson), None likewise}.
     """
     documents = [dataset for dataset in datasets if dataset.kind is Kind.DOCUMENTS]
@@ -42,7 +42,7 @@ def _has_control(dataset: Dataset) -> bool:
 
 
 def _count(dataset: Dataset) -> tuple[int, int]:
-    """(documents of the sample, those of them that failed the quick look)."""
+    """(documents of the sample, those of them that failed the prefilter)."""
     sampled = lost = 0
     for part in dataset.parts():
         for batch in part.batches([f"signals.{name}" for name in CONTROL_SIGNALS]):
@@ -54,11 +54,11 @@ def _count(dataset: Dataset) -> tuple[int, int]:
 
 
 def control_text(found: Mapping[str, Any]) -> str:
-    """One line for people."""
+    """Formats the result as one line."""
     if not found["kept"]:
-        return f"control sample: none of its {found['sampled']:,} documents was kept: no rate of false rejects"
+        return f"audit sample: none of its {found['sampled']:,} documents was kept: no false reject rate"
     low, high = found["interval"]
     return (
-        f"control sample: the quick look would have rejected {found['quick_rejected']:,} of the {found['kept']:,} "
+        f"audit sample: the prefilter would have rejected {found['quick_rejected']:,} of the {found['kept']:,} "
         f"documents that were kept: {found['share']:.1%} (95 % interval {low:.1%} to {high:.1%})"
     )

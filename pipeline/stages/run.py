@@ -1,4 +1,4 @@
-"""`run`: the stages of a recipe one after the other, each a dataset in its own folder, and nothing more."""
+"""`run`: makes the stages of a recipe one after the other, each a dataset in a folder of its own."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Run:
         return self.datasets[-1]
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints. Funnel rows: documents, characters and tokens that remained after each step."""
+        """What `--json` prints. Funnel rows: documents, characters and tokens that remain after each step."""
         return {
             "manifest": str(self.last.folder / MANIFEST),
             "counts": dict(self.last.manifest.counts),
@@ -51,7 +51,7 @@ def stage_folder(recipe: Recipe, stage: Stage) -> str:
 
 
 def funnel(manifests: list[Manifest]) -> list[dict[str, Any]]:
-    """Every step of every stage, in order. A stage that counts no steps gives one row: what it put out."""
+    """One row for every step of every stage, in order; a stage without step counts gives one row with its output."""
     rows: list[dict[str, Any]] = []
     for manifest in manifests:
         rows += [{"stage": manifest.stage, **row} for row in manifest.funnel or (whole_stage(manifest),)]
@@ -118,7 +118,7 @@ def run_recipe_stage(
 
 
 def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
-    """Make every stage's dataset below `out`; what is there already is not made again."""
+    """Makes every stage's dataset below `out`; existing ones are not made again."""
     stages = stages_for(context.recipe, inputs)
     source: Any = first_source(inputs, stages[0], limit)
     arguments = {"verb": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
@@ -139,10 +139,10 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
 
 
 def check_outside(out: Path) -> None:
-    """UsageError for a place inside a run or a dataset: it would be taken for a part of that."""
+    """Raises UsageError for a folder inside a run or a dataset, of which it would be taken for a part."""
     for folder in out.resolve().parents:
         if (folder / FROZEN).is_file() or (folder / MANIFEST).is_file():
-            raise UsageError(f"--out {out} lies in {folder}, which is a run or a dataset: choose a place beside it")
+            raise UsageError(f"--out {out} is inside {folder}, which is a run or a dataset: choose a folder beside it")
 
 
 def limit_param(limit: int | None) -> dict[str, int]:

@@ -78,7 +78,7 @@ class Combine(Step):
             flag(source, "larger", place) if "larger" in source else False,
         )
 
-    def asks(self) -> Iterator[str]:
+    def requires(self) -> Iterator[str]:
         yield from (term.signal for term in self.terms)
         if self.larger:
             yield self.signal

@@ -1,4 +1,4 @@
-"""Rules in a recipe: read, applied as a block, and shown."""
+"""Rules in a recipe: read, applied as a block, and formatted."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from pipeline.steps.fields import number, only, shown, tables, text, words
 
 @dataclass(frozen=True)
 class RecipeRule:
-    """A rule, and the languages that it applies to (none: all)."""
+    """A rule, and the languages to which it applies (empty: all)."""
 
     rule: Rule
     languages: tuple[str, ...] = ()
 
 
 def read_rules(source: Mapping[str, Any], place: str, known: Collection[str] | None) -> tuple[RecipeRule, ...]:
-    """The `rules` of a step; `known`: the signals that they may name (None: checked elsewhere)."""
+    """Reads the `rules` of a step. `known`: the signals that they may use (None: checked elsewhere)."""
     return tuple(_read_rule(rule, place, known) for rule in tables(source, "rules", place))
 
 
 def _read_rule(source: Mapping[str, Any], place: str, known: Collection[str] | None) -> RecipeRule:
-    """`{signal = "words", min = 50, source = "..."}`; `max` likewise; `languages` optional."""
+    """Reads `{signal = "words", min = 50, source = "..."}`; `max` likewise; `languages` optional."""
     here = f"{place}: rule {shown(dict(source))}"
     only(source, ("signal", "min", "max", "source", "languages"), here)
     bounds: list[Literal["min", "max"]] = [bound for bound in get_args(Bound) if bound in source]
@@ -45,7 +45,7 @@ def judge_rules(
     language: str | None,
     trace: Trace | None = None,
 ) -> list[Reject]:
-    """All failing rules of a block. Rules for other languages are left out."""
+    """Returns all failed rules of a block. Rules for other languages are skipped."""
     mine = [rule.rule for rule in rules if not rule.languages or language in rule.languages]
     values = {rule.signal: signal(rule.signal) for rule in mine}
     failures = judge(values, mine)

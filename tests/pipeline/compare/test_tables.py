@@ -15,7 +15,7 @@ from infra.dataset.manifest import Kind
 from infra.errors import UsageError
 from pipeline.compare.compare import summary
 from pipeline.compare.cost import Costs
-from pipeline.compare.gold import CLASSES, Gold, Tenth, read_gold, shares
+from pipeline.compare.gold import CLASSES, Gold, GoldRecall, read_gold, shares
 from pipeline.compare.overlap import Overlap
 from pipeline.compare.ratio import ALL, Hosts, interval, large_languages, ratios
 from pipeline.compare.text import compare_text
@@ -203,7 +203,7 @@ def gold_files(folder: Path) -> tuple[Path, Path]:
     return gold, groups
 
 
-def test_the_right_tenth_by_hand(tmp_path: Path) -> None:
+def test_gold_recall_by_hand(tmp_path: Path) -> None:
     gold = read_gold(*gold_files(tmp_path), long_words=8)
     told = summary(two_recipes(tmp_path / "out", 4), gold)
     rows = {(row["by"], row["group"]): row for row in told["gold"]["rows"]}
@@ -232,9 +232,9 @@ def test_groups_add_up(pages: list[dict[str, Any]], words: list[int], kinds: lis
             return self.values.get(int(url.rsplit("/", 1)[1]))
 
     groups = Lookup([{"type": kind} for kind in kinds])
-    tenth = Tenth(Gold("0", Lookup(words), groups, ("type",), 200), ["a", "b", "c"])  # type: ignore[arg-type]
-    tenth.add(partition_of(pages))
-    whole, *parts = tenth.as_json()["rows"]
+    recall = GoldRecall(Gold("0", Lookup(words), groups, ("type",), 200), ["a", "b", "c"])  # type: ignore[arg-type]
+    recall.add(partition_of(pages))
+    whole, *parts = recall.as_json()["rows"]
     for kind in CLASSES:
         assert whole["pages"][kind] == sum(part["pages"][kind] for part in parts)
         for name in "abc":
@@ -256,7 +256,7 @@ def test_many_groups_become_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gold", "groups", "by", "message"),
     [
-        (None, "{}", (), "give that too"),
+        (None, "{}", (), "give --gold too"),
         ('{"url": "x"}', None, (), "no line with a `url` or `id` and a `text`"),
         ('{"url": "x", "text": "y"}\n[1]', None, (), "line 2: not a JSON object"),
         ('{"url": "x", "text": "y"}', '{"url": "x", "type": "z"}', ("topic",), "no line of .* has a 'topic'"),

@@ -81,7 +81,7 @@ def test_a_page_of_the_control_sample_is_let_through(world: Path) -> None:
     assert one["control"] and not quick["passed"] and quick["let_through"] == "control"
     assert one["rejected_by"][0].startswith(("language/", "english/"))
     assert [s["step"] for s in one["steps"]][2:5] == ["look", "quick", "extract"]
-    assert "let through: the page is of the control sample" in explain_text(one)
+    assert "let through: the page is in the audit sample" in explain_text(one)
 
 
 def test_terms_of_a_combination_add_up(world: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_combination_in_the_quick_look_adds_up_too(world: Path) -> None:
     run(world, "quick-sum", "quick-sum.toml")
     one = told(world, "http://en0.example/3", "quick-sum")
     assert step(one, "quick-sum/combine")["values"]["characters"] > 100
-    assert "+0.5000 to begin with" in explain_text(one) and "+0.2500 for characters" in explain_text(one)
+    assert "+0.5000 intercept" in explain_text(one) and "+0.2500 for characters" in explain_text(one)
 
 
 def test_the_threshold_is_the_pools(world: Path) -> None:

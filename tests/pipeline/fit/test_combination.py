@@ -160,7 +160,7 @@ def test_the_recipe_gives_what_the_fit_measured() -> None:
             name: None if np.isnan(column[index]) else float(column[index]) for name, column in rows.values.items()
         }
         document = Document("", signals=dict(known))
-        assert read.run(document, None) == []  # type: ignore[arg-type]
+        assert read.run(document, None, None) == []  # type: ignore[arg-type]
         assert document.signals["quality"] == value
 
 

@@ -13,7 +13,7 @@ import pytest
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
 from pipeline.document import Document
-from pipeline.explain.text import combine_lines, step_lines
+from pipeline.explain.text import combine_lines
 from pipeline.fit.reference import cross_fitted_margins, cut, fit_reference, fit_tables, reference_from
 from pipeline.fit.texts import Sample
 from pipeline.models.bag_of_words import load_bag_of_words
@@ -174,7 +174,7 @@ def test_larger_is_read_shown_and_needs_something_to_be_larger_than() -> None:
     second = {**first, "name": "door", "larger": True}
     read = parse_recipe(recipe(first, second), "x")
     check_signals(read)
-    assert step_lines(read.stages[0].steps[1])[0].endswith("if that is larger")
+    assert read.stages[0].steps[1].lines()[0].endswith("if that is larger")
     with pytest.raises(UsageError, match="combine 'door': nothing before it sets 'quality'"):
         check_signals(parse_recipe(recipe(second), "x"))
     with pytest.raises(UsageError, match="larger must be true or false, not 1"):

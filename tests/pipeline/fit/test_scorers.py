@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infra.dataset.dataset import Source
 from infra.errors import UsageError
 from pipeline.fit.benchmarks import fit_benchmarks, read_items
 from pipeline.fit.coherence import fit_coherence
 from pipeline.fit.logistic import fit_logistic
-from pipeline.fit.passages import NEGATIVES, Source, is_running_text, seeded
+from pipeline.fit.passages import NEGATIVES, is_running_text, seeded
 from pipeline.fit.safety import fit_safety, package_words
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.wikitext import prose
@@ -256,7 +257,7 @@ def test_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("b.csv", b"a", "is no .jsonl"),
+        ("b.csv", b"a", "is not .jsonl"),
         ("b.json", b"{", "as JSON"),
         ("b.jsonl", b"{", "JSON lines"),
         ("b.jsonl", b"{}", "no item has"),
@@ -266,7 +267,7 @@ def test_what_is_no_benchmark(name: str, content: bytes, message: str, tmp_path:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=message):
         fit_benchmarks([tmp_path / name], tmp_path / "m")
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         fit_benchmarks([tmp_path / "absent"], tmp_path / "m")
 
 

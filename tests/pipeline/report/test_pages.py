@@ -80,7 +80,7 @@ def test_recipes_beside_each_other(page: str) -> None:
     words = section(page, "overlap")
     assert "| lax | | · | | 31 (51.7 %) |" in words and "| strict | | 0 | | · |" in words
     assert "lax, not strict | | 31 | | size 30, copies 1 | | size/min_words 30, copies/text 1" in words
-    words = section(page, "tenth")
+    words = section(page, "gold")
     # of the pages 1 to 40, ten are kept: 30 to 40 but 33; of the other twenty all but page 0
     assert "strict | | 25.0 % · 95.0 %" in words
     assert (
@@ -92,7 +92,7 @@ def test_recipes_beside_each_other(page: str) -> None:
 
 
 def test_the_control_sample_is_a_line_at_the_top(page: str) -> None:
-    assert "strict, control sample: the quick look would have rejected 1 of the 4 documents" in section(page, "what")
+    assert "strict, audit sample: the prefilter would have rejected 1 of the 4 documents" in section(page, "what")
 
 
 def test_what_a_pool_step_found_is_a_table(page: str) -> None:
@@ -125,7 +125,7 @@ def test_a_broken_comparison_is_one_line(tmp_path: Path, broken: str) -> None:
     write_comparison(tmp_path)
     body = json.loads((tmp_path / COMPARISON).read_text()) | {"gold": json.loads(broken)}
     (tmp_path / COMPARISON).write_text(json.dumps(body))
-    with pytest.raises(UsageError, match="is not what `refinery compare` writes"):
+    with pytest.raises(UsageError, match="is not the output of `refinery compare`"):
         write_report([tmp_path], tmp_path / "report.html")
 
 

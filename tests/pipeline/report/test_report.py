@@ -22,7 +22,7 @@ from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from mixers.draw import GroupPlan, Plan
+from mixers.draw import GroupPlan, MixturePlan
 from mixers.targets import DrawConfig
 from pipeline.compare.compare import COMPARISON, summary
 from pipeline.report.charts import Whisker, fit, histogram_svg, ticks, whiskers_svg
@@ -73,7 +73,7 @@ def make_comparison(folder: Path) -> None:
 
 
 def make_mixture(folder: Path) -> None:
-    plan = Plan(
+    plan = MixturePlan(
         (
             GroupPlan("curated", "science", 30, 3000, 2.0, 2, 0.0, 30, 6000),
             GroupPlan("web", "general", 40, 4000, 1.0, 1, 0.0, 40, 4000),
@@ -121,7 +121,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_mixture(out / "mixture")
     make_training(out / "trunk", 1, 60)
     make_training(out / "branch-control", 61, 90, {})
-    make_training(out / "branch-other", 61, 90, {"k": {"train": 4}})
+    make_training(out / "branch-other", 61, 90, {"top_k": {"full_k": 4}})
     (out / "evaluation-control.json").write_text(json.dumps(evaluation()))
     return out
 
@@ -155,7 +155,7 @@ def test_every_section_is_there_in_order(page: str) -> None:
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", page)
     assert titles == [
         "What was run", "Funnels", "Ratios", "Overlap", "Rejected, by rule", "Values against thresholds", "Languages",
-        "The mixture", "Training", "Bits per byte", "What it took", "Pages by rule", "Kept documents",
+        "The mixture", "Training", "Bits per byte", "Cost", "Pages by rule", "Kept documents",
     ]  # fmt: skip
 
 
@@ -167,11 +167,11 @@ def test_every_section_is_there_in_order(page: str) -> None:
         "26 docs · 43.3\u00a0%",  # its funnel
         "judge/min_words",  # a rule
         "just rejected · value 19, threshold 40",  # a rejected page against its rule
-        "mixture is held where it is by min_source_share web = 0.4.",
-        "mixture misses the target of EQ: 20.0\u00a0% asked, 0.0\u00a0% possible.",
+        "mixture is limited by min_source_share web = 0.4.",
+        "mixture misses the target of EQ: 20.0\u00a0% wanted, 0.0\u00a0% possible.",
         "60.0\u00a0% (target 50.0\u00a0%)",
         "frozen at 60",  # where the branches leave
-        "branch: k.train = 4",
+        "branch: top_k.full_k = 4",
         "evaluation-control: 1.683 bits per byte (unigram 3.000, gzip 2.700).",
         "Experts active: 12 at k = 12, 4 at k = 4, 2 at k = 2.",
     ],
@@ -233,7 +233,7 @@ def test_same_folders_same_bytes(folders: Path, page: str, tmp_path: Path) -> No
 def test_sections_appear_only_when_there_is_something_to_show(folders: Path, tmp_path: Path) -> None:
     write_report([folders / "trunk"], tmp_path / "report.html")
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", (tmp_path / "report.html").read_text("utf-8"))
-    assert titles == ["What was run", "Training", "What it took"]
+    assert titles == ["What was run", "Training", "Cost"]
 
 
 def test_an_unfinished_run_is_reported_as_far_as_it_is(folders: Path, tmp_path: Path) -> None:
@@ -248,12 +248,12 @@ def test_an_unfinished_run_is_reported_as_far_as_it_is(folders: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("nothing.txt", "", "holds nothing to report.*runs, comparisons"),
+        ("nothing.txt", "", "contains nothing to report.*runs, comparisons"),
         (COMPARISON, "{", "cannot be read as JSON"),
-        (COMPARISON, "[]", "holds a list where a JSON object was expected"),
-        (COMPARISON, '{"recipes": {}}', "is not what `refinery compare` writes"),
+        (COMPARISON, "[]", "contains a list where a JSON object was expected"),
+        (COMPARISON, '{"recipes": {}}', "is not the output of `refinery compare`"),
         ("evaluation.json", '{"a": ', "cannot be read as JSON"),
-        ("evaluation.json", '{"bits_per_byte": 1}', "is not what `refinery evaluate --json` prints"),
+        ("evaluation.json", '{"bits_per_byte": 1}', "is not the output of `refinery evaluate --json`"),
         ("manifest.json", "{}", "cannot be read as a manifest"),
     ],
 )

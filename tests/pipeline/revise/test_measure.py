@@ -158,7 +158,7 @@ def test_documents_and_datasets_are_measured_as_they_are(world: Path, tmp_path: 
 def test_what_a_recipe_has_no_step_for() -> None:
     yi = load_recipe("yi")
     assert {"quality", "perplexity"} <= set(plan(yi).names)
-    with pytest.raises(UsageError, match=r"near it: .*words"):
+    with pytest.raises(UsageError, match=r"similar names: .*words"):
         plan(yi, ["wordz"])
     with pytest.raises(UsageError, match="no label or combine step that sets the signal 'cluster'"):
         plan(yi, ["cluster"])

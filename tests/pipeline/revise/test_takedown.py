@@ -327,10 +327,10 @@ def test_a_document_may_meet_several_entries(tmp_path: Path) -> None:
     """Each of them counts as met, or a host of one page would be told to have met nothing."""
     (tmp_path / "list.txt").write_text("http://a.example:8080/x\na.example:8080/y\nhost:a.example\ndomain:example\n")
     listed = read_listed(tmp_path / "list.txt", None)
-    assert set(listed.naming("http://a.example:8080/x", "n")) == {
+    assert set(listed.matching("http://a.example:8080/x", "n")) == {
         "a.example:8080/x", "host:a.example", "domain:example"
     }  # fmt: skip
-    assert listed.entries() - set(listed.naming("http://a.example:8080/x", "n")) == {"a.example:8080/y"}
+    assert listed.entries() - set(listed.matching("http://a.example:8080/x", "n")) == {"a.example:8080/y"}
 
 
 @given(st.text(), st.text().filter(lambda ident: ident != "d"))
@@ -353,10 +353,10 @@ def test_any_address_can_be_asked_for(url: str, ident: str) -> None:
         (b"host:http://a.example/b\n", "line 1: host: takes a name"),
         (b"domain:a.example/b", "domain: takes a name"),
         (b"\xff\xfe\x00", "is not UTF-8"),
-        (b"http://a/\nhots:example.org\n", "line 2: 'hots:' is no prefix"),
-        (b"Host:example.org\n", "line 1: 'Host:' is no prefix"),
-        (b"urn:uuid:1\n", "line 1: 'urn:' is no prefix"),
-        (b"http://\n", "line 1: 'http://' is no address"),
+        (b"http://a/\nhots:example.org\n", "line 2: 'hots:' is not a known prefix"),
+        (b"Host:example.org\n", "line 1: 'Host:' is not a known prefix"),
+        (b"urn:uuid:1\n", "line 1: 'urn:' is not a known prefix"),
+        (b"http://\n", "line 1: 'http://' is not a URL"),
     ],
 )
 def test_a_list_that_is_none(content: bytes, says: str, tmp_path: Path) -> None:
