@@ -1,5 +1,6 @@
 """The engines by name. Ray and Beam are libraries of their own, imported when their engine is opened."""
 
+import multiprocessing
 import os
 
 from infra.engines.beam import BeamEngine
@@ -16,6 +17,9 @@ def open_engine(name: str, workers: int | None = 1, progress: Progress | None = 
 
     UsageError for any other name, and where the engine's library is not installed.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # a worker imports the script that started it, which would start workers
+        raise UsageError('put what calls refinery under `if __name__ == "__main__":`, since workers import the script')
     number = cores() if workers is None else workers
     match name:
         case "local":

@@ -46,8 +46,3 @@ Reference = Annotated[
 ]
 Language = Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ...")]
 Model = Annotated[Path, typer.Option("--out", help="Where the model is put; a card is written beside it.")]
-
-# Commands of the trainer
-Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
-Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A run, a branch or a frozen trunk.")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after this step of the schedule.")]
