@@ -1,4 +1,4 @@
-"""The words that tables of words (`wording`, `likeness`) and classifiers of quality see: lower case, digits as 0,
+"""The words that tables of words (`bag_of_words`, `reference`) and classifiers of quality see: lower case, digits as 0,
 nothing but letters and digits. What an extractor leaves of lines, bullets and punctuation cannot be learned from them.
 """
 

@@ -26,7 +26,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where the model is put; a card
 
 fit_app = typer.Typer(
     no_args_is_help=True,
-    help="Models from texts: perplexity, quality, likeness, coherence, safety, benchmarks, importance, domains,"
+    help="Models from texts: perplexity, quality, reference, coherence, safety, benchmarks, importance, domains,"
     " tokenizer; `defaults` makes what the recipes name.\n\n"
     "Example: refinery fit defaults",
 )
@@ -80,44 +80,46 @@ def quality(
     reference: Reference = None,
     json: Json = False,
 ) -> None:
-    """Good pages against others: a table of words with weights (--out NAME.json), or a fastText classifier (NAME.bin).
+    """Good pages against others: a bag-of-words classifier (--out NAME.tsv), or one of fastText (NAME.bin).
 
-    Give pages that people judged, both sides through the same extractor. The table's `wording` can be read, and is the
-    better of the two on pages; the classifier is of chunks of text, length matched.
+    Give pages that people judged, both sides through the same extractor. The table of words can be read, and is the
+    better of the two on pages; fastText's is of chunks of text, length matched.
 
-    Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/wording-en.json
+    Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/bag-of-words-en.tsv
     """
     from pipeline.fit.bag_of_words import fit_bag_of_words_files
     from pipeline.fit.quality import fit_quality
+    from pipeline.models.word_table import SUFFIX
 
     with making(json, out, positive, negative, reference):
-        if out.suffix == ".json":
+        if out.suffix == SUFFIX:
             card = fit_bag_of_words_files(positive, negative, reference or [], out)
         elif reference:
-            raise UsageError("--reference is for a table of words: let --out end in .json")
+            raise UsageError("--reference is for a table of words: let --out end in .tsv")
         else:
             card = fit_quality(positive, negative, out)
     tell(card if json else card_text(card))
 
 
-@fit_app.command("likeness", cls=Words)
-def likeness(
+@fit_app.command("reference", cls=Words)
+def reference(
     positive: Annotated[list[Path], typer.Option("--positive", help="Clean texts of a kind: KIND=FILE or FOLDER.")],
     negative: Annotated[list[Path], typer.Option("--negative", help="Pages of a crawl, good and bad.")],
     out: Out,
     json: Json = False,
 ) -> None:
-    """How much pages are worded like clean texts of kinds that must survive: a table of words with weights by kind.
+    """How much pages resemble clean texts of kinds that must be kept: a table of words with weights by kind.
 
     Give each text its `source`: scores are of sources that the fit has not seen.
 
-    Example: refinery fit likeness --positive code=functions.jsonl --positive dialogue=talks.jsonl --negative
-    out/02-extract --out models/likeness-en.json
+    Example: refinery fit reference --positive code=functions.jsonl --positive dialogue=talks.jsonl --negative
+    out/02-extract --out models/reference-en.tsv
     """
     from pipeline.fit.reference import fit_reference
+    from pipeline.models.word_table import SUFFIX
 
-    if out.suffix != ".json":
-        raise UsageError(f"--out {out}: a table of words is a .json file")
+    if out.suffix != SUFFIX:
+        raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
     with making(json, out, positive, negative):
         card = fit_reference([str(path) for path in positive], negative, out)
     tell(card if json else card_text(card))
@@ -129,7 +131,9 @@ def combination(
     negative: Negative,
     signal: Annotated[list[str], typer.Option("--signal", help="Signals to combine; the datasets must have them.")],
     out: Out,
-    language: Annotated[list[str] | None, typer.Option("--language", help="Whom the step speaks of.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help="Of the pages, for the line of the recipe.")
+    ] = None,
     reference: Reference = None,
     rising: Annotated[list[str] | None, typer.Option("--rising", help="Signals of which more is never worse.")] = None,
     falling: Annotated[
@@ -137,12 +141,16 @@ def combination(
     ] = None,
     json: Json = False,
 ) -> None:
-    """A `combine` step for a recipe, from datasets of good and of other pages that `refinery measure` made.
+    """The curves of a `combine` step, from datasets of good and of other pages that `refinery measure` made.
 
-    Example: refinery fit combination --positive good --negative other --signal words perplexity --out quality.toml
+    OUT is a readable .json file; the line that names it in a recipe is printed.
+
+    Example: refinery fit combination --positive good --negative other --signal words perplexity --out models/mine.json
     """
     from pipeline.fit.combination import Shape, fit_combination
 
+    if out.suffix != ".json":
+        raise UsageError(f"--out {out}: a combination is a .json file")
     shape = Shape(frozenset(rising or ()), frozenset(falling or ()))
     with making(json, out, positive, negative, reference):
         card = fit_combination(positive, negative, signal, out, language or [], reference or [], shape)

@@ -4,8 +4,9 @@ A recipe says *what* happens; `pipeline/recipes/parse.py` reads it from TOML, on
 (`pipeline/steps/interpreter.py`) says how it is done.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from infra.dataset.manifest import Kind, RecipeRef
@@ -47,6 +48,14 @@ class Stage:
             yield str(self.options["tokenizer"])
 
 
+def bound(steps: Sequence[Step], places: Mapping[str, Path]) -> tuple[Step, ...]:
+    """The steps of a stage, each with what it takes from the later ones and from the models' files at `places`."""
+    done: tuple[Step, ...] = ()
+    for step in reversed(steps):
+        done = (step.bound(done, places), *done)
+    return done
+
+
 @dataclass(frozen=True)
 class Recipe:
     """`source`: the parsed TOML, which the hash covers together with the sha256 of every model."""
@@ -79,10 +88,17 @@ class Recipe:
     def model_names(self) -> list[str]:
         return sorted({name for stage in self.stages for name in stage.models()})
 
+    def bound(self, places: Mapping[str, Path]) -> "Recipe":
+        """The recipe with what its steps take from each other, and from the models' files at `places`, by name.
+
+        UsageError for a file that is no such model. A recipe is run with all its files.
+        """
+        return replace(self, stages=tuple(replace(each, steps=bound(each.steps, places)) for each in self.stages))
+
     def with_models(self, sha256s: Mapping[str, str]) -> "Recipe":
         """The recipe with its models known: only now has it the hash that goes into manifests."""
         assert set(sha256s) == set(self.model_names())
-        return Recipe(self.name, self.about, self.stages, self.source, dict(sha256s))
+        return replace(self, models=dict(sha256s))
 
     def stage(self, verb: str, name: str | None) -> Stage:
         """The stage that a per-stage command means; UsageError when the recipe has none, or several."""

@@ -24,6 +24,7 @@ class Extract(Step):
 
     kind: ClassVar[str] = "extract"
     stages: ClassVar[tuple[str, ...]] = ("extract",)
+    edits: ClassVar[bool] = True
 
     name: str
     engine: str
