@@ -34,7 +34,7 @@ CRAWL: Final = "crawl"
 LANGUAGES: Final = ("en", "zh")
 # Higher is better for all but these.
 LOWER_IS_BETTER: Final = {"perplexity"}
-MODELLED: Final = ("perplexity", "coherence", "safety", "wording", "quality")
+MODELLED: Final = ("perplexity", "coherence", "safety", "bag_of_words", "quality")
 RULES: Final = {
     "Gopher's rules": ("gopher", ("gopher-quality", "gopher-repetition")),
     "FineWeb's own rules": ("fineweb", ("fineweb",)),

@@ -1,11 +1,13 @@
 """The interface of every kind of step: parsing from a recipe, required and set signals, formatting, and execution."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
+from pipeline.steps.rules import RecipeRule
 from pipeline.steps.signals import MEASURED
 
 
@@ -28,6 +30,9 @@ class Step:
     name: str
     # The name of the URL lists that it uses, a folder in the model folder.
     lists: str | None = None
+    # The rules that it judges by, and the languages of the documents that it works on (none: all).
+    rules: tuple[RecipeRule, ...] = ()
+    languages: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
@@ -36,6 +41,12 @@ class Step:
 
     def check(self) -> None:
         """Raises UsageError for unknown or invalid options."""
+
+    def bound(self, later: Sequence["Step"], places: Mapping[str, Path]) -> Self:
+        """The step with what it takes from the steps after it in its stage, and from its models' files at `places` (by
+        name; those that are not there are left out). UsageError where these are not as it needs them."""
+        del later, places
+        return self
 
     def models(self) -> Iterator[str]:
         """The names of the models that it uses."""
@@ -67,6 +78,10 @@ class Step:
     def on_records(self) -> bool:
         """Whether it processes records, before there is a text."""
         return False
+
+    def is_for(self, document: Document) -> bool:
+        """Whether it works on a document of this language."""
+        return not self.languages or document.language in self.languages
 
     def lines(self) -> list[str]:
         """The step in readable form, one threshold a line."""
