@@ -135,8 +135,8 @@ def test_a_module_that_is_not_there_is_refused() -> None:
         project().version(names_in(["infra.no_such_module"]))
 
 
-# Where a name or path is put together at run time: shipped configurations of the trainer are read as files, the sandbox's
-# child is sent a target and an extractor's module that its parent reaches by imports, and this machinery finds the root.
+# Where a name or path is put together at run time: the trainer's shipped configurations are read as files, the child of
+# the sandbox is sent a target and an extractor's module that its parent imports, and this machinery finds the root.
 PUT_TOGETHER = {
     "infra/code_version.py: __file__",
     "infra/sandbox/child.py: import_module",
