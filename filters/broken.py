@@ -104,7 +104,7 @@ def space_fraction(view: View) -> float | None:
 
 
 def _line_words(view: View) -> Indices:
-    """Words of each filled line; white-space pieces if the tokens are another tokenizer's, without offsets in the text."""
+    """Words of each filled line, or its white-space pieces if the tokens have no offsets in the text."""
     starts = view.pieces.start if view.has_external_tokens else view.words.start
     lines = view.filled_lines
     return starts.searchsorted(lines.end) - starts.searchsorted(lines.start)

@@ -1,4 +1,4 @@
-"""`refinery fit likeness`: how much a page is worded like clean texts of kinds that must survive, as a table to read.
+"""`refinery fit reference`: how much a page is worded like clean texts of kinds that must survive, as a table to read.
 
 Judged pages teach what good web pages are like, and those are articles: dialogue, code, mathematics read like rejects
 beside them. So each kind of text that must survive has a table of its own: a logistic regression over the words of its
@@ -146,7 +146,7 @@ def fit_reference(positive: Sequence[str], negative: Sequence[Path], out: Path) 
         "positive": sorted(Path(word.rpartition("=")[2]).name for word in positive),
         "negative": sorted(path.name for path in negative),
     }
-    command = f"refinery fit likeness --positive KIND=... --negative ... --out {out.name}"
+    command = f"refinery fit reference --positive KIND=... --negative ... --out {out.name}"
     return reference_from(samples, read_samples(negative), out, made_from, command)
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.dataset.build import RECEIPTS
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, InputRef
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.hashing import sha256_file
 from infra.storage import read_json
@@ -63,6 +63,15 @@ def read_inputs(arguments: Sequence[str]) -> Inputs:
             "no input: give --input a WARC, WET or ARC file, a Parquet or JSONL file, or a dataset's folder"
         )
     return Inputs(_named(archives), _named(documents), tuple(ordered))
+
+
+def dataset_in(path: Path) -> Dataset:
+    """Returns the finished dataset at `path`, or the last one of the finished run there. Raises UsageError if there is
+    neither."""
+    found = _dataset_folder(path)
+    if found is None:
+        raise UsageError(f"{path} is neither a finished dataset nor a finished run")
+    return Dataset(found)
 
 
 def _dataset_folder(path: Path) -> Path | None:

@@ -55,7 +55,7 @@ def load_bag_of_words(path: Path) -> BagOfWords:
         return BagOfWords(float(found["intercept"]), words)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise UsageError(
-            f"{path} is no {FORMAT} model: run `refinery fit quality` or `refinery fit defaults`"
+            f"{path} is no {FORMAT} model: run `refinery fit bag-of-words` or `refinery fit defaults`"
         ) from None
 
 

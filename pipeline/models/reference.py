@@ -80,7 +80,7 @@ def load_reference(path: Path) -> Callable[[Mapping[str, int]], float]:
             raise ValueError("no number")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise UsageError(
-            f"{path} is no {FORMAT} model: run `refinery fit likeness` or `refinery fit defaults`"
+            f"{path} is no {FORMAT} model: run `refinery fit reference` or `refinery fit defaults`"
         ) from None
     return ReferenceClassifier(kinds, words).scorer()
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
@@ -269,7 +269,9 @@ def counted(
     added = tables.reduce(f"added-{level}", [counts], "key", AddCounts())
     if added.manifest.counts["out"] > MAX_COUNTERS:
         raise UsageError(f"{tables.stage}: the pool has too many languages for thresholds of their own: use by all")
-    table = added.table(["group", "bin", "docs", "low", "high"]).sort_by([("group", "ascending"), ("bin", "ascending")])
+    table = added.to_arrow(["group", "bin", "docs", "low", "high"]).sort_by(
+        [("group", "ascending"), ("bin", "ascending")]
+    )
     runs = pc.run_end_encode(table["group"].combine_chunks())
     columns = [table[name].to_numpy() for name in ("bin", "docs", "low", "high")]
     start = 0

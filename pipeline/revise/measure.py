@@ -15,7 +15,7 @@ on the whole text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -26,9 +26,9 @@ import pyarrow as pa
 from filters.catalog import SIGNALS
 from filters.url import SIGNAL_DOCS, UrlLists, url_signals
 from infra.dataset import schema as schemas
-from infra.dataset.build import check_place
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.claim import check_place
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
@@ -283,6 +283,7 @@ def measure(
     `places`: the archives' paths, if they have moved since they were ingested.
     """
     chosen = plan(context.recipe, wanted)
+    context = replace(context, recipe=context.recipe.with_models_of(chosen.models()))
     params = {**({"signals": sorted(set(wanted))} if wanted else {}), **limit_param(limit)}
     here = Context(context.recipe, context.engine, context.places, params)
     stage = Stage(NAME, "filter")

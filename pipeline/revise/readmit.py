@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.dataset.build import Totals, claim
-from infra.dataset.dataset import Dataset, SideBySide, Source
+from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, FileRef, InputRef, Kind
+from infra.dataset.reader import Dataset, SideBySide, Source
+from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
@@ -190,8 +191,9 @@ def run_stages(
         folder = out / stage_folder(context.recipe, stage)
         here = bare if datasets else context
         if stage.verb == "ingest":
+            here = here.of_stage(stage)
             header = here.header(stage, Kind.RECORDS, records.refs)
-            task = RereadTask(context.recipe.sha256)
+            task = RereadTask(here.recipe.sha256)
             made = context.engine.map_shards(task, [records], folder, header, counted(skipped))
         else:
             if not joined and not reads_records(stage):

@@ -19,9 +19,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.dataset.build import WORK, check_place, claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import check_place, claim
 from infra.dataset.manifest import MANIFEST, RUN, Header, InputRef, Kind, Manifest
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json
@@ -233,7 +234,7 @@ def prove(made: Mapping[str, Dataset], listed: Listed, removed: Removed, engine:
             what = f"{counts['listed']} rows found" if counts["listed"] else (faults or ["its manifest names one"])[0]
             raise WorkError(f"takedown: {dataset.folder} is not clean ({what}): do not use it")
         searches.append({"folder": name, **counts, "sharing": searched.manifest.counts["out"]})
-        sharing += [{"dataset": name, **row} for row in searched.table().to_pylist()]
+        sharing += [{"dataset": name, **row} for row in searched.to_arrow().to_pylist()]
     sharing.sort(key=lambda row: (-row["share"], row["dataset"], row["file_path"], row["warc_offset"]))
     return {
         "listed": 0,

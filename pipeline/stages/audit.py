@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
 from pipeline.stages.intervals import wilson
 from pipeline.steps.signals import AUDIT_SIGNALS

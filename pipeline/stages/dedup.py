@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +26,17 @@ from dedup.survivors import select_survivors, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
-from infra.dataset.dataset import Dataset, Part, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, Source
 from infra.engines.task import Output, Reducer, Task
 from infra.errors import UsageError
 from infra.hashing import sha256_json
+from pipeline.job.context import Context
 from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
 from pipeline.steps.dedup import Dedup
-
-if TYPE_CHECKING:
-    from pipeline.job.context import Context
 
 Numbers = npt.NDArray[np.int64]
 
@@ -191,7 +189,7 @@ class EdgesPart:
         return sha256_json([ref.sha256 for dataset in (*self.edges, self.nodes) for ref in dataset.refs])
 
     def edge_table(self) -> pa.Table:
-        return pa.concat_tables([dataset.table() for dataset in self.edges])
+        return pa.concat_tables([dataset.to_arrow() for dataset in self.edges])
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,7 @@ class Decide:
         return f"dedup:decide:{self.policy}:{self.link}"
 
     def __call__(self, part: EdgesPart) -> Iterator[Output]:
-        edges, table = part.edge_table(), part.nodes.table()
+        edges, table = part.edge_table(), part.nodes.to_arrow()
         if edges.num_rows:
             similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
             a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
@@ -247,7 +245,7 @@ class Work:
         return self.tables.reduce(name, [table], "shard", Forward(table.schema), len(self.source.parts()))
 
 
-def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
+def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     """Removes copies by the stage's one dedup step. Raises UsageError for options that the method does not have."""
     if len(stage.steps) != 1 or not isinstance(stage.steps[0], Dedup):
         raise UsageError(f"dedup stage {stage.name!r} needs exactly one dedup step")
@@ -333,7 +331,7 @@ class Unlinked:
 
     def __call__(self, part: EdgesPart) -> Iterator[Output]:
         edges = part.edge_table()
-        best, member = unlinked_pairs(part.nodes.table(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
+        best, member = unlinked_pairs(part.nodes.to_arrow(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
         if best.size:
             yield Output(edge_rows(best, member))
 

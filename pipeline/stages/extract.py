@@ -17,7 +17,7 @@ import xxhash
 
 from filters.url import UrlLists
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import ShardReader
+from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset.dataset import Dataset, Part, SideBySide, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.documents import DocumentFiles, check_document_files
@@ -66,6 +66,7 @@ def run_stage(
 ) -> Dataset:
     """Makes one stage's dataset in `out`. `places`: the archives' paths, if they have moved since they were
     ingested."""
+    context = context.of_stage(stage)
     match stage.verb:
         case "ingest":
             return ingest_stage(context, stage, source, out)

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset
 from infra.hashing import readable_json
 from pipeline.compare.compare import COMPARISON, summary
 from pipeline.compare.gold import read_gold

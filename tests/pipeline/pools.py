@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context

@@ -105,7 +105,7 @@ def test_a_kind_is_an_argument_or_a_field(tmp_path: Path) -> None:
     pages.write_text("".join(json.dumps({"text": s.text, "url": f"http://{s.group}.example/"}) + "\n" for s in PAGES))
     out = tmp_path / "likeness.json"
     given = ("--positive", f"code={named}", "--positive", brought, "--negative", pages, "--out", out)
-    card = answer("fit", "likeness", *given)
+    card = answer("fit", "reference", *given)
     assert list(json.loads(out.read_bytes())["kinds"]) == ["code", "dialogue"]
     assert card["positive"]["code"]["texts"] == 40
     with pytest.raises(UsageError, match="KIND=PATH"):
@@ -127,7 +127,7 @@ def test_too_little_text_is_said() -> None:
 )  # fmt: skip
 def test_a_broken_table_is_said_in_a_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "l.json").write_text(content)
-    with pytest.raises(UsageError, match="refinery fit likeness"):
+    with pytest.raises(UsageError, match="refinery fit reference"):
         load_reference(tmp_path / "l.json")
 
 

@@ -183,7 +183,7 @@ def test_a_report_of_a_damaged_shard_is_one_line(content: bytes, shard: str, wor
     [
         ("{}", "recipe.json is not as it was written"),
         ('{"source": 5, "sha256": "x"}', "recipe.json is not as it was written"),
-        ('{"source": {"stage": 5}, "sha256": "x"}', "stage must be a list of tables"),
+        ('{"source": {"stage": 5}, "models": {}, "sha256": "x"}', "stage must be a list of tables"),
         ("[]", "has no recipe.json"),
         ("[" * 100_000, "has no recipe.json"),
     ],
@@ -215,5 +215,3 @@ def test_a_combination_of_texts_that_were_not_measured(world: Path, tmp_path: Pa
     sides = ("--positive", world / "rows.jsonl", "--negative", world / "rows.jsonl")
     words = ("fit", "combination", *sides, "--signal", "words", "--out", tmp_path / "q.toml")
     assert "measure the texts first" in refinery(*words, code=2)
-    words = ("fit", "likeness", *sides, "--out", tmp_path / "l.bin")
-    assert "is a .json file" in refinery(*words, code=2)

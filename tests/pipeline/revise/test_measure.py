@@ -10,8 +10,8 @@ from filters.catalog import SIGNALS
 from filters.catalog import measure as measure_view
 from filters.url import UrlLists
 from filters.view import View
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from pipeline.document import Document
@@ -45,12 +45,12 @@ def here(world: Path, given: Path, out: Path, *signals: str, engine: str = "loca
 
 
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
-    return {row["url"]: row for row in Dataset(folder).table().to_pylist()}
+    return {row["url"]: row for row in Dataset(folder).to_arrow().to_pylist()}
 
 
 def test_nothing_is_dropped(world: Path) -> None:
     dataset = Dataset(world / "measured")
-    check_law(dataset.manifest)
+    check_invariant(dataset.manifest)
     assert dataset.verify() == []
     assert dataset.manifest.counts["out"] == len(content())
     assert set(rows(world / "measured")) == {url for url, _ in content()}
@@ -62,7 +62,7 @@ def test_every_signal_is_there_and_is_the_catalogs(world: Path) -> None:
     names = set(signal_names(dataset.schema))
     assert set(SIGNALS) | {"quality", "perplexity"} <= names
     lists = UrlLists.of(domains=["blocked.example"])
-    for row in dataset.table().to_pylist():
+    for row in dataset.to_arrow().to_pylist():
         view = View(row["text"], url=row["url"], language=row["language"])
         expected = measure_view(view, sorted(SIGNALS), lists)
         assert {name: row["signals"][name] for name in expected} == expected, row["url"]
@@ -130,7 +130,7 @@ def test_some_signals_only(world: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_extracted_is_in_the_ledger(world: Path, tmp_path: Path) -> None:
     write_warc(tmp_path / "c.warc.gz", [("http://a.example/", "<html><body></body></html>"), *content()[:3]])
     dataset = here(world, tmp_path / "c.warc.gz", tmp_path / "out")
-    check_law(dataset.manifest)
+    check_invariant(dataset.manifest)
     assert dataset.manifest.rejected_by == {"extract/extract/empty": 1}
     assert dataset.ledger()["url"].to_pylist() == ["http://a.example/"]
     damaged = bytearray((tmp_path / "c.warc.gz").read_bytes())

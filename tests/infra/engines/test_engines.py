@@ -1,10 +1,10 @@
-"""The two verbs give the same bytes on every engine, with any number of workers, and after a failure."""
+"""The two operations give the same bytes on every engine, with any number of workers, and after a failure."""
 
 from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.engines.open import open_engine
 from infra.errors import UsageError
@@ -26,7 +26,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def test_the_sums_are_right(tmp_path: Path) -> None:
     with open_engine("local") as engine:
         make(engine, tmp_path)
-    table = Dataset(tmp_path / "sums").table()
+    table = Dataset(tmp_path / "sums").to_arrow()
     assert sum(table["sum"].to_pylist()) == 2 * sum(range(400))
     assert sorted(table["key"].to_pylist()) == list(range(13))
     # the reducer sees the rows of a key in the order of the inputs

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,11 +14,14 @@ from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file
 from infra.storage import read_json
 
+if TYPE_CHECKING:
+    import polars
+
 BATCH_ROWS = 256
 
 
 class Part(Protocol):
-    """One partition of an input: picklable, and named by what it holds rather than where it lies."""
+    """One partition of an input: picklable, and named by what it holds rather than by its path."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -51,7 +54,7 @@ class ShardReader:
         return Path(self.folder) / self.path
 
     def check(self) -> None:
-        """WorkError unless the shard is, byte for byte, what its manifest says: damage does not travel on."""
+        """WorkError unless the shard is, byte for byte, what its manifest says: damage is not handed on."""
         try:
             sound = sha256_file(self.file) == self.sha256
         except OSError as error:
@@ -77,6 +80,15 @@ class ShardReader:
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
         return pa.Table.from_batches(list(self.batches(columns)), schema)
+
+
+def check_part(part: Any) -> None:
+    """Check the bytes of a dataset's shard, also where other parts wrap it."""
+    while part is not None:
+        check = getattr(part, "check", None)
+        if check:
+            check()
+        part = getattr(part, "part", None)
 
 
 @dataclass(frozen=True)
@@ -106,16 +118,34 @@ class Dataset:
         return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.shards]
 
     def places(self) -> dict[str, str]:
-        """Where the files lay that it was made from (archives, document files), by name; handed on from dataset to
+        """The paths of the files that it was made from (archives, document files), by name; handed on from dataset to
         dataset, so that bodies can be read again from any of them."""
         return dict((read_json(self.folder / RUN) or {}).get("inputs", {}))
 
     def ledger_parts(self) -> list[ShardReader]:
         return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.ledger]
 
-    def table(self, columns: list[str] | None = None) -> pa.Table:
-        """All rows, in order. For small datasets and tests."""
-        return pa.concat_tables([part.table(columns) for part in self.parts()])
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows in order, at most 256 at a time; `columns`: only these. UsageError for a dataset of tokens."""
+        for part in self._rows():
+            yield from part.batches(columns)
+
+    def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
+        """All rows in order, in memory at once; `columns`: only these. UsageError for a dataset of tokens."""
+        return pa.concat_tables([part.table(columns) for part in self._rows()])
+
+    def to_polars(self, columns: list[str] | None = None) -> "polars.DataFrame":
+        """As `to_arrow`, as a data frame of Polars. UsageError where Polars is not installed."""
+        try:
+            import polars
+        except ModuleNotFoundError:
+            raise UsageError("to_polars needs Polars, which is not installed: pip install polars") from None
+        return polars.from_arrow(self.to_arrow(columns))
+
+    def _rows(self) -> list[ShardReader]:
+        if self.kind is Kind.TOKENS:
+            raise UsageError(f"{self.folder} holds tokens, not rows: docs/reading.md says how to read them")
+        return self.parts()
 
     def ledger(self) -> pa.Table:
         return pa.concat_tables([part.table() for part in self.ledger_parts()])
