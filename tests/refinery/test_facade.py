@@ -1,5 +1,6 @@
 """`import refinery` is light, typed, and has what it says it has."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -29,9 +30,12 @@ def test_the_import_loads_no_library() -> None:
 
 
 def test_a_name_loads_its_module_alone() -> None:
-    code = f"import sys, refinery as rf; rf.load_recipe('exact'); rf.train; print([n for n in {HEAVY} if n in sys.modules])"
-    loaded = python(code)
-    assert "torch" not in loaded and "ray" not in loaded and "beam" not in loaded
+    code = """
+        import sys, refinery as rf
+        rf.load_recipe("exact"), rf.train, rf.run
+        print({"torch", "ray", "apache_beam"} & set(sys.modules))
+    """
+    assert python(code) == "set()"
 
 
 def test_every_name_is_there_and_no_other() -> None:
@@ -71,12 +75,12 @@ def test_a_type_checker_sees_the_signatures(tmp_path: Path) -> None:
     words = ["-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "mine.py")]
     told = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True).stdout
     for line in (
-        'Revealed type is "infra.dataset.dataset.Dataset"',
-        'Revealed type is "str"' if "builtins.str" not in told else 'Revealed type is "builtins.str"',
+        r'Revealed type is "infra\.dataset\.\w+\.Dataset"',
+        r'Revealed type is "(builtins\.)?str"',
         'Missing positional argument "inputs"',
         'Module has no attribute "nothing"',
     ):
-        assert line in told, told
+        assert re.search(line, told), told
 
 
 def test_a_run_is_the_command_lines(tmp_path: Path) -> None:
