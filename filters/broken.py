@@ -114,13 +114,13 @@ def _rate(pattern: re.Pattern[str], text: str, view: View) -> float | None:
     return 100.0 * sum(1 for _ in pattern.finditer(text)) / len(view.words) if len(view.words) else None
 
 
-_OURS = "ours; Yi section 2.1 names the kind"
+_OURS = "ours, for a kind of text that Yi section 2.1 lists"
 SIGNALS = (
-    Signal("mojibake_rate", mojibake_rate, 150, _OURS, "misread sequences a 1,000 characters; sound text has 0"),
-    Signal("replacement_rate", replacement_rate, 2, _OURS, "U+FFFD a 1,000 characters; sound text has 0"),
+    Signal("mojibake_rate", mojibake_rate, 150, _OURS, "misread sequences per 1,000 characters; sound text has 0"),
+    Signal("replacement_rate", replacement_rate, 2, _OURS, "U+FFFD per 1,000 characters; sound text has 0"),
     Signal("soup_fraction", soup_fraction, 25, _OURS, "visible characters in symbol soup, 0..1; prose is under .05"),
-    Signal("script_remnant_rate", script_remnant_rate, 300, _OURS, "a hundred words; prose is near 0"),
-    Signal("boilerplate_rate", boilerplate_rate, 400, _OURS, "phrases of page furniture a hundred words; prose < 1"),
+    Signal("script_remnant_rate", script_remnant_rate, 300, _OURS, "per 100 words; prose is near 0"),
+    Signal("boilerplate_rate", boilerplate_rate, 400, _OURS, "phrases of page furniture per 100 words; prose < 1"),
     Signal("short_line_fraction", short_line_fraction, 10, _OURS, "lines of <= 3 words, 0..1; high = list, menu"),
     Signal("navigation_fraction", navigation_fraction, 12, _OURS, "words in menu-like lines, 0..1; prose is near 0"),
     Signal("incomplete_ending", incomplete_ending, 10, _OURS, "1 = the text breaks off, 0 = it ends a sentence"),

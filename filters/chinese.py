@@ -64,8 +64,10 @@ def _han(view: View) -> int:
 _OURS = "ours; measured on Chinese articles and verse"
 SIGNALS = (
     Signal("chinese_function_character_fraction", function_character_fraction, 30, _OURS, "of Han, 0..1; low = list"),
-    Signal("chinese_full_width_mark_ratio", full_width_mark_ratio, 20, _OURS, "a Han character; low = list or soup"),
+    Signal("chinese_full_width_mark_ratio", full_width_mark_ratio, 20, _OURS, "per Han character; low = list or soup"),
     Signal("chinese_terminal_line_fraction", terminal_line_fraction, 15, _OURS, "filled lines, 0..1; low = list, menu"),
-    Signal("chinese_characters_per_line", characters_per_line, 5, _OURS, "characters a filled line; low = list, menu"),
+    Signal(
+        "chinese_characters_per_line", characters_per_line, 5, _OURS, "characters per filled line; low = list, menu"
+    ),
     Signal("chinese_distinct_character_fraction", distinct_character_fraction, 20, _OURS, "0..1; low = repetitive"),
 )

@@ -164,9 +164,9 @@ _QUALITY = "Gopher A1, datatrove GopherQualityFilter"
 _TABLE = "Gopher table A1, datatrove GopherRepetitionFilter"
 SIGNALS = (
     Signal("gopher_words", words, 60, _QUALITY, "tokens that are not mere punctuation; 0 and up"),
-    Signal("gopher_mean_word_length", mean_word_length, 10, _QUALITY, "characters a word; 1 and up"),
-    Signal("gopher_hash_ratio", hash_ratio, 2, _QUALITY, "# a token, 0 and up; high = tags, code"),
-    Signal("gopher_ellipsis_ratio", ellipsis_ratio, 3, _QUALITY, "ellipses a token, 0 and up; high = teasers"),
+    Signal("gopher_mean_word_length", mean_word_length, 10, _QUALITY, "characters per word; 1 and up"),
+    Signal("gopher_hash_ratio", hash_ratio, 2, _QUALITY, "# per token, 0 and up; high = tags, code"),
+    Signal("gopher_ellipsis_ratio", ellipsis_ratio, 3, _QUALITY, "ellipses per token, 0 and up; high = teasers"),
     Signal("gopher_bullet_line_fraction", bullet_line_fraction, 20, _QUALITY, "lines that begin with • or -, 0..1"),
     Signal("gopher_ellipsis_line_fraction", ellipsis_line_fraction, 10, _QUALITY, "lines that end in ... or …, 0..1"),
     Signal("gopher_alphabetic_word_fraction", alphabetic_word_fraction, 5, _QUALITY, "tokens with a letter, 0..1"),

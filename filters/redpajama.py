@@ -290,14 +290,16 @@ _CONTENT, _LANGUAGE, _REPETITIONS, _LINES = (
 )
 SIGNALS = (
     Signal("rps_doc_word_count", word_count, 60, _LANGUAGE, "normalised words; 0 and up"),
-    Signal("rps_doc_mean_word_length", mean_word_length, 5, _LANGUAGE, "characters a normalised word"),
+    Signal("rps_doc_mean_word_length", mean_word_length, 5, _LANGUAGE, "characters per normalised word"),
     Signal("rps_doc_frac_unique_words", unique_word_fraction, 60, _LANGUAGE, "distinct of normalised words, 0..1"),
     Signal("rps_doc_unigram_entropy", unigram_entropy, 70, _LANGUAGE, "nats over normalised words; low = repetitive"),
     Signal("rps_doc_num_sentences", sentences, 40, _LANGUAGE, "stretches between . ! ?; 0 and up"),
-    Signal("rps_doc_symbol_to_word_ratio", symbol_to_word_ratio, 80, _LANGUAGE, "# and ellipses a raw word; 0 and up"),
+    Signal(
+        "rps_doc_symbol_to_word_ratio", symbol_to_word_ratio, 80, _LANGUAGE, "# and ellipses per raw word; 0 and up"
+    ),
     Signal("rps_doc_frac_no_alph_words", no_alphabetic_word_fraction, 150, _LANGUAGE, "raw words without a-z, 0..1"),
     Signal("rps_doc_frac_all_caps_words", all_caps_word_fraction, 30, _LANGUAGE, "raw words in capitals, 0..1"),
-    Signal("rps_doc_lorem_ipsum", lorem_ipsum, 5, _CONTENT, "occurrences a normalised character; 0 and up"),
+    Signal("rps_doc_lorem_ipsum", lorem_ipsum, 5, _CONTENT, "occurrences per normalised character; 0 and up"),
     *(
         Signal(
             f"rps_doc_frac_chars_top_{n}gram",
@@ -322,7 +324,7 @@ SIGNALS = (
     Signal(
         "rps_lines_ending_with_terminal_punctution_mark_mean", terminal_line_mean, 15, _LINES, "lines in . ! ? ”, 0..1"
     ),
-    Signal("rps_lines_num_words_mean", words_per_line, 5, _LINES, "normalised words a line; low = lists"),
+    Signal("rps_lines_num_words_mean", words_per_line, 5, _LINES, "normalised words per line; low = lists"),
     Signal("rps_lines_uppercase_letter_fraction_mean", uppercase_line_mean, 15, _LINES, "capitals of a line, 0..1"),
     Signal("rps_lines_numerical_chars_fraction_mean", numerical_line_mean, 30, _LINES, "numerals of a line, 0..1"),
     Signal("rps_lines_start_with_bulletpoint_mean", bullet_line_mean, 10, _LINES, "lines with a bullet, 0..1"),

@@ -2,14 +2,13 @@
 
 Chinese has no spaces, and other rules' thresholds (words a document, characters a word, n-grams) are in words;
 datatrove and FineWeb2 count jieba's too. Only boundaries between Han characters come from the segmenter: all else is
-split as in any language (`filters.tokens`). It is imported when the words of a Chinese text are first needed (0.1 s,
-33 MB).
+split as in any language (`filters.tokens`). The dictionary is loaded when the words of a Chinese text are first needed
+(0.1 s, 33 MB).
 """
 
 import re
 
 import numpy as np
-import rjieba
 
 from filters.characters import ALONE, Flags
 from filters.repeats import Indices, Mask
@@ -30,6 +29,8 @@ def merge_han(text: str, flags: Flags, start: Indices, end: Indices) -> tuple[In
 
 def _boundaries(text: str) -> Mask:
     """Whether a word begins at each character, bool[characters + 1]."""
+    import rjieba
+
     lengths = [len(word) for word in rjieba.cut(_SURROGATES.sub("\ufffd", text))]
     begins = np.zeros(len(text) + 1, bool)
     begins[np.cumsum(lengths)] = True

@@ -27,6 +27,7 @@ from filters.characters import (
     places,
 )
 from filters.repeats import Hashes, Indices, Rolling, character_values
+from filters.segmenter import merge_han
 from filters.tokens import Tokens, runs, segment
 
 Measured = TypeVar("Measured")
@@ -231,8 +232,6 @@ class View:
         if self._foreign is None:
             start, end = segment(self.codes, self.flags)
             if self.language == "zh":
-                from filters.segmenter import merge_han  # loads a dictionary, which other languages do not need
-
                 start, end = merge_han(self.text, self.flags, start, end)
             return Tokens(self.flags, self._rolling, start, end)
         words = [word for word in self._foreign if word]

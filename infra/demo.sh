@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job with the verbs that a user would type: real crawled pages in, a trained, frozen, branched and evaluated
+# The main job with the commands that a user would type: real crawled pages in, a trained, frozen, branched and evaluated
 # model out. A second call does nothing twice. Usage: sh infra/demo.sh FOLDER
 set -eu
 OUT=${1:-demo-out}

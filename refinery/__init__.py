@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from filters.rules import Rule
     from filters.signal import Signal
     from filters.view import View
-    from infra.dataset.dataset import Dataset
+    from infra.dataset.reader import Dataset
     from pipeline.recipes.recipe import Recipe
     from pipeline.stages.run import Run
     from refinery.corpus import check_recipe, compare, explain, load_recipe, open_dataset, run
@@ -49,7 +49,7 @@ _HOMES = {
     "filters.rules": ("Rule",),
     "filters.signal": ("Signal",),
     "filters.view": ("View",),
-    "infra.dataset.dataset": ("Dataset",),
+    "infra.dataset.reader": ("Dataset",),
     "pipeline.recipes.recipe": ("Recipe",),
     "pipeline.stages.run": ("Run",),
     "refinery.corpus": ("check_recipe", "compare", "explain", "load_recipe", "open_dataset", "run"),

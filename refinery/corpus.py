@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.explain import explain as explain_document

@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infra.code_version import code_version
 from infra.errors import UsageError
-from infra.hashing import canonical_json, code_version, readable_json, sha256_file, sha256_json
+from infra.hashing import canonical_json, readable_json, sha256_file, sha256_json
 from infra.storage import TEMPORARY, disk_errors, remove_folder, sync_folder
 from trainer.state import TrainingState
 from trainer.tokens import TOKENIZER_FILE
@@ -84,7 +85,7 @@ def write_checkpoint(
             "format": FORMAT,
             "state": state.header(),
             "lineage": dict(lineage or {}),
-            "code": code_version(("infra", "trainer")),
+            "code": code_version("trainer.api"),
             "torch": torch.__version__,
             "tensors": table,
             "files": files,

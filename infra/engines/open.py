@@ -9,7 +9,7 @@ from infra.engines.local import LocalEngine, leave_pandas_out
 from infra.engines.ray import RayEngine
 from infra.errors import UsageError
 
-ENGINES = ("local", "ray", "beam")
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (LocalEngine, RayEngine, BeamEngine)}
 
 
 def open_engine(name: str, workers: int | None = 1, progress: Progress | None = None) -> Engine:
@@ -17,19 +17,15 @@ def open_engine(name: str, workers: int | None = 1, progress: Progress | None = 
 
     UsageError for any other name, and where the engine's library is not installed.
     """
+    if name not in ENGINES:
+        raise UsageError(f"no engine {name!r}: choose one of {', '.join(ENGINES)}")
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # a worker imports the script that started it, which would start workers
         raise UsageError('put what calls refinery under `if __name__ == "__main__":`, since workers import the script')
+    if name == LocalEngine.name:
+        leave_pandas_out()
     number = cores() if workers is None else workers
-    match name:
-        case "local":
-            leave_pandas_out()
-            return LocalEngine(number, progress)
-        case "ray":
-            return RayEngine(number, progress)
-        case "beam":
-            return BeamEngine(number, progress)
-    raise UsageError(f"no engine {name!r}: choose one of {', '.join(ENGINES)}")
+    return ENGINES[name](number, progress)
 
 
 def cores() -> int:

@@ -77,7 +77,7 @@ def run(
 
     Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
     """
-    from pipeline.stages.control import control_text
+    from pipeline.stages.audit import audit_text
     from pipeline.stages.run import run_recipe
 
     with opened(engine, workers, json) as made:
@@ -88,7 +88,7 @@ def run(
     else:
         tell(table(summary["funnel"], FUNNEL))
         if summary["control"]:
-            tell(control_text(summary["control"]))
+            tell(audit_text(summary["control"]))
         say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
     report_damage([dataset.manifest for dataset in finished.datasets])
 

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import claim
 from infra.dataset.manifest import Kind, Manifest
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
@@ -25,7 +25,7 @@ from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
-from pipeline.stages.control import control_sample
+from pipeline.stages.audit import audit_sample
 from pipeline.stages.run import funnel, limit_param, stages_for, whole_stage
 from pipeline.stages.stages import first_source, run_stage
 
@@ -121,7 +121,7 @@ def summary(chains: Mapping[str, list[Dataset]], gold: Gold | None = None) -> di
 
 
 def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
-    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, control: see `control_sample`}."""
+    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, control: see `audit_sample`}."""
     last = final(datasets).manifest
     totals = whole_stage(last)
     rejected: dict[str, int] = {}
@@ -133,7 +133,7 @@ def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
         "funnel": funnel([dataset.manifest for dataset in datasets]),
         "by_language": {name: dict(numbers) for name, numbers in sorted(last.languages.items())},
         "rejected_by": most_first(rejected),
-        "control": control_sample(datasets),
+        "control": audit_sample(datasets),
     }
 
 

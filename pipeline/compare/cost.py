@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, RUN
+from infra.dataset.reader import Dataset
 from infra.hashing import readable_json
 from infra.metering import cpu_seconds
 from infra.storage import read_json, write_bytes

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.compare.gold import shares
-from pipeline.stages.control import control_text
+from pipeline.stages.audit import audit_text
 from pipeline.text_table import table
 
 TOP_RULES = 3
@@ -23,7 +23,7 @@ def compare_text(answer: Mapping[str, Any]) -> str:
             f"share kept of pages with a true text of {answer['gold']['long_words']} words or more, and of the rest\n"
             + tabled(gold_rows(answer["gold"]))
         )
-    parts += [f"{name}, {control_text(r['control'])}" for name, r in answer["recipes"].items() if r["control"]]
+    parts += [f"{name}, {audit_text(r['control'])}" for name, r in answer["recipes"].items() if r["control"]]
     if "cost" in answer:
         rows = [{"recipe": name, **numbers} for name, numbers in answer["cost"]["recipes"].items()]
         parts.append("cost; stages that recipes share are counted to each\n" + tabled(rows))

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 
 Key = tuple[str, int, int]
 KEY = ["file_path", "warc_offset", "member_record"]

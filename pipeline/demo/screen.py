@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import RefineryError, UsageError
 from pipeline.cli.console import say, tell
 from pipeline.demo.demo import write_demo_inputs

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from dedup.shingles import NGRAM, shingles
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 
 # The most copies shown of one document, changed lines of one edit, and characters of each.
 MAX_COPIES = 20

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dedup.urls import normalise_url
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import MANIFEST, RUN, Kind
+from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import UsageError
 from infra.ledger import Reject
 from infra.storage import read_json
@@ -51,7 +51,7 @@ class Explanation:
     text_before: str = ""
     text_after: str = ""
     rejected_by: list[Reject] = field(default_factory=list)
-    control: bool = False
+    audited: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -62,7 +62,7 @@ class Explanation:
             "language": self.row.get("language"),
             "state": "rejected" if self.rejected_by else "kept",
             "rejected_by": [f"{reject.step}/{reject.rule}" for reject in self.rejected_by],
-            "control": self.control,
+            "control": self.audited,
             "steps": self.steps,
             "duplicates": self.duplicates,
             "text_before": self.text_before,
@@ -201,7 +201,7 @@ def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     trace: Trace = []
     with closing(task.open_tools()) as tools:
         row, result.rejected_by = task.one(result.row, tools, trace=trace)
-    result.control = bool((row.get("signals") or {}).get("control"))
+    result.audited = bool((row.get("signals") or {}).get("control"))
     rejected = {reject.step for reject in result.rejected_by}
     for entry in trace:
         if not entry["passed"] and entry["step"] not in rejected:

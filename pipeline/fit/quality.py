@@ -15,6 +15,7 @@ from filters.bag_of_words import quality_words
 from infra.errors import UsageError
 from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
+from pipeline.models.quality import load_quality
 
 GOOD, OTHER = "good", "other"
 # Words in a chunk: fewer than 20 do not suffice to classify it, more than 160 add nothing.
@@ -112,7 +113,5 @@ def _frequent(texts: Iterable[Sequence[str]]) -> frozenset[str]:
 
 
 def _scores(path: Path, sides: Iterable[Sequence[Chunk]]) -> list[list[float]]:
-    from pipeline.models.quality import load_quality
-
     score = load_quality(path)
     return [[score(" ".join(chunk.words)) for chunk in side] for side in sides]

@@ -19,6 +19,7 @@ import xxhash
 from filters.url import host
 from infra.dataset.manifest import MANIFEST, Manifest
 from infra.errors import UsageError
+from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.inputs.documents import open_lines
 
@@ -157,8 +158,6 @@ def auc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
 
 def write_card(model: Path, about: str, command: str, made_from: Any, **more: Any) -> dict[str, Any]:
     """Writes what a model was made from and its scores as `NAME.card.json` beside it; also returns it."""
-    from infra.hashing import readable_json
-
     card = {"model": model.name, "about": about, "command": command, "made_from": made_from, **more}
     write_bytes(model.with_name(f"{model.name}.card.json"), readable_json(card))
     return card

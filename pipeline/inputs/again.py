@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import BATCH_ROWS
 from infra.dataset.manifest import InputRef
+from infra.dataset.reader import BATCH_ROWS
 from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_json

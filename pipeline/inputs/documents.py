@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import zstandard
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import BATCH_ROWS
 from infra.dataset.manifest import InputRef
+from infra.dataset.reader import BATCH_ROWS
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import LOCATOR, Reject

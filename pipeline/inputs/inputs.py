@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.dataset.build import RECEIPTS
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, InputRef
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.hashing import sha256_file
 from infra.storage import read_json
@@ -102,7 +102,9 @@ def _files(argument: str) -> list[str]:
             if p.name.lower().endswith(wanted) and p.is_file() and not made_by_us(p, path)
         ]
         if not found:
-            raise UsageError(f"{argument} holds no WARC, WET, ARC, Parquet or JSONL file, and is no finished dataset")
+            raise UsageError(
+                f"{argument} contains no WARC, WET, ARC, Parquet or JSONL file and is not a finished dataset"
+            )
         return [os.path.realpath(name) for name in found]
     found = [name for name in glob.glob(argument, recursive=True) if Path(name).is_file()]  # noqa: PTH207 (absolute patterns)
     if not found:

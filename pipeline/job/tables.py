@@ -7,16 +7,13 @@ killed run resumes where it was. They are deleted when the stage's own dataset i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from infra.dataset.build import WORK
-from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine, partitions_for
 from infra.engines.task import Reducer, Task
-
-if TYPE_CHECKING:
-    from pipeline.job.context import Context
+from pipeline.job.context import Context
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Tables:
     folder: Path
 
     @classmethod
-    def of(cls, context: "Context", stage: str, out: Path) -> "Tables":
+    def of(cls, context: Context, stage: str, out: Path) -> "Tables":
         """The tables of the stage whose dataset will be `out`."""
         return cls(context.engine, context.recipe.ref, stage, out / WORK)
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from filters.rules import Rule
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json

@@ -7,14 +7,16 @@ once, and apply in an aligned pass over the documents. The thresholds or cluster
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from infra.dataset.build import Extras, Totals, already_made
-from infra.dataset.dataset import Dataset, Source
+from infra.dataset.build import Extras, already_made
 from infra.dataset.manifest import FileRef, Kind
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import Totals
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import Reject
+from pipeline.job.context import Context
 from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
@@ -23,9 +25,6 @@ from pipeline.pool.quantile import Side, find_quantiles, values_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.steps.pool import PoolRule
-
-if TYPE_CHECKING:
-    from pipeline.job.context import Context
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class QuantileJudge:
         return Verdict(signals, None if kept else Reject(self.step, f"{bound}_{self.signal}", value, threshold))
 
 
-def pool_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
+def pool_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     """Runs the stage's one pool step. Raises UsageError for options that the method does not have."""
     if len(stage.steps) != 1 or not isinstance(stage.steps[0], PoolRule):
         raise UsageError(f"stage {stage.name!r}: a pool step must be alone in its stage")

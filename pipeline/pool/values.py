@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from filters.catalog import SIGNALS
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import InputRef
+from infra.dataset.reader import Dataset, Source
 from infra.errors import UsageError
 from pipeline.job.signals import carried_signals
 from pipeline.steps.interpreter import document_of

@@ -7,7 +7,7 @@ from pipeline.compare.gold import shares
 from pipeline.report.charts import UNIT_NAMES, UNITS, Bar, Whisker, bars_svg, percent, whiskers_svg
 from pipeline.report.parts import Figure, Table, clipped, seconds, spell
 from pipeline.report.read import Comparison, PoolOutcome, number
-from pipeline.stages.control import control_text
+from pipeline.stages.audit import audit_text
 
 TOP_RULES = 5
 ALL = "all"
@@ -141,10 +141,10 @@ def shares_of(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
         yield from ("" if share is None else percent(share) for share in shares(row, name))
 
 
-def control_lines(pools: Sequence[PoolOutcome]) -> Iterator[str]:
+def audit_lines(pools: Sequence[PoolOutcome]) -> Iterator[str]:
     for pool in pools:
-        if pool.control:
-            yield f"{pool.label}, {control_text(pool.control)}."
+        if pool.audit:
+            yield f"{pool.label}, {audit_text(pool.audit)}."
 
 
 def recipe_cost(comparisons: Sequence[Comparison]) -> list[Figure]:

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, RUN, Kind
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import read_json
 from pipeline.compare.compare import COMPARISON
-from pipeline.stages.control import control_sample
+from pipeline.stages.audit import audit_sample
 from pipeline.stages.run import FROZEN, funnel
 
 DEPTH = 2
@@ -37,7 +37,7 @@ class PoolOutcome:
     """One pass through the pipeline: a run, one recipe of a comparison, or a single dataset.
 
     docs: the number of input documents. funnel: rows of {stage, step, docs, chars, tokens}. datasets: those of its
-    stages that exist (a comparison can be reported from its JSON alone). control: see `control.control_sample`.
+    stages that exist (a comparison can be reported from its JSON alone). audit: see `audit.audit_sample`.
     """
 
     label: str
@@ -48,7 +48,7 @@ class PoolOutcome:
     rejected_by: Mapping[str, int]
     languages: Mapping[str, Mapping[str, int]]
     datasets: tuple[Dataset, ...] = ()
-    control: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,8 @@ def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> PoolOutcome:
     frozen = read_json(datasets[0].folder.parent / FROZEN) if kind == "run" else None
     sha256 = frozen.get("sha256") if isinstance(frozen, dict) else None  # with the models of all stages of the run
     name = f"{recipe.name} {str(sha256 or recipe.sha256)[:12]}"
-    control = control_sample(datasets)
-    return PoolOutcome(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), control)
+    audit = audit_sample(datasets)
+    return PoolOutcome(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), audit)
 
 
 def came_in_docs(counts: Mapping[str, int], are_records: bool) -> int:
@@ -253,7 +253,7 @@ def read_comparison(file: Path, label: str) -> Comparison:
                 rejected_by=recipe.get("rejected_by", {}),
                 languages=recipe["by_language"],
                 datasets=tuple(_chain(file.parent, chains.get(name, ()))),
-                control=recipe.get("control"),
+                audit=recipe.get("control"),
             )
             for name, recipe in sorted(body["recipes"].items())
         ]

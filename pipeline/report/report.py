@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.storage import write_bytes, writing
 from pipeline.job.outputs import check_report_place
 from pipeline.report.charts import COLOURS, MARKS, Funnel, funnel_svg, percent
-from pipeline.report.compare import control_lines, gold_recall, overlaps, ratios, recipe_cost
+from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
 from pipeline.report.models import (
     baselines_of,
     evaluation,
@@ -193,7 +193,7 @@ def headlines(material: Material) -> Iterator[str]:
         if pool.funnel and pool.docs:
             docs = pool.funnel[-1]["docs"]
             yield f"{pool.label} kept {docs:,} of {pool.docs:,} documents ({percent(docs / pool.docs)})."
-    yield from control_lines(material.all_pools())
+    yield from audit_lines(material.all_pools())
     for mixture in material.mixtures:
         parts = [f"{name} {percent(share)}" for name, share in shares_of(mixture, "axis").items()]
         if parts:

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from pipeline.report.read import Floats, number

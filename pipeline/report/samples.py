@@ -8,8 +8,8 @@ and value are shown.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import RefineryError
 from pipeline.report.charts import short
 from pipeline.report.parts import Sample, Samples, cut

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset
 from pipeline.report.read import Floats, PoolOutcome, read_account
 from pipeline.report.rows import RuleSample, kept_signals, read_ledger
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import SideBySide, Source
 from infra.dataset.manifest import InputRef, Kind, RecipeRef
+from infra.dataset.reader import SideBySide, Source
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.storage import write_bytes, writing

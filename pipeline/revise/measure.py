@@ -26,9 +26,9 @@ import pyarrow as pa
 from filters.catalog import SIGNALS
 from filters.url import SIGNAL_DOCS, UrlLists, url_signals
 from infra.dataset import schema as schemas
-from infra.dataset.build import check_place
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.claim import check_place
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json

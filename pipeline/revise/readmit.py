@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.dataset.build import Totals, claim
-from infra.dataset.dataset import Dataset, SideBySide, Source
+from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, FileRef, InputRef, Kind
+from infra.dataset.reader import Dataset, SideBySide, Source
+from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
@@ -110,7 +111,7 @@ def ledger_datasets(folder: Path) -> list[Dataset]:
         raise UsageError(f"{folder} is not finished: run the same command again, or give the folder of a stage")
     found = [Dataset(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     if not found:
-        raise UsageError(f"--ledger {folder} holds no finished dataset: give the folder of a stage, or of a run")
+        raise UsageError(f"--ledger {folder} contains no finished dataset: give the folder of a stage, or of a run")
     return found
 
 
@@ -151,7 +152,7 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
         what = "file" if is_document_file(name) else "archive"
         path = moved.get(name) or places.get(name)
         if path is None or not Path(path).is_file():
-            raise UsageError(f"the {what} {name!r} is not where it was read: say where with --source ROOT")
+            raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")
         file = InputFile(path, name, sha256_file(Path(path)))
         if sums.get(name, file.sha256) != file.sha256:
             raise UsageError(f"{path} is not the {what} {name!r} that was read: give its folder with --source ROOT")

@@ -19,9 +19,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.dataset.build import WORK, check_place, claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import check_place, claim
 from infra.dataset.manifest import MANIFEST, RUN, Header, InputRef, Kind, Manifest
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json
@@ -107,7 +108,7 @@ def in_order(run: Path) -> dict[str, Dataset]:
         name: Dataset(run / name) for name in names if name == "." or not any(p[0] == "." for p in name.split("/"))
     }
     if not found:
-        raise UsageError(f"--run {run} holds no finished dataset")
+        raise UsageError(f"--run {run} contains no finished dataset")
     by_sha = {dataset.refs[0].sha256: name for name, dataset in found.items()}
     ordered: dict[str, Dataset] = {}
 

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from infra.dataset import schema as schemas
-from infra.dataset.build import Extras, Totals
-from infra.dataset.dataset import BATCH_ROWS, Dataset, ShardReader
+from infra.dataset.build import Extras
 from infra.dataset.manifest import FileRef, InputRef, Kind, Manifest
+from infra.dataset.reader import BATCH_ROWS, Dataset, ShardReader
+from infra.dataset.receipts import Totals
 from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_file, sha256_json

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from dedup.shingles import shingles
 from dedup.tables import Hashes
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Header, Kind, RecipeRef
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.engines.task import Output
 from infra.hashing import sha256_json

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import MANIFEST, RUN, Kind, check_law
+from infra.dataset.manifest import MANIFEST, RUN, Kind, check_invariant
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import read_json
 from pipeline.stages.tokenize import token_faults
@@ -21,7 +21,7 @@ def faults_of(folder: Path) -> dict[str, list[str]]:
     datasets = [Dataset(each) for each in found]
     faults = {}
     for dataset in datasets:
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
         tokens = token_faults(dataset) if dataset.kind is Kind.TOKENS else []
         faults[str(dataset.folder)] = dataset.verify() + tokens + chain_faults(dataset, datasets)
     return faults

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +26,17 @@ from dedup.survivors import select_survivors, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
-from infra.dataset.dataset import Dataset, Part, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, Source
 from infra.engines.task import Output, Reducer, Task
 from infra.errors import UsageError
 from infra.hashing import sha256_json
+from pipeline.job.context import Context
 from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
 from pipeline.steps.dedup import Dedup
-
-if TYPE_CHECKING:
-    from pipeline.job.context import Context
 
 Numbers = npt.NDArray[np.int64]
 
@@ -247,7 +245,7 @@ class Work:
         return self.tables.reduce(name, [table], "shard", Forward(table.schema), len(self.source.parts()))
 
 
-def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
+def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     """Removes copies by the stage's one dedup step. Raises UsageError for options that the method does not have."""
     if len(stage.steps) != 1 or not isinstance(stage.steps[0], Dedup):
         raise UsageError(f"dedup stage {stage.name!r} needs exactly one dedup step")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import ShardReader
+from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_rows

@@ -17,7 +17,7 @@ import xxhash
 
 from filters.url import UrlLists
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import ShardReader
+from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
@@ -30,7 +30,7 @@ from pipeline.models.loaded import Models, loaded_models
 from pipeline.models.url_lists import load_url_lists
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
-from pipeline.steps.signals import CONTROL_SIGNALS, HEADER_SIGNALS
+from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS
 from pipeline.steps.step import Step
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
@@ -50,7 +50,7 @@ class Bodies:
 
     def path(self, name: str) -> str:
         if name not in self.places or not Path(self.places[name]).is_file():
-            raise UsageError(f"the archive {name!r} is not where it was read: say where with --source ROOT")
+            raise UsageError(f"the archive {name!r} is not where it was read: give its folder with --source ROOT")
         return self.places[name]
 
 
@@ -99,7 +99,7 @@ class Tools:
 class ExtractTask:
     """Extracts the documents of one shard of records. `bodies` and `places` are paths, and not in the fingerprint.
 
-    `control`: the share of pages that no prefilter rejects (the audit sample), chosen by a hash of their key.
+    `audit`: the share of pages that no prefilter rejects (the audit sample), chosen by a hash of their key.
     """
 
     steps: tuple[Step, ...]
@@ -107,16 +107,16 @@ class ExtractTask:
     recipe: str
     bodies: Bodies = field(compare=False)
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
-    control: float | None = None
+    audit: float | None = None
 
     @property
     def fingerprint(self) -> str:
-        control = [] if self.control is None else [self.control]
-        return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe, *control])
+        audit = [] if self.audit is None else [self.audit]
+        return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe, *audit])
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents(() if self.control is None else CONTROL_SIGNALS)
+        return schemas.documents(() if self.audit is None else AUDIT_SIGNALS)
 
     def open_tools(self) -> Tools:
         extractors = {
@@ -164,7 +164,7 @@ class ExtractTask:
         A page of the audit sample that the prefilter rejects continues; `quick_rejected` counts the failed rules. Rules
         on the URL, and what the publisher requests (noindex, noai), apply to every page.
         """
-        visits = [Visit(record, tools, in_control(record, self.control)) for record in records]
+        visits = [Visit(record, tools, in_audit_sample(record, self.audit)) for record in records]
         last = len(self.steps) - 1
         for order, step in enumerate(self.steps):
             lenient = order < last and not step.binding
@@ -176,11 +176,11 @@ class ExtractTask:
                     funnel.passed(order, len(visit.document.text), visit.document.tokens)
                 if visit.rejects or order == last:
                     visit.rest()
-        if self.control is not None:
+        if self.audit is not None:
             for visit in visits:
                 if not visit.rejects:
                     visit.row["signals"] |= {
-                        "control": float(visit.control),
+                        "control": float(visit.audited),
                         "quick_rejected": float(visit.prefilter_failures),
                     }
         return visits
@@ -190,13 +190,13 @@ class Visit:
     """One record in an extract stage: its body is read once, its text is that of the last extraction.
 
     `rejects`: the failed rules of the step that rejected it. `prefilter_failures`: for a page of the audit sample
-    (`control`), the number of failed rules that would have rejected it.
+    (`audited`), the number of failed rules that would have rejected it.
     """
 
-    def __init__(self, record: Mapping[str, Any], tools: Tools, control: bool) -> None:
+    def __init__(self, record: Mapping[str, Any], tools: Tools, audited: bool) -> None:
         self.record = record
         self.tools = tools
-        self.control = control
+        self.audited = audited
         self.prefilter_failures = 0
         self.row: dict[str, Any] = {}
         self.rejects: list[Reject] = []
@@ -214,7 +214,7 @@ class Visit:
     def take(self, step: Step, lenient: bool, trace: Trace | None) -> None:
         """Runs one step; `lenient`: a page of the audit sample is not rejected."""
         rejects = self._rejects(step, trace)
-        if lenient and self.control:
+        if lenient and self.audited:
             self.prefilter_failures += len(rejects)
         else:
             self.rejects = rejects
@@ -226,7 +226,7 @@ class Visit:
             return step.run(self.document, self.tools.models, trace)
         html = self.record["page"] == "html"
         undeclared = step.declared_rejects(self.body, trace) if html and step.declared else []
-        if undeclared and not self.control:
+        if undeclared and not self.audited:
             return undeclared
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
@@ -246,7 +246,7 @@ def page_extractor(engine: str, options: str) -> PageExtractor:
     return extractor
 
 
-def in_control(record: Mapping[str, Any], share: float | None) -> bool:
+def in_audit_sample(record: Mapping[str, Any], share: float | None) -> bool:
     """Whether the record is in the audit sample: by a hash of its key, so that order and number do not matter."""
     if not share:
         return False

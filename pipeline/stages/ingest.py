@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import BATCH_ROWS
+from infra.dataset.reader import BATCH_ROWS
 from infra.engines.task import Output
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.archives import ArchivePart

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.build import Totals, already_made
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.build import already_made
 from infra.dataset.manifest import FileRef, Kind
+from infra.dataset.reader import Dataset, ShardReader, Source
+from infra.dataset.receipts import Totals
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_rows

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, Manifest
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
@@ -19,7 +19,7 @@ from pipeline.inputs.inputs import Inputs, read_inputs
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, Stage, models_of
-from pipeline.stages.control import control_sample
+from pipeline.stages.audit import audit_sample
 from pipeline.stages.stages import first_source, places_below, reads_records, run_stage
 
 FROZEN = "recipe.json"
@@ -42,7 +42,7 @@ class Run:
             "manifest": str(self.last.folder / MANIFEST),
             "counts": dict(self.last.manifest.counts),
             "funnel": funnel([dataset.manifest for dataset in self.datasets]),
-            "control": control_sample(self.datasets),
+            "control": audit_sample(self.datasets),
         }
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset.dataset import Dataset, Part, SideBySide, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.documents import DocumentFiles, check_document_files
@@ -45,7 +45,7 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
     sources: list[Source] = []
     for dataset in inputs.datasets:
         if dataset.kind is not wanted:
-            raise UsageError(f"{stage.verb} reads {wanted}: {dataset.folder} holds {dataset.kind}")
+            raise UsageError(f"{stage.verb} reads {wanted}: {dataset.folder} contains {dataset.kind}")
         sources.append(dataset)
     if inputs.documents:
         if wanted is Kind.RECORDS:

@@ -4,8 +4,8 @@ import fcntl
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import RECEIPTS
 from infra.dataset.manifest import MANIFEST, Manifest
+from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.storage import read_json
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.dataset.build import WORK, Totals
-from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import FileRef, Header, Kind, Shard
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import WORK, Totals
 from infra.dataset.writer import ShardWriter
 from infra.engines.task import Output, Written
 from infra.errors import UsageError

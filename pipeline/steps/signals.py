@@ -13,7 +13,7 @@ CLUSTER_SIGNALS = {
     "cluster": "the number of the document's cluster (pool step)",
 }
 # Signals that an extract stage with an audit sample sets for each document.
-CONTROL_SIGNALS = {
+AUDIT_SIGNALS = {
     "control": "1 if the page is in the audit sample, which no prefilter rejects (extract stage)",
     "quick_rejected": "the number of prefilter rules that the page failed (extract stage)",
 }
@@ -31,7 +31,7 @@ STEP_SIGNALS: dict[str, str] = {
     **LANGUAGE_SIGNALS,
     **SCORER_SIGNALS,
     **CLUSTER_SIGNALS,
-    **CONTROL_SIGNALS,
+    **AUDIT_SIGNALS,
     **HEADER_SIGNALS,
 }
 # URL signals that need lists, which only a gate has.

@@ -1,4 +1,4 @@
-"""Safety: amounts of words, not single ones, condemn; and what a person needs to see why."""
+"""Safety: amounts of words, not single ones, lower the score; and the words found are reported."""
 
 import pytest
 from hypothesis import given
@@ -21,13 +21,13 @@ MODEL = Safety(
 FILLER = "the river ran past the old mill and the children watched it "
 
 
-def test_one_word_condemns_nothing() -> None:
+def test_one_word_does_not_lower_the_score() -> None:
     clean = MODEL.score(FILLER * 30, "en")
     assert MODEL.score(FILLER * 30 + "They played poker.", "en") == clean
     assert MODEL.score("poker " * 500, "en") == clean
 
 
-def test_many_words_of_a_category_do_and_less_so_in_a_long_text() -> None:
+def test_many_words_of_a_category_lower_the_score_less_in_a_long_text() -> None:
     page = "Online casino! Free spins, jackpot, poker. "
     scores = [MODEL.score(page + FILLER * times, "en") for times in (0, 100, 1000)]
     assert all(isinstance(score, float) for score in scores)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.recipes.parse import parse_recipe
 from pipeline.steps.label import middle

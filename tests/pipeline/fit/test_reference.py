@@ -1,4 +1,4 @@
-"""Likeness: a table by kind, set against pages; and a second way to be good in a recipe."""
+"""The reference classifier: a table by kind against pages; and the accept path in a recipe."""
 
 import json
 import random
@@ -68,7 +68,7 @@ def test_each_kind_has_its_own_words(tmp_path: Path) -> None:
 
 
 def test_one_half_is_what_one_page_in_many_reaches(tmp_path: Path) -> None:
-    """Pages that are like a kind push its bound up: those that were not seen in the fit decide."""
+    """The bound of a kind is set on similar pages that were not in the fit."""
     alike = [Sample(sample.text, f"page{number}") for number, sample in enumerate(texts(KINDS["code"], 30, 77))]
     card = reference_from(CLEAN, [*PAGES, *alike], tmp_path / "likeness.json", [], "here")
     score = load_reference(tmp_path / "likeness.json")
@@ -86,7 +86,7 @@ def test_tables_are_the_same_in_any_order() -> None:
 
 
 def test_the_sources_of_a_kind_are_never_held_out_together() -> None:
-    """By their hash alone two of two might be, and a kind would be lost."""
+    """A split by hash alone could hold out both sources of a kind."""
     for number in range(30):
         names = [f"a{number}", f"b{number}"]
         found = cut([Sample(f"{name} text", name, "code") for name in names], [])
@@ -95,7 +95,7 @@ def test_the_sources_of_a_kind_are_never_held_out_together() -> None:
     assert len({text.fold for text in one}) > 2
 
 
-def test_a_kind_is_named_or_brought_along(tmp_path: Path) -> None:
+def test_a_kind_is_an_argument_or_a_field(tmp_path: Path) -> None:
     named, brought = tmp_path / "named.jsonl", tmp_path / "brought.jsonl"
     named.write_text("".join(json.dumps({"text": s.text, "source": s.group}) + "\n" for s in CLEAN[:40]))
     brought.write_text(
@@ -181,8 +181,8 @@ def test_larger_is_read_shown_and_needs_something_to_be_larger_than() -> None:
         parse_recipe(recipe(first, {**second, "larger": 1}), "x")
 
 
-def test_the_shipped_table_opens_both_looks_of_yi() -> None:
-    """Dialogue and mathematics pass both bounds on quality by likeness alone; a menu passes none."""
+def test_the_shipped_table_passes_the_prefilter_and_the_filter_of_yi() -> None:
+    """Dialogue and mathematics pass both bounds on quality by the reference score alone; a menu passes neither."""
     folder = Path(__file__).parents[3] / "pipeline" / "fit" / "shipped"
     score = load_reference(folder / "likeness-en.json")
     talk = "USER: Yes, that would be great, thank you. ASSISTANT: Okay, what time would you like the table for? "
@@ -201,8 +201,8 @@ def test_the_shipped_table_opens_both_looks_of_yi() -> None:
             assert ((document.signals["quality"] or 0) >= bound) == passes, (text, step.name, likeness)
 
 
-def test_what_ends_before_the_dear_scorers_could_not_have_passed_them() -> None:
-    """The combination at its best has every term of the last one but perplexity, and the most that perplexity adds."""
+def test_upper_bound_pruning_rejects_no_page_that_would_pass() -> None:
+    """The upper bound has every term of the combination but perplexity, and the most that perplexity can add."""
     (stage,) = [stage for stage in load_recipe("yi").stages if stage.name == "filter"]
     steps = {step.name: step for step in stage.steps}
     best, last = steps["quality-at-best"], steps["quality-en"]
@@ -232,7 +232,7 @@ def test_what_ends_before_the_dear_scorers_could_not_have_passed_them() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_table_with_what_is_no_number_is_refused(change: Mapping[str, Any], tmp_path: Path) -> None:
+def test_a_table_with_a_value_that_is_not_a_number_is_refused(change: Mapping[str, Any], tmp_path: Path) -> None:
     whole = {"format": "refinery.likeness/1", "kinds": {"talk": 0.0}, "words": {"a": [1.0, 2.0]}}
     (tmp_path / "l.json").write_text(json.dumps(whole))
     assert load_reference(tmp_path / "l.json")({"a": 1}) > 0.8

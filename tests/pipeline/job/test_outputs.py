@@ -1,4 +1,4 @@
-"""Nothing of the user's is written over, and a refused call leaves nothing behind: one line, exit code 2."""
+"""No file of the user's is overwritten, and a refused command leaves nothing behind: one line, exit code 2."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.parametrize("folder", ["run", "run/01-ingest", "run/03-filter"])
-def test_a_refused_measure_leaves_nothing_in_a_dataset_of_another_verb(folder: str, world: Path) -> None:
+def test_a_refused_measure_leaves_nothing_in_a_dataset_of_another_command(folder: str, world: Path) -> None:
     before = everything(world / "run")
     words = ("--recipe", world / "small.toml", "--input", world / "crawl", "--out", world / folder)
     said = refinery("measure", *words, code=2)
@@ -50,7 +50,7 @@ def test_a_refused_measure_leaves_nothing_in_what_was_measured_of_documents(worl
 
 
 def test_a_refused_takedown_leaves_nothing(world: Path, tmp_path: Path) -> None:
-    """Of a measured dataset, whose own folder holds those that it was made of."""
+    """For a measured dataset, whose folder contains its inputs."""
     words = ("--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "measured")
     refinery("measure", *words)
     shutil.copytree(world / "run" / "03-filter", tmp_path / "other")
@@ -82,7 +82,7 @@ def test_fit_replaces_its_own_model_alone(world: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["full", "run"])
-def test_a_folder_that_is_no_model_is_not_replaced(name: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_not_replaced(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "file").write_text("mine")
     with pytest.raises(UsageError, match="has no model card"):
@@ -91,7 +91,7 @@ def test_a_folder_that_is_no_model_is_not_replaced(name: str, tmp_path: Path) ->
     check_model_place(tmp_path / name, [])
 
 
-def test_a_file_beside_that_is_called_like_a_card_is_not_replaced(tmp_path: Path) -> None:
+def test_a_file_named_like_a_card_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "m.card.json").write_text("[]")
     with pytest.raises(UsageError, match="has no model card"):
         check_model_place(tmp_path / "m", [])
@@ -141,7 +141,7 @@ def test_places_that_no_file_can_be_made_in(world: Path) -> None:
     ("out", "apart"),
     [("a", False), ("a/b", False), ("a/b/c", False), ("ab", True), ("c", True), ("x/../a/b", False), ("link", False)],
 )
-def test_what_lies_apart(out: str, apart: bool, tmp_path: Path) -> None:
+def test_separate_places(out: str, apart: bool, tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "a" / "b")
     if apart:
@@ -164,7 +164,7 @@ def test_what_lies_apart(out: str, apart: bool, tmp_path: Path) -> None:
         ("run", "--recipe", "c4", "--input", "", "--out", "x"),
     ],
 )
-def test_an_empty_word_is_no_folder(words: tuple[str, ...]) -> None:
+def test_an_empty_folder_name_is_refused(words: tuple[str, ...]) -> None:
     assert "is empty" in refinery(*words, code=2)
 
 

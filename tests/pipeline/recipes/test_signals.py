@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.recipes.check import check_recipe
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped

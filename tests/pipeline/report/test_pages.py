@@ -1,4 +1,4 @@
-"""What a report says of recipes beside each other and of single pages, against small cases made by hand."""
+"""The report's comparison of recipes and its sample pages, against small cases made by hand."""
 
 import json
 import re
@@ -91,11 +91,11 @@ def test_recipes_beside_each_other(page: str) -> None:
     assert "language en" in section(page, "ratios") and "95 % of tokens" in section(page, "ratios")
 
 
-def test_the_control_sample_is_a_line_at_the_top(page: str) -> None:
+def test_the_audit_sample_is_a_line_at_the_top(page: str) -> None:
     assert "strict, audit sample: the prefilter would have rejected 1 of the 4 documents" in section(page, "what")
 
 
-def test_what_a_pool_step_found_is_a_table(page: str) -> None:
+def test_the_result_of_a_pool_step_is_a_table(page: str) -> None:
     words = section(page, "pool")
     assert f"7 | | {EVIL} | | 0.25 | | a, {EVIL}" in words and "keep 0.5, method clusters" in words
 
@@ -182,7 +182,7 @@ def test_rows_by_number_and_by_key(tmp_path: Path) -> None:
 
 
 def test_signals_of_kept_documents(tmp_path: Path) -> None:
-    """Those that the documents carry, and the score of the language, which is a column; null is NaN."""
+    """Signals of the documents, and the language score, which is a column of its own; null is NaN."""
     rows = [document(0, language_score=0.5), document(1, signals={"words": None}), document(2, language_score=0.75)]
     found = kept_signals(make_dataset(tmp_path, "filter", rows, [], cuts=(1,)), ["words", "language_score", "other"])
     assert {name: values.tolist()[::2] for name, values in found.items()} == {
@@ -258,8 +258,8 @@ def test_many_recipes_stay_small(tmp_path: Path) -> None:
         ]
         chains[name] = [extract, make_dataset(tmp_path / f"03-{name}", "filter", documents[20:], ledger)]
     (tmp_path / COMPARISON).write_bytes(readable_json(summary(chains)))
-    told: Any = {"chains": {name: [dataset.folder.name for dataset in chain] for name, chain in chains.items()}}
-    (tmp_path / "run.json").write_bytes(readable_json(told))
+    printed: Any = {"chains": {name: [dataset.folder.name for dataset in chain] for name, chain in chains.items()}}
+    (tmp_path / "run.json").write_bytes(readable_json(printed))
     write_report([tmp_path], tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
 from pipeline.stages.intervals import wilson
-from pipeline.steps.signals import CONTROL_SIGNALS
+from pipeline.steps.signals import AUDIT_SIGNALS
 
 
-def control_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
+def audit_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
     """Computes the false reject rate from the datasets of a recipe's stages, in order; None without an audit sample.
 
     {"sampled": documents of the sample that were extracted, "kept": those that are in the last dataset of documents,
@@ -26,34 +26,34 @@ def control_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
     nothing was kept), "interval": the share's 95 % interval (Wilson), None likewise}.
     """
     documents = [dataset for dataset in datasets if dataset.kind is Kind.DOCUMENTS]
-    first = next((dataset for dataset in documents if _has_control(dataset)), None)
+    first = next((dataset for dataset in documents if _has_audit(dataset)), None)
     if first is None:
         return None
     last = documents[-1]
     sampled, _ = _count(first)
-    kept, lost = _count(last) if _has_control(last) else (0, 0)
+    kept, lost = _count(last) if _has_audit(last) else (0, 0)
     share = round(lost / kept, 6) if kept else None
     interval = wilson(lost, kept) if kept else None
     return {"sampled": sampled, "kept": kept, "quick_rejected": lost, "share": share, "interval": interval}
 
 
-def _has_control(dataset: Dataset) -> bool:
-    return {*CONTROL_SIGNALS} <= {*signal_names(dataset.schema)}
+def _has_audit(dataset: Dataset) -> bool:
+    return {*AUDIT_SIGNALS} <= {*signal_names(dataset.schema)}
 
 
 def _count(dataset: Dataset) -> tuple[int, int]:
     """(documents of the sample, those of them that failed the prefilter)."""
     sampled = lost = 0
     for part in dataset.parts():
-        for batch in part.batches([f"signals.{name}" for name in CONTROL_SIGNALS]):
-            control, rejected = (pc.struct_field(batch["signals"], name) for name in CONTROL_SIGNALS)
-            chosen = pc.fill_null(pc.greater(control, 0), False)
+        for batch in part.batches([f"signals.{name}" for name in AUDIT_SIGNALS]):
+            sampled_flags, rejected = (pc.struct_field(batch["signals"], name) for name in AUDIT_SIGNALS)
+            chosen = pc.fill_null(pc.greater(sampled_flags, 0), False)
             sampled += chosen.true_count
             lost += pc.and_(chosen, pc.fill_null(pc.greater(rejected, 0), False)).true_count
     return sampled, lost
 
 
-def control_text(found: Mapping[str, Any]) -> str:
+def audit_text(found: Mapping[str, Any]) -> str:
     """Formats the result as one line."""
     if not found["kept"]:
         return f"audit sample: none of its {found['sampled']:,} documents was kept: no false reject rate"
