@@ -139,7 +139,7 @@ def test_a_module_that_is_not_there_is_refused() -> None:
 PUT_TOGETHER = {
     "infra/code_version.py: __file__",
     "infra/sandbox/child.py: import_module",
-    "pipeline/cli/train.py: files",
+    "trainer/start.py: files",
 }
 
 
