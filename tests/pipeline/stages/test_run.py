@@ -75,11 +75,11 @@ def test_the_same_bytes_however_it_is_run(words: tuple[str, ...], finished: Path
 
 
 def test_stages_by_hand_make_the_same_on_ray(finished: Path, world: Path, tmp_path: Path) -> None:
-    """A map with page sandboxes, and reductions."""
+    """A map with page sandboxes, and a reduction."""
     with open_engine("ray", 2):  # one start of Ray serves both
         for verb, name, given in (
             ("extract", "02-extract", "01-ingest"),
-            ("dedup", "05-near-copies", "04-same-text"),
+            ("dedup", "04-same-text", "03-filter"),
         ):
             words = ("--recipe", world / "small.toml", "--stage", name[3:], "--engine", "ray", "--workers", 2)
             refinery(verb, *words, "--input", finished / given, "--out", tmp_path / name)
