@@ -20,8 +20,8 @@ from benchmarks.labelled import parse_engine, read_pages
 from benchmarks.shared import add, markdown, read_rows
 from infra.errors import UsageError
 from pipeline.extract.page import PageExtractor
-from pipeline.fit.fasttext_file import LABEL, load_fasttext
-from pipeline.models.store import load_lid
+from pipeline.models.fasttext import LABEL, load_fasttext
+from pipeline.models.language import load_language
 
 # The same language under two labels.
 SAME: Final = {"nb": "no"}
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     else:
         texts = read_crawl(args.pages, args.index, args.engine, args.least_characters)
     known = {plain(label.removeprefix(LABEL)) for label in load_fasttext(args.model).labels}
-    guesses, unknown = guess(texts, load_lid(args.model), known)
+    guesses, unknown = guess(texts, load_language(args.model), known)
     return {**report(guesses, args.least), "no_label": unknown}
 
 

@@ -24,10 +24,12 @@ from filters.view import View
 from infra.engines.open import open_engine
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import Context, resolve_recipe
-from pipeline.models.store import load_url_lists, model_folder
+from pipeline.models.store import model_folder
+from pipeline.models.url_lists import load_url_lists
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.recipes.recipe import Gate, Judge
 from pipeline.stages.run import run as run_recipe
+from pipeline.steps.gate import Gate
+from pipeline.steps.judge import Judge
 
 # Which step of which shipped recipe says the same as each of datatrove's filters.
 SAME: Final = {
@@ -81,12 +83,12 @@ def read_documents(args: argparse.Namespace) -> list[dict[str, Any]]:
     """id, url, text, language of every document of the input that has a word, through our own stages."""
     extract = {"kind": "extract", "engine": args.engine}
     label = {"kind": "label", "what": "language", "model": "lid.176.ftz"}
-    stages = [{"verb": "ingest"}, {"verb": "extract", "step": [extract]}, {"verb": "filter", "step": [label]}]
+    stages = [{"command": "ingest"}, {"command": "extract", "step": [extract]}, {"command": "filter", "step": [label]}]
     recipe, places = resolve_recipe(parse_recipe({"name": "parity", "stage": stages}, "parity"), args.models)
     inputs = read_inputs(list(map(str, args.pages)))
     with tempfile.TemporaryDirectory() as folder, open_engine("local", os.cpu_count() or 1) as engine:
         made = run_recipe(Context(recipe, engine, places), inputs, Path(folder) / "out", args.limit)
-        rows = made.last.table().select(["id", "url", "text", "language"]).to_pylist()
+        rows = made.last.to_arrow().select(["id", "url", "text", "language"]).to_pylist()
     wanted = [row for row in rows if not args.languages or row["language"] in args.languages]
     return [row | {"url": row["url"] or "http://x/"} for row in wanted if len(View(row["text"]).words)]
 

@@ -70,7 +70,7 @@ def quantiles(count: int) -> dict[str, Any]:
         found = find_quantiles(tables, values, 0.3, "low", 100)
         seconds = time.process_time() - started
         levels = len(list(Path(folder).glob("counts-*")))
-        table = values.table()
+        table = values.to_arrow()
     languages, numbers = np.array(table["group"].to_pylist()), table["value"].to_numpy()
     for each in found:
         assert each.threshold == np.quantile(numbers[languages == each.group], 0.3, method="inverted_cdf")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.gold import words
 from benchmarks.labelled import extract_timed, read_pages
 from benchmarks.shared import add, markdown
-from pipeline.models.store import load_lid
+from pipeline.models.language import load_language
 
 ENGINES: Final = ("resiliparse", "resiliparse:main_content=false", "all_text", "strip_tags", "blocks")
 _ENDS: Final = (".", "!", "?", "…", '"', "”", "。", "！", "？")
@@ -84,7 +84,7 @@ def compare(seen: Seen, reference: Seen, least_words: int) -> dict[str, float]:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     read = ((m.body, m.charset_label, row["url"]) for row, m in read_pages(args.pages, args.index))
     pages = [page for number, page in enumerate(read) if number % args.every == 0]
-    identify = load_lid(args.model)
+    identify = load_language(args.model)
     reference = see(args.reference, pages, identify)
     engines = {
         engine: compare(see(engine, pages, identify), reference, args.least_words) for engine in args.engine or ENGINES

@@ -14,10 +14,10 @@ is fitted is fitted on one half and tested on the other; every figure is the mea
   refitted  on the sources of the training half alone, through the functions of `refinery fit`.
 
 `--good`, `--other`: pages that people judged (`text`; `source`: the collection, as in the index; `id`, where what
-follows `#` tells texts of one page apart: one of them is taken). With them the recipe's wording and combination are
-refitted as they were made, and all scorers are measured on those pages too, each page by models that have not seen
+follows `#` tells texts of one page apart: one of them is taken). With them the recipe's classifier and combination
+are refitted as they were made, and all scorers are measured on those pages too, each page by models that have not seen
 its collection. `--clean-share` says how many clean texts both fits take for references, for each good page (in the
-combination their wording is that of models that have not seen their source).
+combination their bag-of-words score is that of models that have not seen their source).
 """
 
 import argparse
@@ -48,19 +48,23 @@ from benchmarks.quality_rows import (
 from benchmarks.shared import add, markdown
 from infra.errors import UsageError
 from pipeline.extract.page import PageExtractor
-from pipeline.fit.combination import Rows, Shape, fit_step, held_out_scores, scores
+from pipeline.fit.bag_of_words import cross_fitted, fit_bag_of_words
+from pipeline.fit.combination import Rows, Shape, fit_curves, held_out_scores, scores
 from pipeline.fit.quality import quality_from
 from pipeline.fit.texts import Sample, auc, stable_hash
-from pipeline.fit.wording import Wording, cross_fitted, fit_wording
-from pipeline.models.store import load_fasttext_scorer, model_folder
-from pipeline.recipes.recipe import Combine, Extract
+from pipeline.models.bag_of_words import BagOfWords
+from pipeline.models.combination import Combination
+from pipeline.models.quality import load_quality
+from pipeline.models.store import model_folder
 from pipeline.revise.measure import last_extract
+from pipeline.steps.combine import Combine
+from pipeline.steps.extract import Extract
 
 CLASS_WIDTH: Final = 1.25
 QUALITY_BIN: Final = "quality.bin"
 # The curves that may only rise, or only fall, in the shipped combinations (docs/models.md).
 SHAPE: Final = Shape(
-    frozenset({"words", "wording"}), frozenset({"perplexity", "top_3_gram_character_fraction", "digit_fraction"})
+    frozenset({"words", "bag_of_words"}), frozenset({"perplexity", "top_3_gram_character_fraction", "digit_fraction"})
 )
 # A recipe as strict as ours keeps so much of a crawl.
 KEPT_OF_CRAWL: Final = 0.05
@@ -155,36 +159,36 @@ def combination_rows(sides: Sides, step: Combine) -> Rows:
     three = (sides.good, sides.other, sides.clean)
     rows = [row for side in three for row in side]
     columns = table(rows, [term.signal for term in step.terms])
-    if "wording" in columns:
-        columns["wording"] = np.concatenate([np.array(each) for each in cross_fitted(*map(samples, three))])
+    if "bag_of_words" in columns:
+        columns["bag_of_words"] = np.concatenate([np.array(each) for each in cross_fitted(*map(samples, three))])
     sizes = [len(side) for side in three]
     labels, references = np.repeat([True, False, True], sizes), np.repeat([False, False, True], sizes)
     return Rows(columns, labels, tuple(row.source for row in rows), references)
 
 
-def combination_scorer(step: Combine, model: Wording) -> Scorer:
-    """The step's value of a row, with another wording model than the recipe's."""
+def combination_scorer(curves: Combination, model: BagOfWords) -> Scorer:
+    """The combination of a row, with another bag-of-words classifier than the recipe's."""
 
     def score(row: Row) -> float:
-        signals = {**row.signals, "wording": model.score(row.text)}
-        one = table([row._replace(signals=signals)], [term.signal for term in step.terms])
-        return float(scores(step, Rows(one, np.array([True]), (row.source,)))[0])
+        signals = {**row.signals, "bag_of_words": model.score(row.text)}
+        one = table([row._replace(signals=signals)], [term.signal for term in curves.terms])
+        return float(scores(curves, Rows(one, np.array([True]), (row.source,)))[0])
 
     return score
 
 
 def refitted(sides: Sides, step: Combine, clean_share: float, folder: Path) -> dict[str, Scorer]:
     """Scorers that have seen these rows alone."""
-    on_clean = fit_wording(samples(sides.clean), samples(sides.crawl))
-    found: dict[str, Scorer] = {"wording, refitted on clean texts": lambda row: on_clean.score(row.text)}
+    on_clean = fit_bag_of_words(samples(sides.clean), samples(sides.crawl))
+    found: dict[str, Scorer] = {"bag of words, refitted on clean texts": lambda row: on_clean.score(row.text)}
     quality_from(samples(sides.clean), samples(sides.crawl), folder / QUALITY_BIN, "a benchmark", "benchmarks.quality")
-    fasttext = load_fasttext_scorer(folder / QUALITY_BIN)
+    fasttext = load_quality(folder / QUALITY_BIN)
     found["fastText, refitted on clean texts"] = lambda row: fasttext(row.text)
     if sides.good and sides.other:
         taught = with_references(sides, clean_share)
-        model = fit_wording(samples(taught.good), samples(taught.other), samples(taught.clean))
-        found["wording, refitted on judged pages"] = lambda row: model.score(row.text)
-        made = fit_step(combination_rows(taught, step), shape=SHAPE)
+        model = fit_bag_of_words(samples(taught.good), samples(taught.other), samples(taught.clean))
+        found["bag of words, refitted on judged pages"] = lambda row: model.score(row.text)
+        made = fit_curves(combination_rows(taught, step), SHAPE)
         found["quality, refitted on judged pages"] = combination_scorer(made, model)
     return found
 
@@ -240,15 +244,15 @@ def means(columns: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, dic
 
 
 def judged_against_each_other(sides: Sides, step: Combine, clean_share: float, fasttext: Path | None) -> dict[str, Any]:
-    """{"good", "other", "auc": {title: x}}: fixed scorers, and wording and combination with collections held out."""
+    """{"good", "other", "auc": {title: x}}: fixed scorers, and classifier and combination with collections held out."""
     found = {title: auc_of(score, sides.good, sides.other) for title, score in fixed_scorers(fasttext).items()}
     rows = combination_rows(with_references(sides, clean_share), step)
     assert rows.reference is not None
     mine = ~rows.reference
     quality = held_out_scores(rows, SHAPE)
     columns = {"quality, refitted, collections held out": quality}
-    if "wording" in rows.values:
-        columns["wording, refitted, collections held out"] = rows.values["wording"]
+    if "bag_of_words" in rows.values:
+        columns["bag of words, refitted, collections held out"] = rows.values["bag_of_words"]
     found |= {title: auc(values[mine & rows.good], values[mine & ~rows.good]) for title, values in columns.items()}
     best = np.sort(quality[mine])[-max(1, int(KEPT_OF_CRAWL * mine.sum()))]
     return {

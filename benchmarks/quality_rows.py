@@ -17,20 +17,24 @@ import numpy.typing as npt
 from benchmarks.clean_pages import read_clean, size
 from benchmarks.labelled import read_pages
 from benchmarks.shared import read_rows
+from pipeline.document import Document
 from pipeline.extract.page import PageExtractor
 from pipeline.fit.texts import Sample, stable_hash
 from pipeline.job.context import resolve_recipe
-from pipeline.models.store import load_fasttext_scorer
+from pipeline.models.loaded import loaded_models
+from pipeline.models.quality import load_quality
 from pipeline.recipes.parse import load_recipe
-from pipeline.recipes.recipe import Combine, Judge, Recipe, RecipeRule
+from pipeline.recipes.recipe import Recipe
 from pipeline.revise.measure import Plan, measured, plan
-from pipeline.steps.interpreter import Document, loaded_models
+from pipeline.steps.combine import Combine
+from pipeline.steps.judge import Judge
+from pipeline.steps.rules import RecipeRule
 
 CRAWL: Final = "crawl"
 LANGUAGES: Final = ("en", "zh")
 # Higher is better for all but these.
 LOWER_IS_BETTER: Final = {"perplexity"}
-MODELLED: Final = ("perplexity", "coherence", "safety", "wording", "quality")
+MODELLED: Final = ("perplexity", "coherence", "safety", "bag_of_words", "quality")
 RULES: Final = {
     "Gopher's rules": ("gopher", ("gopher-quality", "gopher-repetition")),
     "FineWeb's own rules": ("fineweb", ("fineweb",)),
@@ -106,7 +110,7 @@ def fixed_scorers(fasttext: Path | None) -> dict[str, Scorer]:
     found: dict[str, Scorer] = {"length alone": lambda row: float(size(row.text))}
     found |= {f"{name}, fixed": signal(name) for name in MODELLED}
     if fasttext:
-        score = load_fasttext_scorer(fasttext)
+        score = load_quality(fasttext)
         found["fastText, fixed"] = lambda row: score(row.text)
     for title, rules in published().items():
         found[f"{title}: all pass"] = rule_scorer(rules, len(rules))

@@ -19,12 +19,14 @@ from typing import Any
 
 from benchmarks.shared import add, cpu_seconds
 from filters.contamination import Hits, words_of
-from pipeline.cli.console import table
 from pipeline.fit.benchmarks import read_items
 from pipeline.fit.coherence import measure
 from pipeline.fit.passages import passages_of
 from pipeline.fit.texts import Sample, read_samples
-from pipeline.models.scorers import load_coherence, load_contamination, load_safety
+from pipeline.models.coherence import load_coherence
+from pipeline.models.contamination import load_contamination
+from pipeline.models.safety import load_safety
+from pipeline.text_table import table
 
 PASSAGES, SPEED_WORDS = 200, 700
 PLANTED, AMONG, SHORT, SHORTEST = 400, 600, 13, 8

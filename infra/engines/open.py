@@ -1,24 +1,35 @@
-"""The engines by name. Ray and Beam are imported only when they are asked for."""
+"""The engines by name. Ray and Beam are libraries of their own, imported when their engine is opened."""
 
+import multiprocessing
+import os
+
+from infra.engines.beam import BeamEngine
 from infra.engines.engine import Engine, Progress
+from infra.engines.local import LocalEngine, leave_pandas_out
+from infra.engines.ray import RayEngine
 from infra.errors import UsageError
 
-ENGINES = ("local", "ray", "beam")
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (LocalEngine, RayEngine, BeamEngine)}
 
 
-def open_engine(name: str, workers: int = 1, progress: Progress | None = None) -> Engine:
-    """The engine called `name`; UsageError for any other word."""
-    if name == "local":
-        from infra.engines.local import LocalEngine, leave_pandas_out
+def open_engine(name: str, workers: int | None = 1, progress: Progress | None = None) -> Engine:
+    """The engine called `name`. `workers`: how many processes at once; None: one for each core that may be used.
 
+    UsageError for any other name, and where the engine's library is not installed.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # a worker imports the script that started it, which would start workers
+        raise UsageError('put what calls refinery under `if __name__ == "__main__":`, since workers import the script')
+    if name not in ENGINES:
+        raise UsageError(f"no engine {name!r}: choose one of {', '.join(ENGINES)}")
+    if name == LocalEngine.name:
         leave_pandas_out()
-        return LocalEngine(workers, progress)
-    if name == "ray":
-        from infra.engines.ray import RayEngine
+    return ENGINES[name](cores() if workers is None else workers, progress)
 
-        return RayEngine(workers, progress)
-    if name == "beam":
-        from infra.engines.beam import BeamEngine
 
-        return BeamEngine(workers, progress)
-    raise UsageError(f"no engine {name!r}: choose one of {', '.join(ENGINES)}")
+def cores() -> int:
+    """The cores that this process may run on (its affinity); all of the machine where that is not known."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1

@@ -1,14 +1,12 @@
-"""How the commands speak: one JSON document on stdout where asked, progress and logs on stderr, errors in a line."""
+"""What the commands print: one JSON document on stdout where asked, progress and logs on stderr, errors in a line."""
 
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-from infra.engines.engine import Progress
 
 
 def say(line: str) -> None:
@@ -51,7 +49,8 @@ class Bar:
         self._tasks: dict[str, Any] = {}
         self._said = 0.0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        """The engine's progress: a stage, how many of its parts are done, how many there are."""
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -80,30 +79,3 @@ class Bar:
         if done in (0, total) or now - self._said >= 10:
             self._said = now
             say(f"{stage}: {done} of {total}")
-
-
-def table(rows: list[dict[str, Any]], columns: list[str]) -> str:
-    """Rows as aligned text: numbers right, words left."""
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    numeric = [all(isinstance(row.get(column), int | float | None) for row in rows) for column in columns]
-    widths = [max(len(column), *(len(line[i]) for line in cells), 0) for i, column in enumerate(columns)]
-    lines = [columns, *cells]
-    return "\n".join(
-        "  ".join(
-            value.rjust(width) if number else value.ljust(width)
-            for value, width, number in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)

@@ -16,11 +16,12 @@ import numpy.typing as npt
 import xxhash
 
 from filters.importance import Importance
-from filters.redpajama import IMPORTANCE_TARGETS, Lists, signals, word_list
+from filters.redpajama import IMPORTANCE_TARGETS, LISTED, Lists, signals, word_list
 from filters.signal import measure
 from filters.view import View
 from infra.errors import UsageError
 from infra.storage import read_json
+from pipeline.models.scorer import Measure, Scorer
 
 BAD_WORDS, UT1, IMPORTANCE = "bad_words/*.txt", "ut1/*/domains", "importance/{}.json"
 # What each signal is measured with.
@@ -140,3 +141,11 @@ def load_importance(path: Path) -> Importance:
     if not whole:
         raise UsageError(f"{path} is not a table of importance: run `refinery fit importance` again")
     return Importance(ratio, *lengths)
+
+
+def _open(path: Path) -> Measure:
+    measured = load_redpajama(path)
+    return lambda document: measured(document.view)
+
+
+SCORER = Scorer("redpajama", {name: signal.doc for name, signal in LISTED.items()}, _open)

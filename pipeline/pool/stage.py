@@ -1,39 +1,36 @@
-"""Rules that look at the whole pool: a signal against a percentile of all documents, and clusters of meaning.
+"""Rules over the whole pool: a signal against a percentile of all documents, and clusters of meaning.
 
-Both count over the pool in thin intermediate tables (datasets below `OUT/.work`, with receipts of their own), decide
-once, and apply in an aligned pass over the documents. What was found (thresholds, clusters) is the manifest's `pool`.
+Both count over the pool in narrow intermediate tables (datasets below `OUT/.work`, with receipts of their own), decide
+once, and apply in an aligned pass over the documents. The thresholds or clusters found are the manifest's `pool`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from infra.dataset.build import Extras, Totals, already_made
-from infra.dataset.dataset import Dataset, Source
+from infra.dataset.build import Extras, already_made
 from infra.dataset.manifest import FileRef, Kind
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import Totals
 from infra.errors import UsageError
 from infra.hashing import sha256_json
-from pipeline.job.rows import carried_signals
+from infra.ledger import Reject
+from pipeline.job.context import Context
+from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
-from pipeline.pool.clusters import check_cluster_options, decide_clusters
+from pipeline.pool.clusters import decide_clusters
 from pipeline.pool.quantile import Side, find_quantiles, values_table
 from pipeline.pool.values import check_signal
-from pipeline.recipes.recipe import Pool, Stage
-from pipeline.steps.interpreter import Reject
-
-if TYPE_CHECKING:
-    from pipeline.job.context import Context
-
-# Which options `quantile` takes, with their defaults; the first three must be given.
-QUANTILE: dict[str, Any] = {"signal": None, "keep": None, "side": None, "by": "language", "min_count": 100}
+from pipeline.recipes.recipe import Stage
+from pipeline.steps.pool import PoolRule
 
 
 @dataclass(frozen=True)
 class QuantileJudge:
-    """A value on the kept side of its group's threshold, or at it, passes; so do values that were not measured, and
-    groups without a threshold. The value stays in `signals`."""
+    """Passes values on the kept side of their group's threshold or equal to it, values that were not measured, and
+    groups without a threshold. The value is stored in `signals`."""
 
     step: str
     signal: str
@@ -46,7 +43,7 @@ class QuantileJudge:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """None for the score of the language, which has a column of its own."""
+        """Empty for the language score, which has a column of its own."""
         return () if self.signal == "language_score" else (self.signal,)
 
     def __call__(self, known: dict[str, Any]) -> Verdict:
@@ -59,12 +56,12 @@ class QuantileJudge:
         return Verdict(signals, None if kept else Reject(self.step, f"{bound}_{self.signal}", value, threshold))
 
 
-def pool_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
-    """Judge documents by the stage's one pool step. UsageError for options that the method does not know."""
-    if len(stage.steps) != 1 or not isinstance(stage.steps[0], Pool):
+def pool_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    """Runs the stage's one pool step. Raises UsageError for options that the method does not have."""
+    if len(stage.steps) != 1 or not isinstance(stage.steps[0], PoolRule):
         raise UsageError(f"stage {stage.name!r}: a pool step must be alone in its stage")
     step = stage.steps[0]
-    options = check_pool(step)
+    options = step.checked_options()
     header = context.header(stage, Kind.DOCUMENTS, source.refs)
     if done := already_made(out, header):
         return done
@@ -79,7 +76,7 @@ def pool_stage(context: "Context", stage: Stage, source: Source, out: Path) -> D
 def decide_quantile(
     tables: Tables, step: str, options: Mapping[str, Any], source: Source
 ) -> tuple[PoolJudge, Dataset, dict[str, Any]]:
-    """The judge by thresholds, the table that it reads, and the thresholds for the manifest."""
+    """Returns the judge by thresholds, the table that it reads, and the thresholds for the manifest."""
     signal, side = options["signal"], options["side"]
     check_signal(signal, source, f"stage {tables.stage!r}")
     values = values_table(tables, source, signal, options["by"])
@@ -89,40 +86,10 @@ def decide_quantile(
 
 
 def in_manifest(about: Mapping[str, Any]) -> Extras:
-    """What was found over the pool, as the manifest's `pool`."""
+    """The result over the pool, as the manifest's `pool`."""
 
     def extras(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
         del folder, totals
         return {"pool": dict(about)}, []
 
     return extras
-
-
-def check_pool(step: Pool) -> dict[str, Any]:
-    """The step's options with their defaults. UsageError for one that is unknown or of the wrong kind."""
-    if step.method == "clusters":
-        return check_cluster_options(step)
-    place = f"pool {step.name!r}"
-    for name in step.options:
-        if name not in QUANTILE:
-            raise UsageError(f"{place}: no option {name!r}; quantile takes {', '.join(sorted(QUANTILE))}")
-    options = {**QUANTILE, **step.options}
-    if not isinstance(options["signal"], str):
-        raise UsageError(f"{place}: quantile needs a signal by its name, not {options['signal']!r}")
-    keep = options["keep"]
-    if type(keep) not in (int, float) or not 0 < keep <= 1:
-        raise UsageError(f"{place}: keep is {keep!r}; it must be the share to keep, above 0 and at most 1")
-    for name, allowed in (("side", ("low", "high")), ("by", ("language", "all"))):
-        if options[name] not in allowed:
-            raise UsageError(f"{place}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
-    if type(options["min_count"]) is not int or options["min_count"] < 1:
-        raise UsageError(f"{place}: min_count is {options['min_count']!r}; it must be a number of documents")
-    return options
-
-
-def pool_signals(step: Pool) -> set[str]:
-    """The signals that a pool step reads."""
-    options = check_pool(step)
-    if step.method == "clusters":
-        return {options["score"], *(mark["signal"] for mark in options["marks"])}
-    return {options["signal"]}

@@ -5,13 +5,11 @@ from pathlib import Path
 
 from infra.errors import UsageError
 from mixers.targets import DrawConfig
-from pipeline.extract.extractors import options_of
 from pipeline.models.redpajama import check_lists
-from pipeline.pool.stage import check_pool
-from pipeline.recipes.recipe import Combine, Dedup, Extract, Judge, Label, Pool, Recipe
-from pipeline.recipes.signals import asked, check_signals
-from pipeline.stages.dedup import check_options
+from pipeline.recipes.recipe import Recipe
+from pipeline.recipes.signals import check_signals
 from pipeline.steps.fields import is_number, shown
+from pipeline.steps.label import Label
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -24,22 +22,18 @@ def check_recipe(recipe: Recipe) -> None:
         if stage.verb == "mix":
             DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
         for step in stage.steps:
-            if isinstance(step, Extract):
-                options_of(step.engine, step.options)
-            elif isinstance(step, Dedup):
-                check_options(step)
-            elif isinstance(step, Pool):
-                check_pool(step)
+            step.check()
     check_signals(recipe)
 
 
 def check_rules_have_lists(recipe: Recipe, places: Mapping[str, Path]) -> None:
     """UsageError for a `redpajama` label whose folder has no list or a damaged one, and for a rule or a term after it
-    whose list is not there. `places`: where the models lie, by name."""
+    whose list is not there. `places`: where the models are, by name; a label whose model is not among them belongs to
+    a stage that is not run."""
     folder: Path | None = None
     for step in (step for stage in recipe.stages for step in stage.steps):
-        if isinstance(step, Label) and step.what == "redpajama":
+        if isinstance(step, Label) and step.what == "redpajama" and step.model in places:
             folder = places[step.model]
             check_lists(folder, ())
-        elif folder and isinstance(step, Judge | Combine):
-            check_lists(folder, set(asked(step, whole=True)))
+        elif folder and step.on_text:
+            check_lists(folder, set(step.requires()))

@@ -1,4 +1,4 @@
-"""`filter`: documents through label, judge and rewrite steps; what fails goes to the ledger with every failing rule."""
+"""`filter`: runs documents through label, judge and rewrite steps; the ledger gets every failed rule of a rejection."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,10 +9,11 @@ import pyarrow as pa
 from infra.dataset import schema as schemas
 from infra.engines.task import Output
 from infra.hashing import sha256_json
+from infra.ledger import batch, ledger_batch, ledger_rows
 from pipeline.job.funnel import Funnel, unreadable
-from pipeline.job.rows import batch, ledger_batch, ledger_rows
-from pipeline.recipes.recipe import STEP_SIGNALS, Step
-from pipeline.steps.interpreter import Document, Models, loaded_models, run_steps, step_signals
+from pipeline.models.loaded import Models, loaded_models
+from pipeline.steps.interpreter import document_of, run_steps, step_signals
+from pipeline.steps.step import Step
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,3 @@ class FilterTask:
             "signals": {name: values.get(name) for name in names},
         }
         return [row], []
-
-
-def document_of(row: dict[str, Any]) -> Document:
-    """The working document of a row. Models' words carry over from earlier stages; text is measured afresh."""
-    return Document(
-        text=row["text"],
-        url=row["url"] or "",
-        language=row["language"],
-        language_score=row["language_score"],
-        domain=row["domain"],
-        tokens=row["token_count"] or 0,
-        signals={name: value for name, value in (row["signals"] or {}).items() if name in STEP_SIGNALS}
-        | {"language_score": row["language_score"]},
-    )

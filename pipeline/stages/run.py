@@ -1,23 +1,26 @@
-"""`run`: the stages of a recipe one after the other, each a dataset in its own folder, and nothing more."""
+"""`run`: makes the stages of a recipe one after the other, each a dataset in a folder of its own."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, Manifest
+from infra.dataset.reader import Dataset
+from infra.dataset.refusal import undone_if_refused
+from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
 from infra.storage import write_bytes
-from pipeline.inputs.inputs import Inputs
-from pipeline.job.context import Context
-from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.control import control_sample
-from pipeline.stages.stages import first_source, reads_records, run_stage
+from pipeline.inputs.inputs import Inputs, read_inputs
+from pipeline.job.context import Context, open_context
+from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.recipe import Recipe, Stage, models_of
+from pipeline.stages.audit import audit_sample
+from pipeline.stages.stages import first_source, places_below, reads_records, run_stage
 
 FROZEN = "recipe.json"
 
@@ -34,12 +37,12 @@ class Run:
         return self.datasets[-1]
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints. Funnel rows: documents, characters and tokens that remained after each step."""
+        """What `--json` prints. Funnel rows: documents, characters and tokens that remain after each step."""
         return {
             "manifest": str(self.last.folder / MANIFEST),
             "counts": dict(self.last.manifest.counts),
             "funnel": funnel([dataset.manifest for dataset in self.datasets]),
-            "control": control_sample(self.datasets),
+            "control": audit_sample(self.datasets),
         }
 
 
@@ -48,7 +51,7 @@ def stage_folder(recipe: Recipe, stage: Stage) -> str:
 
 
 def funnel(manifests: list[Manifest]) -> list[dict[str, Any]]:
-    """Every step of every stage, in order. A stage that counts no steps gives one row: what it put out."""
+    """One row for every step of every stage, in order; a stage without step counts gives one row with its output."""
     rows: list[dict[str, Any]] = []
     for manifest in manifests:
         rows += [{"stage": manifest.stage, **row} for row in manifest.funnel or (whole_stage(manifest),)]
@@ -76,8 +79,46 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
     return stages
 
 
+def run_recipe(
+    recipe: str,
+    inputs: Sequence[str],
+    out: Path,
+    engine: Engine,
+    limit: int | None = None,
+    models: str | None = None,
+) -> Run:
+    """`run` with everything by name: the recipe, the inputs, the folder of the models. Of these only the models of the
+    stages that are run are asked for. UsageError for what is not there, before anything is written."""
+    loaded, given = load_recipe(recipe), read_inputs(inputs)
+    used = models_of(stages_for(loaded, given))
+    return run(open_context(loaded, engine, models, used), given, out, limit)
+
+
+def run_recipe_stage(
+    recipe: str,
+    verb: str,
+    name: str | None,
+    inputs: Sequence[str],
+    out: Path,
+    engine: Engine,
+    limit: int | None = None,
+    source: Path | None = None,
+    models: str | None = None,
+) -> Dataset:
+    """One stage of a recipe in `out`: the one of this verb, or with several of them the one called `name`; the same
+    bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
+    UsageError for what is not there, before anything is written."""
+    loaded = load_recipe(recipe)
+    stage = loaded.stage(verb, name)
+    given = first_source(read_inputs(inputs), stage, limit)
+    places = places_below(source) if source else None
+    context = open_context(loaded, engine, models, stage.models(), limit=limit)
+    with undone_if_refused(out):  # some stages look at the whole pool before they can tell
+        return run_stage(context, stage, given, out, places)
+
+
 def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
-    """Make every stage's dataset below `out`; what is there already is not made again."""
+    """Makes every stage's dataset below `out`; existing ones are not made again."""
     stages = stages_for(context.recipe, inputs)
     source: Any = first_source(inputs, stages[0], limit)
     arguments = {"verb": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
@@ -98,10 +139,10 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
 
 
 def check_outside(out: Path) -> None:
-    """UsageError for a place inside a run or a dataset: it would be taken for a part of that."""
+    """Raises UsageError for a folder inside a run or a dataset, of which it would be taken for a part."""
     for folder in out.resolve().parents:
         if (folder / FROZEN).is_file() or (folder / MANIFEST).is_file():
-            raise UsageError(f"--out {out} lies in {folder}, which is a run or a dataset: choose a place beside it")
+            raise UsageError(f"--out {out} is inside {folder}, which is a run or a dataset: choose a folder beside it")
 
 
 def limit_param(limit: int | None) -> dict[str, int]:

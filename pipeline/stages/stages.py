@@ -1,6 +1,6 @@
-"""One function for each verb that makes a dataset: it checks what comes in and hands a task to the engine.
+"""One function for each command that makes a dataset: it checks the input and starts the task on the engine.
 
-`refinery run` calls them one after the other, the per-stage commands call one: the same bytes either way.
+`refinery run` calls them one after the other, the per-stage commands call one: the bytes are the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,27 +11,28 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset.dataset import Dataset, Part, SideBySide, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
+from pipeline.inputs.archives import Archives
 from pipeline.inputs.documents import DocumentFiles, check_document_files
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context
-from pipeline.job.rows import carried_signals
+from pipeline.job.signals import carried_signals
 from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
-from pipeline.recipes.recipe import Pool, Stage
+from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup import dedup_stage
 from pipeline.stages.extract import Bodies, ExtractTask
 from pipeline.stages.filter import FilterTask
-from pipeline.stages.ingest import Archives, IngestTask
+from pipeline.stages.ingest import IngestTask
 from pipeline.stages.mix import mix_stage
 from pipeline.stages.tokenize import tokenize_stage
 from pipeline.warc.records import SplitOverrun
 
 
 def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Source:
-    """What the first stage reads: archives for `ingest`, records for `extract`, documents for the others."""
+    """The source of the first stage: archives for `ingest`, records for `extract`, documents for the others."""
     if stage.verb == "ingest":
         if not inputs.archives or inputs.documents or inputs.datasets:
             raise UsageError("ingest reads WARC, WET and ARC files: give those, and nothing else, as --input")
@@ -44,7 +45,7 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
     sources: list[Source] = []
     for dataset in inputs.datasets:
         if dataset.kind is not wanted:
-            raise UsageError(f"{stage.verb} reads {wanted}: {dataset.folder} holds {dataset.kind}")
+            raise UsageError(f"{stage.verb} reads {wanted}: {dataset.folder} contains {dataset.kind}")
         sources.append(dataset)
     if inputs.documents:
         if wanted is Kind.RECORDS:
@@ -56,14 +57,16 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
 
 
 def reads_records(stage: Stage) -> bool:
-    """Whether the stage comes before there is a text: `extract`, and a dedup by payload."""
+    """Whether the stage reads records: `extract`, or a dedup by payload."""
     return stage.reads is Kind.RECORDS
 
 
 def run_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
-    """Make one stage's dataset in `out`. `places`: where archives lie, when not where they were ingested from."""
+    """Makes one stage's dataset in `out`. `places`: the archives' paths, if they have moved since they were
+    ingested."""
+    context = context.of_stage(stage)
     match stage.verb:
         case "ingest":
             return ingest_stage(context, stage, source, out)
@@ -86,7 +89,7 @@ def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
     try:
         return context.engine.map_shards(task, [source], out, header)
     except SplitOverrun:
-        # A split began inside a record (an archive inside an archive): cut by walking every member instead.
+        # A split began inside a record (an archive inside an archive): plan again by walking every member.
         exact = Archives(source.files, source.limit, exact=True)
         return context.engine.map_shards(task, [exact], out, header)
 
@@ -101,7 +104,7 @@ def extract_stage(
 
 
 def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
-    if any(isinstance(step, Pool) for step in stage.steps):
+    if any(step.alone for step in stage.steps):
         return pool_stage(context, stage, source, out)
     for name in stage.options.get("carried", ()):
         check_signal(name, source, f"stage {stage.name!r}")
@@ -116,7 +119,7 @@ def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
 
 
 def archive_places(source: Source) -> dict[str, str]:
-    """Where the archives of a dataset of records lay when it was made."""
+    """The paths of the archives of a dataset of records at the time it was made."""
     datasets = source.sources if isinstance(source, SideBySide) else (source,)
     places: dict[str, str] = {}
     for dataset in datasets:
@@ -184,7 +187,7 @@ class CappedPart:
 
 
 def places_below(root: Path) -> dict[str, str]:
-    """Every file below `root` by its relative path: where `--source` says that archives lie now."""
+    """Every file below `root` by its relative path: the archives' new paths by `--source`."""
     if not root.is_dir():
         raise UsageError(f"--source {root} is not a folder")
     return {path.relative_to(root).as_posix(): str(path) for path in sorted(root.rglob("*")) if path.is_file()}

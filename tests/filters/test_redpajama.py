@@ -1,4 +1,4 @@
-"""RedPajama-V2's numbers, against a plain count of what its definitions say; lists that are handed in; the map."""
+"""RedPajama-V2's numbers, against a plain implementation of its definitions; the user's lists; the map of names."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from filters.catalog import SIGNALS, measure
 from filters.importance import Importance
 from filters.redpajama import COUNTERPARTS, LISTED, Lists, signals, word_list
 from filters.view import View
-from pipeline.recipes.recipe import STEP_SIGNALS
+from pipeline.steps.signals import STEP_SIGNALS
 from tests.filters.test_view import ALPHABET
 
 # The columns of the published set (its schema, app/src/core/schema/rp.py), without MinHash signatures.
@@ -113,7 +113,7 @@ def test_the_numbers_are_those_of_the_definitions(text: str) -> None:
     assert measure(View(text), expected) == pytest.approx(expected, abs=1e-9)
 
 
-def test_no_signal_is_left_out_of_the_plain_count() -> None:
+def test_every_signal_has_a_plain_implementation() -> None:
     assert sorted(plain("x")) == sorted(NAMES)
     assert set(LISTED) == {name for name, (_, note) in COUNTERPARTS.items() if note == "label step `redpajama`"}
 
@@ -125,7 +125,7 @@ def test_every_published_name_is_mapped_to_a_signal_that_exists() -> None:
 
 @given(st.text(alphabet="a.…{} \n", max_size=40))
 @settings(max_examples=40, deadline=None)
-def test_what_other_families_measure_is_the_same_number(text: str) -> None:
+def test_counterparts_in_other_families_have_the_same_value(text: str) -> None:
     found = measure(View(text), ["curly_bracket_fraction", "gopher_ellipsis_line_fraction"])
     if text:
         assert found["curly_bracket_fraction"] == sum(char in "{}" for char in text) / len(text)

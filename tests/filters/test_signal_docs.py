@@ -1,4 +1,4 @@
-"""docs/signals.md says what the code and the recipe do: its tables are read back and compared."""
+"""The tables of docs/signals.md agree with the code and the recipe."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,8 @@ from filters.catalog import EDITS
 from filters.redpajama import COUNTERPARTS
 from filters.stopwords import FINEWEB2_STOP_WORDS
 from pipeline.recipes.parse import load_recipe
-from pipeline.recipes.recipe import Judge, Label
+from pipeline.steps.judge import Judge
+from pipeline.steps.label import Label
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "signals.md").read_text()
 

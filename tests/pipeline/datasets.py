@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Header, InputRef, Kind, Manifest, RecipeRef, Shard
+from infra.dataset.reader import Dataset
 from infra.dataset.writer import ShardWriter
 from infra.hashing import readable_json
-from pipeline.job.rows import batch, ledger_batch
+from infra.ledger import batch, ledger_batch
 
 RECIPE = RecipeRef("toy", "ab" * 32)
 

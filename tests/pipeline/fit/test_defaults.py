@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.document import Document
 from pipeline.fit import defaults
 from pipeline.fit.defaults import fit_defaults
 from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.packages import PACKAGES
 from pipeline.fit.seeds import seeds
 from pipeline.fit.wikitext import DUMP
-from pipeline.models.store import DEFAULT_MODELS, LoadedModels, load_url_lists, resolve
+from pipeline.models.loaded import Models
+from pipeline.models.store import DEFAULT_MODELS, resolve
+from pipeline.models.url_lists import load_url_lists
 
 TOPICS = {
     "Mathematics": ["theorem", "number", "proof", "set", "function", "lemma", "integral", "group"],
@@ -94,7 +97,7 @@ def make_cache(cache: Path) -> Path:
 
 
 def _dump(draw: random.Random) -> str:
-    """A Wikipedia dump of articles whose sentences take up a word of the one before."""
+    """A Wikipedia dump of articles in which each sentence repeats a word of the one before."""
     pages = []
     for i in range(12):
         words = [f"{stem}{i}" for stem in ("river", "bridge", "tower", "market", "harbour", "church")]
@@ -139,23 +142,30 @@ def test_fitted_twice_the_same_bytes(cache: Path, tmp_path: Path) -> None:
     assert said == ["making quality.bin"]
     assert hashes(tmp_path / "a") == before
 
-    models = LoadedModels({name: str(model.path) for name, model in resolve(DEFAULT_MODELS, tmp_path / "a").items()})
-    article, shop = "the proof of a theorem is a function and the number", "click here to buy cheap cart offer login"
-    assert models.scorer("quality.bin")(article) > models.scorer("quality.bin")(shop)
-    assert models.scorer("perplexity-en")(article) < models.scorer("perplexity-en")(shop)
-    assert models.domain("domains")(article)[0] == "mathematics"
+    models = Models({name: str(model.path) for name, model in resolve(DEFAULT_MODELS, tmp_path / "a").items()})
+    article = Document("the proof of a theorem is a function and the number")
+    shop = Document("click here to buy cheap cart offer login")
+
+    def score(what: str, model: str, document: Document) -> float:
+        document.language = "en"
+        return models.scorer(what, model)(document)[what] or 0.0
+
+    assert score("quality", "quality.bin", article) > score("quality", "quality.bin", shop)
+    assert score("perplexity", "perplexity-en", article) < score("perplexity", "perplexity-en", shop)
+    assert models.domain("domains")(article.text)[0] == "mathematics"
     assert models.domain("domains")("Hello, how are you today? Fine, thank you")[0] == "dialogue"
-    town = "The river1 stands beside a bridge1 of stone. The bridge1 stands beside a tower1 of stone. " * 3
-    assert 0 <= (models.coherence("coherence")(town, "en") or -1) <= 1
-    assert (models.safety("safety")(town, "en") or 0) > 0.9
-    flight = "Please find me the cheapest flight from Oslo to Rome on the first of next May."
-    assert models.contamination("benchmarks")(flight).items == ("BFCL_v4:toy_0",)
+    town = Document("The river1 stands beside a bridge1 of stone. The bridge1 stands beside a tower1 of stone. " * 3)
+    assert 0 < score("coherence", "coherence", town) <= 1
+    assert score("safety", "safety", town) > 0.9
+    flight = Document("Please find me the cheapest flight from Oslo to Rome on the first of next May.")
+    assert score("contamination", "benchmarks", flight) > 0
+    assert flight.evidence == {"contamination": "BFCL_v4:toy_0"}
     lists = load_url_lists(tmp_path / "a/url-lists")
     assert "bad.example" in lists.domains and "good.example" not in lists.domains
     assert (lists.urls, lists.strict, lists.hard, lists.soft) == ({"http://e.org/bad"}, ("subword",), {"casino"}, {"x"})
 
 
-def test_held_out_texts_train_nothing(cache: Path) -> None:
+def test_held_out_texts_are_not_trained_on(cache: Path) -> None:
     everything = seeds(cache)
     kept = defaults._Inputs(cache).seeds
     held_out = [seed for seed in everything if seed.held_out]

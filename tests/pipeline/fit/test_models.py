@@ -1,4 +1,4 @@
-"""`refinery fit`: what it reads, that the order of input does not matter, that the models tell what they should."""
+"""`refinery fit`: input formats, independence of the order of input, and accuracy of the models."""
 
 import json
 import random
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.wording import quality_words
+from filters.bag_of_words import quality_words
 from infra.errors import UsageError
 from mixers.domains import DOMAINS
 from mixers.tokenizer import Tokenizer
@@ -19,7 +19,9 @@ from pipeline.fit.seeds import _conversations as conversations
 from pipeline.fit.seeds import lead_domain
 from pipeline.fit.texts import Sample, auc, read_samples, split
 from pipeline.fit.tokenizer import fit_tokenizer
-from pipeline.models.store import load_domains, load_fasttext_scorer, load_perplexity
+from pipeline.models.domains import load_domains
+from pipeline.models.perplexity import load_perplexity
+from pipeline.models.quality import load_quality
 from tests.pipeline.fits import sha256_of, write_lines
 
 TOPICS = {
@@ -96,7 +98,7 @@ def test_auc() -> None:
     assert auc([], [1]) == 0.5
 
 
-def test_quality_tells_its_sides_apart_but_not_their_length(texts: dict[str, Path], tmp_path: Path) -> None:
+def test_quality_separates_its_sides_but_not_their_length(texts: dict[str, Path], tmp_path: Path) -> None:
     positive, negative = [texts["mathematics"], texts["science"]], [texts["arts"]]
     card = fit_quality(positive, negative, tmp_path / "a.bin")
     fit_quality(positive[::-1], negative, tmp_path / "b.bin")
@@ -105,11 +107,11 @@ def test_quality_tells_its_sides_apart_but_not_their_length(texts: dict[str, Pat
     assert card["held_out"]["auc"] > 0.95
     assert abs(card["held_out"]["auc_of_length_alone"] - 0.5) < 0.1
     assert json.loads((tmp_path / "a.bin.card.json").read_bytes()) == card
-    score = load_fasttext_scorer(tmp_path / "a.bin")
+    score = load_quality(tmp_path / "a.bin")
     assert score("the theorem and the proof of gravity") > 0.5 > score("the opera and the melody of the dancer")
 
 
-def test_quality_sees_words_only() -> None:
+def test_quality_depends_on_words_only() -> None:
     assert quality_words("• Item | 42\n\nNext_one – Ünï!") == "item 00 next one ünï"
 
 

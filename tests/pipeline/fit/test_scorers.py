@@ -1,4 +1,4 @@
-"""`refinery fit coherence|safety|benchmarks`: what they learn, in any order of input, and what they refuse."""
+"""`refinery fit coherence|safety|benchmarks`: what they learn, independence of input order, and refused input."""
 
 import json
 import random
@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infra.dataset.reader import Source
 from infra.errors import UsageError
 from pipeline.fit.benchmarks import fit_benchmarks, read_items
 from pipeline.fit.coherence import fit_coherence
 from pipeline.fit.logistic import fit_logistic
-from pipeline.fit.passages import NEGATIVES, Source, is_running_text, seeded
+from pipeline.fit.passages import NEGATIVES, is_running_text, seeded
 from pipeline.fit.safety import fit_safety, package_words
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.wikitext import prose
-from pipeline.models.scorers import load_coherence, load_contamination, load_safety
-from pipeline.models.store import LoadedModels
+from pipeline.models.coherence import load_coherence
+from pipeline.models.contamination import load_contamination
+from pipeline.models.safety import load_safety
 from tests.pipeline.fits import sha256_of, write_lines
 
 SUBJECTS = {
@@ -29,7 +31,7 @@ SUBJECTS = {
 
 
 def story(draw: random.Random, subject: str, sentences: int) -> str:
-    """Each sentence takes up a word of the one before it, and says "a" of a new thing and "the" of a known one."""
+    """Each sentence repeats a word of the one before it, with "a" before new words and "the" before known ones."""
     words = draw.sample(SUBJECTS[subject], len(SUBJECTS[subject]))
     text, known = [], words[0]
     for number in range(sentences):
@@ -60,7 +62,7 @@ def test_coherence(stories: list[Path], tmp_path: Path) -> None:
     assert all(card["held_out"][kind]["pairs"] > 0.7 for kind in ("stitched", "inserted", "fragments"))
     assert sum(file.stat().st_size for file in (tmp_path / "a").iterdir()) < 2_000_000
 
-    score = LoadedModels({"coherence": str(tmp_path / "a")}).coherence("coherence")
+    score = load_coherence(tmp_path / "a")
     whole = story(random.Random(99), "ship", 12)
     broken = whole[: len(whole) // 2] + story(random.Random(98), "court", 6)
     assert (score(whole, "en") or 0) > (score(broken, "en") or 1)
@@ -144,7 +146,7 @@ def test_safety_learns_words_from_examples(two_sides: tuple[Path, Path], tmp_pat
     assert card["held_out"]["en"]["auc"] > 0.99
     learned = json.loads((tmp_path / "a").read_bytes())["words"]["en"]["learned"]
     assert {"megawin", "zlotto"} <= learned.keys() and "captain" not in learned
-    score = LoadedModels({"safety": str(tmp_path / "a")}).safety("safety")
+    score = load_safety(tmp_path / "a")
     assert (score(story(random.Random(1), "farm", 30), "en") or 0) > 0.9
     assert (score("zlotto bonuskod spinwheel pokerjack blackroll vipcash megawin luckyspin", "en") or 1) < 0.2
     assert score("zlotto bonuskod", "fr") is None
@@ -170,7 +172,7 @@ def test_safety_needs_texts_of_both_kinds(two_sides: tuple[Path, Path], tmp_path
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b'{"bias": 1, "weights": [], "words": {}}', b'{"words": {"en": 3}}', b"\xff"]
 )
-def test_what_is_no_safety_model(content: bytes, tmp_path: Path) -> None:
+def test_broken_safety_models_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(content)
     with pytest.raises(UsageError, match="is not a safety model"):
         load_safety(tmp_path / "m")
@@ -220,7 +222,7 @@ def test_benchmarks(tmp_path: Path) -> None:
     assert card["items"] == {"nested": 1, "trains": 30}
     # "leaves the old northern station at noon and walks past" is in all of them.
     assert card["runs"]["in_too_many_items"] == 0
-    find = LoadedModels({"benchmarks": str(tmp_path / "a")}).contamination("benchmarks")
+    find = load_contamination(tmp_path / "a")
     assert find("He asked: " + str(QUESTIONS[3]["question"]) + " Nobody knew.").items[0] == "trains:q3"
     assert find("why does the moon rise later every night than it did the night before").items == ("nested:arc/7",)
     assert find("the split is no text at all whatever it says here now, so there").runs == 0
@@ -255,17 +257,17 @@ def test_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("b.csv", b"a", "is no .jsonl"),
+        ("b.csv", b"a", "is not .jsonl"),
         ("b.json", b"{", "as JSON"),
         ("b.jsonl", b"{", "JSON lines"),
         ("b.jsonl", b"{}", "no item has"),
     ],
 )
-def test_what_is_no_benchmark(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+def test_unreadable_benchmarks_are_refused(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=message):
         fit_benchmarks([tmp_path / name], tmp_path / "m")
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         fit_benchmarks([tmp_path / "absent"], tmp_path / "m")
 
 

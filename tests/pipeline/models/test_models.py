@@ -8,24 +8,19 @@ import pytest
 from filters.url import url_signals
 from infra.errors import UsageError
 from infra.hashing import sha256_file
-from pipeline.fit.fasttext_file import one_line, train_fasttext
+from pipeline.document import Document
+from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.perplexity import perplexity_from
 from pipeline.fit.texts import Sample
 from pipeline.fit.url_lists import hash_hosts
-from pipeline.models.store import (
-    DEFAULT_MODELS,
-    HASHED_DOMAINS,
-    MAX_PERPLEXITY,
-    LoadedModels,
-    cache_folder,
-    load_domains,
-    load_fasttext_scorer,
-    load_lid,
-    load_perplexity,
-    load_url_lists,
-    model_folder,
-    resolve,
-)
+from pipeline.models.domains import load_domains
+from pipeline.models.fasttext import one_line
+from pipeline.models.language import load_language
+from pipeline.models.loaded import Models
+from pipeline.models.perplexity import MAX_PERPLEXITY, load_perplexity
+from pipeline.models.quality import load_quality
+from pipeline.models.store import DEFAULT_MODELS, cache_folder, model_folder, resolve
+from pipeline.models.url_lists import HASHED_DOMAINS, load_url_lists
 
 SENTENCES = [
     f"the {colour} {animal} {verb} over the {place} ."
@@ -74,7 +69,7 @@ def test_missing_default_names_the_command(name: str, tmp_path: Path) -> None:
 def test_missing_own_model_names_the_verbs(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError,
-        match=r"refinery fit perplexity\|quality\|likeness\|coherence\|safety\|benchmarks\|domains\|tokenizer .*mine",
+        match=r"refinery fit perplexity\|bag-of-words\|.*\|tokenizer .*mine",
     ):
         resolve(["mine"], tmp_path)
 
@@ -116,7 +111,7 @@ def test_cut_fasttext_model_is_refused(classifier: Path, cut: int, tmp_path: Pat
     path = tmp_path / "cut.bin"
     path.write_bytes(classifier.read_bytes()[:cut])
     with pytest.raises(UsageError, match="not a whole fastText model"):
-        load_lid(path)
+        load_language(path)
 
 
 def test_foreign_and_padded_files_are_refused(classifier: Path, tmp_path: Path) -> None:
@@ -124,20 +119,20 @@ def test_foreign_and_padded_files_are_refused(classifier: Path, tmp_path: Path) 
     for content in (b"PK\x03\x04" + bytes(500), classifier.read_bytes() + b"x", b"\\data\\\n" * 100):
         path.write_bytes(content)
         with pytest.raises(UsageError, match="not a whole fastText model"):
-            load_fasttext_scorer(path)
+            load_quality(path)
 
 
 def test_scorer_by_label(classifier: Path) -> None:
-    score = load_fasttext_scorer(classifier)
+    score = load_quality(classifier)
     good, other = score("Evidence shows\nthat A explains the result."), score("CLICK here | to buy • a now")
     assert 0 <= other < 0.5 < good <= 1
-    assert load_fasttext_scorer(classifier, "other")("click here to buy a now") > 0.5
+    assert load_quality(classifier, "other")("click here to buy a now") > 0.5
     with pytest.raises(UsageError, match="has the labels good, other, not hq"):
-        load_fasttext_scorer(classifier, "hq")
+        load_quality(classifier, "hq")
 
 
 def test_hostile_texts_have_a_score(classifier: Path, language_model: Path) -> None:
-    for measure in (load_fasttext_scorer(classifier), load_perplexity(language_model)):
+    for measure in (load_quality(classifier), load_perplexity(language_model)):
         for text in ("", "\n\0\n", "\ud800", "a" * 300_000, "<s> </s> <unk>", "\u2581\u2581", "\x1c\x85\u2028"):
             first = measure(text)
             assert first == measure(text)
@@ -210,10 +205,11 @@ def test_domain_model_without_calibration_is_refused(classifier: Path, tmp_path:
 
 
 def test_loaded_models_open_each_once(classifier: Path, language_model: Path) -> None:
-    models = LoadedModels({"q": str(classifier), "p": str(language_model)})
-    assert models.scorer("q") is models.scorer("q")
-    assert models.scorer("q")("evidence shows that a explains the result") > 0.5
-    assert models.scorer("p")(SENTENCES[0]) > 1
+    models = Models({"q": str(classifier), "p": str(language_model)})
+    quality = models.scorer("quality", "q")
+    assert quality is models.scorer("quality", "q")
+    assert quality(Document("evidence shows that a explains the result"))["quality"] > 0.5
+    assert models.scorer("perplexity", "p")(Document(SENTENCES[0]))["perplexity"] > 1
     assert models.language("q")("click here") != ("und", 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The cluster filter: planted topics are found, the worst goes with its evidence, small or alike pools lose nothing."""
+"""The cluster filter: planted topics are found, the worst is dropped with evidence, small pools lose nothing."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.pool.clusters import Cluster, drop_worst, sample_limit, threshold_of
 from pipeline.pool.clusters_model import MAX_CHARS, fit_clusters, terms
-from pipeline.pool.stage import check_pool
-from pipeline.recipes.recipe import Pool
+from pipeline.steps.pool import PoolRule
 from tests.pipeline.pools import TOPICS, judged, topical
 
 OPTIONS = {"clusters": 4, "drop": 1, "score": "characters"}
@@ -31,7 +30,7 @@ def topic(row: dict[str, Any]) -> str:
 
 def test_clusters_are_the_topics_chinese_among_them(filtered: Dataset) -> None:
     assert Counter(topic(row) for row in filtered.ledger().to_pylist()) == {"casino": 50}
-    kept = filtered.table().to_pylist()
+    kept = filtered.to_arrow().to_pylist()
     clusters = {(topic(row), row["signals"]["cluster"]) for row in kept}
     assert len(clusters) == len({number for _, number in clusters}) == 3
     found = filtered.manifest.extra["pool"]["found"]
@@ -53,7 +52,7 @@ def test_the_ledger_has_score_threshold_and_the_terms_of_the_cluster(filtered: D
 
 
 def test_a_cluster_s_score_is_the_mean_of_its_documents(filtered: Dataset) -> None:
-    rows = filtered.table().to_pylist()
+    rows = filtered.to_arrow().to_pylist()
     for number in {row["signals"]["cluster"] for row in rows}:
         mine = [row for row in rows if row["signals"]["cluster"] == number]
         mean = np.mean([len(row["text"]) for row in mine])
@@ -79,29 +78,29 @@ def test_marks_lower_a_score(tmp_path: Path) -> None:
     ],
     ids=["small", "alike", "no words", "empty"],
 )
-def test_a_pool_that_has_no_clusters_loses_nothing_and_says_so(
+def test_a_pool_without_clusters_loses_nothing_and_the_manifest_says_so(
     rows: list[dict[str, Any]], says: str, tmp_path: Path
 ) -> None:
     dataset = judged(tmp_path, rows, "clusters", **OPTIONS)
     assert says in dataset.manifest.extra["pool"]["note"]
     assert dataset.manifest.counts["out"] == len(rows)
-    assert all(row["signals"]["cluster"] is None for row in dataset.table().to_pylist())
+    assert all(row["signals"]["cluster"] is None for row in dataset.to_arrow().to_pylist())
 
 
 def test_documents_without_known_terms_pass_unassigned(tmp_path: Path) -> None:
     odd = [{"id": f"odd-{i}", "text": f"?? {i}", "language": "en"} for i in range(10)]
     dataset = judged(tmp_path, [*odd, *topical(200)], "clusters", **OPTIONS)
-    assert [topic(row) for row in dataset.table().to_pylist() if row["signals"]["cluster"] is None] == ["odd"] * 10
+    assert [topic(row) for row in dataset.to_arrow().to_pylist() if row["signals"]["cluster"] is None] == ["odd"] * 10
     assert dataset.manifest.counts["rejected"] == 50
 
 
-def test_a_score_that_is_measured_on_too_few_convicts_nobody(tmp_path: Path) -> None:
+def test_a_score_measured_on_too_few_documents_drops_none(tmp_path: Path) -> None:
     dataset = judged(tmp_path, topical(200), "clusters", **OPTIONS | {"min_size": 51})
     assert dataset.manifest.counts["rejected"] == 0
     assert {cluster["score"] for cluster in dataset.manifest.extra["pool"]["found"]} == {None}
 
 
-def test_a_fit_depends_on_nothing_but_the_texts() -> None:
+def test_a_fit_depends_on_the_texts_alone() -> None:
     texts = [row["text"] for row in topical(120)]
     first, second = (fit_clusters(texts, 4) for _ in range(2))
     assert first and second and first.rows() == second.rows()
@@ -113,7 +112,7 @@ SCORES = st.none() | st.sampled_from([0.0, 0.1, 0.2, 0.5])
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), SCORES), max_size=30), st.sampled_from([0.05, 0.1, 0.5, 1, 3, 29]))
-def test_what_is_dropped_is_the_worst_and_no_more_than_asked(rows: list[tuple[int, float | None]], drop: float) -> None:
+def test_the_worst_are_dropped_and_no_more_than_wanted(rows: list[tuple[int, float | None]], drop: float) -> None:
     clusters = [Cluster(i, docs, docs, 0, score, "") for i, (docs, score) in enumerate(rows)]
     docs = sum(cluster.docs for cluster in clusters)
     found = drop_worst(clusters, drop, docs)
@@ -169,7 +168,7 @@ def test_terms_of_mixed_scripts() -> None:
 )
 def test_wrong_options_are_one_line(options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        check_pool(Pool("topics", "clusters", options))
+        PoolRule("topics", "clusters", options).check()
 
 
 def test_a_score_that_nothing_sets_is_refused(tmp_path: Path) -> None:

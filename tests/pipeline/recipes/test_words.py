@@ -41,36 +41,43 @@ MALFORMED: list[tuple[Part, str]] = [
     ({"calibration": 5, **whole(judge("a", RULE))}, "calibration must be a list of tables"),
     ({"calibration": [{"on": date(2024, 1, 2)}], **whole(judge("a", RULE))}, "takes no date"),
     ({"stage": [{"verb": ["filter"]}]}, "verb is"),
-    (whole(judge("a", RULE), name="a" * 300), "would not do as a folder's name"),
+    (whole(judge("a", RULE), name="a" * 300), "cannot be a folder's name"),
     (whole(judge("a", RULE), name=5), "name must be a text"),
     (whole(5), "step must be a list of tables"),
     (whole(step(["judge"])), "kind is"),  # type: ignore[arg-type]
     (whole(step("judge", rules=5)), "rules must be a list of tables"),
     (whole(step("judge", rules=[5])), "rules must be a list of tables"),
-    (whole(judge("a/b", RULE)), "would not do in a ledger"),
-    (whole(judge("a\x07b", RULE)), "would not do in a ledger"),
-    (whole(judge("a\nb", RULE)), "would not do in a ledger"),
-    (whole(judge("", RULE)), "would not do in a ledger"),
+    (whole(step("combine", signal="quality")), "terms is empty"),
+    (whole(step("combine", signal="quality", model="c.json", terms=[TERM])), "leave one of the two out"),
+    (whole(step("combine", signal="quality", model="c.json", intercept=1)), "leave one of the two out"),
+    (whole(step("combine", signal="quality", model="../c.json")), "is not a model's name"),
+    (whole(step("combine", signal="quality", model=5)), "model must be a text"),
+    (whole(step("prune", judge=5)), "judge must be a text"),
+    (whole(step("prune", judge="x" * 300)), "no later step of its stage is a judge called"),
+    (whole(judge("a/b", RULE)), "cannot be used in a ledger"),
+    (whole(judge("a\x07b", RULE)), "cannot be used in a ledger"),
+    (whole(judge("a\nb", RULE)), "cannot be used in a ledger"),
+    (whole(judge("", RULE)), "cannot be used in a ledger"),
     (whole(judge("a", RULE, languages="en")), "languages must be a list of words"),
     (ruled(languages="en"), "languages must be a list of words"),
     (ruled(languages=[5]), "languages must be a list of words"),
     (ruled(signal=5), "signal must be a text"),
     (ruled(signal=["words"]), "signal must be a text"),
-    (ruled(min=math.nan), "must be finite"),
-    (ruled(min=math.inf), "must be finite"),
-    (ruled(min=10**400), "must be finite"),
+    (ruled(min=math.nan), "is not a finite number"),
+    (ruled(min=math.inf), "is not a finite number"),
+    (ruled(min=10**400), "is not a finite number"),
     (ruled(min="x"), "min must be a number"),
     (ruled(min=True), "min must be a number"),
     (ruled(source=5), "source must be a text"),
     (whole(step("rewrite", edit=["a"])), "edit must be a text"),
     (whole(step("label", what=[], model="m")), "what must be a text"),
     (whole(step("label", what="quality", model=5)), "model must be a text"),
-    (whole(step("label", what="quality", model="../../etc/passwd")), "names no model"),
-    (whole(step("label", what="quality", model="a/../../b")), "names no model"),
-    (whole(step("label", what="quality", model="")), "names no model"),
-    (whole(step("label", what="quality", model="a\0b")), "names no model"),
+    (whole(step("label", what="quality", model="../../etc/passwd")), "is not a model's name"),
+    (whole(step("label", what="quality", model="a/../../b")), "is not a model's name"),
+    (whole(step("label", what="quality", model="")), "is not a model's name"),
+    (whole(step("label", what="quality", model="a\0b")), "is not a model's name"),
     (whole(step("gate", lists=5, rules=[]), RESILIPARSE, verb="extract"), "lists must be a text"),
-    (whole(step("gate", lists="..", rules=[]), RESILIPARSE, verb="extract"), "names no model"),
+    (whole(step("gate", lists="..", rules=[]), RESILIPARSE, verb="extract"), "is not a model's name"),
     (whole(step("extract", engine=["resiliparse"]), verb="extract"), "engine must be a text"),
     (whole(step("extract", engine="resiliparse", options=5), verb="extract"), "options must be a table"),
     (whole(step("combine", signal="quality", terms=5)), "terms must be a list of tables"),
@@ -82,8 +89,8 @@ MALFORMED: list[tuple[Part, str]] = [
     (whole(step("pool", method="quantile", options=5)), "options must be a table"),
     (whole(step("dedup", method="url", options=5), verb="dedup"), "options must be a table"),
     (whole(verb="dedup"), "exactly one dedup step"),
-    (whole(verb="tokenize"), "tokenizer: '' names no model"),
-    (whole(verb="tokenize", tokenizer="../t.model"), "names no model"),
+    (whole(verb="tokenize"), "tokenizer: '' is not a model's name"),
+    (whole(verb="tokenize", tokenizer="../t.model"), "is not a model's name"),
     (whole(verb="mix", draw=5), "draw must be a table"),
     ({"stage": [stage("a", "filter"), stage("a", "filter")]}, "two stages are called 'a'"),
     ({"stage": [INGEST, stage("again", "ingest")]}, "'again' reads archives, but 'ingest' before it makes records"),
@@ -122,7 +129,7 @@ def test_a_misspelt_word_is_refused_with_the_nearest_right_one(source: Part, mea
 
 
 def test_options_of_another_verb_are_refused() -> None:
-    with pytest.raises(UsageError, match="unknown word 'control'"):
+    with pytest.raises(UsageError, match="unknown key 'control'"):
         parse_recipe(whole(judge("a", RULE), control=0.5), "here")
 
 
@@ -139,7 +146,7 @@ WORDS = """
 name about stage verb step kind rules signal min max languages what model keep edit method options terms at add
 intercept lists engine control carried draw tokenizer characters declared calibration source missing words quality
 filter extract dedup mix tokenize ingest judge label combine rewrite pool gate quantile clusters url minhash side
-low high score mask_pii resiliparse language en .. / policy targets"""
+prune larger low high score mask_pii resiliparse language en .. / policy targets"""
 KNOWN = st.sampled_from(WORDS.split())
 LEAVES: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), KNOWN, st.dates()
@@ -155,6 +162,9 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 RIGHT: tuple[Part, ...] = (
     {"name": "a", "about": "b", "calibration": [{"step": "a"}], **whole(judge("a", RULE, languages=["en"]))},
     whole(step("label", what="language", model="m", keep=["en"], characters=9), GOOD_COMBINE, carried=["quality"]),
+    whole(step("prune", judge="a"), GOOD_COMBINE, step("judge", name="a", source="b", rules=["quality >= 0.5"])),
+    whole(step("combine", signal="quality", model="c.json", languages=["en"], larger=False)),
+    whole(step("judge", name="a", rules=[{"languages": ["en"], "rules": ["words >= 5", "words <= 9"]}])),
     {"stage": [INGEST, copies("same", "payload"), EXTRACT, copies("near", "minhash")]},
     whole(step("gate", lists="l", rules=[{"signal": "noai", "max": 0}]), RESILIPARSE, verb="extract", control=0.5),
     whole(step("pool", method="quantile", options=QUANTILE)),

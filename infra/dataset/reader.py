@@ -1,0 +1,178 @@
+"""A finished dataset on disk, and the readers of its shards that tasks are given."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from infra.dataset.manifest import RUN, InputRef, Kind, Manifest, manifest_ref
+from infra.errors import UsageError, WorkError
+from infra.hashing import sha256_file
+from infra.storage import read_json
+
+if TYPE_CHECKING:
+    import polars
+
+BATCH_ROWS = 256
+
+
+class Part(Protocol):
+    """One partition of an input: picklable, and named by what it holds rather than by its path."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+class Source(Protocol):
+    """What an engine can map over: a dataset, several side by side, or files cut into splits."""
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]: ...
+
+    def parts(self) -> Sequence[Part]: ...
+
+
+@dataclass(frozen=True)
+class ShardReader:
+    """One Parquet shard. `batches()` yields it in fixed slices, so that what a task emits is deterministic too."""
+
+    folder: str
+    path: str
+    rows: int
+    sha256: str
+
+    @property
+    def fingerprint(self) -> str:
+        return self.sha256
+
+    @property
+    def file(self) -> Path:
+        return Path(self.folder) / self.path
+
+    def check(self) -> None:
+        """WorkError unless the shard is, byte for byte, what its manifest says: damage is not handed on."""
+        try:
+            sound = sha256_file(self.file) == self.sha256
+        except OSError as error:
+            raise UsageError(f"{self.file} cannot be read: {error.strerror}; make its dataset again") from None
+        if not sound:
+            raise WorkError(f"{self.file} is not as it was written (its sha256 differs): make its dataset again")
+
+    def schema(self) -> pa.Schema:
+        try:
+            return pq.read_schema(self.file)
+        except (OSError, pa.ArrowException) as error:
+            raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        try:
+            with pq.ParquetFile(self.file) as file:
+                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
+
+    def table(self, columns: list[str] | None = None) -> pa.Table:
+        schema = self.schema()
+        if columns is not None:
+            schema = pa.schema([schema.field(name) for name in columns])
+        return pa.Table.from_batches(list(self.batches(columns)), schema)
+
+
+def check_part(part: Any) -> None:
+    """Check the bytes of a dataset's shard, also where other parts wrap it."""
+    while part is not None:
+        check = getattr(part, "check", None)
+        if check:
+            check()
+        part = getattr(part, "part", None)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder with a manifest. Opening reads the manifest only; `verify` reads every byte."""
+
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return Manifest.read(self.folder)
+
+    @cached_property
+    def refs(self) -> tuple[InputRef, ...]:
+        return (manifest_ref(self.folder),)
+
+    @property
+    def kind(self) -> Kind:
+        return self.manifest.kind
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        assert self.manifest.shards, "a dataset has at least one shard"
+        return self.parts()[0].schema()
+
+    def parts(self) -> list[ShardReader]:
+        return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.shards]
+
+    def places(self) -> dict[str, str]:
+        """The paths of the files that it was made from (archives, document files), by name; handed on from dataset to
+        dataset, so that bodies can be read again from any of them."""
+        return dict((read_json(self.folder / RUN) or {}).get("inputs", {}))
+
+    def ledger_parts(self) -> list[ShardReader]:
+        return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.ledger]
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows in order, at most 256 at a time; `columns`: only these. UsageError for a dataset of tokens."""
+        for part in self._rows():
+            yield from part.batches(columns)
+
+    def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
+        """All rows in order, in memory at once; `columns`: only these. UsageError for a dataset of tokens."""
+        return pa.concat_tables([part.table(columns) for part in self._rows()])
+
+    def to_polars(self, columns: list[str] | None = None) -> "polars.DataFrame":
+        """As `to_arrow`, as a data frame of Polars. UsageError where Polars is not installed."""
+        try:
+            import polars
+        except ModuleNotFoundError:
+            raise UsageError("to_polars needs Polars, which is not installed: pip install polars") from None
+        return polars.from_arrow(self.to_arrow(columns))
+
+    def _rows(self) -> list[ShardReader]:
+        if self.kind is Kind.TOKENS:
+            raise UsageError(f"{self.folder} holds tokens, not rows: docs/reading.md says how to read them")
+        return self.parts()
+
+    def ledger(self) -> pa.Table:
+        return pa.concat_tables([part.table() for part in self.ledger_parts()])
+
+    def verify(self) -> list[str]:
+        """What is wrong with the files that the manifest names; empty when every byte is as it was written."""
+        faults = []
+        for shard in self.manifest.all_files():
+            path = self.folder / shard.path
+            if not path.is_file():
+                faults.append(f"{shard.path}: missing")
+            elif path.stat().st_size != shard.bytes:
+                faults.append(f"{shard.path}: {path.stat().st_size} bytes, the manifest says {shard.bytes}")
+            elif sha256_file(path) != shard.sha256:
+                faults.append(f"{shard.path}: its sha256 is not the manifest's")
+        return faults
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Several sources as one: their partitions one after the other, in the order given."""
+
+    sources: tuple[Source, ...]
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return tuple(ref for source in self.sources for ref in source.refs)
+
+    def parts(self) -> list[Part]:
+        return [part for source in self.sources for part in source.parts()]

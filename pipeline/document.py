@@ -1,0 +1,65 @@
+"""A document during the steps of a recipe: its text and the signals measured so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from filters.bag_of_words import word_counts
+from filters.catalog import SIGNALS
+from filters.view import View
+from mixers.pretokens import count as count_tokens
+
+# One entry for each rule, label or edit that `explain` shows.
+Trace = list[dict[str, Any]]
+
+
+@dataclass
+class Document:
+    """`signals`: the measured signals of the current text, by name. `evidence`: what explains the value of a signal
+    (the items of a benchmark), by signal. `tokens`: the count of the fixed pre-tokenizer."""
+
+    text: str
+    url: str = ""
+    language: str | None = None
+    language_score: float | None = None
+    domain: str | None = None
+    tokens: int = 0
+    signals: dict[str, float | None] = field(default_factory=dict)
+    evidence: dict[str, str] = field(default_factory=dict)
+    _view: View | None = None
+    _word_counts: Mapping[str, int] | None = None
+
+    @property
+    def word_counts(self) -> Mapping[str, int]:
+        """The count of each word, computed once for all bag-of-words models."""
+        if self._word_counts is None:
+            self._word_counts = word_counts(self.text)
+        return self._word_counts
+
+    @property
+    def view(self) -> View:
+        if self._view is None:
+            self._view = View(self.text, url=self.url, language=self.language or "")
+        return self._view
+
+    def set_language(self, language: str, score: float) -> None:
+        self.language, self.language_score = language, score
+        if self._view is not None:  # word segmentation and stop words depend on the language
+            self._view = self._view.in_language(language)
+
+    def signal(self, name: str) -> float | None:
+        """Returns the value that a step has set, or else the catalog's, measured now and cached; null for a step's
+        signal that was not set for this document, e.g. in its language (`recipes/signals.py` checks that a step sets
+        it)."""
+        if name not in self.signals:
+            known = SIGNALS.get(name)
+            self.signals[name] = known.measure(self.view) if known else None
+        return self.signals[name]
+
+    def replace_text(self, text: str) -> None:
+        """Replaces the text by an edited one and drops what was measured on the old text."""
+        self.text = text
+        self._view = self._word_counts = None
+        for name in [name for name in self.signals if name in SIGNALS]:
+            del self.signals[name]
+        self.tokens = count_tokens(text)

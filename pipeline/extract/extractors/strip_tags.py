@@ -1,0 +1,96 @@
+"""`strip_tags`: all visible text by a few passes of regular expressions. The cheapest extractor, meant for prefilters.
+
+The text is that of `all_text` without its title, in half of the time, with one difference: a ">" in a quoted value
+ends its tag here, so the rest of the value is kept as text, and a comment that begins there counts as a comment. It
+builds no tree, does not recurse and reads nothing twice: a tag, comment, script or style without an end reaches to the
+end of the page. It uses some eighty bytes of memory for each tag, so the caps on size suffice.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.extract.extractors.extractor import Extractor
+from pipeline.extract.markup import BLOCK, UNSEEN, characters
+from pipeline.extract.text import Extracted, page_title, tidy
+
+_UNSEEN = re.compile(rf"<(?:!--|({'|'.join(sorted(UNSEEN))})(?=[\s/>]))", re.IGNORECASE | re.ASCII)
+_CLOSING: Final = {
+    name: re.compile(rf"</{name}(?=[\s/>])[^>]*+>?", re.IGNORECASE | re.ASCII) for name in sorted(UNSEEN)
+}
+_TAG = re.compile(r"<(/?[a-zA-Z!?][^\s/>]*+)[^>]*+>?")
+_NOTHING: Final = "<!>"  # a tag without text, so that the text on both sides of a comment cannot form a tag
+_LINE: Final = "\0"  # NULs are removed from the page first, so a NUL can stand for a line end
+# WET keeps the cells of a row on one line; a tag that is not listed does not break a word.
+_INSTEAD: Final = {
+    slash + name: instead
+    for names, instead in ((BLOCK, _LINE), (frozenset({"td", "th"}), " "))
+    for name in names
+    for slash in ("", "/")
+}
+
+
+@dataclass(frozen=True)
+class StripTagsOptions:
+    """It has none."""
+
+
+def strip_tags(html: str, url: str, options: StripTagsOptions) -> Extracted:  # noqa: ARG001
+    """All visible text, a line for each block. Uses no parser; linear in the length of the page."""
+    return Extracted(tidy(_visible_text(html)), page_title(html))
+
+
+def _visible_text(html: str) -> str:
+    """The visible text, a line for each block, white space collapsed and character references resolved."""
+    pieces = _TAG.split(_seen(html.replace(_LINE, "")))
+    # text and the name of a tag by turns
+    pieces[1::2] = [_INSTEAD.get(name, "") for name in map(str.lower, pieces[1::2])]
+    lines = characters("".join(pieces)).split(_LINE)
+    return "\n".join([text for line in lines if (text := " ".join(line.split()))])
+
+
+def _seen(html: str) -> str:
+    """The page without its comments and the elements that are not shown."""
+    kept: list[str] = []
+    endless: set[str] = set()
+    taken = position = 0  # all before `taken` is dropped or in `kept`
+    in_tag = False
+    while found := _UNSEEN.search(html, position):
+        start, after = found.span()
+        in_tag = _in_tag(html, position, start, in_tag)
+        if in_tag:  # in the value of an attribute
+            position = after
+            continue
+        name = (found[1] or "").lower()
+        kept.append(html[taken:start])
+        taken = position = _end(html, name, start, after, endless)
+    kept.append(html[taken:])
+    return _NOTHING.join(kept)
+
+
+def _in_tag(html: str, position: int, start: int, before: bool) -> bool:
+    """Whether `start` is inside a tag that no ">" has ended; `before`: whether `position` is."""
+    closed = html.rfind(">", position, start)
+    opened = html.rfind("<", max(position, closed + 1), start)
+    return (before and closed < 0) or (opened >= 0 and html[opened + 1].isalpha())
+
+
+def _end(html: str, name: str, start: int, after: int, endless: set[str]) -> int:
+    """Where the comment or element that begins at `start` ends. Of an element without an end only the tag is dropped.
+
+    `endless` collects the names of elements that have no end tag in the rest of the page.
+    """
+    if not name:
+        end = html.find("-->", start + 2)
+        return end + 3 if end >= 0 else len(html)
+    closing = None if name in endless else _CLOSING[name].search(html, after)
+    if closing:
+        return closing.end()
+    if name in ("script", "style"):
+        return len(html)
+    endless.add(name)
+    end = html.find(">", after)
+    return end + 1 if end >= 0 else len(html)
+
+
+EXTRACTOR = Extractor("strip_tags", strip_tags, StripTagsOptions, sandboxed=False, caps="size")

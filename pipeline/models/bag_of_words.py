@@ -1,0 +1,67 @@
+"""The bag-of-words quality classifier: a logistic regression over the words of a text, every weight beside its word."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filters.bag_of_words import word_counts
+from pipeline.models.scorer import Measure, Scorer
+from pipeline.models.word_table import WordTable, read_word_table
+
+FORMAT = "refinery.bag_of_words/1"
+ADVICE = "run `refinery fit quality` or `refinery fit defaults`"
+# The one column of its table: the weight for a text of the positives.
+GOOD = "good"
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class BagOfWords:
+    """`words`: word → (inverse document frequency, weight)."""
+
+    intercept: float
+    words: dict[str, tuple[float, float]]
+
+    def score(self, text: str) -> float:
+        return self.score_counts(word_counts(text))
+
+    def score_counts(self, counts: Mapping[str, int]) -> float:
+        """The probability, 0 to 1, that a text with so many of each word has the words of the positives; one without
+        a known word is judged by the intercept alone."""
+        known = self.words
+        squares, products = [], []
+        for word, count in counts.items():
+            if word in known:
+                idf, weight = known[word]
+                value = idf if count == 1 else (1.0 + math.log(count)) * idf
+                squares.append(value * value)
+                products.append(value * weight)
+        # fsum rounds once: the order of the words does not matter
+        norm = math.sqrt(math.fsum(squares))
+        margin = self.intercept + (math.fsum(products) / norm if norm else 0.0)
+        return round(1.0 / (1.0 + math.exp(-min(max(margin, -50.0), 50.0))), DIGITS)
+
+    def as_text(self) -> str:
+        """The content of its file (`pipeline/models/word_table.py`)."""
+        words = sorted(self.words)
+        idf, weights = zip(*(self.words[word] for word in words)) if words else ((), ())
+        return WordTable({GOOD: self.intercept}, words, idf, [weights]).as_text(FORMAT)
+
+
+def load_bag_of_words(path: Path) -> BagOfWords:
+    """The table in the file at `path`. UsageError when it is none of ours."""
+    table = read_word_table(path, FORMAT, ADVICE, GOOD)
+    return BagOfWords(table.intercepts[GOOD], dict(zip(table.words, zip(table.idf, table.weights[0]))))
+
+
+def _open(path: Path) -> Measure:
+    score = load_bag_of_words(path).score_counts
+    return lambda document: {"bag_of_words": score(document.word_counts)}
+
+
+SCORER = Scorer(
+    "bag_of_words",
+    {"bag_of_words": "probability that a page has the words of good pages, 0 to 1, higher is better"},
+    _open,
+)

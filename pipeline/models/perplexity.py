@@ -1,0 +1,80 @@
+"""Perplexity under a KenLM model over SentencePiece pieces, as CCNet computes it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filters.ccnet import normalize_for_language_model
+from infra.errors import UsageError
+from pipeline.models.fasttext import DIGITS
+from pipeline.models.quality import load_quality
+from pipeline.models.scorer import Measure, Scorer
+
+# The parts of the model, a folder.
+SENTENCEPIECE, LANGUAGE_MODELS = "sentencepiece.model", ("lm.bin", "lm.arpa")
+MAX_SCORED_CHARS = 100_000
+# A line longer than this is scored in pieces: SentencePiece's working memory grows with its input.
+MAX_LINE_CHARS = 10_000
+MAX_PERPLEXITY = 1e9
+
+
+def load_perplexity(path: Path) -> Callable[[str], float]:
+    """text → perplexity per SentencePiece piece under the model in folder `path` (SENTENCEPIECE, LANGUAGE_MODELS).
+
+    CCNet's formula: 10 ** (-sum of log10 p of the lines / sum of (pieces + 1)), over lines normalised as CCNet does
+    (cc_net/perplexity.py). A text without a line is as improbable as can be: MAX_PERPLEXITY, where all values end.
+    Beyond MAX_SCORED_CHARS the text is not looked at.
+    """
+    pieces = load_sentencepiece(path / SENTENCEPIECE)
+    model = _load_kenlm(path)
+
+    def perplexity(text: str) -> float:
+        total, length = 0.0, 0
+        for line in _lines(text):
+            words = pieces.encode(line, out_type=str)
+            if words:
+                total += model.score(" ".join(words))
+                length += len(words) + 1
+        return round(min(10.0 ** min(-total / length, 9.0), MAX_PERPLEXITY), DIGITS) if length else MAX_PERPLEXITY
+
+    return perplexity
+
+
+def _lines(text: str) -> Iterator[str]:
+    clean = text[:MAX_SCORED_CHARS].encode("utf-8", "replace").decode()
+    for line in clean.split("\n"):
+        for start in range(0, len(line), MAX_LINE_CHARS):
+            yield normalize_for_language_model(line[start : start + MAX_LINE_CHARS])
+
+
+def load_sentencepiece(path: Path) -> Any:
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        return SentencePieceProcessor(model_file=str(path))
+    except (RuntimeError, OSError):
+        raise UsageError(f"{path} is not a SentencePiece model: fit or fetch it again") from None
+
+
+def _load_kenlm(folder: Path) -> Any:
+    import kenlm
+
+    path = next((folder / name for name in LANGUAGE_MODELS if (folder / name).is_file()), None)
+    if path is None:
+        raise UsageError(f"{folder} holds neither {' nor '.join(LANGUAGE_MODELS)}: run `refinery fit perplexity`")
+    config = kenlm.Config()
+    config.show_progress = False
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
+    try:
+        return kenlm.Model(str(path), config)
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"{path} is not a KenLM model: {str(error).splitlines()[0][:200]}") from None
+
+
+def _open(path: Path) -> Measure:
+    # a single file is a classifier: its probability may stand in where there is no language model
+    score = load_perplexity(path) if path.is_dir() else load_quality(path)
+    return lambda document: {"perplexity": score(document.text)}
+
+
+SCORER = Scorer("perplexity", {"perplexity": "KenLM perplexity per token"}, _open)

@@ -1,0 +1,145 @@
+"""Combine: a new signal from measured ones, as a logistic function of readable curves."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from filters.catalog import SIGNALS
+from infra.errors import UsageError
+from infra.ledger import Reject
+from pipeline.document import Document, Trace
+from pipeline.models.combination import Term, is_curve, load_combination, logistic
+from pipeline.models.loaded import Models
+from pipeline.steps.fields import flag, model_name, named, number, numbers, only, shown, tables, text, words
+from pipeline.steps.rules import in_languages
+from pipeline.steps.signals import STEP_SIGNALS
+from pipeline.steps.step import Step
+
+
+@dataclass(frozen=True)
+class Combine(Step):
+    """A new signal from measured ones: the logistic function of `intercept` plus every term.
+
+    The terms stand in the recipe, or in a file that `refinery fit combination` made: `model`, by its name among the
+    models. A step with a model has no terms until it is bound.
+    `languages`: of which documents (none: all).
+    `larger`: the signal, which an earlier step has set, keeps its own value where that is larger.
+    """
+
+    kind: ClassVar[str] = "combine"
+    stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
+    on_text: ClassVar[bool] = True
+
+    name: str
+    signal: str
+    terms: tuple[Term, ...] = ()
+    intercept: float = 0.0
+    languages: tuple[str, ...] = ()
+    larger: bool = False
+    model: str | None = None
+
+    @classmethod
+    def read(cls, source: Mapping[str, Any], place: str) -> Self:
+        only(source, ("kind", "name", "signal", "terms", "intercept", "model", "languages", "larger"), place)
+        signal = text(source, "signal", place)
+        if signal not in STEP_SIGNALS:
+            raise UsageError(
+                f"{place}: a combination sets one of {', '.join(STEP_SIGNALS)}, not {shown(source.get('signal'))}"
+            )
+        model = model_name(text(source, "model", place), f"{place}: model") if "model" in source else None
+        terms = tuple(_read_term(term, place) for term in tables(source, "terms", place))
+        if model and ("terms" in source or "intercept" in source):
+            raise UsageError(f"{place}: intercept and terms are in the model {shown(model)}: leave one of the two out")
+        if not model and not terms:
+            raise UsageError(f"{place}: terms is empty; it says what each signal adds (or name a model that does)")
+        return cls(
+            named(source, place, signal),
+            signal,
+            terms,
+            number(source, "intercept", place),
+            words(source, "languages", place),
+            flag(source, "larger", place) if "larger" in source else False,
+            model,
+        )
+
+    def bound(self, later: Sequence[Step], places: Mapping[str, Path]) -> Self:
+        """With the terms of its model, where that is among `places`."""
+        del later
+        path = places.get(self.model or "")
+        if path is None:
+            return self
+        found = load_combination(path)
+        for term in found.terms:
+            if not _is_signal(term.signal):
+                raise UsageError(f"{path}: no signal {shown(term.signal)}; `refinery recipes signals` lists them")
+        return replace(self, terms=found.terms, intercept=found.intercept)
+
+    def models(self) -> Iterator[str]:
+        return iter([self.model] if self.model else [])
+
+    def requires(self) -> Iterator[str]:
+        yield from (term.signal for term in self.terms)
+        if self.larger:
+            yield self.signal
+
+    @property
+    def sets(self) -> frozenset[str]:
+        return frozenset((self.signal,))
+
+    def lines(self) -> list[str]:
+        terms = [f"  {term.signal} at {list(term.at)} adds {list(term.add)}" for term in self.terms]
+        how = ", if that is larger" if self.larger else ""
+        model = f" with {self.model}" if self.model else ""
+        base = f" from {self.intercept:g}" if self.terms else ""
+        return [f"combine {self.signal}{in_languages(self.languages)}{model}{base}{how}", *terms]
+
+    def upper_bound(self, before: float | None, document: Document, unknown: Collection[str]) -> float:
+        """The most that the signal can be after the step, if it is at most `before` now (None: it is not set) and the
+        signals in `unknown` may yet have any value. Summed in the order of `run`, so that rounding cannot lower it."""
+        assert self.terms, f"{self.name} has not been bound to {self.model}"
+        total = self.intercept + sum(
+            term.largest if term.signal in unknown else term.added(document.signal(term.signal)) for term in self.terms
+        )
+        value = logistic(total)
+        return max(value, before) if self.larger and before is not None else value
+
+    def assumed(self, unknown: Collection[str]) -> dict[str, float]:
+        """What the upper bound takes each unknown signal to add: the most that it can."""
+        return {term.signal: term.largest for term in self.terms if term.signal in unknown}
+
+    def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
+        del models
+        if not self.is_for(document):
+            return []
+        assert self.terms, f"{self.name} has not been bound to {self.model}"
+        values = {term.signal: document.signal(term.signal) for term in self.terms}
+        parts = [(term.signal, term.added(values[term.signal])) for term in self.terms]
+        value = logistic(self.intercept + sum(add for _, add in parts))
+        before = document.signals.get(self.signal) if self.larger else None
+        value = document.signals[self.signal] = value if before is None else max(value, before)
+        if trace is not None:
+            trace.append(
+                {"step": self.name, "rule": "combine", "signal": self.signal, "value": value, "threshold": None,
+                 "passed": True, "intercept": self.intercept, "values": values,
+                 "terms": {name: round(add, 4) for name, add in parts},
+                 **({} if before is None else {"before": before})}
+            )  # fmt: skip
+        return []
+
+
+def _read_term(source: Mapping[str, Any], place: str) -> Term:
+    """`{signal = "words", at = [50, 300], add = [-1.5, 0.4], missing = 0.0}`."""
+    here = f"{place}: term {shown(dict(source))}"
+    only(source, ("signal", "at", "add", "missing"), here)
+    signal = text(source, "signal", here)
+    if not _is_signal(signal):
+        raise UsageError(f"{here}: no such signal; `refinery recipes signals` lists them")
+    at, add = numbers(source, "at", here), numbers(source, "add", here)
+    if not is_curve(at, add):
+        raise UsageError(f"{here}: at must rise, and add must have as many numbers as at")
+    return Term(signal, at, add, number(source, "missing", here))
+
+
+def _is_signal(name: str) -> bool:
+    return name in SIGNALS or name in STEP_SIGNALS

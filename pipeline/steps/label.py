@@ -1,0 +1,102 @@
+"""Label: what a model says of a document, its language, its domain, or a learned scorer's signals."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from infra.errors import UsageError
+from infra.ledger import Reject
+from pipeline.document import Document, Trace
+from pipeline.models.loaded import Models
+from pipeline.models.scorers import SCORERS
+from pipeline.steps.fields import choice, model_name, named, only, text, whole, words
+from pipeline.steps.step import Step
+
+LANGUAGE, DOMAIN = "language", "domain"
+WHAT = (LANGUAGE, DOMAIN, *SCORERS)
+
+
+@dataclass(frozen=True)
+class Label(Step):
+    """what: `language`, `domain`, or a scorer of `models/scorers.py`.
+    model: by its name among the models.
+    keep: the languages to keep (of `language`; none: all).
+    languages: of which documents (none: all).
+    characters: how many, from the middle of the text, the language is told by; unless given, its beginning is.
+    """
+
+    kind: ClassVar[str] = "label"
+    stages: ClassVar[tuple[str, ...]] = ("extract", "filter", "mix")
+    on_text: ClassVar[bool] = True
+
+    name: str
+    what: str
+    model: str
+    keep: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    characters: int | None = None
+
+    @classmethod
+    def read(cls, source: Mapping[str, Any], place: str) -> Self:
+        only(source, ("kind", "name", "what", "model", "keep", "languages", "characters"), place)
+        what = choice(source, "what", WHAT, place)
+        if "characters" in source and what != LANGUAGE:
+            raise UsageError(f"{place}: characters is for a step that labels the language")
+        return cls(
+            named(source, place, what),
+            what,
+            model_name(text(source, "model", place, required=True), f"{place}: model"),
+            words(source, "keep", place),
+            words(source, "languages", place),
+            whole(source, "characters", place) if "characters" in source else None,
+        )
+
+    def models(self) -> Iterator[str]:
+        return iter([self.model])
+
+    @property
+    def sets(self) -> frozenset[str]:
+        return frozenset(SCORERS[self.what].signals) if self.what in SCORERS else frozenset((self.what,))
+
+    def after(self, known: set[str]) -> set[str]:
+        return known | self.sets | ({"language_score"} if self.what == LANGUAGE else set())
+
+    def lines(self) -> list[str]:
+        keep = f", keeps {', '.join(self.keep)}" if self.keep else ""
+        return [f"label {self.what} with {self.model}{keep}"]
+
+    def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
+        if not self.is_for(document):
+            return []
+        rejects: list[Reject] = []
+        values: Mapping[str, float | str | None]
+        if self.what == LANGUAGE:
+            values, rejects = self._language(document, models)
+        elif self.what == DOMAIN:
+            document.domain, _ = models.domain(self.model)(document.text)
+            values = {DOMAIN: document.domain}
+        else:
+            found = models.scorer(self.what, self.model)(document)
+            document.signals |= found
+            values = found
+        if trace is not None:
+            trace += [
+                {"step": self.name, "rule": "label" if name == self.what else name, "signal": name, "value": value,
+                 "threshold": list(self.keep) or None, "passed": not rejects}
+                for name, value in values.items()
+            ]  # fmt: skip
+        return rejects
+
+    def _language(self, document: Document, models: Models) -> tuple[dict[str, str | None], list[Reject]]:
+        text = document.text if self.characters is None else middle(document.text, self.characters)
+        language, score = models.language(self.model)(text)
+        document.set_language(language, score)
+        document.signals["language_score"] = score
+        rejected = bool(self.keep) and language not in self.keep
+        return {LANGUAGE: language}, [Reject(self.name, "language_not_kept", score, None)] if rejected else []
+
+
+def middle(text: str, characters: int) -> str:
+    """So many characters from the middle, where a page's menus are not."""
+    start = max(len(text) - characters, 0) // 2
+    return text[start : start + characters]

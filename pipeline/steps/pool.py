@@ -1,0 +1,114 @@
+"""Pool: a rule over the whole pool of documents."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self, cast, get_args
+
+from filters.rules import Rule
+from infra.errors import UsageError
+from pipeline.steps.fields import choice, named, only, table
+from pipeline.steps.signals import CLUSTER_SIGNALS
+from pipeline.steps.step import Step
+
+Method = Literal["quantile", "clusters"]
+# The options of each method, with their defaults; None: must be given.
+QUANTILE: dict[str, Any] = {"signal": None, "keep": None, "side": None, "by": "language", "min_count": 100}
+# Fewer sampled documents per cluster than this are too few to describe it.
+DOCUMENTS_A_CLUSTER = 20
+MAX_CLUSTERS = 4096
+CLUSTERS: dict[str, Any] = {
+    "clusters": 100, "drop": None, "score": "quality", "marks": (), "min_size": DOCUMENTS_A_CLUSTER, "sample": 20_000,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PoolRule(Step):
+    """`quantile` (a signal against a percentile of the pool, by language) or `clusters` (documents clustered by
+    meaning, the worst clusters dropped)."""
+
+    kind: ClassVar[str] = "pool"
+    stages: ClassVar[tuple[str, ...]] = ("filter",)
+    alone: ClassVar[bool] = True
+
+    name: str
+    method: Method
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, source: Mapping[str, Any], place: str) -> Self:
+        only(source, ("kind", "name", "method", "options"), place)
+        method = choice(source, "method", get_args(Method), place)
+        return cls(named(source, place, method), cast("Method", method), table(source, "options", place))
+
+    def check(self) -> None:
+        self.checked_options()
+
+    def checked_options(self) -> dict[str, Any]:
+        """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
+        known = CLUSTERS if self.method == "clusters" else QUANTILE
+        place = f"pool {self.name!r}"
+        for name in self.options:
+            if name not in known:
+                raise UsageError(f"{place}: no option {name!r}; {self.method} takes {', '.join(sorted(known))}")
+        options = {**known, **self.options}
+        return _clusters(options, place) if self.method == "clusters" else _quantile(options, place)
+
+    def models(self) -> Iterator[str]:
+        model = self.options.get("model")
+        return iter([str(model)] if model else [])
+
+    def requires(self) -> Iterator[str]:
+        options = self.checked_options()
+        if self.method == "quantile":
+            return iter([options["signal"]])
+        return iter(sorted({options["score"], *(mark["signal"] for mark in options["marks"])}))
+
+    @property
+    def sets(self) -> frozenset[str]:
+        return frozenset(CLUSTER_SIGNALS) if self.method == "clusters" else frozenset()
+
+    def lines(self) -> list[str]:
+        return [f"pool {self.method} {dict(sorted(self.options.items())) or ''}".rstrip()]
+
+
+def _quantile(options: dict[str, Any], place: str) -> dict[str, Any]:
+    if not isinstance(options["signal"], str):
+        raise UsageError(f"{place}: quantile needs a signal by its name, not {options['signal']!r}")
+    keep = options["keep"]
+    if type(keep) not in (int, float) or not 0 < keep <= 1:
+        raise UsageError(f"{place}: keep is {keep!r}; it must be the share to keep, above 0 and at most 1")
+    for name, allowed in (("side", ("low", "high")), ("by", ("language", "all"))):
+        if options[name] not in allowed:
+            raise UsageError(f"{place}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
+    if type(options["min_count"]) is not int or options["min_count"] < 1:
+        raise UsageError(f"{place}: min_count is {options['min_count']!r}; it must be a number of documents")
+    return options
+
+
+def _clusters(options: dict[str, Any], place: str) -> dict[str, Any]:
+    for name in ("clusters", "min_size", "sample"):
+        if type(options[name]) is not int or options[name] < 1:
+            raise UsageError(f"{place}: {name} is {options[name]!r}; it must be a whole number above 0")
+    drop, count = options["drop"], options["clusters"]
+    if not (type(drop) is int and 0 < drop < count) and not (type(drop) is float and 0 < drop < 1):
+        raise UsageError(f"{place}: drop is {drop!r}; it must be a share of the documents or a number of clusters")
+    if not 2 <= count <= MAX_CLUSTERS or options["sample"] < count * DOCUMENTS_A_CLUSTER:
+        least = f"2 to {MAX_CLUSTERS} clusters and a sample of {DOCUMENTS_A_CLUSTER} documents for each"
+        raise UsageError(f"{place}: {count} clusters of a sample of {options['sample']}: it takes {least}")
+    if not isinstance(options["score"], str) or not isinstance(options["marks"], list | tuple):
+        raise UsageError(f"{place}: score must be a signal's name, and marks a list of rules")
+    for mark in options["marks"]:
+        mark_of(mark, place)
+    return {**options, "marks": [dict(mark) for mark in options["marks"]]}
+
+
+def mark_of(source: Any, place: str) -> Rule:
+    """Reads a mark, `{signal = "...", max = 0.3}` or with `min`; documents that fail the rule are marked."""
+    bounds = [bound for bound in ("min", "max") if isinstance(source, Mapping) and bound in source]
+    if len(bounds) != 1 or set(source) != {"signal", bounds[0]}:
+        raise UsageError(f"{place}: a mark is {{signal = NAME, max = NUMBER}} or with min, not {source!r}")
+    threshold = source[bounds[0]]
+    if type(threshold) not in (int, float) or not math.isfinite(threshold):
+        raise UsageError(f"{place}: the threshold of mark {source['signal']!r} must be a number, not {threshold!r}")
+    return Rule(str(source["signal"]), "min" if bounds[0] == "min" else "max", float(threshold))

@@ -1,0 +1,109 @@
+"""Prune: upper-bound pruning, which rejects a document before expensive steps that could not save it.
+
+A judge at the end of a stage asks for a least value of a combined signal. Some of what is combined is known early, some
+only after an expensive model. The step takes what is known as it is and the rest at the most that it can add: where the
+signal stays below the judge's threshold even so, the judge would reject the document in any case. So no document is
+lost that the later steps would keep, and no curve or threshold is written down twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from infra.errors import UsageError
+from infra.ledger import Reject
+from pipeline.document import Document, Trace
+from pipeline.models.loaded import Models
+from pipeline.steps.combine import Combine
+from pipeline.steps.fields import named, only, shown, text
+from pipeline.steps.rules import RecipeRule, in_languages, judge_rules, rule_lines
+from pipeline.steps.step import Step
+
+
+@dataclass(frozen=True)
+class Prune(Step):
+    """judge: the name of a later judge step of the same stage. The rest is taken from the later steps:
+
+    rules: those of the judge that ask for a least value of a combined signal.
+    languages: of which documents the judge is.
+    between: the steps before the judge that set signals, in their order.
+    """
+
+    kind: ClassVar[str] = "prune"
+    stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
+    on_text: ClassVar[bool] = True
+
+    name: str
+    judge: str
+    rules: tuple[RecipeRule, ...] = ()
+    languages: tuple[str, ...] = ()
+    between: tuple[Step, ...] = ()
+
+    @classmethod
+    def read(cls, source: Mapping[str, Any], place: str) -> Self:
+        only(source, ("kind", "name", "judge"), place)
+        return cls(named(source, place), text(source, "judge", place, required=True))
+
+    def bound(self, later: Sequence[Step], places: Mapping[str, Path]) -> Self:
+        del places
+        names = [step.name if step.rules else None for step in later]
+        if self.judge not in names:
+            raise UsageError(f"prune {self.name!r}: no later step of its stage is a judge called {shown(self.judge)}")
+        at = names.index(self.judge)
+        judge, before = later[at], later[:at]
+        for step in before:
+            if step.edits or "language" in step.sets:
+                what = "text" if step.edits else "language"
+                raise UsageError(
+                    f"prune {self.name!r}: {step.kind} {step.name!r} changes the {what} before {self.judge!r}: "
+                    "put the prune step after it"
+                )
+        combined = {step.signal for step in before if isinstance(step, Combine)}
+        rules = tuple(each for each in judge.rules if each.rule.bound == "min" and each.rule.signal in combined)
+        if not rules:
+            raise UsageError(
+                f"prune {self.name!r}: {self.judge!r} has no min rule on a signal that a combine step between them sets"
+            )
+        return replace(
+            self, rules=rules, languages=judge.languages, between=tuple(step for step in before if step.sets)
+        )
+
+    def lines(self) -> list[str]:
+        head = f"prune {self.name}{in_languages(self.languages)}: what cannot pass {self.judge} any more"
+        return [head, *rule_lines(self.rules)]
+
+    def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
+        del models
+        if not self.is_for(document):
+            return []
+        found: Trace = []
+        rejects = judge_rules(
+            self.name, self.rules, lambda signal: self.upper_bound(signal, document), document.language, found
+        )
+        if trace is not None:
+            trace += [{**entry, "assumed": self.assumed(entry["signal"], document)} for entry in found]
+        return rejects
+
+    def upper_bound(self, signal: str, document: Document) -> float | None:
+        """The most that `signal` can be when the judge sees it; None where nothing sets it, or no bound is known."""
+        value = document.signals.get(signal)
+        unknown: set[str] = set()
+        for step in self.between:
+            if not isinstance(step, Combine) or step.signal != signal:
+                value = inf if signal in step.sets else value
+            elif step.is_for(document):
+                value = step.upper_bound(value, document, unknown)
+            unknown |= step.sets
+        return value if value is not None and isfinite(value) else None
+
+    def assumed(self, signal: str, document: Document) -> dict[str, float]:
+        """What signals that are not known yet are taken to add, by the names of step and signal."""
+        unknown: set[str] = set()
+        found: dict[str, float] = {}
+        for step in self.between:
+            if isinstance(step, Combine) and step.signal == signal and step.is_for(document):
+                found |= {f"{step.name}: {name}": add for name, add in step.assumed(unknown).items()}
+            unknown |= step.sets
+        return found

@@ -1,0 +1,42 @@
+"""Signals that steps set, by name: those of learned scorers, of extraction, of labels and of rules over the pool.
+
+A text's own signals are in `filters/catalog.py`, and are measured wherever a rule uses them.
+"""
+
+from filters.catalog import SIGNALS
+from filters.url import UrlLists, url_signals
+from pipeline.models.scorers import SCORERS
+
+LANGUAGE_SIGNALS = {"language_score": "fastText's probability of the label, 0 to 1 (label step)"}
+CLUSTER_SIGNALS = {
+    "cluster_score": "mean quality of the document's cluster of the pool, 0 to 1 (pool step)",
+    "cluster": "the number of the document's cluster (pool step)",
+}
+# Signals that an extract stage with an audit sample sets for each document.
+AUDIT_SIGNALS = {
+    "control": "1 if the page is in the audit sample, which no prefilter rejects (extract stage)",
+    "quick_rejected": "the number of prefilter rules that the page failed (extract stage)",
+}
+# Requests of the publisher in a page's headers and its robots meta element.
+HEADER_SIGNALS = {
+    "noindex": "1 if the page asks not to be indexed (X-Robots-Tag; after extraction also its robots meta element)",
+    "noai": "1 if the page asks not to be trained on (X-Robots-Tag; after extraction also its robots meta element)",
+}
+SCORER_SIGNALS = {
+    name: f"{doc} (label step{'' if len(scorer.signals) == 1 else f' `{scorer.name}`'})"
+    for scorer in SCORERS.values()
+    for name, doc in scorer.signals.items()
+}
+STEP_SIGNALS: dict[str, str] = {
+    **LANGUAGE_SIGNALS,
+    **SCORER_SIGNALS,
+    **CLUSTER_SIGNALS,
+    **AUDIT_SIGNALS,
+    **HEADER_SIGNALS,
+}
+# URL signals that need lists, which only a gate has.
+LISTED_SIGNALS = frozenset(
+    name for name, value in url_signals("http://a.example/", UrlLists()).items() if value is None
+)
+# The signals that a rule on a text may use without a step that sets them.
+MEASURED = frozenset(SIGNALS.keys() - LISTED_SIGNALS)

@@ -1,0 +1,93 @@
+"""The interface of every kind of step: parsing from a recipe, required and set signals, formatting, and execution."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from infra.ledger import Reject
+from pipeline.document import Document, Trace
+from pipeline.models.loaded import Models
+from pipeline.steps.rules import RecipeRule
+from pipeline.steps.signals import MEASURED
+
+
+class Step:
+    """One step of a stage: frozen data. A kind of step is a subclass of this dataclass and a row of `table.STEPS`.
+
+    kind: its name in a recipe.
+    stages: the commands whose stages may have it.
+    on_text: it processes one text at a time with `run`, so it must follow an extraction.
+    alone: it is the only step of its stage.
+    edits: it changes the text.
+    """
+
+    kind: ClassVar[str]
+    stages: ClassVar[tuple[str, ...]]
+    on_text: ClassVar[bool] = False
+    alone: ClassVar[bool] = False
+    edits: ClassVar[bool] = False
+
+    name: str
+    # The name of the URL lists that it uses, a folder in the model folder.
+    lists: str | None = None
+    # The rules that it judges by, and the languages of the documents that it works on (none: all).
+    rules: tuple[RecipeRule, ...] = ()
+    languages: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, source: Mapping[str, Any], place: str) -> Self:
+        """Reads the step from a recipe's table. Raises UsageError, with `place` in front, if it is invalid."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raises UsageError for unknown or invalid options."""
+
+    def bound(self, later: Sequence["Step"], places: Mapping[str, Path]) -> Self:
+        """The step with what it takes from the steps after it in its stage, and from its models' files at `places` (by
+        name; those that are not there are left out). UsageError where these are not as it needs them."""
+        del later, places
+        return self
+
+    def models(self) -> Iterator[str]:
+        """The names of the models that it uses."""
+        return iter(())
+
+    def requires(self) -> Iterator[str]:
+        """The signals that it reads."""
+        return iter(())
+
+    def available(self) -> frozenset[str]:
+        """The signals that it may read without an earlier step that sets them."""
+        return MEASURED
+
+    @property
+    def sets(self) -> frozenset[str]:
+        """The signals that it sets for a document; `language` and `domain` are columns of their own."""
+        return frozenset()
+
+    def after(self, known: set[str]) -> set[str]:
+        """The signals that are set after the step, given those set before it (`known`)."""
+        return known | self.sets
+
+    @property
+    def binding(self) -> bool:
+        """Whether its rejections apply to every page, including those of an audit sample."""
+        return False
+
+    @property
+    def on_records(self) -> bool:
+        """Whether it processes records, before there is a text."""
+        return False
+
+    def is_for(self, document: Document) -> bool:
+        """Whether it works on a document of this language."""
+        return not self.languages or document.language in self.languages
+
+    def lines(self) -> list[str]:
+        """The step in readable form, one threshold a line."""
+        raise NotImplementedError
+
+    def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
+        """Runs the step on a document, changing it; returns the failed rules that reject it. Only of `on_text`
+        steps."""
+        raise AssertionError(f"{self.kind} does not run on a text: {document}, {models}, {trace}")

@@ -1,0 +1,82 @@
+"""The audit sample's false reject rate agrees with the documents, with Wilson's interval."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.dataset.manifest import Kind
+from pipeline.stages.audit import audit_sample, audit_text
+from pipeline.stages.intervals import wilson
+from tests.pipeline.command import answer, refinery
+from tests.pipeline.datasets import document, make_dataset, record
+from tests.pipeline.pages import write_crawl
+from tests.pipeline.recipe_texts import LOOK, judge, small
+
+SIGNALS = ("control", "quick_rejected")
+
+
+def sampled(number: int, control: float | None, quick: float | None) -> dict[str, object]:
+    return document(number, signals={"control": control, "quick_rejected": quick})
+
+
+def test_counted_by_hand(tmp_path: Path) -> None:
+    """Five documents of the sample; four are kept, one of which failed the prefilter."""
+    records = make_dataset(tmp_path / "1", "ingest", [record(n) for n in range(9)], [], kind=Kind.RECORDS)
+    rows = [sampled(0, 1, 0), sampled(1, 1, 2), sampled(2, 1, 0), sampled(3, 1, 0), sampled(4, 1, 1)]
+    rows += [sampled(5, 0, 0), sampled(6, 0, 0), sampled(7, None, None)]
+    extracted = make_dataset(tmp_path / "2", "extract", rows, [], signals=SIGNALS)
+    kept = make_dataset(tmp_path / "3", "filter", [row for row in rows if row["warc_offset"] != 4], [], signals=SIGNALS)
+    found = audit_sample([records, extracted, kept])
+    assert found == {
+        "sampled": 5,
+        "kept": 4,
+        "quick_rejected": 1,
+        "share": 0.25,
+        "interval": [0.045587, 0.699358],
+    }
+    output = audit_text(found)
+    assert "rejected 1 of the 4 documents" in output and "25.0% (95 % interval 4.6% to 69.9%)" in output
+
+
+def test_nothing_sampled_and_nothing_kept(tmp_path: Path) -> None:
+    plain = make_dataset(tmp_path / "1", "extract", [document(1)], [])
+    assert audit_sample([plain]) is None
+    extracted = make_dataset(tmp_path / "2", "extract", [sampled(1, 1, 0)], [], signals=SIGNALS)
+    empty = make_dataset(tmp_path / "3", "filter", [], [], signals=SIGNALS)
+    found = audit_sample([extracted, empty])
+    assert found == {"sampled": 1, "kept": 0, "quick_rejected": 0, "share": None, "interval": None}
+    assert "none of its 1 documents was kept" in audit_text(found)
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"),
+    # Wilson intervals of Newcombe 1998 (Statistics in Medicine 17:857), table I, method 3
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_published_intervals(hits: int, of: int, low: float, high: float) -> None:
+    assert [round(end, 4) for end in wilson(hits, of) or []] == [low, high]
+
+
+@given(st.integers(1, 10_000), st.data())
+def test_an_interval_holds_its_share(of: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, of))
+    low, high = wilson(hits, of) or (1.0, 0.0)
+    assert 0 <= low <= hits / of + 1e-6 and hits / of - 1e-6 <= high <= 1 and high > low
+    assert wilson(of - hits, of) == pytest.approx([1 - high, 1 - low], abs=2e-6)
+
+
+def test_a_run_reports_the_loss_of_its_prefilter(tmp_path: Path) -> None:
+    """All pages are in the sample; the prefilter rejects those of fewer than 440 words, the recipe of 50."""
+    write_crawl(tmp_path / "crawl", files=1, each=14)
+    size = judge("quick-size", {"signal": "words", "min": 440})
+    (tmp_path / "quick.toml").write_text(small(LOOK, size, control=1))
+    words = ("run", "--recipe", tmp_path / "quick.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "out")
+    found = answer(*words)["control"]
+    assert found["sampled"] >= found["kept"] > found["quick_rejected"] > 0
+    assert found["share"] == round(found["quick_rejected"] / found["kept"], 6)
+    assert audit_text(found) in refinery(*words)
+    (tmp_path / "plain.toml").write_text(small())
+    words = ("run", "--recipe", tmp_path / "plain.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "plain")
+    assert answer(*words)["control"] is None

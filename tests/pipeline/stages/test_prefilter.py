@@ -1,0 +1,147 @@
+"""An extract stage with a prefilter: its rejects, the audit sample, and payloads seen before."""
+
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
+from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.stages.extract import Bodies, ExtractTask, in_audit_sample
+from tests.pipeline.command import made, refinery
+from tests.pipeline.pages import article, pages, write_crawl, write_warc
+from tests.pipeline.recipe_texts import INGEST, LOOK, RESILIPARSE, dedup, judge, recipe, stage
+
+
+def quick(control: float, most: int = 430) -> str:
+    """A recipe with a prefilter before the extractor."""
+    asked = judge("asked", {"signal": "noai", "max": 0})
+    size = judge("quick", {"signal": "words", "min": 50}, {"signal": "words", "max": most})
+    extract = stage("extract", "extract", LOOK, asked, size, RESILIPARSE, control=control)
+    return recipe("quick", INGEST, dedup("same-payload", "payload"), extract)
+
+
+def run(folder: Path, control: float, workers: int = 1) -> Path:
+    recipe = folder / f"quick{control}.toml"
+    recipe.write_text(quick(control))
+    if not (folder / "crawl").exists():
+        write_crawl(folder / "crawl")
+    out = folder / f"out-{control}-{workers}"
+    refinery("run", "--recipe", recipe, "--input", folder / "crawl", "--out", out, "--workers", workers)
+    return out
+
+
+def stages(out: Path) -> dict[str, Dataset]:
+    found = [Dataset(path.parent) for path in sorted(out.glob("*/manifest.json"))]
+    for dataset in found:
+        check_invariant(dataset.manifest)
+    return {dataset.manifest.stage: dataset for dataset in found}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("quick")
+
+
+def test_rejects_of_the_prefilter_are_never_extracted(world: Path) -> None:
+    found = stages(run(world, 0))
+    extract = found["extract"].manifest
+    assert set(extract.rejected_by) == {"quick/min_words", "quick/max_words"}
+    assert [row["step"] for row in extract.funnel] == ["look", "asked", "quick", "extract"]
+    rows = found["extract"].to_arrow().to_pylist()
+    assert rows and {row["extractor"] for row in rows} == {"resiliparse"}
+    assert {row["signals"]["control"] for row in rows} == {0.0}
+    assert {row["signals"]["quick_rejected"] for row in rows} == {0.0}
+
+
+def test_the_audit_sample_passes_and_is_marked(world: Path) -> None:
+    out = run(world, 0.5)
+    found = stages(out)
+    rows = found["extract"].to_arrow().to_pylist()
+    ledger = found["extract"].ledger().to_pylist()
+    for row in rows:
+        assert row["signals"]["control"] == float(in_audit_sample(row, 0.5))
+    assert any(row["signals"]["quick_rejected"] for row in rows)
+    assert all(row["signals"]["control"] for row in rows if row["signals"]["quick_rejected"])
+    assert ledger and not any(in_audit_sample(line, 0.5) for line in ledger if line["step"] == "quick")
+    everything = stages(run(world, 1))["extract"]
+    assert everything.manifest.counts["rejected"] == 0
+    assert sum(row["signals"]["quick_rejected"] > 0 for row in everything.to_arrow().to_pylist()) > 0
+
+
+def test_the_audit_sample_does_not_depend_on_workers(world: Path) -> None:
+    assert made(run(world, 0.5)) == made(run(world, 0.5, workers=2))
+
+
+def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
+    out = run(world, 0.5)
+    records = stages(out)["same-payload"]
+    recipe = load_recipe(str(world / "quick0.5.toml"))
+    bodies = Bodies(records.places())
+    task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, 0.5)
+    rows = records.to_arrow().to_pylist()
+    with closing(task.open_tools()) as tools:
+        together = [(visit.row, visit.rejects) for visit in task.visits(rows, tools)]
+        alone = [task.one(row, tools) for row in rows]
+    assert together == alone
+    assert 0 < sum(not rejects for _, rejects in alone) < len(alone)
+
+
+def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
+    dataset = stages(run(world, 0))["same-payload"]
+    contents = Counter(html for _, html in pages(0, 80))
+    assert dataset.manifest.counts["in"] == sum(contents.values())
+    assert dataset.manifest.counts["out"] == len(contents)
+    assert dataset.manifest.rejected_by == {"payload/copy_payload": sum(contents.values()) - len(contents)}
+    kept = dataset.to_arrow().to_pylist()
+    assert sorted(row["copies"] for row in kept) == sorted(contents.values())
+    survivors = {row["id"] for row in kept}
+    assert all(line["survivor"] in survivors for line in dataset.ledger().to_pylist())
+    documents = stages(run(world, 0))["extract"].to_arrow().to_pylist()
+    copies = {(row["file_path"], row["warc_offset"]): row["copies"] for row in kept}
+    assert all(row["copies"] == copies[row["file_path"], row["warc_offset"]] for row in documents)
+
+
+def test_a_page_with_noai_is_rejected(world: Path) -> None:
+    asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
+    archive = write_warc(world / "asks.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
+    recipe = world / "quick0.toml"
+    recipe.write_text(quick(0, 9999))
+    refinery("run", "--recipe", recipe, "--input", archive, "--out", world / "asked")
+    extract = stages(world / "asked")["extract"]
+    assert extract.to_arrow()["url"].to_pylist() == ["http://a.example/2"]
+    assert extract.manifest.rejected_by == {"asked/max_noai": 1}
+
+
+def test_the_prefilter_needs_a_text(world: Path) -> None:
+    steps = [{"kind": "judge", "rules": []}, {"kind": "extract", "engine": "all_text"}]
+    says = refused({"verb": "extract", "step": steps})
+    assert "needs a text" in says
+    assert "last step" in refused({"verb": "extract", "step": steps[::-1]})
+    twice = [{"kind": "extract", "engine": "all_text"}, {"kind": "extract", "engine": "resiliparse"}]
+    assert "another name" in refused({"verb": "extract", "step": twice})
+    recipe = world / "wrong.toml"
+    recipe.write_text(quick(2))
+    assert "0 to 1" in refinery("recipes", "check", recipe, code=2)
+
+
+def test_the_audit_sample_respects_an_opt_out(world: Path) -> None:
+    asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
+    archive = write_warc(
+        world / "control-asks.warc.gz", [("http://x.example/1", asks), ("http://x.example/2", article(2))]
+    )
+    (world / "control-asks.toml").write_text(quick(1.0))
+    refinery("run", "--recipe", world / "control-asks.toml", "--input", archive, "--out", world / "control-asked")
+    extract = stages(world / "control-asked")["extract"]
+    assert extract.manifest.rejected_by == {"asked/max_noai": 1}
+    assert [row["signals"]["control"] for row in extract.to_arrow().to_pylist()] == [1.0]
+
+
+def refused(stage: dict[str, object]) -> str:
+    from infra.errors import UsageError
+
+    with pytest.raises(UsageError) as found:
+        parse_recipe({"name": "x", "stage": [stage]}, "here")
+    return str(found.value)
