@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
@@ -36,7 +36,7 @@ def one(path: Path, out: Path) -> dict[str, Any]:
             return {"file": path.name, "size": path.stat().st_size, "says": str(error)}
     records, documents = (dataset.manifest for dataset in made.datasets)
     for dataset in made.datasets:
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
         assert dataset.verify() == []
     counts = records.counts
     types = {name.removeprefix("type/"): n for name, n in counts.items() if name.startswith("type/")}

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from html import unescape
 from typing import Any, Final, NamedTuple
 
-from pipeline.extract.extractors import AllTextOptions, all_text
+from pipeline.extract.extractors.all_text import AllTextOptions, all_text
 
 _COMMENTS: Final = "!@#$%^&*()  COMMENTS"
 _LIGHT_TAG = re.compile(r"</?(?:p|h|l|CR)>")

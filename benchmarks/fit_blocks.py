@@ -25,8 +25,8 @@ from benchmarks.extraction_gold import Gold, read_gold, score_text, words
 from pipeline.extract.block_features import features
 from pipeline.extract.block_model import CLIP, FORMAT, Weights, assemble, best, matrix, probabilities
 from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.caps import check_caps
 from pipeline.extract.charset import decode
-from pipeline.extract.extractors import check_caps
 from pipeline.extract.page import PageExtractor
 
 HIDDEN: Final = 32

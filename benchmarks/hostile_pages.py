@@ -19,7 +19,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.extract.extractors import EXTRACTORS, Caps
+from pipeline.extract.caps import Caps
+from pipeline.extract.extractors.table import EXTRACTORS
 from pipeline.extract.page import Limits, PageExtractor
 
 SENTENCE = "The quick brown fox jumps over the lazy dog while the old man reads a long book about the sea. "

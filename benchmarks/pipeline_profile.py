@@ -65,7 +65,7 @@ def watch(clock: Clock) -> None:
 
     stages: Any = run
     pages: Any = page.PageExtractor
-    run_stage, engines = stages.run_stage, pages._fenced
+    run_stage, in_sandbox = stages.run_stage, pages._in_sandbox
 
     def staged(context: Any, stage: Any, *rest: Any) -> Any:
         clock.stage = stage.name
@@ -76,21 +76,21 @@ def watch(clock: Clock) -> None:
             clock.stage = "start"
             clock.enter(before)
 
-    def fenced(extractor: Any, *rest: Any) -> Any:
-        found = engines(extractor, *rest)
+    def sandboxed(extractor: Any, *rest: Any) -> Any:
+        found = in_sandbox(extractor, *rest)
         clock.spent[f"{clock.stage}: engine {extractor.engine}, in its sandbox"] += found.cpu_seconds
         return found
 
     stages.run_stage = staged
-    pages._fenced = fenced
+    pages._in_sandbox = sandboxed
     clock.around(extract.BodyReader, "read", "read and inflate the body")
     clock.around(page, "decode", "decode")
     clock.around(page, "_unreadable", "count unreadable characters")
     clock.around(page, "check_caps", "caps")
     clock.around(page, "check_size", "caps")
-    clock.around(page, "extract", lambda engine, *_: f"engine {engine}")
+    clock.around(pages, "_in_process", lambda extractor, *_: f"engine {extractor.engine}")
     clock.around(page, "meta_robots", "robots meta elements")
-    clock.around(page.PageExtractor, "_fenced", "encode for the sandbox, read its answer")
+    clock.around(pages, "_in_sandbox", "encode for the sandbox, read its answer")
     clock.around(Sandbox, "call", "pass messages")
     clock.around(extract, "document_row", "rows and token counts")
     clock.around(extract, "gate", lambda step, *_: f"step {step.name}")

@@ -1,9 +1,9 @@
-"""From bands to candidate pairs, in linear time: each member of a bucket against the bucket's smallest.
+"""Candidate pairs from bands, in linear time: each member of a bucket is paired with the bucket's first document.
 
-All pairs of a bucket of n would be n²/2 edges, and a page that a crawl met a million times would never end. A star
-connects the same documents with n - 1 edges, whatever the size of the bucket; the smallest is the first by
-(file_path, warc_offset), so the edges do not depend on the order of the input. Where the smallest is in the bucket by
-accident, the pairs behind it are lost in this band; the other bands find them.
+All pairs of a bucket of n would be n²/2 edges, too many for a page that was crawled a million times. A star around the
+first document, by (file_path, warc_offset), connects the same documents with n - 1 edges, and does not depend on the
+order of the input. If the first document shares the bucket by chance, its star misses the pairs among the others; other
+bands find them.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dedup.tables import JOIN, Numbers, batch_of, document_numbers, run_starts, values
+from dedup.tables import JOIN, DocumentNumbers, batch_of, document_numbers, run_starts, values
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Reducer over BANDS by `key` to the edge rows of JOIN, keyed by the smaller document.
+    """Reducer over BANDS by `key` to candidate pairs: edge rows of JOIN, keyed by the bucket's first document.
 
-    A pair that shares several bands comes once for each. Memory: one batch.
+    A pair that shares several bands is given once for each. Memory: one batch.
     """
 
     @property
@@ -28,7 +28,7 @@ class Candidates:
         return f"dedup.candidates.{self!r}"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        key: Any = None  # the bucket that may go on in the next batch, and its smallest member
+        key: Any = None  # the last bucket, which may continue in the next batch, and its first document
         leader = -1
         for batch in rows:
             if batch.num_rows == 0:
@@ -46,8 +46,8 @@ class Candidates:
                 yield edge_rows(first[member], numbers[member])
 
 
-def edge_rows(a: Numbers, b: Numbers) -> pa.RecordBatch:
-    """JOIN rows that say (a, b) is a candidate pair."""
+def edge_rows(a: DocumentNumbers, b: DocumentNumbers) -> pa.RecordBatch:
+    """JOIN rows for the candidate pairs (a[i], b[i])."""
     columns = {
         "key": pa.array(a, pa.int64()),
         "file_path": pa.array(np.full(a.size, "", object), pa.string()),

@@ -1,25 +1,28 @@
-"""The loops that numpy cannot run fast, compiled by numba at their first call.
+"""Inner loops that numpy cannot run fast, compiled by numba.
 
-Importing this module imports numba (about a second), so others import it inside functions. The compiled code is kept
-on disk where that is possible (`__pycache__`, else the user's cache); in a read-only installation each process
-compiles again (about three seconds). numba notices a change of this file alone, so no kernel may call one elsewhere.
+Each public function is compiled at its first call, so that importing this module does not import numba (about a
+second). Compiled code is cached on disk where possible (`__pycache__`, else the user's cache); in a read-only
+installation each process compiles again (about three seconds). numba invalidates the cache when this file changes and
+not when others do, so no kernel may call a function of another module.
 
-All arithmetic is modulo 2^64 on unsigned integers: the same bytes on every machine.
+All arithmetic is on unsigned integers modulo 2^64: the same bytes on every machine.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-Hashes = npt.NDArray[np.uint64]
+from dedup.tables import Hashes
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 # kinds of a character, in the top byte of its entry in the table of `shingles.character_codes`
 SEPARATOR, WORD, IGNORED, IDEOGRAPH, LETTER = 0, 1, 2, 3, 4
-# a LETTER of a script without spaces weighs 1, a word or an ideograph as much as WORD_WEIGHT of them
+# weight of a word or an ideograph; a LETTER of a script without spaces weighs 1
 WORD_WEIGHT = 3
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -31,16 +34,38 @@ _LARGEST = np.uint64(0xFFFFFFFFFFFFFFFF)
 _TILE = 512
 
 
-def _compiled(function: Function) -> Function:
+def _compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """`function`, compiled at its first call."""
+
+    @wraps(function)
+    def call(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
+        result: Result = _dispatcher(function)(*arguments, **named)
+        return result
+
+    return call
+
+
+@cache
+def _dispatcher(function: Callable[..., Any]) -> Callable[..., Any]:
+    numba = _numba()
     try:
-        return cast(Function, numba.njit(cache=True)(function))
-    except RuntimeError:  # no folder that the compiled code could be kept in
-        return cast(Function, numba.njit(function))
+        dispatcher: Callable[..., Any] = numba.njit(cache=True)(function)
+    except RuntimeError:  # no folder to cache compiled code in
+        dispatcher = numba.njit(function)
+    return dispatcher
 
 
-@_compiled
+@cache
+def _numba() -> Any:
+    import numba
+    from numba.extending import register_jitable
+
+    register_jitable(_mix)
+    return numba
+
+
 def _mix(value: np.uint64) -> np.uint64:
-    """MurmurHash3's 64-bit finaliser: every bit of the input reaches every bit of the output."""
+    """MurmurHash3's 64-bit finaliser: every bit of the output depends on every bit of the input."""
     value ^= value >> _SHIFT
     value *= _MIX_A
     value ^= value >> _SHIFT
@@ -50,9 +75,10 @@ def _mix(value: np.uint64) -> np.uint64:
 
 @_compiled
 def shingle_hashes(points: npt.NDArray[np.uint32], codes: npt.NDArray[np.uint32], ngram: int) -> Hashes:
-    """The hash of each run of `ngram` words in a text of code points (see `shingles`): one per place, unsorted.
+    """The hash of each run of `ngram` words of a text, in order, with repetitions (words as `shingles` defines them).
 
-    A text with fewer words has one hash, of all it has; a text without any has none.
+    `points`: the text's code points; `codes`: the table of `shingles.character_codes`. A text with fewer words gives
+    one hash, of the whole; a text without words gives none.
     """
     tokens = np.empty(points.size + 1, np.uint64)
     weights = np.empty(points.size + 1, np.uint8)
@@ -96,9 +122,9 @@ def shingle_hashes(points: npt.NDArray[np.uint32], codes: npt.NDArray[np.uint32]
 
 @_compiled
 def minima(shingles: Hashes, factors: Hashes, terms: Hashes) -> Hashes:
-    """For each permutation x → factor·x + term (mod 2^64) the smallest image of all shingles."""
+    """The smallest image of all shingles under each permutation x → factor·x + term (mod 2^64)."""
     smallest = np.full(factors.size, _LARGEST)
-    # in tiles that stay in the nearest cache, however many permutations there are
+    # in tiles that fit the first-level cache, whatever the number of permutations
     for begin in range(0, factors.size, _TILE):
         end = min(begin + _TILE, factors.size)
         tile, factor, term = smallest[begin:end], factors[begin:end], terms[begin:end]
@@ -110,7 +136,7 @@ def minima(shingles: Hashes, factors: Hashes, terms: Hashes) -> Hashes:
 
 @_compiled
 def band_hashes(signature: Hashes, rows: int) -> Hashes:
-    """One hash per band of `rows` values of a signature; the band's number is hashed with it."""
+    """One hash per band of `rows` values of a signature, over the band's number and its values."""
     bands = signature.size // rows
     hashes = np.empty(bands, np.uint64)
     for band in range(bands):
@@ -123,7 +149,7 @@ def band_hashes(signature: Hashes, rows: int) -> Hashes:
 
 @_compiled
 def shared_count(a: Hashes, b: Hashes) -> int:
-    """The number of values that two sorted arrays without repetitions share."""
+    """The number of common values of two sorted arrays of distinct values."""
     i = j = shared = 0
     while i < a.size and j < b.size:
         if a[i] == b[j]:
@@ -139,10 +165,10 @@ def shared_count(a: Hashes, b: Hashes) -> int:
 
 @_compiled
 def greedy_survivors(starts: npt.NDArray[np.int64], neighbours: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For each node the neighbour that removes it, or itself if it stays.
+    """For each node, the neighbour that removes it, or itself if it survives. int64, shape (nodes,).
 
-    Nodes 0 … n-1 come best first; `neighbours[starts[i]:starts[i + 1]]` are those of node i. A node that no better
-    one has removed stays, and removes its neighbours.
+    Nodes 0 … n-1 are ordered best first; `neighbours[starts[i]:starts[i + 1]]` are those of node i. A node that no
+    better node has removed survives and removes its neighbours.
     """
     survivor = np.full(starts.size - 1, -1)
     for node in range(survivor.size):

@@ -1,9 +1,9 @@
-"""MinHash signatures cut into bands: documents that share a band are candidates for near-duplicates.
+"""MinHash LSH: signatures cut into bands; documents that share a band are candidate pairs.
 
-The signature holds, for each of bands x rows permutations of the 64-bit integers, the smallest image of the
-document's shingles (Broder 1997); two documents agree in one value with a probability close to the Jaccard
-similarity s of their shingle sets, and in a whole band with s^rows. A permutation is x → a·x + b modulo 2^64 with odd
-a; a and b are the outputs of SplitMix64 from a fixed seed, so that signatures of any two runs can be compared.
+A signature holds the smallest image of the document's shingles under each of bands x rows permutations of the 64-bit
+integers (Broder 1997). Two documents agree in one value with a probability close to the Jaccard similarity s of their
+shingle sets, and in a whole band with s^rows. A permutation is x → a·x + b modulo 2^64 with odd a; a and b are outputs
+of SplitMix64 from a fixed seed, so signatures of different runs can be compared.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dedup import kernels
 from dedup.shingles import NGRAM, shingle_sequence, shingles
-from dedup.tables import BANDS, JOIN, Hashes, Numbers, batch_of, document_numbers, who
+from dedup.tables import BANDS, JOIN, DocumentNumbers, Hashes, batch_of, document_numbers, location_columns
 from infra.errors import UsageError
 
 
@@ -23,9 +24,16 @@ class MinHash:
     """The parameters of a signature. The default is FineWeb's (arXiv 2406.17557, §3.5): 14 bands of 8."""
 
     bands: int = 14
+    """Bands of a signature. More bands retrieve more pairs."""
+
     rows: int = 8
+    """Values of each band. More rows retrieve fewer dissimilar pairs."""
+
     ngram: int = NGRAM
+    """Words of each shingle."""
+
     seed: int = 1
+    """Seed of the permutations."""
 
     def __post_init__(self) -> None:
         for name in ("bands", "rows", "ngram"):
@@ -33,17 +41,13 @@ class MinHash:
                 raise UsageError(f"MinHash: {name} is {getattr(self, name)}; give at least 1")
 
     def signature(self, hashes: Hashes) -> Hashes:
-        """bands·rows minima over shingle hashes, at least one, in any order and with any repetitions."""
-        from dedup import kernels
-
+        """The signature of a document, shape (bands·rows,), from one or more shingle hashes, in any order."""
         assert hashes.size > 0, "a document without shingles has no signature"
         factors, terms = permutations(self.bands * self.rows, self.seed)
         return kernels.minima(hashes, factors, terms)
 
     def band_keys(self, hashes: Hashes) -> Hashes:
-        """One 64-bit key per band, from shingle hashes as `signature` takes them."""
-        from dedup import kernels
-
+        """One 64-bit key per band, shape (bands,), from shingle hashes as `signature` takes them."""
         return kernels.band_hashes(self.signature(hashes), self.rows)
 
 
@@ -57,16 +61,16 @@ def band_table(documents: pa.RecordBatch, shard: int, first_row: int, params: Mi
             keys[i] = params.band_keys(hashes)
             has_keys[i] = True
     owners = pa.array(np.repeat(np.flatnonzero(has_keys), params.bands))
-    columns = {name: column.take(owners) for name, column in who(documents, shard, first_row).items()}
+    columns = {name: column.take(owners) for name, column in location_columns(documents, shard, first_row).items()}
     return batch_of(BANDS, columns | {"key": pa.array(keys[has_keys].reshape(-1))})
 
 
 def shingle_table(
-    documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash, wanted: Numbers
+    documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash, wanted: DocumentNumbers
 ) -> pa.RecordBatch:
-    """The shingle rows of JOIN for the documents of a batch whose numbers are in `wanted` (sorted, distinct).
+    """Shingle rows of JOIN for the documents of a batch whose numbers are in `wanted` (sorted, distinct).
 
-    `wanted` are the ends of candidate edges: nobody else's shingles need to travel.
+    `wanted` are the documents of candidate pairs, the only ones whose shingles are needed.
     """
     first = int(document_numbers(shard, first_row))
     begin, end = np.searchsorted(wanted, [first, first + documents.num_rows])
@@ -75,8 +79,8 @@ def shingle_table(
     return shingle_rows(chosen, [shingles(text or "", params.ngram) for text in texts])
 
 
-def shingle_rows(numbers: Numbers, sets: list[Hashes]) -> pa.RecordBatch:
-    """JOIN rows that bring the shingle sets of documents to their edges."""
+def shingle_rows(numbers: DocumentNumbers, sets: list[Hashes]) -> pa.RecordBatch:
+    """Shingle rows of JOIN: the shingle set of each document."""
     size = len(sets)
     columns = {
         "key": pa.array(numbers, pa.int64()),

@@ -1,13 +1,13 @@
-"""CCNet's paragraph deduplication: a line that occurs twice is removed everywhere, its first copy too.
+"""CCNet's paragraph deduplication: removes every copy of a line that occurs more than once, the first included.
 
-arXiv 1911.00359 §3.2 and cc_net's code. What is counted is the first 64 bits of the SHA-1 of the normalised line; what
-is kept are the original lines. Documents need 300 characters before deduplication and one surviving line after it.
+Source: arXiv 1911.00359 §3.2 and cc_net's code. Lines are compared by the first 64 bits of the SHA-1 of their
+normalised form; the original lines are kept. Documents need 300 characters before deduplication and one line after it.
 CCNet counts within blocks of 50 of a snapshot's 1,600 shards; here the block of a batch is an argument.
 
-Two places where cc_net's code and its description differ. The paper says that accents are removed; the code keeps
-them, and ASCII punctuation, and so does this. And the code's hash set marks what a *second document* brings
-(`flat_hash_set.py: add` looks up all lines of a document before it adds them), so a line that one document alone
-repeats keeps its first copy (`dedup.py: finalize_doc`): that is `KeepUnique("first")`.
+The code differs from the paper in two places. The paper removes accents; the code keeps them, and ASCII punctuation,
+and so does this module. And the code looks up all lines of a document before it adds them to its hash set
+(`flat_hash_set.py: add`), so a line that is repeated within one document alone keeps its first copy (`dedup.py:
+finalize_doc`): that is `KeepUnique("first")`.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dedup.tables import Hashes, batch_of, run_starts, values, who, whole_groups
+from dedup.tables import Hashes, batch_of, location_columns, run_starts, values, whole_groups
 
-# One row per distinct line of a batch of documents: how often it occurs there, in how many documents, and where
-# first. Lines are numbered from 0, as `text.split("\n")` has them.
+# One row per distinct line of a batch of documents: its occurrences in the batch, the documents that have it, and its
+# first place. Lines are numbered from 0, as in `text.split("\n")`.
 LINES = pa.schema(
     [
         ("key", pa.uint64()),
@@ -38,21 +38,19 @@ LINES = pa.schema(
         ("warc_offset", pa.int64()),
     ]
 )
-# the lines that survive, to be grouped by shard
+# the lines to keep, to be grouped by shard
 KEPT_LINES = pa.schema([LINES.field(name) for name in ("shard", "row", "line", "file_path", "warc_offset")])
 
 _NEWLINE = 0x0A
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
-# cc_net's UNICODE_PUNCT: what it regards as fancy spellings of ASCII punctuation (and "１", already a 0 by then)
-_FANCY = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
+# cc_net's UNICODE_PUNCT: typographic variants of ASCII punctuation (and "１", which is a 0 by then)
+_TYPOGRAPHIC = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
 _DELETED = 0xFFFFFFFF
 
 
 def normalise_lines(text: str) -> str:
-    """Each line of `text` stripped, lower-cased, digits made 0, rid of control characters and fancy punctuation.
-
-    In that order, as cc_net does it to one line at a time; lines end at newlines only.
-    """
+    """Normalise each line of `text`: strip, lower-case, digits to 0, remove control characters and typographic
+    punctuation, in cc_net's order. Lines end at newlines only."""
     text = "\n".join([line.strip() for line in text.split("\n")]).lower()
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     mapped = _line_codes()[points]
@@ -61,7 +59,7 @@ def normalise_lines(text: str) -> str:
 
 
 def line_hashes(text: str) -> Hashes:
-    """For each line of `text` the first 8 bytes of the SHA-1 of its normalised UTF-8, read as little-endian."""
+    """The first 8 bytes of the SHA-1 of each line's normalised UTF-8, as little-endian uint64. Shape (lines,)."""
     sha1 = hashlib.sha1
     lines = normalise_lines(text).encode("utf-8", "surrogatepass").split(b"\n")
     return np.frombuffer(b"".join([sha1(line).digest()[:8] for line in lines]), "<u8")
@@ -70,7 +68,7 @@ def line_hashes(text: str) -> Hashes:
 def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int) -> pa.RecordBatch:
     """LINES of a batch of documents (`text`, `file_path`, `warc_offset`), ordered by key.
 
-    Lines that are equal within the batch are counted here, so that a line on every page does not travel once a page.
+    Counts equal lines within the batch, so that a line of every page has one row per batch.
     """
     hashes = [line_hashes(text) for text in documents["text"].fill_null("").to_pylist()]
     sizes = np.array([lines.size for lines in hashes], np.int64)
@@ -82,7 +80,8 @@ def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int
     first = order[starts]
     new_document = np.zeros(keys.size, np.int64)
     new_document[run_starts(keys[order], owner[order])] = 1
-    columns = {name: column.take(pa.array(owner[first])) for name, column in who(documents, shard, first_row).items()}
+    locations = location_columns(documents, shard, first_row)
+    columns = {name: column.take(pa.array(owner[first])) for name, column in locations.items()}
     columns |= {
         "key": pa.array(keys[first]),
         "block": pa.array(np.full(first.size, block, np.int32)),
@@ -97,11 +96,11 @@ def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int
 class KeepUnique:
     """Reducer over LINES by `key` to KEPT_LINES: the lines that occur once in their block.
 
-    Of a line that only one document repeats, "none" or the "first" copy stays, as `within_document` says.
-    Memory: one batch, and a row for each batch of documents that has the commonest line.
+    Memory: one batch, and a row for each batch of documents that has the most frequent line.
     """
 
     within_document: Literal["none", "first"] = "none"
+    """Which copy to keep of a line that is repeated within one document alone."""
 
     @property
     def fingerprint(self) -> str:
@@ -121,19 +120,19 @@ class KeepUnique:
 
 
 def surviving_text(text: str, kept: npt.NDArray[np.int32]) -> str | None:
-    """The lines of `text` with these numbers, in order; None where the document is dropped because it has none left."""
+    """The lines of `text` with the numbers `kept`, in order; None, which drops the document, if there are none."""
     lines = text.split("\n")
     return "\n".join([lines[i] for i in np.sort(kept).tolist()]) if kept.size else None
 
 
 @cache
 def _line_codes() -> npt.NDArray[np.uint32]:
-    """What each code point becomes in a normalised line; newlines, which hold lines apart, stay."""
+    """The normalised form of each code point, or `_DELETED`. Newlines are kept, as they separate lines."""
     codes = np.arange(0x110000, dtype=np.uint32)
     points: str = np.delete(codes, slice(0xD800, 0xE000)).tobytes().decode("utf-32-le")
     for match in re.finditer(r"\d", points):
         codes[ord(match[0])] = ord("0")
     codes[list(_CONTROLS)] = _DELETED
-    codes[[ord(character) for character in _FANCY]] = _DELETED
+    codes[[ord(character) for character in _TYPOGRAPHIC]] = _DELETED
     codes[_NEWLINE] = _NEWLINE
     return codes

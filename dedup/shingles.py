@@ -1,14 +1,14 @@
-"""A text as a set of hashed shingles: what near-duplicates have in common.
+"""Shingles: a text as a set of hashed word 5-grams, the basis of near-duplicate detection.
 
-Normalisation, in this order: NFC; lower case, one character for one; characters that show nothing (soft hyphens, zero
-width joiners, variation selectors) are passed over; everything that is not a letter, mark or digit separates words.
-Digits stay: pages that differ in a number differ.
+Normalisation, in this order: NFC; lower case, one character to one; invisible characters (soft hyphens, zero-width
+joiners, variation selectors) are ignored; everything but letters, marks and digits separates words. Digits are kept, so
+pages that differ in a number differ.
 
-A shingle is a run of five words. Where a script writes no spaces there are no words to count, so a character counts:
-an ideograph or kana as one word, a letter of Thai, Lao, Khmer, Burmese and their kin as a third of one (an ideograph
-says about as much as a word, such a letter as much as a letter). The rule goes by character, not by document, so a
-text that mixes scripts needs no threshold and two versions of it are always cut the same way. Cutting Chinese at
-spaces and punctuation instead makes whole sentences the words: one changed character then costs five sentences.
+Scripts without spaces have no words to count, so their characters count instead: an ideograph or kana as one word, a
+letter of Thai, Lao, Khmer, Burmese and related scripts as a third of one (an ideograph carries about as much as a word,
+such a letter as much as a letter). The rule goes by character, not by document, so texts of mixed scripts need no
+threshold, and two versions of a text are cut the same way. Cutting Chinese at spaces and punctuation instead would make
+whole sentences the words, and one changed character would change five sentences.
 """
 
 import unicodedata
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+from dedup import kernels
 from dedup.tables import Hashes, distinct
 
 NGRAM = 5
@@ -35,21 +36,19 @@ _LETTERS = "".join(
 
 
 def shingles(text: str, ngram: int = NGRAM) -> Hashes:
-    """The sorted distinct 64-bit hashes of the shingles of `text`.
+    """The distinct 64-bit hashes of the shingles of `text`, sorted.
 
-    A text of fewer than `ngram` words has one shingle, the whole; a text without a letter or digit has none, and is
-    therefore near nothing.
+    A text of fewer than `ngram` words has one shingle, the whole. A text without letters and digits has none, and is
+    no near-duplicate.
     """
     return distinct(shingle_sequence(text, ngram))
 
 
 def shingle_sequence(text: str, ngram: int = NGRAM) -> Hashes:
-    """The hash of the shingle at each place of `text`, in order and with repetitions: enough for a signature.
+    """The hashes of the shingles of `text` in order, with repetitions, which is enough for a signature.
 
-    Needs about 20 bytes of memory for each character.
+    Memory: about 20 bytes per character.
     """
-    from dedup import kernels
-
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -58,15 +57,13 @@ def shingle_sequence(text: str, ngram: int = NGRAM) -> Hashes:
 
 @cache
 def character_codes() -> npt.NDArray[np.uint32]:
-    """For each of the 0x110000 code points its kind (top byte) and the lower-case code point that stands for it."""
-    from dedup import kernels
-
+    """The kind (top byte) and the lower-case form of each of the 0x110000 code points, uint32."""
     characters = _all_characters()
     codes = np.arange(_LAST, dtype=np.uint32)
     for match in regex.finditer(r"[\p{Lu}\p{Lt}]", characters):
         codes[ord(match[0])] = ord(match[0].lower()[0])
     kinds = np.full(_LAST, kernels.SEPARATOR, np.uint32)
-    # later lines win
+    # later patterns override earlier ones
     for pattern, kind in (
         (r"[\p{L}\p{M}\p{N}]+", kernels.WORD),
         (rf"(?V1)[[{_IDEOGRAPHS}]&&[\p{{L}}\p{{M}}\p{{N}}]]+", kernels.IDEOGRAPH),
@@ -75,7 +72,7 @@ def character_codes() -> npt.NDArray[np.uint32]:
     ):
         for match in regex.finditer(pattern, characters):
             kinds[ord(match[0][0]) : ord(match[0][-1]) + 1] = kind
-    # a run of matches that ends before the surrogates and goes on after them would have painted them
+    # a match that spans the gap left by the surrogates has set their kind too
     kinds[slice(*_SURROGATES)] = kernels.SEPARATOR
     return codes | kinds << np.uint32(24)
 

@@ -1,17 +1,17 @@
-"""Who stays of a set of duplicates, and what is said about those who go.
+"""Survivor selection: which document of a set of duplicates is kept, and the evidence for each removal.
 
-A policy orders documents from best to worst; ties, and documents that lack the number, are ordered by
-(file_path, warc_offset). What a verified edge reaches is decided by `link`:
+A policy orders documents from best to worst. Ties, and documents that lack the number, are ordered by
+(file_path, warc_offset). `link` says how far a verified edge reaches:
 
-- "direct" (the default): a document is removed only by a survivor that it shares an edge with. In the policy's order
-  each document that nobody has removed stays and removes its neighbours. No removal rests on a chain, and no two
+- "direct" (the default): a document is removed only by a survivor that it shares an edge with. In the policy's order,
+  each document that has not been removed survives and removes its neighbours. No removal rests on a chain, and no two
   survivors share an edge.
-- "component": one survivor per connected component, as FineWeb, RefinedWeb and most others do. A chain of similar
-  pages joins pages that are not similar (marin #6854 met 859,091 distinct documents in one cluster), so this is for
-  published recipes and for edges that mean equality.
+- "component": one survivor per connected component, as in FineWeb, RefinedWeb and most others. Chains of similar pages
+  connect pages that are not similar (marin #6854 had 859,091 distinct documents in one cluster), so this is for
+  published recipes, and for edges that mean equality.
 
-Candidates are stars around the first document of a bucket. If the policy prefers another member, the rest of the star
-has no edge to it yet: `unlinked_pairs` lists those pairs, to be verified too before `decide` is asked.
+Candidate pairs are stars around the first document of a bucket. If the policy prefers another member, the rest of the
+star has no edge to it yet: `unlinked_pairs` lists those pairs, to be verified before `select_survivors` is called.
 """
 
 from typing import Any, Literal, get_args
@@ -21,8 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dedup import kernels
 from dedup.components import components
-from dedup.tables import DECISIONS, Numbers, batch_of, distinct, document_numbers, values
+from dedup.tables import DECISIONS, DocumentNumbers, batch_of, distinct, document_numbers, values
 from infra.errors import UsageError
 
 Policy = Literal["first", "longest", "newest", "oldest", "best"]
@@ -38,50 +39,45 @@ _PREFERENCE: dict[str, list[tuple[str, str]]] = {
 }
 
 
-def merit_order(policy: Policy) -> list[tuple[str, str]]:
-    """Arrow sort keys over NODES, best document first. Nulls and NaN come after every value, either way.
-
-    Raises UsageError for a policy that does not exist.
-    """
+def preference_order(policy: Policy) -> list[tuple[str, str]]:
+    """Arrow sort keys over NODES, best document first. Nulls and NaN come last. UsageError for an unknown policy."""
     if policy not in _PREFERENCE:
         raise UsageError(f"dedup: no policy {policy!r}; choose one of {', '.join(get_args(Policy))}")
     return [*_PREFERENCE[policy], ("file_path", "ascending"), ("warc_offset", "ascending")]
 
 
-def decide(
+def select_survivors(
     nodes: pa.Table | pa.RecordBatch,
-    a: Numbers,
-    b: Numbers,
+    a: DocumentNumbers,
+    b: DocumentNumbers,
     similarity: Similarities,
     policy: Policy = "first",
     link: Link = "direct",
 ) -> pa.RecordBatch:
     """DECISIONS for the documents in `nodes` (NODES, in any order), ordered by (shard, row).
 
-    a[i] and b[i] are the document numbers of an edge and must be among the nodes; similarity[i] is NaN where it was
-    not measured. The order and direction of the edges do not matter.
+    Edge i connects the document numbers a[i] and b[i], which must be among the nodes; similarity[i] is NaN where it was
+    not measured. The order and direction of edges do not matter. UsageError for an unknown policy or link.
     """
     ranked = _ranked(nodes, policy)
     graph = _Graph(ranked, a, b, similarity)
     if link == "direct":
-        from dedup import kernels
-
-        survivor = via = kernels.greedy_survivors(graph.starts, graph.neighbours)
+        survivor = evidence = kernels.greedy_survivors(graph.starts, graph.neighbours)
     elif link == "component":
         survivor = _component_heads(ranked.num_rows, graph)
-        via = graph.best_neighbour(survivor)
+        evidence = graph.best_neighbour(survivor)
     else:
         raise UsageError(f"dedup: no link {link!r}; choose one of {', '.join(get_args(Link))}")
-    decided = outcome(ranked, survivor, via, graph.similarity_to(via))
+    decided = decision_rows(ranked, survivor, evidence, graph.similarity_to(evidence))
     return decided.take(np.lexsort((values(decided, "row"), values(decided, "shard"))))
 
 
 def unlinked_pairs(
-    nodes: pa.Table | pa.RecordBatch, a: Numbers, b: Numbers, policy: Policy = "first"
-) -> tuple[Numbers, Numbers]:
-    """(best document of a component, member) for each member that has no edge to it: pairs worth verifying.
+    nodes: pa.Table | pa.RecordBatch, a: DocumentNumbers, b: DocumentNumbers, policy: Policy = "first"
+) -> tuple[DocumentNumbers, DocumentNumbers]:
+    """Pairs to verify: (best document of a component, member) for each member without an edge to it.
 
-    At most one pair per document. Document numbers, ordered.
+    At most one pair per document. Document numbers, sorted.
     """
     ranked = _ranked(nodes, policy)
     graph = _Graph(ranked, a, b, np.zeros(a.size))
@@ -93,13 +89,14 @@ def unlinked_pairs(
     return best[order], member[order]
 
 
-def outcome(
-    table: pa.Table, survivor: npt.NDArray[np.intp], via: npt.NDArray[np.intp], similarity: Similarities
+def decision_rows(
+    table: pa.Table, survivor: npt.NDArray[np.intp], evidence: npt.NDArray[np.intp], similarity: Similarities
 ) -> pa.RecordBatch:
-    """DECISIONS of a table with NODES' columns, given for each row the rows of its survivor and of its evidence.
+    """DECISIONS for the rows of a table with the columns of NODES.
 
-    `copies` adds up what was merged. `snapshots` counts distinct dumps; where members come from an earlier merge that
-    knew more dumps than these rows name, the largest of their counts stands (then it is a lower bound).
+    `survivor` and `evidence` are row numbers, shape (rows,). `copies` of a survivor is the sum over its duplicates.
+    `snapshots` is the number of distinct dumps among them; where a duplicate comes from an earlier merge that counted
+    more dumps, the largest of these counts, as a lower bound.
     """
     rows = np.arange(table.num_rows)
     kept = survivor == rows
@@ -109,7 +106,7 @@ def outcome(
     columns |= {
         "kept": pa.array(kept),
         "survivor": ids.take(pa.array(survivor, mask=kept)),
-        "via": ids.take(pa.array(via, mask=kept)),
+        "evidence": ids.take(pa.array(evidence, mask=kept)),
         "similarity": pa.array(similarity, mask=kept | np.isnan(similarity)),
         "copies": pa.array(np.where(kept, copies, values(table, "copies")).astype(np.int32)),
         "snapshots": pa.array(np.where(kept, _snapshots(table, survivor), values(table, "snapshots")).astype(np.int32)),
@@ -127,13 +124,13 @@ def _snapshots(table: pa.Table, survivor: npt.NDArray[np.intp]) -> npt.NDArray[n
 
 
 def _ranked(nodes: pa.Table | pa.RecordBatch, policy: Policy) -> pa.Table:
-    """The nodes as a table, best first: from here on a document is its rank."""
+    """The nodes as a table, best first. The row of a document is its rank."""
     table = pa.Table.from_batches([nodes]) if isinstance(nodes, pa.RecordBatch) else nodes
-    return table.take(pc.sort_indices(table, sort_keys=merit_order(policy)))
+    return table.take(pc.sort_indices(table, sort_keys=preference_order(policy)))
 
 
 def _component_heads(size: int, graph: "_Graph") -> npt.NDArray[np.int64]:
-    """For each rank the best rank of its component."""
+    """The best rank of each rank's component."""
     head = np.arange(size)
     members, labels = components(graph.source, graph.neighbours)
     head[members] = labels
@@ -141,14 +138,14 @@ def _component_heads(size: int, graph: "_Graph") -> npt.NDArray[np.int64]:
 
 
 class _Graph:
-    """The edges in both directions between ranks, each pair once with its largest similarity, by (source, target)."""
+    """The edges between ranks, in both directions and sorted; each pair once, with its largest similarity."""
 
-    def __init__(self, ranked: pa.Table, a: Numbers, b: Numbers, similarity: Similarities) -> None:
+    def __init__(self, ranked: pa.Table, a: DocumentNumbers, b: DocumentNumbers, similarity: Similarities) -> None:
         numbers = document_numbers(values(ranked, "shard"), values(ranked, "row"))
         left, right = _ranks(numbers, a), _ranks(numbers, b)
         source, target = np.concatenate([left, right]), np.concatenate([right, left])
         weight = np.concatenate([similarity, similarity])
-        # NaN sorts last, so that of one pair's edges a measured one comes first
+        # NaN sorts last, so that a measured edge of a pair comes first
         order = np.lexsort((-weight, target, source))
         source, target, weight = source[order], target[order], weight[order]
         fresh = np.ones(source.size, np.bool_)
@@ -159,23 +156,23 @@ class _Graph:
         self.starts = np.searchsorted(self.source, np.arange(self.size + 1))
 
     def similarity_to(self, other: npt.NDArray[np.int64]) -> Similarities:
-        """For each rank the similarity of its edge to the rank `other`; NaN without such an edge."""
+        """The similarity of each rank's edge to `other`; NaN without such an edge. Shape (ranks,)."""
         result = np.full(self.size, np.nan)
         chosen = self.neighbours == other[self.source]
         result[self.source[chosen]] = self.weight[chosen]
         return result
 
     def best_neighbour(self, survivor: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The evidence of each removed rank: its survivor if they share an edge, else its most similar neighbour."""
+        """The evidence for removing each rank: its survivor if they share an edge, else its most similar neighbour."""
         direct = self.neighbours == survivor[self.source]
         order = np.lexsort((self.neighbours, -self.weight, ~direct, self.source))
         first = order[np.searchsorted(self.source[order], np.arange(self.size))[np.diff(self.starts) > 0]]
-        via = survivor.copy()
-        via[self.source[first]] = self.neighbours[first]
-        return via
+        evidence = survivor.copy()
+        evidence[self.source[first]] = self.neighbours[first]
+        return evidence
 
 
-def _ranks(numbers: Numbers, wanted: Numbers) -> npt.NDArray[np.int64]:
+def _ranks(numbers: DocumentNumbers, wanted: DocumentNumbers) -> npt.NDArray[np.int64]:
     """The position of each wanted document number in `numbers`."""
     order = np.argsort(numbers)
     place = np.searchsorted(numbers, wanted, sorter=order)

@@ -1,10 +1,10 @@
-"""One address for the many spellings of a URL, conservatively: two pages must not become one.
+"""URL normalisation for deduplication. Conservative: two different pages must not get one URL.
 
-Dropped: the scheme if it is http or https, its default port, the dot after the host, fragments (but `#!…`, which
-names a page of old script-driven sites), slashes at the end of the path, parameters that only track a visitor.
-Lower-cased: scheme and host. Percent escapes are brought to one spelling (RFC 3986, 6.2.2). Parameters are sorted by
-name, those of one name staying in their order, as the web archives' SURT keys have them.
-Kept as they are: `www.`, the case of paths, all other parameters, dot segments.
+Removed: the scheme if it is http or https, its default port, a dot after the host, fragments (except `#!…`, which
+addresses a page on old script-driven sites), slashes at the end of the path, and tracking parameters.
+Lower-cased: scheme and host. Percent escapes are brought to one form (RFC 3986, 6.2.2). Parameters are sorted by name;
+those with the same name keep their order, as in the web archives' SURT keys.
+Kept: `www.`, the case of paths, all other parameters, dot segments.
 """
 
 import re
@@ -15,7 +15,7 @@ _UNESCAPED = re.compile(r"[^!-~]+")
 _SESSION_IN_PATH = re.compile(r";jsessionid=[^/;]*", re.IGNORECASE)
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
-# Set by advertisers, mailers and web servers to follow a visit; the page is the same without them.
+# Parameters of advertisers, mailers and web servers that identify a visit and do not change the page.
 _TRACKING = frozenset(
     {
         *("_ga", "_gl", "_hsenc", "_hsmi", "dclid", "fbclid", "gad_source", "gbraid", "gclid", "gclsrc", "igshid"),
@@ -27,7 +27,7 @@ _TRACKING_PREFIXES = ("utm_", "mtm_", "pk_campaign", "pk_kwd")
 
 
 def normalise_url(url: str) -> str:
-    """The address that duplicates share; "" for an empty or blank URL. Never raises, whatever the string is."""
+    """The normalised URL; "" for an empty or blank one. Never raises, whatever the string."""
     url = url.strip().replace("\t", "").replace("\r", "").replace("\n", "")
     if not url:
         return ""
@@ -77,7 +77,7 @@ def _tracks(name: str) -> bool:
 
 
 def _escapes(text: str) -> str:
-    """Unreserved characters bare, everything else that needs it escaped in upper case; a stray `%` stays."""
+    """Unreserved characters unescaped, all others that need it escaped in upper case; a stray `%` is kept."""
     text = _UNESCAPED.sub(_escape_bytes, text)
     return _ESCAPE.sub(_canonical_escape, text)
 

@@ -1,8 +1,8 @@
-"""A candidate pair counts once its shingle sets have been compared.
+"""Verification: the pairwise similarity of candidate pairs on their shingle sets.
 
-LSH only retrieves: of its candidates 27 to 44 % were near-duplicates in Marin's review (marin #7591). The sets travel
-by two reductions over JOIN rows: edges and shingles by the first document, which gives each edge the first set
-(`AttachShingles`); those and the shingles again by the second document, which compares (`Verify`).
+LSH only retrieves: 27 to 44 % of its candidates were near-duplicates in Marin's review (marin #7591). Two reductions
+over JOIN rows bring the sets to the pairs: by the first document, which attaches its shingle set to each edge
+(`AttachShingles`), and by the second document, where the two sets are compared (`Verify`).
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dedup import kernels
 from dedup.minhash import list_column
 from dedup.tables import EDGES, JOIN, Hashes, batch_of
 from infra.errors import UsageError
 
-# A batch goes on once it holds this many hashes (8 MiB) or edges.
+# An output batch is closed at this many hashes (8 MiB) or edges.
 _MAX_HASHES = 1 << 20
 _MAX_EDGES = 1 << 16
 
@@ -32,16 +33,16 @@ def jaccard(a: Hashes, b: Hashes) -> float:
 
 
 def containment(a: Hashes, b: Hashes) -> float:
-    """|a ∩ b| / min(|a|, |b|): 1 where one text lies within the other; 0 where one is empty."""
+    """|a ∩ b| / min(|a|, |b|): 1 where one text contains the other; 0 where one is empty."""
     return _ratio(_shared(a, b), min(a.size, b.size))
 
 
 @dataclass(frozen=True)
 class AttachShingles:
-    """Reducer over JOIN by `key`: edges (a, b) with shingles of a → edges keyed by b that carry the shingles of a.
+    """Reducer over JOIN by `key`: edges (a, b) and the shingles of a → edges keyed by b with the shingles of a.
 
-    An edge that came more than once leaves once. Memory: one batch, one shingle set and one output batch, however
-    many edges a document has.
+    Repeated edges are given once. Memory: one batch, one shingle set and one output batch, whatever the number of edges
+    of a document.
     """
 
     @property
@@ -65,11 +66,15 @@ class AttachShingles:
 class Verify:
     """Reducer over JOIN by `key`, after `AttachShingles`, to the EDGES whose similarity reaches the threshold.
 
-    `measure` decides: "jaccard", or "containment" where a page inside a longer one shall count. Both are written.
+    UsageError for a threshold or measure out of range.
     """
 
     threshold: float = 0.8
+    """Least similarity, above 0 and up to 1."""
+
     measure: Measure = "jaccard"
+    """The similarity to compare with the threshold: "jaccard", or "containment", by which a page that is contained in
+    a longer one is a duplicate. EDGES have both."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold <= 1.0:
@@ -107,7 +112,7 @@ def _edges(rows: Iterator[pa.RecordBatch]) -> Iterator[_Edge]:
         for number, other, begin, end in rows_of_batch:
             carried = flat[begin:end]
             if other is None:
-                # a copy, so that one set does not hold a whole batch in memory
+                # a copy, so that one set does not keep a whole batch in memory
                 key, last, of_key = number, -1, carried.copy()
                 continue
             assert number == key, f"document {number} has an edge and no shingles"
@@ -134,13 +139,11 @@ def _verified(edges: list[tuple[int, int, float, float]]) -> pa.RecordBatch:
 
 
 def _shared(a: Hashes, b: Hashes) -> int:
-    from dedup import kernels
-
     return kernels.shared_count(_read_only(a), _read_only(b))
 
 
 def _read_only(hashes: Hashes) -> npt.NDArray[np.uint64]:
-    """The same memory, read-only as Arrow's is: numba would compile once more for each mixture of the two."""
+    """A read-only view, as Arrow's arrays are: numba compiles once more for each combination of the two."""
     view = hashes.view()
     view.flags.writeable = False
     return view

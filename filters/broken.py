@@ -1,7 +1,8 @@
-"""Damaged and unreadable text: mojibake, symbol soup, remnants of scripts, fragments, and the words of page furniture.
+"""Damaged and unreadable text: mojibake, symbol soup, remnants of scripts, fragments, and phrases of page furniture.
 
-Ours, after the kinds of text that Yi's report (arXiv 2403.04652, section 2.1) names: garbled text, symbol ratios, short
-and incomplete lines, boilerplate. The patterns are hand-made; each number is a rate, so that length does not matter.
+Our own signals, for the kinds of text that Yi's report (arXiv 2403.04652, section 2.1) lists: garbled text, symbol
+ratios, short and incomplete lines, boilerplate. The patterns are hand-made; each number is a rate, independent of
+length.
 """
 
 import re
@@ -13,13 +14,13 @@ from filters.repeats import Indices
 from filters.signal import Signal
 from filters.view import View
 
-# What the second and third bytes of UTF-8 become when read as Latin-1 or as Windows-1252.
+# The characters that the second and third bytes of UTF-8 become when read as Latin-1 or as Windows-1252.
 _TRAIL = "\u0080-\u00bfŒœŠšŸŽžƒ\u02c6\u02dc\u2013-\u2026‰‹›€™"
 _MOJIBAKE = re.compile(
     f"Ã[{_TRAIL}]|Â[\u0080-\u00bf]|â€[{_TRAIL}]|â[\u0080-\u009f][{_TRAIL}]|[ÐÑ][{_TRAIL}](?=[ÐÑ])|[ØÙ][{_TRAIL}](?=[ØÙ])"
     f"|[ä-é][{_TRAIL}]{{2}}|ï»¿|ï¿½|锟斤拷|烫烫烫|屯屯屯|[锛銆鈥鏄鐨]"
 )
-# Chinese, Cyrillic ... bytes read as Latin-1: long runs of its upper half.
+# Chinese, Cyrillic and other multi-byte text read as Latin-1: long runs of its upper half.
 _LATIN1_RUN = re.compile("[\u00a1-\u00ff]{6,}")
 _SCRIPT = re.compile(
     r"\bfunction\s?\(|\bvar \w|\bdocument\.|\bwindow\.|=>\s?\{|\}\)?;|&&|\|\||<!--|-->|</?\w+>|\{\{|\}\}|&[a-z]{2,8};"
@@ -46,7 +47,7 @@ def replacement_rate(view: View) -> float | None:
 
 
 def soup_fraction(view: View) -> float | None:
-    """Share of the visible characters in stretches between white space that are mostly neither letters nor digits."""
+    """Share of the visible characters in white-space-separated pieces of which less than half is letters or digits."""
     pieces = view.pieces
     if not len(pieces):
         return None
@@ -55,7 +56,7 @@ def soup_fraction(view: View) -> float | None:
 
 
 def script_remnant_rate(view: View) -> float | None:
-    """Pieces of program text, tags and entities a hundred words; a clean text about programming has some too."""
+    """Pieces of program text, tags and entities per 100 words; a clean text about programming has some too."""
     return _rate(_SCRIPT, view.text, view)
 
 
@@ -71,7 +72,7 @@ def short_line_fraction(view: View) -> float | None:
 
 
 def navigation_fraction(view: View) -> float | None:
-    """Share of the words in lines of three words or fewer that end no sentence: menus, tags, buttons."""
+    """Share of the words in lines of at most three words without a sentence end: menus, tags, buttons."""
     if not len(view.words):
         return None
     counts = _line_words(view)
@@ -80,7 +81,8 @@ def navigation_fraction(view: View) -> float | None:
 
 
 def incomplete_ending(view: View) -> float | None:
-    """1 if the last filled line ends no sentence, or in an ellipsis; quotes and brackets after its end are skipped."""
+    """1 if the last filled line has no sentence end or ends in an ellipsis, else 0; closing quotes and brackets after
+    the end are ignored."""
     if not len(view.filled_lines):
         return None
     last = view.text[int(view.filled_lines.start[-1]) : int(view.filled_lines.end[-1])][-20:].rstrip("\"'”’»)]}」』）")
@@ -89,7 +91,7 @@ def incomplete_ending(view: View) -> float | None:
 
 
 def isolated_character_fraction(view: View) -> float | None:
-    """Share of the pieces between white space that are one letter or digit: s p a c e d  o u t, broken columns."""
+    """Share of the white-space-separated pieces that are one letter or digit: s p a c e d  o u t, broken columns."""
     pieces = view.pieces
     if not len(pieces):
         return None
@@ -102,7 +104,7 @@ def space_fraction(view: View) -> float | None:
 
 
 def _line_words(view: View) -> Indices:
-    """Words of each filled line. Foreign tokens have no place in the text: then pieces between spaces stand in."""
+    """Words of each filled line. Foreign tokens have no offsets in the text, so white-space pieces replace them."""
     starts = view.pieces.start if view.has_foreign_words else view.words.start
     lines = view.filled_lines
     return starts.searchsorted(lines.end) - starts.searchsorted(lines.start)
@@ -112,13 +114,13 @@ def _rate(pattern: re.Pattern[str], text: str, view: View) -> float | None:
     return 100.0 * sum(1 for _ in pattern.finditer(text)) / len(view.words) if len(view.words) else None
 
 
-_OURS = "ours; Yi section 2.1 names the kind"
+_OURS = "ours, for a kind of text that Yi section 2.1 lists"
 SIGNALS = (
-    Signal("mojibake_rate", mojibake_rate, 150, _OURS, "misread sequences a 1,000 characters; sound text has 0"),
-    Signal("replacement_rate", replacement_rate, 2, _OURS, "U+FFFD a 1,000 characters; sound text has 0"),
+    Signal("mojibake_rate", mojibake_rate, 150, _OURS, "misread sequences per 1,000 characters; sound text has 0"),
+    Signal("replacement_rate", replacement_rate, 2, _OURS, "U+FFFD per 1,000 characters; sound text has 0"),
     Signal("soup_fraction", soup_fraction, 25, _OURS, "visible characters in symbol soup, 0..1; prose is under .05"),
-    Signal("script_remnant_rate", script_remnant_rate, 300, _OURS, "a hundred words; prose is near 0"),
-    Signal("boilerplate_rate", boilerplate_rate, 400, _OURS, "phrases of page furniture a hundred words; prose < 1"),
+    Signal("script_remnant_rate", script_remnant_rate, 300, _OURS, "per 100 words; prose is near 0"),
+    Signal("boilerplate_rate", boilerplate_rate, 400, _OURS, "phrases of page furniture per 100 words; prose < 1"),
     Signal("short_line_fraction", short_line_fraction, 10, _OURS, "lines of <= 3 words, 0..1; high = list, menu"),
     Signal("navigation_fraction", navigation_fraction, 12, _OURS, "words in menu-like lines, 0..1; prose is near 0"),
     Signal("incomplete_ending", incomplete_ending, 10, _OURS, "1 = the text breaks off, 0 = it ends a sentence"),

@@ -1,16 +1,16 @@
-"""C4's rules (Raffel et al. 2020, JMLR 21-140, section 2.2), line by line, and the two other ways they are counted.
+"""C4's rules (Raffel et al. 2020, JMLR 21-140, section 2.2), applied line by line, in three published variants.
 
-Line by line: a word over 1,000 characters; Wikipedia's citation marks cut out; no terminal punctuation (or an ellipsis,
-which is none); too few words; "lorem ipsum" (the page goes); "javascript"; "{" (the page goes); phrases of cookie and
-privacy policies. A page that keeps too few sentences goes. The order matters: a curly bracket in a line without
-terminal punctuation, or beside "javascript", does no harm to the page.
+In this order: drop a line with a word over 1,000 characters; cut Wikipedia's citation marks; drop lines without
+terminal punctuation (an ellipsis does not count) or with too few words; reject the page for "lorem ipsum"; drop lines
+with "javascript"; reject the page for "{"; drop lines with phrases of cookie and privacy policies. Finally reject a
+page with too few sentences left. The order matters: a curly bracket in a line that was dropped earlier does not reject
+the page.
 
-The trap: the program that made C4 (tensorflow_datasets/text/c4_utils.py) asks for 5 words a line and 3 sentences;
-datatrove's C4QualityFilter has the numbers the other way round, 3 words and 5 sentences, and takes an apostrophe for an
-end of line. FineWeb is datatrove's way without the rule on terminal punctuation, which removes 30 %
-of tokens. So there are three families of signals: `c4_tfds_...`, `c4_...` (datatrove's) and `c4_any_ending_...`
-(FineWeb's); what a page needs at least in sentences is for the recipe to say.
-Not here: the list of bad words, which is data of the user's.
+Known discrepancy: the program that made C4 (tensorflow_datasets/text/c4_utils.py) requires 5 words a line and 3
+sentences; datatrove's C4QualityFilter swaps the numbers, 3 words and 5 sentences, and accepts an apostrophe as an end
+of line. FineWeb is datatrove's variant without the rule on terminal punctuation, which removes 30 % of tokens. So there
+are three families of signals: `c4_tfds_...`, `c4_...` (datatrove's) and `c4_any_ending_...` (FineWeb's); the recipe
+sets the minimum number of sentences. Not included: the list of bad words, which the user provides.
 """
 
 import re
@@ -41,8 +41,8 @@ KEPT, LONG_WORD, NO_TERMINAL, FEW_WORDS, LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET,
 
 
 class Counting(NamedTuple):
-    """A way to count. `endings`: one of these ends a kept line ("": anything does); `cited_words`: whether citation
-    marks, where they stand alone, still count as words."""
+    """One variant. `endings`: characters that may end a kept line ("": any may); `cited_words`: whether citation marks
+    that stand alone count as words."""
 
     prefix: str
     endings: str
@@ -56,8 +56,8 @@ ANY_ENDING = Counting("c4_any_ending", "", 3, cited_words=True)
 
 
 class Lines(NamedTuple):
-    """The stripped lines of `text.splitlines()`; what each would be kept or cut for (KEPT ... POLICY, int8[lines]);
-    and the text of those lines that citation marks were cut from."""
+    """The stripped lines of `text.splitlines()`; the verdict of each (KEPT ... POLICY, int8[lines]); and, by line
+    number, the text of the lines from which citation marks were cut."""
 
     spans: Spans
     verdicts: npt.NDArray[np.int8]
@@ -65,7 +65,7 @@ class Lines(NamedTuple):
 
 
 def judge_lines(view: View, counting: Counting) -> Lines:
-    """Judges every line."""
+    """Finds the verdict of every line."""
     spans = view.strip(view.split_lines)
     cited = _without_citations(view, spans)
     pieces = view.pieces
@@ -78,28 +78,28 @@ def judge_lines(view: View, counting: Counting) -> Lines:
             words[index] = len(line.split())
     verdicts = np.zeros(len(spans), np.int8)
 
-    def convict(verdict: int, lines: Indices) -> None:
+    def set_verdict(verdict: int, lines: Indices) -> None:
         verdicts[lines[verdicts[lines] == KEPT]] = verdict
 
-    convict(LONG_WORD, with_long_word.nonzero()[0])
+    set_verdict(LONG_WORD, with_long_word.nonzero()[0])
     if counting.endings:
-        convict(NO_TERMINAL, (~_ends_well(view, spans, cited, counting.endings)).nonzero()[0])
-    convict(FEW_WORDS, (words < counting.min_words).nonzero()[0])
-    convict(LOREM_IPSUM, view.containing("lorem ipsum", spans))
-    convict(JAVASCRIPT, view.containing("javascript", spans))
-    convict(CURLY_BRACKET, view.containing("{", spans))
+        set_verdict(NO_TERMINAL, (~_has_ending(view, spans, cited, counting.endings)).nonzero()[0])
+    set_verdict(FEW_WORDS, (words < counting.min_words).nonzero()[0])
+    set_verdict(LOREM_IPSUM, view.containing("lorem ipsum", spans))
+    set_verdict(JAVASCRIPT, view.containing("javascript", spans))
+    set_verdict(CURLY_BRACKET, view.containing("{", spans))
     for phrase in POLICY_PHRASES:
-        convict(POLICY, view.containing(phrase, spans))
+        set_verdict(POLICY, view.containing(phrase, spans))
     return Lines(spans, verdicts, cited)
 
 
 def count_lines(view: View, verdict: int, counting: Counting) -> float:
-    """Lines with one verdict; blank lines have too few words and so are FEW_WORDS or NO_TERMINAL."""
+    """Lines with one verdict; blank lines count as FEW_WORDS or NO_TERMINAL."""
     return int(np.count_nonzero(view.once(_JUDGED[counting]).verdicts == verdict))
 
 
 def sentences(view: View, counting: Counting) -> float:
-    """Sentences in the lines that are kept."""
+    """Sentences in the kept lines."""
     lines = view.once(_JUDGED[counting])
     kept = lines.spans.where(lines.verdicts == KEPT)
     starts = view.sentences.start
@@ -107,9 +107,9 @@ def sentences(view: View, counting: Counting) -> float:
 
 
 def keep_lines(text: str, counting: Counting) -> tuple[str, int]:
-    """The lines that are kept, stripped and without citation marks; counts the filled lines that are not.
+    """Returns the kept lines, stripped and without citation marks, and the number of filled lines removed.
 
-    One pass, as published. Lines that condemn their page (lorem ipsum, curly brackets) go too.
+    One pass, as published. Lines that reject their page (lorem ipsum, curly brackets) are removed too.
     """
     view = View(text)
     lines = judge_lines(view, counting)
@@ -127,7 +127,7 @@ def _without_citations(view: View, spans: Spans) -> dict[int, str]:
     return {index: _CITATION.sub("", view.text[spans.start[index] : spans.end[index]]) for index in lines}
 
 
-def _ends_well(view: View, spans: Spans, cited: dict[int, str], endings: str) -> Mask:
+def _has_ending(view: View, spans: Spans, cited: dict[int, str], endings: str) -> Mask:
     padded = np.concatenate((np.zeros(3, np.uint32), view.codes))  # padded[i + 3] is character i
     one, two, three = (padded.take(spans.end + 3 - back) for back in (1, 2, 3))
     points = (one == ord(".")) & (two == ord(".")) & (three == ord(".")) & (spans.lengths >= 3)
@@ -145,13 +145,13 @@ _SOURCES = {
     ANY_ENDING: "FineWeb section 3.5, datatrove C4QualityFilter",
 }
 _COUNTS = (
-    ("kept_lines", KEPT, "lines that stay; 0 and up"),
+    ("kept_lines", KEPT, "lines kept; 0 and up"),
     ("long_word_lines", LONG_WORD, "lines with a word over 1,000 characters; 0 and up"),
     ("no_terminal_lines", NO_TERMINAL, "lines that do not end in punctuation, blank ones too; 0 and up"),
     ("few_word_lines", FEW_WORDS, "lines of too few words; 0 and up"),
-    ("lorem_ipsum_lines", LOREM_IPSUM, "lines with lorem ipsum that get so far; drop the page over 0"),
+    ("lorem_ipsum_lines", LOREM_IPSUM, "lines with lorem ipsum that no earlier rule removed; drop the page over 0"),
     ("javascript_lines", JAVASCRIPT, "lines with javascript; 0 and up"),
-    ("curly_bracket_lines", CURLY_BRACKET, "lines with { that get so far; drop the page over 0"),
+    ("curly_bracket_lines", CURLY_BRACKET, "lines with { that no earlier rule removed; drop the page over 0"),
     ("policy_lines", POLICY, "lines about cookies and privacy; 0 and up"),
 )
 SIGNALS = (

@@ -1,7 +1,7 @@
-"""Every signal and every edit there is, by name: the one place where the families' tables come together.
+"""The catalog of all signals and edits by name: the one place where the families' tables are concatenated.
 
-The signals of addresses that need lists are made by `url.signals(lists)`; their names are known here all the same, and
-their values are null until lists are handed in. RedPajama's that need lists are a label step's.
+URL signals that need lists are made by `url.signals(lists)`; their names are in the catalog, and their values are null
+until lists are given. RedPajama's signals that need lists are measured by a label step.
 """
 
 from collections.abc import Iterable, Mapping
@@ -66,13 +66,13 @@ EDITS: dict[str, Edit] = _by_name("edit", (*edits.EDITS, *pii.EDITS, *refinedweb
 
 
 def signals(names: Iterable[str], lists: url.UrlLists | None = None) -> list[Signal]:
-    """The signals of these names, bound to the lists that are given. Raises ValueError for an unknown name."""
+    """Returns the named signals, bound to `lists` if given. Raises ValueError for an unknown name."""
     bound = {each.name: each for each in url.signals(lists)} if lists else {}
     return [bound.get(name) or _find("signal", name, SIGNALS) for name in names]
 
 
 def edit(name: str) -> Edit:
-    """The edit of this name. Raises ValueError for an unknown one."""
+    """Returns the named edit. Raises ValueError for an unknown name."""
     return _find("edit", name, EDITS)
 
 
@@ -85,5 +85,5 @@ def _find(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:
     if name in table:
         return table[name]
     near = get_close_matches(name, table, n=3, cutoff=0.5)
-    hint = f"; near it: {', '.join(near)}" if near else ""
+    hint = f"; similar names: {', '.join(near)}" if near else ""
     raise ValueError(f"there is no {kind} {name!r}{hint}")

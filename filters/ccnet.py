@@ -1,7 +1,7 @@
-"""What CCNet takes of a page, and its normalisation of a line for language models: accents go, and East Asian and
-typographic punctuation becomes ASCII (Wenzek et al. 2019, arXiv 1911.00359; cc_net/text_normalizer.py).
+"""CCNet's selection of lines from a page, and its normalisation of a line for language models: accents removed, East
+Asian and typographic punctuation to ASCII (Wenzek et al. 2019, arXiv 1911.00359; cc_net/text_normalizer.py).
 
-Its other normalisation, of the lines that it deduplicates, is in dedup/paragraphs.py.
+Its other normalisation, for the deduplication of lines, is in dedup/paragraphs.py.
 """
 
 import unicodedata
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from filters.edits import Edit
 
-# What each mark becomes for the language model. "１" is among the quotes in CCNet too, but digits become 0 before it.
+# Replacements for the language model. CCNet also lists "１" among the quotes, but digits have become 0 by then.
 _ASCII = {
     '"': "„”“«»１」「《》",
     "'": "´’",
@@ -36,16 +36,16 @@ _CONTROLS = [*range(32), *range(127, 160)]
 
 
 def body(text: str) -> tuple[str, int]:
-    """What CCNet takes of a WET record (cc_net/process_wet_file.py): the lines that are not blank, stripped, but for
-    the first, which is the page's title and no content. Counts the lines that went. Each call takes a first line."""
+    """Returns the non-blank lines, stripped, without the first, which in a WET record is the page's title
+    (cc_net/process_wet_file.py), and the number of lines removed. Not idempotent: each call removes a first line."""
     lines = text.split("\n")
     kept = [stripped for line in lines if (stripped := line.strip())][1:]
     return "\n".join(kept), len(lines) - len(kept)
 
 
 def normalize_for_language_model(line: str) -> str:
-    """What CCNet feeds to SentencePiece and KenLM: strips, lowers, strips accents (NFD without category Mn), turns
-    digits into 0 and marks into ASCII, deletes control characters."""
+    """Normalises a line for SentencePiece and KenLM as CCNet does: strips, lowers, strips accents (NFD without category
+    Mn), turns digits into 0 and marks into ASCII, deletes control characters."""
     lower = line.strip().lower()
     if not lower.isascii():
         decomposed = unicodedata.normalize("NFD", lower)
@@ -54,7 +54,7 @@ def normalize_for_language_model(line: str) -> str:
 
 
 def _zero_digits(text: str) -> str:
-    """CCNet's `\\d` -> 0: every decimal digit of Unicode."""
+    """Replaces every decimal digit of Unicode by 0, as CCNet's `\\d` -> 0 does."""
     if text.isascii():
         return text.translate(_ascii_digits())
     return "".join("0" if char.isdecimal() else char for char in text)

@@ -1,4 +1,4 @@
-"""What each character is: bit flags for every code point, looked up for a whole text at once.
+"""Character classes: bit flags for every code point, looked up for a whole text at once.
 
 The tables are built per plane of 65,536 code points when a text first needs one (some 40 ms), from Python's own
 Unicode data, so that `str.isalpha`, `str.isspace`, `str.splitlines` ... and these flags always agree. Properties that
@@ -26,21 +26,21 @@ UPPER = 1 << 3  # str.isupper
 SPACE = 1 << 4  # str.isspace
 BREAK = 1 << 5  # ends a line for str.splitlines
 WORD = 1 << 6  # member of a run that makes a word: letter, digit or combining mark of a script that has spaces
-ALONE = 1 << 7  # Han or Kana: each character is a word, for want of spaces
+ALONE = 1 << 7  # Han or Kana: each character is a word, because these scripts have no spaces
 GAP = 1 << 8  # belongs to no token: white space and invisible format characters
 PUNCTUATION = 1 << 9  # Unicode category P
 SYMBOL = 1 << 10  # Unicode category S
-PLAIN = 1 << 11  # what makes a token more than punctuation, in datatrove's sense: see MERE_PUNCTUATION
+PLAIN = 1 << 11  # outside datatrove's PUNCTUATION: a token with such a character is a word; see MERE_PUNCTUATION
 TERMINAL = 1 << 12  # ends a sentence: Unicode property Sentence_Terminal
 JOINS_LETTERS = 1 << 13  # part of a word when between its letters or digits: don't, snake_case, example.com
 JOINS_DIGITS = 1 << 14  # part of a number when between digits: 1,000, 12/31/2005, 10:30
 BROKEN = 1 << 15  # never in sound text: controls, surrogates, private use, unassigned, U+FFFD
 
-# Punctuation of East Asian, French and German text that CCNet's tables list and Unicode's ASCII range lacks.
+# Punctuation of East Asian, French and German text in CCNet's tables that is not ASCII.
 CCNET_PUNCTUATION = "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
 
 # datatrove's PUNCTUATION (utils/text.py): ASCII's, CCNet's, and every control character but tab and newline. A token
-# made of nothing else (sentence ends of any script included) is not one of its "non-symbol words".
+# made only of these (sentence ends of any script included) is not one of its "non-symbol words".
 MERE_PUNCTUATION = string.punctuation + CCNET_PUNCTUATION
 _MERE_CONTROLS = [*range(9), 11, 12, *range(13, 32), *range(127, 160)]
 
@@ -53,7 +53,7 @@ _PLANE = 0x10000
 
 
 def code_points(text: str) -> Codes:
-    """The text's code points, uint32[len(text)]; lone surrogates stay what they are."""
+    """The text's code points, uint32[len(text)]; lone surrogates are kept."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
@@ -63,18 +63,18 @@ def flags_of(codes: Codes) -> Flags:
 
 
 def places(flags: Flags, mask: int) -> npt.NDArray[np.int64]:
-    """Where one of the flags in `mask` is, ascending."""
+    """The ascending indices of the characters that have one of the flags in `mask`, int64[n]."""
     found: npt.NDArray[np.int64] = (flags & mask != 0).nonzero()[0]
     return found
 
 
 def lowered(codes: Codes) -> Codes:
-    """Each code point in lower case where that is one code point (İ and its like stay), uint32[len(codes)]."""
+    """Lower-cases each code point whose lower case is one code point (not İ, for instance), uint32[len(codes)]."""
     return _look_up(codes, _plane_lower, np.uint32)
 
 
 def lower_same_length(text: str) -> str:
-    """`text.lower()` with every character where it was: a character whose lower case is longer stays."""
+    """`text.lower()` of the same length: a character whose lower case is longer is kept as it is."""
     lower = text.lower()
     if len(lower) == len(text):
         return lower

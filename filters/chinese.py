@@ -1,8 +1,7 @@
-"""Chinese text, where words have no spaces and other rules' numbers mean something else.
+"""Signals of Chinese text, which has no spaces and for which other rules' thresholds do not hold.
 
-Its words are a segmenter's (`filters.segmenter`), so that the signals of words and n-grams measure it as they do other
-languages; here are the numbers that have no counterpart there. They count characters, and are null when there is no
-Han character to measure on.
+Its words come from a segmenter (`filters.segmenter`), so the signals of words and n-grams work as for other languages;
+here are signals without a counterpart there. They count characters, and are null when there is no Han character.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from filters.view import View
 
 # Function characters: together a tenth or more of running prose, few in lists, menus, names and keywords.
 FUNCTION_CHARACTERS = "的了是在和不有我这他也就与对为以"
-# What ends a line of prose: an end of sentence, or of a quotation or bracket after one.
+# Ends of a line of prose: a sentence end, or the quotation mark or bracket after one.
 TERMINALS = "。！？…；：”」』）!?"
 _FULL_WIDTH_MARKS = "，。、；：？！"
 
@@ -24,7 +23,7 @@ def function_character_fraction(view: View) -> float | None:
 
 
 def full_width_mark_ratio(view: View) -> float | None:
-    """Full-width marks a Han character: prose has one in 7 to 15; keyword soup and word lists have almost none."""
+    """Full-width marks per Han character: prose has one in 7 to 15; keyword soup and word lists have almost none."""
     return _of_han(view, _FULL_WIDTH_MARKS)
 
 
@@ -41,7 +40,8 @@ def characters_per_line(view: View) -> float | None:
 
 
 def distinct_character_fraction(view: View) -> float | None:
-    """Different Han characters among the first 1,000, so that length does not matter: low = repetitive."""
+    """Share of distinct ones among the first 1,000 Han characters (bounded, so that length does not matter); low =
+    repetitive."""
     if not _han(view):
         return None
     first = view.codes.take(places(view.flags, ALONE)[:1000])
@@ -54,7 +54,7 @@ def _of_han(view: View, members: str) -> float | None:
 
 
 def _han(view: View) -> int:
-    """How many Han characters there are; where Kana is more than a twentieth of the letters it is Japanese: none."""
+    """The number of Han characters; 0 if Kana is more than a twentieth of the letters, which means Japanese."""
     found = view.once(shares)
     if not found or found["kana"] > 0.05:
         return 0
@@ -64,8 +64,10 @@ def _han(view: View) -> int:
 _OURS = "ours; measured on Chinese articles and verse"
 SIGNALS = (
     Signal("chinese_function_character_fraction", function_character_fraction, 30, _OURS, "of Han, 0..1; low = list"),
-    Signal("chinese_full_width_mark_ratio", full_width_mark_ratio, 20, _OURS, "a Han character; low = list or soup"),
+    Signal("chinese_full_width_mark_ratio", full_width_mark_ratio, 20, _OURS, "per Han character; low = list or soup"),
     Signal("chinese_terminal_line_fraction", terminal_line_fraction, 15, _OURS, "filled lines, 0..1; low = list, menu"),
-    Signal("chinese_characters_per_line", characters_per_line, 5, _OURS, "characters a filled line; low = list, menu"),
+    Signal(
+        "chinese_characters_per_line", characters_per_line, 5, _OURS, "characters per filled line; low = list, menu"
+    ),
     Signal("chinese_distinct_character_fraction", distinct_character_fraction, 20, _OURS, "0..1; low = repetitive"),
 )

@@ -1,11 +1,11 @@
-"""Coherence: do the sentences of a text belong together, and in this order?
+"""Coherence: whether the sentences of a text belong together, and in this order.
 
-Neighbouring sentences of a text share words and subjects more than distant ones do, and what comes first is not what
-comes later: "a dog" before "the dog", "Ada Lovelace" before "Lovelace" or "she", 1815 before 1852 (Halliday & Hasan
-1976; Hearst 1997; Barzilay & Lapata 2008). For every ordered pair of sentences PAIRS are measured; two learned
-weighings of them say how likely the second is to follow the first (`order`) and whether they are from one text (`kin`).
-What that looks like over the whole text, together with the shape of its pieces, is FEATURES, and a logistic function of
-those is the score. In Chinese the words are single characters.
+Neighbouring sentences share more words and subjects than distant ones, and first mentions differ from later ones: "a
+dog" before "the dog", "Ada Lovelace" before "Lovelace" or "she", 1815 before 1852 (Halliday & Hasan 1976; Hearst 1997;
+Barzilay & Lapata 2008). PAIRS are measured for every ordered pair of sentences; two learned linear functions of them
+score how likely the second is to follow the first (`order`) and whether both are from one text (`kin`). FEATURES
+summarise both over the text and describe the form of its sentences; the score is a logistic function of them. In
+Chinese the words are single characters.
 """
 
 import re
@@ -21,49 +21,49 @@ Doubles = npt.NDArray[np.float64]
 
 MAX_CHARS = 30_000
 MAX_SENTENCES = 60
-# With fewer sentences there is no order to speak of.
+# With fewer sentences, order cannot be measured.
 MIN_SENTENCES = 5
 MAX_SENTENCE_CHARS = 1_000
-# A line of so many characters that ends in no mark was wrapped there.
+# A line of at least this many characters without a final mark is taken to be wrapped, not ended.
 WRAPPED = 50
 
 PAIRS = (
     "similar",  # cosine of the sentences' mean word vectors
-    "overlap",  # cosine of their words of weight
-    "the_given",  # the second says "the" (this, that) of a word that the first has
-    "a_given",  # the second says "a" of a word that the first has
+    "overlap",  # cosine of their idf vectors over content words
+    "the_given",  # the second has "the" (this, that) before a word of the first
+    "a_given",  # the second has "a" before a word of the first
     "a_then_the",
     "the_then_a",
-    "start_given",  # the second begins with a word that the first has
-    "end_start",  # the first ends with a word that the second begins with
+    "start_given",  # the second begins with a word of the first
+    "end_start",  # the first ends with a word with which the second begins
     "full_then_short",  # a full name, then its last word alone
     "short_then_full",
     "year_rises",
     "year_falls",
     "same_tense",
-    "length",  # how unlike the lengths are: - |log ratio|
-    "pronoun_bound",  # the second begins with he, she, they; the first names somebody or says the same
-    "pronoun_loose",  # it does, and the first names nobody
-    "openers",  # learned: do sentences begin as the second does after one that begins as the first?
+    "length",  # difference of the lengths: - |log ratio|
+    "pronoun_bound",  # the second begins with he, she, they; the first has a name or begins so too
+    "pronoun_loose",  # the second begins so, and the first has no name
+    "openers",  # learned: how likely the class of the second's first word is to follow that of the first's
     "both_quote",
     "both_number",
-    "question",  # the first asks
+    "question",  # the first is a question
 )
 FEATURES = (
-    "order",  # how much likelier neighbours are to follow each other than sentences NEAR them, in deviations of those
+    "order",  # mean log odds of neighbours over those of sentences NEAR them, in standard deviations of the latter
     "order_z",  # the same, in standard deviations of a shuffled text's mean
-    "forward",  # how much likelier neighbours are in this direction than in the other, in deviations of a mean
+    "forward",  # the same of neighbours in this direction over the reverse, in standard deviations of a mean
     "kin",  # mean of `kin` over sentences NEAR each other
     "kin_neighbours",  # the same over neighbours
     "weakest_joint",  # lowest mean `kin` of three sentences before a place and three after it
-    "strangers",  # `kin` of the most foreign fifth of the sentences with the two before and the two after
-    "loose",  # share of neighbours without a word of weight in common
-    "first_leans",  # 1 if the first sentence begins like one that leans on another
-    "complete",  # share of pieces that end like a sentence
-    "fragments",  # share of pieces of fewer than four words
-    "length",  # mean log words of a sentence: longer ones have more in common, with whatever
+    "strangers",  # mean `kin` of the fifth of the sentences least similar to the two before and the two after
+    "loose",  # share of neighbours without a content word in common
+    "first_leans",  # 1 if the first sentence begins like one that refers to an earlier one
+    "complete",  # share of sentences with a final mark
+    "fragments",  # share of sentences of fewer than four words
+    "length",  # mean log words of a sentence, to correct for it: longer sentences share more words with any other
 )
-# Sentences at most so far apart are compared with neighbours: a long text changes its subject, and may.
+# Neighbours are compared with sentences at most this far apart, since a long text may change its subject.
 NEAR = 8
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
@@ -118,8 +118,8 @@ _QUOTES = frozenset('"“”「」『』')
 
 @dataclass(frozen=True)
 class Language:
-    """What is known of a language: words with unit vectors float32[words, dimensions] and idf float32[words]; which
-    words open sentences, and how much likelier one opener is to follow another than in a shuffled text (log)."""
+    """The data of a language: words with unit vectors float32[words, dimensions] and idf float32[words]; the classes of
+    sentence openers, and the log ratio of one class following another to the same in a shuffled text."""
 
     index: Mapping[str, int]
     vectors: Floats
@@ -131,8 +131,8 @@ class Language:
 
 @dataclass(frozen=True)
 class Weights:
-    """How PAIRS are weighed for `order` (float64[PAIRS]) and, with the products of the vectors' dimensions, for `kin`
-    (float64[PAIRS + dimensions]), and how FEATURES are (float64[FEATURES]) with the intercept."""
+    """The weights of PAIRS for `order` (float64[PAIRS]), of PAIRS and the products of the vectors' dimensions for `kin`
+    (float64[PAIRS + dimensions]), and of FEATURES (float64[FEATURES]) with the intercept."""
 
     order: Doubles
     kin: Doubles
@@ -141,13 +141,13 @@ class Weights:
 
 
 def sentences_of(text: str, most: int | None = MAX_SENTENCES) -> list[str]:
-    """The first sentences and line ends of a text, `most` of them and from its first MAX_CHARS characters (None: all).
-    A line that goes on in lower case has not ended."""
+    """Returns the first `most` (None: all) sentences or lines of the first MAX_CHARS characters of a text. A line end
+    before a lower-case letter does not end a sentence."""
     limit = len(text) if most is None else MAX_CHARS
     head = text[:limit].replace("\r", "")
     found, start = [], 0
     for match in _END.finditer(head):
-        if match.group() == "\n" and _goes_on(head, start, match.end()):
+        if match.group() == "\n" and _continues(head, start, match.end()):
             continue
         if piece := head[start : match.end()].strip():
             found.append(piece[:MAX_SENTENCE_CHARS])
@@ -159,8 +159,8 @@ def sentences_of(text: str, most: int | None = MAX_SENTENCES) -> list[str]:
     return found
 
 
-def _goes_on(text: str, start: int, end: int) -> bool:
-    """Whether the sentence that began at `start` goes on after the line end before `end`."""
+def _continues(text: str, start: int, end: int) -> bool:
+    """Whether the sentence that began at `start` continues after the line end before `end`."""
     following = text[end : end + 1]
     return following.islower() or (following.isalpha() and end - start > WRAPPED and not text[end - 2].isspace())
 
@@ -170,10 +170,10 @@ def words_of(sentence: str) -> list[str]:
 
 
 class Measured:
-    """The sentences of a text that have words, and all numbers of their pairs.
+    """The sentences of a text that have words, and the measurements of their pairs.
 
     pairs: float32[PAIRS + dimensions, n, n], of (first sentence, second sentence); the products of the mean vectors'
-    dimensions are not multiplied out: `units` float32[n, dimensions] stands for them.
+    dimensions are not computed for each pair: `units` float32[n, dimensions] holds the vectors instead.
     """
 
     def __init__(self, sentences: Sequence[str], language: Language) -> None:
@@ -221,8 +221,8 @@ class Measured:
         return units
 
     def _marks(self) -> list[Floats]:
-        """float32[n, words of weight] each, the idf or 0: in the sentence; after "the"; after "a"; among its first
-        five words; in its second half."""
+        """float32[n, content words] each, the idf where the word is, else 0: anywhere in the sentence; after "the";
+        after "a"; among its first five words; in its second half."""
         marks = [np.zeros((self.n, len(self.numbers)), np.float32) for _ in range(5)]
         has, the, a, start, end = marks
         index, column = self.language.index, self.column
@@ -263,7 +263,7 @@ class Measured:
         return [forward, forward.T]
 
     def _names_in(self, sentence: str) -> list[str]:
-        """Names; the capital of a common word at the beginning does not make it part of one."""
+        """Names in a sentence; a common word capitalised at its beginning is not part of one."""
         names = _NAME.findall(sentence)
         if names and sentence.startswith(names[0]):
             first, _, rest = names[0].partition(" ")
@@ -291,7 +291,7 @@ class Measured:
         classes = np.array([opener(each, self.language) for each in words])
         quote = np.array([not _QUOTES.isdisjoint(sentence) for sentence in self.sentences])
         number = np.array([bool(_DIGIT.search(sentence)) for sentence in self.sentences])
-        asks = np.array([sentence[-1] in "?？" for sentence in self.sentences], np.float32)
+        questions = np.array([sentence[-1] in "?？" for sentence in self.sentences], np.float32)
         return [
             np.outer(tense, tense).astype(np.float32),
             -np.abs(lengths[:, None] - lengths).astype(np.float32),
@@ -300,11 +300,11 @@ class Measured:
             self.language.follows[classes[:, None], classes],
             np.outer(quote, quote).astype(np.float32),
             np.outer(number, number).astype(np.float32),
-            np.broadcast_to(asks[:, None], (n, n)),
+            np.broadcast_to(questions[:, None], (n, n)),
         ]
 
     def weighed(self, weights: Doubles) -> Floats:
-        """float32[n, n]: PAIRS and, if there are weights for them, products of dimensions, weighed and added."""
+        """float32[n, n]: the weighted sum of PAIRS and, if `weights` has them, of the products of dimensions."""
         own, products = weights[: len(PAIRS)].astype(np.float32), weights[len(PAIRS) :].astype(np.float32)
         total: Floats = np.tensordot(own, self.pairs, 1)
         if products.size:
@@ -312,12 +312,13 @@ class Measured:
         return total
 
     def rows(self, first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Floats:
-        """The numbers of some pairs, float32[pairs, PAIRS + dimensions]: what the weights are learned from."""
+        """The features of some pairs, float32[pairs, PAIRS + dimensions], for the fit of the weights."""
         return np.hstack([self.pairs[:, first, second].T, self.units[first] * self.units[second]])
 
 
 def opener(words: Sequence[str], language: Language) -> int:
-    """The class of a sentence by its first word: its own for the commonest, one for numbers, one for all others."""
+    """The class of a sentence by its first word: one each for the commonest words, one for numbers, one for the
+    rest."""
     first = words[0]
     return language.openers.get(first, 1 if first.isdigit() else 0)
 

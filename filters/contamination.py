@@ -1,8 +1,8 @@
-"""Contamination: what a text shares with benchmarks, by runs of 13 equal words (GPT-3, appendix C; Dolma; OLMo).
+"""Contamination: overlap of a text with benchmarks, as runs of 13 equal words (GPT-3, appendix C; Dolma; OLMo).
 
 A word is a run of letters and digits in lower case (NFKC first); a Han character or kana is a word by itself, so that
-13 of them are some 7 Chinese words. Runs are known by a 64-bit hash in a sorted table that says which items of which
-benchmark have them. Items too short for a run of 13 are known by their whole text, 8 to 12 words long.
+13 of them are some 7 Chinese words. A sorted table maps the 64-bit hash of each run to the items of the benchmarks that
+contain it. Items too short for a run of 13 are stored as one run of their whole text, 8 to 12 words long.
 """
 
 import re
@@ -21,7 +21,7 @@ Numbers = npt.NDArray[np.uint32]
 
 RUN = 13
 SHORTEST_WHOLE = 8
-# A run says something when it is no list of numbers and no refrain: so many distinct words, and words of letters.
+# Runs that are lists of numbers or refrains are left out: a run needs this many distinct words and words of letters.
 MIN_DISTINCT = 6
 MIN_LETTERED = 5
 
@@ -31,8 +31,8 @@ _BASE = 0x9E3779B97F4A7C15  # odd, so that no position of a run is lost modulo 2
 
 
 class Hits(NamedTuple):
-    """What was found: the share of the text's words inside found runs (0 to 1), how many distinct runs, and the items
-    that have them, those with most runs first."""
+    """A result: the share of the text's words inside matching runs (0 to 1), the number of distinct runs, and the items
+    that contain them, those with most runs first."""
 
     share: float
     runs: int
@@ -40,14 +40,14 @@ class Hits(NamedTuple):
 
 
 def words_of(text: str) -> list[str]:
-    """The words that runs are made of."""
+    """Returns the words of a text, the units of runs."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return _WORD.findall(text.lower())
 
 
 def run_hashes(words: Sequence[str], lengths: Sequence[int]) -> dict[int, Hashes]:
-    """The hashes of the runs of each length, uint64[max(0, len(words) - length + 1)], in their order.
+    """Returns the hashes of the runs of each length, uint64[max(0, len(words) - length + 1)], in text order.
 
     The last four bits of a hash are its length, which is below 16.
     """
@@ -58,54 +58,54 @@ def run_hashes(words: Sequence[str], lengths: Sequence[int]) -> dict[int, Hashes
     for length in range(1, min(max(lengths, default=0), len(words)) + 1):
         total = total[: len(words) - length + 1] * np.uint64(_BASE) + values[length - 1 :]
         if length in lengths:
-            # The last word has barely been mixed: spread it over all bits.
+            # The last word has hardly been mixed yet: spread it over all bits.
             mixed = (total ^ (total >> np.uint64(32))) * np.uint64(_BASE)
             found[length] = (mixed & ~np.uint64(15)) | np.uint64(length)
     return {length: found.get(length, np.empty(0, np.uint64)) for length in lengths}
 
 
 def runs_of_item(fields: Iterable[str]) -> Hashes:
-    """The runs that stand for one item of a benchmark, from its texts (question, passage, answer), each by itself:
-    sorted hashes.
+    """Returns the runs that represent one benchmark item, as sorted hashes, from its fields (question, passage,
+    answer).
 
-    Every run of RUN words that says something; of an item whose texts are all shorter, the whole texts of
-    SHORTEST_WHOLE words and more.
+    Each field is cut by itself: every informative run of RUN words; if all fields are shorter than that, each whole
+    field of at least SHORTEST_WHOLE words.
     """
     texts = [words_of(field) for field in fields]
     long = [words for words in texts if len(words) >= RUN]
     if long:
-        parts = [run_hashes(words, (RUN,))[RUN][_telling(words, RUN)] for words in long]
+        parts = [run_hashes(words, (RUN,))[RUN][_informative(words, RUN)] for words in long]
     else:
         whole = [words for words in texts if len(words) >= SHORTEST_WHOLE]
-        parts = [run_hashes(words, (len(words),))[len(words)][_telling(words, len(words))] for words in whole]
+        parts = [run_hashes(words, (len(words),))[len(words)][_informative(words, len(words))] for words in whole]
     return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
 
 
-def _telling(words: Sequence[str], length: int) -> npt.NDArray[np.bool_]:
-    """Which runs are no list of numbers and no refrain."""
+def _informative(words: Sequence[str], length: int) -> npt.NDArray[np.bool_]:
+    """Which runs are neither lists of numbers nor refrains, bool[runs]."""
     lettered = np.cumsum([0, *(word.isalpha() for word in words)])
     starts = range(len(words) - length + 1)
     distinct = np.array([len(set(words[at : at + length])) for at in starts])
-    telling: npt.NDArray[np.bool_] = (distinct >= MIN_DISTINCT) & (
+    informative: npt.NDArray[np.bool_] = (distinct >= MIN_DISTINCT) & (
         lettered[length:] - lettered[:-length] >= MIN_LETTERED
     )
-    return telling
+    return informative
 
 
 class Runs:
     """The table: `hashes` sorted and unique; run r is in items `items[starts[r]:starts[r + 1]]` of `names`; `lengths`
-    are those that runs have."""
+    are the run lengths that occur."""
 
     def __init__(
         self, hashes: Hashes, starts: Numbers, items: Numbers, names: Sequence[str], lengths: tuple[int, ...]
     ) -> None:
         self.hashes, self.starts, self.items = hashes, starts, items
         self.names, self.lengths = names, lengths
-        # Nearly every run of a text is in no benchmark, and most of those are known by a look at one bit.
+        # Nearly every run of a text is in no benchmark; one bit looked up rules most of them out.
         self._first_bits = {length: _first_bits(hashes[hashes & np.uint64(15) == length]) for length in lengths}
 
     def find(self, text: str) -> Hits:
-        """What `text` has in common with the items."""
+        """Finds the overlap of `text` with the items."""
         words = words_of(text)
         covered = np.zeros(len(words), bool)
         found = []
@@ -119,12 +119,12 @@ class Runs:
         return Hits(round(float(covered.mean()), 6), distinct.size, self._items(distinct))
 
     def hashes_in(self, text: str) -> Hashes:
-        """The runs of the table that are in `text`, as sorted hashes."""
+        """Returns the runs of the table that are in `text`, as sorted hashes."""
         found = [self.hashes[runs] for _, _, runs in self._hits(words_of(text))]
         return np.unique(np.concatenate([*found, np.empty(0, np.uint64)]))
 
     def _hits(self, words: Sequence[str]) -> Iterator[tuple[int, Indices, Indices]]:
-        """For each length: where in `words` runs of the table begin, and which runs they are."""
+        """Yields for each length: the positions in `words` at which runs of the table begin, and their indices."""
         for length, hashes in run_hashes(words, self.lengths).items():
             seen = self._first_bits[length]
             places = seen[hashes >> np.uint64(65 - seen.size.bit_length())].nonzero()[0]
@@ -140,7 +140,7 @@ class Runs:
 
 
 def _first_bits(hashes: Hashes) -> npt.NDArray[np.bool_]:
-    """Which beginnings of 8 to 26 bits the hashes have, bool[2**bits], eight times as many as there are hashes."""
+    """Which prefixes of 8 to 26 bits the hashes have, bool[2**bits]; about eight times as many bits as hashes."""
     bits = min(max((8 * hashes.size).bit_length(), 8), 26)
     seen = np.zeros(1 << bits, bool)
     seen[hashes >> np.uint64(64 - bits)] = True
@@ -148,7 +148,7 @@ def _first_bits(hashes: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def table(items: Sequence[Hashes], names: Sequence[str]) -> Runs:
-    """The table of the runs of each item."""
+    """Builds the table from the runs of each item."""
     numbers = np.repeat(np.arange(len(items), dtype=np.uint32), [runs.size for runs in items])
     every = np.concatenate([*items, np.empty(0, np.uint64)])
     order = np.lexsort((numbers, every))

@@ -70,13 +70,13 @@ def stop_words(view: View) -> float:
 
 
 def duplicate_fraction(view: View, unit: str) -> float:
-    """Lines or paragraphs that occur more than once, of all that are not blank."""
+    """Share of the non-blank lines or paragraphs that occur more than once."""
     spans, copies = view.once(_UNITS[unit])
     return int(np.count_nonzero(copies)) / max(1, len(spans))
 
 
 def duplicate_character_fraction(view: View, unit: str) -> float:
-    """Characters of those, of all characters in lines or paragraphs that are not blank."""
+    """Share of the characters of non-blank lines or paragraphs that are in ones that occur more than once."""
     spans, copies = view.once(_UNITS[unit])
     return int(spans.lengths[copies].sum()) / max(1, int(spans.lengths.sum()))
 
@@ -135,7 +135,7 @@ _TABLE = "Gopher table A1, DCLM repetition_filter"
 SIGNALS = (
     Signal("dclm_words", words, 10, _QUALITY, "words between spaces that begin with a letter or digit; 0 and up"),
     Signal("dclm_mean_word_length", mean_word_length, 15, _QUALITY, "characters between white space; 1 and up"),
-    Signal("dclm_symbol_ratio", symbol_ratio, 15, _QUALITY, "# and ellipses a word between spaces; 0 and up"),
+    Signal("dclm_symbol_ratio", symbol_ratio, 15, _QUALITY, "# and ellipses per word between spaces; 0 and up"),
     Signal("dclm_bullet_line_fraction", bullet_line_fraction, 10, _QUALITY, "lines that begin with ● • * -, 0..1"),
     Signal("dclm_ellipsis_line_fraction", ellipsis_line_fraction, 15, _QUALITY, "filled lines ending in ..., 0..1"),
     Signal("dclm_alphabetic_word_fraction", alphabetic_word_fraction, 25, _QUALITY, "words with a letter, 0..1"),

@@ -1,6 +1,6 @@
-"""Edits: text in, text out, with a count of what was cut or changed. Each is idempotent: a second pass changes nothing.
+"""Edits: functions text -> (text, number of cuts or changes). Each is idempotent: a second pass changes nothing.
 
-The recipes' own line edits live with their families (`c4`, `refinedweb`); here is what several recipes share.
+The recipes' own line edits are in their families (`c4`, `refinedweb`); here are those that several recipes share.
 """
 
 import ipaddress
@@ -26,32 +26,32 @@ IPV4_MASK = "192.0.2.1"  # documentation range, RFC 5737
 
 
 def mask_email(text: str) -> tuple[str, int]:
-    """E-mail addresses -> email@example.com (FineWeb's first mask); the count leaves out those that are it already."""
+    """E-mail addresses -> email@example.com (FineWeb's first mask); existing masks are not counted."""
     return _replace(_EMAIL, text, lambda _: EMAIL_MASK) if "@" in text else (text, 0)
 
 
 def mask_ipv4(text: str) -> tuple[str, int]:
-    """Public IPv4 addresses -> 192.0.2.1, which is not public; private, reserved and impossible ones stay."""
+    """Public IPv4 addresses -> 192.0.2.1, which is not public; private, reserved and impossible ones are kept."""
     return _replace(_IPV4, text, lambda found: IPV4_MASK if _is_public(found) else found)
 
 
 def remove_urls(text: str) -> tuple[str, int]:
-    """Cuts URLs with a scheme or `www.` (RefinedWeb: all URLs are removed); punctuation after one stays.
+    """Removes URLs with a scheme or `www.` (RefinedWeb removes all URLs); punctuation after one is kept.
 
-    Bare host names stay: they are often names of things.
+    Bare host names are kept: they are often names of things.
     """
     return _replace(_URL, text, lambda found: found[len(found.rstrip(_URL_TAIL)) :])
 
 
 def limit_newlines(text: str) -> tuple[str, int]:
-    """At most two newlines in a row (RefinedWeb, DCLM's newline_removal_modifier); counts the runs that were longer."""
+    """At most two newlines in a row (RefinedWeb, DCLM's newline_removal_modifier); counts the longer runs."""
     return _NEWLINES.subn("\n\n", text)
 
 
 def normalise_whitespace(text: str) -> tuple[str, int]:
-    """Newlines of all systems -> \\n; no space at the end of lines; at most two newlines in a row; none at the ends.
+    """Line ends of all systems -> \\n; no space at line ends; at most two newlines in a row; none at the text's ends.
 
-    Counts the characters that went.
+    Counts the characters removed.
     """
     after = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
     after = _NEWLINES.sub("\n\n", _TRAILING_SPACE.sub("", after)).strip()
@@ -59,10 +59,11 @@ def normalise_whitespace(text: str) -> tuple[str, int]:
 
 
 def remove_bar_lines(text: str) -> tuple[str, int]:
-    """Runs of lines of nothing but | and spaces, which trafilatura makes of tables -> one empty paragraph's break.
+    """Removes runs of lines of nothing but | and spaces, which trafilatura writes for tables, leaving a paragraph
+    break.
 
     datatrove's SymbolLinesFormatter as FineWeb2 calls it: a run becomes "\\n" in place of its lines, other line ends
-    become "\\n" too. Counts the lines that went.
+    become "\\n" too. Counts the lines removed.
     """
     kept: list[str] = []
     gone, in_run = 0, False
@@ -80,9 +81,9 @@ def remove_bar_lines(text: str) -> tuple[str, int]:
 def mask_each(
     text: str, pattern: re.Pattern[str], find: Callable[[re.Match[str]], int | None], mask: str
 ) -> tuple[str, int]:
-    """Replaces by `mask` what begins where `pattern` matches and ends where `find` says; None is: not this one.
+    """Replaces by `mask` each span that begins at a match of `pattern` and ends where `find` says (None: no match).
 
-    After one that is not, the search goes on one character later. What is the mask already is stepped over, uncounted.
+    After None, the search continues one character later. Spans that equal `mask` already are not counted.
     """
     pieces: list[str] = []
     kept = at = changed = 0

@@ -1,9 +1,9 @@
 """FineWeb's own rules (Penedo et al. 2024, arXiv 2406.17557, section 3.6 and appendix E.4) as datatrove counts them.
 
 Keep if lines ending in punctuation >= .12; characters in duplicated lines <= .01; lines of 30 characters or fewer
-<= .67; newlines a word <= .3. The trap: section 3.6 says .1 for duplicated lines; appendix E.4 and the code that made
-the set say .01, and .01 is what FineWeb is. Duplicated lines differ from Gopher's: characters are over the text without
-newlines, and blank lines are no lines. A line that ends in white space does not end in punctuation.
+<= .67; newlines per word <= .3. Known discrepancy: section 3.6 gives .1 for duplicated lines; appendix E.4 and the code
+that made the set use .01, and so do we. Duplicated lines differ from Gopher's: characters are over the text without
+newlines, and blank lines are not counted. A line that ends in white space does not end in punctuation.
 """
 
 import numpy as np
@@ -54,5 +54,5 @@ SIGNALS = (
         _SOURCE,
         "characters in lines seen before, 0..1; drop over .01",
     ),
-    Signal("fineweb_newline_word_ratio", newline_word_ratio, 2, _SOURCE, "newlines a token, 0 and up; drop over .3"),
+    Signal("fineweb_newline_word_ratio", newline_word_ratio, 2, _SOURCE, "newlines per token, 0 and up; drop over .3"),
 )

@@ -1,13 +1,13 @@
 """Gopher's rules (Rae et al. 2021, arXiv 2112.11446, section A.1.1 and table A1) as datatrove 0.10.1 counts them.
 
-FineWeb and most open sets were filtered with this counting; `dclm` has the other one, which rejects about twice as
-much at the same thresholds. Datatrove's habits, kept on purpose:
-- words are tokens with anything in them that is not punctuation; ratios of symbols and of alphabetic words are over
-  all tokens, punctuation included;
+FineWeb and most open sets were filtered with this counting; `dclm` implements the other, which rejects about twice as
+many pages at the same thresholds. Details of datatrove's counting that are kept:
+- words are tokens with at least one character that is not punctuation; ratios of symbols and of alphabetic words are
+  over all tokens, punctuation included;
 - # and ellipses are two ratios with one threshold;
 - only *extra* copies of a line or paragraph are duplicates, and their characters are over all characters;
-- duplicate 5..10-grams are found greedily, left to right, a found one being stepped over; over all characters, spaces
-  included. Equal n-grams are equal sequences of tokens (datatrove joins them without a separator: "ab c" = "a bc");
+- duplicate 5..10-grams are found greedily, left to right, skipping each match; over all characters, spaces included.
+  Equal n-grams are equal sequences of tokens (datatrove joins them without a separator: "ab c" = "a bc");
 - the top n-gram may occur once, so that a very short text counts as repetitive.
 Thresholds of the paper: 50..100,000 words; mean length 3..10; symbols .1; bullets .9; ellipsis lines .3; alphabetic .8;
 2 stop words; duplicate lines .3 (characters .2), paragraphs .3 (.2); top 2/3/4-gram .2/.18/.16; duplicate 5..10-gram
@@ -64,13 +64,13 @@ def alphabetic_word_fraction(view: View) -> float | None:
 
 
 def stop_words(view: View) -> float:
-    """How many different of the eight stop words are there, in lower case only."""
+    """The number of distinct stop words (of eight) in the text, in lower case only."""
     present = view.tokens.hashes
     return sum(bool((present == word).any()) for word in _stop_hashes())
 
 
 def duplicate_fraction(view: View, unit: str) -> float:
-    """Extra copies among the lines or paragraphs."""
+    """Share of the lines or paragraphs that are extra copies."""
     spans, extra = view.once(_UNITS[unit])
     return int(np.count_nonzero(extra)) / len(spans)
 
@@ -107,7 +107,7 @@ def _top_n_gram_characters(tokens: Tokens, n: int, found: Repeats) -> int:
 
 
 def _duplicate_n_gram_characters(tokens: Tokens, n: int, found: Repeats) -> int:
-    """Characters of the n-grams seen before, scanning left to right and stepping over each that is found."""
+    """Characters of the n-grams seen before, scanning left to right and skipping each match."""
     if not found.positions.size:
         return 0
     lengths = tokens.offsets.take(found.positions + n) - tokens.offsets.take(found.positions)
@@ -142,7 +142,7 @@ def _line_bodies(view: View) -> tuple[Spans, Spans]:
 
 
 def _lines(view: View) -> tuple[Spans, Mask]:
-    """`re.split("\\n+", text)`: an empty piece at either end where newlines are, none between."""
+    """`re.split("\\n+", text)`: an empty piece where newlines begin or end the text, none between."""
     lines = view.lines
     kept = lines.lengths > 0
     kept[0] = kept[-1] = True
@@ -164,9 +164,9 @@ _QUALITY = "Gopher A1, datatrove GopherQualityFilter"
 _TABLE = "Gopher table A1, datatrove GopherRepetitionFilter"
 SIGNALS = (
     Signal("gopher_words", words, 60, _QUALITY, "tokens that are not mere punctuation; 0 and up"),
-    Signal("gopher_mean_word_length", mean_word_length, 10, _QUALITY, "characters a word; 1 and up"),
-    Signal("gopher_hash_ratio", hash_ratio, 2, _QUALITY, "# a token, 0 and up; high = tags, code"),
-    Signal("gopher_ellipsis_ratio", ellipsis_ratio, 3, _QUALITY, "ellipses a token, 0 and up; high = teasers"),
+    Signal("gopher_mean_word_length", mean_word_length, 10, _QUALITY, "characters per word; 1 and up"),
+    Signal("gopher_hash_ratio", hash_ratio, 2, _QUALITY, "# per token, 0 and up; high = tags, code"),
+    Signal("gopher_ellipsis_ratio", ellipsis_ratio, 3, _QUALITY, "ellipses per token, 0 and up; high = teasers"),
     Signal("gopher_bullet_line_fraction", bullet_line_fraction, 20, _QUALITY, "lines that begin with • or -, 0..1"),
     Signal("gopher_ellipsis_line_fraction", ellipsis_line_fraction, 10, _QUALITY, "lines that end in ... or …, 0..1"),
     Signal("gopher_alphabetic_word_fraction", alphabetic_word_fraction, 5, _QUALITY, "tokens with a letter, 0..1"),

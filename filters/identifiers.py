@@ -1,12 +1,12 @@
-"""Numbers that name a person or an account, found by their form and proved by their check digits.
+"""Masks for numbers that identify a person or an account, found by pattern and verified by check digits.
 
-A number is masked only if its check digits are right, so that few others look like one: one run of digits in 10 passes
-Luhn's test (and must begin as a card does), one in 97 an IBAN's or a French number's, one in 11 a Chinese one's (and
-must hold a date), one in 23 a Spanish one's. What has no check digits, or weak ones, must stand after its name: the
-American number, the Polish, the German.
+A number is masked only if its check digits are right, which few random numbers pass: one run of digits in 10 for Luhn's
+test (and it must begin as a card does), one in 97 for an IBAN or a French number, one in 11 for a Chinese one (and it
+must contain a date), one in 23 for a Spanish one. Numbers without check digits, or with weak ones, must follow a label:
+the American, the Polish, the German.
 
-Masks are numbers that their issuers publish as examples or keep from use; they pass their own test, so a second pass
-finds them and leaves them. Every pattern looks at a bounded stretch from each place: time is linear.
+Masks are numbers that their issuers publish as examples or never issue; they pass their own test, so a second pass
+finds them and keeps them. Every pattern reads a bounded stretch from each position: time is linear.
 """
 
 import re
@@ -17,11 +17,11 @@ from itertools import cycle
 
 from filters.edits import Edit, mask_each
 
-# An edge: no letter or digit of ASCII, so that a number between Chinese characters is found.
+# An edge: no ASCII letter or digit, so that a number between Chinese characters is found.
 _BEFORE = r"(?<![A-Za-z0-9_./@#=-])"
 _AFTER = r"(?![A-Za-z0-9_@]|[.,-][0-9])"
 _SPACE = re.compile(" ")
-_LABEL_REACH = 40  # characters before a number in which its name must end
+_LABEL_REACH = 40  # characters before a number in which its label must end
 
 # First digits and lengths by issuer (ISO/IEC 7812; the issuers' public ranges).
 _CARDS = (
@@ -144,7 +144,8 @@ def is_italian(found: str) -> bool:
 
 
 def is_american(found: str) -> bool:
-    """What was never issued is none: area 000, 666, 900 and up, group 00, serial 0000 (SSA, POMS RM 10201.035)."""
+    """Rejects numbers that are never issued: area 000, 666, 900 and up, group 00, serial 0000 (SSA, POMS RM
+    10201.035)."""
     digits = _plain(found)
     return digits[:3] not in ("000", "666") and digits[0] != "9" and digits[3:5] != "00" and digits[5:] != "0000"
 
@@ -189,9 +190,9 @@ def mask_number(
     mask: str,
     label: re.Pattern[str] | None = None,
 ) -> tuple[str, int]:
-    """What `pattern` finds and `check` proves becomes `mask`; with a label, only right after one.
+    """Replaces by `mask` what `pattern` finds and `check` accepts; with a label, only directly after a match of it.
 
-    Of a run of groups with spaces between, the longest part from its beginning that is proved counts.
+    Of a run of groups with spaces between, the longest accepted prefix is replaced.
     """
 
     def find(match: re.Match[str]) -> int | None:

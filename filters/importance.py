@@ -1,10 +1,10 @@
-"""Importance weights: how much more a text looks like one collection than like another (DSIR: Xie et al. 2023, arXiv
+"""Importance weights: how much likelier a text is under one collection than under another (DSIR: Xie et al. 2023, arXiv
 2302.03169, as RedPajama-V2 measures it).
 
 Words and pairs of words are counted in hashed buckets; the weight is the logarithm of p(text | target) / p(text |
-source) under two bags of them, so it grows with the text's length. With the length correction the two lengths' Poisson
-probabilities come in as well. RedPajama hashes with Python's own `hash`, which differs from process to process; here
-a bucket is CRC-32 of the words in UTF-8, so a table can be kept.
+source) under two bag-of-words models, so it grows with the text's length. With the length correction the Poisson
+probabilities of the length under both are included. RedPajama hashes with Python's own `hash`, which differs from
+process to process; here a bucket is CRC-32 of the words in UTF-8, so that a table can be stored.
 """
 
 import re
@@ -24,8 +24,8 @@ _FLOOR = 1e-8  # added to every probability before its logarithm
 
 @dataclass(frozen=True)
 class Importance:
-    """A table: the logarithm of target over source of each bucket (float64[buckets]), and the mean characters of a text
-    of either."""
+    """A table: the log ratio of target to source for each bucket (float64[buckets]), and the mean characters of a text
+    of each."""
 
     log_ratio: npt.NDArray[np.float64]
     target_length: float
@@ -33,7 +33,7 @@ class Importance:
 
     @classmethod
     def fit(cls, target: Iterable[str], source: Iterable[str], buckets: int = BUCKETS) -> "Importance":
-        """From texts that are wanted and texts of the pool. ValueError if either has no words."""
+        """Fits the table from target texts and texts of the pool. Raises ValueError if either has no words."""
         (target_shares, target_length), (source_shares, source_length) = (
             _count(target, buckets),
             _count(source, buckets),
@@ -42,7 +42,7 @@ class Importance:
         return cls(ratio, target_length, source_length)
 
     def weight(self, text: str, length_correction: bool = False) -> float | None:
-        """The log ratio, rounded to 8 places; None for an empty text."""
+        """Returns the log ratio, rounded to 8 places; None for an empty text."""
         if not text:
             return None
         found = np.fromiter(features(text, self.log_ratio.size), np.int64)
@@ -54,12 +54,12 @@ class Importance:
 
 
 def raw_words(text: str) -> list[str]:
-    """Runs of letters, digits and _ , and runs of other visible characters (NLTK's WordPunctTokenizer)."""
+    """Returns runs of letters, digits and _ , and runs of other visible characters (NLTK's WordPunctTokenizer)."""
     return _RAW_WORD.findall(text)
 
 
 def features(text: str, buckets: int) -> Iterator[int]:
-    """The bucket of each word and of each pair of neighbours."""
+    """Yields the bucket of each word and of each pair of neighbouring words."""
     words = raw_words(text)
     for feature in chain(words, map(" ".join, pairwise(words))):
         yield crc32(feature.encode("utf-8", "surrogatepass")) % buckets

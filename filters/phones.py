@@ -1,13 +1,13 @@
-"""Telephone numbers, masked where their form says that they are one.
+"""Masks for telephone numbers, found by their form.
 
-Three kinds, from sure to less sure:
+Three kinds, from most to least certain:
 - international: + or 00 and a country code of ITU's list (E.164), with as many digits as that country has;
-- national with a form of its own: American (NXX) NXX-XXXX; Chinese mobile numbers, 1 and ten more, near Chinese text;
+- national with a distinct form: American (NXX) NXX-XXXX; Chinese mobile numbers, 1 and ten more, near Chinese text;
   Brazilian (11) 91234-5678; Russian 8 (495) 123-45-67; and numbers of 9 to 11 digits that begin with a 0, as written in
-  most of Europe, Japan, China, Australia, if something separates the area from the rest;
-- any 7 to 13 digits right after a word for telephone.
-Other national forms without separators are left alone: identifiers, prices and ISBNs look like them. Dates, versions,
-ISBNs, DOIs and parts of an address are kept apart by what stands around the digits and by their count.
+  most of Europe, Japan, China, Australia, if a separator follows the area code;
+- any 7 to 13 digits directly after a word for telephone.
+Other national forms without separators are not masked: identifiers, prices and ISBNs have the same form. Dates,
+versions, ISBNs, DOIs and parts of an address are excluded by the characters around the digits and by their count.
 """
 
 import re
@@ -17,8 +17,8 @@ from filters.edits import mask_each
 PHONE_MASK = "+1-202-555-0100"  # kept for fiction (NANPA: 555-0100 to 555-0199)
 
 _GAP = r"[ \u00a0.\-\u2010\u2011\u2013/]"  # one sign between two groups
-# An edge: nothing of a word, an address, a decimal or a formula before it or after it; where the form is loose, no
-# further group of digits either.
+# An edge: not next to a word, an address, a decimal or a formula; where the form is loose, not next to a further group
+# of digits either.
 _BEFORE = r"(?<![A-Za-z0-9_.,/@#=+*^$€£¥-])"
 _AFTER = r"(?![A-Za-z0-9_@%°]|[.,:/*=\u2010-\u2013-][0-9])"
 _NO_GROUP_BEFORE, _NO_GROUP_AFTER = r"(?<![0-9][ \u00a0])", r"(?![ \u00a0][0-9])"
@@ -59,11 +59,11 @@ _HAN = re.compile("[\u4e00-\u9fff]")
 _HAN_REACH = 30
 _FRENCH_POINTS = re.compile(r"[0-9]{2}(?:\.[0-9]{2}){4}")
 _ZIP = re.compile(r"[0-9]{5} ?[-\u2013] ?[0-9]{4,5}")  # an American postal code, or two
-# Seven digits with little between them: without that there is no number, and most texts are done at once.
+# Seven digits with little between them: a text without a match has no number, which settles most texts at once.
 _ANY = re.compile(r"[0-9](?:[^0-9]{0,3}[0-9]){6}")
 _GROUP_END = re.compile(r"(?<=[0-9])(?![0-9])")
 
-# Country codes of ITU's list, and how many digits a whole number has where that is fixed.
+# Country codes of ITU's list, and the number of digits of a whole number where that is fixed.
 _CODES = {
     *map(
         str, (1, 7, 20, 27, *range(30, 35), 36, 39, 40, 41, *range(43, 50), *range(51, 59), *range(60, 67), 81, 82, 84)
@@ -85,7 +85,7 @@ _ANY_LENGTH = (9, 14)
 
 
 def mask_phone(text: str) -> tuple[str, int]:
-    """Telephone numbers -> +1-202-555-0100, which nobody has: international, then national, then labelled ones."""
+    """Telephone numbers -> +1-202-555-0100, a fictional one: international, then national, then labelled ones."""
     if not _ANY.search(text):
         return text, 0
     total = 0
@@ -101,7 +101,7 @@ def mask_phone(text: str) -> tuple[str, int]:
 
 
 def _international(match: re.Match[str]) -> int | None:
-    """The longest part, whole groups from the beginning, that has the length its country's numbers have."""
+    """The longest prefix of whole groups that has the length of that country's numbers."""
     found = match.group()
     plus = found[0] == "+"
     after = match.string[match.end() : match.end() + 1]
@@ -139,5 +139,5 @@ def _trunk(match: re.Match[str]) -> int | None:
 
 def _labelled(match: re.Match[str]) -> int | None:
     before = match.string[max(0, match.start() - _LABEL_REACH) : match.start()]
-    word_ends = before.rstrip(_AFTER_LABEL)[-1:].isalpha()  # else there is no label: most candidates end here
+    word_ends = before.rstrip(_AFTER_LABEL)[-1:].isalpha()  # a cheap test that excludes most candidates
     return match.end() if word_ends and _LABEL.search(before) else None

@@ -1,7 +1,7 @@
-"""What names a person or a machine, masked: e-mail and network addresses, telephone numbers, cards, accounts, identity
-numbers. `mask_pii` does all of it; each part is an edit of its own (`edits`, `phones`, `identifiers`).
+"""Masks for personal data: e-mail and network addresses, telephone numbers, cards, accounts, identity numbers.
+`mask_pii` applies all of them; each is an edit of its own (`edits`, `phones`, `identifiers`).
 
-Each mask is an address or a number that is kept for examples. Names and postal addresses are not looked for.
+Each mask is an address or a number reserved for examples. Names and postal addresses are not masked.
 """
 
 import re
@@ -13,12 +13,12 @@ from filters.phones import mask_phone
 
 IPV6_MASK = "2001:db8::1"  # documentation range, RFC 3849
 
-# Global unicast, 2000::/3: four hexadecimal digits, the first of them 2 or 3; so times and names of C++ are none.
+# Global unicast, 2000::/3: four hexadecimal digits, the first of them 2 or 3; excludes times and C++ names.
 _IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,35}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3})?")
 
 
 def mask_ipv6(text: str) -> tuple[str, int]:
-    """Public IPv6 addresses -> 2001:db8::1; private, reserved and impossible ones stay."""
+    """Public IPv6 addresses -> 2001:db8::1; private, reserved and impossible ones are kept."""
     return mask_each(text, _IPV6, _public_ipv6, IPV6_MASK)
 
 
@@ -37,7 +37,7 @@ def _public_ipv6(match: re.Match[str]) -> int | None:
 
 
 def mask_pii(text: str) -> tuple[str, int]:
-    """Every mask, the surest forms first; counts all."""
+    """Applies every mask, the most certain forms first; counts all replacements."""
     total = 0
     for _, change in PARTS:
         text, count = change(text)

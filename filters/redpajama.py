@@ -1,14 +1,15 @@
 """RedPajama-V2's quality signals (Weber et al. 2024, arXiv 2411.12372; RedPajama-Data, app/src/core/quality_signals).
 
-Each has RedPajama's own name and gives its number, from its two ways to cut a text:
-- **normalised**: ASCII punctuation taken out, lower case, decomposed (NFD), split on white space;
+Each has RedPajama's own name and number, from its two ways to split a text:
+- **normalised**: ASCII punctuation removed, lower case, decomposed (NFD), split on white space;
 - **raw**: runs of letters, digits and _ , and runs of other visible characters (NLTK's WordPunctTokenizer).
-Where it has none, or says 0 for want of anything to count, ours is null; it rounds to 8 places, we do not. A signal of
-lines is a list there; here it is one number, the sum or the mean over all lines, blank ones too, and named so.
+Where RedPajama has no value, or 0 because there is nothing to count, ours is null; it rounds to 8 places, we do not. A
+signal of lines is a list there; here it is one number, the sum or the mean over all lines including blank ones, which
+the name says.
 
-`COUNTERPARTS` says where every one of its names is to be had: here, in another family that gives the same number, or
-from a model. Word lists, host categories and importance tables are handed in (`signals(Lists(...))`); what is not given
-is null.
+`COUNTERPARTS` maps each of RedPajama's names to a signal: here, in another family that gives the same number, or from a
+model. Word lists, host categories and importance tables are arguments (`signals(Lists(...))`); without one its signals
+are null.
 """
 
 import re
@@ -43,8 +44,8 @@ _NEWLINE = ord("\n")
 
 @dataclass(frozen=True)
 class Lists:
-    """What a user hands in, all optional. bad_words: language -> entries of one word or several, such as LDNOOBW's;
-    ut1: host -> number of its category; importance: a table for each of IMPORTANCE_TARGETS."""
+    """Lists that the user provides, all optional. bad_words: language -> entries of one word or several, such as
+    LDNOOBW's; ut1: host -> number of its category; importance: a table for each of IMPORTANCE_TARGETS."""
 
     bad_words: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     ut1: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -52,12 +53,12 @@ class Lists:
 
 
 def word_list(lines: Iterable[str]) -> frozenset[str]:
-    """Entries from the lines of a list file: stripped, blank ones left out, otherwise as they stand."""
+    """Reads entries from the lines of a list file: stripped, without blank ones, otherwise unchanged."""
     return frozenset(entry for line in lines if (entry := line.strip()))
 
 
 class Normalised(NamedTuple):
-    """The normalised text without its newlines being lost: its string, its words, its words' lines (int64[words])."""
+    """The normalised text: its string, its words, and the line of each word (int64[words])."""
 
     text: str
     words: Tokens
@@ -120,7 +121,7 @@ def unigram_entropy(view: View) -> float | None:
 
 
 def lorem_ipsum(view: View) -> float | None:
-    """Occurrences of "lorem ipsum" a character of the normalised text."""
+    """Occurrences of "lorem ipsum" per character of the normalised text."""
     found = view.once(normalised)
     if not found.characters:
         return None
@@ -163,7 +164,7 @@ def _n_gram_characters(view: View) -> dict[int, int]:
 
 
 def _top_characters(words: Tokens, n: int, found: Repeats) -> int:
-    """Of the n-gram that occurs most often, and of equals the first; nothing if none occurs twice."""
+    """Characters of all copies of the most frequent n-gram, the first of equals; 0 if none occurs twice."""
     if not found.positions.size:
         return 0
     count = int(found.counts.max())
@@ -234,7 +235,7 @@ def _mean(view: View, total: float) -> float | None:
 
 
 def bad_words(view: View, lists: Lists) -> float | None:
-    """Runs of normalised words that are entries of the language's list; null without one."""
+    """Runs of normalised words that are entries of the language's list; null without a list."""
     entries = lists.bad_words.get(view.language)
     if not entries:
         return None
@@ -262,7 +263,7 @@ def importance(view: View, lists: Lists, target: str, length_correction: bool) -
 
 
 def signals(lists: Lists) -> tuple[Signal, ...]:
-    """The signals that need something handed in, bound to it."""
+    """The signals that need lists, bound to `lists`."""
     return (
         Signal(
             "rps_doc_ldnoobw_words", partial(bad_words, lists=lists), 40, SOURCE + "content.py", "bad words; 0 and up"
@@ -289,14 +290,16 @@ _CONTENT, _LANGUAGE, _REPETITIONS, _LINES = (
 )
 SIGNALS = (
     Signal("rps_doc_word_count", word_count, 60, _LANGUAGE, "normalised words; 0 and up"),
-    Signal("rps_doc_mean_word_length", mean_word_length, 5, _LANGUAGE, "characters a normalised word"),
+    Signal("rps_doc_mean_word_length", mean_word_length, 5, _LANGUAGE, "characters per normalised word"),
     Signal("rps_doc_frac_unique_words", unique_word_fraction, 60, _LANGUAGE, "distinct of normalised words, 0..1"),
     Signal("rps_doc_unigram_entropy", unigram_entropy, 70, _LANGUAGE, "nats over normalised words; low = repetitive"),
     Signal("rps_doc_num_sentences", sentences, 40, _LANGUAGE, "stretches between . ! ?; 0 and up"),
-    Signal("rps_doc_symbol_to_word_ratio", symbol_to_word_ratio, 80, _LANGUAGE, "# and ellipses a raw word; 0 and up"),
+    Signal(
+        "rps_doc_symbol_to_word_ratio", symbol_to_word_ratio, 80, _LANGUAGE, "# and ellipses per raw word; 0 and up"
+    ),
     Signal("rps_doc_frac_no_alph_words", no_alphabetic_word_fraction, 150, _LANGUAGE, "raw words without a-z, 0..1"),
     Signal("rps_doc_frac_all_caps_words", all_caps_word_fraction, 30, _LANGUAGE, "raw words in capitals, 0..1"),
-    Signal("rps_doc_lorem_ipsum", lorem_ipsum, 5, _CONTENT, "occurrences a normalised character; 0 and up"),
+    Signal("rps_doc_lorem_ipsum", lorem_ipsum, 5, _CONTENT, "occurrences per normalised character; 0 and up"),
     *(
         Signal(
             f"rps_doc_frac_chars_top_{n}gram",
@@ -321,15 +324,15 @@ SIGNALS = (
     Signal(
         "rps_lines_ending_with_terminal_punctution_mark_mean", terminal_line_mean, 15, _LINES, "lines in . ! ? ”, 0..1"
     ),
-    Signal("rps_lines_num_words_mean", words_per_line, 5, _LINES, "normalised words a line; low = lists"),
+    Signal("rps_lines_num_words_mean", words_per_line, 5, _LINES, "normalised words per line; low = lists"),
     Signal("rps_lines_uppercase_letter_fraction_mean", uppercase_line_mean, 15, _LINES, "capitals of a line, 0..1"),
     Signal("rps_lines_numerical_chars_fraction_mean", numerical_line_mean, 30, _LINES, "numerals of a line, 0..1"),
     Signal("rps_lines_start_with_bulletpoint_mean", bullet_line_mean, 10, _LINES, "lines with a bullet, 0..1"),
 )
-# Those of the label step `redpajama`.
+# The signals of the label step `redpajama`.
 LISTED: dict[str, Signal] = {signal.name: signal for signal in signals(Lists())}
 
-# RedPajama's name -> ours, and what is to be known about it. Names that are not in the catalog are set by label steps.
+# RedPajama's name -> (our signal, note). Signals that are not in the catalog are set by label steps.
 _MODEL = "of a fastText model that the user names; RedPajama's own are not used"
 COUNTERPARTS: dict[str, tuple[str, str]] = {
     "ccnet_length": ("characters", "the same number"),

@@ -1,11 +1,11 @@
-"""RefinedWeb's line-wise corrections (Penedo et al. 2023, arXiv 2306.01116, appendix G.2), and what they remove.
+"""RefinedWeb's line-wise corrections (Penedo et al. 2023, arXiv 2306.01116, appendix G.2), and signals of their effect.
 
 The paper drops a line that is mainly in capitals, only digits, a counter ("3 likes") or one word, and edits short lines
 (at most 10 words): "sign-in" at the beginning, "Read more..." at the end, "items in cart" anywhere. A document that
-loses more than 5 % of its words is dropped whole: `removed_word_fraction`. The order and the constants that the paper
-leaves open are DCLM's (baselines_configs/refinedweb.yaml): capitals over .5 of a line's characters; words between white
-space, those that begin with a letter or digit counting for the 5 %.
-One difference: DCLM's pattern for "Read more..." takes any three characters for the points; here they are points or …
+loses more than 5 % of its words is rejected: `removed_word_fraction`. The order, and the constants that the paper does
+not give, are DCLM's (baselines_configs/refinedweb.yaml): capitals over .5 of a line's characters; words between white
+space, of which those that begin with a letter or digit count for the 5 %.
+One difference: DCLM's pattern for "Read more..." accepts any three characters as the points; here they are points or …
 """
 
 import re
@@ -44,14 +44,14 @@ _CART = re.compile(r"\s?items in cart", re.IGNORECASE)
 
 
 class Corrections(NamedTuple):
-    """What becomes of the lines of a view: those dropped, and those that stay with another text."""
+    """The changed lines of a view, by line number: those dropped, and the new text of those edited."""
 
     dropped: list[int]
     edited: dict[int, str]
 
 
 def corrections(view: View) -> Corrections:
-    """Finds the lines to drop and to edit; empty lines stay as they are."""
+    """Finds the lines to drop and to edit; empty lines are kept."""
     lines = view.lines
     lengths = lines.lengths
     pieces = view.pieces.start
@@ -72,9 +72,9 @@ def corrections(view: View) -> Corrections:
 
 
 def correct_lines(text: str) -> tuple[str, int]:
-    """The text without the lines that are dropped, white space at its ends cut; counts lines dropped and edited.
+    """Drops and edits lines and strips the text; counts the lines dropped and edited.
 
-    One pass, as published: a second may cut more (a line that an edit leaves with one word).
+    One pass, as published: a second may cut more (a line that an edit left with one word).
     """
     found = corrections(View(text))
     if not found.dropped and not found.edited:
@@ -85,7 +85,7 @@ def correct_lines(text: str) -> tuple[str, int]:
 
 
 def removed_word_fraction(view: View) -> float | None:
-    """Share of the words that `correct_lines` removes: in lines dropped and edited; None without words."""
+    """Share of the words that `correct_lines` removes, in lines dropped and edited; None without words."""
     start, alphanumeric = view.pieces.start, view.flags.take(view.pieces.start) & ALNUM != 0
     total = int(np.count_nonzero(alphanumeric))
     if not total:
@@ -105,7 +105,7 @@ def removed_word_fraction(view: View) -> float | None:
 
 
 def dropped_line_fraction(view: View) -> float | None:
-    """Share of the lines that are dropped, empty ones left out."""
+    """Share of the non-empty lines that are dropped."""
     lines = int(np.count_nonzero(view.lines.lengths))
     return len(view.once(corrections).dropped) / lines if lines else None
 
@@ -123,7 +123,7 @@ def _with_phrases(view: View, words: Indices, dropped: Mask) -> list[int]:
 
 _SOURCE = "RefinedWeb appendix G.2"
 SIGNALS = (
-    Signal("removed_word_fraction", removed_word_fraction, 90, _SOURCE, "words in lines that go, 0..1; drop over .05"),
-    Signal("dropped_line_fraction", dropped_line_fraction, 60, _SOURCE, "lines that go, 0..1"),
+    Signal("removed_word_fraction", removed_word_fraction, 90, _SOURCE, "words in removed lines, 0..1; drop over .05"),
+    Signal("dropped_line_fraction", dropped_line_fraction, 60, _SOURCE, "lines removed, 0..1"),
 )
 EDITS: tuple[tuple[str, Edit], ...] = (("refinedweb_lines", correct_lines),)

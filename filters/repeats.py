@@ -2,7 +2,7 @@
 
 A `Rolling` hash gives the hash of any span from two prefix sums: sum(value[j] * B**(j - start)) modulo 2**64, with B
 odd, so that it has an inverse. Two spans that differ by a swap never collide; a text built to collide (Thue-Morse
-words of a thousand characters) can only get itself counted as repetitive. The hashes never leave the process.
+words of a thousand characters) only counts as repetitive. The hashes never leave the process.
 """
 
 from functools import lru_cache
@@ -15,7 +15,7 @@ Hashes = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_BASE = 0x9E3779B97F4A7C15  # odd, and 5 modulo 8, so that its powers repeat as late as they can
+_BASE = 0x9E3779B97F4A7C15  # odd, and 5 modulo 8, so that its powers have the longest possible period
 _BLOCK_BITS = 16
 _BLOCK = 1 << _BLOCK_BITS
 _BLOCKS = 1 << 15  # together: spans of up to 2**31 values
@@ -37,24 +37,24 @@ class Rolling:
         (values * _first_powers(values.size)).cumsum(out=self._sums[1:])
 
     def hashes(self, start: Indices, end: Indices) -> Hashes:
-        """The hash of each span values[start[i]:end[i]]; it depends on the values alone, not on where they stand."""
+        """The hash of each span values[start[i]:end[i]]; it depends on the values alone, not on the offset."""
         spans: Hashes = (self._sums.take(end) - self._sums.take(start)) * _inverse_powers(start, self._sums.size)
         return spans
 
 
 def hash_words(words: list[str]) -> Hashes:
-    """The hashes that equal words have in any text."""
+    """The hash of each word, uint64[words]; the same for equal words of any text."""
     codes = [np.frombuffer(word.encode("utf-32-le", "surrogatepass"), dtype="<u4") for word in words]
     return np.array([int(_hash_one(each)) for each in codes], np.uint64)
 
 
 def character_values(codes: npt.NDArray[np.uint32]) -> Hashes:
-    """Code points as values to hash: never zero, so that a NUL counts."""
+    """Code points as values to hash; never zero, so that a NUL changes the hash."""
     return codes.astype(np.uint64) + np.uint64(1)
 
 
 def group(hashes: Hashes) -> Groups | None:
-    """Groups equal hashes; None when all differ, which is the common case and the cheap one."""
+    """Groups equal hashes; None when all differ, which is common and cheap."""
     if hashes.size < 2:
         return None
     order = hashes.argsort(kind="stable")

@@ -1,9 +1,9 @@
-"""Rules: a bound on a signal, as data; and the judge that finds every one that fails.
+"""Rules: bounds on signals, as data; and `judge`, which finds every rule that fails.
 
-`threshold = None` switches a rule off; zero is a threshold like any other (datatrove's "falsy means off" silently
-disables it). A value that is equal to its threshold passes. A null value never rejects: what was not measured cannot
-convict. So a rule on a signal that nothing ever measures would pass everything: `judge` raises where `values` lacks the
-signal; who hands in null for what is not measured has to look beforehand that something measures it.
+`threshold = None` switches a rule off; zero is a threshold like any other (datatrove treats zero as off). A value equal
+to its threshold passes. A null value never rejects, since nothing was measured. A rule on a signal that is never
+measured would therefore pass everything: so `judge` raises if `values` lacks the signal, and a caller that passes null
+for unmeasured signals must check beforehand that each one is set by some step.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ Bound = Literal["min", "max"]
 
 @dataclass(frozen=True)
 class Rule:
-    """`signal` must be at least (`min`) or at most (`max`) `threshold`; `source` says where the number comes from.
+    """`signal` must be at least (`min`) or at most (`max`) `threshold`; `source` cites where the number comes from.
 
     Raises ValueError for an unknown bound or a threshold that is not finite.
     """
@@ -34,18 +34,18 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """What the ledger calls it: `min_words`, `max_duplicate_line_fraction`."""
+        """The rule's name in the ledger: `min_words`, `max_duplicate_line_fraction`."""
         return f"{self.bound}_{self.signal}"
 
     def passes(self, value: float | None) -> bool:
-        """Whether a value is within the bound; a null value or a rule that is off always is."""
+        """Whether `value` is within the bound; True for a null value and for a rule that is off."""
         if value is None or self.threshold is None:
             return True
         return value >= self.threshold if self.bound == "min" else value <= self.threshold
 
 
 class Failure(NamedTuple):
-    """One rule that a document broke, with the number it was broken by."""
+    """One failed rule, with the value and the threshold."""
 
     rule: Rule
     value: float
@@ -53,7 +53,7 @@ class Failure(NamedTuple):
 
 
 def judge(values: Mapping[str, float | None], rules: Iterable[Rule]) -> list[Failure]:
-    """Every failing rule, in the order of `rules` (not only the first: the ledger must allow other thresholds later).
+    """Returns every failed rule, in the order of `rules` (not only the first, so that thresholds can be moved later).
 
     Raises ValueError if a rule that is on names a signal that is not in `values`.
     """

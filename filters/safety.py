@@ -1,13 +1,14 @@
-"""Safety: is a text pornography, gore, hate, or advertising for gambling, drugs, scams? By the words that it uses.
+"""Safety: the probability that a text is not pornography, gore, hate, or advertising for gambling, drugs, scams.
 
-One word condemns nothing: a novel, a medical text or the news of a crime has a few such words among thousands. What
-counts is how many different ones of a category there are beyond the first, per 1,000 words. A word's strength (0 to 1)
-falls with how often ordinary texts use it. The probability that the text is harmless is a logistic function:
+It is computed from the words of the text. One word is no evidence: a novel, a medical text or the news of a crime has a
+few such words among thousands. What counts is the number of different words of a category beyond the first, per 1,000
+words. A word's strength (0 to 1) falls with its frequency in ordinary texts. The probability that the text is harmless
+is a logistic function:
 
     safety = 1 / (1 + exp(sum over categories of weight * amount - bias))
     amount = log2(1 + max(0, strength found - 1) * 1000 / max(words, MIN_WORDS))
 
-It reads words, not meaning: it knows neither tone nor truth, and a threat in polite words passes.
+Limits: it matches words, not meaning or tone; a threat in polite words passes.
 """
 
 import re
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log2
 
-# A shorter text counts as this long: three words of a list say little in a comment of ten.
+# A shorter text counts as this long: three listed words are weak evidence in a comment of ten words.
 MIN_WORDS = 300
 MAX_CHARS = 100_000
 # Chinese words have some 1.6 characters.
@@ -28,7 +29,7 @@ _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
-class Words:
+class CategoryWords:
     """The words of one category in one language, with their strengths. Spaced languages are matched by whole words
     and phrases, Chinese anywhere."""
 
@@ -41,7 +42,7 @@ class Words:
             self._by_first.setdefault(phrase.split(" ")[0] if self.spaced else phrase[0], []).append(phrase)
 
     def found(self, text: "Prepared") -> list[str]:
-        """The different words of the category that the text has, sorted; one inside another does not count."""
+        """Returns the distinct words of the category in the text, sorted; one inside another does not count."""
         phrases = (phrase for first in text.firsts & self._by_first.keys() for phrase in self._by_first[first])
         if self.spaced:
             found = [f" {phrase} " for phrase in phrases if f" {phrase} " in text.joined]
@@ -52,8 +53,8 @@ class Words:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A text as one line of lower-case words with a space at either end (Chinese: as it is), the set of its words
-    (Chinese: characters), and how many words it has."""
+    """A text prepared for matching: one line of lower-case words with a space at either end (Chinese: unchanged), the
+    set of its words (Chinese: characters), and the number of its words."""
 
     joined: str
     firsts: frozenset[str]
@@ -64,18 +65,18 @@ class Prepared:
 class Safety:
     """The model: words by language and category, a weight for each category, and the bias."""
 
-    words: Mapping[str, Mapping[str, Words]]
+    words: Mapping[str, Mapping[str, CategoryWords]]
     weights: Mapping[str, float]
     bias: float
 
     def score(self, text: str, language: str | None) -> float | None:
-        """The probability that the text is harmless; None in a language without words. Without a `language`, Chinese
-        if a third of the letters are Han, else English."""
+        """Returns the probability that the text is harmless; None in a language without words. If `language` is None,
+        a text of which a third of the letters are Han is Chinese, any other English."""
         found = self.amounts(text, language)
         return None if found is None else probability(self.bias, self.weights, found)
 
     def amounts(self, text: str, language: str | None) -> dict[str, float] | None:
-        """How much of each category the text has, 0 and more; None in a language without words."""
+        """Returns the amount of each category, 0 and up; None in a language without words."""
         language = language or guessed_language(text)
         if language not in self.words:
             return None
@@ -83,14 +84,14 @@ class Safety:
         return {name: amount(words, ready) for name, words in self.words[language].items()}
 
     def found(self, text: str, language: str | None) -> dict[str, list[str]]:
-        """The words of each category that are in the text, for a person to see why."""
+        """Returns the words of each category found in the text, to show why a score is low."""
         language = language or guessed_language(text)
         ready = prepare(text, language)
         return {name: found for name, words in self.words.get(language, {}).items() if (found := words.found(ready))}
 
 
 def prepare(text: str, language: str) -> Prepared:
-    """The text, ready to be searched."""
+    """Prepares a text for matching."""
     head = text[:MAX_CHARS]
     if not head.isascii():
         head = unicodedata.normalize("NFKC", head)
@@ -102,8 +103,8 @@ def prepare(text: str, language: str) -> Prepared:
     return Prepared(head, frozenset(head), han / HAN_PER_WORD + sum(word.isascii() for word in words))
 
 
-def amount(words: Words, text: Prepared) -> float:
-    """How much of a category the text has."""
+def amount(words: CategoryWords, text: Prepared) -> float:
+    """The amount of one category in the text (see the formula above)."""
     strength = sum(words.strengths[word] for word in words.found(text))
     return log2(1 + max(0.0, strength - 1) * 1000 / max(text.words, MIN_WORDS))
 
@@ -125,7 +126,7 @@ def guessed_language(text: str) -> str:
 
 
 def phrase_of(word: str, language: str) -> str:
-    """A word of a list as it is matched; "" for one that says nothing by itself (a single character)."""
+    """A list entry in the form that is matched; "" for one that is too weak alone (a single character)."""
     plain = unicodedata.normalize("NFKC", word).lower()
     if is_spaced(language):
         plain = " ".join(_WORD.findall(plain))

@@ -1,6 +1,6 @@
-"""Which scripts a text is written in: the share of each among its letters.
+"""The scripts of a text: the share of each among its letters.
 
-Ranges are Unicode's blocks, coarse on purpose: one search over sorted bounds serves every script.
+Ranges are Unicode's blocks, coarse on purpose: one search over sorted bounds handles every script.
 """
 
 from functools import partial
@@ -27,13 +27,14 @@ SCRIPTS: dict[str, tuple[tuple[int, int], ...]] = {
 
 
 def shares(view: View) -> dict[str, float]:
-    """Script -> its share of the text's letters (0..1); empty if there are no letters. Unlisted scripts have none."""
+    """Script -> its share of the text's letters (0..1); empty if there are no letters. Unlisted scripts are left
+    out."""
     letters = view.codes.take(places(view.flags, ALPHA))
     if not letters.size:
         return {}
     ranges = sorted((first, last + 1, name) for name, blocks in SCRIPTS.items() for first, last in blocks)
     bounds = np.array([bound for first, after, _ in ranges for bound in (first, after)], np.uint32)
-    # Odd positions lie between a block's first code point and the one after its last.
+    # Odd positions are between a block's first code point and the one after its last.
     hits = np.bincount(bounds.searchsorted(letters, side="right"), minlength=bounds.size + 1)
     found = dict.fromkeys(SCRIPTS, 0)
     for index, (_, _, name) in enumerate(ranges):

@@ -1,14 +1,14 @@
-"""Chinese words: where a run of Han is cut, by jieba's dictionary and hidden Markov model (rjieba, in Rust).
+"""Chinese word segmentation by jieba's dictionary and hidden Markov model (rjieba, in Rust).
 
-Chinese has no spaces, and other rules' numbers (words a document, characters a word, n-grams) mean words; datatrove
-and FineWeb2 count jieba's too. Only boundaries between Han characters are taken from the segmenter: all else is cut as
-in any language (`filters.tokens`). It is imported when a text in Chinese is first asked for its words (0.1 s, 33 MB).
+Chinese has no spaces, and other rules' thresholds (words a document, characters a word, n-grams) are in words;
+datatrove and FineWeb2 count jieba's too. Only boundaries between Han characters come from the segmenter: all else is
+split as in any language (`filters.tokens`). The dictionary is loaded when the words of a Chinese text are first needed
+(0.1 s, 33 MB).
 """
 
 import re
 
 import numpy as np
-import rjieba
 
 from filters.characters import ALONE, Flags
 from filters.repeats import Indices, Mask
@@ -17,9 +17,9 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def merge_han(text: str, flags: Flags, start: Indices, end: Indices) -> tuple[Indices, Indices]:
-    """The tokens start[i]:end[i] of `text`, in which each Han character stands alone, with those of a word joined."""
+    """Joins the tokens start[i]:end[i] of `text`, in which each Han character stands alone, into words."""
     alone = flags & ALONE != 0
-    inner = np.zeros(start.size, bool)  # the token goes on from the one before it
+    inner = np.zeros(start.size, bool)  # the token continues the one before it
     after_han = (start > 0) & alone.take(start) & alone.take(start - 1, mode="clip")
     if not after_han.any():
         return start, end
@@ -29,6 +29,8 @@ def merge_han(text: str, flags: Flags, start: Indices, end: Indices) -> tuple[In
 
 def _boundaries(text: str) -> Mask:
     """Whether a word begins at each character, bool[characters + 1]."""
+    import rjieba
+
     lengths = [len(word) for word in rjieba.cut(_SURROGATES.sub("\ufffd", text))]
     begins = np.zeros(len(text) + 1, bool)
     begins[np.cumsum(lengths)] = True

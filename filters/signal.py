@@ -1,7 +1,7 @@
 """A signal: one number measured on one text.
 
-Measuring and deciding are kept apart (see `rules`), so that a threshold can be moved later without measuring again.
-A signal is total: on any text it gives a finite number, or None for "not measured" (nothing to measure on, such as
+Measuring and deciding are separate (see `rules`), so that a threshold can be moved later without measuring again.
+A signal is total: for any text it returns a finite number, or None for "not measured" (nothing to measure, such as
 the mean word length of a text without words, or a language without a list).
 """
 
@@ -18,9 +18,9 @@ class Signal:
 
     name: the column's name (`signals.NAME`) and what rules refer to.
     measure: View -> finite float, or None for "not measured".
-    cost: rough microseconds on a page of 1,000 words, what other signals of its family have already shared left out.
+    cost: rough microseconds on a page of 1,000 words, without what other signals of its family have already computed.
     source: the paper, section, table or program that the number comes from.
-    doc: one line: what is counted, its unit and range, and which direction is which.
+    doc: one line: what is counted, its unit and range, and what high and low mean.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Signal:
 
 
 def measure(view: View, signals: Iterable[Signal]) -> dict[str, float | None]:
-    """Measures `signals` on one view, the cheapest first; the answer keeps the order in which they were asked for."""
-    asked = list(signals)
+    """Measures `signals` on one view, the cheapest first; returns the values in the order of `signals`."""
+    requested = list(signals)
     found: dict[str, float | None] = {}
-    for signal in sorted(asked, key=lambda each: (each.cost, each.name)):
+    for signal in sorted(requested, key=lambda each: (each.cost, each.name)):
         value = signal.measure(view)
         assert value is None or math.isfinite(value), f"{signal.name} is not finite: {value}"
         found[signal.name] = None if value is None else float(value)
-    return {signal.name: found[signal.name] for signal in asked}
+    return {signal.name: found[signal.name] for signal in requested}

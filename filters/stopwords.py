@@ -1,8 +1,8 @@
-"""Stop words: small words that running prose cannot do without; a text that lacks them is a list, or no language.
+"""Stop words: function words that running prose always has; a text that lacks them is a list, or not language.
 
 The lists are short and hand-made: some thirty of the most frequent function words of each language. For Japanese, whose
-words are characters here, they are function characters. FineWeb2's own lists, which its thresholds belong to, stand
-beside them for its ten largest languages.
+words are characters here, they are function characters. FineWeb2's own lists, to which its thresholds belong, are
+included for its ten largest languages.
 """
 
 from functools import lru_cache
@@ -51,7 +51,7 @@ STOP_WORDS: dict[str, str] = {
 }
 
 # FineWeb2's configs/*.yml (cmn_Hani, deu_Latn, fra_Latn, spa_Latn, rus_Cyrl, jpn_Jpan, por_Latn, ita_Latn, nld_Latn,
-# pol_Latn), found by it in each language's Wikipedia. Our words keep French and Italian elisions whole: l'homme.
+# pol_Latn), derived by it from each language's Wikipedia. Our tokens keep French and Italian elisions whole: l'homme.
 FINEWEB2_STOP_WORDS: dict[str, str] = {
     "zh": "的 年 在 月 是 和 日 了 於 · 為 有 被 人 中 为 他 與 後 也 而 由",
     "de": "der und die in von im den des mit das er dem als wurde für",
@@ -67,27 +67,27 @@ FINEWEB2_STOP_WORDS: dict[str, str] = {
 
 
 def occurrences(view: View) -> float | None:
-    """Words of the text that are stop words of its language; None where there is no list."""
+    """Occurrences of the language's stop words; None without a list."""
     if view.language not in STOP_WORDS:
         return None
     return float(np.count_nonzero(np.isin(view.lower_words, _hashes(view.language))))
 
 
 def distinct(view: View) -> float | None:
-    """Stop words of the language that the text has at least once; None where there is no list."""
+    """Distinct stop words of the language that occur in the text; None without a list."""
     if view.language not in STOP_WORDS:
         return None
     return float(np.count_nonzero(np.isin(_hashes(view.language), view.lower_words)))
 
 
 def fraction(view: View) -> float | None:
-    """Share of the words that are stop words; None where there is no list or no word."""
+    """Share of the words that are stop words; None without a list or without words."""
     found = occurrences(view)
     return None if found is None or not len(view.words) else found / len(view.words)
 
 
 def fineweb2_distinct(view: View) -> float | None:
-    """FineWeb2's stop words of the language among the tokens, as written (datatrove's intersection of sets)."""
+    """Distinct FineWeb2 stop words of the language among the tokens, case kept (datatrove's intersection of sets)."""
     if view.language not in FINEWEB2_STOP_WORDS:
         return None
     return float(np.count_nonzero(np.isin(_fineweb2_hashes(view.language), view.tokens.hashes)))

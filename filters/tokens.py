@@ -1,6 +1,6 @@
-"""Tokens: the pieces that words are counted by, and their repeated n-grams.
+"""Tokens: the words and marks of a text, and their repeated n-grams.
 
-The one definition of all recipes (`View(words=...)` replaces it, for parity with another tokenizer):
+The one definition for all recipes (`View(words=...)` replaces it, for parity with another tokenizer):
 - a **word** is a run of letters, digits and combining marks; one of ' ’ · _ . or an invisible joiner between two of
   them belongs to it (don't, snake_case, example.com, 3.14; but not the point in "end.Begin"), and so does one of
   , : / - between two digits (1,000, 10:30, 12/31/2005);
@@ -8,7 +8,7 @@ The one definition of all recipes (`View(words=...)` replaces it, for parity wit
   segmenter joins them into words afterwards (`filters.segmenter`). Thai, Lao, Khmer and Burmese, which have no spaces
   either, count a run as one word;
 - any other visible character is a **mark**; a run of the same one is one mark (..., -----, !!!).
-Tokens are words and marks in the order of the text: datatrove's tokenizers count both, DCLM's rules words alone.
+Tokens are words and marks in text order: datatrove's tokenizers count both, DCLM's rules words alone.
 """
 
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ _POINT = ord(".")
 
 
 class Repeats(NamedTuple):
-    """The n-grams that occur more than once: where each begins (ascending token indices), its group's number, and
-    for each group its number of copies."""
+    """The n-grams that occur more than once: the token index at which each begins (ascending), its group's number, and
+    the number of copies of each group."""
 
     positions: Indices
     ids: Indices
@@ -54,12 +54,12 @@ class Tokens:
 
     @cached_property
     def characters(self) -> int:
-        """Characters of all tokens together; what stands between them does not count."""
+        """Characters of all tokens together, without the separators."""
         return int(self.lengths.sum())
 
     @cached_property
     def offsets(self) -> Indices:
-        """Characters before each token, int64[k + 1]: tokens i to j have offsets[j] - offsets[i] of them."""
+        """Characters before each token, int64[k + 1]: tokens i to j have offsets[j] - offsets[i] characters."""
         offsets = np.zeros(len(self) + 1, np.int64)
         self.lengths.cumsum(out=offsets[1:])
         return offsets
@@ -71,7 +71,7 @@ class Tokens:
 
     @cached_property
     def flags(self) -> Flags:
-        """What the characters of each token are, or-ed together, uint16[k]."""
+        """The flags of each token's characters, or-ed, uint16[k]."""
         if not len(self):
             return np.empty(0, np.uint16)
         bounds = np.empty(2 * len(self), np.int64)
@@ -88,7 +88,7 @@ class Tokens:
 
     @cached_property
     def first_flags(self) -> Flags:
-        """What the first character of each token is, uint16[k]."""
+        """The flags of each token's first character, uint16[k]."""
         return self._character_flags.take(self.start)
 
     @cached_property
@@ -98,10 +98,10 @@ class Tokens:
         return Tokens(self._character_flags, self._rolling, self.start[chosen], self.end[chosen])
 
     def repeats(self, longest: int) -> Iterator[tuple[int, Repeats]]:
-        """(n, the n-grams that occur more than once) for n = 2 ... longest.
+        """Yields (n, the n-grams that occur more than once) for n = 2 ... longest.
 
-        An n-gram can only repeat where the (n-1)-gram does, so that each n looks at few positions of the last; one n at
-        a time is held.
+        An n-gram can only repeat where the (n-1)-gram does, so each n reads few positions of the last; only one n is
+        held in memory at a time.
         """
         sequence = Rolling(self.hashes)
         positions = np.arange(len(self))
@@ -140,7 +140,7 @@ def _repeats_among(positions: Indices, n: int, sequence: Rolling) -> Repeats:
 
 
 def segment(codes: Codes, flags: Flags) -> tuple[Indices, Indices]:
-    """Where each token of a text begins and ends: two int64[k], see the definition above."""
+    """The start and end of each token of a text, as defined above: two int64[k]."""
     if codes.size == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     kind = _kinds(codes, flags)
@@ -156,7 +156,7 @@ def segment(codes: Codes, flags: Flags) -> tuple[Indices, Indices]:
 
 
 def runs(members: Mask) -> tuple[Indices, Indices]:
-    """The maximal runs of True: where each begins and ends."""
+    """The maximal runs of True: the start and end of each."""
     padded = np.zeros(members.size + 2, bool)
     padded[1:-1] = members
     edges = (padded[1:] != padded[:-1]).nonzero()[0]

@@ -1,14 +1,14 @@
-"""What an address says about a page: blocked hosts and words, curated sources (RefinedWeb appendix G.1).
+"""Signals of a page's URL: blocked hosts and words, curated sources (RefinedWeb appendix G.1).
 
-Lists are data that the caller hands in (RefinedWeb's 4.6 M domains are not public; datatrove ships substitutes). A word
-is *strict* when it counts anywhere in the address once - and . are taken out, *hard* when it counts as a whole word,
-*soft* when two whole words are needed. All is compared in lower case. A malformed address never raises.
+Lists are arguments (RefinedWeb's 4.6 M domains are not public; datatrove ships substitutes). A word is *strict* when it
+counts anywhere in the URL after - and . are removed, *hard* when it counts as a whole word, *soft* when two whole words
+are needed. Comparison is in lower case. A malformed URL never raises.
 
-datatrove's URLFilter (FineWeb's) differs in three ways, which have signals of their own: it looks for strict words once
-*everything* but ASCII letters and digits is out (`url_joined_strict_words`); it compares whole words in the case of the
-address, so that /CASINO passes (`url_cased_hard_words`, `url_cased_soft_words`); and it compares its list of addresses,
-which has no schemes, with addresses that have one, so that none ever matches (no signal: `url_blocked` does match). It
-looks up the registered domain and the whole host alone, where `url_blocked_domain` also looks at the names between.
+datatrove's URLFilter (FineWeb's) differs in three ways, which have signals of their own: it matches strict words after
+removing *everything* but ASCII letters and digits (`url_joined_strict_words`); it compares whole words in the case of
+the URL, so that /CASINO passes (`url_cased_hard_words`, `url_cased_soft_words`); and it compares its list of URLs,
+which have no schemes, with URLs that have one, so that none ever matches (no signal: `url_blocked` does match). It
+looks up the registered domain and the whole host alone; `url_blocked_domain` also looks up the names between.
 """
 
 import re
@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from filters.signal import Signal
 from filters.view import View
 
-# Sources that RefinedWeb leaves out of the crawl because they enter by other ways (arXiv 2306.01116 appendix G.1, as in
-# DCLM's refinedweb.yaml). DCLM-Baseline does not apply it.
+# Sources that RefinedWeb leaves out of the crawl because they are added separately (arXiv 2306.01116 appendix G.1, as
+# in DCLM's refinedweb.yaml). DCLM-Baseline does not apply it.
 CURATED_SOURCES = (
     "arxiv.org",
     "askubuntu.com",
@@ -46,10 +46,10 @@ _SCHEME = re.compile(r"https?://(?:www\.)?")
 
 @dataclass(frozen=True)
 class UrlLists:
-    """Lists to hold addresses against, in lower case; an empty one is not given, and its signals are null.
+    """Lists to match URLs against, in lower case; the signals of an empty list are null.
 
-    domains: hosts, each with all its subdomains; urls: whole addresses, with scheme or without (then without `www.`);
-    strict, hard, soft: words, see above; curated: hosts whose pages enter by another way.
+    domains: hosts, each with all its subdomains; urls: whole URLs, with scheme or without (then without `www.`);
+    strict, hard, soft: words, see above; curated: hosts whose pages are added separately.
     """
 
     domains: Collection[str] = frozenset()
@@ -69,7 +69,7 @@ class UrlLists:
         soft: Iterable[str] = (),
         curated: Iterable[str] = CURATED_SOURCES,
     ) -> "UrlLists":
-        """From the lines of list files: stripped and lowered, blank ones and comments (#) left out."""
+        """Parses the lines of list files: stripped and lowered, without blank ones and comments (#)."""
         return cls(
             domains=frozenset(_entries(domains)),
             urls=frozenset(_entries(urls)),
@@ -81,7 +81,7 @@ class UrlLists:
 
 
 def host(url: str) -> str:
-    """The host in lower case, without port, user and a leading `www.`; "" if there is none to be found."""
+    """The host in lower case, without port, user and a leading `www.`; "" if the URL has none."""
     try:
         name = urlsplit(url.strip()).hostname or ""
     except ValueError:
@@ -90,7 +90,7 @@ def host(url: str) -> str:
 
 
 def url_signals(url: str, lists: UrlLists) -> dict[str, float | None]:
-    """Every URL signal by name (SIGNAL_DOCS says what each is); null where the list is not given."""
+    """Returns every URL signal by name (see SIGNAL_DOCS); null where the list is empty."""
     lower = url.strip().lower()
     name = host(lower)
     words, cased = set(_WORD_EDGES.split(lower)), set(_WORD_EDGES.split(url))
@@ -110,7 +110,7 @@ def url_signals(url: str, lists: UrlLists) -> dict[str, float | None]:
 
 
 def signals(lists: UrlLists) -> tuple[Signal, ...]:
-    """The URL signals as signals of a View, bound to lists."""
+    """The URL signals as signals of a View, bound to `lists`."""
     return tuple(
         Signal(name, partial(_measure, name=name, lists=lists), 10, "RefinedWeb G.1", doc)
         for name, doc in SIGNAL_DOCS.items()
@@ -118,16 +118,16 @@ def signals(lists: UrlLists) -> tuple[Signal, ...]:
 
 
 SIGNAL_DOCS = {
-    "url_characters": "characters of the address; 0 and up",
-    "url_blocked_domain": "1 if its host or one above it is in `domains`, else 0",
-    "url_blocked": "1 if the whole address is in `urls`, else 0",
-    "url_strict_words": "strict words in it once - and . are out; drop over 0",
-    "url_joined_strict_words": "strict words in its letters and digits, datatrove's way; drop over 0",
-    "url_hard_words": "different hard words in it; drop over 0",
-    "url_cased_hard_words": "the same where capitals count, datatrove's way; drop over 0",
-    "url_soft_words": "different soft words in it; drop over 1",
-    "url_cased_soft_words": "the same where capitals count, datatrove's way; drop over 1",
-    "url_curated_source": "1 if its host or one above it is a curated source, else 0",
+    "url_characters": "characters of the URL; 0 and up",
+    "url_blocked_domain": "1 if its host or a parent domain is in `domains`, else 0",
+    "url_blocked": "1 if the whole URL is in `urls`, else 0",
+    "url_strict_words": "strict words in it without - and . ; drop over 0",
+    "url_joined_strict_words": "strict words in its letters and digits, as datatrove counts; drop over 0",
+    "url_hard_words": "distinct hard words in it; drop over 0",
+    "url_cased_hard_words": "the same, case-sensitive, as datatrove counts; drop over 0",
+    "url_soft_words": "distinct soft words in it; drop over 1",
+    "url_cased_soft_words": "the same, case-sensitive, as datatrove counts; drop over 1",
+    "url_curated_source": "1 if its host or a parent domain is a curated source, else 0",
 }
 
 

@@ -1,7 +1,7 @@
-"""A view: one text, cut once into characters, lines, paragraphs, sentences and words, for every signal to share.
+"""A view: one text, split once into characters, lines, paragraphs, sentences and words, shared by all signals.
 
 Everything is lazy and vectorised over code points (numpy); nothing is compiled. A view takes some 60 bytes a
-character while it lives, and its time is linear but for the sorts that find equal pieces.
+character while it exists, and its time is linear but for the sorts that find equal pieces.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ from filters.characters import (
     places,
 )
 from filters.repeats import Hashes, Indices, Rolling, character_values
+from filters.segmenter import merge_han
 from filters.tokens import Tokens, runs, segment
 
 Measured = TypeVar("Measured")
@@ -34,9 +35,9 @@ _NEWLINE = 10
 _RETURN = 13
 _POINT = 46
 _OPENERS = np.array([ord(mark) for mark in "“‘「『（《〈【([{"], np.uint32)
-_WIDE = 0x2E80  # from here on a sentence's end needs no space after it
+_WIDE = 0x2E80  # from this code point on, a sentence end needs no space after it
 
-# What a view computes without regard to its language.
+# The properties of a view that do not depend on its language.
 _OF_ANY_LANGUAGE = frozenset(
     {
         "codes", "filled_lines", "flags", "lines", "lower", "paragraphs", "pieces", "sentences", "split_lines",
@@ -60,16 +61,16 @@ class Spans:
         return self.start.size
 
     def where(self, chosen: Any) -> "Spans":
-        """The pieces that a mask or an array of indices chooses."""
+        """The pieces selected by a mask or an array of indices."""
         return Spans(self.start[chosen], self.end[chosen])
 
 
 class View:
     """A text with its URL, its HTTP headers and its language code (ISO 639-1, "" if unknown).
 
-    A text whose language is said to be Chinese is cut into words by a segmenter, when a signal asks for words; without
-    a language its words are characters. `words` gives the tokens of another tokenizer (datatrove's) in place of ours:
-    for parity checks and for other languages without spaces. Empty ones are left out.
+    If `language` is "zh", a segmenter splits the text into words when a signal needs words; without a language, Chinese
+    words are characters. `words` replaces our tokens by those of another tokenizer (datatrove's), for parity checks and
+    for other languages without spaces; empty ones are left out.
     """
 
     def __init__(
@@ -89,17 +90,17 @@ class View:
 
     @property
     def has_foreign_words(self) -> bool:
-        """Whether the tokens were handed in: then their offsets are not places in the text."""
+        """Whether the tokens were passed in; their offsets are then not offsets in the text."""
         return self._foreign is not None
 
     def in_language(self, language: str) -> "View":
-        """The same text, said to be in another language. What does not depend on that is not computed again."""
+        """Returns a view of the same text in another language; what does not depend on the language is shared."""
         view = View(self.text, self.url, self.headers, language, self._foreign)
         view.__dict__ |= {name: self.__dict__[name] for name in _OF_ANY_LANGUAGE & self.__dict__.keys()}
         return view
 
     def once(self, compute: "Callable[[View], Measured]") -> Measured:
-        """compute(self), remembered: for what several signals of a family share."""
+        """Returns compute(self), memoised: for results that several signals of a family share."""
         if compute not in self._memo:
             self._memo[compute] = compute(self)
         return self._memo[compute]  # type: ignore[no-any-return]
@@ -111,26 +112,26 @@ class View:
 
     @cached_property
     def flags(self) -> Flags:
-        """What each character is (`filters.characters`), uint16[characters]."""
+        """The flags of each character (`filters.characters`), uint16[characters]."""
         return flags_of(self.codes)
 
     @cached_property
     def lower(self) -> str:
-        """The text in lower case, every character where it was."""
+        """The text in lower case, with the same length and offsets."""
         return lower_same_length(self.text)
 
     def hashes(self, spans: Spans) -> Hashes:
-        """The 64-bit hash of each piece's characters."""
+        """The 64-bit hash of each piece's characters, uint64[pieces]."""
         return self._rolling.hashes(spans.start, spans.end)
 
     def counts(self, mask: int, spans: Spans) -> Indices:
-        """How many characters of each piece have one of the flags in `mask`."""
+        """The number of characters of each piece that have one of the flags in `mask`, int64[pieces]."""
         sums = np.zeros(len(self.text) + 1, np.int64)
         (self.flags & mask != 0).cumsum(out=sums[1:])
         return sums.take(spans.end) - sums.take(spans.start)
 
     def strip(self, spans: Spans) -> Spans:
-        """Each piece without the white space at its ends; one that is nothing else becomes empty."""
+        """Each piece without the white space at its ends; a blank one becomes empty."""
         solid = self._solid
         first = solid.searchsorted(spans.start)
         last = solid.searchsorted(spans.end) - 1
@@ -141,7 +142,8 @@ class View:
         return Spans(start, np.where(blank, start, solid.take(last, mode="clip") + 1))
 
     def containing(self, needle: str, spans: Spans) -> Indices:
-        """The pieces (ascending, each once) in which the lower-cased text has `needle`; pieces must not overlap."""
+        """The indices (ascending, unique) of the pieces whose lower-case text contains `needle`; pieces must not
+        overlap."""
         if needle not in self.lower:
             return np.empty(0, np.int64)
         found = []
@@ -199,11 +201,11 @@ class View:
 
     @cached_property
     def sentences(self) -> Spans:
-        """Sentences, without the white space at their ends; none is blank and none goes on over the end of a line.
+        """Sentences without the white space at their ends; none is blank, and none crosses the end of a line.
 
-        One ends after a run of punctuation that begins with a sentence's end (Unicode's Sentence_Terminal) and that
-        white space follows, which ideographic ends do not need. The point after a capital letter alone ("J. Smith")
-        ends none; other abbreviations do.
+        A sentence ends after a run of punctuation that begins with a sentence end (Unicode's Sentence_Terminal) and is
+        followed by white space, which ideographic ends do not need. The point after a single capital letter
+        ("J. Smith") is not an end; that of other abbreviations is.
         """
         size = len(self.text)
         marks = places(self.flags, TERMINAL)
@@ -226,12 +228,10 @@ class View:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """Words and marks, in order (`filters.tokens` defines them)."""
+        """Words and marks in text order (defined in `filters.tokens`)."""
         if self._foreign is None:
             start, end = segment(self.codes, self.flags)
             if self.language == "zh":
-                from filters.segmenter import merge_han  # loads a dictionary, which other languages do not need
-
                 start, end = merge_han(self.text, self.flags, start, end)
             return Tokens(self.flags, self._rolling, start, end)
         words = [word for word in self._foreign if word]

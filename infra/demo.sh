@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job with the verbs that a user would type: real crawled pages in, a trained, frozen, branched and evaluated
+# The main job with the commands that a user would type: real crawled pages in, a trained, frozen, branched and evaluated
 # model out. A second call does nothing twice. Usage: sh infra/demo.sh FOLDER
 set -eu
 OUT=${1:-demo-out}
@@ -31,7 +31,7 @@ say "a trunk, frozen, and two branches from it"
 refinery train --data "$OUT/tokens" --config tiny --out "$OUT/trunk"
 refinery freeze "$OUT/trunk" --out "$OUT/frozen"
 refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --out "$OUT/branch-control"
-printf '[k]\nfull_mass = 1.0\n' > "$OUT/all-experts.toml"
+printf '[top_k]\nfull_k_probability = 1.0\n' > "$OUT/all-experts.toml"
 refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --overrides "$OUT/all-experts.toml" --out "$OUT/branch-all-experts"
 for name in control all-experts; do
   keep "$OUT/evaluation-$name.json" refinery evaluate --checkpoint "$OUT/branch-$name" --data "$OUT/held-out" \

@@ -12,12 +12,12 @@ class RefineryError(Exception):
 
 
 class UsageError(RefineryError):
-    """The words or the input were wrong: unknown recipe, missing file, missing model, wrong schema."""
+    """The arguments or the input were wrong: unknown recipe, missing file, missing model, wrong schema."""
 
     exit_code = 2
 
 
 class WorkError(RefineryError):
-    """The work failed, or damage was found on the way: a full disk, a broken law, a corrupt shard."""
+    """The work failed, or damage was found on the way: a full disk, a broken invariant, a corrupt shard."""
 
     exit_code = 1

@@ -6,7 +6,6 @@ by Python's shortest round-trip `repr`. NaN and infinity have no JSON and are re
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,3 @@ def sha256_json(value: Any) -> str:
 def sha256_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def code_version(packages: Iterable[str]) -> str:
-    """A hash of the source text of our packages: a finished shard is reused only by the code that made it."""
-    digest = hashlib.sha256()
-    root = Path(__file__).resolve().parent.parent
-    for package in sorted(packages):
-        for path in sorted((root / package).rglob("*")):
-            if path.suffix in {".py", ".toml", ".json"}:
-                digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-                digest.update(path.read_bytes())
-    return digest.hexdigest()

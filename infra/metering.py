@@ -7,15 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
+from infra.dataset.reader import Source
 from infra.sandbox.sandbox import cpu_seconds_of_sandboxes
-
-if TYPE_CHECKING:
-    from infra.dataset.dataset import Source
-    from infra.engines.engine import Engine
 
 VERSIONED = (
     "refinery",
@@ -44,14 +41,15 @@ def versions() -> Mapping[str, str]:
 class Meter:
     """Starts with the stage; `account` closes it. Seconds are wall-clock time of the driver."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: str, workers: int) -> None:
         self.engine = engine
+        self.workers = workers
         self.started = time.time()
 
-    def account(self, inputs: Sequence["Source"]) -> dict[str, Any]:
+    def account(self, inputs: Sequence[Source]) -> dict[str, Any]:
         return {
-            "engine": self.engine.name,
-            "workers": self.engine.workers,
+            "engine": self.engine,
+            "workers": self.workers,
             "command": sys.argv[1:],
             "inputs": input_places(inputs),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
@@ -61,8 +59,8 @@ class Meter:
         }
 
 
-def input_places(inputs: Sequence["Source"]) -> dict[str, str]:
-    """Where the inputs lay: file names, or stages, with absolute paths. `explain` and `extract` read files there."""
+def input_places(inputs: Sequence[Source]) -> dict[str, str]:
+    """The absolute paths of the inputs by file name, or stage. `explain` and `extract` read files there."""
     places: dict[str, str] = {}
     for source in inputs:
         places |= getattr(source, "places", dict)()
@@ -70,8 +68,8 @@ def input_places(inputs: Sequence["Source"]) -> dict[str, str]:
 
 
 def worker_cpu_seconds() -> float:
-    """CPU time so far of this process, of its page sandboxes, and of processes below it that ended. Cheap: it is asked
-    twice for every partition, where to look for children among all processes of a machine would be felt."""
+    """CPU time so far of this process, of its page sandboxes, and of processes below it that ended. Cheap, as it is
+    called twice for every partition: children are not searched for among all processes of the machine."""
     mine = os.times()
     return mine.user + mine.system + mine.children_user + mine.children_system + cpu_seconds_of_sandboxes()
 

@@ -1,11 +1,13 @@
-"""The taxonomy of a mixture, and how a classifier's labels become calibrated probabilities over it.
+"""The domains of a mixture, and calibrated domain probabilities from a classifier's labels.
 
 Two axes carry the balance of a corpus: IQ (mathematics, code, science, engineering, reasoning) and EQ (literature,
-dialogue, emotion, society, arts); what belongs to neither is general. A page may be both (a novel about a proof), so
-a document keeps its probability for every domain; its one `domain` label, the most probable, is what a draw counts by.
+dialogue, emotion, society, arts); all else is general. A page may belong to both (a novel about a proof), so a document
+keeps a probability for every domain. Its one `domain` label, the most probable, is what a draw counts.
 
-Classifiers are over-confident. Temperature scaling (Guo et al. 2017, arXiv 1706.04599, section 4.2) divides log
-probabilities by one number fitted on held-out documents; it changes no label, only how sure the label is.
+Classifiers are over-confident. Temperature scaling (Guo et al. 2017, 1706.04599, section 4.2) divides log probabilities
+by one number that is fitted on held-out documents. It changes the probabilities and no label.
+
+Shapes: N documents, D domains.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,15 +44,18 @@ _FLOOR = 1e-6
 _TEMPERATURES = (0.05, 20.0)
 
 
-class Labelled(NamedTuple):
-    """`domain`: the label of each document. `probabilities_ND`: float64, columns as in `DOMAINS`; rows sum to 1."""
+class DomainLabels(NamedTuple):
+    """The labels of N documents."""
 
     domain: list[str]
+    """The most probable domain of each document."""
+
     probabilities_ND: Floats
+    """Float64, columns as in `DOMAINS`; rows sum to 1."""
 
 
 def domains_of(name: str) -> tuple[str, ...]:
-    """The domains that `name` (a domain or an axis) stands for. UsageError for another name."""
+    """The domains of an axis, or a domain itself. UsageError for any other name."""
     if name in _INDEX:
         return (name,)
     if name in DOMAINS_OF:
@@ -59,11 +64,10 @@ def domains_of(name: str) -> tuple[str, ...]:
 
 
 def from_fasttext(labels: Sequence[Iterable[str]], scores: Sequence[Iterable[float]]) -> Floats:
-    """fastText's answer for N documents (`predict(texts, k=-1)`) as raw probabilities, shape (N, 11).
+    """Raw probabilities, shape (N, D), from what fastText's `predict(texts, k=-1)` returns for N documents.
 
-    A label that was not returned counts as (almost) impossible; a document with no label at all is uniform; scores
-    that are not numbers in [0, 1] (fastText prints 1.00001, and NaN for an empty text) are brought back into it.
-    UsageError when a label is no domain: the model is not one of domains.
+    A label that is missing gets probability 1e-6; a document without labels is uniform; scores are clipped to [0, 1]
+    (fastText returns 1.00001) and NaN (empty text) is ignored. UsageError for a label that is not a domain.
     """
     raw_ND = np.full((len(labels), len(DOMAINS)), _FLOOR)
     for row, (names, values) in enumerate(zip(labels, scores, strict=True)):
@@ -79,7 +83,7 @@ def from_fasttext(labels: Sequence[Iterable[str]], scores: Sequence[Iterable[flo
 
 
 def calibrate(raw_ND: Floats, temperature: float = 1.0) -> Floats:
-    """p ** (1 / temperature), normalised: above 1 less sure, below 1 surer. Labels do not change."""
+    """p ** (1 / temperature), rows normalised: a temperature above 1 flattens them, below 1 sharpens them."""
     assert temperature > 0
     logits = np.log(np.maximum(raw_ND, _FLOOR)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -91,40 +95,39 @@ def label(
     scores: Sequence[Iterable[float]],
     temperature: float = 1.0,
     min_probability: float = 0.0,
-) -> Labelled:
-    """Calibrated probabilities and the label of each document.
+) -> DomainLabels:
+    """Label each document with its most probable domain; with general, if that has less than `min_probability`.
 
-    The label is the most probable domain, the first of `DOMAINS` among equals; below `min_probability` it is general.
+    `labels`, `scores`: as for `from_fasttext`. Ties go to the first in the order of `DOMAINS`.
     """
     probabilities = calibrate(from_fasttext(labels, scores), temperature)
     best = probabilities.argmax(axis=1)
     sure = probabilities.max(axis=1, initial=0.0) >= min_probability
-    return Labelled([DOMAINS[i] if ok else GENERAL for i, ok in zip(best, sure)], probabilities)
+    return DomainLabels([DOMAINS[i] if ok else GENERAL for i, ok in zip(best, sure)], probabilities)
 
 
 def axis_probabilities(probabilities_ND: Floats) -> Floats:
-    """Probability mass of each axis, shape (N, 3) in the order IQ, EQ, general."""
+    """Summed probability of each axis, shape (N, 3) in the order IQ, EQ, general."""
     return probabilities_ND @ _AXIS_ROWS
 
 
 def axes(probabilities_D: Floats, min_probability: float = 0.25) -> tuple[Axis, ...]:
-    """The axes that one document belongs to: every one with at least `min_probability` of its mass; may be both."""
+    """The axes with at least `min_probability` for one document; there may be several, or none."""
     masses = axis_probabilities(probabilities_D[None, :])[0]
     return tuple(axis for axis, mass in zip(Axis, masses) if mass >= min_probability)
 
 
 def log_loss(raw_ND: Floats, truth_N: Sequence[str], temperature: float) -> float:
-    """Mean negative log-likelihood, in nats, of the true domains."""
+    """Mean negative log-likelihood of the true domains, in nats, after calibration."""
     calibrated = calibrate(raw_ND, temperature)
     chosen = calibrated[np.arange(len(truth_N)), [_INDEX[name] for name in truth_N]]
     return float(-np.log(np.maximum(chosen, 1e-300)).mean())
 
 
 def fit_temperature(raw_ND: Floats, truth_N: Sequence[str]) -> float:
-    """The temperature of least log loss on held-out documents, in [0.05, 20], to three digits.
+    """The temperature in [0.05, 20] of least log loss on held-out documents, to three digits.
 
-    The loss is convex in 1 / temperature, so a golden-section search finds its one minimum. UsageError when there is
-    nothing to fit on.
+    The loss is convex in 1 / temperature, so a golden-section search finds its minimum. UsageError without documents.
     """
     if not len(truth_N):
         raise UsageError("no held-out documents to calibrate the domain model on; hold out at least a few per domain")
@@ -140,7 +143,7 @@ def fit_temperature(raw_ND: Floats, truth_N: Sequence[str]) -> float:
 
 
 def calibration_error(probabilities_ND: Floats, truth_N: Sequence[str], bins: int = 10) -> float:
-    """Expected calibration error (Guo et al., section 2): the mean gap between how sure labels are and how right."""
+    """Expected calibration error (Guo et al. 2017, section 2): the mean gap between confidence and accuracy."""
     sure = probabilities_ND.max(axis=1)
     right = probabilities_ND.argmax(axis=1) == np.array([_INDEX[name] for name in truth_N])
     bin_N = np.minimum((sure * bins).astype(np.int64), bins - 1)

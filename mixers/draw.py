@@ -1,9 +1,9 @@
-"""The balanced draw: which documents a mixture trains on, and how often, decided for each by its rank alone.
+"""The draw: which documents a mixture trains on and how often, decided for each document from its rank alone.
 
-`plan_draw` turns what a pool holds and what a recipe asks into a `Plan`: for each (source, domain) group a whole
-number of epochs for every document and one more for those whose rank is below an edge. Edges lie between bins of the
-supply, so the plan already says, to the token, what the draw will give; `check_drawn` holds the draw to it.
-`repeats` is a column: rows are never repeated, and a document that is not drawn stays, with 0.
+`plan_draw` makes a `MixturePlan` from what a pool has and what a recipe asks for: for each (source, domain) group, a
+number of whole epochs for every document and one more for documents whose rank is below a cutoff. Cutoffs lie between
+bins of rank, so the plan predicts the draw to the token, and `check_drawn` compares the two. Rows are never repeated: a
+document's `repeats` is a column, and a document that is not drawn has 0.
 """
 
 from collections.abc import Mapping
@@ -16,29 +16,39 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.errors import WorkError
-from mixers.balance import balance
+from mixers.balance import solve_mixture
 from mixers.domains import AXIS_OF
-from mixers.supply import Floats, Group, edge_above
+from mixers.supply import Floats, SupplyGroup, upper_edge
 from mixers.targets import DrawConfig
 
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """One group: a document gets `whole` repeats, and one more when its rank is below `edge`.
-
-    documents, tokens: what the pool holds. epochs: as solved. drawn: documents with at least one repeat.
-    drawn_tokens: tokens with repeats; epochs * tokens, but for what one bin of rank holds.
-    """
+    """The plan for one (source, domain) group."""
 
     source: str
     domain: str
+
     documents: int
+    """Documents in the pool."""
+
     tokens: int
+    """Tokens in the pool."""
+
     epochs: float
-    whole: int
-    edge: float
+    """Epochs as solved."""
+
+    whole_epochs: int
+    """Repeats of every document of the group."""
+
+    rank_cutoff: float
+    """Documents with a rank below this get one repeat more."""
+
     drawn: int
+    """Documents with at least one repeat."""
+
     drawn_tokens: int
+    """Tokens with repeats: `epochs` * `tokens`, to within the tokens of one bin of rank."""
 
     @property
     def name(self) -> str:
@@ -46,31 +56,33 @@ class GroupPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """groups: sorted by source and domain. binding: what kept the mixture from being larger, nearer, or more even.
-
-    missed: target -> (asked, planned) for targets that cannot be met.
-    """
+class MixturePlan:
+    """The plan for a whole pool."""
 
     groups: tuple[GroupPlan, ...]
+    """Sorted by source and domain."""
+
     binding: tuple[str, ...]
+    """Names of the constraints that keep the mixture from being larger or nearer to the targets."""
+
     missed: Mapping[str, tuple[float, float]]
+    """Targets that cannot be met: name -> (share asked for, share planned)."""
 
     @property
     def drawn_tokens(self) -> int:
         return sum(group.drawn_tokens for group in self.groups)
 
     def repeats(self, sources: pa.Array, domains: pa.Array, ranks: Floats) -> npt.NDArray[np.int32]:
-        """How often each document is trained on, shape (documents,). 0 for groups that hold no tokens."""
-        whole, edge = self._by_document(sources, domains)
-        return whole + (ranks < edge).astype(np.int32)
+        """How often an epoch has each document, shape (documents,). 0 for groups without tokens."""
+        whole, cutoff = self._by_document(sources, domains)
+        return whole + (ranks < cutoff).astype(np.int32)
 
     def _by_document(self, sources: pa.Array, domains: pa.Array) -> tuple[npt.NDArray[np.int32], Floats]:
-        """`whole` and `edge` of each document's group, looked up once per distinct source and domain."""
+        """`whole_epochs` and `rank_cutoff` of each document's group, looked up once per distinct source and domain."""
         if not len(sources):
             return np.zeros(0, dtype=np.int32), np.zeros(0)
         source, domain = (pc.dictionary_encode(column.cast(pa.string())) for column in (sources, domains))
-        found = {group.name: (group.whole, group.edge) for group in self.groups}
+        found = {group.name: (group.whole_epochs, group.rank_cutoff) for group in self.groups}
         pairs = np.array(
             [
                 [found.get(f"{s}/{d}", (0, 0.0)) for d in domain.dictionary.to_pylist()]
@@ -81,7 +93,7 @@ class Plan:
         return chosen[:, 0].astype(np.int32), chosen[:, 1]
 
     def as_dict(self) -> dict[str, Any]:
-        """For a manifest."""
+        """JSON for a manifest."""
         return {
             "groups": [asdict(group) for group in self.groups],
             "binding": list(self.binding),
@@ -90,44 +102,47 @@ class Plan:
         }
 
 
-def plan_draw(groups: tuple[Group, ...], config: DrawConfig) -> Plan:
-    """Solve the draw for a pool. UsageError when the pool cannot give what `config` asks."""
-    solved = balance([(group.source, group.domain) for group in groups], [group.tokens for group in groups], config)
-    # One document too many elsewhere could push a group below a floor that is met exactly.
-    others = "down" if any(solved.under_floor) else "nearest"
+def plan_draw(groups: tuple[SupplyGroup, ...], config: DrawConfig) -> MixturePlan:
+    """The plan for a pool. UsageError when the pool cannot satisfy `config`."""
+    names = [(group.source, group.domain) for group in groups]
+    solved = solve_mixture(names, [group.tokens for group in groups], config)
+    # Where a minimum share is met exactly, one document too many outside of it would break it.
+    others = "down" if any(solved.in_binding_floor) else "nearest"
     plans = [
-        _plan_group(group, epochs, config.epochs_cap(group.source, group.domain), "up" if low else others)
-        for group, epochs, low in zip(groups, solved.epochs, solved.under_floor)
+        _plan_group(group, epochs, config.epochs_cap(group.source, group.domain), "up" if in_floor else others)
+        for group, epochs, in_floor in zip(groups, solved.epochs, solved.in_binding_floor)
     ]
-    return Plan(tuple(plans), solved.binding, solved.missed)
+    return MixturePlan(tuple(plans), solved.binding, solved.missed)
 
 
-def _plan_group(group: Group, epochs: float, cap: float, rounding: str) -> GroupPlan:
-    """Put the edge between the two bins where `epochs` of the group's tokens are reached."""
+def _plan_group(group: SupplyGroup, epochs: float, cap: float, rounding: str) -> GroupPlan:
+    """Choose the cutoff between bins at which `epochs` of the group's tokens are reached. `rounding`: up, down or
+    nearest."""
     whole = int(epochs)
     wanted, most = (epochs - whole) * group.tokens, (cap - whole) * group.tokens
     # below[i]: the tokens in the first i bins.
     below = np.concatenate(([0], np.cumsum(group.tokens_in)))
     bins = int(np.searchsorted(below, wanted, side="right")) - 1
-    # Equal sums differ by bins without tokens: the least edge will do.
+    # Bins without tokens give equal sums: take the lowest of them.
     bins = int(np.searchsorted(below, below[bins]))
     if below[bins] < wanted and bins + 1 < len(below):
         above = int(np.searchsorted(below, below[bins], side="right"))
         is_nearer = below[above] - wanted < wanted - below[bins]
         if below[above] <= most and (rounding == "up" or (rounding == "nearest" and is_nearer)):
             bins = above
-    edge = edge_above(int(group.bin[bins - 1])) if bins else 0.0
+    cutoff = upper_edge(int(group.bin[bins - 1])) if bins else 0.0
     drawn = group.documents if whole else int(group.documents_in[:bins].sum())
     drawn_tokens = whole * group.tokens + int(below[bins])
     return GroupPlan(
-        group.source, group.domain, group.documents, group.tokens, epochs, whole, edge, drawn, drawn_tokens
+        group.source, group.domain, group.documents, group.tokens, epochs, whole, cutoff, drawn, drawn_tokens
     )
 
 
 def count_drawn(
     sources: pa.Array, domains: pa.Array, tokens: pa.Array, repeats: npt.NDArray[np.int32]
 ) -> dict[str, int]:
-    """Counters of a draw, to be summed over shards: drawn/S/D, undrawn/S/D (documents), tokens/S/D (with repeats)."""
+    """Counters of one shard's draw, which add up over shards: `drawn/SOURCE/DOMAIN` and `undrawn/SOURCE/DOMAIN` in
+    documents, `tokens/SOURCE/DOMAIN` in tokens with repeats."""
     counts: dict[str, int] = {}
     table = pa.table(
         {
@@ -147,7 +162,7 @@ def count_drawn(
 
 
 def shares(counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """Realised shares of tokens by source, domain and axis, from the counters of `count_drawn`."""
+    """Shares of the drawn tokens by source, domain and axis, from the counters of `count_drawn`."""
     tokens = {name: count for name, count in counts.items() if name.startswith("tokens/")}
     total = sum(tokens.values())
     found: dict[str, dict[str, int]] = {"source": {}, "domain": {}, "axis": {}}
@@ -158,8 +173,8 @@ def shares(counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
     return {kind: {key: count / total for key, count in sorted(sums.items()) if total} for kind, sums in found.items()}
 
 
-def check_drawn(plan: Plan, counts: Mapping[str, int]) -> None:
-    """WorkError unless the draw gave, group by group, what the plan says: then the pool changed between the two."""
+def check_drawn(plan: MixturePlan, counts: Mapping[str, int]) -> None:
+    """WorkError unless the draw of each group gave what the plan predicts; else the pool changed after planning."""
     for group in plan.groups:
         found = (counts.get(f"drawn/{group.name}", 0), counts.get(f"tokens/{group.name}", 0))
         if found != (group.drawn, group.drawn_tokens):

@@ -1,22 +1,22 @@
-r"""The one fixed pre-tokenizer pattern whose matches are `token_count` until a real tokenizer has run.
+r"""Counts pre-tokens: the value of `token_count` until a tokenizer has run.
 
-A count that every stage and every recipe shares must need no model, be fast, and treat languages alike. The pattern
+All stages and recipes share this count, so it needs no model, is fast, and treats languages alike. The pattern
 `refinery.pretokens/1` matches, left to right:
 
-    [ideograph or kana]      each character by itself (no spaces tell words apart)
-    [number]                 each digit by itself, as our tokenizer splits them
+    [ideograph or kana]      one character (no spaces separate words)
+    [number]                 one digit, as the tokenizer splits them
     [letter or mark]{1,8}    a word, in pieces of at most 8
-    [symbol]{1,2}            punctuation, emoji, controls and all else that is not space, in pairs
+    [symbol]{1,2}            punctuation, emoji, controls and everything else but white space, in pairs
     \n+                      a run of newlines
 
-Other white space is not counted: a BPE glues it to the word after it. Classes are Unicode 14 general categories
-(L and M, N, Z, the rest), ideographs and kana the ranges below.
+Other white space is not counted, since a BPE attaches it to the next word. Classes are Unicode 14 general categories
+(L and M; N; Z; all others); ideographs and kana are the ranges below.
 
-Relation to BPE tokens, measured against a SentencePiece BPE of 64,000 pieces trained on the same mixed text
-(pre-tokens per BPE token): English .998-1.05, code 1.03, European languages with CJK mixed in 1.19, Chinese 1.4-1.6
-(a BPE joins frequent words); against 16,000 pieces .87-.95, .95, .86, 1.2-1.3.
+Pre-tokens per BPE token, measured against a SentencePiece BPE of 64,000 pieces trained on the same mixed text: English
+.998-1.05, code 1.03, European languages with CJK mixed in 1.19, Chinese 1.4-1.6 (a BPE merges frequent words). Against
+16,000 pieces: .87-.95, .95, .86 and 1.2-1.3.
 
-There is no backtracking engine below: runs of equal class are found with numpy, in time linear in the text.
+Runs of equal class are found with numpy, in time linear in the text, without a regular expression.
 """
 
 import unicodedata
@@ -33,14 +33,14 @@ MAX_WORD_PIECE = 8
 MAX_SYMBOL_PIECE = 2
 
 _SPACE, _IDEOGRAPH, _NUMBER, _LETTER, _SYMBOL, _NEWLINE = range(6)
-# The longest piece of each class; a run of newlines is one piece however long it is.
+# The longest piece of each class; a run of newlines is one piece, whatever its length.
 _PIECE = np.array([1, 1, 1, MAX_WORD_PIECE, MAX_SYMBOL_PIECE, 2**62])
 _COUNTED = np.array([0, 1, 1, 1, 1, 1])
 
 
 @lru_cache(maxsize=1)
 def _classes() -> npt.NDArray[np.uint8]:
-    """The class of every code point, shape (0x110000,)."""
+    """The class of each code point, shape (0x110000,)."""
     of_category = {"L": _LETTER, "M": _LETTER, "N": _NUMBER, "Z": _SPACE}
     table = np.full(0x110000, _SYMBOL, dtype=np.uint8)
     # Planes 4 to 13 are unassigned, 15 and 16 private: symbols.
@@ -48,7 +48,7 @@ def _classes() -> npt.NDArray[np.uint8]:
         table[code] = of_category.get(unicodedata.category(chr(code))[0], _SYMBOL)
     for low, high in IDEOGRAPH_RANGES:
         piece = table[low : high + 1]
-        # Planes 2 and 3 are set aside for ideographs, whatever later versions of Unicode add to them.
+        # Planes 2 and 3 are reserved for ideographs, also where they are not assigned yet.
         piece[(piece == _LETTER) | (low >= 0x20000)] = _IDEOGRAPH
     for character in "\t\v\f\r\x1c\x1d\x1e\x1f\x85":
         table[ord(character)] = _SPACE
@@ -57,7 +57,7 @@ def _classes() -> npt.NDArray[np.uint8]:
 
 
 def count(text: str) -> int:
-    """How many pre-tokens `text` has. Lone surrogates are symbols."""
+    """The number of pre-tokens of `text`. Lone surrogates count as symbols."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     classes = _classes()[codes]
     is_start = np.ones(len(codes), dtype=bool)

@@ -1,20 +1,20 @@
-r"""Token shards: Megatron-Core's indexed dataset, written as a stream and read by memory map.
+r"""Token shards: writes Megatron-Core's indexed dataset as a stream, and reads it by memory map.
 
 A shard is two files. `part.bin` holds the tokens of all documents, one after another, little-endian. `part.idx`:
 
-    bytes  what
+    bytes  content
     9      b"MMIDIDX\0\0"
     8      version, uint64 = 1
-    1      code of the token type: 4 = int32, 8 = uint16
+    1      dtype code of the tokens: 4 = int32, 8 = uint16
     8      S, the number of sequences, uint64
-    8      D + 1, the number of documents and one more, uint64
+    8      D + 1, the number of documents plus one, uint64
     4 S    length of each sequence in tokens, int32
-    8 S    where each sequence begins in `part.bin`, in bytes, int64
-    8 D+8  the sequence at which each document begins, and S, int64
+    8 S    offset of each sequence in `part.bin` in bytes, int64
+    8 D+8  index of each document's first sequence, then S, int64
 
-Here one sequence is one document and ends in the end-of-document token, so the last table is 0, 1, ..., S. (Layout:
-NVIDIA Megatron-LM, megatron/core/datasets/indexed_dataset.py; version 0.16.1 of megatron-core reads these files.)
-`documents.parquet` beside the shards says which document each sequence is: the columns `DOCUMENTS`.
+Here each sequence is one document, ending in the end-of-document token, so the last table is 0, 1, ..., S. (Layout:
+NVIDIA Megatron-LM, megatron/core/datasets/indexed_dataset.py; megatron-core 0.16.1 reads these files.) The table
+`documents.parquet` beside the shards, with the columns `DOCUMENT_COLUMNS`, says which document each sequence is.
 """
 
 import hashlib
@@ -37,9 +37,9 @@ DTYPE_OF_CODE: dict[int, np.dtype[Any]] = {4: np.dtype("<i4"), 8: np.dtype("<u2"
 _HEADER_BYTES = 34
 _MAX_DOCUMENT_TOKENS = 2**31 - 1
 
-# `offset` and `length` are in tokens of the shard's .bin; `length` counts the end-of-document token; `bytes` is the
-# UTF-8 length of the text; `repeats` is how often a training epoch sees the document (0: never).
-DOCUMENTS = pa.schema(
+# `offset` and `length` are in tokens of the shard's .bin; `length` includes the end-of-document token; `bytes` is the
+# UTF-8 length of the text; `repeats` is how often a training epoch has the document (0: never).
+DOCUMENT_COLUMNS = pa.schema(
     [
         ("id", pa.string()),
         ("url", pa.string()),
@@ -62,7 +62,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WrittenShard:
-    """Two committed files, their paths relative to the writer's folder, and what they hold."""
+    """A committed shard: its two files, with paths relative to the writer's folder, and its counts."""
 
     bin: FileRef
     idx: FileRef
@@ -73,8 +73,8 @@ class WrittenShard:
 class TokenShardWriter:
     """Streams documents into `folder/name.bin` and, on `close`, `folder/name.idx`.
 
-    Both have temporary names until `close`, which syncs and renames them, the .idx last: a shard with an index is
-    whole. `vocab_size` bounds the ids and, with Megatron's rule, chooses the type of the tokens.
+    Both files have temporary names until `close` syncs and renames them, the .idx last: a shard with an index is
+    complete. `vocab_size` bounds the ids.
     """
 
     def __init__(self, folder: Path, name: str, dtype: npt.DTypeLike, vocab_size: int, eod_id: int) -> None:
@@ -96,7 +96,7 @@ class TokenShardWriter:
         return len(self._lengths)
 
     def add(self, tokens: Tokens) -> int:
-        """Append one document, shape (length,), that ends in `eod_id`; returns its offset in tokens."""
+        """Append one document, shape (length,), which must end in `eod_id`. Returns its offset in tokens."""
         length = len(tokens)
         assert 0 < length <= _MAX_DOCUMENT_TOKENS and int(tokens[-1]) == self._eod_id, "a document ends in eod_id"
         assert int(tokens.min()) >= 0 and int(tokens.max()) < self._vocab_size, "a token id outside the vocabulary"
@@ -108,7 +108,7 @@ class TokenShardWriter:
         return offset
 
     def close(self) -> WrittenShard | None:
-        """Commit both files. None, and no files, when there were no documents: Megatron cannot map an empty .bin."""
+        """Commit both files. Without documents, leaves no files and returns None: Megatron cannot map an empty .bin."""
         if not self._lengths:
             self.abandon()
             return None
@@ -124,7 +124,7 @@ class TokenShardWriter:
         )
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Delete what was written so far."""
         self._file.close()
         self._bin_temporary.unlink(missing_ok=True)
 
@@ -144,9 +144,9 @@ class TokenShardWriter:
 
 
 class TokenShardReader:
-    """A shard that was checked from end to end when it was opened: nothing in it can point outside the .bin.
+    """Reads a shard. Opening it checks the whole index, so that no document can point outside the .bin.
 
-    `lengths` and `offsets` are in tokens, shape (documents,). UsageError when a file is missing, cut, or inconsistent.
+    `lengths` and `offsets` are in tokens, shape (documents,). UsageError when a file is missing, cut or inconsistent.
     """
 
     def __init__(self, path: Path) -> None:
@@ -171,7 +171,7 @@ class TokenShardReader:
             header = file.read(_HEADER_BYTES)
             size = self.idx_path.stat().st_size
             if len(header) < _HEADER_BYTES or not header.startswith(MAGIC):
-                raise self._broken("it does not begin as an index does")
+                raise self._broken("its first bytes are not those of an index")
             version, code = int.from_bytes(header[9:17], "little"), header[17]
             count, ends = int.from_bytes(header[18:26], "little"), int.from_bytes(header[26:34], "little")
             if version != VERSION:
@@ -192,7 +192,7 @@ class TokenShardReader:
         if lengths.min() < 1:
             raise self._broken("a document without tokens")
         if not np.array_equal(pointers, _starts(lengths)[:-1] * dtype.itemsize):
-            raise self._broken("documents do not lie one behind the other")
+            raise self._broken("its documents are not stored one after another")
         if not np.array_equal(documents, np.arange(ends)):
             raise self._broken("its documents are not its sequences")
         return dtype, lengths
@@ -204,14 +204,14 @@ class TokenShardReader:
         return len(self.lengths)
 
     def document(self, index: int) -> Tokens:
-        """Tokens of one document, its end-of-document token included: a read-only view. IndexError outside [0, len)."""
+        """Read-only view of one document's tokens, the end-of-document token included. IndexError outside [0, len)."""
         if not 0 <= index < len(self):
             raise IndexError(f"document {index} of {len(self)} in {self.bin_path}")
         start = int(self.offsets[index])
         return self.data[start : start + int(self.lengths[index])]
 
     def check_tokens(self, vocab_size: int, eod_id: int) -> None:
-        """Read every token: ids inside the vocabulary, `eod_id` at the end of each document. UsageError otherwise."""
+        """Read every token. UsageError for an id outside the vocabulary or a document that does not end in `eod_id`."""
         if not (self.data[self.offsets + self.lengths - 1] == eod_id).all():
             raise UsageError(
                 f"{self.bin_path} has a document that does not end in token {eod_id}; was it made by another tokenizer?"
@@ -226,7 +226,7 @@ class TokenShardReader:
 
 
 def _starts(lengths: npt.NDArray[np.int32]) -> Ints:
-    """Where each of the sequences begins and where the last ends, shape (len + 1,). int64: 2^31 tokens are not many."""
+    """First token of each sequence and the end of the last, shape (len + 1,). int64: shards may pass 2^31 tokens."""
     starts = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, dtype=np.int64, out=starts[1:])
     return starts

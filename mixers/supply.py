@@ -1,10 +1,10 @@
-"""What a pool of documents holds, by source and domain, as a draw needs to know it.
+"""Counts what a pool has to draw from: documents and tokens by source, domain and bin of rank.
 
-Each document has a rank in [0, 1): a seeded hash of its key, never its place in a file. A draw takes the documents of
-a group whose rank is below an edge. To choose the edge so that the tokens come out right, and to know before the draw
-exactly what it will give, the tokens of a group are summed by bins of rank. Bins are those of a float with ten bits
-after its leading one, so an edge is right to a part in a thousand of what is drawn, however small the part drawn;
-and a pool of few documents has one document a bin. Supplies of shards add up to the supply of the pool.
+A document's rank is a seeded hash of its key in [0, 1), independent of its place in a file. A draw takes the documents
+of a group whose rank is below a cutoff. Counts by bin of rank allow the cutoff to be chosen for a number of tokens, and
+the draw to be predicted exactly. Bins are floats with ten bits after the leading one, so a cutoff is right to one part
+in a thousand of what is drawn, however small that is; in a small pool each document has a bin of its own. Counts of
+shards add up to those of the pool.
 """
 
 from collections.abc import Iterable
@@ -39,14 +39,20 @@ SUPPLY = pa.schema(
 
 
 @dataclass(frozen=True)
-class Group:
-    """The documents of one source and domain. Arrays: non-empty bins of rank, ascending, with what lies in each."""
+class SupplyGroup:
+    """The documents of one source and domain, counted by bin of rank."""
 
     source: str
     domain: str
+
     bin: Ints
+    """Numbers of the non-empty bins, ascending."""
+
     documents_in: Ints
+    """Documents of each of these bins."""
+
     tokens_in: Ints
+    """Tokens of each of these bins."""
 
     @property
     def name(self) -> str:
@@ -62,27 +68,27 @@ class Group:
 
 
 def document_ranks(file_paths: Iterable[str], warc_offsets: Iterable[int], seed: int) -> Floats:
-    """The rank of each document: a seeded 64-bit hash (XXH3) of its key, as a float64 in [0, 1), shape (documents,)."""
+    """The rank of each document, in [0, 1): a seeded 64-bit hash (XXH3) of its key. Shape (documents,)."""
     hashes = [
         xxhash.xxh3_64_intdigest(b"%b\0%d" % (path.encode("utf-8", "surrogatepass"), offset), seed)
         for path, offset in zip(file_paths, warc_offsets, strict=True)
     ]
-    # 53 bits are what a float64 holds; all 64 could round up to 1.
+    # A float64 has 53 bits; all 64 could round up to 1.
     return (np.array(hashes, dtype=np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def bin_of(ranks: Floats) -> Ints:
-    """The bin of each rank: monotone, so that a bin's documents are those between two edges."""
+def rank_bins(ranks: Floats) -> Ints:
+    """The number of each rank's bin, ascending with the rank. Shape (documents,)."""
     return (np.maximum(ranks, _SMALLEST).view(np.uint64) >> _SHIFT).astype(np.int64) - _FIRST_BIN
 
 
-def edge_above(bin_number: int) -> float:
-    """The least rank that lies above this bin."""
+def upper_edge(bin_number: int) -> float:
+    """The smallest rank above this bin."""
     return float(np.uint64((bin_number + 1 + _FIRST_BIN) << int(_SHIFT)).view(np.float64))
 
 
-def supply_of(sources: pa.Array, domains: pa.Array, tokens: pa.Array, ranks: Floats) -> pa.RecordBatch:
-    """The supply of some documents, as rows of `SUPPLY`. UsageError for one without a source or a known domain."""
+def count_supply(sources: pa.Array, domains: pa.Array, tokens: pa.Array, ranks: Floats) -> pa.RecordBatch:
+    """Counts of some documents, as rows of `SUPPLY`. UsageError for a document without a source or a known domain."""
     for name, column in (("source", sources), ("domain", domains)):
         if column.null_count:
             raise UsageError(f"{column.null_count} documents have no {name}; label them before the mix")
@@ -95,7 +101,7 @@ def supply_of(sources: pa.Array, domains: pa.Array, tokens: pa.Array, ranks: Flo
         {
             "source": sources.cast(pa.string()),
             "domain": domains.cast(pa.string()),
-            "bin": pa.array(bin_of(ranks), pa.int32()),
+            "bin": pa.array(rank_bins(ranks), pa.int32()),
             "documents": pa.array(np.ones(len(ranks), dtype=np.int64)),
             "tokens": pc.fill_null(tokens.cast(pa.int64()), 0),
         }
@@ -103,10 +109,10 @@ def supply_of(sources: pa.Array, domains: pa.Array, tokens: pa.Array, ranks: Flo
     return _summed(table).combine_chunks().to_batches()[0]
 
 
-def merge(supplies: Iterable[pa.RecordBatch]) -> tuple[Group, ...]:
-    """The groups of a pool from the supplies of its shards, in any order; sorted by source and domain.
+def merge_supplies(supplies: Iterable[pa.RecordBatch]) -> tuple[SupplyGroup, ...]:
+    """Add up the counts of shards, in any order, to the groups of the pool, sorted by source and domain.
 
-    Groups without a token (no documents, or only empty ones) are left out: nothing can be drawn from them.
+    Leaves out groups without a token, from which nothing can be drawn.
     """
     table = _summed(pa.Table.from_batches(list(supplies), SUPPLY))
     sources, domains = table["source"].to_pylist(), table["domain"].to_pylist()
@@ -114,7 +120,7 @@ def merge(supplies: Iterable[pa.RecordBatch]) -> tuple[Group, ...]:
     names = list(zip(sources, domains))
     starts = [i for i in range(len(names)) if i == 0 or names[i] != names[i - 1]]
     groups = [
-        Group(*names[low], *(values[low:high] for values in arrays))
+        SupplyGroup(*names[low], *(values[low:high] for values in arrays))
         for low, high in zip(starts, [*starts[1:], len(names)])
     ]
     return tuple(group for group in groups if group.tokens > 0)

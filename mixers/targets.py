@@ -1,6 +1,8 @@
-"""What a recipe asks of a mixture: the `[draw]` block as frozen data, checked when it is read.
+"""The `[draw]` block of a recipe: target shares, floors and caps, checked when it is read.
 
-Shares are of tokens as trained on (repeats included). A target is aimed at; a floor or a cap is a promise.
+Shares are fractions of the tokens trained on, repeats included. A target is met as nearly as the pool allows; floors
+(`min_...`) and caps (`max_...`) always hold. A domain is one of `mixers.domains.DOMAINS`; an axis (IQ, EQ, general)
+stands for all its domains.
 """
 
 import difflib
@@ -12,31 +14,43 @@ from typing import Any
 from infra.errors import UsageError
 from mixers.domains import AXIS_OF, DOMAINS, Axis, domains_of
 
-_ALL = 1e-9
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class DrawConfig:
-    """`targets`, `min_share`, `max_share` are by domain or axis; `min_source_share`, `max_source_share` by source.
-
-    targets: the share of tokens wanted; what is not named is free. A target may be missed by at most `tolerance`
-        (absolute), and no more than it must.
-    max_epochs: how often a document is repeated at most; `max_epochs_of` sets it for a source or a "source/domain".
-        4 is where repeating begins to cost (Muennighoff et al. 2023, arXiv 2305.16264, section 5).
-    tokens: the size of the mixture; None for the largest that the targets, floors, caps and epochs allow.
-    seed: which documents are drawn where a group is drawn in part.
-    """
+    """Every option of the block. UsageError for a value out of range or targets that contradict each other."""
 
     targets: Mapping[str, float] = field(default_factory=dict)
+    """Wanted share of tokens, by domain or axis, 0 to 1. What is not named is free."""
+
     min_share: Mapping[str, float] = field(default_factory=dict)
+    """Floor on the share of tokens, by domain or axis, 0 to 1."""
+
     max_share: Mapping[str, float] = field(default_factory=dict)
+    """Cap on the share of tokens, by domain or axis, 0 to 1."""
+
     min_source_share: Mapping[str, float] = field(default_factory=dict)
+    """Floor on the share of tokens, by source, 0 to 1."""
+
     max_source_share: Mapping[str, float] = field(default_factory=dict)
+    """Cap on the share of tokens, by source, 0 to 1."""
+
     max_epochs: float = 4.0
+    """Most epochs of any document. Beyond 4, repeated data loses value (Muennighoff et al. 2023, 2305.16264,
+    section 5)."""
+
     max_epochs_of: Mapping[str, float] = field(default_factory=dict)
+    """Most epochs of a source ("web") or of a source and domain ("web/code"), in place of `max_epochs`."""
+
     tokens: int | None = None
+    """Size of the mixture in tokens, repeats included. None ("max" in a recipe) for the largest possible."""
+
     tolerance: float = 0.01
+    """Most that a target may be missed by, as an absolute share."""
+
     seed: int = 0
+    """Seed of the documents' ranks: which documents are drawn from a group that is drawn in part."""
 
     def __post_init__(self) -> None:
         for name in ("targets", "min_share", "max_share", "min_source_share", "max_source_share"):
@@ -60,11 +74,11 @@ class DrawConfig:
         self._check_sums()
 
     def _check_sums(self) -> None:
-        """Targets that contradict each other whatever the pool holds."""
+        """UsageError for targets that contradict each other whatever the pool has."""
         for axis in Axis:
             named = [domain for domain in DOMAINS if AXIS_OF[domain] is axis and domain in self.targets]
             total = math.fsum(self.targets[domain] for domain in named)
-            if axis in self.targets and total > self.targets[axis] + _ALL:
+            if axis in self.targets and total > self.targets[axis] + _ROUNDING:
                 raise UsageError(
                     f"draw.targets: the domains of {axis} sum to {total:g}, more than {axis} = {self.targets[axis]:g}"
                 )
@@ -74,15 +88,15 @@ class DrawConfig:
         ]
         complete = all(axis in self.targets or all(d in self.targets for d in domains_of(axis)) for axis in Axis)
         total = math.fsum(shares)
-        if total > 1 + _ALL or (complete and total < 1 - _ALL):
+        if total > 1 + _ROUNDING or (complete and total < 1 - _ROUNDING):
             raise UsageError(f"draw.targets sum to {total:g}; make them sum to 1, or to less and leave domains unnamed")
 
     def epochs_cap(self, source: str, domain: str) -> float:
-        """The most specific cap that there is: of source/domain, else of the source, else of all."""
+        """The cap of source/domain if there is one, else that of the source, else `max_epochs`."""
         return float(self.max_epochs_of.get(f"{source}/{domain}", self.max_epochs_of.get(source, self.max_epochs)))
 
     def as_params(self) -> dict[str, Any]:
-        """For a manifest: the block as it could be written in a recipe."""
+        """The block as it could be written in a recipe, for a manifest."""
         params: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -91,7 +105,7 @@ class DrawConfig:
 
     @staticmethod
     def from_block(block: Mapping[str, Any], where: str = "draw") -> "DrawConfig":
-        """From a recipe's TOML table. UsageError names the key that is unknown or of the wrong type."""
+        """Reads a recipe's TOML table. UsageError names the key that is unknown or of the wrong type."""
         known = {item.name: item for item in fields(DrawConfig)}
         for key, value in block.items():
             if key not in known:

@@ -1,11 +1,11 @@
-"""A SentencePiece BPE model as this project uses it: text in, token arrays out, and back to exactly the same text.
+"""A lossless SentencePiece BPE tokenizer: text to token arrays, and back to exactly the same text.
 
-Bits per byte can only be compared when no byte of the text is lost on the way to the model, so a tokenizer must be
-lossless. SentencePiece by default is not: it normalises (NFKC), squeezes white space and puts a space in front.
-`TRAINING_OPTIONS` turns all of that off; models that lose text are refused when they are opened.
+Bits per byte are comparable only if the tokenizer keeps every byte of the text. SentencePiece by default does not: it
+normalises (NFKC), collapses white space and adds a leading space. `TRAINING_OPTIONS` turns all of that off; a model
+that loses text is refused when it is opened.
 
-One character needs care: SentencePiece writes a space as U+2581, so a U+2581 of the text itself would come back as a
-space. It is encoded as its three UTF-8 bytes (byte fallback) instead.
+SentencePiece represents a space as U+2581, so a U+2581 in the text would decode as a space. It is encoded as its three
+UTF-8 bytes (byte fallback) instead.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +18,9 @@ import numpy.typing as npt
 
 from infra.errors import UsageError
 from infra.hashing import sha256_file
+from mixers.shards import Tokens
 
-Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
-
-# What SentencePieceTrainer must be given, besides its input, for a lossless model.
+# Options of SentencePieceTrainer that make a model lossless.
 TRAINING_OPTIONS: Mapping[str, Any] = {
     "model_type": "bpe",
     "byte_fallback": True,
@@ -32,18 +31,19 @@ TRAINING_OPTIONS: Mapping[str, Any] = {
     "allow_whitespace_only_pieces": True,
 }
 
-# Megatron-Core's own limit for 16-bit tokens; it leaves room for padding a vocabulary.
+# Megatron-Core's limit for 16-bit tokens, which leaves room for padding the vocabulary.
 MAX_UINT16_VOCABULARY = 65_500
 _SPACE_SIGN = "\u2581"
-# The encoder's working memory grows with its input; longer texts are encoded in pieces of this many characters.
+# Longer texts are encoded in pieces of this many characters, as the encoder's memory grows with its input.
 MAX_PIECE_CHARS = 2**20
 _PROBE = "  a\tb\r\n\n c\u00a0\u3000d e\u0301\ufb01\u00bd\u4e2d\U0001f642\x00\u2581 <s> 2024 "
 
 
 class Tokenizer:
-    """A lossless SentencePiece model. `encode_batch` adds no special tokens; a document's end is `eod_id`.
+    """A lossless SentencePiece model. Its end-of-sentence piece, `eod_id`, ends documents.
 
-    UsageError when `path` is not such a model: unreadable, without byte fallback or end-of-sentence piece, lossy.
+    UsageError when `path` is missing or not a SentencePiece model, or when the model has no byte fallback, has no
+    end-of-sentence piece, or loses text.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +72,7 @@ class Tokenizer:
             raise UsageError(f"the tokenizer {self.path} has no byte fallback; {advice}")
         self._space_sign_ids: list[int] = byte_pieces
         if self.decode(self.encode_batch([_PROBE])[0]) != _PROBE:
-            raise UsageError(f"the tokenizer {self.path} loses text (it normalises or squeezes white space); {advice}")
+            raise UsageError(f"the tokenizer {self.path} loses text (it normalises or collapses white space); {advice}")
 
     @cached_property
     def sha256(self) -> str:
@@ -81,7 +81,7 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids of each text, as uint16 (int32 for a vocabulary over 65,500), without `eod_id`.
 
-        Lone surrogates, which no UTF-8 file can hold, become question marks.
+        Lone surrogates, which have no UTF-8 encoding, become question marks.
         """
         return [np.array(self._encode(text), dtype=self.dtype) for text in texts]
 
@@ -95,7 +95,7 @@ class Tokenizer:
         return ids
 
     def decode(self, tokens: Tokens | Sequence[int]) -> str:
-        """The text of `tokens`. `eod_id` and other control pieces have no text; broken byte sequences give U+FFFD.
+        """The text of `tokens`. Control pieces such as `eod_id` have no text; invalid byte sequences give U+FFFD.
 
         ValueError for an id outside the vocabulary.
         """
@@ -105,13 +105,13 @@ class Tokenizer:
         return str(self._model.decode(ids))
 
     def end_documents(self, encoded: Sequence[Tokens]) -> list[Tokens]:
-        """Each document with `eod_id` behind it, as token shards keep them."""
+        """Append `eod_id` to each document, as token shards store it."""
         end = np.array([self.eod_id], dtype=self.dtype)
         return [np.concatenate((tokens, end)) for tokens in encoded]
 
 
 def utf8_bytes(texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """UTF-8 length of each text: what its loss is divided by for bits per byte."""
+    """UTF-8 length of each text, the denominator of bits per byte. Shape (texts,)."""
     return np.array([len(text.encode("utf-8", "replace")) for text in texts], dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""A document on its way through the steps of a recipe: its text and what is known of it so far."""
+"""A document during the steps of a recipe: its text and the signals measured so far."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Trace = list[dict[str, Any]]
 
 @dataclass
 class Document:
-    """`signals`: what is known of the current text, by name. `evidence`: what a model found the value of a signal in
+    """`signals`: the measured signals of the current text, by name. `evidence`: what explains the value of a signal
     (the items of a benchmark), by signal. `tokens`: the count of the fixed pre-tokenizer."""
 
     text: str
@@ -31,7 +31,7 @@ class Document:
 
     @property
     def word_counts(self) -> Mapping[str, int]:
-        """How often each word occurs: counted once for all bag-of-words models."""
+        """The count of each word, computed once for all bag-of-words models."""
         if self._word_counts is None:
             self._word_counts = word_counts(self.text)
         return self._word_counts
@@ -48,15 +48,16 @@ class Document:
             self._view = self._view.in_language(language)
 
     def signal(self, name: str) -> float | None:
-        """The value that a step has set, else the catalog's, measured now and kept; null for a step's signal that was
-        not set for this document, say in its language (`recipes/signals.py` checks that some step sets it)."""
+        """Returns the value that a step has set, or else the catalog's, measured now and cached; null for a step's
+        signal that was not set for this document, e.g. in its language (`recipes/signals.py` checks that a step sets
+        it)."""
         if name not in self.signals:
             known = SIGNALS.get(name)
             self.signals[name] = known.measure(self.view) if known else None
         return self.signals[name]
 
     def replace_text(self, text: str) -> None:
-        """An edit: what was measured on the old text is dropped."""
+        """Replaces the text by an edited one and drops what was measured on the old text."""
         self.text = text
         self._view = self._word_counts = None
         for name in [name for name in self.signals if name in SIGNALS]:

@@ -1,7 +1,7 @@
-"""The trainer's verbs as plain functions: what the command line calls. Importing this loads torch.
+"""The trainer's public functions: train, freeze, branch, evaluate, generate. Importing this module imports torch.
 
-A mistake of the caller is an `infra.errors.UsageError`. Every function can be called again with the same arguments:
-it goes on where it stopped, or does nothing.
+A mistake of the caller raises `infra.errors.UsageError`. `train`, `freeze` and `branch` may be called again with the
+same arguments: they resume where they stopped, or do nothing.
 """
 
 from pathlib import Path
@@ -12,12 +12,16 @@ from trainer.checkpoint import freeze_checkpoint
 from trainer.evaluate import evaluate
 from trainer.generate import generate
 from trainer.runs import find_checkpoint
-from trainer.train import Progress, train
+from trainer.train import OnStep, train
 
-__all__ = ["Progress", "branch", "evaluate", "freeze", "generate", "train"]
+__all__ = ["OnStep", "branch", "evaluate", "freeze", "generate", "train"]
 
 
 def freeze(run: Path, out: Path) -> dict[str, Any]:
-    """Freeze the latest checkpoint of the run `run` as the read-only folder `out`; its hashes."""
+    """Copy the latest checkpoint of `run` to the read-only folder `out`.
+
+    Returns its folder, hashes, step and tokens. UsageError when `run` has no checkpoint, when a byte of it was
+    changed, or when `out` holds another checkpoint.
+    """
     checkpoint = freeze_checkpoint(find_checkpoint(run), out)
     return {"checkpoint": str(out), **checkpoint.summary()}

@@ -1,12 +1,13 @@
-"""Attention: sliding layers in blocks (linear in length), full layers, caches for decoding, and their size in bytes.
+"""Attention: sliding-window layers (linear in length), full layers, KV caches for decoding, and their size in bytes.
 
-A layer asks a KV store for its context and does not know whether it trains or decodes: `PackedKV` holds the keys
-and values of whole packed sequences, `CachedKV` those of the tokens decoded so far (a ring of `window` slots for a
-sliding group). Both are written once per KV group, by the group's first layer, and read by all its layers.
+`Attention` computes queries, and keys and values in the first layer of a KV group; a `KVStore` holds keys and values
+and computes the attention. Training and evaluation use `PackedKV`, which holds whole packed sequences; decoding uses
+`CachedKV`, which holds the tokens so far (a ring of `window` slots for sliding groups). Each KV group is written once
+in a forward pass, by its first layer, and read by all its layers: that is the whole of KV sharing.
 
-A token sees the tokens before it, itself, and nothing of another document packed into the same sequence.
+A token attends to itself and to earlier tokens of its own document, never to another document of the same sequence.
 
-Shapes: B sequences, L positions, D width, H query heads, G key/value heads, C head width, W window, M blocks of W.
+Shapes: B sequences, L positions, D d_model, H query heads, G key/value heads, C head_dim, W window, M blocks of W.
 """
 
 from typing import Protocol
@@ -15,58 +16,64 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.config import Layer, ModelConfig
+from trainer.config import LayerConfig, ModelConfig
 
 BYTES_PER_VALUE = 4
 
 
 class KVStore(Protocol):
-    """Where one forward pass puts keys and values and attends to them."""
+    """The keys and values of one forward pass, by KV group."""
 
     @property
-    def positions_L(self) -> Tensor: ...
+    def positions_L(self) -> Tensor:
+        """Position of each token of the forward pass in its sequence, from 0."""
+        ...
 
-    def put(self, group: int, k_BGLC: Tensor, v_BGLC: Tensor) -> None: ...
+    def put(self, group: int, k_BGLC: Tensor, v_BGLC: Tensor) -> None:
+        """Store the keys and values of a group. Keys are rotated by RoPE already."""
+        ...
 
-    def attend(self, layer: Layer, q_BHLC: Tensor) -> Tensor: ...
+    def attend(self, layer: LayerConfig, q_BHLC: Tensor) -> Tensor:
+        """Attention of `q_BHLC` over the stored keys and values of the layer's group, [B, H, L, C]."""
+        ...
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with normalised queries and keys (QK-norm) and RoPE.
+    """Grouped-query attention with RMS-normalised queries and keys (QK-norm) and RoPE.
 
-    Only the first layer of a KV group (`produces`) has Wk and Wv; the others bring their own queries.
+    Only the first layer of a KV group (`owns_kv`) has wk, wv and k_norm; the others compute queries alone.
     """
 
-    def __init__(self, config: ModelConfig, layer: Layer, produces: bool) -> None:
+    def __init__(self, config: ModelConfig, layer: LayerConfig, owns_kv: bool) -> None:
         super().__init__()
-        self.layer, self.produces, self.head_width = layer, produces, config.head_width
-        self.base = config.rope_base_sliding if layer.attention == "sliding" else config.rope_base_full
-        inner, kv_inner = config.heads * config.head_width, config.kv_heads * config.head_width
-        self.wq = nn.Parameter(torch.empty(inner, config.width))
-        self.wo = nn.Parameter(torch.empty(config.width, inner))
-        self.q_norm = nn.Parameter(torch.ones(config.head_width))
-        if produces:
-            self.wk = nn.Parameter(torch.empty(kv_inner, config.width))
-            self.wv = nn.Parameter(torch.empty(kv_inner, config.width))
-            self.k_norm = nn.Parameter(torch.ones(config.head_width))
+        self.layer, self.owns_kv, self.head_dim = layer, owns_kv, config.head_dim
+        self.rope_theta = config.rope_theta_sliding if layer.attention == "sliding" else config.rope_theta_full
+        d_q, d_kv = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+        self.wq = nn.Parameter(torch.empty(d_q, config.d_model))
+        self.wo = nn.Parameter(torch.empty(config.d_model, d_q))
+        self.q_norm = nn.Parameter(torch.ones(config.head_dim))
+        if owns_kv:
+            self.wk = nn.Parameter(torch.empty(d_kv, config.d_model))
+            self.wv = nn.Parameter(torch.empty(d_kv, config.d_model))
+            self.k_norm = nn.Parameter(torch.ones(config.head_dim))
 
     def forward(self, x_BLD: Tensor, kv: KVStore) -> Tensor:
-        rope = rope_table(kv.positions_L, self.head_width, self.base)
-        if self.produces:
-            k_BGLC = rotate(rms_norm(self.split(F.linear(x_BLD, self.wk)), self.k_norm), rope)
-            kv.put(self.layer.kv_group, k_BGLC, self.split(F.linear(x_BLD, self.wv)))
-        q_BHLC = rotate(rms_norm(self.split(F.linear(x_BLD, self.wq)), self.q_norm), rope)
+        rope = rope_table(kv.positions_L, self.head_dim, self.rope_theta)
+        if self.owns_kv:
+            k_BGLC = apply_rope(rms_norm(self.split_heads(F.linear(x_BLD, self.wk)), self.k_norm), rope)
+            kv.put(self.layer.kv_group, k_BGLC, self.split_heads(F.linear(x_BLD, self.wv)))
+        q_BHLC = apply_rope(rms_norm(self.split_heads(F.linear(x_BLD, self.wq)), self.q_norm), rope)
         o_BHLC = kv.attend(self.layer, q_BHLC)
         y_BLD: Tensor = F.linear(o_BHLC.transpose(1, 2).flatten(2), self.wo)
         return y_BLD
 
-    def split(self, x: Tensor) -> Tensor:
+    def split_heads(self, x: Tensor) -> Tensor:
         """[B, L, heads x C] to [B, heads, L, C]."""
-        return x.view(*x.shape[:2], -1, self.head_width).transpose(1, 2)
+        return x.view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
 
 
 class PackedKV:
-    """Whole sequences of packed documents. `segments_BL` numbers the documents of each sequence (from 0)."""
+    """Keys and values of whole packed sequences. `segments_BL` numbers the documents of each sequence, from 0."""
 
     def __init__(self, segments_BL: Tensor, window: int) -> None:
         self.segments_BL, self.window = segments_BL, window
@@ -79,7 +86,7 @@ class PackedKV:
         assert group not in self.groups, "a KV group is written once, by its first layer"
         self.groups[group] = (k_BGLC, v_BGLC)
 
-    def attend(self, layer: Layer, q_BHLC: Tensor) -> Tensor:
+    def attend(self, layer: LayerConfig, q_BHLC: Tensor) -> Tensor:
         k_BGLC, v_BGLC = self.groups[layer.kv_group]
         if layer.attention == "sliding":
             return sliding_attention(q_BHLC, k_BGLC, v_BGLC, self.sliding_mask, self.window)
@@ -87,15 +94,15 @@ class PackedKV:
 
 
 def full_mask(segments_BL: Tensor) -> Tensor:
-    """[B, 1, L, L], true where a query (row) may see a key: not later, and of its own document."""
+    """[B, 1, L, L], true where a query (row) attends to a key (column): not a later one, and of its own document."""
     same = segments_BL[:, None, :, None] == segments_BL[:, None, None, :]
     return same.tril_()
 
 
 def sliding_mask(segments_BL: Tensor, window: int) -> Tensor:
-    """[B x M, 1, W, 2W]: a query of block m against the keys of blocks m - 1 and m; what it sees is W wide at most."""
+    """[B x M, 1, W, 2W], true where a query of block m attends to a key of blocks m - 1 and m: at most W of the 2W."""
     B, length = segments_BL.shape
-    # Padding in front belongs to no document; padding behind sees itself, so that no row of the mask is empty.
+    # Padding in front belongs to no document; padding at the end attends to itself, so that no row is all false.
     keys = F.pad(segments_BL, (window, 0), value=-1)
     keys = F.pad(keys, (0, -length % window), value=-2)
     M = keys.shape[1] // window - 1
@@ -108,15 +115,16 @@ def sliding_mask(segments_BL: Tensor, window: int) -> Tensor:
 
 
 def sliding_attention(q_BHLC: Tensor, k_BGLC: Tensor, v_BGLC: Tensor, mask: Tensor, window: int) -> Tensor:
-    """Attention over the last `window` tokens in 2 L W products instead of L squared.
+    """Attention over the last `window` tokens, with 2 L W scores instead of L squared; [B, H, L, C].
 
-    Each block of W queries meets its own and the previous block of keys; `sliding_mask` cuts the band out.
+    Scores each block of W queries against its own and the previous block of keys; `mask` (`sliding_mask`) selects the
+    band of the window.
     """
     B, _, length, _ = q_BHLC.shape
-    behind = -length % window
-    q = _blocks(F.pad(q_BHLC, (0, 0, 0, behind)), window)
-    k = _with_previous(_blocks(F.pad(k_BGLC, (0, 0, window, behind)), window), B)
-    v = _with_previous(_blocks(F.pad(v_BGLC, (0, 0, window, behind)), window), B)
+    padding = -length % window
+    q = _blocks(F.pad(q_BHLC, (0, 0, 0, padding)), window)
+    k = _with_previous(_blocks(F.pad(k_BGLC, (0, 0, window, padding)), window), B)
+    v = _with_previous(_blocks(F.pad(v_BGLC, (0, 0, window, padding)), window), B)
     o = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
     o_BMHWC = o.view(B, -1, *o.shape[1:])
     return o_BMHWC.transpose(1, 2).flatten(2, 3)[:, :, :length]
@@ -128,16 +136,16 @@ def _blocks(x: Tensor, window: int) -> Tensor:
 
 
 def _with_previous(x: Tensor, B: int) -> Tensor:
-    """[B x (M + 1), G, W, C] to [B x M, G, 2W, C]: each block behind the one before it."""
+    """[B x (M + 1), G, W, C] to [B x M, G, 2W, C]: each block after the block before it."""
     blocks = x.view(B, -1, *x.shape[1:])
     return torch.cat((blocks[:, :-1], blocks[:, 1:]), dim=3).flatten(0, 1)
 
 
 class CachedKV:
-    """The keys and values of the tokens decoded so far: one cache per KV group, a ring of W slots for sliding ones.
+    """Keys and values of the tokens decoded so far: one cache per KV group, a ring of W slots for sliding groups.
 
-    Keys are turned by RoPE before they are stored, so the order of the slots does not matter. Decodes one token of
-    each of `sequences` at a time; `advance()` after each. At most `capacity` tokens.
+    Decodes one token of each of `sequences` sequences at a time, up to `capacity` tokens; call `advance` after each.
+    Keys are rotated by RoPE before they are stored, so the order of the slots does not matter.
     """
 
     def __init__(self, config: ModelConfig, sequences: int, capacity: int) -> None:
@@ -145,7 +153,7 @@ class CachedKV:
         self.caches: dict[int, tuple[Tensor, Tensor]] = {}
         for layer in config.layers:
             slots = min(config.window, capacity) if layer.attention == "sliding" else capacity
-            shape = (sequences, config.kv_heads, slots, config.head_width)
+            shape = (sequences, config.n_kv_heads, slots, config.head_dim)
             self.caches.setdefault(layer.kv_group, (torch.zeros(shape), torch.zeros(shape)))
 
     @property
@@ -159,46 +167,51 @@ class CachedKV:
         k_cache[:, :, slot] = k_BGLC[:, :, 0]
         v_cache[:, :, slot] = v_BGLC[:, :, 0]
 
-    def attend(self, layer: Layer, q_BHLC: Tensor) -> Tensor:
+    def attend(self, layer: LayerConfig, q_BHLC: Tensor) -> Tensor:
         k_cache, v_cache = self.caches[layer.kv_group]
         used = min(self.length + 1, k_cache.shape[2])
         return F.scaled_dot_product_attention(q_BHLC, k_cache[:, :, :used], v_cache[:, :, :used], enable_gqa=True)
 
     def advance(self) -> None:
+        """Go on to the next position, once all layers have decoded this one."""
         self.length += 1
 
     @property
-    def live_bytes(self) -> int:
-        """Bytes of the tensors that are really held."""
+    def allocated_bytes(self) -> int:
+        """Bytes of the cache's tensors."""
         return sum(tensor.nbytes for pair in self.caches.values() for tensor in pair)
 
 
 def kv_bytes(config: ModelConfig, length: int) -> int:
-    """Bytes of one sequence's caches at a context of `length` tokens: 2 x G x C x 4 for each slot of each KV group."""
+    """Bytes of one sequence's KV caches at a context of `length` tokens: 2 x G x C x 4 per slot of each KV group."""
     kinds = {layer.kv_group: layer.attention for layer in config.layers}
     slots = sum(min(config.window, length) if kind == "sliding" else length for kind in kinds.values())
-    return 2 * config.kv_heads * config.head_width * BYTES_PER_VALUE * slots
+    return 2 * config.n_kv_heads * config.head_dim * BYTES_PER_VALUE * slots
 
 
 def kv_bytes_per_token(config: ModelConfig, length: int) -> float:
-    """`kv_bytes` by token of context. With three sliding layers to a full one, full layers in pairs and L = 16 W it
-    is 17.19 % of what a full cache in every layer needs: 1/8 + 3/4 x 1/16."""
+    """`kv_bytes` per token of context.
+
+    With three sliding layers per full layer, full layers in pairs and L = 16 W, this is 1/8 + 3/4 x 1/16 = 17.19 % of
+    the cache of a model whose layers are all full and share nothing.
+    """
     return kv_bytes(config, length) / length
 
 
-def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
-    return F.rms_norm(x, (x.shape[-1],), gain, eps=1e-6)
+def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
+    """RMSNorm over the last dimension (1910.07467)."""
+    return F.rms_norm(x, (x.shape[-1],), weight, eps=1e-6)
 
 
-def rope_table(positions_L: Tensor, head_width: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [L, C / 2] of the angle position x base^(-2i / C) (RoFormer, 2104.09864, section 3.2)."""
-    exponents = torch.arange(0, head_width, 2, dtype=torch.float64) / head_width
-    angles = positions_L.to(torch.float64)[:, None] * base**-exponents
+def rope_table(positions_L: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [L, C / 2] of the angles position x theta^(-2i / C) (RoFormer, 2104.09864, section 3.2)."""
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
+    angles = positions_L.to(torch.float64)[:, None] * theta**-exponents
     return angles.cos().float(), angles.sin().float()
 
 
-def rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn the pairs (i, i + C / 2) of the last dimension of [B, heads, L, C]."""
+def apply_rope(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate the pairs (i, i + C / 2) of the last dimension of [B, heads, L, C]."""
     cos, sin = rope
     a, b = x.chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)

@@ -1,16 +1,17 @@
-"""Branches: going on from a frozen trunk with declared overrides, and nothing else changed.
+"""Branches: training that continues from a frozen trunk with declared overrides and no other change.
 
-`branch.json` names the trunk by its hash and holds only the overrides. A branch without overrides goes on with the
-trunk, bit for bit, along the trunk's own schedule: it is the control that every other branch is compared with. Two
-branches with the same overrides are equal, bit for bit.
+`branch.json` holds the trunk's hash and the overrides. A branch without overrides continues the trunk's own schedule,
+bit for bit: it is the control that other branches are compared with. Two branches with the same trunk and overrides
+are equal, bit for bit.
 
-Overrides (TOML or a mapping):
-- `data`: another tokens dataset, by path (the manifest's hash is what is kept), made with the same tokenizer;
+Overrides, in TOML or as a mapping; all are optional:
+- `data`: another tokens dataset, by path, with the trunk's tokenizer (stored as its manifest's hash);
 - `data_seed`: another order of the documents;
-- `tail`: `steps`, `shape`, `floor`: the decay begins where the trunk was frozen;
-- `k`: `train`, `minimum`, `full_mass`: how many experts are drawn in training;
-- `optimizer`: `learning_rate`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip_norm`;
+- `decay`: `steps`, `type`, `min_lr_factor`: the decay, which then starts where the trunk was frozen;
+- `top_k`: `full_k`, `min_k`, `full_k_probability`: the distribution of k in training;
+- `optimizer`: `learning_rate`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `max_grad_norm`;
 - `frozen_groups`: parameter groups that are not trained.
+What each means is documented in `config.py`.
 """
 
 from collections.abc import Mapping
@@ -24,25 +25,26 @@ from trainer.config import Config, read_toml
 from trainer.loader import Loader
 from trainer.runs import RunFolder
 from trainer.schedule import total_steps
-from trainer.tokens import TokenDataset
-from trainer.train import Progress, run_to
+from trainer.tokens import DataRef, TokenDataset
+from trainer.train import OnStep, train_until
 
-FORMAT = "refinery.branch/1"
-OPTIMIZER = ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "clip_norm")
+FORMAT = "refinery.branch/2"
+OPTIMIZER = ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "max_grad_norm")
+TOP_K = ("full_k", "min_k", "full_k_probability")
 
-
-# Overrides that are tables: the section of the configuration that each edits, and its fields by their names there.
+# Overrides that are tables: the section of the configuration that each changes, and the names of its fields there.
 TABLES: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    "tail": ("schedule", {"steps": "tail_steps", "shape": "tail_shape", "floor": "tail_floor"}),
-    "k": ("k", {name: name for name in ("train", "minimum", "full_mass")}),
+    "decay": ("schedule", {"steps": "decay_steps", "type": "decay_type", "min_lr_factor": "min_lr_factor"}),
+    "top_k": ("top_k", {name: name for name in TOP_K}),
     "optimizer": ("optimizer", {name: name for name in OPTIMIZER}),
 }
+# Overrides that are single values: section and field of the configuration.
 VALUES: Mapping[str, tuple[str, str]] = {"data_seed": ("data", "seed"), "frozen_groups": ("optimizer", "frozen_groups")}
 ALLOWED = tuple(sorted(("data", *TABLES, *VALUES)))
 
 
-def override(config: Config, overrides: Mapping[str, Any], step: int) -> Config:
-    """`config` under `overrides` (all but `data`), for a trunk frozen at `step`. UsageError lists what is allowed."""
+def apply_overrides(config: Config, overrides: Mapping[str, Any], step: int) -> Config:
+    """`config` with `overrides` (all but `data`) for a trunk frozen at `step`. UsageError for an unknown override."""
     unknown = sorted(set(overrides) - set(ALLOWED))
     if unknown:
         raise UsageError(f"a branch cannot override {unknown[0]!r}; it may override {', '.join(ALLOWED)}")
@@ -58,14 +60,14 @@ def override(config: Config, overrides: Mapping[str, Any], step: int) -> Config:
     for name, (section, field) in VALUES.items():
         if name in overrides:
             body[section][field] = overrides[name]
-    if "tail" in overrides:
+    if "decay" in overrides:
         warmup = min(step, config.schedule.warmup_steps)
         body["schedule"] |= {"trunk_steps": step, "warmup_steps": warmup}
     return Config.from_dict(body, "the branch's overrides")
 
 
 def read_overrides(overrides: Path | Mapping[str, Any] | None) -> tuple[dict[str, Any], Path | None]:
-    """The overrides, and the dataset that they name: beside the file when the path in it is relative."""
+    """The overrides, and the path of the dataset that they name, relative to the folder of the overrides' file."""
     base = overrides.parent if isinstance(overrides, Path) else Path()
     body = read_toml(overrides) if isinstance(overrides, Path) else dict(overrides or {})
     data = body.get("data")
@@ -80,38 +82,27 @@ def branch(
     data: Path | None,
     out: Path,
     steps: int | None = None,
-    progress: Progress | None = None,
+    on_step: OnStep | None = None,
 ) -> dict[str, Any]:
-    """Grow a branch of the frozen checkpoint `trunk` into `out`: to the end of its schedule, or to its step `steps`
-    (counted with the trunk's).
+    """Train a branch of the frozen checkpoint `trunk` in the folder `out`, up to step `steps`.
 
-    `data` is the tokens dataset: the trunk's own, or another, which then counts as the override `data`. UsageError
-    for an unknown override, a changed trunk, missing data, or a folder of other arguments.
+    `steps` counts from the trunk's first step and defaults to the end of the schedule. `data` is the tokens dataset:
+    the trunk's own, or another one, which then counts as the override `data`. A second call resumes where the first
+    stopped. Returns the summary of `train.train_until` with the trunk's hash, the overrides, and `control`: whether
+    there are none. UsageError for an unknown override, a changed trunk, missing data, or a folder that was made with
+    other arguments.
     """
     body, named = read_overrides(overrides)
     if named is not None and data is not None:
         raise UsageError("the data is named twice, in the overrides and by --data: name it once")
     checkpoint = read_checkpoint(trunk)
     state = checkpoint.state()
-    config = override(state.config, body, checkpoint.step)
-    folder = named or data
-    if folder is None:
-        raise UsageError(
-            "say --data: the trunk was trained on the dataset whose manifest.json has sha256 "
-            f"{state.data.manifest_sha256}"
-        )
-    dataset = TokenDataset(folder)
-    if dataset.ref.tokenizer_sha256 != state.data.tokenizer_sha256:
-        raise UsageError(f"{folder} has another tokenizer than the trunk's data: tokenize it with the trunk's")
+    config = apply_overrides(state.config, body, checkpoint.step)
+    last_step = _last_step(config, checkpoint.step, steps)
+    dataset = _open_dataset(named or data, state.data)
     declared = {name: value for name, value in sorted(body.items()) if name != "data"}
     if dataset.ref.manifest_sha256 != state.data.manifest_sha256:
         declared["data"] = dataset.ref.manifest_sha256
-    until = total_steps(config.schedule) if steps is None else steps
-    if not checkpoint.step < until <= total_steps(config.schedule):
-        raise UsageError(
-            f"a branch from step {checkpoint.step} cannot go to step {until}: its schedule ends at "
-            f"{total_steps(config.schedule)}; override tail.steps"
-        )
     lineage = {"format": FORMAT, "trunk": checkpoint.sha256, "overrides": declared}
     with disk_errors(out), lock(out):
         run = RunFolder(out)
@@ -122,5 +113,29 @@ def branch(
         else:
             state.reconfigure(config, dataset.ref)
         loader = Loader(dataset, config.data.seed, config.data.sequence_length)
-        summary = run_to(state, loader, max(until, state.step), run, lineage, progress)
+        summary = train_until(state, loader, max(last_step, state.step), run, lineage, on_step)
     return {**summary, "trunk": checkpoint.sha256, "overrides": declared, "control": not declared}
+
+
+def _last_step(config: Config, trunk_step: int, steps: int | None) -> int:
+    """The step to train to: `steps`, or the end of the schedule. UsageError unless it is after the trunk."""
+    end = total_steps(config.schedule)
+    last_step = end if steps is None else steps
+    if not trunk_step < last_step <= end:
+        raise UsageError(
+            f"a branch from step {trunk_step} cannot train to step {last_step}: its schedule ends at step {end}; "
+            "override decay.steps"
+        )
+    return last_step
+
+
+def _open_dataset(path: Path | None, trunk: DataRef) -> TokenDataset:
+    """The branch's dataset. UsageError when none is named, or when it has another tokenizer than the trunk's data."""
+    if path is None:
+        raise UsageError(
+            f"give --data: the trunk was trained on the dataset whose manifest.json has sha256 {trunk.manifest_sha256}"
+        )
+    dataset = TokenDataset(path)
+    if dataset.ref.tokenizer_sha256 != trunk.tokenizer_sha256:
+        raise UsageError(f"{path} has another tokenizer than the trunk's data: tokenize it with the trunk's")
+    return dataset

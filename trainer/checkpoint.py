@@ -1,15 +1,15 @@
-"""Checkpoints: raw tensors and JSON in a folder that appears whole, is named by its content, and is checked when read.
+"""Checkpoints: raw tensors and JSON in a content-addressed folder, written atomically and verified when read.
 
 ```
 FOLDER/checkpoint.json    the state's header, the table of tensors, and the sha256 of all of it
 FOLDER/tensors.bin        the tensors' bytes, in the order of their names
-FOLDER/tokenizer.model    the tokenizer, so that a checkpoint can read and write text by itself
+FOLDER/tokenizer.model    the tokenizer, so that a checkpoint alone can read and write text
 ```
-Nothing is pickled: reading a checkpoint can run no code. Three hashes: `weights_sha256` (weights and router biases),
-`state_sha256` (all of the training state, and no word of how it came about), and `sha256` (every byte of the
-folder, with the code's version and the lineage): the name by which branches call their trunk.
+Nothing is pickled, so reading a checkpoint runs no code from it. Three hashes: `weights_sha256` covers weights and
+router biases; `state_sha256` all of the training state; `sha256` every byte of the folder, with the code's version and
+the lineage. Branches name their trunk by `sha256`.
 
-A frozen checkpoint is the same folder, read-only. Whether frozen or not, one changed byte is refused.
+A frozen checkpoint is the same folder, read-only. Frozen or not, one changed byte is refused.
 """
 
 import hashlib
@@ -26,13 +26,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infra.code_version import code_version
 from infra.errors import UsageError
-from infra.hashing import canonical_json, code_version, readable_json, sha256_file, sha256_json
+from infra.hashing import canonical_json, readable_json, sha256_file, sha256_json
 from infra.storage import TEMPORARY, disk_errors, remove_folder, sync_folder
 from trainer.state import TrainingState
-from trainer.tokens import TOKENIZER
+from trainer.tokens import TOKENIZER_FILE
 
-FORMAT = "refinery.checkpoint/1"
+# Changes with the names in the header: a checkpoint of another format is refused.
+FORMAT = "refinery.checkpoint/2"
 HEADER, TENSORS = "checkpoint.json", "tensors.bin"
 DTYPES = {torch.float32: "float32", torch.int64: "int64", torch.uint8: "uint8"}
 NUMPY = {"float32": "<f4", "int64": "<i8", "uint8": "|u1"}
@@ -40,7 +42,7 @@ NUMPY = {"float32": "<f4", "int64": "<i8", "uint8": "|u1"}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read and found to be what it says."""
+    """A checkpoint that was read and verified against its hashes."""
 
     folder: Path
     header: Mapping[str, Any]
@@ -56,12 +58,15 @@ class Checkpoint:
 
     @property
     def tokenizer(self) -> bytes:
-        return (self.folder / TOKENIZER).read_bytes()
+        """The SentencePiece model."""
+        return (self.folder / TOKENIZER_FILE).read_bytes()
 
     def state(self) -> TrainingState:
+        """A new training state with these values."""
         return TrainingState.restore(self.header["state"], self.tensors)
 
     def summary(self) -> dict[str, Any]:
+        """The three hashes, the step, and the tokens trained on."""
         names = ("sha256", "state_sha256", "weights_sha256")
         state = self.header["state"]
         return {name: self.header[name] for name in names} | {"step": state["step"], "tokens": state["tokens"]}
@@ -70,17 +75,17 @@ class Checkpoint:
 def write_checkpoint(
     folder: Path, state: TrainingState, tokenizer: bytes, lineage: Mapping[str, Any] | None = None
 ) -> None:
-    """Write `state` to the new folder `folder`. `lineage` says which trunk and overrides a branch came from."""
+    """Write `state` to the new folder `folder`. `lineage`: trunk and overrides, for a branch."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in sorted(state.tensors().items())}
     with disk_errors(folder.parent), _new_folder(folder) as temporary:
         table, weights = _write_tensors(temporary / TENSORS, tensors)
-        (temporary / TOKENIZER).write_bytes(tokenizer)
-        files = {name: sha256_file(temporary / name) for name in (TENSORS, TOKENIZER)}
+        (temporary / TOKENIZER_FILE).write_bytes(tokenizer)
+        files = {name: sha256_file(temporary / name) for name in (TENSORS, TOKENIZER_FILE)}
         header: dict[str, Any] = {
             "format": FORMAT,
             "state": state.header(),
             "lineage": dict(lineage or {}),
-            "code": code_version(("infra", "trainer")),
+            "code": code_version("trainer.api"),
             "torch": torch.__version__,
             "tensors": table,
             "files": files,
@@ -92,7 +97,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in `folder`, every byte checked. UsageError names the file that is missing or was changed."""
+    """Read and verify the checkpoint in `folder`. UsageError names the file that is missing or was changed."""
     header = _read_header(folder)
     for name, sha256 in header["files"].items():
         path = folder / name
@@ -110,16 +115,18 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def freeze_checkpoint(source: Path, out: Path) -> Checkpoint:
-    """A read-only copy of the checkpoint `source` at `out`. Freezing the same again does nothing; UsageError when
-    `out` holds anything else."""
+    """Copy the checkpoint `source` to the read-only folder `out`.
+
+    Does nothing when `out` holds this checkpoint already; UsageError when it holds anything else.
+    """
     checkpoint = read_checkpoint(source)
     if out.exists():
         if read_checkpoint(out).sha256 != checkpoint.sha256:
-            raise UsageError(f"{out} holds another frozen checkpoint, and what is frozen stays: choose another --out")
+            raise UsageError(f"{out} holds another frozen checkpoint, which is never overwritten: choose another --out")
         return read_checkpoint(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with disk_errors(out.parent), _new_folder(out) as temporary:
-        for name in (HEADER, TENSORS, TOKENIZER):
+        for name in (HEADER, TENSORS, TOKENIZER_FILE):
             shutil.copyfile(source / name, temporary / name)
             (temporary / name).chmod(0o444)
     out.chmod(0o555)
@@ -127,7 +134,7 @@ def freeze_checkpoint(source: Path, out: Path) -> Checkpoint:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> tuple[list[dict[str, Any]], str]:
-    """The table of the tensors written, and the hash of those that are the model's."""
+    """Write the tensors; returns their table (name, dtype, shape, bytes, offset) and the hash of the model's own."""
     table, offset, weights = [], 0, hashlib.sha256()
     with path.open("wb") as file:
         for name, tensor in tensors.items():
@@ -147,19 +154,22 @@ def _read_header(folder: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError:
         raise UsageError(
-            f"{folder} is no checkpoint (it has no {HEADER}); `refinery freeze RUN --out DIR` makes one from a run"
+            f"{folder} is not a checkpoint (it has no {HEADER}); `refinery freeze RUN --out DIR` makes one from a run"
         ) from None
     try:
         header = json.loads(content)
         rest = {name: value for name, value in header.items() if name != "sha256"}
-        # The hash covers the meaning; comparing the text covers the spaces between as well.
+        # The hash covers the values; comparing the text covers white space as well.
         whole = header["sha256"] == sha256_json(rest) and readable_json(header) == content
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _changed(path) from None
     if not whole:
         raise _changed(path)
     if header["format"] != FORMAT:
-        raise UsageError(f"{path} is of format {header['format']!r}; this version reads {FORMAT!r}")
+        raise UsageError(
+            f"{path} is of format {header['format']!r} and this version reads {FORMAT!r}: "
+            "train again, or use the version that wrote it"
+        )
     return dict(header)
 
 
@@ -169,7 +179,7 @@ def _changed(path: Path) -> UsageError:
 
 @contextmanager
 def _new_folder(final: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `final`, synced, when the block ends well."""
+    """A temporary folder, synced and renamed to `final` when the block ends, removed when it raises."""
     temporary = final.with_name(f"{TEMPORARY}{final.name}-{os.getpid()}")
     remove_folder(temporary)
     temporary.mkdir(parents=True)

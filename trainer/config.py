@@ -1,9 +1,11 @@
-"""What a run is told: one nested, frozen configuration, read from TOML and kept inside the training state.
+"""The configuration of a run: nested frozen dataclasses, read from TOML and stored in every checkpoint.
 
-Every field has a unit in its name or its comment. An unknown name, a wrong type or an impossible combination is a
-`UsageError` that says where; nothing is silently ignored. The layer table is explicit: which attention, which KV
-group and which feed-forward each layer has can be read off the configuration, so that any grouping (none, pairs,
-one cache for all) is data.
+Each field is documented under it, with its unit. An unknown name, a wrong type or an impossible combination raises a
+`UsageError` that names the field; no setting is ignored silently. `model.layers` lists every layer with its attention,
+its KV group and its feed-forward, so KV sharing of any kind (none, pairs, one cache for all) is a matter of
+configuration.
+
+Names follow OLMo-core and torchtitan where the two have one.
 """
 
 import tomllib
@@ -18,110 +20,184 @@ PARAMETER_GROUPS = ("embedding", "attention", "dense", "experts", "router", "nor
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One row of the layer table. The first layer of a KV group makes its keys and values; the others read them."""
+class LayerConfig:
+    """One layer: attention and a feed-forward network, each behind an RMSNorm, each added to the residual stream."""
 
     attention: Literal["sliding", "full"]
+    """`sliding`: a token attends to the last `model.window` tokens; `full`: to all tokens before it. Never across
+    documents."""
+
     kv_group: int
-    ffn: Literal["dense", "experts"]
+    """Layers of one group share one KV cache: the first of them computes keys and values, the others only queries. A
+    number of its own means no sharing. Layers of a group have the same `attention`."""
+
+    ffn: Literal["dense", "moe"]
+    """`dense`: one SwiGLU of `model.d_ff`; `moe`: `model.n_experts` routed experts and one shared expert."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes in numbers of features, heads, tokens or experts.
+    """The architecture. The vocabulary size is that of the dataset's tokenizer, the depth that of `layers`."""
 
-    `window` counts the token itself. `routed_scale` multiplies the sum of the routed experts, whose weights sum to
-    one (DeepSeek-V3, section 2.1.2, uses the same factor).
-    """
+    d_model: int
+    """Features of the residual stream. A multiple of 4."""
 
-    width: int
-    heads: int
-    kv_heads: int
-    head_width: int
+    n_heads: int
+    """Query heads in each layer. A multiple of `n_kv_heads`."""
+
+    n_kv_heads: int
+    """Key and value heads in each KV group (grouped-query attention, 2305.13245)."""
+
+    head_dim: int
+    """Features of each head. Even, as RoPE rotates pairs."""
+
     window: int
-    dense_hidden: int
-    experts: int
-    expert_hidden: int
-    shared_hidden: int
-    layers: tuple[Layer, ...]
-    routed_scale: float = 1.0
-    rope_base_sliding: float = 10_000.0
-    rope_base_full: float = 1_000_000.0
+    """Tokens that a sliding layer attends to, the token itself included."""
+
+    d_ff: int
+    """Hidden features of the SwiGLU in dense layers."""
+
+    n_experts: int
+    """Routed experts in each MoE layer."""
+
+    d_ff_expert: int
+    """Hidden features of each routed expert. A multiple of 4."""
+
+    d_ff_shared: int
+    """Hidden features of the shared expert, which every token uses."""
+
+    layers: tuple[LayerConfig, ...]
+    """The layers in order, first to last. The last one has full attention."""
+
+    routed_scaling_factor: float = 1.0
+    """Factor on the output of the routed experts, whose weights sum to 1 (DeepSeek-V3, 2412.19437, section 2.1.2)."""
+
+    rope_theta_sliding: float = 10_000.0
+    """RoPE base of sliding layers (2104.09864, section 3.2)."""
+
+    rope_theta_full: float = 1_000_000.0
+    """RoPE base of full layers; larger, since they see distant tokens."""
 
     @property
-    def expert_layers(self) -> int:
-        return sum(layer.ffn == "experts" for layer in self.layers)
+    def n_moe_layers(self) -> int:
+        return sum(layer.ffn == "moe" for layer in self.layers)
 
 
 @dataclass(frozen=True)
-class KConfig:
-    """Experts per token in training: `train` with probability `full_mass`, else uniform in `minimum`..`train`."""
+class TopKConfig:
+    """Experts per token in training. Each MoE layer of each micro-batch draws its k: `full_k` with probability
+    `full_k_probability`, else uniform in `min_k`..`full_k`. Varying k in training lets k be chosen at inference
+    (Matryoshka MoE, 2509.26520)."""
 
-    train: int = 12
-    minimum: int = 2
-    full_mass: float = 0.5
+    full_k: int = 12
+    """The largest k, and the k of evaluation and generation unless another is asked for. At most `model.n_experts`."""
+
+    min_k: int = 2
+    """The smallest k that is drawn, at least 1."""
+
+    full_k_probability: float = 0.5
+    """Probability, 0 to 1, that a layer uses `full_k` without a draw. 1 trains every step with `full_k`."""
 
 
 @dataclass(frozen=True)
-class BalanceConfig:
-    """`bias_rate`: step of the selection bias (Wang et al. 2024, 2408.15664); `sequence_loss`: weight of the
-    sequence-wise auxiliary loss (DeepSeek-V3, 2412.19437, equation 17)."""
+class LoadBalancingConfig:
+    """How tokens are kept spread over the experts."""
 
-    bias_rate: float = 1e-3
-    sequence_loss: float = 1e-4
+    bias_update_rate: float = 1e-3
+    """How far each expert's selection bias moves after an optimizer step, in units of the router's score
+    (Wang et al. 2024, 2408.15664, algorithm 1). 0 leaves the biases at 0."""
+
+    sequence_loss_weight: float = 1e-4
+    """Weight of the sequence-wise auxiliary loss (DeepSeek-V3, 2412.19437, equation 17)."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """`batch_sequences` make one optimizer step, `micro_batch_sequences` one forward and backward pass."""
+    """How documents become batches."""
 
     sequence_length: int
-    batch_sequences: int
-    micro_batch_sequences: int
+    """Tokens of each training sequence. Documents are packed; a document longer than what is left is cut."""
+
+    global_batch_size: int
+    """Sequences of each optimizer step, over all ranks. A multiple of `micro_batch_size`."""
+
+    micro_batch_size: int
+    """Sequences of each forward and backward pass."""
+
     seed: int = 0
+    """Seed of the order of the documents."""
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Warm-up, then the stable rate up to `trunk_steps`, then a tail of `tail_steps` down to `tail_floor` of it."""
+    """Warmup-stable-decay (MiniCPM, 2404.06395, section 4), in optimizer steps."""
 
     warmup_steps: int
+    """Steps over which the learning rate rises linearly from 0. At most `trunk_steps`."""
+
     trunk_steps: int
-    tail_steps: int
-    tail_shape: Literal["sqrt", "linear"] = "sqrt"
-    tail_floor: float = 0.0
+    """The step at which the trunk ends: warm-up and stable phase together. `train` stops here by default."""
+
+    decay_steps: int
+    """Steps of the decay that follows the trunk; 0 for none."""
+
+    decay_type: Literal["sqrt", "linear"] = "sqrt"
+    """With p from 0 to 1 over the decay: `sqrt` is 1 - sqrt(p) (Haegele et al., 2405.18392), `linear` is 1 - p."""
+
+    min_lr_factor: float = 0.0
+    """Learning rate at the end of the decay, as a fraction (0 to 1) of `optimizer.learning_rate`."""
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW. `clip_norm` bounds the global gradient norm; groups in `frozen_groups` are not trained."""
+    """AdamW."""
 
     learning_rate: float
+    """Learning rate of the stable phase."""
+
     beta1: float = 0.9
+    """Decay rate of the first moment, per step."""
+
     beta2: float = 0.95
+    """Decay rate of the second moment, per step."""
+
     epsilon: float = 1e-8
+    """Added to the root of the second moment."""
+
     weight_decay: float = 0.1
-    clip_norm: float = 1.0
+    """Decoupled weight decay of matrices; norms and embeddings have none."""
+
+    max_grad_norm: float = 1.0
+    """Gradients are scaled so that their global L2 norm is at most this."""
+
     frozen_groups: tuple[str, ...] = ()
+    """Parameter groups that are not trained: any of `PARAMETER_GROUPS`."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """`threads` is part of a run's identity: sums are split by it, so another number gives other last bits."""
+    """Settings of the process."""
 
     seed: int = 0
+    """Seed of the initial weights and of the draws of k."""
+
     threads: int = 2
-    checkpoint_every: int = 100
+    """CPU threads of torch. Part of a run's identity: sums are split by it, so another number changes the last bits."""
+
+    checkpoint_interval_steps: int = 100
+    """Optimizer steps between checkpoints. Only the latest one is kept."""
 
 
 @dataclass(frozen=True)
 class Config:
+    """All of a run's configuration. Sections have these names in TOML."""
+
     model: ModelConfig
     data: DataConfig
     schedule: ScheduleConfig
     optimizer: OptimizerConfig
-    k: KConfig = KConfig()
-    balance: BalanceConfig = BalanceConfig()
+    top_k: TopKConfig = TopKConfig()
+    load_balancing: LoadBalancingConfig = LoadBalancingConfig()
     run: RunConfig = RunConfig()
 
     def as_dict(self) -> dict[str, Any]:
@@ -131,17 +207,20 @@ class Config:
 
     @staticmethod
     def from_dict(body: Mapping[str, Any], where: str = "the configuration") -> "Config":
+        """Inverse of `as_dict`. UsageError, beginning with `where`, for a body that is not a valid configuration."""
         config = build(Config, body, where)
-        for fault in _faults(config):
-            raise UsageError(f"{where}: {fault}")
+        for problem in _problems(config):
+            raise UsageError(f"{where}: {problem}")
         return config
 
     @staticmethod
     def read(path: Path) -> "Config":
+        """Read a TOML file. UsageError names the file and the field that is wrong."""
         return Config.from_dict(read_toml(path), str(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. UsageError when it is missing or malformed."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -154,7 +233,7 @@ Built = TypeVar("Built")
 
 
 def build(kind: type[Built], body: Any, where: str) -> Built:
-    """`body` as an instance of the dataclass `kind`; UsageError names the field that is unknown, missing or wrong."""
+    """`body` as an instance of the dataclass `kind`. UsageError names the field that is unknown, missing or wrong."""
     if not isinstance(body, Mapping):
         raise UsageError(f"{where} must be a table, not {type(body).__name__}")
     hints = get_type_hints(kind)
@@ -171,6 +250,7 @@ def build(kind: type[Built], body: Any, where: str) -> Built:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the type `hint`: a dataclass, a tuple of one type, a Literal, or a plain type."""
     origin = get_origin(hint)
     if is_dataclass(hint):
         assert isinstance(hint, type)
@@ -196,41 +276,47 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _faults(config: Config) -> list[str]:
-    """What cannot be trained, in words; empty when all is well."""
-    model, data, k, schedule = config.model, config.data, config.k, config.schedule
+def _problems(config: Config) -> list[str]:
+    """Why the configuration cannot be trained, a message each; empty when it can."""
+    model, data, top_k, schedule = config.model, config.data, config.top_k, config.schedule
     sizes = {
         **{f"model.{name}": value for name, value in asdict(model).items() if isinstance(value, int)},
         **{f"data.{name}": value for name, value in asdict(data).items() if name != "seed"},
         "schedule.trunk_steps": schedule.trunk_steps,
         "run.threads": config.run.threads,
-        "run.checkpoint_every": config.run.checkpoint_every,
+        "run.checkpoint_interval_steps": config.run.checkpoint_interval_steps,
     }
-    faults = [f"{name} is {value}; it must be at least 1" for name, value in sizes.items() if value < 1]
-    if faults:
-        return faults
+    problems = [f"{name} is {value}; it must be at least 1" for name, value in sizes.items() if value < 1]
+    if problems:
+        return problems
     checks = [
-        (model.heads % model.kv_heads == 0, "model.heads must be a multiple of model.kv_heads"),
-        (model.head_width % 2 == 0, "model.head_width must be even: RoPE turns pairs"),
+        (model.n_heads % model.n_kv_heads == 0, "model.n_heads must be a multiple of model.n_kv_heads"),
+        (model.head_dim % 2 == 0, "model.head_dim must be even: RoPE rotates pairs"),
         # torch's grouped matrix product wants rows of a multiple of 16 bytes.
-        (model.width % 4 == 0 and model.expert_hidden % 4 == 0, "model.width and expert_hidden must be multiples of 4"),
-        (data.batch_sequences % data.micro_batch_sequences == 0, "batch_sequences must be whole micro-batches"),
-        (1 <= k.minimum <= k.train <= model.experts, "1 <= k.minimum <= k.train <= model.experts must hold"),
-        (0.0 <= k.full_mass <= 1.0, "k.full_mass is a probability"),
+        (model.d_model % 4 == 0 and model.d_ff_expert % 4 == 0, "model.d_model and d_ff_expert must be multiples of 4"),
+        (
+            data.global_batch_size % data.micro_batch_size == 0,
+            "data.global_batch_size must be a multiple of data.micro_batch_size",
+        ),
+        (
+            1 <= top_k.min_k <= top_k.full_k <= model.n_experts,
+            "1 <= top_k.min_k <= top_k.full_k <= model.n_experts must hold",
+        ),
+        (0.0 <= top_k.full_k_probability <= 1.0, "top_k.full_k_probability must be from 0 to 1"),
         (0 <= schedule.warmup_steps <= schedule.trunk_steps, "schedule.warmup_steps must be within the trunk"),
-        (schedule.tail_steps >= 0, "schedule.tail_steps must not be negative"),
-        (0.0 <= schedule.tail_floor <= 1.0, "schedule.tail_floor is a fraction of the stable rate"),
+        (schedule.decay_steps >= 0, "schedule.decay_steps must not be negative"),
+        (0.0 <= schedule.min_lr_factor <= 1.0, "schedule.min_lr_factor must be from 0 to 1"),
         (config.optimizer.learning_rate > 0, "optimizer.learning_rate must be positive"),
         (data.seed >= 0 and 0 <= config.run.seed < 2**63, "seeds must not be negative"),
     ]
-    faults = [message for holds, message in checks if not holds]
+    problems = [message for holds, message in checks if not holds]
     unknown = [name for name in config.optimizer.frozen_groups if name not in PARAMETER_GROUPS]
     if unknown:
-        faults.append(f"optimizer.frozen_groups: {unknown[0]!r} is none of {', '.join(PARAMETER_GROUPS)}")
-    return faults + _layer_faults(model.layers)
+        problems.append(f"optimizer.frozen_groups: {unknown[0]!r} is none of {', '.join(PARAMETER_GROUPS)}")
+    return problems + _layer_problems(model.layers)
 
 
-def _layer_faults(layers: tuple[Layer, ...]) -> list[str]:
+def _layer_problems(layers: tuple[LayerConfig, ...]) -> list[str]:
     if not layers or layers[-1].attention != "full":
         return ["model.layers: the last layer must be a full one"]
     kinds: dict[int, str] = {}
@@ -240,12 +326,15 @@ def _layer_faults(layers: tuple[Layer, ...]) -> list[str]:
     return []
 
 
-def hybrid_layers(super_blocks: int, full_layers_per_group: int = 2) -> tuple[Layer, ...]:
-    """The family's layer table: three sliding layers to a full one, full layers sharing KV; the first FFN dense."""
-    layers: list[Layer] = []
+def hybrid_layers(super_blocks: int, full_layers_per_group: int = 2) -> tuple[LayerConfig, ...]:
+    """The layers of the Yi-Lightning family: `super_blocks` times three sliding layers and one full layer.
+
+    Full layers share KV in groups of `full_layers_per_group`; the first layer's feed-forward is dense.
+    """
+    layers: list[LayerConfig] = []
     for block in range(super_blocks):
         for place in range(3):
-            layers.append(Layer("sliding", 3 * block + place, "experts" if layers else "dense"))
+            layers.append(LayerConfig("sliding", 3 * block + place, "moe" if layers else "dense"))
         group = 3 * super_blocks + block // full_layers_per_group
-        layers.append(Layer("full", group, "experts"))
+        layers.append(LayerConfig("full", group, "moe"))
     return tuple(layers)

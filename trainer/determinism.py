@@ -1,4 +1,4 @@
-"""The settings of torch that decide the last bits of a sum, held for the time of one call and then put back."""
+"""torch's global settings for reproducible sums, set for the duration of a block and restored after it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ import torch
 
 @contextmanager
 def deterministic(threads: int) -> Iterator[None]:
-    """Only deterministic kernels, on `threads` threads: within it, the same state gives the same bits."""
+    """Use deterministic kernels only, on `threads` CPU threads: inside the block the same input gives the same bits."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    # Filling fresh memory guards against reading it unwritten, which no code here does, and costs time.
+    # Filling new tensors guards against reads before writes, which no code here does, and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield

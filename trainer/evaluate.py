@@ -1,11 +1,11 @@
-"""Bits per byte on held-out text, by domain and by number of experts, beside what must be beaten.
+"""Evaluation: bits per byte on held-out text, by domain and by experts per token, beside two baselines.
 
-A document's bits are those of all its tokens, the end-of-document token included; its bytes are those of its text in
-UTF-8. So models with other tokenizers can be compared. A domain's figure is its bits over its bytes; `iq` and `eq`
-pool the domains of each group. Documents longer than the training length lose their context where they are cut,
-which costs the model, never helps it.
+A document's bits are the sum over all its tokens, the end-of-document token included; its bytes are those of its
+text in UTF-8, so models with different tokenizers can be compared. A domain's bits per byte are its bits over its
+bytes; `iq` and `eq` pool the domains of each group. Documents are packed; one that is cut at the end of a sequence
+loses the context before the cut.
 
-Shapes: B sequences, L positions, E experts.
+Shapes: B sequences, L positions, D d_model, E experts, V vocabulary.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,43 +22,47 @@ from trainer.baselines import Floats, gzip_bits_per_byte, texts, unigram_bits
 from trainer.checkpoint import Checkpoint, read_checkpoint
 from trainer.determinism import deterministic
 from trainer.experts import KPolicy, load_imbalance
-from trainer.loader import PADDING, once_through
-from trainer.model import Model
+from trainer.loader import PADDING, evaluation_batches
+from trainer.model import Transformer
 from trainer.runs import find_checkpoint
 from trainer.state import TrainingState
 from trainer.tokens import TokenDataset
 
 IQ = ("mathematics", "code", "science", "engineering", "reasoning")
 EQ = ("literature", "dialogue", "emotion", "society", "arts")
-SEQUENCES = 8
+BATCH_SIZE = 8  # sequences
 
 
 def evaluate(
     checkpoint: Path,
     data: Path,
     k: Sequence[int] | None = None,
-    policy: Literal["fixed", "threshold", "mass"] = "fixed",
+    policy: Literal["fixed", "min_p", "top_p"] = "fixed",
     value: float = 0.0,
 ) -> dict[str, Any]:
-    """Measure `checkpoint` (or the latest of a run) on the held-out tokens dataset `data`.
+    """Evaluate `checkpoint` (a checkpoint, or a run, of which the latest is taken) on the tokens dataset `data`.
 
-    At each k in `k` (default: the k of training), or, under another `policy`, with each k as the most experts that a
-    token may use. The top level of the answer is the first k's; `by_k` has all, `baselines` the unigram model of the
-    tokens that were trained on, and gzip. UsageError for a changed checkpoint, bad data, or a k the model lacks.
+    Evaluates at each k in `k` (experts per token; default `top_k.full_k`). With a `policy` other than "fixed" (see
+    `KPolicy`) each k is the most experts that a token may use, and `value` is the policy's threshold.
+
+    Returns the results of the first k at the top level, those of every k in `by_k`, and the unigram model and gzip in
+    `baselines`. UsageError for a changed checkpoint, an unreadable dataset, one with another tokenizer, or a k that the
+    model does not have.
     """
     read = read_checkpoint(find_checkpoint(checkpoint))
     state = read.state()
     config = state.config
-    dataset = open_for(read, state, data)
-    policies = [checked(KPolicy(most, policy, value), config.model.experts) for most in k or [config.k.train]]
+    dataset = open_dataset(read, state, data)
+    n_experts = config.model.n_experts
+    policies = [check_policy(KPolicy(most, policy, value), n_experts) for most in k or [config.top_k.full_k]]
     with deterministic(config.run.threads):
-        results = {each.k: measure(state.model, dataset, config.data.sequence_length, each) for each in policies}
+        results = {each.k: evaluate_at(state.model, dataset, config.data.sequence_length, each) for each in policies}
     first = results[policies[0].k]
     return {
         **{name: first[name] for name in ("bits_per_byte", "overall", "iq", "eq", "active_experts")},
         "kv_bytes_per_token": kv_bytes_per_token(config.model, config.data.sequence_length),
         "by_k": {str(most): result for most, result in results.items()},
-        "baselines": baselines(dataset, state.seen_V),
+        "baselines": baselines(dataset, state.token_counts_V),
         "documents": len(dataset.documents),
         "bytes": int(dataset.documents.bytes.sum()),
         "tokens": int(dataset.documents.lengths.sum()),
@@ -67,14 +71,15 @@ def evaluate(
     }
 
 
-def measure(model: Model, dataset: TokenDataset, length: int, policy: KPolicy) -> dict[str, Any]:
-    """Bits per byte, the mean number of routed experts by token and layer, and the load of each layer at this k."""
-    layers = model.config.expert_layers
+def evaluate_at(model: Transformer, dataset: TokenDataset, length: int, policy: KPolicy) -> dict[str, Any]:
+    """Bits per byte under one policy, with the mean number of routed experts per token and layer (`active_experts`) and
+    the load imbalance of each MoE layer. `length`: tokens per sequence."""
+    layers = model.config.n_moe_layers
     bits = np.zeros(len(dataset.documents))
-    loads_E: list[Tensor] = [torch.zeros(model.config.experts, dtype=torch.int64)] * layers
+    loads_E: list[Tensor] = [torch.zeros(model.config.n_experts, dtype=torch.int64)] * layers
     positions = 0
     with torch.inference_mode():
-        for batch in once_through(dataset, length, SEQUENCES):
+        for batch in evaluation_batches(dataset, length, BATCH_SIZE):
             inputs_BL, targets_BL, segments_BL = map(torch.from_numpy, (batch.inputs, batch.targets, batch.segments))
             hidden_BLD, routings = model(inputs_BL, PackedKV(segments_BL, model.config.window), [policy] * layers)
             losses = model.token_losses(hidden_BLD, targets_BL).numpy().astype(np.float64)
@@ -90,7 +95,10 @@ def measure(model: Model, dataset: TokenDataset, length: int, policy: KPolicy) -
 
 
 def by_domain(dataset: TokenDataset, bits: Floats) -> dict[str, Any]:
-    """Bits per byte of each domain, of IQ, of EQ (None where there is no such text), and over all documents."""
+    """Bits per byte of each domain, of IQ and EQ (None without such text), and over all documents.
+
+    `bits`: shape (documents,).
+    """
     table = dataset.documents
     totals: dict[str, tuple[float, int]] = {}
     for domain, document_bits, size in zip(table.domains, bits.tolist(), table.bytes.tolist(), strict=True):
@@ -110,11 +118,12 @@ def _pooled(totals: Mapping[str, tuple[float, int]], domains: Iterable[str]) -> 
     return sum(bits for bits, _ in parts) / size if size else None
 
 
-def baselines(dataset: TokenDataset, seen_V: Tensor) -> dict[str, Any]:
+def baselines(dataset: TokenDataset, token_counts_V: Tensor) -> dict[str, Any]:
+    """Bits per byte of the unigram model with these training counts, and of gzip, on `dataset`."""
     contents, table = texts(dataset), dataset.documents
     by_name = {name: [t for t, d in zip(contents, table.domains) if d == name] for name in sorted(set(table.domains))}
     return {
-        "unigram": by_domain(dataset, unigram_bits(dataset, seen_V.numpy())),
+        "unigram": by_domain(dataset, unigram_bits(dataset, token_counts_V.numpy())),
         "gzip": {
             "bits_per_byte": {name: gzip_bits_per_byte(part) for name, part in by_name.items()},
             "iq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in IQ]),
@@ -124,7 +133,8 @@ def baselines(dataset: TokenDataset, seen_V: Tensor) -> dict[str, Any]:
     }
 
 
-def open_for(checkpoint: Checkpoint, state: TrainingState, data: Path) -> TokenDataset:
+def open_dataset(checkpoint: Checkpoint, state: TrainingState, data: Path) -> TokenDataset:
+    """The tokens dataset `data`. UsageError unless it has the checkpoint's tokenizer."""
     dataset = TokenDataset(data)
     if dataset.ref.tokenizer_sha256 != state.data.tokenizer_sha256:
         raise UsageError(
@@ -133,9 +143,10 @@ def open_for(checkpoint: Checkpoint, state: TrainingState, data: Path) -> TokenD
     return dataset
 
 
-def checked(policy: KPolicy, experts: int) -> KPolicy:
-    if not 1 <= policy.k <= experts:
-        raise UsageError(f"k is {policy.k}; the model has {experts} experts, so k may be 1 to {experts}")
+def check_policy(policy: KPolicy, n_experts: int) -> KPolicy:
+    """`policy` itself. UsageError when its k or its value is out of range."""
+    if not 1 <= policy.k <= n_experts:
+        raise UsageError(f"k is {policy.k}; the model has {n_experts} experts, so k may be 1 to {n_experts}")
     if policy.kind != "fixed" and not 0.0 < policy.value <= 1.0:
         raise UsageError(f"the value of policy {policy.kind!r} is {policy.value}; it must be over 0 and at most 1")
     return policy

@@ -1,4 +1,4 @@
-"""Text from a checkpoint: a token at a time through the KV caches, sampled from a seeded generator."""
+"""Generation: one token at a time through the KV caches, sampled with a seeded generator."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 from infra.errors import UsageError
 from trainer.attention import CachedKV
-from trainer.baselines import tokenizer
+from trainer.baselines import open_tokenizer
 from trainer.checkpoint import read_checkpoint
 from trainer.determinism import deterministic
-from trainer.evaluate import checked
+from trainer.evaluate import check_policy
 from trainer.experts import KPolicy
-from trainer.model import Model
+from trainer.model import Transformer
 from trainer.runs import find_checkpoint
 
 
@@ -24,36 +24,39 @@ def generate(
     temperature: float = 0.8,
     seed: int = 0,
 ) -> str:
-    """The prompt's continuation: at most `tokens` tokens, less when the model ends the document.
+    """Continue `prompt` by at most `tokens` tokens, fewer when the model ends the document. Returns the new text.
 
-    `temperature` 0 takes the likeliest token. The same arguments give the same text.
+    `checkpoint`: a checkpoint, or a run, of which the latest is taken. `k`: experts per token, default
+    `top_k.full_k`. `temperature` 0 takes the most likely token. The same arguments give the same text. UsageError for a
+    changed checkpoint or a number out of range.
     """
     if tokens < 1 or not temperature >= 0.0:
         raise UsageError(f"tokens is {tokens} and temperature {temperature}; they must be at least 1 and at least 0")
     read = read_checkpoint(find_checkpoint(checkpoint))
     state = read.state()
     config = state.config
-    policy = checked(KPolicy(k or config.k.train), config.model.experts)
-    processor = tokenizer(read.tokenizer)
+    policy = check_policy(KPolicy(k or config.top_k.full_k), config.model.n_experts)
+    processor = open_tokenizer(read.tokenizer)
     generator = torch.Generator().manual_seed(seed)
     ids: list[int] = processor.encode(prompt) if prompt else []
     with deterministic(config.run.threads), torch.inference_mode():
-        new = continue_from(state.model, [state.data.eod, *ids], tokens, policy, temperature, state.data.eod, generator)
+        eod_id = state.data.eod_id
+        new = sample_tokens(state.model, [eod_id, *ids], tokens, policy, temperature, eod_id, generator)
     # Decoded together with the prompt: alone, a first token that begins a word would lose its space.
     return str(processor.decode(ids + new))[len(str(processor.decode(ids))) :]
 
 
-def continue_from(
-    model: Model,
+def sample_tokens(
+    model: Transformer,
     prompt: list[int],
     tokens: int,
     policy: KPolicy,
     temperature: float,
-    eod: int,
+    eod_id: int,
     generator: torch.Generator,
 ) -> list[int]:
-    """Up to `tokens` ids behind `prompt` (at least one id), without the `eod` that ends them."""
-    assert prompt, "there is always a token to go on from: the end of the document before"
+    """Up to `tokens` ids that continue `prompt` (at least one id), without the `eod_id` that may end them."""
+    assert prompt, "a prompt begins with the end-of-document token"
     kv = CachedKV(model.config, 1, len(prompt) + tokens)
     for token in prompt[:-1]:
         decode_step(model, torch.tensor([[token]]), kv, policy)
@@ -65,14 +68,14 @@ def continue_from(
             token = int(logits_V.argmax())
         else:
             token = int(torch.multinomial((logits_V / temperature).softmax(0), 1, generator=generator))
-        if token == eod:
+        if token == eod_id:
             break
         new.append(token)
     return new
 
 
-def decode_step(model: Model, tokens_B1: Tensor, kv: CachedKV, policy: KPolicy) -> Tensor:
-    """Feed one token of each sequence; the logits [B, V] of the next."""
-    hidden_B1D, _ = model(tokens_B1, kv, [policy] * model.config.expert_layers)
+def decode_step(model: Transformer, tokens_B1: Tensor, kv: CachedKV, policy: KPolicy) -> Tensor:
+    """Decode one token of each sequence: [B, 1] ids to the logits [B, V] of the next token. Advances `kv`."""
+    hidden_B1D, _ = model(tokens_B1, kv, [policy] * model.config.n_moe_layers)
     kv.advance()
     return model.logits(hidden_B1D[:, 0])

@@ -1,16 +1,16 @@
-"""Which tokens come when: an order that is a pure function of (manifest sha256, seed, epoch), and a cursor into it.
+"""The order of the training data: a pure function of (manifest sha256, seed, epoch), and a cursor into it.
 
-An epoch holds each document exactly `repeats` times. Within a source the copies of a document lie in equal parts of
-the epoch, at places drawn from the hash of (manifest, seed, epoch, source); the sources are then interleaved so that
-each runs evenly through the epoch by tokens. The state of a loader is a `Cursor`: the epoch, and the tokens consumed
-of each source. Nothing else is remembered: no iterator, no buffer, no worker.
+Order: an epoch has each document exactly `repeats` times. Within a source, the copies of a document fall into equal
+parts of the epoch, at positions drawn from the hash of (manifest, seed, epoch, source). Sources are interleaved so that
+each advances evenly through the epoch, measured in tokens. The loader's state is a `Cursor`: the epoch, and the tokens
+consumed of each source. There is no iterator, buffer or worker to restore.
 
-Packing: the documents of the order, one behind the other, make one endless stream that is cut into sequences. Each
-token is a target exactly once: the input before a document's first token is the end-of-document token, before any
-other its predecessor, even when the cut falls between the two. `segments` numbers the pieces in a sequence, so that
-attention can stay within a document; `documents` says which document each target is of.
+Packing: the documents of the order are concatenated into one endless stream, which is cut into sequences. Each token
+is a target exactly once. The input of a document's first token is the end-of-document token; that of any other token
+is the token before it, even when a cut falls between the two. `segments` numbers the documents of a sequence, so that
+attention stays within a document.
 
-A global batch is the same whatever the number of ranks: rank r of n gets its r-th slice.
+Ranks: the global batch does not depend on the number of ranks; rank r takes its r-th slice.
 
 Shapes: B sequences, L positions.
 """
@@ -23,20 +23,23 @@ from typing import NamedTuple
 import numpy as np
 
 from infra.errors import UsageError
-from trainer.tokens import Documents, Ints, TokenDataset
+from trainer.tokens import DocumentTable, Ints, TokenDataset
 
-PADDING = -1
+PADDING = -1  # the document of a padding position
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a run has come: tokens consumed of each source in this epoch (sources not begun are 0)."""
+    """A position in the stream."""
 
     epoch: int
+
     sources: Mapping[str, int]
+    """Tokens consumed of each source in this epoch; a source that is missing has 0."""
 
     @property
     def position(self) -> int:
+        """Tokens consumed in this epoch."""
         return sum(self.sources.values())
 
     def as_dict(self) -> dict[str, object]:
@@ -47,43 +50,47 @@ START = Cursor(0, {})
 
 
 class Batch(NamedTuple):
-    """int64 arrays [B, L]. Where `documents` is `PADDING` there is no target."""
+    """Sequences of packed documents: int64 arrays [B, L]."""
 
     inputs: Ints
     targets: Ints
+
     segments: Ints
+    """Number of the document within its sequence, from 0; padding has a number of its own."""
+
     documents: Ints
+    """The document of each target, a row of the table; `PADDING` where there is no target."""
 
 
-class Piece(NamedTuple):
-    """`length` targets of a document, from its token `start` on."""
+class DocumentSpan(NamedTuple):
+    """`length` tokens of a document from its token `start` on: targets of one sequence."""
 
     document: int
     start: int
     length: int
 
 
-class Order:
-    """One epoch: `documents[i]` is the i-th document of the stream, which ends before token `ends[i]`."""
+class EpochOrder:
+    """One epoch's stream: `documents[i]` is the i-th document, and its last token is at position `ends[i]` - 1."""
 
-    def __init__(self, table: Documents, manifest_sha256: str, seed: int, epoch: int) -> None:
+    def __init__(self, table: DocumentTable, manifest_sha256: str, seed: int, epoch: int) -> None:
         self.documents = epoch_order(table, manifest_sha256, seed, epoch)
         self.ends = np.cumsum(table.lengths[self.documents])
         self.length = int(self.ends[-1])
 
-    def pieces(self, position: int, count: int) -> Iterator[Piece]:
-        """The stream's tokens from `position` on, `count` of them, document by document."""
+    def spans(self, position: int, count: int) -> Iterator[DocumentSpan]:
+        """The spans that make up `count` tokens of the stream from `position` on."""
         assert position >= 0 and position + count <= self.length
         i = int(np.searchsorted(self.ends, position, side="right"))
         while count:
             document, begin = int(self.documents[i]), int(self.ends[i - 1]) if i else 0
             taken = min(count, int(self.ends[i]) - position)
-            yield Piece(document, position - begin, taken)
+            yield DocumentSpan(document, position - begin, taken)
             position, count, i = position + taken, count - taken, i + 1
 
 
-def epoch_order(table: Documents, manifest_sha256: str, seed: int, epoch: int) -> Ints:
-    """The documents of an epoch in order, each `repeats` times."""
+def epoch_order(table: DocumentTable, manifest_sha256: str, seed: int, epoch: int) -> Ints:
+    """The documents of an epoch in order, each `repeats` times. UsageError when all repeats are 0."""
     names = sorted(set(table.sources))
     rank = {name: i for i, name in enumerate(names)}
     source_of = np.array([rank[name] for name in table.sources], np.int64)
@@ -99,13 +106,13 @@ def epoch_order(table: Documents, manifest_sha256: str, seed: int, epoch: int) -
             sources.append(np.full(len(ordered), i))
     if not documents:
         raise UsageError("every document of the dataset has repeats 0: the mixture drew nothing to train on")
-    # Ties go to the first source; within a source the sort is stable and the places only grow.
+    # Ties go to the first source; within a source the sort is stable and places ascend.
     merged = np.lexsort((np.concatenate(sources), np.concatenate(places)))
     return np.concatenate(documents)[merged]
 
 
 def _source_order(members: Ints, repeats: Ints, key: str) -> Ints:
-    """Each member `repeats` times: copy c of r at a drawn place in the c-th of r equal parts of the epoch."""
+    """Each member `repeats` times: copy c of r at a drawn position in the c-th of r equal parts of the epoch."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     stream = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
     drawn = stream.random_raw(len(members)) / 2.0**64
@@ -118,79 +125,83 @@ def _source_order(members: Ints, repeats: Ints, key: str) -> Ints:
 
 
 class Loader:
-    """Batches of a dataset from a cursor on. Reading leaves the loader as it was: `batch` returns the next cursor."""
+    """Reads batches of a dataset at a cursor. Holds no position: `batch` returns the next cursor."""
 
     def __init__(self, dataset: TokenDataset, seed: int, length: int) -> None:
+        """`length`: tokens per sequence."""
         self.dataset, self.seed, self.length = dataset, seed, length
-        self._order: tuple[int, Order] | None = None
+        self._order: tuple[int, EpochOrder] | None = None
 
-    def order(self, epoch: int) -> Order:
+    def order(self, epoch: int) -> EpochOrder:
         if self._order is None or self._order[0] != epoch:
             ref = self.dataset.ref
-            self._order = (epoch, Order(self.dataset.documents, ref.manifest_sha256, self.seed, epoch))
+            self._order = (epoch, EpochOrder(self.dataset.documents, ref.manifest_sha256, self.seed, epoch))
         return self._order[1]
 
-    def batch(self, cursor: Cursor, sequences: int, rank: int = 0, world: int = 1) -> tuple[Batch, Cursor]:
-        """This rank's share of the next `sequences` sequences, and the cursor behind all of them.
+    def batch(self, cursor: Cursor, sequences: int, rank: int = 0, world_size: int = 1) -> tuple[Batch, Cursor]:
+        """This rank's slice of the next `sequences` sequences, and the cursor after all of them.
 
-        A sequence may straddle two epochs.
+        `sequences` is a multiple of `world_size`. A sequence may contain the end of an epoch and the start of the next.
         """
-        assert sequences % world == 0 and 0 <= rank < world
-        share = sequences // world
+        assert sequences % world_size == 0 and 0 <= rank < world_size
+        share = sequences // world_size
         rows = []
         for i in range(sequences):
-            pieces, cursor = self._take(cursor, self.length)
+            spans, cursor = self._next_spans(cursor, self.length)
             if i // share == rank:
-                rows.append(pieces)
+                rows.append(spans)
         return pack(self.dataset, rows, self.length), cursor
 
-    def _take(self, cursor: Cursor, count: int) -> tuple[list[Piece], Cursor]:
-        pieces: list[Piece] = []
+    def _next_spans(self, cursor: Cursor, count: int) -> tuple[list[DocumentSpan], Cursor]:
+        spans: list[DocumentSpan] = []
         epoch, consumed = cursor.epoch, dict(cursor.sources)
         while count:
             order, position = self.order(epoch), sum(consumed.values())
             taken = min(count, order.length - position)
-            for piece in order.pieces(position, taken):
-                source = self.dataset.documents.sources[piece.document]
-                consumed[source] = consumed.get(source, 0) + piece.length
-                pieces.append(piece)
+            for span in order.spans(position, taken):
+                source = self.dataset.documents.sources[span.document]
+                consumed[source] = consumed.get(source, 0) + span.length
+                spans.append(span)
             count -= taken
             if count:
                 epoch, consumed = epoch + 1, {}
-        return pieces, Cursor(epoch, consumed)
+        return spans, Cursor(epoch, consumed)
 
 
-def pack(dataset: TokenDataset, rows: list[list[Piece]], length: int) -> Batch:
-    """Rows of pieces as arrays. A row that is not full is padded; its padding is a segment of its own."""
+def pack(dataset: TokenDataset, rows: list[list[DocumentSpan]], length: int) -> Batch:
+    """A batch with one sequence of `length` tokens per row of spans. A row that is not full is padded at its end.
+
+    UsageError for a token outside the vocabulary.
+    """
     inputs, targets, segments, documents = (np.zeros((len(rows), length), np.int64) for _ in range(4))
-    for row, pieces in enumerate(rows):
+    for row, spans in enumerate(rows):
         at = 0
-        for segment, piece in enumerate(pieces):
-            span = slice(at, at + piece.length)
-            before = min(piece.start, 1)
-            tokens = dataset.tokens(piece.document, piece.start - before, piece.length + before)
-            targets[row, span] = tokens[before:]
-            inputs[row, span] = tokens[: piece.length] if before else [dataset.ref.eod, *tokens[: piece.length - 1]]
-            segments[row, span], documents[row, span] = segment, piece.document
-            at += piece.length
-        segments[row, at:], documents[row, at:] = len(pieces), PADDING
-    if targets.size and not 0 <= targets.min() <= targets.max() < dataset.ref.vocabulary:
-        raise UsageError(
-            f"{dataset.folder} has a token outside its vocabulary of {dataset.ref.vocabulary}: it is damaged"
-        )
+        for segment, span in enumerate(spans):
+            place = slice(at, at + span.length)
+            before = min(span.start, 1)
+            tokens = dataset.tokens(span.document, span.start - before, span.length + before)
+            targets[row, place] = tokens[before:]
+            inputs[row, place] = tokens[: span.length] if before else [dataset.ref.eod_id, *tokens[: span.length - 1]]
+            segments[row, place], documents[row, place] = segment, span.document
+            at += span.length
+        segments[row, at:], documents[row, at:] = len(spans), PADDING
+    vocab_size = dataset.ref.vocab_size
+    if targets.size and not 0 <= targets.min() <= targets.max() < vocab_size:
+        raise UsageError(f"{dataset.folder} has a token outside its vocabulary of {vocab_size}: it is damaged")
     return Batch(inputs, targets, segments, documents)
 
 
-def once_through(dataset: TokenDataset, length: int, sequences: int) -> Iterator[Batch]:
-    """Every document once, in the order of the table, whatever its repeats: for evaluation. The last row is padded."""
-    row: list[Piece] = []
-    rows: list[list[Piece]] = []
+def evaluation_batches(dataset: TokenDataset, length: int, sequences: int) -> Iterator[Batch]:
+    """Every document once, in the order of the table, whatever its repeats. At most `sequences` sequences of `length`
+    tokens per batch; the last sequence is padded."""
+    row: list[DocumentSpan] = []
+    rows: list[list[DocumentSpan]] = []
     room = length
     for document, total in enumerate(dataset.documents.lengths.tolist()):
         start = 0
         while start < total:
             count = min(room, total - start)
-            row.append(Piece(document, start, count))
+            row.append(DocumentSpan(document, start, count))
             start, room = start + count, room - count
             if room == 0:
                 rows.append(row)

@@ -1,12 +1,12 @@
 """The model: the whole forward pass, top to bottom.
 
-A decoder of the Yi-Lightning family: super-blocks of three sliding-window layers and one full layer, the last layer
-full; full layers in pairs share one KV cache; the first layer's feed-forward is dense, the others are fine-grained
-mixtures of experts with a shared one. Which layer is what stands in the configuration's layer table.
+A decoder-only transformer of the Yi-Lightning family: super-blocks of three sliding-window layers and one full layer,
+the last layer full; full layers share a KV cache in pairs; the first layer's feed-forward is dense, the others are
+fine-grained mixtures of experts with one shared expert. `ModelConfig.layers` says which layer is which.
 
-Training and decoding run the same code: only the KV store differs (see `attention.py`).
+Training and decoding run the same code with different KV stores (see `attention.py`).
 
-Shapes: B sequences, L positions, D width, V vocabulary, T = B x L tokens, E experts.
+Shapes: B sequences, L positions, D d_model, V vocabulary, T = B x L tokens, E experts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,42 +16,50 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.attention import Attention, KVStore, rms_norm
-from trainer.config import Layer, ModelConfig
-from trainer.experts import Dense, Experts, KPolicy, Routing
+from trainer.config import LayerConfig, ModelConfig
+from trainer.experts import FeedForward, KPolicy, MoE, RoutingStats
 
-LOSS_CHUNK = 512
+LOSS_CHUNK_TOKENS = 512
+EMBEDDING_STD, HEAD_STD = 0.3, 0.02
 
 
-class Block(nn.Module):
-    def __init__(self, config: ModelConfig, layer: Layer, produces: bool) -> None:
+class TransformerBlock(nn.Module):
+    """One layer's parameters: pre-norm attention and a pre-norm feed-forward."""
+
+    def __init__(self, config: ModelConfig, layer: LayerConfig, owns_kv: bool) -> None:
         super().__init__()
-        self.attention_norm = nn.Parameter(torch.ones(config.width))
-        self.attention = Attention(config, layer, produces)
-        self.ffn_norm = nn.Parameter(torch.ones(config.width))
-        self.ffn = Experts(config) if layer.ffn == "experts" else Dense(config.width, config.dense_hidden)
+        self.attention_norm = nn.Parameter(torch.ones(config.d_model))
+        self.attention = Attention(config, layer, owns_kv)
+        self.ffn_norm = nn.Parameter(torch.ones(config.d_model))
+        self.ffn = MoE(config) if layer.ffn == "moe" else FeedForward(config.d_model, config.d_ff)
 
 
-class Model(nn.Module):
-    def __init__(self, config: ModelConfig, vocabulary: int) -> None:
+class Transformer(nn.Module):
+    """The language model. Embedding and head are not tied."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Parameter(torch.empty(vocabulary, config.width))
+        self.embedding = nn.Parameter(torch.empty(vocab_size, config.d_model))
         groups: set[int] = set()
         self.blocks = nn.ModuleList()
         for layer in config.layers:
-            self.blocks.append(Block(config, layer, produces=layer.kv_group not in groups))
+            self.blocks.append(TransformerBlock(config, layer, owns_kv=layer.kv_group not in groups))
             groups.add(layer.kv_group)
-        self.final_norm = nn.Parameter(torch.ones(config.width))
-        self.head = nn.Parameter(torch.empty(vocabulary, config.width))
+        self.final_norm = nn.Parameter(torch.ones(config.d_model))
+        self.head = nn.Parameter(torch.empty(vocab_size, config.d_model))
 
-    def forward(self, tokens_BL: Tensor, kv: KVStore, policies: Sequence[KPolicy]) -> tuple[Tensor, list[Routing]]:
-        """Hidden states [B, L, D] ready for the head, and what each expert layer did. One policy per expert layer."""
+    def forward(self, tokens_BL: Tensor, kv: KVStore, policies: Sequence[KPolicy]) -> tuple[Tensor, list[RoutingStats]]:
+        """Normalised hidden states [B, L, D], input of `logits`, and the routing statistics of each MoE layer.
+
+        `policies`: how many experts a token uses, one policy per MoE layer.
+        """
         x_BLD = F.embedding(tokens_BL, self.embedding)
-        routings: list[Routing] = []
+        routings: list[RoutingStats] = []
         for block in self.layers():
             x_BLD = x_BLD + block.attention(rms_norm(x_BLD, block.attention_norm), kv)
             h_BLD = rms_norm(x_BLD, block.ffn_norm)
-            if isinstance(block.ffn, Experts):
+            if isinstance(block.ffn, MoE):
                 y_BLD, routing = block.ffn(h_BLD, policies[len(routings)])
                 routings.append(routing)
             else:
@@ -60,34 +68,35 @@ class Model(nn.Module):
         return rms_norm(x_BLD, self.final_norm), routings
 
     def logits(self, hidden: Tensor) -> Tensor:
+        """[..., D] to [..., V]."""
         return F.linear(hidden, self.head)
 
     def token_losses(self, hidden_BLD: Tensor, targets_BL: Tensor) -> Tensor:
-        """Negative log likelihood of each target in nats, [B, L]; in chunks, so that the logits stay in the cache."""
+        """Cross-entropy of each target in nats, [B, L]. Computed in chunks, whose logits fit the CPU's cache."""
         chunks = zip(
-            torch.split(hidden_BLD.flatten(0, 1), LOSS_CHUNK),
-            torch.split(targets_BL.flatten(), LOSS_CHUNK),
+            torch.split(hidden_BLD.flatten(0, 1), LOSS_CHUNK_TOKENS),
+            torch.split(targets_BL.flatten(), LOSS_CHUNK_TOKENS),
             strict=True,
         )
         losses = [F.cross_entropy(self.logits(h_TD), t_T, reduction="none") for h_TD, t_T in chunks]
         return torch.cat(losses).view_as(targets_BL)
 
-    def layers(self) -> Iterator[Block]:
+    def layers(self) -> Iterator[TransformerBlock]:
         for block in self.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, TransformerBlock)
             yield block
 
-    def expert_layers(self) -> list[Experts]:
-        return [block.ffn for block in self.layers() if isinstance(block.ffn, Experts)]
+    def moe_layers(self) -> list[MoE]:
+        return [block.ffn for block in self.layers() if isinstance(block.ffn, MoE)]
 
 
-EMBEDDING_STD, HEAD_STD = 0.3, 0.02
+def initialise(model: Transformer, generator: torch.Generator) -> None:
+    """Set the initial weights: normal with variance 1 / fan-in, and zero for the projections back into the residual
+    stream, so that every layer starts as the identity. Norm weights (1) and router biases (0) stay as built.
 
-
-def initialise(model: Model, generator: torch.Generator) -> None:
-    """Normal weights of variance 1 / fan-in; projections back into the residual stream zero, so that every layer
-    begins as the identity; gains one and biases zero as built. (One seed, 245k tokens of English: 2.905 bits per byte
-    against 2.945 with residual projections scaled by the depth instead; another order of the data moves it by .01.)"""
+    Measured with one seed on 245k tokens of English: 2.905 bits per byte, against 2.945 with residual projections
+    scaled by depth; another order of the data changes it by .01.
+    """
     for name, parameter in model.named_parameters():
         kind = name.rsplit(".", 1)[-1]
         with torch.no_grad():
@@ -103,7 +112,7 @@ def initialise(model: Model, generator: torch.Generator) -> None:
 
 
 def parameter_group(name: str, parameter: Tensor) -> str:
-    """The group (`config.PARAMETER_GROUPS`) that a parameter belongs to."""
+    """The group of a parameter, one of `config.PARAMETER_GROUPS`, from its name and dimensions."""
     kind = name.rsplit(".", 1)[-1]
     if kind.endswith("_norm"):
         return "norm"
@@ -116,10 +125,11 @@ def parameter_group(name: str, parameter: Tensor) -> str:
     return "experts" if ".shared." in name or parameter.ndim == 3 else "dense"
 
 
-def active_parameters(model: Model, k: int) -> int:
-    """Parameters that one token uses when k experts are chosen in each expert layer."""
-    idle = 0
-    for experts in model.expert_layers():
-        per_expert = (experts.w_in.numel() + experts.w_out.numel()) // experts.router.shape[0]
-        idle += per_expert * (experts.router.shape[0] - k)
-    return sum(parameter.numel() for parameter in model.parameters()) - idle
+def active_parameters(model: Transformer, k: int) -> int:
+    """Parameters that one token uses with k routed experts in each MoE layer."""
+    inactive = 0
+    for moe in model.moe_layers():
+        n_experts = moe.router.shape[0]
+        per_expert = (moe.w_in.numel() + moe.w_out.numel()) // n_experts
+        inactive += per_expert * (n_experts - k)
+    return sum(parameter.numel() for parameter in model.parameters()) - inactive

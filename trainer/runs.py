@@ -1,12 +1,12 @@
-"""The folder of one run: what it was told, its log, its timings, and its latest checkpoint.
+"""The folder of one run: its arguments, its logs, its timings, and its latest checkpoint.
 
 ```
-RUN/training.json or branch.json   what the run was told; a folder made with other arguments is refused
-RUN/log.jsonl                      a row a step: the same bytes for the same run
-RUN/timings.jsonl, run.json        how long it took, where the data lay: these differ from run to run
+RUN/training.json or branch.json   the run's arguments; a call with other arguments is refused
+RUN/log.jsonl                      one row per step: the same bytes for the same run
+RUN/timings.jsonl, run.json        seconds per step, paths, versions: these differ from run to run
 RUN/checkpoints/step-NNNNNNNN/     the latest checkpoint
 ```
-A run that was stopped goes on from its latest checkpoint; the rows behind it are cut off and written again.
+A stopped run resumes from its latest checkpoint; log rows after that step are cut off and written again.
 """
 
 import json
@@ -20,39 +20,42 @@ from infra.storage import TEMPORARY, read_json, remove_folder, write_bytes
 from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from trainer.state import TrainingState
 
-LOG, TIMINGS, HOW = "log.jsonl", "timings.jsonl", "run.json"
-TOLD = ("training.json", "branch.json")
+LOG, TIMINGS, RUN_INFO = "log.jsonl", "timings.jsonl", "run.json"
+ARGUMENT_FILES = ("training.json", "branch.json")
 
 
 class RunFolder:
-    """Use it under the folder's lock."""
+    """Reads and writes the folder of a run. Hold the folder's lock while using it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
 
-    def claim(self, name: str, body: Mapping[str, Any]) -> None:
-        """Write what the run was told, or check that the folder was told the same. UsageError with the difference."""
-        assert name in TOLD
-        for other in TOLD:
+    def claim(self, name: str, arguments: Mapping[str, Any]) -> None:
+        """Write the run's arguments to the file `name` (one of `ARGUMENT_FILES`), or compare them with what it holds.
+
+        UsageError with the first difference, or when the folder holds a run of the other kind.
+        """
+        assert name in ARGUMENT_FILES
+        for other in ARGUMENT_FILES:
             if other != name and (self.folder / other).exists():
                 raise UsageError(f"{self.folder} already holds another kind of run ({other}): choose another --out")
         path = self.folder / name
         if path.exists():
-            difference = first_difference(read_json(path), json.loads(readable_json(body)))
+            difference = first_difference(read_json(path), json.loads(readable_json(arguments)))
             if difference:
                 raise UsageError(f"{self.folder} was made with other arguments ({difference}): choose another --out")
             return
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, readable_json(body))
+        write_bytes(path, readable_json(arguments))
 
     def latest(self) -> Checkpoint | None:
-        """The latest checkpoint, verified; None when the run has not made one."""
+        """The latest checkpoint, verified; None before the first."""
         steps = sorted(self.checkpoints.glob("step-*"))
         return read_checkpoint(steps[-1]) if steps else None
 
     def save(self, state: TrainingState, tokenizer: bytes, lineage: Mapping[str, Any] | None = None) -> None:
-        """Write a checkpoint of `state` and drop the ones before it."""
+        """Write a checkpoint of `state`, then delete the earlier ones."""
         path = self.checkpoints / f"step-{state.step:08d}"
         if not path.exists():
             write_checkpoint(path, state, tokenizer, lineage)
@@ -60,24 +63,26 @@ class RunFolder:
             if old != path:
                 remove_folder(old)
 
-    def append(self, row: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
+    def append_log(self, row: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
+        """Append a step's row to the log and its timing to the timings."""
         for name, content in ((LOG, row), (TIMINGS, timing)):
             with (self.folder / name).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(content, allow_nan=False) + "\n")
 
-    def rewind(self, step: int) -> list[dict[str, Any]]:
-        """Cut the logs after `step`; the rows of the log that remain."""
+    def truncate_logs(self, step: int) -> list[dict[str, Any]]:
+        """Cut log and timings after `step`; returns the log's remaining rows."""
         kept = {name: [row for row in read_rows(self.folder / name) if row["step"] <= step] for name in (LOG, TIMINGS)}
         for name, rows in kept.items():
             write_bytes(self.folder / name, "".join(json.dumps(row) + "\n" for row in rows).encode())
         return kept[LOG]
 
-    def describe(self, how: Mapping[str, Any]) -> None:
-        write_bytes(self.folder / HOW, readable_json(dict(how)))
+    def write_info(self, info: Mapping[str, Any]) -> None:
+        """Write `run.json`."""
+        write_bytes(self.folder / RUN_INFO, readable_json(dict(info)))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file up to the first that a crash cut; none where there is no file."""
+    """The rows of a JSONL file, up to the first that a crash cut; none when there is no file."""
     rows: list[dict[str, Any]] = []
     if path.is_file():
         for line in path.read_text("utf-8").splitlines():
@@ -89,13 +94,13 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """The checkpoint folder that `path` means: itself, or the latest of the run in it."""
+    """The checkpoint folder for `path`: the latest one when `path` is a run, else `path` itself."""
     steps = sorted((path / "checkpoints").glob("step-*"))
     return steps[-1] if steps else path
 
 
 def first_difference(old: Any, new: Any, where: str = "") -> str | None:
-    """The first place where two JSON values differ, in words."""
+    """The first difference between two JSON values as a phrase, keys in sorted order; None when they are equal."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in sorted({*old, *new}):
             difference = first_difference(old.get(name), new.get(name), f"{where}.{name}" if where else name)

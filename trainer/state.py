@@ -1,9 +1,9 @@
-"""All of training's state in one object: what is not in it does not influence a run.
+"""All of training's state in one object; a run depends on nothing else.
 
 Weights, router biases, optimizer moments, the one random generator (initial weights, draws of k), the cursor into the
-data, counters, the configuration, the hashes of the data, and the counts of the tokens seen (from which the unigram
-baseline is made). `tensors()` and `header()` are the whole of it as plain tensors and JSON; `restore` is their
-inverse, to the bit.
+data, step and token counters, the configuration, the hashes of the data, and the counts of the tokens trained on (from
+which the unigram baseline is computed). `tensors` and `header` give all of it as plain tensors and JSON; `restore` is
+their inverse, bit for bit.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainer.config import Config, OptimizerConfig
 from trainer.loader import START, Cursor
-from trainer.model import Model, initialise, parameter_group
+from trainer.model import Transformer, initialise, parameter_group
 from trainer.tokens import DataRef
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -23,53 +23,62 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass
 class TrainingState:
-    """`history` names the data, seed and final cursor of each part of the run that used another order of documents."""
+    """The state after `step` optimizer steps. Shapes: V vocabulary."""
 
     config: Config
     data: DataRef
-    model: Model
+    model: Transformer
     optimizer: torch.optim.AdamW
     generator: torch.Generator
-    seen_V: Tensor
+
+    token_counts_V: Tensor
+    """How often each token was a training target, int64."""
+
     cursor: Cursor = START
     step: int = 0
+
     tokens: int = 0
+    """Training targets so far."""
+
     history: list[dict[str, Any]] = field(default_factory=list)
+    """Data, seed, step and final cursor of each earlier part of the run that used another order of documents."""
 
     @staticmethod
     def create(config: Config, data: DataRef) -> "TrainingState":
+        """The state at step 0."""
         generator = torch.Generator().manual_seed(config.run.seed)
-        model = Model(config.model, data.vocabulary)
+        model = Transformer(config.model, data.vocab_size)
         initialise(model, generator)
         optimizer = make_optimizer(model, config.optimizer)
-        return TrainingState(config, data, model, optimizer, generator, torch.zeros(data.vocabulary, dtype=torch.int64))
+        return TrainingState(config, data, model, optimizer, generator, torch.zeros(data.vocab_size, dtype=torch.int64))
 
     @staticmethod
     def restore(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "TrainingState":
-        """The state that gave this header and these tensors."""
+        """The state whose `header()` and `tensors()` these are."""
         state = TrainingState.create(Config.from_dict(header["config"], "the checkpoint"), DataRef(**header["data"]))
         load_weights(state.model, tensors)
         for name, parameter in state.model.named_parameters():
             for moment in MOMENTS:
                 state.optimizer.state[parameter][moment].copy_(tensors[f"optimizer.{moment}.{name}"])
         state.generator.set_state(tensors["generator"])
-        state.seen_V.copy_(tensors["seen"])
+        state.token_counts_V.copy_(tensors["token_counts"])
         state.cursor = Cursor(header["cursor"]["epoch"], dict(header["cursor"]["sources"]))
         state.step, state.tokens = header["step"], header["tokens"]
         state.history = [dict(part) for part in header["history"]]
         return state
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name. They are the live ones: write them before the next step."""
+        """Every tensor by name. They are not copies: write them before the next step."""
         moments = {
             f"optimizer.{moment}.{name}": self.optimizer.state[parameter][moment]
             for name, parameter in self.model.named_parameters()
             for moment in MOMENTS
         }
         weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        return weights | moments | {"generator": self.generator.get_state(), "seen": self.seen_V}
+        return weights | moments | {"generator": self.generator.get_state(), "token_counts": self.token_counts_V}
 
     def header(self) -> dict[str, Any]:
+        """Everything that is not a tensor, as JSON."""
         return {
             "config": self.config.as_dict(),
             "data": asdict(self.data),
@@ -80,7 +89,8 @@ class TrainingState:
         }
 
     def reconfigure(self, config: Config, data: DataRef) -> None:
-        """Go on under another configuration or data (a branch). Another order of documents begins at its start."""
+        """Continue with another configuration or dataset (a branch). Weights and moments stay; another dataset or data
+        seed starts at the beginning of its epoch 0."""
         if (data.manifest_sha256, config.data.seed) != (self.data.manifest_sha256, self.config.data.seed):
             part = {"manifest_sha256": self.data.manifest_sha256, "seed": self.config.data.seed, "step": self.step}
             self.history.append(part | {"cursor": self.cursor.as_dict()})
@@ -91,16 +101,17 @@ class TrainingState:
         self.config, self.data = config, data
 
 
-def make_optimizer(model: Model, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW over all parameters; matrices decay, gains and embeddings do not. Frozen groups get no gradient."""
-    decayed: list[Tensor] = []
-    plain: list[Tensor] = []
+def make_optimizer(model: Transformer, config: OptimizerConfig) -> torch.optim.AdamW:
+    """AdamW over all parameters, with weight decay on all but norms and embeddings. Parameters of `frozen_groups` get
+    no gradient."""
+    with_decay: list[Tensor] = []
+    without_decay: list[Tensor] = []
     for name, parameter in model.named_parameters():
         group = parameter_group(name, parameter)
         parameter.requires_grad_(group not in config.frozen_groups)
-        (plain if group in ("norm", "embedding") else decayed).append(parameter)
+        (without_decay if group in ("norm", "embedding") else with_decay).append(parameter)
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        [{"params": with_decay, "weight_decay": config.weight_decay}, {"params": without_decay, "weight_decay": 0.0}],
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,
@@ -116,5 +127,6 @@ def make_optimizer(model: Model, config: OptimizerConfig) -> torch.optim.AdamW:
     return optimizer
 
 
-def load_weights(model: Model, tensors: Mapping[str, Tensor]) -> None:
+def load_weights(model: Transformer, tensors: Mapping[str, Tensor]) -> None:
+    """Set weights and router biases from the `model.*` tensors of a checkpoint."""
     model.load_state_dict({name: tensors[f"model.{name}"] for name in model.state_dict()})

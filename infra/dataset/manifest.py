@@ -1,8 +1,8 @@
-"""The manifest of a dataset: what it holds, what it was made of, and the law that its counts obey.
+"""The manifest of a dataset: what it holds, what it was made of, and the invariant that its counts obey.
 
 A manifest is deterministic (no times, hosts, absolute paths) and is written last, by rename: a folder with a
-`manifest.json` is complete. `check_law` is called before every write, so a manifest that breaks its law is
-never on disk.
+`manifest.json` is complete. `check_invariant` is called before every write, so a manifest whose counts
+do not add up is never on disk.
 """
 
 import json
@@ -207,24 +207,25 @@ def manifest_ref(folder: Path) -> InputRef:
     return InputRef(Manifest.read(folder).stage, sha256_file(manifest_path(folder)))
 
 
-def check_law(manifest: Manifest) -> None:
-    """Raises WorkError unless the counts obey the conservation law of the manifest's kind."""
+def check_invariant(manifest: Manifest) -> None:
+    """Raises WorkError unless the counts obey the conservation invariant of the manifest's kind."""
     counts = manifest.counts
     rows = sum(shard.rows for shard in manifest.shards)
-    laws: list[tuple[str, int, int]] = [("rows in shards = out", rows, counts["out"])]
+    equal: list[tuple[str, int, int]] = [("rows in shards = out", rows, counts["out"])]
     if manifest.kind in (Kind.RECORDS, Kind.DOCUMENTS):
         skipped = sum(number for name, number in counts.items() if name.startswith("skipped/"))
         accounted = counts["out"] + counts.get("rejected", 0) + skipped
-        laws.append(("in = out + rejected + skipped", counts["in"], accounted))
-        laws.append(("documents in the ledger = rejected", counts["ledger_documents"], counts.get("rejected", 0)))
+        equal.append(("in = out + rejected + skipped", counts["in"], accounted))
+        equal.append(("documents in the ledger = rejected", counts["ledger_documents"], counts.get("rejected", 0)))
     if manifest.kind is Kind.RECORDS and "bytes/file" in counts:
         parts = sum(counts.get(f"bytes/{part}", 0) for part in ("members", "damaged", "beyond_limit"))
-        laws.append(("members + damaged + beyond the limit = file size", parts, counts["bytes/file"]))
+        equal.append(("members + damaged + beyond the limit = file size", parts, counts["bytes/file"]))
     if manifest.kind is Kind.TOKENS:
         tokens = sum(shard.tokens for shard in manifest.shards)
-        laws.append(("tokens in shards = tokens of documents", tokens, counts["tokens"]))
-    for law, left, right in laws:
+        equal.append(("tokens in shards = tokens of documents", tokens, counts["tokens"]))
+    for invariant, left, right in equal:
         if left != right:
             raise WorkError(
-                f"stage {manifest.stage!r} breaks its law ({law}): {left} is not {right}; nothing was committed"
+                f"stage {manifest.stage!r} breaks its invariant ({invariant}): {left} is not {right}; "
+                "nothing was committed"
             )

@@ -12,25 +12,26 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset.build import PartJob, check_part, software
-from infra.dataset.dataset import Part
-from infra.engines.engine import Engine, one_batch, partition_part
+from infra.code_version import code_version
+from infra.dataset.receipts import SPILL
+from infra.engines.engine import Engine
+from infra.engines.job import PartJob
+from infra.engines.shuffle import Spread
+from infra.engines.spill import Spilled, SpillJob
 from infra.errors import WorkError
-from infra.hashing import canonical_json, sha256_json
-from infra.storage import commit_file, read_json, remove_folder, remove_temporaries, temporary_name, write_bytes
+from infra.storage import remove_folder, remove_temporaries
 
-SPILL = ".spill"
 PR_SET_PDEATHSIG = 1
 
 
 class _NoPandas:
-    """Says that there is no pandas."""
+    """A finder that has no pandas."""
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> None:  # noqa: ARG003
@@ -39,21 +40,21 @@ class _NoPandas:
 
 
 def leave_pandas_out() -> None:
-    """Have pyarrow not look for pandas, which it does at its first conversion of Python values, to know its objects.
+    """Keep pyarrow from importing pandas, which it does at its first conversion of Python values, to know its objects.
 
-    There are none here, and the import takes .3 CPU seconds. Who asks pyarrow for a data frame still gets it.
+    There are none here, and the import takes .3 CPU seconds. `to_pandas()` works all the same.
     """
     if "pandas" in sys.modules:
         return
     sys.meta_path.insert(0, _NoPandas)
     try:
-        pa.array([])  # it looks once, and at this
+        pa.array([])  # pandas is tried once, at this conversion
     finally:
         sys.meta_path.remove(_NoPandas)
 
 
 def start_worker() -> None:
-    """Ctrl-C is the driver's business, and a worker must not outlive its driver."""
+    """Leave Ctrl-C to the driver, and end when the driver ends."""
     leave_pandas_out()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -62,64 +63,8 @@ def start_worker() -> None:
             os._exit(1)
 
 
-def run_job(job: PartJob) -> int:
-    job.run()
-    return job.index
-
-
-@dataclass(frozen=True)
-class SpillJob:
-    """The map side of a reduction for one part: an Arrow file with one table per partition."""
-
-    folder: str
-    index: int
-    part: Part
-    source: int
-    key: str
-    partitions: int
-
-    @property
-    def path(self) -> Path:
-        return Path(self.folder) / f"in-{self.index:05d}"
-
-    @property
-    def fingerprint(self) -> str:
-        return sha256_json([self.part.fingerprint, self.source, self.key, self.partitions, software()])
-
-    def done(self) -> bool:
-        return read_json(self.path.with_suffix(".json")) == self.fingerprint
-
-    def run(self) -> int:
-        check_part(self.part)
-        tables = partition_part(self.part, self.source, self.key, self.partitions)  # type: ignore[arg-type]
-        final = self.path.with_suffix(".arrow")
-        temporary = temporary_name(final)
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, tables[0].schema) as writer:
-            for table in tables:
-                writer.write_batch(one_batch(table))
-        commit_file(temporary, final)
-        write_bytes(self.path.with_suffix(".json"), canonical_json(self.fingerprint))
-        return self.index
-
-
-def run_spill(job: SpillJob) -> int:
+def run(job: PartJob | SpillJob) -> int:
     return job.run()
-
-
-@dataclass(frozen=True)
-class Spilled:
-    """Where the spilled tables of every part lie; given to a reducer in place of the tables themselves."""
-
-    folder: str
-    count: int
-    fingerprint: str = ""
-
-    def tables(self, partition: int) -> list[pa.Table]:
-        tables = []
-        for index in range(self.count):
-            with pa.memory_map(str(Path(self.folder) / f"in-{index:05d}.arrow")) as file:
-                tables.append(pa.Table.from_batches([pa.ipc.open_file(file).get_batch(partition)]))
-        return [table for table in tables if table.num_rows] or tables[:1]
 
 
 class LocalEngine(Engine):
@@ -129,45 +74,38 @@ class LocalEngine(Engine):
     _pool: ProcessPoolExecutor | None = None
 
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
-        self._run(run_job, jobs, done)
+        self._run(jobs, done)
 
-    def shuffle(
-        self,
-        parts: Sequence[tuple[int, Part]],
-        key: str,
-        partitions: int,
-        jobs: Sequence[PartJob],
-        done: Callable[[], None],
-    ) -> None:
+    def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
         folder = Path(jobs[0].folder) / SPILL
         folder.mkdir(exist_ok=True)
         remove_temporaries(folder)
-        spills = [SpillJob(str(folder), i, part, source, key, partitions) for i, (source, part) in enumerate(parts)]
-        self._run(run_spill, [spill for spill in spills if not spill.done()], lambda: None)
+        code = code_version(SpillJob, spreads)
+        spills = [SpillJob(str(folder), spread, code) for spread in spreads]
+        self._run([spill for spill in spills if not spill.done()], lambda: None)
         spilled = Spilled(str(folder), len(spills))
-        self._run(run_job, [replace(job, parts=(spilled,)) for job in jobs], done)
+        self._run([replace(job, parts=(spilled,)) for job in jobs], done)
         remove_folder(folder)
 
-    def _run(self, function: Callable[[Any], int], jobs: Sequence[Any], done: Callable[[], None]) -> None:
+    def _run(self, jobs: Sequence[PartJob | SpillJob], done: Callable[[], None]) -> None:
         if self.workers == 1 or len(jobs) <= 1:
             for job in jobs:
-                function(job)
+                job.run()
                 done()
             return
-        lost = self._run_in_pool(function, jobs, done)
-        if lost:
-            # A worker died (killed for memory, say). Once more, one at a time, so that the culprit is alone.
-            for job in lost:
-                if self._run_in_pool(function, [job], done):
-                    raise WorkError(
-                        f"a worker process was killed twice while it made partition {job.index} "
-                        "(out of memory?): free some memory or use fewer --workers, and run the same command again"
-                    )
+        # Jobs that were lost with a worker (killed for memory, say) once more, one at a time: the one that needs too
+        # much is then alone.
+        for job in self._run_in_pool(jobs, done):
+            if self._run_in_pool([job], done):
+                raise WorkError(
+                    f"a worker process was killed twice while it made partition {job.index} "
+                    "(out of memory?): free some memory or use fewer --workers, and run the same command again"
+                )
 
-    def _run_in_pool(self, function: Callable[[Any], int], jobs: Sequence[Any], done: Callable[[], None]) -> list[Any]:
+    def _run_in_pool(self, jobs: Sequence[PartJob | SpillJob], done: Callable[[], None]) -> list[PartJob | SpillJob]:
         """Returns the jobs that were lost with a worker; raises what a job raised."""
         pool = self._open_pool()
-        pending: dict[Future[int], Any] = {pool.submit(function, job): job for job in jobs}
+        pending: dict[Future[int], PartJob | SpillJob] = {pool.submit(run, job): job for job in jobs}
         lost = []
         try:
             while pending:

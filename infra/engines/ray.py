@@ -7,16 +7,13 @@ started on this machine and stopped again.
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-import ray
-import ray.data
 
-from infra.dataset.build import PartJob, check_part
-from infra.dataset.dataset import Part
-from infra.engines.engine import Engine, Gathered, Progress, from_bytes, partition_part, to_bytes
+from infra.engines.engine import Engine, Progress
+from infra.engines.job import PartJob, run_job
+from infra.engines.shuffle import Spread, reduce_pieces
 
 
 class RayEngine(Engine):
@@ -25,6 +22,9 @@ class RayEngine(Engine):
     name = "ray"
 
     def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
+        import ray
+        import ray.data
+
         super().__init__(workers, progress)
         self._started = not ray.is_initialized()
         if self._started:
@@ -43,6 +43,8 @@ class RayEngine(Engine):
             logging.getLogger("ray.data").setLevel(logging.ERROR)
 
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+        import ray
+
         waiting = list(reversed(jobs))
         running: list[Any] = []
         run = ray.remote(run_job)
@@ -54,44 +56,29 @@ class RayEngine(Engine):
             for _ in finished:
                 done()
 
-    def shuffle(
-        self,
-        parts: Sequence[tuple[int, Part]],
-        key: str,
-        partitions: int,
-        jobs: Sequence[PartJob],
-        done: Callable[[], None],
-    ) -> None:
-        wanted = {job.task.partition: job for job in jobs}  # type: ignore[attr-defined]
-        sources = ray.put(list(parts))
+    def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+        import ray
+
+        wanted = {job.index: job for job in jobs}
+        sources = ray.put(list(spreads))
 
         def spread(row: dict[str, Any]) -> list[dict[str, Any]]:
-            source, part = ray.get(sources)[row["index"]]
-            check_part(part)
-            tables = partition_part(part, source, key, partitions)
-            return [
-                {"partition": p, "order": row["index"], "batch": to_bytes(table)}
-                for p, table in enumerate(tables)
-                if p in wanted
-            ]
+            pieces = ray.get(sources)[row["index"]].pieces(wanted)
+            return [{"partition": partition, "order": order, "batch": batch} for partition, (order, batch) in pieces]
 
         def reduce(group: pa.Table) -> pa.Table:
-            group = group.sort_by("order")
             job = wanted[group["partition"][0].as_py()]
-            gathered = Gathered(tuple(from_bytes(batch) for batch in group["batch"].to_pylist()))
-            replace(job, parts=(gathered,)).run()
-            return pa.table({"partition": [job.index]})
+            pieces = zip(group["order"].to_pylist(), group["batch"].to_pylist(), strict=True)
+            return pa.table({"partition": [reduce_pieces(job, pieces)]})
 
-        rows = ray.data.from_items([{"index": index} for index in range(len(parts))], override_num_blocks=len(parts))
+        indices = [{"index": index} for index in range(len(spreads))]
+        rows = ray.data.from_items(indices, override_num_blocks=len(spreads))
         result = rows.flat_map(spread).groupby("partition").map_groups(reduce, batch_format="pyarrow")
         for _ in result.iter_rows():
             done()
 
     def close(self) -> None:
+        import ray
+
         if self._started and ray.is_initialized():
             ray.shutdown()
-
-
-def run_job(job: PartJob) -> int:
-    job.run()
-    return job.index

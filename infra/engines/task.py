@@ -1,7 +1,7 @@
 """What an engine runs: tasks over partitions, reducers over sorted keys, and what both hand back.
 
 A task is a picklable dataclass, pure but for reading. Its `fingerprint` names everything that decides what it
-writes (steps, thresholds, models by sha256), never where things lie. The same holds for reducers.
+writes (steps, thresholds, models by sha256), never a path. The same holds for reducers.
 """
 
 from collections.abc import Iterator, Mapping

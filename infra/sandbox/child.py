@@ -40,7 +40,7 @@ _REFUSED_EVENTS: Final = frozenset(
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     target_name, parent, memory_bytes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     _die_with(parent)
     requests, replies = _take_pipes()
@@ -49,13 +49,13 @@ def main() -> None:
     target: Callable[[bytes], bytes] = getattr(importlib.import_module(module), function)
     sys.addaudithook(_refuse)
     memory = _Memory()
-    _reply(replies, OK, b"", *memory.look())
+    _reply(replies, OK, b"", *memory.read())
     while header := requests.read(REQUEST.size):
         payload = requests.read(REQUEST.unpack(header)[0])
         status, value = _answer(target, payload)
-        peak, resident = memory.look()
+        peak, resident = memory.read()
         if status == OK and peak > memory_bytes:
-            status, value = MEMORY, b""  # faster than the parent could look
+            status, value = MEMORY, b""  # faster than the parent polls
         _reply(replies, status, value, peak, resident)
 
 
@@ -75,7 +75,7 @@ def _reply(replies: BinaryIO, status: int, value: bytes, peak: int, resident: in
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the pipes to the parent for ourselves; what the target prints goes to stderr, and it reads nothing."""
+    """Keep the pipes to the parent from the target: what it prints goes to stderr, and its stdin is empty."""
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -92,11 +92,11 @@ def _die_with(parent: int) -> None:
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit(1)  # it ended before we asked
+        sys.exit(1)  # it ended before the kernel was asked
 
 
 def _fence(memory_bytes: int) -> None:
-    """No core files, a hard bound on memory far above the watched one, and first in line when memory runs out."""
+    """No core files, a hard bound on memory far above the watched one, and killed first when memory runs out."""
     bounds = {
         resource.RLIMIT_CORE: 0,
         # private writable memory, whether touched or not
@@ -118,7 +118,7 @@ def _refuse(event: str, _: object) -> None:
 
 
 class _Memory:
-    """This process's peak and present resident bytes, from a file kept open: a look costs some 10 microseconds."""
+    """This process's peak and present resident bytes, from a file kept open: reading costs some 10 microseconds."""
 
     def __init__(self) -> None:
         try:
@@ -126,7 +126,7 @@ class _Memory:
         except OSError:
             self._status = None
 
-    def look(self) -> tuple[int, int]:
+    def read(self) -> tuple[int, int]:
         if self._status is None:
             # Without /proc the present size is unknown, and taken for 0.
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0

@@ -1,9 +1,9 @@
 """A sandbox for calls that may hang, crash or fill memory: one child process, watched by its parent.
 
 A call sends bytes and gets bytes. The parent watches the child's CPU time, not the clock: on a loaded machine a
-wall-clock limit loses honest work silently. It also watches the child's memory. A call that breaks a limit costs the
-child its life; the payload is tried once more, alone in a fresh child, before the limit is reported. This is the
-only place of the system where the outcome may depend on the machine, so limits belong far above what honest calls use.
+wall-clock limit would reject ordinary pages. It also watches the child's memory. When a call exceeds a limit, the child
+is killed; the payload is tried once more, alone in a fresh child, before the limit is reported. This is the only place
+of the system where the outcome may depend on the machine, so limits are set far above what ordinary calls use.
 """
 
 import contextlib
@@ -23,16 +23,17 @@ from infra.sandbox.child import MEMORY, OK, REPLY, REQUEST
 
 Limit = Literal["limit/cpu", "limit/memory", "limit/crash"]
 
-# A look at the child costs about .1 ms; calls shorter than this are never looked at.
-LOOK_SECONDS: Final = 0.05
+# Reading the child's CPU time and memory costs about .1 ms; during calls shorter than this they are not read.
+POLL_SECONDS: Final = 0.05
 START_SECONDS: Final = 300.0
 PIPE_BYTES: Final = 1 << 20
 
 
 class Result(NamedTuple):
-    """`value` is None exactly when `limit` is set. `cpu_seconds` is of the last try, `peak_bytes` of the child's life.
+    """`value` is None exactly when `limit` is set. `cpu_seconds` is of the last try, `peak_bytes` over all calls
+    of the child.
 
-    `detail` says what the child said of its crash, for people.
+    `detail` is the child's message about its crash.
     """
 
     value: bytes | None
@@ -43,7 +44,7 @@ class Result(NamedTuple):
 
 
 class _Broken(Exception):
-    """The child has broken a limit, or is gone."""
+    """The child has exceeded a limit, or has ended."""
 
     def __init__(self, limit: Limit, cpu_seconds: float = 0.0, peak_bytes: int = 0, detail: str = "") -> None:
         super().__init__(detail)
@@ -80,7 +81,7 @@ class Sandbox:
     """Calls `target` ("module:function", bytes -> bytes) in a child process, started at the first call.
 
     `cpu_seconds` and `memory_bytes` bound one call. A call that takes `wall_factor * cpu_seconds` on the clock is
-    taken to sleep, and ended as "limit/cpu". The child is replaced after `max_calls`, or when it holds more than
+    taken to be asleep, and ended as "limit/cpu". The child is replaced after `max_calls`, or when it holds more than
     `max_idle_bytes` between calls, since libraries leak; results do not depend on it. An exception that the target
     raises is "limit/crash". Not for use by two threads at a time.
     """
@@ -102,7 +103,7 @@ class Sandbox:
         self.close()
 
     def call(self, payload: bytes) -> Result:
-        """The target's answer, or the limit that two tries broke. WorkError if no child can be started."""
+        """The target's answer, or the limit that both tries exceeded. WorkError if no child can be started."""
         try:
             try:
                 return self._try(payload)
@@ -114,7 +115,7 @@ class Sandbox:
                 self.close()
                 return broken.result
         except BaseException:
-            # Interrupted in the middle of a message: the child cannot be talked to any more.
+            # Interrupted in the middle of a message: the pipes cannot be used any more.
             self.close()
             raise
 
@@ -188,7 +189,7 @@ class Sandbox:
             self._child = child
             self.close()
             raise WorkError(
-                f"the sandbox for {self.target} could not be started: the process said why on stderr"
+                f"the sandbox for {self.target} could not be started: see the process's message on stderr"
             ) from None
         return child
 
@@ -204,7 +205,7 @@ class Sandbox:
         if unsent:
             poll.register(child.requests, select.POLLOUT)
         while len(reply) < wanted:
-            ready = [descriptor for descriptor, _ in poll.poll(LOOK_SECONDS * 1000)]
+            ready = [descriptor for descriptor, _ in poll.poll(POLL_SECONDS * 1000)]
             if child.requests in ready:
                 unsent = _write(child.requests, unsent)
                 if not unsent:
@@ -217,12 +218,12 @@ class Sandbox:
                 if wanted == REPLY.size <= len(reply):
                     wanted += REPLY.unpack_from(reply)[-1]
             if not ready:
-                peak = max(peak, self._look(child, deadline, watch=watch))
+                peak = max(peak, self._check_limits(child, deadline, watch=watch))
         status, child.cpu_seconds, child_peak, child.resident_bytes, _ = REPLY.unpack_from(reply)
         return status, bytes(reply[REPLY.size :]), max(peak, child_peak)
 
-    def _look(self, child: _Child, deadline: float, *, watch: bool) -> int:
-        """The resident bytes of a child at work. Raises _Broken if it has broken a limit."""
+    def _check_limits(self, child: _Child, deadline: float, *, watch: bool) -> int:
+        """The resident bytes of a child at work. Raises _Broken if it has exceeded a limit."""
         import psutil
 
         try:
@@ -239,7 +240,7 @@ class Sandbox:
 
 
 def _write(descriptor: int, data: memoryview) -> memoryview:
-    """What could not be written yet. Raises _Broken if nobody reads any more."""
+    """What could not be written yet. Raises _Broken if the child does not read any more."""
     try:
         return data[os.write(descriptor, data) :] if data else data
     except BlockingIOError:

@@ -131,8 +131,8 @@ def verify(
 
     Example: refinery verify out/02-extract
     """
-    from infra.dataset.dataset import Dataset
-    from infra.dataset.manifest import MANIFEST, Kind, check_law
+    from infra.dataset.manifest import MANIFEST, Kind, check_invariant
+    from infra.dataset.reader import Dataset
     from pipeline.stages.tokenize import token_faults
 
     folders = [dataset] if (dataset / MANIFEST).is_file() else sorted(p.parent for p in dataset.glob(f"*/{MANIFEST}"))
@@ -141,7 +141,7 @@ def verify(
     answer = {}
     for folder in folders:
         opened = Dataset(folder)
-        check_law(opened.manifest)
+        check_invariant(opened.manifest)
         tokens = token_faults(opened) if opened.kind is Kind.TOKENS else []
         answer[str(folder)] = opened.verify() + tokens + chain_faults(opened, folders)
     bad = {name: faults for name, faults in answer.items() if faults}
@@ -153,8 +153,8 @@ def verify(
 
 def chain_faults(dataset: Any, folders: list[Path]) -> list[str]:
     """Whether the manifest is the one that was written, and its inputs are the manifests beside it."""
-    from infra.dataset.dataset import Dataset
     from infra.dataset.manifest import RUN
+    from infra.dataset.reader import Dataset
     from infra.storage import read_json
 
     written = (read_json(dataset.folder / RUN) or {}).get("manifest_sha256")

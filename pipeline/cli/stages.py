@@ -76,7 +76,7 @@ def run(
     """
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.context import open_context
-    from pipeline.stages.control import control_text
+    from pipeline.stages.audit import audit_text
     from pipeline.stages.run import run as run_recipe
 
     with opened(engine, workers, json) as made:
@@ -87,7 +87,7 @@ def run(
     else:
         tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
         if summary["control"]:
-            tell(control_text(summary["control"]))
+            tell(audit_text(summary["control"]))
         say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
     report_damage([dataset.manifest for dataset in finished.datasets])
 

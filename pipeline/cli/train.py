@@ -1,6 +1,7 @@
-"""The verbs of the trainer: `train`, `freeze`, `branch`, `evaluate`, `generate`. Torch is loaded when one is called."""
+"""The trainer's commands: `train`, `freeze`, `branch`, `evaluate`, `generate`. Each imports torch when it is called."""
 
 import os
+import time
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -11,28 +12,30 @@ import typer
 from infra.errors import UsageError
 from pipeline.cli.command import Words
 from pipeline.cli.console import quiet_stdout, say, tell
+from pipeline.cli.options import Json, Out
 from pipeline.text_table import table
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
-Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
 Overrides = Annotated[
-    Path | None, typer.Option("--overrides", help="A .toml of what differs (it may name `data`); none: the control.")
+    Path | None, typer.Option("--overrides", help="A .toml file of overrides; without it the branch is the control.")
 ]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after this step of the schedule.")]
-REPORT_SECONDS = 5.0
+Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A frozen trunk, or the folder of a run or branch.")]
+PROGRESS_SECONDS = 5.0
+POLICIES = ("fixed", "min_p", "top_p")
 
 
 def add_to(app: typer.Typer) -> None:
-    # Threads that spin while they wait make a step several times slower on a machine that does other work too; OpenMP
-    # reads this once, when torch is loaded.
+    """Register the commands."""
+    # Threads that spin while they wait make a step several times slower on a machine that does other work too. OpenMP
+    # reads this once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    for verb in (train, freeze, branch, evaluate, generate):
-        app.command(verb.__name__, cls=Words)(verb)
+    for command in (train, freeze, branch, evaluate, generate):
+        app.command(command.__name__, cls=Words)(command)
 
 
 def config_file(name: str) -> Path:
-    """A configuration by path, or one that comes with the package by name."""
+    """The path of a configuration: a shipped one by its name, any other by its path. UsageError when there is none."""
     shipped = resources.files("trainer") / "configs"
     names = sorted(item.name.removesuffix(".toml") for item in shipped.iterdir() if item.name.endswith(".toml"))
     if name in names:
@@ -42,30 +45,30 @@ def config_file(name: str) -> Path:
     return Path(name)
 
 
-def narrator() -> Any:
-    """A progress callback that says a line every few seconds, on stderr."""
-    import time
+def progress_printer() -> Any:
+    """A callback for `trainer.train.OnStep` that prints a line to stderr every `PROGRESS_SECONDS`."""
+    printed = 0.0
 
-    said = 0.0
-
-    def narrate(row: Mapping[str, Any], until: int) -> None:
-        nonlocal said
+    def print_step(row: Mapping[str, Any], last_step: int) -> None:
+        nonlocal printed
         now = time.monotonic()
-        if now - said >= REPORT_SECONDS:
-            said = now
-            say(f"step {row['step']} of {until}: loss {row['loss']:.4f}, learning rate {row['learning_rate']:.2e}")
+        if now - printed >= PROGRESS_SECONDS:
+            printed = now
+            say(f"step {row['step']} of {last_step}: loss {row['loss']:.4f}, learning rate {row['learning_rate']:.2e}")
 
-    return narrate
+    return print_step
 
 
 def train(
     data: Data,
     out: Out,
-    config: Annotated[str, typer.Option("--config", help="A configuration file, or `tiny`.")] = "tiny",
+    config: Annotated[str, typer.Option("--config", help="A .toml configuration, or `tiny`.")] = "tiny",
     steps: Steps = None,
     json: Json = False,
 ) -> None:
-    """Train the trunk: warm-up and a stable rate; a second call goes on where the first stopped.
+    """Train a trunk on a tokens dataset, or resume it.
+
+    The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped.
 
     Example: refinery train --data out/tokens --config tiny --out out/trunk
     """
@@ -73,14 +76,16 @@ def train(
     with quiet_stdout(json):
         from trainer.api import train as train_trunk
 
-        answer = train_trunk(file, data, out, steps, narrator())
+        answer = train_trunk(file, data, out, steps, progress_printer())
     show(answer, json)
 
 
 def freeze(
     run: Annotated[Path, typer.Argument(help="The folder of a training run.")], out: Out, json: Json = False
 ) -> None:
-    """Freeze a run's checkpoint: content-addressed and read-only; what loads it checks every byte.
+    """Copy a run's latest checkpoint to a read-only folder.
+
+    The copy is named by the hash of its content; every command that reads it verifies every byte.
 
     Example: refinery freeze out/trunk --out out/frozen
     """
@@ -95,64 +100,70 @@ def branch(
     trunk: Annotated[Path, typer.Option("--trunk", help="A frozen trunk.")],
     out: Out,
     overrides: Overrides = None,
-    data: Annotated[Path | None, typer.Option("--data", help="The trunk's tokens dataset, or another one.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The trunk's tokens dataset, or another.")] = None,
     steps: Steps = None,
     json: Json = False,
 ) -> None:
-    """A branch from a frozen trunk: its tail of the schedule, with the declared overrides and nothing else.
+    """Train a branch of a frozen trunk with declared overrides.
+
+    The branch continues the trunk's schedule into its decay. Without overrides it is the control, equal bit for bit to
+    the trunk trained on. docs/trainer.md lists what can be overridden.
 
     Example: refinery branch --trunk out/frozen --data out/tokens --out out/control
     """
     with quiet_stdout(json):
-        from trainer.api import branch as grow
+        from trainer.api import branch as train_branch
 
-        answer = grow(trunk, overrides, data, out, steps, narrator())
+        answer = train_branch(trunk, overrides, data, out, steps, progress_printer())
     show(answer, json)
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="A run, a branch or a frozen trunk.")],
+    checkpoint: Checkpoint,
     data: Data,
-    k: Annotated[list[int] | None, typer.Option("--k", help="Experts per token; may be given several times.")] = None,
-    policy: Annotated[str, typer.Option("--policy", help="fixed, threshold or mass.")] = "fixed",
-    value: Annotated[float, typer.Option("--value", help="The policy's threshold or mass.")] = 0.0,
+    k: Annotated[list[int] | None, typer.Option("--k", help="Experts per token. Repeat it for several.")] = None,
+    policy: Annotated[str, typer.Option("--policy", help="fixed, min_p or top_p.")] = "fixed",
+    value: Annotated[float, typer.Option("--value", help="The p of min_p or top_p.")] = 0.0,
     json: Json = False,
 ) -> None:
-    """Bits per byte by domain on held-out text, for IQ and EQ, beside a unigram model and gzip.
+    """Measure bits per byte by domain on a held-out dataset.
+
+    For each k, and for a unigram model and gzip as baselines. With min_p or top_p, k is the most experts that a token
+    may use, and it uses fewer where its scores allow.
 
     Example: refinery evaluate --checkpoint out/control --data out/heldout --k 12 --k 4 --k 2
     """
-    if policy not in ("fixed", "threshold", "mass"):
-        raise UsageError(f"no policy {policy!r}: choose fixed, threshold or mass")
+    if policy not in POLICIES:
+        raise UsageError(f"no policy {policy!r}: choose one of {', '.join(POLICIES)}")
     with quiet_stdout(json):
-        from trainer.api import evaluate as measure
+        from trainer.api import evaluate as evaluate_checkpoint
 
-        answer = measure(checkpoint, data, k or None, policy, value)  # type: ignore[arg-type]
+        answer = evaluate_checkpoint(checkpoint, data, k or None, policy, value)  # type: ignore[arg-type]
     show(answer, json)
 
 
 def generate(
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="A run, a branch or a frozen trunk.")],
-    prompt: Annotated[str, typer.Option("--prompt", help="What to go on from.")] = "",
-    tokens: Annotated[int, typer.Option("--tokens", min=1, help="How many tokens.")] = 100,
+    checkpoint: Checkpoint,
+    prompt: Annotated[str, typer.Option("--prompt", help="The text to continue.")] = "",
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="The most tokens to generate.")] = 100,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
-    temperature: Annotated[float, typer.Option("--temperature", help="0 takes the likeliest.")] = 0.8,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    temperature: Annotated[float, typer.Option("--temperature", help="0 takes the most likely token.")] = 0.8,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
     json: Json = False,
 ) -> None:
-    """A few lines from a model.
+    """Generate text from a checkpoint.
 
     Example: refinery generate --checkpoint out/control --prompt "The sea" --tokens 60
     """
     with quiet_stdout(json):
-        from trainer.api import generate as write
+        from trainer.api import generate as generate_text
 
-        text = write(checkpoint, prompt, tokens, k, temperature, seed)
+        text = generate_text(checkpoint, prompt, tokens, k, temperature, seed)
     tell({"text": text} if json else text)
 
 
 def show(answer: Mapping[str, Any], json: bool) -> None:
-    """A flat answer as two columns; nested parts as lines of their own."""
+    """Print an answer: as JSON, or as a table with a line for each value of a nested part."""
     if json:
         tell(dict(answer))
         return

@@ -1,7 +1,7 @@
 """`compare`: the same input through several recipes.
 
-Recipes are walked as a prefix tree: stages that two of them share from the start are made once. Then one walk over
-what became of every page (`compare_walk.py`) gives the ratios with their intervals, the overlap and the right tenth.
+Recipes are a prefix tree: stages that two of them share from the start are made once. Then one walk over the outcome of
+every page (`compare/walk.py`) gives the ratios with their intervals, the overlap and the recall of gold pages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import claim
 from infra.dataset.manifest import Kind, Manifest
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.compare.cost import Costs
-from pipeline.compare.gold import Gold, Tenth
+from pipeline.compare.gold import Gold, GoldRecall
 from pipeline.compare.overlap import Overlap, most_first
 from pipeline.compare.ratio import ALL, UNITS, Hosts, large_languages, ratios
 from pipeline.compare.walk import final, walk
@@ -25,7 +25,7 @@ from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe
-from pipeline.stages.control import control_sample
+from pipeline.stages.audit import audit_sample
 from pipeline.stages.run import funnel, limit_param, stages_for, whole_stage
 from pipeline.stages.stages import first_source, run_stage
 
@@ -41,7 +41,7 @@ def compare(
     models: str | None,
     gold: Gold | None = None,
 ) -> dict[str, Any]:
-    """The contract's JSON and more (`summary`), written to `out/comparison.json`; what it took is added as `cost`.
+    """Returns the documented JSON (`summary`), written to `out/comparison.json`; the cost is added as `cost`.
 
     `gold` may differ from call to call in one folder: the datasets do not depend on it.
     """
@@ -76,7 +76,7 @@ def chain(
     limit: int | None,
     costs: Costs,
 ) -> list[Dataset]:
-    """The datasets of a recipe's stages, each in a folder named by the hash of the recipe up to there."""
+    """Makes the datasets of a recipe's stages, each in a folder named by the hash of the recipe up to there."""
     source: Any = None
     datasets: list[Dataset] = []
     for stage in stages_for(recipe, inputs):
@@ -93,17 +93,17 @@ def chain(
 
 def summary(chains: Mapping[str, list[Dataset]], gold: Gold | None = None) -> dict[str, Any]:
     """{"input", "recipes": {NAME: see `recipe_summary`}, "ratio": see `ratios`, "overlap": see `Overlap.as_json`} and,
-    with true texts, "gold": see `Tenth.as_json`. Of the same datasets always the same."""
+    with true texts, "gold": see `GoldRecall.as_json`. The same datasets always give the same summary."""
     first = next(iter(chains.values()))[0].manifest
     last = {name: final(chain).manifest for name, chain in chains.items()}
     languages = large_languages([manifest.languages for manifest in last.values()])
     hosts, overlap = Hosts(list(chains), languages), Overlap(list(chains))
-    tenth = Tenth(gold, list(chains)) if gold else None
+    recall = GoldRecall(gold, list(chains)) if gold else None
     for partition in walk(chains):
         hosts.add(partition)
         overlap.add(partition)
-        if tenth:
-            tenth.add(partition)
+        if recall:
+            recall.add(partition)
     nothing = dict.fromkeys(UNITS, 0)
     totals = {(name, ALL): whole_stage(manifest) for name, manifest in last.items()}
     totals |= {(name, tag): {**nothing, **last[name].languages.get(tag, {})} for name in last for tag in languages}
@@ -112,12 +112,12 @@ def summary(chains: Mapping[str, list[Dataset]], gold: Gold | None = None) -> di
         "recipes": {name: recipe_summary(datasets) for name, datasets in chains.items()},
         "ratio": ratios(hosts, totals),
         "overlap": overlap.as_json(),
-        **({"gold": tenth.as_json()} if tenth else {}),
+        **({"gold": recall.as_json()} if recall else {}),
     }
 
 
 def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
-    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, control: see `control_sample`}."""
+    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, control: see `audit_sample`}."""
     last = final(datasets).manifest
     totals = whole_stage(last)
     rejected: dict[str, int] = {}
@@ -129,10 +129,10 @@ def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
         "funnel": funnel([dataset.manifest for dataset in datasets]),
         "by_language": {name: dict(numbers) for name, numbers in sorted(last.languages.items())},
         "rejected_by": most_first(rejected),
-        "control": control_sample(datasets),
+        "control": audit_sample(datasets),
     }
 
 
 def came_in(first: Manifest) -> int:
-    """Pages: of an archive its records that are pages, else the documents that were given."""
+    """The number of input pages: of an archive its records that are pages, else the given documents."""
     return first.counts["out"] if first.kind is Kind.RECORDS else first.counts.get("in", first.counts["out"])

@@ -1,7 +1,7 @@
-"""What a comparison took: seconds, CPU seconds, and documents per CPU second, by stage and by recipe.
+"""The cost of a comparison: seconds, CPU seconds, and documents per CPU second, by stage and by recipe.
 
-Times are no part of `comparison.json`, which is the same bytes on every machine: they lie in `run.json` beside it,
-and are added to what `--json` prints. A stage that recipes share was made once and is counted to each of them in full.
+Times are not in `comparison.json`, which has the same bytes on every machine: they are in `run.json` beside it, and in
+the output of `--json`. A stage that recipes share was made once and is counted to each of them in full.
 """
 
 import time
@@ -10,37 +10,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, RUN
+from infra.dataset.reader import Dataset
 from infra.hashing import readable_json
 from infra.metering import cpu_seconds
 from infra.storage import read_json, write_bytes
 
 
 class Costs:
-    """Seconds and CPU seconds of each stage by its folder's name, kept in the comparison's `run.json`."""
+    """Seconds and CPU seconds of each stage by its folder's name, stored in the comparison's `run.json`."""
 
     def __init__(self, out: Path) -> None:
         self.file = out / RUN
         self.stages: dict[str, dict[str, Any]] = dict((self._read().get("cost") or {}).get("stages") or {})
 
     def _read(self) -> dict[str, Any]:
-        told = read_json(self.file)
-        return told if isinstance(told, dict) else {}
+        stored = read_json(self.file)
+        return stored if isinstance(stored, dict) else {}
 
     def _write(self, **more: Any) -> None:
         write_bytes(self.file, readable_json({**self._read(), **more}))
 
     @contextmanager
     def timed(self, folder: Path) -> Iterator[None]:
-        """Measure the making of one stage's dataset, and note it at once; one that is there keeps what it took."""
+        """Measures the making of one stage's dataset, and stores it at once; an existing dataset keeps its cost."""
         found = (folder / MANIFEST).is_file()
         started, cpu_started = time.monotonic(), cpu_seconds()
         yield
-        receipts = _told(folder)
+        receipts = _account(folder)
         if not found:
             seconds, used = time.monotonic() - started, cpu_seconds() - cpu_started
-            # workers that are not of this process (Ray's, Beam's) are in the receipts alone, intermediate tables here
+            # workers outside this process (Ray's, Beam's) are only in the receipts, intermediate tables only here
             self.stages[folder.name] = {
                 "seconds": round(seconds, 3),
                 "cpu_seconds": round(max(used, receipts["cpu_seconds"]), 3),
@@ -53,7 +53,7 @@ class Costs:
         """{"documents", "stages": {FOLDER: {seconds, cpu_seconds, recipes}}, "recipes": {NAME: {seconds, cpu_seconds,
         documents_per_cpu_second}}}: the `cost` in `run.json`, beside the `chains`: each recipe's folders.
 
-        `docs`: the pages that came in. A recipe's sums count shared stages in full.
+        `docs`: the number of input pages. A recipe's sums count shared stages in full.
         """
         folders = {name: [dataset.folder.name for dataset in chain] for name, chain in chains.items()}
         stages = {
@@ -70,6 +70,6 @@ class Costs:
         return cost
 
 
-def _told(folder: Path) -> dict[str, float]:
+def _account(folder: Path) -> dict[str, float]:
     account = read_json(folder / RUN) or {}
     return {"seconds": account.get("wall_seconds") or 0.0, "cpu_seconds": account.get("cpu_seconds") or 0.0}

@@ -1,8 +1,8 @@
-"""The right tenth: what share a recipe keeps of the pages whose true main text is long, and of the rest.
+"""Recall of gold pages: the share that a recipe keeps of the pages with a long true main text, and of the rest.
 
-A recipe that keeps nothing has the best ratio of all; this table says what was kept. The user brings the true texts
-(`--gold`: JSON lines with `url` or `id`, and `text`) and may bring what is known of each page (`--groups`: JSON lines
-with `url` or `id`, and words such as `type` and `lang`). Texts are counted when they are read and not kept.
+A recipe that keeps nothing has the best precision; this table shows what is kept. The user provides the true texts
+(`--gold`: JSON lines with `url` or `id`, and `text`) and optionally facts about each page (`--groups`: JSON lines
+with `url` or `id`, and fields such as `type` and `lang`). Texts are counted when they are read and not stored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from infra.hashing import sha256_file
 from pipeline.compare.walk import Partition
 from pipeline.inputs.documents import open_lines, parse_line
 
-# How many words make a text long, unless the user says otherwise; Chinese characters count as words.
+# The default number of words of a long text; Chinese characters count as words.
 LONG_WORDS = 200
 CLASSES = ("long", "short", "no_gold")
 BY = ("type", "lang")
@@ -29,7 +29,7 @@ UNKNOWN = "(unknown)"
 
 @dataclass(frozen=True)
 class Known:
-    """What a file says of pages, by id and by URL; of two lines about one URL the longer text counts."""
+    """Values of a file by page id and by URL; of two lines about one URL the longer text counts."""
 
     by_id: Mapping[str, Any]
     by_url: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Gold:
-    """`words`: how many words the true text of a page has; `groups`: its {field: value}, for the fields in `by`."""
+    """`words`: the number of words of a page's true text; `groups`: its {field: value}, for the fields in `by`."""
 
     sha256: str
     words: Known
@@ -57,10 +57,10 @@ class Gold:
 def read_gold(
     gold: Path | None, groups: Path | None, by: Sequence[str] = (), long_words: int = LONG_WORDS
 ) -> Gold | None:
-    """The two files, or None without `gold`. UsageError for what cannot be read, or says nothing of any page."""
+    """Reads the two files; None without `gold`. Raises UsageError for an unreadable file, or one without any page."""
     if gold is None:
         if groups is not None or by:
-            raise UsageError("--groups and --by share out the table of --gold FILE: give that too")
+            raise UsageError("--groups and --by split the table of --gold FILE into groups: give --gold too")
         return None
     words = _known(gold, _words)
     if not words.by_id and not words.by_url:
@@ -107,7 +107,7 @@ def _words(row: Mapping[str, Any]) -> int | None:
 
 
 def _value(name: str, value: Any) -> str:
-    """A group's name: of a language tag the language alone (`de-AT` is `de`)."""
+    """A group's name; of a language tag only the language (`de-AT` is `de`)."""
     text = " ".join(str(value).split())[:60] if isinstance(value, str | int | float) else ""
     if name in LANGUAGE_WORDS:
         text = text.replace("_", "-").split("-")[0].lower()
@@ -116,7 +116,7 @@ def _value(name: str, value: Any) -> str:
 
 @dataclass
 class Cell:
-    """Pages of one group by class, and by recipe those of them that were kept."""
+    """The number of pages of one group by class, and for each recipe the number kept."""
 
     pages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASSES, 0))
     kept: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class Cell:
                 mine[kind] += number
 
 
-class Tenth:
+class GoldRecall:
     """The table, over all partitions."""
 
     def __init__(self, gold: Gold, names: Sequence[str]) -> None:
@@ -170,7 +170,7 @@ class Tenth:
 
 
 def shares(row: Mapping[str, Any], recipe: str) -> tuple[float | None, float | None]:
-    """What share of the long pages of a row, and of the rest (short, or without a true text), a recipe keeps."""
+    """The share that a recipe keeps of the long pages of a row, and of the rest (short, or without a true text)."""
     pages, kept = row["pages"], row["kept"][recipe]
     rest = pages["short"] + pages["no_gold"]
     long = kept["long"] / pages["long"] if pages["long"] else None

@@ -1,4 +1,4 @@
-"""What each recipe keeps that another rejects, and by which step and rules the other rejects it."""
+"""Documents that one recipe keeps and another rejects, and the steps and rules by which the other rejects them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from pipeline.compare.walk import Partition
 
 @dataclass
 class Pair:
-    """Of the pages that one recipe keeps: how many the other keeps too, and by what it rejects the rest."""
+    """Of the pages that one recipe keeps: the number that the other keeps too, and its rejections of the rest."""
 
     both: int = 0
     only: int = 0
@@ -39,7 +39,7 @@ class Overlap:
     def as_json(self) -> dict[str, dict[str, Any]]:
         """{ONE: {OTHER: {"both", "only", "steps": {step: pages}, "rejected_by": {"step/rule": pages}}}}.
 
-        `only`: pages that ONE keeps and OTHER rejects; `steps` shares them out (a page ends in one step), and
+        `only`: pages that ONE keeps and OTHER rejects; `steps` partitions them (a page ends in one step), and
         `rejected_by` counts each rule of that step that a page failed. both + only = the pages that ONE keeps.
         """
         table: dict[str, dict[str, Any]] = {}

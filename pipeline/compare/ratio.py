@@ -1,8 +1,8 @@
-"""Ratios of what recipes keep, with bootstrap intervals over hosts: pages of one host are kept or lost together.
+"""Ratios of what recipes keep, with bootstrap intervals over hosts, since pages of one host are alike.
 
-All ratios come from the same draws, so they can be compared. Hosts are put into `GROUPS` groups by a hash, and the
-draws are made a few groups at a time: neither the number of hosts nor of replicates grows the memory. The hosts of a
-small crawl hardly ever share a group; of a large one, groups of hosts are as good a cluster as hosts.
+All ratios come from the same draws, so they can be compared. Hosts are hashed into `GROUPS` groups, and the draws are
+made a few groups at a time, so that memory grows neither with the number of hosts nor of replicates. The hosts of a
+small crawl hardly ever share a group; for a large one, groups of hosts are as good clusters as hosts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ SEED = 20240511
 GROUPS = 2**16
 GROUPS_AT_ONCE = 512
 UNITS = ("docs", "chars", "tokens")
-# A language has ratios of its own from so many documents in one recipe; English always.
+# A language has ratios of its own from this many documents in one recipe; English always.
 LARGE = 100
 MOST_LANGUAGES = 12
 ENGLISH = "en"
@@ -77,8 +77,8 @@ class Hosts:
 def ratios(hosts: Hosts, totals: Mapping[tuple[str, str], Mapping[str, int]]) -> dict[str, dict[str, Any]]:
     """{NAME: {OTHER: {docs, chars, tokens, docs_interval, tokens_interval, by_language: {LANGUAGE: the same}}}}.
 
-    `totals`: {docs, chars, tokens} that each recipe keeps of each language (`ALL`: of all). A language is what the
-    recipe itself labelled a document with; a ratio to nothing is None.
+    `totals`: {docs, chars, tokens} that each recipe keeps of each language (`ALL`: of all). A document's language is
+    the label set by the recipe itself; a ratio with a zero denominator is None.
     """
     sums = hosts.sums()
     names = list(dict.fromkeys(name for name, _ in hosts.columns))

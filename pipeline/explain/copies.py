@@ -1,6 +1,6 @@
-"""The evidence behind what a pool decided about one document: copies with what they share, thresholds, changed lines.
+"""Evidence of pool decisions about one document: copies with what they share, thresholds, changed lines.
 
-All of it is linear in the texts: lines and shingles are compared as sets, never a text with a text.
+All of it is linear in the texts: lines and shingles are compared as sets.
 """
 
 from collections import Counter
@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from dedup.shingles import NGRAM, shingles
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 
-# So many copies of one document are told, and so many changed lines of one edit, each cut to so many characters.
+# The most copies shown of one document, changed lines of one edit, and characters of each.
 MAX_COPIES = 20
 MAX_LINES = 20
 MAX_CHARS = 200
@@ -34,9 +34,9 @@ def rows_at(part: ShardReader, key: Key) -> Iterator[dict[str, Any]]:
 
 
 def text_changes(before: str, after: str) -> dict[str, Any]:
-    """Lines that went and lines that came, in order, as a multiset difference: {removed, added, lines: ["- …", "+ …"]}.
+    """The removed and added lines, in order, as a multiset difference: {removed, added, lines: ["- …", "+ …"]}.
 
-    `removed` and `added` count all; `lines` shows the first MAX_LINES that are not blank, the two kinds in turn.
+    `removed` and `added` count all; `lines` has the first MAX_LINES non-blank ones, alternating between the two kinds.
     """
     if before == after:
         return {"removed": 0, "added": 0, "lines": []}
@@ -52,7 +52,7 @@ def _marked(mark: str, lines: list[str]) -> list[str]:
 
 
 def _left_over(lines: list[str], others: list[str]) -> list[str]:
-    """The lines that `others` have not as often, in order."""
+    """The lines that occur more often here than in `others`, in order."""
     left = Counter(others)
     result = []
     for line in lines:
@@ -64,31 +64,31 @@ def _left_over(lines: list[str], others: list[str]) -> list[str]:
 
 
 def evidence(dataset: Dataset, line: Mapping[str, Any], text: str | None) -> dict[str, Any]:
-    """A removed copy's ledger row, with who stayed in its place and what the two texts share.
+    """A removed copy's ledger row, with the survivor and what the two texts share.
 
-    `shingles`: {shared, mine, theirs} counts of distinct runs of five words; `line`: the longest line that both have.
-    Null where there are no texts (records) or the survivor is not in the dataset.
+    `shingles`: {shared, mine, theirs} counts of distinct runs of five words; `line`: the longest common line.
+    Null if there are no texts (records) or the survivor is not in the dataset.
     """
-    told = {name: line[name] for name in ("step", "rule", "survivor", "similarity")}
-    told |= {"threshold": line["threshold"], "url": None, "shingles": None, "line": None}
+    entry = {name: line[name] for name in ("step", "rule", "survivor", "similarity")}
+    entry |= {"threshold": line["threshold"], "url": None, "shingles": None, "line": None}
     other = next(_with_id(dataset, line["survivor"]), None)
     if other is None:
-        return told
-    told["url"] = other["url"]
+        return entry
+    entry["url"] = other["url"]
     if dataset.kind is not Kind.DOCUMENTS or text is None:
-        return told
+        return entry
     mine, theirs = shingles(text), shingles(other["text"])
     shared = int(np.isin(mine, theirs, assume_unique=True).sum())
     common = set(text.split("\n")) & set(other["text"].split("\n"))
     longest = max(sorted(common), key=len, default="")
-    return told | {
+    return entry | {
         "shingles": {"words": NGRAM, "shared": shared, "mine": int(mine.size), "theirs": int(theirs.size)},
         "line": longest[:MAX_CHARS] or None,
     }
 
 
 def copies_of(dataset: Dataset, survivor: str) -> list[dict[str, Any]]:
-    """The copies that this document stayed in place of: the first MAX_COPIES."""
+    """The copies that were removed in favour of this document: the first MAX_COPIES."""
     names = ["step", "rule", "id", "url", "survivor", "similarity"]
     found: list[dict[str, Any]] = []
     for part in dataset.ledger_parts():
@@ -108,9 +108,9 @@ def _with_id(dataset: Dataset, ident: str | None) -> Iterator[dict[str, Any]]:
 
 
 def pool_step(dataset: Dataset, row: Mapping[str, Any], line: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the manifest's `pool` says of a document: its group's threshold, or its cluster. Nothing for other stages.
+    """The manifest's `pool` entry for a document: its group's threshold, or its cluster. Empty for other stages.
 
-    `line`: the ledger row that rejected it, if one did.
+    `line`: the ledger row that rejected it, if any.
     """
     pool = dataset.manifest.extra.get("pool")
     if not isinstance(pool, Mapping):
@@ -118,13 +118,13 @@ def pool_step(dataset: Dataset, row: Mapping[str, Any], line: Mapping[str, Any] 
     signals = row.get("signals") or {}
     if pool.get("method") == "quantile":
         return _quantile(pool, signals, row)
-    told: dict[str, Any] = {"pool": {name: pool[name] for name in ("docs", "note") if name in pool}}
+    entry: dict[str, Any] = {"pool": {name: pool[name] for name in ("docs", "note") if name in pool}}
     if line is not None:
-        return told | {"evidence": line["survivor"]}
+        return entry | {"evidence": line["survivor"]}
     number = signals.get("cluster")
     cluster = next((each for each in pool.get("found", ()) if each["cluster"] == number), None)
     score = signals.get("cluster_score")
-    return told | {"rule": "cluster", "signal": "cluster_score", "value": score, "cluster": cluster}
+    return entry | {"rule": "cluster", "signal": "cluster_score", "value": score, "cluster": cluster}
 
 
 def _quantile(pool: Mapping[str, Any], signals: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,8 +133,8 @@ def _quantile(pool: Mapping[str, Any], signals: Mapping[str, Any], row: Mapping[
     groups = pool.get("groups") or pool.get("found") or ()
     group = next((each for each in groups if each["group"] == name), None)
     value = row.get("language_score") if signal == "language_score" else signals.get(signal)
-    told: dict[str, Any] = {"signal": signal, "group": group, "keep": pool["keep"]}
+    entry: dict[str, Any] = {"signal": signal, "group": group, "keep": pool["keep"]}
     if group is not None:
         bound = "max" if pool["side"] == "low" else "min"
-        told |= {"rule": f"{bound}_{signal}", "threshold": group["threshold"]}
-    return told | ({"value": value} if value is not None else {})
+        entry |= {"rule": f"{bound}_{signal}", "threshold": group["threshold"]}
+    return entry | ({"value": value} if value is not None else {})

@@ -1,8 +1,7 @@
 """`explain`: one document through every step of a finished run, each number beside its threshold.
 
 The steps are replayed from the record's bytes (or the document's line or row) with the run's own recipe and models.
-What depends on the whole pool is read from the dataset of its stage: copies from the ledger, thresholds from the
-manifest.
+Decisions over the whole pool are read from the stage's dataset: copies from the ledger, thresholds from the manifest.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dedup.urls import normalise_url
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import MANIFEST, RUN, Kind
+from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import UsageError
 from infra.ledger import Reject
 from infra.storage import read_json
@@ -44,7 +43,7 @@ BLANK: dict[str, Any] = {
 
 @dataclass
 class Explanation:
-    """What happened to one document; `as_json` is the contract's form, and says the stage of each step besides."""
+    """The result for one document; `as_json` is the documented form, with the stage of each step."""
 
     row: dict[str, Any]
     steps: Trace = field(default_factory=list)
@@ -52,7 +51,7 @@ class Explanation:
     text_before: str = ""
     text_after: str = ""
     rejected_by: list[Reject] = field(default_factory=list)
-    control: bool = False
+    audited: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -63,7 +62,7 @@ class Explanation:
             "language": self.row.get("language"),
             "state": "rejected" if self.rejected_by else "kept",
             "rejected_by": [f"{reject.step}/{reject.rule}" for reject in self.rejected_by],
-            "control": self.control,
+            "control": self.audited,
             "steps": self.steps,
             "duplicates": self.duplicates,
             "text_before": self.text_before,
@@ -73,7 +72,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run with all that a replay needs. `moved`: where files lie now, by name."""
+    """A finished run with all that a replay needs. `moved`: the files' paths now, by name."""
 
     folder: Path
     recipe: Recipe
@@ -90,10 +89,10 @@ class Finished:
 
 
 def explain(what: str, run: Path, source: Path | None = None, models: str | None = None) -> list[dict[str, Any]]:
-    """All documents whose URL or id is `what`, in order; if none, all whose URL is another spelling of it.
+    """Explains all documents whose URL or id is `what`, in order; if none, all with an equivalent URL.
 
-    `source`: where the archives or files lie, or the dataset that the run began at. UsageError when the run has no
-    such document, or what it was read from is not there.
+    `source`: the folder of the archives or files, or the dataset from which the run began. Raises UsageError if the run
+    has no such document, or its source is missing.
     """
     finished = open_run(run, source, models)
     first = finished.dataset(finished.stages[0])
@@ -121,7 +120,7 @@ def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
 
 
 def matches(parts: Sequence[ShardReader], what: str) -> Iterator[dict[str, Any]]:
-    """Rows whose url or id is `what`; where there are none, rows whose address is another spelling of it."""
+    """Rows whose url or id is `what`; if there are none, rows whose normalised URL is the same."""
     exact = [row for part in parts for batch in part.batches() for row in _where(batch, what)]
     yield from distinct(exact or _same_address(parts, normalise_url(what)))
 
@@ -140,7 +139,7 @@ def _same_address(parts: Sequence[ShardReader], normal: str) -> Iterator[dict[st
 
 
 def distinct(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One row for a document: a ledger has several where several rules failed."""
+    """Yields one row for each document; a ledger has several if several rules failed."""
     seen: set[Key] = set()
     for row in rows:
         if key_of(row) not in seen:
@@ -149,33 +148,33 @@ def distinct(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def replay(row: dict[str, Any], run: Finished) -> Explanation:
-    """One document through the stages of a run, until one rejects it."""
-    told = Explanation(row)
+    """Replays one document through the stages of a run, until one rejects it."""
+    result = Explanation(row)
     first = run.stages[0]
     if first.verb == "ingest":
-        told.rejected_by = ledger_of(run.dataset(first), key_of(row))
+        result.rejected_by = ledger_of(run.dataset(first), key_of(row))
     else:
-        told.row = BLANK | original(row, run)
-        told.text_before = told.text_after = told.row["text"]
+        result.row = BLANK | original(row, run)
+        result.text_before = result.text_after = result.row["text"]
     for stage in run.stages:
-        if told.rejected_by:
+        if result.rejected_by:
             break
-        dataset, before = run.dataset(stage), len(told.steps)
+        dataset, before = run.dataset(stage), len(result.steps)
         if stage.verb == "extract":
-            replay_extract(told, stage, run)
+            replay_extract(result, stage, run)
         elif stage.verb == "filter" and not any(step.alone for step in stage.steps):
-            replay_filter(told, stage, run)
+            replay_filter(result, stage, run)
         elif stage.verb == "tokenize":
-            tokens_of(told, stage, dataset)
+            tokens_of(result, stage, dataset)
         elif stage.verb != "ingest":
-            pool_decision(told, stage, dataset)
-        for step in told.steps[before:]:
+            pool_decision(result, stage, dataset)
+        for step in result.steps[before:]:
             step["stage"] = stage.name
-    return told
+    return result
 
 
 def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
-    """The document as it came into a run that began after extraction: of its file, or of a dataset by --source."""
+    """The input document of a run that began after extraction: from its file, or from a dataset given by --source."""
     name, first = row["file_path"], run.dataset(run.stages[0])
     if run.documents is not None:
         found = [again for part in run.documents.parts() for again in rows_at(part, key_of(row))]
@@ -183,52 +182,52 @@ def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
             raise UsageError(f"--source {run.documents.folder} does not hold {name!r} at {row['warc_offset']}")
         return found[0]
     if not is_document_file(name):
-        raise UsageError(f"{run.folder} began at a dataset of documents: say where it lies with --source DATASET")
+        raise UsageError(f"{run.folder} began at a dataset of documents: give its folder with --source DATASET")
     path = run.moved.get(name) or first.places().get(name)
     if path is None or not Path(path).is_file():
-        raise UsageError(f"the file {name!r} is not where it was read: say where with --source ROOT")
+        raise UsageError(f"the file {name!r} is not where it was read: give its folder with --source ROOT")
     part = ChosenDocuments(DocumentFilePart(path, name, "", row.get("source") or ""), (row["warc_offset"],))
     again = [document for batch in part.batches() for document in batch.to_pylist()]
-    return again[0] if again else row  # what is no document has a ledger row and nothing else
+    return again[0] if again else row  # a row that is not a document has only its ledger row
 
 
-def replay_extract(told: Explanation, stage: Stage, run: Finished) -> None:
-    """The body, read and extracted again; a quick look's rejections of a page of the control sample are marked."""
+def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
+    """Reads and extracts the body again; the prefilter's rejections of a page of the audit sample are marked."""
     bodies = Bodies({**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved})
     here = {name: run.places[name] for name in stage.models()}
     task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("control"))
     trace: Trace = []
     with closing(task.open_tools()) as tools:
-        row, told.rejected_by = task.one(told.row, tools, trace=trace)
-    told.control = bool((row.get("signals") or {}).get("control"))
-    rejected = {reject.step for reject in told.rejected_by}
+        row, result.rejected_by = task.one(result.row, tools, trace=trace)
+    result.audited = bool((row.get("signals") or {}).get("control"))
+    rejected = {reject.step for reject in result.rejected_by}
     for entry in trace:
         if not entry["passed"] and entry["step"] not in rejected:
             entry["let_through"] = "control"
-    told.steps += trace
-    told.row = {**BLANK, **told.row, **row}
-    told.text_before = told.text_after = row.get("text", "")
+    result.steps += trace
+    result.row = {**BLANK, **result.row, **row}
+    result.text_before = result.text_after = row.get("text", "")
 
 
-def replay_filter(told: Explanation, stage: Stage, run: Finished) -> None:
-    document, models = document_of(told.row), run.models(stage)
+def replay_filter(result: Explanation, stage: Stage, run: Finished) -> None:
+    document, models = document_of(result.row), run.models(stage)
     for step in stage.steps:
-        told.rejected_by = take(document, step, models, told.steps)
-        if told.rejected_by:
+        result.rejected_by = take(document, step, models, result.steps)
+        if result.rejected_by:
             break
-    told.text_after = document.text
-    told.row |= {
+    result.text_after = document.text
+    result.row |= {
         "text": document.text,
         "language": document.language,
         "language_score": document.language_score,
         "domain": document.domain,
         "token_count": document.tokens,
-        "signals": {**(told.row["signals"] or {}), **document.signals},
+        "signals": {**(result.row["signals"] or {}), **document.signals},
     }
 
 
 def take(document: Document, step: Step, models: Models, trace: Trace) -> list[Reject]:
-    """One step with its trace, and what an edit changed."""
+    """Runs one step with its trace, and records what an edit changed."""
     before, number = document.text, len(trace)
     rejects = step.run(document, models, trace)
     for entry in trace[number:]:
@@ -242,46 +241,46 @@ def take(document: Document, step: Step, models: Models, trace: Trace) -> list[R
     return rejects
 
 
-def pool_decision(told: Explanation, stage: Stage, dataset: Dataset) -> None:
-    """What a stage over the whole pool decided; what it changed (copies, lines, repeats) is taken from its dataset."""
-    key, before = key_of(told.row), told.row.get("text")
+def pool_decision(result: Explanation, stage: Stage, dataset: Dataset) -> None:
+    """Adds the decision of a stage over the whole pool; its changes (copies, lines, repeats) come from its dataset."""
+    key, before = key_of(result.row), result.row.get("text")
     lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
-    told.rejected_by = [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]
+    result.rejected_by = [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]
     for line in lines:
         entry = {name: line[name] for name in ("step", "rule", "value", "threshold")}
         copy = line["rule"].startswith("copy_")
-        told.steps.append(entry | {"signal": line["rule"], "passed": False} | pool_step(dataset, told.row, line))
+        result.steps.append(entry | {"signal": line["rule"], "passed": False} | pool_step(dataset, result.row, line))
         if copy:
-            told.duplicates.append(evidence(dataset, line, before))
+            result.duplicates.append(evidence(dataset, line, before))
     if lines:
         return
     for part in dataset.parts():
         for row in rows_at(part, key):
-            kept(told, stage, dataset, row)
+            kept(result, stage, dataset, row)
 
 
-def kept(told: Explanation, stage: Stage, dataset: Dataset, row: dict[str, Any]) -> None:
-    """The step of a document that a pool's rule let stay."""
-    told.row |= row
+def kept(result: Explanation, stage: Stage, dataset: Dataset, row: dict[str, Any]) -> None:
+    """Adds the step of a document that a pool stage kept."""
+    result.row |= row
     name = stage.steps[0].name if stage.steps else stage.name
     entry = {"step": name, "rule": "copies", "signal": "copies", "value": row.get("copies"), "threshold": None}
     if stage.verb == "mix":
         entry |= {"rule": "drawn", "signal": "repeats", "value": row["repeats"]}
-    told.steps.append(entry | {"passed": True} | pool_step(dataset, row, None))
+    result.steps.append(entry | {"passed": True} | pool_step(dataset, row, None))
     if dataset.kind is Kind.DOCUMENTS:
-        if row["text"] != told.text_after:
-            told.steps[-1]["changes"] = text_changes(told.text_after, row["text"])
-        told.text_after = row["text"]
+        if row["text"] != result.text_after:
+            result.steps[-1]["changes"] = text_changes(result.text_after, row["text"])
+        result.text_after = row["text"]
     if stage.verb == "dedup":
-        told.duplicates += copies_of(dataset, row["id"])
+        result.duplicates += copies_of(dataset, row["id"])
 
 
-def tokens_of(told: Explanation, stage: Stage, dataset: Dataset) -> None:
-    """Where the document's tokens lie."""
-    name, offset = key_of(told.row)
+def tokens_of(result: Explanation, stage: Stage, dataset: Dataset) -> None:
+    """Adds the shard and offset of the document's tokens."""
+    name, offset = key_of(result.row)
     chosen = [("file_path", "=", name), ("warc_offset", "=", offset)]
     for row in pq.read_table(dataset.folder / TABLE, filters=chosen).to_pylist():
-        told.steps.append(
+        result.steps.append(
             {"step": stage.name, "rule": "tokens", "signal": "tokens", "value": row["length"], "threshold": None,
              "passed": True, "shard": row["shard"], "offset": row["offset"]}
         )  # fmt: skip

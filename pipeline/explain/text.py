@@ -1,4 +1,4 @@
-"""An explanation as a person reads it: a line a step, and below it what an edit changed or a combination added up."""
+"""Formats an explanation for the terminal: a line a step, and below it an edit's changes or a combination's terms."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,21 +8,24 @@ MAX_LINES = 6
 MAX_CHARS = 100
 
 
-def explain_text(told: Mapping[str, Any]) -> str:
-    state = told["state"] + (f" by {', '.join(told['rejected_by'])}" if told["rejected_by"] else "")
-    if told["control"]:
-        state += " (of the control sample: its quick look rejects nothing)"
-    language = f", {told['language']}" if told["language"] else ""
-    lines = [f"{told['url'] or told['id']}", f"  {told['file_path']} at {told['warc_offset']}{language}: {state}"]
+def explain_text(result: Mapping[str, Any]) -> str:
+    state = result["state"] + (f" by {', '.join(result['rejected_by'])}" if result["rejected_by"] else "")
+    if result["control"]:
+        state += " (in the audit sample: no prefilter rejects it)"
+    language = f", {result['language']}" if result["language"] else ""
+    lines = [
+        f"{result['url'] or result['id']}",
+        f"  {result['file_path']} at {result['warc_offset']}{language}: {state}",
+    ]
     stage = None
-    for step in told["steps"]:
+    for step in result["steps"]:
         if step.get("stage") != stage:
             stage = step.get("stage")
             lines.append(f"  {stage}")
         lines += [f"    {line}" for line in step_lines(step)]
-    lines += [f"  {line}" for copy in told["duplicates"] for line in copy_lines(copy)]
+    lines += [f"  {line}" for copy in result["duplicates"] for line in copy_lines(copy)]
     for name in ("text_before", "text_after"):
-        text = told[name]
+        text = result[name]
         lines.append(f"  {name}: {len(text)} characters: {text[:MAX_TEXT]!r}{' ...' if len(text) > MAX_TEXT else ''}")
     return "\n".join(lines)
 
@@ -33,12 +36,12 @@ def step_lines(step: Mapping[str, Any]) -> Iterator[str]:
     engine = f" by {step['engine']}, {step['charset']}" if step.get("engine") else ""
     yield f"{mark} {step['step']}/{step['rule']}: {_number(step['value'])}{bound}{engine}"
     if step.get("let_through"):
-        yield "       let through: the page is of the control sample"
+        yield "       let through: the page is in the audit sample"
     if step.get("evidence"):
         yield f"       {step['evidence']}"
     if step.get("group"):
         group = step["group"]
-        yield f"       of {group['docs']} documents of {group['group'] or 'no language'!r}, {group['kept']} stay"
+        yield f"       of {group['docs']} documents of {group['group'] or 'no language'!r}, {group['kept']} kept"
     if step.get("cluster"):
         cluster = step["cluster"]
         yield f"       cluster {cluster['cluster']} of {cluster['docs']} documents: {cluster['terms']}"
@@ -49,21 +52,21 @@ def step_lines(step: Mapping[str, Any]) -> Iterator[str]:
 
 
 def combine_lines(step: Mapping[str, Any]) -> Iterator[str]:
-    """What each term added, the largest first."""
+    """The terms of a combination, the largest first."""
     if "terms" not in step:
         return
-    yield f"       {step['intercept']:+.4f} to begin with"
+    yield f"       {step['intercept']:+.4f} intercept"
     for name, add in sorted(step["terms"].items(), key=lambda item: (-abs(item[1]), item[0])):
         value = step["values"].get(name)
         yield f"       {add:+.4f} for {name} {'not measured' if value is None else _number(value)}"
     if "before" in step:
-        yield f"       the larger of this and what it was, {_number(step['before'])}"
+        yield f"       the larger of this and the earlier value, {_number(step['before'])}"
 
 
 def change_lines(changes: Mapping[str, Any] | None) -> Iterator[str]:
     if not changes or not changes["lines"]:
         return
-    yield f"       {changes['removed']} lines went, {changes['added']} came"
+    yield f"       {changes['removed']} lines removed, {changes['added']} added"
     for line in changes["lines"][:MAX_LINES]:
         yield f"       {line[:MAX_CHARS]}{' ...' if len(line) > MAX_CHARS else ''}"
 
@@ -71,7 +74,7 @@ def change_lines(changes: Mapping[str, Any] | None) -> Iterator[str]:
 def copy_lines(copy: Mapping[str, Any]) -> Iterator[str]:
     similarity = "" if copy["similarity"] is None else f" (similarity {_number(copy['similarity'])})"
     if copy.get("removed"):
-        yield f"stayed in place of {copy['url'] or copy['removed']}{similarity}, {copy['step']}/{copy['rule']}"
+        yield f"survivor of {copy['url'] or copy['removed']}{similarity}, {copy['step']}/{copy['rule']}"
         return
     yield f"copy of {copy['url'] or copy['survivor']}{similarity}, {copy['step']}/{copy['rule']}"
     if copy["shingles"]:
@@ -79,7 +82,7 @@ def copy_lines(copy: Mapping[str, Any]) -> Iterator[str]:
         of = f"of {found['mine']} here and {found['theirs']} there"
         yield f"  {found['shared']} runs of {found['words']} words shared, {of}"
     if copy["line"]:
-        yield f"  both have: {copy['line'][:MAX_CHARS]!r}"
+        yield f"  common line: {copy['line'][:MAX_CHARS]!r}"
 
 
 def _number(value: Any) -> Any:

@@ -1,9 +1,8 @@
-"""The numbers by which a block of a page is told to be main text or not: its own, its groups', its neighbours'.
+"""The features by which a block of a page is classified: of the block, of its groups, of its neighbours, of the page.
 
-All are of form and place, none of vocabulary, so that they mean the same in every language. Groups are the blocks of
-one container and the blocks of one path (the posts of a forum, the items of a list). Lengths are logarithms of one
-more than the number of characters; "bare" characters are those outside links; a block "ends" if its last character
-ends a sentence.
+They describe form and place, not vocabulary, so they mean the same in every language. A group is all blocks of one
+container, or all of one path (the posts of a forum, the items of a list). Lengths are logarithms of one more than the
+number of characters; "bare" characters are those outside links; a block "ends" if its last character ends a sentence.
 """
 
 import re
@@ -26,7 +25,7 @@ _ENDS: Final = tuple('.!?…。！？؟।:："”»」')
 _SENTENCE = re.compile(r"[.!?…。！？؟।]")
 _PAUSE = re.compile(r"[,，、،;；]")
 _DIGIT_OR_CAPITAL = re.compile(r"(\d)|[A-Z]")
-# Enough of a block to see how it is made.
+# Sentences, pauses, digits and capitals are counted in so many characters of a block.
 _SAMPLE: Final = 1000
 
 
@@ -99,7 +98,7 @@ def _of_texts(texts: Sequence[str]) -> dict[str, Array]:
 
 
 def _of_group(name: str, ids: NDArray[Any], length: Array, bare: Array, ends: Array, total: float) -> dict[str, Array]:
-    """Of all the blocks that share an id: how many, how long, how linked, how much of the page, how finished."""
+    """Features of all the blocks that share an id: their number, length, share of links, share of the page, endings."""
     _, group = np.unique(ids, return_inverse=True)
     size = np.bincount(group).astype(float)
     characters = np.bincount(group, length)
@@ -124,7 +123,7 @@ def _of_page(
     tags: list[str],
     total: float,
 ) -> dict[str, Array]:
-    """Where a block stands to the longest one and to the first heading, and what kind of page this is."""
+    """Where a block is relative to the longest block and the first heading, and features of the whole page."""
     n = len(bare)
     longest = int(bare.argmax())
     heading = np.array([tag == "h1" for tag in tags])
@@ -164,7 +163,7 @@ def _of_page(
 
 
 def _shift(values: NDArray[Any], step: int) -> NDArray[Any]:
-    """The value `step` blocks before (after, if negative); 0 where there is none."""
+    """The value of the block `step` places before (after, if negative); 0 where there is none."""
     shifted = np.zeros_like(values)
     if step > 0:
         shifted[step:] = values[:-step]

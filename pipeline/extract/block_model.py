@@ -1,7 +1,7 @@
-"""Which blocks of a page are its main text: a small network over the features of `block_features.py`.
+"""Classifies the blocks of a page as main text or not: a small network over the features of `block_features.py`.
 
-The numbers are in `block_model.toml`, by the names of the features; what they were learned from, how they score and
-how to make others is told in docs/extraction.md.
+Its weights are in `block_model.toml`, by the names of the features. docs/extraction.md says what they were fitted on,
+how they score and how to fit others.
 """
 
 import tomllib
@@ -14,10 +14,10 @@ import numpy as np
 
 from pipeline.extract.block_features import Array, features
 from pipeline.extract.blocks import Block, blocks
-from pipeline.extract.extractors import tidy
+from pipeline.extract.text import tidy
 
 FORMAT: Final = "refinery.blocks/1"
-# Further from its mean than this many deviations, a feature says no more.
+# Features are clipped to this many standard deviations from their mean.
 CLIP: Final = 4.0
 
 
@@ -33,13 +33,20 @@ class Weights(NamedTuple):
     output_bias: float
 
 
+class MainText(NamedTuple):
+    """`expected_f1`: of the words of `text` against the true main text, as far as the network's probabilities hold."""
+
+    text: str
+    expected_f1: float
+
+
 @cache
 def shipped_weights() -> Weights:
     return read_weights(resources.files("pipeline.extract").joinpath("block_model.toml").read_text())
 
 
 def read_weights(text: str) -> Weights:
-    """The weights in a model's TOML. ValueError if it is of another format."""
+    """The weights in a model's TOML. ValueError if its format is not FORMAT."""
     model = tomllib.loads(text)
     if model.get("format") != FORMAT:
         raise ValueError(f"no model of format {FORMAT}: make one with benchmarks/fit_blocks.py")
@@ -56,13 +63,13 @@ def read_weights(text: str) -> Weights:
 
 
 def matrix(page: Sequence[Block], names: Sequence[str]) -> Array:
-    """The named features of a page's blocks, a row a block."""
+    """The named features of a page's blocks, a row for each block."""
     found = features(page)
     return np.stack([found[name] for name in names], axis=1)
 
 
 def probabilities(page: Sequence[Block], weights: Weights) -> Array:
-    """How likely each block is to be main text."""
+    """The probability of each block to be main text."""
     inputs_BF = np.clip((matrix(page, weights.names) - weights.mean_F) / weights.scale_F, -CLIP, CLIP)
     hidden_BH = np.maximum(inputs_BF @ weights.hidden_FH + weights.hidden_bias_H, 0)
     probability_B: Array = 1 / (1 + np.exp(-(hidden_BH @ weights.output_H + weights.output_bias)))
@@ -70,11 +77,11 @@ def probabilities(page: Sequence[Block], weights: Weights) -> Array:
 
 
 def best(page: Sequence[Block], probability_B: Array) -> tuple[list[bool], float]:
-    """Which blocks to keep so that the F1 to be expected is the highest, and that F1. At least one is kept.
+    """Which blocks to keep so that the expected F1 is highest, and that F1. At least one block is kept.
 
-    No fixed threshold does: on a page where nothing is sure (a list, a forum), what is half as likely is worth its
-    while. The set is one of the likeliest blocks; F1 counts characters; of a ratio's expectation stands the ratio of
-    expectations.
+    A fixed threshold would not do that: on a page where no block is certain (a list, a forum), keeping blocks of lower
+    probability raises the expected F1. The kept blocks are those of the highest probability. F1 counts characters, and
+    the expectation of a ratio is approximated by the ratio of expectations.
     """
     size_B = np.array([len(block.text) for block in page], float)
     order_B = np.argsort(-probability_B, kind="stable")
@@ -87,7 +94,7 @@ def best(page: Sequence[Block], probability_B: Array) -> tuple[list[bool], float
 
 
 def assemble(page: Sequence[Block], keep: Sequence[bool]) -> str:
-    """The text of the kept blocks: a line each, but the cells of a table's row on one line."""
+    """The text of the kept blocks, a line for each; neighbouring cells of a table's row share a line."""
     parts: list[str] = []
     last = -2
     for number, (block, kept) in enumerate(zip(page, keep, strict=True)):
@@ -97,10 +104,10 @@ def assemble(page: Sequence[Block], keep: Sequence[bool]) -> str:
     return tidy("".join(parts))
 
 
-def main_text(html: str) -> tuple[str, float]:
-    """The main text of a page and the F1 that is to be expected of it; "" and 1 for a page without text."""
+def main_text(html: str) -> MainText:
+    """The main text of a page and its expected F1; "" and 1 for a page without text."""
     page = blocks(html)
     if not page:
-        return "", 1.0
-    keep, expected = best(page, probabilities(page, shipped_weights()))
-    return assemble(page, keep), expected
+        return MainText("", 1.0)
+    keep, expected_f1 = best(page, probabilities(page, shipped_weights()))
+    return MainText(assemble(page, keep), expected_f1)

@@ -1,8 +1,8 @@
-"""A page as a list of blocks: the pieces of text between tags that break lines, and where in the page each stands.
+"""A page as a list of blocks: the pieces of text between tags that break lines, and the place of each in the page.
 
-What a block is inside of says more of it than its words: so each has the tags around it, what the class names around
-it speak of, its container and its path. `block_features.py` makes numbers of these. One pass over the tags, no
-parser; linear in the length of the page.
+The elements around a block tell main text from the rest better than its words do. So a block records the tags around
+it, the kinds that the class names around it indicate, its container and its path; `block_features.py` turns these into
+numbers. One pass over the tags, without a parser; linear in the length of the page.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from pipeline.extract.markup import BLOCK, UNSEEN, characters, nest, scan
 
-# Tags that a block may be inside of; one bit each.
+# Tags that may be around a block; one bit for each.
 # fmt: off
 TAGS: Final = (
     "nav", "header", "footer", "aside", "article", "main", "li", "table", "a", "heading", "p", "blockquote", "pre",
@@ -22,8 +22,8 @@ _TAG_OF: Final = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
     "menu": "nav", "select": "button", "option": "button", "label": "form", "code": "pre", "figcaption": "figure",
 }
-# What the names in `class`, `id`, `role` and `itemprop` speak of, by the words they are made of: the words that more
-# than a dozen of 1,000 sites use and that tell main text from the rest, sorted by hand.
+# Kinds of element, by the words in their `class`, `id`, `role` and `itemprop`: words that more than a dozen of 1,000
+# sites use and that tell main text from the rest, sorted by hand.
 KINDS: Final[dict[str, str]] = {
     "menu": """nav navigation menu menubar menuitem submenu megamenu mega subnav topnav navbar leftnav dropdown flyout
         drawer breadcrumb breadcrumbs crumbs pagination pager prev previous skip tabs burger hierarchy sections""",
@@ -63,7 +63,7 @@ _SPARE: Final = 1 << (len(TAGS) + len(KINDS))  # inside <noscript>
 _TAG_BITS: Final = {name: 1 << TAGS.index(tag) for name, tag in _TAG_OF.items()} | {"noscript": _SPARE}
 _LINK: Final = _TAG_BITS["a"]
 _PRE: Final = _TAG_BITS["pre"]
-# Block elements that hold lines of their container rather than being one.
+# Block elements that are lines of a container, not containers.
 _LINES: Final = frozenset(
     {"p", "h1", "h2", "h3", "h4", "h5", "h6", "br", "hr", "li", "pre", "blockquote", "dd", "dt", "td", "th", "tr"}
 )
@@ -75,16 +75,17 @@ _SKIPPED: Final = UNSEEN - {"noscript"}
 _NAMES = re.compile(r"""\b(?:class|id|role|itemprop|style)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))""", re.I)
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAME_WORD = re.compile(r"[a-z]+")
-# Style sheets written into an attribute; longer ones say nothing more.
+# Longer values are style sheets written into an attribute; the rest of them is ignored.
 _NAME_CHARACTERS: Final = 400
 _TAG_CHARACTERS: Final = 2000
 
 
 class Block(NamedTuple):
-    """`marks`: bits of TAGS, then of KINDS, of all elements around it; `near`: of KINDS, of the nearest two alone.
+    """`marks`: bits of TAGS, then of KINDS, of all elements around it; `near`: bits of KINDS of the nearest two.
 
-    `container` numbers the elements that hold lines, `path` the paths of tags and first class names: blocks of one
-    path are of one make. `cell`: a cell of a table that is not the first of its row.
+    `container` numbers the elements that hold lines, and `path` the paths of tags and first class names: blocks made by
+    one template share a path. `depth` counts the open elements; `cell`: it is a cell of a table, but not the first of
+    its row.
     """
 
     text: str
@@ -99,7 +100,7 @@ class Block(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """An open element; fields as in Block, `own` its own kinds."""
+    """An open element; fields as in Block, `own` are the bits of its own kinds."""
 
     tag: str
     marks: int
@@ -113,7 +114,7 @@ _ROOT: Final = _Level("", 0, 0, 0, 0)
 
 @lru_cache(maxsize=1 << 14)
 def _kinds(attributes: str) -> tuple[int, str]:
-    """The kinds that an element's names speak of, and the first of its names."""
+    """The bits of the kinds that an element's names indicate, and the first of its names."""
     bits, first = 0, ""
     for found in _NAMES.findall(attributes):
         names = (found[0] or found[1] or found[2])[:_NAME_CHARACTERS]
@@ -126,8 +127,8 @@ def _kinds(attributes: str) -> tuple[int, str]:
 def blocks(html: str) -> list[Block]:
     """The blocks of a page that have text, in order.
 
-    What is only for browsers without scripts is left out, unless it is most of the page: some forums are written by
-    a script, and give their text to crawlers so.
+    Blocks inside `<noscript>` are left out unless they hold more than half of the text: some forums are rendered by
+    scripts and put their posts there for crawlers.
     """
     found = _all_blocks(html)
     spare = [bool(block.marks & _SPARE) for block in found]
@@ -140,10 +141,10 @@ def blocks(html: str) -> list[Block]:
 def _all_blocks(html: str) -> list[Block]:
     found: list[Block] = []
     names: list[str] = []
-    levels = [_ROOT]  # the elements of `names`, in what they are inside of
+    levels = [_ROOT]  # the root, then a level for each of `names`
     paths: dict[tuple[int, str, str], int] = {}
     pieces: list[str] = []
-    start: tuple[_Level, int, int] | None = None  # where the block in hand stands
+    start: tuple[_Level, int, int] | None = None  # level, near and depth of the current block
     links = position = containers = 0
     cell = in_row = False
     for tag in scan(html, _SKIPPED):
@@ -170,7 +171,7 @@ def _all_blocks(html: str) -> list[Block]:
         del levels[len(names) + (not opened) :]
         if opened:
             outer = levels[-1]
-            # room for ` id=x` at least; the body's names are of the whole page
+            # a tag shorter than ` id=x` has no names; those of the body are about the whole page
             named = tag.content - tag.start > len(name) + 6 and name not in ("body", "html")
             own, first = (
                 _kinds(html[tag.start + len(name) + 1 : min(tag.content, _TAG_CHARACTERS + tag.start)])
@@ -193,7 +194,7 @@ def _all_blocks(html: str) -> list[Block]:
 
 
 def _add(found: list[Block], pieces: list[str], links: int, start: tuple[_Level, int, int], cell: bool) -> None:
-    """Add the block of these pieces, if they have text."""
+    """Append the block of these pieces to `found`, if they have text."""
     level, near, depth = start
     raw = characters("".join(pieces))
     if level.marks & _PRE:

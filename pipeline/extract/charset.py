@@ -1,9 +1,9 @@
-"""From the bytes of a page to text, and on what evidence.
+"""Decodes the bytes of a page to text, and records the evidence for its charset.
 
-Pages lie about their charset, so what can be checked comes before what is claimed: byte order mark, strict
-UTF-8 (text in another charset is hardly ever valid UTF-8 by chance), then the labels, each believed only if the
-bytes decode under it, then detection. The last resort replaces what it cannot read and counts it. Nothing raises,
-nothing is dropped without a count, and every search runs over a bounded window.
+The labels of pages are often wrong, so evidence that can be checked comes first: the byte order mark, strict UTF-8
+(text in another charset is hardly ever valid UTF-8 by chance), the labels, each accepted only if the bytes decode under
+it, then detection. The last resort replaces what it cannot decode and counts it. Nothing raises, nothing is dropped
+without a count, and every search runs over a bounded window.
 """
 
 import re
@@ -12,10 +12,10 @@ from typing import Final, Literal, NamedTuple
 
 Evidence = Literal["bom", "utf-8", "header", "meta", "detected", "fallback"]
 
-# The HTML standard prescans 1024 bytes; browsers go on, and so do pages with long heads.
+# The HTML standard prescans 1024 bytes; browsers read on, and some pages have their label later.
 PRESCAN_BYTES: Final = 4096
 DETECT_BYTES: Final = 1 << 17
-# charset_normalizer is the slow second opinion: tens of milliseconds for this much.
+# charset_normalizer is the second, slow detector: tens of milliseconds for so many bytes.
 SECOND_OPINION_BYTES: Final = 1 << 14
 SHAPE_BYTES: Final = 1 << 13
 
@@ -24,7 +24,7 @@ MAX_BAD_BYTES: Final = 0.001
 MAX_BAD_CHARACTERS: Final = 0.02
 # Western text is mostly ASCII: at most a fifth of its letters carry accents (measured on Latin-1 and Latin-2 pages).
 MAX_WESTERN_SHARE: Final = 0.4
-# Below this share of non-ASCII bytes, standing alone or in pairs, statistics guess at random.
+# Below this share of non-ASCII bytes, single or in pairs, detection by statistics is no better than chance.
 MAX_SPARSE_SHARE: Final = 0.02
 
 
@@ -45,14 +45,14 @@ class _Attempt(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether the bytes are, but for a slip or a truncated end, text in this charset."""
+        """Whether the bytes are text in this charset, except for a few bad places or a truncated end."""
         if self.bad == 0 or self.cut_off:
             return True
         return self.bad <= MAX_BAD_BYTES * len(self.text) and self.bad <= MAX_BAD_CHARACTERS * self.foreign
 
     @property
     def cut_off(self) -> bool:
-        """Whether the one fault is the last character, as truncation leaves it."""
+        """Whether the only bad place is the last character, as truncation leaves it."""
         return self.bad == 1 and self.text.endswith("\ufffd")
 
 
@@ -112,11 +112,11 @@ _EXTRA_LABELS: Final[dict[str, str]] = {
     "utf-32be": "utf-32-be",
 }
 _WESTERN: Final = frozenset({"cp1252", "cp1254", "iso8859-15", "mac-roman"})
-# Single-byte charsets common enough on the web to be believed on the evidence of a few bytes.
+# Single-byte charsets common enough on the web to be accepted on the evidence of a few bytes.
 _COMMON: Final = frozenset(
     {"cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257", "iso8859-2", "iso8859-7", "iso8859-15", "koi8-r"}
 )
-# Charsets of 7 bits: their bytes are valid UTF-8, so only their escape sequences give them away.
+# Charsets of 7 bits: their bytes are valid UTF-8, so only their escape sequences identify them.
 _SEVEN_BIT: Final = frozenset({"iso2022_jp", "iso2022_kr", "hz", "utf-7"})
 _WIDE: Final = frozenset({"utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"})
 _TRIED: Final = _SEVEN_BIT | _WIDE | {"utf-8"}
@@ -142,7 +142,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def decode(body: bytes, header_label: str | None, *, html: bool = True) -> Decoded:
-    """The text of `body`. `header_label` is the charset that the HTTP header claims; `html` prescans for a label.
+    """The text of `body`. `header_label` is the charset of the HTTP header; `html`: also search the markup for a label.
 
     The text holds no NUL and no lone surrogate. Never raises; time is linear in the length of the body.
     """
@@ -163,16 +163,16 @@ def decode(body: bytes, header_label: str | None, *, html: bool = True) -> Decod
 
 
 def as_utf8(decoded: Decoded, body: bytes) -> bytes:
-    """The text in UTF-8: the body itself where it is that, with no byte cut off, replaced or (after 0xED) joined."""
+    """The text in UTF-8: the body itself if it is that, with no byte cut off, replaced or (after 0xED) joined."""
     same = decoded.evidence == "utf-8" and decoded.replaced == 0 and b"\xed" not in body
     return body if same and not body.startswith(_MARK) else decoded.text.encode()
 
 
 def _plainly_utf8(body: bytes, header_label: str) -> str | None:
-    """The text of a body that is UTF-8 throughout and nothing else, whatever it claims: most pages are."""
+    """The text of a body that is valid UTF-8 and no 7-bit charset, whatever its label: most pages. None for others."""
     if b"\0" in body or body.startswith(_MARK):
         return None
-    if body.isascii() and (b"\x1b" in body or b"~{" in body or _speaks_of_utf7(body, header_label)):
+    if body.isascii() and (b"\x1b" in body or b"~{" in body or _mentions_utf7(body, header_label)):
         return None
     try:
         return body.decode()
@@ -180,30 +180,30 @@ def _plainly_utf8(body: bytes, header_label: str) -> str | None:
         return None
 
 
-def _speaks_of_utf7(body: bytes, header_label: str) -> bool:
+def _mentions_utf7(body: bytes, header_label: str) -> bool:
     return b"utf-7" in body[:PRESCAN_BYTES].lower() or "utf-7" in header_label.lower()
 
 
 def _attempts(body: bytes, labels: list[tuple[str, Evidence]]) -> Iterator[tuple[_Attempt | None, Evidence]]:
-    """What each kind of evidence makes of the bytes, best evidence first; None where it does not hold."""
+    """The text by each kind of evidence, best evidence first; None where the bytes contradict it."""
     claimed = dict(reversed(labels))
     hidden = _wide(body, claimed) or _seven_bit(body, claimed)
     if hidden is not None:
         yield hidden, claimed.get(_claimable(hidden.codec), "detected")
     yield _utf8(body, claimed), "utf-8"
-    # UTF-8 and the charsets hidden in ASCII have had their turn, whatever the labels say.
+    # UTF-8, UTF-16, UTF-32 and the 7-bit charsets were tried above, whatever the labels are.
     readings = [(_read(body, codec), codec) for codec in claimed if codec not in _TRIED]
     holding = [(attempt, claimed[codec]) for attempt, codec in readings if attempt.holds]
-    believed = [pair for pair in holding if pair[0].codec not in _WESTERN or not _looks_foreign(pair[0].text)]
-    if len({attempt.codec for attempt, _ in believed}) > 1:
+    accepted = [pair for pair in holding if pair[0].codec not in _WESTERN or not _has_too_many_accents(pair[0].text)]
+    if len({attempt.codec for attempt, _ in accepted}) > 1:
         detected = _detect(body, western=True)
-        yield from (pair for pair in believed if detected is not None and pair[0].codec == detected.codec)
-    yield from believed
-    yield _detect(body, western=len(believed) == len(holding)), "detected"
+        yield from (pair for pair in accepted if detected is not None and pair[0].codec == detected.codec)
+    yield from accepted
+    yield _detect(body, western=len(accepted) == len(holding)), "detected"
 
 
 def _claimable(codec: str) -> str:
-    """The name under which `_labels` gives a codec that was found by its escapes."""
+    """The name that `_labels` gives to a codec that was found by its escape sequences."""
     return "iso2022_jp" if codec.startswith("iso2022_jp") else codec
 
 
@@ -222,7 +222,7 @@ def _by_mark(body: bytes) -> tuple[_Attempt | None, int]:
 
 
 def _labels(body: bytes, header_label: str | None, *, html: bool) -> Iterator[tuple[str, Evidence]]:
-    """The codecs that the page claims, the header's claim first."""
+    """The codecs that the labels name, the header's first."""
     codec = _codec_of(header_label or "")
     if codec is not None:
         yield codec, "header"
@@ -264,10 +264,10 @@ def _ascii_characters(text: str) -> int:
 
 
 def _utf8(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:
-    """Strict UTF-8, or UTF-8 with slips: a truncated end, a pasted quotation mark.
+    """Strict UTF-8, or UTF-8 with a few bad places: a truncated end, a pasted quotation mark.
 
-    Two or more bytes that follow the rule of UTF-8 again and again are no accident, so ten good characters
-    outweigh a bad place.
+    Text in another charset hardly ever has many valid UTF-8 sequences, so a bad place is tolerated for every ten good
+    characters.
     """
     attempt = _strict_or_replaced(body, "utf-8")
     if attempt.bad and b"\xed" in body:
@@ -279,7 +279,7 @@ def _utf8(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:
 
 
 def _utf8_with_surrogates(body: bytes) -> _Attempt | None:
-    """UTF-8 in which a program wrote the halves of UTF-16 pairs as characters: pairs are joined, halves replaced."""
+    """UTF-8 with the halves of UTF-16 pairs encoded as characters: pairs are joined, single halves replaced."""
     try:
         halves = body.decode("utf-8", "surrogatepass")
     except UnicodeError:
@@ -289,7 +289,7 @@ def _utf8_with_surrogates(body: bytes) -> _Attempt | None:
 
 
 def _wide(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:
-    """UTF-32 or UTF-16 without a mark, known by where its NULs or its spaces lie."""
+    """UTF-32 or UTF-16 without a mark, recognised by the places of its NULs or its spaces."""
     sample = body[: SHAPE_BYTES // 4 * 4]
     if b"\0" not in sample:
         return None
@@ -307,7 +307,7 @@ def _wide(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:
 
 
 def _mostly_text(sample: bytes, codec: str) -> bool:
-    """Whether a sample decodes, and to assigned, printable characters of few blocks rather than a scatter of them."""
+    """Whether a sample decodes, and to text of which 98 % are printable characters, line ends or tabs."""
     try:
         text = sample.decode(codec)
     except UnicodeError:
@@ -319,7 +319,7 @@ def _mostly_text(sample: bytes, codec: str) -> bool:
 
 
 def _seven_bit(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:
-    """ISO-2022-JP, ISO-2022-KR, HZ or UTF-7: pure ASCII bytes whose escapes carry the text."""
+    """ISO-2022-JP, ISO-2022-KR, HZ or UTF-7: ASCII bytes that encode other characters by escape sequences."""
     if not body.isascii():
         return None
     attempt = None
@@ -337,8 +337,8 @@ def _seven_bit(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:
     return attempt if attempt.bad * 10 <= foreign else None
 
 
-def _looks_foreign(text: str) -> bool:
-    """Whether more letters are accented than in any Western language: another charset read as Latin."""
+def _has_too_many_accents(text: str) -> bool:
+    """Whether more letters are accented than in any Western language, as when another charset is read as Latin."""
     visible = _TAG.sub(" ", text[:DETECT_BYTES])
     accented = sum(map(str.isalpha, _FOREIGN.findall(visible)))
     plain = len(_LATIN_LETTER.findall(visible))
@@ -348,8 +348,8 @@ def _looks_foreign(text: str) -> bool:
 def _detect(body: bytes, *, western: bool) -> _Attempt | None:
     """By statistics of the bytes: uchardet first (better here, and as fast), then charset_normalizer.
 
-    A page with hardly anything but ASCII gives statistics nothing to go by; there windows-1252, the default of
-    browsers, stands in for the rare charsets. `western` allows Western charsets.
+    A page of almost only ASCII is too little for statistics: there windows-1252, the default of browsers, replaces the
+    rare charsets that they propose. `western` allows Western charsets.
     """
     first = _HIGH_BYTE.search(body)
     start = max(0, first.start() - 1024) if first else 0
@@ -381,7 +381,7 @@ def _guesses(sample: bytes) -> Iterator[str]:
 
 
 def _last_resort(body: bytes, claimed: list[str]) -> _Attempt:
-    """The first believable label, else UTF-8 if most of it is, else windows-1252; with replacements."""
+    """UTF-8 if most of it is, else the first label not tried yet, else windows-1252; with replacements."""
     as_utf8 = _strict_or_replaced(body, "utf-8")
     if as_utf8.foreign - as_utf8.bad > as_utf8.bad:
         return as_utf8

@@ -1,7 +1,7 @@
-"""The tags of a page: found by one linear scan, without a parser, as browsers find them; and what each tag does.
+"""The tags of a page, found as browsers find them by one linear scan without a parser, and what each tag does.
 
-For the caps, the plain text of a page, its title and its blocks, a tree is not needed: only where tags begin and end,
-which of them break a line, and which elements are open.
+The caps, the plain text, the title and the blocks of a page need no tree: it is enough to know where tags begin and
+end, which of them break a line, and which elements are open.
 """
 
 import re
@@ -52,7 +52,7 @@ ENDED_BY: Final[dict[str, frozenset[str]]] = {
 # An end tag inside one of these does not end what is around it, unless both are parts of one table.
 SCOPES: Final = frozenset({"table", "caption", "td", "th"})
 TABLE: Final = frozenset({"table", "caption", "tbody", "thead", "tfoot", "tr", "td", "th"})
-# How far up the open elements an end tag is matched; further, it counts as stray, so depth is estimated from above.
+# An end tag is matched with this many of the open elements at most, else it is stray: depth is estimated from above.
 MATCH_LEVELS: Final = 64
 # Slash, name, and the rest to the end. A quotation mark counts only after "=", as in the HTML standard. Possessive:
 # nothing is tried twice, and if this tag has no end, none after it has one.
@@ -103,7 +103,7 @@ def tag_end(html: str, start: int) -> int:
 
 
 def attributes_of(tag: str) -> int:
-    """How many attributes a tag has, as far as white space tells them apart."""
+    """How many attributes a tag has, counted by the white space between them."""
     return len(_QUOTED.sub("", tag).split()) - 1
 
 
@@ -123,7 +123,7 @@ def _end_of_element(html: str, name: str, position: int) -> int:
 
 
 def nest(stack: list[str], tag: Tag) -> bool:
-    """Update the open elements by a tag. Whether it opened one."""
+    """Update the open elements by a tag. Returns whether it opened one."""
     name = tag.name
     if not name or name in VOID or name in RAW:
         return False
@@ -142,5 +142,5 @@ def nest(stack: list[str], tag: Tag) -> bool:
 
 
 def characters(raw: str) -> str:
-    """`raw` with its character references resolved."""
+    """`raw` with its character references resolved; numbers too long to be a character become U+FFFD."""
     return unescape(_ENDLESS_REFERENCE.sub("\ufffd", raw)) if "&" in raw else raw

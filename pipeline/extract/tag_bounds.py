@@ -1,16 +1,16 @@
-"""How deeply a page may nest at most, and how many attributes a tag of it may have: bounds from above, found over
-arrays of all the places where a tag may begin, without following the tags one by one.
+"""Upper bounds of the depth of a page and of the attributes of its tags, computed over arrays of all the places where
+a tag may begin, without following the tags one by one.
 
-Pages with many tags are seldom deep, and pages with a long tag seldom have one of many attributes: where a bound is
-enough, it is several times cheaper than to follow each tag (`pipeline/extract/markup.py`).
+Pages with many tags are seldom deep, and pages with a long tag seldom have one of many attributes. Where a bound is
+enough, it is several times cheaper than following each tag (`pipeline/extract/markup.py`).
 
 A *plain* tag has a short name of letters and digits and ends at the first ">" after its "<", since no quoted value that
-holds a ">" begins in it, and no "<" comes before. For the depth, what is certainly closed is taken out: an element
-whose plain start and end tags stand next to each other, again and again from the inside out. What is left is counted.
+holds a ">" begins in it, and no "<" comes before. For the depth, what is certainly closed is removed: an element
+whose plain start and end tags are neighbours, again and again from the inside out. What is left is counted.
 Where such a start tag is markup at all, what follows is text up to the next "<", so a row of plain tags is read as it
 stands: the element opens no more levels than its tags are nested, and leaves none open that was not open before. Where
 its start tag is no markup (in a comment, a script, a value), what is left of it only closes elements. What may change
-how the page is read (comments, scripts, tags that are not plain) stays, and nothing is paired across it.
+how the page is read (comments, scripts, tags that are not plain) is not removed, and nothing is paired across it.
 """
 
 from typing import Any, Final
@@ -27,9 +27,9 @@ Keys = NDArray[np.uint64]
 
 # Names of more bytes are not paired.
 _NAME_BYTES: Final = 8
-# So many times the innermost elements are taken out; honest pages need some twenty.
+# The innermost elements are removed so many times at most; ordinary pages need some twenty.
 _MOST_PASSES: Final = 64
-# More tags that are not plain than this are not looked at one by one, nor more than so many times the page.
+# Tags that are not plain are read one by one, unless they are more than this, or are longer than so many pages.
 _MOST_DOUBTFUL: Final = 1_000
 _MOST_READ: Final = 4
 _STAYS, _STARTS, _ENDS = 0, 1, 2
@@ -60,13 +60,13 @@ _EMPTY_KEYS: Final = _keys(VOID | RAW)  # they open no level
 
 
 def end_tags(utf8: bytes) -> int:
-    """How often "</" stands in a page."""
+    """How often "</" occurs in a page."""
     page = np.frombuffer(utf8, np.uint8)
     return int(np.count_nonzero((page[:-1] == _LESS) & (page[1:] == _SLASH)))
 
 
 class TagBounds:
-    """Bounds for one page, given as text and as UTF-8. All take linear time."""
+    """Bounds for one page, given as text and as UTF-8. All are computed in linear time."""
 
     def __init__(self, html: str, utf8: bytes) -> None:
         self._html = html
@@ -83,7 +83,7 @@ class TagBounds:
         self._plain = unquoted & (self._key != 0)
 
     def levels(self, enough: int) -> int:
-        """What the open elements never exceed. The search for less ends at `enough`."""
+        """An upper bound of the depth of the open elements; not lowered any further once it is at most `enough`."""
         kind, key = self._pairable()
         levels = int(np.count_nonzero(kind == _STARTS))
         for taken in range(1, _MOST_PASSES + 1):
@@ -99,7 +99,7 @@ class TagBounds:
         return levels
 
     def attributes(self, longer: int) -> int:
-        """What the attributes of a tag of more than `longer` characters never exceed."""
+        """An upper bound of the attributes of any tag of more than `longer` characters."""
         doubtful = self._named & (~self._plain | (self._end - self._start >= longer))
         places = self._start[doubtful].tolist()
         if len(places) > _MOST_DOUBTFUL:
@@ -117,7 +117,7 @@ class TagBounds:
         return most
 
     def _pairable(self) -> tuple[Bytes, Keys]:
-        """What may be a tag, in order: what it does, and the name by which it is paired (0: with nothing).
+        """All that may be a tag, in order: what it does, and the name by which it is paired (0: with nothing).
 
         Text and plain tags of elements without content are left out.
         """

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.fit.texts import Sample, auc, read_samples, stable_hash
+from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
 from pipeline.models.bag_of_words import BagOfWords
 
 MAX_WORDS = 3000
@@ -125,8 +125,6 @@ def bag_of_words_from(
     command: str,
 ) -> dict[str, Any]:
     """Fit on everything, measure by cross-fitting over groups, write `out` and its card."""
-    from pipeline.fit.texts import counted, write_card
-
     model = fit_bag_of_words(positive, negative, reference)
     good, other, references = cross_fitted(positive, negative, reference)
     lengths = [[len(sample.text) for sample in side] for side in (positive, negative)]

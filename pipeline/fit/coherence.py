@@ -1,4 +1,4 @@
-"""`refinery fit coherence`: does a text hold together? Texts against the same texts disordered, stitched, cut to bits.
+"""`refinery fit coherence`: fits a classifier of coherent texts against the same texts shuffled, stitched or cut up.
 
 The negatives are made from the texts themselves (pipeline/fit/passages.py). The model is a folder with, for each
 language: XX.json (weights, readable), XX.words.txt and XX.vectors.i8 (small word vectors: positive pointwise mutual
@@ -29,7 +29,7 @@ from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
 from pipeline.fit.logistic import fit_logistic
-from pipeline.fit.passages import NEGATIVES, SHORTEST, Source, all_sentences, parts_of, passages_of, seeded
+from pipeline.fit.passages import NEGATIVES, SHORTEST, PassageSource, all_sentences, parts_of, passages_of, seeded
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, write_card
 from pipeline.models.coherence import COHERENCE_PARTS, load_coherence
 
@@ -37,16 +37,16 @@ VOCABULARY, DIMENSIONS, MIN_COUNT = 6_000, 48, 3
 COMMON_WORDS = 120
 OPENERS = 60
 _OPENER_PRIOR = 4.0
-# Passages that are learned from, and that measure; they are the lowest by hash.
+# Passages for training and for measuring; the lowest by hash are taken.
 MAX_PASSAGES, MAX_TESTED = 1_500, 250
 MIN_PASSAGES = 40
-# How far weights of standardised features may go: the standard deviation of their prior around zero.
+# The standard deviation of the prior around zero of the weights of standardised features.
 WEIGHT_WIDTH = 2.0
-# Texts that pairs are learned from; sentences of each that are mixed with another's.
+# Texts from which pairs are learned; sentences of each that are paired with another's.
 MAX_PAIR_TEXTS = 3_000
 MIXED = 8
 
-# A weight may not have the other sign: what it would say of other texts would be nonsense. No sign: it is not used.
+# The sign that each weight may have: with the other it would not generalise. No sign: the feature is not used.
 ORDER_SIGNS = {
     "similar": 1, "overlap": 1, "the_given": 1, "a_given": -1, "a_then_the": 1, "the_then_a": -1, "start_given": 1,
     "end_start": 1, "full_then_short": 1, "short_then_full": -1, "year_rises": 1, "year_falls": -1, "same_tense": 1,
@@ -61,9 +61,9 @@ FEATURE_SIGNS = {
 
 
 def fit_coherence(positive: Sequence[Path], out: Path, language: str = "en") -> dict[str, Any]:
-    """Fit on files of texts that hold together, of one language, and return the card. UsageError for too little text.
+    """Fits on files of coherent texts in one language and returns the card. Raises UsageError for too little text.
 
-    A model of another language that is in the folder `out` stays there.
+    Models of other languages in the folder `out` are kept.
     """
     return coherence_from(
         read_samples(positive),
@@ -75,7 +75,7 @@ def fit_coherence(positive: Sequence[Path], out: Path, language: str = "en") -> 
 
 
 def coherence_from(samples: Sequence[Sample], out: Path, language: str, made_from: Any, command: str) -> dict[str, Any]:
-    """Fit, measure on one group in ten, write the folder `out` and its card."""
+    """Fits, measures on one group in ten, writes the folder `out` and its card."""
     training, held_out = split(samples)
     learned, tested = passages_of(training, MAX_PASSAGES), passages_of(held_out, MAX_TESTED)
     if len(learned.passages) < MIN_PASSAGES or len(set(learned.groups)) < 2:
@@ -101,17 +101,17 @@ def coherence_from(samples: Sequence[Sample], out: Path, language: str, made_fro
 
 
 def fit_language(texts: Iterable[Sequence[Sequence[str]]]) -> Language:
-    """Word vectors and openers from texts as sentences as words."""
+    """Fits word vectors and openers on texts, each a list of sentences, each a list of words."""
     texts = [text for text in texts if len(text) > 1]
     counts = Counter(word for text in texts for sentence in text for word in set(sentence))
     total = sum(len(text) for text in texts)
     ranked = sorted((word for word, count in counts.items() if count >= MIN_COUNT), key=lambda w: (-counts[w], w))
     words = ranked[:VOCABULARY]
     index = {word: number for number, word in enumerate(words)}
-    # Four digits, as the file has them.
+    # Rounded to four digits, as in the file.
     idf = np.array([round(float(np.log((total + 1) / counts[word])), 4) for word in words], np.float32)
     common = float(idf[min(COMMON_WORDS, len(words) - 1)])
-    vectors = _reduced(_together(texts, index))
+    vectors = _word_vectors(_cooccurrences(texts, index))
     firsts = Counter(sentence[0] for text in texts for sentence in text if sentence and not sentence[0].isdigit())
     starts = sorted(firsts, key=lambda word: (-firsts[word], word))[:OPENERS]
     known = Language(
@@ -120,8 +120,8 @@ def fit_language(texts: Iterable[Sequence[Sequence[str]]]) -> Language:
     return Language(index, vectors, idf, common, known.openers, _follows(texts, known))
 
 
-def _together(texts: Sequence[Sequence[Sequence[str]]], index: dict[str, int]) -> npt.NDArray[np.float32]:
-    """How often two words are in one sentence (1) or in neighbouring ones (1/2)."""
+def _cooccurrences(texts: Sequence[Sequence[Sequence[str]]], index: dict[str, int]) -> npt.NDArray[np.float32]:
+    """Co-occurrence counts of words, float32[words, words]: 1 in one sentence, 1/2 in neighbouring ones."""
     counts = np.zeros((len(index), len(index)), np.float32)
     for text in texts:
         ids = [np.array(sorted({index[word] for word in sentence if word in index}), int) for sentence in text]
@@ -133,7 +133,7 @@ def _together(texts: Sequence[Sequence[Sequence[str]]], index: dict[str, int]) -
     return counts
 
 
-def _reduced(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _word_vectors(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Unit vectors of int8 precision from co-occurrence counts: positive PMI, then an SVD by power iteration."""
     size = len(counts)
     np.fill_diagonal(counts, 0)
@@ -154,7 +154,7 @@ def _reduced(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _follows(texts: Sequence[Sequence[Sequence[str]]], language: Language) -> npt.NDArray[np.float32]:
-    """log of how much oftener a sentence of one class follows one of another than it would in a shuffled text."""
+    """Log ratio of how often a sentence of one class follows one of another to the same in a shuffled text."""
     classes = len(language.openers) + 2
     seen, expected = np.zeros((classes, classes)), np.zeros((classes, classes))
     for text in texts:
@@ -168,8 +168,8 @@ def _follows(texts: Sequence[Sequence[Sequence[str]]], language: Language) -> np
     return np.round(np.log((seen + _OPENER_PRIOR) / (expected + _OPENER_PRIOR)), 2).astype(np.float32)
 
 
-def fit_weights(texts: Sequence[Sequence[str]], source: Source, language: Language) -> Weights:
-    """`order` and `kin` from pairs of sentences of texts, then the features' weights from passages and negatives."""
+def fit_weights(texts: Sequence[Sequence[str]], source: PassageSource, language: Language) -> Weights:
+    """Fits `order` and `kin` on pairs of sentences of texts, then the features' weights on passages and negatives."""
     measured = [Measured(text, language) for text in texts]
     order, kin = _fit_pairs([each for each in measured if each.n > 2], language)
     pairs = Weights(order, kin, np.zeros(len(FEATURES)), 0.0)
@@ -186,7 +186,7 @@ def fit_weights(texts: Sequence[Sequence[str]], source: Source, language: Langua
 
 
 def _fit_pairs(texts: Sequence[Measured], language: Language) -> tuple[Doubles, Doubles]:
-    """Which sentence follows (against others of the same text), and which are of one text (against the next text's)."""
+    """Fits which sentence follows (against others of the text), and which are of one text (against the next text's)."""
     draw = np.random.default_rng(1)
     texts = [texts[i] for i in draw.permutation(len(texts))[:MAX_PAIR_TEXTS]]
     follow, not_follow, one, two = [], [], [], []
@@ -216,8 +216,8 @@ def _fit_pairs(texts: Sequence[Measured], language: Language) -> tuple[Doubles, 
 
 
 def _weights(x: Doubles, y: Doubles, signs: Sequence[int | None]) -> tuple[Doubles, float]:
-    """Logistic weights of x, from a fit with every column at mean 0 and deviation 1, and the intercept. Columns whose
-    weight has not the wanted sign (None: any) get 0, and the others are fitted again."""
+    """Logistic weights of x, fitted with every column at mean 0 and deviation 1, and the intercept. Columns whose
+    weight has the wrong sign (`signs`; None: any) get 0, and the others are fitted again."""
     mean, scale = x.mean(axis=0), x.std(axis=0)
     wanted = np.array([0 if sign is None else sign for sign in signs])
     bound = np.array([sign is not None for sign in signs])
@@ -267,9 +267,9 @@ def _write(weights: Weights, known: Language, out: Path, language: str) -> None:
     sync_folder(out.parent)
 
 
-def measure(score: Callable[[str, str | None], float | None], language: str, source: Source) -> dict[str, Any]:
-    """By kind of negative: `accuracy` of the decision at one half over passages and negatives, `pairs`: how often a
-    passage scores above its negative (ties half), and the AUC over all."""
+def measure(score: Callable[[str, str | None], float | None], language: str, source: PassageSource) -> dict[str, Any]:
+    """By kind of negative: `accuracy` of the decision at one half over passages and negatives; `pairs`: the share of
+    passages that score above their negative (ties count half); and the AUC over all."""
     found: dict[str, Any] = {}
     every: list[list[float]] = [[], []]
     for kind, make in NEGATIVES.items():

@@ -16,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.catalog import SIGNALS
+from infra.dataset.manifest import MANIFEST
+from infra.dataset.reader import Dataset
+from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from infra.storage import write_bytes
 from pipeline.fit.bag_of_words import FOLDS, cross_fitted, fold_of
@@ -220,10 +223,6 @@ def read_rows(
 
 def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows {text, group, NAME: float}, sorted."""
-    from infra.dataset.dataset import Dataset
-    from infra.dataset.manifest import MANIFEST
-    from infra.dataset.schema import signal_names
-
     rows = []
     for path in paths:
         if not (path / MANIFEST).is_file():

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from filters.url import host
-from infra.hashing import code_version, readable_json, sha256_file, sha256_json
+from infra.code_version import code_version
+from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import lock, read_json, write_bytes
 from pipeline.extract.page import PageExtractor
 from pipeline.fit.benchmarks import benchmarks_from, package_items
@@ -80,7 +81,7 @@ def _made(folder: Path, name: str) -> dict[str, Any] | None:
 def made_by() -> str:
     """Hash of the code, shipped files and packages that the models come from: with another one they are made again."""
     shipped = {name: sha256_file(path) for name, path in shipped_models().items()}
-    return sha256_json([code_version(["pipeline/fit"]), shipped, _packages(*PACKAGES)])
+    return sha256_json([code_version("pipeline.fit.defaults"), shipped, _packages(*PACKAGES)])
 
 
 def _packages(*names: str) -> dict[str, str]:

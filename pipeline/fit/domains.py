@@ -1,8 +1,8 @@
-"""`refinery fit domains`: fastText labels of the mixture's domains, with probabilities that mean what they say.
+"""`refinery fit domains`: a fastText classifier of the mixture's domains, with calibrated probabilities.
 
-The model is a folder: `model.bin` and `calibration.json`, the temperature that makes its probabilities least wrong on
-held-out texts (mixers/domains.py). Rare domains are repeated in training, so that the label depends on the text more
-than on how many texts of a kind there happened to be.
+The model is a folder: `model.bin` and `calibration.json`, the temperature that minimises the error of its probabilities
+on held-out texts (mixers/domains.py). Rare domains are repeated in training, so that the label depends on the text more
+than on the number of texts of each domain.
 """
 
 from collections import Counter
@@ -32,14 +32,14 @@ from pipeline.models.domains import CALIBRATION, DOMAIN_CLASSIFIER
 from pipeline.models.fasttext import load_fasttext
 
 OPTIONS: dict[str, Any] = {"dim": 16, "epoch": 10, "lr": 0.3, "wordNgrams": 1, "minCount": 4}
-# A domain is seen at most this many times as often as it has texts, to bring it up to the average domain.
+# The most that texts of a rare domain are repeated, to bring it up to the size of the average domain.
 MAX_REPEATS = 4
 
 
 def fit_domains(positive: Sequence[str], out: Path) -> dict[str, Any]:
-    """Fit on files, each `DOMAIN=PATH` or a PATH whose documents carry a `domain`; returns the card.
+    """Fits on files, each `DOMAIN=PATH` or a PATH whose documents have a `domain`; returns the card.
 
-    UsageError for an unknown domain, a text without one, or fewer than two domains.
+    Raises UsageError for an unknown domain, a text without one, or fewer than two domains.
     """
     samples: list[Sample] = []
     for word in sorted(positive):
@@ -59,7 +59,7 @@ def fit_domains(positive: Sequence[str], out: Path) -> dict[str, Any]:
 
 
 def domains_from(samples: Sequence[Sample], out: Path, made_from: Any, command: str) -> dict[str, Any]:
-    """Fit, calibrate and measure on one group in ten, write the folder `out` and its card."""
+    """Fits, calibrates and measures on one group in ten, writes the folder `out` and its card."""
     training, held_out = split(sorted(set(samples)))
     sizes = Counter(sample.domain for sample in training)
     if len(sizes) < 2 or not held_out:
@@ -93,7 +93,7 @@ def domains_from(samples: Sequence[Sample], out: Path, made_from: Any, command: 
 
 
 def _measure(path: Path, held_out: Sequence[Sample]) -> tuple[float, dict[str, Any]]:
-    """The temperature, and how good the labels are: fitted and measured on the same held-out texts (one number)."""
+    """The temperature, and the accuracy of the labels: fitted and measured on the same held-out texts (one number)."""
     model = load_fasttext(path)
     answers = [model.predict(quality_words(sample.text), k=-1) for sample in held_out]
     raw_ND = from_fasttext([labels for labels, _ in answers], [scores for _, scores in answers])

@@ -1,4 +1,4 @@
-"""`refinery fit importance`: how much more words and pairs of words belong to some texts than to the pool, as a table
+"""`refinery fit importance`: a table of the log ratios of words and pairs of words between target texts and the pool,
 for RedPajama-V2's importance weights (filters/importance.py)."""
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from infra.storage import write_bytes
 from pipeline.fit.texts import auc, counted, read_samples, split, write_card
 from pipeline.models.redpajama import load_importance
 
-# What is left does not depend on how a CPU takes logarithms.
+# Logarithms are rounded to so many digits, so that they do not depend on the CPU.
 DIGITS = 8
 
 
 def fit_importance(positive: Sequence[Path], negative: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Fit on nine groups in ten, write `out` and its card, and return the card. UsageError for a name that no signal
-    has, or texts without words."""
+    """Fits on nine groups in ten, writes `out` and its card, and returns the card. Raises UsageError for a file name
+    without a signal, or texts without words."""
     if out.suffix != ".json" or out.stem not in IMPORTANCE_TARGETS:
         names = ", ".join(f"{target}.json" for target in IMPORTANCE_TARGETS)
         raise UsageError(f"--out must end in one of {names}, not {out.name}: each is the table of its signal")

@@ -1,7 +1,7 @@
-"""Modified Kneser-Ney language models, interpolated, written as ARPA: what `lmplz` does, for texts that fit in memory.
+"""Modified Kneser-Ney language models, interpolated, written as ARPA: like `lmplz`, for texts that fit in memory.
 
 Chen & Goodman 1998 (section 3, with three discounts an order) as Heafield et al. 2013 estimate it (section 3 there):
-counts of the highest order are raw, lower orders count distinct left extensions, n-grams that begin with <s> have
+counts of the highest order are raw, lower orders count distinct left extensions; n-grams that begin with <s> have
 none and keep raw counts. Everything is a sort or a sum over numpy arrays: an n-gram is the pair (row of its prefix in
 the order below, last word), so one 64-bit key an occurrence is enough at any order.
 """
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
 _UNK, _BOS, _EOS = 0, 1, 2
-# lmplz --discount_fallback without arguments: for orders whose counts of counts give no discount in range.
+# The defaults of lmplz --discount_fallback, for orders whose counts of counts give no discount in range.
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 _LINES_AT_ONCE = 100_000
 
@@ -54,11 +54,11 @@ class Model:
 
 
 def estimate(sentences: Iterable[Sequence[str]], order: int = 5, prune: Sequence[int] = (0, 0, 0, 0, 0)) -> Model:
-    """Fit a model of this order (at least 2) to tokenised sentences, in any order: the result does not depend on it.
+    """Fits a model of this order (at least 2) to tokenised sentences; their order does not affect the result.
 
-    `prune[n-1]`: n-grams that occur at most so often get no row (their mass goes to the backoff); it must start with 0
-    and never decrease, so that the parts of a kept n-gram are kept. A token spelled like <s>, </s> or <unk> counts as
-    unknown. UsageError when there is no sentence, or for a bad `prune`.
+    `prune[n-1]`: n-grams that occur at most this often get no row (their mass goes to the backoff); it must start with
+    0 and never decrease, so that the parts of a kept n-gram are kept. A token spelled like <s>, </s> or <unk> counts as
+    unknown. Raises UsageError if there is no sentence, or for an invalid `prune`.
     """
     if order < 2 or len(prune) != order or prune[0] != 0 or list(prune) != sorted(prune):
         raise UsageError(f"order {order} needs a prune list of {order} numbers that begins with 0 and never decreases")
@@ -70,8 +70,8 @@ def estimate(sentences: Iterable[Sequence[str]], order: int = 5, prune: Sequence
 
 
 def _index(sentences: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], Ints, Ints]:
-    """The vocabulary (sorted after the three marks), all sentences as one array of ids with <s> and </s> around each,
-    and for each position how many tokens its sentence still has, itself included."""
+    """The vocabulary (sorted after the three special tokens), all sentences as one array of ids with <s> and </s>
+    around each, and for each position the number of tokens left in its sentence, itself included."""
     kept = [sentence for sentence in sentences if sentence]
     if not kept:
         raise UsageError("there is no text to fit a language model on: give --positive files with sentences in them")
@@ -91,7 +91,7 @@ def _index(sentences: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], Ints, I
 
 def _count(tokens_T: Ints, left_T: Ints, vocabulary: int, order: int, prune: Sequence[int]) -> tuple[Order, ...]:
     rows: list[tuple[Ints, Ints, Ints, Ints, npt.NDArray[np.bool_]]] = []
-    # Row of the n-gram that begins at each position, -1 where the sentence has too few words left.
+    # Row of the n-gram that begins at each position, -1 if the sentence has too few words left.
     row_T = tokens_T.copy()
     begins_G = np.arange(vocabulary) == _BOS
     raw_G = np.bincount(tokens_T, minlength=vocabulary)
@@ -121,7 +121,7 @@ def _count(tokens_T: Ints, left_T: Ints, vocabulary: int, order: int, prune: Seq
 
 
 def discounts_of(count_G: Ints) -> tuple[float, float, float]:
-    """D1, D2, D3+ from the counts of counts (Chen & Goodman 1998, section 3); the fallback where they are
+    """D1, D2, D3+ from the counts of counts (Chen & Goodman 1998, section 3); the fallback if they are
     degenerate."""
     t1, t2, t3, t4 = (int((count_G == k).sum()) for k in (1, 2, 3, 4))
     if not (t1 and t2 and t3):
@@ -146,13 +146,13 @@ def _probabilities(
         total_C = np.bincount(counts.prefix_G, weights=counts.count_G, minlength=contexts)
         freed_G = np.where(counts.kept_G, discount_G, counts.count_G)
         freed_C = np.bincount(counts.prefix_G, weights=freed_G, minlength=contexts)
-        # A context that nothing follows (it ends in </s>, or its n-grams are all unseen) leaves all to the order below.
+        # A context without a continuation (it ends in </s>, or its n-grams are unseen) backs off with weight 1.
         gamma_C = np.divide(freed_C, total_C, out=np.ones(contexts), where=total_C > 0)
         p_G = (counts.count_G - discount_G) / total_C[counts.prefix_G] + gamma_C[counts.prefix_G] * lower_G[
             counts.suffix_G
         ]
         if not log10_p:
-            p_G[_BOS] = 1.0  # no probability but a filler, as lmplz writes it: log10 is 0
+            p_G[_BOS] = 1.0  # not a probability but a filler, as lmplz writes it: log10 is 0
         else:
             log10_backoff.append(np.log10(gamma_C))
         log10_p.append(np.log10(p_G))
@@ -162,7 +162,7 @@ def _probabilities(
 
 
 def write_arpa(model: Model, file: BinaryIO) -> None:
-    """The model in ARPA format, sorted, log10 to six decimals (single precision); pruned n-grams are left out."""
+    """Writes the model in ARPA format, sorted, log10 to six decimals (single precision), without pruned n-grams."""
     file.write(b"\\data\\\n")
     for n, counts in enumerate(model.orders, 1):
         file.write(f"ngram {n}={int(counts.kept_G.sum())}\n".encode())

@@ -13,7 +13,7 @@ _LONGEST_STEP = 2.0
 def fit_logistic(x: Floats, y: Floats, prior: Floats, width: Floats, balanced: bool = True) -> Floats:
     """The most probable weights (the intercept first) of P(y = 1), around `prior` with standard deviations `width`.
 
-    x: [n, features]; y: 0 or 1. `balanced`: both classes count alike, however many rows they have.
+    x: [n, features]; y: 0 or 1. `balanced`: both classes have the same total weight, however many rows they have.
     """
     x = np.column_stack([np.ones(len(x)), x])
     sizes = np.array([max((y == 0).sum(), 1), max((y == 1).sum(), 1)])

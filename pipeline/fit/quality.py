@@ -1,9 +1,8 @@
 """`refinery fit quality`: a small fastText classifier of good text against ordinary web text.
 
-A classifier learns whatever tells its two sides apart. If they come through different extractors it learns the
-extractor, if they differ in length it learns the length. So both are reduced to lower-case words (no line breaks,
-bullets, bars or punctuation survive), cut into chunks, and the chunks are drawn so that both sides have the same
-lengths. The files should hold the same language, and come through the same extractor.
+A classifier learns any difference between its two sides: their extractors, or their lengths. So both are reduced to
+lower-case words (without line breaks, bullets, bars or punctuation), cut into chunks, and the chunks are drawn so that
+both sides have the same lengths. Both sides should be in the same language and from the same extractor.
 """
 
 import math
@@ -16,9 +15,10 @@ from filters.bag_of_words import quality_words
 from infra.errors import UsageError
 from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
+from pipeline.models.quality import load_quality
 
 GOOD, OTHER = "good", "other"
-# Words in a chunk: under 20 nothing can be told, over 160 nothing more is.
+# Words in a chunk: fewer than 20 do not suffice to classify it, more than 160 add nothing.
 CHUNK_WORDS = (20, 160)
 MAX_CHUNKS = 20_000
 # 20,000 words of 16 floats and their spelling: 1.6 MB.
@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
 
 
 def fit_quality(positive: Sequence[Path], negative: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Fit on files and return the card. UsageError when a side has too little text."""
+    """Fits on files and returns the card. Raises UsageError if a side has too little text."""
     return quality_from(
         read_samples(positive),
         read_samples(negative),
@@ -45,7 +45,7 @@ def fit_quality(positive: Sequence[Path], negative: Sequence[Path], out: Path) -
 def quality_from(
     positive: Sequence[Sample], negative: Sequence[Sample], out: Path, made_from: Any, command: str
 ) -> dict[str, Any]:
-    """Fit, measure on one group in ten, write `out` and its card."""
+    """Fits, measures on one group in ten, writes `out` and its card."""
     sides = [split(side) for side in (positive, negative)]
     trained = _matched(*(_chunks(training) for training, _ in sides))
     tested = _matched(*(_chunks(held_out) for _, held_out in sides))
@@ -56,7 +56,7 @@ def quality_from(
     labelled = [(GOOD, chunk) for chunk in trained[0]] + [(OTHER, chunk) for chunk in trained[1]]
     frequent = _frequent(chunk.words for _, chunk in labelled)
     lines = sorted((label, " ".join(word for word in chunk.words if word in frequent)) for label, chunk in labelled)
-    # Training walks through the lines in order: neither label may come in one run.
+    # Training reads the lines in order, so the labels must be interleaved.
     lines.sort(key=lambda line: stable_hash(line[1]))
     out.parent.mkdir(parents=True, exist_ok=True)
     train_fasttext(lines, out, **OPTIONS)
@@ -77,7 +77,7 @@ def quality_from(
 
 
 def _chunks(samples: Sequence[Sample]) -> list[Chunk]:
-    """Every text cut into pieces of log-uniform length, by its hash; a remainder that is too short is dropped."""
+    """Cuts every text into pieces of log-uniform length, by its hash, and drops remainders that are too short."""
     least, most = CHUNK_WORDS
     chunks = []
     for sample in samples:
@@ -113,7 +113,5 @@ def _frequent(texts: Iterable[Sequence[str]]) -> frozenset[str]:
 
 
 def _scores(path: Path, sides: Iterable[Sequence[Chunk]]) -> list[list[float]]:
-    from pipeline.models.quality import load_quality
-
     score = load_quality(path)
     return [[score(" ".join(chunk.words)) for chunk in side] for side in sides]

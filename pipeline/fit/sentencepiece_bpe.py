@@ -1,4 +1,4 @@
-"""Training a SentencePiece BPE model the same way twice: one thread, the lines given, in their order, no sampling."""
+"""Deterministic training of a SentencePiece BPE model: one thread, the lines in the given order, no sampling."""
 
 import io
 from collections.abc import Iterable
@@ -6,13 +6,13 @@ from typing import Any
 
 from infra.errors import UsageError
 
-# SentencePiece leaves out longer sentences without a word; callers cut lines to fewer characters than that.
+# SentencePiece silently skips longer sentences; callers cut lines to fewer characters than that.
 MAX_SENTENCE_BYTES = 16_384
 MAX_LINE_CHARS = 4_000
 
 
 def train_bpe(lines: Iterable[str], vocab_size: int, **options: Any) -> bytes:
-    """The model file. UsageError when the lines hold too little for the vocabulary."""
+    """Returns the model file. Raises UsageError if the lines are too few for the vocabulary."""
     import sentencepiece
 
     model = io.BytesIO()

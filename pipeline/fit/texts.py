@@ -1,4 +1,4 @@
-"""The texts that models are fitted on: read from what users have, and always put into one order and split one way.
+"""Reads the texts on which models are fitted, in one order and with one split.
 
 Nothing here depends on the order of files or rows: samples are sorted and unique, and every choice among them (held
 out or not, which to keep) is by a hash of the sample itself.
@@ -19,10 +19,11 @@ import xxhash
 from filters.url import host
 from infra.dataset.manifest import MANIFEST, Manifest
 from infra.errors import UsageError
+from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.inputs.documents import open_lines
 
-# One document in ten measures what the others taught.
+# One document in ten is held out to measure the model.
 HELD_OUT_TENTHS = 1
 MAX_LINE_BYTES = 64 * 2**20
 MAX_FILE_BYTES = 2**30
@@ -31,8 +32,8 @@ MAX_TEXT_CHARS = 1_000_000
 
 @dataclass(frozen=True, order=True)
 class Sample:
-    """A text; `group`: what must not be on both sides of a split (its host, else its source, else its file);
-    `domain`: its label, if it brought one."""
+    """A text; `group`: what must be on one side of a split (its host, else its source, else its file); `domain`: its
+    label, if any."""
 
     text: str
     group: str
@@ -40,15 +41,15 @@ class Sample:
 
 
 def stable_hash(text: str) -> int:
-    """64 bits that are the same on every machine."""
+    """A 64-bit hash, the same on every machine."""
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
 
 
 def read_samples(paths: Sequence[Path]) -> list[Sample]:
-    """Every document in these files and folders, sorted, each text once.
+    """Reads every document in these files and folders, sorted, each text once.
 
     A folder is a dataset of ours, or is searched; files are .txt (one document), .jsonl (.gz, .zst) or .parquet with
-    `text`, and `url`, `source`, `domain` where there are. UsageError for a missing or unreadable file, or no text.
+    `text`, and optionally `url`, `source`, `domain`. Raises UsageError for a missing or unreadable file, or no text.
     """
     unique: dict[str, Sample] = {}
     for file in sorted({found for path in paths for found in _files(path)}):
@@ -70,7 +71,7 @@ def _files(path: Path) -> list[Path]:
         return [path / shard.path for shard in Manifest.read(path).shards]
     found = [file for file in sorted(path.rglob("*")) if file.is_file() and _kind(file)]
     if not found:
-        raise UsageError(f"{path} holds no .txt, .jsonl or .parquet file")
+        raise UsageError(f"{path} contains no .txt, .jsonl or .parquet file")
     return found
 
 
@@ -95,7 +96,7 @@ def _read(path: Path) -> Iterator[Sample]:
         case "parquet":
             rows = _parquet(path)
         case _:
-            raise UsageError(f"{path} is no .txt, .jsonl or .parquet file: those are what models are fitted on")
+            raise UsageError(f"{path} is not a .txt, .jsonl or .parquet file: models are fitted on these")
     for row in rows:
         text = row.get("text") if isinstance(row, dict) else None
         if isinstance(text, str) and text.strip():
@@ -105,7 +106,7 @@ def _read(path: Path) -> Iterator[Sample]:
 
 
 def json_lines(path: Path) -> Iterator[Any]:
-    """The values of a file of JSON lines (.gz and .zst too). UsageError when it cannot be read."""
+    """Yields the values of a file of JSON lines (.gz and .zst too). Raises UsageError if it cannot be read."""
     try:
         with open_lines(str(path)) as file:
             while line := file.readline(MAX_LINE_BYTES):
@@ -126,7 +127,7 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 
 def split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """(training, held out): one group in ten by hash; single texts in ten where there are fewer than 20 groups."""
+    """Returns (training, held out): one group in ten by hash; single texts if there are fewer than 20 groups."""
     by_group = len({sample.group for sample in samples}) >= 20
     training: list[Sample] = []
     held_out: list[Sample] = []
@@ -137,7 +138,7 @@ def split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
 
 
 def lines_of(texts: Iterable[str], max_chars: int) -> Iterator[str]:
-    """The lines of texts, longer ones in pieces, blank ones left out."""
+    """Yields the lines of texts, longer ones in pieces, without blank ones."""
     for text in texts:
         for line in text.split("\n"):
             for start in range(0, len(line), max_chars):
@@ -146,7 +147,7 @@ def lines_of(texts: Iterable[str], max_chars: int) -> Iterator[str]:
 
 
 def auc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
-    """The probability that a positive scores above a negative (ties count half); 0.5 when either is empty."""
+    """The probability that a positive scores above a negative (ties count half); 0.5 if either is empty."""
     high, low = np.asarray(positive, np.float64), np.asarray(negative, np.float64)
     if not high.size or not low.size:
         return 0.5
@@ -156,14 +157,12 @@ def auc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
 
 
 def write_card(model: Path, about: str, command: str, made_from: Any, **more: Any) -> dict[str, Any]:
-    """What a model was made of and how it scores, as `NAME.card.json` beside it; also returned."""
-    from infra.hashing import readable_json
-
+    """Writes what a model was made from and its scores as `NAME.card.json` beside it; also returns it."""
     card = {"model": model.name, "about": about, "command": command, "made_from": made_from, **more}
     write_bytes(model.with_name(f"{model.name}.card.json"), readable_json(card))
     return card
 
 
 def counted(samples: Sequence[Sample]) -> dict[str, int]:
-    """How much text that is, for a card."""
+    """Counts the texts, for a card."""
     return {"texts": len(samples), "characters": sum(len(sample.text) for sample in samples)}

@@ -1,4 +1,4 @@
-"""`refinery fit tokenizer`: the lossless SentencePiece BPE model that token shards are made with."""
+"""`refinery fit tokenizer`: the lossless SentencePiece BPE model with which token shards are made."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ MAX_TRAINING_CHARS = 64 * 2**20
 
 
 def fit_tokenizer(positive: Sequence[Path], out: Path, vocab_size: int = 8192) -> dict[str, Any]:
-    """Fit on files and return the card. `vocab_size` covers the 256 bytes and the 3 marks. UsageError when it is more
-    than the texts give."""
+    """Fits on files and returns the card. `vocab_size` includes the 256 bytes and the 3 special tokens. Raises
+    UsageError if the texts are too few for it."""
     return tokenizer_from(
         read_samples(positive),
         out,
@@ -28,10 +28,10 @@ def fit_tokenizer(positive: Sequence[Path], out: Path, vocab_size: int = 8192) -
 def tokenizer_from(
     samples: Sequence[Sample], out: Path, vocab_size: int, made_from: Any, command: str
 ) -> dict[str, Any]:
-    """Fit, measure bytes per token on one group in ten, write `out` and its card."""
+    """Fits, measures bytes per token on one group in ten, writes `out` and its card."""
     training, held_out = split(samples)
     texts = _bounded(sorted(sample.text for sample in training or samples))
-    # Inner white space matters to a lossless tokenizer, so lines are not squeezed.
+    # Inner white space matters to a lossless tokenizer, so it is not collapsed.
     content = train_bpe(lines_of(texts, MAX_LINE_CHARS), vocab_size, **TRAINING_OPTIONS)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, content)
@@ -49,7 +49,7 @@ def tokenizer_from(
 
 
 def _bounded(texts: Sequence[str]) -> list[str]:
-    """As many texts as fit, chosen by hash, in sorted order."""
+    """Texts up to the bound, chosen by hash, in sorted order."""
     kept: list[str] = []
     total = 0
     for text in sorted(texts, key=lambda text: (stable_hash(text), text)):

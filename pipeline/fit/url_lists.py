@@ -1,9 +1,9 @@
-"""The URL lists that recipes name `url-lists`: datatrove's substitutes for RefinedWeb's, in our own layout.
+"""The URL lists called `url-lists` in recipes: datatrove's substitutes for RefinedWeb's, in our own layout.
 
-RefinedWeb's list of 4.6 million domains is not public; the datatrove wheel carries one derived from the UT1 blocklists.
-Layout (read by `pipeline.models.store.load_url_lists`, which also takes a user's own): one entry a line in `urls.txt`,
-`strict.txt`, `hard.txt`, `soft.txt`, `domains.txt`; instead of the last, `domains.u64` holds the sorted xxh3 hashes of
-the lower-case host names as little-endian 64-bit integers, a quarter of its size and without loading.
+RefinedWeb's list of 4.6 million domains is not public; the datatrove wheel has one derived from the UT1 blocklists.
+Layout (read by `pipeline.models.store.load_url_lists`, also for a user's own): one entry a line in `urls.txt`,
+`strict.txt`, `hard.txt`, `soft.txt`, `domains.txt`; instead of the last, `domains.u64` has the sorted xxh3 hashes of
+the lower-case host names as little-endian 64-bit integers, in a quarter of the size and without parsing.
 """
 
 import io
@@ -26,12 +26,12 @@ from pipeline.models.url_lists import HASHED_DOMAINS
 MAX_LIST_BYTES = 256 * 2**20
 _BATCH = 100_000
 _NOT_A_WORD = re.compile(r"[^a-zA-Z0-9]+")
-# datatrove's file for each kind of word (its url_filter.py): in the address anywhere, as a word, as one of two words.
+# datatrove's file for each kind of word (its url_filter.py): anywhere in the URL, as a word, as one of two words.
 WORD_LISTS = {"strict": "banned_subwords.txt", "hard": "banned_words.txt", "soft": "soft_banned_words.txt"}
 
 
 def url_lists_from(datatrove: Path, out: Path, made_from: Any, command: str) -> dict[str, Any]:
-    """Write the folder `out` and its card from the unpacked data files of the datatrove wheel."""
+    """Writes the folder `out` and its card from the unpacked data files of the datatrove wheel."""
     assets = datatrove / "datatrove/assets"
     archive = next(iter(sorted(assets.glob("url_filterblacklists*.tar.gz"))))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -76,4 +76,4 @@ def _inner_lines(archive: Path, name: str) -> Iterator[str]:
                 assert stream is not None
                 yield from io.TextIOWrapper(stream, "utf-8", "replace", newline="\n")
                 return
-    raise UsageError(f"{archive} holds no list called {name!r}: delete its folder and run the same command again")
+    raise UsageError(f"{archive} contains no list called {name!r}: delete its folder and run the same command again")

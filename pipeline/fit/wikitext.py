@@ -1,7 +1,7 @@
-"""Whole encyclopedia articles from the piece of a Wikipedia dump in the gensim sdist: running text, no markup.
+"""Whole encyclopedia articles from the part of a Wikipedia dump in the gensim sdist: running text, no markup.
 
-Only paragraphs are kept: templates, tables, references, lists, headings and pictures go. That is enough for texts to
-learn from; it is no parser of wikitext. Linear in the length of a page, whatever is in it.
+Only paragraphs are kept: templates, tables, references, lists, headings and pictures are removed. That suffices for
+training texts; it is not a full parser of wikitext. Linear in the length of any page.
 """
 
 import bz2
@@ -17,7 +17,7 @@ from pipeline.fit.texts import Sample
 
 DUMP = "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 MIN_ARTICLE_CHARS = 2_000
-# Text after one of these headings is lists of other texts.
+# The text after one of these headings is a list of other texts.
 _ENDINGS = re.compile(
     r"^==+ *(?:see also|notes|references|external links|further reading|bibliography)\b.*", re.I | re.M
 )
@@ -29,7 +29,7 @@ _NOT_PROSE = ("=", "*", "#", ":", ";", "|", "!", "{", "[[", "__")
 
 
 def articles(cache: Path) -> list[Sample]:
-    """The articles as texts of paragraphs, each its own group, sorted."""
+    """Returns the articles as texts of paragraphs, each its own group, sorted."""
     path = fetch("gensim", cache) / DUMP
     try:
         with bz2.open(path) as file:
@@ -60,7 +60,7 @@ def prose(wikitext: str) -> str:
 
 
 def _without_brackets(text: str) -> str:
-    """Templates and tables removed, links replaced by the words that they show."""
+    """Removes templates and tables, and replaces links by their visible words."""
     kept: list[list[str]] = [[]]
     opened: list[str] = []
     at = 0

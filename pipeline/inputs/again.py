@@ -1,7 +1,7 @@
-"""What a ledger speaks of, read once more at its locators: records from their archives, documents from their files.
+"""Reads rejected rows again at their locators: records from their archives, documents from their files.
 
 A record read again is the row that `ingest` made of it, by the same code; a document of a Parquet or JSONL file is the
-row that the file gives at that row number or byte offset. Both are sources like any other, so every stage can follow.
+row at that row number or byte offset. Both are sources like any other, so every stage can follow.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import BATCH_ROWS
 from infra.dataset.manifest import InputRef
+from infra.dataset.reader import BATCH_ROWS
 from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_json
@@ -30,7 +30,7 @@ from pipeline.warc.records import Split
 from pipeline.warc.splits import sniff
 
 PLACE = ("file_path", "warc_offset", "warc_length", "member_record")
-# So many records are one partition of what is read again: a constant, so that the result does not depend on workers.
+# Records in one partition: a constant, so that the result does not depend on the number of workers.
 PART_RECORDS = 4096
 STEP = "readmit"
 
@@ -43,20 +43,20 @@ def is_document_file(name: str) -> bool:
 
 
 def by_file(lines: pa.Table) -> dict[str, list[Locator]]:
-    """For each file the distinct (offset, length, member's record) of these ledger rows, in order."""
+    """Groups ledger rows by file: the distinct (offset, length, member's record) of each, in order."""
     distinct = lines.select(PLACE).group_by(list(PLACE)).aggregate([])
     ordered = distinct.take(pc.sort_indices(distinct, sort_keys=[(name, "ascending") for name in PLACE]))
     found: dict[str, list[Locator]] = {}
     before: tuple[Any, Any] | None = None
     for name, offset, length, member in zip(*(ordered[column].to_pylist() for column in PLACE), strict=True):
-        if (name, offset) != before:  # the key; lengths differ only where a range is damaged twice
+        if (name, offset) != before:  # the key; lengths differ only if a range is damaged twice
             found.setdefault(name, []).append((offset, length or 0, member or 0))
         before = (name, offset)
     return found
 
 
 def documents_in(lines: pa.Table | pa.RecordBatch) -> int:
-    """How many documents these ledger rows speak of; those of one document stand together."""
+    """The number of distinct documents of these ledger rows; the rows of one document must be adjacent."""
     keys = list(zip(lines["file_path"].to_pylist(), lines["warc_offset"].to_pylist(), strict=True))
     return sum(key != before for key, before in zip(keys, [None, *keys], strict=False))
 
@@ -77,7 +77,7 @@ class RecordsPart:
 
 @dataclass(frozen=True)
 class RecordsAgain:
-    """Records of archives by their locators; parts of a fixed number of records. `origin`: the ledgers' datasets."""
+    """Records of archives by locator, in parts of a fixed number of records. `origin`: the ledgers' datasets."""
 
     files: tuple[InputFile, ...]
     locators: Mapping[str, Sequence[Locator]]
@@ -101,7 +101,7 @@ class RecordsAgain:
 
 @dataclass(frozen=True)
 class ReadAgainTask:
-    """The records of a part as `ingest` would have them; a range that holds no record is rejected again."""
+    """Makes the RECORDS rows of a part as `ingest` does; a range without a record is rejected again."""
 
     recipe: str
 
@@ -134,7 +134,7 @@ class ReadAgainTask:
 
 
 def read_again(reader: RecordReader, split: Split, locator: Locator) -> tuple[dict[str, Any], Reject | None]:
-    """The RECORDS row at a locator; or the locator alone, and why there is no page."""
+    """The RECORDS row at a locator; or the locator alone, and why it is not a page."""
     offset, length, member = locator
     bare = {"id": record_id(split.name, offset), "file_path": split.name, "warc_offset": offset,
             "warc_length": length, "member_record": member}  # fmt: skip
@@ -151,7 +151,7 @@ def read_again(reader: RecordReader, split: Split, locator: Locator) -> tuple[di
 
 @dataclass(frozen=True)
 class ChosenDocuments:
-    """A file of documents, of which only the rows at some offsets are wanted; `rejects` likewise."""
+    """The rows of a document file at some offsets; `rejects` likewise."""
 
     part: DocumentFilePart
     offsets: tuple[int, ...] = field(repr=False)
@@ -178,7 +178,7 @@ class ChosenDocuments:
 
 @dataclass(frozen=True)
 class DocumentsAgain:
-    """Documents of files by their offsets. `origin`: the datasets whose ledgers name them."""
+    """Documents of files by offset. `origin`: the datasets whose ledgers list them."""
 
     files: tuple[InputFile, ...]
     locators: Mapping[str, Sequence[Locator]]

@@ -15,7 +15,7 @@ from pipeline.warc.splits import plan_splits
 
 @dataclass(frozen=True)
 class ArchivePart:
-    """One split of one archive; its fingerprint is the file's content and the range, never the place."""
+    """One split of one archive; its fingerprint covers the file's content and the range, not its path."""
 
     split: Split
     sha256: str
@@ -28,7 +28,7 @@ class ArchivePart:
 
 @dataclass(frozen=True)
 class Archives:
-    """Archive files as a source of splits. `limit`: only so many pages, counted in the order of the splits."""
+    """Archive files as a source of splits. `limit`: the most pages, counted in the order of the splits."""
 
     files: tuple[InputFile, ...]
     limit: int | None = None
@@ -55,12 +55,12 @@ class Archives:
 
 
 def empty_split(file: InputFile) -> Split:
-    """An empty file is one empty piece: it holds no record, and everything about it is known."""
+    """The single split of an empty file, which contains no record."""
     return Split(file.path, file.name, 0, 0, PLAIN)
 
 
 def capped(parts: Sequence[ArchivePart], limit: int) -> list[ArchivePart]:
-    """The first parts that hold `limit` pages, the last of them with a cap. Counts by reading, in order."""
+    """The first parts that contain `limit` pages, the last of them with a cap. Counts by reading, in order."""
     chosen = []
     for part in parts:
         if limit <= 0:

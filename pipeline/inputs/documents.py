@@ -1,7 +1,7 @@
-"""Documents that others made, as a source: Parquet or JSONL (plain, gzip, zstd) with at least a `text`.
+"""Documents from other tools as a source: Parquet or JSONL (plain, gzip, zstd) with at least a `text`.
 
-They enter after extraction. The key is (file name, row number) for Parquet and (file name, byte offset in the
-unpacked text) for JSONL. A line that is no document is a ledger row, not an end of the job.
+They skip extraction. The key is (file name, row number) for Parquet and (file name, byte offset in the unpacked text)
+for JSONL. A line that is not a document becomes a ledger row and does not stop the job.
 """
 
 import gzip
@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import zstandard
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import BATCH_ROWS
 from infra.dataset.manifest import InputRef
+from infra.dataset.reader import BATCH_ROWS
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import LOCATOR, Reject
@@ -34,7 +34,7 @@ STRINGS = ("id", "dump", "url", "date", "language", "content_digest", "title", "
 
 @dataclass
 class DocumentFilePart:
-    """One file of documents, read in fixed batches. `rejects`: rows that are no documents, met so far."""
+    """One file of documents, read in fixed batches. `rejects`: the rows so far that are not documents."""
 
     path: str
     name: str
@@ -107,7 +107,7 @@ class DocumentFilePart:
                 try:
                     line = file.readline(MAX_LINE_BYTES)
                 except (EOFError, OSError, zlib.error, zstandard.ZstdError):
-                    # the rest of a cut or damaged file cannot be unpacked: one row says so
+                    # the rest of a cut or damaged file cannot be unpacked: one ledger row records it
                     yield offset, 0, None
                     return
                 if not line:
@@ -119,7 +119,7 @@ class DocumentFilePart:
 
 
 def parse_line(line: bytes) -> Any:
-    """The JSON value of a line; None where it is none. Lone surrogates, which orjson refuses, are let through."""
+    """Parses the JSON value of a line; None if it is not JSON. Accepts lone surrogates, which orjson refuses."""
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -130,7 +130,7 @@ def parse_line(line: bytes) -> Any:
 
 
 def open_lines(path: str) -> BinaryIO:
-    """The unpacked bytes of a JSONL file; by magic, not by name."""
+    """Opens the unpacked bytes of a JSONL file; the compression is detected by magic, not by name."""
     file = Path(path).open("rb")  # noqa: SIM115 (the caller closes what is returned)
     magic = file.read(4)
     file.seek(0)
@@ -144,7 +144,7 @@ def open_lines(path: str) -> BinaryIO:
 
 @dataclass(frozen=True)
 class DocumentFiles:
-    """Files of documents as a source; a file is a partition. `source` is what rows without one are called."""
+    """Files of documents as a source; a file is a partition. `source`: the default for rows without one."""
 
     files: tuple[InputFile, ...]
     source: str = "given"
@@ -161,7 +161,7 @@ class DocumentFiles:
 
 
 def check_document_files(files: Sequence[InputFile]) -> None:
-    """UsageError for a file without a `text` column, before any work starts."""
+    """Raises UsageError for a file without a `text` column, before any work starts."""
     for file in files:
         if not file.name.lower().endswith(".parquet"):
             continue

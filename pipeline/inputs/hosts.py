@@ -1,10 +1,10 @@
-"""Whose page it is: pages of one host are alike, and are drawn, split and held out together."""
+"""The host of a page. Pages of one host are alike, so they are drawn, split and held out together."""
 
 from urllib.parse import urlsplit
 
 
 def host_of(url: str | None) -> str:
-    """The host of a URL; empty where there is none, or where it is only a stand-in (`.invalid`, RFC 2606)."""
+    """The host of a URL; empty if there is none, or if it is a placeholder (`.invalid`, RFC 2606)."""
     try:
         host = urlsplit(url or "").hostname or ""
     except ValueError:

@@ -1,7 +1,7 @@
-"""What `--input` names: archives (WARC, WET, ARC), documents (Parquet, JSONL), or datasets of ours.
+"""Resolves `--input` arguments: archives (WARC, WET, ARC), documents (Parquet, JSONL), or our datasets.
 
-Names in our data never hold a machine's paths: a file is called by its path below the deepest folder that holds
-all files of its kind, so that the order of the arguments and the place of the folder do not matter.
+Names in our data never contain a machine's paths: a file is named by its path below the deepest folder that contains
+all files of its kind, so that neither the order of the arguments nor the location of the folder matters.
 """
 
 import glob
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.dataset.build import RECEIPTS
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, InputRef
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.hashing import sha256_file
 from infra.storage import read_json
@@ -23,7 +23,7 @@ DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of the user's. `name` is what manifests and `file_path` call it."""
+    """A user's file. `name`: its name in manifests and in `file_path`."""
 
     path: str
     name: str
@@ -36,7 +36,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a command, sorted by name: the order of the arguments is lost on purpose."""
+    """The inputs of a command, sorted by name, so that the order of the arguments does not matter."""
 
     archives: tuple[InputFile, ...] = ()
     documents: tuple[InputFile, ...] = ()
@@ -44,7 +44,7 @@ class Inputs:
 
 
 def read_inputs(arguments: Sequence[str]) -> Inputs:
-    """Expand files, globs and folders. UsageError where nothing is found or a file is of no known kind."""
+    """Expands files, globs and folders. Raises UsageError if nothing is found or a file is of no known kind."""
     files: set[str] = set()
     datasets: dict[str, Dataset] = {}
     for argument in arguments:
@@ -66,7 +66,7 @@ def read_inputs(arguments: Sequence[str]) -> Inputs:
 
 
 def _dataset_folder(path: Path) -> Path | None:
-    """The dataset that `path` means: itself, its manifest's folder, or the last dataset of a finished run."""
+    """The dataset at `path`: the folder itself, its manifest's folder, or the last dataset of a finished run."""
     if path.name == MANIFEST and path.is_file():
         return path.parent
     if (path / MANIFEST).is_file():
@@ -93,7 +93,9 @@ def _files(argument: str) -> list[str]:
             if p.name.lower().endswith(wanted) and p.is_file() and not made_by_us(p, path)
         ]
         if not found:
-            raise UsageError(f"{argument} holds no WARC, WET, ARC, Parquet or JSONL file, and is no finished dataset")
+            raise UsageError(
+                f"{argument} contains no WARC, WET, ARC, Parquet or JSONL file and is not a finished dataset"
+            )
         return [os.path.realpath(name) for name in found]
     found = [name for name in glob.glob(argument, recursive=True) if Path(name).is_file()]  # noqa: PTH207 (absolute patterns)
     if not found:
@@ -102,7 +104,7 @@ def _files(argument: str) -> list[str]:
 
 
 def made_by_us(path: Path, root: Path) -> bool:
-    """Whether a file below `root` belongs to a run or dataset that lies there too."""
+    """Whether a file below `root` belongs to a run or dataset that is also below `root`."""
     return any((parent / RECEIPTS).is_dir() for parent in path.parents if parent.is_relative_to(root))
 
 

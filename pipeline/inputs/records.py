@@ -1,4 +1,4 @@
-"""The RECORDS row of a page: where it is and what its headers say."""
+"""The RECORDS row of a page: its locator and what its headers say."""
 
 import hashlib
 import re
@@ -8,13 +8,13 @@ from typing import Any
 from pipeline.warc.http import HttpMessage, record_message
 from pipeline.warc.records import RawRecord, Split
 
-# So much of a body is read for the headers and the kind of page.
+# The bytes of a body that are read for the headers and the kind of page.
 HEAD_BYTES = 4096
 DUMP = re.compile(r"CC-MAIN-\d{4}(?:-\d{2}){1,2}")
 
 
 def record_row(split: Split, record: RawRecord, message: HttpMessage, kind: str) -> dict[str, Any]:
-    """What RECORDS say of a page. `message` may hold the head of the body only."""
+    """Makes the RECORDS row of a page. `message` may have only the head of the body."""
     robots = " ".join(value for name, value in message.headers if name.lower() == "x-robots-tag").lower()
     dump = DUMP.search(split.name)
     return {
@@ -41,10 +41,10 @@ def record_row(split: Split, record: RawRecord, message: HttpMessage, kind: str)
 
 
 def sha1_digest(body: bytes) -> str:
-    """A digest as WARC-Payload-Digest writes it."""
+    """The SHA-1 of a body in the form of WARC-Payload-Digest."""
     return "sha1:" + b32encode(hashlib.sha1(body).digest()).decode()
 
 
 def record_id(file_path: str, offset: int) -> str:
-    """The id of a record that brings none: a hash of its key."""
+    """The id of a record without a WARC-Record-ID: a hash of its key."""
     return "sha1:" + hashlib.sha1(f"{file_path}\0{offset}".encode()).hexdigest()

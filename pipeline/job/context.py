@@ -1,4 +1,4 @@
-"""What every stage needs to know: the recipe with its models, the engine, and where things lie on this machine."""
+"""The context of a stage: the recipe with its models, the engine, and the models' paths on this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from pipeline.recipes.signals import check_signals
 
 @dataclass(frozen=True)
 class Context:
-    """`places`: model name → path on this machine; only the sha256 in `recipe.models` counts for the result."""
+    """`places`: model name → path on this machine; only the sha256 in `recipe.models` affects the result."""
 
     recipe: Recipe
     engine: Engine
@@ -33,7 +33,7 @@ class Context:
 
 
 def open_context(recipe_name: str, engine: Engine, models: str | None = None, **params: object) -> Context:
-    """Load the recipe and find its models. UsageError for an unknown recipe or a missing model."""
+    """Loads the recipe and finds its models. Raises UsageError for an unknown recipe or a missing model."""
     recipe, places = resolve_recipe(load_recipe(recipe_name), models)
     return Context(recipe, engine, places, {name: value for name, value in params.items() if value is not None})
 

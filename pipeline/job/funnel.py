@@ -1,4 +1,4 @@
-"""What remained after each step of a stage, the pass of a stage of one step, and rows that never became documents."""
+"""Counts per step of a stage, the loop of a stage with one step, and ledger rows of unreadable lines."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from infra.ledger import batch, ledger_batch, ledger_rows
 
 
 class Funnel:
-    """What remained after each step of a stage: documents, characters, tokens."""
+    """Counts what remains after each step of a stage: documents, characters, tokens."""
 
     def __init__(self) -> None:
         self.count = {"in": 0, "rejected": 0}
@@ -23,7 +23,7 @@ class Funnel:
         row[2] += tokens
 
     def counts(self, names: list[str]) -> dict[str, int]:
-        """Counters for the receipt; also the steps that nothing passed have a row."""
+        """Counters for the receipt; steps that no document passed are included, with 0."""
         counts = dict(self.count)
         for order, name in enumerate(names):
             for unit, number in zip(("docs", "chars", "tokens"), self.rows.get(order, [0, 0, 0]), strict=True):
@@ -32,7 +32,7 @@ class Funnel:
 
 
 def unreadable(part: Any, funnel: Funnel, recipe: str) -> list[dict[str, Any]]:
-    """Ledger rows for the lines of a file of documents that were none; counts them."""
+    """Returns the ledger rows for the lines of a document file that are not documents, and counts them."""
     rejects = getattr(part, "rejects", ())
     funnel.count["in"] += len(rejects)
     funnel.count["rejected"] += len(rejects)
@@ -42,10 +42,9 @@ def unreadable(part: Any, funnel: Funnel, recipe: str) -> list[dict[str, Any]]:
 def one_by_one(
     part: Any, schema: pa.Schema, step: str, recipe: str, judge: Callable[[dict[str, Any]], Sequence[dict[str, Any]]]
 ) -> Iterator[Output]:
-    """Every row of a part, in order, through a stage of one step: kept as `judge` leaves it, or in the ledger.
+    """Passes every row of a part, in order, through a stage of one step: kept as `judge` leaves it, or rejected.
 
-    `judge` may change the row that it is given; the rows for the ledger that it returns say why it goes (none: it
-    stays).
+    `judge` may change the row in place; it returns the ledger rows of a rejection (empty: the row is kept).
     """
     funnel = Funnel()
     for documents in part.batches():

@@ -1,8 +1,8 @@
-"""Where a verb may write a file or folder of its own beside the datasets: a model, a report, a recipe.
+"""Checks where a command may write a file or folder beside the datasets: a model, a report, a recipe.
 
-Never over, into or around what it reads; and what is there already is replaced only if we made it: a model that has
-its card beside it, a report that says so in its head, a recipe that says what it was calibrated on. Whether the place
-can be written to at all is tried before the work, which may take hours.
+Never over, into or around an input; an existing file is replaced only if we made it: a model with its card beside it, a
+report with our mark in its head, a recipe with a calibration. Whether the place is writable is tested before the work,
+which may take hours.
 """
 
 import tomllib
@@ -19,43 +19,43 @@ HEAD_BYTES = 2_000
 
 
 def check_model_place(out: Path, inputs: Iterable[Path]) -> None:
-    """UsageError unless a model may be put at `out`, a file or a folder, and its card beside it."""
+    """Raises UsageError unless a model may be written to `out`, a file or a folder, and its card beside it."""
     check_apart(out, inputs)
     card = out.with_name(f"{out.name}{CARD}")
     check_apart(card, inputs)
     if (holds_something(out) or card.exists()) and not is_card(card):
-        raise UsageError(f"{out} is there and has no card of a model: choose another --out, or delete it first")
+        raise UsageError(f"{out} exists and has no model card: choose another --out, or delete it first")
     check_writable(out)
 
 
 def check_report_place(out: Path) -> None:
-    """UsageError unless a report may be written to `out`."""
+    """Raises UsageError unless a report may be written to `out`."""
     if out.is_dir():
         raise UsageError(f"{out} is a folder: give --out the name of the HTML file to write")
     if holds_something(out) and REPORT_MARK not in head(out):
-        raise UsageError(f"{out} is there and is no report of ours: choose another --out, or delete it first")
+        raise UsageError(f"{out} exists and is not one of our reports: choose another --out, or delete it first")
     check_writable(out)
 
 
 def check_recipe_place(out: Path, recipe: str) -> None:
-    """UsageError unless a calibrated recipe may be written to `out`."""
+    """Raises UsageError unless a calibrated recipe may be written to `out`."""
     check_apart(out, [Path(recipe)])
     if holds_something(out) and not is_calibrated(out):
-        raise UsageError(f"{out} is there and is no calibrated recipe: choose another --out, or delete it first")
+        raise UsageError(f"{out} exists and is not a calibrated recipe: choose another --out, or delete it first")
     check_writable(out)
 
 
 def check_apart(out: Path, inputs: Iterable[Path]) -> None:
-    """UsageError where `out` is one of the inputs, lies in one, or holds one."""
+    """Raises UsageError if `out` is one of the inputs, is inside one, or contains one."""
     there = out.resolve()
     for each in inputs:
         here = each.resolve()
         if each.exists() and (there.is_relative_to(here) or here.is_relative_to(there)):
-            raise UsageError(f"--out {out} is, lies in or holds the input {each}: choose another --out")
+            raise UsageError(f"--out {out} is, is inside or contains the input {each}: choose another --out")
 
 
 def check_writable(out: Path) -> None:
-    """UsageError unless a file can be made beside `out`."""
+    """Raises UsageError unless a file can be made beside `out`."""
     trial = out.with_name(".refinery-trial")
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def check_writable(out: Path) -> None:
 
 
 def holds_something(path: Path) -> bool:
-    """Whether there is something to lose: a file that is not empty, a folder with anything in it."""
+    """Whether `path` has content to lose: a file that is not empty, or a folder with anything in it."""
     with writing(path):
         return any(path.iterdir()) if path.is_dir() else path.exists() and path.stat().st_size > 0
 

@@ -1,7 +1,7 @@
-"""The signals that the documents of a source carry in their `signals` column."""
+"""The signals in the `signals` column of a source's documents."""
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import Source
+from infra.dataset.reader import Source
 
 
 def carried_signals(source: Source) -> tuple[str, ...]:

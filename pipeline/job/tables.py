@@ -1,27 +1,24 @@
 """The intermediate tables of one stage: datasets with receipts of their own below one folder (`OUT/.work`).
 
-A stage that looks at the whole pool (copies, percentiles, clusters, a draw) makes such tables before it decides, so
-that a killed run goes on where it was. They go when the stage's own dataset is committed.
+A stage over the whole pool (copies, percentiles, clusters, a draw) makes such tables before it decides, so that a
+killed run resumes where it was. They are deleted when the stage's own dataset is committed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from infra.dataset.build import WORK
-from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine, partitions_for
 from infra.engines.task import Reducer, Task
-
-if TYPE_CHECKING:
-    from pipeline.job.context import Context
+from pipeline.job.context import Context
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Makes the tables of one stage, whose name they bear in headers and progress (`STAGE.TABLE`)."""
+    """Makes the tables of one stage, named `STAGE.TABLE` in headers and progress."""
 
     engine: Engine
     recipe: RecipeRef
@@ -29,7 +26,7 @@ class Tables:
     folder: Path
 
     @classmethod
-    def of(cls, context: "Context", stage: str, out: Path) -> "Tables":
+    def of(cls, context: Context, stage: str, out: Path) -> "Tables":
         """The tables of the stage whose dataset will be `out`."""
         return cls(context.engine, context.recipe.ref, stage, out / WORK)
 
@@ -38,7 +35,7 @@ class Tables:
         return self.engine.map_shards(task, sources, self.folder / name, self._header(name, refs))
 
     def reduce(self, name: str, tables: Sequence[Dataset], key: str, reducer: Reducer, partitions: int = 0) -> Dataset:
-        """`partitions`: how many there are to be; as many as the size of the tables asks for, unless given."""
+        """`partitions`: their number; by default it follows from the size of the tables."""
         refs = tuple(ref for table in tables for ref in table.refs)
         count = partitions or partitions_for(tables)
         return self.engine.reduce_by_key(tables, key, reducer, count, self.folder / name, self._header(name, refs))

@@ -7,6 +7,7 @@ from typing import Any
 from filters.ccnet import normalize_for_language_model
 from infra.errors import UsageError
 from pipeline.models.fasttext import DIGITS
+from pipeline.models.quality import load_quality
 from pipeline.models.scorer import Measure, Scorer
 
 # The parts of the model, a folder.
@@ -71,7 +72,8 @@ def _load_kenlm(folder: Path) -> Any:
 
 
 def _open(path: Path) -> Measure:
-    score = load_perplexity(path)
+    # a single file is a classifier: its probability may stand in where there is no language model
+    score = load_perplexity(path) if path.is_dir() else load_quality(path)
     return lambda document: {"perplexity": score(document.text)}
 
 

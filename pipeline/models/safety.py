@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from filters.safety import Safety, Words, is_spaced
+from filters.safety import CategoryWords, Safety, is_spaced
 from infra.errors import UsageError
 from infra.storage import read_json
 from pipeline.models.scorer import Measure, Scorer
@@ -16,7 +16,7 @@ def load_safety(path: Path) -> Callable[[str, str | None], float | None]:
     try:
         words = {
             str(language): {
-                str(name): Words({word: float(value) for word, value in strengths.items()}, is_spaced(language))
+                str(name): CategoryWords({word: float(value) for word, value in strengths.items()}, is_spaced(language))
                 for name, strengths in categories.items()
             }
             for language, categories in model["words"].items()  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""The last pass of a pool rule: documents beside what is known of each, row by row, and a verdict on every one."""
+"""The last pass of a pool rule: joins documents row by row with their row of a table, and keeps or rejects each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import ShardReader
+from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_rows
@@ -15,7 +15,7 @@ from pipeline.job.funnel import one_by_one
 
 
 class Verdict(NamedTuple):
-    """What a document learns about itself, and why it goes, if it goes."""
+    """The signals to add to a document, and its rejection, if any."""
 
     signals: dict[str, float | None]
     reject: Reject | None
@@ -38,7 +38,7 @@ class PoolJudge(Protocol):
 
 @dataclass(frozen=True)
 class ApplyPool:
-    """Keeps what the judge lets through; each rejection is one row of the ledger."""
+    """Keeps the documents that the judge does not reject; each rejection is one ledger row."""
 
     judge: PoolJudge
     recipe: str

@@ -1,10 +1,10 @@
 """The cluster filter: documents clustered by meaning, clusters scored, the worst of them dropped.
 
-A bounded sample of the pool (those with the least hash of their place) fits the clusters
-(`pipeline/pool/clusters_model.py`); every document is then assigned to its nearest; each cluster is scored by the mean
-of a signal over its documents, times the share of them that is not marked (as advertising or spam, by rules on other
-signals). The cluster and its score stay with the documents, for the mixer. A pool that is too small for its clusters
-loses nothing, and the manifest says why.
+The clusters are fitted on a bounded sample of the pool, the documents with the least hash of their key
+(`pipeline/pool/clusters_model.py`); every document is then assigned to its nearest cluster. A cluster's score is the
+mean of a signal over its documents, times the share of them that is not marked (as advertising or spam, by rules on
+other signals). The cluster and its score are stored with the documents, for the mixer. A pool that is too small for its
+clusters loses nothing, and the manifest says why.
 """
 
 import math
@@ -18,14 +18,14 @@ import pyarrow as pa
 import xxhash
 
 from filters.rules import Rule
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import PoolJudge, Verdict
 from pipeline.pool.clusters_model import DIGITS, MAX_CHARS, MODEL, fit_clusters, load_clusters
-from pipeline.pool.values import Everywhere, WholePart, check_signal, columns_for, how_known, signal_values
+from pipeline.pool.values import Broadcast, WholePart, check_signal, columns_for, signal_values, value_source
 from pipeline.steps.pool import DOCUMENTS_A_CLUSTER, mark_of
 
 FACTS = pa.schema([("hash", pa.uint64()), ("value", pa.float64()), ("marked", pa.bool_())])
@@ -41,7 +41,7 @@ SUMS = pa.schema(
 
 @dataclass(frozen=True)
 class FactsTask:
-    """Of every document, row by row: the hash of its place, its score, and whether a rule marks it."""
+    """For every document, row by row: the hash of its key, its score, and whether a rule marks it."""
 
     score: str
     marks: tuple[Rule, ...]
@@ -52,7 +52,7 @@ class FactsTask:
         return sha256_json(["facts", self.score, [repr(rule) for rule in self.marks]])
 
     def __call__(self, part: Any) -> Iterator[Output]:
-        known = {name: how_known(part, name, fresh=True) for name in (self.score, *(r.signal for r in self.marks))}
+        known = {name: value_source(part, name, fresh=True) for name in (self.score, *(r.signal for r in self.marks))}
         place = ["file_path", "warc_offset", "member_record"]
         for batch in part.batches([*columns_for(list(known.values())), *place]):
             values = {name: signal_values(batch, name, how) for name, how in known.items()}
@@ -100,14 +100,14 @@ class SampleTask:
 
 
 def sample_limit(docs: int, sample: int) -> int:
-    """The hash up to which a little more than `sample` of `docs` documents are expected; all, where there are fewer."""
+    """The hash limit for which a little more than `sample` of `docs` documents are expected; the maximum if fewer."""
     wanted = sample + sample // 5 + 200
     return 2**64 - 1 if docs <= wanted else (wanted << 64) // docs
 
 
 @dataclass(frozen=True)
 class FitTask:
-    """The frozen model of the `sample` documents with the least hashes; no row where none can be fitted."""
+    """Fits the frozen model on the `sample` documents with the least hashes; no row if none can be fitted."""
 
     clusters: int
     sample: int
@@ -127,7 +127,7 @@ class FitTask:
 
 @dataclass(frozen=True)
 class AssignTask:
-    """The cluster of every document, row by row; null where it has no term that the model knows."""
+    """The cluster of every document, row by row; null if the document has no term of the model's vocabulary."""
 
     schema: pa.Schema = ASSIGNED
     fingerprint: str = "assign-clusters"
@@ -164,7 +164,7 @@ class SumTask:
 
 @dataclass(frozen=True)
 class AddSums:
-    """One row for each cluster of a partition. `fsum` rounds once: the order of the shards does not matter."""
+    """One row for each cluster of a partition. `fsum` rounds once, so the order of the shards does not matter."""
 
     schema: pa.Schema = SUMS
     fingerprint: str = "pool:add-sums"
@@ -186,7 +186,7 @@ class AddSums:
 
 @dataclass(frozen=True)
 class Cluster:
-    """`score`: mean of the signal, times the share that is not marked; None where too few documents have the signal."""
+    """`score`: mean of the signal, times the share that is not marked; None if too few documents have the signal."""
 
     number: int
     docs: int
@@ -205,8 +205,8 @@ class Cluster:
 
 @dataclass(frozen=True)
 class ClusterJudge:
-    """Rejects the documents of dropped clusters; `threshold` is the score of the worst cluster that was judged and
-    kept. The ledger's evidence is the cluster's terms."""
+    """Rejects the documents of dropped clusters; `threshold`: the score of the worst kept cluster that has one. The
+    ledger's evidence is the cluster's terms."""
 
     step: str
     clusters: tuple[Cluster, ...]
@@ -232,7 +232,7 @@ class ClusterJudge:
 def decide_clusters(
     tables: Tables, step: str, options: Mapping[str, Any], source: Source
 ) -> tuple[PoolJudge, Dataset, dict[str, Any]]:
-    """The judge by clusters, the table that it reads, and the clusters for the manifest."""
+    """Returns the judge by clusters, the table that it reads, and the clusters for the manifest."""
     marks = tuple(mark_of(mark, f"stage {tables.stage!r}") for mark in options["marks"])
     for name in (options["score"], *(rule.signal for rule in marks)):
         check_signal(name, source, f"stage {tables.stage!r}")
@@ -243,8 +243,8 @@ def decide_clusters(
         note = f"nothing dropped: {docs} documents are fewer than {DOCUMENTS_A_CLUSTER} for each of {count} clusters"
         return ClusterJudge(step, (), None), facts, {"docs": docs, "found": [], "note": note}
     sample = tables.map("sample", SampleTask(sample_limit(docs, options["sample"])), source, facts)
-    fitted = tables.map("model", FitTask(count, options["sample"]), Everywhere(sample))
-    assigned = tables.map("assigned", AssignTask(), source, Everywhere(fitted, len(source.parts())))
+    fitted = tables.map("model", FitTask(count, options["sample"]), Broadcast(sample))
+    assigned = tables.map("assigned", AssignTask(), source, Broadcast(fitted, len(source.parts())))
     sums = tables.reduce("added", [tables.map("sums", SumTask(), assigned, facts)], "cluster", AddSums())
     found = drop_worst(clusters_of(sums, fitted, options["min_size"]), options["drop"], docs)
     about: dict[str, Any] = {"docs": docs, "found": [cluster.as_dict() for cluster in found]}
@@ -254,8 +254,8 @@ def decide_clusters(
 
 
 def clusters_of(sums: Dataset, fitted: Dataset, min_size: int) -> list[Cluster]:
-    """Every cluster of the model by its number, also those that no document is in."""
-    (whole,) = Everywhere(fitted).parts()
+    """Every cluster of the model by number, including empty ones."""
+    (whole,) = Broadcast(fitted).parts()
     model = load_clusters(whole)
     known = {row["cluster"]: row for part in sums.parts() for row in part.table().to_pylist()}
     clusters = []
@@ -269,9 +269,9 @@ def clusters_of(sums: Dataset, fitted: Dataset, min_size: int) -> list[Cluster]:
 
 
 def drop_worst(clusters: list[Cluster], drop: float | int, docs: int) -> tuple[Cluster, ...]:
-    """The worst `drop` clusters dropped; of a share, as many of the worst as hold at most this share of the documents.
+    """Drops the worst `drop` clusters; for a share, as many of the worst as together have at most that share of `docs`.
 
-    Those without a score stay, and so does the best that has one. Equal scores: the lower number goes first.
+    Clusters without a score are kept, and so is the best that has one. Equal scores: the lower number is dropped first.
     """
     judged = sorted((c for c in clusters if c.score is not None), key=lambda c: (c.score, c.number))[:-1]
     if isinstance(drop, int):

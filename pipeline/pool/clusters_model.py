@@ -1,8 +1,8 @@
-"""Documents as points of meaning, and the centres they gather around: TF-IDF terms, a truncated SVD, k-means.
+"""The model of the cluster filter: TF-IDF terms, a truncated SVD, k-means.
 
 The vocabulary, the projection and the centres are fitted once on a bounded sample, by scikit-learn on one thread, and
-then frozen: a document's cluster depends on its text and the frozen numbers alone. Terms are lower-case words, and
-pairs of characters where words have no spaces between them (Chinese, Japanese, Thai and their like).
+then frozen: a document's cluster depends only on its text and the frozen numbers. Terms are lower-case words, and
+pairs of characters in scripts without spaces between words (Chinese, Japanese, Thai and others).
 
 Shapes: N documents, V terms, D dimensions, K clusters.
 """
@@ -24,22 +24,22 @@ from pipeline.pool.values import WholePart
 Floats = npt.NDArray[np.float64]
 
 SEED = 20240511
-# What a document is about shows in its first characters; the rest would only cost time.
+# The first characters show the topic of a document; the rest would only cost time.
 MAX_CHARS = 4000
 MAX_WORD_CHARS = 30
 MAX_TERMS = 2**15
-# A term of fewer documents of the sample tells no two clusters apart; nor does one of all, whose weight is zero.
+# A term in fewer documents of the sample does not separate clusters; nor does one in all, whose weight is zero.
 MIN_DOCUMENTS = 3
 DIMENSIONS = 64
 RUNS = 3
 LABEL_TERMS = 8
-# Digits that are kept of every number that a choice depends on.
+# Digits to which the numbers that decide are rounded.
 DIGITS = 6
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 TERM = regex.compile(rf"(?V1)([{UNSPACED}]+)|[[\p{{L}}\p{{M}}]--[{UNSPACED}]]+")
 
-# A term's row holds its inverse document frequency and its D coordinates; a centre's, its D coordinates.
+# The row of a term is its inverse document frequency and its D coordinates; that of a centre, its D coordinates.
 MODEL = pa.schema([("part", pa.string()), ("name", pa.string()), ("values", pa.list_(pa.float64()))])
 
 
@@ -55,7 +55,7 @@ def terms(text: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Clusters:
-    """The frozen model. `labels`: the telling terms of each cluster."""
+    """The frozen model. `labels`: the most characteristic terms of each cluster."""
 
     terms: tuple[str, ...]
     idf_V: Floats
@@ -64,7 +64,7 @@ class Clusters:
     labels: tuple[str, ...]
 
     def assign(self, texts: Sequence[str]) -> list[int | None]:
-        """The nearest centre of each text by the cosine; None for a text without a known term."""
+        """The nearest centre of each text by cosine; None for a text without a known term."""
         points_ND = project(weigh(texts, self.vocabulary, self.idf_V), self.projection_VD)
         # einsum, not BLAS: its sums do not depend on how many threads a machine has
         cosines_NK = np.round(np.einsum("nd,kd->nk", points_ND, self.centres_KD), DIGITS)
@@ -77,7 +77,7 @@ class Clusters:
         return numbered(self.terms)
 
     def rows(self) -> list[dict[str, Any]]:
-        """As rows of MODEL."""
+        """The model as rows of MODEL."""
         words = zip(self.terms, self.idf_V.tolist(), self.projection_VD.tolist(), strict=True)
         centres = zip(self.labels, self.centres_KD.tolist(), strict=True)
         return [
@@ -92,7 +92,7 @@ def numbered(names: Sequence[str]) -> dict[str, int]:
 
 @lru_cache(maxsize=2)
 def load_clusters(whole: WholePart) -> Clusters | None:
-    """The model in a table; None where the sample was too little to fit one. Loaded once in a process."""
+    """Reads the model from a table; None if the sample was too small to fit one. Cached per process."""
     table = whole.dataset.table()
     if not table.num_rows:
         return None
@@ -110,7 +110,7 @@ def load_clusters(whole: WholePart) -> Clusters | None:
 
 
 def fit_clusters(texts: Sequence[str], clusters: int) -> Clusters | None:
-    """A model of `clusters` clusters, or None where the texts have too few terms or are too alike for so many.
+    """Fits a model of `clusters` clusters; None if the texts have too few terms or are too alike for so many.
 
     The same texts in the same order give the same numbers on one type of CPU.
     """
@@ -132,12 +132,12 @@ def fit_clusters(texts: Sequence[str], clusters: int) -> Clusters | None:
             return None
         means = KMeans(clusters, n_init=RUNS, random_state=SEED).fit(points_ND[some])
     centres_KD = np.round(unit_rows(means.cluster_centers_), DIGITS)
-    labels = tuple(telling_terms(weights_NV[np.flatnonzero(some)], means.labels_, clusters, names))
+    labels = tuple(characteristic_terms(weights_NV[np.flatnonzero(some)], means.labels_, clusters, names))
     return Clusters(names, idf_V, projection_VD, centres_KD, labels)
 
 
 def choose_terms(texts: Sequence[str]) -> tuple[tuple[str, ...], Floats]:
-    """The terms that are neither rare nor everywhere, the most frequent MAX_TERMS of them in order of the alphabet,
+    """The terms that are neither rare nor in every document, the most frequent MAX_TERMS of them in alphabetical order,
     and ln(N / documents) of each."""
     documents = Counter(term for text in texts for term in set(terms(text)))
     fit = [(term, count) for term, count in documents.items() if MIN_DOCUMENTS <= count < len(texts)]
@@ -164,7 +164,8 @@ def weigh(texts: Sequence[str], vocabulary: dict[str, int], idf_V: Floats) -> An
 
 
 def project(weights_NV: Any, projection_VD: Floats) -> Floats:
-    """Points of length 1 (or 0: no known term). SciPy multiplies row by row, so a text's point is its own alone."""
+    """Points of length 1 (or 0: no known term). SciPy multiplies row by row, so a point depends on its own text
+    only."""
     return unit_rows(np.round(weights_NV @ projection_VD, DIGITS))
 
 
@@ -173,10 +174,10 @@ def unit_rows(points: Floats) -> Floats:
     return points / np.where(lengths > 0, lengths, 1.0)
 
 
-def telling_terms(
+def characteristic_terms(
     weights_NV: Any, members: npt.NDArray[np.int32], clusters: int, names: Sequence[str]
 ) -> Iterator[str]:
-    """For each cluster, the terms that weigh most above their mean over all, as one line."""
+    """For each cluster, the terms whose weight is most above their mean over all documents, as one line."""
     mean_V = np.asarray(weights_NV.mean(axis=0))
     for cluster in range(clusters):
         mine = np.flatnonzero(members == cluster)

@@ -1,10 +1,10 @@
 """Exact quantiles of a signal over a pool of any size, by group: thresholds for a wanted share kept.
 
-A double, its bits put in the order of its value, is a number of 64 bits; the value at a rank is found 16 bits at a
-time. Each level counts the documents by their next 16 bits (only those under the bits found so far), the counts are
-added up in a reduction, and the bin that holds the wanted rank is gone into. Counts add in any order, so the answer
-does not depend on workers, engines or the order of inputs; it needs at most four passes over a table of group and value
-(two or three in practice) and 65,536 counters a group. The rank error is zero: ties alone keep more than was asked.
+The bits of a double, put in the order of its value, are a number of 64 bits; the value at a rank is found 16 bits at a
+time. Each level counts the documents by their next 16 bits (only those with the bits found so far), the counts are
+added up in a reduction, and the search descends into the bin that contains the wanted rank. Counts add in any order, so
+the result does not depend on workers, engines or the order of inputs; it needs at most four passes over a table of
+group and value (two or three in practice) and 65,536 counters a group. The rank error is zero: only ties keep more.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from pipeline.job.tables import Tables
-from pipeline.pool.values import columns_for, concatenated, how_known, signal_values
+from pipeline.pool.values import columns_for, concatenated, signal_values, value_source
 
 Side = Literal["low", "high"]
 By = Literal["language", "all"]
@@ -33,7 +33,7 @@ Bits = npt.NDArray[np.uint64]
 LEVEL_BITS = 16
 LEVELS = 64 // LEVEL_BITS
 SIGN = np.uint64(1 << 63)
-# The counters that one process reads: a few hundred languages at their most, 40 bytes each.
+# The most counter rows that one process reads: those of a few hundred languages, 40 bytes each.
 MAX_COUNTERS = 2**24
 # Documents without a language, and the group of `by = "all"`.
 UNKNOWN, ALL = "und", "all"
@@ -47,7 +47,7 @@ COUNTS = pa.schema(
         ("group", pa.string()),
         ("bin", pa.int32()),
         ("docs", pa.int64()),
-        # the least and the greatest value in the bin, as ordered bits: equal when it holds one value only
+        # the least and the greatest value in the bin, as ordered bits: equal if it contains one value only
         ("low", pa.uint64()),
         ("high", pa.uint64()),
     ]
@@ -61,14 +61,14 @@ def ordered_bits(values: npt.NDArray[np.float64]) -> Bits:
 
 
 def value_of_bits(bits: int) -> float:
-    """The double that `ordered_bits` made this number of."""
+    """The inverse of `ordered_bits`: the double of one number."""
     back = bits ^ (1 << 63) if bits >> 63 else bits ^ (2**64 - 1)
     return float(np.array([back], np.uint64).view(np.float64)[0])
 
 
 @dataclass(frozen=True)
 class ValuesTask:
-    """Group and value of every document, row by row. `fresh`: see `how_known`."""
+    """Group and value of every document, row by row. `fresh`: see `value_source`."""
 
     signal: str
     by: By
@@ -80,7 +80,7 @@ class ValuesTask:
         return sha256_json(["values", self.signal, self.by, self.fresh])
 
     def __call__(self, part: Any) -> Iterator[Output]:
-        known = how_known(part, self.signal, self.fresh)
+        known = value_source(part, self.signal, self.fresh)
         for batch in part.batches(columns_for([known])):
             values = signal_values(batch, self.signal, known)
             if self.by == "all":
@@ -92,9 +92,9 @@ class ValuesTask:
 
 @dataclass(frozen=True)
 class CountTask:
-    """Documents of one shard by group and by the `level`-th 16 bits of their value.
+    """Counts the documents of one shard by group and by the `level`-th 16 bits of their value.
 
-    `under`: the bits found so far of each group that is still looked for; at level 0 all groups are.
+    `under`: the bits found so far of each group still searched; at level 0 all groups are.
     """
 
     level: int
@@ -162,9 +162,10 @@ class AddCounts:
 
 @dataclass(frozen=True)
 class Found:
-    """A group's threshold: None when it has too few measured documents to have one.
+    """A group's threshold; None if the group has too few measured documents.
 
-    `docs`: with a value; `unmeasured`: without; `kept`: of `docs`, those on the kept side of the threshold or at it.
+    `docs`: documents with a value; `unmeasured`: without; `kept`: those of `docs` on the kept side of the threshold or
+    equal to it.
     """
 
     group: str
@@ -185,8 +186,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """How far a group has come: the bits found, the rank (from 1) that is left among what lies under them, and how
-    many documents are below."""
+    """The state of a group's search: the bits found, the rank (from 1) among the values with those bits, and the number
+    of documents below them."""
 
     docs: int
     unmeasured: int
@@ -206,7 +207,7 @@ def wanted_rank(docs: int, keep: float, side: Side) -> int:
 def find_quantiles(tables: Tables, values: Dataset, keep: float, side: Side, min_count: int) -> tuple[Found, ...]:
     """The threshold of every group, by name: the value at the wanted rank (numpy's `inverted_cdf` for side low).
 
-    Equal values stand or fall together: those equal to the threshold are kept.
+    All values equal to the threshold are kept.
     """
     searches: dict[str, Search] = {}
     few: list[Found] = []
@@ -221,7 +222,7 @@ def find_quantiles(tables: Tables, values: Dataset, keep: float, side: Side, min
                     few.append(Found(group, docs, unmeasured, None, docs))
                     continue
                 searches[group] = Search(docs, unmeasured, wanted_rank(docs, keep, side))
-            searches[group] = go_into(searches[group], bins)
+            searches[group] = descend(searches[group], bins)
     found = [_found(group, search, side) for group, search in searches.items()]
     return tuple(sorted([*few, *found], key=lambda each: each.group))
 
@@ -233,7 +234,7 @@ def _found(group: str, search: Search, side: Side) -> Found:
 
 @dataclass(frozen=True)
 class Bins:
-    """One group's counters at one level, by rising bin."""
+    """One group's counters at one level, in ascending order of bin."""
 
     numbers: npt.NDArray[np.int32]
     docs: npt.NDArray[np.int64]
@@ -247,8 +248,8 @@ class Bins:
         return int(self.docs[self.numbers == UNMEASURED].sum())
 
 
-def go_into(search: Search, bins: Bins) -> Search:
-    """One level down: into the bin that holds the rank; done where the bin holds a single value."""
+def descend(search: Search, bins: Bins) -> Search:
+    """Descends one level, into the bin that contains the rank; done if the bin has a single value."""
     counts = np.where(bins.numbers == UNMEASURED, 0, bins.docs)
     ends = np.cumsum(counts)
     at = int(np.searchsorted(ends, search.rank))
@@ -263,7 +264,7 @@ def go_into(search: Search, bins: Bins) -> Search:
 def counted(
     tables: Tables, values: Dataset, level: int, under: tuple[tuple[str, int], ...]
 ) -> Iterator[tuple[str, Bins]]:
-    """Every group's counters over the whole pool, by name."""
+    """Yields every group's counters over the whole pool, by name."""
     counts = tables.map(f"counts-{level}", CountTask(level, under), values)
     added = tables.reduce(f"added-{level}", [counts], "key", AddCounts())
     if added.manifest.counts["out"] > MAX_COUNTERS:
@@ -278,5 +279,5 @@ def counted(
 
 
 def values_table(tables: Tables, source: Source, signal: str, by: By, fresh: bool = True) -> Dataset:
-    """The thin table that the passes read: partitioned and ordered like the documents."""
+    """The narrow table that the passes read, partitioned and ordered like the documents."""
     return tables.map("values", ValuesTask(signal, by, fresh), source)

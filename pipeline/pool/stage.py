@@ -1,20 +1,22 @@
-"""Rules that look at the whole pool: a signal against a percentile of all documents, and clusters of meaning.
+"""Rules over the whole pool: a signal against a percentile of all documents, and clusters of meaning.
 
-Both count over the pool in thin intermediate tables (datasets below `OUT/.work`, with receipts of their own), decide
-once, and apply in an aligned pass over the documents. What was found (thresholds, clusters) is the manifest's `pool`.
+Both count over the pool in narrow intermediate tables (datasets below `OUT/.work`, with receipts of their own), decide
+once, and apply in an aligned pass over the documents. The thresholds or clusters found are the manifest's `pool`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from infra.dataset.build import Extras, Totals, already_made
-from infra.dataset.dataset import Dataset, Source
+from infra.dataset.build import Extras, already_made
 from infra.dataset.manifest import FileRef, Kind
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import Totals
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import Reject
+from pipeline.job.context import Context
 from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
@@ -24,14 +26,11 @@ from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.steps.pool import PoolRule
 
-if TYPE_CHECKING:
-    from pipeline.job.context import Context
-
 
 @dataclass(frozen=True)
 class QuantileJudge:
-    """A value on the kept side of its group's threshold, or at it, passes; so do values that were not measured, and
-    groups without a threshold. The value stays in `signals`."""
+    """Passes values on the kept side of their group's threshold or equal to it, values that were not measured, and
+    groups without a threshold. The value is stored in `signals`."""
 
     step: str
     signal: str
@@ -44,7 +43,7 @@ class QuantileJudge:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """None for the score of the language, which has a column of its own."""
+        """Empty for the language score, which has a column of its own."""
         return () if self.signal == "language_score" else (self.signal,)
 
     def __call__(self, known: dict[str, Any]) -> Verdict:
@@ -57,8 +56,8 @@ class QuantileJudge:
         return Verdict(signals, None if kept else Reject(self.step, f"{bound}_{self.signal}", value, threshold))
 
 
-def pool_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
-    """Judge documents by the stage's one pool step. UsageError for options that the method does not know."""
+def pool_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    """Runs the stage's one pool step. Raises UsageError for options that the method does not have."""
     if len(stage.steps) != 1 or not isinstance(stage.steps[0], PoolRule):
         raise UsageError(f"stage {stage.name!r}: a pool step must be alone in its stage")
     step = stage.steps[0]
@@ -77,7 +76,7 @@ def pool_stage(context: "Context", stage: Stage, source: Source, out: Path) -> D
 def decide_quantile(
     tables: Tables, step: str, options: Mapping[str, Any], source: Source
 ) -> tuple[PoolJudge, Dataset, dict[str, Any]]:
-    """The judge by thresholds, the table that it reads, and the thresholds for the manifest."""
+    """Returns the judge by thresholds, the table that it reads, and the thresholds for the manifest."""
     signal, side = options["signal"], options["side"]
     check_signal(signal, source, f"stage {tables.stage!r}")
     values = values_table(tables, source, signal, options["by"])
@@ -87,7 +86,7 @@ def decide_quantile(
 
 
 def in_manifest(about: Mapping[str, Any]) -> Extras:
-    """What was found over the pool, as the manifest's `pool`."""
+    """The result over the pool, as the manifest's `pool`."""
 
     def extras(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
         del folder, totals

@@ -1,4 +1,4 @@
-"""What the rules over a pool share: small tables that every partition sees, and a signal's value for each document."""
+"""Shared by the pool rules: small tables that every partition reads, and the values of a signal for all documents."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ import pyarrow.compute as pc
 
 from filters.catalog import SIGNALS
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import InputRef
+from infra.dataset.reader import Dataset, Source
 from infra.errors import UsageError
 from pipeline.job.signals import carried_signals
 from pipeline.steps.interpreter import document_of
 from pipeline.steps.signals import STEP_SIGNALS
 
 Values = npt.NDArray[np.float64]
-How = Literal["column", "carried", "measured", "absent"]
+ValueSource = Literal["column", "carried", "measured", "absent"]
 
-# What a signal is measured on: all that `document_of` and a ledger row want.
+# The columns that `document_of` and a ledger row need.
 MEASURED_ON = ["text", "url", "language", "language_score", "domain", "token_count", "signals"]
 
 
 @dataclass(frozen=True)
 class WholePart:
-    """A small table as one part: every partition of a map may be given the whole of it."""
+    """A small table as one part, for a map in which every partition reads all of it."""
 
     dataset: Dataset
     sha256: str
@@ -42,8 +42,8 @@ class WholePart:
 
 
 @dataclass(frozen=True)
-class Everywhere:
-    """A small table beside each of `count` partitions; alone, it is a source of one part."""
+class Broadcast:
+    """A source with a small table beside each of `count` partitions; alone, a source of one part."""
 
     dataset: Dataset
     count: int = 1
@@ -57,7 +57,7 @@ class Everywhere:
 
 
 def check_signal(name: str, source: Source, place: str) -> None:
-    """UsageError for a signal that does not exist, or that only a step sets and no document of `source` carries."""
+    """Raises UsageError for an unknown signal, or one that only a step sets and no document of `source` has."""
     if name not in SIGNALS and name not in STEP_SIGNALS:
         raise UsageError(f"{place}: no signal {name!r}; `refinery recipes signals` lists them")
     if name in SIGNALS or name == "language_score" or name in carried_signals(source):
@@ -65,9 +65,9 @@ def check_signal(name: str, source: Source, place: str) -> None:
     raise UsageError(f"{place}: no document carries signals.{name}: label or measure it in a stage before this")
 
 
-def how_known(part: Any, name: str, fresh: bool) -> How:
-    """Where this part's values of a signal come from. `fresh`: measured on the text of now, as a judge step does, since
-    a rewrite may have changed it after an earlier stage measured; else a measured value that is there is taken."""
+def value_source(part: Any, name: str, fresh: bool) -> ValueSource:
+    """Where the values of a signal in this part come from. `fresh`: measure on the current text, as a judge step does,
+    since a rewrite may have changed it after an earlier measurement; otherwise use a measured value if there is one."""
     if name == "language_score":
         return "column"
     carried = name in schemas.signal_names(part.schema())
@@ -76,13 +76,13 @@ def how_known(part: Any, name: str, fresh: bool) -> How:
     return "carried" if carried else "absent"
 
 
-def columns_for(known: Sequence[How]) -> list[str]:
-    """The columns that `signal_values` needs; the text only where something is measured on it."""
+def columns_for(known: Sequence[ValueSource]) -> list[str]:
+    """The columns that `signal_values` needs; the text only if something is measured on it."""
     return MEASURED_ON if "measured" in known else ["language", "language_score", "signals"]
 
 
-def signal_values(batch: pa.RecordBatch, name: str, known: How) -> Values:
-    """A signal's value for each document of a batch; NaN where it is not measured or not finite."""
+def signal_values(batch: pa.RecordBatch, name: str, known: ValueSource) -> Values:
+    """The value of a signal for each document of a batch, float64[rows]; NaN if not measured or not finite."""
     match known:
         case "column":
             column = batch[name]
@@ -93,7 +93,7 @@ def signal_values(batch: pa.RecordBatch, name: str, known: How) -> Values:
         case "absent":
             column = pa.nulls(batch.num_rows, pa.float64())
     values = column.to_numpy(zero_copy_only=False).astype(np.float64)
-    # minus zero is zero: the two are one value with one rank
+    # Minus zero becomes zero: both are one value with one rank.
     return np.where(np.isfinite(values), values, np.nan) + 0.0
 
 

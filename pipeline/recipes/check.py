@@ -35,4 +35,4 @@ def check_rules_have_lists(recipe: Recipe, places: Mapping[str, Path]) -> None:
             folder = places[step.model]
             check_lists(folder, ())
         elif folder and step.on_text:
-            check_lists(folder, set(step.asks()))
+            check_lists(folder, set(step.requires()))

@@ -9,7 +9,7 @@ says. `carried` of a filter stage names those that its documents bring along fro
 from infra.errors import UsageError
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.steps.gate import Gate
-from pipeline.steps.signals import CONTROL_SIGNALS, HEADER_SIGNALS, LISTED_SIGNALS
+from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, LISTED_SIGNALS
 from pipeline.steps.step import Step
 
 
@@ -24,7 +24,7 @@ def check_signals(recipe: Recipe) -> None:
     for stage in recipe.stages:
         here = set() if stage.verb == "extract" else known | set(stage.options.get("carried", ()))
         for step in stage.steps:
-            for name in step.asks() if whole or not step.alone else ():
+            for name in step.requires() if whole or not step.alone else ():
                 if name not in here and name not in step.available():
                     raise UsageError(f"{recipe.name}: {_missing(stage, step, name)}")
             here = step.after(here)
@@ -35,7 +35,7 @@ def check_signals(recipe: Recipe) -> None:
 def handed_on(stage: Stage, known: set[str]) -> set[str]:
     if stage.verb != "extract":
         return known
-    return set(CONTROL_SIGNALS) if "control" in stage.options else set()
+    return set(AUDIT_SIGNALS) if "control" in stage.options else set()
 
 
 def _missing(stage: Stage, step: Step, name: str) -> str:
@@ -48,7 +48,7 @@ def _missing(stage: Stage, step: Step, name: str) -> str:
         return f"{place}: {name!r} needs lists: ask it in a gate of the extract stage, with lists = NAME"
     if name in HEADER_SIGNALS:
         return f"{place}: {name!r} is known in the extract stage alone: ask it there, in a gate or a judge"
-    if name in CONTROL_SIGNALS:
+    if name in AUDIT_SIGNALS:
         return f"{place}: {name!r} is set where an extract stage before it has a control sample (control = 0.01)"
     return (
         f"{place}: nothing before it sets {name!r}, so that every document would pass: put a label or combine step "

@@ -1,8 +1,8 @@
 """Charts as inline SVG, made by small pure functions: numbers and labels in, one string out.
 
 A chart is 360 units wide, so that its text can be read on a phone without zooming; wider screens put several side by
-side. Labels come from the web and from file names: they are escaped here, and cut to the room they have. Colours are
-classes (`s0`, `s1`, ...) that the page, or the stand-alone picture, gives values for light and dark.
+side. Labels come from the web and from file names: they are escaped here, and cut to fit. Colours are classes (`s0`,
+`s1`, ...) to which the page, or the stand-alone picture, gives values for light and dark.
 """
 
 import math
@@ -37,7 +37,7 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Bar:
-    """A labelled row of bars, one for each series: lengths from 0 to 1. `mark`: where a target would end."""
+    """A labelled row of bars, one for each series: lengths from 0 to 1. `mark`: the position of a target."""
 
     label: str
     note: str
@@ -63,14 +63,14 @@ class Whisker:
 
 @dataclass(frozen=True)
 class Funnel:
-    """What remained after each step: rows of {stage, step, docs, chars, tokens}. `docs`: what came in."""
+    """Rows of {stage, step, docs, chars, tokens} after each step. `docs`: the number of input documents."""
 
     label: str
     docs: int
     rows: tuple[Mapping[str, Any], ...]
 
     def bases(self) -> tuple[int, int, int]:
-        """What is 100 %: the documents that came in; of text, what there was when it was first counted."""
+        """The 100 % of each unit: the input documents; of text, the amount when it was first counted."""
         chars, tokens = (next((row[unit] for row in self.rows if row[unit]), 0) for unit in ("chars", "tokens"))
         return self.docs or max((row["docs"] for row in self.rows), default=0), chars, tokens
 
@@ -88,7 +88,7 @@ def step_name(row: Mapping[str, Any]) -> str:
 
 
 def percent(share: float) -> str:
-    """With enough digits to tell small shares apart, and no more."""
+    """Formats a share with just enough digits to tell small shares apart."""
     value = 100 * share
     if value and value < 0.01:
         return "< 0.01\u00a0%"
@@ -96,7 +96,7 @@ def percent(share: float) -> str:
 
 
 def short(value: float) -> str:
-    """A number for an axis or a label: 1.2M, 34k, 0.015."""
+    """Formats a number for an axis or a label: 1.2M, 34k, 0.015."""
     for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             scale = 1e3 if unit == "k" else size
@@ -145,7 +145,7 @@ def log_bars_svg(title: str, about: str, bars: Sequence[Bar], series: Sequence[s
 
 
 def funnel_svg(funnels: Sequence[Funnel], title: str = "What remains after each step") -> str:
-    """Funnels side by side, a panel each, as a picture that stands alone: with its own colours and background."""
+    """Funnels side by side, a panel each, as a stand-alone picture with its own colours and background."""
     panels = [funnel.bars() for funnel in funnels]
     pad = GAP / 2
     height = 44 + max((_bars_height(panel) for panel in panels), default=0) + 2 * pad
@@ -160,7 +160,7 @@ def funnel_svg(funnels: Sequence[Funnel], title: str = "What remains after each 
 
 
 def whiskers_svg(title: str, about: str, rows: Sequence[Whisker]) -> str:
-    """Ratios on a logarithmic axis, dots with their intervals, and a line at 1. Zero stands at the left edge."""
+    """Ratios on a logarithmic axis, dots with their intervals, and a line at 1. Zero is drawn at the left edge."""
     positive = [v for row in rows for v in (row.value, row.low, row.high) if v]
     low = math.floor(math.log10(min([*positive, 0.5])))
     high = math.ceil(math.log10(max([*positive, 2.0])))
@@ -221,7 +221,7 @@ def histogram_svg(
 def lines_svg(
     title: str, about: str, lines: Sequence[Line], x_label: str, y_label: str, marks: Sequence[tuple[float, str]] = ()
 ) -> str:
-    """Curves over a common axis, told apart by colour and dash; `marks` are vertical lines with a word each."""
+    """Curves over a common axis, distinguished by colour and dash; `marks` are vertical lines with a label each."""
     points = [point for line in lines for point in line.points]
     x_low, x_high = _range(p[0] for p in points)
     y_ticks = ticks(*_range(p[1] for p in points))
@@ -272,7 +272,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def position(edges: Sequence[float], value: float) -> float:
-    """Where `value` lies among the edges, in bins from the left: linear within a bin, held to the ends."""
+    """The position of `value` among the edges, in bins from the left: linear within a bin, clamped to the ends."""
     for index in range(len(edges) - 1):
         if value < edges[index + 1]:
             width = edges[index + 1] - edges[index]
@@ -332,7 +332,7 @@ def _range(values: Iterable[float]) -> tuple[float, float]:
 
 
 def _n(value: float) -> str:
-    """A coordinate, to a tenth of a unit."""
+    """Formats a coordinate to a tenth of a unit."""
     return f"{value:.1f}".removesuffix(".0")
 
 

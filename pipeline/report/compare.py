@@ -1,4 +1,4 @@
-"""The parts of a report that set recipes side by side: ratios, overlap, the right tenth, control samples, cost."""
+"""The parts of a report that compare recipes: ratios, overlap, recall of gold pages, audit samples, cost."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from pipeline.compare.gold import shares
 from pipeline.report.charts import UNIT_NAMES, UNITS, Bar, Whisker, bars_svg, percent, whiskers_svg
 from pipeline.report.parts import Figure, Table, clipped, seconds, spell
-from pipeline.report.read import Comparison, Pool, number
-from pipeline.stages.control import control_text
+from pipeline.report.read import Comparison, PoolOutcome, number
+from pipeline.stages.audit import audit_text
 
 TOP_RULES = 5
 ALL = "all"
@@ -35,7 +35,7 @@ def ratio_rows(comparison: Comparison) -> Iterator[tuple[str, str, str, Mapping[
 
 
 def ratio_figure(unit: str, rows: Sequence[tuple[str, str, Mapping[str, Any]]], place: str) -> Figure:
-    """Of a pair and its inverse the chart shows the one below 1; the table has both."""
+    """The chart has of a pair and its inverse the one below 1; the table has both."""
     whiskers, cells = [], []
     back = {(other, name): number(numbers.get(unit)) for name, other, numbers in rows}
     for name, other, numbers in rows:
@@ -63,7 +63,7 @@ def interval_of(found: Any) -> tuple[float | None, float | None]:
 
 
 def overlaps(comparisons: Sequence[Comparison]) -> tuple[Figure, ...]:
-    """A matrix of what each recipe keeps that each other rejects, and by what it does so."""
+    """A matrix of what each recipe keeps that each other rejects, and the steps and rules that reject it."""
     figures = []
     for comparison in comparisons:
         if not comparison.overlap:
@@ -99,7 +99,7 @@ def most_of(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in ordered[:TOP_RULES])
 
 
-def tenths(comparisons: Sequence[Comparison]) -> tuple[Figure, ...]:
+def gold_recall(comparisons: Sequence[Comparison]) -> tuple[Figure, ...]:
     """Shares kept of the pages with a long true text, and of the rest: over all pages, then by group."""
     figures = []
     for comparison in comparisons:
@@ -141,10 +141,10 @@ def shares_of(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
         yield from ("" if share is None else percent(share) for share in shares(row, name))
 
 
-def control_lines(pools: Sequence[Pool]) -> Iterator[str]:
+def audit_lines(pools: Sequence[PoolOutcome]) -> Iterator[str]:
     for pool in pools:
-        if pool.control:
-            yield f"{pool.label}, {control_text(pool.control)}."
+        if pool.audit:
+            yield f"{pool.label}, {audit_text(pool.audit)}."
 
 
 def recipe_cost(comparisons: Sequence[Comparison]) -> list[Figure]:

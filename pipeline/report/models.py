@@ -1,4 +1,4 @@
-"""The parts of a report that speak of a mixture and of what was trained on it: shares, losses, bits per byte."""
+"""The parts of a report about a mixture and the models trained on it: shares, losses, bits per byte."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ def mixtures(found: Sequence[Mixture]) -> Section:
 
 
 def share_figure(mixture: Mixture, kind: str, config: Mapping[str, Any]) -> list[Figure]:
-    """Also what was asked for and is not there has a bar, of length 0."""
+    """Bars of the shares by kind; a requested group that is absent has a bar of length 0."""
     of_kind: Mapping[str, Sequence[str]] = {"axis": list(Axis), "domain": DOMAINS}
     missing = [str(name) for name in of_kind.get(kind, ()) if name in config.get("targets", {})]
     shares = dict.fromkeys(sorted(missing), 0.0) | shares_of(mixture, kind)
@@ -38,17 +38,19 @@ def share_figure(mixture: Mixture, kind: str, config: Mapping[str, Any]) -> list
     names = [("target", "targets"), ("at least", "min_share"), ("at most", "max_share")]
     if kind == "source":
         names = [("at least", "min_source_share"), ("at most", "max_source_share")]
-    asked = {name: [(word, config[key][name]) for word, key in names if name in config.get(key, {})] for name in shares}
-    largest = max([*shares.values(), *(value for bounds in asked.values() for _, value in bounds)]) or 1.0
+    bounds = {
+        name: [(word, config[key][name]) for word, key in names if name in config.get(key, {})] for name in shares
+    }
+    largest = max([*shares.values(), *(value for each in bounds.values() for _, value in each)]) or 1.0
     bars, rows = [], []
     for name, share in shares.items():
-        words = ", ".join(f"{word} {percent(value)}" for word, value in asked[name])
-        mark = asked[name][0][1] / largest if asked[name] else None
+        words = ", ".join(f"{word} {percent(value)}" for word, value in bounds[name])
+        mark = bounds[name][0][1] / largest if bounds[name] else None
         bars.append(Bar(name, percent(share) + (f" ({words})" if words else ""), (share / largest,), mark))
         rows.append((name, percent(share), words))
     about = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
     svg = bars_svg(f"Shares by {kind}: {mixture.label}", about, bars)
-    return [Figure(f"{mixture.label}: by {kind}", Table((kind, "share of tokens", "asked"), clipped(rows)), svg)]
+    return [Figure(f"{mixture.label}: by {kind}", Table((kind, "share of tokens", "wanted"), clipped(rows)), svg)]
 
 
 def shares_of(mixture: Mixture, kind: str) -> dict[str, float]:
@@ -69,10 +71,10 @@ def group_table(mixture: Mixture) -> Table:
 
 def mixture_words(mixture: Mixture) -> list[str]:
     binding = mixture.plan.get("binding", ())
-    words = [f"{mixture.label} is held where it is by {name}." for name in binding]
-    for name, (asked, planned) in sorted(mixture.plan.get("missed", {}).items()):
+    words = [f"{mixture.label} is limited by {name}." for name in binding]
+    for name, (wanted, planned) in sorted(mixture.plan.get("missed", {}).items()):
         words.append(
-            f"{mixture.label} misses the target of {name}: {percent(asked)} asked, {percent(planned)} possible."
+            f"{mixture.label} misses the target of {name}: {percent(wanted)} wanted, {percent(planned)} possible."
         )
     return words
 
@@ -118,7 +120,7 @@ def training(runs: Sequence[Training]) -> Section:
     figures = [loss, rate]
     if by_domain:
         figures.append(Figure("Loss at the end, by domain", Table(("domain", *names), clipped(by_domain))))
-    about = f"Branches leave the trunk where it was frozen. The end is the last {TAIL:.0%} of a run's steps."
+    about = f"Branches begin where the trunk was frozen. The end is the last {TAIL:.0%} of a run's steps."
     return Section("training", "Training", about, tuple(figures))
 
 
@@ -148,7 +150,7 @@ def curve(steps: Floats, values: Floats, width: int) -> tuple[tuple[float, float
 
 
 def tail_mean(steps: Floats, values: Floats) -> float:
-    """The mean over the last steps; NaN where there is no number."""
+    """The mean over the last steps; NaN if there is no number."""
     tail = values[steps >= steps[-1] - TAIL * (steps[-1] - steps[0])]
     tail = tail[np.isfinite(tail)]
     return float(tail.mean()) if len(tail) else math.nan

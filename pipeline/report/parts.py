@@ -1,6 +1,6 @@
-"""What a report is made of: sections of charts, tables and samples, as plain text; and how numbers are spelled.
+"""The parts of a report: sections of charts, tables and samples, as plain text; and the formatting of numbers.
 
-Nothing here is HTML: the template escapes every word, and `report_charts` the words inside its drawings.
+Nothing here is HTML: the template escapes every string, and `report/charts.py` those inside its drawings.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with the numbers behind it; a table alone when there is no chart, folded away if it is long. `place`:
-    what it is a part of."""
+    """A chart with its numbers as a table; or a table alone, folded if it is long. `place`: the heading of the group it
+    belongs to."""
 
     heading: str
     table: Table
@@ -33,7 +33,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Sample:
-    """A page: its address, what is known of it, and a piece of its text."""
+    """A page: its URL, facts about it, and an excerpt of its text."""
 
     url: str
     facts: str
@@ -67,7 +67,7 @@ def spell(value: float | None) -> str:
 
 
 def cut(text: str, most: int = MAX_CELL) -> str:
-    """At most the first `most` characters, with an ellipsis where that is not all."""
+    """At most the first `most` characters, with an ellipsis if there are more."""
     return text if len(text) <= most else text[:most] + "…"
 
 

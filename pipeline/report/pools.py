@@ -1,4 +1,4 @@
-"""The parts of a report that speak of documents: funnels, rejections, values against thresholds, languages, cost."""
+"""The parts of a report about documents: funnels, rejections, values against thresholds, languages, cost."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +18,8 @@ from pipeline.report.charts import (
     step_name,
 )
 from pipeline.report.parts import Figure, Table, clipped, cut, seconds
-from pipeline.report.read import Comparison, Floats, Material, Pool, number, read_account
-from pipeline.report.views import TOP_RULES, View, signal_of, top_rules
+from pipeline.report.read import Comparison, Floats, Material, PoolOutcome, number, read_account
+from pipeline.report.views import TOP_RULES, StageView, signal_of, top_rules
 
 TOP_LANGUAGES = 15
 BINS = 30
@@ -28,10 +28,10 @@ MAX_POOL_ROWS = 200
 
 
 def funnels(material: Material) -> tuple[Figure, ...]:
-    """What remains in the end of all pools side by side, then each pool's funnel."""
+    """What remains at the end of all pools side by side, then each pool's funnel."""
     runs = [pool for pool in material.pools if pool.funnel]
     figures = [figure for comparison in material.comparisons for figure in side_by_side(comparison)]
-    figures += remains("All runs", runs, None, "Each in percent of what came into it.") if len(runs) > 1 else []
+    figures += remains("All runs", runs, None, "Each in percent of its input.") if len(runs) > 1 else []
     for pool in material.all_pools():
         if not pool.funnel:
             continue
@@ -45,21 +45,21 @@ def funnels(material: Material) -> tuple[Figure, ...]:
             rows.append(tuple(cells))
         columns = ("step", *(word for unit in UNIT_NAMES for word in (unit, "%")))
         about = f"{pool.funnel[-1]['docs']:,} of {bases[0]:,} documents remain"
-        note = f"{bases[0]:,} documents came in. Text is counted from extraction on."
+        note = f"{bases[0]:,} input documents. Text is counted from extraction on."
         chart = bars_svg(f"Funnel: {pool.label}", about, funnel.bars(), UNIT_NAMES)
         figures.append(Figure(pool.label, Table(columns, clipped(rows)), chart, note))
     return tuple(figures)
 
 
 def side_by_side(comparison: Comparison) -> list[Figure]:
-    """Of text, 100 % is the most that any of the recipes extracted: recipes that extract less keep less."""
+    """For text, 100 % is the most that any of the recipes extracted: recipes that extract less keep less."""
     most = max((Funnel(pool.label, pool.docs, pool.funnel).bases()[2] for pool in comparison.pools), default=0)
     pools = [pool for pool in comparison.pools if pool.funnel]
     return remains(f"{comparison.label}: side by side", pools, most, "Tokens: of the most that any of them extracted.")
 
 
-def remains(heading: str, pools: Sequence[Pool], tokens: int | None, note: str) -> list[Figure]:
-    """Shares of documents and tokens at the end, on a logarithmic axis. `tokens`: what is 100 % for all."""
+def remains(heading: str, pools: Sequence[PoolOutcome], tokens: int | None, note: str) -> list[Figure]:
+    """Shares of documents and tokens at the end, on a logarithmic axis. `tokens`: the common 100 % of tokens."""
     bars, rows = [], []
     for pool in pools:
         docs, _, first = Funnel(pool.label, pool.docs, pool.funnel).bases()
@@ -75,7 +75,7 @@ def remains(heading: str, pools: Sequence[Pool], tokens: int | None, note: str) 
     return [Figure(heading, table, svg, f"Logarithmic. {note}")]
 
 
-def rejects(pools: Sequence[Pool]) -> tuple[Figure, ...]:
+def rejects(pools: Sequence[PoolOutcome]) -> tuple[Figure, ...]:
     figures = []
     for pool in pools:
         ordered = sorted(pool.rejected_by.items(), key=lambda item: (-item[1], item[0]))
@@ -88,7 +88,7 @@ def rejects(pools: Sequence[Pool]) -> tuple[Figure, ...]:
         rows = [(rule, f"{count:,}", percent(count / pool.docs) if pool.docs else "") for rule, count in ordered]
         about = f"{ordered[0][0]} rejected most, {ordered[0][1]:,} documents"
         note = f"The first {TOP_RULES} of {len(ordered)} rules." if len(ordered) > TOP_RULES else ""
-        table = Table(("step / rule", "documents", "of what came in"), clipped(rows[: 10 * TOP_RULES]))
+        table = Table(("step / rule", "documents", "of the input"), clipped(rows[: 10 * TOP_RULES]))
         figures.append(Figure(pool.label, table, bars_svg(f"Rejected by rule: {pool.label}", about, bars), note))
     return tuple(figures)
 
@@ -97,8 +97,8 @@ def of_docs(count: int, docs: int) -> str:
     return f" · {percent(count / docs)}" if docs else ""
 
 
-def histograms(seen: Sequence[View]) -> Iterator[Figure]:
-    """Of every rule with a threshold whose values tell more than that they fail."""
+def histograms(seen: Sequence[StageView]) -> Iterator[Figure]:
+    """A histogram for every rule with a threshold, unless its values only say that they fail."""
     for view, rules in top_rules(seen, MAX_HISTOGRAMS):
         for name, sample in rules:
             if not sample.thresholds or not len(sample.values):
@@ -122,9 +122,9 @@ def histogram(place: str, name: str, rejected: Floats, kept: Floats, at: Sequenc
 
 
 def bin_edges(rejected: Floats, kept: Floats, thresholds: Sequence[float]) -> Floats:
-    """From the 1st percentile of either side to the 99th of either, with the thresholds well inside.
+    """Bin edges from the lower of both sides' 1st percentiles to the higher of their 99th, thresholds well inside.
 
-    One bin begins at the (first) threshold, so that no bin mixes the two sides. Logarithmic over two decades or more.
+    An edge is at the (first) threshold, so that no bin mixes the two sides. Logarithmic over two decades or more.
     """
     ends = [float(end) for part in (rejected, kept) if len(part) for end in np.quantile(part, [0.01, 0.99])]
     low, high = min(*ends, *thresholds), max(*ends, *thresholds)
@@ -143,7 +143,7 @@ def five_numbers(values: Floats) -> tuple[str, ...]:
     return (f"{len(values):,}", *(short(float(value)) for value in np.quantile(values, [0, 0.05, 0.5, 0.95, 1])))
 
 
-def languages(pools: Sequence[Pool]) -> tuple[Figure, ...]:
+def languages(pools: Sequence[PoolOutcome]) -> tuple[Figure, ...]:
     figures = []
     for pool in pools:
         ordered = sorted(pool.languages.items(), key=lambda item: (-item[1].get("docs", 0), item[0]))
@@ -162,7 +162,7 @@ def languages(pools: Sequence[Pool]) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def stage_cost(seen: Sequence[View]) -> list[Figure]:
+def stage_cost(seen: Sequence[StageView]) -> list[Figure]:
     rows = []
     for view in seen:
         account = read_account(view.dataset)
@@ -176,8 +176,8 @@ def stage_cost(seen: Sequence[View]) -> list[Figure]:
     return [Figure("Stages", Table(columns, clipped(rows)))] if rows else []
 
 
-def pool_tables(seen: Sequence[View]) -> Iterator[Figure]:
-    """What steps over the whole pool found: the lists of groups or clusters in a manifest's `pool`, as they are."""
+def pool_tables(seen: Sequence[StageView]) -> Iterator[Figure]:
+    """The result of steps over the whole pool: the lists of groups or clusters in a manifest's `pool`, unchanged."""
     for view in seen:
         found = view.dataset.manifest.extra.get("pool")
         if not isinstance(found, Mapping):

@@ -1,7 +1,7 @@
-"""What a report is made of: runs, comparisons, mixtures, trainings and evaluations, found by what lies in folders.
+"""Reads the material of a report: finds runs, comparisons, mixtures, trainings and evaluations in folders.
 
-Only manifests, logs and answers are read here, and folders two levels down; `report_rows.py` reads rows. Things are
-called by their paths below the deepest folder that holds them all, so that a report does not depend on where that lies.
+Only manifests, logs and results are read here, and folders two levels down; `report/rows.py` reads rows. Items are
+named by their paths below the deepest folder that contains them all, so that a report does not depend on its location.
 """
 
 import json
@@ -16,28 +16,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import MANIFEST, RUN, Kind
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import read_json
 from pipeline.compare.compare import COMPARISON
-from pipeline.stages.control import control_sample
+from pipeline.stages.audit import audit_sample
 from pipeline.stages.run import FROZEN, funnel
 
 DEPTH = 2
 MAX_FOLDERS = 5_000
 # The files of the trainer's folders (trainer/runs.py; floors do not import each other).
-LOG, TOLD = "log.jsonl", ("training.json", "branch.json")
+LOG, DESCRIPTIONS = "log.jsonl", ("training.json", "branch.json")
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pool:
-    """One way through the pipeline: a run, one recipe of a comparison, or a single dataset.
+class PoolOutcome:
+    """One pass through the pipeline: a run, one recipe of a comparison, or a single dataset.
 
-    docs: what came in. funnel: rows of {stage, step, docs, chars, tokens}. datasets: its stages, as far as they are
-    there (a comparison can be reported from its JSON alone). control: see `control.control_sample`.
+    docs: the number of input documents. funnel: rows of {stage, step, docs, chars, tokens}. datasets: those of its
+    stages that exist (a comparison can be reported from its JSON alone). audit: see `audit.audit_sample`.
     """
 
     label: str
@@ -48,15 +48,15 @@ class Pool:
     rejected_by: Mapping[str, int]
     languages: Mapping[str, Mapping[str, int]]
     datasets: tuple[Dataset, ...] = ()
-    control: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`ratio`, `overlap`, `gold`: as `compare` tells them, by the pools' labels. `cost`: what each recipe took."""
+    """`ratio`, `overlap`, `gold`: the output of `compare`, by the pools' labels. `cost`: the cost of each recipe."""
 
     label: str
-    pools: tuple[Pool, ...]
+    pools: tuple[PoolOutcome, ...]
     ratio: Mapping[str, Any]
     overlap: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     gold: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Mixture:
 class Training:
     """A training run or a branch: its log by step. `by_domain`: steps and losses (nats by token) of each domain.
 
-    overrides: None for a trunk; a branch's, which are empty for the control.
+    overrides: None for a trunk; a branch's overrides, which are empty for the control branch.
     """
 
     label: str
@@ -96,20 +96,20 @@ class Evaluation:
 
 @dataclass
 class Material:
-    """All that was found, each kind in the order of its label. `pools` are those that belong to no comparison."""
+    """All items found, each kind in the order of its label. `pools`: those that are not part of a comparison."""
 
-    pools: list[Pool] = field(default_factory=list)
+    pools: list[PoolOutcome] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     mixtures: list[Mixture] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
 
-    def all_pools(self) -> list[Pool]:
+    def all_pools(self) -> list[PoolOutcome]:
         return [pool for comparison in self.comparisons for pool in comparison.pools] + self.pools
 
 
 def read_material(folders: Sequence[Path]) -> Material:
-    """What lies in `folders` or at most two levels below. UsageError for a folder without anything to report."""
+    """Finds items in `folders` or at most two levels below. Raises UsageError for a folder with nothing to report."""
     found: dict[Path, str] = {}
     for folder in sorted({Path(folder).resolve() for folder in folders}):
         if not folder.is_dir():
@@ -117,7 +117,7 @@ def read_material(folders: Sequence[Path]) -> Material:
         here = dict(_find(folder))
         if not here:
             raise UsageError(
-                f"{folder} holds nothing to report, nor do the folders in it: a report shows runs, comparisons, "
+                f"{folder} contains nothing to report, nor do the folders in it: a report shows runs, comparisons, "
                 "datasets and mixtures, training runs and branches, and evaluation*.json files"
             )
         found |= here
@@ -132,9 +132,9 @@ def read_material(folders: Sequence[Path]) -> Material:
 
 
 def _find(top: Path) -> Iterator[tuple[Path, str]]:
-    """(path, kind) of everything at `top` or below; what is inside a thing that was found belongs to it.
+    """Yields (path, kind) of every item at `top` or below; what is inside an item belongs to it.
 
-    A comparison that was only printed into a file says nothing of the folders beside that file.
+    The printed output of a comparison, saved to a file, does not claim the folders beside that file.
     """
     waiting = [(top, 0)]
     for _ in range(MAX_FOLDERS):
@@ -150,12 +150,12 @@ def _find(top: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _drop_copies(found: dict[Path, str]) -> None:
-    """Of equal comparisons, keep the one whose datasets are there (what was printed has its cost too)."""
+    """Of equal comparisons, keeps the one that has its datasets (printed output has the cost too)."""
     seen: set[bytes] = set()
     comparisons = [path for path, kind in sorted(found.items()) if kind == "comparison"]
     for path in sorted(comparisons, key=lambda path: not _chains(path)):
-        told = {name: value for name, value in read_mapping(path / COMPARISON).items() if name != "cost"}
-        content = json.dumps(told, sort_keys=True).encode("utf-8", "surrogatepass")
+        stored = {name: value for name, value in read_mapping(path / COMPARISON).items() if name != "cost"}
+        content = json.dumps(stored, sort_keys=True).encode("utf-8", "surrogatepass")
         if content in seen:
             del found[path]
         seen.add(content)
@@ -172,15 +172,15 @@ def kind_of(folder: Path) -> str | None:
 
 
 def _children(folder: Path) -> list[Path]:
-    """The folders in it that can be looked into, but for hidden ones (receipts and work in progress)."""
+    """The readable subfolders, without hidden ones (receipts and work in progress)."""
     found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
     return sorted(path for path in found if os.access(path, os.R_OK | os.X_OK))
 
 
 def _stage_names(folder: Path) -> list[str]:
-    """The stages of a run: as it says when it is finished, else those that are there so far."""
-    told = read_json(folder / RUN)
-    names = told.get("stages") if isinstance(told, dict) else None
+    """The stages of a run: as listed when it is finished, else those that exist so far."""
+    stored = read_json(folder / RUN)
+    names = stored.get("stages") if isinstance(stored, dict) else None
     if isinstance(names, list):
         return [name for name in names if isinstance(name, str) and (folder / Path(name).name / MANIFEST).is_file()]
     return [path.name for path in _children(folder) if (path / MANIFEST).is_file()]
@@ -204,8 +204,8 @@ def _add(material: Material, kind: str, path: Path, label: str) -> None:
                 material.mixtures.append(Mixture(name, plan))
 
 
-def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> Pool:
-    """Tokens are left out of the funnel: they are counted by another tokenizer than the steps before."""
+def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> PoolOutcome:
+    """Makes the outcome of a pool. Tokens of token shards are left out of the funnel: another tokenizer counts them."""
     manifests = [dataset.manifest for dataset in datasets]
     rows = funnel([manifest for manifest in manifests if manifest.kind in (Kind.RECORDS, Kind.DOCUMENTS)])
     rejected: dict[str, int] = {}
@@ -216,12 +216,12 @@ def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> Pool:
     first, recipe = manifests[0], manifests[-1].recipe
     came_in = came_in_docs(first.counts, first.kind is Kind.RECORDS)
     name = f"{recipe.name} {recipe.sha256[:12]}"
-    control = control_sample(datasets)
-    return Pool(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), control)
+    audit = audit_sample(datasets)
+    return PoolOutcome(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), audit)
 
 
 def came_in_docs(counts: Mapping[str, int], are_records: bool) -> int:
-    """Of an archive, the pages: it also has records of other types, which are no documents."""
+    """The number of input documents; of an archive the pages, since other record types are not documents."""
     return counts["out"] if are_records else counts.get("in", counts["out"])
 
 
@@ -234,7 +234,7 @@ def funnel_rows(rows: Any) -> tuple[Mapping[str, Any], ...]:
 
 
 def read_comparison(file: Path, label: str) -> Comparison:
-    """From a `comparison.json`, with the datasets of each recipe's chain where they are still beside it."""
+    """Reads a `comparison.json`, and the datasets of each recipe's chain if they are still beside it."""
     body = read_mapping(file)
     chains = _chains(file.parent)
     try:
@@ -242,7 +242,7 @@ def read_comparison(file: Path, label: str) -> Comparison:
         docs = came_in_docs(start["counts"], not start["chars"])
         names = _short_names(body["recipes"])
         pools = [
-            Pool(
+            PoolOutcome(
                 label=names[name],
                 kind=f"recipe of {label}",
                 recipe=name,
@@ -251,7 +251,7 @@ def read_comparison(file: Path, label: str) -> Comparison:
                 rejected_by=recipe.get("rejected_by", {}),
                 languages=recipe["by_language"],
                 datasets=tuple(_chain(file.parent, chains.get(name, ()))),
-                control=recipe.get("control"),
+                audit=recipe.get("control"),
             )
             for name, recipe in sorted(body["recipes"].items())
         ]
@@ -261,23 +261,23 @@ def read_comparison(file: Path, label: str) -> Comparison:
         )
         gold = body.get("gold", {})
         rows = [{**row, "kept": {names[n]: kept for n, kept in row["kept"].items()}} for row in gold.get("rows", ())]
-        told = _mapping_or_empty(_mapping_or_empty(read_json(file.parent / RUN)).get("cost"))
-        cost = {names[n]: took for n, took in _mapping_or_empty(told.get("recipes")).items() if n in names}
+        stored = _mapping_or_empty(_mapping_or_empty(read_json(file.parent / RUN)).get("cost"))
+        cost = {names[n]: took for n, took in _mapping_or_empty(stored.get("recipes")).items() if n in names}
         return Comparison(label, tuple(pools), ratio, overlap, {**gold, "rows": rows} if rows else {}, cost)
     except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{file} is not what `refinery compare` writes: {error!r}") from None
+        raise UsageError(f"{file} is not the output of `refinery compare`: {error!r}") from None
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:
-    """What recipes are called: one that was named by its file, by that file's name, if no other has the same."""
+    """Short names of recipes: for a recipe named by its file, the file's name, unless another has the same."""
     stems = {name: name.rsplit("/", 1)[-1].removesuffix(".toml") for name in names}
     taken = list(stems.values())
     return {name: stem if stem and taken.count(stem) == 1 else name for name, stem in stems.items()}
 
 
 def _chains(folder: Path) -> Mapping[str, Any]:
-    told = read_json(folder / RUN)
-    return _mapping_or_empty(told.get("chains")) if isinstance(told, dict) else {}
+    stored = read_json(folder / RUN)
+    return _mapping_or_empty(stored.get("chains")) if isinstance(stored, dict) else {}
 
 
 def _chain(folder: Path, names: Sequence[str]) -> Iterator[Dataset]:
@@ -287,7 +287,7 @@ def _chain(folder: Path, names: Sequence[str]) -> Iterator[Dataset]:
 
 
 def read_training(folder: Path, label: str) -> Training:
-    """The log up to the first row that a crash cut."""
+    """Reads the log up to the first row that a crash cut."""
     columns: dict[str, array[float]] = {name: array("d") for name in ("step", "loss", "learning_rate")}
     domains: dict[str, tuple[array[float], array[float]]] = {}
     tokens = 0
@@ -320,7 +320,7 @@ def read_evaluation(file: Path, label: str) -> Evaluation:
     parts = [body.get("bits_per_byte", {}), body.get("by_k", {}), body.get("baselines", {})]
     nested = [part for group in parts[1:] if isinstance(group, Mapping) for part in group.values()]
     if "bits_per_byte" not in body or not all(isinstance(part, Mapping) for part in (*parts, *nested)):
-        raise UsageError(f"{file} is not what `refinery evaluate --json` prints: rename it, or evaluate again")
+        raise UsageError(f"{file} is not the output of `refinery evaluate --json`: rename it, or evaluate again")
     return Evaluation(label, body)
 
 
@@ -342,7 +342,7 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(body, dict):
-        raise UsageError(f"{path} holds a {type(body).__name__} where a JSON object was expected")
+        raise UsageError(f"{path} contains a {type(body).__name__} where a JSON object was expected")
     return body
 
 
@@ -351,12 +351,12 @@ def _mapping_or_empty(value: Any) -> Mapping[str, Any]:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, else None."""
+    """`value` as a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
 
 
 def read_account(dataset: Dataset) -> Mapping[str, Any]:
-    """What the making of a dataset cost (its run.json)."""
+    """The cost of making a dataset (its run.json)."""
     return _mapping_or_empty(read_json(dataset.folder / RUN))

@@ -1,4 +1,4 @@
-"""`report`: one self-contained HTML file. No script, no network, no font, no link: whatever a page says stays text.
+"""`report`: one self-contained HTML file. No script, network, font or link; text from pages is always escaped.
 
 Also a picture of a comparison's funnels: `python -m pipeline.report.report funnel COMPARISON.json OUT.svg`.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.storage import write_bytes, writing
 from pipeline.job.outputs import check_report_place
 from pipeline.report.charts import COLOURS, MARKS, Funnel, funnel_svg, percent
-from pipeline.report.compare import control_lines, overlaps, ratios, recipe_cost, tenths
+from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
 from pipeline.report.models import (
     baselines_of,
     evaluation,
@@ -24,21 +24,21 @@ from pipeline.report.models import (
 )
 from pipeline.report.parts import Figure, Section, Table, clipped
 from pipeline.report.pools import funnels, histograms, languages, pool_tables, rejects, stage_cost
-from pipeline.report.read import Material, Pool, number, read_comparison, read_material
+from pipeline.report.read import Material, PoolOutcome, number, read_comparison, read_material
 from pipeline.report.samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
-from pipeline.report.views import View, views
+from pipeline.report.views import StageView, views
 from pipeline.stages.stages import places_below
 
-# What no HTML or XML may hold: control characters, lone surrogates, noncharacters.
+# Characters that HTML and XML do not allow: control characters, lone surrogates, noncharacters.
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def write_report(runs: Sequence[Path], out: Path, source: Path | None = None) -> None:
-    """Report on the folders `runs` in the file `out`: the same folders give the same bytes, in any order.
+    """Writes a report on the folders `runs` to the file `out`; the same folders give the same bytes, in any order.
 
-    Pages that were rejected before they had a text are read again from their archives, where these are at hand: where
-    they were ingested from, or below `source`. UsageError for a folder with nothing to report (see
-    `report_read.read_material`), or an `out` that is a folder or a file of another kind.
+    Pages that were rejected before they had a text are read again from their archives, if these are still where they
+    were ingested from, or below `source`. Raises UsageError for a folder with nothing to report (see
+    `report.read.read_material`), or an `out` that is a folder or a file of another kind.
     """
     check_report_place(out)
     texts = Texts(places_below(source) if source else None)
@@ -46,7 +46,7 @@ def write_report(runs: Sequence[Path], out: Path, source: Path | None = None) ->
 
 
 def render(made: Sequence[Section]) -> str:
-    """The page. Everything is escaped but the drawings, which escape their own words."""
+    """Renders the page. Everything is escaped except the drawings, which escape their own labels."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -60,7 +60,7 @@ def render(made: Sequence[Section]) -> str:
 
 
 def write_funnel(comparison: Path, out: Path) -> None:
-    """A stand-alone SVG of the funnels in a `comparison.json`, side by side."""
+    """Writes a stand-alone SVG of the funnels in a `comparison.json`, side by side."""
     funnels = [Funnel(pool.label, pool.docs, pool.funnel) for pool in read_comparison(comparison, "").pools]
     write_text(out, funnel_svg(funnels))
 
@@ -72,7 +72,7 @@ def write_text(out: Path, text: str) -> None:
 
 
 def sections(material: Material, texts: Texts) -> list[Section]:
-    """The sections that have something to show: recipes beside each other, then documents, then what was trained."""
+    """The non-empty sections: recipes in comparison, then documents, then trained models."""
     seen = views(material.all_pools())
     made = [
         overview(material),
@@ -83,12 +83,12 @@ def sections(material: Material, texts: Texts) -> list[Section]:
         Section(
             "evaluation",
             "Bits per byte",
-            "On held-out text; less is better. The unigram model and gzip are what a model must beat.",
+            "On held-out text; less is better. The unigram model and gzip are the baselines.",
             tuple(figure for one in material.evaluations for figure in evaluation(one)),
         ),
         Section(
             "cost",
-            "What it took",
+            "Cost",
             "Seconds as the runs recorded them.",
             (*recipe_cost(material.comparisons), *stage_cost(seen), *training_cost(material.trainings)),
         ),
@@ -99,7 +99,7 @@ def sections(material: Material, texts: Texts) -> list[Section]:
 
 def of_recipes(material: Material) -> list[Section]:
     return [
-        Section("funnels", "Funnels", "What remained after each step, in percent of what came in.", funnels(material)),
+        Section("funnels", "Funnels", "What remained after each step, in percent of the input.", funnels(material)),
         Section(
             "ratios",
             "Ratios",
@@ -114,15 +114,15 @@ def of_recipes(material: Material) -> list[Section]:
             overlaps(material.comparisons),
         ),
         Section(
-            "tenth",
-            "The right tenth",
-            "What share a recipe keeps of the pages whose true main text is long, and of the rest.",
-            tenths(material.comparisons),
+            "gold",
+            "Recall of gold pages",
+            "The share that a recipe keeps of the pages with a long true main text, and of the rest.",
+            gold_recall(material.comparisons),
         ),
     ]
 
 
-def of_documents(material: Material, seen: Sequence[View]) -> list[Section]:
+def of_documents(material: Material, seen: Sequence[StageView]) -> list[Section]:
     pools = material.all_pools()
     return [
         Section(
@@ -139,21 +139,21 @@ def of_documents(material: Material, seen: Sequence[View]) -> list[Section]:
         Section(
             "pool",
             "Over the whole pool",
-            "Thresholds and clusters that were found by looking at all documents together.",
+            "Thresholds and clusters computed over all documents together.",
             tuple(pool_tables(seen)),
         ),
         Section("languages", "Languages", "Documents that were kept, by language.", languages(pools)),
     ]
 
 
-def of_pages(material: Material, seen: Sequence[View], texts: Texts) -> list[Section]:
+def of_pages(material: Material, seen: Sequence[StageView], texts: Texts) -> list[Section]:
     return [
         Section(
             "rule-pages",
             "Pages by rule",
             "For each rule that rejected many: documents just kept, pages just rejected and clearly rejected, with the "
-            "value found, the threshold, and the beginning of the text that the stage read. A page that was rejected "
-            "before it had a text is extracted again by a quick engine, if its archive is at hand.",
+            "value, the threshold, and the beginning of the text that the stage read. A page that was rejected "
+            "before it had a text is extracted again with a fast engine, if its archive is available.",
             samples=tuple(rule_samples(seen, texts)),
         ),
         Section(
@@ -178,7 +178,7 @@ def overview(material: Material) -> Section:
     return Section("what", "What was run", "", (Figure("", table),), lines=tuple(headlines(material)))
 
 
-def kept_of(pool: Pool) -> tuple[str, str, str]:
+def kept_of(pool: PoolOutcome) -> tuple[str, str, str]:
     if not pool.funnel:
         counts = pool.datasets[-1].manifest.counts if pool.datasets else {}
         tokens = counts.get("tokens")
@@ -188,12 +188,12 @@ def kept_of(pool: Pool) -> tuple[str, str, str]:
 
 
 def headlines(material: Material) -> Iterator[str]:
-    """The few sentences that a reader in a hurry needs."""
+    """Yields the summary sentences at the top of the report."""
     for pool in material.all_pools():
         if pool.funnel and pool.docs:
             docs = pool.funnel[-1]["docs"]
             yield f"{pool.label} kept {docs:,} of {pool.docs:,} documents ({percent(docs / pool.docs)})."
-    yield from control_lines(material.all_pools())
+    yield from audit_lines(material.all_pools())
     for mixture in material.mixtures:
         parts = [f"{name} {percent(share)}" for name, share in shares_of(mixture, "axis").items()]
         if parts:

@@ -1,7 +1,7 @@
-"""The rows of ledgers and datasets that a report looks at: the first of each, and single ones by number.
+"""Reads rows of ledgers and datasets for a report: the first of each, and single ones by number.
 
-Everything is bounded: values of the first rows of each ledger and dataset, and of these only a few rows whole. A row is
-called by its number in its dataset; the partitions of a ledger are those of the dataset that the stage read.
+Everything is bounded: values of the first rows of each ledger and dataset, and only a few whole rows. A row is
+identified by its number in its dataset; the partitions of a ledger are those of the dataset that the stage read.
 """
 
 from array import array
@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from pipeline.report.read import Floats, number
@@ -26,7 +26,7 @@ from pipeline.report.read import Floats, number
 MAX_ROWS = 100_000
 MAX_THRESHOLDS = 5
 MAX_SAMPLES = 5
-# the one signal that is a column of its own
+# The one signal that is a column of its own.
 LANGUAGE_SCORE = "language_score"
 ROW_KEY = ("file_path", "warc_offset", "member_record")
 
@@ -35,8 +35,8 @@ Key = tuple[str, int, int]
 
 @dataclass
 class RuleSample:
-    """What the beginning of a ledger says of one rule. `gaps`: how far the value of each of `rows` is from its
-    threshold; `unvalued`: the first rows without a value and a threshold."""
+    """The first ledger rows of one rule. `gaps`: the distance of the value of each of `rows` from its threshold;
+    `unvalued`: the first rows without a value and a threshold."""
 
     values: "array[float]" = field(default_factory=lambda: array("d"))
     thresholds: set[float] = field(default_factory=set)
@@ -49,7 +49,8 @@ class RuleSample:
         return [self.rows[index] for index in np.argsort(self.gaps, kind="stable")[:most]]
 
     def farthest(self, most: int, but: int) -> list[int]:
-        """Those farthest from their thresholds, the farthest first, leaving out the `but` nearest."""
+        """The row numbers of the values farthest from their thresholds, the farthest first, without the `but`
+        nearest."""
         order = np.argsort(self.gaps, kind="stable")[but:]
         return [self.rows[index] for index in order[::-1][:most]]
 
@@ -76,7 +77,7 @@ def read_ledger(dataset: Dataset) -> dict[str, RuleSample]:
 
 
 def kept_signals(dataset: Dataset, wanted: Iterable[str]) -> dict[str, Floats]:
-    """Values of these signals in the first rows of a dataset of documents, for those that it carries; NaN for null."""
+    """Values of these signals in the first rows of a dataset of documents, for those that it has; NaN for null."""
     if dataset.kind is not Kind.DOCUMENTS or not dataset.manifest.shards:
         return {}
     paths = {name: f"signals.{name}" for name in signal_names(dataset.schema)} | {LANGUAGE_SCORE: LANGUAGE_SCORE}
@@ -91,7 +92,7 @@ def kept_signals(dataset: Dataset, wanted: Iterable[str]) -> dict[str, Floats]:
 
 
 def rows_at(parts: Sequence[ShardReader], numbers: Iterable[int], columns: list[str]) -> dict[int, dict[str, Any]]:
-    """The rows of these numbers (from 0, over all partitions). Only the row groups that hold them are read."""
+    """The rows of these numbers (from 0, over all partitions). Only the row groups that contain them are read."""
     starts = [0, *accumulate(part.rows for part in parts)]
     wanted: dict[int, list[int]] = {}
     for row in sorted(set(numbers)):
@@ -104,7 +105,7 @@ def rows_at(parts: Sequence[ShardReader], numbers: Iterable[int], columns: list[
 
 
 def _rows_of_part(part: ShardReader, rows: Sequence[int], columns: list[str]) -> Iterator[dict[str, Any]]:
-    """`rows` rise."""
+    """Yields the rows with these ascending numbers."""
     try:
         with pq.ParquetFile(part.file) as file:
             groups = range(file.num_row_groups)
@@ -137,12 +138,12 @@ def key_of(row: Mapping[str, Any]) -> Key:
 
 
 def part_of(parts: Sequence[ShardReader], row: int) -> int:
-    """Which partition holds the row of this number."""
+    """The index of the partition that contains the row of this number."""
     return bisect_right([0, *accumulate(part.rows for part in parts)], row) - 1
 
 
 def nearest_within(values: npt.NDArray[np.float64], bound: str, threshold: float, most: int) -> list[int]:
-    """Which of `values` pass the bound and are nearest to it, the nearest first; NaN passes nothing."""
+    """The indices of the `values` that pass the bound and are nearest to it, the nearest first; NaN does not pass."""
     gaps = values - threshold if bound == "min" else threshold - values
     inside = np.flatnonzero(gaps >= 0)
     return [int(index) for index in inside[np.argsort(gaps[inside], kind="stable")[:most]]]

@@ -1,29 +1,29 @@
-"""Pages to look at: for each rule those on both sides of its threshold and those far from it; the first that were kept.
+"""Sample pages: for each rule those on both sides of its threshold and those far from it; and the first kept ones.
 
-The text of a rejected page is not stored with its rejection. It is taken from the dataset that the stage read or, of
-a page that was rejected before it had a text, read again from its archive, if that is at hand; else URL and value
-must do.
+The text of a rejected page is not stored with its rejection. It is taken from the dataset that the stage read; for a
+page that was rejected before it had a text, it is read again from its archive, if that is available. Otherwise only URL
+and value are shown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.dataset.dataset import Dataset, ShardReader
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import RefineryError
 from pipeline.report.charts import short
 from pipeline.report.parts import Sample, Samples, cut
-from pipeline.report.read import Pool, number
+from pipeline.report.read import PoolOutcome, number
 from pipeline.report.rows import MAX_SAMPLES, ROW_KEY, Key, key_of, nearest_within, part_of, rows_at, rows_by_key
-from pipeline.report.views import Rules, View, bound_of, signal_of, top_rules
+from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
 from pipeline.stages.extract import Bodies, BodyReader, page_extractor
 
-# With these the largest report (a comparison of many recipes) stays under two megabytes.
+# With these limits the largest report (a comparison of many recipes) stays under two megabytes.
 MAX_SAMPLED_RULES = 120
 AT_THRESHOLD = 2
 RULE_CHARS = 200
 SAMPLE_CHARS = 300
-# Pages that are read again from archives and extracted anew, in all.
+# The most pages in all that are read again from archives and extracted.
 MAX_READ_AGAIN = 200
 QUICK_ENGINE = "resiliparse"
 
@@ -33,14 +33,14 @@ RECORD_COLUMNS = ["warc_length", "url", "page", "charset_header"]
 
 
 class Texts:
-    """Finds the texts of rejected pages. `moved`: where archives lie now, by name, if not where they were."""
+    """Finds the texts of rejected pages. `moved`: the archives' paths now, by name, if they have moved."""
 
     def __init__(self, moved: Mapping[str, str] | None = None) -> None:
         self.moved = moved or {}
         self.left = MAX_READ_AGAIN
 
-    def of(self, view: View, rows: Mapping[int, Mapping[str, Any]]) -> dict[Key, str]:
-        """By key, for the rows (by number) of the view's ledger whose text is at hand."""
+    def of(self, view: StageView, rows: Mapping[int, Mapping[str, Any]]) -> dict[Key, str]:
+        """The available texts, by key, of the rows (by number) of the view's ledger."""
         ledger, before = view.dataset.ledger_parts(), view.before
         if before is None or view.dataset.kind is not Kind.DOCUMENTS or len(before.parts()) != len(ledger):
             return {}
@@ -65,15 +65,15 @@ class Texts:
             extractor = page_extractor(QUICK_ENGINE if row["page"] == "html" else "plain", "{}")
             try:
                 page = extractor.extract(reader.read(row), row["charset_header"], row["url"] or "")
-            except RefineryError:  # the archive has moved, or is another by now
+            except RefineryError:  # the archive has moved or changed
                 continue
             found[key] = page.text
         reader.close()
         return found
 
 
-def rule_samples(seen: Sequence[View], texts: Texts) -> Iterator[Samples]:
-    """For each rule: just kept, just rejected, clearly rejected; of a rule without values the first rejected."""
+def rule_samples(seen: Sequence[StageView], texts: Texts) -> Iterator[Samples]:
+    """For each rule: just kept, just rejected, clearly rejected; for a rule without values the first rejected."""
     for view, rules in top_rules(seen, MAX_SAMPLED_RULES):
         chosen = {name: rejected_rows(sample) for name, sample in rules}
         kept = kept_rows(view, rules)
@@ -93,15 +93,15 @@ def rule_samples(seen: Sequence[View], texts: Texts) -> Iterator[Samples]:
 
 
 def rejected_rows(sample: Any) -> list[tuple[int, str]]:
-    """Row numbers in the ledger, and what they are samples of."""
+    """Row numbers in the ledger, with the kind of sample that each is."""
     near = sample.nearest(AT_THRESHOLD)
     rows = [(row, "just rejected") for row in near]
     rows += [(row, "clearly rejected") for row in sample.farthest(AT_THRESHOLD, len(near))]
     return rows or [(row, "rejected") for row in sample.unvalued]
 
 
-def kept_rows(view: View, rules: Rules) -> dict[str, list[int]]:
-    """By rule, the documents that passed it by least. Only of rules that judge all by one threshold."""
+def kept_rows(view: StageView, rules: Rules) -> dict[str, list[int]]:
+    """By rule, the documents that passed it most narrowly. Only for rules with one threshold for all."""
     return {
         name: nearest_within(view.kept[signal_of(name)], bound_of(name), next(iter(sample.thresholds)), AT_THRESHOLD)
         for name, sample in rules
@@ -133,11 +133,11 @@ def numbers(value: Any, threshold: Any) -> list[str]:
 
 
 def excerpt(text: str, most: int) -> str:
-    """The first `most` characters; white space as single blanks, so that they are not spent on it."""
+    """The first `most` characters, with each run of white space as one space, so that none are spent on it."""
     return cut(" ".join(text[: 4 * most].split()), most)
 
 
-def kept_pages(pools: Sequence[Pool]) -> Iterator[Samples]:
+def kept_pages(pools: Sequence[PoolOutcome]) -> Iterator[Samples]:
     """The first documents of each last dataset, and the beginning of their texts."""
     done: set[str] = set()
     for pool in pools:

@@ -1,12 +1,12 @@
-"""Views: every dataset that a report speaks of, once, with the beginning of its ledger and of its signals."""
+"""Views: every dataset of a report, once, with the beginning of its ledger and of its signals."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
-from pipeline.report.read import Floats, Pool, read_account
+from infra.dataset.reader import Dataset
+from pipeline.report.read import Floats, PoolOutcome, read_account
 from pipeline.report.rows import RuleSample, kept_signals, read_ledger
 
 TOP_RULES = 30
@@ -15,9 +15,9 @@ Rules = list[tuple[str, RuleSample]]
 
 
 @dataclass(frozen=True)
-class View:
-    """A dataset of one or more pools. `before`: the dataset that its stage read; `archives`: where the archives of the
-    pages lay when they were ingested, by the name that `file_path` gives them."""
+class StageView:
+    """A dataset of one or more pools. `before`: the dataset that its stage read; `archives`: the paths of the archives
+    when they were ingested, by `file_path`."""
 
     label: str
     dataset: Dataset
@@ -33,11 +33,11 @@ class View:
 
     @cached_property
     def kept(self) -> dict[str, Floats]:
-        """Of the signals that these rules judge, the values of the first documents that were kept; NaN for null."""
+        """The values of these rules' signals in the first kept documents; NaN for null."""
         return kept_signals(self.dataset, {signal_of(name) for name, sample in self.rules if sample.thresholds})
 
 
-def views(pools: Sequence[Pool]) -> list[View]:
+def views(pools: Sequence[PoolOutcome]) -> list[StageView]:
     """Every dataset once, named by all pools that it belongs to: recipes may share their first stages."""
     owners: dict[str, list[str]] = {}
     found: dict[str, tuple[Dataset, Dataset | None, Mapping[str, str]]] = {}
@@ -49,20 +49,20 @@ def views(pools: Sequence[Pool]) -> list[View]:
             found.setdefault(str(dataset.folder), (dataset, before, archives))
             before = dataset
     return [
-        View(f"{', '.join(dict.fromkeys(owners[folder]))}: {dataset.manifest.stage}", dataset, before, archives)
+        StageView(f"{', '.join(dict.fromkeys(owners[folder]))}: {dataset.manifest.stage}", dataset, before, archives)
         for folder, (dataset, before, archives) in found.items()
     ]
 
 
-def places_of(pool: Pool) -> Mapping[str, str]:
+def places_of(pool: PoolOutcome) -> Mapping[str, str]:
     if not pool.datasets or pool.datasets[0].kind is not Kind.RECORDS:
         return {}
     places = read_account(pool.datasets[0]).get("inputs")
     return {name: str(path) for name, path in places.items()} if isinstance(places, Mapping) else {}
 
 
-def top_rules(seen: Sequence[View], most: int) -> Iterator[tuple[View, Rules]]:
-    """`most` rules in all, shared out fairly: the first of every view, then the second of every view, and so on."""
+def top_rules(seen: Sequence[StageView], most: int) -> Iterator[tuple[StageView, Rules]]:
+    """Yields `most` rules in all, round-robin: the first of every view, then the second of every view, and so on."""
     ranked = sorted((rank, index) for index, view in enumerate(seen) for rank in range(len(view.rules)))[:most]
     for index, view in enumerate(seen):
         mine = sum(1 for _, at in ranked if at == index)
@@ -71,11 +71,11 @@ def top_rules(seen: Sequence[View], most: int) -> Iterator[tuple[View, Rules]]:
 
 
 def signal_of(rule: str) -> str:
-    """The signal that a rule of the ledger ("step/min_words") speaks of."""
+    """The signal of a rule of the ledger ("step/min_words")."""
     return rule.rsplit("/", 1)[-1].removeprefix("min_").removeprefix("max_")
 
 
 def bound_of(rule: str) -> str:
-    """ "min" or "max"; "" for a rule that is no bound."""
+    """ "min" or "max"; "" for a rule that is not a bound."""
     bound = rule.rsplit("/", 1)[-1][:4]
     return bound[:3] if bound in ("min_", "max_") else ""

@@ -1,9 +1,9 @@
 """`calibrate`: the threshold on a signal that keeps a wanted share of a pool, by language; and recipes frozen with it.
 
-The quantile is exact (`pipeline/pool/quantile.py`): what it keeps differs from what was asked by the rounding to
-whole documents and by ties, and the answer says by how much. How well the pool stands for others like it is another
-matter: the interval is the binomial one (Wilson, 95 %), which takes documents for independent draws; pages of one host
-are not, so the true one is wider.
+The quantile is exact (`pipeline/pool/quantile.py`): the share kept differs from the wanted one only by rounding to
+whole documents and by ties, and the result reports by how much. How well the pool represents others is a separate
+question: the interval is binomial (Wilson, 95 %), which assumes independent documents; pages of one host are not
+independent, so the true interval is wider.
 """
 
 import tempfile
@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import SideBySide, Source
 from infra.dataset.manifest import InputRef, Kind, RecipeRef
+from infra.dataset.reader import SideBySide, Source
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.storage import write_bytes, writing
@@ -27,13 +27,13 @@ from pipeline.recipes.toml import recipe_toml
 from pipeline.stages.intervals import DIGITS, wilson
 from pipeline.steps.rules import written_out
 
-VERB = "calibrate"
+COMMAND = "calibrate"
 MIN_COUNT = 100
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked: the share `keep` of each group, from the `side` of its values that is kept."""
+    """The request: keep the share `keep` of each group, from the `side` of its values."""
 
     signal: str
     keep: float
@@ -55,7 +55,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found. `refused`: groups with measured documents, but fewer than `wanted.min_count`."""
+    """The result. `refused`: groups with measured documents, but fewer than `wanted.min_count`."""
 
     wanted: Wanted
     pool: tuple[InputRef, ...]
@@ -72,7 +72,7 @@ class Calibration:
 
 
 def threshold_row(found: Found, keep: float) -> dict[str, Any]:
-    """`rank_error`: by how much the share kept of the pool is off what was asked (whole documents, and ties)."""
+    """`rank_error`: the difference of the share kept from the wanted one (whole documents, and ties)."""
     share = found.kept / found.docs
     return {
         **found.as_dict(),
@@ -83,11 +83,11 @@ def threshold_row(found: Found, keep: float) -> dict[str, Any]:
 
 
 def calibrate(wanted: Wanted, engine: Engine, inputs: Inputs) -> Calibration:
-    """Thresholds over documents. UsageError for an unknown signal, and when no group has enough documents."""
+    """Finds thresholds over documents. Raises UsageError for an unknown signal, or if no group has enough documents."""
     source = documents_of(inputs)
-    check_signal(wanted.signal, source, VERB)
+    check_signal(wanted.signal, source, COMMAND)
     with tempfile.TemporaryDirectory(prefix="refinery-") as folder:
-        tables = Tables(engine, RecipeRef(VERB, ""), VERB, Path(folder))
+        tables = Tables(engine, RecipeRef(COMMAND, ""), COMMAND, Path(folder))
         values = values_table(tables, source, wanted.signal, wanted.by, fresh=False)
         every = find_quantiles(tables, values, wanted.keep, wanted.side, wanted.min_count)
     found = tuple(each for each in every if each.threshold is not None)
@@ -95,21 +95,21 @@ def calibrate(wanted: Wanted, engine: Engine, inputs: Inputs) -> Calibration:
     if not found:
         most = max((each.docs for each in refused), default=0)
         raise UsageError(
-            f"{VERB}: no group has {wanted.min_count} documents with {wanted.signal} (the largest has {most}): "
+            f"{COMMAND}: no group has {wanted.min_count} documents with {wanted.signal} (the largest has {most}): "
             "give more documents, --by all, or a lower --min-count"
         )
     return Calibration(wanted, source.refs, found, refused)
 
 
 def documents_of(inputs: Inputs) -> Source:
-    """The documents of the inputs. UsageError for archives and datasets of another kind."""
+    """The documents of the inputs. Raises UsageError for archives and datasets of another kind."""
     if inputs.archives:
         raise UsageError(
-            f"{VERB} reads documents and datasets, not archives: run `refinery ingest` and `extract` first"
+            f"{COMMAND} reads documents and datasets, not archives: run `refinery ingest` and `extract` first"
         )
     for dataset in inputs.datasets:
         if dataset.kind is not Kind.DOCUMENTS:
-            raise UsageError(f"{VERB} reads documents: {dataset.folder} holds {dataset.kind}")
+            raise UsageError(f"{COMMAND} reads documents: {dataset.folder} contains {dataset.kind}")
     sources: list[Source] = list(inputs.datasets)
     if inputs.documents:
         check_document_files(inputs.documents)
@@ -118,11 +118,11 @@ def documents_of(inputs: Inputs) -> Source:
 
 
 def freeze(name: str, calibration: Calibration, out: Path, step: str | None = None) -> list[str]:
-    """Write recipe `name` to `out` with the thresholds of a step's rules replaced: of `step`, else of the last one that
-    has such a rule. Rules of earlier steps that are stricter are loosened to the same, or the new bound would decide
-    nothing. Returns the steps that changed, the wanted one first.
+    """Writes recipe `name` to `out` with calibrated thresholds in the rules of `step`, or else of the last step that
+    has such a rule. Stricter rules of earlier steps are loosened to the same threshold, since otherwise the new one
+    would have no effect. Returns the steps that changed, the calibrated one first.
 
-    The calibration is kept as a record, which is not of the recipe's hash; the thresholds and their `source` are.
+    The calibration is stored as a record, which the recipe's hash does not cover; it covers thresholds and `source`.
     """
     source = dict(load_recipe(name).source)
     stages = [{**stage, "step": list(stage["step"])} if "step" in stage else stage for stage in source["stage"]]
@@ -130,7 +130,7 @@ def freeze(name: str, calibration: Calibration, out: Path, step: str | None = No
         (stage["step"], index)
         for stage in stages
         for index, each in enumerate(stage.get("step", []))
-        if each.get("kind") == "judge" and _asks(each, calibration)
+        if each.get("kind") == "judge" and _has_calibrated_rule(each, calibration)
     ]
     named = [at for at, (steps, index) in enumerate(places) if step in (None, _name(steps[index]))]
     if not named:
@@ -159,14 +159,14 @@ def _name(step: Mapping[str, Any]) -> str:
     return str(step.get("name", step["kind"]))
 
 
-def _asks(step: Mapping[str, Any], calibration: Calibration) -> bool:
-    """Whether the step has a rule that the calibration is of."""
+def _has_calibrated_rule(step: Mapping[str, Any], calibration: Calibration) -> bool:
+    """Whether the step has a rule that the calibration replaces."""
     made = new_rules(written_out(step, ""), step.get("languages", []), calibration)
-    return any(rule.get("source") == told(calibration) for rule in made)
+    return any(rule.get("source") == rule_source(calibration) for rule in made)
 
 
 def record(calibration: Calibration, step: str) -> dict[str, Any]:
-    """What the frozen recipe says of where its thresholds come from."""
+    """The record in the frozen recipe of where its thresholds come from."""
     return {
         "step": step,
         **asdict(calibration.wanted),
@@ -178,11 +178,11 @@ def record(calibration: Calibration, step: str) -> dict[str, Any]:
 def new_rules(
     rules: Sequence[Mapping[str, Any]], languages: Sequence[str], calibration: Calibration, loosen: bool = False
 ) -> list[dict[str, Any]]:
-    """The rules of a judge step of these languages (none: all), with those on the signal replaced where they stand;
-    with `loosen` only where the old threshold is the stricter one.
+    """Returns the rules of a judge step for these languages (empty: all), with those on the signal replaced in place;
+    with `loosen` only those whose old threshold is stricter.
 
-    By language, a rule becomes one for each of its languages that has a threshold, and keeps its own for the others;
-    one that speaks of every language no longer judges those without a threshold.
+    By language, a rule becomes one for each of its languages that has a threshold, and keeps the old one for the
+    others; a rule for every language no longer applies to those without a threshold.
     """
     wanted = calibration.wanted
     made: list[dict[str, Any]] = []
@@ -198,7 +198,7 @@ def new_rules(
             and (not loosen or (each.threshold < old if wanted.bound == "min" else each.threshold > old))
         }
         if wanted.by == "all":
-            new = [{wanted.bound: threshold, "source": told(calibration)} for threshold in found.values()]
+            new = [{wanted.bound: threshold, "source": rule_source(calibration)} for threshold in found.values()]
             made.append({**rule, **new[0]} if new else dict(rule))
             continue
         spoken = list(rule.get("languages") or languages) or [each.group for each in calibration.found]
@@ -207,13 +207,13 @@ def new_rules(
         if rest:
             made.append({**rule, "languages": rest} if mine else dict(rule))
         made += [
-            {**rule, wanted.bound: threshold, "languages": [name], "source": told(calibration)}
+            {**rule, wanted.bound: threshold, "languages": [name], "source": rule_source(calibration)}
             for name, threshold in mine.items()
         ]
     return made
 
 
-def told(calibration: Calibration) -> str:
-    """The `source` of a calibrated rule: what it keeps, and of which pool."""
+def rule_source(calibration: Calibration) -> str:
+    """The `source` of a calibrated rule: the share kept, and the pool."""
     pool = ", ".join(f"{ref.name} {ref.sha256[:12]}" for ref in calibration.pool)
     return f"calibrated to keep {calibration.wanted.keep:g} of {pool}"

@@ -1,8 +1,8 @@
-"""Lists that a user hands in, one entry a line: addresses, whole hosts, ids; and which rows they speak of.
+"""User-provided lists, one entry a line: URLs, whole hosts, ids; and which rows they match.
 
-A line of a list of addresses is an address, in any of the spellings that deduplication by address takes for one
+A line of a URL list is a URL, in any of the spellings that deduplication by URL treats as equal
 (`dedup/urls.py`); or `host:example.org`, every page of that host (with or without `www.`); or `domain:example.org`,
-that host and all below it; any other prefix is a mistake. Blank lines and those that begin with `#` say nothing.
+that host and its subdomains; any other prefix is an error. Blank lines and lines that begin with `#` are ignored.
 """
 
 import re
@@ -19,12 +19,12 @@ from infra.hashing import sha256_json
 
 HOST, DOMAIN = "host:", "domain:"
 MAX_LABELS = 128
-# A word with a colon that begins no address (http://…, example.org:8080/…) and none of the two above.
+# A prefix with a colon that begins no URL (http://…, example.org:8080/…) and is neither of the two above.
 PREFIX = re.compile(r"(?!host:|domain:)([A-Za-z][A-Za-z0-9+.-]*:)(?!//|[0-9]*(?:[/?#]|$))")
 
 
 def entries(path: Path, what: str) -> list[tuple[int, str]]:
-    """(line number, entry) of a list. UsageError when it cannot be read as UTF-8, or holds no entry."""
+    """(line number, entry) of a list. Raises UsageError if it is not readable as UTF-8, or has no entry."""
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except OSError as error:
@@ -40,7 +40,7 @@ def entries(path: Path, what: str) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class Listed:
-    """Addresses in their one spelling, hosts, hosts with all below them, and ids."""
+    """Normalised URLs, hosts, hosts with their subdomains, and ids."""
 
     urls: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
@@ -49,19 +49,19 @@ class Listed:
 
     @property
     def sha256(self) -> str:
-        """Of the entries, in no order: two lists that mean the same have one hash."""
+        """The hash of the entries, independent of their order."""
         return sha256_json([sorted(each) for each in (self.urls, self.hosts, self.domains, self.ids)])
 
     def __len__(self) -> int:
         return len(self.urls) + len(self.hosts) + len(self.domains) + len(self.ids)
 
     def entries(self) -> set[str]:
-        """All of them, as `naming` calls them."""
+        """All entries, in the form that `matching` yields."""
         hosts, domains = (HOST + name for name in self.hosts), (DOMAIN + name for name in self.domains)
         return {*self.urls, *hosts, *domains, *(f"id:{ident}" for ident in self.ids)}
 
-    def naming(self, url: str | None, ident: str | None) -> Iterator[str]:
-        """The entries that name a document with this address and id, as `host:`, `domain:`, `id:` or an address."""
+    def matching(self, url: str | None, ident: str | None) -> Iterator[str]:
+        """The entries that match a document with this URL and id, as `host:`, `domain:`, `id:` or a URL."""
         if ident is not None and ident in self.ids:
             yield f"id:{ident}"
         if not url:
@@ -75,11 +75,11 @@ class Listed:
             yield from (DOMAIN + above for above in _above(name) if above in self.domains)
 
     def entry(self, url: str | None, ident: str | None) -> str | None:
-        """The first entry that names a document with this address and id."""
-        return next(self.naming(url, ident), None)
+        """The first entry that matches a document with this URL and id."""
+        return next(self.matching(url, ident), None)
 
     def rows(self, batch: pa.RecordBatch | pa.Table) -> list[bool]:
-        """For each row of a batch with `url` and `id` whether it is listed."""
+        """Whether each row of a batch with `url` and `id` is listed."""
         columns = zip(batch["url"].to_pylist(), batch["id"].to_pylist(), strict=True)
         return [self.entry(url, ident) is not None for url, ident in columns]
 
@@ -91,7 +91,7 @@ def _above(name: str) -> Iterator[str]:
 
 
 def read_listed(url_list: Path | None, ids: Path | None) -> Listed:
-    """The entries of a list of addresses and a list of ids. UsageError for a line that is no entry, or no list."""
+    """Reads a list of URLs and a list of ids. Raises UsageError for an invalid line, or if both are None."""
     if url_list is None and ids is None:
         raise UsageError("say what to take down: --url-list FILE, or --ids FILE")
     urls: set[str] = set()
@@ -100,7 +100,7 @@ def read_listed(url_list: Path | None, ids: Path | None) -> Listed:
     for number, line in entries(url_list, "--url-list") if url_list else ():
         if unknown := PREFIX.match(line):
             raise UsageError(
-                f"--url-list {url_list}, line {number}: {unknown[1]!r} is no prefix: give an address, host:NAME or "
+                f"--url-list {url_list}, line {number}: {unknown[1]!r} is not a known prefix: give a URL, host:NAME or "
                 "domain:NAME"
             )
         if line.startswith((HOST, DOMAIN)):
@@ -112,6 +112,6 @@ def read_listed(url_list: Path | None, ids: Path | None) -> Listed:
         elif normal := normalise_url(line):
             urls.add(normal)
         else:
-            raise UsageError(f"--url-list {url_list}, line {number}: {line!r} is no address")
+            raise UsageError(f"--url-list {url_list}, line {number}: {line!r} is not a URL")
     wanted = {line for _, line in entries(ids, "--ids")} if ids else set()
     return Listed(frozenset(urls), frozenset(hosts), frozenset(domains), frozenset(wanted))

@@ -1,16 +1,17 @@
 """`measure`: every signal of every document as a dataset; nothing is judged, nothing is dropped.
 
-Archives are ingested and extracted first, by the recipe's last extract step alone: no gate, no quick look, no control
-sample. Then the steps of the recipe's filter stages are done in their order, with every rejection ignored:
+Archives are ingested and extracted first, by the recipe's last extract step alone: no gate, no prefilter, no audit
+sample. Then the steps of the recipe's filter stages run in their order, with every rejection ignored:
 
-- labels and combinations set their signals, for the languages they speak of (others have null);
-- edits change the text, as they would for the steps after them;
-- a judge's signals are noted as that judge sees them: on the text as it is by then. The first judge to name a signal
+- labels and combinations set their signals, for the languages they apply to (others have null);
+- edits change the text for the steps after them;
+- a judge's signals are measured at that judge, on the text as it is by then. The first judge with a rule on a signal
   counts.
 
-What no judge asks for is measured at the end, on the text that the document is written with: what the last label, judge
-or combination reads (edits after it are not made). Stages over the whole pool (copies, percentiles, clusters) are not
-done: their numbers belong to a pool, not to a document. What the quick look alone would set is set on the whole text.
+A signal without a judge is measured at the end, on the text that is written with the document: the one that the last
+label, judge or combination reads (edits after it are skipped). Stages over the whole pool (copies, percentiles,
+clusters) are skipped: their numbers belong to a pool, not to a document. What only the prefilter would set is measured
+on the whole text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +26,9 @@ import pyarrow as pa
 from filters.catalog import SIGNALS
 from filters.url import SIGNAL_DOCS, UrlLists, url_signals
 from infra.dataset import schema as schemas
-from infra.dataset.build import check_place
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.claim import check_place
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
@@ -53,28 +54,28 @@ from pipeline.steps.step import Step
 NAME = "measure"
 STAGES = "stages"
 ALL, OWN = "all", "recipe"
-# How a signal of the address gets its lists: (signal, the name of the lists in the recipe).
+# The URL lists of a signal: (signal, the name of the lists in the recipe).
 Bound = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure: the signals by name, the steps that they need, and whose lists the address is held against."""
+    """What to measure: the signals by name, the steps that they need, and the URL lists of each URL signal."""
 
     names: tuple[str, ...]
     steps: tuple[Step, ...]
     lists: Bound
 
     def models(self) -> tuple[str, ...]:
-        """The names of the models that the steps use, lists among them."""
+        """The names of the models that the steps use, lists included."""
         used = {name for step in self.steps for name in step.models()}
         return tuple(sorted(used | {lists for _, lists in self.lists}))
 
 
 def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
-    """`wanted`: names of signals, `recipe` for all that the recipe names, `all` or nothing for all there are.
+    """`wanted`: names of signals, `recipe` for all that the recipe uses, `all` or nothing for all there are.
 
-    UsageError for a signal that does not exist, or that no step of the recipe sets.
+    Raises UsageError for a signal that does not exist, or that no step of the recipe sets.
     """
     steps = measuring_steps(recipe)
     known = set(SIGNALS) | set_by(steps)
@@ -90,62 +91,62 @@ def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
             raise UsageError(f"recipe {recipe.name!r} has no label or combine step that sets the signal {name!r}")
         else:
             near = get_close_matches(name, known, n=3, cutoff=0.5)
-            raise UsageError(f"no signal {name!r}; " + (f"near it: {', '.join(near)}" if near else "see `refinery recipes signals`"))  # fmt: skip # noqa: E501
+            raise UsageError(f"no signal {name!r}; " + (f"similar names: {', '.join(near)}" if near else "see `refinery recipes signals`"))  # fmt: skip # noqa: E501
     chosen = tuple(sorted(names))
     return Plan(chosen, needed(steps, names), bound_lists(recipe, chosen))
 
 
 def measuring_steps(recipe: Recipe) -> list[Step]:
-    """The steps that set, change or name what is measured, in the order in which a document meets them."""
+    """The steps that set or read signals or change the text, in the order of the recipe."""
     steps = [step for stage in recipe.stages if stage.verb == "filter" for step in stage.steps if _measures(step)]
     while steps and steps[-1].edits:
         steps.pop()
     later = set_by(steps)
-    quick = [
+    prefilter = [
         step
         for stage in recipe.stages
         if stage.verb == "extract"
         for step in stage.steps
         if _measures(step) and not step.sets <= later
     ]
-    return [*quick, *steps]
+    return [*prefilter, *steps]
 
 
 def _measures(step: Step) -> bool:
     """Whether it has a part in what is measured: pruning has none."""
-    return step.on_text and (bool(step.sets) or step.edits or any(step.asks()))
+    return step.on_text and (bool(step.sets) or step.edits or any(step.requires()))
 
 
 def set_by(steps: Sequence[Step]) -> set[str]:
-    """The signals that these steps put into the `signals` column."""
+    """The signals that these steps write to the `signals` column."""
     return {name for step in steps for name in step.sets if name in STEP_SIGNALS}
 
 
 def own_signals(recipe: Recipe) -> set[str]:
     """Every signal that a step of the recipe reads or sets."""
     steps = [step for stage in recipe.stages for step in stage.steps]
-    return {name for step in steps for name in (*step.asks(), *step.sets)}
+    return {name for step in steps for name in (*step.requires(), *step.sets)}
 
 
 def needed(steps: Sequence[Step], names: set[str]) -> tuple[Step, ...]:
-    """Without the labels and combinations that nobody asked for. What is done by language needs the language."""
+    """Leaves out labels and combinations whose signals are not needed. Steps for some languages need the language."""
     wanted = set(names)
     kept: list[Step] = []
     for step in reversed(steps):
         if step.sets:
             if step.sets.isdisjoint({"language", "domain", *wanted}):
                 continue
-            wanted |= set(step.asks())
+            wanted |= set(step.requires())
         kept.append(step)
     return tuple(reversed(kept))
 
 
 def bound_lists(recipe: Recipe, names: Sequence[str]) -> Bound:
-    """For each signal of the address the lists of the first gate that asks for it, else of the first gate with any."""
+    """For each URL signal the lists of the first gate that requires it, else of the first gate with lists."""
     gates = [step for stage in recipe.stages for step in stage.steps if step.lists]
     bound = []
     for name in sorted(set(names) & set(SIGNAL_DOCS)):
-        asking = [gate for gate in gates if name in gate.asks()]
+        asking = [gate for gate in gates if name in gate.requires()]
         if gates:
             bound.append((name, str((asking or gates)[0].lists)))
     return tuple(bound)
@@ -158,9 +159,10 @@ def open_lists(place: str) -> UrlLists:
 
 @dataclass(frozen=True)
 class MeasureTask:
-    """Documents of one part with all signals of the plan. `places`: (model, path) pairs, not in the fingerprint.
+    """Measures all signals of the plan for the documents of one part. `places`: (model, path) pairs, not in the
+    fingerprint.
 
-    A second part, where there is one, holds what was rejected before there was a text: it goes into the ledger here.
+    An optional second part has what was rejected before there was a text: it is copied to the ledger.
     """
 
     plan: Plan
@@ -211,15 +213,15 @@ class MeasureTask:
 
 
 def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:
-    """The plan's signals of one document, which the steps change on the way. Rejections are ignored."""
-    wanted, found = set(plan.names), address_signals(document.url, plan, lists)
+    """Measures the plan's signals of one document, which the steps may change. Rejections are ignored."""
+    wanted, found = set(plan.names), named_url_signals(document.url, plan, lists)
     for step in plan.steps:
         if not isinstance(step, Judge):
             step.run(document, models, None)
         elif not step.languages or document.language in step.languages:
             for rule in step.rules:
                 name = rule.rule.signal
-                if name in wanted and found.get(name) is None and not _speaks_of_others(rule.languages, document):
+                if name in wanted and found.get(name) is None and _applies(rule.languages, document):
                     found[name] = document.signal(name)
     for name in plan.names:
         if found.get(name) is None and name not in SIGNAL_DOCS:
@@ -227,11 +229,11 @@ def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str,
     return found
 
 
-def _speaks_of_others(languages: tuple[str, ...], document: Document) -> bool:
-    return bool(languages) and document.language not in languages
+def _applies(languages: tuple[str, ...], document: Document) -> bool:
+    return not languages or document.language in languages
 
 
-def address_signals(url: str, plan: Plan, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:
+def named_url_signals(url: str, plan: Plan, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:
     wanted = [name for name in plan.names if name in SIGNAL_DOCS]
     bound = dict(plan.lists)
     by_lists = {name: url_signals(url, lists[name]) for name in set(bound.values())}
@@ -241,7 +243,7 @@ def address_signals(url: str, plan: Plan, lists: Mapping[str, UrlLists]) -> dict
 
 @dataclass(frozen=True)
 class Ledgers:
-    """The ledgers of one partition, of all the stages that were done before: one batch for each, whole."""
+    """The ledgers of one partition of all earlier stages, one batch for each ledger."""
 
     readers: tuple[ShardReader, ...]
 
@@ -260,7 +262,7 @@ class Ledgers:
 
 @dataclass(frozen=True)
 class RejectedBefore:
-    """The ledgers of datasets that are cut alike, as a source beside the documents."""
+    """The ledgers of datasets with the same partitions, as a source beside the documents."""
 
     datasets: tuple[Dataset, ...]
 
@@ -281,9 +283,9 @@ def measure(
     limit: int | None = None,
     places: dict[str, str] | None = None,
 ) -> Dataset:
-    """The dataset of all signals in `out`; for archives and records the stages before it in `out/stages`.
+    """Makes the dataset of all signals in `out`; for archives and records, the earlier stages in `out/stages`.
 
-    `places`: where archives lie, when not where they were ingested from.
+    `places`: the archives' paths, if they have moved since they were ingested.
     """
     chosen = plan(context.recipe, wanted)
     params = {**({"signals": sorted(set(wanted))} if wanted else {}), **limit_param(limit)}
@@ -293,7 +295,7 @@ def measure(
         raise UsageError("give archives, or documents and datasets, as --input, not both in one call")
     source: Source
     if inputs.archives or any(dataset.kind is Kind.RECORDS for dataset in inputs.datasets):
-        # what it is made of is known once the stages are there; a folder without them was made of documents
+        # the inputs are known once the stages exist; a folder without stages was made from documents
         begun = (out / STAGES).is_dir()
         head = here.header(stage, Kind.DOCUMENTS, ()).as_dict()
         check_place(out, {name: value for name, value in head.items() if not begun or name != "inputs"})
@@ -318,7 +320,7 @@ def measure(
 def documents_of(
     context: Context, inputs: Inputs, folder: Path, limit: int | None, places: dict[str, str] | None
 ) -> list[Dataset]:
-    """The datasets that bring archives or records to documents, the documents last."""
+    """The datasets from archives or records to documents, the documents last."""
     extract = last_extract(context.recipe)
     made: list[Dataset] = []
     first = Context(context.recipe, context.engine, context.places, limit_param(limit))
@@ -337,7 +339,7 @@ def documents_of(
 
 
 def last_extract(recipe: Recipe) -> Stage:
-    """The recipe's last extract step, alone in a stage. UsageError where it has none."""
+    """The recipe's last extract step, alone in a stage. Raises UsageError if it has none."""
     found = [(stage, step) for stage in recipe.stages for step in stage.steps if isinstance(step, Extract)]
     if not found:
         raise UsageError(f"recipe {recipe.name!r} has no extract step: give documents as --input, or another recipe")

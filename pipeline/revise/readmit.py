@@ -1,8 +1,8 @@
-"""`readmit`: what was rejected, read again at its locators, through another recipe; the result is a run like any other.
+"""`readmit`: reads rejected records again at their locators and runs them through another recipe, as an ordinary run.
 
-The ledger says where each rejected record lies. Those are read again from their archives by the code of `ingest` and
-`extract` (documents of Parquet or JSONL files from those files), once each, however many rules they had failed; then
-every stage of the recipe follows. What the recipe's `ingest` would make is the dataset of the records read again.
+The ledger has the locator of each rejected record. The records are read again from their archives by the code of
+`ingest` and `extract` (documents of Parquet or JSONL files from those files), once each, however many rules they
+failed; then every stage of the recipe follows. The dataset of records read again replaces the output of `ingest`.
 """
 
 import time
@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.dataset.build import Totals, claim
-from infra.dataset.dataset import Dataset, SideBySide, Source
+from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, FileRef, InputRef, Kind
+from infra.dataset.reader import Dataset, SideBySide, Source
+from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
@@ -42,7 +43,7 @@ COLUMNS = ["id", *PLACE, "step", "rule"]
 
 @dataclass(frozen=True)
 class Rejects:
-    """What the ledgers name: records and documents by file, and rows that say nothing of a record, by reason."""
+    """The contents of ledgers: records and documents by file, and the number of rows without a record, by reason."""
 
     datasets: tuple[Dataset, ...]
     found: Mapping[str, Sequence[Locator]]
@@ -50,11 +51,11 @@ class Rejects:
 
     @property
     def refs(self) -> tuple[InputRef, ...]:
-        """The datasets by their manifests; their ledgers alone were read."""
+        """References to the datasets by manifest, although only their ledgers are read."""
         return tuple(InputRef(f"ledger/{ref.name}", ref.sha256) for each in self.datasets for ref in each.refs)
 
     def known(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Where the files lay, and their sha256 as the manifests have it, by name."""
+        """The files' paths when they were read, and their sha256 in the manifests, by name."""
         places: dict[str, str] = {}
         sums: dict[str, str] = {}
         for dataset in self.datasets:
@@ -71,9 +72,9 @@ def readmit(
     ids: Path | None = None,
     moved: Mapping[str, str] | None = None,
 ) -> tuple[Run, dict[str, int]]:
-    """The run in `out`, and {in, readmitted, rejected, skipped}. `moved`: where files lie now, by name.
+    """Returns the run in `out`, and {in, readmitted, rejected, skipped}. `moved`: the files' paths now, by name.
 
-    UsageError when the ledger has no such row, or a file is not where it was read, or is another one now.
+    Raises UsageError if the ledger has no such row, or a file is missing or has changed.
     """
     chosen = {line for _, line in entries(ids, "--ids")} if ids else None
     rejects = read_rejects(ledger_datasets(ledger), rules, chosen)
@@ -101,7 +102,7 @@ def readmit(
 
 
 def ledger_datasets(folder: Path) -> list[Dataset]:
-    """The datasets whose ledgers `folder` means: of a stage, or of all stages of a run."""
+    """The datasets of `folder`: one stage's, or those of all stages of a run."""
     if folder.name == "ledger" and (folder.parent / MANIFEST).is_file():
         folder = folder.parent
     if (folder / MANIFEST).is_file():
@@ -110,7 +111,7 @@ def ledger_datasets(folder: Path) -> list[Dataset]:
         raise UsageError(f"{folder} is not finished: run the same command again, or give the folder of a stage")
     found = [Dataset(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     if not found:
-        raise UsageError(f"--ledger {folder} holds no finished dataset: give the folder of a stage, or of a run")
+        raise UsageError(f"--ledger {folder} contains no finished dataset: give the folder of a stage, or of a run")
     return found
 
 
@@ -125,7 +126,7 @@ def read_rejects(datasets: Sequence[Dataset], rules: Sequence[str], ids: set[str
     tables = [choose(part.table(COLUMNS), rules, ids) for dataset in datasets for part in dataset.ledger_parts()]
     lines = pa.concat_tables(tables)
     if not lines.num_rows:
-        raise UsageError("no row of the ledger is meant: there is nothing to read again")
+        raise UsageError("no ledger row is selected: there is nothing to read again")
     damaged = pc.and_(pc.equal(lines["step"], INGEST), pc.starts_with(lines["rule"], "damage/"))
     taken = pc.is_null(lines["file_path"])
     skipped = {
@@ -144,23 +145,23 @@ def choose(lines: pa.Table, rules: Sequence[str], ids: set[str] | None) -> pa.Ta
 
 
 def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
-    """The files to read, by name. UsageError for one that is not there, or is not the one that was read."""
+    """The files to read, by name. Raises UsageError for one that is missing, or is not the one that was read."""
     places, sums = rejects.known()
     files = []
     for name in sorted(rejects.found):
         what = "file" if is_document_file(name) else "archive"
         path = moved.get(name) or places.get(name)
         if path is None or not Path(path).is_file():
-            raise UsageError(f"the {what} {name!r} is not where it was read: say where with --source ROOT")
+            raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")
         file = InputFile(path, name, sha256_file(Path(path)))
         if sums.get(name, file.sha256) != file.sha256:
-            raise UsageError(f"{path} is not the {what} {name!r} that was read: say where that lies with --source ROOT")
+            raise UsageError(f"{path} is not the {what} {name!r} that was read: give its folder with --source ROOT")
         files.append(file)
     return files
 
 
 def stages_for(recipe: Recipe, archives: bool) -> list[Stage]:
-    """All stages where archives are read; those after extraction where only documents are."""
+    """All stages if archives are read; those after extraction if only documents are."""
     if not archives:
         stages = [stage for stage in recipe.stages if stage.verb != "ingest" and not reads_records(stage)]
         if not stages:
@@ -181,7 +182,7 @@ def run_stages(
     skipped: Mapping[str, int],
     out: Path,
 ) -> list[Dataset]:
-    """Every stage's dataset; documents of files join where there is a text."""
+    """Makes every stage's dataset; documents of files join at the first stage that reads documents."""
     bare = Context(context.recipe, context.engine, context.places)
     datasets: list[Dataset] = []
     source: Source | None = None
@@ -205,7 +206,7 @@ def run_stages(
 
 
 def counted(skipped: Mapping[str, int]) -> Any:
-    """Rows of a ledger that name no record that could be read are counted, as `skipped`."""
+    """Counts ledger rows without a readable record as `skipped`."""
 
     def extras(_: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
         for reason, number in skipped.items():
@@ -217,7 +218,7 @@ def counted(skipped: Mapping[str, int]) -> Any:
 
 
 def conservation(made: Run, rejects: Rejects) -> dict[str, int]:
-    """What became of everything. WorkError if a record were lost on the way."""
+    """Counts what became of every record. Raises WorkError if one is unaccounted for."""
     manifests = [dataset.manifest for dataset in made.datasets]
     numbers = {
         "in": sum(map(len, rejects.found.values())) + sum(rejects.skipped.values()),

@@ -1,11 +1,12 @@
-"""`takedown`: the datasets of a run made again without some documents, and the proof that they are gone.
+"""`takedown`: makes the datasets of a run again without some documents, and proves that they are gone.
 
 Nothing is extracted or judged again. Every dataset below the run's folder is rewritten into a new folder without the
 rows of the listed documents (`takedown_apply.py`), then searched (`takedown_proof.py`); the new folder's
-`takedown.json` is the receipt. The old folder is left as it is: it is for the user to put the new one in its place.
+`takedown.json` is the receipt. The old folder is not changed: the user replaces it by the new one.
 
-What the documents did to others stays done: copies that were removed for their sake (named in the receipt, so that
-`readmit` can bring them back), lines that `paragraphs` took from others, thresholds of a pool, the plan of a mixture.
+Effects of the documents on others are not undone: copies that were removed in their favour (listed in the receipt, so
+that `readmit` can bring them back), lines that `paragraphs` removed from others, thresholds of a pool, the plan of a
+mixture.
 """
 
 import time
@@ -18,9 +19,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.dataset.build import WORK, check_place, claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import check_place, claim
 from infra.dataset.manifest import MANIFEST, RUN, Header, InputRef, Kind, Manifest
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json
@@ -34,26 +36,26 @@ from pipeline.text_table import table
 
 FORMAT = "refinery.takedown/1"
 RECEIPT = "takedown.json"
-# So many documents, copies and entries are named in the receipt; all are counted.
+# The most documents, copies and entries listed in the receipt; all are counted.
 MAX_NAMED = 1000
-# So many entries that met nothing are told on the terminal.
-MAX_TOLD = 20
+# The most unmatched entries shown on the terminal.
+MAX_SHOWN = 20
 COLUMNS = ["url", "id", "file_path", "warc_offset"]
 
 
 @dataclass(frozen=True)
 class Found:
-    """What one dataset holds of the list: keys of its rows and of its ledger rows."""
+    """The listed documents of one dataset: keys of its rows and of its ledger rows."""
 
     rows: frozenset[Key]
     ledger: frozenset[Key]
 
 
 def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, Any]:
-    """Make everything below `run` again in `out` without what is listed; returns the receipt.
+    """Makes everything below `run` again in `out` without the listed documents; returns the receipt.
 
-    UsageError where there is no finished dataset, or `out` and `run` lie in each other; WorkError where a search finds
-    something that is listed, which would be a fault of ours.
+    Raises UsageError if there is no finished dataset, or one of `out` and `run` is inside the other; WorkError if the
+    search finds a listed document, which would be a bug.
     """
     check_folders(run, out)
     datasets = in_order(run)
@@ -62,7 +64,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     inputs = [ref.sha256 for dataset in datasets.values() for ref in dataset.refs]
     arguments = {"verb": "takedown", "list": listed.sha256, "inputs": inputs}
     started = time.time()
-    if "." in datasets:  # it claims the folder itself, maybe after those in it
+    if "." in datasets:  # the rewrite of that dataset claims the folder itself, maybe after those in it
         head = header_of(datasets["."].manifest, listed, ()).as_dict()
         check_place(out, {name: value for name, value in head.items() if name != "inputs"})
     holder: AbstractContextManager[None] = nullcontext() if "." in datasets else claim(out, arguments)
@@ -84,8 +86,8 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
         write_bytes(out / RECEIPT, readable_json(receipt))
         if (run / FROZEN).is_file():
             write_bytes(out / FROZEN, (run / FROZEN).read_bytes())
-            told = redacted(read_json(run / RUN) or {}, listed)
-            write_bytes(out / RUN, readable_json({**told, "takedown_seconds": round(time.time() - started, 3)}))
+            account = redacted(read_json(run / RUN) or {}, listed)
+            write_bytes(out / RUN, readable_json({**account, "takedown_seconds": round(time.time() - started, 3)}))
         remove_folder(out / WORK / "takedown")
     return receipt
 
@@ -93,20 +95,20 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
 def check_folders(run: Path, out: Path) -> None:
     here, there = run.resolve(), out.resolve()
     if here == there or here.is_relative_to(there) or there.is_relative_to(here):
-        raise UsageError(f"--out {out} lies in --run {run} or holds it: a takedown makes a new folder beside the old")
+        raise UsageError(f"--out {out} is inside --run {run} or contains it: choose a new folder beside it")
     if (run / FROZEN).is_file() and "last" not in (read_json(run / RUN) or {}):
         raise UsageError(f"{run} is not finished: run the same `refinery run` command again")
 
 
 def in_order(run: Path) -> dict[str, Dataset]:
-    """Every finished dataset below `run` by its path there, each after those that it was made of."""
+    """Every finished dataset below `run` by its relative path, each after its inputs."""
     folders = [path.parent for path in sorted(run.rglob(MANIFEST))]
     names = [folder.relative_to(run).as_posix() for folder in folders]
     found = {
         name: Dataset(run / name) for name in names if name == "." or not any(p[0] == "." for p in name.split("/"))
     }
     if not found:
-        raise UsageError(f"--run {run} holds no finished dataset")
+        raise UsageError(f"--run {run} contains no finished dataset")
     by_sha = {dataset.refs[0].sha256: name for name, dataset in found.items()}
     ordered: dict[str, Dataset] = {}
 
@@ -123,7 +125,8 @@ def in_order(run: Path) -> dict[str, Dataset]:
 
 
 def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str, Found], Removed]:
-    """What each dataset holds of the list; together their keys, ids, and the runs of words of every text they have."""
+    """Finds the listed documents of each dataset; and, over all, their keys, ids, and the word n-grams of their
+    texts."""
     found: dict[str, Found] = {}
     entries: set[str] = set()
     ids: set[str] = set()
@@ -131,7 +134,7 @@ def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str,
 
     def note(table: pa.Table | pa.RecordBatch) -> set[Key]:
         pairs = zip(table["url"].to_pylist(), table["id"].to_pylist(), strict=True)
-        named = [list(listed.naming(url, ident)) for url, ident in pairs]
+        named = [list(listed.matching(url, ident)) for url, ident in pairs]
         entries.update(entry for several in named for entry in several)
         hit = [bool(several) for several in named]
         ids.update(ident for ident, yes in zip(table["id"].to_pylist(), hit, strict=True) if yes and ident)
@@ -157,7 +160,7 @@ def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str,
 
 
 def orphans(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]) -> list[dict[str, Any]]:
-    """Copies that were removed for the sake of a document that goes now, and could come back in its place."""
+    """Copies that were removed in favour of a document that is now taken down, and could come back in its place."""
     found = []
     columns = [*COLUMNS, "step", "rule", "survivor", "similarity"]
     for name, dataset in datasets.items():
@@ -180,7 +183,7 @@ def rewrite(
     out: Path,
     engine: Engine,
 ) -> dict[str, Dataset]:
-    """The new datasets; each names the new ones that it is made of."""
+    """The new datasets; their manifests refer to the new inputs."""
     made: dict[str, Dataset] = {}
     refs: dict[str, InputRef] = {}
     rows = {dataset.refs[0].sha256: found[name].rows for name, dataset in datasets.items()}
@@ -201,7 +204,7 @@ def header_of(old: Manifest, listed: Listed, inputs: tuple[InputRef, ...]) -> He
 
 
 def changes(name: str, old: Dataset, new: Dataset, found: Found) -> dict[str, Any]:
-    """What the takedown did to one dataset, with the sha256 of each shard before and after."""
+    """The changes to one dataset, with the sha256 of each shard before and after."""
     after = {file.path: file.sha256 for file in new.manifest.all_files()}
     before = {file.path: file.sha256 for file in old.manifest.all_files()}
     return {
@@ -218,8 +221,8 @@ def changes(name: str, old: Dataset, new: Dataset, found: Found) -> dict[str, An
 
 
 def prove(made: Mapping[str, Dataset], listed: Listed, removed: Removed, engine: Engine, work: Path) -> dict[str, Any]:
-    """Search every new dataset. WorkError where anything that is listed is still there."""
-    told: list[dict[str, Any]] = []
+    """Searches every new dataset. Raises WorkError if a listed document is still there."""
+    searches: list[dict[str, Any]] = []
     sharing: list[dict[str, Any]] = []
     for number, (name, dataset) in enumerate(made.items()):
         faults = dataset.verify()
@@ -230,40 +233,40 @@ def prove(made: Mapping[str, Dataset], listed: Listed, removed: Removed, engine:
         if counts["listed"] or strings or faults:
             what = f"{counts['listed']} rows found" if counts["listed"] else (faults or ["its manifest names one"])[0]
             raise WorkError(f"takedown: {dataset.folder} is not clean ({what}): do not use it")
-        told.append({"folder": name, **counts, "sharing": searched.manifest.counts["out"]})
+        searches.append({"folder": name, **counts, "sharing": searched.manifest.counts["out"]})
         sharing += [{"dataset": name, **row} for row in searched.table().to_pylist()]
     sharing.sort(key=lambda row: (-row["share"], row["dataset"], row["file_path"], row["warc_offset"]))
     return {
         "listed": 0,
-        "datasets": told,
+        "datasets": searches,
         "runs_of_words": int(removed.runs.size),
         "same_words": {"count": len(sharing), "documents": sharing[:MAX_NAMED]},
     }
 
 
 def unmatched_text(receipt: Mapping[str, Any]) -> str:
-    """A warning of the entries that met nothing; empty where all met something."""
+    """A warning with the entries that matched no document; empty if all matched."""
     named = receipt["list"]
     left = named["entries"] - named["matched"]
     if not left:
         return ""
-    told = ", ".join(named["unmatched"][:MAX_TOLD])
-    more = f" and {left - MAX_TOLD} more (see list.unmatched in the receipt)" if left > MAX_TOLD else ""
-    return f"met nothing, so look whether they are spelt as the run has them: {told}{more}"
+    shown = ", ".join(named["unmatched"][:MAX_SHOWN])
+    more = f" and {left - MAX_SHOWN} more (see list.unmatched in the receipt)" if left > MAX_SHOWN else ""
+    return f"these entries matched no document; check their spelling against the run's: {shown}{more}"
 
 
 def takedown_text(receipt: Mapping[str, Any], out: Path) -> str:
-    """The receipt as a person reads it."""
+    """Formats the receipt for the terminal."""
     rows: Sequence[dict[str, Any]] = receipt["datasets"]
     named = receipt["list"]
     lines = [
         table(list(rows), ["folder", "kind", "before", "removed", "after", "removed_from_ledger"]),
-        f"{receipt['documents']:,} documents taken down; {named['matched']:,} of {named['entries']:,} entries met any",
-        f"searched again: nothing that is listed is left; receipt: {out / RECEIPT}",
+        f"{receipt['documents']:,} documents taken down; {named['matched']:,} of {named['entries']:,} entries matched",
+        f"searched again: no listed document is left; receipt: {out / RECEIPT}",
     ]
     words, copies = receipt["proof"]["same_words"]["count"], receipt["orphans"]["count"]
     if words:
-        lines.append(f"{words:,} rows of other documents have runs of the same 13 words: see same_words in the receipt")
+        lines.append(f"{words:,} rows of other documents share 13-word runs with them: see same_words in the receipt")
     if copies:
         lines.append(f"{copies:,} copies had been removed in favour of these documents: see orphans in the receipt")
     return "\n".join(lines)

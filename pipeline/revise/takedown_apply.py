@@ -1,9 +1,9 @@
-"""A dataset without the documents of a list: rows gone from its shards, from its ledger, from its token shards.
+"""Rewrites a dataset without the documents of a list: rows removed from its shards, its ledger, its token shards.
 
-A document that the dataset is the first of a run to hold becomes one row in the ledger that names no record (step
-`takedown`, no address, no id, no file; its `warc_offset` is a serial number); where a dataset before it has that row,
-it is as if the document had never come. So the counts obey the law of their kind, and what one stage puts out is still
-what the next takes in.
+In the first dataset of a run that has it, a listed document becomes one anonymous ledger row (step `takedown`, no URL,
+no id, no file; its `warc_offset` is a serial number); if an earlier dataset has that row, the document is dropped
+without a trace. So the counts keep the invariant of their kind, and the output of one stage is still the input of the
+next.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from infra.dataset import schema as schemas
-from infra.dataset.build import Extras, Totals
-from infra.dataset.dataset import BATCH_ROWS, Dataset, ShardReader
+from infra.dataset.build import Extras
 from infra.dataset.manifest import FileRef, InputRef, Kind, Manifest
+from infra.dataset.reader import BATCH_ROWS, Dataset, ShardReader
+from infra.dataset.receipts import Totals
 from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_file, sha256_json
@@ -39,16 +40,16 @@ from pipeline.stages.tokenize import (
 )
 
 STEP, RULE = "takedown", "listed"
-# What stands in a ledger for the survivor of a copy, where that survivor was taken down.
+# Replaces, in a ledger, the survivor of a copy if that survivor was taken down.
 REDACTED = "takedown"
 
-# File, offset and id: where several sources are mixed, two of them may have a file of one name.
+# File, offset and id: with several sources, two of them may have a file of one name.
 Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
 class TokenPart:
-    """One partition of a tokens dataset: its rows of documents.parquet with the tokens of each; None holds none."""
+    """One partition of a tokens dataset: its rows of documents.parquet with the tokens of each; `name` None: empty."""
 
     folder: str
     name: str | None
@@ -60,10 +61,10 @@ class TokenPart:
 
     def check(self) -> None:
         if self.name and sha256_file(Path(self.folder) / self.name) != self.sha256:
-            raise WorkError(f"{self.folder}/{self.name} is not as it was written: make its dataset again")
+            raise WorkError(f"{self.folder}/{self.name} has changed since it was written: make its dataset again")
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Batches of ROWS, in the order of the shard."""
+        """Yields batches of ROWS, in the order of the shard."""
         if self.name is None:
             return
         table = pq.read_table(Path(self.folder) / TABLE, filters=[("shard", "=", self.name)])
@@ -92,7 +93,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class WithLedger:
-    """A dataset, each partition with its ledger, as a source; `places` of its inputs are handed on."""
+    """A dataset, each partition with its ledger, as a source; passes on the `places` of its inputs."""
 
     dataset: Dataset
 
@@ -118,8 +119,8 @@ def parts_of(dataset: Dataset) -> Sequence[ShardReader | TokenPart]:
 
 @dataclass(frozen=True)
 class TakedownTask:
-    """One partition without what is listed. `before`: keys that a dataset before this one has in its ledger;
-    `removed`: ids of everything that is taken down, which no row may name as a survivor."""
+    """Rewrites one partition without what is listed. `before`: keys in the ledger of an earlier dataset; `removed`: ids
+    of all removed documents, which no row may have as a survivor."""
 
     listed: Listed
     before: frozenset[Key] = field(repr=False)
@@ -154,7 +155,7 @@ class TakedownTask:
         yield Output(None, taken, counts | ({"tokens": tokens} if "tokens" in self.schema.names else {}))
 
     def _ledger(self, part: ShardReader) -> tuple[pa.Table, list[str], list[Key]]:
-        """The rows that stay, with survivors that are gone redacted; the recipes of takedowns before; what goes."""
+        """The rows to keep, with removed survivors redacted; the recipes of earlier takedowns; the keys removed."""
         table = part.table()
         taken = pc.is_null(table["file_path"])
         earlier = table.filter(taken)["recipe"].to_pylist()
@@ -170,7 +171,7 @@ class TakedownTask:
 
 @dataclass(frozen=True)
 class TokensTask(TakedownTask):
-    """The same for token shards; `path`: the tokenizer that lies beside them."""
+    """The same for token shards; `path`: the tokenizer beside them."""
 
     path: str = field(default="", compare=False)
 
@@ -192,7 +193,7 @@ def task_for(dataset: Dataset, listed: Listed, before: frozenset[Key], removed: 
 
 
 def carry_over(manifest: Manifest, listed: Listed, model: Path) -> Extras:
-    """What the manifest keeps of the old one: counts of what never was a document, the plan, the pool's findings."""
+    """Copies from the old manifest: counts of what never was a document, the plan, the pool's findings."""
 
     def extras(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
         for name, number in manifest.counts.items():
@@ -210,7 +211,7 @@ def carry_over(manifest: Manifest, listed: Listed, model: Path) -> Extras:
 
 
 def redacted(value: Any, listed: Listed) -> Any:
-    """A JSON value in which no string is a listed address or id."""
+    """Returns a JSON value in which every string that is a listed URL or id is replaced by REDACTED."""
     if isinstance(value, Mapping):
         return {redacted(name, listed): redacted(inner, listed) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,9 +1,9 @@
-"""The proof of a takedown: every shard, ledger and token index of the new datasets is read again and searched.
+"""The proof of a takedown: reads and searches every shard, ledger and token index of the new datasets.
 
-Nothing listed may be found: no address, no id, no place of a removed document, not even as the survivor of a copy.
-Texts are compared as well, by the hashes of all runs of thirteen words (a Chinese character counts as one; see
-`dedup/shingles.py`): a document that shares runs with a removed text is no fault, since the page may lie at another
-address or quote what others quote, but it is named, so that a person can decide.
+No listed URL or id and no key of a removed document may be found, not even as the survivor of a copy. Texts are
+compared as well, by the hashes of all runs of thirteen words (a Chinese character counts as one; see
+`dedup/shingles.py`): a document that shares runs with a removed text is not a failure, since the page may have another
+URL or quote a common source, but it is listed, so that a person can decide.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from dedup.shingles import shingles
 from dedup.tables import Hashes
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Header, Kind, RecipeRef
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.engines.task import Output
 from infra.hashing import sha256_json
@@ -26,7 +26,7 @@ from pipeline.revise.takedown_apply import Key, Whole, WithLedger
 from pipeline.stages.tokenize import MODEL, open_tokenizer
 
 NGRAM = 13
-# What a document still has of the removed texts; `runs` of them, `share` of its own.
+# What a document shares with the removed texts: `runs` of them, `share` of its own.
 SHARING = pa.schema(
     [
         ("id", pa.string()),
@@ -41,7 +41,7 @@ SHARING = pa.schema(
 
 @dataclass(frozen=True)
 class Removed:
-    """What is taken down: entries of the list that named something, keys, ids, and the runs of words of the texts."""
+    """What is taken down: matched entries of the list, keys, ids, and the runs of words of the texts."""
 
     entries: frozenset[str]
     keys: frozenset[Key] = field(repr=False)
@@ -65,7 +65,7 @@ def joined(hashes: list[Hashes]) -> Hashes:
 
 @dataclass(frozen=True)
 class SearchTask:
-    """Searches one partition and its ledger. Counters: rows and ledger rows read, and what was found of the list."""
+    """Searches one partition and its ledger. Counters: rows and ledger rows read, and listed documents found."""
 
     listed: Listed
     removed: Removed
@@ -83,7 +83,7 @@ class SearchTask:
             found = []
             texts = self._texts(rows)
             for row in rows.select(SHARING.names[:4]).to_pylist():
-                counts["search/listed"] += self._named(row)
+                counts["search/listed"] += self._is_listed(row)
                 text = next(texts, None)
                 if text is not None:
                     counts["search/texts"] += 1
@@ -93,15 +93,15 @@ class SearchTask:
         for rows in whole.ledger.batches():
             counts["search/ledger_rows"] += rows.num_rows
             for row in rows.to_pylist():
-                counts["search/listed"] += self._named(row) or row["survivor"] in self.removed.ids
+                counts["search/listed"] += self._is_listed(row) or row["survivor"] in self.removed.ids
         yield Output(None, None, counts)
 
-    def _named(self, row: dict[str, Any]) -> bool:
+    def _is_listed(self, row: dict[str, Any]) -> bool:
         key = row["file_path"], row["warc_offset"], row["id"] or ""
         return self.listed.entry(row["url"], row["id"]) is not None or key in self.removed.keys
 
     def _texts(self, rows: pa.RecordBatch) -> Iterator[str]:
-        """The texts of a batch: its column, or what its tokens say; none for records."""
+        """Yields the texts of a batch: its column, or its decoded tokens; none for records."""
         if "text" in rows.schema.names:
             yield from (text or "" for text in rows["text"].to_pylist())
         elif "tokens" in rows.schema.names and self.tokenizer:
@@ -116,7 +116,7 @@ class SearchTask:
 
 
 def search(engine: Engine, dataset: Dataset, listed: Listed, removed: Removed, name: str, work: Any) -> Dataset:
-    """The search of one dataset as a table of the documents that share runs; its counts say what was found."""
+    """Searches one dataset; returns the table of the documents that share runs, with the counts of the search."""
     tokenizer = str(dataset.folder / MODEL) if dataset.kind is Kind.TOKENS else None
     header = Header(Kind.TABLE, f"takedown.{name}", RecipeRef("takedown", listed.sha256), {}, dataset.refs)
     return engine.map_shards(SearchTask(listed, removed, tokenizer), [WithLedger(dataset)], work, header)

@@ -1,15 +1,15 @@
-"""`dedup`: copies removed over the whole pool, each removal with its evidence.
+"""`dedup`: removes copies over the whole pool, with evidence for each removal.
 
-Retrieve (keys or MinHash bands meet in a reduction), verify (candidate pairs compared on their shingles), decide (who
-survives), apply (an aligned pass over the documents). Intermediate tables live in `OUT/.work`, are datasets with
-receipts of their own, and go when the result is committed.
+Retrieve (keys or MinHash bands are grouped in a reduction), verify (candidate pairs are compared by their shingles),
+decide (survivor selection), apply (an aligned pass over the documents). Intermediate tables are datasets with receipts
+of their own in `OUT/.work`, deleted when the result is committed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,31 +21,29 @@ from dedup.components import node_set
 from dedup.exact import KeepOne, key_table
 from dedup.minhash import MinHash, band_table, shingle_table
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
-from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, left_text, window_table
-from dedup.survivors import decide, unlinked_pairs
+from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, remaining_text, window_table
+from dedup.survivors import select_survivors, unlinked_pairs
 from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
-from infra.dataset.dataset import Dataset, Part, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, Source
 from infra.engines.task import Output, Reducer, Task
 from infra.errors import UsageError
 from infra.hashing import sha256_json
+from pipeline.job.context import Context
 from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
 from pipeline.steps.dedup import Dedup
 
-if TYPE_CHECKING:
-    from pipeline.job.context import Context
-
 Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class NumberedPart:
-    """A partition of documents that knows its place, and (for some tasks) which of its rows are wanted."""
+    """A partition of documents with its number, and (for some tasks) the rows to read."""
 
     part: Any
     index: int
@@ -56,7 +54,7 @@ class NumberedPart:
         return sha256_json([self.part.fingerprint, self.index, self.wanted])
 
     def numbered(self) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """Batches with the number of their first row in the shard."""
+        """Yields batches with the row number in the shard of their first row."""
         row = 0
         for batch in self.part.batches():
             yield batch, row
@@ -65,7 +63,7 @@ class NumberedPart:
 
 @dataclass(frozen=True)
 class Numbered:
-    """A source whose parts know their numbers; `wanted`: sorted document numbers of interest."""
+    """A source of numbered parts; `wanted`: the sorted document numbers to read (None: all)."""
 
     source: Source
     wanted: Numbers | None = None
@@ -91,7 +89,8 @@ class Numbered:
 
 @dataclass(frozen=True)
 class TableTask:
-    """A pure function from a batch of documents to a batch of a table, as a task. `name` stands for the function."""
+    """A pure function from a batch of documents to a batch of a table, as a task. `name` identifies the function in the
+    fingerprint."""
 
     name: str
     schema: pa.Schema
@@ -139,7 +138,7 @@ class Windows:
 
 
 def nodes(batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
-    """The documents of a batch that have an edge, with what the policies compare."""
+    """The documents of a batch that have an edge, with the columns that survivor policies compare."""
     table = node_table(batch, part.index, first_row)
     numbers = document_numbers(table["shard"].to_numpy(), table["row"].to_numpy())
     return table.filter(pa.array(np.isin(numbers, np.array(part.wanted, np.int64))))
@@ -151,7 +150,7 @@ def lines(batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.Recor
 
 @dataclass(frozen=True)
 class Reduce:
-    """A reducer of `dedup/`, which yields batches, as the engine's."""
+    """Adapts a reducer of `dedup/`, which yields batches, to the engine."""
 
     inner: Any
     schema: pa.Schema
@@ -167,7 +166,7 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Forward:
-    """Rows as they come: used to bring decisions to the shards they speak of, in the order of the documents."""
+    """Yields rows unchanged: used to repartition decisions like the shards of their documents, in document order."""
 
     schema: pa.Schema
     fingerprint: str = "dedup:forward"
@@ -208,7 +207,7 @@ class Edges:
 
 @dataclass(frozen=True)
 class Decide:
-    """Survivors of the whole pool: 16 bytes a node in one process."""
+    """Selects the survivors of the whole pool, in one process with 16 bytes a node."""
 
     policy: Any
     link: Any
@@ -222,7 +221,8 @@ class Decide:
         edges, table = part.edge_table(), part.nodes.table()
         if edges.num_rows:
             similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
-            made = decide(table, edges["a"].to_numpy(), edges["b"].to_numpy(), similarity, self.policy, self.link)
+            a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
+            made = select_survivors(table, a, b, similarity, self.policy, self.link)
             yield Output(made)
 
 
@@ -241,12 +241,12 @@ class Work:
         return self.tables.reduce(name, tables, key, reducer)
 
     def to_shards(self, name: str, table: Dataset) -> Dataset:
-        """A table with a `shard` column, partitioned like the documents that it speaks of."""
+        """Repartitions a table with a `shard` column like the documents of its rows."""
         return self.tables.reduce(name, [table], "shard", Forward(table.schema), len(self.source.parts()))
 
 
-def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> Dataset:
-    """Remove copies by the stage's one dedup step. UsageError for options that the method does not know."""
+def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    """Removes copies by the stage's one dedup step. Raises UsageError for options that the method does not have."""
     if len(stage.steps) != 1 or not isinstance(stage.steps[0], Dedup):
         raise UsageError(f"dedup stage {stage.name!r} needs exactly one dedup step")
     step = stage.steps[0]
@@ -263,8 +263,10 @@ def dedup_stage(context: "Context", stage: Stage, source: Source, out: Path) -> 
         task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "line", "no_unique_line", surviving_text)
     elif step.method == "substring":
         decisions = repeated_windows(work, options)
-        sizes = (("size", options["tokens"]), ("least", options["characters"]))
-        task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "token", "nothing_left", left_text, sizes)
+        sizes = (("size", options["tokens"]), ("min_characters", options["characters"]))
+        task = ApplyCuts(
+            step.name, context.recipe.sha256, signals or (), "token", "nothing_left", remaining_text, sizes
+        )
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
         decisions = decide_by(work, options)
@@ -300,7 +302,7 @@ def nodes_of(work: Work, name: str, edges: Sequence[Dataset]) -> Dataset:
 
 
 def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, candidates: Dataset) -> Dataset:
-    """The candidate pairs whose shingle sets are as similar as the threshold asks."""
+    """The candidate pairs whose shingle sets reach the similarity threshold."""
     wanted = ends(candidates, "key", "other")
     task = TableTask(f"shingles:{params}", JOIN, Shingles(params))
     shingles = work.map(f"shingles{suffix}", task, Numbered(work.source, wanted))
@@ -310,7 +312,7 @@ def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: Min
 
 
 def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
-    """Buckets are stars around their first document; where the policy prefers another, its pairs are verified too."""
+    """Buckets are stars around their first document; if the policy prefers another, its pairs are verified too."""
     first = Edges((edges,), nodes_of(work, "nodes-first", [edges]))
     pairs = work.map("pairs-best", Unlinked(options["policy"]), first)
     return verified_edges(work, "-best", options, params, pairs)
@@ -336,7 +338,7 @@ class Unlinked:
 
 @dataclass(frozen=True)
 class AsEdges:
-    """Candidates taken for edges, as recipes do that publish no verification."""
+    """Takes candidates as edges without verification, as some published recipes do."""
 
     schema: pa.Schema = EDGES
     fingerprint: str = "dedup:as-edges"

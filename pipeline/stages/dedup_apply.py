@@ -1,4 +1,4 @@
-"""The last pass of a deduplication: documents beside the decisions that speak of them, partition by partition."""
+"""The last pass of a deduplication: joins documents with their decisions, partition by partition."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import ShardReader
+from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_rows
@@ -19,9 +19,9 @@ from pipeline.job.funnel import one_by_one
 
 @dataclass(frozen=True)
 class ApplyDecisions:
-    """Removes the copies, with survivor and similarity in the ledger; survivors learn how many there were.
+    """Removes the copies, with survivor and similarity in the ledger; sets `copies` and `snapshots` of the survivors.
 
-    `carried`: the signals of the documents; None when it is records that are deduplicated.
+    `carried`: the signals of the documents; None if records are deduplicated.
     """
 
     step: str
@@ -60,9 +60,10 @@ class ApplyDecisions:
 
 @dataclass(frozen=True)
 class ApplyCuts:
-    """Cuts from each document what the decisions say of it; one of which nothing is left is rejected by `rule`.
+    """Cuts the decided parts out of each document; a document with nothing left is rejected by `rule`.
 
-    `column`: what the decisions number (lines, tokens); `left(text, numbers)`: the text that stays, or None.
+    `column`: the column of part numbers in the decisions (lines, tokens); `left(text, numbers)`: the text that remains,
+    or None.
     """
 
     step: str

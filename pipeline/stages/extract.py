@@ -1,6 +1,6 @@
-"""`extract`: records to documents. Reads each body at its locator, gates on what is known before, and turns the
-body into text in the page sandbox; a recipe may take a quick look with a cheap engine before the dear one. The same
-code serves `explain` and `readmit`.
+"""`extract`: records to documents. Reads each body at its locator, applies gates before that, and extracts the text in
+the page sandbox; a recipe may put a prefilter with a cheap engine before the expensive one. The same code serves
+`explain` and `readmit`.
 """
 
 import atexit
@@ -17,7 +17,7 @@ import xxhash
 
 from filters.url import UrlLists
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import ShardReader
+from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
@@ -30,32 +30,32 @@ from pipeline.models.loaded import Models, loaded_models
 from pipeline.models.url_lists import load_url_lists
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
-from pipeline.steps.signals import CONTROL_SIGNALS, HEADER_SIGNALS
+from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS
 from pipeline.steps.step import Step
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
 from pipeline.warc.reader import RecordReader
 from pipeline.warc.splits import sniff
 
-# So many pages go through one step before the next: its model and tables stay in the processor's cache, which takes a
-# tenth off the CPU time of a stage. Their bodies are in memory at once.
+# Pages that go through one step before the next: the step's model and tables stay in the processor's cache, which takes
+# a tenth off the CPU time of a stage. Their bodies are in memory at once.
 GROUP = 32
 
 
 @dataclass(frozen=True)
 class Bodies:
-    """Where the archives lie on this machine, by the name that `file_path` gives them."""
+    """The paths of the archives on this machine, by `file_path`."""
 
     places: Mapping[str, str]
 
     def path(self, name: str) -> str:
         if name not in self.places or not Path(self.places[name]).is_file():
-            raise UsageError(f"the archive {name!r} is not where it was read: say where with --source ROOT")
+            raise UsageError(f"the archive {name!r} is not where it was read: give its folder with --source ROOT")
         return self.places[name]
 
 
 class BodyReader:
-    """Reads the bodies of records, one archive open at a time: records come in the order of their archive."""
+    """Reads the bodies of records, one archive open at a time: records must come in the order of their archive."""
 
     def __init__(self, bodies: Bodies) -> None:
         self.bodies = bodies
@@ -63,7 +63,8 @@ class BodyReader:
         self._reader: RecordReader | None = None
 
     def read(self, row: Mapping[str, Any]) -> bytes:
-        """The body of the record in `row`, its HTTP codings undone. WorkError if the archive has changed."""
+        """Returns the body of the record in `row`, HTTP codings decoded. Raises WorkError if the archive has
+        changed."""
         if self._reader is None or self._name != row["file_path"]:
             self.close()
             path = self.bodies.path(row["file_path"])
@@ -82,7 +83,7 @@ class BodyReader:
 
 @dataclass
 class Tools:
-    """What the steps of an extract stage work with; all but the reader is the process's, and stays."""
+    """The objects that the steps of an extract stage use; all but the reader are cached per process."""
 
     reader: BodyReader
     extractors: Mapping[str, PageExtractor]
@@ -96,9 +97,9 @@ class Tools:
 
 @dataclass(frozen=True)
 class ExtractTask:
-    """Documents of one shard of records. `bodies` and `places` say where things lie and are not in the fingerprint.
+    """Extracts the documents of one shard of records. `bodies` and `places` are paths, and not in the fingerprint.
 
-    `control`: the share of pages that no quick look rejects, chosen by a hash of their place.
+    `audit`: the share of pages that no prefilter rejects (the audit sample), chosen by a hash of their key.
     """
 
     steps: tuple[Step, ...]
@@ -106,16 +107,16 @@ class ExtractTask:
     recipe: str
     bodies: Bodies = field(compare=False)
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
-    control: float | None = None
+    audit: float | None = None
 
     @property
     def fingerprint(self) -> str:
-        control = [] if self.control is None else [self.control]
-        return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe, *control])
+        audit = [] if self.audit is None else [self.audit]
+        return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe, *audit])
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents(() if self.control is None else CONTROL_SIGNALS)
+        return schemas.documents(() if self.audit is None else AUDIT_SIGNALS)
 
     def open_tools(self) -> Tools:
         extractors = {
@@ -147,7 +148,7 @@ class ExtractTask:
     def one(
         self, record: Mapping[str, Any], tools: Tools, trace: Trace | None = None
     ) -> tuple[dict[str, Any], list[Reject]]:
-        """One record through the steps: its document row, or the rules that rejected it."""
+        """Runs one record through the steps: its document row, and the failed rules that rejected it (or none)."""
         (visit,) = self.visits([record], tools, trace=trace)
         return visit.row, visit.rejects
 
@@ -158,12 +159,12 @@ class ExtractTask:
         funnel: Funnel | None = None,
         trace: Trace | None = None,
     ) -> list["Visit"]:
-        """The records through the steps, all of them through one before any goes to the next.
+        """Runs the records through the steps, all of them through one step before the next.
 
-        What a quick look rejects goes on all the same if it is in the control sample; `quick_rejected` counts it. What
-        is asked of the address, and what a publisher asks for, holds for every page.
+        A page of the audit sample that the prefilter rejects continues; `quick_rejected` counts the failed rules. Rules
+        on the URL, and what the publisher requests (noindex, noai), apply to every page.
         """
-        visits = [Visit(record, tools, in_control(record, self.control)) for record in records]
+        visits = [Visit(record, tools, in_audit_sample(record, self.audit)) for record in records]
         last = len(self.steps) - 1
         for order, step in enumerate(self.steps):
             lenient = order < last and not step.binding
@@ -175,25 +176,28 @@ class ExtractTask:
                     funnel.passed(order, len(visit.document.text), visit.document.tokens)
                 if visit.rejects or order == last:
                     visit.rest()
-        if self.control is not None:
+        if self.audit is not None:
             for visit in visits:
                 if not visit.rejects:
-                    visit.row["signals"] |= {"control": float(visit.control), "quick_rejected": float(visit.quick)}
+                    visit.row["signals"] |= {
+                        "control": float(visit.audited),
+                        "quick_rejected": float(visit.prefilter_failures),
+                    }
         return visits
 
 
 class Visit:
-    """One record on its way through an extract stage: its body is read once, its text is the last extraction's.
+    """One record in an extract stage: its body is read once, its text is that of the last extraction.
 
-    `rejects`: the failing rules of the step that ended it. `quick`: how many rules a page of the `control` sample
-    failed that ended others.
+    `rejects`: the failed rules of the step that rejected it. `prefilter_failures`: for a page of the audit sample
+    (`audited`), the number of failed rules that would have rejected it.
     """
 
-    def __init__(self, record: Mapping[str, Any], tools: Tools, control: bool) -> None:
+    def __init__(self, record: Mapping[str, Any], tools: Tools, audited: bool) -> None:
         self.record = record
         self.tools = tools
-        self.control = control
-        self.quick = 0
+        self.audited = audited
+        self.prefilter_failures = 0
         self.row: dict[str, Any] = {}
         self.rejects: list[Reject] = []
         self.document = Document("", record["url"] or "")
@@ -203,15 +207,15 @@ class Visit:
         return self.tools.reader.read(self.record)
 
     def rest(self) -> None:
-        """Forget what only the steps needed."""
+        """Frees the body and the document, which only the steps need."""
         self.__dict__.pop("body", None)
         del self.document
 
     def take(self, step: Step, lenient: bool, trace: Trace | None) -> None:
-        """Through one step; `lenient`: a page of the control sample goes on in any case."""
+        """Runs one step; `lenient`: a page of the audit sample is not rejected."""
         rejects = self._rejects(step, trace)
-        if lenient and self.control:
-            self.quick += len(rejects)
+        if lenient and self.audited:
+            self.prefilter_failures += len(rejects)
         else:
             self.rejects = rejects
 
@@ -221,29 +225,29 @@ class Visit:
         if not isinstance(step, Extract):
             return step.run(self.document, self.tools.models, trace)
         html = self.record["page"] == "html"
-        foreign = step.declared_rejects(self.body, trace) if html and step.declared else []
-        if foreign and not self.control:
-            return foreign
+        undeclared = step.declared_rejects(self.body, trace) if html and step.declared else []
+        if undeclared and not self.audited:
+            return undeclared
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
         self.row = document_row(self.record, page, step.engine if html else "plain")
         self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
         for name in HEADER_SIGNALS:
-            asked = bool(self.record.get(name)) or name in page.robots
-            self.document.signals[name] = float(asked)
-        return foreign + step.page_rejects(page, trace)
+            requested = bool(self.record.get(name)) or name in page.robots
+            self.document.signals[name] = float(requested)
+        return undeclared + step.page_rejects(page, trace)
 
 
 @lru_cache(maxsize=8)
 def page_extractor(engine: str, options: str) -> PageExtractor:
-    """The process's extractor of this kind; its child process is started at the first page and ends with this one."""
+    """The process's extractor of this kind; its child process starts at the first page and ends with this process."""
     extractor = PageExtractor(engine, json.loads(options))
     atexit.register(extractor.close)
     return extractor
 
 
-def in_control(record: Mapping[str, Any], share: float | None) -> bool:
-    """Whether the record is of the control sample: by the hash of its place, so the same in any order and number."""
+def in_audit_sample(record: Mapping[str, Any], share: float | None) -> bool:
+    """Whether the record is in the audit sample: by a hash of its key, so that order and number do not matter."""
     if not share:
         return False
     key = f"control:{record['file_path']}:{record['warc_offset']}:{record['member_record']}"

@@ -1,4 +1,4 @@
-"""`filter`: documents through label, judge and rewrite steps; what fails goes to the ledger with every failing rule."""
+"""`filter`: runs documents through label, judge and rewrite steps; the ledger gets every failed rule of a rejection."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import BATCH_ROWS
+from infra.dataset.reader import BATCH_ROWS
 from infra.engines.task import Output
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.archives import ArchivePart
@@ -25,7 +25,7 @@ STEP = "ingest"
 
 @dataclass(frozen=True)
 class IngestTask:
-    """Records of one split. Pages go on; other records are counted by the reason they were skipped for."""
+    """Makes the records of one split. Pages are kept; other records are counted by the reason they are skipped."""
 
     recipe: str
 
@@ -54,7 +54,7 @@ class IngestTask:
                 continue
             count("bytes/damaged" if isinstance(event, Damage) else "bytes/members", event.file_bytes)
             if isinstance(event, Damage):
-                # two faults at one place are one ruined range
+                # two faults at one offset are one damaged range
                 count("rejected", int(event.offset != damaged_at))
                 count("in", int(event.offset != damaged_at))
                 damaged_at = event.offset

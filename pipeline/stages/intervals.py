@@ -1,4 +1,4 @@
-"""The interval of a rate that was seen in a sample."""
+"""Confidence interval of a rate observed in a sample."""
 
 from math import sqrt
 
@@ -8,9 +8,9 @@ DIGITS = 6
 
 
 def wilson(hits: int, trials: int) -> list[float]:
-    """The 95 % interval of a rate of which `hits` of `trials` (at least one) were seen (E. B. Wilson 1927).
+    """The 95 % interval of a rate of which `hits` of `trials` (at least one) were observed (E. B. Wilson 1927).
 
-    It takes the trials for independent; pages of one host are not, so the true one is wider.
+    It assumes independent trials; pages of one host are not independent, so the true interval is wider.
     """
     share, z2 = hits / trials, Z * Z
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)

@@ -1,7 +1,8 @@
-"""`mix`: a balanced draw over documents. How often each is seen in an epoch is a column; rows are never repeated.
+"""`mix`: a balanced draw over documents. The repeats of each document in an epoch are a column; rows are never
+repeated.
 
-Three passes: label what has no domain yet; solve the draw for the whole pool; mark every document by its rank. What
-is not drawn is in the ledger, like everything that does not go on.
+Three passes: label documents without a domain; solve the draw for the whole pool; set the repeats of every document by
+its rank. Documents that are not drawn are in the ledger, like every rejection.
 """
 
 from collections.abc import Iterator
@@ -13,14 +14,15 @@ import numpy as np
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.build import Totals, already_made
-from infra.dataset.dataset import Dataset, ShardReader, Source
+from infra.dataset.build import already_made
 from infra.dataset.manifest import FileRef, Kind
+from infra.dataset.reader import Dataset, ShardReader, Source
+from infra.dataset.receipts import Totals
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_rows
-from mixers.draw import Plan, check_drawn, count_drawn, plan_draw
-from mixers.supply import document_ranks, merge, supply_of
+from mixers.draw import MixturePlan, check_drawn, count_drawn, plan_draw
+from mixers.supply import count_supply, document_ranks, merge_supplies
 from mixers.targets import DrawConfig
 from pipeline.document import Document
 from pipeline.job.context import Context
@@ -38,7 +40,7 @@ LABELS = pa.schema([("source", pa.string()), ("domain", pa.string()), ("tokens",
 
 @dataclass(frozen=True)
 class LabelTask:
-    """Source, domain, tokens and rank of every document, row by row. A domain that a document brings stands."""
+    """Source, domain, tokens and rank of every document, row by row. A document's existing domain is kept."""
 
     steps: tuple[Step, ...]
     models: tuple[tuple[str, str], ...]
@@ -71,9 +73,9 @@ class LabelTask:
 
 @dataclass(frozen=True)
 class DrawTask:
-    """Marks every document with its repeats; what has none goes to the ledger."""
+    """Sets the repeats of every document; a document with none is rejected."""
 
-    plan: Plan
+    plan: MixturePlan
     recipe: str
     carried: tuple[str, ...]
 
@@ -105,14 +107,14 @@ class DrawTask:
 
 
 def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
-    """Draw a mixture by the stage's `[stage.draw]` block. UsageError when the pool cannot give what it asks."""
+    """Draws a mixture by the stage's `[stage.draw]` block. Raises UsageError if the pool is too small for it."""
     config = draw_config(stage)
     header = context.header(stage, Kind.DOCUMENTS, source.refs)
     if done := already_made(out, header):
         return done
     task = LabelTask(stage.steps, context.stage_models(stage), config.seed, context.stage_places(stage))
     labels = Tables.of(context, stage.name, out).map("labels", task, source)
-    plan = plan_draw(merge(supplies(labels)), config)
+    plan = plan_draw(merge_supplies(supplies(labels)), config)
 
     def account(_: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
         drawn = {name.removeprefix("draw/"): n for name, n in totals.counts.items() if name.startswith("draw/")}
@@ -132,7 +134,7 @@ def draw_config(stage: Stage) -> DrawConfig:
 def supplies(labels: Dataset) -> Iterator[pa.RecordBatch]:
     for part in labels.parts():
         table = part.table().combine_chunks()
-        yield supply_of(
+        yield count_supply(
             _column(table, "source"), _column(table, "domain"), _column(table, "tokens"), table["rank"].to_numpy()
         )
 

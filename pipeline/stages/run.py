@@ -1,4 +1,4 @@
-"""`run`: the stages of a recipe one after the other, each a dataset in its own folder, and nothing more."""
+"""`run`: makes the stages of a recipe one after the other, each a dataset in a folder of its own."""
 
 import time
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import claim
-from infra.dataset.dataset import Dataset
+from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, Manifest
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
@@ -16,7 +16,7 @@ from infra.storage import write_bytes
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.control import control_sample
+from pipeline.stages.audit import audit_sample
 from pipeline.stages.stages import first_source, reads_records, run_stage
 
 FROZEN = "recipe.json"
@@ -34,12 +34,12 @@ class Run:
         return self.datasets[-1]
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints. Funnel rows: documents, characters and tokens that remained after each step."""
+        """What `--json` prints. Funnel rows: documents, characters and tokens that remain after each step."""
         return {
             "manifest": str(self.last.folder / MANIFEST),
             "counts": dict(self.last.manifest.counts),
             "funnel": funnel([dataset.manifest for dataset in self.datasets]),
-            "control": control_sample(self.datasets),
+            "control": audit_sample(self.datasets),
         }
 
 
@@ -48,7 +48,7 @@ def stage_folder(recipe: Recipe, stage: Stage) -> str:
 
 
 def funnel(manifests: list[Manifest]) -> list[dict[str, Any]]:
-    """Every step of every stage, in order. A stage that counts no steps gives one row: what it put out."""
+    """One row for every step of every stage, in order; a stage without step counts gives one row with its output."""
     rows: list[dict[str, Any]] = []
     for manifest in manifests:
         rows += [{"stage": manifest.stage, **row} for row in manifest.funnel or (whole_stage(manifest),)]
@@ -77,7 +77,7 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
 
 
 def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
-    """Make every stage's dataset below `out`; what is there already is not made again."""
+    """Makes every stage's dataset below `out`; existing ones are not made again."""
     stages = stages_for(context.recipe, inputs)
     source: Any = first_source(inputs, stages[0], limit)
     arguments = {"verb": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
@@ -98,10 +98,10 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
 
 
 def check_outside(out: Path) -> None:
-    """UsageError for a place inside a run or a dataset: it would be taken for a part of that."""
+    """Raises UsageError for a folder inside a run or a dataset, of which it would be taken for a part."""
     for folder in out.resolve().parents:
         if (folder / FROZEN).is_file() or (folder / MANIFEST).is_file():
-            raise UsageError(f"--out {out} lies in {folder}, which is a run or a dataset: choose a place beside it")
+            raise UsageError(f"--out {out} is inside {folder}, which is a run or a dataset: choose a folder beside it")
 
 
 def limit_param(limit: int | None) -> dict[str, int]:

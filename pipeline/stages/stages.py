@@ -1,6 +1,6 @@
-"""One function for each verb that makes a dataset: it checks what comes in and hands a task to the engine.
+"""One function for each command that makes a dataset: it checks the input and starts the task on the engine.
 
-`refinery run` calls them one after the other, the per-stage commands call one: the same bytes either way.
+`refinery run` calls them one after the other, the per-stage commands call one: the bytes are the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset.dataset import Dataset, Part, SideBySide, Source
 from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.documents import DocumentFiles, check_document_files
@@ -32,7 +32,7 @@ from pipeline.warc.records import SplitOverrun
 
 
 def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Source:
-    """What the first stage reads: archives for `ingest`, records for `extract`, documents for the others."""
+    """The source of the first stage: archives for `ingest`, records for `extract`, documents for the others."""
     if stage.verb == "ingest":
         if not inputs.archives or inputs.documents or inputs.datasets:
             raise UsageError("ingest reads WARC, WET and ARC files: give those, and nothing else, as --input")
@@ -45,7 +45,7 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
     sources: list[Source] = []
     for dataset in inputs.datasets:
         if dataset.kind is not wanted:
-            raise UsageError(f"{stage.verb} reads {wanted}: {dataset.folder} holds {dataset.kind}")
+            raise UsageError(f"{stage.verb} reads {wanted}: {dataset.folder} contains {dataset.kind}")
         sources.append(dataset)
     if inputs.documents:
         if wanted is Kind.RECORDS:
@@ -57,14 +57,15 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
 
 
 def reads_records(stage: Stage) -> bool:
-    """Whether the stage comes before there is a text: `extract`, and a dedup by payload."""
+    """Whether the stage reads records: `extract`, or a dedup by payload."""
     return stage.reads is Kind.RECORDS
 
 
 def run_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
-    """Make one stage's dataset in `out`. `places`: where archives lie, when not where they were ingested from."""
+    """Makes one stage's dataset in `out`. `places`: the archives' paths, if they have moved since they were
+    ingested."""
     match stage.verb:
         case "ingest":
             return ingest_stage(context, stage, source, out)
@@ -87,7 +88,7 @@ def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
     try:
         return context.engine.map_shards(task, [source], out, header)
     except SplitOverrun:
-        # A split began inside a record (an archive inside an archive): cut by walking every member instead.
+        # A split began inside a record (an archive inside an archive): plan again by walking every member.
         exact = Archives(source.files, source.limit, exact=True)
         return context.engine.map_shards(task, [exact], out, header)
 
@@ -117,7 +118,7 @@ def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
 
 
 def archive_places(source: Source) -> dict[str, str]:
-    """Where the archives of a dataset of records lay when it was made."""
+    """The paths of the archives of a dataset of records at the time it was made."""
     datasets = source.sources if isinstance(source, SideBySide) else (source,)
     places: dict[str, str] = {}
     for dataset in datasets:
@@ -185,7 +186,7 @@ class CappedPart:
 
 
 def places_below(root: Path) -> dict[str, str]:
-    """Every file below `root` by its relative path: where `--source` says that archives lie now."""
+    """Every file below `root` by its relative path: the archives' new paths by `--source`."""
     if not root.is_dir():
         raise UsageError(f"--source {root} is not a folder")
     return {path.relative_to(root).as_posix(): str(path) for path in sorted(root.rglob("*")) if path.is_file()}

@@ -1,17 +1,17 @@
-"""`status`: how far a run or a dataset is, from its receipts, without taking its lock."""
+"""`status`: the progress of a run or a dataset, from its receipts, without taking its lock."""
 
 import fcntl
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.build import RECEIPTS
 from infra.dataset.manifest import MANIFEST, Manifest
+from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.storage import read_json
 
 
 def status(folder: Path) -> dict[str, Any]:
-    """{folder, running, stages: [{stage, state, parts, docs, rejected}]}; UsageError for a folder that is not ours."""
+    """{folder, running, stages: [{stage, state, parts, docs, rejected}]}; UsageError for any other kind of folder."""
     if not (folder / RECEIPTS).is_dir() and not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is neither a run nor a dataset of ours")
     inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir())
@@ -33,7 +33,7 @@ def stage_status(folder: Path) -> dict[str, Any]:
 
 
 def locked(folder: Path) -> bool:
-    """Whether a living process holds the folder."""
+    """Whether a running process holds the folder's lock."""
     path = folder / ".lock"
     if not path.exists():
         return False

@@ -1,4 +1,4 @@
-"""`tokenize`: documents to token shards in Megatron-Core's indexed format, and a table of which document is where.
+"""`tokenize`: documents to token shards in Megatron-Core's indexed format, and a table of the documents in them.
 
 A partition of documents is one `part-NNNNN.bin` with its `.idx`; `documents.parquet` covers all of them, so that
 every token can be traced to its page.
@@ -15,16 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.dataset.build import WORK, Totals
-from infra.dataset.dataset import Dataset, Source
 from infra.dataset.manifest import FileRef, Header, Kind, Shard
+from infra.dataset.reader import Dataset, Source
+from infra.dataset.receipts import WORK, Totals
 from infra.dataset.writer import ShardWriter
 from infra.engines.task import Output, Written
 from infra.errors import UsageError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
 from infra.storage import commit_file, temporary_name
-from mixers.shards import DOCUMENTS, TokenShardReader, TokenShardWriter
+from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
@@ -32,8 +32,10 @@ from pipeline.recipes.recipe import Stage
 
 TABLE = "documents.parquet"
 MODEL = "tokenizer.model"
-# What a token sink is handed: the columns of documents.parquet that are known before writing, and the tokens.
-ROWS = pa.schema([*(f for f in DOCUMENTS if f.name not in ("shard", "offset")), ("tokens", pa.list_(pa.int32()))])
+# The input of a token sink: the columns of documents.parquet that are known before writing, and the tokens.
+ROWS = pa.schema(
+    [*(f for f in DOCUMENT_COLUMNS if f.name not in ("shard", "offset")), ("tokens", pa.list_(pa.int32()))]
+)
 
 
 @lru_cache(maxsize=2)
@@ -42,12 +44,12 @@ def open_tokenizer(path: str) -> Tokenizer:
 
 
 class TokenSink:
-    """One partition's tokens: a Megatron shard, and its rows of the table of documents (kept aside until the end)."""
+    """One partition's tokens: a Megatron shard, and its rows of the table of documents (held until the end)."""
 
     def __init__(self, folder: Path, index: int, tokenizer: Tokenizer) -> None:
         self.name = f"part-{index:05d}"
         self.shard = TokenShardWriter(folder, self.name, tokenizer.dtype, tokenizer.vocab_size, tokenizer.eod_id)
-        self.table = ShardWriter(folder, f"{WORK}/{self.name}.parquet", DOCUMENTS)
+        self.table = ShardWriter(folder, f"{WORK}/{self.name}.parquet", DOCUMENT_COLUMNS)
         self.bytes = 0
 
     def write(self, rows: pa.RecordBatch) -> None:
@@ -55,9 +57,8 @@ class TokenSink:
         offsets = [self.shard.add(tokens[i].values.to_numpy()) for i in range(rows.num_rows)]
         columns = {name: rows[name] for name in rows.schema.names if name != "tokens"}
         columns |= {"shard": pa.array([f"{self.name}.bin"] * rows.num_rows), "offset": pa.array(offsets, pa.int64())}
-        self.table.write(
-            pa.RecordBatch.from_arrays([columns[f.name].cast(f.type) for f in DOCUMENTS], schema=DOCUMENTS)
-        )
+        arrays = [columns[f.name].cast(f.type) for f in DOCUMENT_COLUMNS]
+        self.table.write(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_COLUMNS))
 
     def close(self) -> Written:
         self.table.close()
@@ -74,7 +75,7 @@ class TokenSink:
 
 @dataclass(frozen=True)
 class TokenizeTask:
-    """`model`: the tokenizer's sha256, in the fingerprint; `path`: where it lies, not in it."""
+    """`model`: the tokenizer's sha256, in the fingerprint; `path`: its path, not in it."""
 
     model: str
     recipe: str
@@ -112,9 +113,9 @@ class TokenizeTask:
 
 
 def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
-    """Token shards by the stage's tokenizer (`tokenizer = "NAME"`)."""
+    """Makes token shards with the stage's tokenizer (`tokenizer = "NAME"`)."""
     if set(stage.options) != {"tokenizer"}:
-        raise UsageError(f'tokenize stage {stage.name!r} takes one word: tokenizer = "NAME"')
+        raise UsageError(f'tokenize stage {stage.name!r} takes one key: tokenizer = "NAME"')
     name = str(stage.options["tokenizer"])
     path, sha256 = context.places[name], context.recipe.models[name]
     tokenizer = open_tokenizer(path)
@@ -133,7 +134,7 @@ def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) ->
 def join_tables(folder: Path, totals: Totals) -> pa.Table:
     """The rows of all partitions, in the order of the shards."""
     tables = [pq.read_table(folder / WORK / f"{Path(shard.path).stem}.parquet") for shard in totals.shards]
-    return pa.concat_tables(tables) if tables else DOCUMENTS.empty_table()
+    return pa.concat_tables(tables) if tables else DOCUMENT_COLUMNS.empty_table()
 
 
 def domains_of(table: pa.Table) -> dict[str, dict[str, int]]:
@@ -148,7 +149,7 @@ def domains_of(table: pa.Table) -> dict[str, dict[str, int]]:
 
 
 def table_ref(folder: Path, table: pa.Table) -> FileRef:
-    writer = ShardWriter(folder, TABLE, DOCUMENTS)
+    writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
     for part in table.to_batches():
         writer.write(part)
     shard = writer.close()
@@ -156,7 +157,7 @@ def table_ref(folder: Path, table: pa.Table) -> FileRef:
 
 
 def model_ref(folder: Path, path: str) -> FileRef:
-    """The tokenizer travels with its tokens: a dataset that cannot be decoded is of no use."""
+    """Copies the tokenizer beside its tokens, since a dataset that cannot be decoded is of no use."""
     final = folder / MODEL
     temporary = temporary_name(final)
     shutil.copyfile(path, temporary)
@@ -165,8 +166,8 @@ def model_ref(folder: Path, path: str) -> FileRef:
 
 
 def token_faults(dataset: Dataset) -> list[str]:
-    """What is wrong with the shards of a tokens dataset, read from end to end: an index that does not fit, a token
-    outside the vocabulary, a document without its end."""
+    """Reads the shards of a tokens dataset from end to end and returns their faults: an index that does not fit, a
+    token outside the vocabulary, a document without an end token."""
     try:
         about = dataset.manifest.params["tokenizer"]
         vocab_size, eod_id = int(about["vocab_size"]), int(about["eod"])

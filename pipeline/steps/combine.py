@@ -78,7 +78,7 @@ class Combine(Step):
     def models(self) -> Iterator[str]:
         return iter([self.model] if self.model else [])
 
-    def asks(self) -> Iterator[str]:
+    def requires(self) -> Iterator[str]:
         yield from (term.signal for term in self.terms)
         if self.larger:
             yield self.signal

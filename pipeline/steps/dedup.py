@@ -1,4 +1,4 @@
-"""Dedup: copies removed over the whole pool."""
+"""Dedup: removes copies over the whole pool."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Dedup(Step):
-    """Of records by their bytes (`payload`), of documents by `url`, `text` or `minhash`, or of parts of documents
+    """Deduplicates records by their bytes (`payload`), documents by `url`, `text` or `minhash`, or parts of documents
     (`paragraphs`, `substring`)."""
 
     kind: ClassVar[str] = "dedup"
@@ -48,7 +48,7 @@ class Dedup(Step):
         self.checked_options()
 
     def checked_options(self) -> dict[str, Any]:
-        """The options with their defaults. UsageError for one that is unknown or of the wrong kind."""
+        """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
         known = OPTIONS[self.method]
         for name in self.options:
             if name not in known:

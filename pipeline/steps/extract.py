@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Self
 
 from infra.ledger import Reject
 from pipeline.document import Trace
-from pipeline.extract.extractors import options_of
-from pipeline.extract.page import Page, declared_language
+from pipeline.extract.extractors.table import options_of
+from pipeline.extract.head import declared_language
+from pipeline.extract.page import Page
 from pipeline.steps.fields import named, only, table, text, words
 from pipeline.steps.signals import HEADER_SIGNALS
 from pipeline.steps.step import Step

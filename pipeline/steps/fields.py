@@ -1,4 +1,4 @@
-"""The words of a recipe's file, each read as the kind it must be: what is not is a UsageError that names the place."""
+"""Readers of a recipe's fields, one for each type; each raises a UsageError that names the place in the recipe."""
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
@@ -8,15 +8,15 @@ from typing import Any
 
 from infra.errors import UsageError
 
-# A recipe is tables in tables; nothing in it is deeper than this.
+# A bound on the nesting of tables, more than any recipe has.
 MAX_DEPTH = 12
-# Names become parts of folders and of counters; no file system takes more than 255 bytes.
+# Names become parts of folder names and of counters; no file system allows more than 255 bytes.
 MAX_NAME = 64
 MAX_SHOWN = 80
 
 
 def shown(value: Any) -> str:
-    """A value as a message has it: on one line, and not longer than that."""
+    """Formats a value for a message: on one line, of bounded length."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):
@@ -25,9 +25,10 @@ def shown(value: Any) -> str:
 
 
 def check_plain(value: Any, place: str, depth: int = 0) -> None:
-    """UsageError unless `value` is made of strings, booleans, finite numbers, lists and tables: what JSON can hold."""
+    """Raises UsageError unless `value` consists of strings, booleans, finite numbers, lists and tables, as JSON
+    does."""
     if depth > MAX_DEPTH:
-        raise UsageError(f"{place}: this is deeper than anything in a recipe")
+        raise UsageError(f"{place}: the tables are nested too deeply: a recipe has at most {MAX_DEPTH} levels")
     match value:
         case str():
             if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
@@ -36,14 +37,14 @@ def check_plain(value: Any, place: str, depth: int = 0) -> None:
             pass
         case int() | float():
             if not is_number(value):
-                raise UsageError(f"{place}: {shown(value)} is not a number to work with: it must be finite")
+                raise UsageError(f"{place}: {shown(value)} is not a finite number")
         case list() | tuple():
             for number, each in enumerate(value, start=1):
                 check_plain(each, f"{place} {number}", depth + 1)
         case Mapping():
             for name, each in value.items():
                 if not isinstance(name, str) or not name.isprintable():
-                    raise UsageError(f"{place}: {shown(name)} is not a word")
+                    raise UsageError(f"{place}: {shown(name)} is not a key: use printable text")
                 check_plain(each, f"{place}: {shown(name)}", depth + 1)
         case _:
             raise UsageError(f"{place}: a recipe takes no {type(value).__name__}; write {shown(str(value))} in quotes")
@@ -54,11 +55,11 @@ def only(source: Mapping[str, Any], allowed: Collection[str], place: str) -> Non
         if key not in allowed:
             near = get_close_matches(key, allowed, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(sorted(allowed))}"
-            raise UsageError(f"{place}: unknown word {shown(key)}; {hint}")
+            raise UsageError(f"{place}: unknown key {shown(key)}; {hint}")
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number that a float can hold; true and false are none."""
+    """Whether `value` is a finite number that a float can represent; booleans are not."""
     try:
         return type(value) in (int, float) and isfinite(value)
     except OverflowError:
@@ -127,17 +128,17 @@ def folder_name(name: str, place: str) -> str:
     bare = name.replace("-", "").replace("_", "")
     if not bare.isalnum() or len(name.encode("utf-8", "replace")) > MAX_NAME:
         raise UsageError(
-            f"{place}: the name {shown(name)} would not do as a folder's name: letters, digits, - and _, "
+            f"{place}: the name {shown(name)} cannot be a folder's name: use letters, digits, - and _, "
             f"at most {MAX_NAME} bytes"
         )
     return name
 
 
 def step_name(name: str, place: str) -> str:
-    """Ledgers and counters name a step and its rule as STEP/RULE."""
+    """Checks the name of a step, which ledgers and counters use as STEP/RULE."""
     if not name.strip() or not name.isprintable() or "/" in name or len(name) > MAX_NAME:
         raise UsageError(
-            f"{place}: the name {shown(name)} would not do in a ledger: some letters that can be printed, no /, "
+            f"{place}: the name {shown(name)} cannot be used in a ledger: use printable letters, no /, "
             f"at most {MAX_NAME}"
         )
     return name
@@ -151,14 +152,14 @@ def choice(source: Mapping[str, Any], key: str, choices: Sequence[str], place: s
 
 
 def named(source: Mapping[str, Any], place: str, default: str = "") -> str:
-    """The name of a step: as given, else what it does, else its kind."""
+    """The name of a step: `name` if given, else `default`, else its kind."""
     return step_name(text(source, "name", place, default or str(source["kind"])), place)
 
 
 def model_name(name: str, place: str) -> str:
-    """A model's name in the model folder, or an absolute path."""
+    """Checks a model's name: relative to the model folder, or an absolute path."""
     if not name.isprintable() or ".." in PurePosixPath(name).parts or not PurePosixPath(name).name:
         raise UsageError(
-            f"{place}: {shown(name)} names no model: give its name in the model folder, or an absolute path"
+            f"{place}: {shown(name)} is not a model's name: give one in the model folder, or an absolute path"
         )
     return name

@@ -1,4 +1,4 @@
-"""Gate: rules on what is known before the body is read, the address and the headers."""
+"""Gate: rules on what is known before the body is read: URL and headers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipeline.steps.step import Step
 
 @dataclass(frozen=True)
 class Gate(Step):
-    """`lists`: the folder of URL lists, by its name among the models."""
+    """`lists`: the folder of URL lists, by its name in the model folder."""
 
     kind: ClassVar[str] = "gate"
     stages: ClassVar[tuple[str, ...]] = ("extract",)
@@ -33,7 +33,7 @@ class Gate(Step):
     def models(self) -> Iterator[str]:
         return iter([self.lists] if self.lists else [])
 
-    def asks(self) -> Iterator[str]:
+    def requires(self) -> Iterator[str]:
         return (rule.rule.signal for rule in self.rules)
 
     def available(self) -> frozenset[str]:
@@ -50,7 +50,7 @@ class Gate(Step):
     def on_record(
         self, record: Mapping[str, Any], lists: Mapping[str, UrlLists], trace: Trace | None = None
     ) -> list[Reject]:
-        """The failing rules of a record; `lists`: the opened URL lists by name."""
+        """Returns the failed rules of a record. `lists`: the opened URL lists by name."""
         values: dict[str, float | None] = {}
         if self.lists:
             values |= url_signals(record["url"] or "", lists[self.lists])

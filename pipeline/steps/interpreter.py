@@ -1,4 +1,4 @@
-"""A document through the steps on its text, in their order, until one rejects it.
+"""Runs a document through the steps on its text, in order, until one rejects it.
 
 `filter` and `mix` use it for every document, `explain` for one with a trace. Signals are measured lazily, from one
 segmentation of the current text, and each is measured once unless a rewrite changes the text.
@@ -21,9 +21,9 @@ def run_steps(
     trace: Trace | None = None,
     passed: Callable[[int, Document], None] | None = None,
 ) -> list[Reject]:
-    """Take `document` through `steps`, changing it; returns the failing rules of the first step that rejects.
+    """Runs `document` through `steps`, changing it; returns the failed rules of the first step that rejects it.
 
-    `passed(order, document)` is called after each step that the document survives.
+    `passed(order, document)` is called after each step that the document passes.
     """
     for order, step in enumerate(steps):
         rejects = step.run(document, models, trace)
@@ -35,13 +35,13 @@ def run_steps(
 
 
 def step_signals(steps: Sequence[Step]) -> set[str]:
-    """Every signal that these steps put into the `signals` column: those that they read and those that they set."""
-    names = {name for step in steps for name in (*step.asks(), *(step.sets & STEP_SIGNALS.keys()))}
+    """Every signal that these steps write to the `signals` column: those that they read and those that they set."""
+    names = {name for step in steps for name in (*step.requires(), *(step.sets & STEP_SIGNALS.keys()))}
     return names - {"language_score"}
 
 
 def document_of(row: Mapping[str, Any]) -> Document:
-    """The working document of a row. What steps of earlier stages have set stays; the text is measured again."""
+    """The working document of a row. Signals set by steps of earlier stages are kept; the text is measured again."""
     return Document(
         text=row["text"],
         url=row["url"] or "",

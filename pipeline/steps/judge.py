@@ -32,13 +32,13 @@ class Judge(Step):
         rules = read_rules(source, place, {*SIGNALS, *STEP_SIGNALS})
         return cls(named(source, place), rules, words(source, "languages", place))
 
-    def asks(self) -> Iterator[str]:
+    def requires(self) -> Iterator[str]:
         return (rule.rule.signal for rule in self.rules)
 
     @property
     def binding(self) -> bool:
         """Where it judges by what the publisher asks for, which no sample may pass over."""
-        return not HEADER_SIGNALS.keys().isdisjoint(self.asks())
+        return not HEADER_SIGNALS.keys().isdisjoint(self.requires())
 
     def lines(self) -> list[str]:
         return [f"judge {self.name}{in_languages(self.languages)}", *rule_lines(self.rules)]

@@ -1,4 +1,4 @@
-"""Pool: a rule that looks at the whole pool of documents."""
+"""Pool: a rule over the whole pool of documents."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -12,9 +12,9 @@ from pipeline.steps.signals import CLUSTER_SIGNALS
 from pipeline.steps.step import Step
 
 Method = Literal["quantile", "clusters"]
-# Which options each method takes, with their defaults; those without one must be given.
+# The options of each method, with their defaults; None: must be given.
 QUANTILE: dict[str, Any] = {"signal": None, "keep": None, "side": None, "by": "language", "min_count": 100}
-# Fewer documents to a cluster than this say nothing about it.
+# Fewer sampled documents per cluster than this are too few to describe it.
 DOCUMENTS_A_CLUSTER = 20
 MAX_CLUSTERS = 4096
 CLUSTERS: dict[str, Any] = {
@@ -45,7 +45,7 @@ class PoolRule(Step):
         self.checked_options()
 
     def checked_options(self) -> dict[str, Any]:
-        """The options with their defaults. UsageError for one that is unknown or of the wrong kind."""
+        """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
         known = CLUSTERS if self.method == "clusters" else QUANTILE
         place = f"pool {self.name!r}"
         for name in self.options:
@@ -58,7 +58,7 @@ class PoolRule(Step):
         model = self.options.get("model")
         return iter([str(model)] if model else [])
 
-    def asks(self) -> Iterator[str]:
+    def requires(self) -> Iterator[str]:
         options = self.checked_options()
         if self.method == "quantile":
             return iter([options["signal"]])
@@ -104,7 +104,7 @@ def _clusters(options: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def mark_of(source: Any, place: str) -> Rule:
-    """`{signal = "...", max = 0.3}` or with `min`: a document that fails the rule is marked."""
+    """Reads a mark, `{signal = "...", max = 0.3}` or with `min`; documents that fail the rule are marked."""
     bounds = [bound for bound in ("min", "max") if isinstance(source, Mapping) and bound in source]
     if len(bounds) != 1 or set(source) != {"signal", bounds[0]}:
         raise UsageError(f"{place}: a mark is {{signal = NAME, max = NUMBER}} or with min, not {source!r}")

@@ -1,4 +1,4 @@
-"""Rules in a recipe: read, applied as a block, and shown."""
+"""Rules in a recipe: read, applied as a block, and formatted."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ _COMPARISON = re.compile(r"(\w+) (>=|<=) (-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)",
 
 @dataclass(frozen=True)
 class RecipeRule:
-    """A rule, and the languages that it applies to (none: all)."""
+    """A rule, and the languages to which it applies (empty: all)."""
 
     rule: Rule
     languages: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ def _comparison(given: Any, place: str) -> dict[str, Any]:
 
 
 def _read_rule(source: Mapping[str, Any], place: str, known: Collection[str] | None) -> RecipeRule:
-    """`{signal = "words", min = 50, source = "..."}`; `max` likewise; `languages` optional."""
+    """Reads `{signal = "words", min = 50, source = "..."}`; `max` likewise; `languages` optional."""
     here = f"{place}: rule {shown(dict(source))}"
     only(source, ("signal", "min", "max", "source", "languages"), here)
     bounds: list[Literal["min", "max"]] = [bound for bound in get_args(Bound) if bound in source]
@@ -89,7 +89,7 @@ def judge_rules(
     language: str | None,
     trace: Trace | None = None,
 ) -> list[Reject]:
-    """All failing rules of a block. Rules for other languages are left out."""
+    """Returns all failed rules of a block. Rules for other languages are skipped."""
     mine = [rule.rule for rule in rules if not rule.languages or language in rule.languages]
     values = {rule.signal: signal(rule.signal) for rule in mine}
     failures = judge(values, mine)

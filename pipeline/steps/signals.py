@@ -1,6 +1,6 @@
 """Signals that steps set, by name: those of learned scorers, of extraction, of labels and of rules over the pool.
 
-A text's own signals are in `filters/catalog.py`, and are measured wherever a rule names them.
+A text's own signals are in `filters/catalog.py`, and are measured wherever a rule uses them.
 """
 
 from filters.catalog import SIGNALS
@@ -12,12 +12,12 @@ CLUSTER_SIGNALS = {
     "cluster_score": "mean quality of the document's cluster of the pool, 0 to 1 (pool step)",
     "cluster": "the number of the document's cluster (pool step)",
 }
-# What an extract stage with a control sample says of each document.
-CONTROL_SIGNALS = {
-    "control": "1 if the page is of the control sample, which no quick look rejects (extract stage)",
-    "quick_rejected": "how many rules of the quick look the page failed (extract stage)",
+# Signals that an extract stage with an audit sample sets for each document.
+AUDIT_SIGNALS = {
+    "control": "1 if the page is in the audit sample, which no prefilter rejects (extract stage)",
+    "quick_rejected": "the number of prefilter rules that the page failed (extract stage)",
 }
-# What a page's headers and its robots meta element ask for.
+# Requests of the publisher in a page's headers and its robots meta element.
 HEADER_SIGNALS = {
     "noindex": "1 if the page asks not to be indexed (X-Robots-Tag; after extraction also its robots meta element)",
     "noai": "1 if the page asks not to be trained on (X-Robots-Tag; after extraction also its robots meta element)",
@@ -31,12 +31,12 @@ STEP_SIGNALS: dict[str, str] = {
     **LANGUAGE_SIGNALS,
     **SCORER_SIGNALS,
     **CLUSTER_SIGNALS,
-    **CONTROL_SIGNALS,
+    **AUDIT_SIGNALS,
     **HEADER_SIGNALS,
 }
-# Signals of the address that need lists, which only a gate has.
+# URL signals that need lists, which only a gate has.
 LISTED_SIGNALS = frozenset(
     name for name, value in url_signals("http://a.example/", UrlLists()).items() if value is None
 )
-# What a rule on a text may use without a step that sets it.
+# The signals that a rule on a text may use without a step that sets them.
 MEASURED = frozenset(SIGNALS.keys() - LISTED_SIGNALS)

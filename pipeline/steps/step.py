@@ -1,4 +1,4 @@
-"""What every kind of step has: how it is read from a recipe, what it needs and sets, how it is shown."""
+"""The interface of every kind of step: parsing from a recipe, required and set signals, formatting, and execution."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from pipeline.steps.signals import MEASURED
 
 
 class Step:
-    """One step of a stage: frozen data. A kind of step is a dataclass below this one, and a row of `table.STEPS`.
+    """One step of a stage: frozen data. A kind of step is a subclass of this dataclass and a row of `table.STEPS`.
 
     kind: its name in a recipe.
     stages: the commands whose stages may have it.
-    on_text: it works on one text at a time by `run`, so it stands after an extraction.
+    on_text: it processes one text at a time with `run`, so it must follow an extraction.
     alone: it is the only step of its stage.
     edits: it changes the text.
     """
@@ -28,7 +28,7 @@ class Step:
     edits: ClassVar[bool] = False
 
     name: str
-    # The name of the URL lists that it uses, a folder among the models.
+    # The name of the URL lists that it uses, a folder in the model folder.
     lists: str | None = None
     # The rules that it judges by, and the languages of the documents that it works on (none: all).
     rules: tuple[RecipeRule, ...] = ()
@@ -36,11 +36,11 @@ class Step:
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        """The step in a recipe's table; UsageError, which begins with `place`, for whatever is not such a step."""
+        """Reads the step from a recipe's table. Raises UsageError, with `place` in front, if it is invalid."""
         raise NotImplementedError
 
     def check(self) -> None:
-        """UsageError for options that do not exist or do not fit."""
+        """Raises UsageError for unknown or invalid options."""
 
     def bound(self, later: Sequence["Step"], places: Mapping[str, Path]) -> Self:
         """The step with what it takes from the steps after it in its stage, and from its models' files at `places` (by
@@ -52,12 +52,12 @@ class Step:
         """The names of the models that it uses."""
         return iter(())
 
-    def asks(self) -> Iterator[str]:
+    def requires(self) -> Iterator[str]:
         """The signals that it reads."""
         return iter(())
 
     def available(self) -> frozenset[str]:
-        """The signals that it may read without a step before it that sets them."""
+        """The signals that it may read without an earlier step that sets them."""
         return MEASURED
 
     @property
@@ -66,17 +66,17 @@ class Step:
         return frozenset()
 
     def after(self, known: set[str]) -> set[str]:
-        """The signals that are set once the step is done, if `known` were before it."""
+        """The signals that are set after the step, given those set before it (`known`)."""
         return known | self.sets
 
     @property
     def binding(self) -> bool:
-        """Whether its rejections hold for every page, those of a control sample too."""
+        """Whether its rejections apply to every page, including those of an audit sample."""
         return False
 
     @property
     def on_records(self) -> bool:
-        """Whether it works on records, before there is a text."""
+        """Whether it processes records, before there is a text."""
         return False
 
     def is_for(self, document: Document) -> bool:
@@ -84,9 +84,10 @@ class Step:
         return not self.languages or document.language in self.languages
 
     def lines(self) -> list[str]:
-        """The step as a person reads it, one threshold a line."""
+        """The step in readable form, one threshold a line."""
         raise NotImplementedError
 
     def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
-        """Take a document through the step, changing it: the failing rules that reject it. Of `on_text` steps."""
-        raise AssertionError(f"{self.kind} takes no text: {document}, {models}, {trace}")
+        """Runs the step on a document, changing it; returns the failed rules that reject it. Only of `on_text`
+        steps."""
+        raise AssertionError(f"{self.kind} does not run on a text: {document}, {models}, {trace}")

@@ -1,8 +1,8 @@
 """ARC record headers, versions 1 and 2: one line of fields before each block.
 
 Version 1: `URL IP-address Archive-date Content-type Archive-length`; version 2 puts `Result-code Checksum Location
-Offset Filename` before the length (Internet Archive, "Arc File Format", 1996). URLs may hold spaces, so a line is
-read from its right; each line shows its own version, so no state is carried from the file's first record.
+Offset Filename` before the length (Internet Archive, "Arc File Format", 1996). URLs may contain spaces, so a line is
+parsed from its right end; each line shows its own version, so no state is carried over from the file's first record.
 """
 
 import re
@@ -11,20 +11,20 @@ from pipeline.warc.dates import normalise_date
 from pipeline.warc.fields import decode
 from pipeline.warc.warc import Header, clean_url, parse_length
 
-LINE_BYTES = 2**14  # a longer line is no header
+LINE_BYTES = 2**14  # a longer line is not a header
 
 _FIELDS = ("IP-address", "Archive-date", "Content-type")
 _MORE = ("Result-code", "Checksum", "Location", "Offset", "Filename")  # of version 2
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{1,19}:")
 _ADDRESS = re.compile(rb"[0-9A-Fa-f.:]{3,45}|-")
 _DATE = re.compile(rb"\d{8,17}")
-# A search begins at what is rare in other text, the date and the rest of its line, and ends at a scheme before it.
+# A search starts with what is rare in other text, the date and the rest of its line, and ends at a scheme before it.
 _ANCHOR = re.compile(rb" \d{14} [^\r\n]{1,512}\r?\n")
 _KNOWN_SCHEME = re.compile(rb"(?:filedesc|https?|ftps?|dns|whois|gopher|news|nntp|mailto|rtsp|mms):", re.IGNORECASE)
 
 
 def parse_arc_header(data: bytes) -> Header | None:
-    """The header line at the start of `data`; None if there is none."""
+    """Parses the header line at the start of `data`; None if there is none."""
     if not _SCHEME.match(data):
         return None
     newline = data.find(b"\n", 0, LINE_BYTES)
@@ -41,8 +41,8 @@ def parse_arc_header(data: bytes) -> Header | None:
 
 
 def _date_position(tokens: list[bytes]) -> int | None:
-    """Where the date is: a version 2 line has seven fields after it, a version 1 line two, or more when the content
-    type holds spaces; an address stands before it and a URL before that."""
+    """The index of the date: a version 2 line has seven fields after it, a version 1 line two, or more when the content
+    type contains spaces; before it come a URL and an IP address."""
     count = len(tokens)
     places: list[int] = [count - 8, *range(count - 3, max(count - 12, 1), -1)]
     for at in places:
@@ -75,9 +75,9 @@ def _header(kind: str, url: bytes, rest: list[bytes], size: int) -> Header:
 
 
 def find_arc_header(data: bytes, stop: int) -> int | None:
-    """Where the first believable header line in `data[:stop]` begins.
+    """The position of the first plausible header line in `data[:stop]`.
 
-    What precedes it on its line may be junk without a newline: then the line begins at its first known scheme.
+    If junk without a newline precedes it, the line begins at the first known scheme.
     """
     for anchor in _ANCHOR.finditer(data, 0, stop + LINE_BYTES + 1024):
         line = data.rfind(b"\n", 0, anchor.start()) + 1

@@ -1,7 +1,7 @@
-"""Transfer and content codings undone, bounded, and with what was decoded kept when the rest is broken.
+"""Decodes transfer and content codings, with bounded output; what was decoded before an error is kept.
 
-gzip, deflate (RFC 1950 as it is defined, RFC 1951 as some servers send it), br, zstd and identity. A coding is undone
-only where the bytes show it: gzip, zstd and zlib by their magic; raw deflate and br, which have none, by decoding.
+gzip, deflate (RFC 1950 as it is defined, RFC 1951 as some servers send it), br, zstd and identity. A coding is decoded
+only if the bytes confirm it: gzip, zstd and zlib by their magic; raw deflate and br, which have none, by decoding.
 """
 
 import re
@@ -11,31 +11,31 @@ from pipeline.warc.containers import gzip_header_bytes
 from pipeline.warc.stream import salvage
 
 # Problems.
-NOT_CHUNKED = "http/not-chunked"  # claimed, but the body does not begin with a chunk
-BAD_CHUNK = "http/bad-chunk"  # a chunk's size is wrong: the rest is taken as it stands
+NOT_CHUNKED = "http/not-chunked"  # declared, but the body does not begin with a chunk
+BAD_CHUNK = "http/bad-chunk"  # a chunk's size is wrong: the rest is kept undecoded
 CUT_CHUNK = "http/cut-chunk"  # the body ends inside a chunk
-NOT_APPLIED = "coding/not-applied"  # claimed, but the bytes do not show it
-UNCLAIMED = "coding/unclaimed"  # not claimed, but the bytes show it
+NOT_APPLIED = "coding/not-applied"  # declared, but the bytes do not confirm it
+UNCLAIMED = "coding/unclaimed"  # not declared, but the bytes have its magic
 UNKNOWN = "coding/unknown"
 BROKEN = "coding/broken"  # broken or cut: what was decoded is kept
 TOO_LARGE = "body/too-large"  # cut to the bound
 
 _CHUNK_SIZE = re.compile(rb"[ \t]{0,8}([0-9A-Fa-f]{1,15})[ \t]{0,64}(?:;[^\r\n]{0,4096})?\r?\n")
 _LINE_BREAK = re.compile(rb"\r?\n")
-_CODINGS = 8  # more in a row than anyone means
+_CODINGS = 8  # bound on declared codings; no real server applies more
 _FEED_BYTES = 2**14
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_ZSTD_WINDOW = 2**27  # most that a frame may ask us to hold
+_ZSTD_WINDOW = 2**27  # the largest window (memory) that a frame may require
 _IDENTITY = ("identity", "none", "utf-8", "utf8", "8bit", "binary", "chunked")
 
 
 def shows_compression(body: bytes) -> bool:
-    """Whether `body` is gzip or zstd by its magic: no text begins so."""
+    """Whether `body` begins with the magic of gzip or zstd; no text begins so."""
     return gzip_header_bytes(body[: 2**16]) is not None or body.startswith(_ZSTD_MAGIC)
 
 
 def dechunk(body: bytes) -> tuple[bytes, str | None]:
-    """Undo the chunked transfer coding; trailers are dropped. The body as it is where it is not chunked."""
+    """Decodes the chunked transfer coding and drops trailers; returns the body unchanged if it is not chunked."""
     out = bytearray()
     position = 0
     while True:
@@ -64,7 +64,8 @@ def dechunk(body: bytes) -> tuple[bytes, str | None]:
 
 
 def decode_body(body: bytes, codings: list[str], limit: int) -> tuple[bytes, list[str]]:
-    """Undo `codings` (in the order they were applied), last first; at most `limit` bytes."""
+    """Decodes `codings` (given in the order they were applied), the last first; returns at most `limit` bytes and the
+    problems."""
     problems: list[str] = []
     for coding in reversed(codings[:_CODINGS]):
         if coding in _IDENTITY:
@@ -97,8 +98,8 @@ def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, str | None]:
 
 
 def _gunzip(body: bytes, limit: int) -> tuple[bytes, str | None]:
-    """All gzip members; trailing bytes that are none are dropped, as every client does. Checksums are not checked:
-    a body with a wrong one is as good as it gets."""
+    """Decodes all gzip members; trailing bytes that are not one are dropped, as every client does. Checksums are not
+    verified: the data of a body with a wrong one are still the best there are."""
     out: list[bytes] = []
     held = 0
     while (header := gzip_header_bytes(body[: 2**16])) is not None:
@@ -123,13 +124,13 @@ def _undeflate(body: bytes, limit: int) -> tuple[bytes, str | None]:
 
 
 def _is_text(body: bytes) -> bool:
-    """Whether `body` begins like text: what is compressed soon shows a control character."""
+    """Whether `body` begins like text: compressed data have a control character within a few bytes."""
     start = body[:256]
     return not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
 def _inflate(data: bytes, limit: int) -> tuple[bytes, int, str | None]:
-    """Raw deflate: the output, how much of `data` it took, and BROKEN or TOO_LARGE."""
+    """Decodes raw deflate: the output, the number of bytes of `data` consumed, and BROKEN or TOO_LARGE."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     out: list[bytes] = []
     held = 0
@@ -168,7 +169,7 @@ def _unbrotli(body: bytes, limit: int) -> tuple[bytes, str | None]:
             position += len(feed)
             part = decoder.process(feed, output_buffer_limit=_FEED_BYTES)
             out += part
-            # Output may be pending when all input is used: the stream is cut only where empty input gives nothing.
+            # Output may be pending after all input is consumed: the stream is cut only if empty input gives nothing.
             if wants_input and not feed and not part:
                 broken = True
                 break

@@ -1,6 +1,6 @@
-"""Files as bytes by position, and gzip members inside them: inflating one, finding the next after damage.
+"""Files as bytes by position, and the gzip members in them: inflates a member, finds the next one after damage.
 
-The name of a file is never looked at; `splits.py` sniffs the container from what these find.
+The file name is not used; `splits.py` detects the container from the bytes.
 """
 
 import importlib
@@ -16,15 +16,15 @@ from infra.errors import UsageError
 from pipeline.warc.records import CRC, CUT, DEFLATE, MEMBER_BYTES, TOO_LARGE
 from pipeline.warc.walk import filling, starts_record
 
-# ISA-L inflates more than twice as fast as zlib. What it cannot read zlib judges, so that nothing depends on it.
+# ISA-L inflates more than twice as fast as zlib. What it cannot read is read by zlib, so that the result is the same.
 try:
     _FAST: Any = importlib.import_module("isal.isal_zlib")
 except ImportError:
     _FAST = zlib
 # Magic, deflate, and no reserved flag.
 _MAGIC = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
-_FEED_BYTES = 2**15  # input of one inflate call, so that what it returns is at most 33 MiB
-_SKIM_BYTES = 4 * 2**30  # inflated bytes of an oversized member that are passed over to find its end
+_FEED_BYTES = 2**15  # input of one inflate call, so that it returns at most 33 MiB
+_SKIM_BYTES = 4 * 2**30  # inflated bytes of an oversized member that are discarded in search of its end
 _SEARCH_BYTES = 2**18
 _PEEK_BYTES = 2**14  # compressed bytes that show whether a member begins with a record
 _WBITS_GZIP = 31
@@ -60,7 +60,7 @@ class FileBytes:
         os.close(self._descriptor)
 
     def _pread(self, size: int, start: int) -> bytes:
-        """All of `size` bytes where the file has them: one read returns at most 2 GiB."""
+        """Reads all of `size` bytes that the file has; one system call returns at most 2 GiB."""
         parts: list[bytes] = []
         while size > 0 and (part := os.pread(self._descriptor, size, start)):
             parts.append(part)
@@ -71,7 +71,7 @@ class FileBytes:
 
 @contextmanager
 def open_bytes(path: str, ahead: int = 2**20) -> Iterator[FileBytes]:
-    """UsageError if `path` cannot be opened as a file."""
+    """Opens a file. Raises UsageError if `path` cannot be opened as a file."""
     if not Path(path).is_file():
         raise UsageError(f"no such file: {path}: check --input")
     try:
@@ -85,7 +85,7 @@ def open_bytes(path: str, ahead: int = 2**20) -> Iterator[FileBytes]:
 
 
 class Member(NamedTuple):
-    """`end`: where it ends in the file, its start where that is unknown; `problem`: why there is no `data`."""
+    """`end`: its end in the file, or its start if the end is unknown; `problem`: why there is no `data`."""
 
     end: int
     data: bytes
@@ -102,10 +102,11 @@ class Segment(NamedTuple):
 
 
 def walk_members(file: FileBytes, start: int, stop: int, keep: bool = True) -> Iterator[Segment]:
-    """The segments that begin in `[start, stop)`: they tile it, but that the last member may run over `stop`.
+    """Yields the segments that begin in `[start, stop)`; they tile it, except that the last member may end after
+    `stop`.
 
-    After a member that breaks off, or bytes that are none, the walk goes on at the next member that begins with a
-    record. Members that lie in what a broken member had stored as its payload are then taken for the file's own.
+    After a broken member, or bytes that are not a member, the walk resumes at the next member that begins with a
+    record. Members stored in the payload of a broken member are then taken for members of the file.
     """
     position = start
     while position < stop:
@@ -125,9 +126,9 @@ def is_magic(file: FileBytes, position: int) -> bool:
 
 
 def inflate_member(file: FileBytes, start: int, keep: bool = True) -> Member:
-    """Inflate the gzip member at `start`; with `keep` False only to learn its end.
+    """Inflates the gzip member at `start`; with `keep` False only to find its end.
 
-    A member of more than MEMBER_BYTES is passed over without being held.
+    A member of more than MEMBER_BYTES is skipped without being held in memory.
     """
     try:
         return _inflate(file, start, keep, _FAST.decompressobj(_WBITS_GZIP))
@@ -161,7 +162,7 @@ def _inflate(file: FileBytes, start: int, keep: bool, inflater: "zlib._Decompres
 
 
 def _broken(file: FileBytes, start: int) -> Member:
-    """Tell a wrong checksum after sound data, whose end is known, from broken data, by inflating without the check."""
+    """Tells a wrong checksum after sound data (end known) from broken data, by inflating without the check."""
     end, data = _without_check(file, start)
     if end is not None and (end >= file.size or is_magic(file, end)) and not _ran_on(file, start, end, data):
         return Member(end, b"", CRC)
@@ -169,9 +170,9 @@ def _broken(file: FileBytes, start: int) -> Member:
 
 
 def _ran_on(file: FileBytes, start: int, end: int, data: bytes) -> bool:
-    """Whether the member at `start` only seems to end at `end`: one that breaks off may go on inflating through those
-    behind it and stop where one of them stops. Then sound members lie in between, and unlike those of an archive that
-    is its own payload (stored, so that they lie there at all) they are not found in the `data` it inflates to."""
+    """Whether the end of the member at `start` cannot be `end`: a broken member may inflate on through the members
+    after it and stop where one of them stops. Then sound members are found in between whose bytes are not in the `data`
+    it inflates to (for an archive stored as the member's payload they are)."""
     position = start + 1
     payload = 0
     while (candidate := find_member(file, position, end)) is not None:
@@ -185,7 +186,7 @@ def _ran_on(file: FileBytes, start: int, end: int, data: bytes) -> bool:
 
 
 def _sound_end(file: FileBytes, start: int) -> int | None:
-    """Where the member at `start` ends; None if there is none or it is broken."""
+    """The end of the member at `start`; None if there is none or it is broken."""
     try:
         member = _inflate(file, start, False, zlib.decompressobj(_WBITS_GZIP))
     except zlib.error:
@@ -194,8 +195,8 @@ def _sound_end(file: FileBytes, start: int) -> int | None:
 
 
 def _without_check(file: FileBytes, start: int) -> tuple[int | None, bytes]:
-    """Where the member at `start` ends if its deflate data do, whatever its checksum, and what they inflate to (nothing
-    if that is more than MEMBER_BYTES); None if they do not end."""
+    """The end of the member at `start` by its deflate data, ignoring the checksum, and what they inflate to (empty
+    above MEMBER_BYTES); None if the deflate data have no end."""
     header = gzip_header_bytes(file.read(start, start + _SEARCH_BYTES))
     if header is None:
         return None, b""
@@ -208,7 +209,7 @@ def _without_check(file: FileBytes, start: int) -> tuple[int | None, bytes]:
 
 
 def gzip_header_bytes(data: bytes) -> int | None:
-    """Length of the gzip header that begins `data` (RFC 1952); None if there is none, or not all of it."""
+    """The length of the gzip header at the start of `data` (RFC 1952); None if there is none, or it is incomplete."""
     if len(data) < 10 or not _MAGIC.match(data):
         return None
     flags = data[3]
@@ -226,7 +227,7 @@ def gzip_header_bytes(data: bytes) -> int | None:
 
 
 def begins_record(file: FileBytes, position: int) -> bool:
-    """Whether a gzip member at `position` inflates to something that begins with a record's header."""
+    """Whether a gzip member at `position` inflates to data that begin with a record's header."""
     inflater = zlib.decompressobj(_WBITS_GZIP)
     try:
         return starts_record(inflater.decompress(file.read(position, position + _PEEK_BYTES), 2 * _PEEK_BYTES))
@@ -243,7 +244,7 @@ def find_member(file: FileBytes, start: int, stop: int) -> int | None:
 
 
 def magics(file: FileBytes, start: int, stop: int) -> Iterator[int]:
-    """Positions in `[start, stop)` that look like the beginning of a gzip member."""
+    """Yields the positions in `[start, stop)` that have the magic of a gzip member."""
     while start < stop:
         data = file.read(start, min(start + _SEARCH_BYTES, stop) + 3)
         for match in _MAGIC.finditer(data):

@@ -1,7 +1,7 @@
-"""Dates of records in one form, `YYYY-MM-DDTHH:MM:SSZ`, from the odd forms that archives hold.
+"""Normalises record dates to `YYYY-MM-DDTHH:MM:SSZ` from the variants found in archives.
 
-WARC/1.0 asks for W3C-DTF to the second, WARC/1.1 allows fractions and fewer parts, ARC has 14 digits (early files
-12 or 8), and ClueWeb09 writes the day of the year where the day of the month belongs (`2009-03-67T15:35:34-0700`).
+WARC/1.0 requires W3C-DTF to the second, WARC/1.1 allows fractions and fewer parts, ARC has 14 digits (early files
+12 or 8), and ClueWeb09 writes the day of the year in place of the day of the month (`2009-03-67T15:35:34-0700`).
 Missing parts become the earliest moment; fractions are dropped; offsets are converted to UTC.
 """
 
@@ -16,7 +16,7 @@ _DIGITS = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?\d{0,6}()"
 
 
 def normalise_date(value: str | None) -> str | None:
-    """The moment as `YYYY-MM-DDTHH:MM:SSZ`; None if `value` is missing or cannot be read."""
+    """Returns the date as `YYYY-MM-DDTHH:MM:SSZ`; None if `value` is missing or cannot be parsed."""
     if not value or not value.isascii():
         return None
     found = _DIGITS.fullmatch(value.strip()) or _ISO.fullmatch(value.strip())
@@ -33,7 +33,7 @@ def normalise_date(value: str | None) -> str | None:
 def _moment(
     year: int | None, month: int | None, day: int | None, hour: int | None, minute: int | None, second: int | None
 ) -> datetime:
-    """ValueError if there is no such moment; a leap second is the second before it, hour 24 the next day's 0."""
+    """Raises ValueError for an impossible date; a leap second is the second before it, hour 24 the next day's 0."""
     if (hour or 0) > 24 or (minute or 0) > 59 or (second or 0) > 60:
         raise ValueError("no such time of day")
     clock = timedelta(hours=hour or 0, minutes=minute or 0, seconds=min(second or 0, 59))

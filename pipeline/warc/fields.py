@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 FIELD_BYTES = 2**16  # a longer line is cut to this
 FIELDS = 1000  # further fields of a header are dropped
-HEADER_BYTES = 2 * 2**20  # a header that does not end within this is no header
+HEADER_BYTES = 2 * 2**20  # a header without an end within this bound is rejected
 
 
 class Fields(NamedTuple):
@@ -19,7 +19,7 @@ class Fields(NamedTuple):
 
 
 def decode(value: bytes) -> str:
-    """UTF-8 if it is, else Latin-1: never fails, never makes a lone surrogate."""
+    """Decodes UTF-8, or else Latin-1; never fails, and never produces a lone surrogate."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -27,9 +27,9 @@ def decode(value: bytes) -> str:
 
 
 def read_fields(data: bytes, start: int, stops: tuple[bytes, ...]) -> Fields:
-    """Read fields from `data[start:]` to the blank line, or to a line that begins with one of `stops`.
+    """Reads fields from `data[start:]` to the blank line, or to a line that begins with one of `stops`.
 
-    Without either, `end` is the end of `data` and `complete` is False: the caller may come again with more.
+    Without either, `end` is the end of `data` and `complete` is False: the caller may retry with more data.
     """
     lines: list[tuple[bytes, bytes]] = []
     clean = True
@@ -51,7 +51,7 @@ def read_fields(data: bytes, start: int, stops: tuple[bytes, ...]) -> Fields:
 
 
 def _take(line: bytes, lines: list[tuple[bytes, bytes]]) -> bool:
-    """Add `line` to the fields read so far; False if it is not a field."""
+    """Adds `line` to `lines`; False if it is not a field."""
     if line[:1] in b" \t" and lines:
         name, value = lines[-1]
         if len(value) < FIELD_BYTES:
@@ -71,7 +71,7 @@ def _decoded(lines: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 
 
 def first_values(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    """The first value that is not empty of each name, by the name in lower case."""
+    """Maps each name in lower case to its first non-empty value."""
     values: dict[str, str] = {}
     for name, value in pairs:
         if value:

@@ -1,8 +1,8 @@
-"""The HTTP message inside a record's block: status, headers and the decoded body, whatever servers and crawlers did.
+"""Parses the HTTP message in a record's block: status, headers and the decoded body.
 
-Crawlers often store bodies that they have already dechunked or decompressed under the headers as they were sent. So
-the bytes are believed, not the headers: what claims a coding and does not show it is left as it is. What breaks off
-keeps what was decoded. Each such finding is a word in `problems`.
+Crawlers often store bodies already dechunked or decompressed under the headers as they were sent. So the bytes decide,
+not the headers: a declared coding that the bytes do not confirm is not decoded. What was decoded before an error is
+kept. Each finding is a string in `problems`.
 """
 
 import re
@@ -19,7 +19,7 @@ from pipeline.warc.codings import (
 from pipeline.warc.fields import read_fields
 from pipeline.warc.records import BLOCK_BYTES, RawRecord
 
-# Words in `HttpMessage.problems`, with those of codings.py.
+# Values of `HttpMessage.problems`, with those of codings.py.
 NO_HEADER = "http/no-header"  # HTTP/0.9: the block is the body
 NO_STATUS = "http/no-status"  # header fields without a status line
 BAD_FIELD = "http/bad-field"  # lines in the header that are not fields, or no blank line after it
@@ -34,7 +34,7 @@ _INTERIM = 4  # interim responses (100 Continue) that may precede the final one
 
 @dataclass(frozen=True, slots=True)
 class HttpMessage:
-    """`status`: None without a status line. `headers`: as given. `body`: transfer and content codings undone."""
+    """`status`: None without a status line. `headers`: unchanged. `body`: transfer and content codings decoded."""
 
     status: int | None
     headers: list[tuple[str, str]]
@@ -42,12 +42,12 @@ class HttpMessage:
     problems: tuple[str, ...] = field(default=())
 
     def header(self, name: str) -> str | None:
-        """The first value of the header `name`, in any case, that is not empty."""
+        """Returns the first non-empty value of the header `name`, in any case."""
         name = name.lower()
         return next((value for key, value in self.headers if value and key.lower() == name), None)
 
     def header_list(self, name: str) -> list[str]:
-        """All comma-separated values of the headers `name`, in order, lower case."""
+        """Returns all comma-separated values of the headers `name`, in order, lower case."""
         name = name.lower()
         values = (value for key, value in self.headers if key.lower() == name)
         return [token.strip().lower() for value in values for token in value.split(",") if token.strip()]
@@ -59,13 +59,13 @@ class HttpMessage:
 
     @property
     def charset_label(self) -> str | None:
-        """The charset that Content-Type claims, as given."""
+        """The charset declared by Content-Type, unchanged."""
         found = _CHARSET.search(self.header("content-type") or "")
         return found[1] if found else None
 
 
 def record_message(record: RawRecord, max_body: int = BLOCK_BYTES) -> HttpMessage:
-    """The message of any record: HTTP where the block is that, else the block as a body of the record's own type."""
+    """Returns the message of any record: HTTP, or else the block as a body of the record's own content type."""
     media = (record.content_type or "").lower()
     is_http = media.startswith("application/http") or record.block[:5] == b"HTTP/"
     if is_http or (record.format == "arc" and record.type == "response" and not media.startswith("text/dns")):
@@ -79,7 +79,7 @@ def record_message(record: RawRecord, max_body: int = BLOCK_BYTES) -> HttpMessag
 
 
 def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
-    """Parse a response. Never raises; the body has at most `max_body` bytes, all decoding included."""
+    """Parses a response. Never raises; the body has at most `max_body` bytes, all decoding included."""
     status, headers, start, problems = _head(block)
     message = HttpMessage(status, headers, b"")
     body = block[start:]
@@ -95,13 +95,13 @@ def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
         problems.append(UNCLAIMED)
     body, found = decode_body(body, codings, max_body)
     if compressible and codings and NOT_APPLIED not in found and shows_compression(body):
-        body, again = decode_body(body, ["gzip"], max_body)  # compressed by the server and again on its way
+        body, again = decode_body(body, ["gzip"], max_body)  # compressed by the server and again in transit
         found += [UNCLAIMED, *again]
     return HttpMessage(status, headers, body, tuple(dict.fromkeys(problems + found)))
 
 
 def _head(block: bytes) -> tuple[int | None, list[tuple[str, str]], int, list[str]]:
-    """Status, headers, where the body begins, problems."""
+    """Returns status, headers, the position of the body, problems."""
     status: int | None = None
     position = 0
     for _ in range(_INTERIM):

@@ -1,8 +1,8 @@
-"""Which records go on as pages, and why the others do not.
+"""Selects the records that are pages, and gives the reason for the others.
 
-A page is a response or resource that is HTML, or a conversion (WET) that is text. The server's media type is
-believed where it names something; where it names nothing (missing, octet-stream, plain text, XML) the first bytes
-decide, and they overrule a claim of HTML that is plainly a PDF, an image or an archive.
+A page is a response or resource that is HTML, or a conversion (WET) that is text. The server's media type is used if it
+is specific; if not (missing, octet-stream, plain text, XML), the first bytes decide; they also overrule a declaration
+of HTML if they are those of a PDF, an image or an archive.
 """
 
 import re
@@ -77,7 +77,7 @@ _PREFACE = re.compile(rb"\s+|<\?[^>]{0,512}>|<!--.{0,768}?-->", re.DOTALL)
 
 
 def page_kind(record: RawRecord, message: HttpMessage) -> str:
-    """HTML or TEXT for a page, else one of SKIP_REASONS. `message`: `record_message(record)`."""
+    """Returns HTML or TEXT for a page, else one of SKIP_REASONS. `message`: `record_message(record)`."""
     if record.type not in _PAGES:
         return f"type/{record.type if record.type in TYPES else 'unknown'}"
     if message.status is not None and not 200 <= message.status < 300:
@@ -94,7 +94,7 @@ def page_kind(record: RawRecord, message: HttpMessage) -> str:
 
 
 def is_page(record: RawRecord) -> bool:
-    """Whether `record` goes on."""
+    """Whether `record` is a page."""
     return record.type in _PAGES and page_kind(record, record_message(record)) in PAGE_KINDS
 
 

@@ -1,7 +1,7 @@
-"""Splits to raw records, with every byte accounted for; and one record again at its locator.
+"""Reads splits into raw records, with every byte accounted for, and single records at their locators.
 
-One code path reads everything: a gzip member is inflated, walked and handed on before the next is looked at, and what
-is broken costs that member alone. Nothing here fails on what a file holds.
+One code path reads everything: a gzip member is inflated, walked and yielded before the next is read, so damage costs
+that member alone. No content of a file raises an error here.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from pipeline.warc.walk import Buffer, Piece, Window, walk
 
 
 def read_split(split: Split) -> Iterator[Event]:
-    """The records of `split` in order, its damaged ranges, and, when its cap is reached, the rest as Beyond.
+    """Yields the records of `split` in order, its damaged ranges, and, once its cap is reached, the rest as Beyond.
 
     The events account for each byte of the split exactly once (`Event.file_bytes`). Raises SplitOverrun when the split
     does not end between records, UsageError when the file cannot be opened.
@@ -45,7 +45,7 @@ def read_split(split: Split) -> Iterator[Event]:
 
 
 def _capped(events: Iterator[Event], split: Split) -> Iterator[Event]:
-    """Stop after `split.cap` pages; further records of the last page's member go with it."""
+    """Stops after `split.cap` pages; further records of the last page's member are left out with the rest."""
     pages = 0
     done = 0
     after = split.start
@@ -64,7 +64,7 @@ def _capped(events: Iterator[Event], split: Split) -> Iterator[Event]:
 
 
 class _Padding(Damage):
-    """A member without contents: its bytes go with the record before it."""
+    """A member without contents: its bytes are accounted for by the record before it."""
 
 
 def _members(file: FileBytes, split: Split) -> Iterator[Event]:
@@ -79,7 +79,7 @@ def _members(file: FileBytes, split: Split) -> Iterator[Event]:
 
 
 def _records_of_member(data: bytes, start: int, length: int) -> Iterator[Event]:
-    """The records in one member's contents: the first event accounts for the member's bytes."""
+    """Yields the records in one member's contents; the first event accounts for the member's bytes."""
     if not data[:64].strip(b"\r\n") and not data.strip(b"\r\n"):
         yield _Padding(start, length, EMPTY)
         return
@@ -99,7 +99,7 @@ def _records_of_member(data: bytes, start: int, length: int) -> Iterator[Event]:
 
 
 def _absorb(events: Iterator[Event]) -> Iterator[Event]:
-    """Count padding with the record before it; without one it is damage."""
+    """Adds the bytes of padding to the record before it; without one, padding is damage."""
     held: Event | None = None
     for event in events:
         if isinstance(event, _Padding):
@@ -131,9 +131,9 @@ def _plain(file: FileBytes, split: Split) -> Iterator[Event]:
 
 
 def _stream(window: InflatedWindow, split: Split) -> Iterator[Event]:
-    """Records by inflated positions; each accounts for the bytes of the file that were read up to its end.
+    """Yields records by inflated positions; each accounts for the bytes of the file that were read up to its end.
 
-    A record that a break lies inside is damaged; a break between records is an event of its own.
+    A record with a break inside is damaged; a break between records is an event of its own.
     """
     accounted = split.start
     broken = 0
@@ -160,13 +160,13 @@ def _stream(window: InflatedWindow, split: Split) -> Iterator[Event]:
         yield Damage(0, rest, EMPTY)
 
 
-# ---- one record again
+# ---- one record by its locator
 
 
 class RecordReader:
-    """Reads records of one file at their locators, cheapest in ascending order: a STREAM is inflated once, onwards.
+    """Reads records of one file at their locators, fastest in ascending order: a STREAM is inflated once, forward.
 
-    Use as a context manager. `read` raises WorkError if what lies at a locator is not that record.
+    Use as a context manager. `read` raises WorkError if the bytes at a locator are not that record.
     """
 
     def __init__(self, path: str, container: str) -> None:
@@ -198,8 +198,8 @@ class RecordReader:
             found = _raw_record(piece, window, offset, length, 0, length) if piece and whole else None
         if found is None:
             raise WorkError(
-                f"{self._path}: no record of {length} bytes at offset {offset}: the file is not the one that was "
-                "ingested, or was changed since; ingest it again"
+                f"{self._path}: no record of {length} bytes at offset {offset}: this is not the file that was "
+                "ingested, or it has changed since; ingest it again"
             )
         return found
 

@@ -1,6 +1,6 @@
-"""What the readers hand on: raw records, damaged ranges, and the splits they come from.
+"""The output of the readers: raw records, damaged ranges, and the splits they come from.
 
-The law of a split: every byte of `[split.start, split.end)` is accounted for by exactly one event, so the sum of
+Invariant of a split: every byte of `[split.start, split.end)` is accounted for by exactly one event, so the sum of
 `event.file_bytes` over the events of a split is `split.end - split.start`.
 """
 
@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SPLIT_BYTES = 6 * 2**20
-MEMBER_BYTES = 256 * 2**20  # most inflated bytes of one gzip member that are held
+MEMBER_BYTES = 256 * 2**20  # the most inflated bytes of one gzip member that are held in memory
 BLOCK_BYTES = 64 * 2**20  # longest block of a record that is read
 
-GZIP = "gzip"  # a file of gzip members that begin with a record each
+GZIP = "gzip"  # a file of gzip members, each of which begins with a record
 STREAM = "stream"  # one compressed stream that holds the whole file; offsets are those of the inflated bytes
 PLAIN = "plain"
 
-# Why a range of bytes gave no record.
-CRC = "crc"  # the deflate data end properly, the checksum or size after them is wrong
+# Why a range of bytes has no record.
+CRC = "crc"  # the deflate data are complete, but the checksum or size after them is wrong
 DEFLATE = "deflate"  # broken deflate data
 LZ4 = "lz4"  # a broken LZ4 frame
 CUT = "cut"  # the file ends inside a member
@@ -24,7 +24,7 @@ JUNK = "junk"  # bytes, or the contents of a sound member, that are not a record
 ZEROS = "zeros"  # padding
 HEADER = "header"  # the header of a record has no end within its bound
 TOO_LARGE = "too-large"  # a member or a block beyond its bound
-CROWDED = "crowded"  # more records in a gzip member than it has bytes to number them by
+CROWDED = "crowded"  # more records in a gzip member than it has bytes, which are their offsets
 EMPTY = "empty"  # only separators or empty members
 
 SHORT = "short"  # RawRecord.truncated: the block is shorter than its header declares
@@ -32,8 +32,8 @@ SHORT = "short"  # RawRecord.truncated: the block is shorter than its header dec
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A piece of a file that is read by itself. `path`: where it lies here; `name`: the `file_path` of its records;
-    `[start, end)`: the bytes of the file it owns; `cap`: at most so many pages are yielded from it."""
+    """A part of a file that is read by itself. `path`: its path on this machine; `name`: the `file_path` of its
+    records; `[start, end)`: its bytes of the file; `cap`: the most pages yielded from it."""
 
     path: str
     name: str
@@ -44,10 +44,10 @@ class Split:
 
 
 class SplitOverrun(Exception):
-    """The last member of `split` runs over its end: the file has to be planned again with `exact=True`."""
+    """The last member of `split` ends after the split: plan the file again with `exact=True`."""
 
     def __init__(self, split: Split, true_end: int) -> None:
-        super().__init__(split, true_end)  # both in args, so that it survives pickling
+        super().__init__(split, true_end)  # both in args, so that pickling keeps them
         self.split = split
         self.true_end = true_end
 
@@ -57,11 +57,11 @@ class SplitOverrun(Exception):
 
 @dataclass(slots=True)
 class RawRecord:
-    """One WARC or ARC record as it lies in the file.
+    """One WARC or ARC record as stored in the file.
 
     `(file, offset)` is unique: the record number `member_record` of a gzip member has the member's offset plus
     `member_record`, and its `length` is the whole member's. In a STREAM both are positions in the inflated bytes.
-    `file_bytes` is what the record accounts for in the law of the split: 0 for the further records of a member.
+    `file_bytes`: the bytes of the split that the record accounts for: 0 for the further records of a member.
     `type`: lower case; "unknown" when missing. ARC: "warcinfo" for the version block, "response" for all else.
     `date`: `YYYY-MM-DDTHH:MM:SSZ`, None if unreadable. `truncated`: the WARC-Truncated header, or `SHORT`.
     """
@@ -85,8 +85,8 @@ class RawRecord:
 
 @dataclass(slots=True)
 class Damage:
-    """A range that gave no record. `offset` orders it among the records (same unit); `length` is in bytes of the
-    file, 0 for damage inside a member or stream whose bytes a record accounts for."""
+    """A range without a record. `offset` orders it among the records (same unit); `length` is in bytes of the file, 0
+    for damage inside a member or stream whose bytes a record accounts for."""
 
     offset: int
     length: int
@@ -113,5 +113,5 @@ Event = RawRecord | Damage | Beyond
 
 
 def accounted(events: Iterable[Event]) -> int:
-    """Bytes of the split that `events` account for; over all events of a split: its length."""
+    """The bytes of the split that `events` account for; over all events of a split: its length."""
     return sum(event.file_bytes for event in events)

@@ -1,9 +1,9 @@
-"""Where a file is cut into splits, and what kind of container it is.
+"""Cuts a file into splits, and detects its container.
 
-Splits are cut at multiples of a constant size and moved on to the next record, so that they depend on the file alone.
-A gzip member that begins with a record's header may be the payload of an outer record: stored deflate blocks show an
-inner archive byte for byte. But such a block holds at most 65,535 bytes before its own header interrupts them, so a
-chain of sound members longer than that is no one's payload; where there is no such chain, the file is walked.
+Splits are cut at multiples of a constant size and moved forward to the next record, so that they depend on the file
+alone. A gzip member that begins with a record's header may be part of the payload of an outer record, since stored
+deflate blocks contain an inner archive byte for byte. But such a block has at most 65,535 bytes before the next block
+header, so a longer chain of sound members cannot be a payload; where there is no such chain, the file is walked.
 """
 
 from pipeline.warc.containers import (
@@ -20,15 +20,15 @@ from pipeline.warc.stream import LZ4_MAGIC, GzipSource, InflatedWindow
 from pipeline.warc.walk import starts_record, walk
 
 _STORED_BLOCK = 65_535  # RFC 1951, section 3.2.4
-_SNIFF_BYTES = 4 * 2**20  # inflated bytes that show how a gzip file is made
+_SNIFF_BYTES = 4 * 2**20  # inflated bytes from which the container of a gzip file is detected
 _SNIFF_MEMBERS = 3
 _READ_AHEAD = 2**16
 
 
 def plan_splits(path: str, name: str, size: int = SPLIT_BYTES, exact: bool = False) -> list[Split]:
-    """The splits of the file at `path`, in order: they tile it. An empty file has none.
+    """Returns the splits of the file at `path`, in order; they tile it. An empty file has none.
 
-    `exact`: walk every member instead of trusting chains; asked for after a SplitOverrun. Plain files are always
+    `exact`: walk every member instead of trusting chains; needed after a SplitOverrun. Plain files are always
     walked (by declared lengths, a seek a record); a stream is one split whatever its size.
     Raises UsageError when the file cannot be opened.
     """
@@ -69,7 +69,7 @@ def _gzip_starts(file: FileBytes, size: int, exact: bool) -> list[int]:
 
 
 def _proved_start(file: FileBytes, boundary: int) -> int | None:
-    """The first member at or after `boundary` if it can be no payload; `file.size` if there is none at all."""
+    """The first member at or after `boundary` if it cannot be in a payload; `file.size` if there is no member."""
     start = find_member(file, boundary, file.size)
     if start is None:
         return file.size
@@ -85,7 +85,7 @@ def _proved_start(file: FileBytes, boundary: int) -> int | None:
 
 
 def sniff(file: FileBytes) -> str:
-    """The container of `file`, by its bytes. What holds no record at all is PLAIN, and all damage."""
+    """Detects the container of `file` by its bytes. A file without any record is PLAIN, and all damage."""
     head = file.read(0, _READ_AHEAD)
     if head.startswith(LZ4_MAGIC):
         return STREAM
@@ -101,12 +101,12 @@ def sniff(file: FileBytes) -> str:
 
 
 def _gzip_kind(file: FileBytes, start: int) -> str:
-    """GZIP if members end where records do, as far as the first ones show; STREAM if one member holds the file, or
+    """GZIP if, among the first members, members end where records do; STREAM if one member is the whole file, or
     members end inside records."""
     window = InflatedWindow(GzipSource(file, start))
     passed = 0  # members that ended so far
-    most = 0  # most records of one member so far
-    in_member = 0  # records so far in the member that is not at its end yet
+    most = 0  # the most records of one member so far
+    in_member = 0  # records so far in the member that has not ended yet
     for piece in walk(window):
         if window.breaks and window.breaks[0][0] < piece.end:
             return STREAM if in_member > 1 else GZIP

@@ -1,10 +1,10 @@
-"""A compressed stream that holds a whole file, as a Window on its inflated bytes: gzip and LZ4.
+"""A compressed stream that contains a whole file, as a Window on its inflated bytes: gzip and LZ4.
 
-For archives compressed as one (`gzip file.warc`, LZ4 frames) or cut into members anywhere but between records.
-Positions are those of the inflated bytes, so they cannot be reached but from the start: reading goes forward, in
-bounded memory. After broken data the stream goes on at the next gzip member that inflates; what was inflated up to
-the break is kept, and where the breaks are is known. Broken data may go on inflating for a while before it shows, and
-the one checksum comes after all records: in a broken stream those just before a break may be wrong.
+For archives compressed as one (`gzip file.warc`, LZ4 frames) or cut into members at places other than record ends.
+Positions are those of the inflated bytes, which can only be reached from the start: reading goes forward, in bounded
+memory. After broken data the stream resumes at the next gzip member that inflates; what was inflated before the break
+is kept, and the positions of the breaks are recorded. Limit: broken data may inflate for a while before an error, and
+the one checksum follows all records, so in a broken stream the records just before a break may be wrong.
 """
 
 import zlib
@@ -19,13 +19,13 @@ from pipeline.warc.walk import filling
 
 LZ4_MAGIC = b"\x04\x22\x4d\x18"
 _FEED_BYTES = 2**15
-_LOOK_BYTES = BLOCK_BYTES + HEADER_BYTES  # how far ahead of what is kept one may look
-_PROOF_BYTES = 2**10  # a member after damage is believed when it inflates to this much, or to its end
+_LOOK_BYTES = BLOCK_BYTES + HEADER_BYTES  # how far past the first kept byte one may read
+_PROOF_BYTES = 2**10  # a member after damage is accepted when it inflates to this much, or to its end
 
 
-class Source(Protocol):
-    """Inflated bytes in order. `position`: bytes of the file that went into them; `problem`: why the last part
-    ended early; `boundary`: whether a gzip member ended with it."""
+class ByteSource(Protocol):
+    """Inflated bytes in order. `position`: bytes of the file consumed for them; `problem`: why the last part ended
+    early; `boundary`: whether a gzip member ended with it."""
 
     position: int
     problem: str | None
@@ -35,10 +35,10 @@ class Source(Protocol):
 
 
 class InflatedWindow:
-    """A Window on the bytes of a Source. `breaks`: (position, reason) of what was broken before it;
-    `boundaries`: positions where gzip members ended. Forgotten bytes must not be asked for."""
+    """A Window on the bytes of a ByteSource. `breaks`: (position, reason) of the damage so far; `boundaries`: positions
+    at which gzip members ended. Bytes before a `forget` must not be read again."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self.source = source
         self.breaks: list[tuple[int, str]] = []
         self.boundaries: list[int] = []
@@ -64,7 +64,7 @@ class InflatedWindow:
         self._start = position
 
     def skip_to(self, position: int) -> None:
-        """Forget all before `position`, inflating it piecemeal where it was not yet."""
+        """Forgets all before `position`, inflating in pieces what was not inflated yet."""
         while not self._ended and self._start + len(self._data) < position:
             self._start += len(self._data)
             self._data.clear()
@@ -112,7 +112,7 @@ class GzipSource:
                 yield b""
 
     def _member(self) -> Iterator[bytes]:
-        """Inflate one member, setting `position` past it, or `problem`."""
+        """Inflates one member, and sets `position` to its end, or `problem`."""
         inflater = zlib.decompressobj(31)
         while not inflater.eof:
             data = self._file.read(self.position, self.position + _FEED_BYTES)
@@ -134,7 +134,7 @@ class GzipSource:
             yield part
 
     def _resume(self, start: int) -> int:
-        """Where the next member that inflates begins, at or after `start`; the end of the file if there is none."""
+        """The position of the next member that inflates, at or after `start`; the end of the file if there is none."""
         for candidate in magics(self._file, start, self._file.size):
             inflater = zlib.decompressobj(31)
             try:
@@ -147,7 +147,7 @@ class GzipSource:
 
 
 def salvage(inflater: "zlib._Decompress", data: bytes) -> tuple[bytes, int]:
-    """What `data` inflates to before it breaks, and how many bytes of it went in: halves the step on each error."""
+    """What `data` inflates to before the error, and the number of bytes consumed; halves the step on each error."""
     out: list[bytes] = []
     used = 0
     step = len(data)
@@ -188,7 +188,7 @@ class Lz4Source:
 
 
 def open_stream(file: FileBytes, path: str) -> InflatedWindow:
-    """The inflated bytes of `file`, by its first bytes LZ4 or else gzip."""
+    """Opens the inflated bytes of `file`: LZ4 if its first bytes say so, else gzip."""
     if file.read(0, 4) == LZ4_MAGIC:
         return InflatedWindow(Lz4Source(path, file.size))
     return InflatedWindow(GzipSource(file))

@@ -1,11 +1,11 @@
-"""From bytes to records: the walk that follows declared lengths and finds its way again where they are wrong.
+"""Splits bytes into records by their declared lengths, and resynchronises where those are wrong.
 
-The walk has no state but its position, so it gives the same pieces from any piece's start onwards: splits, the
-reading of one record again, and a whole file all agree.
+The walk has no state but its position, so it gives the same pieces from any piece's start onwards: the reading of
+splits, of one record at its locator, and of a whole file agree.
 
-A declared length is believed when another header, or the end, follows the block. Otherwise the record ends where the
-next believable header begins; if that lies beyond the declared end and a blank line follows there, the length was
-right and what lies between is junk. So one absurd length, lost header or cut block costs no neighbour.
+A declared length is trusted if another header, or the end, follows the block. Otherwise the record ends where the next
+plausible header begins; if that is after the declared end and a blank line follows there, the length was right and the
+bytes in between are junk. So a wrong length, a lost header or a cut block costs no neighbouring record.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from pipeline.warc.warc import WARC_FOUND, WARC_START, Header, header_within, pa
 
 _HEAD_BYTES = 2**13  # nearly every header fits
 _SEARCH_BYTES = 2**18
-_OVERLAP = LINE_BYTES + 1024  # more than a believable header needs to be seen
+_OVERLAP = LINE_BYTES + 1024  # more than the bytes by which a header is recognised
 _BREAKS = b"\r\n"
 _BOM = b"\xef\xbb\xbf"
 
@@ -28,15 +28,15 @@ class Window(Protocol):
     """Bytes by position."""
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes of `[start, stop)`: fewer only where the end comes first."""
+        """The bytes of `[start, stop)`; fewer only if the end comes first."""
         ...
 
     def reaches(self, position: int) -> bool:
-        """Whether `position` is at or before the end, and can be looked at."""
+        """Whether `position` is at or before the end, and readable."""
         ...
 
     def forget(self, position: int) -> None:
-        """Nothing before `position` will be read again."""
+        """Declares that nothing before `position` will be read again."""
         ...
 
 
@@ -59,7 +59,7 @@ class Buffer:
 @dataclass(frozen=True, slots=True)
 class Piece:
     """`[start, end)`: a record with the separators after it, its block at `[block_start, block_end)`; or, with
-    `header` None, a range that gave none, for `reason`."""
+    `header` None, a range without a record, for `reason`."""
 
     start: int
     end: int
@@ -71,7 +71,7 @@ class Piece:
 
 
 def walk(window: Window, start: int = 0) -> Iterator[Piece]:
-    """The pieces from `start` to the end of `window`: they tile it."""
+    """Yields the pieces from `start` to the end of `window`; they tile it."""
     position = start
     while (piece := _piece_at(window, position)) is not None:
         yield piece
@@ -80,7 +80,7 @@ def walk(window: Window, start: int = 0) -> Iterator[Piece]:
 
 
 def starts_record(data: bytes) -> bool:
-    """Whether `data` begins with a believable header, after line breaks and a byte order mark."""
+    """Whether `data` begins with a plausible header, after line breaks and a byte order mark."""
     data = _after_breaks(data)
     return WARC_START.match(data) is not None or parse_arc_header(data) is not None
 
@@ -119,7 +119,7 @@ def _piece_at(window: Window, start: int) -> Piece | None:
 
 
 def filling(head: bytes, length: int) -> str:
-    """What `length` bytes that are no record hold, by `head`, the first of them or more: ZEROS or JUNK."""
+    """The reason for a range of `length` bytes without a record, by `head`, its first bytes: ZEROS or JUNK."""
     return JUNK if head[:length].strip(b"\0") else ZEROS
 
 
@@ -148,7 +148,7 @@ def _bounded(
 
 
 def _skip_breaks(window: Window, position: int) -> int:
-    """Past the line breaks at `position`."""
+    """The position after the line breaks at `position`."""
     while True:
         size = 64
         data = window.read(position, position + size)
@@ -159,7 +159,7 @@ def _skip_breaks(window: Window, position: int) -> int:
 
 
 def _separator(window: Window, block_start: int, end: int) -> int:
-    """How many bytes before `end` are the blank line that ends a record."""
+    """The number of bytes before `end` that are the blank line that ends a record."""
     tail = window.read(max(block_start, end - 4), end)
     for separator in (b"\r\n\r\n", b"\n\n", b"\r\n", b"\n"):
         if tail.endswith(separator):
@@ -168,11 +168,11 @@ def _separator(window: Window, block_start: int, end: int) -> int:
 
 
 def _find_header(window: Window, position: int, start: int) -> int:
-    """Where the next believable header at or after `position` begins, or the end of `window`.
+    """The position of the next plausible header at or after `position`, or the end of `window`.
 
-    A search that leaves `start` farther behind than any block may be long lets the bytes before it go.
+    Once the search is farther from `start` than the longest block, earlier bytes are forgotten.
     """
-    size = _HEAD_BYTES  # at first: what is sought is mostly near
+    size = _HEAD_BYTES  # at first, since the next header is mostly near
     while True:
         data = window.read(position, position + size + _OVERLAP)
         last = len(data) < size + _OVERLAP
@@ -187,4 +187,4 @@ def _find_header(window: Window, position: int, start: int) -> int:
         position += size
         size = _SEARCH_BYTES
         if position - start > BLOCK_BYTES + HEADER_BYTES:
-            window.forget(position - 4)  # the separator before what is found is still read
+            window.forget(position - 4)  # the separator before the header is still read

@@ -1,7 +1,7 @@
-"""WARC record headers (0.17, 0.18, 1.0, 1.1): where one begins, and what it says.
+"""Parses WARC record headers (0.17, 0.18, 1.0, 1.1), and finds where one begins.
 
-Also the `Header` that the ARC parser shares. The parser wants a version line and one field; everything else may be
-missing, repeated, folded or in any charset, since files in the wild have all of it.
+Also defines the `Header` that the ARC parser shares. A header needs a version line and one field; everything else may
+be missing, repeated, folded or in any charset, as in real files.
 """
 
 import re
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pipeline.warc.dates import normalise_date
 from pipeline.warc.fields import first_values, read_fields
 
-# A header that may be believed without more context: a version line, then the name of a field. Where one is due, lower
-# case is seen too; a search, which must be fast, leaves that out.
+# A plausible header: a version line, then the name of a field. Where a header is expected, lower case is accepted too;
+# a search, which must be fast, does not accept it.
 _VERSION = rb"/\d{1,2}\.\d{1,3}[ \t]{0,64}\r?\n[!#-'*+.0-9A-Z^_`a-z|~-]{1,128}[ \t]{0,64}:"
 WARC_START = re.compile(rb"(?i:WARC)" + _VERSION)
 WARC_FOUND = re.compile(rb"WARC" + _VERSION)
@@ -39,7 +39,7 @@ class Header:
 
 
 def parse_warc_header(data: bytes) -> Header | None:
-    """The header that begins `data` (see `WARC_START`); None if it does not end there."""
+    """Parses the header at the start of `data` (see `WARC_START`); None if it does not end in `data`."""
     fields = read_fields(data, data.index(b"\n") + 1, _STOPS)
     if not fields.complete:
         return None
@@ -60,10 +60,10 @@ def parse_warc_header(data: bytes) -> Header | None:
 
 
 def header_within(data: bytes, header: Header) -> int | None:
-    """Where the header of another record begins inside `header`, which is then the head of a record that was cut.
+    """The position at which the header of another record begins inside `header`, which then belongs to a cut record.
 
     A field may have `WARC/1.0` as its value; so what follows must be a header with a type and a length, and the
-    version must stand in a place where no value begins, or a type come before it too.
+    version must be where no value begins, or a type must precede it too.
     """
     found = WARC_FOUND.search(data, data.index(b"\n"), header.size + 2**10)
     if not found or found.start() >= header.size:
@@ -76,7 +76,7 @@ def header_within(data: bytes, header: Header) -> int | None:
 
 
 def declared_length(pairs: list[tuple[str, str]]) -> int | None:
-    """The first Content-Length that is a number of bytes a file could hold."""
+    """The first Content-Length that is a possible number of bytes of a file."""
     for name, value in pairs:
         if name.lower() == "content-length" and (length := parse_length(value)) is not None:
             return length
@@ -91,7 +91,7 @@ def parse_length(value: str) -> int | None:
 
 
 def clean_url(url: str | None) -> str | None:
-    """Without the angle brackets that WARC/1.0's grammar put round URIs; spaces inside are percent-encoded."""
+    """Removes the angle brackets that WARC/1.0's grammar puts round URIs, and percent-encodes spaces."""
     if url is None:
         return None
     url = url.strip()

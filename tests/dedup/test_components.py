@@ -57,7 +57,7 @@ def test_chain_that_grows_by_batches_of_one() -> None:
     assert not forest.labels().any()
 
 
-def test_no_edges_and_strangers() -> None:
+def test_no_edges_and_unknown_nodes() -> None:
     empty = np.empty(0, np.int64)
     assert [part.size for part in components(empty, empty)] == [0, 0]
     with pytest.raises(AssertionError, match="names no node"):

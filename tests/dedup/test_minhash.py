@@ -1,4 +1,4 @@
-"""MinHash: estimates, band keys, and the recall that the S-curve promises."""
+"""MinHash: estimates, band keys, and the recall that the S-curve predicts."""
 
 import numpy as np
 import pytest
@@ -93,8 +93,8 @@ def test_estimate_is_unbiased() -> None:
 @pytest.mark.parametrize("language", ["english", "chinese"])
 @pytest.mark.parametrize("changed", [0.02, 0.03, 0.045])
 def test_recall_follows_the_curve(language: str, changed: float) -> None:
-    """Planted near-duplicates are retrieved as often as their true similarity promises."""
-    params, found, promised = MinHash(), 0, 0.0
+    """Planted near-duplicates are retrieved as often as their true similarity predicts."""
+    params, found, predicted = MinHash(), 0, 0.0
     pairs = 200
     for seed in range(pairs):
         if language == "english":
@@ -105,8 +105,8 @@ def test_recall_follows_the_curve(language: str, changed: float) -> None:
             near, glue = edited(text, changed, seed, lambda x: chr(0x6000 + x % 8192)), ""
         a, b = shingles(glue.join(text)), shingles(glue.join(near))
         found += bool((params.band_keys(a) == params.band_keys(b)).any())
-        promised += match_probability(jaccard(a, b), params.bands, params.rows)
-    assert found / pairs == pytest.approx(promised / pairs, abs=4 * (0.25 / pairs) ** 0.5)
+        predicted += match_probability(jaccard(a, b), params.bands, params.rows)
+    assert found / pairs == pytest.approx(predicted / pairs, abs=4 * (0.25 / pairs) ** 0.5)
     if changed == 0.02:
         assert found / pairs > 0.9
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.substring import DUPLICATE_WINDOWS, KeepRepeated, left_text, tokens, window_hashes, window_table
+from dedup.substring import DUPLICATE_WINDOWS, KeepRepeated, remaining_text, token_spans, window_hashes, window_table
 from tests.dedup.support import chinese, documents, english, reduce
 
 SIZE = 5
@@ -30,7 +30,7 @@ def deduplicated(texts: list[str], size: int, batch_rows: int = 7, shards: int =
     for row in rows:
         found.setdefault((row["shard"], row["row"]), []).append(row["token"])
     return [
-        left_text(text, np.array(found.get((i % shards, i // shards), []), np.int64), size, least=1)
+        remaining_text(text, np.array(found.get((i % shards, i // shards), []), np.int64), size, min_characters=1)
         for i, text in enumerate(texts)
     ]
 
@@ -76,7 +76,7 @@ def test_ideographs_are_tokens_by_themselves() -> None:
     shared = "".join(chinese(6, 60))
     first, second = "".join(chinese(7, 30)), "".join(chinese(8, 30))
     assert deduplicated([first + shared, shared + second], 50)[1] == second.removeprefix("，").removeprefix("。")
-    assert len(tokens("中文 abc，def").hashes) == 3
+    assert len(token_spans("中文 abc，def").hashes) == 3
 
 
 def test_case_and_marks_count() -> None:
@@ -103,16 +103,16 @@ def test_neither_batches_nor_shards_change_the_answer(batch_rows: int) -> None:
 
 def test_what_is_left_must_be_something() -> None:
     text = " ".join(english(12, 50)) + " nineteen characters"
-    assert left_text(text, np.array([0])) is None
-    assert left_text(text + " more", np.array([0])) == " nineteen characters more"
-    assert left_text(text, np.array([], np.int64)) == text
-    assert left_text("few tokens", np.array([0, -1, 10**9])) == "few tokens"
+    assert remaining_text(text, np.array([0])) is None
+    assert remaining_text(text + " more", np.array([0])) == " nineteen characters more"
+    assert remaining_text(text, np.array([], np.int64)) == text
+    assert remaining_text("few tokens", np.array([0, -1, 10**9])) == "few tokens"
 
 
 @given(st.text(st.characters() | st.sampled_from("\n \ud800字"), max_size=80))
 @settings(max_examples=60)
 def test_tokens_of_any_text(text: str) -> None:
-    found = tokens(text)
+    found = token_spans(text)
     pieces = [text[start:end] for start, end in zip(found.start.tolist(), found.end.tolist())]
     assert "".join(pieces) == "".join(text.split())
     same: dict[str, set[int]] = {}

@@ -1,4 +1,4 @@
-"""Survivors: policies, the two links, evidence, and what the survivor is told."""
+"""Survivors: policies, the two links, evidence, and the counts of the survivor."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.survivors import decide, unlinked_pairs
+from dedup.survivors import select_survivors, unlinked_pairs
 from dedup.tables import node_table
 from infra.errors import UsageError
 from tests.dedup.support import documents
@@ -24,7 +24,7 @@ def nodes(size: int, **columns: object) -> pa.RecordBatch:
 def ask(batch: pa.RecordBatch, edges: list[tuple[int, int]], similarity: object = None, *how: str) -> list[dict]:
     a, b = np.array(edges, np.int64).reshape(-1, 2).T
     weights = np.full(len(edges), 0.9) if similarity is None else np.array(similarity, np.float64)
-    return decide(batch, a, b, weights, *how).to_pylist()
+    return select_survivors(batch, a, b, weights, *how).to_pylist()
 
 
 def test_direct_keeps_the_far_end_of_a_chain() -> None:
@@ -38,7 +38,7 @@ def test_component_removes_by_the_chain_and_says_so() -> None:
     rows = ask(nodes(4), [(0, 1), (1, 2), (2, 3)], [0.9, 0.8, 0.85], "first", "component")
     assert [row["kept"] for row in rows] == [True, False, False, False]
     assert {row["survivor"] for row in rows[1:]} == {"id-0"}
-    assert [row["via"] for row in rows] == [None, "id-0", "id-3", "id-2"]
+    assert [row["evidence"] for row in rows] == [None, "id-0", "id-3", "id-2"]
     assert [row["similarity"] for row in rows] == [None, 0.9, 0.85, 0.85]
     assert rows[0]["copies"] == 4
 
@@ -60,7 +60,7 @@ def test_ties_go_to_the_first_in_reading_order() -> None:
     early = node_table(documents(["x"], file_path=["a"], id=["early"]), 9, 0)
     late = node_table(documents(["x"], file_path=["b"], id=["late"]), 1, 0)
     table = pa.Table.from_batches([late, early])
-    rows = decide(table, np.array([9 << 32]), np.array([1 << 32]), np.array([1.0])).to_pylist()
+    rows = select_survivors(table, np.array([9 << 32]), np.array([1 << 32]), np.array([1.0])).to_pylist()
     assert [(row["shard"], row["kept"], row["survivor"]) for row in rows] == [(1, False, "early"), (9, True, None)]
 
 
@@ -80,7 +80,7 @@ def test_copies_add_up_and_snapshots_are_distinct() -> None:
 def test_unmeasured_edges_leave_no_similarity() -> None:
     rows = ask(nodes(3), [(0, 1), (0, 1), (1, 2)], [np.nan, 0.7, np.nan], "first", "component")
     assert [row["similarity"] for row in rows] == [None, 0.7, None]
-    assert rows[2]["via"] == "id-1"
+    assert rows[2]["evidence"] == "id-1"
 
 
 def test_unlinked_pairs_join_the_best_with_the_rest_of_its_star() -> None:
@@ -110,7 +110,7 @@ def test_nodes_without_edges_stay() -> None:
 
 @given(EDGES, st.sampled_from(["first", "longest"]), st.randoms(use_true_random=False))
 @settings(max_examples=50)
-def test_laws_of_direct(edges: list[tuple[int, int]], policy: str, random) -> None:
+def test_invariants_of_direct(edges: list[tuple[int, int]], policy: str, random) -> None:
     """Each removal rests on an edge to a survivor, survivors share no edge, no copy is lost, order is nothing."""
     batch = nodes(SIZE)
     rows = ask(batch, edges, None, policy)
@@ -126,13 +126,13 @@ def test_laws_of_direct(edges: list[tuple[int, int]], policy: str, random) -> No
 
 @given(EDGES, st.randoms(use_true_random=False))
 @settings(max_examples=50)
-def test_laws_of_component(edges: list[tuple[int, int]], random) -> None:
+def test_invariants_of_component(edges: list[tuple[int, int]], random) -> None:
     """One survivor per component, evidence always on an edge of the removed, order is nothing."""
     batch = nodes(SIZE)
     weights = [random.random() for _ in edges]
     rows = ask(batch, edges, weights, "longest", "component")
     linked = {frozenset(edge) for edge in edges}
-    assert all(frozenset((row["row"], int(row["via"][3:]))) in linked for row in rows if not row["kept"])
+    assert all(frozenset((row["row"], int(row["evidence"][3:]))) in linked for row in rows if not row["kept"])
     survivors = {row["row"]: row["row"] if row["kept"] else int(row["survivor"][3:]) for row in rows}
     assert all(survivors[a] == survivors[b] for a, b in edges)
     order = random.sample(range(len(edges)), len(edges))

@@ -1,4 +1,4 @@
-"""The helpers that reducers walk with."""
+"""Helpers that reducers read tables with."""
 
 import numpy as np
 import pyarrow as pa

@@ -82,7 +82,7 @@ def test_a_hub_is_attached_in_bounded_batches() -> None:
 
 
 def test_planted_near_duplicates_end_to_end() -> None:
-    """Precision at the threshold is 1; recall is what the curve promises (over .9 in total here)."""
+    """Precision at the threshold is 1; recall is what the S-curve predicts (over .9 in total here)."""
     texts = []
     for seed in range(40):
         base = english(seed, 200)

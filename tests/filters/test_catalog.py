@@ -1,4 +1,4 @@
-"""Every signal and edit is total, keeps to what it says of itself, is named once, and is the same on every call."""
+"""Every signal and edit is total, keeps to its documented range, has a unique name, and is deterministic."""
 
 import math
 import re
@@ -85,7 +85,7 @@ def test_signals_keep_to_their_ranges(text: str, language: str) -> None:
 
 @given(ANYTHING | PASSAGES)
 @settings(max_examples=50, deadline=None)
-def test_signals_keep_to_their_ranges_on_anything(text: str) -> None:
+def test_signals_keep_to_their_ranges_on_any_text(text: str) -> None:
     check_signals(text, "en")
 
 
@@ -108,7 +108,7 @@ def check_signals(text: str, language: str) -> None:
 
 
 def limits(name: str) -> tuple[float, float]:
-    """The least and the most that a signal may be, as its doc says."""
+    """The bounds of a signal, parsed from its doc."""
     if name in LOGARITHMS:
         return -math.inf, math.inf
     if name in FLAGS:
@@ -136,19 +136,19 @@ def test_no_signal_is_null_on_every_text() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_edits_do_what_they_say(text: str) -> None:
+def test_edits_keep_their_contract(text: str) -> None:
     check_edits(text)
 
 
 @given(ANYTHING | PASSAGES)
 @settings(max_examples=100, deadline=None)
-def test_edits_do_what_they_say_of_anything(text: str) -> None:
+def test_edits_keep_their_contract_on_any_text(text: str) -> None:
     check_edits(text)
 
 
 def check_edits(text: str) -> None:
-    """Masks put in no more than a mask for each that they count; the other edits only take away. What is not one pass
-    is done after one."""
+    """Masks insert at most one mask for each replacement that they count; other edits only remove. Except for the
+    one-pass edits, a second pass changes nothing."""
     for name, change in EDITS.items():
         after, count = change(text)
         assert change(text) == (after, count), name
@@ -164,13 +164,13 @@ def check_edits(text: str) -> None:
 
 
 def is_within(short: str, long: str) -> bool:
-    """Whether the characters of `short` stand in `long` in their order."""
+    """Whether `short` is a subsequence of `long`."""
     rest = iter(long)
     return all(char in rest for char in short)
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_every_edit_finds_something_to_do(name: str) -> None:
+def test_every_edit_changes_some_text(name: str) -> None:
     furniture = "Title\n| |\n\n\n\nSign-in items in cart\nToo short.\nsee www.x.example/a for it [1] \r\n"
     persons = (
         "a@b.co 8.8.8.8 2606:4700::1111 +44 20 7946 0958 4012 8888 8888 1881 IBAN DE89370400440532013000, "
@@ -190,7 +190,7 @@ def test_foreign_words_need_not_fit_the_text(text: str, words: list[str]) -> Non
 
 
 @pytest.mark.parametrize("piece", ["a ", "[1]", "sign-in ", "javascript {", "é@", "&lt;"])
-def test_a_megabyte_of_anything_takes_seconds(piece: str) -> None:
+def test_a_megabyte_of_any_text_takes_seconds(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
     names = [name for name in SIGNALS if "gram" not in name] + ["duplicate_10_gram_character_fraction"]
     begin = time.process_time()
@@ -205,7 +205,7 @@ def test_a_line_of_twenty_megabytes_is_measured() -> None:
     assert list(measure(View("x" * 20_000_000), names).values()) == [1, 0, 20_000_000, 0]
 
 
-def test_every_signal_says_what_it_is() -> None:
+def test_every_signal_is_documented() -> None:
     assert len(SIGNALS) > 100
     for name, each in EVERY.items():
         assert name == each.name
@@ -214,7 +214,7 @@ def test_every_signal_says_what_it_is() -> None:
         assert each.cost > 0
 
 
-def test_an_unknown_name_is_answered_with_near_ones() -> None:
+def test_an_unknown_name_suggests_similar_ones() -> None:
     with pytest.raises(ValueError, match="duplicate_line_fraction"):
         signals(["duplicate_lines_fraction"])
     with pytest.raises(ValueError, match="mask_email"):

@@ -1,4 +1,4 @@
-"""CCNet's normalisation for language models, against what cc_net's own code gives."""
+"""CCNet's normalisation for language models, against the output of cc_net's own code."""
 
 import string
 

@@ -1,4 +1,4 @@
-"""Coherence: sentences, the numbers of their pairs, and that any text has a score or none."""
+"""Coherence: sentences, the features of their pairs, and that any text has a score or None."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_weighed_is_the_sum_of_the_rows() -> None:
 
 
 def test_kin_of_stitched_texts() -> None:
-    """Mean likeness near each other is higher in one text than in two halves of two."""
+    """Mean similarity of near sentences is higher in one text than in two halves of two texts."""
     dogs, kings = ["The dog ran.", "A dog slept."] * 3, ["The king was.", "A king is."] * 3
     of = {
         name: features(Measured(text, LANGUAGE), WEIGHTS)

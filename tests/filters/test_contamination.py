@@ -1,4 +1,4 @@
-"""Contamination: what counts as a run, that planted items are found whatever their dress, and that nothing else is."""
+"""Contamination: the definition of a run, that planted items are found in any formatting, and that nothing else is."""
 
 import random
 
@@ -33,7 +33,7 @@ def test_words() -> None:
 @pytest.mark.parametrize(
     "dress", [str, str.upper, lambda text: text.replace(" ", "\n  * "), lambda text: text.replace(",", " —")]
 )
-def test_a_planted_question_is_found_in_any_dress(dress: object) -> None:
+def test_a_planted_question_is_found_in_any_formatting(dress: object) -> None:
     found = index((QUESTION, "72"), (PASSAGE,)).find(f"{prose(1, 300)}\n{dress(QUESTION)}\n{prose(2, 300)}")  # type: ignore[operator]
     count = len(words_of(QUESTION))
     assert found.items == ("b:0",)
@@ -47,7 +47,7 @@ def test_an_edge_of_a_run_is_not_enough() -> None:
     assert index((QUESTION,)).find(" ".join(words[:RUN])).runs == 1
 
 
-def test_a_short_item_is_known_by_its_whole_text() -> None:
+def test_a_short_item_is_found_by_its_whole_text() -> None:
     runs = index((SHORT, "carbon dioxide"))
     assert runs.lengths == (10,)
     assert runs.find(f"{prose(1, 50)} {SHORT} {prose(2, 50)}").items == ("b:0",)
@@ -59,7 +59,7 @@ def test_a_short_item_is_known_by_its_whole_text() -> None:
 @pytest.mark.parametrize(
     "text", ["1 2 3 4 5 6 7 8 9 10 11 12 13 14 15", "la " * 40, "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]", "", "yes"]
 )
-def test_numbers_and_refrains_are_no_runs(text: str) -> None:
+def test_numbers_and_refrains_are_not_runs(text: str) -> None:
     assert runs_of_item((text,)).size == 0
 
 
@@ -71,7 +71,7 @@ def test_items_come_with_most_runs_first() -> None:
 
 
 def test_hashes_are_the_same_everywhere() -> None:
-    """They lie in files: another value would make every index that was written worthless."""
+    """They are stored in files: a different hash would invalidate every index."""
     hashes = run_hashes(words_of(QUESTION), (8, RUN))
     assert [int(hashes[8][0]) & 15, int(hashes[RUN][0]) & 15] == [8, RUN]
     assert int(hashes[RUN][0]) == 1909421786033300525

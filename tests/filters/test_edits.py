@@ -1,4 +1,4 @@
-"""Edits that several recipes share: what they change, what they leave, and that a second pass changes nothing."""
+"""Edits that several recipes share: what they change, what they keep, and that a second pass changes nothing."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""RedPajama-V2's numbers, against a plain count of what its definitions say; lists that are handed in; the map."""
+"""RedPajama-V2's numbers, against a plain implementation of its definitions; the user's lists; the map of names."""
 
 import math
 import re
@@ -113,7 +113,7 @@ def test_the_numbers_are_those_of_the_definitions(text: str) -> None:
     assert measure(View(text), expected) == pytest.approx(expected, abs=1e-9)
 
 
-def test_no_signal_is_left_out_of_the_plain_count() -> None:
+def test_every_signal_has_a_plain_implementation() -> None:
     assert sorted(plain("x")) == sorted(NAMES)
     assert set(LISTED) == {name for name, (_, note) in COUNTERPARTS.items() if note == "label step `redpajama`"}
 
@@ -125,7 +125,7 @@ def test_every_published_name_is_mapped_to_a_signal_that_exists() -> None:
 
 @given(st.text(alphabet="a.…{} \n", max_size=40))
 @settings(max_examples=40, deadline=None)
-def test_what_other_families_measure_is_the_same_number(text: str) -> None:
+def test_counterparts_in_other_families_have_the_same_value(text: str) -> None:
     found = measure(View(text), ["curly_bracket_fraction", "gopher_ellipsis_line_fraction"])
     if text:
         assert found["curly_bracket_fraction"] == sum(char in "{}" for char in text) / len(text)

@@ -1,16 +1,19 @@
-"""Safety: amounts of words, not single ones, condemn; and what a person needs to see why."""
+"""Safety: amounts of words, not single ones, lower the score; and the words found are reported."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.safety import Safety, Words, guessed_language, phrase_of, phrases, prepare
+from filters.safety import CategoryWords, Safety, guessed_language, phrase_of, phrases, prepare
 
 GAMBLING = ["online casino", "free spins", "jackpot", "poker"]
 MODEL = Safety(
     {
-        "en": {"gambling": Words(dict.fromkeys(GAMBLING, 1.0), True), "gore": Words({"gore": 0.2, "blood": 0.2}, True)},
-        "zh": {"gambling": Words({"百家乐": 1.0, "老虎机": 1.0, "六合彩": 1.0}, False)},
+        "en": {
+            "gambling": CategoryWords(dict.fromkeys(GAMBLING, 1.0), True),
+            "gore": CategoryWords({"gore": 0.2, "blood": 0.2}, True),
+        },
+        "zh": {"gambling": CategoryWords({"百家乐": 1.0, "老虎机": 1.0, "六合彩": 1.0}, False)},
     },
     {"gambling": 1.5, "gore": 1.0},
     4.0,
@@ -18,13 +21,13 @@ MODEL = Safety(
 FILLER = "the river ran past the old mill and the children watched it "
 
 
-def test_one_word_condemns_nothing() -> None:
+def test_one_word_does_not_lower_the_score() -> None:
     clean = MODEL.score(FILLER * 30, "en")
     assert MODEL.score(FILLER * 30 + "They played poker.", "en") == clean
     assert MODEL.score("poker " * 500, "en") == clean
 
 
-def test_many_words_of_a_category_do_and_less_so_in_a_long_text() -> None:
+def test_many_words_of_a_category_lower_the_score_less_in_a_long_text() -> None:
     page = "Online casino! Free spins, jackpot, poker. "
     scores = [MODEL.score(page + FILLER * times, "en") for times in (0, 100, 1000)]
     assert all(isinstance(score, float) for score in scores)
@@ -42,10 +45,10 @@ def test_whole_words_and_phrases() -> None:
 
 
 def test_a_word_inside_another_does_not_count_again() -> None:
-    words = Words({"casino": 1.0, "online casino": 1.0, "casinos": 1.0}, True)
+    words = CategoryWords({"casino": 1.0, "online casino": 1.0, "casinos": 1.0}, True)
     assert words.found(prepare("An online casino.", "en")) == ["online casino"]
     assert words.found(prepare("Online casino? Casinos!", "en")) == ["casinos", "online casino"]
-    assert Words({"裸聊": 1.0, "裸聊室": 1.0}, False).found(prepare("裸聊室", "zh")) == ["裸聊室"]
+    assert CategoryWords({"裸聊": 1.0, "裸聊室": 1.0}, False).found(prepare("裸聊室", "zh")) == ["裸聊室"]
 
 
 def test_languages() -> None:

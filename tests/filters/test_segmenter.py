@@ -1,4 +1,4 @@
-"""Chinese words: cut by a segmenter where Han stand together, by the common rules elsewhere, only when asked for."""
+"""Chinese words: runs of Han are cut by a segmenter, all else by the common rules, and only when words are needed."""
 
 import subprocess
 import sys
@@ -34,8 +34,8 @@ def test_words_of_chinese(text: str, expected: list[str]) -> None:
 
 @given(st.text(alphabet=ALPHABET + "的我们中国人民2年カ", max_size=60))
 @settings(max_examples=80, deadline=None)
-def test_only_boundaries_between_han_go(text: str) -> None:
-    """Joining characters is all it does: the same characters, cut at fewer places, none of them beside others."""
+def test_only_boundaries_between_han_are_removed(text: str) -> None:
+    """It only joins characters: the same characters, cut at fewer places, all of them between Han."""
     characters, words = View(text).tokens, View(text, language="zh").tokens
     cuts = {*characters.start.tolist(), *characters.end.tolist()} - {*words.start.tolist(), *words.end.tolist()}
     assert {*words.start.tolist()} <= {*characters.start.tolist()}
@@ -44,7 +44,7 @@ def test_only_boundaries_between_han_go(text: str) -> None:
     assert all(0 < cut < len(text) and len(tokens(text[cut - 1 : cut + 1], "")) == 2 for cut in cuts)
 
 
-def test_other_languages_and_foreign_words_are_cut_as_ever() -> None:
+def test_other_languages_and_foreign_words_are_not_segmented() -> None:
     text = "我们在北京大学学习。"
     assert tokens(text, "") == tokens(text, "ja") == list(text)
     assert len(View(text, language="zh", words=["我们", "在"]).tokens) == 2

@@ -1,4 +1,4 @@
-"""docs/signals.md says what the code and the recipe do: its tables are read back and compared."""
+"""The tables of docs/signals.md agree with the code and the recipe."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Plain statistics, scripts, stop words, damage and Chinese: values by hand, and the direction that each promises."""
+"""Plain statistics, scripts, stop words, damage and Chinese: values by hand, and the documented directions."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""URL signals: hosts and their parents, the three kinds of word, nulls, and addresses that are none."""
+"""URL signals: hosts and their parents, the three kinds of word, nulls, and malformed URLs."""
 
 import math
 
@@ -58,7 +58,7 @@ def test_a_list_that_is_not_given_measures_nothing() -> None:
 
 
 @given(st.text() | st.from_regex(r"https?://[\[\]:@/.%a-z0-9]{0,30}", fullmatch=True))
-def test_malformed_addresses_never_raise(url: str) -> None:
+def test_malformed_urls_never_raise(url: str) -> None:
     values = url_signals(url, LISTS)
     assert list(values) == list(SIGNAL_DOCS)
     assert all(value is not None and math.isfinite(value) for value in values.values())

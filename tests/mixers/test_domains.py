@@ -1,4 +1,4 @@
-"""Labels and probabilities over the taxonomy, and a calibration that makes them mean what they say."""
+"""Labels and probabilities over the taxonomy, and their calibration."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from mixers.domains import (
 )
 
 
-def test_the_taxonomy_is_the_house_s() -> None:
+def test_the_domains_and_axes() -> None:
     assert domains_of("IQ") == ("mathematics", "code", "science", "engineering", "reasoning")
     assert domains_of("EQ") == ("literature", "dialogue", "emotion", "society", "arts")
     assert domains_of("general") == ("general",) and domains_of("code") == ("code",)
@@ -42,7 +42,7 @@ def test_fasttext_answers_become_distributions() -> None:
         from_fasttext([["__label__cooking"]], [[1.0]])
 
 
-def test_labels_ties_and_doubt() -> None:
+def test_ties_and_low_probabilities() -> None:
     scores = [[0.5, 0.5], [0.9, 0.1], []]
     found = label(
         [["__label__science", "__label__code"], ["__label__arts", "__label__code"], []], scores, min_probability=0.4
@@ -60,7 +60,7 @@ def test_a_page_may_be_both() -> None:
     assert np.allclose(axis_probabilities(np.array([both, one])).sum(axis=1), 1)
 
 
-def test_temperature_changes_how_sure_not_what() -> None:
+def test_temperature_changes_probabilities_and_no_label() -> None:
     rng = np.random.default_rng(0)
     raw = rng.dirichlet(np.full(11, 0.3), 50)
     for temperature in (0.5, 1.0, 3.0):

@@ -1,4 +1,4 @@
-"""The draw: promises kept, shares as planned to the token, and nothing decided by order."""
+"""The draw: constraints hold, shares are as planned to the token, and order changes nothing."""
 
 import itertools
 from dataclasses import replace
@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import UsageError, WorkError
-from mixers.balance import balance
+from mixers.balance import solve_mixture
 from mixers.domains import DOMAINS
-from mixers.draw import Plan, check_drawn, count_drawn, plan_draw, shares
-from mixers.supply import Floats, bin_of, document_ranks, edge_above, merge, supply_of
+from mixers.draw import MixturePlan, check_drawn, count_drawn, plan_draw, shares
+from mixers.supply import Floats, count_supply, document_ranks, merge_supplies, rank_bins, upper_edge
 from mixers.targets import DrawConfig
 
 Groups = list[tuple[str, str]]
@@ -41,10 +41,10 @@ class Pool:
         other.ranks = self.ranks[indices]
         return other
 
-    def plan(self, config: DrawConfig) -> Plan:
-        return plan_draw(merge([supply_of(self.sources, self.domains, self.tokens, self.ranks)]), config)
+    def plan(self, config: DrawConfig) -> MixturePlan:
+        return plan_draw(merge_supplies([count_supply(self.sources, self.domains, self.tokens, self.ranks)]), config)
 
-    def draw(self, plan: Plan) -> dict[str, int]:
+    def draw(self, plan: MixturePlan) -> dict[str, int]:
         return count_drawn(
             self.sources, self.domains, self.tokens, plan.repeats(self.sources, self.domains, self.ranks)
         )
@@ -65,7 +65,7 @@ def test_shares_and_floor_of_many_documents() -> None:
 
 
 def test_as_many_as_the_binding_constraint_allows() -> None:
-    solved = balance(GROUPS, [1000, 3000, 200, 600, 400], DrawConfig(targets=BALANCED, tolerance=0))
+    solved = solve_mixture(GROUPS, [1000, 3000, 200, 600, 400], DrawConfig(targets=BALANCED, tolerance=0))
     # Half of the mixture is code, and there are 1,200 tokens of it, four times over.
     assert solved.tokens == pytest.approx(9600, rel=1e-5)
     assert solved.epochs[0] == solved.epochs[2] == 4.0
@@ -75,14 +75,14 @@ def test_as_many_as_the_binding_constraint_allows() -> None:
 
 
 def test_within_what_is_asked_groups_keep_the_pool_s_proportions() -> None:
-    solved = balance(GROUPS, [1000, 3000, 200, 600, 400], DrawConfig(targets=BALANCED, tokens=3000))
+    solved = solve_mixture(GROUPS, [1000, 3000, 200, 600, 400], DrawConfig(targets=BALANCED, tokens=3000))
     assert solved.epochs == pytest.approx((1.25, 0.352941, 1.25, 0.5, 0.352941), abs=1e-4)
     assert solved.binding == () and solved.missed == {}
 
 
 def test_a_target_that_cannot_be_met_is_missed_by_as_little_as_can_be() -> None:
     config = DrawConfig(targets=BALANCED | {"mathematics": 0.05}, tolerance=0.05, tokens=3000)
-    solved = balance(GROUPS, [1000, 3000, 200, 600, 400], config)
+    solved = solve_mixture(GROUPS, [1000, 3000, 200, 600, 400], config)
     assert solved.missed == {"mathematics": (0.05, 0.0)}
 
 
@@ -104,12 +104,12 @@ def test_a_target_that_cannot_be_met_is_missed_by_as_little_as_can_be() -> None:
 )
 def test_an_infeasible_draw_names_what_to_loosen(config: DrawConfig, words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
-        balance(GROUPS, [1000, 3000, 200, 600, 400], config)
+        solve_mixture(GROUPS, [1000, 3000, 200, 600, 400], config)
     message = str(caught.value)
     assert all(word in message for word in words) and "loosen" in message and "\n" not in message
 
 
-def test_an_empty_pool_is_said_to_be_one() -> None:
+def test_an_empty_pool_is_refused() -> None:
     with pytest.raises(UsageError, match="nothing to draw from"):
         Pool({}).plan(DrawConfig())
 
@@ -134,7 +134,7 @@ def test_undrawn_documents_are_counted_and_stay() -> None:
     assert counts["undrawn/curated/literature"] > 0
 
 
-def test_a_pool_that_changed_breaks_the_law() -> None:
+def test_a_pool_that_changed_is_an_error() -> None:
     plan = MANY.plan(DrawConfig(targets=BALANCED, tokens=1_000_000))
     with pytest.raises(WorkError, match="the pool changed"):
         check_drawn(plan, MANY.take(list(range(len(MANY.sources) - 1000))).draw(plan))
@@ -149,8 +149,8 @@ def test_order_and_shards_change_nothing(seed: int) -> None:
     plan = MANY.plan(config)
     cut = int(rng.integers(0, len(order)))
     parts = [MANY.take(order[:cut]), MANY.take(order[cut:])]
-    supplies = [supply_of(p.sources, p.domains, p.tokens, p.ranks) for p in parts]
-    assert plan_draw(merge(supplies), config) == plan == plan_draw(merge(supplies[::-1]), config)
+    supplies = [count_supply(p.sources, p.domains, p.tokens, p.ranks) for p in parts]
+    assert plan_draw(merge_supplies(supplies), config) == plan == plan_draw(merge_supplies(supplies[::-1]), config)
     repeats = plan.repeats(MANY.sources, MANY.domains, MANY.ranks)
     mixed = MANY.take(order)
     assert np.array_equal(plan.repeats(mixed.sources, mixed.domains, mixed.ranks), repeats[order])
@@ -178,10 +178,10 @@ def problems(draw: st.DrawFn) -> tuple[Groups, list[int], DrawConfig]:
 
 @settings(max_examples=50, deadline=None)
 @given(problem=problems())
-def test_every_solution_keeps_every_promise(problem: tuple[Groups, list[int], DrawConfig]) -> None:
+def test_every_solution_satisfies_every_constraint(problem: tuple[Groups, list[int], DrawConfig]) -> None:
     groups, supply, config = problem
     try:
-        solved = balance(groups, supply, config)
+        solved = solve_mixture(groups, supply, config)
     except UsageError:
         return
     tokens = np.array(solved.epochs) * supply
@@ -203,12 +203,12 @@ def test_more_supply_or_more_epochs_never_give_a_smaller_mixture(
     groups, supply, config = problem
     asked = replace(config, max_share={}, tokens=None, max_epochs=2)
     try:
-        small = balance(groups, supply, asked).tokens
+        small = solve_mixture(groups, supply, asked).tokens
     except UsageError:
         return
-    assert balance(groups, supply, replace(asked, max_epochs=2 * factor)).tokens >= small * (1 - 1e-4)
+    assert solve_mixture(groups, supply, replace(asked, max_epochs=2 * factor)).tokens >= small * (1 - 1e-4)
     richer = [int(tokens * factor) if i % 2 else tokens for i, tokens in enumerate(supply)]
-    assert balance(groups, richer, asked).tokens >= small * (1 - 1e-4)
+    assert solve_mixture(groups, richer, asked).tokens >= small * (1 - 1e-4)
 
 
 @settings(max_examples=25, deadline=None)
@@ -246,19 +246,19 @@ def test_ranks_are_seeded_hashes_of_the_key() -> None:
 
 def test_bins_lie_between_edges() -> None:
     ranks: Floats = np.array([0.0, 2.0**-30, 2.0**-24, 0.001, 0.3, 0.5, 0.75, 1 - 2.0**-53])
-    bins = bin_of(ranks)
+    bins = rank_bins(ranks)
     assert bins.tolist() == sorted(bins.tolist())
-    assert all(rank < edge_above(int(b)) for rank, b in zip(ranks, bins))
-    assert all(rank >= edge_above(int(b) - 1) for rank, b in zip(ranks[2:], bins[2:]) if b > 0)
-    assert edge_above(int(bins[-1])) == 1.0
+    assert all(rank < upper_edge(int(b)) for rank, b in zip(ranks, bins))
+    assert all(rank >= upper_edge(int(b) - 1) for rank, b in zip(ranks[2:], bins[2:]) if b > 0)
+    assert upper_edge(int(bins[-1])) == 1.0
 
 
 def test_documents_without_a_source_or_domain_are_refused() -> None:
     ranks = np.array([0.5])
     with pytest.raises(UsageError, match="no source"):
-        supply_of(pa.array([None], pa.string()), pa.array(["code"]), pa.array([1]), ranks)
+        count_supply(pa.array([None], pa.string()), pa.array(["code"]), pa.array([1]), ranks)
     with pytest.raises(UsageError, match="'cooking'"):
-        supply_of(pa.array(["web"]), pa.array(["cooking"]), pa.array([1]), ranks)
+        count_supply(pa.array(["web"]), pa.array(["cooking"]), pa.array([1]), ranks)
 
 
 def test_groups_without_tokens_are_left_out_and_drawn_zero_times() -> None:

@@ -25,7 +25,7 @@ def test_equality_as_two_rows_and_a_bound() -> None:
 def test_a_row_of_zeros_that_asks_for_something() -> None:
     with pytest.raises(Infeasible) as caught:
         nearest_point(np.zeros(2), np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([0.0, 0.5]))
-    assert caught.value.proof.tolist() == [0.0, 1.0]
+    assert caught.value.certificate.tolist() == [0.0, 1.0]
 
 
 @settings(max_examples=50, deadline=None)
@@ -37,9 +37,9 @@ def test_optimal_or_proven_infeasible(seed: int, n: int, m: int) -> None:
     try:
         x = nearest_point(x0, rows, bounds)
     except Infeasible as infeasible:
-        assert (infeasible.proof >= 0).all()
-        assert np.allclose(infeasible.proof @ rows, 0, atol=1e-6)
-        assert infeasible.proof @ bounds > 0
+        assert (infeasible.certificate >= 0).all()
+        assert np.allclose(infeasible.certificate @ rows, 0, atol=1e-6)
+        assert infeasible.certificate @ bounds > 0
         return
     lengths = np.linalg.norm(rows, axis=1)
     assert (rows @ x >= bounds - 1e-8 * np.maximum(lengths, 1)).all()

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import UsageError
-from mixers.shards import DOCUMENTS, TokenShardReader, TokenShardWriter
+from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 
 EOD = 2
-GOLDEN_DOCUMENTS = ([5, 6, 2], [2], [258, 2])
-# Written by IndexedDatasetBuilder of megatron-core 0.16.1 from GOLDEN_DOCUMENTS, one add_document for each.
+GOLDEN_DOCUMENT_COLUMNS = ([5, 6, 2], [2], [258, 2])
+# Written by IndexedDatasetBuilder of megatron-core 0.16.1 from GOLDEN_DOCUMENT_COLUMNS, one add_document for each.
 GOLDEN_INDEX = {
     "uint16": """
         4d4d49444944580000 0100000000000000 08 0300000000000000 0400000000000000
@@ -43,7 +43,7 @@ def write(folder: Path, documents: list[list[int]], dtype: str = "uint16", name:
 @pytest.mark.parametrize("dtype", ["uint16", "int32"])
 def test_bytes_are_those_of_megatron_core(tmp_path: Path, dtype: str) -> None:
     writer = TokenShardWriter(tmp_path, "part", dtype, 60_000, EOD)
-    assert [writer.add(np.array(tokens, dtype=dtype)) for tokens in GOLDEN_DOCUMENTS] == [0, 3, 4]
+    assert [writer.add(np.array(tokens, dtype=dtype)) for tokens in GOLDEN_DOCUMENT_COLUMNS] == [0, 3, 4]
     written = writer.close()
     index, data = (tmp_path / "part.idx").read_bytes(), (tmp_path / "part.bin").read_bytes()
     assert index == bytes.fromhex(GOLDEN_INDEX[dtype]) and data == bytes.fromhex(GOLDEN_DATA[dtype])
@@ -95,7 +95,7 @@ def test_the_writer_refuses_what_is_no_document(tmp_path: Path, tokens: list[int
 
 
 def test_every_cut_of_the_index_and_of_the_tokens_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, [list(tokens) for tokens in GOLDEN_DOCUMENTS])
+    path = write(tmp_path, [list(tokens) for tokens in GOLDEN_DOCUMENT_COLUMNS])
     for file in (path.with_suffix(".idx"), path.with_suffix(".bin")):
         whole = file.read_bytes()
         for damaged in (*(whole[:end] for end in range(len(whole))), whole + b"\0"):
@@ -107,7 +107,7 @@ def test_every_cut_of_the_index_and_of_the_tokens_is_refused(tmp_path: Path) -> 
 
 
 def test_every_flipped_bit_of_the_index_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, [list(tokens) for tokens in GOLDEN_DOCUMENTS])
+    path = write(tmp_path, [list(tokens) for tokens in GOLDEN_DOCUMENT_COLUMNS])
     index = path.with_suffix(".idx")
     whole = index.read_bytes()
     for bit in range(len(whole) * 8):
@@ -138,4 +138,4 @@ def test_tokens_of_another_tokenizer_are_noticed(tmp_path: Path) -> None:
 
 def test_documents_parquet_has_the_columns_of_the_contract() -> None:
     contract = ["id", "url", "domain", "source", "shard", "offset", "length"]
-    assert DOCUMENTS.names[: len(contract)] == contract
+    assert DOCUMENT_COLUMNS.names[: len(contract)] == contract

@@ -1,10 +1,10 @@
-"""A small comparison of two recipes whose pages say what they like: scripts in URLs, titles, texts and groups."""
+"""A small comparison of two recipes with hostile pages: scripts in URLs, titles, texts and groups."""
 
 import json
 from pathlib import Path
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset
 from infra.hashing import readable_json
 from pipeline.compare.compare import COMPARISON, summary
 from pipeline.compare.gold import read_gold
@@ -54,8 +54,8 @@ def write_comparison(folder: Path) -> None:
     }  # fmt: skip
     (folder / COMPARISON).write_bytes(readable_json(body))
     cost = {"recipes": {"strict": {"seconds": 9.0, "cpu_seconds": 8.0, "documents_per_cpu_second": 7.5}}}
-    told = {
+    output = {
         "chains": {name: [dataset.folder.name for dataset in chain] for name, chain in chains.items()},
         "cost": cost,
     }
-    (folder / "run.json").write_bytes(readable_json(told))
+    (folder / "run.json").write_bytes(readable_json(output))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset import schema as schemas
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Header, InputRef, Kind, Manifest, RecipeRef, Shard
+from infra.dataset.reader import Dataset
 from infra.dataset.writer import ShardWriter
 from infra.hashing import readable_json
 from infra.ledger import batch, ledger_batch

@@ -1,4 +1,4 @@
-"""What the tests of the fits share: texts written as the fits read them, and the hash of what was fitted."""
+"""Helpers for the tests of the fits: input files of texts, and the hash of a fitted model."""
 
 import gzip
 import json
@@ -15,5 +15,5 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
 
 
 def sha256_of(name: str, models: Path) -> str:
-    """The hash that a recipe would know this model of the folder by."""
+    """The hash of a model in the folder, as a recipe records it."""
     return resolve([name], models)[name].sha256

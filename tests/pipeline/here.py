@@ -1,10 +1,10 @@
-"""The verbs in this process, as the command line calls them: what takes a second to start is started once."""
+"""The commands run in this process as the command line calls them, so that slow imports happen once."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from pipeline.explain.explain import explain
 from pipeline.inputs.inputs import read_inputs

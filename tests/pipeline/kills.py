@@ -1,4 +1,4 @@
-"""A command that kills itself at a moment of our choosing, and what must be true when it is given again.
+"""A command that kills itself at a chosen moment, and the checks after it is run again.
 
 SIGKILL, so nothing is cleaned up, at the n-th time that a named function is entered or left.
 """
@@ -39,8 +39,8 @@ Moment = tuple[str, str, Literal["enter", "leave"], int, str]
 
 
 class GoneOn(NamedTuple):
-    """What a run that was killed and given again left: its files, the shards finished before that were made again, and
-    what only the making needed."""
+    """The result of a run that was killed and run again: its files, the finished shards that were made again, and the
+    leftover temporary files."""
 
     files: dict[str, bytes]
     made_again: list[str]
@@ -48,7 +48,7 @@ class GoneOn(NamedTuple):
 
 
 def kill_and_go_on(moment: Moment, run: list[object], out: Path) -> GoneOn:
-    """The command `run` into `out`, killed at the moment and given again."""
+    """Runs the command `run` into `out`, kills it at the moment and runs it again."""
     words = [*map(str, moment), *map(str, run), "--out", str(out)]
     killed = subprocess.run([sys.executable, "-c", SUICIDE, *words], cwd=ROOT, capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr.decode()[-500:]

@@ -45,7 +45,7 @@ def pages(first: int, count: int) -> list[tuple[str, str]]:
 
 
 def write_warc(path: Path, content: list[tuple[str, str]]) -> Path:
-    """An archive of responses, one gzip member a record, and one request that is no page."""
+    """An archive of responses, one gzip member a record, and one request, which is not a page."""
     with path.open("wb") as file:
         writer = WARCWriter(file, gzip=True)
         for number, (url, html) in enumerate(content):

@@ -1,4 +1,4 @@
-"""Documents with planted values and topics, and recipes with one pool rule, for the tests of pool rules."""
+"""Documents with planted values and topics, and recipes with one pool rule."""
 
 import json
 import random
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context

@@ -1,7 +1,7 @@
-"""Pages for the published recipes, each made so that one rule bites it, and the small models that the recipes name.
+"""Pages for the published recipes, each made to fail one rule, and the small models that the recipes use.
 
 A text is lines of sentences from a word list; what breaks a rule is put between them. Shares are set with a margin on
-the right side of the published thresholds, counted in characters by hand (`repeated`), not by what is tested.
+the right side of the published thresholds, counted in characters by hand (`repeated`), not by the tested code.
 """
 
 import random
@@ -71,14 +71,14 @@ def made_words(first: str, count: int) -> list[str]:
 
 
 def with_phrase(seed: int, phrase: str, filler: int) -> str:
-    """A text in which one phrase stands 40 times, between words that are never the same, with `filler` words after."""
+    """A text in which one phrase occurs 40 times, between distinct words, with `filler` words after."""
     writer, edges = Writer(seed), made_words("x", 80)
     runs = [f"{edges[i]} {phrase} {edges[i + 40]} {writer.words(filler - 2)}" for i in range(40)]
     return "\n".join(" ".join(runs[i : i + 5]) + "." for i in range(0, 40, 5))
 
 
 def repeated(seed: int, n: int, share: float, every_copy: bool = False) -> str:
-    """A text with phrases of `n` words that are there twice and hold just over `share` of it.
+    """A text with phrases of `n` words that occur twice and make up just over `share` of it.
 
     As datatrove counts: the characters of second copies over all characters, spaces in phrases left out. With
     `every_copy` as DCLM counts: the characters of both copies over those of all words.
@@ -160,7 +160,7 @@ def quality_pages() -> dict[str, str]:
 
 
 def correction_pages() -> dict[str, str]:
-    """RefinedWeb's lines: one page that loses too many words, one that loses few, one with an address in it."""
+    """RefinedWeb's lines: one page that loses too many words, one that loses few, one with a URL in it."""
     return {
         "shouting": article(65) + "\n" + article(66, 3).upper(),
         "one like": article(67) + "\n12 likes\nSign-in to read it",
@@ -193,7 +193,7 @@ def fineweb_pages() -> dict[str, str]:
 
 
 def shared_pages() -> dict[str, str]:
-    """For CCNet, to which the first line is a title, and lines that differ in capitals and digits are equal."""
+    """CCNet, which drops the first line as a title and treats lines that differ in capitals and digits as equal."""
     lines = "\n".join(f"{line} 12" for line in Writer(91).lines(6, 1))
     signature = "It was written in the house by the river in {}."
     return {
@@ -205,7 +205,7 @@ def shared_pages() -> dict[str, str]:
 
 
 def german_pages() -> dict[str, str]:
-    """For FineWeb2, which takes no English: one for each family of its rules."""
+    """For FineWeb2, which has no English: one for each family of its rules."""
     listed = Writer(3, GERMAN)
     return {
         "german near copy": changed(language_pages()["german"]),
@@ -225,7 +225,7 @@ def bucket_pages() -> dict[str, str]:
 
 
 def copies() -> dict[str, str]:
-    """Pages that every recipe keeps, and what is a copy of them for those that look."""
+    """Pages that every recipe keeps, and copies of them for the recipes that deduplicate."""
     first, longer = article(80), article(81, 16)
     return {
         "article": first,

@@ -1,4 +1,4 @@
-"""What the tests' recipes are put together from: steps and stages as data, and the ones that many recipes share."""
+"""Building blocks of the tests' recipes: steps and stages as data, and those that many recipes share."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ REMOVE_URLS = step("rewrite", edit="remove_urls")
 
 
 def small(*looks: Part, least: int = 50, **extract: Any) -> str:
-    """A recipe of every verb before `mix`. `looks`: steps before the extractor; `least`: words that a page must have;
+    """A recipe with every command before `mix`. `looks`: steps of the prefilter; `least`: the minimum of words;
     `extract`: keys of the stage of that name."""
     size = judge("size", {"signal": "words", "min": least}, {"signal": "duplicate_line_fraction", "max": 0.3})
     return recipe(

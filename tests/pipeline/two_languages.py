@@ -1,4 +1,4 @@
-"""A crawl in English and Chinese with a recipe that looks twice, and small models for it, made by the tests."""
+"""A crawl in English and Chinese with a recipe that has a prefilter, and small models for it."""
 
 import random
 from pathlib import Path
@@ -36,7 +36,7 @@ QUALITY = step(
 
 
 def two_looks(control: float, *looks: Part) -> str:
-    """A quick look (and `looks`), then the dear one; two languages; a combination; a rule of the pool."""
+    """A prefilter (and `looks`), then the expensive extractor; two languages; a combination; a pool rule."""
     address = step("gate", name="url", lists="url-lists", rules=[{"signal": "url_blocked_domain", "max": 0}])
     quick = judge("quick", {"signal": "characters", "min": 100})
     english = ({"signal": "words", "min": 100}, {"signal": "mean_word_length", "min": 3})

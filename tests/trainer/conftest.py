@@ -15,7 +15,7 @@ import sentencepiece
 import torch
 
 from trainer.config import Config, hybrid_layers
-from trainer.model import Model
+from trainer.model import Transformer
 
 EOD = 2
 SUBJECTS = ["the river", "a small town", "the engine", "an old song", "the theorem", "my neighbour", "the market"]
@@ -165,29 +165,29 @@ def small_body(**sections: dict[str, Any]) -> dict[str, Any]:
     """A faithful model, as small as one can be: two super-blocks, shared KV, fine-grained experts, random k."""
     body: dict[str, Any] = {
         "model": {
-            "width": 16,
-            "heads": 4,
-            "kv_heads": 2,
-            "head_width": 8,
+            "d_model": 16,
+            "n_heads": 4,
+            "n_kv_heads": 2,
+            "head_dim": 8,
             "window": 4,
-            "dense_hidden": 32,
-            "experts": 16,
-            "expert_hidden": 4,
-            "shared_hidden": 16,
+            "d_ff": 32,
+            "n_experts": 16,
+            "d_ff_expert": 4,
+            "d_ff_shared": 16,
             "layers": [layer.__dict__ for layer in hybrid_layers(2)],
         },
-        "k": {"train": 4, "minimum": 1},
-        "data": {"sequence_length": 32, "batch_sequences": 4, "micro_batch_sequences": 2, "seed": 3},
-        "schedule": {"warmup_steps": 2, "trunk_steps": 8, "tail_steps": 4},
+        "top_k": {"full_k": 4, "min_k": 1},
+        "data": {"sequence_length": 32, "global_batch_size": 4, "micro_batch_size": 2, "seed": 3},
+        "schedule": {"warmup_steps": 2, "trunk_steps": 8, "decay_steps": 4},
         "optimizer": {"learning_rate": 3e-3},
-        "run": {"seed": 1, "threads": 1, "checkpoint_every": 3},
+        "run": {"seed": 1, "threads": 1, "checkpoint_interval_steps": 3},
     }
     for name, section in sections.items():
         body[name] = body[name] | section
     return body
 
 
-def stirred(model: Model) -> Model:
+def with_random_zeros(model: Transformer) -> Transformer:
     """A new model's layers are the identity (`initialise`): give the projections that are zero values, so that every
     path through the model shows in its output."""
     generator = torch.Generator().manual_seed(11)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.trainer.conftest import small_config, stirred
+from tests.trainer.conftest import small_config, with_random_zeros
 from trainer.attention import (
     CachedKV,
     PackedKV,
@@ -15,13 +15,13 @@ from trainer.attention import (
     sliding_attention,
     sliding_mask,
 )
-from trainer.config import Layer, ModelConfig, hybrid_layers
+from trainer.config import LayerConfig, ModelConfig, hybrid_layers
 from trainer.experts import KPolicy
 from trainer.generate import decode_step
 from trainer.state import TrainingState
 from trainer.tokens import DataRef
 
-REF = DataRef("0" * 64, "0" * 64, vocabulary=64, eod=2)
+REF = DataRef("0" * 64, "0" * 64, vocab_size=64, eod_id=2)
 SEGMENTS = torch.tensor([[0] * 19, [0] * 5 + [1] * 3 + [2] * 11])
 
 
@@ -66,10 +66,10 @@ def test_sliding_attention_is_linear_in_length() -> None:
     assert sizes == [2 * 256 * 16, 2 * 512 * 16, 2 * 1024 * 16]
 
 
-def test_a_document_does_not_see_its_neighbours() -> None:
+def test_a_document_does_not_attend_to_its_neighbours() -> None:
     state = TrainingState.create(small_config(), REF)
-    stirred(state.model)
-    policies = [KPolicy(4)] * state.config.model.expert_layers
+    with_random_zeros(state.model)
+    policies = [KPolicy(4)] * state.config.model.n_moe_layers
     tokens = torch.randint(3, 64, (1, 20), generator=torch.Generator().manual_seed(1))
     alone, _ = state.model(tokens[:, 8:], PackedKV(torch.zeros(1, 12, dtype=torch.int64), 4), policies)
     packed, _ = state.model(tokens, PackedKV(torch.tensor([[0] * 8 + [1] * 12]), 4), policies)
@@ -78,16 +78,16 @@ def test_a_document_does_not_see_its_neighbours() -> None:
     assert not torch.allclose(mixed[:, 8:], alone, atol=1e-2)
 
 
-@pytest.mark.parametrize("policy", [KPolicy(4), KPolicy(2), KPolicy(8, "mass", 0.5)])
+@pytest.mark.parametrize("policy", [KPolicy(4), KPolicy(2), KPolicy(8, "top_p", 0.5)])
 def test_decoding_equals_training_beyond_two_windows(policy: KPolicy) -> None:
     config = small_config()
     state = TrainingState.create(config, REF)
-    stirred(state.model)
+    with_random_zeros(state.model)
     length = 5 * config.model.window + 3
     tokens = torch.randint(3, 64, (2, length), generator=torch.Generator().manual_seed(2))
     kv = PackedKV(torch.zeros(2, length, dtype=torch.int64), config.model.window)
     with torch.inference_mode():
-        hidden, _ = state.model(tokens, kv, [policy] * config.model.expert_layers)
+        hidden, _ = state.model(tokens, kv, [policy] * config.model.n_moe_layers)
         expected = state.model.logits(hidden)
         cache = CachedKV(config.model, 2, length)
         for t in range(length):
@@ -99,14 +99,14 @@ def test_decoding_equals_training_beyond_two_windows(policy: KPolicy) -> None:
 def test_kv_saving_is_the_formula_to_the_byte(windows: int, saving: float) -> None:
     config = model_config()
     length = windows * config.window
-    twin = ModelConfig(**{**config.__dict__, "layers": tuple(Layer("full", i, "experts") for i in range(8))})
+    twin = ModelConfig(**{**config.__dict__, "layers": tuple(LayerConfig("full", i, "moe") for i in range(8))})
     assert 1 - kv_bytes(config, length) / kv_bytes(twin, length) == saving
     for each in (config, twin):
-        assert CachedKV(each, 3, length).live_bytes == 3 * kv_bytes(each, length)
+        assert CachedKV(each, 3, length).allocated_bytes == 3 * kv_bytes(each, length)
     assert kv_bytes_per_token(config, length) == kv_bytes(config, length) / length
 
 
-def test_the_reader_of_a_pair_has_no_keys_and_values() -> None:
+def test_only_the_first_layer_of_a_pair_has_keys_and_values() -> None:
     state = TrainingState.create(small_config(), REF)
     blocks = list(state.model.layers())
     assert [layer.kv_group for layer in hybrid_layers(2)] == [0, 1, 2, 6, 3, 4, 5, 6]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from infra.errors import UsageError
-from pipeline.cli.train import evaluate, generate, train
 from tests.trainer.conftest import Document, documents, sentences, small_config, write_config, write_tokens
+from trainer.api import evaluate, generate, train
 from trainer.attention import PackedKV, kv_bytes_per_token
 from trainer.baselines import texts, unigram_bits
 from trainer.checkpoint import read_checkpoint
@@ -21,8 +21,8 @@ from trainer.tokens import TokenDataset
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     root = tmp_path_factory.mktemp("run")
-    schedule = {"warmup_steps": 5, "trunk_steps": 80, "tail_steps": 0}
-    train(write_config(root, schedule=schedule, run={"checkpoint_every": 80}), data, root / "run")
+    schedule = {"warmup_steps": 5, "trunk_steps": 80, "decay_steps": 0}
+    train(write_config(root, schedule=schedule, run={"checkpoint_interval_steps": 80}), data, root / "run")
     return root / "run"
 
 
@@ -36,12 +36,12 @@ def test_bits_per_byte_is_the_definition(run: Path, held: Path) -> None:
     answer = evaluate(run, held, [4])
     state = read_checkpoint(find_checkpoint(run)).state()
     dataset = TokenDataset(held)
-    policies = [KPolicy(4)] * state.config.model.expert_layers
+    policies = [KPolicy(4)] * state.config.model.n_moe_layers
     bits: dict[str, list[float]] = {}
     for i, domain in enumerate(dataset.documents.domains):
         tokens = dataset.tokens(i, 0, int(dataset.documents.lengths[i])).astype(np.int64)
         targets = torch.from_numpy(tokens)[None]
-        inputs = torch.cat((torch.tensor([[dataset.ref.eod]]), targets[:, :-1]), 1)
+        inputs = torch.cat((torch.tensor([[dataset.ref.eod_id]]), targets[:, :-1]), 1)
         with torch.inference_mode():
             hidden, _ = state.model(inputs, PackedKV(torch.zeros_like(inputs), 4), policies)
             nats = float(state.model.token_losses(hidden, targets).sum())
@@ -68,10 +68,10 @@ def test_the_model_beats_unigram(run: Path, held: Path) -> None:
 
 
 def test_policies_use_fewer_experts(run: Path, held: Path) -> None:
-    half = evaluate(run, held, [4], "mass", 0.6)
+    half = evaluate(run, held, [4], "top_p", 0.6)
     assert 1.0 <= half["active_experts"] < 4.0
     with pytest.raises(UsageError, match="over 0 and at most 1"):
-        evaluate(run, held, [4], "mass")
+        evaluate(run, held, [4], "top_p")
     with pytest.raises(UsageError, match="k may be 1 to 16"):
         evaluate(run, held, [17])
 
@@ -85,8 +85,8 @@ def test_baselines_are_their_definitions(tmp_path: Path, tokenizer: bytes, run: 
     text = rows[0].text.encode()
     assert answer["gzip"]["bits_per_byte"]["science"] == 8 * len(gzip.compress(text, 9, mtime=0)) / len(text)
     assert answer["gzip"]["eq"] is None
-    uniform = unigram_bits(dataset, np.zeros(dataset.ref.vocabulary, np.int64))
-    assert uniform == pytest.approx(dataset.documents.lengths * np.log2(dataset.ref.vocabulary))
+    uniform = unigram_bits(dataset, np.zeros(dataset.ref.vocab_size, np.int64))
+    assert uniform == pytest.approx(dataset.documents.lengths * np.log2(dataset.ref.vocab_size))
 
 
 def test_another_tokenizer_is_refused(tmp_path: Path, run: Path) -> None:

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from infra.errors import UsageError
 from tests.trainer.conftest import Document, documents, write_tokens
-from trainer.loader import PADDING, START, Batch, Cursor, Loader, epoch_order, once_through
-from trainer.tokens import Documents, TokenDataset
+from trainer.loader import PADDING, START, Batch, Cursor, Loader, epoch_order, evaluation_batches
+from trainer.tokens import DocumentTable, TokenDataset
 
 
-def table(lengths: list[int], repeats: list[int], sources: list[str]) -> Documents:
+def table(lengths: list[int], repeats: list[int], sources: list[str]) -> DocumentTable:
     n = len(lengths)
     zeros = np.zeros(n, np.int64)
     ids = [f"d{i}" for i in range(n)]
-    return Documents(ids, ["x"] * n, sources, zeros, zeros, np.array(lengths), zeros, np.array(repeats))
+    return DocumentTable(ids, ["x"] * n, sources, zeros, zeros, np.array(lengths), zeros, np.array(repeats))
 
 
 def read(loader: Loader, batches: int, cursor: Cursor = START, sequences: int = 4) -> tuple[list[Batch], list[Cursor]]:
@@ -83,8 +83,8 @@ def test_inputs_are_the_tokens_before_targets(data: Path) -> None:
     for batch in batches:
         same = batch.segments[:, 1:] == batch.segments[:, :-1]
         assert (batch.inputs[:, 1:][same] == batch.targets[:, :-1][same]).all()
-        assert (batch.inputs[:, 1:][~same] == dataset.ref.eod).all()
-        assert (batch.targets[:, :-1][~same] == dataset.ref.eod).all()
+        assert (batch.inputs[:, 1:][~same] == dataset.ref.eod_id).all()
+        assert (batch.targets[:, :-1][~same] == dataset.ref.eod_id).all()
         assert (batch.documents != PADDING).all()
 
 
@@ -112,7 +112,7 @@ def test_going_on_from_a_cursor_gives_the_same_documents(data: Path) -> None:
 
 def test_evaluation_reads_every_document_once_and_pads_the_end(data: Path) -> None:
     dataset = TokenDataset(data)
-    batches = list(once_through(dataset, 32, 3))
+    batches = list(evaluation_batches(dataset, 32, 3))
     documents = np.concatenate([batch.documents.ravel() for batch in batches])
     counts = np.bincount(documents[documents != PADDING])
     assert counts.tolist() == dataset.documents.lengths.tolist()

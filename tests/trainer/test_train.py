@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from infra.errors import UsageError
-from pipeline.cli.train import branch, train
+from infra.hashing import readable_json, sha256_json
 from tests.trainer.conftest import small_config, write_config
-from trainer.api import freeze
+from trainer.api import branch, freeze, train
 from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, ScheduleConfig
 from trainer.model import parameter_group
 from trainer.runs import read_rows
-from trainer.schedule import balance_moves, learning_rate_factor, total_steps
+from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
 
 ConfigFile = Callable[..., Path]
 
@@ -56,7 +56,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, config_fil
     rows = read_rows(tmp_path / "cut/log.jsonl")
     assert [row["step"] for row in rows] == list(range(1, 9))
     assert [row["tokens"] for row in rows] == [128 * (i + 1) for i in range(8)]
-    assert {"learning_rate", "loss", "loss_by_domain", "k", "gradient_norm"} <= set(rows[0])
+    assert {"learning_rate", "loss", "loss_by_domain", "mean_k", "grad_norm"} <= set(rows[0])
 
 
 def test_a_second_call_does_nothing_and_other_arguments_are_refused(
@@ -78,20 +78,20 @@ def test_micro_batches_change_only_the_draws_of_k(tmp_path: Path, config_file: C
     """With one k for all, accumulating two micro-batches is one batch but for the last bits."""
     losses = []
     for rows in (1, 2, 4):
-        config = config_file(k={"full_mass": 1.0}, data={"micro_batch_sequences": rows})
+        config = config_file(top_k={"full_k_probability": 1.0}, data={"micro_batch_size": rows})
         losses.append(train(config, data, tmp_path / f"rows-{rows}", 4)["loss"])
     assert losses == pytest.approx([losses[0]] * 3, abs=1e-4)
 
 
-def test_training_learns(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
-    schedule = {"warmup_steps": 5, "trunk_steps": 60, "tail_steps": 0}
-    train(config_file(schedule=schedule, run={"checkpoint_every": 60}), data, tmp_path / "run")
+def test_training_lowers_the_loss(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
+    schedule = {"warmup_steps": 5, "trunk_steps": 60, "decay_steps": 0}
+    train(config_file(schedule=schedule, run={"checkpoint_interval_steps": 60}), data, tmp_path / "run")
     losses = [row["loss"] for row in read_rows(tmp_path / "run/log.jsonl")]
     assert losses[0] > 5.5
     assert sum(losses[-5:]) / 5 < 4.0
 
 
-def test_the_empty_branch_goes_on_with_the_trunk(
+def test_a_branch_without_overrides_continues_the_trunk(
     tmp_path: Path, config_file: ConfigFile, data: Path, trunk: Path
 ) -> None:
     whole = train(config_file(), data, tmp_path / "whole", 12)
@@ -99,15 +99,15 @@ def test_the_empty_branch_goes_on_with_the_trunk(
     assert control["control"] is True and control["overrides"] == {}
     assert control["state_sha256"] == whole["state_sha256"]
     assert control["weights_sha256"] == whole["weights_sha256"]
-    tail = (tmp_path / "whole/log.jsonl").read_text().splitlines()[8:]
-    assert (tmp_path / "control/log.jsonl").read_text().splitlines() == tail
-    told = json.loads((tmp_path / "control/branch.json").read_bytes())
-    assert told == {"format": "refinery.branch/1", "trunk": read_checkpoint(trunk).sha256, "overrides": {}}
+    decay = (tmp_path / "whole/log.jsonl").read_text().splitlines()[8:]
+    assert (tmp_path / "control/log.jsonl").read_text().splitlines() == decay
+    written = json.loads((tmp_path / "control/branch.json").read_bytes())
+    assert written == {"format": "refinery.branch/2", "trunk": read_checkpoint(trunk).sha256, "overrides": {}}
 
 
 OVERRIDES: list[dict[str, Any]] = [
-    {"tail": {"steps": 3, "shape": "linear"}},
-    {"k": {"train": 2, "full_mass": 1.0}},
+    {"decay": {"steps": 3, "type": "linear"}},
+    {"top_k": {"full_k": 2, "full_k_probability": 1.0}},
     {"data_seed": 8},
     {"optimizer": {"learning_rate": 1e-3}},
     {"frozen_groups": ["embedding", "router"]},
@@ -141,19 +141,19 @@ def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
         frozen = parameter_group(name, old) in ("experts", "router")
         assert torch.equal(old, new) == frozen, name
-    assert all(torch.equal(a.bias_E, b.bias_E) for a, b in zip(before.expert_layers(), after.expert_layers()))
+    assert all(torch.equal(a.bias_E, b.bias_E) for a, b in zip(before.moe_layers(), after.moe_layers()))
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"window": 3}, "cannot override 'window'; it may override data, data_seed, frozen_groups, k, optimizer, tail"),
-        ({"tail": {"length": 3}}, "'tail' has no field 'length'; its fields are steps, shape, floor"),
-        ({"k": {"train": 99}}, "k.train <= model.experts"),
+        ({"window": 3}, "'window'; it may override data, data_seed, decay, frozen_groups, optimizer, top_k"),
+        ({"decay": {"length": 3}}, "'decay' has no field 'length'; its fields are steps, type, min_lr_factor"),
+        ({"top_k": {"full_k": 99}}, "top_k.full_k <= model.n_experts"),
         ({"frozen_groups": ["head"]}, "'head' is none of embedding"),
         ({"optimizer": 3}, "must be a table"),
         ({"data_seed": "x"}, "data.seed is 'x'"),
-        ({"tail": {"steps": 0}}, "override tail.steps"),
+        ({"decay": {"steps": 0}}, "override decay.steps"),
     ],
 )
 def test_bad_overrides_are_named(
@@ -164,7 +164,7 @@ def test_bad_overrides_are_named(
 
 
 def test_branch_needs_its_data_and_a_checkpoint(tmp_path: Path, data: Path, trunk: Path) -> None:
-    with pytest.raises(UsageError, match=r"say --data: .* sha256 [0-9a-f]{64}"):
+    with pytest.raises(UsageError, match=r"give --data: .* sha256 [0-9a-f]{64}"):
         branch(trunk, {}, None, tmp_path / "a")
     with pytest.raises(UsageError, match="refinery freeze"):
         branch(data, {}, data, tmp_path / "a")
@@ -199,6 +199,20 @@ def test_one_flipped_byte_is_refused(tmp_path: Path, trunk: Path, data: Path, na
         branch(copy, {}, data, tmp_path / "out")
 
 
+def test_a_checkpoint_of_an_older_format_is_refused(tmp_path: Path, trunk: Path, data: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(trunk, copy)
+    copy.chmod(0o755)
+    path = copy / "checkpoint.json"
+    header = json.loads(path.read_bytes()) | {"format": "refinery.checkpoint/1"}
+    header["sha256"] = sha256_json({name: value for name, value in header.items() if name != "sha256"})
+    path.chmod(0o644)
+    path.write_bytes(readable_json(header))
+    with pytest.raises(UsageError, match=r"reads 'refinery\.checkpoint/2': train again") as error:
+        branch(copy, {}, data, tmp_path / "out")
+    assert "\n" not in str(error.value)
+
+
 def test_a_checkpoint_is_the_whole_state(trunk: Path) -> None:
     state = read_checkpoint(trunk).state()
     again = read_checkpoint(trunk).state()
@@ -207,11 +221,11 @@ def test_a_checkpoint_is_the_whole_state(trunk: Path) -> None:
     assert all(torch.equal(tensor, again.tensors()[name]) for name, tensor in tensors.items())
     assert torch.rand(3, generator=state.generator).tolist() == torch.rand(3, generator=again.generator).tolist()
     assert state.header() == again.header()
-    assert int(state.seen_V.sum()) == state.tokens == 8 * 128
+    assert int(state.token_counts_V.sum()) == state.tokens == 8 * 128
 
 
 def test_the_schedule() -> None:
-    schedule = ScheduleConfig(warmup_steps=4, trunk_steps=10, tail_steps=4, tail_floor=0.2)
+    schedule = ScheduleConfig(warmup_steps=4, trunk_steps=10, decay_steps=4, min_lr_factor=0.2)
     factors = [learning_rate_factor(schedule, step) for step in range(16)]
     assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
     assert factors[4:11] == [1.0] * 7
@@ -219,7 +233,7 @@ def test_the_schedule() -> None:
     assert factors[14] == factors[15] == pytest.approx(0.2)
     linear = ScheduleConfig(0, 10, 4, "linear")
     assert [learning_rate_factor(linear, step) for step in range(10, 15)] == [1.0, 0.75, 0.5, 0.25, 0.0]
-    assert [balance_moves(schedule, step) for step in (0, 9, 10)] == [True, True, False]
+    assert [updates_router_bias(schedule, step) for step in (0, 9, 10)] == [True, True, False]
     assert total_steps(schedule) == 14
 
 
@@ -227,12 +241,12 @@ def test_the_schedule() -> None:
     ("section", "change", "message"),
     [
         ("model", {"depth": 3}, "model has no field 'depth'"),
-        ("model", {"width": 18}, "multiples of 4"),
-        ("model", {"heads": 3}, "multiple of model.kv_heads"),
+        ("model", {"d_model": 18}, "multiples of 4"),
+        ("model", {"n_heads": 3}, "multiple of model.n_kv_heads"),
         ("model", {"layers": [{"attention": "sliding", "kv_group": 0, "ffn": "dense"}]}, "last layer must be a full"),
         ("model", {"layers": [{"attention": "local", "kv_group": 0, "ffn": "dense"}]}, r"layers\[0\].attention is"),
         ("data", {"sequence_length": 0}, "data.sequence_length is 0"),
-        ("data", {"batch_sequences": 3}, "whole micro-batches"),
+        ("data", {"global_batch_size": 3}, "multiple of data.micro_batch_size"),
         ("optimizer", {"learning_rate": "high"}, "learning_rate is 'high'"),
         ("schedule", {"warmup_steps": 9}, "within the trunk"),
     ],
@@ -254,7 +268,7 @@ def test_the_shipped_configuration_is_of_the_family() -> None:
     kinds = [layer.attention for layer in config.model.layers]
     assert kinds == ["sliding", "sliding", "sliding", "full"] * 2
     assert config.model.layers[3].kv_group == config.model.layers[7].kv_group
-    assert (config.model.experts, config.k.train, config.k.full_mass) == (80, 12, 0.5)
+    assert (config.model.n_experts, config.top_k.full_k, config.top_k.full_k_probability) == (80, 12, 0.5)
     assert config.data.sequence_length == 16 * config.model.window
-    tail = config.schedule.tail_steps / total_steps(config.schedule)
-    assert 0.10 <= tail <= 0.15
+    decay = config.schedule.decay_steps / total_steps(config.schedule)
+    assert 0.10 <= decay <= 0.15

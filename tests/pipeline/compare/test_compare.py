@@ -1,4 +1,4 @@
-"""`compare`: shared stages are made once, ratios are what the counts say, and the answer is kept."""
+"""`compare`: shared stages are made once, ratios agree with the counts, and the result is stored."""
 
 import json
 from pathlib import Path
@@ -30,9 +30,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 def test_ratios_are_of_what_was_kept(compared: tuple[Path, dict[str, dict[str, dict[str, object]]]]) -> None:
-    folder, told = compared
+    folder, output = compared
     strict, lax = str(folder / "strict.toml"), str(folder / "lax.toml")
-    recipes, ratio = told["recipes"], told["ratio"][strict][lax]
+    recipes, ratio = output["recipes"], output["ratio"][strict][lax]
     assert isinstance(ratio, dict)
     kept, all_kept = recipes[strict]["docs"], recipes[lax]["docs"]
     assert isinstance(kept, int) and isinstance(all_kept, int) and 0 < kept < all_kept
@@ -48,23 +48,23 @@ def test_shared_stages_are_made_once(compared: tuple[Path, dict[str, dict[str, d
     assert names.count("03-filter") == 2
 
 
-def test_one_recipe_is_no_comparison(tmp_path: Path) -> None:
+def test_one_recipe_is_refused(tmp_path: Path) -> None:
     words = ("compare", "--recipe", "yi", "--input", tmp_path, "--out", tmp_path / "out")
     (tmp_path / "x.warc").write_bytes(b"x")
     assert "two recipes" in refinery(*words, code=2)
 
 
-def test_the_tables_are_told_and_kept(compared: tuple[Path, dict[str, dict[str, dict[str, object]]]]) -> None:
-    folder, told = compared
+def test_the_tables_are_printed_and_stored(compared: tuple[Path, dict[str, dict[str, dict[str, object]]]]) -> None:
+    folder, output = compared
     strict, lax = str(folder / "strict.toml"), str(folder / "lax.toml")
-    pair = told["overlap"][lax][strict]
-    assert isinstance(pair, dict) and pair["only"] == told["recipes"][lax]["docs"] - pair["both"] > 0
+    pair = output["overlap"][lax][strict]
+    assert isinstance(pair, dict) and pair["only"] == output["recipes"][lax]["docs"] - pair["both"] > 0
     assert pair["steps"] == {"size": pair["only"]} and pair["rejected_by"] == {"size/min_words": pair["only"]}
-    cost = told["cost"]["recipes"][strict]
+    cost = output["cost"]["recipes"][strict]
     assert isinstance(cost, dict) and cost["seconds"] > 0 and cost["documents_per_cpu_second"] > 0
     kept = json.loads((folder / "out" / "comparison.json").read_text())
-    assert kept == {name: value for name, value in told.items() if name != "cost"}
-    assert json.loads((folder / "out" / "run.json").read_text())["cost"] == told["cost"]
+    assert kept == {name: value for name, value in output.items() if name != "cost"}
+    assert json.loads((folder / "out" / "run.json").read_text())["cost"] == output["cost"]
 
 
 def test_the_same_bytes_with_any_number_of_workers_and_texts_may_be_added(

@@ -1,4 +1,4 @@
-"""The tables of a comparison against counts made by hand, and laws that hold whatever became of the pages."""
+"""The tables of a comparison against counts made by hand, and invariants that hold for any outcome of the pages."""
 
 import gzip
 import json
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.compare.compare import summary
 from pipeline.compare.cost import Costs
-from pipeline.compare.gold import CLASSES, Gold, Tenth, read_gold, shares
+from pipeline.compare.gold import CLASSES, Gold, GoldRecall, read_gold, shares
 from pipeline.compare.overlap import Overlap
 from pipeline.compare.ratio import ALL, Hosts, interval, large_languages, ratios
 from pipeline.compare.text import compare_text
@@ -46,8 +46,8 @@ def two_recipes(folder: Path, *cuts: int) -> dict[str, list[Dataset]]:
 @pytest.mark.parametrize("cuts", [(), (3, 6), (0, 5, 9)])
 def test_overlap_by_hand(tmp_path: Path, cuts: tuple[int, ...]) -> None:
     """`strict` rejects four pages that `lax` keeps: 5 and 6 for their words (5 by two rules), 7 and 8 as copies."""
-    told = summary(two_recipes(tmp_path, *cuts))
-    assert told["overlap"] == {
+    output = summary(two_recipes(tmp_path, *cuts))
+    assert output["overlap"] == {
         "lax": {
             "strict": {
                 "both": 4,
@@ -61,15 +61,15 @@ def test_overlap_by_hand(tmp_path: Path, cuts: tuple[int, ...]) -> None:
 
 
 def test_ratios_by_hand(tmp_path: Path) -> None:
-    told = summary(two_recipes(tmp_path))
-    ratio = told["ratio"]["strict"]["lax"]
+    output = summary(two_recipes(tmp_path))
+    ratio = output["ratio"]["strict"]["lax"]
     # 1, 2, 4, 5, 7, 8 are English: of these `strict` keeps 1, 2 and 4
     assert ratio["docs"] == 0.5 and ratio["by_language"]["en"]["docs"] == 0.5
     assert ratio["tokens"] == 0.5 and list(ratio["by_language"]) == ["en"]
     # all pages are of one host: kept or lost together, there is no spread
     assert ratio["docs_interval"] == [0.0, 0.5] and ratio["tokens_interval"] == [0.0, 0.5]
-    assert told["recipes"]["lax"]["rejected_by"] == {"extract/extract/empty": 1, "few/min_words": 1}
-    assert told["recipes"]["lax"]["control"] is None
+    assert output["recipes"]["lax"]["rejected_by"] == {"extract/extract/empty": 1, "few/min_words": 1}
+    assert output["recipes"]["lax"]["control"] is None
 
 
 def test_partitions_do_not_change_a_comparison(tmp_path: Path) -> None:
@@ -84,14 +84,14 @@ def test_every_page_ends_somewhere_in_every_recipe(tmp_path: Path) -> None:
             assert kept | rejected == partition.pages.keys() and not kept & rejected
 
 
-def test_documents_that_come_in_as_such_count_with_those_rejected_at_once(tmp_path: Path) -> None:
+def test_input_documents_include_those_rejected_by_the_first_stage(tmp_path: Path) -> None:
     chains = two_recipes(tmp_path)
     (partition,) = walk({name: chain[2:] for name, chain in chains.items()})
     assert len(partition.pages) == 9
 
 
 def fates(names: tuple[str, ...] = ("a", "b", "c")) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """For each page what becomes of it by recipe: a kept document, or the rules that reject it."""
+    """The outcome of each page by recipe: a kept document, or the rules that reject it."""
     kept = st.builds(
         Kept,
         st.sampled_from(["http://a.example/x", "http://b.example/", "https://unknown.invalid/1", "", None]),
@@ -203,10 +203,10 @@ def gold_files(folder: Path) -> tuple[Path, Path]:
     return gold, groups
 
 
-def test_the_right_tenth_by_hand(tmp_path: Path) -> None:
+def test_gold_recall_by_hand(tmp_path: Path) -> None:
     gold = read_gold(*gold_files(tmp_path), long_words=8)
-    told = summary(two_recipes(tmp_path / "out", 4), gold)
-    rows = {(row["by"], row["group"]): row for row in told["gold"]["rows"]}
+    output = summary(two_recipes(tmp_path / "out", 4), gold)
+    rows = {(row["by"], row["group"]): row for row in output["gold"]["rows"]}
     whole = rows["all", "all"]
     assert whole["pages"] == {"long": 5, "short": 3, "no_gold": 2}
     assert whole["kept"]["lax"] == {"long": 4, "short": 3, "no_gold": 1}
@@ -217,7 +217,7 @@ def test_the_right_tenth_by_hand(tmp_path: Path) -> None:
     assert rows["type", "(unknown)"]["pages"] == {"long": 0, "short": 0, "no_gold": 2}
     assert rows["lang", "de"]["kept"]["strict"] == {"long": 4, "short": 0, "no_gold": 0}
     assert [group for by, group in rows if by == "lang"] == ["de", "(unknown)"]
-    text = compare_text(told)
+    text = compare_text(output)
     assert "true text of 8 words or more" in text and "80.0%" in text
 
 
@@ -232,9 +232,9 @@ def test_groups_add_up(pages: list[dict[str, Any]], words: list[int], kinds: lis
             return self.values.get(int(url.rsplit("/", 1)[1]))
 
     groups = Lookup([{"type": kind} for kind in kinds])
-    tenth = Tenth(Gold("0", Lookup(words), groups, ("type",), 200), ["a", "b", "c"])  # type: ignore[arg-type]
-    tenth.add(partition_of(pages))
-    whole, *parts = tenth.as_json()["rows"]
+    recall = GoldRecall(Gold("0", Lookup(words), groups, ("type",), 200), ["a", "b", "c"])  # type: ignore[arg-type]
+    recall.add(partition_of(pages))
+    whole, *parts = recall.as_json()["rows"]
     for kind in CLASSES:
         assert whole["pages"][kind] == sum(part["pages"][kind] for part in parts)
         for name in "abc":
@@ -248,15 +248,15 @@ def test_many_groups_become_one(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     rows = [record(n) for n in range(100)]
     chain = [make_dataset(tmp_path / "1", "ingest", rows, [], kind=Kind.RECORDS)]
-    told = summary({"a": chain, "b": chain}, read_gold(path, path, ["topic"]))
-    groups = [row for row in told["gold"]["rows"] if row["by"] == "topic"]
+    output = summary({"a": chain, "b": chain}, read_gold(path, path, ["topic"]))
+    groups = [row for row in output["gold"]["rows"] if row["by"] == "topic"]
     assert len(groups) == 61 and groups[-1]["group"] == "(other)" and groups[-1]["pages"]["short"] == 40
 
 
 @pytest.mark.parametrize(
     ("gold", "groups", "by", "message"),
     [
-        (None, "{}", (), "give that too"),
+        (None, "{}", (), "give --gold too"),
         ('{"url": "x"}', None, (), "no line with a `url` or `id` and a `text`"),
         ('{"url": "x", "text": "y"}\n[1]', None, (), "line 2: not a JSON object"),
         ('{"url": "x", "text": "y"}', '{"url": "x", "type": "z"}', ("topic",), "no line of .* has a 'topic'"),
@@ -286,12 +286,12 @@ def test_costs_of_shared_stages_go_to_each_recipe(tmp_path: Path) -> None:
         for dataset in chain:
             with costs.timed(dataset.folder):
                 pass
-    told = costs.close(chains, 10)
+    output = costs.close(chains, 10)
     # every dataset was there: 1.5 seconds and 1.25 CPU seconds each, as its run.json says
-    assert told["recipes"]["lax"] == {"seconds": 4.5, "cpu_seconds": 3.75, "documents_per_cpu_second": 2.667}
-    assert told["recipes"]["strict"]["cpu_seconds"] == 5.0
-    assert told["stages"]["01-ingest"]["recipes"] == ["lax", "strict"]
-    assert told["stages"]["04-copies"]["recipes"] == ["strict"]
+    assert output["recipes"]["lax"] == {"seconds": 4.5, "cpu_seconds": 3.75, "documents_per_cpu_second": 2.667}
+    assert output["recipes"]["strict"]["cpu_seconds"] == 5.0
+    assert output["stages"]["01-ingest"]["recipes"] == ["lax", "strict"]
+    assert output["stages"]["04-copies"]["recipes"] == ["strict"]
 
 
 def test_a_stage_that_is_made_is_timed(tmp_path: Path) -> None:

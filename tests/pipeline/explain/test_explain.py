@@ -1,4 +1,4 @@
-"""`explain`: a Chinese page, a quick look's reject, a page of the control sample, copies, the threshold of a pool."""
+"""`explain`: a Chinese page, a reject of the prefilter, a page of the audit sample, copies, the threshold of a pool."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.explain.copies import MAX_LINES, text_changes
 from pipeline.explain.text import explain_text
@@ -30,7 +30,7 @@ def run(world: Path, out: str, recipe: str = "two-looks.toml") -> Path:
     return world / out
 
 
-def told(world: Path, url: str, out: str = "out") -> dict[str, Any]:
+def explain_one(world: Path, url: str, out: str = "out") -> dict[str, Any]:
     return explained(url, world / out, models=world / "models")
 
 
@@ -39,7 +39,7 @@ def step(one: dict[str, Any], rule: str) -> dict[str, Any]:
 
 
 def test_a_chinese_page_meets_the_steps_of_its_language(world: Path) -> None:
-    one = told(world, "http://zh0.example/0")
+    one = explain_one(world, "http://zh0.example/0")
     assert one["language"] == "zh"
     assert step(one, "chinese/min_han_fraction")["value"] > 0.9
     names = {s["step"] for s in one["steps"]}
@@ -49,8 +49,8 @@ def test_a_chinese_page_meets_the_steps_of_its_language(world: Path) -> None:
     assert "。" in one["text_before"]
 
 
-def test_every_stage_that_is_told_agrees_with_the_run(world: Path) -> None:
-    """Replayed or read, each document ends where the run's own datasets have it."""
+def test_every_replayed_stage_agrees_with_the_run(world: Path) -> None:
+    """Every document ends in the same state as in the run's datasets."""
     last = Dataset(world / "out" / "07-privacy")
     kept = {row["url"]: row["text"] for row in last.table().to_pylist()}
     ledgers = [Dataset(p.parent).ledger().to_pylist() for p in sorted((world / "out").glob("*/manifest.json"))]
@@ -58,34 +58,34 @@ def test_every_stage_that_is_told_agrees_with_the_run(world: Path) -> None:
     urls = ["http://en0.example/0", "http://zh1.example/3", "http://copy.example/same-bytes", "http://en1.example/1",
             "http://blocked.example/1", "http://write.example/1", "http://copy.example/nearly"]  # fmt: skip
     for url in urls:
-        one = told(world, url)
+        one = explain_one(world, url)
         if one["state"] == "kept":
             assert one["text_after"] == kept[url]
         else:
             assert lost[url] in one["rejected_by"] and url not in kept
 
 
-def test_a_quick_look_says_what_it_saw(world: Path) -> None:
-    one = told(world, "http://short.example/1")
+def test_the_prefilter_shows_its_values(world: Path) -> None:
+    one = explain_one(world, "http://short.example/1")
     assert one["rejected_by"] == ["quick/min_characters"]
     assert [s["step"] for s in one["steps"]] == ["payload", "url", "look", "quick"]
     assert one["text_before"] == "Please log in. 1"
     assert not one["control"]
 
 
-def test_a_page_of_the_control_sample_is_let_through(world: Path) -> None:
+def test_a_page_of_the_audit_sample_is_let_through(world: Path) -> None:
     (world / "control.toml").write_text(two_looks(control=1))
     run(world, "controlled", "control.toml")
-    one = told(world, "http://short.example/1", "controlled")
+    one = explain_one(world, "http://short.example/1", "controlled")
     quick = step(one, "quick/min_characters")
     assert one["control"] and not quick["passed"] and quick["let_through"] == "control"
     assert one["rejected_by"][0].startswith(("language/", "english/"))
     assert [s["step"] for s in one["steps"]][2:5] == ["look", "quick", "extract"]
-    assert "let through: the page is of the control sample" in explain_text(one)
+    assert "let through: the page is in the audit sample" in explain_text(one)
 
 
 def test_terms_of_a_combination_add_up(world: Path) -> None:
-    one = told(world, "http://en0.example/3")
+    one = explain_one(world, "http://en0.example/3")
     combined = step(one, "quality/combine")
     assert set(combined["terms"]) == {"words", "perplexity"} == set(combined["values"])
     total = combined["intercept"] + sum(combined["terms"].values())
@@ -93,19 +93,19 @@ def test_terms_of_a_combination_add_up(world: Path) -> None:
     assert f"for words {combined['values']['words']:.4g}" in explain_text(one)
 
 
-def test_a_combination_in_the_quick_look_adds_up_too(world: Path) -> None:
+def test_a_combination_in_the_prefilter_adds_up_too(world: Path) -> None:
     terms = [{"signal": "characters", "at": [1], "add": [0.25]}]
     quick = recipe_step("combine", name="quick-sum", signal="quality", intercept=0.5, terms=terms)
     (world / "quick-sum.toml").write_text(two_looks(0, quick))
     run(world, "quick-sum", "quick-sum.toml")
-    one = told(world, "http://en0.example/3", "quick-sum")
+    one = explain_one(world, "http://en0.example/3", "quick-sum")
     assert step(one, "quick-sum/combine")["values"]["characters"] > 100
-    assert "+0.5000 to begin with" in explain_text(one) and "+0.2500 for characters" in explain_text(one)
+    assert "+0.5000 intercept" in explain_text(one) and "+0.2500 for characters" in explain_text(one)
 
 
 def test_the_threshold_is_the_pools(world: Path) -> None:
     pool = Dataset(world / "out" / "05-best").manifest.extra["pool"]
-    one = told(world, "http://en2.example/11")
+    one = explain_one(world, "http://en2.example/11")
     best = next(s for s in one["steps"] if s["step"] == "best")
     assert best["rule"] == "min_quality" and best["threshold"] == best["group"]["threshold"]
     assert best["group"]["group"] == "en" and pool["signal"] == "quality"
@@ -113,22 +113,22 @@ def test_the_threshold_is_the_pools(world: Path) -> None:
 
 
 def test_copies_come_with_evidence(world: Path) -> None:
-    near = told(world, "http://copy.example/nearly")
+    near = explain_one(world, "http://copy.example/nearly")
     (copy,) = near["duplicates"]
     assert copy["url"] == "http://en1.example/7" and copy["similarity"] >= copy["threshold"]
     shared = copy["shingles"]
     assert 0 < shared["shared"] <= shared["theirs"] < shared["mine"]
     assert copy["line"] and copy["line"] in near["text_after"]
-    (stayed,) = told(world, "http://en1.example/7")["duplicates"]
+    (stayed,) = explain_one(world, "http://en1.example/7")["duplicates"]
     assert stayed["url"] == "http://copy.example/nearly" and stayed["removed"] == near["id"]
-    pair = [told(world, url) for url in ("http://en1.example/1", "http://copy.example/same-bytes")]
+    pair = [explain_one(world, url) for url in ("http://en1.example/1", "http://copy.example/same-bytes")]
     lost = next(one for one in pair if one["state"] == "rejected")
     assert lost["rejected_by"] == ["payload/copy_payload"] and lost["duplicates"][0]["shingles"] is None
     assert [s["step"] for s in lost["steps"]] == ["payload"]
 
 
 def test_edits_are_shown_as_lines(world: Path) -> None:
-    one = told(world, "http://write.example/1")
+    one = explain_one(world, "http://write.example/1")
     assert step(one, "mask_email/mask_email")["changes"]["lines"] == [
         "- Write to a.b@mail.example or see .",
         "+ Write to email@example.com or see .",
@@ -139,8 +139,8 @@ def test_edits_are_shown_as_lines(world: Path) -> None:
     assert answer(*words) == [one]
 
 
-def test_an_address_may_be_spelled_otherwise(world: Path) -> None:
-    assert told(world, "HTTPS://EN0.example/0/?utm_source=x")["url"] == "http://en0.example/0"
+def test_an_equivalent_url_is_found(world: Path) -> None:
+    assert explain_one(world, "HTTPS://EN0.example/0/?utm_source=x")["url"] == "http://en0.example/0"
 
 
 def test_a_run_of_documents_is_replayed_from_their_file(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_run_of_documents_is_replayed_from_their_file(tmp_path: Path) -> None:
     assert explained("n1", tmp_path / "out", tmp_path / "elsewhere")["state"] == "kept"
 
 
-def test_a_run_that_began_at_a_dataset_is_told_where_it_lies(world: Path, tmp_path: Path) -> None:
+def test_a_run_that_began_at_a_dataset_needs_its_folder(world: Path, tmp_path: Path) -> None:
     later = stage("filter", "filter", REMOVE_URLS, judge("size", {"signal": "words", "min": 50}))
     (tmp_path / "later.toml").write_text(recipe("later", later))
     run_here(tmp_path / "later.toml", world / "out" / "03-extract", tmp_path / "out")
@@ -182,7 +182,7 @@ def test_a_run_that_began_at_a_dataset_is_told_where_it_lies(world: Path, tmp_pa
         ("\ud800\0", "", ["- \ud800\0"]),
     ],
 )
-def test_changes_are_lines_that_went_and_came(before: str, after: str, lines: list[str]) -> None:
+def test_changes_are_removed_and_added_lines(before: str, after: str, lines: list[str]) -> None:
     assert text_changes(before, after)["lines"] == lines
 
 

@@ -1,4 +1,4 @@
-"""Decoding: hard cases where the page lies or says nothing, and laws that hold for any bytes."""
+"""Decoding: pages whose label is wrong or missing, and properties that hold for any bytes."""
 
 import time
 
@@ -74,7 +74,9 @@ HARD = [
 
 
 @pytest.mark.parametrize(("language", "codec", "header", "meta", "found", "evidence"), HARD)
-def test_pages_that_lie(language: str, codec: str, header: str | None, meta: str, found: str, evidence: str) -> None:
+def test_pages_with_wrong_labels(
+    language: str, codec: str, header: str | None, meta: str, found: str, evidence: str
+) -> None:
     text = page(language, meta).encode(codec, "replace").decode(codec).removeprefix("\ufeff")
     decoded = decode(text.encode(codec), header)
     assert decoded.text == text
@@ -89,7 +91,7 @@ def test_a_truncated_end_is_one_replacement(cut: int) -> None:
     assert decode(("<p>It was dark, said René").encode()[:-1], "utf-8").charset == "utf-8"
 
 
-def test_a_slip_in_utf8_does_not_make_it_another_charset() -> None:
+def test_a_bad_place_in_utf8_does_not_make_it_another_charset() -> None:
     body = page("fr").encode().replace(b"<p>", b"<p>\x93quoted\x94 ")
     decoded = decode(body, "windows-1251")
     assert (decoded.charset, decoded.evidence, decoded.replaced) == ("utf-8", "utf-8", 2)
@@ -156,7 +158,7 @@ def test_any_bytes_give_clean_text(body: bytes, label: str | None, html: bool) -
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\x1b\ufeff"), max_size=200))
-def test_utf8_is_believed_whatever_the_label(text: str) -> None:
+def test_utf8_is_accepted_whatever_the_label(text: str) -> None:
     assert decode(text.encode(), "windows-1251").text == text
 
 

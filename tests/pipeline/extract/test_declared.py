@@ -1,56 +1,18 @@
-"""What a page says of its own language before it is parsed, and how much of a text its language is told by."""
+"""The steps that read the language that a page declares, or identify the language by a part of the text."""
 
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
-from pipeline.extract.page import declared_language
 from pipeline.recipes.parse import parse_recipe
 from pipeline.steps.label import middle
 from tests.pipeline.command import refinery
 from tests.pipeline.pages import article, write_warc
 from tests.pipeline.recipe_texts import INGEST, LOOK, RESILIPARSE, Part, recipe, stage, step
-
-
-@pytest.mark.parametrize(
-    ("body", "language"),
-    [
-        (b'<!doctype html><html lang="en-GB">', "en"),
-        (b"<HTML class=x LANG = 'ZH-Hans'>", "zh"),
-        (b"<html lang=de>", "de"),
-        (b'<html xml:lang="fr">', ""),
-        (b'<html xml:lang="fr" lang="en">', "en"),
-        (b'<html data-lang="fr">', ""),
-        (b'<html lang="">', ""),
-        (b'<html lang="english">', ""),
-        (b'<html lang="eng">', ""),
-        (b'<html lang="und">', ""),
-        (b'<html>\n<body lang="de">', ""),
-        (b'<htmlx lang="de">', ""),
-        (b" " * 60_000 + b'<html lang="de">', ""),
-        (b"<html " * 20_000, ""),
-        (b"", ""),
-        (b'<!--[if IE]><html lang="de"><![endif]--><html lang="en">', "en"),
-        (b"<script>x = '<html lang=de>'</script><html>", ""),
-        (b'<html data-x=" lang=de">', ""),
-        (b'<html lang="en" lang="de">', "en"),
-        (b"<html lang=de " + b"a" * 49_000 + b">", "de"),
-        (b"<html " + b"a" * 900 + b" lang=de " + b" a" * 24_000, "de"),
-    ],
-)
-def test_declared_language(body: bytes, language: str) -> None:
-    assert declared_language(body) == language
-
-
-@given(st.binary(max_size=300))
-@example(b'<html lang="\xff')
-def test_any_bytes_declare_a_short_word_or_nothing(body: bytes) -> None:
-    found = declared_language(b"<html lang='" + body)
-    assert found == "" or (found.isalpha() and found.islower() and len(found) == 2)
 
 
 @given(st.text(max_size=60), st.integers(1, 30))

@@ -1,4 +1,4 @@
-"""The benchmarks of extraction and of language: what ground truth asks, how texts are scored, and their tables."""
+"""The benchmarks of extraction and of language: how ground truth is read, how texts are scored, and their tables."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ def gold(text: str = "", allowed: str = "", required: tuple[str, ...] = (), forb
 
 
 @pytest.mark.parametrize(
-    ("row", "asks"),
+    ("row", "wanted"),
     [
         ({"form": "full_text", "text": " a b "}, gold("a b")),
         ({"form": "full_text(+light tags)", "text": "<p>a &amp; b\n<l>c"}, gold("a & b\n\nc")),
@@ -34,8 +34,8 @@ def gold(text: str = "", allowed: str = "", required: tuple[str, ...] = (), forb
         ({"form": "date", "date": "2020-01-01"}, None),
     ],
 )  # fmt: skip
-def test_what_ground_truth_asks(row: dict[str, Any], asks: Gold | None) -> None:
-    assert read_gold(row) == asks
+def test_forms_of_ground_truth(row: dict[str, Any], wanted: Gold | None) -> None:
+    assert read_gold(row) == wanted
 
 
 def test_annotated_html_is_read_by_its_nearest_mark() -> None:

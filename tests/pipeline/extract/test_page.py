@@ -1,4 +1,4 @@
-"""One page, every outcome: text, or one rule that says why not; hostile pages do not hurt the ones after them."""
+"""One page, every outcome: text, or one rule that rejects it; hostile pages do not change the pages after them."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import UsageError
-from pipeline.extract.extractors import EXTRACTORS, Caps
-from pipeline.extract.page import UNFENCED, Limits, Page, PageExtractor, meta_robots
+from pipeline.extract.caps import Caps
+from pipeline.extract.extractors.table import EXTRACTORS
+from pipeline.extract.page import Limits, Page, PageExtractor
 
 SENTENCE = "Der Leuchtturmwärter stieg jeden Abend die Treppe hinauf, zündete die Lampe an und schrieb das Wetter auf. "
 URL = "http://example.com/"
-HONEST = (
+ORDINARY = (
     f"<!DOCTYPE html><html><head><title>Der Wärter</title></head><body><h1>Der Wärter</h1><p>{SENTENCE * 4}</p>"
     f"<p>{SENTENCE[::-1] * 2}</p></body></html>"
 )
@@ -35,13 +36,13 @@ def extractors() -> Iterator[dict[str, PageExtractor]]:
         ("utf-16", None, "utf-16-le", "bom"),
     ],
 )
-def test_an_honest_page(
+def test_an_ordinary_page(
     extractors: dict[str, PageExtractor], engine: str, codec: str, label: str | None, charset: str, evidence: str
 ) -> None:
-    page = extractors[engine].extract(HONEST.encode(codec), label, URL)
+    page = extractors[engine].extract(ORDINARY.encode(codec), label, URL)
     assert page.rejected is None and SENTENCE.strip() in page.text and page.title == "Der Wärter"
     assert (page.charset, page.charset_evidence, page.replaced) == (charset, evidence, 0)
-    assert (page.peak_bytes > 0) == (engine not in UNFENCED)
+    assert (page.peak_bytes > 0) == EXTRACTORS[engine].sandboxed
 
 
 NOISE = bytes((i * 7919 >> 3) % 256 for i in range(30_000))
@@ -77,13 +78,13 @@ def test_each_rejection_has_its_rule_value_and_threshold(
     ],
     ids=lambda value: repr(value)[:12],
 )
-def test_what_a_tree_could_not_bear_is_no_matter_to_a_scan(
+def test_depth_and_attributes_are_capped_only_for_sandboxed_extractors(
     extractors: dict[str, PageExtractor], engine: str, body: bytes, rule: str, value: float, threshold: float
 ) -> None:
     page = extractors[engine].extract(body, None, URL)
-    unfenced = engine in UNFENCED
-    assert page.rejected == (None if unfenced else (rule, value, threshold))
-    assert page.text == ("x" if unfenced else "")
+    sandboxed = EXTRACTORS[engine].sandboxed
+    assert page.rejected == ((rule, value, threshold) if sandboxed else None)
+    assert page.text == ("" if sandboxed else "x")
 
 
 @pytest.mark.parametrize("engine", EXTRACTORS)
@@ -93,7 +94,7 @@ def test_binary_labelled_as_a_page_is_unreadable(extractors: dict[str, PageExtra
 
 
 @pytest.mark.parametrize("engine", ["resiliparse", "all_text", "plain"])
-def test_text_that_nobody_could_normalise_is_rejected(engine: str) -> None:
+def test_text_that_could_not_be_normalised_is_rejected(engine: str) -> None:
     zalgo = f"<p>{SENTENCE}a" + "\u0315\u0300" * 64
     with PageExtractor(engine) as extractor:
         assert extractor.extract(zalgo.encode(), None, URL).rejected is None
@@ -102,7 +103,7 @@ def test_text_that_nobody_could_normalise_is_rejected(engine: str) -> None:
 
 def test_a_page_nested_too_deeply_for_the_parser_is_reported(extractors: dict[str, PageExtractor]) -> None:
     with PageExtractor("trafilatura", caps=Caps(depth=100_000)) as extractor:
-        page = extractor.extract(b"<html><body>" + b"<div>" * 5_000 + HONEST.encode(), None, URL)
+        page = extractor.extract(b"<html><body>" + b"<div>" * 5_000 + ORDINARY.encode(), None, URL)
     assert page.rejected == ("extract/truncated", 1, 0)
 
 
@@ -112,7 +113,7 @@ def test_limits_are_reported_with_what_was_used() -> None:
         page = extractor.extract(slow, None, URL)
         assert page.rejected is not None and page.rejected.rule == "limit/cpu"
         assert page.rejected.value > page.rejected.threshold == 1
-        assert extractor.extract(HONEST.encode(), None, URL).rejected is None
+        assert extractor.extract(ORDINARY.encode(), None, URL).rejected is None
     wide = b"".join(b"<p><b a%d=1>x" % i for i in range(2_000))
     with PageExtractor("resiliparse", caps=Caps(depth=10_000), limits=Limits(memory_bytes=200 << 20)) as extractor:
         page = extractor.extract(wide, None, URL)
@@ -122,7 +123,7 @@ def test_limits_are_reported_with_what_was_used() -> None:
 
 def test_hostile_pages_do_not_change_the_pages_after_them() -> None:
     hostile = [b"<svg>" * 900, b"&#xD800;" * 1_000, b"<!--" * 9_000, b"<table><td>" * 400 + b"x", b"<p a='" * 1_000]
-    pages = [HONEST.replace("Abend", f"{day}. Abend").encode() for day in range(4)]
+    pages = [ORDINARY.replace("Abend", f"{day}. Abend").encode() for day in range(4)]
     with PageExtractor("trafilatura") as alone, PageExtractor("trafilatura") as among:
         expected = [alone.extract(page, None, URL) for page in pages]
         found: list[Page] = []
@@ -155,24 +156,3 @@ def test_nothing_raises_and_text_and_rejection_exclude_each_other(
 def test_wrong_names_are_the_users_error(engine: str, options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=engine):
         PageExtractor(engine, options)
-
-
-@pytest.mark.parametrize(
-    ("head", "words"),
-    [
-        ('<meta name="robots" content="noindex, NoAI">', {"noindex", "noai"}),
-        ("<META content='noai' NAME=Robots>", {"noai"}),
-        ('<meta name="googlebot-news" content="noindex">', set()),
-        ('<!-- <meta name="robots" content="noai"> -->', set()),
-        ('<script>"<meta name=robots content=noai>"</script>', set()),
-        ('</head><body><meta name="robots" content="noai">', set()),
-        ("", set()),
-    ],
-)
-def test_what_a_page_asks_of_crawlers(head: str, words: set[str]) -> None:
-    assert meta_robots(f"<html><head>{head}</head><body>robots</body></html>") == words
-
-
-def test_a_head_without_end_takes_no_time_to_read() -> None:
-    assert meta_robots("<meta name=robots " + "x=" * 1_000_000) == frozenset()
-    assert meta_robots('<meta name="robots" content="noai' + " " * 1_000_000) == frozenset()

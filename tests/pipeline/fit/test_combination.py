@@ -1,4 +1,4 @@
-"""Word weights and combinations of signals: they find what is there, can be read, and are measured on other groups."""
+"""Word weights and combinations of signals: they recover planted effects, are readable, and are cross-validated."""
 
 import random
 import tomllib
@@ -75,8 +75,8 @@ def test_references_are_scored_apart(tmp_path: Path) -> None:
     assert bag_of_words_from(good, other, (), tmp_path / "w.tsv", [], "here")["held_out"]["auc_of_references"] is None
 
 
-def test_no_group_is_scored_by_a_model_that_has_seen_it() -> None:
-    """Labels that only the group's own words give away cannot be guessed from other groups."""
+def test_no_group_is_scored_by_a_model_fitted_on_it() -> None:
+    """Labels that only a group's own words reveal cannot be predicted from other groups."""
     draw = random.Random(5)
     sides: list[list[Sample]] = [[], []]
     for number in range(40):
@@ -88,13 +88,13 @@ def test_no_group_is_scored_by_a_model_that_has_seen_it() -> None:
     assert auc(good, other) < 0.6 and references == []
 
 
-def test_too_little_text_is_said() -> None:
+def test_too_little_text_is_refused() -> None:
     with pytest.raises(UsageError, match="too little text"):
         fit_bag_of_words([Sample("a b c", "x")], [Sample("d e f", "y")])
 
 
 def measured(count: int = 400) -> Rows:
-    """Good is what lies in the middle of one signal; the other says nothing; some values are missing."""
+    """Good texts are in the middle of one signal; the other is noise; some values are missing."""
     draw = np.random.default_rng(3)
     words, noise = draw.uniform(0, 1000, count), draw.uniform(0, 1, count)
     good = (np.abs(words - 500) < 200) ^ (draw.uniform(0, 1, count) < 0.05)
@@ -112,8 +112,8 @@ def test_a_combination_follows_curves_that_bend() -> None:
     assert max(map(abs, by_name["digit_fraction"].add)) < 1
 
 
-def test_a_shape_holds_where_the_pages_say_otherwise() -> None:
-    """Few words and many are both bad here; a curve that may only rise cannot say the second."""
+def test_a_shape_is_kept_against_the_data() -> None:
+    """Few words and many are both bad here; a curve that may only rise cannot express the second."""
     rows = measured()
     free, rising = fit_curves(rows).terms[0].add, fit_curves(rows, Shape(frozenset({"words"}))).terms[0].add
     falling = fit_curves(rows, Shape(falling=frozenset({"words"}))).terms[0].add
@@ -133,14 +133,15 @@ def test_the_nearest_curve_that_never_falls(points: list[tuple[float, float]]) -
         assert weight @ (found - values) ** 2 <= weight @ (other - values) ** 2 + 1e-9
 
 
-def test_references_teach_and_are_not_measured() -> None:
+def test_references_are_fitted_on_and_not_measured() -> None:
     rows = measured()
-    told = Rows(rows.values, rows.good, rows.groups, np.arange(len(rows.good)) % 2 == 0)
-    half = told.where(told.good)
+    output = Rows(rows.values, rows.good, rows.groups, np.arange(len(rows.good)) % 2 == 0)
+    half = output.where(output.good)
     assert (
-        half.reference is not None and half.reference.sum() == (told.good & (np.arange(len(rows.good)) % 2 == 0)).sum()
+        half.reference is not None
+        and half.reference.sum() == (output.good & (np.arange(len(rows.good)) % 2 == 0)).sum()
     )
-    assert fit_curves(told) == fit_curves(rows)
+    assert fit_curves(output) == fit_curves(rows)
 
 
 def test_the_recipe_gives_what_the_fit_measured(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_mistakes_in_terms_are_named(term: dict[str, object] | None, says: str) 
         parse_recipe({"stage": [stage]}, "here")
 
 
-def test_one_side_alone_is_no_combination() -> None:
+def test_one_side_alone_is_refused() -> None:
     rows = measured(40)
     with pytest.raises(UsageError, match="both sides"):
         fit_curves(rows.where(rows.good))

@@ -97,7 +97,7 @@ def make_cache(cache: Path) -> Path:
 
 
 def _dump(draw: random.Random) -> str:
-    """A Wikipedia dump of articles whose sentences take up a word of the one before."""
+    """A Wikipedia dump of articles in which each sentence repeats a word of the one before."""
     pages = []
     for i in range(12):
         words = [f"{stem}{i}" for stem in ("river", "bridge", "tower", "market", "harbour", "church")]
@@ -165,7 +165,7 @@ def test_fitted_twice_the_same_bytes(cache: Path, tmp_path: Path) -> None:
     assert (lists.urls, lists.strict, lists.hard, lists.soft) == ({"http://e.org/bad"}, ("subword",), {"casino"}, {"x"})
 
 
-def test_held_out_texts_train_nothing(cache: Path) -> None:
+def test_held_out_texts_are_not_trained_on(cache: Path) -> None:
     everything = seeds(cache)
     kept = defaults._Inputs(cache).seeds
     held_out = [seed for seed in everything if seed.held_out]

@@ -21,7 +21,7 @@ SINGLETONS = (0, 0, 1, 1, 1)
 
 
 def corpus(sentences: int = 400, words: int = 40) -> list[list[str]]:
-    """Zipf-like sentences in which words lean on the word before."""
+    """Zipf-like sentences in which words depend on the word before."""
     draw = random.Random(7)
     made = []
     for _ in range(sentences):

@@ -1,4 +1,4 @@
-"""`refinery fit`: what it reads, that the order of input does not matter, that the models tell what they should."""
+"""`refinery fit`: input formats, independence of the order of input, and accuracy of the models."""
 
 import json
 import random
@@ -98,7 +98,7 @@ def test_auc() -> None:
     assert auc([], [1]) == 0.5
 
 
-def test_quality_tells_its_sides_apart_but_not_their_length(texts: dict[str, Path], tmp_path: Path) -> None:
+def test_quality_separates_its_sides_but_not_their_length(texts: dict[str, Path], tmp_path: Path) -> None:
     positive, negative = [texts["mathematics"], texts["science"]], [texts["arts"]]
     card = fit_quality(positive, negative, tmp_path / "a.bin")
     fit_quality(positive[::-1], negative, tmp_path / "b.bin")
@@ -111,7 +111,7 @@ def test_quality_tells_its_sides_apart_but_not_their_length(texts: dict[str, Pat
     assert score("the theorem and the proof of gravity") > 0.5 > score("the opera and the melody of the dancer")
 
 
-def test_quality_sees_words_only() -> None:
+def test_quality_depends_on_words_only() -> None:
     assert quality_words("• Item | 42\n\nNext_one – Ünï!") == "item 00 next one ünï"
 
 

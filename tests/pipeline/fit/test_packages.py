@@ -1,4 +1,4 @@
-"""Fetching pinned packages: from a local folder as pip's index, since the laws do not depend on the network."""
+"""Fetching pinned packages, from a local folder as pip's index, so that the tests need no network."""
 
 import io
 import multiprocessing
@@ -52,7 +52,7 @@ def make_wheel(folder: Path, files: dict[str, bytes]) -> Package:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """pip looks into this folder and nowhere else."""
+    """A folder that is pip's only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -64,7 +64,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_sdist_is_taken_apart_and_never_run(index: Path, tmp_path: Path) -> None:
+def test_sdist_is_unpacked_and_never_run(index: Path, tmp_path: Path) -> None:
     package = make_sdist(
         index, {"data/a.txt": b"one", "data/deep/b.txt": b"two", "code.py": b"x"}, links=("data/c.txt",)
     )

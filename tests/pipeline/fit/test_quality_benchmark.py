@@ -1,4 +1,4 @@
-"""The benchmarks of quality: how texts become pages, how sides are matched and split, and what a run says of them."""
+"""The benchmarks of quality: texts made into pages, sides matched and split, and the results of a run."""
 
 import json
 import random
@@ -66,7 +66,7 @@ def test_short_texts_share_a_page_and_short_ends_are_dropped() -> None:
     assert list(cut(["a few words"], "book")) == []
 
 
-def test_text_is_rendered_as_what_it_is() -> None:
+def test_text_is_rendered_by_its_kind() -> None:
     text = "# Of <maps>\nfirst line\n\n- one\n- two & three\n\n```py\nif a < b:\n\n    pass\n```\nlast"
     html = list(render(text))
     assert html == [
@@ -141,7 +141,7 @@ def test_sides_are_matched_in_length() -> None:
     assert set(by_axis([*long, *short])) == {"IQ", "all"}
 
 
-def test_scorers_that_say_nothing_are_left_out() -> None:
+def test_scorers_without_values_are_left_out() -> None:
     rows = [row("iq_en", "x", str(i), quality=value) for i, value in enumerate((0.2, 0.9, None))]
     others = [row(CRAWL, "y", str(i), quality=i / 100) for i in range(100)]
 

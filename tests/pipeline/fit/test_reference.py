@@ -1,4 +1,4 @@
-"""The reference classifier: a table by kind, set against pages; and the accept path of a recipe."""
+"""The reference classifier: a table by kind against pages; and the accept path in a recipe."""
 
 import json
 import random
@@ -71,7 +71,7 @@ def test_each_kind_has_its_own_words(tmp_path: Path) -> None:
 
 
 def test_one_half_is_what_one_page_in_many_reaches(tmp_path: Path) -> None:
-    """Pages that are like a kind push its bound up: those that were not seen in the fit decide."""
+    """The bound of a kind is set on similar pages that were not in the fit."""
     alike = [Sample(sample.text, f"page{number}") for number, sample in enumerate(texts(KINDS["code"], 30, 77))]
     card = reference_from(CLEAN, [*PAGES, *alike], tmp_path / "reference.tsv", [], "here")
     score = load_reference(tmp_path / "reference.tsv")
@@ -89,7 +89,7 @@ def test_tables_are_the_same_in_any_order() -> None:
 
 
 def test_the_sources_of_a_kind_are_never_held_out_together() -> None:
-    """By their hash alone two of two might be, and a kind would be lost."""
+    """A split by hash alone could hold out both sources of a kind."""
     for number in range(30):
         names = [f"a{number}", f"b{number}"]
         found = cut([Sample(f"{name} text", name, "code") for name in names], [])
@@ -98,7 +98,7 @@ def test_the_sources_of_a_kind_are_never_held_out_together() -> None:
     assert len({text.fold for text in one}) > 2
 
 
-def test_a_kind_is_named_or_brought_along(tmp_path: Path) -> None:
+def test_a_kind_is_an_argument_or_a_field(tmp_path: Path) -> None:
     named, brought = tmp_path / "named.jsonl", tmp_path / "brought.jsonl"
     named.write_text("".join(json.dumps({"text": s.text, "source": s.group}) + "\n" for s in CLEAN[:40]))
     brought.write_text(
@@ -172,7 +172,7 @@ def test_larger_is_read_shown_and_needs_something_to_be_larger_than() -> None:
 
 
 def test_the_accept_path_of_yi() -> None:
-    """Dialogue and mathematics pass both bounds on quality by their reference score alone; a menu passes none."""
+    """Dialogue and mathematics pass both bounds on quality by the reference score alone; a menu passes neither."""
     score = load_reference(shipped_models()["reference-en.tsv"])
     talk = "USER: Yes, that would be great, thank you. ASSISTANT: Okay, what time would you like the table for? "
     proof = (

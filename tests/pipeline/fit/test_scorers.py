@@ -1,4 +1,4 @@
-"""`refinery fit coherence|safety|benchmarks`: what they learn, in any order of input, and what they refuse."""
+"""`refinery fit coherence|safety|benchmarks`: what they learn, independence of input order, and refused input."""
 
 import json
 import random
@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infra.dataset.reader import Source
 from infra.errors import UsageError
 from pipeline.fit.benchmarks import fit_benchmarks, read_items
 from pipeline.fit.coherence import fit_coherence
 from pipeline.fit.logistic import fit_logistic
-from pipeline.fit.passages import NEGATIVES, Source, is_running_text, seeded
+from pipeline.fit.passages import NEGATIVES, is_running_text, seeded
 from pipeline.fit.safety import fit_safety, package_words
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.wikitext import prose
@@ -30,7 +31,7 @@ SUBJECTS = {
 
 
 def story(draw: random.Random, subject: str, sentences: int) -> str:
-    """Each sentence takes up a word of the one before it, and says "a" of a new thing and "the" of a known one."""
+    """Each sentence repeats a word of the one before it, with "a" before new words and "the" before known ones."""
     words = draw.sample(SUBJECTS[subject], len(SUBJECTS[subject]))
     text, known = [], words[0]
     for number in range(sentences):
@@ -171,7 +172,7 @@ def test_safety_needs_texts_of_both_kinds(two_sides: tuple[Path, Path], tmp_path
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b'{"bias": 1, "weights": [], "words": {}}', b'{"words": {"en": 3}}', b"\xff"]
 )
-def test_what_is_no_safety_model(content: bytes, tmp_path: Path) -> None:
+def test_broken_safety_models_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(content)
     with pytest.raises(UsageError, match="is not a safety model"):
         load_safety(tmp_path / "m")
@@ -256,17 +257,17 @@ def test_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("b.csv", b"a", "is no .jsonl"),
+        ("b.csv", b"a", "is not .jsonl"),
         ("b.json", b"{", "as JSON"),
         ("b.jsonl", b"{", "JSON lines"),
         ("b.jsonl", b"{}", "no item has"),
     ],
 )
-def test_what_is_no_benchmark(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+def test_unreadable_benchmarks_are_refused(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=message):
         fit_benchmarks([tmp_path / name], tmp_path / "m")
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         fit_benchmarks([tmp_path / "absent"], tmp_path / "m")
 
 

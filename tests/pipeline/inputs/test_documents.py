@@ -1,4 +1,4 @@
-"""Documents that others made enter after extraction; what is no document is a row in the ledger."""
+"""Documents from other tools skip extraction; a line that is not a document is a ledger row."""
 
 import gzip
 import json
@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import sentences, write_recipe
 
@@ -47,7 +47,7 @@ def test_every_format_is_read_and_accounted_for(kind: str, tmp_path: Path) -> No
     words = ("filter", "--recipe", recipe, "--input", write(tmp_path, kind), "--out", tmp_path / "out")
     refinery(*words, code=0 if kind == "parquet" else 1)
     dataset = Dataset(tmp_path / "out")
-    check_law(dataset.manifest)
+    check_invariant(dataset.manifest)
     kept = dataset.table().to_pylist()
     assert [row["text"] for row in kept if row["id"] == "id-0"] == [TEXTS[0]]
     if kind == "parquet":
@@ -66,10 +66,10 @@ def test_a_cut_file_gives_what_can_be_read(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     recipe = write_recipe(tmp_path)
     refinery("filter", "--recipe", recipe, "--input", path, "--out", tmp_path / "out", code=1)
-    check_law(Dataset(tmp_path / "out").manifest)
+    check_invariant(Dataset(tmp_path / "out").manifest)
 
 
-def test_run_skips_what_documents_have_behind_them(tmp_path: Path) -> None:
+def test_run_skips_the_stages_before_documents(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     path = write(tmp_path, "jsonl")
     refinery("run", "--recipe", recipe, "--input", path, "--out", tmp_path / "out", code=1)
@@ -84,7 +84,7 @@ def test_run_skips_what_documents_have_behind_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 broken"])
-def test_a_file_that_is_no_parquet_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(content)
     words = ("filter", "--recipe", write_recipe(tmp_path), "--input", tmp_path / "x.parquet", "--out", tmp_path / "out")
     assert "cannot be read as Parquet" in refinery(*words, code=2)

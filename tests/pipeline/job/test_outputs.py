@@ -1,4 +1,4 @@
-"""Nothing of the user's is written over, and a refused call leaves nothing behind: one line, exit code 2."""
+"""No file of the user's is overwritten, and a refused command leaves nothing behind: one line, exit code 2."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.parametrize("folder", ["run", "run/01-ingest", "run/03-filter"])
-def test_a_refused_measure_leaves_nothing_in_a_dataset_of_another_verb(folder: str, world: Path) -> None:
+def test_a_refused_measure_leaves_nothing_in_a_dataset_of_another_command(folder: str, world: Path) -> None:
     before = everything(world / "run")
     words = ("--recipe", world / "small.toml", "--input", world / "crawl", "--out", world / folder)
     said = refinery("measure", *words, code=2)
@@ -50,7 +50,7 @@ def test_a_refused_measure_leaves_nothing_in_what_was_measured_of_documents(worl
 
 
 def test_a_refused_takedown_leaves_nothing(world: Path, tmp_path: Path) -> None:
-    """Of a measured dataset, whose own folder holds those that it was made of."""
+    """For a measured dataset, whose folder contains its inputs."""
     words = ("--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "measured")
     refinery("measure", *words)
     shutil.copytree(world / "run" / "03-filter", tmp_path / "other")
@@ -66,8 +66,8 @@ def test_fit_does_not_write_over_its_input(world: Path, tmp_path: Path) -> None:
     shutil.copy(world / "rows.jsonl", tmp_path / "rows.jsonl")
     before = (tmp_path / "rows.jsonl").read_bytes()
     words = ("fit", "tokenizer", "--positive", tmp_path / "rows.jsonl", "--out")
-    assert "is, lies in or holds the input" in refinery(*words, tmp_path / "rows.jsonl", code=2)
-    assert "is, lies in or holds the input" in refinery(*words, tmp_path, code=2)
+    assert "is, is inside or contains the input" in refinery(*words, tmp_path / "rows.jsonl", code=2)
+    assert "is, is inside or contains the input" in refinery(*words, tmp_path, code=2)
     assert (tmp_path / "rows.jsonl").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
@@ -75,35 +75,35 @@ def test_fit_does_not_write_over_its_input(world: Path, tmp_path: Path) -> None:
 def test_fit_replaces_its_own_model_alone(world: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.model").write_text("mine")
     words = ("fit", "tokenizer", "--positive", world / "rows.jsonl", "--vocab-size", 400, "--out")
-    assert "has no card of a model" in refinery(*words, tmp_path / "notes.model", code=2)
+    assert "has no model card" in refinery(*words, tmp_path / "notes.model", code=2)
     assert (tmp_path / "notes.model").read_text() == "mine"
     refinery(*words, tmp_path / "new.model")
     refinery(*words, tmp_path / "new.model")
 
 
 @pytest.mark.parametrize("name", ["full", "run"])
-def test_a_folder_that_is_no_model_is_not_replaced(name: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_not_replaced(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "file").write_text("mine")
-    with pytest.raises(UsageError, match="has no card of a model"):
+    with pytest.raises(UsageError, match="has no model card"):
         check_model_place(tmp_path / name, [])
     (tmp_path / f"{name}.card.json").write_text('{"model": "x", "about": "y", "command": "z"}')
     check_model_place(tmp_path / name, [])
 
 
-def test_a_file_beside_that_is_called_like_a_card_is_not_replaced(tmp_path: Path) -> None:
+def test_a_file_named_like_a_card_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "m.card.json").write_text("[]")
-    with pytest.raises(UsageError, match="has no card of a model"):
+    with pytest.raises(UsageError, match="has no model card"):
         check_model_place(tmp_path / "m", [])
 
 
 def test_report_replaces_reports_alone(world: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.html").write_text("<html>mine</html>")
     words = ("report", "--run", world / "run", "--out")
-    assert "no report of ours" in refinery(*words, tmp_path / "thesis.html", code=2)
+    assert "not one of our reports" in refinery(*words, tmp_path / "thesis.html", code=2)
     assert (tmp_path / "thesis.html").read_text() == "<html>mine</html>"
     manifest = (world / "run" / "03-filter" / "manifest.json").read_bytes()
-    assert "no report of ours" in refinery(*words, world / "run" / "03-filter" / "manifest.json", code=2)
+    assert "not one of our reports" in refinery(*words, world / "run" / "03-filter" / "manifest.json", code=2)
     assert (world / "run" / "03-filter" / "manifest.json").read_bytes() == manifest
     refinery(*words, tmp_path / "report.html")
     refinery(*words, tmp_path / "report.html")
@@ -113,9 +113,9 @@ def test_calibrate_replaces_calibrated_recipes_alone(world: Path, tmp_path: Path
     shutil.copy(world / "small.toml", tmp_path / "mine.toml")
     words = ("calibrate", "--signal", "words", "--keep", 0.5, "--by", "all", "--min-count", 1)
     words = (*words, "--input", world / "rows.jsonl", "--recipe", tmp_path / "mine.toml", "--out")
-    assert "is, lies in or holds the input" in refinery(*words, tmp_path / "mine.toml", code=2)
+    assert "is, is inside or contains the input" in refinery(*words, tmp_path / "mine.toml", code=2)
     (tmp_path / "other.toml").write_text(SMALL)
-    assert "is no calibrated recipe" in refinery(*words, tmp_path / "other.toml", code=2)
+    assert "is not a calibrated recipe" in refinery(*words, tmp_path / "other.toml", code=2)
     assert (tmp_path / "other.toml").read_text() == (tmp_path / "mine.toml").read_text() == SMALL
     refinery(*words, tmp_path / "frozen.toml")
     refinery(*words, tmp_path / "frozen.toml")
@@ -141,7 +141,7 @@ def test_places_that_no_file_can_be_made_in(world: Path) -> None:
     ("out", "apart"),
     [("a", False), ("a/b", False), ("a/b/c", False), ("ab", True), ("c", True), ("x/../a/b", False), ("link", False)],
 )
-def test_what_lies_apart(out: str, apart: bool, tmp_path: Path) -> None:
+def test_separate_places(out: str, apart: bool, tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "a" / "b")
     if apart:
@@ -164,7 +164,7 @@ def test_what_lies_apart(out: str, apart: bool, tmp_path: Path) -> None:
         ("run", "--recipe", "c4", "--input", "", "--out", "x"),
     ],
 )
-def test_an_empty_word_is_no_folder(words: tuple[str, ...]) -> None:
+def test_an_empty_folder_name_is_refused(words: tuple[str, ...]) -> None:
     assert "is empty" in refinery(*words, code=2)
 
 
@@ -199,8 +199,8 @@ def test_explain_of_a_damaged_recipe_is_one_line(content: str, says: str, world:
 def test_no_run_is_made_inside_another(folder: str, world: Path) -> None:
     before = everything(world / "run")
     words = ("--recipe", world / "small.toml", "--out", world / folder)
-    assert "choose a place beside it" in refinery("run", *words, "--input", world / "crawl", code=2)
-    assert "choose a place beside it" in refinery("readmit", *words, "--ledger", world / "run", code=2)
+    assert "choose a folder beside it" in refinery("run", *words, "--input", world / "crawl", code=2)
+    assert "choose a folder beside it" in refinery("readmit", *words, "--ledger", world / "run", code=2)
     assert everything(world / "run") == before
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from filters.redpajama import LISTED
 from filters.view import View
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
 from pipeline.models.redpajama import FILES, combination_number, load_importance, load_redpajama
 from pipeline.models.store import resolve

@@ -1,4 +1,4 @@
-"""The cluster filter: planted topics are found, the worst goes with its evidence, small or alike pools lose nothing."""
+"""The cluster filter: planted topics are found, the worst is dropped with evidence, small pools lose nothing."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.pool.clusters import Cluster, drop_worst, sample_limit, threshold_of
 from pipeline.pool.clusters_model import MAX_CHARS, fit_clusters, terms
@@ -78,7 +78,7 @@ def test_marks_lower_a_score(tmp_path: Path) -> None:
     ],
     ids=["small", "alike", "no words", "empty"],
 )
-def test_a_pool_that_has_no_clusters_loses_nothing_and_says_so(
+def test_a_pool_without_clusters_loses_nothing_and_the_manifest_says_so(
     rows: list[dict[str, Any]], says: str, tmp_path: Path
 ) -> None:
     dataset = judged(tmp_path, rows, "clusters", **OPTIONS)
@@ -94,13 +94,13 @@ def test_documents_without_known_terms_pass_unassigned(tmp_path: Path) -> None:
     assert dataset.manifest.counts["rejected"] == 50
 
 
-def test_a_score_that_is_measured_on_too_few_convicts_nobody(tmp_path: Path) -> None:
+def test_a_score_measured_on_too_few_documents_drops_none(tmp_path: Path) -> None:
     dataset = judged(tmp_path, topical(200), "clusters", **OPTIONS | {"min_size": 51})
     assert dataset.manifest.counts["rejected"] == 0
     assert {cluster["score"] for cluster in dataset.manifest.extra["pool"]["found"]} == {None}
 
 
-def test_a_fit_depends_on_nothing_but_the_texts() -> None:
+def test_a_fit_depends_on_the_texts_alone() -> None:
     texts = [row["text"] for row in topical(120)]
     first, second = (fit_clusters(texts, 4) for _ in range(2))
     assert first and second and first.rows() == second.rows()
@@ -112,7 +112,7 @@ SCORES = st.none() | st.sampled_from([0.0, 0.1, 0.2, 0.5])
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), SCORES), max_size=30), st.sampled_from([0.05, 0.1, 0.5, 1, 3, 29]))
-def test_what_is_dropped_is_the_worst_and_no_more_than_asked(rows: list[tuple[int, float | None]], drop: float) -> None:
+def test_the_worst_are_dropped_and_no_more_than_wanted(rows: list[tuple[int, float | None]], drop: float) -> None:
     clusters = [Cluster(i, docs, docs, 0, score, "") for i, (docs, score) in enumerate(rows)]
     docs = sum(cluster.docs for cluster in clusters)
     found = drop_worst(clusters, drop, docs)

@@ -1,11 +1,11 @@
-"""Pool rules however they are run: the same bytes from every engine, any workers, any order, and after kills."""
+"""Pool rules: the same bytes from every engine, with any number of workers, in any order, and after kills."""
 
 import random
 from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.kills import Moment, kill_and_go_on
 from tests.pipeline.pools import topical, write_documents
@@ -37,7 +37,7 @@ verb = "filter"
 BUILD = "infra.dataset.build"
 MOMENTS: dict[str, Moment] = {
     "values are there, nothing is counted": ("pipeline.pool.quantile", "values_table", "leave", 1, ""),
-    "one level is counted": ("pipeline.pool.quantile", "go_into", "enter", 1, ""),
+    "one level is counted": ("pipeline.pool.quantile", "descend", "enter", 1, ""),
     "inside a reduction": ("infra.engines.engine", "sort_rows", "enter", 2, ""),
     "thresholds are found, not applied": ("pipeline.pool.stage", "in_manifest", "enter", 1, ""),
     "the sample is drawn": ("pipeline.pool.clusters_model", "choose_terms", "enter", 1, ""),
@@ -67,7 +67,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_document_is_in_one_state_and_the_manifests_say_why(world: Path) -> None:
+def test_every_document_is_in_one_state_with_its_reason(world: Path) -> None:
     long, topics = (Dataset(world / "out" / name) for name in ("01-long", "02-topics"))
     assert {group["group"] for group in long.manifest.extra["pool"]["groups"]} == {"en", "zh"}
     kept = topics.table()["id"].to_pylist()
@@ -91,7 +91,7 @@ def test_killed_it_goes_on_to_the_same_bytes(moment: str, world: Path, tmp_path:
     assert kill_and_go_on(MOMENTS[moment], words, tmp_path / "out") == (made(world / "out"), [], [])
 
 
-def test_the_cut_of_the_pool_into_files_does_not_matter_to_thresholds(world: Path, tmp_path: Path) -> None:
+def test_thresholds_do_not_depend_on_the_files_of_the_pool(world: Path, tmp_path: Path) -> None:
     rows = [line for file in sorted((world / "given").iterdir()) for line in file.read_text().splitlines(keepends=True)]
     random.Random(9).shuffle(rows)
     (tmp_path / "one.jsonl").write_text("".join(rows))

@@ -112,7 +112,7 @@ def test_a_signal_of_the_text_is_measured_and_kept(tmp_path: Path) -> None:
     assert [row["signals"]["words"] for row in kept] == [float(i) for i in range(31, 41)]
 
 
-def test_lines_that_are_no_documents_do_not_shift_the_values(tmp_path: Path) -> None:
+def test_lines_that_are_not_documents_do_not_shift_the_values(tmp_path: Path) -> None:
     rows = [
         {"id": str(i), "text": "x"} | ({} if i % 3 else {"text": 5}) | {"language_score": float(i)} for i in range(30)
     ]
@@ -121,7 +121,7 @@ def test_lines_that_are_no_documents_do_not_shift_the_values(tmp_path: Path) -> 
     assert [row["language_score"] for row in dataset.table().to_pylist()] == [1.0, 2.0, 4.0, 5.0, 7.0, 8.0]
 
 
-def test_the_signals_of_earlier_stages_stay(tmp_path: Path) -> None:
+def test_the_signals_of_earlier_stages_are_kept(tmp_path: Path) -> None:
     rows = [{"id": str(i), "text": f"three {'long' * (i + 1)} words", "language": "en"} for i in range(20)]
     first = judged(tmp_path / "a", rows, "quantile", **OPTIONS | {"signal": "words", "keep": 1.0})
     recipe = pool_recipe(tmp_path / "b.toml", "quantile", **OPTIONS | {"signal": "characters"})

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs

@@ -78,14 +78,14 @@ def test_the_hash_covers_thresholds_and_models() -> None:
         ({}, "at least one"),
         ({"stage": [{"verb": "cook"}]}, "verb is 'cook'"),
         ({"stage": [{"verb": "ingest"}, {"verb": "ingest"}]}, "two stages are called 'ingest'"),
-        ({"stage": [{"verb": "ingest", "name": "../x"}]}, "would not do as a folder's name"),
+        ({"stage": [{"verb": "ingest", "name": "../x"}]}, "cannot be a folder's name"),
         ({"stage": [{"verb": "filter", "step": [{"kind": "fry"}]}]}, "kind is 'fry'"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown word 'rule'"),
+        ({"stage": [{"verb": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown key 'rule'"),
         ({"stage": [{"verb": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
         ({"stage": [{"verb": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
         ({"stage": [{"verb": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
         ({"stage": [{"verb": "extract"}]}, "must be an extract step"),
-        ({"stages": []}, "unknown word 'stages'"),
+        ({"stages": []}, "unknown key 'stages'"),
     ],
 )
 def test_mistakes_are_named(source: dict[str, object], says: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.job.context import resolve_recipe
 from pipeline.models.combination import Combination, Term

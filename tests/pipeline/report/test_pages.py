@@ -1,4 +1,4 @@
-"""What a report says of recipes beside each other and of single pages, against small cases made by hand."""
+"""The report's comparison of recipes and its sample pages, against small cases made by hand."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from pipeline.report.charts import Bar, log_bars_svg
 from pipeline.report.report import write_report
 from pipeline.report.rows import RuleSample, kept_signals, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.samples import Texts
-from pipeline.report.views import View, bound_of, signal_of, top_rules
+from pipeline.report.views import StageView, bound_of, signal_of, top_rules
 from tests.pipeline.command import refinery
 from tests.pipeline.comparisons import EVIL, EVIL_URL, stages, write_comparison
 from tests.pipeline.datasets import document, make_dataset, reject
@@ -80,7 +80,7 @@ def test_recipes_beside_each_other(page: str) -> None:
     words = section(page, "overlap")
     assert "| lax | | · | | 31 (51.7 %) |" in words and "| strict | | 0 | | · |" in words
     assert "lax, not strict | | 31 | | size 30, copies 1 | | size/min_words 30, copies/text 1" in words
-    words = section(page, "tenth")
+    words = section(page, "gold")
     # of the pages 1 to 40, ten are kept: 30 to 40 but 33; of the other twenty all but page 0
     assert "strict | | 25.0 % · 95.0 %" in words
     assert (
@@ -91,11 +91,11 @@ def test_recipes_beside_each_other(page: str) -> None:
     assert "language en" in section(page, "ratios") and "95 % of tokens" in section(page, "ratios")
 
 
-def test_the_control_sample_is_a_line_at_the_top(page: str) -> None:
-    assert "strict, control sample: the quick look would have rejected 1 of the 4 documents" in section(page, "what")
+def test_the_audit_sample_is_a_line_at_the_top(page: str) -> None:
+    assert "strict, audit sample: the prefilter would have rejected 1 of the 4 documents" in section(page, "what")
 
 
-def test_what_a_pool_step_found_is_a_table(page: str) -> None:
+def test_the_result_of_a_pool_step_is_a_table(page: str) -> None:
     words = section(page, "pool")
     assert f"7 | | {EVIL} | | 0.25 | | a, {EVIL}" in words and "keep 0.5, method clusters" in words
 
@@ -125,7 +125,7 @@ def test_a_broken_comparison_is_one_line(tmp_path: Path, broken: str) -> None:
     write_comparison(tmp_path)
     body = json.loads((tmp_path / COMPARISON).read_text()) | {"gold": json.loads(broken)}
     (tmp_path / COMPARISON).write_text(json.dumps(body))
-    with pytest.raises(UsageError, match="is not what `refinery compare` writes"):
+    with pytest.raises(UsageError, match="is not the output of `refinery compare`"):
         write_report([tmp_path], tmp_path / "report.html")
 
 
@@ -167,9 +167,9 @@ def test_texts_need_the_same_partitions(tmp_path: Path) -> None:
     made = stages(tmp_path)
     other = make_dataset(tmp_path / "other", "extract", [document(1)], [])
     rows = rows_at(made[2].ledger_parts(), [0], ["file_path", "warc_offset", "member_record"])
-    assert list(Texts().of(View("x", made[2], made[1], {}), rows)) == [("a.warc.gz", 0, 0)]
-    assert Texts().of(View("x", made[2], other, {}), rows) == {}
-    assert Texts().of(View("x", made[2], None, {}), rows) == {}
+    assert list(Texts().of(StageView("x", made[2], made[1], {}), rows)) == [("a.warc.gz", 0, 0)]
+    assert Texts().of(StageView("x", made[2], other, {}), rows) == {}
+    assert Texts().of(StageView("x", made[2], None, {}), rows) == {}
 
 
 def test_rows_by_number_and_by_key(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_rows_by_number_and_by_key(tmp_path: Path) -> None:
 
 
 def test_signals_of_kept_documents(tmp_path: Path) -> None:
-    """Those that the documents carry, and the score of the language, which is a column; null is NaN."""
+    """Signals of the documents, and the language score, which is a column of its own; null is NaN."""
     rows = [document(0, language_score=0.5), document(1, signals={"words": None}), document(2, language_score=0.75)]
     found = kept_signals(make_dataset(tmp_path, "filter", rows, [], cuts=(1,)), ["words", "language_score", "other"])
     assert {name: values.tolist()[::2] for name, values in found.items()} == {
@@ -217,9 +217,9 @@ def test_near_and_far_share_no_row(gaps: list[float]) -> None:
 
 
 def test_rules_are_shared_out_fairly(tmp_path: Path) -> None:
-    def view(name: str, rules: int) -> View:
+    def view(name: str, rules: int) -> StageView:
         ledger = [reject(n, "s", f"max_{n:02d}", 1.0, 0.0) for n in range(rules)]
-        return View(name, make_dataset(tmp_path / name, "s", [], ledger), None, {})
+        return StageView(name, make_dataset(tmp_path / name, "s", [], ledger), None, {})
 
     some = [view("a", 9), view("b", 1), view("c", 9)]
     assert [(v.label, len(rules)) for v, rules in top_rules(some, 7)] == [("a", 3), ("b", 1), ("c", 3)]
@@ -258,8 +258,8 @@ def test_many_recipes_stay_small(tmp_path: Path) -> None:
         ]
         chains[name] = [extract, make_dataset(tmp_path / f"03-{name}", "filter", documents[20:], ledger)]
     (tmp_path / COMPARISON).write_bytes(readable_json(summary(chains)))
-    told: Any = {"chains": {name: [dataset.folder.name for dataset in chain] for name, chain in chains.items()}}
-    (tmp_path / "run.json").write_bytes(readable_json(told))
+    printed: Any = {"chains": {name: [dataset.folder.name for dataset in chain] for name, chain in chains.items()}}
+    (tmp_path / "run.json").write_bytes(readable_json(printed))
     write_report([tmp_path], tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
 

@@ -1,4 +1,4 @@
-"""The report shows what lies in the folders, escapes whatever pages say, and is the same bytes for the same folders."""
+"""The report shows the contents of the folders, escapes all text, and has the same bytes for the same folders."""
 
 import json
 import re
@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
 from infra.dataset.manifest import Kind
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from mixers.draw import GroupPlan, Plan
+from mixers.draw import GroupPlan, MixturePlan
 from mixers.targets import DrawConfig
 from pipeline.compare.compare import COMPARISON, summary
 from pipeline.report.charts import Whisker, fit, histogram_svg, ticks, whiskers_svg
@@ -68,12 +68,12 @@ def make_comparison(folder: Path) -> None:
     strict = make_stages(folder, "02-extract-aa", "03-filter-aa")
     chains = {"strict": strict, "lax": strict[:2]}
     (folder / COMPARISON).write_bytes(readable_json(summary(chains)))
-    told = {"chains": {name: [dataset.folder.name for dataset in chain] for name, chain in chains.items()}}
-    (folder / "run.json").write_bytes(readable_json(told))
+    printed = {"chains": {name: [dataset.folder.name for dataset in chain] for name, chain in chains.items()}}
+    (folder / "run.json").write_bytes(readable_json(printed))
 
 
 def make_mixture(folder: Path) -> None:
-    plan = Plan(
+    plan = MixturePlan(
         (
             GroupPlan("curated", "science", 30, 3000, 2.0, 2, 0.0, 30, 6000),
             GroupPlan("web", "general", 40, 4000, 1.0, 1, 0.0, 40, 4000),
@@ -113,7 +113,7 @@ def evaluation() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the demo leaves it."""
+    """A folder with the files of the demo."""
     out = tmp_path_factory.mktemp("report") / "out"
     make_run(out / "web")
     make_comparison(out / "compare")
@@ -121,7 +121,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_mixture(out / "mixture")
     make_training(out / "trunk", 1, 60)
     make_training(out / "branch-control", 61, 90, {})
-    make_training(out / "branch-other", 61, 90, {"k": {"train": 4}})
+    make_training(out / "branch-other", 61, 90, {"top_k": {"full_k": 4}})
     (out / "evaluation-control.json").write_text(json.dumps(evaluation()))
     return out
 
@@ -155,7 +155,7 @@ def test_every_section_is_there_in_order(page: str) -> None:
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", page)
     assert titles == [
         "What was run", "Funnels", "Ratios", "Overlap", "Rejected, by rule", "Values against thresholds", "Languages",
-        "The mixture", "Training", "Bits per byte", "What it took", "Pages by rule", "Kept documents",
+        "The mixture", "Training", "Bits per byte", "Cost", "Pages by rule", "Kept documents",
     ]  # fmt: skip
 
 
@@ -167,16 +167,16 @@ def test_every_section_is_there_in_order(page: str) -> None:
         "26 docs · 43.3\u00a0%",  # its funnel
         "judge/min_words",  # a rule
         "just rejected · value 19, threshold 40",  # a rejected page against its rule
-        "mixture is held where it is by min_source_share web = 0.4.",
-        "mixture misses the target of EQ: 20.0\u00a0% asked, 0.0\u00a0% possible.",
+        "mixture is limited by min_source_share web = 0.4.",
+        "mixture misses the target of EQ: 20.0\u00a0% wanted, 0.0\u00a0% possible.",
         "60.0\u00a0% (target 50.0\u00a0%)",
         "frozen at 60",  # where the branches leave
-        "branch: k.train = 4",
+        "branch: top_k.full_k = 4",
         "evaluation-control: 1.683 bits per byte (unigram 3.000, gzip 2.700).",
         "Experts active: 12 at k = 12, 4 at k = 4, 2 at k = 2.",
     ],
 )
-def test_what_it_says(page: str, words: str) -> None:
+def test_its_sentences(page: str, words: str) -> None:
     assert words in Words(page).text
 
 
@@ -190,7 +190,7 @@ def test_a_comparison_that_was_also_printed_is_shown_once(page: str) -> None:
     assert re.findall(r"<h3>(strict|lax)</h3>", page) == ["lax", "strict"] * 3
 
 
-def test_pages_say_what_they_like_and_it_stays_text(page: str) -> None:
+def test_markup_in_pages_is_escaped(page: str) -> None:
     words = Words(page)
     assert EVIL in words.text and EVIL_URL in words.text
     assert not words.tags & {"script", "img", "iframe", "object", "link", "base", "form", "foreignobject"}
@@ -233,7 +233,7 @@ def test_same_folders_same_bytes(folders: Path, page: str, tmp_path: Path) -> No
 def test_sections_appear_only_when_there_is_something_to_show(folders: Path, tmp_path: Path) -> None:
     write_report([folders / "trunk"], tmp_path / "report.html")
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", (tmp_path / "report.html").read_text("utf-8"))
-    assert titles == ["What was run", "Training", "What it took"]
+    assert titles == ["What was run", "Training", "Cost"]
 
 
 def test_an_unfinished_run_is_reported_as_far_as_it_is(folders: Path, tmp_path: Path) -> None:
@@ -248,12 +248,12 @@ def test_an_unfinished_run_is_reported_as_far_as_it_is(folders: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("nothing.txt", "", "holds nothing to report.*runs, comparisons"),
+        ("nothing.txt", "", "contains nothing to report.*runs, comparisons"),
         (COMPARISON, "{", "cannot be read as JSON"),
-        (COMPARISON, "[]", "holds a list where a JSON object was expected"),
-        (COMPARISON, '{"recipes": {}}', "is not what `refinery compare` writes"),
+        (COMPARISON, "[]", "contains a list where a JSON object was expected"),
+        (COMPARISON, '{"recipes": {}}', "is not the output of `refinery compare`"),
         ("evaluation.json", '{"a": ', "cannot be read as JSON"),
-        ("evaluation.json", '{"bits_per_byte": 1}', "is not what `refinery evaluate --json` prints"),
+        ("evaluation.json", '{"bits_per_byte": 1}', "is not the output of `refinery evaluate --json`"),
         ("manifest.json", "{}", "cannot be read as a manifest"),
     ],
 )
@@ -300,7 +300,7 @@ def test_charts_are_well_formed_and_say_what_they_show(page: str) -> None:
         assert [child.tag.split("}")[1] for child in root[:2]] == ["title", "desc"] and root[0].text and root[1].text
 
 
-def test_the_threshold_lies_between_rejected_and_kept() -> None:
+def test_the_threshold_is_between_rejected_and_kept() -> None:
     chart = histogram_svg("t", "a", [0, 10, 20, 30, 40], [3, 1, 0, 0], [0, 0, 2, 5], [20.0])
     mark = re.search(r'class="mark" x1="([0-9.]+)"', chart)
     assert mark and float(mark[1]) == 180
@@ -342,7 +342,7 @@ def test_labels_fit_their_room(text: str, room: float) -> None:
     assert "\n" not in fitted and len(fitted) <= max(room / 6.05, 2)
 
 
-def test_a_ratio_of_zero_stands_at_the_left_edge() -> None:
+def test_a_ratio_of_zero_is_at_the_left_edge() -> None:
     chart = whiskers_svg("t", "a", [Whisker("none", 0.0, 0.0, 0.0), Whisker("some", 0.05, 0.01, 0.2)])
     assert 'cx="8"' in chart and ">0.01<" in chart
 
@@ -396,7 +396,7 @@ def test_in_a_browser(folders: Path, tmp_path: Path, width: int, folder: str) ->
         "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
         "--no-first-run", "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", frame.as_uri(),
     ]  # fmt: skip
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    measured = re.search(r'data-measured="([^"]*)"', told)
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    measured = re.search(r'data-measured="([^"]*)"', printed)
     assert measured, "the script did not run"
     assert measured[1] == f"{width},{width},0,0"

@@ -1,4 +1,4 @@
-"""`calibrate`: thresholds that keep what was asked, their intervals, and recipes that are frozen with them."""
+"""`calibrate`: thresholds that keep the wanted share, their intervals, and recipes frozen with them."""
 
 import json
 import random
@@ -59,18 +59,18 @@ def found(world: Path, **wanted: Any) -> Calibration:
     return calibrate(Wanted(**wanted), LocalEngine(), read_inputs([str(world / "pool")]))
 
 
-def test_the_threshold_keeps_what_was_asked_of_each_language(world: Path) -> None:
-    told = found(world).as_json()
-    assert [(row["group"], row["docs"], row["kept"]) for row in told["thresholds"]] == [
+def test_the_threshold_keeps_the_wanted_share_of_each_language(world: Path) -> None:
+    output = found(world).as_json()
+    assert [(row["group"], row["docs"], row["kept"]) for row in output["thresholds"]] == [
         ("en", 300, 30),
         ("zh", 150, 15),
     ]
-    for row in told["thresholds"]:
+    for row in output["thresholds"]:
         assert row["rank_error"] == 0 and row["interval"][0] < row["keep_rate"] == 0.1 < row["interval"][1]
-    assert told["refused"] == [{"group": "fr", "docs": 20}]
+    assert output["refused"] == [{"group": "fr", "docs": 20}]
 
 
-def test_ties_are_said_to_be_the_error_they_are(tmp_path: Path) -> None:
+def test_ties_are_reported_as_rank_error(tmp_path: Path) -> None:
     pool = write_documents(tmp_path / "ties.jsonl", scored([1.0] * 180 + [2.0] * 20, ["en"] * 200))
     wanted = Wanted("language_score", 0.05)
     (row,) = calibrate(wanted, LocalEngine(), read_inputs([str(pool)])).as_json()["thresholds"]
@@ -99,7 +99,7 @@ def test_the_record_is_not_in_the_hash_and_the_thresholds_are(world: Path, tmp_p
     assert before.sha256 != first.sha256 == second.sha256
 
 
-def test_a_rule_for_some_languages_stays_with_those_that_have_no_threshold(world: Path) -> None:
+def test_a_rule_is_kept_for_languages_without_a_threshold(world: Path) -> None:
     calibration = found(world)
     thresholds = {each.group: each.threshold for each in calibration.found}
     rules = [
@@ -116,7 +116,7 @@ def test_a_rule_for_some_languages_stays_with_those_that_have_no_threshold(world
     assert new_rules([{"signal": "words", "min": 0.5, "languages": ["fr"]}], [], calibration)[0]["min"] == 0.5
 
 
-def test_a_dataset_s_measured_signals_are_taken_as_they_are(world: Path, tmp_path: Path) -> None:
+def test_measured_signals_of_a_dataset_are_used(world: Path, tmp_path: Path) -> None:
     rows = [{"id": str(i), "text": "word " * (i + 1), "language": "en"} for i in range(200)]
     given = write_documents(tmp_path / "given.jsonl", rows)
     raw = calibrate(Wanted("words", 0.25), LocalEngine(), read_inputs([str(given)]))
@@ -129,8 +129,8 @@ def test_a_dataset_s_measured_signals_are_taken_as_they_are(world: Path, tmp_pat
 def test_the_command(world: Path, tmp_path: Path) -> None:
     words = ("calibrate", "--signal", "words", "--keep", "0.1", "--input")
     files = sorted((world / "pool").iterdir(), reverse=True)
-    told = answer(*words, *files, "--workers", 2)
-    assert told == json.loads(json.dumps(found(world).as_json()))
+    output = answer(*words, *files, "--workers", 2)
+    assert output == json.loads(json.dumps(found(world).as_json()))
     out = refinery(*words, *files, "--recipe", world / "recipe.toml", "--out", tmp_path / "frozen.toml")
     assert out.split()[0] == "group" and (tmp_path / "frozen.toml").is_file()
 
@@ -147,7 +147,7 @@ def test_the_command(world: Path, tmp_path: Path) -> None:
         ({"side": "up"}, "--side is 'up'"),
     ],
 )
-def test_what_cannot_be_asked_is_one_line(wanted: dict[str, Any], says: str, world: Path) -> None:
+def test_impossible_requests_are_one_line(wanted: dict[str, Any], says: str, world: Path) -> None:
     with pytest.raises(UsageError, match=says) as error:
         found(world, **wanted)
     assert "\n" not in str(error.value)

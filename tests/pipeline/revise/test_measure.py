@@ -1,4 +1,4 @@
-"""`measure`: every signal of every document, as the recipe would see it; nothing is dropped, nothing judged."""
+"""`measure`: every signal of every document, on the text that the recipe measures; nothing is dropped or judged."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from filters.catalog import SIGNALS
 from filters.catalog import measure as measure_view
 from filters.url import UrlLists
 from filters.view import View
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from pipeline.document import Document
@@ -50,7 +50,7 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
 
 def test_nothing_is_dropped(world: Path) -> None:
     dataset = Dataset(world / "measured")
-    check_law(dataset.manifest)
+    check_invariant(dataset.manifest)
     assert dataset.verify() == []
     assert dataset.manifest.counts["out"] == len(content())
     assert set(rows(world / "measured")) == {url for url, _ in content()}
@@ -68,8 +68,8 @@ def test_every_signal_is_there_and_is_the_catalogs(world: Path) -> None:
         assert {name: row["signals"][name] for name in expected} == expected, row["url"]
 
 
-def test_the_signals_are_those_that_the_run_decided_by(world: Path) -> None:
-    """What the recipe kept carries its judges' numbers: `measure` has the same."""
+def test_the_signals_equal_those_of_the_run(world: Path) -> None:
+    """Kept documents have their judges' numbers: `measure` has the same."""
     every = rows(world / "measured")
     for url, row in rows(world / "out" / "04-filter").items():
         for name, value in row["signals"].items():
@@ -79,7 +79,7 @@ def test_the_signals_are_those_that_the_run_decided_by(world: Path) -> None:
         assert every[url]["text"] == row["text"]
 
 
-def test_labels_are_null_for_languages_that_they_do_not_speak(world: Path) -> None:
+def test_labels_are_null_for_other_languages(world: Path) -> None:
     for url, row in rows(world / "measured").items():
         english = row["language"] == "en"
         assert english == (row["signals"]["perplexity"] is not None), url
@@ -99,7 +99,7 @@ def test_the_lists_are_the_recipes(world: Path) -> None:
     assert every["http://en0.example/0"]["signals"]["url_hard_words"] is None
 
 
-def test_the_same_bytes_however_it_is_run(world: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_with_any_workers_and_engine(world: Path, tmp_path: Path) -> None:
     refinery("measure", *words(world), "--out", tmp_path / "two", "--workers", 2)
     assert made(tmp_path / "two") == made(world / "measured")
     here(world, world / "crawl", tmp_path / "beam", engine="beam")
@@ -108,9 +108,9 @@ def test_the_same_bytes_however_it_is_run(world: Path, tmp_path: Path) -> None:
 
 def test_a_second_call_redoes_nothing(world: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (world / "measured").rglob("part-*.parquet")}
-    told = answer("measure", *words(world), "--out", world / "measured")
+    output = answer("measure", *words(world), "--out", world / "measured")
     assert {path: path.stat().st_mtime_ns for path in (world / "measured").rglob("part-*.parquet")} == before
-    assert told["counts"]["out"] == len(content()) and "quality" in told["signals"]
+    assert output["counts"]["out"] == len(content()) and "quality" in output["signals"]
     assert "signals" in refinery("measure", *words(world), "--out", world / "measured", "--signals", "words", code=2)
 
 
@@ -130,7 +130,7 @@ def test_some_signals_only(world: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_extracted_is_in_the_ledger(world: Path, tmp_path: Path) -> None:
     write_warc(tmp_path / "c.warc.gz", [("http://a.example/", "<html><body></body></html>"), *content()[:3]])
     dataset = here(world, tmp_path / "c.warc.gz", tmp_path / "out")
-    check_law(dataset.manifest)
+    check_invariant(dataset.manifest)
     assert dataset.manifest.rejected_by == {"extract/extract/empty": 1}
     assert dataset.ledger()["url"].to_pylist() == ["http://a.example/"]
     damaged = bytearray((tmp_path / "c.warc.gz").read_bytes())
@@ -155,24 +155,24 @@ def test_documents_and_datasets_are_measured_as_they_are(world: Path, tmp_path: 
     assert rows(tmp_path / "c") == every
 
 
-def test_what_a_recipe_has_no_step_for() -> None:
+def test_signals_without_a_step() -> None:
     yi = load_recipe("yi")
     assert {"quality", "perplexity"} <= set(plan(yi).names)
-    with pytest.raises(UsageError, match=r"near it: .*words"):
+    with pytest.raises(UsageError, match=r"similar names: .*words"):
         plan(yi, ["wordz"])
     with pytest.raises(UsageError, match="no label or combine step that sets the signal 'cluster'"):
         plan(yi, ["cluster"])
 
 
-def test_labels_that_nobody_asked_for_are_not_run() -> None:
+def test_unneeded_labels_are_not_run() -> None:
     yi = load_recipe("yi")
     chosen = plan(yi, ["words"]).steps
     assert not [step for step in chosen if isinstance(step, Combine)]
     assert {step.what for step in chosen if isinstance(step, Label)} <= {"language", "domain"}
 
 
-def test_a_judge_sees_the_text_before_later_edits() -> None:
-    """A signal that two judges name is the first one's; what none names is measured on the last text."""
+def test_a_judge_measures_the_text_before_later_edits() -> None:
+    """A signal of two judges is measured at the first; one of none on the last text."""
     source = {
         "stage": [
             {"verb": "filter", "name": "a", "step": [
@@ -207,7 +207,7 @@ def test_mistakes_are_one_line_and_code_2(more: tuple[str, ...], says: str, worl
     assert says in refinery("measure", *words(world), "--out", tmp_path / "out", *more, code=2)
 
 
-def test_a_recipe_without_extraction_says_so(world: Path, tmp_path: Path) -> None:
+def test_a_recipe_without_extraction_is_refused(world: Path, tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text("[[stage]]\nverb = 'filter'\n")
     with pytest.raises(UsageError, match="no extract step"):
         measure_here(tmp_path / "x.toml", world / "crawl", tmp_path / "out", tmp_path)

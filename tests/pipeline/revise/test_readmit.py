@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.stages.status import status
 from tests.pipeline.command import answer, made, refinery
@@ -40,12 +40,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def readmit(world: Path, out: Path, *rules: str, ledger: str = "out", **more: Any) -> dict[str, int]:
-    told = readmit_here(world / ledger, world / "lax.toml", out, rules, **more)
-    assert told["in"] == told["readmitted"] + told["rejected"] + told["skipped"]
+    output = readmit_here(world / ledger, world / "lax.toml", out, rules, **more)
+    assert output["in"] == output["readmitted"] + output["rejected"] + output["skipped"]
     for path in sorted(out.glob("*/manifest.json")):
-        check_law(Dataset(path.parent).manifest)
+        check_invariant(Dataset(path.parent).manifest)
         assert Dataset(path.parent).verify() == []
-    return told
+    return output
 
 
 def rejected(run: Path) -> set[str]:
@@ -53,10 +53,10 @@ def rejected(run: Path) -> set[str]:
 
 
 def test_a_whole_runs_rejects_are_read_again_once(world: Path, tmp_path: Path) -> None:
-    told = readmit(world, tmp_path / "out")
+    output = readmit(world, tmp_path / "out")
     records = Dataset(tmp_path / "out" / "01-ingest").table().to_pylist()
     assert {row["url"] for row in records} == rejected(world / "out")
-    assert len(records) == len({(r["file_path"], r["warc_offset"]) for r in records}) == told["in"]
+    assert len(records) == len({(r["file_path"], r["warc_offset"]) for r in records}) == output["in"]
 
 
 def test_a_record_read_again_is_the_record(world: Path, tmp_path: Path) -> None:
@@ -67,11 +67,11 @@ def test_a_record_read_again_is_the_record(world: Path, tmp_path: Path) -> None:
 
 
 def test_one_rules_rejects(world: Path, tmp_path: Path) -> None:
-    told = readmit(world, tmp_path / "out", "size/min_words", ledger="out/03-filter")
+    output = readmit(world, tmp_path / "out", "size/min_words", ledger="out/03-filter")
     short = {url for url, html in pages(0, 80) if html.startswith("<html><body><form>")}
-    assert told["in"] == len(short)
+    assert output["in"] == len(short)
     (kept,) = {row["text"] for row in Dataset(tmp_path / "out" / "04-same-text").table().to_pylist()}
-    assert kept == "Log in" and told["readmitted"] == 1  # they are copies of each other
+    assert kept == "Log in" and output["readmitted"] == 1  # they are copies of each other
 
 
 def test_only_some_ids(world: Path, tmp_path: Path) -> None:
@@ -86,15 +86,15 @@ def test_several_failing_rules_are_one_record(world: Path, tmp_path: Path) -> No
     (tmp_path / "strict.toml").write_text(strict)
     run_here(tmp_path / "strict.toml", world / "crawl", tmp_path / "strict")
     ledger = Dataset(tmp_path / "strict" / "03-filter").ledger()
-    told = readmit(world, tmp_path / "out", ledger=str(tmp_path / "strict"))
-    assert told["in"] == 80 < ledger.num_rows
+    output = readmit(world, tmp_path / "out", ledger=str(tmp_path / "strict"))
+    assert output["in"] == 80 < ledger.num_rows
 
 
 def test_the_result_is_a_run(world: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("--ledger", world / "out", "--recipe", world / "lax.toml", "--out", out)
-    told = answer("readmit", *words, "--workers", 2)
-    assert told["in"] == told["readmitted"] + told["rejected"] and told["funnel"][0]["docs"] == told["in"]
+    output = answer("readmit", *words, "--workers", 2)
+    assert output["in"] == output["readmitted"] + output["rejected"] and output["funnel"][0]["docs"] == output["in"]
     readmit(world, tmp_path / "one")
     readmit(world, tmp_path / "beam", engine="beam")
     assert made(out) == made(tmp_path / "one") == made(tmp_path / "beam")
@@ -111,10 +111,10 @@ def test_archives_that_moved_or_changed(world: Path, tmp_path: Path) -> None:
     moved = tmp_path / "world"
     (moved / "crawl").rename(moved / "elsewhere")
     inner = moved / "out" / "01-ingest" / "run.json"
-    told = json.loads(inner.read_text())
-    told["inputs"] = {name: str(moved / "crawl" / name) for name in told["inputs"]}
+    output = json.loads(inner.read_text())
+    output["inputs"] = {name: str(moved / "crawl" / name) for name in output["inputs"]}
     for path in moved.glob("out/*/run.json"):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "inputs": told["inputs"]}))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "inputs": output["inputs"]}))
     with pytest.raises(UsageError, match=r"part-0\.warc\.gz.*--source ROOT"):
         readmit(moved, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -130,8 +130,8 @@ def test_damaged_ranges_are_skipped_and_counted(world: Path, tmp_path: Path) -> 
     content[2000] ^= 0xFF
     (tmp_path / "damaged.warc.gz").write_bytes(content)
     run_here(world / "small.toml", tmp_path / "damaged.warc.gz", tmp_path / "run")
-    told = readmit(world, tmp_path / "out", ledger=str(tmp_path / "run"))
-    assert told["skipped"] == 1
+    output = readmit(world, tmp_path / "out", ledger=str(tmp_path / "run"))
+    assert output["skipped"] == 1
     assert Dataset(tmp_path / "out" / "01-ingest").manifest.counts["skipped/damaged"] == 1
 
 
@@ -146,8 +146,8 @@ def test_documents_of_files_are_read_again(kind: str, world: Path, tmp_path: Pat
     else:
         file.write_bytes(gzip.compress(lines, mtime=0) if kind.endswith("gz") else lines)
     run_here(world / "small.toml", file, tmp_path / "run")
-    told = readmit(world, tmp_path / "out", ledger=str(tmp_path / "run"))
-    assert (told["in"], told["readmitted"]) == (4, 4)
+    output = readmit(world, tmp_path / "out", ledger=str(tmp_path / "run"))
+    assert (output["in"], output["readmitted"]) == (4, 4)
     kept = Dataset(tmp_path / "out" / "04-same-text").table().to_pylist()
     assert [row["text"] for row in kept] == texts[6:]
     one = explained("n7", tmp_path / "out")
@@ -157,7 +157,7 @@ def test_documents_of_files_are_read_again(kind: str, world: Path, tmp_path: Pat
         readmit(world, tmp_path / "gone", ledger=str(tmp_path / "run"))
 
 
-def test_lines_that_are_no_documents_are_rejected_again(world: Path, tmp_path: Path) -> None:
+def test_lines_that_are_not_documents_are_rejected_again(world: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "too short"}\nno document\n{"words": 5}\n')
     run_here(world / "small.toml", tmp_path / "x.jsonl", tmp_path / "run")
     words = ("--ledger", tmp_path / "run", "--recipe", world / "lax.toml", "--out", tmp_path / "out")
@@ -169,7 +169,7 @@ def test_lines_that_are_no_documents_are_rejected_again(world: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--ledger", "crawl"), "holds no finished dataset"),
+        (("--ledger", "crawl"), "contains no finished dataset"),
         (("--ledger", "out/01-ingest"), "nothing to read again"),
         (("--recipe", "mixture"), "does not begin at archives"),
         (("--ids", "no-such-file"), "--ids no-such-file cannot be read"),

@@ -1,4 +1,4 @@
-"""`takedown`: the listed documents are in no shard, ledger or token index of the new datasets, and the rest is."""
+"""`takedown`: the new datasets have the other documents, and the listed ones in no shard, ledger or token index."""
 
 import gzip
 import json
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import Kind, check_law
+from infra.dataset.manifest import Kind, check_invariant
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
 from mixers.shards import TokenShardReader
@@ -61,12 +61,12 @@ def datasets(run: Path) -> dict[str, Dataset]:
 
 
 def receipt(run: Path) -> dict[str, Any]:
-    told = json.loads((run / "takedown.json").read_text())
-    assert isinstance(told, dict)
-    return told
+    output = json.loads((run / "takedown.json").read_text())
+    assert isinstance(output, dict)
+    return output
 
 
-def test_what_is_listed_is_gone_and_the_rest_is_as_it_was(world: Path) -> None:
+def test_listed_documents_are_gone_and_the_rest_is_unchanged(world: Path) -> None:
     new = datasets(world / "without")
     for name, old in datasets(world / "out").items():
         before, after = old.table().to_pylist(), new[name].table().to_pylist()
@@ -76,19 +76,19 @@ def test_what_is_listed_is_gone_and_the_rest_is_as_it_was(world: Path) -> None:
         assert [row["id"] for row in left] == [r["id"] for r in old.ledger().to_pylist() if not goes(r["url"])]
 
 
-def test_every_dataset_obeys_its_law_and_follows_from_the_one_before(world: Path) -> None:
+def test_every_dataset_keeps_its_invariant_and_follows_from_its_input(world: Path) -> None:
     chain = list(datasets(world / "without").values())
     for dataset, after in pairwise(chain):
         assert after.manifest.inputs == dataset.refs
         assert after.manifest.counts["in"] == dataset.manifest.counts["out"]
     for dataset in chain:
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
         assert dataset.verify() == []
     refinery("verify", world / "without")
     assert chain[0].manifest.counts["bytes/file"] > 0
 
 
-def test_one_row_without_a_locator_stands_for_each(world: Path) -> None:
+def test_each_is_one_row_without_a_locator(world: Path) -> None:
     new = datasets(world / "without")
     rows = [row for row in new["01-ingest"].ledger().to_pylist() if row["step"] == "takedown"]
     records = Dataset(world / "out" / "01-ingest").table(["url"])["url"].to_pylist()
@@ -111,12 +111,12 @@ def test_nothing_of_them_is_in_any_file(world: Path) -> None:
             assert f'"{row["url"]}"' not in content and row["id"] not in content, path
 
 
-def test_the_receipt_says_what_was_done(world: Path) -> None:
-    told = receipt(world / "without")
-    assert told["list"]["entries"] == 4 and told["list"]["matched"] == 3
-    assert told["list"]["unmatched"] == ["nowhere.example"]
-    assert "nowhere.example" in unmatched_text(told) and "host3" not in unmatched_text(told)
-    by_folder = {row["folder"]: row for row in told["datasets"]}
+def test_the_receipt(world: Path) -> None:
+    output = receipt(world / "without")
+    assert output["list"]["entries"] == 4 and output["list"]["matched"] == 3
+    assert output["list"]["unmatched"] == ["nowhere.example"]
+    assert "nowhere.example" in unmatched_text(output) and "host3" not in unmatched_text(output)
+    by_folder = {row["folder"]: row for row in output["datasets"]}
     assert list(by_folder) == list(datasets(world / "out"))
     for name, dataset in datasets(world / "without").items():
         row = by_folder[name]
@@ -124,15 +124,15 @@ def test_the_receipt_says_what_was_done(world: Path) -> None:
         assert row["manifest"]["after"] == dataset.refs[0].sha256
         for shard in dataset.manifest.shards:
             assert row["shards"][shard.path]["after"] == shard.sha256
-    proof = {row["folder"]: row for row in told["proof"]["datasets"]}
-    assert told["proof"]["listed"] == 0 and told["proof"]["runs_of_words"] > 100
+    proof = {row["folder"]: row for row in output["proof"]["datasets"]}
+    assert output["proof"]["listed"] == 0 and output["proof"]["runs_of_words"] > 100
     assert all(proof[name]["rows"] == d.manifest.counts["out"] for name, d in datasets(world / "without").items())
     assert proof["02-extract"]["texts"] == proof["02-extract"]["rows"]
 
 
-def test_copies_of_a_survivor_are_named_and_can_come_back(world: Path, tmp_path: Path) -> None:
-    told = receipt(world / "without")
-    copies = {copy["url"]: copy for copy in told["orphans"]["copies"]}
+def test_copies_of_a_survivor_are_listed_and_can_be_readmitted(world: Path, tmp_path: Path) -> None:
+    output = receipt(world / "without")
+    copies = {copy["url"]: copy for copy in output["orphans"]["copies"]}
     assert copies["http://host4.example/4"]["rule"] == "text/copy_text"
     lines = Dataset(world / "without" / "04-same-text").ledger().to_pylist()
     assert {row["survivor"] for row in lines if row["url"] in copies} == {"takedown"}
@@ -143,7 +143,7 @@ def test_copies_of_a_survivor_are_named_and_can_come_back(world: Path, tmp_path:
     assert "http://host4.example/4" in back
 
 
-def test_pages_with_the_same_words_are_named(world: Path) -> None:
+def test_pages_with_the_same_words_are_listed(world: Path) -> None:
     same = receipt(world / "without")["proof"]["same_words"]
     rows = [row for row in same["documents"] if row["dataset"] == "02-extract"]
     assert rows[0]["share"] == 1.0
@@ -163,8 +163,8 @@ def test_the_new_run_is_a_run(world: Path, tmp_path: Path) -> None:
 
 def test_workers_and_a_second_call_make_the_same(world: Path, tmp_path: Path) -> None:
     words = ("--url-list", world / "list.txt", "--run", world / "out", "--out", tmp_path / "out")
-    told = answer("takedown", *words, "--workers", 2)
-    assert told == receipt(tmp_path / "out") == receipt(world / "without")
+    output = answer("takedown", *words, "--workers", 2)
+    assert output == receipt(tmp_path / "out") == receipt(world / "without")
     assert made(tmp_path / "out") == made(world / "without")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("part-*")}
     takedown_here(world / "out", tmp_path / "out", world / "list.txt")
@@ -177,24 +177,24 @@ def test_taken_down_again(world: Path, tmp_path: Path) -> None:
     first = Dataset(tmp_path / "out" / "01-ingest")
     assert first.manifest.rejected_by["takedown/listed"] == receipt(world / "without")["documents"] + 1
     assert len(first.manifest.params["takedown"]) == 2
-    check_law(first.manifest)
+    check_invariant(first.manifest)
 
 
 def test_by_id(world: Path, tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("<urn:uuid:part-0.warc-1>\n")
-    told = takedown_here(world / "out", tmp_path / "out", ids=tmp_path / "ids.txt")
-    assert told["documents"] == 1
+    output = takedown_here(world / "out", tmp_path / "out", ids=tmp_path / "ids.txt")
+    assert output["documents"] == 1
     left = Dataset(tmp_path / "out" / "01-ingest").table(["url"])["url"].to_pylist()
     assert "http://host1.example/1" not in left and len(left) == 79
 
 
-def test_a_list_that_names_nothing_changes_no_shard(world: Path, tmp_path: Path) -> None:
+def test_a_list_without_matches_changes_no_shard(world: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("http://nowhere.example/\n")
     words = ("--url-list", tmp_path / "list.txt", "--run", world / "out", "--out", tmp_path / "out")
-    told = json.loads(refinery("takedown", *words, "--json", code=1))
-    assert told == receipt(tmp_path / "out") and told["documents"] == 0
-    assert told["list"]["unmatched"] == ["nowhere.example"]
-    for row in told["datasets"]:
+    output = json.loads(refinery("takedown", *words, "--json", code=1))
+    assert output == receipt(tmp_path / "out") and output["documents"] == 0
+    assert output["list"]["unmatched"] == ["nowhere.example"]
+    for row in output["datasets"]:
         for shard in row["shards"].values():
             assert shard["before"] == shard["after"]
 
@@ -224,7 +224,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_tokens_are_taken_out_of_their_shards(mixed: Path) -> None:
     tokens, mixture = Dataset(mixed / "without" / "02-tokens"), Dataset(mixed / "without" / "01-mixture")
-    check_law(tokens.manifest)
+    check_invariant(tokens.manifest)
     assert tokens.verify() == []
     texts = {row["id"]: row["text"] for row in mixture.table().to_pylist()}
     index = pq.read_table(tokens.folder / "documents.parquet").to_pylist()
@@ -249,16 +249,16 @@ def test_tokens_without_are_the_tokens_of_the_mixture_without(mixed: Path, tmp_p
 
 def test_a_dataset_alone(mixed: Path, tmp_path: Path) -> None:
     for name in ("01-mixture", "02-tokens"):
-        told = takedown_here(mixed / "out" / name, tmp_path / name, mixed / "list.txt")
+        output = takedown_here(mixed / "out" / name, tmp_path / name, mixed / "list.txt")
         dataset = Dataset(tmp_path / name)
-        check_law(dataset.manifest)
-        assert dataset.manifest.rejected_by["takedown/listed"] == told["documents"] > 0
+        check_invariant(dataset.manifest)
+        assert dataset.manifest.rejected_by["takedown/listed"] == output["documents"] > 0
         assert (tmp_path / name / "takedown.json").is_file()
     assert dataset.kind is Kind.TOKENS
 
 
-def test_a_fault_of_ours_is_found(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the rewriting let documents through, the search says so and there is no receipt."""
+def test_a_failed_rewrite_is_found(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the rewrite missed a document, the search fails and there is no receipt."""
     real = takedown_module.task_for
     monkeypatch.setattr(takedown_module, "task_for", lambda dataset, listed, *more: real(dataset, Listed(), *more))
     with pytest.raises(WorkError, match="is not clean"):
@@ -266,8 +266,8 @@ def test_a_fault_of_ours_is_found(world: Path, tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "out" / "takedown.json").exists()
 
 
-def test_the_search_finds_what_an_old_dataset_holds(world: Path, tmp_path: Path) -> None:
-    """Each dataset as it was before is found not to be clean; each as it is now, clean."""
+def test_the_search_finds_listed_documents_in_old_datasets(world: Path, tmp_path: Path) -> None:
+    """Each old dataset is found not to be clean, and each new one to be clean."""
     listed = read_listed(world / "list.txt", None)
     old, new = (in_order(world / name) for name in ("out", "without"))
     _, removed = find_all(old, listed)
@@ -317,25 +317,25 @@ def test_one_row_that_is_left_is_found(row: dict[str, Any], ledger: list[dict[st
         (None, None, None),
     ],
 )
-def test_which_entry_names_a_document(url: str | None, ident: str | None, entry: str | None, tmp_path: Path) -> None:
+def test_which_entry_matches_a_document(url: str | None, ident: str | None, entry: str | None, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes("\ufeffhttp://A.example/x\r\nhost:www.B.example\r\ndomain:c.example\n".encode())
     (tmp_path / "ids.txt").write_text("n1\n")
     assert read_listed(tmp_path / "list.txt", tmp_path / "ids.txt").entry(url, ident) == entry
 
 
-def test_a_document_may_meet_several_entries(tmp_path: Path) -> None:
-    """Each of them counts as met, or a host of one page would be told to have met nothing."""
+def test_a_document_may_match_several_entries(tmp_path: Path) -> None:
+    """Each of them counts as matched; otherwise a host with one page would be reported as unmatched."""
     (tmp_path / "list.txt").write_text("http://a.example:8080/x\na.example:8080/y\nhost:a.example\ndomain:example\n")
     listed = read_listed(tmp_path / "list.txt", None)
-    assert set(listed.naming("http://a.example:8080/x", "n")) == {
+    assert set(listed.matching("http://a.example:8080/x", "n")) == {
         "a.example:8080/x", "host:a.example", "domain:example"
     }  # fmt: skip
-    assert listed.entries() - set(listed.naming("http://a.example:8080/x", "n")) == {"a.example:8080/y"}
+    assert listed.entries() - set(listed.matching("http://a.example:8080/x", "n")) == {"a.example:8080/y"}
 
 
 @given(st.text(), st.text().filter(lambda ident: ident != "d"))
-def test_any_address_can_be_asked_for(url: str, ident: str) -> None:
-    """What has nothing to do with the list is not on it; what is on it is found whatever stands beside it."""
+def test_any_url_can_be_listed(url: str, ident: str) -> None:
+    """Unlisted URLs do not match, and listed ones match with any other entries."""
     listed = Listed(frozenset({"a.example/x"}), frozenset({"b.example"}), frozenset({"c.example"}), frozenset({"d"}))
     assert listed.entry(url, ident) is None or ".example" in url.lower()
     assert listed.entry(url, "d") == "id:d"
@@ -353,13 +353,13 @@ def test_any_address_can_be_asked_for(url: str, ident: str) -> None:
         (b"host:http://a.example/b\n", "line 1: host: takes a name"),
         (b"domain:a.example/b", "domain: takes a name"),
         (b"\xff\xfe\x00", "is not UTF-8"),
-        (b"http://a/\nhots:example.org\n", "line 2: 'hots:' is no prefix"),
-        (b"Host:example.org\n", "line 1: 'Host:' is no prefix"),
-        (b"urn:uuid:1\n", "line 1: 'urn:' is no prefix"),
-        (b"http://\n", "line 1: 'http://' is no address"),
+        (b"http://a/\nhots:example.org\n", "line 2: 'hots:' is not a known prefix"),
+        (b"Host:example.org\n", "line 1: 'Host:' is not a known prefix"),
+        (b"urn:uuid:1\n", "line 1: 'urn:' is not a known prefix"),
+        (b"http://\n", "line 1: 'http://' is not a URL"),
     ],
 )
-def test_a_list_that_is_none(content: bytes, says: str, tmp_path: Path) -> None:
+def test_invalid_lists(content: bytes, says: str, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(UsageError, match=says):
         read_listed(tmp_path / "list.txt", None)
@@ -370,7 +370,7 @@ def test_a_list_that_is_none(content: bytes, says: str, tmp_path: Path) -> None:
     [
         ({"--url-list": "no-such-file"}, "no-such-file cannot be read"),
         ({"--url-list": None}, "--url-list FILE, or --ids FILE"),
-        ({"--run": "crawl"}, "holds no finished dataset"),
+        ({"--run": "crawl"}, "contains no finished dataset"),
         ({"--out": "out/inside"}, "makes a new folder beside the old"),
         ({"--out": "out"}, "makes a new folder beside the old"),
     ],
@@ -384,14 +384,14 @@ def test_mistakes_are_one_line_and_code_2(
     assert says in refinery("takedown", *arguments, code=2)
 
 
-def test_another_document_at_the_same_place_of_a_file_of_the_same_name_stays(world: Path, tmp_path: Path) -> None:
+def test_another_document_with_the_same_file_name_and_offset_is_kept(world: Path, tmp_path: Path) -> None:
     for folder, url in (("a", "http://goes.example/"), ("b", "http://stays.example/")):
         (tmp_path / folder).mkdir()
         rows = [{"text": "\n".join(sentences(len(url))), "url": url, "id": url}]
         (tmp_path / folder / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
         run_here(world / "small.toml", tmp_path / folder / "x.jsonl", tmp_path / "runs" / folder)
     (tmp_path / "list.txt").write_text("http://goes.example/\n")
-    told = takedown_here(tmp_path / "runs", tmp_path / "out", tmp_path / "list.txt")
-    assert told["documents"] == 1
+    output = takedown_here(tmp_path / "runs", tmp_path / "out", tmp_path / "list.txt")
+    assert output["documents"] == 1
     left = Dataset(tmp_path / "out" / "b" / "03-filter").table(["url"])["url"].to_pylist()
     assert left == ["http://stays.example/"]

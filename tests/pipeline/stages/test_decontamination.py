@@ -1,4 +1,4 @@
-"""Decontamination in a run: who holds a benchmark's words is rejected, and the ledger names the items it holds."""
+"""Decontamination in a run: documents with a benchmark's words are rejected, and the ledger lists its items."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     return folder, run_here(folder / "recipe.toml", given, folder / "out", folder / "models")
 
 
-def test_the_ledger_names_the_items(world: tuple[Path, Run]) -> None:
+def test_the_ledger_lists_the_items(world: tuple[Path, Run]) -> None:
     _, done = world
     ledger = {row["id"]: row for row in done.last.ledger().to_pylist()}
     assert {name: sorted((row["survivor"] or "").split(", ")) for name, row in ledger.items()} == {
@@ -52,14 +52,14 @@ def test_the_ledger_names_the_items(world: tuple[Path, Run]) -> None:
         assert row["value"] > 0.05
 
 
-def test_the_rest_stays_with_its_share(world: tuple[Path, Run]) -> None:
+def test_the_rest_is_kept_with_its_share(world: tuple[Path, Run]) -> None:
     _, done = world
     shares = {row["id"]: row["signals"]["contamination"] for row in done.last.table().to_pylist()}
     assert shares.keys() == {"clean", "quoted"}
     assert shares["clean"] == 0 < shares["quoted"] <= 0.05
 
 
-def test_explain_names_them_too(world: tuple[Path, Run]) -> None:
+def test_explain_lists_them_too(world: tuple[Path, Run]) -> None:
     folder, _ = world
     (rejected,) = explained("two", folder / "out", models=folder / "models")["steps"][-1:]
     assert sorted(rejected["evidence"].split(", ")) == ["toy:q2", "toy:q3"]

@@ -1,4 +1,4 @@
-"""Killed at the moments that matter, the same command goes on to the same bytes and makes no finished shard again."""
+"""Killed at any critical moment, the same command resumes to the same bytes and makes no finished shard again."""
 
 import os
 import signal
@@ -10,16 +10,16 @@ from tests.pipeline.command import made, refinery, start
 from tests.pipeline.kills import Moment, kill_and_go_on
 from tests.pipeline.pages import write_crawl, write_recipe
 
-WRITER, BUILD = "infra.dataset.writer", "infra.dataset.build"
+WRITER, BUILD, RECEIPTS = "infra.dataset.writer", "infra.dataset.build", "infra.dataset.receipts"
 MOMENTS: dict[str, Moment] = {
     "a shard is written, its ledger not renamed": (WRITER, "commit_file", "leave", 1, "02-extract/.tmp-part"),
-    "the receipt is not there yet": (BUILD, "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
+    "the receipt is not there yet": (RECEIPTS, "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the receipt is there, the manifest is not": (BUILD, "write_bytes", "enter", 1, "03-filter/manifest.json"),
     "the manifest was just renamed": (BUILD, "write_bytes", "leave", 1, "03-filter/manifest.json"),
     "the manifest's temporary file is there": ("infra.storage", "commit_file", "enter", 1, ".tmp-manifest.json"),
-    "a spill file is half of them": ("infra.engines.local", "SpillJob.run", "leave", 1, ""),
-    "inside a reduction": ("infra.engines.engine", "sort_rows", "enter", 1, ""),
-    "inside a later reduction": ("infra.engines.engine", "sort_rows", "leave", 4, ""),
+    "a spill file is half of them": ("infra.engines.spill", "SpillJob.run", "leave", 1, ""),
+    "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 1, ""),
+    "inside a later reduction": ("infra.engines.shuffle", "sort_rows", "leave", 4, ""),
     "decisions are made, not applied": ("pipeline.stages.dedup", "Work.to_shards", "leave", 2, ""),
     "the last manifest is there, the run's account is not": ("pipeline.stages.run", "account", "enter", 1, ""),
 }  # fmt: skip
@@ -35,12 +35,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_the_same_command_goes_on(moment: str, world: Path, tmp_path: Path) -> None:
+def test_the_same_command_resumes(moment: str, world: Path, tmp_path: Path) -> None:
     words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl"]
     assert kill_and_go_on(MOMENTS[moment], words, tmp_path / "out") == (made(world / "out"), [], [])
 
 
-def test_ctrl_c_says_how_to_go_on(world: Path, tmp_path: Path) -> None:
+def test_ctrl_c_says_how_to_resume(world: Path, tmp_path: Path) -> None:
     words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "out"]
     process = start(*words, "--workers", "2")
     assert process.stderr is not None

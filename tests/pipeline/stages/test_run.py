@@ -1,4 +1,4 @@
-"""`run` from archives to documents: what it keeps, the same bytes however it is run, and what users try."""
+"""`run` from archives to documents: what it keeps, the same bytes with any workers and engine, and users' mistakes."""
 
 import os
 import random
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from pipeline.recipes.parse import load_recipe
 from tests.pipeline.command import answer, made, refinery, start
 from tests.pipeline.pages import pages, write_crawl, write_recipe
@@ -29,7 +29,7 @@ def finished(world: Path) -> Path:
     return world / "out"
 
 
-def test_the_funnel_is_what_was_put_in(finished: Path) -> None:
+def test_the_funnel_counts_the_input(finished: Path) -> None:
     by_stage = {d.manifest.stage: d.manifest for d in datasets(finished)}
     content = pages(0, 80)
     assert by_stage["ingest"].counts["out"] == len(content)
@@ -40,11 +40,11 @@ def test_the_funnel_is_what_was_put_in(finished: Path) -> None:
     assert by_stage["same-text"].counts["rejected"] == copies > 0
     assert by_stage["near-copies"].counts["rejected"] > 0
     for dataset in datasets(finished):
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
         assert dataset.verify() == []
 
 
-def test_no_place_of_this_machine_is_in_what_counts(finished: Path, world: Path) -> None:
+def test_no_path_of_this_machine_is_in_the_results(finished: Path, world: Path) -> None:
     for name, content in made(finished).items():
         assert str(world).encode() not in content, name
 
@@ -66,13 +66,15 @@ def test_evidence_of_removed_copies(finished: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_the_same_bytes_however_it_is_run(words: tuple[str, ...], finished: Path, world: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_with_any_workers_and_engine(
+    words: tuple[str, ...], finished: Path, world: Path, tmp_path: Path
+) -> None:
     files = sorted((world / "crawl").iterdir(), reverse=True)
     refinery("run", "--recipe", world / "small.toml", "--out", tmp_path / "out", "--input", *files, *words)
     assert made(tmp_path / "out") == made(finished)
 
 
-def test_the_verbs_by_hand_make_the_same(finished: Path, world: Path, tmp_path: Path) -> None:
+def test_the_stage_commands_make_the_same(finished: Path, world: Path, tmp_path: Path) -> None:
     recipe = load_recipe(str(world / "small.toml"))
     given: Path = world / "crawl"
     for number, stage in enumerate(recipe.stages, start=1):
@@ -84,8 +86,8 @@ def test_the_verbs_by_hand_make_the_same(finished: Path, world: Path, tmp_path: 
 
 def test_limit_takes_the_first_pages(finished: Path, world: Path, tmp_path: Path) -> None:
     words = ("--recipe", world / "small.toml", "--input", world / "crawl", "--limit", 45)
-    told = answer("run", *words, "--out", tmp_path / "a")
-    assert told["funnel"][0]["docs"] == 45
+    output = answer("run", *words, "--out", tmp_path / "a")
+    assert output["funnel"][0]["docs"] == 45
     refinery("run", *words, "--out", tmp_path / "b", "--workers", 2)
     assert made(tmp_path / "a") == made(tmp_path / "b")
     first = datasets(tmp_path / "a")[0].table()["id"].to_pylist()
@@ -103,7 +105,7 @@ def test_other_arguments_are_refused(finished: Path, world: Path) -> None:
     assert "limit: was null, now 3" in refinery(*words, code=2)
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(finished: Path, world: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_resumes_to_the_same_bytes(finished: Path, world: Path, tmp_path: Path) -> None:
     words = ("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "out")
     chance = random.Random(5)
     for _ in range(4):
@@ -117,12 +119,12 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(finished: Path, world
     assert made(tmp_path / "out") == made(finished)
 
 
-def test_status_tells_how_far_it_is(finished: Path, world: Path, tmp_path: Path) -> None:
+def test_status_reports_progress(finished: Path, world: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "copy")
     (tmp_path / "copy" / "06-paragraphs" / "manifest.json").unlink()
-    told = answer("status", tmp_path / "copy")
-    assert [stage["state"] for stage in told["stages"]] == ["done"] * 5 + ["unfinished"]
-    assert told["running"] is False
+    output = answer("status", tmp_path / "copy")
+    assert [stage["state"] for stage in output["stages"]] == ["done"] * 5 + ["unfinished"]
+    assert output["running"] is False
 
 
 def test_damage_is_found_by_verify(finished: Path, tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_damage_is_found_by_verify(finished: Path, tmp_path: Path) -> None:
     assert "sha256" in refinery("verify", tmp_path / "copy", code=1)
 
 
-def test_a_damaged_shard_is_not_read_on(finished: Path, world: Path, tmp_path: Path) -> None:
+def test_a_damaged_shard_is_refused(finished: Path, world: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "02-extract", tmp_path / "extract")
     victim = next((tmp_path / "extract").glob("part-*.parquet"))
     content = bytearray(victim.read_bytes())
@@ -154,9 +156,9 @@ def test_an_edited_manifest_is_found(finished: Path, tmp_path: Path) -> None:
         .replace('"max_duplicate_line_fraction"', '"x"')
         .replace('"languages": {}', '"languages": {"a": {"docs": 1}}')
     )
-    told = refinery("verify", tmp_path / "copy", code=1)
-    assert "not as it was written" in told
-    assert "04-same-text: manifest.json: its input filter" in told
+    output = refinery("verify", tmp_path / "copy", code=1)
+    assert "not as it was written" in output
+    assert "04-same-text: manifest.json: its input filter" in output
 
 
 def test_damage_is_exit_code_1_and_an_empty_archive_is_not(world: Path, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""`dedup` by `substring`: every copy of a long run goes, the rest of each page stays, and what is empty is rejected."""
+"""`dedup` by `substring`: copies of a long run are cut, the rest of each page is kept, empty documents are rejected."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
 from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
@@ -38,7 +38,7 @@ def test_spans_are_cut_from_every_document(engine: str, workers: int, tmp_path: 
     kept = {row["id"]: row["text"].strip() for row in done.table().to_pylist()}
     assert kept == {"one": article(1), "two": article(2), "other": article(3)}
     assert [(row["id"], row["rule"]) for row in done.ledger().to_pylist()] == [("quote", "nothing_left")]
-    check_law(done.manifest)
+    check_invariant(done.manifest)
 
 
 def test_options_are_checked() -> None:

@@ -1,4 +1,4 @@
-"""From documents to a balanced mixture and to token shards that say which page each token is of."""
+"""From documents to a balanced mixture and to token shards in which each token is traced to its page."""
 
 import gzip
 import hashlib
@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from mixers.shards import TokenShardReader
 from mixers.tokenizer import Tokenizer
 from pipeline.fit.tokenizer import fit_tokenizer
@@ -46,9 +46,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_mixture_is_what_its_manifest_says(world: Path) -> None:
+def test_the_mixture_agrees_with_its_manifest(world: Path) -> None:
     mixture = Dataset(world / "mixture")
-    check_law(mixture.manifest)
+    check_invariant(mixture.manifest)
     table = mixture.table(["source", "domain", "token_count", "repeats"]).to_pylist()
     tokens: dict[str, int] = {}
     for row in table:
@@ -64,7 +64,7 @@ def test_the_mixture_is_what_its_manifest_says(world: Path) -> None:
 def test_every_token_is_traced_to_its_document(world: Path) -> None:
     folder = world / "tokens"
     manifest = Dataset(folder).manifest
-    check_law(manifest)
+    check_invariant(manifest)
     assert Dataset(folder).verify() == []
     tokenizer = Tokenizer(folder / "tokenizer.model")
     texts = {row["id"]: row for row in Dataset(world / "mixture").table().to_pylist()}
@@ -86,7 +86,7 @@ def test_workers_make_the_same_tokens(world: Path, tmp_path: Path) -> None:
 
 
 def test_verify_finds_a_token_outside_the_vocabulary(world: Path, tmp_path: Path) -> None:
-    """Although the manifest has been made to fit: of a dataset from elsewhere nothing else tells."""
+    """Also with a consistent manifest: in a dataset from elsewhere nothing else shows it."""
     refinery("verify", world / "tokens")
     folder = shutil.copytree(world / "tokens", tmp_path / "tokens")
     manifest = Dataset(folder).manifest
@@ -97,8 +97,8 @@ def test_verify_finds_a_token_outside_the_vocabulary(world: Path, tmp_path: Path
     text = (folder / "manifest.json").read_text()
     (folder / "manifest.json").write_text(text.replace(shard.sha256, hashlib.sha256(content).hexdigest()))
     (folder / "run.json").unlink()
-    told = refinery("verify", folder, code=1)
-    assert f"{vocab_size}], not in [0, {vocab_size})" in told and len(told.splitlines()) == 1
+    output = refinery("verify", folder, code=1)
+    assert f"{vocab_size}], not in [0, {vocab_size})" in output and len(output.splitlines()) == 1
     (folder / "manifest.json").write_text(text.replace('"eod"', '"end"'))
     assert "params.tokenizer has no vocab_size and eod" in refinery("verify", folder, code=1)
 

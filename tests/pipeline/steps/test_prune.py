@@ -188,7 +188,7 @@ def test_a_signal_that_a_model_sets_on_the_way_has_no_bound() -> None:
         ([QUALITY, PRUNE, SCORES], "has no min rule on a signal"),
         ([PRUNE, QUALITY, judge("scores", {"signal": "quality", "max": 1})], "has no min rule on a signal"),
         ([step("prune", name="bound"), QUALITY, SCORES], "judge is missing"),
-        ([{**PRUNE, "rules": []}, QUALITY, SCORES], "unknown word 'rules'"),
+        ([{**PRUNE, "rules": []}, QUALITY, SCORES], "unknown key 'rules'"),
     ],
 )
 def test_where_it_cannot_stand(steps: list[Part], says: str) -> None:

@@ -1,4 +1,4 @@
-"""Headers of WARC and ARC records in the odd forms that archives hold."""
+"""Headers of WARC and ARC records in the odd forms found in archives."""
 
 import pytest
 from hypothesis import given, settings
@@ -112,7 +112,7 @@ def test_arc_lines(line: bytes, url: str, length: int | None, fields: int) -> No
     assert header.type == ("warcinfo" if url.startswith("filedesc") else "response")
 
 
-def test_what_is_no_arc_line() -> None:
+def test_lines_that_are_not_arc() -> None:
     for line in (b"http://a/ is a page\n", b"Content-Type: text/html 1 2 3\n", b"http://a/ 1.2.3.4 20080430204825 x 1"):
         assert parse_arc_header(line) is None
 

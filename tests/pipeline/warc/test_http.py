@@ -96,7 +96,7 @@ def test_codings(coding: str, body: bytes, problems: tuple[str, ...]) -> None:
     assert (parsed.body, parsed.problems) == (HTML, problems)
 
 
-def test_a_coding_that_nobody_claims() -> None:
+def test_a_coding_that_is_not_declared() -> None:
     parsed = parse_http(message(gzip.compress(HTML)))
     assert (parsed.body, parsed.problems) == (HTML, ("coding/unclaimed",))
     archive = gzip.compress(HTML)
@@ -119,7 +119,7 @@ def test_bodies_of_any_size_come_out_whole(coding: str, size: int, compressible:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_what_was_decoded_of_a_broken_body_is_kept(coding: str) -> None:
+def test_the_decoded_part_of_a_broken_body_is_kept(coding: str) -> None:
     text = b"".join(b"%x " % (i * 7919 % 65536) for i in range(20000))
     body = COMPRESS[coding](text)
     parsed = parse_http(message(body[: len(body) // 2], f"Content-Encoding: {coding}"))
@@ -150,7 +150,7 @@ def test_a_wrong_chunk_size_loses_no_text() -> None:
     assert HTML[256:] in parsed.body
 
 
-def test_a_transfer_coding_that_is_claimed_and_not_applied() -> None:
+def test_a_transfer_coding_that_is_declared_and_not_applied() -> None:
     parsed = parse_http(message(CHUNKED, "Transfer-Encoding: gzip, chunked"))
     assert (parsed.body, parsed.problems) == (HTML, ("coding/not-applied",))
 

@@ -53,7 +53,7 @@ def make_records(count: int, seed: int = 0, size: int = 2000) -> list[bytes]:
 
 
 def read_all(path: Path, size: int = records.SPLIT_BYTES, exact: bool = False) -> list[Event]:
-    """All events of a file; asserts the laws on the way."""
+    """Returns all events of a file, and asserts the invariants."""
     events: list[Event] = []
     position = 0
     for split in plan_splits(str(path), "name", size, exact):
@@ -310,7 +310,7 @@ def test_damage_inside_a_stream(tmp_path: Path) -> None:
     assert reasons(events) == ["cut"]
 
 
-def test_members_without_contents_go_with_the_record_before(tmp_path: Path) -> None:
+def test_members_without_contents_belong_to_the_record_before(tmp_path: Path) -> None:
     member = gzip.compress(make_records(1)[0])
     empty = gzip.compress(b"")
     path = tmp_path / "padded"
@@ -338,7 +338,7 @@ def test_a_header_line_of_a_megabyte_is_cut_not_kept(tmp_path: Path) -> None:
         assert reasons(read_all(path)) == ["header"]
 
 
-def test_a_bomb_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = make_records(3)
     bomb = gzip.compress(warc_record(9, bytes(3 * 2**20)))
     content = gzip.compress(raw[0]) + bomb + gzip.compress(raw[1])

@@ -1,4 +1,4 @@
-"""A manifest reads back as it was written, is never one that breaks its law, and refuses damaged files."""
+"""A manifest reads back as it was written, keeps its invariant, and refuses damaged files."""
 
 import json
 from dataclasses import replace
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import Kind, Manifest, check_law
+from infra.dataset.manifest import Kind, Manifest, check_invariant
+from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
 from infra.storage import lock
@@ -57,7 +57,7 @@ def test_missing_manifest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "counts", "law"),
+    ("kind", "counts", "invariant"),
     [
         (Kind.DOCUMENTS, {"in": 10, "rejected": 5, "ledger_documents": 5}, "in = out"),
         (Kind.DOCUMENTS, {"in": 401, "rejected": 1, "ledger_documents": 0}, "ledger"),
@@ -69,11 +69,11 @@ def test_missing_manifest(tmp_path: Path) -> None:
         (Kind.TOKENS, {"tokens": 7}, "tokens"),
     ],
 )
-def test_laws(dataset: Dataset, kind: Kind, counts: dict[str, int], law: str) -> None:
+def test_broken_invariants(dataset: Dataset, kind: Kind, counts: dict[str, int], invariant: str) -> None:
     manifest = dataset.manifest
     broken = replace(manifest, header=replace(manifest.header, kind=kind), counts={"out": 400, **counts})
-    with pytest.raises(WorkError, match=law):
-        check_law(broken)
+    with pytest.raises(WorkError, match=invariant):
+        check_invariant(broken)
 
 
 def test_two_processes_cannot_hold_one_folder(tmp_path: Path) -> None:

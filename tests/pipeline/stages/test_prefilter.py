@@ -1,4 +1,4 @@
-"""An extract stage that looks before it extracts: what ends there, the control sample, and payloads seen before."""
+"""An extract stage with a prefilter: its rejects, the audit sample, and payloads seen before."""
 
 from collections import Counter
 from contextlib import closing
@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
-from infra.dataset.manifest import check_law
+from infra.dataset.manifest import check_invariant
+from infra.dataset.reader import Dataset
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.stages.extract import Bodies, ExtractTask, in_control
+from pipeline.stages.extract import Bodies, ExtractTask, in_audit_sample
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
 from tests.pipeline.recipe_texts import INGEST, LOOK, RESILIPARSE, dedup, judge, recipe, stage
 
 
 def quick(control: float, most: int = 430) -> str:
-    """Looks at each page before the extractor does."""
+    """A recipe with a prefilter before the extractor."""
     asked = judge("asked", {"signal": "noai", "max": 0})
     size = judge("quick", {"signal": "words", "min": 50}, {"signal": "words", "max": most})
     extract = stage("extract", "extract", LOOK, asked, size, RESILIPARSE, control=control)
@@ -36,7 +36,7 @@ def run(folder: Path, control: float, workers: int = 1) -> Path:
 def stages(out: Path) -> dict[str, Dataset]:
     found = [Dataset(path.parent) for path in sorted(out.glob("*/manifest.json"))]
     for dataset in found:
-        check_law(dataset.manifest)
+        check_invariant(dataset.manifest)
     return {dataset.manifest.stage: dataset for dataset in found}
 
 
@@ -45,7 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("quick")
 
 
-def test_what_the_look_rejects_is_never_extracted(world: Path) -> None:
+def test_rejects_of_the_prefilter_are_never_extracted(world: Path) -> None:
     found = stages(run(world, 0))
     extract = found["extract"].manifest
     assert set(extract.rejected_by) == {"quick/min_words", "quick/max_words"}
@@ -56,26 +56,26 @@ def test_what_the_look_rejects_is_never_extracted(world: Path) -> None:
     assert {row["signals"]["quick_rejected"] for row in rows} == {0.0}
 
 
-def test_the_control_sample_passes_and_is_marked(world: Path) -> None:
+def test_the_audit_sample_passes_and_is_marked(world: Path) -> None:
     out = run(world, 0.5)
     found = stages(out)
     rows = found["extract"].table().to_pylist()
     ledger = found["extract"].ledger().to_pylist()
     for row in rows:
-        assert row["signals"]["control"] == float(in_control(row, 0.5))
+        assert row["signals"]["control"] == float(in_audit_sample(row, 0.5))
     assert any(row["signals"]["quick_rejected"] for row in rows)
     assert all(row["signals"]["control"] for row in rows if row["signals"]["quick_rejected"])
-    assert ledger and not any(in_control(line, 0.5) for line in ledger if line["step"] == "quick")
+    assert ledger and not any(in_audit_sample(line, 0.5) for line in ledger if line["step"] == "quick")
     everything = stages(run(world, 1))["extract"]
     assert everything.manifest.counts["rejected"] == 0
     assert sum(row["signals"]["quick_rejected"] > 0 for row in everything.table().to_pylist()) > 0
 
 
-def test_the_control_sample_is_the_same_whoever_works(world: Path) -> None:
+def test_the_audit_sample_does_not_depend_on_workers(world: Path) -> None:
     assert made(run(world, 0.5)) == made(run(world, 0.5, workers=2))
 
 
-def test_pages_that_go_together_fare_as_each_does_alone(world: Path) -> None:
+def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
     out = run(world, 0.5)
     records = stages(out)["same-payload"]
     recipe = load_recipe(str(world / "quick0.5.toml"))
@@ -104,7 +104,7 @@ def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
     assert all(row["copies"] == copies[row["file_path"], row["warc_offset"]] for row in documents)
 
 
-def test_a_page_that_asks_not_to_be_trained_on_is_left_alone(world: Path) -> None:
+def test_a_page_with_noai_is_rejected(world: Path) -> None:
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
     archive = write_warc(world / "asks.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
     recipe = world / "quick0.toml"
@@ -115,7 +115,7 @@ def test_a_page_that_asks_not_to_be_trained_on_is_left_alone(world: Path) -> Non
     assert extract.manifest.rejected_by == {"asked/max_noai": 1}
 
 
-def test_the_look_needs_a_text(world: Path) -> None:
+def test_the_prefilter_needs_a_text(world: Path) -> None:
     steps = [{"kind": "judge", "rules": []}, {"kind": "extract", "engine": "all_text"}]
     says = refused({"verb": "extract", "step": steps})
     assert "needs a text" in says
@@ -127,7 +127,7 @@ def test_the_look_needs_a_text(world: Path) -> None:
     assert "0 to 1" in refinery("recipes", "check", recipe, code=2)
 
 
-def test_no_sample_passes_over_an_opt_out(world: Path) -> None:
+def test_the_audit_sample_respects_an_opt_out(world: Path) -> None:
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
     archive = write_warc(
         world / "control-asks.warc.gz", [("http://x.example/1", asks), ("http://x.example/2", article(2))]

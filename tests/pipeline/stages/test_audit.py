@@ -1,4 +1,4 @@
-"""The control sample's rate of false rejects is what the documents say, with Wilson's interval."""
+"""The audit sample's false reject rate agrees with the documents, with Wilson's interval."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.dataset.manifest import Kind
-from pipeline.stages.control import control_sample, control_text
+from pipeline.stages.audit import audit_sample, audit_text
 from pipeline.stages.intervals import wilson
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset, record
@@ -22,13 +22,13 @@ def sampled(number: int, control: float | None, quick: float | None) -> dict[str
 
 
 def test_counted_by_hand(tmp_path: Path) -> None:
-    """Five documents of the sample; four are kept, one of them in spite of the quick look."""
+    """Five documents of the sample; four are kept, one of which failed the prefilter."""
     records = make_dataset(tmp_path / "1", "ingest", [record(n) for n in range(9)], [], kind=Kind.RECORDS)
     rows = [sampled(0, 1, 0), sampled(1, 1, 2), sampled(2, 1, 0), sampled(3, 1, 0), sampled(4, 1, 1)]
     rows += [sampled(5, 0, 0), sampled(6, 0, 0), sampled(7, None, None)]
     extracted = make_dataset(tmp_path / "2", "extract", rows, [], signals=SIGNALS)
     kept = make_dataset(tmp_path / "3", "filter", [row for row in rows if row["warc_offset"] != 4], [], signals=SIGNALS)
-    found = control_sample([records, extracted, kept])
+    found = audit_sample([records, extracted, kept])
     assert found == {
         "sampled": 5,
         "kept": 4,
@@ -36,18 +36,18 @@ def test_counted_by_hand(tmp_path: Path) -> None:
         "share": 0.25,
         "interval": [0.045587, 0.699358],
     }
-    told = control_text(found)
-    assert "rejected 1 of the 4 documents" in told and "25.0% (95 % interval 4.6% to 69.9%)" in told
+    output = audit_text(found)
+    assert "rejected 1 of the 4 documents" in output and "25.0% (95 % interval 4.6% to 69.9%)" in output
 
 
 def test_nothing_sampled_and_nothing_kept(tmp_path: Path) -> None:
     plain = make_dataset(tmp_path / "1", "extract", [document(1)], [])
-    assert control_sample([plain]) is None
+    assert audit_sample([plain]) is None
     extracted = make_dataset(tmp_path / "2", "extract", [sampled(1, 1, 0)], [], signals=SIGNALS)
     empty = make_dataset(tmp_path / "3", "filter", [], [], signals=SIGNALS)
-    found = control_sample([extracted, empty])
+    found = audit_sample([extracted, empty])
     assert found == {"sampled": 1, "kept": 0, "quick_rejected": 0, "share": None, "interval": None}
-    assert "none of its 1 documents was kept" in control_text(found)
+    assert "none of its 1 documents was kept" in audit_text(found)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_an_interval_holds_its_share(of: int, data: st.DataObject) -> None:
     assert wilson(of - hits, of) == pytest.approx([1 - high, 1 - low], abs=2e-6)
 
 
-def test_a_run_says_what_its_quick_look_loses(tmp_path: Path) -> None:
-    """All pages are in the sample; the quick look rejects those of fewer than 440 words, the recipe of 50."""
+def test_a_run_reports_the_loss_of_its_prefilter(tmp_path: Path) -> None:
+    """All pages are in the sample; the prefilter rejects those of fewer than 440 words, the recipe of 50."""
     write_crawl(tmp_path / "crawl", files=1, each=14)
     size = judge("quick-size", {"signal": "words", "min": 440})
     (tmp_path / "quick.toml").write_text(small(LOOK, size, control=1))
@@ -76,7 +76,7 @@ def test_a_run_says_what_its_quick_look_loses(tmp_path: Path) -> None:
     found = answer(*words)["control"]
     assert found["sampled"] >= found["kept"] > found["quick_rejected"] > 0
     assert found["share"] == round(found["quick_rejected"] / found["kept"], 6)
-    assert control_text(found) in refinery(*words)
+    assert audit_text(found) in refinery(*words)
     (tmp_path / "plain.toml").write_text(small())
     words = ("run", "--recipe", tmp_path / "plain.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "plain")
     assert answer(*words)["control"] is None

@@ -1,4 +1,4 @@
-"""What the embedded engine does not import, and that it is there all the same for who asks."""
+"""What the embedded engine does not import, and that an explicit import still finds it."""
 
 import subprocess
 import sys

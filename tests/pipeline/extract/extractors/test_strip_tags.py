@@ -1,4 +1,4 @@
-"""All visible text without a parser, fast: the same as by following each tag, whatever the page."""
+"""All visible text by regular expressions: the same as by following each tag."""
 
 import time
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.extractors import AllTextOptions, StripTagsOptions, all_text, strip_tags
+from pipeline.extract.extractors.all_text import AllTextOptions, all_text
+from pipeline.extract.extractors.strip_tags import StripTagsOptions, strip_tags
 
 NAMES = ["p", "div", "td", "b", "a", "script", "style", "svg", "title", "x-y", "p-x", "BR", "table", "noscript", "html"]
 PIECES = st.one_of(
@@ -26,7 +27,7 @@ def both(html: str) -> tuple[str, str]:
 
 
 @given(st.lists(PIECES, max_size=40).map("".join))
-def test_it_is_what_following_each_tag_gives(html: str) -> None:
+def test_it_is_the_text_by_following_each_tag(html: str) -> None:
     fast, slow = both(html)
     assert fast == slow
 
@@ -50,12 +51,12 @@ def test_it_is_what_following_each_tag_gives(html: str) -> None:
         ("", ""),
     ],
 )
-def test_what_it_makes_of_broken_pages(html: str, text: str) -> None:
+def test_broken_pages(html: str, text: str) -> None:
     assert strip_tags(html, "", StripTagsOptions()).text == text
 
 
 @given(st.text(alphabet="<>/!-a \"'&;#p\0", max_size=200))
-def test_any_text_goes_through(html: str) -> None:
+def test_any_page_gives_a_text_without_nuls(html: str) -> None:
     assert "\0" not in strip_tags(html, "", StripTagsOptions()).text
 
 

@@ -1,10 +1,10 @@
-"""The two verbs give the same bytes on every engine, with any number of workers, and after a failure."""
+"""The two operations give the same bytes on every engine, with any number of workers, and after a failure."""
 
 from pathlib import Path
 
 import pytest
 
-from infra.dataset.dataset import Dataset
+from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.engines.open import open_engine
 from infra.errors import UsageError

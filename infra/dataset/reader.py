@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +18,7 @@ BATCH_ROWS = 256
 
 
 class Part(Protocol):
-    """One partition of an input: picklable, and named by what it holds rather than where it lies."""
+    """One partition of an input: picklable, and named by what it holds rather than by its path."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -51,7 +51,7 @@ class ShardReader:
         return Path(self.folder) / self.path
 
     def check(self) -> None:
-        """WorkError unless the shard is, byte for byte, what its manifest says: damage does not travel on."""
+        """WorkError unless the shard is, byte for byte, what its manifest says: damage is not handed on."""
         try:
             sound = sha256_file(self.file) == self.sha256
         except OSError as error:
@@ -77,6 +77,15 @@ class ShardReader:
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
         return pa.Table.from_batches(list(self.batches(columns)), schema)
+
+
+def check_part(part: Any) -> None:
+    """Check the bytes of a dataset's shard, also where other parts wrap it."""
+    while part is not None:
+        check = getattr(part, "check", None)
+        if check:
+            check()
+        part = getattr(part, "part", None)
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ class Dataset:
         return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.shards]
 
     def places(self) -> dict[str, str]:
-        """Where the files lay that it was made from (archives, document files), by name; handed on from dataset to
+        """The paths of the files that it was made from (archives, document files), by name; handed on from dataset to
         dataset, so that bodies can be read again from any of them."""
         return dict((read_json(self.folder / RUN) or {}).get("inputs", {}))
 

@@ -233,7 +233,7 @@ def work(payload: bytes) -> bytes:
 
 def test_the_cpu_time_of_live_and_of_ended_sandboxes_is_the_workers() -> None:
     before = worker_cpu_seconds()
-    with Sandbox("tests.infra.test_sandbox:work") as sandbox:
+    with Sandbox("tests.infra.sandbox.test_sandbox:work") as sandbox:
         sandbox.call(b"3")
         alive = worker_cpu_seconds() - before
         sandbox.call(b"3")

@@ -1,25 +1,27 @@
-"""All visible text of a page by a few passes of regular expressions: the cheapest look at a page.
+"""`strip_tags`: all visible text by a few passes of regular expressions. The cheapest extractor, meant for prefilters.
 
-What `all_text` gives without its title, in half of the time, but for one thing: a ">" in a quoted value ends its tag
-here, so that the rest of the value stands in the text, and a comment that begins there counts as one. No tree is built,
-nothing recurses and nothing is tried twice: a tag, comment, script or style without an end reaches to the end of the
-page. Memory is some eighty bytes a tag, so the caps on size and on the number of tags are all that a page must pass
-before it (`extractors.check_size`).
+The text is that of `all_text` without its title, in half of the time, with one difference: a ">" in a quoted value
+ends its tag here, so the rest of the value is kept as text, and a comment that begins there counts as a comment. It
+builds no tree, does not recurse and reads nothing twice: a tag, comment, script or style without an end reaches to the
+end of the page. It uses some eighty bytes of memory for each tag, so the caps on size suffice.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
+from pipeline.extract.extractors.extractor import Extractor
 from pipeline.extract.markup import BLOCK, UNSEEN, characters
+from pipeline.extract.text import Extracted, page_title, tidy
 
 _UNSEEN = re.compile(rf"<(?:!--|({'|'.join(sorted(UNSEEN))})(?=[\s/>]))", re.IGNORECASE | re.ASCII)
 _CLOSING: Final = {
     name: re.compile(rf"</{name}(?=[\s/>])[^>]*+>?", re.IGNORECASE | re.ASCII) for name in sorted(UNSEEN)
 }
 _TAG = re.compile(r"<(/?[a-zA-Z!?][^\s/>]*+)[^>]*+>?")
-_NOTHING: Final = "<!>"  # a tag that stands for no text, so that what a comment parted does not become a tag
-_LINE: Final = "\0"  # control characters have no place in a text, so it stands for nothing else
-# WET keeps the cells of a row on one line; a tag that is not named here stands within a word.
+_NOTHING: Final = "<!>"  # a tag without text, so that the text on both sides of a comment cannot form a tag
+_LINE: Final = "\0"  # NULs are removed from the page first, so a NUL can stand for a line end
+# WET keeps the cells of a row on one line; a tag that is not listed does not break a word.
 _INSTEAD: Final = {
     slash + name: instead
     for names, instead in ((BLOCK, _LINE), (frozenset({"td", "th"}), " "))
@@ -28,8 +30,18 @@ _INSTEAD: Final = {
 }
 
 
-def strip_tags(html: str) -> str:
-    """The visible text of a page, a line a block, blanks joined and character references resolved."""
+@dataclass(frozen=True)
+class StripTagsOptions:
+    """It has none."""
+
+
+def strip_tags(html: str, url: str, options: StripTagsOptions) -> Extracted:  # noqa: ARG001
+    """All visible text, a line for each block. Uses no parser; linear in the length of the page."""
+    return Extracted(tidy(_visible_text(html)), page_title(html))
+
+
+def _visible_text(html: str) -> str:
+    """The visible text, a line for each block, white space collapsed and character references resolved."""
     pieces = _TAG.split(_seen(html.replace(_LINE, "")))
     # text and the name of a tag by turns
     pieces[1::2] = [_INSTEAD.get(name, "") for name in map(str.lower, pieces[1::2])]
@@ -64,7 +76,10 @@ def _in_tag(html: str, position: int, start: int, before: bool) -> bool:
 
 
 def _end(html: str, name: str, start: int, after: int, endless: set[str]) -> int:
-    """Where the comment or the element ends that begins at `start`. Of an element without an end its tag is dropped."""
+    """Where the comment or element that begins at `start` ends. Of an element without an end only the tag is dropped.
+
+    `endless` collects the names of elements that have no end tag in the rest of the page.
+    """
     if not name:
         end = html.find("-->", start + 2)
         return end + 3 if end >= 0 else len(html)
@@ -76,3 +91,6 @@ def _end(html: str, name: str, start: int, after: int, endless: set[str]) -> int
     endless.add(name)
     end = html.find(">", after)
     return end + 1 if end >= 0 else len(html)
+
+
+EXTRACTOR = Extractor("strip_tags", strip_tags, StripTagsOptions, sandboxed=False, caps="size")

@@ -1,0 +1,115 @@
+"""Receipts: what was made of each partition of a dataset, under which fingerprint, and the sums of all of them.
+
+A receipt is written last, after the partition's shard and ledger have their final names. A rerun makes only the
+partitions without a receipt of the same fingerprint, or whose files are gone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from infra.dataset.manifest import FileRef, Shard
+from infra.hashing import canonical_json
+from infra.storage import read_json, write_bytes
+
+RECEIPTS = ".receipts"
+# What a stage makes on its way to its dataset: removed when the manifest is written.
+WORK, SPILL = ".work", ".spill"
+
+
+def receipt_path(folder: Path, index: int) -> Path:
+    return folder / RECEIPTS / f"part-{index:05d}.json"
+
+
+def write_receipt(folder: Path, index: int, receipt: Mapping[str, Any]) -> None:
+    write_bytes(receipt_path(folder, index), canonical_json(receipt))
+
+
+def read_receipt(folder: Path, index: int, fingerprint: str) -> dict[str, Any] | None:
+    """The receipt of partition `index`; None if there is none, or it has another fingerprint."""
+    receipt = read_json(receipt_path(folder, index))
+    return receipt if receipt and receipt.get("fingerprint") == fingerprint else None
+
+
+def is_made(folder: Path, index: int, fingerprint: str) -> bool:
+    """Whether there is a receipt of this fingerprint, and all files that it names, of the size that it names."""
+    receipt = read_receipt(folder, index, fingerprint)
+    if receipt is None:
+        return False
+    files = [*receipt["shards"], *receipt["files"], receipt["ledger"]]
+    paths = [(folder / file["path"], file["bytes"]) for file in files]
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+
+
+@dataclass
+class Tally:
+    """Counters of one partition, and an independent count of the documents in its ledger."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    rejected_by: dict[str, int] = field(default_factory=dict)
+    ledger_documents: int = 0
+    _last: tuple[Any, ...] | None = None
+    _rules_of_last: set[str] = field(default_factory=set)
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        for name, number in counts.items():
+            self.counts[name] = self.counts.get(name, 0) + int(number)
+
+    def reject(self, batch: pa.RecordBatch) -> None:
+        """Count a batch of the ledger: rows of one document follow each other."""
+        columns = [batch[name].to_pylist() for name in ("file_path", "warc_offset", "step", "rule")]
+        for file_path, offset, step, rule in zip(*columns, strict=True):
+            if (file_path, offset) != self._last:
+                self._last = (file_path, offset)
+                self._rules_of_last = set()
+                self.ledger_documents += 1
+            name = f"{step}/{rule}"
+            if name not in self._rules_of_last:
+                self._rules_of_last.add(name)
+                self.rejected_by[name] = self.rejected_by.get(name, 0) + 1
+
+
+@dataclass
+class Totals:
+    """The sums over all receipts of a dataset."""
+
+    shards: list[Shard] = field(default_factory=list)
+    ledger: list[Shard] = field(default_factory=list)
+    files: list[FileRef] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    rejected_by: dict[str, int] = field(default_factory=dict)
+    languages: dict[str, dict[str, int]] = field(default_factory=dict)
+    domains: dict[str, dict[str, int]] = field(default_factory=dict)
+    schema: tuple[tuple[str, str], ...] = ()
+    cost: dict[str, float] = field(default_factory=dict)
+
+    def add(self, receipt: Mapping[str, Any]) -> None:
+        self.shards += [Shard(**shard) for shard in receipt["shards"]]
+        self.ledger.append(Shard(**receipt["ledger"]))
+        self.files += [FileRef(**file) for file in receipt["files"]]
+        self.schema = tuple((name, kind) for name, kind in receipt["schema"])
+        for mine, theirs in ((self.counts, receipt["counts"]), (self.rejected_by, receipt["rejected_by"])):
+            for name, number in theirs.items():
+                mine[name] = mine.get(name, 0) + number
+        for groups, others in ((self.languages, receipt["languages"]), (self.domains, receipt["domains"])):
+            for name, numbers in others.items():
+                total = groups.setdefault(name, {})
+                for unit, number in numbers.items():
+                    total[unit] = total.get(unit, 0) + number
+        cost = receipt["cost"]
+        for unit in ("seconds", "cpu_seconds"):
+            self.cost[unit] = round(self.cost.get(unit, 0.0) + cost[unit], 3)
+        self.cost["peak_memory_bytes"] = max(self.cost.get("peak_memory_bytes", 0), cost["peak_memory_bytes"])
+
+    def funnel(self) -> tuple[dict[str, Any], ...]:
+        """Counters named `step/ORDER/NAME/UNIT` as rows {step, docs, chars, tokens}: what remained after each step."""
+        rows: dict[tuple[int, str], dict[str, Any]] = {}
+        for name, number in self.counts.items():
+            if name.startswith("step/"):
+                _, order, step, unit = name.split("/")
+                row = rows.setdefault((int(order), step), {"step": step, "docs": 0, "chars": 0, "tokens": 0})
+                row[unit] = number
+        return tuple(rows[key] for key in sorted(rows))

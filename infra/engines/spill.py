@@ -1,0 +1,74 @@
+"""A shuffle through files, for one machine: each part's rows are written by partition, and read by the reducers.
+
+One Arrow file for each part, with one batch for each partition, mapped into memory when it is read. A file that is
+finished is not made again: its fingerprint is in a file beside it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from infra.engines.shuffle import Spread
+from infra.hashing import canonical_json, sha256_json
+from infra.storage import commit_file, read_json, temporary_name, write_bytes
+
+
+@dataclass(frozen=True)
+class SpillJob:
+    """Writes one part's rows into `folder`. `code` is the code version of what makes them."""
+
+    folder: str
+    spread: Spread
+    code: str
+
+    @property
+    def index(self) -> int:
+        return self.spread.order
+
+    @property
+    def path(self) -> Path:
+        return spill_path(self.folder, self.index)
+
+    @property
+    def fingerprint(self) -> str:
+        spread = self.spread
+        return sha256_json([spread.part.fingerprint, spread.source, spread.key, spread.partitions, self.code])
+
+    def done(self) -> bool:
+        return read_json(self.path.with_suffix(".json")) == self.fingerprint
+
+    def run(self) -> int:
+        tables = self.spread.tables()
+        temporary = temporary_name(self.path)
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, tables[0].schema) as writer:
+            for table in tables:
+                writer.write_batch(one_batch(table))
+        commit_file(temporary, self.path)
+        write_bytes(self.path.with_suffix(".json"), canonical_json(self.fingerprint))
+        return self.index
+
+
+@dataclass(frozen=True)
+class Spilled:
+    """The spilled rows of all parts: given to a reducer in place of the tables themselves."""
+
+    folder: str
+    count: int
+
+    def tables(self, partition: int) -> list[pa.Table]:
+        tables = []
+        for index in range(self.count):
+            with pa.memory_map(str(spill_path(self.folder, index))) as file:
+                tables.append(pa.Table.from_batches([pa.ipc.open_file(file).get_batch(partition)]))
+        return tables
+
+
+def spill_path(folder: str, index: int) -> Path:
+    return Path(folder) / f"in-{index:05d}.arrow"
+
+
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """The whole table as exactly one batch, also when it is empty."""
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)

@@ -1,0 +1,76 @@
+"""`joined`: the text of `blocks`, or trafilatura's where resiliparse and trafilatura agree against it.
+
+Where the network of `blocks` expects an F1 of at least MIN_EXPECTED_F1, its text is returned and nothing else runs.
+Otherwise resiliparse runs; if its text differs from that of `blocks`, trafilatura runs in its fast form; and if these
+two agree, trafilatura's text is returned. The three work in different ways and seldom make the same mistake. One page
+in ten needs resiliparse.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.extract.block_model import main_text
+from pipeline.extract.extractors.extractor import Extractor, Options
+from pipeline.extract.extractors.resiliparse_text import ResiliparseOptions, resiliparse
+from pipeline.extract.extractors.trafilatura_text import TrafilaturaOptions, trafilatura
+from pipeline.extract.text import Extracted, page_title
+
+# From this expected F1 on, the text of `blocks` is returned unchecked.
+MIN_EXPECTED_F1: Final = 0.8
+# Two texts agree if they share at least this part of their words.
+MIN_SHARED_WORDS: Final = 0.7
+# A character is a word in scripts without spaces.
+_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
+
+
+@dataclass(frozen=True)
+class JoinedOptions:
+    """It has none: the others run with the options that `joined` fixes."""
+
+
+def joined(html: str, url: str, options: JoinedOptions) -> Extracted:  # noqa: ARG001
+    """The text of `blocks`, or trafilatura's. Raises ImportError if a library that it needs is missing."""
+    main = main_text(html)
+    text = choose(
+        main.text,
+        main.expected_f1,
+        lambda: _text_or_empty(resiliparse, html, url, ResiliparseOptions()),
+        lambda: _text_or_empty(trafilatura, html, url, TrafilaturaOptions(fallback=False)),
+    )
+    return Extracted(text, page_title(html))
+
+
+def choose(by_blocks: str, expected_f1: float, second: Callable[[], str], third: Callable[[], str]) -> str:
+    """`by_blocks`, or the text that `third` returns. `second` and `third` are called only if needed."""
+    if expected_f1 >= MIN_EXPECTED_F1:
+        return by_blocks
+    words = _words(second())
+    if _agree(_words(by_blocks), words):
+        return by_blocks
+    text = third()
+    return text if _agree(_words(text), words) else by_blocks
+
+
+def _text_or_empty(function: Callable[[str, str, Options], Extracted], html: str, url: str, options: Options) -> str:
+    """The text that an extractor's function returns; "", which agrees with no text, if it fails on the page."""
+    try:
+        return function(html, url, options).text
+    except (MemoryError, ImportError):
+        raise
+    except Exception:
+        return ""
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(_WORD.findall(text))
+
+
+def _agree(one: Counter[str], other: Counter[str]) -> bool:
+    """Whether the words in common, counted in both texts, are MIN_SHARED_WORDS of the words of both."""
+    return 2 * (one & other).total() >= MIN_SHARED_WORDS * max(1, one.total() + other.total())
+
+
+EXTRACTOR = Extractor("joined", joined, JoinedOptions, sandboxed=True, caps="all")

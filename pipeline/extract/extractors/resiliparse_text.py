@@ -1,0 +1,38 @@
+"""`resiliparse`: the main content that the library resiliparse finds, or all that is visible."""
+
+from dataclasses import dataclass
+
+from pipeline.extract.extractors.extractor import Extractor
+from pipeline.extract.text import Extracted, page_title, tidy
+
+
+@dataclass(frozen=True)
+class ResiliparseOptions:
+    """Named as in `resiliparse.extract.html2text`; the defaults are DCLM's (section 4.2), which add no markup."""
+
+    main_content: bool = True
+    list_bullets: bool = True
+    alt_texts: bool = False
+    links: bool = False
+    form_fields: bool = False
+    noscript: bool = False
+
+
+def resiliparse(html: str, url: str, options: ResiliparseOptions) -> Extracted:  # noqa: ARG001
+    """resiliparse's main content; all visible text if `main_content` is false. Raises what the library raises."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    text = extract_plain_text(
+        html,
+        preserve_formatting=True,
+        main_content=options.main_content,
+        list_bullets=options.list_bullets,
+        alt_texts=options.alt_texts,
+        links=options.links,
+        form_fields=options.form_fields,
+        noscript=options.noscript,
+    )
+    return Extracted(tidy(text), page_title(html))
+
+
+EXTRACTOR = Extractor("resiliparse", resiliparse, ResiliparseOptions, sandboxed=True, caps="all")

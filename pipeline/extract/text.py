@@ -1,0 +1,66 @@
+"""The form of extracted text, and the title of a page.
+
+Every extractor returns an `Extracted` whose two strings have the form that `tidy` makes. No parser and no numpy here:
+the sandbox's child process imports this file at its start.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from pipeline.extract.markup import UNSEEN, characters, scan
+
+# Only this many characters of a title are kept.
+_TITLE_CHARACTERS: Final = 1_000
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL_BYTES: Final = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
+_LATER_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_LINE_END = re.compile(r"\r\n?")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+class Extracted(NamedTuple):
+    """The text and the title of a page, both as `tidy` returns them; "" for none."""
+
+    text: str
+    title: str
+
+
+class TruncatedPage(Exception):
+    """The parser stopped inside the page: what it returned is not the whole page."""
+
+
+def tidy(text: str) -> str:
+    """The text with LF line ends, no blanks before them, and at most one empty line in a row.
+
+    Empty lines at both ends and control characters other than tab and LF are removed; lone surrogates become U+FFFD.
+    Nothing else is changed, and `tidy(tidy(text)) == tidy(text)`.
+    """
+    if "\r" in text:
+        text = _LINE_END.sub("\n", text)
+    if _NO_TEXT.search(text):
+        text = _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))
+    text = "\n".join(map(str.rstrip, text.split("\n")))
+    return (_BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
+
+
+def control_characters(text: str) -> int:
+    """How many characters of a text are control characters other than tab, LF and CR."""
+    raw = text.encode("utf-8", "surrogatepass")
+    count = len(raw) - len(raw.translate(None, _CONTROL_BYTES))
+    return count if len(raw) == len(text) else count + len(_LATER_CONTROL.findall(raw))
+
+
+def page_title(html: str) -> str:
+    """The text of the first non-empty `title` element before `body`, on one line; "" if there is none."""
+    for tag in scan(html, UNSEEN):
+        if tag.name == "title":
+            inner = html[tag.content : tag.end].rpartition("</")[0]
+            title = " ".join(characters(inner[: _TITLE_CHARACTERS * 4]).split())[:_TITLE_CHARACTERS]
+            if title:
+                return tidy(title)
+        elif tag.name == "body":
+            break
+    return ""
