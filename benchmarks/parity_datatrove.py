@@ -107,7 +107,7 @@ def read_documents(words: Sequence[str], engine: str, models: str | None, limit:
     context = Context(with_hash, open_engine("local", os.cpu_count() or 1), places)
     with tempfile.TemporaryDirectory() as folder:
         made = run(context, read_inputs(words), Path(folder) / "out", limit)
-        rows: list[dict[str, Any]] = made.last.table().select(["id", "url", "text", "language"]).to_pylist()
+        rows: list[dict[str, Any]] = made.last.to_arrow().select(["id", "url", "text", "language"]).to_pylist()
     return [row for row in rows if len(View(row["text"]).words)]
 
 

@@ -65,7 +65,7 @@ def quantiles(count: int) -> None:
         found = find_quantiles(tables, values, 0.3, "low", 100)
         seconds = time.process_time() - started
         levels = len(list(Path(folder).glob("counts-*")))
-        table = values.table()
+        table = values.to_arrow()
     languages, numbers = np.array(table["group"].to_pylist()), table["value"].to_numpy()
     for each in found:
         mine = numbers[languages == each.group]

@@ -11,6 +11,7 @@ from typing import Any
 
 from infra.dataset.manifest import MANIFEST
 from infra.dataset.receipts import RECEIPTS
+from infra.dataset.refusal import undone_if_refused
 from infra.errors import UsageError
 from infra.hashing import canonical_json
 from infra.storage import disk_errors, lock, read_json, remove_temporaries, write_bytes
@@ -22,8 +23,9 @@ MAX_DIFFERENCES, MAX_DIFFERENCE_CHARS, MAX_VALUE_CHARS = 4, 100, 80
 
 @contextmanager
 def claim(folder: Path, arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Hold the folder, refuse one that was made with other arguments, and clear what a crash left half written."""
-    with disk_errors(folder), lock(folder):
+    """Hold the folder, refuse one that was made with other arguments, and clear what a crash left half written. What is
+    refused before there is a shard leaves the folder as it was."""
+    with disk_errors(folder), undone_if_refused(folder), lock(folder):
         (folder / RECEIPTS).mkdir(exist_ok=True)
         _record_arguments(folder, _as_json(arguments))
         for place in (folder, folder / "ledger", folder / RECEIPTS):

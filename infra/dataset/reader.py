@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +13,9 @@ from infra.dataset.manifest import RUN, InputRef, Kind, Manifest, manifest_ref
 from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file
 from infra.storage import read_json
+
+if TYPE_CHECKING:
+    import polars
 
 BATCH_ROWS = 256
 
@@ -122,9 +125,27 @@ class Dataset:
     def ledger_parts(self) -> list[ShardReader]:
         return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.ledger]
 
-    def table(self, columns: list[str] | None = None) -> pa.Table:
-        """All rows, in order. For small datasets and tests."""
-        return pa.concat_tables([part.table(columns) for part in self.parts()])
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows in order, at most 256 at a time; `columns`: only these. UsageError for a dataset of tokens."""
+        for part in self._rows():
+            yield from part.batches(columns)
+
+    def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
+        """All rows in order, in memory at once; `columns`: only these. UsageError for a dataset of tokens."""
+        return pa.concat_tables([part.table(columns) for part in self._rows()])
+
+    def to_polars(self, columns: list[str] | None = None) -> "polars.DataFrame":
+        """As `to_arrow`, as a data frame of Polars. UsageError where Polars is not installed."""
+        try:
+            import polars
+        except ModuleNotFoundError:
+            raise UsageError("to_polars needs Polars, which is not installed: pip install polars") from None
+        return polars.from_arrow(self.to_arrow(columns))
+
+    def _rows(self) -> list[ShardReader]:
+        if self.kind is Kind.TOKENS:
+            raise UsageError(f"{self.folder} holds tokens, not rows: docs/reading.md says how to read them")
+        return self.parts()
 
     def ledger(self) -> pa.Table:
         return pa.concat_tables([part.table() for part in self.ledger_parts()])

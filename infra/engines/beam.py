@@ -2,7 +2,7 @@
 
 DirectRunner by default; `REFINERY_BEAM_OPTIONS` holds ordinary pipeline options for other runners, e.g.
 `--runner=FlinkRunner --flink_master=HOST:8081 --environment_type=LOOPBACK`. The dataset's folder must be on
-storage that every worker sees.
+storage that every worker sees. Beam itself (the extra `beam`) is imported when an engine is opened.
 """
 
 import logging
@@ -14,6 +14,7 @@ from typing import Any
 from infra.engines.engine import Engine, Progress
 from infra.engines.job import PartJob, run_job
 from infra.engines.shuffle import Piece, Spread, reduce_pieces
+from infra.extras import extra
 
 
 class BeamEngine(Engine):
@@ -23,6 +24,8 @@ class BeamEngine(Engine):
 
     def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
         super().__init__(workers, progress)
+        with extra("beam"):
+            import apache_beam as _beam  # noqa: F401 (that it is there)
         logging.getLogger("apache_beam").setLevel(logging.ERROR)
 
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:

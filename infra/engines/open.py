@@ -1,4 +1,7 @@
-"""The engines by name. None of these files imports Ray or Beam before its engine is made."""
+"""The engines by name. Ray and Beam are libraries of their own, imported when their engine is opened."""
+
+import multiprocessing
+import os
 
 from infra.engines.beam import BeamEngine
 from infra.engines.engine import Engine, Progress
@@ -9,10 +12,24 @@ from infra.errors import UsageError
 ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (LocalEngine, RayEngine, BeamEngine)}
 
 
-def open_engine(name: str, workers: int = 1, progress: Progress | None = None) -> Engine:
-    """The engine called `name`; UsageError for any other word."""
+def open_engine(name: str, workers: int | None = 1, progress: Progress | None = None) -> Engine:
+    """The engine called `name`. `workers`: how many processes at once; None: one for each core that may be used.
+
+    UsageError for any other name, and where the engine's library is not installed.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # a worker imports the script that started it, which would start workers
+        raise UsageError('put what calls refinery under `if __name__ == "__main__":`, since workers import the script')
     if name not in ENGINES:
         raise UsageError(f"no engine {name!r}: choose one of {', '.join(ENGINES)}")
     if name == LocalEngine.name:
         leave_pandas_out()
-    return ENGINES[name](workers, progress)
+    return ENGINES[name](cores() if workers is None else workers, progress)
+
+
+def cores() -> int:
+    """The cores that this process may run on (its affinity); all of the machine where that is not known."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1

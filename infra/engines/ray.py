@@ -1,7 +1,7 @@
 """Ray as the engine: tasks for maps, Ray Data's own shuffle for reductions.
 
 The dataset's folder must be on storage that every node sees. `RAY_ADDRESS` names a cluster; without it Ray is
-started on this machine and stopped again.
+started on this machine and stopped again. Ray itself (the extra `ray`) is imported when an engine is opened.
 """
 
 import logging
@@ -14,6 +14,7 @@ import pyarrow as pa
 from infra.engines.engine import Engine, Progress
 from infra.engines.job import PartJob, run_job
 from infra.engines.shuffle import Spread, reduce_pieces
+from infra.extras import extra
 
 
 class RayEngine(Engine):
@@ -22,10 +23,11 @@ class RayEngine(Engine):
     name = "ray"
 
     def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
-        import ray
-        import ray.data
-
         super().__init__(workers, progress)
+        with extra("ray"):
+            import ray
+            import ray.data
+
         self._started = not ray.is_initialized()
         if self._started:
             address = os.environ.get("RAY_ADDRESS")

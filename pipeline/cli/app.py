@@ -1,39 +1,50 @@
-"""The one command, `refinery`: each verb parses its words and calls one function. Heavy imports are inside."""
+"""The one command, `refinery`: a subcommand parses its arguments and calls one function. Heavy imports are inside."""
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from infra.errors import RefineryError
 from pipeline.cli import calibrate, fit, inspect, revise, stages, train
-from pipeline.cli.command import Verbs
-from pipeline.cli.console import say
+from pipeline.cli.command import Commands
+from pipeline.cli.console import say, tell
 
 INTERRUPTED = 130
 GO_ON = "stopped; what is finished is kept: run the same command again to go on"
 
 
-app = typer.Typer(
-    cls=Verbs,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Common Crawl to a strict, balanced, fully accounted corpus, and a model trained on it.\n\n"
-    "Example: refinery run --recipe yi --input page.warc.gz --out out",
-)
-
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 for group in (stages, revise, calibrate, inspect, fit, train):
     group.add_to(app)
 
 
+def show_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
+    if wanted:
+        tell(f"refinery {version('refinery')}")
+        raise typer.Exit
+
+
+@app.callback()
+def refinery(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Common Crawl to a strict, balanced, fully accounted corpus, and a model trained on it.
+
+    Example: refinery run --recipe yi --input page.warc.gz --out out
+    """
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code: 0 done, 1 failed or damaged, 2 wrong words or input."""
+    """Run the command line and leave with its exit code: 0 done, 1 failed or damaged, 2 wrong arguments or input."""
     try:
-        result: Any = app(args=None if argv is None else list(argv), standalone_mode=False)
+        result: Any = app(args=None if argv is None else list(argv), prog_name="refinery", standalone_mode=False)
         if result == INTERRUPTED:  # Typer's own handling of Ctrl-C
             say(f"refinery: {GO_ON}")
         sys.exit(result if isinstance(result, int) else 0)

@@ -1,4 +1,4 @@
-"""The verb `calibrate`: a threshold from a keep rate."""
+"""The command `calibrate`: a threshold from a keep rate."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,22 +6,23 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.command import Words
+from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
-from pipeline.cli.options import EngineName, InputWords, Json, Workers, opened
+from pipeline.cli.options import EngineName, Input, Json, Workers
+from pipeline.cli.work import opened
 from pipeline.text_table import table
 
 COLUMNS = ["group", "docs", "unmeasured", "threshold", "kept", "keep_rate", "rank_error", "95 % of rate"]
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("calibrate", cls=Words)(calibrate)
+    app.command("calibrate", cls=Command)(calibrate)
 
 
 def calibrate(
     signal: Annotated[str, typer.Option("--signal", help="The signal that the threshold is on.")],
     keep: Annotated[float, typer.Option("--keep", help="The share of documents to keep, say 0.01.")],
-    input: InputWords,
+    input: Input,
     by: Annotated[str, typer.Option("--by", help="A threshold for each `language`, or one for `all`.")] = "language",
     side: Annotated[str, typer.Option("--side", help="Which values are kept: `high` or `low`.")] = "high",
     min_count: Annotated[int, typer.Option("--min-count", min=1, help="Groups with fewer documents get none.")] = 100,
@@ -31,15 +32,18 @@ def calibrate(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The recipe to write, with the thresholds.")] = None,
     engine: EngineName = "local",
-    workers: Workers = 1,
+    workers: Workers = None,
     json: Json = False,
 ) -> None:
-    """The threshold that keeps a wanted share of a pool, by language; with --recipe and --out, frozen into a recipe.
+    """Find the threshold that keeps a given share of a pool.
+
+    By language unless told otherwise; with --recipe and --out, frozen into a recipe.
 
     Example: refinery calibrate --signal quality --keep 0.01 --input out/03-filter --recipe yi --out frozen.toml
     """
     from typing import cast
 
+    from infra.dataset.refusal import no_empty_folders
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.outputs import check_recipe_place
     from pipeline.pool.quantile import By, Side
@@ -48,11 +52,11 @@ def calibrate(
 
     if (recipe is None) != (out is None) or (out is not None and out.suffix != ".toml"):
         raise UsageError("calibrate: give both --recipe and --out FILE.toml to write a recipe, or neither")
-    if recipe is not None and out is not None:
-        check_recipe_place(out, recipe)
     wanted = Wanted(signal, keep, cast(Side, side), cast(By, by), min_count)
     changed: list[str] = []
-    with opened(engine, workers, json) as made:
+    with opened(engine, workers, json) as made, no_empty_folders(out or Path()):
+        if recipe is not None and out is not None:
+            check_recipe_place(out, recipe)
         found = find(wanted, made, read_inputs(input))
         if recipe is not None and out is not None:
             changed = freeze(recipe, found, out, step)

@@ -25,26 +25,26 @@ MANY = (
 MAY_BE_EMPTY = ("--prompt",)
 
 
-class Words(TyperCommand):
+class Command(TyperCommand):
     """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`; and refuses an
-    empty word, which as a path would be the folder that the command is started in."""
+    empty value, which as a path would be the folder that the command is started in."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        words = spread(args, self._repeated())
-        for word in empty(words):
-            if word not in MAY_BE_EMPTY:
-                raise UsageError(f"{word} is empty: give it a value, or leave it out")
-        return super().parse_args(ctx, words)
+        arguments = spread(args, self._repeated())
+        for option in empty(arguments):
+            if option not in MAY_BE_EMPTY:
+                raise UsageError(f"{option} is empty: give it a value, or leave it out")
+        return super().parse_args(ctx, arguments)
 
     def _repeated(self) -> set[str]:
         return {name for p in self.params if getattr(p, "multiple", False) for name in p.opts if name in MANY}
 
 
-def empty(words: Sequence[str]) -> Iterator[str]:
+def empty(arguments: Sequence[str]) -> Iterator[str]:
     """The options that are given nothing: `--out ""`, `--out=`."""
-    for word, after in zip(words, [*words[1:], None]):
-        if word.startswith("--") and (word.endswith("=") or after == ""):
-            yield word.removesuffix("=")
+    for argument, after in zip(arguments, [*arguments[1:], None]):
+        if argument.startswith("--") and (argument.endswith("=") or after == ""):
+            yield argument.removesuffix("=")
 
 
 def spread(args: Sequence[str], repeated: set[str]) -> list[str]:
@@ -62,8 +62,8 @@ def spread(args: Sequence[str], repeated: set[str]) -> list[str]:
     return out
 
 
-class Verbs(TyperGroup):
-    """Keeps the verbs in the order in which they are declared: the order of the work."""
+class Commands(TyperGroup):
+    """Lists the commands in the order in which they are declared: the order of the work."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
         return list(self.commands)

@@ -1,14 +1,12 @@
-"""How the commands speak: one JSON document on stdout where asked, progress and logs on stderr, errors in a line."""
+"""What the commands print: one JSON document on stdout where asked, progress and logs on stderr, errors in a line."""
 
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-from infra.engines.engine import Progress
 
 
 def say(line: str) -> None:
@@ -51,7 +49,8 @@ class Bar:
         self._tasks: dict[str, Any] = {}
         self._said = 0.0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        """The engine's progress: a stage, how many of its parts are done, how many there are."""
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

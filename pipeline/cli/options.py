@@ -1,54 +1,48 @@
-"""What the verbs that work on data share: their options, how they open an engine, and what they say of damage."""
+"""The options that several commands have, each defined once."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from infra.dataset.manifest import Manifest
-from infra.engines.engine import Engine
-from infra.engines.open import open_engine
-from pipeline.cli.console import Bar, quiet_stdout, say
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Models = Annotated[
+    str | None, typer.Option("--models", help="The model folder (else REFINERY_MODELS, else the user's cache).")
+]
+Source = Annotated[Path | None, typer.Option("--source", help="The folder that the archives have moved to.")]
 
-RecipeName = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
-InputWords = Annotated[
+# Commands that make datasets
+Recipe = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
+Input = Annotated[
     list[str],
     typer.Option("--input", help="Files, folders or patterns: WARC, WET, ARC, Parquet, JSONL, or a dataset's folder."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
-EngineName = Annotated[str, typer.Option("--engine", help="local, ray or beam.")]
-Workers = Annotated[int, typer.Option("--workers", help="Processes at once; the result does not depend on it.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pages or documents.")]
-Models = Annotated[
-    str | None, typer.Option("--models", help="The model folder (else REFINERY_MODELS, else the user's cache).")
-]
 StageName = Annotated[
-    str | None, typer.Option("--stage", help="Which stage, where the recipe has several of this verb.")
+    str | None, typer.Option("--stage", help="Which stage, where the recipe has several of this command.")
 ]
-SourceRoot = Annotated[Path | None, typer.Option("--source", help="Where the archives lie, if they have moved.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+EngineName = Annotated[str, typer.Option("--engine", help="local, ray or beam.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Processes at once; the result does not depend on it.", show_default="the machine's cores"
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pages or documents.")]
 
+# Commands that read runs
+Run = Annotated[Path, typer.Option("--run", help="The folder of a finished run.")]
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name or file.")]
 
-@contextmanager
-def opened(engine: str, workers: int, json: bool) -> Iterator[Engine]:
-    """The engine by its name, with a progress bar; with `json`, stdout stays clean for the one document."""
-    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
-        yield made
-
-
-def report_damage(manifests: Sequence[Manifest]) -> None:
-    """Exit code 1 where input was damaged: the work is done, and what could not be read is in the ledger."""
-    found = {
-        rule: number
-        for manifest in manifests
-        for rule, number in manifest.rejected_by.items()
-        if rule.startswith(("ingest/damage/", "read/"))
-    }
-    if found:
-        say(
-            "damaged input, accounted for in the ledger: "
-            + ", ".join(f"{rule} {n}" for rule, n in sorted(found.items()))
-        )
-        raise typer.Exit(1)
+# Commands that fit models
+Positive = Annotated[list[Path], typer.Option("--positive", help="Texts: files, folders, or datasets of ours.")]
+Negative = Annotated[list[Path], typer.Option("--negative", help="Texts of the other kind.")]
+Reference = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--reference",
+        help="Texts of kinds that must survive: they teach as positives, and are left out of the held-out score.",
+    ),
+]
+Language = Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ...")]
+Model = Annotated[Path, typer.Option("--out", help="Where the model is put; a card is written beside it.")]

@@ -1,25 +1,14 @@
-"""The verbs that go over what is there once more: `measure`, `readmit`, `takedown`."""
+"""The commands that go over what is there once more: `measure`, `readmit`, `takedown`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.cli.command import Words
+from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
-from pipeline.cli.options import (
-    EngineName,
-    InputWords,
-    Json,
-    Limit,
-    Models,
-    Out,
-    RecipeName,
-    SourceRoot,
-    Workers,
-    opened,
-    report_damage,
-)
+from pipeline.cli.options import EngineName, Input, Json, Limit, Models, Out, Recipe, Source, Workers
+from pipeline.cli.work import opened, report_damage
 from pipeline.text_table import table
 
 SignalNames = Annotated[
@@ -33,35 +22,40 @@ RuleNames = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("measure", cls=Words)(measure)
-    app.command("readmit", cls=Words)(readmit)
-    app.command("takedown", cls=Words)(takedown)
+    app.command("measure", cls=Command)(measure)
+    app.command("readmit", cls=Command)(readmit)
+    app.command("takedown", cls=Command)(takedown)
 
 
 def measure(
-    recipe: RecipeName,
-    input: InputWords,
+    recipe: Recipe,
+    input: Input,
     out: Out,
     signals: SignalNames = None,
     engine: EngineName = "local",
-    workers: Workers = 1,
+    workers: Workers = None,
     limit: Limit = None,
-    source: SourceRoot = None,
+    source: Source = None,
     models: Models = None,
     json: Json = False,
 ) -> None:
-    """Every signal of every document as a dataset, on the text that the recipe's judges would see; nothing is dropped.
+    """Measure every signal of every document.
+
+    Makes a dataset of the text that the recipe's rules would judge, with its signals; nothing is dropped.
 
     Example: refinery measure --recipe yi --input crawl/*.warc.gz --out measured
     """
     from infra.dataset.schema import signal_names
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.context import open_context
+    from pipeline.recipes.parse import load_recipe
     from pipeline.revise.measure import measure as measure_signals
+    from pipeline.revise.measure import plan
     from pipeline.stages.stages import places_below
 
     with opened(engine, workers, json) as made:
-        context = open_context(recipe, made, models)
+        loaded = load_recipe(recipe)
+        context = open_context(loaded, made, models, plan(loaded, signals or ()).models())
         moved = places_below(source) if source else None
         dataset = measure_signals(context, read_inputs(input), out, signals or (), limit, moved)
         manifest, names = dataset.manifest, signal_names(dataset.schema)
@@ -76,17 +70,19 @@ def measure(
 
 def readmit(
     ledger: Annotated[Path, typer.Option("--ledger", help="The folder of a stage, or of a whole run.")],
-    recipe: RecipeName,
+    recipe: Recipe,
     out: Out,
     rule: RuleNames = None,
     ids: Annotated[Path | None, typer.Option("--ids", help="Only these records: a file with one id a line.")] = None,
-    source: SourceRoot = None,
+    source: Source = None,
     engine: EngineName = "local",
-    workers: Workers = 1,
+    workers: Workers = None,
     models: Models = None,
     json: Json = False,
 ) -> None:
-    """Rejected records, read again at their locators, through another recipe: a run like any other.
+    """Run rejected records through another recipe.
+
+    They are read again at the locators of the ledger, and the result is a run like any other.
 
     Example: refinery readmit --ledger out/03-filter --rule size/min_words --recipe lax.toml --out again
     """
@@ -119,11 +115,12 @@ def takedown(
     ] = None,
     ids: Annotated[Path | None, typer.Option("--ids", help="A file with one id a line.")] = None,
     engine: EngineName = "local",
-    workers: Workers = 1,
+    workers: Workers = None,
     json: Json = False,
 ) -> None:
-    """The datasets of a run made again without the listed documents, and the proof that they are gone. Entries that met
-    no document are named; exit code 1 if none met any.
+    """Make the datasets of a run again without listed documents.
+
+    A receipt proves that they are gone. Entries that met no document are named; exit code 1 if none met any.
 
     Example: refinery takedown --url-list gone.txt --run out --out out-without
     """

@@ -1,141 +1,135 @@
-"""The verbs that make datasets: `run`, one for each stage, and `compare`."""
+"""The commands that make datasets: `run`, one for each stage, and `compare`."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.command import Words
+from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
 from pipeline.cli.options import (
     EngineName,
-    InputWords,
+    Input,
     Json,
     Limit,
     Models,
     Out,
-    RecipeName,
-    SourceRoot,
+    Recipe,
+    Source,
     StageName,
     Workers,
-    opened,
-    report_damage,
 )
+from pipeline.cli.work import opened, report_damage
 from pipeline.text_table import table
 
+FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
+# command: (its help, the rest of its example)
 STAGE_HELP = {
     "ingest": (
-        "Archives to records: what is where, by splits; every byte accounted for.",
+        "Index the pages of archives.\n\nA record says where a page is and what its headers say; no byte is lost.",
         "--input crawl/*.warc.gz --out out/records",
     ),
     "extract": (
-        "Records to documents: bodies read at their offsets, decoded, and turned into text in a sandbox.",
+        "Extract the text of records in a sandbox.\n\nBodies are read at their offsets and decoded.",
         "--input out/records --out out/documents",
     ),
     "filter": (
-        "Documents through labels, rules and edits; what fails is in the ledger with every failing rule.",
+        "Filter documents by labels, rules and edits.\n\nWhat fails is in the ledger with every failing rule.",
         "--input out/documents --out out/filtered",
     ),
     "dedup": (
-        "Remove copies over the whole pool, with evidence for each removal.",
+        "Remove copies over the whole pool.\n\nEach removal has its evidence in the ledger.",
         "--input out/filtered --out out/unique",
     ),
     "mix": (
-        "A balanced draw over documents: how often each is seen in an epoch.",
+        "Draw a balanced mixture of documents.\n\nA column says how often each is seen in an epoch.",
         "--input out/unique curated.jsonl.gz --out out/mixture",
     ),
     "tokenize": (
-        "Documents to token shards in Megatron-Core's indexed format.",
+        "Write documents as shards of tokens.\n\nThe shards are in Megatron-Core's indexed format.",
         "--input out/mixture --out out/tokens",
     ),
 }
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("run", cls=Words)(run)
-    for verb, (about, example) in STAGE_HELP.items():
-        app.command(verb, cls=Words, help=f"{about}\n\nExample: refinery {verb} --recipe yi {example}")(
-            stage_command(verb)
-        )
-    app.command("compare", cls=Words)(compare)
+    app.command("run", cls=Command)(run)
+    for name, (about, example) in STAGE_HELP.items():
+        recipe = {"mix": "mixture", "tokenize": "tokens"}.get(name, "yi")
+        stage_help = f"{about}\n\nExample: refinery {name} --recipe {recipe} {example}"
+        app.command(name, cls=Command, help=stage_help)(stage_command(name))
+    app.command("compare", cls=Command)(compare)
 
 
 def run(
-    recipe: RecipeName,
-    input: InputWords,
+    recipe: Recipe,
+    input: Input,
     out: Out,
     engine: EngineName = "local",
-    workers: Workers = 1,
+    workers: Workers = None,
     limit: Limit = None,
     models: Models = None,
     json: Json = False,
 ) -> None:
-    """All stages of a recipe over archives or documents, each a dataset below --out.
+    """Run every stage of a recipe.
 
-    Example: refinery run --recipe yi --input crawl/*.warc.gz --out out --workers 2
+    The input is archives, or documents, which skip the stages up to extraction. Each stage makes a dataset below --out.
+
+    Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
     """
-    from pipeline.inputs.inputs import read_inputs
-    from pipeline.job.context import open_context
     from pipeline.stages.audit import audit_text
-    from pipeline.stages.run import run as run_recipe
+    from pipeline.stages.run import run_recipe
 
     with opened(engine, workers, json) as made:
-        finished = run_recipe(open_context(recipe, made, models), read_inputs(input), out, limit)
+        finished = run_recipe(recipe, input, out, made, limit, models)
         summary = finished.summary()
     if json:
         tell(summary)
     else:
-        tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
+        tell(table(summary["funnel"], FUNNEL))
         if summary["control"]:
             tell(audit_text(summary["control"]))
         say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
     report_damage([dataset.manifest for dataset in finished.datasets])
 
 
-def stage_command(verb: str) -> Any:
+def stage_command(name: str) -> Any:
     """The command of one stage: the same function as in `run`, for one dataset."""
 
     def command(
-        recipe: RecipeName,
-        input: InputWords,
+        recipe: Recipe,
+        input: Input,
         out: Out,
         stage: StageName = None,
         engine: EngineName = "local",
-        workers: Workers = 1,
+        workers: Workers = None,
         limit: Limit = None,
-        source: SourceRoot = None,
+        source: Source = None,
         models: Models = None,
         json: Json = False,
     ) -> None:
-        from pipeline.inputs.inputs import read_inputs
-        from pipeline.job.context import open_context
-        from pipeline.stages.run import funnel, limit_param
-        from pipeline.stages.stages import first_source, places_below, run_stage
+        from pipeline.stages.run import funnel, run_recipe_stage
 
         with opened(engine, workers, json) as made:
-            context = open_context(recipe, made, models, **limit_param(limit))
-            chosen = context.recipe.stage(verb, stage)
-            inputs = first_source(read_inputs(input), chosen, limit)
-            dataset = run_stage(context, chosen, inputs, out, places_below(source) if source else None)
-            manifest = dataset.manifest
+            manifest = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models).manifest
         rows = funnel([manifest])
         if json:
             tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})
         else:
-            tell(table(rows, ["stage", "step", "docs", "chars", "tokens"]))
-            say(f"{verb}: {manifest.counts['out']:,} rows in {out}")
+            tell(table(rows, FUNNEL))
+            say(f"{name}: {manifest.counts['out']:,} rows in {out}")
         report_damage([manifest])
 
-    command.__name__ = verb
+    command.__name__ = name
     return command
 
 
 def compare(
     recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more.")],
-    input: InputWords,
+    input: Input,
     out: Out,
     engine: EngineName = "local",
-    workers: Workers = 1,
+    workers: Workers = None,
     limit: Limit = None,
     models: Models = None,
     gold: Annotated[
@@ -145,12 +139,15 @@ def compare(
         Path | None, typer.Option("--groups", help="With --gold: JSON lines with url or id, and what to group by.")
     ] = None,
     by: Annotated[
-        list[str] | None, typer.Option("--by", help="A word of --groups to group by (type and lang unless given).")
+        list[str] | None, typer.Option("--by", help="A field of --groups to group by (type and lang unless given).")
     ] = None,
     long_words: Annotated[int, typer.Option("--long-words", min=1, help="How many words make a true text long.")] = 200,
     json: Json = False,
 ) -> None:
-    """The same input through several recipes: funnels, ratios with intervals, what each keeps that others reject.
+    """Run several recipes on the same input and compare them.
+
+    Prints their funnels, the ratios of what they keep with intervals, and what each keeps that others reject. Stages
+    that two recipes share from the start are made once.
 
     Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out out
     """

@@ -1,19 +1,18 @@
 """The trainer's commands: `train`, `freeze`, `branch`, `evaluate`, `generate`. Each imports torch when it is called."""
 
-import os
 import time
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.command import Words
+from pipeline.cli.command import Command
 from pipeline.cli.console import quiet_stdout, say, tell
 from pipeline.cli.options import Json, Out
 from pipeline.text_table import table
+from trainer.start import config_file, importing_torch
 
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
 Overrides = Annotated[
@@ -26,23 +25,8 @@ POLICIES = ("fixed", "min_p", "top_p")
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    # Threads that spin while they wait make a step several times slower on a machine that does other work too. OpenMP
-    # reads this once, when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for command in (train, freeze, branch, evaluate, generate):
-        app.command(command.__name__, cls=Words)(command)
-
-
-def config_file(name: str) -> Path:
-    """The path of a configuration: a shipped one by its name, any other by its path. UsageError when there is none."""
-    shipped = resources.files("trainer") / "configs"
-    names = sorted(item.name.removesuffix(".toml") for item in shipped.iterdir() if item.name.endswith(".toml"))
-    if name in names:
-        return Path(str(shipped / f"{name}.toml"))
-    if not Path(name).is_file():
-        raise UsageError(f"no configuration {name!r}: give a .toml file, or one of {', '.join(names)}")
-    return Path(name)
+        app.command(command.__name__, cls=Command)(command)
 
 
 def progress_printer() -> Any:
@@ -73,7 +57,7 @@ def train(
     Example: refinery train --data out/tokens --config tiny --out out/trunk
     """
     file = config_file(config)
-    with quiet_stdout(json):
+    with quiet_stdout(json), importing_torch():
         from trainer.api import train as train_trunk
 
         answer = train_trunk(file, data, out, steps, progress_printer())
@@ -89,7 +73,7 @@ def freeze(
 
     Example: refinery freeze out/trunk --out out/frozen
     """
-    with quiet_stdout(json):
+    with quiet_stdout(json), importing_torch():
         from trainer.api import freeze as freeze_run
 
         answer = freeze_run(run, out)
@@ -111,7 +95,7 @@ def branch(
 
     Example: refinery branch --trunk out/frozen --data out/tokens --out out/control
     """
-    with quiet_stdout(json):
+    with quiet_stdout(json), importing_torch():
         from trainer.api import branch as train_branch
 
         answer = train_branch(trunk, overrides, data, out, steps, progress_printer())
@@ -135,7 +119,7 @@ def evaluate(
     """
     if policy not in POLICIES:
         raise UsageError(f"no policy {policy!r}: choose one of {', '.join(POLICIES)}")
-    with quiet_stdout(json):
+    with quiet_stdout(json), importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
         answer = evaluate_checkpoint(checkpoint, data, k or None, policy, value)  # type: ignore[arg-type]
@@ -155,7 +139,7 @@ def generate(
 
     Example: refinery generate --checkpoint out/control --prompt "The sea" --tokens 60
     """
-    with quiet_stdout(json):
+    with quiet_stdout(json), importing_torch():
         from trainer.api import generate as generate_text
 
         text = generate_text(checkpoint, prompt, tokens, k, temperature, seed)

@@ -24,7 +24,7 @@ from pipeline.compare.walk import final, walk
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
-from pipeline.recipes.recipe import Recipe
+from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.audit import audit_sample
 from pipeline.stages.run import funnel, limit_param, stages_for, whole_stage
 from pipeline.stages.stages import first_source, run_stage
@@ -47,7 +47,11 @@ def compare(
     """
     if len(set(names)) < 2:
         raise UsageError("compare needs two recipes or more: --recipe yi falcon")
-    resolved = {name: resolve_recipe(load_recipe(name), models) for name in sorted(set(names))}
+    loaded = {name: load_recipe(name) for name in sorted(set(names))}
+    stages = {name: stages_for(recipe, inputs) for name, recipe in loaded.items()}
+    for chosen in stages.values():
+        first_source(inputs, chosen[0], limit)  # what cannot be read is refused before the folder is claimed
+    resolved = {name: resolve_recipe(recipe, models, models_of(stages[name])) for name, recipe in loaded.items()}
     arguments = {
         "verb": "compare",
         "recipes": {name: recipe.sha256 for name, (recipe, _) in resolved.items()},

@@ -106,9 +106,11 @@ def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
     frozen = read_json(run / FROZEN)
     if not isinstance(frozen, dict):
         raise UsageError(f"{run} is not the folder of a run: it has no {FROZEN}")
-    if not isinstance(frozen.get("source"), dict) or "sha256" not in frozen:
+    if not all(isinstance(frozen.get(name), dict) for name in ("source", "models")) or "sha256" not in frozen:
         raise UsageError(f"{run / FROZEN} is not as it was written: run the same `refinery run` command again")
-    recipe, places = resolve_recipe(parse_recipe(frozen["source"], str(run / FROZEN)), models)
+    parsed = parse_recipe(frozen["source"], str(run / FROZEN))
+    used = [name for name in parsed.model_names() if name in frozen["models"]]
+    recipe, places = resolve_recipe(parsed, models, used)
     if recipe.sha256 != frozen["sha256"]:
         raise UsageError(f"the models have changed since {run} was made: give its own with --models")
     stages = tuple(stage for stage in recipe.stages if (run / stage_folder(recipe, stage) / MANIFEST).is_file())

@@ -1,4 +1,4 @@
-"""`refinery fit quality`: the bag-of-words quality classifier, as a table of words with weights that can be read.
+"""`refinery fit bag-of-words`: which words good pages have and others have not, as a table of weights that can be read.
 
 A logistic regression over the words of a text (term frequency damped by a logarithm, times inverse document
 frequency, scaled to unit length), of a few thousand words. On pages that people judged it is better than a classifier
@@ -112,7 +112,7 @@ def fit_bag_of_words_files(
         read_samples(reference) if reference else [],
         out,
         {name: sorted(path.name for path in paths) for name, paths in sides.items()},
-        f"refinery fit quality --positive ... --negative ... --reference ... --out {out.name}",
+        f"refinery fit bag-of-words --positive ... --negative ... --reference ... --out {out.name}",
     )
 
 

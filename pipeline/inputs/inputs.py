@@ -65,6 +65,15 @@ def read_inputs(arguments: Sequence[str]) -> Inputs:
     return Inputs(_named(archives), _named(documents), tuple(ordered))
 
 
+def dataset_in(path: Path) -> Dataset:
+    """Returns the finished dataset at `path`, or the last one of the finished run there. Raises UsageError if there is
+    neither."""
+    found = _dataset_folder(path)
+    if found is None:
+        raise UsageError(f"{path} is neither a finished dataset nor a finished run")
+    return Dataset(found)
+
+
 def _dataset_folder(path: Path) -> Path | None:
     """The dataset at `path`: the folder itself, its manifest's folder, or the last dataset of a finished run."""
     if path.name == MANIFEST and path.is_file():

@@ -83,8 +83,8 @@ def _advice(name: str, folder: Path) -> str:
         return "put bad_words, ut1 or importance into a folder of this name there (docs/models.md)"
     if name in FOREIGN_MODELS:
         return f"get {FOREIGN_MODELS[name]} from its publisher, and put it there under this name"
-    verb = "perplexity|quality|reference|coherence|safety|benchmarks|domains|tokenizer"
-    return f"put it there, or run `refinery fit {verb} --positive TEXTS --out {folder / name}`"
+    kinds = "perplexity|bag-of-words|quality|reference|coherence|safety|benchmarks|domains|tokenizer"
+    return f"put it there, or run `refinery fit {kinds} --positive TEXTS --out {folder / name}`"
 
 
 def model_files(path: Path) -> dict[str, Path]:

@@ -119,7 +119,7 @@ class FitTask:
 
     def __call__(self, part: WholePart) -> Iterator[Output]:
         order = [(name, "ascending") for name in ("hash", "file_path", "warc_offset")]
-        texts = part.dataset.table().sort_by(order)["beginning"][: self.sample].to_pylist()
+        texts = part.dataset.to_arrow().sort_by(order)["beginning"][: self.sample].to_pylist()
         model = fit_clusters(texts, self.clusters)
         if model:
             yield Output(pa.RecordBatch.from_pylist(model.rows(), MODEL))

@@ -93,7 +93,7 @@ def numbered(names: Sequence[str]) -> dict[str, int]:
 @lru_cache(maxsize=2)
 def load_clusters(whole: WholePart) -> Clusters | None:
     """Reads the model from a table; None if the sample was too small to fit one. Cached per process."""
-    table = whole.dataset.table()
+    table = whole.dataset.to_arrow()
     if not table.num_rows:
         return None
     rows = table.to_pylist()

@@ -269,7 +269,9 @@ def counted(
     added = tables.reduce(f"added-{level}", [counts], "key", AddCounts())
     if added.manifest.counts["out"] > MAX_COUNTERS:
         raise UsageError(f"{tables.stage}: the pool has too many languages for thresholds of their own: use by all")
-    table = added.table(["group", "bin", "docs", "low", "high"]).sort_by([("group", "ascending"), ("bin", "ascending")])
+    table = added.to_arrow(["group", "bin", "docs", "low", "high"]).sort_by(
+        [("group", "ascending"), ("bin", "ascending")]
+    )
     runs = pc.run_end_encode(table["group"].combine_chunks())
     columns = [table[name].to_numpy() for name in ("bin", "docs", "low", "high")]
     start = 0

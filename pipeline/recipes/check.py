@@ -28,10 +28,11 @@ def check_recipe(recipe: Recipe) -> None:
 
 def check_rules_have_lists(recipe: Recipe, places: Mapping[str, Path]) -> None:
     """UsageError for a `redpajama` label whose folder has no list or a damaged one, and for a rule or a term after it
-    whose list is not there. `places`: where the models are, by name."""
+    whose list is not there. `places`: where the models are, by name; a label whose model is not among them belongs to
+    a stage that is not run."""
     folder: Path | None = None
     for step in (step for stage in recipe.stages for step in stage.steps):
-        if isinstance(step, Label) and step.what == "redpajama":
+        if isinstance(step, Label) and step.what == "redpajama" and step.model in places:
             folder = places[step.model]
             check_lists(folder, ())
         elif folder and step.on_text:

@@ -4,7 +4,7 @@ A recipe says *what* happens; `pipeline/recipes/parse.py` reads it from TOML, on
 (`pipeline/steps/interpreter.py`) says how it is done.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -48,6 +48,11 @@ class Stage:
             yield str(self.options["tokenizer"])
 
 
+def models_of(stages: Iterable[Stage]) -> list[str]:
+    """The names of the models that the stages use, each once, in order."""
+    return sorted({name for stage in stages for name in stage.models()})
+
+
 def bound(steps: Sequence[Step], places: Mapping[str, Path]) -> tuple[Step, ...]:
     """The steps of a stage, each with what it takes from the later ones and from the models' files at `places`."""
     done: tuple[Step, ...] = ()
@@ -58,7 +63,11 @@ def bound(steps: Sequence[Step], places: Mapping[str, Path]) -> tuple[Step, ...]
 
 @dataclass(frozen=True)
 class Recipe:
-    """`source`: the parsed TOML, which the hash covers together with the sha256 of every model."""
+    """`source`: the parsed TOML, which the hash covers together with the sha256 of each of `models`.
+
+    A run has the models of its stages; a dataset has those of its own stage, so that a stage that is run alone needs no
+    others and gives the same bytes. What made its input stands in the manifest of that, which it names by hash.
+    """
 
     name: str
     about: str
@@ -77,7 +86,7 @@ class Recipe:
     def prefix(self, length: int) -> "Recipe":
         """The first `length` stages as a recipe of their own: equal for two recipes that begin alike."""
         stages = self.stages[:length]
-        used = {name for stage in stages for name in stage.models()}
+        used = set(models_of(stages))
         models = {name: sha256 for name, sha256 in self.models.items() if name in used}
         return Recipe("shared", "", stages, {"stage": list(self.source["stage"][:length])}, models)
 
@@ -86,7 +95,7 @@ class Recipe:
         return {"name": self.name, "sha256": self.sha256, "models": dict(self.models), "source": dict(self.source)}
 
     def model_names(self) -> list[str]:
-        return sorted({name for stage in self.stages for name in stage.models()})
+        return models_of(self.stages)
 
     def bound(self, places: Mapping[str, Path]) -> "Recipe":
         """The recipe with what its steps take from each other, and from the models' files at `places`, by name.
@@ -96,9 +105,13 @@ class Recipe:
         return replace(self, stages=tuple(replace(each, steps=bound(each.steps, places)) for each in self.stages))
 
     def with_models(self, sha256s: Mapping[str, str]) -> "Recipe":
-        """The recipe with its models known: only now has it the hash that goes into manifests."""
-        assert set(sha256s) == set(self.model_names())
+        """The recipe with the models known that are used: only now has it the hash that goes into manifests."""
+        assert set(sha256s) <= set(self.model_names())
         return replace(self, models=dict(sha256s))
+
+    def with_models_of(self, names: Iterable[str]) -> "Recipe":
+        """The recipe with these models alone: what a dataset names as its recipe that was made with no others."""
+        return replace(self, models={name: self.models[name] for name in sorted(set(names))})
 
     def stage(self, verb: str, name: str | None) -> Stage:
         """The stage that a per-stage command means; UsageError when the recipe has none, or several."""

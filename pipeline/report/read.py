@@ -215,7 +215,9 @@ def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> PoolOutcome:
     languages = next((m.languages for m in reversed(manifests) if m.kind is Kind.DOCUMENTS), {})
     first, recipe = manifests[0], manifests[-1].recipe
     came_in = came_in_docs(first.counts, first.kind is Kind.RECORDS)
-    name = f"{recipe.name} {recipe.sha256[:12]}"
+    frozen = read_json(datasets[0].folder.parent / FROZEN) if kind == "run" else None
+    sha256 = frozen.get("sha256") if isinstance(frozen, dict) else None  # with the models of all stages of the run
+    name = f"{recipe.name} {str(sha256 or recipe.sha256)[:12]}"
     audit = audit_sample(datasets)
     return PoolOutcome(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), audit)
 

@@ -15,7 +15,7 @@ on the whole text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -288,6 +288,7 @@ def measure(
     `places`: the archives' paths, if they have moved since they were ingested.
     """
     chosen = plan(context.recipe, wanted)
+    context = replace(context, recipe=context.recipe.with_models_of(chosen.models()))
     params = {**({"signals": sorted(set(wanted))} if wanted else {}), **limit_param(limit)}
     here = Context(context.recipe, context.engine, context.places, params)
     stage = Stage(NAME, "filter")

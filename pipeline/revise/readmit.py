@@ -191,8 +191,9 @@ def run_stages(
         folder = out / stage_folder(context.recipe, stage)
         here = bare if datasets else context
         if stage.verb == "ingest":
+            here = here.of_stage(stage)
             header = here.header(stage, Kind.RECORDS, records.refs)
-            task = ReadAgainTask(context.recipe.sha256)
+            task = ReadAgainTask(here.recipe.sha256)
             made = context.engine.map_shards(task, [records], folder, header, counted(skipped))
         else:
             if not joined and not reads_records(stage):

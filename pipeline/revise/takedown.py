@@ -234,7 +234,7 @@ def prove(made: Mapping[str, Dataset], listed: Listed, removed: Removed, engine:
             what = f"{counts['listed']} rows found" if counts["listed"] else (faults or ["its manifest names one"])[0]
             raise WorkError(f"takedown: {dataset.folder} is not clean ({what}): do not use it")
         searches.append({"folder": name, **counts, "sharing": searched.manifest.counts["out"]})
-        sharing += [{"dataset": name, **row} for row in searched.table().to_pylist()]
+        sharing += [{"dataset": name, **row} for row in searched.to_arrow().to_pylist()]
     sharing.sort(key=lambda row: (-row["share"], row["dataset"], row["file_path"], row["warc_offset"]))
     return {
         "listed": 0,

@@ -189,7 +189,7 @@ class EdgesPart:
         return sha256_json([ref.sha256 for dataset in (*self.edges, self.nodes) for ref in dataset.refs])
 
     def edge_table(self) -> pa.Table:
-        return pa.concat_tables([dataset.table() for dataset in self.edges])
+        return pa.concat_tables([dataset.to_arrow() for dataset in self.edges])
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class Decide:
         return f"dedup:decide:{self.policy}:{self.link}"
 
     def __call__(self, part: EdgesPart) -> Iterator[Output]:
-        edges, table = part.edge_table(), part.nodes.table()
+        edges, table = part.edge_table(), part.nodes.to_arrow()
         if edges.num_rows:
             similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
             a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
@@ -331,7 +331,7 @@ class Unlinked:
 
     def __call__(self, part: EdgesPart) -> Iterator[Output]:
         edges = part.edge_table()
-        best, member = unlinked_pairs(part.nodes.table(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
+        best, member = unlinked_pairs(part.nodes.to_arrow(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
         if best.size:
             yield Output(edge_rows(best, member))
 

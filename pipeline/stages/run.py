@@ -1,7 +1,7 @@
 """`run`: makes the stages of a recipe one after the other, each a dataset in a folder of its own."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,18 @@ from typing import Any
 from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, Manifest
 from infra.dataset.reader import Dataset
+from infra.dataset.refusal import undone_if_refused
+from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
 from infra.storage import write_bytes
-from pipeline.inputs.inputs import Inputs
-from pipeline.job.context import Context
-from pipeline.recipes.recipe import Recipe, Stage
+from pipeline.inputs.inputs import Inputs, read_inputs
+from pipeline.job.context import Context, open_context
+from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.recipe import Recipe, Stage, models_of
 from pipeline.stages.audit import audit_sample
-from pipeline.stages.stages import first_source, reads_records, run_stage
+from pipeline.stages.stages import first_source, places_below, reads_records, run_stage
 
 FROZEN = "recipe.json"
 
@@ -74,6 +77,44 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
     if not stages:
         raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
     return stages
+
+
+def run_recipe(
+    recipe: str,
+    inputs: Sequence[str],
+    out: Path,
+    engine: Engine,
+    limit: int | None = None,
+    models: str | None = None,
+) -> Run:
+    """`run` with everything by name: the recipe, the inputs, the folder of the models. Of these only the models of the
+    stages that are run are asked for. UsageError for what is not there, before anything is written."""
+    loaded, given = load_recipe(recipe), read_inputs(inputs)
+    used = models_of(stages_for(loaded, given))
+    return run(open_context(loaded, engine, models, used), given, out, limit)
+
+
+def run_recipe_stage(
+    recipe: str,
+    verb: str,
+    name: str | None,
+    inputs: Sequence[str],
+    out: Path,
+    engine: Engine,
+    limit: int | None = None,
+    source: Path | None = None,
+    models: str | None = None,
+) -> Dataset:
+    """One stage of a recipe in `out`: the one of this verb, or with several of them the one called `name`; the same
+    bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
+    UsageError for what is not there, before anything is written."""
+    loaded = load_recipe(recipe)
+    stage = loaded.stage(verb, name)
+    given = first_source(read_inputs(inputs), stage, limit)
+    places = places_below(source) if source else None
+    context = open_context(loaded, engine, models, stage.models(), limit=limit)
+    with undone_if_refused(out):  # some stages look at the whole pool before they can tell
+        return run_stage(context, stage, given, out, places)
 
 
 def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:

@@ -66,6 +66,7 @@ def run_stage(
 ) -> Dataset:
     """Makes one stage's dataset in `out`. `places`: the archives' paths, if they have moved since they were
     ingested."""
+    context = context.of_stage(stage)
     match stage.verb:
         case "ingest":
             return ingest_stage(context, stage, source, out)

@@ -95,6 +95,7 @@ TREE = {
         ("from pipeline.steps.unused import nothing\nTABLE = {1: nothing}\ndef work(): return TABLE[1]", "unused.py"),
         ("from pipeline.steps.unused import nothing\nTABLE = {}\nTABLE[1] = nothing\ndef work(): ...", "unused.py"),
         ("from pipeline.steps.unused import nothing\nfor i in 1, 2:\n    nothing()\ndef work(): ...", "unused.py"),
+        ("try:\n    from .unused import nothing as work\nexcept ImportError:\n    work = None", "unused.py"),
         ("from pipeline.steps.unused import nothing\n@nothing\nclass work: ...", "unused.py"),
         ("from pipeline.steps.unused import nothing\nclass work:\n    def do(self): nothing()", "unused.py"),
         (

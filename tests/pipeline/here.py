@@ -13,13 +13,22 @@ from pipeline.revise.listed import read_listed
 from pipeline.revise.measure import measure
 from pipeline.revise.readmit import readmit
 from pipeline.revise.takedown import takedown
-from pipeline.stages.run import Run, run
+from pipeline.stages.run import Run, run_recipe, run_recipe_stage
 from pipeline.stages.stages import places_below
 
 
 def run_here(recipe: Path, given: Path, out: Path, models: Path | None = None) -> Run:
     with open_engine("local") as engine:
-        return run(open_context(str(recipe), engine, models and str(models)), read_inputs([str(given)]), out)
+        return run_recipe(str(recipe), [str(given)], out, engine, None, models and str(models))
+
+
+def stage_here(
+    recipe: Path, verb: str, name: str, given: Path, out: Path, models: Path | None = None, source: Path | None = None
+) -> Dataset:
+    with open_engine("local") as engine:
+        return run_recipe_stage(
+            str(recipe), verb, name, [str(given)], out, engine, None, source, models and str(models)
+        )
 
 
 def measure_here(

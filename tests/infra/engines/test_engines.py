@@ -26,7 +26,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def test_the_sums_are_right(tmp_path: Path) -> None:
     with open_engine("local") as engine:
         make(engine, tmp_path)
-    table = Dataset(tmp_path / "sums").table()
+    table = Dataset(tmp_path / "sums").to_arrow()
     assert sum(table["sum"].to_pylist()) == 2 * sum(range(400))
     assert sorted(table["key"].to_pylist()) == list(range(13))
     # the reducer sees the rows of a key in the order of the inputs

@@ -1,44 +1,106 @@
-"""The command line: help with an example for each verb, lists behind one option, answers as one JSON document."""
+"""The command line: help with an example for each command, lists behind one option, answers as one JSON document."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 import typer
 
-from pipeline.cli.app import app
+from pipeline.cli.app import app, main
 from pipeline.cli.command import spread
-from tests.pipeline.command import answer, refinery
+from pipeline.cli.work import opened
+from tests.pipeline.command import ROOT, answer, refinery
+
+MOST = 60
 
 
 def commands(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group of commands, by its name."""
     for name, command in group.commands.items():
+        yield (*above, name), command
         if hasattr(command, "commands"):
             yield from commands(command, (*above, name))
-        else:
-            yield (*above, name), command
 
 
-VERBS = list(commands(typer.main.get_command(app)))
+EVERY = dict(commands(typer.main.get_command(app)))
+GROUPS = [(), *(name for name, command in EVERY.items() if hasattr(command, "commands"))]
 
 
-@pytest.mark.parametrize(
-    ("words", "command"), VERBS, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
-)
-def test_every_verb_has_help_with_an_example(words: tuple[str, ...], command: Any) -> None:
-    assert f"Example: refinery {' '.join(words)}" in command.help
+def id_of(name: tuple[str, ...]) -> str:
+    return " ".join(name) or "refinery"
+
+
+@pytest.mark.parametrize("name", EVERY, ids=id_of)
+def test_every_command_has_help_with_an_example(name: tuple[str, ...]) -> None:
+    command = EVERY[name]
+    assert f"Example: refinery {' '.join(name)} " in command.help + " "
     for parameter in command.params:
         if parameter.param_type_name == "option" and parameter.name not in ("help", "seed"):
-            assert parameter.help, f"{' '.join(words)} --{parameter.name} has no help"
+            assert parameter.help, f"{' '.join(name)} --{parameter.name} has no help"
 
 
-def test_the_promised_verbs_are_there() -> None:
-    found = {words[0] for words, _ in VERBS}
+@pytest.mark.parametrize("name", EVERY, ids=id_of)
+def test_the_first_line_of_help_is_one_short_sentence(name: tuple[str, ...]) -> None:
+    first = EVERY[name].help.split("\n\n")[0]
+    assert len(first) <= MOST and first.endswith(".") and first.count(".") == 1, first
+    verb = first.split()[0]
+    assert verb[0].isupper() and not verb.endswith(("s", "ing", "ed")) and verb not in ("A", "An", "The"), first
+
+
+@pytest.mark.parametrize("name", GROUPS, ids=id_of)
+def test_no_line_of_the_list_of_commands_is_cut(
+    name: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*name, "--help"])
+    shown = capsys.readouterr().out
+    assert "..." not in shown.partition("Commands:")[2] and max(map(len, shown.splitlines())) <= 80
+    for below, command in EVERY.items():
+        if below[:-1] == name:
+            assert f"  {below[-1]} " in shown and command.help.split("\n\n")[0] in shown
+
+
+def test_the_promised_commands_are_there() -> None:
     assert {
         "run", "ingest", "extract", "filter", "dedup", "mix", "tokenize", "compare", "explain", "recipes",
         "verify", "status", "report", "fit", "train", "freeze", "branch", "evaluate", "generate", "measure",
         "readmit", "takedown", "calibrate",
-    } == found  # fmt: skip
+    } == {name[0] for name in EVERY}  # fmt: skip
+
+
+def test_the_version_is_the_packages() -> None:
+    assert refinery("--version").strip() == f"refinery {version('refinery')}"
+
+
+def test_the_shell_can_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"_REFINERY_COMPLETE": "complete_bash", "COMP_WORDS": "refinery to", "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert refinery().split() == ["tokenize"]
+
+
+def test_help_loads_nothing_that_takes_long() -> None:
+    code = (
+        "import sys\n"
+        "from pipeline.cli.app import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit as stop:\n    assert stop.code == 0\n"
+        "print(sorted({'pyarrow', 'numpy', 'rich', 'torch', 'ray', 'apache_beam', 'numba'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "  run " in done.stdout
+
+
+def test_workers_are_as_many_as_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
+    with opened("local", None, json=False) as engine:
+        assert engine.workers == 3
+    with opened("local", 2, json=False) as engine:
+        assert engine.workers == 2
 
 
 @pytest.mark.parametrize(

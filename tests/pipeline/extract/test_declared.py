@@ -39,13 +39,13 @@ def test_a_page_in_another_language_is_not_parsed_unless_it_is_of_the_control_sa
     ]
     write_warc(tmp_path / "a.warc.gz", pages)
     strict = run(tmp_path, "strict", 0)
-    assert [row["url"][-1] for row in strict.table().to_pylist()] == ["0", "2"]
+    assert [row["url"][-1] for row in strict.to_arrow().to_pylist()] == ["0", "2"]
     ledger = strict.ledger().to_pylist()
     assert {(line["url"][-1], line["step"], line["rule"], line["survivor"]) for line in ledger} == {
         ("1", "look", "declared_language_not_kept", "de"),
         ("3", "look", "declared_language_not_kept", "ja"),
     }
-    sample = run(tmp_path, "sample", 1).table().to_pylist()
+    sample = run(tmp_path, "sample", 1).to_arrow().to_pylist()
     assert [row["signals"]["quick_rejected"] for row in sample] == [0, 1, 0, 1]
     assert all("Article" in row["title"] for row in sample)
 

@@ -1,4 +1,4 @@
-"""The reference classifier: a table by kind against pages; and the accept path in a recipe."""
+"""The reference classifier: a table by kind, set against pages; and the accept path of a recipe."""
 
 import json
 import random
@@ -172,7 +172,7 @@ def test_larger_is_read_shown_and_needs_something_to_be_larger_than() -> None:
 
 
 def test_the_accept_path_of_yi() -> None:
-    """Dialogue and mathematics pass both bounds on quality by the reference score alone; a menu passes neither."""
+    """Dialogue and mathematics pass both bounds on quality by their reference score alone; a menu passes none."""
     score = load_reference(shipped_models()["reference-en.tsv"])
     talk = "USER: Yes, that would be great, thank you. ASSISTANT: Okay, what time would you like the table for? "
     proof = (

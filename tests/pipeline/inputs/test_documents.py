@@ -48,7 +48,7 @@ def test_every_format_is_read_and_accounted_for(kind: str, tmp_path: Path) -> No
     refinery(*words, code=0 if kind == "parquet" else 1)
     dataset = Dataset(tmp_path / "out")
     check_invariant(dataset.manifest)
-    kept = dataset.table().to_pylist()
+    kept = dataset.to_arrow().to_pylist()
     assert [row["text"] for row in kept if row["id"] == "id-0"] == [TEXTS[0]]
     if kind == "parquet":
         assert dataset.manifest.counts["in"] == len(kept) == 20

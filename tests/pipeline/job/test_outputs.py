@@ -183,7 +183,7 @@ def test_a_report_of_a_damaged_shard_is_one_line(content: bytes, shard: str, wor
     [
         ("{}", "recipe.json is not as it was written"),
         ('{"source": 5, "sha256": "x"}', "recipe.json is not as it was written"),
-        ('{"source": {"stage": 5}, "sha256": "x"}', "stage must be a list of tables"),
+        ('{"source": {"stage": 5}, "models": {}, "sha256": "x"}', "stage must be a list of tables"),
         ("[]", "has no recipe.json"),
         ("[" * 100_000, "has no recipe.json"),
     ],

@@ -26,7 +26,7 @@ BAD, UT1, BOOKS = "rps_doc_ldnoobw_words", "rps_doc_ut1_blacklist", "rps_doc_boo
 
 
 def rows(folder: Path) -> dict[str, dict[str, float | None]]:
-    return {row["id"]: row["signals"] for row in Dataset(folder).table().to_pylist()}
+    return {row["id"]: row["signals"] for row in Dataset(folder).to_arrow().to_pylist()}
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def topic(row: dict[str, Any]) -> str:
 
 def test_clusters_are_the_topics_chinese_among_them(filtered: Dataset) -> None:
     assert Counter(topic(row) for row in filtered.ledger().to_pylist()) == {"casino": 50}
-    kept = filtered.table().to_pylist()
+    kept = filtered.to_arrow().to_pylist()
     clusters = {(topic(row), row["signals"]["cluster"]) for row in kept}
     assert len(clusters) == len({number for _, number in clusters}) == 3
     found = filtered.manifest.extra["pool"]["found"]
@@ -52,7 +52,7 @@ def test_the_ledger_has_score_threshold_and_the_terms_of_the_cluster(filtered: D
 
 
 def test_a_cluster_s_score_is_the_mean_of_its_documents(filtered: Dataset) -> None:
-    rows = filtered.table().to_pylist()
+    rows = filtered.to_arrow().to_pylist()
     for number in {row["signals"]["cluster"] for row in rows}:
         mine = [row for row in rows if row["signals"]["cluster"] == number]
         mean = np.mean([len(row["text"]) for row in mine])
@@ -84,13 +84,13 @@ def test_a_pool_without_clusters_loses_nothing_and_the_manifest_says_so(
     dataset = judged(tmp_path, rows, "clusters", **OPTIONS)
     assert says in dataset.manifest.extra["pool"]["note"]
     assert dataset.manifest.counts["out"] == len(rows)
-    assert all(row["signals"]["cluster"] is None for row in dataset.table().to_pylist())
+    assert all(row["signals"]["cluster"] is None for row in dataset.to_arrow().to_pylist())
 
 
 def test_documents_without_known_terms_pass_unassigned(tmp_path: Path) -> None:
     odd = [{"id": f"odd-{i}", "text": f"?? {i}", "language": "en"} for i in range(10)]
     dataset = judged(tmp_path, [*odd, *topical(200)], "clusters", **OPTIONS)
-    assert [topic(row) for row in dataset.table().to_pylist() if row["signals"]["cluster"] is None] == ["odd"] * 10
+    assert [topic(row) for row in dataset.to_arrow().to_pylist() if row["signals"]["cluster"] is None] == ["odd"] * 10
     assert dataset.manifest.counts["rejected"] == 50
 
 

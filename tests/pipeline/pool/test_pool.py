@@ -70,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_document_is_in_one_state_with_its_reason(world: Path) -> None:
     long, topics = (Dataset(world / "out" / name) for name in ("01-long", "02-topics"))
     assert {group["group"] for group in long.manifest.extra["pool"]["groups"]} == {"en", "zh"}
-    kept = topics.table()["id"].to_pylist()
+    kept = topics.to_arrow()["id"].to_pylist()
     gone = [*long.ledger()["id"].to_pylist(), *topics.ledger()["id"].to_pylist()]
     assert sorted([*kept, *gone]) == sorted(row["id"] for seed in range(4) for row in topical(60, seed))
     found = topics.manifest.extra["pool"]["found"]

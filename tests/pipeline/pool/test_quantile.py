@@ -95,7 +95,7 @@ def test_every_rejection_is_one_row_with_value_and_threshold(tmp_path: Path) -> 
     values = [float(i) for i in range(100)]
     rows = scored(values, ["en", "zh"] * 50)
     dataset = judged(tmp_path, rows, "quantile", **OPTIONS | {"by": "all"})
-    kept, ledger = dataset.table().to_pylist(), dataset.ledger().to_pylist()
+    kept, ledger = dataset.to_arrow().to_pylist(), dataset.ledger().to_pylist()
     assert [row["language_score"] for row in kept] == values[:30]
     assert Counter(row["id"] for row in [*kept, *ledger]) == Counter(row["id"] for row in rows)
     for row in ledger:
@@ -108,7 +108,7 @@ def test_every_rejection_is_one_row_with_value_and_threshold(tmp_path: Path) -> 
 def test_a_signal_of_the_text_is_measured_and_kept(tmp_path: Path) -> None:
     rows = [{"id": str(i), "text": "word " * (i + 1), "language": "en"} for i in range(40)]
     options = {"signal": "words", "keep": 0.25, "side": "high", "min_count": 10}
-    kept = judged(tmp_path, rows, "quantile", **options).table().to_pylist()
+    kept = judged(tmp_path, rows, "quantile", **options).to_arrow().to_pylist()
     assert [row["signals"]["words"] for row in kept] == [float(i) for i in range(31, 41)]
 
 
@@ -118,7 +118,7 @@ def test_lines_that_are_not_documents_do_not_shift_the_values(tmp_path: Path) ->
     ]
     dataset = judged(tmp_path, rows, "quantile", **OPTIONS)
     assert dataset.manifest.rejected_by["read/no_text"] == 10
-    assert [row["language_score"] for row in dataset.table().to_pylist()] == [1.0, 2.0, 4.0, 5.0, 7.0, 8.0]
+    assert [row["language_score"] for row in dataset.to_arrow().to_pylist()] == [1.0, 2.0, 4.0, 5.0, 7.0, 8.0]
 
 
 def test_the_signals_of_earlier_stages_are_kept(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_signals_of_earlier_stages_are_kept(tmp_path: Path) -> None:
     recipe = pool_recipe(tmp_path / "b.toml", "quantile", **OPTIONS | {"signal": "characters"})
     second = run(open_context(str(recipe), LocalEngine()), read_inputs([str(first.folder)]), tmp_path / "b").last
     assert second.manifest.counts["out"] == 6
-    for row in second.table().to_pylist():
+    for row in second.to_arrow().to_pylist():
         assert row["signals"]["words"] == 3.0 and row["signals"]["characters"] == len(row["text"])
 
 

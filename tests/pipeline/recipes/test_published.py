@@ -195,7 +195,7 @@ def test_each_page_goes_by_its_rules_and_no_others(finished: Finished) -> None:
     recipe, rows, done = finished
     assert rejections(done.datasets) == EXPECTED[recipe]
     kept = [row["id"] for row in rows if row["id"] not in EXPECTED[recipe]]
-    assert done.last.table()["id"].to_pylist() == kept
+    assert done.last.to_arrow()["id"].to_pylist() == kept
 
 
 def test_the_documents_that_remain_after_each_step(finished: Finished) -> None:
@@ -223,7 +223,7 @@ def test_no_rule_is_without_a_page(finished: Finished) -> None:
 
 def test_what_edits_leave(finished: Finished) -> None:
     recipe, _, done = finished
-    texts = {row["id"]: row["text"] for row in done.last.table().to_pylist()}
+    texts = {row["id"]: row["text"] for row in done.last.to_arrow().to_pylist()}
     if "one like" in texts:
         assert texts["one like"].endswith("\nto read it")
         assert "12 likes" not in texts["one like"]
@@ -256,7 +256,7 @@ def test_fineweb2_in_german(models: Path, tmp_path: Path) -> None:
         ("language", 6), ("language-score", 6), ("minhash", 5), ("gopher-repetition", 4), ("fineweb-quality", 3),
         ("gopher-quality", 2), ("mask_email", 2), ("mask_ipv4", 2), ("remove_bar_lines", 2),
     ]  # fmt: skip
-    texts = {row["id"]: row["text"] for row in done.last.table().to_pylist()}
+    texts = {row["id"]: row["text"] for row in done.last.to_arrow().to_pylist()}
     assert texts.keys() == {"german", "german contact"}
     assert texts["german contact"].endswith("an email@example.com oder an 192.0.2.1 hier.")
 

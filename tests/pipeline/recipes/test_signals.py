@@ -135,7 +135,7 @@ def test_a_signal_that_the_documents_bring_along(tmp_path: Path) -> None:
     assert "carried" in refinery("filter", "--recipe", tmp_path / "blind.toml", *words, code=2)
     assert "carried" in refinery("recipes", "check", tmp_path / "blind.toml", code=2)
     refinery("filter", "--recipe", tmp_path / "judge.toml", *words)
-    assert Dataset(tmp_path / "out").table()["id"].to_pylist() == ["12"]
+    assert Dataset(tmp_path / "out").to_arrow()["id"].to_pylist() == ["12"]
     words = ("--input", tmp_path / "pages.jsonl", "--out", tmp_path / "none")
     assert "no document carries signals.quality" in refinery(
         "filter", "--recipe", tmp_path / "judge.toml", *words, code=2

@@ -45,7 +45,7 @@ def here(world: Path, given: Path, out: Path, *signals: str, engine: str = "loca
 
 
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
-    return {row["url"]: row for row in Dataset(folder).table().to_pylist()}
+    return {row["url"]: row for row in Dataset(folder).to_arrow().to_pylist()}
 
 
 def test_nothing_is_dropped(world: Path) -> None:
@@ -62,7 +62,7 @@ def test_every_signal_is_there_and_is_the_catalogs(world: Path) -> None:
     names = set(signal_names(dataset.schema))
     assert set(SIGNALS) | {"quality", "perplexity"} <= names
     lists = UrlLists.of(domains=["blocked.example"])
-    for row in dataset.table().to_pylist():
+    for row in dataset.to_arrow().to_pylist():
         view = View(row["text"], url=row["url"], language=row["language"])
         expected = measure_view(view, sorted(SIGNALS), lists)
         assert {name: row["signals"][name] for name in expected} == expected, row["url"]

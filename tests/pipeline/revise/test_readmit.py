@@ -54,15 +54,15 @@ def rejected(run: Path) -> set[str]:
 
 def test_a_whole_runs_rejects_are_read_again_once(world: Path, tmp_path: Path) -> None:
     output = readmit(world, tmp_path / "out")
-    records = Dataset(tmp_path / "out" / "01-ingest").table().to_pylist()
+    records = Dataset(tmp_path / "out" / "01-ingest").to_arrow().to_pylist()
     assert {row["url"] for row in records} == rejected(world / "out")
     assert len(records) == len({(r["file_path"], r["warc_offset"]) for r in records}) == output["in"]
 
 
 def test_a_record_read_again_is_the_record(world: Path, tmp_path: Path) -> None:
     readmit(world, tmp_path / "out")
-    before = {row["url"]: row for row in Dataset(world / "out" / "01-ingest").table().to_pylist()}
-    for row in Dataset(tmp_path / "out" / "01-ingest").table().to_pylist():
+    before = {row["url"]: row for row in Dataset(world / "out" / "01-ingest").to_arrow().to_pylist()}
+    for row in Dataset(tmp_path / "out" / "01-ingest").to_arrow().to_pylist():
         assert row == before[row["url"]]
 
 
@@ -70,7 +70,7 @@ def test_one_rules_rejects(world: Path, tmp_path: Path) -> None:
     output = readmit(world, tmp_path / "out", "size/min_words", ledger="out/03-filter")
     short = {url for url, html in pages(0, 80) if html.startswith("<html><body><form>")}
     assert output["in"] == len(short)
-    (kept,) = {row["text"] for row in Dataset(tmp_path / "out" / "04-same-text").table().to_pylist()}
+    (kept,) = {row["text"] for row in Dataset(tmp_path / "out" / "04-same-text").to_arrow().to_pylist()}
     assert kept == "Log in" and output["readmitted"] == 1  # they are copies of each other
 
 
@@ -78,7 +78,7 @@ def test_only_some_ids(world: Path, tmp_path: Path) -> None:
     chosen = [row["id"] for row in Dataset(world / "out" / "04-same-text").ledger().to_pylist()][:2]
     (tmp_path / "ids.txt").write_text("# two of them\n" + "\n".join(chosen) + "\n\n")
     assert readmit(world, tmp_path / "out", ids=tmp_path / "ids.txt")["in"] == 2
-    assert {r["id"] for r in Dataset(tmp_path / "out" / "01-ingest").table().to_pylist()} == set(chosen)
+    assert {r["id"] for r in Dataset(tmp_path / "out" / "01-ingest").to_arrow().to_pylist()} == set(chosen)
 
 
 def test_several_failing_rules_are_one_record(world: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_documents_of_files_are_read_again(kind: str, world: Path, tmp_path: Pat
     run_here(world / "small.toml", file, tmp_path / "run")
     output = readmit(world, tmp_path / "out", ledger=str(tmp_path / "run"))
     assert (output["in"], output["readmitted"]) == (4, 4)
-    kept = Dataset(tmp_path / "out" / "04-same-text").table().to_pylist()
+    kept = Dataset(tmp_path / "out" / "04-same-text").to_arrow().to_pylist()
     assert [row["text"] for row in kept] == texts[6:]
     one = explained("n7", tmp_path / "out")
     assert one["state"] == "kept" and one["text_before"] == "too short 1"

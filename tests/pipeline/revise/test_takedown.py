@@ -69,7 +69,7 @@ def receipt(run: Path) -> dict[str, Any]:
 def test_listed_documents_are_gone_and_the_rest_is_unchanged(world: Path) -> None:
     new = datasets(world / "without")
     for name, old in datasets(world / "out").items():
-        before, after = old.table().to_pylist(), new[name].table().to_pylist()
+        before, after = old.to_arrow().to_pylist(), new[name].to_arrow().to_pylist()
         assert after == [row for row in before if not goes(row["url"])], name
         assert len(after) < len(before)
         left = [row for row in new[name].ledger().to_pylist() if row["step"] != "takedown"]
@@ -91,7 +91,7 @@ def test_every_dataset_keeps_its_invariant_and_follows_from_its_input(world: Pat
 def test_each_is_one_row_without_a_locator(world: Path) -> None:
     new = datasets(world / "without")
     rows = [row for row in new["01-ingest"].ledger().to_pylist() if row["step"] == "takedown"]
-    records = Dataset(world / "out" / "01-ingest").table(["url"])["url"].to_pylist()
+    records = Dataset(world / "out" / "01-ingest").to_arrow(["url"])["url"].to_pylist()
     assert len(rows) == sum(map(goes, records)) == receipt(world / "without")["documents"]
     for row in rows:
         assert (row["id"], row["url"], row["file_path"], row["warc_length"], row["survivor"]) == (None,) * 5
@@ -99,7 +99,7 @@ def test_each_is_one_row_without_a_locator(world: Path) -> None:
 
 
 def test_nothing_of_them_is_in_any_file(world: Path) -> None:
-    before = [row for row in Dataset(world / "out" / "01-ingest").table().to_pylist() if goes(row["url"])]
+    before = [row for row in Dataset(world / "out" / "01-ingest").to_arrow().to_pylist() if goes(row["url"])]
     for path in (world / "without").rglob("*"):
         if path.suffix == ".json":
             content = path.read_text()
@@ -139,7 +139,7 @@ def test_copies_of_a_survivor_are_listed_and_can_be_readmitted(world: Path, tmp_
     (tmp_path / "ids.txt").write_text("\n".join(copy["id"] for copy in copies.values()))
     numbers = readmit_here(world / "without", world / "small.toml", tmp_path / "back", ids=tmp_path / "ids.txt")
     assert numbers["in"] == len(copies)
-    back = Dataset(tmp_path / "back" / "06-paragraphs").table(["url"])["url"].to_pylist()
+    back = Dataset(tmp_path / "back" / "06-paragraphs").to_arrow(["url"])["url"].to_pylist()
     assert "http://host4.example/4" in back
 
 
@@ -184,7 +184,7 @@ def test_by_id(world: Path, tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("<urn:uuid:part-0.warc-1>\n")
     output = takedown_here(world / "out", tmp_path / "out", ids=tmp_path / "ids.txt")
     assert output["documents"] == 1
-    left = Dataset(tmp_path / "out" / "01-ingest").table(["url"])["url"].to_pylist()
+    left = Dataset(tmp_path / "out" / "01-ingest").to_arrow(["url"])["url"].to_pylist()
     assert "http://host1.example/1" not in left and len(left) == 79
 
 
@@ -226,7 +226,7 @@ def test_tokens_are_taken_out_of_their_shards(mixed: Path) -> None:
     tokens, mixture = Dataset(mixed / "without" / "02-tokens"), Dataset(mixed / "without" / "01-mixture")
     check_invariant(tokens.manifest)
     assert tokens.verify() == []
-    texts = {row["id"]: row["text"] for row in mixture.table().to_pylist()}
+    texts = {row["id"]: row["text"] for row in mixture.to_arrow().to_pylist()}
     index = pq.read_table(tokens.folder / "documents.parquet").to_pylist()
     assert {row["id"] for row in index} == set(texts)
     assert not [row for row in index if row["url"].startswith("http://web2.") or row["id"] == "curated-5"]
@@ -393,5 +393,5 @@ def test_another_document_with_the_same_file_name_and_offset_is_kept(world: Path
     (tmp_path / "list.txt").write_text("http://goes.example/\n")
     output = takedown_here(tmp_path / "runs", tmp_path / "out", tmp_path / "list.txt")
     assert output["documents"] == 1
-    left = Dataset(tmp_path / "out" / "b" / "03-filter").table(["url"])["url"].to_pylist()
+    left = Dataset(tmp_path / "out" / "b" / "03-filter").to_arrow(["url"])["url"].to_pylist()
     assert left == ["http://stays.example/"]

@@ -54,7 +54,7 @@ def test_the_ledger_lists_the_items(world: tuple[Path, Run]) -> None:
 
 def test_the_rest_is_kept_with_its_share(world: tuple[Path, Run]) -> None:
     _, done = world
-    shares = {row["id"]: row["signals"]["contamination"] for row in done.last.table().to_pylist()}
+    shares = {row["id"]: row["signals"]["contamination"] for row in done.last.to_arrow().to_pylist()}
     assert shares.keys() == {"clean", "quoted"}
     assert shares["clean"] == 0 < shares["quoted"] <= 0.05
 

@@ -50,7 +50,7 @@ def test_rejects_of_the_prefilter_are_never_extracted(world: Path) -> None:
     extract = found["extract"].manifest
     assert set(extract.rejected_by) == {"quick/min_words", "quick/max_words"}
     assert [row["step"] for row in extract.funnel] == ["look", "asked", "quick", "extract"]
-    rows = found["extract"].table().to_pylist()
+    rows = found["extract"].to_arrow().to_pylist()
     assert rows and {row["extractor"] for row in rows} == {"resiliparse"}
     assert {row["signals"]["control"] for row in rows} == {0.0}
     assert {row["signals"]["quick_rejected"] for row in rows} == {0.0}
@@ -59,7 +59,7 @@ def test_rejects_of_the_prefilter_are_never_extracted(world: Path) -> None:
 def test_the_audit_sample_passes_and_is_marked(world: Path) -> None:
     out = run(world, 0.5)
     found = stages(out)
-    rows = found["extract"].table().to_pylist()
+    rows = found["extract"].to_arrow().to_pylist()
     ledger = found["extract"].ledger().to_pylist()
     for row in rows:
         assert row["signals"]["control"] == float(in_audit_sample(row, 0.5))
@@ -68,7 +68,7 @@ def test_the_audit_sample_passes_and_is_marked(world: Path) -> None:
     assert ledger and not any(in_audit_sample(line, 0.5) for line in ledger if line["step"] == "quick")
     everything = stages(run(world, 1))["extract"]
     assert everything.manifest.counts["rejected"] == 0
-    assert sum(row["signals"]["quick_rejected"] > 0 for row in everything.table().to_pylist()) > 0
+    assert sum(row["signals"]["quick_rejected"] > 0 for row in everything.to_arrow().to_pylist()) > 0
 
 
 def test_the_audit_sample_does_not_depend_on_workers(world: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
     recipe = load_recipe(str(world / "quick0.5.toml"))
     bodies = Bodies(records.places())
     task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, 0.5)
-    rows = records.table().to_pylist()
+    rows = records.to_arrow().to_pylist()
     with closing(task.open_tools()) as tools:
         together = [(visit.row, visit.rejects) for visit in task.visits(rows, tools)]
         alone = [task.one(row, tools) for row in rows]
@@ -95,11 +95,11 @@ def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
     assert dataset.manifest.counts["in"] == sum(contents.values())
     assert dataset.manifest.counts["out"] == len(contents)
     assert dataset.manifest.rejected_by == {"payload/copy_payload": sum(contents.values()) - len(contents)}
-    kept = dataset.table().to_pylist()
+    kept = dataset.to_arrow().to_pylist()
     assert sorted(row["copies"] for row in kept) == sorted(contents.values())
     survivors = {row["id"] for row in kept}
     assert all(line["survivor"] in survivors for line in dataset.ledger().to_pylist())
-    documents = stages(run(world, 0))["extract"].table().to_pylist()
+    documents = stages(run(world, 0))["extract"].to_arrow().to_pylist()
     copies = {(row["file_path"], row["warc_offset"]): row["copies"] for row in kept}
     assert all(row["copies"] == copies[row["file_path"], row["warc_offset"]] for row in documents)
 
@@ -111,7 +111,7 @@ def test_a_page_with_noai_is_rejected(world: Path) -> None:
     recipe.write_text(quick(0, 9999))
     refinery("run", "--recipe", recipe, "--input", archive, "--out", world / "asked")
     extract = stages(world / "asked")["extract"]
-    assert extract.table()["url"].to_pylist() == ["http://a.example/2"]
+    assert extract.to_arrow()["url"].to_pylist() == ["http://a.example/2"]
     assert extract.manifest.rejected_by == {"asked/max_noai": 1}
 
 
@@ -136,7 +136,7 @@ def test_the_audit_sample_respects_an_opt_out(world: Path) -> None:
     refinery("run", "--recipe", world / "control-asks.toml", "--input", archive, "--out", world / "control-asked")
     extract = stages(world / "control-asked")["extract"]
     assert extract.manifest.rejected_by == {"asked/max_noai": 1}
-    assert [row["signals"]["control"] for row in extract.table().to_pylist()] == [1.0]
+    assert [row["signals"]["control"] for row in extract.to_arrow().to_pylist()] == [1.0]
 
 
 def refused(stage: dict[str, object]) -> str:

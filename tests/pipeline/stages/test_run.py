@@ -51,7 +51,7 @@ def test_no_path_of_this_machine_is_in_the_results(finished: Path, world: Path) 
 
 def test_evidence_of_removed_copies(finished: Path) -> None:
     near = next(d for d in datasets(finished) if d.manifest.stage == "near-copies")
-    survivors = set(near.table()["id"].to_pylist())
+    survivors = set(near.to_arrow()["id"].to_pylist())
     for row in near.ledger().to_pylist():
         assert row["survivor"] in survivors
         assert row["similarity"] >= row["threshold"] == 0.8
@@ -90,8 +90,8 @@ def test_limit_takes_the_first_pages(finished: Path, world: Path, tmp_path: Path
     assert output["funnel"][0]["docs"] == 45
     refinery("run", *words, "--out", tmp_path / "b", "--workers", 2)
     assert made(tmp_path / "a") == made(tmp_path / "b")
-    first = datasets(tmp_path / "a")[0].table()["id"].to_pylist()
-    assert first == datasets(finished)[0].table()["id"].to_pylist()[:45]
+    first = datasets(tmp_path / "a")[0].to_arrow()["id"].to_pylist()
+    assert first == datasets(finished)[0].to_arrow()["id"].to_pylist()[:45]
 
 
 def test_a_second_call_changes_nothing(finished: Path, world: Path) -> None:

@@ -35,7 +35,7 @@ def test_spans_are_cut_from_every_document(engine: str, workers: int, tmp_path: 
         (tmp_path / f"{number}.jsonl").write_text(lines)
     context = Context(parse_recipe(recipe(), "here"), open_engine(engine, workers), {})
     done = run(context, read_inputs([str(tmp_path)]), tmp_path / "out").last
-    kept = {row["id"]: row["text"].strip() for row in done.table().to_pylist()}
+    kept = {row["id"]: row["text"].strip() for row in done.to_arrow().to_pylist()}
     assert kept == {"one": article(1), "two": article(2), "other": article(3)}
     assert [(row["id"], row["rule"]) for row in done.ledger().to_pylist()] == [("quote", "nothing_left")]
     check_invariant(done.manifest)

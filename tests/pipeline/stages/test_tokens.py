@@ -49,7 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_mixture_agrees_with_its_manifest(world: Path) -> None:
     mixture = Dataset(world / "mixture")
     check_invariant(mixture.manifest)
-    table = mixture.table(["source", "domain", "token_count", "repeats"]).to_pylist()
+    table = mixture.to_arrow(["source", "domain", "token_count", "repeats"]).to_pylist()
     tokens: dict[str, int] = {}
     for row in table:
         assert 1 <= row["repeats"] <= 4
@@ -67,7 +67,7 @@ def test_every_token_is_traced_to_its_document(world: Path) -> None:
     check_invariant(manifest)
     assert Dataset(folder).verify() == []
     tokenizer = Tokenizer(folder / "tokenizer.model")
-    texts = {row["id"]: row for row in Dataset(world / "mixture").table().to_pylist()}
+    texts = {row["id"]: row for row in Dataset(world / "mixture").to_arrow().to_pylist()}
     documents = pq.read_table(folder / "documents.parquet").to_pylist()
     assert len(documents) == manifest.counts["out"] == len(texts)
     readers = {shard.path: TokenShardReader(folder / shard.path) for shard in manifest.shards}

@@ -1,0 +1,38 @@
+"""What the commands that work on data share: how they open an engine, and what they say of damage."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from pipeline.cli.console import Bar, quiet_stdout, say
+
+if TYPE_CHECKING:
+    from infra.dataset.manifest import Manifest
+    from infra.engines.engine import Engine
+
+
+@contextmanager
+def opened(engine: str, workers: int | None, json: bool) -> "Iterator[Engine]":
+    """The engine by its name, with a progress bar; with `json`, stdout stays clean for the one document."""
+    from infra.engines.open import open_engine
+
+    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+        yield made
+
+
+def report_damage(manifests: "Sequence[Manifest]") -> None:
+    """Exit code 1 where input was damaged: the work is done, and what could not be read is in the ledger."""
+    found = {
+        rule: number
+        for manifest in manifests
+        for rule, number in manifest.rejected_by.items()
+        if rule.startswith(("ingest/damage/", "read/"))
+    }
+    if found:
+        say(
+            "damaged input, accounted for in the ledger: "
+            + ", ".join(f"{rule} {n}" for rule, n in sorted(found.items()))
+        )
+        raise typer.Exit(1)

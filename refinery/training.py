@@ -1,0 +1,100 @@
+"""The trainer: a trunk, frozen once, and branches from it. Each function imports torch (the extra `train`) when called.
+
+A mistake of the caller raises `UsageError`. `train`, `freeze` and `branch` can be called again with the same arguments:
+they continue where they were stopped, or do nothing.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.start import config_file, importing_torch
+
+StrPath = str | os.PathLike[str]
+# Called after every step with its log row and the last step.
+OnStep = Callable[[Mapping[str, Any], int], None]
+
+
+def train(
+    data: StrPath,
+    out: StrPath,
+    *,
+    config: StrPath = "tiny",
+    steps: int | None = None,
+    on_step: OnStep | None = None,
+) -> dict[str, Any]:
+    """Trains a trunk on the tokens dataset `data` in the folder `out`, up to step `steps` (else the trunk's end).
+
+    config: the name of a shipped configuration, or a .toml file.
+    Returns a summary: the checkpoint and its hashes, the last loss, the number of parameters.
+    """
+    file = config_file(os.fspath(config))
+    with importing_torch():
+        from trainer.api import train as train_trunk
+
+        return train_trunk(file, Path(data), Path(out), steps, on_step)
+
+
+def freeze(run: StrPath, out: StrPath) -> dict[str, Any]:
+    """Copies the latest checkpoint of a training run to the read-only folder `out`; returns its hashes."""
+    with importing_torch():
+        from trainer.api import freeze as freeze_run
+
+        return freeze_run(Path(run), Path(out))
+
+
+def branch(
+    trunk: StrPath,
+    out: StrPath,
+    *,
+    overrides: Mapping[str, Any] | StrPath | None = None,
+    data: StrPath | None = None,
+    steps: int | None = None,
+    on_step: OnStep | None = None,
+) -> dict[str, Any]:
+    """Trains a branch of the frozen trunk `trunk` in the folder `out`: its schedule continued into the decay.
+
+    overrides: what differs, as a mapping or a .toml file; without them the branch is the control.
+    data: the trunk's tokens dataset, or another one. steps: counted from the trunk's first step.
+    """
+    changed = overrides if overrides is None or isinstance(overrides, Mapping) else Path(overrides)
+    with importing_torch():
+        from trainer.api import branch as train_branch
+
+        return train_branch(Path(trunk), changed, None if data is None else Path(data), Path(out), steps, on_step)
+
+
+def evaluate(
+    checkpoint: StrPath,
+    data: StrPath,
+    *,
+    k: Sequence[int] | None = None,
+    policy: Literal["fixed", "min_p", "top_p"] = "fixed",
+    value: float = 0.0,
+) -> dict[str, Any]:
+    """Measures bits per byte by domain on the held-out tokens dataset `data`, beside a unigram model and gzip.
+
+    checkpoint: a run, a branch or a frozen trunk. k: experts per token, one result for each; with the policy min_p or
+    top_p the most that a token may use, and `value` is its p.
+    """
+    with importing_torch():
+        from trainer.api import evaluate as evaluate_checkpoint
+
+        return evaluate_checkpoint(Path(checkpoint), Path(data), k, policy, value)
+
+
+def generate(
+    checkpoint: StrPath,
+    prompt: str = "",
+    *,
+    tokens: int = 100,
+    k: int | None = None,
+    temperature: float = 0.8,
+    seed: int = 0,
+) -> str:
+    """Continues `prompt` by at most `tokens` tokens and returns the new text; temperature 0 takes the most likely."""
+    with importing_torch():
+        from trainer.api import generate as generate_text
+
+        return generate_text(Path(checkpoint), prompt, tokens, k, temperature, seed)

@@ -1,0 +1,170 @@
+"""A command that is refused says why in one line, with exit code 2, and leaves nothing behind."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.cli.app import main
+from tests.pipeline.here import run_here
+from tests.pipeline.pages import sentences, write_crawl
+from tests.pipeline.recipe_texts import EXTRACT, INGEST, NEAR_COPIES, judge, mix, recipe, stage, step
+
+SIZE = judge("size", {"signal": "words", "min": 5})
+LANGUAGE = step("label", what="language", model="language", keep=["en"])
+EVERY = recipe(
+    "every",
+    INGEST,
+    EXTRACT,
+    stage("filter", "filter", LANGUAGE, SIZE),
+    NEAR_COPIES,
+    mix(0.1),
+    stage("tokens", "tokenize", tokenizer="tokenizer.model"),
+)
+SMALL = recipe("small", INGEST, EXTRACT, stage("filter", "filter", SIZE), NEAR_COPIES)
+STAGES = ("ingest", "extract", "filter", "dedup", "mix", "tokenize")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`small.toml` and a run of it; `every.toml`, whose models are missing; inputs of every kind."""
+    folder = tmp_path_factory.mktemp("refused")
+    write_crawl(folder / "crawl", files=1)
+    for name, text in (("small", SMALL), ("every", EVERY), ("mix", recipe("mixture", mix(0.0)))):
+        (folder / f"{name}.toml").write_text(text)
+    run_here(folder / "small.toml", folder / "crawl", folder / "run")
+    rows = [{"id": str(number), "text": "\n".join(sentences(number))} for number in range(9)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.table({"number": [1]}), folder / "no-text.parquet")
+    (folder / "no-parquet.parquet").write_bytes(b"PAR1")
+    (folder / "notes.pdf").write_bytes(b"%PDF")
+    (folder / "empty").mkdir()
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "language").write_bytes(b"no fastText")
+    return folder
+
+
+RECORDS, DOCUMENTS = "{w}/run/01-ingest", "{w}/run/02-extract"
+
+
+def with_inputs(command: str, recipe: str, second: str = "") -> Iterator[str]:
+    """What no command can read, and no command can be told. `second`: of two recipes."""
+    given = f"{command} --recipe {recipe} {second}"
+    for wrong in ("nowhere.warc.gz", "notes.pdf", "no-text.parquet", "no-parquet.parquet", "empty", "nothing-*.jsonl"):
+        if wrong.endswith(".parquet") and command in ("ingest", "extract"):
+            continue  # documents are refused there, whatever is in them
+        yield f"{given} --input {{w}}/{wrong} :: {wrong.partition('.')[0].partition('-')[0]}"
+    yield f"{given} --input {{w}}/rows.jsonl --engine spark :: no engine 'spark'"
+    yield f"{given} --input {{w}}/rows.jsonl --workers 0 :: --workers must be at least 1"
+    yield f"{command} --recipe nameless {second} --input {{w}}/rows.jsonl :: no recipe 'nameless'"
+    yield f"{command} --recipe {{w}}/nowhere.toml {second} --input {{w}}/rows.jsonl :: nowhere.toml cannot be read"
+
+
+def cases() -> Iterator[str]:
+    """COMMAND :: what its line says. {w} is the world; `--out` is added."""
+    for stage_of in STAGES:
+        yield from with_inputs(stage_of, "{w}/every.toml")
+        yield f"{stage_of} --recipe {{w}}/every.toml --stage other --input {{w}}/crawl :: stage called 'other'"
+    for stage_of in STAGES[:2]:
+        yield f"{stage_of} --recipe tokens --input {{w}}/crawl :: has no {stage_of} stage"
+    for stage_of in STAGES[1:]:
+        yield f"{stage_of} --recipe {{w}}/every.toml --input {{w}}/crawl :: not archives"
+    for stage_of in STAGES[2:]:
+        yield f"{stage_of} --recipe {{w}}/every.toml --input {RECORDS} :: reads documents"
+    yield f"ingest --recipe {{w}}/every.toml --input {DOCUMENTS} :: reads WARC"
+    yield "ingest --recipe {w}/every.toml --input {w}/rows.jsonl :: reads WARC"
+    yield f"extract --recipe {{w}}/every.toml --input {DOCUMENTS} :: reads records"
+    yield "extract --recipe {w}/every.toml --input {w}/rows.jsonl :: not documents"
+    yield f"extract --recipe {{w}}/every.toml --input {RECORDS} --source {{w}}/nowhere :: is not a folder"
+    for stage_of, model in (("filter", "language"), ("tokenize", "tokenizer.model")):
+        yield f"{stage_of} --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/empty :: '{model}' is not in"
+    yield f"filter --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/damaged :: language"
+    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} :: mixture"
+
+    yield from with_inputs("run", "{w}/small.toml")
+    yield "run --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
+    yield f"run --recipe {{w}}/small.toml --input {RECORDS} :: reads documents"
+    yield "run --recipe {w}/every.toml --input {w}/crawl --models {w}/empty :: 'language' is not in"
+    yield "run --recipe extract --input {w}/rows.jsonl :: no stage after extraction"
+
+    yield from with_inputs("measure", "{w}/small.toml")
+    yield "measure --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
+    yield f"measure --recipe {{w}}/small.toml --input {RECORDS} {DOCUMENTS} :: reads records"
+    yield "measure --recipe {w}/small.toml --signals wrods --input {w}/crawl :: no signal 'wrods'"
+    yield "measure --recipe {w}/every.toml --input {w}/crawl --models {w}/empty :: 'language' is not in"
+    yield "measure --recipe tokens --input {w}/crawl :: no extract step"
+
+    yield from with_inputs("compare", "{w}/small.toml", "exact")
+    yield "compare --recipe {w}/small.toml --input {w}/crawl :: two recipes or more"
+    yield "compare --recipe exact minhash --input {w}/crawl {w}/rows.jsonl :: not both"
+    yield f"compare --recipe exact minhash --input {RECORDS} :: reads documents"
+    yield "compare --recipe exact {w}/every.toml --input {w}/crawl --models {w}/empty :: 'language' is not in"
+    yield "compare --recipe exact minhash --input {w}/crawl --gold {w}/nowhere.jsonl :: cannot be read"
+    yield "compare --recipe exact extract --input {w}/rows.jsonl :: no stage after extraction"
+
+    for ledger in ("nowhere", "empty"):
+        yield f"readmit --recipe exact --ledger {{w}}/{ledger} :: holds no finished dataset"
+    yield "readmit --recipe nameless --ledger {w}/run :: no recipe 'nameless'"
+    yield "readmit --recipe {w}/every.toml --models {w}/empty --ledger {w}/run :: is not in"
+    yield "readmit --recipe exact --ledger {w}/run --rule size/max_words :: no record was rejected by"
+    yield "readmit --recipe exact --ledger {w}/run --ids {w}/nowhere :: nowhere"
+    yield "readmit --recipe exact --ledger {w}/run --source {w}/nowhere :: is not a folder"
+    yield "readmit --recipe tokens --ledger {w}/run --models {w}/empty :: is not in"
+    yield "readmit --recipe exact --ledger {w}/run --engine spark :: no engine 'spark'"
+
+    yield "report --run {w}/nowhere :: is not a folder"
+    yield "report --run {w}/empty :: nothing to report"
+    yield "report --run {w}/run --source {w}/nowhere :: is not a folder"
+
+    for command in ("perplexity", "coherence", "domains", "tokenizer", "benchmarks"):
+        yield f"fit {command} --positive {{w}}/nowhere :: nowhere"
+    for command in ("bag-of-words", "quality", "safety"):
+        yield f"fit {command} --positive {{w}}/rows.jsonl --negative {{w}}/nowhere :: nowhere"
+    yield "fit reference --positive code={w}/nowhere --negative {w}/rows.jsonl :: nowhere"
+    yield "fit importance --positive {w}/rows.jsonl --negative {w}/nowhere :: must end in"
+    yield "fit combination --positive {w}/rows.jsonl --negative {w}/nowhere --signal words :: is no dataset"
+
+
+@pytest.mark.parametrize("case", [*cases()])
+def test_nothing_is_left(case: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command, _, says = case.partition(" :: ")
+    words = command.format(w=world).split()
+    with pytest.raises(SystemExit) as stopped:
+        main([*words, "--out", str(tmp_path / "new" / "out")])
+    said = capsys.readouterr()
+    lines = [line for line in said.err.splitlines() if not line.endswith((" of 1", " of 0"))]  # progress
+    assert (stopped.value.code, said.out, len(lines)) == (2, "", 1), said
+    assert lines[0].startswith("refinery: ") and says in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("made_before", [False, True], ids=["no folder", "an empty folder"])
+def test_what_a_stage_notices_late_is_undone_too(made_before: bool, world: Path, tmp_path: Path) -> None:
+    """An archive that has gone is met by the worker that wants to read it."""
+    folder = tmp_path / "world"
+    write_crawl(folder / "crawl", files=1)
+    run_here(world / "small.toml", folder / "crawl", folder / "run")
+    for archive in (folder / "crawl").iterdir():
+        archive.unlink()
+    out = tmp_path / "out"
+    if made_before:
+        out.mkdir()
+    with pytest.raises(SystemExit):
+        main(["extract", "--recipe", "extract", "--input", str(folder / "run" / "01-ingest"), "--out", str(out)])
+    assert list(tmp_path.iterdir()) == ([folder, out] if made_before else [folder])
+    assert not made_before or list(out.iterdir()) == []
+
+
+def test_what_is_finished_stays(world: Path, tmp_path: Path) -> None:
+    """A later stage that is refused takes nothing from the stages before it."""
+    words = f"run --recipe {world}/every.toml --input {world}/crawl --models {tmp_path}/models --out {tmp_path}/out"
+    (tmp_path / "models").mkdir()
+    for name in ("language", "tokenizer.model"):
+        (tmp_path / "models" / name).write_bytes(b"no model")
+    with pytest.raises(SystemExit):
+        main(words.split())
+    assert (tmp_path / "out" / "02-extract" / "manifest.json").is_file()
+    assert not (tmp_path / "out" / "03-filter").exists()

@@ -1,0 +1,31 @@
+"""What comes before torch is imported: the shipped configurations, and the error where torch is not installed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from infra.errors import UsageError
+from infra.extras import extra
+
+
+def config_file(name: str) -> Path:
+    """The path of a configuration: a shipped one by its name, any other by its path. UsageError when there is none."""
+    shipped = resources.files("trainer") / "configs"
+    names = sorted(item.name.removesuffix(".toml") for item in shipped.iterdir() if item.name.endswith(".toml"))
+    if name in names:
+        return Path(str(shipped / f"{name}.toml"))
+    if not Path(name).is_file():
+        raise UsageError(f"no configuration {name!r}: give a .toml file, or one of {', '.join(names)}")
+    return Path(name)
+
+
+@contextmanager
+def importing_torch() -> Iterator[None]:
+    """To be entered before the trainer's modules are imported. UsageError where torch is not installed."""
+    # Threads that spin while they wait make a step several times slower on a machine that does other work too. OpenMP
+    # reads this once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with extra("train"):
+        yield
