@@ -223,8 +223,8 @@ def test_yi_prunes_by_the_bounds_and_curves_of_its_last_judge() -> None:
     # the fingerprint of a task is made of it
     assert repr(steps["quality-en"]) in repr(prune) and repr(asked[0]) in repr(prune)
     # the perplexity of a text that a language model finds easy adds most
-    assert prune.assumed("quality", Document("", language="en")) == {"quality-en: perplexity": 0.565}
-    assert prune.assumed("quality", Document("", language="zh")) == {}
+    assert prune.assumptions("quality", Document("", language="en")) == {"quality-en: perplexity": 0.565}
+    assert prune.assumptions("quality", Document("", language="zh")) == {}
 
 
 def test_nothing_is_measured_by_it_and_no_column_is_its_own() -> None:
