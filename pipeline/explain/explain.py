@@ -23,8 +23,8 @@ from infra.storage import read_json
 from pipeline.document import Document, Trace
 from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
 from pipeline.explain.text import explain_text as explain_text
-from pipeline.inputs.again import ChosenDocuments, is_document_file
 from pipeline.inputs.documents import DocumentFilePart
+from pipeline.inputs.reread import ChosenDocuments, is_document_file
 from pipeline.job.context import resolve_recipe
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.parse import parse_recipe

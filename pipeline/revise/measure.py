@@ -34,9 +34,9 @@ from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import batch, ledger_batch
 from pipeline.document import Document
-from pipeline.inputs.again import documents_in
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.inputs import Inputs
+from pipeline.inputs.reread import documents_in
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
 from pipeline.job.signals import carried_signals

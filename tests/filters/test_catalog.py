@@ -184,7 +184,7 @@ def test_every_edit_changes_some_text(name: str) -> None:
 
 @given(st.text(max_size=80), st.lists(st.text(max_size=4), max_size=20))
 @settings(max_examples=30, deadline=None)
-def test_foreign_words_need_not_fit_the_text(text: str, words: list[str]) -> None:
+def test_external_tokens_need_not_fit_the_text(text: str, words: list[str]) -> None:
     values = measure(View(text, language="fr", words=words), SIGNALS)
     assert all(value is None or math.isfinite(value) for value in values.values())
 
