@@ -30,6 +30,7 @@ class Combine(Step):
     kind: ClassVar[str] = "combine"
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
     on_text: ClassVar[bool] = True
+    combines: ClassVar[bool] = True
 
     name: str
     signal: str
@@ -94,25 +95,32 @@ class Combine(Step):
         base = f" from {self.intercept:g}" if self.terms else ""
         return [f"combine {self.signal}{in_languages(self.languages)}{model}{base}{how}", *terms]
 
-    def upper_bound(self, before: float | None, document: Document, unknown: Collection[str]) -> float:
-        """The most that the signal can be after the step, if it is at most `before` now (None: it is not set) and the
-        signals in `unknown` may yet have any value. Summed in the order of `run`, so that rounding cannot lower it."""
-        assert self.terms, f"{self.name} has not been bound to {self.model}"
-        total = self.intercept + sum(
-            term.largest if term.signal in unknown else term.added(document.signal(term.signal)) for term in self.terms
+    def upper_bound(
+        self, signal: str, before: float | None, document: Document, unknown: Collection[str]
+    ) -> float | None:
+        if signal != self.signal or not self.is_for(document):
+            return before
+        assert self.terms, f"{self.name} is not bound to {self.model}"
+        # summed in the order of `run`: rounding cannot make it less than the value there
+        value = logistic(
+            self.intercept
+            + sum(
+                each.largest if each.signal in unknown else each.added(document.signal(each.signal))
+                for each in self.terms
+            )
         )
-        value = logistic(total)
         return max(value, before) if self.larger and before is not None else value
 
-    def assumed(self, unknown: Collection[str]) -> dict[str, float]:
-        """What the upper bound takes each unknown signal to add: the most that it can."""
+    def assumed(self, signal: str, document: Document, unknown: Collection[str]) -> dict[str, float]:
+        if signal != self.signal or not self.is_for(document):
+            return {}
         return {term.signal: term.largest for term in self.terms if term.signal in unknown}
 
     def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
         del models
         if not self.is_for(document):
             return []
-        assert self.terms, f"{self.name} has not been bound to {self.model}"
+        assert self.terms, f"{self.name} is not bound to {self.model}"
         values = {term.signal: document.signal(term.signal) for term in self.terms}
         parts = [(term.signal, term.added(values[term.signal])) for term in self.terms]
         value = logistic(self.intercept + sum(add for _, add in parts))

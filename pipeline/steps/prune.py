@@ -6,9 +6,9 @@ signal stays below the judge's threshold even so, the judge would reject the doc
 lost that the later steps would keep, and no curve or threshold is written down twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, isfinite
+from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,7 +16,6 @@ from infra.errors import UsageError
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
-from pipeline.steps.combine import Combine
 from pipeline.steps.fields import named, only, shown, text
 from pipeline.steps.rules import RecipeRule, in_languages, judge_rules, rule_lines
 from pipeline.steps.step import Step
@@ -60,7 +59,7 @@ class Prune(Step):
                     f"prune {self.name!r}: {step.kind} {step.name!r} changes the {what} before {self.judge!r}: "
                     "put the prune step after it"
                 )
-        combined = {step.signal for step in before if isinstance(step, Combine)}
+        combined = {name for step in before if step.combines for name in step.sets}
         rules = tuple(each for each in judge.rules if each.rule.bound == "min" and each.rule.signal in combined)
         if not rules:
             raise UsageError(
@@ -80,30 +79,30 @@ class Prune(Step):
             return []
         found: Trace = []
         rejects = judge_rules(
-            self.name, self.rules, lambda signal: self.upper_bound(signal, document), document.language, found
+            self.name, self.rules, lambda signal: self.bound_of(signal, document), document.language, found
         )
         if trace is not None:
-            trace += [{**entry, "assumed": self.assumed(entry["signal"], document)} for entry in found]
+            trace += [{**entry, "assumed": self.assumptions(entry["signal"], document)} for entry in found]
         return rejects
 
-    def upper_bound(self, signal: str, document: Document) -> float | None:
+    def bound_of(self, signal: str, document: Document) -> float | None:
         """The most that `signal` can be when the judge sees it; None where nothing sets it, or no bound is known."""
         value = document.signals.get(signal)
-        unknown: set[str] = set()
-        for step in self.between:
-            if not isinstance(step, Combine) or step.signal != signal:
-                value = inf if signal in step.sets else value
-            elif step.is_for(document):
-                value = step.upper_bound(value, document, unknown)
-            unknown |= step.sets
+        for step, unknown in self.path():
+            value = step.upper_bound(signal, value, document, unknown)
         return value if value is not None and isfinite(value) else None
 
-    def assumed(self, signal: str, document: Document) -> dict[str, float]:
+    def assumptions(self, signal: str, document: Document) -> dict[str, float]:
         """What signals that are not known yet are taken to add, by the names of step and signal."""
+        return {
+            f"{step.name}: {name}": add
+            for step, unknown in self.path()
+            for name, add in step.assumed(signal, document, unknown).items()
+        }
+
+    def path(self) -> Iterator[tuple[Step, set[str]]]:
+        """The steps up to the judge, each with the signals that those before it set."""
         unknown: set[str] = set()
-        found: dict[str, float] = {}
         for step in self.between:
-            if isinstance(step, Combine) and step.signal == signal and step.is_for(document):
-                found |= {f"{step.name}: {name}": add for name, add in step.assumed(unknown).items()}
-            unknown |= step.sets
-        return found
+            yield step, unknown
+            unknown = unknown | step.sets

@@ -188,7 +188,7 @@ def test_a_signal_that_a_model_sets_on_the_way_has_no_bound() -> None:
         ([QUALITY, PRUNE, SCORES], "has no min rule on a signal"),
         ([PRUNE, QUALITY, judge("scores", {"signal": "quality", "max": 1})], "has no min rule on a signal"),
         ([step("prune", name="bound"), QUALITY, SCORES], "judge is missing"),
-        ([{**PRUNE, "rules": []}, QUALITY, SCORES], "unknown word 'rules'"),
+        ([{**PRUNE, "rules": []}, QUALITY, SCORES], "unknown key 'rules'"),
     ],
 )
 def test_where_it_cannot_stand(steps: list[Part], says: str) -> None:
@@ -223,8 +223,8 @@ def test_yi_prunes_by_the_bounds_and_curves_of_its_last_judge() -> None:
     # the fingerprint of a task is made of it
     assert repr(steps["quality-en"]) in repr(prune) and repr(asked[0]) in repr(prune)
     # the perplexity of a text that a language model finds easy adds most
-    assert prune.assumed("quality", Document("", language="en")) == {"quality-en: perplexity": 0.565}
-    assert prune.assumed("quality", Document("", language="zh")) == {}
+    assert prune.assumptions("quality", Document("", language="en")) == {"quality-en: perplexity": 0.565}
+    assert prune.assumptions("quality", Document("", language="zh")) == {}
 
 
 def test_nothing_is_measured_by_it_and_no_column_is_its_own() -> None:

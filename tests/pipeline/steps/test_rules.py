@@ -66,7 +66,7 @@ def test_the_program_writes_it_as_people_do() -> None:
         ("words >= " + "9" * 5000, "must be a number"),
         (5, "rules must be a list of tables and comparisons"),
         ({"rules": ["words >= 5"], "sorce": "x"}, "did you mean 'source'"),
-        ({"rules": ["words >= 5"], "min": 5}, "unknown word 'min'"),
+        ({"rules": ["words >= 5"], "min": 5}, "unknown key 'min'"),
         ({"rules": "words >= 5"}, "rules must be a list"),
         ({"rules": [{"signal": "words", "min": 5}]}, "is no comparison"),
         ({"rules": ["words >= 5"], "languages": "en"}, "languages must be a list of words"),
