@@ -71,7 +71,7 @@ class Fate:
 
 def gathered(folder: Path, pages: Sequence[CleanPage], archives: Sequence[Path]) -> Inputs:
     """The clean pages as an archive in `folder`, and links to the crawl's beside it: a file's name in a dataset is its
-    path below the folder of all inputs, and the control sample is chosen by it. UsageError for a missing archive."""
+    path below the folder of all inputs, and the audit sample is chosen by it. UsageError for a missing archive."""
     folder.mkdir(parents=True, exist_ok=True)
     write_clean_warc(folder / WARC, pages)
     for archive in archives:

@@ -10,7 +10,7 @@ MAX_CHARS = 100
 
 def explain_text(result: Mapping[str, Any]) -> str:
     state = result["state"] + (f" by {', '.join(result['rejected_by'])}" if result["rejected_by"] else "")
-    if result["control"]:
+    if result["audit_sample"]:
         state += " (in the audit sample: no prefilter rejects it)"
     language = f", {result['language']}" if result["language"] else ""
     lines = [

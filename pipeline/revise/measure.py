@@ -98,14 +98,14 @@ def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
 
 def measuring_steps(recipe: Recipe) -> list[Step]:
     """The steps that set or read signals or change the text, in the order of the recipe."""
-    steps = [step for stage in recipe.stages if stage.verb == "filter" for step in stage.steps if _measures(step)]
+    steps = [step for stage in recipe.stages if stage.command == "filter" for step in stage.steps if _measures(step)]
     while steps and steps[-1].edits:
         steps.pop()
     later = set_by(steps)
     prefilter = [
         step
         for stage in recipe.stages
-        if stage.verb == "extract"
+        if stage.command == "extract"
         for step in stage.steps
         if _measures(step) and not step.sets <= later
     ]
@@ -326,7 +326,7 @@ def documents_of(
     made: list[Dataset] = []
     first = Context(context.recipe, context.engine, context.places, limit_param(limit))
     if inputs.archives:
-        ingest = next((s for s in context.recipe.stages if s.verb == "ingest"), Stage("ingest", "ingest"))
+        ingest = next((s for s in context.recipe.stages if s.command == "ingest"), Stage("ingest", "ingest"))
         source = first_source(inputs, ingest, limit)
         assert isinstance(source, Archives)
         made.append(run_stage(first, ingest, source, folder / f"01-{ingest.name}"))

@@ -86,7 +86,7 @@ def readmit(
     params = {name: value for name, value in params.items() if value is not None}
     here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
     arguments = {
-        "verb": "readmit",
+        "command": "readmit",
         "recipe": asdict(context.recipe.ref),
         "inputs": [asdict(ref) for ref in (*rejects.refs, *(file.ref for file in files))],
         **params,
@@ -163,11 +163,11 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
 def stages_for(recipe: Recipe, archives: bool) -> list[Stage]:
     """All stages if archives are read; those after extraction if only documents are."""
     if not archives:
-        stages = [stage for stage in recipe.stages if stage.verb != "ingest" and not reads_records(stage)]
+        stages = [stage for stage in recipe.stages if stage.command != "ingest" and not reads_records(stage)]
         if not stages:
             raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
         return stages
-    if recipe.stages[0].verb != "ingest" or not any(stage.verb == "extract" for stage in recipe.stages):
+    if recipe.stages[0].command != "ingest" or not any(stage.command == "extract" for stage in recipe.stages):
         raise UsageError(
             f"recipe {recipe.name!r} does not begin at archives: readmit needs one with ingest and extract"
         )
@@ -190,7 +190,7 @@ def run_stages(
     for stage in stages:
         folder = out / stage_folder(context.recipe, stage)
         here = bare if datasets else context
-        if stage.verb == "ingest":
+        if stage.command == "ingest":
             here = here.of_stage(stage)
             header = here.header(stage, Kind.RECORDS, records.refs)
             task = RereadTask(here.recipe.sha256)

@@ -8,8 +8,8 @@ from pipeline.models.combination import Combination, Term
 from tests.pipeline.pages import article, sentences, write_warc
 from tests.pipeline.recipe_texts import (
     INGEST,
-    LOOK,
     NEAR_COPIES,
+    PREFILTER,
     REMOVE_URLS,
     RESILIPARSE,
     Part,
@@ -31,18 +31,18 @@ QUALITY = Combination(
 )
 
 
-def two_looks(control: float, *looks: Part) -> str:
-    """A prefilter (and `looks`), then the expensive extractor; two languages; a combination; a pool rule."""
+def two_extractions(audit: float, *more: Part) -> str:
+    """A prefilter (and `more`), then the expensive extractor; two languages; a combination; a pool rule."""
     address = step("gate", name="url", lists="url-lists", rules=[{"signal": "url_blocked_domain", "max": 0}])
-    quick = judge("quick", {"signal": "characters", "min": 100})
+    size = judge("prefilter-size", {"signal": "characters", "min": 100})
     english = ({"signal": "words", "min": 100}, {"signal": "mean_word_length", "min": 3})
     chinese = ({"signal": "han_fraction", "min": 0.7}, {"signal": "words", "min": 60})
     best = {"signal": "quality", "keep": 0.8, "side": "high", "by": "language", "min_count": 3}
     return recipe(
-        "two-looks",
+        "two-extractions",
         INGEST,
         dedup("same-bytes", "payload"),
-        stage("extract", "extract", address, LOOK, quick, *looks, RESILIPARSE, control=control),
+        stage("extract", "extract", address, PREFILTER, size, *more, RESILIPARSE, audit=audit),
         stage(
             "filter",
             "filter",
@@ -86,13 +86,13 @@ def content() -> list[tuple[str, str]]:
     return pages
 
 
-def write_world(folder: Path, models: Path, control: float = 0.0) -> Path:
-    """`crawl/`, `two-looks.toml` and `models`, a link, in `folder`."""
+def write_world(folder: Path, models: Path, audit: float = 0.0) -> Path:
+    """`crawl/`, `prefilter.toml` and `models`, a link, in `folder`."""
     (folder / "crawl").mkdir(parents=True)
     pages = content()
     write_warc(folder / "crawl" / "a.warc.gz", pages[::2])
     write_warc(folder / "crawl" / "b.warc.gz", pages[1::2])
-    (folder / "two-looks.toml").write_text(two_looks(control))
+    (folder / "prefilter.toml").write_text(two_extractions(audit))
     (folder / "models").symlink_to(models)
     return folder
 

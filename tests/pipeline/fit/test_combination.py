@@ -181,7 +181,7 @@ def test_points_of_a_signal_that_is_always_the_same() -> None:
 )
 def test_mistakes_in_terms_are_named(term: dict[str, object] | None, says: str) -> None:
     terms = [] if term is None else [term]
-    stage = {"verb": "filter", "step": [{"kind": "combine", "signal": "quality", "terms": terms}]}
+    stage = {"command": "filter", "step": [{"kind": "combine", "signal": "quality", "terms": terms}]}
     with pytest.raises(UsageError, match=says):
         parse_recipe({"stage": [stage]}, "here")
 

@@ -153,7 +153,7 @@ def test_words_are_cut_once_and_anew_after_an_edit(tmp_path: Path) -> None:
 
 
 def recipe(*steps: Mapping[str, object]) -> dict[str, object]:
-    return {"name": "x", "stage": [{"verb": "filter", "name": "f", "step": list(steps)}]}
+    return {"name": "x", "stage": [{"command": "filter", "name": "f", "step": list(steps)}]}
 
 
 TERMS = [{"signal": "words", "at": [1], "add": [1]}]

@@ -86,7 +86,7 @@ def test_what_is_no_json_is_refused(content: str, tmp_path: Path) -> None:
 
 def test_a_signal_that_does_not_exist_is_named_when_a_recipe_takes_the_file(tmp_path: Path) -> None:
     step = {"kind": "combine", "signal": "quality", "model": "c.json"}
-    recipe = parse_recipe({"stage": [{"verb": "filter", "step": [step]}]}, "here")
+    recipe = parse_recipe({"stage": [{"command": "filter", "step": [step]}]}, "here")
     (tmp_path / "c.json").write_text(json.dumps(WHOLE | {"terms": [TERM | {"signal": "wrods"}]}))
     with pytest.raises(UsageError, match=r"c\.json: no signal 'wrods'"):
         recipe.bound({"c.json": tmp_path / "c.json"})

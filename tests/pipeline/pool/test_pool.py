@@ -15,7 +15,7 @@ name = "pools"
 
 [[stage]]
 name = "long"
-verb = "filter"
+command = "filter"
 
   [[stage.step]]
   kind = "pool"
@@ -25,7 +25,7 @@ verb = "filter"
 
 [[stage]]
 name = "topics"
-verb = "filter"
+command = "filter"
 
   [[stage.step]]
   kind = "pool"

@@ -14,7 +14,7 @@ SMALL = {
     "name": "small",
     "stage": [
         {
-            "verb": "filter",
+            "command": "filter",
             "step": [{"kind": "judge", "rules": [{"signal": "words", "min": 50}]}],
         }
     ],
@@ -56,7 +56,7 @@ def test_a_recipe_is_shown_with_the_curves_of_its_files(tmp_path: Path, monkeypa
     (tmp_path / "models" / "quality-en.json").write_text(mine.as_text())
     assert "quality-en.json from 0.25\n    words at [5.0] adds [1.0]" in recipe_text(load_recipe("yi"))
     step = {"kind": "combine", "signal": "quality", "model": "other.json"}
-    other = parse_recipe({"stage": [{"verb": "filter", "step": [step]}]}, "here")
+    other = parse_recipe({"stage": [{"command": "filter", "step": [step]}]}, "here")
     assert recipe_text(other).splitlines()[-1] == "  combine quality with other.json"
 
 
@@ -76,15 +76,15 @@ def test_the_hash_covers_thresholds_and_models() -> None:
     ("source", "says"),
     [
         ({}, "at least one"),
-        ({"stage": [{"verb": "cook"}]}, "verb is 'cook'"),
-        ({"stage": [{"verb": "ingest"}, {"verb": "ingest"}]}, "two stages are called 'ingest'"),
-        ({"stage": [{"verb": "ingest", "name": "../x"}]}, "cannot be a folder's name"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "fry"}]}]}, "kind is 'fry'"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown key 'rule'"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
-        ({"stage": [{"verb": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
-        ({"stage": [{"verb": "extract"}]}, "must be an extract step"),
+        ({"stage": [{"command": "cook"}]}, "command is 'cook'"),
+        ({"stage": [{"command": "ingest"}, {"command": "ingest"}]}, "two stages are called 'ingest'"),
+        ({"stage": [{"command": "ingest", "name": "../x"}]}, "cannot be a folder's name"),
+        ({"stage": [{"command": "filter", "step": [{"kind": "fry"}]}]}, "kind is 'fry'"),
+        ({"stage": [{"command": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown key 'rule'"),
+        ({"stage": [{"command": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
+        ({"stage": [{"command": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
+        ({"stage": [{"command": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
+        ({"stage": [{"command": "extract"}]}, "must be an extract step"),
         ({"stages": []}, "unknown key 'stages'"),
     ],
 )
@@ -103,11 +103,11 @@ def test_mistakes_are_named(source: dict[str, object], says: str) -> None:
     ],
 )
 def test_mistakes_in_rules_are_named(rule: dict[str, object], says: str) -> None:
-    source = {"stage": [{"verb": "filter", "step": [{"kind": "judge", "rules": [rule]}]}]}
+    source = {"stage": [{"command": "filter", "step": [{"kind": "judge", "rules": [rule]}]}]}
     with pytest.raises(UsageError, match=says):
         parse_recipe(source, "here")
 
 
 def change(bound: str, value: float) -> dict[str, object]:
     step = {"kind": "judge", "rules": [{"signal": "words", bound: value}]}
-    return SMALL | {"stage": [{"verb": "filter", "step": [step]}]}
+    return SMALL | {"stage": [{"command": "filter", "step": [step]}]}

@@ -22,7 +22,7 @@ CLUSTERS = step("pool", method="clusters", options={"clusters": 4, "drop": 1, "s
 WORST = step("pool", method="quantile", options={"signal": "perplexity", "keep": 0.9, "side": "low"})
 
 
-LOOK = step("extract", name="look", engine="all_text")
+PREFILTER = step("extract", name="prefilter", engine="all_text")
 UNKNOWN = step("combine", signal="quality", terms=[{"signal": "bag_of_words", "at": [1], "add": [1]}])
 
 
@@ -43,8 +43,8 @@ def refusal(*stages: Part) -> str | None:
     return None
 
 
-def extracted(*looks: Any, **keys: Any) -> Part:
-    return stage("extract", "extract", *looks, RESILIPARSE, **keys)
+def extracted(*prefilter: Any, **keys: Any) -> Part:
+    return stage("extract", "extract", *prefilter, RESILIPARSE, **keys)
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -63,12 +63,12 @@ def test_what_the_shipped_recipes_ask_for_is_set(name: str) -> None:
         ([stage("f", "filter", on("url_strict_words"))], "'url_strict_words' needs lists: ask it in a gate"),
         ([stage("f", "filter", on("rps_doc_ut1_blacklist"))], "nothing before it sets 'rps_doc_ut1_blacklist'"),
         ([INGEST, EXTRACT, stage("f", "filter", on("noai"))], "'noai' is known in the extract stage alone"),
-        ([INGEST, EXTRACT, stage("f", "filter", on("control"))], "'control' is set where"),
-        ([INGEST, extracted(LOOK, on("quick_rejected"), control=0.5)],
-         "'quick_rejected' is set where"),
-        ([INGEST, extracted(LOOK, SUM, step("extract", name="more",
+        ([INGEST, EXTRACT, stage("f", "filter", on("audit_sample"))], "'audit_sample' is set where"),
+        ([INGEST, extracted(PREFILTER, on("prefilter_rejected"), audit=0.5)],
+         "'prefilter_rejected' is set where"),
+        ([INGEST, extracted(PREFILTER, SUM, step("extract", name="more",
           engine="all_text"), QUALITY)], "nothing before it sets 'quality'"),
-        ([INGEST, extracted(LOOK, SUM), stage("f", "filter", QUALITY)],
+        ([INGEST, extracted(PREFILTER, SUM), stage("f", "filter", QUALITY)],
          "nothing before it sets 'quality'"),
         ([INGEST, EXTRACT, stage("f", "filter", WORST)], "pool 'quantile': nothing before it sets 'perplexity'"),
         ([stage("f", "filter", on("cluster")), stage("c", "filter", CLUSTERS)], "nothing before it sets 'cluster'"),
@@ -93,8 +93,8 @@ def test_a_signal_that_nothing_sets(stages: list[Part], says: str) -> None:
         [stage("f", "filter", step("label", what="redpajama", model="m"), on("rps_doc_ut1_blacklist"))],
         [stage("f", "filter", on("url_characters", "url_curated_source"))],
         [stage("c", "filter", CLUSTERS), stage("f", "filter", on("cluster", "cluster_score"))],
-        [INGEST, extracted(control=0.5), stage("f", "filter", on("control", "quick_rejected"))],
-        [INGEST, extracted(LOOK, on("noai", "noindex"))],
+        [INGEST, extracted(audit=0.5), stage("f", "filter", on("audit_sample", "prefilter_rejected"))],
+        [INGEST, extracted(PREFILTER, on("noai", "noindex"))],
         [INGEST, extracted(step("gate", name="g", lists="l", rules=[{"signal": "url_hard_words", "max": 0}]))],
         [stage("f", "filter", WORST)],
         [stage("f", "filter", QUALITY, carried=["quality"])],

@@ -28,7 +28,7 @@ about = "one rule"
 
 [[stage]]
 name = "filter"
-verb = "filter"
+command = "filter"
 
   [[stage.step]]
   kind = "judge"
@@ -218,7 +218,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES, max_size=4), VALUES)
 def test_toml_reads_back(step: dict[str, Any], value: Any) -> None:
-    source = {"name": value, "stage": [{"verb": value, "step": [step, {"kind": value}]}, {}]}
+    source = {"name": value, "stage": [{"command": value, "step": [step, {"kind": value}]}, {}]}
     assert tomllib.loads(recipe_toml(source)) == source
 
 

@@ -32,17 +32,17 @@ from tests.pipeline.two_languages import content, write_world
 def world(tmp_path_factory: pytest.TempPathFactory, two_language_models: Path) -> Path:
     folder = write_world(tmp_path_factory.mktemp("measure") / "world", two_language_models)
     here(folder, folder / "crawl", folder / "measured")
-    run_here(folder / "two-looks.toml", folder / "crawl", folder / "out", folder / "models")
+    run_here(folder / "prefilter.toml", folder / "crawl", folder / "out", folder / "models")
     return folder
 
 
 def words(world: Path) -> tuple[object, ...]:
-    recipe = ("--recipe", world / "two-looks.toml", "--models", world / "models")
+    recipe = ("--recipe", world / "prefilter.toml", "--models", world / "models")
     return (*recipe, "--input", world / "crawl")
 
 
 def here(world: Path, given: Path, out: Path, *signals: str, engine: str = "local") -> Dataset:
-    return measure_here(world / "two-looks.toml", given, out, world / "models", signals, engine)
+    return measure_here(world / "prefilter.toml", given, out, world / "models", signals, engine)
 
 
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
@@ -75,7 +75,7 @@ def test_the_signals_equal_those_of_the_run(world: Path) -> None:
     for url, row in rows(world / "out" / "04-filter").items():
         for name, value in row["signals"].items():
             # null there: a judge of another language alone asks for it
-            if value is not None and name not in ("control", "quick_rejected"):
+            if value is not None and name not in ("audit_sample", "prefilter_rejected"):
                 assert every[url]["signals"][name] == value, (url, name)
         assert every[url]["text"] == row["text"]
 
@@ -185,7 +185,7 @@ def test_a_judge_measures_the_text_before_later_edits() -> None:
     """A signal of two judges is measured at the first; one of none on the last text."""
     source = {
         "stage": [
-            {"verb": "filter", "name": "a", "step": [
+            {"command": "filter", "name": "a", "step": [
                 {"kind": "judge", "name": "one", "rules": [{"signal": "characters", "min": 1}]},
                 {"kind": "rewrite", "edit": "remove_urls"},
                 {"kind": "judge", "name": "two",

@@ -93,7 +93,7 @@ def test_the_stage_commands_make_the_same(finished: Path, world: Path, tmp_path:
     given: Path = world / "crawl"
     for number, stage in enumerate(recipe.stages, start=1):
         out = tmp_path / f"{number:02d}-{stage.name}"
-        refinery(stage.verb, "--recipe", world / "small.toml", "--stage", stage.name, "--input", given, "--out", out)
+        refinery(stage.command, "--recipe", world / "small.toml", "--stage", stage.name, "--input", given, "--out", out)
         given = out
     assert made(tmp_path) == made(finished)
 

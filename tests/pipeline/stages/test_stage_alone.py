@@ -70,7 +70,7 @@ def test_by_hand_with_its_own_models_alone(world: Path, whole: Run, recipe: Reci
         used.append(set(each.models()))
         models = folder_of(world, used[-1], tmp_path / f"models-{number}")
         out = tmp_path / "out" / f"{number:02d}-{each.name}"
-        stage_here(world / "several.toml", each.verb, each.name, given, out, models, world / "crawl")
+        stage_here(world / "several.toml", each.command, each.name, given, out, models, world / "crawl")
         given = out
     assert used == [set(), {"url-lists"}, {"language"}, {"fluency"}, {"fluency", "sum.json"}, set()]
     assert made(tmp_path / "out") == made(whole.folder)

@@ -199,10 +199,10 @@ def test_where_it_cannot_stand(steps: list[Part], says: str) -> None:
 
 
 def test_an_extraction_between_is_refused() -> None:
-    look = step("extract", name="prefilter", engine="all_text")
+    first = step("extract", name="prefilter", engine="all_text")
     more = step("extract", name="more", engine="all_text")
     combine = step("combine", name="sum", signal="quality", terms=[curve("words", -4, 0)])
-    extract = stage("extract", "extract", look, PRUNE, more, combine, judge("scores", {"signal": "quality", "min": 0.8}), RESILIPARSE)  # fmt: skip # noqa: E501
+    extract = stage("extract", "extract", first, PRUNE, more, combine, judge("scores", {"signal": "quality", "min": 0.8}), RESILIPARSE)  # fmt: skip # noqa: E501
     with pytest.raises(UsageError, match="extract 'more' changes the text"):
         parse_recipe({"stage": [INGEST, extract]}, "here")
 

@@ -12,7 +12,7 @@ from pipeline.steps.rules import RecipeRule
 
 SHORT = """
 [[stage]]
-verb = "filter"
+command = "filter"
 step = [
   { kind = "judge", name = "size", source = "by eye", rules = [
     "words >= 50", "words <= 9000",
@@ -42,7 +42,7 @@ def rules_of(source: dict[str, Any]) -> tuple[RecipeRule, ...]:
 
 def test_the_short_form_and_the_long_are_one() -> None:
     short = tomllib.loads(SHORT)
-    long = {"stage": [{"verb": "filter", "step": [{"kind": "judge", "name": "size", "rules": LONG}]}]}
+    long = {"stage": [{"command": "filter", "step": [{"kind": "judge", "name": "size", "rules": LONG}]}]}
     assert rules_of(short) == rules_of(long)
 
 
@@ -74,7 +74,7 @@ def test_the_program_writes_it_as_people_do() -> None:
     ],
 )
 def test_what_is_no_rule_is_refused_in_one_line(rule: Any, says: str) -> None:
-    source = {"stage": [{"verb": "filter", "step": [{"kind": "judge", "name": "size", "rules": [rule]}]}]}
+    source = {"stage": [{"command": "filter", "step": [{"kind": "judge", "name": "size", "rules": [rule]}]}]}
     with pytest.raises(UsageError) as refused:
         parse_recipe(source, "here")
     message = str(refused.value)
@@ -84,4 +84,4 @@ def test_what_is_no_rule_is_refused_in_one_line(rule: Any, says: str) -> None:
 def test_the_source_of_a_step_is_a_text() -> None:
     step = {"kind": "judge", "name": "size", "source": 5, "rules": ["words >= 5"]}
     with pytest.raises(UsageError, match="source must be a text"):
-        parse_recipe({"stage": [{"verb": "filter", "step": [step]}]}, "here")
+        parse_recipe({"stage": [{"command": "filter", "step": [step]}]}, "here")
