@@ -49,7 +49,7 @@ _HOMES = {
     "filters.rules": ("Rule",),
     "filters.signal": ("Signal",),
     "filters.view": ("View",),
-    "infra.dataset.dataset": ("Dataset",),
+    "infra.dataset.reader": ("Dataset",),
     "pipeline.recipes.recipe": ("Recipe",),
     "pipeline.stages.run": ("Run",),
     "refinery.corpus": ("check_recipe", "compare", "explain", "load_recipe", "open_dataset", "run"),

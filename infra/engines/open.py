@@ -17,11 +17,11 @@ def open_engine(name: str, workers: int | None = 1, progress: Progress | None = 
 
     UsageError for any other name, and where the engine's library is not installed.
     """
+    if name not in ENGINES:
+        raise UsageError(f"no engine {name!r}: choose one of {', '.join(ENGINES)}")
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # a worker imports the script that started it, which would start workers
         raise UsageError('put what calls refinery under `if __name__ == "__main__":`, since workers import the script')
-    if name not in ENGINES:
-        raise UsageError(f"no engine {name!r}: choose one of {', '.join(ENGINES)}")
     if name == LocalEngine.name:
         leave_pandas_out()
     return ENGINES[name](cores() if workers is None else workers, progress)

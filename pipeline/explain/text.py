@@ -45,6 +45,8 @@ def step_lines(step: Mapping[str, Any]) -> Iterator[str]:
     if step.get("cluster"):
         cluster = step["cluster"]
         yield f"       cluster {cluster['cluster']} of {cluster['docs']} documents: {cluster['terms']}"
+    for name, add in step.get("assumed", {}).items():
+        yield f"       {add:+.4f} at most for {name}, not measured yet"
     yield from combine_lines(step)
     yield from change_lines(step.get("changes"))
 

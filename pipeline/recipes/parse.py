@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from infra.errors import UsageError
-from pipeline.recipes.recipe import VERBS, Recipe, Stage, Verb
+from pipeline.recipes.recipe import VERBS, Recipe, Stage, Verb, bound
 from pipeline.steps.extract import Extract
 from pipeline.steps.fields import (
     check_plain,
@@ -102,6 +102,10 @@ def _stage(source: Mapping[str, Any], place: str) -> Stage:
             allowed = ", ".join(kinds_in(verb)) or "no step"
             raise UsageError(f"{here}: {verb} takes {allowed}, not {step.kind}")
     _check_order(verb, steps, here)
+    try:
+        steps = bound(steps, {})
+    except UsageError as error:
+        raise UsageError(f"{here}: {error}") from None
     return Stage(name, cast("Verb", verb), steps, options)
 
 

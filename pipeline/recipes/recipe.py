@@ -4,8 +4,9 @@ A recipe says *what* happens; `pipeline/recipes/parse.py` reads it from TOML, on
 (`pipeline/steps/interpreter.py`) says how it is done.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from infra.dataset.manifest import Kind, RecipeRef
@@ -52,6 +53,14 @@ def models_of(stages: Iterable[Stage]) -> list[str]:
     return sorted({name for stage in stages for name in stage.models()})
 
 
+def bound(steps: Sequence[Step], places: Mapping[str, Path]) -> tuple[Step, ...]:
+    """The steps of a stage, each with what it takes from the later ones and from the models' files at `places`."""
+    done: tuple[Step, ...] = ()
+    for step in reversed(steps):
+        done = (step.bound(done, places), *done)
+    return done
+
+
 @dataclass(frozen=True)
 class Recipe:
     """`source`: the parsed TOML, which the hash covers together with the sha256 of each of `models`.
@@ -87,6 +96,13 @@ class Recipe:
 
     def model_names(self) -> list[str]:
         return models_of(self.stages)
+
+    def bound(self, places: Mapping[str, Path]) -> "Recipe":
+        """The recipe with what its steps take from each other, and from the models' files at `places`, by name.
+
+        UsageError for a file that is no such model. A recipe is run with all its files.
+        """
+        return replace(self, stages=tuple(replace(each, steps=bound(each.steps, places)) for each in self.stages))
 
     def with_models(self, sha256s: Mapping[str, str]) -> "Recipe":
         """The recipe with the models known that are used: only now has it the hash that goes into manifests."""

@@ -98,7 +98,7 @@ def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
 
 def measuring_steps(recipe: Recipe) -> list[Step]:
     """The steps that set or read signals or change the text, in the order of the recipe."""
-    steps = [step for stage in recipe.stages if stage.verb == "filter" for step in stage.steps if step.on_text]
+    steps = [step for stage in recipe.stages if stage.verb == "filter" for step in stage.steps if _measures(step)]
     while steps and steps[-1].edits:
         steps.pop()
     later = set_by(steps)
@@ -107,9 +107,14 @@ def measuring_steps(recipe: Recipe) -> list[Step]:
         for stage in recipe.stages
         if stage.verb == "extract"
         for step in stage.steps
-        if step.on_text and not step.sets <= later
+        if _measures(step) and not step.sets <= later
     ]
     return [*prefilter, *steps]
+
+
+def _measures(step: Step) -> bool:
+    """Whether it has a part in what is measured: pruning has none."""
+    return step.on_text and (bool(step.sets) or step.edits or any(step.requires()))
 
 
 def set_by(steps: Sequence[Step]) -> set[str]:

@@ -109,10 +109,11 @@ def run_recipe_stage(
     bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
     UsageError for what is not there, before anything is written."""
     loaded = load_recipe(recipe)
-    stage = loaded.stage(verb, name)
-    given = first_source(read_inputs(inputs), stage, limit)
+    chosen = loaded.stage(verb, name)
+    given = first_source(read_inputs(inputs), chosen, limit)
     places = places_below(source) if source else None
-    context = open_context(loaded, engine, models, stage.models(), limit=limit)
+    context = open_context(loaded, engine, models, chosen.models(), limit=limit)
+    stage = context.recipe.stage(verb, name)  # with what its models' files hold
     with undone_if_refused(out):  # some stages look at the whole pool before they can tell
         return run_stage(context, stage, given, out, places)
 

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 from pipeline.fit.fasttext_file import train_fasttext
+from pipeline.models.combination import Combination, Term
 from tests.pipeline.pages import article, sentences, write_warc
 from tests.pipeline.recipe_texts import (
     INGEST,
@@ -24,14 +25,9 @@ HAN = (
     "黄蓝白黑长短新旧好坏读书写字学生老师朋友时间工作城市道路门窗桌椅茶饭衣食"
 )
 
-QUALITY = step(
-    "combine",
-    signal="quality",
-    intercept=-0.5,
-    terms=[
-        {"signal": "words", "at": [100, 400], "add": [-1.0, 1.0]},
-        {"signal": "perplexity", "at": [0.0, 1.0], "add": [0.0, 0.5], "missing": 0.25},
-    ],
+QUALITY = Combination(
+    -0.5,
+    (Term("words", (100.0, 400.0), (-1.0, 1.0)), Term("perplexity", (0.0, 1.0), (0.0, 0.5), missing=0.25)),
 )
 
 
@@ -55,7 +51,7 @@ def two_looks(control: float, *looks: Part) -> str:
             judge("english", *english, languages=["en"]),
             judge("chinese", *chinese, languages=["zh"]),
             step("label", what="perplexity", model="fluency", languages=["en"]),
-            QUALITY,
+            step("combine", signal="quality", model="sum.json"),
         ),
         stage("best", "filter", step("pool", name="best", method="quantile", options=best)),
         NEAR_COPIES,
@@ -90,20 +86,20 @@ def content() -> list[tuple[str, str]]:
     return pages
 
 
-def write_world(folder: Path, control: float = 0.0) -> Path:
-    """`crawl/`, `two-looks.toml` and `models/` in `folder`."""
+def write_world(folder: Path, models: Path, control: float = 0.0) -> Path:
+    """`crawl/`, `two-looks.toml` and `models`, a link, in `folder`."""
     (folder / "crawl").mkdir(parents=True)
     pages = content()
     write_warc(folder / "crawl" / "a.warc.gz", pages[::2])
     write_warc(folder / "crawl" / "b.warc.gz", pages[1::2])
     (folder / "two-looks.toml").write_text(two_looks(control))
-    write_models(folder / "models")
+    (folder / "models").symlink_to(models)
     return folder
 
 
 def write_models(folder: Path) -> None:
-    """Two fastText classifiers and a list of hosts."""
-    folder.mkdir()
+    """Two fastText classifiers, a combination, and a list of hosts."""
+    (folder / "sum.json").write_text(QUALITY.as_text())
     texts = [("en", " ".join(sentences(i, 2))) for i in range(60)] + [("zh", "".join(chinese(i, 2))) for i in range(60)]
     train_fasttext(texts, folder / "language", dim=8, epoch=20, minn=1, maxn=2)
     fluent = [("good", " ".join(sentences(i, 2)).lower()) for i in range(60)]

@@ -106,7 +106,7 @@ def cases() -> Iterator[str]:
     yield "compare --recipe exact extract --input {w}/rows.jsonl :: no stage after extraction"
 
     for ledger in ("nowhere", "empty"):
-        yield f"readmit --recipe exact --ledger {{w}}/{ledger} :: holds no finished dataset"
+        yield f"readmit --recipe exact --ledger {{w}}/{ledger} :: no finished dataset"
     yield "readmit --recipe nameless --ledger {w}/run :: no recipe 'nameless'"
     yield "readmit --recipe {w}/every.toml --models {w}/empty --ledger {w}/run :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --rule size/max_words :: no record was rejected by"

@@ -55,7 +55,7 @@ def test_a_page_in_another_language_is_not_parsed_unless_it_is_of_the_control_sa
     [
         (step("label", what="language", model="m", characters=0), "number from 1"),
         (step("label", what="language", model="m", characters="all"), "number from 1"),
-        (step("label", what="wording", model="m", characters=9), "labels the language"),
+        (step("label", what="bag_of_words", model="m", characters=9), "labels the language"),
         (step("extract", engine="all_text", declared="en"), "list of words"),
     ],
 )

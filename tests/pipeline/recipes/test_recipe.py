@@ -1,10 +1,12 @@
 """Recipes: what is shipped can be read, what is wrong is named with its place, and the hash covers what decides."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from infra.errors import UsageError
+from pipeline.models.combination import Combination, Term
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from pipeline.recipes.text import recipe_text
 
@@ -41,6 +43,21 @@ def test_the_published_numbers_of_refinedweb() -> None:
         "dedup minhash {'bands': 450, 'link': 'component', 'ngram': 5, 'rows': 20, 'verify': False}",
     ):
         assert line in text + " "
+
+
+def test_a_recipe_is_shown_with_the_curves_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the model folder; where that has none, those that come with the package; else the file's name alone."""
+    monkeypatch.setenv("REFINERY_MODELS", str(tmp_path / "models"))
+    shown = recipe_text(load_recipe("yi"))
+    assert "combine quality (en) with quality-en.json from -0.406\n    words at [62.0, 356.0," in shown
+    assert "prune quality-upper-bound: what cannot pass scores any more\n    quality at least 0.968 (en)    #" in shown
+    (tmp_path / "models").mkdir()
+    mine = Combination(0.25, (Term("words", (5.0,), (1.0,)),))
+    (tmp_path / "models" / "quality-en.json").write_text(mine.as_text())
+    assert "quality-en.json from 0.25\n    words at [5.0] adds [1.0]" in recipe_text(load_recipe("yi"))
+    step = {"kind": "combine", "signal": "quality", "model": "other.json"}
+    other = parse_recipe({"stage": [{"verb": "filter", "step": [step]}]}, "here")
+    assert recipe_text(other).splitlines()[-1] == "  combine quality with other.json"
 
 
 def test_zero_is_a_threshold() -> None:

@@ -47,6 +47,13 @@ MALFORMED: list[tuple[Part, str]] = [
     (whole(step(["judge"])), "kind is"),  # type: ignore[arg-type]
     (whole(step("judge", rules=5)), "rules must be a list of tables"),
     (whole(step("judge", rules=[5])), "rules must be a list of tables"),
+    (whole(step("combine", signal="quality")), "terms is empty"),
+    (whole(step("combine", signal="quality", model="c.json", terms=[TERM])), "leave one of the two out"),
+    (whole(step("combine", signal="quality", model="c.json", intercept=1)), "leave one of the two out"),
+    (whole(step("combine", signal="quality", model="../c.json")), "is not a model's name"),
+    (whole(step("combine", signal="quality", model=5)), "model must be a text"),
+    (whole(step("prune", judge=5)), "judge must be a text"),
+    (whole(step("prune", judge="x" * 300)), "no later step of its stage is a judge called"),
     (whole(judge("a/b", RULE)), "cannot be used in a ledger"),
     (whole(judge("a\x07b", RULE)), "cannot be used in a ledger"),
     (whole(judge("a\nb", RULE)), "cannot be used in a ledger"),
@@ -139,7 +146,7 @@ WORDS = """
 name about stage verb step kind rules signal min max languages what model keep edit method options terms at add
 intercept lists engine control carried draw tokenizer characters declared calibration source missing words quality
 filter extract dedup mix tokenize ingest judge label combine rewrite pool gate quantile clusters url minhash side
-low high score mask_pii resiliparse language en .. / policy targets"""
+prune larger low high score mask_pii resiliparse language en .. / policy targets"""
 KNOWN = st.sampled_from(WORDS.split())
 LEAVES: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), KNOWN, st.dates()
@@ -155,6 +162,9 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 RIGHT: tuple[Part, ...] = (
     {"name": "a", "about": "b", "calibration": [{"step": "a"}], **whole(judge("a", RULE, languages=["en"]))},
     whole(step("label", what="language", model="m", keep=["en"], characters=9), GOOD_COMBINE, carried=["quality"]),
+    whole(step("prune", judge="a"), GOOD_COMBINE, step("judge", name="a", source="b", rules=["quality >= 0.5"])),
+    whole(step("combine", signal="quality", model="c.json", languages=["en"], larger=False)),
+    whole(step("judge", name="a", rules=[{"languages": ["en"], "rules": ["words >= 5", "words <= 9"]}])),
     {"stage": [INGEST, copies("same", "payload"), EXTRACT, copies("near", "minhash")]},
     whole(step("gate", lists="l", rules=[{"signal": "noai", "max": 0}]), RESILIPARSE, verb="extract", control=0.5),
     whole(step("pool", method="quantile", options=QUANTILE)),

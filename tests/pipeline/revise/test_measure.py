@@ -16,6 +16,7 @@ from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from pipeline.document import Document
 from pipeline.models.loaded import loaded_models
+from pipeline.recipes.curves import with_curves
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.revise.measure import measured, measuring_steps, plan
 from pipeline.steps.combine import Combine
@@ -28,8 +29,8 @@ from tests.pipeline.two_languages import content, write_world
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_world(tmp_path_factory.mktemp("measure") / "world")
+def world(tmp_path_factory: pytest.TempPathFactory, two_language_models: Path) -> Path:
+    folder = write_world(tmp_path_factory.mktemp("measure") / "world", two_language_models)
     here(folder, folder / "crawl", folder / "measured")
     run_here(folder / "two-looks.toml", folder / "crawl", folder / "out", folder / "models")
     return folder
@@ -120,6 +121,8 @@ def test_some_signals_only(world: Path, tmp_path: Path) -> None:
     some, every = rows(tmp_path / "a"), rows(world / "measured")
     for url, row in some.items():
         assert row["signals"]["quality"] == every[url]["signals"]["quality"]
+    refinery("measure", *words(world), "--out", tmp_path / "command", "--signals", "words", "--signals", "quality")
+    assert rows(tmp_path / "command") == some
     here(world, world / "crawl", tmp_path / "b", "recipe")
     assert set(signal_names(Dataset(tmp_path / "b").schema)) == {
         "words", "mean_word_length", "han_fraction", "quality", "perplexity", "characters", "url_blocked_domain",
@@ -169,6 +172,13 @@ def test_unneeded_labels_are_not_run() -> None:
     chosen = plan(yi, ["words"]).steps
     assert not [step for step in chosen if isinstance(step, Combine)]
     assert {step.what for step in chosen if isinstance(step, Label)} <= {"language", "domain"}
+
+
+def test_what_a_combination_reads_is_known_from_its_file() -> None:
+    chosen = plan(with_curves(load_recipe("yi")), ["quality"])
+    asked = {step.what for step in chosen.steps if isinstance(step, Label)}
+    assert asked == {"language", "bag_of_words", "reference", "perplexity"}
+    assert {"quality-en.json", "quality-zh.json", "perplexity-en"} <= set(chosen.models())
 
 
 def test_a_judge_measures_the_text_before_later_edits() -> None:

@@ -1,0 +1,66 @@
+"""docs/python.md lists what `refinery` has, with the signatures that it has, and its examples print what it says."""
+
+import inspect
+import io
+import json
+import re
+import shlex
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+import refinery as rf
+from pipeline.cli.app import main
+from tests.pipeline.command import ROOT
+from tests.pipeline.pages import sentences, write_crawl
+
+PAGE = (ROOT / "docs/python.md").read_text()
+SECTION = re.compile(r"^### (\w+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTIONS = dict(SECTION.findall(PAGE))
+# Functions, and types that users make; the others are returned, raised or looked up.
+CALLED = [name for name in rf.__all__ if inspect.isfunction(getattr(rf, name))] + ["Rule", "Signal", "View"]
+
+
+def test_the_page_has_every_public_name() -> None:
+    assert sorted(SECTIONS) == sorted(rf.__all__)
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_its_signatures_are_the_packages(name: str) -> None:
+    parameters = inspect.signature(getattr(rf, name)).parameters.values()
+    bare = inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in parameters])
+    assert f"`rf.{name}{bare}`" in SECTIONS[name]
+
+
+@pytest.mark.parametrize("name", rf.__all__)
+def test_every_name_has_an_example(name: str) -> None:
+    examples = [code for kind, code in BLOCK.findall(SECTIONS[name]) if kind == "python"]
+    if name in ("Run", "Dataset", "Recipe"):
+        assert examples  # of what a function gave
+    else:
+        assert any(f"rf.{name}" in code for code in examples)
+
+
+def test_its_examples_print_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_crawl(tmp_path / "crawl", files=1)
+    for name, first, count in (("texts", 0, 60), ("held-out", 400, 12)):
+        rows = [{"text": " ".join(sentences(first + n)), "domain": "science"} for n in range(count)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REFINERY_MODELS", str(tmp_path / "models"))
+    space = {"__name__": "__main__"}
+    printed = ""
+    for kind, content in BLOCK.findall(PAGE):
+        if kind == "python":
+            with redirect_stdout(io.StringIO()) as out:
+                exec(compile(content, "docs/python.md", "exec"), space)
+            printed = out.getvalue()
+        elif kind == "sh":
+            for line in content.splitlines():
+                with pytest.raises(SystemExit) as done:
+                    main(shlex.split(line)[1:])
+                assert not done.value.code
+        else:
+            assert (kind, printed) == ("text", content)
