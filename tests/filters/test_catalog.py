@@ -190,14 +190,14 @@ def test_external_tokens_need_not_fit_the_text(text: str, words: list[str]) -> N
 
 
 @pytest.mark.parametrize("piece", ["a ", "[1]", "sign-in ", "javascript {", "é@", "&lt;"])
-def test_a_megabyte_of_any_text_takes_seconds(piece: str) -> None:
-    text = piece * (1_000_000 // len(piece))
+def test_any_text_is_measured_in_linear_time(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
     names = [name for name in SIGNALS if "gram" not in name] + ["duplicate_10_gram_character_fraction"]
     begin = time.process_time()
     measure(View(text, language="en"), names)
     for change in EDITS.values():
         change(text)
-    assert time.process_time() - begin < 20  # linear work takes 2 s; quadratic work would take hours
+    assert time.process_time() - begin < 4  # linear work takes .4 s; quadratic work would take minutes
 
 
 def test_a_line_of_twenty_megabytes_is_measured() -> None:

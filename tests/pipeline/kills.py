@@ -5,8 +5,11 @@ SIGKILL, so nothing is cleaned up, at the n-th time that a named function is ent
 
 import subprocess
 import sys
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import pytest
 
 from tests.pipeline.command import ROOT, made, refinery
 
@@ -36,6 +39,12 @@ main(sys.argv[6:])
 
 # Module, function, whether it is entered or left, at which time of them, and a part of its first word ("": any).
 Moment = tuple[str, str, Literal["enter", "leave"], int, str]
+
+
+def each(moments: Mapping[str, Moment], few: Set[str]) -> list[Any]:
+    """The moments as parameters; all but a few of them are for `make check-long`."""
+    assert few <= moments.keys()
+    return [pytest.param(name, marks=() if name in few else pytest.mark.long) for name in moments]
 
 
 class GoneOn(NamedTuple):

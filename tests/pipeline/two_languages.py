@@ -86,20 +86,19 @@ def content() -> list[tuple[str, str]]:
     return pages
 
 
-def write_world(folder: Path, control: float = 0.0) -> Path:
-    """`crawl/`, `two-looks.toml` and `models/` in `folder`."""
+def write_world(folder: Path, models: Path, control: float = 0.0) -> Path:
+    """`crawl/`, `two-looks.toml` and `models`, a link, in `folder`."""
     (folder / "crawl").mkdir(parents=True)
     pages = content()
     write_warc(folder / "crawl" / "a.warc.gz", pages[::2])
     write_warc(folder / "crawl" / "b.warc.gz", pages[1::2])
     (folder / "two-looks.toml").write_text(two_looks(control))
-    write_models(folder / "models")
+    (folder / "models").symlink_to(models)
     return folder
 
 
 def write_models(folder: Path) -> None:
     """Two fastText classifiers, a combination, and a list of hosts."""
-    folder.mkdir()
     (folder / "sum.json").write_text(QUALITY.as_text())
     texts = [("en", " ".join(sentences(i, 2))) for i in range(60)] + [("zh", "".join(chinese(i, 2))) for i in range(60)]
     train_fasttext(texts, folder / "language", dim=8, epoch=20, minn=1, maxn=2)

@@ -19,8 +19,8 @@ from tests.pipeline.two_languages import two_looks, write_world
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_world(tmp_path_factory.mktemp("explain") / "world")
+def world(tmp_path_factory: pytest.TempPathFactory, two_language_models: Path) -> Path:
+    folder = write_world(tmp_path_factory.mktemp("explain") / "world", two_language_models)
     run(folder, "out")
     return folder
 

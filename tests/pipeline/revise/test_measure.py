@@ -29,8 +29,8 @@ from tests.pipeline.two_languages import content, write_world
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_world(tmp_path_factory.mktemp("measure") / "world")
+def world(tmp_path_factory: pytest.TempPathFactory, two_language_models: Path) -> Path:
+    folder = write_world(tmp_path_factory.mktemp("measure") / "world", two_language_models)
     here(folder, folder / "crawl", folder / "measured")
     run_here(folder / "two-looks.toml", folder / "crawl", folder / "out", folder / "models")
     return folder
