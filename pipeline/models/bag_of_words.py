@@ -10,7 +10,7 @@ from pipeline.models.scorer import Measure, Scorer
 from pipeline.models.word_table import WordTable, read_word_table
 
 FORMAT = "refinery.bag_of_words/1"
-ADVICE = "run `refinery fit quality` or `refinery fit defaults`"
+ADVICE = "run `refinery fit bag-of-words` or `refinery fit defaults`"
 # The one column of its table: the weight for a text of the positives.
 GOOD = "good"
 DIGITS = 4
