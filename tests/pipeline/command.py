@@ -20,12 +20,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def refinery(*words: object, code: int = 0) -> str:
-    """What the command prints on stdout, or on stderr where the wanted exit code is 2; asserts its exit code."""
+    """What the command prints on stdout, or on stderr where the wanted exit code is 2; asserts its exit code.
+
+    With one worker where `words` name no number: the others would be processes, which are slow to start.
+    """
     arguments = [str(word) for word in words]
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(ROOT),
         mock.patch.object(sys, "argv", ["refinery", *arguments]),
+        mock.patch("infra.engines.open.cores", return_value=1),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -57,8 +57,8 @@ class GoneOn(NamedTuple):
 
 
 def kill_and_go_on(moment: Moment, run: list[object], out: Path) -> GoneOn:
-    """Runs the command `run` into `out`, kills it at the moment and runs it again."""
-    words = [*map(str, moment), *map(str, run), "--out", str(out)]
+    """Runs the command `run` into `out` with one worker, kills it at the moment and runs it again."""
+    words = [*map(str, moment), *map(str, run), "--out", str(out), "--workers", "1"]
     killed = subprocess.run([sys.executable, "-c", SUICIDE, *words], cwd=ROOT, capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr.decode()[-500:]
     before = finished_shards(out)

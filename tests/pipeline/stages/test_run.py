@@ -62,7 +62,7 @@ def test_evidence_of_removed_copies(finished: Path) -> None:
     "words",
     [
         ("--workers", "2"),
-        ("--engine", "beam"),
+        ("--engine", "beam", "--workers", "1"),
         pytest.param(("--engine", "ray", "--workers", "2"), marks=pytest.mark.long),
     ],
     ids=" ".join,

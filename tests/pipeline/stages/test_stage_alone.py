@@ -15,7 +15,6 @@ from tests.pipeline.here import explained, run_here, stage_here
 from tests.pipeline.pages import sentences, write_crawl
 from tests.pipeline.recipe_texts import INGEST, NEAR_COPIES, RESILIPARSE, judge, stage, step
 from tests.pipeline.recipe_texts import recipe as recipe_text
-from tests.pipeline.two_languages import write_models
 
 GATE = step("gate", name="url", lists="url-lists", rules=[{"signal": "url_blocked_domain", "max": 0}])
 SEVERAL = recipe_text(
@@ -37,11 +36,11 @@ SEVERAL = recipe_text(
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory, two_language_models: Path) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     write_crawl(folder / "crawl", files=1)
     (folder / "several.toml").write_text(SEVERAL)
-    write_models(folder / "models")
+    (folder / "models").symlink_to(two_language_models)
     return folder
 
 
