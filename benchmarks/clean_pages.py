@@ -111,7 +111,7 @@ def axis_of(kind: str) -> str:
     return f"{label} {language}" if language not in ("", "en") else label
 
 
-def read_pages(paths: Sequence[Path], count: int, kinds: Sequence[str] = ()) -> list[CleanPage]:
+def read_clean(paths: Sequence[Path], count: int, kinds: Sequence[str] = ()) -> list[CleanPage]:
     """At most `count` pages of every file, of the kinds named (or all), chosen by hash."""
     pages: list[CleanPage] = []
     for path in clean_files(paths):

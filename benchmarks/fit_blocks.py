@@ -1,18 +1,16 @@
 """Learns which blocks of a page are main text, and says how well on pages of other hosts
 (`pipeline/extract/block_model.toml`).
 
-    python -m benchmarks.fit_blocks CRAWL/*.warc.gz --index index.jsonl.gz --gold gold.jsonl.gz (--out FILE | --check)
+    python -m benchmarks fit_blocks --pages CRAWL/*.warc.gz --index index.jsonl.gz --gold gold.jsonl.gz [--out FILE]
 
-Files as for `benchmarks/extraction.py`. A block of a page with a full gold text is main text if most of its runs of
-four words (all of it, if shorter) are in the gold text; of any other page, if they are in trafilatura's text, with
-less weight. A block weighs as much as it has words, in shares of its page's text, so that each page counts the same.
-`--check` fits on each half of the hosts, scores the pages of the other, and writes nothing.
+A block of a page with a full gold text is main text if most of its runs of four words (all of it, if shorter) are in
+the gold text; of any other page, if they are in trafilatura's text, with less weight. A block weighs as much as it has
+words, in shares of its page's text, so that each page counts the same. Without `--out` the network is fitted on each
+half of the hosts, scored on the pages of the other, and nothing is written.
 """
 
 import argparse
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, NamedTuple
@@ -20,8 +18,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.extraction import half_of, read_lines, read_pages
-from benchmarks.extraction_gold import Gold, read_gold, score_text, words
+from benchmarks.gold import Gold, read_gold, score_text, words
+from benchmarks.labelled import half_of, read_pages
+from benchmarks.shared import add, read_rows
 from pipeline.extract.block_features import features
 from pipeline.extract.block_model import CLIP, FORMAT, Weights, assemble, best, matrix, probabilities
 from pipeline.extract.blocks import Block, blocks
@@ -40,6 +39,13 @@ MIXED_FORM: Final = "full_text+snippets"
 DIGITS: Final = 4
 
 Array = NDArray[Any]
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    add(parser, "--pages", "--index", "--gold", required=True)
+    add(parser, "--half", help="fit on the pages of this half of the hosts alone")
+    add(parser, "--out", help="the model that is written")
+    parser.add_argument("--without", help="fit on no page of this source (the part of the id before the slash)")
 
 
 class Example(NamedTuple):
@@ -83,7 +89,7 @@ def label(page: Sequence[Block], gold: Gold | None, other: str, mixed: bool) -> 
 
 def read_examples(warcs: Sequence[Path], index: Path, gold_path: Path) -> list[Example]:
     """All pages with blocks, in the order of the index. Runs trafilatura where there is no full gold text."""
-    rows = {row["id"]: row for row in read_lines(gold_path)}
+    rows = {row["id"]: row for row in read_rows(gold_path)}
     examples = []
     with PageExtractor("trafilatura") as engine:
         for row, message in read_pages(warcs, index):
@@ -168,27 +174,17 @@ def check(examples: Sequence[Example]) -> dict[str, float]:
     return {half: round(value, 4) for half, value in means.items()}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("warcs", nargs="+", type=Path)
-    parser.add_argument("--index", type=Path, required=True)
-    parser.add_argument("--gold", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--check", action="store_true", help="score on the other half of the hosts; write nothing")
-    parser.add_argument("--half", choices=["a", "b"], help="fit on the pages of this half of the hosts alone")
-    parser.add_argument("--without", help="fit on no page of this source (the part of the id before the slash)")
-    args = parser.parse_args()
+def run(args: argparse.Namespace) -> dict[str, Any]:
     examples = [
         example
-        for example in read_examples(args.warcs, args.index, args.gold)
+        for example in read_examples(args.pages, args.index, args.gold)
         if args.half in (None, example.half) and example.id.partition("/")[0] != args.without
     ]
-    if args.check:
-        print(json.dumps({"pages": len(examples), "f1_on_half": check(examples)}))
-    elif args.out:
-        args.out.write_text(to_toml(fit(examples)))
-    return 0
+    if args.out is None:
+        return {"pages": len(examples), "f1_on_half": check(examples)}
+    args.out.write_text(to_toml(fit(examples)))
+    return {"pages": len(examples), "out": str(args.out)}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def show(found: dict[str, Any]) -> Iterator[str]:
+    yield ", ".join(f"{name} {value}" for name, value in found.items())

@@ -1,27 +1,26 @@
 """What a recipe keeps of texts that are clean: keep rates for IQ and for EQ by source, and what rejects the rest.
 
-    python -m benchmarks.keep_rates --clean TEXTS [FILE …] --recipe yi --out DIR [--recipe mine.toml]
-        [--pages CRAWL/*.warc.gz] [--texts 40] [--models DIR] [--by-source] [--json]
+    python -m benchmarks keep_rates --clean TEXTS [FILE …] --recipe yi --out DIR [--recipe mine.toml]
+        [--pages CRAWL/*.warc.gz] [--per-source 40] [--models DIR] [--by-source]
 
 Texts are rendered as pages (`benchmarks/clean_pages.py`) and packed into an archive, `DIR/input/clean.warc.gz`, which
 goes through `refinery run` together with the crawl's archives, so that rules that look at the pool see both. Give a
 recipe of your own beside a shipped one to see what a changed threshold does to either. A second call with the same
 arguments redoes nothing. A source's rate is over its pages; the rate of a subject or of an axis (IQ, EQ, code, by
-language) is the mean over its sources, so that a large file does not speak for the others. Models that were fitted on
+language) is the mean over its sources, so that a large file does not outweigh the others. Models that were fitted on
 some of these texts have seen them: the rates of what they judge are then too good.
 """
 
 import argparse
-import json
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-from benchmarks.clean_pages import CleanPage, axis_of, read_pages, subject_of, write_clean_warc
+from benchmarks.clean_pages import CleanPage, axis_of, read_clean, subject_of, write_clean_warc
+from benchmarks.shared import add, markdown
 from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.compare.walk import walk
@@ -33,6 +32,14 @@ from pipeline.stages.run import run as run_recipe
 KINDS: Final = ("iq_en", "eq_en", "code", "iq_zh", "eq_zh")
 WARC: Final = "clean.warc.gz"
 TOP_RULES: Final = 4
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    add(parser, "--clean", "--out", required=True)
+    add(parser, "--pages", "--recipe", "--models", "--workers")
+    parser.add_argument("--per-source", type=int, default=40, help="pages of each source of clean texts, at most")
+    parser.add_argument("--kind", action="append", help=f"folders of texts to use (else {', '.join(KINDS)})")
+    parser.add_argument("--by-source", action="store_true", help="print the rate of each source too")
 
 
 @dataclass
@@ -64,7 +71,7 @@ class Fate:
 
 def gathered(folder: Path, pages: Sequence[CleanPage], archives: Sequence[Path]) -> Inputs:
     """The clean pages as an archive in `folder`, and links to the crawl's beside it: a file's name in a dataset is its
-    path below the folder of all inputs, and the control sample is chosen by it. UsageError for a missing archive."""
+    path below the folder of all inputs, and the audit sample is chosen by it. UsageError for a missing archive."""
     folder.mkdir(parents=True, exist_ok=True)
     write_clean_warc(folder / WARC, pages)
     for archive in archives:
@@ -95,10 +102,11 @@ def fates(finished: Run, pages: Sequence[CleanPage]) -> tuple[dict[str, Fate], F
 
 
 def grouped(found: Mapping[str, Fate], by: str) -> dict[str, list[Fate]]:
-    """Sources by "axis", or by "subject"."""
+    """Sources by "axis", by "subject", or each by itself ("source")."""
     groups: defaultdict[str, list[Fate]] = defaultdict(list)
     for source, fate in sorted(found.items()):
-        groups[axis_of(fate.kind) if by == "axis" else subject_of(fate.kind, source)].append(fate)
+        name = axis_of(fate.kind) if by == "axis" else subject_of(fate.kind, source) if by == "subject" else source
+        groups[name].append(fate)
     return dict(groups)
 
 
@@ -129,69 +137,45 @@ def report(finished: Run, pages: Sequence[CleanPage]) -> dict[str, Any]:
     steps = [row["step"] for row in finished.summary()["funnel"] if row["step"] in rejecting]
     # What rejects a page that is no document yet (a parser, a cap) is no step of the funnel.
     steps = [*dict.fromkeys(steps), *sorted(rejecting - set(steps))]
-    tables = {by: {name: summary(group, steps) for name, group in grouped(found, by).items()} for by in ("axis", "subject")}  # fmt: skip # noqa: E501
-    sources = {source: summary([fate], steps) for source, fate in sorted(found.items())}
-    kept = {"pages": crawl.pages, "kept": crawl.kept, "tokens": crawl.tokens}
-    return {**tables, "source": sources, "crawl": kept, "steps": steps}
+    tables = {
+        by: {name: summary(group, steps) for name, group in grouped(found, by).items()}
+        for by in ("axis", "subject", "source")
+    }
+    return {**tables, "crawl": {"pages": crawl.pages, "kept": crawl.kept, "tokens": crawl.tokens}, "steps": steps}
 
 
-def print_tables(results: Mapping[str, Mapping[str, Any]], by_source: bool) -> None:
-    def row(*cells: object) -> None:
-        print("| " + " | ".join(map(str, cells)) + " |")
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    kinds = args.kind or KINDS
+    pages = read_clean(args.clean, args.per_source, kinds)
+    if not pages:
+        raise UsageError(f"there is no text in a folder called {', '.join(kinds)}: see --kind")
+    inputs = gathered(args.out / "input", pages, args.pages)
+    results = {}
+    for recipe in args.recipe or ["yi"]:
+        name = Path(recipe).stem
+        with open_engine("local", args.workers) as engine:
+            results[name] = report(
+                run_recipe(open_context(recipe, engine, args.models), inputs, args.out / name), pages
+            )
+    return {"by": ["axis", "subject", *(["source"] if args.by_source else [])], "recipes": results}
 
+
+def show(found: dict[str, Any]) -> Iterator[str]:
     def percent(share: float) -> str:
         return f"{100 * share:.0f} %"
 
-    first = next(iter(results.values()))
-    for by in ("axis", "subject", *(["source"] if by_source else [])):
-        row(by, "sources", "pages", *(f"{name}: kept" for name in results), "lowest source", "rejected most by")
-        row(*["---"] * (5 + len(results)))
-        for name, group in first[by].items():
+    recipes = found["recipes"]
+    for by in found["by"]:
+        rows = []
+        for name, group in next(iter(recipes.values()))[by].items():
             rules = ", ".join(f"{rule} {percent(share)}" for rule, share in group["rules"].items())
-            rates = [percent(result[by][name]["rate"]) for result in results.values()]
-            row(name, group["sources"], group["pages"], *rates, percent(group["lowest"]), rules)
-        print()
-    for recipe, result in results.items():
-        row(f"{recipe}: left after", *result["axis"])
-        row(*["---"] * (1 + len(result["axis"])))
-        for step in result["steps"]:
-            row(step, *(percent(group["after"][step]) for group in result["axis"].values()))
-        crawl = result["crawl"]
-        print(f"\n{recipe} keeps {crawl['kept']} of {crawl['pages']} other pages ({crawl['tokens']} tokens)\n")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clean", nargs="+", type=Path, required=True, help="folders or files of clean texts")
-    parser.add_argument("--pages", nargs="*", type=Path, default=[], help="archives of a crawl, into the same pool")
-    parser.add_argument("--recipe", action="append", help="a shipped recipe or a file; may be given many times")
-    parser.add_argument("--texts", type=int, default=40, help="pages of each source, at most")
-    parser.add_argument("--kind", action="append", help=f"folders of texts to use (else {', '.join(KINDS)})")
-    parser.add_argument("--models", help="the model folder")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True, help="a folder for the archive and the runs")
-    parser.add_argument("--by-source", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    try:
-        pages = read_pages(args.clean, args.texts, args.kind or KINDS)
-        if not pages:
-            raise UsageError(f"no text lies in a folder called {', '.join(args.kind or KINDS)}: see --kind")
-        inputs = gathered(args.out / "input", pages, args.pages)
-        results = {}
-        for recipe in args.recipe or ["yi"]:
-            with open_engine("local", args.workers) as engine:
-                made = run_recipe(open_context(recipe, engine, args.models), inputs, args.out / Path(recipe).stem)
-            results[Path(recipe).stem] = report(made, pages)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if args.json:
-        print(json.dumps(results, indent=1))
-    else:
-        print_tables(results, args.by_source)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            rates = [percent(result[by][name]["rate"]) for result in recipes.values()]
+            rows.append([name, group["sources"], group["pages"], *rates, percent(group["lowest"]), rules])
+        kept = (f"{name}: kept" for name in recipes)
+        yield from markdown([by, "sources", "pages", *kept, "lowest source", "rejected most by"], rows)
+        yield ""
+    for recipe, result in recipes.items():
+        axes, crawl = result["axis"], result["crawl"]
+        left = ([step, *(percent(group["after"][step]) for group in axes.values())] for step in result["steps"])
+        yield from markdown([f"{recipe}: left after", *axes], left)
+        yield f"\n{recipe} keeps {crawl['kept']} of {crawl['pages']} other pages ({crawl['tokens']} tokens)\n"

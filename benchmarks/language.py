@@ -1,24 +1,23 @@
 """How often language identification is right: by language and kind of text, and on crawled pages.
 
-    python -m benchmarks.language --model lid.176.ftz --texts lingua_testdata.jsonl.gz [--least .65] [--json]
-    python -m benchmarks.language --model lid.176.ftz --warcs CRAWL/*.warc.gz --index index.jsonl.gz --engine blocks
+    python -m benchmarks language --model lid.176.ftz --texts lingua_testdata.jsonl.gz [--least .65]
+    python -m benchmarks language --model lid.176.ftz --pages CRAWL/*.warc.gz --index index.jsonl.gz --engine blocks
 
-`--texts` is JSONL with `text`, `lang` (ISO 639-1) and `kind`. With `--warcs`, the pages' texts by an engine of
-`benchmarks/extraction.py` are held against the index's `lang`, which is what their publishers or collectors say: not
-always true. The model is read as the pipeline reads it. A language that the model has no label for is listed, and not
-counted; Norwegian Bokmål (nb) counts as the model's "no". `--least` is the score under which a recipe drops a text:
-"kept" is the share at or above it, and "right of kept" the accuracy there.
+`--texts` is JSONL with `text`, `lang` (ISO 639-1) and `kind`. With `--pages`, the pages' texts by an engine are held
+against the index's `lang`, which is what their publishers or collectors say: not always true. The model is read as the
+pipeline reads it. A language that the model has no label for is listed, and not counted; Norwegian Bokmål (nb) counts
+as the model's "no". `--least` is the score under which a recipe drops a text: "kept" is the share at or above it, and
+"right of kept" the accuracy there.
 """
 
 import argparse
-import json
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.extraction import parse_engine, read_lines, read_pages
+from benchmarks.labelled import parse_engine, read_pages
+from benchmarks.shared import add, markdown, read_rows
 from infra.errors import UsageError
 from pipeline.extract.page import PageExtractor
 from pipeline.models.fasttext import LABEL, load_fasttext
@@ -26,6 +25,14 @@ from pipeline.models.language import load_language
 
 # The same language under two labels.
 SAME: Final = {"nb": "no"}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    add(parser, "--model", required=True)
+    add(parser, "--texts", "--pages", "--index")
+    add(parser, "--engine", action="store", default="blocks", help="NAME[:option=value,…]")
+    parser.add_argument("--least", type=float, default=0.65, help="score under which a recipe drops a text")
+    parser.add_argument("--least-characters", type=int, default=200, help="of a page's text, for it to be counted")
 
 
 class Guess(NamedTuple):
@@ -42,9 +49,9 @@ def plain(language: str) -> str:
     return SAME.get(head, head)
 
 
-def read_texts(path: Path) -> Iterator[tuple[str, str, str]]:
+def read_labelled(path: Path) -> Iterator[tuple[str, str, str]]:
     """text, language, kind"""
-    for row in read_lines(path):
+    for row in read_rows(path):
         yield row["text"], plain(row["lang"]), row["kind"]
 
 
@@ -52,8 +59,7 @@ def read_crawl(
     warcs: Sequence[Path], index: Path, engine: str, least_characters: int
 ) -> Iterator[tuple[str, str, str]]:
     """Texts of pages whose language is known, of at least so many characters; the kind is the engine's name."""
-    name, options = parse_engine(engine)
-    with PageExtractor(name, options) as extractor:
+    with PageExtractor(*parse_engine(engine)) as extractor:
         for row, message in read_pages(warcs, index, lambda row: bool(row.get("lang"))):
             text = extractor.extract(message.body, message.charset_label, row["url"]).text
             if len(text) >= least_characters:
@@ -103,51 +109,31 @@ def report(guesses: Sequence[Guess], least: float) -> dict[str, Any]:
     return {"by_kind": by_kind, "by_language": languages}
 
 
-def print_tables(found: dict[str, Any], unknown: dict[str, int]) -> None:
-    print("| kind | texts | languages | accuracy | mean over languages | kept | right of kept |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for kind, row in found["by_kind"].items():
-        rates = " | ".join(f"{row[name]:.3f}" for name in ("accuracy", "mean", "kept", "right_of_kept"))
-        print(f"| {kind} | {row['texts']} | {row['languages']} | {rates} |")
-    kinds = list(found["by_kind"])
-    print(f"\n| language | {' | '.join(kinds)} |\n| --- |{' --- |' * len(kinds)}")
-    for language, row in found["by_language"].items():
-        cells = (f"{row[kind]['accuracy']:.3f} of {row[kind]['texts']}" if kind in row else "" for kind in kinds)
-        print(f"| {language} | {' | '.join(cells)} |")
-    if unknown:
-        print(f"\nThe model has no label for {', '.join(f'{name} ({count})' for name, count in unknown.items())}.")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--texts", type=Path)
-    parser.add_argument("--warcs", nargs="*", type=Path, default=[])
-    parser.add_argument("--index", type=Path)
-    parser.add_argument("--engine", default="blocks")
-    parser.add_argument("--least", type=float, default=0.65)
-    parser.add_argument("--least-characters", type=int, default=200, help="of a page's text, for it to be counted")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    if bool(args.texts) == bool(args.warcs and args.index):
-        parser.error("give either --texts, or --warcs and --index")
-    try:
-        if args.texts:
-            texts = read_texts(args.texts)
-        else:
-            texts = read_crawl(args.warcs, args.index, args.engine, args.least_characters)
-        known = {plain(label.removeprefix(LABEL)) for label in load_fasttext(args.model).labels}
-        guesses, unknown = guess(texts, load_language(args.model), known)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    found = report(guesses, args.least)
-    if args.json:
-        print(json.dumps({**found, "no_label": unknown}, indent=1))
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    if bool(args.texts) == bool(args.pages and args.index):
+        raise UsageError("give either --texts, or --pages and --index")
+    if args.texts:
+        texts = (row for path in args.texts for row in read_labelled(path))
     else:
-        print_tables(found, unknown)
-    return 0
+        texts = read_crawl(args.pages, args.index, args.engine, args.least_characters)
+    known = {plain(label.removeprefix(LABEL)) for label in load_fasttext(args.model).labels}
+    guesses, unknown = guess(texts, load_language(args.model), known)
+    return {**report(guesses, args.least), "no_label": unknown}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def show(found: dict[str, Any]) -> Iterator[str]:
+    kinds, columns = found["by_kind"], ("accuracy", "mean", "kept", "right_of_kept")
+    rows = (
+        [kind, row["texts"], row["languages"], *(f"{row[name]:.3f}" for name in columns)] for kind, row in kinds.items()
+    )
+    yield from markdown(
+        ["kind", "texts", "languages", "accuracy", "mean over languages", "kept", "right of kept"], rows
+    )
+    yield ""
+    cells = {
+        language: [f"{row[kind]['accuracy']:.3f} of {row[kind]['texts']}" if kind in row else "" for kind in kinds]
+        for language, row in found["by_language"].items()
+    }
+    yield from markdown(["language", *kinds], ([language, *row] for language, row in cells.items()))
+    if found["no_label"]:
+        yield f"\nThe model has no label for {', '.join(f'{name} ({n})' for name, n in found['no_label'].items())}."

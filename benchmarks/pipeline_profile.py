@@ -1,27 +1,41 @@
 """Where a recipe's CPU time goes, from WARC files to its filter stage, part by part; the parts sum to the whole.
 
-    python -m benchmarks.pipeline_profile --input crawl.warc.gz --models MODELS [--recipe yi] [--json]
+    python -m benchmarks pipeline_profile --pages CRAWL/*.warc.gz --models MODELS [--recipe fineweb]
 
 Runs `refinery run` in this process with one worker. The parts below are timed around the functions that do them, each
 without those inside it; what the page sandboxes spent is asked of them. The timers themselves cost about one percent.
+Beside the parts stands the share of what is not turning pages into text (engines, decoding, caps), and of what is not
+the engines.
 """
 
 import argparse
 import contextlib
 import io
-import json
 import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from benchmarks.pipeline_speed import up_to_filter
+from benchmarks.shared import add, recipe_until
+from infra.metering import cpu_seconds
+from pipeline.cli.app import main as refinery
 
 os.environ["OMP_NUM_THREADS"] = "1"
 Label = str | Callable[..., str]
+# How the names of the parts begin that are extraction: the engines, and what a page passes through before and after.
+ENGINES: Final = ("extract: engine ",)
+EXTRACTION: Final = (
+    *ENGINES,
+    *(f"extract: {part}" for part in ("decode", "caps", "count unread", "robots meta", "encode for", "pass messages")),
+)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    add(parser, "--pages", "--models", required=True)
+    add(parser, "--recipe", action="store", default="yi", help="a shipped recipe")
 
 
 class Clock:
@@ -98,21 +112,17 @@ def watch(clock: Clock) -> None:
     clock.around(interpreter, "run_step", lambda _, step, *__: f"step {step.name}")
 
 
-def profile(recipe: str, inputs: list[Path], models: Path, scratch: Path) -> tuple[dict[str, float], float]:
+def profile(recipe: str, pages: list[Path], models: str, scratch: Path) -> tuple[dict[str, float], float]:
     """CPU seconds by part, and of everything."""
-    from infra.metering import cpu_seconds
-    from pipeline.cli.app import main as refinery
-
     file = scratch / "recipe.toml"
-    file.write_text(up_to_filter(recipe))
+    file.write_text(recipe_until(recipe))
     clock = Clock()
     watch(clock)
-    words = ["run", "--recipe", str(file), "--out", str(scratch / "out"), "--models", str(models), "--json"]
-    for path in inputs:
-        words += ["--input", str(path)]
+    words = ["run", "--recipe", str(file), "--out", str(scratch / "out"), "--models", models, "--json"]
+    words += ["--workers", "1", "--input", *map(str, pages)]
     with contextlib.redirect_stdout(io.StringIO()):
         try:
-            refinery([*words, "--workers", "1"])
+            refinery(words)
         except SystemExit as end:
             if end.code:
                 raise  # it said why
@@ -122,26 +132,25 @@ def profile(recipe: str, inputs: list[Path], models: Path, scratch: Path) -> tup
     return dict(clock.spent), whole
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input", type=Path, required=True, action="append", help="a WARC file; may be repeated")
-    parser.add_argument("--models", type=Path, required=True, help="where `refinery fit defaults` put its models")
-    parser.add_argument("--recipe", default="yi")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def run(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="pipeline-profile-") as scratch:
-        spent, whole = profile(options.recipe, options.input, options.models, Path(scratch))
-    parts = sorted(spent.items(), key=lambda part: -part[1])
-    if options.json:
-        print(json.dumps({"cpu_seconds": round(whole, 2), "parts": {name: round(cpu, 3) for name, cpu in parts}}))
-        return
-    print(f"{whole:.1f} CPU s")
+        spent, whole = profile(args.recipe, args.pages, args.models, Path(scratch))
+    running = sum(cpu for name, cpu in spent.items() if not name.startswith("start: "))
+    outside = {}
+    for title, names in (("extraction", EXTRACTION), ("engines", ENGINES)):
+        inside = sum(cpu for name, cpu in spent.items() if name.startswith(names))
+        outside[title] = {"share": 1 - inside / whole, "share_without_start": 1 - inside / running}
+    return {"cpu_seconds": whole, "parts": spent, "outside": outside}
+
+
+def show(found: dict[str, Any]) -> Iterator[str]:
+    whole = found["cpu_seconds"]
+    yield f"{whole:.1f} CPU s"
+    parts = sorted(found["parts"].items(), key=lambda part: -part[1])
     for name, cpu in parts:
         if cpu >= whole / 200:
-            print(f"{cpu:6.2f} s {cpu / whole:6.1%}  {name}")
+            yield f"{cpu:6.2f} s {cpu / whole:6.1%}  {name}"
     small = sum(cpu for _, cpu in parts if cpu < whole / 200)
-    print(f"{small:6.2f} s {small / whole:6.1%}  parts of less than half a percent each")
-
-
-if __name__ == "__main__":
-    main()
+    yield f"{small:6.2f} s {small / whole:6.1%}  parts of less than half a percent each"
+    for title, row in found["outside"].items():
+        yield f"not in {title}: {row['share']:.1%} of CPU time ({row['share_without_start']:.1%} without the start)"

@@ -1,9 +1,9 @@
 """What the rules over a pool cost: exact quantiles by language, the fit of clusters, and assigning to them.
 
-    python -m benchmarks.pool_speed [--values 2000000] [--sample 20000] [--clusters 100]
+    python -m benchmarks pool_speed [--values 2000000] [--sample 20000] [--clusters 100]
 
 Values are drawn from a log-normal distribution in five languages; texts are 300 words of a Zipf distribution, half of
-them from the vocabulary of one cluster. Each figure is of one process; the quantiles are held against sorting.
+them from the vocabulary of one cluster. CPU seconds of one process; the quantiles are held against sorting.
 """
 
 import argparse
@@ -25,7 +25,12 @@ from pipeline.pool.clusters_model import fit_clusters
 from pipeline.pool.quantile import VALUES, find_quantiles
 
 LANGUAGES, SHARES = ["en", "zh", "de", "fr", "ru"], [0.5, 0.2, 0.1, 0.1, 0.1]
-SHARD = 100_000
+SHARD, ASSIGNED, BATCH = 100_000, 5000, 256
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    for name, default in (("values", 2_000_000), ("sample", 20_000), ("clusters", 100)):
+        parser.add_argument(f"--{name}", type=int, default=default)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Draw:
         yield Output(pa.RecordBatch.from_arrays([pa.array(groups), pa.array(values)], schema=VALUES))
 
 
-def quantiles(count: int) -> None:
+def quantiles(count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         tables = Tables(LocalEngine(), RecipeRef("benchmark", ""), "benchmark", Path(folder))
         values = tables.map("values", Draw(), Parts(max(count // SHARD, 1)))
@@ -68,23 +73,8 @@ def quantiles(count: int) -> None:
         table = values.to_arrow()
     languages, numbers = np.array(table["group"].to_pylist()), table["value"].to_numpy()
     for each in found:
-        mine = numbers[languages == each.group]
-        assert each.threshold == np.quantile(mine, 0.3, method="inverted_cdf")
-    total = sum(each.docs for each in found)
-    print(f"quantiles: {total:,} values, {levels} levels, {seconds:.1f} CPU s, {total / seconds:,.0f} values/s; exact")
-
-
-def texts(count: int, clusters: int) -> list[str]:
-    draw = np.random.default_rng(7)
-    ranks = np.minimum(draw.zipf(1.2, (count, 300)), 50_000)
-    own = draw.random((count, 300)) < 0.5
-    return [
-        " ".join(
-            word(int(rank) * clusters + index % clusters if mine else int(rank))
-            for rank, mine in zip(ranks[index], own[index], strict=True)
-        )
-        for index in range(count)
-    ]
+        assert each.threshold == np.quantile(numbers[languages == each.group], 0.3, method="inverted_cdf")
+    return {"values": sum(each.docs for each in found), "levels": levels, "seconds": round(seconds, 2)}
 
 
 def word(number: int) -> str:
@@ -95,23 +85,34 @@ def word(number: int) -> str:
     return letters
 
 
-def clusters(sample: int, count: int) -> None:
-    given = texts(sample, count)
+def texts(count: int, clusters: int) -> Iterator[str]:
+    draw = np.random.default_rng(7)
+    ranks = np.minimum(draw.zipf(1.2, (count, 300)), 50_000)
+    own = draw.random((count, 300)) < 0.5
+    numbers = np.where(own, ranks * clusters + np.arange(count)[:, None] % clusters, ranks)
+    yield from (" ".join(map(word, row)) for row in numbers.tolist())
+
+
+def clusters(sample: int, count: int) -> dict[str, Any]:
+    given = list(texts(sample, count))
     started = time.process_time()
     model: Any = fit_clusters(given, count)
     fitted = time.process_time()
-    for start in range(0, 5000, 256):
-        model.assign(given[start : min(start + 256, 5000)])
+    for start in range(0, ASSIGNED, BATCH):
+        model.assign(given[start : min(start + BATCH, ASSIGNED)])
     seconds = time.process_time() - fitted
-    terms = len(model.terms)
-    print(f"fit: {sample:,} documents, {terms:,} terms, {count} clusters, {fitted - started:.1f} CPU s")
-    print(f"assign: {5000 / seconds:,.0f} documents per CPU s")
+    fit = {"sample": sample, "terms": len(model.terms), "clusters": count, "seconds": round(fitted - started, 2)}
+    return {**fit, "assigned_per_second": round(ASSIGNED / seconds)}
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("values", 2_000_000), ("sample", 20_000), ("clusters", 100)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    chosen = parser.parse_args()
-    quantiles(chosen.values)
-    clusters(max(chosen.sample, 5000), chosen.clusters)
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "quantiles": quantiles(args.values),
+        "clusters": clusters(max(args.sample, ASSIGNED), args.clusters),
+    }
+
+
+def show(found: dict[str, Any]) -> Iterator[str]:
+    yield "quantiles: {values:,} values, {levels} levels, {seconds} CPU s; exact".format(**found["quantiles"])
+    yield "fit: {sample:,} documents, {terms:,} terms, {clusters} clusters, {seconds} CPU s".format(**found["clusters"])
+    yield f"assign: {found['clusters']['assigned_per_second']:,} documents per CPU s"

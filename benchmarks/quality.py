@@ -1,8 +1,7 @@
 """How well each scorer tells clean texts from random pages of a crawl, and judged pages from each other.
 
-    python -m benchmarks.quality --clean TEXTS --pages CRAWL/*.warc.gz --index index.jsonl.gz [--models DIR]
-        [--good GOOD.jsonl --other OTHER.jsonl] [--clean-share .62] [--texts 24] [--crawl 1200]
-        [--recipe yi] [--json]
+    python -m benchmarks quality --clean TEXTS --pages CRAWL/*.warc.gz --index index.jsonl.gz [--models DIR]
+        [--good GOOD.jsonl --other OTHER.jsonl] [--clean-share .62] [--per-source 24] [--crawl 1200] [--recipe yi]
 
 Positives are clean texts, rendered as pages (`benchmarks/clean_pages.py`); negatives are pages of the crawl, chosen by
 hash. Both go through the recipe's last extractor. For each axis (IQ, EQ, code) and language the two sides are matched
@@ -15,19 +14,17 @@ is fitted is fitted on one half and tested on the other; every figure is the mea
   refitted  on the sources of the training half alone, through the functions of `refinery fit`.
 
 `--good`, `--other`: pages that people judged (`text`; `source`: the collection, as in the index; `id`, where what
-follows `#` tells texts of one page apart: one of them is taken). With them the recipe's wording and combination are
-refitted as they were made, and all scorers are measured on those pages too, each page by models that have not seen
+follows `#` tells texts of one page apart: one of them is taken). With them the recipe's classifier and combination
+are refitted as they were made, and all scorers are measured on those pages too, each page by models that have not seen
 its collection. `--clean-share` says how many clean texts both fits take for references, for each good page (in the
-combination their wording is that of models that have not seen their source).
+combination their bag-of-words score is that of models that have not seen their source).
 """
 
 import argparse
-import json
 import math
-import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, NamedTuple
@@ -48,13 +45,15 @@ from benchmarks.quality_rows import (
     open_meter,
     table,
 )
+from benchmarks.shared import add, markdown
 from infra.errors import UsageError
 from pipeline.extract.page import PageExtractor
 from pipeline.fit.bag_of_words import cross_fitted, fit_bag_of_words
-from pipeline.fit.combination import Rows, Shape, fit_step, held_out_scores, scores
+from pipeline.fit.combination import Rows, Shape, fit_curves, held_out_scores, scores
 from pipeline.fit.quality import quality_from
 from pipeline.fit.texts import Sample, auc, stable_hash
 from pipeline.models.bag_of_words import BagOfWords
+from pipeline.models.combination import Combination
 from pipeline.models.quality import load_quality
 from pipeline.models.store import model_folder
 from pipeline.revise.measure import last_extract
@@ -65,10 +64,21 @@ CLASS_WIDTH: Final = 1.25
 QUALITY_BIN: Final = "quality.bin"
 # The curves that may only rise, or only fall, in the shipped combinations (docs/models.md).
 SHAPE: Final = Shape(
-    frozenset({"words", "wording"}), frozenset({"perplexity", "top_3_gram_character_fraction", "digit_fraction"})
+    frozenset({"words", "bag_of_words"}), frozenset({"perplexity", "top_3_gram_character_fraction", "digit_fraction"})
 )
 # A recipe as strict as ours keeps so much of a crawl.
 KEPT_OF_CRAWL: Final = 0.05
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    add(parser, "--clean", "--pages", "--index", required=True)
+    add(parser, "--models")
+    add(parser, "--recipe", action="store", default="yi", help="a shipped recipe or a file")
+    parser.add_argument("--good", nargs="*", type=Path, default=[], help="pages that were judged good (JSONL)")
+    parser.add_argument("--other", nargs="*", type=Path, default=[], help="pages that were judged not good (JSONL)")
+    parser.add_argument("--clean-share", type=float, default=0.62, help="references for each good page")
+    parser.add_argument("--per-source", type=int, default=24, help="pages of each source of clean texts, at most")
+    parser.add_argument("--crawl", type=int, default=1200, help="pages of the crawl, at most")
 
 
 class Sides(NamedTuple):
@@ -149,20 +159,20 @@ def combination_rows(sides: Sides, step: Combine) -> Rows:
     three = (sides.good, sides.other, sides.clean)
     rows = [row for side in three for row in side]
     columns = table(rows, [term.signal for term in step.terms])
-    if "wording" in columns:
-        columns["wording"] = np.concatenate([np.array(each) for each in cross_fitted(*map(samples, three))])
+    if "bag_of_words" in columns:
+        columns["bag_of_words"] = np.concatenate([np.array(each) for each in cross_fitted(*map(samples, three))])
     sizes = [len(side) for side in three]
     labels, references = np.repeat([True, False, True], sizes), np.repeat([False, False, True], sizes)
     return Rows(columns, labels, tuple(row.source for row in rows), references)
 
 
-def combination_scorer(step: Combine, model: BagOfWords) -> Scorer:
-    """The step's value of a row, with another wording model than the recipe's."""
+def combination_scorer(curves: Combination, model: BagOfWords) -> Scorer:
+    """The combination of a row, with another bag-of-words classifier than the recipe's."""
 
     def score(row: Row) -> float:
-        signals = {**row.signals, "wording": model.score(row.text)}
-        one = table([row._replace(signals=signals)], [term.signal for term in step.terms])
-        return float(scores(step, Rows(one, np.array([True]), (row.source,)))[0])
+        signals = {**row.signals, "bag_of_words": model.score(row.text)}
+        one = table([row._replace(signals=signals)], [term.signal for term in curves.terms])
+        return float(scores(curves, Rows(one, np.array([True]), (row.source,)))[0])
 
     return score
 
@@ -170,15 +180,15 @@ def combination_scorer(step: Combine, model: BagOfWords) -> Scorer:
 def refitted(sides: Sides, step: Combine, clean_share: float, folder: Path) -> dict[str, Scorer]:
     """Scorers that have seen these rows alone."""
     on_clean = fit_bag_of_words(samples(sides.clean), samples(sides.crawl))
-    found: dict[str, Scorer] = {"wording, refitted on clean texts": lambda row: on_clean.score(row.text)}
+    found: dict[str, Scorer] = {"bag of words, refitted on clean texts": lambda row: on_clean.score(row.text)}
     quality_from(samples(sides.clean), samples(sides.crawl), folder / QUALITY_BIN, "a benchmark", "benchmarks.quality")
     fasttext = load_quality(folder / QUALITY_BIN)
     found["fastText, refitted on clean texts"] = lambda row: fasttext(row.text)
     if sides.good and sides.other:
         taught = with_references(sides, clean_share)
         model = fit_bag_of_words(samples(taught.good), samples(taught.other), samples(taught.clean))
-        found["wording, refitted on judged pages"] = lambda row: model.score(row.text)
-        made = fit_step(combination_rows(taught, step), shape=SHAPE)
+        found["bag of words, refitted on judged pages"] = lambda row: model.score(row.text)
+        made = fit_curves(combination_rows(taught, step), SHAPE)
         found["quality, refitted on judged pages"] = combination_scorer(made, model)
     return found
 
@@ -193,10 +203,8 @@ def halves_of(rows: Sequence[Row]) -> dict[tuple[str, str], int]:
 def by_axis(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The clean texts of each axis, and all together."""
     clean = [row for row in rows if row.kind != CRAWL]
-    axes = {
-        axis: [row for row in clean if axis_of(row.kind) == axis] for axis in sorted({axis_of(r.kind) for r in clean})
-    }
-    return {**axes, "all": clean}
+    axes = sorted({axis_of(row.kind) for row in clean})
+    return {**{axis: [row for row in clean if axis_of(row.kind) == axis] for axis in axes}, "all": clean}
 
 
 def clean_against_crawl(
@@ -236,59 +244,33 @@ def means(columns: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, dic
 
 
 def judged_against_each_other(sides: Sides, step: Combine, clean_share: float, fasttext: Path | None) -> dict[str, Any]:
-    """{"good", "other", "auc": {title: x}}: fixed scorers, and wording and combination with collections held out."""
-    fixed = {title: auc_of(score, sides.good, sides.other) for title, score in fixed_scorers(fasttext).items()}
-    found = {title: value for title, value in fixed.items() if value is not None}
+    """{"good", "other", "auc": {title: x}}: fixed scorers, and classifier and combination with collections held out."""
+    found = {title: auc_of(score, sides.good, sides.other) for title, score in fixed_scorers(fasttext).items()}
     rows = combination_rows(with_references(sides, clean_share), step)
     assert rows.reference is not None
     mine = ~rows.reference
-    columns = {"quality, refitted, collections held out": held_out_scores(rows, SHAPE)}
-    if "wording" in rows.values:
-        columns["wording, refitted, collections held out"] = rows.values["wording"]
+    quality = held_out_scores(rows, SHAPE)
+    columns = {"quality, refitted, collections held out": quality}
+    if "bag_of_words" in rows.values:
+        columns["bag of words, refitted, collections held out"] = rows.values["bag_of_words"]
     found |= {title: auc(values[mine & rows.good], values[mine & ~rows.good]) for title, values in columns.items()}
-    best = np.sort(columns["quality, refitted, collections held out"][mine])[::-1][
-        : max(1, int(KEPT_OF_CRAWL * mine.sum()))
-    ]
-    top = columns["quality, refitted, collections held out"] >= best[-1]
+    best = np.sort(quality[mine])[-max(1, int(KEPT_OF_CRAWL * mine.sum()))]
     return {
         "good": len(sides.good),
         "other": len(sides.other),
-        "auc": {title: round(value, 4) for title, value in found.items()},
-        "good_of_the_best": round(float(rows.good[mine & top].mean()), 4),
+        "auc": {title: round(value, 4) for title, value in found.items() if value is not None},
+        "good_of_the_best": round(float(rows.good[mine & (quality >= best)].mean()), 4),
     }
 
 
-def print_tables(found: Mapping[str, Any]) -> None:
-    def row(*cells: object) -> None:
-        print("| " + " | ".join(map(str, cells)) + " |")
-
-    for language in LANGUAGES:
-        axes = found["clean"][language]
-        if not axes:
-            continue
-        row(f"{language}: AUC, kept at {KEPT_OF_CRAWL:.0%} of the crawl", *(f"{axis} ({part['texts']})" for axis, part in axes.items()))  # fmt: skip # noqa: E501
-        row(*["---"] * (1 + len(axes)))
-        for title in next(iter(axes.values()))["scorers"]:
-            cells = [part["scorers"].get(title) for part in axes.values()]
-            row(title, *(f"{cell['auc']:.2f}, {cell['kept']:.0%}" if cell else "" for cell in cells))
-        print()
-    if "judged" in found:
-        part = found["judged"]
-        row(f"judged pages: {part['good']} good, {part['other']} other", "AUC")
-        row("---", "---")
-        for title, value in part["auc"].items():
-            row(title, f"{value:.3f}")
-        print(f"\nOf the {KEPT_OF_CRAWL:.0%} with the best held-out quality {part['good_of_the_best']:.0%} are good.")
-
-
-def benchmark(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     meter = open_meter(args.recipe, args.models)
     extract, step = last_extract(meter.recipe).steps[0], combinations(meter.recipe).get("en")
     assert isinstance(extract, Extract)
     if step is None:
         raise UsageError(f"recipe {args.recipe} has no combine step for English: give one with scorers, like yi")
     with PageExtractor(extract.engine, extract.options) as extractor:
-        clean = measure_clean(meter, extractor, args.clean, args.texts)
+        clean = measure_clean(meter, extractor, args.clean, args.per_source)
         crawl = measure_crawl(meter, extractor, args.pages, args.index, args.crawl)
     if not clean or not crawl:
         raise UsageError("there is nothing to compare: no clean text, or no page of the crawl, is English or Chinese")
@@ -303,31 +285,17 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clean", nargs="+", type=Path, required=True, help="folders or files of clean texts")
-    parser.add_argument("--pages", nargs="+", type=Path, required=True, help="the crawl's archives")
-    parser.add_argument("--index", type=Path, required=True)
-    parser.add_argument("--good", nargs="*", type=Path, default=[], help="pages that were judged good (JSONL)")
-    parser.add_argument("--other", nargs="*", type=Path, default=[], help="pages that were judged not good (JSONL)")
-    parser.add_argument("--clean-share", type=float, default=0.62, help="references for each good page")
-    parser.add_argument("--recipe", default="yi")
-    parser.add_argument("--models", help="the model folder")
-    parser.add_argument("--texts", type=int, default=24, help="pages of each source of clean texts, at most")
-    parser.add_argument("--crawl", type=int, default=1200, help="pages of the crawl, at most")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    try:
-        found = benchmark(args)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if args.json:
-        print(json.dumps(found, indent=1))
-    else:
-        print_tables(found)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def show(found: Mapping[str, Any]) -> Iterator[str]:
+    for language, axes in found["clean"].items():
+        if axes:
+            title = f"{language}: AUC, kept at {KEPT_OF_CRAWL:.0%} of the crawl"
+            rows = []
+            for name in next(iter(axes.values()))["scorers"]:
+                cells = (part["scorers"].get(name) for part in axes.values())
+                rows.append([name, *(f"{cell['auc']:.2f}, {cell['kept']:.0%}" if cell else "" for cell in cells)])
+            yield from markdown([title, *(f"{axis} ({part['texts']})" for axis, part in axes.items())], rows)
+            yield ""
+    if part := found.get("judged"):
+        title = f"judged pages: {part['good']} good, {part['other']} other"
+        yield from markdown([title, "AUC"], ([name, f"{value:.3f}"] for name, value in part["auc"].items()))
+        yield f"\nOf the {KEPT_OF_CRAWL:.0%} with the best held-out quality {part['good_of_the_best']:.0%} are good."

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.clean_pages import read_pages as read_clean
-from benchmarks.clean_pages import size
-from benchmarks.extraction import read_lines, read_pages
+from benchmarks.clean_pages import read_clean, size
+from benchmarks.labelled import read_pages
+from benchmarks.shared import read_rows
 from pipeline.document import Document
 from pipeline.extract.page import PageExtractor
 from pipeline.fit.texts import Sample, stable_hash
@@ -34,7 +34,7 @@ CRAWL: Final = "crawl"
 LANGUAGES: Final = ("en", "zh")
 # Higher is better for all but these.
 LOWER_IS_BETTER: Final = {"perplexity"}
-MODELLED: Final = ("perplexity", "coherence", "safety", "wording", "quality")
+MODELLED: Final = ("perplexity", "coherence", "safety", "bag_of_words", "quality")
 RULES: Final = {
     "Gopher's rules": ("gopher", ("gopher-quality", "gopher-repetition")),
     "FineWeb's own rules": ("fineweb", ("fineweb",)),
@@ -130,7 +130,7 @@ def rule_scorer(rules: Sequence[RecipeRule], needed: int | None) -> Scorer:
 
 def measure_crawl(meter: Meter, extractor: PageExtractor, warcs: Sequence[Path], index: Path, count: int) -> list[Row]:
     """`count` pages of the crawl in the languages that are compared, by hash of their ids."""
-    ids = [row["id"] for row in read_lines(index)]
+    ids = [row["id"] for row in read_rows(index)]
     chosen = set(sorted(ids, key=lambda name: stable_hash(f"crawl {name}"))[:count])
     rows = []
     for row, message in read_pages(warcs, index, lambda row: row["id"] in chosen):
@@ -153,7 +153,7 @@ def measure_clean(meter: Meter, extractor: PageExtractor, paths: Sequence[Path],
 def measure_judged(meter: Meter, files: Sequence[Path], kind: str) -> list[Row]:
     """One text of each page, by hash."""
     pages: dict[str, dict[str, Any]] = {}
-    for row in chain.from_iterable(map(read_lines, files)):
+    for row in chain.from_iterable(map(read_rows, files)):
         name = str(row.get("id") or row["text"]).partition("#")[0]
         known = pages.get(name)
         if known is None or stable_hash(row["text"]) < stable_hash(known["text"]):

@@ -1,8 +1,8 @@
 """How good the coherence, safety and contamination models are on texts that they were not made from.
 
-    python -m benchmarks.scorers coherence --model models/coherence [--language en] TEXTS...
-    python -m benchmarks.scorers safety --model models/safety [--language en] TEXTS...
-    python -m benchmarks.scorers contamination --model models/benchmarks [--planted BENCHMARK...] TEXTS...
+    python -m benchmarks scorers coherence --model models/coherence [--language en] --texts TEXTS…
+    python -m benchmarks scorers safety --model models/safety [--language en] --texts TEXTS…
+    python -m benchmarks scorers contamination --model models/benchmarks [--planted BENCHMARK…] --texts TEXTS…
 
 TEXTS are what `refinery fit` reads; a line of the table is one file. `coherence` holds passages against the same
 shuffled, stitched, mixed and in bits: the share of decisions at one half that are right, and how often
@@ -13,14 +13,12 @@ each benchmark file are found again when their longest text stands in upper case
 
 import argparse
 import random
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.shared import add, cpu_seconds
 from filters.contamination import Hits, words_of
-from infra.errors import UsageError
 from pipeline.fit.benchmarks import read_items
 from pipeline.fit.coherence import measure
 from pipeline.fit.passages import passages_of
@@ -30,106 +28,80 @@ from pipeline.models.contamination import load_contamination
 from pipeline.models.safety import load_safety
 from pipeline.text_table import table
 
-PASSAGES = 200
-SPEED_WORDS = 700
-PLANTED, AMONG = 400, 600
-SHORT = 13
+PASSAGES, SPEED_WORDS = 200, 700
+PLANTED, AMONG, SHORT, SHORTEST = 400, 600, 13, 8
+Row = dict[str, Any]
 
 
-def coherence(path: Path, language: str, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    score = load_coherence(path)
-    for file in files:
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("coherence", "safety", "contamination"))
+    add(parser, "--model", "--texts", required=True)
+    parser.add_argument("--language", default="en")
+    parser.add_argument("--planted", nargs="*", default=[], type=Path, help="benchmarks whose items are planted")
+
+
+def coherence(args: argparse.Namespace) -> Iterator[Row]:
+    score = load_coherence(args.model)
+    for file in args.texts:
         samples = read_samples([file])
-        found = passages_of(samples, PASSAGES)
-        measured = measure(score, language, found)
-        kinds = {
-            kind: f"{value['accuracy']:.2f} / {value['pairs']:.2f}"
-            for kind, value in measured.items()
-            if isinstance(value, dict)
-        }
-        speed = _documents_per_second(score, language, samples)
-        yield {
-            "texts": file.name,
-            "passages": len(found.passages),
-            "auc": measured["auc"],
-            **kinds,
-            "per second": speed,
-        }
+        passages = passages_of(samples, PASSAGES)
+        found = measure(score, args.language, passages)
+        kinds = {kind: f"{v['accuracy']:.2f} / {v['pairs']:.2f}" for kind, v in found.items() if isinstance(v, dict)}
+        row = {"texts": file.name, "passages": len(passages.passages), "auc": found["auc"], **kinds}
+        yield {**row, "per second": _per_second(lambda text: score(text, args.language), samples)}
 
 
-def _documents_per_second(score: Callable[[str, str | None], Any], language: str, samples: Sequence[Sample]) -> int:
+def safety(args: argparse.Namespace) -> Iterator[Row]:
+    score = load_safety(args.model)
+    for file in args.texts:
+        samples = read_samples([file])
+        known = [value for sample in samples if (value := score(sample.text, args.language)) is not None]
+        row = {"texts": file.name, "count": len(samples), "below": sum(value < 0.5 for value in known)}
+        speed = _per_second(lambda text: score(text, args.language), samples)
+        yield {**row, "lowest": min(known, default=None), "per second": speed}
+
+
+def _per_second(score: Callable[[str], object], samples: Sequence[Sample]) -> int:
     words = " ".join(sample.text for sample in samples[:200]).split(" ")
     documents = [" ".join(words[at : at + SPEED_WORDS]) for at in range(0, len(words) - SPEED_WORDS, SPEED_WORDS)]
-    begun = time.process_time()
-    for document in documents:
-        score(document, language)
-    return round(len(documents) / max(time.process_time() - begun, 1e-9))
+    return round(len(documents) / max(cpu_seconds(score, documents), 1e-9))
 
 
-def safety(path: Path, language: str, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    score = load_safety(path)
-    for file in files:
-        samples = read_samples([file])
-        values = [score(sample.text, language) for sample in samples]
-        below = sum(value is not None and value < 0.5 for value in values)
-        lowest = min((value for value in values if value is not None), default=None)
-        speed = _documents_per_second(score, language, samples)
-        yield {"texts": file.name, "count": len(values), "below": below, "lowest": lowest, "per second": speed}
-
-
-def contamination(path: Path, files: Sequence[Path], planted: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    find = load_contamination(path)
+def contamination(args: argparse.Namespace) -> Iterator[Row]:
+    find = load_contamination(args.model)
     everything: list[Sample] = []
-    for file in files:
+    for file in args.texts:
         samples = read_samples([file])
         everything += samples
         hits = [found for sample in samples if (found := find(sample.text)).runs]
-        items = [hits and max(hits, key=lambda found: found.share).items[0]]
-        yield {"texts": file.name, "count": len(samples), "hit": len(hits), "most": items[0] or ""}
-    for file in planted:
+        most = max(hits, key=lambda found: found.share).items[0] if hits else ""
+        yield {"texts": file.name, "count": len(samples), "hit": len(hits), "most": most}
+    for file in args.planted:
         yield from _planted(find, file, everything)
 
 
-def _planted(find: Callable[[str], Hits], file: Path, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
+def _planted(find: Callable[[str], Hits], file: Path, samples: Sequence[Sample]) -> Iterator[Row]:
     draw = random.Random(1)
     items = sorted(set(read_items(file)))
-    right: dict[str, list[bool]] = {"13 words and more": [], "8 to 12 words": [], "shorter": []}
+    right: dict[str, list[bool]] = {}
     for item in draw.sample(items, min(PLANTED, len(items))):
         longest = max(item.fields, key=len, default="")
         count = len(words_of(longest))
+        kind = "13 words and more" if count >= SHORT else "8 to 12 words" if count >= SHORTEST else "shorter"
         words = draw.choice(samples).text.split()[:AMONG]
         at = draw.randrange(len(words) + 1)
         bare = "".join(each if each.isalnum() else " " for each in longest.upper())
         found = find(" ".join([*words[:at], bare, *words[at:]]))
-        right[[*right][0 if count >= SHORT else 1 if count >= 8 else 2]].append(item.name in found.items)
-    for kind, found_again in right.items():
-        if found_again:
-            row = {"texts": f"{file.name}: {kind}", "count": len(found_again), "hit": sum(found_again)}
-            yield {**row, "most": f"{sum(found_again) / len(found_again):.3f}"}
+        right.setdefault(kind, []).append(item.name in found.items)
+    for kind, again in sorted(right.items()):
+        row = {"texts": f"{file.name}: {kind}", "count": len(again), "hit": sum(again)}
+        yield {**row, "most": f"{sum(again) / len(again):.3f}"}
 
 
-def main(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("coherence", "safety", "contamination"))
-    parser.add_argument("texts", nargs="+", type=Path)
-    parser.add_argument("--model", required=True, type=Path)
-    parser.add_argument("--language", default="en")
-    parser.add_argument("--planted", nargs="*", default=[], type=Path)
-    given = parser.parse_args(words)
-    try:
-        if given.what == "coherence":
-            rows = list(coherence(given.model, given.language, given.texts))
-        elif given.what == "safety":
-            rows = list(safety(given.model, given.language, given.texts))
-        else:
-            rows = list(contamination(given.model, given.texts, given.planted))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    print(table([{name: str(row.get(name, "")) for name in columns} for row in rows], columns))
-    return 0
+def run(args: argparse.Namespace) -> list[Row]:
+    return list({"coherence": coherence, "safety": safety, "contamination": contamination}[args.what](args))
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def show(found: list[Row]) -> Iterator[str]:
+    columns = list(dict.fromkeys(name for row in found for name in row))
+    yield table([{name: str(row.get(name, "")) for name in columns} for row in found], columns)

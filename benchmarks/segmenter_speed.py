@@ -1,21 +1,19 @@
 """Chinese words: characters a second, characters a word, and agreement with jieba in Python if that is installed.
 
-    python -m benchmarks.segmenter_speed chinese.jsonl.gz ... [--field text] [--limit 100]
+    python -m benchmarks segmenter_speed --texts chinese.jsonl.gz … [--limit 300]
 
 Agreement is the Jaccard similarity of the two sets of boundaries. Times are CPU seconds of one thread.
 """
 
 import argparse
 import importlib.util
-import time
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
-from pathlib import Path
+from typing import Any
 
 import rjieba
 
-from benchmarks.filters_speed import read_texts
+from benchmarks.shared import add, cpu_seconds, megachars, read_texts
 from filters import fineweb, gopher
 from filters.signal import measure
 from filters.view import View
@@ -23,52 +21,38 @@ from filters.view import View
 SIGNALS = (*gopher.SIGNALS, *fineweb.SIGNALS)
 
 
-def rate(texts: list[str], work: Callable[[str], object]) -> float:
-    """Millions of characters a second, after a warm-up that loads dictionaries and tables."""
-    work("我们 words")
-    begin = time.process_time()
-    for text in texts:
-        work(text)
-    return sum(map(len, texts)) / (time.process_time() - begin) / 1e6
-
-
-def cut(text: str, language: str) -> int:
-    return len(View(text, language=language).tokens)
-
-
-def signals(text: str, language: str) -> dict[str, float | None]:
-    return measure(View(text, language=language), SIGNALS)
+def options(parser: argparse.ArgumentParser) -> None:
+    add(parser, "--texts", required=True)
+    add(parser, "--limit", help="texts of each file")
 
 
 def boundaries(words: Iterable[str]) -> set[int]:
     return set(accumulate(map(len, words)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("inputs", type=Path, nargs="+", help="JSONL, also .gz")
-    parser.add_argument("--field", default="text")
-    parser.add_argument("--limit", type=int, help="texts of each file")
-    options = parser.parse_args()
-    texts = [text for path in sorted(options.inputs) for text in read_texts(path, options.field, options.limit)]
-    characters = sum(map(len, texts))
-    print(f"{len(texts):,} texts, {characters / 1e6:.1f} M characters")
-    print(f"rjieba.cut                        {rate(texts, rjieba.cut):6.1f} M characters/s")
-    for language in ("zh", ""):
-        name = "by the segmenter" if language else "by characters"
-        print(f"tokens {name:26} {rate(texts, partial(cut, language=language)):6.1f}")
-        print(f"Gopher, FineWeb {name:17} {rate(texts, partial(signals, language=language)):6.1f}")
-    words = sum(len(View(text, language="zh").words) for text in texts)
-    print(f"characters a word                 {sum(len(View(text).words) for text in texts) / words:6.2f}")
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    texts = read_texts(args.texts, args.limit)
+
+    def rate(work: Callable[[str], object], some: list[str] = texts) -> float:
+        return megachars(some) / cpu_seconds(work, some)
+
+    found: dict[str, Any] = {"texts": len(texts), "megachars": megachars(texts), "rjieba.cut": rate(rjieba.cut)}
+    for title, language in (("by the segmenter", "zh"), ("by characters", "")):
+        found[f"tokens {title}"] = rate(lambda text: len(View(text, language=language).tokens))  # noqa: B023
+        found[f"Gopher, FineWeb {title}"] = rate(lambda text: measure(View(text, language=language), SIGNALS))  # noqa: B023
+    one, other = (sum(len(View(text, language=language).words) for text in texts) for language in ("", "zh"))
+    found["characters a word"] = one / other
     if importlib.util.find_spec("jieba"):
         import jieba
 
         few = texts[::8]
-        print(f"jieba in Python                   {rate(few, lambda text: list(jieba.cut(text))):6.1f}")
+        found["jieba in Python"] = rate(lambda text: list(jieba.cut(text)), few)
         pairs = [(boundaries(rjieba.cut(text)), boundaries(jieba.cut(text))) for text in few]
-        same, either = sum(len(a & b) for a, b in pairs), sum(len(a | b) for a, b in pairs)
-        print(f"boundaries they agree on          {same / either:6.3f}")
+        found["boundaries they agree on"] = sum(len(a & b) for a, b in pairs) / sum(len(a | b) for a, b in pairs)
+    return found
 
 
-if __name__ == "__main__":
-    main()
+def show(found: dict[str, Any]) -> Iterator[str]:
+    yield f"{found['texts']:,} texts, {found['megachars']:.1f} M characters; M characters a second:"
+    for name in list(found)[2:]:
+        yield f"{name:33} {found[name]:7.3f}"

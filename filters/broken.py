@@ -104,8 +104,8 @@ def space_fraction(view: View) -> float | None:
 
 
 def _line_words(view: View) -> Indices:
-    """Words of each filled line. Foreign tokens have no offsets in the text, so white-space pieces replace them."""
-    starts = view.pieces.start if view.has_foreign_words else view.words.start
+    """Words of each filled line, or its white-space pieces if the tokens have no offsets in the text."""
+    starts = view.pieces.start if view.has_external_tokens else view.words.start
     lines = view.filled_lines
     return starts.searchsorted(lines.end) - starts.searchsorted(lines.start)
 

@@ -85,17 +85,17 @@ class View:
         self.url = url
         self.headers = headers
         self.language = language
-        self._foreign = words
+        self._external = words
         self._memo: dict[Callable[..., Any], Any] = {}
 
     @property
-    def has_foreign_words(self) -> bool:
+    def has_external_tokens(self) -> bool:
         """Whether the tokens were passed in; their offsets are then not offsets in the text."""
-        return self._foreign is not None
+        return self._external is not None
 
     def in_language(self, language: str) -> "View":
         """Returns a view of the same text in another language; what does not depend on the language is shared."""
-        view = View(self.text, self.url, self.headers, language, self._foreign)
+        view = View(self.text, self.url, self.headers, language, self._external)
         view.__dict__ |= {name: self.__dict__[name] for name in _OF_ANY_LANGUAGE & self.__dict__.keys()}
         return view
 
@@ -229,12 +229,12 @@ class View:
     @cached_property
     def tokens(self) -> Tokens:
         """Words and marks in text order (defined in `filters.tokens`)."""
-        if self._foreign is None:
+        if self._external is None:
             start, end = segment(self.codes, self.flags)
             if self.language == "zh":
                 start, end = merge_han(self.text, self.flags, start, end)
             return Tokens(self.flags, self._rolling, start, end)
-        words = [word for word in self._foreign if word]
+        words = [word for word in self._external if word]
         codes = code_points("".join(words))
         offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
         return Tokens(flags_of(codes), Rolling(character_values(codes)), offsets[:-1], offsets[1:])
@@ -247,7 +247,7 @@ class View:
     @cached_property
     def lower_words(self) -> Hashes:
         """The hash of each word in lower case, uint64[words]."""
-        source = self.codes if self._foreign is None else code_points("".join(self._foreign))
+        source = self.codes if self._external is None else code_points("".join(self._external))
         return Rolling(character_values(lowered(source))).hashes(self.words.start, self.words.end)
 
     @cached_property

@@ -162,11 +162,10 @@ class Code:
             return
         module = self.module(name.module)
         yield from module.always
-        if name.name in module.uses:
-            yield from module.uses[name.name]
-        elif name.name in module.imports:
-            yield from module.imports[name.name]
-        else:  # all of it; also for a name whose definition does not show in the text
+        yield from module.uses.get(name.name, ())
+        yield from module.imports.get(name.name, ())
+        if name.name not in module.uses and name.name not in module.imports:
+            # all of it; also for a name whose definition does not show in the text
             for used in (*module.uses.values(), *module.imports.values()):
                 yield from used
 

@@ -18,7 +18,6 @@ PACKAGES = ("infra", "filters", "dedup", "mixers", "trainer", "pipeline", "refin
 FLOORS = """
 infra.errors
 infra.hashing  infra.storage  infra.code_version  infra.extras
-infra.refusal
 infra.dataset
 infra.ledger
 infra.sandbox

@@ -11,9 +11,9 @@ from typing import Any
 
 from infra.dataset.manifest import MANIFEST
 from infra.dataset.receipts import RECEIPTS
+from infra.dataset.refusal import undone_if_refused
 from infra.errors import UsageError
 from infra.hashing import canonical_json
-from infra.refusal import undone_if_refused
 from infra.storage import disk_errors, lock, read_json, remove_temporaries, write_bytes
 
 ARGUMENTS = "header.json"

@@ -24,8 +24,7 @@ def open_engine(name: str, workers: int | None = 1, progress: Progress | None = 
         raise UsageError('put what calls refinery under `if __name__ == "__main__":`, since workers import the script')
     if name == LocalEngine.name:
         leave_pandas_out()
-    number = cores() if workers is None else workers
-    return ENGINES[name](number, progress)
+    return ENGINES[name](cores() if workers is None else workers, progress)
 
 
 def cores() -> int:

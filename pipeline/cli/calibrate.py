@@ -43,7 +43,7 @@ def calibrate(
     """
     from typing import cast
 
-    from infra.refusal import no_empty_folders
+    from infra.dataset.refusal import no_empty_folders
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.outputs import check_recipe_place
     from pipeline.pool.quantile import By, Side

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.errors import UsageError
 from pipeline.cli.command import Command, Commands
 from pipeline.cli.console import quiet_stdout, tell
 from pipeline.cli.options import Json, Language, Model, Models, Negative, Positive, Reference
@@ -73,10 +74,13 @@ def bag_of_words(
     A table of words with weights that can be read. Give pages that people judged, both sides through one extractor. On
     pages it is better than the fastText classifier of `fit quality`.
 
-    Example: refinery fit bag-of-words --positive good.jsonl.gz --negative other.jsonl.gz --out models/wording-en.json
+    Example: refinery fit bag-of-words --positive good.jsonl.gz --negative other.jsonl.gz --out models/words-en.tsv
     """
     from pipeline.fit.bag_of_words import fit_bag_of_words_files
+    from pipeline.models.word_table import SUFFIX
 
+    if out.suffix != SUFFIX:
+        raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
     with making(json, out, positive, negative, reference):
         card = fit_bag_of_words_files(positive, negative, reference or [], out)
     tell(card if json else card_text(card))
@@ -110,10 +114,13 @@ def reference(
     each text its `source`: scores are of sources that the fit has not seen.
 
     Example: refinery fit reference --positive code=functions.jsonl --positive dialogue=talks.jsonl --negative
-    out/02-extract --out models/likeness-en.json
+    out/02-extract --out models/reference-en.tsv
     """
     from pipeline.fit.reference import fit_reference
+    from pipeline.models.word_table import SUFFIX
 
+    if out.suffix != SUFFIX:
+        raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
     with making(json, out, positive, negative):
         card = fit_reference([str(path) for path in positive], negative, out)
     tell(card if json else card_text(card))
@@ -135,14 +142,18 @@ def combination(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Fit a combination of signals, as a step for a recipe.
+    """Fit a combination of signals, for a `combine` step.
 
     From datasets of good and of other pages that `refinery measure` made.
 
-    Example: refinery fit combination --positive good --negative other --signal words perplexity --out quality.toml
+    OUT is a readable .json file; the line that names it in a recipe is printed.
+
+    Example: refinery fit combination --positive good --negative other --signal words perplexity --out models/mine.json
     """
     from pipeline.fit.combination import Shape, fit_combination
 
+    if out.suffix != ".json":
+        raise UsageError(f"--out {out}: a combination is a .json file")
     shape = Shape(frozenset(rising or ()), frozenset(falling or ()))
     with making(json, out, positive, negative, reference):
         card = fit_combination(positive, negative, signal, out, language or [], reference or [], shape)
@@ -273,7 +284,7 @@ def tokenizer(
 def making(json: bool, out: Path, *inputs: list[Path] | None) -> Iterator[None]:
     """While a model is made at `out`: with `json`, stdout stays clean. UsageError where the model may not be put; what
     is refused leaves no folder behind."""
-    from infra.refusal import no_empty_folders
+    from infra.dataset.refusal import no_empty_folders
     from pipeline.job.outputs import check_model_place
 
     named = (path for paths in inputs for path in paths or ())

@@ -165,7 +165,7 @@ def report(
 
     Example: refinery report --run out --out report.html
     """
-    from infra.refusal import no_empty_folders
+    from infra.dataset.refusal import no_empty_folders
     from pipeline.report.report import write_report
 
     with quiet_stdout(json), no_empty_folders(out):

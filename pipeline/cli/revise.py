@@ -48,6 +48,7 @@ def measure(
     from infra.dataset.schema import signal_names
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.context import open_context
+    from pipeline.recipes.curves import curve_files, with_curves
     from pipeline.recipes.parse import load_recipe
     from pipeline.revise.measure import measure as measure_signals
     from pipeline.revise.measure import plan
@@ -55,7 +56,8 @@ def measure(
 
     with opened(engine, workers, json) as made:
         loaded = load_recipe(recipe)
-        context = open_context(loaded, made, models, plan(loaded, signals or ()).models())
+        used = {*plan(with_curves(loaded, models), signals or ()).models(), *curve_files(loaded)}
+        context = open_context(loaded, made, models, used)
         moved = places_below(source) if source else None
         dataset = measure_signals(context, read_inputs(input), out, signals or (), limit, moved)
         manifest, names = dataset.manifest, signal_names(dataset.schema)

@@ -87,8 +87,8 @@ def run(
         tell(summary)
     else:
         tell(table(summary["funnel"], FUNNEL))
-        if summary["control"]:
-            tell(audit_text(summary["control"]))
+        if summary["audit"]:
+            tell(audit_text(summary["audit"]))
         say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
     report_damage([dataset.manifest for dataset in finished.datasets])
 

@@ -53,7 +53,7 @@ def compare(
         first_source(inputs, chosen[0], limit)  # what cannot be read is refused before the folder is claimed
     resolved = {name: resolve_recipe(recipe, models, models_of(stages[name])) for name, recipe in loaded.items()}
     arguments = {
-        "verb": "compare",
+        "command": "compare",
         "recipes": {name: recipe.sha256 for name, (recipe, _) in resolved.items()},
         "inputs": [asdict(file.ref) for file in (*inputs.archives, *inputs.documents)]
         + [asdict(ref) for dataset in inputs.datasets for ref in dataset.refs],
@@ -121,7 +121,7 @@ def summary(chains: Mapping[str, list[Dataset]], gold: Gold | None = None) -> di
 
 
 def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
-    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, control: see `audit_sample`}."""
+    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, audit: see `audit_sample`}."""
     last = final(datasets).manifest
     totals = whole_stage(last)
     rejected: dict[str, int] = {}
@@ -133,7 +133,7 @@ def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
         "funnel": funnel([dataset.manifest for dataset in datasets]),
         "by_language": {name: dict(numbers) for name, numbers in sorted(last.languages.items())},
         "rejected_by": most_first(rejected),
-        "control": audit_sample(datasets),
+        "audit": audit_sample(datasets),
     }
 
 

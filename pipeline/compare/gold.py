@@ -28,7 +28,7 @@ UNKNOWN = "(unknown)"
 
 
 @dataclass(frozen=True)
-class Known:
+class PageValues:
     """Values of a file by page id and by URL; of two lines about one URL the longer text counts."""
 
     by_id: Mapping[str, Any]
@@ -44,8 +44,8 @@ class Gold:
     """`words`: the number of words of a page's true text; `groups`: its {field: value}, for the fields in `by`."""
 
     sha256: str
-    words: Known
-    groups: Known
+    words: PageValues
+    groups: PageValues
     by: tuple[str, ...]
     long_words: int
 
@@ -62,21 +62,23 @@ def read_gold(
         if groups is not None or by:
             raise UsageError("--groups and --by split the table of --gold FILE into groups: give --gold too")
         return None
-    words = _known(gold, _words)
+    words = _page_values(gold, _words)
     if not words.by_id and not words.by_url:
         raise UsageError(f"{gold} has no line with a `url` or `id` and a `text`")
     fields = tuple(by or BY) if groups is not None else ()
-    known = _known(groups, lambda row: {name: _value(name, row.get(name)) for name in fields}) if groups else _NONE
+    known = (
+        _page_values(groups, lambda row: {name: _value(name, row.get(name)) for name in fields}) if groups else _NONE
+    )
     for name in by:
         if not any(name in row and row[name] != UNKNOWN for row in (*known.by_id.values(), *known.by_url.values())):
             raise UsageError(f"no line of {groups} has a {name!r}: choose another --by, or give --groups")
     return Gold(sha256_file(gold), words, known, fields, long_words)
 
 
-_NONE = Known({}, {})
+_NONE = PageValues({}, {})
 
 
-def _known(path: Path, read: Any) -> Known:
+def _page_values(path: Path, read: Any) -> PageValues:
     by_id: dict[str, Any] = {}
     by_url: dict[str, Any] = {}
     for row in _rows(path):
@@ -86,7 +88,7 @@ def _known(path: Path, read: Any) -> Known:
                 continue
             both_counted = isinstance(value, int) and key in names
             names[key] = max(names[key], value) if both_counted else names.get(key, value)
-    return Known(by_id, by_url)
+    return PageValues(by_id, by_url)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

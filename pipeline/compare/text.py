@@ -23,7 +23,7 @@ def compare_text(answer: Mapping[str, Any]) -> str:
             f"share kept of pages with a true text of {answer['gold']['long_words']} words or more, and of the rest\n"
             + tabled(gold_rows(answer["gold"]))
         )
-    parts += [f"{name}, {audit_text(r['control'])}" for name, r in answer["recipes"].items() if r["control"]]
+    parts += [f"{name}, {audit_text(r['audit'])}" for name, r in answer["recipes"].items() if r["audit"]]
     if "cost" in answer:
         rows = [{"recipe": name, **numbers} for name, numbers in answer["cost"]["recipes"].items()]
         parts.append("cost; stages that recipes share are counted to each\n" + tabled(rows))

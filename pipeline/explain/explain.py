@@ -23,8 +23,8 @@ from infra.storage import read_json
 from pipeline.document import Document, Trace
 from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
 from pipeline.explain.text import explain_text as explain_text
-from pipeline.inputs.again import ChosenDocuments, is_document_file
 from pipeline.inputs.documents import DocumentFilePart
+from pipeline.inputs.reread import ChosenDocuments, is_document_file
 from pipeline.job.context import resolve_recipe
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.parse import parse_recipe
@@ -62,7 +62,7 @@ class Explanation:
             "language": self.row.get("language"),
             "state": "rejected" if self.rejected_by else "kept",
             "rejected_by": [f"{reject.step}/{reject.rule}" for reject in self.rejected_by],
-            "control": self.audited,
+            "audit_sample": self.audited,
             "steps": self.steps,
             "duplicates": self.duplicates,
             "text_before": self.text_before,
@@ -153,7 +153,7 @@ def replay(row: dict[str, Any], run: Finished) -> Explanation:
     """Replays one document through the stages of a run, until one rejects it."""
     result = Explanation(row)
     first = run.stages[0]
-    if first.verb == "ingest":
+    if first.command == "ingest":
         result.rejected_by = ledger_of(run.dataset(first), key_of(row))
     else:
         result.row = BLANK | original(row, run)
@@ -162,13 +162,13 @@ def replay(row: dict[str, Any], run: Finished) -> Explanation:
         if result.rejected_by:
             break
         dataset, before = run.dataset(stage), len(result.steps)
-        if stage.verb == "extract":
+        if stage.command == "extract":
             replay_extract(result, stage, run)
-        elif stage.verb == "filter" and not any(step.alone for step in stage.steps):
+        elif stage.command == "filter" and not any(step.alone for step in stage.steps):
             replay_filter(result, stage, run)
-        elif stage.verb == "tokenize":
+        elif stage.command == "tokenize":
             tokens_of(result, stage, dataset)
-        elif stage.verb != "ingest":
+        elif stage.command != "ingest":
             pool_decision(result, stage, dataset)
         for step in result.steps[before:]:
             step["stage"] = stage.name
@@ -197,15 +197,15 @@ def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     """Reads and extracts the body again; the prefilter's rejections of a page of the audit sample are marked."""
     bodies = Bodies({**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved})
     here = {name: run.places[name] for name in stage.models()}
-    task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("control"))
+    task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("audit"))
     trace: Trace = []
     with closing(task.open_tools()) as tools:
         row, result.rejected_by = task.one(result.row, tools, trace=trace)
-    result.audited = bool((row.get("signals") or {}).get("control"))
+    result.audited = bool((row.get("signals") or {}).get("audit_sample"))
     rejected = {reject.step for reject in result.rejected_by}
     for entry in trace:
         if not entry["passed"] and entry["step"] not in rejected:
-            entry["let_through"] = "control"
+            entry["let_through"] = "audit"
     result.steps += trace
     result.row = {**BLANK, **result.row, **row}
     result.text_before = result.text_after = row.get("text", "")
@@ -266,14 +266,14 @@ def kept(result: Explanation, stage: Stage, dataset: Dataset, row: dict[str, Any
     result.row |= row
     name = stage.steps[0].name if stage.steps else stage.name
     entry = {"step": name, "rule": "copies", "signal": "copies", "value": row.get("copies"), "threshold": None}
-    if stage.verb == "mix":
+    if stage.command == "mix":
         entry |= {"rule": "drawn", "signal": "repeats", "value": row["repeats"]}
     result.steps.append(entry | {"passed": True} | pool_step(dataset, row, None))
     if dataset.kind is Kind.DOCUMENTS:
         if row["text"] != result.text_after:
             result.steps[-1]["changes"] = text_changes(result.text_after, row["text"])
         result.text_after = row["text"]
-    if stage.verb == "dedup":
+    if stage.command == "dedup":
         result.duplicates += copies_of(dataset, row["id"])
 
 

@@ -10,7 +10,7 @@ MAX_CHARS = 100
 
 def explain_text(result: Mapping[str, Any]) -> str:
     state = result["state"] + (f" by {', '.join(result['rejected_by'])}" if result["rejected_by"] else "")
-    if result["control"]:
+    if result["audit_sample"]:
         state += " (in the audit sample: no prefilter rejects it)"
     language = f", {result['language']}" if result["language"] else ""
     lines = [
@@ -45,6 +45,8 @@ def step_lines(step: Mapping[str, Any]) -> Iterator[str]:
     if step.get("cluster"):
         cluster = step["cluster"]
         yield f"       cluster {cluster['cluster']} of {cluster['docs']} documents: {cluster['terms']}"
+    for name, add in step.get("assumed", {}).items():
+        yield f"       {add:+.4f} at most for {name}, not measured yet"
     yield from combine_lines(step)
     yield from change_lines(step.get("changes"))
 

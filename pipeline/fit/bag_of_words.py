@@ -2,9 +2,9 @@
 
 A logistic regression over the words of a text (term frequency damped by a logarithm, times inverse document
 frequency, scaled to unit length), of a few thousand words. On pages that people judged it is better than a classifier
-of clean text against random pages, since both sides are web pages through the same extractors: it learns how
-explanation, narration and discussion are worded against menus, forms, listings and advertising. Every weight stands
-in the model's JSON file beside its word.
+of clean text against random pages, since both sides are web pages through the same extractors: it learns the words of
+explanation, narration and discussion against those of menus, forms, listings and advertising. Every weight stands in
+the model's file beside its word.
 
 Salton & Buckley 1988 (weights); the regression is scikit-learn's, one thread, sorted input.
 """
@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
-from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
 from pipeline.models.bag_of_words import BagOfWords
@@ -125,14 +124,14 @@ def bag_of_words_from(
     made_from: Any,
     command: str,
 ) -> dict[str, Any]:
-    """Fit on everything, measure by cross-fitting over groups, write `out` (JSON) and its card."""
+    """Fit on everything, measure by cross-fitting over groups, write `out` and its card."""
     model = fit_bag_of_words(positive, negative, reference)
     good, other, references = cross_fitted(positive, negative, reference)
     lengths = [[len(sample.text) for sample in side] for side in (positive, negative)]
-    write_bytes(out, readable_json(model.as_json()))
+    write_bytes(out, model.as_text().encode())
     return write_card(
         out,
-        "words and their weights: probability that a page is worded like the positives",
+        "bag-of-words quality classifier: the probability that a page has the words of the positives",
         command,
         made_from,
         positive=counted(positive),

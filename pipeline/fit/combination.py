@@ -1,8 +1,8 @@
-"""`refinery fit combination`: the weights of a `combine` step, from measured pages that people judged.
+"""`refinery fit combination`: the curves of a `combine` step, from measured pages that people judged.
 
 A generalised additive model: the logarithm of the odds that a page is good is a sum of one curve for each signal, a
 few straight pieces between quantiles of the signal, fitted together by penalised logistic regression. The result is a
-step of a recipe in TOML: numbers to read, to plot and to change.
+file that a recipe's step names as its model: numbers to read, to plot and to change.
 
 Hastie & Tibshirani 1986 (additive models); solved by Newton's method, in one thread, over sorted rows.
 """
@@ -25,7 +25,8 @@ from pipeline.fit.bag_of_words import FOLDS, cross_fitted, fold_of
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.texts import Sample, auc, write_card
 from pipeline.inputs.hosts import host_of
-from pipeline.steps.combine import Combine, Term, logistic
+from pipeline.models.combination import Combination, Term, logistic
+from pipeline.recipes.toml import toml_value
 from pipeline.steps.signals import STEP_SIGNALS
 
 QUANTILES = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
@@ -33,7 +34,9 @@ QUANTILES = (0.02, 0.2, 0.4, 0.6, 0.8, 0.98)
 PENALTY = 5.0
 # Points and weights are rounded to so many digits: they are read by people, and machines agree on them.
 DIGITS = 3
-WORDING = "wording"
+BAG_OF_WORDS = "bag_of_words"
+# What a combination is fitted to be.
+QUALITY = "quality"
 Floats = npt.NDArray[np.float64]
 
 
@@ -80,13 +83,8 @@ def pooled(values: Floats, weight: Floats) -> Floats:
     return np.array([value for value, _, count in blocks for _ in range(int(count))])
 
 
-def fit_step(
-    rows: Rows,
-    signal: str = "quality",
-    languages: tuple[str, ...] = (),
-    shape: Shape = Shape(),
-) -> Combine:
-    """The combine step that tells the good rows from the others. UsageError when one side is empty."""
+def fit_curves(rows: Rows, shape: Shape = Shape()) -> Combination:
+    """The combination that tells the good rows from the others. UsageError when one side is empty."""
     if rows.good.all() or not rows.good.any():
         raise UsageError("a combination needs measured documents on both sides")
     points = {name: knots(column) for name, column in rows.values.items()}
@@ -106,7 +104,7 @@ def fit_step(
         intercept += middle
         add = tuple(round(float(each) - middle, DIGITS) for each in mine[:-1])
         terms.append(Term(name, at, add, round(float(mine[-1]) - middle, DIGITS)))
-    return Combine(signal, signal, tuple(terms), round(intercept, DIGITS), languages)
+    return Combination(round(intercept, DIGITS), tuple(terms))
 
 
 def knots(column: Floats) -> tuple[float, ...]:
@@ -127,53 +125,32 @@ def hats(column: Floats, at: Sequence[float]) -> Floats:
     return np.hstack([shares, missing[:, None].astype(np.float64)])
 
 
-def scores(step: Combine, rows: Rows) -> Floats:
-    """The step's value for every row, as the interpreter gives it."""
-    columns = [(term, rows.values[term.signal]) for term in step.terms]
+def scores(model: Combination, rows: Rows) -> Floats:
+    """The combination of every row, as a recipe's step has it."""
+    columns = [(term, rows.values[term.signal]) for term in model.terms]
     return np.array(
         [
-            logistic(step.intercept + sum(term.added(None if np.isnan(c[i]) else float(c[i])) for term, c in columns))
+            logistic(model.intercept + sum(term.added(None if np.isnan(c[i]) else float(c[i])) for term, c in columns))
             for i in range(len(rows.good))
         ]
     )
 
 
 def held_out_scores(rows: Rows, shape: Shape = Shape()) -> Floats:
-    """Every row scored by a step that was fitted without its group (FOLDS folds by hash of the group)."""
+    """Every row scored by a combination that was fitted without its group (FOLDS folds by hash of the group)."""
     folds = np.array([fold_of(group) for group in rows.groups])
     values = np.zeros(len(rows.good))
     for fold in range(FOLDS):
         out = folds == fold
         if out.any():
-            values[out] = scores(fit_step(rows.where(~out), shape=shape), rows.where(out))
+            values[out] = scores(fit_curves(rows.where(~out), shape), rows.where(out))
     return values
 
 
-def combination_toml(step: Combine) -> str:
-    """The step as a recipe has it."""
-    lines = [
-        "  [[stage.step]]",
-        '  kind = "combine"',
-        f'  signal = "{step.signal}"',
-        *(
-            [f"  languages = [{', '.join(f'{chr(34)}{each}{chr(34)}' for each in step.languages)}]"]
-            if step.languages
-            else []
-        ),
-        f"  intercept = {step.intercept:g}",
-        "  terms = [",
-        *(
-            f'    {{ signal = "{term.signal}", at = {numbers(term.at)}, add = {numbers(term.add)}, '
-            f"missing = {term.missing:g} }},"
-            for term in step.terms
-        ),
-        "  ]",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def numbers(values: Sequence[float]) -> str:
-    return f"[{', '.join(f'{value:g}' for value in values)}]"
+def recipe_line(out: Path, languages: Sequence[str]) -> str:
+    """The step that uses the file, as a recipe has it."""
+    step = {"kind": "combine", "signal": QUALITY, "model": out.name}
+    return toml_value(step | ({"languages": list(languages)} if languages else {}))
 
 
 def fit_combination(
@@ -185,9 +162,10 @@ def fit_combination(
     reference: Sequence[Path] = (),
     shape: Shape = Shape(),
 ) -> dict[str, Any]:
-    """Fit on datasets that `refinery measure` made; writes the step (TOML) and its card, and returns the card.
+    """Fit on datasets that `refinery measure` made; writes the file and its card, and returns the card.
 
-    `reference`: texts of kinds that must survive, as `fit_bag_of_words` has them: measured too.
+    `languages`: of the pages, for the card's line of a recipe. `reference`: texts of kinds that must be kept, as
+    `fit_bag_of_words` has them: measured too. UsageError for signals that do not exist or were not measured.
     """
     for name in names:
         if name not in SIGNALS and name not in STEP_SIGNALS:
@@ -195,15 +173,15 @@ def fit_combination(
     for name in sorted((shape.rising | shape.falling) - set(names)):
         raise UsageError(f"--rising and --falling are of signals that are combined: {name!r} is not among --signal")
     rows = read_rows(positive, negative, names, reference)
-    step = fit_step(rows, languages=tuple(languages), shape=shape)
+    model = fit_curves(rows, shape)
     scored = held_out_scores(rows, shape)
-    write_bytes(out, combination_toml(step).encode())
+    write_bytes(out, model.as_text().encode())
     assert rows.reference is not None
     judged, taught = ~rows.reference, rows.reference | ~rows.good
     by_signal = {name: _auc(column[judged], rows.good[judged]) for name, column in rows.values.items()}
     return write_card(
         out,
-        "a combination of signals, as a step of a recipe",
+        "combination of signals: the probability that a page is good",
         "refinery fit combination --positive … --negative … --reference … "
         + " ".join(f"--signal {name}" for name in names),
         {"positive": sorted(path.name for path in positive), "negative": sorted(path.name for path in negative)},
@@ -214,8 +192,9 @@ def fit_combination(
             "auc": _auc(scored[judged], rows.good[judged]),
             "auc_of_references": _auc(scored[taught], rows.good[taught]) if rows.reference.any() else None,
             "auc_of_length_alone": by_signal.get("words"),
-            "how": f"every group scored by a step fitted without it, {FOLDS} folds",
+            "how": f"every group scored by a combination fitted without it, {FOLDS} folds",
         },
+        step=recipe_line(out, languages),
         auc_by_signal=by_signal,
     )
 
@@ -228,15 +207,15 @@ def _auc(values: Floats, good: npt.NDArray[np.bool_]) -> float:
 def read_rows(
     positive: Sequence[Path], negative: Sequence[Path], names: Sequence[str], reference: Sequence[Path] = ()
 ) -> Rows:
-    """The signals of measured datasets. `wording` is not taken from them but cross-fitted from the texts, since a
-    model's word on what it was fitted on is worth nothing."""
-    measured = [name for name in names if name != WORDING]
+    """The signals of measured datasets. `bag_of_words` is not taken from them but cross-fitted from the texts:
+    scores of texts that a model was fitted on are too good."""
+    measured = [name for name in names if name != BAG_OF_WORDS]
     good, other, taught = (_side(paths, measured) for paths in (positive, negative, reference))
     rows = [*good, *other, *taught]
     values = {name: np.array([row[name] for row in rows], np.float64) for name in measured}
-    if WORDING in names:
+    if BAG_OF_WORDS in names:
         samples = ([Sample(row["text"], row["group"]) for row in side] for side in (good, other, taught))
-        values[WORDING] = np.concatenate([np.array(each, np.float64) for each in cross_fitted(*samples)])
+        values[BAG_OF_WORDS] = np.concatenate([np.array(each, np.float64) for each in cross_fitted(*samples)])
     sizes = [len(good), len(other), len(taught)]
     labels = np.repeat([True, False, True], sizes)
     return Rows(values, labels, tuple(row["group"] for row in rows), np.repeat([False, False, True], sizes))

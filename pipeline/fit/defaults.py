@@ -10,13 +10,12 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from filters.url import host
 from infra.code_version import code_version
-from infra.hashing import readable_json, sha256_json
+from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import lock, read_json, write_bytes
 from pipeline.extract.page import PageExtractor
 from pipeline.fit.benchmarks import benchmarks_from, package_items
@@ -33,7 +32,7 @@ from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
 from pipeline.fit.wikitext import articles as whole_articles
 from pipeline.models.language import load_language
-from pipeline.models.store import CARD, DEFAULT_MODELS
+from pipeline.models.store import CARD, DEFAULT_MODELS, shipped_models
 
 COMMAND = "refinery fit defaults"
 VOCABULARY = 8000
@@ -80,8 +79,9 @@ def _made(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def made_by() -> str:
-    """Hash of the code and packages that the models come from: with another one they are made again."""
-    return sha256_json([code_version("pipeline.fit.defaults"), _packages(*PACKAGES)])
+    """Hash of the code, shipped files and packages that the models come from: with another one they are made again."""
+    shipped = {name: sha256_file(path) for name, path in shipped_models().items()}
+    return sha256_json([code_version("pipeline.fit.defaults"), shipped, _packages(*PACKAGES)])
 
 
 def _packages(*names: str) -> dict[str, str]:
@@ -161,25 +161,28 @@ def _benchmarks(out: Path, inputs: _Inputs) -> dict[str, Any]:
 
 
 def _shipped(out: Path, inputs: _Inputs) -> dict[str, Any]:
-    """Shipped with the package: the pages that it was fitted on are no package's."""
+    """A copy of what comes with the package."""
     del inputs
-    shipped = resources.files("pipeline.fit") / "shipped"
-    write_bytes(out, (shipped / out.name).read_bytes())
-    card: dict[str, Any] = json.loads((shipped / f"{out.name}{CARD}").read_bytes())
+    shipped = shipped_models()[out.name]
+    write_bytes(out, shipped.read_bytes())
+    card: dict[str, Any] = json.loads(shipped.with_name(f"{out.name}{CARD}").read_bytes())
     return card
 
 
 _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
+    "bag-of-words-en.tsv": _shipped,
     "benchmarks": _benchmarks,
     "coherence": _coherence,
     "domains": _domains,
     "lid.176.ftz": _lid,
-    "likeness-en.json": _shipped,
     "perplexity-en": _perplexity,
+    "prefilter-quality-en.json": _shipped,
+    "quality-en.json": _shipped,
+    "quality-zh.json": _shipped,
     "quality.bin": _quality,
+    "reference-en.tsv": _shipped,
     "safety": _safety,
     "url-lists": _url_lists,
-    "wording-en.json": _shipped,
 }
 
 

@@ -1,12 +1,12 @@
-"""`refinery fit reference`: how much a page is worded like clean texts of kinds that must survive, as a table to read.
+"""`refinery fit reference`: the reference classifier, how much a page resembles clean texts of kinds that must be kept.
 
 Judged pages teach what good web pages are like, and those are articles: dialogue, code, mathematics read like rejects
-beside them. So each kind of text that must survive has a table of its own: a logistic regression over the words of its
-clean texts against pages of every sort (weighed as `wording` weighs them, one vocabulary for all kinds). Several
-small tables are more precise than one of all kinds together, since no word stands for all of them.
+beside them. So each kind of text that must be kept has a table of its own: a logistic regression over the words of its
+clean texts against pages of every sort (weighed as the bag-of-words classifier weighs them, one vocabulary for all
+kinds). Several small tables are more precise than one of all kinds together, since no word stands for all of them.
 
-What a table says is set against the pages themselves, each scored by a fit that has not seen its host: at a likeness
-of one half, one page in ONE_IN is as much like the kind. The likeness of a page is that of the kind it is most like.
+What a table says is set against the pages themselves, each scored by a fit that has not seen its host: at a score of
+one half, one page in ONE_IN resembles the kind as much. The score of a page is that of the kind it resembles most.
 """
 
 import math
@@ -21,7 +21,6 @@ import numpy.typing as npt
 
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
-from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.fit.bag_of_words import FOLDS, MIN_TEXTS, fold_of, weighted
 from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
@@ -31,7 +30,7 @@ MAX_WORDS = 2000
 MIN_WORDS = 50
 # How strongly weights are held at zero: scikit-learn's C. Kinds differ more from pages than good pages do from others.
 STRENGTH = 10.0
-# So few pages are as much like a kind as a likeness of one half says.
+# One page in so many resembles a kind as much as a score of one half says.
 ONE_IN = 2000
 WEIGHT_DIGITS = 2
 IDF_DIGITS = 3
@@ -79,8 +78,8 @@ def fit_tables(texts: Sequence[Cut]) -> ReferenceClassifier:
     pages = sum(not text.kind for text in texts)
     if not kinds or not pages or len(words) < MIN_WORDS:
         raise UsageError(
-            f"there is too little text to fit a likeness: {len(texts) - pages} texts of {len(kinds)} kinds, {pages} "
-            f"pages, {len(words)} words that {MIN_TEXTS} texts have"
+            f"there is too little text to fit a reference classifier: {len(texts) - pages} texts of {len(kinds)} "
+            f"kinds, {pages} pages, {len(words)} words that {MIN_TEXTS} texts have"
         )
     matrix = weighted([text.counts for text in texts], words)
     of_kind = np.array([text.kind for text in texts])
@@ -130,7 +129,7 @@ def cross_fitted_margins(texts: Sequence[Cut], kinds: Sequence[str]) -> Floats:
 def fit_reference(positive: Sequence[str], negative: Sequence[Path], out: Path) -> dict[str, Any]:
     """Fit on files, each `KIND=PATH` or a PATH whose documents carry a `domain`, against pages; returns the card.
 
-    UsageError for a text without a kind, and for too little text.
+    UsageError for a text without a kind, for a kind that no table can name, and for too little text.
     """
     samples: list[Sample] = []
     for word in sorted(positive):
@@ -142,6 +141,8 @@ def fit_reference(positive: Sequence[str], negative: Sequence[Path], out: Path) 
     for sample in samples:
         if not sample.domain:
             raise UsageError(f"a text from {sample.group} has no kind: give KIND=PATH, or texts with a `domain`")
+        if not sample.domain.isprintable():
+            raise UsageError(f"a kind cannot be called {sample.domain!r}: give letters that can be printed")
     made_from = {
         "positive": sorted(Path(word.rpartition("=")[2]).name for word in positive),
         "negative": sorted(path.name for path in negative),
@@ -153,7 +154,7 @@ def fit_reference(positive: Sequence[str], negative: Sequence[Path], out: Path) 
 def reference_from(
     positive: Sequence[Sample], negative: Sequence[Sample], out: Path, made_from: Any, command: str
 ) -> dict[str, Any]:
-    """Fit on everything, set against the pages by cross-fitting, write `out` (JSON) and its card."""
+    """Fit on everything, set against the pages by cross-fitting, write `out` and its card."""
     texts = cut(positive, negative)
     model = fit_tables(texts)
     kinds = list(model.kinds)
@@ -170,10 +171,10 @@ def reference_from(
     for text, yes in zip(texts, found.tolist()):
         if text.kind:
             by_source[f"{text.kind}/{text.group}"].append(yes)
-    write_bytes(out, readable_json(model.as_json()))
+    write_bytes(out, model.as_text().encode())
     return write_card(
         out,
-        "words and their weights by kind: how much a page is worded like clean texts that must survive",
+        "reference classifier: how much a page resembles clean texts of kinds that must be kept",
         command,
         made_from,
         positive={kind: counted([sample for sample in positive if sample.domain == kind]) for kind in kinds},
@@ -183,7 +184,7 @@ def reference_from(
             "found": {kind: share(found[of_kind == kind]) for kind in kinds},
             "found_by_source": {source: share(hits) for source, hits in sorted(by_source.items())},
             "found_of_pages": share(found[pages]),
-            "how": "likeness of one half and more; every source and host scored by tables that have not seen it, "
+            "how": "a score of one half and more; every source and host scored by tables that have not seen it, "
             f"{FOLDS} folds",
         },
     )

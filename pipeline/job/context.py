@@ -10,6 +10,7 @@ from pipeline.models.store import model_folder, resolve
 from pipeline.recipes.check import check_recipe, check_rules_have_lists
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, Stage
+from pipeline.recipes.signals import check_signals
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ def resolve_recipe(
     """The recipe with the sha256 of its models (of those in `used` alone, if given), and where these lie."""
     check_recipe(recipe)
     found = resolve(recipe.model_names() if used is None else sorted(set(used)), model_folder(models))
-    check_rules_have_lists(recipe, {name: model.path for name, model in found.items()})
-    with_hash = recipe.with_models({name: model.sha256 for name, model in found.items()})
+    places = {name: model.path for name, model in found.items()}
+    bound = recipe.bound(places)
+    check_signals(bound)
+    check_rules_have_lists(bound, places)
+    with_hash = bound.with_models({name: model.sha256 for name, model in found.items()})
     return with_hash, {name: str(Path(model.path)) for name, model in found.items()}

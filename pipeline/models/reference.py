@@ -3,22 +3,20 @@
 The score of a text is that of the kind it resembles most (`refinery fit reference` says what one half means).
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from infra.errors import UsageError
 from pipeline.models.scorer import Measure, Scorer
+from pipeline.models.word_table import WordTable, read_word_table
 
-FORMAT = "refinery.likeness/1"
+FORMAT = "refinery.reference/1"
+ADVICE = "run `refinery fit reference` or `refinery fit defaults`"
 MAX_MARGIN = 50.0
-LARGEST = 1e6  # of any number in a table
 DIGITS = 4
 Floats = npt.NDArray[np.float64]
 
@@ -30,14 +28,17 @@ class ReferenceClassifier:
     kinds: Mapping[str, float]
     words: Mapping[str, tuple[float, tuple[float, ...]]]
 
-    def as_json(self) -> dict[str, Any]:
-        words = {word: [idf, *weights] for word, (idf, weights) in self.words.items()}
-        return {"format": FORMAT, "kinds": dict(self.kinds), "words": words}
+    def as_text(self) -> str:
+        """The content of its file (`pipeline/models/word_table.py`)."""
+        words = sorted(self.words)
+        idf = [self.words[word][0] for word in words]
+        columns = [[self.words[word][1][column] for word in words] for column in range(len(self.kinds))]
+        return WordTable(self.kinds, words, idf, columns).as_text(FORMAT)
 
     def margins(self) -> Callable[[Mapping[str, int]], Floats]:
         """Counts of words → float64[kinds]: the logarithm of the odds that the text is of each kind.
 
-        A text without a known word is like nothing.
+        A text without a known word resembles none.
         """
         place = {word: index for index, word in enumerate(self.words)}
         idf_W = np.array([idf for idf, _ in self.words.values()])
@@ -58,7 +59,7 @@ class ReferenceClassifier:
         return margins
 
     def scorer(self) -> Callable[[Mapping[str, int]], float]:
-        """Counts of words → 0 to 1: the likeness to the kind that the text is most like."""
+        """Counts of words → 0 to 1: the score of the kind that the text resembles most."""
         margins = self.margins()
         return lambda counts: probability(float(margins(counts).max()))
 
@@ -68,33 +69,21 @@ def probability(margin: float) -> float:
 
 
 def load_reference(path: Path) -> Callable[[Mapping[str, int]], float]:
-    """Counts of words → likeness, by the JSON file at `path`. UsageError when it is none of ours."""
-    try:
-        found = json.loads(path.read_bytes())
-        kinds = {str(kind): float(value) for kind, value in found["kinds"].items()}
-        words = {str(word): (float(idf), tuple(map(float, each))) for word, (idf, *each) in found["words"].items()}
-        numbers = [*kinds.values(), *(number for idf, each in words.values() for number in (idf, *each))]
-        if found["format"] != FORMAT or not kinds or any(len(each) != len(kinds) for _, each in words.values()):
-            raise ValueError(found["format"])
-        if any(not abs(number) < LARGEST for number in numbers) or any(idf <= 0 for idf, _ in words.values()):
-            raise ValueError("no number")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise UsageError(
-            f"{path} is no {FORMAT} model: run `refinery fit reference` or `refinery fit defaults`"
-        ) from None
-    return ReferenceClassifier(kinds, words).scorer()
+    """Counts of words → score, by the file at `path`. UsageError when it is none of ours."""
+    table = read_word_table(path, FORMAT, ADVICE)
+    return ReferenceClassifier(table.intercepts, dict(zip(table.words, zip(table.idf, zip(*table.weights))))).scorer()
 
 
 def _open(path: Path) -> Measure:
     score = load_reference(path)
-    return lambda document: {"likeness": score(document.word_counts)}
+    return lambda document: {"reference": score(document.word_counts)}
 
 
 SCORER = Scorer(
-    "likeness",
+    "reference",
     {
-        "likeness": "resemblance to clean texts of a kind that must be kept, 0 to 1, higher is better; at 0.5 one page "
-        "in 2,000 resembles that kind as much"
+        "reference": "resemblance to clean texts of a kind that must be kept, 0 to 1, higher is better; at 0.5 one "
+        "page in 2,000 resembles that kind as much"
     },
     _open,
 )

@@ -7,7 +7,8 @@ is downloaded or fitted here: a missing model is an error that says which comman
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +18,9 @@ from infra.storage import read_json, write_bytes
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
 DEFAULT_MODELS = (
-    "benchmarks", "coherence", "domains", "lid.176.ftz", "likeness-en.json", "perplexity-en", "quality.bin", "safety",
-    "url-lists", "wording-en.json",
+    "bag-of-words-en.tsv", "benchmarks", "coherence", "domains", "lid.176.ftz", "perplexity-en",
+    "prefilter-quality-en.json", "quality-en.json", "quality-zh.json", "quality.bin", "reference-en.tsv", "safety",
+    "url-lists",
 )  # fmt: skip
 REDPAJAMA_LISTS = "redpajama-lists"
 CARD = ".card.json"
@@ -46,6 +48,18 @@ def _folder(explicit: str | None, variable: str, name: str) -> Path:
 
     given = explicit or os.environ.get(variable)
     return Path(given).expanduser() if given else platformdirs.user_cache_path("refinery") / name
+
+
+def shipped_models() -> dict[str, Path]:
+    """The models that come with the package, by name: what they were fitted on is no package's."""
+    folder = Path(str(resources.files("pipeline.fit") / "shipped"))
+    return {path.name: path for path in sorted(folder.iterdir()) if not path.name.endswith(CARD)}
+
+
+def at_hand(names: Collection[str], folder: Path) -> dict[str, Path]:
+    """Where those of the models are that can be read without fitting any: in `folder`, else in the package."""
+    places = {name: folder / name for name in names if (folder / name).exists()}
+    return {name: path for name, path in shipped_models().items() if name in names} | places
 
 
 def resolve(names: Sequence[str], folder: Path) -> dict[str, ResolvedModel]:

@@ -16,10 +16,10 @@ def check_recipe(recipe: Recipe) -> None:
     """UsageError for an extractor, an option or a share that does not exist or is of the wrong kind, and for a signal
     that nothing sets."""
     for stage in recipe.stages:
-        control = stage.options.get("control", 0)
-        if not (is_number(control) and 0 <= control <= 1):
-            raise UsageError(f"{recipe.name}: control of stage {stage.name!r} is {shown(control)}; it must be 0 to 1")
-        if stage.verb == "mix":
+        audit = stage.options.get("audit", 0)
+        if not (is_number(audit) and 0 <= audit <= 1):
+            raise UsageError(f"{recipe.name}: audit of stage {stage.name!r} is {shown(audit)}; it must be 0 to 1")
+        if stage.command == "mix":
             DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
         for step in stage.steps:
             step.check()

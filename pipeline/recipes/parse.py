@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from infra.errors import UsageError
-from pipeline.recipes.recipe import VERBS, Recipe, Stage, Verb
+from pipeline.recipes.recipe import COMMANDS, Recipe, Stage, StageCommand, bound
 from pipeline.steps.extract import Extract
 from pipeline.steps.fields import (
     check_plain,
@@ -27,11 +27,11 @@ from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
 from pipeline.steps.table import kinds_in, read_step
 
-# What a stage takes beside its steps. `control`: see extract.py. `carried`: signals that the stage's documents bring
+# What a stage takes beside its steps. `audit`: see extract.py. `carried`: signals that the stage's documents bring
 # along without that any stage before it sets them.
 STAGE_OPTIONS: dict[str, tuple[str, ...]] = {
     "ingest": (),
-    "extract": ("control",),
+    "extract": ("audit",),
     "filter": ("carried",),
     "dedup": (),
     "mix": ("draw",),
@@ -87,26 +87,30 @@ def parse_recipe(source: Mapping[str, Any], place: str) -> Recipe:
 
 
 def _stage(source: Mapping[str, Any], place: str) -> Stage:
-    verb = source.get("verb")
-    if not isinstance(verb, str) or verb not in VERBS:
-        raise UsageError(f"{place}: verb is {shown(verb)}, not one of {', '.join(VERBS)}")
-    name = folder_name(text(source, "name", place, verb), place)
+    command = source.get("command")
+    if not isinstance(command, str) or command not in COMMANDS:
+        raise UsageError(f"{place}: command is {shown(command)}, not one of {', '.join(COMMANDS)}")
+    name = folder_name(text(source, "name", place, command), place)
     here = f"{place} ({name})"
-    only(source, ("name", "verb", "step", *STAGE_OPTIONS[verb]), here)
-    options = {key: value for key, value in source.items() if key in STAGE_OPTIONS[verb]}
-    _check_options(verb, options, here)
+    only(source, ("name", "command", "step", *STAGE_OPTIONS[command]), here)
+    options = {key: value for key, value in source.items() if key in STAGE_OPTIONS[command]}
+    _check_options(command, options, here)
     given = enumerate(tables(source, "step", here), start=1)
     steps = tuple(read_step(step, f"{here}, step {number}") for number, step in given)
     for step in steps:
-        if verb not in step.stages:
-            allowed = ", ".join(kinds_in(verb)) or "no step"
-            raise UsageError(f"{here}: {verb} takes {allowed}, not {step.kind}")
-    _check_order(verb, steps, here)
-    return Stage(name, cast("Verb", verb), steps, options)
+        if command not in step.stages:
+            allowed = ", ".join(kinds_in(command)) or "no step"
+            raise UsageError(f"{here}: {command} takes {allowed}, not {step.kind}")
+    _check_order(command, steps, here)
+    try:
+        steps = bound(steps, {})
+    except UsageError as error:
+        raise UsageError(f"{here}: {error}") from None
+    return Stage(name, cast("StageCommand", command), steps, options)
 
 
-def _check_options(verb: str, options: Mapping[str, Any], place: str) -> None:
-    if verb == "tokenize":
+def _check_options(command: str, options: Mapping[str, Any], place: str) -> None:
+    if command == "tokenize":
         model_name(text(options, "tokenizer", place), f"{place}: tokenizer")
     table(options, "draw", place)
     for name in words(options, "carried", place):
@@ -114,18 +118,18 @@ def _check_options(verb: str, options: Mapping[str, Any], place: str) -> None:
             raise UsageError(f"{place}: carried is for what steps set ({', '.join(STEP_SIGNALS)}), not {shown(name)}")
 
 
-def _check_order(verb: str, steps: tuple[Step, ...], place: str) -> None:
+def _check_order(command: str, steps: tuple[Step, ...], place: str) -> None:
     extracts = [isinstance(step, Extract) for step in steps]
-    if verb == "extract" and not (extracts and extracts[-1]):
+    if command == "extract" and not (extracts and extracts[-1]):
         raise UsageError(f"{place}: the last step of an extract stage must be an extract step")
-    if verb == "dedup" and len(steps) != 1:
+    if command == "dedup" and len(steps) != 1:
         raise UsageError(f"{place}: a dedup stage needs exactly one dedup step")
     for number, step in enumerate(steps):
-        if verb == "extract" and step.on_text and not any(extracts[:number]):
+        if command == "extract" and step.on_text and not any(extracts[:number]):
             raise UsageError(f"{place}: {step.name!r} needs a text: put an extract step before it")
         if step.alone and len(steps) > 1:
             raise UsageError(f"{place}: a {step.kind} step must be alone in its stage")
     names = [step.name for step in steps]
     for name in names:
-        if verb == "extract" and names.count(name) > 1:
+        if command == "extract" and names.count(name) > 1:
             raise UsageError(f"{place}: two steps are called {name!r}: give one another name")

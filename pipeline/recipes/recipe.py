@@ -4,8 +4,9 @@ A recipe says *what* happens; `pipeline/recipes/parse.py` reads it from TOML, on
 (`pipeline/steps/interpreter.py`) says how it is done.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from infra.dataset.manifest import Kind, RecipeRef
@@ -13,32 +14,32 @@ from infra.errors import UsageError
 from infra.hashing import sha256_json
 from pipeline.steps.step import Step
 
-Verb = Literal["ingest", "extract", "filter", "dedup", "mix", "tokenize"]
-VERBS: tuple[str, ...] = get_args(Verb)
+StageCommand = Literal["ingest", "extract", "filter", "dedup", "mix", "tokenize"]
+COMMANDS: tuple[str, ...] = get_args(StageCommand)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One dataset of the recipe: a verb with its steps and options."""
+    """One dataset of the recipe: a command with its steps and options."""
 
     name: str
-    verb: Verb
+    command: StageCommand
     steps: tuple[Step, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reads(self) -> Kind | None:
         """What it takes in; None: archives."""
-        if self.verb == "ingest":
+        if self.command == "ingest":
             return None
-        records = self.verb == "extract" or any(step.on_records for step in self.steps)
+        records = self.command == "extract" or any(step.on_records for step in self.steps)
         return Kind.RECORDS if records else Kind.DOCUMENTS
 
     @property
     def makes(self) -> Kind:
-        if self.verb == "ingest" or (self.verb == "dedup" and self.reads is Kind.RECORDS):
+        if self.command == "ingest" or (self.command == "dedup" and self.reads is Kind.RECORDS):
             return Kind.RECORDS
-        return Kind.TOKENS if self.verb == "tokenize" else Kind.DOCUMENTS
+        return Kind.TOKENS if self.command == "tokenize" else Kind.DOCUMENTS
 
     def models(self) -> Iterator[str]:
         for step in self.steps:
@@ -50,6 +51,14 @@ class Stage:
 def models_of(stages: Iterable[Stage]) -> list[str]:
     """The names of the models that the stages use, each once, in order."""
     return sorted({name for stage in stages for name in stage.models()})
+
+
+def bound(steps: Sequence[Step], places: Mapping[str, Path]) -> tuple[Step, ...]:
+    """The steps of a stage, each with what it takes from the later ones and from the models' files at `places`."""
+    done: tuple[Step, ...] = ()
+    for step in reversed(steps):
+        done = (step.bound(done, places), *done)
+    return done
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,13 @@ class Recipe:
     def model_names(self) -> list[str]:
         return models_of(self.stages)
 
+    def bound(self, places: Mapping[str, Path]) -> "Recipe":
+        """The recipe with what its steps take from each other, and from the models' files at `places`, by name.
+
+        UsageError for a file that is no such model. A recipe is run with all its files.
+        """
+        return replace(self, stages=tuple(replace(each, steps=bound(each.steps, places)) for each in self.stages))
+
     def with_models(self, sha256s: Mapping[str, str]) -> "Recipe":
         """The recipe with the models known that are used: only now has it the hash that goes into manifests."""
         assert set(sha256s) <= set(self.model_names())
@@ -97,14 +113,14 @@ class Recipe:
         """The recipe with these models alone: what a dataset names as its recipe that was made with no others."""
         return replace(self, models={name: self.models[name] for name in sorted(set(names))})
 
-    def stage(self, verb: str, name: str | None) -> Stage:
+    def stage(self, command: str, name: str | None) -> Stage:
         """The stage that a per-stage command means; UsageError when the recipe has none, or several."""
-        found = [stage for stage in self.stages if stage.verb == verb and name in (None, stage.name)]
+        found = [stage for stage in self.stages if stage.command == command and name in (None, stage.name)]
         if len(found) == 1:
             return found[0]
-        names = ", ".join(stage.name for stage in self.stages if stage.verb == verb)
+        names = ", ".join(stage.name for stage in self.stages if stage.command == command)
         if not found and name is None:
-            raise UsageError(f"recipe {self.name!r} has no {verb} stage")
+            raise UsageError(f"recipe {self.name!r} has no {command} stage")
         if not found:
-            raise UsageError(f"recipe {self.name!r} has no {verb} stage called {name!r}: it has {names or 'none'}")
-        raise UsageError(f"recipe {self.name!r} has several {verb} stages ({names}): choose one with --stage")
+            raise UsageError(f"recipe {self.name!r} has no {command} stage called {name!r}: it has {names or 'none'}")
+        raise UsageError(f"recipe {self.name!r} has several {command} stages ({names}): choose one with --stage")

@@ -2,7 +2,7 @@
 would pass every document, so a recipe with one is refused before any work starts.
 
 A text's own signals are measured wherever they are asked for. The others are set by a step: they are there for what
-comes after it, and from filter stage to filter stage; an extract stage hands on nothing but what its control sample
+comes after it, and from filter stage to filter stage; an extract stage hands on nothing but what its audit sample
 says. `carried` of a filter stage names those that its documents bring along from elsewhere.
 """
 
@@ -22,20 +22,20 @@ def check_signals(recipe: Recipe) -> None:
     known: set[str] = set()
     whole = False
     for stage in recipe.stages:
-        here = set() if stage.verb == "extract" else known | set(stage.options.get("carried", ()))
+        here = set() if stage.command == "extract" else known | set(stage.options.get("carried", ()))
         for step in stage.steps:
             for name in step.requires() if whole or not step.alone else ():
                 if name not in here and name not in step.available():
                     raise UsageError(f"{recipe.name}: {_missing(stage, step, name)}")
             here = step.after(here)
-        whole = whole or stage.verb == "extract"
+        whole = whole or stage.command == "extract"
         known = handed_on(stage, here)
 
 
 def handed_on(stage: Stage, known: set[str]) -> set[str]:
-    if stage.verb != "extract":
+    if stage.command != "extract":
         return known
-    return set(AUDIT_SIGNALS) if "control" in stage.options else set()
+    return set(AUDIT_SIGNALS) if "audit" in stage.options else set()
 
 
 def _missing(stage: Stage, step: Step, name: str) -> str:
@@ -49,7 +49,7 @@ def _missing(stage: Stage, step: Step, name: str) -> str:
     if name in HEADER_SIGNALS:
         return f"{place}: {name!r} is known in the extract stage alone: ask it there, in a gate or a judge"
     if name in AUDIT_SIGNALS:
-        return f"{place}: {name!r} is set where an extract stage before it has a control sample (control = 0.01)"
+        return f"{place}: {name!r} is set where an extract stage before it has a audit sample (audit = 0.01)"
     return (
         f"{place}: nothing before it sets {name!r}, so that every document would pass: put a label or combine step "
         f'before it, or, if the documents bring it along, carried = ["{name}"] into the stage'

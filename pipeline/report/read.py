@@ -253,7 +253,7 @@ def read_comparison(file: Path, label: str) -> Comparison:
                 rejected_by=recipe.get("rejected_by", {}),
                 languages=recipe["by_language"],
                 datasets=tuple(_chain(file.parent, chains.get(name, ()))),
-                audit=recipe.get("control"),
+                audit=recipe.get("audit"),
             )
             for name, recipe in sorted(body["recipes"].items())
         ]

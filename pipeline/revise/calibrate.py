@@ -25,6 +25,7 @@ from pipeline.pool.values import check_signal
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.toml import recipe_toml
 from pipeline.stages.intervals import DIGITS, wilson
+from pipeline.steps.rules import written_out
 
 COMMAND = "calibrate"
 MIN_COUNT = 100
@@ -129,7 +130,7 @@ def freeze(name: str, calibration: Calibration, out: Path, step: str | None = No
         (stage["step"], index)
         for stage in stages
         for index, each in enumerate(stage.get("step", []))
-        if each.get("kind") == "judge" and each["rules"] and _has_calibrated_rule(each, calibration)
+        if each.get("kind") == "judge" and _has_calibrated_rule(each, calibration)
     ]
     named = [at for at, (steps, index) in enumerate(places) if step in (None, _name(steps[index]))]
     if not named:
@@ -140,9 +141,11 @@ def freeze(name: str, calibration: Calibration, out: Path, step: str | None = No
     for at in range(named[-1], -1, -1):
         steps, index = places[at]
         each = steps[index]
-        rules = new_rules(each["rules"], each.get("languages", []), calibration, loosen=at != named[-1])
-        if at == named[-1] or rules != each["rules"]:
-            steps[index] = {**each, "rules": rules}
+        old = written_out(each, name)
+        rules = new_rules(old, each.get("languages", []), calibration, loosen=at != named[-1])
+        if at == named[-1] or rules != old:
+            kept = {key: value for key, value in each.items() if key != "source"}  # each rule has its own
+            steps[index] = {**kept, "rules": rules}
             changed.append(_name(each))
     source |= {"stage": stages, "name": out.stem}
     source["calibration"] = [*source.get("calibration", []), record(calibration, changed[0])]
@@ -158,7 +161,7 @@ def _name(step: Mapping[str, Any]) -> str:
 
 def _has_calibrated_rule(step: Mapping[str, Any], calibration: Calibration) -> bool:
     """Whether the step has a rule that the calibration replaces."""
-    made = new_rules(step["rules"], step.get("languages", []), calibration)
+    made = new_rules(written_out(step, ""), step.get("languages", []), calibration)
     return any(rule.get("source") == rule_source(calibration) for rule in made)
 
 

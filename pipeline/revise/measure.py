@@ -34,9 +34,9 @@ from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import batch, ledger_batch
 from pipeline.document import Document
-from pipeline.inputs.again import documents_in
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.inputs import Inputs
+from pipeline.inputs.reread import documents_in
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
 from pipeline.job.signals import carried_signals
@@ -98,18 +98,23 @@ def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
 
 def measuring_steps(recipe: Recipe) -> list[Step]:
     """The steps that set or read signals or change the text, in the order of the recipe."""
-    steps = [step for stage in recipe.stages if stage.verb == "filter" for step in stage.steps if step.on_text]
+    steps = [step for stage in recipe.stages if stage.command == "filter" for step in stage.steps if _measures(step)]
     while steps and steps[-1].edits:
         steps.pop()
     later = set_by(steps)
     prefilter = [
         step
         for stage in recipe.stages
-        if stage.verb == "extract"
+        if stage.command == "extract"
         for step in stage.steps
-        if step.on_text and not step.sets <= later
+        if _measures(step) and not step.sets <= later
     ]
     return [*prefilter, *steps]
+
+
+def _measures(step: Step) -> bool:
+    """Whether it has a part in what is measured: pruning has none."""
+    return step.on_text and (bool(step.sets) or step.edits or any(step.requires()))
 
 
 def set_by(steps: Sequence[Step]) -> set[str]:
@@ -321,7 +326,7 @@ def documents_of(
     made: list[Dataset] = []
     first = Context(context.recipe, context.engine, context.places, limit_param(limit))
     if inputs.archives:
-        ingest = next((s for s in context.recipe.stages if s.verb == "ingest"), Stage("ingest", "ingest"))
+        ingest = next((s for s in context.recipe.stages if s.command == "ingest"), Stage("ingest", "ingest"))
         source = first_source(inputs, ingest, limit)
         assert isinstance(source, Archives)
         made.append(run_stage(first, ingest, source, folder / f"01-{ingest.name}"))

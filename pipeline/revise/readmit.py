@@ -21,16 +21,16 @@ from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
-from pipeline.inputs.again import (
+from pipeline.inputs.inputs import InputFile
+from pipeline.inputs.reread import (
     PLACE,
-    DocumentsAgain,
     Locator,
-    ReadAgainTask,
-    RecordsAgain,
+    RereadDocuments,
+    RereadRecords,
+    RereadTask,
     by_file,
     is_document_file,
 )
-from pipeline.inputs.inputs import InputFile
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
@@ -79,14 +79,14 @@ def readmit(
     chosen = {line for _, line in entries(ids, "--ids")} if ids else None
     rejects = read_rejects(ledger_datasets(ledger), rules, chosen)
     files = locate(rejects, moved or {})
-    records = RecordsAgain(tuple(f for f in files if not is_document_file(f.name)), rejects.found, rejects.refs)
-    documents = DocumentsAgain(tuple(f for f in files if is_document_file(f.name)), rejects.found, rejects.refs)
+    records = RereadRecords(tuple(f for f in files if not is_document_file(f.name)), rejects.found, rejects.refs)
+    documents = RereadDocuments(tuple(f for f in files if is_document_file(f.name)), rejects.found, rejects.refs)
     stages = stages_for(context.recipe, bool(records.files))
     params = {"rules": sorted(set(rules)) or None, "ids": sha256_json(sorted(chosen)) if chosen else None}
     params = {name: value for name, value in params.items() if value is not None}
     here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
     arguments = {
-        "verb": "readmit",
+        "command": "readmit",
         "recipe": asdict(context.recipe.ref),
         "inputs": [asdict(ref) for ref in (*rejects.refs, *(file.ref for file in files))],
         **params,
@@ -163,11 +163,11 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
 def stages_for(recipe: Recipe, archives: bool) -> list[Stage]:
     """All stages if archives are read; those after extraction if only documents are."""
     if not archives:
-        stages = [stage for stage in recipe.stages if stage.verb != "ingest" and not reads_records(stage)]
+        stages = [stage for stage in recipe.stages if stage.command != "ingest" and not reads_records(stage)]
         if not stages:
             raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
         return stages
-    if recipe.stages[0].verb != "ingest" or not any(stage.verb == "extract" for stage in recipe.stages):
+    if recipe.stages[0].command != "ingest" or not any(stage.command == "extract" for stage in recipe.stages):
         raise UsageError(
             f"recipe {recipe.name!r} does not begin at archives: readmit needs one with ingest and extract"
         )
@@ -177,8 +177,8 @@ def stages_for(recipe: Recipe, archives: bool) -> list[Stage]:
 def run_stages(
     context: Context,
     stages: Sequence[Stage],
-    records: RecordsAgain,
-    documents: DocumentsAgain,
+    records: RereadRecords,
+    documents: RereadDocuments,
     skipped: Mapping[str, int],
     out: Path,
 ) -> list[Dataset]:
@@ -190,10 +190,10 @@ def run_stages(
     for stage in stages:
         folder = out / stage_folder(context.recipe, stage)
         here = bare if datasets else context
-        if stage.verb == "ingest":
+        if stage.command == "ingest":
             here = here.of_stage(stage)
             header = here.header(stage, Kind.RECORDS, records.refs)
-            task = ReadAgainTask(here.recipe.sha256)
+            task = RereadTask(here.recipe.sha256)
             made = context.engine.map_shards(task, [records], folder, header, counted(skipped))
         else:
             if not joined and not reads_records(stage):

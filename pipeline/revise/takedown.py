@@ -62,7 +62,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     found, removed = find_all(datasets, listed)
     copies = orphans(datasets, listed, removed.ids)
     inputs = [ref.sha256 for dataset in datasets.values() for ref in dataset.refs]
-    arguments = {"verb": "takedown", "list": listed.sha256, "inputs": inputs}
+    arguments = {"command": "takedown", "list": listed.sha256, "inputs": inputs}
     started = time.time()
     if "." in datasets:  # the rewrite of that dataset claims the folder itself, maybe after those in it
         head = header_of(datasets["."].manifest, listed, ()).as_dict()

@@ -25,7 +25,7 @@ from infra.errors import WorkError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
 from mixers.shards import TokenShardReader
-from pipeline.inputs.again import documents_in
+from pipeline.inputs.reread import documents_in
 from pipeline.revise.listed import Listed
 from pipeline.stages.tokenize import (
     MODEL,

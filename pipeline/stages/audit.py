@@ -1,6 +1,6 @@
 """The audit sample: estimates the share of good pages that the prefilter loses, on pages that it could not reject.
 
-An extract stage with `control = 0.01` passes that share of its pages, chosen by a hash of their key, through every rule
+An extract stage with `audit = 0.01` passes that share of its pages, chosen by a hash of their key, through every rule
 of its prefilter, and records how many of the rules each page failed. Sampled pages that the whole recipe keeps at the
 end are good pages; the share of these that the prefilter would have rejected is its false reject rate. `run`, `compare`
 and `report` all use this module.
@@ -22,8 +22,8 @@ def audit_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
     """Computes the false reject rate from the datasets of a recipe's stages, in order; None without an audit sample.
 
     {"sampled": documents of the sample that were extracted, "kept": those that are in the last dataset of documents,
-    "quick_rejected": those of the kept that failed a rule of the prefilter, "share": quick_rejected / kept (None if
-    nothing was kept), "interval": the share's 95 % interval (Wilson), None likewise}.
+    "prefilter_rejected": those of the kept that failed a rule of the prefilter, "share": prefilter_rejected / kept
+    (None if nothing was kept), "interval": the share's 95 % interval (Wilson), None likewise}.
     """
     documents = [dataset for dataset in datasets if dataset.kind is Kind.DOCUMENTS]
     first = next((dataset for dataset in documents if _has_audit(dataset)), None)
@@ -34,7 +34,7 @@ def audit_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
     kept, lost = _count(last) if _has_audit(last) else (0, 0)
     share = round(lost / kept, 6) if kept else None
     interval = wilson(lost, kept) if kept else None
-    return {"sampled": sampled, "kept": kept, "quick_rejected": lost, "share": share, "interval": interval}
+    return {"sampled": sampled, "kept": kept, "prefilter_rejected": lost, "share": share, "interval": interval}
 
 
 def _has_audit(dataset: Dataset) -> bool:
@@ -59,6 +59,6 @@ def audit_text(found: Mapping[str, Any]) -> str:
         return f"audit sample: none of its {found['sampled']:,} documents was kept: no false reject rate"
     low, high = found["interval"]
     return (
-        f"audit sample: the prefilter would have rejected {found['quick_rejected']:,} of the {found['kept']:,} "
+        f"audit sample: the prefilter would have rejected {found['prefilter_rejected']:,} of the {found['kept']:,} "
         f"documents that were kept: {found['share']:.1%} (95 % interval {low:.1%} to {high:.1%})"
     )

@@ -161,8 +161,8 @@ class ExtractTask:
     ) -> list["Visit"]:
         """Runs the records through the steps, all of them through one step before the next.
 
-        A page of the audit sample that the prefilter rejects continues; `quick_rejected` counts the failed rules. Rules
-        on the URL, and what the publisher requests (noindex, noai), apply to every page.
+        A page of the audit sample that the prefilter rejects continues; `prefilter_rejected` counts the failed rules.
+        Rules on the URL, and what the publisher requests (noindex, noai), apply to every page.
         """
         visits = [Visit(record, tools, in_audit_sample(record, self.audit)) for record in records]
         last = len(self.steps) - 1
@@ -180,8 +180,8 @@ class ExtractTask:
             for visit in visits:
                 if not visit.rejects:
                     visit.row["signals"] |= {
-                        "control": float(visit.audited),
-                        "quick_rejected": float(visit.prefilter_failures),
+                        "audit_sample": float(visit.audited),
+                        "prefilter_rejected": float(visit.prefilter_failures),
                     }
         return visits
 
@@ -250,6 +250,7 @@ def in_audit_sample(record: Mapping[str, Any], share: float | None) -> bool:
     """Whether the record is in the audit sample: by a hash of its key, so that order and number do not matter."""
     if not share:
         return False
+    # the prefix decides which pages are sampled: another would sample others
     key = f"control:{record['file_path']}:{record['warc_offset']}:{record['member_record']}"
     return xxhash.xxh3_64_intdigest(key.encode("utf-8", "replace")) < share * 2**64
 

@@ -9,11 +9,11 @@ from typing import Any
 from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, Manifest
 from infra.dataset.reader import Dataset
+from infra.dataset.refusal import undone_if_refused
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
-from infra.refusal import undone_if_refused
 from infra.storage import write_bytes
 from pipeline.inputs.inputs import Inputs, read_inputs
 from pipeline.job.context import Context, open_context
@@ -42,7 +42,7 @@ class Run:
             "manifest": str(self.last.folder / MANIFEST),
             "counts": dict(self.last.manifest.counts),
             "funnel": funnel([dataset.manifest for dataset in self.datasets]),
-            "control": audit_sample(self.datasets),
+            "audit": audit_sample(self.datasets),
         }
 
 
@@ -73,7 +73,7 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
         raise UsageError("give archives, or documents and datasets, as --input, not both in one run")
     if inputs.archives:
         return list(recipe.stages)
-    stages = [stage for stage in recipe.stages if stage.verb != "ingest" and not reads_records(stage)]
+    stages = [stage for stage in recipe.stages if stage.command != "ingest" and not reads_records(stage)]
     if not stages:
         raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
     return stages
@@ -96,7 +96,7 @@ def run_recipe(
 
 def run_recipe_stage(
     recipe: str,
-    verb: str,
+    command: str,
     name: str | None,
     inputs: Sequence[str],
     out: Path,
@@ -105,14 +105,15 @@ def run_recipe_stage(
     source: Path | None = None,
     models: str | None = None,
 ) -> Dataset:
-    """One stage of a recipe in `out`: the one of this verb, or with several of them the one called `name`; the same
+    """One stage of a recipe in `out`: the one of this command, or with several of them the one called `name`; the same
     bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
     UsageError for what is not there, before anything is written."""
     loaded = load_recipe(recipe)
-    stage = loaded.stage(verb, name)
-    given = first_source(read_inputs(inputs), stage, limit)
+    chosen = loaded.stage(command, name)
+    given = first_source(read_inputs(inputs), chosen, limit)
     places = places_below(source) if source else None
-    context = open_context(loaded, engine, models, stage.models(), limit=limit)
+    context = open_context(loaded, engine, models, chosen.models(), limit=limit)
+    stage = context.recipe.stage(command, name)  # with what its models' files hold
     with undone_if_refused(out):  # some stages look at the whole pool before they can tell
         return run_stage(context, stage, given, out, places)
 
@@ -121,7 +122,7 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
     """Makes every stage's dataset below `out`; existing ones are not made again."""
     stages = stages_for(context.recipe, inputs)
     source: Any = first_source(inputs, stages[0], limit)
-    arguments = {"verb": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
+    arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
     started = time.time()
     check_outside(out)
     with claim(out, arguments | limit_param(limit)):

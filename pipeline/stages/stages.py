@@ -33,23 +33,23 @@ from pipeline.warc.records import SplitOverrun
 
 def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Source:
     """The source of the first stage: archives for `ingest`, records for `extract`, documents for the others."""
-    if stage.verb == "ingest":
+    if stage.command == "ingest":
         if not inputs.archives or inputs.documents or inputs.datasets:
             raise UsageError("ingest reads WARC, WET and ARC files: give those, and nothing else, as --input")
         return Archives(inputs.archives, limit)
     if inputs.archives:
         raise UsageError(
-            f"{stage.verb} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
+            f"{stage.command} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
         )
     wanted = Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS
     sources: list[Source] = []
     for dataset in inputs.datasets:
         if dataset.kind is not wanted:
-            raise UsageError(f"{stage.verb} reads {wanted}: {dataset.folder} contains {dataset.kind}")
+            raise UsageError(f"{stage.command} reads {wanted}: {dataset.folder} contains {dataset.kind}")
         sources.append(dataset)
     if inputs.documents:
         if wanted is Kind.RECORDS:
-            raise UsageError(f"{stage.verb} reads a dataset of records (made by `refinery ingest`), not documents")
+            raise UsageError(f"{stage.command} reads a dataset of records (made by `refinery ingest`), not documents")
         check_document_files(inputs.documents)
         sources.append(DocumentFiles(inputs.documents))
     source = sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
@@ -67,7 +67,7 @@ def run_stage(
     """Makes one stage's dataset in `out`. `places`: the archives' paths, if they have moved since they were
     ingested."""
     context = context.of_stage(stage)
-    match stage.verb:
+    match stage.command:
         case "ingest":
             return ingest_stage(context, stage, source, out)
         case "extract":
@@ -99,7 +99,7 @@ def extract_stage(
 ) -> Dataset:
     bodies = Bodies({**archive_places(source), **(places or {})})
     models, stage_places = context.stage_models(stage), dict(context.stage_places(stage))
-    task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, stage_places, stage.options.get("control"))
+    task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, stage_places, stage.options.get("audit"))
     return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
 
 

@@ -1,74 +1,59 @@
 """Combine: a new signal from measured ones, as a logistic function of readable curves."""
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from math import exp
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from filters.catalog import SIGNALS
 from infra.errors import UsageError
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
+from pipeline.models.combination import Term, is_curve, load_combination, logistic
 from pipeline.models.loaded import Models
-from pipeline.steps.fields import flag, named, number, numbers, only, shown, tables, text, words
+from pipeline.steps.fields import flag, model_name, named, number, numbers, only, shown, tables, text, words
 from pipeline.steps.rules import in_languages
 from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
 
 
 @dataclass(frozen=True)
-class Term:
-    """What one signal adds to a combination: `add[i]` at the value `at[i]`, a straight line between, flat outside.
-
-    A signal that is not measured adds `missing`.
-    """
-
-    signal: str
-    at: tuple[float, ...]
-    add: tuple[float, ...]
-    missing: float = 0.0
-
-    def added(self, value: float | None) -> float:
-        if value is None:
-            return self.missing
-        at = bisect_right(self.at, value)
-        if at == 0:
-            return self.add[0]
-        if at == len(self.at):
-            return self.add[-1]
-        share = (value - self.at[at - 1]) / (self.at[at] - self.at[at - 1])
-        return self.add[at - 1] + share * (self.add[at] - self.add[at - 1])
-
-
-@dataclass(frozen=True)
 class Combine(Step):
-    """A new signal from measured ones: the logistic function of `intercept` plus every term, fitted by `refinery fit
-    combination`. `languages`: of which documents (none: all). `larger`: the signal, which an earlier step has set,
-    keeps its own value where that is larger."""
+    """A new signal from measured ones: the logistic function of `intercept` plus every term.
+
+    The terms stand in the recipe, or in a file that `refinery fit combination` made: `model`, by its name among the
+    models. A step with a model has no terms until it is bound.
+    `languages`: of which documents (none: all).
+    `larger`: the signal, which an earlier step has set, keeps its own value where that is larger.
+    """
 
     kind: ClassVar[str] = "combine"
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
     on_text: ClassVar[bool] = True
+    combines: ClassVar[bool] = True
 
     name: str
     signal: str
-    terms: tuple[Term, ...]
+    terms: tuple[Term, ...] = ()
     intercept: float = 0.0
     languages: tuple[str, ...] = ()
     larger: bool = False
+    model: str | None = None
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "signal", "terms", "intercept", "languages", "larger"), place)
+        only(source, ("kind", "name", "signal", "terms", "intercept", "model", "languages", "larger"), place)
         signal = text(source, "signal", place)
         if signal not in STEP_SIGNALS:
             raise UsageError(
                 f"{place}: a combination sets one of {', '.join(STEP_SIGNALS)}, not {shown(source.get('signal'))}"
             )
+        model = model_name(text(source, "model", place), f"{place}: model") if "model" in source else None
         terms = tuple(_read_term(term, place) for term in tables(source, "terms", place))
-        if not terms:
-            raise UsageError(f"{place}: terms is empty; it says what each signal adds")
+        if model and ("terms" in source or "intercept" in source):
+            raise UsageError(f"{place}: intercept and terms are in the model {shown(model)}: leave one of the two out")
+        if not model and not terms:
+            raise UsageError(f"{place}: terms is empty; it says what each signal adds (or name a model that does)")
         return cls(
             named(source, place, signal),
             signal,
@@ -76,7 +61,23 @@ class Combine(Step):
             number(source, "intercept", place),
             words(source, "languages", place),
             flag(source, "larger", place) if "larger" in source else False,
+            model,
         )
+
+    def bound(self, later: Sequence[Step], places: Mapping[str, Path]) -> Self:
+        """With the terms of its model, where that is among `places`."""
+        del later
+        path = places.get(self.model or "")
+        if path is None:
+            return self
+        found = load_combination(path)
+        for term in found.terms:
+            if not _is_signal(term.signal):
+                raise UsageError(f"{path}: no signal {shown(term.signal)}; `refinery recipes signals` lists them")
+        return replace(self, terms=found.terms, intercept=found.intercept)
+
+    def models(self) -> Iterator[str]:
+        return iter([self.model] if self.model else [])
 
     def requires(self) -> Iterator[str]:
         yield from (term.signal for term in self.terms)
@@ -90,12 +91,36 @@ class Combine(Step):
     def lines(self) -> list[str]:
         terms = [f"  {term.signal} at {list(term.at)} adds {list(term.add)}" for term in self.terms]
         how = ", if that is larger" if self.larger else ""
-        return [f"combine {self.signal}{in_languages(self.languages)} from {self.intercept:g}{how}", *terms]
+        model = f" with {self.model}" if self.model else ""
+        base = f" from {self.intercept:g}" if self.terms else ""
+        return [f"combine {self.signal}{in_languages(self.languages)}{model}{base}{how}", *terms]
+
+    def upper_bound(
+        self, signal: str, before: float | None, document: Document, unknown: Collection[str]
+    ) -> float | None:
+        if signal != self.signal or not self.is_for(document):
+            return before
+        assert self.terms, f"{self.name} is not bound to {self.model}"
+        # summed in the order of `run`: rounding cannot make it less than the value there
+        value = logistic(
+            self.intercept
+            + sum(
+                each.largest if each.signal in unknown else each.added(document.signal(each.signal))
+                for each in self.terms
+            )
+        )
+        return max(value, before) if self.larger and before is not None else value
+
+    def assumed(self, signal: str, document: Document, unknown: Collection[str]) -> dict[str, float]:
+        if signal != self.signal or not self.is_for(document):
+            return {}
+        return {term.signal: term.largest for term in self.terms if term.signal in unknown}
 
     def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
         del models
-        if self.languages and document.language not in self.languages:
+        if not self.is_for(document):
             return []
+        assert self.terms, f"{self.name} is not bound to {self.model}"
         values = {term.signal: document.signal(term.signal) for term in self.terms}
         parts = [(term.signal, term.added(values[term.signal])) for term in self.terms]
         value = logistic(self.intercept + sum(add for _, add in parts))
@@ -116,14 +141,13 @@ def _read_term(source: Mapping[str, Any], place: str) -> Term:
     here = f"{place}: term {shown(dict(source))}"
     only(source, ("signal", "at", "add", "missing"), here)
     signal = text(source, "signal", here)
-    if signal not in SIGNALS and signal not in STEP_SIGNALS:
+    if not _is_signal(signal):
         raise UsageError(f"{here}: no such signal; `refinery recipes signals` lists them")
     at, add = numbers(source, "at", here), numbers(source, "add", here)
-    if len(at) != len(add) or not at or list(at) != sorted(set(at)):
+    if not is_curve(at, add):
         raise UsageError(f"{here}: at must rise, and add must have as many numbers as at")
     return Term(signal, at, add, number(source, "missing", here))
 
 
-def logistic(total: float) -> float:
-    """1 / (1 + e**-total), to a fixed number of digits: what is left does not depend on a CPU's library."""
-    return round(1.0 / (1.0 + exp(-min(max(total, -50.0), 50.0))), 6)
+def _is_signal(name: str) -> bool:
+    return name in SIGNALS or name in STEP_SIGNALS

@@ -25,6 +25,7 @@ class Extract(Step):
 
     kind: ClassVar[str] = "extract"
     stages: ClassVar[tuple[str, ...]] = ("extract",)
+    edits: ClassVar[bool] = True
 
     name: str
     engine: str

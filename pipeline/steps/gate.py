@@ -26,7 +26,7 @@ class Gate(Step):
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "rules", "lists"), place)
+        only(source, ("kind", "name", "lists", "source", "rules"), place)
         lists = model_name(text(source, "lists", place), f"{place}: lists") if "lists" in source else None
         return cls(named(source, place), read_rules(source, place, None), lists)
 

@@ -16,7 +16,7 @@ from pipeline.steps.step import Step
 
 @dataclass(frozen=True)
 class Judge(Step):
-    """`languages`: which documents it judges (none: all)."""
+    """`languages`: which documents it judges (none: all). A recipe's `source` is that of rules without their own."""
 
     kind: ClassVar[str] = "judge"
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
@@ -28,7 +28,7 @@ class Judge(Step):
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "rules", "languages"), place)
+        only(source, ("kind", "name", "source", "languages", "rules"), place)
         rules = read_rules(source, place, {*SIGNALS, *STEP_SIGNALS})
         return cls(named(source, place), rules, words(source, "languages", place))
 
@@ -45,7 +45,7 @@ class Judge(Step):
 
     def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
         del models
-        if self.languages and document.language not in self.languages:
+        if not self.is_for(document):
             return []
         rejects = judge_rules(self.name, self.rules, document.signal, document.language, trace)
         return [with_evidence(reject, document) for reject in rejects] if document.evidence else rejects

@@ -66,7 +66,7 @@ class Label(Step):
         return [f"label {self.what} with {self.model}{keep}"]
 
     def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
-        if self.languages and document.language not in self.languages:
+        if not self.is_for(document):
             return []
         rejects: list[Reject] = []
         values: Mapping[str, float | str | None]

@@ -14,8 +14,8 @@ CLUSTER_SIGNALS = {
 }
 # Signals that an extract stage with an audit sample sets for each document.
 AUDIT_SIGNALS = {
-    "control": "1 if the page is in the audit sample, which no prefilter rejects (extract stage)",
-    "quick_rejected": "the number of prefilter rules that the page failed (extract stage)",
+    "audit_sample": "1 if the page is in the audit sample, which no prefilter rejects (extract stage)",
+    "prefilter_rejected": "the number of prefilter rules that the page failed (extract stage)",
 }
 # Requests of the publisher in a page's headers and its robots meta element.
 HEADER_SIGNALS = {

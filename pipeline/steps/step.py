@@ -1,11 +1,14 @@
 """The interface of every kind of step: parsing from a recipe, required and set signals, formatting, and execution."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import inf
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
+from pipeline.steps.rules import RecipeRule
 from pipeline.steps.signals import MEASURED
 
 
@@ -17,6 +20,7 @@ class Step:
     on_text: it processes one text at a time with `run`, so it must follow an extraction.
     alone: it is the only step of its stage.
     edits: it changes the text.
+    combines: it makes a signal of others, so that it can tell how large that signal can be (`upper_bound`).
     """
 
     kind: ClassVar[str]
@@ -24,10 +28,14 @@ class Step:
     on_text: ClassVar[bool] = False
     alone: ClassVar[bool] = False
     edits: ClassVar[bool] = False
+    combines: ClassVar[bool] = False
 
     name: str
     # The name of the URL lists that it uses, a folder in the model folder.
     lists: str | None = None
+    # The rules that it judges by, and the languages of the documents that it works on (none: all).
+    rules: tuple[RecipeRule, ...] = ()
+    languages: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
@@ -36,6 +44,12 @@ class Step:
 
     def check(self) -> None:
         """Raises UsageError for unknown or invalid options."""
+
+    def bound(self, later: Sequence["Step"], places: Mapping[str, Path]) -> Self:
+        """The step with what it takes from the steps after it in its stage, and from its models' files at `places`, by
+        name; a file that is not among them is left out. Raises UsageError if these are not as it needs them."""
+        del later, places
+        return self
 
     def models(self) -> Iterator[str]:
         """The names of the models that it uses."""
@@ -67,6 +81,23 @@ class Step:
     def on_records(self) -> bool:
         """Whether it processes records, before there is a text."""
         return False
+
+    def is_for(self, document: Document) -> bool:
+        """Whether it works on a document of this language."""
+        return not self.languages or document.language in self.languages
+
+    def upper_bound(
+        self, signal: str, before: float | None, document: Document, unknown: Collection[str]
+    ) -> float | None:
+        """The most that `signal` can be after the step, if it is at most `before` in front of it (None: it is not set)
+        and the signals in `unknown` may yet get any value. inf: there is no bound."""
+        del document, unknown
+        return inf if signal in self.sets else before
+
+    def assumed(self, signal: str, document: Document, unknown: Collection[str]) -> dict[str, float]:
+        """What the upper bound of `signal` takes each unknown signal to add: the most that it can."""
+        del signal, document, unknown
+        return {}
 
     def lines(self) -> list[str]:
         """The step in readable form, one threshold a line."""

@@ -12,11 +12,12 @@ from pipeline.steps.gate import Gate
 from pipeline.steps.judge import Judge
 from pipeline.steps.label import Label
 from pipeline.steps.pool import PoolRule
+from pipeline.steps.prune import Prune
 from pipeline.steps.rewrite import Rewrite
 from pipeline.steps.step import Step
 
 STEPS: dict[str, type[Step]] = {
-    step.kind: step for step in (Gate, Extract, Label, Judge, Combine, Rewrite, PoolRule, Dedup)
+    step.kind: step for step in (Gate, Extract, Label, Judge, Combine, Prune, Rewrite, PoolRule, Dedup)
 }
 
 

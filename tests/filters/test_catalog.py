@@ -184,20 +184,20 @@ def test_every_edit_changes_some_text(name: str) -> None:
 
 @given(st.text(max_size=80), st.lists(st.text(max_size=4), max_size=20))
 @settings(max_examples=30, deadline=None)
-def test_foreign_words_need_not_fit_the_text(text: str, words: list[str]) -> None:
+def test_external_tokens_need_not_fit_the_text(text: str, words: list[str]) -> None:
     values = measure(View(text, language="fr", words=words), SIGNALS)
     assert all(value is None or math.isfinite(value) for value in values.values())
 
 
 @pytest.mark.parametrize("piece", ["a ", "[1]", "sign-in ", "javascript {", "é@", "&lt;"])
-def test_a_megabyte_of_any_text_takes_seconds(piece: str) -> None:
-    text = piece * (1_000_000 // len(piece))
+def test_any_text_is_measured_in_linear_time(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
     names = [name for name in SIGNALS if "gram" not in name] + ["duplicate_10_gram_character_fraction"]
     begin = time.process_time()
     measure(View(text, language="en"), names)
     for change in EDITS.values():
         change(text)
-    assert time.process_time() - begin < 20  # linear work takes 2 s; quadratic work would take hours
+    assert time.process_time() - begin < 4  # linear work takes .4 s; quadratic work would take minutes
 
 
 def test_a_line_of_twenty_megabytes_is_measured() -> None:

@@ -44,7 +44,7 @@ def test_only_boundaries_between_han_are_removed(text: str) -> None:
     assert all(0 < cut < len(text) and len(tokens(text[cut - 1 : cut + 1], "")) == 2 for cut in cuts)
 
 
-def test_other_languages_and_foreign_words_are_not_segmented() -> None:
+def test_other_languages_and_external_tokens_are_not_segmented() -> None:
     text = "我们在北京大学学习。"
     assert tokens(text, "") == tokens(text, "ja") == list(text)
     assert len(View(text, language="zh", words=["我们", "在"]).tokens) == 2

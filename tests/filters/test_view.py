@@ -61,7 +61,7 @@ def test_tokens_are_whole_and_in_order(text: str) -> None:
     assert [char for char in "".join(found) if char not in "\u00ad\u200d"] == kept
     assert cut(text, Spans(view.words.start, view.words.end)) == [token for token in found if token[0].isalnum()]
     assert view.tokens.hashes.tolist() == hash_words(found).tolist()
-    again = View(text, words=found)  # the same tokens handed in as foreign words
+    again = View(text, words=found)  # the same tokens handed in as external tokens
     assert again.tokens.hashes.tolist() == view.tokens.hashes.tolist()
     assert again.tokens.flags.tolist() == view.tokens.flags.tolist()
     assert again.lower_words.tolist() == view.lower_words.tolist()

@@ -47,7 +47,7 @@ WORK = {
         ("dedup/exact.py", {"copies"}),
         ("mixers/tokenizer.py", {"tokens"}),
         ("pipeline/warc/warc.py", {"ingest", "extract"}),
-        ("pipeline/extract/strip_tags.py", {"extract"}),
+        ("pipeline/extract/extractors/strip_tags.py", {"extract"}),
         ("pipeline/extract/block_model.toml", {"extract"}),
         ("pipeline/recipes/yi.toml", set()),
         ("pipeline/cli/app.py", set()),
@@ -95,6 +95,7 @@ TREE = {
         ("from pipeline.steps.unused import nothing\nTABLE = {1: nothing}\ndef work(): return TABLE[1]", "unused.py"),
         ("from pipeline.steps.unused import nothing\nTABLE = {}\nTABLE[1] = nothing\ndef work(): ...", "unused.py"),
         ("from pipeline.steps.unused import nothing\nfor i in 1, 2:\n    nothing()\ndef work(): ...", "unused.py"),
+        ("try:\n    from .unused import nothing as work\nexcept ImportError:\n    work = None", "unused.py"),
         ("from pipeline.steps.unused import nothing\n@nothing\nclass work: ...", "unused.py"),
         ("from pipeline.steps.unused import nothing\nclass work:\n    def do(self): nothing()", "unused.py"),
         (
@@ -134,11 +135,12 @@ def test_a_module_that_is_not_there_is_refused() -> None:
         project().version(names_in(["infra.no_such_module"]))
 
 
-# Where a name or path is put together at run time: the command line reads no data, the sandbox's child is told a target
-# that stands as a whole in the text of its parent, and this machinery finds the project's root.
+# Where a name or path is put together at run time: the trainer's shipped configurations are read as files, the child of
+# the sandbox is sent a target and an extractor's module that its parent imports, and this machinery finds the root.
 PUT_TOGETHER = {
     "infra/code_version.py: __file__",
     "infra/sandbox/child.py: import_module",
+    "pipeline/extract/child.py: import_module",
     "trainer/start.py: files",
 }
 

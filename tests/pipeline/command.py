@@ -1,13 +1,59 @@
-"""The command line as a user starts it: a process of its own."""
+"""The command line: called in this process, or started as a user does, in a process of its own.
 
+A start costs about a second of CPU time, so `refinery` calls what a start would; `refinery_process` is for what only a
+process shows: another seed of hashes, an exit code as the shell has it, an end by a signal.
+"""
+
+import contextlib
+import io
 import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from pipeline.cli.app import main
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def refinery(*words: object, code: int = 0) -> str:
+    """What the command prints on stdout, or on stderr where the wanted exit code is 2; asserts its exit code.
+
+    With one worker where `words` name no number: the others would be processes, which are slow to start.
+    """
+    arguments = [str(word) for word in words]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(ROOT),
+        mock.patch.object(sys, "argv", ["refinery", *arguments]),
+        mock.patch("infra.engines.open.cores", return_value=1),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            returned = end.code
+    return printed(returned, out.getvalue(), err.getvalue(), code)
+
+
+def refinery_process(*words: object, code: int = 0) -> str:
+    """The same in a process of its own."""
+    process = start(*words)
+    out, err = process.communicate(timeout=300)
+    return printed(process.returncode, out, err, code)
+
+
+def printed(returned: object, out: str, err: str, code: int) -> str:
+    """A user's mistake (exit code 2) is told in one line, without a traceback."""
+    assert returned == code, f"exit code {returned}\n{out}\n{err}"
+    if code == 2:
+        assert "Traceback" not in err and len(err.strip().splitlines()) == 1, err
+        return err
+    return out
 
 
 def start(*words: object) -> subprocess.Popen[str]:
@@ -22,17 +68,6 @@ def start(*words: object) -> subprocess.Popen[str]:
         # a shell's background job ignores Ctrl-C, and so would all that it starts
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-
-
-def refinery(*words: object, code: int = 0) -> str:
-    """What the command prints on stdout; asserts its exit code."""
-    process = start(*words)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
-    if code == 2:
-        assert "Traceback" not in err and len(err.strip().splitlines()) == 1, err
-        return err
-    return out
 
 
 def answer(*words: object) -> Any:

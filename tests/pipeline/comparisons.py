@@ -49,8 +49,8 @@ def write_comparison(folder: Path) -> None:
     )
     gold = read_gold(folder / "gold.jsonl", folder / "gold.jsonl", long_words=9)
     body = summary(chains, gold)
-    body["recipes"]["strict"]["control"] = {
-        "sampled": 9, "kept": 4, "quick_rejected": 1, "share": 0.25, "interval": [0.045587, 0.699358],
+    body["recipes"]["strict"]["audit"] = {
+        "sampled": 9, "kept": 4, "prefilter_rejected": 1, "share": 0.25, "interval": [0.045587, 0.699358],
     }  # fmt: skip
     (folder / COMPARISON).write_bytes(readable_json(body))
     cost = {"recipes": {"strict": {"seconds": 9.0, "cpu_seconds": 8.0, "documents_per_cpu_second": 7.5}}}

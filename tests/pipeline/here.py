@@ -23,11 +23,17 @@ def run_here(recipe: Path, given: Path, out: Path, models: Path | None = None) -
 
 
 def stage_here(
-    recipe: Path, verb: str, name: str, given: Path, out: Path, models: Path | None = None, source: Path | None = None
+    recipe: Path,
+    command: str,
+    name: str,
+    given: Path,
+    out: Path,
+    models: Path | None = None,
+    source: Path | None = None,
 ) -> Dataset:
     with open_engine("local") as engine:
         return run_recipe_stage(
-            str(recipe), verb, name, [str(given)], out, engine, None, source, models and str(models)
+            str(recipe), command, name, [str(given)], out, engine, None, source, models and str(models)
         )
 
 

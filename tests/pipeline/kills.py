@@ -5,8 +5,11 @@ SIGKILL, so nothing is cleaned up, at the n-th time that a named function is ent
 
 import subprocess
 import sys
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import pytest
 
 from tests.pipeline.command import ROOT, made, refinery
 
@@ -38,6 +41,12 @@ main(sys.argv[6:])
 Moment = tuple[str, str, Literal["enter", "leave"], int, str]
 
 
+def each(moments: Mapping[str, Moment], few: Set[str]) -> list[Any]:
+    """The moments as parameters; all but a few of them are for `make check-long`."""
+    assert few <= moments.keys()
+    return [pytest.param(name, marks=() if name in few else pytest.mark.long) for name in moments]
+
+
 class GoneOn(NamedTuple):
     """The result of a run that was killed and run again: its files, the finished shards that were made again, and the
     leftover temporary files."""
@@ -48,8 +57,8 @@ class GoneOn(NamedTuple):
 
 
 def kill_and_go_on(moment: Moment, run: list[object], out: Path) -> GoneOn:
-    """Runs the command `run` into `out`, kills it at the moment and runs it again."""
-    words = [*map(str, moment), *map(str, run), "--out", str(out)]
+    """Runs the command `run` into `out` with one worker, kills it at the moment and runs it again."""
+    words = [*map(str, moment), *map(str, run), "--out", str(out), "--workers", "1"]
     killed = subprocess.run([sys.executable, "-c", SUICIDE, *words], cwd=ROOT, capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr.decode()[-500:]
     before = finished_shards(out)

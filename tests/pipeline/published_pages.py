@@ -252,10 +252,9 @@ def all_pages() -> dict[str, str]:
     return {name: text for maker in makers for name, text in maker().items()}
 
 
-def write_models(folder: Path) -> Path:
+def write_models(folder: Path) -> None:
     """A language model of three word lists, URL lists of one entry each, a classifier with DCLM's labels, and the
     perplexity of articles."""
-    folder.mkdir(parents=True, exist_ok=True)
     pairs = [
         (label, " ".join(Writer(i, words).text(3).split()))
         for i in range(80)
@@ -268,12 +267,11 @@ def write_models(folder: Path) -> Path:
         for label, words in (("hq", ENGLISH), ("cc", SPAM))
     ]
     train_fasttext(pairs, folder / "dclm-quality.bin", dim=8, epoch=15, lr=0.4)
-    texts = folder.parent / f"{folder.name}.txt"
+    texts = folder / "articles.txt"
     texts.write_text("\n".join(article(i, 20) for i in range(400, 480)))
     fit_perplexity([texts], folder / "perplexity-en", vocab_size=200)
     lists = folder / "url-lists"
-    lists.mkdir(exist_ok=True)
+    lists.mkdir()
     entries = {"domains": "bad.example", "urls": "ok.example/listed", "strict": "freeprize", "hard": "casino"}
     for name, entry in {**entries, "soft": "webcam\nchat"}.items():
         (lists / f"{name}.txt").write_text(entry + "\n")
-    return folder

@@ -16,8 +16,8 @@ def judge(name: str, *rules: Part, **keys: Any) -> Part:
     return step("judge", name=name, **keys, rules=list(rules))
 
 
-def stage(name: str, verb: str, *steps: Part, **keys: Any) -> Part:
-    return {"name": name, "verb": verb, **keys, **({"step": list(steps)} if steps else {})}
+def stage(name: str, command: str, *steps: Part, **keys: Any) -> Part:
+    return {"name": name, "command": command, **keys, **({"step": list(steps)} if steps else {})}
 
 
 def dedup(name: str, method: str) -> Part:
@@ -36,7 +36,7 @@ def recipe(name: str, *stages: Part, about: str = "what the tests run") -> str:
 
 
 INGEST = stage("ingest", "ingest")
-LOOK = step("extract", name="look", engine="all_text")
+PREFILTER = step("extract", name="prefilter", engine="all_text")
 RESILIPARSE = step("extract", engine="resiliparse")
 EXTRACT = stage("extract", "extract", RESILIPARSE)
 SAME_TEXT = dedup("same-text", "text")
@@ -44,14 +44,14 @@ NEAR_COPIES = dedup("near-copies", "minhash")
 REMOVE_URLS = step("rewrite", edit="remove_urls")
 
 
-def small(*looks: Part, least: int = 50, **extract: Any) -> str:
-    """A recipe with every command before `mix`. `looks`: steps of the prefilter; `least`: the minimum of words;
+def small(*prefilter: Part, least: int = 50, **extract: Any) -> str:
+    """A recipe with every command before `mix`. `prefilter`: steps of the prefilter; `least`: the minimum of words;
     `extract`: keys of the stage of that name."""
     size = judge("size", {"signal": "words", "min": least}, {"signal": "duplicate_line_fraction", "max": 0.3})
     return recipe(
         "small",
         INGEST,
-        stage("extract", "extract", *looks, RESILIPARSE, **extract),
+        stage("extract", "extract", *prefilter, RESILIPARSE, **extract),
         stage("filter", "filter", REMOVE_URLS, size),
         SAME_TEXT,
         NEAR_COPIES,

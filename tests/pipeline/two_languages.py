@@ -4,11 +4,12 @@ import random
 from pathlib import Path
 
 from pipeline.fit.fasttext_file import train_fasttext
+from pipeline.models.combination import Combination, Term
 from tests.pipeline.pages import article, sentences, write_warc
 from tests.pipeline.recipe_texts import (
     INGEST,
-    LOOK,
     NEAR_COPIES,
+    PREFILTER,
     REMOVE_URLS,
     RESILIPARSE,
     Part,
@@ -24,29 +25,24 @@ HAN = (
     "黄蓝白黑长短新旧好坏读书写字学生老师朋友时间工作城市道路门窗桌椅茶饭衣食"
 )
 
-QUALITY = step(
-    "combine",
-    signal="quality",
-    intercept=-0.5,
-    terms=[
-        {"signal": "words", "at": [100, 400], "add": [-1.0, 1.0]},
-        {"signal": "perplexity", "at": [0.0, 1.0], "add": [0.0, 0.5], "missing": 0.25},
-    ],
+QUALITY = Combination(
+    -0.5,
+    (Term("words", (100.0, 400.0), (-1.0, 1.0)), Term("perplexity", (0.0, 1.0), (0.0, 0.5), missing=0.25)),
 )
 
 
-def two_looks(control: float, *looks: Part) -> str:
-    """A prefilter (and `looks`), then the expensive extractor; two languages; a combination; a pool rule."""
+def two_extractions(audit: float, *more: Part) -> str:
+    """A prefilter (and `more`), then the expensive extractor; two languages; a combination; a pool rule."""
     address = step("gate", name="url", lists="url-lists", rules=[{"signal": "url_blocked_domain", "max": 0}])
-    quick = judge("quick", {"signal": "characters", "min": 100})
+    size = judge("prefilter-size", {"signal": "characters", "min": 100})
     english = ({"signal": "words", "min": 100}, {"signal": "mean_word_length", "min": 3})
     chinese = ({"signal": "han_fraction", "min": 0.7}, {"signal": "words", "min": 60})
     best = {"signal": "quality", "keep": 0.8, "side": "high", "by": "language", "min_count": 3}
     return recipe(
-        "two-looks",
+        "two-extractions",
         INGEST,
         dedup("same-bytes", "payload"),
-        stage("extract", "extract", address, LOOK, quick, *looks, RESILIPARSE, control=control),
+        stage("extract", "extract", address, PREFILTER, size, *more, RESILIPARSE, audit=audit),
         stage(
             "filter",
             "filter",
@@ -55,7 +51,7 @@ def two_looks(control: float, *looks: Part) -> str:
             judge("english", *english, languages=["en"]),
             judge("chinese", *chinese, languages=["zh"]),
             step("label", what="perplexity", model="fluency", languages=["en"]),
-            QUALITY,
+            step("combine", signal="quality", model="sum.json"),
         ),
         stage("best", "filter", step("pool", name="best", method="quantile", options=best)),
         NEAR_COPIES,
@@ -90,20 +86,20 @@ def content() -> list[tuple[str, str]]:
     return pages
 
 
-def write_world(folder: Path, control: float = 0.0) -> Path:
-    """`crawl/`, `two-looks.toml` and `models/` in `folder`."""
+def write_world(folder: Path, models: Path, audit: float = 0.0) -> Path:
+    """`crawl/`, `prefilter.toml` and `models`, a link, in `folder`."""
     (folder / "crawl").mkdir(parents=True)
     pages = content()
     write_warc(folder / "crawl" / "a.warc.gz", pages[::2])
     write_warc(folder / "crawl" / "b.warc.gz", pages[1::2])
-    (folder / "two-looks.toml").write_text(two_looks(control))
-    write_models(folder / "models")
+    (folder / "prefilter.toml").write_text(two_extractions(audit))
+    (folder / "models").symlink_to(models)
     return folder
 
 
 def write_models(folder: Path) -> None:
-    """Two fastText classifiers and a list of hosts."""
-    folder.mkdir()
+    """Two fastText classifiers, a combination, and a list of hosts."""
+    (folder / "sum.json").write_text(QUALITY.as_text())
     texts = [("en", " ".join(sentences(i, 2))) for i in range(60)] + [("zh", "".join(chinese(i, 2))) for i in range(60)]
     train_fasttext(texts, folder / "language", dim=8, epoch=20, minn=1, maxn=2)
     fluent = [("good", " ".join(sentences(i, 2)).lower()) for i in range(60)]

@@ -19,7 +19,7 @@ from trainer.model import Transformer
 
 EOD = 2
 SUBJECTS = ["the river", "a small town", "the engine", "an old song", "the theorem", "my neighbour", "the market"]
-VERBS = ["follows", "remembers", "explains", "crosses", "builds", "forgets", "measures"]
+COMMANDS = ["follows", "remembers", "explains", "crosses", "builds", "forgets", "measures"]
 PLACES = ["near the bridge", "after the war", "in most cases", "with great care", "for seven years", "at night"]
 
 
@@ -32,8 +32,8 @@ class Document(NamedTuple):
 
 def sentences(seed: int, count: int) -> str:
     drawn = np.random.Generator(np.random.Philox(seed)).integers(0, 1 << 30, (count, 3)).tolist()
-    rows = [(SUBJECTS[a % 7], VERBS[b % 7], SUBJECTS[c % 7], PLACES[(a + b) % 6]) for a, b, c in drawn]
-    return " ".join(f"{subject} {verb} {other} {place}." for subject, verb, other, place in rows)
+    rows = [(SUBJECTS[a % 7], COMMANDS[b % 7], SUBJECTS[c % 7], PLACES[(a + b) % 6]) for a, b, c in drawn]
+    return " ".join(f"{subject} {command} {other} {place}." for subject, command, other, place in rows)
 
 
 def documents(seed: int = 0, count: int = 60) -> list[Document]:

@@ -46,8 +46,10 @@ def test_every_command_has_help_with_an_example(name: tuple[str, ...]) -> None:
 def test_the_first_line_of_help_is_one_short_sentence(name: tuple[str, ...]) -> None:
     first = EVERY[name].help.split("\n\n")[0]
     assert len(first) <= MOST and first.endswith(".") and first.count(".") == 1, first
-    verb = first.split()[0]
-    assert verb[0].isupper() and not verb.endswith(("s", "ing", "ed")) and verb not in ("A", "An", "The"), first
+    command = first.split()[0]
+    assert command[0].isupper() and not command.endswith(("s", "ing", "ed")) and command not in ("A", "An", "The"), (
+        first
+    )
 
 
 @pytest.mark.parametrize("name", GROUPS, ids=id_of)

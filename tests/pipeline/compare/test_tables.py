@@ -69,7 +69,7 @@ def test_ratios_by_hand(tmp_path: Path) -> None:
     # all pages are of one host: kept or lost together, there is no spread
     assert ratio["docs_interval"] == [0.0, 0.5] and ratio["tokens_interval"] == [0.0, 0.5]
     assert output["recipes"]["lax"]["rejected_by"] == {"extract/extract/empty": 1, "few/min_words": 1}
-    assert output["recipes"]["lax"]["control"] is None
+    assert output["recipes"]["lax"]["audit"] is None
 
 
 def test_partitions_do_not_change_a_comparison(tmp_path: Path) -> None:

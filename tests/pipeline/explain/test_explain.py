@@ -15,17 +15,17 @@ from tests.pipeline.here import explained, run_here
 from tests.pipeline.pages import sentences, write_recipe
 from tests.pipeline.recipe_texts import REMOVE_URLS, judge, recipe, stage
 from tests.pipeline.recipe_texts import step as recipe_step
-from tests.pipeline.two_languages import two_looks, write_world
+from tests.pipeline.two_languages import two_extractions, write_world
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_world(tmp_path_factory.mktemp("explain") / "world")
+def world(tmp_path_factory: pytest.TempPathFactory, two_language_models: Path) -> Path:
+    folder = write_world(tmp_path_factory.mktemp("explain") / "world", two_language_models)
     run(folder, "out")
     return folder
 
 
-def run(world: Path, out: str, recipe: str = "two-looks.toml") -> Path:
+def run(world: Path, out: str, recipe: str = "prefilter.toml") -> Path:
     run_here(world / recipe, world / "crawl", world / out, world / "models")
     return world / out
 
@@ -67,20 +67,20 @@ def test_every_replayed_stage_agrees_with_the_run(world: Path) -> None:
 
 def test_the_prefilter_shows_its_values(world: Path) -> None:
     one = explain_one(world, "http://short.example/1")
-    assert one["rejected_by"] == ["quick/min_characters"]
-    assert [s["step"] for s in one["steps"]] == ["payload", "url", "look", "quick"]
+    assert one["rejected_by"] == ["prefilter-size/min_characters"]
+    assert [s["step"] for s in one["steps"]] == ["payload", "url", "prefilter", "prefilter-size"]
     assert one["text_before"] == "Please log in. 1"
-    assert not one["control"]
+    assert not one["audit_sample"]
 
 
 def test_a_page_of_the_audit_sample_is_let_through(world: Path) -> None:
-    (world / "control.toml").write_text(two_looks(control=1))
-    run(world, "controlled", "control.toml")
-    one = explain_one(world, "http://short.example/1", "controlled")
-    quick = step(one, "quick/min_characters")
-    assert one["control"] and not quick["passed"] and quick["let_through"] == "control"
+    (world / "audit.toml").write_text(two_extractions(audit=1))
+    run(world, "audited", "audit.toml")
+    one = explain_one(world, "http://short.example/1", "audited")
+    prefilter = step(one, "prefilter-size/min_characters")
+    assert one["audit_sample"] and not prefilter["passed"] and prefilter["let_through"] == "audit"
     assert one["rejected_by"][0].startswith(("language/", "english/"))
-    assert [s["step"] for s in one["steps"]][2:5] == ["look", "quick", "extract"]
+    assert [s["step"] for s in one["steps"]][2:5] == ["prefilter", "prefilter-size", "extract"]
     assert "let through: the page is in the audit sample" in explain_text(one)
 
 
@@ -95,11 +95,11 @@ def test_terms_of_a_combination_add_up(world: Path) -> None:
 
 def test_a_combination_in_the_prefilter_adds_up_too(world: Path) -> None:
     terms = [{"signal": "characters", "at": [1], "add": [0.25]}]
-    quick = recipe_step("combine", name="quick-sum", signal="quality", intercept=0.5, terms=terms)
-    (world / "quick-sum.toml").write_text(two_looks(0, quick))
-    run(world, "quick-sum", "quick-sum.toml")
-    one = explain_one(world, "http://en0.example/3", "quick-sum")
-    assert step(one, "quick-sum/combine")["values"]["characters"] > 100
+    prefilter = recipe_step("combine", name="prefilter-sum", signal="quality", intercept=0.5, terms=terms)
+    (world / "prefilter-sum.toml").write_text(two_extractions(0, prefilter))
+    run(world, "prefilter-sum", "prefilter-sum.toml")
+    one = explain_one(world, "http://en0.example/3", "prefilter-sum")
+    assert step(one, "prefilter-sum/combine")["values"]["characters"] > 100
     assert "+0.5000 intercept" in explain_text(one) and "+0.2500 for characters" in explain_text(one)
 
 

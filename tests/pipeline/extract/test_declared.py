@@ -12,7 +12,7 @@ from pipeline.recipes.parse import parse_recipe
 from pipeline.steps.label import middle
 from tests.pipeline.command import refinery
 from tests.pipeline.pages import article, write_warc
-from tests.pipeline.recipe_texts import INGEST, LOOK, RESILIPARSE, Part, recipe, stage, step
+from tests.pipeline.recipe_texts import INGEST, PREFILTER, RESILIPARSE, Part, recipe, stage, step
 
 
 @given(st.text(max_size=60), st.integers(1, 30))
@@ -23,15 +23,15 @@ def test_the_middle_of_a_text(text: str, characters: int) -> None:
     assert text[start : start + len(found)] == found
 
 
-def run(folder: Path, name: str, control: float) -> Dataset:
-    look: Part = {**LOOK, "declared": ["en"]}
-    text = recipe(name, INGEST, stage("extract", "extract", look, RESILIPARSE, control=control))
+def run(folder: Path, name: str, audit: float) -> Dataset:
+    first: Part = {**PREFILTER, "declared": ["en"]}
+    text = recipe(name, INGEST, stage("extract", "extract", first, RESILIPARSE, audit=audit))
     (folder / f"{name}.toml").write_text(text)
     refinery("run", "--recipe", folder / f"{name}.toml", "--input", folder / "a.warc.gz", "--out", folder / name)
     return Dataset(folder / name / "02-extract")
 
 
-def test_a_page_in_another_language_is_not_parsed_unless_it_is_of_the_control_sample(tmp_path: Path) -> None:
+def test_a_page_in_another_language_is_not_parsed_unless_it_is_in_the_audit_sample(tmp_path: Path) -> None:
     tongues = ["en", "de", "", "ja-JP"]
     pages = [
         (f"http://x.example/{i}", article(i).replace("<html>", f'<html lang="{tongue}">'))
@@ -42,11 +42,11 @@ def test_a_page_in_another_language_is_not_parsed_unless_it_is_of_the_control_sa
     assert [row["url"][-1] for row in strict.to_arrow().to_pylist()] == ["0", "2"]
     ledger = strict.ledger().to_pylist()
     assert {(line["url"][-1], line["step"], line["rule"], line["survivor"]) for line in ledger} == {
-        ("1", "look", "declared_language_not_kept", "de"),
-        ("3", "look", "declared_language_not_kept", "ja"),
+        ("1", "prefilter", "declared_language_not_kept", "de"),
+        ("3", "prefilter", "declared_language_not_kept", "ja"),
     }
     sample = run(tmp_path, "sample", 1).to_arrow().to_pylist()
-    assert [row["signals"]["quick_rejected"] for row in sample] == [0, 1, 0, 1]
+    assert [row["signals"]["prefilter_rejected"] for row in sample] == [0, 1, 0, 1]
     assert all("Article" in row["title"] for row in sample)
 
 
@@ -55,10 +55,10 @@ def test_a_page_in_another_language_is_not_parsed_unless_it_is_of_the_control_sa
     [
         (step("label", what="language", model="m", characters=0), "number from 1"),
         (step("label", what="language", model="m", characters="all"), "number from 1"),
-        (step("label", what="wording", model="m", characters=9), "labels the language"),
+        (step("label", what="bag_of_words", model="m", characters=9), "labels the language"),
         (step("extract", engine="all_text", declared="en"), "list of words"),
     ],
 )
 def test_mistakes_are_named(bad: Part, says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        parse_recipe({"stage": [{"verb": "extract", "step": [bad, RESILIPARSE]}]}, "here")
+        parse_recipe({"stage": [{"command": "extract", "step": [bad, RESILIPARSE]}]}, "here")

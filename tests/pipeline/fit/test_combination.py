@@ -1,7 +1,7 @@
 """Word weights and combinations of signals: they recover planted effects, are readable, and are cross-validated."""
 
-import json
 import random
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -14,11 +14,14 @@ from filters.bag_of_words import quality_words, word_counts
 from infra.errors import UsageError
 from pipeline.document import Document
 from pipeline.fit.bag_of_words import bag_of_words_from, cross_fitted, fit_bag_of_words
-from pipeline.fit.combination import Rows, Shape, combination_toml, fit_step, held_out_scores, knots, pooled, scores
+from pipeline.fit.combination import Rows, Shape, fit_curves, held_out_scores, knots, pooled, recipe_line, scores
 from pipeline.fit.texts import Sample, auc
 from pipeline.models.bag_of_words import load_bag_of_words
+from pipeline.models.combination import load_combination
+from pipeline.models.loaded import loaded_models
 from pipeline.recipes.parse import parse_recipe
-from pipeline.steps.combine import Combine, Term
+from pipeline.steps.combine import Combine
+from pipeline.steps.interpreter import run_steps
 
 
 def numbered(stem: str, count: int) -> list[str]:
@@ -40,18 +43,18 @@ def test_words_are_counted_as_quality_models_cut_them(text: str) -> None:
     assert word_counts(text) == Counter(quality_words(text).split())
 
 
-def test_wording_learns_words_and_not_their_number(tmp_path: Path) -> None:
+def test_the_classifier_learns_words_and_not_their_number(tmp_path: Path) -> None:
     good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
-    card = bag_of_words_from(good, other, (), tmp_path / "w.json", [], "here")
+    card = bag_of_words_from(good, other, (), tmp_path / "w.tsv", [], "here")
     assert card["held_out"]["auc"] > 0.99
-    score = load_bag_of_words(tmp_path / "w.json").score
+    model = load_bag_of_words(tmp_path / "w.tsv")
+    score = model.score
     assert score(" ".join(PROSE[:9])) > 0.7 > 0.3 > score(" ".join(MENU[:9]))
     assert score("") == score("nothing known") == score("\0\ud800")
-    weights = json.loads((tmp_path / "w.json").read_bytes())["words"]
-    assert min(weights[word][1] for word in PROSE) > 0 > max(weights[word][1] for word in MENU)
+    assert min(model.words[word][1] for word in PROSE) > 0 > max(model.words[word][1] for word in MENU)
 
 
-def test_wording_is_the_same_in_any_order() -> None:
+def test_the_classifier_is_the_same_in_any_order() -> None:
     good, other = samples(PROSE, 30, 1), samples(MENU, 30, 2)
     assert fit_bag_of_words(good, other) == fit_bag_of_words(good[::-1], other[::-1])
 
@@ -67,9 +70,9 @@ def test_reference_texts_move_their_words_up() -> None:
 def test_references_are_scored_apart(tmp_path: Path) -> None:
     good, other = samples(PROSE, 60, 1), samples(MENU, 60, 2)
     reference = [Sample(f"{sample.text} theorem", sample.group) for sample in samples(PROSE, 40, 3)]
-    held_out = bag_of_words_from(good, other, reference, tmp_path / "w.json", [], "here")["held_out"]
+    held_out = bag_of_words_from(good, other, reference, tmp_path / "w.tsv", [], "here")["held_out"]
     assert held_out["auc_of_references"] > 0.99
-    assert bag_of_words_from(good, other, (), tmp_path / "w.json", [], "here")["held_out"]["auc_of_references"] is None
+    assert bag_of_words_from(good, other, (), tmp_path / "w.tsv", [], "here")["held_out"]["auc_of_references"] is None
 
 
 def test_no_group_is_scored_by_a_model_fitted_on_it() -> None:
@@ -90,13 +93,6 @@ def test_too_little_text_is_refused() -> None:
         fit_bag_of_words([Sample("a b c", "x")], [Sample("d e f", "y")])
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"format": "x", "intercept": 0, "words": {}}', '{"words": {"a": [1]}}'])
-def test_a_broken_table_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
-    (tmp_path / "w.json").write_text(content)
-    with pytest.raises(UsageError, match="refinery fit"):
-        load_bag_of_words(tmp_path / "w.json")
-
-
 def measured(count: int = 400) -> Rows:
     """Good texts are in the middle of one signal; the other is noise; some values are missing."""
     draw = np.random.default_rng(3)
@@ -108,10 +104,10 @@ def measured(count: int = 400) -> Rows:
 
 def test_a_combination_follows_curves_that_bend() -> None:
     rows = measured()
-    step = fit_step(rows)
+    curves = fit_curves(rows)
     held_out = held_out_scores(rows)
     assert auc(held_out[rows.good], held_out[~rows.good]) > 0.9
-    by_name = {term.signal: term for term in step.terms}
+    by_name = {term.signal: term for term in curves.terms}
     assert by_name["words"].added(500) > by_name["words"].added(10) + 1
     assert max(map(abs, by_name["digit_fraction"].add)) < 1
 
@@ -119,8 +115,8 @@ def test_a_combination_follows_curves_that_bend() -> None:
 def test_a_shape_is_kept_against_the_data() -> None:
     """Few words and many are both bad here; a curve that may only rise cannot express the second."""
     rows = measured()
-    free, rising = fit_step(rows).terms[0].add, fit_step(rows, shape=Shape(frozenset({"words"}))).terms[0].add
-    falling = fit_step(rows, shape=Shape(falling=frozenset({"words"}))).terms[0].add
+    free, rising = fit_curves(rows).terms[0].add, fit_curves(rows, Shape(frozenset({"words"}))).terms[0].add
+    falling = fit_curves(rows, Shape(falling=frozenset({"words"}))).terms[0].add
     assert free[-1] < max(free) - 1
     assert list(rising) == sorted(rising) and rising[-1] > rising[0] + 1
     assert list(falling) == sorted(falling, reverse=True) and falling[0] > falling[-1] + 1
@@ -145,30 +141,27 @@ def test_references_are_fitted_on_and_not_measured() -> None:
         half.reference is not None
         and half.reference.sum() == (output.good & (np.arange(len(rows.good)) % 2 == 0)).sum()
     )
-    assert fit_step(output) == fit_step(rows)
+    assert fit_curves(output) == fit_curves(rows)
 
 
-def test_the_recipe_gives_what_the_fit_measured() -> None:
+def test_the_recipe_gives_what_the_fit_measured(tmp_path: Path) -> None:
     rows = measured()
-    step = fit_step(rows)
-    import tomllib
-
-    text = '[[stage]]\nverb = "filter"\n' + combination_toml(step)
-    read = parse_recipe(tomllib.loads(text), "here").stages[0].steps[0]
-    assert isinstance(read, Combine) and read.terms == step.terms and read.intercept == step.intercept
-    for index, value in enumerate(scores(step, rows)[:50]):
+    curves = fit_curves(rows)
+    (tmp_path / "mine.json").write_text(curves.as_text())
+    assert load_combination(tmp_path / "mine.json") == curves
+    text = f'[[stage]]\nverb = "filter"\nstep = [{recipe_line(tmp_path / "mine.json", ["en"])}]'
+    recipe = parse_recipe(tomllib.loads(text), "here").bound({"mine.json": tmp_path / "mine.json"})
+    (step,) = recipe.stages[0].steps
+    assert isinstance(step, Combine) and (step.terms, step.intercept, step.languages) == (
+        curves.terms, curves.intercept, ("en",),
+    )  # fmt: skip
+    for index, value in enumerate(scores(curves, rows)[:50]):
         known = {
             name: None if np.isnan(column[index]) else float(column[index]) for name, column in rows.values.items()
         }
-        document = Document("", signals=dict(known))
-        assert read.run(document, None, None) == []  # type: ignore[arg-type]
+        document = Document("", language="en", signals=dict(known))
+        assert run_steps(document, [step], loaded_models(())) == []
         assert document.signals["quality"] == value
-
-
-def test_a_term_is_straight_between_its_points_and_flat_outside() -> None:
-    term = Term("words", (10.0, 20.0), (-1.0, 1.0), missing=0.25)
-    assert [term.added(x) for x in (0, 10, 15, 20, 99)] == [-1.0, -1.0, 0.0, 1.0, 1.0]
-    assert term.added(None) == 0.25
 
 
 def test_points_of_a_signal_that_is_always_the_same() -> None:
@@ -188,7 +181,7 @@ def test_points_of_a_signal_that_is_always_the_same() -> None:
 )
 def test_mistakes_in_terms_are_named(term: dict[str, object] | None, says: str) -> None:
     terms = [] if term is None else [term]
-    stage = {"verb": "filter", "step": [{"kind": "combine", "signal": "quality", "terms": terms}]}
+    stage = {"command": "filter", "step": [{"kind": "combine", "signal": "quality", "terms": terms}]}
     with pytest.raises(UsageError, match=says):
         parse_recipe({"stage": [stage]}, "here")
 
@@ -196,4 +189,4 @@ def test_mistakes_in_terms_are_named(term: dict[str, object] | None, says: str) 
 def test_one_side_alone_is_refused() -> None:
     rows = measured(40)
     with pytest.raises(UsageError, match="both sides"):
-        fit_step(rows.where(rows.good))
+        fit_curves(rows.where(rows.good))

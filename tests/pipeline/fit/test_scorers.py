@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.dataset.reader import Source
 from infra.errors import UsageError
 from pipeline.fit.benchmarks import fit_benchmarks, read_items
 from pipeline.fit.coherence import fit_coherence
 from pipeline.fit.logistic import fit_logistic
-from pipeline.fit.passages import NEGATIVES, is_running_text, seeded
+from pipeline.fit.passages import NEGATIVES, PassageSource, is_running_text, seeded
 from pipeline.fit.safety import fit_safety, package_words
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
 from pipeline.fit.wikitext import prose
@@ -89,7 +88,7 @@ def test_languages_share_a_folder(stories: list[Path], tmp_path: Path) -> None:
 def test_a_negative_is_as_long_as_its_passage(kind: str) -> None:
     draw = random.Random(1)
     passages = [story(draw, subject, 16).replace(". ", ".\n").split("\n") for subject in SUBJECTS]
-    source = Source(passages, list(SUBJECTS))
+    source = PassageSource(passages, list(SUBJECTS))
     for number, passage in enumerate(passages):
         made = NEGATIVES[kind](source, number, seeded(kind, passage))
         words = [sum(len(sentence.split()) for sentence in text) for text in (passage, made)]

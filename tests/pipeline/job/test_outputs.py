@@ -213,5 +213,7 @@ def test_an_unfinished_run_is_not_readmitted(world: Path, tmp_path: Path) -> Non
 
 def test_a_combination_of_texts_that_were_not_measured(world: Path, tmp_path: Path) -> None:
     sides = ("--positive", world / "rows.jsonl", "--negative", world / "rows.jsonl")
-    words = ("fit", "combination", *sides, "--signal", "words", "--out", tmp_path / "q.toml")
+    words = ("fit", "combination", *sides, "--signal", "words", "--out", tmp_path / "q.json")
     assert "measure the texts first" in refinery(*words, code=2)
+    words = ("fit", "reference", *sides, "--out", tmp_path / "l.bin")
+    assert "is a .tsv file" in refinery(*words, code=2)

@@ -23,10 +23,10 @@ from pipeline.models.store import DEFAULT_MODELS, cache_folder, model_folder, re
 from pipeline.models.url_lists import HASHED_DOMAINS, load_url_lists
 
 SENTENCES = [
-    f"the {colour} {animal} {verb} over the {place} ."
+    f"the {colour} {animal} {action} over the {place} ."
     for colour in ("red", "blue", "old", "small")
     for animal in ("fox", "dog", "horse", "bird")
-    for verb in ("jumps", "walks", "looks")
+    for action in ("jumps", "walks", "looks")
     for place in ("river", "hill", "wall")
 ]
 

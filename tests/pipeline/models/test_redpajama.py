@@ -57,8 +57,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_documents(folder / "given.jsonl", documents)
     rules = judge("lists", {"signal": BAD, "max": 1}, {"signal": UT1, "max": 1}, {"signal": BOOKS, "min": 0})
-    (folder / "rules.toml").write_text(recipe("rules", stage("look", "filter", LABEL), stage("keep", "filter", rules)))
-    (folder / "label.toml").write_text(recipe("label", stage("look", "filter", LABEL)))
+    (folder / "rules.toml").write_text(recipe("rules", stage("label", "filter", LABEL), stage("keep", "filter", rules)))
+    (folder / "label.toml").write_text(recipe("label", stage("label", "filter", LABEL)))
     words = ("--models", folder / "models", "--input", folder / "given.jsonl")
     refinery("run", "--recipe", folder / "rules.toml", *words, "--out", folder / "out")
     refinery("measure", "--recipe", folder / "label.toml", *words, "--out", folder / "measured")

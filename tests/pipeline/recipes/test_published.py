@@ -165,11 +165,6 @@ def documents(wanted: Collection[str]) -> list[dict[str, str]]:
     return rows
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made.write_models(tmp_path_factory.mktemp("models"))
-
-
 def finish(recipe: str, source: Path, models: Path, out: Path) -> Run:
     context = open_context(recipe, open_engine("local"), str(models))
     return run(context, read_inputs([str(source)]), out)
@@ -184,11 +179,13 @@ def rejections(datasets: Sequence[Dataset]) -> Fates:
 
 
 @pytest.fixture(scope="module", params=sorted(EXPECTED))
-def finished(request: pytest.FixtureRequest, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(
+    request: pytest.FixtureRequest, published_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
     folder = tmp_path_factory.mktemp(request.param)
     rows = documents({"article", "long article", *EXPECTED[request.param], *KEPT[request.param]})
     source = write_documents(folder / "pages.jsonl", rows)
-    return request.param, rows, finish(request.param, source, models, folder / "out")
+    return request.param, rows, finish(request.param, source, published_models, folder / "out")
 
 
 def test_each_page_goes_by_its_rules_and_no_others(finished: Finished) -> None:
@@ -248,9 +245,9 @@ FINEWEB2 = {
 }
 
 
-def test_fineweb2_in_german(models: Path, tmp_path: Path) -> None:
+def test_fineweb2_in_german(published_models: Path, tmp_path: Path) -> None:
     rows = documents([*FINEWEB2, "german", "german contact"])
-    done = finish("fineweb2", write_documents(tmp_path / "pages.jsonl", rows), models, tmp_path / "out")
+    done = finish("fineweb2", write_documents(tmp_path / "pages.jsonl", rows), published_models, tmp_path / "out")
     assert rejections(done.datasets) == FINEWEB2
     assert [(row["step"], row["docs"]) for row in done.summary()["funnel"]] == [
         ("language", 6), ("language-score", 6), ("minhash", 5), ("gopher-repetition", 4), ("fineweb-quality", 3),
@@ -286,9 +283,9 @@ GATE: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("recipe", sorted(EXPECTED))
-def test_from_archives_the_gate_and_the_extractor(recipe: str, models: Path, tmp_path: Path) -> None:
+def test_from_archives_the_gate_and_the_extractor(recipe: str, published_models: Path, tmp_path: Path) -> None:
     source = write_warc(tmp_path / "pages.warc.gz", [(url, page(i)) for i, url in enumerate(GATE)])
-    done = finish(recipe, source, models, tmp_path / "out")
+    done = finish(recipe, source, published_models, tmp_path / "out")
     extracted = next(dataset for dataset in done.datasets if dataset.manifest.stage == "extract")
     failed = {row["url"]: f"{row['step']}/{row['rule']}" for row in extracted.ledger().to_pylist()}
     assert failed == {url: f"url/{rules[recipe]}" for url, rules in GATE.items() if recipe in rules}
@@ -296,9 +293,9 @@ def test_from_archives_the_gate_and_the_extractor(recipe: str, models: Path, tmp
     assert done.last.manifest.counts["out"] > 0
 
 
-def test_a_classifier_that_is_not_there_is_named(models: Path, tmp_path: Path) -> None:
+def test_a_classifier_that_is_not_there_is_named(published_models: Path, tmp_path: Path) -> None:
     for name in ("lid.176.ftz", "url-lists"):
-        (tmp_path / name).symlink_to(models / name)
+        (tmp_path / name).symlink_to(published_models / name)
     resolve_recipe(load_recipe("dclm-pool"), str(tmp_path))
     with pytest.raises(UsageError, match=r"'dclm-quality.bin' is not in .*: get DCLM's openhermes.* put it there"):
         resolve_recipe(load_recipe("dclm"), str(tmp_path))

@@ -1,10 +1,12 @@
 """Recipes: what is shipped can be read, what is wrong is named with its place, and the hash covers what decides."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from infra.errors import UsageError
+from pipeline.models.combination import Combination, Term
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from pipeline.recipes.text import recipe_text
 
@@ -12,7 +14,7 @@ SMALL = {
     "name": "small",
     "stage": [
         {
-            "verb": "filter",
+            "command": "filter",
             "step": [{"kind": "judge", "rules": [{"signal": "words", "min": 50}]}],
         }
     ],
@@ -43,6 +45,21 @@ def test_the_published_numbers_of_refinedweb() -> None:
         assert line in text + " "
 
 
+def test_a_recipe_is_shown_with_the_curves_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the model folder; where that has none, those that come with the package; else the file's name alone."""
+    monkeypatch.setenv("REFINERY_MODELS", str(tmp_path / "models"))
+    shown = recipe_text(load_recipe("yi"))
+    assert "combine quality (en) with quality-en.json from -0.406\n    words at [62.0, 356.0," in shown
+    assert "prune quality-upper-bound: what cannot pass scores any more\n    quality at least 0.968 (en)    #" in shown
+    (tmp_path / "models").mkdir()
+    mine = Combination(0.25, (Term("words", (5.0,), (1.0,)),))
+    (tmp_path / "models" / "quality-en.json").write_text(mine.as_text())
+    assert "quality-en.json from 0.25\n    words at [5.0] adds [1.0]" in recipe_text(load_recipe("yi"))
+    step = {"kind": "combine", "signal": "quality", "model": "other.json"}
+    other = parse_recipe({"stage": [{"command": "filter", "step": [step]}]}, "here")
+    assert recipe_text(other).splitlines()[-1] == "  combine quality with other.json"
+
+
 def test_zero_is_a_threshold() -> None:
     recipe = parse_recipe(change("min", 0), "here")
     assert recipe_text(recipe).splitlines()[-1].strip() == "words at least 0"
@@ -59,15 +76,15 @@ def test_the_hash_covers_thresholds_and_models() -> None:
     ("source", "says"),
     [
         ({}, "at least one"),
-        ({"stage": [{"verb": "cook"}]}, "verb is 'cook'"),
-        ({"stage": [{"verb": "ingest"}, {"verb": "ingest"}]}, "two stages are called 'ingest'"),
-        ({"stage": [{"verb": "ingest", "name": "../x"}]}, "cannot be a folder's name"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "fry"}]}]}, "kind is 'fry'"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown key 'rule'"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
-        ({"stage": [{"verb": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
-        ({"stage": [{"verb": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
-        ({"stage": [{"verb": "extract"}]}, "must be an extract step"),
+        ({"stage": [{"command": "cook"}]}, "command is 'cook'"),
+        ({"stage": [{"command": "ingest"}, {"command": "ingest"}]}, "two stages are called 'ingest'"),
+        ({"stage": [{"command": "ingest", "name": "../x"}]}, "cannot be a folder's name"),
+        ({"stage": [{"command": "filter", "step": [{"kind": "fry"}]}]}, "kind is 'fry'"),
+        ({"stage": [{"command": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown key 'rule'"),
+        ({"stage": [{"command": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
+        ({"stage": [{"command": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
+        ({"stage": [{"command": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
+        ({"stage": [{"command": "extract"}]}, "must be an extract step"),
         ({"stages": []}, "unknown key 'stages'"),
     ],
 )
@@ -86,11 +103,11 @@ def test_mistakes_are_named(source: dict[str, object], says: str) -> None:
     ],
 )
 def test_mistakes_in_rules_are_named(rule: dict[str, object], says: str) -> None:
-    source = {"stage": [{"verb": "filter", "step": [{"kind": "judge", "rules": [rule]}]}]}
+    source = {"stage": [{"command": "filter", "step": [{"kind": "judge", "rules": [rule]}]}]}
     with pytest.raises(UsageError, match=says):
         parse_recipe(source, "here")
 
 
 def change(bound: str, value: float) -> dict[str, object]:
     step = {"kind": "judge", "rules": [{"signal": "words", bound: value}]}
-    return SMALL | {"stage": [{"verb": "filter", "step": [step]}]}
+    return SMALL | {"stage": [{"command": "filter", "step": [step]}]}

@@ -7,6 +7,9 @@ import pytest
 
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
+from pipeline.job.context import resolve_recipe
+from pipeline.models.combination import Combination, Term
+from pipeline.models.store import shipped_models
 from pipeline.recipes.check import check_recipe
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from tests.pipeline.command import refinery
@@ -19,8 +22,8 @@ CLUSTERS = step("pool", method="clusters", options={"clusters": 4, "drop": 1, "s
 WORST = step("pool", method="quantile", options={"signal": "perplexity", "keep": 0.9, "side": "low"})
 
 
-LOOK = step("extract", name="look", engine="all_text")
-UNKNOWN = step("combine", signal="quality", terms=[{"signal": "wording", "at": [1], "add": [1]}])
+PREFILTER = step("extract", name="prefilter", engine="all_text")
+UNKNOWN = step("combine", signal="quality", terms=[{"signal": "bag_of_words", "at": [1], "add": [1]}])
 
 
 def on(*signals: str) -> Part:
@@ -40,13 +43,13 @@ def refusal(*stages: Part) -> str | None:
     return None
 
 
-def extracted(*looks: Any, **keys: Any) -> Part:
-    return stage("extract", "extract", *looks, RESILIPARSE, **keys)
+def extracted(*prefilter: Any, **keys: Any) -> Part:
+    return stage("extract", "extract", *prefilter, RESILIPARSE, **keys)
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_what_the_shipped_recipes_ask_for_is_set(name: str) -> None:
-    check_recipe(load_recipe(name))
+    check_recipe(load_recipe(name).bound(shipped_models()))
 
 
 @pytest.mark.parametrize(
@@ -56,16 +59,16 @@ def test_what_the_shipped_recipes_ask_for_is_set(name: str) -> None:
         ([stage("f", "filter", QUALITY, SUM)], "nothing before it sets 'quality'"),
         ([stage("f", "filter", on("language_score"))], "nothing before it sets 'language_score'"),
         ([stage("f", "filter", UNKNOWN)],
-         "combine 'quality': nothing before it sets 'wording'"),
+         "combine 'quality': nothing before it sets 'bag_of_words'"),
         ([stage("f", "filter", on("url_strict_words"))], "'url_strict_words' needs lists: ask it in a gate"),
         ([stage("f", "filter", on("rps_doc_ut1_blacklist"))], "nothing before it sets 'rps_doc_ut1_blacklist'"),
         ([INGEST, EXTRACT, stage("f", "filter", on("noai"))], "'noai' is known in the extract stage alone"),
-        ([INGEST, EXTRACT, stage("f", "filter", on("control"))], "'control' is set where"),
-        ([INGEST, extracted(LOOK, on("quick_rejected"), control=0.5)],
-         "'quick_rejected' is set where"),
-        ([INGEST, extracted(LOOK, SUM, step("extract", name="more",
+        ([INGEST, EXTRACT, stage("f", "filter", on("audit_sample"))], "'audit_sample' is set where"),
+        ([INGEST, extracted(PREFILTER, on("prefilter_rejected"), audit=0.5)],
+         "'prefilter_rejected' is set where"),
+        ([INGEST, extracted(PREFILTER, SUM, step("extract", name="more",
           engine="all_text"), QUALITY)], "nothing before it sets 'quality'"),
-        ([INGEST, extracted(LOOK, SUM), stage("f", "filter", QUALITY)],
+        ([INGEST, extracted(PREFILTER, SUM), stage("f", "filter", QUALITY)],
          "nothing before it sets 'quality'"),
         ([INGEST, EXTRACT, stage("f", "filter", WORST)], "pool 'quantile': nothing before it sets 'perplexity'"),
         ([stage("f", "filter", on("cluster")), stage("c", "filter", CLUSTERS)], "nothing before it sets 'cluster'"),
@@ -90,8 +93,8 @@ def test_a_signal_that_nothing_sets(stages: list[Part], says: str) -> None:
         [stage("f", "filter", step("label", what="redpajama", model="m"), on("rps_doc_ut1_blacklist"))],
         [stage("f", "filter", on("url_characters", "url_curated_source"))],
         [stage("c", "filter", CLUSTERS), stage("f", "filter", on("cluster", "cluster_score"))],
-        [INGEST, extracted(control=0.5), stage("f", "filter", on("control", "quick_rejected"))],
-        [INGEST, extracted(LOOK, on("noai", "noindex"))],
+        [INGEST, extracted(audit=0.5), stage("f", "filter", on("audit_sample", "prefilter_rejected"))],
+        [INGEST, extracted(PREFILTER, on("noai", "noindex"))],
         [INGEST, extracted(step("gate", name="g", lists="l", rules=[{"signal": "url_hard_words", "max": 0}]))],
         [stage("f", "filter", WORST)],
         [stage("f", "filter", QUALITY, carried=["quality"])],
@@ -99,6 +102,25 @@ def test_a_signal_that_nothing_sets(stages: list[Part], says: str) -> None:
 )
 def test_a_signal_that_something_sets(stages: list[Part]) -> None:
     assert refusal(*stages) is None
+
+
+def test_the_terms_of_a_model_are_asked_for_as_those_of_the_recipe_are(tmp_path: Path) -> None:
+    """And its file is in the recipe's hash."""
+    named = step("combine", name="sum", signal="quality", model="mine.json")
+    recipe = parse_recipe({"name": "r", "stage": [stage("f", "filter", named, QUALITY)]}, "here")
+    check_recipe(recipe)
+    hashes = set()
+    for signal in ("words", "characters", "perplexity"):
+        made = Combination(0.0, (Term(signal, (1.0,), (0.5,)),))
+        (tmp_path / "mine.json").write_text(made.as_text())
+        if signal == "perplexity":
+            with pytest.raises(UsageError, match="combine 'sum': nothing before it sets 'perplexity'"):
+                resolve_recipe(recipe, str(tmp_path))
+        else:
+            resolved, places = resolve_recipe(recipe, str(tmp_path))
+            assert resolved.stages[0].steps[0].terms == made.terms and list(places) == ["mine.json"]
+            hashes.add(resolved.sha256)
+    assert len(hashes) == 2
 
 
 def test_a_signal_that_the_documents_bring_along(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ RESILIPARSE = step("extract", engine="resiliparse")
 QUANTILE = {"signal": "words", "keep": 0.5, "side": "low"}
 
 
-def whole(*steps: Any, verb: str = "filter", **keys: Any) -> Part:
-    return {"stage": [{"verb": verb, "step": list(steps), **keys}]}
+def whole(*steps: Any, command: str = "filter", **keys: Any) -> Part:
+    return {"stage": [{"command": command, "step": list(steps), **keys}]}
 
 
 def ruled(**keys: Any) -> Part:
@@ -35,18 +35,25 @@ def ruled(**keys: Any) -> Part:
 MALFORMED: list[tuple[Part, str]] = [
     ({"stage": 5}, "stage must be a list of tables, not 5"),
     ({"stage": ["a"]}, "stage must be a list of tables"),
-    ({"stage": {"verb": "filter"}}, "stage must be a list of tables"),
+    ({"stage": {"command": "filter"}}, "stage must be a list of tables"),
     ({"name": 5, **whole(judge("a", RULE))}, "name must be a text"),
     ({"about": [], **whole(judge("a", RULE))}, "about must be a text"),
     ({"calibration": 5, **whole(judge("a", RULE))}, "calibration must be a list of tables"),
     ({"calibration": [{"on": date(2024, 1, 2)}], **whole(judge("a", RULE))}, "takes no date"),
-    ({"stage": [{"verb": ["filter"]}]}, "verb is"),
+    ({"stage": [{"command": ["filter"]}]}, "command is"),
     (whole(judge("a", RULE), name="a" * 300), "cannot be a folder's name"),
     (whole(judge("a", RULE), name=5), "name must be a text"),
     (whole(5), "step must be a list of tables"),
     (whole(step(["judge"])), "kind is"),  # type: ignore[arg-type]
     (whole(step("judge", rules=5)), "rules must be a list of tables"),
     (whole(step("judge", rules=[5])), "rules must be a list of tables"),
+    (whole(step("combine", signal="quality")), "terms is empty"),
+    (whole(step("combine", signal="quality", model="c.json", terms=[TERM])), "leave one of the two out"),
+    (whole(step("combine", signal="quality", model="c.json", intercept=1)), "leave one of the two out"),
+    (whole(step("combine", signal="quality", model="../c.json")), "is not a model's name"),
+    (whole(step("combine", signal="quality", model=5)), "model must be a text"),
+    (whole(step("prune", judge=5)), "judge must be a text"),
+    (whole(step("prune", judge="x" * 300)), "no later step of its stage is a judge called"),
     (whole(judge("a/b", RULE)), "cannot be used in a ledger"),
     (whole(judge("a\x07b", RULE)), "cannot be used in a ledger"),
     (whole(judge("a\nb", RULE)), "cannot be used in a ledger"),
@@ -69,10 +76,10 @@ MALFORMED: list[tuple[Part, str]] = [
     (whole(step("label", what="quality", model="a/../../b")), "is not a model's name"),
     (whole(step("label", what="quality", model="")), "is not a model's name"),
     (whole(step("label", what="quality", model="a\0b")), "is not a model's name"),
-    (whole(step("gate", lists=5, rules=[]), RESILIPARSE, verb="extract"), "lists must be a text"),
-    (whole(step("gate", lists="..", rules=[]), RESILIPARSE, verb="extract"), "is not a model's name"),
-    (whole(step("extract", engine=["resiliparse"]), verb="extract"), "engine must be a text"),
-    (whole(step("extract", engine="resiliparse", options=5), verb="extract"), "options must be a table"),
+    (whole(step("gate", lists=5, rules=[]), RESILIPARSE, command="extract"), "lists must be a text"),
+    (whole(step("gate", lists="..", rules=[]), RESILIPARSE, command="extract"), "is not a model's name"),
+    (whole(step("extract", engine=["resiliparse"]), command="extract"), "engine must be a text"),
+    (whole(step("extract", engine="resiliparse", options=5), command="extract"), "options must be a table"),
     (whole(step("combine", signal="quality", terms=5)), "terms must be a list of tables"),
     (whole(step("combine", signal="quality", terms=[5])), "terms must be a list of tables"),
     (whole(step("combine", signal="quality", terms=[TERM | {"at": "ab"}])), "at must be a list of numbers"),
@@ -80,11 +87,11 @@ MALFORMED: list[tuple[Part, str]] = [
     (whole(step("combine", signal="quality", terms=[TERM | {"missing": "x"}])), "missing must be a number"),
     (whole(step("combine", signal=["quality"], terms=[TERM])), "signal must be a text"),
     (whole(step("pool", method="quantile", options=5)), "options must be a table"),
-    (whole(step("dedup", method="url", options=5), verb="dedup"), "options must be a table"),
-    (whole(verb="dedup"), "exactly one dedup step"),
-    (whole(verb="tokenize"), "tokenizer: '' is not a model's name"),
-    (whole(verb="tokenize", tokenizer="../t.model"), "is not a model's name"),
-    (whole(verb="mix", draw=5), "draw must be a table"),
+    (whole(step("dedup", method="url", options=5), command="dedup"), "options must be a table"),
+    (whole(command="dedup"), "exactly one dedup step"),
+    (whole(command="tokenize"), "tokenizer: '' is not a model's name"),
+    (whole(command="tokenize", tokenizer="../t.model"), "is not a model's name"),
+    (whole(command="mix", draw=5), "draw must be a table"),
     ({"stage": [stage("a", "filter"), stage("a", "filter")]}, "two stages are called 'a'"),
     ({"stage": [INGEST, stage("again", "ingest")]}, "'again' reads archives, but 'ingest' before it makes records"),
     ({"stage": [INGEST, stage("size", "filter")]}, "'size' reads documents, but 'ingest' before it makes records"),
@@ -107,9 +114,9 @@ def test_what_is_malformed_is_refused_in_one_line(source: Part, says: str) -> No
 @pytest.mark.parametrize(
     ("source", "meant"),
     [
-        (whole(RESILIPARSE, verb="extract", contrl=1.0), "control"),
-        (whole(verb="mix", drow={}), "draw"),
-        (whole(verb="tokenize", tokeniser="t.model"), "tokenizer"),
+        (whole(RESILIPARSE, command="extract", audt=1.0), "audit"),
+        (whole(command="mix", drow={}), "draw"),
+        (whole(command="tokenize", tokeniser="t.model"), "tokenizer"),
         (whole(judge("a", RULE), steps=[]), "step"),
         (whole(step("judge", rule=[])), "rules"),
         (ruled(langages=["en"]), "languages"),
@@ -122,8 +129,8 @@ def test_a_misspelt_word_is_refused_with_the_nearest_right_one(source: Part, mea
 
 
 def test_options_of_another_verb_are_refused() -> None:
-    with pytest.raises(UsageError, match="unknown key 'control'"):
-        parse_recipe(whole(judge("a", RULE), control=0.5), "here")
+    with pytest.raises(UsageError, match="unknown key 'audit'"):
+        parse_recipe(whole(judge("a", RULE), audit=0.5), "here")
 
 
 @pytest.mark.parametrize("content", ["a = " + "9" * 5000, "a = " + "[" * 3000, "a = [", "a = 0x" + "f" * 5000, "\xff"])
@@ -136,10 +143,10 @@ def test_a_file_that_is_no_toml_is_refused(content: str, tmp_path: Path) -> None
 
 # Words that a recipe knows, so that what is made at random gets past the first check.
 WORDS = """
-name about stage verb step kind rules signal min max languages what model keep edit method options terms at add
-intercept lists engine control carried draw tokenizer characters declared calibration source missing words quality
+name about stage command step kind rules signal min max languages what model keep edit method options terms at add
+intercept lists engine audit carried draw tokenizer characters declared calibration source missing words quality
 filter extract dedup mix tokenize ingest judge label combine rewrite pool gate quantile clusters url minhash side
-low high score mask_pii resiliparse language en .. / policy targets"""
+prune larger low high score mask_pii resiliparse language en .. / policy targets"""
 KNOWN = st.sampled_from(WORDS.split())
 LEAVES: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), KNOWN, st.dates()
@@ -155,14 +162,17 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 RIGHT: tuple[Part, ...] = (
     {"name": "a", "about": "b", "calibration": [{"step": "a"}], **whole(judge("a", RULE, languages=["en"]))},
     whole(step("label", what="language", model="m", keep=["en"], characters=9), GOOD_COMBINE, carried=["quality"]),
+    whole(step("prune", judge="a"), GOOD_COMBINE, step("judge", name="a", source="b", rules=["quality >= 0.5"])),
+    whole(step("combine", signal="quality", model="c.json", languages=["en"], larger=False)),
+    whole(step("judge", name="a", rules=[{"languages": ["en"], "rules": ["words >= 5", "words <= 9"]}])),
     {"stage": [INGEST, copies("same", "payload"), EXTRACT, copies("near", "minhash")]},
-    whole(step("gate", lists="l", rules=[{"signal": "noai", "max": 0}]), RESILIPARSE, verb="extract", control=0.5),
+    whole(step("gate", lists="l", rules=[{"signal": "noai", "max": 0}]), RESILIPARSE, command="extract", audit=0.5),
     whole(step("pool", method="quantile", options=QUANTILE)),
     whole(
         step("pool", method="clusters", options={"clusters": 4, "drop": 1, "marks": [{"signal": "words", "max": 1}]})
     ),
-    whole(verb="mix", draw={"targets": {"IQ": 0.5, "EQ": 0.5}}),
-    whole(verb="tokenize", tokenizer="t.model"),
+    whole(command="mix", draw={"targets": {"IQ": 0.5, "EQ": 0.5}}),
+    whole(command="tokenize", tokenizer="t.model"),
 )
 
 

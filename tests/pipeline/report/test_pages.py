@@ -24,7 +24,7 @@ from tests.pipeline.command import refinery
 from tests.pipeline.comparisons import EVIL, EVIL_URL, stages, write_comparison
 from tests.pipeline.datasets import document, make_dataset, reject
 from tests.pipeline.pages import write_crawl, write_warc
-from tests.pipeline.recipe_texts import LOOK, judge, small
+from tests.pipeline.recipe_texts import PREFILTER, judge, small
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_comparison_without_its_datasets_or_from_an_older_version(tmp_path: Pa
     for name in ("overlap", "gold"):
         del body[name]
     for recipe in body["recipes"].values():
-        del recipe["control"]
+        del recipe["audit"]
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / COMPARISON).write_text(json.dumps(body))
     write_report([tmp_path / "b"], tmp_path / "report.html")
@@ -137,16 +137,16 @@ def test_a_printed_comparison_with_its_cost_is_shown_once(tmp_path: Path) -> Non
     assert (tmp_path / "report.html").read_text("utf-8").count("side by side</h3>") == 1
 
 
-QUICK = small(LOOK, judge("quick-size", {"signal": "words", "min": 100}))
+PREFILTERED = small(PREFILTER, judge("prefilter-size", {"signal": "words", "min": 100}))
 
 
 def test_pages_without_a_text_are_read_again_where_their_archive_is_at_hand(tmp_path: Path) -> None:
-    crawl, out, heading = tmp_path / "crawl", tmp_path / "out", "out: extract / quick-size/min_words"
+    crawl, out, heading = tmp_path / "crawl", tmp_path / "out", "out: extract / prefilter-size/min_words"
     write_crawl(crawl, files=1, each=12)
     evil = "<html><body><main><p>Short and &lt;script&gt;alert(1)&lt;/script&gt; bad.</p></main></body></html>"
     write_warc(crawl / "evil.warc.gz", [("http://evil.example/<script>", evil)])
-    (tmp_path / "quick.toml").write_text(QUICK)
-    refinery("run", "--recipe", tmp_path / "quick.toml", "--input", crawl, "--out", out)
+    (tmp_path / "prefilter.toml").write_text(PREFILTERED)
+    refinery("run", "--recipe", tmp_path / "prefilter.toml", "--input", crawl, "--out", out)
     write_report([out], tmp_path / "there.html")
     pages = group((tmp_path / "there.html").read_text("utf-8"), heading)
     assert {url: text for url, _, text in pages}["http://evil.example/<script>"] == f"Short and {EVIL} bad."

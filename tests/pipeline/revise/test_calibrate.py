@@ -28,7 +28,7 @@ about = "one rule"
 
 [[stage]]
 name = "filter"
-verb = "filter"
+command = "filter"
 
   [[stage.step]]
   kind = "judge"
@@ -186,8 +186,8 @@ def words_bounds(recipe: Path, step: str, signal: str = "words") -> set[float | 
 def test_no_earlier_step_of_yi_is_stricter_than_what_was_written(tmp_path: Path) -> None:
     groups = (Found("en", 1000, 0, 0.8, 10), Found("zh", 1000, 0, 0.6, 10))
     calibration = Calibration(Wanted("quality", 0.01), (), groups, ())
-    assert freeze("yi", calibration, tmp_path / "lax.toml") == ["scores", "quality-in-reach", "quick-quality"]
-    for step in ("scores", "quality-in-reach", "quick-quality"):
+    assert freeze("yi", calibration, tmp_path / "lax.toml") == ["scores", "prefilter-quality"]
+    for step in ("scores", "quality-upper-bound", "prefilter-quality"):
         assert words_bounds(tmp_path / "lax.toml", step, "quality") == {0.8, 0.6}
 
 
@@ -218,7 +218,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES, max_size=4), VALUES)
 def test_toml_reads_back(step: dict[str, Any], value: Any) -> None:
-    source = {"name": value, "stage": [{"verb": value, "step": [step, {"kind": value}]}, {}]}
+    source = {"name": value, "stage": [{"command": value, "step": [step, {"kind": value}]}, {}]}
     assert tomllib.loads(recipe_toml(source)) == source
 
 

@@ -16,6 +16,7 @@ from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from pipeline.document import Document
 from pipeline.models.loaded import loaded_models
+from pipeline.recipes.curves import with_curves
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.revise.measure import measured, measuring_steps, plan
 from pipeline.steps.combine import Combine
@@ -28,20 +29,20 @@ from tests.pipeline.two_languages import content, write_world
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_world(tmp_path_factory.mktemp("measure") / "world")
+def world(tmp_path_factory: pytest.TempPathFactory, two_language_models: Path) -> Path:
+    folder = write_world(tmp_path_factory.mktemp("measure") / "world", two_language_models)
     here(folder, folder / "crawl", folder / "measured")
-    run_here(folder / "two-looks.toml", folder / "crawl", folder / "out", folder / "models")
+    run_here(folder / "prefilter.toml", folder / "crawl", folder / "out", folder / "models")
     return folder
 
 
 def words(world: Path) -> tuple[object, ...]:
-    recipe = ("--recipe", world / "two-looks.toml", "--models", world / "models")
+    recipe = ("--recipe", world / "prefilter.toml", "--models", world / "models")
     return (*recipe, "--input", world / "crawl")
 
 
 def here(world: Path, given: Path, out: Path, *signals: str, engine: str = "local") -> Dataset:
-    return measure_here(world / "two-looks.toml", given, out, world / "models", signals, engine)
+    return measure_here(world / "prefilter.toml", given, out, world / "models", signals, engine)
 
 
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
@@ -74,7 +75,7 @@ def test_the_signals_equal_those_of_the_run(world: Path) -> None:
     for url, row in rows(world / "out" / "04-filter").items():
         for name, value in row["signals"].items():
             # null there: a judge of another language alone asks for it
-            if value is not None and name not in ("control", "quick_rejected"):
+            if value is not None and name not in ("audit_sample", "prefilter_rejected"):
                 assert every[url]["signals"][name] == value, (url, name)
         assert every[url]["text"] == row["text"]
 
@@ -120,6 +121,8 @@ def test_some_signals_only(world: Path, tmp_path: Path) -> None:
     some, every = rows(tmp_path / "a"), rows(world / "measured")
     for url, row in some.items():
         assert row["signals"]["quality"] == every[url]["signals"]["quality"]
+    refinery("measure", *words(world), "--out", tmp_path / "command", "--signals", "words", "--signals", "quality")
+    assert rows(tmp_path / "command") == some
     here(world, world / "crawl", tmp_path / "b", "recipe")
     assert set(signal_names(Dataset(tmp_path / "b").schema)) == {
         "words", "mean_word_length", "han_fraction", "quality", "perplexity", "characters", "url_blocked_domain",
@@ -171,11 +174,18 @@ def test_unneeded_labels_are_not_run() -> None:
     assert {step.what for step in chosen if isinstance(step, Label)} <= {"language", "domain"}
 
 
+def test_what_a_combination_reads_is_known_from_its_file() -> None:
+    chosen = plan(with_curves(load_recipe("yi")), ["quality"])
+    asked = {step.what for step in chosen.steps if isinstance(step, Label)}
+    assert asked == {"language", "bag_of_words", "reference", "perplexity"}
+    assert {"quality-en.json", "quality-zh.json", "perplexity-en"} <= set(chosen.models())
+
+
 def test_a_judge_measures_the_text_before_later_edits() -> None:
     """A signal of two judges is measured at the first; one of none on the last text."""
     source = {
         "stage": [
-            {"verb": "filter", "name": "a", "step": [
+            {"command": "filter", "name": "a", "step": [
                 {"kind": "judge", "name": "one", "rules": [{"signal": "characters", "min": 1}]},
                 {"kind": "rewrite", "edit": "remove_urls"},
                 {"kind": "judge", "name": "two",

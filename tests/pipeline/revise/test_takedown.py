@@ -371,8 +371,8 @@ def test_invalid_lists(content: bytes, says: str, tmp_path: Path) -> None:
         ({"--url-list": "no-such-file"}, "no-such-file cannot be read"),
         ({"--url-list": None}, "--url-list FILE, or --ids FILE"),
         ({"--run": "crawl"}, "contains no finished dataset"),
-        ({"--out": "out/inside"}, "makes a new folder beside the old"),
-        ({"--out": "out"}, "makes a new folder beside the old"),
+        ({"--out": "out/inside"}, "choose a new folder beside it"),
+        ({"--out": "out"}, "choose a new folder beside it"),
     ],
 )
 def test_mistakes_are_one_line_and_code_2(

@@ -12,13 +12,13 @@ from pipeline.stages.intervals import wilson
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset, record
 from tests.pipeline.pages import write_crawl
-from tests.pipeline.recipe_texts import LOOK, judge, small
+from tests.pipeline.recipe_texts import PREFILTER, judge, small
 
-SIGNALS = ("control", "quick_rejected")
+SIGNALS = ("audit_sample", "prefilter_rejected")
 
 
-def sampled(number: int, control: float | None, quick: float | None) -> dict[str, object]:
-    return document(number, signals={"control": control, "quick_rejected": quick})
+def sampled(number: int, audit: float | None, prefilter: float | None) -> dict[str, object]:
+    return document(number, signals={"audit_sample": audit, "prefilter_rejected": prefilter})
 
 
 def test_counted_by_hand(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_counted_by_hand(tmp_path: Path) -> None:
     assert found == {
         "sampled": 5,
         "kept": 4,
-        "quick_rejected": 1,
+        "prefilter_rejected": 1,
         "share": 0.25,
         "interval": [0.045587, 0.699358],
     }
@@ -46,7 +46,7 @@ def test_nothing_sampled_and_nothing_kept(tmp_path: Path) -> None:
     extracted = make_dataset(tmp_path / "2", "extract", [sampled(1, 1, 0)], [], signals=SIGNALS)
     empty = make_dataset(tmp_path / "3", "filter", [], [], signals=SIGNALS)
     found = audit_sample([extracted, empty])
-    assert found == {"sampled": 1, "kept": 0, "quick_rejected": 0, "share": None, "interval": None}
+    assert found == {"sampled": 1, "kept": 0, "prefilter_rejected": 0, "share": None, "interval": None}
     assert "none of its 1 documents was kept" in audit_text(found)
 
 
@@ -70,13 +70,13 @@ def test_an_interval_holds_its_share(of: int, data: st.DataObject) -> None:
 def test_a_run_reports_the_loss_of_its_prefilter(tmp_path: Path) -> None:
     """All pages are in the sample; the prefilter rejects those of fewer than 440 words, the recipe of 50."""
     write_crawl(tmp_path / "crawl", files=1, each=14)
-    size = judge("quick-size", {"signal": "words", "min": 440})
-    (tmp_path / "quick.toml").write_text(small(LOOK, size, control=1))
-    words = ("run", "--recipe", tmp_path / "quick.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "out")
-    found = answer(*words)["control"]
-    assert found["sampled"] >= found["kept"] > found["quick_rejected"] > 0
-    assert found["share"] == round(found["quick_rejected"] / found["kept"], 6)
+    size = judge("prefilter-size", {"signal": "words", "min": 440})
+    (tmp_path / "prefilter.toml").write_text(small(PREFILTER, size, audit=1))
+    words = ("run", "--recipe", tmp_path / "prefilter.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "out")
+    found = answer(*words)["audit"]
+    assert found["sampled"] >= found["kept"] > found["prefilter_rejected"] > 0
+    assert found["share"] == round(found["prefilter_rejected"] / found["kept"], 6)
     assert audit_text(found) in refinery(*words)
     (tmp_path / "plain.toml").write_text(small())
     words = ("run", "--recipe", tmp_path / "plain.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "plain")
-    assert answer(*words)["control"] is None
+    assert answer(*words)["audit"] is None

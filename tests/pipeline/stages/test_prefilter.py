@@ -12,23 +12,23 @@ from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.stages.extract import Bodies, ExtractTask, in_audit_sample
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
-from tests.pipeline.recipe_texts import INGEST, LOOK, RESILIPARSE, dedup, judge, recipe, stage
+from tests.pipeline.recipe_texts import INGEST, PREFILTER, RESILIPARSE, dedup, judge, recipe, stage
 
 
-def quick(control: float, most: int = 430) -> str:
+def prefiltered(audit: float, most: int = 430) -> str:
     """A recipe with a prefilter before the extractor."""
     asked = judge("asked", {"signal": "noai", "max": 0})
-    size = judge("quick", {"signal": "words", "min": 50}, {"signal": "words", "max": most})
-    extract = stage("extract", "extract", LOOK, asked, size, RESILIPARSE, control=control)
-    return recipe("quick", INGEST, dedup("same-payload", "payload"), extract)
+    size = judge("prefilter-size", {"signal": "words", "min": 50}, {"signal": "words", "max": most})
+    extract = stage("extract", "extract", PREFILTER, asked, size, RESILIPARSE, audit=audit)
+    return recipe("prefilter-size", INGEST, dedup("same-payload", "payload"), extract)
 
 
-def run(folder: Path, control: float, workers: int = 1) -> Path:
-    recipe = folder / f"quick{control}.toml"
-    recipe.write_text(quick(control))
+def run(folder: Path, audit: float, workers: int = 1) -> Path:
+    recipe = folder / f"prefilter{audit}.toml"
+    recipe.write_text(prefiltered(audit))
     if not (folder / "crawl").exists():
         write_crawl(folder / "crawl")
-    out = folder / f"out-{control}-{workers}"
+    out = folder / f"out-{audit}-{workers}"
     refinery("run", "--recipe", recipe, "--input", folder / "crawl", "--out", out, "--workers", workers)
     return out
 
@@ -42,18 +42,18 @@ def stages(out: Path) -> dict[str, Dataset]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("quick")
+    return tmp_path_factory.mktemp("prefilter-size")
 
 
 def test_rejects_of_the_prefilter_are_never_extracted(world: Path) -> None:
     found = stages(run(world, 0))
     extract = found["extract"].manifest
-    assert set(extract.rejected_by) == {"quick/min_words", "quick/max_words"}
-    assert [row["step"] for row in extract.funnel] == ["look", "asked", "quick", "extract"]
+    assert set(extract.rejected_by) == {"prefilter-size/min_words", "prefilter-size/max_words"}
+    assert [row["step"] for row in extract.funnel] == ["prefilter", "asked", "prefilter-size", "extract"]
     rows = found["extract"].to_arrow().to_pylist()
     assert rows and {row["extractor"] for row in rows} == {"resiliparse"}
-    assert {row["signals"]["control"] for row in rows} == {0.0}
-    assert {row["signals"]["quick_rejected"] for row in rows} == {0.0}
+    assert {row["signals"]["audit_sample"] for row in rows} == {0.0}
+    assert {row["signals"]["prefilter_rejected"] for row in rows} == {0.0}
 
 
 def test_the_audit_sample_passes_and_is_marked(world: Path) -> None:
@@ -62,13 +62,13 @@ def test_the_audit_sample_passes_and_is_marked(world: Path) -> None:
     rows = found["extract"].to_arrow().to_pylist()
     ledger = found["extract"].ledger().to_pylist()
     for row in rows:
-        assert row["signals"]["control"] == float(in_audit_sample(row, 0.5))
-    assert any(row["signals"]["quick_rejected"] for row in rows)
-    assert all(row["signals"]["control"] for row in rows if row["signals"]["quick_rejected"])
-    assert ledger and not any(in_audit_sample(line, 0.5) for line in ledger if line["step"] == "quick")
+        assert row["signals"]["audit_sample"] == float(in_audit_sample(row, 0.5))
+    assert any(row["signals"]["prefilter_rejected"] for row in rows)
+    assert all(row["signals"]["audit_sample"] for row in rows if row["signals"]["prefilter_rejected"])
+    assert ledger and not any(in_audit_sample(line, 0.5) for line in ledger if line["step"] == "prefilter-size")
     everything = stages(run(world, 1))["extract"]
     assert everything.manifest.counts["rejected"] == 0
-    assert sum(row["signals"]["quick_rejected"] > 0 for row in everything.to_arrow().to_pylist()) > 0
+    assert sum(row["signals"]["prefilter_rejected"] > 0 for row in everything.to_arrow().to_pylist()) > 0
 
 
 def test_the_audit_sample_does_not_depend_on_workers(world: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_page_with_noai_is_rejected(world: Path) -> None:
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
     archive = write_warc(world / "asks.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
     recipe = world / "quick0.toml"
-    recipe.write_text(quick(0, 9999))
+    recipe.write_text(prefiltered(0, 9999))
     refinery("run", "--recipe", recipe, "--input", archive, "--out", world / "asked")
     extract = stages(world / "asked")["extract"]
     assert extract.to_arrow()["url"].to_pylist() == ["http://a.example/2"]
@@ -117,26 +117,26 @@ def test_a_page_with_noai_is_rejected(world: Path) -> None:
 
 def test_the_prefilter_needs_a_text(world: Path) -> None:
     steps = [{"kind": "judge", "rules": []}, {"kind": "extract", "engine": "all_text"}]
-    says = refused({"verb": "extract", "step": steps})
+    says = refused({"command": "extract", "step": steps})
     assert "needs a text" in says
-    assert "last step" in refused({"verb": "extract", "step": steps[::-1]})
+    assert "last step" in refused({"command": "extract", "step": steps[::-1]})
     twice = [{"kind": "extract", "engine": "all_text"}, {"kind": "extract", "engine": "resiliparse"}]
-    assert "another name" in refused({"verb": "extract", "step": twice})
+    assert "another name" in refused({"command": "extract", "step": twice})
     recipe = world / "wrong.toml"
-    recipe.write_text(quick(2))
+    recipe.write_text(prefiltered(2))
     assert "0 to 1" in refinery("recipes", "check", recipe, code=2)
 
 
 def test_the_audit_sample_respects_an_opt_out(world: Path) -> None:
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
     archive = write_warc(
-        world / "control-asks.warc.gz", [("http://x.example/1", asks), ("http://x.example/2", article(2))]
+        world / "audit-asks.warc.gz", [("http://x.example/1", asks), ("http://x.example/2", article(2))]
     )
-    (world / "control-asks.toml").write_text(quick(1.0))
-    refinery("run", "--recipe", world / "control-asks.toml", "--input", archive, "--out", world / "control-asked")
-    extract = stages(world / "control-asked")["extract"]
+    (world / "audit-asks.toml").write_text(prefiltered(1.0))
+    refinery("run", "--recipe", world / "audit-asks.toml", "--input", archive, "--out", world / "audit-asked")
+    extract = stages(world / "audit-asked")["extract"]
     assert extract.manifest.rejected_by == {"asked/max_noai": 1}
-    assert [row["signals"]["control"] for row in extract.to_arrow().to_pylist()] == [1.0]
+    assert [row["signals"]["audit_sample"] for row in extract.to_arrow().to_pylist()] == [1.0]
 
 
 def refused(stage: dict[str, object]) -> str:

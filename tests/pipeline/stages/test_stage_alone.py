@@ -13,9 +13,8 @@ from tests.pipeline.command import made
 from tests.pipeline.fits import sha256_of
 from tests.pipeline.here import explained, run_here, stage_here
 from tests.pipeline.pages import sentences, write_crawl
-from tests.pipeline.recipe_texts import INGEST, NEAR_COPIES, RESILIPARSE, stage, step
+from tests.pipeline.recipe_texts import INGEST, NEAR_COPIES, RESILIPARSE, judge, stage, step
 from tests.pipeline.recipe_texts import recipe as recipe_text
-from tests.pipeline.two_languages import write_models
 
 GATE = step("gate", name="url", lists="url-lists", rules=[{"signal": "url_blocked_domain", "max": 0}])
 SEVERAL = recipe_text(
@@ -24,16 +23,24 @@ SEVERAL = recipe_text(
     stage("extract", "extract", GATE, RESILIPARSE),
     stage("language", "filter", step("label", what="language", model="language", keep=["en"])),
     stage("quality", "filter", step("label", what="quality", model="fluency")),
+    stage(
+        "sum",
+        "filter",
+        step("prune", judge="sum"),
+        step("label", what="perplexity", model="fluency"),
+        step("combine", signal="quality", model="sum.json"),
+        judge("sum", {"signal": "quality", "min": 0.2}),
+    ),
     NEAR_COPIES,
 )
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory, two_language_models: Path) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     write_crawl(folder / "crawl", files=1)
     (folder / "several.toml").write_text(SEVERAL)
-    write_models(folder / "models")
+    (folder / "models").symlink_to(two_language_models)
     return folder
 
 
@@ -62,9 +69,9 @@ def test_by_hand_with_its_own_models_alone(world: Path, whole: Run, recipe: Reci
         used.append(set(each.models()))
         models = folder_of(world, used[-1], tmp_path / f"models-{number}")
         out = tmp_path / "out" / f"{number:02d}-{each.name}"
-        stage_here(world / "several.toml", each.verb, each.name, given, out, models, world / "crawl")
+        stage_here(world / "several.toml", each.command, each.name, given, out, models, world / "crawl")
         given = out
-    assert used == [set(), {"url-lists"}, {"language"}, {"fluency"}, set()]
+    assert used == [set(), {"url-lists"}, {"language"}, {"fluency"}, {"fluency", "sum.json"}, set()]
     assert made(tmp_path / "out") == made(whole.folder)
 
 
@@ -88,7 +95,7 @@ def test_another_model_of_another_stage_changes_the_input_alone(world: Path, who
     """The hash of a dataset's recipe does not have the models before it; the manifest of its input has."""
     last = whole.last.manifest
     assert last.inputs == whole.datasets[-2].refs
-    models = folder_of(world, {"language", "fluency"}, tmp_path / "models")
+    models = folder_of(world, {"language", "fluency", "sum.json"}, tmp_path / "models")
     (models / "url-lists").mkdir()
     (models / "url-lists" / "domains.txt").write_text("nowhere.example\n")
     other = run_here(world / "several.toml", world / "crawl", tmp_path / "run", models)
@@ -101,8 +108,8 @@ def test_a_run_over_documents_needs_no_model_of_extraction(world: Path, tmp_path
     rows = [{"id": str(n), "url": f"http://a.example/{n}", "text": "\n".join(sentences(n))} for n in range(12)]
     given = tmp_path / "given.jsonl"
     given.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    models = folder_of(world, {"language", "fluency"}, tmp_path / "models")
+    models = folder_of(world, {"language", "fluency", "sum.json"}, tmp_path / "models")
     run = run_here(world / "several.toml", given, tmp_path / "run", models)
     assert run.last.manifest.counts["out"] > 0
-    assert set(json.loads((run.folder / "recipe.json").read_bytes())["models"]) == {"language", "fluency"}
+    assert set(json.loads((run.folder / "recipe.json").read_bytes())["models"]) == {"language", "fluency", "sum.json"}
     assert explained("3", run.folder, models=models)["steps"]

@@ -18,7 +18,7 @@ from tests.pipeline.published_pages import article, made_words
 
 def recipe(**options: object) -> dict[str, object]:
     step = {"kind": "dedup", "method": "substring", "options": options}
-    return {"name": "spans", "stage": [{"verb": "dedup", "step": [step]}]}
+    return {"name": "spans", "stage": [{"command": "dedup", "step": [step]}]}
 
 
 @pytest.mark.parametrize(("engine", "workers"), [("local", 1), ("local", 2), ("beam", 1)])

@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.storage import lock
 
 # What a claim, and a run that has one, put into a folder before there is a shard.
-RECEIPTS = ".receipts"
+
 CLAIMED = frozenset((RECEIPTS, ".lock", ".work", ".spill", "ledger", "recipe.json"))
 # Intermediate tables, which are of no use to other arguments.
 UNFINISHED = frozenset((".work", ".spill"))

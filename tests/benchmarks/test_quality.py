@@ -2,20 +2,19 @@
 
 import json
 import random
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from benchmarks import keep_rates
+from benchmarks.__main__ import main
 from benchmarks.clean_pages import (
     LEAST_WORDS,
     MOST_WORDS,
     axis_of,
     cut,
     page_of,
-    read_pages,
+    read_clean,
     render,
     size,
     subject_of,
@@ -115,7 +114,7 @@ def test_files_are_named_by_axis_and_subject(tmp_path: Path) -> None:
     for kind in ("iq_en", "multi"):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / "book.v1.jsonl").write_text(json.dumps({"id": "1", "text": paragraphs(3, 90)}) + "\n")
-    pages = read_pages([tmp_path], 2, ("iq_en",))
+    pages = read_clean([tmp_path], 2, ("iq_en",))
     assert [(page.kind, page.source) for page in pages] == [("iq_en", "book")] * 2
     assert len({page.url for page in pages}) == 2
 
@@ -175,9 +174,7 @@ def test_rates_of_a_group_are_means_over_its_sources() -> None:
     assert list(grouped({"fcla": one, "mine": two}, "subject")) == ["mathematics", "mine"]
 
 
-def test_keep_rates_through_a_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_keep_rates_through_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "texts" / "iq_en").mkdir(parents=True)
     (tmp_path / "texts" / "eq_en").mkdir()
     copies = Counter({"iq_en/book": 200, "eq_en/talk": 90})
@@ -187,15 +184,14 @@ def test_keep_rates_through_a_recipe(
     recipe = tmp_path / "small.toml"
     recipe.write_text(small())
     crawl = write_warc(tmp_path / "a.warc.gz", [(f"http://h{i}.example/", article(i)) for i in range(3)])
-    words = ["--clean", str(tmp_path / "texts"), "--pages", str(crawl), "--recipe", str(recipe), "--texts", "3"]
+    words = ["--clean", str(tmp_path / "texts"), "--pages", str(crawl), "--recipe", str(recipe), "--per-source", "3"]
     for where in ("one", "two"):
-        monkeypatch.setattr(sys, "argv", ["keep_rates", *words, "--out", str(tmp_path / where), "--json"])
-        assert keep_rates.main() == 0
+        assert main(["keep_rates", *words, "--out", str(tmp_path / where), "--json"]) == 0
     once, again = capsys.readouterr().out.strip().split("\n}\n{")
     assert json.loads(once + "\n}") == json.loads("{" + again)
-    found = json.loads(once + "\n}")["small"]
+    found = json.loads(once + "\n}")["recipes"]["small"]
     assert found["source"]["book"]["rate"] == 1 and found["source"]["talk"]["rate"] == 0
     assert "size/max_duplicate_line_fraction" in found["axis"]["EQ"]["rules"]
     assert found["crawl"]["pages"] == 3 == found["crawl"]["kept"]
-    monkeypatch.setattr(sys, "argv", ["keep_rates", *words[:2], "--out", str(tmp_path / "x"), "--kind", "none"])
-    assert keep_rates.main() == 2 and "--kind" in capsys.readouterr().err
+    assert main(["keep_rates", *words[:2], "--out", str(tmp_path / "x"), "--kind", "none"]) == 2
+    assert "--kind" in capsys.readouterr().err

@@ -1,15 +1,15 @@
 """The benchmarks of extraction and of language: how ground truth is read, how texts are scored, and their tables."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import extraction, language
-from benchmarks.extraction_gold import Gold, read_gold, score_snippets, score_text, words
-from benchmarks.quick_look import rank_correlation
+from benchmarks import language
+from benchmarks.__main__ import main
+from benchmarks.gold import Gold, read_gold, score_snippets, score_text, words
+from benchmarks.prefilter import rank_correlation
 from pipeline.warc.reader import read_split
 from pipeline.warc.records import RawRecord
 from pipeline.warc.splits import plan_splits
@@ -91,46 +91,35 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         truths.append({"id": page["id"], **truth})
     for name, rows in (("index", index), ("gold", truths)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return [str(warc), "--index", str(folder / "index.jsonl"), "--gold", str(folder / "gold.jsonl")]
+    return ["--pages", str(warc), "--index", str(folder / "index.jsonl"), "--gold", str(folder / "gold.jsonl")]
 
 
-def run(module: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
-    code = module.main()
-    assert isinstance(code, int)
-    return code
-
-
-def test_the_tables_of_extraction(
-    crawl: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_tables_of_extraction(crawl: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     engines = ["--engine", "all_text:title=false", "--engine", "resiliparse"]
-    assert run(extraction, [*crawl, *engines, "--json"], monkeypatch) == 0
+    assert main(["extraction", *crawl, *engines, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["pages"] == 11
-    everything, main = found["engines"].values()
+    everything, main_text = found["engines"].values()
     assert (everything["all"]["pages"], everything["all"]["snippet_pages"]) == (10, 11)
     assert everything["all"]["recall"] == 1 > everything["all"]["precision"] and everything["all"]["clean"] == 0
-    assert main["all"]["clean"] == main["all"]["required"] == 1 and main["all"]["f1"] > 0.99
-    assert {name: row["pages"] for name, row in main["by_source"].items()} == {"a": 5, "b": 5}
-    assert main["cpu_ms_per_page"] > 0
+    assert main_text["all"]["clean"] == main_text["all"]["required"] == 1 and main_text["all"]["f1"] > 0.99
+    assert {name: row["pages"] for name, row in main_text["by_source"].items()} == {"a": 5, "b": 5}
+    assert main_text["cpu_ms_per_page"] > 0
 
     halves = []
     for half in "ab":
-        assert run(extraction, [*crawl, "--engine", "all_text", "--half", half, "--json"], monkeypatch) == 0
+        assert main(["extraction", *crawl, "--engine", "all_text", "--half", half, "--json"]) == 0
         halves.append(json.loads(capsys.readouterr().out)["pages"])
     assert sum(halves) == 11 and all(halves)
-    assert run(extraction, [*crawl, *engines, "--limit", "2"], monkeypatch) == 0
+    assert main(["extraction", *crawl, *engines, "--limit", "2"]) == 0
     assert "| article | 2 |" in capsys.readouterr().out
 
 
-def test_mistakes_are_told_in_a_line(
-    crawl: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_are_told_in_a_line(crawl: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = write_warc(tmp_path / "other.warc.gz", [])
-    assert run(extraction, [str(other), *crawl[1:]], monkeypatch) == 2
+    assert main(["extraction", "--pages", str(other), *crawl[2:]]) == 2
     assert "a.warc.gz" in capsys.readouterr().err
-    assert run(extraction, [*crawl, "--engine", "lynx"], monkeypatch) == 2
+    assert main(["extraction", *crawl, "--engine", "lynx"]) == 2
     assert "lynx" in capsys.readouterr().err
 
 
@@ -139,7 +128,7 @@ def test_language_is_counted_by_language_and_kind(tmp_path: Path) -> None:
     rows = [("a", "en"), ("b", "en"), ("c", "nb"), ("d", "xx"), ("e", "de")]
     path.write_text("".join(json.dumps({"text": text, "lang": name, "kind": "words"}) + "\n" for text, name in rows))
     says = {"a": ("en", 0.9), "b": ("de", 0.5), "c": ("no", 0.7), "e": ("de", 0.2)}
-    guesses, unknown = language.guess(language.read_texts(path), says.__getitem__, {"en", "no", "de"})
+    guesses, unknown = language.guess(language.read_labelled(path), says.__getitem__, {"en", "no", "de"})
     assert unknown == {"xx": 1}
     found = language.report(guesses, least=0.65)
     assert found["by_language"]["en"]["words"] == {"texts": 2, "accuracy": 0.5, "kept": 0.5, "right_of_kept": 1.0}

@@ -76,7 +76,7 @@ class RecordsPart:
 
 
 @dataclass(frozen=True)
-class RecordsAgain:
+class RereadRecords:
     """Records of archives by locator, in parts of a fixed number of records. `origin`: the ledgers' datasets."""
 
     files: tuple[InputFile, ...]
@@ -100,7 +100,7 @@ class RecordsAgain:
 
 
 @dataclass(frozen=True)
-class ReadAgainTask:
+class RereadTask:
     """Makes the RECORDS rows of a part as `ingest` does; a range without a record is rejected again."""
 
     recipe: str
@@ -122,7 +122,7 @@ class ReadAgainTask:
             for start in range(0, len(part.locators), BATCH_ROWS):
                 rows, ledger = [], []
                 for locator in part.locators[start : start + BATCH_ROWS]:
-                    row, reject = read_again(reader, split, locator)
+                    row, reject = reread_record(reader, split, locator)
                     counts["in"] += 1
                     if reject is None:
                         rows.append(row)
@@ -133,7 +133,7 @@ class ReadAgainTask:
         yield Output(None, None, counts | {"step/0/pages/docs": counts["in"] - counts["rejected"]})
 
 
-def read_again(reader: RecordReader, split: Split, locator: Locator) -> tuple[dict[str, Any], Reject | None]:
+def reread_record(reader: RecordReader, split: Split, locator: Locator) -> tuple[dict[str, Any], Reject | None]:
     """The RECORDS row at a locator; or the locator alone, and why it is not a page."""
     offset, length, member = locator
     bare = {"id": record_id(split.name, offset), "file_path": split.name, "warc_offset": offset,
@@ -177,7 +177,7 @@ class ChosenDocuments:
 
 
 @dataclass(frozen=True)
-class DocumentsAgain:
+class RereadDocuments:
     """Documents of files by offset. `origin`: the datasets whose ledgers list them."""
 
     files: tuple[InputFile, ...]

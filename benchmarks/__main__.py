@@ -1,0 +1,74 @@
+"""The one way to run a benchmark: `python -m benchmarks NAME [options]`; without a name, what there is.
+
+A benchmark is a module whose docstring says in its first line what it shows. It has `options(parser)`, `run(args)`,
+which returns what was found as JSON would have it, and `show(found)`, the lines that people read. An answer with
+`"passed": false` is exit code 1, a mistake of the user's 2.
+"""
+
+import argparse
+import ast
+import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from infra.errors import UsageError
+
+NAMES: Final = (
+    "pipeline_speed",
+    "pipeline_profile",
+    "signals_speed",
+    "segmenter_speed",
+    "minhash_speed",
+    "pool_speed",
+    "parity",
+    "extraction",
+    "prefilter",
+    "language",
+    "fit_blocks",
+    "masks",
+    "scorers",
+    "quality",
+    "keep_rates",
+)
+
+
+def claim(name: str) -> str:
+    """The first line of the module's docstring; nothing is imported for it."""
+    text = Path(__file__).with_name(f"{name}.py").read_text()
+    return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
+
+
+def parsed(name: str, words: Sequence[str]) -> tuple[Any, argparse.Namespace]:
+    """The benchmark's module, and its options."""
+    module: Any = import_module(f"benchmarks.{name}")
+    parser = argparse.ArgumentParser(
+        f"python -m benchmarks {name}", None, module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.options(parser)
+    parser.add_argument("--json", action="store_true", help="the answer as one JSON document")
+    return module, parser.parse_args(words)
+
+
+def main(words: Sequence[str]) -> int:
+    if not words or words[0] not in NAMES:
+        print("python -m benchmarks NAME [options]; --help after a name says more\n")
+        print("\n".join(f"{name:17} {claim(name)}" for name in NAMES))
+        return 0 if words in ([], ["--help"]) else 2
+    module, args = parsed(words[0], words[1:])
+    try:
+        found = module.run(args)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if args.json:
+        print(json.dumps(found, indent=1))
+    else:
+        print("\n".join(module.show(found)))
+    return int(isinstance(found, dict) and found.get("passed") is False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,113 @@
+"""What the benchmarks share: options of one name and one meaning, texts, clocks, tables, recipes cut short."""
+
+import argparse
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from infra.errors import UsageError
+from pipeline.inputs.documents import open_lines
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PEER: Final = Path(__file__).with_name("datatrove_peer.py")
+
+
+def program(word: str) -> Path:
+    if not os.access(word, os.X_OK):
+        raise argparse.ArgumentTypeError(f"{word} is no program")
+    return Path(word)
+
+
+OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "--pages": {"nargs": "+", "type": Path, "default": [], "help": "archives of a crawl"},
+    "--index": {
+        "type": Path,
+        "help": "JSON lines: where each page is, and what it is (`benchmarks/labelled.py`)",
+    },
+    "--gold": {"type": Path, "help": "JSON lines: what `benchmarks/gold.py` reads, by the `id` of a page"},
+    "--engine": {"action": "append", "help": "NAME[:option=value,…]; may be given many times"},
+    "--half": {"choices": ["a", "b"], "help": "only the pages of this half of the hosts"},
+    "--texts": {"nargs": "+", "type": Path, "default": [], "help": "JSON lines, also .gz, with `text`"},
+    "--clean": {"nargs": "+", "type": Path, "help": "folders or files of clean texts (`benchmarks/clean_pages.py`)"},
+    "--limit": {"type": int, "help": "only so many"},
+    "--model": {"type": Path, "help": "the model"},
+    "--models": {"help": "the model folder"},
+    "--recipe": {"action": "append", "help": "a shipped recipe or a file; may be given many times"},
+    "--repeats": {"type": int, "default": 3},
+    "--workers": {"type": int, "default": 1},
+    "--out": {"type": Path, "help": "a folder for what is made"},
+    "--peer-python": {
+        "type": program,
+        "help": "of an environment with datatrove[io,processing]==0.10.1, spaCy, tldextract",
+    },
+}
+
+
+def add(parser: argparse.ArgumentParser, *names: str, required: bool = False, **changed: Any) -> None:
+    """Options by name; `changed` replaces what OPTIONS has of them."""
+    for name in names:
+        parser.add_argument(name, **{**OPTIONS[name], **changed}, required=required)
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of JSON lines, also .gz and .zst, NaN and all. UsageError for a file that cannot be read."""
+    try:
+        with open_lines(str(path)) as lines:
+            yield from map(json.loads, iter(lines.readline, b""))
+    except (OSError, EOFError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON lines: {error}") from None
+
+
+def read_texts(paths: Iterable[Path], limit: int | None = None) -> list[str]:
+    """The texts of JSON lines that are not blank, the first `limit` of each file. UsageError if there is none."""
+    texts: list[str] = []
+    for path in sorted(paths):
+        every = (row["text"] for row in read_rows(path))
+        texts += islice((text for text in every if text and text.strip()), limit)
+    if not texts:
+        raise UsageError(f"there is no text in {', '.join(map(str, paths))}")
+    return texts
+
+
+def cpu_seconds(work: Callable[[str], object], texts: Iterable[str]) -> float:
+    """CPU seconds of this thread for `work` on every text, after a warm-up that loads dictionaries and tables."""
+    work("Some words to load tables with. 我们 😀")
+    begin = time.process_time()
+    for text in texts:
+        work(text)
+    return time.process_time() - begin
+
+
+def megachars(texts: Iterable[str]) -> float:
+    return sum(map(len, texts)) / 1e6
+
+
+def markdown(header: Sequence[object], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    for cells in (header, ["---"] * len(header), *rows):
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
+def recipe_until(name: str, stage: str = "filter") -> str:
+    """The shipped recipe, as TOML, without what comes after the stage of that name."""
+    head, *stages = (ROOT / "pipeline" / "recipes" / f"{name}.toml").read_text().split("[[stage]]\n")
+    last = next(number for number, text in enumerate(stages) if f'\nname = "{stage}"\n' in f"\n{text}")
+    return "[[stage]]\n".join([head, *stages[: last + 1]])
+
+
+def ask_peer(python: Path, what: str, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """What `datatrove_peer.py WHAT` says of the rows, a JSON value a line."""
+    done = subprocess.run(
+        [str(python), str(PEER), what],
+        input="".join(json.dumps(row) + "\n" for row in rows),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode:
+        raise UsageError(f"{python} failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
