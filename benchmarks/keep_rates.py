@@ -4,7 +4,7 @@
         [--pages CRAWL/*.warc.gz] [--per-source 40] [--models DIR] [--by-source]
 
 Texts are rendered as pages (`benchmarks/clean_pages.py`) and packed into an archive, `DIR/input/clean.warc.gz`, which
-goes through `refinery run` together with the crawl's archives, so that rules that look at the pool see both. Give a
+goes through `refinery run` together with the crawl's archives, so that rules over the pool see both. Give a
 recipe of your own beside a shipped one to see what a changed threshold does to either. A second call with the same
 arguments redoes nothing. A source's rate is over its pages; the rate of a subject or of an axis (IQ, EQ, code, by
 language) is the mean over its sources, so that a large file does not outweigh the others. Models that were fitted on

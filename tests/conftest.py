@@ -12,10 +12,10 @@ MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
-    """`made_once(name, make)`: the folder that `make` filled, for whoever asks first; the others wait for it. What lies
-    in it is only read."""
+    """`made_once(name, make)`: the folder that `make` filled, made by the first worker that needs it; the others wait.
+    Its files are only read."""
     base = tmp_path_factory.getbasetemp()
-    # a worker's folder lies in that of the session
+    # a worker's folder is inside the session's
     root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def once(name: str, make: Callable[[Path], object]) -> Path:

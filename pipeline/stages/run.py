@@ -114,7 +114,7 @@ def run_recipe_stage(
     places = places_below(source) if source else None
     context = open_context(loaded, engine, models, chosen.models(), limit=limit)
     stage = context.recipe.stage(command, name)  # with what its models' files hold
-    with undone_if_refused(out):  # some stages look at the whole pool before they can tell
+    with undone_if_refused(out):  # some stages need the whole pool before they can refuse
         return run_stage(context, stage, given, out, places)
 
 

@@ -18,7 +18,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def document(number: int, **more: Any) -> dict[str, Any]:
-    text = f"Document {number} speaks of rivers and bridges. " * 20
+    text = f"Document {number} is about rivers and bridges. " * 20
     return {
         "text": text, "id": f"<urn:uuid:{number}>", "url": f"https://example.org/{number}", "file_path": "a.warc.gz",
         "language": "en" if number % 3 else "zh", "token_count": len(text.split()), "warc_offset": number,
