@@ -37,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("moment", each(MOMENTS, FEW))
 def test_the_same_command_resumes(moment: str, world: Path, tmp_path: Path) -> None:
-    words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl"]
+    words = ["run", "--recipe", world / "small.toml", "--input", world / "crawl", "--workers", 1]
     assert kill_and_go_on(MOMENTS[moment], words, tmp_path / "out") == (made(world / "out"), [], [])
 
 
