@@ -149,7 +149,7 @@ def test_the_recipe_gives_what_the_fit_measured(tmp_path: Path) -> None:
     curves = fit_curves(rows)
     (tmp_path / "mine.json").write_text(curves.as_text())
     assert load_combination(tmp_path / "mine.json") == curves
-    text = f'[[stage]]\nverb = "filter"\nstep = [{recipe_line(tmp_path / "mine.json", ["en"])}]'
+    text = f'[[stage]]\ncommand = "filter"\nstep = [{recipe_line(tmp_path / "mine.json", ["en"])}]'
     recipe = parse_recipe(tomllib.loads(text), "here").bound({"mine.json": tmp_path / "mine.json"})
     (step,) = recipe.stages[0].steps
     assert isinstance(step, Combine) and (step.terms, step.intercept, step.languages) == (
