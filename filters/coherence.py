@@ -56,9 +56,9 @@ FEATURES = (
     "kin",  # mean of `kin` over sentences NEAR each other
     "kin_neighbours",  # the same over neighbours
     "weakest_joint",  # lowest mean `kin` of three sentences before a place and three after it
-    "strangers",  # mean `kin` of the fifth of the sentences least similar to the two before and the two after
-    "loose",  # share of neighbours without a content word in common
-    "first_leans",  # 1 if the first sentence begins like one that refers to an earlier one
+    "outliers",  # mean `kin` of the fifth of the sentences least similar to the two before and the two after
+    "no_common_word",  # share of neighbours without a content word in common
+    "dependent_start",  # 1 if the first sentence begins like one that refers to an earlier one
     "complete",  # share of sentences with a final mark
     "fragments",  # share of sentences of fewer than four words
     "length",  # mean log words of a sentence, to correct for it: longer sentences share more words with any other
@@ -356,7 +356,7 @@ def _of_order(order: Floats) -> list[float]:
 
 
 def _of_kin(kin: Floats) -> list[float]:
-    """kin, kin_neighbours, weakest_joint, strangers."""
+    """kin, kin_neighbours, weakest_joint, outliers."""
     n = len(kin)
     kin = (kin + kin.T) / np.float32(2)
     lags = [np.diagonal(kin, lag) for lag in range(1, min(n, NEAR + 1))]
@@ -371,12 +371,12 @@ def _of_kin(kin: Floats) -> list[float]:
         beside[lag:] += values
         beside[:-lag] += values
     beside = np.sort(beside / np.array([2, 3, *[4] * (n - 4), 3, 2]))
-    strangers = float(beside[: max(n // 5, 1)].mean())
-    return [near, float(lags[0].mean()), float(joints[1:-1].min()), strangers]
+    outliers = float(beside[: max(n // 5, 1)].mean())
+    return [near, float(lags[0].mean()), float(joints[1:-1].min()), outliers]
 
 
 def _of_shape(text: Measured) -> list[float]:
-    """loose, first_leans, complete, fragments, length."""
+    """no_common_word, dependent_start, complete, fragments, length."""
     lengths = np.array([len(each) for each in text.words])
     return [
         float((np.diagonal(text.common, 1) == 0).mean()),

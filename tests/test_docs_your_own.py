@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "trainer")
+PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "refinery", "trainer")
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = "from pipeline.cli.app import main; main()"
 

@@ -55,8 +55,8 @@ ORDER_SIGNS = {
 }  # fmt: skip
 KIN_SIGNS = {**ORDER_SIGNS, "a_given": 1, "the_then_a": 1, "short_then_full": 1, "year_falls": 1, "openers": 0}
 FEATURE_SIGNS = {
-    "order": 1, "order_z": 1, "forward": 1, "kin": 1, "kin_neighbours": 1, "weakest_joint": 1, "strangers": 1,
-    "loose": -1, "first_leans": -1, "complete": 1, "fragments": -1, "length": None,
+    "order": 1, "order_z": 1, "forward": 1, "kin": 1, "kin_neighbours": 1, "weakest_joint": 1, "outliers": 1,
+    "no_common_word": -1, "dependent_start": -1, "complete": 1, "fragments": -1, "length": None,
 }  # fmt: skip
 
 

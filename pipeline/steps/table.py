@@ -17,7 +17,18 @@ from pipeline.steps.rewrite import Rewrite
 from pipeline.steps.step import Step
 
 STEPS: dict[str, type[Step]] = {
-    step.kind: step for step in (Gate, Extract, Label, Judge, Combine, Prune, Rewrite, PoolRule, Dedup)
+    step.kind: step
+    for step in (
+        Gate,
+        Extract,
+        Label,
+        Judge,
+        Combine,
+        Prune,
+        Rewrite,
+        PoolRule,
+        Dedup,
+    )
 }
 
 
