@@ -64,7 +64,7 @@ def with_inputs(command: str, recipe: str, second: str = "") -> Iterator[str]:
 
 
 def cases() -> Iterator[str]:
-    """COMMAND :: what its line says. {w} is the world; `--out` is added."""
+    """COMMAND :: what its line says. {w} is the world; `--out {o}` is added unless the command has one."""
     for stage_of in STAGES:
         yield from with_inputs(stage_of, "{w}/every.toml")
         yield f"{stage_of} --recipe {{w}}/every.toml --stage other --input {{w}}/crawl :: stage called 'other'"
@@ -121,19 +121,20 @@ def cases() -> Iterator[str]:
 
     for command in ("perplexity", "coherence", "domains", "tokenizer", "benchmarks"):
         yield f"fit {command} --positive {{w}}/nowhere :: nowhere"
-    for command in ("bag-of-words", "quality", "safety"):
+    for command in ("bag-of-words --out {o}.tsv", "quality", "safety"):
         yield f"fit {command} --positive {{w}}/rows.jsonl --negative {{w}}/nowhere :: nowhere"
-    yield "fit reference --positive code={w}/nowhere --negative {w}/rows.jsonl :: nowhere"
+    yield "fit reference --out {o}.tsv --positive code={w}/nowhere --negative {w}/rows.jsonl :: nowhere"
     yield "fit importance --positive {w}/rows.jsonl --negative {w}/nowhere :: must end in"
-    yield "fit combination --positive {w}/rows.jsonl --negative {w}/nowhere --signal words :: is no dataset"
+    files = "--positive {w}/rows.jsonl --negative {w}/nowhere"
+    yield f"fit combination --out {{o}}.json {files} --signal words :: is no dataset"
 
 
 @pytest.mark.parametrize("case", [*cases()])
 def test_nothing_is_left(case: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command, _, says = case.partition(" :: ")
-    words = command.format(w=world).split()
+    words = command.format(w=world, o=tmp_path / "new" / "out").split()
     with pytest.raises(SystemExit) as stopped:
-        main([*words, "--out", str(tmp_path / "new" / "out")])
+        main([*words, *(() if "--out" in words else ("--out", str(tmp_path / "new" / "out")))])
     said = capsys.readouterr()
     lines = [line for line in said.err.splitlines() if not line.endswith((" of 1", " of 0"))]  # progress
     assert (stopped.value.code, said.out, len(lines)) == (2, "", 1), said
