@@ -1,9 +1,9 @@
-"""Checks where the signals of a recipe come from. A value that is not measured never rejects, so a rule on a signal that
-nothing sets would pass every document: a recipe with such a rule is refused before any work starts.
+"""Checks where the signals of a recipe come from. A value that is not measured never rejects, so a rule on a signal
+that nothing sets would pass every document: a recipe with such a rule is refused before any work starts.
 
-A text's own signals are measured wherever a rule or a term uses them. The others are set by a step, for the steps after
-it, and from filter stage to filter stage; an extract stage passes on the signals of its audit sample alone. `carried` of
-a filter stage names those that its documents bring along from elsewhere.
+A text's own signals are measured wherever a rule or a term uses them. The others are set by a step, for the steps
+after it, and from filter stage to filter stage; an extract stage passes on the signals of its audit sample alone.
+`carried` of a filter stage names those that its documents bring along from elsewhere.
 """
 
 from infra.errors import UsageError

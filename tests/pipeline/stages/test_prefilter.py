@@ -78,7 +78,7 @@ def test_the_audit_sample_does_not_depend_on_workers(world: Path) -> None:
 def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
     out = run(world, 0.5)
     records = stages(out)["same-payload"]
-    recipe = load_recipe(str(world / "quick0.5.toml"))
+    recipe = load_recipe(str(world / "prefilter0.5.toml"))
     bodies = Bodies(records.places())
     task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, 0.5)
     rows = records.to_arrow().to_pylist()
