@@ -218,6 +218,6 @@ def test_mistakes_are_one_line_and_code_2(more: tuple[str, ...], says: str, worl
 
 
 def test_a_recipe_without_extraction_is_refused(world: Path, tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text("[[stage]]\nverb = 'filter'\n")
+    (tmp_path / "x.toml").write_text("[[stage]]\ncommand = 'filter'\n")
     with pytest.raises(UsageError, match="no extract step"):
         measure_here(tmp_path / "x.toml", world / "crawl", tmp_path / "out", tmp_path)

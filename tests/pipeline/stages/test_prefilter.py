@@ -78,7 +78,7 @@ def test_the_audit_sample_does_not_depend_on_workers(world: Path) -> None:
 def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
     out = run(world, 0.5)
     records = stages(out)["same-payload"]
-    recipe = load_recipe(str(world / "quick0.5.toml"))
+    recipe = load_recipe(str(world / "prefilter0.5.toml"))
     bodies = Bodies(records.places())
     task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, 0.5)
     rows = records.to_arrow().to_pylist()
@@ -107,7 +107,7 @@ def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
 def test_a_page_with_noai_is_rejected(world: Path) -> None:
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
     archive = write_warc(world / "asks.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
-    recipe = world / "quick0.toml"
+    recipe = world / "opt-out.toml"
     recipe.write_text(prefiltered(0, 9999))
     refinery("run", "--recipe", recipe, "--input", archive, "--out", world / "asked")
     extract = stages(world / "asked")["extract"]

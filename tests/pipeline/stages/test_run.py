@@ -206,7 +206,7 @@ def test_mistakes_are_one_line_and_code_2(words: tuple[str, ...], says: str, tmp
     if words[0] == "run" and len(words) > 3:
         arguments += ["--models", str(tmp_path)]
         recipe = tmp_path / "plain.toml"
-        recipe.write_text("[[stage]]\nverb = 'ingest'\n")
+        recipe.write_text("[[stage]]\ncommand = 'ingest'\n")
         arguments = [str(recipe) if word == "ccnet" else word for word in arguments]
     assert says in refinery(*arguments, code=2)
 
