@@ -239,7 +239,9 @@ def test_tokens_are_taken_out_of_their_shards(mixed: Path) -> None:
 
 
 def test_tokens_without_are_the_tokens_of_the_mixture_without(mixed: Path, tmp_path: Path) -> None:
-    (tmp_path / "tokens.toml").write_text('name = "t"\n[[stage]]\ncommand = "tokenize"\ntokenizer = "tokenizer.model"\n')
+    (tmp_path / "tokens.toml").write_text(
+        'name = "t"\n[[stage]]\ncommand = "tokenize"\ntokenizer = "tokenizer.model"\n'
+    )
     run_here(tmp_path / "tokens.toml", mixed / "without" / "01-mixture", tmp_path / "out", mixed / "models")
     again, without = (
         sorted(folder.glob("part-*")) for folder in (tmp_path / "out" / "01-tokenize", mixed / "without" / "02-tokens")
