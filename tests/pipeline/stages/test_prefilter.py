@@ -107,7 +107,7 @@ def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
 def test_a_page_with_noai_is_rejected(world: Path) -> None:
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
     archive = write_warc(world / "asks.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
-    recipe = world / "quick0.toml"
+    recipe = world / "opt-out.toml"
     recipe.write_text(prefiltered(0, 9999))
     refinery("run", "--recipe", recipe, "--input", archive, "--out", world / "asked")
     extract = stages(world / "asked")["extract"]
