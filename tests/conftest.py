@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Before any library with threads is loaded: those that wait for work sleep, and leave the core to the other processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
