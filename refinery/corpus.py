@@ -1,7 +1,8 @@
 """What makes and reads corpora: each function opens the engine and the inputs, and calls one function of `pipeline/`.
 
 A mistake of the caller (an unknown recipe, a missing file or model, a folder made with other arguments) raises
-`UsageError` and leaves nothing behind; damage or a full disk raises `WorkError`. A function that makes something can be
+`UsageError` and leaves nothing behind; a model file that is found broken when its stage begins raises it too, and the
+stages before are kept. Damage or a full disk raises `WorkError`. A function that makes something can be
 called again with the same arguments: it continues where it was stopped, or does nothing.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
+from infra.errors import UsageError
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.explain import explain as explain_document
 from pipeline.inputs.inputs import dataset_in, read_inputs
@@ -42,8 +44,9 @@ def run(
     limit: only the first so many pages or documents.
     models: the model folder (else REFINERY_MODELS, else the user's cache).
     """
+    folder = named_folder(out)
     with open_engine(engine, workers) as opened:
-        return run_recipe(os.fspath(recipe), words(inputs), Path(out), opened, limit, text(models))
+        return run_recipe(os.fspath(recipe), words(inputs), folder, opened, limit, text(models))
 
 
 def compare(
@@ -62,8 +65,9 @@ def compare(
     intervals), `overlap` and `cost`. The arguments are those of `run`, with two recipes or more.
     """
     names = [os.fspath(recipe) for recipe in recipes]
+    folder = named_folder(out)
     with open_engine(engine, workers) as opened:
-        return compare_recipes(names, opened, read_inputs(words(inputs)), Path(out), limit, text(models))
+        return compare_recipes(names, opened, read_inputs(words(inputs)), folder, limit, text(models))
 
 
 def explain(
@@ -83,7 +87,7 @@ def load_recipe(recipe: StrPath) -> Recipe:
 
 
 def check_recipe(recipe: StrPath, *, models: StrPath | None = None) -> Recipe:
-    """Reads a recipe, and checks that its signals are set before they are asked for and that its models are there.
+    """Reads a recipe, and checks that its signals are set before they are used and that its models are there.
 
     Returns it with the sha256 of each model in `models`; only then does its own `sha256` cover them.
     """
@@ -101,3 +105,10 @@ def words(inputs: StrPath | Sequence[StrPath]) -> list[str]:
 
 def text(path: StrPath | None) -> str | None:
     return None if path is None else os.fspath(path)
+
+
+def named_folder(out: StrPath) -> Path:
+    """The folder to make. UsageError for an empty name, which would be the working directory."""
+    if not os.fspath(out):
+        raise UsageError("out is empty: name the folder to make")
+    return Path(out)

@@ -154,7 +154,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError:
         raise UsageError(
-            f"{folder} is not a checkpoint (it has no {HEADER}); `refinery freeze RUN --out DIR` makes one from a run"
+            f"{folder} is not a checkpoint (it has no {HEADER}); give a frozen trunk, a run or a branch"
         ) from None
     try:
         header = json.loads(content)

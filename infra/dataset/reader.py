@@ -76,10 +76,12 @@ class ShardReader:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
     def table(self, columns: list[str] | None = None) -> pa.Table:
+        batches = list(self.batches(columns))
         schema = self.schema()
         if columns is not None:
-            schema = pa.schema([schema.field(name) for name in columns])
-        return pa.Table.from_batches(list(self.batches(columns)), schema)
+            nested = any("." in name for name in columns)  # parts of a struct come as a smaller struct
+            schema = batches[0].schema if nested and batches else pa.schema([schema.field(n) for n in columns])
+        return pa.Table.from_batches(batches, schema)
 
 
 def check_part(part: Any) -> None:
@@ -127,12 +129,12 @@ class Dataset:
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows in order, at most 256 at a time; `columns`: only these. UsageError for a dataset of tokens."""
-        for part in self._rows():
+        for part in self._rows(columns):
             yield from part.batches(columns)
 
     def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
         """All rows in order, in memory at once; `columns`: only these. UsageError for a dataset of tokens."""
-        return pa.concat_tables([part.table(columns) for part in self._rows()])
+        return pa.concat_tables([part.table(columns) for part in self._rows(columns)])
 
     def to_polars(self, columns: list[str] | None = None) -> "polars.DataFrame":
         """As `to_arrow`, as a data frame of Polars. UsageError where Polars is not installed."""
@@ -142,9 +144,14 @@ class Dataset:
             raise UsageError("to_polars needs Polars, which is not installed: pip install polars") from None
         return polars.from_arrow(self.to_arrow(columns))
 
-    def _rows(self) -> list[ShardReader]:
+    def _rows(self, columns: list[str] | None) -> list[ShardReader]:
         if self.kind is Kind.TOKENS:
-            raise UsageError(f"{self.folder} holds tokens, not rows: docs/reading.md says how to read them")
+            raise UsageError(f"{self.folder} contains tokens, not rows: docs/reading.md says how to read them")
+        if isinstance(columns, str):
+            raise UsageError(f"columns is {columns!r}: give a list of names")
+        for name in columns or ():
+            if name.split(".")[0] not in self.schema.names:
+                raise UsageError(f"{self.folder} has no column {name!r}: there are {', '.join(self.schema.names)}")
         return self.parts()
 
     def ledger(self) -> pa.Table:

@@ -90,12 +90,15 @@ def bag_of_words(
 def quality(positive: Positive, negative: Negative, out: Model, json: Json = False) -> None:
     """Fit a fastText quality classifier.
 
-    Of chunks of good texts against chunks of others, length matched.
+    It is trained on chunks of good texts against chunks of others of the same lengths. For the table of words that can
+    be read, see `fit bag-of-words`.
 
     Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/quality.bin
     """
     from pipeline.fit.quality import fit_quality
 
+    if out.suffix in (".json", ".tsv"):
+        raise UsageError(f"--out {out}: fastText writes a .bin file; `refinery fit bag-of-words` makes tables of words")
     with making(json, out, positive, negative):
         card = fit_quality(positive, negative, out)
     tell(card if json else card_text(card))
@@ -110,7 +113,7 @@ def reference(
 ) -> None:
     """Fit a reference classifier.
 
-    A table of words with weights by kind: how much a page is worded like clean texts of kinds that must survive. Give
+    A table of words with weights by kind: how much a page is worded like clean texts of kinds that must be kept. Give
     each text its `source`: scores are of sources that the fit has not seen.
 
     Example: refinery fit reference --positive code=functions.jsonl --positive dialogue=talks.jsonl --negative
@@ -169,7 +172,7 @@ def coherence(
 ) -> None:
     """Fit a coherence model.
 
-    Whole texts in order against the same shuffled, stitched, mixed and in bits. OUT is a folder; other languages in it
+    It compares whole texts with copies of them that are shuffled, stitched from two, mixed with others, or in fragments. OUT is a folder; other languages in it
     stay.
 
     Example: refinery fit coherence --positive books.jsonl.gz --out models/coherence

@@ -128,7 +128,7 @@ def verify(
 ) -> None:
     """Check every file of a dataset against its manifest.
 
-    And that every token is in the vocabulary, and the manifest's counts add up. Exit code 1 if not.
+    It also checks that every token is in the vocabulary and that the manifest's counts add up. Exit code 1 if not.
 
     Example: refinery verify out/02-extract
     """

@@ -41,7 +41,7 @@ Reference = Annotated[
     list[Path] | None,
     typer.Option(
         "--reference",
-        help="Texts of kinds that must survive: they teach as positives, and are left out of the held-out score.",
+        help="Texts of kinds that must be kept: further positives that the held-out score leaves out.",
     ),
 ]
 Language = Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ...")]

@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float64]
 def fit_bag_of_words(
     positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()
 ) -> BagOfWords:
-    """`reference`: texts of kinds that must survive (textbooks, novels, dialogue, code), which pages alone would not
+    """`reference`: texts of kinds that must be kept (textbooks, novels, dialogue, code), which pages alone would not
     show: positives like the others, but no part of what is measured. UsageError when a side is too small to tell
     anything."""
     from sklearn.linear_model import LogisticRegression

@@ -148,4 +148,4 @@ def _open(path: Path) -> Measure:
     return lambda document: measured(document.view)
 
 
-SCORER = Scorer("redpajama", {name: signal.doc for name, signal in LISTED.items()}, _open)
+SCORER = Scorer("redpajama", {name: signal.doc for name, signal in LISTED.items()}, _open, check_lists)

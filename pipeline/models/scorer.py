@@ -1,6 +1,6 @@
 """What a learned scorer is: a model that measures signals of a document."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,10 @@ class Scorer:
     """name: the `what` of a label step.
     signals: those that it sets, each with one line that says what it measures, in which range and direction.
     load: the model's path → a function that measures a document; UsageError for a file that is not such a model.
+    check: the model's path and the signals that later steps use; UsageError where the model cannot measure one of them.
     """
 
     name: str
     signals: Mapping[str, str]
     load: Callable[[Path], Measure]
+    check: Callable[[Path, Collection[str]], None] | None = None

@@ -51,8 +51,8 @@ def _folder(explicit: str | None, variable: str, name: str) -> Path:
 
 
 def shipped_models() -> dict[str, Path]:
-    """The models that come with the package, by name: what they were fitted on is no package's."""
-    folder = Path(str(resources.files("pipeline.fit") / "shipped"))
+    """The models that come with the package, by name: no package has what they were fitted on."""
+    folder = Path(str(resources.files("pipeline.models") / "shipped"))
     return {path.name: path for path in sorted(folder.iterdir()) if not path.name.endswith(CARD)}
 
 
@@ -83,8 +83,9 @@ def _advice(name: str, folder: Path) -> str:
         return "put bad_words, ut1 or importance into a folder of this name there (docs/models.md)"
     if name in FOREIGN_MODELS:
         return f"get {FOREIGN_MODELS[name]} from its publisher, and put it there under this name"
-    kinds = "perplexity|bag-of-words|quality|reference|coherence|safety|benchmarks|domains|tokenizer"
-    return f"put it there, or run `refinery fit {kinds} --positive TEXTS --out {folder / name}`"
+    if name.startswith("tokenizer"):
+        return f"put it there, or run `refinery fit tokenizer --positive TEXTS --out {folder / name}`"
+    return f"put it there, or fit it with --out {folder / name} (`refinery fit --help` lists the kinds)"
 
 
 def model_files(path: Path) -> dict[str, Path]:

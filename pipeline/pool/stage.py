@@ -7,13 +7,12 @@ once, and apply in an aligned pass over the documents. The thresholds or cluster
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from infra.dataset.build import Extras, already_made
 from infra.dataset.manifest import FileRef, Kind
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.receipts import Totals
-from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import Reject
 from pipeline.job.context import Context
@@ -58,9 +57,7 @@ class QuantileJudge:
 
 def pool_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     """Runs the stage's one pool step. Raises UsageError for options that the method does not have."""
-    if len(stage.steps) != 1 or not isinstance(stage.steps[0], PoolRule):
-        raise UsageError(f"stage {stage.name!r}: a pool step must be alone in its stage")
-    step = stage.steps[0]
+    step = cast("PoolRule", stage.steps[0])  # a step that is alone in a filter stage is of this kind
     options = step.checked_options()
     header = context.header(stage, Kind.DOCUMENTS, source.refs)
     if done := already_made(out, header):

@@ -1,11 +1,12 @@
 """What a recipe asks of extractors, deduplication, pools and signals, checked before any work starts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from infra.errors import UsageError
 from mixers.targets import DrawConfig
-from pipeline.models.redpajama import check_lists
+from pipeline.models.scorers import SCORERS
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.signals import check_signals
 from pipeline.steps.fields import is_number, shown
@@ -27,13 +28,16 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def check_rules_have_lists(recipe: Recipe, places: Mapping[str, Path]) -> None:
-    """UsageError for a `redpajama` label whose folder has no list or a damaged one, and for a rule or a term after it
-    whose list is not there. `places`: where the models are, by name; a label whose model is not among them belongs to
-    a stage that is not run."""
-    folder: Path | None = None
+    """UsageError for a label whose model lacks what the rules and terms after it use, say a list of `redpajama`.
+
+    `places`: where the models are, by name; a label whose model is not among them belongs to a stage that is not run.
+    """
+    checks: list[Callable[[Collection[str]], None]] = []
     for step in (step for stage in recipe.stages for step in stage.steps):
-        if isinstance(step, Label) and step.what == "redpajama" and step.model in places:
-            folder = places[step.model]
-            check_lists(folder, ())
-        elif folder and step.on_text:
-            check_lists(folder, set(step.requires()))
+        if isinstance(step, Label) and step.model in places and step.what in SCORERS:
+            if check := SCORERS[step.what].check:
+                check(places[step.model], ())
+                checks.append(partial(check, places[step.model]))
+        elif step.on_text:
+            for check_signals_of in checks:
+                check_signals_of(set(step.requires()))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,6 @@ from infra.dataset.build import already_made
 from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, Part, Source
 from infra.engines.task import Output, Reducer, Task
-from infra.errors import UsageError
 from infra.hashing import sha256_json
 from pipeline.job.context import Context
 from pipeline.job.signals import carried_signals
@@ -247,9 +246,7 @@ class Work:
 
 def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     """Removes copies by the stage's one dedup step. Raises UsageError for options that the method does not have."""
-    if len(stage.steps) != 1 or not isinstance(stage.steps[0], Dedup):
-        raise UsageError(f"dedup stage {stage.name!r} needs exactly one dedup step")
-    step = stage.steps[0]
+    step = cast("Dedup", stage.steps[0])  # the parser allows no other in a dedup stage
     options = step.checked_options()
     kind = Kind.RECORDS if step.method == "payload" else Kind.DOCUMENTS
     header = context.header(stage, kind, source.refs)

@@ -33,6 +33,8 @@ from pipeline.warc.records import SplitOverrun
 
 def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Source:
     """The source of the first stage: archives for `ingest`, records for `extract`, documents for the others."""
+    if limit is not None and limit < 1:
+        raise UsageError(f"the limit is {limit}; give at least 1")
     if stage.command == "ingest":
         if not inputs.archives or inputs.documents or inputs.datasets:
             raise UsageError("ingest reads WARC, WET and ARC files: give those, and nothing else, as --input")

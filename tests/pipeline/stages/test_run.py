@@ -63,7 +63,7 @@ def test_evidence_of_removed_copies(finished: Path) -> None:
     [
         ("--workers", "2"),
         ("--engine", "beam", "--workers", "1"),
-        pytest.param(("--engine", "ray", "--workers", "2"), marks=pytest.mark.long),
+        ("--engine", "ray", "--workers", "2"),
     ],
     ids=" ".join,
 )
