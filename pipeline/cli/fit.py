@@ -172,7 +172,7 @@ def coherence(
 ) -> None:
     """Fit a coherence model.
 
-    It compares whole texts with copies of them that are shuffled, stitched from two, mixed with others, or in fragments.
+    It compares whole texts with copies of them that are shuffled, stitched from two, mixed with others, or in pieces.
     OUT is a folder; other languages in it stay.
 
     Example: refinery fit coherence --positive books.jsonl.gz --out models/coherence
