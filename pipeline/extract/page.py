@@ -14,7 +14,7 @@ installed). A page without text is rejected by exactly one rule:
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -27,6 +27,7 @@ from pipeline.extract.charset import Decoded, as_utf8, decode
 from pipeline.extract.child import extract_frame, request
 from pipeline.extract.extractors.table import PLAIN, extractor_of
 from pipeline.extract.head import meta_robots
+from pipeline.extract.limits import Limits
 from pipeline.extract.text import Extracted, control_characters
 
 # Binary files labelled as HTML have a fifth and more; pages with a few broken characters stay below .1 %.
@@ -34,15 +35,6 @@ MAX_UNREADABLE_SHARE: Final = 0.05
 # Unicode's Stream-Safe Text Format (UAX #15) has 30; Python's `normalize` takes quadratic time in the length of a run.
 MAX_MARKS: Final = 128
 _CHILD: Final = f"{extract_frame.__module__}:{extract_frame.__qualname__}"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of one page in the sandbox. The most expensive of 2,600 pages takes trafilatura 2.4 to 3.6 CPU seconds and
-    .25 GB."""
-
-    cpu_seconds: float = 30.0
-    memory_bytes: int = 2 << 30
 
 
 class Page(NamedTuple):
@@ -76,7 +68,7 @@ class PageExtractor:
         engine: str,
         options: Mapping[str, Any] | None = None,
         caps: Caps = Caps(),  # noqa: B008
-        limits: Limits = Limits(),
+        limits: Limits = Limits(),  # noqa: B008
     ) -> None:
         self.engine = engine
         self.caps = caps

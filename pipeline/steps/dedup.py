@@ -1,17 +1,25 @@
 """Dedup: removes copies over the whole pool."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, cast, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_args
 
 from dedup.minhash import MinHash
 from dedup.survivors import Link, Policy
 from dedup.verify import Verify
 from infra.errors import UsageError
-from pipeline.steps.fields import choice, named, only, table
-from pipeline.steps.step import Step
+from pipeline.steps.method import MethodStep
 
-Method = Literal["payload", "url", "text", "minhash", "paragraphs", "substring"]
+# Options by method, with their defaults.
+#   policy           which copy survives: `first` in the order of the dataset, or what `dedup/survivors.py` lists
+#   bands, rows      MinHash bands of so many hashes each: 14 x 8 are FineWeb's
+#   ngram            words in a shingle
+#   verify           compare the shingle sets of candidate pairs; false: every candidate pair counts
+#   threshold        the least similarity of a verified pair, 0 to 1
+#   measure          `jaccard`, or `containment` in the shorter text
+#   link             `direct`: a copy is similar to its survivor itself; `component`: through others too
+#   within_document  what happens to a line that one document alone repeats: `first` keeps its first copy
+#   tokens           the least length of a repeated span, in tokens
+#   characters       a document of which fewer characters are left is rejected
 OPTIONS: dict[str, dict[str, Any]] = {
     "payload": {"policy": "first"},
     "text": {"policy": "first"},
@@ -26,26 +34,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Dedup(Step):
+class Dedup(MethodStep):
     """Deduplicates records by their bytes (`payload`), documents by `url`, `text` or `minhash`, or parts of documents
     (`paragraphs`, `substring`)."""
 
     kind: ClassVar[str] = "dedup"
     stages: ClassVar[tuple[str, ...]] = ("dedup",)
-    alone: ClassVar[bool] = True
-
-    name: str
-    method: Method
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "method", "options"), place)
-        method = choice(source, "method", get_args(Method), place)
-        return cls(named(source, place, method), cast("Method", method), table(source, "options", place))
-
-    def check(self) -> None:
-        self.checked_options()
+    methods: ClassVar[tuple[str, ...]] = tuple(OPTIONS)
 
     def checked_options(self) -> dict[str, Any]:
         """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
@@ -76,6 +71,3 @@ class Dedup(Step):
     @property
     def on_records(self) -> bool:
         return self.method == "payload"
-
-    def lines(self) -> list[str]:
-        return [f"dedup {self.method} {dict(sorted(self.options.items())) or ''}".rstrip()]

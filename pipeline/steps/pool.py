@@ -2,47 +2,39 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, cast, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from filters.rules import Rule
 from infra.errors import UsageError
-from pipeline.steps.fields import choice, named, only, table
+from pipeline.steps.method import MethodStep
 from pipeline.steps.signals import CLUSTER_SIGNALS
-from pipeline.steps.step import Step
 
-Method = Literal["quantile", "clusters"]
 # The options of each method, with their defaults; None: must be given.
 QUANTILE: dict[str, Any] = {"signal": None, "keep": None, "side": None, "by": "language", "min_count": 100}
 # Fewer sampled documents per cluster than this are too few to describe it.
 DOCUMENTS_A_CLUSTER = 20
 MAX_CLUSTERS = 4096
+# Options of `clusters`.
+#   clusters  how many
+#   drop      how many of the worst clusters (a whole number), or the share of the documents that they may hold (below 1)
+#   score     the signal whose mean over a cluster ranks it
+#   marks     rules; a cluster's score counts times the share of documents that pass them
+#   min_size  a cluster with fewer measured documents has no score and is kept
+#   sample    the clusters are fitted on so many documents, chosen by hash
 CLUSTERS: dict[str, Any] = {
     "clusters": 100, "drop": None, "score": "quality", "marks": (), "min_size": DOCUMENTS_A_CLUSTER, "sample": 20_000,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class PoolRule(Step):
+class PoolRule(MethodStep):
     """`quantile` (a signal against a percentile of the pool, by language) or `clusters` (documents clustered by
     meaning, the worst clusters dropped)."""
 
     kind: ClassVar[str] = "pool"
     stages: ClassVar[tuple[str, ...]] = ("filter",)
-    alone: ClassVar[bool] = True
-
-    name: str
-    method: Method
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "method", "options"), place)
-        method = choice(source, "method", get_args(Method), place)
-        return cls(named(source, place, method), cast("Method", method), table(source, "options", place))
-
-    def check(self) -> None:
-        self.checked_options()
+    methods: ClassVar[tuple[str, ...]] = ("quantile", "clusters")
 
     def checked_options(self) -> dict[str, Any]:
         """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
@@ -67,9 +59,6 @@ class PoolRule(Step):
     @property
     def sets(self) -> frozenset[str]:
         return frozenset(CLUSTER_SIGNALS) if self.method == "clusters" else frozenset()
-
-    def lines(self) -> list[str]:
-        return [f"pool {self.method} {dict(sorted(self.options.items())) or ''}".rstrip()]
 
 
 def _quantile(options: dict[str, Any], place: str) -> dict[str, Any]:

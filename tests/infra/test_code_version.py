@@ -160,6 +160,8 @@ def put_together(path: Path) -> Iterator[str]:
         match node:
             case ast.Name(id="__file__" | "__package__" | "__spec__" | "__path__" | "__import__" as name):
                 yield name
+            case ast.ImportFrom(names=[ast.alias(name="*")]) | ast.Attribute(attr="__subclasses__"):
+                yield "what is found is not named"
             case ast.Call(func=ast.Attribute(attr="import_module" | "files" as name), args=[ast.Constant(str(text))]):
                 if "." not in text:
                     yield name

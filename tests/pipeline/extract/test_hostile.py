@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.extract.caps import Caps
 from pipeline.extract.extractors.table import EXTRACTORS
-from pipeline.extract.page import Limits, PageExtractor
+from pipeline.extract.limits import Limits
+from pipeline.extract.page import PageExtractor
 
 SENTENCE = "The quick brown fox jumps over the lazy dog while the old man reads a long book about the sea. "
 PARAGRAPHS = f"<p>{SENTENCE * 3}</p>" * 5

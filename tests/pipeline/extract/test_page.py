@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from infra.errors import UsageError
 from pipeline.extract.caps import Caps
 from pipeline.extract.extractors.table import EXTRACTORS
-from pipeline.extract.page import Limits, Page, PageExtractor
+from pipeline.extract.limits import Limits
+from pipeline.extract.page import Page, PageExtractor
 
 SENTENCE = "Der Leuchtturmwärter stieg jeden Abend die Treppe hinauf, zündete die Lampe an und schrieb das Wetter auf. "
 URL = "http://example.com/"
