@@ -17,7 +17,7 @@ DOCUMENTS_A_CLUSTER = 20
 MAX_CLUSTERS = 4096
 # Options of `clusters`.
 #   clusters  how many
-#   drop      how many of the worst clusters (a whole number), or the share of the documents that they may hold (below 1)
+#   drop      how many of the worst clusters (whole number), or the share of the documents that they may hold (below 1)
 #   score     the signal whose mean over a cluster ranks it
 #   marks     rules; a cluster's score counts times the share of documents that pass them
 #   min_size  a cluster with fewer measured documents has no score and is kept
