@@ -37,12 +37,19 @@ def without(hidden: str, *words: object) -> subprocess.CompletedProcess[str]:
     [
         ("ray", "run --recipe exact --input {w}/crawl --out {w}/out --engine ray", "ray"),
         ("apache_beam", "ingest --recipe exact --input {w}/crawl --out {w}/out --engine beam", "beam"),
-        ("ray", "measure --recipe exact --input {w}/crawl --out {w}/out --engine ray", "ray"),
         ("torch", "train --data {w}/tokens --out {w}/out", "train"),
-        ("torch", "freeze {w}/trunk --out {w}/out", "train"),
-        ("torch", "branch --trunk {w}/frozen --out {w}/out", "train"),
-        ("torch", "evaluate --checkpoint {w}/trunk --data {w}/tokens", "train"),
-        ("torch", "generate --checkpoint {w}/trunk", "train"),
+        pytest.param(
+            "ray", "measure --recipe exact --input {w}/crawl --out {w}/out --engine ray", "ray", marks=pytest.mark.long
+        ),
+        *(
+            pytest.param("torch", command, "train", marks=pytest.mark.long)
+            for command in (
+                "freeze {w}/trunk --out {w}/out",
+                "branch --trunk {w}/frozen --out {w}/out",
+                "evaluate --checkpoint {w}/trunk --data {w}/tokens",
+                "generate --checkpoint {w}/trunk",
+            )
+        ),
     ],
     ids=lambda value: value.partition(" ")[0],
 )

@@ -99,7 +99,7 @@ def test_what_is_found_by_name_is_there(installed: Path, tmp_path: Path) -> None
 
 
 def test_the_readmes_example(installed: Path, tmp_path: Path) -> None:
-    write_crawl(tmp_path / "crawl", files=2)
+    write_crawl(tmp_path / "crawl", files=1)
     assert README_EXAMPLE
     (tmp_path / "example.py").write_text(README_EXAMPLE[1])
     printed = execute(installed / "python", "example.py", cwd=tmp_path).stdout

@@ -33,7 +33,9 @@ def test_the_sums_are_right(tmp_path: Path) -> None:
     assert table.filter(table["key"].to_numpy() == 0)["first"].to_pylist() == [0]
 
 
-@pytest.mark.parametrize(("name", "workers"), [("local", 2), ("beam", 1), ("ray", 2)])
+@pytest.mark.parametrize(
+    ("name", "workers"), [("local", 2), ("beam", 1), pytest.param("ray", 2, marks=pytest.mark.long)]
+)
 def test_engines_write_the_same_bytes(name: str, workers: int, expected: dict[str, bytes], tmp_path: Path) -> None:
     with open_engine(name, workers) as engine:
         assert make(engine, tmp_path) == expected

@@ -1,6 +1,5 @@
 """The sandbox: answers come back, limits are reported, and nothing that the child does reaches the parent."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -15,76 +14,17 @@ import pytest
 from infra.errors import WorkError
 from infra.metering import worker_cpu_seconds
 from infra.sandbox.sandbox import Sandbox
+from tests.infra.sandbox import deeds
+from tests.infra.sandbox.deeds import MIB
 
-MIB = 1 << 20
-
-
-def echo(payload: bytes) -> bytes:
-    return payload
-
-
-def identity(payload: bytes) -> bytes:
-    """This child's process id."""
-    return str(os.getpid()).encode()
-
-
-def misbehave(payload: bytes) -> bytes:
-    """Does what the payload names; "fine" for anything else."""
-    match payload.split():
-        case [b"spin"]:
-            while True:
-                pass
-        case [b"sleep"]:
-            signal.pause()
-        case [b"grow"]:
-            hoard = []
-            while True:
-                hoard.append(bytearray(8 * MIB))
-        case [b"swell", size]:
-            bytearray(b"x") * int(size)
-        case [b"ask", size]:
-            bytes(int(size))
-        case [b"abort"]:
-            os.abort()
-        case [b"segfault"]:
-            ctypes.string_at(0)
-        case [b"recurse"]:
-            misbehave(payload)
-        case [b"overflow"]:
-            sys.setrecursionlimit(1 << 30)
-            nest: list[object] = []
-            for _ in range(60_000):
-                nest = [nest]
-            repr(nest)
-        case [b"exit"]:
-            os._exit(0)
-        case [b"raise"]:
-            raise ValueError("not today")
-        case [b"connect"]:
-            import socket
-
-            socket.create_connection(("127.0.0.1", 9))
-        case [b"print"]:
-            print("printed by the child")
-            os.write(1, b"written by the child\n")
-            assert sys.stdin.read() == ""
-        case [b"once", marker]:
-            path = Path(os.fsdecode(marker))
-            if not path.exists():
-                path.touch()
-                os.abort()
-        case [b"environment"]:
-            return f"{os.environ['PYTHONHASHSEED']} {os.environ['OMP_NUM_THREADS']}".encode()
-    return b"fine"
-
-
-MISBEHAVE = f"{__name__}:misbehave"
+DEEDS = deeds.__name__
+MISBEHAVE = f"{DEEDS}:misbehave"
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3 * MIB])
 def test_bytes_come_back(size: int) -> None:
     payload = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
-    with Sandbox(f"{__name__}:echo") as sandbox:
+    with Sandbox(f"{DEEDS}:echo") as sandbox:
         result = sandbox.call(payload)
         assert result.value == payload and result.limit is None
         assert 0 <= result.cpu_seconds < 5 and 0 < result.peak_bytes < 500 * MIB
@@ -137,14 +77,9 @@ def test_a_payload_that_fails_once_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_the_limit_is_reported_after_two_tries_in_two_children(tmp_path: Path) -> None:
-    with Sandbox(f"{__name__}:leave_a_mark") as sandbox:
+    with Sandbox(f"{DEEDS}:leave_a_mark") as sandbox:
         assert sandbox.call(os.fsencode(tmp_path)).limit == "limit/crash"
     assert len(list(tmp_path.iterdir())) == 2
-
-
-def leave_a_mark(payload: bytes) -> bytes:
-    Path(os.fsdecode(payload), str(os.getpid())).touch()
-    os.abort()
 
 
 def test_the_child_keeps_to_itself(capfd: pytest.CaptureFixture[str]) -> None:
@@ -156,22 +91,22 @@ def test_the_child_keeps_to_itself(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_one_child_serves_many_calls_until_it_is_worn() -> None:
-    with Sandbox(f"{__name__}:identity", max_calls=3) as sandbox:
+    with Sandbox(f"{DEEDS}:identity", max_calls=3) as sandbox:
         pids = [sandbox.call(b"").value for _ in range(7)]
     assert pids[0] == pids[1] == pids[2] != pids[3] == pids[5] != pids[6]
-    with Sandbox(f"{__name__}:identity", max_idle_bytes=1) as sandbox:
+    with Sandbox(f"{DEEDS}:identity", max_idle_bytes=1) as sandbox:
         assert len({sandbox.call(b"").value for _ in range(3)}) == 3
 
 
 def test_a_child_that_was_killed_between_calls_is_replaced() -> None:
-    with Sandbox(f"{__name__}:identity") as sandbox:
+    with Sandbox(f"{DEEDS}:identity") as sandbox:
         first = int(sandbox.call(b"").value or b"0")
         os.kill(first, signal.SIGKILL)
         assert int(sandbox.call(b"").value or b"0") != first
 
 
 def test_the_child_ignores_interrupts_and_ends_with_the_sandbox() -> None:
-    with Sandbox(f"{__name__}:identity") as sandbox:
+    with Sandbox(f"{DEEDS}:identity") as sandbox:
         pid = int(sandbox.call(b"").value or b"0")
         os.kill(pid, signal.SIGINT)
         assert int(sandbox.call(b"").value or b"0") == pid
@@ -182,7 +117,7 @@ def test_the_child_dies_with_its_parent() -> None:
     script = (
         "import os, signal, sys\n"
         "from infra.sandbox.sandbox import Sandbox\n"
-        f"sandbox = Sandbox('{__name__}:identity')\n"
+        f"sandbox = Sandbox('{DEEDS}:identity')\n"
         "print(sandbox.call(b'').value.decode(), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -194,7 +129,7 @@ def test_the_child_dies_with_its_parent() -> None:
 
 
 def test_a_fork_does_not_share_the_child() -> None:
-    with Sandbox(f"{__name__}:identity") as sandbox:
+    with Sandbox(f"{DEEDS}:identity") as sandbox:
         mine = sandbox.call(b"").value
         read, write = os.pipe()
         if (fork := os.fork()) == 0:
@@ -223,17 +158,9 @@ def test_a_large_parent_does_not_count_against_the_child() -> None:
     del ballast
 
 
-def work(payload: bytes) -> bytes:
-    """Uses as many tenths of a CPU second as the payload says."""
-    end = time.process_time() + int(payload) / 10
-    while time.process_time() < end:
-        pass
-    return b""
-
-
 def test_the_cpu_time_of_live_and_of_ended_sandboxes_is_the_workers() -> None:
     before = worker_cpu_seconds()
-    with Sandbox("tests.infra.sandbox.test_sandbox:work") as sandbox:
+    with Sandbox(f"{DEEDS}:work") as sandbox:
         sandbox.call(b"3")
         alive = worker_cpu_seconds() - before
         sandbox.call(b"3")

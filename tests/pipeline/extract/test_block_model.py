@@ -13,12 +13,12 @@ from pipeline.extract.blocks import Block, blocks
 from tests.pipeline.extract.articles import OTHER, PAGE_WITH_MENUS, PIECES, SENTENCE
 
 HOSTILE = [
-    "<div class='nav menu'>x" * 60_000,
-    "<td>x" * 120_000,
-    "<a id=" * 200_000 + ">x",
-    "<p>x" * 100_000,
-    "<b " + "class=x " * 200_000 + ">x",
-    "</div>" * 100_000 + "x",
+    "<div class='nav menu'>x" * 15_000,
+    "<td>x" * 30_000,
+    "<a id=" * 50_000 + ">x",
+    "<p>x" * 25_000,
+    "<b " + "class=x " * 50_000 + ">x",
+    "</div>" * 25_000 + "x",
 ]
 
 
@@ -39,7 +39,7 @@ def test_the_main_text_can_be_encoded(html: str) -> None:
 def test_hostile_pages_take_linear_time(html: str) -> None:
     started = time.process_time()
     main_text(html)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 3
 
 
 def test_main_text_keeps_the_article_and_drops_the_rest() -> None:

@@ -100,6 +100,7 @@ def test_the_lists_are_the_recipes(world: Path) -> None:
     assert every["http://en0.example/0"]["signals"]["url_hard_words"] is None
 
 
+@pytest.mark.long
 def test_the_same_bytes_with_any_workers_and_engine(world: Path, tmp_path: Path) -> None:
     refinery("measure", *words(world), "--out", tmp_path / "two", "--workers", 2)
     assert made(tmp_path / "two") == made(world / "measured")

@@ -93,17 +93,23 @@ def test_several_failing_rules_are_one_record(world: Path, tmp_path: Path) -> No
 def test_the_result_is_a_run(world: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("--ledger", world / "out", "--recipe", world / "lax.toml", "--out", out)
-    output = answer("readmit", *words, "--workers", 2)
+    output = answer("readmit", *words)
     assert output["in"] == output["readmitted"] + output["rejected"] and output["funnel"][0]["docs"] == output["in"]
-    readmit(world, tmp_path / "one")
-    readmit(world, tmp_path / "beam", engine="beam")
-    assert made(out) == made(tmp_path / "one") == made(tmp_path / "beam")
     refinery("verify", out)
     refinery("report", "--run", out, "--out", tmp_path / "report.html")
     assert [stage["state"] for stage in status(out)["stages"]] == ["done"] * 4
     assert explained("http://host5.example/5", out)["steps"][0]["value"] == 6
     again = readmit(world, tmp_path / "again", ledger=str(out / "03-filter"))
     assert again["in"] == Dataset(out / "03-filter").manifest.counts["rejected"] > 0
+
+
+@pytest.mark.long
+def test_the_same_bytes_with_any_workers_and_engine(world: Path, tmp_path: Path) -> None:
+    words = ("--ledger", world / "out", "--recipe", world / "lax.toml", "--out", tmp_path / "two", "--workers", 2)
+    refinery("readmit", *words)
+    readmit(world, tmp_path / "one")
+    readmit(world, tmp_path / "beam", engine="beam")
+    assert made(tmp_path / "two") == made(tmp_path / "one") == made(tmp_path / "beam")
 
 
 def test_archives_that_moved_or_changed(world: Path, tmp_path: Path) -> None:

@@ -161,9 +161,10 @@ def test_the_new_run_is_a_run(world: Path, tmp_path: Path) -> None:
     assert numbers["skipped"] == receipt(world / "without")["documents"]
 
 
-def test_workers_and_a_second_call_make_the_same(world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_workers_and_a_second_call_make_the_same(workers: int, world: Path, tmp_path: Path) -> None:
     words = ("--url-list", world / "list.txt", "--run", world / "out", "--out", tmp_path / "out")
-    output = answer("takedown", *words, "--workers", 2)
+    output = answer("takedown", *words, "--workers", workers)
     assert output == receipt(tmp_path / "out") == receipt(world / "without")
     assert made(tmp_path / "out") == made(world / "without")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("part-*")}

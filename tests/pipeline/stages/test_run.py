@@ -62,8 +62,8 @@ def test_evidence_of_removed_copies(finished: Path) -> None:
     "words",
     [
         ("--workers", "2"),
-        ("--engine", "beam", "--workers", "1"),
-        ("--engine", "ray", "--workers", "2"),
+        pytest.param(("--engine", "beam", "--workers", "1"), marks=pytest.mark.long),
+        pytest.param(("--engine", "ray", "--workers", "2"), marks=pytest.mark.long),
     ],
     ids=" ".join,
 )
@@ -76,14 +76,15 @@ def test_the_same_bytes_with_any_workers_and_engine(
     assert made(tmp_path / "out") == made(finished)
 
 
-def test_stage_commands_make_the_same_on_ray(finished: Path, world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["beam", "ray"])
+def test_stage_commands_make_the_same_on_each_engine(engine: str, finished: Path, world: Path, tmp_path: Path) -> None:
     """A map with page sandboxes, and a reduction."""
-    with open_engine("ray", 2):  # one start of Ray serves both
+    with open_engine(engine):  # one start of Ray serves both
         for command, name, given in (
             ("extract", "02-extract", "01-ingest"),
             ("dedup", "04-same-text", "03-filter"),
         ):
-            words = ("--recipe", world / "small.toml", "--stage", name[3:], "--engine", "ray", "--workers", 2)
+            words = ("--recipe", world / "small.toml", "--stage", name[3:], "--engine", engine)
             refinery(command, *words, "--input", finished / given, "--out", tmp_path / name)
             assert made(tmp_path / name) == made(finished / name)
 
@@ -98,13 +99,11 @@ def test_the_stage_commands_make_the_same(finished: Path, world: Path, tmp_path:
     assert made(tmp_path) == made(finished)
 
 
-def test_limit_takes_the_first_pages(finished: Path, world: Path, tmp_path: Path) -> None:
-    words = ("--recipe", world / "small.toml", "--input", world / "crawl", "--limit", 45)
-    output = answer("run", *words, "--out", tmp_path / "a")
-    assert output["funnel"][0]["docs"] == 45
-    refinery("run", *words, "--out", tmp_path / "b", "--workers", 2)
-    assert made(tmp_path / "a") == made(tmp_path / "b")
-    first = datasets(tmp_path / "a")[0].to_arrow()["id"].to_pylist()
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_limit_takes_the_first_pages(workers: int, finished: Path, world: Path, tmp_path: Path) -> None:
+    words = ("--recipe", world / "small.toml", "--input", world / "crawl", "--limit", 45, "--workers", workers)
+    assert answer("run", *words, "--out", tmp_path)["funnel"][0]["docs"] == 45
+    first = datasets(tmp_path)[0].to_arrow()["id"].to_pylist()
     assert first == datasets(finished)[0].to_arrow()["id"].to_pylist()[:45]
 
 
