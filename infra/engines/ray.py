@@ -14,7 +14,33 @@ import pyarrow as pa
 from infra.engines.engine import Engine, Progress
 from infra.engines.job import PartJob, run_job
 from infra.engines.shuffle import Spread, reduce_pieces
+from infra.errors import WorkError
 from infra.extras import extra
+
+# On a loaded machine Ray's own servers may not come up in the time that Ray gives them.
+START_ATTEMPTS = 3
+
+
+def start(address: str | None, processors: int) -> None:
+    """Connects to the cluster at `address`, or starts Ray on this machine. WorkError where that does not come up."""
+    import ray
+
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            ray.init(
+                address=address,
+                num_cpus=None if address else processors,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=True,
+                logging_level=logging.ERROR,
+            )
+            return
+        except RuntimeError as error:
+            ray.shutdown()
+            if address or attempt == START_ATTEMPTS:
+                reason = str(error).split("\n")[0][:200]
+                raise WorkError(f"Ray could not be started ({reason}): run the same command again") from None
 
 
 class RayEngine(Engine):
@@ -30,15 +56,7 @@ class RayEngine(Engine):
 
         self._started = not ray.is_initialized()
         if self._started:
-            address = os.environ.get("RAY_ADDRESS")
-            ray.init(
-                address=address,
-                num_cpus=None if address else max(workers, 2),
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=True,
-                logging_level=logging.ERROR,
-            )
+            start(os.environ.get("RAY_ADDRESS"), max(workers, 2))
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             context.print_on_execution_start = False

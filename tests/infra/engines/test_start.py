@@ -3,6 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
+from infra.engines.ray import START_ATTEMPTS, start
+from infra.errors import WorkError
+
 PROGRAM = """
 import sys
 from infra.engines.open import open_engine
@@ -25,3 +30,24 @@ assert pa.array(pandas.Series([1, 2])).to_pylist() == [1, 2]
 def test_pyarrow_does_not_import_pandas_unasked() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (2, 3), (3, 3)])
+def test_ray_is_started_again_where_its_servers_do_not_come_up(
+    failures: int, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[dict[str, object]] = []
+
+    def init(**options: object) -> None:
+        calls.append(options)
+        if len(calls) <= failures:
+            raise RuntimeError("Timed out waiting for file\nmore")
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    if failures < START_ATTEMPTS:
+        start(None, 2)
+    else:
+        with pytest.raises(WorkError, match="could not be started .Timed out waiting for file.: run the same command"):
+            start(None, 2)
+    assert len(calls) == attempts
