@@ -27,6 +27,8 @@ from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
 from pipeline.steps.table import kinds_in, read_step
 
+# Keys of a stage that had another name in earlier versions.
+FORMER_KEYS = {"verb": "command", "control": "audit"}
 # What a stage takes beside its steps. `audit`: see extract.py. `carried`: signals that the stage's documents bring
 # along without that any stage before it sets them.
 STAGE_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -87,6 +89,7 @@ def parse_recipe(source: Mapping[str, Any], place: str) -> Recipe:
 
 
 def _stage(source: Mapping[str, Any], place: str) -> Stage:
+    source = _current_keys(source, place)
     command = source.get("command")
     if not isinstance(command, str) or command not in COMMANDS:
         raise UsageError(f"{place}: command is {shown(command)}, not one of {', '.join(COMMANDS)}")
@@ -107,6 +110,14 @@ def _stage(source: Mapping[str, Any], place: str) -> Stage:
     except UsageError as error:
         raise UsageError(f"{here}: {error}") from None
     return Stage(name, cast("StageCommand", command), steps, options)
+
+
+def _current_keys(source: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """A stage's table with the keys of today for the former ones, so that recipes of earlier versions can be read."""
+    for former, key in FORMER_KEYS.items():
+        if former in source and key in source:
+            raise UsageError(f"{place}: {former} is the former name of {key}: leave one of the two out")
+    return {FORMER_KEYS.get(name, name): value for name, value in source.items()}
 
 
 def _check_options(command: str, options: Mapping[str, Any], place: str) -> None:

@@ -166,7 +166,7 @@ def test_bad_overrides_are_named(
 def test_branch_needs_its_data_and_a_checkpoint(tmp_path: Path, data: Path, trunk: Path) -> None:
     with pytest.raises(UsageError, match=r"give --data: .* sha256 [0-9a-f]{64}"):
         branch(trunk, {}, None, tmp_path / "a")
-    with pytest.raises(UsageError, match="is not a checkpoint .* give a frozen trunk, a run or a branch"):
+    with pytest.raises(UsageError, match=r"is not a checkpoint .* give a frozen trunk, a run or a branch"):
         branch(data, {}, data, tmp_path / "a")
 
 

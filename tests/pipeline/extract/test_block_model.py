@@ -32,7 +32,8 @@ def test_the_cells_of_a_row_stand_on_one_line() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 def test_the_main_text_can_be_encoded(html: str) -> None:
-    main_text(html).text.encode()
+    text = main_text(html).text
+    assert text.encode().decode() == text
 
 
 @pytest.mark.parametrize("html", HOSTILE, ids=lambda html: html[:8])

@@ -111,3 +111,12 @@ def test_mistakes_in_rules_are_named(rule: dict[str, object], says: str) -> None
 def change(bound: str, value: float) -> dict[str, object]:
     step = {"kind": "judge", "rules": [{"signal": "words", bound: value}]}
     return SMALL | {"stage": [{"command": "filter", "step": [step]}]}
+
+
+def test_the_former_keys_of_a_stage_are_read() -> None:
+    steps = [{"kind": "extract", "engine": "resiliparse"}]
+    now = parse_recipe({"stage": [{"command": "extract", "audit": 0.5, "step": steps}]}, "here")
+    before = parse_recipe({"stage": [{"verb": "extract", "control": 0.5, "step": steps}]}, "here")
+    assert before.stages == now.stages
+    with pytest.raises(UsageError, match="verb is the former name of command"):
+        parse_recipe({"stage": [{"verb": "extract", "command": "extract", "step": steps}]}, "here")

@@ -62,8 +62,8 @@ def test_evidence_of_removed_copies(finished: Path) -> None:
     "words",
     [
         ("--workers", "2"),
-        pytest.param(("--engine", "beam", "--workers", "1"), marks=pytest.mark.long),
-        pytest.param(("--engine", "ray", "--workers", "2"), marks=pytest.mark.long),
+        ("--engine", "beam", "--workers", "1"),
+        ("--engine", "ray", "--workers", "2"),
     ],
     ids=" ".join,
 )
