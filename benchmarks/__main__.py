@@ -8,6 +8,7 @@ which returns what was found as JSON would have it, and `show(found)`, the lines
 import argparse
 import ast
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -57,6 +58,7 @@ def main(words: Sequence[str]) -> int:
         print("python -m benchmarks NAME [options]; --help after a name says more\n")
         print("\n".join(f"{name:17} {claim(name)}" for name in NAMES))
         return 0 if words in ([], ["--help"]) else 2
+    os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: figures are of one thread
     module, args = parsed(words[0], words[1:])
     try:
         found = module.run(args)

@@ -11,7 +11,6 @@ the engines.
 import argparse
 import contextlib
 import io
-import os
 import tempfile
 import time
 from collections import defaultdict
@@ -21,9 +20,13 @@ from typing import Any, Final
 
 from benchmarks.shared import add, recipe_until
 from infra.metering import cpu_seconds
+from infra.sandbox.sandbox import Sandbox
 from pipeline.cli.app import main as refinery
+from pipeline.extract import page
+from pipeline.stages import extract
+from pipeline.stages import run as stages_run
+from pipeline.steps.table import STEPS
 
-os.environ["OMP_NUM_THREADS"] = "1"
 Label = str | Callable[..., str]
 # How the names of the parts begin that are extraction: the engines, and what a page passes through before and after.
 ENGINES: Final = ("extract: engine ",)
@@ -71,13 +74,7 @@ class Clock:
 
 def watch(clock: Clock) -> None:
     """Put the timers where the work is done."""
-    import pipeline.extract.page as page
-    import pipeline.stages.extract as extract
-    import pipeline.stages.run as run
-    import pipeline.steps.interpreter as interpreter
-    from infra.sandbox.sandbox import Sandbox
-
-    stages: Any = run
+    stages: Any = stages_run
     pages: Any = page.PageExtractor
     run_stage, in_sandbox = stages.run_stage, pages._in_sandbox
 
@@ -107,9 +104,9 @@ def watch(clock: Clock) -> None:
     clock.around(pages, "_in_sandbox", "encode for the sandbox, read its answer")
     clock.around(Sandbox, "call", "pass messages")
     clock.around(extract, "document_row", "rows and token counts")
-    clock.around(extract, "gate", lambda step, *_: f"step {step.name}")
-    clock.around(extract, "run_step", lambda _, step, *__: f"step {step.name}")
-    clock.around(interpreter, "run_step", lambda _, step, *__: f"step {step.name}")
+    for kind in STEPS.values():
+        for method in vars(kind).keys() & {"run", "on_record"}:
+            clock.around(kind, method, lambda step, *_: f"step {step.name}")
 
 
 def profile(recipe: str, pages: list[Path], models: str, scratch: Path) -> tuple[dict[str, float], float]:

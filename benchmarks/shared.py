@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from infra.errors import UsageError
 from pipeline.inputs.documents import open_lines
+from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.toml import recipe_toml
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PEER: Final = Path(__file__).with_name("datatrove_peer.py")
@@ -94,9 +96,9 @@ def markdown(header: Sequence[object], rows: Iterable[Sequence[object]]) -> Iter
 
 def recipe_until(name: str, stage: str = "filter") -> str:
     """The shipped recipe, as TOML, without what comes after the stage of that name."""
-    head, *stages = (ROOT / "pipeline" / "recipes" / f"{name}.toml").read_text().split("[[stage]]\n")
-    last = next(number for number, text in enumerate(stages) if f'\nname = "{stage}"\n' in f"\n{text}")
-    return "[[stage]]\n".join([head, *stages[: last + 1]])
+    recipe = load_recipe(name)
+    last = [each.name for each in recipe.stages].index(stage)
+    return recipe_toml({**recipe.source, "stage": recipe.source["stage"][: last + 1]})
 
 
 def ask_peer(python: Path, what: str, rows: Iterable[Mapping[str, Any]]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Every engine over a crawl's worth of hostile pages: the parent stays quick and small, and honest pages survive."""
+"""Every engine over a crawl's worth of hostile pages: the parent stays quick and small, and ordinary pages survive."""
 
 import random
 import resource
@@ -17,7 +17,7 @@ from pipeline.extract.page import PageExtractor
 
 SENTENCE = "The quick brown fox jumps over the lazy dog while the old man reads a long book about the sea. "
 PARAGRAPHS = f"<p>{SENTENCE * 3}</p>" * 5
-# More than any page below needs in the parent, where nothing may depend on the page being honest.
+# More than any page below needs in the parent, where nothing may depend on the page being ordinary.
 PARENT_SECONDS = 10.0
 PARENT_GROWTH_BYTES = 400 << 20
 
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 def wrap(middle: str) -> bytes:
-    """`middle` between honest paragraphs, so that an engine has something to lose."""
+    """`middle` between ordinary paragraphs, so that an engine has something to lose."""
     return f"<html><head><title>t</title></head><body>{PARAGRAPHS}{middle}{PARAGRAPHS}</body></html>".encode()
 
 
@@ -108,7 +108,7 @@ HOSTILE = (
     Entry("binary-png", lambda: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + noise(60_000)),
     Entry("binary-pdf", lambda: b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj stream\n" + zlib.compress(noise(60_000))),
 )
-HONEST = (
+ORDINARY = (
     Entry("english", lambda: wrap("")),
     Entry("utf-8-labelled-latin-1", lambda: in_charset(FRENCH, "utf-8"), "iso-8859-1"),
     Entry("gb18030-labelled-utf-8", lambda: in_charset(CHINESE, "gb18030")),
@@ -128,9 +128,9 @@ def resident_bytes() -> int:
 
 @pytest.mark.long
 @pytest.mark.parametrize("engine", EXTRACTORS)
-def test_hostile_pages_cost_the_parent_little_and_honest_ones_survive(engine: str) -> None:
+def test_hostile_pages_cost_the_parent_little_and_ordinary_ones_survive(engine: str) -> None:
     start = resident_bytes()
-    for entry in (*HOSTILE, *HONEST):
+    for entry in (*HOSTILE, *ORDINARY):
         body = entry.make()
         with PageExtractor(engine, limits=Limits(cpu_seconds=5)) as extractor:
             begun = time.process_time()

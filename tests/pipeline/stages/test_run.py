@@ -10,7 +10,6 @@ import pytest
 
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
-from infra.engines.open import open_engine
 from pipeline.recipes.parse import load_recipe
 from tests.pipeline.command import answer, made, refinery, refinery_process, start
 from tests.pipeline.pages import pages, write_crawl, write_recipe
@@ -74,19 +73,6 @@ def test_the_same_bytes_with_any_workers_and_engine(
     files = sorted((world / "crawl").iterdir(), reverse=True)
     refinery_process("run", "--recipe", world / "small.toml", "--out", tmp_path / "out", "--input", *files, *words)
     assert made(tmp_path / "out") == made(finished)
-
-
-@pytest.mark.parametrize("engine", ["beam", "ray"])
-def test_stage_commands_make_the_same_on_each_engine(engine: str, finished: Path, world: Path, tmp_path: Path) -> None:
-    """A map with page sandboxes, and a reduction."""
-    with open_engine(engine):  # one start of Ray serves both
-        for command, name, given in (
-            ("extract", "02-extract", "01-ingest"),
-            ("dedup", "04-same-text", "03-filter"),
-        ):
-            words = ("--recipe", world / "small.toml", "--stage", name[3:], "--engine", engine)
-            refinery(command, *words, "--input", finished / given, "--out", tmp_path / name)
-            assert made(tmp_path / name) == made(finished / name)
 
 
 def test_the_stage_commands_make_the_same(finished: Path, world: Path, tmp_path: Path) -> None:
