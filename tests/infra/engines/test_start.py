@@ -48,6 +48,6 @@ def test_ray_is_started_again_where_its_servers_do_not_come_up(
     if failures < START_ATTEMPTS:
         start(None, 2)
     else:
-        with pytest.raises(WorkError, match="could not be started .Timed out waiting for file.: run the same command"):
+        with pytest.raises(WorkError, match=r"could not be started .Timed out waiting for file.: run the same command"):
             start(None, 2)
     assert len(calls) == attempts
