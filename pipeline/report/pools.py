@@ -23,6 +23,8 @@ from pipeline.report.views import TOP_RULES, StageView, signal_of, top_rules
 
 TOP_LANGUAGES = 15
 BINS = 30
+# Smaller numbers count as zero: below 1e-308 doubles lose digits, and edges would coincide.
+SMALLEST = 1e-100
 MAX_HISTOGRAMS = 100
 MAX_POOL_ROWS = 200
 
@@ -128,9 +130,9 @@ def bin_edges(rejected: Floats, kept: Floats, thresholds: Sequence[float]) -> Fl
     """
     ends = [float(end) for part in (rejected, kept) if len(part) for end in np.quantile(part, [0.01, 0.99])]
     low, high = min(*ends, *thresholds), max(*ends, *thresholds)
-    is_log = low > 0 and high / low > 100
+    is_log = low > SMALLEST and high / low > 100
     low, high, at = (math.log(value) if is_log else value for value in (low, high, thresholds[0]))
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), SMALLEST):
         low, high = low - abs(low) / 2 - 0.5, high + abs(high) / 2 + 0.5
     step = (high - low) / (BINS - 3)
     edges = at + step * (np.arange(BINS + 1, dtype=np.float64) - math.ceil((at - low) / step + 0.5))

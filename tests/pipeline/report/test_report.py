@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infra.dataset.manifest import Kind
@@ -322,6 +322,8 @@ def test_ticks_are_few_even_and_hold_the_range(low: float, width: float) -> None
     st.lists(st.floats(0, 1e9), max_size=9),
     st.floats(-1e9, 1e9),
 )
+@example(rejected=[3.0, 5e-324, 5e-324], kept=[], threshold=1.0)
+@example(rejected=[0.0], kept=[], threshold=5e-324)
 @settings(max_examples=50, deadline=None)
 def test_bins_rise_and_one_begins_at_the_threshold(rejected: list[float], kept: list[float], threshold: float) -> None:
     edges = bin_edges(np.array(rejected), np.array(kept), [threshold])
