@@ -44,6 +44,12 @@ NEAR_COPIES = dedup("near-copies", "minhash")
 REMOVE_URLS = step("rewrite", edit="remove_urls")
 
 
+# Each kind of work once: records, a sandbox, rules, a reduction.
+BRIEF = recipe(
+    "brief", INGEST, EXTRACT, stage("filter", "filter", judge("size", {"signal": "words", "min": 50})), SAME_TEXT
+)
+
+
 def small(*prefilter: Part, least: int = 50, **extract: Any) -> str:
     """A recipe with every command before `mix`. `prefilter`: steps of the prefilter; `least`: the minimum of words;
     `extract`: keys of the stage of that name."""
