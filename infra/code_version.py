@@ -15,17 +15,25 @@ functions that do the work:
 
 Hashed are whole files: the modules reached, the `__init__.py` of their packages, the data files. Names and paths
 that are put together at run time (`getattr`, `__file__`) are not seen: code that decides what a task writes uses none.
+
+To read all files takes a fifth of a second. So versions are kept in the user's cache folder (`$XDG_CACHE_HOME`, else
+`~/.cache`), valid while all source and data files have the size and times that they had.
 """
 
 import ast
+import contextlib
 import functools
 import gc
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from infra.hashing import canonical_json, sha256_json
+from infra.storage import read_json, temporary_name
 
 PACKAGES = frozenset({"dedup", "filters", "infra", "mixers", "pipeline", "refinery", "trainer"})
 # In the place of a name: all of a module; the data files of a package.
@@ -49,7 +57,12 @@ def code_version(*things: Any) -> str:
 
 @functools.cache
 def project() -> "Code":
-    return Code(Path(__file__).resolve().parent.parent)
+    root = Path(__file__).resolve().parent.parent
+    with contextlib.suppress(RuntimeError):  # a user without a home folder
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        # one file for each place of the code, so that two installations keep theirs
+        return Code(root, cache / "refinery" / f"code-versions-{sha256_json(str(root))[:16]}.json")
+    return Code(root)
 
 
 def names_in(things: Iterable[Any]) -> frozenset[Name]:
@@ -108,23 +121,51 @@ class Module:
 
 
 class Code:
-    """The source below `root`. Each file is read once, when it is first reached."""
+    """The source below `root`. Each file is read once; versions are kept in the file `kept` for the next process."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, kept: Path | None = None) -> None:
         self.root = root
+        self.kept = kept
         self._files: dict[str, Path | None] = {}
         self._modules: dict[str, Module] = {}
         self._hashes: dict[Path, bytes] = {}
-        self._versions: dict[frozenset[Name], str] = {}
+        self._versions: dict[str, str] | None = None
 
     def version(self, names: frozenset[Name]) -> str:
         """The hash of the names and bytes of all files that `names` reach. ValueError for a name that is not ours."""
-        if names not in self._versions:
-            digest = hashlib.sha256()
-            for path in self.files(names):
-                digest.update(self._hash(path))
-            self._versions[names] = digest.hexdigest()
-        return self._versions[names]
+        if self._versions is None:
+            self._versions = self._read_kept()
+        key = sha256_json(sorted(names))
+        if key not in self._versions:
+            self._versions[key] = self._hash_all(self.files(names))
+            self._keep()
+        return self._versions[key]
+
+    def _read_kept(self) -> dict[str, str]:
+        with contextlib.suppress(OSError):
+            rows = read_json(self.kept) if self.kept else None
+            if isinstance(rows, dict) and rows.pop("source", None) == self._source:
+                return rows
+        return {}
+
+    def _keep(self) -> None:
+        """Without syncing: a file that a crash has cut is made anew. None is made where nothing may be written."""
+        if self.kept:
+            with contextlib.suppress(OSError):
+                self.kept.parent.mkdir(parents=True, exist_ok=True)
+                temporary = temporary_name(self.kept)
+                temporary.write_bytes(canonical_json({"source": self._source, **(self._versions or {})}))
+                temporary.replace(self.kept)
+
+    @functools.cached_property
+    def _source(self) -> str:
+        """The hash of name, size and times of all source and data files: by these, Python knows its compiled files."""
+        paths = [path for package in PACKAGES for path in _files_below(self.root / package)]
+        stats = [(path, path.stat()) for path in sorted(paths)]
+        return sha256_json([[str(path), now.st_size, now.st_mtime_ns, now.st_ctime_ns] for path, now in stats])
+
+    def _hash_all(self, paths: Iterable[Path]) -> str:
+        return hashlib.sha256(b"".join(self._hash(path) for path in paths)).hexdigest()
 
     def _hash(self, path: Path) -> bytes:
         """Of the file's name and bytes."""
@@ -301,6 +342,10 @@ def _parse(path: Path) -> ast.Module:
 
 
 def _data_files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.is_file() and path.suffix not in (".py", ".pyc"):
-            yield path
+    return (path for path in _files_below(folder) if path.suffix != ".py")
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (Path(at, name) for name in names)

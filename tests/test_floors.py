@@ -17,7 +17,8 @@ PACKAGES = ("infra", "filters", "dedup", "mixers", "trainer", "pipeline", "refin
 # From the ground up. A file imports from floors below its own and from its own folder; not from a folder beside it.
 FLOORS = """
 infra.errors
-infra.hashing  infra.storage  infra.code_version  infra.extras
+infra.hashing  infra.storage  infra.extras
+infra.code_version
 infra.dataset
 infra.ledger
 infra.sandbox

@@ -135,6 +135,32 @@ def test_a_module_that_is_not_there_is_refused() -> None:
         project().version(names_in(["infra.no_such_module"]))
 
 
+def test_versions_are_kept_until_a_byte_of_the_source_changes(tmp_path: Path) -> None:
+    for name, content in (TREE | {"pipeline/steps/work.py": "from .used import LIMIT\ndef work(): LIMIT\n"}).items():
+        path = tmp_path / "code" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    kept, names = tmp_path / "cache" / "versions.json", frozenset({Name("pipeline.steps.work", "work")})
+    version = Code(tmp_path / "code").version(names)
+
+    def of_next_process() -> tuple[str, bool]:
+        """The version, and whether it was kept: then no file's names were followed."""
+        code = Code(tmp_path / "code", kept)
+        return code.version(names), not code._modules
+
+    assert [of_next_process(), of_next_process()] == [(version, False), (version, True)]
+    for broken in (b"", b"[]", b'{"source": 1}', kept.read_bytes()[:-9]):
+        kept.write_bytes(broken)
+        assert [of_next_process(), of_next_process()] == [(version, False), (version, True)]
+    path.write_text(path.read_text() + "# one more line\n")
+    (changed, known), again = of_next_process(), of_next_process()
+    assert changed != version and not known and again == (changed, True)
+    assert changed == Code(tmp_path / "code").version(names)
+    kept.unlink()
+    kept.mkdir()  # where no file can be kept
+    assert [of_next_process(), of_next_process()] == [(changed, False)] * 2
+
+
 # Where a name or path is put together at run time: the trainer's shipped configurations are read as files, the child of
 # the sandbox is sent a target and an extractor's module that its parent imports, and this machinery finds the root.
 PUT_TOGETHER = {
