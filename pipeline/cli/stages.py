@@ -73,7 +73,8 @@ def run(
 ) -> None:
     """Run every stage of a recipe.
 
-    The input is archives, or documents, which skip the stages up to extraction. Each stage makes a dataset below --out.
+    The input is archives, or documents, which skip extraction: of what comes before it the URL rules alone are run.
+    Each stage makes a dataset below --out.
 
     Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
     """
@@ -81,7 +82,7 @@ def run(
     from pipeline.stages.run import run_recipe
 
     with opened(engine, workers, json) as made:
-        finished = run_recipe(recipe, input, out, made, limit, models)
+        finished = run_recipe(recipe, input, out, made, limit, models, say)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -111,7 +112,7 @@ def stage_command(name: str) -> Any:
         from pipeline.stages.run import funnel, run_recipe_stage
 
         with opened(engine, workers, json) as made:
-            manifest = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models).manifest
+            manifest = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models, say).manifest
         rows = funnel([manifest])
         if json:
             tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})

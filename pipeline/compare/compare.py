@@ -84,7 +84,7 @@ def chain(
     source: Any = None
     datasets: list[Dataset] = []
     for stage in stages_for(recipe, inputs):
-        prefix = recipe.prefix(recipe.stages.index(stage) + 1)
+        prefix = recipe.prefix(recipe.number(stage))
         params = limit_param(limit) if source is None else {}
         context = Context(prefix, engine, places, params)
         source = source or first_source(inputs, stage, limit)

@@ -30,6 +30,7 @@ from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.extract import Bodies, ExtractTask
+from pipeline.stages.over_documents import stages_over_documents
 from pipeline.stages.run import FROZEN, stage_folder
 from pipeline.stages.stages import places_below
 from pipeline.stages.tokenize import TABLE
@@ -113,12 +114,20 @@ def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
     recipe, places = resolve_recipe(parsed, models, used)
     if recipe.sha256 != frozen["sha256"]:
         raise UsageError(f"the models have changed since {run} was made: give its own with --models")
-    stages = tuple(stage for stage in recipe.stages if (run / stage_folder(recipe, stage) / MANIFEST).is_file())
+    stages = stages_made(run, recipe)
     if not stages or "last" not in (read_json(run / RUN) or {}):
         raise UsageError(f"{run} is not finished: run the same `refinery run` command again")
     given = Dataset(source) if source and (source / MANIFEST).is_file() else None
     moved = places_below(source) if source and not given else {}
     return Finished(run, recipe, places, stages, moved, given)
+
+
+def stages_made(run: Path, recipe: Recipe) -> tuple[Stage, ...]:
+    """The stages whose datasets are there; of a run over documents, as it ran them."""
+    made = [stage for stage in recipe.stages if (run / stage_folder(recipe, stage) / MANIFEST).is_file()]
+    if made and made[0].command != "ingest":
+        made = [stage for stage in stages_over_documents(recipe) if stage.name in {each.name for each in made}]
+    return tuple(made)
 
 
 def matches(parts: Sequence[ShardReader], what: str) -> Iterator[dict[str, Any]]:
@@ -157,7 +166,7 @@ def replay(row: dict[str, Any], run: Finished) -> Explanation:
         result.rejected_by = ledger_of(run.dataset(first), key_of(row))
     else:
         result.row = BLANK | original(row, run)
-        result.text_before = result.text_after = result.row["text"]
+        result.text_before = result.text_after = result.row["text"] or ""
     for stage in run.stages:
         if result.rejected_by:
             break

@@ -41,6 +41,16 @@ class Stage:
             return Kind.RECORDS
         return Kind.TOKENS if self.command == "tokenize" else Kind.DOCUMENTS
 
+    @property
+    def reads_records(self) -> bool:
+        """`extract`, or a dedup by payload."""
+        return self.reads is Kind.RECORDS
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether it reads the text of documents: a list of addresses can go through a stage that does not."""
+        return self.command in ("mix", "tokenize") or any(step.needs_text for step in self.steps)
+
     def models(self) -> Iterator[str]:
         for step in self.steps:
             yield from step.models()
@@ -82,6 +92,10 @@ class Recipe:
     @property
     def ref(self) -> RecipeRef:
         return RecipeRef(self.name, self.sha256)
+
+    def number(self, stage: Stage) -> int:
+        """The place of the stage of this name, from 1."""
+        return [each.name for each in self.stages].index(stage.name) + 1
 
     def prefix(self, length: int) -> "Recipe":
         """The first `length` stages as a recipe of their own: equal for two recipes that begin alike."""

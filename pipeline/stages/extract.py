@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from filters.url import UrlLists
 from infra.dataset import schema as schemas
 from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
@@ -27,7 +26,6 @@ from pipeline.document import Document, Trace
 from pipeline.extract.page import Page, PageExtractor
 from pipeline.job.funnel import Funnel
 from pipeline.models.loaded import Models, loaded_models
-from pipeline.models.url_lists import load_url_lists
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
 from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS
@@ -88,7 +86,6 @@ class Tools:
     reader: BodyReader
     extractors: Mapping[str, PageExtractor]
     plain: PageExtractor
-    lists: Mapping[str, UrlLists]
     models: Models
 
     def close(self) -> None:
@@ -124,9 +121,8 @@ class ExtractTask:
             for step in self.steps
             if isinstance(step, Extract)
         }
-        lists = {step.lists: load_url_lists(Path(self.places[step.lists])) for step in self.steps if step.lists}
-        models = loaded_models(tuple(sorted((n, p) for n, p in self.places.items() if n not in lists)))
-        return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), lists, models)
+        models = loaded_models(tuple(sorted(self.places.items())))
+        return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), models)
 
     def __call__(self, part: ShardReader) -> Iterator[Output]:
         funnel = Funnel()
@@ -221,7 +217,7 @@ class Visit:
 
     def _rejects(self, step: Step, trace: Trace | None) -> list[Reject]:
         if isinstance(step, Gate):
-            return step.on_record(self.record, self.tools.lists, trace)
+            return step.on_record(self.record, self.tools.models, trace)
         if not isinstance(step, Extract):
             return step.run(self.document, self.tools.models, trace)
         html = self.record["page"] == "html"

@@ -43,7 +43,7 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
         raise UsageError(
             f"{stage.command} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
         )
-    wanted = Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS
+    wanted = Kind.RECORDS if stage.reads_records else Kind.DOCUMENTS
     sources: list[Source] = []
     for dataset in inputs.datasets:
         if dataset.kind is not wanted:
@@ -56,11 +56,6 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
         sources.append(DocumentFiles(inputs.documents))
     source = sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
     return source if limit is None else Limited(source, limit)
-
-
-def reads_records(stage: Stage) -> bool:
-    """Whether the stage reads records: `extract`, or a dedup by payload."""
-    return stage.reads is Kind.RECORDS
 
 
 def run_stage(
