@@ -4,13 +4,13 @@ and a value of the wrong kind, is a UsageError that names the place.
 
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 from infra.errors import UsageError
 from pipeline.recipes.recipe import COMMANDS, Recipe, Stage, StageCommand, bound
+from pipeline.recipes.shipped import shipped, shipped_toml
 from pipeline.steps.extract import Extract
 from pipeline.steps.fields import (
     check_plain,
@@ -41,17 +41,11 @@ STAGE_OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-def shipped() -> list[str]:
-    """The names of the recipes that come with the package."""
-    folder = resources.files("pipeline.recipes")
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
-
-
 def load_recipe(name_or_file: str) -> Recipe:
     """A shipped recipe by name, or any TOML file by path."""
     path = Path(name_or_file)
-    if name_or_file in shipped():
-        content = (resources.files("pipeline.recipes") / f"{name_or_file}.toml").read_bytes()
+    if (found := shipped_toml(name_or_file)) is not None:
+        content = found.encode()
     elif path.suffix == ".toml":
         try:
             content = path.read_bytes()

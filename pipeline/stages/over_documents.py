@@ -33,6 +33,9 @@ class NotDone:
     steps: tuple[str, ...]
     what: str
 
+    def as_json(self) -> dict[str, Any]:
+        return {"stage": self.stage, "steps": list(self.steps), "what": self.what}
+
 
 def stages_over_documents(recipe: Recipe) -> list[Stage]:
     """The stages after extraction, with the gates of extract stages in their places. Where that is none, the documents

@@ -57,7 +57,7 @@ class Run:
             "counts": dict(self.last.manifest.counts),
             "funnel": funnel([dataset.manifest for dataset in self.datasets]),
             "audit": audit_sample(self.datasets),
-            "not_done": [asdict(each) for each in self.not_done],
+            "not_done": [each.as_json() for each in self.not_done],
         }
 
 
