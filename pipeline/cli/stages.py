@@ -159,5 +159,5 @@ def compare(
 
     texts = read_gold(gold, groups, by or (), long_words)
     with opened(engine, workers, json) as made:
-        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts)
+        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts, say)
     tell(answer if json else compare_text(answer))

@@ -26,7 +26,7 @@ from pipeline.job.context import Context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.audit import audit_sample
-from pipeline.stages.run import funnel, limit_param, stages_for, whole_stage
+from pipeline.stages.run import Say, funnel, limit_param, missed_by, stages_for, tell_not_done, whole_stage
 from pipeline.stages.stages import first_source, run_stage
 
 COMPARISON = "comparison.json"
@@ -40,8 +40,10 @@ def compare(
     limit: int | None,
     models: str | None,
     gold: Gold | None = None,
+    say: Say | None = None,
 ) -> dict[str, Any]:
-    """Returns the documented JSON (`summary`), written to `out/comparison.json`; the cost is added as `cost`.
+    """Returns the documented JSON (`summary`), written to `out/comparison.json`; added are the cost as `cost`, and by
+    recipe as `not_done` what the input does not allow, which `say` is told first.
 
     `gold` may differ from call to call in one folder: the datasets do not depend on it.
     """
@@ -49,8 +51,8 @@ def compare(
         raise UsageError("compare needs two recipes or more: --recipe yi falcon")
     loaded = {name: load_recipe(name) for name in sorted(set(names))}
     stages = {name: stages_for(recipe, inputs) for name, recipe in loaded.items()}
-    for chosen in stages.values():
-        first_source(inputs, chosen[0], limit)  # what cannot be read is refused before the folder is claimed
+    # what cannot be read is refused before the folder is claimed
+    sources = {name: first_source(inputs, chosen[0], limit) for name, chosen in stages.items()}
     resolved = {name: resolve_recipe(recipe, models, models_of(stages[name])) for name, recipe in loaded.items()}
     arguments = {
         "command": "compare",
@@ -60,6 +62,9 @@ def compare(
         **limit_param(limit),
     }
     with claim(out, arguments):
+        missed = {name: missed_by(recipe, stages[name], inputs, sources[name]) for name, recipe in loaded.items()}
+        for name, recipe in loaded.items():
+            tell_not_done(say, recipe, missed[name])
         costs = Costs(out)
         chains = {
             name: chain(recipe, places, engine, inputs, out, limit, costs)
@@ -68,7 +73,8 @@ def compare(
         answer = summary(chains, gold)
         write_bytes(out / COMPARISON, readable_json(answer))
         cost = costs.close(chains, came_in(next(iter(chains.values()))[0].manifest))
-    return {**answer, "cost": cost}
+    return {**answer, "not_done": {name: [each.as_json() for each in found] for name, found in missed.items()},
+            "cost": cost}  # fmt: skip
 
 
 def chain(

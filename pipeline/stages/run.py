@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.dataset.claim import claim
 from infra.dataset.manifest import MANIFEST, RUN, Kind, Manifest
-from infra.dataset.reader import Dataset
+from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
 from infra.engines.engine import Engine
 from infra.errors import UsageError
@@ -145,7 +145,7 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None, s
     recipe the input does not allow."""
     stages = stages_for(context.recipe, inputs)
     source: Any = first_source(inputs, stages[0], limit)
-    missed = () if inputs.archives else not_done(context.recipe.stages) + without_addresses(stages, source)
+    missed = missed_by(context.recipe, stages, inputs, source)
     arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
     started = time.time()
     check_outside(out)
@@ -162,6 +162,11 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None, s
         made = Run(out, tuple(datasets), missed)
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
     return made
+
+
+def missed_by(recipe: Recipe, stages: Sequence[Stage], inputs: Inputs, source: Source) -> tuple[NotDone, ...]:
+    """What of the recipe the inputs do not allow; `stages`: those that are run."""
+    return () if inputs.archives else not_done(recipe.stages) + without_addresses(stages, source)
 
 
 def tell_not_done(say: Say | None, recipe: Recipe, missed: Sequence[NotDone]) -> None:
@@ -188,6 +193,7 @@ def account(context: Context, made: Run, seconds: float) -> Mapping[str, Any]:
         "workers": context.engine.workers,
         "stages": [dataset.folder.name for dataset in made.datasets],
         "last": made.last.folder.name,
+        "not_done": [each.as_json() for each in made.not_done],
         "wall_seconds": round(seconds, 3),
         "versions": versions(),
         "models": dict(context.places),
