@@ -51,12 +51,17 @@ STAGE_HELP = {
     ),
 }
 
+# Recipes that have one stage of the command.
+STAGE_RECIPES = {
+    "ingest": "extract", "extract": "extract", "filter": "language", "dedup": "minhash", "mix": "mixture",
+    "tokenize": "tokens",
+}  # fmt: skip
+
 
 def add_to(app: typer.Typer) -> None:
     app.command("run", cls=Command)(run)
     for name, (about, example) in STAGE_HELP.items():
-        recipe = {"mix": "mixture", "tokenize": "tokens"}.get(name, "yi")
-        stage_help = f"{about}\n\nExample: refinery {name} --recipe {recipe} {example}"
+        stage_help = f"{about}\n\nExample: refinery {name} --recipe {STAGE_RECIPES[name]} {example}"
         app.command(name, cls=Command, help=stage_help)(stage_command(name))
     app.command("compare", cls=Command)(compare)
 
@@ -76,7 +81,7 @@ def run(
     The input is archives, or documents, which skip extraction: of what comes before it the URL rules alone are run.
     Each stage makes a dataset below --out.
 
-    Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
+    Example: refinery run --recipe english --input crawl/*.warc.gz --out out
     """
     from pipeline.stages.audit import audit_text
     from pipeline.stages.run import run_recipe

@@ -42,8 +42,8 @@ def compare(
     gold: Gold | None = None,
     say: Say | None = None,
 ) -> dict[str, Any]:
-    """Returns the documented JSON (`summary`), written to `out/comparison.json`; added are the cost as `cost`, and by
-    recipe as `not_done` what the input does not allow, which `say` is told first.
+    """Returns the documented JSON (`summary`, with what the input does not allow as `not_done`), written to
+    `out/comparison.json`; the cost is added as `cost`. `say` is told first what is not done.
 
     `gold` may differ from call to call in one folder: the datasets do not depend on it.
     """
@@ -71,10 +71,10 @@ def compare(
             for name, (recipe, places) in resolved.items()
         }
         answer = summary(chains, gold)
+        answer["not_done"] = {name: [each.as_json() for each in found] for name, found in missed.items()}
         write_bytes(out / COMPARISON, readable_json(answer))
         cost = costs.close(chains, came_in(next(iter(chains.values()))[0].manifest))
-    return {**answer, "not_done": {name: [each.as_json() for each in found] for name, found in missed.items()},
-            "cost": cost}  # fmt: skip
+    return {**answer, "cost": cost}
 
 
 def chain(
