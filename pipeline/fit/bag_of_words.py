@@ -21,7 +21,7 @@ import numpy.typing as npt
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
+from pipeline.fit.texts import Sample, auc, counted, origin, read_samples, stable_hash, write_card
 from pipeline.models.bag_of_words import BagOfWords
 
 MAX_WORDS = 3000
@@ -105,15 +105,9 @@ def fit_bag_of_words_files(
     positive: Sequence[Path], negative: Sequence[Path], reference: Sequence[Path], out: Path
 ) -> dict[str, Any]:
     """Fit on files of texts and return the card; `group` of a text is its host, else its `source`."""
-    sides = {"positive": positive, "negative": negative, "reference": reference}
-    return bag_of_words_from(
-        read_samples(positive),
-        read_samples(negative),
-        read_samples(reference) if reference else [],
-        out,
-        {name: sorted(path.name for path in paths) for name, paths in sides.items()},
-        f"refinery fit bag-of-words --positive ... --negative ... --reference ... --out {out.name}",
-    )
+    files = origin("bag-of-words", out, positive=positive, negative=negative, reference=reference)
+    kept = read_samples(reference) if reference else []
+    return bag_of_words_from(read_samples(positive), read_samples(negative), kept, out, *files)
 
 
 def bag_of_words_from(

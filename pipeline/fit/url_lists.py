@@ -18,7 +18,7 @@ import numpy as np
 import xxhash
 
 from infra.errors import UsageError
-from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
+from infra.storage import new_folder
 from pipeline.fit.texts import write_card
 from pipeline.models.url_lists import HASHED_DOMAINS
 
@@ -34,25 +34,18 @@ def url_lists_from(datatrove: Path, out: Path, made_from: Any, command: str) -> 
     """Writes the folder `out` and its card from the unpacked data files of the datatrove wheel."""
     assets = datatrove / "datatrove/assets"
     archive = next(iter(sorted(assets.glob("url_filterblacklists*.tar.gz"))))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary_name(out)
-    remove_folder(folder)
-    folder.mkdir()
-    sizes = {}
     hashes = hash_hosts(_inner_lines(archive, "domains"))
-    write_bytes(folder / HASHED_DOMAINS, hashes)
-    sizes["domains"] = len(hashes) // 8
+    sizes = {"domains": len(hashes) // 8}
     lists = {"urls": {line.strip().lower() for line in _inner_lines(archive, "urls")}}
     for name, file in WORD_LISTS.items():
         lines = (assets / file).read_text("utf-8").split("\n")
         lists[name] = {_NOT_A_WORD.sub("", line).lower() for line in lines if not line.startswith("#")}
-    for name, entries in lists.items():
-        entries.discard("")
-        write_bytes(folder / f"{name}.txt", "".join(f"{entry}\n" for entry in sorted(entries)).encode())
-        sizes[name] = len(entries)
-    remove_folder(out)
-    folder.rename(out)
-    sync_folder(out.parent)
+    with new_folder(out, replace=True) as folder:
+        (folder / HASHED_DOMAINS).write_bytes(hashes)
+        for name, entries in lists.items():
+            entries.discard("")
+            (folder / f"{name}.txt").write_bytes("".join(f"{entry}\n" for entry in sorted(entries)).encode())
+            sizes[name] = len(entries)
     about = "blocked domains and addresses (UT1, CC BY-SA) and words, as the datatrove wheel carries them"
     return write_card(out, about, command, made_from, entries=sizes)
 
