@@ -84,17 +84,14 @@ def cross_fitted(
 ) -> tuple[list[float], list[float], list[float]]:
     """The scores of all samples, each by a model that has not seen its group (FOLDS folds by its hash)."""
     sides = (positive, negative, reference)
-    scores = ([0.0] * len(positive), [0.0] * len(negative), [0.0] * len(reference))
+    scores: dict[Sample, float] = {}
     for fold in range(FOLDS):
-        train = [[s for s in side if fold_of(s.group) != fold] for side in sides]
-        if not any(fold_of(s.group) == fold for side in sides for s in side):
-            continue
-        model = fit_bag_of_words(*train)
-        for side, values in zip(sides, scores):
-            for index, sample in enumerate(side):
-                if fold_of(sample.group) == fold:
-                    values[index] = model.score(sample.text)
-    return scores
+        held_out = {s for side in sides for s in side if fold_of(s.group) == fold}
+        if held_out:
+            model = fit_bag_of_words(*([s for s in side if s not in held_out] for side in sides))
+            scores |= {sample: model.score(sample.text) for sample in held_out}
+    good, other, kept = ([scores[sample] for sample in side] for side in sides)
+    return good, other, kept
 
 
 def fold_of(group: str) -> int:

@@ -38,6 +38,7 @@ COMMAND = "refinery fit defaults"
 VOCABULARY = 8000
 # Both sides of the quality model come through this engine, so that it cannot learn the extractor.
 ENGINE = "resiliparse"
+PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1><p>{1}</p></body></html>"
 # A page with less text than this says little about the web.
 MIN_PAGE_CHARS = 200
 LANGUAGE = "en"
@@ -184,16 +185,8 @@ _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
 
 def rendered_samples(articles: Sequence[Seed]) -> list[Sample]:
     """Texts as the extractor gives them back from a plain page around them."""
-    rendered = [
-        Page(
-            seed.group,
-            seed.url,
-            f"<html><head><title>{html.escape(seed.name)}</title></head><body><h1>{html.escape(seed.name)}</h1>"
-            f"<p>{html.escape(seed.text)}</p></body></html>".encode(),
-        )
-        for seed in articles
-    ]
-    return _extracted(rendered)
+    bodies = (PAGE.format(html.escape(seed.name), html.escape(seed.text)).encode() for seed in articles)
+    return _extracted([Page(seed.group, seed.url, body) for seed, body in zip(articles, bodies)])
 
 
 def web_samples(cache: Path) -> list[Sample]:
