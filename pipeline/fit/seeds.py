@@ -36,33 +36,25 @@ TOPIC_DOMAINS: dict[str, tuple[str, bool]] = {
     "Uncategorized": ("general", True),
 }
 # First match wins, on word beginnings of "title: description" in lower case.
-DESCRIPTION_DOMAINS: tuple[tuple[str, str], ...] = (
-    ("mathematics", "mathematic|theorem|geometr|algebra|calculus|statistic|arithmetic"),
-    ("code", "comput|software|programming|algorithm|data structure|operating system|internet|web browser|encryption"),
-    ("emotion", "emotion|emotional|feeling|psycholog|mental |mood|affection|happiness|grief|personality"),
-    (
-        "literature",
-        r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|short story|fiction",
-    ),
-    ("arts", "film|music|paint|compos|sing|actor|actress|architect|sculpt|danc|opera|song|artist|art |art$|jazz|theat"),
-    ("reasoning", "logic|philosoph|reasoning|argument|epistemolog|fallacy|paradox|ethic|metaphysic|rhetoric"),
-    (
-        "engineering",
-        "engineer|inventor|device|machine|vehicle|tool|aircraft|industrial|manufactur|technolog|electronic",
-    ),
-    ("science", "physic|chemi|biolog|astronom|botan|geolog|scientist|medic|disease|organism|substance|natural|anatom"),
-    (
-        "society",
-        "politic|king|emperor|president|econom|law|government|religio|war|society|social|histor|empire|language",
-    ),
-)
+DESCRIPTION_DOMAINS = {
+    "mathematics": "mathematic|theorem|geometr|algebra|calculus|statistic|arithmetic",
+    "code": "comput|software|programming|algorithm|data structure|operating system|internet|web browser|encryption",
+    "emotion": "emotion|emotional|feeling|psycholog|mental |mood|affection|happiness|grief|personality",
+    "literature": r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|"
+    "short story|fiction",
+    "arts": "film|music|paint|compos|sing|actor|actress|architect|sculpt|danc|opera|song|artist|art |art$|jazz|theat",
+    "reasoning": "logic|philosoph|reasoning|argument|epistemolog|fallacy|paradox|ethic|metaphysic|rhetoric",
+    "engineering": "engineer|inventor|device|machine|vehicle|tool|aircraft|industrial|manufactur|technolog|electronic",
+    "science": "physic|chemi|biolog|astronom|botan|geolog|scientist|medic|disease|organism|substance|natural|anatom",
+    "society": "politic|king|emperor|president|econom|law|government|religio|war|society|social|histor|empire|language",
+}
 # Files of the dialogue corpus whose conversations have a domain other than dialogue.
 DIALOGUE_DOMAINS = {"emotion": "emotion", "psychology": "emotion"}
 # Packages whose own Python source is the code, with its comments and docstrings.
 CODE_PACKAGES = ("datatrove", "formasaurus", "newspaper4k", "trafilatura")
 _CODE_LINES = (8, 80)
 
-_DESCRIPTION = [(domain, re.compile(rf"\b(?:{words})")) for domain, words in DESCRIPTION_DOMAINS]
+_DESCRIPTION = [(domain, re.compile(rf"\b(?:{words})")) for domain, words in DESCRIPTION_DOMAINS.items()]
 _LINE = re.compile(r"^(- - |  - )(.*)$")
 
 

@@ -10,7 +10,6 @@ import io
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from pipeline.models.url_lists import HASHED_DOMAINS
 
 # Bounds on what is unpacked from the inner archive: 4.56 million domains are 124 MB.
 MAX_LIST_BYTES = 256 * 2**20
-_BATCH = 100_000
 _NOT_A_WORD = re.compile(r"[^a-zA-Z0-9]+")
 # datatrove's file for each kind of word (its url_filter.py): anywhere in the URL, as a word, as one of two words.
 WORD_LISTS = {"strict": "banned_subwords.txt", "hard": "banned_words.txt", "soft": "soft_banned_words.txt"}
@@ -52,12 +50,9 @@ def url_lists_from(datatrove: Path, out: Path, made_from: Any, command: str) -> 
 
 def hash_hosts(hosts: Iterable[str]) -> bytes:
     """The content of HASHED_DOMAINS for these host names (blank ones and comments left out)."""
-    digest, parts = xxhash.xxh3_64_intdigest, []
     names = (name for line in hosts if (name := line.strip().lower()) and name[0] != "#")
-    while batch := [digest(name.encode("utf-8", "replace")) for name in islice(names, _BATCH)]:
-        parts.append(np.array(batch, np.uint64))
-    hashes = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
-    return hashes.astype("<u8").tobytes()
+    hashes = (xxhash.xxh3_64_intdigest(name.encode("utf-8", "replace")) for name in names)
+    return np.unique(np.fromiter(hashes, np.uint64)).astype("<u8").tobytes()
 
 
 def _inner_lines(archive: Path, name: str) -> Iterator[str]:
