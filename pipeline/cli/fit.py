@@ -1,6 +1,7 @@
 """`fit`: models from texts that the user names, and the ones that the shipped recipes name."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,19 +74,12 @@ def bag_of_words(
 
     Example: refinery fit bag-of-words --positive good.jsonl.gz --negative other.jsonl.gz --out models/words-en.tsv
     """
-    from pipeline.fit.bag_of_words import fit_bag_of_words_files
+    from pipeline.fit.bag_of_words import fit_bag_of_words_files as fit_files
     from pipeline.models.word_table import SUFFIX
 
     if out.suffix != SUFFIX:
         raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
-    make(
-        lambda: fit_bag_of_words_files(positive, negative, reference or [], out),
-        json,
-        out,
-        positive,
-        negative,
-        reference,
-    )
+    make(lambda: fit_files(positive, negative, reference or [], out), json, out, positive, negative, reference)
 
 
 @fit_app.command("quality", cls=Command)
@@ -156,14 +150,8 @@ def combination(
     if out.suffix != ".json":
         raise UsageError(f"--out {out}: a combination is a .json file")
     shape = Shape(frozenset(rising or ()), frozenset(falling or ()))
-    make(
-        lambda: fit_combination(positive, negative, signal, out, language or [], reference or [], shape),
-        json,
-        out,
-        positive,
-        negative,
-        reference,
-    )
+    fit = partial(fit_combination, positive, negative, signal, out, language or [], reference or [], shape)
+    make(fit, json, out, positive, negative, reference)
 
 
 @fit_app.command("coherence", cls=Command)
@@ -197,14 +185,8 @@ def safety(
     """
     from pipeline.fit.safety import fit_safety
 
-    make(
-        lambda: fit_safety(positive, negative, out, words, language),
-        json,
-        out,
-        positive,
-        negative,
-        [words] if words else None,
-    )
+    listed = [words] if words else []
+    make(lambda: fit_safety(positive, negative, out, words, language), json, out, positive, negative, listed)
 
 
 @fit_app.command("benchmarks", cls=Command)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
@@ -31,7 +30,6 @@ MIN_TEXTS = 5
 STRENGTH = 1.0
 DIGITS = 4
 FOLDS = 8
-Floats = npt.NDArray[np.float64]
 
 
 def fit_bag_of_words(

