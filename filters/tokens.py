@@ -114,6 +114,8 @@ class Tokens:
 
     def covered_characters(self, n: int, found: Repeats) -> int:
         """Characters of the tokens that a repeated n-gram covers, each counted once."""
+        if not found.positions.size:
+            return 0
         edges = np.zeros(len(self) + 1, np.int8)  # +1 where an n-gram begins, -1 where one ends; positions differ
         edges[found.positions] += 1
         edges[found.positions + n] -= 1

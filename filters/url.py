@@ -23,23 +23,10 @@ from filters.view import View
 # Sources that RefinedWeb leaves out of the crawl because they are added separately (arXiv 2306.01116 appendix G.1, as
 # in DCLM's refinedweb.yaml). DCLM-Baseline does not apply it.
 CURATED_SOURCES = (
-    "arxiv.org",
-    "askubuntu.com",
-    "courtlistener.com",
-    "en.wikipedia.org",
-    "exporter.nih.gov",
-    "github.com",
-    "irclogs.ubuntu.com",
-    "mathoverflow.net",
-    "ncbi.nlm.nih.gov",
-    "news.ycombinator.com",
-    "reddit.com",
-    "stackapps.com",
-    "stackexchange.com",
-    "stackoverflow.com",
-    "statmt.org",
-    "uspto.gov",
-)
+    "arxiv.org", "askubuntu.com", "courtlistener.com", "en.wikipedia.org", "exporter.nih.gov", "github.com",
+    "irclogs.ubuntu.com", "mathoverflow.net", "ncbi.nlm.nih.gov", "news.ycombinator.com", "reddit.com", "stackapps.com",
+    "stackexchange.com", "stackoverflow.com", "statmt.org", "uspto.gov",
+)  # fmt: skip
 _WORD_EDGES = re.compile(r"[^a-zA-Z0-9]+")
 _SCHEME = re.compile(r"https?://(?:www\.)?")
 

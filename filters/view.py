@@ -26,7 +26,7 @@ from filters.characters import (
     lowered,
     places,
 )
-from filters.repeats import Hashes, Indices, Rolling, character_values
+from filters.repeats import Hashes, Indices, Mask, Rolling, character_values
 from filters.segmenter import merge_han
 from filters.tokens import Tokens, runs, segment
 
@@ -140,6 +140,12 @@ class View:
             return Spans(spans.start, spans.start)
         start = np.where(blank, spans.start, solid.take(first, mode="clip"))
         return Spans(start, np.where(blank, start, solid.take(last, mode="clip") + 1))
+
+    def endings(self, spans: Spans) -> tuple[Codes, Mask]:
+        """The last character of each piece, uint32[pieces]; and whether its last three are points, bool[pieces]."""
+        padded = np.concatenate((np.zeros(3, np.uint32), self.codes))  # padded[i + 3] is character i
+        one, two, three = (padded.take(spans.end + 3 - back) for back in (1, 2, 3))
+        return one, (one == _POINT) & (two == _POINT) & (three == _POINT) & (spans.lengths >= 3)
 
     def containing(self, needle: str, spans: Spans) -> Indices:
         """The indices (ascending, unique) of the pieces whose lower-case text contains `needle`; pieces must not
