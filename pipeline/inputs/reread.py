@@ -6,7 +6,6 @@ row at that row number or byte offset. Both are sources like any other, so every
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +19,7 @@ from infra.errors import WorkError
 from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.inputs import DOCUMENTS, InputFile
+from pipeline.inputs.inputs import DOCUMENTS, FileSource
 from pipeline.inputs.records import HEAD_BYTES, record_id, record_row
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
@@ -76,10 +75,9 @@ class RecordsPart:
 
 
 @dataclass(frozen=True)
-class RereadRecords:
-    """Records of archives by locator, in parts of a fixed number of records. `origin`: the ledgers' datasets."""
+class Reread(FileSource):
+    """Rows of files by locator. `origin`: the datasets whose ledgers list them."""
 
-    files: tuple[InputFile, ...]
     locators: Mapping[str, Sequence[Locator]]
     origin: tuple[InputRef, ...]
 
@@ -87,8 +85,10 @@ class RereadRecords:
     def refs(self) -> tuple[InputRef, ...]:
         return (*self.origin, *(file.ref for file in self.files))
 
-    def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
+
+@dataclass(frozen=True)
+class RereadRecords(Reread):
+    """Records of archives, in parts of a fixed number of records."""
 
     def parts(self) -> list[RecordsPart]:
         return [
@@ -177,26 +177,12 @@ class ChosenDocuments:
 
 
 @dataclass(frozen=True)
-class RereadDocuments:
-    """Documents of files by offset. `origin`: the datasets whose ledgers list them."""
+class RereadDocuments(Reread):
+    """Documents of files by offset."""
 
-    files: tuple[InputFile, ...]
-    locators: Mapping[str, Sequence[Locator]]
-    origin: tuple[InputRef, ...]
     source: str = "given"
 
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return (*self.origin, *(file.ref for file in self.files))
-
-    def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
-
-    def parts(self) -> Sequence[ChosenDocuments]:
-        return self._parts
-
-    @cached_property
-    def _parts(self) -> list[ChosenDocuments]:
+    def parts(self) -> list[ChosenDocuments]:
         return [
             ChosenDocuments(
                 DocumentFilePart(file.path, file.name, file.sha256, self.source),

@@ -43,19 +43,22 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
         raise UsageError(
             f"{stage.command} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
         )
-    wanted = Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS
-    sources: list[Source] = []
+    source = rows_of(inputs, Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS, stage.command)
+    return source if limit is None else Limited(source, limit)
+
+
+def rows_of(inputs: Inputs, wanted: Kind, command: str) -> Source:
+    """The datasets and documents of the inputs side by side. UsageError for what is not of the kind `wanted`."""
+    sources: list[Source] = list(inputs.datasets)
     for dataset in inputs.datasets:
         if dataset.kind is not wanted:
-            raise UsageError(f"{stage.command} reads {wanted}: {dataset.folder} contains {dataset.kind}")
-        sources.append(dataset)
+            raise UsageError(f"{command} reads {wanted}: {dataset.folder} contains {dataset.kind}")
     if inputs.documents:
         if wanted is Kind.RECORDS:
-            raise UsageError(f"{stage.command} reads a dataset of records (made by `refinery ingest`), not documents")
+            raise UsageError(f"{command} reads a dataset of records (made by `refinery ingest`), not documents")
         check_document_files(inputs.documents)
         sources.append(DocumentFiles(inputs.documents))
-    source = sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
-    return source if limit is None else Limited(source, limit)
+    return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
 
 
 def reads_records(stage: Stage) -> bool:
