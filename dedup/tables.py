@@ -19,12 +19,7 @@ DocumentNumbers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Integer = TypeVar("Integer", np.int64, np.uint64)
 
-_LOCATION = [
-    ("shard", pa.int32()),
-    ("row", pa.int32()),
-    ("file_path", pa.string()),
-    ("warc_offset", pa.int64()),
-]
+_LOCATION = [("shard", pa.int32()), ("row", pa.int32()), ("file_path", pa.string()), ("warc_offset", pa.int64())]
 # what the policies of `survivors` compare, and the counts that a survivor inherits
 _PREFERENCE = [
     ("id", pa.string()),

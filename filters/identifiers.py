@@ -176,11 +176,7 @@ def _plain(found: str) -> str:
 
 
 def mask_number(
-    text: str,
-    pattern: re.Pattern[str],
-    check: Callable[[str], bool],
-    mask: str,
-    label: re.Pattern[str] | None = None,
+    text: str, pattern: re.Pattern[str], check: Callable[[str], bool], mask: str, label: re.Pattern[str] | None = None
 ) -> tuple[str, int]:
     """Replaces by `mask` what `pattern` finds and `check` accepts; with a label, only directly after a match of it.
 

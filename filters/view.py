@@ -166,10 +166,7 @@ class View:
     def lines(self) -> Spans:
         """`text.split("\\n")`: one more than there are newlines, empty ones too."""
         newlines = self._newlines
-        return Spans(
-            np.concatenate(([0], newlines + 1)),
-            np.append(newlines, len(self.text)),
-        )
+        return Spans(np.concatenate(([0], newlines + 1)), np.append(newlines, len(self.text)))
 
     @cached_property
     def filled_lines(self) -> Spans:
@@ -200,10 +197,7 @@ class View:
         begin, stop = int(self._solid[0]), int(self._solid[-1]) + 1
         start, end = runs(self.codes[begin:stop] == _NEWLINE)
         between = end - start >= 2
-        return Spans(
-            np.concatenate(([begin], end[between] + begin)),
-            np.append(start[between] + begin, stop),
-        )
+        return Spans(np.concatenate(([begin], end[between] + begin)), np.append(start[between] + begin, stop))
 
     @cached_property
     def sentences(self) -> Spans:

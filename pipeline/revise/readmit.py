@@ -22,15 +22,7 @@ from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
 from pipeline.inputs.inputs import InputFile
-from pipeline.inputs.reread import (
-    PLACE,
-    Locator,
-    RereadDocuments,
-    RereadRecords,
-    RereadTask,
-    by_file,
-    is_document_file,
-)
+from pipeline.inputs.reread import PLACE, Locator, RereadDocuments, RereadRecords, RereadTask, by_file, is_document_file
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
@@ -129,10 +121,7 @@ def read_rejects(datasets: Sequence[Dataset], rules: Sequence[str], ids: set[str
         raise UsageError("no ledger row is selected: there is nothing to read again")
     damaged = pc.and_(pc.equal(lines["step"], INGEST), pc.starts_with(lines["rule"], "damage/"))
     taken = pc.is_null(lines["file_path"])
-    skipped = {
-        "damaged": sum(map(len, by_file(lines.filter(damaged)).values())),
-        "taken_down": pc.sum(taken).as_py(),
-    }
+    skipped = {"damaged": sum(map(len, by_file(lines.filter(damaged)).values())), "taken_down": pc.sum(taken).as_py()}
     found = by_file(lines.filter(pc.invert(pc.or_(damaged, taken))))
     return Rejects(tuple(datasets), found, {name: number for name, number in skipped.items() if number})
 

@@ -80,12 +80,7 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
 
 
 def run_recipe(
-    recipe: str,
-    inputs: Sequence[str],
-    out: Path,
-    engine: Engine,
-    limit: int | None = None,
-    models: str | None = None,
+    recipe: str, inputs: Sequence[str], out: Path, engine: Engine, limit: int | None = None, models: str | None = None
 ) -> Run:
     """`run` with everything by name: the recipe, the inputs, the folder of the models. Of these only the models of the
     stages that are run are asked for. UsageError for what is not there, before anything is written."""
