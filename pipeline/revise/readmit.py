@@ -27,7 +27,7 @@ from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
 from pipeline.stages.ingest import STEP as INGEST
-from pipeline.stages.run import FROZEN, Run, account, check_outside, stage_folder
+from pipeline.stages.run import FROZEN, Run, account, after_extraction, check_outside, stage_folder
 from pipeline.stages.stages import reads_records, run_stage
 
 COLUMNS = ["id", *PLACE, "step", "rule"]
@@ -152,10 +152,7 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
 def stages_for(recipe: Recipe, archives: bool) -> list[Stage]:
     """All stages if archives are read; those after extraction if only documents are."""
     if not archives:
-        stages = [stage for stage in recipe.stages if stage.command != "ingest" and not reads_records(stage)]
-        if not stages:
-            raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
-        return stages
+        return after_extraction(recipe)
     if recipe.stages[0].command != "ingest" or not any(stage.command == "extract" for stage in recipe.stages):
         raise UsageError(
             f"recipe {recipe.name!r} does not begin at archives: readmit needs one with ingest and extract"

@@ -72,12 +72,10 @@ class RawRecord:
     file_bytes: int
     format: str
     type: str
-    headers: list[tuple[str, str]]
     record_id: str | None
     url: str | None
     date: str | None
     content_type: str | None
-    declared_length: int | None
     block: bytes
     truncated: str | None
     payload_digest: str | None
