@@ -166,7 +166,9 @@ def javascript_words(view: View) -> float:
 
 
 def terminal_line_mean(view: View) -> float | None:
-    return _mean(view, _last_in(view, _TERMINALS))
+    stripped = view.strip(view.once(raw_lines))
+    last = view.codes.take(stripped.end[stripped.end > stripped.start] - 1)
+    return _mean(view, int(np.count_nonzero(np.isin(last, _TERMINALS))))
 
 
 def bullet_line_mean(view: View) -> float | None:
@@ -207,12 +209,6 @@ def _numeric(found: Normalised) -> Indices:
     sums = np.zeros(codes.size + 1, np.int64)
     mask.cumsum(out=sums[1:])
     return sums.take(found.words.end) - sums.take(found.words.start)
-
-
-def _last_in(view: View, marks: tuple[int, ...]) -> int:
-    stripped = view.strip(view.once(raw_lines))
-    last = view.codes.take(stripped.end[stripped.end > stripped.start] - 1)
-    return int(np.count_nonzero(np.isin(last, marks)))
 
 
 def _mean(view: View, total: float) -> float | None:

@@ -24,12 +24,12 @@ from pipeline.document import Document, Trace
 from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
 from pipeline.explain.text import explain_text as explain_text
 from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.reread import ChosenDocuments, is_document_file
+from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
 from pipeline.job.context import resolve_recipe
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.extract import Bodies, ExtractTask
+from pipeline.stages.extract import ExtractTask
 from pipeline.stages.run import FROZEN, stage_folder
 from pipeline.stages.stages import places_below
 from pipeline.stages.tokenize import TABLE
@@ -185,9 +185,7 @@ def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
         return found[0]
     if not is_document_file(name):
         raise UsageError(f"{run.folder} began at a dataset of documents: give its folder with --source DATASET")
-    path = run.moved.get(name) or first.places().get(name)
-    if path is None or not Path(path).is_file():
-        raise UsageError(f"the file {name!r} is not where it was read: give its folder with --source ROOT")
+    path = place_of(name, {**first.places(), **run.moved})
     part = ChosenDocuments(DocumentFilePart(path, name, "", row.get("source") or ""), (row["warc_offset"],))
     again = [document for batch in part.batches() for document in batch.to_pylist()]
     return again[0] if again else row  # a row that is not a document has only its ledger row
@@ -195,7 +193,7 @@ def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
 
 def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     """Reads and extracts the body again; the prefilter's rejections of a page of the audit sample are marked."""
-    bodies = Bodies({**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved})
+    bodies = {**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved}
     here = {name: run.places[name] for name in stage.models()}
     task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("audit"))
     trace: Trace = []

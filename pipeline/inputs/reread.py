@@ -6,6 +6,7 @@ row at that row number or byte offset. Both are sources like any other, so every
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from infra.dataset import schema as schemas
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import BATCH_ROWS
 from infra.engines.task import Output
-from infra.errors import WorkError
+from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.documents import DocumentFilePart
@@ -39,6 +40,14 @@ Locator = tuple[int, int, int]
 def is_document_file(name: str) -> bool:
     """Whether a `file_path` names a file of documents, whose offsets are rows or bytes of text."""
     return name.lower().endswith(DOCUMENTS)
+
+
+def place_of(name: str, places: Mapping[str, str]) -> str:
+    """The path of a file that was read, among `places`. UsageError if it is not there any more."""
+    if name not in places or not Path(places[name]).is_file():
+        what = "file" if is_document_file(name) else "archive"
+        raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")
+    return places[name]
 
 
 def by_file(lines: pa.Table) -> dict[str, list[Locator]]:

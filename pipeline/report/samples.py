@@ -11,12 +11,13 @@ from typing import Any
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import RefineryError
+from pipeline.compare.walk import KEY, Key, key_of
 from pipeline.report.charts import short
 from pipeline.report.parts import Sample, Samples, cut
 from pipeline.report.read import PoolOutcome, number
-from pipeline.report.rows import MAX_SAMPLES, ROW_KEY, Key, key_of, nearest_within, part_of, rows_at, rows_by_key
+from pipeline.report.rows import MAX_SAMPLES, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
-from pipeline.stages.extract import Bodies, BodyReader, page_extractor
+from pipeline.stages.extract import BodyReader, page_extractor
 
 # With these limits the largest report (a comparison of many recipes) stays under two megabytes.
 MAX_SAMPLED_RULES = 120
@@ -27,7 +28,7 @@ SAMPLE_CHARS = 300
 MAX_READ_AGAIN = 200
 QUICK_ENGINE = "resiliparse"
 
-LEDGER_COLUMNS = [*ROW_KEY, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
+LEDGER_COLUMNS = [*KEY, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
 KEPT_COLUMNS = ["url", "id", "title", "language", "token_count", "text"]
 RECORD_COLUMNS = ["warc_length", "url", "page", "charset_header"]
 
@@ -59,7 +60,7 @@ class Texts:
     def _again(self, records: ShardReader, keys: set[Key], places: Mapping[str, str]) -> dict[Key, str]:
         rows = sorted(rows_by_key(records, keys, RECORD_COLUMNS).items())[: self.left]
         self.left -= len(rows)
-        reader = BodyReader(Bodies(places))
+        reader = BodyReader(places)
         found = {}
         for key, row in rows:
             extractor = page_extractor(QUICK_ENGINE if row["page"] == "html" else "plain", "{}")

@@ -22,7 +22,16 @@ from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
 from pipeline.inputs.inputs import InputFile
-from pipeline.inputs.reread import PLACE, Locator, RereadDocuments, RereadRecords, RereadTask, by_file, is_document_file
+from pipeline.inputs.reread import (
+    PLACE,
+    Locator,
+    RereadDocuments,
+    RereadRecords,
+    RereadTask,
+    by_file,
+    is_document_file,
+    place_of,
+)
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
@@ -139,9 +148,7 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
     files = []
     for name in sorted(rejects.found):
         what = "file" if is_document_file(name) else "archive"
-        path = moved.get(name) or places.get(name)
-        if path is None or not Path(path).is_file():
-            raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")
+        path = place_of(name, {**places, **moved})
         file = InputFile(path, name, sha256_file(Path(path)))
         if sums.get(name, file.sha256) != file.sha256:
             raise UsageError(f"{path} is not the {what} {name!r} that was read: give its folder with --source ROOT")

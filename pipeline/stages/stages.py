@@ -23,7 +23,7 @@ from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup import dedup_stage
-from pipeline.stages.extract import Bodies, ExtractTask
+from pipeline.stages.extract import ExtractTask
 from pipeline.stages.filter import FilterTask
 from pipeline.stages.ingest import IngestTask
 from pipeline.stages.mix import mix_stage
@@ -102,7 +102,7 @@ def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
 def extract_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
-    bodies = Bodies({**archive_places(source), **(places or {})})
+    bodies = {**archive_places(source), **(places or {})}
     models, stage_places = context.stage_models(stage), dict(context.stage_places(stage))
     task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, stage_places, stage.options.get("audit"))
     return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
