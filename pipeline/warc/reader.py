@@ -235,6 +235,7 @@ def _raw_record(piece: Piece, window: Window, offset: int, length: int, number: 
         file_bytes=accounts,
         format=header.format,
         type=header.type,
+        headers=header.fields,
         record_id=header.record_id,
         url=header.url,
         date=header.date,

@@ -72,6 +72,7 @@ class RawRecord:
     file_bytes: int
     format: str
     type: str
+    headers: list[tuple[str, str]]
     record_id: str | None
     url: str | None
     date: str | None
