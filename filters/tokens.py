@@ -87,14 +87,9 @@ class Tokens:
         return int(np.count_nonzero(sums.take(self.end) - sums.take(self.start) == self.lengths)) / len(self)
 
     @cached_property
-    def first_flags(self) -> Flags:
-        """The flags of each token's first character, uint16[k]."""
-        return self._character_flags.take(self.start)
-
-    @cached_property
     def words(self) -> "Tokens":
         """The tokens that begin with a letter or a digit (the test of DCLM's `ignore_punctuation`)."""
-        chosen = places(self.first_flags, ALNUM)
+        chosen = places(self._character_flags.take(self.start), ALNUM)
         return Tokens(self._character_flags, self._rolling, self.start[chosen], self.end[chosen])
 
     def repeats(self, longest: int) -> Iterator[tuple[int, Repeats]]:

@@ -115,15 +115,16 @@ def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> Sample:
     if row["survivor"]:
         similarity = number(row["similarity"])
         facts.append(f"see {row['survivor']}" + ("" if similarity is None else f" (similarity {short(similarity)})"))
-    return Sample(
-        cut(str(row["url"] or row["id"] or "(no address)")), cut(" · ".join(facts)), excerpt(text, RULE_CHARS)
-    )
+    return sample_of(row, facts, excerpt(text, RULE_CHARS), "(no address)")
 
 
 def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> Sample:
     facts = ["just kept", *numbers(float(value), threshold), row["language"] or ""]
-    text = excerpt(row["text"] or "", RULE_CHARS)
-    return Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)
+    return sample_of(row, facts, excerpt(row["text"] or "", RULE_CHARS))
+
+
+def sample_of(row: Mapping[str, Any], facts: Sequence[str], text: str, nameless: str = "") -> Sample:
+    return Sample(cut(str(row["url"] or row["id"] or nameless)), cut(" · ".join(filter(None, facts))), text)
 
 
 def numbers(value: Any, threshold: Any) -> list[str]:
@@ -155,5 +156,4 @@ def first_kept(dataset: Dataset) -> Iterator[Sample]:
     rows = rows_at(dataset.parts(), range(min(MAX_SAMPLES, dataset.manifest.counts["out"])), KEPT_COLUMNS)
     for row in rows.values():
         facts = [row["title"] or "", row["language"] or "", f"{row['token_count'] or 0:,} tokens"]
-        text = cut(row["text"] or "", SAMPLE_CHARS)
-        yield Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)
+        yield sample_of(row, facts, cut(row["text"] or "", SAMPLE_CHARS))

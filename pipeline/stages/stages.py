@@ -72,19 +72,13 @@ def run_stage(
     """Makes one stage's dataset in `out`. `places`: the archives' paths, if they have moved since they were
     ingested."""
     context = context.of_stage(stage)
-    match stage.command:
-        case "ingest":
-            return ingest_stage(context, stage, source, out)
-        case "extract":
-            return extract_stage(context, stage, source, out, places)
-        case "filter":
-            return filter_stage(context, stage, source, out)
-        case "dedup":
-            return dedup_stage(context, stage, source, out)
-        case "mix":
-            return mix_stage(context, stage, source, out)
-        case "tokenize":
-            return tokenize_stage(context, stage, source, out)
+    if stage.command == "extract":
+        return extract_stage(context, stage, source, out, places)
+    makers = {
+        "ingest": ingest_stage, "filter": filter_stage, "dedup": dedup_stage, "mix": mix_stage,
+        "tokenize": tokenize_stage,
+    }  # fmt: skip
+    return makers[stage.command](context, stage, source, out)
 
 
 def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:

@@ -4,7 +4,6 @@ Invariant of a split: every byte of `[split.start, split.end)` is accounted for 
 `event.file_bytes` over the events of a split is `split.end - split.start`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 SPLIT_BYTES = 6 * 2**20
@@ -109,8 +108,3 @@ class Beyond:
 
 
 Event = RawRecord | Damage | Beyond
-
-
-def accounted(events: Iterable[Event]) -> int:
-    """The bytes of the split that `events` account for; over all events of a split: its length."""
-    return sum(event.file_bytes for event in events)
