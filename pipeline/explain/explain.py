@@ -22,7 +22,6 @@ from infra.ledger import Reject
 from infra.storage import read_json
 from pipeline.document import Document, Trace
 from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
-from pipeline.explain.text import explain_text as explain_text
 from pipeline.inputs.documents import DocumentFilePart
 from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
 from pipeline.job.context import resolve_recipe

@@ -7,7 +7,7 @@ of their own in `OUT/.work`, deleted when the result is committed.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_nu
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
 from infra.dataset.manifest import InputRef, Kind
-from infra.dataset.reader import Dataset, Part, Source
+from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Output, Task
 from infra.hashing import sha256_json
 from pipeline.job.context import Context
@@ -71,11 +71,7 @@ class Numbered:
     def refs(self) -> tuple[InputRef, ...]:
         return self.source.refs
 
-    def parts(self) -> Sequence[Part]:
-        return self._parts
-
-    @cached_property
-    def _parts(self) -> list[NumberedPart]:
+    def parts(self) -> list[NumberedPart]:
         parts = []
         for index, part in enumerate(self.source.parts()):
             rows: tuple[int, ...] = ()
