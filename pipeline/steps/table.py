@@ -16,8 +16,20 @@ from pipeline.steps.prune import Prune
 from pipeline.steps.rewrite import Rewrite
 from pipeline.steps.step import Step
 
-_KINDS: tuple[type[Step], ...] = (Gate, Extract, Label, Judge, Combine, Prune, Rewrite, PoolRule, Dedup)
-STEPS = {step.kind: step for step in _KINDS}
+STEPS: dict[str, type[Step]] = {
+    step.kind: step
+    for step in (
+        Gate,
+        Extract,
+        Label,
+        Judge,
+        Combine,
+        Prune,
+        Rewrite,
+        PoolRule,
+        Dedup,
+    )
+}
 
 
 def read_step(source: Mapping[str, Any], place: str) -> Step:

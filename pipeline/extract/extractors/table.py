@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from infra.errors import UsageError
-from pipeline.extract.extractors import all_text, blocks, joined, plain, resiliparse_text, strip_tags, trafilatura_text
+from pipeline.extract.extractors import (
+    all_text,
+    blocks,
+    joined,
+    plain,
+    resiliparse_text,
+    strip_tags,
+    trafilatura_text,
+)
 from pipeline.extract.extractors.extractor import Extractor
 
 _ROWS: Final[tuple[Extractor[Any], ...]] = (
