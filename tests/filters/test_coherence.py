@@ -5,17 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.coherence import (
-    FEATURES,
-    MIN_SENTENCES,
-    PAIRS,
-    Language,
-    Measured,
-    Weights,
-    features,
-    score,
-    sentences_of,
-)
+from filters.coherence import FEATURES, MIN_SENTENCES, PAIRS, Language, Measured, Weights, features, score, sentences_of
 
 WORDS = [
     "the",

@@ -98,10 +98,7 @@ TREE = {
         ("try:\n    from .unused import nothing as work\nexcept ImportError:\n    work = None", "unused.py"),
         ("from pipeline.steps.unused import nothing\n@nothing\nclass work: ...", "unused.py"),
         ("from pipeline.steps.unused import nothing\nclass work:\n    def do(self): nothing()", "unused.py"),
-        (
-            "from .unused import nothing\nA = 1\ndef f():\n    global A\n    A = nothing\ndef work(): A",
-            "unused.py",
-        ),
+        ("from .unused import nothing\nA = 1\ndef f():\n    global A\n    A = nothing\ndef work(): A", "unused.py"),
         ("def work(): return 'pipeline.steps.used:other'", "unused.py used.py"),
         ("def work(): return 'pipeline.steps.used:LIMIT'", "used.py"),
         ("def work(): return 'pipeline.steps.used.LIMIT'", "used.py"),

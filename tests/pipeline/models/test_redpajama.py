@@ -152,8 +152,7 @@ def test_a_missing_folder_says_what_to_put_there(world: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("out", "says"),
-    [("wikipedia.bin", "wikipedia.json, books.json"), ("arxiv.json", "wikipedia.json, books.json")],
+    ("out", "says"), [("wikipedia.bin", "wikipedia.json, books.json"), ("arxiv.json", "wikipedia.json, books.json")]
 )
 def test_a_table_that_no_signal_reads_is_not_fitted(out: str, says: str, world: Path, tmp_path: Path) -> None:
     given = world / "books.jsonl.gz"

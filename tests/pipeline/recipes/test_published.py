@@ -37,10 +37,7 @@ def fates(step: str, rules: dict[str, Any], prefix: str = "") -> Fates:
     return found
 
 
-LANGUAGE = {
-    "german": ["language/language_not_kept"],
-    "three languages": ["language-score/min_language_score"],
-}
+LANGUAGE = {"german": ["language/language_not_kept"], "three languages": ["language-score/min_language_score"]}
 COPIES = {
     "equal lines": ["duplicate_line_fraction"],
     "equal paragraphs": ["duplicate_paragraph_fraction"],
@@ -84,11 +81,7 @@ DCLM_QUALITY = {
     name: [rules[0].replace("gopher_", "dclm_").replace("hash", "symbol").replace("ellipsis_ratio", "symbol_ratio")]
     for name, rules in QUALITY.items()
 }
-C4 = {
-    "lorem ipsum": "lorem_ipsum_lines",
-    "curly bracket": "curly_bracket_lines",
-    "few sentences": "min_{}_sentences",
-}
+C4 = {"lorem ipsum": "lorem_ipsum_lines", "curly bracket": "curly_bracket_lines", "few sentences": "min_{}_sentences"}
 FINEWEB = fates(
     "fineweb",
     {
@@ -121,13 +114,7 @@ EXPECTED: dict[str, Fates] = {
     "fineweb": {**LANGUAGE, **REPETITION, **QUALITY, **c4("c4_any_ending"), **FINEWEB, **NEAR_COPY},
     "dclm-pool": DCLM,
     "dclm": {**DCLM, "spam": ["classifier/min_quality"]},
-    "gopher": {
-        "german": LANGUAGE["german"],
-        **QUALITY,
-        **REPETITION,
-        "same text": ["text/copy_text"],
-        **NEAR_COPY,
-    },
+    "gopher": {"german": LANGUAGE["german"], **QUALITY, **REPETITION, "same text": ["text/copy_text"], **NEAR_COPY},
     "c4": {
         **LANGUAGE,
         **c4("c4_tfds"),

@@ -12,12 +12,7 @@ from pipeline.recipes.text import recipe_text
 
 SMALL = {
     "name": "small",
-    "stage": [
-        {
-            "command": "filter",
-            "step": [{"kind": "judge", "rules": [{"signal": "words", "min": 50}]}],
-        }
-    ],
+    "stage": [{"command": "filter", "step": [{"kind": "judge", "rules": [{"signal": "words", "min": 50}]}]}],
 }
 
 

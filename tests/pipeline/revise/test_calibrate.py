@@ -102,10 +102,7 @@ def test_the_record_is_not_in_the_hash_and_the_thresholds_are(world: Path, tmp_p
 def test_a_rule_is_kept_for_languages_without_a_threshold(world: Path) -> None:
     calibration = found(world)
     thresholds = {each.group: each.threshold for each in calibration.found}
-    rules = [
-        {"signal": "words", "min": 0.5, "languages": ["fr", "en"]},
-        {"signal": "words", "max": 1},
-    ]
+    rules = [{"signal": "words", "min": 0.5, "languages": ["fr", "en"]}, {"signal": "words", "max": 1}]
     made = new_rules(rules, [], calibration)
     assert [(rule.get("languages"), rule.get("min")) for rule in made] == [
         (["fr"], 0.5), (["en"], thresholds["en"]), (None, None),

@@ -61,11 +61,7 @@ def test_evidence_of_removed_copies(finished: Path) -> None:
 @pytest.mark.parametrize("name", ["brief", pytest.param("small", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "words",
-    [
-        ("--workers", "2"),
-        ("--engine", "beam", "--workers", "1"),
-        ("--engine", "ray", "--workers", "2"),
-    ],
+    [("--workers", "2"), ("--engine", "beam", "--workers", "1"), ("--engine", "ray", "--workers", "2")],
     ids=" ".join,
 )
 def test_the_same_bytes_with_any_workers_and_engine(

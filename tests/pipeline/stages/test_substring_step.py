@@ -24,12 +24,7 @@ def recipe(**options: object) -> dict[str, object]:
 @pytest.mark.parametrize(("engine", "workers"), [("local", 1), ("local", 2), ("beam", 1)])
 def test_spans_are_cut_from_every_document(engine: str, workers: int, tmp_path: Path) -> None:
     quoted = " ".join(made_words("z", 55))
-    texts = {
-        "one": f"{article(1)}\n{quoted}",
-        "two": f"{quoted}\n{article(2)}",
-        "quote": quoted,
-        "other": article(3),
-    }
+    texts = {"one": f"{article(1)}\n{quoted}", "two": f"{quoted}\n{article(2)}", "quote": quoted, "other": article(3)}
     for number, names in enumerate((("one", "quote"), ("two", "other"))):
         lines = "".join(json.dumps({"id": name, "text": texts[name]}) + "\n" for name in names)
         (tmp_path / f"{number}.jsonl").write_text(lines)
