@@ -48,12 +48,6 @@ def test_shared_stages_are_made_once(compared: tuple[Path, dict[str, dict[str, d
     assert names.count("03-filter") == 2
 
 
-def test_one_recipe_is_refused(tmp_path: Path) -> None:
-    words = ("compare", "--recipe", "yi", "--input", tmp_path, "--out", tmp_path / "out")
-    (tmp_path / "x.warc").write_bytes(b"x")
-    assert "two recipes" in refinery(*words, code=2)
-
-
 def test_the_tables_are_printed_and_stored(compared: tuple[Path, dict[str, dict[str, dict[str, object]]]]) -> None:
     folder, output = compared
     strict, lax = str(folder / "strict.toml"), str(folder / "lax.toml")

@@ -18,7 +18,8 @@ from pipeline.fit.wikitext import prose
 from pipeline.models.coherence import load_coherence
 from pipeline.models.contamination import load_contamination
 from pipeline.models.safety import load_safety
-from tests.pipeline.fits import sha256_of, write_lines
+from tests.files import write_rows
+from tests.pipeline.fits import sha256_of
 
 SUBJECTS = {
     "ship": ["captain", "sailor", "harbour", "anchor", "sail", "storm", "mast", "deck"],
@@ -49,7 +50,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             {"text": story(draw, subject, draw.randint(8, 24)), "url": f"http://{subject}{i}.example/"}
             for i in range(25)
         ]
-        files.append(write_lines(folder / f"{subject}.jsonl.gz", rows))
+        files.append(write_rows(folder / f"{subject}.jsonl.gz", rows))
     return files
 
 
@@ -79,7 +80,7 @@ def test_languages_share_a_folder(stories: list[Path], tmp_path: Path) -> None:
         for _ in range(1)
     ] * 1
     rows += [{"text": str(row["text"])[7 * n :], "source": f"{row['source']}{n}"} for row in rows for n in range(1, 8)]
-    fit_coherence([write_lines(tmp_path / "zh.jsonl.gz", rows)], tmp_path / "m", "zh")
+    fit_coherence([write_rows(tmp_path / "zh.jsonl.gz", rows)], tmp_path / "m", "zh")
     assert (tmp_path / "m/en.json").read_bytes() == before
     assert load_coherence(tmp_path / "m")("船长在水手旁边。" * 8, "zh") is not None
 
@@ -134,7 +135,7 @@ def two_sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         }
         for i in range(200)
     ]
-    return write_lines(folder / "safe.jsonl.gz", safe), write_lines(folder / "bad.jsonl.gz", bad)
+    return write_rows(folder / "safe.jsonl.gz", safe), write_rows(folder / "bad.jsonl.gz", bad)
 
 
 def test_safety_learns_words_from_examples(two_sides: tuple[Path, Path], tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ MOON = "Why does the moon rise later every night than it did the night before, a
 
 
 def test_benchmarks(tmp_path: Path) -> None:
-    one = write_lines(tmp_path / "trains.jsonl.gz", QUESTIONS)
+    one = write_rows(tmp_path / "trains.jsonl.gz", QUESTIONS)
     other = tmp_path / "nested.json"
     other.write_text(json.dumps({"count": 1, "cases": [{"task": "arc", "doc": {"id": 7, "query": MOON}}]}))
     card = fit_benchmarks([one, other], tmp_path / "a")
@@ -234,10 +235,10 @@ def test_phrases_of_many_items_and_of_common_texts_do_not_count(tmp_path: Path) 
         {"question": "Four score and seven years ago our fathers brought forth on this continent a new nation."}
     )
     items.append({"question": "The brown fox of the valley met seven dogs who had never seen any fox so brown before."})
-    path = write_lines(tmp_path / "b.jsonl.gz", items)
+    path = write_rows(tmp_path / "b.jsonl.gz", items)
     speech = "And he said: Four score and seven years ago our fathers brought forth on this continent a new nation. "
     common = [{"text": speech, "url": "http://a.example/"}, {"text": "Read: " + speech, "url": "http://b.example/"}]
-    card = fit_benchmarks([path], tmp_path / "m", common=[write_lines(tmp_path / "c.jsonl.gz", common)])
+    card = fit_benchmarks([path], tmp_path / "m", common=[write_rows(tmp_path / "c.jsonl.gz", common)])
     assert card["runs"]["in_too_many_items"] > 0 and card["runs"]["in_common_texts"] > 0
     find = load_contamination(tmp_path / "m")
     assert find(stock).runs == 0
@@ -247,7 +248,7 @@ def test_phrases_of_many_items_and_of_common_texts_do_not_count(tmp_path: Path) 
 
 def test_fields(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"ctx": {"text": "alpha beta"}, "label": "gamma", "index": 4}]
-    path = write_lines(tmp_path / "b.jsonl.gz", rows)
+    path = write_rows(tmp_path / "b.jsonl.gz", rows)
     assert [item.fields for item in read_items(path)] == [("alpha beta", "gamma")]
     assert [item.fields for item in read_items(path, frozenset(["ctx"]))] == [("alpha beta",)]
     assert [item.name for item in read_items(path)] == ["b:4"]
@@ -272,7 +273,7 @@ def test_unreadable_benchmarks_are_refused(name: str, content: bytes, message: s
 
 @pytest.mark.parametrize("part", ["runs.u64", "starts.u32", "items.u32", "items.txt", "index.json"])
 def test_a_cut_index_is_refused(part: str, tmp_path: Path) -> None:
-    fit_benchmarks([write_lines(tmp_path / "b.jsonl.gz", QUESTIONS)], tmp_path / "m")
+    fit_benchmarks([write_rows(tmp_path / "b.jsonl.gz", QUESTIONS)], tmp_path / "m")
     path = tmp_path / "m" / part
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UsageError, match="not a whole index"):

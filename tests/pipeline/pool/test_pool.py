@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from infra.dataset.reader import Dataset
+from tests.files import write_rows
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.kills import Moment, each, kill_and_go_on
-from tests.pipeline.pools import topical, write_documents
+from tests.pipeline.pools import topical
 
 RECIPE = """
 name = "pools"
@@ -59,9 +60,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = random.Random(3)
     for seed in range(4):
         rows = topical(60, seed)
-        write_documents(
-            folder / "given" / f"{seed}.jsonl", [r | {"text": r["text"] * draw.choice([1, 2])} for r in rows]
-        )
+        write_rows(folder / "given" / f"{seed}.jsonl", [r | {"text": r["text"] * draw.choice([1, 2])} for r in rows])
     (folder / "recipe.toml").write_text(RECIPE)
     refinery("run", "--recipe", folder / "recipe.toml", "--input", folder / "given", "--out", folder / "out")
     return folder

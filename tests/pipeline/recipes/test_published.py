@@ -18,10 +18,10 @@ from pipeline.job.context import open_context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
 from pipeline.stages.run import Run, run
 from pipeline.steps.judge import Judge
+from tests.files import write_rows
 from tests.pipeline import published_pages as made
 from tests.pipeline.pages import article as page
 from tests.pipeline.pages import write_warc
-from tests.pipeline.pools import write_documents
 
 Fates = dict[str, list[str]]
 N_GRAMS = [f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)]
@@ -171,7 +171,7 @@ def finished(
 ) -> Finished:
     folder = tmp_path_factory.mktemp(request.param)
     rows = documents({"article", "long article", *EXPECTED[request.param], *KEPT[request.param]})
-    source = write_documents(folder / "pages.jsonl", rows)
+    source = write_rows(folder / "pages.jsonl", rows)
     return request.param, rows, finish(request.param, source, published_models, folder / "out")
 
 
@@ -234,7 +234,7 @@ FINEWEB2 = {
 
 def test_fineweb2_in_german(published_models: Path, tmp_path: Path) -> None:
     rows = documents([*FINEWEB2, "german", "german contact"])
-    done = finish("fineweb2", write_documents(tmp_path / "pages.jsonl", rows), published_models, tmp_path / "out")
+    done = finish("fineweb2", write_rows(tmp_path / "pages.jsonl", rows), published_models, tmp_path / "out")
     assert rejections(done.datasets) == FINEWEB2
     assert [(row["step"], row["docs"]) for row in done.summary()["funnel"]] == [
         ("language", 6), ("language-score", 6), ("minhash", 5), ("gopher-repetition", 4), ("fineweb-quality", 3),

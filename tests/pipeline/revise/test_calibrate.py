@@ -20,8 +20,9 @@ from pipeline.recipes.toml import recipe_toml
 from pipeline.revise.calibrate import Calibration, Wanted, calibrate, freeze, new_rules
 from pipeline.stages.intervals import wilson
 from pipeline.stages.run import run
+from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
-from tests.pipeline.pools import scored, write_documents
+from tests.pipeline.pools import scored
 
 RECIPE = """
 about = "one rule"
@@ -48,8 +49,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lengths = draw.sample(range(1, 1000), len(languages))
     rows = [{"text": "word " * n, "language": language} for n, language in zip(lengths, languages, strict=True)]
     draw.shuffle(rows)
-    write_documents(folder / "pool" / "a.jsonl", rows[:200])
-    write_documents(folder / "pool" / "b.jsonl", rows[200:])
+    write_rows(folder / "pool" / "a.jsonl", rows[:200])
+    write_rows(folder / "pool" / "b.jsonl", rows[200:])
     (folder / "recipe.toml").write_text(RECIPE)
     return folder
 
@@ -71,7 +72,7 @@ def test_the_threshold_keeps_the_wanted_share_of_each_language(world: Path) -> N
 
 
 def test_ties_are_reported_as_rank_error(tmp_path: Path) -> None:
-    pool = write_documents(tmp_path / "ties.jsonl", scored([1.0] * 180 + [2.0] * 20, ["en"] * 200))
+    pool = write_rows(tmp_path / "ties.jsonl", scored([1.0] * 180 + [2.0] * 20, ["en"] * 200))
     wanted = Wanted("language_score", 0.05)
     (row,) = calibrate(wanted, LocalEngine(), read_inputs([str(pool)])).as_json()["thresholds"]
     assert (row["threshold"], row["keep_rate"], row["rank_error"]) == (2.0, 0.1, 0.05)
@@ -115,7 +116,7 @@ def test_a_rule_is_kept_for_languages_without_a_threshold(world: Path) -> None:
 
 def test_measured_signals_of_a_dataset_are_used(world: Path, tmp_path: Path) -> None:
     rows = [{"id": str(i), "text": "word " * (i + 1), "language": "en"} for i in range(200)]
-    given = write_documents(tmp_path / "given.jsonl", rows)
+    given = write_rows(tmp_path / "given.jsonl", rows)
     raw = calibrate(Wanted("words", 0.25), LocalEngine(), read_inputs([str(given)]))
     judged = run(open_context(str(world / "recipe.toml"), LocalEngine()), read_inputs([str(given)]), tmp_path / "out")
     made = calibrate(Wanted("words", 0.25), LocalEngine(), read_inputs([str(judged.folder)]))

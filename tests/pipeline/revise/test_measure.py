@@ -204,21 +204,3 @@ def test_a_judge_measures_the_text_before_later_edits() -> None:
     assert document.text == "see  and a@b.example now"
     assert values["characters"] == len("see http://x.example/ and a@b.example now")
     assert values["words"] == measure_view(View(document.text), ["words"])["words"]
-
-
-@pytest.mark.parametrize(
-    ("more", "says"),
-    [
-        (("--signals", "nonsense"), "no signal 'nonsense'"),
-        (("--signals", "safety"), "no label or combine step"),
-        (("--input", "no-such-file.warc"), "no such file"),
-    ],
-)
-def test_mistakes_are_one_line_and_code_2(more: tuple[str, ...], says: str, world: Path, tmp_path: Path) -> None:
-    assert says in refinery("measure", *words(world), "--out", tmp_path / "out", *more, code=2)
-
-
-def test_a_recipe_without_extraction_is_refused(world: Path, tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text("[[stage]]\ncommand = 'filter'\n")
-    with pytest.raises(UsageError, match="no extract step"):
-        measure_here(tmp_path / "x.toml", world / "crawl", tmp_path / "out", tmp_path)

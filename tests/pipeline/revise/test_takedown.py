@@ -1,6 +1,5 @@
 """`takedown`: the new datasets have the other documents, and the listed ones in no shard, ledger or token index."""
 
-import gzip
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +22,7 @@ from pipeline.revise import takedown as takedown_module
 from pipeline.revise.listed import Listed, read_listed
 from pipeline.revise.takedown import find_all, in_order, prove, unmatched_text
 from pipeline.revise.takedown_proof import Removed, joined
+from tests.files import write_rows
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.datasets import document, make_dataset, reject
 from tests.pipeline.here import explained, readmit_here, run_here, takedown_here
@@ -204,7 +204,6 @@ def test_a_list_without_matches_changes_no_shard(world: Path, tmp_path: Path) ->
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mixture and its tokens, made from two files, as a run."""
     folder = tmp_path_factory.mktemp("tokens")
-    (folder / "given").mkdir()
     for source, count in (("web", 20), ("curated", 20)):
         rows = [
             {"text": "\n".join(sentences(i + (source == "web") * 100)), "id": f"{source}-{i}",
@@ -212,8 +211,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
              "domain": ["mathematics", "literature"][i % 2]}
             for i in range(count)
         ]  # fmt: skip
-        content = "\n".join(json.dumps(row) for row in rows).encode()
-        (folder / "given" / f"{source}.jsonl.gz").write_bytes(gzip.compress(content, mtime=0))
+        write_rows(folder / "given" / f"{source}.jsonl.gz", rows)
     (folder / "mix.toml").write_text(MIX)
     (folder / "models").mkdir()
     fit_tokenizer([folder / "given"], folder / "models" / "tokenizer.model", 400)
@@ -368,30 +366,10 @@ def test_invalid_lists(content: bytes, says: str, tmp_path: Path) -> None:
         read_listed(tmp_path / "list.txt", None)
 
 
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [
-        ({"--url-list": "no-such-file"}, "no-such-file cannot be read"),
-        ({"--url-list": None}, "--url-list FILE, or --ids FILE"),
-        ({"--run": "crawl"}, "contains no finished dataset"),
-        ({"--out": "out/inside"}, "choose a new folder beside it"),
-        ({"--out": "out"}, "choose a new folder beside it"),
-    ],
-)
-def test_mistakes_are_one_line_and_code_2(
-    changed: dict[str, str | None], says: str, world: Path, tmp_path: Path
-) -> None:
-    words: dict[str, object] = {"--url-list": world / "list.txt", "--run": world / "out", "--out": tmp_path / "x"}
-    words |= {name: value and world / value for name, value in changed.items()}
-    arguments = [word for name, value in words.items() if value for word in (name, value)]
-    assert says in refinery("takedown", *arguments, code=2)
-
-
 def test_another_document_with_the_same_file_name_and_offset_is_kept(world: Path, tmp_path: Path) -> None:
     for folder, url in (("a", "http://goes.example/"), ("b", "http://stays.example/")):
-        (tmp_path / folder).mkdir()
         rows = [{"text": "\n".join(sentences(len(url))), "url": url, "id": url}]
-        (tmp_path / folder / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        write_rows(tmp_path / folder / "x.jsonl", rows)
         run_here(world / "small.toml", tmp_path / folder / "x.jsonl", tmp_path / "runs" / folder)
     (tmp_path / "list.txt").write_text("http://goes.example/\n")
     output = takedown_here(tmp_path / "runs", tmp_path / "out", tmp_path / "list.txt")

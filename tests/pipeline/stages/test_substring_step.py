@@ -1,6 +1,5 @@
 """`dedup` by `substring`: copies of a long run are cut, the rest of each page is kept, empty documents are rejected."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from pipeline.job.context import Context
 from pipeline.recipes.check import check_recipe
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.run import run
+from tests.files import write_rows
 from tests.pipeline.published_pages import article, made_words
 
 
@@ -26,8 +26,7 @@ def test_spans_are_cut_from_every_document(engine: str, workers: int, tmp_path: 
     quoted = " ".join(made_words("z", 55))
     texts = {"one": f"{article(1)}\n{quoted}", "two": f"{quoted}\n{article(2)}", "quote": quoted, "other": article(3)}
     for number, names in enumerate((("one", "quote"), ("two", "other"))):
-        lines = "".join(json.dumps({"id": name, "text": texts[name]}) + "\n" for name in names)
-        (tmp_path / f"{number}.jsonl").write_text(lines)
+        write_rows(tmp_path / f"{number}.jsonl", [{"id": name, "text": texts[name]} for name in names])
     context = Context(parse_recipe(recipe(), "here"), open_engine(engine, workers), {})
     done = run(context, read_inputs([str(tmp_path)]), tmp_path / "out").last
     kept = {row["id"]: row["text"].strip() for row in done.to_arrow().to_pylist()}
