@@ -67,42 +67,6 @@ def test_the_hash_covers_thresholds_and_models() -> None:
     assert recipe.sha256 != replace(recipe, models={"m": "1"}).sha256
 
 
-@pytest.mark.parametrize(
-    ("source", "says"),
-    [
-        ({}, "at least one"),
-        ({"stage": [{"command": "cook"}]}, "command is 'cook'"),
-        ({"stage": [{"command": "ingest"}, {"command": "ingest"}]}, "two stages are called 'ingest'"),
-        ({"stage": [{"command": "ingest", "name": "../x"}]}, "cannot be a folder's name"),
-        ({"stage": [{"command": "filter", "step": [{"kind": "fry"}]}]}, "kind is 'fry'"),
-        ({"stage": [{"command": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown key 'rule'"),
-        ({"stage": [{"command": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
-        ({"stage": [{"command": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
-        ({"stage": [{"command": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
-        ({"stage": [{"command": "extract"}]}, "must be an extract step"),
-        ({"stages": []}, "unknown key 'stages'"),
-    ],
-)
-def test_mistakes_are_named(source: dict[str, object], says: str) -> None:
-    with pytest.raises(UsageError, match=says):
-        parse_recipe(source, "here")
-
-
-@pytest.mark.parametrize(
-    ("rule", "says"),
-    [
-        ({"signal": "wrods", "min": 1}, "no signal 'wrods'"),
-        ({"signal": "words"}, "one of min, max"),
-        ({"signal": "words", "min": 1, "max": 2}, "one of min, max"),
-        ({"signal": "words", "min": "many"}, "must be a number"),
-    ],
-)
-def test_mistakes_in_rules_are_named(rule: dict[str, object], says: str) -> None:
-    source = {"stage": [{"command": "filter", "step": [{"kind": "judge", "rules": [rule]}]}]}
-    with pytest.raises(UsageError, match=says):
-        parse_recipe(source, "here")
-
-
 def change(bound: str, value: float) -> dict[str, object]:
     step = {"kind": "judge", "rules": [{"signal": "words", bound: value}]}
     return SMALL | {"stage": [{"command": "filter", "step": [step]}]}

@@ -18,7 +18,6 @@ from pipeline.pool.quantile import Found
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from pipeline.recipes.toml import recipe_toml
 from pipeline.revise.calibrate import Calibration, Wanted, calibrate, freeze, new_rules
-from pipeline.stages.intervals import wilson
 from pipeline.stages.run import run
 from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
@@ -218,15 +217,3 @@ VALUES = st.recursive(
 def test_toml_reads_back(step: dict[str, Any], value: Any) -> None:
     source = {"name": value, "stage": [{"command": value, "step": [step, {"kind": value}]}, {}]}
     assert tomllib.loads(recipe_toml(source)) == source
-
-
-@given(st.integers(1, 10**6), st.floats(0, 1))
-def test_an_interval_holds_its_rate(trials: int, share: float) -> None:
-    hits = round(share * trials)
-    low, high = wilson(hits, trials)
-    assert 0 <= low <= hits / trials + 1e-6 and hits / trials - 1e-6 <= high <= 1
-
-
-def test_the_interval_is_wilson_s() -> None:
-    # 10 of 100: Newcombe 1998, method 3
-    assert wilson(10, 100) == [0.055229, 0.174366]

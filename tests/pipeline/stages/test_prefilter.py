@@ -8,7 +8,7 @@ import pytest
 
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
-from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.parse import load_recipe
 from pipeline.stages.extract import Bodies, ExtractTask, in_audit_sample
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
@@ -115,18 +115,6 @@ def test_a_page_with_noai_is_rejected(world: Path) -> None:
     assert extract.manifest.rejected_by == {"asked/max_noai": 1}
 
 
-def test_the_prefilter_needs_a_text(world: Path) -> None:
-    steps = [{"kind": "judge", "rules": []}, {"kind": "extract", "engine": "all_text"}]
-    says = refused({"command": "extract", "step": steps})
-    assert "needs a text" in says
-    assert "last step" in refused({"command": "extract", "step": steps[::-1]})
-    twice = [{"kind": "extract", "engine": "all_text"}, {"kind": "extract", "engine": "resiliparse"}]
-    assert "another name" in refused({"command": "extract", "step": twice})
-    recipe = world / "wrong.toml"
-    recipe.write_text(prefiltered(2))
-    assert "0 to 1" in refinery("recipes", "check", recipe, code=2)
-
-
 def test_the_audit_sample_respects_an_opt_out(world: Path) -> None:
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
     archive = write_warc(
@@ -137,11 +125,3 @@ def test_the_audit_sample_respects_an_opt_out(world: Path) -> None:
     extract = stages(world / "audit-asked")["extract"]
     assert extract.manifest.rejected_by == {"asked/max_noai": 1}
     assert [row["signals"]["audit_sample"] for row in extract.to_arrow().to_pylist()] == [1.0]
-
-
-def refused(stage: dict[str, object]) -> str:
-    from infra.errors import UsageError
-
-    with pytest.raises(UsageError) as found:
-        parse_recipe({"name": "x", "stage": [stage]}, "here")
-    return str(found.value)
