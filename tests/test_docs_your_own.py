@@ -2,14 +2,13 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.files import ROOT, python
+
 PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "refinery", "trainer")
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The command lines of a block, one after the other.
@@ -29,12 +28,6 @@ def blocks() -> Iterator[tuple[str, str, str]]:
     """(language, file name or "", content) of each code block, in order."""
     for match in BLOCK.finditer((ROOT / "docs/your_own.md").read_text()):
         yield match[1], match[2], match[3]
-
-
-def execute(code: str, words: list[str], folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def patch(file: Path, diff: str) -> None:
@@ -66,9 +59,9 @@ def test_every_block_of_the_page(checkout: Path) -> None:
         elif name:
             (checkout / name).write_text(content)
         elif language == "python":
-            printed = execute(content, [], checkout)
+            printed = python(content, cwd=checkout)
         elif language == "sh":
-            printed = execute(COMMANDS, content.splitlines(), checkout)
+            printed = python(COMMANDS, *content.splitlines(), cwd=checkout)
         else:
             assert language == "text"
             found = squeezed(printed)
@@ -78,11 +71,5 @@ def test_every_block_of_the_page(checkout: Path) -> None:
 
 def test_the_page_has_blocks_of_every_kind() -> None:
     kinds = {(language, bool(name)) for language, name, _ in blocks()}
-    assert kinds >= {
-        ("toml", True),
-        ("python", True),
-        ("python", False),
-        ("diff", True),
-        ("sh", False),
-        ("text", False),
-    }
+    assert kinds >= {(kind, True) for kind in ("toml", "python", "diff")}
+    assert kinds >= {(kind, False) for kind in ("python", "sh", "text")}

@@ -138,7 +138,11 @@ def test_documents_of_repeats_zero_are_not_trained_on(tmp_path: Path, tokenizer:
         ("tokenizer.model", lambda whole: b"another", "is not the tokenizer"),
         ("documents.parquet", None, "is missing"),
         ("documents.parquet", lambda whole: b"PAR1 not really PAR1", "cannot be read"),
-        ("manifest.json", lambda whole: whole.replace(b'"tokens"', b'"documents"', 1), "refinery tokenize"),
+        (
+            "manifest.json",
+            lambda whole: whole.replace(b'"kind": "tokens"', b'"kind": "documents"'),
+            "refinery tokenize",
+        ),
     ],
 )
 def test_damage_is_named(
