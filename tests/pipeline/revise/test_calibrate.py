@@ -22,22 +22,13 @@ from pipeline.stages.run import run
 from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.pools import scored
+from tests.pipeline.recipe_texts import judge, recipe, stage
 
-RECIPE = """
-about = "one rule"
 
-[[stage]]
-name = "filter"
-command = "filter"
-
-  [[stage.step]]
-  kind = "judge"
-  name = "length"
-  rules = [
-    { signal = "characters", min = 1 },
-    { signal = "words", min = 1, source = "by hand" },
-  ]
-"""
+def by_words(**least: int) -> str:
+    """A recipe with a step for each argument, which asks for that many words."""
+    rules = {name: ({"signal": "characters", "min": 1}, {"signal": "words", "min": n}) for name, n in least.items()}
+    return recipe("words", stage("filter", "filter", *(judge(name, *asked) for name, asked in rules.items())))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw.shuffle(rows)
     write_rows(folder / "pool" / "a.jsonl", rows[:200])
     write_rows(folder / "pool" / "b.jsonl", rows[200:])
-    (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "recipe.toml").write_text(by_words(length=1))
     return folder
 
 
@@ -165,9 +156,7 @@ def test_recipes_without_the_rule_are_refused(world: Path, tmp_path: Path) -> No
 def test_the_last_step_is_written_and_stricter_ones_before_it_are_loosened(
     earlier: int, step: str | None, changed: list[str], world: Path, tmp_path: Path
 ) -> None:
-    judge = RECIPE[RECIPE.index("  [[stage.step]]") :]
-    first = RECIPE.replace('"words", min = 1,', f'"words", min = {earlier},')
-    (tmp_path / "two.toml").write_text(first + judge.replace("length", "again"))
+    (tmp_path / "two.toml").write_text(by_words(length=earlier, again=1))
     calibration = found(world)
     assert freeze(str(tmp_path / "two.toml"), calibration, tmp_path / "x.toml", step) == changed
     new = {each.threshold for each in calibration.found}

@@ -22,9 +22,11 @@ from pipeline.revise.measure import measured, measuring_steps, plan
 from pipeline.steps.combine import Combine
 from pipeline.steps.judge import Judge
 from pipeline.steps.label import Label
+from tests.files import flip
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.here import measure_here, run_here
 from tests.pipeline.pages import sentences, write_warc
+from tests.pipeline.recipe_texts import REMOVE_URLS, judge, stage, step
 from tests.pipeline.two_languages import content, write_world
 
 
@@ -137,9 +139,7 @@ def test_what_cannot_be_extracted_is_in_the_ledger(world: Path, tmp_path: Path) 
     check_invariant(dataset.manifest)
     assert dataset.manifest.rejected_by == {"extract/extract/empty": 1}
     assert dataset.ledger()["url"].to_pylist() == ["http://a.example/"]
-    damaged = bytearray((tmp_path / "c.warc.gz").read_bytes())
-    damaged[1200] ^= 0xFF
-    (tmp_path / "c.warc.gz").write_bytes(damaged)
+    flip(tmp_path / "c.warc.gz", 1200)
     refinery("measure", *words(world)[:-1], tmp_path / "c.warc.gz", "--out", tmp_path / "damaged", code=1)
     counts = Dataset(tmp_path / "damaged").manifest.counts
     assert counts["in"] == counts["out"] + counts["rejected"] and counts["rejected"] >= 1
@@ -184,18 +184,10 @@ def test_what_a_combination_reads_is_known_from_its_file() -> None:
 
 def test_a_judge_measures_the_text_before_later_edits() -> None:
     """A signal of two judges is measured at the first; one of none on the last text."""
-    source = {
-        "stage": [
-            {"command": "filter", "name": "a", "step": [
-                {"kind": "judge", "name": "one", "rules": [{"signal": "characters", "min": 1}]},
-                {"kind": "rewrite", "edit": "remove_urls"},
-                {"kind": "judge", "name": "two",
-                 "rules": [{"signal": "characters", "min": 9}, {"signal": "words", "min": 1}]},
-                {"kind": "rewrite", "edit": "mask_email"},
-            ]},
-        ]
-    }  # fmt: skip
-    recipe = parse_recipe(source, "x")
+    one = judge("one", {"signal": "characters", "min": 1})
+    two = judge("two", {"signal": "characters", "min": 9}, {"signal": "words", "min": 1})
+    read = stage("a", "filter", one, REMOVE_URLS, two, step("rewrite", edit="mask_email"))
+    recipe = parse_recipe({"stage": [read]}, "x")
     steps = measuring_steps(recipe)
     assert [step.name for step in steps] == ["one", "remove_urls", "two"]
     assert sum(isinstance(step, Judge) for step in steps) == 2
