@@ -12,33 +12,16 @@ from dedup.verify import jaccard
 from infra.errors import UsageError
 from tests.dedup.support import WORDS, chinese, documents, edited, english
 
-# published: FineWeb (arXiv 2406.17557, App. E.1), RefinedWeb (arXiv 2306.01116, App. G.3.1); the others follow
-SIMILARITIES = (0.7, 0.75, 0.8, 0.85, 0.9)
-
 
 def match_probability(similarity: float, bands: int, rows: int) -> float:
-    """The probability that two documents of this Jaccard similarity share at least one band."""
+    """The probability that two documents of this Jaccard similarity share at least one band: .92 at .8 for 14 x 8, as
+    FineWeb prints it (arXiv 2406.17557, App. E.1)."""
     return 1.0 - (1.0 - similarity**rows) ** bands
 
 
 def estimated_jaccard(a: Hashes, b: Hashes) -> float:
     """The share of equal values in two signatures of the same parameters."""
     return float(np.mean(a == b))
-
-
-@pytest.mark.parametrize(
-    "bands, rows, published",
-    [
-        (14, 8, (0.56, 0.77, 0.92, 0.99, 1.0)),
-        (450, 20, (0.30, 0.76, 0.99, 1.0, 1.0)),
-        (93, 15, (0.36, 0.71, 0.96, 1.0, 1.0)),
-        (20, 13, (0.18, 0.38, 0.68, 0.92, 0.997)),
-        (9, 13, (0.08, 0.19, 0.40, 0.69, 0.93)),
-    ],
-)
-def test_match_probability_is_the_published_curve(bands: int, rows: int, published: tuple[float, ...]) -> None:
-    computed = [match_probability(s, bands, rows) for s in SIMILARITIES]
-    assert computed == pytest.approx(published, abs=0.0075)
 
 
 def test_parameters() -> None:
