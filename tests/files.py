@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("infra", "filters", "dedup", "mixers", "trainer", "pipeline", "refinery")
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -31,6 +33,13 @@ def flip(path: Path, place: float = 0.5) -> Path:
     content[place if isinstance(place, int) else int(place * (len(content) - 1))] ^= 1
     path.write_bytes(content)
     return path
+
+
+def checkout(folder: Path, without: str = "__pycache__") -> Path:
+    """A copy of our packages, but for what is called so."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns(without))
+    return folder
 
 
 def python(code: str, *words: str, cwd: Path = ROOT) -> str:

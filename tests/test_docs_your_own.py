@@ -1,15 +1,11 @@
 """docs/your_own.md is true: its files are written, its commands run, and its output is what they print."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.files import ROOT, checkout, python
 
-from tests.files import ROOT, python
-
-PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "refinery", "trainer")
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The command lines of a block, one after the other.
 COMMANDS = """
@@ -43,25 +39,18 @@ def squeezed(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    for package in PACKAGES:
-        # what was compiled comes along, but for files that another process of the tests is about to rename
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("*.pyc.*"))
-    return tmp_path
-
-
-def test_every_block_of_the_page(checkout: Path) -> None:
-    printed = ""
+def test_every_block_of_the_page(tmp_path: Path) -> None:
+    # what was compiled comes along, but for files that another process of the tests is about to rename
+    copy, printed = checkout(tmp_path, without="*.pyc.*"), ""
     for language, name, content in blocks():
         if language == "diff":
-            patch(checkout / name, content)
+            patch(copy / name, content)
         elif name:
-            (checkout / name).write_text(content)
+            (copy / name).write_text(content)
         elif language == "python":
-            printed = python(content, cwd=checkout)
+            printed = python(content, cwd=copy)
         elif language == "sh":
-            printed = python(COMMANDS, *content.splitlines(), cwd=checkout)
+            printed = python(COMMANDS, *content.splitlines(), cwd=copy)
         else:
             assert language == "text"
             found = squeezed(printed)

@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("infra", "filters", "dedup", "mixers", "trainer", "pipeline", "refinery")
+from tests.files import PACKAGES, ROOT
 
 # From the ground up. A file imports from floors below its own and from its own folder; not from a folder beside it.
 FLOORS = """

@@ -63,6 +63,11 @@ def takedown_here(run: Path, out: Path, url_list: Path | None = None, ids: Path 
         return takedown(read_listed(url_list, ids), run, out, engine)
 
 
+def datasets(run: Path) -> list[Dataset]:
+    """Those that are finished, in order."""
+    return [Dataset(path.parent) for path in sorted(run.glob("*/manifest.json"))]
+
+
 def explained(what: str, run: Path, source: Path | None = None, models: Path | None = None) -> dict[str, Any]:
     (one,) = explain(what, run, source, models and str(models))
     return one

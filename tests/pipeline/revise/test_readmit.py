@@ -14,7 +14,7 @@ from infra.errors import UsageError
 from pipeline.stages.status import status
 from tests.files import flip, write_rows
 from tests.pipeline.command import answer, made, refinery
-from tests.pipeline.here import explained, readmit_here, run_here
+from tests.pipeline.here import datasets, explained, readmit_here, run_here
 from tests.pipeline.pages import pages, sentences, write_crawl, write_recipe
 from tests.pipeline.recipe_texts import INGEST, SAME_TEXT, Part, judge, recipe, stage, step
 
@@ -41,14 +41,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def readmit(world: Path, out: Path, *rules: str, ledger: str = "out", **more: Any) -> dict[str, int]:
     output = readmit_here(world / ledger, world / "lax.toml", out, rules, **more)
     assert output["in"] == output["readmitted"] + output["rejected"] + output["skipped"]
-    for path in sorted(out.glob("*/manifest.json")):
-        check_invariant(Dataset(path.parent).manifest)
-        assert Dataset(path.parent).verify() == []
+    for dataset in datasets(out):
+        check_invariant(dataset.manifest)
+        assert dataset.verify() == []
     return output
 
 
 def rejected(run: Path) -> set[str]:
-    return {row["url"] for p in run.glob("*/manifest.json") for row in Dataset(p.parent).ledger().to_pylist()}
+    return {url for dataset in datasets(run) for url in dataset.ledger()["url"].to_pylist()}
 
 
 def test_a_whole_runs_rejects_are_read_again_once(world: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from pipeline.revise.takedown_proof import Removed, joined
 from tests.files import write_rows
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.datasets import document, make_dataset, reject
-from tests.pipeline.here import explained, readmit_here, run_here, takedown_here
+from tests.pipeline.here import datasets, explained, readmit_here, run_here, takedown_here
 from tests.pipeline.pages import sentences, write_crawl, write_recipe
 from tests.pipeline.recipe_texts import mix, recipe, stage
 
@@ -56,8 +56,8 @@ def goes(url: str | None) -> bool:
     )
 
 
-def datasets(run: Path) -> dict[str, Dataset]:
-    return {path.parent.name: Dataset(path.parent) for path in sorted(run.glob("*/manifest.json"))}
+def by_folder(run: Path) -> dict[str, Dataset]:
+    return {dataset.folder.name: dataset for dataset in datasets(run)}
 
 
 def receipt(run: Path) -> dict[str, Any]:
@@ -67,8 +67,8 @@ def receipt(run: Path) -> dict[str, Any]:
 
 
 def test_listed_documents_are_gone_and_the_rest_is_unchanged(world: Path) -> None:
-    new = datasets(world / "without")
-    for name, old in datasets(world / "out").items():
+    new = by_folder(world / "without")
+    for name, old in by_folder(world / "out").items():
         before, after = old.to_arrow().to_pylist(), new[name].to_arrow().to_pylist()
         assert after == [row for row in before if not goes(row["url"])], name
         assert len(after) < len(before)
@@ -77,7 +77,7 @@ def test_listed_documents_are_gone_and_the_rest_is_unchanged(world: Path) -> Non
 
 
 def test_every_dataset_keeps_its_invariant_and_follows_from_its_input(world: Path) -> None:
-    chain = list(datasets(world / "without").values())
+    chain = datasets(world / "without")
     for dataset, after in pairwise(chain):
         assert after.manifest.inputs == dataset.refs
         assert after.manifest.counts["in"] == dataset.manifest.counts["out"]
@@ -89,7 +89,7 @@ def test_every_dataset_keeps_its_invariant_and_follows_from_its_input(world: Pat
 
 
 def test_each_is_one_row_without_a_locator(world: Path) -> None:
-    new = datasets(world / "without")
+    new = by_folder(world / "without")
     rows = [row for row in new["01-ingest"].ledger().to_pylist() if row["step"] == "takedown"]
     records = Dataset(world / "out" / "01-ingest").to_arrow(["url"])["url"].to_pylist()
     assert len(rows) == sum(map(goes, records)) == receipt(world / "without")["documents"]
@@ -116,17 +116,17 @@ def test_the_receipt(world: Path) -> None:
     assert output["list"]["entries"] == 4 and output["list"]["matched"] == 3
     assert output["list"]["unmatched"] == ["nowhere.example"]
     assert "nowhere.example" in unmatched_text(output) and "host3" not in unmatched_text(output)
-    by_folder = {row["folder"]: row for row in output["datasets"]}
-    assert list(by_folder) == list(datasets(world / "out"))
-    for name, dataset in datasets(world / "without").items():
-        row = by_folder[name]
+    rows = {row["folder"]: row for row in output["datasets"]}
+    assert list(rows) == list(by_folder(world / "out"))
+    for name, dataset in by_folder(world / "without").items():
+        row = rows[name]
         assert row["before"] - row["removed"] == row["after"] == dataset.manifest.counts["out"]
         assert row["manifest"]["after"] == dataset.refs[0].sha256
         for shard in dataset.manifest.shards:
             assert row["shards"][shard.path]["after"] == shard.sha256
     proof = {row["folder"]: row for row in output["proof"]["datasets"]}
     assert output["proof"]["listed"] == 0 and output["proof"]["runs_of_words"] > 100
-    assert all(proof[name]["rows"] == d.manifest.counts["out"] for name, d in datasets(world / "without").items())
+    assert all(proof[name]["rows"] == d.manifest.counts["out"] for name, d in by_folder(world / "without").items())
     assert proof["02-extract"]["texts"] == proof["02-extract"]["rows"]
 
 
@@ -370,9 +370,8 @@ def test_another_document_with_the_same_file_name_and_offset_is_kept(world: Path
     for folder, url in (("a", "http://goes.example/"), ("b", "http://stays.example/")):
         rows = [{"text": "\n".join(sentences(len(url))), "url": url, "id": url}]
         write_rows(tmp_path / folder / "x.jsonl", rows)
-        run_here(world / "small.toml", tmp_path / folder / "x.jsonl", tmp_path / "runs" / folder)
+        run_here(Path("exact"), tmp_path / folder / "x.jsonl", tmp_path / "runs" / folder)
     (tmp_path / "list.txt").write_text("http://goes.example/\n")
     output = takedown_here(tmp_path / "runs", tmp_path / "out", tmp_path / "list.txt")
     assert output["documents"] == 1
-    left = Dataset(tmp_path / "out" / "b" / "03-filter").to_arrow(["url"])["url"].to_pylist()
-    assert left == ["http://stays.example/"]
+    assert datasets(tmp_path / "out" / "b")[-1].to_arrow(["url"])["url"].to_pylist() == ["http://stays.example/"]

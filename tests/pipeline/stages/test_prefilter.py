@@ -11,6 +11,7 @@ from infra.dataset.reader import Dataset
 from pipeline.recipes.parse import load_recipe
 from pipeline.stages.extract import Bodies, ExtractTask, in_audit_sample
 from tests.pipeline.command import made, refinery
+from tests.pipeline.here import datasets
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
 from tests.pipeline.recipe_texts import INGEST, PREFILTER, RESILIPARSE, dedup, judge, recipe, stage
 
@@ -34,10 +35,9 @@ def run(folder: Path, audit: float, workers: int = 1) -> Path:
 
 
 def stages(out: Path) -> dict[str, Dataset]:
-    found = [Dataset(path.parent) for path in sorted(out.glob("*/manifest.json"))]
-    for dataset in found:
+    for dataset in datasets(out):
         check_invariant(dataset.manifest)
-    return {dataset.manifest.stage: dataset for dataset in found}
+    return {dataset.manifest.stage: dataset for dataset in datasets(out)}
 
 
 @pytest.fixture(scope="module")

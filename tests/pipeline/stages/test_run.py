@@ -13,6 +13,7 @@ from infra.dataset.reader import Dataset
 from pipeline.recipes.parse import load_recipe
 from tests.files import flip
 from tests.pipeline.command import answer, made, refinery, refinery_process, start
+from tests.pipeline.here import datasets
 from tests.pipeline.pages import pages, write_crawl, write_recipe
 from tests.pipeline.recipe_texts import BRIEF
 
@@ -105,13 +106,12 @@ def test_other_arguments_are_refused(finished: Path, world: Path) -> None:
     assert "limit: was null, now 3" in refinery(*words, code=2)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(6, marks=pytest.mark.long)])
-def test_killed_at_any_moment_it_resumes_to_the_same_bytes(
-    kills: int, finished: Path, world: Path, tmp_path: Path
-) -> None:
+@pytest.mark.long
+def test_killed_at_any_moment_it_resumes_to_the_same_bytes(finished: Path, world: Path, tmp_path: Path) -> None:
+    """With several workers; `test_kill.py` kills one at chosen moments."""
     words = ("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", tmp_path / "out")
     chance = random.Random(5)
-    for _ in range(kills):
+    for _ in range(6):
         process = start(*words, "--workers", "2")
         try:
             process.wait(timeout=chance.uniform(1.0, 5.0))
@@ -179,7 +179,3 @@ def test_mistakes_are_one_line_and_code_2(words: tuple[str, ...], says: str) -> 
 
 def test_explain_finds_no_document(finished: Path) -> None:
     assert "no document" in refinery("explain", "http://nowhere/", "--run", finished, code=2)
-
-
-def datasets(run: Path) -> list[Dataset]:
-    return [Dataset(path.parent) for path in sorted(run.glob("*/manifest.json"))]
