@@ -52,17 +52,13 @@ def rejected(run: Path) -> set[str]:
 
 
 def test_a_whole_runs_rejects_are_read_again_once(world: Path, tmp_path: Path) -> None:
+    """And each is the record that it was."""
     output = readmit(world, tmp_path / "out")
     records = Dataset(tmp_path / "out" / "01-ingest").to_arrow().to_pylist()
     assert {row["url"] for row in records} == rejected(world / "out")
     assert len(records) == len({(r["file_path"], r["warc_offset"]) for r in records}) == output["in"]
-
-
-def test_a_record_read_again_is_the_record(world: Path, tmp_path: Path) -> None:
-    readmit(world, tmp_path / "out")
-    before = {row["url"]: row for row in Dataset(world / "out" / "01-ingest").to_arrow().to_pylist()}
-    for row in Dataset(tmp_path / "out" / "01-ingest").to_arrow().to_pylist():
-        assert row == before[row["url"]]
+    before = Dataset(world / "out" / "01-ingest").to_arrow().to_pylist()
+    assert all(row in before for row in records)
 
 
 def test_one_rules_rejects(world: Path, tmp_path: Path) -> None:

@@ -101,11 +101,6 @@ def test_a_second_call_changes_nothing(finished: Path, world: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("part-*.parquet")} == before
 
 
-def test_other_arguments_are_refused(finished: Path, world: Path) -> None:
-    words = ("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", finished, "--limit", 3)
-    assert "limit: was null, now 3" in refinery(*words, code=2)
-
-
 @pytest.mark.long
 def test_killed_at_any_moment_it_resumes_to_the_same_bytes(finished: Path, world: Path, tmp_path: Path) -> None:
     """With several workers; `test_kill.py` kills one at chosen moments."""
