@@ -52,7 +52,8 @@ RECORDS, DOCUMENTS = "{w}/run/01-ingest", "{w}/run/02-extract"
 def with_inputs(command: str, recipe: str, second: str = "") -> Iterator[str]:
     """What no command can read, and no command can be told. `second`: of two recipes."""
     given = f"{command} --recipe {recipe} {second}"
-    for wrong in ("nowhere.warc.gz", "notes.pdf", "empty", "nothing-*.jsonl"):
+    yield f"{given} --input {{w}}/nowhere.warc.gz :: no such file"
+    for wrong in ("notes.pdf", "empty", "nothing-*.jsonl"):
         yield f"{given} --input {{w}}/{wrong} :: {wrong.partition('.')[0].partition('-')[0]}"
     if command not in ("ingest", "extract"):  # which refuse documents, whatever is in them
         yield f"{given} --input {{w}}/no-text.parquet :: no column `text`"

@@ -15,7 +15,7 @@ from pipeline.stages.status import status
 from tests.files import flip, write_rows
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.here import datasets, explained, readmit_here, run_here
-from tests.pipeline.pages import pages, sentences, write_crawl, write_recipe
+from tests.pipeline.pages import pages, sentences
 from tests.pipeline.recipe_texts import INGEST, SAME_TEXT, Part, judge, recipe, stage, step
 
 
@@ -29,12 +29,9 @@ LAX = lax({"signal": "words", "min": 2}, {"signal": "characters", "max": 2900})
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("readmit")
-    write_crawl(folder / "crawl")
-    write_recipe(folder)
+def world(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
+    folder = shutil.copytree(small_run, tmp_path_factory.mktemp("readmit") / "world")
     (folder / "lax.toml").write_text(LAX)
-    run_here(folder / "small.toml", folder / "crawl", folder / "out")
     return folder
 
 

@@ -1,6 +1,7 @@
 """`takedown`: the new datasets have the other documents, and the listed ones in no shard, ledger or token index."""
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from tests.files import write_rows
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.datasets import document, make_dataset, reject
 from tests.pipeline.here import datasets, explained, readmit_here, run_here, takedown_here
-from tests.pipeline.pages import sentences, write_crawl, write_recipe
+from tests.pipeline.pages import sentences
 from tests.pipeline.recipe_texts import mix, recipe, stage
 
 MIX = recipe("mix", mix(tolerance=0.3), stage("tokens", "tokenize", tokenizer="tokenizer.model"))
@@ -41,10 +42,8 @@ http://nowhere.example/
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("takedown")
-    write_crawl(folder / "crawl")
-    run_here(write_recipe(folder), folder / "crawl", folder / "out")
+def world(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
+    folder = shutil.copytree(small_run, tmp_path_factory.mktemp("takedown") / "world")
     (folder / "list.txt").write_text(LIST)
     takedown_here(folder / "out", folder / "without", folder / "list.txt")
     return folder

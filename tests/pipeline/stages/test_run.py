@@ -14,21 +14,17 @@ from pipeline.recipes.parse import load_recipe
 from tests.files import flip
 from tests.pipeline.command import answer, made, refinery, refinery_process, start
 from tests.pipeline.here import datasets
-from tests.pipeline.pages import pages, write_crawl, write_recipe
-from tests.pipeline.recipe_texts import BRIEF
+from tests.pipeline.pages import pages
+from tests.pipeline.recipe_texts import BRIEF, small
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    write_crawl(folder / "crawl")
-    write_recipe(folder)
-    return folder
+@pytest.fixture
+def world(small_run: Path) -> Path:
+    return small_run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def finished(world: Path) -> Path:
-    refinery("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", world / "out")
     return world / "out"
 
 
@@ -70,8 +66,9 @@ def test_the_same_bytes_with_any_workers_and_engine(
     words: tuple[str, ...], name: str, world: Path, tmp_path: Path
 ) -> None:
     """In a process of its own, too, whose hashes of strings have another seed. `small` has more reductions."""
-    (world / "brief.toml").write_text(BRIEF)
-    recipe, files = world / f"{name}.toml", sorted((world / "crawl").iterdir(), reverse=True)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(BRIEF if name == "brief" else small())
+    files = sorted((world / "crawl").iterdir(), reverse=True)
     refinery_process("run", "--recipe", recipe, "--out", tmp_path / "out", "--input", *files, *words)
     refinery("run", "--recipe", recipe, "--out", tmp_path / "here", "--input", *files)
     assert made(tmp_path / "out") == made(tmp_path / "here")
@@ -95,10 +92,13 @@ def test_limit_takes_the_first_pages(workers: int, finished: Path, world: Path, 
     assert first == datasets(finished)[0].to_arrow()["id"].to_pylist()[:45]
 
 
-def test_a_second_call_changes_nothing(finished: Path, world: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in finished.rglob("part-*.parquet")}
-    refinery("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", finished)
-    assert {path: path.stat().st_mtime_ns for path in finished.rglob("part-*.parquet")} == before
+def test_a_second_call_changes_nothing(finished: Path, world: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("part-*.parquet")}
+    words = ("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", copy)
+    refinery(*words)
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("part-*.parquet")} == before
+    assert "limit: was null, now 3" in refinery(*words, "--limit", 3, code=2)
 
 
 @pytest.mark.long
