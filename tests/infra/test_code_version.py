@@ -153,13 +153,9 @@ PUT_TOGETHER = {
 
 
 def test_no_code_finds_modules_or_data_by_names_put_together() -> None:
-    found = {f"{path.relative_to(ROOT)}: {what}" for path in sources() for what in put_together(path)}
+    sources = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    found = {f"{path.relative_to(ROOT)}: {what}" for path in sources for what in put_together(path)}
     assert found == PUT_TOGETHER
-
-
-def sources() -> Iterator[Path]:
-    for package in PACKAGES:
-        yield from (ROOT / package).rglob("*.py")
 
 
 def put_together(path: Path) -> Iterator[str]:

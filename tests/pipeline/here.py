@@ -7,10 +7,8 @@ from typing import Any
 from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from pipeline.explain.explain import explain
-from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context
 from pipeline.revise.listed import read_listed
-from pipeline.revise.measure import measure
 from pipeline.revise.readmit import readmit
 from pipeline.revise.takedown import takedown
 from pipeline.stages.run import Run, run_recipe, run_recipe_stage
@@ -35,13 +33,6 @@ def stage_here(
         return run_recipe_stage(
             str(recipe), command, name, [str(given)], out, engine, None, source, models and str(models)
         )
-
-
-def measure_here(
-    recipe: Path, given: Path, out: Path, models: Path, signals: Sequence[str] = (), engine: str = "local"
-) -> Dataset:
-    with open_engine(engine) as made:
-        return measure(open_context(str(recipe), made, str(models)), read_inputs([str(given)]), out, signals)
 
 
 def readmit_here(

@@ -13,18 +13,21 @@ from filters.view import View
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
+from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.document import Document
+from pipeline.inputs.inputs import read_inputs
+from pipeline.job.context import open_context
 from pipeline.models.loaded import loaded_models
 from pipeline.recipes.curves import with_curves
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.revise.measure import measured, measuring_steps, plan
+from pipeline.revise.measure import measure, measured, measuring_steps, plan
 from pipeline.steps.combine import Combine
 from pipeline.steps.judge import Judge
 from pipeline.steps.label import Label
 from tests.files import flip
 from tests.pipeline.command import answer, made, refinery
-from tests.pipeline.here import measure_here, run_here
+from tests.pipeline.here import run_here
 from tests.pipeline.pages import sentences, write_warc
 from tests.pipeline.recipe_texts import REMOVE_URLS, judge, stage, step
 from tests.pipeline.two_languages import content, write_world
@@ -44,7 +47,9 @@ def words(world: Path) -> tuple[object, ...]:
 
 
 def here(world: Path, given: Path, out: Path, *signals: str, engine: str = "local") -> Dataset:
-    return measure_here(world / "prefilter.toml", given, out, world / "models", signals, engine)
+    with open_engine(engine) as made:
+        context = open_context(str(world / "prefilter.toml"), made, str(world / "models"))
+        return measure(context, read_inputs([str(given)]), out, signals)
 
 
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
