@@ -9,11 +9,12 @@ from infra.errors import UsageError
 from pipeline.models.combination import Combination, Term
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from pipeline.recipes.text import recipe_text
+from tests.pipeline.recipe_texts import Part, judge, stage
 
-SMALL = {
-    "name": "small",
-    "stage": [{"command": "filter", "step": [{"kind": "judge", "rules": [{"signal": "words", "min": 50}]}]}],
-}
+
+def small(least: float, **keys: str) -> Part:
+    """A recipe that asks for this many words."""
+    return {"name": "small", "stage": [stage("f", "filter", judge("size", {"signal": "words", "min": least}))], **keys}
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -56,20 +57,15 @@ def test_a_recipe_is_shown_with_the_curves_of_its_files(tmp_path: Path, monkeypa
 
 
 def test_zero_is_a_threshold() -> None:
-    recipe = parse_recipe(change("min", 0), "here")
+    recipe = parse_recipe(small(0), "here")
     assert recipe_text(recipe).splitlines()[-1].strip() == "words at least 0"
 
 
 def test_the_hash_covers_thresholds_and_models() -> None:
-    recipe = parse_recipe(SMALL, "here")
-    assert recipe.sha256 != parse_recipe(change("min", 51), "here").sha256
-    assert recipe.sha256 == parse_recipe(SMALL | {"about": "other words"}, "elsewhere").sha256
+    recipe = parse_recipe(small(50), "here")
+    assert recipe.sha256 != parse_recipe(small(51), "here").sha256
+    assert recipe.sha256 == parse_recipe(small(50, about="other words"), "elsewhere").sha256
     assert recipe.sha256 != replace(recipe, models={"m": "1"}).sha256
-
-
-def change(bound: str, value: float) -> dict[str, object]:
-    step = {"kind": "judge", "rules": [{"signal": "words", bound: value}]}
-    return SMALL | {"stage": [{"command": "filter", "step": [step]}]}
 
 
 def test_the_former_keys_of_a_stage_are_read() -> None:

@@ -14,13 +14,12 @@ from infra.errors import UsageError
 from pipeline.recipes.check import check_recipe
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.recipe import Recipe
-from tests.pipeline.recipe_texts import EXTRACT, INGEST, Part, judge, stage, step
+from tests.pipeline.recipe_texts import EXTRACT, INGEST, RESILIPARSE, Part, judge, stage, step
 from tests.pipeline.recipe_texts import dedup as copies
 
 RULE = {"signal": "words", "min": 50}
 TERM = {"signal": "words", "at": [1, 2], "add": [0.0, 1.0]}
 GOOD_COMBINE = step("combine", signal="quality", terms=[TERM])
-RESILIPARSE = step("extract", engine="resiliparse")
 QUANTILE = {"signal": "words", "keep": 0.5, "side": "low"}
 
 
