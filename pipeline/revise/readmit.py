@@ -30,6 +30,7 @@ from pipeline.inputs.reread import (
     RereadTask,
     by_file,
     is_document_file,
+    place_of,
 )
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
@@ -134,10 +135,7 @@ def read_rejects(datasets: Sequence[Dataset], rules: Sequence[str], ids: set[str
         raise UsageError("no ledger row is selected: there is nothing to read again")
     damaged = pc.and_(pc.equal(lines["step"], INGEST), pc.starts_with(lines["rule"], "damage/"))
     taken = pc.is_null(lines["file_path"])
-    skipped = {
-        "damaged": sum(map(len, by_file(lines.filter(damaged)).values())),
-        "taken_down": pc.sum(taken).as_py(),
-    }
+    skipped = {"damaged": sum(map(len, by_file(lines.filter(damaged)).values())), "taken_down": pc.sum(taken).as_py()}
     found = by_file(lines.filter(pc.invert(pc.or_(damaged, taken))))
     return Rejects(tuple(datasets), found, {name: number for name, number in skipped.items() if number})
 
@@ -155,9 +153,7 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
     files = []
     for name in sorted(rejects.found):
         what = "file" if is_document_file(name) else "archive"
-        path = moved.get(name) or places.get(name)
-        if path is None or not Path(path).is_file():
-            raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")
+        path = place_of(name, {**places, **moved})
         file = InputFile(path, name, sha256_file(Path(path)))
         if sums.get(name, file.sha256) != file.sha256:
             raise UsageError(f"{path} is not the {what} {name!r} that was read: give its folder with --source ROOT")

@@ -1,19 +1,16 @@
 """The recipes for one job: each does it and nothing else, on every kind of input, with the models that it needs."""
 
-import gzip
-import json
 import shutil
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from infra.errors import UsageError
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.shipped import plain_names, plain_toml
 from pipeline.stages.run import Run
+from tests.files import write_rows
 from tests.pipeline.command import refinery
 from tests.pipeline.here import run_here
 from tests.pipeline.pages import write_warc
@@ -47,18 +44,12 @@ KINDS = ("warc", "parquet", "jsonl", "jsonl.gz", "dataset")
 
 
 def given(kind: str, folder: Path) -> Path:
-    rows = [{"id": str(number), "url": url, "text": text} for number, (url, text) in enumerate(TEXTS.items())]
-    path = folder / f"given.{kind}"
-    if kind == "dataset":
-        return run_here(Path("extract"), given("jsonl", folder), path).folder
     if kind == "warc":
         return write_warc(folder / "given.warc.gz", [(url, page(text)) for url, text in TEXTS.items()])
-    if kind == "parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-        return path
-    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    path.write_bytes(gzip.compress(lines) if kind.endswith("gz") else lines)
-    return path
+    if kind == "dataset":
+        return run_here(Path("extract"), given("jsonl", folder), folder / "before").folder
+    rows = [{"id": str(number), "url": url, "text": text} for number, (url, text) in enumerate(TEXTS.items())]
+    return write_rows(folder / f"given.{kind}", rows)
 
 
 def page(text: str) -> str:

@@ -9,10 +9,11 @@ from infra.errors import UsageError
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.stages.run import Run
+from tests.files import write_rows
 from tests.pipeline.command import made
 from tests.pipeline.fits import sha256_of
 from tests.pipeline.here import explained, run_here, stage_here
-from tests.pipeline.pages import sentences, write_crawl
+from tests.pipeline.pages import text_rows, write_crawl
 from tests.pipeline.recipe_texts import INGEST, NEAR_COPIES, PREFILTER, RESILIPARSE, judge, stage, step
 from tests.pipeline.recipe_texts import recipe as recipe_text
 
@@ -106,9 +107,7 @@ def test_another_model_of_another_stage_changes_the_input_alone(world: Path, who
 
 
 def test_a_run_over_documents_needs_the_url_lists_alone_of_extraction(world: Path, tmp_path: Path) -> None:
-    rows = [{"id": str(n), "url": f"http://a.example/{n}", "text": "\n".join(sentences(n))} for n in range(12)]
-    given = tmp_path / "given.jsonl"
-    given.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = write_rows(tmp_path / "given.jsonl", text_rows(12))
     prefilter = step("label", what="quality", model="of-the-prefilter")
     extract = stage("extract", "extract", GATE, PREFILTER, prefilter, RESILIPARSE)
     (tmp_path / "r.toml").write_text(recipe_text("r", INGEST, extract, stage("language", "filter", LANGUAGE)))
