@@ -11,6 +11,7 @@ from infra.errors import UsageError
 MANY = (
     "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
+    "--only",
 )  # fmt: skip
 
 # Options whose value is a text.
