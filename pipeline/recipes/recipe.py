@@ -48,8 +48,9 @@ class Stage:
 
     @property
     def needs_text(self) -> bool:
-        """Whether it reads the text of documents: a list of addresses can go through a stage that does not."""
-        return self.command in ("mix", "tokenize") or any(step.needs_text for step in self.steps)
+        """Whether it reads the text of documents: a list of addresses can go through a stage that does not. A stage
+        without steps only hands texts on."""
+        return self.command in ("mix", "tokenize") or not self.steps or any(step.needs_text for step in self.steps)
 
     def models(self) -> Iterator[str]:
         for step in self.steps:

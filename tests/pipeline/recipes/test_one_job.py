@@ -1,5 +1,6 @@
 """The recipes for one job: each does it and nothing else, on every kind of input, with the models that it needs."""
 
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from infra.errors import UsageError
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.shipped import plain_names, plain_toml
 from pipeline.stages.run import Run
-from tests.files import write_rows
+from tests.files import ROOT, write_rows
 from tests.pipeline.command import refinery
 from tests.pipeline.here import run_here
 from tests.pipeline.pages import write_warc
@@ -133,6 +134,14 @@ def test_a_plain_recipe_has_the_numbers_of_its_language(name: str, code: str) ->
         assert rules["gopher_alphabetic_word_fraction", "min"] == min(alphabetic, 0.8)
     assert published.items() <= rules.items()
     assert bool(published) == (code in {"zh", "de", "fr", "es", "ru", "ja", "pt", "it", "nl", "pl"})
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/recipes.md"])
+def test_the_docs_have_every_recipe(page: str) -> None:
+    words = set(re.findall(r"[a-z0-9-]+", (ROOT / page).read_text()))
+    assert set(plain_names()) | {name for name in JOBS if ":" not in name} <= words
+    for name in re.findall(r"--recipe ([a-z0-9:,-]+)(?![a-z.])", (ROOT / page).read_text()):
+        load_recipe(name)
 
 
 def test_a_new_recipe_is_the_shipped_one_in_a_file(tmp_path: Path) -> None:
