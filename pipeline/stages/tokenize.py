@@ -7,7 +7,6 @@ every token can be traced to its page.
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
+from pipeline.models.loaded import load_once
 from pipeline.recipes.recipe import Stage
 
 TABLE = "documents.parquet"
@@ -38,9 +38,8 @@ ROWS = pa.schema(
 )
 
 
-@lru_cache(maxsize=2)
 def open_tokenizer(path: str) -> Tokenizer:
-    return Tokenizer(Path(path))
+    return load_once(Tokenizer, Path(path))
 
 
 class TokenSink:

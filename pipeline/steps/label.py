@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from infra.errors import UsageError
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
-from pipeline.models.loaded import Models
+from pipeline.models.domains import check_domains
+from pipeline.models.fasttext import check_fasttext
+from pipeline.models.loaded import Models, load_once
 from pipeline.models.scorers import SCORERS
 from pipeline.steps.fields import choice, model_name, named, only, text, whole, words
 from pipeline.steps.step import Step
@@ -53,6 +56,19 @@ class Label(Step):
 
     def models(self) -> Iterator[str]:
         return iter([self.model])
+
+    def check_models(self, places: Mapping[str, Path]) -> None:
+        if self.model not in places:
+            return
+        path = places[self.model]
+        if self.what == LANGUAGE:
+            check_fasttext(path)
+        elif self.what == DOMAIN:
+            check_domains(path)
+        elif check := SCORERS[self.what].check:
+            check(path)
+        else:
+            load_once(SCORERS[self.what].load, path)
 
     @property
     def sets(self) -> frozenset[str]:

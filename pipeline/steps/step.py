@@ -55,6 +55,9 @@ class Step:
         """The names of the models that it uses."""
         return iter(())
 
+    def check_models(self, places: Mapping[str, Path]) -> None:
+        """Raises UsageError for a model of its that is at a path in `places`, by name, and cannot be loaded."""
+
     def requires(self) -> Iterator[str]:
         """The signals that it reads."""
         return iter(())

@@ -160,12 +160,10 @@ def test_what_a_stage_notices_late_is_undone_too(made_before: bool, world: Path,
 
 
 def test_what_is_finished_stays(world: Path, tmp_path: Path) -> None:
-    """A later stage that is refused takes nothing from the stages before it."""
-    words = f"run --recipe {world}/every.toml --input {world}/crawl --models {tmp_path}/models --out {tmp_path}/out"
-    (tmp_path / "models").mkdir()
-    for name in ("language", "tokenizer.model"):
-        (tmp_path / "models" / name).write_bytes(b"no model")
+    """A later stage that is refused takes nothing from the stages before it: only the whole pool shows that there is
+    too little for a mixture."""
+    (tmp_path / "late.toml").write_text(recipe("late", INGEST, EXTRACT, stage("filter", "filter", SIZE), mix(0.0)))
     with pytest.raises(SystemExit):
-        main(words.split())
-    assert (tmp_path / "out" / "02-extract" / "manifest.json").is_file()
-    assert not (tmp_path / "out" / "03-filter").exists()
+        main(f"run --recipe {tmp_path}/late.toml --input {world}/crawl --out {tmp_path}/out".split())
+    assert (tmp_path / "out" / "03-filter" / "manifest.json").is_file()
+    assert not (tmp_path / "out" / "04-mixture" / "manifest.json").exists()
