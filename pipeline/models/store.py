@@ -44,10 +44,13 @@ def cache_folder(explicit: str | None) -> Path:
 
 
 def _folder(explicit: str | None, variable: str, name: str) -> Path:
+    given = explicit or os.environ.get(variable)
+    if given:
+        return Path(given).expanduser()
+
     import platformdirs
 
-    given = explicit or os.environ.get(variable)
-    return Path(given).expanduser() if given else platformdirs.user_cache_path("refinery") / name
+    return platformdirs.user_cache_path("refinery") / name
 
 
 def shipped_models() -> dict[str, Path]:

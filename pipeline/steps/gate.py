@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Self
 from filters.url import SIGNAL_DOCS, UrlLists, url_signals
 from infra.ledger import Reject
 from pipeline.document import Trace
-from pipeline.models.loaded import load_once
-from pipeline.models.url_lists import load_url_lists
+from pipeline.models.url_lists import check_url_lists
 from pipeline.steps.fields import model_name, named, only, text
 from pipeline.steps.rules import RecipeRule, judge_rules, read_rules, rule_lines
 from pipeline.steps.signals import HEADER_SIGNALS
@@ -38,7 +37,7 @@ class Gate(Step):
 
     def check_models(self, places: Mapping[str, Path]) -> None:
         if self.lists and self.lists in places:
-            load_once(load_url_lists, places[self.lists])
+            check_url_lists(places[self.lists])
 
     def requires(self) -> Iterator[str]:
         return (rule.rule.signal for rule in self.rules)

@@ -62,13 +62,11 @@ class Label(Step):
             return
         path = places[self.model]
         if self.what == LANGUAGE:
-            check_fasttext(path)
+            load_once(check_fasttext, path)
         elif self.what == DOMAIN:
-            check_domains(path)
-        elif check := SCORERS[self.what].check:
-            check(path)
+            load_once(check_domains, path)
         else:
-            load_once(SCORERS[self.what].load, path)
+            load_once(SCORERS[self.what].check or SCORERS[self.what].load, path)
 
     @property
     def sets(self) -> frozenset[str]:
