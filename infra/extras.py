@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from infra.errors import UsageError
 
@@ -19,3 +20,11 @@ def extra(name: str) -> Iterator[None]:
         if (error.name or "").split(".")[0] != module:
             raise
         raise UsageError(f"{purpose} needs {module}, which is not installed: pip install 'refinery[{name}]'") from None
+
+
+def check_extra(name: str) -> None:
+    """UsageError as by `extra` where the extra is missing, without the seconds that its import takes."""
+    module = EXTRAS[name][1]
+    with extra(name):
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)

@@ -117,6 +117,21 @@ def documents_of(inputs: Inputs) -> Source:
     return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
 
 
+def check_rule(name: str, wanted: Wanted, step: str | None = None) -> None:
+    """Raises UsageError where recipe `name` cannot be read, or no judge step (called `step`) has a rule to calibrate."""
+    steps = [each for stage in load_recipe(name).source["stage"] for each in stage.get("step", [])]
+    judges = [each for each in steps if each["kind"] == "judge" and step in (None, _name(each))]
+    rules = [rule for each in judges for rule in written_out(each, name)]
+    if not any(rule["signal"] == wanted.signal and wanted.bound in rule for rule in rules):
+        raise _no_rule(name, wanted, step)
+
+
+def _no_rule(name: str, wanted: Wanted, step: str | None) -> UsageError:
+    where = f"step {step!r} of recipe {name!r}" if step else f"recipe {name!r}"
+    rule = f"{wanted.bound} rule on {wanted.signal!r}"
+    return UsageError(f"{where} has no {rule} for what was calibrated: add one, with any threshold")
+
+
 def freeze(name: str, calibration: Calibration, out: Path, step: str | None = None) -> list[str]:
     """Writes recipe `name` to `out` with calibrated thresholds in the rules of `step`, or else of the last step that
     has such a rule. Stricter rules of earlier steps are loosened to the same threshold, since otherwise the new one
@@ -134,9 +149,7 @@ def freeze(name: str, calibration: Calibration, out: Path, step: str | None = No
     ]
     named = [at for at, (steps, index) in enumerate(places) if step in (None, _name(steps[index]))]
     if not named:
-        where = f"step {step!r} of recipe {name!r}" if step else f"recipe {name!r}"
-        rule = f"{calibration.wanted.bound} rule on {calibration.wanted.signal!r}"
-        raise UsageError(f"{where} has no {rule} for what was calibrated: add one, with any threshold")
+        raise _no_rule(name, calibration.wanted, step)
     changed: list[str] = []
     for at in range(named[-1], -1, -1):
         steps, index = places[at]

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 
-from pipeline.cli.app import main
+from pipeline.cli.app import app, main
 from tests.pipeline.here import run_here
 from tests.pipeline.pages import sentences, write_crawl
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, NEAR_COPIES, judge, mix, recipe, stage, step
@@ -41,6 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.table({"number": [1]}), folder / "no-text.parquet")
     (folder / "no-parquet.parquet").write_bytes(b"PAR1")
     (folder / "notes.pdf").write_bytes(b"%PDF")
+    (folder / "ids.txt").write_text("an-id\n")
     (folder / "empty").mkdir()
     (folder / "damaged").mkdir()
     (folder / "damaged" / "language").write_bytes(b"no fastText")
@@ -82,7 +85,7 @@ def cases() -> Iterator[str]:
     for stage_of, model in (("filter", "language"), ("tokenize", "tokenizer.model")):
         yield f"{stage_of} --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/empty :: '{model}' is not in"
     yield f"filter --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/damaged :: language"
-    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} :: mixture"
+    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} --engine local :: mixture"  # the whole pool shows it
 
     yield from with_inputs("run", "{w}/small.toml")
     yield "run --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
@@ -115,6 +118,18 @@ def cases() -> Iterator[str]:
     yield "readmit --recipe tokens --ledger {w}/run --models {w}/empty :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --engine spark :: no engine 'spark'"
 
+    for run in ("nowhere", "empty"):
+        yield f"takedown --run {{w}}/{run} --ids {{w}}/ids.txt :: no finished dataset"
+    yield "takedown --run {w}/run --ids {w}/nowhere :: nowhere cannot be read"
+    yield "takedown --run {w}/run :: --url-list"
+
+    words = "calibrate --signal words --keep 0.1 --out {o}.toml"
+    yield f"{words} --recipe nameless --input {{w}}/rows.jsonl :: no recipe 'nameless'"
+    yield f"{words} --recipe exact --input {{w}}/rows.jsonl :: no min rule on 'words'"
+    yield f"{words} --recipe {{w}}/small.toml --step other --input {{w}}/rows.jsonl :: step 'other'"
+    yield f"{words} --recipe {{w}}/small.toml --input {{w}}/nowhere :: nowhere"
+    yield f"{words} --recipe {{w}}/small.toml --input {{w}}/crawl :: not archives"
+
     yield "report --run {w}/nowhere :: is not a folder"
     yield "report --run {w}/empty :: nothing to report"
     yield "report --run {w}/run --source {w}/nowhere :: is not a folder"
@@ -129,17 +144,34 @@ def cases() -> Iterator[str]:
     yield f"fit combination --out {{o}}.json {files} --signal words :: is no dataset"
 
 
+def has_engine(command: Any) -> bool:
+    return any("--engine" in parameter.opts for parameter in command.params)
+
+
+WITH_ENGINE = {name for name, command in typer.main.get_command(app).commands.items() if has_engine(command)}
+
+
 @pytest.mark.parametrize("case", [*cases()])
-def test_nothing_is_left(case: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_left(
+    case: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no engine is started before."""
+    monkeypatch.setattr("infra.engines.ray.start_ray", lambda *_: pytest.fail("Ray is started"))
     command, _, says = case.partition(" :: ")
     words = command.format(w=world, o=tmp_path / "new" / "out").split()
+    words += () if "--out" in words else ("--out", str(tmp_path / "new" / "out"))
+    words += ("--engine", "ray") if words[0] in WITH_ENGINE and "--engine" not in words else ()
     with pytest.raises(SystemExit) as stopped:
-        main([*words, *(() if "--out" in words else ("--out", str(tmp_path / "new" / "out")))])
+        main(words)
     said = capsys.readouterr()
     lines = [line for line in said.err.splitlines() if not line.endswith((" of 1", " of 0"))]  # progress
     assert (stopped.value.code, said.out, len(lines)) == (2, "", 1), said
     assert lines[0].startswith("refinery: ") and says in lines[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_with_an_engine_is_tried() -> None:
+    assert {case.split()[0] for case in cases()} >= WITH_ENGINE
 
 
 @pytest.mark.parametrize("made_before", [False, True], ids=["no folder", "an empty folder"])
