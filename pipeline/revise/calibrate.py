@@ -118,7 +118,7 @@ def documents_of(inputs: Inputs) -> Source:
 
 
 def check_rule(name: str, wanted: Wanted, step: str | None = None) -> None:
-    """Raises UsageError where recipe `name` cannot be read, or no judge step (called `step`) has a rule to calibrate."""
+    """Raises UsageError where recipe `name` cannot be read, or no judge step has a rule to calibrate."""
     steps = [each for stage in load_recipe(name).source["stage"] for each in stage.get("step", [])]
     judges = [each for each in steps if each["kind"] == "judge" and step in (None, _name(each))]
     rules = [rule for each in judges for rule in written_out(each, name)]

@@ -35,6 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_crawl(folder / "crawl")
     write_recipe(folder)
     (folder / "lax.toml").write_text(LAX)
+    (folder / "late.toml").write_text(recipe("late", SAME_TEXT))
     run_here(folder / "small.toml", folder / "crawl", folder / "out")
     return folder
 
@@ -177,7 +178,7 @@ def test_lines_that_are_not_documents_are_rejected_again(world: Path, tmp_path: 
     [
         (("--ledger", "crawl"), "contains no finished dataset"),
         (("--ledger", "out/01-ingest"), "nothing to read again"),
-        (("--recipe", "mixture"), "does not begin at archives"),
+        (("--recipe", "late.toml"), "does not begin at archives"),
         (("--ids", "no-such-file"), "--ids no-such-file cannot be read"),
         (("--rule", "a/b"), "no record was rejected by 'a/b'"),
         (("--source", "no-such-folder"), "is not a folder"),
@@ -185,8 +186,5 @@ def test_lines_that_are_not_documents_are_rejected_again(world: Path, tmp_path: 
 )
 def test_mistakes_are_one_line_and_code_2(words: tuple[str, str], says: str, world: Path, tmp_path: Path) -> None:
     given: dict[str, object] = {"--ledger": world / "out", "--recipe": world / "lax.toml", "--out": tmp_path / "x"}
-    given[words[0]] = world / words[1] if words[0] == "--ledger" else words[1]
-    (tmp_path / "models" / "domains").mkdir(parents=True)
-    (tmp_path / "models" / "domains" / "model.bin").write_bytes(b"x")
-    arguments = [word for pair in given.items() for word in pair]
-    assert says in refinery("readmit", *arguments, "--models", tmp_path / "models", code=2)
+    given[words[0]] = world / words[1] if words[0] in ("--ledger", "--recipe") else words[1]
+    assert says in refinery("readmit", *(word for pair in given.items() for word in pair), code=2)
