@@ -4,6 +4,7 @@ Every import counts, wherever it stands: in a function and under TYPE_CHECKING t
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -91,6 +92,22 @@ def floors() -> dict[str, int]:
     return {folder: height for height, row in enumerate(rows) for folder in row}
 
 
+def floors_of_the_page() -> list[set[str]]:
+    """The floors as the table of docs/architecture.md has them, from the lowest."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = page.split("## Floors")[1].split("|---|---|\n")[1].split("\n\n")[0].splitlines()
+    cells = [row.split("|")[2].partition(":")[0] for row in reversed(rows)]
+    return [{place(name) for name in re.findall("`(.+?)`", floor)} for cell in cells for floor in cell.split("<")]
+
+
+def place(name: str) -> str:
+    """The folder or file of FLOORS that the table names by its path, below `pipeline/` or `infra/` perhaps."""
+    bare = name.removesuffix("/").removesuffix(".py").replace("/", ".")
+    (found,) = {bare, f"pipeline.{bare}", f"infra.{bare}"} & set(floors())
+    assert (ROOT / found.replace(".", "/")).is_dir() is name.endswith("/"), name
+    return found
+
+
 def folder_of(module: str) -> str:
     found = [folder for folder in floors() if module == folder or module.startswith(f"{folder}.")]
     assert len(found) == 1, f"{module} has no place among the floors: add its folder to FLOORS"
@@ -139,6 +156,10 @@ def upward() -> set[tuple[str, str]]:
 
 def is_roof(module: str) -> bool:
     return folder_of(module) in ROOF
+
+
+def test_the_page_has_the_same_floors() -> None:
+    assert floors_of_the_page() == [set(line.split()) for line in FLOORS.strip().splitlines()]
 
 
 def test_no_circle() -> None:
