@@ -130,7 +130,7 @@ class Language:
 
 
 @dataclass(frozen=True)
-class Weights:
+class CoherenceWeights:
     """The weights of PAIRS for `order` (float64[PAIRS]), of PAIRS and the products of the vectors' dimensions for `kin`
     (float64[PAIRS + dimensions]), and of FEATURES (float64[FEATURES]) with the intercept."""
 
@@ -327,7 +327,7 @@ def _sign(value: int) -> int:
     return (value > 0) - (value < 0)
 
 
-def features(text: Measured, weights: Weights) -> Doubles | None:
+def features(text: Measured, weights: CoherenceWeights) -> Doubles | None:
     """FEATURES of a text, float64[len(FEATURES)]; None for fewer than MIN_SENTENCES sentences."""
     if text.n < MIN_SENTENCES:
         return None
@@ -335,7 +335,7 @@ def features(text: Measured, weights: Weights) -> Doubles | None:
     return np.array(found, np.float64)
 
 
-def score(sentences: Sequence[str], language: Language, weights: Weights) -> float | None:
+def score(sentences: Sequence[str], language: Language, weights: CoherenceWeights) -> float | None:
     """The probability that the sentences are a whole text in order; None for fewer than MIN_SENTENCES."""
     found = features(Measured(sentences, language), weights)
     if found is None:

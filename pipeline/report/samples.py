@@ -12,7 +12,7 @@ from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import RefineryError
 from pipeline.report.charts import short
-from pipeline.report.parts import Sample, Samples, cut
+from pipeline.report.parts import PageExcerpt, Samples, cut
 from pipeline.report.read import PoolOutcome, number
 from pipeline.report.rows import MAX_SAMPLES, ROW_KEY, Key, key_of, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
@@ -109,20 +109,20 @@ def kept_rows(view: StageView, rules: Rules) -> dict[str, list[int]]:
     }
 
 
-def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> Sample:
+def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> PageExcerpt:
     facts = [how, *numbers(row["value"], row["threshold"])]
     if row["survivor"]:
         similarity = number(row["similarity"])
         facts.append(f"see {row['survivor']}" + ("" if similarity is None else f" (similarity {short(similarity)})"))
-    return Sample(
+    return PageExcerpt(
         cut(str(row["url"] or row["id"] or "(no address)")), cut(" · ".join(facts)), excerpt(text, RULE_CHARS)
     )
 
 
-def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> Sample:
+def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> PageExcerpt:
     facts = ["just kept", *numbers(float(value), threshold), row["language"] or ""]
     text = excerpt(row["text"] or "", RULE_CHARS)
-    return Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)
+    return PageExcerpt(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)
 
 
 def numbers(value: Any, threshold: Any) -> list[str]:
@@ -150,9 +150,9 @@ def kept_pages(pools: Sequence[PoolOutcome]) -> Iterator[Samples]:
             yield Samples(pool.label, items)
 
 
-def first_kept(dataset: Dataset) -> Iterator[Sample]:
+def first_kept(dataset: Dataset) -> Iterator[PageExcerpt]:
     rows = rows_at(dataset.parts(), range(min(MAX_SAMPLES, dataset.manifest.counts["out"])), KEPT_COLUMNS)
     for row in rows.values():
         facts = [row["title"] or "", row["language"] or "", f"{row['token_count'] or 0:,} tokens"]
         text = cut(row["text"] or "", SAMPLE_CHARS)
-        yield Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)
+        yield PageExcerpt(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)

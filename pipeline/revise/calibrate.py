@@ -20,7 +20,7 @@ from infra.storage import write_bytes, writing
 from pipeline.inputs.documents import DocumentFiles, check_document_files
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.tables import Tables
-from pipeline.pool.quantile import By, Found, Side, find_quantiles, values_table
+from pipeline.pool.quantile import By, GroupThreshold, Side, find_quantiles, values_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.toml import recipe_toml
@@ -59,8 +59,8 @@ class Calibration:
 
     wanted: Wanted
     pool: tuple[InputRef, ...]
-    found: tuple[Found, ...]
-    refused: tuple[Found, ...]
+    found: tuple[GroupThreshold, ...]
+    refused: tuple[GroupThreshold, ...]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -71,7 +71,7 @@ class Calibration:
         }
 
 
-def threshold_row(found: Found, keep: float) -> dict[str, Any]:
+def threshold_row(found: GroupThreshold, keep: float) -> dict[str, Any]:
     """`rank_error`: the difference of the share kept from the wanted one (whole documents, and ties)."""
     share = found.kept / found.docs
     return {

@@ -44,7 +44,7 @@ COLUMNS = ["url", "id", "file_path", "warc_offset"]
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedRows:
     """The listed documents of one dataset: keys of its rows and of its ledger rows."""
 
     rows: frozenset[Key]
@@ -124,10 +124,10 @@ def in_order(run: Path) -> dict[str, Dataset]:
     return ordered
 
 
-def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str, Found], Removed]:
+def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str, ListedRows], Removed]:
     """Finds the listed documents of each dataset; and, over all, their keys, ids, and the word n-grams of their
     texts."""
-    found: dict[str, Found] = {}
+    found: dict[str, ListedRows] = {}
     entries: set[str] = set()
     ids: set[str] = set()
     runs = []
@@ -154,7 +154,7 @@ def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str,
                 rows |= here
         for part in dataset.ledger_parts():
             ledger |= {key for batch in part.batches(COLUMNS) for key in note(batch)}
-        found[name] = Found(frozenset(rows), frozenset(ledger))
+        found[name] = ListedRows(frozenset(rows), frozenset(ledger))
     keys = frozenset(key for each in found.values() for key in each.rows | each.ledger)
     return found, Removed(frozenset(entries), keys, frozenset(ids), joined(runs))
 
@@ -177,7 +177,7 @@ def orphans(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]
 
 def rewrite(
     datasets: Mapping[str, Dataset],
-    found: Mapping[str, Found],
+    found: Mapping[str, ListedRows],
     listed: Listed,
     removed: Removed,
     out: Path,
@@ -203,7 +203,7 @@ def header_of(old: Manifest, listed: Listed, inputs: tuple[InputRef, ...]) -> He
     return Header(old.kind, old.stage, old.recipe, params, inputs)
 
 
-def changes(name: str, old: Dataset, new: Dataset, found: Found) -> dict[str, Any]:
+def changes(name: str, old: Dataset, new: Dataset, found: ListedRows) -> dict[str, Any]:
     """The changes to one dataset, with the sha256 of each shard before and after."""
     after = {file.path: file.sha256 for file in new.manifest.all_files()}
     before = {file.path: file.sha256 for file in old.manifest.all_files()}

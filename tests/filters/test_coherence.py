@@ -9,9 +9,9 @@ from filters.coherence import (
     FEATURES,
     MIN_SENTENCES,
     PAIRS,
+    CoherenceWeights,
     Language,
     Measured,
-    Weights,
     features,
     score,
     sentences_of,
@@ -44,7 +44,7 @@ LANGUAGE = Language(
     {"she": 2},
     np.arange(9, dtype=np.float32).reshape(3, 3),
 )
-WEIGHTS = Weights(
+WEIGHTS = CoherenceWeights(
     np.linspace(-1, 1, len(PAIRS)), np.ones(len(PAIRS) + len(WORDS)), np.linspace(1, -1, len(FEATURES)), 0.5
 )
 
