@@ -51,7 +51,7 @@ def words(text: str) -> list[str]:
 
 
 def read_gold(row: Mapping[str, Any]) -> GoldText | None:
-    """What a line of the gold file asks of a page's text; None if it asks nothing."""
+    """The ground truth in a line of the gold file; None if it has none of the main text."""
     form = row["form"]
     text, allowed = "", ""
     required, forbidden = tuple(row.get("with") or ()), tuple(row.get("without") or ())

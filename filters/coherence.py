@@ -73,7 +73,7 @@ _TERMINAL = re.compile(r"""[.!?:;…。！？：；]["'”’)\]」』）]*$""")
 _YEAR = re.compile(r"\b(?:1[0-9]{3}|20[0-9]{2})\b")
 _DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+){0,3}\b")
-_LEANING = frozenset(
+_DEPENDENT = frozenset(
     [
         "he",
         "she",
@@ -256,7 +256,7 @@ class Measured:
             for first, last in names:
                 if last in place:
                     (full if first else short)[row, place[last]] = 1
-        self.somebody = [
+        self.has_person = [
             bool(_NAME.search(s, 1)) or not _PERSONAL.isdisjoint(w) for s, w in zip(self.sentences, self.words)
         ]
         forward = np.minimum(full @ short.T, 1)
@@ -287,7 +287,7 @@ class Measured:
         tense = np.array([_sign(len(_PAST.intersection(each)) - len(_PRESENT.intersection(each))) for each in words])
         lengths = np.log([len(each) for each in words])
         personal = np.array([each[0] in _PERSONAL for each in words])
-        somebody = np.array(self.somebody)
+        person = np.array(self.has_person)
         classes = np.array([opener(each, self.language) for each in words])
         quote = np.array([not _QUOTES.isdisjoint(sentence) for sentence in self.sentences])
         number = np.array([bool(_DIGIT.search(sentence)) for sentence in self.sentences])
@@ -295,8 +295,8 @@ class Measured:
         return [
             np.outer(tense, tense).astype(np.float32),
             -np.abs(lengths[:, None] - lengths).astype(np.float32),
-            np.outer(somebody, personal).astype(np.float32),
-            np.outer(~somebody, personal).astype(np.float32),
+            np.outer(person, personal).astype(np.float32),
+            np.outer(~person, personal).astype(np.float32),
             self.language.follows[classes[:, None], classes],
             np.outer(quote, quote).astype(np.float32),
             np.outer(number, number).astype(np.float32),
@@ -380,7 +380,7 @@ def _of_shape(text: Measured) -> list[float]:
     lengths = np.array([len(each) for each in text.words])
     return [
         float((np.diagonal(text.common, 1) == 0).mean()),
-        float(text.words[0][0] in _LEANING),
+        float(text.words[0][0] in _DEPENDENT),
         float(np.mean([bool(_TERMINAL.search(sentence)) for sentence in text.sentences])),
         float((lengths < 4).mean()),
         float(np.log(lengths).mean()),

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from infra.errors import UsageError
 
-# By the extra's name (its packages are in pyproject.toml): what it is for, and the module whose absence tells.
+# By the extra's name (its packages are in pyproject.toml): what it is for, and a module of it.
 EXTRAS = {"ray": ("the Ray engine", "ray"), "beam": ("the Beam engine", "apache_beam"), "train": ("training", "torch")}
 
 

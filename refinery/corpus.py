@@ -73,7 +73,7 @@ def compare(
 def explain(
     document: str, run: StrPath, *, source: StrPath | None = None, models: StrPath | None = None
 ) -> list[dict[str, Any]]:
-    """Tells what every step of a finished run did with one document: each value beside its threshold.
+    """Shows what every step of a finished run did with one document: each value beside its threshold.
 
     document: a URL or an id; all documents that have it are returned, in order.
     run: the folder of the run. source: the folder that the archives have moved to.

@@ -1,6 +1,6 @@
 """fastText model files: checked from end to end before the library reads them.
 
-fastText reads a cut or foreign file without complaint and then crashes the process, or asks for terabytes. The format
+fastText reads a cut or foreign file without complaint and then crashes the process, or allocates terabytes. The format
 says how long every part is, so the whole file can be walked first: a file that does not end where its own numbers say
 is refused. Layout as written by fastText's `FastText::saveModel` (format version 12, little-endian).
 """

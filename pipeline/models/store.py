@@ -104,7 +104,7 @@ def model_files(path: Path) -> dict[str, Path]:
 
 
 def file_stamps(path: Path) -> tuple[tuple[str, int, int, int], ...]:
-    """Name, size and times of each file of a model: equal as long as nobody has written to it."""
+    """Name, size and times of each file of a model: equal as long as it is not written to."""
     stats = {name: file.stat() for name, file in model_files(path).items()}
     return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats.items())
 

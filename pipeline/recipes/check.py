@@ -1,4 +1,4 @@
-"""What a recipe asks of extractors, deduplication, pools and signals, checked before any work starts."""
+"""Checks of a recipe's extractors, deduplication, pools, signals and models, before any work starts."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial

@@ -214,9 +214,9 @@ def new_rules(
             new = [{wanted.bound: threshold, "source": rule_source(calibration)} for threshold in found.values()]
             made.append({**rule, **new[0]} if new else dict(rule))
             continue
-        spoken = list(rule.get("languages") or languages) or [each.group for each in calibration.found]
-        mine = {group: threshold for group, threshold in found.items() if group in spoken}
-        rest = [name for name in spoken if name not in mine]
+        named = list(rule.get("languages") or languages) or [each.group for each in calibration.found]
+        mine = {group: threshold for group, threshold in found.items() if group in named}
+        rest = [name for name in named if name not in mine]
         if rest:
             made.append({**rule, "languages": rest} if mine else dict(rule))
         made += [

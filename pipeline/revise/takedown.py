@@ -60,7 +60,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     check_folders(run, out)
     datasets = in_order(run)
     found, removed = find_all(datasets, listed)
-    copies = orphans(datasets, listed, removed.ids)
+    copies = restorable(datasets, listed, removed.ids)
     inputs = [ref.sha256 for dataset in datasets.values() for ref in dataset.refs]
     arguments = {"command": "takedown", "list": listed.sha256, "inputs": inputs}
     started = time.time()
@@ -80,7 +80,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
             },
             "documents": len(removed.keys),
             "datasets": [changes(name, datasets[name], made[name], found[name]) for name in datasets],
-            "orphans": {"count": len(copies), "copies": copies[:MAX_NAMED]},
+            "restorable": {"count": len(copies), "copies": copies[:MAX_NAMED]},
             "proof": prove(made, listed, removed, engine, out / WORK / "takedown"),
         }
         write_bytes(out / RECEIPT, readable_json(receipt))
@@ -159,7 +159,7 @@ def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str,
     return found, Removed(frozenset(entries), keys, frozenset(ids), joined(runs))
 
 
-def orphans(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]) -> list[dict[str, Any]]:
+def restorable(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]) -> list[dict[str, Any]]:
     """Copies that were removed in favour of a document that is now taken down, and could come back in its place."""
     found = []
     columns = [*COLUMNS, "step", "rule", "survivor", "similarity"]
@@ -264,9 +264,9 @@ def takedown_text(receipt: Mapping[str, Any], out: Path) -> str:
         f"{receipt['documents']:,} documents taken down; {named['matched']:,} of {named['entries']:,} entries matched",
         f"searched again: no listed document is left; receipt: {out / RECEIPT}",
     ]
-    words, copies = receipt["proof"]["same_words"]["count"], receipt["orphans"]["count"]
+    words, copies = receipt["proof"]["same_words"]["count"], receipt["restorable"]["count"]
     if words:
         lines.append(f"{words:,} rows of other documents share 13-word runs with them: see same_words in the receipt")
     if copies:
-        lines.append(f"{copies:,} copies had been removed in favour of these documents: see orphans in the receipt")
+        lines.append(f"{copies:,} copies had been removed in favour of these documents: see restorable in the receipt")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Label: what a model says of a document, its language, its domain, or a learned scorer's signals."""
+"""Label: the output of a model for a document: its language, its domain, or a learned scorer's signals."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

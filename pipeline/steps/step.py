@@ -20,7 +20,7 @@ class Step:
     on_text: it processes one text at a time with `run`, so it must follow an extraction.
     alone: it is the only step of its stage.
     edits: it changes the text.
-    combines: it makes a signal of others, so that it can tell how large that signal can be (`upper_bound`).
+    combines: it makes a signal of others, so that it has a bound on that signal (`upper_bound`).
     """
 
     kind: ClassVar[str]
