@@ -165,7 +165,7 @@ def test_a_gate_in_a_filter_stage(world: Path, tmp_path: Path) -> None:
 
 def test_headers_are_not_known_in_a_filter_stage(world: Path) -> None:
     (world / "headers.toml").write_text(recipe("headers", stage("f", "filter", GATE)))
-    with pytest.raises(UsageError, match="'noindex' is known in the extract stage alone"):
+    with pytest.raises(UsageError, match="'noindex' is set in the extract stage alone"):
         run_here(world / "headers.toml", world / "docs.parquet", world / "never", world / "models")
 
 
