@@ -181,6 +181,16 @@ def test_explain_replays_the_gates(world: Path) -> None:
     assert kept["state"] == "kept" and [s["stage"] for s in kept["steps"]][-2:] == ["filter", "same-text"]
 
 
+def test_a_run_of_an_earlier_version_has_no_gates_to_replay(world: Path, tmp_path: Path) -> None:
+    strict = recipe("strict", stage("f", "filter", SIZE))
+    run = over(world, strict, "docs.parquet", tmp_path / "strict")
+    old = json.loads((world / "out" / "recipe.json").read_bytes())
+    (run.folder / "recipe.json").write_text(json.dumps(old))  # its extract stage was skipped
+    (run.folder / "01-f").rename(run.folder / "04-filter")
+    one = explained(BLOCKED, run.folder, models=world / "models")
+    assert one["state"] == "kept" and [s["stage"] for s in one["steps"]] == ["filter"]
+
+
 def test_status_report_and_takedown_know_the_stage(world: Path, tmp_path: Path) -> None:
     assert [row["stage"] for row in answer("status", world / "out")["stages"]] == [
         "03-extract", "04-filter", "05-same-text",
