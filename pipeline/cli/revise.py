@@ -94,7 +94,7 @@ def readmit(
 
     with opened(engine, workers, json) as made:
         moved = places_below(source) if source else None
-        run, numbers = readmit_records(open_context(recipe, made, models), ledger, out, rule or (), ids, moved, say)
+        run, numbers = readmit_records(open_context(recipe, made, models), ledger, out, rule or (), ids, moved, say=say)
         summary = run.summary()
     if json:
         tell({**summary, **numbers})

@@ -76,7 +76,7 @@ def run(
     from pipeline.stages.run import run_recipe
 
     with opened(engine, workers, json) as made:
-        finished = run_recipe(recipe, input, out, made, limit, models, say)
+        finished = run_recipe(recipe, input, out, made, limit, models, say=say)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -106,7 +106,7 @@ def stage_command(name: str) -> Any:
         from pipeline.stages.run import funnel, run_recipe_stage
 
         with opened(engine, workers, json) as made:
-            manifest = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models, say).manifest
+            manifest = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models, say=say).manifest
         rows = funnel([manifest])
         if json:
             tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})
@@ -153,5 +153,5 @@ def compare(
 
     texts = read_gold(gold, groups, by or (), long_words)
     with opened(engine, workers, json) as made:
-        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts, say)
+        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts, say=say)
     tell(answer if json else compare_text(answer))

@@ -41,6 +41,7 @@ def compare(
     limit: int | None,
     models: str | None,
     gold: Gold | None = None,
+    *,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """Returns the documented JSON (`summary`, with what the input does not allow as `not_done`), written to

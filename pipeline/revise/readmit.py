@@ -73,6 +73,7 @@ def readmit(
     rules: Sequence[str] = (),
     ids: Path | None = None,
     moved: Mapping[str, str] | None = None,
+    *,
     say: Say | None = None,
 ) -> tuple[Run, dict[str, int]]:
     """Returns the run in `out`, and {in, readmitted, rejected, skipped}. `moved`: the files' paths now, by name. `say`:

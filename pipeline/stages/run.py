@@ -96,6 +96,7 @@ def run_recipe(
     engine: Engine,
     limit: int | None = None,
     models: str | None = None,
+    *,
     say: Say | None = None,
 ) -> Run:
     """`run` with everything by name: the recipe, the inputs, the folder of the models. Of these only the models of the
@@ -115,6 +116,7 @@ def run_recipe_stage(
     limit: int | None = None,
     source: Path | None = None,
     models: str | None = None,
+    *,
     say: Say | None = None,
 ) -> Dataset:
     """One stage of a recipe in `out`: the one of this command, or with several of them the one called `name`; the same
