@@ -64,6 +64,11 @@ def models_of(stages: Iterable[Stage]) -> list[str]:
     return sorted({name for stage in stages for name in stage.models()})
 
 
+def needs_text(stages: Iterable[Stage]) -> bool:
+    """Whether any of the stages reads the text of documents; if none does, a list of addresses can go through them."""
+    return any(stage.needs_text for stage in stages)
+
+
 def bound(steps: Sequence[Step], places: Mapping[str, Path]) -> tuple[Step, ...]:
     """The steps of a stage, each with what it takes from the later ones and from the models' files at `places`."""
     done: tuple[Step, ...] = ()
