@@ -16,6 +16,7 @@ from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.explain import explain as explain_document
+from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import dataset_in, read_inputs
 from pipeline.job.context import resolve_recipe
 from pipeline.recipes.parse import load_recipe as read_recipe
@@ -34,6 +35,9 @@ def run(
     workers: int | None = None,
     limit: int | None = None,
     models: StrPath | None = None,
+    text_column: str = "text",
+    id_column: str = "id",
+    url_column: str = "url",
 ) -> Run:
     """Runs every stage of a recipe; each makes a dataset below the folder `out`.
 
@@ -43,10 +47,11 @@ def run(
     engine: local, ray or beam. workers: processes at once; None: one for each core. The result depends on neither.
     limit: only the first so many pages or documents.
     models: the model folder (else REFINERY_MODELS, else the user's cache).
+    text_column, id_column, url_column: their names in Parquet and JSONL files; other columns are kept as they are.
     """
-    folder = named_folder(out)
+    folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
     with open_engine(engine, workers) as opened:
-        return run_recipe(os.fspath(recipe), words(inputs), folder, opened, limit, text(models))
+        return run_recipe(os.fspath(recipe), words(inputs), folder, opened, limit, text(models), columns)
 
 
 def compare(
@@ -58,6 +63,9 @@ def compare(
     workers: int | None = None,
     limit: int | None = None,
     models: StrPath | None = None,
+    text_column: str = "text",
+    id_column: str = "id",
+    url_column: str = "url",
 ) -> dict[str, Any]:
     """Runs several recipes on the same input and compares what they keep; stages that they share are made once.
 
@@ -65,9 +73,9 @@ def compare(
     intervals), `overlap` and `cost`. The arguments are those of `run`, with two recipes or more.
     """
     names = [os.fspath(recipe) for recipe in recipes]
-    folder = named_folder(out)
+    folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
     with open_engine(engine, workers) as opened:
-        return compare_recipes(names, opened, read_inputs(words(inputs)), folder, limit, text(models))
+        return compare_recipes(names, opened, read_inputs(words(inputs), columns), folder, limit, text(models))
 
 
 def explain(

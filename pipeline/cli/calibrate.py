@@ -8,7 +8,7 @@ import typer
 from infra.errors import UsageError
 from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
-from pipeline.cli.options import EngineName, Input, Json, Workers
+from pipeline.cli.options import EngineName, IdColumn, Input, Json, TextColumn, UrlColumn, Workers
 from pipeline.cli.work import opened
 from pipeline.text_table import table
 
@@ -33,6 +33,9 @@ def calibrate(
     out: Annotated[Path | None, typer.Option("--out", help="The recipe to write, with the thresholds.")] = None,
     engine: EngineName = "local",
     workers: Workers = None,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
     json: Json = False,
 ) -> None:
     """Find the threshold that keeps a given share of a pool.
@@ -44,6 +47,7 @@ def calibrate(
     from typing import cast
 
     from infra.dataset.refusal import no_empty_folders
+    from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.outputs import check_recipe_place
     from pipeline.pool.quantile import By, Side
@@ -53,11 +57,12 @@ def calibrate(
     if (recipe is None) != (out is None) or (out is not None and out.suffix != ".toml"):
         raise UsageError("calibrate: give both --recipe and --out FILE.toml to write a recipe, or neither")
     wanted = Wanted(signal, keep, cast(Side, side), cast(By, by), min_count)
+    columns = Columns(text_column, id_column, url_column)
     changed: list[str] = []
     with opened(engine, workers, json) as made, no_empty_folders(out or Path()):
         if recipe is not None and out is not None:
             check_recipe_place(out, recipe)
-        found = find(wanted, made, read_inputs(input))
+        found = find(wanted, made, read_inputs(input, columns))
         if recipe is not None and out is not None:
             changed = freeze(recipe, found, out, step)
     answer: dict[str, Any] = found.as_json() | ({"recipe": str(out), "changed": changed} if out else {})

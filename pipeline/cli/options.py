@@ -30,6 +30,12 @@ Workers = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pages or documents.")]
 
+TextColumn = Annotated[
+    str, typer.Option("--text-column", metavar="NAME", help="The texts' column in Parquet and JSONL files.")
+]
+IdColumn = Annotated[str, typer.Option("--id-column", metavar="NAME", help="The column of their ids.")]
+UrlColumn = Annotated[str, typer.Option("--url-column", metavar="NAME", help="The column of their addresses.")]
+
 # Commands that read runs
 Run = Annotated[Path, typer.Option("--run", help="The folder of a finished run.")]
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name or file.")]

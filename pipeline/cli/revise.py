@@ -7,7 +7,20 @@ import typer
 
 from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
-from pipeline.cli.options import EngineName, Input, Json, Limit, Models, Out, Recipe, Source, Workers
+from pipeline.cli.options import (
+    EngineName,
+    IdColumn,
+    Input,
+    Json,
+    Limit,
+    Models,
+    Out,
+    Recipe,
+    Source,
+    TextColumn,
+    UrlColumn,
+    Workers,
+)
 from pipeline.cli.work import opened, report_damage
 from pipeline.text_table import table
 
@@ -37,6 +50,9 @@ def measure(
     limit: Limit = None,
     source: Source = None,
     models: Models = None,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
     json: Json = False,
 ) -> None:
     """Measure every signal of every document.
@@ -46,6 +62,7 @@ def measure(
     Example: refinery measure --recipe yi --input crawl/*.warc.gz --out measured
     """
     from infra.dataset.schema import signal_names
+    from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.context import open_context
     from pipeline.recipes.curves import curve_files, with_curves
@@ -54,12 +71,13 @@ def measure(
     from pipeline.revise.measure import plan
     from pipeline.stages.stages import places_below
 
+    columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
         loaded = load_recipe(recipe)
         used = {*plan(with_curves(loaded, models), signals or ()).models(), *curve_files(loaded)}
         context = open_context(loaded, made, models, used)
         moved = places_below(source) if source else None
-        dataset = measure_signals(context, read_inputs(input), out, signals or (), limit, moved)
+        dataset = measure_signals(context, read_inputs(input, columns), out, signals or (), limit, moved)
         manifest, names = dataset.manifest, signal_names(dataset.schema)
     if json:
         tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "signals": names})

@@ -9,6 +9,7 @@ from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
 from pipeline.cli.options import (
     EngineName,
+    IdColumn,
     Input,
     Json,
     Limit,
@@ -17,6 +18,8 @@ from pipeline.cli.options import (
     Recipe,
     Source,
     StageName,
+    TextColumn,
+    UrlColumn,
     Workers,
 )
 from pipeline.cli.work import opened, report_damage
@@ -69,19 +72,25 @@ def run(
     workers: Workers = None,
     limit: Limit = None,
     models: Models = None,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
     json: Json = False,
 ) -> None:
     """Run every stage of a recipe.
 
     The input is archives, or documents, which skip the stages up to extraction. Each stage makes a dataset below --out.
+    Columns of documents that are not ours are kept.
 
     Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
     """
+    from pipeline.inputs.columns import Columns
     from pipeline.stages.audit import audit_text
     from pipeline.stages.run import run_recipe
 
+    columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        finished = run_recipe(recipe, input, out, made, limit, models)
+        finished = run_recipe(recipe, input, out, made, limit, models, columns)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -106,12 +115,18 @@ def stage_command(name: str) -> Any:
         limit: Limit = None,
         source: Source = None,
         models: Models = None,
+        text_column: TextColumn = "text",
+        id_column: IdColumn = "id",
+        url_column: UrlColumn = "url",
         json: Json = False,
     ) -> None:
+        from pipeline.inputs.columns import Columns
         from pipeline.stages.run import funnel, run_recipe_stage
 
+        columns = Columns(text_column, id_column, url_column)
         with opened(engine, workers, json) as made:
-            manifest = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models).manifest
+            dataset = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models, columns)
+        manifest = dataset.manifest
         rows = funnel([manifest])
         if json:
             tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})
@@ -142,6 +157,9 @@ def compare(
         list[str] | None, typer.Option("--by", help="A field of --groups to group by (type and lang unless given).")
     ] = None,
     long_words: Annotated[int, typer.Option("--long-words", min=1, help="How many words make a true text long.")] = 200,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
     json: Json = False,
 ) -> None:
     """Run several recipes on the same input and compare them.
@@ -154,9 +172,11 @@ def compare(
     from pipeline.compare.compare import compare as compare_recipes
     from pipeline.compare.gold import read_gold
     from pipeline.compare.text import compare_text
+    from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
 
     texts = read_gold(gold, groups, by or (), long_words)
+    columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts)
+        answer = compare_recipes(recipe, made, read_inputs(input, columns), out, limit, models, texts)
     tell(answer if json else compare_text(answer))

@@ -26,7 +26,7 @@ from pipeline.job.context import Context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.audit import audit_sample
-from pipeline.stages.run import funnel, limit_param, stages_for, whole_stage
+from pipeline.stages.run import funnel, input_params, stages_for, whole_stage
 from pipeline.stages.stages import first_source, run_stage
 
 COMPARISON = "comparison.json"
@@ -57,7 +57,7 @@ def compare(
         "recipes": {name: recipe.sha256 for name, (recipe, _) in resolved.items()},
         "inputs": [asdict(file.ref) for file in (*inputs.archives, *inputs.documents)]
         + [asdict(ref) for dataset in inputs.datasets for ref in dataset.refs],
-        **limit_param(limit),
+        **input_params(inputs, limit),
     }
     with claim(out, arguments):
         costs = Costs(out)
@@ -85,7 +85,7 @@ def chain(
     datasets: list[Dataset] = []
     for stage in stages_for(recipe, inputs):
         prefix = recipe.prefix(recipe.stages.index(stage) + 1)
-        params = limit_param(limit) if source is None else {}
+        params = input_params(inputs, limit) if source is None else {}
         context = Context(prefix, engine, places, params)
         source = source or first_source(inputs, stage, limit)
         folder = out / f"{len(prefix.stages):02d}-{stage.name}-{prefix.sha256[:12]}"

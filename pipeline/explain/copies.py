@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dedup.shingles import NGRAM, shingles
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
+from infra.dataset.rows import to_rows
 
 # The most copies shown of one document, changed lines of one edit, and characters of each.
 MAX_COPIES = 20
@@ -30,7 +31,7 @@ def key_of(row: Mapping[str, Any]) -> Key:
 def rows_at(part: ShardReader, key: Key) -> Iterator[dict[str, Any]]:
     for batch in part.batches():
         hit = pc.and_(pc.equal(batch["file_path"], key[0]), pc.equal(batch["warc_offset"], key[1]))
-        yield from batch.filter(hit).to_pylist()
+        yield from to_rows(batch.filter(hit))
 
 
 def text_changes(before: str, after: str) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def copies_of(dataset: Dataset, survivor: str) -> list[dict[str, Any]]:
 def _with_id(dataset: Dataset, ident: str | None) -> Iterator[dict[str, Any]]:
     for part in dataset.parts() if ident else ():
         for batch in part.batches():
-            yield from batch.filter(pc.equal(batch["id"], ident)).to_pylist()
+            yield from to_rows(batch.filter(pc.equal(batch["id"], ident)))
 
 
 def pool_step(dataset: Dataset, row: Mapping[str, Any], line: Mapping[str, Any] | None) -> dict[str, Any]:

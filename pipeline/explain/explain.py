@@ -17,12 +17,14 @@ import pyarrow.parquet as pq
 from dedup.urls import normalise_url
 from infra.dataset.manifest import MANIFEST, RUN, Kind
 from infra.dataset.reader import Dataset, ShardReader
+from infra.dataset.rows import to_rows
 from infra.errors import UsageError
 from infra.ledger import Reject
 from infra.storage import read_json
 from pipeline.document import Document, Trace
 from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
 from pipeline.explain.text import explain_text as explain_text
+from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart
 from pipeline.inputs.reread import ChosenDocuments, is_document_file
 from pipeline.job.context import resolve_recipe
@@ -129,7 +131,7 @@ def matches(parts: Sequence[ShardReader], what: str) -> Iterator[dict[str, Any]]
 
 def _where(batch: pa.RecordBatch, what: str) -> list[dict[str, Any]]:
     hit = pc.or_kleene(pc.equal(batch["url"], what), pc.equal(batch["id"], what))
-    return batch.filter(hit).to_pylist()  # type: ignore[no-any-return]
+    return to_rows(batch.filter(hit))
 
 
 def _same_address(parts: Sequence[ShardReader], normal: str) -> Iterator[dict[str, Any]]:
@@ -137,7 +139,7 @@ def _same_address(parts: Sequence[ShardReader], normal: str) -> Iterator[dict[st
         for batch in part.batches():
             hit = [normalise_url(url or "") == normal for url in batch["url"].to_pylist()]
             if any(hit):
-                yield from batch.filter(pa.array(hit)).to_pylist()
+                yield from to_rows(batch.filter(pa.array(hit)))
 
 
 def distinct(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -188,8 +190,9 @@ def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
     path = run.moved.get(name) or first.places().get(name)
     if path is None or not Path(path).is_file():
         raise UsageError(f"the file {name!r} is not where it was read: give its folder with --source ROOT")
-    part = ChosenDocuments(DocumentFilePart(path, name, "", row.get("source") or ""), (row["warc_offset"],))
-    again = [document for batch in part.batches() for document in batch.to_pylist()]
+    columns = Columns.of_params(first.manifest.params)
+    part = ChosenDocuments(DocumentFilePart(path, name, "", row.get("source") or "", columns), (row["warc_offset"],))
+    again = [document for batch in part.batches() for document in to_rows(batch)]
     return again[0] if again else row  # a row that is not a document has only its ledger row
 
 

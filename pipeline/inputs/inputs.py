@@ -7,7 +7,7 @@ all files of its kind, so that neither the order of the arguments nor the locati
 import glob
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.dataset.manifest import MANIFEST, InputRef
@@ -16,9 +16,11 @@ from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.hashing import sha256_file
 from infra.storage import read_json
+from pipeline.inputs.columns import Columns
 
 ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".warc.lz4", ".warc.zst", ".wat", ".wat.gz")
 DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
+URL_LIST = ".txt"
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,19 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a command, sorted by name, so that the order of the arguments does not matter."""
+    """The inputs of a command, sorted by name, so that the order of the arguments does not matter. `columns`: the names
+    of the columns of `documents`."""
 
     archives: tuple[InputFile, ...] = ()
     documents: tuple[InputFile, ...] = ()
     datasets: tuple[Dataset, ...] = ()
+    columns: Columns = field(default_factory=Columns)
 
 
-def read_inputs(arguments: Sequence[str]) -> Inputs:
-    """Expands files, globs and folders. Raises UsageError if nothing is found or a file is of no known kind."""
+def read_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inputs:
+    """Expands files, globs and folders. Raises UsageError if nothing is found or a file is of no known kind, and for
+    names of columns where no file has columns."""
+    columns = columns or Columns()
     files: set[str] = set()
     datasets: dict[str, Dataset] = {}
     for argument in arguments:
@@ -55,14 +61,16 @@ def read_inputs(arguments: Sequence[str]) -> Inputs:
             datasets[dataset.refs[0].sha256] = dataset
         else:
             files |= set(_files(argument))
-    archives = sorted(path for path in files if not path.lower().endswith(DOCUMENTS))
-    documents = sorted(path for path in files if path.lower().endswith(DOCUMENTS))
+    documents = sorted(path for path in files if path.lower().endswith((*DOCUMENTS, URL_LIST)))
+    archives = sorted(files.difference(documents))
     ordered = sorted(datasets.values(), key=lambda dataset: (dataset.manifest.stage, dataset.refs[0].sha256))
     if not (archives or documents or ordered):
         raise UsageError(
             "no input: give --input a WARC, WET or ARC file, a Parquet or JSONL file, or a dataset's folder"
         )
-    return Inputs(_named(archives), _named(documents), tuple(ordered))
+    if columns.renamed and not documents:
+        raise UsageError("--text-column, --id-column and --url-column are for Parquet and JSONL files: there are none")
+    return Inputs(_named(archives), _named(documents), tuple(ordered), columns)
 
 
 def dataset_in(path: Path) -> Dataset:
@@ -89,7 +97,7 @@ def _dataset_folder(path: Path) -> Path | None:
 def _files(argument: str) -> list[str]:
     path = Path(argument)
     if path.is_file():
-        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS)) and not looks_like_an_archive(path):
+        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS, URL_LIST)) and not looks_like_an_archive(path):
             raise UsageError(f"{argument} is neither an archive (WARC, WET, ARC) nor documents (Parquet, JSONL)")
         return [os.path.realpath(path)]
     if path.is_dir():

@@ -19,8 +19,9 @@ from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
-from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.inputs import DOCUMENTS, InputFile
+from pipeline.inputs.columns import Columns
+from pipeline.inputs.documents import DocumentFilePart, open_documents
+from pipeline.inputs.inputs import DOCUMENTS, URL_LIST, InputFile
 from pipeline.inputs.records import HEAD_BYTES, record_id, record_row
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
@@ -39,7 +40,7 @@ Locator = tuple[int, int, int]
 
 def is_document_file(name: str) -> bool:
     """Whether a `file_path` names a file of documents, whose offsets are rows or bytes of text."""
-    return name.lower().endswith(DOCUMENTS)
+    return name.lower().endswith((*DOCUMENTS, URL_LIST))
 
 
 def by_file(lines: pa.Table) -> dict[str, list[Locator]]:
@@ -183,7 +184,7 @@ class RereadDocuments:
     files: tuple[InputFile, ...]
     locators: Mapping[str, Sequence[Locator]]
     origin: tuple[InputRef, ...]
-    source: str = "given"
+    columns: Columns = field(default_factory=Columns)
 
     @property
     def refs(self) -> tuple[InputRef, ...]:
@@ -198,9 +199,6 @@ class RereadDocuments:
     @cached_property
     def _parts(self) -> list[ChosenDocuments]:
         return [
-            ChosenDocuments(
-                DocumentFilePart(file.path, file.name, file.sha256, self.source),
-                tuple(offset for offset, _, _ in self.locators[file.name]),
-            )
-            for file in self.files
+            ChosenDocuments(part, tuple(offset for offset, _, _ in self.locators[part.name]))
+            for part in open_documents(self.files, self.columns).parts()
         ]

@@ -14,7 +14,7 @@ from infra.dataset import schema as schemas
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import Dataset, Source
 from infra.errors import UsageError
-from pipeline.job.signals import carried_signals
+from pipeline.job.carried import carried_signals
 from pipeline.steps.interpreter import document_of
 from pipeline.steps.signals import STEP_SIGNALS
 

@@ -17,7 +17,7 @@ from infra.dataset.reader import SideBySide, Source
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.storage import write_bytes, writing
-from pipeline.inputs.documents import DocumentFiles, check_document_files
+from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.tables import Tables
 from pipeline.pool.quantile import By, Found, Side, find_quantiles, values_table
@@ -112,8 +112,7 @@ def documents_of(inputs: Inputs) -> Source:
             raise UsageError(f"{COMMAND} reads documents: {dataset.folder} contains {dataset.kind}")
     sources: list[Source] = list(inputs.datasets)
     if inputs.documents:
-        check_document_files(inputs.documents)
-        sources.append(DocumentFiles(inputs.documents))
+        sources.append(open_documents(inputs.documents, inputs.columns))
     return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
 
 

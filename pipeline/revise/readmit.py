@@ -21,6 +21,7 @@ from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
+from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import InputFile
 from pipeline.inputs.reread import (
     PLACE,
@@ -54,6 +55,10 @@ class Rejects:
         """References to the datasets by manifest, although only their ledgers are read."""
         return tuple(InputRef(f"ledger/{ref.name}", ref.sha256) for each in self.datasets for ref in each.refs)
 
+    def columns(self) -> Columns:
+        """The names of the columns of the documents that the first of the datasets was made from."""
+        return next((c for each in self.datasets if (c := Columns.of_params(each.manifest.params)).renamed), Columns())
+
     def known(self) -> tuple[dict[str, str], dict[str, str]]:
         """The files' paths when they were read, and their sha256 in the manifests, by name."""
         places: dict[str, str] = {}
@@ -80,7 +85,8 @@ def readmit(
     rejects = read_rejects(ledger_datasets(ledger), rules, chosen)
     files = locate(rejects, moved or {})
     records = RereadRecords(tuple(f for f in files if not is_document_file(f.name)), rejects.found, rejects.refs)
-    documents = RereadDocuments(tuple(f for f in files if is_document_file(f.name)), rejects.found, rejects.refs)
+    read = tuple(file for file in files if is_document_file(file.name))
+    documents = RereadDocuments(read, rejects.found, rejects.refs, rejects.columns())
     stages = stages_for(context.recipe, bool(records.files))
     params = {"rules": sorted(set(rules)) or None, "ids": sha256_json(sorted(chosen)) if chosen else None}
     params = {name: value for name, value in params.items() if value is not None}

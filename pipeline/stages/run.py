@@ -15,6 +15,7 @@ from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
 from infra.storage import write_bytes
+from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import Inputs, read_inputs
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.parse import load_recipe
@@ -86,10 +87,11 @@ def run_recipe(
     engine: Engine,
     limit: int | None = None,
     models: str | None = None,
+    columns: Columns | None = None,
 ) -> Run:
     """`run` with everything by name: the recipe, the inputs, the folder of the models. Of these only the models of the
     stages that are run are asked for. UsageError for what is not there, before anything is written."""
-    loaded, given = load_recipe(recipe), read_inputs(inputs)
+    loaded, given = load_recipe(recipe), read_inputs(inputs, columns)
     used = models_of(stages_for(loaded, given))
     return run(open_context(loaded, engine, models, used), given, out, limit)
 
@@ -104,18 +106,20 @@ def run_recipe_stage(
     limit: int | None = None,
     source: Path | None = None,
     models: str | None = None,
+    columns: Columns | None = None,
 ) -> Dataset:
     """One stage of a recipe in `out`: the one of this command, or with several of them the one called `name`; the same
     bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
     UsageError for what is not there, before anything is written."""
     loaded = load_recipe(recipe)
     chosen = loaded.stage(command, name)
-    given = first_source(read_inputs(inputs), chosen, limit)
+    given = read_inputs(inputs, columns)
+    first = first_source(given, chosen, limit)
     places = places_below(source) if source else None
-    context = open_context(loaded, engine, models, chosen.models(), limit=limit)
+    context = open_context(loaded, engine, models, chosen.models(), **input_params(given, limit))
     stage = context.recipe.stage(command, name)  # with what its models' files hold
     with undone_if_refused(out):  # some stages need the whole pool before they can refuse
-        return run_stage(context, stage, given, out, places)
+        return run_stage(context, stage, first, out, places)
 
 
 def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
@@ -125,12 +129,12 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
     arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
     started = time.time()
     check_outside(out)
-    with claim(out, arguments | limit_param(limit)):
+    with claim(out, arguments | input_params(inputs, limit)):
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         datasets: list[Dataset] = []
         for index, stage in enumerate(stages):
             folder = out / stage_folder(context.recipe, stage)
-            params = limit_param(limit) if index == 0 else {}
+            params = input_params(inputs, limit) if index == 0 else {}
             here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
             source = run_stage(here, stage, source, folder)
             datasets.append(source)
@@ -146,8 +150,9 @@ def check_outside(out: Path) -> None:
             raise UsageError(f"--out {out} is inside {folder}, which is a run or a dataset: choose a folder beside it")
 
 
-def limit_param(limit: int | None) -> dict[str, int]:
-    return {} if limit is None else {"limit": limit}
+def input_params(inputs: Inputs, limit: int | None) -> dict[str, Any]:
+    """How the inputs are read, where it is not the usual way: a limit, and names of columns."""
+    return {**({} if limit is None else {"limit": limit}), **inputs.columns.params}
 
 
 def account(context: Context, made: Run, seconds: float) -> Mapping[str, Any]:

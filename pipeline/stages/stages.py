@@ -15,10 +15,10 @@ from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from pipeline.inputs.archives import Archives
-from pipeline.inputs.documents import DocumentFiles, check_document_files
+from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import Inputs
+from pipeline.job.carried import carried
 from pipeline.job.context import Context
-from pipeline.job.signals import carried_signals
 from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
@@ -31,8 +31,9 @@ from pipeline.stages.tokenize import tokenize_stage
 from pipeline.warc.records import SplitOverrun
 
 
-def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Source:
-    """The source of the first stage: archives for `ingest`, records for `extract`, documents for the others."""
+def first_source(inputs: Inputs, stage: Stage, limit: int | None = None, needs: str = "text") -> Source:
+    """The source of the first stage: archives for `ingest`, records for `extract`, documents for the others. `needs`:
+    the column that documents of the user's must have, `text` or `url`."""
     if limit is not None and limit < 1:
         raise UsageError(f"the limit is {limit}; give at least 1")
     if stage.command == "ingest":
@@ -52,8 +53,7 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
     if inputs.documents:
         if wanted is Kind.RECORDS:
             raise UsageError(f"{stage.command} reads a dataset of records (made by `refinery ingest`), not documents")
-        check_document_files(inputs.documents)
-        sources.append(DocumentFiles(inputs.documents))
+        sources.append(open_documents(inputs.documents, inputs.columns, needs))
     source = sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
     return source if limit is None else Limited(source, limit)
 
@@ -114,7 +114,7 @@ def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
         stage.steps,
         context.stage_models(stage),
         context.recipe.sha256,
-        carried_signals(source),
+        carried(source),
         context.stage_places(stage),
     )
     return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
