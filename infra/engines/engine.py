@@ -17,13 +17,14 @@ from infra.dataset.build import Build, Extras, open_build
 from infra.dataset.manifest import Header
 from infra.dataset.reader import Dataset, Source
 from infra.engines.job import PartJob, part_fingerprint
+from infra.engines.live import Progress, Watch
 from infra.engines.shuffle import Gathered, ReduceTask, Spread
 from infra.engines.spill import Spilled
 from infra.engines.task import Reducer, Task
 from infra.errors import UsageError
 from infra.metering import Meter
 
-Progress = Callable[[str, int, int], None]
+Report = Callable[[Progress], None]
 
 # A partition of a reduction is held in memory whole. Its number is a function of the data, never of the workers.
 PARTITION_BYTES = 32 * 2**20
@@ -36,11 +37,11 @@ def partitions_for(inputs: Sequence[Dataset]) -> int:
 
 
 class Engine(ABC):
-    """`workers`: how many processes may run at once. `progress(stage, done, total)` is called as parts finish."""
+    """`workers`: how many processes may run at once. `progress` is told how far a stage is."""
 
     name: str
 
-    def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
+    def __init__(self, workers: int = 1, progress: Report | None = None) -> None:
         if workers < 1:
             raise UsageError(f"--workers must be at least 1, not {workers}")
         self.workers = workers
@@ -95,16 +96,9 @@ class Engine(ABC):
         self, build: Build, jobs: Sequence[PartJob], run: Callable[[Sequence[PartJob], Callable[[], None]], None]
     ) -> None:
         todo = [jobs[index] for index in build.missing([job.fingerprint for job in jobs])]
-        finished = build.found
-        self.progress(build.header.stage, finished, len(jobs))
-
-        def done() -> None:
-            nonlocal finished
-            finished += 1
-            self.progress(build.header.stage, finished, len(jobs))
-
-        if todo:
-            run(todo, done)
+        with Watch(build.folder, build.header.stage, build.found, len(jobs), self.progress) as watch:
+            if todo:
+                run(todo, watch.finished)
 
     @abstractmethod
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:

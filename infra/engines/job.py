@@ -18,6 +18,7 @@ from infra.dataset.manifest import Shard
 from infra.dataset.reader import check_part
 from infra.dataset.receipts import Tally, write_receipt
 from infra.dataset.writer import ShardWriter
+from infra.engines.live import LivePart, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_json
 from infra.metering import worker_cpu_seconds
@@ -67,19 +68,24 @@ class PartJob:
         sink: Sink = open_sink(folder, self.index) if open_sink else ParquetSink(folder, self.index, self.task.schema)
         ledger = ShardWriter(folder, f"ledger/part-{self.index:05d}.parquet", schemas.LEDGER)
         tally = Tally()
+        live = LivePart(folder, self.index, rows_of(self.parts))
         try:
             for output in outputs:
+                rejected = tally.ledger_documents
                 if output.main is not None:
                     sink.write(output.main)
                 if output.ledger is not None:
                     tally.reject(output.ledger)
                     ledger.write(output.ledger)
                 tally.add(output.counts or {})
+                live.add((output.main.num_rows if output.main else 0) + tally.ledger_documents - rejected)
             return sink.close(), ledger.close(), tally
         except BaseException:
             sink.abandon()
             ledger.abandon()
             raise
+        finally:
+            live.close()
 
 
 class ParquetSink:

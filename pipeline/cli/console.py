@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infra.engines.live import Progress
 
 
 def say(line: str) -> None:
@@ -39,6 +42,7 @@ def quiet_stdout(wanted: bool) -> Iterator[None]:
 
 # Intermediate tables are called STAGE.TABLE; people are told of stages.
 INNER = "."
+SECONDS_A_LINE = 10
 
 
 class Bar:
@@ -49,14 +53,16 @@ class Bar:
         self._tasks: dict[str, Any] = {}
         self._said = 0.0
 
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        """The engine's progress: a stage, how many of its parts are done, how many there are."""
+    def __enter__(self) -> "Callable[[Progress], None]":
+        """What an engine reports its progress to."""
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as RichProgress
 
-            columns = (TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
+            columns = (TextColumn("{task.description:>14}"), BarColumn(), TextColumn("{task.fields[text]}"),
+                       TimeElapsedColumn())  # fmt: skip
+            self._bar = RichProgress(*columns, console=Console(stderr=True))
             self._bar.start()
             return self._draw
         return self._line
@@ -65,17 +71,45 @@ class Bar:
         if self._bar:
             self._bar.stop()
 
-    def _draw(self, stage: str, done: int, total: int) -> None:
-        if INNER in stage:
+    def _draw(self, now: "Progress") -> None:
+        if INNER in now.stage:
             return
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=total)
-        self._bar.update(self._tasks[stage], completed=done, total=total)
+        text = progress_text(now)
+        if now.stage not in self._tasks:
+            self._tasks[now.stage] = self._bar.add_task(now.stage, total=now.total, text=text)
+        self._bar.update(self._tasks[now.stage], completed=now.parts, total=now.total, text=text)
 
-    def _line(self, stage: str, done: int, total: int) -> None:
-        if INNER in stage:
+    def _line(self, now: "Progress") -> None:
+        if INNER in now.stage:
             return
-        now = time.monotonic()
-        if done in (0, total) or now - self._said >= 10:
-            self._said = now
-            say(f"{stage}: {done} of {total}")
+        seconds, text = time.monotonic(), progress_text(now)
+        begins, ends = now.stage not in self._tasks, now.done == now.total
+        if begins or seconds - self._said >= SECONDS_A_LINE or (ends and self._tasks[now.stage] != now.done):
+            self._said = seconds
+            say(f"{now.stage}: {text}")
+        self._tasks[now.stage] = now.done
+
+
+def progress_text(now: "Progress") -> str:
+    """`3 of 8 parts, 12,000 rows, 850 a second, 2 min left`, as far as it is known."""
+    text = f"{now.done} of {now.total}"
+    if now.rows:
+        text += f", {now.rows:,} rows"
+    if now.rate and now.seconds >= 1:
+        text += f", {now.rate:,.0f} a second"
+    if now.done < now.total and now.seconds_left is not None:
+        text += f", {duration(now.seconds_left)} left"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `3 min`, `2 h 10 min`, `3 days 4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days {hours % 24} h"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.command import Command, Commands
-from pipeline.cli.console import quiet_stdout, tell
+from pipeline.cli.console import duration, quiet_stdout, tell
 from pipeline.cli.options import Json, Models, RecipeArgument, Run, Source
 from pipeline.text_table import table
 
@@ -141,16 +141,43 @@ def verify(
         raise typer.Exit(1)
 
 
-def status(folder: Annotated[Path, typer.Argument(help="A run's folder, or a dataset's.")], json: Json = False) -> None:
-    """Show how far a run is.
+def status(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, a dataset or a training.")], json: Json = False
+) -> None:
+    """Show how far a run or a training is.
+
+    While a stage is made: its parts, rows a second, and the time left at that speed.
 
     Example: refinery status out
     """
     from pipeline.stages.status import status as read_status
 
     answer = read_status(folder)
-    text = table(answer["stages"], ["stage", "state", "parts", "docs", "rejected"])
+    rows = [readable_stage(stage) for stage in answer.get("stages", ())]
+    columns = ["stage", "state", "parts", "docs", "rejected", "rows/s", "left"]
+    text = table(rows, columns if any("left" in row for row in rows) else columns[:5])
+    if "training" in answer:
+        text = training_text(answer["training"])
     tell(answer if json else text + ("\na process is at work on it" if answer["running"] else ""))
+
+
+def readable_stage(stage: dict[str, Any]) -> dict[str, Any]:
+    row = dict(stage)
+    if "total" in stage:
+        row["parts"] = f"{stage['parts']} of {stage['total']}"
+        row["rows/s"] = None if stage["rate"] is None else round(stage["rate"])
+        row["left"] = None if stage["seconds_left"] is None else duration(stage["seconds_left"])
+    return row
+
+
+def training_text(training: dict[str, Any]) -> str:
+    steps = "" if training["steps"] is None else f" of {training['steps']:,}"
+    text = f"{training['kind']}: step {training['step']:,}{steps}, {training['tokens']:,} tokens"
+    if training["loss"] is not None:
+        text += f", loss {training['loss']:.4f}"
+    if training["seconds_a_step"] is not None:
+        text += f", {training['seconds_a_step']:.2f} s a step"
+    return text + (f", {duration(training['seconds_left'])} left" if training["seconds_left"] else "")
 
 
 def report(
