@@ -9,17 +9,9 @@ from infra.errors import UsageError
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
-    "--input",
-    "--recipe",
-    "--positive",
-    "--negative",
-    "--signals",
-    "--signal",
-    "--rule",
-    "--reference",
-    "--rising",
+    "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
-)
+)  # fmt: skip
 
 # Options whose value is a text.
 MAY_BE_EMPTY = ("--prompt",)

@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 import zstandard
 
 from infra.dataset import schema as schemas
-from infra.dataset.manifest import InputRef
 from infra.dataset.reader import BATCH_ROWS
 from infra.errors import UsageError
 from infra.hashing import sha256_json
@@ -37,7 +36,7 @@ from pipeline.inputs.columns import (
     kept_of_parquet,
     merged,
 )
-from pipeline.inputs.inputs import URL_LIST, InputFile
+from pipeline.inputs.inputs import URL_LIST, FileSource, InputFile
 from pipeline.inputs.records import record_id
 
 MAX_LINE_BYTES = 64 * 2**20
@@ -205,22 +204,14 @@ def open_lines(path: str) -> BinaryIO:
 
 
 @dataclass(frozen=True)
-class DocumentFiles:
+class DocumentFiles(FileSource):
     """Files of documents as a source; a file is a partition. `kept`: the columns of each that are not ours. `source`:
     the default for rows without one. `needs`: the column that a document must have, `text` or `url`."""
 
-    files: tuple[InputFile, ...]
     columns: Columns = field(default_factory=Columns)
     kept: tuple[KeptColumns, ...] = ()
     needs: str = "text"
     source: str = "given"
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return tuple(file.ref for file in self.files)
-
-    def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
 
     def parts(self) -> Sequence[DocumentFilePart]:
         return [

@@ -5,37 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.coherence import (
-    FEATURES,
-    MIN_SENTENCES,
-    PAIRS,
-    Language,
-    Measured,
-    Weights,
-    features,
-    score,
-    sentences_of,
-)
+from filters.coherence import FEATURES, MIN_SENTENCES, PAIRS, Language, Measured, Weights, features, score, sentences_of
 
-WORDS = [
-    "the",
-    "a",
-    "dog",
-    "cat",
-    "ran",
-    "slept",
-    "house",
-    "door",
-    "king",
-    "she",
-    "it",
-    "was",
-    "is",
-    "ada",
-    "lovelace",
-    "狗",
-    "跑",
-]
+WORDS = "the a dog cat ran slept house door king she it was is ada lovelace 狗 跑".split()  # noqa: SIM905
 LANGUAGE = Language(
     {word: number for number, word in enumerate(WORDS)},
     np.eye(len(WORDS), dtype=np.float32),

@@ -1,12 +1,10 @@
 """What the embedded engine does not import, and that an explicit import still finds it."""
 
-import subprocess
-import sys
-
 import pytest
 
 from infra.engines.ray import START_ATTEMPTS, start
 from infra.errors import WorkError
+from tests.files import python
 
 PROGRAM = """
 import sys
@@ -28,8 +26,7 @@ assert pa.array(pandas.Series([1, 2])).to_pylist() == [1, 2]
 
 
 def test_pyarrow_does_not_import_pandas_unasked() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    python(PROGRAM)
 
 
 @pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (2, 3), (3, 3)])

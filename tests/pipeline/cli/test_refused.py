@@ -1,16 +1,14 @@
 """A command that is refused says why in one line, with exit code 2, and leaves nothing behind."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.app import main
+from tests.files import write_rows
 from tests.pipeline.here import run_here
-from tests.pipeline.pages import sentences, write_crawl
+from tests.pipeline.pages import text_rows, write_crawl
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, NEAR_COPIES, judge, mix, recipe, stage, step
 
 SIZE = judge("size", {"signal": "words", "min": 5})
@@ -36,10 +34,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in (("small", SMALL), ("every", EVERY), ("mix", recipe("mixture", mix(0.0)))):
         (folder / f"{name}.toml").write_text(text)
     run_here(folder / "small.toml", folder / "crawl", folder / "run")
-    rows = [{"id": str(number), "text": "\n".join(sentences(number))} for number in range(9)]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    pq.write_table(pa.table({"number": [1]}), folder / "no-text.parquet")
-    (folder / "no-parquet.parquet").write_bytes(b"PAR1")
+    write_rows(folder / "rows.jsonl", text_rows(9))
+    write_rows(folder / "no-text.parquet", [{"number": 1}])
+    (folder / "no-parquet.parquet").write_bytes(b"PAR1 broken")
+    (folder / "nothing.parquet").touch()
+    (folder / "list.txt").write_text("http://host1.example/1\n")
     (folder / "notes.pdf").write_bytes(b"%PDF")
     (folder / "empty").mkdir()
     (folder / "damaged").mkdir()
@@ -53,10 +52,13 @@ RECORDS, DOCUMENTS = "{w}/run/01-ingest", "{w}/run/02-extract"
 def with_inputs(command: str, recipe: str, second: str = "") -> Iterator[str]:
     """What no command can read, and no command can be told. `second`: of two recipes."""
     given = f"{command} --recipe {recipe} {second}"
-    for wrong in ("nowhere.warc.gz", "notes.pdf", "no-text.parquet", "no-parquet.parquet", "empty", "nothing-*.jsonl"):
-        if wrong.endswith(".parquet") and command in ("ingest", "extract"):
-            continue  # documents are refused there, whatever is in them
+    yield f"{given} --input {{w}}/nowhere.warc.gz :: no such file"
+    for wrong in ("notes.pdf", "empty", "nothing-*.jsonl"):
         yield f"{given} --input {{w}}/{wrong} :: {wrong.partition('.')[0].partition('-')[0]}"
+    if command not in ("ingest", "extract"):  # which refuse documents, whatever is in them
+        yield f"{given} --input {{w}}/no-text.parquet :: no column `text`"
+        for wrong in ("no-parquet", "nothing"):
+            yield f"{given} --input {{w}}/{wrong}.parquet :: cannot be read as Parquet"
     yield f"{given} --input {{w}}/rows.jsonl --engine spark :: no engine 'spark'"
     yield f"{given} --input {{w}}/rows.jsonl --workers 0 :: --workers must be at least 1"
     yield f"{command} --recipe nameless {second} --input {{w}}/rows.jsonl :: no recipe 'nameless'"
@@ -94,6 +96,7 @@ def cases() -> Iterator[str]:
     yield "measure --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
     yield f"measure --recipe {{w}}/small.toml --input {RECORDS} {DOCUMENTS} :: reads records"
     yield "measure --recipe {w}/small.toml --signals wrods --input {w}/crawl :: no signal 'wrods'"
+    yield "measure --recipe {w}/small.toml --signals safety --input {w}/crawl :: no label or combine step"
     yield "measure --recipe {w}/every.toml --input {w}/crawl --models {w}/empty :: 'language' is not in"
     yield "measure --recipe tokens --input {w}/crawl :: no extract step"
 
@@ -107,13 +110,22 @@ def cases() -> Iterator[str]:
 
     for ledger in ("nowhere", "empty"):
         yield f"readmit --recipe exact --ledger {{w}}/{ledger} :: no finished dataset"
+    yield "readmit --recipe exact --ledger {w}/run/01-ingest :: nothing to read again"
+    yield "readmit --recipe {w}/mix.toml --ledger {w}/run :: does not begin at archives"
     yield "readmit --recipe nameless --ledger {w}/run :: no recipe 'nameless'"
     yield "readmit --recipe {w}/every.toml --models {w}/empty --ledger {w}/run :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --rule size/max_words :: no record was rejected by"
-    yield "readmit --recipe exact --ledger {w}/run --ids {w}/nowhere :: nowhere"
+    yield "readmit --recipe exact --ledger {w}/run --ids {w}/nowhere :: nowhere cannot be read"
     yield "readmit --recipe exact --ledger {w}/run --source {w}/nowhere :: is not a folder"
     yield "readmit --recipe tokens --ledger {w}/run --models {w}/empty :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --engine spark :: no engine 'spark'"
+
+    listed = "takedown --url-list {w}/list.txt"
+    yield "takedown --run {w}/run --url-list {w}/nowhere :: nowhere cannot be read"
+    yield "takedown --run {w}/run :: --url-list FILE, or --ids FILE"
+    yield f"{listed} --run {{w}}/crawl :: contains no finished dataset"
+    for place in ("run", "run/inside"):
+        yield f"{listed} --run {{w}}/run --out {{w}}/{place} :: choose a new folder beside it"
 
     yield "report --run {w}/nowhere :: is not a folder"
     yield "report --run {w}/empty :: nothing to report"
@@ -124,9 +136,10 @@ def cases() -> Iterator[str]:
     for command in ("bag-of-words --out {o}.tsv", "quality", "safety"):
         yield f"fit {command} --positive {{w}}/rows.jsonl --negative {{w}}/nowhere :: nowhere"
     yield "fit reference --out {o}.tsv --positive code={w}/nowhere --negative {w}/rows.jsonl :: nowhere"
+    yield "fit reference --out {o}.bin --positive {w}/rows.jsonl --negative {w}/rows.jsonl :: is a .tsv file"
     yield "fit importance --positive {w}/rows.jsonl --negative {w}/nowhere :: must end in"
-    files = "--positive {w}/rows.jsonl --negative {w}/nowhere"
-    yield f"fit combination --out {{o}}.json {files} --signal words :: is no dataset"
+    files = "--positive {w}/rows.jsonl --negative {w}/rows.jsonl"
+    yield f"fit combination --out {{o}}.json {files} --signal words :: measure the texts first"
 
 
 @pytest.mark.parametrize("case", [*cases()])
