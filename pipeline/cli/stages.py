@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.command import Command
-from pipeline.cli.console import say, tell
+from pipeline.cli.console import duration, quiet_stdout, say, tell
 from pipeline.cli.options import (
     EngineName,
     IdColumn,
@@ -62,6 +62,7 @@ def add_to(app: typer.Typer) -> None:
         stage_help = f"{about}\n\nExample: refinery {name} --recipe {recipe} {example}"
         app.command(name, cls=Command, help=stage_help)(stage_command(name))
     app.command("compare", cls=Command)(compare)
+    app.command("estimate", cls=Command)(estimate)
 
 
 def run(
@@ -180,3 +181,54 @@ def compare(
     with opened(engine, workers, json) as made:
         answer = compare_recipes(recipe, made, read_inputs(input, columns), out, limit, models, texts)
     tell(answer if json else compare_text(answer))
+
+
+def estimate(
+    recipe: Recipe,
+    input: Input,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many pages or documents to try.")] = 300,
+    workers: Workers = None,
+    models: Models = None,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
+    json: Json = False,
+) -> None:
+    """Estimate time, memory, disk and result of a run.
+
+    Runs the recipe over the first pages of some of the files, in a temporary folder, and writes nothing else.
+
+    Example: refinery estimate --recipe yi --input crawl/*.warc.gz
+    """
+    from infra.engines.open import cores
+    from pipeline.inputs.columns import Columns
+    from pipeline.stages.estimate import estimate as run_sample
+
+    columns = Columns(text_column, id_column, url_column)
+    with quiet_stdout(json):
+        answer = run_sample(recipe, input, workers or cores(), sample, models, columns)
+    tell(answer if json else estimate_text(answer))
+
+
+def estimate_text(answer: dict[str, Any]) -> str:
+    given, tried, kept = answer["input"], answer["sample"], answer["kept"]
+    low, high = (f"{share:.1%}" for share in kept["interval"])
+    time, cpu = duration(answer["seconds"]), duration(answer["cpu_seconds"])
+    rows = [
+        ("input", f"{given['files']:,} files, {readable_bytes(given['bytes'])}, about {answer['pages']:,} pages"),
+        ("sample", f"{tried['pages']:,} pages of {tried['files']} files, {tried['share']:.2%} of the bytes"),
+        ("time", f"{time} with {answer['workers']} workers, {cpu} of CPU time"),
+        ("memory", readable_bytes(answer["memory_bytes"])),
+        ("disk", f"{readable_bytes(answer['disk_bytes'])} below --out"),
+        ("kept", f"at most about {kept['docs']:,} documents, {kept['share']:.1%} (95 % interval {low} to {high})"),
+    ]
+    return "\n".join(f"{name:<8}{text}" for name, text in rows)
+
+
+def readable_bytes(number: float) -> str:
+    """`512 bytes`, `3.4 MiB`, `1.2 TiB`."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    order = 0
+    while number >= 1024 and order < len(units) - 1:
+        number, order = number / 1024, order + 1
+    return f"{number:.0f} bytes" if order == 0 else f"{number:.1f} {units[order]}"

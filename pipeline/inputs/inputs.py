@@ -6,7 +6,7 @@ all files of its kind, so that neither the order of the arguments nor the locati
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from infra.dataset.manifest import MANIFEST, InputRef
 from infra.dataset.reader import Dataset
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
-from infra.hashing import sha256_file
+from infra.hashing import sha256_file, sha256_json
 from infra.storage import read_json
 from pipeline.inputs.columns import Columns
 
@@ -62,8 +62,17 @@ class Inputs:
 
 
 def read_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inputs:
-    """Expands files, globs and folders. Raises UsageError if nothing is found or a file is of no known kind, and for
-    names of columns where no file has columns."""
+    """Expands files, globs and folders, and hashes the files. Raises UsageError if nothing is found or a file is of no
+    known kind, and for names of columns where no file has columns."""
+    return _found(arguments, columns, sha256_file)
+
+
+def find_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inputs:
+    """The same without reading the files: in place of a hash of its bytes each has one of its size."""
+    return _found(arguments, columns, lambda path: sha256_json([path.name, path.stat().st_size]))
+
+
+def _found(arguments: Sequence[str], columns: Columns | None, hashed: Callable[[Path], str]) -> Inputs:
     columns = columns or Columns()
     files: set[str] = set()
     datasets: dict[str, Dataset] = {}
@@ -84,7 +93,7 @@ def read_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inp
         )
     if columns.renamed and not documents:
         raise UsageError("--text-column, --id-column and --url-column are for Parquet and JSONL files: there are none")
-    return Inputs(_named(archives), _named(documents), tuple(ordered), columns)
+    return Inputs(_named(archives, hashed), _named(documents, hashed), tuple(ordered), columns)
 
 
 def dataset_in(path: Path) -> Dataset:
@@ -144,14 +153,14 @@ def looks_like_an_archive(path: Path) -> bool:
         return file.read(11).startswith((b"\x1f\x8b", b"\x04\x22\x4d\x18", b"WARC/", b"filedesc://"))
 
 
-def _named(paths: Sequence[str]) -> tuple[InputFile, ...]:
+def _named(paths: Sequence[str], hashed: Callable[[Path], str]) -> tuple[InputFile, ...]:
     if not paths:
         return ()
     root = os.path.commonpath([str(Path(path).parent) for path in paths])
     named = []
     for path in paths:
         try:
-            named.append(InputFile(path, Path(path).relative_to(root).as_posix(), sha256_file(Path(path))))
+            named.append(InputFile(path, Path(path).relative_to(root).as_posix(), hashed(Path(path))))
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     return tuple(sorted(named, key=lambda file: file.name))
