@@ -4,6 +4,7 @@ Every import counts, wherever it stands: in a function and under TYPE_CHECKING t
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -89,6 +90,22 @@ def floors() -> dict[str, int]:
     return {folder: height for height, row in enumerate(rows) for folder in row}
 
 
+def floors_of_the_page() -> list[set[str]]:
+    """The floors as the table of docs/architecture.md has them, from the lowest."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = page.split("## Floors")[1].split("|---|---|\n")[1].split("\n\n")[0].splitlines()
+    cells = [row.split("|")[2].partition(":")[0] for row in reversed(rows)]
+    return [{place(name) for name in re.findall("`(.+?)`", floor)} for cell in cells for floor in cell.split("<")]
+
+
+def place(name: str) -> str:
+    """The folder or file of FLOORS that the table names by its path, below `pipeline/` or `infra/` perhaps."""
+    bare = name.removesuffix("/").removesuffix(".py").replace("/", ".")
+    (found,) = {bare, f"pipeline.{bare}", f"infra.{bare}"} & set(floors())
+    assert (ROOT / found.replace(".", "/")).is_dir() is name.endswith("/"), name
+    return found
+
+
 def folder_of(module: str) -> str:
     found = [folder for folder in floors() if module == folder or module.startswith(f"{folder}.")]
     assert len(found) == 1, f"{module} has no place among the floors: add its folder to FLOORS"
@@ -133,6 +150,10 @@ def upward() -> set[tuple[str, str]]:
         if mine != theirs and height[theirs] >= height[mine]:
             found.add((edge.importer, edge.imported))
     return found
+
+
+def test_the_page_has_the_same_floors() -> None:
+    assert floors_of_the_page() == [set(line.split()) for line in FLOORS.strip().splitlines()]
 
 
 def test_no_circle() -> None:

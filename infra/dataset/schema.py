@@ -89,7 +89,7 @@ def documents(signals: Iterable[str], columns: Iterable[pa.Field] = ()) -> pa.Sc
     """The schema of documents that carry these signals (each a float64, null where not measured), and columns of the
     user's own behind ours.
 
-    Parquet knows no empty struct, so every document has the one signal that decoding gives.
+    Parquet has no empty struct, so every document has the one signal that decoding gives.
     """
     struct = pa.struct([(name, pa.float64()) for name in sorted({REPLACED, *signals})])
     return pa.schema([*_DOCUMENT_HEAD, ("signals", struct), *_DOCUMENT_TAIL, *columns])

@@ -45,7 +45,7 @@ INNER = "."
 SECONDS_A_LINE = 10
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on a terminal; elsewhere a plain line when a stage begins, ends, and every ten seconds."""
 
     def __init__(self) -> None:

@@ -139,7 +139,7 @@ def share_of(one: Inputs, head: Inputs, first: Dataset, pages: int) -> float:
     if one.datasets:
         return min(1.0, pages / max(1, sum(shard.rows for shard in one.datasets[0].manifest.shards)))
     if head is one:
-        return min(1.0, pages / max(1, pq.read_metadata(one.documents[0].path).num_rows))
+        return min(1.0, pages / max(1, int(pq.read_metadata(one.documents[0].path).num_rows)))
     unpacked = Path(head.documents[0].path).stat().st_size
     return min(1.0, unpacked / max(1.0, unpacked_size(Path(one.documents[0].path), head.documents[0].path)))
 

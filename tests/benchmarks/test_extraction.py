@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import language
 from benchmarks.__main__ import main
-from benchmarks.gold import Gold, read_gold, score_snippets, score_text, words
+from benchmarks.gold import GoldText, read_gold, score_snippets, score_text, words
 from benchmarks.prefilter import rank_correlation
 from pipeline.warc.reader import read_split
 from pipeline.warc.records import RawRecord
@@ -17,8 +17,10 @@ from tests.files import write_rows
 from tests.pipeline.pages import article, sentences, write_warc
 
 
-def gold(text: str = "", allowed: str = "", required: tuple[str, ...] = (), forbidden: tuple[str, ...] = ()) -> Gold:
-    return Gold(text, allowed, required, forbidden)
+def gold(
+    text: str = "", allowed: str = "", required: tuple[str, ...] = (), forbidden: tuple[str, ...] = ()
+) -> GoldText:
+    return GoldText(text, allowed, required, forbidden)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def gold(text: str = "", allowed: str = "", required: tuple[str, ...] = (), forb
         ({"form": "date", "date": "2020-01-01"}, None),
     ],
 )  # fmt: skip
-def test_forms_of_ground_truth(row: dict[str, Any], wanted: Gold | None) -> None:
+def test_forms_of_ground_truth(row: dict[str, Any], wanted: GoldText | None) -> None:
     assert read_gold(row) == wanted
 
 

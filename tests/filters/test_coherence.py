@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.coherence import FEATURES, MIN_SENTENCES, PAIRS, Language, Measured, Weights, features, score, sentences_of
+from filters.coherence import (
+    FEATURES,
+    MIN_SENTENCES,
+    PAIRS,
+    CoherenceWeights,
+    Language,
+    Measured,
+    features,
+    score,
+    sentences_of,
+)
 
 WORDS = "the a dog cat ran slept house door king she it was is ada lovelace 狗 跑".split()  # noqa: SIM905
 LANGUAGE = Language(
@@ -16,7 +26,7 @@ LANGUAGE = Language(
     {"she": 2},
     np.arange(9, dtype=np.float32).reshape(3, 3),
 )
-WEIGHTS = Weights(
+WEIGHTS = CoherenceWeights(
     np.linspace(-1, 1, len(PAIRS)), np.ones(len(PAIRS) + len(WORDS)), np.linspace(1, -1, len(FEATURES)), 0.5
 )
 

@@ -103,6 +103,21 @@ def test_what_is_no_dataset(tmp_path: Path) -> None:
         rf.open_dataset(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["ray", "beam"])
+def test_no_engine_is_started_for_what_is_refused(name: str, tmp_path: Path) -> None:
+    code = f"""
+        import sys, refinery as rf
+        for call, recipes in ((rf.run, "nameless"), (rf.compare, ["exact", "nameless"])):
+            for given in ("nowhere.warc.gz", {ROOT.as_posix()!r}):
+                try:
+                    call(recipes, given, "out", engine={name!r})
+                except rf.UsageError:
+                    print(sorted({{"ray", "apache_beam"}} & set(sys.modules)))
+    """
+    assert python(code, tmp_path) == "[]\n" * 3 + "[]"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_script_without_a_guard_is_told_what_to_do(tmp_path: Path) -> None:
     write_crawl(tmp_path / "crawl", files=2)
     (tmp_path / "script.py").write_text("import refinery as rf\nrf.run('exact', 'crawl', 'out', workers=2)\n")

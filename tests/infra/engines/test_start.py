@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.engines.ray import START_ATTEMPTS, start
+from infra.engines.ray import START_ATTEMPTS, start_ray
 from infra.errors import WorkError
 from tests.files import python
 
@@ -43,8 +43,8 @@ def test_ray_is_started_again_where_its_servers_do_not_come_up(
     monkeypatch.setattr("ray.init", init)
     monkeypatch.setattr("ray.shutdown", lambda: None)
     if failures < START_ATTEMPTS:
-        start(None, 2)
+        start_ray(None, 2)
     else:
         with pytest.raises(WorkError, match=r"could not be started .Timed out waiting for file.: run the same command"):
-            start(None, 2)
+            start_ray(None, 2)
     assert len(calls) == attempts

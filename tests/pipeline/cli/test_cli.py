@@ -1,5 +1,7 @@
 """The command line: help with an example for each command, lists behind one option, answers as one JSON document."""
 
+import shlex
+import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
@@ -64,6 +66,31 @@ def test_no_line_of_the_list_of_commands_is_cut(
     for below, command in EVERY.items():
         if below[:-1] == name:
             assert f"  {below[-1]} " in shown and command.help.split("\n\n")[0] in shown
+
+
+@pytest.mark.parametrize("name", [(), *EVERY], ids=id_of)
+def test_the_example_can_be_copied(
+    name: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal of 80 columns: a shell reads the lines as the example, and the command takes it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*name, "--help"])
+    lines = capsys.readouterr().out.partition("Example:\n")[2].partition("\n\n")[0].splitlines()
+    assert lines and max(map(len, lines)) <= 80
+    done = subprocess.run(
+        ["bash", "-c", 'set -f; refinery() { printf "%s\\n" "$@"; }\n' + "\n".join(lines)],
+        capture_output=True,
+        text=True,
+    )
+    words = done.stdout.splitlines()
+    command = typer.main.get_command(app) if not name else EVERY[name]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert words == shlex.split(command.help.partition("Example: ")[2])[1:]
+    for group in name:
+        assert words.pop(0) == group
+    if name not in GROUPS:
+        assert command.make_context(name[-1], words).params
 
 
 def test_the_promised_commands_are_there() -> None:

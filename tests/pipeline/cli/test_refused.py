@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from pipeline.cli.app import main
+from pipeline.cli.app import app, main
 from tests.files import write_rows
 from tests.pipeline.here import run_here
 from tests.pipeline.pages import text_rows, write_crawl
@@ -40,6 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "nothing.parquet").touch()
     (folder / "list.txt").write_text("http://host1.example/1\n")
     (folder / "notes.pdf").write_bytes(b"%PDF")
+    (folder / "ids.txt").write_text("an-id\n")
     (folder / "empty").mkdir()
     (folder / "damaged").mkdir()
     (folder / "damaged" / "language").write_bytes(b"no fastText")
@@ -84,7 +87,7 @@ def cases() -> Iterator[str]:
     for stage_of, model in (("filter", "language"), ("tokenize", "tokenizer.model")):
         yield f"{stage_of} --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/empty :: '{model}' is not in"
     yield f"filter --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/damaged :: language"
-    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} :: mixture"
+    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} --engine local :: mixture"  # the whole pool shows it
 
     yield from with_inputs("run", "{w}/small.toml")
     yield "run --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
@@ -126,6 +129,15 @@ def cases() -> Iterator[str]:
     yield f"{listed} --run {{w}}/crawl :: contains no finished dataset"
     for place in ("run", "run/inside"):
         yield f"{listed} --run {{w}}/run --out {{w}}/{place} :: choose a new folder beside it"
+    for run in ("nowhere", "empty"):
+        yield f"takedown --run {{w}}/{run} --ids {{w}}/ids.txt :: no finished dataset"
+
+    words = "calibrate --signal words --keep 0.1 --out {o}.toml"
+    yield f"{words} --recipe nameless --input {{w}}/rows.jsonl :: no recipe 'nameless'"
+    yield f"{words} --recipe exact --input {{w}}/rows.jsonl :: no min rule on 'words'"
+    yield f"{words} --recipe {{w}}/small.toml --step other --input {{w}}/rows.jsonl :: step 'other'"
+    yield f"{words} --recipe {{w}}/small.toml --input {{w}}/nowhere :: nowhere"
+    yield f"{words} --recipe {{w}}/small.toml --input {{w}}/crawl :: not archives"
 
     yield "report --run {w}/nowhere :: is not a folder"
     yield "report --run {w}/empty :: nothing to report"
@@ -142,17 +154,34 @@ def cases() -> Iterator[str]:
     yield f"fit combination --out {{o}}.json {files} --signal words :: measure the texts first"
 
 
+def has_engine(command: Any) -> bool:
+    return any("--engine" in parameter.opts for parameter in command.params)
+
+
+WITH_ENGINE = {name for name, command in typer.main.get_command(app).commands.items() if has_engine(command)}
+
+
 @pytest.mark.parametrize("case", [*cases()])
-def test_nothing_is_left(case: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_left(
+    case: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no engine is started before."""
+    monkeypatch.setattr("infra.engines.ray.start_ray", lambda *_: pytest.fail("Ray is started"))
     command, _, says = case.partition(" :: ")
     words = command.format(w=world, o=tmp_path / "new" / "out").split()
+    words += () if "--out" in words else ("--out", str(tmp_path / "new" / "out"))
+    words += ("--engine", "ray") if words[0] in WITH_ENGINE and "--engine" not in words else ()
     with pytest.raises(SystemExit) as stopped:
-        main([*words, *(() if "--out" in words else ("--out", str(tmp_path / "new" / "out")))])
+        main(words)
     said = capsys.readouterr()
     lines = [line for line in said.err.splitlines() if not line.endswith((" of 1", " of 0"))]  # progress
     assert (stopped.value.code, said.out, len(lines)) == (2, "", 1), said
     assert lines[0].startswith("refinery: ") and says in lines[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_with_an_engine_is_tried() -> None:
+    assert {case.split()[0] for case in cases()} >= WITH_ENGINE
 
 
 @pytest.mark.parametrize("made_before", [False, True], ids=["no folder", "an empty folder"])
@@ -173,12 +202,10 @@ def test_what_a_stage_notices_late_is_undone_too(made_before: bool, world: Path,
 
 
 def test_what_is_finished_stays(world: Path, tmp_path: Path) -> None:
-    """A later stage that is refused takes nothing from the stages before it."""
-    words = f"run --recipe {world}/every.toml --input {world}/crawl --models {tmp_path}/models --out {tmp_path}/out"
-    (tmp_path / "models").mkdir()
-    for name in ("language", "tokenizer.model"):
-        (tmp_path / "models" / name).write_bytes(b"no model")
+    """A later stage that is refused takes nothing from the stages before it: only the whole pool shows that there is
+    too little for a mixture."""
+    (tmp_path / "late.toml").write_text(recipe("late", INGEST, EXTRACT, stage("filter", "filter", SIZE), mix(0.0)))
     with pytest.raises(SystemExit):
-        main(words.split())
-    assert (tmp_path / "out" / "02-extract" / "manifest.json").is_file()
-    assert not (tmp_path / "out" / "03-filter").exists()
+        main(f"run --recipe {tmp_path}/late.toml --input {world}/crawl --out {tmp_path}/out".split())
+    assert (tmp_path / "out" / "03-filter" / "manifest.json").is_file()
+    assert not (tmp_path / "out" / "04-mixture" / "manifest.json").exists()

@@ -1,5 +1,6 @@
 """`explain`: a Chinese page, a reject of the prefilter, a page of the audit sample, copies, the threshold of a pool."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,22 @@ def test_the_threshold_is_the_pools(world: Path) -> None:
     assert best["rule"] == "min_quality" and best["threshold"] == best["group"]["threshold"]
     assert best["group"]["group"] == "en" and pool["signal"] == "quality"
     assert best["passed"] == (best["value"] >= best["threshold"])
+
+
+@pytest.mark.parametrize("by", ["language", "all"])
+def test_the_threshold_of_documents_without_a_language(by: str, tmp_path: Path) -> None:
+    texts = [" ".join(sentences(number)[: number % 5 + 1]) for number in range(20)]
+    rows = [{"text": text, "id": f"n{number}", "language": None} for number, text in enumerate(texts)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    options = {"signal": "words", "keep": 0.5, "side": "high", "by": by, "min_count": 2}
+    best = stage("best", "filter", recipe_step("pool", name="best", method="quantile", options=options))
+    (tmp_path / "best.toml").write_text(recipe("best", best))
+    made = run_here(tmp_path / "best.toml", tmp_path / "texts.jsonl", tmp_path / "out")
+    (group,) = made.last.manifest.extra["pool"]["groups"]
+    for ident in ("n0", "n4"):
+        (found,) = explained(ident, tmp_path / "out")["steps"]
+        assert (found["group"], found["rule"], found["threshold"]) == (group, "min_words", group["threshold"])
+        assert found["passed"] == (found["value"] >= group["threshold"])
 
 
 def test_copies_come_with_evidence(world: Path) -> None:

@@ -68,6 +68,26 @@ def test_the_hash_covers_thresholds_and_models() -> None:
     assert recipe.sha256 != replace(recipe, models={"m": "1"}).sha256
 
 
+SIZE = {"kind": "judge", "name": "size", "rules": [{"signal": "words", "min": 1}]}
+LANGUAGE = {"kind": "label", "what": "language", "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("command", "steps", "name"),
+    [
+        ("filter", [SIZE, {**SIZE, "rules": []}], "size"),
+        ("filter", [{**SIZE, "name": "language"}, LANGUAGE], "language"),
+        ("extract", [{"kind": "extract", "engine": "resiliparse"}] * 2, "extract"),
+        ("mix", [LANGUAGE, LANGUAGE], "language"),
+    ],
+)
+def test_two_steps_of_a_stage_have_two_names(command: str, steps: list[dict[str, object]], name: str) -> None:
+    source = {"stage": [{"command": command, "step": steps}]}
+    with pytest.raises(UsageError, match=f"here: stage 1 .{command}.: two steps are called '{name}'"):
+        parse_recipe(source, "here")
+    parse_recipe({"stage": [{"command": command, "step": [*steps[:-1], {**steps[-1], "name": "last"}]}]}, "here")
+
+
 def test_the_former_keys_of_a_stage_are_read() -> None:
     steps = [{"kind": "extract", "engine": "resiliparse"}]
     now = parse_recipe({"stage": [{"command": "extract", "audit": 0.5, "step": steps}]}, "here")

@@ -48,9 +48,9 @@ def test_what_the_shipped_recipes_ask_for_is_set(name: str) -> None:
         ([stage("f", "filter", on("language_score"))], "nothing before it sets 'language_score'"),
         ([stage("f", "filter", UNKNOWN)],
          "combine 'quality': nothing before it sets 'bag_of_words'"),
-        ([stage("f", "filter", on("url_strict_words"))], "'url_strict_words' needs lists: ask it in a gate"),
+        ([stage("f", "filter", on("url_strict_words"))], "'url_strict_words' needs lists: use it in a gate"),
         ([stage("f", "filter", on("rps_doc_ut1_blacklist"))], "nothing before it sets 'rps_doc_ut1_blacklist'"),
-        ([INGEST, EXTRACT, stage("f", "filter", on("noai"))], "'noai' is known in the extract stage alone"),
+        ([INGEST, EXTRACT, stage("f", "filter", on("noai"))], "'noai' is set in the extract stage alone"),
         ([INGEST, EXTRACT, stage("f", "filter", on("audit_sample"))], "'audit_sample' is set where"),
         ([INGEST, extracted(PREFILTER, on("prefilter_rejected"), audit=0.5)],
          "'prefilter_rejected' is set where"),
@@ -61,9 +61,9 @@ def test_what_the_shipped_recipes_ask_for_is_set(name: str) -> None:
         ([INGEST, EXTRACT, stage("f", "filter", WORST)], "pool 'quantile': nothing before it sets 'perplexity'"),
         ([stage("f", "filter", on("cluster")), stage("c", "filter", CLUSTERS)], "nothing before it sets 'cluster'"),
         ([INGEST, extracted(step("gate", name="g", rules=[{"signal": "url_hard_words", "max": 0}]))],
-         "a gate without lists knows no signal 'url_hard_words': there are noai, noindex"),
+         "a gate without lists has no signal 'url_hard_words': there are noai, noindex"),
         ([INGEST, extracted(step("gate", name="g", lists="l", rules=[{"signal": "words", "max": 0}]))],
-         "a gate knows no signal 'words'"),
+         "a gate has no signal 'words'"),
     ],
 )  # fmt: skip
 def test_a_signal_that_nothing_sets(stages: list[Part], says: str) -> None:

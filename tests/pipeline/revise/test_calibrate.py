@@ -14,7 +14,7 @@ from infra.engines.local import LocalEngine
 from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context
-from pipeline.pool.quantile import Found
+from pipeline.pool.quantile import GroupThreshold
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from pipeline.recipes.toml import recipe_toml
 from pipeline.revise.calibrate import Calibration, Wanted, calibrate, freeze, new_rules
@@ -170,7 +170,7 @@ def words_bounds(recipe: Path, step: str, signal: str = "words") -> set[float | 
 
 
 def test_no_earlier_step_of_yi_is_stricter_than_what_was_written(tmp_path: Path) -> None:
-    groups = (Found("en", 1000, 0, 0.8, 10), Found("zh", 1000, 0, 0.6, 10))
+    groups = (GroupThreshold("en", 1000, 0, 0.8, 10), GroupThreshold("zh", 1000, 0, 0.6, 10))
     calibration = Calibration(Wanted("quality", 0.01), (), groups, ())
     assert freeze("yi", calibration, tmp_path / "lax.toml") == ["scores", "prefilter-quality"]
     for step in ("scores", "quality-upper-bound", "prefilter-quality"):

@@ -131,7 +131,7 @@ def test_the_receipt(world: Path) -> None:
 
 def test_copies_of_a_survivor_are_listed_and_can_be_readmitted(world: Path, tmp_path: Path) -> None:
     output = receipt(world / "without")
-    copies = {copy["url"]: copy for copy in output["orphans"]["copies"]}
+    copies = {copy["url"]: copy for copy in output["restorable"]["copies"]}
     assert copies["http://host4.example/4"]["rule"] == "text/copy_text"
     lines = Dataset(world / "without" / "04-same-text").ledger().to_pylist()
     assert {row["survivor"] for row in lines if row["url"] in copies} == {"takedown"}

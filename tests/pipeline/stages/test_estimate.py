@@ -1,11 +1,11 @@
 """`estimate`: a run over the first pages of some files tells how large, long and strict the whole will be."""
 
 import gzip
-import json
 from pathlib import Path
 
 import pytest
 
+from infra.dataset.reader import Dataset
 from pipeline.cli.stages import readable_bytes
 from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
@@ -36,26 +36,25 @@ def test_documents(name: str, world: Path) -> None:
     told = answer(*words)
     assert told["sample"]["pages"] == 100
     assert told["pages"] == pytest.approx(PAGES, rel=0.1)
-    truth = json.loads((world / "run" / "03-filter" / "manifest.json").read_text())["counts"]["out"] / PAGES
+    truth = Dataset(world / "run" / "03-filter").manifest.counts["out"] / PAGES
     low, high = told["kept"]["interval"]
     assert low <= truth <= high and told["kept"]["docs"] == pytest.approx(truth * PAGES, rel=0.3)
     assert min(told["seconds"], told["cpu_seconds"], told["memory_bytes"], told["disk_bytes"]) > 0
 
 
 def test_archives_and_datasets(world: Path) -> None:
-    run_here(world / "plain.toml", world / "crawl", world / "whole")
-    counts = [json.loads((world / "whole" / name / "manifest.json").read_text())["counts"] for name in
-              ("01-ingest", "02-extract")]  # fmt: skip
-    told = answer("estimate", "--recipe", world / "plain.toml", "--input", world / "crawl", "--sample", 10**6)
-    assert told["pages"] == told["sample"]["pages"] == counts[0]["out"]  # the whole of it was tried
-    assert told["kept"]["docs"] == json.loads((world / "whole" / "03-filter" / "manifest.json").read_text())["counts"]["out"]
-    part = answer("estimate", "--recipe", world / "plain.toml", "--input", world / "whole" / "02-extract", "--sample", 9)
-    assert part["sample"]["pages"] == 9 and part["pages"] == pytest.approx(counts[1]["out"], rel=0.1)
+    run = run_here(world / "plain.toml", world / "crawl", world / "whole")
+    pages, documents, kept = (dataset.manifest.counts["out"] for dataset in run.datasets)
+    words = ("estimate", "--recipe", world / "plain.toml", "--input")
+    told = answer(*words, world / "crawl", "--sample", 10**6)
+    assert told["pages"] == told["sample"]["pages"] == pages  # the whole of it was tried
+    assert told["kept"]["docs"] == kept
+    part = answer(*words, run.datasets[1].folder, "--sample", 9)
+    assert part["sample"]["pages"] == 9 and part["pages"] == pytest.approx(documents, rel=0.1)
 
 
-def test_it_is_read_in_six_lines_and_writes_nothing(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
+def test_it_is_six_lines_and_writes_nothing(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = sorted(world.rglob("*"))
     text = refinery("estimate", "--recipe", world / "plain.toml", "--input", world / "rows.jsonl", "--sample", 20)
     assert [line.split()[0] for line in text.splitlines()] == ["input", "sample", "time", "memory", "disk", "kept"]
