@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.reader import Dataset
-from infra.engines.open import open_engine
+from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.explain import explain as explain_document
@@ -21,6 +21,7 @@ from pipeline.inputs.inputs import dataset_in, read_inputs
 from pipeline.job.context import resolve_recipe
 from pipeline.recipes.parse import load_recipe as read_recipe
 from pipeline.recipes.recipe import Recipe
+from pipeline.stages.estimate import estimate as run_sample
 from pipeline.stages.run import Run, run_recipe
 
 StrPath = str | os.PathLike[str]
@@ -76,6 +77,27 @@ def compare(
     folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
     with open_engine(engine, workers) as opened:
         return compare_recipes(names, opened, read_inputs(words(inputs), columns), folder, limit, text(models))
+
+
+def estimate(
+    recipe: StrPath,
+    inputs: StrPath | Sequence[StrPath],
+    *,
+    workers: int | None = None,
+    sample: int = 300,
+    models: StrPath | None = None,
+    text_column: str = "text",
+    id_column: str = "id",
+    url_column: str = "url",
+) -> dict[str, Any]:
+    """Estimates what a run over all of the input will take and keep, from a run over `sample` pages of it.
+
+    Returns `input`, `sample`, `pages`, `seconds`, `cpu_seconds`, `memory_bytes`, `disk_bytes`, and `kept`: `docs`,
+    `share` and its 95 % `interval`. The other arguments are those of `run`; nothing is written.
+    """
+    columns = Columns(text_column, id_column, url_column)
+    number = cores() if workers is None else workers
+    return run_sample(os.fspath(recipe), words(inputs), number, sample, text(models), columns)
 
 
 def explain(

@@ -108,7 +108,7 @@ def measure(context: Context, one: Inputs, limit: int, out: Path) -> Measured:
     return Measured(
         pages=pages,
         kept=made.last.manifest.counts["out"],
-        share=share_of(one, head, made.datasets[0], pages),
+        share=1.0 if pages < limit else share_of(one, head, made.datasets[0], pages),
         wall_seconds=wall,
         cpu_seconds=cpu,
         disk_bytes=sum(path.stat().st_size for path in out.rglob("*") if path.is_file() and not path.is_symlink()),
