@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SIGNALS", "Dataset", "Recipe", "RefineryError", "Rule", "Run", "Signal", "UsageError", "View", "WorkError",
-    "branch", "check_recipe", "compare", "estimate", "evaluate", "explain", "freeze", "generate", "load_recipe", "open_dataset",
-    "run", "train",
+    "branch", "check_recipe", "compare", "estimate", "evaluate", "explain", "freeze", "generate", "load_recipe",
+    "open_dataset", "run", "train",
 ]  # fmt: skip
 
 _HOMES = {
