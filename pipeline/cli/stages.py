@@ -78,6 +78,7 @@ def run(
     Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
     """
     from pipeline.stages.audit import audit_text
+    from pipeline.stages.counts import kept_text
     from pipeline.stages.run import run_recipe
 
     with opened(engine, workers, json) as made:
@@ -89,7 +90,7 @@ def run(
         tell(table(summary["funnel"], FUNNEL))
         if summary["audit"]:
             tell(audit_text(summary["audit"]))
-        say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
+        say(f"{kept_text(summary['counts'])}: {summary['result']}")
     report_damage([dataset.manifest for dataset in finished.datasets])
 
 

@@ -8,13 +8,14 @@ from infra.dataset.manifest import MANIFEST, Manifest
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.storage import read_json
+from pipeline.stages.final import is_final
 
 
 def status(folder: Path) -> dict[str, Any]:
     """{folder, running, stages: [{stage, state, parts, docs, rejected}]}; UsageError for any other kind of folder."""
     if not (folder / RECEIPTS).is_dir() and not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is neither a run nor a dataset of ours")
-    inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir())
+    inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir() and not is_final(path))
     stages = [stage_status(path) for path in (inner or [folder])]
     return {"folder": str(folder), "running": locked(folder), "stages": stages}
 

@@ -57,7 +57,7 @@ def goes(url: str | None) -> bool:
 
 
 def datasets(run: Path) -> dict[str, Dataset]:
-    return {path.parent.name: Dataset(path.parent) for path in sorted(run.glob("*/manifest.json"))}
+    return {path.parent.name: Dataset(path.parent) for path in sorted(run.glob("[0-9]*/manifest.json"))}
 
 
 def receipt(run: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def run(folder: Path, audit: float, workers: int = 1) -> Path:
 
 
 def stages(out: Path) -> dict[str, Dataset]:
-    found = [Dataset(path.parent) for path in sorted(out.glob("*/manifest.json"))]
+    found = [Dataset(path.parent) for path in sorted(out.glob("[0-9]*/manifest.json"))]
     for dataset in found:
         check_invariant(dataset.manifest)
     return {dataset.manifest.stage: dataset for dataset in found}

@@ -216,4 +216,4 @@ def test_explain_a_kept_and_a_rejected_page(finished: Path) -> None:
 
 
 def datasets(run: Path) -> list[Dataset]:
-    return [Dataset(path.parent) for path in sorted(run.glob("*/manifest.json"))]
+    return [Dataset(path.parent) for path in sorted(run.glob("[0-9]*/manifest.json"))]
