@@ -35,7 +35,7 @@ pipeline.inputs
 pipeline.job
 pipeline.pool
 pipeline.stages
-pipeline.compare  pipeline.revise  pipeline.explain  pipeline.fit
+pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit
 pipeline.report
 pipeline.cli
 pipeline.demo

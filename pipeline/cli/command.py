@@ -19,10 +19,11 @@ MANY = (
     "--reference",
     "--rising",
     "--falling",
+    "--columns",
 )
 
 # Options whose value is a text.
-MAY_BE_EMPTY = ("--prompt",)
+MAY_BE_EMPTY = ("--prompt", "--separator")
 
 
 class Command(TyperCommand):
