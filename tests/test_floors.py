@@ -25,7 +25,7 @@ infra.sandbox
 infra.metering
 infra.engines
 filters  dedup  mixers  trainer
-pipeline.document  pipeline.text_table
+pipeline.document  pipeline.text_table  pipeline.text_lines
 pipeline.warc
 pipeline.extract
 pipeline.models

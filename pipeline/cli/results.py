@@ -1,4 +1,4 @@
-"""The commands that hand the result of a run on: `export`."""
+"""The commands about the result of a run: `export` hands on what was kept, `rejects` shows what was not."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.command import Command
-from pipeline.cli.console import say, tell
-from pipeline.cli.options import Json
+from pipeline.cli.console import quiet_stdout, say, show, tell, tell_lines, width
+from pipeline.cli.options import Json, Run, Source
 
 Documents = Annotated[Path, typer.Option("--run", help="The folder of a finished run, or of a dataset.")]
 Format = Annotated[
@@ -28,6 +28,7 @@ Separator = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     app.command("export", cls=Command)(export)
+    app.command("rejects", cls=Command)(rejects)
 
 
 def export(
@@ -55,3 +56,46 @@ def export(
         tell(made)
     else:
         say(f"{made['documents']:,} documents: {out}")
+
+
+def rejects(
+    run: Run,
+    rule: Annotated[
+        str | None, typer.Option("--rule", help="STEP/RULE, as listed.", show_default="list the rules")
+    ] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="Only this stage.")] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many documents.")] = 50,
+    near: Annotated[bool, typer.Option("--near", help="Those nearest to the threshold, not a spread.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Another number gives other documents.")] = 0,
+    full: Annotated[bool, typer.Option("--full", help="Whole texts, not their beginnings.")] = False,
+    source: Source = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines on stdout, with whole texts.")] = False,
+) -> None:
+    """Show what a rule rejected, or which rules rejected what.
+
+    Documents come with their texts, values beside thresholds, and of copies the survivor, spread from the threshold to
+    the farthest value. Texts of archives are extracted again. What is longer than the screen goes through a pager
+    (PAGER, or NO_PAGER=1 for none). Pipe --json into `refinery explain --from -` to see every step.
+
+    Example: refinery rejects --run out --rule size/min_words --n 20
+    """
+    from pipeline.explain.rejects import Sampling, rules_of
+    from pipeline.explain.rejects import rejects as rejected_documents
+    from pipeline.explain.rejects_text import rejects_text, rules_text
+
+    if rule is None:
+        rows = rules_of(run, stage)
+        if json:
+            tell_lines(rows)
+        else:
+            show(rules_text(rows, width()))
+        return
+    with quiet_stdout(json):
+        found, faults = rejected_documents(run, rule, stage, Sampling(n, seed, near), source)
+    if json:
+        tell_lines(found)
+    else:
+        documents = sum(row["documents"] for row in rules_of(run, stage) if row["rule"] == rule)
+        show(rejects_text(found, documents, full, width()))
+    for fault in faults:
+        say(f"texts are missing: {fault}")
