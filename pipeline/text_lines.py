@@ -9,6 +9,8 @@ from rich.cells import cell_len, chop_cells
 # address must not move the cursor, clear the screen or reorder a line.
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 LEAST_WIDTH = 20
+# Larger ones are not counts.
+MAX_WHOLE = 1e12
 
 
 def printable(text: str) -> str:
@@ -44,6 +46,11 @@ def wrapped(line: str, width: int, hanging: int = 2) -> Iterator[str]:
             current = further
         current, empty = current + pieces[-1], False
     yield current.rstrip(" ")
+
+
+def number(value: float) -> str:
+    """Four digits, but a whole number in full."""
+    return f"{value:,.0f}" if value == round(value, 0) and abs(value) < MAX_WHOLE else f"{value:.4g}"
 
 
 def excerpt(text: str, most: int) -> str:

@@ -25,11 +25,21 @@ def tell(value: Any) -> None:
     print(text, flush=True)  # noqa: T201
 
 
+@contextmanager
+def may_be_left() -> Iterator[None]:
+    """Ends what is written to stdout when whoever reads it has left, as `head` does: that is no failure."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still held goes there when Python ends
+
+
 def tell_lines(rows: Iterable[Any]) -> None:
     """The answer as JSON lines, on stdout."""
-    for row in rows:
-        print(json.dumps(row, ensure_ascii=False, allow_nan=False))  # noqa: T201
-    sys.stdout.flush()
+    with may_be_left():
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False, allow_nan=False))  # noqa: T201
+        sys.stdout.flush()
 
 
 def width() -> int:

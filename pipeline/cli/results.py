@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.command import Command
-from pipeline.cli.console import quiet_stdout, say, show, tell, tell_lines, width
+from pipeline.cli.console import may_be_left, quiet_stdout, say, show, tell, tell_lines, width
 from pipeline.cli.options import Json, Run, Source
 
 Documents = Annotated[Path, typer.Option("--run", help="The folder of a finished run, or of a dataset.")]
@@ -49,7 +49,8 @@ def export(
     from pipeline.export.export import STDOUT
     from pipeline.export.export import export as export_documents
 
-    made = export_documents(run, out, format, columns or (), limit, separator)
+    with may_be_left():
+        made = export_documents(run, out, format, columns or (), limit, separator)
     if out == STDOUT:
         return
     if json:

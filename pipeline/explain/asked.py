@@ -62,7 +62,7 @@ def _value(line: str) -> str | Mapping[str, Any]:
 def each_of(what: str | Mapping[str, Any]) -> Asked | None:
     """None for a row that names no document."""
     if isinstance(what, str):
-        return Asked(what) if what else None
+        return Asked(what.encode("utf-8", "replace").decode()) if what else None  # of bytes that are no text
     place, offset = what.get("file_path"), what.get("warc_offset")
     name = what.get("id") or what.get("url")
     if isinstance(place, str) and isinstance(offset, int):

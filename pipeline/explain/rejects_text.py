@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.text_lines import excerpt, fitted, printable
+from pipeline.text_lines import excerpt, fitted, number, printable
 from pipeline.text_table import table
 
 EXCERPT = 300
@@ -26,15 +26,15 @@ def rejects_text(rows: Sequence[Mapping[str, Any]], documents: int, full: bool, 
 
 
 def _lines(row: Mapping[str, Any], full: bool) -> Iterator[str]:
-    yield printable(row["url"] or row["id"] or f"{row['file_path']} at {row['warc_offset']}")
+    yield printable(row["url"] or f"{row['file_path']} at {row['warc_offset']}")
     yield f"  {row['rule']}: {against(row)}"
     for other in row["also"]:
         yield f"  {other['rule']}: {against(other)}"
     if row["survivor"]:
         yield f"  copy of {printable(row['survivor_url'] or row['survivor'])}"
     if row["evidence"]:
-        yield f"  {printable(row['evidence'])}"
-    if row["url"] and row["id"]:
+        yield f"  found: {printable(row['evidence'])}"
+    if row["id"]:
         yield f"  id {printable(row['id'])}"
     text = row["text"]
     if text is None:
@@ -47,5 +47,5 @@ def _lines(row: Mapping[str, Any], full: bool) -> Iterator[str]:
 
 def against(row: Mapping[str, Any]) -> str:
     """The value beside its threshold."""
-    value = "no value" if row["value"] is None else f"{row['value']:.4g}"
-    return value if row["threshold"] is None else f"{value} (threshold {row['threshold']:.4g})"
+    value = "no value" if row["value"] is None else number(row["value"])
+    return value if row["threshold"] is None else f"{value} (threshold {number(row['threshold'])})"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.text_lines import excerpt, fitted, printable
+from pipeline.text_lines import excerpt, fitted, number, printable
 
 MAX_TEXT = 200
 MAX_LINES = 6
@@ -94,4 +94,4 @@ def _number(value: Any) -> Any:
         return ", ".join(str(each) for each in value)
     if value is None:
         return "no value"
-    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -30,26 +30,24 @@ def chosen_columns(words: Sequence[str], schema: pa.Schema) -> list[str]:
 
 def every_name(schema: pa.Schema) -> Iterator[str]:
     """The names of all columns, and of what is inside a struct, at any depth."""
-    for field in schema:
-        yield field.name
-        yield from _inside(field.name, field.type)
+    return (name for index, field in enumerate(schema) for name, _ in _places(field, field.name, (index,)))
 
 
-def _inside(name: str, kind: pa.DataType) -> Iterator[str]:
-    if pa.types.is_struct(kind):
-        for index in range(kind.num_fields):
-            field = kind.field(index)
-            yield f"{name}.{field.name}"
-            yield from _inside(f"{name}.{field.name}", field.type)
+def _places(field: pa.Field, name: str, place: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """A field and what is inside it, by name, each with its number and those of the fields inside which it is."""
+    yield name, place
+    if pa.types.is_struct(field.type):
+        for index in range(field.type.num_fields):
+            below = field.type.field(index)
+            yield from _places(below, f"{name}.{below.name}", (*place, index))
 
 
 def only(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     """The batch with these columns, in this order, each under the name by which it was asked for."""
-    return pa.RecordBatch.from_arrays([_column(batch, name) for name in names], names=list(names))
-
-
-def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    if name in batch.schema.names:
-        return batch[name]
-    above, _, below = name.rpartition(".")  # a name may have dots of its own, so the longest that is there counts
-    return pc.struct_field(_column(batch, above), below)
+    schema = batch.schema
+    places = {name: at for i, field in enumerate(schema) for name, at in _places(field, field.name, (i,))}
+    columns = []
+    for first, *inside in (places[name] for name in names):
+        column = batch.column(first)
+        columns.append(pc.struct_field(column, indices=inside) if inside else column)
+    return pa.RecordBatch.from_arrays(columns, names=list(names))
