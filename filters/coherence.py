@@ -73,43 +73,11 @@ _TERMINAL = re.compile(r"""[.!?:;…。！？：；]["'”’)\]」』）]*$""")
 _YEAR = re.compile(r"\b(?:1[0-9]{3}|20[0-9]{2})\b")
 _DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+){0,3}\b")
-_LEANING = frozenset(
-    [
-        "he",
-        "she",
-        "it",
-        "they",
-        "this",
-        "that",
-        "these",
-        "those",
-        "such",
-        "however",
-        "therefore",
-        "thus",
-        "hence",
-        "moreover",
-        "furthermore",
-        "also",
-        "then",
-        "but",
-        "and",
-        "or",
-        "so",
-        "his",
-        "her",
-        "their",
-        "its",
-        "another",
-        "both",
-        "later",
-        "afterwards",
-        "meanwhile",
-        "nevertheless",
-        "instead",
-        "finally",
-    ]
-)
+_LEANING = frozenset((
+    "he", "she", "it", "they", "this", "that", "these", "those", "such", "however", "therefore", "thus", "hence",
+    "moreover", "furthermore", "also", "then", "but", "and", "or", "so", "his", "her", "their", "its", "another",
+    "both", "later", "afterwards", "meanwhile", "nevertheless", "instead", "finally",
+))  # fmt: skip
 _PERSONAL = frozenset(("he", "she", "they", "his", "her", "their", "him", "them"))
 _DEFINITE, _INDEFINITE = frozenset(("the", "this", "that", "these", "those")), frozenset(("a", "an"))
 _PAST, _PRESENT = frozenset(("was", "were", "had", "did")), frozenset(("is", "are", "has", "does", "have", "do"))

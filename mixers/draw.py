@@ -68,10 +68,6 @@ class MixturePlan:
     missed: Mapping[str, tuple[float, float]]
     """Targets that cannot be met: name -> (share asked for, share planned)."""
 
-    @property
-    def drawn_tokens(self) -> int:
-        return sum(group.drawn_tokens for group in self.groups)
-
     def repeats(self, sources: pa.Array, domains: pa.Array, ranks: Floats) -> npt.NDArray[np.int32]:
         """How often an epoch has each document, shape (documents,). 0 for groups without tokens."""
         whole, cutoff = self._by_document(sources, domains)

@@ -8,6 +8,7 @@ configuration.
 Names follow OLMo-core and torchtitan where the two have one.
 """
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -202,7 +203,7 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: tuples as lists."""
-        body: dict[str, Any] = _plain(asdict(self))
+        body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return body
 
     @staticmethod
@@ -268,12 +269,6 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if not isinstance(value, hint) or isinstance(value, bool):
         raise UsageError(f"{where} is {value!r}, which is not of type {hint.__name__}")
     return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _problems(config: Config) -> list[str]:

@@ -16,7 +16,6 @@ from infra.errors import UsageError
 from infra.storage import lock
 
 # What a claim, and a run that has one, put into a folder before there is a shard.
-
 CLAIMED = frozenset((RECEIPTS, ".lock", ".work", ".spill", "ledger", "recipe.json"))
 # Intermediate tables, which are of no use to other arguments.
 UNFINISHED = frozenset((".work", ".spill"))

@@ -68,13 +68,7 @@ class Engine(ABC):
             return build.commit([job.fingerprint for job in jobs], meter.account(inputs), extras)
 
     def reduce_by_key(
-        self,
-        inputs: Sequence[Dataset],
-        key: str,
-        reducer: Reducer,
-        partitions: int,
-        out: Path,
-        header: Header,
+        self, inputs: Sequence[Dataset], key: str, reducer: Reducer, partitions: int, out: Path, header: Header
     ) -> Dataset:
         """Bring rows of equal key together: partition `p` of the result holds the keys with `key % partitions == p`."""
         parts = [(source, part) for source, dataset in enumerate(inputs) for part in dataset.parts()]

@@ -9,18 +9,10 @@ from infra.errors import UsageError
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
-    "--input",
-    "--recipe",
-    "--positive",
-    "--negative",
-    "--signals",
-    "--signal",
-    "--rule",
-    "--reference",
-    "--rising",
+    "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
     "--columns",
-)
+)  # fmt: skip
 
 # Options whose value is a text.
 MAY_BE_EMPTY = ("--prompt", "--separator")

@@ -22,14 +22,13 @@ from pipeline.explain.copies import copies_of, evidence, pool_step, text_changes
 from pipeline.explain.finished import read_run
 from pipeline.explain.lookup import Asked, Key, key_of, matches, rows_at
 from pipeline.explain.sources import Origin, origin_of, originals
-from pipeline.explain.text import explain_text as explain_text
 from pipeline.job.context import resolve_recipe
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.extract import Bodies, ExtractTask
+from pipeline.stages.extract import ExtractTask
 from pipeline.stages.run import stage_folder
 from pipeline.stages.tokenize import TABLE
-from pipeline.steps.interpreter import document_of
+from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.step import Step
 
 BLANK: dict[str, Any] = {
@@ -138,7 +137,7 @@ def replay(row: dict[str, Any], given: dict[str, Any], run: Finished) -> Explana
     result = Explanation(row)
     first = run.stages[0]
     if first.command == "ingest":
-        result.rejected_by = ledger_of(run.dataset(first), key_of(row))
+        result.rejected_by = rejects_of(ledger_of(run.dataset(first), key_of(row)))
     else:
         result.row = BLANK | given
         result.text_before = result.text_after = result.row["text"]
@@ -161,7 +160,7 @@ def replay(row: dict[str, Any], given: dict[str, Any], run: Finished) -> Explana
 
 def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     """Reads and extracts the body again; the prefilter's rejections of a page of the audit sample are marked."""
-    bodies = Bodies({**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.origin.moved})
+    bodies = {**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.origin.moved}
     here = {name: run.places[name] for name in stage.models()}
     task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("audit"))
     trace: Trace = []
@@ -184,14 +183,7 @@ def replay_filter(result: Explanation, stage: Stage, run: Finished) -> None:
         if result.rejected_by:
             break
     result.text_after = document.text
-    result.row |= {
-        "text": document.text,
-        "language": document.language,
-        "language_score": document.language_score,
-        "domain": document.domain,
-        "token_count": document.tokens,
-        "signals": {**(result.row["signals"] or {}), **document.signals},
-    }
+    result.row |= columns_of(document, result.row["signals"])
 
 
 def take(document: Document, step: Step, models: Models, trace: Trace) -> list[Reject]:
@@ -212,8 +204,8 @@ def take(document: Document, step: Step, models: Models, trace: Trace) -> list[R
 def pool_decision(result: Explanation, stage: Stage, dataset: Dataset) -> None:
     """Adds the decision of a stage over the whole pool; its changes (copies, lines, repeats) come from its dataset."""
     key, before = key_of(result.row), result.row.get("text")
-    lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
-    result.rejected_by = [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]
+    lines = ledger_of(dataset, key)
+    result.rejected_by = rejects_of(lines)
     for line in lines:
         entry = {name: line[name] for name in ("step", "rule", "value", "threshold")}
         copy = line["rule"].startswith("copy_")
@@ -254,6 +246,9 @@ def tokens_of(result: Explanation, stage: Stage, dataset: Dataset) -> None:
         )  # fmt: skip
 
 
-def ledger_of(dataset: Dataset, key: Key) -> list[Reject]:
-    lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+def ledger_of(dataset: Dataset, key: Key) -> list[dict[str, Any]]:
+    return [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+
+
+def rejects_of(lines: Sequence[Mapping[str, Any]]) -> list[Reject]:
     return [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]

@@ -16,9 +16,9 @@ from infra.errors import RefineryError, UsageError
 from pipeline.explain.finished import RunFolder
 from pipeline.explain.lookup import Key, key_of, rows_of
 from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.reread import ChosenDocuments, is_document_file
+from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
 from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.extract import Bodies, BodyReader, page_extractor
+from pipeline.stages.extract import BodyReader, page_extractor
 from pipeline.stages.stages import places_below
 from pipeline.steps.extract import Extract
 
@@ -56,9 +56,7 @@ def originals(rows: Iterable[Mapping[str, Any]], first: Dataset, origin: Origin)
     for name, several in groupby(sorted(keys), key=lambda key: key[0]):
         if not is_document_file(name):
             raise UsageError("the run began at a dataset of documents: give its folder with --source DATASET")
-        path = origin.moved.get(name) or first.places().get(name)
-        if path is None or not Path(path).is_file():
-            raise UsageError(f"the file {name!r} is not where it was read: give its folder with --source ROOT")
+        path = place_of(name, {**first.places(), **origin.moved})
         chosen = sorted(several)
         source = keys[chosen[0]].get("source") or ""
         part = ChosenDocuments(DocumentFilePart(path, name, "", source), tuple(offset for _, offset in chosen))
@@ -106,7 +104,7 @@ class Texts:
         places = {**before.places(), **self._first.places(), **self.origin.moved}
         texts: dict[Key, str] = {}
         faults: dict[str, None] = {}  # in order, each once
-        with closing(BodyReader(Bodies(places))) as reader:
+        with closing(BodyReader(places)) as reader:
             for record in records:
                 step = extraction(self.run.recipe, stage, steps[key_of(record)])
                 try:

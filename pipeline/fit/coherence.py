@@ -7,6 +7,7 @@ information of words in the same or the next sentence, reduced by an SVD).
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.coherence import (
-    FEATURES,
-    PAIRS,
-    Doubles,
-    Language,
-    Measured,
-    Weights,
-    features,
-    opener,
-    words_of,
-)
+from filters.coherence import FEATURES, PAIRS, Doubles, Language, Measured, Weights, features, opener, words_of
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
+from infra.storage import new_folder
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.passages import NEGATIVES, SHORTEST, PassageSource, all_sentences, parts_of, passages_of, seeded
-from pipeline.fit.texts import Sample, auc, counted, read_samples, split, write_card
+from pipeline.fit.texts import Sample, auc, counted, origin, read_samples, split, write_card
 from pipeline.models.coherence import COHERENCE_PARTS, load_coherence
 
 VOCABULARY, DIMENSIONS, MIN_COUNT = 6_000, 48, 3
@@ -65,13 +56,8 @@ def fit_coherence(positive: Sequence[Path], out: Path, language: str = "en") -> 
 
     Models of other languages in the folder `out` are kept.
     """
-    return coherence_from(
-        read_samples(positive),
-        out,
-        language,
-        {"positive": sorted(path.name for path in positive)},
-        f"refinery fit coherence --positive ... --language {language} --out {out.name}",
-    )
+    files = origin("coherence", out, f" --language {language}", positive=positive)
+    return coherence_from(read_samples(positive), out, language, *files)
 
 
 def coherence_from(samples: Sequence[Sample], out: Path, language: str, made_from: Any, command: str) -> dict[str, Any]:
@@ -114,10 +100,9 @@ def fit_language(texts: Iterable[Sequence[Sequence[str]]]) -> Language:
     vectors = _word_vectors(_cooccurrences(texts, index))
     firsts = Counter(sentence[0] for text in texts for sentence in text if sentence and not sentence[0].isdigit())
     starts = sorted(firsts, key=lambda word: (-firsts[word], word))[:OPENERS]
-    known = Language(
-        index, vectors, idf, common, {word: n + 2 for n, word in enumerate(starts)}, np.zeros((0, 0), np.float32)
-    )
-    return Language(index, vectors, idf, common, known.openers, _follows(texts, known))
+    openers = {word: n + 2 for n, word in enumerate(starts)}
+    known = Language(index, vectors, idf, common, openers, np.zeros((0, 0), np.float32))
+    return replace(known, follows=_follows(texts, known))
 
 
 def _cooccurrences(texts: Sequence[Sequence[Sequence[str]]], index: dict[str, int]) -> npt.NDArray[np.float32]:
@@ -235,14 +220,7 @@ def _weights(x: Doubles, y: Doubles, signs: Sequence[int | None]) -> tuple[Doubl
 
 
 def _write(weights: Weights, known: Language, out: Path, language: str) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary_name(out)
-    remove_folder(folder)
-    folder.mkdir()
     parts = [part.format(language) for part in COHERENCE_PARTS]
-    for other in sorted(out.iterdir()) if out.is_dir() else ():
-        if other.name not in parts:
-            write_bytes(folder / other.name, other.read_bytes())
     pairs = {
         name: {
             "pairs": {pair: float(weight) for pair, weight in zip(PAIRS, values)},
@@ -258,13 +236,13 @@ def _write(weights: Weights, known: Language, out: Path, language: str) -> None:
         "openers": sorted(known.openers, key=known.openers.__getitem__),
         "follows": [" ".join(f"{float(value):.2f}" for value in row) for row in known.follows],
     }
-    write_bytes(folder / parts[0], readable_json(about))
     lines = (f"{word} {float(idf):.4f}\n" for word, idf in zip(known.index, known.idf))
-    write_bytes(folder / parts[1], "".join(lines).encode())
-    write_bytes(folder / parts[2], np.round(known.vectors * 127).astype(np.int8).tobytes())
-    remove_folder(out)
-    folder.rename(out)
-    sync_folder(out.parent)
+    vectors = np.round(known.vectors * 127).astype(np.int8)
+    with new_folder(out, replace=True) as folder:
+        for other in sorted(out.iterdir()) if out.is_dir() else ():
+            (folder / other.name).write_bytes(other.read_bytes())
+        for part, content in zip(parts, (readable_json(about), "".join(lines).encode(), vectors.tobytes())):
+            (folder / part).write_bytes(content)
 
 
 def measure(score: Callable[[str, str | None], float | None], language: str, source: PassageSource) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from pipeline.job.tables import Tables
-from pipeline.pool.values import columns_for, concatenated, signal_values, value_source
+from pipeline.pool.values import columns_for, signal_values, value_source
 
 Side = Literal["low", "high"]
 By = Literal["language", "all"]
@@ -151,7 +151,7 @@ class AddCounts:
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:
         del partition
-        table = concatenated((batch.select(COUNTS.names) for batch in rows), COUNTS)
+        table = pa.Table.from_batches([batch.select(COUNTS.names) for batch in rows], COUNTS)
         added = table.group_by(["key", "group", "bin"], use_threads=False).aggregate(
             [("docs", "sum"), ("low", "min"), ("high", "max")]
         )
@@ -173,15 +173,6 @@ class Found:
     unmeasured: int
     threshold: float | None
     kept: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "group": self.group,
-            "docs": self.docs,
-            "unmeasured": self.unmeasured,
-            "threshold": self.threshold,
-            "kept": self.kept,
-        }
 
 
 @dataclass(frozen=True)

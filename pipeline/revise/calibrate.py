@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.manifest import InputRef, Kind, RecipeRef
-from infra.dataset.reader import SideBySide, Source
+from infra.dataset.reader import Source
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.storage import write_bytes, writing
-from pipeline.inputs.documents import DocumentFiles, check_document_files
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.tables import Tables
 from pipeline.pool.quantile import By, Found, Side, find_quantiles, values_table
@@ -25,6 +24,7 @@ from pipeline.pool.values import check_signal
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.toml import recipe_toml
 from pipeline.stages.intervals import DIGITS, wilson
+from pipeline.stages.stages import rows_of
 from pipeline.steps.rules import written_out
 
 COMMAND = "calibrate"
@@ -75,7 +75,7 @@ def threshold_row(found: Found, keep: float) -> dict[str, Any]:
     """`rank_error`: the difference of the share kept from the wanted one (whole documents, and ties)."""
     share = found.kept / found.docs
     return {
-        **found.as_dict(),
+        **asdict(found),
         "keep_rate": round(share, DIGITS),
         "rank_error": round(share - keep, DIGITS),
         "interval": wilson(found.kept, found.docs),
@@ -107,14 +107,7 @@ def documents_of(inputs: Inputs) -> Source:
         raise UsageError(
             f"{COMMAND} reads documents and datasets, not archives: run `refinery ingest` and `extract` first"
         )
-    for dataset in inputs.datasets:
-        if dataset.kind is not Kind.DOCUMENTS:
-            raise UsageError(f"{COMMAND} reads documents: {dataset.folder} contains {dataset.kind}")
-    sources: list[Source] = list(inputs.datasets)
-    if inputs.documents:
-        check_document_files(inputs.documents)
-        sources.append(DocumentFiles(inputs.documents))
-    return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
+    return rows_of(inputs, Kind.DOCUMENTS, COMMAND)
 
 
 def freeze(name: str, calibration: Calibration, out: Path, step: str | None = None) -> list[str]:

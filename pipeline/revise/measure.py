@@ -46,7 +46,7 @@ from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.run import limit_param
 from pipeline.stages.stages import first_source, run_stage
 from pipeline.steps.extract import Extract
-from pipeline.steps.interpreter import document_of
+from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.judge import Judge
 from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
@@ -201,15 +201,9 @@ class MeasureTask:
     def one(self, row: dict[str, Any], models: Models, lists: Mapping[str, UrlLists]) -> dict[str, Any]:
         document = document_of(row)
         values = measured(document, self.plan, models, lists)
-        known = {**(row["signals"] or {}), **document.signals, **values}
-        return row | {
-            "text": document.text,
-            "language": document.language,
-            "language_score": document.language_score,
-            "domain": document.domain,
-            "token_count": document.tokens,
-            "signals": {name: known.get(name) for name in schemas.signal_names(self.schema)},
-        }
+        found = columns_of(document, row["signals"])
+        known = found["signals"] | values
+        return row | found | {"signals": {name: known.get(name) for name in schemas.signal_names(self.schema)}}
 
 
 def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:
@@ -218,19 +212,16 @@ def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str,
     for step in plan.steps:
         if not isinstance(step, Judge):
             step.run(document, models, None)
-        elif not step.languages or document.language in step.languages:
+        elif step.is_for(document):
             for rule in step.rules:
                 name = rule.rule.signal
-                if name in wanted and found.get(name) is None and _applies(rule.languages, document):
+                applies = not rule.languages or document.language in rule.languages
+                if applies and name in wanted and found.get(name) is None:
                     found[name] = document.signal(name)
     for name in plan.names:
         if found.get(name) is None and name not in SIGNAL_DOCS:
             found[name] = document.signal(name)
     return found
-
-
-def _applies(languages: tuple[str, ...], document: Document) -> bool:
-    return not languages or document.language in languages
 
 
 def named_url_signals(url: str, plan: Plan, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:

@@ -27,13 +27,7 @@ SCORER_SIGNALS = {
     for scorer in SCORERS.values()
     for name, doc in scorer.signals.items()
 }
-STEP_SIGNALS: dict[str, str] = {
-    **LANGUAGE_SIGNALS,
-    **SCORER_SIGNALS,
-    **CLUSTER_SIGNALS,
-    **AUDIT_SIGNALS,
-    **HEADER_SIGNALS,
-}
+STEP_SIGNALS = LANGUAGE_SIGNALS | SCORER_SIGNALS | CLUSTER_SIGNALS | AUDIT_SIGNALS | HEADER_SIGNALS
 # URL signals that need lists, which only a gate has.
 LISTED_SIGNALS = frozenset(
     name for name, value in url_signals("http://a.example/", UrlLists()).items() if value is None

@@ -31,31 +31,23 @@ _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+
 _TELLS_NOTHING = ("", "text/plain", "application/octet-stream", "binary/octet-stream", "unknown/unknown", "text/xml",
                   "application/xml", "application/unknown", "content/unknown", "no-type", "text")  # fmt: skip
 _BY_TYPE = {
-    "application/pdf": "pdf",
-    "text/css": "css",
-    "text/javascript": "javascript",
-    "application/javascript": "javascript",
-    "application/x-javascript": "javascript",
-    "application/ecmascript": "javascript",
-    "application/json": "json",
-    "application/rss+xml": "feed",
-    "application/atom+xml": "feed",
-    "application/rdf+xml": "feed",
-    "application/xml": "xml",
-    "text/xml": "xml",
-    "text/dns": "dns",
-    "application/zip": "archive",
-    "application/gzip": "archive",
-    "application/x-gzip": "archive",
-    "application/x-tar": "archive",
-    "application/x-rar-compressed": "archive",
-    "application/x-7z-compressed": "archive",
-    "application/java-archive": "archive",
-    "application/msword": "office",
-    "application/rtf": "office",
-    "application/font-woff": "font",
-    "application/octet-stream": "binary",
-}
+    media: kind
+    for kind, types in {
+        "pdf": "application/pdf",
+        "css": "text/css",
+        "javascript": "text/javascript application/javascript application/x-javascript application/ecmascript",
+        "json": "application/json",
+        "feed": "application/rss+xml application/atom+xml application/rdf+xml",
+        "xml": "application/xml text/xml",
+        "dns": "text/dns",
+        "archive": "application/zip application/gzip application/x-gzip application/x-tar "
+                   "application/x-rar-compressed application/x-7z-compressed application/java-archive",
+        "office": "application/msword application/rtf",
+        "font": "application/font-woff",
+        "binary": "application/octet-stream",
+    }.items()
+    for media in types.split()
+}  # fmt: skip
 _OFFICE = ("application/vnd.ms-", "application/vnd.openxmlformats", "application/vnd.oasis.opendocument")
 _BY_MAGIC = (
     (b"%PDF-", "pdf"),

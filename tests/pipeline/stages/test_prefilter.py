@@ -9,7 +9,7 @@ import pytest
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.stages.extract import Bodies, ExtractTask, in_audit_sample
+from pipeline.stages.extract import ExtractTask, in_audit_sample
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
 from tests.pipeline.recipe_texts import INGEST, PREFILTER, RESILIPARSE, dedup, judge, recipe, stage
@@ -79,7 +79,7 @@ def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
     out = run(world, 0.5)
     records = stages(out)["same-payload"]
     recipe = load_recipe(str(world / "prefilter0.5.toml"))
-    bodies = Bodies(records.places())
+    bodies = records.places()
     task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, 0.5)
     rows = records.to_arrow().to_pylist()
     with closing(task.open_tools()) as tools:

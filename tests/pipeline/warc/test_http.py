@@ -189,7 +189,7 @@ def test_any_block_parses(
 
 def record(block: bytes, kind: str = "response", content_type: str | None = "application/http") -> RawRecord:
     size = len(block)
-    return RawRecord(0, size, 0, size, "warc", kind, [], None, None, None, content_type, None, block, None, None)
+    return RawRecord(0, size, 0, size, "warc", kind, [], None, None, None, content_type, block, None, None)
 
 
 def typed(content_type: str | None, body: bytes, status: str = "200 OK") -> bytes:
