@@ -4,6 +4,7 @@ One file, or a folder with a file for each shard. Both appear whole or not at al
 dataset is the same.
 """
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -129,10 +130,22 @@ def check_text(form: str, names: Sequence[str], dataset: Dataset) -> None:
         raise UsageError(f"column {names[0]!r} is {kind}, not text: give --format jsonl")
 
 
+class AsText(io.BytesIO):
+    """Whole lines of UTF-8 for a stdout that takes text alone, as that of a notebook does."""
+
+    def __init__(self, stdout: IO[str]) -> None:
+        super().__init__()
+        self.stdout = stdout
+
+    def write(self, content: Any) -> int:
+        self.stdout.write(bytes(content).decode())
+        return len(content)
+
+
 def to_stdout(job: Export) -> tuple[int, int]:
-    file = sys.stdout.buffer
-    written = job.write(job.dataset.parts(), file, job.limit)
-    file.flush()
+    stdout = sys.stdout
+    written = job.write(job.dataset.parts(), getattr(stdout, "buffer", None) or AsText(stdout), job.limit)
+    stdout.flush()
     return written, 0
 
 
