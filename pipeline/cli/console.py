@@ -61,11 +61,12 @@ def show(text: str) -> None:
     environment = {"LESS": "FRX", **os.environ}
     pager = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, env=environment)
     assert pager.stdin is not None
-    with suppress(BrokenPipeError):  # who reads may leave before the end
+    with suppress(BrokenPipeError, KeyboardInterrupt):  # who reads may leave before the end; Ctrl-C is the pager's
         pager.stdin.write(f"{text}\n".encode("utf-8", "replace"))
+    with suppress(BrokenPipeError):
         pager.stdin.close()
     while pager.poll() is None:
-        with suppress(KeyboardInterrupt):  # Ctrl-C is the pager's
+        with suppress(KeyboardInterrupt):
             pager.wait()
     if pager.returncode == NOT_FOUND:
         tell(text)

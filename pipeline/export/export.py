@@ -21,6 +21,7 @@ from infra.storage import commit_file, remove_folder, sync_folder, temporary_nam
 from pipeline.export.columns import chosen_columns, only
 from pipeline.export.files import FORMATS, TEXT, sink
 from pipeline.inputs.inputs import dataset_in
+from pipeline.stages.final import datasets_in
 from pipeline.stages.run import check_outside
 
 STDOUT = "-"
@@ -95,9 +96,12 @@ def export(
 
 
 def readable(run: Path) -> Dataset:
+    """The dataset to export: a run's last one, or the one in this folder. UsageError for tokens."""
     dataset = dataset_in(run)
     if dataset.kind is Kind.TOKENS:
-        raise UsageError(f"{dataset.folder} contains tokens: give --run the folder of the dataset before it")
+        beside = [path for path in datasets_in(dataset.folder.resolve().parent) if Dataset(path).kind is Kind.DOCUMENTS]
+        name = beside[-1].name if beside else "of the dataset before it"
+        raise UsageError(f"{dataset.folder} contains tokens: give --run the folder {name}")
     return dataset
 
 
