@@ -119,27 +119,27 @@ def no_such_rule(rule: str, there: Sequence[str]) -> str:
     inside = [name for name in there if rule in name.split("/")]
     near = inside or get_close_matches(rule, there, MAX_NEAR)
     hint = f"did you mean {' or '.join(near[:MAX_NEAR])}? " if near else ""
-    return f"nothing was rejected by {rule!r}: {hint}There is {', '.join(there)}"
+    return f"nothing was rejected by {rule!r}: {hint}Rules that rejected something: {', '.join(there)}"
 
 
 def candidates(folder: RunFolder, stages: Sequence[Stage], rule: str, sampling: Sampling) -> pa.Table:
     """Ledger rows of the rule, with `stage`, `hash` and `gap`, the distance of the value from the threshold: those with
     the smallest hashes, or the smallest gaps."""
     most = max(MAX_CANDIDATES, sampling.n)
-    order = (("gap", "hash") if sampling.near else ("hash",))  # fmt: skip
+    order = ("gap", "hash") if sampling.near else ("hash",)
     kept: list[pa.Table] = []
     for stage in stages:
         for part in folder.dataset(stage).ledger_parts():
-            kept += [_marked(batch, stage.name, rule, sampling.seed) for batch in part.batches(list(COLUMNS))]
+            kept.append(_marked(part.table(list(COLUMNS)), stage.name, rule, sampling.seed))
             if sum(each.num_rows for each in kept) > 2 * most:
                 kept = [ordered(pa.concat_tables(kept), *order).slice(0, most)]
     return ordered(pa.concat_tables(kept), *order).slice(0, most)
 
 
-def _marked(batch: pa.RecordBatch, stage: str, rule: str, seed: int) -> pa.Table:
-    names = pc.binary_join_element_wise(batch["step"], batch["rule"], "/")
-    lines = pa.Table.from_batches([batch.filter(pc.equal(names, rule))])
-    lines = lines.filter(pc.is_valid(lines["file_path"]))  # of what was taken down nothing is known
+def _marked(ledger: pa.Table, stage: str, rule: str, seed: int) -> pa.Table:
+    names = pc.binary_join_element_wise(ledger["step"], ledger["rule"], "/")
+    known = pc.is_valid(ledger["file_path"])  # of what was taken down nothing is known
+    lines = ledger.filter(pc.and_(pc.equal(names, rule), known))
     gap = pc.abs(pc.subtract(lines["value"], pc.fill_null(lines["threshold"], 0.0)))
     keys = zip(lines["file_path"].to_pylist(), lines["warc_offset"].to_pylist(), strict=True)
     hashes = [xxhash.xxh3_64_intdigest(f"{seed}:{name}:{offset}".encode("utf-8", "replace")) for name, offset in keys]

@@ -193,7 +193,7 @@ def test_lines_fit_and_texts_are_whole_only_if_asked_for(
     ("words", "says"),
     [
         (("--rule", "size/min_word"), "did you mean size/min_words"),
-        (("--rule", "min_words"), "did you mean size/min_words? There is size/min_characters, size/min_words"),
+        (("--rule", "min_words"), "did you mean size/min_words? Rules that rejected something: size/min_characters, "),
         (("--rule", "size/min_words", "--stage", "filtr"), "no stage 'filtr' in"),
         (("--run", "{w}"), "it has no recipe.json"),
     ],
