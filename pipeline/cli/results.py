@@ -44,7 +44,7 @@ def export(
 
     Columns that came with the input are written too. With --out FOLDER and --format, each shard is a file of its own.
 
-    Example: refinery export --run out --columns text,url,signals.words --out result.jsonl.gz
+    Example: refinery export --run out --columns text,url --out result.jsonl.gz
     """
     from pipeline.export.export import STDOUT
     from pipeline.export.export import export as export_documents
@@ -74,11 +74,12 @@ def rejects(
 ) -> None:
     """Show what a rule rejected, or which rules rejected what.
 
-    Documents come with their texts, values beside thresholds, and of copies the survivor, spread from the threshold to
-    the farthest value. Texts of archives are extracted again. What is longer than the screen goes through a pager
-    (PAGER, or NO_PAGER=1 for none). Pipe --json into `refinery explain --from -` to see every step.
+    Without --rule it lists the rules. With one it shows documents, spread from its threshold to the farthest value: the
+    value beside the threshold, of a copy the survivor, and the text, which is extracted again if it must be. What is
+    longer than the screen goes through a pager (PAGER, or NO_PAGER=1 for none). To see every step of these documents,
+    pipe --json into `refinery explain --run out --from -`.
 
-    Example: refinery rejects --run out --rule size/min_words --n 20
+    Example: refinery rejects --run out
     """
     from pipeline.explain.rejects import Sampling, rules_of
     from pipeline.explain.rejects import rejects as rejected_documents
