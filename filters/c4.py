@@ -9,7 +9,7 @@ the page.
 Known discrepancy: the program that made C4 (tensorflow_datasets/text/c4_utils.py) requires 5 words a line and 3
 sentences; datatrove's C4QualityFilter swaps the numbers, 3 words and 5 sentences, and accepts an apostrophe as an end
 of line. FineWeb is datatrove's variant without the rule on terminal punctuation, which removes 30 % of tokens. So there
-are three families of signals: `c4_tfds_...`, `c4_...` (datatrove's) and `c4_any_ending_...` (FineWeb's); the recipe
+are three groups of signals: `c4_tfds_...`, `c4_...` (datatrove's) and `c4_any_ending_...` (FineWeb's); the recipe
 sets the minimum number of sentences. Not included: the list of bad words, which the user provides.
 """
 

@@ -7,7 +7,7 @@ Where RedPajama has no value, or 0 because there is nothing to count, ours is nu
 signal of lines is a list there; here it is one number, the sum or the mean over all lines including blank ones, which
 the name says.
 
-`COUNTERPARTS` maps each of RedPajama's names to a signal: here, in another family that gives the same number, or from a
+`COUNTERPARTS` maps each of RedPajama's names to a signal: here, in another file that gives the same number, or from a
 model. Word lists, host categories and importance tables are arguments (`signals(Lists(...))`); without one its signals
 are null.
 """

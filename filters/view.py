@@ -100,7 +100,7 @@ class View:
         return view
 
     def once(self, compute: "Callable[[View], Measured]") -> Measured:
-        """Returns compute(self), memoised: for results that several signals of a family share."""
+        """Returns compute(self), memoised: for results that several signals of a group share."""
         if compute not in self._memo:
             self._memo[compute] = compute(self)
         return self._memo[compute]  # type: ignore[no-any-return]

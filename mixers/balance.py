@@ -1,4 +1,4 @@
-"""Solves a mixture: how many epochs of each (source, domain) group give the shares that a recipe asks for.
+"""Solves a mixture: how many epochs of each (source, domain) group give the shares in a recipe.
 
 With s_g the share of group g in the mixture and T the size of the mixture in tokens, minimum and maximum shares, epoch
 caps and target tolerances are linear in s for a given T. Three problems are solved in order:

@@ -287,7 +287,7 @@ def _problems(config: Config) -> list[str]:
     checks = [
         (model.n_heads % model.n_kv_heads == 0, "model.n_heads must be a multiple of model.n_kv_heads"),
         (model.head_dim % 2 == 0, "model.head_dim must be even: RoPE rotates pairs"),
-        # torch's grouped matrix product wants rows of a multiple of 16 bytes.
+        # torch's grouped matrix product takes rows of a multiple of 16 bytes.
         (model.d_model % 4 == 0 and model.d_ff_expert % 4 == 0, "model.d_model and d_ff_expert must be multiples of 4"),
         (
             data.global_batch_size % data.micro_batch_size == 0,

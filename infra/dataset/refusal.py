@@ -1,7 +1,7 @@
 """A command that is refused leaves nothing behind: what it had begun to make goes again.
 
 Most of what can be refused is refused before a folder is claimed. The rest is noticed by the stage that meets it: an
-archive that has been moved, a model that cannot be read, a pool that cannot give what a draw asks.
+archive that has been moved, a model that cannot be read, a pool that is too small for a draw.
 """
 
 import os

@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class _NoPandas:
-    """A finder that has no pandas."""
+    """An import finder that hides pandas."""
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> None:  # noqa: ARG003
@@ -40,7 +40,7 @@ class _NoPandas:
 
 
 def leave_pandas_out() -> None:
-    """Keep pyarrow from importing pandas, which it does at its first conversion of Python values, to know its objects.
+    """Keep pyarrow from importing pandas, which it does at its first conversion of Python values, for objects of it.
 
     There are none here, and the import takes .3 CPU seconds. `to_pandas()` works all the same.
     """

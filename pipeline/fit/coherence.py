@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.coherence import FEATURES, PAIRS, Doubles, Language, Measured, Weights, features, opener, words_of
+from filters.coherence import (
+    FEATURES,
+    PAIRS,
+    CoherenceWeights,
+    Doubles,
+    Language,
+    Measured,
+    features,
+    opener,
+    words_of,
+)
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import new_folder
@@ -153,11 +163,11 @@ def _follows(texts: Sequence[Sequence[Sequence[str]]], language: Language) -> np
     return np.round(np.log((seen + _OPENER_PRIOR) / (expected + _OPENER_PRIOR)), 2).astype(np.float32)
 
 
-def fit_weights(texts: Sequence[Sequence[str]], source: PassageSource, language: Language) -> Weights:
+def fit_weights(texts: Sequence[Sequence[str]], source: PassageSource, language: Language) -> CoherenceWeights:
     """Fits `order` and `kin` on pairs of sentences of texts, then the features' weights on passages and negatives."""
     measured = [Measured(text, language) for text in texts]
     order, kin = _fit_pairs([each for each in measured if each.n > 2], language)
-    pairs = Weights(order, kin, np.zeros(len(FEATURES)), 0.0)
+    pairs = CoherenceWeights(order, kin, np.zeros(len(FEATURES)), 0.0)
     rows, labels = [], []
     for number, passage in enumerate(source.passages):
         whole = features(Measured(passage, language), pairs)
@@ -167,7 +177,7 @@ def fit_weights(texts: Sequence[Sequence[str]], source: PassageSource, language:
                 rows += [whole, broken]
                 labels += [1.0, 0.0]
     found, intercept = _weights(np.array(rows), np.array(labels), [FEATURE_SIGNS[name] for name in FEATURES])
-    return Weights(order, kin, found, intercept)
+    return CoherenceWeights(order, kin, found, intercept)
 
 
 def _fit_pairs(texts: Sequence[Measured], language: Language) -> tuple[Doubles, Doubles]:
@@ -219,7 +229,7 @@ def _weights(x: Doubles, y: Doubles, signs: Sequence[int | None]) -> tuple[Doubl
         kept &= ~wrong
 
 
-def _write(weights: Weights, known: Language, out: Path, language: str) -> None:
+def _write(weights: CoherenceWeights, known: Language, out: Path, language: str) -> None:
     parts = [part.format(language) for part in COHERENCE_PARTS]
     pairs = {
         name: {

@@ -27,7 +27,7 @@ from pipeline.fit.perplexity import perplexity_from
 from pipeline.fit.quality import quality_from
 from pipeline.fit.safety import OBSCENITY, package_words, safety_from
 from pipeline.fit.safety_words import default_words
-from pipeline.fit.seeds import CODE_PACKAGES, Page, Seed, pages, seeds
+from pipeline.fit.seeds import CODE_PACKAGES, CrawledPage, Seed, pages, seeds
 from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
 from pipeline.fit.wikitext import articles as whole_articles
@@ -186,7 +186,7 @@ _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
 def rendered_samples(articles: Sequence[Seed]) -> list[Sample]:
     """Texts as the extractor gives them back from a plain page around them."""
     bodies = (PAGE.format(html.escape(seed.name), html.escape(seed.text)).encode() for seed in articles)
-    return _extracted([Page(seed.group, seed.url, body) for seed, body in zip(articles, bodies)])
+    return _extracted([CrawledPage(seed.group, seed.url, body) for seed, body in zip(articles, bodies)])
 
 
 def web_samples(cache: Path) -> list[Sample]:
@@ -200,7 +200,7 @@ def web_samples(cache: Path) -> list[Sample]:
     return sorted(samples)
 
 
-def _extracted(found: Sequence[Page]) -> list[Sample]:
+def _extracted(found: Sequence[CrawledPage]) -> list[Sample]:
     """Main texts, grouped by address; pages that give none are left out."""
     samples = []
     with PageExtractor(ENGINE) as extractor:

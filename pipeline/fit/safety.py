@@ -109,7 +109,7 @@ def safety_from(
         safe={language: counted(samples) for language, samples in sorted(safe.items())},
         unsafe={language: counted(samples) for language, samples in sorted(unsafe.items())},
         held_out={language: _measured(score, language, *found) for language, found in held.items()},
-        limits="Reads words, not meaning. Knows English and Chinese words only; says nothing of other languages."
+        limits="Reads words, not meaning. English and Chinese words only: no score in other languages."
         " Polite hate, threats, false claims and misspelt words (s3x) pass; pages that quote many such words do not.",
     )
 

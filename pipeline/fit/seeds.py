@@ -78,7 +78,7 @@ class Seed(NamedTuple):
         return Sample(self.text, self.group, self.domain)
 
 
-class Page(NamedTuple):
+class CrawledPage(NamedTuple):
     """A crawled page as stored in its package. `body` has the content encoding `encoding` ("" or gzip)."""
 
     name: str
@@ -175,19 +175,21 @@ def _definitions(source: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef | a
     return [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
 
 
-def pages(cache: Path) -> list[Page]:
+def pages(cache: Path) -> list[CrawledPage]:
     """Returns all crawled pages of the packages, sorted by name; unknown URLs become ones under unknown.invalid."""
     return sorted((*_formasaurus(cache), *_newspaper(cache), *_trafilatura(cache)), key=lambda page: page.name)
 
 
-def _formasaurus(cache: Path) -> Iterator[Page]:
+def _formasaurus(cache: Path) -> Iterator[CrawledPage]:
     folder = fetch("formasaurus", cache) / "formasaurus/data"
     for name, entry in _json(folder / "index.json").items():
         number = Path(name).stem
-        yield Page(f"formasaurus/{int(number):04d}", entry["url"], (folder / "html" / f"{number}.html").read_bytes())
+        yield CrawledPage(
+            f"formasaurus/{int(number):04d}", entry["url"], (folder / "html" / f"{number}.html").read_bytes()
+        )
 
 
-def _newspaper(cache: Path) -> Iterator[Page]:
+def _newspaper(cache: Path) -> Iterator[CrawledPage]:
     folder = fetch("newspaper4k", cache) / "tests/data"
     for path in (folder / "html").glob("*.html"):
         notes = folder / "metadata" / f"{path.stem}.json"
@@ -195,16 +197,16 @@ def _newspaper(cache: Path) -> Iterator[Page]:
         yield _page(f"newspaper4k/{path.stem}", url, path.read_bytes())
 
 
-def _trafilatura(cache: Path) -> Iterator[Page]:
+def _trafilatura(cache: Path) -> Iterator[CrawledPage]:
     folder = fetch("trafilatura", cache) / "tests/resources"
     for path in (*folder.glob("*.html"), *folder.glob("*.html.gz")):
         encoding = "gzip" if path.suffix == ".gz" else ""
         yield _page(f"trafilatura/{path.name.partition('.html')[0]}", "", path.read_bytes(), encoding)
 
 
-def _page(name: str, url: str, body: bytes, encoding: str = "") -> Page:
+def _page(name: str, url: str, body: bytes, encoding: str = "") -> CrawledPage:
     known = url if url.startswith(("http://", "https://")) else f"http://unknown.invalid/{quote(name)}"
-    return Page(name, known, body, encoding)
+    return CrawledPage(name, known, body, encoding)
 
 
 def _json(path: Path) -> dict[str, dict[str, str]]:

@@ -13,7 +13,7 @@ from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import RefineryError
 from pipeline.compare.walk import KEY, Key, key_of
 from pipeline.report.charts import short
-from pipeline.report.parts import Sample, Samples, cut
+from pipeline.report.parts import PageExcerpt, Samples, cut
 from pipeline.report.read import PoolOutcome, number
 from pipeline.report.rows import MAX_SAMPLES, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
@@ -110,7 +110,7 @@ def kept_rows(view: StageView, rules: Rules) -> dict[str, list[int]]:
     }
 
 
-def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> Sample:
+def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> PageExcerpt:
     facts = [how, *numbers(row["value"], row["threshold"])]
     if row["survivor"]:
         similarity = number(row["similarity"])
@@ -118,13 +118,13 @@ def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> Sample:
     return sample_of(row, facts, excerpt(text, RULE_CHARS), "(no address)")
 
 
-def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> Sample:
+def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> PageExcerpt:
     facts = ["just kept", *numbers(float(value), threshold), row["language"] or ""]
     return sample_of(row, facts, excerpt(row["text"] or "", RULE_CHARS))
 
 
-def sample_of(row: Mapping[str, Any], facts: Sequence[str], text: str, nameless: str = "") -> Sample:
-    return Sample(cut(str(row["url"] or row["id"] or nameless)), cut(" · ".join(filter(None, facts))), text)
+def sample_of(row: Mapping[str, Any], facts: Sequence[str], text: str, nameless: str = "") -> PageExcerpt:
+    return PageExcerpt(cut(str(row["url"] or row["id"] or nameless)), cut(" · ".join(filter(None, facts))), text)
 
 
 def numbers(value: Any, threshold: Any) -> list[str]:
@@ -152,7 +152,7 @@ def kept_pages(pools: Sequence[PoolOutcome]) -> Iterator[Samples]:
             yield Samples(pool.label, items)
 
 
-def first_kept(dataset: Dataset) -> Iterator[Sample]:
+def first_kept(dataset: Dataset) -> Iterator[PageExcerpt]:
     rows = rows_at(dataset.parts(), range(min(MAX_SAMPLES, dataset.manifest.counts["out"])), KEPT_COLUMNS)
     for row in rows.values():
         facts = [row["title"] or "", row["language"] or "", f"{row['token_count'] or 0:,} tokens"]

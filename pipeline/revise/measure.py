@@ -17,7 +17,6 @@ on the whole text.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ from pipeline.inputs.reread import documents_in
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
 from pipeline.job.signals import carried_signals
-from pipeline.models.loaded import Models, loaded_models
+from pipeline.models.loaded import Models, load_once, loaded_models
 from pipeline.models.url_lists import load_url_lists
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.run import limit_param
@@ -152,11 +151,6 @@ def bound_lists(recipe: Recipe, names: Sequence[str]) -> Bound:
     return tuple(bound)
 
 
-@lru_cache(maxsize=8)
-def open_lists(place: str) -> UrlLists:
-    return load_url_lists(Path(place))
-
-
 @dataclass(frozen=True)
 class MeasureTask:
     """Measures all signals of the plan for the documents of one part. `places`: (model, path) pairs, not in the
@@ -189,7 +183,7 @@ class MeasureTask:
             yield Output(None, lines)
         lists = {name: place for name, place in self.places if name in {bound for _, bound in self.plan.lists}}
         models = loaded_models(tuple(pair for pair in self.places if pair[0] not in lists))
-        opened = {name: open_lists(place) for name, place in lists.items()}
+        opened = {name: load_once(load_url_lists, Path(place)) for name, place in lists.items()}
         for documents in part.batches():
             rows = [self.one(row, models, opened) for row in documents.to_pylist()]
             funnel.count["in"] += len(rows)

@@ -26,7 +26,7 @@ from pipeline.document import Document, Trace
 from pipeline.extract.page import Page, PageExtractor
 from pipeline.inputs.reread import place_of
 from pipeline.job.funnel import Funnel
-from pipeline.models.loaded import Models, loaded_models
+from pipeline.models.loaded import Models, load_once, loaded_models
 from pipeline.models.url_lists import load_url_lists
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
@@ -116,7 +116,8 @@ class ExtractTask:
             for step in self.steps
             if isinstance(step, Extract)
         }
-        lists = {step.lists: load_url_lists(Path(self.places[step.lists])) for step in self.steps if step.lists}
+        places = {step.lists: Path(self.places[step.lists]) for step in self.steps if step.lists}
+        lists = {name: load_once(load_url_lists, path) for name, path in places.items()}
         models = loaded_models(tuple(sorted((n, p) for n, p in self.places.items() if n not in lists)))
         return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), lists, models)
 

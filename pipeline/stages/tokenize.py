@@ -8,7 +8,6 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
+from pipeline.models.loaded import load_once
 from pipeline.recipes.recipe import Stage
 
 TABLE = "documents.parquet"
@@ -39,9 +39,8 @@ ROWS = pa.schema(
 )
 
 
-@lru_cache(maxsize=2)
 def open_tokenizer(path: str) -> Tokenizer:
-    return Tokenizer(Path(path))
+    return load_once(Tokenizer, Path(path))
 
 
 class TokenSink:

@@ -19,8 +19,8 @@ AUDIT_SIGNALS = {
 }
 # Requests of the publisher in a page's headers and its robots meta element.
 HEADER_SIGNALS = {
-    "noindex": "1 if the page asks not to be indexed (X-Robots-Tag; after extraction also its robots meta element)",
-    "noai": "1 if the page asks not to be trained on (X-Robots-Tag; after extraction also its robots meta element)",
+    "noindex": "1 if the page requests not to be indexed (X-Robots-Tag; after extraction also its robots meta element)",
+    "noai": "1 if the page requests not to be trained on (X-Robots-Tag; after extraction also its robots meta element)",
 }
 SCORER_SIGNALS = {
     name: f"{doc} (label step{'' if len(scorer.signals) == 1 else f' `{scorer.name}`'})"

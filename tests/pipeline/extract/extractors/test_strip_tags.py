@@ -23,14 +23,10 @@ PIECES = st.one_of(
 )
 
 
-def both(html: str) -> tuple[str, str]:
-    return strip_tags(html, "", NoOptions()).text, all_text(html, "", AllTextOptions(title=False)).text
-
-
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_it_is_the_text_by_following_each_tag(html: str) -> None:
-    fast, slow = both(html)
-    assert fast == slow
+    slow = all_text(html, "", AllTextOptions(title=False)).text
+    assert strip_tags(html, "", NoOptions()).text == slow
 
 
 @pytest.mark.parametrize(
