@@ -35,7 +35,7 @@ from pipeline.inputs.reread import (
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
-from pipeline.stages.final import check_final, datasets_in, link_final
+from pipeline.stages.final import clear_final, datasets_in, link_final
 from pipeline.stages.ingest import STEP as INGEST
 from pipeline.stages.run import FROZEN, Run, account, after_extraction, check_outside, stage_folder
 from pipeline.stages.stages import reads_records, run_stage
@@ -95,8 +95,8 @@ def readmit(
     }
     started = time.time()
     check_outside(out)
-    check_final(out)
     with claim(out, arguments):
+        clear_final(out)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         made = Run(out, tuple(run_stages(here, stages, records, documents, rejects.skipped, out)))
         numbers = conservation(made, rejects)

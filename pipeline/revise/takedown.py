@@ -30,7 +30,7 @@ from infra.storage import read_json, remove_folder, write_bytes
 from pipeline.revise.listed import Listed
 from pipeline.revise.takedown_apply import Key, WithLedger, carry_over, keys_where, redacted, task_for
 from pipeline.revise.takedown_proof import Removed, joined, runs_of, search
-from pipeline.stages.final import check_final, datasets_below, link_final
+from pipeline.stages.final import clear_final, datasets_below, link_final
 from pipeline.stages.run import FROZEN
 from pipeline.stages.tokenize import MODEL, TABLE
 from pipeline.text_table import table
@@ -59,7 +59,6 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     search finds a listed document, which would be a bug.
     """
     check_folders(run, out)
-    check_final(out)
     datasets = in_order(run)
     found, removed = find_all(datasets, listed)
     copies = restorable(datasets, listed, removed.ids)
@@ -71,6 +70,8 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
         check_place(out, {name: value for name, value in head.items() if name != "inputs"})
     holder: AbstractContextManager[None] = nullcontext() if "." in datasets else claim(out, arguments)
     with holder:
+        if (run / FROZEN).is_file():
+            clear_final(out)
         made = rewrite(datasets, found, listed, removed, out, engine)
         receipt = {
             "format": FORMAT,

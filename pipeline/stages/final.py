@@ -16,6 +16,7 @@ from infra.storage import remove_folder, sync_folder, temporary_name
 # What makes a folder the folder of a run: the recipe as it was run.
 FROZEN = "recipe.json"
 FINAL = "final"
+MOVE_AWAY = "move it away, and run the same command again"
 
 
 def is_final(path: Path) -> bool:
@@ -28,12 +29,16 @@ def datasets_in(run: Path) -> list[Path]:
     return sorted(path.parent for path in run.glob(f"*/{MANIFEST}") if not is_final(path.parent))
 
 
-def check_final(run: Path) -> None:
-    """Raises UsageError if `run/final` is anything but a link or copy that may be replaced."""
+def clear_final(run: Path) -> None:
+    """Makes way for the link, under the folder's lock and before the work: removes a copy of one of the run's datasets.
+    Raises UsageError for anything else of this name that is no such link."""
     final = run / FINAL
     beside = final.is_symlink() and len(final.readlink().parts) == 1
-    if not (beside or _is_copy(final) or not (final.exists() or final.is_symlink())):
-        raise UsageError(f"{final} is not the link that a run makes to its result: move it away, then go on")
+    if beside or not (final.exists() or final.is_symlink()):
+        return
+    if not _is_copy(final):
+        raise UsageError(f"{final} is not the link that a run makes to its result: {MOVE_AWAY}")
+    remove_folder(final)
 
 
 def link_final(run: Path, last: str) -> None:
@@ -48,9 +53,11 @@ def link_final(run: Path, last: str) -> None:
         if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
             return
         raise
-    if final.is_dir() and not final.is_symlink():
-        remove_folder(final)
-    temporary.replace(final)
+    try:
+        temporary.replace(final)
+    except OSError as error:
+        temporary.unlink()
+        raise UsageError(f"{final} cannot be made a link to the result ({error.strerror}): {MOVE_AWAY}") from None
     sync_folder(run)
 
 

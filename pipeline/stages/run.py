@@ -21,7 +21,7 @@ from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, Stage, models_of
 from pipeline.stages.audit import audit_sample
 from pipeline.stages.counts import run_counts, stage_counts
-from pipeline.stages.final import FINAL, check_final, link_final
+from pipeline.stages.final import FINAL, clear_final, link_final
 from pipeline.stages.final import FROZEN as FROZEN
 from pipeline.stages.stages import first_source, places_below, reads_records, run_stage
 
@@ -134,8 +134,8 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
     arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
     started = time.time()
     check_outside(out)
-    check_final(out)
     with claim(out, arguments | limit_param(limit)):
+        clear_final(out)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         datasets: list[Dataset] = []
         for index, stage in enumerate(stages):

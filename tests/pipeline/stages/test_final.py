@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.dataset.reader import Dataset
+from infra.errors import UsageError
 from pipeline.stages.final import link_final
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.here import readmit_here, run_here, takedown_here
@@ -116,3 +117,13 @@ def test_a_link_is_replaced_in_one_step(tmp_path: Path) -> None:
         link_final(tmp_path, name)
         assert (tmp_path / "final").readlink() == Path(name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["01-a", "02-b", "final"]
+
+
+def test_a_folder_that_came_up_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "01-a").mkdir()
+    (tmp_path / "final").mkdir()
+    (tmp_path / "final/mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="move it away"):
+        link_final(tmp_path, "01-a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01-a", "final"]
+    assert (tmp_path / "final/mine.txt").read_text() == "mine"
