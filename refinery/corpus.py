@@ -7,7 +7,7 @@ that makes something can be called again with the same arguments: it continues w
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,11 @@ from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
 from pipeline.compare.compare import compare as compare_recipes
-from pipeline.explain.explain import explain as explain_document
+from pipeline.explain.asked import asked_for
+from pipeline.explain.explain import explain_many, no_document
+from pipeline.explain.rejects import Sampling, rules_of
+from pipeline.explain.rejects import rejects as rejected_documents
+from pipeline.export.export import export as export_documents
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import dataset_in, read_inputs
 from pipeline.job.context import resolve_recipe
@@ -101,14 +105,65 @@ def estimate(
 
 
 def explain(
-    document: str, run: StrPath, *, source: StrPath | None = None, models: StrPath | None = None
+    document: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]],
+    run: StrPath,
+    *,
+    source: StrPath | None = None,
+    models: StrPath | None = None,
 ) -> list[dict[str, Any]]:
-    """Shows what every step of a finished run did with one document: each value beside its threshold.
+    """Shows what every step of a finished run did with one document, or several: each value beside its threshold.
 
-    document: a URL or an id; all documents that have it are returned, in order.
+    document: a URL or an id, of which all documents that have it are returned, in order; a row, such as `rejects`
+        gives; or a list of these. UsageError if one of them is not in the run.
     run: the folder of the run. source: the folder that the archives have moved to.
     """
-    return explain_document(document, Path(run), None if source is None else Path(source), text(models))
+    asked = asked_for([document] if isinstance(document, str | Mapping) else document)
+    found, missing = explain_many(asked, Path(run), path(source), text(models))
+    if missing:
+        raise UsageError(no_document(missing, Path(run)))
+    return found
+
+
+def rejects(
+    run: StrPath,
+    rule: str | None = None,
+    *,
+    n: int = 50,
+    stage: str | None = None,
+    near: bool = False,
+    seed: int = 0,
+    source: StrPath | None = None,
+) -> list[dict[str, Any]]:
+    """Documents that a rule of a finished run rejected, with their texts; without `rule`, the rules with their counts.
+
+    rule: STEP/RULE. n: the most documents. stage: only what this stage rejected. near: those nearest to the threshold,
+        instead of a spread from it to the farthest. seed: another number gives other documents.
+    source: the folder that the archives have moved to. A text that cannot be had is None.
+    """
+    if rule is None:
+        return rules_of(Path(run), stage)
+    return rejected_documents(Path(run), rule, stage, Sampling(n, seed, near), path(source))[0]
+
+
+def export(
+    run: StrPath,
+    out: StrPath,
+    *,
+    format: str | None = None,
+    columns: str | Sequence[str] = (),
+    limit: int | None = None,
+    separator: str = "",
+) -> dict[str, Any]:
+    """Writes the documents of a finished run, or of a dataset, as JSON lines, Parquet or text.
+
+    out: a file that ends in .jsonl, .jsonl.gz, .jsonl.zst, .parquet, .txt, .txt.gz or .txt.zst; or, with `format` (the
+        same without the dot, `text` for txt), a folder that gets a file for each shard. UsageError if it exists.
+    columns: all unless given; signals.NAME for a signal. limit: only the first so many. separator: the line between two
+        texts. Returns `out`, `format`, `documents`, `files` and `columns`.
+    """
+    named_folder(out)
+    names = [columns] if isinstance(columns, str) else columns
+    return export_documents(Path(run), os.fspath(out), format, names, limit, separator)
 
 
 def load_recipe(recipe: StrPath) -> Recipe:
@@ -133,8 +188,12 @@ def words(inputs: StrPath | Sequence[StrPath]) -> list[str]:
     return [os.fspath(inputs)] if isinstance(inputs, str | os.PathLike) else [os.fspath(each) for each in inputs]
 
 
-def text(path: StrPath | None) -> str | None:
-    return None if path is None else os.fspath(path)
+def text(place: StrPath | None) -> str | None:
+    return None if place is None else os.fspath(place)
+
+
+def path(place: StrPath | None) -> Path | None:
+    return None if place is None else Path(place)
 
 
 def named_folder(out: StrPath) -> Path:

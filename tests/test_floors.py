@@ -23,7 +23,7 @@ infra.sandbox
 infra.metering
 infra.engines
 filters  dedup  mixers  trainer
-pipeline.document  pipeline.text_table
+pipeline.document  pipeline.text_table  pipeline.text_lines
 pipeline.warc
 pipeline.extract
 pipeline.models
@@ -33,7 +33,7 @@ pipeline.inputs
 pipeline.job
 pipeline.pool
 pipeline.stages
-pipeline.compare  pipeline.revise  pipeline.explain  pipeline.fit
+pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit
 pipeline.report
 pipeline.cli
 pipeline.demo

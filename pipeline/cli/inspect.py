@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.errors import UsageError
 from pipeline.cli.command import Command, Commands
-from pipeline.cli.console import duration, quiet_stdout, tell
+from pipeline.cli.console import duration, quiet_stdout, say, show, tell, width
 from pipeline.cli.options import Json, Models, RecipeArgument, Run, Source
 from pipeline.text_table import table
 
@@ -26,24 +27,39 @@ def add_to(app: typer.Typer) -> None:
 
 
 def explain(
-    what: Annotated[str, typer.Argument(help="A URL or a document's id.")],
     run: Run,
+    what: Annotated[list[str] | None, typer.Argument(help="URLs or ids of documents.", show_default=False)] = None,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--from", help="More of them, one a line, or JSON lines such as those of rejects; - for stdin."),
+    ] = None,
     source: Source = None,
     models: Models = None,
     json: Json = False,
 ) -> None:
-    """Show what every step of a run did with one document.
+    """Show what every step of a run did with some documents.
 
-    Each number stands beside its threshold, the text before beside the text after; its copies are named.
+    Each number stands beside its threshold, the text before beside the text after; copies are named. On a terminal what
+    is longer than the screen goes through a pager (PAGER, or NO_PAGER=1 for none).
 
     Example: refinery explain https://example.org/ --run out
     """
-    from pipeline.explain.explain import explain as explain_document
+    from pipeline.explain.asked import read_asked
+    from pipeline.explain.explain import explain_many, no_document
     from pipeline.explain.text import explain_text
 
+    asked = read_asked(what or (), listed)
     with quiet_stdout(json):
-        told = explain_document(what, run, source, models)
-    tell(told if json else "\n\n".join(explain_text(one) for one in told))
+        told, missing = explain_many(asked, run, source, models)
+    if not told:
+        raise UsageError(no_document(missing, run))
+    if json:
+        tell(told)
+    else:
+        show("\n\n".join(explain_text(one, width()) for one in told))
+    if missing:
+        say(f"refinery: {no_document(missing, run)}")
+        raise typer.Exit(1)
 
 
 @recipes_app.command("list", cls=Command)

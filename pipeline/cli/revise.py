@@ -119,7 +119,7 @@ def readmit(
     else:
         tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
         say(f"read again {numbers['in']:,}: readmitted {numbers['readmitted']:,}, rejected {numbers['rejected']:,}, "
-            f"skipped {numbers['skipped']:,}: {summary['manifest']}")  # fmt: skip
+            f"skipped {numbers['skipped']:,}: {summary['result']}")  # fmt: skip
     lost = run.datasets[0].manifest.rejected_by.get("readmit/no_record", 0)
     if lost:
         say(f"{lost:,} records are not where the ledger says; they are in the ledger of {run.datasets[0].folder}")

@@ -87,6 +87,7 @@ def run(
     """
     from pipeline.inputs.columns import Columns
     from pipeline.stages.audit import audit_text
+    from pipeline.stages.counts import kept_text
     from pipeline.stages.run import run_recipe
 
     columns = Columns(text_column, id_column, url_column)
@@ -99,7 +100,7 @@ def run(
         tell(table(summary["funnel"], FUNNEL))
         if summary["audit"]:
             tell(audit_text(summary["audit"]))
-        say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
+        say(f"{kept_text(summary['counts'])}: {summary['result']}")
     report_damage([dataset.manifest for dataset in finished.datasets])
 
 

@@ -19,7 +19,7 @@ from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.compare.cost import Costs
 from pipeline.compare.gold import Gold, GoldRecall
-from pipeline.compare.overlap import Overlap, most_first
+from pipeline.compare.overlap import Overlap
 from pipeline.compare.ratio import ALL, UNITS, Hosts, large_languages, ratios
 from pipeline.compare.walk import final, walk
 from pipeline.inputs.inputs import Inputs
@@ -27,6 +27,7 @@ from pipeline.job.context import Context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.audit import audit_sample
+from pipeline.stages.counts import most_first
 from pipeline.stages.run import funnel, input_params, stages_for, whole_stage
 from pipeline.stages.stages import first_source, run_stage
 

@@ -36,6 +36,7 @@ from pipeline.inputs.reread import (
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
+from pipeline.stages.final import clear_final, datasets_in, link_final
 from pipeline.stages.ingest import STEP as INGEST
 from pipeline.stages.run import FROZEN, Run, account, after_extraction, check_outside, stage_folder
 from pipeline.stages.stages import reads_records, run_stage
@@ -101,9 +102,11 @@ def readmit(
     started = time.time()
     check_outside(out)
     with claim(out, arguments):
+        clear_final(out)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         made = Run(out, tuple(run_stages(here, stages, records, documents, rejects.skipped, out)))
         numbers = conservation(made, rejects)
+        link_final(out, made.last.folder.name)
         write_bytes(out / RUN, readable_json({**account(context, made, time.time() - started), "readmit": numbers}))
     return made, numbers
 
@@ -116,7 +119,7 @@ def ledger_datasets(folder: Path) -> list[Dataset]:
         return [Dataset(folder)]
     if (folder / FROZEN).is_file() and "last" not in (read_json(folder / RUN) or {}):
         raise UsageError(f"{folder} is not finished: run the same command again, or give the folder of a stage")
-    found = [Dataset(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    found = [Dataset(path) for path in datasets_in(folder)]
     if not found:
         raise UsageError(f"--ledger {folder} contains no finished dataset: give the folder of a stage, or of a run")
     return found

@@ -21,9 +21,10 @@ from pipeline.job.context import Context, open_context
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, Stage, models_of
 from pipeline.stages.audit import audit_sample
+from pipeline.stages.counts import run_counts, stage_counts
+from pipeline.stages.final import FINAL, clear_final, link_final
+from pipeline.stages.final import FROZEN as FROZEN
 from pipeline.stages.stages import first_source, places_below, reads_records, run_stage
-
-FROZEN = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,22 @@ class Run:
     def last(self) -> Dataset:
         return self.datasets[-1]
 
+    @property
+    def result(self) -> Path:
+        """The folder to read: `final` in that of the run, or where there are no links the last dataset's own."""
+        final = self.folder / FINAL
+        return final if final.is_symlink() else self.last.folder
+
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints. Funnel rows: documents, characters and tokens that remain after each step."""
+        """What `--json` prints. `counts`: of the run; `stages`: of each stage, with its rejections by rule; `funnel`:
+        documents, characters and tokens that remain after each step."""
+        manifests = [dataset.manifest for dataset in self.datasets]
         return {
             "manifest": str(self.last.folder / MANIFEST),
-            "counts": dict(self.last.manifest.counts),
-            "funnel": funnel([dataset.manifest for dataset in self.datasets]),
+            "result": str(self.result),
+            "counts": run_counts(manifests),
+            "stages": [stage_counts(manifest) for manifest in manifests],
+            "funnel": funnel(manifests),
             "audit": audit_sample(self.datasets),
         }
 
@@ -133,6 +144,7 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
     started = time.time()
     check_outside(out)
     with claim(out, arguments | input_params(inputs, limit)):
+        clear_final(out)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         datasets: list[Dataset] = []
         for index, stage in enumerate(stages):
@@ -142,6 +154,7 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
             source = run_stage(here, stage, source, folder)
             datasets.append(source)
         made = Run(out, tuple(datasets))
+        link_final(out, made.last.folder.name)
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
     return made
 

@@ -94,7 +94,7 @@ def test_limit_takes_the_first_pages(workers: int, finished: Path, world: Path, 
 
 
 def test_a_second_call_changes_nothing(finished: Path, world: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(finished, tmp_path / "copy")
+    copy = shutil.copytree(finished, tmp_path / "copy", symlinks=True)
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("part-*.parquet")}
     words = ("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", copy)
     refinery(*words)
