@@ -18,6 +18,7 @@ from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.explain import explain as explain_document
 from pipeline.inputs.inputs import dataset_in, read_inputs
 from pipeline.job.context import resolve_recipe
+from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe as read_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.stages.run import Run, run_recipe
@@ -34,6 +35,7 @@ def run(
     workers: int | None = None,
     limit: int | None = None,
     models: StrPath | None = None,
+    changes: Changes | None = None,
 ) -> Run:
     """Runs every stage of a recipe; each makes a dataset below the folder `out`.
 
@@ -43,10 +45,12 @@ def run(
     engine: local, ray or beam. workers: processes at once; None: one for each core. The result depends on neither.
     limit: only the first so many pages or documents.
     models: the model folder (else REFINERY_MODELS, else the user's cache).
+    changes: of the recipe: see `load_recipe`.
     """
     folder = named_folder(out)
+    chosen = load_recipe(recipe, changes=changes)
     with open_engine(engine, workers) as opened:
-        return run_recipe(os.fspath(recipe), words(inputs), folder, opened, limit, text(models))
+        return run_recipe(chosen, words(inputs), folder, opened, limit, text(models))
 
 
 def compare(
@@ -58,16 +62,19 @@ def compare(
     workers: int | None = None,
     limit: int | None = None,
     models: StrPath | None = None,
+    changes: Changes | None = None,
 ) -> dict[str, Any]:
     """Runs several recipes on the same input and compares what they keep; stages that they share are made once.
 
     Returns `input`, `recipes` (by name: docs, chars, tokens, funnel, by_language, rejected_by), `ratio` (with 95 %
-    intervals), `overlap` and `cost`. The arguments are those of `run`, with two recipes or more.
+    intervals), `overlap` and `cost`. The arguments are those of `run`, with two recipes or more. `changes` are those of
+    the last recipe; a single one is compared with itself as changed.
     """
     names = [os.fspath(recipe) for recipe in recipes]
     folder = named_folder(out)
     with open_engine(engine, workers) as opened:
-        return compare_recipes(names, opened, read_inputs(words(inputs)), folder, limit, text(models))
+        given = read_inputs(words(inputs))
+        return compare_recipes(names, opened, given, folder, limit, text(models), changes=changes)
 
 
 def explain(
@@ -81,17 +88,21 @@ def explain(
     return explain_document(document, Path(run), None if source is None else Path(source), text(models))
 
 
-def load_recipe(recipe: StrPath) -> Recipe:
-    """Reads a shipped recipe by its name, or a .toml file. Its models are not looked for."""
-    return read_recipe(os.fspath(recipe))
+def load_recipe(recipe: StrPath, *, changes: Changes | None = None) -> Recipe:
+    """Reads a shipped recipe by its name, or a .toml file. Its models are not looked for.
+
+    changes: values by their paths, such as `{"filter.size.words.min": 60}`: another threshold or option; "off" takes a
+        stage, a step or a rule out. The changed recipe has another name and hash.
+    """
+    return read_recipe(os.fspath(recipe), changes)
 
 
-def check_recipe(recipe: StrPath, *, models: StrPath | None = None) -> Recipe:
+def check_recipe(recipe: StrPath, *, models: StrPath | None = None, changes: Changes | None = None) -> Recipe:
     """Reads a recipe, and checks that its signals are set before they are used and that its models are there.
 
     Returns it with the sha256 of each model in `models`; only then does its own `sha256` cover them.
     """
-    return resolve_recipe(load_recipe(recipe), text(models))[0]
+    return resolve_recipe(load_recipe(recipe, changes=changes), text(models))[0]
 
 
 def open_dataset(folder: StrPath) -> Dataset:

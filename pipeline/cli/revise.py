@@ -7,8 +7,8 @@ import typer
 
 from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
-from pipeline.cli.options import EngineName, Input, Json, Limit, Models, Out, Recipe, Source, Workers
-from pipeline.cli.work import opened, report_damage
+from pipeline.cli.options import EngineName, Input, Json, Limit, Models, Out, Recipe, Set, Source, Workers
+from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
 
 SignalNames = Annotated[
@@ -37,6 +37,7 @@ def measure(
     limit: Limit = None,
     source: Source = None,
     models: Models = None,
+    changes: Set = None,
     json: Json = False,
 ) -> None:
     """Measure every signal of every document.
@@ -49,13 +50,12 @@ def measure(
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.context import open_context
     from pipeline.recipes.curves import curve_files, with_curves
-    from pipeline.recipes.parse import load_recipe
     from pipeline.revise.measure import measure as measure_signals
     from pipeline.revise.measure import plan
     from pipeline.stages.stages import places_below
 
     with opened(engine, workers, json) as made:
-        loaded = load_recipe(recipe)
+        loaded = chosen(recipe, changes)
         used = {*plan(with_curves(loaded, models), signals or ()).models(), *curve_files(loaded)}
         context = open_context(loaded, made, models, used)
         moved = places_below(source) if source else None
@@ -80,6 +80,7 @@ def readmit(
     engine: EngineName = "local",
     workers: Workers = None,
     models: Models = None,
+    changes: Set = None,
     json: Json = False,
 ) -> None:
     """Run rejected records through another recipe.
@@ -94,7 +95,8 @@ def readmit(
 
     with opened(engine, workers, json) as made:
         moved = places_below(source) if source else None
-        run, numbers = readmit_records(open_context(recipe, made, models), ledger, out, rule or (), ids, moved)
+        context = open_context(chosen(recipe, changes), made, models)
+        run, numbers = readmit_records(context, ledger, out, rule or (), ids, moved)
         summary = run.summary()
     if json:
         tell({**summary, **numbers})

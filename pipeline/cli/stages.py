@@ -15,11 +15,12 @@ from pipeline.cli.options import (
     Models,
     Out,
     Recipe,
+    Set,
     Source,
     StageName,
     Workers,
 )
-from pipeline.cli.work import opened, report_damage
+from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
@@ -69,6 +70,7 @@ def run(
     workers: Workers = None,
     limit: Limit = None,
     models: Models = None,
+    changes: Set = None,
     json: Json = False,
 ) -> None:
     """Run every stage of a recipe.
@@ -81,7 +83,7 @@ def run(
     from pipeline.stages.run import run_recipe
 
     with opened(engine, workers, json) as made:
-        finished = run_recipe(recipe, input, out, made, limit, models)
+        finished = run_recipe(chosen(recipe, changes), input, out, made, limit, models)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -106,12 +108,15 @@ def stage_command(name: str) -> Any:
         limit: Limit = None,
         source: Source = None,
         models: Models = None,
+        changes: Set = None,
         json: Json = False,
     ) -> None:
         from pipeline.stages.run import funnel, run_recipe_stage
 
         with opened(engine, workers, json) as made:
-            manifest = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models).manifest
+            manifest = run_recipe_stage(
+                chosen(recipe, changes), name, stage, input, out, made, limit, source, models
+            ).manifest
         rows = funnel([manifest])
         if json:
             tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})
@@ -142,12 +147,14 @@ def compare(
         list[str] | None, typer.Option("--by", help="A field of --groups to group by (type and lang unless given).")
     ] = None,
     long_words: Annotated[int, typer.Option("--long-words", min=1, help="How many words make a true text long.")] = 200,
+    changes: Set = None,
     json: Json = False,
 ) -> None:
     """Run several recipes on the same input and compare them.
 
     Prints their funnels, the ratios of what they keep with intervals, and what each keeps that others reject. Stages
-    that two recipes share from the start are made once.
+    that two recipes share from the start are made once. --set changes the last of them; where one recipe is
+    named, it is compared with itself as changed.
 
     Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out out
     """
@@ -155,8 +162,11 @@ def compare(
     from pipeline.compare.gold import read_gold
     from pipeline.compare.text import compare_text
     from pipeline.inputs.inputs import read_inputs
+    from pipeline.recipes.changes import read_changes
 
     texts = read_gold(gold, groups, by or (), long_words)
     with opened(engine, workers, json) as made:
-        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts)
+        answer = compare_recipes(
+            recipe, made, read_inputs(input), out, limit, models, texts, read_changes(changes or ())
+        )
     tell(answer if json else compare_text(answer))
