@@ -18,8 +18,8 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Change the recipe: STAGE.STEP.SIGNAL.min=NUMBER, STAGE.STEP.OPTION=VALUE, STAGE.STEP=off; may be "
-        "repeated. `refinery recipes show RECIPE --paths` lists the paths.",
+        help="Change the recipe, say filter.english.words.min=300; may be repeated. "
+        "`refinery recipes show RECIPE --paths` lists what can be set.",
     ),
 ]
 Input = Annotated[

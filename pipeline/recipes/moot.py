@@ -124,7 +124,8 @@ def _moot(bounds: Sequence[Bound], known: Known) -> Iterator[str]:
         ]
         found = Known([*known.bounds, *beside], known.languages).makes_moot(bound)
         if found:
-            yield f"{bound}: {' and '.join(map(str, found))} is at least as strict"
+            verb = "is" if len(found) == 1 else "are"
+            yield f"{bound}: {' and '.join(map(str, found))} {verb} at least as strict"
 
 
 def _after(step: Step, known: Known, audited: bool) -> None:
