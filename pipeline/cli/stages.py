@@ -130,7 +130,7 @@ def stage_command(name: str) -> Any:
 
 
 def compare(
-    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more.")],
+    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more, or one with --set.")],
     input: Input,
     out: Out,
     engine: EngineName = "local",

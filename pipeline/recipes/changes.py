@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from infra.errors import UsageError
+from infra.hashing import sha256_json
 from infra.names import listed, meant
 from pipeline.recipes.bounds import OFF, bounds_of, with_bound
 from pipeline.recipes.paths import Place, locate
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.stage_keys import STAGE_OPTIONS, current_keys
 from pipeline.recipes.toml import toml_value
-from pipeline.steps.fields import check_plain, only, shown, tables, text
+from pipeline.steps.fields import check_plain, is_number, only, shown, tables, text
 from pipeline.steps.option import names_of
 from pipeline.steps.table import read_step
 
@@ -89,13 +90,18 @@ def change(recipe: Recipe, changes: Changes, inserts: Sequence[Mapping[str, Any]
     for number, insert in enumerate(inserts, start=1):
         draft.insert(insert, f"{place}: insert {number}")
     source = {**recipe.source, "stage": draft.stages()}
-    if source["stage"] == list(recipe.source["stage"]):
+    if sha256_json(source["stage"]) == sha256_json(recipe.source["stage"]):
         return {**source, **heads}
     about, told = without_changes(recipe.about)
     told += [f"{path} = {toml_value(value)}" for path, value in paths.items()]
     told += [f"{len(inserts)} inserted"] if inserts else []
     about = f"{about} {TOLD}{', '.join(told[:MOST_TOLD])}{', …' if len(told) > MOST_TOLD else ''})".strip()
     return {**source, "name": recipe.name.removesuffix(SUFFIX) + SUFFIX, "about": about, **heads}
+
+
+def kept_if_same(old: Any, new: Any) -> Any:
+    """`new`, but `old` where they are the same number: 4 for 4.0 changes nothing, nor the hash."""
+    return old if is_number(old) and is_number(new) and old == new else new
 
 
 def without_changes(about: str) -> tuple[str, list[str]]:
@@ -185,7 +191,7 @@ class Draft:
             inside = inner.get(key, {})
             inner[key] = dict(inside) if isinstance(inside, Mapping) else {}
             inner = inner[key]
-        inner[last] = value
+        inner[last] = kept_if_same(inner.get(last), value)
         self.tables[place.stage] = table
 
     def _changed_step(self, table: Mapping[str, Any], place: Place, value: Any, here: str) -> Mapping[str, Any]:
@@ -199,7 +205,8 @@ class Draft:
             if more:
                 raise UsageError(f"{here}: {key} has no parts: set it as a whole")
             former = {} if key not in CHOOSING or table.get(key) == value else {"options"}
-            return {name: each for name, each in table.items() if name not in former} | {key: value}
+            kept = {name: each for name, each in table.items() if name not in former}
+            return kept | {key: kept_if_same(table.get(key), value)}
         if "rules" in keys:
             path = f"{key}.{more}" if more else key
             return with_bound(table, path, value, f"{here}: {step.kind} {step.name!r}")
@@ -207,7 +214,8 @@ class Draft:
         if key not in known or more:
             there = [name for name in (*keys, *known) if name != "options"]
             raise UsageError(f"{here}: {step.kind} {step.name!r} has no option {shown(key)}; {meant(key, there)}")
-        return {**table, "options": {**table.get("options", {}), key: value}}
+        options = table.get("options", {})
+        return {**table, "options": {**options, key: kept_if_same(options.get(key), value)}}
 
     def _has(self, place: Place) -> str:
         stage = self.recipe.stages[place.stage]

@@ -173,7 +173,7 @@ def test_points_of_a_signal_that_is_always_the_same() -> None:
     ("term", "says"),
     [
         (None, "terms is empty"),
-        ({"signal": "nothing", "at": [1], "add": [1]}, "no such signal"),
+        ({"signal": "nothing", "at": [1], "add": [1]}, "no signal 'nothing'"),
         ({"signal": "words", "at": [2, 1], "add": [1, 1]}, "at must rise"),
         ({"signal": "words", "at": [1], "add": [1, 1]}, "as many numbers"),
         ({"signal": "words", "at": [1], "add": ["x"]}, "list of numbers"),

@@ -74,7 +74,9 @@ def test_a_changed_recipe_is_another_recipe() -> None:
 def test_what_is_set_to_what_it_is_changes_nothing() -> None:
     base = load_recipe("fineweb")
     same = load_recipe("fineweb", {WORDS: 50.0, "filter.language.keep": ["en"]})
-    assert (same.name, same.source) == (base.name, base.source)
+    assert (same.name, same.source, same.sha256) == (base.name, base.source, base.sha256)
+    four = load_recipe("mixture", {"mixture.draw.max_epochs": 4})
+    assert (four.name, four.sha256) == ("mixture", load_recipe("mixture").sha256)
 
 
 @pytest.mark.parametrize("name", shipped())
