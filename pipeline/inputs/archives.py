@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 
-from infra.dataset.manifest import InputRef
-from pipeline.inputs.inputs import InputFile
+from pipeline.inputs.inputs import FileSource
 from pipeline.warc.pages import is_page
 from pipeline.warc.reader import read_split
 from pipeline.warc.records import PLAIN, RawRecord, Split
@@ -27,19 +26,11 @@ class ArchivePart:
 
 
 @dataclass(frozen=True)
-class Archives:
+class Archives(FileSource):
     """Archive files as a source of splits. `limit`: the most pages, counted in the order of the splits."""
 
-    files: tuple[InputFile, ...]
     limit: int | None = None
     exact: bool = False
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return tuple(file.ref for file in self.files)
-
-    def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
 
     def parts(self) -> Sequence[ArchivePart]:
         return self._parts
@@ -49,14 +40,10 @@ class Archives:
         parts = [
             ArchivePart(split, file.sha256)
             for file in self.files
-            for split in plan_splits(file.path, file.name, exact=self.exact) or [empty_split(file)]
+            for split in plan_splits(file.path, file.name, exact=self.exact)
+            or [Split(file.path, file.name, 0, 0, PLAIN)]  # of an empty file
         ]
         return parts if self.limit is None else capped(parts, self.limit)
-
-
-def empty_split(file: InputFile) -> Split:
-    """The single split of an empty file, which contains no record."""
-    return Split(file.path, file.name, 0, 0, PLAIN)
 
 
 def capped(parts: Sequence[ArchivePart], limit: int) -> list[ArchivePart]:

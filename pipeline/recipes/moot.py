@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.recipes.bounds import Found, bounds_of
-from pipeline.recipes.paths import step_addresses
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.toml import toml_value
 from pipeline.steps.dedup import Dedup
@@ -91,10 +90,10 @@ def moot_bounds(recipe: Recipe) -> list[str]:
     lines: list[str] = []
     for stage, table in zip(recipe.stages, recipe.source["stage"]):
         audited = stage.command == "extract" and bool(stage.options.get("audit"))
-        for step, address, source in zip(stage.steps, step_addresses(stage), table.get("step", [])):
+        for step, source in zip(stage.steps, table.get("step", [])):
             if step.keys and any(key.name == "rules" for key in step.keys):
-                written = bounds_of(source, address)
-                mine = list(_bounds(step, written, f"{stage.name}.{address}", known.languages))
+                written = bounds_of(source, step.name)
+                mine = list(_bounds(step, written, f"{stage.name}.{step.name}", known.languages))
                 lines += _moot(mine, known)
                 if step.binding or not audited:
                     known.bounds += mine

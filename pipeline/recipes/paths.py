@@ -1,8 +1,7 @@
 """Paths into a recipe: how a change names a stage, a step, a bound or an option, `STAGE.STEP.SIGNAL.min`.
 
 A stage is named by its name, which is that of its command unless given. So is a step: an unnamed one is called by its
-method, edit, label or signal, or else by its kind; `refinery recipes show RECIPE --paths` lists them. Of several steps
-of one name in a stage each is `NAME#1`, `NAME#2`, …
+method, edit, label or signal, or else by its kind; `refinery recipes show RECIPE --paths` lists them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 from infra.errors import UsageError
 from infra.names import listed, near_names
 from pipeline.recipes.bounds import bounds_of
-from pipeline.recipes.recipe import Recipe, Stage
+from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.stage_keys import STAGE_OPTIONS, draw_options
 from pipeline.recipes.toml import toml_value
 from pipeline.steps.fields import shown
@@ -27,17 +26,8 @@ class Place(NamedTuple):
     rest: str
 
 
-def step_addresses(stage: Stage) -> list[str]:
-    """How paths name the steps of a stage, in order."""
-    names = [step.name for step in stage.steps]
-    return [
-        name if names.count(name) == 1 else f"{name}#{names[: number + 1].count(name)}"
-        for number, name in enumerate(names)
-    ]
-
-
 def locate(recipe: Recipe, path: str) -> Place:
-    """Raises UsageError, with the recipe's name in front, for a path that leads nowhere or to several steps."""
+    """Raises UsageError, with the recipe's name in front, for a path that leads nowhere."""
     head, _, rest = path.partition(".")
     names = [stage.name for stage in recipe.stages]
     if head not in names:
@@ -47,16 +37,13 @@ def locate(recipe: Recipe, path: str) -> Place:
     options = names_of(STAGE_OPTIONS[stage.command])
     if not rest or rest.partition(".")[0] in options:
         return Place(number, None, rest)
-    addresses = step_addresses(stage)
-    fits = [each for each in addresses if rest == each or rest.startswith(f"{each}.")]
+    steps = [step.name for step in stage.steps]
+    fits = [name for name in steps if rest == name or rest.startswith(f"{name}.")]
     if fits:
-        address = max(fits, key=len)
-        return Place(number, addresses.index(address), rest[len(address) + 1 :])
+        name = max(fits, key=len)  # a name may have dots
+        return Place(number, steps.index(name), rest[len(name) + 1 :])
     name = rest.partition(".")[0]
-    same = [each for each in addresses if each.startswith(f"{name}#")]
-    if same:
-        raise UsageError(f"{recipe.name}: {path}: stage {head!r} has several steps {name!r}: say {' or '.join(same)}")
-    hint = _hint(recipe, path, name, [*addresses, *options])
+    hint = _hint(recipe, path, name, [*steps, *options])
     raise UsageError(f"{recipe.name}: {path}: stage {head!r} has no step {shown(name)}; {hint}")
 
 
@@ -89,8 +76,8 @@ def settable(recipe: Recipe) -> Iterator[Setting]:
                 yield from _options(f"{stage.name}.draw", draw_options(), stage.options.get("draw", {}))
             else:
                 yield _setting(stage.name, option, stage.options)
-        for step, address, source in zip(stage.steps, step_addresses(stage), table.get("step", [])):
-            yield from _below(f"{stage.name}.{address}", step, source)
+        for step, source in zip(stage.steps, table.get("step", [])):
+            yield from _below(f"{stage.name}.{step.name}", step, source)
 
 
 def _below(place: str, step: Step, source: Mapping[str, Any]) -> Iterator[Setting]:

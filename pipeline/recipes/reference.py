@@ -38,8 +38,7 @@ RULES = (
 
 CHANGES = """A recipe is changed by `--set PATH=VALUE` (repeatable), by `changes={PATH: VALUE}` in Python, by `[set]`
 in a file with `extends`. `refinery recipes show RECIPE --paths` lists the paths of a recipe with their values. A step
-without a `name` is called by its method, edit, label or signal, or else by its kind. Of several of one name in a stage
-each is `NAME#1`, `NAME#2`, …"""
+without a `name` is called by its method, edit, label or signal, or else by its kind."""
 PATHS = (
     ("`STAGE.STEP.SIGNAL.min`, `STAGE.STEP.SIGNAL.max`", "a number; `off` takes the rule out"),
     ("`STAGE.STEP.SIGNAL.min.LANGUAGE`", "the same, for one language of rules that have languages"),

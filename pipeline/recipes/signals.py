@@ -49,11 +49,11 @@ def _missing(stage: Stage, step: Step, name: str) -> str:
         known = ", ".join(sorted(step.available()))
         near = near_names(name, sorted(step.available()))
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{place}: a gate{lists} knows no signal {name!r}: there are {known}{hint}"
+        return f"{place}: a gate{lists} has no signal {name!r}: there are {known}{hint}"
     if name in LISTED_SIGNALS:
-        return f"{place}: {name!r} needs lists: ask it in a gate of the extract stage, with lists = NAME"
+        return f"{place}: {name!r} needs lists: use it in a gate of the extract stage, with lists = NAME"
     if name in HEADER_SIGNALS:
-        return f"{place}: {name!r} is known in the extract stage alone: ask it there, in a gate or a judge"
+        return f"{place}: {name!r} is set in the extract stage alone: use it there, in a gate or a judge"
     if name in AUDIT_SIGNALS:
         return f"{place}: {name!r} is set where an extract stage before it has a audit sample (audit = 0.01)"
     if name not in SIGNALS and name not in STEP_SIGNALS:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, get_args
 
 from dedup.minhash import MinHash
 from dedup.survivors import Link, Policy
-from dedup.verify import Verify
+from dedup.verify import Measure, Verify
 from infra.errors import UsageError
 from infra.names import meant
 from pipeline.steps.fields import not_one_of, shown
@@ -76,11 +76,8 @@ class Dedup(MethodStep):
                 wanted = type_of(known[name])
                 article = "" if wanted == "true or false" else "a "
                 raise UsageError(f"dedup {self.method}: {name} must be {article}{wanted}, not {shown(value)}")
-        for name, allowed in (
-            ("policy", get_args(Policy)),
-            ("link", get_args(Link)),
-            ("measure", ("jaccard", "containment")),
-        ):
+        choices = {"policy": get_args(Policy), "link": get_args(Link), "measure": get_args(Measure)}
+        for name, allowed in choices.items():
             if name in options and options[name] not in allowed:
                 hint = not_one_of(options[name], allowed)
                 raise UsageError(f"dedup {self.method}: {name} is {shown(options[name])}, {hint}")

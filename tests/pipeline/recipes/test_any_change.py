@@ -16,7 +16,7 @@ from pipeline.recipes.toml import recipe_toml
 
 NAMES = ("yi", "fineweb2", "mixture", "minhash", "tokens")
 PATHS = {name: [each.path for each in settable(load_recipe(name))] for name in NAMES}
-WORDS = "filter extract language words min max off audit draw rules options name kind judge#1 . de"
+WORDS = "filter extract language words min max off audit draw rules options name kind . de"
 PARTS = st.sampled_from(WORDS.split())
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.dates(), PARTS,

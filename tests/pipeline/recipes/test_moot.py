@@ -47,7 +47,7 @@ MOOT = "f.lax.words.min = 50: f.strict.words.min = 200 is at least as strict"
         ([STRICT, spoken("en"), LAX], []),
         ([QUALITY, GOOD, REMOVE_URLS, FAIR],
          ["f.fair.quality.min = 0.5: f.good.quality.min = 0.9 is at least as strict"]),
-        ([QUALITY, GOOD, QUALITY, FAIR], []),
+        ([QUALITY, GOOD, QUALITY | {"name": "again"}, FAIR], []),
         # languages
         ([rules("strict", "words >= 200", languages=["en"]), LAX], []),
         ([STRICT, rules("lax", "words >= 50", languages=["en"])], [MOOT]),
@@ -58,7 +58,7 @@ MOOT = "f.lax.words.min = 50: f.strict.words.min = 200 is at least as strict"
         ([rules("a", only_in("en", "words >= 90"), only_in("de", "words >= 80"))], []),
         ([spoken("en"), rules("a", only_in("de", "words >= 80"))],
          ["f.a.words.min = 80: no document that comes here has its languages"]),
-        ([spoken("en"), spoken("de", languages=["fr"]), rules("a", only_in("de", "words >= 80"))], []),
+        ([spoken("en"), spoken("de", languages=["fr"], name="again"), rules("a", only_in("de", "words >= 80"))], []),
     ],
 )  # fmt: skip
 def test_steps_of_a_stage(steps: list[Part], lines: list[str]) -> None:
