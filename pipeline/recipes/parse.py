@@ -122,7 +122,7 @@ def _check_name(recipe: Recipe, place: str) -> None:
     """UsageError for another recipe that has the name of a shipped one: manifests would take it for that."""
     if recipe.name in shipped() and recipe.sha256 != _load(recipe.name, ()).sha256:
         raise UsageError(
-            f"{place}: the recipe is called {recipe.name!r} but is not the one that is shipped: give it another name"
+            f"{place}: the recipe is called {recipe.name!r} but is not the one that is shipped: give it another `name`"
         )
 
 
@@ -145,7 +145,7 @@ def parse_recipe(source: Mapping[str, Any], place: str) -> Recipe:
                 f"{place}: stage {stage.name!r} reads {stage.reads or 'archives'}, "
                 f"but {before.name!r} before it makes {before.makes}"
             )
-    return Recipe(text(source, "name", place, place), text(source, "about", place), stages, source)
+    return Recipe(text(source, "name", place, Path(place).stem), text(source, "about", place), stages, source)
 
 
 def _stage(source: Mapping[str, Any], place: str) -> Stage:

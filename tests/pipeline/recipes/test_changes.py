@@ -349,8 +349,14 @@ def test_a_copy_that_was_changed_needs_a_name_of_its_own(tmp_path: Path) -> None
     file.write_text(recipe_as_file(load_recipe("fineweb"), "fineweb"))
     assert load_recipe(str(file)).name == "fineweb"
     file.write_text(file.read_text().replace("gopher_words >= 50", "gopher_words >= 60"))
-    with pytest.raises(UsageError, match="called 'fineweb' but is not the one that is shipped: give it another name"):
+    with pytest.raises(UsageError, match="called 'fineweb' but is not the one that is shipped: give it another `name`"):
         load_recipe(str(file))
+
+
+def test_a_recipe_without_a_name_is_called_by_its_file(tmp_path: Path) -> None:
+    """By that alone: where it lies is not part of the result."""
+    (tmp_path / "mine.toml").write_text('[[stage]]\ncommand = "filter"\n')
+    assert load_recipe(str(tmp_path / "mine.toml")).name == "mine"
 
 
 def test_a_difference_that_is_not_shown_by_the_text() -> None:
