@@ -84,7 +84,7 @@ def change(recipe: Recipe, changes: Changes, inserts: Sequence[Mapping[str, Any]
         check_plain(value, f"{place}: {path}")
         paths[path] = value
     heads: dict[str, Any] = {key: paths.pop(key) for key in ("name", "about") if key in paths}
-    draft = Draft(recipe)
+    draft = Draft(recipe, place)
     for path, value in sorted(paths.items(), key=lambda each: each[0].rpartition(".")[2] not in CHOOSING):
         draft.set(path, value)
     for number, insert in enumerate(inserts, start=1):
@@ -111,19 +111,21 @@ def without_changes(about: str) -> tuple[str, list[str]]:
 
 
 class Draft:
-    """The stages of a recipe while they are changed. Paths lead to what the recipe had; a change of what is taken out
-    is refused."""
+    """The stages of a recipe while they are changed. Paths lead to what the recipe had; a change within what another
+    takes out is refused. `origin`: who changes it, in front of messages."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, origin: str) -> None:
         self.recipe = recipe
+        self.origin = origin
         self.tables: list[dict[str, Any]] = [dict(table) for table in recipe.source["stage"]]
         self.steps: list[list[Mapping[str, Any]]] = [list(table.get("step", [])) for table in self.tables]
         self.off: set[tuple[int, int | None]] = set()
         self.around: dict[tuple[int, int | None, str], list[Mapping[str, Any]]] = {}
+        self.within: list[tuple[Place, str]] = []
 
     def set(self, path: str, value: Any) -> None:
-        place = locate(self.recipe, path)
-        here = f"{self.recipe.name}: {path}"
+        place = locate(self.recipe, path, self.origin)
+        here = f"{self.origin}: {path}"
         if not place.rest:
             if value != OFF:
                 what = "a stage" if place.step is None else "a step"
@@ -131,7 +133,9 @@ class Draft:
                     f'{here} is {what}: it can only be "{OFF}", or go on with what it has{self._has(place)}'
                 )
             self._take_out(place, here)
-        elif place.step is None:
+            return
+        self.within.append((place, here))
+        if place.step is None:
             self._set_option(place, value)
         else:
             table = self.steps[place.stage][place.step]
@@ -145,7 +149,7 @@ class Draft:
             raise UsageError(f"{here} needs one of {', '.join(ANCHORS)}")
         (anchor,) = anchors
         path = text(given, anchor, here)
-        place = locate(self.recipe, path)
+        place = locate(self.recipe, path, here)
         if place.rest:
             raise UsageError(f"{here}: {anchor} is {shown(path)}; give the path of a stage or a step")
         wanted, other = ("stage", "step") if place.step is None else ("step", "stage")
@@ -154,11 +158,16 @@ class Draft:
             raise UsageError(f"{here}: {path} is a {wanted}: give `{wanted}`, a list of tables, to put {anchor} it")
         if anchor == "in_place_of":
             self._take_out(place, here)
+        if place.step is not None:
+            self.within.append((Place(place.stage, None, ""), here))
         side = "before" if anchor == "before" else "after"
         key = (place.stage, place.step, side)
         self.around[key] = [*self.around.get(key, []), *new]
 
     def stages(self) -> list[Mapping[str, Any]]:
+        for place, here in self.within:
+            if not self.off.isdisjoint(((place.stage, None), (place.stage, place.step))):
+                raise UsageError(f"{here} is part of what another change takes out")
         made: list[Mapping[str, Any]] = []
         for number, (table, steps) in enumerate(zip(self.tables, self.steps)):
             new = self._with_neighbours(steps, number)
@@ -184,7 +193,7 @@ class Draft:
 
     def _set_option(self, place: Place, value: Any) -> None:
         """An option of a stage; `draw` has settings, some of which are tables of shares by name."""
-        table = dict(current_keys(self.tables[place.stage], self.recipe.name))
+        table = dict(current_keys(self.tables[place.stage], self.origin))
         *above, last = place.rest.split(".", 2)
         inner = table
         for key in above:

@@ -26,12 +26,12 @@ class Place(NamedTuple):
     rest: str
 
 
-def locate(recipe: Recipe, path: str) -> Place:
-    """Raises UsageError, with the recipe's name in front, for a path that leads nowhere."""
+def locate(recipe: Recipe, path: str, origin: str) -> Place:
+    """Raises UsageError, with `origin` in front, for a path that leads nowhere."""
     head, _, rest = path.partition(".")
     names = [stage.name for stage in recipe.stages]
     if head not in names:
-        raise UsageError(f"{recipe.name}: {path}: no stage {shown(head)}; {_hint(recipe, path, head, names)}")
+        raise UsageError(f"{origin}: {path}: no stage {shown(head)}; {_hint(recipe, path, head, names)}")
     number = names.index(head)
     stage = recipe.stages[number]
     options = names_of(STAGE_OPTIONS[stage.command])
@@ -44,7 +44,7 @@ def locate(recipe: Recipe, path: str) -> Place:
         return Place(number, steps.index(name), rest[len(name) + 1 :])
     name = rest.partition(".")[0]
     hint = _hint(recipe, path, name, [*steps, *options])
-    raise UsageError(f"{recipe.name}: {path}: stage {head!r} has no step {shown(name)}; {hint}")
+    raise UsageError(f"{origin}: {path}: stage {head!r} has no step {shown(name)}; {hint}")
 
 
 def _hint(recipe: Recipe, path: str, name: str, here: list[str]) -> str:

@@ -216,6 +216,14 @@ def test_one_path_has_one_value() -> None:
         load_recipe("fineweb", {"filter": {}})
 
 
+@pytest.mark.parametrize("path", ["filter.c4.c4_any_ending_sentences.min", "filter.c4.source", "filter.carried"])
+def test_what_is_taken_out_cannot_be_changed(path: str) -> None:
+    for off in ("filter.c4", "filter") if "c4" in path else ("filter",):
+        for changes in ({off: "off", path: 3}, {path: 3, off: "off"}):
+            with pytest.raises(UsageError, match=f"fineweb: {path} is part of what another change takes out"):
+                load_recipe("fineweb", changes)
+
+
 @pytest.mark.parametrize(
     ("word", "value"),
     [
@@ -320,7 +328,7 @@ def test_files_extend_files(tmp_path: Path) -> None:
         ('extends = "exact"\n[[insert]]\nafter = "same-text.text.policy"\nstep = [{}]', "path of a stage or a step"),
         (
             'extends = "exact"\n[[insert]]\nafter = "same-txt"\nstage = [{}]',
-            "no stage 'same-txt'; did you mean same-text",
+            "mine.toml: insert 1: same-txt: no stage 'same-txt'; did you mean same-text",
         ),
         ('extends = "exact"\n[[insert]]\nafter = "same-text"\nstage = [{}]', "command is None"),
         (
