@@ -8,6 +8,7 @@ from pipeline.recipes.parse import read_text
 from pipeline.recipes.paths import settable
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.toml import recipe_toml
+from pipeline.steps.step import Step
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -17,8 +18,14 @@ def recipe_text(recipe: Recipe) -> str:
     for stage in recipe.stages:
         options = ", ".join(f"{key}={value}" for key, value in sorted(stage.options.items()))
         lines.append(f"{stage.command} ({stage.name})" + (f": {options}" if options else ""))
-        lines += [f"  {line}" for step in stage.steps for line in step.lines()]
+        lines += [f"  {line}" for step in stage.steps for line in _lines(step)]
     return "\n".join(lines)
+
+
+def _lines(step: Step) -> list[str]:
+    """With the step's name, by which ledgers and paths call it, where its own first line does not have it."""
+    first, *others = step.lines()
+    return [first if step.name in first else f"{first}, named {step.name}", *others]
 
 
 def recipe_as_file(recipe: Recipe, name_or_file: str) -> str:

@@ -368,9 +368,9 @@ def test_a_recipe_without_a_name_is_called_by_its_file(tmp_path: Path) -> None:
 
 
 def test_a_difference_that_is_not_shown_by_the_text() -> None:
-    """The name of a step of copies, say: it is shown by the files."""
-    one, other = (
-        load_recipe("exact"),
-        load_recipe("exact", {"same-text.text.name": "copies"}),
-    )
-    assert '+step = [{ kind = "dedup", method = "text", name = "copies" }]' in difference(one, other, ("a", "b"))
+    """A name of what has one is shown; an empty list of languages is shown by the files alone."""
+    one = load_recipe("exact")
+    named = load_recipe("exact", {"same-text.text.name": "copies"})
+    assert "+  dedup text, named copies" in difference(one, named, ("a", "b")).splitlines()
+    empty = load_recipe("exact", {"extract.extract.declared": []})
+    assert '+step = [{ kind = "extract", engine = "joined", declared = [] }]' in difference(one, empty, ("a", "b"))
