@@ -23,6 +23,7 @@ from pipeline.export.export import export as export_documents
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import dataset_in, read_inputs
 from pipeline.job.context import resolve_recipe
+from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe as read_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.stages.estimate import estimate as run_sample
@@ -40,6 +41,7 @@ def run(
     workers: int | None = None,
     limit: int | None = None,
     models: StrPath | None = None,
+    changes: Changes | None = None,
     text_column: str = "text",
     id_column: str = "id",
     url_column: str = "url",
@@ -52,11 +54,13 @@ def run(
     engine: local, ray or beam. workers: processes at once; None: one for each core. The result depends on neither.
     limit: only the first so many pages or documents.
     models: the model folder (else REFINERY_MODELS, else the user's cache).
+    changes: of the recipe: see `load_recipe`.
     text_column, id_column, url_column: their names in Parquet and JSONL files; other columns are kept as they are.
     """
     folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
+    chosen = load_recipe(recipe, changes=changes)
     with open_engine(engine, workers) as opened:
-        return run_recipe(os.fspath(recipe), words(inputs), folder, opened, limit, text(models), columns)
+        return run_recipe(chosen, words(inputs), folder, opened, limit, text(models), columns)
 
 
 def compare(
@@ -68,6 +72,7 @@ def compare(
     workers: int | None = None,
     limit: int | None = None,
     models: StrPath | None = None,
+    changes: Changes | None = None,
     text_column: str = "text",
     id_column: str = "id",
     url_column: str = "url",
@@ -75,12 +80,14 @@ def compare(
     """Runs several recipes on the same input and compares what they keep; stages that they share are made once.
 
     Returns `input`, `recipes` (by name: docs, chars, tokens, funnel, by_language, rejected_by), `ratio` (with 95 %
-    intervals), `overlap` and `cost`. The arguments are those of `run`, with two recipes or more.
+    intervals), `overlap` and `cost`. The arguments are those of `run`, with two recipes or more. `changes` are those of
+    the last recipe; a single one is compared with itself as changed.
     """
     names = [os.fspath(recipe) for recipe in recipes]
     folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
     with open_engine(engine, workers) as opened:
-        return compare_recipes(names, opened, read_inputs(words(inputs), columns), folder, limit, text(models))
+        given = read_inputs(words(inputs), columns)
+        return compare_recipes(names, opened, given, folder, limit, text(models), changes=changes)
 
 
 def estimate(
@@ -90,6 +97,7 @@ def estimate(
     workers: int | None = None,
     sample: int = 300,
     models: StrPath | None = None,
+    changes: Changes | None = None,
     text_column: str = "text",
     id_column: str = "id",
     url_column: str = "url",
@@ -100,8 +108,8 @@ def estimate(
     `share` and its 95 % `interval`. The other arguments are those of `run`; nothing is written.
     """
     columns = Columns(text_column, id_column, url_column)
-    number = cores() if workers is None else workers
-    return run_sample(os.fspath(recipe), words(inputs), number, sample, text(models), columns)
+    number, chosen = cores() if workers is None else workers, load_recipe(recipe, changes=changes)
+    return run_sample(chosen, words(inputs), number, sample, text(models), columns)
 
 
 def explain(
@@ -166,17 +174,21 @@ def export(
     return export_documents(Path(run), os.fspath(out), format, names, limit, separator)
 
 
-def load_recipe(recipe: StrPath) -> Recipe:
-    """Reads a shipped recipe by its name, or a .toml file. Its models are not looked for."""
-    return read_recipe(os.fspath(recipe))
+def load_recipe(recipe: StrPath, *, changes: Changes | None = None) -> Recipe:
+    """Reads a shipped recipe by its name, or a .toml file. Its models are not looked for.
+
+    changes: values by their paths, such as `{"filter.size.words.min": 60}`: another threshold or option; "off" takes a
+        stage, a step or a rule out. The changed recipe has another name and hash.
+    """
+    return read_recipe(os.fspath(recipe), changes)
 
 
-def check_recipe(recipe: StrPath, *, models: StrPath | None = None) -> Recipe:
+def check_recipe(recipe: StrPath, *, models: StrPath | None = None, changes: Changes | None = None) -> Recipe:
     """Reads a recipe, and checks that its signals are set before they are used and that its models can be loaded.
 
     Returns it with the sha256 of each model in `models`; only then does its own `sha256` cover them.
     """
-    return resolve_recipe(load_recipe(recipe), text(models))[0]
+    return resolve_recipe(load_recipe(recipe, changes=changes), text(models))[0]
 
 
 def open_dataset(folder: StrPath) -> Dataset:

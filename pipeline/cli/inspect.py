@@ -8,7 +8,8 @@ import typer
 from infra.errors import UsageError
 from pipeline.cli.command import Command, Commands
 from pipeline.cli.console import duration, quiet_stdout, say, show, tell, width
-from pipeline.cli.options import Json, Models, RecipeArgument, Run, Source
+from pipeline.cli.options import Json, Models, RecipeArgument, Run, Set, Source
+from pipeline.cli.work import chosen
 from pipeline.text_table import table
 
 recipes_app = typer.Typer(
@@ -75,50 +76,78 @@ def list_recipes(json: Json = False) -> None:
 
 
 @recipes_app.command("show", cls=Command)
-def show_recipe(recipe: RecipeArgument, json: Json = False) -> None:
+def show_recipe(
+    recipe: RecipeArgument,
+    changes: Set = None,
+    toml: Annotated[bool, typer.Option("--toml", help="As a file: save it, change it, give it to --recipe.")] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Every PATH that --set takes, with its value.")] = False,
+    json: Json = False,
+) -> None:
     """Show a recipe's stages, steps and thresholds.
 
     Example: refinery recipes show falcon
     """
-    from pipeline.recipes.parse import load_recipe
-    from pipeline.recipes.text import recipe_text
+    from pipeline.recipes.text import paths_text, recipe_as_file, recipe_text
 
-    loaded = load_recipe(recipe)
-    tell(dict(loaded.source) if json else recipe_text(loaded))
+    loaded = chosen(recipe, changes)
+    if json:
+        tell(dict(loaded.source))
+    elif toml:
+        tell(recipe_as_file(loaded, recipe).rstrip("\n"))
+    else:
+        tell(paths_text(loaded) if paths else recipe_text(loaded))
 
 
 @recipes_app.command("check", cls=Command)
-def check_recipe(recipe: RecipeArgument, models: Models = None, json: Json = False) -> None:
+def check_recipe(recipe: RecipeArgument, models: Models = None, changes: Set = None, json: Json = False) -> None:
     """Check that a recipe can be read and has its models.
 
-    Prints its hash, over the recipe and all of its models.
+    Prints its hash, over the recipe and all of its models, and the bounds that others make moot.
 
     Example: refinery recipes check my-recipe.toml
     """
     from pipeline.job.context import resolve_recipe
-    from pipeline.recipes.parse import load_recipe
+    from pipeline.recipes.moot import moot_bounds
 
-    resolved, places = resolve_recipe(load_recipe(recipe), models)
-    answer = {"name": resolved.name, "sha256": resolved.sha256, "models": places}
-    tell(answer if json else f"{resolved.name}: {len(resolved.stages)} stages, sha256 {resolved.sha256}")
+    resolved, places = resolve_recipe(chosen(recipe, changes), models)
+    moot = moot_bounds(resolved)
+    answer = {"name": resolved.name, "sha256": resolved.sha256, "models": places, "moot": moot}
+    line = f"{resolved.name}: {len(resolved.stages)} stages, sha256 {resolved.sha256}"
+    tell(answer if json else "\n".join([line, *(f"moot: {each}" for each in moot)]))
 
 
 @recipes_app.command("diff", cls=Command)
 def diff_recipes(
     first: Annotated[str, typer.Argument(help="Name or file.")],
-    second: Annotated[str, typer.Argument(help="Name or file.")],
+    second: Annotated[str | None, typer.Argument(help="Name or file; with --set the first, if none is given.")] = None,
+    changes: Set = None,
 ) -> None:
     """Show the lines in which two recipes differ.
 
+    --set changes the second.
+
     Example: refinery recipes diff falcon yi
     """
-    import difflib
+    from pipeline.recipes.text import difference
 
-    from pipeline.recipes.parse import load_recipe
-    from pipeline.recipes.text import recipe_text
+    if second is None and not changes:
+        raise UsageError("recipes diff compares two recipes: name a second one, or change the first with --set")
+    one, other = chosen(first, None), chosen(second or first, changes)
+    names = first, other.name if changes else str(second)
+    tell(difference(one, other, names) or "no difference")
 
-    one, other = (recipe_text(load_recipe(name)).splitlines() for name in (first, second))
-    tell("\n".join(difflib.unified_diff(one, other, first, second, lineterm="", n=1)) or "no difference")
+
+@recipes_app.command("reference", cls=Command)
+def reference() -> None:
+    """Print all that a recipe may have, as Markdown.
+
+    Stages, kinds of step, methods, extractors, options, defaults, edits.
+
+    Example: refinery recipes reference
+    """
+    from pipeline.recipes.reference import reference_text
+
+    tell(reference_text().rstrip("\n"))
 
 
 @recipes_app.command("signals", cls=Command)

@@ -16,13 +16,14 @@ from pipeline.cli.options import (
     Models,
     Out,
     Recipe,
+    Set,
     Source,
     StageName,
     TextColumn,
     UrlColumn,
     Workers,
 )
-from pipeline.cli.work import opened, report_damage
+from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
@@ -73,6 +74,7 @@ def run(
     workers: Workers = None,
     limit: Limit = None,
     models: Models = None,
+    changes: Set = None,
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
@@ -92,7 +94,7 @@ def run(
 
     columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        finished = run_recipe(recipe, input, out, made, limit, models, columns)
+        finished = run_recipe(chosen(recipe, changes), input, out, made, limit, models, columns)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -117,6 +119,7 @@ def stage_command(name: str) -> Any:
         limit: Limit = None,
         source: Source = None,
         models: Models = None,
+        changes: Set = None,
         text_column: TextColumn = "text",
         id_column: IdColumn = "id",
         url_column: UrlColumn = "url",
@@ -127,7 +130,9 @@ def stage_command(name: str) -> Any:
 
         columns = Columns(text_column, id_column, url_column)
         with opened(engine, workers, json) as made:
-            dataset = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models, columns)
+            dataset = run_recipe_stage(
+                chosen(recipe, changes), name, stage, input, out, made, limit, source, models, columns
+            )
         manifest = dataset.manifest
         rows = funnel([manifest])
         if json:
@@ -142,7 +147,7 @@ def stage_command(name: str) -> Any:
 
 
 def compare(
-    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more.")],
+    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more, or one with --set.")],
     input: Input,
     out: Out,
     engine: EngineName = "local",
@@ -159,6 +164,7 @@ def compare(
         list[str] | None, typer.Option("--by", help="A field of --groups to group by (type and lang unless given).")
     ] = None,
     long_words: Annotated[int, typer.Option("--long-words", min=1, help="How many words make a true text long.")] = 200,
+    changes: Set = None,
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
@@ -167,7 +173,8 @@ def compare(
     """Run several recipes on the same input and compare them.
 
     Prints their funnels, the ratios of what they keep with intervals, and what each keeps that others reject. Stages
-    that two recipes share from the start are made once.
+    that two recipes share from the start are made once. --set changes the last of them; where one recipe is
+    named, it is compared with itself as changed.
 
     Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out out
     """
@@ -176,11 +183,14 @@ def compare(
     from pipeline.compare.text import compare_text
     from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
+    from pipeline.recipes.changes import read_changes
 
     texts = read_gold(gold, groups, by or (), long_words)
     columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        answer = compare_recipes(recipe, made, read_inputs(input, columns), out, limit, models, texts)
+        given = read_inputs(input, columns)
+        changed = read_changes(changes or ())
+        answer = compare_recipes(recipe, made, given, out, limit, models, texts, changed)
     tell(answer if json else compare_text(answer))
 
 
@@ -190,6 +200,7 @@ def estimate(
     sample: Annotated[int, typer.Option("--sample", min=1, help="How many pages or documents to try.")] = 300,
     workers: Workers = None,
     models: Models = None,
+    changes: Set = None,
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
@@ -207,7 +218,7 @@ def estimate(
 
     columns = Columns(text_column, id_column, url_column)
     with quiet_stdout(json):
-        answer = run_sample(recipe, input, workers or cores(), sample, models, columns)
+        answer = run_sample(chosen(recipe, changes), input, workers or cores(), sample, models, columns)
     tell(answer if json else estimate_text(answer))
 
 

@@ -24,6 +24,7 @@ from pipeline.compare.ratio import ALL, UNITS, Hosts, large_languages, ratios
 from pipeline.compare.walk import final, walk
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context, resolve_recipe
+from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.audit import audit_sample
@@ -42,14 +43,14 @@ def compare(
     limit: int | None,
     models: str | None,
     gold: Gold | None = None,
+    changes: Changes | None = None,
 ) -> dict[str, Any]:
     """Returns the documented JSON (`summary`), written to `out/comparison.json`; the cost is added as `cost`.
 
+    `changes`: see `named_recipes`.
     `gold` may differ from call to call in one folder: the datasets do not depend on it.
     """
-    if len(set(names)) < 2:
-        raise UsageError("compare needs two recipes or more: --recipe yi falcon")
-    loaded = {name: load_recipe(name) for name in sorted(set(names))}
+    loaded = named_recipes(names, changes)
     stages = {name: stages_for(recipe, inputs) for name, recipe in loaded.items()}
     for chosen in stages.values():
         first_source(inputs, chosen[0], limit)  # what cannot be read is refused before the folder is claimed
@@ -72,6 +73,19 @@ def compare(
         first = next(iter(chains.values()))[0].manifest
         cost = costs.close(chains, came_in(first.counts, first.kind is Kind.RECORDS))
     return {**answer, "cost": cost}
+
+
+def named_recipes(names: Sequence[str], changes: Changes | None) -> dict[str, Recipe]:
+    """The recipes by the names that they are compared under. With `changes` the last is changed; if it is the only one,
+    it is compared with itself as changed. UsageError for fewer than two."""
+    unchanged = names[:-1] if changes and len(names) > 1 else names
+    loaded = {name: load_recipe(name) for name in unchanged}
+    if changes and names:
+        changed = load_recipe(names[-1], changes)
+        loaded[changed.name] = changed
+    if len(loaded) < 2:
+        raise UsageError("compare needs two recipes or more: --recipe yi falcon")
+    return dict(sorted(loaded.items()))
 
 
 def chain(

@@ -95,7 +95,7 @@ def after_extraction(recipe: Recipe) -> list[Stage]:
 
 
 def run_recipe(
-    recipe: str,
+    recipe: Recipe | str,
     inputs: Sequence[str],
     out: Path,
     engine: Engine,
@@ -103,15 +103,17 @@ def run_recipe(
     models: str | None = None,
     columns: Columns | None = None,
 ) -> Run:
-    """`run` with everything by name: the recipe, the inputs, the folder of the models. Of these only the models of the
-    stages that are run are asked for. UsageError for what is not there, before anything is written."""
-    loaded, given = load_recipe(recipe), read_inputs(inputs, columns)
+    """`run` with everything by name (or the recipe itself): the recipe, the inputs, the folder of the models. Of these
+    only the models of the stages that are run are asked for. UsageError for what is not there, before anything is
+    written."""
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    given = read_inputs(inputs, columns)
     used = models_of(stages_for(loaded, given))
     return run(open_context(loaded, engine, models, used), given, out, limit)
 
 
 def run_recipe_stage(
-    recipe: str,
+    recipe: Recipe | str,
     command: str,
     name: str | None,
     inputs: Sequence[str],
@@ -125,7 +127,7 @@ def run_recipe_stage(
     """One stage of a recipe in `out`: the one of this command, or with several of them the one called `name`; the same
     bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
     UsageError for what is not there, before anything is written."""
-    loaded = load_recipe(recipe)
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     chosen = loaded.stage(command, name)
     given = read_inputs(inputs, columns)
     first = first_source(given, chosen, limit)

@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`small.toml` and a run of it; `every.toml`, whose models are missing; inputs of every kind."""
     folder = tmp_path_factory.mktemp("refused")
     write_crawl(folder / "crawl", files=1)
-    for name, text in (("small", SMALL), ("every", EVERY), ("mix", recipe("mixture", mix(0.0)))):
+    for name, text in (("small", SMALL), ("every", EVERY), ("mix", recipe("mix", mix(0.0)))):
         (folder / f"{name}.toml").write_text(text)
     run_here(folder / "small.toml", folder / "crawl", folder / "run")
     write_rows(folder / "rows.jsonl", text_rows(9))
