@@ -14,6 +14,7 @@ MANY = (
     "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
     "--columns",
+    "--only",
 )  # fmt: skip
 
 # Options whose value is a text.

@@ -69,7 +69,8 @@ def list_recipes(json: Json = False) -> None:
 
     Example: refinery recipes list
     """
-    from pipeline.recipes.parse import load_recipe, shipped
+    from pipeline.recipes.parse import load_recipe
+    from pipeline.recipes.shipped import shipped
 
     rows = [{"name": name, "about": load_recipe(name).about} for name in shipped()]
     tell(rows if json else table(rows, ["name", "about"]))
@@ -96,6 +97,25 @@ def show_recipe(
         tell(recipe_as_file(loaded, recipe).rstrip("\n"))
     else:
         tell(paths_text(loaded) if paths else recipe_text(loaded))
+
+
+@recipes_app.command("new", cls=Command)
+def new_recipe(
+    language: Annotated[str, typer.Option("--language", help="A code or a name: de, german.")],
+    out: Annotated[Path, typer.Option("--out", help="The .toml file to write.")],
+    json: Json = False,
+) -> None:
+    """Write a recipe for a language, to be changed.
+
+    Normal strictness: the main text, Gopher's rules with numbers for the language, copies, personal data. As it is
+    written it is what --recipe german is.
+
+    Example: refinery recipes new --language de --out german.toml
+    """
+    from pipeline.recipes.shipped import write_plain
+
+    name = write_plain(language, out)
+    tell({"recipe": str(out), "name": name} if json else f"{out}: recipe {name!r}; run it with --recipe {out}")
 
 
 @recipes_app.command("check", cls=Command)

@@ -12,7 +12,9 @@ Models = Annotated[
 Source = Annotated[Path | None, typer.Option("--source", help="The folder that the archives have moved to.")]
 
 # Commands that make datasets
-Recipe = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
+Recipe = Annotated[
+    str, typer.Option("--recipe", help="A recipe by its name (`refinery recipes list`), or a .toml file.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

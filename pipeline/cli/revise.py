@@ -115,7 +115,7 @@ def readmit(
     with opened(engine, workers, json) as made:
         moved = places_below(source) if source else None
         context = open_context(chosen(recipe, changes), made, models)
-        run, numbers = readmit_records(context, ledger, out, rule or (), ids, moved)
+        run, numbers = readmit_records(context, ledger, out, rule or (), ids, moved, say=say)
         summary = run.summary()
     if json:
         tell({**summary, **numbers})

@@ -55,12 +55,17 @@ STAGE_HELP = {
     ),
 }
 
+# Recipes that have one stage of the command.
+STAGE_RECIPES = {
+    "ingest": "extract", "extract": "extract", "filter": "language", "dedup": "minhash", "mix": "mixture",
+    "tokenize": "tokens",
+}  # fmt: skip
+
 
 def add_to(app: typer.Typer) -> None:
     app.command("run", cls=Command)(run)
     for name, (about, example) in STAGE_HELP.items():
-        recipe = {"mix": "mixture", "tokenize": "tokens"}.get(name, "yi")
-        stage_help = f"{about}\n\nExample: refinery {name} --recipe {recipe} {example}"
+        stage_help = f"{about}\n\nExample: refinery {name} --recipe {STAGE_RECIPES[name]} {example}"
         app.command(name, cls=Command, help=stage_help)(stage_command(name))
     app.command("compare", cls=Command)(compare)
     app.command("estimate", cls=Command)(estimate)
@@ -82,10 +87,10 @@ def run(
 ) -> None:
     """Run every stage of a recipe.
 
-    The input is archives, or documents, which skip the stages up to extraction. Each stage makes a dataset below --out.
-    Columns of documents that are not ours are kept.
+    The input is archives, or documents, which skip extraction: of what comes before it the URL rules alone are run.
+    Columns of documents that are not ours are kept. Each stage makes a dataset below --out.
 
-    Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
+    Example: refinery run --recipe english --input crawl/*.warc.gz --out out
     """
     from pipeline.inputs.columns import Columns
     from pipeline.stages.audit import audit_text
@@ -94,7 +99,7 @@ def run(
 
     columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        finished = run_recipe(chosen(recipe, changes), input, out, made, limit, models, columns)
+        finished = run_recipe(chosen(recipe, changes), input, out, made, limit, models, columns, say=say)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -131,7 +136,7 @@ def stage_command(name: str) -> Any:
         columns = Columns(text_column, id_column, url_column)
         with opened(engine, workers, json) as made:
             dataset = run_recipe_stage(
-                chosen(recipe, changes), name, stage, input, out, made, limit, source, models, columns
+                chosen(recipe, changes), name, stage, input, out, made, limit, source, models, columns, say=say
             )
         manifest = dataset.manifest
         rows = funnel([manifest])
@@ -190,7 +195,7 @@ def compare(
     with opened(engine, workers, json) as made:
         given = read_inputs(input, columns)
         changed = read_changes(changes or ())
-        answer = compare_recipes(recipe, made, given, out, limit, models, texts, changed)
+        answer = compare_recipes(recipe, made, given, out, limit, models, texts, changed, say=say)
     tell(answer if json else compare_text(answer))
 
 

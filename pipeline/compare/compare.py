@@ -29,7 +29,7 @@ from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.audit import audit_sample
 from pipeline.stages.counts import most_first
-from pipeline.stages.run import funnel, input_params, stages_for, whole_stage
+from pipeline.stages.run import Say, funnel, input_params, missed_by, stages_for, tell_not_done, whole_stage
 from pipeline.stages.stages import first_source, run_stage
 
 COMPARISON = "comparison.json"
@@ -44,16 +44,19 @@ def compare(
     models: str | None,
     gold: Gold | None = None,
     changes: Changes | None = None,
+    *,
+    say: Say | None = None,
 ) -> dict[str, Any]:
-    """Returns the documented JSON (`summary`), written to `out/comparison.json`; the cost is added as `cost`.
+    """Returns the documented JSON (`summary`, with what the input does not allow as `not_done`), written to
+    `out/comparison.json`; the cost is added as `cost`. `say` is told first what is not done.
 
     `changes`: see `named_recipes`.
     `gold` may differ from call to call in one folder: the datasets do not depend on it.
     """
     loaded = named_recipes(names, changes)
     stages = {name: stages_for(recipe, inputs) for name, recipe in loaded.items()}
-    for chosen in stages.values():
-        first_source(inputs, chosen[0], limit)  # what cannot be read is refused before the folder is claimed
+    # what cannot be read is refused before the folder is claimed
+    sources = {name: first_source(inputs, chosen[0], limit) for name, chosen in stages.items()}
     resolved = {name: resolve_recipe(recipe, models, models_of(stages[name])) for name, recipe in loaded.items()}
     arguments = {
         "command": "compare",
@@ -63,12 +66,16 @@ def compare(
         **input_params(inputs, limit),
     }
     with claim(out, arguments):
+        missed = {name: missed_by(recipe, stages[name], inputs, sources[name]) for name, recipe in loaded.items()}
+        for name, recipe in loaded.items():
+            tell_not_done(say, recipe, missed[name])
         costs = Costs(out)
         chains = {
             name: chain(recipe, places, engine, inputs, out, limit, costs)
             for name, (recipe, places) in resolved.items()
         }
         answer = summary(chains, gold)
+        answer["not_done"] = {name: [each.as_json() for each in found] for name, found in missed.items()}
         write_bytes(out / COMPARISON, readable_json(answer))
         first = next(iter(chains.values()))[0].manifest
         cost = costs.close(chains, came_in(first.counts, first.kind is Kind.RECORDS))
@@ -101,7 +108,7 @@ def chain(
     source: Any = None
     datasets: list[Dataset] = []
     for stage in stages_for(recipe, inputs):
-        prefix = recipe.prefix(recipe.stages.index(stage) + 1)
+        prefix = recipe.prefix(recipe.number(stage))
         params = input_params(inputs, limit) if source is None else {}
         context = Context(prefix, engine, places, params)
         source = source or first_source(inputs, stage, limit)

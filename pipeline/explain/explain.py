@@ -124,8 +124,7 @@ def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
     recipe, places = resolve_recipe(folder.recipe, models, used)
     if recipe.sha256 != folder.sha256:
         raise UsageError(f"the models have changed since {run} was made: give its own with --models")
-    done = {stage.name for stage in folder.stages}
-    stages = tuple(stage for stage in recipe.stages if stage.name in done)
+    stages = folder.stages_of(recipe)
     if not stages or "last" not in (read_json(folder.folder / RUN) or {}):
         raise UsageError(f"{run} is not finished: run the same `refinery run` command again")
     return Finished(folder.folder, recipe, places, stages, origin_of(source))
@@ -140,7 +139,7 @@ def replay(row: dict[str, Any], given: dict[str, Any], run: Finished) -> Explana
         result.rejected_by = rejects_of(ledger_of(run.dataset(first), key_of(row)))
     else:
         result.row = BLANK | given
-        result.text_before = result.text_after = result.row["text"]
+        result.text_before = result.text_after = result.row["text"] or ""
     for stage in run.stages:
         if result.rejected_by:
             break

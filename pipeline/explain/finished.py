@@ -12,6 +12,7 @@ from infra.storage import read_json
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.final import is_final
+from pipeline.stages.over_documents import stages_over_documents
 from pipeline.stages.run import FROZEN, stage_folder
 
 
@@ -27,7 +28,15 @@ class RunFolder:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages whose datasets are finished, in order."""
-        return tuple(stage for stage in self.recipe.stages if (self.dataset(stage).folder / MANIFEST).is_file())
+        return self.stages_of(self.recipe)
+
+    def stages_of(self, recipe: Recipe) -> tuple[Stage, ...]:
+        """The same of the recipe with its models; of a run over documents, as it ran them."""
+        made = [stage for stage in recipe.stages if (self.folder / stage_folder(recipe, stage) / MANIFEST).is_file()]
+        if made and made[0].command != "ingest":
+            names = {stage.name for stage in made}
+            made = [stage for stage in stages_over_documents(recipe) if stage.name in names]
+        return tuple(made)
 
     def dataset(self, stage: Stage) -> Dataset:
         return Dataset(self.folder / stage_folder(self.recipe, stage))

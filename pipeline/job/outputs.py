@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.errors import UsageError
 from infra.storage import read_json, writing
 from pipeline.models.store import CARD
-from pipeline.recipes.parse import shipped
+from pipeline.recipes.shipped import shipped
 
 # The first bytes of a report hold this.
 REPORT_MARK = b'<meta name="generator" content="refinery report">'

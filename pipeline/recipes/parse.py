@@ -5,7 +5,6 @@ and a value of the wrong kind, is a UsageError that names the place.
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +14,7 @@ from infra.names import meant, near_names
 from pipeline.recipes.changes import Changes, change
 from pipeline.recipes.check import check_options
 from pipeline.recipes.recipe import COMMANDS, Recipe, Stage, StageCommand, bound
+from pipeline.recipes.shipped import shipped, shipped_toml
 from pipeline.recipes.stage_keys import CHANGED_FILE, STAGE_FILE, STAGE_OPTIONS, WHOLE_FILE, current_keys
 from pipeline.steps.extract import Extract
 from pipeline.steps.fields import (
@@ -38,12 +38,6 @@ from pipeline.steps.table import kinds_in, read_step
 MOST_EXTENDED = 8
 
 
-def shipped() -> list[str]:
-    """The names of the recipes that come with the package."""
-    folder = resources.files("pipeline.recipes")
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
-
-
 def load_recipe(name_or_file: str, changes: Changes | None = None) -> Recipe:
     """A shipped recipe by name, or any TOML file by path. With `changes` (`pipeline/recipes/changes.py`) it is another
     recipe, of another name. UsageError for what is not there or is no recipe, and for changes of what it lacks."""
@@ -54,8 +48,8 @@ def load_recipe(name_or_file: str, changes: Changes | None = None) -> Recipe:
 def read_text(name_or_file: str) -> str:
     """The text of a recipe's file, as it was written. UsageError if there is none."""
     path = Path(name_or_file)
-    if name_or_file in shipped():
-        content = (resources.files("pipeline.recipes") / f"{name_or_file}.toml").read_bytes()
+    if (found := shipped_toml(name_or_file)) is not None:
+        content = found.encode()
     elif path.suffix == ".toml":
         try:
             content = path.read_bytes()

@@ -29,11 +29,16 @@ def check_signals(recipe: Recipe) -> None:
         here = set() if stage.command == "extract" else known | set(stage.options.get("carried", ()))
         for step in stage.steps:
             for name in step.requires() if whole or not step.alone else ():
-                if name not in here and name not in step.available():
+                if name not in here and name not in available(stage, step):
                     raise UsageError(f"{recipe.name}: {_missing(stage, step, name)}")
             here = step.after(here)
         whole = whole or stage.command == "extract"
         known = handed_on(stage, here)
+
+
+def available(stage: Stage, step: Step) -> frozenset[str]:
+    """What a step may read without an earlier one: of headers only in the extract stage, which reads them."""
+    return step.available() if stage.command == "extract" else step.available() - HEADER_SIGNALS.keys()
 
 
 def handed_on(stage: Stage, known: set[str]) -> set[str]:
@@ -44,16 +49,16 @@ def handed_on(stage: Stage, known: set[str]) -> set[str]:
 
 def _missing(stage: Stage, step: Step, name: str) -> str:
     place = f"stage {stage.name!r}, {step.kind} {step.name!r}"
-    if isinstance(step, Gate):
-        lists = "" if step.lists else " without lists"
-        known = ", ".join(sorted(step.available()))
-        near = near_names(name, sorted(step.available()))
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{place}: a gate{lists} has no signal {name!r}: there are {known}{hint}"
-    if name in LISTED_SIGNALS:
-        return f"{place}: {name!r} needs lists: use it in a gate of the extract stage, with lists = NAME"
     if name in HEADER_SIGNALS:
         return f"{place}: {name!r} is set in the extract stage alone: use it there, in a gate or a judge"
+    if isinstance(step, Gate):
+        lists = "" if step.lists else " without lists"
+        known = sorted(available(stage, step))
+        near = near_names(name, known)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{place}: a gate{lists} has no signal {name!r}: there are {', '.join(known) or 'none'}{hint}"
+    if name in LISTED_SIGNALS:
+        return f"{place}: {name!r} needs lists: use it in a gate, with lists = NAME"
     if name in AUDIT_SIGNALS:
         return f"{place}: {name!r} is set where an extract stage before it has a audit sample (audit = 0.01)"
     if name not in SIGNALS and name not in STEP_SIGNALS:

@@ -1,14 +1,14 @@
 """`run`: makes the stages of a recipe one after the other, each a dataset in a folder of its own."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from infra.dataset.claim import claim
-from infra.dataset.manifest import MANIFEST, RUN, Manifest
-from infra.dataset.reader import Dataset
+from infra.dataset.manifest import MANIFEST, RUN, Kind, Manifest
+from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
 from infra.engines.engine import Engine
 from infra.errors import UsageError
@@ -24,15 +24,28 @@ from pipeline.stages.audit import audit_sample
 from pipeline.stages.counts import run_counts, stage_counts
 from pipeline.stages.final import FINAL, clear_final, link_final
 from pipeline.stages.final import FROZEN as FROZEN
-from pipeline.stages.stages import first_source, places_below, reads_records, run_stage
+from pipeline.stages.over_documents import (
+    NotDone,
+    not_done,
+    not_done_lines,
+    stage_over_documents,
+    stages_over_documents,
+    without_addresses,
+)
+from pipeline.stages.stages import first_source, places_below, run_stage
+
+# Is given lines for people.
+Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder and the datasets of its stages, in order."""
+    """A finished run: its folder and the datasets of its stages, in order. `not_done`: what of the recipe the input did
+    not allow."""
 
     folder: Path
     datasets: tuple[Dataset, ...]
+    not_done: tuple[NotDone, ...] = ()
 
     @property
     def last(self) -> Dataset:
@@ -46,7 +59,8 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints. `counts`: of the run; `stages`: of each stage, with its rejections by rule; `funnel`:
-        documents, characters and tokens that remain after each step."""
+        documents, characters and tokens that remain after each step; `not_done`: what of the recipe the input did not
+        allow, as {stage, steps, what}."""
         manifests = [dataset.manifest for dataset in self.datasets]
         return {
             "manifest": str(self.last.folder / MANIFEST),
@@ -55,11 +69,12 @@ class Run:
             "stages": [stage_counts(manifest) for manifest in manifests],
             "funnel": funnel(manifests),
             "audit": audit_sample(self.datasets),
+            "not_done": [each.as_json() for each in self.not_done],
         }
 
 
 def stage_folder(recipe: Recipe, stage: Stage) -> str:
-    return f"{recipe.stages.index(stage) + 1:02d}-{stage.name}"
+    return f"{recipe.number(stage):02d}-{stage.name}"
 
 
 def funnel(manifests: list[Manifest]) -> list[dict[str, Any]]:
@@ -80,18 +95,10 @@ def whole_stage(manifest: Manifest) -> dict[str, Any]:
 
 
 def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
-    """All stages for archives; those after extraction for documents."""
+    """All stages for archives; for documents those after extraction, and the gates before it."""
     if inputs.archives and (inputs.documents or inputs.datasets):
         raise UsageError("give archives, or documents and datasets, as --input, not both in one run")
-    return list(recipe.stages) if inputs.archives else after_extraction(recipe)
-
-
-def after_extraction(recipe: Recipe) -> list[Stage]:
-    """The stages that read documents. UsageError if there is none."""
-    stages = [stage for stage in recipe.stages if stage.command != "ingest" and not reads_records(stage)]
-    if not stages:
-        raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
-    return stages
+    return list(recipe.stages) if inputs.archives else stages_over_documents(recipe)
 
 
 def run_recipe(
@@ -102,6 +109,8 @@ def run_recipe(
     limit: int | None = None,
     models: str | None = None,
     columns: Columns | None = None,
+    *,
+    say: Say | None = None,
 ) -> Run:
     """`run` with everything by name (or the recipe itself): the recipe, the inputs, the folder of the models. Of these
     only the models of the stages that are run are asked for. UsageError for what is not there, before anything is
@@ -109,7 +118,7 @@ def run_recipe(
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = read_inputs(inputs, columns)
     used = models_of(stages_for(loaded, given))
-    return run(open_context(loaded, engine, models, used), given, out, limit)
+    return run(open_context(loaded, engine, models, used), given, out, limit, say)
 
 
 def run_recipe_stage(
@@ -123,30 +132,45 @@ def run_recipe_stage(
     source: Path | None = None,
     models: str | None = None,
     columns: Columns | None = None,
+    *,
+    say: Say | None = None,
 ) -> Dataset:
     """One stage of a recipe in `out`: the one of this command, or with several of them the one called `name`; the same
     bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
     UsageError for what is not there, before anything is written."""
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    chosen = loaded.stage(command, name)
     given = read_inputs(inputs, columns)
+    chosen, documents = stage_for(loaded.stage(command, name), given)
     first = first_source(given, chosen, limit)
     places = places_below(source) if source else None
     context = open_context(loaded, engine, models, chosen.models(), **input_params(given, limit))
-    stage = context.recipe.stage(command, name)  # with what its models' files hold
+    stage, _ = stage_for(context.recipe.stage(command, name), given)  # with what its models' files hold
+    missed = not_done([loaded.stage(command, name)]) if documents else ()
+    missed += without_addresses([stage], first) if not given.archives else ()
     with undone_if_refused(out):  # some stages need the whole pool before they can refuse
+        tell_not_done(say, context.recipe, missed)
         return run_stage(context, stage, first, out, places)
 
 
-def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
-    """Makes every stage's dataset below `out`; existing ones are not made again."""
+def stage_for(stage: Stage, inputs: Inputs) -> tuple[Stage, bool]:
+    """The stage as it is run on these inputs, and whether that is an extract stage's gates over documents."""
+    documents = bool(inputs.documents) or any(each.kind is Kind.DOCUMENTS for each in inputs.datasets)
+    over = stage_over_documents(stage) if stage.command == "extract" and documents else None
+    return (stage, False) if over is None else (over, True)
+
+
+def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None, say: Say | None = None) -> Run:
+    """Makes every stage's dataset below `out`; existing ones are not made again. `say`: is told first what of the
+    recipe the input does not allow."""
     stages = stages_for(context.recipe, inputs)
     source: Any = first_source(inputs, stages[0], limit)
+    missed = missed_by(context.recipe, stages, inputs, source)
     arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
     started = time.time()
     check_outside(out)
     with claim(out, arguments | input_params(inputs, limit)):
         clear_final(out)
+        tell_not_done(say, context.recipe, missed)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         datasets: list[Dataset] = []
         for index, stage in enumerate(stages):
@@ -155,10 +179,21 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
             here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
             source = run_stage(here, stage, source, folder)
             datasets.append(source)
-        made = Run(out, tuple(datasets))
+        made = Run(out, tuple(datasets), missed)
         link_final(out, made.last.folder.name)
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
     return made
+
+
+def missed_by(recipe: Recipe, stages: Sequence[Stage], inputs: Inputs, source: Source) -> tuple[NotDone, ...]:
+    """What of the recipe the inputs do not allow; `stages`: those that are run."""
+    return () if inputs.archives else not_done(recipe.stages) + without_addresses(stages, source)
+
+
+def tell_not_done(say: Say | None, recipe: Recipe, missed: Sequence[NotDone]) -> None:
+    if say:
+        for line in not_done_lines(recipe.name, missed):
+            say(line)
 
 
 def check_outside(out: Path) -> None:
@@ -180,6 +215,7 @@ def account(context: Context, made: Run, seconds: float) -> Mapping[str, Any]:
         "workers": context.engine.workers,
         "stages": [dataset.folder.name for dataset in made.datasets],
         "last": made.last.folder.name,
+        "not_done": [each.as_json() for each in made.not_done],
         "wall_seconds": round(seconds, 3),
         "versions": versions(),
         "models": dict(context.places),

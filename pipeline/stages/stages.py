@@ -44,7 +44,7 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None, needs: 
         raise UsageError(
             f"{stage.command} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
         )
-    source = rows_of(inputs, Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS, stage.command, needs)
+    source = rows_of(inputs, Kind.RECORDS if stage.reads_records else Kind.DOCUMENTS, stage.command, needs)
     return source if limit is None else Limited(source, limit)
 
 
@@ -59,11 +59,6 @@ def rows_of(inputs: Inputs, wanted: Kind, command: str, needs: str = "text") -> 
             raise UsageError(f"{command} reads a dataset of records (made by `refinery ingest`), not documents")
         sources.append(open_documents(inputs.documents, inputs.columns, needs))
     return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
-
-
-def reads_records(stage: Stage) -> bool:
-    """Whether the stage reads records: `extract`, or a dedup by payload."""
-    return stage.reads is Kind.RECORDS
 
 
 def run_stage(

@@ -91,3 +91,7 @@ class Dedup(MethodStep):
     @property
     def on_records(self) -> bool:
         return self.method == "payload"
+
+    @property
+    def needs_text(self) -> bool:
+        return self.method not in ("payload", "url")

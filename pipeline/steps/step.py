@@ -93,6 +93,11 @@ class Step:
         return False
 
     @property
+    def needs_text(self) -> bool:
+        """Whether it reads the text of a document; a list of addresses can go through steps that do not."""
+        return True
+
+    @property
     def on_records(self) -> bool:
         """Whether it processes records, before there is a text."""
         return False
@@ -119,6 +124,6 @@ class Step:
         raise NotImplementedError
 
     def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
-        """Runs the step on a document, changing it; returns the failed rules that reject it. Only of `on_text`
-        steps."""
-        raise AssertionError(f"{self.kind} does not run on a text: {document}, {models}, {trace}")
+        """Runs the step on a document, changing it; returns the failed rules that reject it. Only of steps that a
+        filter stage may have."""
+        raise AssertionError(f"{self.kind} does not run on a document: {document}, {models}, {trace}")
