@@ -30,7 +30,7 @@ from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.audit import audit_sample
 from pipeline.stages.counts import most_first
 from pipeline.stages.run import Say, funnel, input_params, missed_by, stages_for, tell_not_done, whole_stage
-from pipeline.stages.stages import first_source, run_stage
+from pipeline.stages.stages import first_source, for_stages, run_stage
 
 COMPARISON = "comparison.json"
 
@@ -55,6 +55,7 @@ def compare(
     """
     loaded = named_recipes(names, changes)
     stages = {name: stages_for(recipe, inputs) for name, recipe in loaded.items()}
+    inputs = for_stages(inputs, [stage for chosen in stages.values() for stage in chosen])
     # what cannot be read is refused before the folder is claimed
     sources = {name: first_source(inputs, chosen[0], limit) for name, chosen in stages.items()}
     resolved = {name: resolve_recipe(recipe, models, models_of(stages[name])) for name, recipe in loaded.items()}

@@ -32,7 +32,7 @@ from pipeline.stages.over_documents import (
     stages_over_documents,
     without_addresses,
 )
-from pipeline.stages.stages import first_source, places_below, run_stage
+from pipeline.stages.stages import first_source, for_stages, places_below, run_stage
 
 # Is given lines for people.
 Say = Callable[[str], object]
@@ -141,6 +141,7 @@ def run_recipe_stage(
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = read_inputs(inputs, columns)
     chosen, documents = stage_for(loaded.stage(command, name), given)
+    given = for_stages(given, [chosen])
     first = first_source(given, chosen, limit)
     places = places_below(source) if source else None
     context = open_context(loaded, engine, models, chosen.models(), **input_params(given, limit))
@@ -163,6 +164,7 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None, s
     """Makes every stage's dataset below `out`; existing ones are not made again. `say`: is told first what of the
     recipe the input does not allow."""
     stages = stages_for(context.recipe, inputs)
+    inputs = for_stages(inputs, stages)
     source: Any = first_source(inputs, stages[0], limit)
     missed = missed_by(context.recipe, stages, inputs, source)
     arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
