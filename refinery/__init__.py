@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infra.dataset.reader import Dataset
     from pipeline.recipes.recipe import Recipe
     from pipeline.stages.run import Run
-    from refinery.corpus import check_recipe, compare, explain, load_recipe, open_dataset, run
+    from refinery.corpus import check_recipe, compare, explain, join, load_recipe, open_dataset, run
     from refinery.training import branch, evaluate, freeze, generate, train
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "explain",
     "freeze",
     "generate",
+    "join",
     "load_recipe",
     "open_dataset",
     "run",
@@ -52,7 +53,7 @@ _HOMES = {
     "infra.dataset.reader": ("Dataset",),
     "pipeline.recipes.recipe": ("Recipe",),
     "pipeline.stages.run": ("Run",),
-    "refinery.corpus": ("check_recipe", "compare", "explain", "load_recipe", "open_dataset", "run"),
+    "refinery.corpus": ("check_recipe", "compare", "explain", "join", "load_recipe", "open_dataset", "run"),
     "refinery.training": ("branch", "evaluate", "freeze", "generate", "train"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

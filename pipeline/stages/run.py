@@ -2,22 +2,24 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from infra.dataset.claim import claim
+from infra.dataset.growth import check_more_inputs, more_inputs
 from infra.dataset.manifest import MANIFEST, RUN, Manifest
-from infra.dataset.reader import Dataset
+from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
-from infra.storage import write_bytes
+from infra.storage import read_json, write_bytes
 from pipeline.inputs.inputs import Inputs, read_inputs
 from pipeline.job.context import Context, open_context
-from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.difference import recipe_difference
+from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage, models_of
 from pipeline.stages.audit import audit_sample
 from pipeline.stages.stages import first_source, places_below, reads_records, run_stage
@@ -114,29 +116,64 @@ def run_recipe_stage(
     places = places_below(source) if source else None
     context = open_context(loaded, engine, models, chosen.models(), limit=limit)
     stage = context.recipe.stage(command, name)  # with what its models' files hold
+    check_more_inputs(out, given.refs, limit)
+    context = replace(context, reuse=())
     with undone_if_refused(out):  # some stages need the whole pool before they can refuse
         return run_stage(context, stage, given, out, places)
 
 
 def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
-    """Makes every stage's dataset below `out`; existing ones are not made again."""
+    """Makes every stage's dataset below `out`. In a folder that was made of a part of these inputs, or with a smaller
+    limit, the finished partitions are used again; what is complete is not made again at all."""
     stages = stages_for(context.recipe, inputs)
-    source: Any = first_source(inputs, stages[0], limit)
-    arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
+    return make(context, stages, first_source(inputs, stages[0], limit), out, limit)
+
+
+def make(
+    context: Context,
+    stages: Sequence[Stage],
+    first: Source,
+    out: Path,
+    limit: int | None = None,
+    runs: Sequence[Path] = (),
+) -> Run:
+    """The run of these stages from the source of the first one. `runs`: folders of runs whose finished partitions are
+    taken where the work would be the same."""
+    arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in first.refs]}
     started = time.time()
     check_outside(out)
-    with claim(out, arguments | limit_param(limit)):
+    check_recipe_of(out, context.recipe)
+    with claim(out, arguments | limit_param(limit), more_inputs) as changed:
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
+        folders = [stage_folder(context.recipe, stage) for stage in stages]
+        for folder in folders if changed else ():  # none of them is finished now
+            (out / folder / MANIFEST).unlink(missing_ok=True)
+        source: Any = first
         datasets: list[Dataset] = []
-        for index, stage in enumerate(stages):
-            folder = out / stage_folder(context.recipe, stage)
-            params = limit_param(limit) if index == 0 else {}
-            here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
-            source = run_stage(here, stage, source, folder)
+        for stage, folder in zip(stages, folders, strict=True):
+            params = {} if datasets else limit_param(limit)
+            here = replace(context, params={**context.params, **params}, reuse=tuple(other / folder for other in runs))
+            source = run_stage(here, stage, source, out / folder)
             datasets.append(source)
         made = Run(out, tuple(datasets))
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
     return made
+
+
+def check_recipe_of(out: Path, recipe: Recipe) -> None:
+    """Raises UsageError for the folder of a run of another recipe, with the step or rule that differs."""
+    frozen = read_json(out / FROZEN)
+    if not isinstance(frozen, dict) or (frozen.get("name"), frozen.get("sha256")) == (recipe.name, recipe.sha256):
+        return
+    try:
+        before, now = (
+            parse_recipe(source, str(out / FROZEN)).with_models(models)
+            for source, models in ((frozen["source"], frozen["models"]), (recipe.source, recipe.models))
+        )
+        difference = recipe_difference(before, now)
+    except (UsageError, KeyError, TypeError, AttributeError, AssertionError):
+        difference = "one that this version cannot read"
+    raise UsageError(f"{out} was made by another recipe: {difference}: choose another --out, or delete that folder")
 
 
 def check_outside(out: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_second_call_changes_nothing(finished: Path, world: Path) -> None:
 
 def test_other_arguments_are_refused(finished: Path, world: Path) -> None:
     words = ("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", finished, "--limit", 3)
-    assert "limit: was null, now 3" in refinery(*words, code=2)
+    assert "it was begun without --limit, and this is with --limit 3" in refinery(*words, code=2)
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(6, marks=pytest.mark.long)])

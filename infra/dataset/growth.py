@@ -1,0 +1,77 @@
+"""Which other arguments a folder may go on with: more inputs, and a limit that is larger or gone.
+
+Nothing that a folder was finished of may be left out: a result never shrinks without a word. A file that was added in
+a command that did not end may be left out again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from infra.dataset.claim import arguments_of, history_of, is_finished, refuse
+from infra.dataset.differences import Arguments, differences, limits, named
+from infra.dataset.manifest import LIMIT, InputRef
+from infra.errors import UsageError
+
+
+def any_inputs(folder: Path, before: Arguments, now: Arguments) -> None:
+    """For a dataset inside a run, where the run's own folder has been asked: other inputs and limits are allowed."""
+    refuse(folder, differences(_without_extent(before), _without_extent(now)))
+
+
+def more_inputs(folder: Path, before: Arguments, now: Arguments) -> None:
+    """For what a user names: all inputs of the last result are among those of now, unchanged, and the limit is not
+    smaller. Everything else is as it was."""
+    any_inputs(folder, before, now)
+    history = history_of(folder)
+    finished = None if is_finished(folder) else history["finished"]
+    known = [*history["inputs"], *before["inputs"]]
+    lost = _lost((finished or before)["inputs"], known, now["inputs"])
+    if _smaller(now.get(LIMIT), before.get(LIMIT)):
+        lost.append(limits(before.get(LIMIT), now.get(LIMIT)))
+    refuse(folder, lost)
+
+
+def check_more_inputs(folder: Path, inputs: Sequence[InputRef], limit: int | None) -> None:
+    """The same for the dataset of one stage, whose header has the limit among its parameters."""
+    header = arguments_of(folder, ("stage", "inputs", "params"))
+    if header and header.get("stage"):
+        before = {"inputs": header["inputs"], LIMIT: (header.get("params") or {}).get(LIMIT)}
+        more_inputs(folder, before, {"inputs": [asdict(ref) for ref in inputs], LIMIT: limit})
+
+
+def _without_extent(arguments: Arguments) -> dict[str, Any]:
+    """All that is neither an input nor the limit."""
+    rest = {key: value for key, value in arguments.items() if key not in ("inputs", LIMIT)}
+    if "params" in rest:
+        rest["params"] = {key: value for key, value in (rest["params"] or {}).items() if key != LIMIT}
+    return rest
+
+
+def _smaller(now: int | None, before: int | None) -> bool:
+    return now is not None and (before is None or now < before)
+
+
+def _lost(needed: Sequence[Any], known: Sequence[Any], now: Sequence[Any]) -> list[str]:
+    """What is no longer there of the inputs `needed`, and which file differs from one of its name in `known`."""
+    names: Mapping[str, str] = {ref["name"]: ref["sha256"] for ref in now if ref not in known}
+    changed = sorted({ref["name"] for ref in known if ref["name"] in names and ref not in now})
+    by_content = {ref["sha256"]: ref["name"] for ref in now}
+    gone = [ref for ref in needed if ref not in now and ref["name"] not in changed]
+    renamed = {ref["name"]: by_content[ref["sha256"]] for ref in gone if ref["sha256"] in by_content}
+    missing = sorted(ref["name"] for ref in gone if ref["name"] not in renamed)
+    found = [f"the input {named(changed)} has changed since"] if changed else []
+    found += [f"the input {named(missing)} is missing now"] if missing else []
+    if renamed and not found:
+        raise UsageError(renaming(*next(iter(sorted(renamed.items())))))
+    return found
+
+
+def renaming(was: str, would_be: str) -> str:
+    """Why a file from another folder cannot be added, and what can be done."""
+    return (
+        f"with these inputs {was!r} would be called {would_be!r}, since files are named below the deepest folder that "
+        "holds all of them, and every row names its file: move the new files into that folder, or make a run of them "
+        "alone and `refinery join` the two"
+    )
