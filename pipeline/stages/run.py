@@ -149,11 +149,12 @@ def make(
         for folder in folders if changed else ():  # none of them is finished now
             (out / folder / MANIFEST).unlink(missing_ok=True)
         source: Any = first
+        places = dict(getattr(first, "places", dict)())  # where the files are now
         datasets: list[Dataset] = []
         for stage, folder in zip(stages, folders, strict=True):
             params = {} if datasets else limit_param(limit)
             here = replace(context, params={**context.params, **params}, reuse=tuple(other / folder for other in runs))
-            source = run_stage(here, stage, source, out / folder)
+            source = run_stage(here, stage, source, out / folder, places)
             datasets.append(source)
         made = Run(out, tuple(datasets))
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
