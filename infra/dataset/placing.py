@@ -8,7 +8,7 @@ Partitions of another dataset get a hard link, or a copy where there can be none
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,11 @@ def place(folder: Path, fingerprints: Sequence[str], others: Sequence[Path] = ()
     return made
 
 
-def receipts_in(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The partitions of a dataset that have a receipt and all their files, by number."""
-    for path in sorted((folder / RECEIPTS).glob("part-*.json")):
-        index = int(path.stem.removeprefix("part-"))
-        receipt = read_receipt(folder, index)
+def receipts_in(folder: Path, without: Container[int] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The partitions of a dataset that have a receipt and all their files, by number, without some of them."""
+    indices = sorted(int(path.stem.removeprefix("part-")) for path in (folder / RECEIPTS).glob("part-*.json"))
+    for index in indices:
+        receipt = None if index in without else read_receipt(folder, index)
         if receipt and is_whole(folder, receipt):
             yield index, receipt
 
@@ -65,8 +65,8 @@ def _wanting(fingerprints: Sequence[str], made: set[int]) -> dict[str, list[int]
 
 def _renumber(folder: Path, fingerprints: Sequence[str], made: set[int]) -> set[int]:
     wanting, moves, placed = _wanting(fingerprints, made), [], set()
-    for index, receipt in receipts_in(folder):
-        if index not in made and wanting.get(receipt["fingerprint"]):
+    for index, receipt in receipts_in(folder, made):
+        if wanting.get(receipt["fingerprint"]):
             number = wanting[receipt["fingerprint"]].pop(0)
             paths = [*files_of(receipt), receipt_path(folder, index).relative_to(folder).as_posix()]
             moves += [[path, renumbered(path, number)] for path in paths]
