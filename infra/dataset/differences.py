@@ -10,6 +10,9 @@ MAX_NAMED, MAX_VALUE_CHARS = 3, 60
 # Values of which only the hash is kept, and what they are the hash of.
 HASHES = {"ids": "the list of --ids", "list": "the list of documents", "takedown": "the list of documents"}
 
+# Of one, and of several.
+MISSING, CHANGED = ("is missing now", "are missing now"), ("has changed since", "have changed since")
+
 Arguments = Mapping[str, Any]
 
 
@@ -78,11 +81,16 @@ def _by_name(refs: Sequence[Any]) -> dict[str, Any]:
 def _of_names(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     both = sorted({*before} & {*now})
     groups = {
-        "is new": sorted({*now} - {*before}),
-        "is missing now": sorted({*before} - {*now}),
-        "has changed since": [name for name in both if before[name] != now[name]],
+        ("is new", "are new"): sorted({*now} - {*before}),
+        MISSING: sorted({*before} - {*now}),
+        CHANGED: [name for name in both if before[name] != now[name]],
     }
-    return [f"{what} {named(names)} {how}" for how, names in groups.items() if names]
+    return [of_files(names, how, what) for how, names in groups.items() if names]
+
+
+def of_files(names: Sequence[str], how: tuple[str, str], what: str = "the input") -> str:
+    """A sentence about one input, or several."""
+    return f"{what} {named(names)} {how[0]}" if len(names) == 1 else f"{what}s {named(names)} {how[1]}"
 
 
 def named(names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.claim import arguments_of, history_of, is_finished, refuse
-from infra.dataset.differences import Arguments, differences, limits, named
+from infra.dataset.differences import CHANGED, MISSING, Arguments, differences, limits, of_files
 from infra.dataset.manifest import LIMIT, InputRef
 from infra.errors import UsageError
 
@@ -61,8 +61,7 @@ def _lost(needed: Sequence[Any], known: Sequence[Any], now: Sequence[Any]) -> li
     gone = [ref for ref in needed if ref not in now and ref["name"] not in changed]
     renamed = {ref["name"]: by_content[ref["sha256"]] for ref in gone if ref["sha256"] in by_content}
     missing = sorted(ref["name"] for ref in gone if ref["name"] not in renamed)
-    found = [f"the input {named(changed)} has changed since"] if changed else []
-    found += [f"the input {named(missing)} is missing now"] if missing else []
+    found = [of_files(names, how) for names, how in ((changed, CHANGED), (missing, MISSING)) if names]
     if renamed and not found:
         raise UsageError(renaming(*next(iter(sorted(renamed.items())))))
     return found

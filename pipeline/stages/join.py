@@ -120,7 +120,9 @@ def all_files(runs: Sequence[Apart]) -> list[InputFile]:
         same = [file.name for file in run.files if file.sha256 in by_sha256]
         if same:
             other = next(by_sha256[file.sha256] for file in run.files if file.sha256 in by_sha256)
-            raise UsageError(f"the file {named(same)} of {run.folder} is also in {other.folder}: join disjoint runs")
+            raise UsageError(
+                f"{other.folder} and {run.folder} have files in common, {named(same)}: join runs of different files"
+            )
         alike = [file.name for file in run.files if file.name in by_name]
         if alike:
             raise UsageError(
