@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from infra.errors import UsageError
 from pipeline.demo.demo import write_warc
-from pipeline.fit.seeds import Page
+from pipeline.fit.seeds import CrawledPage
 from pipeline.fit.texts import json_lines, stable_hash
 
 # Words in a page, log-uniform: shorter ones yi rejects by rule, longer ones are few.
@@ -222,4 +222,4 @@ def wrapped(lines: Sequence[str]) -> bool:
 
 def write_clean_warc(target: Path, pages: Sequence[CleanPage]) -> None:
     """The pages as an archive, in their order."""
-    write_warc(target, target.name, [Page(page.url, page.url, page.html.encode()) for page in pages])
+    write_warc(target, target.name, [CrawledPage(page.url, page.url, page.html.encode()) for page in pages])

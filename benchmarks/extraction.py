@@ -17,13 +17,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from benchmarks.gold import Gold, read_gold, score_snippets, score_text
+from benchmarks.gold import GoldText, read_gold, score_snippets, score_text
 from benchmarks.labelled import extract_timed, half_of, read_pages
 from benchmarks.shared import add, markdown, read_rows
 from infra.errors import UsageError
 
 
-class Sample(NamedTuple):
+class LabelledPage(NamedTuple):
     """A page with its ground truth. `charset` is what the HTTP header claims."""
 
     source: str
@@ -31,7 +31,7 @@ class Sample(NamedTuple):
     url: str
     charset: str | None
     body: bytes
-    gold: Gold
+    gold: GoldText
 
 
 class Outcome(NamedTuple):
@@ -49,7 +49,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--engine", "--half", "--limit")
 
 
-def read_samples(warcs: Sequence[Path], index: Path, gold: Path, half: str | None) -> Iterator[Sample]:
+def read_samples(warcs: Sequence[Path], index: Path, gold: Path, half: str | None) -> Iterator[LabelledPage]:
     """The pages that the ground truth says something of."""
     truths = {row["id"]: truth for row in read_rows(gold) if (truth := read_gold(row)) is not None}
 
@@ -58,10 +58,10 @@ def read_samples(warcs: Sequence[Path], index: Path, gold: Path, half: str | Non
 
     for row, message in read_pages(warcs, index, wanted):
         source, kind = row["id"].partition("/")[0], row.get("type") or "unknown"
-        yield Sample(source, kind, row["url"], message.charset_label, message.body, truths[row["id"]])
+        yield LabelledPage(source, kind, row["url"], message.charset_label, message.body, truths[row["id"]])
 
 
-def judge(text: str, gold: Gold) -> Outcome:
+def judge(text: str, gold: GoldText) -> Outcome:
     scores = score_text(text, gold) if gold.text else (None, None, None)
     return Outcome(*scores, *score_snippets(text, gold))
 
@@ -80,7 +80,7 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def report(word: str, samples: Sequence[Sample]) -> dict[str, Any]:
+def report(word: str, samples: Sequence[LabelledPage]) -> dict[str, Any]:
     texts, seconds = extract_timed(word, ((sample.body, sample.charset, sample.url) for sample in samples))
     outcomes = [judge(text, sample.gold) for text, sample in zip(texts, samples, strict=True)]
     groups: dict[str, dict[str, list[Outcome]]] = {"by_source": defaultdict(list), "by_type": defaultdict(list)}

@@ -18,11 +18,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gold import Gold, read_gold, score_text, words
+from benchmarks.gold import GoldText, read_gold, score_text, words
 from benchmarks.labelled import half_of, read_pages
 from benchmarks.shared import add, read_rows
 from pipeline.extract.block_features import features
-from pipeline.extract.block_model import CLIP, FORMAT, Weights, assemble, best, matrix, probabilities
+from pipeline.extract.block_model import CLIP, FORMAT, BlockWeights, assemble, best, matrix, probabilities
 from pipeline.extract.blocks import Block, blocks
 from pipeline.extract.caps import check_caps
 from pipeline.extract.charset import decode
@@ -53,7 +53,7 @@ class Example(NamedTuple):
 
     id: str
     half: str
-    gold: Gold | None
+    gold: GoldText | None
     page: list[Block]
     is_text: Array
     weight: Array
@@ -75,7 +75,7 @@ def shares(page: Sequence[Block], text: str) -> Array:
     return np.array(found, np.float32)
 
 
-def label(page: Sequence[Block], gold: Gold | None, other: str, mixed: bool) -> tuple[Array, Array]:
+def label(page: Sequence[Block], gold: GoldText | None, other: str, mixed: bool) -> tuple[Array, Array]:
     """Whether each block is main text, by the gold text or else by another engine's, and its weight."""
     sizes = np.array([len(words(block.text)) for block in page], np.float32)
     text = gold.text if gold else other
@@ -106,7 +106,7 @@ def read_examples(warcs: Sequence[Path], index: Path, gold_path: Path) -> list[E
     return examples
 
 
-def fit(examples: Sequence[Example]) -> Weights:
+def fit(examples: Sequence[Example]) -> BlockWeights:
     """The network that tells main text from the rest in these pages. One thread, one seed: the same every time."""
     import torch
 
@@ -137,10 +137,12 @@ def fit(examples: Sequence[Example]) -> Weights:
         np.asarray(values, np.float64).round(DIGITS)
         for values in (mean, scale, *(each.detach().numpy() for each in net.parameters()))
     )
-    return Weights(tuple(names), mean_F, scale_F, hidden_HF.T, hidden_bias_H, output_1H[0], float(output_bias_1[0]))
+    return BlockWeights(
+        tuple(names), mean_F, scale_F, hidden_HF.T, hidden_bias_H, output_1H[0], float(output_bias_1[0])
+    )
 
 
-def to_toml(weights: Weights) -> str:
+def to_toml(weights: BlockWeights) -> str:
     """A line for each feature: its mean, its scale, its weight in each hidden unit."""
 
     def row(values: Array) -> str:

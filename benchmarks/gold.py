@@ -30,7 +30,7 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
-class Gold(NamedTuple):
+class GoldText(NamedTuple):
     """`text` is "" where only snippets are known; `allowed` is text that is neither asked for nor wrong."""
 
     text: str
@@ -50,8 +50,8 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def read_gold(row: Mapping[str, Any]) -> Gold | None:
-    """What a line of the gold file asks of a page's text; None if it asks nothing."""
+def read_gold(row: Mapping[str, Any]) -> GoldText | None:
+    """The ground truth in a line of the gold file; None if it has none of the main text."""
     form = row["form"]
     text, allowed = "", ""
     required, forbidden = tuple(row.get("with") or ()), tuple(row.get("without") or ())
@@ -65,7 +65,7 @@ def read_gold(row: Mapping[str, Any]) -> Gold | None:
         text = all_text(row["html"] or "", "", AllTextOptions(title=False)).text
     elif form == "recipe_fields_json":
         required = (*(row["meta"].get("ingredients") or ()), *(row["meta"].get("instructions_list") or ()))
-    gold = Gold(text.strip(), allowed, required, forbidden)
+    gold = GoldText(text.strip(), allowed, required, forbidden)
     return gold if gold.text or gold.required or gold.forbidden else None
 
 
@@ -94,7 +94,7 @@ def _annotated(html: str) -> tuple[str, str]:
     return "\n".join(found["needed"]), "\n".join(found["allowed"])
 
 
-def score_text(text: str, gold: Gold) -> Score:
+def score_text(text: str, gold: GoldText) -> Score:
     """F1, precision and recall of the bags of words of `text` and of the gold text."""
     found, needed = Counter(words(text)), Counter(words(gold.text))
     common = (found & needed).total()
@@ -104,7 +104,7 @@ def score_text(text: str, gold: Gold) -> Score:
     return Score(2 * precision * recall / (precision + recall) if common else 0.0, precision, recall)
 
 
-def score_snippets(text: str, gold: Gold) -> tuple[float | None, float | None]:
+def score_snippets(text: str, gold: GoldText) -> tuple[float | None, float | None]:
     """The share of the required snippets whose words are in the text one after another, and of the forbidden ones
     that are not; None where there are none."""
     line = f" {' '.join(words(text))} "

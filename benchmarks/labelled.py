@@ -1,4 +1,4 @@
-"""Pages of a crawl that an index tells of, and the text that an engine finds in each.
+"""Pages of a crawl that an index lists, and the text that an engine finds in each.
 
 The index has a line for each page: `warc` (the archive's file name), `offset`, `length`, `id` ("SOURCE/…"), `url` and,
 if known, `type` and `lang`.

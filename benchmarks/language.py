@@ -69,7 +69,7 @@ def read_crawl(
 def guess(
     texts: Iterable[tuple[str, str, str]], identify: Callable[[str], tuple[str, float]], known: set[str]
 ) -> tuple[list[Guess], dict[str, int]]:
-    """What the model says of each text in a language it knows; how many texts are in each that it does not."""
+    """The model's label of each text in a language that it has; how many texts are in each of the others."""
     guesses: list[Guess] = []
     unknown: dict[str, int] = defaultdict(int)
     for text, language, kind in texts:

@@ -34,7 +34,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True)
-class Part:
+class DrawnPart:
     index: int
 
     @property
@@ -47,8 +47,8 @@ class Parts:
     count: int
     refs: tuple[InputRef, ...] = (InputRef("drawn", "log-normal"),)
 
-    def parts(self) -> list[Part]:
-        return [Part(index) for index in range(self.count)]
+    def parts(self) -> list[DrawnPart]:
+        return [DrawnPart(index) for index in range(self.count)]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Draw:
     schema: pa.Schema = VALUES
     fingerprint: str = "draw"
 
-    def __call__(self, part: Part) -> Iterator[Output]:
+    def __call__(self, part: DrawnPart) -> Iterator[Output]:
         draw = np.random.default_rng(part.index)
         groups, values = draw.choice(LANGUAGES, SHARD, p=SHARES), draw.lognormal(6, 1, SHARD)
         yield Output(pa.RecordBatch.from_arrays([pa.array(groups), pa.array(values)], schema=VALUES))

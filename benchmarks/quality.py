@@ -135,7 +135,7 @@ def matched(positive: Sequence[Row], negative: Sequence[Row]) -> tuple[list[Row]
 
 
 def auc_of(score: Scorer, positive: Iterable[Row], negative: Iterable[Row]) -> float | None:
-    """Rows that the scorer says nothing of are left out; None if that leaves a side empty."""
+    """Rows without a score are left out; None if that leaves a side empty."""
     values = [[value for row in side if (value := score(row)) is not None] for side in (positive, negative)]
     return auc(*values) if all(values) else None
 

@@ -60,7 +60,7 @@ Scorer = Callable[[Row], float | None]
 
 
 @dataclass(frozen=True)
-class Meter:
+class TextMeter:
     """Measures texts with the signals of a recipe and of the published rules."""
 
     recipe: Recipe
@@ -74,11 +74,11 @@ class Meter:
         return Row(kind, source, text, document.language or "", values)
 
 
-def open_meter(recipe_name: str, models: str | None) -> Meter:
+def open_meter(recipe_name: str, models: str | None) -> TextMeter:
     recipe, places = resolve_recipe(load_recipe(recipe_name), models)
     terms = {term.signal for step in combinations(recipe).values() for term in step.terms}
     ruled = {rule.rule.signal for rules in published().values() for rule in rules}
-    return Meter(recipe, plan(recipe, sorted({"words", *MODELLED, *terms, *ruled})), places)
+    return TextMeter(recipe, plan(recipe, sorted({"words", *MODELLED, *terms, *ruled})), places)
 
 
 def combinations(recipe: Recipe) -> dict[str, Combine]:
@@ -128,7 +128,9 @@ def rule_scorer(rules: Sequence[RecipeRule], needed: int | None) -> Scorer:
     return score
 
 
-def measure_crawl(meter: Meter, extractor: PageExtractor, warcs: Sequence[Path], index: Path, count: int) -> list[Row]:
+def measure_crawl(
+    meter: TextMeter, extractor: PageExtractor, warcs: Sequence[Path], index: Path, count: int
+) -> list[Row]:
     """`count` pages of the crawl in the languages that are compared, by hash of their ids."""
     ids = [row["id"] for row in read_rows(index)]
     chosen = set(sorted(ids, key=lambda name: stable_hash(f"crawl {name}"))[:count])
@@ -140,7 +142,7 @@ def measure_crawl(meter: Meter, extractor: PageExtractor, warcs: Sequence[Path],
     return [row for row in rows if row.language in LANGUAGES]
 
 
-def measure_clean(meter: Meter, extractor: PageExtractor, paths: Sequence[Path], texts: int) -> list[Row]:
+def measure_clean(meter: TextMeter, extractor: PageExtractor, paths: Sequence[Path], texts: int) -> list[Row]:
     """The texts that are in the language of their folder: what an extractor or an identifier loses is not scored."""
     rows = []
     for page in read_clean(paths, texts, ("iq_en", "eq_en", "code", "iq_zh", "eq_zh")):
@@ -150,7 +152,7 @@ def measure_clean(meter: Meter, extractor: PageExtractor, paths: Sequence[Path],
     return [row for row in rows if row.language == ("zh" if row.kind.endswith("_zh") else "en")]
 
 
-def measure_judged(meter: Meter, files: Sequence[Path], kind: str) -> list[Row]:
+def measure_judged(meter: TextMeter, files: Sequence[Path], kind: str) -> list[Row]:
     """One text of each page, by hash."""
     pages: dict[str, dict[str, Any]] = {}
     for row in chain.from_iterable(map(read_rows, files)):

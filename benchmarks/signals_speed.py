@@ -16,7 +16,7 @@ from filters.signal import Signal, measure
 from filters.view import View
 
 C4_NEEDS: Final = ("c4_sentences", "c4_lorem_ipsum_lines", "c4_curly_bracket_lines")
-FAMILIES: Final[dict[str, tuple[Signal, ...]]] = {
+GROUPS: Final[dict[str, tuple[Signal, ...]]] = {
     "gopher": gopher.SIGNALS,
     "c4": tuple(signal for signal in c4.SIGNALS if signal.name in C4_NEEDS),
     "fineweb": fineweb.SIGNALS,
@@ -36,12 +36,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     def rate(signals: Sequence[Signal]) -> float:
         return len(texts) / cpu_seconds(lambda text: measure(View(text), signals), texts)
 
-    every = [signal for family in FAMILIES.values() for signal in family]
+    every = [signal for group in GROUPS.values() for signal in group]
     found: dict[str, Any] = {
         "texts": len(texts),
         "megachars": megachars(texts),
         "signals": len(every),
-        "per_second": {ALL: rate(every), **{name: rate(family) for name, family in FAMILIES.items()}},
+        "per_second": {ALL: rate(every), **{name: rate(group) for name, group in GROUPS.items()}},
     }
     if args.peer_python:
         (seconds,) = ask_peer(args.peer_python, "speed", ({"text": text} for text in texts))
@@ -57,4 +57,4 @@ def show(found: dict[str, Any]) -> Iterator[str]:
     for name, rate in found.get("datatrove_per_second", {}).items():
         yield f"datatrove {name:17} {rate:8,.1f}"
     if "ratio" in found:
-        yield f"ratio, all families against all four filters: {found['ratio']:.1f}"
+        yield f"ratio, all groups against all four filters: {found['ratio']:.1f}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dedup.tables import JOIN, DocumentNumbers, batch_of, document_numbers, run_starts, values
+from dedup.tables import DocumentNumbers, document_numbers, join_rows, run_starts, values
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,7 @@ class Candidates:
     A pair that shares several bands is given once for each. Memory: one batch.
     """
 
-    @property
-    def fingerprint(self) -> str:
-        return f"dedup.candidates.{self!r}"
+    fingerprint: str = "dedup.candidates.Candidates()"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         key: Any = None  # the last bucket, which may continue in the next batch, and its first document
@@ -48,11 +46,4 @@ class Candidates:
 
 def edge_rows(a: DocumentNumbers, b: DocumentNumbers) -> pa.RecordBatch:
     """JOIN rows for the candidate pairs (a[i], b[i])."""
-    columns = {
-        "key": pa.array(a, pa.int64()),
-        "file_path": pa.array(np.full(a.size, "", object), pa.string()),
-        "warc_offset": pa.array(b, pa.int64()),
-        "other": pa.array(b, pa.int64()),
-        "shingles": pa.nulls(a.size, pa.large_list(pa.uint64())),
-    }
-    return batch_of(JOIN, columns)
+    return join_rows(a, b, pa.nulls(a.size, pa.large_list(pa.uint64())))

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from dedup import kernels
 from dedup.shingles import NGRAM, shingle_sequence, shingles
-from dedup.tables import BANDS, JOIN, DocumentNumbers, Hashes, batch_of, document_numbers, location_columns
+from dedup.tables import BANDS, DocumentNumbers, Hashes, batch_of, document_numbers, join_rows, location_columns
 from infra.errors import UsageError
 
 
@@ -81,15 +81,7 @@ def shingle_table(
 
 def shingle_rows(numbers: DocumentNumbers, sets: list[Hashes]) -> pa.RecordBatch:
     """Shingle rows of JOIN: the shingle set of each document."""
-    size = len(sets)
-    columns = {
-        "key": pa.array(numbers, pa.int64()),
-        "file_path": pa.array([""] * size, pa.string()),
-        "warc_offset": pa.array(np.full(size, -1, np.int64)),
-        "other": pa.nulls(size, pa.int64()),
-        "shingles": list_column(sets),
-    }
-    return batch_of(JOIN, columns)
+    return join_rows(numbers, None, list_column(sets))
 
 
 def list_column(sets: list[Hashes]) -> pa.Array:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dedup.tables import Hashes, batch_of, location_columns, run_starts, values, whole_groups
+from dedup.tables import Hashes, batch_of, location_columns, owners_and_places, run_starts, values, whole_groups
 
 # One row per distinct line of a batch of documents: its occurrences in the batch, the documents that have it, and its
 # first place. Lines are numbered from 0, as in `text.split("\n")`.
@@ -71,9 +71,7 @@ def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int
     Counts equal lines within the batch, so that a line of every page has one row per batch.
     """
     hashes = [line_hashes(text) for text in documents["text"].fill_null("").to_pylist()]
-    sizes = np.array([lines.size for lines in hashes], np.int64)
-    owner = np.repeat(np.arange(documents.num_rows), sizes)
-    line = np.arange(owner.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    owner, line = owners_and_places(hashes)
     keys = np.concatenate([np.empty(0, np.uint64), *hashes])
     order = np.argsort(keys, kind="stable")
     starts = run_starts(keys[order])

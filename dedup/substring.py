@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import regex
 
-from dedup.tables import Hashes, batch_of, location_columns, run_starts, values, whole_groups
+from dedup.tables import Hashes, batch_of, location_columns, owners_and_places, run_starts, values, whole_groups
 
 WINDOW_TOKENS = 50
 MIN_CHARACTERS = 20
@@ -80,12 +80,9 @@ def window_hashes(text: str, size: int = WINDOW_TOKENS) -> Hashes:
 def window_table(documents: pa.RecordBatch, shard: int, first_row: int, size: int = WINDOW_TOKENS) -> pa.RecordBatch:
     """WINDOWS of a batch of documents (`text`, `file_path`, `warc_offset`)."""
     found = [window_hashes(text, size) for text in documents["text"].fill_null("").to_pylist()]
-    sizes = np.array([hashes.size for hashes in found], np.int64)
-    owner = np.repeat(np.arange(documents.num_rows), sizes)
-    token = np.arange(owner.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    columns: dict[str, Any] = {
-        name: column.take(pa.array(owner)) for name, column in location_columns(documents, shard, first_row).items()
-    }
+    owner, token = owners_and_places(found)
+    locations = location_columns(documents, shard, first_row)
+    columns: dict[str, Any] = {name: column.take(pa.array(owner)) for name, column in locations.items()}
     columns["key"] = np.concatenate([np.empty(0, np.uint64), *found])
     columns["token"] = token.astype(np.int32)
     return batch_of(WINDOWS, columns)
@@ -108,12 +105,8 @@ class KeepRepeated:
             repeated = np.flatnonzero(np.repeat(sizes > 1, sizes))
             if repeated.size:
                 order = np.lexsort([values(table, name)[repeated] for name in ("token", "row", "shard")])
-                yield (
-                    table.select(DUPLICATE_WINDOWS.names)
-                    .take(pa.array(repeated[order]))
-                    .combine_chunks()
-                    .to_batches()[0]
-                )
+                found = table.select(DUPLICATE_WINDOWS.names).take(pa.array(repeated[order]))
+                yield found.combine_chunks().to_batches()[0]
 
 
 def remaining_text(

@@ -7,7 +7,7 @@ Every table has the column that it is reduced by (`key`; `shard` for decisions) 
 sorts by after it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,12 +19,7 @@ DocumentNumbers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Integer = TypeVar("Integer", np.int64, np.uint64)
 
-_LOCATION = [
-    ("shard", pa.int32()),
-    ("row", pa.int32()),
-    ("file_path", pa.string()),
-    ("warc_offset", pa.int64()),
-]
+_LOCATION = [("shard", pa.int32()), ("row", pa.int32()), ("file_path", pa.string()), ("warc_offset", pa.int64())]
 # what the policies of `survivors` compare, and the counts that a survivor inherits
 _PREFERENCE = [
     ("id", pa.string()),
@@ -112,6 +107,25 @@ def node_table(documents: pa.RecordBatch, shard: int, first_row: int) -> pa.Reco
 def batch_of(schema: pa.Schema, columns: dict[str, Any]) -> pa.RecordBatch:
     """A batch of the schema's columns, by name."""
     return pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in schema.names], schema=schema)
+
+
+def join_rows(key: DocumentNumbers, other: DocumentNumbers | None, shingles: pa.Array) -> pa.RecordBatch:
+    """Rows of JOIN: edges (key[i], other[i]) and the shingles that they carry; without `other`, shingle sets."""
+    columns = {
+        "key": pa.array(key, pa.int64()),
+        "file_path": pa.array([""] * key.size, pa.string()),
+        "warc_offset": pa.array(np.full(key.size, -1) if other is None else other, pa.int64()),
+        "other": pa.nulls(key.size, pa.int64()) if other is None else pa.array(other, pa.int64()),
+        "shingles": shingles,
+    }
+    return batch_of(JOIN, columns)
+
+
+def owners_and_places(parts: Sequence[Hashes]) -> tuple[DocumentNumbers, DocumentNumbers]:
+    """For each item of all parts, one after the other: the index of its part, and its own index in that part."""
+    sizes = np.array([part.size for part in parts], np.int64)
+    owner = np.repeat(np.arange(len(parts)), sizes)
+    return owner, np.arange(owner.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def values(table: pa.RecordBatch | pa.Table, name: str) -> npt.NDArray[Any]:

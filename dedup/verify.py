@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from dedup import kernels
 from dedup.minhash import list_column
-from dedup.tables import EDGES, JOIN, Hashes, batch_of
+from dedup.tables import EDGES, Hashes, batch_of, join_rows
 from infra.errors import UsageError
 
 # An output batch is closed at this many hashes (8 MiB) or edges.
@@ -122,15 +122,8 @@ def _edges(rows: Iterator[pa.RecordBatch]) -> Iterator[_Edge]:
 
 
 def _attached(edges: list[_Edge]) -> pa.RecordBatch:
-    a = np.array([edge[0] for edge in edges], np.int64)
-    columns = {
-        "key": pa.array([edge[1] for edge in edges], pa.int64()),
-        "file_path": pa.array([""] * len(edges), pa.string()),
-        "warc_offset": pa.array(a),
-        "other": pa.array(a),
-        "shingles": list_column([edge[2] for edge in edges]),
-    }
-    return batch_of(JOIN, columns)
+    a, b = (np.array([edge[end] for edge in edges], np.int64) for end in (0, 1))
+    return join_rows(b, a, list_column([edge[2] for edge in edges]))
 
 
 def _verified(edges: list[tuple[int, int, float, float]]) -> pa.RecordBatch:

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from filters.characters import ALNUM, ALPHA, BROKEN, DIGIT, PUNCTUATION, SPACE, SYMBOL, TERMINAL, UPPER
-from filters.repeats import group
+from filters.repeats import distinct_fraction, entropy
 from filters.signal import Signal
 from filters.view import View
 
@@ -71,22 +71,11 @@ def uppercase_fraction(view: View) -> float | None:
 
 
 def unique_word_fraction(view: View) -> float | None:
-    if not len(view.words):
-        return None
-    found = group(view.lower_words)
-    return 1.0 if found is None else found.firsts.size / len(view.words)
+    return distinct_fraction(view.lower_words)
 
 
 def unigram_entropy(view: View) -> float | None:
-    """-sum(p log p) over the words in lower case, in nats."""
-    total = len(view.words)
-    if not total:
-        return None
-    found = group(view.lower_words)
-    if found is None:
-        return float(np.log(total))
-    shares = found.counts / total
-    return max(0.0, float(-(shares * np.log(shares)).sum()))
+    return entropy(view.lower_words)
 
 
 def all_caps_word_fraction(view: View) -> float | None:

@@ -9,7 +9,7 @@ the page.
 Known discrepancy: the program that made C4 (tensorflow_datasets/text/c4_utils.py) requires 5 words a line and 3
 sentences; datatrove's C4QualityFilter swaps the numbers, 3 words and 5 sentences, and accepts an apostrophe as an end
 of line. FineWeb is datatrove's variant without the rule on terminal punctuation, which removes 30 % of tokens. So there
-are three families of signals: `c4_tfds_...`, `c4_...` (datatrove's) and `c4_any_ending_...` (FineWeb's); the recipe
+are three groups of signals: `c4_tfds_...`, `c4_...` (datatrove's) and `c4_any_ending_...` (FineWeb's); the recipe
 sets the minimum number of sentences. Not included: the list of bad words, which the user provides.
 """
 
@@ -27,14 +27,7 @@ from filters.signal import Signal
 from filters.view import Spans, View
 
 MAX_WORD_CHARACTERS = 1000
-POLICY_PHRASES = (
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-)
+POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 KEPT, LONG_WORD, NO_TERMINAL, FEW_WORDS, LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET, POLICY = range(8)
@@ -128,10 +121,8 @@ def _without_citations(view: View, spans: Spans) -> dict[int, str]:
 
 
 def _has_ending(view: View, spans: Spans, cited: dict[int, str], endings: str) -> Mask:
-    padded = np.concatenate((np.zeros(3, np.uint32), view.codes))  # padded[i + 3] is character i
-    one, two, three = (padded.take(spans.end + 3 - back) for back in (1, 2, 3))
-    points = (one == ord(".")) & (two == ord(".")) & (three == ord(".")) & (spans.lengths >= 3)
-    well: Mask = np.isin(one, [ord(char) for char in endings]) & (spans.lengths > 0) & ~points
+    last, points = view.endings(spans)
+    well: Mask = np.isin(last, [ord(char) for char in endings]) & (spans.lengths > 0) & ~points
     for index, line in cited.items():
         well[index] = line.endswith(tuple(endings)) and not line.endswith("...")
     return well

@@ -1,4 +1,4 @@
-"""The catalog of all signals and edits by name: the one place where the families' tables are concatenated.
+"""The catalog of all signals and edits by name: the one place where the tables of all groups are concatenated.
 
 URL signals that need lists are made by `url.signals(lists)`; their names are in the catalog, and their values are null
 until lists are given. RedPajama's signals that need lists are measured by a label step.
@@ -45,7 +45,7 @@ SIGNALS: dict[str, Signal] = _by_name(
     "signal",
     (
         (each.name, each)
-        for family in (
+        for group in (
             basics.SIGNALS,
             stopwords.SIGNALS,
             scripts.SIGNALS,
@@ -59,7 +59,7 @@ SIGNALS: dict[str, Signal] = _by_name(
             chinese.SIGNALS,
             url.signals(url.UrlLists()),
         )
-        for each in family
+        for each in group
     ),
 )
 EDITS: dict[str, Edit] = _by_name("edit", (*edits.EDITS, *pii.EDITS, *refinedweb.EDITS, *c4.EDITS, *ccnet.EDITS))

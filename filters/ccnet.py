@@ -5,7 +5,6 @@ Its other normalisation, for the deduplication of lines, is in dedup/paragraphs.
 """
 
 import unicodedata
-from functools import lru_cache
 
 from filters.edits import Edit
 
@@ -33,6 +32,11 @@ _ASCII = {
     " - ": "—",
 }
 _CONTROLS = [*range(32), *range(127, 160)]
+_REPLACEMENTS: dict[int, str | None] = {
+    **dict.fromkeys(_CONTROLS),
+    **{ord(mark): ascii_mark for ascii_mark, marks in _ASCII.items() for mark in marks},
+}
+_ASCII_DIGITS = str.maketrans("123456789", "000000000")
 
 
 def body(text: str) -> tuple[str, int]:
@@ -50,26 +54,14 @@ def normalize_for_language_model(line: str) -> str:
     if not lower.isascii():
         decomposed = unicodedata.normalize("NFD", lower)
         lower = "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
-    return _zero_digits(lower).translate(_replacements())
+    return _zero_digits(lower).translate(_REPLACEMENTS)
 
 
 def _zero_digits(text: str) -> str:
     """Replaces every decimal digit of Unicode by 0, as CCNet's `\\d` -> 0 does."""
     if text.isascii():
-        return text.translate(_ascii_digits())
+        return text.translate(_ASCII_DIGITS)
     return "".join("0" if char.isdecimal() else char for char in text)
-
-
-@lru_cache(maxsize=1)
-def _ascii_digits() -> dict[int, str]:
-    return dict.fromkeys(map(ord, "123456789"), "0")
-
-
-@lru_cache(maxsize=1)
-def _replacements() -> dict[int, str | None]:
-    table: dict[int, str | None] = dict.fromkeys(_CONTROLS)
-    table.update({ord(mark): ascii_mark for ascii_mark, marks in _ASCII.items() for mark in marks})
-    return table
 
 
 EDITS: tuple[tuple[str, Edit], ...] = (("ccnet_body", body),)

@@ -73,43 +73,11 @@ _TERMINAL = re.compile(r"""[.!?:;…。！？：；]["'”’)\]」』）]*$""")
 _YEAR = re.compile(r"\b(?:1[0-9]{3}|20[0-9]{2})\b")
 _DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+){0,3}\b")
-_LEANING = frozenset(
-    [
-        "he",
-        "she",
-        "it",
-        "they",
-        "this",
-        "that",
-        "these",
-        "those",
-        "such",
-        "however",
-        "therefore",
-        "thus",
-        "hence",
-        "moreover",
-        "furthermore",
-        "also",
-        "then",
-        "but",
-        "and",
-        "or",
-        "so",
-        "his",
-        "her",
-        "their",
-        "its",
-        "another",
-        "both",
-        "later",
-        "afterwards",
-        "meanwhile",
-        "nevertheless",
-        "instead",
-        "finally",
-    ]
-)
+_DEPENDENT = frozenset((
+    "he", "she", "it", "they", "this", "that", "these", "those", "such", "however", "therefore", "thus", "hence",
+    "moreover", "furthermore", "also", "then", "but", "and", "or", "so", "his", "her", "their", "its", "another",
+    "both", "later", "afterwards", "meanwhile", "nevertheless", "instead", "finally",
+))  # fmt: skip
 _PERSONAL = frozenset(("he", "she", "they", "his", "her", "their", "him", "them"))
 _DEFINITE, _INDEFINITE = frozenset(("the", "this", "that", "these", "those")), frozenset(("a", "an"))
 _PAST, _PRESENT = frozenset(("was", "were", "had", "did")), frozenset(("is", "are", "has", "does", "have", "do"))
@@ -130,7 +98,7 @@ class Language:
 
 
 @dataclass(frozen=True)
-class Weights:
+class CoherenceWeights:
     """The weights of PAIRS for `order` (float64[PAIRS]), of PAIRS and the products of the vectors' dimensions for `kin`
     (float64[PAIRS + dimensions]), and of FEATURES (float64[FEATURES]) with the intercept."""
 
@@ -256,7 +224,7 @@ class Measured:
             for first, last in names:
                 if last in place:
                     (full if first else short)[row, place[last]] = 1
-        self.somebody = [
+        self.has_person = [
             bool(_NAME.search(s, 1)) or not _PERSONAL.isdisjoint(w) for s, w in zip(self.sentences, self.words)
         ]
         forward = np.minimum(full @ short.T, 1)
@@ -287,7 +255,7 @@ class Measured:
         tense = np.array([_sign(len(_PAST.intersection(each)) - len(_PRESENT.intersection(each))) for each in words])
         lengths = np.log([len(each) for each in words])
         personal = np.array([each[0] in _PERSONAL for each in words])
-        somebody = np.array(self.somebody)
+        person = np.array(self.has_person)
         classes = np.array([opener(each, self.language) for each in words])
         quote = np.array([not _QUOTES.isdisjoint(sentence) for sentence in self.sentences])
         number = np.array([bool(_DIGIT.search(sentence)) for sentence in self.sentences])
@@ -295,8 +263,8 @@ class Measured:
         return [
             np.outer(tense, tense).astype(np.float32),
             -np.abs(lengths[:, None] - lengths).astype(np.float32),
-            np.outer(somebody, personal).astype(np.float32),
-            np.outer(~somebody, personal).astype(np.float32),
+            np.outer(person, personal).astype(np.float32),
+            np.outer(~person, personal).astype(np.float32),
             self.language.follows[classes[:, None], classes],
             np.outer(quote, quote).astype(np.float32),
             np.outer(number, number).astype(np.float32),
@@ -327,7 +295,7 @@ def _sign(value: int) -> int:
     return (value > 0) - (value < 0)
 
 
-def features(text: Measured, weights: Weights) -> Doubles | None:
+def features(text: Measured, weights: CoherenceWeights) -> Doubles | None:
     """FEATURES of a text, float64[len(FEATURES)]; None for fewer than MIN_SENTENCES sentences."""
     if text.n < MIN_SENTENCES:
         return None
@@ -335,7 +303,7 @@ def features(text: Measured, weights: Weights) -> Doubles | None:
     return np.array(found, np.float64)
 
 
-def score(sentences: Sequence[str], language: Language, weights: Weights) -> float | None:
+def score(sentences: Sequence[str], language: Language, weights: CoherenceWeights) -> float | None:
     """The probability that the sentences are a whole text in order; None for fewer than MIN_SENTENCES."""
     found = features(Measured(sentences, language), weights)
     if found is None:
@@ -380,7 +348,7 @@ def _of_shape(text: Measured) -> list[float]:
     lengths = np.array([len(each) for each in text.words])
     return [
         float((np.diagonal(text.common, 1) == 0).mean()),
-        float(text.words[0][0] in _LEANING),
+        float(text.words[0][0] in _DEPENDENT),
         float(np.mean([bool(_TERMINAL.search(sentence)) for sentence in text.sentences])),
         float((lengths < 4).mean()),
         float(np.log(lengths).mean()),

@@ -11,13 +11,12 @@ With identical thresholds and words, this counting rejects about twice as many p
 DCLM splits the words of n-grams with uniseg (Unicode's word boundaries); here they are this project's tokens.
 """
 
-from functools import lru_cache, partial
-
 import numpy as np
 
 from filters.characters import ALNUM, ALPHA, lowered
-from filters.gopher import STOP_WORDS, ends_with_ellipsis
-from filters.repeats import Hashes, Mask, Rolling, all_copies, character_values, hash_words
+from filters.gopher import ends_with_ellipsis, stop_hashes
+from filters.repeats import Mask, Rolling, all_copies, character_values
+from filters.repetition import duplicate_signals, n_gram_characters, n_gram_signals
 from filters.signal import Signal
 from filters.tokens import Repeats, Tokens
 from filters.view import Spans, View
@@ -66,7 +65,7 @@ def stop_words(view: View) -> float:
     pieces = view.pieces
     short = pieces.where(pieces.lengths <= 4)  # the longest of the eight
     hashes = Rolling(character_values(lowered(view.codes))).hashes(short.start, short.end)
-    return int(np.count_nonzero(np.isin(hashes, _stop_hashes())))
+    return int(np.count_nonzero(np.isin(hashes, stop_hashes())))
 
 
 def duplicate_fraction(view: View, unit: str) -> float:
@@ -87,11 +86,7 @@ def n_gram_character_fraction(view: View, n: int) -> float:
 
 
 def _n_gram_characters(view: View) -> dict[int, int]:
-    words = view.words
-    return {
-        n: _top_n_gram_characters(words, n, found) if n <= 4 else _duplicate_n_gram_characters(words, n, found)
-        for n, found in words.repeats(10)
-    }
+    return n_gram_characters(view.words, _top_n_gram_characters, Tokens.covered_characters)
 
 
 def _top_n_gram_characters(words: Tokens, n: int, found: Repeats) -> int:
@@ -103,17 +98,6 @@ def _top_n_gram_characters(words: Tokens, n: int, found: Repeats) -> int:
     return int((words.offsets[top + n] - words.offsets[top]).max()) * count
 
 
-def _duplicate_n_gram_characters(words: Tokens, n: int, found: Repeats) -> int:
-    """Characters of the words that a repeated n-gram covers."""
-    if not found.positions.size:
-        return 0
-    edges = np.zeros(len(words) + 1, np.int8)  # +1 where an n-gram begins, -1 where one ends; positions differ
-    edges[found.positions] += 1
-    edges[found.positions + n] -= 1
-    covered = edges.cumsum(dtype=np.int64)[:-1] > 0
-    return int(words.lengths[covered].sum())
-
-
 def _lines(view: View) -> tuple[Spans, Mask]:
     return view.filled_lines, all_copies(view.hashes(view.filled_lines))
 
@@ -122,11 +106,6 @@ def _paragraphs(view: View) -> tuple[Spans, Mask]:
     stripped = view.strip(view.paragraphs)
     spans = stripped.where(stripped.end > stripped.start)
     return spans, all_copies(view.hashes(spans))
-
-
-@lru_cache(maxsize=1)
-def _stop_hashes() -> Hashes:
-    return hash_words(list(STOP_WORDS))
 
 
 _UNITS = {"line": _lines, "paragraph": _paragraphs}
@@ -140,44 +119,14 @@ SIGNALS = (
     Signal("dclm_ellipsis_line_fraction", ellipsis_line_fraction, 15, _QUALITY, "filled lines ending in ..., 0..1"),
     Signal("dclm_alphabetic_word_fraction", alphabetic_word_fraction, 25, _QUALITY, "words with a letter, 0..1"),
     Signal("dclm_stop_words", stop_words, 40, _QUALITY, "occurrences of the 8 English stop words; 0 and up"),
-    *(
-        Signal(
-            f"dclm_duplicate_{unit}_fraction",
-            partial(duplicate_fraction, unit=unit),
-            20,
-            _TABLE,
-            f"{unit}s that occur twice or more, 0..1",
-        )
-        for unit in _UNITS
-    ),
-    *(
-        Signal(
-            f"dclm_duplicate_{unit}_character_fraction",
-            partial(duplicate_character_fraction, unit=unit),
-            5,
-            _TABLE,
-            f"characters in {unit}s that occur twice or more, 0..1",
-        )
-        for unit in _UNITS
-    ),
-    *(
-        Signal(
-            f"dclm_top_{n}_gram_character_fraction",
-            partial(n_gram_character_fraction, n=n),
-            40,
-            _TABLE,
+    *duplicate_signals("dclm_", duplicate_fraction, duplicate_character_fraction, _TABLE, "that occur twice or more"),
+    *n_gram_signals(
+        (
+            "dclm_top_{n}_gram_character_fraction",
             "characters in all copies of the most frequent one; 0 and up; high = repetitive",
-        )
-        for n in (2, 3, 4)
-    ),
-    *(
-        Signal(
-            f"dclm_duplicate_{n}_gram_character_fraction",
-            partial(n_gram_character_fraction, n=n),
-            20,
-            _TABLE,
-            "characters in repeated n-grams, 0..1; high = repetitive",
-        )
-        for n in range(5, 11)
+        ),
+        ("dclm_duplicate_{n}_gram_character_fraction", "characters in repeated n-grams, 0..1; high = repetitive"),
+        n_gram_character_fraction,
+        _TABLE,
     ),
 )

@@ -1,6 +1,6 @@
 """Edits: functions text -> (text, number of cuts or changes). Each is idempotent: a second pass changes nothing.
 
-The recipes' own line edits are in their families (`c4`, `refinedweb`); here are those that several recipes share.
+The recipes' own line edits are beside their signals (`c4`, `refinedweb`); here are those that several recipes share.
 """
 
 import ipaddress

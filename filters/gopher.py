@@ -14,19 +14,20 @@ Thresholds of the paper: 50..100,000 words; mean length 3..10; symbols .1; bulle
 .15/.14/.13/.12/.11/.10.
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
 from filters.characters import ALPHA, PLAIN, places
 from filters.repeats import Hashes, Mask, extra_copies, hash_words
+from filters.repetition import duplicate_signals, n_gram_characters, n_gram_signals
 from filters.signal import Signal
 from filters.tokens import Repeats, Tokens
 from filters.view import Spans, View
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _BULLET, _HYPHEN = ord("•"), ord("-")
-_ELLIPSIS, _POINT = ord("…"), ord(".")
+_ELLIPSIS = ord("…")
 
 
 def words(view: View) -> float:
@@ -66,7 +67,7 @@ def alphabetic_word_fraction(view: View) -> float | None:
 def stop_words(view: View) -> float:
     """The number of distinct stop words (of eight) in the text, in lower case only."""
     present = view.tokens.hashes
-    return sum(bool((present == word).any()) for word in _stop_hashes())
+    return sum(bool((present == word).any()) for word in stop_hashes())
 
 
 def duplicate_fraction(view: View, unit: str) -> float:
@@ -87,11 +88,7 @@ def n_gram_character_fraction(view: View, n: int) -> float:
 
 
 def _n_gram_characters(view: View) -> dict[int, int]:
-    tokens = view.tokens
-    return {
-        n: _top_n_gram_characters(tokens, n, found) if n <= 4 else _duplicate_n_gram_characters(tokens, n, found)
-        for n, found in tokens.repeats(10)
-    }
+    return n_gram_characters(view.tokens, _top_n_gram_characters, _duplicate_n_gram_characters)
 
 
 def _top_n_gram_characters(tokens: Tokens, n: int, found: Repeats) -> int:
@@ -126,10 +123,8 @@ def _duplicate_n_gram_characters(tokens: Tokens, n: int, found: Repeats) -> int:
 
 def ends_with_ellipsis(view: View, body: Spans) -> Mask:
     """Which stripped lines end in … or in three points, bool[lines]."""
-    padded = np.concatenate((np.zeros(3, np.uint32), view.codes))  # padded[i + 3] is character i
-    one, two, three = (padded.take(body.end + 3 - back) for back in (1, 2, 3))
-    points = (one == _POINT) & (two == _POINT) & (three == _POINT) & (body.lengths >= 3)
-    ellipsis: Mask = points | ((one == _ELLIPSIS) & (body.lengths >= 1))
+    last, points = view.endings(body)
+    ellipsis: Mask = points | ((last == _ELLIPSIS) & (body.lengths >= 1))
     return ellipsis
 
 
@@ -155,7 +150,7 @@ def _paragraphs(view: View) -> tuple[Spans, Mask]:
 
 
 @lru_cache(maxsize=1)
-def _stop_hashes() -> Hashes:
+def stop_hashes() -> Hashes:
     return hash_words(list(STOP_WORDS))
 
 
@@ -171,44 +166,14 @@ SIGNALS = (
     Signal("gopher_ellipsis_line_fraction", ellipsis_line_fraction, 10, _QUALITY, "lines that end in ... or …, 0..1"),
     Signal("gopher_alphabetic_word_fraction", alphabetic_word_fraction, 5, _QUALITY, "tokens with a letter, 0..1"),
     Signal("gopher_stop_words", stop_words, 15, _QUALITY, "different ones of the 8 English stop words, 0..8"),
-    *(
-        Signal(
-            f"duplicate_{unit}_fraction",
-            partial(duplicate_fraction, unit=unit),
-            20,
-            _TABLE,
-            f"{unit}s seen before, 0..1",
-        )
-        for unit in _UNITS
-    ),
-    *(
-        Signal(
-            f"duplicate_{unit}_character_fraction",
-            partial(duplicate_character_fraction, unit=unit),
-            5,
-            _TABLE,
-            f"characters in {unit}s seen before, 0..1",
-        )
-        for unit in _UNITS
-    ),
-    *(
-        Signal(
-            f"top_{n}_gram_character_fraction",
-            partial(n_gram_character_fraction, n=n),
-            40,
-            _TABLE,
+    *duplicate_signals("", duplicate_fraction, duplicate_character_fraction, _TABLE, "seen before"),
+    *n_gram_signals(
+        (
+            "top_{n}_gram_character_fraction",
             "characters in all copies of the most frequent one; 0 and up (overlaps count twice); high = repetitive",
-        )
-        for n in (2, 3, 4)
-    ),
-    *(
-        Signal(
-            f"duplicate_{n}_gram_character_fraction",
-            partial(n_gram_character_fraction, n=n),
-            20,
-            _TABLE,
-            "characters in n-grams seen before, 0..1; high = repetitive",
-        )
-        for n in range(5, 11)
+        ),
+        ("duplicate_{n}_gram_character_fraction", "characters in n-grams seen before, 0..1; high = repetitive"),
+        n_gram_character_fraction,
+        _TABLE,
     ),
 )

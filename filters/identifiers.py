@@ -51,16 +51,8 @@ _IBAN = re.compile(_BEFORE + r"[A-Z]{2}[0-9]{2}(?:(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-
 
 # Provinces of China (GB/T 2260), and the weights of its check character (GB 11643-1999, ISO 7064 MOD 11-2).
 _PROVINCES = {
-    *range(11, 16),
-    *range(21, 24),
-    *range(31, 38),
-    *range(41, 47),
-    *range(50, 55),
-    *range(61, 66),
-    71,
-    81,
-    82,
-}
+    *range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82,
+}  # fmt: skip
 _CN_WEIGHTS = tuple(pow(2, 17 - place, 11) for place in range(17))
 _CN = re.compile(_BEFORE + r"[1-8][0-9]{5}(?:19|20)[0-9]{2}[01][0-9][0-3][0-9]{4}[0-9Xx]" + _AFTER)
 
@@ -184,11 +176,7 @@ def _plain(found: str) -> str:
 
 
 def mask_number(
-    text: str,
-    pattern: re.Pattern[str],
-    check: Callable[[str], bool],
-    mask: str,
-    label: re.Pattern[str] | None = None,
+    text: str, pattern: re.Pattern[str], check: Callable[[str], bool], mask: str, label: re.Pattern[str] | None = None
 ) -> tuple[str, int]:
     """Replaces by `mask` what `pattern` finds and `check` accepts; with a label, only directly after a match of it.
 

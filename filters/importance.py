@@ -34,10 +34,8 @@ class Importance:
     @classmethod
     def fit(cls, target: Iterable[str], source: Iterable[str], buckets: int = BUCKETS) -> "Importance":
         """Fits the table from target texts and texts of the pool. Raises ValueError if either has no words."""
-        (target_shares, target_length), (source_shares, source_length) = (
-            _count(target, buckets),
-            _count(source, buckets),
-        )
+        target_shares, target_length = _count(target, buckets)
+        source_shares, source_length = _count(source, buckets)
         ratio = np.log(target_shares + _FLOOR) - np.log(source_shares + _FLOOR)
         return cls(ratio, target_length, source_length)
 

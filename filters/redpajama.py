@@ -7,7 +7,7 @@ Where RedPajama has no value, or 0 because there is nothing to count, ours is nu
 signal of lines is a list there; here it is one number, the sum or the mean over all lines including blank ones, which
 the name says.
 
-`COUNTERPARTS` maps each of RedPajama's names to a signal: here, in another family that gives the same number, or from a
+`COUNTERPARTS` maps each of RedPajama's names to a signal: here, in another file that gives the same number, or from a
 model. Word lists, host categories and importance tables are arguments (`signals(Lists(...))`); without one its signals
 are null.
 """
@@ -26,7 +26,8 @@ import numpy as np
 
 from filters.characters import DIGIT, SPACE, UPPER, code_points, flags_of
 from filters.importance import Importance, raw_words
-from filters.repeats import Hashes, Indices, Rolling, character_values, group, hash_words
+from filters.repeats import Hashes, Indices, Rolling, character_values, distinct_fraction, entropy, hash_words
+from filters.repetition import n_gram_characters, n_gram_signals
 from filters.signal import Signal
 from filters.tokens import Repeats, Tokens, hash_n_gram, runs
 from filters.url import host
@@ -102,22 +103,11 @@ def mean_word_length(view: View) -> float | None:
 
 
 def unique_word_fraction(view: View) -> float | None:
-    words = view.once(normalised).words
-    if not len(words):
-        return None
-    found = group(words.hashes)
-    return 1.0 if found is None else found.firsts.size / len(words)
+    return distinct_fraction(view.once(normalised).words.hashes)
 
 
 def unigram_entropy(view: View) -> float | None:
-    words = view.once(normalised).words
-    if not len(words):
-        return None
-    found = group(words.hashes)
-    if found is None:
-        return float(np.log(len(words)))
-    shares = found.counts / len(words)
-    return max(0.0, float(-(shares * np.log(shares)).sum()))
+    return entropy(view.once(normalised).words.hashes)
 
 
 def lorem_ipsum(view: View) -> float | None:
@@ -156,11 +146,7 @@ def n_gram_character_fraction(view: View, n: int) -> float | None:
 
 
 def _n_gram_characters(view: View) -> dict[int, int]:
-    words = view.once(normalised).words
-    return {
-        n: _top_characters(words, n, found) if n <= 4 else words.covered_characters(n, found)
-        for n, found in words.repeats(10)
-    }
+    return n_gram_characters(view.once(normalised).words, _top_characters, Tokens.covered_characters)
 
 
 def _top_characters(words: Tokens, n: int, found: Repeats) -> int:
@@ -180,7 +166,9 @@ def javascript_words(view: View) -> float:
 
 
 def terminal_line_mean(view: View) -> float | None:
-    return _mean(view, _last_in(view, _TERMINALS))
+    stripped = view.strip(view.once(raw_lines))
+    last = view.codes.take(stripped.end[stripped.end > stripped.start] - 1)
+    return _mean(view, int(np.count_nonzero(np.isin(last, _TERMINALS))))
 
 
 def bullet_line_mean(view: View) -> float | None:
@@ -221,12 +209,6 @@ def _numeric(found: Normalised) -> Indices:
     sums = np.zeros(codes.size + 1, np.int64)
     mask.cumsum(out=sums[1:])
     return sums.take(found.words.end) - sums.take(found.words.start)
-
-
-def _last_in(view: View, marks: tuple[int, ...]) -> int:
-    stripped = view.strip(view.once(raw_lines))
-    last = view.codes.take(stripped.end[stripped.end > stripped.start] - 1)
-    return int(np.count_nonzero(np.isin(last, marks)))
 
 
 def _mean(view: View, total: float) -> float | None:
@@ -300,25 +282,14 @@ SIGNALS = (
     Signal("rps_doc_frac_no_alph_words", no_alphabetic_word_fraction, 150, _LANGUAGE, "raw words without a-z, 0..1"),
     Signal("rps_doc_frac_all_caps_words", all_caps_word_fraction, 30, _LANGUAGE, "raw words in capitals, 0..1"),
     Signal("rps_doc_lorem_ipsum", lorem_ipsum, 5, _CONTENT, "occurrences per normalised character; 0 and up"),
-    *(
-        Signal(
-            f"rps_doc_frac_chars_top_{n}gram",
-            partial(n_gram_character_fraction, n=n),
-            40,
-            _REPETITIONS,
+    *n_gram_signals(
+        (
+            "rps_doc_frac_chars_top_{n}gram",
             "characters in all copies of the most frequent one; 0 and up; high = repetitive",
-        )
-        for n in (2, 3, 4)
-    ),
-    *(
-        Signal(
-            f"rps_doc_frac_chars_dupe_{n}grams",
-            partial(n_gram_character_fraction, n=n),
-            20,
-            _REPETITIONS,
-            "characters in repeated n-grams, 0..1; high = repetitive",
-        )
-        for n in range(5, 11)
+        ),
+        ("rps_doc_frac_chars_dupe_{n}grams", "characters in repeated n-grams, 0..1; high = repetitive"),
+        n_gram_character_fraction,
+        _REPETITIONS,
     ),
     Signal("rps_lines_javascript_counts_sum", javascript_words, 3, _LINES, "words `javascript`; 0 and up"),
     Signal(

@@ -23,19 +23,9 @@ MAX_UPPERCASE = 0.5
 SHORT_LINE_WORDS = 10
 
 _COUNTED = (
-    "likes",
-    "shares",
-    "comments",
-    "retweets",
-    "reposts",
-    "quotes",
-    "bookmarks",
-    "upvotes",
-    "downvotes",
-    "downloads",
-    "views",
-    "followers",
-)
+    "likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes", "downvotes", "downloads",
+    "views", "followers",
+)  # fmt: skip
 _COUNTER = re.compile(rf"\W*\d[\d.,]*[kmb]?\s+(?:{'|'.join(_COUNTED)})\W*", re.IGNORECASE)
 _PHRASES = ("sign-in", "read more", "items in cart")
 _SIGN_IN = re.compile(r"^sign-in\s?", re.IGNORECASE)

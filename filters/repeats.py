@@ -92,6 +92,25 @@ def all_copies(hashes: Hashes) -> Mask:
     return copies
 
 
+def distinct_fraction(hashes: Hashes) -> float | None:
+    """Share of distinct ones among the items; None without items."""
+    if not hashes.size:
+        return None
+    found = group(hashes)
+    return 1.0 if found is None else found.firsts.size / hashes.size
+
+
+def entropy(hashes: Hashes) -> float | None:
+    """-sum(p log p) over the items, in nats; None without items."""
+    if not hashes.size:
+        return None
+    found = group(hashes)
+    if found is None:
+        return float(np.log(hashes.size))
+    shares = found.counts / hashes.size
+    return max(0.0, float(-(shares * np.log(shares)).sum()))
+
+
 def _hash_one(codes: npt.NDArray[np.uint32]) -> np.uint64:
     whole = Rolling(character_values(codes))
     return whole.hashes(np.zeros(1, np.int64), np.full(1, codes.size, np.int64))[0]  # type: ignore[no-any-return]

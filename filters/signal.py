@@ -18,7 +18,7 @@ class Signal:
 
     name: the column's name (`signals.NAME`) and what rules refer to.
     measure: View -> finite float, or None for "not measured".
-    cost: rough microseconds on a page of 1,000 words, without what other signals of its family have already computed.
+    cost: rough microseconds on a page of 1,000 words, without what other signals of its group have already computed.
     source: the paper, section, table or program that the number comes from.
     doc: one line: what is counted, its unit and range, and what high and low mean.
     """

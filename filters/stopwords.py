@@ -70,14 +70,14 @@ def occurrences(view: View) -> float | None:
     """Occurrences of the language's stop words; None without a list."""
     if view.language not in STOP_WORDS:
         return None
-    return float(np.count_nonzero(np.isin(view.lower_words, _hashes(view.language))))
+    return float(np.count_nonzero(np.isin(view.lower_words, _hashes(STOP_WORDS[view.language]))))
 
 
 def distinct(view: View) -> float | None:
     """Distinct stop words of the language that occur in the text; None without a list."""
     if view.language not in STOP_WORDS:
         return None
-    return float(np.count_nonzero(np.isin(_hashes(view.language), view.lower_words)))
+    return float(np.count_nonzero(np.isin(_hashes(STOP_WORDS[view.language]), view.lower_words)))
 
 
 def fraction(view: View) -> float | None:
@@ -90,17 +90,12 @@ def fineweb2_distinct(view: View) -> float | None:
     """Distinct FineWeb2 stop words of the language among the tokens, case kept (datatrove's intersection of sets)."""
     if view.language not in FINEWEB2_STOP_WORDS:
         return None
-    return float(np.count_nonzero(np.isin(_fineweb2_hashes(view.language), view.tokens.hashes)))
+    return float(np.count_nonzero(np.isin(_hashes(FINEWEB2_STOP_WORDS[view.language]), view.tokens.hashes)))
 
 
-@lru_cache(maxsize=16)
-def _fineweb2_hashes(language: str) -> Hashes:
-    return np.unique(hash_words(FINEWEB2_STOP_WORDS[language].split()))
-
-
-@lru_cache(maxsize=32)
-def _hashes(language: str) -> Hashes:
-    return np.unique(hash_words(STOP_WORDS[language].split()))
+@lru_cache(maxsize=48)
+def _hashes(words: str) -> Hashes:
+    return np.unique(hash_words(words.split()))
 
 
 SIGNALS = (

@@ -87,14 +87,9 @@ class Tokens:
         return int(np.count_nonzero(sums.take(self.end) - sums.take(self.start) == self.lengths)) / len(self)
 
     @cached_property
-    def first_flags(self) -> Flags:
-        """The flags of each token's first character, uint16[k]."""
-        return self._character_flags.take(self.start)
-
-    @cached_property
     def words(self) -> "Tokens":
         """The tokens that begin with a letter or a digit (the test of DCLM's `ignore_punctuation`)."""
-        chosen = places(self.first_flags, ALNUM)
+        chosen = places(self._character_flags.take(self.start), ALNUM)
         return Tokens(self._character_flags, self._rolling, self.start[chosen], self.end[chosen])
 
     def repeats(self, longest: int) -> Iterator[tuple[int, Repeats]]:
@@ -114,6 +109,8 @@ class Tokens:
 
     def covered_characters(self, n: int, found: Repeats) -> int:
         """Characters of the tokens that a repeated n-gram covers, each counted once."""
+        if not found.positions.size:
+            return 0
         edges = np.zeros(len(self) + 1, np.int8)  # +1 where an n-gram begins, -1 where one ends; positions differ
         edges[found.positions] += 1
         edges[found.positions + n] -= 1

@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from filters.signal import Signal
@@ -23,23 +24,10 @@ from filters.view import View
 # Sources that RefinedWeb leaves out of the crawl because they are added separately (arXiv 2306.01116 appendix G.1, as
 # in DCLM's refinedweb.yaml). DCLM-Baseline does not apply it.
 CURATED_SOURCES = (
-    "arxiv.org",
-    "askubuntu.com",
-    "courtlistener.com",
-    "en.wikipedia.org",
-    "exporter.nih.gov",
-    "github.com",
-    "irclogs.ubuntu.com",
-    "mathoverflow.net",
-    "ncbi.nlm.nih.gov",
-    "news.ycombinator.com",
-    "reddit.com",
-    "stackapps.com",
-    "stackexchange.com",
-    "stackoverflow.com",
-    "statmt.org",
-    "uspto.gov",
-)
+    "arxiv.org", "askubuntu.com", "courtlistener.com", "en.wikipedia.org", "exporter.nih.gov", "github.com",
+    "irclogs.ubuntu.com", "mathoverflow.net", "ncbi.nlm.nih.gov", "news.ycombinator.com", "reddit.com", "stackapps.com",
+    "stackexchange.com", "stackoverflow.com", "statmt.org", "uspto.gov",
+)  # fmt: skip
 _WORD_EDGES = re.compile(r"[^a-zA-Z0-9]+")
 _SCHEME = re.compile(r"https?://(?:www\.)?")
 
@@ -60,24 +48,12 @@ class UrlLists:
     curated: frozenset[str] = frozenset(CURATED_SOURCES)
 
     @classmethod
-    def of(
-        cls,
-        domains: Iterable[str] = (),
-        urls: Iterable[str] = (),
-        strict: Iterable[str] = (),
-        hard: Iterable[str] = (),
-        soft: Iterable[str] = (),
-        curated: Iterable[str] = CURATED_SOURCES,
-    ) -> "UrlLists":
-        """Parses the lines of list files: stripped and lowered, without blank ones and comments (#)."""
-        return cls(
-            domains=frozenset(_entries(domains)),
-            urls=frozenset(_entries(urls)),
-            strict=tuple(sorted({word for entry in _entries(strict) if (word := _squeezed(entry))})),
-            hard=frozenset(_entries(hard)),
-            soft=frozenset(_entries(soft)),
-            curated=frozenset(_entries(curated)),
-        )
+    def of(cls, **lines: Iterable[str]) -> "UrlLists":
+        """Parses the lines of list files, by field: stripped and lowered, without blank ones and comments (#)."""
+        lists: dict[str, Any] = {name: frozenset(_entries(each)) for name, each in lines.items()}
+        if "strict" in lists:
+            lists["strict"] = tuple(sorted({word for entry in lists["strict"] if (word := _squeezed(entry))}))
+        return cls(**lists)
 
 
 def host(url: str) -> str:

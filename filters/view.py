@@ -26,7 +26,7 @@ from filters.characters import (
     lowered,
     places,
 )
-from filters.repeats import Hashes, Indices, Rolling, character_values
+from filters.repeats import Hashes, Indices, Mask, Rolling, character_values
 from filters.segmenter import merge_han
 from filters.tokens import Tokens, runs, segment
 
@@ -100,7 +100,7 @@ class View:
         return view
 
     def once(self, compute: "Callable[[View], Measured]") -> Measured:
-        """Returns compute(self), memoised: for results that several signals of a family share."""
+        """Returns compute(self), memoised: for results that several signals of a group share."""
         if compute not in self._memo:
             self._memo[compute] = compute(self)
         return self._memo[compute]  # type: ignore[no-any-return]
@@ -141,6 +141,12 @@ class View:
         start = np.where(blank, spans.start, solid.take(first, mode="clip"))
         return Spans(start, np.where(blank, start, solid.take(last, mode="clip") + 1))
 
+    def endings(self, spans: Spans) -> tuple[Codes, Mask]:
+        """The last character of each piece, uint32[pieces]; and whether its last three are points, bool[pieces]."""
+        padded = np.concatenate((np.zeros(3, np.uint32), self.codes))  # padded[i + 3] is character i
+        one, two, three = (padded.take(spans.end + 3 - back) for back in (1, 2, 3))
+        return one, (one == _POINT) & (two == _POINT) & (three == _POINT) & (spans.lengths >= 3)
+
     def containing(self, needle: str, spans: Spans) -> Indices:
         """The indices (ascending, unique) of the pieces whose lower-case text contains `needle`; pieces must not
         overlap."""
@@ -160,10 +166,7 @@ class View:
     def lines(self) -> Spans:
         """`text.split("\\n")`: one more than there are newlines, empty ones too."""
         newlines = self._newlines
-        return Spans(
-            np.concatenate(([0], newlines + 1)),
-            np.append(newlines, len(self.text)),
-        )
+        return Spans(np.concatenate(([0], newlines + 1)), np.append(newlines, len(self.text)))
 
     @cached_property
     def filled_lines(self) -> Spans:
@@ -194,10 +197,7 @@ class View:
         begin, stop = int(self._solid[0]), int(self._solid[-1]) + 1
         start, end = runs(self.codes[begin:stop] == _NEWLINE)
         between = end - start >= 2
-        return Spans(
-            np.concatenate(([begin], end[between] + begin)),
-            np.append(start[between] + begin, stop),
-        )
+        return Spans(np.concatenate(([begin], end[between] + begin)), np.append(start[between] + begin, stop))
 
     @cached_property
     def sentences(self) -> Spans:

@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -15,15 +16,8 @@ from infra.dataset.reader import Source
 from infra.sandbox.sandbox import cpu_seconds_of_sandboxes
 
 VERSIONED = (
-    "refinery",
-    "pyarrow",
-    "numpy",
-    "trafilatura",
-    "resiliparse",
-    "fasttext-community",
-    "sentencepiece",
-    "torch",
-)
+    "refinery", "pyarrow", "numpy", "trafilatura", "resiliparse", "fasttext-community", "sentencepiece", "torch",
+)  # fmt: skip
 
 
 @cache
@@ -70,18 +64,17 @@ def input_places(inputs: Sequence[Source]) -> dict[str, str]:
 def worker_cpu_seconds() -> float:
     """CPU time so far of this process, of its page sandboxes, and of processes below it that ended. Cheap, as it is
     called twice for every partition: children are not searched for among all processes of the machine."""
-    mine = os.times()
-    return mine.user + mine.system + mine.children_user + mine.children_system + cpu_seconds_of_sandboxes()
+    return _sum(os.times()) + cpu_seconds_of_sandboxes()
 
 
 def cpu_seconds() -> float:
     """CPU time so far of this process, of all processes below it (workers, page sandboxes), and of those that ended."""
-    mine = os.times()
-    total = mine.user + mine.system + mine.children_user + mine.children_system
+    total = _sum(os.times())
     for child in psutil.Process().children(recursive=True):
-        try:
-            used = child.cpu_times()
-        except psutil.Error:
-            continue
-        total += used.user + used.system + used.children_user + used.children_system
+        with suppress(psutil.Error):
+            total += _sum(child.cpu_times())
     return total
+
+
+def _sum(times: Any) -> float:
+    return float(times.user + times.system + times.children_user + times.children_system)

@@ -66,6 +66,30 @@ def remove_folder(folder: Path) -> None:
 
 
 @contextmanager
+def new_folder(final: Path, replace: bool = False) -> Iterator[Path]:
+    """A temporary folder, synced and renamed to `final` when the block ends, removed when it raises.
+
+    `replace`: a folder `final` that is there is removed first.
+    """
+    temporary = temporary_name(final)
+    remove_folder(temporary)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for path in sorted(temporary.iterdir()):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(temporary)
+        if replace:
+            remove_folder(final)
+        temporary.rename(final)
+        sync_folder(final.parent)
+    except BaseException:
+        remove_folder(temporary)
+        raise
+
+
+@contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process; UsageError when another process has it."""
     try:

@@ -1,4 +1,4 @@
-"""Solves a mixture: how many epochs of each (source, domain) group give the shares that a recipe asks for.
+"""Solves a mixture: how many epochs of each (source, domain) group give the shares in a recipe.
 
 With s_g the share of group g in the mixture and T the size of the mixture in tokens, minimum and maximum shares, epoch
 caps and target tolerances are linear in s for a given T. Three problems are solved in order:
@@ -100,19 +100,16 @@ def _constraints(groups: Sequence[tuple[str, str]], supply: Floats, config: Draw
         cap = config.epochs_cap(source, domain)
         name = f"max_epochs {cap:g} of {source}/{domain} ({int(tokens):,} tokens)"
         found.append(Constraint(name, -unit, 0.0, -cap * tokens, "epochs"))
-    for source, share in sorted(config.min_source_share.items()):
-        members = _of_source(groups, source)
-        name = f"min_source_share {source} = {share:g}{_note_if_empty(members)}"
-        found.append(Constraint(name, members, share, kind="floor"))
-    for source, share in sorted(config.max_source_share.items()):
-        name = f"max_source_share {source} = {share:g}"
-        found.append(Constraint(name, -_of_source(groups, source), -share, kind="cap"))
-    for key, share in sorted(config.min_share.items()):
-        members = _of_domain(groups, key)
-        name = f"min_share {key} = {share:g}{_note_if_empty(members)}"
-        found.append(Constraint(name, members, share, kind="floor"))
-    for key, share in sorted(config.max_share.items()):
-        found.append(Constraint(f"max_share {key} = {share:g}", -_of_domain(groups, key), -share, kind="cap"))
+    for option, shares, members_of, sign in (
+        ("min_source_share", config.min_source_share, _of_source, 1),
+        ("max_source_share", config.max_source_share, _of_source, -1),
+        ("min_share", config.min_share, _of_domain, 1),
+        ("max_share", config.max_share, _of_domain, -1),
+    ):
+        for key, share in sorted(shares.items()):
+            members = members_of(groups, key)
+            name = f"{option} {key} = {share:g}{_note_if_empty(members) if sign > 0 else ''}"
+            found.append(Constraint(name, sign * members, sign * share, kind="floor" if sign > 0 else "cap"))
     for key, share in sorted(config.targets.items()):
         members = _of_domain(groups, key)
         name = f"target {key} = {share:g} within {config.tolerance:g}{_note_if_empty(members)}"

@@ -111,12 +111,6 @@ def axis_probabilities(probabilities_ND: Floats) -> Floats:
     return probabilities_ND @ _AXIS_ROWS
 
 
-def axes(probabilities_D: Floats, min_probability: float = 0.25) -> tuple[Axis, ...]:
-    """The axes with at least `min_probability` for one document; there may be several, or none."""
-    masses = axis_probabilities(probabilities_D[None, :])[0]
-    return tuple(axis for axis, mass in zip(Axis, masses) if mass >= min_probability)
-
-
 def log_loss(raw_ND: Floats, truth_N: Sequence[str], temperature: float) -> float:
     """Mean negative log-likelihood of the true domains, in nats, after calibration."""
     calibrated = calibrate(raw_ND, temperature)

@@ -1,6 +1,6 @@
 """The draw: which documents a mixture trains on and how often, decided for each document from its rank alone.
 
-`plan_draw` makes a `MixturePlan` from what a pool has and what a recipe asks for: for each (source, domain) group, a
+`plan_draw` makes a `MixturePlan` from what a pool has and the targets of a recipe: for each (source, domain) group, a
 number of whole epochs for every document and one more for documents whose rank is below a cutoff. Cutoffs lie between
 bins of rank, so the plan predicts the draw to the token, and `check_drawn` compares the two. Rows are never repeated: a
 document's `repeats` is a column, and a document that is not drawn has 0.
@@ -67,10 +67,6 @@ class MixturePlan:
 
     missed: Mapping[str, tuple[float, float]]
     """Targets that cannot be met: name -> (share asked for, share planned)."""
-
-    @property
-    def drawn_tokens(self) -> int:
-        return sum(group.drawn_tokens for group in self.groups)
 
     def repeats(self, sources: pa.Array, domains: pa.Array, ranks: Floats) -> npt.NDArray[np.int32]:
         """How often an epoch has each document, shape (documents,). 0 for groups without tokens."""

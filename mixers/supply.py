@@ -55,10 +55,6 @@ class SupplyGroup:
     """Tokens of each of these bins."""
 
     @property
-    def name(self) -> str:
-        return f"{self.source}/{self.domain}"
-
-    @property
     def documents(self) -> int:
         return int(self.documents_in.sum())
 

@@ -9,7 +9,6 @@ UTF-8 bytes (byte fallback) instead.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from infra.errors import UsageError
-from infra.hashing import sha256_file
 from mixers.shards import Tokens
 
 # Options of SentencePieceTrainer that make a model lossless.
@@ -73,10 +71,6 @@ class Tokenizer:
         self._space_sign_ids: list[int] = byte_pieces
         if self.decode(self.encode_batch([_PROBE])[0]) != _PROBE:
             raise UsageError(f"the tokenizer {self.path} loses text (it normalises or collapses white space); {advice}")
-
-    @cached_property
-    def sha256(self) -> str:
-        return sha256_file(self.path)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids of each text, as uint16 (int32 for a vocabulary over 65,500), without `eod_id`.

@@ -21,29 +21,10 @@ if TYPE_CHECKING:
     from refinery.training import branch, evaluate, freeze, generate, train
 
 __all__ = [
-    "SIGNALS",
-    "Dataset",
-    "Recipe",
-    "RefineryError",
-    "Rule",
-    "Run",
-    "Signal",
-    "UsageError",
-    "View",
-    "WorkError",
-    "branch",
-    "check_recipe",
-    "compare",
-    "evaluate",
-    "explain",
-    "freeze",
-    "generate",
-    "join",
-    "load_recipe",
-    "open_dataset",
-    "run",
-    "train",
-]
+    "SIGNALS", "Dataset", "Recipe", "RefineryError", "Rule", "Run", "Signal", "UsageError", "View", "WorkError",
+    "branch", "check_recipe", "compare", "evaluate", "explain", "freeze", "generate", "join", "load_recipe",
+    "open_dataset", "run", "train",
+]  # fmt: skip
 
 _HOMES = {
     "filters.catalog": ("SIGNALS",),

@@ -1,9 +1,9 @@
 """What makes and reads corpora: each function opens the engine and the inputs, and calls one function of `pipeline/`.
 
-A mistake of the caller (an unknown recipe, a missing file or model, a folder made with other arguments) raises
-`UsageError` and leaves nothing behind; a model file that is found broken when its stage begins raises it too, and the
-stages before are kept. Damage or a full disk raises `WorkError`. A function that makes something can be
-called again with the same arguments: it continues where it was stopped, or does nothing.
+A mistake of the caller (an unknown recipe, a missing file, a missing or broken model, a folder made with other
+arguments) raises `UsageError` before anything is written. What only a later stage can notice, such as a pool too small
+for the mixture, raises it too, and the finished stages are kept. Damage or a full disk raises `WorkError`. A function
+that makes something can be called again with the same arguments: it continues where it was stopped, or does nothing.
 """
 
 import os
@@ -95,7 +95,7 @@ def compare(
 def explain(
     document: str, run: StrPath, *, source: StrPath | None = None, models: StrPath | None = None
 ) -> list[dict[str, Any]]:
-    """Tells what every step of a finished run did with one document: each value beside its threshold.
+    """Shows what every step of a finished run did with one document: each value beside its threshold.
 
     document: a URL or an id; all documents that have it are returned, in order.
     run: the folder of the run. source: the folder that the archives have moved to.
@@ -109,7 +109,7 @@ def load_recipe(recipe: StrPath) -> Recipe:
 
 
 def check_recipe(recipe: StrPath, *, models: StrPath | None = None) -> Recipe:
-    """Reads a recipe, and checks that its signals are set before they are used and that its models are there.
+    """Reads a recipe, and checks that its signals are set before they are used and that its models can be loaded.
 
     Returns it with the sha256 of each model in `models`; only then does its own `sha256` cover them.
     """

@@ -17,12 +17,7 @@ OnStep = Callable[[Mapping[str, Any], int], None]
 
 
 def train(
-    data: StrPath,
-    out: StrPath,
-    *,
-    config: StrPath = "tiny",
-    steps: int | None = None,
-    on_step: OnStep | None = None,
+    data: StrPath, out: StrPath, *, config: StrPath = "tiny", steps: int | None = None, on_step: OnStep | None = None
 ) -> dict[str, Any]:
     """Trains a trunk on the tokens dataset `data` in the folder `out`, up to step `steps` (else the trunk's end).
 

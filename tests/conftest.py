@@ -22,13 +22,13 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
     root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def once(name: str, make: Callable[[Path], object]) -> Path:
-        folder, begun = root / name, root / f"{name}.begun"
+        folder, done = root / name, root / f"{name}.done"
         with (root / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                begun.mkdir()
-                make(begun)
-                begun.rename(folder)
+            if not done.exists():
+                folder.mkdir()
+                make(folder)
+                done.touch()
         return folder
 
     return once

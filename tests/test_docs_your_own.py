@@ -1,16 +1,11 @@
 """docs/your_own.md is true: its files are written, its commands run, and its output is what they print."""
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.files import ROOT, checkout, python
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "refinery", "trainer")
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The command lines of a block, one after the other.
 COMMANDS = """
@@ -31,12 +26,6 @@ def blocks() -> Iterator[tuple[str, str, str]]:
         yield match[1], match[2], match[3]
 
 
-def execute(code: str, words: list[str], folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def patch(file: Path, diff: str) -> None:
     """Put each line marked + after the one above it, which the file must have once."""
     text = file.read_text()
@@ -50,25 +39,18 @@ def squeezed(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    for package in PACKAGES:
-        # what was compiled comes along, but for files that another process of the tests is about to rename
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("*.pyc.*"))
-    return tmp_path
-
-
-def test_every_block_of_the_page(checkout: Path) -> None:
-    printed = ""
+def test_every_block_of_the_page(tmp_path: Path) -> None:
+    # what was compiled comes along, but for files that another process of the tests is about to rename
+    copy, printed = checkout(tmp_path, without="*.pyc.*"), ""
     for language, name, content in blocks():
         if language == "diff":
-            patch(checkout / name, content)
+            patch(copy / name, content)
         elif name:
-            (checkout / name).write_text(content)
+            (copy / name).write_text(content)
         elif language == "python":
-            printed = execute(content, [], checkout)
+            printed = python(content, cwd=copy)
         elif language == "sh":
-            printed = execute(COMMANDS, content.splitlines(), checkout)
+            printed = python(COMMANDS, *content.splitlines(), cwd=copy)
         else:
             assert language == "text"
             found = squeezed(printed)
@@ -78,11 +60,5 @@ def test_every_block_of_the_page(checkout: Path) -> None:
 
 def test_the_page_has_blocks_of_every_kind() -> None:
     kinds = {(language, bool(name)) for language, name, _ in blocks()}
-    assert kinds >= {
-        ("toml", True),
-        ("python", True),
-        ("python", False),
-        ("diff", True),
-        ("sh", False),
-        ("text", False),
-    }
+    assert kinds >= {(kind, True) for kind in ("toml", "python", "diff")}
+    assert kinds >= {(kind, False) for kind in ("python", "sh", "text")}

@@ -14,10 +14,8 @@ A frozen checkpoint is the same folder, read-only. Frozen or not, one changed by
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from torch import Tensor
 from infra.code_version import code_version
 from infra.errors import UsageError
 from infra.hashing import canonical_json, readable_json, sha256_file, sha256_json
-from infra.storage import TEMPORARY, disk_errors, remove_folder, sync_folder
+from infra.storage import disk_errors, new_folder
 from trainer.state import TrainingState
 from trainer.tokens import TOKENIZER_FILE
 
@@ -77,7 +75,7 @@ def write_checkpoint(
 ) -> None:
     """Write `state` to the new folder `folder`. `lineage`: trunk and overrides, for a branch."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in sorted(state.tensors().items())}
-    with disk_errors(folder.parent), _new_folder(folder) as temporary:
+    with disk_errors(folder.parent), new_folder(folder) as temporary:
         table, weights = _write_tensors(temporary / TENSORS, tensors)
         (temporary / TOKENIZER_FILE).write_bytes(tokenizer)
         files = {name: sha256_file(temporary / name) for name in (TENSORS, TOKENIZER_FILE)}
@@ -125,7 +123,7 @@ def freeze_checkpoint(source: Path, out: Path) -> Checkpoint:
             raise UsageError(f"{out} holds another frozen checkpoint, which is never overwritten: choose another --out")
         return read_checkpoint(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with disk_errors(out.parent), _new_folder(out) as temporary:
+    with disk_errors(out.parent), new_folder(out) as temporary:
         for name in (HEADER, TENSORS, TOKENIZER_FILE):
             shutil.copyfile(source / name, temporary / name)
             (temporary / name).chmod(0o444)
@@ -175,22 +173,3 @@ def _read_header(folder: Path) -> dict[str, Any]:
 
 def _changed(path: Path) -> UsageError:
     return UsageError(f"{path} was changed after it was written (its sha256 differs): take another copy")
-
-
-@contextmanager
-def _new_folder(final: Path) -> Iterator[Path]:
-    """A temporary folder, synced and renamed to `final` when the block ends, removed when it raises."""
-    temporary = final.with_name(f"{TEMPORARY}{final.name}-{os.getpid()}")
-    remove_folder(temporary)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        for path in sorted(temporary.iterdir()):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        sync_folder(temporary)
-        temporary.rename(final)
-        sync_folder(final.parent)
-    except BaseException:
-        remove_folder(temporary)
-        raise

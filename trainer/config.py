@@ -8,6 +8,7 @@ configuration.
 Names follow OLMo-core and torchtitan where the two have one.
 """
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -202,7 +203,7 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: tuples as lists."""
-        body: dict[str, Any] = _plain(asdict(self))
+        body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return body
 
     @staticmethod
@@ -270,12 +271,6 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
 def _problems(config: Config) -> list[str]:
     """Why the configuration cannot be trained, a message each; empty when it can."""
     model, data, top_k, schedule = config.model, config.data, config.top_k, config.schedule
@@ -292,7 +287,7 @@ def _problems(config: Config) -> list[str]:
     checks = [
         (model.n_heads % model.n_kv_heads == 0, "model.n_heads must be a multiple of model.n_kv_heads"),
         (model.head_dim % 2 == 0, "model.head_dim must be even: RoPE rotates pairs"),
-        # torch's grouped matrix product wants rows of a multiple of 16 bytes.
+        # torch's grouped matrix product takes rows of a multiple of 16 bytes.
         (model.d_model % 4 == 0 and model.d_ff_expert % 4 == 0, "model.d_model and d_ff_expert must be multiples of 4"),
         (
             data.global_batch_size % data.micro_batch_size == 0,

@@ -17,12 +17,7 @@ from trainer.runs import find_checkpoint
 
 
 def generate(
-    checkpoint: Path,
-    prompt: str = "",
-    tokens: int = 100,
-    k: int | None = None,
-    temperature: float = 0.8,
-    seed: int = 0,
+    checkpoint: Path, prompt: str = "", tokens: int = 100, k: int | None = None, temperature: float = 0.8, seed: int = 0
 ) -> str:
     """Continue `prompt` by at most `tokens` tokens, fewer when the model ends the document. Returns the new text.
 

@@ -56,7 +56,7 @@ class TrainingState:
     def restore(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "TrainingState":
         """The state whose `header()` and `tensors()` these are."""
         state = TrainingState.create(Config.from_dict(header["config"], "the checkpoint"), DataRef(**header["data"]))
-        load_weights(state.model, tensors)
+        state.model.load_state_dict({name: tensors[f"model.{name}"] for name in state.model.state_dict()})
         for name, parameter in state.model.named_parameters():
             for moment in MOMENTS:
                 state.optimizer.state[parameter][moment].copy_(tensors[f"optimizer.{moment}.{name}"])
@@ -125,8 +125,3 @@ def make_optimizer(model: Transformer, config: OptimizerConfig) -> torch.optim.A
             "exp_avg_sq": torch.zeros_like(parameter),
         }
     return optimizer
-
-
-def load_weights(model: Transformer, tensors: Mapping[str, Tensor]) -> None:
-    """Set weights and router biases from the `model.*` tensors of a checkpoint."""
-    model.load_state_dict({name: tensors[f"model.{name}"] for name in model.state_dict()})

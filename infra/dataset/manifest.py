@@ -7,7 +7,7 @@ do not add up is never on disk.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,6 @@ FORMAT = "refinery.dataset/1"
 MANIFEST = "manifest.json"
 # How a dataset was made: places, times, costs.
 RUN = "run.json"
-# the fields of a manifest that its header does not have
-BODY = frozenset(
-    ("schema", "shards", "ledger", "files", "counts", "rejected_by", "languages", "domains", "funnel", "token_pattern")
-)
 TOKEN_PATTERN = "refinery.pretokens/1"
 # The parameter that says how many rows of the inputs are read.
 LIMIT = "limit"
@@ -178,7 +174,7 @@ class Manifest:
             params=body["params"],
             inputs=tuple(InputRef(**ref) for ref in body["inputs"]),
         )
-        known = set(header.as_dict()) | BODY
+        known = {"token_pattern", *header.as_dict(), *(item.name for item in fields(Manifest))}
         manifest = Manifest(
             header=header,
             schema=tuple((column["name"], column["type"]) for column in body["schema"]),

@@ -5,6 +5,7 @@ partitions without a receipt of the same fingerprint, or whose files are gone (`
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,15 +75,14 @@ def is_made(folder: Path, index: int, fingerprint: str) -> bool:
 class Tally:
     """Counters of one partition, and an independent count of the documents in its ledger."""
 
-    counts: dict[str, int] = field(default_factory=dict)
-    rejected_by: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    rejected_by: Counter[str] = field(default_factory=Counter)
     ledger_documents: int = 0
     _last: tuple[Any, ...] | None = None
     _rules_of_last: set[str] = field(default_factory=set)
 
     def add(self, counts: Mapping[str, int]) -> None:
-        for name, number in counts.items():
-            self.counts[name] = self.counts.get(name, 0) + int(number)
+        self.counts.update({name: int(number) for name, number in counts.items()})
 
     def reject(self, batch: pa.RecordBatch) -> None:
         """Count a batch of the ledger: rows of one document follow each other."""
@@ -95,7 +95,7 @@ class Tally:
             name = f"{step}/{rule}"
             if name not in self._rules_of_last:
                 self._rules_of_last.add(name)
-                self.rejected_by[name] = self.rejected_by.get(name, 0) + 1
+                self.rejected_by[name] += 1
 
 
 @dataclass
@@ -105,10 +105,10 @@ class Totals:
     shards: list[Shard] = field(default_factory=list)
     ledger: list[Shard] = field(default_factory=list)
     files: list[FileRef] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    rejected_by: dict[str, int] = field(default_factory=dict)
-    languages: dict[str, dict[str, int]] = field(default_factory=dict)
-    domains: dict[str, dict[str, int]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    rejected_by: Counter[str] = field(default_factory=Counter)
+    languages: dict[str, Counter[str]] = field(default_factory=dict)
+    domains: dict[str, Counter[str]] = field(default_factory=dict)
     schema: tuple[tuple[str, str], ...] = ()
     cost: dict[str, float] = field(default_factory=dict)
 
@@ -117,14 +117,11 @@ class Totals:
         self.ledger.append(Shard(**receipt["ledger"]))
         self.files += [FileRef(**file) for file in receipt["files"]]
         self.schema = tuple((name, kind) for name, kind in receipt["schema"])
-        for mine, theirs in ((self.counts, receipt["counts"]), (self.rejected_by, receipt["rejected_by"])):
-            for name, number in theirs.items():
-                mine[name] = mine.get(name, 0) + number
+        self.counts.update(receipt["counts"])
+        self.rejected_by.update(receipt["rejected_by"])
         for groups, others in ((self.languages, receipt["languages"]), (self.domains, receipt["domains"])):
             for name, numbers in others.items():
-                total = groups.setdefault(name, {})
-                for unit, number in numbers.items():
-                    total[unit] = total.get(unit, 0) + number
+                groups.setdefault(name, Counter()).update(numbers)
         cost = receipt["cost"]
         for unit in ("seconds", "cpu_seconds"):
             self.cost[unit] = round(self.cost.get(unit, 0.0) + cost[unit], 3)

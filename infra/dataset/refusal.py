@@ -1,7 +1,7 @@
 """A command that is refused leaves nothing behind: what it had begun to make goes again.
 
 Most of what can be refused is refused before a folder is claimed. The rest is noticed by the stage that meets it: an
-archive that has been moved, a model that cannot be read, a pool that cannot give what a draw asks.
+archive that has been moved, a model that cannot be read, a pool that is too small for a draw.
 """
 
 import os
@@ -16,7 +16,6 @@ from infra.errors import UsageError
 from infra.storage import lock
 
 # What a claim, and a run that has one, put into a folder before there is a shard.
-
 CLAIMED = frozenset((RECEIPTS, ".lock", ".work", ".spill", "ledger", "recipe.json"))
 # Intermediate tables, which are of no use to other arguments.
 UNFINISHED = frozenset((".work", ".spill"))

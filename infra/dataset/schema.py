@@ -88,7 +88,7 @@ _DOCUMENT_TAIL = [
 def documents(signals: Iterable[str]) -> pa.Schema:
     """The schema of documents that carry these signals (each a float64, null where not measured).
 
-    Parquet knows no empty struct, so every document has the one signal that decoding gives.
+    Parquet has no empty struct, so every document has the one signal that decoding gives.
     """
     struct = pa.struct([(name, pa.float64()) for name in sorted({REPLACED, *signals})])
     return pa.schema([*_DOCUMENT_HEAD, ("signals", struct), *_DOCUMENT_TAIL])

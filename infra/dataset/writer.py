@@ -4,6 +4,7 @@ Row groups close at a fixed number of rows, or when the buffered batches pass a 
 pages do not fill the memory); tasks emit the same batches for the same input, so both rules are deterministic.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +31,8 @@ class ShardWriter:
     rows: int = 0
     chars: int = 0
     tokens: int = 0
-    languages: dict[str, dict[str, int]] = field(default_factory=dict)
-    domains: dict[str, dict[str, int]] = field(default_factory=dict)
+    languages: dict[str, Counter[str]] = field(default_factory=dict)
+    domains: dict[str, Counter[str]] = field(default_factory=dict)
     _buffer: list[pa.RecordBatch] = field(default_factory=list)
     _buffered_rows: int = 0
     _buffered_bytes: int = 0
@@ -74,10 +75,8 @@ class ShardWriter:
             for row in groups.to_pylist():
                 if row["name"] is None:
                     continue
-                total = totals.setdefault(row["name"], {"docs": 0, "chars": 0, "tokens": 0})
-                total["docs"] += row["chars_count"]
-                total["chars"] += row["chars_sum"] or 0
-                total["tokens"] += row["tokens_sum"] or 0
+                total = totals.setdefault(row["name"], Counter())
+                total.update(docs=row["chars_count"], chars=row["chars_sum"] or 0, tokens=row["tokens_sum"] or 0)
 
     def _flush(self, whole_groups_only: bool) -> None:
         table = pa.Table.from_batches(self._buffer, self.schema)

@@ -2,7 +2,7 @@
 
 DirectRunner by default; `REFINERY_BEAM_OPTIONS` holds ordinary pipeline options for other runners, e.g.
 `--runner=FlinkRunner --flink_master=HOST:8081 --environment_type=LOOPBACK`. The dataset's folder must be on
-storage that every worker sees. Beam itself (the extra `beam`) is imported when an engine is opened.
+storage that every worker sees. Beam itself (the extra `beam`) is imported at the first job.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Any
 from infra.engines.engine import Engine, Progress
 from infra.engines.job import PartJob, run_job
 from infra.engines.shuffle import Piece, Spread, reduce_pieces
-from infra.extras import extra
+from infra.extras import check_extra
 
 
 class BeamEngine(Engine):
@@ -24,8 +24,11 @@ class BeamEngine(Engine):
 
     def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
         super().__init__(workers, progress)
-        with extra("beam"):
-            import apache_beam as _beam  # noqa: F401 (that it is there)
+        check_extra("beam")
+
+    def start(self) -> None:
+        import apache_beam as _beam  # noqa: F401 (takes seconds)
+
         logging.getLogger("apache_beam").setLevel(logging.ERROR)
 
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:

@@ -37,7 +37,10 @@ def partitions_for(inputs: Sequence[Dataset]) -> int:
 
 
 class Engine(ABC):
-    """`workers`: how many processes may run at once. `progress(stage, done, total)` is called as parts finish."""
+    """`workers`: how many processes may run at once. `progress(stage, done, total)` is called as parts finish.
+
+    Nothing is started before the first job (`start`), so that a wrong recipe or input is refused at once.
+    """
 
     name: str
 
@@ -59,6 +62,7 @@ class Engine(ABC):
         with open_build(out, header) as build:
             if done := build.finished():
                 return done
+            self.start()
             meter, decisive, jobs = Meter(self.name, self.workers), sha256_json(header.decisive), []
             for index, parts in enumerate(zip(*rows, strict=True)):
                 code = code_version(PartJob, task, parts)
@@ -71,13 +75,7 @@ class Engine(ABC):
             return build.commit([job.fingerprint for job in jobs], meter.account(inputs), extras)
 
     def reduce_by_key(
-        self,
-        inputs: Sequence[Dataset],
-        key: str,
-        reducer: Reducer,
-        partitions: int,
-        out: Path,
-        header: Header,
+        self, inputs: Sequence[Dataset], key: str, reducer: Reducer, partitions: int, out: Path, header: Header
     ) -> Dataset:
         """Bring rows of equal key together: partition `p` of the result holds the keys with `key % partitions == p`."""
         parts = [(source, part) for source, dataset in enumerate(inputs) for part in dataset.parts()]
@@ -85,6 +83,7 @@ class Engine(ABC):
         with open_build(out, header) as build:
             if done := build.finished():
                 return done
+            self.start()
             meter = Meter(self.name, self.workers)
             # any partition may depend on any part of the inputs
             code = code_version(PartJob, ReduceTask(reducer, 0, key), Gathered, Spilled, spreads)
@@ -109,6 +108,9 @@ class Engine(ABC):
 
         if todo:
             run(todo, done)
+
+    def start(self) -> None:  # noqa: B027 (an engine that runs in this process has nothing to start)
+        """Start what runs the jobs, unless it is started; it is called before each operation, outside its time."""
 
     @abstractmethod
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:

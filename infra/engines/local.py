@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class _NoPandas:
-    """A finder that has no pandas."""
+    """An import finder that hides pandas."""
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> None:  # noqa: ARG003
@@ -40,7 +40,7 @@ class _NoPandas:
 
 
 def leave_pandas_out() -> None:
-    """Keep pyarrow from importing pandas, which it does at its first conversion of Python values, to know its objects.
+    """Keep pyarrow from importing pandas, which it does at its first conversion of Python values, for objects of it.
 
     There are none here, and the import takes .3 CPU seconds. `to_pandas()` works all the same.
     """
@@ -73,21 +73,18 @@ class LocalEngine(Engine):
     name = "local"
     _pool: ProcessPoolExecutor | None = None
 
-    def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
-        self._run(jobs, done)
-
     def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
         folder = Path(jobs[0].folder) / SPILL
         folder.mkdir(exist_ok=True)
         remove_temporaries(folder)
         code = code_version(SpillJob, spreads)
         spills = [SpillJob(str(folder), spread, code) for spread in spreads]
-        self._run([spill for spill in spills if not spill.done()], lambda: None)
+        self.run_jobs([spill for spill in spills if not spill.done()], lambda: None)
         spilled = Spilled(str(folder), len(spills))
-        self._run([replace(job, parts=(spilled,)) for job in jobs], done)
+        self.run_jobs([replace(job, parts=(spilled,)) for job in jobs], done)
         remove_folder(folder)
 
-    def _run(self, jobs: Sequence[PartJob | SpillJob], done: Callable[[], None]) -> None:
+    def run_jobs(self, jobs: Sequence[PartJob | SpillJob], done: Callable[[], None]) -> None:
         if self.workers == 1 or len(jobs) <= 1:
             for job in jobs:
                 job.run()
@@ -104,8 +101,10 @@ class LocalEngine(Engine):
 
     def _run_in_pool(self, jobs: Sequence[PartJob | SpillJob], done: Callable[[], None]) -> list[PartJob | SpillJob]:
         """Returns the jobs that were lost with a worker; raises what a job raised."""
-        pool = self._open_pool()
-        pending: dict[Future[int], PartJob | SpillJob] = {pool.submit(run, job): job for job in jobs}
+        if self._pool is None:
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=spawn, initializer=start_worker)
+        pending: dict[Future[int], PartJob | SpillJob] = {self._pool.submit(run, job): job for job in jobs}
         lost = []
         try:
             while pending:
@@ -123,19 +122,11 @@ class LocalEngine(Engine):
             self.kill()
         return sorted(lost, key=lambda job: job.index)
 
-    def _open_pool(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=start_worker
-            )
-        return self._pool
-
     def kill(self) -> None:
         """Stop the workers at once: after Ctrl-C, or when one of them died."""
         if self._pool is None:
             return
-        processes = list((self._pool._processes or {}).values())
-        for process in processes:
+        for process in list((self._pool._processes or {}).values()):
             with contextlib.suppress(ProcessLookupError, AttributeError):
                 process.kill()
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The engines by name. Ray and Beam are libraries of their own, imported when their engine is opened."""
+"""The engines by name. Ray and Beam are libraries of their own, imported at their first job."""
 
 import multiprocessing
 import os

@@ -1,7 +1,7 @@
 """Ray as the engine: tasks for maps, Ray Data's own shuffle for reductions.
 
 The dataset's folder must be on storage that every node sees. `RAY_ADDRESS` names a cluster; without it Ray is
-started on this machine and stopped again. Ray itself (the extra `ray`) is imported when an engine is opened.
+started on this machine and stopped again. Ray itself (the extra `ray`) is imported at the first job.
 """
 
 import logging
@@ -15,13 +15,13 @@ from infra.engines.engine import Engine, Progress
 from infra.engines.job import PartJob, run_job
 from infra.engines.shuffle import Spread, reduce_pieces
 from infra.errors import WorkError
-from infra.extras import extra
+from infra.extras import check_extra
 
 # On a loaded machine Ray's own servers may not come up in the time that Ray gives them.
 START_ATTEMPTS = 3
 
 
-def start(address: str | None, processors: int) -> None:
+def start_ray(address: str | None, processors: int) -> None:
     """Connects to the cluster at `address`, or starts Ray on this machine. WorkError where that does not come up."""
     import ray
 
@@ -47,20 +47,24 @@ class RayEngine(Engine):
     """`workers` bounds the tasks in flight (and the processors of a Ray that is started here)."""
 
     name = "ray"
+    _started = False
 
     def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
         super().__init__(workers, progress)
-        with extra("ray"):
-            import ray
-            import ray.data
+        check_extra("ray")
 
-        self._started = not ray.is_initialized()
-        if self._started:
-            start(os.environ.get("RAY_ADDRESS"), max(workers, 2))
-            context = ray.data.DataContext.get_current()
-            context.enable_progress_bars = False
-            context.print_on_execution_start = False
-            logging.getLogger("ray.data").setLevel(logging.ERROR)
+    def start(self) -> None:
+        import ray
+        import ray.data
+
+        if ray.is_initialized():
+            return
+        start_ray(os.environ.get("RAY_ADDRESS"), max(self.workers, 2))
+        self._started = True
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
 
     def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
         import ray
@@ -98,7 +102,10 @@ class RayEngine(Engine):
             done()
 
     def close(self) -> None:
+        if not self._started:
+            return
+
         import ray
 
-        if self._started and ray.is_initialized():
+        if ray.is_initialized():
             ray.shutdown()

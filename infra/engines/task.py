@@ -52,8 +52,8 @@ class Written:
 
     shards: list[Shard]
     files: list[FileRef] = field(default_factory=list)
-    languages: dict[str, dict[str, int]] = field(default_factory=dict)
-    domains: dict[str, dict[str, int]] = field(default_factory=dict)
+    languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    domains: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     # paths of further files that the commit reads; they are gone when the dataset is finished
     work: list[str] = field(default_factory=list)
 

@@ -26,17 +26,9 @@ OK, MEMORY, FAILED = 0, 1, 2
 FENCE_FACTOR: Final = 2
 FENCE_SLACK: Final = 1 << 30
 
-_REFUSED_EVENTS: Final = frozenset(
-    {
-        "socket.connect",
-        "socket.getaddrinfo",
-        "socket.bind",
-        "subprocess.Popen",
-        "os.exec",
-        "os.posix_spawn",
-        "os.system",
-    }
-)
+_REFUSED_EVENTS: Final = frozenset({
+    "socket.connect", "socket.getaddrinfo", "socket.bind", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.system",
+})  # fmt: skip
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, NamedTuple, Self
 
 from infra.errors import WorkError
@@ -97,9 +96,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def call(self, payload: bytes) -> Result:
@@ -161,17 +158,9 @@ class Sandbox:
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
         )
         path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "infra.sandbox.child",
-            self.target,
-            str(os.getpid()),
-            str(self.memory_bytes),
-        ]
+        arguments = [self.target, str(os.getpid()), str(self.memory_bytes)]
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-P", "-m", "infra.sandbox.child", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

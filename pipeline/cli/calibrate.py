@@ -47,7 +47,7 @@ def calibrate(
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.outputs import check_recipe_place
     from pipeline.pool.quantile import By, Side
-    from pipeline.revise.calibrate import Wanted, freeze
+    from pipeline.revise.calibrate import Wanted, check_rule, freeze
     from pipeline.revise.calibrate import calibrate as find
 
     if (recipe is None) != (out is None) or (out is not None and out.suffix != ".toml"):
@@ -56,6 +56,7 @@ def calibrate(
     changed: list[str] = []
     with opened(engine, workers, json) as made, no_empty_folders(out or Path()):
         if recipe is not None and out is not None:
+            check_rule(recipe, wanted, step)
             check_recipe_place(out, recipe)
         found = find(wanted, made, read_inputs(input))
         if recipe is not None and out is not None:

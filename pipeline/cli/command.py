@@ -1,5 +1,7 @@
-"""How a command's arguments are read: options that take several values, and empty ones refused."""
+"""How a command's arguments are read (options that take several values, and empty ones refused) and its help shown."""
 
+import inspect
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,23 +11,50 @@ from infra.errors import UsageError
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
-    "--input",
-    "--recipe",
-    "--positive",
-    "--negative",
-    "--signals",
-    "--signal",
-    "--rule",
-    "--reference",
-    "--rising",
+    "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
-)
+)  # fmt: skip
 
 # Options whose value is a text.
 MAY_BE_EMPTY = ("--prompt",)
 
 
-class Command(TyperCommand):
+# The last paragraph of a command's help.
+EXAMPLE = "\n\nExample: "
+
+
+class WithExample:
+    """Shows the example of a command's help in lines that a shell takes as they are, where other text is wrapped."""
+
+    help: str | None
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 (click's signature)
+        about, _, example = inspect.cleandoc(self.help or "").partition(EXAMPLE)
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(about)
+            formatter.write_paragraph()
+            formatter.write_text("Example:")
+            with formatter.indentation():
+                indent = " " * formatter.current_indent
+                for line in shell_lines(" ".join(example.split()), formatter.width - len(indent)):
+                    formatter.write(f"{indent}{line}\n")
+
+
+def shell_lines(command: str, width: int) -> list[str]:
+    """The command in lines of at most `width` characters, as far as its options allow: each line ends before an option,
+    in the backslash with which a shell continues it."""
+    first, *options = re.split(" (?=--)", command)
+    lines = [first]
+    for option in options:
+        if len(f"{lines[-1]} {option} \\") <= width:
+            lines[-1] += f" {option}"
+        else:
+            lines.append(f"  {option}")
+    return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]
+
+
+class Command(WithExample, TyperCommand):
     """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`; and refuses an
     empty value, which as a path would be the folder that the command is started in."""
 
@@ -62,7 +91,7 @@ def spread(args: Sequence[str], repeated: set[str]) -> list[str]:
     return out
 
 
-class Commands(TyperGroup):
+class Commands(WithExample, TyperGroup):
     """Lists the commands in the order in which they are declared: the order of the work."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)

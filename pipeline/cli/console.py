@@ -41,7 +41,7 @@ def quiet_stdout(wanted: bool) -> Iterator[None]:
 INNER = "."
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on a terminal; elsewhere a plain line when a stage begins, ends, and every ten seconds."""
 
     def __init__(self) -> None:

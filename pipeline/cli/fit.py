@@ -1,7 +1,7 @@
 """`fit`: models from texts that the user names, and the ones that the shipped recipes name."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,9 +60,7 @@ def perplexity(
     """
     from pipeline.fit.perplexity import fit_perplexity
 
-    with making(json, out, positive):
-        card = fit_perplexity(positive, out, vocab_size)
-    tell(card if json else card_text(card))
+    make(lambda: fit_perplexity(positive, out, vocab_size), json, out, positive)
 
 
 @fit_app.command("bag-of-words", cls=Command)
@@ -76,14 +74,12 @@ def bag_of_words(
 
     Example: refinery fit bag-of-words --positive good.jsonl.gz --negative other.jsonl.gz --out models/words-en.tsv
     """
-    from pipeline.fit.bag_of_words import fit_bag_of_words_files
+    from pipeline.fit.bag_of_words import fit_bag_of_words_files as fit_files
     from pipeline.models.word_table import SUFFIX
 
     if out.suffix != SUFFIX:
         raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
-    with making(json, out, positive, negative, reference):
-        card = fit_bag_of_words_files(positive, negative, reference or [], out)
-    tell(card if json else card_text(card))
+    make(lambda: fit_files(positive, negative, reference or [], out), json, out, positive, negative, reference)
 
 
 @fit_app.command("quality", cls=Command)
@@ -99,9 +95,7 @@ def quality(positive: Positive, negative: Negative, out: Model, json: Json = Fal
 
     if out.suffix in (".json", ".tsv"):
         raise UsageError(f"--out {out}: fastText writes a .bin file; `refinery fit bag-of-words` makes tables of words")
-    with making(json, out, positive, negative):
-        card = fit_quality(positive, negative, out)
-    tell(card if json else card_text(card))
+    make(lambda: fit_quality(positive, negative, out), json, out, positive, negative)
 
 
 @fit_app.command("reference", cls=Command)
@@ -124,9 +118,7 @@ def reference(
 
     if out.suffix != SUFFIX:
         raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
-    with making(json, out, positive, negative):
-        card = fit_reference([str(path) for path in positive], negative, out)
-    tell(card if json else card_text(card))
+    make(lambda: fit_reference([str(path) for path in positive], negative, out), json, out, positive, negative)
 
 
 @fit_app.command("combination", cls=Command)
@@ -158,18 +150,12 @@ def combination(
     if out.suffix != ".json":
         raise UsageError(f"--out {out}: a combination is a .json file")
     shape = Shape(frozenset(rising or ()), frozenset(falling or ()))
-    with making(json, out, positive, negative, reference):
-        card = fit_combination(positive, negative, signal, out, language or [], reference or [], shape)
-    tell(card if json else card_text(card))
+    fit = partial(fit_combination, positive, negative, signal, out, language or [], reference or [], shape)
+    make(fit, json, out, positive, negative, reference)
 
 
 @fit_app.command("coherence", cls=Command)
-def coherence(
-    positive: Positive,
-    out: Model,
-    language: Language = "en",
-    json: Json = False,
-) -> None:
+def coherence(positive: Positive, out: Model, language: Language = "en", json: Json = False) -> None:
     """Fit a coherence model.
 
     It compares whole texts with copies of them that are shuffled, stitched from two, mixed with others, or in pieces.
@@ -179,9 +165,7 @@ def coherence(
     """
     from pipeline.fit.coherence import fit_coherence
 
-    with making(json, out, positive):
-        card = fit_coherence(positive, out, language)
-    tell(card if json else card_text(card))
+    make(lambda: fit_coherence(positive, out, language), json, out, positive)
 
 
 @fit_app.command("safety", cls=Command)
@@ -201,9 +185,8 @@ def safety(
     """
     from pipeline.fit.safety import fit_safety
 
-    with making(json, out, positive, negative, [words] if words else None):
-        card = fit_safety(positive, negative, out, words, language)
-    tell(card if json else card_text(card))
+    listed = [words] if words else []
+    make(lambda: fit_safety(positive, negative, out, words, language), json, out, positive, negative, listed)
 
 
 @fit_app.command("benchmarks", cls=Command)
@@ -222,9 +205,7 @@ def benchmarks(
     """
     from pipeline.fit.benchmarks import fit_benchmarks
 
-    with making(json, out, positive, common):
-        card = fit_benchmarks(positive, out, field or (), common or ())
-    tell(card if json else card_text(card))
+    make(lambda: fit_benchmarks(positive, out, field or (), common or ()), json, out, positive, common)
 
 
 @fit_app.command("importance", cls=Command)
@@ -243,9 +224,7 @@ def importance(
     """
     from pipeline.fit.importance import fit_importance
 
-    with making(json, out, positive, negative):
-        card = fit_importance(positive, negative, out)
-    tell(card if json else card_text(card))
+    make(lambda: fit_importance(positive, negative, out), json, out, positive, negative)
 
 
 @fit_app.command("domains", cls=Command)
@@ -258,9 +237,7 @@ def domains(positive: Positive, out: Model, json: Json = False) -> None:
     """
     from pipeline.fit.domains import fit_domains
 
-    with making(json, out, positive):
-        card = fit_domains([str(path) for path in positive], out)
-    tell(card if json else card_text(card))
+    make(lambda: fit_domains([str(path) for path in positive], out), json, out, positive)
 
 
 @fit_app.command("tokenizer", cls=Command)
@@ -278,15 +255,12 @@ def tokenizer(
     """
     from pipeline.fit.tokenizer import fit_tokenizer
 
-    with making(json, out, positive):
-        card = fit_tokenizer(positive, out, vocab_size)
-    tell(card if json else card_text(card))
+    make(lambda: fit_tokenizer(positive, out, vocab_size), json, out, positive)
 
 
-@contextmanager
-def making(json: bool, out: Path, *inputs: list[Path] | None) -> Iterator[None]:
-    """While a model is made at `out`: with `json`, stdout stays clean. UsageError where the model may not be put; what
-    is refused leaves no folder behind."""
+def make(fit: Callable[[], dict[str, Any]], json: bool, out: Path, *inputs: list[Path] | None) -> None:
+    """Print the card of the model that `fit` makes at `out` of `inputs`; with `json`, stdout has nothing else.
+    UsageError where the model may not be put; what is refused leaves no folder behind."""
     from infra.dataset.refusal import no_empty_folders
     from pipeline.job.outputs import check_model_place
 
@@ -295,7 +269,8 @@ def making(json: bool, out: Path, *inputs: list[Path] | None) -> Iterator[None]:
     places = [path if path.exists() else Path(str(path).rpartition("=")[2]) for path in named]
     with quiet_stdout(json), no_empty_folders(out):
         check_model_place(out, places)
-        yield
+        card = fit()
+    tell(card if json else card_text(card))
 
 
 def card_text(card: dict[str, Any]) -> str:

@@ -40,8 +40,7 @@ Negative = Annotated[list[Path], typer.Option("--negative", help="Texts of the o
 Reference = Annotated[
     list[Path] | None,
     typer.Option(
-        "--reference",
-        help="Texts of kinds that must be kept: further positives that the held-out score leaves out.",
+        "--reference", help="Texts of kinds that must be kept: further positives that the held-out score leaves out."
     ),
 ]
 Language = Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ...")]

@@ -7,18 +7,7 @@ import typer
 
 from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
-from pipeline.cli.options import (
-    EngineName,
-    Input,
-    Json,
-    Limit,
-    Models,
-    Out,
-    Recipe,
-    Source,
-    StageName,
-    Workers,
-)
+from pipeline.cli.options import EngineName, Input, Json, Limit, Models, Out, Recipe, Source, StageName, Workers
 from pipeline.cli.work import opened, report_damage
 from pipeline.text_table import table
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipeline.cli.console import Bar, quiet_stdout, say
+from pipeline.cli.console import ProgressBar, quiet_stdout, say
 
 if TYPE_CHECKING:
     from infra.dataset.manifest import Manifest
@@ -18,7 +18,7 @@ def opened(engine: str, workers: int | None, json: bool) -> "Iterator[Engine]":
     """The engine by its name, with a progress bar; with `json`, stdout stays clean for the one document."""
     from infra.engines.open import open_engine
 
-    with quiet_stdout(json), Bar() as progress, open_engine(engine, workers, progress) as made:
+    with quiet_stdout(json), ProgressBar() as progress, open_engine(engine, workers, progress) as made:
         yield made
 
 

@@ -4,13 +4,14 @@ Recipes are a prefix tree: stages that two of them share from the start are made
 every page (`compare/walk.py`) gives the ratios with their intervals, the overlap and the recall of gold pages.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from infra.dataset.claim import claim
-from infra.dataset.manifest import Kind, Manifest
+from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.errors import UsageError
@@ -67,7 +68,8 @@ def compare(
         }
         answer = summary(chains, gold)
         write_bytes(out / COMPARISON, readable_json(answer))
-        cost = costs.close(chains, came_in(next(iter(chains.values()))[0].manifest))
+        first = next(iter(chains.values()))[0].manifest
+        cost = costs.close(chains, came_in(first.counts, first.kind is Kind.RECORDS))
     return {**answer, "cost": cost}
 
 
@@ -124,10 +126,9 @@ def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
     """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, audit: see `audit_sample`}."""
     last = final(datasets).manifest
     totals = whole_stage(last)
-    rejected: dict[str, int] = {}
+    rejected: Counter[str] = Counter()
     for dataset in datasets:
-        for rule, number in dataset.manifest.rejected_by.items():
-            rejected[rule] = rejected.get(rule, 0) + number
+        rejected.update(dataset.manifest.rejected_by)
     return {
         **{unit: totals[unit] for unit in UNITS},
         "funnel": funnel([dataset.manifest for dataset in datasets]),
@@ -137,6 +138,6 @@ def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
     }
 
 
-def came_in(first: Manifest) -> int:
+def came_in(counts: Mapping[str, int], are_records: bool) -> int:
     """The number of input pages: of an archive its records that are pages, else the given documents."""
-    return first.counts["out"] if first.kind is Kind.RECORDS else first.counts.get("in", first.counts["out"])
+    return counts["out"] if are_records else counts.get("in", counts["out"])

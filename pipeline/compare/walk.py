@@ -16,6 +16,10 @@ Key = tuple[str, int, int]
 KEY = ["file_path", "warc_offset", "member_record"]
 
 
+def key_of(row: Mapping[str, Any]) -> Key:
+    return row["file_path"], row["warc_offset"], row["member_record"] or 0
+
+
 class Kept(NamedTuple):
     """A document at the end of a recipe."""
 
@@ -93,4 +97,4 @@ def _rows(part: ShardReader, columns: list[str]) -> Iterator[tuple[Key, dict[str
     if part.rows:
         for batch in part.batches([*KEY, *columns]):
             for row in batch.to_pylist():
-                yield (row["file_path"], row["warc_offset"], row["member_record"] or 0), row
+                yield key_of(row), row

@@ -22,7 +22,7 @@ from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import commit_file, lock, read_json, temporary_name, write_bytes
 from mixers.domains import AXIS_OF, Axis
 from pipeline.fit.packages import PACKAGES
-from pipeline.fit.seeds import Page, Seed, pages, seeds
+from pipeline.fit.seeds import CrawledPage, Seed, pages, seeds
 
 SUMMARY = "demo.json"
 # The packages do not record when the pages were crawled: this is the date of packing, the same for all.
@@ -63,7 +63,7 @@ def _in_place(out: Path, known: dict[str, Any]) -> bool:
     return all((out / name).is_file() and sha256_file(out / name) == sha256 for name, sha256 in known["files"].items())
 
 
-def _write_crawl(out: Path, found: Sequence[Page]) -> dict[str, int]:
+def _write_crawl(out: Path, found: Sequence[CrawledPage]) -> dict[str, int]:
     bulk = [page for page in found if page.name.startswith("formasaurus/")]
     rest = [page for page in found if not page.name.startswith("formasaurus/")]
     files = {f"crawl/pages-{i}.warc.gz": bulk[i::PAGE_FILES] for i in range(PAGE_FILES)}
@@ -73,7 +73,7 @@ def _write_crawl(out: Path, found: Sequence[Page]) -> dict[str, int]:
     return {name: len(records) for name, records in files.items()}
 
 
-def write_warc(target: Path, name: str, records: Iterable[Page]) -> None:
+def write_warc(target: Path, name: str, records: Iterable[CrawledPage]) -> None:
     """Writes a WARC/1.0 file, one gzip member a record: a warcinfo, then a response for each page, bytes unchanged."""
     from warcio.statusandheaders import StatusAndHeaders
     from warcio.warcwriter import WARCWriter
@@ -98,13 +98,13 @@ def _stamp(record: Any, name: str) -> None:
     record.rec_headers.replace_header("WARC-Date", DATE)
 
 
-def _http_headers(page: Page) -> list[tuple[str, str]]:
+def _http_headers(page: CrawledPage) -> list[tuple[str, str]]:
     """The servers' headers were not recorded. The charset is stated if it is certain: the bytes are strict UTF-8."""
     headers = [("Content-Type", f"text/html{_charset(page)}"), ("Content-Length", str(len(page.body)))]
     return [*headers, ("Content-Encoding", page.encoding)] if page.encoding else headers
 
 
-def _charset(page: Page) -> str:
+def _charset(page: CrawledPage) -> str:
     body = gzip.decompress(page.body) if page.encoding == "gzip" else page.body
     try:
         body.decode("utf-8")

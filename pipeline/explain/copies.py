@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dedup.shingles import NGRAM, shingles
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
+from pipeline.pool.quantile import UNKNOWN
 
 # The most copies shown of one document, changed lines of one edit, and characters of each.
 MAX_COPIES = 20
@@ -129,7 +130,8 @@ def pool_step(dataset: Dataset, row: Mapping[str, Any], line: Mapping[str, Any] 
 
 def _quantile(pool: Mapping[str, Any], signals: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     signal, by = pool["signal"], pool["by"]
-    name = (row.get("language") or "") if by == "language" else by
+    language = row.get("language")
+    name = by if by != "language" else UNKNOWN if language is None else language
     groups = pool.get("groups") or pool.get("found") or ()
     group = next((each for each in groups if each["group"] == name), None)
     value = row.get("language_score") if signal == "language_score" else signals.get(signal)

@@ -22,18 +22,17 @@ from infra.ledger import Reject
 from infra.storage import read_json
 from pipeline.document import Document, Trace
 from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
-from pipeline.explain.text import explain_text as explain_text
 from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.reread import ChosenDocuments, is_document_file
+from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
 from pipeline.job.context import resolve_recipe
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.extract import Bodies, ExtractTask
+from pipeline.stages.extract import ExtractTask
 from pipeline.stages.run import FROZEN, stage_folder
 from pipeline.stages.stages import places_below
 from pipeline.stages.tokenize import TABLE
-from pipeline.steps.interpreter import document_of
+from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.step import Step
 
 BLANK: dict[str, Any] = {
@@ -154,7 +153,7 @@ def replay(row: dict[str, Any], run: Finished) -> Explanation:
     result = Explanation(row)
     first = run.stages[0]
     if first.command == "ingest":
-        result.rejected_by = ledger_of(run.dataset(first), key_of(row))
+        result.rejected_by = rejects_of(ledger_of(run.dataset(first), key_of(row)))
     else:
         result.row = BLANK | original(row, run)
         result.text_before = result.text_after = result.row["text"]
@@ -185,9 +184,7 @@ def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
         return found[0]
     if not is_document_file(name):
         raise UsageError(f"{run.folder} began at a dataset of documents: give its folder with --source DATASET")
-    path = run.moved.get(name) or first.places().get(name)
-    if path is None or not Path(path).is_file():
-        raise UsageError(f"the file {name!r} is not where it was read: give its folder with --source ROOT")
+    path = place_of(name, {**first.places(), **run.moved})
     part = ChosenDocuments(DocumentFilePart(path, name, "", row.get("source") or ""), (row["warc_offset"],))
     again = [document for batch in part.batches() for document in batch.to_pylist()]
     return again[0] if again else row  # a row that is not a document has only its ledger row
@@ -195,7 +192,7 @@ def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
 
 def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     """Reads and extracts the body again; the prefilter's rejections of a page of the audit sample are marked."""
-    bodies = Bodies({**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved})
+    bodies = {**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved}
     here = {name: run.places[name] for name in stage.models()}
     task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("audit"))
     trace: Trace = []
@@ -218,14 +215,7 @@ def replay_filter(result: Explanation, stage: Stage, run: Finished) -> None:
         if result.rejected_by:
             break
     result.text_after = document.text
-    result.row |= {
-        "text": document.text,
-        "language": document.language,
-        "language_score": document.language_score,
-        "domain": document.domain,
-        "token_count": document.tokens,
-        "signals": {**(result.row["signals"] or {}), **document.signals},
-    }
+    result.row |= columns_of(document, result.row["signals"])
 
 
 def take(document: Document, step: Step, models: Models, trace: Trace) -> list[Reject]:
@@ -246,8 +236,8 @@ def take(document: Document, step: Step, models: Models, trace: Trace) -> list[R
 def pool_decision(result: Explanation, stage: Stage, dataset: Dataset) -> None:
     """Adds the decision of a stage over the whole pool; its changes (copies, lines, repeats) come from its dataset."""
     key, before = key_of(result.row), result.row.get("text")
-    lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
-    result.rejected_by = [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]
+    lines = ledger_of(dataset, key)
+    result.rejected_by = rejects_of(lines)
     for line in lines:
         entry = {name: line[name] for name in ("step", "rule", "value", "threshold")}
         copy = line["rule"].startswith("copy_")
@@ -288,6 +278,9 @@ def tokens_of(result: Explanation, stage: Stage, dataset: Dataset) -> None:
         )  # fmt: skip
 
 
-def ledger_of(dataset: Dataset, key: Key) -> list[Reject]:
-    lines = [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+def ledger_of(dataset: Dataset, key: Key) -> list[dict[str, Any]]:
+    return [line for part in dataset.ledger_parts() for line in rows_at(part, key)]
+
+
+def rejects_of(lines: Sequence[Mapping[str, Any]]) -> list[Reject]:
     return [Reject(line["step"], line["rule"], line["value"], line["threshold"]) for line in lines]

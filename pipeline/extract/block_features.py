@@ -19,6 +19,20 @@ Array = NDArray[np.float64]
 
 _MARKS: Final = (*(f"in <{tag}>" for tag in TAGS), *(f"in {kind}" for kind in KINDS))
 _OWN_TAGS: Final = ("p", "div", "li", "td", "span", "a", "pre", "dd", "font", "br", "center", "strong")
+_ON_PAGE: Final = (
+    "<p>",
+    "<article>",
+    "<main>",
+    "<table>",
+    "<li>",
+    "<a>",
+    "<pre>",
+    "talk",
+    "body",
+    "message",
+    "goods",
+    "row",
+)
 _NEAR: Final = (1, 2, -1, -2)
 _WINDOWS: Final = (3, 8, 20)
 _ENDS: Final = tuple('.!?…。！？؟।:："”»」')
@@ -142,23 +156,7 @@ def _of_page(
         "page: linked": everywhere(linked.mean()),
         "page: longest": everywhere(bare[longest] / total),
         "page: ending": everywhere((bare * ends).sum() / total),
-        **{
-            f"page: {name}": everywhere((found[f"in {name}"] * bare).sum() / total)
-            for name in (
-                "<p>",
-                "<article>",
-                "<main>",
-                "<table>",
-                "<li>",
-                "<a>",
-                "<pre>",
-                "talk",
-                "body",
-                "message",
-                "goods",
-                "row",
-            )
-        },
+        **{f"page: {name}": everywhere((found[f"in {name}"] * bare).sum() / total) for name in _ON_PAGE},
     }
 
 

@@ -21,7 +21,7 @@ FORMAT: Final = "refinery.blocks/1"
 CLIP: Final = 4.0
 
 
-class Weights(NamedTuple):
+class BlockWeights(NamedTuple):
     """F features, H hidden units. The output is the logit of the probability that a block is main text."""
 
     names: tuple[str, ...]
@@ -41,17 +41,17 @@ class MainText(NamedTuple):
 
 
 @cache
-def shipped_weights() -> Weights:
+def shipped_weights() -> BlockWeights:
     return read_weights(resources.files("pipeline.extract").joinpath("block_model.toml").read_text())
 
 
-def read_weights(text: str) -> Weights:
+def read_weights(text: str) -> BlockWeights:
     """The weights in a model's TOML. ValueError if its format is not FORMAT."""
     model = tomllib.loads(text)
     if model.get("format") != FORMAT:
         raise ValueError(f"no model of format {FORMAT}: make one with benchmarks/fit_blocks.py")
     rows = np.array(list(model["features"].values()), float)
-    return Weights(
+    return BlockWeights(
         tuple(model["features"]),
         rows[:, 0],
         rows[:, 1],
@@ -68,7 +68,7 @@ def matrix(page: Sequence[Block], names: Sequence[str]) -> Array:
     return np.stack([found[name] for name in names], axis=1)
 
 
-def probabilities(page: Sequence[Block], weights: Weights) -> Array:
+def probabilities(page: Sequence[Block], weights: BlockWeights) -> Array:
     """The probability of each block to be main text."""
     inputs_BF = np.clip((matrix(page, weights.names) - weights.mean_F) / weights.scale_F, -CLIP, CLIP)
     hidden_BH = np.maximum(inputs_BF @ weights.hidden_FH + weights.hidden_bias_H, 0)

@@ -74,43 +74,19 @@ _READ_AS: Final[dict[str, tuple[str, ...]]] = {
     "iso2022_jp": ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2004"),
 }
 
-# Labels seen on pages that the standard's table lacks.
+# Labels seen on pages that the standard's table lacks, by codec.
 _EXTRA_LABELS: Final[dict[str, str]] = {
-    "cp936": "gb18030",
-    "ms936": "gb18030",
-    "windows-936": "gb18030",
-    "cp932": "cp932",
-    "ms932": "cp932",
-    "cp949": "cp949",
-    "ms949": "cp949",
-    "uhc": "cp949",
-    "johab": "johab",
-    "cp950": "cp950",
-    "hz": "hz",
-    "hz-gb-2312": "hz",
-    "iso-2022-kr": "iso2022_kr",
-    "csiso2022kr": "iso2022_kr",
-    "x-mac-cyrillic": "mac_cyrillic",
-    "x-mac-ukrainian": "mac_cyrillic",
-    "win-1250": "cp1250",
-    "win-1251": "cp1251",
-    "win1251": "cp1251",
-    "cp437": "cp437",
-    "ibm437": "cp437",
-    "cp850": "cp850",
-    "ibm850": "cp850",
-    "cp852": "cp852",
-    "ibm852": "cp852",
-    "cp855": "cp855",
-    "ibm855": "cp855",
-    "ptcp154": "ptcp154",
-    "kz1048": "kz1048",
-    "utf-7": "utf-7",
-    "unicode-1-1-utf-7": "utf-7",
-    "utf-32": "utf-32-le",
-    "utf-32le": "utf-32-le",
-    "utf-32be": "utf-32-be",
-}
+    label: codec
+    for codec, labels in {
+        "gb18030": "cp936 ms936 windows-936", "cp932": "cp932 ms932", "cp949": "cp949 ms949 uhc", "johab": "johab",
+        "cp950": "cp950", "hz": "hz hz-gb-2312", "iso2022_kr": "iso-2022-kr csiso2022kr",
+        "mac_cyrillic": "x-mac-cyrillic x-mac-ukrainian", "cp1250": "win-1250", "cp1251": "win-1251 win1251",
+        "cp437": "cp437 ibm437", "cp850": "cp850 ibm850", "cp852": "cp852 ibm852", "cp855": "cp855 ibm855",
+        "ptcp154": "ptcp154", "kz1048": "kz1048", "utf-7": "utf-7 unicode-1-1-utf-7",
+        "utf-32-le": "utf-32 utf-32le", "utf-32-be": "utf-32be",
+    }.items()
+    for label in labels.split()
+}  # fmt: skip
 _WESTERN: Final = frozenset({"cp1252", "cp1254", "iso8859-15", "mac-roman"})
 # Single-byte charsets common enough on the web to be accepted on the evidence of a few bytes.
 _COMMON: Final = frozenset(

@@ -15,7 +15,6 @@ installed). A page without text is rejected by exactly one rule:
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -80,9 +79,7 @@ class PageExtractor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -167,13 +164,5 @@ def _page(
         rejected = _unusable(found.text)
     if rejected is not None:
         found = Extracted("", "")
-    return Page(
-        found.text,
-        found.title,
-        decoded.charset,
-        decoded.evidence,
-        decoded.replaced,
-        rejected,
-        cpu_seconds,
-        peak_bytes,
-    )
+    told = decoded.charset, decoded.evidence, decoded.replaced
+    return Page(found.text, found.title, *told, rejected, cpu_seconds, peak_bytes)

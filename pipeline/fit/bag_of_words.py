@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
+from pipeline.fit.texts import Sample, auc, counted, origin, read_samples, stable_hash, write_card
 from pipeline.models.bag_of_words import BagOfWords
 
 MAX_WORDS = 3000
@@ -31,7 +30,6 @@ MIN_TEXTS = 5
 STRENGTH = 1.0
 DIGITS = 4
 FOLDS = 8
-Floats = npt.NDArray[np.float64]
 
 
 def fit_bag_of_words(
@@ -84,17 +82,14 @@ def cross_fitted(
 ) -> tuple[list[float], list[float], list[float]]:
     """The scores of all samples, each by a model that has not seen its group (FOLDS folds by its hash)."""
     sides = (positive, negative, reference)
-    scores = ([0.0] * len(positive), [0.0] * len(negative), [0.0] * len(reference))
+    scores: dict[Sample, float] = {}
     for fold in range(FOLDS):
-        train = [[s for s in side if fold_of(s.group) != fold] for side in sides]
-        if not any(fold_of(s.group) == fold for side in sides for s in side):
-            continue
-        model = fit_bag_of_words(*train)
-        for side, values in zip(sides, scores):
-            for index, sample in enumerate(side):
-                if fold_of(sample.group) == fold:
-                    values[index] = model.score(sample.text)
-    return scores
+        held_out = {s for side in sides for s in side if fold_of(s.group) == fold}
+        if held_out:
+            model = fit_bag_of_words(*([s for s in side if s not in held_out] for side in sides))
+            scores |= {sample: model.score(sample.text) for sample in held_out}
+    good, other, kept = ([scores[sample] for sample in side] for side in sides)
+    return good, other, kept
 
 
 def fold_of(group: str) -> int:
@@ -105,15 +100,9 @@ def fit_bag_of_words_files(
     positive: Sequence[Path], negative: Sequence[Path], reference: Sequence[Path], out: Path
 ) -> dict[str, Any]:
     """Fit on files of texts and return the card; `group` of a text is its host, else its `source`."""
-    sides = {"positive": positive, "negative": negative, "reference": reference}
-    return bag_of_words_from(
-        read_samples(positive),
-        read_samples(negative),
-        read_samples(reference) if reference else [],
-        out,
-        {name: sorted(path.name for path in paths) for name, paths in sides.items()},
-        f"refinery fit bag-of-words --positive ... --negative ... --reference ... --out {out.name}",
-    )
+    files = origin("bag-of-words", out, positive=positive, negative=negative, reference=reference)
+    kept = read_samples(reference) if reference else []
+    return bag_of_words_from(read_samples(positive), read_samples(negative), kept, out, *files)
 
 
 def bag_of_words_from(

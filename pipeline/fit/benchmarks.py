@@ -18,8 +18,8 @@ import numpy.typing as npt
 from filters.contamination import RUN, Hashes, Runs, runs_of_item, table
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
-from pipeline.fit.texts import MAX_FILE_BYTES, Sample, json_lines, read_samples, write_card
+from infra.storage import new_folder
+from pipeline.fit.texts import MAX_FILE_BYTES, Sample, json_lines, origin, read_samples, write_card
 from pipeline.models.contamination import INDEX, INDEX_ARRAYS, INDEX_ITEMS
 
 MAX_ITEMS = 10
@@ -47,13 +47,9 @@ def fit_benchmarks(
     for an unreadable file, or if no item has a text of 8 words.
     """
     items = [item for path in sorted(positive) for item in read_items(path, frozenset(fields))]
-    return benchmarks_from(
-        items,
-        out,
-        {"positive": sorted(path.name for path in positive), "fields": sorted(fields)},
-        f"refinery fit benchmarks --positive ... --out {out.name}",
-        read_samples(common) if common else (),
-    )
+    files, command = origin("benchmarks", out, positive=positive)
+    made_from = {**files, "fields": sorted(fields)}
+    return benchmarks_from(items, out, made_from, command, read_samples(common) if common else ())
 
 
 def read_items(path: Path, fields: frozenset[str] = frozenset()) -> Iterator[Item]:
@@ -164,15 +160,11 @@ def _common_runs(runs: Sequence[Hashes], common: Sequence[Sample]) -> Hashes:
 
 
 def _write(made: Runs, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary_name(out)
-    remove_folder(folder)
-    folder.mkdir()
     arrays: tuple[npt.NDArray[Any], ...] = (made.hashes, made.starts, made.items)
-    for (name, layout), values in zip(INDEX_ARRAYS.items(), arrays):
-        write_bytes(folder / name, values.astype(layout).tobytes())
-    write_bytes(folder / INDEX_ITEMS, "".join(f"{name}\n" for name in made.names).encode("utf-8", "replace"))
-    write_bytes(folder / INDEX, readable_json({"lengths": list(made.lengths), "items": len(made.names)}))
-    remove_folder(out)
-    folder.rename(out)
-    sync_folder(out.parent)
+    with new_folder(out, replace=True) as folder:
+        for (name, layout), values in zip(INDEX_ARRAYS.items(), arrays):
+            (folder / name).write_bytes(values.astype(layout).tobytes())
+        names = "".join(f"{name}\n" for name in made.names)
+        (folder / INDEX_ITEMS).write_bytes(names.encode("utf-8", "replace"))
+        about = {"lengths": list(made.lengths), "items": len(made.names)}
+        (folder / INDEX).write_bytes(readable_json(about))

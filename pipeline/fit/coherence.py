@@ -7,6 +7,7 @@ information of words in the same or the next sentence, reduced by an SVD).
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,20 @@ import numpy.typing as npt
 from filters.coherence import (
     FEATURES,
     PAIRS,
+    CoherenceWeights,
     Doubles,
     Language,
     Measured,
-    Weights,
     features,
     opener,
     words_of,
 )
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
+from infra.storage import new_folder
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.passages import NEGATIVES, SHORTEST, PassageSource, all_sentences, parts_of, passages_of, seeded
-from pipeline.fit.texts import Sample, auc, counted, read_samples, split, write_card
+from pipeline.fit.texts import Sample, auc, counted, origin, read_samples, split, write_card
 from pipeline.models.coherence import COHERENCE_PARTS, load_coherence
 
 VOCABULARY, DIMENSIONS, MIN_COUNT = 6_000, 48, 3
@@ -65,13 +66,8 @@ def fit_coherence(positive: Sequence[Path], out: Path, language: str = "en") -> 
 
     Models of other languages in the folder `out` are kept.
     """
-    return coherence_from(
-        read_samples(positive),
-        out,
-        language,
-        {"positive": sorted(path.name for path in positive)},
-        f"refinery fit coherence --positive ... --language {language} --out {out.name}",
-    )
+    files = origin("coherence", out, f" --language {language}", positive=positive)
+    return coherence_from(read_samples(positive), out, language, *files)
 
 
 def coherence_from(samples: Sequence[Sample], out: Path, language: str, made_from: Any, command: str) -> dict[str, Any]:
@@ -114,10 +110,9 @@ def fit_language(texts: Iterable[Sequence[Sequence[str]]]) -> Language:
     vectors = _word_vectors(_cooccurrences(texts, index))
     firsts = Counter(sentence[0] for text in texts for sentence in text if sentence and not sentence[0].isdigit())
     starts = sorted(firsts, key=lambda word: (-firsts[word], word))[:OPENERS]
-    known = Language(
-        index, vectors, idf, common, {word: n + 2 for n, word in enumerate(starts)}, np.zeros((0, 0), np.float32)
-    )
-    return Language(index, vectors, idf, common, known.openers, _follows(texts, known))
+    openers = {word: n + 2 for n, word in enumerate(starts)}
+    known = Language(index, vectors, idf, common, openers, np.zeros((0, 0), np.float32))
+    return replace(known, follows=_follows(texts, known))
 
 
 def _cooccurrences(texts: Sequence[Sequence[Sequence[str]]], index: dict[str, int]) -> npt.NDArray[np.float32]:
@@ -168,11 +163,11 @@ def _follows(texts: Sequence[Sequence[Sequence[str]]], language: Language) -> np
     return np.round(np.log((seen + _OPENER_PRIOR) / (expected + _OPENER_PRIOR)), 2).astype(np.float32)
 
 
-def fit_weights(texts: Sequence[Sequence[str]], source: PassageSource, language: Language) -> Weights:
+def fit_weights(texts: Sequence[Sequence[str]], source: PassageSource, language: Language) -> CoherenceWeights:
     """Fits `order` and `kin` on pairs of sentences of texts, then the features' weights on passages and negatives."""
     measured = [Measured(text, language) for text in texts]
     order, kin = _fit_pairs([each for each in measured if each.n > 2], language)
-    pairs = Weights(order, kin, np.zeros(len(FEATURES)), 0.0)
+    pairs = CoherenceWeights(order, kin, np.zeros(len(FEATURES)), 0.0)
     rows, labels = [], []
     for number, passage in enumerate(source.passages):
         whole = features(Measured(passage, language), pairs)
@@ -182,7 +177,7 @@ def fit_weights(texts: Sequence[Sequence[str]], source: PassageSource, language:
                 rows += [whole, broken]
                 labels += [1.0, 0.0]
     found, intercept = _weights(np.array(rows), np.array(labels), [FEATURE_SIGNS[name] for name in FEATURES])
-    return Weights(order, kin, found, intercept)
+    return CoherenceWeights(order, kin, found, intercept)
 
 
 def _fit_pairs(texts: Sequence[Measured], language: Language) -> tuple[Doubles, Doubles]:
@@ -234,15 +229,8 @@ def _weights(x: Doubles, y: Doubles, signs: Sequence[int | None]) -> tuple[Doubl
         kept &= ~wrong
 
 
-def _write(weights: Weights, known: Language, out: Path, language: str) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary_name(out)
-    remove_folder(folder)
-    folder.mkdir()
+def _write(weights: CoherenceWeights, known: Language, out: Path, language: str) -> None:
     parts = [part.format(language) for part in COHERENCE_PARTS]
-    for other in sorted(out.iterdir()) if out.is_dir() else ():
-        if other.name not in parts:
-            write_bytes(folder / other.name, other.read_bytes())
     pairs = {
         name: {
             "pairs": {pair: float(weight) for pair, weight in zip(PAIRS, values)},
@@ -258,13 +246,13 @@ def _write(weights: Weights, known: Language, out: Path, language: str) -> None:
         "openers": sorted(known.openers, key=known.openers.__getitem__),
         "follows": [" ".join(f"{float(value):.2f}" for value in row) for row in known.follows],
     }
-    write_bytes(folder / parts[0], readable_json(about))
     lines = (f"{word} {float(idf):.4f}\n" for word, idf in zip(known.index, known.idf))
-    write_bytes(folder / parts[1], "".join(lines).encode())
-    write_bytes(folder / parts[2], np.round(known.vectors * 127).astype(np.int8).tobytes())
-    remove_folder(out)
-    folder.rename(out)
-    sync_folder(out.parent)
+    vectors = np.round(known.vectors * 127).astype(np.int8)
+    with new_folder(out, replace=True) as folder:
+        for other in sorted(out.iterdir()) if out.is_dir() else ():
+            (folder / other.name).write_bytes(other.read_bytes())
+        for part, content in zip(parts, (readable_json(about), "".join(lines).encode(), vectors.tobytes())):
+            (folder / part).write_bytes(content)
 
 
 def measure(score: Callable[[str, str | None], float | None], language: str, source: PassageSource) -> dict[str, Any]:

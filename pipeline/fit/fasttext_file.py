@@ -9,7 +9,7 @@ from infra.storage import commit_file
 from pipeline.models.fasttext import LABEL
 
 
-def train_fasttext(labelled: Sequence[tuple[str, str]], out: Path, seed: int = 1, **options: Any) -> None:
+def train_fasttext(labelled: Sequence[tuple[str, str]], out: Path, **options: Any) -> None:
     """Train a classifier on (label, one line of text) pairs, one thread, and commit it to `out`.
 
     The same pairs in the same order give the same bytes. `options`: fastText's own words (dim, epoch, ...).
@@ -21,7 +21,7 @@ def train_fasttext(labelled: Sequence[tuple[str, str]], out: Path, seed: int = 1
         with lines.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{LABEL}{label} {text}\n" for label, text in labelled)
         model = fasttext.train_supervised(
-            str(lines), label=LABEL, thread=1, seed=seed, verbose=0, **{"minn": 0, "maxn": 0, **options}
+            str(lines), label=LABEL, thread=1, seed=1, verbose=0, **{"minn": 0, "maxn": 0, **options}
         )
         made = Path(scratch) / "model.bin"
         model.save_model(str(made))

@@ -10,7 +10,7 @@ from filters.redpajama import IMPORTANCE_TARGETS
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import write_bytes
-from pipeline.fit.texts import auc, counted, read_samples, split, write_card
+from pipeline.fit.texts import auc, counted, origin, read_samples, split, write_card
 from pipeline.models.redpajama import load_importance
 
 # Logarithms are rounded to so many digits, so that they do not depend on the CPU.
@@ -38,12 +38,13 @@ def fit_importance(positive: Sequence[Path], negative: Sequence[Path], out: Path
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, readable_json(content))
     weight = load_importance(out).weight
+    made_from, command = origin("importance", out, positive=positive, negative=negative)
     texts = [[sample.text for sample in held_out] for _, held_out in parts]
     return write_card(
         out,
         "importance: log p(text | positives) - log p(text | negatives) under two bags of words and pairs of words",
-        f"refinery fit importance --positive ... --negative ... --out {out.name}",
-        {"positive": sorted(path.name for path in positive), "negative": sorted(path.name for path in negative)},
+        command,
+        made_from,
         positive=counted(sides[0]),
         negative=counted(sides[1]),
         held_out={

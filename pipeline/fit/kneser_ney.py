@@ -90,13 +90,11 @@ def _index(sentences: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], Ints, I
 
 
 def _count(tokens_T: Ints, left_T: Ints, vocabulary: int, order: int, prune: Sequence[int]) -> tuple[Order, ...]:
-    rows: list[tuple[Ints, Ints, Ints, Ints, npt.NDArray[np.bool_]]] = []
     # Row of the n-gram that begins at each position, -1 if the sentence has too few words left.
     row_T = tokens_T.copy()
     begins_G = np.arange(vocabulary) == _BOS
-    raw_G = np.bincount(tokens_T, minlength=vocabulary)
-    words_G = np.arange(vocabulary)
-    rows.append((np.zeros(vocabulary, np.int64), np.zeros(vocabulary, np.int64), words_G, raw_G, begins_G))
+    none_G = np.zeros(vocabulary, np.int64)
+    rows = [(none_G, none_G, np.arange(vocabulary), np.bincount(tokens_T, minlength=vocabulary), begins_G)]
     for n in range(2, order + 1):
         where = np.flatnonzero(left_T >= n)
         keys = row_T[where] * vocabulary + tokens_T[where + n - 1]

@@ -9,7 +9,6 @@ the one written here, and only the data files listed here are unpacked.
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -23,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
 from infra.errors import UsageError
-from infra.storage import commit_file, sync_folder
+from infra.storage import sync_folder
 
 # Bounds on the unpacked size of one package; the largest here is 69 MB in 955 files.
 MAX_FILES = 5_000
@@ -271,10 +270,3 @@ def _sdist_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
                     yield name, stream
     except tarfile.TarError as error:
         raise UsageError(f"{archive.name} is not an sdist: {error}") from None
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copies a file so that `target` appears complete or not at all."""
-    temporary = target.with_name(f".tmp-{target.name}-{os.getpid()}")
-    shutil.copyfile(source, temporary)
-    commit_file(temporary, target)

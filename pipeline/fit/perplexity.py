@@ -4,15 +4,15 @@ The model is a folder: `sentencepiece.model` and `lm.arpa`; its sha256 covers bo
 XX.sp.model and XX.arpa.bin into a folder as `sentencepiece.model` and `lm.bin`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from filters.ccnet import normalize_for_language_model
-from infra.storage import commit_file, remove_folder, sync_folder, temporary_name, write_bytes
+from infra.storage import new_folder
 from pipeline.fit.kneser_ney import estimate, write_arpa
 from pipeline.fit.sentencepiece_bpe import MAX_LINE_CHARS, train_bpe
-from pipeline.fit.texts import Sample, auc, counted, lines_of, read_samples, split, write_card
+from pipeline.fit.texts import Sample, auc, counted, lines_of, origin, read_samples, split, write_card
 from pipeline.models.perplexity import LANGUAGE_MODELS, SENTENCEPIECE, load_perplexity, load_sentencepiece
 
 ORDER = 5
@@ -22,42 +22,25 @@ PRUNE = (0, 0, 1, 1, 1)
 
 def fit_perplexity(positive: Sequence[Path], out: Path, vocab_size: int = 8000) -> dict[str, Any]:
     """Fits on files and returns the card. Raises UsageError if there is too little text for the vocabulary."""
-    return perplexity_from(
-        read_samples(positive),
-        out,
-        vocab_size,
-        {"positive": sorted(path.name for path in positive)},
-        f"refinery fit perplexity --positive ... --vocab-size {vocab_size} --out {out.name}",
-    )
+    files = origin("perplexity", out, f" --vocab-size {vocab_size}", positive=positive)
+    return perplexity_from(read_samples(positive), out, vocab_size, *files)
 
 
 def perplexity_from(
-    samples: Sequence[Sample],
-    out: Path,
-    vocab_size: int,
-    made_from: Any,
-    command: str,
-    contrast: Sequence[Sample] = (),
+    samples: Sequence[Sample], out: Path, vocab_size: int, made_from: Any, command: str, contrast: Sequence[Sample] = ()
 ) -> dict[str, Any]:
     """Fits on nine groups in ten, writes the folder `out` and its card. `contrast`: other texts, whose higher
     perplexity is recorded in the card."""
     training, held_out = split(samples)
-    lines = _normalized(sample.text for sample in training or samples)
+    whole = lines_of((sample.text for sample in training or samples), MAX_LINE_CHARS)
+    lines = [line for each in whole if (line := normalize_for_language_model(each))]
     content = train_bpe(lines, vocab_size, normalization_rule_name="identity")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary_name(out)
-    remove_folder(folder)
-    folder.mkdir()
-    write_bytes(folder / SENTENCEPIECE, content)
-    pieces = load_sentencepiece(folder / SENTENCEPIECE)
-    model = estimate((pieces.encode(line, out_type=str) for line in lines), ORDER, PRUNE)
-    arpa = folder / f".{LANGUAGE_MODELS[1]}"
-    with arpa.open("wb") as file:
-        write_arpa(model, file)
-    commit_file(arpa, folder / LANGUAGE_MODELS[1])
-    remove_folder(out)
-    folder.rename(out)
-    sync_folder(out.parent)
+    with new_folder(out, replace=True) as folder:
+        (folder / SENTENCEPIECE).write_bytes(content)
+        pieces = load_sentencepiece(folder / SENTENCEPIECE)
+        model = estimate((pieces.encode(line, out_type=str) for line in lines), ORDER, PRUNE)
+        with (folder / LANGUAGE_MODELS[1]).open("wb") as file:
+            write_arpa(model, file)
     perplexity = load_perplexity(out)
     scores = [[perplexity(sample.text) for sample in texts] for texts in (held_out, contrast)]
     return write_card(
@@ -75,10 +58,6 @@ def perplexity_from(
             "auc_against_contrast": round(auc([-x for x in scores[0]], [-x for x in scores[1]]), 4),
         },
     )
-
-
-def _normalized(texts: Iterable[str]) -> list[str]:
-    return [line for piece in lines_of(texts, MAX_LINE_CHARS) if (line := normalize_for_language_model(piece))]
 
 
 def _median(values: Sequence[float]) -> float | None:

@@ -7,14 +7,14 @@ both sides have the same lengths. Both sides should be in the same language and 
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from filters.bag_of_words import quality_words
 from infra.errors import UsageError
 from pipeline.fit.fasttext_file import train_fasttext
-from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
+from pipeline.fit.texts import Sample, auc, counted, origin, read_samples, split, stable_hash, write_card
 from pipeline.models.quality import load_quality
 
 GOOD, OTHER = "good", "other"
@@ -33,13 +33,8 @@ class Chunk(NamedTuple):
 
 def fit_quality(positive: Sequence[Path], negative: Sequence[Path], out: Path) -> dict[str, Any]:
     """Fits on files and returns the card. Raises UsageError if a side has too little text."""
-    return quality_from(
-        read_samples(positive),
-        read_samples(negative),
-        out,
-        {"positive": sorted(path.name for path in positive), "negative": sorted(path.name for path in negative)},
-        f"refinery fit quality --positive ... --negative ... --out {out.name}",
-    )
+    files = origin("quality", out, positive=positive, negative=negative)
+    return quality_from(read_samples(positive), read_samples(negative), out, *files)
 
 
 def quality_from(
@@ -54,13 +49,15 @@ def quality_from(
             f"there is too little text to fit a quality model: each side needs texts of {CHUNK_WORDS[0]} words and more"
         )
     labelled = [(GOOD, chunk) for chunk in trained[0]] + [(OTHER, chunk) for chunk in trained[1]]
-    frequent = _frequent(chunk.words for _, chunk in labelled)
+    counts = Counter(word for _, chunk in labelled for word in chunk.words)
+    frequent = frozenset(sorted(counts, key=lambda word: (-counts[word], word))[:VOCABULARY])
     lines = sorted((label, " ".join(word for word in chunk.words if word in frequent)) for label, chunk in labelled)
     # Training reads the lines in order, so the labels must be interleaved.
     lines.sort(key=lambda line: stable_hash(line[1]))
     out.parent.mkdir(parents=True, exist_ok=True)
     train_fasttext(lines, out, **OPTIONS)
-    scores = _scores(out, tested)
+    score = load_quality(out)
+    scores = [[score(" ".join(chunk.words)) for chunk in side] for side in tested]
     return write_card(
         out,
         "fastText: probability (label good) that a text reads like the positives rather than the negatives",
@@ -105,13 +102,3 @@ def _matched(positive: Sequence[Chunk], negative: Sequence[Chunk]) -> tuple[list
         for kept, candidates in zip(matched, sides):
             kept += sorted(candidates, key=lambda chunk: (stable_hash(" ".join(chunk.words)), chunk))[:count]
     return matched
-
-
-def _frequent(texts: Iterable[Sequence[str]]) -> frozenset[str]:
-    counts = Counter(word for words in texts for word in words)
-    return frozenset(sorted(counts, key=lambda word: (-counts[word], word))[:VOCABULARY])
-
-
-def _scores(path: Path, sides: Iterable[Sequence[Chunk]]) -> list[list[float]]:
-    score = load_quality(path)
-    return [[score(" ".join(chunk.words)) for chunk in side] for side in sides]

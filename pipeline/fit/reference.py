@@ -23,7 +23,7 @@ from filters.bag_of_words import word_counts
 from infra.errors import UsageError
 from infra.storage import write_bytes
 from pipeline.fit.bag_of_words import FOLDS, MIN_TEXTS, fold_of, weighted
-from pipeline.fit.texts import Sample, auc, counted, read_samples, stable_hash, write_card
+from pipeline.fit.texts import Sample, auc, counted, read_labelled, read_samples, stable_hash, write_card
 from pipeline.models.reference import DIGITS, ReferenceClassifier
 
 MAX_WORDS = 2000
@@ -131,13 +131,7 @@ def fit_reference(positive: Sequence[str], negative: Sequence[Path], out: Path) 
 
     UsageError for a text without a kind, for a kind that no table can name, and for too little text.
     """
-    samples: list[Sample] = []
-    for word in sorted(positive):
-        kind, equals, path = word.partition("=")
-        if equals and not Path(word).exists():
-            samples += [replace(sample, domain=kind) for sample in read_samples([Path(path)])]
-        else:
-            samples += read_samples([Path(word)])
+    samples = read_labelled(positive, lambda word: not Path(word).exists())
     for sample in samples:
         if not sample.domain:
             raise UsageError(f"a text from {sample.group} has no kind: give KIND=PATH, or texts with a `domain`")

@@ -21,7 +21,7 @@ from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.fit.logistic import fit_logistic
 from pipeline.fit.safety_words import EVERYDAY_ZH, default_words
-from pipeline.fit.texts import Sample, auc, counted, read_samples, split, stable_hash, write_card
+from pipeline.fit.texts import Sample, auc, counted, origin, read_samples, split, stable_hash, write_card
 from pipeline.models.safety import load_safety
 
 # Obscene words and slurs, from the package's lists.
@@ -53,11 +53,8 @@ def fit_safety(
     if words is not None:
         for category, word in _read_words(words):
             lists[language].setdefault(category, []).append(word)
-    files = {"positive": sorted(path.name for path in positive), "negative": sorted(path.name for path in negative)}
-    command = f"refinery fit safety --positive ... --negative ... --language {language} --out {out.name}"
-    return safety_from(
-        lists, {language: read_samples(positive)}, {language: read_samples(negative)}, out, files, command
-    )
+    files = origin("safety", out, f" --language {language}", positive=positive, negative=negative)
+    return safety_from(lists, {language: read_samples(positive)}, {language: read_samples(negative)}, out, *files)
 
 
 def _read_words(path: Path) -> Iterable[tuple[str, str]]:
@@ -112,7 +109,7 @@ def safety_from(
         safe={language: counted(samples) for language, samples in sorted(safe.items())},
         unsafe={language: counted(samples) for language, samples in sorted(unsafe.items())},
         held_out={language: _measured(score, language, *found) for language, found in held.items()},
-        limits="Reads words, not meaning. Knows English and Chinese words only; says nothing of other languages."
+        limits="Reads words, not meaning. English and Chinese words only: no score in other languages."
         " Polite hate, threats, false claims and misspelt words (s3x) pass; pages that quote many such words do not.",
     )
 

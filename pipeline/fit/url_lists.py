@@ -10,7 +10,6 @@ import io
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,12 @@ import numpy as np
 import xxhash
 
 from infra.errors import UsageError
-from infra.storage import remove_folder, sync_folder, temporary_name, write_bytes
+from infra.storage import new_folder
 from pipeline.fit.texts import write_card
 from pipeline.models.url_lists import HASHED_DOMAINS
 
 # Bounds on what is unpacked from the inner archive: 4.56 million domains are 124 MB.
 MAX_LIST_BYTES = 256 * 2**20
-_BATCH = 100_000
 _NOT_A_WORD = re.compile(r"[^a-zA-Z0-9]+")
 # datatrove's file for each kind of word (its url_filter.py): anywhere in the URL, as a word, as one of two words.
 WORD_LISTS = {"strict": "banned_subwords.txt", "hard": "banned_words.txt", "soft": "soft_banned_words.txt"}
@@ -34,37 +32,27 @@ def url_lists_from(datatrove: Path, out: Path, made_from: Any, command: str) -> 
     """Writes the folder `out` and its card from the unpacked data files of the datatrove wheel."""
     assets = datatrove / "datatrove/assets"
     archive = next(iter(sorted(assets.glob("url_filterblacklists*.tar.gz"))))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary_name(out)
-    remove_folder(folder)
-    folder.mkdir()
-    sizes = {}
     hashes = hash_hosts(_inner_lines(archive, "domains"))
-    write_bytes(folder / HASHED_DOMAINS, hashes)
-    sizes["domains"] = len(hashes) // 8
+    sizes = {"domains": len(hashes) // 8}
     lists = {"urls": {line.strip().lower() for line in _inner_lines(archive, "urls")}}
     for name, file in WORD_LISTS.items():
         lines = (assets / file).read_text("utf-8").split("\n")
         lists[name] = {_NOT_A_WORD.sub("", line).lower() for line in lines if not line.startswith("#")}
-    for name, entries in lists.items():
-        entries.discard("")
-        write_bytes(folder / f"{name}.txt", "".join(f"{entry}\n" for entry in sorted(entries)).encode())
-        sizes[name] = len(entries)
-    remove_folder(out)
-    folder.rename(out)
-    sync_folder(out.parent)
+    with new_folder(out, replace=True) as folder:
+        (folder / HASHED_DOMAINS).write_bytes(hashes)
+        for name, entries in lists.items():
+            entries.discard("")
+            (folder / f"{name}.txt").write_bytes("".join(f"{entry}\n" for entry in sorted(entries)).encode())
+            sizes[name] = len(entries)
     about = "blocked domains and addresses (UT1, CC BY-SA) and words, as the datatrove wheel carries them"
     return write_card(out, about, command, made_from, entries=sizes)
 
 
 def hash_hosts(hosts: Iterable[str]) -> bytes:
     """The content of HASHED_DOMAINS for these host names (blank ones and comments left out)."""
-    digest, parts = xxhash.xxh3_64_intdigest, []
     names = (name for line in hosts if (name := line.strip().lower()) and name[0] != "#")
-    while batch := [digest(name.encode("utf-8", "replace")) for name in islice(names, _BATCH)]:
-        parts.append(np.array(batch, np.uint64))
-    hashes = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
-    return hashes.astype("<u8").tobytes()
+    hashes = (xxhash.xxh3_64_intdigest(name.encode("utf-8", "replace")) for name in names)
+    return np.unique(np.fromiter(hashes, np.uint64)).astype("<u8").tobytes()
 
 
 def _inner_lines(archive: Path, name: str) -> Iterator[str]:

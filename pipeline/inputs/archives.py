@@ -7,9 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.manifest import InputRef
 from infra.errors import UsageError
-from pipeline.inputs.inputs import InputFile
+from pipeline.inputs.inputs import FileSource
 from pipeline.warc.pages import is_page
 from pipeline.warc.reader import read_split
 from pipeline.warc.records import PLAIN, RawRecord, Split
@@ -43,21 +42,13 @@ class ArchivePart:
 
 
 @dataclass(frozen=True)
-class Archives:
+class Archives(FileSource):
     """Archive files as a source of splits. `limit`: the most pages, counted in the order of the splits. `plan`: the
     splits, where they are known without the files."""
 
-    files: tuple[InputFile, ...]
     limit: int | None = None
     exact: bool = False
     plan: tuple[ArchivePart, ...] | None = None
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return tuple(file.ref for file in self.files)
-
-    def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
 
     def parts(self) -> Sequence[ArchivePart]:
         return self._parts
@@ -69,14 +60,10 @@ class Archives:
         parts = [
             ArchivePart(split, file.sha256)
             for file in self.files
-            for split in plan_splits(file.path, file.name, exact=self.exact) or [empty_split(file)]
+            for split in plan_splits(file.path, file.name, exact=self.exact)
+            or [Split(file.path, file.name, 0, 0, PLAIN)]  # of an empty file
         ]
         return parts if self.limit is None else capped(parts, self.limit)
-
-
-def empty_split(file: InputFile) -> Split:
-    """The single split of an empty file, which contains no record."""
-    return Split(file.path, file.name, 0, 0, PLAIN)
 
 
 def capped(parts: Sequence[ArchivePart], limit: int) -> list[ArchivePart]:

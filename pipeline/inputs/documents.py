@@ -19,13 +19,12 @@ import pyarrow.parquet as pq
 import zstandard
 
 from infra.dataset import schema as schemas
-from infra.dataset.manifest import InputRef
 from infra.dataset.reader import BATCH_ROWS
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import LOCATOR, Reject
 from mixers.pretokens import count as count_tokens
-from pipeline.inputs.inputs import InputFile
+from pipeline.inputs.inputs import FileSource, InputFile
 from pipeline.inputs.records import record_id
 
 MAX_LINE_BYTES = 64 * 2**20
@@ -143,18 +142,10 @@ def open_lines(path: str) -> BinaryIO:
 
 
 @dataclass(frozen=True)
-class DocumentFiles:
+class DocumentFiles(FileSource):
     """Files of documents as a source; a file is a partition. `source`: the default for rows without one."""
 
-    files: tuple[InputFile, ...]
     source: str = "given"
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return tuple(file.ref for file in self.files)
-
-    def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
 
     def parts(self) -> Sequence[DocumentFilePart]:
         return [DocumentFilePart(file.path, file.name, file.sha256, self.source) for file in self.files]

@@ -35,6 +35,20 @@ class InputFile:
 
 
 @dataclass(frozen=True)
+class FileSource:
+    """What all sources of a user's files have: their references, and the paths that they were read at, by name."""
+
+    files: tuple[InputFile, ...]
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return tuple(file.ref for file in self.files)
+
+    def places(self) -> dict[str, str]:
+        return {file.name: file.path for file in self.files}
+
+
+@dataclass(frozen=True)
 class Inputs:
     """The inputs of a command, sorted by name, so that the order of the arguments does not matter."""
 

@@ -6,7 +6,7 @@ row at that row number or byte offset. Both are sources like any other, so every
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +16,11 @@ from infra.dataset import schema as schemas
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import BATCH_ROWS
 from infra.engines.task import Output
-from infra.errors import WorkError
+from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.inputs import DOCUMENTS, InputFile
+from pipeline.inputs.inputs import DOCUMENTS, FileSource
 from pipeline.inputs.records import HEAD_BYTES, record_id, record_row
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
@@ -40,6 +40,14 @@ Locator = tuple[int, int, int]
 def is_document_file(name: str) -> bool:
     """Whether a `file_path` names a file of documents, whose offsets are rows or bytes of text."""
     return name.lower().endswith(DOCUMENTS)
+
+
+def place_of(name: str, places: Mapping[str, str]) -> str:
+    """The path of a file that was read, among `places`. UsageError if it is not there any more."""
+    if name not in places or not Path(places[name]).is_file():
+        what = "file" if is_document_file(name) else "archive"
+        raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")
+    return places[name]
 
 
 def by_file(lines: pa.Table) -> dict[str, list[Locator]]:
@@ -76,10 +84,9 @@ class RecordsPart:
 
 
 @dataclass(frozen=True)
-class RereadRecords:
-    """Records of archives by locator, in parts of a fixed number of records. `origin`: the ledgers' datasets."""
+class Reread(FileSource):
+    """Rows of files by locator. `origin`: the datasets whose ledgers list them."""
 
-    files: tuple[InputFile, ...]
     locators: Mapping[str, Sequence[Locator]]
     origin: tuple[InputRef, ...]
 
@@ -87,8 +94,10 @@ class RereadRecords:
     def refs(self) -> tuple[InputRef, ...]:
         return (*self.origin, *(file.ref for file in self.files))
 
-    def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
+
+@dataclass(frozen=True)
+class RereadRecords(Reread):
+    """Records of archives, in parts of a fixed number of records."""
 
     def parts(self) -> list[RecordsPart]:
         return [
@@ -177,26 +186,12 @@ class ChosenDocuments:
 
 
 @dataclass(frozen=True)
-class RereadDocuments:
-    """Documents of files by offset. `origin`: the datasets whose ledgers list them."""
+class RereadDocuments(Reread):
+    """Documents of files by offset."""
 
-    files: tuple[InputFile, ...]
-    locators: Mapping[str, Sequence[Locator]]
-    origin: tuple[InputRef, ...]
     source: str = "given"
 
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return (*self.origin, *(file.ref for file in self.files))
-
-    def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
-
-    def parts(self) -> Sequence[ChosenDocuments]:
-        return self._parts
-
-    @cached_property
-    def _parts(self) -> list[ChosenDocuments]:
+    def parts(self) -> list[ChosenDocuments]:
         return [
             ChosenDocuments(
                 DocumentFilePart(file.path, file.name, file.sha256, self.source),

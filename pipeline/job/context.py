@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.dataset.manifest import Header, InputRef, Kind
 from infra.engines.engine import Engine
 from pipeline.models.store import model_folder, resolve
-from pipeline.recipes.check import check_recipe, check_rules_have_lists
+from pipeline.recipes.check import check_models, check_recipe
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.recipes.signals import check_signals
@@ -62,6 +62,6 @@ def resolve_recipe(
     places = {name: model.path for name, model in found.items()}
     bound = recipe.bound(places)
     check_signals(bound)
-    check_rules_have_lists(bound, places)
+    check_models(bound, places)
     with_hash = bound.with_models({name: model.sha256 for name, model in found.items()})
     return with_hash, {name: str(Path(model.path)) for name, model in found.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filters.bag_of_words import word_counts
+from pipeline.models.combination import logistic
 from pipeline.models.scorer import Measure, Scorer
 from pipeline.models.word_table import WordTable, read_word_table
 
@@ -40,7 +41,7 @@ class BagOfWords:
         # fsum rounds once: the order of the words does not matter
         norm = math.sqrt(math.fsum(squares))
         margin = self.intercept + (math.fsum(products) / norm if norm else 0.0)
-        return round(1.0 / (1.0 + math.exp(-min(max(margin, -50.0), 50.0))), DIGITS)
+        return logistic(margin, DIGITS)
 
     def as_text(self) -> str:
         """The content of its file (`pipeline/models/word_table.py`)."""

@@ -56,7 +56,7 @@ def _load_coherence(path: Path, language: str) -> Callable[[str], float | None]:
         if (order.size, kin.size) != (len(coherence.PAIRS), len(coherence.PAIRS) + vectors.shape[1]):
             raise ValueError("weights and vectors do not fit")
         final = np.array([about["features"][name] for name in coherence.FEATURES], float)
-        weights = coherence.Weights(order, kin, final, float(about["intercept"]))
+        weights = coherence.CoherenceWeights(order, kin, final, float(about["intercept"]))
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{path} is not a whole coherence model: run `refinery fit coherence` again") from None
 

@@ -18,6 +18,8 @@ from typing import Any
 from infra.errors import UsageError
 
 FORMAT = "refinery.combination/1"
+# Beyond it the logistic function is 0 or 1 to any number of digits that is kept.
+MAX_MARGIN = 50.0
 ADVICE = "run `refinery fit combination` or `refinery fit defaults`"
 
 
@@ -101,6 +103,6 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def logistic(total: float) -> float:
+def logistic(total: float, digits: int = 6) -> float:
     """1 / (1 + e**-total), to a fixed number of digits: what is left does not depend on a CPU's library."""
-    return round(1.0 / (1.0 + exp(-min(max(total, -50.0), 50.0))), 6)
+    return round(1.0 / (1.0 + exp(-min(max(total, -MAX_MARGIN), MAX_MARGIN))), digits)

@@ -1,6 +1,6 @@
 """fastText model files: checked from end to end before the library reads them.
 
-fastText reads a cut or foreign file without complaint and then crashes the process, or asks for terabytes. The format
+fastText reads a cut or foreign file without complaint and then crashes the process, or allocates terabytes. The format
 says how long every part is, so the whole file can be walked first: a file that does not end where its own numbers say
 is refused. Layout as written by fastText's `FastText::saveModel` (format version 12, little-endian).
 """
@@ -23,21 +23,24 @@ DIGITS = 4
 _SPACES = re.compile(r"\s+")
 
 
-def check_fasttext(path: Path) -> None:
-    """UsageError unless `path` is a whole fastText model."""
+def check_fasttext(path: Path) -> list[str]:
+    """The labels of a fastText model, without LABEL. UsageError unless `path` is a whole model."""
+    labels: list[str] = []
     try:
         with path.open("rb") as file:
-            ends = _walk(file)
+            ends = _walk(file, labels)
         if ends != path.stat().st_size:
             raise ValueError("its length does not fit its header")
+        return labels
     except (ValueError, struct.error, MemoryError) as error:
         raise UsageError(f"{path} is not a whole fastText model ({error}): fetch or fit it again") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _walk(file: IO[bytes]) -> int:
-    """The position where the model ends. Raises ValueError or struct.error where the file is no model."""
+def _walk(file: IO[bytes], labels: list[str]) -> int:
+    """The position where the model ends; adds its labels to `labels`. Raises ValueError or struct.error where the file
+    is no model."""
 
     def read(layout: str) -> tuple[Any, ...]:
         layout = "<" + layout
@@ -71,7 +74,7 @@ def _walk(file: IO[bytes]) -> int:
     words, _, _, _, pruned = read("iiiqq")
     if not 0 <= words <= _WORDS:
         raise ValueError("its dictionary is absurd")
-    _skip_words(file, words)
+    _read_words(file, words, labels)
     skip(8 * max(pruned, 0))
     (quantized,) = read("?")
     matrix(quantized)
@@ -80,8 +83,8 @@ def _walk(file: IO[bytes]) -> int:
     return file.tell()
 
 
-def _skip_words(file: IO[bytes], words: int) -> None:
-    """Each word is its bytes, a NUL, a count of 8 bytes and a type of 1."""
+def _read_words(file: IO[bytes], words: int, labels: list[str]) -> None:
+    """Each word is its bytes, a NUL, a count of 8 bytes and a type of 1: 0 for a word, 1 for a label."""
     buffer, at = b"", 0
     for _ in range(words):
         while (end := buffer.find(b"\0", at)) < 0 or len(buffer) < end + 10:
@@ -89,6 +92,8 @@ def _skip_words(file: IO[bytes], words: int) -> None:
             if not more or len(buffer) - at > _WORD_BYTES:
                 raise ValueError("its dictionary is cut")
             buffer, at = buffer[at:] + more, 0
+        if buffer[end + 9]:
+            labels.append(buffer[at:end].decode("utf-8", "replace").removeprefix(LABEL))
         at = end + 10
     file.seek(at - len(buffer), os.SEEK_CUR)
 

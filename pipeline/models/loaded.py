@@ -1,14 +1,28 @@
-"""The models of a recipe, by name, each opened once in a process at its first use."""
+"""The models of a recipe, by name, each loaded once in a process: at its first use, or where a run checks it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pipeline.models.domains import load_domains
 from pipeline.models.language import load_language
 from pipeline.models.scorer import Measure
 from pipeline.models.scorers import SCORERS
+from pipeline.models.store import file_stamps
+
+Loaded = TypeVar("Loaded")
+
+
+def load_once(load: Callable[[Path], Loaded], path: Path) -> Loaded:
+    """`load(path)`, kept while the files at `path` stay the same."""
+    return cast("Loaded", _load(load, path, file_stamps(path)))
+
+
+@lru_cache(maxsize=32)
+def _load(load: Callable[[Path], Any], path: Path, stamps: Hashable) -> Any:
+    del stamps  # part of the key
+    return load(path)
 
 
 class Models:
@@ -30,11 +44,10 @@ class Models:
 
     def _get(self, what: str, model: str, load: Callable[[Path], Any]) -> Any:
         if (what, model) not in self._open:
-            self._open[what, model] = load(self._places[model])
+            self._open[what, model] = load_once(load, self._places[model])
         return self._open[what, model]
 
 
-@lru_cache(maxsize=8)
-def loaded_models(places: tuple[tuple[str, str], ...]) -> Models:
-    """The models at (name, path) pairs, loaded once in a process."""
+def loaded_models(places: Iterable[tuple[str, str]]) -> Models:
+    """The models at (name, path) pairs."""
     return Models(dict(places))

@@ -7,7 +7,7 @@ from typing import Any
 from filters.ccnet import normalize_for_language_model
 from infra.errors import UsageError
 from pipeline.models.fasttext import DIGITS
-from pipeline.models.quality import load_quality
+from pipeline.models.quality import check_quality, load_quality
 from pipeline.models.scorer import Measure, Scorer
 
 # The parts of the model, a folder.
@@ -16,6 +16,7 @@ MAX_SCORED_CHARS = 100_000
 # A line longer than this is scored in pieces: SentencePiece's working memory grows with its input.
 MAX_LINE_CHARS = 10_000
 MAX_PERPLEXITY = 1e9
+END_BYTES = 1_000
 
 
 def load_perplexity(path: Path) -> Callable[[str], float]:
@@ -56,13 +57,55 @@ def load_sentencepiece(path: Path) -> Any:
         raise UsageError(f"{path} is not a SentencePiece model: fit or fetch it again") from None
 
 
-def _load_kenlm(folder: Path) -> Any:
-    import kenlm
-
+def _kenlm_file(folder: Path) -> Path:
     path = next((folder / name for name in LANGUAGE_MODELS if (folder / name).is_file()), None)
     if path is None:
         raise UsageError(f"{folder} holds neither {' nor '.join(LANGUAGE_MODELS)}: run `refinery fit perplexity`")
+    return path
+
+
+def check_perplexity(path: Path) -> None:
+    """UsageError unless `path` is a model that `load_perplexity` can load, or a classifier. Without the libraries, and
+    of an ARPA file the ends alone, unless something is wrong."""
+    if not path.is_dir():
+        check_quality(path)
+        return
+    if not _has_whole_fields(path / SENTENCEPIECE):
+        load_sentencepiece(path / SENTENCEPIECE)
+    if not _has_ends(_kenlm_file(path)):
+        _load_kenlm(path, lazy=True)
+
+
+def _has_whole_fields(path: Path) -> bool:
+    """Whether the file is a sequence of protobuf fields with a length, as a SentencePiece model is, and ends with
+    one."""
+    content = path.read_bytes() if path.is_file() else b""
+    at = 0
+    while at + 1 < len(content) and content[at] & 7 == 2:
+        at, length, shift = at + 1, 0, 0
+        while content[at : at + 1] >= b"\x80":
+            length |= (content[at] & 127) << shift
+            at, shift = at + 1, shift + 7
+        at += 1 + length + (int.from_bytes(content[at : at + 1]) << shift)
+    return at == len(content) > 0
+
+
+def _has_ends(path: Path) -> bool:
+    """Whether the file begins and ends as an ARPA file does."""
+    with path.open("rb") as file:
+        begins = file.read(END_BYTES).lstrip().startswith(b"\\data\\")
+        file.seek(max(path.stat().st_size - END_BYTES, 0))
+        return begins and file.read().rstrip().endswith(b"\n\\end\\")
+
+
+def _load_kenlm(folder: Path, lazy: bool = False) -> Any:
+    """`lazy`: of a binary file only the header is read, the rest when it is used."""
+    import kenlm
+
+    path = _kenlm_file(folder)
     config = kenlm.Config()
+    if lazy:
+        config.load_method = kenlm.LoadMethod.LAZY
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
     try:
@@ -77,4 +120,4 @@ def _open(path: Path) -> Measure:
     return lambda document: {"perplexity": score(document.text)}
 
 
-SCORER = Scorer("perplexity", {"perplexity": "KenLM perplexity per token"}, _open)
+SCORER = Scorer("perplexity", {"perplexity": "KenLM perplexity per token"}, _open, check_perplexity)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from filters.bag_of_words import quality_words
 from infra.errors import UsageError
-from pipeline.models.fasttext import LABEL, load_fasttext, one_line, probability
+from pipeline.models.fasttext import LABEL, check_fasttext, load_fasttext, one_line, probability
 from pipeline.models.scorer import Measure, Scorer
 
 # The label of ours for good texts.
@@ -15,20 +15,26 @@ MAX_SCORED_CHARS = 100_000
 QUALITY_DIGITS = 6
 
 
-def load_quality(path: Path, label: str | None = None) -> Callable[[str], float]:
-    """text → the probability of `label`, from its first MAX_SCORED_CHARS characters.
-
-    Without `label`: `good` (ours, whose texts are reduced to words first), else `hq` (DCLM's, whose texts only lose
-    their line ends). UsageError when the model has no such label.
-    """
-    model = load_fasttext(path)
-    has = {name.removeprefix(LABEL) for name in model.labels}
+def check_quality(path: Path, label: str | None = None) -> str:
+    """The label whose probability is the score (see `load_quality`); UsageError where `path` is no such model."""
+    has = set(check_fasttext(path))
     wanted = next((name for name in ((label,) if label else (GOOD, "hq")) if name in has), None)
     if wanted is None:
         raise UsageError(
             f"{path} has the labels {', '.join(sorted(has)[:5])}, not {label or GOOD}:"
             " use a quality model (`refinery fit quality`)"
         )
+    return wanted
+
+
+def load_quality(path: Path, label: str | None = None) -> Callable[[str], float]:
+    """text → the probability of `label`, from its first MAX_SCORED_CHARS characters.
+
+    Without `label`: `good` (ours, whose texts are reduced to words first), else `hq` (DCLM's, whose texts only lose
+    their line ends). UsageError when the model has no such label.
+    """
+    wanted = check_quality(path, label)
+    model = load_fasttext(path)
     prepare = quality_words if wanted == GOOD else one_line
 
     def score(text: str) -> float:
@@ -44,4 +50,8 @@ def _open(path: Path) -> Measure:
     return lambda document: {"quality": score(document.text)}
 
 
-SCORER = Scorer("quality", {"quality": "how good the text is to learn from, 0 to 1, higher is better"}, _open)
+def _check(path: Path) -> None:
+    check_quality(path)
+
+
+SCORER = Scorer("quality", {"quality": "how good the text is to learn from, 0 to 1, higher is better"}, _open, _check)

@@ -59,15 +59,19 @@ def load_redpajama(path: Path) -> Callable[[View], Mapping[str, float | None]]:
     return lambda view: measure(view, bound)
 
 
-def check_lists(path: Path, names: Collection[str]) -> None:
-    """UsageError when the folder `path` has no list, or a damaged one, or not the list of one of these signals."""
+def check_lists(path: Path) -> None:
+    """UsageError when the folder `path` has no list, or a damaged one."""
     if not any(any(path.glob(files)) for files in FILES.values()):
         raise UsageError(f"{path} holds none of {', '.join(sorted(set(FILES.values())))}: put the lists there")
+    _bad_words(path)
+    _tables(path)  # UT1's lists take seconds, and may hold any bytes
+
+
+def check_signals(path: Path, names: Collection[str]) -> None:
+    """UsageError when the folder `path` has not the list of one of these signals."""
     for name, files in sorted(FILES.items()):
         if name in names and not any(path.glob(files)):
             raise UsageError(f"signal {name!r} is measured with {path / files}, which is not there: {_advice(name)}")
-    _bad_words(path)
-    _tables(path)  # UT1's lists take seconds, and may hold any bytes
 
 
 def _advice(name: str) -> str:
@@ -148,4 +152,4 @@ def _open(path: Path) -> Measure:
     return lambda document: measured(document.view)
 
 
-SCORER = Scorer("redpajama", {name: signal.doc for name, signal in LISTED.items()}, _open, check_lists)
+SCORER = Scorer("redpajama", {name: signal.doc for name, signal in LISTED.items()}, _open, check_lists, check_signals)

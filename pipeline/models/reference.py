@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.models.combination import MAX_MARGIN, logistic
 from pipeline.models.scorer import Measure, Scorer
 from pipeline.models.word_table import WordTable, read_word_table
 
 FORMAT = "refinery.reference/1"
 ADVICE = "run `refinery fit reference` or `refinery fit defaults`"
-MAX_MARGIN = 50.0
 DIGITS = 4
 Floats = npt.NDArray[np.float64]
 
@@ -61,11 +61,7 @@ class ReferenceClassifier:
     def scorer(self) -> Callable[[Mapping[str, int]], float]:
         """Counts of words → 0 to 1: the score of the kind that the text resembles most."""
         margins = self.margins()
-        return lambda counts: probability(float(margins(counts).max()))
-
-
-def probability(margin: float) -> float:
-    return round(1.0 / (1.0 + math.exp(-min(max(margin, -MAX_MARGIN), MAX_MARGIN))), DIGITS)
+        return lambda counts: logistic(float(margins(counts).max()), DIGITS)
 
 
 def load_reference(path: Path) -> Callable[[Mapping[str, int]], float]:

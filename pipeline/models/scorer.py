@@ -14,10 +14,13 @@ class Scorer:
     """name: the `what` of a label step.
     signals: those that it sets, each with one line that says what it measures, in which range and direction.
     load: the model's path → a function that measures a document; UsageError for a file that is not such a model.
-    check: the model's path and the signals that later steps use; UsageError where the model cannot measure one of them.
+    check: the same refusal without loading, for a model that takes long to load; a run loads the others to check them.
+    check_signals: the model's path and the signals that later steps use; UsageError where the model cannot measure one
+        of them.
     """
 
     name: str
     signals: Mapping[str, str]
     load: Callable[[Path], Measure]
-    check: Callable[[Path, Collection[str]], None] | None = None
+    check: Callable[[Path], None] | None = None
+    check_signals: Callable[[Path, Collection[str]], None] | None = None

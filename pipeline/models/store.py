@@ -44,10 +44,13 @@ def cache_folder(explicit: str | None) -> Path:
 
 
 def _folder(explicit: str | None, variable: str, name: str) -> Path:
+    given = explicit or os.environ.get(variable)
+    if given:
+        return Path(given).expanduser()
+
     import platformdirs
 
-    given = explicit or os.environ.get(variable)
-    return Path(given).expanduser() if given else platformdirs.user_cache_path("refinery") / name
+    return platformdirs.user_cache_path("refinery") / name
 
 
 def shipped_models() -> dict[str, Path]:
@@ -100,13 +103,18 @@ def model_files(path: Path) -> dict[str, Path]:
     }
 
 
+def file_stamps(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Name, size and times of each file of a model: equal as long as it is not written to."""
+    stats = {name: file.stat() for name, file in model_files(path).items()}
+    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats.items())
+
+
 def model_sha256(path: Path) -> str:
     """Of a file: its own. Of a folder: of its (file name, sha256) pairs. Remembered in `.NAME.sha256` beside it."""
     files = model_files(path)
     if not files:
         raise UsageError(f"model {path} is an empty folder: fit or fetch it again")
-    stats = {name: file.stat() for name, file in files.items()}
-    key = {name: [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for name, stat in stats.items()}
+    key = {name: stamps for name, *stamps in file_stamps(path)}
     memory = path.with_name(f".{path.name}.sha256")
     known = read_json(memory)
     if isinstance(known, dict) and known.get("key") == key:

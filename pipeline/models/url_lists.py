@@ -12,6 +12,7 @@ import xxhash
 from filters.url import UrlLists
 from infra.errors import UsageError
 
+LISTS = ("domains", "urls", "strict", "hard", "soft", "curated")
 HASHED_DOMAINS = "domains.u64"
 
 
@@ -43,15 +44,24 @@ class HashedHosts(Collection[str]):
 def load_url_lists(path: Path) -> UrlLists:
     """The lists in folder `path`: any of domains.txt (or HASHED_DOMAINS), urls.txt, strict.txt, hard.txt, soft.txt,
     curated.txt, one entry a line. UsageError when none is there."""
-    names = ("domains", "urls", "strict", "hard", "soft", "curated")
-    files = {name: path / f"{name}.txt" for name in names if (path / f"{name}.txt").is_file()}
+    texts, hashed = _read(path)
+    lists = UrlLists.of(**{name: text.split("\n") for name, text in texts.items()})
+    return lists if hashed is None else replace(lists, domains=hashed)
+
+
+def check_url_lists(path: Path) -> None:
+    """UsageError unless `load_url_lists` can load the lists in folder `path`."""
+    _read(path)
+
+
+def _read(path: Path) -> tuple[dict[str, str], HashedHosts | None]:
+    """The text of each list, and the hashed domains where there is no list of them."""
+    files = {name: path / f"{name}.txt" for name in LISTS if (path / f"{name}.txt").is_file()}
     hashed = path / HASHED_DOMAINS
     if not files and not hashed.is_file():
-        raise UsageError(f"{path} holds no URL list ({', '.join(names)} with .txt): run `refinery fit defaults`")
+        raise UsageError(f"{path} holds no URL list ({', '.join(LISTS)} with .txt): run `refinery fit defaults`")
     try:
-        lists = UrlLists.of(**{name: file.read_text("utf-8").split("\n") for name, file in files.items()})
+        texts = {name: file.read_text("utf-8") for name, file in files.items()}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"a URL list in {path} cannot be read as UTF-8: {error}") from None
-    if hashed.is_file() and "domains" not in files:
-        return replace(lists, domains=HashedHosts(hashed))
-    return lists
+    return texts, HashedHosts(hashed) if hashed.is_file() and "domains" not in files else None

@@ -9,7 +9,7 @@ clusters loses nothing, and the manifest says why.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -284,9 +284,7 @@ def drop_worst(clusters: list[Cluster], drop: float | int, docs: int) -> tuple[C
             if left < 0:
                 break
             worst.add(cluster.number)
-    return tuple(
-        Cluster(c.number, c.docs, c.measured, c.marked, c.score, c.terms, c.number not in worst) for c in clusters
-    )
+    return tuple(replace(cluster, kept=cluster.number not in worst) for cluster in clusters)
 
 
 def threshold_of(clusters: tuple[Cluster, ...]) -> float | None:

@@ -24,7 +24,7 @@ from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from pipeline.job.tables import Tables
-from pipeline.pool.values import columns_for, concatenated, signal_values, value_source
+from pipeline.pool.values import columns_for, signal_values, value_source
 
 Side = Literal["low", "high"]
 By = Literal["language", "all"]
@@ -151,7 +151,7 @@ class AddCounts:
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:
         del partition
-        table = concatenated((batch.select(COUNTS.names) for batch in rows), COUNTS)
+        table = pa.Table.from_batches([batch.select(COUNTS.names) for batch in rows], COUNTS)
         added = table.group_by(["key", "group", "bin"], use_threads=False).aggregate(
             [("docs", "sum"), ("low", "min"), ("high", "max")]
         )
@@ -161,7 +161,7 @@ class AddCounts:
 
 
 @dataclass(frozen=True)
-class Found:
+class GroupThreshold:
     """A group's threshold; None if the group has too few measured documents.
 
     `docs`: documents with a value; `unmeasured`: without; `kept`: those of `docs` on the kept side of the threshold or
@@ -173,15 +173,6 @@ class Found:
     unmeasured: int
     threshold: float | None
     kept: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "group": self.group,
-            "docs": self.docs,
-            "unmeasured": self.unmeasured,
-            "threshold": self.threshold,
-            "kept": self.kept,
-        }
 
 
 @dataclass(frozen=True)
@@ -204,13 +195,15 @@ def wanted_rank(docs: int, keep: float, side: Side) -> int:
     return count if side == "low" else docs - count + 1
 
 
-def find_quantiles(tables: Tables, values: Dataset, keep: float, side: Side, min_count: int) -> tuple[Found, ...]:
+def find_quantiles(
+    tables: Tables, values: Dataset, keep: float, side: Side, min_count: int
+) -> tuple[GroupThreshold, ...]:
     """The threshold of every group, by name: the value at the wanted rank (numpy's `inverted_cdf` for side low).
 
     All values equal to the threshold are kept.
     """
     searches: dict[str, Search] = {}
-    few: list[Found] = []
+    few: list[GroupThreshold] = []
     for level in range(LEVELS):
         under = tuple(sorted((group, search.bits) for group, search in searches.items() if not search.done))
         if level and not under:
@@ -219,7 +212,7 @@ def find_quantiles(tables: Tables, values: Dataset, keep: float, side: Side, min
             if level == 0:
                 docs, unmeasured = bins.measured(), bins.unmeasured()
                 if docs < max(min_count, 1):
-                    few.append(Found(group, docs, unmeasured, None, docs))
+                    few.append(GroupThreshold(group, docs, unmeasured, None, docs))
                     continue
                 searches[group] = Search(docs, unmeasured, wanted_rank(docs, keep, side))
             searches[group] = descend(searches[group], bins)
@@ -227,9 +220,9 @@ def find_quantiles(tables: Tables, values: Dataset, keep: float, side: Side, min
     return tuple(sorted([*few, *found], key=lambda each: each.group))
 
 
-def _found(group: str, search: Search, side: Side) -> Found:
+def _found(group: str, search: Search, side: Side) -> GroupThreshold:
     kept = search.below + search.inside if side == "low" else search.docs - search.below
-    return Found(group, search.docs, search.unmeasured, value_of_bits(search.bits), kept)
+    return GroupThreshold(group, search.docs, search.unmeasured, value_of_bits(search.bits), kept)
 
 
 @dataclass(frozen=True)

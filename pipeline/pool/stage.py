@@ -5,7 +5,7 @@ once, and apply in an aligned pass over the documents. The thresholds or cluster
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -79,7 +79,7 @@ def decide_quantile(
     values = values_table(tables, source, signal, options["by"])
     found = find_quantiles(tables, values, options["keep"], side, options["min_count"])
     judge = QuantileJudge(step, signal, side, tuple((each.group, each.threshold) for each in found))
-    return judge, values, {"groups": [each.as_dict() for each in found]}
+    return judge, values, {"groups": [asdict(each) for each in found]}
 
 
 def in_manifest(about: Mapping[str, Any]) -> Extras:

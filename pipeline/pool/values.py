@@ -1,6 +1,6 @@
 """Shared by the pool rules: small tables that every partition reads, and the values of a signal for all documents."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -95,7 +95,3 @@ def signal_values(batch: pa.RecordBatch, name: str, known: ValueSource) -> Value
     values = column.to_numpy(zero_copy_only=False).astype(np.float64)
     # Minus zero becomes zero: both are one value with one rank.
     return np.where(np.isfinite(values), values, np.nan) + 0.0
-
-
-def concatenated(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_batches(list(batches), schema)

@@ -1,4 +1,4 @@
-"""What a recipe asks of extractors, deduplication, pools and signals, checked before any work starts."""
+"""Checks of a recipe's extractors, deduplication, pools, signals and models, before any work starts."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from infra.errors import UsageError
 from mixers.targets import DrawConfig
+from mixers.tokenizer import Tokenizer
+from pipeline.models.loaded import load_once
 from pipeline.models.scorers import SCORERS
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.signals import check_signals
@@ -27,17 +29,21 @@ def check_recipe(recipe: Recipe) -> None:
     check_signals(recipe)
 
 
-def check_rules_have_lists(recipe: Recipe, places: Mapping[str, Path]) -> None:
-    """UsageError for a label whose model lacks what the rules and terms after it use, say a list of `redpajama`.
+def check_models(recipe: Recipe, places: Mapping[str, Path]) -> None:
+    """UsageError for a model that cannot be loaded, and for a label whose model lacks what the rules and terms after it
+    use, say a list of `redpajama`.
 
-    `places`: where the models are, by name; a label whose model is not among them belongs to a stage that is not run.
+    `places`: where the models are, by name; those that are not among them belong to stages that are not run.
     """
     checks: list[Callable[[Collection[str]], None]] = []
-    for step in (step for stage in recipe.stages for step in stage.steps):
-        if isinstance(step, Label) and step.model in places and step.what in SCORERS:
-            if check := SCORERS[step.what].check:
-                check(places[step.model], ())
-                checks.append(partial(check, places[step.model]))
-        elif step.on_text:
-            for check_signals_of in checks:
-                check_signals_of(set(step.requires()))
+    for stage in recipe.stages:
+        for step in stage.steps:
+            step.check_models(places)
+            if isinstance(step, Label) and step.model in places and step.what in SCORERS:
+                if check := SCORERS[step.what].check_signals:
+                    checks.append(partial(check, places[step.model]))
+            elif step.on_text:
+                for check_signals_of in checks:
+                    check_signals_of(set(step.requires()))
+        if "tokenizer" in stage.options and stage.options["tokenizer"] in places:
+            load_once(Tokenizer, places[stage.options["tokenizer"]])

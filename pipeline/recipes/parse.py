@@ -142,5 +142,5 @@ def _check_order(command: str, steps: tuple[Step, ...], place: str) -> None:
             raise UsageError(f"{place}: a {step.kind} step must be alone in its stage")
     names = [step.name for step in steps]
     for name in names:
-        if command == "extract" and names.count(name) > 1:
+        if names.count(name) > 1:
             raise UsageError(f"{place}: two steps are called {name!r}: give one another name")

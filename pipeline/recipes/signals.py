@@ -43,11 +43,11 @@ def _missing(stage: Stage, step: Step, name: str) -> str:
     if isinstance(step, Gate):
         lists = "" if step.lists else " without lists"
         known = ", ".join(sorted(step.available()))
-        return f"{place}: a gate{lists} knows no signal {name!r}: there are {known}"
+        return f"{place}: a gate{lists} has no signal {name!r}: there are {known}"
     if name in LISTED_SIGNALS:
-        return f"{place}: {name!r} needs lists: ask it in a gate of the extract stage, with lists = NAME"
+        return f"{place}: {name!r} needs lists: use it in a gate of the extract stage, with lists = NAME"
     if name in HEADER_SIGNALS:
-        return f"{place}: {name!r} is known in the extract stage alone: ask it there, in a gate or a judge"
+        return f"{place}: {name!r} is set in the extract stage alone: use it there, in a gate or a judge"
     if name in AUDIT_SIGNALS:
         return f"{place}: {name!r} is set where an extract stage before it has a audit sample (audit = 0.01)"
     return (

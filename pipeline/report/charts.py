@@ -62,7 +62,7 @@ class Whisker:
 
 
 @dataclass(frozen=True)
-class Funnel:
+class FunnelChart:
     """Rows of {stage, step, docs, chars, tokens} after each step. `docs`: the number of input documents."""
 
     label: str
@@ -144,7 +144,7 @@ def log_bars_svg(title: str, about: str, bars: Sequence[Bar], series: Sequence[s
     return svg(title, about, bottom + 18, body)
 
 
-def funnel_svg(funnels: Sequence[Funnel], title: str = "What remains after each step") -> str:
+def funnel_svg(funnels: Sequence[FunnelChart], title: str = "What remains after each step") -> str:
     """Funnels side by side, a panel each, as a stand-alone picture with its own colours and background."""
     panels = [funnel.bars() for funnel in funnels]
     pad = GAP / 2

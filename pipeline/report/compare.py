@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.compare.gold import shares
+from pipeline.compare.overlap import most_first
 from pipeline.report.charts import UNIT_NAMES, UNITS, Bar, Whisker, bars_svg, percent, whiskers_svg
 from pipeline.report.parts import Figure, Table, clipped, seconds, spell
 from pipeline.report.read import Comparison, PoolOutcome, number
@@ -75,7 +76,8 @@ def overlaps(comparisons: Sequence[Comparison]) -> tuple[Figure, ...]:
             matrix.append((name, *(only_of(pairs.get(other)) for other in names)))
             for other, pair in sorted(pairs.items()):
                 if pair.get("only"):
-                    by_what.append((f"{name}, not {other}", f"{pair['only']:,}", *map(most_of, reasons_of(pair))))
+                    reasons = (most_of(pair.get(by, {})) for by in ("steps", "rejected_by"))
+                    by_what.append((f"{name}, not {other}", f"{pair['only']:,}", *reasons))
         figures.append(Figure(f"{comparison.label}: kept by the row, rejected by the column",
                               Table(("", *names), clipped(matrix))))  # fmt: skip
         columns = ("kept, rejected by", "documents", "steps that reject them", "rules that reject most of them")
@@ -90,13 +92,8 @@ def only_of(pair: Mapping[str, Any] | None) -> str:
     return f"{only:,}" + (f" ({percent(only / (only + both))})" if only else "")
 
 
-def reasons_of(pair: Mapping[str, Any]) -> Iterator[Mapping[str, int]]:
-    yield from (pair.get(key, {}) for key in ("steps", "rejected_by"))
-
-
 def most_of(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{name} {count:,}" for name, count in ordered[:TOP_RULES])
+    return ", ".join(f"{name} {count:,}" for name, count in list(most_first(counts).items())[:TOP_RULES])
 
 
 def gold_recall(comparisons: Sequence[Comparison]) -> tuple[Figure, ...]:

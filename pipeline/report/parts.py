@@ -32,7 +32,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Sample:
+class PageExcerpt:
     """A page: its URL, facts about it, and an excerpt of its text."""
 
     url: str
@@ -43,7 +43,7 @@ class Sample:
 @dataclass(frozen=True)
 class Samples:
     heading: str
-    items: tuple[Sample, ...]
+    items: tuple[PageExcerpt, ...]
 
 
 @dataclass(frozen=True)

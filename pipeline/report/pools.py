@@ -9,7 +9,7 @@ from pipeline.report.charts import (
     UNIT_NAMES,
     UNITS,
     Bar,
-    Funnel,
+    FunnelChart,
     bars_svg,
     histogram_svg,
     log_bars_svg,
@@ -37,7 +37,7 @@ def funnels(material: Material) -> tuple[Figure, ...]:
     for pool in material.all_pools():
         if not pool.funnel:
             continue
-        funnel = Funnel(pool.label, pool.docs, pool.funnel)
+        funnel = FunnelChart(pool.label, pool.docs, pool.funnel)
         bases = funnel.bases()
         rows = []
         for row in pool.funnel:
@@ -55,7 +55,7 @@ def funnels(material: Material) -> tuple[Figure, ...]:
 
 def side_by_side(comparison: Comparison) -> list[Figure]:
     """For text, 100 % is the most that any of the recipes extracted: recipes that extract less keep less."""
-    most = max((Funnel(pool.label, pool.docs, pool.funnel).bases()[2] for pool in comparison.pools), default=0)
+    most = max((FunnelChart(pool.label, pool.docs, pool.funnel).bases()[2] for pool in comparison.pools), default=0)
     pools = [pool for pool in comparison.pools if pool.funnel]
     return remains(f"{comparison.label}: side by side", pools, most, "Tokens: of the most that any of them extracted.")
 
@@ -64,7 +64,7 @@ def remains(heading: str, pools: Sequence[PoolOutcome], tokens: int | None, note
     """Shares of documents and tokens at the end, on a logarithmic axis. `tokens`: the common 100 % of tokens."""
     bars, rows = [], []
     for pool in pools:
-        docs, _, first = Funnel(pool.label, pool.docs, pool.funnel).bases()
+        docs, _, first = FunnelChart(pool.label, pool.docs, pool.funnel).bases()
         last, base = pool.funnel[-1], tokens or first
         shares = (last["docs"] / docs if docs else 0.0, last["tokens"] / base if base else 0.0)
         bars.append(Bar(pool.label, " · ".join(map(percent, shares)), shares))

@@ -8,6 +8,7 @@ import json
 import math
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from infra.dataset.manifest import MANIFEST, RUN, Kind
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import read_json
-from pipeline.compare.compare import COMPARISON
+from pipeline.compare.compare import COMPARISON, came_in
 from pipeline.stages.audit import audit_sample
 from pipeline.stages.run import FROZEN, funnel
 
@@ -179,8 +180,7 @@ def _children(folder: Path) -> list[Path]:
 
 def _stage_names(folder: Path) -> list[str]:
     """The stages of a run: as listed when it is finished, else those that exist so far."""
-    stored = read_json(folder / RUN)
-    names = stored.get("stages") if isinstance(stored, dict) else None
+    names = _mapping_or_empty(read_json(folder / RUN)).get("stages")
     if isinstance(names, list):
         return [name for name in names if isinstance(name, str) and (folder / Path(name).name / MANIFEST).is_file()]
     return [path.name for path in _children(folder) if (path / MANIFEST).is_file()]
@@ -208,23 +208,17 @@ def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> PoolOutcome:
     """Makes the outcome of a pool. Tokens of token shards are left out of the funnel: another tokenizer counts them."""
     manifests = [dataset.manifest for dataset in datasets]
     rows = funnel([manifest for manifest in manifests if manifest.kind in (Kind.RECORDS, Kind.DOCUMENTS)])
-    rejected: dict[str, int] = {}
+    rejected: Counter[str] = Counter()
     for manifest in manifests:
-        for rule, number in manifest.rejected_by.items():
-            rejected[rule] = rejected.get(rule, 0) + number
+        rejected.update(manifest.rejected_by)
     languages = next((m.languages for m in reversed(manifests) if m.kind is Kind.DOCUMENTS), {})
     first, recipe = manifests[0], manifests[-1].recipe
-    came_in = came_in_docs(first.counts, first.kind is Kind.RECORDS)
+    docs = came_in(first.counts, first.kind is Kind.RECORDS)
     frozen = read_json(datasets[0].folder.parent / FROZEN) if kind == "run" else None
     sha256 = frozen.get("sha256") if isinstance(frozen, dict) else None  # with the models of all stages of the run
     name = f"{recipe.name} {str(sha256 or recipe.sha256)[:12]}"
     audit = audit_sample(datasets)
-    return PoolOutcome(label, kind, name, came_in, funnel_rows(rows), rejected, languages, tuple(datasets), audit)
-
-
-def came_in_docs(counts: Mapping[str, int], are_records: bool) -> int:
-    """The number of input documents; of an archive the pages, since other record types are not documents."""
-    return counts["out"] if are_records else counts.get("in", counts["out"])
+    return PoolOutcome(label, kind, name, docs, funnel_rows(rows), rejected, languages, tuple(datasets), audit)
 
 
 def funnel_rows(rows: Any) -> tuple[Mapping[str, Any], ...]:
@@ -241,7 +235,7 @@ def read_comparison(file: Path, label: str) -> Comparison:
     chains = _chains(file.parent)
     try:
         start = body["input"]
-        docs = came_in_docs(start["counts"], not start["chars"])
+        docs = came_in(start["counts"], not start["chars"])
         names = _short_names(body["recipes"])
         pools = [
             PoolOutcome(
@@ -278,8 +272,7 @@ def _short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _chains(folder: Path) -> Mapping[str, Any]:
-    stored = read_json(folder / RUN)
-    return _mapping_or_empty(stored.get("chains")) if isinstance(stored, dict) else {}
+    return _mapping_or_empty(_mapping_or_empty(read_json(folder / RUN)).get("chains"))
 
 
 def _chain(folder: Path, names: Sequence[str]) -> Iterator[Dataset]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.storage import write_bytes, writing
 from pipeline.job.outputs import check_report_place
-from pipeline.report.charts import COLOURS, MARKS, Funnel, funnel_svg, percent
+from pipeline.report.charts import COLOURS, MARKS, FunnelChart, funnel_svg, percent
 from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
 from pipeline.report.models import (
     baselines_of,
@@ -61,7 +61,7 @@ def render(made: Sequence[Section]) -> str:
 
 def write_funnel(comparison: Path, out: Path) -> None:
     """Writes a stand-alone SVG of the funnels in a `comparison.json`, side by side."""
-    funnels = [Funnel(pool.label, pool.docs, pool.funnel) for pool in read_comparison(comparison, "").pools]
+    funnels = [FunnelChart(pool.label, pool.docs, pool.funnel) for pool in read_comparison(comparison, "").pools]
     write_text(out, funnel_svg(funnels))
 
 

@@ -6,7 +6,7 @@ identified by its number in its dataset; the partitions of a ledger are those of
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -21,6 +21,7 @@ from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
 from infra.dataset.schema import signal_names
 from infra.errors import UsageError
+from pipeline.compare.walk import KEY, Key, key_of
 from pipeline.report.read import Floats, number
 
 MAX_ROWS = 100_000
@@ -28,9 +29,6 @@ MAX_THRESHOLDS = 5
 MAX_SAMPLES = 5
 # The one signal that is a column of its own.
 LANGUAGE_SCORE = "language_score"
-ROW_KEY = ("file_path", "warc_offset", "member_record")
-
-Key = tuple[str, int, int]
 
 
 @dataclass
@@ -129,12 +127,8 @@ def rows_by_key(part: ShardReader, keys: set[Key], columns: list[str]) -> dict[K
         hits = pc.indices_nonzero(pc.is_in(batch["warc_offset"], value_set=offsets))
         numbers += [start + hit for hit in hits.to_pylist()]
         start += batch.num_rows
-    rows = _rows_of_part(part, numbers, [*ROW_KEY, *columns])
+    rows = _rows_of_part(part, numbers, [*KEY, *columns])
     return {key: row for row in rows if (key := key_of(row)) in keys}
-
-
-def key_of(row: Mapping[str, Any]) -> Key:
-    return row["file_path"], row["warc_offset"], row["member_record"] or 0
 
 
 def part_of(parts: Sequence[ShardReader], row: int) -> int:

@@ -11,12 +11,13 @@ from typing import Any
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import RefineryError
+from pipeline.compare.walk import KEY, Key, key_of
 from pipeline.report.charts import short
-from pipeline.report.parts import Sample, Samples, cut
+from pipeline.report.parts import PageExcerpt, Samples, cut
 from pipeline.report.read import PoolOutcome, number
-from pipeline.report.rows import MAX_SAMPLES, ROW_KEY, Key, key_of, nearest_within, part_of, rows_at, rows_by_key
+from pipeline.report.rows import MAX_SAMPLES, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
-from pipeline.stages.extract import Bodies, BodyReader, page_extractor
+from pipeline.stages.extract import BodyReader, page_extractor
 
 # With these limits the largest report (a comparison of many recipes) stays under two megabytes.
 MAX_SAMPLED_RULES = 120
@@ -27,7 +28,7 @@ SAMPLE_CHARS = 300
 MAX_READ_AGAIN = 200
 QUICK_ENGINE = "resiliparse"
 
-LEDGER_COLUMNS = [*ROW_KEY, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
+LEDGER_COLUMNS = [*KEY, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
 KEPT_COLUMNS = ["url", "id", "title", "language", "token_count", "text"]
 RECORD_COLUMNS = ["warc_length", "url", "page", "charset_header"]
 
@@ -59,7 +60,7 @@ class Texts:
     def _again(self, records: ShardReader, keys: set[Key], places: Mapping[str, str]) -> dict[Key, str]:
         rows = sorted(rows_by_key(records, keys, RECORD_COLUMNS).items())[: self.left]
         self.left -= len(rows)
-        reader = BodyReader(Bodies(places))
+        reader = BodyReader(places)
         found = {}
         for key, row in rows:
             extractor = page_extractor(QUICK_ENGINE if row["page"] == "html" else "plain", "{}")
@@ -109,20 +110,21 @@ def kept_rows(view: StageView, rules: Rules) -> dict[str, list[int]]:
     }
 
 
-def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> Sample:
+def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> PageExcerpt:
     facts = [how, *numbers(row["value"], row["threshold"])]
     if row["survivor"]:
         similarity = number(row["similarity"])
         facts.append(f"see {row['survivor']}" + ("" if similarity is None else f" (similarity {short(similarity)})"))
-    return Sample(
-        cut(str(row["url"] or row["id"] or "(no address)")), cut(" · ".join(facts)), excerpt(text, RULE_CHARS)
-    )
+    return sample_of(row, facts, excerpt(text, RULE_CHARS), "(no address)")
 
 
-def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> Sample:
+def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> PageExcerpt:
     facts = ["just kept", *numbers(float(value), threshold), row["language"] or ""]
-    text = excerpt(row["text"] or "", RULE_CHARS)
-    return Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)
+    return sample_of(row, facts, excerpt(row["text"] or "", RULE_CHARS))
+
+
+def sample_of(row: Mapping[str, Any], facts: Sequence[str], text: str, nameless: str = "") -> PageExcerpt:
+    return PageExcerpt(cut(str(row["url"] or row["id"] or nameless)), cut(" · ".join(filter(None, facts))), text)
 
 
 def numbers(value: Any, threshold: Any) -> list[str]:
@@ -150,9 +152,8 @@ def kept_pages(pools: Sequence[PoolOutcome]) -> Iterator[Samples]:
             yield Samples(pool.label, items)
 
 
-def first_kept(dataset: Dataset) -> Iterator[Sample]:
+def first_kept(dataset: Dataset) -> Iterator[PageExcerpt]:
     rows = rows_at(dataset.parts(), range(min(MAX_SAMPLES, dataset.manifest.counts["out"])), KEPT_COLUMNS)
     for row in rows.values():
         facts = [row["title"] or "", row["language"] or "", f"{row['token_count'] or 0:,} tokens"]
-        text = cut(row["text"] or "", SAMPLE_CHARS)
-        yield Sample(cut(str(row["url"] or row["id"] or "")), cut(" · ".join(filter(None, facts))), text)
+        yield sample_of(row, facts, cut(row["text"] or "", SAMPLE_CHARS))

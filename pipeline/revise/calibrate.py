@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.manifest import InputRef, Kind, RecipeRef
-from infra.dataset.reader import SideBySide, Source
+from infra.dataset.reader import Source
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.storage import write_bytes, writing
-from pipeline.inputs.documents import DocumentFiles, check_document_files
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.tables import Tables
-from pipeline.pool.quantile import By, Found, Side, find_quantiles, values_table
+from pipeline.pool.quantile import By, GroupThreshold, Side, find_quantiles, values_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.toml import recipe_toml
 from pipeline.stages.intervals import DIGITS, wilson
+from pipeline.stages.stages import rows_of
 from pipeline.steps.rules import written_out
 
 COMMAND = "calibrate"
@@ -59,8 +59,8 @@ class Calibration:
 
     wanted: Wanted
     pool: tuple[InputRef, ...]
-    found: tuple[Found, ...]
-    refused: tuple[Found, ...]
+    found: tuple[GroupThreshold, ...]
+    refused: tuple[GroupThreshold, ...]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -71,11 +71,11 @@ class Calibration:
         }
 
 
-def threshold_row(found: Found, keep: float) -> dict[str, Any]:
+def threshold_row(found: GroupThreshold, keep: float) -> dict[str, Any]:
     """`rank_error`: the difference of the share kept from the wanted one (whole documents, and ties)."""
     share = found.kept / found.docs
     return {
-        **found.as_dict(),
+        **asdict(found),
         "keep_rate": round(share, DIGITS),
         "rank_error": round(share - keep, DIGITS),
         "interval": wilson(found.kept, found.docs),
@@ -107,14 +107,22 @@ def documents_of(inputs: Inputs) -> Source:
         raise UsageError(
             f"{COMMAND} reads documents and datasets, not archives: run `refinery ingest` and `extract` first"
         )
-    for dataset in inputs.datasets:
-        if dataset.kind is not Kind.DOCUMENTS:
-            raise UsageError(f"{COMMAND} reads documents: {dataset.folder} contains {dataset.kind}")
-    sources: list[Source] = list(inputs.datasets)
-    if inputs.documents:
-        check_document_files(inputs.documents)
-        sources.append(DocumentFiles(inputs.documents))
-    return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
+    return rows_of(inputs, Kind.DOCUMENTS, COMMAND)
+
+
+def check_rule(name: str, wanted: Wanted, step: str | None = None) -> None:
+    """Raises UsageError where recipe `name` cannot be read, or no judge step has a rule to calibrate."""
+    steps = [each for stage in load_recipe(name).source["stage"] for each in stage.get("step", [])]
+    judges = [each for each in steps if each["kind"] == "judge" and step in (None, _name(each))]
+    rules = [rule for each in judges for rule in written_out(each, name)]
+    if not any(rule["signal"] == wanted.signal and wanted.bound in rule for rule in rules):
+        raise _no_rule(name, wanted, step)
+
+
+def _no_rule(name: str, wanted: Wanted, step: str | None) -> UsageError:
+    where = f"step {step!r} of recipe {name!r}" if step else f"recipe {name!r}"
+    rule = f"{wanted.bound} rule on {wanted.signal!r}"
+    return UsageError(f"{where} has no {rule} for what was calibrated: add one, with any threshold")
 
 
 def freeze(name: str, calibration: Calibration, out: Path, step: str | None = None) -> list[str]:
@@ -134,9 +142,7 @@ def freeze(name: str, calibration: Calibration, out: Path, step: str | None = No
     ]
     named = [at for at, (steps, index) in enumerate(places) if step in (None, _name(steps[index]))]
     if not named:
-        where = f"step {step!r} of recipe {name!r}" if step else f"recipe {name!r}"
-        rule = f"{calibration.wanted.bound} rule on {calibration.wanted.signal!r}"
-        raise UsageError(f"{where} has no {rule} for what was calibrated: add one, with any threshold")
+        raise _no_rule(name, calibration.wanted, step)
     changed: list[str] = []
     for at in range(named[-1], -1, -1):
         steps, index = places[at]
@@ -201,9 +207,9 @@ def new_rules(
             new = [{wanted.bound: threshold, "source": rule_source(calibration)} for threshold in found.values()]
             made.append({**rule, **new[0]} if new else dict(rule))
             continue
-        spoken = list(rule.get("languages") or languages) or [each.group for each in calibration.found]
-        mine = {group: threshold for group, threshold in found.items() if group in spoken}
-        rest = [name for name in spoken if name not in mine]
+        named = list(rule.get("languages") or languages) or [each.group for each in calibration.found]
+        mine = {group: threshold for group, threshold in found.items() if group in named}
+        rest = [name for name in named if name not in mine]
         if rest:
             made.append({**rule, "languages": rest} if mine else dict(rule))
         made += [

@@ -17,7 +17,6 @@ on the whole text.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +39,13 @@ from pipeline.inputs.reread import documents_in
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
 from pipeline.job.signals import carried_signals
-from pipeline.models.loaded import Models, loaded_models
+from pipeline.models.loaded import Models, load_once, loaded_models
 from pipeline.models.url_lists import load_url_lists
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.run import limit_param
 from pipeline.stages.stages import first_source, run_stage
 from pipeline.steps.extract import Extract
-from pipeline.steps.interpreter import document_of
+from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.judge import Judge
 from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
@@ -152,11 +151,6 @@ def bound_lists(recipe: Recipe, names: Sequence[str]) -> Bound:
     return tuple(bound)
 
 
-@lru_cache(maxsize=8)
-def open_lists(place: str) -> UrlLists:
-    return load_url_lists(Path(place))
-
-
 @dataclass(frozen=True)
 class MeasureTask:
     """Measures all signals of the plan for the documents of one part. `places`: (model, path) pairs, not in the
@@ -189,7 +183,7 @@ class MeasureTask:
             yield Output(None, lines)
         lists = {name: place for name, place in self.places if name in {bound for _, bound in self.plan.lists}}
         models = loaded_models(tuple(pair for pair in self.places if pair[0] not in lists))
-        opened = {name: open_lists(place) for name, place in lists.items()}
+        opened = {name: load_once(load_url_lists, Path(place)) for name, place in lists.items()}
         for documents in part.batches():
             rows = [self.one(row, models, opened) for row in documents.to_pylist()]
             funnel.count["in"] += len(rows)
@@ -201,15 +195,9 @@ class MeasureTask:
     def one(self, row: dict[str, Any], models: Models, lists: Mapping[str, UrlLists]) -> dict[str, Any]:
         document = document_of(row)
         values = measured(document, self.plan, models, lists)
-        known = {**(row["signals"] or {}), **document.signals, **values}
-        return row | {
-            "text": document.text,
-            "language": document.language,
-            "language_score": document.language_score,
-            "domain": document.domain,
-            "token_count": document.tokens,
-            "signals": {name: known.get(name) for name in schemas.signal_names(self.schema)},
-        }
+        found = columns_of(document, row["signals"])
+        known = found["signals"] | values
+        return row | found | {"signals": {name: known.get(name) for name in schemas.signal_names(self.schema)}}
 
 
 def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:
@@ -218,19 +206,16 @@ def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str,
     for step in plan.steps:
         if not isinstance(step, Judge):
             step.run(document, models, None)
-        elif not step.languages or document.language in step.languages:
+        elif step.is_for(document):
             for rule in step.rules:
                 name = rule.rule.signal
-                if name in wanted and found.get(name) is None and _applies(rule.languages, document):
+                applies = not rule.languages or document.language in rule.languages
+                if applies and name in wanted and found.get(name) is None:
                     found[name] = document.signal(name)
     for name in plan.names:
         if found.get(name) is None and name not in SIGNAL_DOCS:
             found[name] = document.signal(name)
     return found
-
-
-def _applies(languages: tuple[str, ...], document: Document) -> bool:
-    return not languages or document.language in languages
 
 
 def named_url_signals(url: str, plan: Plan, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:

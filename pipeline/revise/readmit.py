@@ -30,12 +30,13 @@ from pipeline.inputs.reread import (
     RereadTask,
     by_file,
     is_document_file,
+    place_of,
 )
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
 from pipeline.stages.ingest import STEP as INGEST
-from pipeline.stages.run import FROZEN, Run, account, check_outside, stage_folder
+from pipeline.stages.run import FROZEN, Run, account, after_extraction, check_outside, stage_folder
 from pipeline.stages.stages import reads_records, run_stage
 
 COLUMNS = ["id", *PLACE, "step", "rule"]
@@ -129,10 +130,7 @@ def read_rejects(datasets: Sequence[Dataset], rules: Sequence[str], ids: set[str
         raise UsageError("no ledger row is selected: there is nothing to read again")
     damaged = pc.and_(pc.equal(lines["step"], INGEST), pc.starts_with(lines["rule"], "damage/"))
     taken = pc.is_null(lines["file_path"])
-    skipped = {
-        "damaged": sum(map(len, by_file(lines.filter(damaged)).values())),
-        "taken_down": pc.sum(taken).as_py(),
-    }
+    skipped = {"damaged": sum(map(len, by_file(lines.filter(damaged)).values())), "taken_down": pc.sum(taken).as_py()}
     found = by_file(lines.filter(pc.invert(pc.or_(damaged, taken))))
     return Rejects(tuple(datasets), found, {name: number for name, number in skipped.items() if number})
 
@@ -150,9 +148,7 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
     files = []
     for name in sorted(rejects.found):
         what = "file" if is_document_file(name) else "archive"
-        path = moved.get(name) or places.get(name)
-        if path is None or not Path(path).is_file():
-            raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")
+        path = place_of(name, {**places, **moved})
         file = InputFile(path, name, sha256_file(Path(path)))
         if sums.get(name, file.sha256) != file.sha256:
             raise UsageError(f"{path} is not the {what} {name!r} that was read: give its folder with --source ROOT")
@@ -163,10 +159,7 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
 def stages_for(recipe: Recipe, archives: bool) -> list[Stage]:
     """All stages if archives are read; those after extraction if only documents are."""
     if not archives:
-        stages = [stage for stage in recipe.stages if stage.command != "ingest" and not reads_records(stage)]
-        if not stages:
-            raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
-        return stages
+        return after_extraction(recipe)
     if recipe.stages[0].command != "ingest" or not any(stage.command == "extract" for stage in recipe.stages):
         raise UsageError(
             f"recipe {recipe.name!r} does not begin at archives: readmit needs one with ingest and extract"

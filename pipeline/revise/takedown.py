@@ -44,7 +44,7 @@ COLUMNS = ["url", "id", "file_path", "warc_offset"]
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedRows:
     """The listed documents of one dataset: keys of its rows and of its ledger rows."""
 
     rows: frozenset[Key]
@@ -60,7 +60,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     check_folders(run, out)
     datasets = in_order(run)
     found, removed = find_all(datasets, listed)
-    copies = orphans(datasets, listed, removed.ids)
+    copies = restorable(datasets, listed, removed.ids)
     inputs = [ref.sha256 for dataset in datasets.values() for ref in dataset.refs]
     arguments = {"command": "takedown", "list": listed.sha256, "inputs": inputs}
     started = time.time()
@@ -80,7 +80,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
             },
             "documents": len(removed.keys),
             "datasets": [changes(name, datasets[name], made[name], found[name]) for name in datasets],
-            "orphans": {"count": len(copies), "copies": copies[:MAX_NAMED]},
+            "restorable": {"count": len(copies), "copies": copies[:MAX_NAMED]},
             "proof": prove(made, listed, removed, engine, out / WORK / "takedown"),
         }
         write_bytes(out / RECEIPT, readable_json(receipt))
@@ -124,10 +124,10 @@ def in_order(run: Path) -> dict[str, Dataset]:
     return ordered
 
 
-def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str, Found], Removed]:
+def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str, ListedRows], Removed]:
     """Finds the listed documents of each dataset; and, over all, their keys, ids, and the word n-grams of their
     texts."""
-    found: dict[str, Found] = {}
+    found: dict[str, ListedRows] = {}
     entries: set[str] = set()
     ids: set[str] = set()
     runs = []
@@ -154,12 +154,12 @@ def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str,
                 rows |= here
         for part in dataset.ledger_parts():
             ledger |= {key for batch in part.batches(COLUMNS) for key in note(batch)}
-        found[name] = Found(frozenset(rows), frozenset(ledger))
+        found[name] = ListedRows(frozenset(rows), frozenset(ledger))
     keys = frozenset(key for each in found.values() for key in each.rows | each.ledger)
     return found, Removed(frozenset(entries), keys, frozenset(ids), joined(runs))
 
 
-def orphans(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]) -> list[dict[str, Any]]:
+def restorable(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]) -> list[dict[str, Any]]:
     """Copies that were removed in favour of a document that is now taken down, and could come back in its place."""
     found = []
     columns = [*COLUMNS, "step", "rule", "survivor", "similarity"]
@@ -177,7 +177,7 @@ def orphans(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]
 
 def rewrite(
     datasets: Mapping[str, Dataset],
-    found: Mapping[str, Found],
+    found: Mapping[str, ListedRows],
     listed: Listed,
     removed: Removed,
     out: Path,
@@ -203,7 +203,7 @@ def header_of(old: Manifest, listed: Listed, inputs: tuple[InputRef, ...]) -> He
     return Header(old.kind, old.stage, old.recipe, params, inputs)
 
 
-def changes(name: str, old: Dataset, new: Dataset, found: Found) -> dict[str, Any]:
+def changes(name: str, old: Dataset, new: Dataset, found: ListedRows) -> dict[str, Any]:
     """The changes to one dataset, with the sha256 of each shard before and after."""
     after = {file.path: file.sha256 for file in new.manifest.all_files()}
     before = {file.path: file.sha256 for file in old.manifest.all_files()}
@@ -264,9 +264,9 @@ def takedown_text(receipt: Mapping[str, Any], out: Path) -> str:
         f"{receipt['documents']:,} documents taken down; {named['matched']:,} of {named['entries']:,} entries matched",
         f"searched again: no listed document is left; receipt: {out / RECEIPT}",
     ]
-    words, copies = receipt["proof"]["same_words"]["count"], receipt["orphans"]["count"]
+    words, copies = receipt["proof"]["same_words"]["count"], receipt["restorable"]["count"]
     if words:
         lines.append(f"{words:,} rows of other documents share 13-word runs with them: see same_words in the receipt")
     if copies:
-        lines.append(f"{copies:,} copies had been removed in favour of these documents: see orphans in the receipt")
+        lines.append(f"{copies:,} copies had been removed in favour of these documents: see restorable in the receipt")
     return "\n".join(lines)

@@ -27,17 +27,7 @@ from infra.ledger import ledger_batch
 from mixers.shards import TokenShardReader
 from pipeline.inputs.reread import documents_in
 from pipeline.revise.listed import Listed
-from pipeline.stages.tokenize import (
-    MODEL,
-    ROWS,
-    TABLE,
-    TokenSink,
-    domains_of,
-    join_tables,
-    model_ref,
-    open_tokenizer,
-    table_ref,
-)
+from pipeline.stages.tokenize import MODEL, ROWS, TABLE, TokenSink, gathered, open_tokenizer
 
 STEP, RULE = "takedown", "listed"
 # Replaces, in a ledger, the survivor of a copy if that survivor was taken down.
@@ -201,11 +191,7 @@ def carry_over(manifest: Manifest, listed: Listed, model: Path) -> Extras:
                 totals.counts[name] = number
                 totals.counts["in"] += number if name.startswith("skipped/") else 0
         extra = redacted(manifest.extra, listed)
-        if manifest.kind is not Kind.TOKENS:
-            return extra, []
-        table = join_tables(folder, totals)
-        totals.domains.update(domains_of(table))
-        return extra, [table_ref(folder, table), model_ref(folder, str(model))]
+        return extra, gathered(folder, totals, str(model)) if manifest.kind is Kind.TOKENS else []
 
     return extras
 

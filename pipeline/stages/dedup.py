@@ -7,7 +7,7 @@ of their own in `OUT/.work`, deleted when the result is committed.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,8 +27,8 @@ from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_nu
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
 from infra.dataset.manifest import InputRef, Kind
-from infra.dataset.reader import Dataset, Part, Source
-from infra.engines.task import Output, Reducer, Task
+from infra.dataset.reader import Dataset, Source
+from infra.engines.task import Output, Task
 from infra.hashing import sha256_json
 from pipeline.job.context import Context
 from pipeline.job.signals import carried_signals
@@ -71,11 +71,7 @@ class Numbered:
     def refs(self) -> tuple[InputRef, ...]:
         return self.source.refs
 
-    def parts(self) -> Sequence[Part]:
-        return self._parts
-
-    @cached_property
-    def _parts(self) -> list[NumberedPart]:
+    def parts(self) -> list[NumberedPart]:
         parts = []
         for index, part in enumerate(self.source.parts()):
             rows: tuple[int, ...] = ()
@@ -88,63 +84,31 @@ class Numbered:
 
 @dataclass(frozen=True)
 class TableTask:
-    """A pure function from a batch of documents to a batch of a table, as a task. `name` identifies the function in the
-    fingerprint."""
+    """A pure function from a batch of documents to a batch of a table, as a task: `function(batch, shard, first_row)`.
+
+    `name` identifies the function in the fingerprint; `chosen`: it takes the numbers of the `wanted` documents too.
+    """
 
     name: str
     schema: pa.Schema
-    function: Callable[[pa.RecordBatch, NumberedPart, int], pa.RecordBatch]
+    function: Callable[..., pa.RecordBatch]
+    chosen: bool
 
     @property
     def fingerprint(self) -> str:
         return f"dedup:{self.name}"
 
     def __call__(self, part: NumberedPart) -> Iterator[Output]:
+        chosen = {"wanted": np.array(part.wanted, np.int64)} if self.chosen else {}
         for batch, first_row in part.numbered():
-            yield Output(self.function(batch, part, first_row))
+            yield Output(self.function(batch, part.index, first_row, **chosen))
 
 
-@dataclass(frozen=True)
-class Keys:
-    by: Any
-
-    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
-        return key_table(batch, part.index, first_row, self.by)
-
-
-@dataclass(frozen=True)
-class Bands:
-    params: MinHash
-
-    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
-        return band_table(batch, part.index, first_row, self.params)
-
-
-@dataclass(frozen=True)
-class Shingles:
-    params: MinHash
-
-    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
-        return shingle_table(batch, part.index, first_row, self.params, np.array(part.wanted, np.int64))
-
-
-@dataclass(frozen=True)
-class Windows:
-    tokens: int
-
-    def __call__(self, batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
-        return window_table(batch, part.index, first_row, self.tokens)
-
-
-def nodes(batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
+def nodes(batch: pa.RecordBatch, shard: int, first_row: int, wanted: Numbers) -> pa.RecordBatch:
     """The documents of a batch that have an edge, with the columns that survivor policies compare."""
-    table = node_table(batch, part.index, first_row)
+    table = node_table(batch, shard, first_row)
     numbers = document_numbers(table["shard"].to_numpy(), table["row"].to_numpy())
-    return table.filter(pa.array(np.isin(numbers, np.array(part.wanted, np.int64))))
-
-
-def lines(batch: pa.RecordBatch, part: NumberedPart, first_row: int) -> pa.RecordBatch:
-    return line_table(batch, part.index, first_row, 0)
+    return table.filter(pa.array(np.isin(numbers, wanted)))
 
 
 @dataclass(frozen=True)
@@ -177,22 +141,9 @@ class Forward:
 
 
 @dataclass(frozen=True)
-class EdgesPart:
-    """The whole pool's edges and nodes as one partition."""
-
-    edges: tuple[Dataset, ...]
-    nodes: Dataset
-
-    @property
-    def fingerprint(self) -> str:
-        return sha256_json([ref.sha256 for dataset in (*self.edges, self.nodes) for ref in dataset.refs])
-
-    def edge_table(self) -> pa.Table:
-        return pa.concat_tables([dataset.to_arrow() for dataset in self.edges])
-
-
-@dataclass(frozen=True)
 class Edges:
+    """The whole pool's edges and nodes: a source of one partition, itself."""
+
     edges: tuple[Dataset, ...]
     nodes: Dataset
 
@@ -200,8 +151,15 @@ class Edges:
     def refs(self) -> tuple[InputRef, ...]:
         return tuple(ref for dataset in (*self.edges, self.nodes) for ref in dataset.refs)
 
-    def parts(self) -> list[EdgesPart]:
-        return [EdgesPart(self.edges, self.nodes)]
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([ref.sha256 for ref in self.refs])
+
+    def parts(self) -> list["Edges"]:
+        return [self]
+
+    def edge_table(self) -> pa.Table:
+        return pa.concat_tables([dataset.to_arrow() for dataset in self.edges])
 
 
 @dataclass(frozen=True)
@@ -216,7 +174,7 @@ class Decide:
     def fingerprint(self) -> str:
         return f"dedup:decide:{self.policy}:{self.link}"
 
-    def __call__(self, part: EdgesPart) -> Iterator[Output]:
+    def __call__(self, part: Edges) -> Iterator[Output]:
         edges, table = part.edge_table(), part.nodes.to_arrow()
         if edges.num_rows:
             similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
@@ -233,15 +191,24 @@ class Work:
     source: Source
     tables: Tables
 
-    def map(self, name: str, task: Task, source: Source) -> Dataset:
-        return self.tables.map(name, task, source)
+    def table(
+        self,
+        name: str,
+        of: str,
+        schema: pa.Schema,
+        function: Callable[..., pa.RecordBatch],
+        wanted: Numbers | None = None,
+    ) -> Dataset:
+        """A table of the documents, or of the `wanted` ones, by a function as `TableTask` has it; `of`: its name."""
+        return self.tables.map(name, TableTask(of, schema, function, wanted is not None), Numbered(self.source, wanted))
 
-    def reduce(self, name: str, tables: list[Dataset], key: str, reducer: Reducer) -> Dataset:
-        return self.tables.reduce(name, tables, key, reducer)
+    def reduce(self, name: str, tables: list[Dataset], reducer: Any, schema: pa.Schema) -> Dataset:
+        """The tables' rows by `key`, through a reducer of `dedup/`."""
+        return self.tables.reduce(name, tables, "key", Reduce(reducer, schema))
 
-    def to_shards(self, name: str, table: Dataset) -> Dataset:
+    def to_shards(self, table: Dataset) -> Dataset:
         """Repartitions a table with a `shard` column like the documents of its rows."""
-        return self.tables.reduce(name, [table], "shard", Forward(table.schema), len(self.source.parts()))
+        return self.tables.reduce("by-shard", [table], "shard", Forward(table.schema), len(self.source.parts()))
 
 
 def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
@@ -273,45 +240,45 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
 
 
 def exact_decisions(work: Work, options: dict[str, Any]) -> Dataset:
-    keys = work.map("keys", TableTask(f"keys:{work.step.method}", KEYS, Keys(work.step.method)), Numbered(work.source))
-    made = work.reduce("decisions", [keys], "key", Reduce(KeepOne(options["policy"]), DECISIONS))
-    return work.to_shards("by-shard", made)
+    by: Any = work.step.method
+    keys = work.table("keys", f"keys:{by}", KEYS, partial(key_table, by=by))
+    return work.to_shards(work.reduce("decisions", [keys], KeepOne(options["policy"]), DECISIONS))
 
 
 def minhash_decisions(work: Work, options: dict[str, Any]) -> Dataset:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
-    bands = work.map("bands", TableTask(f"bands:{params}", BANDS, Bands(params)), Numbered(work.source))
-    candidates = work.reduce("candidates", [bands], "key", Reduce(Candidates(), JOIN))
+    bands = work.table("bands", f"bands:{params}", BANDS, partial(band_table, params=params))
+    candidates = work.reduce("candidates", [bands], Candidates(), JOIN)
     if options["verify"]:
         edges = [verified_edges(work, "", options, params, candidates)]
         if options["policy"] != "first" and options["link"] == "direct":
             edges.append(edges_to_the_best(work, options, params, edges[0]))
     else:
-        edges = [work.map("edges", AsEdges(), candidates)]
+        edges = [work.tables.map("edges", AsEdges(), candidates)]
     pool = Edges(tuple(edges), nodes_of(work, "nodes", edges))
-    made = work.map("decisions", Decide(options["policy"], options["link"]), pool)
-    return work.to_shards("by-shard", made)
+    made = work.tables.map("decisions", Decide(options["policy"], options["link"]), pool)
+    return work.to_shards(made)
 
 
 def nodes_of(work: Work, name: str, edges: Sequence[Dataset]) -> Dataset:
     wanted = node_set((ends(dataset, "a", "b"), np.empty(0, np.int64)) for dataset in edges)
-    return work.map(name, TableTask("nodes", NODES, nodes), Numbered(work.source, wanted))
+    return work.table(name, "nodes", NODES, nodes, wanted)
 
 
 def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, candidates: Dataset) -> Dataset:
     """The candidate pairs whose shingle sets reach the similarity threshold."""
     wanted = ends(candidates, "key", "other")
-    task = TableTask(f"shingles:{params}", JOIN, Shingles(params))
-    shingles = work.map(f"shingles{suffix}", task, Numbered(work.source, wanted))
-    attached = work.reduce(f"attached{suffix}", [candidates, shingles], "key", Reduce(AttachShingles(), JOIN))
+    made = partial(shingle_table, params=params)
+    shingles = work.table(f"shingles{suffix}", f"shingles:{params}", JOIN, made, wanted)
+    attached = work.reduce(f"attached{suffix}", [candidates, shingles], AttachShingles(), JOIN)
     verify = Verify(options["threshold"], options["measure"])
-    return work.reduce(f"edges{suffix}", [attached, shingles], "key", Reduce(verify, EDGES))
+    return work.reduce(f"edges{suffix}", [attached, shingles], verify, EDGES)
 
 
 def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
     """Buckets are stars around their first document; if the policy prefers another, its pairs are verified too."""
     first = Edges((edges,), nodes_of(work, "nodes-first", [edges]))
-    pairs = work.map("pairs-best", Unlinked(options["policy"]), first)
+    pairs = work.tables.map("pairs-best", Unlinked(options["policy"]), first)
     return verified_edges(work, "-best", options, params, pairs)
 
 
@@ -326,7 +293,7 @@ class Unlinked:
     def fingerprint(self) -> str:
         return f"dedup:unlinked:{self.policy}"
 
-    def __call__(self, part: EdgesPart) -> Iterator[Output]:
+    def __call__(self, part: Edges) -> Iterator[Output]:
         edges = part.edge_table()
         best, member = unlinked_pairs(part.nodes.to_arrow(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
         if best.size:
@@ -353,13 +320,12 @@ def ends(edges: Dataset, a: str, b: str) -> Numbers:
 
 
 def paragraph_decisions(work: Work, options: dict[str, Any]) -> Dataset:
-    counted = work.map("lines", TableTask("lines", LINES, lines), Numbered(work.source))
-    unique = work.reduce("unique", [counted], "key", Reduce(KeepUnique(options["within_document"]), KEPT_LINES))
-    return work.to_shards("by-shard", unique)
+    counted = work.table("lines", "lines", LINES, partial(line_table, block=0))
+    unique = work.reduce("unique", [counted], KeepUnique(options["within_document"]), KEPT_LINES)
+    return work.to_shards(unique)
 
 
 def repeated_windows(work: Work, options: dict[str, Any]) -> Dataset:
-    task = TableTask(f"windows:{options['tokens']}", WINDOWS, Windows(options["tokens"]))
-    windows = work.map("windows", task, Numbered(work.source))
-    repeated = work.reduce("repeated", [windows], "key", Reduce(KeepRepeated(), DUPLICATE_WINDOWS))
-    return work.to_shards("by-shard", repeated)
+    size = options["tokens"]
+    windows = work.table("windows", f"windows:{size}", WINDOWS, partial(window_table, size=size))
+    return work.to_shards(work.reduce("repeated", [windows], KeepRepeated(), DUPLICATE_WINDOWS))

@@ -19,14 +19,14 @@ from filters.url import UrlLists
 from infra.dataset import schema as schemas
 from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
-from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from mixers.pretokens import count as count_tokens
 from pipeline.document import Document, Trace
 from pipeline.extract.page import Page, PageExtractor
+from pipeline.inputs.reread import place_of
 from pipeline.job.funnel import Funnel
-from pipeline.models.loaded import Models, loaded_models
+from pipeline.models.loaded import Models, load_once, loaded_models
 from pipeline.models.url_lists import load_url_lists
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
@@ -42,23 +42,14 @@ from pipeline.warc.splits import sniff
 GROUP = 32
 
 
-@dataclass(frozen=True)
-class Bodies:
-    """The paths of the archives on this machine, by `file_path`."""
-
-    places: Mapping[str, str]
-
-    def path(self, name: str) -> str:
-        if name not in self.places or not Path(self.places[name]).is_file():
-            raise UsageError(f"the archive {name!r} is not where it was read: give its folder with --source ROOT")
-        return self.places[name]
-
-
 class BodyReader:
-    """Reads the bodies of records, one archive open at a time: records must come in the order of their archive."""
+    """Reads the bodies of records, one archive open at a time: records must come in the order of their archive.
 
-    def __init__(self, bodies: Bodies) -> None:
-        self.bodies = bodies
+    `places`: the paths of the archives on this machine, by `file_path`.
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self.places = places
         self._name = ""
         self._reader: RecordReader | None = None
 
@@ -67,7 +58,7 @@ class BodyReader:
         changed."""
         if self._reader is None or self._name != row["file_path"]:
             self.close()
-            path = self.bodies.path(row["file_path"])
+            path = place_of(row["file_path"], self.places)
             with open_bytes(path) as file:
                 container = sniff(file)
             self._reader = RecordReader(path, container).__enter__()
@@ -97,7 +88,8 @@ class Tools:
 
 @dataclass(frozen=True)
 class ExtractTask:
-    """Extracts the documents of one shard of records. `bodies` and `places` are paths, and not in the fingerprint.
+    """Extracts the documents of one shard of records. `bodies` and `places` are the paths of archives and of models,
+    and not in the fingerprint.
 
     `audit`: the share of pages that no prefilter rejects (the audit sample), chosen by a hash of their key.
     """
@@ -105,7 +97,7 @@ class ExtractTask:
     steps: tuple[Step, ...]
     models: tuple[tuple[str, str], ...]
     recipe: str
-    bodies: Bodies = field(compare=False)
+    bodies: Mapping[str, str] = field(compare=False)
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
     audit: float | None = None
 
@@ -124,7 +116,8 @@ class ExtractTask:
             for step in self.steps
             if isinstance(step, Extract)
         }
-        lists = {step.lists: load_url_lists(Path(self.places[step.lists])) for step in self.steps if step.lists}
+        places = {step.lists: Path(self.places[step.lists]) for step in self.steps if step.lists}
+        lists = {name: load_once(load_url_lists, path) for name, path in places.items()}
         models = loaded_models(tuple(sorted((n, p) for n, p in self.places.items() if n not in lists)))
         return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), lists, models)
 

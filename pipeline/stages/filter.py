@@ -12,7 +12,7 @@ from infra.hashing import sha256_json
 from infra.ledger import batch, ledger_batch, ledger_rows
 from pipeline.job.funnel import Funnel, unreadable
 from pipeline.models.loaded import Models, loaded_models
-from pipeline.steps.interpreter import document_of, run_steps, step_signals
+from pipeline.steps.interpreter import columns_of, document_of, run_steps, step_signals
 from pipeline.steps.step import Step
 
 
@@ -57,14 +57,6 @@ class FilterTask:
         if rejects:
             funnel.count["rejected"] += 1
             return [], ledger_rows(row, rejects, self.recipe)
-        names = schemas.signal_names(self.schema)
-        values = {**(row["signals"] or {}), **document.signals}
-        row |= {
-            "text": document.text,
-            "language": document.language,
-            "language_score": document.language_score,
-            "domain": document.domain,
-            "token_count": document.tokens,
-            "signals": {name: values.get(name) for name in names},
-        }
+        row |= columns_of(document, row["signals"])
+        row["signals"] = {name: row["signals"].get(name) for name in schemas.signal_names(self.schema)}
         return [row], []

@@ -108,7 +108,7 @@ class DrawTask:
 
 def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     """Draws a mixture by the stage's `[stage.draw]` block. Raises UsageError if the pool is too small for it."""
-    config = draw_config(stage)
+    config = DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
     header = context.header(stage, Kind.DOCUMENTS, source.refs)
     if done := already_made(out, header):
         return done
@@ -127,18 +127,8 @@ def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Data
     return context.engine.map_shards(draw, [source, labels], out, header, account)
 
 
-def draw_config(stage: Stage) -> DrawConfig:
-    return DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
-
-
 def supplies(labels: Dataset) -> Iterator[pa.RecordBatch]:
     for part in labels.parts():
-        table = part.table().combine_chunks()
-        yield count_supply(
-            _column(table, "source"), _column(table, "domain"), _column(table, "tokens"), table["rank"].to_numpy()
-        )
-
-
-def _column(table: pa.Table, name: str) -> pa.Array:
-    column = table[name].combine_chunks()
-    return column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks)
+        table = part.table()
+        source, domain, tokens = (table[name].combine_chunks() for name in ("source", "domain", "tokens"))
+        yield count_supply(source, domain, tokens, table["rank"].to_numpy())

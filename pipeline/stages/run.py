@@ -73,8 +73,11 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
     """All stages for archives; those after extraction for documents."""
     if inputs.archives and (inputs.documents or inputs.datasets):
         raise UsageError("give archives, or documents and datasets, as --input, not both in one run")
-    if inputs.archives:
-        return list(recipe.stages)
+    return list(recipe.stages) if inputs.archives else after_extraction(recipe)
+
+
+def after_extraction(recipe: Recipe) -> list[Stage]:
+    """The stages that read documents. UsageError if there is none."""
     stages = [stage for stage in recipe.stages if stage.command != "ingest" and not reads_records(stage)]
     if not stages:
         raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
@@ -82,12 +85,7 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
 
 
 def run_recipe(
-    recipe: str,
-    inputs: Sequence[str],
-    out: Path,
-    engine: Engine,
-    limit: int | None = None,
-    models: str | None = None,
+    recipe: str, inputs: Sequence[str], out: Path, engine: Engine, limit: int | None = None, models: str | None = None
 ) -> Run:
     """`run` with everything by name: the recipe, the inputs, the folder of the models. Of these only the models of the
     stages that are run are asked for. UsageError for what is not there, before anything is written."""

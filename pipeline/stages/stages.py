@@ -23,7 +23,7 @@ from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup import dedup_stage
-from pipeline.stages.extract import Bodies, ExtractTask
+from pipeline.stages.extract import ExtractTask
 from pipeline.stages.filter import FilterTask
 from pipeline.stages.ingest import IngestTask
 from pipeline.stages.mix import mix_stage
@@ -43,19 +43,22 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Sour
         raise UsageError(
             f"{stage.command} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
         )
-    wanted = Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS
-    sources: list[Source] = []
+    source = rows_of(inputs, Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS, stage.command)
+    return source if limit is None else Limited(source, limit)
+
+
+def rows_of(inputs: Inputs, wanted: Kind, command: str) -> Source:
+    """The datasets and documents of the inputs side by side. UsageError for what is not of the kind `wanted`."""
+    sources: list[Source] = list(inputs.datasets)
     for dataset in inputs.datasets:
         if dataset.kind is not wanted:
-            raise UsageError(f"{stage.command} reads {wanted}: {dataset.folder} contains {dataset.kind}")
-        sources.append(dataset)
+            raise UsageError(f"{command} reads {wanted}: {dataset.folder} contains {dataset.kind}")
     if inputs.documents:
         if wanted is Kind.RECORDS:
-            raise UsageError(f"{stage.command} reads a dataset of records (made by `refinery ingest`), not documents")
+            raise UsageError(f"{command} reads a dataset of records (made by `refinery ingest`), not documents")
         check_document_files(inputs.documents)
         sources.append(DocumentFiles(inputs.documents))
-    source = sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
-    return source if limit is None else Limited(source, limit)
+    return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
 
 
 def reads_records(stage: Stage) -> bool:
@@ -69,19 +72,13 @@ def run_stage(
     """Makes one stage's dataset in `out`. `places`: the archives' paths, if they have moved since they were
     ingested."""
     context = context.of_stage(stage)
-    match stage.command:
-        case "ingest":
-            return ingest_stage(context, stage, source, out)
-        case "extract":
-            return extract_stage(context, stage, source, out, places)
-        case "filter":
-            return filter_stage(context, stage, source, out)
-        case "dedup":
-            return dedup_stage(context, stage, source, out)
-        case "mix":
-            return mix_stage(context, stage, source, out)
-        case "tokenize":
-            return tokenize_stage(context, stage, source, out)
+    if stage.command == "extract":
+        return extract_stage(context, stage, source, out, places)
+    makers = {
+        "ingest": ingest_stage, "filter": filter_stage, "dedup": dedup_stage, "mix": mix_stage,
+        "tokenize": tokenize_stage,
+    }  # fmt: skip
+    return makers[stage.command](context, stage, source, out)
 
 
 def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
@@ -99,7 +96,7 @@ def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
 def extract_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
-    bodies = Bodies({**archive_places(source), **(places or {})})
+    bodies = {**archive_places(source), **(places or {})}
     models, stage_places = context.stage_models(stage), dict(context.stage_places(stage))
     task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, stage_places, stage.options.get("audit"))
     return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))

@@ -20,16 +20,16 @@ def status(folder: Path) -> dict[str, Any]:
 
 
 def stage_status(folder: Path) -> dict[str, Any]:
-    receipts = len(list((folder / RECEIPTS).glob("part-*.json")))
+    paths = sorted((folder / RECEIPTS).glob("part-*.json"))
     if (folder / MANIFEST).is_file():
-        counts = Manifest.read(folder).counts
-        return {"stage": folder.name, "state": "done", "parts": receipts, "docs": counts["out"],
-                "rejected": counts.get("rejected", 0)}  # fmt: skip
-    state = "running" if locked(folder) else "unfinished"
-    documents = [read_json(path) or {} for path in sorted((folder / RECEIPTS).glob("part-*.json"))]
-    rows = sum(shard["rows"] for receipt in documents for shard in receipt.get("shards", []))
-    rejected = sum(receipt.get("counts", {}).get("rejected", 0) for receipt in documents)
-    return {"stage": folder.name, "state": state, "parts": receipts, "docs": rows, "rejected": rejected}
+        state, counts = "done", Manifest.read(folder).counts
+        docs, rejected = counts["out"], counts.get("rejected", 0)
+    else:
+        state = "running" if locked(folder) else "unfinished"
+        receipts = [read_json(path) or {} for path in paths]
+        docs = sum(shard["rows"] for receipt in receipts for shard in receipt.get("shards", []))
+        rejected = sum(receipt.get("counts", {}).get("rejected", 0) for receipt in receipts)
+    return {"stage": folder.name, "state": state, "parts": len(paths), "docs": docs, "rejected": rejected}
 
 
 def locked(folder: Path) -> bool:

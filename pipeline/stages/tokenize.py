@@ -5,9 +5,9 @@ every token can be traced to its page.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
+from pipeline.models.loaded import load_once
 from pipeline.recipes.recipe import Stage
 
 TABLE = "documents.parquet"
@@ -38,9 +39,8 @@ ROWS = pa.schema(
 )
 
 
-@lru_cache(maxsize=2)
 def open_tokenizer(path: str) -> Tokenizer:
-    return Tokenizer(Path(path))
+    return load_once(Tokenizer, Path(path))
 
 
 class TokenSink:
@@ -125,24 +125,25 @@ def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) ->
     header = replace(base, params={**base.params, "tokenizer": about})
 
     def gather(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
-        totals.domains.update(domains_of(table := join_tables(folder, totals)))
-        return {}, [table_ref(folder, table), model_ref(folder, path)]
+        return {}, gathered(folder, totals, path)
 
     task = TokenizeTask(sha256, context.recipe.sha256, path)
     return context.engine.map_shards(task, [source], out, header, gather)
 
 
-def join_tables(folder: Path, totals: Totals) -> pa.Table:
-    """The rows of all partitions, in the order of the shards."""
+def gathered(folder: Path, totals: Totals, model: str) -> list[FileRef]:
+    """Makes the files beside the shards: the rows of all partitions in the order of the shards, and the tokenizer."""
     tables = [pq.read_table(folder / WORK / f"{Path(shard.path).stem}.parquet") for shard in totals.shards]
-    return pa.concat_tables(tables) if tables else DOCUMENT_COLUMNS.empty_table()
+    table = pa.concat_tables(tables) if tables else DOCUMENT_COLUMNS.empty_table()
+    totals.domains.update(domains_of(table))
+    return [table_ref(folder, table), model_ref(folder, model)]
 
 
-def domains_of(table: pa.Table) -> dict[str, dict[str, int]]:
+def domains_of(table: pa.Table) -> dict[str, Counter[str]]:
     """Documents and tokens (with repeats) by domain."""
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, Counter[str]] = {}
     for row in table.select(["domain", "length", "repeats"]).to_pylist():
-        total = found.setdefault(row["domain"] or "general", {"docs": 0, "tokens": 0, "tokens_with_repeats": 0})
+        total = found.setdefault(row["domain"] or "general", Counter())
         total["docs"] += 1
         total["tokens"] += row["length"]
         total["tokens_with_repeats"] += row["length"] * (row["repeats"] or 1)

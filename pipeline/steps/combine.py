@@ -100,16 +100,17 @@ class Combine(Step):
     ) -> float | None:
         if signal != self.signal or not self.is_for(document):
             return before
-        assert self.terms, f"{self.name} is not bound to {self.model}"
         # summed in the order of `run`: rounding cannot make it less than the value there
-        value = logistic(
-            self.intercept
-            + sum(
-                each.largest if each.signal in unknown else each.added(document.signal(each.signal))
-                for each in self.terms
-            )
-        )
+        value = logistic(self.intercept + sum(add for _, add in self._parts(document, unknown)))
         return max(value, before) if self.larger and before is not None else value
+
+    def _parts(self, document: Document, unknown: Collection[str] = ()) -> list[tuple[str, float]]:
+        """What each signal adds; the most that it can where it is `unknown`."""
+        assert self.terms, f"{self.name} is not bound to {self.model}"
+        return [
+            (each.signal, each.largest if each.signal in unknown else each.added(document.signal(each.signal)))
+            for each in self.terms
+        ]
 
     def assumed(self, signal: str, document: Document, unknown: Collection[str]) -> dict[str, float]:
         if signal != self.signal or not self.is_for(document):
@@ -120,16 +121,15 @@ class Combine(Step):
         del models
         if not self.is_for(document):
             return []
-        assert self.terms, f"{self.name} is not bound to {self.model}"
-        values = {term.signal: document.signal(term.signal) for term in self.terms}
-        parts = [(term.signal, term.added(values[term.signal])) for term in self.terms]
+        parts = self._parts(document)
         value = logistic(self.intercept + sum(add for _, add in parts))
         before = document.signals.get(self.signal) if self.larger else None
         value = document.signals[self.signal] = value if before is None else max(value, before)
         if trace is not None:
             trace.append(
                 {"step": self.name, "rule": "combine", "signal": self.signal, "value": value, "threshold": None,
-                 "passed": True, "intercept": self.intercept, "values": values,
+                 "passed": True, "intercept": self.intercept,
+                 "values": {term.signal: document.signal(term.signal) for term in self.terms},
                  "terms": {name: round(add, 4) for name, add in parts},
                  **({} if before is None else {"before": before})}
             )  # fmt: skip

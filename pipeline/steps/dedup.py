@@ -5,7 +5,7 @@ from typing import Any, ClassVar, get_args
 
 from dedup.minhash import MinHash
 from dedup.survivors import Link, Policy
-from dedup.verify import Verify
+from dedup.verify import Measure, Verify
 from infra.errors import UsageError
 from pipeline.steps.method import MethodStep
 
@@ -54,11 +54,8 @@ class Dedup(MethodStep):
                     f"dedup {self.method}: {name} is {self.options[name]!r}, not a {kind} like {known[name]!r}"
                 )
         options = {**known, **self.options}
-        for name, allowed in (
-            ("policy", get_args(Policy)),
-            ("link", get_args(Link)),
-            ("measure", ("jaccard", "containment")),
-        ):
+        choices = {"policy": get_args(Policy), "link": get_args(Link), "measure": get_args(Measure)}
+        for name, allowed in choices.items():
             if name in options and options[name] not in allowed:
                 raise UsageError(f"dedup {self.method}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
         if self.method == "minhash":

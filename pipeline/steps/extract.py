@@ -42,7 +42,7 @@ class Extract(Step):
         options_of(self.engine, self.options)
 
     def after(self, known: set[str]) -> set[str]:
-        """An extraction begins a new text, of which only what the page asks for is known."""
+        """An extraction begins a new text, of which only the requests of the publisher are known."""
         del known
         return set(HEADER_SIGNALS)
 

@@ -1,6 +1,6 @@
 """Readers of a recipe's fields, one for each type; each raises a UsageError that names the place in the recipe."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import PurePosixPath
@@ -66,62 +66,57 @@ def is_number(value: Any) -> bool:
         return False
 
 
-def number(source: Mapping[str, Any], key: str, place: str, default: float = 0.0) -> float:
+def _typed(
+    source: Mapping[str, Any], key: str, place: str, default: Any, fits: Callable[[Any], bool], what: str
+) -> Any:
     value = source.get(key, default)
-    if not is_number(value):
-        raise UsageError(f"{place}: {key} must be a number, not {shown(value)}")
-    return float(value)
+    if not fits(value):
+        raise UsageError(f"{place}: {key} must be {what}, not {shown(value)}")
+    return value
+
+
+def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(fits, value))
+
+
+def number(source: Mapping[str, Any], key: str, place: str, default: float = 0.0) -> float:
+    return float(_typed(source, key, place, default, is_number, "a number"))
 
 
 def numbers(source: Mapping[str, Any], key: str, place: str) -> tuple[float, ...]:
-    value = source.get(key)
-    if not isinstance(value, list) or not all(map(is_number, value)):
-        raise UsageError(f"{place}: {key} must be a list of numbers, not {shown(value)}")
-    return tuple(map(float, value))
+    return tuple(map(float, _typed(source, key, place, None, _list_of(is_number), "a list of numbers")))
 
 
 def whole(source: Mapping[str, Any], key: str, place: str) -> int:
-    value = source.get(key)
-    if type(value) is not int or value < 1:
-        raise UsageError(f"{place}: {key} must be a number from 1, not {shown(value)}")
-    return value
+    return int(_typed(source, key, place, None, lambda value: type(value) is int and value >= 1, "a number from 1"))
 
 
 def flag(source: Mapping[str, Any], key: str, place: str) -> bool:
-    value = source.get(key)
-    if not isinstance(value, bool):
-        raise UsageError(f"{place}: {key} must be true or false, not {shown(value)}")
-    return value
+    return bool(_typed(source, key, place, None, lambda value: isinstance(value, bool), "true or false"))
 
 
 def text(source: Mapping[str, Any], key: str, place: str, default: str = "", required: bool = False) -> str:
     if required and key not in source:
         raise UsageError(f"{place}: {key} is missing")
-    value = source.get(key, default)
-    if not isinstance(value, str):
-        raise UsageError(f"{place}: {key} must be a text in quotes, not {shown(value)}")
-    return value
+    return str(_typed(source, key, place, default, lambda value: isinstance(value, str), "a text in quotes"))
 
 
 def table(source: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
-    value = source.get(key, {})
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{place}: {key} must be a table {{ name = value }}, not {shown(value)}")
-    return value
+    found: Mapping[str, Any] = _typed(source, key, place, {}, _is_table, "a table { name = value }")
+    return found
 
 
 def tables(source: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any]]:
-    value = source.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
-        raise UsageError(f"{place}: {key} must be a list of tables, not {shown(value)}")
-    return value
+    return list(_typed(source, key, place, [], _list_of(_is_table), "a list of tables"))
 
 
 def words(source: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
-    value = source.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
-        raise UsageError(f"{place}: {key} must be a list of words, not {shown(value)}")
-    return tuple(value)
+    is_words = _list_of(lambda word: isinstance(word, str) and word != "")
+    return tuple(_typed(source, key, place, [], is_words, "a list of words"))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def folder_name(name: str, place: str) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from filters.url import SIGNAL_DOCS, UrlLists, url_signals
 from infra.ledger import Reject
 from pipeline.document import Trace
+from pipeline.models.url_lists import check_url_lists
 from pipeline.steps.fields import model_name, named, only, text
 from pipeline.steps.rules import RecipeRule, judge_rules, read_rules, rule_lines
 from pipeline.steps.signals import HEADER_SIGNALS
@@ -32,6 +34,10 @@ class Gate(Step):
 
     def models(self) -> Iterator[str]:
         return iter([self.lists] if self.lists else [])
+
+    def check_models(self, places: Mapping[str, Path]) -> None:
+        if self.lists and self.lists in places:
+            check_url_lists(places[self.lists])
 
     def requires(self) -> Iterator[str]:
         return (rule.rule.signal for rule in self.rules)

@@ -40,6 +40,18 @@ def step_signals(steps: Sequence[Step]) -> set[str]:
     return names - {"language_score"}
 
 
+def columns_of(document: Document, carried: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The columns of a row that steps change; `carried`: the row's signals, for those that the document lacks."""
+    return {
+        "text": document.text,
+        "language": document.language,
+        "language_score": document.language_score,
+        "domain": document.domain,
+        "token_count": document.tokens,
+        "signals": {**(carried or {}), **document.signals},
+    }
+
+
 def document_of(row: Mapping[str, Any]) -> Document:
     """The working document of a row. Signals set by steps of earlier stages are kept; the text is measured again."""
     return Document(

@@ -37,7 +37,7 @@ class Judge(Step):
 
     @property
     def binding(self) -> bool:
-        """Where it judges by what the publisher asks for, which no sample may pass over."""
+        """Whether its rules are on requests of the publisher, which apply to an audit sample too."""
         return not HEADER_SIGNALS.keys().isdisjoint(self.requires())
 
     def lines(self) -> list[str]:

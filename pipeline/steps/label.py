@@ -1,13 +1,16 @@
-"""Label: what a model says of a document, its language, its domain, or a learned scorer's signals."""
+"""Label: the output of a model for a document: its language, its domain, or a learned scorer's signals."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from infra.errors import UsageError
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
-from pipeline.models.loaded import Models
+from pipeline.models.domains import check_domains
+from pipeline.models.fasttext import check_fasttext
+from pipeline.models.loaded import Models, load_once
 from pipeline.models.scorers import SCORERS
 from pipeline.steps.fields import choice, model_name, named, only, text, whole, words
 from pipeline.steps.step import Step
@@ -53,6 +56,17 @@ class Label(Step):
 
     def models(self) -> Iterator[str]:
         return iter([self.model])
+
+    def check_models(self, places: Mapping[str, Path]) -> None:
+        if self.model not in places:
+            return
+        path = places[self.model]
+        if self.what == LANGUAGE:
+            load_once(check_fasttext, path)
+        elif self.what == DOMAIN:
+            load_once(check_domains, path)
+        else:
+            load_once(SCORERS[self.what].check or SCORERS[self.what].load, path)
 
     @property
     def sets(self) -> frozenset[str]:

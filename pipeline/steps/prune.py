@@ -1,6 +1,6 @@
 """Prune: upper-bound pruning, which rejects a document before expensive steps that could not save it.
 
-A judge at the end of a stage asks for a least value of a combined signal. Some of what is combined is known early, some
+A judge at the end of a stage has a minimum of a combined signal. Some of what is combined is known early, some
 only after an expensive model. The step takes what is known as it is and the rest at the most that it can add: where the
 signal stays below the judge's threshold even so, the judge would reject the document in any case. So no document is
 lost that the later steps would keep, and no curve or threshold is written down twice.
@@ -25,7 +25,7 @@ from pipeline.steps.step import Step
 class Prune(Step):
     """judge: the name of a later judge step of the same stage. The rest is taken from the later steps:
 
-    rules: those of the judge that ask for a least value of a combined signal.
+    rules: the judge's minimums of a combined signal.
     languages: of which documents the judge is.
     between: the steps before the judge that set signals, in their order.
     """

@@ -97,15 +97,9 @@ def judge_rules(
     if trace is not None:
         for rule in mine:
             trace.append(
-                {
-                    "step": name,
-                    "rule": rule.name,
-                    "signal": rule.signal,
-                    "value": values[rule.signal],
-                    "threshold": rule.threshold,
-                    "passed": id(rule) not in failed,
-                }
-            )
+                {"step": name, "rule": rule.name, "signal": rule.signal, "value": values[rule.signal],
+                 "threshold": rule.threshold, "passed": id(rule) not in failed}
+            )  # fmt: skip
     return [Reject(name, failure.rule.name, failure.value, failure.threshold) for failure in failures]
 
 

@@ -19,21 +19,15 @@ AUDIT_SIGNALS = {
 }
 # Requests of the publisher in a page's headers and its robots meta element.
 HEADER_SIGNALS = {
-    "noindex": "1 if the page asks not to be indexed (X-Robots-Tag; after extraction also its robots meta element)",
-    "noai": "1 if the page asks not to be trained on (X-Robots-Tag; after extraction also its robots meta element)",
+    "noindex": "1 if the page requests not to be indexed (X-Robots-Tag; after extraction also its robots meta element)",
+    "noai": "1 if the page requests not to be trained on (X-Robots-Tag; after extraction also its robots meta element)",
 }
 SCORER_SIGNALS = {
     name: f"{doc} (label step{'' if len(scorer.signals) == 1 else f' `{scorer.name}`'})"
     for scorer in SCORERS.values()
     for name, doc in scorer.signals.items()
 }
-STEP_SIGNALS: dict[str, str] = {
-    **LANGUAGE_SIGNALS,
-    **SCORER_SIGNALS,
-    **CLUSTER_SIGNALS,
-    **AUDIT_SIGNALS,
-    **HEADER_SIGNALS,
-}
+STEP_SIGNALS = LANGUAGE_SIGNALS | SCORER_SIGNALS | CLUSTER_SIGNALS | AUDIT_SIGNALS | HEADER_SIGNALS
 # URL signals that need lists, which only a gate has.
 LISTED_SIGNALS = frozenset(
     name for name, value in url_signals("http://a.example/", UrlLists()).items() if value is None

@@ -20,7 +20,7 @@ class Step:
     on_text: it processes one text at a time with `run`, so it must follow an extraction.
     alone: it is the only step of its stage.
     edits: it changes the text.
-    combines: it makes a signal of others, so that it can tell how large that signal can be (`upper_bound`).
+    combines: it makes a signal of others, so that it has a bound on that signal (`upper_bound`).
     """
 
     kind: ClassVar[str]
@@ -54,6 +54,9 @@ class Step:
     def models(self) -> Iterator[str]:
         """The names of the models that it uses."""
         return iter(())
+
+    def check_models(self, places: Mapping[str, Path]) -> None:
+        """Raises UsageError for a model of its that is at a path in `places`, by name, and cannot be loaded."""
 
     def requires(self) -> Iterator[str]:
         """The signals that it reads."""

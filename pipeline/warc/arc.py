@@ -9,7 +9,7 @@ import re
 
 from pipeline.warc.dates import normalise_date
 from pipeline.warc.fields import decode
-from pipeline.warc.warc import Header, clean_url, parse_length
+from pipeline.warc.warc import RecordHeader, clean_url, parse_length
 
 LINE_BYTES = 2**14  # a longer line is not a header
 
@@ -23,7 +23,7 @@ _ANCHOR = re.compile(rb" \d{14} [^\r\n]{1,512}\r?\n")
 _KNOWN_SCHEME = re.compile(rb"(?:filedesc|https?|ftps?|dns|whois|gopher|news|nntp|mailto|rtsp|mms):", re.IGNORECASE)
 
 
-def parse_arc_header(data: bytes) -> Header | None:
+def parse_arc_header(data: bytes) -> RecordHeader | None:
     """Parses the header line at the start of `data`; None if there is none."""
     if not _SCHEME.match(data):
         return None
@@ -51,7 +51,7 @@ def _date_position(tokens: list[bytes]) -> int | None:
     return None
 
 
-def _header(kind: str, url: bytes, rest: list[bytes], size: int) -> Header:
+def _header(kind: str, url: bytes, rest: list[bytes], size: int) -> RecordHeader:
     """`rest`: the tokens after the URL: address, date, content type ..., length."""
     names: tuple[str, ...] = _FIELDS
     if len(rest) == 9:
@@ -59,7 +59,7 @@ def _header(kind: str, url: bytes, rest: list[bytes], size: int) -> Header:
     else:
         rest = [rest[0], rest[1], b" ".join(rest[2:-1]), rest[-1]]
     texts = [decode(token) for token in rest]
-    return Header(
+    return RecordHeader(
         format="arc",
         type=kind,
         fields=[("URL", decode(url)), *zip(names, texts[:-1]), ("Archive-length", texts[-1])],

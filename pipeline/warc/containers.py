@@ -162,7 +162,7 @@ def _inflate(file: FileBytes, start: int, keep: bool, inflater: "zlib._Decompres
 
 
 def _broken(file: FileBytes, start: int) -> Member:
-    """Tells a wrong checksum after sound data (end known) from broken data, by inflating without the check."""
+    """Distinguishes a wrong checksum after sound data (end known) from broken data, by inflating without the check."""
     end, data = _without_check(file, start)
     if end is not None and (end >= file.size or is_magic(file, end)) and not _ran_on(file, start, end, data):
         return Member(end, b"", CRC)

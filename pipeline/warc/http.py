@@ -8,14 +8,7 @@ kept. Each finding is a string in `problems`.
 import re
 from dataclasses import dataclass, field
 
-from pipeline.warc.codings import (
-    NOT_APPLIED,
-    TOO_LARGE,
-    UNCLAIMED,
-    dechunk,
-    decode_body,
-    shows_compression,
-)
+from pipeline.warc.codings import NOT_APPLIED, TOO_LARGE, UNCLAIMED, dechunk, decode_body, shows_compression
 from pipeline.warc.fields import read_fields
 from pipeline.warc.records import BLOCK_BYTES, RawRecord
 

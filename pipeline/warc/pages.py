@@ -28,34 +28,26 @@ SKIP_REASONS = (
 
 _PAGES = ("response", "resource", "conversion")
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml", "html")
-_TELLS_NOTHING = ("", "text/plain", "application/octet-stream", "binary/octet-stream", "unknown/unknown", "text/xml",
+_GENERIC = ("", "text/plain", "application/octet-stream", "binary/octet-stream", "unknown/unknown", "text/xml",
                   "application/xml", "application/unknown", "content/unknown", "no-type", "text")  # fmt: skip
 _BY_TYPE = {
-    "application/pdf": "pdf",
-    "text/css": "css",
-    "text/javascript": "javascript",
-    "application/javascript": "javascript",
-    "application/x-javascript": "javascript",
-    "application/ecmascript": "javascript",
-    "application/json": "json",
-    "application/rss+xml": "feed",
-    "application/atom+xml": "feed",
-    "application/rdf+xml": "feed",
-    "application/xml": "xml",
-    "text/xml": "xml",
-    "text/dns": "dns",
-    "application/zip": "archive",
-    "application/gzip": "archive",
-    "application/x-gzip": "archive",
-    "application/x-tar": "archive",
-    "application/x-rar-compressed": "archive",
-    "application/x-7z-compressed": "archive",
-    "application/java-archive": "archive",
-    "application/msword": "office",
-    "application/rtf": "office",
-    "application/font-woff": "font",
-    "application/octet-stream": "binary",
-}
+    media: kind
+    for kind, types in {
+        "pdf": "application/pdf",
+        "css": "text/css",
+        "javascript": "text/javascript application/javascript application/x-javascript application/ecmascript",
+        "json": "application/json",
+        "feed": "application/rss+xml application/atom+xml application/rdf+xml",
+        "xml": "application/xml text/xml",
+        "dns": "text/dns",
+        "archive": "application/zip application/gzip application/x-gzip application/x-tar "
+                   "application/x-rar-compressed application/x-7z-compressed application/java-archive",
+        "office": "application/msword application/rtf",
+        "font": "application/font-woff",
+        "binary": "application/octet-stream",
+    }.items()
+    for media in types.split()
+}  # fmt: skip
 _OFFICE = ("application/vnd.ms-", "application/vnd.openxmlformats", "application/vnd.oasis.opendocument")
 _BY_MAGIC = (
     (b"%PDF-", "pdf"),
@@ -81,8 +73,8 @@ def page_kind(record: RawRecord, message: HttpMessage) -> str:
     if record.type not in _PAGES:
         return f"type/{record.type if record.type in TYPES else 'unknown'}"
     if message.status is not None and not 200 <= message.status < 300:
-        family = message.status // 100
-        return f"status/{family}xx" if family in (1, 3, 4, 5) else "status/other"
+        leading = message.status // 100
+        return f"status/{leading}xx" if leading in (1, 3, 4, 5) else "status/other"
     if message.status in (204, 205):
         return "status/204"
     if not message.body.strip():
@@ -99,19 +91,19 @@ def is_page(record: RawRecord) -> bool:
 
 
 def _media_kind(media: str, start: bytes) -> str:
-    if media in _HTML_TYPES or media in _TELLS_NOTHING:
+    if media in _HTML_TYPES or media in _GENERIC:
         for magic, kind in _BY_MAGIC:
             if start.startswith(magic):
                 return f"media/{kind}"
-    if media in _HTML_TYPES or (media in _TELLS_NOTHING and looks_like_html(start)):
+    if media in _HTML_TYPES or (media in _GENERIC and looks_like_html(start)):
         return HTML
     if media in _BY_TYPE:
         return f"media/{_BY_TYPE[media]}"
     if media.startswith(_OFFICE):
         return "media/office"
-    family = media.partition("/")[0]
-    if family in ("image", "video", "audio", "font", "text"):
-        return f"media/{family}"
+    top_level = media.partition("/")[0]
+    if top_level in ("image", "video", "audio", "font", "text"):
+        return f"media/{top_level}"
     return "media/json" if media.endswith("+json") else "media/xml" if media.endswith("+xml") else "media/other"
 
 

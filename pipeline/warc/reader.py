@@ -240,7 +240,6 @@ def _raw_record(piece: Piece, window: Window, offset: int, length: int, number: 
         url=header.url,
         date=header.date,
         content_type=header.content_type,
-        declared_length=header.length,
         block=window.read(piece.block_start, piece.block_end),
         truncated=piece.truncated,
         payload_digest=header.payload_digest,

@@ -4,7 +4,6 @@ Invariant of a split: every byte of `[split.start, split.end)` is accounted for 
 `event.file_bytes` over the events of a split is `split.end - split.start`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 SPLIT_BYTES = 6 * 2**20
@@ -77,7 +76,6 @@ class RawRecord:
     url: str | None
     date: str | None
     content_type: str | None
-    declared_length: int | None
     block: bytes
     truncated: str | None
     payload_digest: str | None
@@ -110,8 +108,3 @@ class Beyond:
 
 
 Event = RawRecord | Damage | Beyond
-
-
-def accounted(events: Iterable[Event]) -> int:
-    """The bytes of the split that `events` account for; over all events of a split: its length."""
-    return sum(event.file_bytes for event in events)

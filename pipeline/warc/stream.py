@@ -27,9 +27,9 @@ class ByteSource(Protocol):
     """Inflated bytes in order. `position`: bytes of the file consumed for them; `problem`: why the last part ended
     early; `boundary`: whether a gzip member ended with it."""
 
-    position: int
-    problem: str | None
-    boundary: bool
+    position: int = 0
+    problem: str | None = None
+    boundary: bool = False
 
     def parts(self) -> Iterator[bytes]: ...
 
@@ -90,13 +90,11 @@ class InflatedWindow:
                 self.source.boundary = False
 
 
-class GzipSource:
+class GzipSource(ByteSource):
     """The gzip members of `file` from `start` on, one after another."""
 
     def __init__(self, file: FileBytes, start: int = 0) -> None:
         self.position = start
-        self.problem: str | None = None
-        self.boundary = False
         self._file = file
 
     def parts(self) -> Iterator[bytes]:
@@ -162,13 +160,10 @@ def salvage(inflater: "zlib._Decompress", data: bytes) -> tuple[bytes, int]:
     return b"".join(out), min(used + 1, len(data))
 
 
-class Lz4Source:
+class Lz4Source(ByteSource):
     """LZ4 frames, decoded by FastWARC."""
 
     def __init__(self, path: str, size: int) -> None:
-        self.position = 0
-        self.problem: str | None = None
-        self.boundary = False
         self._path = path
         self._size = size
 

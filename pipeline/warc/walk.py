@@ -15,7 +15,7 @@ from typing import Protocol
 from pipeline.warc.arc import LINE_BYTES, find_arc_header, parse_arc_header
 from pipeline.warc.fields import HEADER_BYTES
 from pipeline.warc.records import BLOCK_BYTES, CUT, EMPTY, HEADER, JUNK, SHORT, TOO_LARGE, ZEROS
-from pipeline.warc.warc import WARC_FOUND, WARC_START, Header, header_within, parse_warc_header
+from pipeline.warc.warc import WARC_FOUND, WARC_START, RecordHeader, header_within, parse_warc_header
 
 _HEAD_BYTES = 2**13  # nearly every header fits
 _SEARCH_BYTES = 2**18
@@ -63,7 +63,7 @@ class Piece:
 
     start: int
     end: int
-    header: Header | None = None
+    header: RecordHeader | None = None
     block_start: int = 0
     block_end: int = 0
     truncated: str | None = None
@@ -123,7 +123,7 @@ def filling(head: bytes, length: int) -> str:
     return JUNK if head[:length].strip(b"\0") else ZEROS
 
 
-def _record(window: Window, start: int, block_start: int, header: Header) -> Piece:
+def _record(window: Window, start: int, block_start: int, header: RecordHeader) -> Piece:
     declared_end = block_start + header.length if header.length is not None else None
     after = None
     if declared_end is not None and window.reaches(declared_end):
@@ -140,7 +140,7 @@ def _record(window: Window, start: int, block_start: int, header: Header) -> Pie
 
 
 def _bounded(
-    start: int, end: int, header: Header, block_start: int, block_end: int, truncated: str | None = None
+    start: int, end: int, header: RecordHeader, block_start: int, block_end: int, truncated: str | None = None
 ) -> Piece:
     if block_end - block_start > BLOCK_BYTES:
         return Piece(start, end, reason=TOO_LARGE)

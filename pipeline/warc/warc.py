@@ -1,7 +1,7 @@
 """Parses WARC record headers (0.17, 0.18, 1.0, 1.1), and finds where one begins.
 
-Also defines the `Header` that the ARC parser shares. A header needs a version line and one field; everything else may
-be missing, repeated, folded or in any charset, as in real files.
+Also defines the `RecordHeader` that the ARC parser shares. A header needs a version line and one field; everything else
+may be missing, repeated, folded or in any charset, as in real files.
 """
 
 import re
@@ -21,7 +21,7 @@ _MAX_INT64 = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class RecordHeader:
     """`size`: bytes from the start of the header to the block; `length`: the block's declared length, None if it
     is missing or absurd (negative, not a number, beyond 64 bits)."""
 
@@ -38,13 +38,13 @@ class Header:
     payload_digest: str | None
 
 
-def parse_warc_header(data: bytes) -> Header | None:
+def parse_warc_header(data: bytes) -> RecordHeader | None:
     """Parses the header at the start of `data` (see `WARC_START`); None if it does not end in `data`."""
     fields = read_fields(data, data.index(b"\n") + 1, _STOPS)
     if not fields.complete:
         return None
     values = first_values(fields.pairs)
-    return Header(
+    return RecordHeader(
         format="warc",
         type=values.get("warc-type", "unknown").lower(),
         fields=fields.pairs,
@@ -59,7 +59,7 @@ def parse_warc_header(data: bytes) -> Header | None:
     )
 
 
-def header_within(data: bytes, header: Header) -> int | None:
+def header_within(data: bytes, header: RecordHeader) -> int | None:
     """The position at which the header of another record begins inside `header`, which then belongs to a cut record.
 
     A field may have `WARC/1.0` as its value; so what follows must be a header with a type and a length, and the

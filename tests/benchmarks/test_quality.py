@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from benchmarks.quality_rows import CRAWL, Row, rule_scorer, table
 from filters.rules import Rule
 from pipeline.extract.page import PageExtractor
 from pipeline.steps.rules import RecipeRule
+from tests.files import write_rows
 from tests.pipeline.pages import article, sentences, write_warc
 from tests.pipeline.recipe_texts import small
 
@@ -112,8 +112,7 @@ def test_files_are_named_by_axis_and_subject(tmp_path: Path) -> None:
     assert subject_of("iq_en", "openstax_calculus") == "mathematics"
     assert subject_of("eq_zh", "crosswoz") == "dialogue (zh)" and subject_of("iq_en", "mine") == "mine"
     for kind in ("iq_en", "multi"):
-        (tmp_path / kind).mkdir()
-        (tmp_path / kind / "book.v1.jsonl").write_text(json.dumps({"id": "1", "text": paragraphs(3, 90)}) + "\n")
+        write_rows(tmp_path / kind / "book.v1.jsonl", [{"id": "1", "text": paragraphs(3, 90)}])
     pages = read_clean([tmp_path], 2, ("iq_en",))
     assert [(page.kind, page.source) for page in pages] == [("iq_en", "book")] * 2
     assert len({page.url for page in pages}) == 2
@@ -175,12 +174,9 @@ def test_rates_of_a_group_are_means_over_its_sources() -> None:
 
 
 def test_keep_rates_through_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "texts" / "iq_en").mkdir(parents=True)
-    (tmp_path / "texts" / "eq_en").mkdir()
-    copies = Counter({"iq_en/book": 200, "eq_en/talk": 90})
-    for number, (name, count) in enumerate(copies.items()):
-        text = paragraphs(number + 1, count) if "iq" in name else "\n\n".join(["Yes, said the king of hearts."] * 600)
-        (tmp_path / "texts" / f"{name}.jsonl").write_text(json.dumps({"text": text}) + "\n")
+    talk = "\n\n".join(["Yes, said the king of hearts."] * 600)
+    for name, text in (("iq_en/book", paragraphs(1, 200)), ("eq_en/talk", talk)):
+        write_rows(tmp_path / "texts" / f"{name}.jsonl", [{"text": text}])
     recipe = tmp_path / "small.toml"
     recipe.write_text(small())
     crawl = write_warc(tmp_path / "a.warc.gz", [(f"http://h{i}.example/", article(i)) for i in range(3)])

@@ -7,38 +7,16 @@ from hypothesis import strategies as st
 
 from dedup.minhash import MinHash, band_table, permutations, shingle_table
 from dedup.shingles import shingle_sequence, shingles
-from dedup.tables import Hashes, document_numbers, values
+from dedup.tables import document_numbers, values
 from dedup.verify import jaccard
 from infra.errors import UsageError
 from tests.dedup.support import WORDS, chinese, documents, edited, english
 
-# published: FineWeb (arXiv 2406.17557, App. E.1), RefinedWeb (arXiv 2306.01116, App. G.3.1); the others follow
-SIMILARITIES = (0.7, 0.75, 0.8, 0.85, 0.9)
-
 
 def match_probability(similarity: float, bands: int, rows: int) -> float:
-    """The probability that two documents of this Jaccard similarity share at least one band."""
+    """The probability that two documents of this Jaccard similarity share at least one band: .92 at .8 for 14 x 8, as
+    FineWeb prints it (arXiv 2406.17557, App. E.1)."""
     return 1.0 - (1.0 - similarity**rows) ** bands
-
-
-def estimated_jaccard(a: Hashes, b: Hashes) -> float:
-    """The share of equal values in two signatures of the same parameters."""
-    return float(np.mean(a == b))
-
-
-@pytest.mark.parametrize(
-    "bands, rows, published",
-    [
-        (14, 8, (0.56, 0.77, 0.92, 0.99, 1.0)),
-        (450, 20, (0.30, 0.76, 0.99, 1.0, 1.0)),
-        (93, 15, (0.36, 0.71, 0.96, 1.0, 1.0)),
-        (20, 13, (0.18, 0.38, 0.68, 0.92, 0.997)),
-        (9, 13, (0.08, 0.19, 0.40, 0.69, 0.93)),
-    ],
-)
-def test_match_probability_is_the_published_curve(bands: int, rows: int, published: tuple[float, ...]) -> None:
-    computed = [match_probability(s, bands, rows) for s in SIMILARITIES]
-    assert computed == pytest.approx(published, abs=0.0075)
 
 
 def test_parameters() -> None:
@@ -85,7 +63,8 @@ def test_estimate_is_unbiased() -> None:
         a = english(seed, 300)
         b = edited(a, 0.06, seed, lambda x: f"w{x}")
         sets = shingles(" ".join(a)), shingles(" ".join(b))
-        errors.append(estimated_jaccard(params.signature(sets[0]), params.signature(sets[1])) - jaccard(*sets))
+        estimate = np.mean(params.signature(sets[0]) == params.signature(sets[1]))
+        errors.append(estimate - jaccard(*sets))
     assert abs(np.mean(errors)) < 4 * (0.25 / 112 / 150) ** 0.5
     assert 0.03 < np.std(errors) < 0.06  # sqrt(s (1 - s) / 112) = .047 at s = .55
 
@@ -120,7 +99,8 @@ def test_words_of_spaces_alone_would_miss_chinese() -> None:
         a, b = shingles(text), shingles(near)
         by_character += bool((params.band_keys(a) == params.band_keys(b)).any())
         # Latin letters instead of ideographs: whatever stands between two marks becomes one word
-        sets = [shingles("".join(_latin(c) for c in version)) for version in (text, near)]
+        latin = ("".join(c if c in "，。" else f"{ord(c):x}" for c in version) for version in (text, near))
+        sets = [shingles(version) for version in latin]
         by_space += bool((params.band_keys(sets[0]) == params.band_keys(sets[1])).any())
     assert by_character >= 57
     assert by_space <= 20
@@ -147,7 +127,3 @@ def test_shingle_table_brings_the_wanted_documents_only() -> None:
     assert values(table, "key").tolist() == document_numbers([1, 1], [20, 22]).tolist()
     assert table["shingles"][0].as_py() == shingles(" ".join(WORDS[:9])).tolist()
     assert table["other"].null_count == 2
-
-
-def _latin(character: str) -> str:
-    return character if character in "，。" else f"{ord(character):x}"

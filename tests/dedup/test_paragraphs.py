@@ -11,14 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.paragraphs import (
-    KEPT_LINES,
-    KeepUnique,
-    line_hashes,
-    line_table,
-    normalise_lines,
-    surviving_text,
-)
+from dedup.paragraphs import KEPT_LINES, KeepUnique, line_hashes, line_table, normalise_lines, surviving_text
 from tests.dedup.support import documents, reduce
 
 FANCY = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"

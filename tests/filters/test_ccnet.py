@@ -27,12 +27,7 @@ def test_golden(line: str, normal: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "after", "lines_gone"),
-    [
-        ("Title\n one \n\n \ntwo", "one\ntwo", 3),
-        ("\nTitle\n", "", 3),
-        ("", "", 1),
-    ],
+    ("text", "after", "lines_gone"), [("Title\n one \n\n \ntwo", "one\ntwo", 3), ("\nTitle\n", "", 3), ("", "", 1)]
 )
 def test_the_first_line_is_the_title(text: str, after: str, lines_gone: int) -> None:
     assert edit("ccnet_body")(text) == (after, lines_gone)

@@ -9,33 +9,15 @@ from filters.coherence import (
     FEATURES,
     MIN_SENTENCES,
     PAIRS,
+    CoherenceWeights,
     Language,
     Measured,
-    Weights,
     features,
     score,
     sentences_of,
 )
 
-WORDS = [
-    "the",
-    "a",
-    "dog",
-    "cat",
-    "ran",
-    "slept",
-    "house",
-    "door",
-    "king",
-    "she",
-    "it",
-    "was",
-    "is",
-    "ada",
-    "lovelace",
-    "狗",
-    "跑",
-]
+WORDS = "the a dog cat ran slept house door king she it was is ada lovelace 狗 跑".split()  # noqa: SIM905
 LANGUAGE = Language(
     {word: number for number, word in enumerate(WORDS)},
     np.eye(len(WORDS), dtype=np.float32),
@@ -44,7 +26,7 @@ LANGUAGE = Language(
     {"she": 2},
     np.arange(9, dtype=np.float32).reshape(3, 3),
 )
-WEIGHTS = Weights(
+WEIGHTS = CoherenceWeights(
     np.linspace(-1, 1, len(PAIRS)), np.ones(len(PAIRS) + len(WORDS)), np.linspace(1, -1, len(FEATURES)), 0.5
 )
 

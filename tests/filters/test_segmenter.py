@@ -1,14 +1,12 @@
 """Chinese words: runs of Han are cut by a segmenter, all else by the common rules, and only when words are needed."""
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.catalog import measure
 from filters.view import View
+from tests.files import python
 from tests.filters.test_view import ALPHABET
 
 
@@ -65,5 +63,4 @@ def test_the_segmenter_is_loaded_only_for_words_of_chinese() -> None:
         "measure(View('我们在北京。', language='zh'), ['words'])\n"
         "print('rjieba' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "True"]
+    assert python(code).split() == ["False", "True"]

@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from pipeline.stages.extract import ExtractTask
 from pipeline.stages.filter import FilterTask
 from pipeline.stages.ingest import IngestTask
 from pipeline.stages.tokenize import TokenizeTask
+from tests.files import checkout
 from tests.pipeline.here import run_here
 from tests.pipeline.pages import write_crawl, write_recipe
 
@@ -35,6 +35,18 @@ WORK = {
     "copies": names_in([*REDUCTION, ReduceTask(Reduce(KeepOne("first"), DECISIONS), 0, "key")]),
     "tokens": names_in([PartJob, TokenizeTask]),
 }
+
+
+def versions(code: Code) -> dict[str, str]:
+    return {name: code.version(names) for name, names in WORK.items()}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages elsewhere, which changes no version."""
+    folder = checkout(tmp_path_factory.mktemp("code"))
+    assert versions(Code(folder)) == versions(project())
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -54,15 +66,13 @@ WORK = {
         ("trainer/model.py", set()),
     ],
 )
-def test_a_change_voids_the_receipts_of_what_reaches_it(changed: str, voided: set[str], tmp_path: Path) -> None:
-    for package in PACKAGES & {path.name for path in ROOT.iterdir()}:
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    before = {name: Code(tmp_path).version(names) for name, names in WORK.items()}
-    assert before == {name: project().version(names) for name, names in WORK.items()}
-    path = tmp_path / changed
-    path.write_text(path.read_text() + "# one more line\n")
-    code = Code(tmp_path)
-    assert {name for name, names in WORK.items() if code.version(names) != before[name]} == voided
+def test_a_change_voids_the_receipts_of_what_reaches_it(changed: str, voided: set[str], copy: Path) -> None:
+    path = copy / changed
+    text = path.read_text()
+    path.write_text(text + "# one more line\n")
+    after = versions(Code(copy))
+    path.write_text(text)
+    assert {name for name, before in versions(project()).items() if after[name] != before} == voided
 
 
 TREE = {
@@ -98,10 +108,7 @@ TREE = {
         ("try:\n    from .unused import nothing as work\nexcept ImportError:\n    work = None", "unused.py"),
         ("from pipeline.steps.unused import nothing\n@nothing\nclass work: ...", "unused.py"),
         ("from pipeline.steps.unused import nothing\nclass work:\n    def do(self): nothing()", "unused.py"),
-        (
-            "from .unused import nothing\nA = 1\ndef f():\n    global A\n    A = nothing\ndef work(): A",
-            "unused.py",
-        ),
+        ("from .unused import nothing\nA = 1\ndef f():\n    global A\n    A = nothing\ndef work(): A", "unused.py"),
         ("def work(): return 'pipeline.steps.used:other'", "unused.py used.py"),
         ("def work(): return 'pipeline.steps.used:LIMIT'", "used.py"),
         ("def work(): return 'pipeline.steps.used.LIMIT'", "used.py"),
@@ -172,13 +179,9 @@ PUT_TOGETHER = {
 
 
 def test_no_code_finds_modules_or_data_by_names_put_together() -> None:
-    found = {f"{path.relative_to(ROOT)}: {what}" for path in sources() for what in put_together(path)}
+    sources = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    found = {f"{path.relative_to(ROOT)}: {what}" for path in sources for what in put_together(path)}
     assert found == PUT_TOGETHER
-
-
-def sources() -> Iterator[Path]:
-    for package in PACKAGES:
-        yield from (ROOT / package).rglob("*.py")
 
 
 def put_together(path: Path) -> Iterator[str]:

@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 from mixers.polytope import Infeasible, nearest_point
 
 
-def test_projection_on_a_half_plane() -> None:
-    assert np.allclose(nearest_point(np.zeros(2), np.array([[1.0, 1.0]]), np.array([2.0])), [1.0, 1.0])
-
-
-def test_a_point_inside_stays() -> None:
-    point = np.array([0.25, 0.75])
-    assert np.array_equal(nearest_point(point, np.eye(2), np.zeros(2)), point)
-
-
-def test_equality_as_two_rows_and_a_bound() -> None:
-    rows = np.array([[1.0, 1.0], [-1.0, -1.0], [-1.0, 0.0]])
-    assert np.allclose(nearest_point(np.array([0.9, 0.9]), rows, np.array([1.0, -1.0, -0.2])), [0.2, 0.8])
+@pytest.mark.parametrize(
+    ("point", "rows", "bounds", "nearest"),
+    [
+        ([0, 0], [[1, 1]], [2], [1, 1]),
+        ([0.25, 0.75], [[1, 0], [0, 1]], [0, 0], [0.25, 0.75]),  # inside: it stays
+        ([0.9, 0.9], [[1, 1], [-1, -1], [-1, 0]], [1, -1, -0.2], [0.2, 0.8]),  # an equality as two rows, and a bound
+    ],
+)
+def test_by_hand(point: list[float], rows: list[list[float]], bounds: list[float], nearest: list[float]) -> None:
+    x0, matrix, least = (np.array(each, float) for each in (point, rows, bounds))
+    assert np.allclose(nearest_point(x0, matrix, least), nearest)
 
 
 def test_a_row_of_zeros_that_asks_for_something() -> None:

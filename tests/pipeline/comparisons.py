@@ -1,6 +1,5 @@
 """A small comparison of two recipes with hostile pages: scripts in URLs, titles, texts and groups."""
 
-import json
 from pathlib import Path
 
 from infra.dataset.manifest import Kind
@@ -8,6 +7,7 @@ from infra.dataset.reader import Dataset
 from infra.hashing import readable_json
 from pipeline.compare.compare import COMPARISON, summary
 from pipeline.compare.gold import read_gold
+from tests.files import write_rows
 from tests.pipeline.datasets import document, funnel_row, make_dataset, record, reject
 
 EVIL = "<script>alert(1)</script>"
@@ -41,13 +41,10 @@ def stages(folder: Path) -> list[Dataset]:
 def write_comparison(folder: Path) -> None:
     made = stages(folder)
     chains = {"strict": made, "lax": made[:2]}
-    (folder / "gold.jsonl").write_text(
-        "".join(
-            json.dumps({"url": f"https://example.org/{n}", "text": "w " * 9, "type": EVIL if n % 2 else "b"}) + "\n"
-            for n in range(1, 41)
-        )
-    )
-    gold = read_gold(folder / "gold.jsonl", folder / "gold.jsonl", long_words=9)
+    kinds = {n: EVIL if n % 2 else "b" for n in range(1, 41)}
+    rows = [{"url": f"https://example.org/{n}", "text": "w " * 9, "type": kind} for n, kind in kinds.items()]
+    path = write_rows(folder / "gold.jsonl", rows)
+    gold = read_gold(path, path, long_words=9)
     body = summary(chains, gold)
     body["recipes"]["strict"]["audit"] = {
         "sampled": 9, "kept": 4, "prefilter_rejected": 1, "share": 0.25, "interval": [0.045587, 0.699358],

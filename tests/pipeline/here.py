@@ -7,10 +7,8 @@ from typing import Any
 from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from pipeline.explain.explain import explain
-from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context
 from pipeline.revise.listed import read_listed
-from pipeline.revise.measure import measure
 from pipeline.revise.readmit import readmit
 from pipeline.revise.takedown import takedown
 from pipeline.stages.run import Run, run_recipe, run_recipe_stage
@@ -37,13 +35,6 @@ def stage_here(
         )
 
 
-def measure_here(
-    recipe: Path, given: Path, out: Path, models: Path, signals: Sequence[str] = (), engine: str = "local"
-) -> Dataset:
-    with open_engine(engine) as made:
-        return measure(open_context(str(recipe), made, str(models)), read_inputs([str(given)]), out, signals)
-
-
 def readmit_here(
     ledger: Path,
     recipe: Path,
@@ -61,6 +52,11 @@ def readmit_here(
 def takedown_here(run: Path, out: Path, url_list: Path | None = None, ids: Path | None = None) -> dict[str, Any]:
     with open_engine("local") as engine:
         return takedown(read_listed(url_list, ids), run, out, engine)
+
+
+def datasets(run: Path) -> list[Dataset]:
+    """Those that are finished, in order."""
+    return [Dataset(path.parent) for path in sorted(run.glob("*/manifest.json"))]
 
 
 def explained(what: str, run: Path, source: Path | None = None, models: Path | None = None) -> dict[str, Any]:

@@ -23,6 +23,11 @@ def sentences(seed: int, count: int = 12) -> list[str]:
     return [" ".join(chance.choices(WORDS, k=chance.randint(8, 16))).capitalize() + "." for _ in range(count)]
 
 
+def text_rows(count: int) -> list[dict[str, str]]:
+    """Documents of a dozen sentences."""
+    return [{"id": str(n), "url": f"http://a.example/{n}", "text": "\n".join(sentences(n))} for n in range(count)]
+
+
 def article(seed: int, count: int = 12, extra: str = "") -> str:
     body = "".join(f"<p>{' '.join(sentences(seed * 1000 + i, 3))}</p>" for i in range(count))
     return f"<html><head><title>Article {seed}</title></head><body><main>{body}{extra}</main></body></html>"

@@ -1,6 +1,5 @@
 """Documents with planted values and topics, and recipes with one pool rule."""
 
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from infra.engines.local import LocalEngine
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context
 from pipeline.stages.run import run
+from tests.files import write_rows
 from tests.pipeline.recipe_texts import recipe, stage, step
 
 TOPICS = {
@@ -19,12 +19,6 @@ TOPICS = {
     "music": ["melody", "guitar", "concert", "orchestra", "violin", "harmony", "rhythm", "symphony"],
     "中文": ["天气", "河流", "森林", "山谷", "湖泊", "草原", "花园", "海洋"],
 }
-
-
-def write_documents(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return path
 
 
 def scored(values: Sequence[Any], languages: Sequence[str | None]) -> list[dict[str, Any]]:
@@ -58,5 +52,5 @@ def pool_recipe(path: Path, method: str, **options: Any) -> Path:
 def judged(folder: Path, rows: Sequence[dict[str, Any]], method: str, **options: Any) -> Dataset:
     """The documents through one pool rule, in this process."""
     recipe = pool_recipe(folder / "recipe.toml", method, **options)
-    given = write_documents(folder / "given.jsonl", rows)
+    given = write_rows(folder / "given.jsonl", rows)
     return run(open_context(str(recipe), LocalEngine()), read_inputs([str(given)]), folder / "out").last

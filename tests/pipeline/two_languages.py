@@ -26,8 +26,7 @@ HAN = (
 )
 
 QUALITY = Combination(
-    -0.5,
-    (Term("words", (100.0, 400.0), (-1.0, 1.0)), Term("perplexity", (0.0, 1.0), (0.0, 0.5), missing=0.25)),
+    -0.5, (Term("words", (100.0, 400.0), (-1.0, 1.0)), Term("perplexity", (0.0, 1.0), (0.0, 0.5), missing=0.25))
 )
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import io
-import json
 import re
 import shlex
 from contextlib import redirect_stdout
@@ -12,7 +11,7 @@ import pytest
 
 import refinery as rf
 from pipeline.cli.app import main
-from tests.pipeline.command import ROOT
+from tests.files import ROOT, write_rows
 from tests.pipeline.pages import pages, sentences, write_crawl, write_warc
 
 PAGE = (ROOT / "docs/python.md").read_text()
@@ -49,7 +48,7 @@ def test_its_examples_print_what_it_says(tmp_path: Path, monkeypatch: pytest.Mon
     write_warc(tmp_path / "more" / "part-1.warc.gz", pages(40, 40))
     for name, first, count in (("texts", 0, 60), ("held-out", 400, 12)):
         rows = [{"text": " ".join(sentences(first + n)), "domain": "science"} for n in range(count)]
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_rows(tmp_path / f"{name}.jsonl", rows)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REFINERY_MODELS", str(tmp_path / "models"))
     space = {"__name__": "__main__"}

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import textwrap
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -13,29 +12,28 @@ import pytest
 
 import refinery as rf
 from infra import errors
-from tests.pipeline.command import ROOT, made, refinery
+from tests.files import ROOT, python
+from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import write_crawl
 
 HEAVY = ("apache_beam", "numba", "numpy", "pyarrow", "ray", "rich", "torch", "typer")
+TYPED = """
+import refinery as rf
 
-
-def python(code: str, folder: Path = ROOT) -> str:
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+reveal_type(rf.run("yi", ["a.warc.gz"], out="out", workers=2).last)
+reveal_type(rf.generate("control", "The sea"))
+rf.run("yi", out="out")
+rf.nothing
+"""
 
 
 def test_the_import_loads_no_library() -> None:
-    assert python(f"import sys, refinery; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+    assert python(f"import sys, refinery; print([name for name in {HEAVY} if name in sys.modules])").strip() == "[]"
 
 
 def test_a_name_loads_its_module_alone() -> None:
-    code = """
-        import sys, refinery as rf
-        rf.load_recipe("exact"), rf.train, rf.run
-        print({"torch", "ray", "apache_beam"} & set(sys.modules))
-    """
-    assert python(code) == "set()"
+    code = "import sys, refinery as rf\nrf.load_recipe('exact'), rf.train, rf.run\n"
+    assert python(code + "print({'torch', 'ray', 'apache_beam'} & set(sys.modules))").strip() == "set()"
 
 
 def test_every_name_is_there_and_no_other() -> None:
@@ -51,27 +49,13 @@ def test_the_version_is_the_packages() -> None:
 
 
 def test_errors_are_those_that_the_engine_raises() -> None:
-    assert (rf.RefineryError, rf.UsageError, rf.WorkError) == (
-        errors.RefineryError,
-        errors.UsageError,
-        errors.WorkError,
-    )
+    for name in ("RefineryError", "UsageError", "WorkError"):
+        assert getattr(rf, name) is getattr(errors, name)
 
 
 @pytest.mark.long
 def test_a_type_checker_sees_the_signatures(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(
-        textwrap.dedent(
-            """\
-            import refinery as rf
-
-            reveal_type(rf.run("yi", ["a.warc.gz"], out="out", workers=2).last)
-            reveal_type(rf.generate("control", "The sea"))
-            rf.run("yi", out="out")
-            rf.nothing
-            """
-        )
-    )
+    (tmp_path / "mine.py").write_text(TYPED)
     words = ["-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "mine.py")]
     told = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True).stdout
     for line in (
@@ -119,14 +103,24 @@ def test_what_is_no_dataset(tmp_path: Path) -> None:
         rf.open_dataset(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["ray", "beam"])
+def test_no_engine_is_started_for_what_is_refused(name: str, tmp_path: Path) -> None:
+    code = f"""
+        import sys, refinery as rf
+        for call, recipes in ((rf.run, "nameless"), (rf.compare, ["exact", "nameless"])):
+            for given in ("nowhere.warc.gz", {ROOT.as_posix()!r}):
+                try:
+                    call(recipes, given, "out", engine={name!r})
+                except rf.UsageError:
+                    print(sorted({{"ray", "apache_beam"}} & set(sys.modules)))
+    """
+    assert python(code, tmp_path) == "[]\n" * 3 + "[]"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_script_without_a_guard_is_told_what_to_do(tmp_path: Path) -> None:
     write_crawl(tmp_path / "crawl", files=2)
     (tmp_path / "script.py").write_text("import refinery as rf\nrf.run('exact', 'crawl', 'out', workers=2)\n")
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert 'if __name__ == "__main__":' in done.stderr
-
-
-def test_python_m_refinery_is_the_command_line() -> None:
-    done = subprocess.run([sys.executable, "-m", "refinery", "--version"], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == f"refinery {version('refinery')}"

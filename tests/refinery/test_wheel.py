@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.command import ROOT
+from tests.files import PACKAGES, ROOT, checkout
 from tests.pipeline.pages import write_crawl
 
-PACKAGES = ("dedup", "filters", "infra", "mixers", "pipeline", "refinery", "trainer")
 # Of a checkout alone.
 LEFT_OUT = {"infra/demo.sh"}
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
@@ -38,8 +37,7 @@ def build(kind: str, source: Path, to: Path) -> Path:
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sdist")
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / "tree" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    checkout(folder / "tree")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "tree")
     return build("build_sdist", folder / "tree", folder)

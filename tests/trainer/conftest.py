@@ -1,8 +1,8 @@
-"""Small tokens datasets, written by hand in the format that `refinery tokenize` writes, and configurations."""
+"""Small tokens datasets, as `refinery tokenize` writes them, and configurations."""
 
 import hashlib
+import io
 import json
-import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,9 @@ import pytest
 import sentencepiece
 import torch
 
+from infra.dataset.manifest import Header, Kind, Manifest, RecipeRef, Shard
+from mixers.shards import TokenShardWriter
+from mixers.tokenizer import TRAINING_OPTIONS
 from trainer.config import Config, hybrid_layers
 from trainer.model import Transformer
 
@@ -49,106 +52,57 @@ def documents(seed: int = 0, count: int = 60) -> list[Document]:
     ]
 
 
+def train_tokenizer(texts: list[Document], vocab_size: int) -> bytes:
+    model = io.BytesIO()
+    options = {**TRAINING_OPTIONS, "vocab_size": vocab_size, "num_threads": 1, "minloglevel": 2}
+    options["hard_vocab_limit"] = False
+    lines = iter([document.text for document in texts])
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=lines, model_writer=model, **options)
+    return model.getvalue()
+
+
 @pytest.fixture(scope="session")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    prefix = tmp_path_factory.mktemp("tokenizer") / "tokenizer"
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([document.text for document in documents(seed=9, count=80)]),
-        model_prefix=str(prefix),
-        model_type="bpe",
-        vocab_size=384,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        num_threads=1,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    return prefix.with_suffix(".model").read_bytes()
+def tokenizer() -> bytes:
+    return train_tokenizer(documents(seed=9, count=80), 384)
 
 
 def write_tokens(folder: Path, texts: Iterable[Document], tokenizer: bytes, shards: int = 2) -> Path:
     """A finished tokens dataset in `folder`: documents dealt to `shards` shards in turn."""
     folder.mkdir(parents=True)
     processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
-    rows: list[dict[str, Any]] = []
-    parts: list[list[list[int]]] = [[] for _ in range(shards)]
-    offsets = [0] * shards
+    vocab_size = processor.get_piece_size()
+    names = [f"part-{shard:05d}" for shard in range(shards)]
+    writers = [TokenShardWriter(folder, name, "uint16", vocab_size, EOD) for name in names]
+    rows = []
     for i, document in enumerate(texts):
-        ids = [*processor.encode(document.text), EOD]
-        shard = i % shards
-        rows.append(
-            {
-                "id": f"doc-{i}",
-                "url": f"https://example.org/{i}",
-                "domain": document.domain,
-                "source": document.source,
-                "shard": f"part-{shard:05d}.bin",
-                "offset": offsets[shard],
-                "length": len(ids),
-                "bytes": len(document.text.encode()),
-                "repeats": document.repeats,
-                "language": "en",
-                "file_path": "test",
-                "warc_offset": i,
-            }
-        )
-        offsets[shard] += len(ids)
-        parts[shard].append(ids)
+        ids = np.array([*processor.encode(document.text), EOD], np.uint16)
+        place = {"shard": f"{names[i % shards]}.bin", "offset": writers[i % shards].add(ids), "length": len(ids)}
+        size = len(document.text.encode())
+        about = {"id": f"doc-{i}", "url": f"https://example.org/{i}", "file_path": "test", "warc_offset": i}
+        columns = {"domain": document.domain, "source": document.source, "repeats": document.repeats}
+        rows.append({**about, **columns, **place, "bytes": size, "language": "en"})
     pq.write_table(pa.Table.from_pylist(rows), folder / "documents.parquet")
     (folder / "tokenizer.model").write_bytes(tokenizer)
-    described = [write_shard(folder, i, part) for i, part in enumerate(parts)]
-    manifest = {
-        "format": "refinery.dataset/1",
-        "kind": "tokens",
-        "stage": "tokenize",
-        "recipe": {"name": "test", "sha256": "0" * 64},
-        "params": {
-            "tokenizer": {
-                "name": "tokenizer.model",
-                "sha256": hashlib.sha256(tokenizer).hexdigest(),
-                "vocab_size": processor.get_piece_size(),
-                "eod": EOD,
-            }
-        },
-        "inputs": [],
-        "schema": [],
-        "shards": described,
-        "ledger": [],
-        "files": [],
-        "counts": {"in": len(rows), "out": len(rows), "tokens": sum(offsets)},
-        "rejected_by": {},
-        "languages": {},
-        "domains": {},
-        "funnel": [],
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
-
-
-def write_shard(folder: Path, number: int, part: list[list[int]]) -> dict[str, Any]:
-    """A Megatron-Core indexed dataset: 16-bit tokens, one sequence a document."""
-    path = folder / f"part-{number:05d}.bin"
-    content = np.concatenate([np.array(ids, np.uint16) for ids in part]).tobytes() if part else b""
-    lengths = np.array([len(ids) for ids in part], np.int32)
-    pointers = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)[:-1])) * 2 if part else np.zeros(0)
-    path.write_bytes(content)
-    path.with_suffix(".idx").write_bytes(
-        b"MMIDIDX\x00\x00"
-        + struct.pack("<QBQQ", 1, 8, len(part), len(part) + 1)
-        + lengths.tobytes()
-        + pointers.astype(np.int64).tobytes()
-        + np.arange(len(part) + 1, dtype=np.int64).tobytes()
+    written = [made for writer in writers if (made := writer.close())]
+    model = {"name": "tokenizer.model", "sha256": hashlib.sha256(tokenizer).hexdigest()}
+    manifest = Manifest(
+        header=Header(
+            Kind.TOKENS,
+            "tokenize",
+            RecipeRef("test", "0" * 64),
+            {"tokenizer": {**model, "vocab_size": vocab_size, "eod": EOD}},
+            (),
+        ),
+        schema=(),
+        shards=tuple(
+            Shard(made.bin.path, made.documents, made.bin.bytes, 0, made.tokens, made.bin.sha256) for made in written
+        ),
+        ledger=(),
+        files=(),
+        counts={"in": len(rows), "out": len(rows), "tokens": sum(made.tokens for made in written)},
     )
-    return {
-        "path": path.name,
-        "rows": len(part),
-        "bytes": len(content),
-        "chars": 0,
-        "tokens": len(content) // 2,
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+    (folder / "manifest.json").write_bytes(manifest.to_bytes())
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -165,15 +119,8 @@ def small_body(**sections: dict[str, Any]) -> dict[str, Any]:
     """A faithful model, as small as one can be: two super-blocks, shared KV, fine-grained experts, random k."""
     body: dict[str, Any] = {
         "model": {
-            "d_model": 16,
-            "n_heads": 4,
-            "n_kv_heads": 2,
-            "head_dim": 8,
-            "window": 4,
-            "d_ff": 32,
-            "n_experts": 16,
-            "d_ff_expert": 4,
-            "d_ff_shared": 16,
+            **{"d_model": 16, "n_heads": 4, "n_kv_heads": 2, "head_dim": 8, "window": 4},
+            **{"d_ff": 32, "n_experts": 16, "d_ff_expert": 4, "d_ff_shared": 16},
             "layers": [layer.__dict__ for layer in hybrid_layers(2)],
         },
         "top_k": {"full_k": 4, "min_k": 1},

@@ -25,10 +25,6 @@ REF = DataRef("0" * 64, "0" * 64, vocab_size=64, eod_id=2)
 SEGMENTS = torch.tensor([[0] * 19, [0] * 5 + [1] * 3 + [2] * 11])
 
 
-def model_config() -> ModelConfig:
-    return small_config().model
-
-
 def reference_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, segments: torch.Tensor, window: int
 ) -> torch.Tensor:
@@ -97,7 +93,7 @@ def test_decoding_equals_training_beyond_two_windows(policy: KPolicy) -> None:
 
 @pytest.mark.parametrize(("windows", "saving"), [(1, 0.125), (4, 0.6875), (16, 0.828125), (32, 1 - 1 / 8 - 3 / 128)])
 def test_kv_saving_is_the_formula_to_the_byte(windows: int, saving: float) -> None:
-    config = model_config()
+    config = small_config().model
     length = windows * config.window
     twin = ModelConfig(**{**config.__dict__, "layers": tuple(LayerConfig("full", i, "moe") for i in range(8))})
     assert 1 - kv_bytes(config, length) / kv_bytes(twin, length) == saving

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from infra.errors import UsageError
-from tests.trainer.conftest import Document, documents, sentences, small_config, write_config, write_tokens
+from tests.trainer.conftest import (
+    Document,
+    documents,
+    sentences,
+    small_config,
+    train_tokenizer,
+    write_config,
+    write_tokens,
+)
 from trainer.api import evaluate, generate, train
 from trainer.attention import PackedKV, kv_bytes_per_token
 from trainer.baselines import texts, unigram_bits
@@ -90,14 +98,8 @@ def test_baselines_are_their_definitions(tmp_path: Path, tokenizer: bytes, run: 
 
 
 def test_another_tokenizer_is_refused(tmp_path: Path, run: Path) -> None:
-    import sentencepiece
-
-    words = iter([document.text for document in documents(seed=1, count=40)])
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=words, model_prefix=str(tmp_path / "t"), vocab_size=300, byte_fallback=True,
-        model_type="bpe", hard_vocab_limit=False, num_threads=1, minloglevel=2,
-    )  # fmt: skip
-    folder = write_tokens(tmp_path / "d", documents(count=4), (tmp_path / "t.model").read_bytes())
+    other = train_tokenizer(documents(seed=1, count=40), 300)
+    folder = write_tokens(tmp_path / "d", documents(count=4), other)
     with pytest.raises(UsageError, match="another tokenizer"):
         evaluate(run, folder)
 

@@ -1,6 +1,7 @@
 """The order of the documents, packing, and reading token shards."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -128,54 +129,29 @@ def test_documents_of_repeats_zero_are_not_trained_on(tmp_path: Path, tokenizer:
         Loader(nothing, 0, 8).batch(START, 1)
 
 
-def break_magic(folder: Path) -> None:
-    path = folder / "part-00000.idx"
-    path.write_bytes(b"X" + path.read_bytes()[1:])
-
-
-def cut_bin(folder: Path) -> None:
-    path = folder / "part-00001.bin"
-    path.write_bytes(path.read_bytes()[:-2])
-
-
-def cut_idx(folder: Path) -> None:
-    path = folder / "part-00000.idx"
-    path.write_bytes(path.read_bytes()[:-5])
-
-
-def other_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.model").write_bytes(b"another")
-
-
-def no_documents(folder: Path) -> None:
-    (folder / "documents.parquet").unlink()
-
-
-def not_parquet(folder: Path) -> None:
-    (folder / "documents.parquet").write_bytes(b"PAR1 not really PAR1")
-
-
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("name", "damage", "message"),
     [
-        (break_magic, "part-00000.idx is not a Megatron"),
-        (cut_bin, "part-00001.bin has .* damaged"),
-        (cut_idx, "part-00000.idx is cut short"),
-        (other_tokenizer, "tokenizer.model is not the tokenizer"),
-        (no_documents, "documents.parquet is missing"),
-        (not_parquet, "documents.parquet cannot be read"),
+        ("part-00000.idx", lambda whole: b"X" + whole[1:], "is not a Megatron"),
+        ("part-00001.bin", lambda whole: whole[:-2], "has .* damaged"),
+        ("part-00000.idx", lambda whole: whole[:-5], "is cut short"),
+        ("tokenizer.model", lambda whole: b"another", "is not the tokenizer"),
+        ("documents.parquet", None, "is missing"),
+        ("documents.parquet", lambda whole: b"PAR1 not really PAR1", "cannot be read"),
+        (
+            "manifest.json",
+            lambda whole: whole.replace(b'"kind": "tokens"', b'"kind": "documents"'),
+            "refinery tokenize",
+        ),
     ],
 )
-def test_damage_is_named(tmp_path: Path, tokenizer: bytes, damage, message: str) -> None:  # type: ignore[no-untyped-def]
-    folder = write_tokens(tmp_path / "data", documents(count=6), tokenizer)
-    damage(folder)
-    with pytest.raises(UsageError, match=message):
-        assert TokenDataset(folder).tokenizer
-
-
-def test_a_dataset_of_another_kind_is_refused(tmp_path: Path, tokenizer: bytes) -> None:
-    folder = write_tokens(tmp_path / "data", documents(count=3), tokenizer)
-    path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"kind": "tokens"', '"kind": "documents"'))
-    with pytest.raises(UsageError, match="refinery tokenize"):
-        TokenDataset(folder)
+def test_damage_is_named(
+    tmp_path: Path, tokenizer: bytes, name: str, damage: Callable[[bytes], bytes] | None, message: str
+) -> None:
+    path = write_tokens(tmp_path / "data", documents(count=6), tokenizer) / name
+    if damage:
+        path.write_bytes(damage(path.read_bytes()))
+    else:
+        path.unlink()
+    with pytest.raises(UsageError, match=message if name == "manifest.json" else f"{name} {message}"):
+        assert TokenDataset(path.parent).tokenizer

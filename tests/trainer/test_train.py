@@ -11,6 +11,7 @@ import torch
 
 from infra.errors import UsageError
 from infra.hashing import readable_json, sha256_json
+from tests.files import flip
 from tests.trainer.conftest import small_config, write_config
 from trainer.api import branch, freeze, train
 from trainer.checkpoint import read_checkpoint
@@ -184,32 +185,30 @@ def test_freeze_is_read_only_idempotent_and_final(
     assert freeze(tmp_path / "run", tmp_path / "later")["step"] == 3
 
 
+def writable(checkpoint: Path, folder: Path) -> Path:
+    """A copy of a frozen checkpoint that can be changed."""
+    copy = shutil.copytree(checkpoint, folder / "copy")
+    for path in (copy, *copy.iterdir()):
+        path.chmod(0o755)
+    return copy
+
+
 @pytest.mark.parametrize("name", ["checkpoint.json", "tensors.bin", "tokenizer.model"])
 @pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
 def test_one_flipped_byte_is_refused(tmp_path: Path, trunk: Path, data: Path, name: str, place: float) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(trunk, copy)
-    copy.chmod(0o755)
-    path = copy / name
-    path.chmod(0o644)
-    content = bytearray(path.read_bytes())
-    content[int(place * (len(content) - 1))] ^= 1
-    path.write_bytes(content)
+    copy = writable(trunk, tmp_path)
+    flip(copy / name, place)
     with pytest.raises(UsageError, match=f"{name} was changed"):
         branch(copy, {}, data, tmp_path / "out")
 
 
 def test_a_checkpoint_of_an_older_format_is_refused(tmp_path: Path, trunk: Path, data: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(trunk, copy)
-    copy.chmod(0o755)
-    path = copy / "checkpoint.json"
+    path = writable(trunk, tmp_path) / "checkpoint.json"
     header = json.loads(path.read_bytes()) | {"format": "refinery.checkpoint/1"}
     header["sha256"] = sha256_json({name: value for name, value in header.items() if name != "sha256"})
-    path.chmod(0o644)
     path.write_bytes(readable_json(header))
     with pytest.raises(UsageError, match=r"reads 'refinery\.checkpoint/2': train again") as error:
-        branch(copy, {}, data, tmp_path / "out")
+        branch(path.parent, {}, data, tmp_path / "out")
     assert "\n" not in str(error.value)
 
 

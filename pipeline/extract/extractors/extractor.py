@@ -15,6 +15,11 @@ Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
+class NoOptions:
+    """Of an extractor that has none."""
+
+
+@dataclass(frozen=True)
 class Extractor(Generic[Options]):
     """One way to turn a page into text.
 

@@ -9,11 +9,10 @@ in ten needs resiliparse.
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from pipeline.extract.block_model import main_text
-from pipeline.extract.extractors.extractor import Extractor, Options
+from pipeline.extract.extractors.extractor import Extractor, NoOptions, Options
 from pipeline.extract.extractors.resiliparse_text import ResiliparseOptions, resiliparse
 from pipeline.extract.extractors.trafilatura_text import TrafilaturaOptions, trafilatura
 from pipeline.extract.text import Extracted, page_title
@@ -26,12 +25,7 @@ MIN_SHARED_WORDS: Final = 0.7
 _WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
 
 
-@dataclass(frozen=True)
-class JoinedOptions:
-    """It has none: the others run with the options that `joined` fixes."""
-
-
-def joined(html: str, url: str, options: JoinedOptions) -> Extracted:  # noqa: ARG001
+def joined(html: str, url: str, options: NoOptions) -> Extracted:  # noqa: ARG001
     """The text of `blocks`, or trafilatura's. Raises ImportError if a library that it needs is missing."""
     main = main_text(html)
     text = choose(
@@ -73,4 +67,4 @@ def _agree(one: Counter[str], other: Counter[str]) -> bool:
     return 2 * (one & other).total() >= MIN_SHARED_WORDS * max(1, one.total() + other.total())
 
 
-EXTRACTOR = Extractor("joined", joined, JoinedOptions, sandboxed=True, caps="all")
+EXTRACTOR = Extractor("joined", joined, NoOptions, sandboxed=True, caps="all")

@@ -1,6 +1,6 @@
 """`resiliparse`: the main content that the library resiliparse finds, or all that is visible."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pipeline.extract.extractors.extractor import Extractor
 from pipeline.extract.text import Extracted, page_title, tidy
@@ -22,16 +22,7 @@ def resiliparse(html: str, url: str, options: ResiliparseOptions) -> Extracted: 
     """resiliparse's main content; all visible text if `main_content` is false. Raises what the library raises."""
     from resiliparse.extract.html2text import extract_plain_text
 
-    text = extract_plain_text(
-        html,
-        preserve_formatting=True,
-        main_content=options.main_content,
-        list_bullets=options.list_bullets,
-        alt_texts=options.alt_texts,
-        links=options.links,
-        form_fields=options.form_fields,
-        noscript=options.noscript,
-    )
+    text = extract_plain_text(html, preserve_formatting=True, **asdict(options))
     return Extracted(tidy(text), page_title(html))
 
 

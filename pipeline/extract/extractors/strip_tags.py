@@ -7,10 +7,9 @@ end of the page. It uses some eighty bytes of memory for each tag, so the caps o
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
-from pipeline.extract.extractors.extractor import Extractor
+from pipeline.extract.extractors.extractor import Extractor, NoOptions
 from pipeline.extract.markup import BLOCK, UNSEEN, characters
 from pipeline.extract.text import Extracted, page_title, tidy
 
@@ -30,12 +29,7 @@ _INSTEAD: Final = {
 }
 
 
-@dataclass(frozen=True)
-class StripTagsOptions:
-    """It has none."""
-
-
-def strip_tags(html: str, url: str, options: StripTagsOptions) -> Extracted:  # noqa: ARG001
+def strip_tags(html: str, url: str, options: NoOptions) -> Extracted:  # noqa: ARG001
     """All visible text, a line for each block. Uses no parser; linear in the length of the page."""
     return Extracted(tidy(_visible_text(html)), page_title(html))
 
@@ -93,4 +87,4 @@ def _end(html: str, name: str, start: int, after: int, endless: set[str]) -> int
     return end + 1 if end >= 0 else len(html)
 
 
-EXTRACTOR = Extractor("strip_tags", strip_tags, StripTagsOptions, sandboxed=False, caps="size")
+EXTRACTOR = Extractor("strip_tags", strip_tags, NoOptions, sandboxed=False, caps="size")

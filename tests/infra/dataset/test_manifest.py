@@ -11,6 +11,7 @@ from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
 from infra.storage import lock
+from tests.files import flip
 from tests.infra.toy import Count, Slices, header
 
 
@@ -28,10 +29,7 @@ def test_round_trip(dataset: Dataset) -> None:
 
 def test_verify_finds_one_flipped_byte(dataset: Dataset) -> None:
     assert dataset.verify() == []
-    path = dataset.folder / dataset.manifest.shards[1].path
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip(dataset.folder / dataset.manifest.shards[1].path)
     assert dataset.verify() == ["part-00001.parquet: its sha256 is not the manifest's"]
 
 

@@ -1,12 +1,10 @@
 """What the embedded engine does not import, and that an explicit import still finds it."""
 
-import subprocess
-import sys
-
 import pytest
 
-from infra.engines.ray import START_ATTEMPTS, start
+from infra.engines.ray import START_ATTEMPTS, start_ray
 from infra.errors import WorkError
+from tests.files import python
 
 PROGRAM = """
 import sys
@@ -28,8 +26,7 @@ assert pa.array(pandas.Series([1, 2])).to_pylist() == [1, 2]
 
 
 def test_pyarrow_does_not_import_pandas_unasked() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    python(PROGRAM)
 
 
 @pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (2, 3), (3, 3)])
@@ -46,8 +43,8 @@ def test_ray_is_started_again_where_its_servers_do_not_come_up(
     monkeypatch.setattr("ray.init", init)
     monkeypatch.setattr("ray.shutdown", lambda: None)
     if failures < START_ATTEMPTS:
-        start(None, 2)
+        start_ray(None, 2)
     else:
         with pytest.raises(WorkError, match=r"could not be started .Timed out waiting for file.: run the same command"):
-            start(None, 2)
+            start_ray(None, 2)
     assert len(calls) == attempts

@@ -1,7 +1,7 @@
 """The command line: help with an example for each command, lists behind one option, answers as one JSON document."""
 
+import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
@@ -12,9 +12,11 @@ import typer
 from pipeline.cli.app import app, main
 from pipeline.cli.command import spread
 from pipeline.cli.work import opened
-from tests.pipeline.command import ROOT, answer, refinery
+from tests.files import python
+from tests.pipeline.command import answer, refinery
 
 MOST = 60
+HEAVY = {"apache_beam", "fasttext", "numba", "numpy", "pyarrow", "ray", "rich", "torch", "trafilatura"}
 
 
 def commands(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -66,6 +68,31 @@ def test_no_line_of_the_list_of_commands_is_cut(
             assert f"  {below[-1]} " in shown and command.help.split("\n\n")[0] in shown
 
 
+@pytest.mark.parametrize("name", [(), *EVERY], ids=id_of)
+def test_the_example_can_be_copied(
+    name: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal of 80 columns: a shell reads the lines as the example, and the command takes it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*name, "--help"])
+    lines = capsys.readouterr().out.partition("Example:\n")[2].partition("\n\n")[0].splitlines()
+    assert lines and max(map(len, lines)) <= 80
+    done = subprocess.run(
+        ["bash", "-c", 'set -f; refinery() { printf "%s\\n" "$@"; }\n' + "\n".join(lines)],
+        capture_output=True,
+        text=True,
+    )
+    words = done.stdout.splitlines()
+    command = typer.main.get_command(app) if not name else EVERY[name]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert words == shlex.split(command.help.partition("Example: ")[2])[1:]
+    for group in name:
+        assert words.pop(0) == group
+    if name not in GROUPS:
+        assert command.make_context(name[-1], words).params
+
+
 def test_the_promised_commands_are_there() -> None:
     assert {
         "run", "ingest", "extract", "filter", "dedup", "mix", "tokenize", "compare", "explain", "recipes",
@@ -90,11 +117,11 @@ def test_help_loads_nothing_that_takes_long() -> None:
         "from pipeline.cli.app import main\n"
         "try:\n    main(['--help'])\n"
         "except SystemExit as stop:\n    assert stop.code == 0\n"
-        "print(sorted({'pyarrow', 'numpy', 'rich', 'torch', 'ray', 'apache_beam', 'numba'} & set(sys.modules)))\n"
+        f"print(sorted({HEAVY} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert "  run " in done.stdout
+    printed = python(code)
+    assert printed.splitlines()[-1] == "[]"
+    assert "  run " in printed
 
 
 def test_workers_are_as_many_as_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

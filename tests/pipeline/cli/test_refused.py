@@ -1,16 +1,16 @@
 """A command that is refused says why in one line, with exit code 2, and leaves nothing behind."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+import typer
 
-from pipeline.cli.app import main
+from pipeline.cli.app import app, main
+from tests.files import write_rows
 from tests.pipeline.here import run_here
-from tests.pipeline.pages import sentences, write_crawl
+from tests.pipeline.pages import text_rows, write_crawl
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, NEAR_COPIES, judge, mix, recipe, stage, step
 
 SIZE = judge("size", {"signal": "words", "min": 5})
@@ -36,11 +36,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in (("small", SMALL), ("every", EVERY), ("mix", recipe("mixture", mix(0.0)))):
         (folder / f"{name}.toml").write_text(text)
     run_here(folder / "small.toml", folder / "crawl", folder / "run")
-    rows = [{"id": str(number), "text": "\n".join(sentences(number))} for number in range(9)]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    pq.write_table(pa.table({"number": [1]}), folder / "no-text.parquet")
-    (folder / "no-parquet.parquet").write_bytes(b"PAR1")
+    write_rows(folder / "rows.jsonl", text_rows(9))
+    write_rows(folder / "no-text.parquet", [{"number": 1}])
+    (folder / "no-parquet.parquet").write_bytes(b"PAR1 broken")
+    (folder / "nothing.parquet").touch()
+    (folder / "list.txt").write_text("http://host1.example/1\n")
     (folder / "notes.pdf").write_bytes(b"%PDF")
+    (folder / "ids.txt").write_text("an-id\n")
     (folder / "empty").mkdir()
     (folder / "damaged").mkdir()
     (folder / "damaged" / "language").write_bytes(b"no fastText")
@@ -53,10 +55,13 @@ RECORDS, DOCUMENTS = "{w}/run/01-ingest", "{w}/run/02-extract"
 def with_inputs(command: str, recipe: str, second: str = "") -> Iterator[str]:
     """What no command can read, and no command can be told. `second`: of two recipes."""
     given = f"{command} --recipe {recipe} {second}"
-    for wrong in ("nowhere.warc.gz", "notes.pdf", "no-text.parquet", "no-parquet.parquet", "empty", "nothing-*.jsonl"):
-        if wrong.endswith(".parquet") and command in ("ingest", "extract"):
-            continue  # documents are refused there, whatever is in them
+    yield f"{given} --input {{w}}/nowhere.warc.gz :: no such file"
+    for wrong in ("notes.pdf", "empty", "nothing-*.jsonl"):
         yield f"{given} --input {{w}}/{wrong} :: {wrong.partition('.')[0].partition('-')[0]}"
+    if command not in ("ingest", "extract"):  # which refuse documents, whatever is in them
+        yield f"{given} --input {{w}}/no-text.parquet :: no column `text`"
+        for wrong in ("no-parquet", "nothing"):
+            yield f"{given} --input {{w}}/{wrong}.parquet :: cannot be read as Parquet"
     yield f"{given} --input {{w}}/rows.jsonl --engine spark :: no engine 'spark'"
     yield f"{given} --input {{w}}/rows.jsonl --workers 0 :: --workers must be at least 1"
     yield f"{command} --recipe nameless {second} --input {{w}}/rows.jsonl :: no recipe 'nameless'"
@@ -82,7 +87,7 @@ def cases() -> Iterator[str]:
     for stage_of, model in (("filter", "language"), ("tokenize", "tokenizer.model")):
         yield f"{stage_of} --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/empty :: '{model}' is not in"
     yield f"filter --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/damaged :: language"
-    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} :: mixture"
+    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} --engine local :: mixture"  # the whole pool shows it
 
     yield from with_inputs("run", "{w}/small.toml")
     yield "run --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
@@ -94,6 +99,7 @@ def cases() -> Iterator[str]:
     yield "measure --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
     yield f"measure --recipe {{w}}/small.toml --input {RECORDS} {DOCUMENTS} :: reads records"
     yield "measure --recipe {w}/small.toml --signals wrods --input {w}/crawl :: no signal 'wrods'"
+    yield "measure --recipe {w}/small.toml --signals safety --input {w}/crawl :: no label or combine step"
     yield "measure --recipe {w}/every.toml --input {w}/crawl --models {w}/empty :: 'language' is not in"
     yield "measure --recipe tokens --input {w}/crawl :: no extract step"
 
@@ -107,13 +113,31 @@ def cases() -> Iterator[str]:
 
     for ledger in ("nowhere", "empty"):
         yield f"readmit --recipe exact --ledger {{w}}/{ledger} :: no finished dataset"
+    yield "readmit --recipe exact --ledger {w}/run/01-ingest :: nothing to read again"
+    yield "readmit --recipe {w}/mix.toml --ledger {w}/run :: does not begin at archives"
     yield "readmit --recipe nameless --ledger {w}/run :: no recipe 'nameless'"
     yield "readmit --recipe {w}/every.toml --models {w}/empty --ledger {w}/run :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --rule size/max_words :: no record was rejected by"
-    yield "readmit --recipe exact --ledger {w}/run --ids {w}/nowhere :: nowhere"
+    yield "readmit --recipe exact --ledger {w}/run --ids {w}/nowhere :: nowhere cannot be read"
     yield "readmit --recipe exact --ledger {w}/run --source {w}/nowhere :: is not a folder"
     yield "readmit --recipe tokens --ledger {w}/run --models {w}/empty :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --engine spark :: no engine 'spark'"
+
+    listed = "takedown --url-list {w}/list.txt"
+    yield "takedown --run {w}/run --url-list {w}/nowhere :: nowhere cannot be read"
+    yield "takedown --run {w}/run :: --url-list FILE, or --ids FILE"
+    yield f"{listed} --run {{w}}/crawl :: contains no finished dataset"
+    for place in ("run", "run/inside"):
+        yield f"{listed} --run {{w}}/run --out {{w}}/{place} :: choose a new folder beside it"
+    for run in ("nowhere", "empty"):
+        yield f"takedown --run {{w}}/{run} --ids {{w}}/ids.txt :: no finished dataset"
+
+    words = "calibrate --signal words --keep 0.1 --out {o}.toml"
+    yield f"{words} --recipe nameless --input {{w}}/rows.jsonl :: no recipe 'nameless'"
+    yield f"{words} --recipe exact --input {{w}}/rows.jsonl :: no min rule on 'words'"
+    yield f"{words} --recipe {{w}}/small.toml --step other --input {{w}}/rows.jsonl :: step 'other'"
+    yield f"{words} --recipe {{w}}/small.toml --input {{w}}/nowhere :: nowhere"
+    yield f"{words} --recipe {{w}}/small.toml --input {{w}}/crawl :: not archives"
 
     yield "report --run {w}/nowhere :: is not a folder"
     yield "report --run {w}/empty :: nothing to report"
@@ -124,22 +148,40 @@ def cases() -> Iterator[str]:
     for command in ("bag-of-words --out {o}.tsv", "quality", "safety"):
         yield f"fit {command} --positive {{w}}/rows.jsonl --negative {{w}}/nowhere :: nowhere"
     yield "fit reference --out {o}.tsv --positive code={w}/nowhere --negative {w}/rows.jsonl :: nowhere"
+    yield "fit reference --out {o}.bin --positive {w}/rows.jsonl --negative {w}/rows.jsonl :: is a .tsv file"
     yield "fit importance --positive {w}/rows.jsonl --negative {w}/nowhere :: must end in"
-    files = "--positive {w}/rows.jsonl --negative {w}/nowhere"
-    yield f"fit combination --out {{o}}.json {files} --signal words :: is no dataset"
+    files = "--positive {w}/rows.jsonl --negative {w}/rows.jsonl"
+    yield f"fit combination --out {{o}}.json {files} --signal words :: measure the texts first"
+
+
+def has_engine(command: Any) -> bool:
+    return any("--engine" in parameter.opts for parameter in command.params)
+
+
+WITH_ENGINE = {name for name, command in typer.main.get_command(app).commands.items() if has_engine(command)}
 
 
 @pytest.mark.parametrize("case", [*cases()])
-def test_nothing_is_left(case: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_left(
+    case: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no engine is started before."""
+    monkeypatch.setattr("infra.engines.ray.start_ray", lambda *_: pytest.fail("Ray is started"))
     command, _, says = case.partition(" :: ")
     words = command.format(w=world, o=tmp_path / "new" / "out").split()
+    words += () if "--out" in words else ("--out", str(tmp_path / "new" / "out"))
+    words += ("--engine", "ray") if words[0] in WITH_ENGINE and "--engine" not in words else ()
     with pytest.raises(SystemExit) as stopped:
-        main([*words, *(() if "--out" in words else ("--out", str(tmp_path / "new" / "out")))])
+        main(words)
     said = capsys.readouterr()
     lines = [line for line in said.err.splitlines() if not line.endswith((" of 1", " of 0"))]  # progress
     assert (stopped.value.code, said.out, len(lines)) == (2, "", 1), said
     assert lines[0].startswith("refinery: ") and says in lines[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_with_an_engine_is_tried() -> None:
+    assert {case.split()[0] for case in cases()} >= WITH_ENGINE
 
 
 @pytest.mark.parametrize("made_before", [False, True], ids=["no folder", "an empty folder"])
@@ -160,12 +202,10 @@ def test_what_a_stage_notices_late_is_undone_too(made_before: bool, world: Path,
 
 
 def test_what_is_finished_stays(world: Path, tmp_path: Path) -> None:
-    """A later stage that is refused takes nothing from the stages before it."""
-    words = f"run --recipe {world}/every.toml --input {world}/crawl --models {tmp_path}/models --out {tmp_path}/out"
-    (tmp_path / "models").mkdir()
-    for name in ("language", "tokenizer.model"):
-        (tmp_path / "models" / name).write_bytes(b"no model")
+    """A later stage that is refused takes nothing from the stages before it: only the whole pool shows that there is
+    too little for a mixture."""
+    (tmp_path / "late.toml").write_text(recipe("late", INGEST, EXTRACT, stage("filter", "filter", SIZE), mix(0.0)))
     with pytest.raises(SystemExit):
-        main(words.split())
-    assert (tmp_path / "out" / "02-extract" / "manifest.json").is_file()
-    assert not (tmp_path / "out" / "03-filter").exists()
+        main(f"run --recipe {tmp_path}/late.toml --input {world}/crawl --out {tmp_path}/out".split())
+    assert (tmp_path / "out" / "03-filter" / "manifest.json").is_file()
+    assert not (tmp_path / "out" / "04-mixture" / "manifest.json").exists()

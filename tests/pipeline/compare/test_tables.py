@@ -1,7 +1,5 @@
 """The tables of a comparison against counts made by hand, and invariants that hold for any outcome of the pages."""
 
-import gzip
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from pipeline.compare.overlap import Overlap
 from pipeline.compare.ratio import ALL, Hosts, interval, large_languages, ratios
 from pipeline.compare.text import compare_text
 from pipeline.compare.walk import Kept, Partition, Rejected, walk
+from tests.files import write_rows
 from tests.pipeline.datasets import document, make_dataset, record, reject
 
 RULES = ["few/min_words", "few/max_words", "copies/minhash", "language/language_not_kept"]
@@ -192,15 +191,11 @@ def gold_files(folder: Path) -> tuple[Path, Path]:
     lines = [{"url": f"https://example.org/{n}", "id": f"x/{n}", "text": "word " * 8} for n in range(5)]
     lines += [{"url": f"https://example.org/{n}", "text": "word " * 7} for n in (5, 6, 7)]
     lines += [{"url": "https://example.org/7", "text": "short"}, {"url": "https://example.org/8", "date": "2020"}]
-    gold, groups = folder / "gold.jsonl.gz", folder / "index.jsonl"
-    with gzip.open(gold, "wt") as file:
-        file.write("".join(json.dumps(line) + "\n" for line in lines) + "\n")
     known = [
         {"url": f"https://example.org/{n}", "type": "article" if n % 2 else "forum", "lang": "de-AT"} for n in range(8)
     ]
     known[0] = {"id": "<urn:uuid:0>", "type": "letter", "lang": None}
-    groups.write_text("".join(json.dumps(line) + "\n" for line in known))
-    return gold, groups
+    return write_rows(folder / "gold.jsonl.gz", lines), write_rows(folder / "index.jsonl", known)
 
 
 def test_gold_recall_by_hand(tmp_path: Path) -> None:
@@ -244,8 +239,7 @@ def test_groups_add_up(pages: list[dict[str, Any]], words: list[int], kinds: lis
 
 def test_many_groups_become_one(tmp_path: Path) -> None:
     lines = [{"url": f"https://example.org/{n}", "text": "x", "topic": f"topic {n}"} for n in range(100)]
-    path = tmp_path / "both.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path = write_rows(tmp_path / "both.jsonl", lines)
     rows = [record(n) for n in range(100)]
     chain = [make_dataset(tmp_path / "1", "ingest", rows, [], kind=Kind.RECORDS)]
     output = summary({"a": chain, "b": chain}, read_gold(path, path, ["topic"]))
@@ -258,7 +252,7 @@ def test_many_groups_become_one(tmp_path: Path) -> None:
     [
         (None, "{}", (), "give --gold too"),
         ('{"url": "x"}', None, (), "no line with a `url` or `id` and a `text`"),
-        ('{"url": "x", "text": "y"}\n[1]', None, (), "line 2: not a JSON object"),
+        ('{"url": "x", "text": "y"}\n\n[1]', None, (), "line 3: not a JSON object"),
         ('{"url": "x", "text": "y"}', '{"url": "x", "type": "z"}', ("topic",), "no line of .* has a 'topic'"),
         ("\x1f\x8bnot gzip", None, (), "cannot be read|not a JSON object"),
     ],

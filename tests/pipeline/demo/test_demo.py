@@ -4,18 +4,11 @@ import gzip
 import json
 from pathlib import Path
 
-import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from mixers.domains import AXIS_OF
 from pipeline.demo.demo import write_demo_inputs
 from pipeline.fit.seeds import pages
-from tests.pipeline.fit.test_defaults import make_cache
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache"))
 
 
 def documents(out: Path, part: str) -> dict[str, dict[str, str]]:
@@ -28,21 +21,21 @@ def documents(out: Path, part: str) -> dict[str, dict[str, str]]:
     return {document["id"]: document for document in map(json.loads, lines)}
 
 
-def test_the_same_bytes_and_nothing_twice(cache: Path, tmp_path: Path) -> None:
-    first = write_demo_inputs(tmp_path / "a", cache)
-    assert write_demo_inputs(tmp_path / "b", cache) == first
+def test_the_same_bytes_and_nothing_twice(package_cache: Path, tmp_path: Path) -> None:
+    first = write_demo_inputs(tmp_path / "a", package_cache)
+    assert write_demo_inputs(tmp_path / "b", package_cache) == first
     times = {name: (tmp_path / "a" / name).stat().st_mtime_ns for name in first["files"]}
-    assert write_demo_inputs(tmp_path / "a", cache) == first
+    assert write_demo_inputs(tmp_path / "a", package_cache) == first
     assert {name: (tmp_path / "a" / name).stat().st_mtime_ns for name in first["files"]} == times
     damaged = tmp_path / "a/crawl/pages-0.warc.gz"
     damaged.write_bytes(b"cut")
-    assert write_demo_inputs(tmp_path / "a", cache) == first
+    assert write_demo_inputs(tmp_path / "a", package_cache) == first
     assert damaged.read_bytes() == (tmp_path / "b/crawl/pages-0.warc.gz").read_bytes()
 
 
-def test_pages_go_in_unchanged(cache: Path, tmp_path: Path) -> None:
-    summary = write_demo_inputs(tmp_path, cache)
-    wanted = {page.url: page.body for page in pages(cache)}
+def test_pages_go_in_unchanged(package_cache: Path, tmp_path: Path) -> None:
+    summary = write_demo_inputs(tmp_path, package_cache)
+    wanted = {page.url: page.body for page in pages(package_cache)}
     found: dict[str, bytes] = {}
     charsets: dict[str, str] = {}
     ids = []
@@ -63,8 +56,8 @@ def test_pages_go_in_unchanged(cache: Path, tmp_path: Path) -> None:
     assert "http://unknown.invalid/trafilatura/page" in found
 
 
-def test_curated_and_held_out_texts_are_apart(cache: Path, tmp_path: Path) -> None:
-    summary = write_demo_inputs(tmp_path, cache)
+def test_curated_and_held_out_texts_are_apart(package_cache: Path, tmp_path: Path) -> None:
+    summary = write_demo_inputs(tmp_path, package_cache)
     curated, held_out = documents(tmp_path, "curated"), documents(tmp_path, "held_out")
     assert curated and held_out and not curated.keys() & held_out.keys()
     assert len(curated) == sum(summary["curated"].values())

@@ -10,8 +10,9 @@ from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.explain.copies import MAX_LINES, text_changes
 from pipeline.explain.text import explain_text
+from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
-from tests.pipeline.here import explained, run_here
+from tests.pipeline.here import datasets, explained, run_here
 from tests.pipeline.pages import sentences, write_recipe
 from tests.pipeline.recipe_texts import REMOVE_URLS, judge, recipe, stage
 from tests.pipeline.recipe_texts import step as recipe_step
@@ -53,7 +54,7 @@ def test_every_replayed_stage_agrees_with_the_run(world: Path) -> None:
     """Every document ends in the same state as in the run's datasets."""
     last = Dataset(world / "out" / "07-privacy")
     kept = {row["url"]: row["text"] for row in last.to_arrow().to_pylist()}
-    ledgers = [Dataset(p.parent).ledger().to_pylist() for p in sorted((world / "out").glob("*/manifest.json"))]
+    ledgers = [dataset.ledger().to_pylist() for dataset in datasets(world / "out")]
     lost = {row["url"]: f"{row['step']}/{row['rule']}" for ledger in ledgers for row in ledger}
     urls = ["http://en0.example/0", "http://zh1.example/3", "http://copy.example/same-bytes", "http://en1.example/1",
             "http://blocked.example/1", "http://write.example/1", "http://copy.example/nearly"]  # fmt: skip
@@ -112,6 +113,22 @@ def test_the_threshold_is_the_pools(world: Path) -> None:
     assert best["passed"] == (best["value"] >= best["threshold"])
 
 
+@pytest.mark.parametrize("by", ["language", "all"])
+def test_the_threshold_of_documents_without_a_language(by: str, tmp_path: Path) -> None:
+    texts = [" ".join(sentences(number)[: number % 5 + 1]) for number in range(20)]
+    rows = [{"text": text, "id": f"n{number}", "language": None} for number, text in enumerate(texts)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    options = {"signal": "words", "keep": 0.5, "side": "high", "by": by, "min_count": 2}
+    best = stage("best", "filter", recipe_step("pool", name="best", method="quantile", options=options))
+    (tmp_path / "best.toml").write_text(recipe("best", best))
+    made = run_here(tmp_path / "best.toml", tmp_path / "texts.jsonl", tmp_path / "out")
+    (group,) = made.last.manifest.extra["pool"]["groups"]
+    for ident in ("n0", "n4"):
+        (found,) = explained(ident, tmp_path / "out")["steps"]
+        assert (found["group"], found["rule"], found["threshold"]) == (group, "min_words", group["threshold"])
+        assert found["passed"] == (found["value"] >= group["threshold"])
+
+
 def test_copies_come_with_evidence(world: Path) -> None:
     near = explain_one(world, "http://copy.example/nearly")
     (copy,) = near["duplicates"]
@@ -124,6 +141,7 @@ def test_copies_come_with_evidence(world: Path) -> None:
     pair = [explain_one(world, url) for url in ("http://en1.example/1", "http://copy.example/same-bytes")]
     lost = next(one for one in pair if one["state"] == "rejected")
     assert lost["rejected_by"] == ["payload/copy_payload"] and lost["duplicates"][0]["shingles"] is None
+    assert lost["duplicates"][0]["survivor"] == next(one["id"] for one in pair if one["state"] == "kept")
     assert [s["step"] for s in lost["steps"]] == ["payload"]
 
 
@@ -145,10 +163,9 @@ def test_an_equivalent_url_is_found(world: Path) -> None:
 
 def test_a_run_of_documents_is_replayed_from_their_file(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
-    file = tmp_path / "texts.jsonl"
     rows = [{"text": "\n".join(sentences(i)) + "\nsee http://x.example/ now", "id": f"n{i}"} for i in range(4)]
     rows.append({"text": "too short, see http://x.example/ now", "id": "short"})
-    file.write_text("\n".join(map(json.dumps, rows)))
+    file = write_rows(tmp_path / "texts.jsonl", rows)
     run_here(recipe, file, tmp_path / "out")
     kept = explained("n1", tmp_path / "out")
     assert kept["text_before"] == rows[1]["text"] and "http" not in kept["text_after"]

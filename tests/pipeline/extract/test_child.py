@@ -2,11 +2,8 @@
 
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +12,7 @@ from pipeline.extract.child import extract_frame, request
 from pipeline.extract.extractors.extractor import Extractor
 from pipeline.extract.extractors.table import EXTRACTORS
 from pipeline.extract.text import Extracted, TruncatedPage
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.files import python
 
 
 @dataclass(frozen=True)
@@ -84,16 +80,6 @@ def test_the_child_loads_neither_numpy_nor_other_extractors(name: str) -> None:
         f"for module in {own}: importlib.import_module(module)\n"
         "print(*sorted(m for m in sys.modules if m.startswith(('numpy', 'pipeline.', 'infra.', 'pyarrow'))))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.split() == sorted(
-        [
-            *own,
-            "infra.errors",
-            "pipeline.extract",
-            "pipeline.extract.child",
-            "pipeline.extract.extractors",
-            "pipeline.extract.extractors.extractor",
-            "pipeline.extract.markup",
-            "pipeline.extract.text",
-        ]
-    )
+    within = ("child", "extractors", "extractors.extractor", "markup", "text")
+    expected = [*own, "infra.errors", "pipeline.extract", *(f"pipeline.extract.{name}" for name in within)]
+    assert python(code).split() == sorted(expected)

@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.dataset.reader import Dataset
-from infra.errors import UsageError
-from pipeline.recipes.parse import parse_recipe
 from pipeline.steps.label import middle
 from tests.pipeline.command import refinery
 from tests.pipeline.pages import article, write_warc
-from tests.pipeline.recipe_texts import INGEST, PREFILTER, RESILIPARSE, Part, recipe, stage, step
+from tests.pipeline.recipe_texts import INGEST, PREFILTER, RESILIPARSE, Part, recipe, stage
 
 
 @given(st.text(max_size=60), st.integers(1, 30))
@@ -48,17 +45,3 @@ def test_a_page_in_another_language_is_not_parsed_unless_it_is_in_the_audit_samp
     sample = run(tmp_path, "sample", 1).to_arrow().to_pylist()
     assert [row["signals"]["prefilter_rejected"] for row in sample] == [0, 1, 0, 1]
     assert all("Article" in row["title"] for row in sample)
-
-
-@pytest.mark.parametrize(
-    ("bad", "says"),
-    [
-        (step("label", what="language", model="m", characters=0), "number from 1"),
-        (step("label", what="language", model="m", characters="all"), "number from 1"),
-        (step("label", what="bag_of_words", model="m", characters=9), "labels the language"),
-        (step("extract", engine="all_text", declared="en"), "list of words"),
-    ],
-)
-def test_mistakes_are_named(bad: Part, says: str) -> None:
-    with pytest.raises(UsageError, match=says):
-        parse_recipe({"stage": [{"command": "extract", "step": [bad, RESILIPARSE]}]}, "here")

@@ -169,23 +169,6 @@ def test_points_of_a_signal_that_is_always_the_same() -> None:
     assert knots(np.full(10, np.nan)) == (0.0,)
 
 
-@pytest.mark.parametrize(
-    ("term", "says"),
-    [
-        (None, "terms is empty"),
-        ({"signal": "nothing", "at": [1], "add": [1]}, "no such signal"),
-        ({"signal": "words", "at": [2, 1], "add": [1, 1]}, "at must rise"),
-        ({"signal": "words", "at": [1], "add": [1, 1]}, "as many numbers"),
-        ({"signal": "words", "at": [1], "add": ["x"]}, "list of numbers"),
-    ],
-)
-def test_mistakes_in_terms_are_named(term: dict[str, object] | None, says: str) -> None:
-    terms = [] if term is None else [term]
-    stage = {"command": "filter", "step": [{"kind": "combine", "signal": "quality", "terms": terms}]}
-    with pytest.raises(UsageError, match=says):
-        parse_recipe({"stage": [stage]}, "here")
-
-
 def test_one_side_alone_is_refused() -> None:
     rows = measured(40)
     with pytest.raises(UsageError, match="both sides"):

@@ -22,7 +22,8 @@ from pipeline.fit.tokenizer import fit_tokenizer
 from pipeline.models.domains import load_domains
 from pipeline.models.perplexity import load_perplexity
 from pipeline.models.quality import load_quality
-from tests.pipeline.fits import sha256_of, write_lines
+from tests.files import write_rows
+from tests.pipeline.fits import sha256_of
 
 TOPICS = {
     "mathematics": ["theorem", "proof", "number", "set", "integral", "function", "continuous", "lemma", "space"],
@@ -48,14 +49,14 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             }
             for i in range(200)
         ]
-        files[domain] = write_lines(folder / f"{domain}.jsonl.gz", rows)
+        files[domain] = write_rows(folder / f"{domain}.jsonl.gz", rows)
     return files
 
 
 def test_reading_formats_and_order(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("plain text\n")
     rows = [{"text": "from json", "url": "http://www.a.example/x", "domain": "arts"}, {"text": " "}, {"no": "text"}]
-    write_lines(tmp_path / "a.jsonl.gz", rows)
+    write_rows(tmp_path / "a.jsonl.gz", rows)
     table = pa.table({"text": ["from parquet", "from json"], "source": ["books", "zzz"]})
     pq.write_table(table, tmp_path / "c.parquet")
     expected = [

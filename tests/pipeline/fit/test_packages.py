@@ -45,9 +45,8 @@ def make_wheel(folder: Path, files: dict[str, bytes]) -> Package:
     with zipfile.ZipFile(path, "w") as archive:
         for member, content in files.items():
             archive.writestr(member, content)
-    return Package(
-        "toy-wheel", "1.0", "wheel", path.name, sha256(path.read_bytes()).hexdigest(), "none", ("toy/data/*.json",)
-    )
+    digest = sha256(path.read_bytes()).hexdigest()
+    return Package("toy-wheel", "1.0", "wheel", path.name, digest, "none", ("toy/data/*.json",))
 
 
 @pytest.fixture
@@ -104,14 +103,10 @@ def test_absent_package_is_one_line_with_advice(kind: str, index: Path, tmp_path
     assert "\n" not in message
 
 
-def _fetch(package: Package, cache: Path) -> None:
-    fetch_package(package, cache)
-
-
 def test_two_processes_fetch_into_one_cache(index: Path, tmp_path: Path) -> None:
     package = make_sdist(index, {"data/a.txt": b"one"})
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_fetch, args=(package, tmp_path / "cache")) for _ in range(2)]
+    workers = [context.Process(target=fetch_package, args=(package, tmp_path / "cache")) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -1,6 +1,5 @@
 """The reference classifier: a table by kind, set against pages; and the accept path of a recipe."""
 
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from pipeline.recipes.signals import check_signals
 from pipeline.steps.combine import Combine
 from pipeline.steps.interpreter import run_steps
 from pipeline.steps.label import Label
+from tests.files import write_rows
 from tests.pipeline.command import answer
 
 
@@ -99,13 +99,11 @@ def test_the_sources_of_a_kind_are_never_held_out_together() -> None:
 
 
 def test_a_kind_is_an_argument_or_a_field(tmp_path: Path) -> None:
-    named, brought = tmp_path / "named.jsonl", tmp_path / "brought.jsonl"
-    named.write_text("".join(json.dumps({"text": s.text, "source": s.group}) + "\n" for s in CLEAN[:40]))
-    brought.write_text(
-        "".join(json.dumps({"text": s.text, "source": s.group, "domain": s.domain}) + "\n" for s in CLEAN[40:])
-    )
-    pages = tmp_path / "pages.jsonl"
-    pages.write_text("".join(json.dumps({"text": s.text, "url": f"http://{s.group}.example/"}) + "\n" for s in PAGES))
+    rows = [{"text": s.text, "source": s.group, "domain": s.domain} for s in CLEAN]
+    named = write_rows(tmp_path / "named.jsonl", [row | {"domain": None} for row in rows[:40]])
+    brought = write_rows(tmp_path / "brought.jsonl", rows[40:])
+    pages = [{"text": s.text, "url": f"http://{s.group}.example/"} for s in PAGES]
+    pages = write_rows(tmp_path / "pages.jsonl", pages)
     out = tmp_path / "reference.tsv"
     given = ("--positive", f"code={named}", "--positive", brought, "--negative", pages, "--out", out)
     card = answer("fit", "reference", *given)

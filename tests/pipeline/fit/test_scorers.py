@@ -18,7 +18,8 @@ from pipeline.fit.wikitext import prose
 from pipeline.models.coherence import load_coherence
 from pipeline.models.contamination import load_contamination
 from pipeline.models.safety import load_safety
-from tests.pipeline.fits import sha256_of, write_lines
+from tests.files import write_rows
+from tests.pipeline.fits import sha256_of
 
 SUBJECTS = {
     "ship": ["captain", "sailor", "harbour", "anchor", "sail", "storm", "mast", "deck"],
@@ -45,11 +46,11 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, draw = tmp_path_factory.mktemp("stories"), random.Random(7)
     files = []
     for subject in SUBJECTS:
-        rows: list[dict[str, object]] = [
+        rows = [
             {"text": story(draw, subject, draw.randint(8, 24)), "url": f"http://{subject}{i}.example/"}
             for i in range(25)
         ]
-        files.append(write_lines(folder / f"{subject}.jsonl.gz", rows))
+        files.append(write_rows(folder / f"{subject}.jsonl.gz", rows))
     return files
 
 
@@ -73,13 +74,11 @@ def test_coherence(stories: list[Path], tmp_path: Path) -> None:
 def test_languages_share_a_folder(stories: list[Path], tmp_path: Path) -> None:
     fit_coherence(stories, tmp_path / "m")
     before = (tmp_path / "m/en.json").read_bytes()
-    rows: list[dict[str, object]] = [
-        {"text": "".join(f"那{a}在{b}旁边。" for a, b in zip(word * 9, word[::-1] * 9)), "source": word}
-        for word in ("船长水手", "农夫田野", "法官律师", "厨师面包", "老师学生", "医生病人", "国王大臣", "山川河流")
-        for _ in range(1)
-    ] * 1
-    rows += [{"text": str(row["text"])[7 * n :], "source": f"{row['source']}{n}"} for row in rows for n in range(1, 8)]
-    fit_coherence([write_lines(tmp_path / "zh.jsonl.gz", rows)], tmp_path / "m", "zh")
+    rows = []
+    for word in ("船长水手", "农夫田野", "法官律师", "厨师面包", "老师学生", "医生病人", "国王大臣", "山川河流"):
+        text = "".join(f"那{a}在{b}旁边。" for a, b in zip(word * 9, word[::-1] * 9))
+        rows += [{"text": text[7 * n :], "source": f"{word}{n}"} for n in range(8)]
+    fit_coherence([write_rows(tmp_path / "zh.jsonl.gz", rows)], tmp_path / "m", "zh")
     assert (tmp_path / "m/en.json").read_bytes() == before
     assert load_coherence(tmp_path / "m")("船长在水手旁边。" * 8, "zh") is not None
 
@@ -123,18 +122,11 @@ def test_running_text() -> None:
 @pytest.fixture(scope="module")
 def two_sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder, draw = tmp_path_factory.mktemp("sides"), random.Random(5)
-    safe: list[dict[str, object]] = [
-        {"text": story(draw, draw.choice(list(SUBJECTS)), 40), "url": f"http://a{i}.example/"} for i in range(300)
-    ]
+    safe = [{"text": story(draw, draw.choice(list(SUBJECTS)), 40), "url": f"http://a{i}.example/"} for i in range(300)]
     spam = ["zlotto", "bonuskod", "spinwheel", "pokerjack", "blackroll", "vipcash", "megawin", "luckyspin"]
-    bad: list[dict[str, object]] = [
-        {
-            "text": " ".join(draw.choice(spam) for _ in range(60)) + story(draw, "ship", 5),
-            "url": f"http://b{i}.example/",
-        }
-        for i in range(200)
-    ]
-    return write_lines(folder / "safe.jsonl.gz", safe), write_lines(folder / "bad.jsonl.gz", bad)
+    texts = (" ".join(draw.choices(spam, k=60)) + story(draw, "ship", 5) for _ in range(200))
+    bad = [{"text": text, "url": f"http://b{i}.example/"} for i, text in enumerate(texts)]
+    return write_rows(folder / "safe.jsonl.gz", safe), write_rows(folder / "bad.jsonl.gz", bad)
 
 
 def test_safety_learns_words_from_examples(two_sides: tuple[Path, Path], tmp_path: Path) -> None:
@@ -199,20 +191,15 @@ def test_logistic_keeps_to_its_prior_without_data_and_leaves_it_with_much() -> N
 
 
 TRAIN = "If train {0} leaves the old northern station at noon and walks past {0} green hills, when is it home?"
-QUESTIONS: list[dict[str, object]] = [
-    {
-        "id": f"q{i}",
-        "question": TRAIN.format(i),
-        "choices": ["at one", "at two"],
-        "split": "the split is no text at all whatever it says here now",
-    }
-    for i in range(30)
+SPLIT = "the split is no text at all whatever it says here now"
+QUESTIONS = [
+    {"id": f"q{i}", "question": TRAIN.format(i), "choices": ["at one", "at two"], "split": SPLIT} for i in range(30)
 ]
 MOON = "Why does the moon rise later every night than it did the night before, and by how much?"
 
 
 def test_benchmarks(tmp_path: Path) -> None:
-    one = write_lines(tmp_path / "trains.jsonl.gz", QUESTIONS)
+    one = write_rows(tmp_path / "trains.jsonl.gz", QUESTIONS)
     other = tmp_path / "nested.json"
     other.write_text(json.dumps({"count": 1, "cases": [{"task": "arc", "doc": {"id": 7, "query": MOON}}]}))
     card = fit_benchmarks([one, other], tmp_path / "a")
@@ -224,30 +211,28 @@ def test_benchmarks(tmp_path: Path) -> None:
     find = load_contamination(tmp_path / "a")
     assert find("He asked: " + str(QUESTIONS[3]["question"]) + " Nobody knew.").items[0] == "trains:q3"
     assert find("why does the moon rise later every night than it did the night before").items == ("nested:arc/7",)
-    assert find("the split is no text at all whatever it says here now, so there").runs == 0
+    assert find(f"{SPLIT}, so there").runs == 0
 
 
 def test_phrases_of_many_items_and_of_common_texts_do_not_count(tmp_path: Path) -> None:
     stock = "Read the following passage with care and then choose the one answer that fits it best of all."
-    items: list[dict[str, object]] = [{"question": f"{stock} Item {'abcdefghijkl'[i]}."} for i in range(12)]
-    items.append(
-        {"question": "Four score and seven years ago our fathers brought forth on this continent a new nation."}
-    )
-    items.append({"question": "The brown fox of the valley met seven dogs who had never seen any fox so brown before."})
-    path = write_lines(tmp_path / "b.jsonl.gz", items)
+    questions = [f"{stock} Item {letter}." for letter in "abcdefghijkl"]
+    questions.append("Four score and seven years ago our fathers brought forth on this continent a new nation.")
+    questions.append("The brown fox of the valley met seven dogs who had never seen any fox so brown before.")
+    path = write_rows(tmp_path / "b.jsonl.gz", [{"question": question} for question in questions])
     speech = "And he said: Four score and seven years ago our fathers brought forth on this continent a new nation. "
     common = [{"text": speech, "url": "http://a.example/"}, {"text": "Read: " + speech, "url": "http://b.example/"}]
-    card = fit_benchmarks([path], tmp_path / "m", common=[write_lines(tmp_path / "c.jsonl.gz", common)])
+    card = fit_benchmarks([path], tmp_path / "m", common=[write_rows(tmp_path / "c.jsonl.gz", common)])
     assert card["runs"]["in_too_many_items"] > 0 and card["runs"]["in_common_texts"] > 0
     find = load_contamination(tmp_path / "m")
     assert find(stock).runs == 0
     assert find(speech).runs == 0
-    assert find(str(items[-1]["question"])).items == ("b:13",)
+    assert find(questions[-1]).items == ("b:13",)
 
 
 def test_fields(tmp_path: Path) -> None:
-    rows: list[dict[str, object]] = [{"ctx": {"text": "alpha beta"}, "label": "gamma", "index": 4}]
-    path = write_lines(tmp_path / "b.jsonl.gz", rows)
+    rows = [{"ctx": {"text": "alpha beta"}, "label": "gamma", "index": 4}]
+    path = write_rows(tmp_path / "b.jsonl.gz", rows)
     assert [item.fields for item in read_items(path)] == [("alpha beta", "gamma")]
     assert [item.fields for item in read_items(path, frozenset(["ctx"]))] == [("alpha beta",)]
     assert [item.name for item in read_items(path)] == ["b:4"]
@@ -272,7 +257,7 @@ def test_unreadable_benchmarks_are_refused(name: str, content: bytes, message: s
 
 @pytest.mark.parametrize("part", ["runs.u64", "starts.u32", "items.u32", "items.txt", "index.json"])
 def test_a_cut_index_is_refused(part: str, tmp_path: Path) -> None:
-    fit_benchmarks([write_lines(tmp_path / "b.jsonl.gz", QUESTIONS)], tmp_path / "m")
+    fit_benchmarks([write_rows(tmp_path / "b.jsonl.gz", QUESTIONS)], tmp_path / "m")
     path = tmp_path / "m" / part
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UsageError, match="not a whole index"):

@@ -81,16 +81,3 @@ def test_run_skips_the_stages_before_documents(tmp_path: Path) -> None:
     counts = Dataset(tmp_path / "limited" / "03-filter").manifest.counts
     assert (counts["in"], counts["rejected"]) == (5 + 3, 3)
     assert made(tmp_path / "again")
-
-
-@pytest.mark.parametrize("content", [b"", b"PAR1 broken"])
-def test_a_file_that_is_not_parquet_is_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "x.parquet").write_bytes(content)
-    words = ("filter", "--recipe", write_recipe(tmp_path), "--input", tmp_path / "x.parquet", "--out", tmp_path / "out")
-    assert "cannot be read as Parquet" in refinery(*words, code=2)
-
-
-def test_parquet_without_text_is_refused(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"body": ["x"]}), tmp_path / "x.parquet")
-    words = ("filter", "--recipe", write_recipe(tmp_path), "--input", tmp_path / "x.parquet", "--out", tmp_path / "out")
-    assert "no column `text`" in refinery(*words, code=2)

@@ -1,6 +1,5 @@
 """No file of the user's is overwritten, and a refused command leaves nothing behind: one line, exit code 2."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,9 +7,10 @@ import pytest
 
 from infra.errors import UsageError
 from pipeline.job.outputs import check_apart, check_model_place, check_recipe_place, check_report_place
+from tests.files import write_rows
 from tests.pipeline.command import refinery
 from tests.pipeline.here import run_here
-from tests.pipeline.pages import sentences, write_crawl
+from tests.pipeline.pages import text_rows, write_crawl
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, judge, recipe, stage
 
 RULES = judge("size", {"signal": "words", "min": 5})
@@ -23,8 +23,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_crawl(folder / "crawl", files=1)
     (folder / "small.toml").write_text(SMALL)
     run_here(folder / "small.toml", folder / "crawl", folder / "run")
-    rows = [{"id": str(number), "text": "\n".join(sentences(number))} for number in range(30)]
-    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write_rows(folder / "rows.jsonl", text_rows(30))
     return folder
 
 
@@ -209,11 +208,3 @@ def test_an_unfinished_run_is_not_readmitted(world: Path, tmp_path: Path) -> Non
     (tmp_path / "cut" / "run.json").unlink()
     words = ("--recipe", world / "small.toml", "--ledger", tmp_path / "cut", "--out", tmp_path / "again")
     assert "is not finished" in refinery("readmit", *words, code=2)
-
-
-def test_a_combination_of_texts_that_were_not_measured(world: Path, tmp_path: Path) -> None:
-    sides = ("--positive", world / "rows.jsonl", "--negative", world / "rows.jsonl")
-    words = ("fit", "combination", *sides, "--signal", "words", "--out", tmp_path / "q.json")
-    assert "measure the texts first" in refinery(*words, code=2)
-    words = ("fit", "reference", *sides, "--out", tmp_path / "l.bin")
-    assert "is a .tsv file" in refinery(*words, code=2)

@@ -67,10 +67,7 @@ def test_missing_default_names_the_command(name: str, tmp_path: Path) -> None:
 
 
 def test_missing_own_model_names_the_verbs(tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError,
-        match=r"with --out .*mine .`refinery fit --help`",
-    ):
+    with pytest.raises(UsageError, match=r"with --out .*mine .`refinery fit --help`"):
         resolve(["mine"], tmp_path)
 
 

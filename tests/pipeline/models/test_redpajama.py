@@ -13,11 +13,10 @@ from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
 from pipeline.models.redpajama import FILES, combination_number, load_importance, load_redpajama
 from pipeline.models.store import resolve
+from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
-from tests.pipeline.fits import write_lines
 from tests.pipeline.here import explained
 from tests.pipeline.pages import sentences
-from tests.pipeline.pools import write_documents
 from tests.pipeline.recipe_texts import judge, recipe, stage, step
 
 NAME = "redpajama-lists"
@@ -44,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (lists / "ut1" / "sex").symlink_to("adult")
     for name, word in (("books", "river"), ("web", "buy")):
         texts = [{"text": f"{word} " * (5 + number) + " ".join(sentences(0))} for number in range(40)]
-        write_lines(folder / f"{name}.jsonl.gz", texts)
+        write_rows(folder / f"{name}.jsonl.gz", texts)
     table = lists / "importance" / "books.json"
     words = ("--positive", folder / "books.jsonl.gz", "--negative", folder / "web.jsonl.gz")
     card = answer("fit", "importance", *words, "--out", table)
@@ -55,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"id": "both", "text": "Nothing here.", "url": "http://both.example/", "language": "en"},
         {"id": "good", "text": "River, river.", "url": "http://other.example/", "language": "en"},
     ]
-    write_documents(folder / "given.jsonl", documents)
+    write_rows(folder / "given.jsonl", documents)
     rules = judge("lists", {"signal": BAD, "max": 1}, {"signal": UT1, "max": 1}, {"signal": BOOKS, "min": 0})
     (folder / "rules.toml").write_text(recipe("rules", stage("label", "filter", LABEL), stage("keep", "filter", rules)))
     (folder / "label.toml").write_text(recipe("label", stage("label", "filter", LABEL)))
@@ -152,8 +151,7 @@ def test_a_missing_folder_says_what_to_put_there(world: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("out", "says"),
-    [("wikipedia.bin", "wikipedia.json, books.json"), ("arxiv.json", "wikipedia.json, books.json")],
+    ("out", "says"), [("wikipedia.bin", "wikipedia.json, books.json"), ("arxiv.json", "wikipedia.json, books.json")]
 )
 def test_a_table_that_no_signal_reads_is_not_fitted(out: str, says: str, world: Path, tmp_path: Path) -> None:
     given = world / "books.jsonl.gz"

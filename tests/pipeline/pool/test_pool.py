@@ -6,34 +6,19 @@ from pathlib import Path
 import pytest
 
 from infra.dataset.reader import Dataset
+from tests.files import write_rows
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.kills import Moment, each, kill_and_go_on
-from tests.pipeline.pools import topical, write_documents
+from tests.pipeline.pools import topical
+from tests.pipeline.recipe_texts import recipe, stage, step
 
-RECIPE = """
-name = "pools"
-
-[[stage]]
-name = "long"
-command = "filter"
-
-  [[stage.step]]
-  kind = "pool"
-  name = "longest"
-  method = "quantile"
-  options = { signal = "characters", keep = 0.8, side = "high", min_count = 20 }
-
-[[stage]]
-name = "topics"
-command = "filter"
-
-  [[stage.step]]
-  kind = "pool"
-  name = "topics"
-  method = "clusters"
-  options = { clusters = 4, drop = 0.3, score = "characters", sample = 100 }
-"""
-
+LONGEST = {"signal": "characters", "keep": 0.8, "side": "high", "min_count": 20}
+TOPICS = {"clusters": 4, "drop": 0.3, "score": "characters", "sample": 100}
+RECIPE = recipe(
+    "pools",
+    stage("long", "filter", step("pool", name="longest", method="quantile", options=LONGEST)),
+    stage("topics", "filter", step("pool", name="topics", method="clusters", options=TOPICS)),
+)
 BUILD = "infra.dataset.build"
 MOMENTS: dict[str, Moment] = {
     "values are there, nothing is counted": ("pipeline.pool.quantile", "values_table", "leave", 1, ""),
@@ -43,13 +28,7 @@ MOMENTS: dict[str, Moment] = {
     "the sample is drawn": ("pipeline.pool.clusters_model", "choose_terms", "enter", 1, ""),
     "the clusters are fitted": ("pipeline.pool.clusters", "load_clusters", "enter", 1, ""),
     "clusters are dropped, not applied": ("pipeline.pool.clusters", "drop_worst", "leave", 1, ""),
-    "the second rule's manifest is not there": (
-        "infra.dataset.build",
-        "write_bytes",
-        "enter",
-        1,
-        "02-topics/manifest.json",
-    ),
+    "the second rule's manifest is not there": (BUILD, "write_bytes", "enter", 1, "02-topics/manifest.json"),
 }
 
 
@@ -59,9 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = random.Random(3)
     for seed in range(4):
         rows = topical(60, seed)
-        write_documents(
-            folder / "given" / f"{seed}.jsonl", [r | {"text": r["text"] * draw.choice([1, 2])} for r in rows]
-        )
+        write_rows(folder / "given" / f"{seed}.jsonl", [r | {"text": r["text"] * draw.choice([1, 2])} for r in rows])
     (folder / "recipe.toml").write_text(RECIPE)
     refinery("run", "--recipe", folder / "recipe.toml", "--input", folder / "given", "--out", folder / "out")
     return folder

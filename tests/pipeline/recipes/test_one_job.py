@@ -1,15 +1,12 @@
 """The recipes for one job: each does it and nothing else, on what it is for, and without any model."""
 
-import gzip
-import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.recipes.parse import load_recipe
 from pipeline.stages.run import Run
+from tests.files import write_rows
 from tests.pipeline.here import run_here
 from tests.pipeline.pages import article, sentences, write_warc
 
@@ -21,13 +18,7 @@ ROWS = [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)]
 def given(kind: str, folder: Path) -> Path:
     if kind == "dataset":
         return run_here(Path("exact"), given("jsonl", folder), folder / "before").folder
-    if kind == "parquet":
-        pq.write_table(pa.Table.from_pylist(ROWS), folder / "given.parquet")
-        return folder / "given.parquet"
-    lines = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
-    path = folder / f"given.{kind}"
-    path.write_bytes(gzip.compress(lines) if kind.endswith("gz") else lines)
-    return path
+    return write_rows(folder / f"given.{kind}", ROWS)
 
 
 def ids(run: Run) -> list[str]:

@@ -18,10 +18,10 @@ from pipeline.job.context import open_context, resolve_recipe
 from pipeline.recipes.parse import load_recipe
 from pipeline.stages.run import Run, run
 from pipeline.steps.judge import Judge
+from tests.files import write_rows
 from tests.pipeline import published_pages as made
 from tests.pipeline.pages import article as page
 from tests.pipeline.pages import write_warc
-from tests.pipeline.pools import write_documents
 
 Fates = dict[str, list[str]]
 N_GRAMS = [f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)]
@@ -37,10 +37,7 @@ def fates(step: str, rules: dict[str, Any], prefix: str = "") -> Fates:
     return found
 
 
-LANGUAGE = {
-    "german": ["language/language_not_kept"],
-    "three languages": ["language-score/min_language_score"],
-}
+LANGUAGE = {"german": ["language/language_not_kept"], "three languages": ["language-score/min_language_score"]}
 COPIES = {
     "equal lines": ["duplicate_line_fraction"],
     "equal paragraphs": ["duplicate_paragraph_fraction"],
@@ -84,11 +81,7 @@ DCLM_QUALITY = {
     name: [rules[0].replace("gopher_", "dclm_").replace("hash", "symbol").replace("ellipsis_ratio", "symbol_ratio")]
     for name, rules in QUALITY.items()
 }
-C4 = {
-    "lorem ipsum": "lorem_ipsum_lines",
-    "curly bracket": "curly_bracket_lines",
-    "few sentences": "min_{}_sentences",
-}
+C4 = {"lorem ipsum": "lorem_ipsum_lines", "curly bracket": "curly_bracket_lines", "few sentences": "min_{}_sentences"}
 FINEWEB = fates(
     "fineweb",
     {
@@ -121,13 +114,7 @@ EXPECTED: dict[str, Fates] = {
     "fineweb": {**LANGUAGE, **REPETITION, **QUALITY, **c4("c4_any_ending"), **FINEWEB, **NEAR_COPY},
     "dclm-pool": DCLM,
     "dclm": {**DCLM, "spam": ["classifier/min_quality"]},
-    "gopher": {
-        "german": LANGUAGE["german"],
-        **QUALITY,
-        **REPETITION,
-        "same text": ["text/copy_text"],
-        **NEAR_COPY,
-    },
+    "gopher": {"german": LANGUAGE["german"], **QUALITY, **REPETITION, "same text": ["text/copy_text"], **NEAR_COPY},
     "c4": {
         **LANGUAGE,
         **c4("c4_tfds"),
@@ -184,7 +171,7 @@ def finished(
 ) -> Finished:
     folder = tmp_path_factory.mktemp(request.param)
     rows = documents({"article", "long article", *EXPECTED[request.param], *KEPT[request.param]})
-    source = write_documents(folder / "pages.jsonl", rows)
+    source = write_rows(folder / "pages.jsonl", rows)
     return request.param, rows, finish(request.param, source, published_models, folder / "out")
 
 
@@ -247,7 +234,7 @@ FINEWEB2 = {
 
 def test_fineweb2_in_german(published_models: Path, tmp_path: Path) -> None:
     rows = documents([*FINEWEB2, "german", "german contact"])
-    done = finish("fineweb2", write_documents(tmp_path / "pages.jsonl", rows), published_models, tmp_path / "out")
+    done = finish("fineweb2", write_rows(tmp_path / "pages.jsonl", rows), published_models, tmp_path / "out")
     assert rejections(done.datasets) == FINEWEB2
     assert [(row["step"], row["docs"]) for row in done.summary()["funnel"]] == [
         ("language", 6), ("language-score", 6), ("minhash", 5), ("gopher-repetition", 4), ("fineweb-quality", 3),

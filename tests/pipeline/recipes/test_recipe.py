@@ -9,16 +9,12 @@ from infra.errors import UsageError
 from pipeline.models.combination import Combination, Term
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from pipeline.recipes.text import recipe_text
+from tests.pipeline.recipe_texts import Part, judge, stage
 
-SMALL = {
-    "name": "small",
-    "stage": [
-        {
-            "command": "filter",
-            "step": [{"kind": "judge", "rules": [{"signal": "words", "min": 50}]}],
-        }
-    ],
-}
+
+def small(least: float, **keys: str) -> Part:
+    """A recipe that asks for this many words."""
+    return {"name": "small", "stage": [stage("f", "filter", judge("size", {"signal": "words", "min": least}))], **keys}
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -61,56 +57,35 @@ def test_a_recipe_is_shown_with_the_curves_of_its_files(tmp_path: Path, monkeypa
 
 
 def test_zero_is_a_threshold() -> None:
-    recipe = parse_recipe(change("min", 0), "here")
+    recipe = parse_recipe(small(0), "here")
     assert recipe_text(recipe).splitlines()[-1].strip() == "words at least 0"
 
 
 def test_the_hash_covers_thresholds_and_models() -> None:
-    recipe = parse_recipe(SMALL, "here")
-    assert recipe.sha256 != parse_recipe(change("min", 51), "here").sha256
-    assert recipe.sha256 == parse_recipe(SMALL | {"about": "other words"}, "elsewhere").sha256
+    recipe = parse_recipe(small(50), "here")
+    assert recipe.sha256 != parse_recipe(small(51), "here").sha256
+    assert recipe.sha256 == parse_recipe(small(50, about="other words"), "elsewhere").sha256
     assert recipe.sha256 != replace(recipe, models={"m": "1"}).sha256
 
 
-@pytest.mark.parametrize(
-    ("source", "says"),
-    [
-        ({}, "at least one"),
-        ({"stage": [{"command": "cook"}]}, "command is 'cook'"),
-        ({"stage": [{"command": "ingest"}, {"command": "ingest"}]}, "two stages are called 'ingest'"),
-        ({"stage": [{"command": "ingest", "name": "../x"}]}, "cannot be a folder's name"),
-        ({"stage": [{"command": "filter", "step": [{"kind": "fry"}]}]}, "kind is 'fry'"),
-        ({"stage": [{"command": "filter", "step": [{"kind": "judge", "rule": []}]}]}, "unknown key 'rule'"),
-        ({"stage": [{"command": "filter", "step": [{"kind": "rewrite", "edit": "x"}]}]}, "no edit 'x'"),
-        ({"stage": [{"command": "dedup", "step": [{"kind": "dedup", "method": "x"}]}]}, "method is 'x'"),
-        ({"stage": [{"command": "filter", "step": [{"kind": "dedup", "method": "url"}]}]}, "filter takes"),
-        ({"stage": [{"command": "extract"}]}, "must be an extract step"),
-        ({"stages": []}, "unknown key 'stages'"),
-    ],
-)
-def test_mistakes_are_named(source: dict[str, object], says: str) -> None:
-    with pytest.raises(UsageError, match=says):
-        parse_recipe(source, "here")
+SIZE = {"kind": "judge", "name": "size", "rules": [{"signal": "words", "min": 1}]}
+LANGUAGE = {"kind": "label", "what": "language", "model": "m"}
 
 
 @pytest.mark.parametrize(
-    ("rule", "says"),
+    ("command", "steps", "name"),
     [
-        ({"signal": "wrods", "min": 1}, "no signal 'wrods'"),
-        ({"signal": "words"}, "one of min, max"),
-        ({"signal": "words", "min": 1, "max": 2}, "one of min, max"),
-        ({"signal": "words", "min": "many"}, "must be a number"),
+        ("filter", [SIZE, {**SIZE, "rules": []}], "size"),
+        ("filter", [{**SIZE, "name": "language"}, LANGUAGE], "language"),
+        ("extract", [{"kind": "extract", "engine": "resiliparse"}] * 2, "extract"),
+        ("mix", [LANGUAGE, LANGUAGE], "language"),
     ],
 )
-def test_mistakes_in_rules_are_named(rule: dict[str, object], says: str) -> None:
-    source = {"stage": [{"command": "filter", "step": [{"kind": "judge", "rules": [rule]}]}]}
-    with pytest.raises(UsageError, match=says):
+def test_two_steps_of_a_stage_have_two_names(command: str, steps: list[dict[str, object]], name: str) -> None:
+    source = {"stage": [{"command": command, "step": steps}]}
+    with pytest.raises(UsageError, match=f"here: stage 1 .{command}.: two steps are called '{name}'"):
         parse_recipe(source, "here")
-
-
-def change(bound: str, value: float) -> dict[str, object]:
-    step = {"kind": "judge", "rules": [{"signal": "words", bound: value}]}
-    return SMALL | {"stage": [{"command": "filter", "step": [step]}]}
+    parse_recipe({"stage": [{"command": command, "step": [*steps[:-1], {**steps[-1], "name": "last"}]}]}, "here")
 
 
 def test_the_former_keys_of_a_stage_are_read() -> None:

@@ -14,13 +14,12 @@ from infra.errors import UsageError
 from pipeline.recipes.check import check_recipe
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.recipe import Recipe
-from tests.pipeline.recipe_texts import EXTRACT, INGEST, Part, judge, stage, step
+from tests.pipeline.recipe_texts import EXTRACT, INGEST, RESILIPARSE, Part, judge, stage, step
 from tests.pipeline.recipe_texts import dedup as copies
 
 RULE = {"signal": "words", "min": 50}
 TERM = {"signal": "words", "at": [1, 2], "add": [0.0, 1.0]}
 GOOD_COMBINE = step("combine", signal="quality", terms=[TERM])
-RESILIPARSE = step("extract", engine="resiliparse")
 QUANTILE = {"signal": "words", "keep": 0.5, "side": "low"}
 
 
@@ -40,7 +39,25 @@ MALFORMED: list[tuple[Part, str]] = [
     ({"about": [], **whole(judge("a", RULE))}, "about must be a text"),
     ({"calibration": 5, **whole(judge("a", RULE))}, "calibration must be a list of tables"),
     ({"calibration": [{"on": date(2024, 1, 2)}], **whole(judge("a", RULE))}, "takes no date"),
+    ({}, "at least one"),
+    ({"stages": []}, "unknown key 'stages'"),
     ({"stage": [{"command": ["filter"]}]}, "command is"),
+    ({"stage": [{"command": "cook"}]}, "command is 'cook'"),
+    ({"stage": [{"command": "ingest", "name": "../x"}]}, "cannot be a folder's name"),
+    ({"stage": [{"command": "ingest"}, {"command": "ingest"}]}, "two stages are called 'ingest'"),
+    (whole(judge("a", RULE), audit=0.5), "unknown key 'audit'"),
+    (whole(step("fry")), "kind is 'fry'"),
+    (whole(step("rewrite", edit="x")), "no edit 'x'"),
+    (whole(step("dedup", method="x"), command="dedup"), "method is 'x'"),
+    (whole(step("dedup", method="url")), "filter takes"),
+    (whole(command="extract"), "must be an extract step"),
+    (whole(step("judge", rules=[]), RESILIPARSE, command="extract"), "needs a text"),
+    (whole(RESILIPARSE, step("judge", rules=[]), command="extract"), "last step"),
+    (whole(step("extract", engine="all_text"), RESILIPARSE, command="extract"), "another name"),
+    (whole(step("extract", engine="all_text", declared="en"), RESILIPARSE, command="extract"), "list of words"),
+    (whole(step("label", what="language", model="m", characters=0)), "number from 1"),
+    (whole(step("label", what="language", model="m", characters="all")), "number from 1"),
+    (whole(step("label", what="bag_of_words", model="m", characters=9)), "labels the language"),
     (whole(judge("a", RULE), name="a" * 300), "cannot be a folder's name"),
     (whole(judge("a", RULE), name=5), "name must be a text"),
     (whole(5), "step must be a list of tables"),
@@ -48,6 +65,11 @@ MALFORMED: list[tuple[Part, str]] = [
     (whole(step("judge", rules=5)), "rules must be a list of tables"),
     (whole(step("judge", rules=[5])), "rules must be a list of tables"),
     (whole(step("combine", signal="quality")), "terms is empty"),
+    (whole(step("combine", signal="quality", terms=[])), "terms is empty"),
+    (whole(step("combine", signal="quality", terms=[TERM | {"signal": "nothing"}])), "no such signal"),
+    (whole(step("combine", signal="quality", terms=[TERM | {"at": [2, 1]}])), "at must rise"),
+    (whole(step("combine", signal="quality", terms=[TERM | {"at": [1]}])), "as many numbers"),
+    (whole(step("combine", signal="quality", terms=[TERM | {"at": [1], "add": ["x"]}])), "list of numbers"),
     (whole(step("combine", signal="quality", model="c.json", terms=[TERM])), "leave one of the two out"),
     (whole(step("combine", signal="quality", model="c.json", intercept=1)), "leave one of the two out"),
     (whole(step("combine", signal="quality", model="../c.json")), "is not a model's name"),
@@ -59,6 +81,10 @@ MALFORMED: list[tuple[Part, str]] = [
     (whole(judge("a\nb", RULE)), "cannot be used in a ledger"),
     (whole(judge("", RULE)), "cannot be used in a ledger"),
     (whole(judge("a", RULE, languages="en")), "languages must be a list of words"),
+    (whole(step("judge", name="a", source=5, rules=["words >= 5"])), "source must be a text"),
+    (whole(judge("a", {"signal": "words"})), "one of min, max"),
+    (ruled(max=60), "one of min, max"),
+    (ruled(signal="wrods"), "no signal 'wrods'"),
     (ruled(languages="en"), "languages must be a list of words"),
     (ruled(languages=[5]), "languages must be a list of words"),
     (ruled(signal=5), "signal must be a text"),
@@ -112,6 +138,18 @@ def test_what_is_malformed_is_refused_in_one_line(source: Part, says: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (whole(RESILIPARSE, command="extract", audit=2), "0 to 1"),
+        (whole(step("dedup", method="substring", options={"tokens": 1}), command="dedup"), "give at least 2"),
+    ],
+)
+def test_what_no_stage_can_run_is_refused(source: Part, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        check_recipe(parse_recipe(source, "here"))
+
+
+@pytest.mark.parametrize(
     ("source", "meant"),
     [
         (whole(RESILIPARSE, command="extract", audt=1.0), "audit"),
@@ -126,11 +164,6 @@ def test_what_is_malformed_is_refused_in_one_line(source: Part, says: str) -> No
 def test_a_misspelt_word_is_refused_with_the_nearest_right_one(source: Part, meant: str) -> None:
     with pytest.raises(UsageError, match=f"did you mean '{meant}'"):
         parse_recipe(source, "here")
-
-
-def test_options_of_another_verb_are_refused() -> None:
-    with pytest.raises(UsageError, match="unknown key 'audit'"):
-        parse_recipe(whole(judge("a", RULE), audit=0.5), "here")
 
 
 @pytest.mark.parametrize("content", ["a = " + "9" * 5000, "a = " + "[" * 3000, "a = [", "a = 0x" + "f" * 5000, "\xff"])

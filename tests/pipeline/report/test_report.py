@@ -29,18 +29,14 @@ from pipeline.report.charts import Whisker, fit, histogram_svg, ticks, whiskers_
 from pipeline.report.pools import bin_edges
 from pipeline.report.report import write_funnel, write_report
 from pipeline.report.rows import _batches
-from tests.pipeline.comparisons import write_comparison
-from tests.pipeline.datasets import RECIPE, document, funnel_row, make_dataset, reject
-
-EVIL = "<script>alert(1)</script>"
-EVIL_URL = "javascript:alert('x')//\"><img src=x onerror=alert(2)>"
+from tests.files import ROOT
+from tests.pipeline.comparisons import EVIL, EVIL_URL, write_comparison
+from tests.pipeline.datasets import RECIPE, document, funnel_row, make_dataset, record, reject
 
 
 def make_stages(folder: Path, first: str, second: str) -> list[Dataset]:
     """Pages ingested, extracted, and judged by their number of words."""
-    records = [
-        {"id": f"{n}", "url": f"https://example.org/{n}", "file_path": "a.warc.gz", "warc_offset": n} for n in range(60)
-    ]
+    records = [record(n) for n in range(60)]
     documents = [document(n) for n in range(50)]
     documents[0] |= {"title": EVIL, "url": EVIL_URL, "text": f"{EVIL} \u202e &amp; \x00 text"}
     dull = [reject(n, "extract", "no_text", None, None) for n in range(50, 60)]
@@ -350,15 +346,8 @@ def test_a_ratio_of_zero_is_at_the_left_edge() -> None:
 
 
 def test_the_picture_of_the_funnels(folders: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.report.report",
-        "funnel",
-        str(folders / COMPARISON),
-        str(tmp_path / "f.svg"),
-    ]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[3])
+    words = ["pipeline.report.report", "funnel", str(folders / COMPARISON), str(tmp_path / "f.svg")]
+    subprocess.run([sys.executable, "-m", *words], check=True, cwd=ROOT)
     words = [element.text for element in ET.parse(tmp_path / "f.svg").iter() if element.tag.endswith("text")]
     assert words.count("documents") == 2 and {"lax", "strict", "26 docs · 43.3\u00a0%"} <= set(words)
     first = (tmp_path / "f.svg").read_bytes()

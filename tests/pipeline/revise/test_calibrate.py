@@ -14,30 +14,21 @@ from infra.engines.local import LocalEngine
 from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context
-from pipeline.pool.quantile import Found
+from pipeline.pool.quantile import GroupThreshold
 from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
 from pipeline.recipes.toml import recipe_toml
 from pipeline.revise.calibrate import Calibration, Wanted, calibrate, freeze, new_rules
-from pipeline.stages.intervals import wilson
 from pipeline.stages.run import run
+from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
-from tests.pipeline.pools import scored, write_documents
+from tests.pipeline.pools import scored
+from tests.pipeline.recipe_texts import judge, recipe, stage
 
-RECIPE = """
-about = "one rule"
 
-[[stage]]
-name = "filter"
-command = "filter"
-
-  [[stage.step]]
-  kind = "judge"
-  name = "length"
-  rules = [
-    { signal = "characters", min = 1 },
-    { signal = "words", min = 1, source = "by hand" },
-  ]
-"""
+def by_words(**least: int) -> str:
+    """A recipe with a step for each argument, which asks for that many words."""
+    rules = {name: ({"signal": "characters", "min": 1}, {"signal": "words", "min": n}) for name, n in least.items()}
+    return recipe("words", stage("filter", "filter", *(judge(name, *asked) for name, asked in rules.items())))
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +39,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lengths = draw.sample(range(1, 1000), len(languages))
     rows = [{"text": "word " * n, "language": language} for n, language in zip(lengths, languages, strict=True)]
     draw.shuffle(rows)
-    write_documents(folder / "pool" / "a.jsonl", rows[:200])
-    write_documents(folder / "pool" / "b.jsonl", rows[200:])
-    (folder / "recipe.toml").write_text(RECIPE)
+    write_rows(folder / "pool" / "a.jsonl", rows[:200])
+    write_rows(folder / "pool" / "b.jsonl", rows[200:])
+    (folder / "recipe.toml").write_text(by_words(length=1))
     return folder
 
 
@@ -71,7 +62,7 @@ def test_the_threshold_keeps_the_wanted_share_of_each_language(world: Path) -> N
 
 
 def test_ties_are_reported_as_rank_error(tmp_path: Path) -> None:
-    pool = write_documents(tmp_path / "ties.jsonl", scored([1.0] * 180 + [2.0] * 20, ["en"] * 200))
+    pool = write_rows(tmp_path / "ties.jsonl", scored([1.0] * 180 + [2.0] * 20, ["en"] * 200))
     wanted = Wanted("language_score", 0.05)
     (row,) = calibrate(wanted, LocalEngine(), read_inputs([str(pool)])).as_json()["thresholds"]
     assert (row["threshold"], row["keep_rate"], row["rank_error"]) == (2.0, 0.1, 0.05)
@@ -102,10 +93,7 @@ def test_the_record_is_not_in_the_hash_and_the_thresholds_are(world: Path, tmp_p
 def test_a_rule_is_kept_for_languages_without_a_threshold(world: Path) -> None:
     calibration = found(world)
     thresholds = {each.group: each.threshold for each in calibration.found}
-    rules = [
-        {"signal": "words", "min": 0.5, "languages": ["fr", "en"]},
-        {"signal": "words", "max": 1},
-    ]
+    rules = [{"signal": "words", "min": 0.5, "languages": ["fr", "en"]}, {"signal": "words", "max": 1}]
     made = new_rules(rules, [], calibration)
     assert [(rule.get("languages"), rule.get("min")) for rule in made] == [
         (["fr"], 0.5), (["en"], thresholds["en"]), (None, None),
@@ -118,7 +106,7 @@ def test_a_rule_is_kept_for_languages_without_a_threshold(world: Path) -> None:
 
 def test_measured_signals_of_a_dataset_are_used(world: Path, tmp_path: Path) -> None:
     rows = [{"id": str(i), "text": "word " * (i + 1), "language": "en"} for i in range(200)]
-    given = write_documents(tmp_path / "given.jsonl", rows)
+    given = write_rows(tmp_path / "given.jsonl", rows)
     raw = calibrate(Wanted("words", 0.25), LocalEngine(), read_inputs([str(given)]))
     judged = run(open_context(str(world / "recipe.toml"), LocalEngine()), read_inputs([str(given)]), tmp_path / "out")
     made = calibrate(Wanted("words", 0.25), LocalEngine(), read_inputs([str(judged.folder)]))
@@ -168,9 +156,7 @@ def test_recipes_without_the_rule_are_refused(world: Path, tmp_path: Path) -> No
 def test_the_last_step_is_written_and_stricter_ones_before_it_are_loosened(
     earlier: int, step: str | None, changed: list[str], world: Path, tmp_path: Path
 ) -> None:
-    judge = RECIPE[RECIPE.index("  [[stage.step]]") :]
-    first = RECIPE.replace('"words", min = 1,', f'"words", min = {earlier},')
-    (tmp_path / "two.toml").write_text(first + judge.replace("length", "again"))
+    (tmp_path / "two.toml").write_text(by_words(length=earlier, again=1))
     calibration = found(world)
     assert freeze(str(tmp_path / "two.toml"), calibration, tmp_path / "x.toml", step) == changed
     new = {each.threshold for each in calibration.found}
@@ -184,7 +170,7 @@ def words_bounds(recipe: Path, step: str, signal: str = "words") -> set[float | 
 
 
 def test_no_earlier_step_of_yi_is_stricter_than_what_was_written(tmp_path: Path) -> None:
-    groups = (Found("en", 1000, 0, 0.8, 10), Found("zh", 1000, 0, 0.6, 10))
+    groups = (GroupThreshold("en", 1000, 0, 0.8, 10), GroupThreshold("zh", 1000, 0, 0.6, 10))
     calibration = Calibration(Wanted("quality", 0.01), (), groups, ())
     assert freeze("yi", calibration, tmp_path / "lax.toml") == ["scores", "prefilter-quality"]
     for step in ("scores", "quality-upper-bound", "prefilter-quality"):
@@ -220,15 +206,3 @@ VALUES = st.recursive(
 def test_toml_reads_back(step: dict[str, Any], value: Any) -> None:
     source = {"name": value, "stage": [{"command": value, "step": [step, {"kind": value}]}, {}]}
     assert tomllib.loads(recipe_toml(source)) == source
-
-
-@given(st.integers(1, 10**6), st.floats(0, 1))
-def test_an_interval_holds_its_rate(trials: int, share: float) -> None:
-    hits = round(share * trials)
-    low, high = wilson(hits, trials)
-    assert 0 <= low <= hits / trials + 1e-6 and hits / trials - 1e-6 <= high <= 1
-
-
-def test_the_interval_is_wilson_s() -> None:
-    # 10 of 100: Newcombe 1998, method 3
-    assert wilson(10, 100) == [0.055229, 0.174366]

@@ -13,18 +13,23 @@ from filters.view import View
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
+from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.document import Document
+from pipeline.inputs.inputs import read_inputs
+from pipeline.job.context import open_context
 from pipeline.models.loaded import loaded_models
 from pipeline.recipes.curves import with_curves
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.revise.measure import measured, measuring_steps, plan
+from pipeline.revise.measure import measure, measured, measuring_steps, plan
 from pipeline.steps.combine import Combine
 from pipeline.steps.judge import Judge
 from pipeline.steps.label import Label
+from tests.files import flip
 from tests.pipeline.command import answer, made, refinery
-from tests.pipeline.here import measure_here, run_here
+from tests.pipeline.here import run_here
 from tests.pipeline.pages import sentences, write_warc
+from tests.pipeline.recipe_texts import REMOVE_URLS, judge, stage, step
 from tests.pipeline.two_languages import content, write_world
 
 
@@ -42,7 +47,9 @@ def words(world: Path) -> tuple[object, ...]:
 
 
 def here(world: Path, given: Path, out: Path, *signals: str, engine: str = "local") -> Dataset:
-    return measure_here(world / "prefilter.toml", given, out, world / "models", signals, engine)
+    with open_engine(engine) as made:
+        context = open_context(str(world / "prefilter.toml"), made, str(world / "models"))
+        return measure(context, read_inputs([str(given)]), out, signals)
 
 
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
@@ -137,9 +144,7 @@ def test_what_cannot_be_extracted_is_in_the_ledger(world: Path, tmp_path: Path) 
     check_invariant(dataset.manifest)
     assert dataset.manifest.rejected_by == {"extract/extract/empty": 1}
     assert dataset.ledger()["url"].to_pylist() == ["http://a.example/"]
-    damaged = bytearray((tmp_path / "c.warc.gz").read_bytes())
-    damaged[1200] ^= 0xFF
-    (tmp_path / "c.warc.gz").write_bytes(damaged)
+    flip(tmp_path / "c.warc.gz", 1200)
     refinery("measure", *words(world)[:-1], tmp_path / "c.warc.gz", "--out", tmp_path / "damaged", code=1)
     counts = Dataset(tmp_path / "damaged").manifest.counts
     assert counts["in"] == counts["out"] + counts["rejected"] and counts["rejected"] >= 1
@@ -184,18 +189,10 @@ def test_what_a_combination_reads_is_known_from_its_file() -> None:
 
 def test_a_judge_measures_the_text_before_later_edits() -> None:
     """A signal of two judges is measured at the first; one of none on the last text."""
-    source = {
-        "stage": [
-            {"command": "filter", "name": "a", "step": [
-                {"kind": "judge", "name": "one", "rules": [{"signal": "characters", "min": 1}]},
-                {"kind": "rewrite", "edit": "remove_urls"},
-                {"kind": "judge", "name": "two",
-                 "rules": [{"signal": "characters", "min": 9}, {"signal": "words", "min": 1}]},
-                {"kind": "rewrite", "edit": "mask_email"},
-            ]},
-        ]
-    }  # fmt: skip
-    recipe = parse_recipe(source, "x")
+    one = judge("one", {"signal": "characters", "min": 1})
+    two = judge("two", {"signal": "characters", "min": 9}, {"signal": "words", "min": 1})
+    read = stage("a", "filter", one, REMOVE_URLS, two, step("rewrite", edit="mask_email"))
+    recipe = parse_recipe({"stage": [read]}, "x")
     steps = measuring_steps(recipe)
     assert [step.name for step in steps] == ["one", "remove_urls", "two"]
     assert sum(isinstance(step, Judge) for step in steps) == 2
@@ -204,21 +201,3 @@ def test_a_judge_measures_the_text_before_later_edits() -> None:
     assert document.text == "see  and a@b.example now"
     assert values["characters"] == len("see http://x.example/ and a@b.example now")
     assert values["words"] == measure_view(View(document.text), ["words"])["words"]
-
-
-@pytest.mark.parametrize(
-    ("more", "says"),
-    [
-        (("--signals", "nonsense"), "no signal 'nonsense'"),
-        (("--signals", "safety"), "no label or combine step"),
-        (("--input", "no-such-file.warc"), "no such file"),
-    ],
-)
-def test_mistakes_are_one_line_and_code_2(more: tuple[str, ...], says: str, world: Path, tmp_path: Path) -> None:
-    assert says in refinery("measure", *words(world), "--out", tmp_path / "out", *more, code=2)
-
-
-def test_a_recipe_without_extraction_is_refused(world: Path, tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text("[[stage]]\ncommand = 'filter'\n")
-    with pytest.raises(UsageError, match="no extract step"):
-        measure_here(tmp_path / "x.toml", world / "crawl", tmp_path / "out", tmp_path)

@@ -1,7 +1,7 @@
 """`takedown`: the new datasets have the other documents, and the listed ones in no shard, ledger or token index."""
 
-import gzip
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from pipeline.revise import takedown as takedown_module
 from pipeline.revise.listed import Listed, read_listed
 from pipeline.revise.takedown import find_all, in_order, prove, unmatched_text
 from pipeline.revise.takedown_proof import Removed, joined
+from tests.files import write_rows
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.datasets import document, make_dataset, reject
-from tests.pipeline.here import explained, readmit_here, run_here, takedown_here
-from tests.pipeline.pages import sentences, write_crawl, write_recipe
+from tests.pipeline.here import datasets, explained, readmit_here, run_here, takedown_here
+from tests.pipeline.pages import sentences
 from tests.pipeline.recipe_texts import mix, recipe, stage
 
 MIX = recipe("mix", mix(tolerance=0.3), stage("tokens", "tokenize", tokenizer="tokenizer.model"))
@@ -41,10 +42,8 @@ http://nowhere.example/
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("takedown")
-    write_crawl(folder / "crawl")
-    run_here(write_recipe(folder), folder / "crawl", folder / "out")
+def world(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
+    folder = shutil.copytree(small_run, tmp_path_factory.mktemp("takedown") / "world")
     (folder / "list.txt").write_text(LIST)
     takedown_here(folder / "out", folder / "without", folder / "list.txt")
     return folder
@@ -56,8 +55,8 @@ def goes(url: str | None) -> bool:
     )
 
 
-def datasets(run: Path) -> dict[str, Dataset]:
-    return {path.parent.name: Dataset(path.parent) for path in sorted(run.glob("*/manifest.json"))}
+def by_folder(run: Path) -> dict[str, Dataset]:
+    return {dataset.folder.name: dataset for dataset in datasets(run)}
 
 
 def receipt(run: Path) -> dict[str, Any]:
@@ -67,8 +66,8 @@ def receipt(run: Path) -> dict[str, Any]:
 
 
 def test_listed_documents_are_gone_and_the_rest_is_unchanged(world: Path) -> None:
-    new = datasets(world / "without")
-    for name, old in datasets(world / "out").items():
+    new = by_folder(world / "without")
+    for name, old in by_folder(world / "out").items():
         before, after = old.to_arrow().to_pylist(), new[name].to_arrow().to_pylist()
         assert after == [row for row in before if not goes(row["url"])], name
         assert len(after) < len(before)
@@ -77,7 +76,7 @@ def test_listed_documents_are_gone_and_the_rest_is_unchanged(world: Path) -> Non
 
 
 def test_every_dataset_keeps_its_invariant_and_follows_from_its_input(world: Path) -> None:
-    chain = list(datasets(world / "without").values())
+    chain = datasets(world / "without")
     for dataset, after in pairwise(chain):
         assert after.manifest.inputs == dataset.refs
         assert after.manifest.counts["in"] == dataset.manifest.counts["out"]
@@ -89,7 +88,7 @@ def test_every_dataset_keeps_its_invariant_and_follows_from_its_input(world: Pat
 
 
 def test_each_is_one_row_without_a_locator(world: Path) -> None:
-    new = datasets(world / "without")
+    new = by_folder(world / "without")
     rows = [row for row in new["01-ingest"].ledger().to_pylist() if row["step"] == "takedown"]
     records = Dataset(world / "out" / "01-ingest").to_arrow(["url"])["url"].to_pylist()
     assert len(rows) == sum(map(goes, records)) == receipt(world / "without")["documents"]
@@ -116,23 +115,23 @@ def test_the_receipt(world: Path) -> None:
     assert output["list"]["entries"] == 4 and output["list"]["matched"] == 3
     assert output["list"]["unmatched"] == ["nowhere.example"]
     assert "nowhere.example" in unmatched_text(output) and "host3" not in unmatched_text(output)
-    by_folder = {row["folder"]: row for row in output["datasets"]}
-    assert list(by_folder) == list(datasets(world / "out"))
-    for name, dataset in datasets(world / "without").items():
-        row = by_folder[name]
+    rows = {row["folder"]: row for row in output["datasets"]}
+    assert list(rows) == list(by_folder(world / "out"))
+    for name, dataset in by_folder(world / "without").items():
+        row = rows[name]
         assert row["before"] - row["removed"] == row["after"] == dataset.manifest.counts["out"]
         assert row["manifest"]["after"] == dataset.refs[0].sha256
         for shard in dataset.manifest.shards:
             assert row["shards"][shard.path]["after"] == shard.sha256
     proof = {row["folder"]: row for row in output["proof"]["datasets"]}
     assert output["proof"]["listed"] == 0 and output["proof"]["runs_of_words"] > 100
-    assert all(proof[name]["rows"] == d.manifest.counts["out"] for name, d in datasets(world / "without").items())
+    assert all(proof[name]["rows"] == d.manifest.counts["out"] for name, d in by_folder(world / "without").items())
     assert proof["02-extract"]["texts"] == proof["02-extract"]["rows"]
 
 
 def test_copies_of_a_survivor_are_listed_and_can_be_readmitted(world: Path, tmp_path: Path) -> None:
     output = receipt(world / "without")
-    copies = {copy["url"]: copy for copy in output["orphans"]["copies"]}
+    copies = {copy["url"]: copy for copy in output["restorable"]["copies"]}
     assert copies["http://host4.example/4"]["rule"] == "text/copy_text"
     lines = Dataset(world / "without" / "04-same-text").ledger().to_pylist()
     assert {row["survivor"] for row in lines if row["url"] in copies} == {"takedown"}
@@ -204,7 +203,6 @@ def test_a_list_without_matches_changes_no_shard(world: Path, tmp_path: Path) ->
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mixture and its tokens, made from two files, as a run."""
     folder = tmp_path_factory.mktemp("tokens")
-    (folder / "given").mkdir()
     for source, count in (("web", 20), ("curated", 20)):
         rows = [
             {"text": "\n".join(sentences(i + (source == "web") * 100)), "id": f"{source}-{i}",
@@ -212,8 +210,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
              "domain": ["mathematics", "literature"][i % 2]}
             for i in range(count)
         ]  # fmt: skip
-        content = "\n".join(json.dumps(row) for row in rows).encode()
-        (folder / "given" / f"{source}.jsonl.gz").write_bytes(gzip.compress(content, mtime=0))
+        write_rows(folder / "given" / f"{source}.jsonl.gz", rows)
     (folder / "mix.toml").write_text(MIX)
     (folder / "models").mkdir()
     fit_tokenizer([folder / "given"], folder / "models" / "tokenizer.model", 400)
@@ -368,33 +365,12 @@ def test_invalid_lists(content: bytes, says: str, tmp_path: Path) -> None:
         read_listed(tmp_path / "list.txt", None)
 
 
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [
-        ({"--url-list": "no-such-file"}, "no-such-file cannot be read"),
-        ({"--url-list": None}, "--url-list FILE, or --ids FILE"),
-        ({"--run": "crawl"}, "contains no finished dataset"),
-        ({"--out": "out/inside"}, "choose a new folder beside it"),
-        ({"--out": "out"}, "choose a new folder beside it"),
-    ],
-)
-def test_mistakes_are_one_line_and_code_2(
-    changed: dict[str, str | None], says: str, world: Path, tmp_path: Path
-) -> None:
-    words: dict[str, object] = {"--url-list": world / "list.txt", "--run": world / "out", "--out": tmp_path / "x"}
-    words |= {name: value and world / value for name, value in changed.items()}
-    arguments = [word for name, value in words.items() if value for word in (name, value)]
-    assert says in refinery("takedown", *arguments, code=2)
-
-
 def test_another_document_with_the_same_file_name_and_offset_is_kept(world: Path, tmp_path: Path) -> None:
     for folder, url in (("a", "http://goes.example/"), ("b", "http://stays.example/")):
-        (tmp_path / folder).mkdir()
         rows = [{"text": "\n".join(sentences(len(url))), "url": url, "id": url}]
-        (tmp_path / folder / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        run_here(world / "small.toml", tmp_path / folder / "x.jsonl", tmp_path / "runs" / folder)
+        write_rows(tmp_path / folder / "x.jsonl", rows)
+        run_here(Path("exact"), tmp_path / folder / "x.jsonl", tmp_path / "runs" / folder)
     (tmp_path / "list.txt").write_text("http://goes.example/\n")
     output = takedown_here(tmp_path / "runs", tmp_path / "out", tmp_path / "list.txt")
     assert output["documents"] == 1
-    left = Dataset(tmp_path / "out" / "b" / "03-filter").to_arrow(["url"])["url"].to_pylist()
-    assert left == ["http://stays.example/"]
+    assert datasets(tmp_path / "out" / "b")[-1].to_arrow(["url"])["url"].to_pylist() == ["http://stays.example/"]

@@ -6,10 +6,9 @@ import pytest
 
 from pipeline.fit.benchmarks import fit_benchmarks
 from pipeline.stages.run import Run
-from tests.pipeline.fits import write_lines
+from tests.files import write_rows
 from tests.pipeline.here import explained, run_here
 from tests.pipeline.pages import sentences
-from tests.pipeline.pools import write_documents
 from tests.pipeline.recipe_texts import judge, recipe, stage, step
 
 ITEMS = {
@@ -25,7 +24,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     folder = tmp_path_factory.mktemp("decontamination")
     rows = [{"id": name, "question": text} for name, text in ITEMS.items()]
     (folder / "models").mkdir()
-    fit_benchmarks([write_lines(folder / "toy.jsonl.gz", rows)], folder / "models" / "benchmarks")
+    fit_benchmarks([write_rows(folder / "toy.jsonl.gz", rows)], folder / "models" / "benchmarks")
     documents = []
     for number, (name, items) in enumerate(WITHIN.items()):
         # "quoted" has an item in so long a text that its share is below the bound
@@ -36,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     label = step("label", what="contamination", model="benchmarks")
     decontaminate = stage("clean", "filter", label, judge("benchmarks", {"signal": "contamination", "max": 0.05}))
     (folder / "recipe.toml").write_text(recipe("decontaminate", decontaminate))
-    given = write_documents(folder / "given.jsonl", documents)
+    given = write_rows(folder / "given.jsonl", documents)
     return folder, run_here(folder / "recipe.toml", given, folder / "out", folder / "models")
 
 

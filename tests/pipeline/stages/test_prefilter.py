@@ -8,9 +8,10 @@ import pytest
 
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
-from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.stages.extract import Bodies, ExtractTask, in_audit_sample
+from pipeline.recipes.parse import load_recipe
+from pipeline.stages.extract import ExtractTask, in_audit_sample
 from tests.pipeline.command import made, refinery
+from tests.pipeline.here import datasets
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
 from tests.pipeline.recipe_texts import INGEST, PREFILTER, RESILIPARSE, dedup, judge, recipe, stage
 
@@ -34,10 +35,9 @@ def run(folder: Path, audit: float, workers: int = 1) -> Path:
 
 
 def stages(out: Path) -> dict[str, Dataset]:
-    found = [Dataset(path.parent) for path in sorted(out.glob("*/manifest.json"))]
-    for dataset in found:
+    for dataset in datasets(out):
         check_invariant(dataset.manifest)
-    return {dataset.manifest.stage: dataset for dataset in found}
+    return {dataset.manifest.stage: dataset for dataset in datasets(out)}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
     out = run(world, 0.5)
     records = stages(out)["same-payload"]
     recipe = load_recipe(str(world / "prefilter0.5.toml"))
-    bodies = Bodies(records.places())
+    bodies = records.places()
     task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, 0.5)
     rows = records.to_arrow().to_pylist()
     with closing(task.open_tools()) as tools:
@@ -104,44 +104,13 @@ def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
     assert all(row["copies"] == copies[row["file_path"], row["warc_offset"]] for row in documents)
 
 
-def test_a_page_with_noai_is_rejected(world: Path) -> None:
+@pytest.mark.parametrize("audit", [0.0, 1.0])
+def test_a_page_with_noai_is_rejected_and_in_no_audit_sample(audit: float, tmp_path: Path) -> None:
     asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
-    archive = write_warc(world / "asks.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
-    recipe = world / "opt-out.toml"
-    recipe.write_text(prefiltered(0, 9999))
-    refinery("run", "--recipe", recipe, "--input", archive, "--out", world / "asked")
-    extract = stages(world / "asked")["extract"]
-    assert extract.to_arrow()["url"].to_pylist() == ["http://a.example/2"]
+    archive = write_warc(tmp_path / "a.warc.gz", [("http://a.example/1", asks), ("http://a.example/2", article(2))])
+    (tmp_path / "opt-out.toml").write_text(prefiltered(audit, 9999))
+    refinery("run", "--recipe", tmp_path / "opt-out.toml", "--input", archive, "--out", tmp_path / "out")
+    extract = stages(tmp_path / "out")["extract"]
     assert extract.manifest.rejected_by == {"asked/max_noai": 1}
-
-
-def test_the_prefilter_needs_a_text(world: Path) -> None:
-    steps = [{"kind": "judge", "rules": []}, {"kind": "extract", "engine": "all_text"}]
-    says = refused({"command": "extract", "step": steps})
-    assert "needs a text" in says
-    assert "last step" in refused({"command": "extract", "step": steps[::-1]})
-    twice = [{"kind": "extract", "engine": "all_text"}, {"kind": "extract", "engine": "resiliparse"}]
-    assert "another name" in refused({"command": "extract", "step": twice})
-    recipe = world / "wrong.toml"
-    recipe.write_text(prefiltered(2))
-    assert "0 to 1" in refinery("recipes", "check", recipe, code=2)
-
-
-def test_the_audit_sample_respects_an_opt_out(world: Path) -> None:
-    asks = article(1).replace("<head>", '<head><meta name="robots" content="noai">')
-    archive = write_warc(
-        world / "audit-asks.warc.gz", [("http://x.example/1", asks), ("http://x.example/2", article(2))]
-    )
-    (world / "audit-asks.toml").write_text(prefiltered(1.0))
-    refinery("run", "--recipe", world / "audit-asks.toml", "--input", archive, "--out", world / "audit-asked")
-    extract = stages(world / "audit-asked")["extract"]
-    assert extract.manifest.rejected_by == {"asked/max_noai": 1}
-    assert [row["signals"]["audit_sample"] for row in extract.to_arrow().to_pylist()] == [1.0]
-
-
-def refused(stage: dict[str, object]) -> str:
-    from infra.errors import UsageError
-
-    with pytest.raises(UsageError) as found:
-        parse_recipe({"name": "x", "stage": [stage]}, "here")
-    return str(found.value)
+    (row,) = extract.to_arrow().to_pylist()
+    assert (row["url"], row["signals"]["audit_sample"]) == ("http://a.example/2", audit)

@@ -9,10 +9,11 @@ from infra.errors import UsageError
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.stages.run import Run
+from tests.files import write_rows
 from tests.pipeline.command import made
 from tests.pipeline.fits import sha256_of
 from tests.pipeline.here import explained, run_here, stage_here
-from tests.pipeline.pages import sentences, write_crawl
+from tests.pipeline.pages import text_rows, write_crawl
 from tests.pipeline.recipe_texts import INGEST, NEAR_COPIES, RESILIPARSE, judge, stage, step
 from tests.pipeline.recipe_texts import recipe as recipe_text
 
@@ -105,9 +106,7 @@ def test_another_model_of_another_stage_changes_the_input_alone(world: Path, who
 
 
 def test_a_run_over_documents_needs_no_model_of_extraction(world: Path, tmp_path: Path) -> None:
-    rows = [{"id": str(n), "url": f"http://a.example/{n}", "text": "\n".join(sentences(n))} for n in range(12)]
-    given = tmp_path / "given.jsonl"
-    given.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = write_rows(tmp_path / "given.jsonl", text_rows(12))
     models = folder_of(world, {"language", "fluency", "sum.json"}, tmp_path / "models")
     run = run_here(world / "several.toml", given, tmp_path / "run", models)
     assert run.last.manifest.counts["out"] > 0

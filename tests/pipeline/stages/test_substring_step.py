@@ -1,46 +1,30 @@
 """`dedup` by `substring`: copies of a long run are cut, the rest of each page is kept, empty documents are rejected."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from infra.dataset.manifest import check_invariant
 from infra.engines.open import open_engine
-from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import Context
-from pipeline.recipes.check import check_recipe
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.run import run
+from tests.files import write_rows
 from tests.pipeline.published_pages import article, made_words
-
-
-def recipe(**options: object) -> dict[str, object]:
-    step = {"kind": "dedup", "method": "substring", "options": options}
-    return {"name": "spans", "stage": [{"command": "dedup", "step": [step]}]}
+from tests.pipeline.recipe_texts import dedup
 
 
 @pytest.mark.parametrize(("engine", "workers"), [("local", 1), ("local", 2), ("beam", 1)])
 def test_spans_are_cut_from_every_document(engine: str, workers: int, tmp_path: Path) -> None:
     quoted = " ".join(made_words("z", 55))
-    texts = {
-        "one": f"{article(1)}\n{quoted}",
-        "two": f"{quoted}\n{article(2)}",
-        "quote": quoted,
-        "other": article(3),
-    }
+    texts = {"one": f"{article(1)}\n{quoted}", "two": f"{quoted}\n{article(2)}", "quote": quoted, "other": article(3)}
     for number, names in enumerate((("one", "quote"), ("two", "other"))):
-        lines = "".join(json.dumps({"id": name, "text": texts[name]}) + "\n" for name in names)
-        (tmp_path / f"{number}.jsonl").write_text(lines)
-    context = Context(parse_recipe(recipe(), "here"), open_engine(engine, workers), {})
+        write_rows(tmp_path / f"{number}.jsonl", [{"id": name, "text": texts[name]} for name in names])
+    recipe = parse_recipe({"name": "spans", "stage": [dedup("cut", "substring")]}, "here")
+    context = Context(recipe, open_engine(engine, workers), {})
     done = run(context, read_inputs([str(tmp_path)]), tmp_path / "out").last
     kept = {row["id"]: row["text"].strip() for row in done.to_arrow().to_pylist()}
     assert kept == {"one": article(1), "two": article(2), "other": article(3)}
     assert [(row["id"], row["rule"]) for row in done.ledger().to_pylist()] == [("quote", "nothing_left")]
     check_invariant(done.manifest)
-
-
-def test_options_are_checked() -> None:
-    with pytest.raises(UsageError, match="tokens is 1; give at least 2"):
-        check_recipe(parse_recipe(recipe(tokens=1), "here"))

@@ -1,8 +1,6 @@
 """From documents to a balanced mixture and to token shards in which each token is traced to its page."""
 
-import gzip
 import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from infra.dataset.reader import Dataset
 from mixers.shards import TokenShardReader
 from mixers.tokenizer import Tokenizer
 from pipeline.fit.tokenizer import fit_tokenizer
+from tests.files import write_rows
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import sentences
 from tests.pipeline.recipe_texts import mix, recipe
@@ -32,8 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"text": "\n".join(sentences(i + count)), "id": f"{source}-{i}", "source": source, "domain": domains[i % 2]}
             for i in range(count)
         ]
-        content = "\n".join(json.dumps(row) for row in rows).encode()
-        (folder / f"{source}.jsonl.gz").write_bytes(gzip.compress(content, mtime=0))
+        write_rows(folder / f"{source}.jsonl.gz", rows)
     (folder / "mix.toml").write_text(MIX)
     words = ("--recipe", folder / "mix.toml", "--input", folder / "web.jsonl.gz", folder / "curated.jsonl.gz")
     refinery("mix", *words, "--out", folder / "mixture")

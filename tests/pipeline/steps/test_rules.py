@@ -79,9 +79,3 @@ def test_what_is_no_rule_is_refused_in_one_line(rule: Any, says: str) -> None:
         parse_recipe(source, "here")
     message = str(refused.value)
     assert says in message and message.startswith("here") and "\n" not in message and len(message) < 600
-
-
-def test_the_source_of_a_step_is_a_text() -> None:
-    step = {"kind": "judge", "name": "size", "source": 5, "rules": ["words >= 5"]}
-    with pytest.raises(UsageError, match="source must be a text"):
-        parse_recipe({"stage": [{"command": "filter", "step": [step]}]}, "here")

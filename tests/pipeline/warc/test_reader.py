@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from infra.errors import UsageError, WorkError
 from pipeline.warc import containers, records, walk
 from pipeline.warc.reader import RecordReader, read_split
-from pipeline.warc.records import Beyond, Damage, Event, RawRecord, Split, SplitOverrun, accounted
+from pipeline.warc.records import Beyond, Damage, Event, RawRecord, Split, SplitOverrun
 from pipeline.warc.splits import plan_splits
 
 Key = tuple[str | None, bytes]
+CONTAINERS = ("plain", "gzip", "stream")
 
 
 def http_page(text: str) -> bytes:
@@ -52,6 +53,19 @@ def make_records(count: int, seed: int = 0, size: int = 2000) -> list[bytes]:
     return [warc_record(i, http_page(text())) for i in range(count)]
 
 
+def written(folder: Path, content: bytes, name: str = "archive") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def contained(raw: list[bytes], container: str) -> bytes:
+    """The records in a container of this kind."""
+    if container == "gzip":
+        return b"".join(map(gzip.compress, raw))
+    return gzip.compress(b"".join(raw)) if container == "stream" else b"".join(raw)
+
+
 def read_all(path: Path, size: int = records.SPLIT_BYTES, exact: bool = False) -> list[Event]:
     """Returns all events of a file, and asserts the invariants."""
     events: list[Event] = []
@@ -60,7 +74,7 @@ def read_all(path: Path, size: int = records.SPLIT_BYTES, exact: bool = False) -
         assert split.start == position
         position = split.end
         part = list(read_split(split))
-        assert accounted(part) == split.end - split.start
+        assert sum(event.file_bytes for event in part) == split.end - split.start
         events += part
     assert position == path.stat().st_size
     return events
@@ -84,8 +98,8 @@ def test_containers_agree_and_read_again(tmp_path: Path) -> None:
     raw = make_records(60)
     whole = b"".join(raw)
     files = {
-        "members": b"".join(map(gzip.compress, raw)),
-        "one member": gzip.compress(whole),
+        "members": contained(raw, "gzip"),
+        "one member": contained(raw, "stream"),
         "plain": whole,
         "line feeds": b"".join(warc_record(i, block, breaks=b"\n") for i, (_, block) in enumerate(expected(raw))),
         "three to a member": b"".join(gzip.compress(b"".join(raw[i : i + 3])) for i in range(0, 60, 3)),
@@ -121,8 +135,7 @@ def test_arc_under_any_name(tmp_path: Path) -> None:
     head += b"URL IP-address Archive-date Content-type Archive-length\n\n"
     raw = [head, *(arc_record(i, http_page(f"page {i}")) for i in range(20))]
     for name, content in (("x.warc", b"".join(raw)), ("x.warc.gz", b"".join(map(gzip.compress, raw)))):
-        path = tmp_path / name
-        path.write_bytes(content)
+        path = written(tmp_path, content, name)
         events = [event for event in read_all(path, size=500) if isinstance(event, RawRecord)]
         assert [event.type for event in events] == ["warcinfo"] + ["response"] * 20
         assert {event.format for event in events} == {"arc"}
@@ -164,8 +177,7 @@ def test_damage_costs_its_member_alone(tmp_path: Path, seed: int) -> None:
         content += rng.choice(SPOILS)(member, rng) if i in hurt else member
         if rng.random() < 0.1:
             content += rng.choice((bytes(100), rng.randbytes(100), b"WARC/1.0\r\n"))
-    path = tmp_path / "damaged.warc.gz"
-    path.write_bytes(content)
+    path = written(tmp_path, content)
     events = read_all(path)
     sound = [key for i, key in enumerate(expected(raw)) if i not in hurt]
     found = keys(events)
@@ -184,8 +196,7 @@ def test_damage_in_a_plain_file_costs_its_record_alone(tmp_path: Path, seed: int
     raw = make_records(30, seed)
     hurt = set(rng.sample(range(30), 5))
     content = b"".join(rng.choice(SPOILS)(record, rng) if i in hurt else record for i, record in enumerate(raw))
-    path = tmp_path / "damaged.warc"
-    path.write_bytes(content)
+    path = written(tmp_path, content)
     events = read_all(path)
     sound = [key for i, key in enumerate(expected(raw)) if i not in hurt]
     assert [key for key in keys(events) if key in sound] == sound
@@ -195,15 +206,11 @@ def test_damage_in_a_plain_file_costs_its_record_alone(tmp_path: Path, seed: int
 @pytest.mark.parametrize(
     "length", ["-5", "many", str(2**70), "999999", "", "0", "3", "12 bytes", "1e3", "٣", str(2**63 - 1)]
 )
-@pytest.mark.parametrize("container", ["plain", "gzip", "stream"])
+@pytest.mark.parametrize("container", CONTAINERS)
 def test_an_absurd_length_costs_no_neighbour(tmp_path: Path, length: str, container: str) -> None:
     raw = [warc_record(i, http_page(f"page {i}")) for i in range(5)]
     raw[2] = warc_record(2, http_page("page 2"), length)
-    path = tmp_path / "lengths"
-    whole = b"".join(raw)
-    path.write_bytes(
-        {"plain": whole, "gzip": b"".join(map(gzip.compress, raw)), "stream": gzip.compress(whole)}[container]
-    )
+    path = written(tmp_path, contained(raw, container))
     events = [event for event in read_all(path) if isinstance(event, RawRecord)]
     assert [event.block for event in events] == [http_page(f"page {i}") for i in range(5)]
     assert events[2].truncated == ("short" if length in ("999999", str(2**63 - 1)) else None)
@@ -221,8 +228,7 @@ def test_a_nested_archive_across_a_boundary_is_payload(tmp_path: Path) -> None:
     raw[15:15] = [warc_record(500, b"HTTP/1.1 200 OK\r\nContent-Type: application/gzip\r\n\r\n" + inner)]
     members = [gzip.compress(record, 0 if len(record) > len(inner) else 6) for record in raw]
     assert inner[1000:1200] in members[15]  # stored: the inner members show
-    path = tmp_path / "nested.warc.gz"
-    path.write_bytes(b"".join(members))
+    path = written(tmp_path, b"".join(members))
     for size in (2**12, 2**14, 2**16, 2**20):
         assert keys(read_all(path, size)) == expected(raw), size
         exact = plan_splits(str(path), "name", size, exact=True)
@@ -233,19 +239,16 @@ def test_a_wrong_checksum_round_a_nested_archive_shows_nothing_of_it(tmp_path: P
     raw = make_records(3)
     outer = bytearray(gzip.compress(warc_record(1, nested_archive(random.Random(1), 300)), 0))
     outer[-5] ^= 1
-    path = tmp_path / "nested.warc.gz"
-    path.write_bytes(gzip.compress(raw[0]) + outer + gzip.compress(raw[2]))
-    events = read_all(path)
+    events = read_all(written(tmp_path, gzip.compress(raw[0]) + outer + gzip.compress(raw[2])))
     assert keys(events) == expected([raw[0], raw[2]])
     assert reasons(events) == ["crc"]
 
 
 def test_a_split_that_ends_inside_a_member_is_an_overrun(tmp_path: Path) -> None:
     raw = make_records(10)
-    for name, make in (("a.gz", gzip.compress), ("a", bytes)):
+    for make in (gzip.compress, bytes):
         content = [make(record) for record in raw]
-        path = tmp_path / name
-        path.write_bytes(b"".join(content))
+        path = written(tmp_path, b"".join(content))
         container = plan_splits(str(path), "name")[0].container
         split = Split(str(path), "name", 0, len(b"".join(content[:3])) - 7, container)
         with pytest.raises(SplitOverrun) as caught:
@@ -260,8 +263,7 @@ def test_any_bytes_are_accounted_for(tmp_path_factory: pytest.TempPathFactory, d
     raw = make_records(4, 3, 200)
     sound = [*raw, *map(gzip.compress, raw), gzip.compress(raw[0] + raw[1])[:-3], arc_record(1, b"x"), bytes(40)]
     parts = data.draw(st.lists(st.one_of(st.sampled_from(sound), st.binary(max_size=60)), max_size=12))
-    path = tmp_path_factory.mktemp("any") / "file"
-    path.write_bytes(b"".join(parts))
+    path = written(tmp_path_factory.mktemp("any"), b"".join(parts))
     events = read_all(path, data.draw(st.sampled_from([64, 700, 2**24])))
     assert len({event.offset for event in events if isinstance(event, RawRecord)}) == len(keys(events))
 
@@ -277,17 +279,12 @@ def test_reasons(tmp_path: Path) -> None:
         "zeros": member + bytes(512) + member,
     }
     for reason, content in cases.items():
-        path = tmp_path / reason
-        path.write_bytes(content)
+        path = written(tmp_path, content)
         events = read_all(path)
         assert reasons(events) == [reason]
         assert len(keys(events)) == 2
-    whole = tmp_path / "no-archive"
-    whole.write_bytes(b"plain words\n" * 1000)
-    assert read_all(whole) == [Damage(0, 12000, "junk")]
-    nothing = tmp_path / "empty"
-    nothing.write_bytes(b"")
-    assert plan_splits(str(nothing), "name") == []
+    assert read_all(written(tmp_path, b"plain words\n" * 1000)) == [Damage(0, 12000, "junk")]
+    assert plan_splits(str(written(tmp_path, b"")), "name") == []
     with pytest.raises(UsageError, match="no such file"):
         plan_splits(str(tmp_path / "missing"), "name")
 
@@ -297,8 +294,7 @@ def test_damage_inside_a_stream(tmp_path: Path) -> None:
     content = bytearray(gzip.compress(b"".join(raw)))
     middle = len(content) // 2
     content[middle : middle + 40] = bytes(40)
-    path = tmp_path / "stream.warc.gz"
-    path.write_bytes(content)
+    path = written(tmp_path, content)
     events = read_all(path)
     found = keys(events)
     assert found[:20] == expected(raw)[:20]
@@ -313,9 +309,7 @@ def test_damage_inside_a_stream(tmp_path: Path) -> None:
 def test_members_without_contents_belong_to_the_record_before(tmp_path: Path) -> None:
     member = gzip.compress(make_records(1)[0])
     empty = gzip.compress(b"")
-    path = tmp_path / "padded"
-    path.write_bytes(member + empty + member + gzip.compress(b"\r\n"))
-    events = read_all(path)
+    events = read_all(written(tmp_path, member + empty + member + gzip.compress(b"\r\n")))
     assert reasons(events) == []
     counted = [event.file_bytes - len(member) for event in events]
     assert counted == [len(empty), len(gzip.compress(b"\r\n"))]
@@ -326,14 +320,13 @@ def test_a_header_line_of_a_megabyte_is_cut_not_kept(tmp_path: Path) -> None:
     long[1] = long[1].replace(b"WARC-Date:", b"X-Long: " + b"y" * 2**20 + b"\r\nWARC-Date:", 1)
     endless = make_records(3)
     endless[1] = endless[1].replace(b"WARC-Date:", b"X-Long: " + b"y" * 3 * 2**20 + b"\r\nWARC-Date:", 1)
-    for make in (gzip.compress, bytes):
-        path = tmp_path / "long"
-        path.write_bytes(b"".join(map(make, long)))
+    for container in ("gzip", "plain"):
+        path = written(tmp_path, contained(long, container))
         events = read_all(path)
         assert keys(events) == expected(make_records(3))
         headers = [event.headers for event in events if isinstance(event, RawRecord)]
         assert max(len(value) for pairs in headers for _, value in pairs) <= 2**16
-        path.write_bytes(b"".join(map(make, endless)))
+        written(tmp_path, contained(endless, container))
         assert [key[0] for key in keys(read_all(path))] == ["http://site.test/0", "http://site.test/2"]
         assert reasons(read_all(path)) == ["header"]
 
@@ -341,9 +334,7 @@ def test_a_header_line_of_a_megabyte_is_cut_not_kept(tmp_path: Path) -> None:
 def test_a_bomb_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = make_records(3)
     bomb = gzip.compress(warc_record(9, bytes(3 * 2**20)))
-    content = gzip.compress(raw[0]) + bomb + gzip.compress(raw[1])
-    path = tmp_path / "bomb"
-    path.write_bytes(content)
+    path = written(tmp_path, gzip.compress(raw[0]) + bomb + gzip.compress(raw[1]))
     monkeypatch.setattr(containers, "MEMBER_BYTES", 2**20)
     events = read_all(path)
     assert keys(events) == expected(raw[:2])
@@ -352,12 +343,11 @@ def test_a_bomb_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert read_all(path) == events
 
 
-@pytest.mark.parametrize("make", [gzip.compress, bytes, None], ids=["gzip", "plain", "stream"])
-def test_a_block_beyond_its_bound_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: object) -> None:
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_block_beyond_its_bound_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
     raw = make_records(3)
     raw[1] = warc_record(1, b"z" * 3 * 2**20)
-    path = tmp_path / "large"
-    path.write_bytes(b"".join(map(make, raw)) if callable(make) else gzip.compress(b"".join(raw)))
+    path = written(tmp_path, contained(raw, container))
     monkeypatch.setattr(walk, "BLOCK_BYTES", 2**20)
     events = read_all(path)
     assert keys(events) == [expected(raw)[0], expected(raw)[2]]
@@ -366,26 +356,23 @@ def test_a_block_beyond_its_bound_is_damage(tmp_path: Path, monkeypatch: pytest.
 
 def test_more_records_than_bytes_in_a_member(tmp_path: Path) -> None:
     tiny = b"WARC/1.0\r\nWARC-Type: metadata\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
-    path = tmp_path / "crowded"
     member = gzip.compress(tiny * 5000)
-    path.write_bytes(member * 2)
-    events = read_all(path)
+    events = read_all(written(tmp_path, member * 2))
     offsets = [event.offset for event in events if isinstance(event, RawRecord)]
     assert len(offsets) == len(set(offsets)) == 2 * len(member)
     assert reasons(events) == ["crowded"] * 2
 
 
-@pytest.mark.parametrize("make", [gzip.compress, bytes, None], ids=["gzip", "plain", "stream"])
-def test_a_cap_counts_pages_and_accounts_for_the_rest(tmp_path: Path, make: object) -> None:
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_cap_counts_pages_and_accounts_for_the_rest(tmp_path: Path, container: str) -> None:
     raw = make_records(12)
     raw.insert(1, warc_record(99, b"GET / HTTP/1.1\r\n\r\n").replace(b"WARC-Type: response", b"WARC-Type: request"))
-    path = tmp_path / "capped"
-    path.write_bytes(b"".join(map(make, raw)) if callable(make) else gzip.compress(b"".join(raw)))
+    path = written(tmp_path, contained(raw, container))
     (split,) = plan_splits(str(path), "name")
     whole = list(read_split(split))
     for cap, kept in ((0, 0), (1, 1), (3, 4), (12, 13), (50, 13)):
         events = list(read_split(Split(split.path, split.name, split.start, split.end, split.container, cap)))
-        assert accounted(events) == split.end - split.start
+        assert sum(event.file_bytes for event in events) == split.end - split.start
         assert events[:kept] == whole[:kept]
         assert all(isinstance(event, Beyond) for event in events[kept:])
 
@@ -409,9 +396,8 @@ def test_intact_files_agree_with_fastwarc(tmp_path: Path) -> None:
     from fastwarc.warc import ArchiveIterator
 
     raw = make_records(50)
-    for name, content in (("gz", b"".join(map(gzip.compress, raw))), ("plain", b"".join(raw))):
-        path = tmp_path / name
-        path.write_bytes(content)
+    for container in ("plain", "gzip"):
+        path = written(tmp_path, contained(raw, container))
         ours = [(event.offset, event.block) for event in read_all(path, 4096) if isinstance(event, RawRecord)]
         with path.open("rb") as file:
             theirs = [(record.stream_pos, record.reader.read()) for record in ArchiveIterator(file, parse_http=False)]
@@ -421,8 +407,8 @@ def test_intact_files_agree_with_fastwarc(tmp_path: Path) -> None:
 def test_inflating_without_the_accelerator_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(3)
     members = [gzip.compress(record) for record in make_records(30)]
-    path = tmp_path / "mixed"
-    path.write_bytes(b"".join(rng.choice(SPOILS)(member, rng) if i % 3 else member for i, member in enumerate(members)))
+    spoiled = (rng.choice(SPOILS)(member, rng) if i % 3 else member for i, member in enumerate(members))
+    path = written(tmp_path, b"".join(spoiled))
     events = read_all(path)
     monkeypatch.setattr(containers, "_FAST", zlib)
     assert read_all(path) == events

@@ -4,7 +4,8 @@ import pytest
 
 import pipeline.extract.extractors.joined as module
 from pipeline.extract.block_model import MainText
-from pipeline.extract.extractors.joined import JoinedOptions, choose, joined
+from pipeline.extract.extractors.extractor import NoOptions
+from pipeline.extract.extractors.joined import choose, joined
 from pipeline.extract.text import Extracted
 from tests.pipeline.extract.articles import ARTICLE
 
@@ -37,9 +38,9 @@ def test_an_extractor_that_fails_agrees_with_none(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "main_text", lambda html: MainText("by blocks", 0.1))
     monkeypatch.setattr(module, "trafilatura", lambda html, url, options: Extracted("another text", ""))
     monkeypatch.setattr(module, "resiliparse", broken)
-    assert joined(ARTICLE, "", JoinedOptions()) == ("by blocks", "The keeper")
+    assert joined(ARTICLE, "", NoOptions()) == ("by blocks", "The keeper")
     monkeypatch.setattr(module, "resiliparse", lambda html, url, options: Extracted("another text", ""))
-    assert joined(ARTICLE, "", JoinedOptions()) == ("another text", "The keeper")
+    assert joined(ARTICLE, "", NoOptions()) == ("another text", "The keeper")
 
 
 @pytest.mark.parametrize("error", [MemoryError, ImportError])
@@ -50,4 +51,4 @@ def test_what_is_not_the_page_s_fault_is_raised(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(module, "main_text", lambda html: MainText("by blocks", 0.1))
     monkeypatch.setattr(module, "resiliparse", broken)
     with pytest.raises(error):
-        joined(ARTICLE, "", JoinedOptions())
+        joined(ARTICLE, "", NoOptions())

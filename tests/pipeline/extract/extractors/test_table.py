@@ -1,4 +1,4 @@
-"""The table of extractors: what each of them keeps, and that each is found where the sandbox's child imports it."""
+"""The table of extractors: what each of them keeps, its options, and that the sandbox's child finds it."""
 
 import importlib
 from typing import Any
@@ -7,7 +7,9 @@ import pytest
 
 from infra.errors import UsageError
 from pipeline.extract.extractors.extractor import Extractor
+from pipeline.extract.extractors.resiliparse_text import ResiliparseOptions
 from pipeline.extract.extractors.table import EXTRACTORS, PLAIN, extractor_of, options_of
+from pipeline.extract.extractors.trafilatura_text import TrafilaturaOptions
 from pipeline.extract.text import tidy
 from tests.pipeline.extract.articles import ARTICLE, OTHER, SENTENCE
 
@@ -42,3 +44,24 @@ def test_an_unknown_name_is_the_users_error(name: str) -> None:
         extractor_of(name)
     with pytest.raises(UsageError, match="unknown"):
         options_of(name, {})
+
+
+def test_options_are_those_given_and_the_defaults() -> None:
+    assert options_of("trafilatura", {}) == TrafilaturaOptions()
+    assert options_of("trafilatura", {"favor": "recall", "fallback": False}) == TrafilaturaOptions("recall", False)
+    assert options_of("resiliparse", {"main_content": False}) == ResiliparseOptions(main_content=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("trafilatura", {"favour": "recall"}, "trafilatura has no option 'favour'; it has favor, fallback"),
+        ("trafilatura", {"favor": "speed"}, "'precision' or 'recall' or 'balanced'"),
+        ("trafilatura", {"fallback": 1}, "'fallback' of extractor trafilatura is 1; it must be true or false"),
+        ("all_text", {"main_content": True}, "no option"),
+        ("strip_tags", {"title": True}, "it has none"),
+    ],
+)
+def test_wrong_options_are_the_users_error(name: str, options: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        options_of(name, options)
