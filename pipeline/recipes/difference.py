@@ -26,9 +26,11 @@ def _differences(before: Recipe, now: Recipe) -> Iterator[str]:
         yield "the stages have another order"
     for name in shared:
         yield from _of_stage(old[name], new[name])
-    for model in sorted({*before.models, *now.models}):
-        if model in before.models and model in now.models and before.models[model] != now.models[model]:
+    for model in sorted({*before.models} & {*now.models}):
+        if before.models[model] != now.models[model]:
             yield f"the model {model!r} is another file"
+    if {*before.models} != {*now.models}:
+        yield "other stages of it were run, since its inputs are of another kind"
 
 
 def _of_stage(before: Stage, now: Stage) -> Iterator[str]:

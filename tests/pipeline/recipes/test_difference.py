@@ -58,6 +58,8 @@ def test_steps_and_stages() -> None:
 def test_models_and_words() -> None:
     before, now = (replace(recipe(judge("words >= 5")), models={"quality.bin": sha256}) for sha256 in "12")
     assert recipe_difference(before, now) == "the model 'quality.bin' is another file"
+    fewer = replace(before, models={})
+    assert recipe_difference(before, fewer) == "other stages of it were run, since its inputs are of another kind"
     other = recipe({**judge("words >= 5"), "source": "by eye"})
     assert recipe_difference(recipe(judge("words >= 5")), other) == "it is written in another way"
 
