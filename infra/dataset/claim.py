@@ -15,7 +15,7 @@ from infra.dataset.manifest import MANIFEST, RUN
 from infra.dataset.receipts import RECEIPTS
 from infra.dataset.refusal import undone_if_refused
 from infra.errors import UsageError
-from infra.hashing import canonical_json
+from infra.hashing import canonical_json, sha256_file
 from infra.storage import disk_errors, lock, read_json, remove_temporaries, sync_folder, write_bytes
 
 # The arguments of the folder; and of the last command that finished it before these, with all inputs that it has had.
@@ -77,17 +77,24 @@ def _record_arguments(folder: Path, now: dict[str, Any], change: Change) -> bool
     changed = before is not None and before != now
     if changed:
         change(folder, before or {}, now)
-        _unfinish(folder, before or {})
+        unfinish(folder)
     write_bytes(folder / RECEIPTS / ARGUMENTS, canonical_json(now))
     return changed
 
 
-def _unfinish(folder: Path, before: Arguments) -> None:
-    """What says that the folder is finished goes before its arguments change; what it was made of is remembered."""
-    history = read_json(folder / RECEIPTS / HISTORY) or {"finished": None, "inputs": []}
+def unfinish(folder: Path) -> None:
+    """What says that the folder is finished goes before its arguments change; what it was made of is remembered. Only
+    under a lock of the folder, or of the one above it."""
+    before = arguments_of(folder, ("inputs",)) or {}
+    history = history_of(folder)
     inputs = [ref for ref in before.get("inputs", ()) if ref not in history["inputs"]]
-    finished = before if is_finished(folder) else history["finished"]
-    now = {"finished": finished, "inputs": [*history["inputs"], *inputs]}
+    manifests = [sha256_file(folder / MANIFEST)] if (folder / MANIFEST).is_file() else []
+    now = {
+        "finished": before if is_finished(folder) else history["finished"],
+        "inputs": [*history["inputs"], *inputs],
+        "manifests": [*history["manifests"], *(sha256 for sha256 in manifests if sha256 not in history["manifests"])],
+    }
+    (folder / RECEIPTS).mkdir(exist_ok=True)
     write_bytes(folder / RECEIPTS / HISTORY, canonical_json(now))
     for name in (MANIFEST, RUN):
         (folder / name).unlink(missing_ok=True)
@@ -110,5 +117,5 @@ def arguments_of(folder: Path, keys: Iterable[str]) -> dict[str, Any] | None:
 
 def history_of(folder: Path) -> Mapping[str, Any]:
     """{finished: the arguments of the last command that finished the folder before the present ones, or None; inputs:
-    all that it had before these}."""
-    return dict(read_json(folder / RECEIPTS / HISTORY) or {"finished": None, "inputs": []})
+    all that it had before these; manifests: the sha256 of those that it had}."""
+    return {"finished": None, "inputs": [], "manifests": [], **(read_json(folder / RECEIPTS / HISTORY) or {})}

@@ -12,7 +12,10 @@ from typing import Any
 from infra.dataset.claim import arguments_of, history_of, is_finished, refuse
 from infra.dataset.differences import CHANGED, MISSING, Arguments, differences, limits, of_files
 from infra.dataset.manifest import LIMIT, InputRef
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
+
+NONE: Mapping[str, str] = {}
 
 
 def any_inputs(folder: Path, before: Arguments, now: Arguments) -> None:
@@ -20,25 +23,36 @@ def any_inputs(folder: Path, before: Arguments, now: Arguments) -> None:
     refuse(folder, differences(_without_extent(before), _without_extent(now)))
 
 
-def more_inputs(folder: Path, before: Arguments, now: Arguments) -> None:
+def more_inputs(folder: Path, before: Arguments, now: Arguments, grown: Mapping[str, str] = NONE) -> None:
     """For what a user names: all inputs of the last result are among those of now, unchanged, and the limit is not
-    smaller. Everything else is as it was."""
+    smaller. Everything else is as it was. `grown`: see `grown_datasets`."""
     any_inputs(folder, before, now)
     history = history_of(folder)
     finished = None if is_finished(folder) else history["finished"]
-    known = [*history["inputs"], *before["inputs"]]
-    lost = _lost((finished or before)["inputs"], known, now["inputs"])
+    needed, known = (
+        [{**ref, "sha256": grown.get(ref["sha256"], ref["sha256"])} for ref in refs]
+        for refs in ((finished or before)["inputs"], [*history["inputs"], *before["inputs"]])
+    )
+    lost = _lost(needed, known, now["inputs"])
     if _smaller(now.get(LIMIT), before.get(LIMIT)):
         lost.append(limits(before.get(LIMIT), now.get(LIMIT)))
     refuse(folder, lost)
 
 
-def check_more_inputs(folder: Path, inputs: Sequence[InputRef], limit: int | None) -> None:
+def grown_datasets(datasets: Sequence[Dataset]) -> dict[str, str]:
+    """The manifests that the datasets had before more was added to them, each with the one of now, by sha256: a dataset
+    that has grown may stand where it stood."""
+    return {old: each.refs[0].sha256 for each in datasets for old in history_of(each.folder)["manifests"]}
+
+
+def check_more_inputs(
+    folder: Path, inputs: Sequence[InputRef], limit: int | None, grown: Mapping[str, str] = NONE
+) -> None:
     """The same for the dataset of one stage, whose header has the limit among its parameters."""
     header = arguments_of(folder, ("stage", "inputs", "params"))
     if header and header.get("stage"):
         before = {"inputs": header["inputs"], LIMIT: (header.get("params") or {}).get(LIMIT)}
-        more_inputs(folder, before, {"inputs": [asdict(ref) for ref in inputs], LIMIT: limit})
+        more_inputs(folder, before, {"inputs": [asdict(ref) for ref in inputs], LIMIT: limit}, grown)
 
 
 def _without_extent(arguments: Arguments) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.claim import claim
-from infra.dataset.growth import check_more_inputs, more_inputs
+from infra.dataset.claim import claim, unfinish
+from infra.dataset.growth import NONE, check_more_inputs, grown_datasets, more_inputs
 from infra.dataset.manifest import MANIFEST, RUN, Manifest
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
@@ -110,11 +111,12 @@ def run_recipe_stage(
     UsageError for what is not there, before anything is written."""
     loaded = load_recipe(recipe)
     chosen = loaded.stage(command, name)
-    given = first_source(read_inputs(inputs), chosen, limit)
+    found = read_inputs(inputs)
+    given = first_source(found, chosen, limit)
     places = places_below(source) if source else None
     context = open_context(loaded, engine, models, chosen.models(), limit=limit)
     stage = context.recipe.stage(command, name)  # with what its models' files hold
-    check_more_inputs(out, given.refs, limit)
+    check_more_inputs(out, given.refs, limit, grown_datasets(found.datasets))
     context = replace(context, reuse=())
     with undone_if_refused(out):  # some stages need the whole pool before they can refuse
         return run_stage(context, stage, given, out, places)
@@ -124,7 +126,8 @@ def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -
     """Makes every stage's dataset below `out`. In a folder that was made of a part of these inputs, or with a smaller
     limit, the finished partitions are used again; what is complete is not made again at all."""
     stages = stages_for(context.recipe, inputs)
-    return make(context, stages, first_source(inputs, stages[0], limit), out, limit)
+    first, grown = first_source(inputs, stages[0], limit), grown_datasets(inputs.datasets)
+    return make(context, stages, first, out, limit, grown=grown)
 
 
 def make(
@@ -134,18 +137,20 @@ def make(
     out: Path,
     limit: int | None = None,
     runs: Sequence[Path] = (),
+    grown: Mapping[str, str] = NONE,
 ) -> Run:
     """The run of these stages from the source of the first one. `runs`: folders of runs whose finished partitions are
-    taken where the work would be the same."""
+    taken where the work would be the same. `grown`: see `grown_datasets`."""
     arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in first.refs]}
     started = time.time()
     check_outside(out)
     check_recipe_of(out, context.recipe)
-    with claim(out, arguments | limit_param(limit), more_inputs) as changed:
+    with claim(out, arguments | limit_param(limit), partial(more_inputs, grown=grown)) as changed:
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         folders = [stage_folder(context.recipe, stage) for stage in stages]
         for folder in folders if changed else ():  # none of them is finished now
-            (out / folder / MANIFEST).unlink(missing_ok=True)
+            if (out / folder / MANIFEST).is_file():
+                unfinish(out / folder)
         source: Any = first
         places = dict(getattr(first, "places", dict)())  # where the files are now
         datasets: list[Dataset] = []
