@@ -33,7 +33,7 @@ def more_inputs(folder: Path, before: Arguments, now: Arguments, grown: Mapping[
         [{**ref, "sha256": grown.get(ref["sha256"], ref["sha256"])} for ref in refs]
         for refs in ((finished or before)["inputs"], [*history["inputs"], *before["inputs"]])
     )
-    lost = _lost(needed, known, now["inputs"])
+    lost = _lost(folder, needed, known, now["inputs"])
     if _smaller(now.get(LIMIT), before.get(LIMIT)):
         lost.append(limits(before.get(LIMIT), now.get(LIMIT)))
     refuse(folder, lost)
@@ -67,24 +67,21 @@ def _smaller(now: int | None, before: int | None) -> bool:
     return now is not None and (before is None or now < before)
 
 
-def _lost(needed: Sequence[Any], known: Sequence[Any], now: Sequence[Any]) -> list[str]:
-    """What is no longer there of the inputs `needed`, and which file differs from one of its name in `known`."""
-    names: Mapping[str, str] = {ref["name"]: ref["sha256"] for ref in now if ref not in known}
-    changed = sorted({ref["name"] for ref in known if ref["name"] in names and ref not in now})
+def _lost(folder: Path, needed: Sequence[Any], known: Sequence[Any], now: Sequence[Any]) -> list[str]:
+    """What is no longer there of the inputs `needed`, and which file differs from one of its name in `known`. Raises
+    UsageError if all that differs is what they are called."""
     by_content = {ref["sha256"]: ref["name"] for ref in now}
-    gone = [ref for ref in needed if ref not in now and ref["name"] not in changed]
+    gone = [ref for ref in needed if ref not in now]
     renamed = {ref["name"]: by_content[ref["sha256"]] for ref in gone if ref["sha256"] in by_content}
-    missing = sorted(ref["name"] for ref in gone if ref["name"] not in renamed)
+    others = {ref["name"] for ref in now if ref not in known} - {*renamed}
+    changed = sorted({ref["name"] for ref in known if ref["name"] in others and ref not in now})
+    missing = sorted({ref["name"] for ref in gone} - {*renamed, *changed})
     found = [of_files(names, how) for names, how in ((changed, CHANGED), (missing, MISSING)) if names]
     if renamed and not found:
-        raise UsageError(renaming(*next(iter(sorted(renamed.items())))))
+        was, would_be = min(renamed.items())
+        raise UsageError(
+            f"{folder} was made of {was!r}, which would be called {would_be!r} with these inputs: files are named "
+            "below the deepest folder that holds all of them, and every row names its file. Move the new files into "
+            "the folder of the others, or make a run of them alone and `refinery join` the two"
+        )
     return found
-
-
-def renaming(was: str, would_be: str) -> str:
-    """Why a file from another folder cannot be added, and what can be done."""
-    return (
-        f"with these inputs {was!r} would be called {would_be!r}, since files are named below the deepest folder that "
-        "holds all of them, and every row names its file: move the new files into that folder, or make a run of them "
-        "alone and `refinery join` the two"
-    )

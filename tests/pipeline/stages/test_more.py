@@ -199,7 +199,7 @@ def test_what_is_refused_is_said_in_words(world: Path, two: Path, tmp_path: Path
     both = said(*command(world, "brief", ["b", "c"]))  # one is new, but another is missing
     assert "the input 'a.warc.gz' is missing now" in both
     apart = said(*command(world, "brief", ["a", "b"]), world / "other/e.warc.gz")
-    assert "'a.warc.gz' would be called 'crawl/a.warc.gz', since files are named below the deepest folder" in apart
+    assert "of 'a.warc.gz', which would be called 'crawl/a.warc.gz' with these inputs: files are named below" in apart
     assert "`refinery join`" in apart
     (tmp_path / "crawl").mkdir()
     shutil.copy(world / "crawl/a.warc.gz", tmp_path / "crawl")
