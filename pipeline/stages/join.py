@@ -60,14 +60,13 @@ def join(runs: Sequence[Path], out: Path, engine: Engine, models: str | None = N
     documents = tuple(file for file in files if file.name.lower().endswith(DOCUMENTS))
     if documents and len(documents) < len(files):
         raise UsageError("some of the runs began at archives, others at documents: join runs of one kind")
-    recipe = found[0].recipe
-    stages = stages_for(recipe, Inputs(documents=documents) if documents else Inputs(archives=files))
-    context = open_context(replace(recipe, models={}), engine, models, models_of(stages))
+    recipe, inputs = found[0].recipe, Inputs(documents=documents) if documents else Inputs(archives=files)
+    used = models_of(stages_for(recipe, inputs))
+    context = open_context(replace(recipe, models={}), engine, models, used)
     if context.recipe.sha256 != recipe.sha256:
         raise UsageError(f"the models have changed since {runs[0]} was made: give its own with --models")
-    stages = stages_for(context.recipe, Inputs(documents=documents) if documents else Inputs(archives=files))
     first = DocumentFiles(files) if documents else Archives(files, plan=splits(found, files))
-    return make(context, stages, first, out, runs=runs)
+    return make(context, stages_for(context.recipe, inputs), first, out, runs=runs)
 
 
 def read_run(folder: Path, moved: dict[str, str]) -> Apart:
