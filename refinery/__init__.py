@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         estimate,
         explain,
         export,
+        join,
         load_recipe,
         open_dataset,
         rejects,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SIGNALS", "Dataset", "Recipe", "RefineryError", "Rule", "Run", "Signal", "UsageError", "View", "WorkError",
-    "branch", "check_recipe", "compare", "estimate", "evaluate", "explain", "export", "freeze", "generate",
+    "branch", "check_recipe", "compare", "estimate", "evaluate", "explain", "export", "freeze", "generate", "join",
     "load_recipe", "open_dataset", "rejects", "run", "train",
 ]  # fmt: skip
 
@@ -50,6 +51,7 @@ _HOMES = {
         "estimate",
         "explain",
         "export",
+        "join",
         "load_recipe",
         "open_dataset",
         "rejects",

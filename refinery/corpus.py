@@ -27,6 +27,7 @@ from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe as read_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.stages.estimate import estimate as run_sample
+from pipeline.stages.join import join as join_runs
 from pipeline.stages.run import Run, run_recipe
 
 StrPath = str | os.PathLike[str]
@@ -61,6 +62,27 @@ def run(
     chosen = load_recipe(recipe, changes=changes)
     with open_engine(engine, workers) as opened:
         return run_recipe(chosen, words(inputs), folder, opened, limit, text(models), columns)
+
+
+def join(
+    runs: Sequence[StrPath],
+    out: StrPath,
+    *,
+    engine: str = "local",
+    workers: int | None = None,
+    source: StrPath | None = None,
+    models: StrPath | None = None,
+) -> Run:
+    """Joins finished runs of one recipe, each of other files, to one run in the folder `out`.
+
+    runs: the folders of two runs or more. What looks at one page at a time is linked; what looks at the whole pool is
+    made again. source: the folder that the archives have moved to. The other arguments are those of `run`.
+    """
+    folder = named_folder(out)
+    with open_engine(engine, workers) as opened:
+        return join_runs(
+            [Path(run) for run in runs], folder, opened, text(models), None if source is None else Path(source)
+        )
 
 
 def compare(

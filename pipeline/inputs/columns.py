@@ -63,6 +63,11 @@ class Columns:
         return cls(**params.get("columns", {}), needs=params.get("needs", "text"))
 
     @property
+    def words(self) -> str:
+        """For messages."""
+        return f"texts from {self.text!r}, ids from {self.id!r}, addresses from {self.url!r}"
+
+    @property
     def required(self) -> tuple[str, ...]:
         """The user's names of the columns of which a document must have one."""
         return (self.text,) if self.needs == "text" else (self.text, self.url)

@@ -68,7 +68,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     if "." in datasets:  # the rewrite of that dataset claims the folder itself, maybe after those in it
         head = header_of(datasets["."].manifest, listed, ()).as_dict()
         check_place(out, {name: value for name, value in head.items() if name != "inputs"})
-    holder: AbstractContextManager[None] = nullcontext() if "." in datasets else claim(out, arguments)
+    holder: AbstractContextManager[object] = nullcontext() if "." in datasets else claim(out, arguments)
     with holder:
         if (run / FROZEN).is_file():
             clear_final(out)

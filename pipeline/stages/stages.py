@@ -149,13 +149,16 @@ class Limited:
         chosen: list[Part] = []
         left = self.limit
         for part in self.source.parts():
-            if left <= 0 and chosen:
+            if left <= 0:
                 break
-            chosen.append(CappedPart(part, max(left, 0)))
+            rows = 0
             for batch in part.batches(["id"]):  # type: ignore[attr-defined]
-                left -= batch.num_rows
-                if left <= 0:
+                rows += batch.num_rows
+                if rows > left:
                     break
+            # a part that is not cut is what it is without a limit: a run without one uses it again
+            chosen.append(part if rows <= left else CappedPart(part, left))
+            left -= rows
         return chosen
 
 

@@ -124,6 +124,12 @@ def cases() -> Iterator[str]:
     yield "readmit --recipe tokens --ledger {w}/run --models {w}/empty :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --engine spark :: no engine 'spark'"
 
+    yield "join {w}/run {w}/run :: two runs or more"
+    yield "join {w}/run {w}/nowhere :: nowhere is not the folder of a run"
+    yield f"join {{w}}/run {RECORDS} :: is not the folder of a run"
+    yield "join {w}/run {w}/empty --source {w}/nowhere :: is not a folder"
+    yield "join {w}/run {w}/empty --engine spark :: no engine 'spark'"
+
     listed = "takedown --url-list {w}/list.txt"
     yield "takedown --run {w}/run --url-list {w}/nowhere :: nowhere cannot be read"
     yield "takedown --run {w}/run :: --url-list FILE, or --ids FILE"
