@@ -85,13 +85,24 @@ _DOCUMENT_TAIL = [
 ]
 
 
-def documents(signals: Iterable[str]) -> pa.Schema:
-    """The schema of documents that carry these signals (each a float64, null where not measured).
+def documents(signals: Iterable[str], columns: Iterable[pa.Field] = ()) -> pa.Schema:
+    """The schema of documents that carry these signals (each a float64, null where not measured), and columns of the
+    user's own behind ours.
 
     Parquet has no empty struct, so every document has the one signal that decoding gives.
     """
     struct = pa.struct([(name, pa.float64()) for name in sorted({REPLACED, *signals})])
-    return pa.schema([*_DOCUMENT_HEAD, ("signals", struct), *_DOCUMENT_TAIL])
+    return pa.schema([*_DOCUMENT_HEAD, ("signals", struct), *_DOCUMENT_TAIL, *columns])
+
+
+_OURS = frozenset(documents(()).names)
+
+
+def own_columns(schema: pa.Schema) -> pa.Schema:
+    """The columns of documents that are not ours; none for records, all of whose columns are."""
+    if "signals" not in schema.names:
+        return pa.schema([])
+    return pa.schema([column for column in schema if column.name not in _OURS])
 
 
 def signal_names(schema: pa.Schema) -> list[str]:

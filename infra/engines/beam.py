@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from infra.engines.engine import Engine, Progress
+from infra.engines.engine import Engine, Report
 from infra.engines.job import PartJob, run_job
 from infra.engines.shuffle import Piece, Spread, reduce_pieces
 from infra.extras import check_extra
@@ -22,7 +22,7 @@ class BeamEngine(Engine):
 
     name = "beam"
 
-    def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
+    def __init__(self, workers: int = 1, progress: Report | None = None) -> None:
         super().__init__(workers, progress)
         check_extra("beam")
 

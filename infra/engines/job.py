@@ -18,6 +18,7 @@ from infra.dataset.manifest import Shard
 from infra.dataset.reader import check_part
 from infra.dataset.receipts import Tally, write_receipt
 from infra.dataset.writer import ShardWriter
+from infra.engines.live import LivePart, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_json
 from infra.metering import worker_cpu_seconds
@@ -52,6 +53,7 @@ class PartJob:
                 "languages": written.languages,
                 "domains": written.domains,
                 "schema": schemas.describe(self.task.schema),
+                **self._notes(written),
                 "cost": {
                     "seconds": round(time.monotonic() - started, 3),
                     "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
@@ -61,25 +63,36 @@ class PartJob:
             write_receipt(folder, self.index, receipt)
         return self.index
 
+    def _notes(self, written: Written) -> dict[str, Any]:
+        """What only some receipts have: the parts that say where they are (`join` reads them there again), and files
+        that are needed until the dataset is committed."""
+        reads = [part.described() for part in self.parts if hasattr(part, "described")]
+        return {**({"reads": reads} if reads else {}), **({"work": written.work} if written.work else {})}
+
     def _write(self, folder: Path, outputs: Iterator[Output]) -> tuple[Written, Shard, Tally]:
         """Write all outputs; what was begun is removed if the task fails."""
         open_sink = getattr(self.task, "open_sink", None)
         sink: Sink = open_sink(folder, self.index) if open_sink else ParquetSink(folder, self.index, self.task.schema)
         ledger = ShardWriter(folder, f"ledger/part-{self.index:05d}.parquet", schemas.LEDGER)
         tally = Tally()
+        live = LivePart(folder, self.index, rows_of(self.parts))
         try:
             for output in outputs:
+                rejected = tally.ledger_documents
                 if output.main is not None:
                     sink.write(output.main)
                 if output.ledger is not None:
                     tally.reject(output.ledger)
                     ledger.write(output.ledger)
                 tally.add(output.counts or {})
+                live.add((output.main.num_rows if output.main else 0) + tally.ledger_documents - rejected)
             return sink.close(), ledger.close(), tally
         except BaseException:
             sink.abandon()
             ledger.abandon()
             raise
+        finally:
+            live.close()
 
 
 class ParquetSink:
@@ -103,10 +116,10 @@ def run_job(job: PartJob) -> int:
     return job.run()
 
 
-def part_fingerprint(task_fingerprint: str, seen: Any, header_sha256: str, code: str) -> str:
+def part_fingerprint(task_fingerprint: str, seen: Any, decisive_sha256: str, code: str) -> str:
     """All that decides what a partition holds. `seen`: the fingerprints of the parts that the task reads, as JSON;
-    `code`: the code version of all that takes part."""
-    return sha256_json({"task": task_fingerprint, "parts": seen, "header": header_sha256, "code": code})
+    `decisive_sha256`: of the header without its inputs; `code`: the code version of all that takes part."""
+    return sha256_json({"task": task_fingerprint, "parts": seen, "header": decisive_sha256, "code": code})
 
 
 def _peak_memory() -> int:

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 
 from infra.engines.beam import BeamEngine
-from infra.engines.engine import Engine, Progress
+from infra.engines.engine import Engine, Report
 from infra.engines.local import LocalEngine, leave_pandas_out
 from infra.engines.ray import RayEngine
 from infra.errors import UsageError
@@ -12,7 +12,7 @@ from infra.errors import UsageError
 ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (LocalEngine, RayEngine, BeamEngine)}
 
 
-def open_engine(name: str, workers: int | None = 1, progress: Progress | None = None) -> Engine:
+def open_engine(name: str, workers: int | None = 1, progress: Report | None = None) -> Engine:
     """The engine called `name`. `workers`: how many processes at once; None: one for each core that may be used.
 
     UsageError for any other name, and where the engine's library is not installed.

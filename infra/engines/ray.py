@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.engines.engine import Engine, Progress
+from infra.engines.engine import Engine, Report
 from infra.engines.job import PartJob, run_job
 from infra.engines.shuffle import Spread, reduce_pieces
 from infra.errors import WorkError
@@ -49,7 +49,7 @@ class RayEngine(Engine):
     name = "ray"
     _started = False
 
-    def __init__(self, workers: int = 1, progress: Progress | None = None) -> None:
+    def __init__(self, workers: int = 1, progress: Report | None = None) -> None:
         super().__init__(workers, progress)
         check_extra("ray")
 

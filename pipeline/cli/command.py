@@ -13,11 +13,12 @@ from infra.errors import UsageError
 MANY = (
     "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
+    "--columns",
     "--only",
 )  # fmt: skip
 
 # Options whose value is a text.
-MAY_BE_EMPTY = ("--prompt",)
+MAY_BE_EMPTY = ("--prompt", "--separator")
 
 
 # The last paragraph of a command's help.

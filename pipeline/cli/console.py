@@ -2,11 +2,19 @@
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infra.engines.live import Progress
+
+# A shell's exit code for a command that is not there.
+NOT_FOUND = 127
 
 
 def say(line: str) -> None:
@@ -18,6 +26,53 @@ def tell(value: Any) -> None:
     """The answer, on stdout: text as it is, anything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     print(text, flush=True)  # noqa: T201
+
+
+@contextmanager
+def may_be_left() -> Iterator[None]:
+    """Ends what is written to stdout when whoever reads it has left, as `head` does: that is no failure."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still held goes there when Python ends
+
+
+def tell_lines(rows: Iterable[Any]) -> None:
+    """The answer as JSON lines, on stdout."""
+    with may_be_left():
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False, allow_nan=False))  # noqa: T201
+        sys.stdout.flush()
+
+
+def width() -> int:
+    """The cells of a line: of the terminal, else COLUMNS, else 80."""
+    return shutil.get_terminal_size().columns
+
+
+def show(text: str) -> None:
+    """The answer for people: through a pager if it is longer than the terminal that it goes to, else as `tell` does.
+
+    The pager is PAGER, else `less` as git starts it; none if NO_PAGER is set, or PAGER is empty or `cat`.
+    """
+    command = "" if os.environ.get("NO_PAGER") else os.environ.get("PAGER", "less")
+    fits = text.count("\n") + 1 < shutil.get_terminal_size().lines
+    if not sys.stdout.isatty() or fits or command.strip() in ("", "cat"):
+        tell(text)
+        return
+    sys.stdout.flush()
+    environment = {"LESS": "FRX", **os.environ}
+    pager = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, env=environment)
+    assert pager.stdin is not None
+    with suppress(BrokenPipeError, KeyboardInterrupt):  # who reads may leave before the end; Ctrl-C is the pager's
+        pager.stdin.write(f"{text}\n".encode("utf-8", "replace"))
+    with suppress(BrokenPipeError):
+        pager.stdin.close()
+    while pager.poll() is None:
+        with suppress(KeyboardInterrupt):
+            pager.wait()
+    if pager.returncode == NOT_FOUND:
+        tell(text)
 
 
 @contextmanager
@@ -39,6 +94,7 @@ def quiet_stdout(wanted: bool) -> Iterator[None]:
 
 # Intermediate tables are called STAGE.TABLE; people are told of stages.
 INNER = "."
+SECONDS_A_LINE = 10
 
 
 class ProgressBar:
@@ -49,14 +105,16 @@ class ProgressBar:
         self._tasks: dict[str, Any] = {}
         self._said = 0.0
 
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        """The engine's progress: a stage, how many of its parts are done, how many there are."""
+    def __enter__(self) -> "Callable[[Progress], None]":
+        """What an engine reports its progress to."""
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as RichProgress
 
-            columns = (TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
+            columns = (TextColumn("{task.description:>14}"), BarColumn(), TextColumn("{task.fields[text]}"),
+                       TimeElapsedColumn())  # fmt: skip
+            self._bar = RichProgress(*columns, console=Console(stderr=True))
             self._bar.start()
             return self._draw
         return self._line
@@ -65,17 +123,45 @@ class ProgressBar:
         if self._bar:
             self._bar.stop()
 
-    def _draw(self, stage: str, done: int, total: int) -> None:
-        if INNER in stage:
+    def _draw(self, now: "Progress") -> None:
+        if INNER in now.stage:
             return
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=total)
-        self._bar.update(self._tasks[stage], completed=done, total=total)
+        text = progress_text(now)
+        if now.stage not in self._tasks:
+            self._tasks[now.stage] = self._bar.add_task(now.stage, total=now.total, text=text)
+        self._bar.update(self._tasks[now.stage], completed=now.parts, total=now.total, text=text)
 
-    def _line(self, stage: str, done: int, total: int) -> None:
-        if INNER in stage:
+    def _line(self, now: "Progress") -> None:
+        if INNER in now.stage:
             return
-        now = time.monotonic()
-        if done in (0, total) or now - self._said >= 10:
-            self._said = now
-            say(f"{stage}: {done} of {total}")
+        seconds, text = time.monotonic(), progress_text(now)
+        begins, ends = now.stage not in self._tasks, now.done == now.total
+        if begins or seconds - self._said >= SECONDS_A_LINE or (ends and self._tasks[now.stage] != now.done):
+            self._said = seconds
+            say(f"{now.stage}: {text}")
+        self._tasks[now.stage] = now.done
+
+
+def progress_text(now: "Progress") -> str:
+    """`3 of 8 parts, 12,000 rows, 850 a second, 2 min left`, as far as it is known."""
+    text = f"{now.done} of {now.total}"
+    if now.rows:
+        text += f", {now.rows:,} rows"
+    if now.rate and now.seconds >= 1:
+        text += f", {now.rate:,.0f} a second"
+    if now.done < now.total and now.seconds_left is not None:
+        text += f", {duration(now.seconds_left)} left"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `3 min`, `2 h 10 min`, `3 days 4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days {hours % 24} h"

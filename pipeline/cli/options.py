@@ -15,6 +15,15 @@ Source = Annotated[Path | None, typer.Option("--source", help="The folder that t
 Recipe = Annotated[
     str, typer.Option("--recipe", help="A recipe by its name (`refinery recipes list`), or a .toml file.")
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change the recipe, say filter.english.words.min=300; may be repeated. "
+        "`refinery recipes show RECIPE --paths` lists what can be set.",
+    ),
+]
 Input = Annotated[
     list[str],
     typer.Option("--input", help="Files, folders or patterns: WARC, WET, ARC, Parquet, JSONL, or a dataset's folder."),
@@ -31,6 +40,12 @@ Workers = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pages or documents.")]
+
+TextColumn = Annotated[
+    str, typer.Option("--text-column", metavar="NAME", help="The texts' column in Parquet and JSONL files.")
+]
+IdColumn = Annotated[str, typer.Option("--id-column", metavar="NAME", help="The column of their ids.")]
+UrlColumn = Annotated[str, typer.Option("--url-column", metavar="NAME", help="The column of their addresses.")]
 
 # Commands that read runs
 Run = Annotated[Path, typer.Option("--run", help="The folder of a finished run.")]

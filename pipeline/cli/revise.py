@@ -7,8 +7,22 @@ import typer
 
 from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
-from pipeline.cli.options import EngineName, Input, Json, Limit, Models, Out, Recipe, Source, Workers
-from pipeline.cli.work import opened, report_damage
+from pipeline.cli.options import (
+    EngineName,
+    IdColumn,
+    Input,
+    Json,
+    Limit,
+    Models,
+    Out,
+    Recipe,
+    Set,
+    Source,
+    TextColumn,
+    UrlColumn,
+    Workers,
+)
+from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
 
 SignalNames = Annotated[
@@ -37,6 +51,10 @@ def measure(
     limit: Limit = None,
     source: Source = None,
     models: Models = None,
+    changes: Set = None,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
     json: Json = False,
 ) -> None:
     """Measure every signal of every document.
@@ -46,20 +64,21 @@ def measure(
     Example: refinery measure --recipe yi --input crawl/*.warc.gz --out measured
     """
     from infra.dataset.schema import signal_names
+    from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.context import open_context
     from pipeline.recipes.curves import curve_files, with_curves
-    from pipeline.recipes.parse import load_recipe
     from pipeline.revise.measure import measure as measure_signals
     from pipeline.revise.measure import plan
     from pipeline.stages.stages import places_below
 
+    columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        loaded = load_recipe(recipe)
+        loaded = chosen(recipe, changes)
         used = {*plan(with_curves(loaded, models), signals or ()).models(), *curve_files(loaded)}
         context = open_context(loaded, made, models, used)
         moved = places_below(source) if source else None
-        dataset = measure_signals(context, read_inputs(input), out, signals or (), limit, moved)
+        dataset = measure_signals(context, read_inputs(input, columns), out, signals or (), limit, moved)
         manifest, names = dataset.manifest, signal_names(dataset.schema)
     if json:
         tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "signals": names})
@@ -80,6 +99,7 @@ def readmit(
     engine: EngineName = "local",
     workers: Workers = None,
     models: Models = None,
+    changes: Set = None,
     json: Json = False,
 ) -> None:
     """Run rejected records through another recipe.
@@ -94,14 +114,15 @@ def readmit(
 
     with opened(engine, workers, json) as made:
         moved = places_below(source) if source else None
-        run, numbers = readmit_records(open_context(recipe, made, models), ledger, out, rule or (), ids, moved, say=say)
+        context = open_context(chosen(recipe, changes), made, models)
+        run, numbers = readmit_records(context, ledger, out, rule or (), ids, moved, say=say)
         summary = run.summary()
     if json:
         tell({**summary, **numbers})
     else:
         tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
         say(f"read again {numbers['in']:,}: readmitted {numbers['readmitted']:,}, rejected {numbers['rejected']:,}, "
-            f"skipped {numbers['skipped']:,}: {summary['manifest']}")  # fmt: skip
+            f"skipped {numbers['skipped']:,}: {summary['result']}")  # fmt: skip
     lost = run.datasets[0].manifest.rejected_by.get("readmit/no_record", 0)
     if lost:
         say(f"{lost:,} records are not where the ledger says; they are in the ledger of {run.datasets[0].folder}")

@@ -6,9 +6,24 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.command import Command
-from pipeline.cli.console import say, tell
-from pipeline.cli.options import EngineName, Input, Json, Limit, Models, Out, Recipe, Source, StageName, Workers
-from pipeline.cli.work import opened, report_damage
+from pipeline.cli.console import duration, quiet_stdout, say, tell
+from pipeline.cli.options import (
+    EngineName,
+    IdColumn,
+    Input,
+    Json,
+    Limit,
+    Models,
+    Out,
+    Recipe,
+    Set,
+    Source,
+    StageName,
+    TextColumn,
+    UrlColumn,
+    Workers,
+)
+from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
@@ -53,6 +68,7 @@ def add_to(app: typer.Typer) -> None:
         stage_help = f"{about}\n\nExample: refinery {name} --recipe {STAGE_RECIPES[name]} {example}"
         app.command(name, cls=Command, help=stage_help)(stage_command(name))
     app.command("compare", cls=Command)(compare)
+    app.command("estimate", cls=Command)(estimate)
 
 
 def run(
@@ -63,20 +79,27 @@ def run(
     workers: Workers = None,
     limit: Limit = None,
     models: Models = None,
+    changes: Set = None,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
     json: Json = False,
 ) -> None:
     """Run every stage of a recipe.
 
     The input is archives, or documents, which skip extraction: of what comes before it the URL rules alone are run.
-    Each stage makes a dataset below --out.
+    Columns of documents that are not ours are kept. Each stage makes a dataset below --out.
 
     Example: refinery run --recipe english --input crawl/*.warc.gz --out out
     """
+    from pipeline.inputs.columns import Columns
     from pipeline.stages.audit import audit_text
+    from pipeline.stages.counts import kept_text
     from pipeline.stages.run import run_recipe
 
+    columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        finished = run_recipe(recipe, input, out, made, limit, models, say=say)
+        finished = run_recipe(chosen(recipe, changes), input, out, made, limit, models, columns, say=say)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -84,7 +107,7 @@ def run(
         tell(table(summary["funnel"], FUNNEL))
         if summary["audit"]:
             tell(audit_text(summary["audit"]))
-        say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
+        say(f"{kept_text(summary['counts'])}: {summary['result']}")
     report_damage([dataset.manifest for dataset in finished.datasets])
 
 
@@ -101,12 +124,21 @@ def stage_command(name: str) -> Any:
         limit: Limit = None,
         source: Source = None,
         models: Models = None,
+        changes: Set = None,
+        text_column: TextColumn = "text",
+        id_column: IdColumn = "id",
+        url_column: UrlColumn = "url",
         json: Json = False,
     ) -> None:
+        from pipeline.inputs.columns import Columns
         from pipeline.stages.run import funnel, run_recipe_stage
 
+        columns = Columns(text_column, id_column, url_column)
         with opened(engine, workers, json) as made:
-            manifest = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models, say=say).manifest
+            dataset = run_recipe_stage(
+                chosen(recipe, changes), name, stage, input, out, made, limit, source, models, columns, say=say
+            )
+        manifest = dataset.manifest
         rows = funnel([manifest])
         if json:
             tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})
@@ -120,7 +152,7 @@ def stage_command(name: str) -> Any:
 
 
 def compare(
-    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more.")],
+    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more, or one with --set.")],
     input: Input,
     out: Out,
     engine: EngineName = "local",
@@ -137,21 +169,83 @@ def compare(
         list[str] | None, typer.Option("--by", help="A field of --groups to group by (type and lang unless given).")
     ] = None,
     long_words: Annotated[int, typer.Option("--long-words", min=1, help="How many words make a true text long.")] = 200,
+    changes: Set = None,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
     json: Json = False,
 ) -> None:
     """Run several recipes on the same input and compare them.
 
     Prints their funnels, the ratios of what they keep with intervals, and what each keeps that others reject. Stages
-    that two recipes share from the start are made once.
+    that two recipes share from the start are made once. --set changes the last of them; where one recipe is
+    named, it is compared with itself as changed.
 
     Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out out
     """
     from pipeline.compare.compare import compare as compare_recipes
     from pipeline.compare.gold import read_gold
     from pipeline.compare.text import compare_text
+    from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
+    from pipeline.recipes.changes import read_changes
 
     texts = read_gold(gold, groups, by or (), long_words)
+    columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        answer = compare_recipes(recipe, made, read_inputs(input), out, limit, models, texts, say=say)
+        given = read_inputs(input, columns)
+        changed = read_changes(changes or ())
+        answer = compare_recipes(recipe, made, given, out, limit, models, texts, changed, say=say)
     tell(answer if json else compare_text(answer))
+
+
+def estimate(
+    recipe: Recipe,
+    input: Input,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many pages or documents to try.")] = 300,
+    workers: Workers = None,
+    models: Models = None,
+    changes: Set = None,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
+    json: Json = False,
+) -> None:
+    """Estimate time, memory, disk and result of a run.
+
+    Runs the recipe over the first pages of some of the files, in a temporary folder, and writes nothing else.
+
+    Example: refinery estimate --recipe yi --input crawl/*.warc.gz
+    """
+    from infra.engines.open import cores
+    from pipeline.inputs.columns import Columns
+    from pipeline.stages.estimate import estimate as run_sample
+
+    columns = Columns(text_column, id_column, url_column)
+    with quiet_stdout(json):
+        answer = run_sample(chosen(recipe, changes), input, workers or cores(), sample, models, columns)
+    tell(answer if json else estimate_text(answer))
+
+
+def estimate_text(answer: dict[str, Any]) -> str:
+    given, tried, kept = answer["input"], answer["sample"], answer["kept"]
+    low, high = (f"{share:.1%}" for share in kept["interval"])
+    time, cpu = duration(answer["seconds"]), duration(answer["cpu_seconds"])
+    rows = [
+        ("input", f"{given['files']:,} files, {readable_bytes(given['bytes'])}, about {answer['pages']:,} pages"),
+        ("sample", f"{tried['pages']:,} pages of {tried['files']} files, {tried['share']:.2%} of the bytes"),
+        ("time", f"{time} with {answer['workers']} workers, {cpu} of CPU time"),
+        ("memory", readable_bytes(answer["memory_bytes"])),
+        ("disk", f"{readable_bytes(answer['disk_bytes'])} below --out"),
+        ("kept", f"at most about {kept['docs']:,} documents, {kept['share']:.1%} (95 % interval {low} to {high})"),
+    ]
+    return "\n".join(f"{name:<8}{text}" for name, text in rows)
+
+
+def readable_bytes(number: float) -> str:
+    """`512 bytes`, `3.4 MiB`, `1.2 TiB`."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    order = 0
+    while number >= 1024 and order < len(units) - 1:
+        number, order = number / 1024, order + 1
+    return f"{number:.0f} bytes" if order == 0 else f"{number:.1f} {units[order]}"

@@ -1,7 +1,9 @@
-"""Documents from other tools as a source: Parquet or JSONL (plain, gzip, zstd) with at least a `text`.
+"""Documents from other tools as a source: Parquet or JSONL (plain, gzip, zstd) with at least a `text`, or, where no
+stage reads a text, with at least a `url`; then also a plain list of addresses, one a line (`.txt`).
 
 They skip extraction. The key is (file name, row number) for Parquet and (file name, byte offset in the unpacked text)
-for JSONL. A line that is not a document becomes a ledger row and does not stop the job.
+for the others. A line that is not a document becomes a ledger row and does not stop the job. Columns that are not ours
+are kept (`pipeline/inputs/columns.py`).
 """
 
 import gzip
@@ -24,57 +26,63 @@ from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import LOCATOR, Reject
 from mixers.pretokens import count as count_tokens
-from pipeline.inputs.inputs import FileSource, InputFile
+from pipeline.inputs.columns import (
+    GIVEN,
+    STRINGS,
+    Columns,
+    JsonType,
+    KeptColumns,
+    kept_of_json,
+    kept_of_parquet,
+    merged,
+)
+from pipeline.inputs.inputs import URL_LIST, FileSource, InputFile
 from pipeline.inputs.records import record_id
 
 MAX_LINE_BYTES = 64 * 2**20
-STRINGS = ("id", "dump", "url", "date", "language", "content_digest", "title", "source", "domain")
 
 
 @dataclass
 class DocumentFilePart:
-    """One file of documents, read in fixed batches. `rejects`: the rows so far that are not documents."""
+    """One file of documents, read in fixed batches. `kept`: its columns that are not ours. `rejects`: the rows so far
+    that are not documents."""
 
     path: str
     name: str
     sha256: str
     default_source: str
+    columns: Columns = field(default_factory=Columns)
+    kept: KeptColumns = field(default_factory=KeptColumns)
     rejects: list[tuple[dict[str, Any], Reject]] = field(default_factory=list)
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json([self.name, self.sha256, self.default_source])
+        types = [[column.name, str(column.type)] for column in self.kept.schema]
+        more = [self.columns.params, types, sorted(self.kept.json_text)]
+        plain = more == [{}, [], []]
+        return sha256_json([self.name, self.sha256, self.default_source, *([] if plain else more)])
 
     def schema(self) -> pa.Schema:
-        return schemas.documents(())
+        return schemas.documents((), self.kept.schema)
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         self.rejects.clear()
-        rows: list[dict[str, Any]] = []
-        reader = self._parquet if self.name.lower().endswith(".parquet") else self._json_lines
-        for offset, length, value in reader():
-            row = self._document(offset, length, value)
-            if row is not None:
-                rows.append(row)
-            if len(rows) == BATCH_ROWS:
-                yield self._select(rows, columns)
-                rows = []
-        if rows:
-            yield self._select(rows, columns)
-
-    def _select(self, rows: list[dict[str, Any]], columns: list[str] | None) -> pa.RecordBatch:
-        made = pa.RecordBatch.from_pylist(rows, self.schema())
-        return made.select(columns) if columns else made
+        reader = self._parquet if is_parquet(self.name) else self._lines
+        for made in reader():
+            yield made.select(columns) if columns else made
 
     def _document(self, offset: int, length: int, value: Any) -> dict[str, Any] | None:
         locator = {"file_path": self.name, "warc_offset": offset, "warc_length": length, "member_record": 0}
-        if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-            reason = "no_text" if isinstance(value, dict) else "not_json"
+        if not isinstance(value, dict) or not any(isinstance(value.get(name), str) for name in self.columns.required):
+            reason = f"no_{self.columns.needs}" if isinstance(value, dict) else "not_json"
             row = {**locator, "id": record_id(self.name, offset)}
             self.rejects.append(({key: row.get(key) for key in LOCATOR}, Reject("read", reason, None, None)))
             return None
-        text = value["text"].encode("utf-8", "replace").decode().replace("\0", "")
-        row = {name: str(value[name]) for name in STRINGS if value.get(name) is not None}
+        text = value.get(self.columns.text)
+        text = text.encode("utf-8", "replace").decode().replace("\0", "") if isinstance(text, str) else ""
+        row = {
+            name: as_text(found) for name in STRINGS if (found := value.get(self.columns.source_of(name))) is not None
+        }
         row.setdefault("id", record_id(self.name, offset))
         row.setdefault("source", self.default_source)
         score = value.get("language_score")
@@ -90,42 +98,95 @@ class DocumentFilePart:
             "signals": {},
         }
 
-    def _parquet(self) -> Iterator[tuple[int, int, Any]]:
+    def _parquet(self) -> Iterator[pa.RecordBatch]:
+        ours = schemas.documents(())
         with pq.ParquetFile(self.path) as file:
-            wanted = [name for name in ("text", *STRINGS, "language_score") if name in file.schema_arrow.names]
-            row = 0
-            for part in file.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
-                for value in part.to_pylist():
-                    yield row, 1, value
-                    row += 1
+            there = file.schema_arrow.names
+            read = [name for name in map(self.columns.source_of, sorted(GIVEN)) if name in there]
+            first = 0
+            for part in file.iter_batches(batch_size=BATCH_ROWS, columns=[*read, *self.kept.names]):
+                values = part.select(read).to_pylist()
+                rows = [self._document(first + number, 1, value) for number, value in enumerate(values)]
+                first += part.num_rows
+                numbers = pa.array([number for number, row in enumerate(rows) if row is not None], pa.int64())
+                made = pa.RecordBatch.from_pylist([row for row in rows if row is not None], ours)
+                for theirs, column in zip(self.kept.names, self.kept.schema, strict=True):
+                    made = made.append_column(column, part.column(theirs).take(numbers).cast(column.type))
+                if made.num_rows:
+                    yield made
 
-    def _json_lines(self) -> Iterator[tuple[int, int, Any]]:
-        offset = 0
-        with open_lines(self.path) as file:
-            while True:
-                try:
-                    line = file.readline(MAX_LINE_BYTES)
-                except (EOFError, OSError, zlib.error, zstandard.ZstdError):
-                    # the rest of a cut or damaged file cannot be unpacked: one ledger row records it
-                    yield offset, 0, None
-                    return
-                if not line:
-                    return
-                start, offset = offset, offset + len(line)
-                if not line.strip():
-                    continue
-                yield start, len(line), parse_line(line)
+    def _lines(self) -> Iterator[pa.RecordBatch]:
+        rows: list[dict[str, Any]] = []
+        for offset, length, value in read_lines(self.path, self.name):
+            row = self._document(offset, length, value)
+            if row is not None:
+                rows.append(row | self.kept.values(value))
+            if len(rows) == BATCH_ROWS:
+                yield pa.RecordBatch.from_pylist(rows, self.schema())
+                rows = []
+        if rows:
+            yield pa.RecordBatch.from_pylist(rows, self.schema())
+
+
+def as_text(value: Any) -> str:
+    """A value of a column that is a string here: lists and objects as JSON."""
+    if isinstance(value, list | dict):
+        return orjson.dumps(value).decode()
+    return str(value)
+
+
+def read_lines(path: str, name: str) -> Iterator[tuple[int, int, Any]]:
+    """The lines of a file of JSON lines, or of a list of addresses, that are not empty: offset and length in bytes of
+    the unpacked text, and the value, None for what is not JSON or cannot be unpacked."""
+    parse = parse_address if is_url_list(name) else parse_line
+    offset = 0
+    with open_lines(path) as file:
+        while True:
+            try:
+                line = file.readline(MAX_LINE_BYTES)
+            except (EOFError, OSError, zlib.error, zstandard.ZstdError):
+                # the rest of a cut or damaged file cannot be unpacked: one ledger row records it
+                yield offset, 0, None
+                return
+            if not line:
+                return
+            start, offset = offset, offset + len(line)
+            if line.strip():
+                yield start, len(line), parse(line)
+
+
+def is_parquet(name: str) -> bool:
+    return name.lower().endswith(".parquet")
+
+
+def is_url_list(name: str) -> bool:
+    return name.lower().endswith(URL_LIST)
+
+
+def parse_address(line: bytes) -> Any:
+    return {"url": line.strip().decode("utf-8", "replace")}
 
 
 def parse_line(line: bytes) -> Any:
-    """Parses the JSON value of a line; None if it is not JSON. Accepts lone surrogates, which orjson refuses."""
+    """Parses the JSON value of a line; None if it is not JSON. Lone surrogates, which orjson refuses, become `?`."""
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(line)
+            return without_surrogates(json.loads(line))
         except (ValueError, RecursionError):
             return None
+
+
+def without_surrogates(value: Any) -> Any:
+    """A JSON value whose strings can be written as UTF-8."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {without_surrogates(name): without_surrogates(item) for name, item in value.items()}
+    return value
 
 
 def open_lines(path: str) -> BinaryIO:
@@ -143,22 +204,82 @@ def open_lines(path: str) -> BinaryIO:
 
 @dataclass(frozen=True)
 class DocumentFiles(FileSource):
-    """Files of documents as a source; a file is a partition. `source`: the default for rows without one."""
+    """Files of documents as a source; a file is a partition. `kept`: the columns of each that are not ours. `source`:
+    the default for rows without one."""
 
+    columns: Columns = field(default_factory=Columns)
+    kept: tuple[KeptColumns, ...] = ()
     source: str = "given"
 
     def parts(self) -> Sequence[DocumentFilePart]:
-        return [DocumentFilePart(file.path, file.name, file.sha256, self.source) for file in self.files]
+        return [
+            DocumentFilePart(file.path, file.name, file.sha256, self.source, self.columns, kept)
+            for file, kept in zip(self.files, self.kept, strict=True)
+        ]
 
 
-def check_document_files(files: Sequence[InputFile]) -> None:
-    """Raises UsageError for a file without a `text` column, before any work starts."""
+def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFiles:
+    """The files as a source, after a look at the columns of each: of Parquet its schema, of JSON lines every line.
+
+    UsageError, before any work starts, for a file without the column that is needed, for two columns of one name, and
+    for a column whose types in two files have none in common.
+    """
+    kept: dict[str, KeptColumns] = {}
+    lines: dict[str, list[str]] = {}
+    types: dict[str, JsonType] = {}  # of all JSON lines together
     for file in files:
-        if not file.name.lower().endswith(".parquet"):
+        if is_url_list(file.name):
+            if columns.needs == "text":
+                raise UsageError(f"{file.path} is a list of addresses: a stage of this recipe reads texts")
+            kept[file.name] = KeptColumns()
             continue
-        try:
-            names = pq.read_schema(file.path).names
-        except (OSError, pa.ArrowException) as error:
-            raise UsageError(f"{file.path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
-        if "text" not in names:
-            raise UsageError(f"{file.path} has no column `text` (it has {', '.join(names[:8])})")
+        if is_parquet(file.name):
+            schema = parquet_schema(file.path)
+            kept[file.name] = kept_of_parquet(schema, columns, file.path)
+            names = schema.names
+        else:
+            names = lines[file.name] = see_lines(file, columns, types)
+        if names and not any(name in names for name in columns.required):
+            wanted = " or ".join(f"`{name}`" for name in columns.required)
+            options = "--text-column" if columns.needs == "text" else "--url-column"
+            raise UsageError(f"{file.path} has no column {wanted} (it has {shown(names)}): name it with {options}")
+    for name, names in lines.items():
+        kept[name] = kept_of_json({column: types[column] for column in names}, columns, name)
+    merged({file.path: kept[file.name].schema for file in files})
+    return DocumentFiles(tuple(files), columns, tuple(kept[file.name] for file in files))
+
+
+def lacks_text(file: InputFile, columns: Columns) -> bool:
+    """Whether the file has no column of texts; of JSON lines, whether the first document has none."""
+    if is_url_list(file.name):
+        return True
+    if is_parquet(file.name):
+        return columns.text not in parquet_schema(file.path).names
+    documents = (value for _, _, value in read_lines(file.path, file.name) if isinstance(value, dict))
+    return columns.text not in next(documents, {columns.text: ""})
+
+
+def shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+def parquet_schema(path: str) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def see_lines(file: InputFile, columns: Columns, types: dict[str, JsonType]) -> list[str]:
+    """The columns of a file of JSON lines; the kinds of their values are added to `types`. Damage is no error here: it
+    is counted when the documents are read."""
+    read = {columns.source_of(ours) for ours in GIVEN}
+    names: dict[str, None] = {}
+    for _, _, value in read_lines(file.path, file.name):
+        if isinstance(value, dict):
+            names.update(dict.fromkeys(value))
+            for name, inner in value.items():
+                seen = types.setdefault(name, JsonType())
+                if name not in read:
+                    seen.see(inner)
+    return list(names)

@@ -6,19 +6,21 @@ all files of its kind, so that neither the order of the arguments nor the locati
 
 import glob
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.dataset.manifest import MANIFEST, InputRef
 from infra.dataset.reader import Dataset
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
-from infra.hashing import sha256_file
+from infra.hashing import sha256_file, sha256_json
 from infra.storage import read_json
+from pipeline.inputs.columns import Columns
 
 ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".warc.lz4", ".warc.zst", ".wat", ".wat.gz")
 DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
+URL_LIST = ".txt"
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,28 @@ class FileSource:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a command, sorted by name, so that the order of the arguments does not matter."""
+    """The inputs of a command, sorted by name, so that the order of the arguments does not matter. `columns`: the names
+    of the columns of `documents`."""
 
     archives: tuple[InputFile, ...] = ()
     documents: tuple[InputFile, ...] = ()
     datasets: tuple[Dataset, ...] = ()
+    columns: Columns = field(default_factory=Columns)
 
 
-def read_inputs(arguments: Sequence[str]) -> Inputs:
-    """Expands files, globs and folders. Raises UsageError if nothing is found or a file is of no known kind."""
+def read_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inputs:
+    """Expands files, globs and folders, and hashes the files. Raises UsageError if nothing is found or a file is of no
+    known kind, and for names of columns where no file has columns."""
+    return _found(arguments, columns, sha256_file)
+
+
+def find_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inputs:
+    """The same without reading the files: in place of a hash of its bytes each has one of its size."""
+    return _found(arguments, columns, lambda path: sha256_json([path.name, path.stat().st_size]))
+
+
+def _found(arguments: Sequence[str], columns: Columns | None, hashed: Callable[[Path], str]) -> Inputs:
+    columns = columns or Columns()
     files: set[str] = set()
     datasets: dict[str, Dataset] = {}
     for argument in arguments:
@@ -69,14 +84,16 @@ def read_inputs(arguments: Sequence[str]) -> Inputs:
             datasets[dataset.refs[0].sha256] = dataset
         else:
             files |= set(_files(argument))
-    archives = sorted(path for path in files if not path.lower().endswith(DOCUMENTS))
-    documents = sorted(path for path in files if path.lower().endswith(DOCUMENTS))
+    documents = sorted(path for path in files if path.lower().endswith((*DOCUMENTS, URL_LIST)))
+    archives = sorted(files.difference(documents))
     ordered = sorted(datasets.values(), key=lambda dataset: (dataset.manifest.stage, dataset.refs[0].sha256))
     if not (archives or documents or ordered):
         raise UsageError(
             "no input: give --input a WARC, WET or ARC file, a Parquet or JSONL file, or a dataset's folder"
         )
-    return Inputs(_named(archives), _named(documents), tuple(ordered))
+    if columns.renamed and not documents:
+        raise UsageError("--text-column, --id-column and --url-column are for Parquet and JSONL files: there are none")
+    return Inputs(_named(archives, hashed), _named(documents, hashed), tuple(ordered), columns)
 
 
 def dataset_in(path: Path) -> Dataset:
@@ -103,7 +120,7 @@ def _dataset_folder(path: Path) -> Path | None:
 def _files(argument: str) -> list[str]:
     path = Path(argument)
     if path.is_file():
-        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS)) and not looks_like_an_archive(path):
+        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS, URL_LIST)) and not looks_like_an_archive(path):
             raise UsageError(f"{argument} is neither an archive (WARC, WET, ARC) nor documents (Parquet, JSONL)")
         return [os.path.realpath(path)]
     if path.is_dir():
@@ -136,14 +153,14 @@ def looks_like_an_archive(path: Path) -> bool:
         return file.read(11).startswith((b"\x1f\x8b", b"\x04\x22\x4d\x18", b"WARC/", b"filedesc://"))
 
 
-def _named(paths: Sequence[str]) -> tuple[InputFile, ...]:
+def _named(paths: Sequence[str], hashed: Callable[[Path], str]) -> tuple[InputFile, ...]:
     if not paths:
         return ()
     root = os.path.commonpath([str(Path(path).parent) for path in paths])
     named = []
     for path in paths:
         try:
-            named.append(InputFile(path, Path(path).relative_to(root).as_posix(), sha256_file(Path(path))))
+            named.append(InputFile(path, Path(path).relative_to(root).as_posix(), hashed(Path(path))))
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     return tuple(sorted(named, key=lambda file: file.name))

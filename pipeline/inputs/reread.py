@@ -19,8 +19,9 @@ from infra.engines.task import Output
 from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
-from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.inputs import DOCUMENTS, FileSource
+from pipeline.inputs.columns import Columns
+from pipeline.inputs.documents import DocumentFilePart, open_documents
+from pipeline.inputs.inputs import DOCUMENTS, URL_LIST, FileSource
 from pipeline.inputs.records import HEAD_BYTES, record_id, record_row
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
@@ -39,7 +40,7 @@ Locator = tuple[int, int, int]
 
 def is_document_file(name: str) -> bool:
     """Whether a `file_path` names a file of documents, whose offsets are rows or bytes of text."""
-    return name.lower().endswith(DOCUMENTS)
+    return name.lower().endswith((*DOCUMENTS, URL_LIST))
 
 
 def place_of(name: str, places: Mapping[str, str]) -> str:
@@ -189,13 +190,10 @@ class ChosenDocuments:
 class RereadDocuments(Reread):
     """Documents of files by offset."""
 
-    source: str = "given"
+    columns: Columns = field(default_factory=Columns)
 
     def parts(self) -> list[ChosenDocuments]:
         return [
-            ChosenDocuments(
-                DocumentFilePart(file.path, file.name, file.sha256, self.source),
-                tuple(offset for offset, _, _ in self.locators[file.name]),
-            )
-            for file in self.files
+            ChosenDocuments(part, tuple(offset for offset, _, _ in self.locators[part.name]))
+            for part in open_documents(self.files, self.columns).parts()
         ]

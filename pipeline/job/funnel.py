@@ -5,8 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from infra.dataset.rows import to_batch, to_rows
 from infra.engines.task import Output
-from infra.ledger import batch, ledger_batch, ledger_rows
+from infra.ledger import ledger_batch, ledger_rows
 
 
 class Funnel:
@@ -50,7 +51,7 @@ def one_by_one(
     for documents in part.batches():
         rows: list[dict[str, Any]] = []
         ledger: list[dict[str, Any]] = []
-        for row in documents.to_pylist():
+        for row in to_rows(documents):
             funnel.count["in"] += 1
             if lines := judge(row):
                 funnel.count["rejected"] += 1
@@ -58,5 +59,5 @@ def one_by_one(
             else:
                 rows.append(row)
                 funnel.passed(0, len(row.get("text") or ""), row.get("token_count") or 0)
-        yield Output(batch(rows, schema), ledger_batch(ledger))
+        yield Output(to_batch(rows, schema, documents), ledger_batch(ledger))
     yield Output(None, ledger_batch(unreadable(part, funnel, recipe)), funnel.counts([step]))

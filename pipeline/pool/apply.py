@@ -11,6 +11,7 @@ from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_rows
+from pipeline.job.carried import Carried
 from pipeline.job.funnel import one_by_one
 
 
@@ -42,15 +43,15 @@ class ApplyPool:
 
     judge: PoolJudge
     recipe: str
-    carried: tuple[str, ...]
+    carried: Carried
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["pool", self.judge.fingerprint, self.recipe, self.carried])
+        return sha256_json(["pool", self.judge.fingerprint, self.recipe, self.carried.fingerprint])
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents({*self.carried, *self.judge.names})
+        return self.carried.schema(self.judge.names)
 
     def __call__(self, part: Any, known: ShardReader) -> Iterator[Output]:
         abouts = (about for some in known.batches() for about in some.to_pylist())

@@ -15,8 +15,8 @@ from infra.dataset.reader import Dataset, Source
 from infra.dataset.receipts import Totals
 from infra.hashing import sha256_json
 from infra.ledger import Reject
+from pipeline.job.carried import carried
 from pipeline.job.context import Context
-from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
 from pipeline.pool.clusters import decide_clusters
@@ -65,7 +65,7 @@ def pool_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dat
     tables = Tables.of(context, stage.name, out)
     decide = decide_clusters if step.method == "clusters" else decide_quantile
     judge, known, found = decide(tables, step.name, options, source)
-    task = ApplyPool(judge, context.recipe.sha256, carried_signals(source))
+    task = ApplyPool(judge, context.recipe.sha256, carried(source))
     about = {"step": step.name, "method": step.method, **options, **found}
     return context.engine.map_shards(task, [source, known], out, header, in_manifest(about))
 

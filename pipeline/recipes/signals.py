@@ -6,10 +6,14 @@ after it, and from filter stage to filter stage; an extract stage passes on the 
 `carried` of a filter stage names those that its documents bring along from elsewhere.
 """
 
+from filters.catalog import SIGNALS
 from infra.errors import UsageError
+from infra.names import meant, near_names
 from pipeline.recipes.recipe import Recipe, Stage
+from pipeline.steps.fields import shown
 from pipeline.steps.gate import Gate
-from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, LISTED_SIGNALS
+from pipeline.steps.option import SIGNAL_LIST
+from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, LISTED_SIGNALS, STEP_SIGNALS
 from pipeline.steps.step import Step
 
 
@@ -49,12 +53,16 @@ def _missing(stage: Stage, step: Step, name: str) -> str:
         return f"{place}: {name!r} is set in the extract stage alone: use it there, in a gate or a judge"
     if isinstance(step, Gate):
         lists = "" if step.lists else " without lists"
-        known = ", ".join(sorted(available(stage, step))) or "none"
-        return f"{place}: a gate{lists} has no signal {name!r}: there are {known}"
+        known = sorted(available(stage, step))
+        near = near_names(name, known)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{place}: a gate{lists} has no signal {name!r}: there are {', '.join(known) or 'none'}{hint}"
     if name in LISTED_SIGNALS:
         return f"{place}: {name!r} needs lists: use it in a gate, with lists = NAME"
     if name in AUDIT_SIGNALS:
         return f"{place}: {name!r} is set where an extract stage before it has a audit sample (audit = 0.01)"
+    if name not in SIGNALS and name not in STEP_SIGNALS:
+        return f"{place}: no signal {shown(name)}; {meant(name, (*SIGNALS, *STEP_SIGNALS), SIGNAL_LIST)}"
     return (
         f"{place}: nothing before it sets {name!r}, so that every document would pass: put a label or combine step "
         f'before it, or, if the documents bring it along, carried = ["{name}"] into the stage'

@@ -16,7 +16,6 @@ on the whole text.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +27,28 @@ from infra.dataset import schema as schemas
 from infra.dataset.claim import check_place
 from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, ShardReader, Source
+from infra.dataset.rows import to_batch, to_rows
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
-from infra.ledger import batch, ledger_batch
+from infra.ledger import ledger_batch
+from infra.names import meant
 from pipeline.document import Document
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.inputs import Inputs
 from pipeline.inputs.reread import documents_in
+from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
-from pipeline.job.signals import carried_signals
 from pipeline.models.loaded import Models, load_once, loaded_models
 from pipeline.models.url_lists import load_url_lists
 from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.run import limit_param
+from pipeline.stages.run import input_params
 from pipeline.stages.stages import first_source, run_stage
 from pipeline.steps.extract import Extract
 from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.judge import Judge
+from pipeline.steps.option import SIGNAL_LIST
 from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
 
@@ -89,8 +91,7 @@ def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
         elif name in STEP_SIGNALS:
             raise UsageError(f"recipe {recipe.name!r} has no label or combine step that sets the signal {name!r}")
         else:
-            near = get_close_matches(name, known, n=3, cutoff=0.5)
-            raise UsageError(f"no signal {name!r}; " + (f"similar names: {', '.join(near)}" if near else "see `refinery recipes signals`"))  # fmt: skip # noqa: E501
+            raise UsageError(f"no signal {name!r}; {meant(name, known, SIGNAL_LIST)}")
     chosen = tuple(sorted(names))
     return Plan(chosen, needed(steps, names), bound_lists(recipe, chosen))
 
@@ -162,17 +163,19 @@ class MeasureTask:
     plan: Plan
     models: tuple[tuple[str, str], ...]
     recipe: str
-    carried: tuple[str, ...]
+    carried: Carried
     places: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
     def fingerprint(self) -> str:
         steps = [repr(step) for step in self.plan.steps]
-        return sha256_json([NAME, self.plan.names, steps, self.plan.lists, self.models, self.recipe, self.carried])
+        return sha256_json(
+            [NAME, self.plan.names, steps, self.plan.lists, self.models, self.recipe, self.carried.fingerprint]
+        )
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents({*self.carried, *self.plan.names})
+        return self.carried.schema(self.plan.names)
 
     def __call__(self, part: Any, rejected: "Ledgers | None" = None) -> Iterator[Output]:
         funnel = Funnel()
@@ -185,11 +188,11 @@ class MeasureTask:
         models = loaded_models(tuple(pair for pair in self.places if pair[0] not in lists))
         opened = {name: load_once(load_url_lists, Path(place)) for name, place in lists.items()}
         for documents in part.batches():
-            rows = [self.one(row, models, opened) for row in documents.to_pylist()]
+            rows = [self.one(row, models, opened) for row in to_rows(documents)]
             funnel.count["in"] += len(rows)
             for row in rows:
                 funnel.passed(0, len(row["text"]), row["token_count"])
-            yield Output(batch(rows, self.schema))
+            yield Output(to_batch(rows, self.schema, documents))
         yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([NAME]))
 
     def one(self, row: dict[str, Any], models: Models, lists: Mapping[str, UrlLists]) -> dict[str, Any]:
@@ -274,7 +277,7 @@ def measure(
     """
     chosen = plan(context.recipe, wanted)
     context = replace(context, recipe=context.recipe.with_models_of(chosen.models()))
-    params = {**({"signals": sorted(set(wanted))} if wanted else {}), **limit_param(limit)}
+    params = {**({"signals": sorted(set(wanted))} if wanted else {}), **input_params(inputs, limit)}
     here = Context(context.recipe, context.engine, context.places, params)
     stage = Stage(NAME, "filter")
     if inputs.archives and (inputs.documents or inputs.datasets):
@@ -296,7 +299,7 @@ def measure(
         chosen,
         tuple((name, context.recipe.models[name]) for name in used),
         context.recipe.sha256,
-        carried_signals(source),
+        carried(source),
         tuple((name, context.places[name]) for name in used),
     )
     header = here.header(stage, Kind.DOCUMENTS, source.refs)
@@ -309,7 +312,7 @@ def documents_of(
     """The datasets from archives or records to documents, the documents last."""
     extract = last_extract(context.recipe)
     made: list[Dataset] = []
-    first = Context(context.recipe, context.engine, context.places, limit_param(limit))
+    first = Context(context.recipe, context.engine, context.places, input_params(inputs, limit))
     if inputs.archives:
         ingest = next((s for s in context.recipe.stages if s.command == "ingest"), Stage("ingest", "ingest"))
         source = first_source(inputs, ingest, limit)
@@ -318,7 +321,7 @@ def documents_of(
         records: Source = made[0]
     else:
         records = first_source(inputs, extract, limit)
-    params = {"only": extract.steps[0].name, **({} if made else limit_param(limit))}
+    params = {"only": extract.steps[0].name, **({} if made else input_params(inputs, limit))}
     here = Context(context.recipe, context.engine, context.places, params)
     made.append(run_stage(here, extract, records, folder / f"02-{extract.name}", places))
     return made

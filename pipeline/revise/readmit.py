@@ -21,6 +21,7 @@ from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import read_json, write_bytes
+from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import InputFile
 from pipeline.inputs.reread import (
     PLACE,
@@ -35,6 +36,7 @@ from pipeline.inputs.reread import (
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
+from pipeline.stages.final import clear_final, datasets_in, link_final
 from pipeline.stages.ingest import STEP as INGEST
 from pipeline.stages.over_documents import not_done, stage_over_documents, stages_over_documents
 from pipeline.stages.run import FROZEN, Run, Say, account, check_outside, stage_folder, tell_not_done
@@ -55,6 +57,10 @@ class Rejects:
     def refs(self) -> tuple[InputRef, ...]:
         """References to the datasets by manifest, although only their ledgers are read."""
         return tuple(InputRef(f"ledger/{ref.name}", ref.sha256) for each in self.datasets for ref in each.refs)
+
+    def columns(self) -> Columns:
+        """The names of the columns of the documents that the first of the datasets was made from."""
+        return next((c for each in self.datasets if (c := Columns.of_params(each.manifest.params)).renamed), Columns())
 
     def known(self) -> tuple[dict[str, str], dict[str, str]]:
         """The files' paths when they were read, and their sha256 in the manifests, by name."""
@@ -85,7 +91,8 @@ def readmit(
     rejects = read_rejects(ledger_datasets(ledger), rules, chosen)
     files = locate(rejects, moved or {})
     records = RereadRecords(tuple(f for f in files if not is_document_file(f.name)), rejects.found, rejects.refs)
-    documents = RereadDocuments(tuple(f for f in files if is_document_file(f.name)), rejects.found, rejects.refs)
+    read = tuple(file for file in files if is_document_file(file.name))
+    documents = RereadDocuments(read, rejects.found, rejects.refs, rejects.columns())
     stages = stages_for(context.recipe, bool(records.files))
     params = {"rules": sorted(set(rules)) or None, "ids": sha256_json(sorted(chosen)) if chosen else None}
     params = {name: value for name, value in params.items() if value is not None}
@@ -99,11 +106,13 @@ def readmit(
     started = time.time()
     check_outside(out)
     with claim(out, arguments):
+        clear_final(out)
         missed = not_done(context.recipe.stages) if documents.files else ()
         tell_not_done(say, context.recipe, missed)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         made = Run(out, tuple(run_stages(here, stages, records, documents, rejects.skipped, out)), missed)
         numbers = conservation(made, rejects)
+        link_final(out, made.last.folder.name)
         write_bytes(out / RUN, readable_json({**account(context, made, time.time() - started), "readmit": numbers}))
     return made, numbers
 
@@ -116,7 +125,7 @@ def ledger_datasets(folder: Path) -> list[Dataset]:
         return [Dataset(folder)]
     if (folder / FROZEN).is_file() and "last" not in (read_json(folder / RUN) or {}):
         raise UsageError(f"{folder} is not finished: run the same command again, or give the folder of a stage")
-    found = [Dataset(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    found = [Dataset(path) for path in datasets_in(folder)]
     if not found:
         raise UsageError(f"--ledger {folder} contains no finished dataset: give the folder of a stage, or of a run")
     return found

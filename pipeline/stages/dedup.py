@@ -30,8 +30,8 @@ from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Output, Task
 from infra.hashing import sha256_json
+from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
-from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
@@ -221,21 +221,23 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
         return done
     work = Work(step, source, Tables.of(context, stage.name, out))
     task: Task
-    signals = carried_signals(source) if kind is Kind.DOCUMENTS else None
+    brought = carried(source) if kind is Kind.DOCUMENTS else None
     if step.method == "paragraphs":
         decisions = paragraph_decisions(work, options)
-        task = ApplyCuts(step.name, context.recipe.sha256, signals or (), "line", "no_unique_line", surviving_text)
+        task = ApplyCuts(
+            step.name, context.recipe.sha256, brought or Carried(), "line", "no_unique_line", surviving_text
+        )
     elif step.method == "substring":
         decisions = repeated_windows(work, options)
         sizes = (("size", options["tokens"]), ("min_characters", options["characters"]))
         task = ApplyCuts(
-            step.name, context.recipe.sha256, signals or (), "token", "nothing_left", remaining_text, sizes
+            step.name, context.recipe.sha256, brought or Carried(), "token", "nothing_left", remaining_text, sizes
         )
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
         decisions = decide_by(work, options)
         threshold = options.get("threshold") if options.get("verify", True) else None
-        task = ApplyDecisions(step.name, step.method, threshold, context.recipe.sha256, signals)
+        task = ApplyDecisions(step.name, step.method, threshold, context.recipe.sha256, brought)
     return context.engine.map_shards(task, [source, decisions], out, header)
 
 

@@ -14,6 +14,7 @@ from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_rows
 from mixers.pretokens import count as count_tokens
+from pipeline.job.carried import Carried
 from pipeline.job.funnel import one_by_one
 
 
@@ -21,22 +22,23 @@ from pipeline.job.funnel import one_by_one
 class ApplyDecisions:
     """Removes the copies, with survivor and similarity in the ledger; sets `copies` and `snapshots` of the survivors.
 
-    `carried`: the signals of the documents; None if records are deduplicated.
+    `carried`: None if records are deduplicated.
     """
 
     step: str
     method: str
     threshold: float | None
     recipe: str
-    carried: tuple[str, ...] | None
+    carried: Carried | None
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["apply", self.step, self.method, self.threshold, self.recipe, self.carried])
+        carried = None if self.carried is None else self.carried.fingerprint
+        return sha256_json(["apply", self.step, self.method, self.threshold, self.recipe, carried])
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.RECORDS if self.carried is None else schemas.documents(self.carried)
+        return schemas.RECORDS if self.carried is None else self.carried.schema()
 
     def __call__(self, part: Any, decisions: ShardReader) -> Iterator[Output]:
         decided = {row["row"]: row for row in decisions.table().to_pylist()}
@@ -68,7 +70,7 @@ class ApplyCuts:
 
     step: str
     recipe: str
-    carried: tuple[str, ...]
+    carried: Carried
     column: str
     rule: str
     left: Callable[[str, Any], str | None]
@@ -76,11 +78,11 @@ class ApplyCuts:
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["cuts", self.step, self.recipe, self.carried, self.rule, self.options])
+        return sha256_json(["cuts", self.step, self.recipe, self.carried.fingerprint, self.rule, self.options])
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents(self.carried)
+        return self.carried.schema()
 
     def __call__(self, part: Any, found: ShardReader) -> Iterator[Output]:
         table = found.table(["row", self.column])

@@ -7,9 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
+from infra.dataset.rows import to_batch, to_rows
 from infra.engines.task import Output
 from infra.hashing import sha256_json
-from infra.ledger import batch, ledger_batch, ledger_rows
+from infra.ledger import ledger_batch, ledger_rows
+from pipeline.job.carried import Carried
 from pipeline.job.funnel import Funnel, unreadable
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.steps.interpreter import columns_of, document_of, run_steps, step_signals
@@ -23,27 +25,29 @@ class FilterTask:
     steps: tuple[Step, ...]
     models: tuple[tuple[str, str], ...]
     recipe: str
-    carried: tuple[str, ...]
+    carried: Carried
     places: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["filter", [repr(step) for step in self.steps], self.models, self.recipe, self.carried])
+        return sha256_json(
+            ["filter", [repr(step) for step in self.steps], self.models, self.recipe, self.carried.fingerprint]
+        )
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents({*self.carried, *step_signals(self.steps)})
+        return self.carried.schema(step_signals(self.steps))
 
     def __call__(self, part: Any) -> Iterator[Output]:
         funnel, models = Funnel(), loaded_models(self.places)
         for documents in part.batches():
             rows, ledger = [], []
-            for row in documents.to_pylist():
+            for row in to_rows(documents):
                 funnel.count["in"] += 1
                 kept, rejected = self.one(row, models, funnel)
                 rows += kept
                 ledger += rejected
-            yield Output(batch(rows, self.schema), ledger_batch(ledger))
+            yield Output(to_batch(rows, self.schema, documents), ledger_batch(ledger))
         unread = ledger_batch(unreadable(part, funnel, self.recipe))
         yield Output(None, unread, funnel.counts([step.name for step in self.steps]))
 

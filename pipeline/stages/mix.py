@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from infra.dataset import schema as schemas
 from infra.dataset.build import already_made
 from infra.dataset.manifest import FileRef, Kind
 from infra.dataset.reader import Dataset, ShardReader, Source
@@ -25,9 +24,9 @@ from mixers.draw import MixturePlan, check_drawn, count_drawn, plan_draw
 from mixers.supply import count_supply, document_ranks, merge_supplies
 from mixers.targets import DrawConfig
 from pipeline.document import Document
+from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
 from pipeline.job.funnel import one_by_one
-from pipeline.job.signals import carried_signals
 from pipeline.job.tables import Tables
 from pipeline.models.loaded import loaded_models
 from pipeline.recipes.recipe import Stage
@@ -77,15 +76,15 @@ class DrawTask:
 
     plan: MixturePlan
     recipe: str
-    carried: tuple[str, ...]
+    carried: Carried
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["draw", self.plan.as_dict(), self.recipe, self.carried])
+        return sha256_json(["draw", self.plan.as_dict(), self.recipe, self.carried.fingerprint])
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents(self.carried)
+        return self.carried.schema()
 
     def __call__(self, part: Any, labels: ShardReader) -> Iterator[Output]:
         table = labels.table()
@@ -123,7 +122,7 @@ def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Data
             del totals.counts[name]
         return {"mixture": {**plan.as_dict(), "config": config.as_params()}}, []
 
-    draw = DrawTask(plan, context.recipe.sha256, carried_signals(source))
+    draw = DrawTask(plan, context.recipe.sha256, carried(source))
     return context.engine.map_shards(draw, [source, labels], out, header, account)
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from pipeline.inputs.archives import Archives
-from pipeline.inputs.documents import DocumentFiles, check_document_files
+from pipeline.inputs.documents import lacks_text, open_documents
 from pipeline.inputs.inputs import Inputs
+from pipeline.job.carried import carried
 from pipeline.job.context import Context
-from pipeline.job.signals import carried_signals
 from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
-from pipeline.recipes.recipe import Stage
+from pipeline.recipes.recipe import Stage, needs_text
 from pipeline.stages.dedup import dedup_stage
 from pipeline.stages.extract import ExtractTask
 from pipeline.stages.filter import FilterTask
@@ -29,6 +29,13 @@ from pipeline.stages.ingest import IngestTask
 from pipeline.stages.mix import mix_stage
 from pipeline.stages.tokenize import tokenize_stage
 from pipeline.warc.records import SplitOverrun
+
+
+def for_stages(inputs: Inputs, stages: Sequence[Stage]) -> Inputs:
+    """The inputs as these stages read them: where none of them reads a text, files of addresses alone are read too."""
+    if needs_text(stages) or not any(lacks_text(file, inputs.columns) for file in inputs.documents):
+        return inputs
+    return replace(inputs, columns=replace(inputs.columns, needs="url"))
 
 
 def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Source:
@@ -56,8 +63,7 @@ def rows_of(inputs: Inputs, wanted: Kind, command: str) -> Source:
     if inputs.documents:
         if wanted is Kind.RECORDS:
             raise UsageError(f"{command} reads a dataset of records (made by `refinery ingest`), not documents")
-        check_document_files(inputs.documents)
-        sources.append(DocumentFiles(inputs.documents))
+        sources.append(open_documents(inputs.documents, inputs.columns))
     return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
 
 
@@ -106,7 +112,7 @@ def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
         stage.steps,
         context.stage_models(stage),
         context.recipe.sha256,
-        carried_signals(source),
+        carried(source),
         context.stage_places(stage),
     )
     return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
@@ -143,13 +149,16 @@ class Limited:
         chosen: list[Part] = []
         left = self.limit
         for part in self.source.parts():
-            if left <= 0 and chosen:
+            if left <= 0:
                 break
-            chosen.append(CappedPart(part, max(left, 0)))
+            rows = 0
             for batch in part.batches(["id"]):  # type: ignore[attr-defined]
-                left -= batch.num_rows
-                if left <= 0:
+                rows += batch.num_rows
+                if rows > left:
                     break
+            # a part that is not cut is what it is without a limit: a run without one uses it again
+            chosen.append(part if rows <= left else CappedPart(part, left))
+            left -= rows
         return chosen
 
 

@@ -1,35 +1,88 @@
-"""`status`: the progress of a run or a dataset, from its receipts, without taking its lock."""
+"""`status`: how far a run, a dataset or a training is, from its receipts or its log, without taking its lock."""
 
 import fcntl
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from infra.dataset.manifest import MANIFEST, Manifest
 from infra.dataset.receipts import RECEIPTS
+from infra.engines.live import read_progress
 from infra.errors import UsageError
 from infra.storage import read_json
+from pipeline.stages.final import is_final
+
+LOG, TIMINGS, TRAINING = "log.jsonl", "timings.jsonl", "training.json"
+# The last steps of a training whose mean time is its speed; bytes that surely hold them.
+LAST_STEPS, TAIL_BYTES = 20, 2**16
 
 
 def status(folder: Path) -> dict[str, Any]:
-    """{folder, running, stages: [{stage, state, parts, docs, rejected}]}; UsageError for any other kind of folder."""
+    """{folder, running, stages: [{stage, state, parts, docs, rejected, …}]} of a run or a dataset, {folder, running,
+    training: {step, …}} of a training. UsageError for any other kind of folder."""
+    if (folder / LOG).is_file():
+        return {"folder": str(folder), "running": locked(folder), "training": training_status(folder)}
     if not (folder / RECEIPTS).is_dir() and not (folder / MANIFEST).is_file():
-        raise UsageError(f"{folder} is neither a run nor a dataset of ours")
-    inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir())
+        raise UsageError(f"{folder} is neither a run, a dataset nor a training")
+    inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir() and not is_final(path))
     stages = [stage_status(path) for path in (inner or [folder])]
     return {"folder": str(folder), "running": locked(folder), "stages": stages}
 
 
 def stage_status(folder: Path) -> dict[str, Any]:
-    paths = sorted((folder / RECEIPTS).glob("part-*.json"))
+    """While it is made: `total` parts, rows a second (`rate`) and `seconds_left`, where these can be known."""
+    receipts = len(list((folder / RECEIPTS).glob("part-*.json")))
     if (folder / MANIFEST).is_file():
-        state, counts = "done", Manifest.read(folder).counts
-        docs, rejected = counts["out"], counts.get("rejected", 0)
-    else:
-        state = "running" if locked(folder) else "unfinished"
-        receipts = [read_json(path) or {} for path in paths]
-        docs = sum(shard["rows"] for receipt in receipts for shard in receipt.get("shards", []))
-        rejected = sum(receipt.get("counts", {}).get("rejected", 0) for receipt in receipts)
-    return {"stage": folder.name, "state": state, "parts": len(paths), "docs": docs, "rejected": rejected}
+        counts = Manifest.read(folder).counts
+        return {"stage": folder.name, "state": "done", "parts": receipts, "docs": counts["out"],
+                "rejected": counts.get("rejected", 0)}  # fmt: skip
+    running = locked(folder)
+    documents = [read_json(path) or {} for path in sorted((folder / RECEIPTS).glob("part-*.json"))]
+    rows = sum(shard["rows"] for receipt in documents for shard in receipt.get("shards", []))
+    rejected = sum(receipt.get("counts", {}).get("rejected", 0) for receipt in documents)
+    now = read_progress(folder, folder.name, receipts) if running else None
+    return {
+        "stage": folder.name,
+        "state": "running" if running else "unfinished",
+        "parts": receipts,
+        "docs": rows,
+        "rejected": rejected,
+        **({"total": now.total, "rate": now.rate, "seconds_left": now.seconds_left} if now else {}),
+    }
+
+
+def training_status(folder: Path) -> dict[str, Any]:
+    """The last step with its loss, and of a trunk the steps that are left."""
+    row = (last_rows(folder / LOG, 1) or [{}])[-1]
+    seconds = [float(each["seconds"]) for each in last_rows(folder / TIMINGS, LAST_STEPS)]
+    mean = sum(seconds) / len(seconds) if seconds else None
+    made_with = read_json(folder / TRAINING)
+    config: Mapping[str, Any] = made_with.get("config", {}) if isinstance(made_with, dict) else {}
+    end = config.get("schedule", {}).get("trunk_steps")
+    step = int(row.get("step", 0))
+    left = None if end is None or mean is None else max(0, end - step) * mean
+    return {
+        "kind": "trunk" if config else "branch",
+        "step": step,
+        "steps": end,
+        "tokens": row.get("tokens", 0),
+        "loss": row.get("loss"),
+        "seconds_a_step": mean,
+        "seconds_left": left,
+    }
+
+
+def last_rows(path: Path, number: int) -> list[dict[str, Any]]:
+    """The last whole rows of a file of JSON lines; the last line may be cut by a running process."""
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - TAIL_BYTES))
+        lines = file.read().split(b"\n")
+    whole = lines[(1 if size > TAIL_BYTES else 0) : -1]
+    return [json.loads(line) for line in whole[-number:]]
 
 
 def locked(folder: Path) -> bool:

@@ -11,6 +11,7 @@ from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
 from pipeline.models.url_lists import check_url_lists
 from pipeline.steps.fields import model_name, named, only, text
+from pipeline.steps.option import Option
 from pipeline.steps.rules import RecipeRule, judge_rules, read_rules, rule_lines
 from pipeline.steps.signals import HEADER_SIGNALS
 from pipeline.steps.step import Step
@@ -21,6 +22,11 @@ class Gate(Step):
     """`lists`: the folder of URL lists, by its name in the model folder."""
 
     kind: ClassVar[str] = "gate"
+    keys: ClassVar[tuple[Option, ...]] = (
+        Option("lists", "the folder of URL lists, by its name in the model folder; the signals of lists need it"),
+        Option("source", "where the thresholds of rules come from that do not say it themselves"),
+        Option("rules", "bounds on signals: see [rules](#rules)", "list", "[]"),
+    )
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
 
     name: str
@@ -29,7 +35,7 @@ class Gate(Step):
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "lists", "source", "rules"), place)
+        only(source, cls.key_names(), place)
         lists = model_name(text(source, "lists", place), f"{place}: lists") if "lists" in source else None
         return cls(named(source, place), read_rules(source, place, None), lists)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
+from pipeline.steps.option import Option, names_of
 from pipeline.steps.rules import RecipeRule
 from pipeline.steps.signals import MEASURED
 
@@ -16,6 +17,7 @@ class Step:
     """One step of a stage: frozen data. A kind of step is a subclass of this dataclass and a row of `table.STEPS`.
 
     kind: its name in a recipe.
+    keys: what its table in a recipe may have beside `kind` and `name`.
     stages: the commands whose stages may have it.
     on_text: it processes one text at a time with `run`, so it must follow an extraction.
     alone: it is the only step of its stage.
@@ -24,6 +26,7 @@ class Step:
     """
 
     kind: ClassVar[str]
+    keys: ClassVar[tuple[Option, ...]] = ()
     stages: ClassVar[tuple[str, ...]]
     on_text: ClassVar[bool] = False
     alone: ClassVar[bool] = False
@@ -36,6 +39,15 @@ class Step:
     # The rules that it judges by, and the languages of the documents that it works on (none: all).
     rules: tuple[RecipeRule, ...] = ()
     languages: tuple[str, ...] = ()
+
+    @classmethod
+    def key_names(cls) -> tuple[str, ...]:
+        """Every key of its table in a recipe."""
+        return ("kind", "name", *names_of(cls.keys))
+
+    def known_options(self) -> tuple[Option, ...]:
+        """What its `options` may have, where it has any."""
+        return ()
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:

@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`small.toml` and a run of it; `every.toml`, whose models are missing; inputs of every kind."""
     folder = tmp_path_factory.mktemp("refused")
     write_crawl(folder / "crawl", files=1)
-    alone = {"mix": recipe("mixture", mix(0.0)), "records": recipe("records", INGEST)}
+    alone = {"mix": recipe("mix", mix(0.0)), "records": recipe("records", INGEST)}
     for name, text in {"small": SMALL, "every": EVERY, **alone}.items():
         (folder / f"{name}.toml").write_text(text)
     run_here(folder / "small.toml", folder / "crawl", folder / "run")
@@ -123,6 +123,12 @@ def cases() -> Iterator[str]:
     yield "readmit --recipe exact --ledger {w}/run --source {w}/nowhere :: is not a folder"
     yield "readmit --recipe tokens --ledger {w}/run --models {w}/empty :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --engine spark :: no engine 'spark'"
+
+    yield "join {w}/run {w}/run :: two runs or more"
+    yield "join {w}/run {w}/nowhere :: nowhere is not the folder of a run"
+    yield f"join {{w}}/run {RECORDS} :: is not the folder of a run"
+    yield "join {w}/run {w}/empty --source {w}/nowhere :: is not a folder"
+    yield "join {w}/run {w}/empty --engine spark :: no engine 'spark'"
 
     listed = "takedown --url-list {w}/list.txt"
     yield "takedown --run {w}/run --url-list {w}/nowhere :: nowhere cannot be read"

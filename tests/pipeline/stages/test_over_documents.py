@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.dataset.manifest import MANIFEST
 from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from infra.errors import UsageError
@@ -18,7 +17,7 @@ from pipeline.recipes.recipe import needs_text
 from pipeline.stages.over_documents import not_done, not_done_lines, stages_over_documents
 from pipeline.stages.run import Run, run_recipe
 from tests.pipeline.command import answer, made, refinery
-from tests.pipeline.here import explained, run_here, stage_here, takedown_here
+from tests.pipeline.here import datasets, explained, run_here, stage_here, takedown_here
 from tests.pipeline.pages import article, sentences, write_warc
 from tests.pipeline.recipe_texts import (
     EXTRACT,
@@ -91,7 +90,7 @@ def over(world: Path, text: str, given: str, out: Path) -> Run:
 
 
 def test_the_gates_are_run_in_the_place_of_extraction(world: Path) -> None:
-    assert sorted(path.parent.name for path in (world / "out").glob(f"*/{MANIFEST}")) == [
+    assert [dataset.folder.name for dataset in datasets(world / "out")] == [
         "03-extract", "04-filter", "05-same-text",
     ]  # fmt: skip
     gates = Dataset(world / "out" / "03-extract")

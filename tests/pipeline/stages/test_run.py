@@ -1,5 +1,6 @@
 """`run` from archives to documents: what it keeps, the same bytes with any workers and engine, and users' mistakes."""
 
+import json
 import os
 import random
 import shutil
@@ -93,12 +94,12 @@ def test_limit_takes_the_first_pages(workers: int, finished: Path, world: Path, 
 
 
 def test_a_second_call_changes_nothing(finished: Path, world: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(finished, tmp_path / "copy")
+    copy = shutil.copytree(finished, tmp_path / "copy", symlinks=True)
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("part-*.parquet")}
     words = ("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", copy)
     refinery(*words)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("part-*.parquet")} == before
-    assert "limit: was null, now 3" in refinery(*words, "--limit", 3, code=2)
+    assert "it was begun without --limit, and this is with --limit 3" in refinery(*words, "--limit", 3, code=2)
 
 
 @pytest.mark.long
@@ -123,6 +124,17 @@ def test_status_reports_progress(finished: Path, world: Path, tmp_path: Path) ->
     output = answer("status", tmp_path / "copy")
     assert [stage["state"] for stage in output["stages"]] == ["done"] * 5 + ["unfinished"]
     assert output["running"] is False
+
+
+def test_status_reports_a_training(tmp_path: Path) -> None:
+    """Its last line may be cut: a process is writing it."""
+    (tmp_path / "training.json").write_text(json.dumps({"config": {"schedule": {"trunk_steps": 10}}}))
+    rows = ['{"step": 1, "tokens": 8, "loss": 5.5}', '{"step": 2, "tokens": 16, "loss": 5.25}', '{"st']
+    (tmp_path / "log.jsonl").write_text("\n".join(rows))
+    (tmp_path / "timings.jsonl").write_text('{"step": 1, "seconds": 0.25}\n{"step": 2, "seconds": 0.75}\n')
+    training = answer("status", tmp_path)["training"]
+    assert (training["step"], training["steps"], training["loss"], training["seconds_left"]) == (2, 10, 5.25, 4.0)
+    assert refinery("status", tmp_path) == "trunk: step 2 of 10, 16 tokens, loss 5.2500, 0.50 s a step, 4 s left\n"
 
 
 def test_damage_is_found_by_verify(finished: Path, tmp_path: Path) -> None:
@@ -163,7 +175,7 @@ def test_damage_is_exit_code_1_and_an_empty_archive_is_not(world: Path, tmp_path
     ("words", "says"),
     [
         (("verify", "."), "no finished dataset"),
-        (("status", "."), "neither a run nor a dataset"),
+        (("status", "."), "neither a run, a dataset nor a training"),
         (("run", "--recipe", "ccnet"), "Missing option"),
         (("nonsense",), "No such command"),
     ],
