@@ -230,6 +230,7 @@ def readable_stage(stage: dict[str, Any]) -> dict[str, Any]:
     row = dict(stage)
     if "total" in stage:
         row["parts"] = f"{stage['parts']} of {stage['total']}"
+        row["state"] = f"{stage['state']} ({stage['table']})" if "table" in stage else stage["state"]
         row["rows/s"] = None if stage["rate"] is None else round(stage["rate"])
         row["left"] = None if stage["seconds_left"] is None else duration(stage["seconds_left"])
     return row

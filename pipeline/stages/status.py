@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.manifest import MANIFEST, Manifest
-from infra.dataset.receipts import RECEIPTS
+from infra.dataset.receipts import RECEIPTS, WORK
 from infra.engines.live import read_progress
 from infra.errors import UsageError
 from infra.storage import read_json
@@ -25,13 +25,14 @@ def status(folder: Path) -> dict[str, Any]:
         return {"folder": str(folder), "running": locked(folder), "training": training_status(folder)}
     if not (folder / RECEIPTS).is_dir() and not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is neither a run, a dataset nor a training")
-    inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir() and not is_final(path))
+    inner = sorted(path for path in folder.iterdir() if is_begun(path) and not is_final(path))
     stages = [stage_status(path) for path in (inner or [folder])]
     return {"folder": str(folder), "running": locked(folder), "stages": stages}
 
 
 def stage_status(folder: Path) -> dict[str, Any]:
-    """While it is made: `total` parts, rows a second (`rate`) and `seconds_left`, where these can be known."""
+    """While it is made: `total` parts, rows a second (`rate`) and `seconds_left`, where known; before its last
+    pass, those of the `table` that is being made."""
     receipts = len(list((folder / RECEIPTS).glob("part-*.json")))
     if (folder / MANIFEST).is_file():
         counts = Manifest.read(folder).counts
@@ -41,15 +42,24 @@ def stage_status(folder: Path) -> dict[str, Any]:
     documents = [read_json(path) or {} for path in sorted((folder / RECEIPTS).glob("part-*.json"))]
     rows = sum(shard["rows"] for receipt in documents for shard in receipt.get("shards", []))
     rejected = sum(receipt.get("counts", {}).get("rejected", 0) for receipt in documents)
-    now = read_progress(folder, folder.name, receipts) if running else None
+    table, made = folder, receipts
+    if not receipts and (begun := [path for path in (folder / WORK).glob("*") if locked(path)]):
+        table, made = begun[0], len(list((begun[0] / RECEIPTS).glob("part-*.json")))
+        running = True
+    now = read_progress(table, folder.name, made) if running else None
     return {
         "stage": folder.name,
         "state": "running" if running else "unfinished",
-        "parts": receipts,
+        "parts": made,
         "docs": rows,
         "rejected": rejected,
+        **({} if table is folder else {"table": table.name}),
         **({"total": now.total, "rate": now.rate, "seconds_left": now.seconds_left} if now else {}),
     }
+
+
+def is_begun(folder: Path) -> bool:
+    return (folder / RECEIPTS).is_dir() or (folder / WORK).is_dir()
 
 
 def training_status(folder: Path) -> dict[str, Any]:
