@@ -1,21 +1,71 @@
-"""Rows as an aligned table of text, for the terminal."""
+"""Text for the terminal: rows as an aligned table, and lines that are no wider than it."""
 
+import re
+import shutil
+import textwrap
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
+# Where nothing tells how wide the terminal is: a pipe, a file.
+WIDTH = 100
+GAP = "  "
+# The narrowest that a column of words is made.
+NARROW = 12
 
-def table(rows: list[dict[str, Any]], columns: list[str]) -> str:
-    """Rows as aligned text: numbers right, words left."""
+
+def terminal_width() -> int:
+    """COLUMNS, else the width of the terminal, else `WIDTH`."""
+    return max(40, shutil.get_terminal_size((WIDTH, 24)).columns)
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], width: int | None = None) -> str:
+    """Rows as aligned text: numbers right, words left. The widest columns of words are folded where the table would be
+    wider than `width`, the terminal's unless given."""
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
     numeric = [all(isinstance(row.get(column), int | float | None) for row in rows) for column in columns]
-    widths = [max(len(column), *(len(line[i]) for line in cells), 0) for i, column in enumerate(columns)]
-    lines = [columns, *cells]
-    return "\n".join(
-        "  ".join(
-            value.rjust(width) if number else value.ljust(width)
-            for value, width, number in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    natural = [max(len(column), *(len(line[i]) for line in cells), 0) for i, column in enumerate(columns)]
+    widths = _narrowed(natural, numeric, columns, terminal_width() if width is None else width)
+    lines = []
+    for line in ([*columns], *cells):
+        folded = [_wrap(value, wide) if len(value) > wide else [value] for value, wide in zip(line, widths)]
+        for parts in zip_longest(*folded, fillvalue=""):
+            placed = (
+                part.rjust(wide) if number else part.ljust(wide) for part, wide, number in zip(parts, widths, numeric)
+            )
+            lines.append(GAP.join(placed).rstrip())
+    return "\n".join(lines)
+
+
+def _narrowed(natural: Sequence[int], numeric: Sequence[bool], columns: Sequence[str], width: int) -> list[int]:
+    """The widths of columns, those of words made narrower, the widest first, until all fit into `width`."""
+    widths = list(natural)
+    least = [max(len(column), NARROW) for column in columns]
+    while sum(widths) + len(GAP) * (len(widths) - 1) > width:
+        wide = [i for i, number in enumerate(numeric) if not number and widths[i] > least[i]]
+        if not wide:
+            break
+        widths[max(wide, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def folded(text: str, width: int | None = None) -> str:
+    """The text, each line that is wider than `width` (the terminal's unless given) continued further to the right."""
+    width = terminal_width() if width is None else width
+    return "\n".join(part for line in text.split("\n") for part in _continued(line, width))
+
+
+def _continued(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    indent = re.match(r"[-+ ]? *", line)[0]  # type: ignore[index]  # a line of a difference begins with its sign
+    inner = " " * min(len(indent) + 4, width // 2)
+    first, *rest = _wrap(line[len(indent) :], width - len(inner))
+    return [indent + first, *(inner + part for part in rest)]
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
 
 
 def _cell(value: Any) -> str:
@@ -28,3 +78,16 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
+
+
+def told(value: Any) -> str:
+    """A value for people, inside a line: `a 1, b 2` of a mapping, `1 2 3` of a list."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {bracketed(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(bracketed(inner) for inner in value)
+    return _cell(value)
+
+
+def bracketed(value: Any) -> str:
+    return f"({told(value)})" if isinstance(value, dict | list | tuple) else told(value)

@@ -14,6 +14,7 @@ from typing import Any
 from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
+from infra.remote import check_local, local
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.explain import explain as explain_document
 from pipeline.inputs.columns import Columns
@@ -108,7 +109,8 @@ def explain(
     document: a URL or an id; all documents that have it are returned, in order.
     run: the folder of the run. source: the folder that the archives have moved to.
     """
-    return explain_document(document, Path(run), None if source is None else Path(source), text(models))
+    moved = None if source is None else local(source, "source")
+    return explain_document(document, local(run, "run"), moved, text(models))
 
 
 def load_recipe(recipe: StrPath) -> Recipe:
@@ -126,19 +128,22 @@ def check_recipe(recipe: StrPath, *, models: StrPath | None = None) -> Recipe:
 
 def open_dataset(folder: StrPath) -> Dataset:
     """Opens a finished dataset, or the last one of a finished run."""
-    return dataset_in(Path(folder))
+    return dataset_in(local(folder, "folder"))
 
 
 def words(inputs: StrPath | Sequence[StrPath]) -> list[str]:
-    return [os.fspath(inputs)] if isinstance(inputs, str | os.PathLike) else [os.fspath(each) for each in inputs]
+    given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    for each in given:
+        check_local(os.fspath(each), "inputs")
+    return [os.fspath(each) for each in given]
 
 
 def text(path: StrPath | None) -> str | None:
-    return None if path is None else os.fspath(path)
+    return None if path is None else str(local(path, "models"))
 
 
 def named_folder(out: StrPath) -> Path:
     """The folder to make. UsageError for an empty name, which would be the working directory."""
     if not os.fspath(out):
         raise UsageError("out is empty: name the folder to make")
-    return Path(out)
+    return local(out, "out", made=True)

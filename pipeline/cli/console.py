@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pipeline.text_table import folded
+
 if TYPE_CHECKING:
     from infra.engines.live import Progress
 
@@ -17,10 +19,13 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def tell(value: Any) -> None:
-    """The answer, on stdout: text as it is, anything else as JSON."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
-    print(text, flush=True)  # noqa: T201
+def tell(value: Any, as_it_is: bool = False) -> None:
+    """The answer, on stdout: text in lines no wider than the terminal (unless `as_it_is`), anything else as JSON."""
+    if not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    elif not as_it_is:
+        value = folded(value)
+    print(value, flush=True)  # noqa: T201
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """The commands that make datasets: `run`, one for each stage, and `compare`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.dataset.manifest import Kind
 from pipeline.cli.command import Command
 from pipeline.cli.console import duration, quiet_stdout, say, tell
 from pipeline.cli.options import (
@@ -24,6 +25,9 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.work import opened, report_damage
 from pipeline.text_table import table
+
+if TYPE_CHECKING:
+    from pipeline.stages.run import Run
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
 # command: (its help, the rest of its example)
@@ -99,8 +103,20 @@ def run(
         tell(table(summary["funnel"], FUNNEL))
         if summary["audit"]:
             tell(audit_text(summary["audit"]))
-        say(f"kept {summary['counts']['out']:,} documents: {summary['manifest']}")
-    report_damage([dataset.manifest for dataset in finished.datasets])
+    try:
+        report_damage([dataset.manifest for dataset in finished.datasets])
+    finally:
+        say(result_line(finished))
+
+
+def result_line(finished: "Run") -> str:
+    """Where the result is, how much of what was kept, and what to do next."""
+    first, last = finished.datasets[0].manifest, finished.last.manifest
+    archives = first.kind is Kind.RECORDS
+    given = first.counts["out"] if archives else first.counts["in"]
+    share = f" ({last.counts['out'] / given:.2%})" if given else ""
+    kept = f"kept {last.counts['out']:,} of {given:,} {'pages' if archives else 'documents'}{share}"
+    return f"{kept}: {finished.last.folder}; next: refinery report --run {finished.folder} --out report.html"
 
 
 def stage_command(name: str) -> Any:

@@ -11,7 +11,7 @@ from infra.errors import UsageError
 from pipeline.cli.command import Command
 from pipeline.cli.console import quiet_stdout, say, tell
 from pipeline.cli.options import Json, Out
-from pipeline.text_table import table
+from pipeline.cli.train_text import evaluation_text, training_text
 from trainer.start import config_file, importing_torch
 
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
@@ -61,7 +61,7 @@ def train(
         from trainer.api import train as train_trunk
 
         answer = train_trunk(file, data, out, steps, progress_printer())
-    show(answer, json)
+    tell(answer if json else training_text(answer))
 
 
 def freeze(
@@ -77,7 +77,7 @@ def freeze(
         from trainer.api import freeze as freeze_run
 
         answer = freeze_run(run, out)
-    show(answer, json)
+    tell(answer if json else training_text(answer))
 
 
 def branch(
@@ -99,7 +99,7 @@ def branch(
         from trainer.api import branch as train_branch
 
         answer = train_branch(trunk, overrides, data, out, steps, progress_printer())
-    show(answer, json)
+    tell(answer if json else training_text(answer))
 
 
 def evaluate(
@@ -123,7 +123,7 @@ def evaluate(
         from trainer.api import evaluate as evaluate_checkpoint
 
         answer = evaluate_checkpoint(checkpoint, data, k or None, policy, value)  # type: ignore[arg-type]
-    show(answer, json)
+    tell(answer if json else evaluation_text(answer))
 
 
 def generate(
@@ -143,18 +143,4 @@ def generate(
         from trainer.api import generate as generate_text
 
         text = generate_text(checkpoint, prompt, tokens, k, temperature, seed)
-    tell({"text": text} if json else text)
-
-
-def show(answer: Mapping[str, Any], json: bool) -> None:
-    """Print an answer: as JSON, or as a table with a line for each value of a nested part."""
-    if json:
-        tell(dict(answer))
-        return
-    rows = []
-    for name, value in answer.items():
-        if isinstance(value, Mapping):
-            rows += [{"what": f"{name} {inner}", "value": str(one)} for inner, one in value.items()]
-        else:
-            rows.append({"what": name, "value": f"{value:.4f}" if isinstance(value, float) else str(value)})
-    tell(table(rows, ["what", "value"]))
+    tell({"text": text} if json else text, as_it_is=True)

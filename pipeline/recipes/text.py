@@ -2,6 +2,7 @@
 
 from pipeline.recipes.curves import with_curves
 from pipeline.recipes.recipe import Recipe
+from pipeline.text_table import bracketed
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -9,7 +10,7 @@ def recipe_text(recipe: Recipe) -> str:
     recipe = with_curves(recipe)
     lines = [f"{recipe.name}: {recipe.about}"]
     for stage in recipe.stages:
-        options = ", ".join(f"{key}={value}" for key, value in sorted(stage.options.items()))
+        options = ", ".join(f"{key} {bracketed(value)}" for key, value in sorted(stage.options.items()))
         lines.append(f"{stage.command} ({stage.name})" + (f": {options}" if options else ""))
         lines += [f"  {line}" for step in stage.steps for line in step.lines()]
     return "\n".join(lines)

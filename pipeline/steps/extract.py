@@ -11,7 +11,7 @@ from pipeline.extract.head import declared_language
 from pipeline.extract.page import Page
 from pipeline.steps.fields import named, only, table, text, words
 from pipeline.steps.signals import HEADER_SIGNALS
-from pipeline.steps.step import Step
+from pipeline.steps.step import Step, listed
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Extract(Step):
         return set(HEADER_SIGNALS)
 
     def lines(self) -> list[str]:
-        return [f"extract with {self.engine} {dict(sorted(self.options.items())) or ''}".rstrip()]
+        return [f"extract with {self.engine}{listed(self.options)}"]
 
     def declared_rejects(self, body: bytes, trace: Trace | None = None) -> list[Reject]:
         """The rejection of a page that declares another language than the step accepts."""

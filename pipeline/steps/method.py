@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from pipeline.steps.fields import choice, named, only, table
-from pipeline.steps.step import Step
+from pipeline.steps.step import Step, listed
 
 
 @dataclass(frozen=True)
@@ -33,4 +33,4 @@ class MethodStep(Step):
         self.checked_options()
 
     def lines(self) -> list[str]:
-        return [f"{self.kind} {self.method} {dict(sorted(self.options.items())) or ''}".rstrip()]
+        return [f"{self.kind} {self.method}{listed(self.options)}"]

@@ -10,6 +10,7 @@ from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
 from pipeline.steps.rules import RecipeRule
 from pipeline.steps.signals import MEASURED
+from pipeline.text_table import told
 
 
 class Step:
@@ -110,3 +111,8 @@ class Step:
         """Runs the step on a document, changing it; returns the failed rules that reject it. Only of `on_text`
         steps."""
         raise AssertionError(f"{self.kind} does not run on a text: {document}, {models}, {trace}")
+
+
+def listed(options: Mapping[str, Any]) -> str:
+    """Options for people, after what they belong to."""
+    return f": {told(dict(sorted(options.items())))}" if options else ""
