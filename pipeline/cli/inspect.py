@@ -130,7 +130,7 @@ def verify(
 
     It also checks that every token is in the vocabulary and that the manifest's counts add up. Exit code 1 if not.
 
-    Example: refinery verify out/02-extract
+    Example: refinery verify out
     """
     from pipeline.stages.check import faults_of
 

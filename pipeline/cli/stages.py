@@ -34,27 +34,27 @@ FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
 STAGE_HELP = {
     "ingest": (
         "Index the pages of archives.\n\nA record says where a page is and what its headers say; no byte is lost.",
-        "--input crawl/*.warc.gz --out out/records",
+        "--recipe fineweb --input crawl/*.warc.gz --out records",
     ),
     "extract": (
         "Extract the text of records in a sandbox.\n\nBodies are read at their offsets and decoded.",
-        "--input out/records --out out/documents",
+        "--recipe fineweb --input records --out documents",
     ),
     "filter": (
         "Filter documents by labels, rules and edits.\n\nWhat fails is in the ledger with every failing rule.",
-        "--input out/documents --out out/filtered",
+        "--recipe fineweb --stage filter --input documents --out filtered",
     ),
     "dedup": (
         "Remove copies over the whole pool.\n\nEach removal has its evidence in the ledger.",
-        "--input out/filtered --out out/unique",
+        "--recipe fineweb --input filtered --out unique",
     ),
     "mix": (
         "Draw a balanced mixture of documents.\n\nA column says how often each is seen in an epoch.",
-        "--input out/unique curated.jsonl.gz --out out/mixture",
+        "--recipe mixture --input unique curated.jsonl.gz --out mixture",
     ),
     "tokenize": (
         "Write documents as shards of tokens.\n\nThe shards are in Megatron-Core's indexed format.",
-        "--input out/mixture --out out/tokens",
+        "--recipe tokens --models models --input mixture --out tokens",
     ),
 }
 
@@ -62,8 +62,7 @@ STAGE_HELP = {
 def add_to(app: typer.Typer) -> None:
     app.command("run", cls=Command)(run)
     for name, (about, example) in STAGE_HELP.items():
-        recipe = {"mix": "mixture", "tokenize": "tokens"}.get(name, "yi")
-        stage_help = f"{about}\n\nExample: refinery {name} --recipe {recipe} {example}"
+        stage_help = f"{about}\n\nExample: refinery {name} {example}"
         app.command(name, cls=Command, help=stage_help)(stage_command(name))
     app.command("compare", cls=Command)(compare)
     app.command("estimate", cls=Command)(estimate)
@@ -184,7 +183,7 @@ def compare(
     Prints their funnels, the ratios of what they keep with intervals, and what each keeps that others reject. Stages
     that two recipes share from the start are made once.
 
-    Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out out
+    Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out compared
     """
     from pipeline.compare.compare import compare as compare_recipes
     from pipeline.compare.gold import read_gold

@@ -54,7 +54,7 @@ def train(
 
     The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped.
 
-    Example: refinery train --data out/tokens --config tiny --out out/trunk
+    Example: refinery train --data tokens --config tiny --out trunk
     """
     file = config_file(config)
     with quiet_stdout(json), importing_torch():
@@ -71,7 +71,7 @@ def freeze(
 
     The copy is named by the hash of its content; every command that reads it verifies every byte.
 
-    Example: refinery freeze out/trunk --out out/frozen
+    Example: refinery freeze trunk --out frozen
     """
     with quiet_stdout(json), importing_torch():
         from trainer.api import freeze as freeze_run
@@ -93,7 +93,7 @@ def branch(
     The branch continues the trunk's schedule into its decay. Without overrides it is the control, equal bit for bit to
     the trunk trained on. docs/trainer.md lists what can be overridden.
 
-    Example: refinery branch --trunk out/frozen --data out/tokens --out out/control
+    Example: refinery branch --trunk frozen --data tokens --out control
     """
     with quiet_stdout(json), importing_torch():
         from trainer.api import branch as train_branch
@@ -115,7 +115,7 @@ def evaluate(
     For each k, and for a unigram model and gzip as baselines. With min_p or top_p, k is the most experts that a token
     may use, and it uses fewer where its scores allow.
 
-    Example: refinery evaluate --checkpoint out/control --data out/heldout --k 12 --k 4 --k 2
+    Example: refinery evaluate --checkpoint control --data held-out --k 12 --k 4 --k 2
     """
     if policy not in POLICIES:
         raise UsageError(f"no policy {policy!r}: choose one of {', '.join(POLICIES)}")
@@ -137,7 +137,7 @@ def generate(
 ) -> None:
     """Generate text from a checkpoint.
 
-    Example: refinery generate --checkpoint out/control --prompt "The sea" --tokens 60
+    Example: refinery generate --checkpoint control --prompt "The sea" --tokens 60
     """
     with quiet_stdout(json), importing_torch():
         from trainer.api import generate as generate_text
