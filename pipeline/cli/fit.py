@@ -143,7 +143,8 @@ def combination(
 
     OUT is a readable .json file; the line that names it in a recipe is printed.
 
-    Example: refinery fit combination --positive good --negative other --signal words perplexity --out models/my-quality.json
+    Example: refinery fit combination --positive good --negative other --signal words perplexity --out
+    models/my-quality.json
     """
     from pipeline.fit.combination import Shape, fit_combination
 
@@ -220,7 +221,8 @@ def importance(
     They say how much more a text looks like the positives than like the pool. OUT is wikipedia.json, books.json or
     openwebtext.json.
 
-    Example: refinery fit importance --positive books.jsonl.gz --negative documents --out models/redpajama-lists/importance/books.json
+    Example: refinery fit importance --positive books.jsonl.gz --negative documents --out
+    models/redpajama-lists/importance/books.json
     """
     from pipeline.fit.importance import fit_importance
 

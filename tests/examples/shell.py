@@ -99,10 +99,7 @@ class Terminal:
         """What it prints on stdout. AssertionError for another exit code than 0."""
         if line not in self.typed:
             self.typed[line] = ""
-            import time
-            t, w = time.process_time(), time.monotonic()
             self.typed[line] = self._refinery(line) if is_plain(line) else self._shell(line)
-            print(f"{time.process_time()-t:6.2f} {time.monotonic()-w:6.2f} {line}")
         return self.typed[line]
 
     def _refinery(self, line: str) -> str:
@@ -115,7 +112,7 @@ class Terminal:
         """In a shell, which finds `refinery` as a program."""
         with tempfile.TemporaryDirectory() as programs:
             program = Path(programs) / "refinery"
-            program.write_text(f"#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m refinery \"$@\"\n")
+            program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m refinery "$@"\n')
             program.chmod(0o755)
             return shell(line, self.folder, f"PATH={programs}:$PATH; ").decode()
 

@@ -50,7 +50,7 @@ def of_domains(first: int, count: int) -> list[dict[str, str]]:
 
 def write_world(folder: Path, cache: Path) -> None:
     """`cache`: packages as if fetched (tests/pipeline/toy_packages.py), which the models are fitted on."""
-    write_crawl(folder / "crawl", files=2, each=70)
+    write_crawl(folder / "crawl", files=2, each=62)
     write_warc(folder / "crawl" / "part-2.warc.gz", OWN_PAGES)
     write_warc(folder / "crawl.warc.gz", [*OWN_PAGES, *pages(0, 40)])
     write_warc(folder / "page.warc.gz", OWN_PAGES[:1])
@@ -60,7 +60,7 @@ def write_world(folder: Path, cache: Path) -> None:
     (folder / "lax.toml").write_text(LAX)
     (folder / "my-recipe.toml").write_text(MINE)
     (folder / "gone.txt").write_text("https://example.org/page\n")
-    (folder / "ids.txt").write_text("<urn:uuid:part-0-3>\n<urn:uuid:part-1-2>\n")
+    (folder / "ids.txt").write_text("<urn:uuid:crawl.warc-4>\n<urn:uuid:part-0.warc-3>\n")
     with mock.patch.object(defaults, "VOCABULARY", 120):
         defaults.fit_defaults(folder / "models", cache)
 
@@ -75,8 +75,8 @@ def write_texts(folder: Path) -> None:
     questions = [{"question": f"{prose(n, 50, 2)} What follows?", "answer": str(n)} for n in range(20)]
     write_rows(folder / "gsm8k.jsonl", questions[:10])
     write_rows(folder / "mmlu.jsonl.gz", questions[10:])
-    (folder / "paintings.txt").write_text("\n".join(prose(n, 60) for n in range(20)))
+    write_rows(folder / "paintings.jsonl", rows(60, 40))
     (folder / "more.txt").write_text("hate\tvilestword\n")
     write_rows(folder / "labelled.jsonl.gz", of_domains(100, 20))
     write_rows(folder / "curated.jsonl.gz", of_domains(100, 20))
-    write_rows(folder / "held-out.jsonl.gz", of_domains(100, 2))
+    write_rows(folder / "held-out.jsonl.gz", of_domains(100, 1))
