@@ -3,7 +3,7 @@
 import re
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -12,6 +12,7 @@ WIDTH = 100
 GAP = "  "
 # The narrowest that a column of words is made.
 NARROW = 12
+LONG_WORD = 30
 
 
 def terminal_width() -> int:
@@ -25,7 +26,8 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], width: int | N
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
     numeric = [all(isinstance(row.get(column), int | float | None) for row in rows) for column in columns]
     natural = [max(len(column), *(len(line[i]) for line in cells), 0) for i, column in enumerate(columns)]
-    widths = _narrowed(natural, numeric, columns, terminal_width() if width is None else width)
+    least = [max(len(column), NARROW, longest_word(line[i] for line in cells)) for i, column in enumerate(columns)]
+    widths = _narrowed(natural, numeric, least, terminal_width() if width is None else width)
     lines = []
     for line in ([*columns], *cells):
         folded = [_wrap(value, wide) if len(value) > wide else [value] for value, wide in zip(line, widths)]
@@ -37,10 +39,14 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], width: int | N
     return "\n".join(lines)
 
 
-def _narrowed(natural: Sequence[int], numeric: Sequence[bool], columns: Sequence[str], width: int) -> list[int]:
+def longest_word(cells: Iterable[str]) -> int:
+    """Of those that are no longer than a column of words may well be; longer ones are broken."""
+    return max((len(word) for cell in cells for word in cell.split() if len(word) <= LONG_WORD), default=0)
+
+
+def _narrowed(natural: Sequence[int], numeric: Sequence[bool], least: Sequence[int], width: int) -> list[int]:
     """The widths of columns, those of words made narrower, the widest first, until all fit into `width`."""
     widths = list(natural)
-    least = [max(len(column), NARROW) for column in columns]
     while sum(widths) + len(GAP) * (len(widths) - 1) > width:
         wide = [i for i, number in enumerate(numeric) if not number and widths[i] > least[i]]
         if not wide:
@@ -86,7 +92,7 @@ def told(value: Any) -> str:
         return ", ".join(f"{name} {bracketed(inner)}" for name, inner in value.items())
     if isinstance(value, list | tuple):
         return " ".join(bracketed(inner) for inner in value)
-    return _cell(value)
+    return "none" if value is None else _cell(value)
 
 
 def bracketed(value: Any) -> str:

@@ -120,7 +120,8 @@ def list_signals(json: Json = False) -> None:
         {"signal": name, "what": signal.doc, "source": signal.source} for name, signal in sorted(SIGNALS.items())
     ]
     rows += [{"signal": name, "what": about, "source": ""} for name, about in STEP_SIGNALS.items()]
-    tell(rows if json else table(rows, ["signal", "what", "source"]))
+    lines = (f"{row['signal']}: {row['what']}" + (f" ({row['source']})" if row["source"] else "") for row in rows)
+    tell(rows if json else "\n".join(lines))
 
 
 def verify(

@@ -1,5 +1,6 @@
 """The commands that make datasets: `run`, one for each stage, and `compare`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -115,7 +116,8 @@ def result_line(finished: "Run") -> str:
     given = first.counts["out"] if archives else first.counts["in"]
     share = f" ({last.counts['out'] / given:.2%})" if given else ""
     kept = f"kept {last.counts['out']:,} of {given:,} {'pages' if archives else 'documents'}{share}"
-    return f"{kept}: {finished.last.folder}; next: refinery report --run {finished.folder} --out report.html"
+    folder = shlex.quote(str(finished.folder))
+    return f"{kept}: {finished.last.folder}; next: refinery report --run {folder} --out report.html"
 
 
 def stage_command(name: str) -> Any:

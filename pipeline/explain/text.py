@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.text_table import told
+
 MAX_TEXT = 200
 MAX_LINES = 6
 MAX_CHARS = 100
@@ -85,5 +87,5 @@ def copy_lines(copy: Mapping[str, Any]) -> Iterator[str]:
         yield f"  common line: {copy['line'][:MAX_CHARS]!r}"
 
 
-def _number(value: Any) -> Any:
-    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else told(value)

@@ -60,3 +60,11 @@ def _examples(command: Any, name: str) -> Iterator[tuple[str, str]]:
     yield name, " ".join(example.split())
     for below, each in getattr(command, "commands", {}).items():
         yield from _examples(each, f"{name} {below}")
+
+
+def spans() -> Iterator[Line]:
+    """What is written in a line of text as a command, between backquotes; it may leave out options, or end in dots."""
+    for page in all_pages():
+        text = BLOCK.sub("", (ROOT / page).read_text())
+        for span in re.findall(r"`(refinery [^`]+)`", text):
+            yield Line(page, " ".join(span.split()))

@@ -86,6 +86,12 @@ def out_of(words: Sequence[str]) -> str | None:
     return None if made is None else str(made)
 
 
+def redirected(line: str) -> str | None:
+    """The file that the line's output is put into."""
+    found = re.search(r"(?<!>)> *([\w./-]+)$", line)
+    return found[1] if found else None
+
+
 @dataclass
 class Terminal:
     """A folder in which lines are typed. What a line reads and is not there is made first by the first line of `others`
@@ -119,7 +125,7 @@ class Terminal:
     def make(self, path: str) -> None:
         if not (self.folder / path).exists():
             for line in self.others:
-                made = out_of(expanded(line.text, self.folder)) if is_plain(line.text) else None
+                made = out_of(expanded(line.text, self.folder)) if is_plain(line.text) else redirected(line.text)
                 if made is not None and Path(path).is_relative_to(made) and line.text not in self.typed:
                     self.type(line.text)
                     break

@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import re
+import shlex
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -16,12 +17,14 @@ from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
+import typer
 
 from benchmarks.__main__ import parsed
+from pipeline.cli.app import app
 from pipeline.models.combination import load_combination
 from pipeline.recipes.parse import parse_recipe
 from pipeline.steps.table import read_step
-from tests.examples.pages import OWN_TESTS, Block, all_pages, blocks, shell_lines
+from tests.examples.pages import OWN_TESTS, Block, all_pages, blocks, shell_lines, spans
 from tests.examples.shell import Line, Terminal, check_text, logical_lines
 from tests.files import ROOT
 from trainer.branch import apply_overrides
@@ -162,3 +165,14 @@ def test_pages_with_tests_of_their_own_have_them() -> None:
     assert {*OWN_TESTS} <= {*all_pages()}
     for page, test in OWN_TESTS.items():
         assert page in (ROOT / test).read_text()
+
+
+@pytest.mark.parametrize("line", [*spans()], ids=lambda line: f"{line.page} {line.text[:60]}")
+def test_commands_in_the_text_are_there(line: Line) -> None:
+    """With the options that they are written with."""
+    command: Any = typer.main.get_command(app)
+    words = shlex.split(line.text)[1:]
+    while words and hasattr(command, "commands") and not words[0].startswith("-") and words[0].islower():
+        command = command.commands[words.pop(0)]
+    known = {name for parameter in command.params for name in parameter.opts} | {"--help", "--install-completion"}
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
