@@ -88,15 +88,12 @@ def mask_phone(text: str) -> tuple[str, int]:
     """Telephone numbers -> +1-202-555-0100, a fictional one: international, then national, then labelled ones."""
     if not _ANY.search(text):
         return text, 0
-    total = 0
-    for pattern, find in (
-        (_INTERNATIONAL, _international),
-        (_NATIONAL, _national),
-        (_TRUNK, _trunk),
-        (_LABELLED, _labelled),
-    ):
-        text, count = mask_each(text, pattern, find, PHONE_MASK)
-        total += count
+    total, last = 0, -1
+    while total != last:  # a mask may end what followed a number and made it look like no number
+        last = total
+        for pattern, find in _KINDS:
+            text, count = mask_each(text, pattern, find, PHONE_MASK)
+            total += count
     return text, total
 
 
@@ -141,3 +138,11 @@ def _labelled(match: re.Match[str]) -> int | None:
     before = match.string[max(0, match.start() - _LABEL_REACH) : match.start()]
     word_ends = before.rstrip(_AFTER_LABEL)[-1:].isalpha()  # a cheap test that excludes most candidates
     return match.end() if word_ends and _LABEL.search(before) else None
+
+
+_KINDS = (
+    (_INTERNATIONAL, _international),
+    (_NATIONAL, _national),
+    (_TRUNK, _trunk),
+    (_LABELLED, _labelled),
+)

@@ -160,9 +160,9 @@ class Code:
     @functools.cached_property
     def _source(self) -> str:
         """The hash of name, size and times of all source and data files: by these, Python knows its compiled files."""
-        paths = [path for package in PACKAGES for path in _files_below(self.root / package)]
-        stats = [(path, path.stat()) for path in sorted(paths)]
-        return sha256_json([[str(path), now.st_size, now.st_mtime_ns, now.st_ctime_ns] for path, now in stats])
+        paths = sorted(path for package in PACKAGES for path in _files_below(self.root / package))
+        stats = [os.stat(path) for path in paths]  # noqa: PTH116 (paths are strings here: this is done at each start)
+        return sha256_json([paths, [[now.st_size, now.st_mtime_ns, now.st_ctime_ns] for now in stats]])
 
     def _hash_all(self, paths: Iterable[Path]) -> str:
         return hashlib.sha256(b"".join(self._hash(path) for path in paths)).hexdigest()
@@ -342,10 +342,10 @@ def _parse(path: Path) -> ast.Module:
 
 
 def _data_files(folder: Path) -> Iterator[Path]:
-    return (path for path in _files_below(folder) if path.suffix != ".py")
+    return (Path(path) for path in _files_below(folder) if not path.endswith(".py"))
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Path) -> Iterator[str]:
     for at, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
-        yield from (Path(at, name) for name in names)
+        yield from (f"{at}/{name}" for name in names)

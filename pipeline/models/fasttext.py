@@ -8,10 +8,13 @@ is refused. Layout as written by fastText's `FastText::saveModel` (format versio
 import os
 import re
 import struct
+from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 from infra.errors import UsageError
+from pipeline.models.store import file_stamps
 
 _MAGIC = 793712314
 _VERSIONS = (11, 12)
@@ -25,6 +28,13 @@ _SPACES = re.compile(r"\s+")
 
 def check_fasttext(path: Path) -> list[str]:
     """The labels of a fastText model, without LABEL. UsageError unless `path` is a whole model."""
+    return list(_checked(path, file_stamps(path)))
+
+
+@lru_cache(maxsize=32)
+def _checked(path: Path, stamps: Hashable) -> list[str]:
+    """Once for the check of a run's models and for loading them."""
+    del stamps  # part of the key
     labels: list[str] = []
     try:
         with path.open("rb") as file:

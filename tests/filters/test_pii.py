@@ -90,6 +90,10 @@ def test_not_masked(text: str) -> None:
     assert edit("mask_pii")(text) == (text, 0)
 
 
+def test_a_number_beside_a_masked_one_is_masked_too() -> None:
+    assert edit("mask_phone")("（0571）88888888:1-800-273-8255") == (f"{PHONE_MASK}:{PHONE_MASK}", 2)
+
+
 def test_only_the_number_changes() -> None:
     before = "Ana (ana@x.example):\t+49 30 1234567 0171-1234567\r\n or 8.8.8.8,\n IBAN AT61 1904 3002 3457 3201 BIC X "
     after = (

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import dedent
 from types import ModuleType
 
 import pyarrow as pa
@@ -114,7 +115,7 @@ def test_no_engine_is_started_for_what_is_refused(name: str, tmp_path: Path) -> 
                 except rf.UsageError:
                     print(sorted({{"ray", "apache_beam"}} & set(sys.modules)))
     """
-    assert python(code, tmp_path) == "[]\n" * 3 + "[]"
+    assert python(dedent(code), cwd=tmp_path) == "[]\n" * 4
     assert list(tmp_path.iterdir()) == []
 
 
