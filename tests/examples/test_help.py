@@ -10,15 +10,7 @@ from tests.examples.shell import Terminal, check_text
 
 @pytest.mark.usefixtures("few_steps")
 def test_every_example_of_help(folder: Path) -> None:
-    type_all(folder)
-
-
-@pytest.mark.long
-def test_every_example_of_help_with_all_steps(folder: Path) -> None:
-    type_all(folder)
-
-
-def type_all(folder: Path) -> None:
+    """What no example makes is made by a line of the docs. All steps of a training: `test_docs.py`."""
     found = examples()
     terminal = Terminal(folder, [*found, *shell_lines()])
     print(f"\n{len(found)} examples of --help")
