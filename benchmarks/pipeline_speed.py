@@ -107,7 +107,7 @@ class Bench:
         command += ["--input", str(self.pages), "--out", str(out), "--models", str(self.models)]
         command += ["--limit", str(limit)] if limit else []
         cpu, wall = spend(command, out.with_suffix(".json"), PYTHONPATH=str(ROOT))
-        first, *_, last = sorted(out.glob("*/manifest.json"))
+        first, *_, last = sorted(out.glob("[0-9]*/manifest.json"))
         pages, kept = (json.loads(each.read_bytes())["counts"]["out"] for each in (first, last))
         return Cost(cpu, wall, pages, kept, start)
 

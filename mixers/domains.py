@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from infra.errors import UsageError
+from infra.names import meant
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def domains_of(name: str) -> tuple[str, ...]:
         return (name,)
     if name in DOMAINS_OF:
         return DOMAINS_OF[Axis(name)]
-    raise UsageError(f"{name!r} is neither a domain nor an axis; there are {', '.join((*Axis, *DOMAINS[:-1]))}")
+    raise UsageError(f"{name!r} is neither a domain nor an axis; {meant(name, (*Axis, *DOMAINS[:-1]))}")
 
 
 def from_fasttext(labels: Sequence[Iterable[str]], scores: Sequence[Iterable[float]]) -> Floats:

@@ -5,13 +5,13 @@ Shares are fractions of the tokens trained on, repeats included. A target is met
 stands for all its domains.
 """
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from infra.errors import UsageError
+from infra.names import meant
 from mixers.domains import AXIS_OF, DOMAINS, Axis, domains_of
 
 _ROUNDING = 1e-9
@@ -109,9 +109,7 @@ class DrawConfig:
         known = {item.name: item for item in fields(DrawConfig)}
         for key, value in block.items():
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-                raise UsageError(f"{where} has no setting {key!r}; {hint}")
+                raise UsageError(f"{where} has no setting {key!r}; {meant(key, known)}")
             is_table = known[key].default_factory is dict
             if is_table != isinstance(value, Mapping):
                 raise UsageError(

@@ -1,6 +1,5 @@
-"""Text for the terminal: rows as an aligned table, and lines that are no wider than it."""
+"""Text for the terminal: rows as an aligned table no wider than it, and values as words."""
 
-import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -53,21 +52,6 @@ def _narrowed(natural: Sequence[int], numeric: Sequence[bool], least: Sequence[i
             break
         widths[max(wide, key=lambda i: widths[i])] -= 1
     return widths
-
-
-def folded(text: str, width: int | None = None) -> str:
-    """The text, each line that is wider than `width` (the terminal's unless given) continued further to the right."""
-    width = terminal_width() if width is None else width
-    return "\n".join(part for line in text.split("\n") for part in _continued(line, width))
-
-
-def _continued(line: str, width: int) -> list[str]:
-    if len(line) <= width:
-        return [line]
-    indent = re.match(r"[-+ ]? *", line)[0]  # type: ignore[index]  # a line of a difference begins with its sign
-    inner = " " * min(len(indent) + 4, width // 2)
-    first, *rest = _wrap(line[len(indent) :], width - len(inner))
-    return [indent + first, *(inner + part for part in rest)]
 
 
 def _wrap(text: str, width: int) -> list[str]:

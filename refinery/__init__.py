@@ -17,13 +17,24 @@ if TYPE_CHECKING:
     from infra.dataset.reader import Dataset
     from pipeline.recipes.recipe import Recipe
     from pipeline.stages.run import Run
-    from refinery.corpus import check_recipe, compare, estimate, explain, load_recipe, open_dataset, run
+    from refinery.corpus import (
+        check_recipe,
+        compare,
+        estimate,
+        explain,
+        export,
+        join,
+        load_recipe,
+        open_dataset,
+        rejects,
+        run,
+    )
     from refinery.training import branch, evaluate, freeze, generate, train
 
 __all__ = [
     "SIGNALS", "Dataset", "Recipe", "RefineryError", "Rule", "Run", "Signal", "UsageError", "View", "WorkError",
-    "branch", "check_recipe", "compare", "estimate", "evaluate", "explain", "freeze", "generate", "load_recipe",
-    "open_dataset", "run", "train",
+    "branch", "check_recipe", "compare", "estimate", "evaluate", "explain", "export", "freeze", "generate", "join",
+    "load_recipe", "open_dataset", "rejects", "run", "train",
 ]  # fmt: skip
 
 _HOMES = {
@@ -34,7 +45,18 @@ _HOMES = {
     "infra.dataset.reader": ("Dataset",),
     "pipeline.recipes.recipe": ("Recipe",),
     "pipeline.stages.run": ("Run",),
-    "refinery.corpus": ("check_recipe", "compare", "estimate", "explain", "load_recipe", "open_dataset", "run"),
+    "refinery.corpus": (
+        "check_recipe",
+        "compare",
+        "estimate",
+        "explain",
+        "export",
+        "join",
+        "load_recipe",
+        "open_dataset",
+        "rejects",
+        "run",
+    ),
     "refinery.training": ("branch", "evaluate", "freeze", "generate", "train"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -7,7 +7,7 @@ that makes something can be called again with the same arguments: it continues w
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,19 @@ from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
 from infra.remote import check_local, local
 from pipeline.compare.compare import compare as compare_recipes
-from pipeline.explain.explain import explain as explain_document
+from pipeline.explain.asked import asked_for
+from pipeline.explain.explain import explain_many, no_document
+from pipeline.explain.rejects import Sampling, rules_of
+from pipeline.explain.rejects import rejects as rejected_documents
+from pipeline.export.export import export as export_documents
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import dataset_in, read_inputs
 from pipeline.job.context import resolve_recipe
+from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe as read_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.stages.estimate import estimate as run_sample
+from pipeline.stages.join import join as join_runs
 from pipeline.stages.run import Run, run_recipe
 
 StrPath = str | os.PathLike[str]
@@ -37,6 +43,7 @@ def run(
     workers: int | None = None,
     limit: int | None = None,
     models: StrPath | None = None,
+    changes: Changes | None = None,
     text_column: str = "text",
     id_column: str = "id",
     url_column: str = "url",
@@ -49,11 +56,34 @@ def run(
     engine: local, ray or beam. workers: processes at once; None: one for each core. The result depends on neither.
     limit: only the first so many pages or documents.
     models: the model folder (else REFINERY_MODELS, else the user's cache).
+    changes: of the recipe: see `load_recipe`.
     text_column, id_column, url_column: their names in Parquet and JSONL files; other columns are kept as they are.
     """
     folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
+    chosen = load_recipe(recipe, changes=changes)
     with open_engine(engine, workers) as opened:
-        return run_recipe(os.fspath(recipe), words(inputs), folder, opened, limit, text(models), columns)
+        return run_recipe(chosen, words(inputs), folder, opened, limit, text(models), columns)
+
+
+def join(
+    runs: Sequence[StrPath],
+    out: StrPath,
+    *,
+    engine: str = "local",
+    workers: int | None = None,
+    source: StrPath | None = None,
+    models: StrPath | None = None,
+) -> Run:
+    """Joins finished runs of one recipe, each of other files, to one run in the folder `out`.
+
+    runs: the folders of two runs or more. What looks at one page at a time is linked; what looks at the whole pool is
+    made again. source: the folder that the archives have moved to. The other arguments are those of `run`.
+    """
+    folder = named_folder(out)
+    with open_engine(engine, workers) as opened:
+        return join_runs(
+            [Path(run) for run in runs], folder, opened, text(models), None if source is None else Path(source)
+        )
 
 
 def compare(
@@ -65,6 +95,7 @@ def compare(
     workers: int | None = None,
     limit: int | None = None,
     models: StrPath | None = None,
+    changes: Changes | None = None,
     text_column: str = "text",
     id_column: str = "id",
     url_column: str = "url",
@@ -72,12 +103,14 @@ def compare(
     """Runs several recipes on the same input and compares what they keep; stages that they share are made once.
 
     Returns `input`, `recipes` (by name: docs, chars, tokens, funnel, by_language, rejected_by), `ratio` (with 95 %
-    intervals), `overlap` and `cost`. The arguments are those of `run`, with two recipes or more.
+    intervals), `overlap` and `cost`. The arguments are those of `run`, with two recipes or more. `changes` are those of
+    the last recipe; a single one is compared with itself as changed.
     """
     names = [os.fspath(recipe) for recipe in recipes]
     folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
     with open_engine(engine, workers) as opened:
-        return compare_recipes(names, opened, read_inputs(words(inputs), columns), folder, limit, text(models))
+        given = read_inputs(words(inputs), columns)
+        return compare_recipes(names, opened, given, folder, limit, text(models), changes=changes)
 
 
 def estimate(
@@ -87,6 +120,7 @@ def estimate(
     workers: int | None = None,
     sample: int = 300,
     models: StrPath | None = None,
+    changes: Changes | None = None,
     text_column: str = "text",
     id_column: str = "id",
     url_column: str = "url",
@@ -97,33 +131,88 @@ def estimate(
     `share` and its 95 % `interval`. The other arguments are those of `run`; nothing is written.
     """
     columns = Columns(text_column, id_column, url_column)
-    number = cores() if workers is None else workers
-    return run_sample(os.fspath(recipe), words(inputs), number, sample, text(models), columns)
+    number, chosen = cores() if workers is None else workers, load_recipe(recipe, changes=changes)
+    return run_sample(chosen, words(inputs), number, sample, text(models), columns)
 
 
 def explain(
-    document: str, run: StrPath, *, source: StrPath | None = None, models: StrPath | None = None
+    document: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]],
+    run: StrPath,
+    *,
+    source: StrPath | None = None,
+    models: StrPath | None = None,
 ) -> list[dict[str, Any]]:
-    """Shows what every step of a finished run did with one document: each value beside its threshold.
+    """Shows what every step of a finished run did with one document, or several: each value beside its threshold.
 
-    document: a URL or an id; all documents that have it are returned, in order.
+    document: a URL or an id, of which all documents that have it are returned, in order; a row, such as `rejects`
+        gives; or a list of these. UsageError if one of them is not in the run.
     run: the folder of the run. source: the folder that the archives have moved to.
     """
-    moved = None if source is None else local(source, "source")
-    return explain_document(document, local(run, "run"), moved, text(models))
+    folder = local(run, "run")
+    asked = asked_for([document] if isinstance(document, str | Mapping) else document)
+    found, missing = explain_many(asked, folder, path(source), text(models))
+    if missing:
+        raise UsageError(no_document(missing, folder))
+    return found
 
 
-def load_recipe(recipe: StrPath) -> Recipe:
-    """Reads a shipped recipe by its name, or a .toml file. Its models are not looked for."""
-    return read_recipe(os.fspath(recipe))
+def rejects(
+    run: StrPath,
+    rule: str | None = None,
+    *,
+    n: int = 50,
+    stage: str | None = None,
+    near: bool = False,
+    seed: int = 0,
+    source: StrPath | None = None,
+) -> list[dict[str, Any]]:
+    """Documents that a rule of a finished run rejected, with their texts; without `rule`, the rules with their counts.
+
+    rule: STEP/RULE. n: the most documents. stage: only what this stage rejected. near: those nearest to the threshold,
+        instead of a spread from it to the farthest. seed: another number gives other documents.
+    source: the folder that the archives have moved to. A text that cannot be had is None.
+    """
+    if rule is None:
+        return rules_of(local(run, "run"), stage)
+    return rejected_documents(local(run, "run"), rule, stage, Sampling(n, seed, near), path(source))[0]
 
 
-def check_recipe(recipe: StrPath, *, models: StrPath | None = None) -> Recipe:
+def export(
+    run: StrPath,
+    out: StrPath,
+    *,
+    format: str | None = None,
+    columns: str | Sequence[str] = (),
+    limit: int | None = None,
+    separator: str = "",
+) -> dict[str, Any]:
+    """Writes the documents of a finished run, or of a dataset, as JSON lines, Parquet or text.
+
+    out: a file that ends in .jsonl, .jsonl.gz, .jsonl.zst, .parquet, .txt, .txt.gz or .txt.zst; or, with `format` (the
+        same without the dot, `text` for txt), a folder that gets a file for each shard. UsageError if it exists.
+    columns: all unless given; signals.NAME for a signal. limit: only the first so many. separator: the line between two
+        texts. Returns `out`, `format`, `documents`, `files` and `columns`.
+    """
+    named_folder(out)
+    names = [columns] if isinstance(columns, str) else columns
+    return export_documents(local(run, "run"), os.fspath(out), format, names, limit, separator)
+
+
+def load_recipe(recipe: StrPath, *, changes: Changes | None = None) -> Recipe:
+    """Reads a shipped recipe by its name, or a .toml file. Its models are not looked for.
+
+    changes: values by their paths, such as `{"filter.size.words.min": 60}`: another threshold or option; "off" takes a
+        stage, a step or a rule out. The changed recipe has another name and hash.
+    """
+    return read_recipe(os.fspath(recipe), changes)
+
+
+def check_recipe(recipe: StrPath, *, models: StrPath | None = None, changes: Changes | None = None) -> Recipe:
     """Reads a recipe, and checks that its signals are set before they are used and that its models can be loaded.
 
     Returns it with the sha256 of each model in `models`; only then does its own `sha256` cover them.
     """
-    return resolve_recipe(load_recipe(recipe), text(models))[0]
+    return resolve_recipe(load_recipe(recipe, changes=changes), text(models))[0]
 
 
 def open_dataset(folder: StrPath) -> Dataset:
@@ -138,8 +227,12 @@ def words(inputs: StrPath | Sequence[StrPath]) -> list[str]:
     return [os.fspath(each) for each in given]
 
 
-def text(path: StrPath | None) -> str | None:
-    return None if path is None else str(local(path, "models"))
+def text(place: StrPath | None) -> str | None:
+    return None if place is None else str(local(place, "models"))
+
+
+def path(place: StrPath | None) -> Path | None:
+    return None if place is None else local(place, "source")
 
 
 def named_folder(out: StrPath) -> Path:

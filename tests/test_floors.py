@@ -15,7 +15,7 @@ from tests.files import PACKAGES, ROOT
 # From the ground up. A file imports from floors below its own and from its own folder; not from a folder beside it.
 FLOORS = """
 infra.errors
-infra.hashing  infra.storage  infra.extras  infra.remote
+infra.hashing  infra.storage  infra.extras  infra.names  infra.remote
 infra.code_version
 infra.dataset
 infra.ledger
@@ -23,7 +23,7 @@ infra.sandbox
 infra.metering
 infra.engines
 filters  dedup  mixers  trainer
-pipeline.document  pipeline.text_table
+pipeline.document  pipeline.text_table  pipeline.text_lines
 pipeline.warc
 pipeline.extract
 pipeline.models
@@ -33,7 +33,7 @@ pipeline.inputs
 pipeline.job
 pipeline.pool
 pipeline.stages
-pipeline.compare  pipeline.revise  pipeline.explain  pipeline.fit
+pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit
 pipeline.report
 pipeline.cli
 pipeline.demo

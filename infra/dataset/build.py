@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.claim import claim
+from infra.dataset.claim import claim, no_change
+from infra.dataset.growth import any_inputs
 from infra.dataset.manifest import MANIFEST, RUN, FileRef, Header, Manifest, Shard, check_invariant
+from infra.dataset.placing import place
 from infra.dataset.reader import Dataset
-from infra.dataset.receipts import SPILL, WORK, Totals, is_made, read_receipt
+from infra.dataset.receipts import RECEIPTS, SPILL, WORK, Totals, read_receipt, receipt_path
 from infra.hashing import readable_json
-from infra.storage import disk_errors, remove_folder, write_bytes
+from infra.storage import disk_errors, remove_folder, sync_folder, write_bytes
 
 # What a stage adds at the commit: further fields of the manifest, and further files of the dataset.
 Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
@@ -35,15 +37,16 @@ class Build:
         self.found = 0
 
     def finished(self) -> Dataset | None:
-        """The dataset, if it is complete and all of its files are there."""
+        """The dataset, if it is complete, has this header, and all of its files are there."""
         if not (self.folder / MANIFEST).is_file():
             return None
         dataset = Dataset(self.folder)
-        for file in dataset.manifest.all_files():
-            path = self.folder / file.path
-            if not path.is_file() or path.stat().st_size != file.bytes:
-                (self.folder / MANIFEST).unlink()
-                return None
+        paths = [(self.folder / file.path, file.bytes) for file in dataset.manifest.all_files()]
+        whole = all(path.is_file() and path.stat().st_size == size for path, size in paths)
+        if not whole or dataset.manifest.header.sha256 != self.header.sha256:
+            (self.folder / MANIFEST).unlink()
+            sync_folder(self.folder)  # before any shard is renamed or written over
+            return None
         self._clear()
         return dataset
 
@@ -53,8 +56,10 @@ class Build:
         remove_folder(self.folder / SPILL)
 
     def missing(self, fingerprints: Sequence[str]) -> list[int]:
-        """The partitions without a receipt that matches, or whose files are gone."""
-        todo = [i for i, fingerprint in enumerate(fingerprints) if not is_made(self.folder, i, fingerprint)]
+        """The partitions that no receipt has, or whose files are gone. Those that a receipt has under another number,
+        or in a folder of `header.reuse`, are put in their place."""
+        made = place(self.folder, fingerprints, self.header.reuse or ())
+        todo = [index for index in range(len(fingerprints)) if index not in made]
         self.made, self.found = len(todo), len(fingerprints) - len(todo)
         return todo
 
@@ -69,7 +74,7 @@ class Build:
     def commit(self, fingerprints: Sequence[str], run: Mapping[str, Any], extras: Extras | None = None) -> Dataset:
         """Sum the receipts, check the invariant, write `run.json` and then the manifest."""
         totals = self._totals(fingerprints)
-        self._remove_other_shards(totals)
+        self._remove_others(totals, len(fingerprints))
         extra, files = extras(self.folder, totals) if extras else ({}, [])
         totals.counts["out"] = sum(shard.rows for shard in totals.shards)
         manifest = Manifest(
@@ -95,19 +100,22 @@ class Build:
         self._clear()
         return Dataset(self.folder)
 
-    def _remove_other_shards(self, totals: Totals) -> None:
-        """Remove shards of an earlier plan with more partitions, which no receipt of this one names."""
+    def _remove_others(self, totals: Totals, partitions: int) -> None:
+        """Remove shards of an earlier plan, which no receipt of this one names, and its further receipts."""
         made: list[Shard | FileRef] = [*totals.shards, *totals.ledger, *totals.files]
         ours = {file.path for file in made}
-        for path in [*self.folder.glob("part-*"), *self.folder.glob("ledger/part-*")]:
-            if path.relative_to(self.folder).as_posix() not in ours:
-                path.unlink()
+        ours |= {receipt_path(self.folder, index).relative_to(self.folder).as_posix() for index in range(partitions)}
+        for within in (self.folder, self.folder / "ledger", self.folder / RECEIPTS):
+            for path in within.glob("part-*"):
+                if path.relative_to(self.folder).as_posix() not in ours:
+                    path.unlink()
 
 
 @contextmanager
 def open_build(folder: Path, header: Header) -> Iterator[Build]:
-    """Claim the folder for `header`. UsageError if another process holds it, or it was made with other arguments."""
-    with claim(folder, header.as_dict()):
+    """Claim the folder for `header`. UsageError if another process holds it, or it was made with other arguments; of
+    these the inputs and the limit may differ if the header allows reuse."""
+    with claim(folder, header.as_dict(), no_change if header.reuse is None else any_inputs):
         (folder / "ledger").mkdir(exist_ok=True)
         yield Build(folder, header)
 

@@ -20,6 +20,8 @@ MANIFEST = "manifest.json"
 # How a dataset was made: places, times, costs.
 RUN = "run.json"
 TOKEN_PATTERN = "refinery.pretokens/1"
+# The parameter that says how many rows of the inputs are read.
+LIMIT = "limit"
 
 
 class Kind(StrEnum):
@@ -75,6 +77,9 @@ class Header:
     recipe: RecipeRef
     params: Mapping[str, Any]
     inputs: tuple[InputRef, ...]
+    # Not written. None: a folder that was made of other inputs is refused. Else its finished partitions are used again,
+    # and those of these folders.
+    reuse: tuple[Path, ...] | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -89,6 +94,13 @@ class Header:
     @property
     def sha256(self) -> str:
         return sha256_json(self.as_dict())
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What decides the bytes of a partition: neither the other inputs, nor how far they are read. A partition that
+        is cut by the limit has that in the fingerprint of its part."""
+        params = {name: value for name, value in self.params.items() if name != LIMIT}
+        return {name: value for name, value in self.as_dict().items() if name != "inputs"} | {"params": params}
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Receipts: what was made of each partition of a dataset, under which fingerprint, and the sums of all of them.
 
 A receipt is written last, after the partition's shard and ledger have their final names. A rerun makes only the
-partitions without a receipt of the same fingerprint, or whose files are gone.
+partitions without a receipt of the same fingerprint, or whose files are gone (`placing.py`).
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from infra.storage import read_json, write_bytes
 RECEIPTS = ".receipts"
 # What a stage makes on its way to its dataset: removed when the manifest is written.
 WORK, SPILL = ".work", ".spill"
+# The number of a partition in the name of a file.
+NUMBER = re.compile(r"part-\d{5,}")
 
 
 def receipt_path(folder: Path, index: int) -> Path:
@@ -29,20 +32,43 @@ def write_receipt(folder: Path, index: int, receipt: Mapping[str, Any]) -> None:
     write_bytes(receipt_path(folder, index), canonical_json(receipt))
 
 
-def read_receipt(folder: Path, index: int, fingerprint: str) -> dict[str, Any] | None:
-    """The receipt of partition `index`; None if there is none, or it has another fingerprint."""
+def read_receipt(folder: Path, index: int, fingerprint: str | None = None) -> dict[str, Any] | None:
+    """The receipt of partition `index`; None if there is none, or it has another fingerprint than the one given.
+
+    Its paths are those of its number now: a receipt that was renamed has those of the number under which it was made.
+    """
     receipt = read_json(receipt_path(folder, index))
-    return receipt if receipt and receipt.get("fingerprint") == fingerprint else None
+    if not receipt or fingerprint not in (None, receipt.get("fingerprint")):
+        return None
+    numbered = {name: [_renumbered(file, index) for file in receipt[name]] for name in ("shards", "files")}
+    return {**receipt, **numbered, "ledger": _renumbered(receipt["ledger"], index)}
+
+
+def _renumbered(file: Mapping[str, Any], index: int) -> dict[str, Any]:
+    return {**file, "path": renumbered(file["path"], index)}
+
+
+def renumbered(path: str, index: int) -> str:
+    """The path of a partition's file, with the number `index` in its name."""
+    return NUMBER.sub(f"part-{index:05d}", path)
+
+
+def files_of(receipt: Mapping[str, Any]) -> dict[str, int]:
+    """The files of a partition: their sizes by path."""
+    return {file["path"]: file["bytes"] for file in (*receipt["shards"], *receipt["files"], receipt["ledger"])}
+
+
+def is_whole(folder: Path, receipt: Mapping[str, Any]) -> bool:
+    """Whether all files are there, of the size that the receipt names, and what the commit needs of them besides."""
+    paths = [(folder / path, size) for path, size in files_of(receipt).items()]
+    sound = all(path.is_file() and path.stat().st_size == size for path, size in paths)
+    return sound and all((folder / path).is_file() for path in receipt.get("work", ()))
 
 
 def is_made(folder: Path, index: int, fingerprint: str) -> bool:
-    """Whether there is a receipt of this fingerprint, and all files that it names, of the size that it names."""
+    """Whether there is a receipt of this fingerprint, and all files that it names."""
     receipt = read_receipt(folder, index, fingerprint)
-    if receipt is None:
-        return False
-    files = [*receipt["shards"], *receipt["files"], receipt["ledger"]]
-    paths = [(folder / file["path"], file["bytes"]) for file in files]
-    return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+    return receipt is not None and is_whole(folder, receipt)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from infra.dataset import schema as schemas
 _NUMBER = "\0row"  # no column has this name
 
 
-def to_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+def to_rows(batch: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
     """The rows of a batch of documents or records, without columns that are not ours."""
     own = schemas.own_columns(batch.schema).names
     rows: list[dict[str, Any]] = batch.drop_columns(own).to_pylist() if own else batch.to_pylist()

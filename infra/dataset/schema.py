@@ -100,7 +100,7 @@ _OURS = frozenset(documents(()).names)
 
 def own_columns(schema: pa.Schema) -> pa.Schema:
     """The columns of documents that are not ours; none for records, all of whose columns are."""
-    if "text" not in schema.names:
+    if "signals" not in schema.names:
         return pa.schema([])
     return pa.schema([column for column in schema if column.name not in _OURS])
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from infra.code_version import code_version
 from infra.dataset.build import Build, Extras, open_build
@@ -22,6 +22,7 @@ from infra.engines.shuffle import Gathered, ReduceTask, Spread
 from infra.engines.spill import Spilled
 from infra.engines.task import Reducer, Task
 from infra.errors import UsageError
+from infra.hashing import sha256_json
 from infra.metering import Meter
 
 Report = Callable[[Progress], None]
@@ -63,11 +64,13 @@ class Engine(ABC):
             if done := build.finished():
                 return done
             self.start()
-            meter, header_sha256, jobs = Meter(self.name, self.workers), header.sha256, []
+            meter, decisive, jobs = Meter(self.name, self.workers), sha256_json(header.decisive), []
             for index, parts in enumerate(zip(*rows, strict=True)):
                 code = code_version(PartJob, task, parts)
-                seen = [part.fingerprint for part in parts]
-                fingerprint = part_fingerprint(task.fingerprint, seen, header_sha256, code)
+                seen: list[Any] = [part.fingerprint for part in parts]
+                if hasattr(task, "open_sink"):  # which may write its number into the rows
+                    seen.append(index)
+                fingerprint = part_fingerprint(task.fingerprint, seen, decisive, code)
                 jobs.append(PartJob(str(out), index, task, parts, fingerprint))
             self._run_missing(build, jobs, self.run_jobs)
             return build.commit([job.fingerprint for job in jobs], meter.account(inputs), extras)
@@ -85,11 +88,12 @@ class Engine(ABC):
             meter = Meter(self.name, self.workers)
             # any partition may depend on any part of the inputs
             code = code_version(PartJob, ReduceTask(reducer, 0, key), Gathered, Spilled, spreads)
-            seen = [key, partitions, [[spread.source, spread.part.fingerprint] for spread in spreads]]
-            fingerprint = part_fingerprint(reducer.fingerprint, seen, header.sha256, code)
-            jobs = [PartJob(str(out), p, ReduceTask(reducer, p, key), (), fingerprint) for p in range(partitions)]
+            rows = sha256_json([key, partitions, [[spread.source, spread.part.fingerprint] for spread in spreads]])
+            decisive = sha256_json(header.decisive)
+            fingerprints = [part_fingerprint(reducer.fingerprint, [rows, p], decisive, code) for p in range(partitions)]
+            jobs = [PartJob(str(out), p, ReduceTask(reducer, p, key), (), f) for p, f in enumerate(fingerprints)]
             self._run_missing(build, jobs, partial(self.shuffle, spreads))
-            return build.commit([fingerprint] * partitions, meter.account(inputs))
+            return build.commit(fingerprints, meter.account(inputs))
 
     def _run_missing(
         self, build: Build, jobs: Sequence[PartJob], run: Callable[[Sequence[PartJob], Callable[[], None]], None]

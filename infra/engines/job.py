@@ -53,6 +53,7 @@ class PartJob:
                 "languages": written.languages,
                 "domains": written.domains,
                 "schema": schemas.describe(self.task.schema),
+                **self._notes(written),
                 "cost": {
                     "seconds": round(time.monotonic() - started, 3),
                     "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
@@ -61,6 +62,12 @@ class PartJob:
             }
             write_receipt(folder, self.index, receipt)
         return self.index
+
+    def _notes(self, written: Written) -> dict[str, Any]:
+        """What only some receipts have: the parts that say where they are (`join` reads them there again), and files
+        that are needed until the dataset is committed."""
+        reads = [part.described() for part in self.parts if hasattr(part, "described")]
+        return {**({"reads": reads} if reads else {}), **({"work": written.work} if written.work else {})}
 
     def _write(self, folder: Path, outputs: Iterator[Output]) -> tuple[Written, Shard, Tally]:
         """Write all outputs; what was begun is removed if the task fails."""
@@ -109,10 +116,10 @@ def run_job(job: PartJob) -> int:
     return job.run()
 
 
-def part_fingerprint(task_fingerprint: str, seen: Any, header_sha256: str, code: str) -> str:
+def part_fingerprint(task_fingerprint: str, seen: Any, decisive_sha256: str, code: str) -> str:
     """All that decides what a partition holds. `seen`: the fingerprints of the parts that the task reads, as JSON;
-    `code`: the code version of all that takes part."""
-    return sha256_json({"task": task_fingerprint, "parts": seen, "header": header_sha256, "code": code})
+    `decisive_sha256`: of the header without its inputs; `code`: the code version of all that takes part."""
+    return sha256_json({"task": task_fingerprint, "parts": seen, "header": decisive_sha256, "code": code})
 
 
 def _peak_memory() -> int:

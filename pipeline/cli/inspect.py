@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.errors import UsageError
 from pipeline.cli.command import Command, Commands
-from pipeline.cli.console import duration, quiet_stdout, tell
-from pipeline.cli.options import Json, Models, RecipeArgument, Run, Source
+from pipeline.cli.console import duration, quiet_stdout, say, show, tell, width
+from pipeline.cli.options import Json, Models, RecipeArgument, Run, Set, Source
+from pipeline.cli.work import chosen
 from pipeline.text_table import table
 
 recipes_app = typer.Typer(
@@ -26,24 +28,39 @@ def add_to(app: typer.Typer) -> None:
 
 
 def explain(
-    what: Annotated[str, typer.Argument(help="A URL or a document's id.")],
     run: Run,
+    what: Annotated[list[str] | None, typer.Argument(help="URLs or ids of documents.", show_default=False)] = None,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--from", help="More of them, one a line, or JSON lines such as those of rejects; - for stdin."),
+    ] = None,
     source: Source = None,
     models: Models = None,
     json: Json = False,
 ) -> None:
-    """Show what every step of a run did with one document.
+    """Show what every step of a run did with some documents.
 
-    Each number stands beside its threshold, the text before beside the text after; its copies are named.
+    Each number stands beside its threshold, the text before beside the text after; copies are named. On a terminal what
+    is longer than the screen goes through a pager (PAGER, or NO_PAGER=1 for none).
 
     Example: refinery explain https://example.org/ --run out
     """
-    from pipeline.explain.explain import explain as explain_document
+    from pipeline.explain.asked import read_asked
+    from pipeline.explain.explain import explain_many, no_document
     from pipeline.explain.text import explain_text
 
+    asked = read_asked(what or (), listed)
     with quiet_stdout(json):
-        told = explain_document(what, run, source, models)
-    tell(told if json else "\n\n".join(explain_text(one) for one in told))
+        told, missing = explain_many(asked, run, source, models)
+    if not told:
+        raise UsageError(no_document(missing, run))
+    if json:
+        tell(told)
+    else:
+        show("\n\n".join(explain_text(one, width()) for one in told))
+    if missing:
+        say(f"refinery: {no_document(missing, run)}")
+        raise typer.Exit(1)
 
 
 @recipes_app.command("list", cls=Command)
@@ -52,57 +69,105 @@ def list_recipes(json: Json = False) -> None:
 
     Example: refinery recipes list
     """
-    from pipeline.recipes.parse import load_recipe, shipped
+    from pipeline.recipes.parse import load_recipe
+    from pipeline.recipes.shipped import shipped
 
     rows = [{"name": name, "about": load_recipe(name).about} for name in shipped()]
     tell(rows if json else table(rows, ["name", "about"]))
 
 
 @recipes_app.command("show", cls=Command)
-def show_recipe(recipe: RecipeArgument, json: Json = False) -> None:
+def show_recipe(
+    recipe: RecipeArgument,
+    changes: Set = None,
+    toml: Annotated[bool, typer.Option("--toml", help="As a file: save it, change it, give it to --recipe.")] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Every PATH that --set takes, with its value.")] = False,
+    json: Json = False,
+) -> None:
     """Show a recipe's stages, steps and thresholds.
 
     Example: refinery recipes show falcon
     """
-    from pipeline.recipes.parse import load_recipe
-    from pipeline.recipes.text import recipe_text
+    from pipeline.recipes.text import paths_text, recipe_as_file, recipe_text
 
-    loaded = load_recipe(recipe)
-    tell(dict(loaded.source) if json else recipe_text(loaded))
+    loaded = chosen(recipe, changes)
+    if json:
+        tell(dict(loaded.source))
+    elif toml:
+        tell(recipe_as_file(loaded, recipe).rstrip("\n"))
+    else:
+        tell(paths_text(loaded) if paths else recipe_text(loaded))
+
+
+@recipes_app.command("new", cls=Command)
+def new_recipe(
+    language: Annotated[str, typer.Option("--language", help="A code or a name: de, german.")],
+    out: Annotated[Path, typer.Option("--out", help="The .toml file to write.")],
+    json: Json = False,
+) -> None:
+    """Write a recipe for a language, to be changed.
+
+    Normal strictness: the main text, Gopher's rules with numbers for the language, copies, personal data. As it is
+    written it is what --recipe german is.
+
+    Example: refinery recipes new --language de --out german.toml
+    """
+    from pipeline.recipes.shipped import write_plain
+
+    name = write_plain(language, out)
+    tell({"recipe": str(out), "name": name} if json else f"{out}: recipe {name!r}; run it with --recipe {out}")
 
 
 @recipes_app.command("check", cls=Command)
-def check_recipe(recipe: RecipeArgument, models: Models = None, json: Json = False) -> None:
+def check_recipe(recipe: RecipeArgument, models: Models = None, changes: Set = None, json: Json = False) -> None:
     """Check that a recipe can be read and has its models.
 
-    Prints its hash, over the recipe and all of its models.
+    Prints its hash, over the recipe and all of its models, and the bounds that others make moot.
 
     Example: refinery recipes check my-recipe.toml
     """
     from pipeline.job.context import resolve_recipe
-    from pipeline.recipes.parse import load_recipe
+    from pipeline.recipes.moot import moot_bounds
 
-    resolved, places = resolve_recipe(load_recipe(recipe), models)
-    answer = {"name": resolved.name, "sha256": resolved.sha256, "models": places}
-    tell(answer if json else f"{resolved.name}: {len(resolved.stages)} stages, sha256 {resolved.sha256}")
+    resolved, places = resolve_recipe(chosen(recipe, changes), models)
+    moot = moot_bounds(resolved)
+    answer = {"name": resolved.name, "sha256": resolved.sha256, "models": places, "moot": moot}
+    line = f"{resolved.name}: {len(resolved.stages)} stages, sha256 {resolved.sha256}"
+    tell(answer if json else "\n".join([line, *(f"moot: {each}" for each in moot)]))
 
 
 @recipes_app.command("diff", cls=Command)
 def diff_recipes(
     first: Annotated[str, typer.Argument(help="Name or file.")],
-    second: Annotated[str, typer.Argument(help="Name or file.")],
+    second: Annotated[str | None, typer.Argument(help="Name or file; with --set the first, if none is given.")] = None,
+    changes: Set = None,
 ) -> None:
     """Show the lines in which two recipes differ.
 
+    --set changes the second.
+
     Example: refinery recipes diff falcon yi
     """
-    import difflib
+    from pipeline.recipes.text import difference
 
-    from pipeline.recipes.parse import load_recipe
-    from pipeline.recipes.text import recipe_text
+    if second is None and not changes:
+        raise UsageError("recipes diff compares two recipes: name a second one, or change the first with --set")
+    one, other = chosen(first, None), chosen(second or first, changes)
+    names = first, other.name if changes else str(second)
+    tell(difference(one, other, names) or "no difference")
 
-    one, other = (recipe_text(load_recipe(name)).splitlines() for name in (first, second))
-    tell("\n".join(difflib.unified_diff(one, other, first, second, lineterm="", n=1)) or "no difference")
+
+@recipes_app.command("reference", cls=Command)
+def reference() -> None:
+    """Print all that a recipe may have, as Markdown.
+
+    Stages, kinds of step, methods, extractors, options, defaults, edits.
+
+    Example: refinery recipes reference
+    """
+    from pipeline.recipes.reference import reference_text
+
+    tell(reference_text().rstrip("\n"))
 
 
 @recipes_app.command("signals", cls=Command)

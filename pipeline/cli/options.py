@@ -12,7 +12,18 @@ Models = Annotated[
 Source = Annotated[Path | None, typer.Option("--source", help="The folder that the archives have moved to.")]
 
 # Commands that make datasets
-Recipe = Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a .toml file.")]
+Recipe = Annotated[
+    str, typer.Option("--recipe", help="A recipe by its name (`refinery recipes list`), or a .toml file.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change the recipe, say filter.english.words.min=300; may be repeated. "
+        "`refinery recipes show RECIPE --paths` lists what can be set.",
+    ),
+]
 Input = Annotated[
     list[str],
     typer.Option("--input", help="Files, folders or patterns: WARC, WET, ARC, Parquet, JSONL, or a dataset's folder."),

@@ -16,12 +16,13 @@ from pipeline.cli.options import (
     Models,
     Out,
     Recipe,
+    Set,
     Source,
     TextColumn,
     UrlColumn,
     Workers,
 )
-from pipeline.cli.work import opened, report_damage
+from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
 
 SignalNames = Annotated[
@@ -50,6 +51,7 @@ def measure(
     limit: Limit = None,
     source: Source = None,
     models: Models = None,
+    changes: Set = None,
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
@@ -66,14 +68,13 @@ def measure(
     from pipeline.inputs.inputs import read_inputs
     from pipeline.job.context import open_context
     from pipeline.recipes.curves import curve_files, with_curves
-    from pipeline.recipes.parse import load_recipe
     from pipeline.revise.measure import measure as measure_signals
     from pipeline.revise.measure import plan
     from pipeline.stages.stages import places_below
 
     columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        loaded = load_recipe(recipe)
+        loaded = chosen(recipe, changes)
         used = {*plan(with_curves(loaded, models), signals or ()).models(), *curve_files(loaded)}
         context = open_context(loaded, made, models, used)
         moved = places_below(source) if source else None
@@ -98,6 +99,7 @@ def readmit(
     engine: EngineName = "local",
     workers: Workers = None,
     models: Models = None,
+    changes: Set = None,
     json: Json = False,
 ) -> None:
     """Run rejected records through another recipe.
@@ -112,14 +114,15 @@ def readmit(
 
     with opened(engine, workers, json) as made:
         moved = places_below(source) if source else None
-        run, numbers = readmit_records(open_context(recipe, made, models), ledger, out, rule or (), ids, moved)
+        context = open_context(chosen(recipe, changes), made, models)
+        run, numbers = readmit_records(context, ledger, out, rule or (), ids, moved, say=say)
         summary = run.summary()
     if json:
         tell({**summary, **numbers})
     else:
         tell(table(summary["funnel"], ["stage", "step", "docs", "chars", "tokens"]))
         say(f"read again {numbers['in']:,}: readmitted {numbers['readmitted']:,}, rejected {numbers['rejected']:,}, "
-            f"skipped {numbers['skipped']:,}: {summary['manifest']}")  # fmt: skip
+            f"skipped {numbers['skipped']:,}: {summary['result']}")  # fmt: skip
     lost = run.datasets[0].manifest.rejected_by.get("readmit/no_record", 0)
     if lost:
         say(f"{lost:,} records are not where the ledger says; they are in the ledger of {run.datasets[0].folder}")

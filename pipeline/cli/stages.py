@@ -2,11 +2,10 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from infra.dataset.manifest import Kind
 from pipeline.cli.command import Command
 from pipeline.cli.console import duration, quiet_stdout, say, tell
 from pipeline.cli.options import (
@@ -18,36 +17,34 @@ from pipeline.cli.options import (
     Models,
     Out,
     Recipe,
+    Set,
     Source,
     StageName,
     TextColumn,
     UrlColumn,
     Workers,
 )
-from pipeline.cli.work import opened, report_damage
+from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
-
-if TYPE_CHECKING:
-    from pipeline.stages.run import Run
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
 # command: (its help, the rest of its example)
 STAGE_HELP = {
     "ingest": (
         "Index the pages of archives.\n\nA record says where a page is and what its headers say; no byte is lost.",
-        "--recipe fineweb --input crawl/*.warc.gz --out records",
+        "--recipe extract --input crawl/*.warc.gz --out records",
     ),
     "extract": (
         "Extract the text of records in a sandbox.\n\nBodies are read at their offsets and decoded.",
-        "--recipe fineweb --input records --out documents",
+        "--recipe extract --input records --out documents",
     ),
     "filter": (
         "Filter documents by labels, rules and edits.\n\nWhat fails is in the ledger with every failing rule.",
-        "--recipe fineweb --stage filter --input documents --out filtered",
+        "--recipe language --input documents --out filtered",
     ),
     "dedup": (
         "Remove copies over the whole pool.\n\nEach removal has its evidence in the ledger.",
-        "--recipe fineweb --input filtered --out unique",
+        "--recipe minhash --input filtered --out unique",
     ),
     "mix": (
         "Draw a balanced mixture of documents.\n\nA column says how often each is seen in an epoch.",
@@ -77,6 +74,7 @@ def run(
     workers: Workers = None,
     limit: Limit = None,
     models: Models = None,
+    changes: Set = None,
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
@@ -84,18 +82,19 @@ def run(
 ) -> None:
     """Run every stage of a recipe.
 
-    The input is archives, or documents, which skip the stages up to extraction. Each stage makes a dataset below --out.
-    Columns of documents that are not ours are kept.
+    The input is archives, or documents, which skip extraction: of what comes before it the URL rules alone are run.
+    Columns of documents that are not ours are kept. Each stage makes a dataset below --out.
 
-    Example: refinery run --recipe yi --input crawl/*.warc.gz --out out
+    Example: refinery run --recipe english --input crawl/*.warc.gz --out out
     """
     from pipeline.inputs.columns import Columns
     from pipeline.stages.audit import audit_text
+    from pipeline.stages.counts import kept_text
     from pipeline.stages.run import run_recipe
 
     columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        finished = run_recipe(recipe, input, out, made, limit, models, columns)
+        finished = run_recipe(chosen(recipe, changes), input, out, made, limit, models, columns, say=say)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -106,18 +105,9 @@ def run(
     try:
         report_damage([dataset.manifest for dataset in finished.datasets])
     finally:
-        say(result_line(finished))
-
-
-def result_line(finished: "Run") -> str:
-    """Where the result is, how much of what was kept, and what to do next."""
-    first, last = finished.datasets[0].manifest, finished.last.manifest
-    archives = first.kind is Kind.RECORDS
-    given = first.counts["out"] if archives else first.counts["in"]
-    share = f" ({last.counts['out'] / given:.2%})" if given else ""
-    kept = f"kept {last.counts['out']:,} of {given:,} {'pages' if archives else 'documents'}{share}"
-    folder = shlex.quote(str(finished.folder))
-    return f"{kept}: {finished.last.folder}; next: refinery report --run {folder} --out report.html"
+        if not json:
+            folder = shlex.quote(str(out))
+            say(f"{kept_text(summary['counts'])}: {summary['result']}; next: refinery rejects --run {folder}")
 
 
 def stage_command(name: str) -> Any:
@@ -133,6 +123,7 @@ def stage_command(name: str) -> Any:
         limit: Limit = None,
         source: Source = None,
         models: Models = None,
+        changes: Set = None,
         text_column: TextColumn = "text",
         id_column: IdColumn = "id",
         url_column: UrlColumn = "url",
@@ -143,7 +134,9 @@ def stage_command(name: str) -> Any:
 
         columns = Columns(text_column, id_column, url_column)
         with opened(engine, workers, json) as made:
-            dataset = run_recipe_stage(recipe, name, stage, input, out, made, limit, source, models, columns)
+            dataset = run_recipe_stage(
+                chosen(recipe, changes), name, stage, input, out, made, limit, source, models, columns, say=say
+            )
         manifest = dataset.manifest
         rows = funnel([manifest])
         if json:
@@ -158,7 +151,7 @@ def stage_command(name: str) -> Any:
 
 
 def compare(
-    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more.")],
+    recipe: Annotated[list[str], typer.Option("--recipe", help="Two recipes or more, or one with --set.")],
     input: Input,
     out: Out,
     engine: EngineName = "local",
@@ -175,6 +168,7 @@ def compare(
         list[str] | None, typer.Option("--by", help="A field of --groups to group by (type and lang unless given).")
     ] = None,
     long_words: Annotated[int, typer.Option("--long-words", min=1, help="How many words make a true text long.")] = 200,
+    changes: Set = None,
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
@@ -183,7 +177,8 @@ def compare(
     """Run several recipes on the same input and compare them.
 
     Prints their funnels, the ratios of what they keep with intervals, and what each keeps that others reject. Stages
-    that two recipes share from the start are made once.
+    that two recipes share from the start are made once. --set changes the last of them; where one recipe is
+    named, it is compared with itself as changed.
 
     Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out compared
     """
@@ -192,11 +187,14 @@ def compare(
     from pipeline.compare.text import compare_text
     from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
+    from pipeline.recipes.changes import read_changes
 
     texts = read_gold(gold, groups, by or (), long_words)
     columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
-        answer = compare_recipes(recipe, made, read_inputs(input, columns), out, limit, models, texts)
+        given = read_inputs(input, columns)
+        changed = read_changes(changes or ())
+        answer = compare_recipes(recipe, made, given, out, limit, models, texts, changed, say=say)
     tell(answer if json else compare_text(answer))
 
 
@@ -206,6 +204,7 @@ def estimate(
     sample: Annotated[int, typer.Option("--sample", min=1, help="How many pages or documents to try.")] = 300,
     workers: Workers = None,
     models: Models = None,
+    changes: Set = None,
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
@@ -223,7 +222,7 @@ def estimate(
 
     columns = Columns(text_column, id_column, url_column)
     with quiet_stdout(json):
-        answer = run_sample(recipe, input, workers or cores(), sample, models, columns)
+        answer = run_sample(chosen(recipe, changes), input, workers or cores(), sample, models, columns)
     tell(answer if json else estimate_text(answer))
 
 

@@ -11,6 +11,7 @@ from pipeline.cli.console import ProgressBar, quiet_stdout, say
 if TYPE_CHECKING:
     from infra.dataset.manifest import Manifest
     from infra.engines.engine import Engine
+    from pipeline.recipes.recipe import Recipe
 
 
 @contextmanager
@@ -20,6 +21,14 @@ def opened(engine: str, workers: int | None, json: bool) -> "Iterator[Engine]":
 
     with quiet_stdout(json), ProgressBar() as progress, open_engine(engine, workers, progress) as made:
         yield made
+
+
+def chosen(recipe: str, changes: Sequence[str] | None) -> "Recipe":
+    """The recipe of `--recipe`, changed by `--set`."""
+    from pipeline.recipes.changes import read_changes
+    from pipeline.recipes.parse import load_recipe
+
+    return load_recipe(recipe, read_changes(changes or ()))
 
 
 def report_damage(manifests: "Sequence[Manifest]") -> None:

@@ -19,16 +19,18 @@ from infra.hashing import readable_json
 from infra.storage import write_bytes
 from pipeline.compare.cost import Costs
 from pipeline.compare.gold import Gold, GoldRecall
-from pipeline.compare.overlap import Overlap, most_first
+from pipeline.compare.overlap import Overlap
 from pipeline.compare.ratio import ALL, UNITS, Hosts, large_languages, ratios
 from pipeline.compare.walk import final, walk
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context, resolve_recipe
+from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.audit import audit_sample
-from pipeline.stages.run import funnel, input_params, stages_for, whole_stage
-from pipeline.stages.stages import first_source, run_stage
+from pipeline.stages.counts import most_first
+from pipeline.stages.run import Say, funnel, input_params, missed_by, stages_for, tell_not_done, whole_stage
+from pipeline.stages.stages import first_source, for_stages, run_stage
 
 COMPARISON = "comparison.json"
 
@@ -41,17 +43,21 @@ def compare(
     limit: int | None,
     models: str | None,
     gold: Gold | None = None,
+    changes: Changes | None = None,
+    *,
+    say: Say | None = None,
 ) -> dict[str, Any]:
-    """Returns the documented JSON (`summary`), written to `out/comparison.json`; the cost is added as `cost`.
+    """Returns the documented JSON (`summary`, with what the input does not allow as `not_done`), written to
+    `out/comparison.json`; the cost is added as `cost`. `say` is told first what is not done.
 
+    `changes`: see `named_recipes`.
     `gold` may differ from call to call in one folder: the datasets do not depend on it.
     """
-    if len(set(names)) < 2:
-        raise UsageError("compare needs two recipes or more: --recipe yi falcon")
-    loaded = {name: load_recipe(name) for name in sorted(set(names))}
+    loaded = named_recipes(names, changes)
     stages = {name: stages_for(recipe, inputs) for name, recipe in loaded.items()}
-    for chosen in stages.values():
-        first_source(inputs, chosen[0], limit)  # what cannot be read is refused before the folder is claimed
+    inputs = for_stages(inputs, [stage for chosen in stages.values() for stage in chosen])
+    # what cannot be read is refused before the folder is claimed
+    sources = {name: first_source(inputs, chosen[0], limit) for name, chosen in stages.items()}
     resolved = {name: resolve_recipe(recipe, models, models_of(stages[name])) for name, recipe in loaded.items()}
     arguments = {
         "command": "compare",
@@ -61,16 +67,33 @@ def compare(
         **input_params(inputs, limit),
     }
     with claim(out, arguments):
+        missed = {name: missed_by(recipe, stages[name], inputs, sources[name]) for name, recipe in loaded.items()}
+        for name, recipe in loaded.items():
+            tell_not_done(say, recipe, missed[name])
         costs = Costs(out)
         chains = {
             name: chain(recipe, places, engine, inputs, out, limit, costs)
             for name, (recipe, places) in resolved.items()
         }
         answer = summary(chains, gold)
+        answer["not_done"] = {name: [each.as_json() for each in found] for name, found in missed.items()}
         write_bytes(out / COMPARISON, readable_json(answer))
         first = next(iter(chains.values()))[0].manifest
         cost = costs.close(chains, came_in(first.counts, first.kind is Kind.RECORDS))
     return {**answer, "cost": cost}
+
+
+def named_recipes(names: Sequence[str], changes: Changes | None) -> dict[str, Recipe]:
+    """The recipes by the names that they are compared under. With `changes` the last is changed; if it is the only one,
+    it is compared with itself as changed. UsageError for fewer than two."""
+    unchanged = names[:-1] if changes and len(names) > 1 else names
+    loaded = {name: load_recipe(name) for name in unchanged}
+    if changes and names:
+        changed = load_recipe(names[-1], changes)
+        loaded[changed.name] = changed
+    if len(loaded) < 2:
+        raise UsageError("compare needs two recipes or more: --recipe yi falcon")
+    return dict(sorted(loaded.items()))
 
 
 def chain(
@@ -86,7 +109,7 @@ def chain(
     source: Any = None
     datasets: list[Dataset] = []
     for stage in stages_for(recipe, inputs):
-        prefix = recipe.prefix(recipe.stages.index(stage) + 1)
+        prefix = recipe.prefix(recipe.number(stage))
         params = input_params(inputs, limit) if source is None else {}
         context = Context(prefix, engine, places, params)
         source = source or first_source(inputs, stage, limit)

@@ -1,11 +1,12 @@
 """Documents that one recipe keeps and another rejects, and the steps and rules by which the other rejects them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.compare.walk import Partition
+from pipeline.stages.counts import most_first
 
 
 @dataclass
@@ -51,7 +52,3 @@ class Overlap:
                 "rejected_by": most_first(pair.rules),
             }
         return table
-
-
-def most_first(counts: Mapping[str, int]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

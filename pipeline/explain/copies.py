@@ -4,7 +4,7 @@ All of it is linear in the texts: lines and shingles are compared as sets.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -13,26 +13,14 @@ import pyarrow.compute as pc
 
 from dedup.shingles import NGRAM, shingles
 from infra.dataset.manifest import Kind
-from infra.dataset.reader import Dataset, ShardReader
-from infra.dataset.rows import to_rows
+from infra.dataset.reader import Dataset
+from pipeline.explain.lookup import rows_by_id
 from pipeline.pool.quantile import UNKNOWN
 
 # The most copies shown of one document, changed lines of one edit, and characters of each.
 MAX_COPIES = 20
 MAX_LINES = 20
 MAX_CHARS = 200
-
-Key = tuple[str, int]
-
-
-def key_of(row: Mapping[str, Any]) -> Key:
-    return row["file_path"], row["warc_offset"]
-
-
-def rows_at(part: ShardReader, key: Key) -> Iterator[dict[str, Any]]:
-    for batch in part.batches():
-        hit = pc.and_(pc.equal(batch["file_path"], key[0]), pc.equal(batch["warc_offset"], key[1]))
-        yield from to_rows(batch.filter(hit))
 
 
 def text_changes(before: str, after: str) -> dict[str, Any]:
@@ -73,7 +61,7 @@ def evidence(dataset: Dataset, line: Mapping[str, Any], text: str | None) -> dic
     """
     entry = {name: line[name] for name in ("step", "rule", "survivor", "similarity")}
     entry |= {"threshold": line["threshold"], "url": None, "shingles": None, "line": None}
-    other = next(_with_id(dataset, line["survivor"]), None)
+    other = next(rows_by_id(dataset.parts(), {line["survivor"]} - {None}), None)
     if other is None:
         return entry
     entry["url"] = other["url"]
@@ -101,12 +89,6 @@ def copies_of(dataset: Dataset, survivor: str) -> list[dict[str, Any]]:
                 )
                 found += [{**row, "removed": row["id"]} for row in mine.to_pylist()]
     return found[:MAX_COPIES]
-
-
-def _with_id(dataset: Dataset, ident: str | None) -> Iterator[dict[str, Any]]:
-    for part in dataset.parts() if ident else ():
-        for batch in part.batches():
-            yield from to_rows(batch.filter(pc.equal(batch["id"], ident)))
 
 
 def pool_step(dataset: Dataset, row: Mapping[str, Any], line: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -4,35 +4,29 @@ The steps are replayed from the record's bytes (or the document's line or row) w
 Decisions over the whole pool are read from the stage's dataset: copies from the ledger, thresholds from the manifest.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dedup.urls import normalise_url
-from infra.dataset.manifest import MANIFEST, RUN, Kind
-from infra.dataset.reader import Dataset, ShardReader
-from infra.dataset.rows import to_rows
+from infra.dataset.manifest import RUN, Kind
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.ledger import Reject
 from infra.storage import read_json
 from pipeline.document import Document, Trace
-from pipeline.explain.copies import Key, copies_of, evidence, key_of, pool_step, rows_at, text_changes
-from pipeline.inputs.columns import Columns
-from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
+from pipeline.explain.copies import copies_of, evidence, pool_step, text_changes
+from pipeline.explain.finished import read_run
+from pipeline.explain.lookup import Asked, Key, key_of, matches, rows_at
+from pipeline.explain.sources import Origin, origin_of, originals
 from pipeline.job.context import resolve_recipe
 from pipeline.models.loaded import Models, loaded_models
-from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.extract import ExtractTask
-from pipeline.stages.run import FROZEN, stage_folder
-from pipeline.stages.stages import places_below
+from pipeline.stages.run import stage_folder
 from pipeline.stages.tokenize import TABLE
 from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.step import Step
@@ -40,6 +34,8 @@ from pipeline.steps.step import Step
 BLANK: dict[str, Any] = {
     "text": "", "language": None, "language_score": None, "domain": None, "token_count": 0, "signals": None,
 }  # fmt: skip
+# The most names of which it is said that no document has them.
+MAX_MISSING = 5
 
 
 @dataclass
@@ -73,14 +69,13 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run with all that a replay needs. `moved`: the files' paths now, by name."""
+    """A finished run with all that a replay needs."""
 
     folder: Path
     recipe: Recipe
     places: Mapping[str, str]
     stages: tuple[Stage, ...]
-    moved: Mapping[str, str]
-    documents: Dataset | None
+    origin: Origin
 
     def dataset(self, stage: Stage) -> Dataset:
         return Dataset(self.folder / stage_folder(self.recipe, stage))
@@ -95,70 +90,56 @@ def explain(what: str, run: Path, source: Path | None = None, models: str | None
     `source`: the folder of the archives or files, or the dataset from which the run began. Raises UsageError if the run
     has no such document, or its source is missing.
     """
+    found, missing = explain_many([Asked(what)], run, source, models)
+    if missing:
+        raise UsageError(no_document(missing, run))
+    return found
+
+
+def explain_many(
+    asked: Sequence[Asked], run: Path, source: Path | None = None, models: str | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Explains the documents that are asked for, in this order, each once; and the names of which there is none."""
     finished = open_run(run, source, models)
     first = finished.dataset(finished.stages[0])
-    found = list(matches(first.parts() + first.ledger_parts(), what))
-    if not found:
-        raise UsageError(f"no document with the URL or id {what!r} came into {run}")
-    return [replay(row, finished).as_json() for row in found]
+    rows: dict[Key, dict[str, Any]] = {}
+    missing = []
+    for each, found in zip(asked, matches(first.parts() + first.ledger_parts(), asked), strict=True):
+        rows |= {key_of(row): row for row in found if key_of(row) not in rows}
+        missing += [] if found else [each.name]
+    given = {} if finished.stages[0].command == "ingest" else originals(rows.values(), first, finished.origin)
+    return [replay(row, given.get(key, row), finished).as_json() for key, row in rows.items()], missing
+
+
+def no_document(missing: Sequence[str], run: Path) -> str:
+    """What is said of names that no document has."""
+    names = ", ".join(repr(name) for name in missing[:MAX_MISSING])
+    more = f" and {len(missing) - MAX_MISSING} more" if len(missing) > MAX_MISSING else ""
+    return f"no document with the URL or id {names}{more} came into {run}"
 
 
 def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
-    frozen = read_json(run / FROZEN)
-    if not isinstance(frozen, dict):
-        raise UsageError(f"{run} is not the folder of a run: it has no {FROZEN}")
-    if not all(isinstance(frozen.get(name), dict) for name in ("source", "models")) or "sha256" not in frozen:
-        raise UsageError(f"{run / FROZEN} is not as it was written: run the same `refinery run` command again")
-    parsed = parse_recipe(frozen["source"], str(run / FROZEN))
-    used = [name for name in parsed.model_names() if name in frozen["models"]]
-    recipe, places = resolve_recipe(parsed, models, used)
-    if recipe.sha256 != frozen["sha256"]:
+    folder = read_run(run)
+    used = [name for name in folder.recipe.model_names() if name in folder.models]
+    recipe, places = resolve_recipe(folder.recipe, models, used)
+    if recipe.sha256 != folder.sha256:
         raise UsageError(f"the models have changed since {run} was made: give its own with --models")
-    stages = tuple(stage for stage in recipe.stages if (run / stage_folder(recipe, stage) / MANIFEST).is_file())
-    if not stages or "last" not in (read_json(run / RUN) or {}):
+    stages = folder.stages_of(recipe)
+    if not stages or "last" not in (read_json(folder.folder / RUN) or {}):
         raise UsageError(f"{run} is not finished: run the same `refinery run` command again")
-    given = Dataset(source) if source and (source / MANIFEST).is_file() else None
-    moved = places_below(source) if source and not given else {}
-    return Finished(run, recipe, places, stages, moved, given)
+    return Finished(folder.folder, recipe, places, stages, origin_of(source))
 
 
-def matches(parts: Sequence[ShardReader], what: str) -> Iterator[dict[str, Any]]:
-    """Rows whose url or id is `what`; if there are none, rows whose normalised URL is the same."""
-    exact = [row for part in parts for batch in part.batches() for row in _where(batch, what)]
-    yield from distinct(exact or _same_address(parts, normalise_url(what)))
-
-
-def _where(batch: pa.RecordBatch, what: str) -> list[dict[str, Any]]:
-    hit = pc.or_kleene(pc.equal(batch["url"], what), pc.equal(batch["id"], what))
-    return to_rows(batch.filter(hit))
-
-
-def _same_address(parts: Sequence[ShardReader], normal: str) -> Iterator[dict[str, Any]]:
-    for part in parts if normal else ():
-        for batch in part.batches():
-            hit = [normalise_url(url or "") == normal for url in batch["url"].to_pylist()]
-            if any(hit):
-                yield from to_rows(batch.filter(pa.array(hit)))
-
-
-def distinct(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yields one row for each document; a ledger has several if several rules failed."""
-    seen: set[Key] = set()
-    for row in rows:
-        if key_of(row) not in seen:
-            seen.add(key_of(row))
-            yield row
-
-
-def replay(row: dict[str, Any], run: Finished) -> Explanation:
-    """Replays one document through the stages of a run, until one rejects it."""
+def replay(row: dict[str, Any], given: dict[str, Any], run: Finished) -> Explanation:
+    """Replays one document through the stages of a run, until one rejects it. `given`: the document with its text, of a
+    run that began after extraction."""
     result = Explanation(row)
     first = run.stages[0]
     if first.command == "ingest":
         result.rejected_by = rejects_of(ledger_of(run.dataset(first), key_of(row)))
     else:
-        result.row = BLANK | original(row, run)
-        result.text_before = result.text_after = result.row["text"]
+        result.row = BLANK | given
+        result.text_before = result.text_after = result.row["text"] or ""
     for stage in run.stages:
         if result.rejected_by:
             break
@@ -176,26 +157,9 @@ def replay(row: dict[str, Any], run: Finished) -> Explanation:
     return result
 
 
-def original(row: dict[str, Any], run: Finished) -> dict[str, Any]:
-    """The input document of a run that began after extraction: from its file, or from a dataset given by --source."""
-    name, first = row["file_path"], run.dataset(run.stages[0])
-    if run.documents is not None:
-        found = [again for part in run.documents.parts() for again in rows_at(part, key_of(row))]
-        if not found:
-            raise UsageError(f"--source {run.documents.folder} does not hold {name!r} at {row['warc_offset']}")
-        return found[0]
-    if not is_document_file(name):
-        raise UsageError(f"{run.folder} began at a dataset of documents: give its folder with --source DATASET")
-    path = place_of(name, {**first.places(), **run.moved})
-    columns = Columns.of_params(first.manifest.params)
-    part = ChosenDocuments(DocumentFilePart(path, name, "", row.get("source") or "", columns), (row["warc_offset"],))
-    again = [document for batch in part.batches() for document in to_rows(batch)]
-    return again[0] if again else row  # a row that is not a document has only its ledger row
-
-
 def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     """Reads and extracts the body again; the prefilter's rejections of a page of the audit sample are marked."""
-    bodies = {**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.moved}
+    bodies = {**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.origin.moved}
     here = {name: run.places[name] for name in stage.models()}
     task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("audit"))
     trace: Trace = []

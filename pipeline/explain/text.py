@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.text_table import told
+from pipeline.text_lines import excerpt, fitted, number, printable
 
 MAX_TEXT = 200
 MAX_LINES = 6
 MAX_CHARS = 100
 
 
-def explain_text(result: Mapping[str, Any]) -> str:
+def explain_text(result: Mapping[str, Any], width: int | None = None) -> str:
+    """`width`: of the terminal, in which every line is to fit."""
     state = result["state"] + (f" by {', '.join(result['rejected_by'])}" if result["rejected_by"] else "")
     if result["audit_sample"]:
         state += " (in the audit sample: no prefilter rejects it)"
@@ -28,8 +29,9 @@ def explain_text(result: Mapping[str, Any]) -> str:
     lines += [f"  {line}" for copy in result["duplicates"] for line in copy_lines(copy)]
     for name in ("text_before", "text_after"):
         text = result[name]
-        lines.append(f"  {name}: {len(text)} characters: {text[:MAX_TEXT]!r}{' ...' if len(text) > MAX_TEXT else ''}")
-    return "\n".join(lines)
+        lines.append(f"  {name}: {len(text):,} characters: {excerpt(text, MAX_TEXT)}")
+    lines = [printable(line) for line in lines]
+    return "\n".join(lines if width is None else (fitted(line, width) for line in lines))
 
 
 def step_lines(step: Mapping[str, Any]) -> Iterator[str]:
@@ -84,8 +86,12 @@ def copy_lines(copy: Mapping[str, Any]) -> Iterator[str]:
         of = f"of {found['mine']} here and {found['theirs']} there"
         yield f"  {found['shared']} runs of {found['words']} words shared, {of}"
     if copy["line"]:
-        yield f"  common line: {copy['line'][:MAX_CHARS]!r}"
+        yield f"  common line: {excerpt(copy['line'], MAX_CHARS)}"
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else told(value)
+def _number(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value)
+    if value is None:
+        return "no value"
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

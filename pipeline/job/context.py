@@ -24,13 +24,15 @@ class Context:
     engine: Engine
     places: Mapping[str, str]
     params: Mapping[str, object] = field(default_factory=dict)
+    # Where finished partitions may come from; None: a folder of other inputs is refused (see `Header.reuse`).
+    reuse: tuple[Path, ...] | None = None
 
     def of_stage(self, stage: Stage) -> "Context":
         """What this stage alone would be given."""
         return replace(self, recipe=self.recipe.with_models_of(stage.models()))
 
     def header(self, stage: Stage, kind: Kind, inputs: tuple[InputRef, ...]) -> Header:
-        return Header(kind, stage.name, self.recipe.ref, dict(self.params), inputs)
+        return Header(kind, stage.name, self.recipe.ref, dict(self.params), inputs, self.reuse)
 
     def stage_models(self, stage: Stage) -> tuple[tuple[str, str], ...]:
         return tuple((name, self.recipe.models[name]) for name in sorted(set(stage.models())))

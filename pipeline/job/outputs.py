@@ -12,6 +12,7 @@ from pathlib import Path
 from infra.errors import UsageError
 from infra.storage import read_json, writing
 from pipeline.models.store import CARD
+from pipeline.recipes.shipped import shipped
 
 # The first bytes of a report hold this.
 REPORT_MARK = b'<meta name="generator" content="refinery report">'
@@ -40,6 +41,8 @@ def check_report_place(out: Path) -> None:
 def check_recipe_place(out: Path, recipe: str) -> None:
     """Raises UsageError unless a calibrated recipe may be written to `out`."""
     check_apart(out, [Path(recipe)])
+    if out.stem in shipped():
+        raise UsageError(f"--out {out}: {out.stem!r} is the name of a shipped recipe: choose another file name")
     if holds_something(out) and not is_calibrated(out):
         raise UsageError(f"{out} exists and is not a calibrated recipe: choose another --out, or delete it first")
     check_writable(out)

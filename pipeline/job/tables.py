@@ -41,4 +41,5 @@ class Tables:
         return self.engine.reduce_by_key(tables, key, reducer, count, self.folder / name, self._header(name, refs))
 
     def _header(self, name: str, inputs: tuple[InputRef, ...]) -> Header:
-        return Header(Kind.TABLE, f"{self.stage}.{name}", self.recipe, {}, inputs)
+        # of other inputs after a command that was killed: partitions that are the same are used again
+        return Header(Kind.TABLE, f"{self.stage}.{name}", self.recipe, {}, inputs, reuse=())

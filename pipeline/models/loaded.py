@@ -5,11 +5,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from filters.url import UrlLists
 from pipeline.models.domains import load_domains
 from pipeline.models.language import load_language
 from pipeline.models.scorer import Measure
 from pipeline.models.scorers import SCORERS
 from pipeline.models.store import file_stamps
+from pipeline.models.url_lists import load_url_lists
 
 Loaded = TypeVar("Loaded")
 
@@ -41,6 +43,9 @@ class Models:
     def scorer(self, what: str, model: str) -> Measure:
         """document → the signals that the scorer `what` sets, by this model."""
         return cast("Measure", self._get(what, model, SCORERS[what].load))
+
+    def url_lists(self, name: str) -> UrlLists:
+        return cast("UrlLists", self._get("lists", name, load_url_lists))
 
     def _get(self, what: str, model: str, load: Callable[[Path], Any]) -> Any:
         if (what, model) not in self._open:

@@ -69,20 +69,20 @@ def at_hand(names: Collection[str], folder: Path) -> dict[str, Path]:
 def resolve(names: Sequence[str], folder: Path) -> dict[str, ResolvedModel]:
     """Each model's place and sha256. A name is a path relative to `folder` (an absolute path is itself).
 
-    UsageError for the first, by name, that is not there; it says which command makes it.
+    UsageError for the first, by name, that is not there; it says which command makes it, and others that are missing.
     """
-    found = {}
-    for name in sorted(set(names)):
-        path = folder / name
-        if not path.exists():
-            raise UsageError(f"model {name!r} is not in {folder}: {_advice(name, folder)}")
-        found[name] = ResolvedModel(path, model_sha256(path))
-    return found
+    missing = [name for name in sorted(set(names)) if not (folder / name).exists()]
+    if missing:
+        raise UsageError(f"model {missing[0]!r} is not in {folder}: {_advice(missing, folder)}")
+    return {name: ResolvedModel(folder / name, model_sha256(folder / name)) for name in sorted(set(names))}
 
 
-def _advice(name: str, folder: Path) -> str:
+def _advice(missing: Sequence[str], folder: Path) -> str:
+    """How to come by the first of the models that are missing."""
+    name = missing[0]
     if name in DEFAULT_MODELS:
-        return f"run `refinery fit defaults --models {folder}`"
+        made = [each for each in missing if each in DEFAULT_MODELS]
+        return f"run `refinery fit defaults --models {folder} --only {' '.join(made)}`"
     if name == REDPAJAMA_LISTS:
         return "put bad_words, ut1 or importance into a folder of this name there (docs/models.md)"
     if name in FOREIGN_MODELS:

@@ -14,8 +14,10 @@ from infra.dataset import schema as schemas
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import Dataset, Source
 from infra.errors import UsageError
+from infra.names import meant
 from pipeline.job.carried import carried_signals
 from pipeline.steps.interpreter import document_of
+from pipeline.steps.option import SIGNAL_LIST
 from pipeline.steps.signals import STEP_SIGNALS
 
 Values = npt.NDArray[np.float64]
@@ -59,7 +61,7 @@ class Broadcast:
 def check_signal(name: str, source: Source, place: str) -> None:
     """Raises UsageError for an unknown signal, or one that only a step sets and no document of `source` has."""
     if name not in SIGNALS and name not in STEP_SIGNALS:
-        raise UsageError(f"{place}: no signal {name!r}; `refinery recipes signals` lists them")
+        raise UsageError(f"{place}: no signal {name!r}; {meant(name, (*SIGNALS, *STEP_SIGNALS), SIGNAL_LIST)}")
     if name in SIGNALS or name == "language_score" or name in carried_signals(source):
         return
     raise UsageError(f"{place}: no document carries signals.{name}: label or measure it in a stage before this")

@@ -18,6 +18,12 @@ from pipeline.steps.label import Label
 def check_recipe(recipe: Recipe) -> None:
     """UsageError for an extractor, an option or a share that does not exist or is of the wrong kind, and for a signal
     that nothing sets."""
+    check_options(recipe)
+    check_signals(recipe)
+
+
+def check_options(recipe: Recipe) -> None:
+    """The same without the signals."""
     for stage in recipe.stages:
         audit = stage.options.get("audit", 0)
         if not (is_number(audit) and 0 <= audit <= 1):
@@ -26,7 +32,6 @@ def check_recipe(recipe: Recipe) -> None:
             DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
         for step in stage.steps:
             step.check()
-    check_signals(recipe)
 
 
 def check_models(recipe: Recipe, places: Mapping[str, Path]) -> None:

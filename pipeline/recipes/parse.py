@@ -2,20 +2,26 @@
 and a value of the wrong kind, is a UsageError that names the place.
 """
 
+import os
 import tomllib
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 from infra.errors import UsageError
+from infra.names import meant, near_names
+from pipeline.recipes.changes import Changes, change
+from pipeline.recipes.check import check_options
 from pipeline.recipes.recipe import COMMANDS, Recipe, Stage, StageCommand, bound
+from pipeline.recipes.shipped import shipped, shipped_toml
+from pipeline.recipes.stage_keys import CHANGED_FILE, STAGE_FILE, STAGE_OPTIONS, WHOLE_FILE, current_keys
 from pipeline.steps.extract import Extract
 from pipeline.steps.fields import (
     check_plain,
     folder_name,
     model_name,
+    not_one_of,
     only,
     shown,
     table,
@@ -23,53 +29,101 @@ from pipeline.steps.fields import (
     text,
     words,
 )
+from pipeline.steps.option import names_of
 from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
 from pipeline.steps.table import kinds_in, read_step
 
-# Keys of a stage that had another name in earlier versions.
-FORMER_KEYS = {"verb": "command", "control": "audit"}
-# What a stage takes beside its steps. `audit`: see extract.py. `carried`: signals that the stage's documents bring
-# along without that any stage before it sets them.
-STAGE_OPTIONS: dict[str, tuple[str, ...]] = {
-    "ingest": (),
-    "extract": ("audit",),
-    "filter": ("carried",),
-    "dedup": (),
-    "mix": ("draw",),
-    "tokenize": ("tokenizer",),
-}
+# A recipe extends one that extends another, and so on: more than this is a mistake.
+MOST_EXTENDED = 8
 
 
-def shipped() -> list[str]:
-    """The names of the recipes that come with the package."""
-    folder = resources.files("pipeline.recipes")
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+def load_recipe(name_or_file: str, changes: Changes | None = None) -> Recipe:
+    """A shipped recipe by name, or any TOML file by path. With `changes` (`pipeline/recipes/changes.py`) it is another
+    recipe, of another name. UsageError for what is not there or is no recipe, and for changes of what it lacks."""
+    recipe = _load(name_or_file, ())
+    return _changed(recipe, changes, (), name_or_file) if changes else recipe
 
 
-def load_recipe(name_or_file: str) -> Recipe:
-    """A shipped recipe by name, or any TOML file by path."""
+def read_text(name_or_file: str) -> str:
+    """The text of a recipe's file, as it was written. UsageError if there is none."""
     path = Path(name_or_file)
-    if name_or_file in shipped():
-        content = (resources.files("pipeline.recipes") / f"{name_or_file}.toml").read_bytes()
+    if (found := shipped_toml(name_or_file)) is not None:
+        content = found.encode()
     elif path.suffix == ".toml":
         try:
             content = path.read_bytes()
         except OSError as error:
             raise UsageError(f"recipe file {path} cannot be read: {error.strerror}") from None
     else:
-        raise UsageError(f"no recipe {name_or_file!r}: choose one of {', '.join(shipped())}, or a .toml file")
+        near = near_names(name_or_file, shipped())
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"no recipe {name_or_file!r}: {hint}choose one of {', '.join(shipped())}, or a .toml file")
     try:
-        source = tomllib.loads(content.decode())
+        return content.decode()
+    except ValueError as error:
+        raise UsageError(f"recipe {name_or_file} is not TOML: {error}") from None
+
+
+def _load(name_or_file: str, extending: tuple[str, ...]) -> Recipe:
+    """`extending`: the files, by their whole paths, that extend this one."""
+    content = read_text(name_or_file)
+    try:
+        source = tomllib.loads(content)
     except (ValueError, RecursionError) as error:  # a number may be too long, a list too deep
         raise UsageError(f"recipe {name_or_file} is not TOML: {error}") from None
-    return parse_recipe(source, name_or_file)
+    if "extends" in source:
+        return _extended(source, name_or_file, extending)
+    recipe = parse_recipe(source, name_or_file)
+    if name_or_file not in shipped():
+        _check_name(recipe, name_or_file)
+    return recipe
+
+
+def _extended(source: Mapping[str, Any], place: str, extending: tuple[str, ...]) -> Recipe:
+    """The recipe in a file that changes another: `extends` and what is set and inserted."""
+    check_plain(source, place)
+    if "stage" in source:
+        raise UsageError(f"{place}: a recipe with `extends` has no [[stage]] of its own: put stages in with [[insert]]")
+    only(source, names_of(CHANGED_FILE), place)
+    base = text(source, "extends", place)
+    if base.endswith(".toml"):
+        base = str(Path(place).parent / base)
+    here = os.path.realpath(place)
+    if here in extending or len(extending) > MOST_EXTENDED:
+        names = " → ".join(Path(each).name for each in (*extending, here))
+        raise UsageError(f"{place}: recipes extend each other in a circle, or too often: {names}")
+    heads = {"name": text(source, "name", place, Path(place).stem)}
+    heads |= {"about": text(source, "about", place)} if "about" in source else {}
+    inserts = tables(source, "insert", place)
+    if heads["name"] in shipped():
+        raise UsageError(f"{place}: {heads['name']!r} is the name of a shipped recipe: give this one a name of its own")
+    return _changed(_load(base, (*extending, here)), {**table(source, "set", place), **heads}, inserts, place)
+
+
+def _changed(recipe: Recipe, changes: Changes, inserts: Sequence[Mapping[str, Any]], place: str) -> Recipe:
+    source = change(recipe, changes, inserts, place)
+    changed = parse_recipe(source, f"{place} as changed")
+    try:
+        check_options(changed)
+    except UsageError as error:
+        raise UsageError(f"{place} as changed: {error}") from None
+    _check_name(changed, place)
+    return changed
+
+
+def _check_name(recipe: Recipe, place: str) -> None:
+    """UsageError for another recipe that has the name of a shipped one: manifests would take it for that."""
+    if recipe.name in shipped() and recipe.sha256 != _load(recipe.name, ()).sha256:
+        raise UsageError(
+            f"{place}: the recipe is called {recipe.name!r} but is not the one that is shipped: give it another `name`"
+        )
 
 
 def parse_recipe(source: Mapping[str, Any], place: str) -> Recipe:
     """The recipe in a parsed TOML document; `place` names it in messages. UsageError for whatever is no recipe."""
     check_plain(source, place)
-    only(source, ("name", "about", "stage", "calibration"), place)
+    only(source, names_of(WHOLE_FILE), place)
     tables(source, "calibration", place)
     given = enumerate(tables(source, "stage", place), start=1)
     stages = tuple(_stage(stage, f"{place}: stage {number}") for number, stage in given)
@@ -85,18 +139,19 @@ def parse_recipe(source: Mapping[str, Any], place: str) -> Recipe:
                 f"{place}: stage {stage.name!r} reads {stage.reads or 'archives'}, "
                 f"but {before.name!r} before it makes {before.makes}"
             )
-    return Recipe(text(source, "name", place, place), text(source, "about", place), stages, source)
+    return Recipe(text(source, "name", place, Path(place).stem), text(source, "about", place), stages, source)
 
 
 def _stage(source: Mapping[str, Any], place: str) -> Stage:
-    source = _current_keys(source, place)
+    source = current_keys(source, place)
     command = source.get("command")
     if not isinstance(command, str) or command not in COMMANDS:
-        raise UsageError(f"{place}: command is {shown(command)}, not one of {', '.join(COMMANDS)}")
+        raise UsageError(f"{place}: command is {shown(command)}, {not_one_of(command, COMMANDS)}")
     name = folder_name(text(source, "name", place, command), place)
     here = f"{place} ({name})"
-    only(source, ("name", "command", "step", *STAGE_OPTIONS[command]), here)
-    options = {key: value for key, value in source.items() if key in STAGE_OPTIONS[command]}
+    known = names_of(STAGE_OPTIONS[command])
+    only(source, (*names_of(STAGE_FILE), *known), here)
+    options = {key: value for key, value in source.items() if key in known}
     _check_options(command, options, here)
     given = enumerate(tables(source, "step", here), start=1)
     steps = tuple(read_step(step, f"{here}, step {number}") for number, step in given)
@@ -112,21 +167,13 @@ def _stage(source: Mapping[str, Any], place: str) -> Stage:
     return Stage(name, cast("StageCommand", command), steps, options)
 
 
-def _current_keys(source: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    """A stage's table with the keys of today for the former ones, so that recipes of earlier versions can be read."""
-    for former, key in FORMER_KEYS.items():
-        if former in source and key in source:
-            raise UsageError(f"{place}: {former} is the former name of {key}: leave one of the two out")
-    return {FORMER_KEYS.get(name, name): value for name, value in source.items()}
-
-
 def _check_options(command: str, options: Mapping[str, Any], place: str) -> None:
     if command == "tokenize":
         model_name(text(options, "tokenizer", place), f"{place}: tokenizer")
     table(options, "draw", place)
     for name in words(options, "carried", place):
         if name not in STEP_SIGNALS:
-            raise UsageError(f"{place}: carried is for what steps set ({', '.join(STEP_SIGNALS)}), not {shown(name)}")
+            raise UsageError(f"{place}: carried is for what steps set, not {shown(name)}; {meant(name, STEP_SIGNALS)}")
 
 
 def _check_order(command: str, steps: tuple[Step, ...], place: str) -> None:

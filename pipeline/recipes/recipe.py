@@ -41,6 +41,17 @@ class Stage:
             return Kind.RECORDS
         return Kind.TOKENS if self.command == "tokenize" else Kind.DOCUMENTS
 
+    @property
+    def reads_records(self) -> bool:
+        """`extract`, or a dedup by payload."""
+        return self.reads is Kind.RECORDS
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether it reads the text of documents: a list of addresses can go through a stage that does not. A stage
+        without steps only hands texts on."""
+        return self.command in ("mix", "tokenize") or not self.steps or any(step.needs_text for step in self.steps)
+
     def models(self) -> Iterator[str]:
         for step in self.steps:
             yield from step.models()
@@ -51,6 +62,11 @@ class Stage:
 def models_of(stages: Iterable[Stage]) -> list[str]:
     """The names of the models that the stages use, each once, in order."""
     return sorted({name for stage in stages for name in stage.models()})
+
+
+def needs_text(stages: Iterable[Stage]) -> bool:
+    """Whether any of the stages reads the text of documents; if none does, a list of addresses can go through them."""
+    return any(stage.needs_text for stage in stages)
 
 
 def bound(steps: Sequence[Step], places: Mapping[str, Path]) -> tuple[Step, ...]:
@@ -82,6 +98,10 @@ class Recipe:
     @property
     def ref(self) -> RecipeRef:
         return RecipeRef(self.name, self.sha256)
+
+    def number(self, stage: Stage) -> int:
+        """The place of the stage of this name, from 1."""
+        return [each.name for each in self.stages].index(stage.name) + 1
 
     def prefix(self, length: int) -> "Recipe":
         """The first `length` stages as a recipe of their own: equal for two recipes that begin alike."""

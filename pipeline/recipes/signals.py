@@ -6,10 +6,14 @@ after it, and from filter stage to filter stage; an extract stage passes on the 
 `carried` of a filter stage names those that its documents bring along from elsewhere.
 """
 
+from filters.catalog import SIGNALS
 from infra.errors import UsageError
+from infra.names import meant, near_names
 from pipeline.recipes.recipe import Recipe, Stage
+from pipeline.steps.fields import shown
 from pipeline.steps.gate import Gate
-from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, LISTED_SIGNALS
+from pipeline.steps.option import SIGNAL_LIST
+from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, LISTED_SIGNALS, STEP_SIGNALS
 from pipeline.steps.step import Step
 
 
@@ -25,11 +29,16 @@ def check_signals(recipe: Recipe) -> None:
         here = set() if stage.command == "extract" else known | set(stage.options.get("carried", ()))
         for step in stage.steps:
             for name in step.requires() if whole or not step.alone else ():
-                if name not in here and name not in step.available():
+                if name not in here and name not in available(stage, step):
                     raise UsageError(f"{recipe.name}: {_missing(stage, step, name)}")
             here = step.after(here)
         whole = whole or stage.command == "extract"
         known = handed_on(stage, here)
+
+
+def available(stage: Stage, step: Step) -> frozenset[str]:
+    """What a step may read without an earlier one: of headers only in the extract stage, which reads them."""
+    return step.available() if stage.command == "extract" else step.available() - HEADER_SIGNALS.keys()
 
 
 def handed_on(stage: Stage, known: set[str]) -> set[str]:
@@ -40,16 +49,20 @@ def handed_on(stage: Stage, known: set[str]) -> set[str]:
 
 def _missing(stage: Stage, step: Step, name: str) -> str:
     place = f"stage {stage.name!r}, {step.kind} {step.name!r}"
-    if isinstance(step, Gate):
-        lists = "" if step.lists else " without lists"
-        known = ", ".join(sorted(step.available()))
-        return f"{place}: a gate{lists} has no signal {name!r}: there are {known}"
-    if name in LISTED_SIGNALS:
-        return f"{place}: {name!r} needs lists: use it in a gate of the extract stage, with lists = NAME"
     if name in HEADER_SIGNALS:
         return f"{place}: {name!r} is set in the extract stage alone: use it there, in a gate or a judge"
+    if isinstance(step, Gate):
+        lists = "" if step.lists else " without lists"
+        known = sorted(available(stage, step))
+        near = near_names(name, known)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{place}: a gate{lists} has no signal {name!r}: there are {', '.join(known) or 'none'}{hint}"
+    if name in LISTED_SIGNALS:
+        return f"{place}: {name!r} needs lists: use it in a gate, with lists = NAME"
     if name in AUDIT_SIGNALS:
         return f"{place}: {name!r} is set where an extract stage before it has a audit sample (audit = 0.01)"
+    if name not in SIGNALS and name not in STEP_SIGNALS:
+        return f"{place}: no signal {shown(name)}; {meant(name, (*SIGNALS, *STEP_SIGNALS), SIGNAL_LIST)}"
     return (
         f"{place}: nothing before it sets {name!r}, so that every document would pass: put a label or combine step "
         f'before it, or, if the documents bring it along, carried = ["{name}"] into the stage'

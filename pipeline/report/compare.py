@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.compare.gold import shares
-from pipeline.compare.overlap import most_first
 from pipeline.report.charts import UNIT_NAMES, UNITS, Bar, Whisker, bars_svg, percent, whiskers_svg
 from pipeline.report.parts import Figure, Table, clipped, seconds, spell
 from pipeline.report.read import Comparison, PoolOutcome, number
 from pipeline.stages.audit import audit_text
+from pipeline.stages.counts import most_first
 
 TOP_RULES = 5
 ALL = "all"

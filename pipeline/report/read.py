@@ -23,6 +23,7 @@ from infra.errors import UsageError
 from infra.storage import read_json
 from pipeline.compare.compare import COMPARISON, came_in
 from pipeline.stages.audit import audit_sample
+from pipeline.stages.final import is_final
 from pipeline.stages.run import FROZEN, funnel
 
 DEPTH = 2
@@ -173,8 +174,8 @@ def kind_of(folder: Path) -> str | None:
 
 
 def _children(folder: Path) -> list[Path]:
-    """The readable subfolders, without hidden ones (receipts and work in progress)."""
-    found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    """The readable subfolders, without hidden ones (receipts and work in progress) and a run's link to one of them."""
+    found = [path for path in folder.iterdir() if path.is_dir() and not (path.name.startswith(".") or is_final(path))]
     return sorted(path for path in found if os.access(path, os.R_OK | os.X_OK))
 
 

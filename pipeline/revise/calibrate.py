@@ -22,6 +22,7 @@ from pipeline.job.tables import Tables
 from pipeline.pool.quantile import By, GroupThreshold, Side, find_quantiles, values_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.toml import recipe_toml
 from pipeline.stages.intervals import DIGITS, wilson
 from pipeline.stages.stages import rows_of
@@ -125,14 +126,15 @@ def _no_rule(name: str, wanted: Wanted, step: str | None) -> UsageError:
     return UsageError(f"{where} has no {rule} for what was calibrated: add one, with any threshold")
 
 
-def freeze(name: str, calibration: Calibration, out: Path, step: str | None = None) -> list[str]:
-    """Writes recipe `name` to `out` with calibrated thresholds in the rules of `step`, or else of the last step that
-    has such a rule. Stricter rules of earlier steps are loosened to the same threshold, since otherwise the new one
-    would have no effect. Returns the steps that changed, the calibrated one first.
+def freeze(recipe: Recipe | str, calibration: Calibration, out: Path, step: str | None = None) -> list[str]:
+    """Writes the recipe (or the one of this name) to `out` with calibrated thresholds in the rules of `step`, or of the
+    last step that has such a rule. Stricter rules of earlier steps are loosened to the same threshold, since otherwise
+    the new one would have no effect. Returns the steps that changed, the calibrated one first.
 
     The calibration is stored as a record, which the recipe's hash does not cover; it covers thresholds and `source`.
     """
-    source = dict(load_recipe(name).source)
+    loaded = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    name, source = loaded.name, dict(loaded.source)
     stages = [{**stage, "step": list(stage["step"])} if "step" in stage else stage for stage in source["stage"]]
     places = [
         (stage["step"], index)

@@ -16,7 +16,6 @@ on the whole text.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import ledger_batch
+from infra.names import meant
 from pipeline.document import Document
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.inputs import Inputs
@@ -48,6 +48,7 @@ from pipeline.stages.stages import first_source, run_stage
 from pipeline.steps.extract import Extract
 from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.judge import Judge
+from pipeline.steps.option import SIGNAL_LIST
 from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
 
@@ -90,8 +91,7 @@ def plan(recipe: Recipe, wanted: Sequence[str] = ()) -> Plan:
         elif name in STEP_SIGNALS:
             raise UsageError(f"recipe {recipe.name!r} has no label or combine step that sets the signal {name!r}")
         else:
-            near = get_close_matches(name, known, n=3, cutoff=0.5)
-            raise UsageError(f"no signal {name!r}; " + (f"similar names: {', '.join(near)}" if near else "see `refinery recipes signals`"))  # fmt: skip # noqa: E501
+            raise UsageError(f"no signal {name!r}; {meant(name, known, SIGNAL_LIST)}")
     chosen = tuple(sorted(names))
     return Plan(chosen, needed(steps, names), bound_lists(recipe, chosen))
 

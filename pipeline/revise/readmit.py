@@ -7,7 +7,7 @@ failed; then every stage of the recipe follows. The dataset of records read agai
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ from pipeline.inputs.reread import (
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.revise.listed import entries
+from pipeline.stages.final import clear_final, datasets_in, link_final
 from pipeline.stages.ingest import STEP as INGEST
-from pipeline.stages.run import FROZEN, Run, account, after_extraction, check_outside, stage_folder
-from pipeline.stages.stages import reads_records, run_stage
+from pipeline.stages.over_documents import not_done, stage_over_documents, stages_over_documents
+from pipeline.stages.run import FROZEN, Run, Say, account, check_outside, stage_folder, tell_not_done
+from pipeline.stages.stages import run_stage
 
 COLUMNS = ["id", *PLACE, "step", "rule"]
 
@@ -77,8 +79,11 @@ def readmit(
     rules: Sequence[str] = (),
     ids: Path | None = None,
     moved: Mapping[str, str] | None = None,
+    *,
+    say: Say | None = None,
 ) -> tuple[Run, dict[str, int]]:
-    """Returns the run in `out`, and {in, readmitted, rejected, skipped}. `moved`: the files' paths now, by name.
+    """Returns the run in `out`, and {in, readmitted, rejected, skipped}. `moved`: the files' paths now, by name. `say`:
+    is told first what of the recipe documents do not allow.
 
     Raises UsageError if the ledger has no such row, or a file is missing or has changed.
     """
@@ -101,9 +106,13 @@ def readmit(
     started = time.time()
     check_outside(out)
     with claim(out, arguments):
+        clear_final(out)
+        missed = not_done(context.recipe.stages) if documents.files else ()
+        tell_not_done(say, context.recipe, missed)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
-        made = Run(out, tuple(run_stages(here, stages, records, documents, rejects.skipped, out)))
+        made = Run(out, tuple(run_stages(here, stages, records, documents, rejects.skipped, out)), missed)
         numbers = conservation(made, rejects)
+        link_final(out, made.last.folder.name)
         write_bytes(out / RUN, readable_json({**account(context, made, time.time() - started), "readmit": numbers}))
     return made, numbers
 
@@ -116,7 +125,7 @@ def ledger_datasets(folder: Path) -> list[Dataset]:
         return [Dataset(folder)]
     if (folder / FROZEN).is_file() and "last" not in (read_json(folder / RUN) or {}):
         raise UsageError(f"{folder} is not finished: run the same command again, or give the folder of a stage")
-    found = [Dataset(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    found = [Dataset(path) for path in datasets_in(folder)]
     if not found:
         raise UsageError(f"--ledger {folder} contains no finished dataset: give the folder of a stage, or of a run")
     return found
@@ -163,9 +172,9 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
 
 
 def stages_for(recipe: Recipe, archives: bool) -> list[Stage]:
-    """All stages if archives are read; those after extraction if only documents are."""
+    """All stages if archives are read; those for documents if only documents are."""
     if not archives:
-        return after_extraction(recipe)
+        return stages_over_documents(recipe)
     if recipe.stages[0].command != "ingest" or not any(stage.command == "extract" for stage in recipe.stages):
         raise UsageError(
             f"recipe {recipe.name!r} does not begin at archives: readmit needs one with ingest and extract"
@@ -181,11 +190,13 @@ def run_stages(
     skipped: Mapping[str, int],
     out: Path,
 ) -> list[Dataset]:
-    """Makes every stage's dataset; documents of files join at the first stage that reads documents."""
+    """Makes every stage's dataset. Documents of files join at the first stage that reads documents; beside records,
+    they go through the gates of extraction first, in a dataset of their own."""
     bare = Context(context.recipe, context.engine, context.places)
     datasets: list[Dataset] = []
     source: Source | None = None
     joined = not documents.files
+    alone: Source = documents
     for stage in stages:
         folder = out / stage_folder(context.recipe, stage)
         here = bare if datasets else context
@@ -195,14 +206,23 @@ def run_stages(
             task = RereadTask(here.recipe.sha256)
             made = context.engine.map_shards(task, [records], folder, header, counted(skipped))
         else:
-            if not joined and not reads_records(stage):
-                source = documents if source is None else SideBySide((source, documents))
+            if not joined and not stage.reads_records:
+                source = alone if source is None else SideBySide((source, alone))
                 joined = True
             assert source is not None
+            if not joined and (gates := gates_of(stage)):
+                alone = run_stage(bare, gates, alone, out / f"{folder.name}-documents")
+                datasets.append(alone)
             made = run_stage(here, stage, source, folder, records.places())
         datasets.append(made)
         source = made
     return datasets
+
+
+def gates_of(stage: Stage) -> Stage | None:
+    """The gates of an extract stage as a stage over documents; None without any."""
+    gates = stage_over_documents(stage) if stage.command == "extract" else None
+    return gates and replace(gates, name=f"{stage.name}-documents")
 
 
 def counted(skipped: Mapping[str, int]) -> Any:

@@ -30,6 +30,7 @@ from infra.storage import read_json, remove_folder, write_bytes
 from pipeline.revise.listed import Listed
 from pipeline.revise.takedown_apply import Key, WithLedger, carry_over, keys_where, redacted, task_for
 from pipeline.revise.takedown_proof import Removed, joined, runs_of, search
+from pipeline.stages.final import clear_final, datasets_below, link_final
 from pipeline.stages.run import FROZEN
 from pipeline.stages.tokenize import MODEL, TABLE
 from pipeline.text_table import table
@@ -67,8 +68,10 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     if "." in datasets:  # the rewrite of that dataset claims the folder itself, maybe after those in it
         head = header_of(datasets["."].manifest, listed, ()).as_dict()
         check_place(out, {name: value for name, value in head.items() if name != "inputs"})
-    holder: AbstractContextManager[None] = nullcontext() if "." in datasets else claim(out, arguments)
+    holder: AbstractContextManager[object] = nullcontext() if "." in datasets else claim(out, arguments)
     with holder:
+        if (run / FROZEN).is_file():
+            clear_final(out)
         made = rewrite(datasets, found, listed, removed, out, engine)
         receipt = {
             "format": FORMAT,
@@ -87,6 +90,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
         if (run / FROZEN).is_file():
             write_bytes(out / FROZEN, (run / FROZEN).read_bytes())
             account = redacted(read_json(run / RUN) or {}, listed)
+            link_final(out, str(account["last"]))
             write_bytes(out / RUN, readable_json({**account, "takedown_seconds": round(time.time() - started, 3)}))
         remove_folder(out / WORK / "takedown")
     return receipt
@@ -102,8 +106,7 @@ def check_folders(run: Path, out: Path) -> None:
 
 def in_order(run: Path) -> dict[str, Dataset]:
     """Every finished dataset below `run` by its relative path, each after its inputs."""
-    folders = [path.parent for path in sorted(run.rglob(MANIFEST))]
-    names = [folder.relative_to(run).as_posix() for folder in folders]
+    names = [folder.relative_to(run).as_posix() for folder in datasets_below(run)]
     found = {
         name: Dataset(run / name) for name in names if name == "." or not any(p[0] == "." for p in name.split("/"))
     }

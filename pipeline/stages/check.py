@@ -7,6 +7,7 @@ from infra.dataset.manifest import MANIFEST, RUN, Kind, check_invariant
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import read_json
+from pipeline.stages.final import datasets_in
 from pipeline.stages.tokenize import token_faults
 
 
@@ -15,7 +16,7 @@ def faults_of(folder: Path) -> dict[str, list[str]]:
 
     UsageError where there is no finished dataset, WorkError for counts that cannot be.
     """
-    found = [folder] if (folder / MANIFEST).is_file() else sorted(p.parent for p in folder.glob(f"*/{MANIFEST}"))
+    found = [folder] if (folder / MANIFEST).is_file() else datasets_in(folder)
     if not found:
         raise UsageError(f"{folder} holds no finished dataset")
     datasets = [Dataset(each) for each in found]

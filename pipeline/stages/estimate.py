@@ -30,7 +30,7 @@ from pipeline.inputs.documents import is_parquet, open_lines
 from pipeline.inputs.inputs import InputFile, Inputs, find_inputs
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.parse import load_recipe
-from pipeline.recipes.recipe import models_of
+from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.intervals import wilson
 from pipeline.stages.run import run, stages_for
 
@@ -53,7 +53,7 @@ class Measured:
 
 
 def estimate(
-    recipe: str,
+    recipe: Recipe | str,
     inputs: Sequence[str],
     workers: int,
     sample: int = 300,
@@ -65,7 +65,8 @@ def estimate(
     `sample`: how many pages or documents to run. `kept` is an upper estimate where a stage looks at the whole pool: the
     more documents, the more copies. UsageError as for `run`.
     """
-    loaded, given = load_recipe(recipe), find_inputs(inputs, columns)
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    given = find_inputs(inputs, columns)
     chosen = stages_for(loaded, given)
     singles = single_inputs(given)
     spread = singles[:: -(-len(singles) // FILES)]

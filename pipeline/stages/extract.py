@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import xxhash
 
-from filters.url import UrlLists
 from infra.dataset import schema as schemas
 from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
@@ -26,8 +24,7 @@ from pipeline.document import Document, Trace
 from pipeline.extract.page import Page, PageExtractor
 from pipeline.inputs.reread import place_of
 from pipeline.job.funnel import Funnel
-from pipeline.models.loaded import Models, load_once, loaded_models
-from pipeline.models.url_lists import load_url_lists
+from pipeline.models.loaded import Models, loaded_models
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
 from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS
@@ -79,7 +76,6 @@ class Tools:
     reader: BodyReader
     extractors: Mapping[str, PageExtractor]
     plain: PageExtractor
-    lists: Mapping[str, UrlLists]
     models: Models
 
     def close(self) -> None:
@@ -116,10 +112,8 @@ class ExtractTask:
             for step in self.steps
             if isinstance(step, Extract)
         }
-        places = {step.lists: Path(self.places[step.lists]) for step in self.steps if step.lists}
-        lists = {name: load_once(load_url_lists, path) for name, path in places.items()}
-        models = loaded_models(tuple(sorted((n, p) for n, p in self.places.items() if n not in lists)))
-        return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), lists, models)
+        models = loaded_models(tuple(sorted(self.places.items())))
+        return Tools(BodyReader(self.bodies), extractors, page_extractor("plain", "{}"), models)
 
     def __call__(self, part: ShardReader) -> Iterator[Output]:
         funnel = Funnel()
@@ -214,7 +208,7 @@ class Visit:
 
     def _rejects(self, step: Step, trace: Trace | None) -> list[Reject]:
         if isinstance(step, Gate):
-            return step.on_record(self.record, self.tools.lists, trace)
+            return step.on_record(self.record, self.tools.models, trace)
         if not isinstance(step, Extract):
             return step.run(self.document, self.tools.models, trace)
         html = self.record["page"] == "html"

@@ -1,54 +1,83 @@
 """`run`: makes the stages of a recipe one after the other, each a dataset in a folder of its own."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.claim import claim
-from infra.dataset.manifest import MANIFEST, RUN, Manifest
-from infra.dataset.reader import Dataset
+from infra.dataset.claim import claim, unfinish
+from infra.dataset.growth import NONE, check_more_inputs, grown_datasets, more_inputs
+from infra.dataset.manifest import LIMIT, MANIFEST, RUN, Kind, Manifest
+from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
 from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
-from infra.storage import write_bytes
+from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import Inputs, read_inputs
 from pipeline.job.context import Context, open_context
-from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.difference import recipe_difference
+from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage, models_of
 from pipeline.stages.audit import audit_sample
-from pipeline.stages.stages import first_source, places_below, reads_records, run_stage
+from pipeline.stages.counts import run_counts, stage_counts
+from pipeline.stages.final import FINAL, clear_final, link_final
+from pipeline.stages.final import FROZEN as FROZEN
+from pipeline.stages.over_documents import (
+    NotDone,
+    not_done,
+    not_done_lines,
+    stage_over_documents,
+    stages_over_documents,
+    without_addresses,
+)
+from pipeline.stages.stages import first_source, for_stages, places_below, run_stage
 
-FROZEN = "recipe.json"
+# Is given lines for people.
+Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder and the datasets of its stages, in order."""
+    """A finished run: its folder and the datasets of its stages, in order. `not_done`: what of the recipe the input did
+    not allow."""
 
     folder: Path
     datasets: tuple[Dataset, ...]
+    not_done: tuple[NotDone, ...] = ()
 
     @property
     def last(self) -> Dataset:
         return self.datasets[-1]
 
+    @property
+    def result(self) -> Path:
+        """The folder to read: `final` in that of the run, or where there are no links the last dataset's own."""
+        final = self.folder / FINAL
+        return final if final.is_symlink() else self.last.folder
+
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints. Funnel rows: documents, characters and tokens that remain after each step."""
+        """What `--json` prints. `counts`: of the run; `stages`: of each stage, with its rejections by rule; `funnel`:
+        documents, characters and tokens that remain after each step; `not_done`: what of the recipe the input did not
+        allow, as {stage, steps, what}."""
+        manifests = [dataset.manifest for dataset in self.datasets]
         return {
             "manifest": str(self.last.folder / MANIFEST),
-            "counts": dict(self.last.manifest.counts),
-            "funnel": funnel([dataset.manifest for dataset in self.datasets]),
+            "result": str(self.result),
+            "counts": run_counts(manifests),
+            "stages": [stage_counts(manifest) for manifest in manifests],
+            "funnel": funnel(manifests),
             "audit": audit_sample(self.datasets),
+            "not_done": [each.as_json() for each in self.not_done],
         }
 
 
 def stage_folder(recipe: Recipe, stage: Stage) -> str:
-    return f"{recipe.stages.index(stage) + 1:02d}-{stage.name}"
+    return f"{recipe.number(stage):02d}-{stage.name}"
 
 
 def funnel(manifests: list[Manifest]) -> list[dict[str, Any]]:
@@ -69,38 +98,34 @@ def whole_stage(manifest: Manifest) -> dict[str, Any]:
 
 
 def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
-    """All stages for archives; those after extraction for documents."""
+    """All stages for archives; for documents those after extraction, and the gates before it."""
     if inputs.archives and (inputs.documents or inputs.datasets):
         raise UsageError("give archives, or documents and datasets, as --input, not both in one run")
-    return list(recipe.stages) if inputs.archives else after_extraction(recipe)
-
-
-def after_extraction(recipe: Recipe) -> list[Stage]:
-    """The stages that read documents. UsageError if there is none."""
-    stages = [stage for stage in recipe.stages if stage.command != "ingest" and not reads_records(stage)]
-    if not stages:
-        raise UsageError(f"recipe {recipe.name!r} has no stage after extraction")
-    return stages
+    return list(recipe.stages) if inputs.archives else stages_over_documents(recipe)
 
 
 def run_recipe(
-    recipe: str,
+    recipe: Recipe | str,
     inputs: Sequence[str],
     out: Path,
     engine: Engine,
     limit: int | None = None,
     models: str | None = None,
     columns: Columns | None = None,
+    *,
+    say: Say | None = None,
 ) -> Run:
-    """`run` with everything by name: the recipe, the inputs, the folder of the models. Of these only the models of the
-    stages that are run are asked for. UsageError for what is not there, before anything is written."""
-    loaded, given = load_recipe(recipe), read_inputs(inputs, columns)
+    """`run` with everything by name (or the recipe itself): the recipe, the inputs, the folder of the models. Of these
+    only the models of the stages that are run are asked for. UsageError for what is not there, before anything is
+    written."""
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    given = read_inputs(inputs, columns)
     used = models_of(stages_for(loaded, given))
-    return run(open_context(loaded, engine, models, used), given, out, limit)
+    return run(open_context(loaded, engine, models, used), given, out, limit, say)
 
 
 def run_recipe_stage(
-    recipe: str,
+    recipe: Recipe | str,
     command: str,
     name: str | None,
     inputs: Sequence[str],
@@ -110,40 +135,115 @@ def run_recipe_stage(
     source: Path | None = None,
     models: str | None = None,
     columns: Columns | None = None,
+    *,
+    say: Say | None = None,
 ) -> Dataset:
     """One stage of a recipe in `out`: the one of this command, or with several of them the one called `name`; the same
     bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
     UsageError for what is not there, before anything is written."""
-    loaded = load_recipe(recipe)
-    chosen = loaded.stage(command, name)
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = read_inputs(inputs, columns)
+    chosen, documents = stage_for(loaded.stage(command, name), given)
+    given = for_stages(given, [chosen])
     first = first_source(given, chosen, limit)
     places = places_below(source) if source else None
     context = open_context(loaded, engine, models, chosen.models(), **input_params(given, limit))
-    stage = context.recipe.stage(command, name)  # with what its models' files hold
+    stage, _ = stage_for(context.recipe.stage(command, name), given)  # with what its models' files hold
+    missed = not_done([loaded.stage(command, name)]) if documents else ()
+    missed += without_addresses([stage], first) if not given.archives else ()
+    check_more_inputs(out, first.refs, limit, grown_datasets(given.datasets))
+    context = replace(context, reuse=())
     with undone_if_refused(out):  # some stages need the whole pool before they can refuse
+        tell_not_done(say, context.recipe, missed)
         return run_stage(context, stage, first, out, places)
 
 
-def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None) -> Run:
-    """Makes every stage's dataset below `out`; existing ones are not made again."""
+def stage_for(stage: Stage, inputs: Inputs) -> tuple[Stage, bool]:
+    """The stage as it is run on these inputs, and whether that is an extract stage's gates over documents."""
+    documents = bool(inputs.documents) or any(each.kind is Kind.DOCUMENTS for each in inputs.datasets)
+    over = stage_over_documents(stage) if stage.command == "extract" and documents else None
+    return (stage, False) if over is None else (over, True)
+
+
+def run(context: Context, inputs: Inputs, out: Path, limit: int | None = None, say: Say | None = None) -> Run:
+    """Makes every stage's dataset below `out`. In a folder that was made of a part of these inputs, or with a smaller
+    limit, the finished partitions are used again; what is complete is not made again at all. `say`: is told first what
+    of the recipe the input does not allow."""
     stages = stages_for(context.recipe, inputs)
-    source: Any = first_source(inputs, stages[0], limit)
-    arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in source.refs]}
+    inputs = for_stages(inputs, stages)
+    first, grown = first_source(inputs, stages[0], limit), grown_datasets(inputs.datasets)
+    missed = missed_by(context.recipe, stages, inputs, first)
+    return make(context, stages, first, out, input_params(inputs, limit), grown=grown, missed=missed, say=say)
+
+
+def make(
+    context: Context,
+    stages: Sequence[Stage],
+    first: Source,
+    out: Path,
+    params: Mapping[str, Any],
+    *,
+    runs: Sequence[Path] = (),
+    grown: Mapping[str, str] = NONE,
+    missed: tuple[NotDone, ...] = (),
+    say: Say | None = None,
+) -> Run:
+    """The run of these stages from the source of the first one, which is read as `params` say (`input_params`). `runs`:
+    folders of runs whose finished partitions are taken where the work would be the same. `grown`: see
+    `grown_datasets`. `missed`: what of the recipe the input does not allow, which `say` is told first."""
+    arguments = {"command": "run", "recipe": asdict(context.recipe.ref), "inputs": [asdict(ref) for ref in first.refs]}
     started = time.time()
     check_outside(out)
-    with claim(out, arguments | input_params(inputs, limit)):
+    check_recipe_of(out, context.recipe)
+    with claim(out, {**arguments, **params}, partial(more_inputs, grown=grown)) as changed:
+        clear_final(out)
+        if changed:
+            (out / FINAL).unlink(missing_ok=True)  # it would point to what is unfinished now
+        tell_not_done(say, context.recipe, missed)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
+        folders = [stage_folder(context.recipe, stage) for stage in stages]
+        for folder in folders if changed else ():  # none of them is finished now
+            if (out / folder / MANIFEST).is_file():
+                unfinish(out / folder)
+        source: Any = first
+        places = dict(getattr(first, "places", dict)())  # where the files are now
         datasets: list[Dataset] = []
-        for index, stage in enumerate(stages):
-            folder = out / stage_folder(context.recipe, stage)
-            params = input_params(inputs, limit) if index == 0 else {}
-            here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
-            source = run_stage(here, stage, source, folder)
+        for stage, folder in zip(stages, folders, strict=True):
+            own = {**context.params, **({} if datasets else params)}
+            here = replace(context, params=own, reuse=tuple(other / folder for other in runs))
+            source = run_stage(here, stage, source, out / folder, places)
             datasets.append(source)
-        made = Run(out, tuple(datasets))
+        made = Run(out, tuple(datasets), missed)
+        link_final(out, made.last.folder.name)
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
     return made
+
+
+def missed_by(recipe: Recipe, stages: Sequence[Stage], inputs: Inputs, source: Source) -> tuple[NotDone, ...]:
+    """What of the recipe the inputs do not allow; `stages`: those that are run."""
+    return () if inputs.archives else not_done(recipe.stages) + without_addresses(stages, source)
+
+
+def tell_not_done(say: Say | None, recipe: Recipe, missed: Sequence[NotDone]) -> None:
+    if say:
+        for line in not_done_lines(recipe.name, missed):
+            say(line)
+
+
+def check_recipe_of(out: Path, recipe: Recipe) -> None:
+    """Raises UsageError for the folder of a run of another recipe, with the step or rule that differs."""
+    frozen = read_json(out / FROZEN)
+    if not isinstance(frozen, dict) or (frozen.get("name"), frozen.get("sha256")) == (recipe.name, recipe.sha256):
+        return
+    try:
+        before, now = (
+            parse_recipe(source, str(out / FROZEN)).with_models(models)
+            for source, models in ((frozen["source"], frozen["models"]), (recipe.source, recipe.models))
+        )
+        difference = recipe_difference(before, now)
+    except (UsageError, KeyError, TypeError, AttributeError, AssertionError):
+        difference = "one that this version cannot read"
+    raise UsageError(f"{out} was made by another recipe: {difference}: choose another --out, or delete that folder")
 
 
 def check_outside(out: Path) -> None:
@@ -155,7 +255,7 @@ def check_outside(out: Path) -> None:
 
 def input_params(inputs: Inputs, limit: int | None) -> dict[str, Any]:
     """How the inputs are read, where it is not the usual way: a limit, and names of columns."""
-    return {**({} if limit is None else {"limit": limit}), **inputs.columns.params}
+    return {**({} if limit is None else {LIMIT: limit}), **inputs.columns.params}
 
 
 def account(context: Context, made: Run, seconds: float) -> Mapping[str, Any]:
@@ -165,6 +265,7 @@ def account(context: Context, made: Run, seconds: float) -> Mapping[str, Any]:
         "workers": context.engine.workers,
         "stages": [dataset.folder.name for dataset in made.datasets],
         "last": made.last.folder.name,
+        "not_done": [each.as_json() for each in made.not_done],
         "wall_seconds": round(seconds, 3),
         "versions": versions(),
         "models": dict(context.places),

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from pipeline.inputs.archives import Archives
-from pipeline.inputs.documents import open_documents
+from pipeline.inputs.documents import lacks_text, open_documents
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
 from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
-from pipeline.recipes.recipe import Stage
+from pipeline.recipes.recipe import Stage, needs_text
 from pipeline.stages.dedup import dedup_stage
 from pipeline.stages.extract import ExtractTask
 from pipeline.stages.filter import FilterTask
@@ -31,9 +31,15 @@ from pipeline.stages.tokenize import tokenize_stage
 from pipeline.warc.records import SplitOverrun
 
 
-def first_source(inputs: Inputs, stage: Stage, limit: int | None = None, needs: str = "text") -> Source:
-    """The source of the first stage: archives for `ingest`, records for `extract`, documents for the others. `needs`:
-    the column that documents of the user's must have, `text` or `url`."""
+def for_stages(inputs: Inputs, stages: Sequence[Stage]) -> Inputs:
+    """The inputs as these stages read them: where none of them reads a text, files of addresses alone are read too."""
+    if needs_text(stages) or not any(lacks_text(file, inputs.columns) for file in inputs.documents):
+        return inputs
+    return replace(inputs, columns=replace(inputs.columns, needs="url"))
+
+
+def first_source(inputs: Inputs, stage: Stage, limit: int | None = None) -> Source:
+    """The source of the first stage: archives for `ingest`, records for `extract`, documents for the others."""
     if limit is not None and limit < 1:
         raise UsageError(f"the limit is {limit}; give at least 1")
     if stage.command == "ingest":
@@ -44,11 +50,11 @@ def first_source(inputs: Inputs, stage: Stage, limit: int | None = None, needs: 
         raise UsageError(
             f"{stage.command} reads datasets and documents, not archives: run `refinery ingest` and `extract` first"
         )
-    source = rows_of(inputs, Kind.RECORDS if reads_records(stage) else Kind.DOCUMENTS, stage.command, needs)
+    source = rows_of(inputs, Kind.RECORDS if stage.reads_records else Kind.DOCUMENTS, stage.command)
     return source if limit is None else Limited(source, limit)
 
 
-def rows_of(inputs: Inputs, wanted: Kind, command: str, needs: str = "text") -> Source:
+def rows_of(inputs: Inputs, wanted: Kind, command: str) -> Source:
     """The datasets and documents of the inputs side by side. UsageError for what is not of the kind `wanted`."""
     sources: list[Source] = list(inputs.datasets)
     for dataset in inputs.datasets:
@@ -57,13 +63,8 @@ def rows_of(inputs: Inputs, wanted: Kind, command: str, needs: str = "text") -> 
     if inputs.documents:
         if wanted is Kind.RECORDS:
             raise UsageError(f"{command} reads a dataset of records (made by `refinery ingest`), not documents")
-        sources.append(open_documents(inputs.documents, inputs.columns, needs))
+        sources.append(open_documents(inputs.documents, inputs.columns))
     return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
-
-
-def reads_records(stage: Stage) -> bool:
-    """Whether the stage reads records: `extract`, or a dedup by payload."""
-    return stage.reads is Kind.RECORDS
 
 
 def run_stage(
@@ -148,13 +149,16 @@ class Limited:
         chosen: list[Part] = []
         left = self.limit
         for part in self.source.parts():
-            if left <= 0 and chosen:
+            if left <= 0:
                 break
-            chosen.append(CappedPart(part, max(left, 0)))
+            rows = 0
             for batch in part.batches(["id"]):  # type: ignore[attr-defined]
-                left -= batch.num_rows
-                if left <= 0:
+                rows += batch.num_rows
+                if rows > left:
                     break
+            # a part that is not cut is what it is without a limit: a run without one uses it again
+            chosen.append(part if rows <= left else CappedPart(part, left))
+            left -= rows
         return chosen
 
 

@@ -11,6 +11,7 @@ from infra.dataset.receipts import RECEIPTS
 from infra.engines.live import read_progress
 from infra.errors import UsageError
 from infra.storage import read_json
+from pipeline.stages.final import is_final
 
 LOG, TIMINGS, TRAINING = "log.jsonl", "timings.jsonl", "training.json"
 # The last steps of a training whose mean time is its speed; bytes that surely hold them.
@@ -24,7 +25,7 @@ def status(folder: Path) -> dict[str, Any]:
         return {"folder": str(folder), "running": locked(folder), "training": training_status(folder)}
     if not (folder / RECEIPTS).is_dir() and not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is neither a run, a dataset nor a training")
-    inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir() and not path.is_symlink())
+    inner = sorted(path for path in folder.iterdir() if (path / RECEIPTS).is_dir() and not is_final(path))
     stages = [stage_status(path) for path in (inner or [folder])]
     return {"folder": str(folder), "running": locked(folder), "stages": stages}
 

@@ -7,7 +7,7 @@ every token can be traced to its page.
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.dataset.manifest import FileRef, Header, Kind, Shard
+from infra.dataset.manifest import FileRef, Kind, Shard
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.receipts import WORK, Totals
 from infra.dataset.writer import ShardWriter
@@ -61,12 +61,13 @@ class TokenSink:
         self.table.write(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_COLUMNS))
 
     def close(self) -> Written:
-        self.table.close()
+        rows = [self.table.close().path]
         written = self.shard.close()
         if written is None:
-            return Written([])
+            return Written([], work=rows)
         b = written.bin
-        return Written([Shard(b.path, written.documents, b.bytes, 0, written.tokens, b.sha256)], [written.idx])
+        shard = Shard(b.path, written.documents, b.bytes, 0, written.tokens, b.sha256)
+        return Written([shard], [written.idx], work=rows)
 
     def abandon(self) -> None:
         self.shard.abandon()
@@ -121,7 +122,7 @@ def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) ->
     tokenizer = open_tokenizer(path)
     about = {"name": name, "sha256": sha256, "vocab_size": tokenizer.vocab_size, "eod": tokenizer.eod_id}
     base = context.header(stage, Kind.TOKENS, source.refs)
-    header = Header(base.kind, base.stage, base.recipe, {**base.params, "tokenizer": about}, base.inputs)
+    header = replace(base, params={**base.params, "tokenizer": about})
 
     def gather(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
         return {}, gathered(folder, totals, path)

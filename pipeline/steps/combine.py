@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Self
 from filters.catalog import SIGNALS
 from infra.errors import UsageError
 from infra.ledger import Reject
+from infra.names import meant
 from pipeline.document import Document, Trace
 from pipeline.models.combination import Term, is_curve, load_combination, logistic
 from pipeline.models.loaded import Models
 from pipeline.steps.fields import flag, model_name, named, number, numbers, only, shown, tables, text, words
+from pipeline.steps.option import REQUIRED, SIGNAL_LIST, Option
 from pipeline.steps.rules import in_languages
 from pipeline.steps.signals import STEP_SIGNALS
 from pipeline.steps.step import Step
@@ -28,6 +30,19 @@ class Combine(Step):
     """
 
     kind: ClassVar[str] = "combine"
+    keys: ClassVar[tuple[Option, ...]] = (
+        Option("signal", "the signal that it sets: one of those that steps set", default=REQUIRED),
+        Option("model", "intercept and terms, by the name of their file in the model folder; in place of both"),
+        Option("intercept", "what is added to the sum of the terms before the logistic function", "number", "0"),
+        Option(
+            "terms",
+            "curves `{ signal, at = [..], add = [..], missing }`: the value is added that the straight lines between "
+            "the points have; `missing` for a signal that is not measured (0)",
+            "list of tables",
+        ),
+        Option("languages", "of which documents, by their language; without it of all", "list of texts"),
+        Option("larger", "an earlier value of the signal stays where it is larger", "true or false", "false"),
+    )
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
     on_text: ClassVar[bool] = True
     combines: ClassVar[bool] = True
@@ -42,12 +57,11 @@ class Combine(Step):
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "signal", "terms", "intercept", "model", "languages", "larger"), place)
+        only(source, cls.key_names(), place)
         signal = text(source, "signal", place)
         if signal not in STEP_SIGNALS:
-            raise UsageError(
-                f"{place}: a combination sets one of {', '.join(STEP_SIGNALS)}, not {shown(source.get('signal'))}"
-            )
+            given = source.get("signal")
+            raise UsageError(f"{place}: a combination sets no signal {shown(given)}; {meant(given, STEP_SIGNALS)}")
         model = model_name(text(source, "model", place), f"{place}: model") if "model" in source else None
         terms = tuple(_read_term(term, place) for term in tables(source, "terms", place))
         if model and ("terms" in source or "intercept" in source):
@@ -73,7 +87,7 @@ class Combine(Step):
         found = load_combination(path)
         for term in found.terms:
             if not _is_signal(term.signal):
-                raise UsageError(f"{path}: no signal {shown(term.signal)}; `refinery recipes signals` lists them")
+                raise UsageError(f"{path}: no signal {shown(term.signal)}; {_near(term.signal)}")
         return replace(self, terms=found.terms, intercept=found.intercept)
 
     def models(self) -> Iterator[str]:
@@ -142,7 +156,7 @@ def _read_term(source: Mapping[str, Any], place: str) -> Term:
     only(source, ("signal", "at", "add", "missing"), here)
     signal = text(source, "signal", here)
     if not _is_signal(signal):
-        raise UsageError(f"{here}: no such signal; `refinery recipes signals` lists them")
+        raise UsageError(f"{here}: no signal {shown(signal)}; {_near(signal)}")
     at, add = numbers(source, "at", here), numbers(source, "add", here)
     if not is_curve(at, add):
         raise UsageError(f"{here}: at must rise, and add must have as many numbers as at")
@@ -151,3 +165,7 @@ def _read_term(source: Mapping[str, Any], place: str) -> Term:
 
 def _is_signal(name: str) -> bool:
     return name in SIGNALS or name in STEP_SIGNALS
+
+
+def _near(name: str) -> str:
+    return meant(name, (*SIGNALS, *STEP_SIGNALS), SIGNAL_LIST)

@@ -7,19 +7,35 @@ from dedup.minhash import MinHash
 from dedup.survivors import Link, Policy
 from dedup.verify import Measure, Verify
 from infra.errors import UsageError
+from infra.names import meant
+from pipeline.steps.fields import not_one_of, shown
 from pipeline.steps.method import MethodStep
+from pipeline.steps.option import Option, type_of, typed
 
+# What each option does, with its unit and range.
+ABOUT: dict[str, str] = {
+    "policy": "which copy survives: " + ", ".join(f'`"{policy}"`' for policy in get_args(Policy)) + "; `first` in the "
+    "order of the dataset",
+    "bands": "MinHash bands; pages that agree in all hashes of one band are compared",
+    "rows": "hashes in a band",
+    "ngram": "words in a shingle",
+    "verify": "compare the shingle sets of candidate pairs; false: every candidate pair counts",
+    "threshold": "the least similarity of a verified pair, 0 to 1",
+    "measure": 'of similarity: `"jaccard"`, or `"containment"` in the shorter text',
+    "link": '`"direct"`: a copy is similar to its survivor itself; `"component"`: through others too',
+    "within_document": "a line that one document alone repeats: `first` keeps its first copy",
+    "tokens": "the least length of a repeated span, in tokens",
+    "characters": "a document of which fewer characters are left is rejected",
+}
+METHODS: dict[str, str] = {
+    "payload": "records with the same bytes; before the extraction",
+    "text": "documents with the same text",
+    "url": "documents with the same address, normalised",
+    "minhash": "documents with similar texts, found by MinHash",
+    "paragraphs": "lines that occur more than once in the pool, all copies (CCNet); what has no line left is rejected",
+    "substring": "spans of tokens that occur more than once in the pool, all copies (RefinedWeb)",
+}
 # Options by method, with their defaults.
-#   policy           which copy survives: `first` in the order of the dataset, or what `dedup/survivors.py` lists
-#   bands, rows      MinHash bands of so many hashes each: 14 x 8 are FineWeb's
-#   ngram            words in a shingle
-#   verify           compare the shingle sets of candidate pairs; false: every candidate pair counts
-#   threshold        the least similarity of a verified pair, 0 to 1
-#   measure          `jaccard`, or `containment` in the shorter text
-#   link             `direct`: a copy is similar to its survivor itself; `component`: through others too
-#   within_document  what happens to a line that one document alone repeats: `first` keeps its first copy
-#   tokens           the least length of a repeated span, in tokens
-#   characters       a document of which fewer characters are left is rejected
 OPTIONS: dict[str, dict[str, Any]] = {
     "payload": {"policy": "first"},
     "text": {"policy": "first"},
@@ -42,22 +58,29 @@ class Dedup(MethodStep):
     stages: ClassVar[tuple[str, ...]] = ("dedup",)
     methods: ClassVar[tuple[str, ...]] = tuple(OPTIONS)
 
+    @classmethod
+    def options_of(cls, method: str) -> tuple[Option, ...]:
+        return typed(OPTIONS[method], ABOUT)
+
     def checked_options(self) -> dict[str, Any]:
         """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
         known = OPTIONS[self.method]
         for name in self.options:
             if name not in known:
-                raise UsageError(f"dedup {self.method}: no option {name!r}; there are {', '.join(sorted(known))}")
-            if type(self.options[name]) is not type(known[name]):
-                kind = type(known[name]).__name__
-                raise UsageError(
-                    f"dedup {self.method}: {name} is {self.options[name]!r}, not a {kind} like {known[name]!r}"
-                )
+                raise UsageError(f"dedup {self.method}: no option {shown(name)}; {meant(name, sorted(known))}")
         options = {**known, **self.options}
+        for name, value in self.options.items():
+            if isinstance(known[name], float) and type(value) is int:
+                options[name] = float(value)
+            elif type(value) is not type(known[name]):
+                wanted = type_of(known[name])
+                article = "" if wanted == "true or false" else "a "
+                raise UsageError(f"dedup {self.method}: {name} must be {article}{wanted}, not {shown(value)}")
         choices = {"policy": get_args(Policy), "link": get_args(Link), "measure": get_args(Measure)}
         for name, allowed in choices.items():
             if name in options and options[name] not in allowed:
-                raise UsageError(f"dedup {self.method}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
+                hint = not_one_of(options[name], allowed)
+                raise UsageError(f"dedup {self.method}: {name} is {shown(options[name])}, {hint}")
         if self.method == "minhash":
             MinHash(options["bands"], options["rows"], options["ngram"])
             Verify(options["threshold"], options["measure"])
@@ -68,3 +91,7 @@ class Dedup(MethodStep):
     @property
     def on_records(self) -> bool:
         return self.method == "payload"
+
+    @property
+    def needs_text(self) -> bool:
+        return self.method not in ("payload", "url")

@@ -1,15 +1,16 @@
 """Extract: the body of a page to text, by a named engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self, get_args
 
 from infra.ledger import Reject
 from pipeline.document import Trace
-from pipeline.extract.extractors.table import options_of
+from pipeline.extract.extractors.table import extractor_of, options_of
 from pipeline.extract.head import declared_language
 from pipeline.extract.page import Page
 from pipeline.steps.fields import named, only, table, text, words
+from pipeline.steps.option import REQUIRED, Option, field_docs, type_of, written
 from pipeline.steps.signals import HEADER_SIGNALS
 from pipeline.steps.step import Step, listed
 
@@ -24,6 +25,15 @@ class Extract(Step):
     """
 
     kind: ClassVar[str] = "extract"
+    keys: ClassVar[tuple[Option, ...]] = (
+        Option("engine", "see [extractors](#extractors)", default=REQUIRED),
+        Option("options", "the options of the engine", "table", "{}"),
+        Option(
+            "declared",
+            "a page whose html element declares another language than these is not parsed; without it all are",
+            "list of texts",
+        ),
+    )
     stages: ClassVar[tuple[str, ...]] = ("extract",)
     edits: ClassVar[bool] = True
 
@@ -34,7 +44,7 @@ class Extract(Step):
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "engine", "options", "declared"), place)
+        only(source, cls.key_names(), place)
         engine = text(source, "engine", place, required=True)
         return cls(named(source, place), engine, table(source, "options", place), words(source, "declared", place))
 
@@ -47,7 +57,11 @@ class Extract(Step):
         return set(HEADER_SIGNALS)
 
     def lines(self) -> list[str]:
-        return [f"extract with {self.engine}{listed(self.options)}"]
+        declared = f", declared {', '.join(self.declared)}" if self.declared else ""
+        return [f"extract with {self.engine}{listed(self.options)}{declared}"]
+
+    def known_options(self) -> tuple[Option, ...]:
+        return engine_options(self.engine)
 
     def declared_rejects(self, body: bytes, trace: Trace | None = None) -> list[Reject]:
         """The rejection of a page that declares another language than the step accepts."""
@@ -70,3 +84,18 @@ class Extract(Step):
                  "charset_evidence": page.charset_evidence}
             )  # fmt: skip
         return [Reject(self.name, *page.rejected)] if page.rejected else []
+
+
+def engine_options(engine: str) -> tuple[Option, ...]:
+    """The options of an extractor. UsageError if there is none of this name."""
+    kind = extractor_of(engine).options
+    about = field_docs(kind)
+    return tuple(
+        Option(
+            each.name,
+            about.get(each.name, ""),
+            " or ".join(map(written, get_args(each.type))) or type_of(each.default),
+            written(each.default),
+        )
+        for each in fields(kind)
+    )

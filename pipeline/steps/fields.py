@@ -1,12 +1,12 @@
 """Readers of a recipe's fields, one for each type; each raises a UsageError that names the place in the recipe."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from difflib import get_close_matches
 from math import isfinite
 from pathlib import PurePosixPath
 from typing import Any
 
 from infra.errors import UsageError
+from infra.names import meant, near_names
 
 # A bound on the nesting of tables, more than any recipe has.
 MAX_DEPTH = 12
@@ -53,9 +53,7 @@ def check_plain(value: Any, place: str, depth: int = 0) -> None:
 def only(source: Mapping[str, Any], allowed: Collection[str], place: str) -> None:
     for key in source:
         if key not in allowed:
-            near = get_close_matches(key, allowed, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(sorted(allowed))}"
-            raise UsageError(f"{place}: unknown key {shown(key)}; {hint}")
+            raise UsageError(f"{place}: unknown key {shown(key)}; {meant(key, sorted(allowed))}")
 
 
 def is_number(value: Any) -> bool:
@@ -142,8 +140,14 @@ def step_name(name: str, place: str) -> str:
 def choice(source: Mapping[str, Any], key: str, choices: Sequence[str], place: str) -> str:
     value = text(source, key, place) if key in source else None
     if value not in choices:
-        raise UsageError(f"{place}: {key} is {shown(value)}, not one of {', '.join(choices)}")
+        raise UsageError(f"{place}: {key} is {shown(value)}, {not_one_of(value, choices)}")
     return str(value)
+
+
+def not_one_of(value: Any, choices: Collection[str]) -> str:
+    """The end of a message about a word that is none of these: all of them, and the nearest."""
+    near = near_names(value, choices) if isinstance(value, str) else []
+    return f"not one of {', '.join(choices)}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def named(source: Mapping[str, Any], place: str, default: str = "") -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
-from pipeline.steps.signals import STEP_SIGNALS
+from pipeline.steps.signals import HEADER_SIGNALS, STEP_SIGNALS
 from pipeline.steps.step import Step
 
 
@@ -37,7 +37,7 @@ def run_steps(
 def step_signals(steps: Sequence[Step]) -> set[str]:
     """Every signal that these steps write to the `signals` column: those that they read and those that they set."""
     names = {name for step in steps for name in (*step.requires(), *(step.sets & STEP_SIGNALS.keys()))}
-    return names - {"language_score"}
+    return names - {"language_score"} - HEADER_SIGNALS.keys()
 
 
 def columns_of(document: Document, carried: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def columns_of(document: Document, carried: Mapping[str, Any] | None) -> dict[st
 def document_of(row: Mapping[str, Any]) -> Document:
     """The working document of a row. Signals set by steps of earlier stages are kept; the text is measured again."""
     return Document(
-        text=row["text"],
+        text=row["text"] or "",
         url=row["url"] or "",
         language=row["language"],
         language_score=row["language_score"],

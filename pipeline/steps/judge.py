@@ -9,6 +9,7 @@ from infra.ledger import Reject
 from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
 from pipeline.steps.fields import named, only, words
+from pipeline.steps.option import Option
 from pipeline.steps.rules import RecipeRule, in_languages, judge_rules, read_rules, rule_lines
 from pipeline.steps.signals import HEADER_SIGNALS, STEP_SIGNALS
 from pipeline.steps.step import Step
@@ -19,6 +20,11 @@ class Judge(Step):
     """`languages`: which documents it judges (none: all). A recipe's `source` is that of rules without their own."""
 
     kind: ClassVar[str] = "judge"
+    keys: ClassVar[tuple[Option, ...]] = (
+        Option("source", "where the thresholds of rules come from that do not say it themselves"),
+        Option("languages", "which documents it judges, by their language; without it all", "list of texts"),
+        Option("rules", "bounds on signals: see [rules](#rules)", "list", "[]"),
+    )
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
     on_text: ClassVar[bool] = True
 
@@ -28,7 +34,7 @@ class Judge(Step):
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "source", "languages", "rules"), place)
+        only(source, cls.key_names(), place)
         rules = read_rules(source, place, {*SIGNALS, *STEP_SIGNALS})
         return cls(named(source, place), rules, words(source, "languages", place))
 

@@ -13,6 +13,8 @@ from pipeline.models.fasttext import check_fasttext
 from pipeline.models.loaded import Models, load_once
 from pipeline.models.scorers import SCORERS
 from pipeline.steps.fields import choice, model_name, named, only, text, whole, words
+from pipeline.steps.option import REQUIRED, Option
+from pipeline.steps.rules import in_languages
 from pipeline.steps.step import Step
 
 LANGUAGE, DOMAIN = "language", "domain"
@@ -29,6 +31,19 @@ class Label(Step):
     """
 
     kind: ClassVar[str] = "label"
+    keys: ClassVar[tuple[Option, ...]] = (
+        Option("what", "what the model tells: see [what a label tells](#what-a-label-tells)", default=REQUIRED),
+        Option("model", "by its name in the model folder, or an absolute path", default=REQUIRED),
+        Option(
+            "keep", "of `language`: documents in other languages are rejected; without it none", "list of texts", "[]"
+        ),
+        Option("languages", "of which documents, by their language; without it of all", "list of texts"),
+        Option(
+            "characters",
+            "of `language`: it reads so many from the middle, not the first 5,000",
+            "whole number",
+        ),
+    )
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter", "mix")
     on_text: ClassVar[bool] = True
 
@@ -41,7 +56,7 @@ class Label(Step):
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "what", "model", "keep", "languages", "characters"), place)
+        only(source, cls.key_names(), place)
         what = choice(source, "what", WHAT, place)
         if "characters" in source and what != LANGUAGE:
             raise UsageError(f"{place}: characters is for a step that labels the language")
@@ -77,7 +92,8 @@ class Label(Step):
 
     def lines(self) -> list[str]:
         keep = f", keeps {', '.join(self.keep)}" if self.keep else ""
-        return [f"label {self.what} with {self.model}{keep}"]
+        part = f", by {self.characters} characters" if self.characters else ""
+        return [f"label {self.what}{in_languages(self.languages)} with {self.model}{keep}{part}"]
 
     def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
         if not self.is_for(document):

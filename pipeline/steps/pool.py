@@ -2,26 +2,41 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from filters.rules import Rule
 from infra.errors import UsageError
+from infra.names import meant
+from pipeline.steps.fields import not_one_of, shown
 from pipeline.steps.method import MethodStep
+from pipeline.steps.option import Option, typed
 from pipeline.steps.signals import CLUSTER_SIGNALS
 
+METHODS: dict[str, str] = {
+    "quantile": "a signal against a percentile of the pool",
+    "clusters": "documents clustered by meaning; the worst clusters are dropped",
+}
+# What each option does, with its unit and range.
+ABOUT: dict[str, str] = {
+    "signal": "the signal whose percentile decides",
+    "keep": "the share of each group to keep, above 0 and at most 1",
+    "side": 'which values are kept: `"low"` or `"high"`',
+    "by": '`"language"`: a percentile for each language; `"all"`: one',
+    "min_count": "a group with fewer measured documents is kept whole",
+    "clusters": "how many, 2 to 4096",
+    "drop": "how many of the worst clusters (whole number), or which share of the documents they hold (below 1)",
+    "score": "the signal whose mean over a cluster ranks it",
+    "marks": "rules `{ signal, max }` (or `min`): the score is multiplied by the share of documents that pass",
+    "min_size": "a cluster with fewer measured documents has no score and is kept",
+    "sample": "documents on which the clusters are fitted, chosen by hash; at least 20 for each cluster",
+}
+TYPES = {"keep": "number", "drop": "number", "marks": "list of tables"}
 # The options of each method, with their defaults; None: must be given.
 QUANTILE: dict[str, Any] = {"signal": None, "keep": None, "side": None, "by": "language", "min_count": 100}
 # Fewer sampled documents per cluster than this are too few to describe it.
 DOCUMENTS_A_CLUSTER = 20
 MAX_CLUSTERS = 4096
-# Options of `clusters`.
-#   clusters  how many
-#   drop      how many of the worst clusters (whole number), or the share of the documents that they may hold (below 1)
-#   score     the signal whose mean over a cluster ranks it
-#   marks     rules; a cluster's score counts times the share of documents that pass them
-#   min_size  a cluster with fewer measured documents has no score and is kept
-#   sample    the clusters are fitted on so many documents, chosen by hash
 CLUSTERS: dict[str, Any] = {
     "clusters": 100, "drop": None, "score": "quality", "marks": (), "min_size": DOCUMENTS_A_CLUSTER, "sample": 20_000,
 }  # fmt: skip
@@ -36,13 +51,20 @@ class PoolRule(MethodStep):
     stages: ClassVar[tuple[str, ...]] = ("filter",)
     methods: ClassVar[tuple[str, ...]] = ("quantile", "clusters")
 
+    @classmethod
+    def options_of(cls, method: str) -> tuple[Option, ...]:
+        return tuple(
+            replace(each, type=TYPES.get(each.name, each.type))
+            for each in typed(CLUSTERS if method == "clusters" else QUANTILE, ABOUT)
+        )
+
     def checked_options(self) -> dict[str, Any]:
         """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
         known = CLUSTERS if self.method == "clusters" else QUANTILE
         place = f"pool {self.name!r}"
         for name in self.options:
             if name not in known:
-                raise UsageError(f"{place}: no option {name!r}; {self.method} takes {', '.join(sorted(known))}")
+                raise UsageError(f"{place}: {self.method} has no option {shown(name)}; {meant(name, sorted(known))}")
         options = {**known, **self.options}
         return _clusters(options, place) if self.method == "clusters" else _quantile(options, place)
 
@@ -69,7 +91,7 @@ def _quantile(options: dict[str, Any], place: str) -> dict[str, Any]:
         raise UsageError(f"{place}: keep is {keep!r}; it must be the share to keep, above 0 and at most 1")
     for name, allowed in (("side", ("low", "high")), ("by", ("language", "all"))):
         if options[name] not in allowed:
-            raise UsageError(f"{place}: {name} is {options[name]!r}, not one of {', '.join(allowed)}")
+            raise UsageError(f"{place}: {name} is {shown(options[name])}, {not_one_of(options[name], allowed)}")
     if type(options["min_count"]) is not int or options["min_count"] < 1:
         raise UsageError(f"{place}: min_count is {options['min_count']!r}; it must be a number of documents")
     return options

@@ -14,9 +14,11 @@ from typing import Any, ClassVar, Self
 
 from infra.errors import UsageError
 from infra.ledger import Reject
+from infra.names import meant
 from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
 from pipeline.steps.fields import named, only, shown, text
+from pipeline.steps.option import REQUIRED, Option
 from pipeline.steps.rules import RecipeRule, in_languages, judge_rules, rule_lines
 from pipeline.steps.step import Step
 
@@ -31,6 +33,13 @@ class Prune(Step):
     """
 
     kind: ClassVar[str] = "prune"
+    keys: ClassVar[tuple[Option, ...]] = (
+        Option(
+            "judge",
+            "the name of a later judge of the same stage, with a `min` on a signal that is combined",
+            default=REQUIRED,
+        ),
+    )
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
     on_text: ClassVar[bool] = True
 
@@ -42,14 +51,17 @@ class Prune(Step):
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
-        only(source, ("kind", "name", "judge"), place)
+        only(source, cls.key_names(), place)
         return cls(named(source, place), text(source, "judge", place, required=True))
 
     def bound(self, later: Sequence[Step], places: Mapping[str, Path]) -> Self:
         del places
         names = [step.name if step.rules else None for step in later]
         if self.judge not in names:
-            raise UsageError(f"prune {self.name!r}: no later step of its stage is a judge called {shown(self.judge)}")
+            hint = meant(self.judge, [name for name in names if name])
+            raise UsageError(
+                f"prune {self.name!r}: no later step of its stage is a judge called {shown(self.judge)}; {hint}"
+            )
         at = names.index(self.judge)
         judge, before = later[at], later[:at]
         for step in before:

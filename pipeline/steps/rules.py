@@ -8,8 +8,10 @@ from typing import Any, Literal, get_args
 from filters.rules import Bound, Rule, judge
 from infra.errors import UsageError
 from infra.ledger import Reject
+from infra.names import meant
 from pipeline.document import Trace
 from pipeline.steps.fields import number, only, shown, text, words
+from pipeline.steps.option import SIGNAL_LIST
 
 _COMPARISON = re.compile(r"(\w+) (>=|<=) (-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)", re.ASCII)
 
@@ -77,7 +79,7 @@ def _read_rule(source: Mapping[str, Any], place: str, known: Collection[str] | N
     if not signal or len(bounds) != 1:
         raise UsageError(f"{here} needs a signal and one of min, max")
     if known is not None and signal not in known:
-        raise UsageError(f"{place}: no signal {shown(signal)}; `refinery recipes signals` lists them")
+        raise UsageError(f"{place}: no signal {shown(signal)}; {meant(signal, known, SIGNAL_LIST)}")
     rule = Rule(signal, bounds[0], number(source, bounds[0], here), text(source, "source", here))
     return RecipeRule(rule, words(source, "languages", here))
 

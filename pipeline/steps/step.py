@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from infra.ledger import Reject
 from pipeline.document import Document, Trace
 from pipeline.models.loaded import Models
+from pipeline.steps.option import Option, names_of
 from pipeline.steps.rules import RecipeRule
 from pipeline.steps.signals import MEASURED
 from pipeline.text_table import told
@@ -17,6 +18,7 @@ class Step:
     """One step of a stage: frozen data. A kind of step is a subclass of this dataclass and a row of `table.STEPS`.
 
     kind: its name in a recipe.
+    keys: what its table in a recipe may have beside `kind` and `name`.
     stages: the commands whose stages may have it.
     on_text: it processes one text at a time with `run`, so it must follow an extraction.
     alone: it is the only step of its stage.
@@ -25,6 +27,7 @@ class Step:
     """
 
     kind: ClassVar[str]
+    keys: ClassVar[tuple[Option, ...]] = ()
     stages: ClassVar[tuple[str, ...]]
     on_text: ClassVar[bool] = False
     alone: ClassVar[bool] = False
@@ -37,6 +40,15 @@ class Step:
     # The rules that it judges by, and the languages of the documents that it works on (none: all).
     rules: tuple[RecipeRule, ...] = ()
     languages: tuple[str, ...] = ()
+
+    @classmethod
+    def key_names(cls) -> tuple[str, ...]:
+        """Every key of its table in a recipe."""
+        return ("kind", "name", *names_of(cls.keys))
+
+    def known_options(self) -> tuple[Option, ...]:
+        """What its `options` may have, where it has any."""
+        return ()
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
@@ -82,6 +94,11 @@ class Step:
         return False
 
     @property
+    def needs_text(self) -> bool:
+        """Whether it reads the text of a document; a list of addresses can go through steps that do not."""
+        return True
+
+    @property
     def on_records(self) -> bool:
         """Whether it processes records, before there is a text."""
         return False
@@ -108,9 +125,9 @@ class Step:
         raise NotImplementedError
 
     def run(self, document: Document, models: Models, trace: Trace | None) -> list[Reject]:
-        """Runs the step on a document, changing it; returns the failed rules that reject it. Only of `on_text`
-        steps."""
-        raise AssertionError(f"{self.kind} does not run on a text: {document}, {models}, {trace}")
+        """Runs the step on a document, changing it; returns the failed rules that reject it. Only of steps that a
+        filter stage may have."""
+        raise AssertionError(f"{self.kind} does not run on a document: {document}, {models}, {trace}")
 
 
 def listed(options: Mapping[str, Any]) -> str:

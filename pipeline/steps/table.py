@@ -7,7 +7,7 @@ from infra.errors import UsageError
 from pipeline.steps.combine import Combine
 from pipeline.steps.dedup import Dedup
 from pipeline.steps.extract import Extract
-from pipeline.steps.fields import shown
+from pipeline.steps.fields import not_one_of, shown
 from pipeline.steps.gate import Gate
 from pipeline.steps.judge import Judge
 from pipeline.steps.label import Label
@@ -36,7 +36,7 @@ def read_step(source: Mapping[str, Any], place: str) -> Step:
     """The step in a recipe's table. UsageError for what is not a step; `place` names it in messages."""
     kind = source.get("kind")
     if not isinstance(kind, str) or kind not in STEPS:
-        raise UsageError(f"{place}: kind is {shown(kind)}, not one of {', '.join(STEPS)}")
+        raise UsageError(f"{place}: kind is {shown(kind)}, {not_one_of(kind, STEPS)}")
     return STEPS[kind].read(source, place)
 
 

@@ -22,7 +22,7 @@ sys.meta_path.insert(0, Hidden())
 from pipeline.cli.app import main
 main()
 """
-EVERY = "ray,apache_beam,torch,warcio,pandas,hypothesis"
+EVERY = "ray,apache_beam,torch,warcio,pandas,hypothesis,polars,duckdb"
 
 
 def without(hidden: str, *words: object) -> subprocess.CompletedProcess[str]:

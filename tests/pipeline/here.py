@@ -11,6 +11,7 @@ from pipeline.job.context import open_context
 from pipeline.revise.listed import read_listed
 from pipeline.revise.readmit import readmit
 from pipeline.revise.takedown import takedown
+from pipeline.stages.final import datasets_in
 from pipeline.stages.run import Run, run_recipe, run_recipe_stage
 from pipeline.stages.stages import places_below
 
@@ -56,7 +57,7 @@ def takedown_here(run: Path, out: Path, url_list: Path | None = None, ids: Path 
 
 def datasets(run: Path) -> list[Dataset]:
     """Those that are finished, in order."""
-    return [Dataset(path.parent) for path in sorted(run.glob("*/manifest.json"))]
+    return [Dataset(folder) for folder in datasets_in(run)]
 
 
 def explained(what: str, run: Path, source: Path | None = None, models: Path | None = None) -> dict[str, Any]:

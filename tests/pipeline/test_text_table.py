@@ -1,8 +1,8 @@
-"""Tables and lines are no wider than the terminal."""
+"""Tables are no wider than the terminal."""
 
 import pytest
 
-from pipeline.text_table import WIDTH, folded, table, terminal_width, told
+from pipeline.text_table import WIDTH, table, terminal_width, told
 
 ROWS = [
     {"name": "first", "about": "a line of some words that goes on and on", "documents": 12345},
@@ -27,14 +27,6 @@ def test_a_table_that_fits_is_as_wide_as_its_cells() -> None:
 def test_no_line_is_wider(width: int) -> None:
     rows = [{"url": "http://host.example/" + "a" * 200, "why": "many words " * 20, "docs": 3}]
     assert max(map(len, table(rows, ["url", "why", "docs"], width).splitlines())) <= width
-    text = "    - a rule with words " + "word " * 30 + "x" * 100
-    assert max(map(len, folded(text, width).splitlines())) <= width
-    assert folded(text, width).replace("\n", " ").split()[:6] == text.split()[:6]
-
-
-def test_a_folded_line_goes_on_further_to_the_right() -> None:
-    assert folded("  one two three four five", 14) == "  one two\n      three\n      four\n      five"
-    assert folded("short\n\nlines", 14) == "short\n\nlines"
 
 
 def test_the_width_is_that_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

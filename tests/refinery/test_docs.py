@@ -12,7 +12,7 @@ import pytest
 import refinery as rf
 from pipeline.cli.app import main
 from tests.files import ROOT, write_rows
-from tests.pipeline.pages import sentences, write_crawl
+from tests.pipeline.pages import pages, sentences, write_crawl, write_warc
 
 PAGE = (ROOT / "docs/python.md").read_text()
 SECTION = re.compile(r"^### (\w+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
@@ -44,6 +44,8 @@ def test_every_name_has_an_example(name: str) -> None:
 
 def test_its_examples_print_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_crawl(tmp_path / "crawl", files=1)
+    (tmp_path / "more").mkdir()
+    write_warc(tmp_path / "more" / "part-1.warc.gz", pages(40, 40))
     for name, first, count in (("texts", 0, 60), ("held-out", 400, 12)):
         rows = [{"text": " ".join(sentences(first + n)), "domain": "science"} for n in range(count)]
         write_rows(tmp_path / f"{name}.jsonl", rows)

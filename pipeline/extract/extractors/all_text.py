@@ -9,9 +9,8 @@ from pipeline.extract.text import Extracted, page_title, tidy
 
 @dataclass(frozen=True)
 class AllTextOptions:
-    """`title` puts the page's title on the first line, as WET files do."""
-
     title: bool = True
+    """The page's title on the first line, as WET files have it."""
 
 
 def all_text(html: str, url: str, options: AllTextOptions) -> Extracted:  # noqa: ARG001

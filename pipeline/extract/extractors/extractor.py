@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from infra.errors import UsageError
+from infra.names import meant
 from pipeline.extract.text import Extracted
 
 Options = TypeVar("Options")
@@ -55,7 +56,7 @@ class Extractor(Generic[Options]):
         known = {field.name: field for field in fields(kind)}
         for name, value in given.items():
             if name not in known:
-                raise UsageError(f"extractor {self.name} has no option {name!r}; it has {', '.join(known) or 'none'}")
+                raise UsageError(f"extractor {self.name} has no option {name!r}; {meant(name, known)}")
             if isinstance(known[name].default, bool):
                 fits, wanted = isinstance(value, bool), "true or false"
             else:

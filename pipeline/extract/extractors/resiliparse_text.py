@@ -11,11 +11,22 @@ class ResiliparseOptions:
     """Named as in `resiliparse.extract.html2text`; the defaults are DCLM's (section 4.2), which add no markup."""
 
     main_content: bool = True
+    """The main content alone; false: all visible text."""
+
     list_bullets: bool = True
+    """Bullets in front of list items."""
+
     alt_texts: bool = False
+    """The alternative texts of images."""
+
     links: bool = False
+    """The addresses of links."""
+
     form_fields: bool = False
+    """The texts of form fields."""
+
     noscript: bool = False
+    """What noscript elements hold."""
 
 
 def resiliparse(html: str, url: str, options: ResiliparseOptions) -> Extracted:  # noqa: ARG001

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from infra.errors import UsageError
+from infra.names import near_names
 from pipeline.extract.extractors import (
     all_text,
     blocks,
@@ -31,7 +32,9 @@ PLAIN: Final = plain.EXTRACTOR
 def extractor_of(name: str) -> Extractor[Any]:
     """The extractor of a name that a recipe gives. UsageError if there is none."""
     if name not in EXTRACTORS:
-        raise UsageError(f"extractor {name!r} is unknown; use one of {', '.join(EXTRACTORS)}")
+        near = near_names(name, EXTRACTORS)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(EXTRACTORS)}"
+        raise UsageError(f"extractor {name!r} is unknown; {hint}")
     return EXTRACTORS[name]
 
 

@@ -9,16 +9,22 @@ from pipeline.extract.text import Extracted, TruncatedPage, page_title, tidy
 
 @dataclass(frozen=True)
 class TrafilaturaOptions:
-    """`fallback` compares with readability and justext too; `deduplicate` drops segments repeated within the page.
-
-    The others are named as in `trafilatura.extract`.
-    """
+    """Named as in `trafilatura.extract`."""
 
     favor: Literal["precision", "recall", "balanced"] = "balanced"
+    """Less text that is sure to be content, or more of it."""
+
     fallback: bool = True
+    """Compare with what readability and justext find."""
+
     include_comments: bool = True
+    """The comments below an article."""
+
     include_tables: bool = True
+    """The text of tables."""
+
     deduplicate: bool = False
+    """Drop segments that are repeated within the page."""
 
 
 def trafilatura(html: str, url: str, options: TrafilaturaOptions) -> Extracted:

@@ -90,14 +90,14 @@ def test_the_example_can_be_copied(
     for group in name:
         assert words.pop(0) == group
     if name not in GROUPS:
-        assert command.make_context(name[-1], words).params
+        assert command.make_context(name[-1], words).params or not command.params
 
 
 def test_the_promised_commands_are_there() -> None:
     assert {
         "run", "ingest", "extract", "filter", "dedup", "mix", "tokenize", "compare", "explain", "recipes",
         "verify", "status", "report", "fit", "train", "freeze", "branch", "evaluate", "generate", "measure",
-        "readmit", "takedown", "calibrate",
+        "readmit", "takedown", "calibrate", "estimate", "export", "rejects", "join",
     } == {name[0] for name in EVERY}  # fmt: skip
 
 

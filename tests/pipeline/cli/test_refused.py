@@ -33,7 +33,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`small.toml` and a run of it; `every.toml`, whose models are missing; inputs of every kind."""
     folder = tmp_path_factory.mktemp("refused")
     write_crawl(folder / "crawl", files=1)
-    for name, text in (("small", SMALL), ("every", EVERY), ("mix", recipe("mixture", mix(0.0)))):
+    alone = {"mix": recipe("mix", mix(0.0)), "records": recipe("records", INGEST)}
+    for name, text in {"small": SMALL, "every": EVERY, **alone}.items():
         (folder / f"{name}.toml").write_text(text)
     run_here(folder / "small.toml", folder / "crawl", folder / "run")
     write_rows(folder / "rows.jsonl", text_rows(9))
@@ -93,7 +94,7 @@ def cases() -> Iterator[str]:
     yield "run --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
     yield f"run --recipe {{w}}/small.toml --input {RECORDS} :: reads documents"
     yield "run --recipe {w}/every.toml --input {w}/crawl --models {w}/empty :: 'language' is not in"
-    yield "run --recipe extract --input {w}/rows.jsonl :: no stage after extraction"
+    yield "run --recipe {w}/records.toml --input {w}/rows.jsonl :: no stage that reads documents"
 
     yield from with_inputs("measure", "{w}/small.toml")
     yield "measure --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"
@@ -109,7 +110,7 @@ def cases() -> Iterator[str]:
     yield f"compare --recipe exact minhash --input {RECORDS} :: reads documents"
     yield "compare --recipe exact {w}/every.toml --input {w}/crawl --models {w}/empty :: 'language' is not in"
     yield "compare --recipe exact minhash --input {w}/crawl --gold {w}/nowhere.jsonl :: cannot be read"
-    yield "compare --recipe exact extract --input {w}/rows.jsonl :: no stage after extraction"
+    yield "compare --recipe exact {w}/records.toml --input {w}/rows.jsonl :: no stage that reads documents"
 
     for ledger in ("nowhere", "empty"):
         yield f"readmit --recipe exact --ledger {{w}}/{ledger} :: no finished dataset"
@@ -122,6 +123,12 @@ def cases() -> Iterator[str]:
     yield "readmit --recipe exact --ledger {w}/run --source {w}/nowhere :: is not a folder"
     yield "readmit --recipe tokens --ledger {w}/run --models {w}/empty :: is not in"
     yield "readmit --recipe exact --ledger {w}/run --engine spark :: no engine 'spark'"
+
+    yield "join {w}/run {w}/run :: two runs or more"
+    yield "join {w}/run {w}/nowhere :: nowhere is not the folder of a run"
+    yield f"join {{w}}/run {RECORDS} :: is not the folder of a run"
+    yield "join {w}/run {w}/empty --source {w}/nowhere :: is not a folder"
+    yield "join {w}/run {w}/empty --engine spark :: no engine 'spark'"
 
     listed = "takedown --url-list {w}/list.txt"
     yield "takedown --run {w}/run --url-list {w}/nowhere :: nowhere cannot be read"

@@ -81,5 +81,11 @@ def test_the_child_loads_neither_numpy_nor_other_extractors(name: str) -> None:
         "print(*sorted(m for m in sys.modules if m.startswith(('numpy', 'pipeline.', 'infra.', 'pyarrow'))))\n"
     )
     within = ("child", "extractors", "extractors.extractor", "markup", "text")
-    expected = [*own, "infra.errors", "pipeline.extract", *(f"pipeline.extract.{name}" for name in within)]
+    expected = [
+        *own,
+        "infra.errors",
+        "infra.names",
+        "pipeline.extract",
+        *(f"pipeline.extract.{name}" for name in within),
+    ]
     assert python(code).split() == sorted(expected)

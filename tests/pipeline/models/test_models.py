@@ -62,8 +62,13 @@ def test_missing_default_names_the_command(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         resolve([name], tmp_path)
     assert str(caught.value) == (
-        f"model {name!r} is not in {tmp_path}: run `refinery fit defaults --models {tmp_path}`"
+        f"model {name!r} is not in {tmp_path}: run `refinery fit defaults --models {tmp_path} --only {name}`"
     )
+
+
+def test_missing_defaults_are_made_by_one_command(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"model 'lid.176.ftz' .* --only lid.176.ftz url-lists`"):
+        resolve(["url-lists", "my.bin", "lid.176.ftz"], tmp_path)
 
 
 def test_missing_own_model_names_the_verbs(tmp_path: Path) -> None:

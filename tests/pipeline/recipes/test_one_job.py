@@ -1,56 +1,164 @@
-"""The recipes for one job: each does it and nothing else, on what it is for, and without any model."""
+"""The recipes for one job: each does it and nothing else, on every kind of input, with the models that it needs."""
 
+import re
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from infra.errors import UsageError
 from pipeline.recipes.parse import load_recipe
+from pipeline.recipes.shipped import plain_names, plain_toml
 from pipeline.stages.run import Run
-from tests.files import write_rows
+from tests.files import ROOT, write_rows
+from tests.pipeline.command import refinery
 from tests.pipeline.here import run_here
-from tests.pipeline.pages import article, sentences, write_warc
+from tests.pipeline.pages import write_warc
+from tests.pipeline.published_pages import ENGLISH, GERMAN, Writer, article
 
-ORIGINAL = "\n".join(sentences(1, 40))
-TEXTS = [ORIGINAL, "\n".join(sentences(2, 40)), ORIGINAL, ORIGINAL + "\nOne more line.", "short"]
-ROWS = [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)]
+TEXTS = {
+    "http://a.example/1": article(1, 40),
+    "http://a.example/copy": article(1, 40),
+    "http://a.example/nearly": article(1, 40) + "\nOne more line of the same.",
+    "http://bad.example/2": article(2, 40),
+    "http://b.example/german": Writer(3, GERMAN).text(40),
+    "http://b.example/short": " ".join(ENGLISH[:20]) + ".",
+}
+URLS = list(TEXTS)
+LID, LISTS = "lid.176.ftz", "url-lists"
+# recipe: (its models, what it drops of TEXTS)
+JOBS: dict[str, tuple[set[str], set[str]]] = {
+    "extract": (set(), set()),
+    "exact": (set(), {"http://a.example/copy"}),
+    "minhash": (set(), {"http://a.example/copy", "http://a.example/nearly"}),
+    "url-only": ({LISTS}, {"http://bad.example/2"}),
+    "language": ({LID}, set()),
+    "language:en": ({LID}, {"http://b.example/german"}),
+    "language:de,fr": ({LID}, set(URLS) - {"http://b.example/german"}),
+    "english": (
+        {LID},
+        {"http://a.example/copy", "http://a.example/nearly", "http://b.example/german", "http://b.example/short"},
+    ),
+}
+KINDS = ("warc", "parquet", "jsonl", "jsonl.gz", "dataset")
 
 
 def given(kind: str, folder: Path) -> Path:
+    if kind == "warc":
+        return write_warc(folder / "given.warc.gz", [(url, page(text)) for url, text in TEXTS.items()])
     if kind == "dataset":
-        return run_here(Path("exact"), given("jsonl", folder), folder / "before").folder
-    return write_rows(folder / f"given.{kind}", ROWS)
+        return run_here(Path("extract"), given("jsonl", folder), folder / "before").folder
+    rows = [{"id": str(number), "url": url, "text": text} for number, (url, text) in enumerate(TEXTS.items())]
+    return write_rows(folder / f"given.{kind}", rows)
 
 
-def ids(run: Run) -> list[str]:
-    return [str(name) for name in run.last.to_arrow(["id"])["id"].to_pylist()]
+def page(text: str) -> str:
+    paragraphs = "".join(f"<p>{line}</p>" for line in text.split("\n"))
+    return f"<html><head><title>A page</title></head><body><main>{paragraphs}</main></body></html>"
 
 
-@pytest.mark.parametrize("name", ["extract", "exact", "minhash"])
-def test_no_model_is_named(name: str) -> None:
-    assert load_recipe(name).model_names() == []
+def models_of(name: str, every: Path, folder: Path) -> Path:
+    """A model folder with the models that the recipe is said to need, and no others."""
+    folder.mkdir()
+    for model in JOBS[name][0]:
+        (folder / model).symlink_to(every / model)
+    return folder
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "jsonl.gz"])
-def test_exact_copies_go_and_nothing_else(kind: str, tmp_path: Path) -> None:
-    run = run_here(Path("exact"), given(kind, tmp_path), tmp_path / "out", tmp_path)
-    assert ids(run) == ["0", "1", "3", "4"]
-    (row,) = run.last.ledger().to_pylist()
-    assert (row["id"], row["rule"], row["survivor"]) == ("2", "copy_text", "0")
+def urls(run: Run) -> list[str]:
+    return [str(url) for url in run.last.to_arrow(["url"])["url"].to_pylist()]
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "dataset"])
-def test_near_copies_go_and_nothing_else(kind: str, tmp_path: Path) -> None:
-    run = run_here(Path("minhash"), given(kind, tmp_path), tmp_path / "out", tmp_path)
-    assert ids(run) == ["0", "1", "4"]
-    assert all(row["similarity"] >= 0.8 for row in run.last.ledger().to_pylist())
+@pytest.mark.parametrize("name", JOBS)
+def test_it_asks_for_the_models_of_its_job(name: str) -> None:
+    assert set(load_recipe(name).model_names()) == JOBS[name][0]
 
 
-def test_archives_are_extracted_first(tmp_path: Path) -> None:
-    pages = [("http://a.example/1", article(1)), ("http://b.example/1", article(1)), ("http://a.example/2", article(2))]
-    archive = write_warc(tmp_path / "a.warc.gz", pages)
-    extracted = run_here(Path("extract"), archive, tmp_path / "extract", tmp_path)
-    texts = extracted.last.to_arrow(["url", "text"]).to_pylist()
-    assert [row["url"] for row in texts] == [url for url, _ in pages] and texts[0]["text"] == texts[1]["text"]
-    for name in ("exact", "minhash"):
-        run = run_here(Path(name), archive, tmp_path / name, tmp_path)
-        assert run.last.to_arrow(["url"])["url"].to_pylist() == ["http://a.example/1", "http://a.example/2"]
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", JOBS)
+def test_it_does_its_job_and_nothing_else(name: str, kind: str, published_models: Path, tmp_path: Path) -> None:
+    models = models_of(name, published_models, tmp_path / "models")
+    run = run_here(Path(name), given(kind, tmp_path), tmp_path / "out", models)
+    assert urls(run) == [url for url in URLS if url not in JOBS[name][1]]
+    assert run.summary()["not_done"] == (
+        [] if kind == "warc" else [{"stage": load_recipe(name).stages[1].name, "steps": ["extract"],
+                                    "what": "extraction: the text is taken as it is"}]
+    )  # fmt: skip
+
+
+def test_every_document_gets_its_language(published_models: Path, tmp_path: Path) -> None:
+    run = run_here(Path("language"), given("jsonl", tmp_path), tmp_path / "out", published_models)
+    rows = run.last.to_arrow(["url", "language", "language_score"]).to_pylist()
+    assert {row["url"]: row["language"] for row in rows} == {url: "de" if "german" in url else "en" for url in URLS}
+    assert all(row["language_score"] > 0 for row in rows)
+
+
+def test_addresses_are_judged_before_their_bodies_are_read(published_models: Path, tmp_path: Path) -> None:
+    run = run_here(Path("url-only"), given("warc", tmp_path), tmp_path / "out", published_models)
+    assert [row["step"] for row in run.summary()["funnel"]] == ["pages", "url", "extract"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("language:german", "german is de: say language:de,fr"),
+        ("language:", "'' is no language code"),
+        ("klingon", "no recipe 'klingon': choose one of arabic, "),
+    ],
+)
+def test_an_unknown_language_is_refused(name: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        load_recipe(name)
+
+
+def test_one_recipe_for_a_language_whatever_the_order() -> None:
+    assert load_recipe("language:fr,de").source == load_recipe("language:de,fr,de").source
+
+
+@pytest.mark.parametrize(("name", "code"), plain_names().items())
+def test_a_plain_recipe_has_the_numbers_of_its_language(name: str, code: str) -> None:
+    """Those of FineWeb2 are in its own recipe too, for ten languages."""
+    rules = {
+        (each.rule.signal, each.rule.bound): each.rule.threshold
+        for step in load_recipe(name).stages[2].steps
+        for each in step.rules
+    }
+    published = {
+        (each.rule.signal, each.rule.bound): each.rule.threshold
+        for step in load_recipe("fineweb2").stages[4].steps
+        for each in step.rules
+        if each.languages == (code,) and not each.rule.signal.startswith("fineweb")
+    }
+    if alphabetic := published.pop(("gopher_alphabetic_word_fraction", "min"), None):
+        assert rules["gopher_alphabetic_word_fraction", "min"] == min(alphabetic, 0.8)
+    assert published.items() <= rules.items()
+    assert bool(published) == (code in {"zh", "de", "fr", "es", "ru", "ja", "pt", "it", "nl", "pl"})
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/recipes.md"])
+def test_the_docs_have_every_recipe(page: str) -> None:
+    words = set(re.findall(r"[a-z0-9-]+", (ROOT / page).read_text()))
+    assert set(plain_names()) | {name for name in JOBS if ":" not in name} <= words
+    for name in re.findall(r"--recipe ([a-z0-9:,-]+)(?![a-z.])", (ROOT / page).read_text()):
+        load_recipe(name)
+
+
+def test_a_new_recipe_is_the_shipped_one_in_a_file(tmp_path: Path) -> None:
+    new = partial(refinery, "recipes", "new", "--language")
+    assert "recipe 'mine'" in new("de", "--out", tmp_path / "in" / "mine.toml")
+    assert "recipe 'my-german'" in new("German", "--out", tmp_path / "german.toml")
+    for path in (tmp_path / "in" / "mine.toml", tmp_path / "german.toml"):
+        assert load_recipe(str(path)).source["stage"] == load_recipe("german").source["stage"]
+    assert "exists: choose another --out" in new("de", "--out", tmp_path / "german.toml", code=2)
+    assert "ends in .toml" in new("de", "--out", tmp_path / "german", code=2)
+    assert "there is one for ar (arabic), de (german)" in new("xx", "--out", tmp_path / "x.toml", code=2)
+    assert load_recipe(str(tmp_path / "german.toml")).name == "my-german" and not (tmp_path / "x.toml").exists()
+
+
+def test_any_file_name_gives_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / 'a "b" $c.toml'
+    refinery("recipes", "new", "--language", "de", "--out", path)
+    assert load_recipe(str(path)).name == path.stem and max(map(len, plain_toml("de").splitlines())) <= 120
+    shutil.copy(path, tmp_path / "copy.toml")
+    assert load_recipe(str(tmp_path / "copy.toml")).sha256 == load_recipe("german").sha256

@@ -187,7 +187,8 @@ def test_the_documents_that_remain_after_each_step(finished: Finished) -> None:
     step_of = {name: rules[0].split("/")[0] for name, rules in EXPECTED[recipe].items()}
     remaining = {row["id"] for row in rows}
     for row in done.summary()["funnel"]:
-        remaining -= {name for name, step in step_of.items() if step == row["step"]}
+        if row["stage"] != "extract":  # its gate passes all of these; a later step may have the same name
+            remaining -= {name for name, step in step_of.items() if step == row["step"]}
         assert row["docs"] == len(remaining), row
     assert remaining == {row["id"] for row in rows} - step_of.keys()
 
@@ -237,8 +238,8 @@ def test_fineweb2_in_german(published_models: Path, tmp_path: Path) -> None:
     done = finish("fineweb2", write_rows(tmp_path / "pages.jsonl", rows), published_models, tmp_path / "out")
     assert rejections(done.datasets) == FINEWEB2
     assert [(row["step"], row["docs"]) for row in done.summary()["funnel"]] == [
-        ("language", 6), ("language-score", 6), ("minhash", 5), ("gopher-repetition", 4), ("fineweb-quality", 3),
-        ("gopher-quality", 2), ("mask_email", 2), ("mask_ipv4", 2), ("remove_bar_lines", 2),
+        ("url", 8), ("language", 6), ("language-score", 6), ("minhash", 5), ("gopher-repetition", 4),
+        ("fineweb-quality", 3), ("gopher-quality", 2), ("mask_email", 2), ("mask_ipv4", 2), ("remove_bar_lines", 2),
     ]  # fmt: skip
     texts = {row["id"]: row["text"] for row in done.last.to_arrow().to_pylist()}
     assert texts.keys() == {"german", "german contact"}

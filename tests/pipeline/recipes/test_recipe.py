@@ -7,7 +7,8 @@ import pytest
 
 from infra.errors import UsageError
 from pipeline.models.combination import Combination, Term
-from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
+from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.shipped import shipped
 from pipeline.recipes.text import recipe_text
 from tests.pipeline.recipe_texts import Part, judge, stage
 

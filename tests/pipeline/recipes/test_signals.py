@@ -11,7 +11,8 @@ from pipeline.job.context import resolve_recipe
 from pipeline.models.combination import Combination, Term
 from pipeline.models.store import shipped_models
 from pipeline.recipes.check import check_recipe
-from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
+from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.shipped import shipped
 from tests.pipeline.command import refinery
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, PREFILTER, RESILIPARSE, Part, judge, recipe, stage, step
 

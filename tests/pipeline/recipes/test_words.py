@@ -66,7 +66,7 @@ MALFORMED: list[tuple[Part, str]] = [
     (whole(step("judge", rules=[5])), "rules must be a list of tables"),
     (whole(step("combine", signal="quality")), "terms is empty"),
     (whole(step("combine", signal="quality", terms=[])), "terms is empty"),
-    (whole(step("combine", signal="quality", terms=[TERM | {"signal": "nothing"}])), "no such signal"),
+    (whole(step("combine", signal="quality", terms=[TERM | {"signal": "nothing"}])), "no signal 'nothing'"),
     (whole(step("combine", signal="quality", terms=[TERM | {"at": [2, 1]}])), "at must rise"),
     (whole(step("combine", signal="quality", terms=[TERM | {"at": [1]}])), "as many numbers"),
     (whole(step("combine", signal="quality", terms=[TERM | {"at": [1], "add": ["x"]}])), "list of numbers"),

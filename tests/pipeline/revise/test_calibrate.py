@@ -15,7 +15,8 @@ from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.context import open_context
 from pipeline.pool.quantile import GroupThreshold
-from pipeline.recipes.parse import load_recipe, parse_recipe, shipped
+from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.shipped import shipped
 from pipeline.recipes.toml import recipe_toml
 from pipeline.revise.calibrate import Calibration, Wanted, calibrate, freeze, new_rules
 from pipeline.stages.run import run

@@ -111,7 +111,7 @@ def test_archives_that_moved_or_changed(world: Path, tmp_path: Path) -> None:
     inner = moved / "out" / "01-ingest" / "run.json"
     output = json.loads(inner.read_text())
     output["inputs"] = {name: str(moved / "crawl" / name) for name in output["inputs"]}
-    for path in moved.glob("out/*/run.json"):
+    for path in moved.glob("out/[0-9]*/run.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), "inputs": output["inputs"]}))
     with pytest.raises(UsageError, match=r"part-0\.warc\.gz.*--source ROOT"):
         readmit(moved, tmp_path / "out")

@@ -94,12 +94,12 @@ def test_limit_takes_the_first_pages(workers: int, finished: Path, world: Path, 
 
 
 def test_a_second_call_changes_nothing(finished: Path, world: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(finished, tmp_path / "copy")
+    copy = shutil.copytree(finished, tmp_path / "copy", symlinks=True)
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("part-*.parquet")}
     words = ("run", "--recipe", world / "small.toml", "--input", world / "crawl", "--out", copy)
     refinery(*words)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("part-*.parquet")} == before
-    assert "limit: was null, now 3" in refinery(*words, "--limit", 3, code=2)
+    assert "it was begun without --limit, and this is with --limit 3" in refinery(*words, "--limit", 3, code=2)
 
 
 @pytest.mark.long

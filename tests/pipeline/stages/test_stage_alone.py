@@ -14,15 +14,16 @@ from tests.pipeline.command import made
 from tests.pipeline.fits import sha256_of
 from tests.pipeline.here import explained, run_here, stage_here
 from tests.pipeline.pages import text_rows, write_crawl
-from tests.pipeline.recipe_texts import INGEST, NEAR_COPIES, RESILIPARSE, judge, stage, step
+from tests.pipeline.recipe_texts import INGEST, NEAR_COPIES, PREFILTER, RESILIPARSE, judge, stage, step
 from tests.pipeline.recipe_texts import recipe as recipe_text
 
 GATE = step("gate", name="url", lists="url-lists", rules=[{"signal": "url_blocked_domain", "max": 0}])
+LANGUAGE = step("label", what="language", model="language", keep=["en"])
 SEVERAL = recipe_text(
     "several",
     INGEST,
     stage("extract", "extract", GATE, RESILIPARSE),
-    stage("language", "filter", step("label", what="language", model="language", keep=["en"])),
+    stage("language", "filter", LANGUAGE),
     stage("quality", "filter", step("label", what="quality", model="fluency")),
     stage(
         "sum",
@@ -105,10 +106,13 @@ def test_another_model_of_another_stage_changes_the_input_alone(world: Path, who
     assert other.last.manifest.inputs != last.inputs
 
 
-def test_a_run_over_documents_needs_no_model_of_extraction(world: Path, tmp_path: Path) -> None:
+def test_a_run_over_documents_needs_the_url_lists_alone_of_extraction(world: Path, tmp_path: Path) -> None:
     given = write_rows(tmp_path / "given.jsonl", text_rows(12))
-    models = folder_of(world, {"language", "fluency", "sum.json"}, tmp_path / "models")
-    run = run_here(world / "several.toml", given, tmp_path / "run", models)
+    prefilter = step("label", what="quality", model="of-the-prefilter")
+    extract = stage("extract", "extract", GATE, PREFILTER, prefilter, RESILIPARSE)
+    (tmp_path / "r.toml").write_text(recipe_text("r", INGEST, extract, stage("language", "filter", LANGUAGE)))
+    models = folder_of(world, {"language", "url-lists"}, tmp_path / "models")
+    run = run_here(tmp_path / "r.toml", given, tmp_path / "run", models)
     assert run.last.manifest.counts["out"] > 0
-    assert set(json.loads((run.folder / "recipe.json").read_bytes())["models"]) == {"language", "fluency", "sum.json"}
+    assert set(json.loads((run.folder / "recipe.json").read_bytes())["models"]) == {"language", "url-lists"}
     assert explained("3", run.folder, models=models)["steps"]

@@ -44,6 +44,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_more_documents_and_a_lost_shard(world: Path, tmp_path: Path) -> None:
+    """The table of documents names the shards by number, so all of them are made again."""
+    words = ("tokenize", "--recipe", "tokens", "--models", world / "models", "--input", world / "web.jsonl.gz")
+    refinery(*words, "--out", tmp_path / "out")
+    words = (*words, world / "curated.jsonl.gz")
+    refinery(*words, "--out", tmp_path / "fresh")
+    for _ in range(2):
+        refinery(*words, "--out", tmp_path / "out")
+        assert made(tmp_path / "out") == made(tmp_path / "fresh")
+        (tmp_path / "out" / "part-00001.bin").unlink()
+
+
 def test_the_mixture_agrees_with_its_manifest(world: Path) -> None:
     mixture = Dataset(world / "mixture")
     check_invariant(mixture.manifest)
