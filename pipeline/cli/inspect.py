@@ -94,7 +94,7 @@ def show_recipe(
     if json:
         tell(dict(loaded.source))
     elif toml:
-        tell(recipe_as_file(loaded, recipe).rstrip("\n"))
+        tell(recipe_as_file(loaded, recipe).rstrip("\n"), as_it_is=True)
     else:
         tell(paths_text(loaded) if paths else recipe_text(loaded))
 
@@ -167,7 +167,7 @@ def reference() -> None:
     """
     from pipeline.recipes.reference import reference_text
 
-    tell(reference_text().rstrip("\n"))
+    tell(reference_text().rstrip("\n"), as_it_is=True)
 
 
 @recipes_app.command("signals", cls=Command)

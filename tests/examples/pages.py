@@ -27,6 +27,11 @@ class Block(NamedTuple):
     def language(self) -> str:
         return self.tag.split(" ")[0]
 
+    @property
+    def file(self) -> str:
+        """The file that it is to be written to, or nothing."""
+        return self.tag.partition(" ")[2]
+
 
 def all_pages() -> list[str]:
     found = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")]

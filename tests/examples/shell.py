@@ -24,7 +24,11 @@ from tests.files import ROOT
 # Writes the words of `refinery` for us, each with a zero byte after it, and a line end after the last.
 WORDS = 'refinery() { printf "%s\\0" "$@"; }; '
 # What a command needs that its line does not name.
-UNNAMED = {"tokenize": "models/tokenizer.model"}
+UNNAMED: dict[str, str] = {"tokenize": "models/tokenizer.model"}
+# Parameters that may name what comes with the package.
+SHIPPED = ("recipe", "recipes", "first", "second", "config")
+# Commands and options whose answer is a file or a text of its own, in lines as long as they are.
+AS_IT_IS = ("--json", "--toml", "generate", "reference", "-")
 
 
 class Line(NamedTuple):
@@ -74,8 +78,8 @@ def inputs_of(words: Sequence[str]) -> Iterator[str]:
     for parameter, value in context.params.items():
         for each in places(parameter, value):
             path = str(each).rpartition("=")[2]
-            shipped = parameter in ("recipe", "first", "second", "config") and not path.endswith(".toml")
-            if parameter != "out" and not shipped and not glob.has_magic(path):
+            shipped = parameter in SHIPPED and not path.endswith(".toml")
+            if parameter != "out" and path != "-" and not shipped and not glob.has_magic(path):
                 yield path
     if name in UNNAMED:
         yield UNNAMED[name]
@@ -152,7 +156,7 @@ def called(words: Sequence[str], folder: Path) -> str:
 def check_text(line: str, printed: str) -> None:
     """Unless it is JSON or a text of a model: no line wider than the terminal, and no Python or JSON in it."""
     words = shlex.split(line, comments=True)
-    if not words or words[0] != "refinery" or "--json" in words or "generate" in words:
+    if not words or words[0] != "refinery" or {*AS_IT_IS} & {*words}:
         return
     width = int(os.environ["COLUMNS"])
     wide = [each for each in printed.splitlines() if len(each) > width]

@@ -22,7 +22,7 @@ import typer
 from benchmarks.__main__ import parsed
 from pipeline.cli.app import app
 from pipeline.models.combination import load_combination
-from pipeline.recipes.parse import parse_recipe
+from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.steps.table import read_step
 from tests.examples.pages import OWN_TESTS, Block, all_pages, blocks, shell_lines, spans
 from tests.examples.shell import Line, Terminal, check_text, logical_lines
@@ -74,6 +74,8 @@ def test_the_training_with_all_its_steps(folder: Path) -> None:
 def type_page(page: str, folder: Path) -> None:
     terminal = Terminal(folder, [*shell_lines(page), *shell_lines()])
     for block in blocks(page):
+        if block.file:
+            (folder / block.file).write_text(block.text)
         for line in logical_lines(block.text) if block.language == "sh" else ():
             if not line.startswith(tuple(NOT_RUN)):
                 check_text(line, terminal.type(line))
@@ -105,7 +107,7 @@ def of_language(language: str) -> list[Any]:
 @pytest.mark.parametrize("block", of_language("python"))
 def test_every_block_of_python(block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that reads a run reads that of the laptop's journey."""
-    if "'out/" in block.text or '"out/' in block.text:
+    if re.search(r"""(?<!out=)["']out["'/]""", block.text):
         Terminal(folder, shell_lines("docs/journeys/laptop.md")).make("out")
     monkeypatch.chdir(folder)
     missing = [name for name in FOREIGN if f"{name}" in imported(block.text) and not importlib.util.find_spec(name)]
@@ -130,9 +132,13 @@ def check_named(code: str) -> None:
 
 
 @pytest.mark.parametrize("block", of_language("toml"))
-def test_every_block_of_toml(block: Block) -> None:
+def test_every_block_of_toml(block: Block, tmp_path: Path) -> None:
     """A recipe or stages of one, a step, or the overrides of a branch."""
     text = block.text
+    if block.file:
+        (tmp_path / block.file).write_text(text)
+        assert load_recipe(str(tmp_path / block.file)).stages
+        return
     if text.lstrip().startswith("{"):
         text = f"step = [{text.strip()}]"
     elif text.lstrip().startswith("[[stage.step]]"):

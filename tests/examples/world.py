@@ -7,13 +7,15 @@ from unittest import mock
 
 from pipeline.fit import defaults
 from tests.files import write_rows
-from tests.pipeline.pages import article, pages, sentences, write_crawl, write_warc
+from tests.pipeline.pages import article, pages, sentences, write_warc
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, judge, recipe, stage
 
 SIZE = judge("size", {"signal": "words", "min": 5})
 LAX = recipe("lax", INGEST, EXTRACT, stage("filter", "filter", SIZE))
 MINE = recipe("mine", INGEST, EXTRACT, stage("filter", "filter", SIZE, judge("ends", {"signal": "lines", "min": 2})))
+SHORT = "<html><body><p>It was a house by the river, and a garden with many words in it.</p></body></html>"
 OWN_PAGES = [(f"https://example.org/{path}", article(seed)) for seed, path in ((500, ""), (501, "page"))]
+OWN_PAGES.append(("https://example.org/short", SHORT))
 # The mixture's domains; the demo's texts have the same.
 DOMAINS = (
     "arts", "code", "dialogue", "emotion", "engineering", "general", "literature", "mathematics", "reasoning",
@@ -50,17 +52,23 @@ def of_domains(first: int, count: int) -> list[dict[str, str]]:
 
 def write_world(folder: Path, cache: Path) -> None:
     """`cache`: packages as if fetched (tests/pipeline/toy_packages.py), which the models are fitted on."""
-    write_crawl(folder / "crawl", files=2, each=62)
-    write_warc(folder / "crawl" / "part-2.warc.gz", OWN_PAGES)
+    (folder / "crawl").mkdir()
+    for n, name in enumerate("ab"):
+        write_warc(folder / f"crawl/{name}.warc.gz", [*OWN_PAGES[n::2], *pages(62 * n, 62)])
     write_warc(folder / "crawl.warc.gz", [*OWN_PAGES, *pages(0, 40)])
     write_warc(folder / "page.warc.gz", OWN_PAGES[:1])
     for n in range(2):
         write_rows(folder / f"docs/part-{n}.jsonl.gz", [*rows(n, 30), *rows(0, 5)])
+    posts = [{"post_id": row["id"], "body": row["text"], "likes": n} for n, row in enumerate(rows(0, 30))]
+    write_rows(folder / "posts.parquet", posts)
     write_texts(folder)
     (folder / "lax.toml").write_text(LAX)
     (folder / "my-recipe.toml").write_text(MINE)
     (folder / "gone.txt").write_text("https://example.org/page\n")
-    (folder / "ids.txt").write_text("<urn:uuid:crawl.warc-4>\n<urn:uuid:part-0.warc-3>\n")
+    (folder / "ids.txt").write_text(
+        "".join(f"<urn:uuid:{name}.warc-{n}>\n" for name in ("crawl", "a") for n in range(9))
+    )
+    (folder / "list.txt").write_text("https://example.org/\nhttps://example.org/page\n")
     with mock.patch.object(defaults, "VOCABULARY", 120):
         defaults.fit_defaults(folder / "models", cache)
 
