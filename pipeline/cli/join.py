@@ -33,6 +33,7 @@ def join(
 
     Example: refinery join monday tuesday --out both
     """
+    from pipeline.stages.counts import kept_text
     from pipeline.stages.join import join as join_runs
 
     with opened(engine, workers, json) as made:
@@ -40,5 +41,5 @@ def join(
         summary = finished.summary()
     tell(summary if json else table(summary["funnel"], FUNNEL))
     if not json:
-        say(f"kept {summary['counts']['out']:,} documents of {len(runs)} runs: {summary['manifest']}")
+        say(f"{kept_text(summary['counts'])}: {summary['result']}")
     report_damage([dataset.manifest for dataset in finished.datasets])

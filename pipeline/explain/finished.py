@@ -17,7 +17,7 @@ from pipeline.stages.run import FROZEN, stage_folder
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class FinishedRun:
     """`recipe`: without its models' hashes, which `models` has by name with `sha256`, the recipe's with them."""
 
     folder: Path
@@ -42,7 +42,7 @@ class RunFolder:
         return Dataset(self.folder / stage_folder(self.recipe, stage))
 
 
-def read_run(run: Path) -> RunFolder:
+def read_run(run: Path) -> FinishedRun:
     """Reads the folder of a run, or its link to the result. UsageError if it is none."""
     folder = run.parent if is_final(run) else run
     frozen: Any = read_json(folder / FROZEN) if folder.is_dir() else None
@@ -51,4 +51,4 @@ def read_run(run: Path) -> RunFolder:
     if not all(isinstance(frozen.get(name), dict) for name in ("source", "models")) or "sha256" not in frozen:
         raise UsageError(f"{run / FROZEN} is not as it was written: run the same `refinery run` command again")
     recipe = parse_recipe(frozen["source"], str(folder / FROZEN))
-    return RunFolder(folder, recipe, frozen["models"], frozen["sha256"])
+    return FinishedRun(folder, recipe, frozen["models"], frozen["sha256"])

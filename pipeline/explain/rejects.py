@@ -17,9 +17,9 @@ import xxhash
 
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
-from pipeline.explain.finished import RunFolder, read_run
+from pipeline.explain.finished import FinishedRun, read_run
 from pipeline.explain.lookup import Key, key_of, rows_by_id, rows_of
-from pipeline.explain.sources import Texts, origin_of
+from pipeline.explain.sources import StageTexts, origin_of
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.counts import is_copy, run_counts
 
@@ -75,7 +75,7 @@ def rejects(
         raise UsageError(f"n is {sampling.n}; give at least 1")
     stages = stages_with(folder, rule, stage)
     chosen = sample(candidates(folder, stages, rule, sampling), rule, sampling)
-    texts = Texts(folder, origin_of(source))
+    texts = StageTexts(folder, origin_of(source))
     found: dict[tuple[str, Key], dict[str, Any]] = {}
     faults: dict[str, None] = {}
     for each in stages:
@@ -86,13 +86,13 @@ def rejects(
     return [found[line["stage"], key_of(line)] for line in chosen], list(faults)
 
 
-def finished(folder: RunFolder) -> Sequence[Stage]:
+def finished(folder: FinishedRun) -> Sequence[Stage]:
     if not folder.stages:
         raise UsageError(f"{folder.folder} has no finished stage: run the same `refinery run` command again")
     return folder.stages
 
 
-def chosen_stages(folder: RunFolder, name: str | None) -> Sequence[Stage]:
+def chosen_stages(folder: FinishedRun, name: str | None) -> Sequence[Stage]:
     """All stages, or the one of this name."""
     stages = finished(folder)
     if name is None:
@@ -103,7 +103,7 @@ def chosen_stages(folder: RunFolder, name: str | None) -> Sequence[Stage]:
     return chosen
 
 
-def stages_with(folder: RunFolder, rule: str, stage: str | None) -> list[Stage]:
+def stages_with(folder: FinishedRun, rule: str, stage: str | None) -> list[Stage]:
     """The stages in which this rule rejected something. UsageError, with the nearest names, if there is none."""
     stages = chosen_stages(folder, stage)
     there = [(each, folder.dataset(each).manifest.rejected_by) for each in stages]
@@ -122,7 +122,7 @@ def no_such_rule(rule: str, there: Sequence[str]) -> str:
     return f"nothing was rejected by {rule!r}: {hint}Rules that rejected something: {', '.join(there)}"
 
 
-def candidates(folder: RunFolder, stages: Sequence[Stage], rule: str, sampling: Sampling) -> pa.Table:
+def candidates(folder: FinishedRun, stages: Sequence[Stage], rule: str, sampling: Sampling) -> pa.Table:
     """Ledger rows of the rule, with `stage`, `hash` and `gap`, the distance of the value from the threshold: those with
     the smallest hashes, or the smallest gaps."""
     most = max(MAX_CANDIDATES, sampling.n)

@@ -14,7 +14,7 @@ from infra.dataset.manifest import MANIFEST, Kind
 from infra.dataset.reader import Dataset
 from infra.dataset.rows import to_rows
 from infra.errors import RefineryError, UsageError
-from pipeline.explain.finished import RunFolder
+from pipeline.explain.finished import FinishedRun
 from pipeline.explain.lookup import Key, key_of, rows_of
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart
@@ -67,10 +67,10 @@ def originals(rows: Iterable[Mapping[str, Any]], first: Dataset, origin: Origin)
 
 
 @dataclass(frozen=True)
-class Texts:
+class StageTexts:
     """The texts that the stages of a run read."""
 
-    run: RunFolder
+    run: FinishedRun
     origin: Origin
 
     def of(self, stage: Stage, lines: Sequence[Mapping[str, Any]]) -> tuple[dict[Key, str], list[str]]:

@@ -30,7 +30,7 @@ FORMATS = {
 TEXT = "text"
 
 
-class Sink(Protocol):
+class ExportSink(Protocol):
     """What batches are written to."""
 
     def write(self, batch: pa.RecordBatch) -> None: ...
@@ -39,13 +39,13 @@ class Sink(Protocol):
 
 
 @contextmanager
-def sink(form: str, file: IO[bytes], schema: pa.Schema, separator: str) -> Iterator[Sink]:
+def sink(form: str, file: IO[bytes], schema: pa.Schema, separator: str) -> Iterator[ExportSink]:
     """Writes batches of `schema` into `file`, which stays open; `separator`: the line between two texts."""
     kind, _, packed = form.partition(".")
     with compressed(file, packed) as stream:
-        made: Sink
+        made: ExportSink
         if kind == "parquet":
-            made = ParquetSink(stream, schema)
+            made = ParquetExport(stream, schema)
         else:
             made = TextSink(stream, separator) if kind == TEXT else JsonSink(stream)
         yield made
@@ -97,7 +97,7 @@ class TextSink:
         """Nothing is held back."""
 
 
-class ParquetSink:
+class ParquetExport:
     """One Parquet file, whose row groups end by the same rules as those of our shards."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:

@@ -40,7 +40,7 @@ RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
-class Measured:
+class SampleRun:
     """Of the run over one file's first pages: `share` is the part of the file's bytes that they take."""
 
     pages: int
@@ -97,7 +97,7 @@ def size_of(one: Inputs) -> int:
     return files + sum(shard.bytes for dataset in one.datasets for shard in dataset.manifest.shards)
 
 
-def measure(context: Context, one: Inputs, limit: int, out: Path) -> Measured:
+def measure(context: Context, one: Inputs, limit: int, out: Path) -> SampleRun:
     """Runs the recipe over the first `limit` pages of one file."""
     head = head_of(one, limit, out.with_suffix(".input"))
     wall, cpu = time.monotonic(), worker_cpu_seconds()
@@ -106,7 +106,7 @@ def measure(context: Context, one: Inputs, limit: int, out: Path) -> Measured:
     pages = made.datasets[0].manifest.counts["in"]
     if one.archives:
         pages = made.datasets[0].manifest.counts["out"]
-    return Measured(
+    return SampleRun(
         pages=pages,
         kept=made.last.manifest.counts["out"],
         share=1.0 if pages < limit else share_of(one, head, made.datasets[0], pages),
@@ -159,7 +159,7 @@ def unpacked_size(path: Path, scratch: str) -> float:
 
 
 def extrapolated(
-    given: Inputs, spread: Sequence[Inputs], found: Sequence[Measured], workers: int, start: float
+    given: Inputs, spread: Sequence[Inputs], found: Sequence[SampleRun], workers: int, start: float
 ) -> dict[str, Any]:
     """The estimate for all of the input from what was measured on the first pages of some files."""
     sampled, kept = sum(one.pages for one in found), sum(one.kept for one in found)

@@ -53,7 +53,7 @@ def command(world: Path, name: str, files: list[str]) -> list[object]:
 
 def numbers(out: Path) -> dict[str, Any]:
     """How many parts of each stage were made in the last run, by the stage's name."""
-    accounts = {path.parent.name[3:]: read_json(path) or {} for path in out.glob("*/run.json")}
+    accounts = {path.parent.name[3:]: read_json(path) or {} for path in out.glob("0*/run.json")}
     return {name: account["parts_made"] for name, account in accounts.items()}
 
 
