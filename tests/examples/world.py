@@ -7,13 +7,14 @@ from unittest import mock
 
 from pipeline.fit import defaults
 from tests.files import write_rows
-from tests.pipeline.pages import article, pages, sentences, write_warc
+from tests.pipeline.pages import WORDS, article, pages, sentences, write_warc
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, judge, recipe, stage
 
 SIZE = judge("size", {"signal": "words", "min": 5})
 LAX = recipe("lax", INGEST, EXTRACT, stage("filter", "filter", SIZE))
 MINE = recipe("mine", INGEST, EXTRACT, stage("filter", "filter", SIZE, judge("ends", {"signal": "lines", "min": 2})))
-SHORT = "<html><body><p>It was a house by the river, and a garden with many words in it.</p></body></html>"
+# Too short for Gopher, but no repetition.
+SHORT = f"<html><body><p>{' '.join(WORDS[:45]).capitalize()}.</p></body></html>"
 OWN_PAGES = [(f"https://example.org/{path}", article(seed)) for seed, path in ((500, ""), (501, "page"))]
 OWN_PAGES.append(("https://example.org/short", SHORT))
 # The mixture's domains; the demo's texts have the same.
