@@ -77,10 +77,10 @@ def write_world(folder: Path, cache: Path) -> None:
 def write_texts(folder: Path) -> None:
     for number, name in enumerate(("good", "other", "kinds", "books", "functions", "talks", "novels", "unsafe")):
         for ending in ("jsonl", "jsonl.gz"):
-            write_rows(folder / f"{name}.{ending}", rows(20 + number, 60))
+            write_rows(folder / f"{name}.{ending}", rows(20 + number, 50))
     write_rows(folder / "clean.jsonl.gz", of_domains(200, 20))
     for number, name in enumerate(("code-without", "dialogue-without")):
-        write_rows(folder / f"{name}.jsonl", rows(40 + number, 60))
+        write_rows(folder / f"{name}.jsonl", rows(40 + number, 50))
     questions = [{"question": f"{prose(n, 50, 2)} What follows?", "answer": str(n)} for n in range(20)]
     write_rows(folder / "gsm8k.jsonl", questions[:10])
     write_rows(folder / "mmlu.jsonl.gz", questions[10:])
