@@ -16,7 +16,7 @@ LONG_WORD = 30
 
 def terminal_width() -> int:
     """COLUMNS, else the width of the terminal, else `WIDTH`."""
-    return max(40, shutil.get_terminal_size((WIDTH, 24)).columns)
+    return max(20, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], width: int | None = None) -> str:
