@@ -218,6 +218,16 @@ class DocumentFiles(FileSource):
         ]
 
 
+def column_notes(source: Any) -> list[str]:
+    """For people: which columns of the documents are kept in another form than they came in."""
+    files = [each for each in getattr(source, "sources", [source]) if isinstance(each, DocumentFiles)]
+    every = [kept for each in files for kept in each.kept]
+    renamed = {ours: theirs for kept in every for theirs, ours in zip(kept.names, kept.schema.names, strict=True)}
+    as_text = sorted({name for kept in every for name in kept.json_text})
+    notes = [f"column {theirs!r} is kept as {ours!r}" for ours, theirs in sorted(renamed.items()) if ours != theirs]
+    return notes + [f"column {name!r} has values of several kinds: each is kept as JSON text" for name in as_text]
+
+
 def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFiles:
     """The files as a source, after a look at the columns of each: of Parquet its schema, of JSON lines every line.
 

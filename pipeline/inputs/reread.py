@@ -6,6 +6,7 @@ row at that row number or byte offset. Both are sources like any other, so every
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,10 @@ class RereadDocuments(Reread):
     columns: Columns = field(default_factory=Columns)
 
     def parts(self) -> list[ChosenDocuments]:
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> list[ChosenDocuments]:
         return [
             ChosenDocuments(part, tuple(offset for offset, _, _ in self.locators[part.name]))
             for part in open_documents(self.files, self.columns).parts()

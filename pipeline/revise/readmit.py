@@ -34,7 +34,7 @@ from pipeline.inputs.reread import (
     place_of,
 )
 from pipeline.job.context import Context
-from pipeline.recipes.recipe import Recipe, Stage
+from pipeline.recipes.recipe import Recipe, Stage, needs_text
 from pipeline.revise.listed import entries
 from pipeline.stages.final import clear_final, datasets_in, link_final
 from pipeline.stages.ingest import STEP as INGEST
@@ -92,10 +92,12 @@ def readmit(
     files = locate(rejects, moved or {})
     records = RereadRecords(tuple(f for f in files if not is_document_file(f.name)), rejects.found, rejects.refs)
     read = tuple(file for file in files if is_document_file(file.name))
-    documents = RereadDocuments(read, rejects.found, rejects.refs, rejects.columns())
     stages = stages_for(context.recipe, bool(records.files))
+    columns = replace(rejects.columns(), needs="text" if needs_text(stages) else "url")
+    documents = RereadDocuments(read, rejects.found, rejects.refs, columns)
+    documents.parts()  # what cannot be read is refused before the folder is claimed
     params = {"rules": sorted(set(rules)) or None, "ids": sha256_json(sorted(chosen)) if chosen else None}
-    params = {name: value for name, value in params.items() if value is not None}
+    params = {name: value for name, value in params.items() if value is not None} | (columns.params if read else {})
     here = Context(context.recipe, context.engine, context.places, {**context.params, **params})
     arguments = {
         "command": "readmit",

@@ -18,6 +18,7 @@ from infra.hashing import readable_json
 from infra.metering import versions
 from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
+from pipeline.inputs.documents import column_notes
 from pipeline.inputs.inputs import Inputs, read_inputs
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.difference import recipe_difference
@@ -200,6 +201,9 @@ def make(
         if changed:
             (out / FINAL).unlink(missing_ok=True)  # it would point to what is unfinished now
         tell_not_done(say, context.recipe, missed)
+        if say:
+            for note in column_notes(first):
+                say(note)
         write_bytes(out / FROZEN, readable_json(context.recipe.frozen()))
         folders = [stage_folder(context.recipe, stage) for stage in stages]
         for folder in folders if changed else ():  # none of them is finished now

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.inputs.columns import Columns, JsonType, merged
+from pipeline.inputs.documents import column_notes, open_documents
+from pipeline.inputs.inputs import read_inputs
+from tests.files import write_rows
 from tests.pipeline.command import refinery
 from tests.pipeline.pages import sentences
 
@@ -224,6 +227,16 @@ def test_types_are_merged_to_the_wider() -> None:
     assert wide == pa.schema([("m", pa.string()), ("n", pa.float64())])
     with pytest.raises(UsageError, match="column 'n' is int32 in a and string in b: give it one type or another name"):
         merged({"a": pa.schema([("n", pa.int32())]), "b": pa.schema([("n", pa.string())])})
+
+
+def test_what_is_kept_in_another_form_is_said(tmp_path: Path) -> None:
+    rows = [{"text": text, "odd": i if i % 2 else "x", "file_path": "a"} for i, text in enumerate(TEXTS)]
+    write_rows(tmp_path / "a.jsonl", rows)
+    source = open_documents(read_inputs([str(tmp_path / "a.jsonl")]).documents, Columns())
+    assert column_notes(source) == [
+        "column 'file_path' is kept as 'input_file_path'",
+        "column 'odd' has values of several kinds: each is kept as JSON text",
+    ]
 
 
 def test_json_text_can_be_read_back(tmp_path: Path) -> None:

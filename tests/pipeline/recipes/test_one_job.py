@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.shipped import plain_names, plain_toml
 from pipeline.stages.run import Run
 from tests.files import ROOT, write_rows
-from tests.pipeline.command import refinery
-from tests.pipeline.here import run_here
+from tests.pipeline.command import answer, refinery
+from tests.pipeline.here import explained, run_here
 from tests.pipeline.pages import write_warc
 from tests.pipeline.published_pages import ENGLISH, GERMAN, Writer, article
 
@@ -162,3 +163,28 @@ def test_any_file_name_gives_a_recipe(tmp_path: Path) -> None:
     assert load_recipe(str(path)).name == path.stem and max(map(len, plain_toml("de").splitlines())) <= 120
     shutil.copy(path, tmp_path / "copy.toml")
     assert load_recipe(str(tmp_path / "copy.toml")).sha256 == load_recipe("german").sha256
+
+
+def test_a_list_of_addresses_without_texts(published_models: Path, tmp_path: Path) -> None:
+    """In any form, beside documents with texts, through run, explain and readmit."""
+    addresses = [{"url": url, "rank": number} for number, url in enumerate(URLS)]
+    write_rows(tmp_path / "in" / "a.jsonl", addresses[:3])
+    write_rows(tmp_path / "in" / "b.parquet", addresses[3:5])
+    (tmp_path / "in" / "c.txt").write_text(URLS[5] + "\nhttp://x.example/casino\n\n")
+    write_rows(tmp_path / "in" / "d.jsonl", [{"text": "no address"}])
+    given = sorted((tmp_path / "in").iterdir())
+    words = ("--recipe", "url-only", "--models", published_models)
+    assert answer("run", *words, "--input", *given, "--out", tmp_path / "out")["counts"]["in"] == 8
+    last = Dataset(tmp_path / "out" / "02-url")
+    rows = last.to_arrow(["url", "text", "rank"]).to_pylist()
+    assert [row["url"] for row in rows] == [*URLS[:3], URLS[4], URLS[5], None]
+    assert [row["rank"] for row in rows] == [0, 1, 2, 4, None, None] and rows[-1]["text"] == "no address"
+    assert [row["url"] for row in last.ledger().to_pylist()] == [URLS[3], "http://x.example/casino"]
+    one = explained("http://x.example/casino", tmp_path / "out", models=published_models)
+    assert one["rejected_by"] == ["url/max_url_hard_words"]
+    again = answer("readmit", "--ledger", tmp_path / "out", *words, "--out", tmp_path / "again")
+    assert (again["in"], again["readmitted"], again["rejected"]) == (2, 0, 2)
+    with pytest.raises(UsageError, match="is a list of addresses"):
+        run_here(Path("exact"), tmp_path / "in" / "c.txt", tmp_path / "never")
+    with pytest.raises(UsageError, match="has no column `text`"):
+        run_here(Path("exact"), tmp_path / "in" / "b.parquet", tmp_path / "never")
