@@ -6,9 +6,9 @@ they continue where they were stopped, or do nothing.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
+from infra.remote import local
 from trainer.start import config_file, importing_torch
 
 StrPath = str | os.PathLike[str]
@@ -28,7 +28,7 @@ def train(
     with importing_torch():
         from trainer.api import train as train_trunk
 
-        return train_trunk(file, Path(data), Path(out), steps, on_step)
+        return train_trunk(file, local(data, "data"), local(out, "out", made=True), steps, on_step)
 
 
 def freeze(run: StrPath, out: StrPath) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def freeze(run: StrPath, out: StrPath) -> dict[str, Any]:
     with importing_torch():
         from trainer.api import freeze as freeze_run
 
-        return freeze_run(Path(run), Path(out))
+        return freeze_run(local(run, "run"), local(out, "out", made=True))
 
 
 def branch(
@@ -53,11 +53,12 @@ def branch(
     overrides: what differs, as a mapping or a .toml file; without them the branch is the control.
     data: the trunk's tokens dataset, or another one. steps: counted from the trunk's first step.
     """
-    changed = overrides if overrides is None or isinstance(overrides, Mapping) else Path(overrides)
+    changed = overrides if overrides is None or isinstance(overrides, Mapping) else local(overrides, "overrides")
+    other = None if data is None else local(data, "data")
     with importing_torch():
         from trainer.api import branch as train_branch
 
-        return train_branch(Path(trunk), changed, None if data is None else Path(data), Path(out), steps, on_step)
+        return train_branch(local(trunk, "trunk"), changed, other, local(out, "out", made=True), steps, on_step)
 
 
 def evaluate(
@@ -76,7 +77,7 @@ def evaluate(
     with importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        return evaluate_checkpoint(Path(checkpoint), Path(data), k, policy, value)
+        return evaluate_checkpoint(local(checkpoint, "checkpoint"), local(data, "data"), k, policy, value)
 
 
 def generate(
@@ -92,4 +93,4 @@ def generate(
     with importing_torch():
         from trainer.api import generate as generate_text
 
-        return generate_text(Path(checkpoint), prompt, tokens, k, temperature, seed)
+        return generate_text(local(checkpoint, "checkpoint"), prompt, tokens, k, temperature, seed)

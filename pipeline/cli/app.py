@@ -37,7 +37,7 @@ def refinery(
 ) -> None:
     """Common Crawl to a strict, balanced, fully accounted corpus, and a model trained on it.
 
-    Example: refinery run --recipe english --input page.warc.gz --out out
+    Example: refinery run --recipe english --input crawl/*.warc.gz --out out
     """
 
 

@@ -43,7 +43,7 @@ def calibrate(
 
     By language unless told otherwise; with --recipe and --out, frozen into a recipe.
 
-    Example: refinery calibrate --signal quality --keep 0.01 --input out/03-filter --recipe yi --out frozen.toml
+    Example: refinery calibrate --signal quality --keep 0.01 --input measured --recipe yi --out frozen.toml
     """
     from typing import cast
 

@@ -3,11 +3,13 @@
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
+from infra.remote import check_local
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
@@ -19,6 +21,9 @@ MANY = (
 
 # Options whose value is a text.
 MAY_BE_EMPTY = ("--prompt", "--separator")
+
+# Options and arguments that are no `Path` but may name a file or a folder.
+PLACES = ("input", "models", "recipe", "config", "cache", "first", "second")
 
 
 # The last paragraph of a command's help.
@@ -58,17 +63,29 @@ def shell_lines(command: str, width: int) -> list[str]:
 
 class Command(WithExample, TyperCommand):
     """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`; and refuses an
-    empty value, which as a path would be the folder that the command is started in."""
+    empty value, which as a path would be the folder that the command is started in, and an address in place of a path.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         arguments = spread(args, self._repeated())
         for option in empty(arguments):
             if option not in MAY_BE_EMPTY:
                 raise UsageError(f"{option} is empty: give it a value, or leave it out")
-        return super().parse_args(ctx, arguments)
+        rest: list[str] = super().parse_args(ctx, arguments)
+        for parameter in self.params:
+            for value in places(parameter.name, ctx.params.get(parameter.name)):
+                check_local(value, parameter.opts[0], made=parameter.name == "out")
+        return rest
 
     def _repeated(self) -> set[str]:
         return {name for p in self.params if getattr(p, "multiple", False) for name in p.opts if name in MANY}
+
+
+def places(name: str, value: Any) -> Iterator[Any]:
+    """The paths of files and folders that a parameter of this name is given."""
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, Path) or (name in PLACES and each is not None):
+            yield each
 
 
 def empty(arguments: Sequence[str]) -> Iterator[str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from pipeline.text_table import terminal_width
+
 if TYPE_CHECKING:
     from infra.engines.live import Progress
 
@@ -22,10 +24,15 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def tell(value: Any) -> None:
-    """The answer, on stdout: text as it is, anything else as JSON."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
-    print(text, flush=True)  # noqa: T201
+def tell(value: Any, as_it_is: bool = False) -> None:
+    """The answer, on stdout: text in lines no wider than the terminal (unless `as_it_is`), anything else as JSON."""
+    if not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    elif not as_it_is:
+        from pipeline.text_lines import fitted
+
+        value = fitted(value, width())
+    print(value, flush=True)  # noqa: T201
 
 
 @contextmanager
@@ -46,8 +53,8 @@ def tell_lines(rows: Iterable[Any]) -> None:
 
 
 def width() -> int:
-    """The cells of a line: of the terminal, else COLUMNS, else 80."""
-    return shutil.get_terminal_size().columns
+    """The cells of a line."""
+    return terminal_width()
 
 
 def show(text: str) -> None:

@@ -11,7 +11,7 @@ from infra.errors import UsageError
 from pipeline.cli.command import Command, Commands
 from pipeline.cli.console import quiet_stdout, tell
 from pipeline.cli.options import Json, Language, Model, Models, Negative, Positive, Reference
-from pipeline.text_table import table
+from pipeline.text_table import table, told
 
 fit_app = typer.Typer(
     cls=Commands,
@@ -58,7 +58,7 @@ def perplexity(
 
     A 5-gram model with modified Kneser-Ney smoothing over SentencePiece pieces.
 
-    Example: refinery fit perplexity --positive clean.jsonl.gz --out models/perplexity-en
+    Example: refinery fit perplexity --positive clean.jsonl.gz --out models/my-perplexity
     """
     from pipeline.fit.perplexity import fit_perplexity
 
@@ -74,7 +74,7 @@ def bag_of_words(
     A table of words with weights that can be read. Give pages that people judged, both sides through one extractor. On
     pages it is better than the fastText classifier of `fit quality`.
 
-    Example: refinery fit bag-of-words --positive good.jsonl.gz --negative other.jsonl.gz --out models/words-en.tsv
+    Example: refinery fit bag-of-words --positive good.jsonl.gz --negative other.jsonl.gz --out models/my-words.tsv
     """
     from pipeline.fit.bag_of_words import fit_bag_of_words_files as fit_files
     from pipeline.models.word_table import SUFFIX
@@ -91,7 +91,7 @@ def quality(positive: Positive, negative: Negative, out: Model, json: Json = Fal
     It is trained on chunks of good texts against chunks of others of the same lengths. For the table of words that can
     be read, see `fit bag-of-words`.
 
-    Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/quality.bin
+    Example: refinery fit quality --positive good.jsonl.gz --negative other.jsonl.gz --out models/my-quality.bin
     """
     from pipeline.fit.quality import fit_quality
 
@@ -113,7 +113,7 @@ def reference(
     each text its `source`: scores are of sources that the fit has not seen.
 
     Example: refinery fit reference --positive code=functions.jsonl --positive dialogue=talks.jsonl --negative
-    out/02-extract --out models/reference-en.tsv
+    documents --out models/my-reference.tsv
     """
     from pipeline.fit.reference import fit_reference
     from pipeline.models.word_table import SUFFIX
@@ -145,7 +145,8 @@ def combination(
 
     OUT is a readable .json file; the line that names it in a recipe is printed.
 
-    Example: refinery fit combination --positive good --negative other --signal words perplexity --out models/mine.json
+    Example: refinery fit combination --positive good --negative other --signal words perplexity --out
+    models/my-quality.json
     """
     from pipeline.fit.combination import Shape, fit_combination
 
@@ -163,7 +164,7 @@ def coherence(positive: Positive, out: Model, language: Language = "en", json: J
     It compares whole texts with copies of them that are shuffled, stitched from two, mixed with others, or in pieces.
     OUT is a folder; other languages in it stay.
 
-    Example: refinery fit coherence --positive books.jsonl.gz --out models/coherence
+    Example: refinery fit coherence --positive books.jsonl.gz --out models/my-coherence
     """
     from pipeline.fit.coherence import fit_coherence
 
@@ -183,7 +184,7 @@ def safety(
 
     Each is weighed by how rare it is in harmless ones. OUT is a readable file.
 
-    Example: refinery fit safety --positive books.jsonl.gz --negative unsafe.jsonl.gz --out models/safety
+    Example: refinery fit safety --positive books.jsonl.gz --negative unsafe.jsonl.gz --out models/my-safety
     """
     from pipeline.fit.safety import fit_safety
 
@@ -203,7 +204,7 @@ def benchmarks(
 
     By their runs of 13 words. OUT is a folder.
 
-    Example: refinery fit benchmarks --positive gsm8k.jsonl --positive mmlu.jsonl.gz --out models/benchmarks
+    Example: refinery fit benchmarks --positive gsm8k.jsonl --positive mmlu.jsonl.gz --out models/my-benchmarks
     """
     from pipeline.fit.benchmarks import fit_benchmarks
 
@@ -222,7 +223,8 @@ def importance(
     They say how much more a text looks like the positives than like the pool. OUT is wikipedia.json, books.json or
     openwebtext.json.
 
-    Example: refinery fit importance --positive novels --negative web --out models/redpajama-lists/importance/books.json
+    Example: refinery fit importance --positive books.jsonl.gz --negative documents --out
+    models/redpajama-lists/importance/books.json
     """
     from pipeline.fit.importance import fit_importance
 
@@ -235,7 +237,7 @@ def domains(positive: Positive, out: Model, json: Json = False) -> None:
 
     A calibrated fastText model, from documents that carry a `domain`.
 
-    Example: refinery fit domains --positive labelled.jsonl.gz --out models/domains
+    Example: refinery fit domains --positive labelled.jsonl.gz --out models/my-domains
     """
     from pipeline.fit.domains import fit_domains
 
@@ -253,7 +255,7 @@ def tokenizer(
 
     A lossless SentencePiece BPE: byte fallback, digits split.
 
-    Example: refinery fit tokenizer --positive out/mixture --out models/tokenizer.model
+    Example: refinery fit tokenizer --positive mixture --out models/tokenizer.model
     """
     from pipeline.fit.tokenizer import fit_tokenizer
 
@@ -280,19 +282,15 @@ def card_text(card: dict[str, Any]) -> str:
     wanted = {
         name: value for name, value in card.items() if name not in ("made_from", "made_by", "ngrams", "discounts")
     }
-    return table([{"what": name, "value": flat(value)} for name, value in wanted.items()], ["what", "value"])
+    return table([{"what": name, "value": told(value)} for name, value in wanted.items()], ["what", "value"])
 
 
 def cards_text(cards: dict[str, dict[str, Any]]) -> str:
     """Several models, a line each: what it is, and its score on held-out text."""
-    rows = [{"model": name, "what": card["about"], "held out": flat(scores(card))} for name, card in cards.items()]
+    rows = [{"model": name, "what": card["about"], "held out": told(scores(card))} for name, card in cards.items()]
     return table(rows, ["model", "what", "held out"])
 
 
 def scores(card: dict[str, Any]) -> dict[str, Any]:
     held_out = card.get("held_out", {})
     return {name: value for name, value in held_out.items() if name.startswith(("auc", "accuracy"))}
-
-
-def flat(value: Any) -> str:
-    return ", ".join(f"{name} {inner}" for name, inner in value.items()) if isinstance(value, dict) else str(value)

@@ -94,7 +94,7 @@ def show_recipe(
     if json:
         tell(dict(loaded.source))
     elif toml:
-        tell(recipe_as_file(loaded, recipe).rstrip("\n"))
+        tell(recipe_as_file(loaded, recipe).rstrip("\n"), as_it_is=True)
     else:
         tell(paths_text(loaded) if paths else recipe_text(loaded))
 
@@ -167,7 +167,7 @@ def reference() -> None:
     """
     from pipeline.recipes.reference import reference_text
 
-    tell(reference_text().rstrip("\n"))
+    tell(reference_text().rstrip("\n"), as_it_is=True)
 
 
 @recipes_app.command("signals", cls=Command)
@@ -185,7 +185,8 @@ def list_signals(json: Json = False) -> None:
         {"signal": name, "what": signal.doc, "source": signal.source} for name, signal in sorted(SIGNALS.items())
     ]
     rows += [{"signal": name, "what": about, "source": ""} for name, about in STEP_SIGNALS.items()]
-    tell(rows if json else table(rows, ["signal", "what", "source"]))
+    lines = (f"{row['signal']}: {row['what']}" + (f" ({row['source']})" if row["source"] else "") for row in rows)
+    tell(rows if json else "\n".join(lines))
 
 
 def verify(
@@ -195,7 +196,7 @@ def verify(
 
     It also checks that every token is in the vocabulary and that the manifest's counts add up. Exit code 1 if not.
 
-    Example: refinery verify out/02-extract
+    Example: refinery verify out
     """
     from pipeline.stages.check import faults_of
 

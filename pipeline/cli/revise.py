@@ -106,7 +106,8 @@ def readmit(
 
     They are read again at the locators of the ledger, and the result is a run like any other.
 
-    Example: refinery readmit --ledger out/03-filter --rule size/min_words --recipe lax.toml --out again
+    Example: refinery readmit --ledger out/03-filter --rule gopher-quality/min_gopher_words --recipe
+    lax.toml --out again
     """
     from pipeline.job.context import open_context
     from pipeline.revise.readmit import readmit as readmit_records

@@ -1,5 +1,6 @@
 """The commands that make datasets: `run`, one for each stage, and `compare`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,41 +32,35 @@ FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
 STAGE_HELP = {
     "ingest": (
         "Index the pages of archives.\n\nA record says where a page is and what its headers say; no byte is lost.",
-        "--input crawl/*.warc.gz --out out/records",
+        "--recipe extract --input crawl/*.warc.gz --out records",
     ),
     "extract": (
         "Extract the text of records in a sandbox.\n\nBodies are read at their offsets and decoded.",
-        "--input out/records --out out/documents",
+        "--recipe extract --input records --out documents",
     ),
     "filter": (
         "Filter documents by labels, rules and edits.\n\nWhat fails is in the ledger with every failing rule.",
-        "--input out/documents --out out/filtered",
+        "--recipe language --input documents --out filtered",
     ),
     "dedup": (
         "Remove copies over the whole pool.\n\nEach removal has its evidence in the ledger.",
-        "--input out/filtered --out out/unique",
+        "--recipe minhash --input filtered --out unique",
     ),
     "mix": (
         "Draw a balanced mixture of documents.\n\nA column says how often each is seen in an epoch.",
-        "--input out/unique curated.jsonl.gz --out out/mixture",
+        "--recipe mixture --input unique curated.jsonl.gz --out mixture",
     ),
     "tokenize": (
         "Write documents as shards of tokens.\n\nThe shards are in Megatron-Core's indexed format.",
-        "--input out/mixture --out out/tokens",
+        "--recipe tokens --models models --input mixture --out tokens",
     ),
 }
-
-# Recipes that have one stage of the command.
-STAGE_RECIPES = {
-    "ingest": "extract", "extract": "extract", "filter": "language", "dedup": "minhash", "mix": "mixture",
-    "tokenize": "tokens",
-}  # fmt: skip
 
 
 def add_to(app: typer.Typer) -> None:
     app.command("run", cls=Command)(run)
     for name, (about, example) in STAGE_HELP.items():
-        stage_help = f"{about}\n\nExample: refinery {name} --recipe {STAGE_RECIPES[name]} {example}"
+        stage_help = f"{about}\n\nExample: refinery {name} {example}"
         app.command(name, cls=Command, help=stage_help)(stage_command(name))
     app.command("compare", cls=Command)(compare)
     app.command("estimate", cls=Command)(estimate)
@@ -107,8 +102,12 @@ def run(
         tell(table(summary["funnel"], FUNNEL))
         if summary["audit"]:
             tell(audit_text(summary["audit"]))
-        say(f"{kept_text(summary['counts'])}: {summary['result']}")
-    report_damage([dataset.manifest for dataset in finished.datasets])
+    try:
+        report_damage([dataset.manifest for dataset in finished.datasets])
+    finally:
+        if not json:
+            folder = shlex.quote(str(out))
+            say(f"{kept_text(summary['counts'])}: {summary['result']}; next: refinery rejects --run {folder}")
 
 
 def stage_command(name: str) -> Any:
@@ -181,7 +180,7 @@ def compare(
     that two recipes share from the start are made once. --set changes the last of them; where one recipe is
     named, it is compared with itself as changed.
 
-    Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out out
+    Example: refinery compare --recipe yi falcon ccnet --input crawl/*.warc.gz --out compared
     """
     from pipeline.compare.compare import compare as compare_recipes
     from pipeline.compare.gold import read_gold

@@ -11,7 +11,7 @@ from infra.errors import UsageError
 from pipeline.cli.command import Command
 from pipeline.cli.console import quiet_stdout, say, tell
 from pipeline.cli.options import Json, Out
-from pipeline.text_table import table
+from pipeline.cli.train_text import evaluation_text, training_text
 from trainer.start import config_file, importing_torch
 
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
@@ -54,14 +54,14 @@ def train(
 
     The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped.
 
-    Example: refinery train --data out/tokens --config tiny --out out/trunk
+    Example: refinery train --data tokens --config tiny --out trunk
     """
     file = config_file(config)
     with quiet_stdout(json), importing_torch():
         from trainer.api import train as train_trunk
 
         answer = train_trunk(file, data, out, steps, progress_printer())
-    show(answer, json)
+    tell(answer if json else training_text(answer))
 
 
 def freeze(
@@ -71,13 +71,13 @@ def freeze(
 
     The copy is named by the hash of its content; every command that reads it verifies every byte.
 
-    Example: refinery freeze out/trunk --out out/frozen
+    Example: refinery freeze trunk --out frozen
     """
     with quiet_stdout(json), importing_torch():
         from trainer.api import freeze as freeze_run
 
         answer = freeze_run(run, out)
-    show(answer, json)
+    tell(answer if json else training_text(answer))
 
 
 def branch(
@@ -93,13 +93,13 @@ def branch(
     The branch continues the trunk's schedule into its decay. Without overrides it is the control, equal bit for bit to
     the trunk trained on. docs/trainer.md lists what can be overridden.
 
-    Example: refinery branch --trunk out/frozen --data out/tokens --out out/control
+    Example: refinery branch --trunk frozen --data tokens --out control
     """
     with quiet_stdout(json), importing_torch():
         from trainer.api import branch as train_branch
 
         answer = train_branch(trunk, overrides, data, out, steps, progress_printer())
-    show(answer, json)
+    tell(answer if json else training_text(answer))
 
 
 def evaluate(
@@ -115,7 +115,7 @@ def evaluate(
     For each k, and for a unigram model and gzip as baselines. With min_p or top_p, k is the most experts that a token
     may use, and it uses fewer where its scores allow.
 
-    Example: refinery evaluate --checkpoint out/control --data out/heldout --k 12 --k 4 --k 2
+    Example: refinery evaluate --checkpoint control --data held-out --k 12 --k 4 --k 2
     """
     if policy not in POLICIES:
         raise UsageError(f"no policy {policy!r}: choose one of {', '.join(POLICIES)}")
@@ -123,7 +123,7 @@ def evaluate(
         from trainer.api import evaluate as evaluate_checkpoint
 
         answer = evaluate_checkpoint(checkpoint, data, k or None, policy, value)  # type: ignore[arg-type]
-    show(answer, json)
+    tell(answer if json else evaluation_text(answer))
 
 
 def generate(
@@ -137,24 +137,10 @@ def generate(
 ) -> None:
     """Generate text from a checkpoint.
 
-    Example: refinery generate --checkpoint out/control --prompt "The sea" --tokens 60
+    Example: refinery generate --checkpoint control --prompt "The sea" --tokens 60
     """
     with quiet_stdout(json), importing_torch():
         from trainer.api import generate as generate_text
 
         text = generate_text(checkpoint, prompt, tokens, k, temperature, seed)
-    tell({"text": text} if json else text)
-
-
-def show(answer: Mapping[str, Any], json: bool) -> None:
-    """Print an answer: as JSON, or as a table with a line for each value of a nested part."""
-    if json:
-        tell(dict(answer))
-        return
-    rows = []
-    for name, value in answer.items():
-        if isinstance(value, Mapping):
-            rows += [{"what": f"{name} {inner}", "value": str(one)} for inner, one in value.items()]
-        else:
-            rows.append({"what": name, "value": f"{value:.4f}" if isinstance(value, float) else str(value)})
-    tell(table(rows, ["what", "value"]))
+    tell({"text": text} if json else text, as_it_is=True)

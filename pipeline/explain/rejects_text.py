@@ -14,7 +14,7 @@ def rules_text(rows: Sequence[Mapping[str, Any]], width: int) -> str:
     if not rows:
         return "nothing was rejected"
     shown = [{**row, "share": f"{row['share']:.1%}".rjust(6)} for row in rows]
-    return fitted(table(shown, ["documents", "share", "stage", "rule"]), width)
+    return fitted(table(shown, ["documents", "share", "stage", "rule"], width), width)
 
 
 def rejects_text(rows: Sequence[Mapping[str, Any]], documents: int, full: bool, width: int) -> str:

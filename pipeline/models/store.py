@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from infra.errors import UsageError
 from infra.hashing import sha256_file, sha256_json
+from infra.remote import local
 from infra.storage import read_json, write_bytes
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
@@ -46,7 +47,7 @@ def cache_folder(explicit: str | None) -> Path:
 def _folder(explicit: str | None, variable: str, name: str) -> Path:
     given = explicit or os.environ.get(variable)
     if given:
-        return Path(given).expanduser()
+        return local(given, f"the folder of {name}").expanduser()
 
     import platformdirs
 

@@ -9,6 +9,7 @@ from pipeline.recipes.paths import settable
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.toml import recipe_toml
 from pipeline.steps.step import Step
+from pipeline.text_table import bracketed
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -16,7 +17,7 @@ def recipe_text(recipe: Recipe) -> str:
     recipe = with_curves(recipe)
     lines = [f"{recipe.name}: {recipe.about}"]
     for stage in recipe.stages:
-        options = ", ".join(f"{key}={value}" for key, value in sorted(stage.options.items()))
+        options = ", ".join(f"{key} {bracketed(value)}" for key, value in sorted(stage.options.items()))
         lines.append(f"{stage.command} ({stage.name})" + (f": {options}" if options else ""))
         lines += [f"  {line}" for step in stage.steps for line in _lines(step)]
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from pipeline.extract.page import Page
 from pipeline.steps.fields import named, only, table, text, words
 from pipeline.steps.option import REQUIRED, Option, field_docs, type_of, written
 from pipeline.steps.signals import HEADER_SIGNALS
-from pipeline.steps.step import Step
+from pipeline.steps.step import Step, listed
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Extract(Step):
 
     def lines(self) -> list[str]:
         declared = f", declared {', '.join(self.declared)}" if self.declared else ""
-        return [f"extract with {self.engine} {dict(sorted(self.options.items())) or ''}".rstrip() + declared]
+        return [f"extract with {self.engine}{listed(self.options)}{declared}"]
 
     def known_options(self) -> tuple[Option, ...]:
         return engine_options(self.engine)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from pipeline.steps.fields import choice, named, only, table
 from pipeline.steps.option import REQUIRED, Option
-from pipeline.steps.step import Step
+from pipeline.steps.step import Step, listed
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ class MethodStep(Step):
         self.checked_options()
 
     def lines(self) -> list[str]:
-        return [f"{self.kind} {self.method} {dict(sorted(self.options.items())) or ''}".rstrip()]
+        return [f"{self.kind} {self.method}{listed(self.options)}"]

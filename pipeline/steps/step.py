@@ -11,6 +11,7 @@ from pipeline.models.loaded import Models
 from pipeline.steps.option import Option, names_of
 from pipeline.steps.rules import RecipeRule
 from pipeline.steps.signals import MEASURED
+from pipeline.text_table import told
 
 
 class Step:
@@ -127,3 +128,8 @@ class Step:
         """Runs the step on a document, changing it; returns the failed rules that reject it. Only of steps that a
         filter stage may have."""
         raise AssertionError(f"{self.kind} does not run on a document: {document}, {models}, {trace}")
+
+
+def listed(options: Mapping[str, Any]) -> str:
+    """Options for people, after what they belong to."""
+    return f": {told(dict(sorted(options.items())))}" if options else ""

@@ -152,11 +152,15 @@ def small_config(**sections: dict[str, Any]) -> Config:
 def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
     """`small_body(**sections)` as a TOML file in `folder`."""
     path = folder / f"config-{len(list(folder.glob('config-*')))}.toml"
-    lines = []
-    for name, section in small_body(**sections).items():
-        lines += [f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in section.items())]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text(toml_text(small_body(**sections)))
     return path
+
+
+def toml_text(sections: dict[str, Any]) -> str:
+    lines = []
+    for name, section in sections.items():
+        lines += [f"[{name}]", *(f"{field} = {_toml(value)}" for field, value in section.items())]
+    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""Addresses where a file or folder of this machine is wanted: refused as such, with the way to do it."""
+
+import os
+import re
+from pathlib import Path
+
+from infra.errors import UsageError
+
+# What follows `KIND=` of a list of texts of one kind counts too. One slash is enough: a Path has taken away the other.
+ADDRESS = re.compile(r"^(?:[\w-]+=)?([a-z][a-z0-9+.-]+):/{1,3}(?=[^/])", re.IGNORECASE)
+FETCH = {
+    "http": "curl -LO {}",
+    "https": "curl -LO {}",
+    "ftp": "curl -O {}",
+    "s3": "aws s3 cp {} .",
+    "gs": "gcloud storage cp {} .",
+    "hf": "hf download --repo-type dataset OWNER/NAME --local-dir FOLDER",
+}
+PUT = {"s3": "aws s3 cp --recursive FOLDER {}", "gs": "gcloud storage cp --recursive FOLDER {}"}
+
+
+def check_local(path: object, what: str, made: bool = False) -> None:
+    """UsageError for an address, such as `s3://…`, in place of a path. `what`: the option or argument that has it;
+    `made`: it is to be written."""
+    found = ADDRESS.match(str(path))
+    if found is None or Path(str(path)).exists():
+        return
+    scheme, rest = found[1].lower(), str(path)[found.end() :]
+    if scheme == "file":
+        raise UsageError(f"{what}: {path} is an address: give the path itself, /{rest}")
+    address = f"{scheme}://{rest}"
+    if made:
+        then = f" (`{PUT[scheme].format(address)}`)" if scheme in PUT else ""
+        raise UsageError(f"{what}: {address} is not on this machine, where results are made: name a folder here, and "
+                         f"copy it when it is done{then}")  # fmt: skip
+    first = f" (`{FETCH[scheme].format(address)}`)" if scheme in FETCH else ""
+    raise UsageError(f"{what}: {address} is not on this machine, and addresses are not read: fetch it first{first}, or "
+                     "mount its storage, and give the path")  # fmt: skip
+
+
+def local(path: str | os.PathLike[str], what: str, made: bool = False) -> Path:
+    """The path, which is no address."""
+    check_local(os.fspath(path), what, made)
+    return Path(path)

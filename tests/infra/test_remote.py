@@ -1,0 +1,84 @@
+"""An address in place of a path is refused as such, in one line with the way to do it."""
+
+from pathlib import Path
+
+import pytest
+
+import refinery as rf
+from infra.errors import UsageError
+from infra.remote import check_local
+from tests.pipeline.command import refinery
+
+ADDRESSES = {
+    "https://data.example/crawl/a.warc.gz": "curl -LO https://data.example/crawl/a.warc.gz",
+    "s3://commoncrawl/a.warc.gz": "aws s3 cp s3://commoncrawl/a.warc.gz .",
+    "gs://bucket/docs": "gcloud storage cp gs://bucket/docs .",
+    "hf://datasets/owner/name": "hf download --repo-type dataset OWNER/NAME",
+    "hdfs://name/a.parquet": "mount its storage",
+    "file:///data/a.warc.gz": "give the path itself, /data/a.warc.gz",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_input_is_not_looked_for(address: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = refinery("run", "--recipe", "exact", "--input", address, "--out", out, code=2)
+    assert f"--input: {address} is " in said and ADDRESSES[address] in said
+    with pytest.raises(UsageError) as stopped:
+        rf.run("exact", address, out)
+    assert f"refinery: --{stopped.value}" == said.strip().replace("--input", "--inputs")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", [
+    "run --recipe exact --input README.md --out s3://bucket/out",
+    "run --recipe s3://bucket/mine.toml --input README.md --out out",
+    "run --recipe exact --input README.md --models s3://bucket/models --out out",
+    "explain https://example.org/ --run s3://bucket/out",
+    "status s3://bucket/out",
+    "freeze s3://bucket/trunk --out frozen",
+    "train --data s3://bucket/tokens --config tiny --out trunk",
+    "train --data tokens --config s3://bucket/tiny.toml --out trunk",
+    "fit reference --positive code=s3://bucket/code.jsonl --negative README.md --out mine.tsv",
+])  # fmt: skip
+def test_nor_is_anything_else(command: str) -> None:
+    said = refinery(*command.split(), code=2)
+    assert "s3://bucket/" in said and "is not on this machine" in said
+
+
+def test_a_result_is_put_there_afterwards() -> None:
+    said = refinery("run", "--recipe", "exact", "--input", "README.md", "--out", "s3://bucket/out", code=2)
+    assert "`aws s3 cp --recursive FOLDER s3://bucket/out`" in said
+
+
+def test_the_model_folder_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFINERY_MODELS", "s3://bucket/models")
+    assert "the folder of models: s3://bucket/models is not" in refinery("recipes", "check", "fineweb", code=2)
+
+
+def test_the_functions_of_the_package_refuse_too(tmp_path: Path) -> None:
+    calls = (
+        lambda: rf.run("exact", "README.md", "s3://bucket/out"),
+        lambda: rf.compare(["exact", "minhash"], ["s3://bucket/a.jsonl"], tmp_path / "out"),
+        lambda: rf.explain("https://example.org/", "s3://bucket/out"),
+        lambda: rf.open_dataset("s3://bucket/out"),
+        lambda: rf.check_recipe("exact", models="s3://bucket/models"),
+        lambda: rf.train("s3://bucket/tokens", tmp_path / "trunk"),
+        lambda: rf.freeze("trunk", "s3://bucket/frozen"),
+        lambda: rf.branch("s3://bucket/frozen", tmp_path / "control"),
+        lambda: rf.evaluate("control", "s3://bucket/tokens"),
+        lambda: rf.generate("s3://bucket/control"),
+    )
+    for call in calls:
+        with pytest.raises(rf.UsageError, match=r"s3://bucket/.* is not on this machine"):
+            call()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_path_with_a_colon_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("a:b", "notes: first.jsonl", "C:/data", "code=texts.jsonl", "/data/s3://x"):
+        check_local(path, "--input")
+    (tmp_path / "s3:").mkdir()
+    (tmp_path / "s3:" / "here.jsonl").touch()
+    check_local("s3:/here.jsonl", "--input")
