@@ -99,7 +99,7 @@ def quiet_stdout(wanted: bool) -> Iterator[None]:
         os.close(kept)
 
 
-# Intermediate tables are called STAGE.TABLE; people are told of stages.
+# A stage that looks at the whole pool makes tables before its last pass, which are called STAGE.TABLE.
 INNER = "."
 SECONDS_A_LINE = 10
 
@@ -131,22 +131,20 @@ class ProgressBar:
             self._bar.stop()
 
     def _draw(self, now: "Progress") -> None:
-        if INNER in now.stage:
-            return
-        text = progress_text(now)
-        if now.stage not in self._tasks:
-            self._tasks[now.stage] = self._bar.add_task(now.stage, total=now.total, text=text)
-        self._bar.update(self._tasks[now.stage], completed=now.parts, total=now.total, text=text)
+        stage, _, table = now.stage.partition(INNER)
+        text = f"{table} {progress_text(now)}" if table else progress_text(now)
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(stage, total=now.total, text=text)
+        self._bar.update(self._tasks[stage], completed=now.parts, total=now.total, text=text)
 
     def _line(self, now: "Progress") -> None:
-        if INNER in now.stage:
-            return
+        stage, _, table = now.stage.partition(INNER)
         seconds, text = time.monotonic(), progress_text(now)
-        begins, ends = now.stage not in self._tasks, now.done == now.total
-        if begins or seconds - self._said >= SECONDS_A_LINE or (ends and self._tasks[now.stage] != now.done):
+        begins, ends = stage not in self._tasks, now.done == now.total and not table
+        if begins or seconds - self._said >= SECONDS_A_LINE or (ends and self._tasks[stage] != now.done):
             self._said = seconds
-            say(f"{now.stage}: {text}")
-        self._tasks[now.stage] = now.done
+            say(f"{stage}: {table} {text}" if table else f"{stage}: {text}")
+        self._tasks[stage] = -1 if table else now.done
 
 
 def progress_text(now: "Progress") -> str:
