@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -142,7 +142,7 @@ class Dataset:
             import polars
         except ModuleNotFoundError:
             raise UsageError("to_polars needs Polars, which is not installed: pip install polars") from None
-        return polars.from_arrow(self.to_arrow(columns))
+        return cast("polars.DataFrame", polars.from_arrow(self.to_arrow(columns)))  # of a table, never a series
 
     def _rows(self, columns: list[str] | None) -> list[ShardReader]:
         if self.kind is Kind.TOKENS:
