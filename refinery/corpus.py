@@ -81,9 +81,7 @@ def join(
     """
     folder = named_folder(out)
     with open_engine(engine, workers) as opened:
-        return join_runs(
-            [Path(run) for run in runs], folder, opened, text(models), None if source is None else Path(source)
-        )
+        return join_runs([Path(run) for run in words(runs)], folder, opened, text(models), path(source))
 
 
 def compare(

@@ -46,6 +46,8 @@ def claim(folder: Path, arguments: Arguments, change: Change = no_change) -> Ite
     """Hold the folder, refuse one that was made with other arguments (unless `change` allows these), and clear what a
     crash left half written. What is refused before there is a shard leaves the folder as it was. Yields whether the
     folder was begun with other arguments."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: give --out a folder")
     with disk_errors(folder), undone_if_refused(folder), lock(folder):
         (folder / RECEIPTS).mkdir(exist_ok=True)
         changed = _record_arguments(folder, _as_json(arguments), change)

@@ -99,6 +99,10 @@ class Dataset:
 
     folder: Path
 
+    def __fspath__(self) -> str:
+        """Its folder: a dataset may stand where its path is asked for."""
+        return str(self.folder)
+
     @cached_property
     def manifest(self) -> Manifest:
         return Manifest.read(self.folder)

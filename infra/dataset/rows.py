@@ -37,7 +37,8 @@ def to_batch(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, batch: pa.Rec
     numbers = pa.array([row.get(_NUMBER) for row in rows], pa.int64())
     for column in own:
         if column.name in batch.schema.names:
-            values = batch.column(column.name).take(numbers).cast(column.type)
+            # whole numbers beyond 2^53 in a column that has fractions elsewhere become the nearest float64
+            values = batch.column(column.name).take(numbers).cast(column.type, safe=False)
         else:
             values = pa.nulls(len(rows), column.type)
         made = made.append_column(column, values)

@@ -1,5 +1,7 @@
 """The one command, `refinery`: a subcommand parses its arguments and calls one function. Heavy imports are inside."""
 
+import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -43,6 +45,8 @@ def refinery(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed or damaged, 2 wrong arguments or input."""
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is temporary is removed
     try:
         result: Any = app(args=None if argv is None else list(argv), prog_name="refinery", standalone_mode=False)
         if result == INTERRUPTED:  # Typer's own handling of Ctrl-C

@@ -20,7 +20,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Change the recipe, say filter.english.words.min=300; may be repeated. "
+        help="Change the recipe, say filter.gopher-quality.gopher_words.min=100; may be repeated. "
         "`refinery recipes show RECIPE --paths` lists what can be set.",
     ),
 ]

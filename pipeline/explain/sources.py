@@ -14,6 +14,7 @@ from infra.dataset.manifest import MANIFEST, Kind
 from infra.dataset.reader import Dataset
 from infra.dataset.rows import to_rows
 from infra.errors import RefineryError, UsageError
+from infra.hashing import sha256_file
 from pipeline.explain.finished import FinishedRun
 from pipeline.explain.lookup import Key, key_of, rows_of
 from pipeline.inputs.columns import Columns
@@ -59,6 +60,9 @@ def originals(rows: Iterable[Mapping[str, Any]], first: Dataset, origin: Origin)
         if not is_document_file(name):
             raise UsageError("the run began at a dataset of documents: give its folder with --source DATASET")
         path = place_of(name, {**first.places(), **origin.moved})
+        read = next((ref.sha256 for ref in first.manifest.inputs if ref.name == name), None)
+        if read is not None and sha256_file(Path(path)) != read:
+            raise UsageError(f"{path} is not the file {name!r} that was read: give its folder with --source ROOT")
         chosen = sorted(several)
         source = keys[chosen[0]].get("source") or ""
         part = ChosenDocuments(DocumentFilePart(path, name, "", source, columns), tuple(offset for _, offset in chosen))

@@ -9,15 +9,16 @@ float64; objects have the fields of all of them. Where values of several kinds s
 text. No value is dropped.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import orjson
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
 from infra.errors import UsageError
+from pipeline.inputs.arrow_types import wider, without_nulls
 
 # Columns of ours that are read from a user's documents, as strings, if they are there.
 STRINGS = (
@@ -127,7 +128,7 @@ class JsonType:
         """The Arrow type that holds all values seen; None: they are kept as JSON text."""
         kinds = self.kinds - {"null"}
         if not kinds:
-            return pa.string()
+            return pa.null()
         if kinds <= {"int", "long"}:
             return pa.int64()
         if kinds <= {"int", "float"}:
@@ -154,6 +155,11 @@ def _kind(value: Any) -> str:
     return kinds[type(value)]
 
 
+def as_json(value: Any) -> str:
+    """A value as JSON text, whatever its size; what JSON has no form for as its text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
 @dataclass(frozen=True)
 class KeptColumns:
     """The columns of a file that are kept: `names` has the user's name of each, `schema` their names and types here,
@@ -169,7 +175,7 @@ class KeptColumns:
         for theirs, ours in zip(self.names, self.schema.names, strict=True):
             value = document.get(theirs)
             if value is not None:
-                found[ours] = orjson.dumps(value).decode() if ours in self.json_text else value
+                found[ours] = as_json(value) if ours in self.json_text else value
         return found
 
 
@@ -199,12 +205,11 @@ def merged(schemas_by_place: Mapping[str, pa.Schema]) -> pa.Schema:
                 found[column.name] = (column, place)
                 continue
             before, first = found[column.name]
-            try:
-                both = pa.unify_schemas([pa.schema([before]), pa.schema([column])], promote_options="permissive")
-            except pa.ArrowException:
+            both = wider(before.type, column.type)
+            if both is None:
                 raise UsageError(
                     f"column {column.name!r} is {before.type} in {first} and {column.type} in {place}: "
                     "give it one type or another name"
-                ) from None
-            found[column.name] = (both.field(0), first)
-    return pa.schema([found[name][0] for name in sorted(found)])
+                )
+            found[column.name] = (pa.field(column.name, both), first)
+    return pa.schema([(name, without_nulls(found[name][0].type)) for name in sorted(found)])

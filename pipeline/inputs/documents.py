@@ -9,8 +9,9 @@ are kept (`pipeline/inputs/columns.py`).
 import gzip
 import io
 import json
+import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +33,7 @@ from pipeline.inputs.columns import (
     Columns,
     JsonType,
     KeptColumns,
+    as_json,
     kept_of_json,
     kept_of_parquet,
     merged,
@@ -40,6 +42,7 @@ from pipeline.inputs.inputs import URL_LIST, FileSource, InputFile
 from pipeline.inputs.records import record_id
 
 MAX_LINE_BYTES = 64 * 2**20
+_LONG = re.compile(rb"[0-9]{19}")
 
 
 @dataclass
@@ -76,6 +79,9 @@ class DocumentFilePart:
         if not isinstance(value, dict) or not any(isinstance(value.get(name), str) for name in self.columns.required):
             reason = f"no_{self.columns.needs}" if isinstance(value, dict) else "not_json"
             row = {**locator, "id": record_id(self.name, offset)}
+            for name in ("id", "url") if isinstance(value, dict) else ():
+                if (found := value.get(self.columns.source_of(name))) is not None:
+                    row[name] = as_text(found)
             self.rejects.append(({key: row.get(key) for key in LOCATOR}, Reject("read", reason, None, None)))
             return None
         text = value.get(self.columns.text)
@@ -85,13 +91,12 @@ class DocumentFilePart:
         }
         row.setdefault("id", record_id(self.name, offset))
         row.setdefault("source", self.default_source)
-        score = value.get("language_score")
         return {
             **row,
             **locator,
             "text": text,
             "token_count": count_tokens(text),
-            "language_score": float(score) if isinstance(score, int | float) else None,
+            "language_score": as_score(value.get("language_score")),
             "copies": 1,
             "snapshots": 1,
             "repeats": 1,
@@ -105,7 +110,7 @@ class DocumentFilePart:
             read = [name for name in map(self.columns.source_of, sorted(GIVEN)) if name in there]
             first = 0
             for part in file.iter_batches(batch_size=BATCH_ROWS, columns=[*read, *self.kept.names]):
-                values = part.select(read).to_pylist()
+                values = [with_text(value, self.columns.text) for value in python_values(part.select(read))]
                 rows = [self._document(first + number, 1, value) for number, value in enumerate(values)]
                 first += part.num_rows
                 numbers = pa.array([number for number, row in enumerate(rows) if row is not None], pa.int64())
@@ -129,10 +134,34 @@ class DocumentFilePart:
 
 
 def as_text(value: Any) -> str:
-    """A value of a column that is a string here: lists and objects as JSON."""
-    if isinstance(value, list | dict):
-        return orjson.dumps(value).decode()
-    return str(value)
+    """A value of a column that is a string here: lists and objects as JSON, bytes as UTF-8."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return as_json(value) if isinstance(value, list | dict) else str(value)
+
+
+def as_score(value: Any) -> float | None:
+    """A number of the user's; None for what is none, or is too large for one."""
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
+
+
+def python_values(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a batch of Parquet. Texts that are not UTF-8 come as bytes."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except UnicodeDecodeError:
+        texts = [pa.types.is_string(column.type) or pa.types.is_large_string(column.type) for column in batch.schema]
+        columns = [column.cast(pa.large_binary()) if text else column for column, text in zip(batch.columns, texts)]
+        rows = pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
+    return rows
+
+
+def with_text(value: dict[str, Any], name: str) -> dict[str, Any]:
+    """A row of Parquet; some programs write texts as bytes."""
+    return {**value, name: as_text(value[name])} if isinstance(value.get(name), bytes) else value
 
 
 def read_lines(path: str, name: str) -> Iterator[tuple[int, int, Any]]:
@@ -170,8 +199,9 @@ def parse_address(line: bytes) -> Any:
 def parse_line(line: bytes) -> Any:
     """Parses the JSON value of a line; None if it is not JSON. Lone surrogates, which orjson refuses, become `?`."""
     try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
+        # orjson makes fractions of whole numbers beyond 64 bits
+        return json.loads(line) if _LONG.search(line) else orjson.loads(line)
+    except (ValueError, RecursionError):
         try:
             return without_surrogates(json.loads(line))
         except (ValueError, RecursionError):
@@ -237,6 +267,7 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
     kept: dict[str, KeptColumns] = {}
     lines: dict[str, list[str]] = {}
     types: dict[str, JsonType] = {}  # of all JSON lines together
+    every: set[str] = set()
     for file in files:
         if is_url_list(file.name):
             if columns.needs == "text":
@@ -245,6 +276,7 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
             continue
         if is_parquet(file.name):
             schema = parquet_schema(file.path)
+            check_text(schema, columns.text, file.path)
             kept[file.name] = kept_of_parquet(schema, columns, file.path)
             names = schema.names
         else:
@@ -253,20 +285,27 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
             wanted = " or ".join(f"`{name}`" for name in columns.required)
             options = "--text-column" if columns.needs == "text" else "--url-column"
             raise UsageError(f"{file.path} has no column {wanted} (it has {shown(names)}): name it with {options}")
+        every.update(names)
+    if missing := [theirs for ours, theirs in columns.renamed.items() if ours != "text" and theirs not in every]:
+        raise UsageError(f"no file has a column `{missing[0]}` (they have {shown(sorted(every))}): name another")
     for name, names in lines.items():
         kept[name] = kept_of_json({column: types[column] for column in names}, columns, name)
+    check_one_source(kept)
     merged({file.path: kept[file.name].schema for file in files})
     return DocumentFiles(tuple(files), columns, tuple(kept[file.name] for file in files))
 
 
-def lacks_text(file: InputFile, columns: Columns) -> bool:
-    """Whether the file has no column of texts; of JSON lines, whether the first document has none."""
-    if is_url_list(file.name):
-        return True
-    if is_parquet(file.name):
-        return columns.text not in parquet_schema(file.path).names
-    documents = (value for _, _, value in read_lines(file.path, file.name) if isinstance(value, dict))
-    return columns.text not in next(documents, {columns.text: ""})
+def check_one_source(kept: Mapping[str, KeptColumns]) -> None:
+    """Raises UsageError for a name under which different columns of different files would be kept, or the same column
+    in two forms."""
+    found: dict[str, tuple[str, bool, str]] = {}
+    for place, columns in kept.items():
+        for theirs, ours in zip(columns.names, columns.schema.names, strict=True):
+            form = (theirs, ours in columns.json_text)
+            before = found.setdefault(ours, (*form, place))
+            if before[:2] != form and not pa.types.is_null(columns.schema.field(ours).type):
+                what = f"{before[0]!r} of {before[2]} and {theirs!r} of {place}"
+                raise UsageError(f"column {ours!r} would hold {what} in two forms: give one another name")
 
 
 def shown(names: Sequence[str]) -> str:
@@ -278,6 +317,17 @@ def parquet_schema(path: str) -> pa.Schema:
         return pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def check_text(schema: pa.Schema, name: str, path: str) -> None:
+    """Raises UsageError if the column of texts, where there is one, has none."""
+    if name in schema.names:
+        found = schema.field(name).type
+        plain = found.value_type if pa.types.is_dictionary(found) else found
+        tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary,
+                 pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_null)  # fmt: skip
+        if not any(test(plain) for test in tests):
+            raise UsageError(f"{path}: column `{name}` is {found}, not text: name another with --text-column")
 
 
 def see_lines(file: InputFile, columns: Columns, types: dict[str, JsonType]) -> list[str]:

@@ -100,6 +100,8 @@ def dataset_in(path: Path) -> Dataset:
     """Returns the finished dataset at `path`, or the last one of the finished run there. Raises UsageError if there is
     neither."""
     found = _dataset_folder(path)
+    if found is None and (path / "recipe.json").is_file():
+        raise UsageError(f"{path} is a run that is not finished: run the same `refinery run` command again")
     if found is None:
         raise UsageError(f"{path} is neither a finished dataset nor a finished run")
     return Dataset(found)

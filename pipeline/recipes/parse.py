@@ -14,7 +14,7 @@ from infra.names import meant, near_names
 from pipeline.recipes.changes import Changes, change
 from pipeline.recipes.check import check_options
 from pipeline.recipes.recipe import COMMANDS, Recipe, Stage, StageCommand, bound
-from pipeline.recipes.shipped import shipped, shipped_toml
+from pipeline.recipes.shipped import is_shipped, shipped, shipped_toml
 from pipeline.recipes.stage_keys import CHANGED_FILE, STAGE_FILE, STAGE_OPTIONS, WHOLE_FILE, current_keys
 from pipeline.steps.extract import Extract
 from pipeline.steps.fields import (
@@ -75,7 +75,7 @@ def _load(name_or_file: str, extending: tuple[str, ...]) -> Recipe:
     if "extends" in source:
         return _extended(source, name_or_file, extending)
     recipe = parse_recipe(source, name_or_file)
-    if name_or_file not in shipped():
+    if not is_shipped(name_or_file):
         _check_name(recipe, name_or_file)
     return recipe
 
@@ -96,7 +96,7 @@ def _extended(source: Mapping[str, Any], place: str, extending: tuple[str, ...])
     heads = {"name": text(source, "name", place, Path(place).stem)}
     heads |= {"about": text(source, "about", place)} if "about" in source else {}
     inserts = tables(source, "insert", place)
-    if heads["name"] in shipped():
+    if is_shipped(heads["name"]):
         raise UsageError(f"{place}: {heads['name']!r} is the name of a shipped recipe: give this one a name of its own")
     return _changed(_load(base, (*extending, here)), {**table(source, "set", place), **heads}, inserts, place)
 
@@ -114,7 +114,7 @@ def _changed(recipe: Recipe, changes: Changes, inserts: Sequence[Mapping[str, An
 
 def _check_name(recipe: Recipe, place: str) -> None:
     """UsageError for another recipe that has the name of a shipped one: manifests would take it for that."""
-    if recipe.name in shipped() and recipe.sha256 != _load(recipe.name, ()).sha256:
+    if is_shipped(recipe.name) and recipe.sha256 != _load(recipe.name, ()).sha256:
         raise UsageError(
             f"{place}: the recipe is called {recipe.name!r} but is not the one that is shipped: give it another `name`"
         )

@@ -49,6 +49,11 @@ def shipped() -> list[str]:
     return sorted([*files, *plain_names()])
 
 
+def is_shipped(name: str) -> bool:
+    """Whether a recipe of this name comes with the package, or is made from a template."""
+    return name in shipped() or name.startswith(LANGUAGE)
+
+
 def plain_names() -> dict[str, str]:
     """The language code of each plain recipe."""
     return {row["name"]: code for code, row in _plain().items()}

@@ -17,6 +17,7 @@ from infra.dataset.placing import described
 from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.errors import UsageError
+from infra.hashing import sha256_file
 from infra.storage import read_json
 from pipeline.inputs.archives import ArchivePart, Archives
 from pipeline.inputs.columns import Columns
@@ -53,7 +54,9 @@ def join(runs: Sequence[Path], out: Path, engine: Engine, models: str | None = N
 
     Raises UsageError for runs of different recipes, of one file, or not finished, before anything is written.
     """
-    if len({folder.resolve() for folder in runs}) < 2:
+    if len(runs) > len({folder.resolve() for folder in runs}):
+        raise UsageError("join needs two runs or more, each named once")
+    if len(runs) < 2:
         raise UsageError("join needs two runs or more: refinery join RUN1 RUN2 --out OUT")
     check_apart(out, runs)
     moved = places_below(source) if source else {}
@@ -71,6 +74,9 @@ def join(runs: Sequence[Path], out: Path, engine: Engine, models: str | None = N
         raise UsageError(f"the models have changed since {runs[0]} was made: give its own with --models")
     for file in documents:  # the columns of all of them have one schema
         place_of(file.name, {file.name: file.path})
+    for file in files:
+        if Path(file.path).is_file() and sha256_file(Path(file.path)) != file.sha256:
+            raise UsageError(f"{file.path} is not the file {file.name!r} that was read: give its folder with --source")
     first = open_documents(documents, columns) if documents else Archives(files, plan=splits(found, files))
     stages = stages_for(context.recipe, inputs)
     missed = missed_by(context.recipe, stages, inputs, first)

@@ -23,7 +23,7 @@ from pipeline.inputs.inputs import Inputs, read_inputs
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import load_recipe, parse_recipe
-from pipeline.recipes.recipe import Recipe, Stage, models_of
+from pipeline.recipes.recipe import Recipe, Stage, models_of, needs_text
 from pipeline.stages.audit import audit_sample
 from pipeline.stages.counts import run_counts, stage_counts
 from pipeline.stages.final import FINAL, clear_final, link_final
@@ -50,6 +50,10 @@ class Run:
     folder: Path
     datasets: tuple[Dataset, ...]
     not_done: tuple[NotDone, ...] = ()
+
+    def __fspath__(self) -> str:
+        """Its folder: a run may stand where its path is asked for."""
+        return str(self.folder)
 
     @property
     def last(self) -> Dataset:
@@ -145,7 +149,7 @@ def run_recipe_stage(
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = read_inputs(inputs, columns)
     chosen, documents = stage_for(loaded.stage(command, name), given)
-    given = for_stages(given, [chosen])
+    given = for_stages(given, stages_over_documents(loaded) if given.documents else [chosen])  # as in `run`
     first = first_source(given, chosen, limit)
     places = places_below(source) if source else None
     context = open_context(loaded, engine, models, chosen.models(), **input_params(given, limit))
@@ -224,8 +228,13 @@ def make(
 
 
 def missed_by(recipe: Recipe, stages: Sequence[Stage], inputs: Inputs, source: Source) -> tuple[NotDone, ...]:
-    """What of the recipe the inputs do not allow; `stages`: those that are run."""
-    return () if inputs.archives else not_done(recipe.stages) + without_addresses(stages, source)
+    """What of the recipe the inputs do not allow; `stages`: those that are run. UsageError if that is all of it."""
+    if inputs.archives:
+        return ()
+    bare = without_addresses(stages, source)
+    if bare and not needs_text(stages):
+        raise UsageError(f"recipe {recipe.name!r} looks at `url` alone, which the input has not: see --url-column")
+    return not_done(recipe.stages) + bare
 
 
 def tell_not_done(say: Say | None, recipe: Recipe, missed: Sequence[NotDone]) -> None:

@@ -15,7 +15,7 @@ from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
 from pipeline.inputs.archives import Archives
-from pipeline.inputs.documents import lacks_text, open_documents
+from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import Inputs
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
@@ -33,7 +33,7 @@ from pipeline.warc.records import SplitOverrun
 
 def for_stages(inputs: Inputs, stages: Sequence[Stage]) -> Inputs:
     """The inputs as these stages read them: where none of them reads a text, files of addresses alone are read too."""
-    if needs_text(stages) or not any(lacks_text(file, inputs.columns) for file in inputs.documents):
+    if needs_text(stages) or not inputs.documents:
         return inputs
     return replace(inputs, columns=replace(inputs.columns, needs="url"))
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from infra.errors import UsageError
 from infra.ledger import Reject
+from infra.names import meant
 from pipeline.document import Document, Trace
 from pipeline.models.domains import check_domains
 from pipeline.models.fasttext import check_fasttext
@@ -18,6 +19,8 @@ from pipeline.steps.rules import in_languages
 from pipeline.steps.step import Step
 
 LANGUAGE, DOMAIN = "language", "domain"
+# A model of so many languages has all that a recipe may mean.
+MANY_LANGUAGES = 100
 WHAT = (LANGUAGE, DOMAIN, *SCORERS)
 
 
@@ -77,7 +80,12 @@ class Label(Step):
             return
         path = places[self.model]
         if self.what == LANGUAGE:
-            load_once(check_fasttext, path)
+            labels = load_once(check_fasttext, path)
+            for code in self.keep if len(labels) > MANY_LANGUAGES else ():
+                if code not in labels:
+                    raise UsageError(
+                        f"label {self.name!r}: {self.model} has no language {code!r}; {meant(code, labels)}"
+                    )
         elif self.what == DOMAIN:
             load_once(check_domains, path)
         else:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
+from pipeline.inputs.arrow_types import wider, without_nulls
 from pipeline.inputs.columns import Columns, JsonType, merged
 from pipeline.inputs.documents import column_notes, open_documents
 from pipeline.inputs.inputs import read_inputs
@@ -90,13 +91,13 @@ def test_json_lines_and_parquet_have_one_schema(tmp_path: Path) -> None:
     rows = [{"text": text, "score": i, "late": {"k": i} if i > 30 else None, "odd": i if i % 7 else "s"} for i, text in
             enumerate(TEXTS)]  # fmt: skip
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    pq.write_table(pa.table({"text": ["one more text here"], "score": [0.5], "odd": ["p"]}), tmp_path / "b.parquet")
+    pq.write_table(pa.table({"text": ["one more text here"], "score": [0.5]}), tmp_path / "b.parquet")
     run([tmp_path / "a.jsonl", tmp_path / "b.parquet"], tmp_path / "out")
     made = Dataset(tmp_path / "out" / "01-size").to_arrow()
     assert made.schema.field("score").type == pa.float64()
     assert made["score"].to_pylist() == [*map(float, range(N)), 0.5]
     assert made["late"].to_pylist() == [row["late"] for row in rows] + [None]
-    assert made["odd"].to_pylist() == [json.dumps(row["odd"]) for row in rows] + ["p"]
+    assert made["odd"].to_pylist() == [json.dumps(row["odd"]) for row in rows] + [None]
 
 
 def test_explain_and_readmit_read_them_again(tmp_path: Path) -> None:
@@ -129,6 +130,8 @@ def test_explain_and_readmit_read_them_again(tmp_path: Path) -> None:
             "column 'score' is string in ",
         ),
         ({"a.jsonl": '{"text": "x"}'}, ("--text-column", "url"), "must be three columns"),
+        ({"a.jsonl": '{"text": "x"}'}, ("--url-column", "lnk"), "no file has a column `lnk` (they have text)"),
+        ({"b.parquet": ""}, ("--text-column", "score"), "b.parquet: column `score` is double, not text"),
         ({"a.txt": "https://a.example/"}, (), "a.txt is a list of addresses: a stage of this recipe reads texts"),
     ],
 )  # fmt: skip
@@ -222,6 +225,74 @@ def test_deep_and_wide_objects_are_json_text() -> None:
     assert kept == {"token_count": "input_token_count", "mine": "mine"}
 
 
+TYPES = st.deferred(
+    lambda: st.sampled_from([
+        pa.null(), pa.bool_(), pa.int8(), pa.int64(), pa.uint16(), pa.uint64(), pa.float32(), pa.float64(), pa.string(),
+        pa.large_string(), pa.binary(), pa.timestamp("s"), pa.timestamp("ns", "UTC"), pa.decimal128(5, 2), pa.date32(),
+    ])
+    | st.builds(pa.list_, TYPES)
+    | st.dictionaries(st.sampled_from("abc"), TYPES, min_size=1).map(lambda inner: pa.struct(list(inner.items())))
+)  # fmt: skip
+EXTREMES = {
+    pa.int8(): [-128, 127], pa.int64(): [-(2**63), 2**63 - 1, 2**53 + 1], pa.uint16(): [0, 65535],
+    pa.float32(): [1e38, float("nan")], pa.float64(): [1e308], pa.string(): ["", "x"],
+}  # fmt: skip
+
+
+def extreme(found: pa.DataType) -> list[Any]:
+    if pa.types.is_list(found):
+        return [None, [], extreme(found.value_type)]
+    if pa.types.is_struct(found):
+        return [None, {field.name: extreme(field.type)[-1] for field in found}]
+    return [None, *EXTREMES.get(found, [])]
+
+
+@given(TYPES, TYPES)
+def test_what_is_merged_can_be_cast(one: pa.DataType, other: pa.DataType) -> None:
+    """Whatever the values; both ways to merge give one type, but for the order of a struct's fields."""
+    both = wider(one, other)
+    assert (both is None) == (wider(other, one) is None)
+    for found in (one, other) if both is not None else ():
+        cast = pa.array(extreme(found), found).cast(without_nulls(both), safe=False)
+        assert len(cast) == len(extreme(found)) and cast[0].as_py() is None
+
+
+def test_whole_numbers_of_any_size_are_exact(tmp_path: Path) -> None:
+    numbers = [2**70, -(2**63) - 1, 2**63, 5]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": TEXTS[n], "n": value, "id": value}) for n, value in
+                                               enumerate(numbers)))  # fmt: skip
+    run([tmp_path / "a.jsonl"], tmp_path / "out")
+    made = Dataset(tmp_path / "out" / "01-size").to_arrow(["n", "id"])
+    assert [json.loads(value) for value in made["n"].to_pylist()] == numbers
+    assert made["id"].to_pylist() == [str(value) for value in numbers]
+
+
+ODD = [
+    '{"text": "T", "x": ' + "[" * 300 + "]" * 300 + "}",
+    '{"text": "T", "title": ' + "[" * 300 + "]" * 300 + "}",
+    '{"text": "T \\ud800", "x": 123456789012345678901234567890}',
+    '{"text": "T \\ud800", "language_score": ' + "9" * 400 + "}",
+    '{"text": "T", "x": [NaN, "a"]}',
+]
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_an_odd_value_stops_no_run(line: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        line.replace("T", TEXTS[0].replace("\n", " ")) + "\n" + json.dumps({"text": TEXTS[1]})
+    )
+    run([tmp_path / "a.jsonl"], tmp_path / "out")
+    assert Dataset(tmp_path / "out" / "01-size").to_arrow().num_rows == 2
+
+
+def test_texts_of_parquet_that_are_not_utf8_are_read(tmp_path: Path) -> None:
+    broken = pa.array([b"so many words here \xff and more", TEXTS[0].encode()]).view(pa.string())
+    pq.write_table(pa.table({"text": broken}), tmp_path / "a.parquet")
+    run([tmp_path / "a.parquet"], tmp_path / "out")
+    made = Dataset(tmp_path / "out" / "01-size").to_arrow()["text"].to_pylist()
+    assert made == ["so many words here \ufffd and more", TEXTS[0]]
+
+
 def test_types_are_merged_to_the_wider() -> None:
     wide = merged({"a": pa.schema([("n", pa.int32())]), "b": pa.schema([("n", pa.float64()), ("m", pa.string())])})
     assert wide == pa.schema([("m", pa.string()), ("n", pa.float64())])
@@ -237,6 +308,19 @@ def test_what_is_kept_in_another_form_is_said(tmp_path: Path) -> None:
         "column 'file_path' is kept as 'input_file_path'",
         "column 'odd' has values of several kinds: each is kept as JSON text",
     ]
+
+
+def test_a_row_that_is_no_document_is_known_by_its_own_id(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.jsonl", [{"text": None, "id": 7, "url": "u"}, *({"text": text} for text in TEXTS)])
+    run([tmp_path / "a.jsonl"], tmp_path / "out", code=1)
+    (line,) = Dataset(tmp_path / "out" / "01-size").ledger().to_pylist()
+    assert (line["rule"], line["id"], line["url"]) == ("no_text", "7", "u")
+
+
+def test_texts_that_were_written_as_bytes_are_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": [text.encode() for text in TEXTS]}), tmp_path / "a.parquet")
+    run([tmp_path / "a.parquet"], tmp_path / "out")
+    assert Dataset(tmp_path / "out" / "01-size").to_arrow()["text"].to_pylist() == TEXTS
 
 
 def test_json_text_can_be_read_back(tmp_path: Path) -> None:

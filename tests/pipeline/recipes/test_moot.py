@@ -107,7 +107,7 @@ def test_no_shipped_recipe_has_a_moot_bound(name: str) -> None:
 
 def test_check_reports_them(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(recipe("mine", stage("f", "filter", STRICT, LAX)))
-    assert refinery("recipes", "check", tmp_path / "mine.toml").splitlines()[1:] == [f"moot: {MOOT}"]
+    assert refinery("recipes", "check", tmp_path / "mine.toml").splitlines()[-1:] == [f"moot: {MOOT}"]
     assert answer("recipes", "check", tmp_path / "mine.toml")["moot"] == [MOOT]
     lax = ("--set", "f.strict.words.min=10")
     assert answer("recipes", "check", tmp_path / "mine.toml", *lax)["moot"] == []

@@ -16,6 +16,7 @@ from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import needs_text
 from pipeline.stages.over_documents import not_done, not_done_lines, stages_over_documents
 from pipeline.stages.run import Run, run_recipe
+from tests.files import write_rows
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.here import datasets, explained, run_here, stage_here, takedown_here
 from tests.pipeline.pages import article, sentences, write_warc
@@ -158,8 +159,8 @@ def test_a_gate_in_a_filter_stage(world: Path, tmp_path: Path) -> None:
         assert run.summary()["funnel"][-1]["step"] == "late"
     alone = over(world, recipe("alone", stage("late", "filter", gate)), "docs.parquet", tmp_path / "alone")
     assert alone.last.manifest.counts["rejected"] == 1 and alone.summary()["not_done"] == []
-    bare = over(world, recipe("alone", stage("late", "filter", gate)), "bare.parquet", tmp_path / "bare")
-    assert bare.summary()["not_done"] == [{"stage": "late", "steps": ["late"], "what": NO_URL}]
+    with pytest.raises(UsageError, match="recipe 'alone' looks at `url` alone, which the input has not"):
+        over(world, recipe("alone", stage("late", "filter", gate)), "bare.parquet", tmp_path / "bare")
 
 
 def test_headers_are_not_known_in_a_filter_stage(world: Path) -> None:
@@ -255,3 +256,11 @@ def test_a_stage_that_reads_no_text_says_so() -> None:
         for name in ("url-only", "extract", "exact", "minhash", "language", "fineweb", "mixture", "tokens")
     }
     assert [name for name, needs in found.items() if not needs] == ["url-only"]
+
+
+def test_a_recipe_of_url_rules_alone_asks_for_addresses(world: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "bare.jsonl", [{"text": "a text without an address"}])
+    words = ("run", "--recipe", "url-only", "--input", tmp_path / "bare.jsonl", "--models", world / "models")
+    said = refinery(*words, "--out", tmp_path / "out", code=2)
+    assert "recipe 'url-only' looks at `url` alone, which the input has not: see --url-column" in said
+    assert not (tmp_path / "out").exists()

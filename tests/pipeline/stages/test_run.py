@@ -152,7 +152,8 @@ def test_a_damaged_shard_is_refused(finished: Path, world: Path, tmp_path: Path)
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_an_edited_manifest_is_found(finished: Path, tmp_path: Path) -> None:
+def test_an_edited_manifest_is_found(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
     shutil.copytree(finished, tmp_path / "copy")
     path = tmp_path / "copy" / "03-filter" / "manifest.json"
     path.write_text(path.read_text().replace('"languages": {}', '"languages": {"a": {"docs": 1}}'))
