@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
-# Where nothing tells how wide the terminal is: a pipe, a file.
-WIDTH = 100
+# Where there is neither, a program reads the lines: none is folded.
+WIDTH = 10_000
 GAP = "  "
 # The narrowest that a column of words is made.
 NARROW = 12

@@ -9,6 +9,8 @@ import pytest
 
 # Before any library with threads is loaded: those that wait for work sleep, and leave the core to the other processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# pytest-xdist tells its workers a width; the commands print for programs here, unless a test says otherwise.
+os.environ.pop("COLUMNS", None)
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
