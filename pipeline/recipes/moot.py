@@ -1,4 +1,5 @@
-"""Bounds that can reject nothing, because a bound before them is at least as strict on the same documents.
+"""Bounds that can reject nothing, because a bound before them is at least as strict on the same documents; and bounds
+that reject everything that a bound before them passes.
 
 `words >= 50` after `words >= 200` is such a bound, if every document that it judges has passed the other and the signal
 has had the same value there. A stricter bound that comes later is not reported with the laxer one before it: to reject
@@ -54,6 +55,14 @@ class Bound:
             return False
         return self.threshold >= other.threshold if mine.bound == "min" else self.threshold <= other.threshold
 
+    def excludes(self, other: "Bound") -> bool:
+        """Whether nothing passes both, of the documents that the other one judges."""
+        mine, others = self.rule.rule, other.rule.rule
+        if mine.signal != others.signal or mine.bound == others.bound or self.lists != other.lists:
+            return False
+        low, high = (self, other) if mine.bound == "min" else (other, self)
+        return low.threshold > high.threshold and covers(self.languages, other.languages)
+
 
 @dataclass
 class Known:
@@ -85,7 +94,7 @@ class Known:
 
 
 def moot_bounds(recipe: Recipe) -> list[str]:
-    """A line for each bound that others make moot, in the order of the recipe."""
+    """A line for each bound that others make moot or contradict, in the order of the recipe."""
     known = Known()
     lines: list[str] = []
     for stage, table in zip(recipe.stages, recipe.source["stage"]):
@@ -121,6 +130,9 @@ def _moot(bounds: Sequence[Bound], known: Known) -> Iterator[str]:
             for at, each in enumerate(bounds)
             if at != number and each.holds_for(bound) and (not bound.holds_for(each) or at < number)
         ]
+        if against := next((each for each in [*known.bounds, *bounds[:number]] if each.excludes(bound)), None):
+            yield f"{bound}: nothing passes it and {against}"
+            continue
         found = Known([*known.bounds, *beside], known.languages).makes_moot(bound)
         if found:
             verb = "is" if len(found) == 1 else "are"

@@ -111,3 +111,12 @@ def test_check_reports_them(tmp_path: Path) -> None:
     assert answer("recipes", "check", tmp_path / "mine.toml")["moot"] == [MOOT]
     lax = ("--set", "f.strict.words.min=10")
     assert answer("recipes", "check", tmp_path / "mine.toml", *lax)["moot"] == []
+
+
+def test_bounds_that_nothing_passes(tmp_path: Path) -> None:
+    least, most = rules("least", {"signal": "words", "min": 50}), rules("most", {"signal": "words", "max": 40})
+    (tmp_path / "mine.toml").write_text(recipe("mine", stage("f", "filter", least, most)))
+    said = answer("recipes", "check", tmp_path / "mine.toml")["moot"]
+    assert said == ["f.most.words.max = 40: nothing passes it and f.least.words.min = 50"]
+    equal = ("--set", "f.most.words.max=50")
+    assert answer("recipes", "check", tmp_path / "mine.toml", *equal)["moot"] == []
