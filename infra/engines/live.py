@@ -98,10 +98,7 @@ class Watch:
         self._lock = threading.Lock()  # a line at a time
 
     def __enter__(self) -> Self:
-        plan = {"found": self.found, "total": self.total, "began": time.time()}
-        with contextlib.suppress(OSError):
-            (self.folder / RECEIPTS / _PLAN).write_text(json.dumps(plan))
-        self._tell()
+        self.report(Progress(self.stage, self.done, self.total, self.found, float(self.done)))
         if self.done < self.total:
             self._thread = threading.Thread(target=self._every_second, daemon=True)
             self._thread.start()
@@ -110,7 +107,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         with contextlib.suppress(OSError):
-            for name in (_PLAN, _DONE):
+            for name in (_PLAN, _DONE) if self.done > self.found else ():
                 (self.folder / RECEIPTS / name).unlink(missing_ok=True)
 
     def finished(self) -> None:
@@ -120,7 +117,13 @@ class Watch:
         self._tell()
 
     def _every_second(self) -> None:
+        """From the second one on: most stages of a small run end before."""
+        plan = {"found": self.found, "total": self.total, "began": time.time()}
         while not self._end.wait(SECONDS):
+            with contextlib.suppress(OSError):
+                if plan:
+                    (self.folder / RECEIPTS / _PLAN).write_text(json.dumps(plan))
+            plan = {}
             self._tell()
 
     def _tell(self) -> None:

@@ -17,9 +17,11 @@ def test_rows_are_seen_while_a_partition_is_made(tmp_path: Path) -> None:
         part = LivePart(tmp_path, 1, total=200)
         part._written = 0.0  # a second ago and more
         part.add(100)
+        deadline = time.monotonic() + 20
+        while read_progress(tmp_path, "filter", made=1) is None and time.monotonic() < deadline:
+            time.sleep(0.05)  # from the second one on
         seen = read_progress(tmp_path, "filter", made=1)  # as another process does
         assert seen is not None and (seen.rows, seen.parts, seen.total) == (100, 1.5, 3)
-        deadline = time.monotonic() + 20
         while told[-1].rows < 100 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert (told[-1].rows, told[-1].parts) == (100, 1.5)  # told by the clock: no partition has ended
