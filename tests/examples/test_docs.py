@@ -63,15 +63,17 @@ def test_every_block_says_its_language() -> None:
 @pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("page", PAGES)
 def test_every_line_of_shell(page: str, folder: Path) -> None:
-    type_page(page, folder)
+    assert type_page(page, folder) > 0
 
 
 @pytest.mark.long
 def test_the_training_with_all_its_steps(folder: Path) -> None:
-    type_page("docs/journeys/training.md", folder)
+    assert type_page("docs/journeys/training.md", folder) > 0
 
 
-def type_page(page: str, folder: Path) -> None:
+def type_page(page: str, folder: Path) -> int:
+    """How many lines were run; each must end well and print what fits."""
+    run = 0
     terminal = Terminal(folder, [*shell_lines(page), *shell_lines()])
     for block in blocks(page):
         if block.file:
@@ -79,6 +81,8 @@ def type_page(page: str, folder: Path) -> None:
         for line in logical_lines(block.text) if block.language == "sh" else ():
             if not line.startswith(tuple(NOT_RUN)):
                 check_text(line, terminal.type(line))
+                run += 1
+    return run
 
 
 @pytest.mark.parametrize("line", UNRUN, ids=lambda line: f"{line.page} {line.text[:60]}")

@@ -14,6 +14,8 @@ from pipeline.revise.takedown import takedown
 from pipeline.stages.final import datasets_in
 from pipeline.stages.run import Run, run_recipe, run_recipe_stage
 from pipeline.stages.stages import places_below
+from tests.pipeline.pages import write_crawl
+from tests.pipeline.recipe_texts import BRIEF
 
 
 def run_here(recipe: Path, given: Path, out: Path, models: Path | None = None) -> Run:
@@ -53,6 +55,14 @@ def readmit_here(
 def takedown_here(run: Path, out: Path, url_list: Path | None = None, ids: Path | None = None) -> dict[str, Any]:
     with open_engine("local") as engine:
         return takedown(read_listed(url_list, ids), run, out, engine)
+
+
+def brief_run(folder: Path, **crawl: int) -> Path:
+    """`folder` with a crawl, the recipe `brief.toml` and a run of it in `out`."""
+    write_crawl(folder / "crawl", **crawl)
+    (folder / "brief.toml").write_text(BRIEF)
+    run_here(folder / "brief.toml", folder / "crawl", folder / "out")
+    return folder
 
 
 def datasets(run: Path) -> list[Dataset]:

@@ -26,7 +26,7 @@ assert pa.array(pandas.Series([1, 2])).to_pylist() == [1, 2]
 
 
 def test_pyarrow_does_not_import_pandas_unasked() -> None:
-    python(PROGRAM)
+    assert python(PROGRAM) == ""
 
 
 @pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (2, 3), (3, 3)])

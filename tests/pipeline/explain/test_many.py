@@ -10,8 +10,8 @@ import pytest
 import refinery as rf
 from infra.dataset.reader import Dataset
 from tests.pipeline.command import answer, refinery
-from tests.pipeline.here import run_here
-from tests.pipeline.pages import article, write_crawl, write_warc
+from tests.pipeline.here import brief_run, run_here
+from tests.pipeline.pages import article, write_warc
 from tests.pipeline.recipe_texts import BRIEF
 
 URLS = ["http://host5.example/5", "http://host0.example/0", "http://host4.example/4"]
@@ -19,11 +19,7 @@ URLS = ["http://host5.example/5", "http://host0.example/0", "http://host4.exampl
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("many")
-    write_crawl(folder / "crawl", files=1)
-    (folder / "brief.toml").write_text(BRIEF)
-    run_here(folder / "brief.toml", folder / "crawl", folder / "out")
-    return folder
+    return brief_run(tmp_path_factory.mktemp("many"), files=1)
 
 
 def test_each_is_explained_once_in_the_order_asked(world: Path) -> None:

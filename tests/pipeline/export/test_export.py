@@ -25,20 +25,14 @@ from pipeline.export.export import export, whole_file, whole_folder
 from pipeline.export.files import FORMATS, sink
 from tests.pipeline.command import ROOT, answer, refinery
 from tests.pipeline.datasets import document, make_dataset
-from tests.pipeline.here import run_here
-from tests.pipeline.pages import write_crawl
-from tests.pipeline.recipe_texts import BRIEF
+from tests.pipeline.here import brief_run
 
 Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("export")
-    write_crawl(folder / "crawl", each=20)
-    (folder / "brief.toml").write_text(BRIEF)
-    run_here(folder / "brief.toml", folder / "crawl", folder / "out")
-    return folder
+    return brief_run(tmp_path_factory.mktemp("export"), each=20)
 
 
 @pytest.fixture(scope="module")

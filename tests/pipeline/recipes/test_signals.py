@@ -12,6 +12,7 @@ from pipeline.models.combination import Combination, Term
 from pipeline.models.store import shipped_models
 from pipeline.recipes.check import check_recipe
 from pipeline.recipes.parse import load_recipe, parse_recipe
+from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.shipped import shipped
 from tests.pipeline.command import refinery
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, PREFILTER, RESILIPARSE, Part, judge, recipe, stage, step
@@ -28,8 +29,10 @@ def on(*signals: str) -> Part:
     return judge("asks", *({"signal": signal, "max": 0} for signal in signals))
 
 
-def check(*stages: Part) -> None:
-    check_recipe(parse_recipe({"name": "r", "stage": list(stages)}, "here"))
+def check(*stages: Part) -> Recipe:
+    recipe = parse_recipe({"name": "r", "stage": list(stages)}, "here")
+    check_recipe(recipe)
+    return recipe
 
 
 def extracted(*prefilter: Any, **keys: Any) -> Part:
@@ -91,7 +94,7 @@ def test_a_signal_that_nothing_sets(stages: list[Part], says: str) -> None:
 )
 def test_a_signal_that_something_sets(stages: list[Part]) -> None:
     """Nothing is said against the recipe."""
-    check(*stages)
+    assert len(check(*stages).stages) == len(stages)
 
 
 def test_the_terms_of_a_model_are_asked_for_as_those_of_the_recipe_are(tmp_path: Path) -> None:

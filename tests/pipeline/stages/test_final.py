@@ -9,20 +9,16 @@ from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.stages.final import link_final
 from tests.pipeline.command import answer, made, refinery
-from tests.pipeline.here import readmit_here, run_here, takedown_here
-from tests.pipeline.pages import write_crawl, write_recipe
-from tests.pipeline.recipe_texts import BRIEF, EXTRACT, INGEST, recipe
+from tests.pipeline.here import brief_run, readmit_here, run_here, takedown_here
+from tests.pipeline.pages import write_recipe
+from tests.pipeline.recipe_texts import EXTRACT, INGEST, recipe
 
 LAST = "04-same-text"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("final")
-    write_crawl(folder / "crawl", files=1)
-    (folder / "brief.toml").write_text(BRIEF)
-    run_here(folder / "brief.toml", folder / "crawl", folder / "out")
-    return folder
+    return brief_run(tmp_path_factory.mktemp("final"), files=1)
 
 
 @pytest.fixture
