@@ -50,7 +50,7 @@ def read_json(path: Path) -> Any | None:
     """The JSON at `path`; None where there is none or it was cut by a crash."""
     try:
         return json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
 
 

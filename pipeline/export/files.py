@@ -65,6 +65,12 @@ def compressed(file: IO[bytes], how: str) -> Iterator[IO[bytes]]:
         yield file
 
 
+def with_times_as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with dates and times of the top level as Arrow writes them."""
+    columns = [column.cast(pa.string()) if pa.types.is_temporal(column.type) else column for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
 @dataclass
 class JsonSink:
     """An object a line. Times are written as ISO 8601, bytes in base 64, what is not a number as null."""
@@ -72,7 +78,11 @@ class JsonSink:
     file: IO[bytes]
 
     def write(self, batch: pa.RecordBatch) -> None:
-        rows = in_microseconds(batch).to_pylist()
+        known = in_microseconds(batch)
+        try:
+            rows = known.to_pylist()
+        except OverflowError:  # Python's years end with 9999
+            rows = with_times_as_text(known).to_pylist()
         self.file.write(b"".join(orjson.dumps(row, _as_json, orjson.OPT_APPEND_NEWLINE) for row in rows))
 
     def close(self) -> None:

@@ -42,6 +42,8 @@ from pipeline.inputs.inputs import URL_LIST, FileSource, InputFile
 from pipeline.inputs.records import record_id
 
 MAX_LINE_BYTES = 64 * 2**20
+# Python refuses to convert more, since it takes quadratic time.
+MAX_DIGITS = 4000
 _LONG = re.compile(rb"[0-9]{19}")
 
 
@@ -104,6 +106,12 @@ class DocumentFilePart:
         }
 
     def _parquet(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._parquet_batches()
+        except pa.ArrowException as error:
+            raise UsageError(f"{self.path} cannot be read: {str(error).splitlines()[0]}") from None
+
+    def _parquet_batches(self) -> Iterator[pa.RecordBatch]:
         ours = schemas.documents(())
         with pq.ParquetFile(self.path) as file:
             there = file.schema_arrow.names
@@ -200,12 +208,17 @@ def parse_line(line: bytes) -> Any:
     """Parses the JSON value of a line; None if it is not JSON. Lone surrogates, which orjson refuses, become `?`."""
     try:
         # orjson makes fractions of whole numbers beyond 64 bits
-        return json.loads(line) if _LONG.search(line) else orjson.loads(line)
+        return json.loads(line, parse_int=whole_number) if _LONG.search(line) else orjson.loads(line)
     except (ValueError, RecursionError):
         try:
-            return without_surrogates(json.loads(line))
+            return without_surrogates(json.loads(line, parse_int=whole_number))
         except (ValueError, RecursionError):
             return None
+
+
+def whole_number(digits: str) -> int | str:
+    """Of any size; what Python makes no number of stays text."""
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
 
 
 def without_surrogates(value: Any) -> Any:
@@ -255,6 +268,11 @@ def column_notes(source: Any) -> list[str]:
     renamed = {ours: theirs for kept in every for theirs, ours in zip(kept.names, kept.schema.names, strict=True)}
     as_text = sorted({name for kept in every for name in kept.json_text})
     notes = [f"column {theirs!r} is kept as {ours!r}" for ours, theirs in sorted(renamed.items()) if ours != theirs]
+    whole, fractions = set[str](), set[str]()
+    for column in (column for kept in every for column in kept.schema):
+        whole |= {column.name} if pa.types.is_integer(column.type) else set()
+        fractions |= {column.name} if pa.types.is_floating(column.type) else set()
+    notes += [f"column {name!r} has whole numbers and fractions: it is float64" for name in sorted(whole & fractions)]
     return notes + [f"column {name!r} has values of several kinds: each is kept as JSON text" for name in as_text]
 
 

@@ -114,6 +114,8 @@ def _changed(recipe: Recipe, changes: Changes, inserts: Sequence[Mapping[str, An
 
 def _check_name(recipe: Recipe, place: str) -> None:
     """UsageError for another recipe that has the name of a shipped one: manifests would take it for that."""
+    if not recipe.name.strip():
+        raise UsageError(f"{place}: name is empty: give the recipe one")
     if is_shipped(recipe.name) and recipe.sha256 != _load(recipe.name, ()).sha256:
         raise UsageError(
             f"{place}: the recipe is called {recipe.name!r} but is not the one that is shipped: give it another `name`"

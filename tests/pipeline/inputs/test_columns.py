@@ -273,6 +273,7 @@ ODD = [
     '{"text": "T \\ud800", "x": 123456789012345678901234567890}',
     '{"text": "T \\ud800", "language_score": ' + "9" * 400 + "}",
     '{"text": "T", "x": [NaN, "a"]}',
+    '{"text": "T", "x": ' + "9" * 6000 + "}",
 ]
 
 
@@ -283,6 +284,30 @@ def test_an_odd_value_stops_no_run(line: str, tmp_path: Path) -> None:
     )
     run([tmp_path / "a.jsonl"], tmp_path / "out")
     assert Dataset(tmp_path / "out" / "01-size").to_arrow().num_rows == 2
+
+
+def test_a_column_that_parquet_cannot_give_back_is_refused_in_a_line(tmp_path: Path) -> None:
+    vectors = pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2))
+    pq.write_table(pa.table({"text": TEXTS[:2], "vector": vectors}), tmp_path / "a.parquet")
+    with pytest.raises(pa.ArrowInvalid):  # of pyarrow 25; a later one may read it: then this test may go
+        pq.read_table(tmp_path / "a.parquet")
+    (part,) = open_documents(read_inputs([str(tmp_path / "a.parquet")]).documents, Columns()).parts()
+    with pytest.raises(UsageError, match=r"a\.parquet cannot be read: Expected all lists"):
+        list(part.batches())
+
+
+def test_out_may_not_be_a_file(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.jsonl", [{"text": TEXTS[0]}])
+    (tmp_path / "out").touch()
+    assert "out is a file: give --out a folder" in run([tmp_path / "a.jsonl"], tmp_path / "out", code=2)
+
+
+def test_times_beyond_pythons_years_are_exported(tmp_path: Path) -> None:
+    late = pa.array([2**49], pa.timestamp("ms", "UTC"))
+    pq.write_table(pa.table({"text": TEXTS[:1], "late": late}), tmp_path / "a.parquet")
+    run([tmp_path / "a.parquet"], tmp_path / "out")
+    refinery("export", "--run", tmp_path / "out" / "01-size", "--columns", "late", "--out", tmp_path / "x.jsonl")
+    assert json.loads((tmp_path / "x.jsonl").read_text())["late"].startswith("19809-")
 
 
 def test_texts_of_parquet_that_are_not_utf8_are_read(tmp_path: Path) -> None:
