@@ -17,7 +17,7 @@ from infra.dataset.batches import Fingerprints
 from infra.dataset.build import Build, Extras, open_build
 from infra.dataset.manifest import Header, InputRef
 from infra.dataset.reader import Dataset, Part, Source
-from infra.engines.job import Job, PartJob, PartJobs, Operation, part_fingerprint
+from infra.engines.job import Job, Operation, PartJob, PartJobs, part_fingerprint
 from infra.engines.live import Progress, Watch
 from infra.engines.shuffle import Gathered, ReduceTask, Spread
 from infra.engines.spill import Spilled

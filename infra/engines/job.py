@@ -136,7 +136,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Packed:
-    """An operation as bytes: packed once by the driver, and unpacked once by each process, however many jobs have it."""
+    """An operation as bytes: packed once by the driver and unpacked once by a process, however many jobs have it."""
 
     content: bytes = field(repr=False)
     sha256: str
