@@ -1,7 +1,7 @@
 """Candidate pairs from bands, in linear time: each member of a bucket is paired with the bucket's first document.
 
 All pairs of a bucket of n would be n²/2 edges, too many for a page that was crawled a million times. A star around the
-first document, by (file_path, warc_offset), connects the same documents with n - 1 edges, and does not depend on the
+first document, in the order of the dataset, connects the same documents with n - 1 edges, and does not depend on the
 order of the input. If the first document shares the bucket by chance, its star misses the pairs among the others; other
 bands find them.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dedup.tables import DocumentNumbers, document_numbers, join_rows, run_starts, values
+from dedup.tables import DocumentNumbers, join_rows, numbers_of, run_starts, values
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Candidates:
             if batch.num_rows == 0:
                 continue
             keys = values(batch, "key")
-            numbers = document_numbers(values(batch, "shard"), values(batch, "row"))
+            numbers = numbers_of(batch)
             starts = run_starts(keys)
             leaders = numbers[starts]
             if keys[0] == key:

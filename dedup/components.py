@@ -65,11 +65,16 @@ class Forest:
 
 
 def node_set(edges: Iterable[tuple[DocumentNumbers, DocumentNumbers]]) -> DocumentNumbers:
-    """The distinct ends of batches of edges, sorted. Memory: the result and one batch."""
+    """The distinct ends of batches of edges, sorted. Memory: three times the result, and one batch."""
     nodes = np.empty(0, np.int64)
-    for a, b in edges:
-        nodes = distinct(np.concatenate([nodes, a, b]))
-    return nodes
+    waiting: list[DocumentNumbers] = []
+    size = 0
+    for pair in edges:
+        waiting += [distinct(end) for end in pair]
+        size += waiting[-1].size + waiting[-2].size
+        if size > nodes.size:  # each number is then sorted a few times, whatever the size of the batches
+            nodes, waiting, size = distinct(np.concatenate([nodes, *waiting])), [], 0
+    return distinct(np.concatenate([nodes, *waiting]))
 
 
 def components(a: DocumentNumbers, b: DocumentNumbers) -> tuple[DocumentNumbers, DocumentNumbers]:

@@ -1,21 +1,19 @@
 """Exact duplicates: documents with the same text, URL or payload.
 
 The map side gives each document a 128-bit key: xxh3 of the UTF-8 of its normalised text or URL, or of its payload
-digest. The reducer sees all documents of a key together, keeps one by the policy, and writes a decision for each.
+digest. The reducer (`keep.py`) sees all documents of a key together and keeps one of them by the policy.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
-from dedup.survivors import Policy, decision_rows, preference_order
-from dedup.tables import KEYS, batch_of, location_columns, preference_columns, run_starts, values, whole_groups
+from dedup.policy import Policy, preference_columns
+from dedup.tables import batch_of, keys_schema, location_columns
 from dedup.urls import normalise_url
 
 
@@ -43,8 +41,10 @@ NORMALISE: dict[ExactKey, tuple[str, Callable[[str], str]]] = {
 }
 
 
-def key_table(documents: pa.RecordBatch, shard: int, first_row: int, by: ExactKey) -> pa.RecordBatch:
-    """KEYS of a batch of documents (of records for "payload"), in its order.
+def key_table(
+    documents: pa.RecordBatch, shard: int, first_row: int, by: ExactKey, policy: Policy = "first"
+) -> pa.RecordBatch:
+    """`keys_schema` of a batch of documents (of records for "payload"), in its order.
 
     A document whose text is null, or whose URL or digest is null or blank, has no row and is no duplicate.
     """
@@ -53,44 +53,8 @@ def key_table(documents: pa.RecordBatch, shard: int, first_row: int, by: ExactKe
     has_key = np.array([value is not None and (by == "text" or value != "") for value in normal], np.bool_)
     digests = b"".join(digest(value) for value, has in zip(normal, has_key) if has and value is not None)
     halves = np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
-    columns = location_columns(documents, shard, first_row) | preference_columns(documents)
-    columns = {name: column.filter(pa.array(has_key)) for name, column in columns.items()}
-    return batch_of(KEYS, columns | {"key": halves[:, 0], "check": halves[:, 1]})
-
-
-@dataclass(frozen=True)
-class KeepOne:
-    """Reducer over KEYS by `key` to DECISIONS: keeps one document of each key. Keys of one document have no rows.
-
-    Memory: one batch, and the rows of the largest group.
-    """
-
-    policy: Policy = "first"
-
-    @property
-    def fingerprint(self) -> str:
-        return f"dedup.exact.{self!r}"
-
-    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        for table in whole_groups(rows, "key"):
-            shared = _shared_keys(table)
-            if shared.num_rows:
-                yield self._decide(shared)
-
-    def _decide(self, table: pa.Table) -> pa.RecordBatch:
-        by_key: list[tuple[str, str]] = [("key", "ascending"), ("check", "ascending")]
-        table = table.take(pc.sort_indices(table, sort_keys=by_key + preference_order(self.policy)))
-        starts = run_starts(values(table, "key"), values(table, "check"))
-        survivor = np.repeat(starts, np.diff(starts, append=table.num_rows))
-        return decision_rows(table, survivor, survivor, np.ones(table.num_rows))
-
-
-def _shared_keys(table: pa.Table) -> pa.Table:
-    """The rows that share their (key, check) with another row of the table."""
-    key, check = values(table, "key"), values(table, "check")
-    order = np.lexsort((check, key))
-    starts = run_starts(key[order], check[order])
-    sizes = np.diff(starts, append=key.size)
-    shared = np.zeros(key.size, np.bool_)
-    shared[order] = np.repeat(sizes > 1, sizes)
-    return table.filter(pa.array(shared))
+    locations = location_columns(documents.num_rows, shard, first_row)
+    columns = {name: values[has_key] for name, values in locations.items()}
+    for name, values in preference_columns(documents, policy).items():
+        columns[name] = values.filter(pa.array(has_key))
+    return batch_of(keys_schema(policy), columns | {"key": halves[:, 0], "check": halves[:, 1]})

@@ -52,7 +52,7 @@ class MinHash:
 
 
 def band_table(documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash) -> pa.RecordBatch:
-    """BANDS of a batch of documents (`text`, `file_path`, `warc_offset`): `bands` rows for each that has shingles."""
+    """BANDS of a batch of documents (`text`): `bands` rows for each that has shingles."""
     keys = np.empty((documents.num_rows, params.bands), np.uint64)
     has_keys = np.zeros(documents.num_rows, np.bool_)
     for i, text in enumerate(documents["text"].to_pylist()):
@@ -60,9 +60,9 @@ def band_table(documents: pa.RecordBatch, shard: int, first_row: int, params: Mi
         if hashes.size:
             keys[i] = params.band_keys(hashes)
             has_keys[i] = True
-    owners = pa.array(np.repeat(np.flatnonzero(has_keys), params.bands))
-    columns = {name: column.take(owners) for name, column in location_columns(documents, shard, first_row).items()}
-    return batch_of(BANDS, columns | {"key": pa.array(keys[has_keys].reshape(-1))})
+    owners = np.repeat(np.flatnonzero(has_keys), params.bands)
+    locations = location_columns(documents.num_rows, shard, first_row).items()
+    return batch_of(BANDS, {name: column[owners] for name, column in locations} | {"key": keys[has_keys].reshape(-1)})
 
 
 def shingle_table(

@@ -20,8 +20,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from dedup.tables import Hashes, batch_of, location_columns, owners_and_places, run_starts, values, whole_groups
+from dedup.tables import Hashes, batch_of, location_columns, owners_and_places, run_starts, values
 
 # One row per distinct line of a batch of documents: its occurrences in the batch, the documents that have it, and its
 # first place. Lines are numbered from 0, as in `text.split("\n")`.
@@ -34,12 +35,10 @@ LINES = pa.schema(
         ("line", pa.int32()),
         ("count", pa.int64()),
         ("documents", pa.int64()),
-        ("file_path", pa.string()),
-        ("warc_offset", pa.int64()),
     ]
 )
 # the lines to keep, to be grouped by shard
-KEPT_LINES = pa.schema([LINES.field(name) for name in ("shard", "row", "line", "file_path", "warc_offset")])
+KEPT_LINES = pa.schema([LINES.field(name) for name in ("shard", "row", "line")])
 
 _NEWLINE = 0x0A
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
@@ -66,7 +65,7 @@ def line_hashes(text: str) -> Hashes:
 
 
 def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int) -> pa.RecordBatch:
-    """LINES of a batch of documents (`text`, `file_path`, `warc_offset`), ordered by key.
+    """LINES of a batch of documents (`text`), ordered by key.
 
     Counts equal lines within the batch, so that a line of every page has one row per batch.
     """
@@ -78,14 +77,13 @@ def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int
     first = order[starts]
     new_document = np.zeros(keys.size, np.int64)
     new_document[run_starts(keys[order], owner[order])] = 1
-    locations = location_columns(documents, shard, first_row)
-    columns = {name: column.take(pa.array(owner[first])) for name, column in locations.items()}
-    columns |= {
-        "key": pa.array(keys[first]),
-        "block": pa.array(np.full(first.size, block, np.int32)),
-        "line": pa.array(line[first].astype(np.int32)),
-        "count": pa.array(np.diff(starts, append=keys.size)),
-        "documents": pa.array(np.add.reduceat(new_document, starts) if starts.size else starts),
+    locations = location_columns(documents.num_rows, shard, first_row)
+    columns = {name: column[owner[first]] for name, column in locations.items()} | {
+        "key": keys[first],
+        "block": np.full(first.size, block, np.int32),
+        "line": line[first].astype(np.int32),
+        "count": np.diff(starts, append=keys.size),
+        "documents": np.add.reduceat(new_document, starts) if starts.size else starts,
     }
     return batch_of(LINES, columns)
 
@@ -94,7 +92,7 @@ def line_table(documents: pa.RecordBatch, shard: int, first_row: int, block: int
 class KeepUnique:
     """Reducer over LINES by `key` to KEPT_LINES: the lines that occur once in their block.
 
-    Memory: one batch, and a row for each batch of documents that has the most frequent line.
+    Memory: one batch, and a row for each block that has the last line.
     """
 
     within_document: Literal["none", "first"] = "none"
@@ -105,16 +103,35 @@ class KeepUnique:
         return f"dedup.paragraphs.{self!r}"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        for table in whole_groups(rows, "key"):
-            key, block = values(table, "key"), values(table, "block")
-            order = np.lexsort((block, key))
-            starts = run_starts(key[order], block[order])
-            counted = values(table, "count" if self.within_document == "none" else "documents")
-            once = np.add.reduceat(counted[order], starts) == 1
-            unique = np.sort(order[starts[once]])
-            if unique.size:
-                kept = table.select(KEPT_LINES.names).take(pa.array(unique)).combine_chunks()
-                yield kept.to_batches()[0]
+        counted = "count" if self.within_document == "none" else "documents"
+        names = ["key", "block", *KEPT_LINES.names, counted]
+        held = pa.table(
+            {name: pa.array([], LINES.field(name).type) for name in names}
+        )  # the last line, which may go on
+        for batch in rows:
+            if batch.num_rows:
+                lines = _added(pa.concat_tables([held, pa.table(batch.select(names))]), counted)
+                goes_on = pa.array(values(lines, "key") == values(batch, "key")[-1])
+                held = lines.filter(goes_on)
+                yield from _once(lines.filter(pc.invert(goes_on)), counted)
+        yield from _once(held, counted)
+
+
+def _added(lines: pa.Table, counted: str) -> pa.Table:
+    """The first row of each line of a block, with the sum of `counted` over all of its rows."""
+    key, block = values(lines, "key"), values(lines, "block")
+    order = np.lexsort((block, key))
+    starts = run_starts(key[order], block[order])
+    first = lines.take(pa.array(order[starts]))
+    return first.set_column(
+        first.num_columns - 1, counted, pa.array(np.add.reduceat(values(lines, counted)[order], starts))
+    )
+
+
+def _once(lines: pa.Table, counted: str) -> Iterator[pa.RecordBatch]:
+    """KEPT_LINES of the lines that were counted once."""
+    once = lines.filter(pc.equal(lines[counted], 1)).select(KEPT_LINES.names)
+    yield from once.combine_chunks().to_batches()
 
 
 def surviving_text(text: str, kept: npt.NDArray[np.int32]) -> str | None:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import regex
 
-from dedup.tables import Hashes, batch_of, location_columns, owners_and_places, run_starts, values, whole_groups
+from dedup.tables import Hashes, batch_of, location_columns, owners_and_places, values
 
 WINDOW_TOKENS = 50
 MIN_CHARACTERS = 20
@@ -34,8 +34,6 @@ WINDOWS = pa.schema(
         ("shard", pa.int32()),
         ("row", pa.int32()),
         ("token", pa.int32()),
-        ("file_path", pa.string()),
-        ("warc_offset", pa.int64()),
     ]
 )
 DUPLICATE_WINDOWS = pa.schema([field for field in WINDOWS if field.name != "key"])
@@ -78,11 +76,11 @@ def window_hashes(text: str, size: int = WINDOW_TOKENS) -> Hashes:
 
 
 def window_table(documents: pa.RecordBatch, shard: int, first_row: int, size: int = WINDOW_TOKENS) -> pa.RecordBatch:
-    """WINDOWS of a batch of documents (`text`, `file_path`, `warc_offset`)."""
+    """WINDOWS of a batch of documents (`text`)."""
     found = [window_hashes(text, size) for text in documents["text"].fill_null("").to_pylist()]
     owner, token = owners_and_places(found)
-    locations = location_columns(documents, shard, first_row)
-    columns: dict[str, Any] = {name: column.take(pa.array(owner)) for name, column in locations.items()}
+    locations = location_columns(documents.num_rows, shard, first_row)
+    columns: dict[str, Any] = {name: column[owner] for name, column in locations.items()}
     columns["key"] = np.concatenate([np.empty(0, np.uint64), *found])
     columns["token"] = token.astype(np.int32)
     return batch_of(WINDOWS, columns)
@@ -92,21 +90,26 @@ def window_table(documents: pa.RecordBatch, shard: int, first_row: int, size: in
 class KeepRepeated:
     """Reducer over WINDOWS by `key` to DUPLICATE_WINDOWS: the windows that occur more than once.
 
-    Memory: one batch, and the rows of the most frequent window.
+    Memory: one batch. A window that may go on in the next batch waits there.
     """
 
     fingerprint: str = "dedup.substring.repeated"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        for table in whole_groups(rows, "key"):
-            key = values(table, "key")
-            starts = run_starts(key)
-            sizes = np.diff(starts, append=key.size)
-            repeated = np.flatnonzero(np.repeat(sizes > 1, sizes))
-            if repeated.size:
-                order = np.lexsort([values(table, name)[repeated] for name in ("token", "row", "shard")])
-                found = table.select(DUPLICATE_WINDOWS.names).take(pa.array(repeated[order]))
-                yield found.combine_chunks().to_batches()[0]
+        last = pa.table({name: pa.array([], WINDOWS.field(name).type) for name in WINDOWS.names})
+        written = False  # whether the last window has been
+        for batch in rows:
+            if not batch.num_rows:
+                continue
+            windows = pa.concat_tables([last, pa.table(batch.select(WINDOWS.names))])
+            key = values(windows, "key")
+            repeated = np.zeros(key.size, np.bool_)
+            repeated[1:] = key[1:] == key[:-1]
+            repeated[:-1] |= repeated[1:]
+            last = windows.slice(key.size - 1)
+            found = windows.slice(int(written)).filter(pa.array(repeated[int(written) :]))
+            written = bool(repeated[-1])
+            yield from found.select(DUPLICATE_WINDOWS.names).combine_chunks().to_batches()
 
 
 def remaining_text(
@@ -117,6 +120,8 @@ def remaining_text(
     None, which drops the document, when fewer than `min_characters` other than white space remain. The text on both
     sides of a cut is joined as it is, white space included.
     """
+    if not first.size:
+        return text
     found = token_spans(text)
     first = np.unique(np.asarray(first, np.int64))
     first = first[(first >= 0) & (first <= found.start.size - size)]

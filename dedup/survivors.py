@@ -1,7 +1,7 @@
 """Survivor selection: which document of a set of duplicates is kept, and the evidence for each removal.
 
-A policy orders documents from best to worst. Ties, and documents that lack the number, are ordered by
-(file_path, warc_offset). `link` says how far a verified edge reaches:
+A policy orders documents from best to worst (`policy.py`). Ties, and documents that lack the number, are ordered by
+their places in the dataset. `link` says how far a verified edge reaches:
 
 - "direct" (the default): a document is removed only by a survivor that it shares an edge with. In the policy's order,
   each document that has not been removed survives and removes its neighbours. No removal rests on a chain, and no two
@@ -14,7 +14,7 @@ Candidate pairs are stars around the first document of a bucket. If the policy p
 star has no edge to it yet: `unlinked_pairs` lists those pairs, to be verified before `select_survivors` is called.
 """
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,27 +23,12 @@ import pyarrow.compute as pc
 
 from dedup import kernels
 from dedup.components import components
-from dedup.tables import DECISIONS, DocumentNumbers, batch_of, distinct, document_numbers, values
+from dedup.policy import Policy, preference_order
+from dedup.tables import DECISIONS, DocumentNumbers, batch_of, distinct, numbers_of, places, values
 from infra.errors import UsageError
 
-Policy = Literal["first", "longest", "newest", "oldest", "best"]
 Link = Literal["direct", "component"]
 Similarities = npt.NDArray[np.float64]
-
-_PREFERENCE: dict[str, list[tuple[str, str]]] = {
-    "first": [],
-    "longest": [("chars", "descending")],
-    "newest": [("date", "descending")],
-    "oldest": [("date", "ascending")],
-    "best": [("quality", "descending")],
-}
-
-
-def preference_order(policy: Policy) -> list[tuple[str, str]]:
-    """Arrow sort keys over NODES, best document first. Nulls and NaN come last. UsageError for an unknown policy."""
-    if policy not in _PREFERENCE:
-        raise UsageError(f"dedup: no policy {policy!r}; choose one of {', '.join(get_args(Policy))}")
-    return [*_PREFERENCE[policy], ("file_path", "ascending"), ("warc_offset", "ascending")]
 
 
 def select_survivors(
@@ -54,7 +39,7 @@ def select_survivors(
     policy: Policy = "first",
     link: Link = "direct",
 ) -> pa.RecordBatch:
-    """DECISIONS for the documents in `nodes` (NODES, in any order), ordered by (shard, row).
+    """DECISIONS for the documents in `nodes` (`nodes_schema` of the policy, in any order), ordered by (shard, row).
 
     Edge i connects the document numbers a[i] and b[i], which must be among the nodes; similarity[i] is NaN where it was
     not measured. The order and direction of edges do not matter. UsageError for an unknown policy or link.
@@ -68,8 +53,7 @@ def select_survivors(
         evidence = graph.best_neighbour(survivor)
     else:
         raise UsageError(f"dedup: no link {link!r}; choose one of {', '.join(get_args(Link))}")
-    decided = decision_rows(ranked, survivor, evidence, graph.similarity_to(evidence))
-    return decided.take(np.lexsort((values(decided, "row"), values(decided, "shard"))))
+    return _decision_rows(ranked, survivor, evidence, graph.similarity_to(evidence))
 
 
 def unlinked_pairs(
@@ -83,43 +67,42 @@ def unlinked_pairs(
     graph = _Graph(ranked, a, b, np.zeros(a.size))
     head = _component_heads(ranked.num_rows, graph)
     missing = np.isnan(graph.similarity_to(head)) & (head != np.arange(head.size))
-    numbers = document_numbers(values(ranked, "shard"), values(ranked, "row"))
+    numbers = numbers_of(ranked)
     best, member = numbers[head[missing]], numbers[missing]
     order = np.lexsort((member, best))
     return best[order], member[order]
 
 
-def decision_rows(
-    table: pa.Table, survivor: npt.NDArray[np.intp], evidence: npt.NDArray[np.intp], similarity: Similarities
+def _decision_rows(
+    ranked: pa.Table, survivor: npt.NDArray[np.intp], evidence: npt.NDArray[np.intp], similarity: Similarities
 ) -> pa.RecordBatch:
-    """DECISIONS for the rows of a table with the columns of NODES.
+    """DECISIONS for the ranked nodes, ordered by (shard, row). `survivor` and `evidence` are ranks, shape (ranks,).
 
-    `survivor` and `evidence` are row numbers, shape (rows,). `copies` of a survivor is the sum over its duplicates.
-    `snapshots` is the number of distinct dumps among them; where a duplicate comes from an earlier merge that counted
-    more dumps, the largest of these counts, as a lower bound.
+    `copies` of a survivor is the sum over its duplicates. `snapshots` is the number of distinct dumps among them; where
+    a duplicate comes from an earlier merge that counted more dumps, the largest of these counts, as a lower bound.
     """
-    rows = np.arange(table.num_rows)
-    kept = survivor == rows
-    copies = np.bincount(survivor, weights=values(table, "copies"), minlength=rows.size)
-    columns: dict[str, Any] = {name: table[name].combine_chunks() for name in DECISIONS.names[:4]}
-    ids = table["id"].combine_chunks()
-    columns |= {
-        "kept": pa.array(kept),
-        "survivor": ids.take(pa.array(survivor, mask=kept)),
-        "evidence": ids.take(pa.array(evidence, mask=kept)),
-        "similarity": pa.array(similarity, mask=kept | np.isnan(similarity)),
-        "copies": pa.array(np.where(kept, copies, values(table, "copies")).astype(np.int32)),
-        "snapshots": pa.array(np.where(kept, _snapshots(table, survivor), values(table, "snapshots")).astype(np.int32)),
+    numbers = numbers_of(ranked)
+    order = np.argsort(numbers)
+    kept = survivor == np.arange(numbers.size)
+    copies = np.bincount(survivor, weights=values(ranked, "copies"), minlength=numbers.size).astype(np.int32)
+    snapshots = _snapshots(ranked, survivor).astype(np.int32)
+    columns = {
+        "key": pa.array(numbers[survivor][order]),
+        **places(numbers[order]),
+        "kept": pa.array(kept[order]),
+        "evidence": pa.array(numbers[evidence][order], mask=kept[order]),
+        "similarity": pa.array(similarity[order], mask=(kept | np.isnan(similarity))[order]),
+        "copies": pa.array(copies[order], mask=~kept[order]),
+        "snapshots": pa.array(snapshots[order], mask=~kept[order]),
     }
     return batch_of(DECISIONS, columns)
 
 
-def _snapshots(table: pa.Table, survivor: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-    dumps = pc.rank(pc.fill_null(table["dump"], ""), tiebreaker="dense").to_numpy().astype(np.int64)
-    stride = table.num_rows + 1  # dense ranks go from 1 to at most the number of rows
-    pairs = distinct(survivor * stride + dumps)
-    counts = np.bincount(pairs // stride, minlength=table.num_rows)
-    np.maximum.at(counts, survivor, values(table, "snapshots"))
+def _snapshots(ranked: pa.Table, survivor: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+    dumps = np.unique(values(ranked, "dump"), return_inverse=True)[1]
+    pairs = distinct(survivor * (ranked.num_rows + 1) + dumps)
+    counts = np.bincount(pairs // (ranked.num_rows + 1), minlength=ranked.num_rows)
+    np.maximum.at(counts, survivor, values(ranked, "snapshots"))
     return counts
 
 
@@ -141,7 +124,7 @@ class _Graph:
     """The edges between ranks, in both directions and sorted; each pair once, with its largest similarity."""
 
     def __init__(self, ranked: pa.Table, a: DocumentNumbers, b: DocumentNumbers, similarity: Similarities) -> None:
-        numbers = document_numbers(values(ranked, "shard"), values(ranked, "row"))
+        numbers = numbers_of(ranked)
         left, right = _ranks(numbers, a), _ranks(numbers, b)
         source, target = np.concatenate([left, right]), np.concatenate([right, left])
         weight = np.concatenate([similarity, similarity])

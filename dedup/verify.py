@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from dedup import kernels
 from dedup.minhash import list_column
-from dedup.tables import EDGES, Hashes, batch_of, join_rows
+from dedup.tables import EDGES, Hashes, batch_of, join_rows, numbers_of
 from infra.errors import UsageError
 
 # An output batch is closed at this many hashes (8 MiB) or edges.
@@ -108,10 +108,10 @@ def _edges(rows: Iterator[pa.RecordBatch]) -> Iterator[_Edge]:
     of_key = nothing
     for batch in rows:
         flat, ends = batch["shingles"].values.to_numpy(), batch["shingles"].offsets.to_pylist()
-        rows_of_batch = zip(batch["key"].to_pylist(), batch["other"].to_pylist(), ends, ends[1:])
+        rows_of_batch = zip(batch["key"].to_pylist(), numbers_of(batch).tolist(), ends, ends[1:])
         for number, other, begin, end in rows_of_batch:
             carried = flat[begin:end]
-            if other is None:
+            if other < 0:
                 # a copy, so that one set does not keep a whole batch in memory
                 key, last, of_key = number, -1, carried.copy()
                 continue

@@ -40,6 +40,26 @@ def ledger_rows(row: Mapping[str, Any], rejects: Sequence[Reject], recipe: str) 
     ]
 
 
+def ledger_of(rejected: pa.RecordBatch, reject: Reject, recipe: str, **given: pa.Array) -> pa.RecordBatch | None:
+    """One ledger row for each row of a batch, rejected by the same rule; None without rows.
+
+    `given`: columns of the ledger that differ from row to row (`value`, `survivor`, `similarity`).
+    """
+    size = rejected.num_rows
+    if not size:
+        return None
+    same = {
+        "step": reject.step, "rule": reject.rule, "value": reject.value, "threshold": reject.threshold,
+        "recipe": recipe, "survivor": reject.evidence,
+    }  # fmt: skip
+    located = {name: rejected.column(name) for name in LOCATOR if name in rejected.schema.names}
+    columns = []
+    for field in schemas.LEDGER:
+        column = {**located, **given}.get(field.name)
+        columns.append(pa.array([same.get(field.name)] * size, field.type) if column is None else column)
+    return pa.RecordBatch.from_arrays(columns, schema=schemas.LEDGER)
+
+
 def ledger_batch(rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatch | None:
     return batch(rows, schemas.LEDGER)
 

@@ -16,7 +16,8 @@ Trace = list[dict[str, Any]]
 @dataclass
 class Document:
     """`signals`: the measured signals of the current text, by name. `evidence`: what explains the value of a signal
-    (the items of a benchmark), by signal. `tokens`: the count of the fixed pre-tokenizer."""
+    (the items of a benchmark), by signal. `tokens`: the count of the fixed pre-tokenizer. `edited`: whether a rewrite
+    has replaced the text."""
 
     text: str
     url: str = ""
@@ -26,6 +27,7 @@ class Document:
     tokens: int = 0
     signals: dict[str, float | None] = field(default_factory=dict)
     evidence: dict[str, str] = field(default_factory=dict)
+    edited: bool = False
     _view: View | None = None
     _word_counts: Mapping[str, int] | None = None
 
@@ -58,7 +60,7 @@ class Document:
 
     def replace_text(self, text: str) -> None:
         """Replaces the text by an edited one and drops what was measured on the old text."""
-        self.text = text
+        self.text, self.edited = text, True
         self._view = self._word_counts = None
         for name in [name for name in self.signals if name in SIGNALS]:
             del self.signals[name]

@@ -1,45 +1,57 @@
-"""Rows as Python objects for the steps, and back; columns that are not ours stay Arrow arrays.
+"""Rows for the steps, with as little of them as a step reads; what no step touches stays an Arrow array.
 
-No step reads a user's own columns, so their values are never converted: they are taken from the batch that the rows
-came from, by number.
+A text that becomes a Python string and an Arrow string again costs more than many a rule. So a stage takes the columns
+that its steps read, decides, and hands on the batch without some rows and with other values in some columns.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from infra.dataset import schema as schemas
-
-_NUMBER = "\0row"  # no column has this name
 
 
 def to_rows(batch: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
     """The rows of a batch of documents or records, without columns that are not ours."""
     own = schemas.own_columns(batch.schema).names
     rows: list[dict[str, Any]] = batch.drop_columns(own).to_pylist() if own else batch.to_pylist()
-    if own:
-        for number, row in enumerate(rows):
-            row[_NUMBER] = number
     return rows
 
 
-def to_batch(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch | None:
-    """Rows of `to_rows(batch)`, changed or not, as a batch of `schema`; missing columns are null. None without rows."""
-    rows = list(rows)
-    if not rows:
+def with_columns(
+    batch: pa.RecordBatch, schema: pa.Schema, changed: Mapping[str, pa.Array] | None = None
+) -> pa.RecordBatch | None:
+    """The rows of a batch as `schema` has them, with other values in the columns `changed`; None without rows.
+
+    A missing column, and a missing signal, is null. A column that is not ours takes the type that all inputs together
+    have: whole numbers beyond 2^53, in a column that has fractions elsewhere, become the nearest float64.
+    """
+    if not batch.num_rows:
         return None
-    own = schemas.own_columns(schema)
-    if not own:
-        return pa.RecordBatch.from_pylist(rows, schema)
-    ours = pa.schema([column for column in schema if column.name not in own.names])
-    made = pa.RecordBatch.from_pylist(rows, ours)
-    numbers = pa.array([row.get(_NUMBER) for row in rows], pa.int64())
-    for column in own:
-        if column.name in batch.schema.names:
-            # whole numbers beyond 2^53 in a column that has fractions elsewhere become the nearest float64
-            values = batch.column(column.name).take(numbers).cast(column.type, safe=False)
-        else:
-            values = pa.nulls(len(rows), column.type)
-        made = made.append_column(column, values)
-    return made.select(schema.names)
+    given = {**{name: batch.column(name) for name in batch.schema.names}, **(changed or {})}
+    return pa.RecordBatch.from_arrays([_column(given.get(f.name), f, batch.num_rows) for f in schema], schema=schema)
+
+
+def with_signals(signals: pa.StructArray, kind: pa.StructType, found: Mapping[str, pa.Array]) -> pa.StructArray:
+    """The signals of documents with those in `found` set, as a struct of the type `kind`. None of them is null."""
+    return pa.StructArray.from_arrays([found.get(f.name, _signal(signals, f)) for f in kind], fields=list(kind))
+
+
+def _column(column: pa.Array | None, field: pa.Field, rows: int) -> pa.Array:
+    if column is None:
+        return pa.nulls(rows, field.type)
+    if column.type == field.type:
+        return column
+    if pa.types.is_struct(field.type) and field.name == "signals":
+        fields = [_signal(column, each) for each in field.type]
+        return pa.StructArray.from_arrays(fields, fields=list(field.type), mask=pc.is_null(column))
+    return column.cast(field.type, safe=False)
+
+
+def _signal(signals: pa.StructArray, field: pa.Field) -> pa.Array:
+    """One signal of each document; null for all if they do not have it."""
+    if signals.type.get_field_index(field.name) < 0:
+        return pa.nulls(len(signals), field.type)
+    return pc.struct_field(signals, field.name).cast(field.type)

@@ -90,12 +90,16 @@ def reduce_pieces(jobs: PartJobs, partition: int, pieces: Iterable[Piece]) -> in
 
 
 def sort_rows(tables: Sequence[pa.Table], key: str) -> pa.Table:
-    """One table sorted by (key, file_path, warc_offset); equal rows keep the order of the inputs."""
+    """One table sorted by (key, shard, row), or (key, file_path, warc_offset) where it has no such columns.
+
+    Equal rows keep the order of the inputs.
+    """
     if not tables:
         return pa.table({})
     filled = [table for table in tables if table.num_rows] or tables[:1]
     table = pa.concat_tables(filled, promote_options="default").combine_chunks()
-    order = [key, *(name for name in ("file_path", "warc_offset") if name in table.schema.names)]
+    place = ("shard", "row") if {"shard", "row"} <= set(table.schema.names) else ("file_path", "warc_offset")
+    order = [key, *(name for name in place if name in table.schema.names and name != key)]
     return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in order]))
 
 

@@ -35,7 +35,8 @@ class Task(Protocol):
 
 
 class Reducer(Protocol):
-    """`rows` are one partition's rows, sorted by (key, file_path, warc_offset) where there are such columns."""
+    """`rows` are one partition's rows, sorted by (key, shard, row), or by (key, file_path, warc_offset) where they have
+    no such columns."""
 
     @property
     def fingerprint(self) -> str: ...

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import pyarrow as pa
 
-from infra.dataset import schema as schemas
 from infra.dataset.reader import ShardReader
+from infra.dataset.rows import with_signals
 from infra.engines.task import Output
 from infra.hashing import sha256_json
-from infra.ledger import Reject, ledger_rows
+from infra.ledger import Reject
 from pipeline.job.carried import Carried
-from pipeline.job.funnel import one_by_one
+from pipeline.job.funnel import Judged, by_batch, rejected_rows
 
 
 class Verdict(NamedTuple):
@@ -55,14 +57,16 @@ class ApplyPool:
 
     def __call__(self, part: Any, known: ShardReader) -> Iterator[Output]:
         abouts = (about for some in known.batches() for about in some.to_pylist())
-        names = schemas.signal_names(self.schema)
+        kind = self.schema.field("signals").type
 
-        def judge(row: dict[str, Any]) -> list[dict[str, Any]]:
-            verdict = self.judge(next(abouts))
-            if verdict.reject:
-                return ledger_rows(row, [verdict.reject], self.recipe)
-            found = {**(row["signals"] or {}), **verdict.signals}
-            row["signals"] = {name: found.get(name) for name in names}
-            return []
+        def judge(batch: pa.RecordBatch, first: int) -> Judged:
+            del first
+            verdicts = [self.judge(about) for about in islice(abouts, batch.num_rows)]
+            rejected = [(row, [each.reject]) for row, each in enumerate(verdicts) if each.reject]
+            kept = np.array([each.reject is None for each in verdicts], np.bool_)
+            passed = [each.signals for each in verdicts if each.reject is None]
+            found = {name: pa.array([each[name] for each in passed], pa.float64()) for name in self.judge.names}
+            signals = with_signals(batch.column("signals").filter(pa.array(kept)), kind, found)
+            return Judged(kept, rejected_rows(batch, rejected, self.recipe), {"signals": signals})
 
-        yield from one_by_one(part, self.schema, self.judge.step, self.recipe, judge)
+        yield from by_batch(part, self.schema, self.judge.step, self.recipe, judge)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from filters.rules import Rule
@@ -29,9 +30,7 @@ from pipeline.pool.values import Broadcast, WholePart, check_signal, columns_for
 from pipeline.steps.pool import DOCUMENTS_A_CLUSTER, mark_of
 
 FACTS = pa.schema([("hash", pa.uint64()), ("value", pa.float64()), ("marked", pa.bool_())])
-SAMPLE = pa.schema(
-    [("hash", pa.uint64()), ("file_path", pa.string()), ("warc_offset", pa.int64()), ("beginning", pa.string())]
-)
+SAMPLE = pa.schema([("hash", pa.uint64()), ("beginning", pa.string())])
 ASSIGNED = pa.schema([("cluster", pa.int32())])
 SUMS = pa.schema(
     [("cluster", pa.int64()), ("docs", pa.int64()), ("measured", pa.int64()), ("total", pa.float64()),
@@ -86,17 +85,13 @@ class SampleTask:
     def __call__(self, part: Any, facts: ShardReader) -> Iterator[Output]:
         hashes = facts.table(["hash"])["hash"].to_numpy()
         start = 0
-        for batch in part.batches(["file_path", "warc_offset", "text"]):
+        for batch in part.batches(["text"]):
             here = hashes[start : start + batch.num_rows]
             start += batch.num_rows
             chosen = here <= np.uint64(self.limit)
-            rows = batch.filter(pa.array(chosen)).to_pylist()
-            if rows:
-                made = [
-                    {**row, "beginning": row["text"][:MAX_CHARS], "hash": number}
-                    for row, number in zip(rows, here[chosen].tolist(), strict=True)
-                ]
-                yield Output(pa.RecordBatch.from_pylist(made, SAMPLE))
+            beginnings = pc.utf8_slice_codeunits(batch["text"].filter(pa.array(chosen)), 0, MAX_CHARS)
+            if len(beginnings):
+                yield Output(pa.RecordBatch.from_arrays([pa.array(here[chosen]), beginnings], schema=SAMPLE))
 
 
 def sample_limit(docs: int, sample: int) -> int:
@@ -118,8 +113,8 @@ class FitTask:
         return sha256_json(["fit-clusters", self.clusters, self.sample])
 
     def __call__(self, part: WholePart) -> Iterator[Output]:
-        order = [(name, "ascending") for name in ("hash", "file_path", "warc_offset")]
-        texts = part.dataset.to_arrow().sort_by(order)["beginning"][: self.sample].to_pylist()
+        # documents of one key, of several datasets side by side, stay in the order of these
+        texts = part.dataset.to_arrow().sort_by("hash")["beginning"][: self.sample].to_pylist()
         model = fit_clusters(texts, self.clusters)
         if model:
             yield Output(pa.RecordBatch.from_pylist(model.rows(), MODEL))

@@ -16,15 +16,12 @@ from infra.dataset.reader import Dataset, Source
 from infra.errors import UsageError
 from infra.names import meant
 from pipeline.job.carried import carried_signals
-from pipeline.steps.interpreter import document_of
+from pipeline.steps.batch import READ, working_documents
 from pipeline.steps.option import SIGNAL_LIST
 from pipeline.steps.signals import STEP_SIGNALS
 
 Values = npt.NDArray[np.float64]
 ValueSource = Literal["column", "carried", "measured", "absent"]
-
-# The columns that `document_of` and a ledger row need.
-MEASURED_ON = ["text", "url", "language", "language_score", "domain", "token_count", "signals"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def value_source(part: Any, name: str, fresh: bool) -> ValueSource:
 
 def columns_for(known: Sequence[ValueSource]) -> list[str]:
     """The columns that `signal_values` needs; the text only if something is measured on it."""
-    return MEASURED_ON if "measured" in known else ["language", "language_score", "signals"]
+    return list(READ) if "measured" in known else ["language", "language_score", "signals"]
 
 
 def signal_values(batch: pa.RecordBatch, name: str, known: ValueSource) -> Values:
@@ -91,7 +88,7 @@ def signal_values(batch: pa.RecordBatch, name: str, known: ValueSource) -> Value
         case "carried":
             column = pc.struct_field(batch["signals"], name)
         case "measured":
-            column = pa.array([document_of(row).signal(name) for row in batch.to_pylist()], pa.float64())
+            column = pa.array([document.signal(name) for document in working_documents(batch)], pa.float64())
         case "absent":
             column = pa.nulls(batch.num_rows, pa.float64())
     values = column.to_numpy(zero_copy_only=False).astype(np.float64)

@@ -23,11 +23,9 @@ import pyarrow as pa
 
 from filters.catalog import SIGNALS
 from filters.url import SIGNAL_DOCS, UrlLists, url_signals
-from infra.dataset import schema as schemas
 from infra.dataset.claim import check_place
 from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, ShardReader, Source
-from infra.dataset.rows import to_batch, to_rows
 from infra.engines.task import Output
 from infra.errors import UsageError
 from infra.hashing import sha256_json
@@ -45,8 +43,8 @@ from pipeline.models.url_lists import load_url_lists
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.run import input_params
 from pipeline.stages.stages import first_source, run_stage
+from pipeline.steps.batch import after_steps, working_documents
 from pipeline.steps.extract import Extract
-from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.judge import Judge
 from pipeline.steps.option import SIGNAL_LIST
 from pipeline.steps.signals import STEP_SIGNALS
@@ -187,20 +185,15 @@ class MeasureTask:
         lists = {name: place for name, place in self.places if name in {bound for _, bound in self.plan.lists}}
         models = loaded_models(tuple(pair for pair in self.places if pair[0] not in lists))
         opened = {name: load_once(load_url_lists, Path(place)) for name, place in lists.items()}
-        for documents in part.batches():
-            rows = [self.one(row, models, opened) for row in to_rows(documents)]
-            funnel.count["in"] += len(rows)
-            for row in rows:
-                funnel.passed(0, len(row["text"]), row["token_count"])
-            yield Output(to_batch(rows, self.schema, documents))
+        for batch in part.batches():
+            documents = list(working_documents(batch))
+            for document in documents:
+                document.signals |= measured(document, self.plan, models, opened)
+            made = after_steps(batch, documents, self.schema)
+            funnel.count["in"] += batch.num_rows
+            funnel.passed_all(0, made)
+            yield Output(made)
         yield Output(None, ledger_batch(unreadable(part, funnel, self.recipe)), funnel.counts([NAME]))
-
-    def one(self, row: dict[str, Any], models: Models, lists: Mapping[str, UrlLists]) -> dict[str, Any]:
-        document = document_of(row)
-        values = measured(document, self.plan, models, lists)
-        found = columns_of(document, row["signals"])
-        known = found["signals"] | values
-        return row | found | {"signals": {name: known.get(name) for name in schemas.signal_names(self.schema)}}
 
 
 def measured(document: Document, plan: Plan, models: Models, lists: Mapping[str, UrlLists]) -> dict[str, float | None]:

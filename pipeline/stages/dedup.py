@@ -2,28 +2,29 @@
 
 Retrieve (keys or MinHash bands are grouped in a reduction), verify (candidate pairs are compared by their shingles),
 decide (survivor selection), apply (an aligned pass over the documents). Intermediate tables are datasets with receipts
-of their own in `OUT/.work`, deleted when the result is committed.
+of their own in `OUT/.work`, deleted when the result is committed; in them a document is its number, eight bytes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.candidates import Candidates, edge_rows
 from dedup.components import node_set
-from dedup.exact import KeepOne, key_table
+from dedup.exact import NORMALISE, key_table
+from dedup.keep import KeepOne, KeyBySurvivor
 from dedup.minhash import MinHash, band_table, shingle_table
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
+from dedup.policy import Policy, columns_read
 from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, remaining_text, window_table
 from dedup.survivors import select_survivors, unlinked_pairs
-from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, KEYS, NODES, document_numbers, node_table
+from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, keys_schema, node_table, nodes_schema, numbers_of
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
 from infra.dataset.manifest import InputRef, Kind
@@ -35,109 +36,14 @@ from pipeline.job.context import Context
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
+from pipeline.stages.dedup_work import Numbers, Work
 from pipeline.steps.dedup import Dedup
 
-Numbers = npt.NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class NumberedPart:
-    """A partition of documents with its number, and (for some tasks) the rows to read."""
-
-    part: Any
-    index: int
-    wanted: tuple[int, ...] = field(default=(), repr=False)
-
-    @property
-    def fingerprint(self) -> str:
-        return sha256_json([self.part.fingerprint, self.index, self.wanted])
-
-    def numbered(self) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """Yields batches with the row number in the shard of their first row."""
-        row = 0
-        for batch in self.part.batches():
-            yield batch, row
-            row += batch.num_rows
-
-
-@dataclass(frozen=True)
-class Numbered:
-    """A source of numbered parts; `wanted`: the sorted document numbers to read (None: all)."""
-
-    source: Source
-    wanted: Numbers | None = None
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return self.source.refs
-
-    def parts(self) -> list[NumberedPart]:
-        parts = []
-        for index, part in enumerate(self.source.parts()):
-            rows: tuple[int, ...] = ()
-            if self.wanted is not None:
-                low, high = np.searchsorted(self.wanted, [index << 32, (index + 1) << 32])
-                rows = tuple(self.wanted[low:high].tolist())
-            parts.append(NumberedPart(part, index, rows))
-        return parts
-
-
-@dataclass(frozen=True)
-class TableTask:
-    """A pure function from a batch of documents to a batch of a table, as a task: `function(batch, shard, first_row)`.
-
-    `name` identifies the function in the fingerprint; `chosen`: it takes the numbers of the `wanted` documents too.
-    """
-
-    name: str
-    schema: pa.Schema
-    function: Callable[..., pa.RecordBatch]
-    chosen: bool
-
-    @property
-    def fingerprint(self) -> str:
-        return f"dedup:{self.name}"
-
-    def __call__(self, part: NumberedPart) -> Iterator[Output]:
-        chosen = {"wanted": np.array(part.wanted, np.int64)} if self.chosen else {}
-        for batch, first_row in part.numbered():
-            yield Output(self.function(batch, part.index, first_row, **chosen))
-
-
-def nodes(batch: pa.RecordBatch, shard: int, first_row: int, wanted: Numbers) -> pa.RecordBatch:
-    """The documents of a batch that have an edge, with the columns that survivor policies compare."""
-    table = node_table(batch, shard, first_row)
-    numbers = document_numbers(table["shard"].to_numpy(), table["row"].to_numpy())
-    return table.filter(pa.array(np.isin(numbers, wanted)))
-
-
-@dataclass(frozen=True)
-class Reduce:
-    """Adapts a reducer of `dedup/`, which yields batches, to the engine."""
-
-    inner: Any
-    schema: pa.Schema
-
-    @property
-    def fingerprint(self) -> str:
-        return str(self.inner.fingerprint)
-
-    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:
-        for batch in self.inner(partition, rows):
-            yield Output(batch)
-
-
-@dataclass(frozen=True)
-class Forward:
-    """Yields rows unchanged: used to repartition decisions like the shards of their documents, in document order."""
-
-    schema: pa.Schema
-    fingerprint: str = "dedup:forward"
-
-    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:
-        del partition
-        for batch in rows:
-            yield Output(batch.select(self.schema.names))
+def nodes(batch: pa.RecordBatch, shard: int, first_row: int, policy: Policy, wanted: Numbers) -> pa.RecordBatch:
+    """The documents of a batch that have an edge, with the columns that the policy compares."""
+    table = node_table(batch, shard, first_row, policy)
+    return table.filter(pa.array(np.isin(numbers_of(table), wanted)))
 
 
 @dataclass(frozen=True)
@@ -159,7 +65,7 @@ class Edges:
         return [self]
 
     def edge_table(self) -> pa.Table:
-        return pa.concat_tables([dataset.to_arrow() for dataset in self.edges])
+        return pa.concat_tables([dataset.to_arrow(["a", "b", "jaccard"]) for dataset in self.edges])
 
 
 @dataclass(frozen=True)
@@ -181,34 +87,6 @@ class Decide:
             a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
             made = select_survivors(table, a, b, similarity, self.policy, self.link)
             yield Output(made)
-
-
-@dataclass(frozen=True)
-class Work:
-    """One deduplication: its step, its documents, and its intermediate tables."""
-
-    step: Dedup
-    source: Source
-    tables: Tables
-
-    def table(
-        self,
-        name: str,
-        of: str,
-        schema: pa.Schema,
-        function: Callable[..., pa.RecordBatch],
-        wanted: Numbers | None = None,
-    ) -> Dataset:
-        """A table of the documents, or of the `wanted` ones, by a function as `TableTask` has it; `of`: its name."""
-        return self.tables.map(name, TableTask(of, schema, function, wanted is not None), Numbered(self.source, wanted))
-
-    def reduce(self, name: str, tables: list[Dataset], reducer: Any, schema: pa.Schema) -> Dataset:
-        """The tables' rows by `key`, through a reducer of `dedup/`."""
-        return self.tables.reduce(name, tables, "key", Reduce(reducer, schema))
-
-    def to_shards(self, table: Dataset) -> Dataset:
-        """Repartitions a table with a `shard` column like the documents of its rows."""
-        return self.tables.reduce("by-shard", [table], "shard", Forward(table.schema), len(self.source.parts()))
 
 
 def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
@@ -243,13 +121,18 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
 
 def exact_decisions(work: Work, options: dict[str, Any]) -> Dataset:
     by: Any = work.step.method
-    keys = work.table("keys", f"keys:{by}", KEYS, partial(key_table, by=by))
-    return work.to_shards(work.reduce("decisions", [keys], KeepOne(options["policy"]), DECISIONS))
+    policy = options["policy"]
+    made, columns = partial(key_table, by=by, policy=policy), (NORMALISE[by][0], *columns_read(policy))
+    keys = work.table("keys", f"keys:{by}:{policy}", keys_schema(policy), made, columns)
+    decisions = work.reduce("decisions", [keys], KeepOne(policy), DECISIONS)
+    if policy != "first":
+        decisions = work.reduce("by-survivor", [decisions], KeyBySurvivor(), DECISIONS)
+    return work.applicable(decisions)
 
 
 def minhash_decisions(work: Work, options: dict[str, Any]) -> Dataset:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
-    bands = work.table("bands", f"bands:{params}", BANDS, partial(band_table, params=params))
+    bands = work.table("bands", f"bands:{params}", BANDS, partial(band_table, params=params), ["text"])
     candidates = work.reduce("candidates", [bands], Candidates(), JOIN)
     if options["verify"]:
         edges = [verified_edges(work, "", options, params, candidates)]
@@ -257,21 +140,22 @@ def minhash_decisions(work: Work, options: dict[str, Any]) -> Dataset:
             edges.append(edges_to_the_best(work, options, params, edges[0]))
     else:
         edges = [work.tables.map("edges", AsEdges(), candidates)]
-    pool = Edges(tuple(edges), nodes_of(work, "nodes", edges))
+    pool = Edges(tuple(edges), nodes_of(work, "nodes", edges, options["policy"]))
     made = work.tables.map("decisions", Decide(options["policy"], options["link"]), pool)
-    return work.to_shards(made)
+    return work.applicable(made)
 
 
-def nodes_of(work: Work, name: str, edges: Sequence[Dataset]) -> Dataset:
-    wanted = node_set((ends(dataset, "a", "b"), np.empty(0, np.int64)) for dataset in edges)
-    return work.table(name, "nodes", NODES, nodes, wanted)
+def nodes_of(work: Work, name: str, edges: Sequence[Dataset], policy: Policy) -> Dataset:
+    wanted = node_set((ends(dataset), np.empty(0, np.int64)) for dataset in edges)
+    made = partial(nodes, policy=policy)
+    return work.table(name, f"nodes:{policy}", nodes_schema(policy), made, columns_read(policy), wanted)
 
 
 def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, candidates: Dataset) -> Dataset:
     """The candidate pairs whose shingle sets reach the similarity threshold."""
-    wanted = ends(candidates, "key", "other")
+    wanted = candidate_ends(candidates)
     made = partial(shingle_table, params=params)
-    shingles = work.table(f"shingles{suffix}", f"shingles:{params}", JOIN, made, wanted)
+    shingles = work.table(f"shingles{suffix}", f"shingles:{params}", JOIN, made, ["text"], wanted)
     attached = work.reduce(f"attached{suffix}", [candidates, shingles], AttachShingles(), JOIN)
     verify = Verify(options["threshold"], options["measure"])
     return work.reduce(f"edges{suffix}", [attached, shingles], verify, EDGES)
@@ -279,7 +163,7 @@ def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: Min
 
 def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
     """Buckets are stars around their first document; if the policy prefers another, its pairs are verified too."""
-    first = Edges((edges,), nodes_of(work, "nodes-first", [edges]))
+    first = Edges((edges,), nodes_of(work, "nodes-first", [edges], options["policy"]))
     pairs = work.tables.map("pairs-best", Unlinked(options["policy"]), first)
     return verified_edges(work, "-best", options, params, pairs)
 
@@ -312,22 +196,29 @@ class AsEdges:
     def __call__(self, part: Any) -> Iterator[Output]:
         for batch in part.batches():
             empty = pa.nulls(batch.num_rows, pa.float64())
-            yield Output(pa.RecordBatch.from_arrays([batch["key"], batch["other"], empty, empty], schema=EDGES))
+            other = pa.array(numbers_of(batch))
+            yield Output(pa.RecordBatch.from_arrays([batch["key"], other, empty, empty], schema=EDGES))
 
 
-def ends(edges: Dataset, a: str, b: str) -> Numbers:
+def ends(edges: Dataset) -> Numbers:
     """The sorted, distinct document numbers of all edges."""
-    batches = (batch for part in edges.parts() for batch in part.batches([a, b]))
-    return node_set((batch[a].to_numpy(), batch[b].to_numpy()) for batch in batches)
+    tables = (part.table(["a", "b"]) for part in edges.parts())
+    return node_set((table["a"].to_numpy(), table["b"].to_numpy()) for table in tables)
+
+
+def candidate_ends(candidates: Dataset) -> Numbers:
+    """The sorted, distinct document numbers of all candidate pairs."""
+    tables = (part.table(["key", "shard", "row"]) for part in candidates.parts())
+    return node_set((table["key"].to_numpy(), numbers_of(table)) for table in tables)
 
 
 def paragraph_decisions(work: Work, options: dict[str, Any]) -> Dataset:
-    counted = work.table("lines", "lines", LINES, partial(line_table, block=0))
+    counted = work.table("lines", "lines", LINES, partial(line_table, block=0), ["text"])
     unique = work.reduce("unique", [counted], KeepUnique(options["within_document"]), KEPT_LINES)
-    return work.to_shards(unique)
+    return work.to_shards(unique, KEPT_LINES)
 
 
 def repeated_windows(work: Work, options: dict[str, Any]) -> Dataset:
     size = options["tokens"]
-    windows = work.table("windows", f"windows:{size}", WINDOWS, partial(window_table, size=size))
-    return work.to_shards(work.reduce("repeated", [windows], KeepRepeated(), DUPLICATE_WINDOWS))
+    windows = work.table("windows", f"windows:{size}", WINDOWS, partial(window_table, size=size), ["text"])
+    return work.to_shards(work.reduce("repeated", [windows], KeepRepeated(), DUPLICATE_WINDOWS), DUPLICATE_WINDOWS)

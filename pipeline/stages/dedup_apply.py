@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from infra.dataset import schema as schemas
 from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.hashing import sha256_json
-from infra.ledger import Reject, ledger_rows
+from infra.ledger import Reject, ledger_of
 from mixers.pretokens import count as count_tokens
 from pipeline.job.carried import Carried
-from pipeline.job.funnel import one_by_one
+from pipeline.job.funnel import Judged, by_batch
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,37 @@ class ApplyDecisions:
         return schemas.RECORDS if self.carried is None else self.carried.schema()
 
     def __call__(self, part: Any, decisions: ShardReader) -> Iterator[Output]:
-        decided = {row["row"]: row for row in decisions.table().to_pylist()}
-        numbers = count()
+        decided = decisions.table().combine_chunks()  # in the order of the rows
+        rows, kept_of = decided["row"].to_numpy(), decided["kept"].to_numpy()
 
-        def apply(row: dict[str, Any]) -> list[dict[str, Any]]:
-            decision = decided.get(next(numbers))
-            if decision and not decision["kept"]:
-                return [self._removal(row, decision)]
-            row |= {name: decision[name] for name in ("copies", "snapshots")} if decision else {}
-            return []
+        def judge(batch: pa.RecordBatch, first: int) -> Judged:
+            low, high = np.searchsorted(rows, [first, first + batch.num_rows])
+            mine, place = decided.slice(low, high - low), rows[low:high] - first
+            stays = kept_of[low:high]
+            kept = np.ones(batch.num_rows, np.bool_)
+            kept[place[~stays]] = False
+            ledger = self._removals(batch.filter(pa.array(~kept)), mine.filter(pa.array(~stays)))
+            number = np.cumsum(kept) - 1  # of each kept row among these
+            changed = {
+                name: _replaced(batch.column(name).filter(pa.array(kept)), number[place[stays]], column)
+                for name, column in ((name, mine[name].filter(pa.array(stays))) for name in ("copies", "snapshots"))
+            }
+            return Judged(kept, ledger, changed)
 
-        yield from one_by_one(part, self.schema, self.step, self.recipe, apply)
+        yield from by_batch(part, self.schema, self.step, self.recipe, judge)
 
-    def _removal(self, row: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
-        similarity = decision["similarity"]
-        reject = Reject(self.step, f"copy_{self.method}", similarity, self.threshold)
-        (line,) = ledger_rows(row, [reject], self.recipe)
-        return line | {"survivor": decision["survivor"], "similarity": similarity}
+    def _removals(self, rows: pa.RecordBatch, decisions: pa.Table) -> pa.RecordBatch | None:
+        reject = Reject(self.step, f"copy_{self.method}", None, self.threshold)
+        similarity = decisions["similarity"].combine_chunks()
+        survivor = decisions["survivor"].combine_chunks().cast(pa.string())
+        return ledger_of(rows, reject, self.recipe, value=similarity, similarity=similarity, survivor=survivor)
+
+
+def _replaced(column: pa.Array, rows: npt.NDArray[np.intp], values: pa.ChunkedArray) -> pa.Array:
+    """A column with other values at some rows."""
+    mask = np.zeros(len(column), np.bool_)
+    mask[rows] = True
+    return pc.replace_with_mask(column, pa.array(mask), values.combine_chunks())
 
 
 @dataclass(frozen=True)
@@ -89,15 +105,16 @@ class ApplyCuts:
         owners, numbers = table["row"].to_numpy(), table[self.column].to_numpy()
         order = np.lexsort((numbers, owners))
         owners, numbers = owners[order], numbers[order]
-        rows = count()
+        options = dict(self.options)
 
-        def cut(row: dict[str, Any]) -> list[dict[str, Any]]:
-            number = next(rows)
-            low, high = np.searchsorted(owners, [number, number + 1])
-            text = self.left(row["text"], numbers[low:high], **dict(self.options))
-            if text is None:
-                return ledger_rows(row, [Reject(self.step, self.rule, 0.0, 1.0)], self.recipe)
-            row |= {"text": text, "token_count": count_tokens(text)}
-            return []
+        def judge(batch: pa.RecordBatch, first: int) -> Judged:
+            ends = np.searchsorted(owners, np.arange(first, first + batch.num_rows + 1))
+            texts = zip(batch.column("text").to_pylist(), pairwise(ends.tolist()), strict=True)
+            left = [self.left(text, numbers[low:high], **options) for text, (low, high) in texts]
+            kept = np.array([text is not None for text in left], np.bool_)
+            ledger = ledger_of(batch.filter(pa.array(~kept)), Reject(self.step, self.rule, 0.0, 1.0), self.recipe)
+            remaining = [text for text in left if text is not None]
+            tokens = pa.array([count_tokens(text) for text in remaining], pa.int64())
+            return Judged(kept, ledger, {"text": pa.array(remaining, pa.string()), "token_count": tokens})
 
-        yield from one_by_one(part, self.schema, self.step, self.recipe, cut)
+        yield from by_batch(part, self.schema, self.step, self.recipe, judge)

@@ -6,15 +6,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset import schema as schemas
-from infra.dataset.rows import to_batch, to_rows
 from infra.engines.task import Output
 from infra.hashing import sha256_json
-from infra.ledger import ledger_batch, ledger_rows
+from infra.ledger import ledger_batch
 from pipeline.job.carried import Carried
-from pipeline.job.funnel import Funnel, unreadable
-from pipeline.models.loaded import Models, loaded_models
-from pipeline.steps.interpreter import columns_of, document_of, run_steps, step_signals
+from pipeline.job.funnel import Funnel, rejected_rows, unreadable
+from pipeline.models.loaded import loaded_models
+from pipeline.steps.batch import after_steps, working_documents
+from pipeline.steps.interpreter import run_steps, step_signals
 from pipeline.steps.step import Step
 
 
@@ -40,27 +39,20 @@ class FilterTask:
 
     def __call__(self, part: Any) -> Iterator[Output]:
         funnel, models = Funnel(), loaded_models(self.places)
-        for documents in part.batches():
-            rows, ledger = [], []
-            for row in to_rows(documents):
-                funnel.count["in"] += 1
-                kept, rejected = self.one(row, models, funnel)
-                rows += kept
-                ledger += rejected
-            yield Output(to_batch(rows, self.schema, documents), ledger_batch(ledger))
+        for batch in part.batches():
+            kept, rejected, numbers = [], [], []
+            for number, document in enumerate(working_documents(batch)):
+                rejects = run_steps(
+                    document, self.steps, models, passed=lambda order, d: funnel.passed(order, len(d.text), d.tokens)
+                )
+                if rejects:
+                    rejected.append((number, rejects))
+                else:
+                    numbers.append(number)
+                    kept.append(document)
+            funnel.count["in"] += batch.num_rows
+            funnel.count["rejected"] += len(rejected)
+            whole = batch if not rejected else batch.take(pa.array(numbers, pa.int64()))
+            yield Output(after_steps(whole, kept, self.schema), rejected_rows(batch, rejected, self.recipe))
         unread = ledger_batch(unreadable(part, funnel, self.recipe))
         yield Output(None, unread, funnel.counts([step.name for step in self.steps]))
-
-    def one(
-        self, row: dict[str, Any], models: Models, funnel: Funnel
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        document = document_of(row)
-        rejects = run_steps(
-            document, self.steps, models, passed=lambda order, d: funnel.passed(order, len(d.text), d.tokens)
-        )
-        if rejects:
-            funnel.count["rejected"] += 1
-            return [], ledger_rows(row, rejects, self.recipe)
-        row |= columns_of(document, row["signals"])
-        row["signals"] = {name: row["signals"].get(name) for name in schemas.signal_names(self.schema)}
-        return [row], []

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from infra.dataset.build import already_made
 from infra.dataset.files import FileRef
@@ -20,16 +20,16 @@ from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.dataset.receipts import Totals
 from infra.engines.task import Output
 from infra.hashing import sha256_json
-from infra.ledger import Reject, ledger_rows
+from infra.ledger import Reject, ledger_of
 from mixers.draw import MixturePlan, check_drawn, count_drawn, plan_draw
 from mixers.supply import count_supply, document_ranks, merge_supplies
 from mixers.targets import DrawConfig
 from pipeline.document import Document
 from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
-from pipeline.job.funnel import one_by_one
+from pipeline.job.funnel import Judged, by_batch
 from pipeline.job.tables import Tables
-from pipeline.models.loaded import loaded_models
+from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.recipe import Stage
 from pipeline.steps.interpreter import run_steps
 from pipeline.steps.step import Step
@@ -54,21 +54,34 @@ class LabelTask:
 
     def __call__(self, part: Any) -> Iterator[Output]:
         models = loaded_models(self.places)
-        for documents in part.batches():
-            rows = documents.select(["text", "file_path", "warc_offset", "domain", "source", "token_count"]).to_pylist()
-            for row in rows:
-                if row["domain"] is None:
-                    document = Document(row["text"])
-                    run_steps(document, self.steps, models)
-                    row["domain"] = document.domain
-            ranks = document_ranks([r["file_path"] for r in rows], [r["warc_offset"] for r in rows], self.seed)
-            columns = {
-                "source": [row["source"] or "web" for row in rows],
-                "domain": [row["domain"] or "general" for row in rows],
-                "tokens": [row["token_count"] or 0 for row in rows],
-                "rank": ranks,
-            }
-            yield Output(pa.RecordBatch.from_pydict(columns, LABELS))
+        read = ["file_path", "warc_offset", "domain", "source", "token_count", *(["text"] if self.steps else [])]
+        for documents in part.batches(read):
+            paths, offsets = (documents.column(name).to_pylist() for name in ("file_path", "warc_offset"))
+            columns = [
+                _or(documents.column("source"), "web"),
+                _or(self._domains(documents, models), "general"),
+                pc.fill_null(documents.column("token_count"), 0),
+                pa.array(document_ranks(paths, offsets, self.seed)),
+            ]
+            yield Output(pa.RecordBatch.from_arrays(columns, schema=LABELS))
+
+    def _domains(self, documents: pa.RecordBatch, models: Models) -> pa.Array:
+        """The domain of each document, by the steps where it has none; null where they set none."""
+        given = documents.column("domain")
+        missing = given.is_null()
+        if not self.steps or not missing.true_count:
+            return given
+        found = []
+        for text in documents.column("text").filter(missing).to_pylist():
+            document = Document(text)
+            run_steps(document, self.steps, models)
+            found.append(document.domain)
+        return pc.replace_with_mask(given, missing, pa.array(found, pa.string()))
+
+
+def _or(column: pa.Array, default: str) -> pa.Array:
+    """The strings of a column; the default in place of nulls and empty ones."""
+    return pc.fill_null(pc.if_else(pc.equal(column, ""), None, column), default)
 
 
 @dataclass(frozen=True)
@@ -92,17 +105,20 @@ class DrawTask:
         repeats = self.plan.repeats(
             table["source"].combine_chunks(), table["domain"].combine_chunks(), table["rank"].to_numpy()
         )
-        about = zip((row for some in table.to_batches() for row in some.to_pylist()), repeats.tolist(), strict=True)
+        labelled = {name: table[name].combine_chunks() for name in ("source", "domain", "rank")}
 
-        def draw(row: dict[str, Any]) -> list[dict[str, Any]]:
-            label, times = next(about)
-            if not times:
-                return ledger_rows(row, [Reject(STEP, "undrawn", label["rank"], None)], self.recipe)
-            row |= {"repeats": times, "domain": label["domain"], "source": label["source"]}
-            return []
+        def judge(batch: pa.RecordBatch, first: int) -> Judged:
+            times = repeats[first : first + batch.num_rows]
+            drawn = pa.array(times > 0)
+            mine = {name: column.slice(first, batch.num_rows) for name, column in labelled.items()}
+            undrawn = pc.invert(drawn)
+            reject = Reject(STEP, "undrawn", None, None)
+            ledger = ledger_of(batch.filter(undrawn), reject, self.recipe, value=mine["rank"].filter(undrawn))
+            changed = {name: mine[name].filter(drawn) for name in ("source", "domain")}
+            return Judged(times > 0, ledger, {**changed, "repeats": pa.array(times[times > 0], pa.int32())})
 
-        yield from one_by_one(part, self.schema, STEP, self.recipe, draw)
-        counts = count_drawn(table["source"], table["domain"], table["tokens"], np.asarray(repeats))
+        yield from by_batch(part, self.schema, STEP, self.recipe, judge)
+        counts = count_drawn(table["source"], table["domain"], table["tokens"], repeats)
         yield Output(None, None, {f"draw/{name}": number for name, number in counts.items()})
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 from dedup.minhash import MinHash
-from dedup.survivors import Link, Policy
+from dedup.policy import Policy
+from dedup.survivors import Link
 from dedup.verify import Measure, Verify
 from infra.errors import UsageError
 from infra.names import meant

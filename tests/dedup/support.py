@@ -12,11 +12,9 @@ WORDS = [f"{a}{b}{c}" for a in ("ka", "lo", "mi", "su", "te") for b in ("ran", "
 
 
 def documents(texts: Sequence[str | None], **columns: Sequence[object]) -> pa.RecordBatch:
-    """Documents at offsets 0, 1, … of one file; further columns as given."""
+    """Documents; further columns as given."""
     base: dict[str, object] = {
         "text": pa.array(texts, pa.string()),
-        "file_path": ["crawl.warc.gz"] * len(texts),
-        "warc_offset": pa.array(range(len(texts)), pa.int64()),
         "id": [f"id-{i}" for i in range(len(texts))],
     }
     return pa.RecordBatch.from_pydict(base | columns)
@@ -25,7 +23,7 @@ def documents(texts: Sequence[str | None], **columns: Sequence[object]) -> pa.Re
 def reduce(reducer: Reducer, batches: Sequence[pa.RecordBatch], schema: pa.Schema, batch_rows: int = 7) -> pa.Table:
     """What the reducer makes of one partition that holds all rows, sorted, in batches of `batch_rows`."""
     table = pa.Table.from_batches(batches)
-    order = [(name, "ascending") for name in ("key", "file_path", "warc_offset")]
+    order = [(name, "ascending") for name in ("key", "shard", "row")]
     table = table.take(pc.sort_indices(table, sort_keys=order)).combine_chunks()
     return pa.Table.from_batches(list(reducer(0, iter(table.to_batches(max_chunksize=batch_rows)))), schema)
 

@@ -126,4 +126,4 @@ def test_shingle_table_brings_the_wanted_documents_only() -> None:
     table = shingle_table(batch, 1, 20, MinHash(), wanted)
     assert values(table, "key").tolist() == document_numbers([1, 1], [20, 22]).tolist()
     assert table["shingles"][0].as_py() == shingles(" ".join(WORDS[:9])).tolist()
-    assert table["other"].null_count == 2
+    assert table["row"].to_pylist() == [-1, -1]

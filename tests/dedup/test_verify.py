@@ -12,7 +12,7 @@ from dedup.candidates import Candidates, edge_rows
 from dedup.components import node_set
 from dedup.minhash import MinHash, band_table, shingle_rows, shingle_table
 from dedup.shingles import shingles
-from dedup.tables import EDGES, JOIN, values
+from dedup.tables import EDGES, JOIN, numbers_of, values
 from dedup.verify import AttachShingles, Verify, containment, jaccard
 from infra.errors import UsageError
 from tests.dedup.support import documents, edited, english, reduce
@@ -90,7 +90,7 @@ def test_planted_near_duplicates_end_to_end() -> None:
         texts += [" ".join(edited(base, share, seed, lambda x: f"w{x}")) for share in (0.0, 0.01, 0.02, 0.1)]
     batch, params = documents(texts), MinHash()
     candidates = reduce(Candidates(), [band_table(batch, 0, 0, params)], JOIN).combine_chunks().to_batches()[0]
-    wanted = node_set([(values(candidates, "key"), values(candidates, "other"))])
+    wanted = node_set([(values(candidates, "key"), numbers_of(candidates))])
     found = verify(candidates, shingle_table(batch, 0, 0, params, wanted), Verify(0.8))
     sets = [shingles(text) for text in texts]
     pairs = itertools.combinations(range(len(texts)), 2)

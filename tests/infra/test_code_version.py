@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from dedup.exact import KeepOne
+from dedup.keep import KeepOne
 from dedup.tables import DECISIONS
 from infra.code_version import PACKAGES, Code, Name, names_in, project
 from infra.dataset.reader import Dataset, SideBySide
 from infra.engines.job import PartJob
 from infra.engines.shuffle import Gathered, ReduceTask, Spread, partition_part
 from infra.engines.spill import Spilled, SpillJob
-from pipeline.stages.dedup import Reduce
+from pipeline.stages.dedup_work import Reduce
 from pipeline.stages.extract import ExtractTask
 from pipeline.stages.filter import FilterTask
 from pipeline.stages.ingest import IngestTask
@@ -56,7 +56,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("infra/engines/shuffle.py", {"copies"}),
         ("infra/engines/ray.py", set()),
         ("filters/gopher.py", {"extract", "filter"}),
-        ("dedup/exact.py", {"copies"}),
+        ("dedup/keep.py", {"copies"}),
         ("mixers/tokenizer.py", {"tokens"}),
         ("pipeline/warc/warc.py", {"ingest", "extract"}),
         ("pipeline/extract/extractors/strip_tags.py", {"extract"}),
