@@ -5,7 +5,6 @@ run (`run_jobs`) and how rows are moved from the map side of a reduction to its 
 engines write the same bytes.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from infra.dataset.manifest import Header
 from infra.dataset.reader import Dataset, Source
 from infra.engines.job import PartJob, part_fingerprint
 from infra.engines.live import Progress, Watch
-from infra.engines.shuffle import Gathered, ReduceTask, Spread
+from infra.engines.shuffle import Gathered, ReduceTask, Spread, spreads_of
 from infra.engines.spill import Spilled
 from infra.engines.task import Reducer, Task
 from infra.errors import UsageError
@@ -26,15 +25,6 @@ from infra.hashing import sha256_json
 from infra.metering import Meter
 
 Report = Callable[[Progress], None]
-
-# A partition of a reduction is held in memory whole. Its number is a function of the data, never of the workers.
-PARTITION_BYTES = 32 * 2**20
-
-
-def partitions_for(inputs: Sequence[Dataset]) -> int:
-    """How many partitions a reduction over these inputs needs."""
-    size = sum(shard.bytes for dataset in inputs for shard in dataset.manifest.shards)
-    return max(1, math.ceil(size / PARTITION_BYTES))
 
 
 class Engine(ABC):
@@ -79,21 +69,25 @@ class Engine(ABC):
         self, inputs: Sequence[Dataset], key: str, reducer: Reducer, partitions: int, out: Path, header: Header
     ) -> Dataset:
         """Bring rows of equal key together: partition `p` of the result holds the keys with `key % partitions == p`."""
-        parts = [(source, part) for source, dataset in enumerate(inputs) for part in dataset.parts()]
-        spreads = [Spread(order, source, part, key, partitions) for order, (source, part) in enumerate(parts)]
+        parts = [[source, shard.sha256] for source, given in enumerate(inputs) for shard in given.manifest.shards]
         with open_build(out, header) as build:
             if done := build.finished():
                 return done
             self.start()
             meter = Meter(self.name, self.workers)
             # any partition may depend on any part of the inputs
-            code = code_version(PartJob, ReduceTask(reducer, 0, key), Gathered, Spilled, spreads)
-            rows = sha256_json([key, partitions, [[spread.source, spread.part.fingerprint] for spread in spreads]])
+            code = code_version(PartJob, ReduceTask(reducer, 0, key), Gathered, Spilled, Spread)
+            rows = sha256_json([key, partitions, parts])
             decisive = sha256_json(header.decisive)
             fingerprints = [part_fingerprint(reducer.fingerprint, [rows, p], decisive, code) for p in range(partitions)]
             jobs = [PartJob(str(out), p, ReduceTask(reducer, p, key), (), f) for p, f in enumerate(fingerprints)]
-            self._run_missing(build, jobs, partial(self.shuffle, spreads))
+            self._run_missing(build, jobs, partial(self._spread, inputs, key, partitions))
             return build.commit(fingerprints, meter.account(inputs))
+
+    def _spread(
+        self, inputs: Sequence[Dataset], key: str, partitions: int, jobs: Sequence[PartJob], done: Callable[[], None]
+    ) -> None:
+        self.shuffle(spreads_of(inputs, key, partitions), jobs, done)
 
     def _run_missing(
         self, build: Build, jobs: Sequence[PartJob], run: Callable[[Sequence[PartJob], Callable[[], None]], None]

@@ -9,23 +9,18 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from infra.code_version import code_version
-from infra.dataset.receipts import SPILL
 from infra.engines.engine import Engine
 from infra.engines.job import PartJob
 from infra.engines.shuffle import Spread
-from infra.engines.spill import Spilled, SpillJob
+from infra.engines.spill import SpillJob, shuffle_through_files
 from infra.errors import WorkError
-from infra.storage import remove_folder, remove_temporaries
 
 PR_SET_PDEATHSIG = 1
 
@@ -74,17 +69,10 @@ class LocalEngine(Engine):
     _pool: ProcessPoolExecutor | None = None
 
     def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
-        folder = Path(jobs[0].folder) / SPILL
-        folder.mkdir(exist_ok=True)
-        remove_temporaries(folder)
-        code = code_version(SpillJob, spreads)
-        spills = [SpillJob(str(folder), spread, code) for spread in spreads]
-        self.run_jobs([spill for spill in spills if not spill.done()], lambda: None)
-        spilled = Spilled(str(folder), len(spills))
-        self.run_jobs([replace(job, parts=(spilled,)) for job in jobs], done)
-        remove_folder(folder)
+        shuffle_through_files(self.run_jobs, spreads, jobs, done)
 
-    def run_jobs(self, jobs: Sequence[PartJob | SpillJob], done: Callable[[], None]) -> None:
+    def run_jobs(self, jobs: Iterable[PartJob | SpillJob], done: Callable[[], None]) -> None:
+        jobs = list(jobs)
         if self.workers == 1 or len(jobs) <= 1:
             for job in jobs:
                 job.run()

@@ -1,78 +1,110 @@
-"""A shuffle through files, for one machine: each part's rows are written by partition, and read by the reducers.
+"""A shuffle through files, on storage that all workers see: a file for each group of parts, read by the reducers.
 
-One Arrow file for each part, with one batch for each partition, mapped into memory when it is read. A file that is
-finished is not made again: its fingerprint is in a file beside it.
+A file begins with where each partition's rows are in it (`partitions` + 1 offsets of eight bytes), then come the rows,
+an Arrow stream for each partition that has some. A reducer reads two ranges of each file. The files stay until their
+dataset is finished, so that a driver that was killed, or a node that is lost, costs no more than what was being made.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from infra.engines.shuffle import Spread
-from infra.hashing import canonical_json, sha256_json
-from infra.storage import commit_file, read_json, sync_folder, temporary_name, write_bytes
+from infra.code_version import code_version
+from infra.dataset.receipts import SPILL
+from infra.engines.job import PartJob
+from infra.engines.shuffle import Spread, from_bytes, to_bytes
+from infra.hashing import sha256_json
+from infra.storage import commit_file, disk_errors, remove_folder, remove_temporaries, temporary_name
+
+OFFSET = np.dtype("<u8")
 
 
 @dataclass(frozen=True)
 class SpillJob:
-    """Writes one part's rows into `folder`. `code` is the code version of what makes them."""
+    """Writes the rows of one group of parts into `folder`."""
 
     folder: str
     spread: Spread
-    code: str
 
     @property
     def index(self) -> int:
         return self.spread.order
 
-    @property
-    def path(self) -> Path:
-        return spill_path(self.folder, self.index)
-
-    @property
-    def fingerprint(self) -> str:
-        spread = self.spread
-        return sha256_json([spread.part.fingerprint, spread.source, spread.key, spread.partitions, self.code])
-
-    def done(self) -> bool:
-        return read_json(self.path.with_suffix(".json")) == self.fingerprint
-
     def run(self) -> int:
-        tables = self.spread.tables()
-        # one of another run may be there: its fingerprint must not stand beside the new rows after a crash
-        if (stale := self.path.with_suffix(".json")).exists():
-            stale.unlink()
-            sync_folder(self.path.parent)
-        temporary = temporary_name(self.path)
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, tables[0].schema) as writer:
-            for table in tables:
-                writer.write_batch(one_batch(table))
-        commit_file(temporary, self.path)
-        write_bytes(self.path.with_suffix(".json"), canonical_json(self.fingerprint))
+        path = spill_path(self.folder, self.index)
+        temporary = temporary_name(path)
+        lengths = np.zeros(self.spread.partitions + 1, OFFSET)
+        with disk_errors(path.parent):
+            try:
+                with temporary.open("wb") as file:
+                    file.write(lengths.tobytes())
+                    for partition, table in self.spread.tables():
+                        lengths[partition + 1] = file.write(to_bytes(table))
+                    file.seek(0)
+                    file.write((lengths.nbytes + lengths.cumsum()).astype(OFFSET).tobytes())
+                commit_file(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
         return self.index
 
 
 @dataclass(frozen=True)
 class Spilled:
-    """The spilled rows of all parts: given to a reducer in place of the tables themselves."""
+    """The spilled rows of all groups: given to a reducer in place of the tables themselves."""
 
     folder: str
     count: int
 
     def tables(self, partition: int) -> list[pa.Table]:
-        tables = []
-        for index in range(self.count):
-            with pa.memory_map(str(spill_path(self.folder, index))) as file:
-                tables.append(pa.Table.from_batches([pa.ipc.open_file(file).get_batch(partition)]))
-        return tables
+        found = [read_piece(spill_path(self.folder, index), partition) for index in range(self.count)]
+        return [from_bytes(piece) for piece in found if piece]
+
+
+def read_piece(path: Path, partition: int) -> bytes:
+    """The rows that a file has for one partition; empty where it has none."""
+    with path.open("rb") as file:
+        file.seek(partition * OFFSET.itemsize)
+        start, end = np.frombuffer(file.read(2 * OFFSET.itemsize), OFFSET).tolist()
+        file.seek(start)
+        return file.read(end - start)
 
 
 def spill_path(folder: str, index: int) -> Path:
     return Path(folder) / f"in-{index:05d}.arrow"
 
 
-def one_batch(table: pa.Table) -> pa.RecordBatch:
-    """The whole table as exactly one batch, also when it is empty."""
-    batches = table.combine_chunks().to_batches()
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
+def shuffle_through_files(
+    run_jobs: Callable[[Iterable[SpillJob | PartJob], Callable[[], None]], None],
+    spreads: Sequence[Spread],
+    jobs: Sequence[PartJob],
+    done: Callable[[], None],
+) -> None:
+    """`Engine.shuffle` by two calls of `run_jobs`. Files that an earlier run has finished are not made again: their
+    folder is named by all that decides what they hold."""
+    spill = Path(jobs[0].folder) / SPILL
+    folder = spill / spread_fingerprint(spreads)[:16]
+    for other in spill.iterdir() if spill.exists() else ():
+        if other != folder:
+            remove_folder(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder)
+    there = {path.name for path in folder.iterdir()}
+    spills = [SpillJob(str(folder), s) for s in spreads if spill_path("", s.order).name not in there]
+    if spills:
+        run_jobs(spills, lambda: None)
+    spilled = Spilled(str(folder), len(spreads))
+    run_jobs((replace(job, parts=(spilled,)) for job in jobs), done)
+    remove_folder(spill)
+
+
+def spread_fingerprint(spreads: Iterable[Spread]) -> str:
+    return sha256_json([code_version(SpillJob, Spread), *map(seen, spreads)])
+
+
+def seen(spread: Spread) -> list[object]:
+    """What decides a group's file, for `sha256_json`."""
+    return [spread.source, spread.key, spread.partitions, *(part.fingerprint for part in spread.parts)]
