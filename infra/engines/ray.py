@@ -6,10 +6,14 @@ path. Ray itself (the extra `ray`) is imported at the first job. Why not Ray Dat
 """
 
 import argparse
+import contextlib
 import logging
 import os
+import re
+import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from infra.engines.engine import Engine, Report
@@ -27,6 +31,7 @@ START_ATTEMPTS = 3
 RETRIES = 5
 # What a task is said to need, unless a node has less for each of its processors.
 TASK_MEMORY = 2 * 2**30
+CONNECT_SECONDS = 10.0
 # Seconds after which the number of processors is asked for again: a cluster may grow.
 ASK_EVERY = 10.0
 
@@ -36,27 +41,38 @@ def start_ray(address: str | None, processors: int) -> None:
     WorkError where Ray does not come up."""
     import ray
 
+    if address:
+        check_answers(address)
+    here = {"address": "local", "num_cpus": processors, "include_dashboard": False}
     for attempt in range(1, START_ATTEMPTS + 1):
         try:
-            ray.init(
-                address=address or "local",
-                num_cpus=None if address else processors,
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                configure_logging=True,
-                logging_level=logging.ERROR,
-            )
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **({"address": address} if address else here))
             return
         except (RuntimeError, ConnectionError, ValueError) as error:
             ray.shutdown()
             reason = str(error).strip().split("\n")[0][:200]
             if address:
-                raise UsageError(
-                    f"no Ray cluster of this version was reached at {address} ({reason}): start one with `ray start "
-                    "--head`, or hand the command to its head with `refinery submit`"
-                ) from None
+                raise no_cluster(address, reason) from None
             if attempt == START_ATTEMPTS or not isinstance(error, RuntimeError):
                 raise WorkError(f"Ray could not be started ({reason}): run the same command again") from None
+
+
+def check_answers(address: str) -> None:
+    """UsageError where nothing listens at `HOST:PORT` or `ray://HOST:PORT`: Ray itself tries for minutes."""
+    found = re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)/?", address)
+    if not found:  # `auto`, say
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise no_cluster(address, str(error)) from None
+
+
+def no_cluster(address: str, reason: str) -> UsageError:
+    return UsageError(
+        f"no Ray cluster of this version was reached at {address} ({reason}): start one with `ray start --head`, or "
+        "hand the command to its head with `refinery submit`"
+    )
 
 
 class RayEngine(Engine):
@@ -91,15 +107,15 @@ class RayEngine(Engine):
     def run_jobs(self, jobs: Iterable[PartJob | SpillJob], done: Callable[[], None]) -> None:
         import ray
 
-        run = ray.remote(run_any).options(num_cpus=1, memory=self._task_memory(), max_retries=RETRIES)
+        run = ray.remote(run_in).options(num_cpus=1, memory=self._task_memory(), max_retries=RETRIES)
         waiting, running = iter(jobs), list[Any]()
-        bound, asked = self._bound(), time.monotonic()
+        bound, asked, folder = self._bound(), time.monotonic(), str(Path.cwd())
         try:
             while True:
                 if time.monotonic() - asked > ASK_EVERY:
                     bound, asked = self._bound(), time.monotonic()
                 while len(running) < bound and (job := next(waiting, None)) is not None:
-                    running.append(run.remote(job))
+                    running.append(run.remote(folder, job))
                 if not running:
                     return
                 finished, running = ray.wait(running, timeout=ASK_EVERY)
@@ -146,7 +162,10 @@ class RayEngine(Engine):
             ray.shutdown()
 
 
-def run_any(job: PartJob | SpillJob) -> int:
+def run_in(folder: str, job: PartJob | SpillJob) -> int:
+    """`job.run()` where paths mean what they mean to the driver, in its working directory."""
+    with contextlib.suppress(OSError):  # on a node that has no such folder, only whole paths are of use
+        os.chdir(folder)
     return job.run()
 
 
