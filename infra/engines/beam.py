@@ -21,6 +21,7 @@ from infra.engines.engine import Engine, Report
 from infra.engines.failures import died, noted, take_failure
 from infra.engines.job import PartJob, run_job
 from infra.engines.job_files import chunked, read_chunk
+from infra.engines.options import check_listens
 from infra.engines.shuffle import Piece, Spread, reduce_pieces
 from infra.errors import UsageError
 from infra.extras import check_extra
@@ -43,8 +44,10 @@ class BeamEngine(Engine):
 
     def start(self) -> None:
         """UsageError where the options are not Beam's."""
+        logging.disable(logging.WARNING)  # of file systems that are not installed
         import apache_beam as _beam  # noqa: F401 (takes seconds)
 
+        logging.disable(logging.NOTSET)
         logging.getLogger("apache_beam").setLevel(logging.ERROR)
         if self._options is None:
             self._options = pipeline_options(self._words, self.workers)
@@ -106,7 +109,10 @@ class BeamEngine(Engine):
         """A pipeline that is run when the block ends; what a job raised in it is raised here."""
         import apache_beam as beam
 
-        pipeline = beam.Pipeline(options=self._options)
+        try:
+            pipeline = beam.Pipeline(options=self._options)
+        except ValueError as error:  # an unknown runner, or options that do not go together
+            raise UsageError(f"--engine beam: {' '.join(str(error).split())}") from None
         yield pipeline
         try:
             state = pipeline.run().wait_until_finish()
@@ -138,6 +144,8 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
         raise UsageError(f"--engine beam: {said.getvalue().strip().splitlines()[-1]}") from None
     if unknown and known["runner"] in (None, "DirectRunner"):
         raise UsageError(f"--engine beam: no option of Beam is called {', '.join(f'--{n}' for n in sorted(unknown))}")
+    if endpoint := known.get("job_endpoint"):
+        check_listens("a Beam job service", str(endpoint))
     return options
 
 

@@ -3,10 +3,12 @@
 import argparse
 import re
 import shlex
+import socket
 from typing import NoReturn
 
 from infra.errors import UsageError
 
+CONNECT_SECONDS = 10.0
 UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -37,3 +39,14 @@ def bytes_given(text: str) -> int:
     if not found or found[2] not in UNITS:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes such as 4GiB")
     return int(float(found[1]) * UNITS[found[2]])
+
+
+def check_listens(what: str, address: str) -> None:
+    """UsageError where nothing listens at `HOST:PORT`; the libraries try for minutes. Other addresses pass."""
+    found = re.fullmatch(r"\[?([^/\]]+)\]?:(\d+)/?", address)
+    if not found:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"{what} was not reached at {address} ({error}): is it started, and the port open?") from None

@@ -9,8 +9,6 @@ import argparse
 import contextlib
 import logging
 import os
-import re
-import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any, NoReturn
 from infra.engines.engine import Engine, Report
 from infra.engines.failures import died
 from infra.engines.job import PartJob
-from infra.engines.options import Parser, bytes_given
+from infra.engines.options import Parser, bytes_given, check_listens
 from infra.engines.shuffle import Spread
 from infra.engines.spill import SpillJob, shuffle_through_files
 from infra.errors import UsageError, WorkError
@@ -31,7 +29,6 @@ START_ATTEMPTS = 3
 RETRIES = 5
 # What a task is said to need, unless a node has less for each of its processors.
 TASK_MEMORY = 2 * 2**30
-CONNECT_SECONDS = 10.0
 # Seconds after which the number of processors is asked for again: a cluster may grow.
 ASK_EVERY = 10.0
 
@@ -42,7 +39,7 @@ def start_ray(address: str | None, processors: int) -> None:
     import ray
 
     if address:
-        check_answers(address)
+        check_listens("a Ray cluster", address.removeprefix("ray://"))
     here = {"address": "local", "num_cpus": processors, "include_dashboard": False}
     for attempt in range(1, START_ATTEMPTS + 1):
         try:
@@ -52,27 +49,12 @@ def start_ray(address: str | None, processors: int) -> None:
             ray.shutdown()
             reason = str(error).strip().split("\n")[0][:200]
             if address:
-                raise no_cluster(address, reason) from None
+                raise UsageError(
+                    f"the Ray cluster at {address} does not take this driver ({reason}): it must have the same "
+                    "versions of Ray and Python; or hand the command to its head with `refinery submit`"
+                ) from None
             if attempt == START_ATTEMPTS or not isinstance(error, RuntimeError):
                 raise WorkError(f"Ray could not be started ({reason}): run the same command again") from None
-
-
-def check_answers(address: str) -> None:
-    """UsageError where nothing listens at `HOST:PORT` or `ray://HOST:PORT`: Ray itself tries for minutes."""
-    found = re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)/?", address)
-    if not found:  # `auto`, say
-        return
-    try:
-        socket.create_connection((found[1], int(found[2])), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise no_cluster(address, str(error)) from None
-
-
-def no_cluster(address: str, reason: str) -> UsageError:
-    return UsageError(
-        f"no Ray cluster of this version was reached at {address} ({reason}): start one with `ray start --head`, or "
-        "hand the command to its head with `refinery submit`"
-    )
 
 
 class RayEngine(Engine):
