@@ -93,7 +93,7 @@ def drawn(index: int, size: int) -> pa.Table:
     return pa.Table.from_arrays([pa.array(column) for column in columns], schema=ROWS)
 
 
-class Clock:
+class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def measured(engine: Engine, folder: Path, documents: Path, args: argparse.Namespace) -> dict[str, Any]:
-    clock = Clock()
+    clock = Stopwatch()
     with clock.of("start"):
         engine.start()
     tables = Tables(engine, RecipeRef("benchmark", ""), "benchmark", folder)
@@ -167,7 +167,7 @@ def ray_data(args: argparse.Namespace) -> dict[str, Any]:
     import ray.data
     from ray.data.context import DataContext, ShuffleStrategy
 
-    clock = Clock()
+    clock = Stopwatch()
     with clock.of("start"):
         ray.init(address="local", num_cpus=args.workers, include_dashboard=False, log_to_driver=False)
     context = DataContext.get_current()

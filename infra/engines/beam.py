@@ -11,18 +11,18 @@ import io
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from infra.engines.engine import Engine, Report
+from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died, noted, take_failure
-from infra.engines.job import PartJob, run_job
+from infra.engines.job import Job, PartJobs, RangeJob, run_job
 from infra.engines.job_files import chunked, read_chunk
 from infra.engines.options import check_listens
-from infra.engines.shuffle import Piece, Spread, reduce_pieces
+from infra.engines.shuffle import Piece, Spread, Spreads, reduce_pieces
 from infra.errors import UsageError
 from infra.extras import check_extra
 
@@ -39,7 +39,7 @@ class BeamEngine(Engine):
     def __init__(self, workers: int = 1, progress: Report | None = None, options: Sequence[str] = ()) -> None:
         super().__init__(workers, progress)
         check_extra("beam")
-        self._words = [*options] or shlex.split(os.environ.get(OPTIONS, ""))
+        self.words = [*options] or shlex.split(os.environ.get(OPTIONS, ""))
         self._options: Any = None
 
     def start(self) -> None:
@@ -50,9 +50,9 @@ class BeamEngine(Engine):
         logging.disable(logging.NOTSET)
         logging.getLogger("apache_beam").setLevel(logging.ERROR)
         if self._options is None:
-            self._options = pipeline_options(self._words, self.workers)
+            self._options = pipeline_options(self.words, self.workers)
 
-    def run_jobs(self, jobs: Iterable[PartJob], done: Callable[[], None]) -> None:
+    def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         import apache_beam as beam
 
         rest = iter(jobs)
@@ -68,17 +68,17 @@ class BeamEngine(Engine):
                 | beam.Reshuffle()
                 | "run" >> beam.Map(run_noted, str(folder))
             )
-        for _ in range(chunks.count):
-            done()
+        done(chunks.count)
 
-    def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
         import apache_beam as beam
 
-        folder = Path(jobs[0].folder)
-        wanted = frozenset(job.index for job in jobs)
+        folder = Path(jobs.operation.folder)
+        wanted = frozenset(jobs.indices.tolist())
+        each = (jobs.range_of([index], lambda _: ((),)) for index in jobs.indices.tolist())
         with (
             chunked(folder, spreads, SPREADS_IN_CHUNK) as parts,
-            chunked(folder, jobs) as chunks,
+            chunked(folder, each) as chunks,
             self._pipeline(folder) as pipeline,
         ):
             pieces = (
@@ -101,8 +101,7 @@ class BeamEngine(Engine):
                 | beam.GroupByKey()
                 | "reduce" >> beam.Map(reduce_noted, str(folder))
             )
-        for _ in jobs:
-            done()
+        done(chunks.count)
 
     @contextmanager
     def _pipeline(self, folder: Path) -> Iterator[Any]:
@@ -149,7 +148,7 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
     return options
 
 
-def run_noted(job: PartJob, folder: str) -> int:
+def run_noted(job: Job, folder: str) -> int:
     with noted(folder):
         return run_job(job)
 
@@ -159,17 +158,17 @@ def spread_noted(spread: Spread, folder: str, wanted: frozenset[int]) -> Iterato
         yield from spread.pieces(wanted)
 
 
-def with_partition(job: PartJob) -> tuple[int, PartJob]:
-    return job.index, job
+def with_partition(job: RangeJob) -> tuple[int, RangeJob]:
+    return job.indices[0], job
 
 
-def reduce_noted(group: tuple[int, Iterable[Piece | PartJob]], folder: str) -> int:
+def reduce_noted(group: tuple[int, Iterable[Piece | RangeJob]], folder: str) -> int:
     """Runs the partition's job, which comes among its pieces, in any order."""
     with noted(folder):
         pieces: list[Piece] = []
-        jobs: list[PartJob] = []
+        jobs: list[RangeJob] = []
         for value in group[1]:
-            if isinstance(value, PartJob):
+            if isinstance(value, RangeJob):
                 jobs.append(value)
             else:
                 pieces.append(value)

@@ -20,7 +20,7 @@ JOBS_IN_CHUNK = 1000
 
 @dataclass
 class Chunks:
-    """`paths`: of the files, in order; `count`: of the jobs in all of them."""
+    """`paths`: of the files, in order; `count`: of the partitions that their jobs make."""
 
     paths: list[str] = field(default_factory=list)
     count: int = 0
@@ -35,7 +35,7 @@ def chunked(folder: Path, jobs: Iterable[Any], size: int = JOBS_IN_CHUNK) -> Ite
             path = folder / RECEIPTS / f"{name}-{len(chunks.paths):05d}"
             write_bytes(path, pickle.dumps(chunk))
             chunks.paths.append(str(path))
-            chunks.count += len(chunk)
+            chunks.count += sum(getattr(job, "count", 0) for job in chunk)
         yield chunks
     finally:
         for written in chunks.paths:

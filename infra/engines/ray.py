@@ -10,16 +10,16 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from infra.engines.engine import Engine, Report
+from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died
-from infra.engines.job import PartJob
+from infra.engines.job import Job, PartJobs
 from infra.engines.options import Parser, bytes_given, check_listens
-from infra.engines.shuffle import Spread
-from infra.engines.spill import SpillJob, shuffle_through_files
+from infra.engines.shuffle import Spreads
+from infra.engines.spill import shuffle_through_files
 from infra.errors import UsageError, WorkError
 from infra.extras import check_extra
 
@@ -85,8 +85,10 @@ class RayEngine(Engine):
             return
         start_ray(self.address, self.workers)
         self._started = True
+        if not self._bounded:
+            self.workers = self._bound()
 
-    def run_jobs(self, jobs: Iterable[PartJob | SpillJob], done: Callable[[], None]) -> None:
+    def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         import ray
 
         run = ray.remote(run_in).options(num_cpus=1, memory=self._task_memory(), max_retries=RETRIES)
@@ -102,15 +104,14 @@ class RayEngine(Engine):
                     return
                 finished, running = ray.wait(running, timeout=ASK_EVERY)
                 for result in finished:
-                    ray.get(result)
-                    done()
+                    done(ray.get(result))
         except BaseException as error:
             for result in running:
                 ray.cancel(result)
             raise_ours(error)
 
-    def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
-        shuffle_through_files(self.run_jobs, spreads, jobs, done)
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
+        shuffle_through_files(self, spreads, jobs, done)
 
     def _bound(self) -> int:
         """How many tasks may be in flight."""
@@ -144,7 +145,7 @@ class RayEngine(Engine):
             ray.shutdown()
 
 
-def run_in(folder: str, job: PartJob | SpillJob) -> int:
+def run_in(folder: str, job: Job) -> int:
     """`job.run()` where paths mean what they mean to the driver, in its working directory."""
     with contextlib.suppress(OSError):  # on a node that has no such folder, only whole paths are of use
         os.chdir(folder)
@@ -160,11 +161,16 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
 
 def raise_ours(error: BaseException) -> NoReturn:
     """Raises what the job raised, in place of Ray's wrapper; WorkError where its worker died too often."""
-    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RaySystemError, RayTaskError, WorkerCrashedError
 
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
         error.cause.add_note(str(error))  # with the traceback of the worker
         raise error.cause from None
+    if isinstance(error, RaySystemError) and "Error: No module named" in str(error):
+        missing = str(error).partition("No module named ")[2].split()[0]
+        raise UsageError(
+            f"a node of the Ray cluster has no module {missing}: install the same refinery on all"
+        ) from None
     if isinstance(error, OutOfMemoryError | WorkerCrashedError | NodeDiedError):
         raise died(str(error)) from None
     raise error

@@ -6,16 +6,19 @@ shuffle of its own (`pieces`, `reduce_pieces`). All that decides the bytes of th
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from infra.code_version import code_version
 from infra.dataset.reader import Dataset, ShardReader
-from infra.engines.job import PartJob
+from infra.engines.job import RangeJob
 from infra.engines.sizes import bytes_of, groups_of, piece_bytes
 from infra.engines.task import Output, Reducer
+from infra.hashing import sha256_json
 
 # The rows that a reducer is handed at a time.
 REDUCE_ROWS = 65536
@@ -42,10 +45,11 @@ class Spread:
     parts: tuple[ShardReader, ...]
     key: str
     partitions: int
+    check: bool = True
 
     def tables(self) -> Iterator[tuple[int, pa.Table]]:
         """(partition, its rows in the order of the parts), for the partitions that have some, in ascending order."""
-        for part in self.parts:
+        for part in self.parts if self.check else ():
             part.check()
         table = pa.concat_tables([part.table() for part in self.parts])
         table = table.append_column(INPUT, pa.array(np.full(table.num_rows, self.source, np.int8)))
@@ -58,11 +62,44 @@ class Spread:
                 yield partition, (self.order, to_bytes(table))
 
 
-def spreads_of(inputs: Sequence[Dataset], key: str, partitions: int) -> list[Spread]:
-    """The map side of a reduction: all parts of all inputs, in groups that depend on the data alone."""
-    size = piece_bytes(sum(bytes_of(dataset) for dataset in inputs))
-    groups = [(source, parts) for source, dataset in enumerate(inputs) for parts in groups_of(dataset, size)]
-    return [Spread(order, source, parts, key, partitions) for order, (source, parts) in enumerate(groups)]
+class Spreads(Sequence[Spread]):
+    """The map side of a reduction: all parts of all inputs, in groups that depend on the data alone. They are made as
+    they are asked for."""
+
+    def __init__(self, inputs: Sequence[Dataset], key: str, partitions: int, check: bool = True) -> None:
+        self.inputs = inputs
+        self.key = key
+        self.partitions = partitions
+        self.check = check
+
+    @cached_property
+    def groups(self) -> list[tuple[int, range]]:
+        """(the number of the input, the numbers of its parts)."""
+        size = piece_bytes(sum(bytes_of(dataset) for dataset in self.inputs))
+        return [(source, parts) for source, dataset in enumerate(self.inputs) for parts in groups_of(dataset, size)]
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the rows of all groups."""
+        inputs = [[ref.sha256 for ref in dataset.refs] for dataset in self.inputs]
+        return sha256_json([inputs, self.key, self.partitions, code_version(Spread)])
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @overload
+    def __getitem__(self, order: int) -> Spread: ...
+
+    @overload
+    def __getitem__(self, order: slice) -> list[Spread]: ...
+
+    def __getitem__(self, order: int | slice) -> Spread | list[Spread]:
+        if isinstance(order, slice):
+            return [self[each] for each in range(len(self))[order]]
+        source, numbers = self.groups[order]
+        parts = self.inputs[source].parts()
+        filled = tuple(part for part in (parts[number] for number in numbers) if part.rows)
+        return Spread(order, source, filled, self.key, self.partitions, self.check)
 
 
 @dataclass(frozen=True)
@@ -92,15 +129,18 @@ class ReduceTask:
     def schema(self) -> pa.Schema:
         return self.reducer.schema
 
+    def at(self, partition: int) -> "ReduceTask":
+        return replace(self, partition=partition)
+
     def __call__(self, *parts: Any) -> Iterator[Output]:
         """`parts`: one object whose `tables(partition)` gives the partition's rows in the order of the inputs."""
         yield from self.reducer(self.partition, sort_rows(parts[0].tables(self.partition), self.key))
 
 
-def reduce_pieces(job: PartJob, pieces: Iterable[Piece]) -> int:
-    """Run the job of a reduction on its partition's pieces, which may come in any order."""
+def reduce_pieces(job: RangeJob, pieces: Iterable[Piece]) -> int:
+    """Run the job of one partition of a reduction on its pieces, which may come in any order."""
     tables = tuple(from_bytes(batch) for _, batch in sorted(pieces, key=lambda piece: piece[0]))
-    return replace(job, parts=(Gathered(tables),)).run()
+    return replace(job, parts=((Gathered(tables),),)).run()
 
 
 def sort_rows(tables: Sequence[pa.Table], key: str) -> Iterator[pa.RecordBatch]:

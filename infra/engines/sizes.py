@@ -13,8 +13,7 @@ by 4,096 partitions: 16.8 million pieces of 64 KiB.
 import math
 from collections.abc import Iterator, Sequence
 
-from infra.dataset.manifest import Shard
-from infra.dataset.reader import Dataset, ShardReader
+from infra.dataset.reader import Dataset
 
 LEAST_BYTES, MOST_BYTES, AT_ONCE = 16 * 2**20, 256 * 2**20, 64
 # So many shards of a dataset are opened, evenly spaced, to measure how wide a row is.
@@ -34,38 +33,29 @@ def piece_bytes(size: int) -> int:
 
 def bytes_of(dataset: Dataset) -> int:
     """What the rows of a dataset take in memory, by the width of a row in a few of its shards."""
-    rows = sum(shard.rows for shard in dataset.manifest.shards)
-    return math.ceil(rows * row_bytes(dataset))
+    return math.ceil(dataset.manifest.shards.sums.rows * row_bytes(dataset))
 
 
 def row_bytes(dataset: Dataset) -> float:
     """The mean size of a row in memory: of the first rows of up to eight shards, evenly spaced."""
-    filled = [shard for shard in dataset.manifest.shards if shard.rows]
+    parts = dataset.parts()
+    filled = [number for number, shard in enumerate(dataset.manifest.shards) if shard.rows]
     step = max(1, len(filled) // MEASURED_SHARDS)
     size = rows = 0
-    for shard in filled[::step][:MEASURED_SHARDS]:
-        batch = next(reader(dataset, shard).batches())
+    for number in filled[::step][:MEASURED_SHARDS]:
+        batch = next(parts[number].batches())
         size, rows = size + batch.nbytes, rows + batch.num_rows
     return size / rows if rows else 0.0
 
 
-def groups_of(dataset: Dataset, size: int) -> Iterator[tuple[ShardReader, ...]]:
-    """The parts of a dataset in order, those that follow each other together up to about `size` bytes of rows; parts
-    without rows are left out."""
+def groups_of(dataset: Dataset, size: int) -> Iterator[range]:
+    """The numbers of a dataset's shards, those that follow each other together up to about `size` bytes of rows."""
     width = row_bytes(dataset)
-    group: list[ShardReader] = []
-    held = 0.0
-    for shard in dataset.manifest.shards:
-        if not shard.rows:
-            continue
-        if group and held + shard.rows * width > size:
-            yield tuple(group)
-            group, held = [], 0.0
-        group.append(reader(dataset, shard))
+    first, held = 0, 0.0
+    for number, shard in enumerate(dataset.manifest.shards):
+        if number > first and held + shard.rows * width > size:
+            yield range(first, number)
+            first, held = number, 0.0
         held += shard.rows * width
-    if group:
-        yield tuple(group)
-
-
-def reader(dataset: Dataset, shard: Shard) -> ShardReader:
-    return ShardReader(str(dataset.folder), shard.path, shard.rows, shard.sha256)
+    if held:
+        yield range(first, len(dataset.manifest.shards))

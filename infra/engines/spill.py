@@ -5,17 +5,18 @@ an Arrow stream for each partition that has some. A reducer reads two ranges of 
 dataset is finished, so that a driver that was killed, or a node that is lost, costs no more than what was being made.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from infra.code_version import code_version
 from infra.dataset.receipts import SPILL
-from infra.engines.job import PartJob
-from infra.engines.shuffle import Spread, from_bytes, to_bytes
+from infra.engines.job import Job, PartJobs
+from infra.engines.shuffle import Spread, Spreads, from_bytes, to_bytes
 from infra.hashing import sha256_json
 from infra.storage import commit_file, disk_errors, remove_folder, remove_temporaries, temporary_name
 
@@ -33,6 +34,15 @@ class SpillJob:
     def index(self) -> int:
         return self.spread.order
 
+    @property
+    def count(self) -> int:
+        """None of the result's partitions."""
+        return 0
+
+    @property
+    def label(self) -> str:
+        return f"the rows of {len(self.spread.parts)} parts for a reduction"
+
     def run(self) -> int:
         path = spill_path(self.folder, self.index)
         temporary = temporary_name(path)
@@ -49,7 +59,7 @@ class SpillJob:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-        return self.index
+        return self.count
 
 
 @dataclass(frozen=True)
@@ -77,34 +87,29 @@ def spill_path(folder: str, index: int) -> Path:
     return Path(folder) / f"in-{index:05d}.arrow"
 
 
-def shuffle_through_files(
-    run_jobs: Callable[[Iterable[SpillJob | PartJob], Callable[[], None]], None],
-    spreads: Sequence[Spread],
-    jobs: Sequence[PartJob],
-    done: Callable[[], None],
-) -> None:
+class RunsJobs(Protocol):
+    """The part of an engine that a shuffle needs."""
+
+    workers: int
+
+    def run_jobs(self, jobs: Iterable[Job], done: Callable[[int], None]) -> None: ...
+
+
+def shuffle_through_files(engine: RunsJobs, spreads: Spreads, jobs: PartJobs, done: Callable[[int], None]) -> None:
     """`Engine.shuffle` by two calls of `run_jobs`. Files that an earlier run has finished are not made again: their
     folder is named by all that decides what they hold."""
-    spill = Path(jobs[0].folder) / SPILL
-    folder = spill / spread_fingerprint(spreads)[:16]
+    spill = Path(jobs.operation.folder) / SPILL
+    folder = spill / sha256_json([spreads.fingerprint, code_version(SpillJob)])[:16]
     for other in spill.iterdir() if spill.exists() else ():
         if other != folder:
             remove_folder(other)
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporaries(folder)
     there = {path.name for path in folder.iterdir()}
-    spills = [SpillJob(str(folder), s) for s in spreads if spill_path("", s.order).name not in there]
-    if spills:
-        run_jobs(spills, lambda: None)
-    spilled = Spilled(str(folder), len(spreads))
-    run_jobs((replace(job, parts=(spilled,)) for job in jobs), done)
+    spills = (
+        SpillJob(str(folder), spread) for spread in spreads if spill_path(str(folder), spread.order).name not in there
+    )
+    engine.run_jobs(spills, lambda _: None)
+    spilled = (Spilled(str(folder), len(spreads)),)
+    engine.run_jobs(jobs.ranges(engine.workers, lambda _: spilled), done)
     remove_folder(spill)
-
-
-def spread_fingerprint(spreads: Iterable[Spread]) -> str:
-    return sha256_json([code_version(SpillJob, Spread), *map(seen, spreads)])
-
-
-def seen(spread: Spread) -> list[object]:
-    """What decides a group's file, for `sha256_json`."""
-    return [spread.source, spread.key, spread.partitions, *(part.fingerprint for part in spread.parts)]
