@@ -1,73 +1,175 @@
 """Apache Beam as the engine: a pipeline for each operation, GroupByKey as the shuffle.
 
-DirectRunner by default; `REFINERY_BEAM_OPTIONS` holds ordinary pipeline options for other runners, e.g.
-`--runner=FlinkRunner --flink_master=HOST:8081 --environment_type=LOOPBACK`. The dataset's folder must be on
-storage that every worker sees. Beam itself (the extra `beam`) is imported at the first job.
+DirectRunner by default; other runners by Beam's own pipeline options, after `--` on the command line or in
+`REFINERY_BEAM_OPTIONS`. The dataset's folder must be on storage that every worker sees: the jobs of a stage go through
+a file there, so that the pipeline itself is small, and what a job raised comes back through one. Beam itself (the extra
+`beam`) is imported at the first job.
 """
 
+import contextlib
+import io
 import logging
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from infra.engines.engine import Done, Engine, Report
-from infra.engines.job import Job, PartJobs, run_job
-from infra.engines.shuffle import Piece, Spread, reduce_pieces
+from infra.engines.failures import died, noted, take_failure
+from infra.engines.job import Job, PartJobs, RangeJob, run_job
+from infra.engines.job_files import chunked, read_chunk
+from infra.engines.options import check_listens
+from infra.engines.shuffle import Piece, Spread, Spreads, reduce_pieces
+from infra.errors import UsageError
 from infra.extras import check_extra
+
+OPTIONS = "REFINERY_BEAM_OPTIONS"
+# A spread may have hundreds of parts in it.
+SPREADS_IN_CHUNK = 16
 
 
 class BeamEngine(Engine):
-    """`workers` is DirectRunner's number of worker processes; other runners scale by their own options."""
+    """`workers` is DirectRunner's number of worker processes; other runners scale by their own options (`options`)."""
 
     name = "beam"
 
-    def __init__(self, workers: int = 1, progress: Report | None = None) -> None:
+    def __init__(self, workers: int = 1, progress: Report | None = None, options: Sequence[str] = ()) -> None:
         super().__init__(workers, progress)
         check_extra("beam")
+        self.words = [*options] or shlex.split(os.environ.get(OPTIONS, ""))
+        self._options: Any = None
 
     def start(self) -> None:
+        """UsageError where the options are not Beam's."""
+        logging.disable(logging.WARNING)  # of file systems that are not installed
         import apache_beam as _beam  # noqa: F401 (takes seconds)
 
+        logging.disable(logging.NOTSET)
         logging.getLogger("apache_beam").setLevel(logging.ERROR)
+        if self._options is None:
+            self._options = pipeline_options(self.words, self.workers)
 
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         import apache_beam as beam
 
-        all_jobs = list(jobs)  # they are part of the pipeline's graph
-        with self._pipeline() as pipeline:
-            _ = pipeline | "jobs" >> beam.Create(all_jobs) | beam.Reshuffle() | "run" >> beam.Map(run_job)
-        done(sum(job.count for job in all_jobs))
-
-    def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
-        import apache_beam as beam
-
-        wanted = frozenset(jobs.indices.tolist())
-        with self._pipeline() as pipeline:
+        rest = iter(jobs)
+        first = next(rest, None)
+        if first is None:
+            return
+        folder = Path(first.folder)
+        with chunked(folder, chain([first], rest)) as chunks, self._pipeline(folder) as pipeline:
             _ = (
                 pipeline
-                | "parts" >> beam.Create(list(spreads))
+                | "chunks" >> beam.Create(chunks.paths)
+                | "jobs" >> beam.FlatMap(read_chunk)
                 | beam.Reshuffle()
-                | "spread" >> beam.FlatMap(spread_part, wanted)
-                | beam.GroupByKey()
-                | "reduce" >> beam.Map(reduce_group, jobs)
+                | "run" >> beam.Map(run_noted, str(folder))
             )
-        done(len(jobs))
+        done(chunks.count)
 
-    def _pipeline(self) -> Any:
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
         import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
 
-        given = shlex.split(os.environ.get("REFINERY_BEAM_OPTIONS", ""))
-        mode = "multi_processing" if self.workers > 1 else "in_memory"
-        ours = ["--runner=DirectRunner", f"--direct_num_workers={self.workers}", f"--direct_running_mode={mode}"]
-        # our types are Protocols with properties, which Beam's checker cannot compare
-        return beam.Pipeline(options=PipelineOptions(given or ours, pipeline_type_check=False))
+        folder = Path(jobs.operation.folder)
+        wanted = frozenset(jobs.indices.tolist())
+        each = (jobs.range_of([index], lambda _: ((),)) for index in jobs.indices.tolist())
+        with (
+            chunked(folder, spreads, SPREADS_IN_CHUNK) as parts,
+            chunked(folder, each) as chunks,
+            self._pipeline(folder) as pipeline,
+        ):
+            pieces = (
+                pipeline
+                | "chunks of spreads" >> beam.Create(parts.paths)
+                | "spreads" >> beam.FlatMap(read_chunk)
+                | beam.Reshuffle()
+                | "spread" >> beam.FlatMap(spread_noted, str(folder), wanted)
+            )
+            # every partition is made, also where it has no rows
+            reductions = (
+                pipeline
+                | "chunks of jobs" >> beam.Create(chunks.paths)
+                | "jobs" >> beam.FlatMap(read_chunk)
+                | "by partition" >> beam.Map(with_partition)
+            )
+            _ = (
+                (pieces, reductions)
+                | beam.Flatten()
+                | beam.GroupByKey()
+                | "reduce" >> beam.Map(reduce_noted, str(folder))
+            )
+        done(chunks.count)
+
+    @contextmanager
+    def _pipeline(self, folder: Path) -> Iterator[Any]:
+        """A pipeline that is run when the block ends; what a job raised in it is raised here."""
+        import apache_beam as beam
+
+        try:
+            pipeline = beam.Pipeline(options=self._options)
+        except ValueError as error:  # an unknown runner, or options that do not go together
+            raise UsageError(f"--engine beam: {' '.join(str(error).split())}") from None
+        yield pipeline
+        try:
+            state = pipeline.run().wait_until_finish()
+            failed = None if state in (None, "DONE") else str(state)
+        except Exception as error:
+            failed = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        failure = take_failure(folder)
+        if failed:
+            raise (failure or died(failed)) from None
 
 
-def spread_part(spread: Spread, wanted: frozenset[int]) -> Iterator[tuple[int, Piece]]:
-    yield from spread.pieces(wanted)
+def pipeline_options(words: Sequence[str], workers: int) -> Any:
+    """Beam's own pipeline options: ours for DirectRunner, then `words`. UsageError for what no option of Beam is; what
+    other runners are given may be an option of their job server, and is handed on."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    mode = "multi_processing" if workers > 1 else "in_memory"
+    ours = [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
+    if not any(word.split("=")[0] == "--runner" for word in words):
+        ours.insert(0, "--runner=DirectRunner")
+    # our types are Protocols with properties, which Beam's checker cannot compare
+    options = PipelineOptions([*ours, *words], pipeline_type_check=False)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):  # where argparse says what is wrong
+            known = options.get_all_options()
+            unknown = options.get_all_options(retain_unknown_options=True).keys() - known.keys()
+    except SystemExit:
+        raise UsageError(f"--engine beam: {said.getvalue().strip().splitlines()[-1]}") from None
+    if unknown and known["runner"] in (None, "DirectRunner"):
+        raise UsageError(f"--engine beam: no option of Beam is called {', '.join(f'--{n}' for n in sorted(unknown))}")
+    if endpoint := known.get("job_endpoint"):
+        check_listens("a Beam job service", str(endpoint))
+    return options
 
 
-def reduce_group(group: tuple[int, Iterable[Piece]], jobs: PartJobs) -> int:
-    return reduce_pieces(jobs, *group)
+def run_noted(job: Job, folder: str) -> int:
+    with noted(folder):
+        return run_job(job)
+
+
+def spread_noted(spread: Spread, folder: str, wanted: frozenset[int]) -> Iterator[tuple[int, Piece]]:
+    with noted(folder):
+        yield from spread.pieces(wanted)
+
+
+def with_partition(job: RangeJob) -> tuple[int, RangeJob]:
+    return job.indices[0], job
+
+
+def reduce_noted(group: tuple[int, Iterable[Piece | RangeJob]], folder: str) -> int:
+    """Runs the partition's job, which comes among its pieces, in any order."""
+    with noted(folder):
+        pieces: list[Piece] = []
+        jobs: list[RangeJob] = []
+        for value in group[1]:
+            if isinstance(value, RangeJob):
+                jobs.append(value)
+            else:
+                pieces.append(value)
+        return reduce_pieces(jobs[0], pieces)

@@ -5,7 +5,6 @@ run (`run_jobs`) and how rows are moved from the map side of a reduction to its 
 engines write the same bytes.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -19,7 +18,7 @@ from infra.dataset.manifest import Header, InputRef
 from infra.dataset.reader import Dataset, Part, Source
 from infra.engines.job import Job, Operation, PartJob, PartJobs, part_fingerprint
 from infra.engines.live import Progress, Watch
-from infra.engines.shuffle import Gathered, ReduceTask, Spread
+from infra.engines.shuffle import Gathered, ReduceTask, Spread, Spreads
 from infra.engines.spill import Spilled
 from infra.engines.task import Reducer, Task
 from infra.errors import UsageError
@@ -29,15 +28,6 @@ from infra.metering import Meter
 Report = Callable[[Progress], None]
 # Is told how many more partitions are made.
 Done = Callable[[int], None]
-
-# A partition of a reduction is held in memory whole. Its number is a function of the data, never of the workers.
-PARTITION_BYTES = 32 * 2**20
-
-
-def partitions_for(inputs: Sequence[Dataset]) -> int:
-    """How many partitions a reduction over these inputs needs."""
-    size = sum(dataset.manifest.shards.sums.bytes for dataset in inputs)
-    return max(1, math.ceil(size / PARTITION_BYTES))
 
 
 def map_fingerprints(task: Task, rows: Sequence[Sequence[Part]], decisive: str) -> Fingerprints:
@@ -101,9 +91,7 @@ class Engine(ABC):
     ) -> Dataset:
         """Bring rows of equal key together: partition `p` of the result holds the keys with `key % partitions == p`."""
         refs = _refs(inputs)
-        parts = [(source, part) for source, dataset in enumerate(inputs) for part in dataset.parts()]
-        check = not refs <= self._checked
-        spreads = [Spread(order, source, part, key, partitions, check) for order, (source, part) in enumerate(parts)]
+        spreads = Spreads(inputs, key, partitions, check=not refs <= self._checked)
         with open_build(out, header) as build:
             if done := build.finished():
                 return done
@@ -111,8 +99,9 @@ class Engine(ABC):
             meter = Meter(self.name, self.workers)
             task = ReduceTask(reducer, 0, key)
             # any partition may depend on any part of the inputs
-            code = code_version(PartJob, task, Gathered, Spilled, spreads)
-            rows = sha256_json([key, partitions, [[spread.source, spread.part.fingerprint] for spread in spreads]])
+            code = code_version(PartJob, task, Gathered, Spilled, Spread)
+            shards = [[source, shard.sha256] for source, given in enumerate(inputs) for shard in given.manifest.shards]
+            rows = sha256_json([key, partitions, shards])
             decisive, fingerprints = sha256_json(header.decisive), Fingerprints()
             for p in range(partitions):
                 fingerprints.append(part_fingerprint(reducer.fingerprint, [rows, p], decisive, code))
@@ -145,7 +134,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
         """Bring each partition in `jobs.indices` the rows that all of `spreads` have for it, and make it there
         (`jobs.range_of`); call `done()` with the number of partitions. There is at least one; those that are made
         already are not among them."""

@@ -109,6 +109,11 @@ class Job(Protocol):
     """What an engine runs: picklable and small, for any process. `run` returns how many partitions were made."""
 
     @property
+    def folder(self) -> str:
+        """Where it writes."""
+        ...
+
+    @property
     def label(self) -> str:
         """What is made, for messages."""
         ...
@@ -163,6 +168,11 @@ class RangeJob:
     indices: tuple[int, ...]
     parts: tuple[tuple[Any, ...], ...]
     fingerprints: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """Of the dataset."""
+        return self.packed.operation().folder
 
     @property
     def label(self) -> str:

@@ -9,23 +9,19 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from infra.code_version import code_version
-from infra.dataset.receipts import SPILL
 from infra.engines.engine import Done, Engine
 from infra.engines.job import Job, PartJobs, run_job
-from infra.engines.shuffle import Spread
-from infra.engines.spill import Spilled, SpillJob
+from infra.engines.shuffle import Spreads
+from infra.engines.spill import shuffle_through_files
 from infra.errors import WorkError
-from infra.storage import remove_folder, remove_temporaries
 
 PR_SET_PDEATHSIG = 1
 # The jobs that are handed to the pool at once, for each worker: the one that it runs, and the next.
@@ -71,16 +67,8 @@ class LocalEngine(Engine):
     name = "local"
     _pool: ProcessPoolExecutor | None = None
 
-    def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
-        folder = Path(jobs.operation.folder) / SPILL
-        folder.mkdir(exist_ok=True)
-        remove_temporaries(folder)
-        code = code_version(SpillJob, spreads)
-        spills = (SpillJob(str(folder), spread, code) for spread in spreads)
-        self.run_jobs((spill for spill in spills if not spill.done()), lambda _: None)
-        spilled = (Spilled(str(folder), len(spreads)),)
-        self.run_jobs(jobs.ranges(self.workers, lambda _: spilled), done)
-        remove_folder(folder)
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
+        shuffle_through_files(self, spreads, jobs, done)
 
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         waiting = iter(jobs)

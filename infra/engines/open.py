@@ -6,25 +6,32 @@ import os
 from infra.engines.beam import BeamEngine
 from infra.engines.engine import Engine, Report
 from infra.engines.local import LocalEngine, leave_pandas_out
+from infra.engines.options import Parser, name_and_options
 from infra.engines.ray import RayEngine
 from infra.errors import UsageError
 
-ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (LocalEngine, RayEngine, BeamEngine)}
+ENGINES = (LocalEngine.name, RayEngine.name, BeamEngine.name)
 
 
-def open_engine(name: str, workers: int | None = 1, progress: Report | None = None) -> Engine:
-    """The engine called `name`. `workers`: how many processes at once; None: one for each core that may be used.
+def open_engine(engine: str, workers: int | None = 1, progress: Report | None = None) -> Engine:
+    """The engine called so, with its options behind the name: `ray --address=HOST:6379`, `beam --runner=FlinkRunner`.
 
-    UsageError for any other name, and where the engine's library is not installed.
+    `workers`: how many processes at once; None: one for each core that may be used here, or all that a cluster has.
+    UsageError for any other name or option, and where the engine's library is not installed.
     """
+    name, options = name_and_options(engine)
     if name not in ENGINES:
         raise UsageError(f"no engine {name!r}: choose one of {', '.join(ENGINES)}")
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # a worker imports the script that started it, which would start workers
         raise UsageError('put what calls refinery under `if __name__ == "__main__":`, since workers import the script')
-    if name == LocalEngine.name:
-        leave_pandas_out()
-    return ENGINES[name](cores() if workers is None else workers, progress)
+    if name == RayEngine.name:
+        return RayEngine(workers, progress, options, here=cores())
+    if name == BeamEngine.name:
+        return BeamEngine(cores() if workers is None else workers, progress, options)
+    Parser(name).parse_args(options)
+    leave_pandas_out()
+    return LocalEngine(cores() if workers is None else workers, progress)
 
 
 def cores() -> int:

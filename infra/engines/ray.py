@@ -1,106 +1,139 @@
-"""Ray as the engine: tasks for maps, Ray Data's own shuffle for reductions.
+"""Ray as the engine: a task for each job; reductions go through files (`spill.py`).
 
-The dataset's folder must be on storage that every node sees. `RAY_ADDRESS` names a cluster; without it Ray is
-started on this machine and stopped again. Ray itself (the extra `ray`) is imported at the first job.
+Without an address Ray is started on this machine and stopped again; with one (`--address`, else `RAY_ADDRESS`, which
+Ray sets in a job that was submitted) the tasks run on that cluster, whose nodes see the dataset's folder under the same
+path. Ray itself (the extra `ray`) is imported at the first job. Why not Ray Data's shuffle: docs/performance.md.
 """
 
+import argparse
+import contextlib
 import logging
 import os
+import time
 from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Any
-
-import pyarrow as pa
+from pathlib import Path
+from typing import Any, NoReturn
 
 from infra.engines.engine import Done, Engine, Report
-from infra.engines.job import Job, PartJobs, run_job
-from infra.engines.shuffle import Spread, reduce_pieces
-from infra.errors import WorkError
+from infra.engines.failures import died
+from infra.engines.job import Job, PartJobs
+from infra.engines.options import Parser, bytes_given, check_listens
+from infra.engines.shuffle import Spreads
+from infra.engines.spill import shuffle_through_files
+from infra.errors import UsageError, WorkError
 from infra.extras import check_extra
 
 # On a loaded machine Ray's own servers may not come up in the time that Ray gives them.
 START_ATTEMPTS = 3
+# How often a task is run again whose worker or node died. Ray counts those that it killed for memory apart.
+RETRIES = 5
+# What a task is said to need, unless a node has less for each of its processors.
+TASK_MEMORY = 2 * 2**30
+# Seconds after which the number of processors is asked for again: a cluster may grow.
+ASK_EVERY = 10.0
 
 
 def start_ray(address: str | None, processors: int) -> None:
-    """Connects to the cluster at `address`, or starts Ray on this machine. WorkError where that does not come up."""
+    """Connects to the cluster at `address`, or starts Ray on this machine. UsageError where there is no cluster,
+    WorkError where Ray does not come up."""
     import ray
 
+    if address:
+        check_listens("a Ray cluster", address.removeprefix("ray://"))
+    here = {"address": "local", "num_cpus": processors, "include_dashboard": False}
     for attempt in range(1, START_ATTEMPTS + 1):
         try:
-            ray.init(
-                address=address,
-                num_cpus=None if address else processors,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=True,
-                logging_level=logging.ERROR,
-            )
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **({"address": address} if address else here))
             return
-        except RuntimeError as error:
+        except (RuntimeError, ConnectionError, ValueError) as error:
             ray.shutdown()
-            if address or attempt == START_ATTEMPTS:
-                reason = str(error).split("\n")[0][:200]
+            reason = str(error).strip().split("\n")[0][:200]
+            if address:
+                raise UsageError(
+                    f"the Ray cluster at {address} does not take this driver ({reason}): it must have the same "
+                    "versions of Ray and Python; or hand the command to its head with `refinery submit`"
+                ) from None
+            if attempt == START_ATTEMPTS or not isinstance(error, RuntimeError):
                 raise WorkError(f"Ray could not be started ({reason}): run the same command again") from None
 
 
 class RayEngine(Engine):
-    """`workers` bounds the tasks in flight (and the processors of a Ray that is started here)."""
+    """`workers` bounds the tasks in flight (and is the number of processors of a Ray that is started here). On a
+    cluster None is twice its processors, however it grows or shrinks.
+
+    Options: `--address`, of a cluster; `--memory`, what a task is said to need, so that a node takes no more of them
+    than fit.
+    """
 
     name = "ray"
     _started = False
 
-    def __init__(self, workers: int = 1, progress: Report | None = None) -> None:
-        super().__init__(workers, progress)
+    def __init__(
+        self, workers: int | None = None, progress: Report | None = None, options: Sequence[str] = (), here: int = 1
+    ) -> None:
         check_extra("ray")
+        given = read_options(options)
+        self.address: str | None = given.address or os.environ.get("RAY_ADDRESS") or None
+        self._memory: int | None = given.memory
+        self._bounded = workers is not None or not self.address
+        super().__init__(here if workers is None else workers, progress)
 
     def start(self) -> None:
         import ray
-        import ray.data
 
         if ray.is_initialized():
             return
-        start_ray(os.environ.get("RAY_ADDRESS"), max(self.workers, 2))
+        start_ray(self.address, self.workers)
         self._started = True
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        if not self._bounded:
+            self.workers = self._bound()
 
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         import ray
 
-        waiting = iter(jobs)
-        running: list[Any] = []
-        run = ray.remote(run_job)
-        while True:
-            running += [run.remote(job) for job in islice(waiting, self.workers - len(running))]
-            if not running:
-                return
-            finished, running = ray.wait(running)
-            for parts in ray.get(finished):
-                done(parts)
+        run = ray.remote(run_in).options(num_cpus=1, memory=self._task_memory(), max_retries=RETRIES)
+        waiting, running = iter(jobs), list[Any]()
+        bound, asked, folder = self._bound(), time.monotonic(), str(Path.cwd())
+        try:
+            while True:
+                if time.monotonic() - asked > ASK_EVERY:
+                    bound, asked = self._bound(), time.monotonic()
+                while len(running) < bound and (job := next(waiting, None)) is not None:
+                    running.append(run.remote(folder, job))
+                if not running:
+                    return
+                finished, running = ray.wait(running, timeout=ASK_EVERY)
+                for result in finished:
+                    done(ray.get(result))
+        except BaseException as error:
+            for result in running:
+                ray.cancel(result)
+            raise_ours(error)
 
-    def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
+        shuffle_through_files(self, spreads, jobs, done)
+
+    def _bound(self) -> int:
+        """How many tasks may be in flight."""
+        if self._bounded:
+            return self.workers
+
         import ray
 
-        wanted = frozenset(jobs.indices.tolist())
-        sources, plan = ray.put(list(spreads)), ray.put(jobs)
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, 2 * int(resources.get("CPU", 1)))
 
-        def spread(row: dict[str, Any]) -> list[dict[str, Any]]:
-            pieces = ray.get(sources)[row["index"]].pieces(wanted)
-            return [{"partition": partition, "order": order, "batch": batch} for partition, (order, batch) in pieces]
+    def _task_memory(self) -> int:
+        import ray
 
-        def reduce(group: pa.Table) -> pa.Table:
-            partition = group["partition"][0].as_py()
-            pieces = zip(group["order"].to_pylist(), group["batch"].to_pylist(), strict=True)
-            return pa.table({"made": [reduce_pieces(ray.get(plan), partition, pieces)]})
-
-        indices = [{"index": index} for index in range(len(spreads))]
-        rows = ray.data.from_items(indices, override_num_blocks=len(spreads))
-        result = rows.flat_map(spread).groupby("partition").map_groups(reduce, batch_format="pyarrow")
-        for row in result.iter_rows():
-            done(row["made"])
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        nodes = [resources for resources in alive if resources.get("CPU")]
+        shares = [int(node["memory"] / max(1, node["CPU"])) for node in nodes if node.get("memory")]
+        if self._memory is None:
+            return min([TASK_MEMORY, *shares])
+        if nodes and all(self._memory > node.get("memory", 0) for node in nodes):
+            raise UsageError(f"--memory {self._memory} is more than any node of the cluster has")
+        return self._memory
 
     def close(self) -> None:
         if not self._started:
@@ -110,3 +143,34 @@ class RayEngine(Engine):
 
         if ray.is_initialized():
             ray.shutdown()
+
+
+def run_in(folder: str, job: Job) -> int:
+    """`job.run()` where paths mean what they mean to the driver, in its working directory."""
+    with contextlib.suppress(OSError):  # on a node that has no such folder, only whole paths are of use
+        os.chdir(folder)
+    return job.run()
+
+
+def read_options(words: Sequence[str]) -> argparse.Namespace:
+    parser = Parser("ray")
+    parser.add_argument("--address")
+    parser.add_argument("--memory", type=bytes_given)
+    return parser.parse_args(words)
+
+
+def raise_ours(error: BaseException) -> NoReturn:
+    """Raises what the job raised, in place of Ray's wrapper; WorkError where its worker died too often."""
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RaySystemError, RayTaskError, WorkerCrashedError
+
+    if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
+        error.cause.add_note(str(error))  # with the traceback of the worker
+        raise error.cause from None
+    if isinstance(error, RaySystemError) and "Error: No module named" in str(error):
+        missing = str(error).partition("No module named ")[2].split()[0]
+        raise UsageError(
+            f"a node of the Ray cluster has no module {missing}: install the same refinery on all"
+        ) from None
+    if isinstance(error, OutOfMemoryError | WorkerCrashedError | NodeDiedError):
+        raise died(str(error)) from None
+    raise error

@@ -1,50 +1,105 @@
 """The two sides of a reduction, alike on every engine: rows are spread by key, and a partition's rows are sorted.
 
-An engine only moves what `Spread` makes to where `ReduceTask` is run: in memory, as bytes (`pieces`, `reduce_pieces`),
-or through files (`spill.py`). All that decides the bytes of the result is here.
+An engine only moves what `Spread` makes to where `ReduceTask` is run: through files (`spill.py`), or as bytes through a
+shuffle of its own (`pieces`, `reduce_pieces`). All that decides the bytes of the result is here.
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.dataset.reader import ShardReader, check_part
-from infra.engines.job import PartJobs
+from infra.code_version import code_version
+from infra.dataset.reader import Dataset, ShardReader
+from infra.engines.job import RangeJob
+from infra.engines.sizes import bytes_of, groups_of, piece_bytes
 from infra.engines.task import Output, Reducer
+from infra.hashing import sha256_json
 
 # The rows that a reducer is handed at a time.
 REDUCE_ROWS = 65536
+# Where rows come from: the number of the input, among those of a reduction.
+INPUT = "_input"
+# In this order, as far as a table has them, rows of equal key follow each other.
+PLACE = (("shard", "row"), ("file_path", "warc_offset"))
+# An array of strings holds less than 2 GiB, and so does what is taken from several.
+SMALL_ARRAYS = 2**30
+LARGE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
 
-# The rows of one part for one partition, as shuffles that move bytes carry them: the part's order, an Arrow stream.
+# The rows of a group of parts for one partition, as shuffles that move bytes carry them: the group's number, and an
+# Arrow stream.
 Piece = tuple[int, bytes]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The map side for one part: its rows by partition. `order`: the part's place among all parts of all inputs;
-    `source`: the input that it belongs to."""
+    """The map side for a group of parts of one input: their rows by partition. `order`: the group's place among all
+    groups of all inputs; `source`: the number of the input."""
 
     order: int
     source: int
-    part: ShardReader
+    parts: tuple[ShardReader, ...]
     key: str
     partitions: int
     check: bool = True
 
-    def tables(self) -> list[pa.Table]:
-        """One table for each partition."""
-        if self.check:
-            check_part(self.part)
-        return partition_part(self.part, self.source, self.key, self.partitions)
+    def tables(self) -> Iterator[tuple[int, pa.Table]]:
+        """(partition, its rows in the order of the parts), for the partitions that have some, in ascending order."""
+        for part in self.parts if self.check else ():
+            part.check()
+        table = pa.concat_tables([part.table() for part in self.parts])
+        table = table.append_column(INPUT, pa.array(np.full(table.num_rows, self.source, np.int8)))
+        yield from by_partition(table, self.key, self.partitions)
 
     def pieces(self, wanted: Container[int]) -> Iterator[tuple[int, Piece]]:
         """(partition, piece) for the partitions that are still to be made."""
-        for partition, table in enumerate(self.tables()):
+        for partition, table in self.tables():
             if partition in wanted:
                 yield partition, (self.order, to_bytes(table))
+
+
+class Spreads(Sequence[Spread]):
+    """The map side of a reduction: all parts of all inputs, in groups that depend on the data alone. They are made as
+    they are asked for."""
+
+    def __init__(self, inputs: Sequence[Dataset], key: str, partitions: int, check: bool = True) -> None:
+        self.inputs = inputs
+        self.key = key
+        self.partitions = partitions
+        self.check = check
+
+    @cached_property
+    def groups(self) -> list[tuple[int, range]]:
+        """(the number of the input, the numbers of its parts)."""
+        size = piece_bytes(sum(bytes_of(dataset) for dataset in self.inputs))
+        return [(source, parts) for source, dataset in enumerate(self.inputs) for parts in groups_of(dataset, size)]
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the rows of all groups."""
+        inputs = [[ref.sha256 for ref in dataset.refs] for dataset in self.inputs]
+        return sha256_json([inputs, self.key, self.partitions, code_version(Spread)])
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @overload
+    def __getitem__(self, order: int) -> Spread: ...
+
+    @overload
+    def __getitem__(self, order: slice) -> list[Spread]: ...
+
+    def __getitem__(self, order: int | slice) -> Spread | list[Spread]:
+        if isinstance(order, slice):
+            return [self[each] for each in range(len(self))[order]]
+        source, numbers = self.groups[order]
+        parts = self.inputs[source].parts()
+        filled = tuple(part for part in (parts[number] for number in numbers) if part.rows)
+        return Spread(order, source, filled, self.key, self.partitions, self.check)
 
 
 @dataclass(frozen=True)
@@ -79,43 +134,51 @@ class ReduceTask:
 
     def __call__(self, *parts: Any) -> Iterator[Output]:
         """`parts`: one object whose `tables(partition)` gives the partition's rows in the order of the inputs."""
-        table = sort_rows(parts[0].tables(self.partition), self.key)
-        yield from self.reducer(self.partition, iter(table.to_batches(max_chunksize=REDUCE_ROWS)))
+        yield from self.reducer(self.partition, sort_rows(parts[0].tables(self.partition), self.key))
 
 
-def reduce_pieces(jobs: PartJobs, partition: int, pieces: Iterable[Piece]) -> int:
-    """Make one partition of a reduction from its pieces, which may come in any order."""
+def reduce_pieces(job: RangeJob, pieces: Iterable[Piece]) -> int:
+    """Run the job of one partition of a reduction on its pieces, which may come in any order."""
     tables = tuple(from_bytes(batch) for _, batch in sorted(pieces, key=lambda piece: piece[0]))
-    return jobs.range_of([partition], lambda _: (Gathered(tables),)).run()
+    return replace(job, parts=((Gathered(tables),),)).run()
 
 
-def sort_rows(tables: Sequence[pa.Table], key: str) -> pa.Table:
-    """One table sorted by (key, shard, row), or (key, file_path, warc_offset) where it has no such columns.
-
-    Equal rows keep the order of the inputs.
-    """
+def sort_rows(tables: Sequence[pa.Table], key: str) -> Iterator[pa.RecordBatch]:
+    """The rows of all tables by key, then by their place (`PLACE`); equal rows keep the order of the inputs."""
     if not tables:
-        return pa.table({})
-    filled = [table for table in tables if table.num_rows] or tables[:1]
-    table = pa.concat_tables(filled, promote_options="default").combine_chunks()
-    place = ("shard", "row") if {"shard", "row"} <= set(table.schema.names) else ("file_path", "warc_offset")
-    order = [key, *(name for name in place if name in table.schema.names and name != key)]
-    return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in order]))
+        return iter(())
+    table = pa.concat_tables(tables, promote_options="default")
+    place = next((names for names in PLACE if {*names} <= {*table.schema.names}), ())
+    keys = [(name, "ascending") for name in dict.fromkeys((key, *place))]
+    rows = taken(table, pc.sort_indices(table, sort_keys=keys))
+    return (as_before(batch, table.schema) for batch in rows.to_batches(max_chunksize=REDUCE_ROWS))
 
 
-def partition_part(part: ShardReader, source: int, key: str, partitions: int) -> list[pa.Table]:
-    """A shard's rows by partition (`key` modulo `partitions`), each row marked with the input it came from."""
-    table = part.table()
-    table = table.append_column("_input", pa.array([source] * table.num_rows, pa.int8()))
+def taken(table: pa.Table, rows: pa.Array) -> pa.Table:
+    """These rows of a table. Where its strings may together be too long for one array, they are large strings."""
+    if table.nbytes >= SMALL_ARRAYS:
+        fields = [field.with_type(LARGE.get(field.type, field.type)) for field in table.schema]
+        table = table.cast(pa.schema(fields))
+    return table.combine_chunks().take(rows)
+
+
+def by_partition(table: pa.Table, key: str, partitions: int) -> Iterator[tuple[int, pa.Table]]:
+    """A table's rows by partition (`key` modulo `partitions`), for the partitions that have some."""
     keys = table[key].to_numpy()
     if keys.dtype.kind not in "iu":
         raise TypeError(f"the key {key!r} of a reduction must be an integer column, not {keys.dtype}")
     target = keys % keys.dtype.type(partitions)
     order = target.argsort(kind="stable")
-    ends = target[order].searchsorted(range(1, partitions + 1))
-    rows = table.take(pa.array(order))
-    starts = [0, *ends[:-1]]
-    return [rows.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
+    found, starts = np.unique(target[order], return_index=True)
+    rows = taken(table, pa.array(order))
+    for partition, start, end in zip(found.tolist(), starts.tolist(), [*starts.tolist()[1:], len(order)], strict=True):
+        piece = rows.slice(start, end - start)
+        yield partition, as_before(piece, table.schema)
+
+
+def as_before(rows: Any, schema: pa.Schema) -> Any:
+    """A batch or a table whose strings are as they were before `taken`."""
+    return rows if rows.schema == schema else rows.cast(schema)
 
 
 def to_bytes(table: pa.Table) -> bytes:

@@ -1,26 +1,34 @@
-"""A shuffle through files, for one machine: each part's rows are written by partition, and read by the reducers.
+"""A shuffle through files, on storage that all workers see: a file for each group of parts, read by the reducers.
 
-One Arrow file for each part, with one batch for each partition, mapped into memory when it is read. A file that is
-finished is not made again: its fingerprint is in a file beside it.
+A file begins with where each partition's rows are in it (`partitions` + 1 offsets of eight bytes), then come the rows,
+an Arrow stream for each partition that has some. A reducer reads two ranges of each file. The files stay until their
+dataset is finished, so that a driver that was killed, or a node that is lost, costs no more than what was being made.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 
-from infra.engines.shuffle import Spread
-from infra.hashing import canonical_json, sha256_json
-from infra.storage import commit_file, read_json, sync_folder, temporary_name, write_bytes
+from infra.code_version import code_version
+from infra.dataset.receipts import SPILL
+from infra.engines.job import Job, PartJobs
+from infra.engines.shuffle import Spread, Spreads, from_bytes, to_bytes
+from infra.hashing import sha256_json
+from infra.storage import commit_file, disk_errors, remove_folder, remove_temporaries, temporary_name
+
+OFFSET = np.dtype("<u8")
 
 
 @dataclass(frozen=True)
 class SpillJob:
-    """Writes one part's rows into `folder`. `code` is the code version of what makes them."""
+    """Writes the rows of one group of parts into `folder`."""
 
     folder: str
     spread: Spread
-    code: str
 
     @property
     def index(self) -> int:
@@ -28,60 +36,80 @@ class SpillJob:
 
     @property
     def count(self) -> int:
-        """None of the result's."""
+        """None of the result's partitions."""
         return 0
 
     @property
     def label(self) -> str:
-        return f"the rows of part {self.index} for a reduction"
-
-    @property
-    def path(self) -> Path:
-        return spill_path(self.folder, self.index)
-
-    @property
-    def fingerprint(self) -> str:
-        spread = self.spread
-        return sha256_json([spread.part.fingerprint, spread.source, spread.key, spread.partitions, self.code])
-
-    def done(self) -> bool:
-        return read_json(self.path.with_suffix(".json")) == self.fingerprint
+        return f"the rows of {len(self.spread.parts)} parts for a reduction"
 
     def run(self) -> int:
-        tables = self.spread.tables()
-        # one of another run may be there: its fingerprint must not stand beside the new rows after a crash
-        if (stale := self.path.with_suffix(".json")).exists():
-            stale.unlink()
-            sync_folder(self.path.parent)
-        temporary = temporary_name(self.path)
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, tables[0].schema) as writer:
-            for table in tables:
-                writer.write_batch(one_batch(table))
-        commit_file(temporary, self.path)
-        write_bytes(self.path.with_suffix(".json"), canonical_json(self.fingerprint))
+        path = spill_path(self.folder, self.index)
+        temporary = temporary_name(path)
+        lengths = np.zeros(self.spread.partitions + 1, OFFSET)
+        with disk_errors(path.parent):
+            try:
+                with temporary.open("wb") as file:
+                    file.write(lengths.tobytes())
+                    for partition, table in self.spread.tables():
+                        lengths[partition + 1] = file.write(to_bytes(table))
+                    file.seek(0)
+                    file.write((lengths.nbytes + lengths.cumsum()).astype(OFFSET).tobytes())
+                commit_file(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
         return self.count
 
 
 @dataclass(frozen=True)
 class Spilled:
-    """The spilled rows of all parts: given to a reducer in place of the tables themselves."""
+    """The spilled rows of all groups: given to a reducer in place of the tables themselves."""
 
     folder: str
     count: int
 
     def tables(self, partition: int) -> list[pa.Table]:
-        tables = []
-        for index in range(self.count):
-            with pa.memory_map(str(spill_path(self.folder, index))) as file:
-                tables.append(pa.Table.from_batches([pa.ipc.open_file(file).get_batch(partition)]))
-        return tables
+        found = [read_piece(spill_path(self.folder, index), partition) for index in range(self.count)]
+        return [from_bytes(piece) for piece in found if piece]
+
+
+def read_piece(path: Path, partition: int) -> bytes:
+    """The rows that a file has for one partition; empty where it has none."""
+    with path.open("rb") as file:
+        file.seek(partition * OFFSET.itemsize)
+        start, end = np.frombuffer(file.read(2 * OFFSET.itemsize), OFFSET).tolist()
+        file.seek(start)
+        return file.read(end - start)
 
 
 def spill_path(folder: str, index: int) -> Path:
     return Path(folder) / f"in-{index:05d}.arrow"
 
 
-def one_batch(table: pa.Table) -> pa.RecordBatch:
-    """The whole table as exactly one batch, also when it is empty."""
-    batches = table.combine_chunks().to_batches()
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
+class RunsJobs(Protocol):
+    """The part of an engine that a shuffle needs."""
+
+    workers: int
+
+    def run_jobs(self, jobs: Iterable[Job], done: Callable[[int], None]) -> None: ...
+
+
+def shuffle_through_files(engine: RunsJobs, spreads: Spreads, jobs: PartJobs, done: Callable[[int], None]) -> None:
+    """`Engine.shuffle` by two calls of `run_jobs`. Files that an earlier run has finished are not made again: their
+    folder is named by all that decides what they hold."""
+    spill = Path(jobs.operation.folder) / SPILL
+    folder = spill / sha256_json([spreads.fingerprint, code_version(SpillJob)])[:16]
+    for other in spill.iterdir() if spill.exists() else ():
+        if other != folder:
+            remove_folder(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder)
+    there = {path.name for path in folder.iterdir()}
+    spills = (
+        SpillJob(str(folder), spread) for spread in spreads if spill_path(str(folder), spread.order).name not in there
+    )
+    engine.run_jobs(spills, lambda _: None)
+    spilled = (Spilled(str(folder), len(spreads)),)
+    engine.run_jobs(jobs.ranges(engine.workers, lambda _: spilled), done)
+    remove_folder(spill)

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,11 @@ def shell_lines(command: str, width: int) -> list[str]:
 class Command(WithExample, TyperCommand):
     """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`; and refuses an
     empty value, which as a path would be the folder that the command is started in, and an address in place of a path.
+    What follows `--` are options of the engine: they are put behind its name, as `open_engine` takes them.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        args, engine_options = parted(args) if self._has("engine") else (args, [])
         arguments = spread(args, self._repeated())
         for option in empty(arguments):
             if option not in MAY_BE_EMPTY:
@@ -75,10 +78,21 @@ class Command(WithExample, TyperCommand):
         for parameter in self.params:
             for value in places(parameter.name, ctx.params.get(parameter.name)):
                 check_local(value, parameter.opts[0], made=parameter.name == "out")
+        if engine_options:
+            ctx.params["engine"] = f"{ctx.params['engine']} {shlex.join(engine_options)}"
         return rest
+
+    def _has(self, name: str) -> bool:
+        return any(parameter.name == name for parameter in self.params)
 
     def _repeated(self) -> set[str]:
         return {name for p in self.params if getattr(p, "multiple", False) for name in p.opts if name in MANY}
+
+
+def parted(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is before the first `--`, and what is behind it."""
+    at = [*args, "--"].index("--")
+    return [*args[:at]], [*args[at + 1 :]]
 
 
 def places(name: str, value: Any) -> Iterator[Any]:

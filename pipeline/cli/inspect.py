@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
+from infra.remote import check_local
 from pipeline.cli.command import Command, Commands
 from pipeline.cli.console import duration, quiet_stdout, say, show, tell, width
 from pipeline.cli.options import Json, Models, RecipeArgument, Run, Set, Source
@@ -208,7 +209,11 @@ def verify(
 
 
 def status(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run, a dataset or a training.")], json: Json = False
+    folder: Annotated[
+        str,
+        typer.Argument(help="The folder of a run, a dataset or a training, or a job of refinery submit."),
+    ],
+    json: Json = False,
 ) -> None:
     """Show how far a run or a training is.
 
@@ -216,9 +221,14 @@ def status(
 
     Example: refinery status out
     """
+    from infra.engines.ray_jobs import find_job
     from pipeline.stages.status import status as read_status
 
-    answer = read_status(folder)
+    if job := find_job(folder):
+        tell(job.status() if json else job.text())
+        return
+    check_local(folder, "folder")
+    answer = read_status(Path(folder))
     rows = [readable_stage(stage) for stage in answer.get("stages", ())]
     columns = ["stage", "state", "parts", "docs", "rejected", "rows/s", "left"]
     text = table(rows, columns if any("left" in row for row in rows) else columns[:5])

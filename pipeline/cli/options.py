@@ -32,7 +32,9 @@ Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
 StageName = Annotated[
     str | None, typer.Option("--stage", help="Which stage, where the recipe has several of this command.")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="local, ray or beam.")]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="local, ray or beam; its own options follow --, say -- --address=HOST:6379.")
+]
 Workers = Annotated[
     int | None,
     typer.Option(

@@ -11,7 +11,8 @@ from pathlib import Path
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.receipts import WORK
-from infra.engines.engine import Engine, partitions_for
+from infra.engines.engine import Engine
+from infra.engines.sizes import partitions_for
 from infra.engines.task import Reducer, Task
 from pipeline.job.context import Context
 

@@ -15,7 +15,7 @@ from dedup.tables import DECISIONS
 from infra.code_version import PACKAGES, Code, Name, names_in, project
 from infra.dataset.reader import Dataset, SideBySide
 from infra.engines.job import PartJob
-from infra.engines.shuffle import Gathered, ReduceTask, Spread, partition_part
+from infra.engines.shuffle import Gathered, ReduceTask, Spread, by_partition
 from infra.engines.spill import Spilled, SpillJob
 from pipeline.stages.dedup_work import Reduce
 from pipeline.stages.extract import ExtractTask
@@ -132,8 +132,8 @@ def test_objects_lead_to_the_code_that_they_hold() -> None:
     reader, dataset = "infra.dataset.reader", Dataset(Path("no-such-folder"))
     assert names_in([SideBySide((dataset,))]) == {Name(reader, "SideBySide"), Name(reader, "Dataset")}
     assert names_in([{"a": [dataset.places]}]) == {Name(reader, "Dataset")}
-    partial = functools.partial(partition_part, key="key")
-    assert names_in([(partial, 3, "pipeline.steps", Path)]) == {Name("infra.engines.shuffle", "partition_part")}
+    partial = functools.partial(by_partition, key="key")
+    assert names_in([(partial, 3, "pipeline.steps", Path)]) == {Name("infra.engines.shuffle", "by_partition")}
     assert names_in(["infra.storage"]) == {Name("infra.storage")}
 
 
