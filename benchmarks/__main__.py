@@ -24,6 +24,7 @@ NAMES: Final = (
     "segmenter_speed",
     "minhash_speed",
     "pool_speed",
+    "stage_speed",
     "parity",
     "extraction",
     "prefilter",
