@@ -25,6 +25,7 @@ NAMES: Final = (
     "minhash_speed",
     "pool_speed",
     "engines",
+    "stage_speed",
     "parity",
     "extraction",
     "prefilter",

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.policy import Policy, preference_order
-from dedup.tables import DECISIONS, DocumentNumbers, Hashes, batch_of, numbers_of, places, run_starts, stretched, values
+from dedup.tables import DECISIONS, DocumentNumbers, Hashes, decision_rows, numbers_of, run_starts, stretched, values
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -87,41 +87,19 @@ class CopySets:
         """DECISIONS for the documents that are kept of several."""
         several = self.only(self.size > 1)
         dumps = np.bincount(several.dump_of, minlength=several.size.size)
-        size, kept = several.size.size, numbers_of(several.best)
-        columns = {
-            "key": several.leader,
-            **places(kept),
-            "kept": np.ones(size, np.bool_),
-            "evidence": pa.nulls(size, pa.int64()),
-            "similarity": pa.nulls(size, pa.float64()),
-            "copies": several.copies,
-            "snapshots": np.maximum(several.snapshots, dumps),
-        }
-        return batch_of(DECISIONS, columns)
+        counts = {"copies": several.copies, "snapshots": np.maximum(several.snapshots, dumps)}
+        kept = np.ones(several.size.size, np.bool_)
+        return decision_rows(several.leader, numbers_of(several.best), kept=kept, **counts)
 
     def named(self) -> pa.RecordBatch:
         """For each set of several a row at (-1, -1): its leader, and its survivor as the evidence."""
         several = self.only(self.size > 1)
-        return _decisions(several.leader, np.full(several.size.size, -1), numbers_of(several.best))
+        return decision_rows(several.leader, np.full(several.size.size, -1), evidence=numbers_of(several.best))
 
 
 def removed(leader: DocumentNumbers, numbers: DocumentNumbers) -> pa.RecordBatch:
     """DECISIONS against exact copies."""
-    return _decisions(leader, numbers, None)
-
-
-def _decisions(leader: DocumentNumbers, numbers: DocumentNumbers, evidence: DocumentNumbers | None) -> pa.RecordBatch:
-    size = leader.size
-    columns = {
-        "key": leader,
-        **places(numbers),
-        "kept": np.zeros(size, np.bool_),
-        "evidence": pa.nulls(size, pa.int64()) if evidence is None else evidence,
-        "similarity": np.ones(size),
-        "copies": pa.nulls(size, pa.int32()),
-        "snapshots": pa.nulls(size, pa.int32()),
-    }
-    return batch_of(DECISIONS, columns)
+    return decision_rows(leader, numbers, kept=np.zeros(leader.size, np.bool_), similarity=np.ones(leader.size))
 
 
 @dataclass(frozen=True)

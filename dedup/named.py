@@ -11,10 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.tables import LOCATION, DocumentNumbers, batch_of, document_numbers, places, stretched, values
+from dedup.tables import LOCATION, DocumentNumbers, batch_of, decision_rows, document_numbers, stretched, values
 
-# one row at (-1, -1) per survivor, before the rows of its set; `key`: its number
-IDS = pa.schema([("key", pa.int64()), *LOCATION, ("id", pa.string())])
 # DECISIONS as they are applied. `survivor`: an id, null for the survivor itself; large, as a shard may be one page over
 # and over.
 NAMED = pa.schema(
@@ -30,17 +28,17 @@ NAMED = pa.schema(
 
 
 def id_table(documents: pa.RecordBatch, shard: int, first_row: int, wanted: DocumentNumbers) -> pa.RecordBatch:
-    """IDS of the documents of a batch whose numbers are in `wanted` (sorted, distinct)."""
+    """DECISIONS at (-1, -1) with the ids of those documents of a batch that are `wanted` (sorted, distinct numbers)."""
     first = int(document_numbers(shard, first_row))
     begin, end = np.searchsorted(wanted, [first, first + documents.num_rows])
     chosen = wanted[begin:end]
     ids = documents["id"].take(pa.array(chosen - first))
-    return batch_of(IDS, {"key": chosen, **places(np.full(chosen.size, -1)), "id": ids})
+    return decision_rows(chosen, np.full(chosen.size, -1), id=ids)
 
 
 @dataclass(frozen=True)
 class NameSurvivors:
-    """Reducer over IDS and DECISIONS by `key` to NAMED. Memory: one batch."""
+    """Reducer over ids and DECISIONS, whose `key` is the survivor, to NAMED. Memory: one batch."""
 
     fingerprint: str = "dedup.named.NameSurvivors()"
 

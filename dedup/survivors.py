@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from dedup import kernels
 from dedup.components import components
 from dedup.policy import Policy, preference_order
-from dedup.tables import DECISIONS, DocumentNumbers, batch_of, distinct, numbers_of, places, values
+from dedup.tables import DocumentNumbers, decision_rows, distinct, numbers_of, values
 from infra.errors import UsageError
 
 Link = Literal["direct", "component"]
@@ -86,16 +86,14 @@ def _decision_rows(
     kept = survivor == np.arange(numbers.size)
     copies = np.bincount(survivor, weights=values(ranked, "copies"), minlength=numbers.size).astype(np.int32)
     snapshots = _snapshots(ranked, survivor).astype(np.int32)
-    columns = {
-        "key": pa.array(numbers[survivor][order]),
-        **places(numbers[order]),
+    given = {
         "kept": pa.array(kept[order]),
         "evidence": pa.array(numbers[evidence][order], mask=kept[order]),
         "similarity": pa.array(similarity[order], mask=(kept | np.isnan(similarity))[order]),
         "copies": pa.array(copies[order], mask=~kept[order]),
         "snapshots": pa.array(snapshots[order], mask=~kept[order]),
     }
-    return batch_of(DECISIONS, columns)
+    return decision_rows(numbers[survivor][order], numbers[order], **given)
 
 
 def _snapshots(ranked: pa.Table, survivor: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:

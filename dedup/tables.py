@@ -32,7 +32,8 @@ JOIN = pa.schema([("key", pa.int64()), *LOCATION, ("shingles", pa.large_list(pa.
 EDGES = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])
 # One row per document of a set of copies; `key`: the number of the document that is kept of it. `evidence`: the
 # document that `similarity` was measured with; null for the kept one, and of exact copies. `copies` and `snapshots` are
-# set for the kept one alone.
+# set for the kept one alone. A row at (-1, -1) comes before the rows of its set and tells them something: its survivor
+# as `evidence` (`keep.py`), or the survivor's `id` (`named.py`).
 DECISIONS = pa.schema(
     [
         ("key", pa.int64()),
@@ -42,6 +43,7 @@ DECISIONS = pa.schema(
         ("similarity", pa.float64()),
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
+        ("id", pa.string()),
     ]
 )
 
@@ -95,6 +97,12 @@ def batch_of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.RecordBatch:
         for array, field in zip(arrays, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(made, schema=schema)
+
+
+def decision_rows(key: DocumentNumbers, numbers: DocumentNumbers, **given: Any) -> pa.RecordBatch:
+    """DECISIONS for the documents `numbers` (-1: no document), with the columns `given`; the others are null."""
+    nothing = {field.name: pa.nulls(key.size, field.type) for field in DECISIONS}
+    return batch_of(DECISIONS, {**nothing, "key": key, **places(numbers), **given})
 
 
 def join_rows(key: DocumentNumbers, other: DocumentNumbers | None, shingles: pa.Array) -> pa.RecordBatch:

@@ -60,7 +60,8 @@ class FactsTask:
                 value = values[rule.signal]
                 assert rule.threshold is not None
                 marked |= value < rule.threshold if rule.bound == "min" else value > rule.threshold
-            hashes = [place_hash(*row.values()) for row in batch.select(place).to_pylist()]
+            places = zip(*(batch.column(name).to_pylist() for name in place), strict=True)
+            hashes = [place_hash(*each) for each in places]
             columns = [
                 pa.array(hashes, pa.uint64()), pa.array(values[self.score], from_pandas=True), pa.array(marked),
             ]  # fmt: skip

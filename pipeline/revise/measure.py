@@ -185,11 +185,12 @@ class MeasureTask:
         lists = {name: place for name, place in self.places if name in {bound for _, bound in self.plan.lists}}
         models = loaded_models(tuple(pair for pair in self.places if pair[0] not in lists))
         opened = {name: load_once(load_url_lists, Path(place)) for name, place in lists.items()}
+        schema = self.schema
         for batch in part.batches():
             documents = list(working_documents(batch))
             for document in documents:
                 document.signals |= measured(document, self.plan, models, opened)
-            made = after_steps(batch, documents, self.schema)
+            made = after_steps(batch, documents, schema)
             funnel.count["in"] += batch.num_rows
             funnel.passed_all(0, made)
             yield Output(made)

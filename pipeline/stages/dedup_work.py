@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.components import node_set
-from dedup.named import IDS, NAMED, NameSurvivors, id_table
-from dedup.tables import numbers_of
+from dedup.named import NAMED, NameSurvivors, id_table
+from dedup.tables import DECISIONS, numbers_of
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Output
@@ -163,7 +163,7 @@ class Work:
         """DECISIONS, whose `key` is the survivor, with the ids of survivors, and partitioned like the documents."""
         survivors = kept_numbers(decisions)
         if survivors.size:
-            ids = self.table("ids", "ids", IDS, id_table, ["id"], survivors)
+            ids = self.table("ids", "ids", DECISIONS, id_table, ["id"], survivors)
             decisions = self.reduce("named", [ids, decisions], NameSurvivors(), NAMED)
         return self.to_shards(decisions, NAMED)
 

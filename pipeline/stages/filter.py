@@ -38,7 +38,7 @@ class FilterTask:
         return self.carried.schema(step_signals(self.steps))
 
     def __call__(self, part: Any) -> Iterator[Output]:
-        funnel, models = Funnel(), loaded_models(self.places)
+        funnel, models, schema = Funnel(), loaded_models(self.places), self.schema
         for batch in part.batches():
             kept, rejected, numbers = [], [], []
             for number, document in enumerate(working_documents(batch)):
@@ -53,6 +53,6 @@ class FilterTask:
             funnel.count["in"] += batch.num_rows
             funnel.count["rejected"] += len(rejected)
             whole = batch if not rejected else batch.take(pa.array(numbers, pa.int64()))
-            yield Output(after_steps(whole, kept, self.schema), rejected_rows(batch, rejected, self.recipe))
+            yield Output(after_steps(whole, kept, schema), rejected_rows(batch, rejected, self.recipe))
         unread = ledger_batch(unreadable(part, funnel, self.recipe))
         yield Output(None, unread, funnel.counts([step.name for step in self.steps]))

@@ -18,7 +18,7 @@ READ = ("text", "url", "language", "language_score", "domain", "token_count", "s
 
 
 def working_documents(batch: pa.RecordBatch) -> Iterator[Document]:
-    """The working document of each row (see `interpreter.document_of`) of a batch that has at least the columns in READ."""
+    """The working document of each row, as `interpreter.document_of` has it. The batch has the columns READ."""
     signals = batch.column("signals")
     names = [name for name in schemas.signal_names(batch.schema) if name in STEP_SIGNALS]
     values = [pc.struct_field(signals, name).to_pylist() for name in names]
