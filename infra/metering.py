@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from infra.dataset.reader import Source
 from infra.sandbox.sandbox import cpu_seconds_of_sandboxes
 
@@ -77,6 +75,8 @@ def worker_cpu_seconds() -> float:
 
 def cpu_seconds() -> float:
     """CPU time so far of this process, of all processes below it (workers, page sandboxes), and of those that ended."""
+    import psutil
+
     total = _sum(os.times())
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
