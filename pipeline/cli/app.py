@@ -9,24 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import RefineryError
-from pipeline.cli import calibrate, fit, inspect, join, results, revise, stages, submit, train
-from pipeline.cli.command import Commands
+from pipeline.cli.command import PLAIN
 from pipeline.cli.console import say, tell
+from pipeline.cli.table import TableOfCommands
 
 INTERRUPTED = 130
 GO_ON = "stopped; what is finished is kept: run the same command again to go on"
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-for group in (stages, join, submit, results, revise, calibrate, inspect, fit, train):
-    group.add_to(app)
+app = typer.Typer(cls=TableOfCommands, **PLAIN)
 
 
 def show_version(wanted: bool) -> None:
-    from importlib.metadata import version
-
     if wanted:
+        from importlib.metadata import version
+
         tell(f"refinery {version('refinery')}")
         raise typer.Exit
 

@@ -6,17 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
 from pipeline.cli.options import EngineName, IdColumn, Input, Json, Set, TextColumn, UrlColumn, Workers
 from pipeline.cli.work import chosen, opened
 from pipeline.text_table import table
 
 COLUMNS = ["group", "docs", "unmeasured", "threshold", "kept", "keep_rate", "rank_error", "95 % of rate"]
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command("calibrate", cls=Command)(calibrate)
 
 
 def calibrate(

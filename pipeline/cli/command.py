@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
@@ -129,3 +130,16 @@ class Commands(WithExample, TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
         return list(self.commands)
+
+    def command_called(self, name: str) -> Any:
+        """The command of this name, with its options."""
+        return self.commands[name]
+
+
+# How every group is made: Typer's own formats and tracebacks are not used.
+PLAIN: dict[str, Any] = {"no_args_is_help": True, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+
+
+def group(about: str) -> typer.Typer:
+    """Commands below a command; `about` is its help."""
+    return typer.Typer(cls=Commands, help=about, add_completion=False, **PLAIN)

@@ -8,21 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.command import Command, Commands
+from pipeline.cli.command import Command, group
 from pipeline.cli.console import quiet_stdout, tell
 from pipeline.cli.options import Json, Language, Model, Models, Negative, Positive, Reference
 from pipeline.text_table import table, told
 
-fit_app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    help="Fit models on texts.\n\n"
-    "`defaults` makes the ones that the shipped recipes name.\n\nExample: refinery fit defaults",
+fit_app = group(
+    "Fit models on texts.\n\n`defaults` makes the ones that the shipped recipes name.\n\nExample: refinery fit defaults"
 )
-
-
-def add_to(app: typer.Typer) -> None:
-    app.add_typer(fit_app, name="fit")
 
 
 @fit_app.command("defaults", cls=Command)

@@ -7,25 +7,13 @@ import typer
 
 from infra.errors import UsageError
 from infra.remote import check_local
-from pipeline.cli.command import Command, Commands
+from pipeline.cli.command import Command, group
 from pipeline.cli.console import duration, quiet_stdout, say, show, tell, width
 from pipeline.cli.options import Json, Models, RecipeArgument, Run, Set, Source
 from pipeline.cli.work import chosen
 from pipeline.text_table import table
 
-recipes_app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    help="List, show, check and compare recipes.\n\nExample: refinery recipes show yi",
-)
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command("explain", cls=Command)(explain)
-    app.add_typer(recipes_app, name="recipes")
-    app.command("verify", cls=Command)(verify)
-    app.command("status", cls=Command)(status)
-    app.command("report", cls=Command)(report)
+recipes_app = group("List, show, check and compare recipes.\n\nExample: refinery recipes show yi")
 
 
 def explain(

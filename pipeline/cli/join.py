@@ -5,16 +5,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
 from pipeline.cli.options import EngineName, Json, Models, Out, Source, Workers
 from pipeline.cli.stages import FUNNEL
 from pipeline.cli.work import opened, report_damage
 from pipeline.text_table import table
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command("join", cls=Command)(join)
 
 
 def join(

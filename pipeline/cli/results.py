@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.command import Command
 from pipeline.cli.console import may_be_left, quiet_stdout, say, show, tell, tell_lines, width
 from pipeline.cli.options import Json, Run, Source
 
@@ -24,11 +23,6 @@ ExportOut = Annotated[
 Separator = Annotated[
     str, typer.Option("--separator", help="In a text, the line between two documents.", show_default="an empty line")
 ]
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command("export", cls=Command)(export)
-    app.command("rejects", cls=Command)(rejects)
 
 
 def export(

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.command import Command
 from pipeline.cli.console import say, tell
 from pipeline.cli.options import (
     EngineName,
@@ -33,12 +32,6 @@ RuleNames = Annotated[
     list[str] | None,
     typer.Option("--rule", help="Only what these rules rejected, as STEP/RULE; everything if not given."),
 ]
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command("measure", cls=Command)(measure)
-    app.command("readmit", cls=Command)(readmit)
-    app.command("takedown", cls=Command)(takedown)
 
 
 def measure(

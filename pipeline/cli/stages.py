@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.command import Command
 from pipeline.cli.console import duration, quiet_stdout, say, tell
 from pipeline.cli.options import (
     EngineName,
@@ -28,42 +27,6 @@ from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
-# command: (its help, the rest of its example)
-STAGE_HELP = {
-    "ingest": (
-        "Index the pages of archives.\n\nA record says where a page is and what its headers say; no byte is lost.",
-        "--recipe extract --input crawl/*.warc.gz --out records",
-    ),
-    "extract": (
-        "Extract the text of records in a sandbox.\n\nBodies are read at their offsets and decoded.",
-        "--recipe extract --input records --out documents",
-    ),
-    "filter": (
-        "Filter documents by labels, rules and edits.\n\nWhat fails is in the ledger with every failing rule.",
-        "--recipe language --input documents --out filtered",
-    ),
-    "dedup": (
-        "Remove copies over the whole pool.\n\nEach removal has its evidence in the ledger.",
-        "--recipe minhash --input filtered --out unique",
-    ),
-    "mix": (
-        "Draw a balanced mixture of documents.\n\nA column says how often each is seen in an epoch.",
-        "--recipe mixture --input unique curated.jsonl.gz --out mixture",
-    ),
-    "tokenize": (
-        "Write documents as shards of tokens.\n\nThe shards are in Megatron-Core's indexed format.",
-        "--recipe tokens --models models --input mixture --out tokens",
-    ),
-}
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command("run", cls=Command)(run)
-    for name, (about, example) in STAGE_HELP.items():
-        stage_help = f"{about}\n\nExample: refinery {name} {example}"
-        app.command(name, cls=Command, help=stage_help)(stage_command(name))
-    app.command("compare", cls=Command)(compare)
-    app.command("estimate", cls=Command)(estimate)
 
 
 def run(
@@ -110,8 +73,8 @@ def run(
             say(f"{kept_text(summary['counts'])}: {summary['result']}; next: refinery rejects --run {folder}")
 
 
-def stage_command(name: str) -> Any:
-    """The command of one stage: the same function as in `run`, for one dataset."""
+def stage_command(name: str, about: str, example: str) -> Any:
+    """The command of one stage: the same function as in `run`, for one dataset. `example`: what follows its name."""
 
     def command(
         recipe: Recipe,
@@ -147,7 +110,40 @@ def stage_command(name: str) -> Any:
         report_damage([manifest])
 
     command.__name__ = name
+    command.__doc__ = f"{about}\n\nExample: refinery {name} {example}"
     return command
+
+
+ingest = stage_command(
+    "ingest",
+    "Index the pages of archives.\n\nA record says where a page is and what its headers say; no byte is lost.",
+    "--recipe extract --input crawl/*.warc.gz --out records",
+)
+extract = stage_command(
+    "extract",
+    "Extract the text of records in a sandbox.\n\nBodies are read at their offsets and decoded.",
+    "--recipe extract --input records --out documents",
+)
+filter = stage_command(
+    "filter",
+    "Filter documents by labels, rules and edits.\n\nWhat fails is in the ledger with every failing rule.",
+    "--recipe language --input documents --out filtered",
+)
+dedup = stage_command(
+    "dedup",
+    "Remove copies over the whole pool.\n\nEach removal has its evidence in the ledger.",
+    "--recipe minhash --input filtered --out unique",
+)
+mix = stage_command(
+    "mix",
+    "Draw a balanced mixture of documents.\n\nA column says how often each is seen in an epoch.",
+    "--recipe mixture --input unique curated.jsonl.gz --out mixture",
+)
+tokenize = stage_command(
+    "tokenize",
+    "Write documents as shards of tokens.\n\nThe shards are in Megatron-Core's indexed format.",
+    "--recipe tokens --models models --input mixture --out tokens",
+)
 
 
 def compare(

@@ -23,10 +23,10 @@ class SubmitCommand(Command):
         return super().parse_args(ctx, ours)
 
 
-def add_to(app: typer.Typer) -> None:
-    app.command("submit", cls=SubmitCommand)(submit)
+submit_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
+@submit_app.command("submit", cls=SubmitCommand)
 def submit(
     ctx: typer.Context,
     address: Annotated[
@@ -80,11 +80,11 @@ def with_engine(words: list[str], program: Any) -> list[str]:
     """The words, and `--engine ray` where their command has engines and they name none. UsageError where there is no
     such command."""
     command, rest = program, [*words]
-    while hasattr(command, "commands"):
+    while hasattr(command, "command_called"):
         name = rest.pop(0) if rest else ""
         if name not in command.commands:
             raise UsageError(f"there is no command {name!r} to submit: refinery --help lists them")
-        command = command.commands[name]
+        command = command.command_called(name)
     ours, engine_options = parted(rest)
     named = any(word.split("=")[0] == "--engine" for word in ours)
     if named or not any(parameter.name == "engine" for parameter in command.params):

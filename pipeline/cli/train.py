@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.command import Command
 from pipeline.cli.console import quiet_stdout, say, tell
 from pipeline.cli.options import Json, Out
 from pipeline.cli.train_text import evaluation_text, training_text
@@ -22,11 +21,6 @@ Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after th
 Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A frozen trunk, or the folder of a run or branch.")]
 PROGRESS_SECONDS = 5.0
 POLICIES = ("fixed", "min_p", "top_p")
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (train, freeze, branch, evaluate, generate):
-        app.command(command.__name__, cls=Command)(command)
 
 
 def progress_printer() -> Any:

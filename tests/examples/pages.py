@@ -4,11 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import typer
-
-from pipeline.cli.app import app
 from tests.examples.shell import Line, logical_lines
 from tests.files import ROOT
+from tests.pipeline.command import all_commands
 
 BLOCK = re.compile(r"^( *)```([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # Their blocks are run by tests of their own, which also compare what is printed.
@@ -57,7 +55,7 @@ def shell_lines(*pages: str) -> list[Line]:
 
 def examples() -> list[Line]:
     """The example of every command and group of commands, in the order of `--help`."""
-    return [Line(name, text) for name, text in _examples(typer.main.get_command(app), "refinery")]
+    return [Line(name, text) for name, text in _examples(all_commands(), "refinery")]
 
 
 def _examples(command: Any, name: str) -> Iterator[tuple[str, str]]:

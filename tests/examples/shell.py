@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-import typer
-
-from pipeline.cli.app import app, main
+from pipeline.cli.app import main
 from pipeline.cli.command import places
 from tests.files import ROOT
+from tests.pipeline.command import all_commands
 
 # Writes the words of `refinery` for us, each with a zero byte after it, and a line end after the last.
 WORDS = 'refinery() { printf "%s\\0" "$@"; }; '
@@ -64,7 +63,7 @@ def expanded(line: str, folder: Path) -> list[str]:
 
 def command_of(words: Sequence[str]) -> tuple[str, Any]:
     """The command and its parameters."""
-    command, name = typer.main.get_command(app), ""
+    command, name = all_commands(), ""
     rest = [*words]
     while hasattr(command, "commands"):
         name = rest.pop(0)

@@ -17,16 +17,15 @@ from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
-import typer
 
 from benchmarks.__main__ import parsed
-from pipeline.cli.app import app
 from pipeline.models.combination import load_combination
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.steps.table import read_step
 from tests.examples.pages import OWN_TESTS, Block, all_pages, blocks, shell_lines, spans
 from tests.examples.shell import Line, Terminal, check_text, logical_lines
 from tests.files import ROOT
+from tests.pipeline.command import all_commands
 from trainer.branch import apply_overrides
 from trainer.config import Config
 
@@ -180,7 +179,7 @@ def test_pages_with_tests_of_their_own_have_them() -> None:
 @pytest.mark.parametrize("line", [*spans()], ids=lambda line: f"{line.page} {line.text[:60]}")
 def test_commands_in_the_text_are_there(line: Line) -> None:
     """With the options that they are written with."""
-    command: Any = typer.main.get_command(app)
+    command: Any = all_commands()
     words = shlex.split(line.text)[1:]
     while words and hasattr(command, "commands") and not words[0].startswith("-") and words[0].islower():
         command = command.commands[words.pop(0)]

@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from pipeline.cli.app import main
+import typer
+
+from pipeline.cli.app import app, main
+from pipeline.cli.table import COMMANDS, load
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def all_commands() -> Any:
+    """`refinery` as a group with every command in it, where the command line loads only the one that is called."""
+    whole: Any = typer.main.get_command(app)
+    whole.commands = {name: load(name) for name in COMMANDS}
+    return whole
 
 
 def refinery(*words: object, code: int = 0) -> str:

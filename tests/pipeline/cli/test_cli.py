@@ -7,13 +7,13 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-import typer
 
-from pipeline.cli.app import app, main
+from pipeline.cli.app import main
 from pipeline.cli.command import spread
+from pipeline.cli.table import COMMANDS
 from pipeline.cli.work import opened
 from tests.files import python
-from tests.pipeline.command import answer, refinery
+from tests.pipeline.command import all_commands, answer, refinery
 
 MOST = 60
 HEAVY = {"apache_beam", "fasttext", "numba", "numpy", "pyarrow", "ray", "rich", "torch", "trafilatura"}
@@ -27,7 +27,7 @@ def commands(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
             yield from commands(command, (*above, name))
 
 
-EVERY = dict(commands(typer.main.get_command(app)))
+EVERY = dict(commands(all_commands()))
 GROUPS = [(), *(name for name, command in EVERY.items() if hasattr(command, "commands"))]
 
 
@@ -84,7 +84,7 @@ def test_the_example_can_be_copied(
         text=True,
     )
     words = done.stdout.splitlines()
-    command = typer.main.get_command(app) if not name else EVERY[name]
+    command = all_commands() if not name else EVERY[name]
     assert (done.returncode, done.stderr) == (0, "")
     assert words == shlex.split(command.help.partition("Example: ")[2])[1:]
     for group in name:
@@ -109,6 +109,30 @@ def test_the_shell_can_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"_REFINERY_COMPLETE": "complete_bash", "COMP_WORDS": "refinery to", "COMP_CWORD": "1"}.items():
         monkeypatch.setenv(name, value)
     assert refinery().split() == ["tokenize"]
+
+
+def test_the_shell_can_complete_the_options_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "refinery export --col"
+    for name, value in {"_REFINERY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert refinery().split() == ["--columns"]
+
+
+def test_the_table_says_of_each_command_what_its_help_says() -> None:
+    for name, (_, about) in COMMANDS.items():
+        assert EVERY[name,].help.split("\n\n")[0] == about
+
+
+def test_only_the_module_of_the_command_is_imported() -> None:
+    code = (
+        "import sys\n"
+        "from pipeline.cli.app import main\n"
+        "try:\n    main(['export', '--help'])\n"
+        "except SystemExit as stop:\n    assert stop.code == 0\n"
+        "print(sorted({row[0].partition(':')[0] for row in COMMANDS.values()"
+        " if f'pipeline.cli.{row[0].partition(\":\")[0]}' in sys.modules}))\n"
+    )
+    assert python(f"from pipeline.cli.table import COMMANDS\n{code}").splitlines()[-1] == "['results']"
 
 
 def test_help_loads_nothing_that_takes_long() -> None:

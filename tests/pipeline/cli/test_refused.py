@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from pipeline.cli.app import app, main
+from pipeline.cli.app import main
 from tests.files import write_rows
+from tests.pipeline.command import all_commands
 from tests.pipeline.here import run_here
 from tests.pipeline.pages import text_rows, write_crawl
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, NEAR_COPIES, judge, mix, recipe, stage, step
@@ -165,7 +165,7 @@ def has_engine(command: Any) -> bool:
     return any("--engine" in parameter.opts for parameter in command.params)
 
 
-WITH_ENGINE = {name for name, command in typer.main.get_command(app).commands.items() if has_engine(command)}
+WITH_ENGINE = {name for name, command in all_commands().commands.items() if has_engine(command)}
 
 
 @pytest.mark.parametrize("case", [*cases()])
