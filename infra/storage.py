@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,42 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def commit_file(temporary: Path, final: Path) -> None:
-    """Sync `temporary` and give it its final name in the same file system."""
-    with temporary.open("rb") as file:
+def sync_file(path: Path) -> None:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Sync files that have their final names, and then the folders they are in, each once."""
+    folders = set()
+    for path in paths:
+        sync_file(path)
+        folders.add(path.parent)
+    for folder in folders:
+        sync_folder(folder)
+
+
+def commit_file(temporary: Path, final: Path, sync: bool = True) -> None:
+    """Give `temporary` its final name in the same file system. Without `sync` it may be lost, or cut, in a crash: what
+    says that it is there (a receipt, a manifest) is written after a `sync_files` of it."""
+    if sync:
+        sync_file(temporary)
     temporary.replace(final)
-    sync_folder(final.parent)
+    if sync:
+        sync_folder(final.parent)
+
+
+def link(file: Path, final: Path) -> None:
+    """Another name for the file, or a copy of it on another file system. It appears whole or not at all, not synced."""
+    temporary = temporary_name(final)
+    temporary.unlink(missing_ok=True)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, temporary)
+    except OSError:
+        shutil.copyfile(file, temporary)
+    commit_file(temporary, final, sync=False)
+    temporary.unlink(missing_ok=True)  # a rename to another name of the same file does nothing
 
 
 def temporary_name(final: Path) -> Path:
@@ -77,8 +107,7 @@ def new_folder(final: Path, replace: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         for path in sorted(temporary.iterdir()):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            sync_file(path)
         sync_folder(temporary)
         if replace:
             remove_folder(final)

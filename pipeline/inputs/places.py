@@ -27,10 +27,11 @@ def places_of(files: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def known_place(name: str, places: Places) -> str | None:
-    """The place of a file, whether it is still there or not. Of several roots the first that has the file."""
+    """The place of a file, whether it is still there or not. Of several roots the last that has the file: what is
+    merged into a mapping comes before what it had."""
     if name in places:
         return places[name]
-    below = [root + name for root, prefix in places.items() if root.endswith("/") and name.startswith(prefix)]
+    below = [root + name for root, prefix in places.items() if root.endswith("/") and name.startswith(prefix)][::-1]
     return next((place for place in below if is_there(place)), below[0] if below else None)
 
 

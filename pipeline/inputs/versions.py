@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from infra.errors import UsageError
 from infra.hashing import canonical_json, sha256_file, sha256_json
+from infra.http.client import AddressNotFound
 from infra.storage import read_json, temporary_name
 from pipeline.inputs.names import is_url
 from pipeline.warc.containers import file_version, open_bytes
@@ -86,8 +87,11 @@ def _stat(place: str) -> os.stat_result:
 
 
 def _remote_state(place: str) -> FileState:
-    with open_bytes(place) as file:
-        return FileState(file.size, file.version)
+    try:
+        with open_bytes(place) as file:
+            return FileState(file.size, file.version)
+    except AddressNotFound as error:
+        raise UsageError(f"{error}: check --input") from None
 
 
 def _at_once(work: Callable[[str], T], places: list[str], threads: int) -> list[T]:

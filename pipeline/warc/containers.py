@@ -46,6 +46,7 @@ class FileBytes:
         self._ahead = ahead
         self._start = 0
         self._block = b""
+        self._end: int | None = None  # of the file, once it was reached
 
     @property
     def size(self) -> int:
@@ -56,12 +57,17 @@ class FileBytes:
         raise NotImplementedError
 
     def read(self, start: int, stop: int) -> bytes:
+        if self._end is not None:
+            stop = min(stop, self._end)
         at = start - self._start
         if at < 0 or stop > self._start + len(self._block):
             if stop <= start:
                 return b""
-            self._block = self.fetch(start, self._block_end(start, stop))
+            wanted = self._block_end(start, stop)
+            self._block = self.fetch(start, wanted)
             self._start, at = start, 0
+            if start + len(self._block) < wanted:
+                self._end = start + len(self._block)
             if self._watcher:
                 self._watcher(start, self._block)
         return self._block[at : at + stop - start]

@@ -76,8 +76,6 @@ def test_a_run_over_addresses_has_the_shards_of_one_over_the_files(world: World)
     records = made.datasets[0].to_arrow(["file_path", "dump"])
     assert {*records["file_path"].to_pylist()} == {*world.names} and {*records["dump"].to_pylist()} == {NEW}
     # of each file its size, all of it, and, since a deduplication stands between, the bodies
-    for line in world.server.log[before:]:
-        print(line.method, line.path[-9:], line.start, line.stop, line.sent)
     gets = [line for line in world.server.log[before:] if line.method == "GET"]
     assert len(world.server.log) - before == 3 * len(world.names) and len(gets) == 2 * len(world.names)
     rows = pq.read_table(made.datasets[0].folder / "inputs.parquet").to_pylist()
@@ -131,4 +129,5 @@ def test_a_snapshot_is_an_input(world: World) -> None:
 def test_what_is_not_an_archive_or_not_there_is_refused(world: World, tmp_path: Path) -> None:
     words = ("run", "--recipe", world.folder / "apart.toml", "--out", tmp_path / "out", "--input")
     assert "curl -LO" in refinery(*words, f"{world.server.url}/docs/a.parquet", code=2)
+    assert "there is no such file (404): check --input" in refinery(*words, f"{world.server.url}/a.warc.gz", code=2)
     assert not (tmp_path / "out").exists()
