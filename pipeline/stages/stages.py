@@ -3,7 +3,8 @@
 `refinery run` calls them one after the other, the per-stage commands call one: the bytes are the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,12 @@ import pyarrow as pa
 from infra.dataset.build import already_made
 from infra.dataset.manifest import Header, InputRef, Kind
 from infra.dataset.reader import Dataset, Part, SideBySide, Source
+from infra.engines.one_pass import MapTo, one_pass
 from infra.errors import UsageError
-from pipeline.inputs.archives import SPLIT, Archives
+from pipeline.inputs.archives import SPLIT, ArchivePart, Archives
 from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import Inputs
+from pipeline.inputs.names import is_url
 from pipeline.inputs.planning import FileGroups, PlanTask, must_be_planned, read_plan
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
@@ -31,6 +34,7 @@ from pipeline.stages.filter import FilterTask
 from pipeline.stages.ingest import IngestTask, write_read
 from pipeline.stages.mix import mix_stage
 from pipeline.stages.tokenize import tokenize_stage
+from pipeline.warc.containers import copied
 from pipeline.warc.records import SplitOverrun
 
 
@@ -70,22 +74,40 @@ def rows_of(inputs: Inputs, wanted: Kind, command: str) -> Source:
     return sources[0] if len(sources) == 1 else SideBySide(tuple(sources))
 
 
+@dataclass(frozen=True)
+class Following:
+    """The stage after an ingest stage. If it is an extraction, both share one pass over what comes from addresses."""
+
+    context: Context
+    stage: Stage
+    out: Path
+
+
 def run_stage(
-    context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
+    context: Context,
+    stage: Stage,
+    source: Source,
+    out: Path,
+    places: dict[str, str] | None = None,
+    following: Following | None = None,
 ) -> Dataset:
     """Makes one stage's dataset in `out`. `places`: where the archives are, if they have moved since they were
     ingested."""
     context = context.of_stage(stage)
+    if stage.command == "ingest":
+        return ingest_stage(context, stage, source, out, following)
     if stage.command == "extract":
         return extract_stage(context, stage, source, out, places)
     makers = {
-        "ingest": ingest_stage, "filter": filter_stage, "dedup": dedup_stage, "mix": mix_stage,
+        "filter": filter_stage, "dedup": dedup_stage, "mix": mix_stage,
         "tokenize": tokenize_stage,
     }  # fmt: skip
     return makers[stage.command](context, stage, source, out)
 
 
-def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+def ingest_stage(
+    context: Context, stage: Stage, source: Source, out: Path, following: Following | None = None
+) -> Dataset:
     """A split that began inside a record (an archive inside an archive) shows when it is read: its file is then split
     again by walking every member."""
     assert isinstance(source, Archives)
@@ -95,6 +117,9 @@ def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
     while True:
         try:
             planned = plan_archives(context, stage, source, out, header)
+            if following and following.stage.command == "extract":
+                second = extract_map(following.context, following.stage, planned.places(), out=following.out)
+                one_pass(context.engine, planned, MapTo(task, out, header), second, part_copied, is_fetched)
             return context.engine.map_shards(task, [planned], out, header, write_read)
         except SplitOverrun as overrun:
             assert overrun.split.name not in source.exact, overrun
@@ -113,10 +138,28 @@ def plan_archives(context: Context, stage: Stage, source: Archives, out: Path, h
 def extract_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
-    bodies = {**archive_places(source), **(places or {})}
-    models, stage_places = context.stage_models(stage), dict(context.stage_places(stage))
-    task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, stage_places, stage.options.get("audit"))
-    return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
+    made = extract_map(context, stage, {**archive_places(source), **(places or {})}, source.refs, out)
+    return context.engine.map_shards(made.task, [source], out, made.header)
+
+
+def extract_map(
+    context: Context, stage: Stage, bodies: Mapping[str, str], refs: tuple[InputRef, ...] = (), out: Path = Path()
+) -> MapTo:
+    """The map of an extract stage. `bodies`: where the archives are."""
+    context = context.of_stage(stage)
+    models, places = context.stage_models(stage), dict(context.stage_places(stage))
+    task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, places, stage.options.get("audit"))
+    return MapTo(task, out, context.header(stage, Kind.DOCUMENTS, refs))
+
+
+def is_fetched(part: ArchivePart) -> bool:
+    """Whether all of a part comes from an address; of one that is cut by the limit only the beginning does."""
+    return is_url(part.split.path) and part.split.cap is None
+
+
+def part_copied(part: ArchivePart) -> AbstractContextManager[None]:
+    """Fetches a part once for all that is done in the block."""
+    return copied(part.split.path, part.split.start, part.split.end)
 
 
 def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:

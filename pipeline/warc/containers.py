@@ -7,15 +7,20 @@ import hashlib
 import importlib
 import os
 import re
+import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from infra.errors import UsageError
+from infra.storage import disk_errors
 from pipeline.warc.ranged import RangedFile, open_remote
-from pipeline.warc.records import CRC, CUT, DEFLATE, MEMBER_BYTES, TOO_LARGE
+from pipeline.warc.records import CRC, CUT, DEFLATE, MEMBER_BYTES, TO_END, TOO_LARGE
 from pipeline.warc.walk import filling, starts_record
 
 # ISA-L inflates more than twice as fast as zlib. What it cannot read is read by zlib, so that the result is the same.
@@ -119,15 +124,19 @@ class LocalBytes(FileBytes):
         return file_version(self._stat)
 
     def fetch(self, start: int, stop: int) -> bytes:
-        """One system call returns at most 2 GiB."""
-        parts: list[bytes] = []
-        while start < stop and (part := os.pread(self._descriptor, stop - start, start)):
-            parts.append(part)
-            start += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return pread(self._descriptor, start, stop)
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def pread(descriptor: int, start: int, stop: int) -> bytes:
+    """All of these bytes that the file has; one system call returns at most 2 GiB."""
+    parts: list[bytes] = []
+    while start < stop and (part := os.pread(descriptor, stop - start, start)):
+        parts.append(part)
+        start += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class RemoteBytes(FileBytes):
@@ -145,7 +154,7 @@ class RemoteBytes(FileBytes):
 
     @property
     def version(self) -> str:
-        return f"size:{self.size} etag:{self._ranged.version}"
+        return remote_version(self.size, self._ranged.version)
 
     def expect(self, spans: Iterable[tuple[int, int]]) -> None:
         joined: list[tuple[int, int]] = []
@@ -174,6 +183,68 @@ class RemoteBytes(FileBytes):
 
     def close(self) -> None:
         self._ranged.close()
+
+
+@dataclass(frozen=True)
+class Copy:
+    """`[start, stop)` of a remote file in a file of this machine, which is open and has no name."""
+
+    descriptor: int
+    start: int
+    stop: int
+    size: int
+    version: str
+
+
+# By address, for this thread.
+_COPIES: ContextVar[Mapping[str, Copy]] = ContextVar("copies", default=MappingProxyType({}))
+
+
+@contextmanager
+def copied(address: str, start: int, stop: int) -> Iterator[None]:
+    """Until the block ends, `open_bytes` reads these bytes of a remote file, which are fetched once, from this machine.
+    `stop`: or TO_END. The copy is in the folder for temporary files, and is gone with the process, however it ends."""
+    ranged = open_remote(address)
+    with closing(ranged), disk_errors(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
+        at = start
+        while (stop == TO_END or at < stop) and (part := ranged.read(at, _part_of(at, stop))):
+            file.write(part)
+            at += len(part)
+        file.flush()
+        copy = Copy(file.fileno(), start, at, ranged.size, ranged.version)
+        token = _COPIES.set({**_COPIES.get(), address: copy})
+        try:
+            yield
+        finally:
+            _COPIES.reset(token)
+
+
+def _part_of(at: int, stop: int) -> int:
+    return _HASH_BYTES if stop == TO_END else min(_HASH_BYTES, stop - at)
+
+
+class CopiedBytes(RemoteBytes):
+    """A remote file of which a range is here."""
+
+    def __init__(self, ranged: RangedFile, copy: Copy, ahead: int) -> None:
+        super().__init__(ranged, ahead)
+        self._copy = copy
+
+    @property
+    def size(self) -> int:
+        return self._copy.size
+
+    @property
+    def version(self) -> str:
+        return remote_version(self.size, self._copy.version)
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        here = self._copy
+        stop = min(stop, here.size)
+        if not here.start <= start < here.stop:
+            return super().fetch(start, stop) if start < stop else b""
+        data = pread(here.descriptor, start - here.start, min(stop, here.stop) - here.start)
+        return data if stop <= here.stop else data + super().fetch(here.stop, stop)
 
 
 class RangeDigest:
@@ -209,12 +280,17 @@ def file_version(stat: os.stat_result) -> str:
     return f"size:{stat.st_size} mtime:{stat.st_mtime_ns}"
 
 
+def remote_version(size: int, etag: str) -> str:
+    return f"size:{size} etag:{etag}"
+
+
 @contextmanager
 def open_bytes(path: str, ahead: int = 2**20) -> Iterator[FileBytes]:
     """Opens a file, or what an address has. Raises UsageError if `path` cannot be opened as a file."""
     file: FileBytes
     if "://" in path:
-        file = RemoteBytes(open_remote(path), ahead)
+        copy = _COPIES.get().get(path)
+        file = CopiedBytes(open_remote(path), copy, ahead) if copy else RemoteBytes(open_remote(path), ahead)
     else:
         if not Path(path).is_file():
             raise UsageError(f"no such file: {path}: check --input")

@@ -9,13 +9,15 @@ import pytest
 
 from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
+from infra.errors import WorkError
 from pipeline.inputs import archives
 from pipeline.inputs.inputs import Inputs, inputs_of_snapshot
 from pipeline.job.context import open_context
+from pipeline.stages import stages
 from pipeline.stages.run import Run, run, run_recipe
 from tests.commoncrawl.bucket import NEW, write_bucket
 from tests.commoncrawl.server import Refusal, StandIn, serve
-from tests.pipeline.command import answer, refinery
+from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, dedup, judge, recipe, stage
 
 APART = recipe("apart", INGEST, dedup("same-payload", "payload"), EXTRACT)
@@ -54,11 +56,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("remote")
     write_bucket(folder / "bucket", each=12)
     with serve(folder / "bucket") as server:
-        made = World(folder, server)
+        found = World(folder, server)
         for name, text in (("apart", APART), ("together", TOGETHER)):
             (folder / f"{name}.toml").write_text(text)
-            made.run(name, made.local, f"{name}-disk")
-        yield made
+            found.run(name, found.local, f"{name}-disk")
+        yield found
 
 
 def shards(run: Run | Path) -> list[list[str]]:
@@ -71,16 +73,45 @@ def shards(run: Run | Path) -> list[list[str]]:
 
 def test_a_run_over_addresses_has_the_shards_of_one_over_the_files(world: World) -> None:
     before = len(world.server.log)
-    made = world.run("apart", world.remote, "apart-remote")
-    assert shards(made) == shards(world.folder / "apart-disk")
-    records = made.datasets[0].to_arrow(["file_path", "dump"])
+    done = world.run("apart", world.remote, "apart-remote")
+    assert shards(done) == shards(world.folder / "apart-disk")
+    records = done.datasets[0].to_arrow(["file_path", "dump"])
     assert {*records["file_path"].to_pylist()} == {*world.names} and {*records["dump"].to_pylist()} == {NEW}
     # of each file its size, all of it, and, since a deduplication stands between, the bodies
     gets = [line for line in world.server.log[before:] if line.method == "GET"]
     assert len(world.server.log) - before == 3 * len(world.names) and len(gets) == 2 * len(world.names)
-    rows = pq.read_table(made.datasets[0].folder / "inputs.parquet").to_pylist()
+    rows = pq.read_table(done.datasets[0].folder / "inputs.parquet").to_pylist()
     assert [row["name"] for row in rows] == world.names
     assert all(row["version"].startswith(f'size:{row["end"]} etag:"') and len(row["sha256"]) == 64 for row in rows)
+
+
+def test_ingest_and_extract_share_one_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(world.server.log)
+    shared = world.run("together", world.remote, "together-shared")
+    assert len([line for line in world.server.log[before:] if line.method == "GET"]) == len(world.names)
+    assert shards(shared) == shards(world.folder / "together-disk")
+    monkeypatch.setattr(stages, "one_pass", lambda *_: None)
+    apart = world.run("together", world.remote, "together-twice")
+    assert made(shared.folder) == made(apart.folder)
+
+
+def test_a_pass_that_ends_early_goes_on_where_it_was(world: World) -> None:
+    world.server.fault(f"*{world.names[2]}", Refusal(404), skip=1)  # after its size
+    with pytest.raises(WorkError):
+        world.run("together", world.remote, "together-resumed")
+    world.server.mend()
+    before = len(world.server.log)
+    resumed = world.run("together", world.remote, "together-resumed")
+    assert len([line for line in world.server.log[before:] if line.method == "GET"]) == len(world.names) - 2
+    assert shards(resumed) == shards(world.folder / "together-disk")
+
+
+def test_a_shared_pass_over_more_archives_finds_the_others(world: World) -> None:
+    world.run("together", world.remote[1:3], "together-grown")
+    before = len(world.server.log)
+    grown = world.run("together", world.remote, "together-grown")
+    assert len([line for line in world.server.log[before:] if line.method == "GET"]) == len(world.names) - 2
+    assert made(grown.folder) == made(world.run("together", world.remote, "together-fresh").folder)
 
 
 def test_splits_of_a_remote_archive_are_those_of_the_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +153,8 @@ def test_a_snapshot_is_an_input(world: World) -> None:
     assert [file.name for file in given] == world.names and {file.version for file in given} == {f"snapshot:{NEW}"}
     with LocalEngine() as engine:
         context = open_context(str(world.folder / "apart.toml"), engine)
-        made = run(context, Inputs(archives=given), world.folder / "published")
-    assert shards(made) == shards(world.folder / "apart-disk")
+        done = run(context, Inputs(archives=given), world.folder / "published")
+    assert shards(done) == shards(world.folder / "apart-disk")
 
 
 def test_what_is_not_an_archive_or_not_there_is_refused(world: World, tmp_path: Path) -> None:
