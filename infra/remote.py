@@ -1,4 +1,7 @@
-"""Addresses where a file or folder of this machine is wanted: refused as such, with the way to do it."""
+"""Addresses where a file or folder of this machine is wanted: refused as such, with the way to do it.
+
+Archives at http(s) addresses are inputs like any other.
+"""
 
 import os
 import re
@@ -17,6 +20,14 @@ FETCH = {
     "hf": "hf download --repo-type dataset OWNER/NAME --local-dir FOLDER",
 }
 PUT = {"s3": "aws s3 cp --recursive FOLDER {}", "gs": "gcloud storage cp --recursive FOLDER {}"}
+
+
+_ARCHIVE = re.compile(r"https?://[^?#]+\.(?:warc|wet|wat|arc)(?:\.gz|\.lz4|\.zst)?(?:[?#].*)?", re.IGNORECASE)
+
+
+def is_remote_archive(text: str) -> bool:
+    """Whether the text is the http(s) address of a WARC, WET, WAT or ARC file."""
+    return _ARCHIVE.fullmatch(text) is not None
 
 
 def check_local(path: object, what: str, made: bool = False) -> None:

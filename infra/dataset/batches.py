@@ -99,6 +99,11 @@ def receipts_in(folder: Path) -> Iterator[dict[str, Any]]:
         yield from _lines_of(path)
 
 
+def receipts_at(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The receipts in one file (`batch_name`)."""
+    return _lines_of(folder / RECEIPTS / name)
+
+
 def whole_receipts(folder: Path) -> Iterator[dict[str, Any]]:
     """Those whose files are there."""
     return (receipt for receipt in receipts_in(folder) if is_whole(folder, receipt))

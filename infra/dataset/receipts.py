@@ -61,6 +61,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     rejected_by: Counter[str] = field(default_factory=Counter)
     ledger_documents: int = 0
+    notes: list[dict[str, Any]] = field(default_factory=list)
     _last: tuple[Any, ...] | None = None
     _rules_of_last: set[str] = field(default_factory=set)
 
@@ -91,6 +92,7 @@ class Totals:
     languages: dict[str, Counter[str]] = field(default_factory=dict)
     domains: dict[str, Counter[str]] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, receipt: Receipt, table: FileTableWriter) -> None:
         """Add the partition's counts to the sums, and its files to the table."""
@@ -102,6 +104,7 @@ class Totals:
             table.add(FileKind.LEDGER, number, Shard(**receipt["ledger"]))
         for file in receipt["files"]:
             table.add(FileKind.FILE, number, FileRef(**file))
+        self.notes += receipt.get("notes", ())
         self.counts.update(receipt["counts"])
         self.rejected_by.update(receipt["rejected_by"])
         for groups, others in ((self.languages, receipt["languages"]), (self.domains, receipt["domains"])):

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
-from infra.remote import check_local
+from infra.remote import check_local, is_remote_archive
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
@@ -78,7 +78,8 @@ class Command(WithExample, TyperCommand):
         rest: list[str] = super().parse_args(ctx, arguments)
         for parameter in self.params:
             for value in places(parameter.name, ctx.params.get(parameter.name)):
-                check_local(value, parameter.opts[0], made=parameter.name == "out")
+                if parameter.name != "input" or not is_remote_archive(str(value)):
+                    check_local(value, parameter.opts[0], made=parameter.name == "out")
         if engine_options:
             ctx.params["engine"] = f"{ctx.params['engine']} {shlex.join(engine_options)}"
         return rest

@@ -20,6 +20,7 @@ from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import column_notes
 from pipeline.inputs.inputs import Inputs, read_inputs
+from pipeline.inputs.places import places_below
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import load_recipe, parse_recipe
@@ -36,7 +37,7 @@ from pipeline.stages.over_documents import (
     stages_over_documents,
     without_addresses,
 )
-from pipeline.stages.stages import first_source, for_stages, places_below, run_stage
+from pipeline.stages.stages import Following, first_source, for_stages, run_stage
 
 # Is given lines for people.
 Say = Callable[[str], object]
@@ -216,10 +217,19 @@ def make(
         source: Any = first
         places = dict(getattr(first, "places", dict)())  # where the files are now
         datasets: list[Dataset] = []
-        for stage, folder in zip(stages, folders, strict=True):
-            own = {**context.params, **({} if datasets else params)}
-            here = replace(context, params=own, reuse=tuple(other / folder for other in runs))
-            source = run_stage(here, stage, source, out / folder, places)
+        contexts = [
+            replace(
+                context,
+                params={**context.params, **({} if number else params)},
+                reuse=tuple(other / folder for other in runs),
+            )
+            for number, folder in enumerate(folders)
+        ]
+        for number, (here, stage, folder) in enumerate(zip(contexts, stages, folders, strict=True)):
+            following = None
+            if number + 1 < len(stages):
+                following = Following(contexts[number + 1], stages[number + 1], out / folders[number + 1])
+            source = run_stage(here, stage, source, out / folder, places, following)
             datasets.append(source)
         made = Run(out, tuple(datasets), missed)
         link_final(out, made.last.folder.name)

@@ -1,0 +1,30 @@
+"""Files at addresses, read by ranges of bytes: over HTTP, or from object storage."""
+
+from typing import Protocol
+
+from infra.errors import UsageError
+from infra.http.client import SCHEMES
+from infra.http.ranges import open_ranges
+
+
+class RangedFile(Protocol):
+    """`size` in bytes; `version`: the server's ETag. `read` returns all of the bytes asked for that the file has; reads
+    that follow each other are one stream."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def read(self, start: int, length: int) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+def open_remote(address: str) -> RangedFile:
+    """Opens the file at an address; nothing is asked before something of it is read. Raises UsageError for an address
+    of a kind that is not read."""
+    if address.partition("://")[0].lower() in SCHEMES:
+        return open_ranges(address, ahead=1)  # what is to be read ahead is decided above
+    raise UsageError(f"{address}: archives are read from paths and from http(s) addresses")
