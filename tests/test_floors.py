@@ -33,7 +33,7 @@ pipeline.inputs
 pipeline.job
 pipeline.pool
 pipeline.stages
-pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit
+pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit  pipeline.snapshots
 pipeline.report
 pipeline.cli
 pipeline.demo
