@@ -17,6 +17,8 @@ MANY = (
     "--falling",
     "--columns",
     "--only",
+    "--snapshot",
+    "--segment",
 )  # fmt: skip
 
 # Options whose value is a text.

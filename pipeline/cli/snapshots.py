@@ -1,20 +1,35 @@
 """`snapshots`: which crawls there are, and the files of each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.cli.command import Command, Commands
-from pipeline.cli.console import quiet_stdout, say, show, tell
-from pipeline.cli.options import Json
+from pipeline.cli.console import quiet_stdout, readable_bytes, say, show, tell
+from pipeline.cli.options import (
+    Bucket,
+    ByteRate,
+    FileNumber,
+    FileShare,
+    Json,
+    Kind,
+    Recipe,
+    Refresh,
+    RequestRate,
+    Segments,
+    Set,
+    Snapshots,
+)
 from pipeline.text_table import table
 
 if TYPE_CHECKING:
+    from infra.http.limits import HttpLimits
+    from pipeline.snapshots.choose import Choice
     from pipeline.snapshots.crawls import Crawls
-
-COMMON_CRAWL = "https://data.commoncrawl.org"
+    from pipeline.snapshots.probe import Probe
 
 snapshots_app = typer.Typer(
     cls=Commands,
@@ -22,43 +37,41 @@ snapshots_app = typer.Typer(
     help="Find the crawls of Common Crawl and their files.\n\nExample: refinery snapshots list",
 )
 
-Bucket = Annotated[
-    str, typer.Option("--source", metavar="URL", help="Where the bucket is: an address, or a folder laid out like it.")
-]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Fetch lists of files again that are in the user's cache.")]
-RequestRate = Annotated[
-    float, typer.Option("--requests-per-second", min=0.01, help="The most of the whole run, on all machines.")
-]
-ByteRate = Annotated[
-    float | None,
-    typer.Option("--mib-per-second", min=0.001, help="The most of the whole run.", show_default="no limit"),
-]
-Kind = Annotated[
-    str, typer.Option("--kind", help="warc, wet, wat, robots or arc; for an ARC crawl, warc is its pages.")
-]
-Files = Annotated[int | None, typer.Option("--files", min=1, help="So many files of each snapshot, drawn by a hash.")]
-Sample = Annotated[
-    str | None, typer.Option("--sample", metavar="SHARE", help="A share of the files of each snapshot: 0.1%.")
-]
-Segment = Annotated[list[str] | None, typer.Option("--segment", help="Only files of this segment; may be repeated.")]
-
 
 def add_to(app: typer.Typer) -> None:
     app.add_typer(snapshots_app, name="snapshots")
 
 
-@contextmanager
-def asked(source: str, refresh: bool, requests_per_second: float, mib_per_second: float | None) -> "Iterator[Crawls]":
-    """The snapshots of a source, asked within one budget for this process and all that it starts."""
-    from infra.http.budget import serve_budget
-    from infra.http.limits import HttpLimits
+def crawls_of(source: str | None, refresh: bool = False) -> "Crawls":
+    """The snapshots of a source, with the lists of files that are kept in the user's cache."""
     from pipeline.snapshots.cache import PathFiles, snapshot_cache
     from pipeline.snapshots.crawls import Crawls
     from pipeline.snapshots.source import open_source
 
-    limits = HttpLimits(requests_per_second, mib_per_second and mib_per_second * 2**20)
-    with serve_budget(limits, say):
-        yield Crawls(open_source(source), PathFiles(snapshot_cache(), refresh))
+    return Crawls(open_source(source), PathFiles(snapshot_cache(), refresh))
+
+
+def http_limits(requests_per_second: float, mib_per_second: float | None = None) -> "HttpLimits":
+    from infra.http.limits import HttpLimits
+
+    return HttpLimits(requests_per_second, None if mib_per_second is None else mib_per_second * 2**20)
+
+
+def choice_of(
+    snapshots: Sequence[str], kind: str, files: int | None, sample: str | None, segments: Sequence[str] | None
+) -> "Choice":
+    from pipeline.snapshots.choose import Choice, read_share
+
+    return Choice(tuple(snapshots), kind, files, read_share(sample), tuple(segments or ()))
+
+
+@contextmanager
+def within(limits: "HttpLimits", json: bool) -> Iterator[None]:
+    """The budget of a command without an engine."""
+    from infra.http.budget import serve_budget
+
+    with quiet_stdout(json), serve_budget(limits, say):
+        yield
 
 
 @snapshots_app.command("list", cls=Command)
@@ -66,21 +79,22 @@ def list_snapshots(
     snapshots: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Only these.", show_default="all")
     ] = None,
-    source: Bucket = COMMON_CRAWL,
+    source: Bucket = None,
     refresh: Refresh = False,
     requests_per_second: RequestRate = 20.0,
     json: Json = False,
 ) -> None:
     """List the snapshots and how many files each has.
 
-    All crawls are listed, those of 2008 to 2012 too, which are ARC files. The first time each list of files is fetched,
-    which takes a few minutes; they are kept in the user's cache.
+    All crawls are listed, those of 2008 to 2012 too, which are ARC files. The lists of files are fetched once, some 100
+    MB in all, and kept in the user's cache.
 
     Example: refinery snapshots list CC-MAIN-2024-51
     """
     from pipeline.snapshots.crawls import KINDS, coverage
 
-    with quiet_stdout(json), asked(source, refresh, requests_per_second, None) as crawls:
+    with within(http_limits(requests_per_second), json):
+        crawls = crawls_of(source, refresh)
         rows = coverage(crawls, snapshots or crawls.ids())
     if json:
         tell(rows)
@@ -93,10 +107,10 @@ def list_snapshots(
 def list_files(
     snapshots: Annotated[list[str], typer.Argument(metavar="ID...", help="Snapshots, or all.")],
     kind: Kind = "warc",
-    files: Files = None,
-    sample: Sample = None,
-    segment: Segment = None,
-    source: Bucket = COMMON_CRAWL,
+    files: FileNumber = None,
+    sample: FileShare = None,
+    segment: Segments = None,
+    source: Bucket = None,
     refresh: Refresh = False,
     requests_per_second: RequestRate = 20.0,
     json: Json = False,
@@ -109,12 +123,104 @@ def list_files(
     """
     from dataclasses import asdict
 
-    from pipeline.snapshots.choose import Choice, chosen_files, read_share
+    from pipeline.snapshots.choose import chosen_files
 
-    choice = Choice(tuple(snapshots), kind, files, read_share(sample), tuple(segment or ()))
-    with quiet_stdout(json), asked(source, refresh, requests_per_second, None) as crawls:
-        found = chosen_files(crawls, choice)
+    choice = choice_of(snapshots, kind, files, sample, segment)
+    with within(http_limits(requests_per_second), json):
+        found = chosen_files(crawls_of(source, refresh), choice)
     if json:
         tell([asdict(file) for file in found])
     else:
         tell("\n".join(file.url for file in found), as_it_is=True)
+
+
+@snapshots_app.command("plan", cls=Command)
+def plan_run(
+    snapshot: Snapshots,
+    recipe: Recipe,
+    probe: Annotated[
+        Path | None,
+        typer.Option("--probe", help="A run of the recipe over some files.", show_default="the last one"),
+    ] = None,
+    cores: Annotated[int, typer.Option("--cores", min=1, help="How many there are to run on.")] = 64,
+    price: Annotated[float, typer.Option("--price", min=0.0, help="Of one core for an hour.")] = 0.04,
+    changes: Set = None,
+    kind: Kind = "warc",
+    files: FileNumber = None,
+    sample: FileShare = None,
+    segment: Segments = None,
+    source: Bucket = None,
+    requests_per_second: RequestRate = 20.0,
+    mib_per_second: ByteRate = None,
+    json: Json = False,
+) -> None:
+    """Plan a run over snapshots.
+
+    Prints core-hours, hours, disk, memory, requests and price of each stage. Every number is what the probe took, times
+    the files of the plan, over the files of the probe. What a probe took is kept for the next plan of its recipe.
+
+    Example: refinery snapshots plan --snapshot CC-MAIN-2024-51 --recipe extract --probe probe
+    """
+    from pipeline.snapshots.choose import chosen_files
+    from pipeline.snapshots.plan import Means, plan
+
+    limits = http_limits(requests_per_second, mib_per_second)
+    choice = choice_of(snapshot or (), kind, files, sample, segment)
+    with within(limits, json):
+        cost = probe_of(recipe, changes, probe)
+        found = chosen_files(crawls_of(source), choice)
+        made = plan(cost, len({file.snapshot for file in found}), len(found), Means(cores, price, limits))
+    tell(made if json else plan_text(made))
+
+
+def probe_of(recipe: str, changes: Sequence[str] | None, run: Path | None) -> "Probe":
+    """What a run of the recipe took: of the folder, which is kept, else what was kept. UsageError where there is
+    none, or it is another recipe's."""
+    from infra.errors import UsageError
+    from pipeline.cli.work import chosen
+    from pipeline.snapshots.probe import keep, kept, probes_folder, read_probe
+
+    wanted = chosen(recipe, changes).name
+    if run is None:
+        found = kept(probes_folder(), wanted)
+        if found is None:
+            raise UsageError(
+                f"no probe of recipe {wanted!r} yet: `refinery run --recipe {recipe} --snapshot ID --files 2 --out "
+                "probe`, then `refinery snapshots plan --probe probe` with this recipe"
+            )
+        return found
+    found = read_probe(run)
+    if found.recipe != wanted:
+        raise UsageError(f"{run} is a run of recipe {found.recipe!r}, not of {wanted!r}: give a probe of this one")
+    keep(found, probes_folder())
+    return found
+
+
+def plan_text(made: dict[str, Any]) -> str:
+    shown = ["stage", "read", "disk", "core-hours", "hours", "memory", "requests", "price"]
+
+    def row(name: str, of: dict[str, Any], read: int) -> dict[str, Any]:
+        return {
+            "stage": name,
+            "read": readable_bytes(read),
+            "disk": readable_bytes(of["disk_bytes"]),
+            "core-hours": readable(of["core_hours"]),
+            "hours": readable(of["hours"]),
+            "memory": readable_bytes(of["memory_bytes"]),
+            "requests": of["requests"],
+            "price": readable(of["price"]),
+        }
+
+    rows = [row(each["stage"], each, each["bytes_read"]) for each in made["stages"]]
+    rows.append(row("all", made["total"], made["bytes"]))
+    probe = made["probe"]
+    return (
+        f"{made['files']:,} files of {made['snapshots']:,} snapshots, {readable_bytes(made['bytes'])}; {made['cores']} "
+        f"cores\n\n{table(rows, shown)}\n\nmemory is that of a worker, and in all of {made['cores']} workers; the probe "
+        f"of {probe['taken']} read {probe['files']} files, {readable_bytes(probe['bytes'])}"
+    )
+
+
+def readable(number: float) -> str:
+    """`12,345`, `12.3`, `0.00123`: three digits at least."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -3,6 +3,7 @@
 A source gives files by their names from the bucket's root (`crawl-data/…`), and lists the names below a prefix.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from infra.http.client import AddressNotFound
 from infra.http.ranges import fetch
 from infra.remote import check_local
 
+VARIABLE = "REFINERY_SOURCE"
 COMMON_CRAWL = "https://data.commoncrawl.org"
 COLLECTIONS = "collinfo.json"
 # Common Crawl's list of crawls is on its index server, not in the bucket.
@@ -98,8 +100,10 @@ class FolderSource:
         yield from sorted(path.relative_to(self._folder).as_posix() for path in found)
 
 
-def open_source(at: str) -> CrawlSource:
-    """The source at an address or in a folder. UsageError where there can be none."""
+def open_source(at: str | None = None) -> CrawlSource:
+    """The source at an address or in a folder; by default REFINERY_SOURCE, else Common Crawl. UsageError where there
+    can be none."""
+    at = at or os.environ.get(VARIABLE) or COMMON_CRAWL
     if _WEB.match(at):
         return WebSource(at)
     check_local(at, "--source")
