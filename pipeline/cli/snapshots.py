@@ -213,10 +213,10 @@ def plan_text(made: dict[str, Any]) -> str:
 
     rows = [row(each["stage"], each, each["bytes_read"]) for each in made["stages"]]
     rows.append(row("all", made["total"], made["bytes"]))
-    probe = made["probe"]
+    probe, cores = made["probe"], made["cores"]
     return (
-        f"{made['files']:,} files of {made['snapshots']:,} snapshots, {readable_bytes(made['bytes'])}; {made['cores']} "
-        f"cores\n\n{table(rows, shown)}\n\nmemory is that of a worker, and in all of {made['cores']} workers; the probe "
+        f"{made['files']:,} files of {made['snapshots']:,} snapshots, {readable_bytes(made['bytes'])}; {cores} "
+        f"cores\n\n{table(rows, shown)}\n\nmemory is that of a worker, and in all of {cores} workers; the probe "
         f"of {probe['taken']} read {probe['files']} files, {readable_bytes(probe['bytes'])}"
     )
 

@@ -145,7 +145,8 @@ def given_inputs(
     input: Sequence[str] | None, choice: "Choice", source: str | None, check: "Callable[[Sequence[CrawlFile]], None]"
 ) -> "Sequence[str] | Inputs":
     """What --input names, or the files that --snapshot and the options with it choose, which `check` may refuse."""
-    from pipeline.snapshots.choose import chosen_files, snapshot_inputs
+    from pipeline.inputs.inputs import Inputs, inputs_of_snapshot
+    from pipeline.snapshots.choose import chosen_files
 
     if bool(input) == bool(choice.snapshots):
         raise UsageError("give --input or --snapshot, one of them: what is to be read")
@@ -155,7 +156,7 @@ def given_inputs(
         return input
     found = chosen_files(crawls_of(source), choice)
     check(found)
-    return snapshot_inputs(found)
+    return Inputs(inputs_of_snapshot(found))
 
 
 def check_core_hours(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from infra.errors import UsageError
 from infra.names import listed
-from pipeline.inputs.inputs import InputFile, Inputs
 from pipeline.snapshots.crawls import ARC, ARC_CRAWLS, KINDS, PAGES, Crawls
 
 ALL = "all"
@@ -62,12 +61,6 @@ def chosen_files(crawls: Crawls, choice: Choice) -> tuple[CrawlFile, ...]:
             for name in sample(in_segments, choice.files, choice.share)
         ]
     return tuple(found)
-
-
-def snapshot_inputs(files: Sequence[CrawlFile]) -> Inputs:
-    """The files as a run's inputs. A published file does not change: its snapshot stands for its version."""
-    ordered = sorted(files, key=lambda file: file.name)
-    return Inputs(tuple(InputFile(file.url, file.name, f"snapshot:{file.snapshot}") for file in ordered))
 
 
 def snapshots_of(crawls: Crawls, choice: Choice) -> list[str]:

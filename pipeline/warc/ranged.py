@@ -3,6 +3,8 @@
 from typing import Protocol
 
 from infra.errors import UsageError
+from infra.http.client import SCHEMES
+from infra.http.ranges import open_ranges
 
 
 class RangedFile(Protocol):
@@ -21,5 +23,8 @@ class RangedFile(Protocol):
 
 
 def open_remote(address: str) -> RangedFile:
-    """Opens the file at an address. Raises UsageError for one that cannot be read."""
-    raise UsageError(f"{address}: addresses of this kind are not read")
+    """Opens the file at an address; nothing is asked before something of it is read. Raises UsageError for an address
+    of a kind that is not read."""
+    if address.partition("://")[0].lower() in SCHEMES:
+        return open_ranges(address, ahead=1)  # what is to be read ahead is decided above
+    raise UsageError(f"{address}: archives are read from paths and from http(s) addresses")

@@ -11,10 +11,13 @@ from tests.commoncrawl.bucket import write_bucket
 from tests.commoncrawl.server import StandIn, serve
 from tests.conftest import MadeOnce
 
+# Of each archive.
+PAGES = 6
+
 
 @pytest.fixture(scope="session")
 def bucket(made_once: MadeOnce) -> Path:
-    return made_once("bucket", write_bucket)
+    return made_once("bucket", lambda folder: write_bucket(folder, each=PAGES))
 
 
 @pytest.fixture
