@@ -85,7 +85,7 @@ class Command(WithExample, TyperCommand):
 
 def places(name: str, value: Any) -> Iterator[Any]:
     """The paths of files and folders that a parameter of this name is given."""
-    for each in value if isinstance(value, list) else [value]:
+    for each in value if isinstance(value, list | tuple) else [value]:
         if isinstance(each, Path) or (name in PLACES and each is not None):
             yield each
 
