@@ -1,0 +1,43 @@
+"""Where everything is opened, written and locked: on disk, and in object stores."""
+
+from infra.storage.errors import StoreError, StoreRefusal, disk_errors, writing
+from infra.storage.files import (
+    TEMPORARY,
+    commit_file,
+    copy_file,
+    move_file,
+    new_file,
+    new_folder,
+    read_json,
+    remove_folder,
+    remove_temporaries,
+    sync_folder,
+    temporary_name,
+    write_bytes,
+)
+from infra.storage.lock import check_locked, lock
+from infra.storage.objects import ObjectPath, Place, place
+
+__all__ = [
+    "TEMPORARY",
+    "ObjectPath",
+    "Place",
+    "StoreError",
+    "StoreRefusal",
+    "check_locked",
+    "commit_file",
+    "copy_file",
+    "disk_errors",
+    "lock",
+    "move_file",
+    "new_file",
+    "new_folder",
+    "place",
+    "read_json",
+    "remove_folder",
+    "remove_temporaries",
+    "sync_folder",
+    "temporary_name",
+    "write_bytes",
+    "writing",
+]
