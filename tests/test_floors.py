@@ -17,7 +17,7 @@ FLOORS = """
 infra.errors
 infra.hashing  infra.extras  infra.names
 infra.storage
-infra.remote
+infra.remote  infra.http
 infra.code_version
 infra.dataset
 infra.ledger

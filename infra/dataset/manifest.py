@@ -22,6 +22,9 @@ RUN = "run.json"
 TOKEN_PATTERN = "refinery.pretokens/1"
 # The parameter that says how many rows of the inputs are read.
 LIMIT = "limit"
+# The parameters that follow from how much is read: a dataset that grows may change them. What they decide of a
+# partition is in the fingerprint of its part.
+EXTENT = (LIMIT, "split_bytes")
 
 
 class Kind(StrEnum):
@@ -97,9 +100,8 @@ class Header:
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What decides the bytes of a partition: neither the other inputs, nor how far they are read. A partition that
-        is cut by the limit has that in the fingerprint of its part."""
-        params = {name: value for name, value in self.params.items() if name != LIMIT}
+        """What decides the bytes of a partition: neither the other inputs, nor how far they are read."""
+        params = {name: value for name, value in self.params.items() if name not in EXTENT}
         return {name: value for name, value in self.as_dict().items() if name != "inputs"} | {"params": params}
 
 

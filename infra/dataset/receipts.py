@@ -78,6 +78,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     rejected_by: Counter[str] = field(default_factory=Counter)
     ledger_documents: int = 0
+    notes: list[dict[str, Any]] = field(default_factory=list)
     _last: tuple[Any, ...] | None = None
     _rules_of_last: set[str] = field(default_factory=set)
 
@@ -111,11 +112,13 @@ class Totals:
     domains: dict[str, Counter[str]] = field(default_factory=dict)
     schema: tuple[tuple[str, str], ...] = ()
     cost: dict[str, float] = field(default_factory=dict)
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, receipt: Mapping[str, Any]) -> None:
         self.shards += [Shard(**shard) for shard in receipt["shards"]]
         self.ledger.append(Shard(**receipt["ledger"]))
         self.files += [FileRef(**file) for file in receipt["files"]]
+        self.notes += receipt.get("notes", ())
         self.schema = tuple((name, kind) for name, kind in receipt["schema"])
         self.counts.update(receipt["counts"])
         self.rejected_by.update(receipt["rejected_by"])

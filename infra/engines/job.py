@@ -53,7 +53,7 @@ class PartJob:
                 "languages": written.languages,
                 "domains": written.domains,
                 "schema": schemas.describe(self.task.schema),
-                **self._notes(written),
+                **self._notes(written, tally),
                 "cost": {
                     "seconds": round(time.monotonic() - started, 3),
                     "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
@@ -63,11 +63,12 @@ class PartJob:
             write_receipt(folder, self.index, receipt)
         return self.index
 
-    def _notes(self, written: Written) -> dict[str, Any]:
-        """What only some receipts have: the parts that say where they are (`join` reads them there again), and files
-        that are needed until the dataset is committed."""
+    def _notes(self, written: Written, tally: Tally) -> dict[str, Any]:
+        """What only some receipts have: the parts that say where they are (`join` reads them there again), files that
+        are needed until the dataset is committed, and the task's own notes."""
         reads = [part.described() for part in self.parts if hasattr(part, "described")]
-        return {**({"reads": reads} if reads else {}), **({"work": written.work} if written.work else {})}
+        found = {"reads": reads, "work": written.work, "notes": tally.notes}
+        return {name: values for name, values in found.items() if values}
 
     def _write(self, folder: Path, outputs: Iterator[Output]) -> tuple[Written, Shard, Tally]:
         """Write all outputs; what was begun is removed if the task fails."""
@@ -85,6 +86,8 @@ class PartJob:
                     tally.reject(output.ledger)
                     ledger.write(output.ledger)
                 tally.add(output.counts or {})
+                if output.notes is not None:
+                    tally.notes.append(dict(output.notes))
                 live.add((output.main.num_rows if output.main else 0) + tally.ledger_documents - rejected)
             return sink.close(), ledger.close(), tally
         except BaseException:

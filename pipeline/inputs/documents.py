@@ -256,7 +256,7 @@ class DocumentFiles(FileSource):
 
     def parts(self) -> Sequence[DocumentFilePart]:
         return [
-            DocumentFilePart(file.path, file.name, file.sha256, self.source, self.columns, kept)
+            DocumentFilePart(file.path, file.name, file.version, self.source, self.columns, kept)
             for file, kept in zip(self.files, self.kept, strict=True)
         ]
 
