@@ -18,7 +18,7 @@ from infra.dataset.placing import place
 from infra.dataset.reader import Dataset
 from infra.dataset.receipts import RECEIPTS, SPILL, WORK, Totals, read_receipt, receipt_path
 from infra.hashing import readable_json
-from infra.storage import disk_errors, remove_folder, sync_folder, write_bytes
+from infra.storage import check_locked, disk_errors, remove_folder, sync_folder, write_bytes
 
 # What a stage adds at the commit: further fields of the manifest, and further files of the dataset.
 Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
@@ -95,6 +95,7 @@ class Build:
         run = {**run, "manifest_sha256": hashlib.sha256(content).hexdigest()}
         account = {**run, "parts_made": self.made, "parts_found": self.found, **totals.cost}
         with disk_errors(self.folder):
+            check_locked(self.folder)
             write_bytes(self.folder / RUN, readable_json(account))
             write_bytes(self.folder / MANIFEST, content)
         self._clear()

@@ -1,13 +1,12 @@
 """Finished partitions found again by their fingerprint: under another number, or in another dataset.
 
-When a dataset is made again of more inputs, a file that sorts between the others shifts the numbers of all that follow.
-Their shards are renamed, not computed again. Renames are written down before they begin and are done in two phases
-(all files out of the way, then all to their new names), so that a killed process is followed by one that ends them.
+When a dataset is made again of more inputs, a file that sorts between the others shifts the numbers of all that
+follow. Their shards are renamed (in an object store: copied by it), not computed again. Renames are written down
+before they begin and are done in two phases (all files out of the way, then all to their new names), so that a killed
+process is followed by one that ends them.
 Partitions of another dataset get a hard link, or a copy where there can be none.
 """
 
-import os
-import shutil
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from infra.dataset.receipts import (
     write_receipt,
 )
 from infra.hashing import canonical_json
-from infra.storage import commit_file, read_json, remove_folder, sync_folder, temporary_name, write_bytes
+from infra.storage import copy_file, move_file, read_json, remove_folder, sync_folder, write_bytes
 
 # The renames that have begun, and where the files are between the two phases; both below RECEIPTS.
 MOVES, MOVED = "moves.json", "moved"
@@ -88,12 +87,12 @@ def finish_moves(folder: Path) -> None:
     if plan["phase"] == "out":  # no file has its new name yet: what is under its old one is still to be moved
         for number, (old, _) in enumerate(plan["moves"]):
             if (folder / old).exists():
-                (folder / old).replace(away / str(number))
+                move_file(folder / old, away / str(number))
         _sync(folder, plan["moves"], away)
         write_bytes(journal, canonical_json({**plan, "phase": "in"}))
     for number, (_, new) in enumerate(plan["moves"]):
         if (away / str(number)).exists():
-            (away / str(number)).replace(folder / new)
+            move_file(away / str(number), folder / new)
     _sync(folder, plan["moves"], away)
     journal.unlink()
     sync_folder(journal.parent)
@@ -120,23 +119,10 @@ def _bring(other: Path, folder: Path, fingerprints: Sequence[str], made: set[int
         if wanting.get(receipt["fingerprint"]):
             number = wanting[receipt["fingerprint"]].pop(0)
             for path in files_of(receipt):
-                link(other / path, folder / renumbered(path, number))
+                copy_file(other / path, folder / renumbered(path, number))
             write_receipt(folder, number, receipt)
             placed.add(number)
     return placed
-
-
-def link(file: Path, final: Path) -> None:
-    """Another name for the file, or a copy of it on another file system. It appears whole or not at all."""
-    temporary = temporary_name(final)
-    temporary.unlink(missing_ok=True)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(file, temporary)
-    except OSError:
-        shutil.copyfile(file, temporary)
-    commit_file(temporary, final)
-    temporary.unlink(missing_ok=True)  # a rename to another name of the same file does nothing
 
 
 def described(folder: Path) -> list[Mapping[str, Any]]:

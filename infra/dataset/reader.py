@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from infra.dataset.manifest import RUN, InputRef, Kind, Manifest, manifest_ref
 from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file
-from infra.storage import read_json
+from infra.storage import place, read_json, readable
 
 if TYPE_CHECKING:
     import polars
@@ -51,7 +51,7 @@ class ShardReader:
 
     @property
     def file(self) -> Path:
-        return Path(self.folder) / self.path
+        return place(self.folder) / self.path
 
     def check(self) -> None:
         """WorkError unless the shard is, byte for byte, what its manifest says: damage is not handed on."""
@@ -64,13 +64,13 @@ class ShardReader:
 
     def schema(self) -> pa.Schema:
         try:
-            return pq.read_schema(self.file)
+            return pq.read_schema(readable(self.file))
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         try:
-            with pq.ParquetFile(self.file) as file:
+            with pq.ParquetFile(readable(self.file)) as file:
                 yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None

@@ -96,9 +96,9 @@ class ShardWriter:
         if self._buffer:
             self._flush(whole_groups_only=False)
         self._writer.close()
+        size, sha256 = self.temporary.stat().st_size, sha256_file(self.temporary)
         commit_file(self.temporary, self.final)
-        size = self.final.stat().st_size
-        return Shard(self.path, self.rows, size, self.chars, self.tokens, sha256_file(self.final))
+        return Shard(self.path, self.rows, size, self.chars, self.tokens, sha256)
 
     def abandon(self) -> None:
         self._writer.close()

@@ -22,7 +22,7 @@ from infra.engines.live import LivePart, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_json
 from infra.metering import worker_cpu_seconds
-from infra.storage import disk_errors
+from infra.storage import disk_errors, place
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PartJob:
         """Make the shard and its ledger, commit both, and leave the receipt; returns the partition's index."""
         for part in self.parts:
             check_part(part)
-        folder = Path(self.folder)
+        folder = place(self.folder)
         started, cpu_started = time.monotonic(), worker_cpu_seconds()
         with disk_errors(folder):
             written, ledger, tally = self._write(folder, self.task(*self.parts))

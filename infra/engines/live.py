@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from infra.dataset.receipts import RECEIPTS
-from infra.storage import TEMPORARY, read_json
+from infra.storage import TEMPORARY, ObjectPath, read_json
 
 _PLAN = f"{TEMPORARY}plan"
 _PART = f"{TEMPORARY}live-"
@@ -138,6 +138,8 @@ def read_live(folder: Path) -> tuple[int, float]:
     """The rows that are done since the stage began or was resumed, and the sum of the shares of the partitions that are
     being made."""
     rows, shares = 0, 0.0
+    if isinstance(folder, ObjectPath):  # where nothing is appended to a file
+        return rows, shares
     with contextlib.suppress(OSError, ValueError):
         rows = sum(map(int, (folder / RECEIPTS / _DONE).read_text().split()))
     for path in (folder / RECEIPTS).glob(f"{_PART}*"):

@@ -13,19 +13,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from infra.code_version import code_version
-from infra.dataset.receipts import SPILL
 from infra.engines.engine import Engine
 from infra.engines.job import PartJob
 from infra.engines.shuffle import Spread
-from infra.engines.spill import Spilled, SpillJob
+from infra.engines.spill import Spilled, SpillJob, spill_folder
 from infra.errors import WorkError
-from infra.storage import remove_folder, remove_temporaries
+from infra.storage import place, remove_folder, remove_temporaries
 
 PR_SET_PDEATHSIG = 1
 
@@ -74,7 +72,7 @@ class LocalEngine(Engine):
     _pool: ProcessPoolExecutor | None = None
 
     def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
-        folder = Path(jobs[0].folder) / SPILL
+        folder = spill_folder(place(jobs[0].folder))
         folder.mkdir(exist_ok=True)
         remove_temporaries(folder)
         code = code_version(SpillJob, spreads)

@@ -9,6 +9,7 @@ from infra.storage.files import (
     new_file,
     new_folder,
     read_json,
+    readable,
     remove_folder,
     remove_temporaries,
     sync_folder,
@@ -16,11 +17,14 @@ from infra.storage.files import (
     write_bytes,
 )
 from infra.storage.lock import check_locked, lock
-from infra.storage.objects import ObjectPath, Place, place
+from infra.storage.objects import MAGIC, ObjectPath, ObjectRanges, Place, place
+from infra.storage.scratch import scratch_folder
 
 __all__ = [
+    "MAGIC",
     "TEMPORARY",
     "ObjectPath",
+    "ObjectRanges",
     "Place",
     "StoreError",
     "StoreRefusal",
@@ -34,8 +38,10 @@ __all__ = [
     "new_folder",
     "place",
     "read_json",
+    "readable",
     "remove_folder",
     "remove_temporaries",
+    "scratch_folder",
     "sync_folder",
     "temporary_name",
     "write_bytes",

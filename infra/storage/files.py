@@ -80,6 +80,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     commit_file(temporary, path)
 
 
+def readable(path: Path) -> Any:
+    """What pyarrow is given to read a file: its path, or the object as an open file."""
+    return path.open("rb") if isinstance(path, ObjectPath) else path
+
+
 def read_json(path: Path) -> Any | None:
     """The JSON at `path`; None where there is none or it was cut by a crash."""
     try:

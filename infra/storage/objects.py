@@ -17,6 +17,7 @@ from infra.errors import UsageError
 from infra.storage.client import SCHEMES, client, insist, store_errors
 from infra.storage.object_file import ObjectFile
 
+MAGIC = re.compile(r"[*?[]")
 # What holds files: a path on this machine, or one in an object store.
 Place = Path
 URL = re.compile(r"(s3|gs):/{1,3}([^/]+)(?:/(.*))?", re.DOTALL)
@@ -117,11 +118,18 @@ class ObjectPath(PosixPath):
                 yield from (self._at(meta["path"]) for meta in batch)
 
     def glob(self, pattern: str) -> Generator[Self, None, None]:
-        """`*`, `?`, `[…]` within a name, `**` for any folders; sorted. Folders are found by patterns without `/`."""
-        if "/" not in pattern and "**" not in pattern:
-            return (path for path in self.iterdir() if PurePosixPath(path.name).match(pattern))
-        matches = re.compile(_expression(pattern)).fullmatch
-        return (path for path in sorted(self.walk_objects()) if matches(path.relative_to(self).as_posix()))
+        """`*`, `?`, `[…]` within a name; `**`, which finds objects alone, for any folders. Sorted."""
+        if "**" in pattern:
+            matches = re.compile(_expression(pattern)).fullmatch
+            yield from (path for path in sorted(self.walk_objects()) if matches(path.relative_to(self).as_posix()))
+            return
+        name, _, rest = pattern.partition("/")
+        if not MAGIC.search(name):
+            found = [self / name] if rest or (self / name).exists() else []
+        else:
+            found = [path for path in self.iterdir() if PurePosixPath(path.name).match(name)]
+        for path in found:
+            yield from path.glob(rest) if rest else (path,)
 
     def rglob(self, pattern: str) -> Generator[Self, None, None]:
         return self.glob(f"**/{pattern}")
@@ -162,6 +170,28 @@ class ObjectPath(PosixPath):
         raise io.UnsupportedOperation(f"{self} is an object, which cannot be renamed to {target}")
 
     replace = rename
+
+
+class ObjectRanges:
+    """An object that is read by ranges of its bytes. `size` in bytes; `version`: its ETag. FileNotFoundError."""
+
+    def __init__(self, path: ObjectPath) -> None:
+        self.path = path
+        with store_errors(path):
+            meta = path.store.head(path.key)
+        self.size: int = meta["size"]
+        self.version = str(meta["e_tag"] or meta["version"] or "").strip('"')
+
+    def read(self, start: int, length: int) -> bytes:
+        """All of these bytes that the object has."""
+        length = min(length, self.size - start)
+        if length <= 0:
+            return b""
+        with store_errors(self.path):
+            return bytes(self.path.store.get_range(self.path.key, start=start, length=length))
+
+    def close(self) -> None:
+        pass
 
 
 def _expression(pattern: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from infra.errors import UsageError
+from infra.storage import ObjectPath, ObjectRanges, place
 
 
 class RangedFile(Protocol):
@@ -22,4 +23,15 @@ class RangedFile(Protocol):
 
 def open_remote(address: str) -> RangedFile:
     """Opens the file at an address. Raises UsageError for one that cannot be read."""
+    path = place(address)
+    if isinstance(path, ObjectPath):
+        return open_object(path)
     raise UsageError(f"{address}: addresses of this kind are not read")
+
+
+def open_object(path: ObjectPath) -> RangedFile:
+    """UsageError where there is no such object."""
+    try:
+        return ObjectRanges(path)
+    except FileNotFoundError:
+        raise UsageError(f"no such object: {path}: check --input") from None
