@@ -16,7 +16,7 @@ from infra.storage.files import (
     temporary_name,
     write_bytes,
 )
-from infra.storage.lock import check_locked, lock
+from infra.storage.lock import check_locked, is_locked, lock
 from infra.storage.objects import MAGIC, ObjectPath, ObjectRanges, Place, place
 from infra.storage.scratch import scratch_folder
 
@@ -32,6 +32,7 @@ __all__ = [
     "commit_file",
     "copy_file",
     "disk_errors",
+    "is_locked",
     "lock",
     "move_file",
     "new_file",

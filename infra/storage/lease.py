@@ -105,6 +105,14 @@ def still_held(path: ObjectPath) -> None:
     _held[str(path)].renew()
 
 
+def is_held(path: ObjectPath) -> bool:
+    """For people: whether a driver renewed the lease lately, by the clocks of the store and of this machine."""
+    content, version = _read(path)
+    if version is None or not content or _is_dead_here(content):
+        return False
+    return time.time() - path.stat().st_mtime < 2 * LEASE_SECONDS
+
+
 def take(path: ObjectPath) -> Lease:
     """Wait until the lease is free, given back or unchanged for LEASE_SECONDS; UsageError when it is renewed."""
     token = uuid.uuid4().hex

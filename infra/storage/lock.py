@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.errors import UsageError
-from infra.storage.lease import hold, still_held
+from infra.storage.lease import hold, is_held, still_held
 from infra.storage.objects import ObjectPath
 
 NAME = ".lock"
@@ -51,3 +51,18 @@ def check_locked(folder: Path) -> None:
     lease may have ended while the process was stopped or the store was out of reach."""
     if isinstance(folder, ObjectPath):
         still_held(folder / NAME)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a running process holds the folder, as far as can be told from here."""
+    path = folder / NAME
+    if isinstance(path, ObjectPath):
+        return is_held(path)
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -134,6 +134,11 @@ class ObjectPath(PosixPath):
     def rglob(self, pattern: str) -> Generator[Self, None, None]:
         return self.glob(f"**/{pattern}")
 
+    @property
+    def version(self) -> str:
+        """What tells its states apart: its ETag."""
+        return ObjectRanges(self).version
+
     def _at(self, key: str) -> Self:
         return type(self)(self.parts[0], self.bucket, key)
 

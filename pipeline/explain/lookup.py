@@ -16,6 +16,7 @@ from infra.dataset.reader import ShardReader
 from infra.dataset.rows import to_rows
 from infra.dataset.schema import KEY
 from infra.errors import UsageError
+from infra.storage import readable
 
 Key = tuple[str, int]
 
@@ -63,7 +64,7 @@ def _hits(part: ShardReader, column: str, wanted: pa.Array, names: list[str] | N
     if not len(wanted) or not part.rows:
         return
     try:
-        with pq.ParquetFile(part.file) as file:
+        with pq.ParquetFile(readable(part.file)) as file:
             for group in range(file.num_row_groups):
                 first = file.read_row_group(group, columns=[column])
                 hits = pc.indices_nonzero(pc.is_in(first[column], value_set=wanted))

@@ -8,7 +8,7 @@ import pytest
 
 from infra.errors import UsageError, WorkError
 from infra.storage import client, copy_file, disk_errors, files, new_file, place, remove_folder, write_bytes
-from tests.infra.storage.s3_server import ENVIRONMENT, Fault, Server, cut, denied, slow_down, stall, too_many
+from tests.s3_server import ENVIRONMENT, Fault, Server, cut, denied, slow_down, stall, too_many
 
 PART_BYTES = 5 * 2**20  # the smallest that S3 takes
 LARGE = b"0123456789abcdef" * (2 * PART_BYTES // 16 + 1)

@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import UsageError, WorkError
 from infra.storage import check_locked, lease, lock, read_json, write_bytes
-from tests.infra.storage.s3_server import Server, cut
+from tests.s3_server import Server, cut
 
 SECONDS = 0.6
 HOLDER = f"""

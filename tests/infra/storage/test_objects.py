@@ -24,7 +24,7 @@ from infra.storage import (
 )
 from infra.storage.object_file import BLOCK_BYTES, WHOLE_BYTES
 from infra.storage.scratch import scratch_folder
-from tests.infra.storage.s3_server import ENVIRONMENT, Server
+from tests.s3_server import ENVIRONMENT, Server
 
 KEYS = ("a/b/c.parquet", "a/b/d.parquet", "a/e.parquet", "a/part-1.json", "ab/f.parquet", "g[1].gz")
 ODD = ("a b%20+ü#?.txt", "a:b=c&d~'(!*)", "%25", "日本/.x")
