@@ -28,6 +28,15 @@ class SpillJob:
         return self.spread.order
 
     @property
+    def count(self) -> int:
+        """None of the result's."""
+        return 0
+
+    @property
+    def label(self) -> str:
+        return f"the rows of part {self.index} for a reduction"
+
+    @property
     def path(self) -> Path:
         return spill_path(self.folder, self.index)
 
@@ -51,7 +60,7 @@ class SpillJob:
                 writer.write_batch(one_batch(table))
         commit_file(temporary, self.path)
         write_bytes(self.path.with_suffix(".json"), canonical_json(self.fingerprint))
-        return self.index
+        return self.count
 
 
 @dataclass(frozen=True)

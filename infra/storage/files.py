@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -44,26 +44,47 @@ def temporary_name(final: Path) -> Path:
     return folder / f"{TEMPORARY}{final.name}-{socket.gethostname()[:16]}-{uuid.uuid4().hex[:16]}"
 
 
-def commit_file(temporary: Path, final: Path) -> None:
-    """Give what was written to `temporary` its final name: synced and renamed, or uploaded."""
+def sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Sync files that have their final names, and then the folders they are in, each once. Objects are safe already."""
+    folders = set()
+    for path in paths:
+        if not isinstance(path, ObjectPath):
+            sync_file(path)
+            folders.add(path.parent)
+    for folder in folders:
+        sync_folder(folder)
+
+
+def commit_file(temporary: Path, final: Path, sync: bool = True) -> None:
+    """Give what was written to `temporary` its final name: synced and renamed, or uploaded.
+
+    Without `sync` a file on disk may be lost, or cut, in a crash: what says that it is there (a receipt, a manifest) is
+    written after a `sync_files` of it.
+    """
     if isinstance(final, ObjectPath):
         how = {"chunk_size": UPLOAD_BYTES, "max_concurrency": UPLOADS_AT_ONCE}
         insist(final, lambda: final.store.put(final.key, temporary, **how))
         temporary.unlink()
         return
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
+    if sync:
+        sync_file(temporary)
     temporary.replace(final)
-    sync_folder(final.parent)
+    if sync:
+        sync_folder(final.parent)
 
 
 @contextmanager
-def new_file(final: Path) -> Iterator[Path]:
+def new_file(final: Path, sync: bool = True) -> Iterator[Path]:
     """A temporary file on this machine, which becomes `final` when the block ends, and is removed when it raises."""
     temporary = temporary_name(final)
     try:
         yield temporary
-        commit_file(temporary, final)
+        commit_file(temporary, final, sync)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -78,6 +99,19 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = temporary_name(path)
     temporary.write_bytes(content)
     commit_file(temporary, path)
+
+
+def sizes_in(folder: Path) -> Callable[[str], int | None]:
+    """Gives the size of a file by its path below `folder`; None where there is none. Objects are listed, all at once: a
+    request has a thousand of them."""
+    if isinstance(folder, ObjectPath):
+        return folder.sizes().get
+
+    def size(path: str) -> int | None:
+        file = folder / path
+        return file.stat().st_size if file.is_file() else None
+
+    return size
 
 
 def readable(path: Path) -> Any:
@@ -104,13 +138,13 @@ def move_file(file: Path, final: Path) -> None:
 
 def copy_file(file: Path, final: Path) -> None:
     """Another file of the same content, which appears whole or not at all: a link where there can be one, a copy made
-    by the store where both are in one bucket, else a copy through this machine."""
+    by the store where both are in one bucket, else a copy through this machine. It is not synced."""
     if isinstance(file, ObjectPath) and isinstance(final, ObjectPath) and file.store is final.store:
         with store_errors(file):
             file.store.copy(file.key, final.key)
         return
     final.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(final) as temporary:
+    with new_file(final, sync=False) as temporary:
         if not _link(file, temporary):
             with file.open("rb") as source, temporary.open("wb") as target:
                 shutil.copyfileobj(source, target, 2**20)
@@ -161,8 +195,7 @@ def new_folder(final: Path, replace: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         for path in sorted(temporary.iterdir()):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            sync_file(path)
         sync_folder(temporary)
         if replace:
             remove_folder(final)

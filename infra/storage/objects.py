@@ -111,6 +111,14 @@ class ObjectPath(PosixPath):
         keys = [meta["path"] for meta in found["objects"]] + list(found["common_prefixes"])
         yield from (self._at(key) for key in sorted(keys))
 
+    def sizes(self) -> dict[str, int]:
+        """The size of every object below it, by the path from here."""
+        found: dict[str, int] = {}
+        with store_errors(self):
+            for batch in self.store.list(self.key or None, chunk_size=1000):
+                found.update((meta["path"][len(self.key) :].removeprefix("/"), meta["size"]) for meta in batch)
+        return found
+
     def walk_objects(self) -> Iterator[Self]:
         """Every object below it, in no order."""
         with store_errors(self):

@@ -104,7 +104,7 @@ def explain_many(
     first = finished.dataset(finished.stages[0])
     rows: dict[Key, dict[str, Any]] = {}
     missing = []
-    for each, found in zip(asked, matches(first.parts() + first.ledger_parts(), asked), strict=True):
+    for each, found in zip(asked, matches([*first.parts(), *first.ledger_parts()], asked), strict=True):
         rows |= {key_of(row): row for row in found if key_of(row) not in rows}
         missing += [] if found else [each.name]
     given = {} if finished.stages[0].command == "ingest" else originals(rows.values(), first, finished.origin)

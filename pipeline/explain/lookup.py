@@ -16,7 +16,7 @@ from infra.dataset.reader import ShardReader
 from infra.dataset.rows import to_rows
 from infra.dataset.schema import KEY
 from infra.errors import UsageError
-from infra.storage import readable
+from infra.storage import StoreError, readable
 
 Key = tuple[str, int]
 
@@ -70,6 +70,8 @@ def _hits(part: ShardReader, column: str, wanted: pa.Array, names: list[str] | N
                 hits = pc.indices_nonzero(pc.is_in(first[column], value_set=wanted))
                 if len(hits):
                     yield from to_rows(file.read_row_group(group, columns=names).take(hits))
+    except StoreError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{part.file} cannot be read: {str(error).splitlines()[0]}") from None
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infra.dataset.batches import receipts_in
 from infra.dataset.manifest import MANIFEST, Manifest
 from infra.dataset.receipts import RECEIPTS, WORK
 from infra.engines.live import read_progress
@@ -32,20 +33,21 @@ def status(folder: Path) -> dict[str, Any]:
 def stage_status(folder: Path) -> dict[str, Any]:
     """While it is made: `total` parts, rows a second (`rate`) and `seconds_left`, where known; before its last
     pass, those of the `table` that is being made."""
-    receipts = len(list((folder / RECEIPTS).glob("part-*.json")))
     if (folder / MANIFEST).is_file():
-        counts = Manifest.read(folder).counts
-        return {"stage": folder.name, "state": "done", "parts": receipts, "docs": counts["out"],
-                "rejected": counts.get("rejected", 0)}  # fmt: skip
+        manifest = Manifest.read(folder)
+        return {"stage": folder.name, "state": "done", "parts": manifest.parts, "docs": manifest.counts["out"],
+                "rejected": manifest.counts.get("rejected", 0)}  # fmt: skip
     running = is_locked(folder)
-    documents = [read_json(path) or {} for path in sorted((folder / RECEIPTS).glob("part-*.json"))]
-    rows = sum(shard["rows"] for receipt in documents for shard in receipt.get("shards", []))
-    rejected = sum(receipt.get("counts", {}).get("rejected", 0) for receipt in documents)
-    table, made = folder, receipts
-    if not receipts and (begun := [path for path in (folder / WORK).glob("*") if is_locked(path)]):
-        table, made = begun[0], len(list((begun[0] / RECEIPTS).glob("part-*.json")))
+    made = rows = rejected = 0
+    for receipt in receipts_in(folder):
+        made += 1
+        rows += sum(shard["rows"] for shard in receipt["shards"])
+        rejected += receipt["counts"].get("rejected", 0)
+    table = folder
+    if not made and (begun := [path for path in (folder / WORK).glob("*") if is_locked(path)]):
+        table, made = begun[0], sum(1 for _ in receipts_in(begun[0]))
         running = True
-    now = read_progress(table, folder.name, made) if running else None
+    now = read_progress(table, folder.name) if running else None
     return {
         "stage": folder.name,
         "state": "running" if running else "unfinished",

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.dataset.manifest import FileRef, Kind, Shard
+from infra.dataset.files import FileRef, Shard
+from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.receipts import WORK, Totals
 from infra.dataset.writer import ShardWriter
@@ -136,29 +137,25 @@ def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) ->
 
 def gathered(folder: Path, totals: Totals, model: str) -> list[FileRef]:
     """Makes the files beside the shards: the rows of all partitions in the order of the shards, and the tokenizer."""
-    tables = [pq.read_table(readable(folder / WORK / f"{Path(shard.path).stem}.parquet")) for shard in totals.shards]
-    table = pa.concat_tables(tables) if tables else DOCUMENT_COLUMNS.empty_table()
-    totals.domains.update(domains_of(table))
-    return [table_ref(folder, table), model_ref(folder, model)]
+    writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
+    domains: dict[str, Counter[str]] = {}
+    for index in range(totals.parts):
+        table = pq.read_table(readable(folder / WORK / f"part-{index:05d}.parquet"))
+        add_domains(domains, table)
+        for batch in table.to_batches():
+            writer.write(batch)
+    totals.domains.update(domains)
+    rows = writer.close()
+    return [FileRef(rows.path, rows.bytes, rows.sha256), model_ref(folder, model)]
 
 
-def domains_of(table: pa.Table) -> dict[str, Counter[str]]:
-    """Documents and tokens (with repeats) by domain."""
-    found: dict[str, Counter[str]] = {}
+def add_domains(found: dict[str, Counter[str]], table: pa.Table) -> None:
+    """Adds documents and tokens (with repeats) by domain."""
     for row in table.select(["domain", "length", "repeats"]).to_pylist():
         total = found.setdefault(row["domain"] or "general", Counter())
         total["docs"] += 1
         total["tokens"] += row["length"]
         total["tokens_with_repeats"] += row["length"] * (row["repeats"] or 1)
-    return found
-
-
-def table_ref(folder: Path, table: pa.Table) -> FileRef:
-    writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
-    for part in table.to_batches():
-        writer.write(part)
-    shard = writer.close()
-    return FileRef(shard.path, shard.bytes, shard.sha256)
 
 
 def model_ref(folder: Path, path: str) -> FileRef:

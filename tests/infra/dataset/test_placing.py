@@ -12,6 +12,7 @@ from unittest import mock
 import pyarrow as pa
 import pytest
 
+from infra.dataset import batches
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
 from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
@@ -51,6 +52,12 @@ def afresh(indices: Sequence[int], folder: Path) -> dict[str, bytes]:
     with open_engine("local") as engine:
         make(engine, folder, indices)
     return files_of(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receipt is written as soon as its partition is made."""
+    monkeypatch.setattr(batches, "FLUSH_SECONDS", 0.0)
 
 
 def parts_made(out: Path) -> int:
@@ -236,5 +243,8 @@ def test_what_depends_on_its_number_is_made_again(tmp_path: Path) -> None:
     assert files_of(tmp_path / "out") == files_of(tmp_path / "fresh")
 
 
-def receipts(out: Path) -> list[str]:
-    return sorted(path.name for path in (out / ".receipts").iterdir() if path.name != "history.json")
+def receipts(out: Path) -> list[tuple[int, str]]:
+    """The partitions that have a receipt, with the fingerprint; nothing else is there."""
+    others = {path.name for path in (out / ".receipts").iterdir() if not path.name.startswith("part-")}
+    assert others <= {"header.json", "history.json"}
+    return sorted((receipt["index"], receipt["fingerprint"]) for receipt in batches.receipts_in(out))

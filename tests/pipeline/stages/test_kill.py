@@ -10,7 +10,7 @@ from tests.pipeline.command import made, refinery, start
 from tests.pipeline.kills import Moment, each, kill_and_go_on
 from tests.pipeline.pages import write_crawl, write_recipe
 
-WRITER, BUILD, RECEIPTS = "infra.dataset.writer", "infra.dataset.build", "infra.dataset.receipts"
+WRITER, BUILD, RECEIPTS = "infra.dataset.writer", "infra.dataset.build", "infra.dataset.batches"
 MOMENTS: dict[str, Moment] = {
     "a shard is written, its ledger not renamed": (WRITER, "commit_file", "leave", 1, "02-extract/.tmp-part"),
     "the receipt is not there yet": (RECEIPTS, "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
