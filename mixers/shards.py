@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from infra.dataset.manifest import FileRef
+from infra.dataset.files import FileRef
 from infra.errors import UsageError
 from infra.storage import commit_file, temporary_name, write_bytes
 

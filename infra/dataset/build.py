@@ -11,14 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from infra.dataset.batches import ReceiptIndex, batches_in, keep_receipts
 from infra.dataset.claim import claim, no_change
+from infra.dataset.files import FileKind, FileRef, FileTable, FileTableWriter
 from infra.dataset.growth import any_inputs
-from infra.dataset.manifest import MANIFEST, RUN, FileRef, Header, Manifest, Shard, check_invariant
+from infra.dataset.manifest import MANIFEST, RUN, Header, Manifest, check_invariant
 from infra.dataset.placing import place
 from infra.dataset.reader import Dataset
-from infra.dataset.receipts import RECEIPTS, SPILL, WORK, Totals, read_receipt, receipt_path
+from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, WORK, Receipt, Totals, files_of
+from infra.dataset.schema import describe
 from infra.hashing import readable_json
-from infra.storage import disk_errors, remove_folder, sync_folder, write_bytes
+from infra.storage import check_locked, disk_errors, remove_folder, sync_files, sync_folder, write_bytes
 
 # What a stage adds at the commit: further fields of the manifest, and further files of the dataset.
 Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
@@ -41,9 +48,7 @@ class Build:
         if not (self.folder / MANIFEST).is_file():
             return None
         dataset = Dataset(self.folder)
-        paths = [(self.folder / file.path, file.bytes) for file in dataset.manifest.all_files()]
-        whole = all(path.is_file() and path.stat().st_size == size for path, size in paths)
-        if not whole or dataset.manifest.header.sha256 != self.header.sha256:
+        if dataset.manifest.header.sha256 != self.header.sha256 or not dataset.is_whole():
             (self.folder / MANIFEST).unlink()
             sync_folder(self.folder)  # before any shard is renamed or written over
             return None
@@ -55,60 +60,92 @@ class Build:
         remove_folder(self.folder / WORK)
         remove_folder(self.folder / SPILL)
 
-    def missing(self, fingerprints: Sequence[str]) -> list[int]:
-        """The partitions that no receipt has, or whose files are gone. Those that a receipt has under another number,
-        or in a folder of `header.reuse`, are put in their place."""
-        made = place(self.folder, fingerprints, self.header.reuse or ())
-        todo = [index for index in range(len(fingerprints)) if index not in made]
+    def missing(self, fingerprints: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The partitions that no receipt has, or whose files are gone, ascending. Those that a receipt has under
+        another number, or in a folder of `header.reuse`, are put in their place."""
+        todo = np.flatnonzero(~place(self.folder, fingerprints, self.header.reuse or ()))
         self.made, self.found = len(todo), len(fingerprints) - len(todo)
         return todo
 
-    def _totals(self, fingerprints: Sequence[str]) -> Totals:
+    def commit(
+        self, fingerprints: Sequence[str], schema: pa.Schema, run: Mapping[str, Any], extras: Extras | None = None
+    ) -> Dataset:
+        """Sum the receipts, check the invariant, write the table of files, `run.json` and then the manifest."""
         totals = Totals()
-        for index, fingerprint in enumerate(fingerprints):
-            receipt = read_receipt(self.folder, index, fingerprint)
-            assert receipt, f"no receipt for partition {index}"
-            totals.add(receipt)
-        return totals
-
-    def commit(self, fingerprints: Sequence[str], run: Mapping[str, Any], extras: Extras | None = None) -> Dataset:
-        """Sum the receipts, check the invariant, write `run.json` and then the manifest."""
-        totals = self._totals(fingerprints)
-        self._remove_others(totals, len(fingerprints))
-        extra, files = extras(self.folder, totals) if extras else ({}, [])
-        totals.counts["out"] = sum(shard.rows for shard in totals.shards)
-        manifest = Manifest(
-            header=self.header,
-            schema=totals.schema,
-            shards=tuple(totals.shards),
-            ledger=tuple(totals.ledger),
-            files=(*totals.files, *files),
-            counts={name: number for name, number in totals.counts.items() if not name.startswith("step/")},
-            rejected_by=totals.rejected_by,
-            languages=totals.languages,
-            domains=totals.domains,
-            funnel=totals.funnel(),
-            extra=extra,
-        )
-        check_invariant(manifest)
-        content = manifest.to_bytes()
-        run = {**run, "manifest_sha256": hashlib.sha256(content).hexdigest()}
-        account = {**run, "parts_made": self.made, "parts_found": self.found, **totals.cost}
         with disk_errors(self.folder):
+            extra, table = self._sum(fingerprints, totals, extras)
+            totals.counts["out"] = table.sums[FileKind.SHARD].rows
+            manifest = Manifest(
+                header=self.header,
+                schema=describe(schema),
+                table=table,
+                counts={name: number for name, number in totals.counts.items() if not name.startswith("step/")},
+                rejected_by=totals.rejected_by,
+                languages=totals.languages,
+                domains=totals.domains,
+                funnel=totals.funnel(),
+                extra=extra,
+            )
+            check_invariant(manifest)
+            content = manifest.to_bytes()
+            run = {**run, "manifest_sha256": hashlib.sha256(content).hexdigest()}
+            account = {**run, "parts_made": self.made, "parts_found": self.found, **totals.cost}
+            check_locked(self.folder)
             write_bytes(self.folder / RUN, readable_json(account))
             write_bytes(self.folder / MANIFEST, content)
         self._clear()
         return Dataset(self.folder)
 
-    def _remove_others(self, totals: Totals, partitions: int) -> None:
+    def _sum(
+        self, fingerprints: Sequence[str], totals: Totals, extras: Extras | None
+    ) -> tuple[dict[str, Any], FileTable]:
+        """Add all receipts to `totals`, and write the table of files; returns what the manifest has besides."""
+        named = Named(len(fingerprints))
+        with FileTableWriter(self.folder) as table:
+            for receipt in ReceiptIndex(self.folder, fingerprints):
+                totals.add(receipt, table)
+                named.add(receipt)
+            self._remove_others(named, fingerprints)
+            extra, files = extras(self.folder, totals) if extras else ({}, [])
+            for file in files:
+                table.add(FileKind.FILE, None, file)
+            sync_files(self.folder / file.path for file in files)
+            return extra, table.close()
+
+    def _remove_others(self, named: "Named", fingerprints: Sequence[str]) -> None:
         """Remove shards of an earlier plan, which no receipt of this one names, and its further receipts."""
-        made: list[Shard | FileRef] = [*totals.shards, *totals.ledger, *totals.files]
-        ours = {file.path for file in made}
-        ours |= {receipt_path(self.folder, index).relative_to(self.folder).as_posix() for index in range(partitions)}
-        for within in (self.folder, self.folder / "ledger", self.folder / RECEIPTS):
+        for within in (self.folder, self.folder / "ledger"):
             for path in within.glob("part-*"):
-                if path.relative_to(self.folder).as_posix() not in ours:
+                if path.relative_to(self.folder).as_posix() not in named:
                     path.unlink()
+        count, batches = len(fingerprints), {*batches_in(self.folder)}
+        keep_receipts(self.folder, lambda receipt: receipt["index"] < count)
+        for path in (self.folder / RECEIPTS).glob("part-*"):
+            if path not in batches:
+                path.unlink()
+
+
+class Named:
+    """The files that receipts name: for each kind of file one byte a partition, and no names."""
+
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
+        self._kinds: dict[str, bytearray] = {}
+
+    def add(self, receipt: Receipt) -> None:
+        for path in files_of(receipt):
+            kind, number = _numbered(path)
+            self._kinds.setdefault(kind, bytearray(self.parts))[number] = 1
+
+    def __contains__(self, path: str) -> bool:
+        kind, number = _numbered(path)
+        return 0 <= number < self.parts and bool(self._kinds.get(kind, b"")[number : number + 1].strip(b"\0"))
+
+
+def _numbered(path: str) -> tuple[str, int]:
+    """The path without its number, and the number; -1 where it has none."""
+    found = NUMBER.search(path)
+    return (NUMBER.sub("", path), int(found[0].removeprefix("part-"))) if found else (path, -1)
 
 
 @contextmanager

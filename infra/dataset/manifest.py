@@ -2,20 +2,25 @@
 
 A manifest is deterministic (no times, hosts, absolute paths) and is written last, by rename: a folder with a
 `manifest.json` is complete. `check_invariant` is called before every write, so a manifest whose counts
-do not add up is never on disk.
+do not add up is never on disk. The files themselves are listed in a table beside it (`files.py`), which it names by
+its hash.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from infra.dataset.files import FileKind, FileList, FileRef, FileTable, Shard, Sums, TableRef, table_in_memory
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
+from infra.storage import StoreError
 
-FORMAT = "refinery.dataset/1"
+FORMAT = "refinery.dataset/2"
+# Read, not written: its manifest lists the files itself.
+EARLIER_FORMAT = "refinery.dataset/1"
 MANIFEST = "manifest.json"
 # How a dataset was made: places, times, costs.
 RUN = "run.json"
@@ -51,27 +56,6 @@ class InputRef:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """One file of a dataset. `bytes` is its size on disk; `chars` and `tokens` are sums over its documents."""
-
-    path: str
-    rows: int
-    bytes: int
-    chars: int
-    tokens: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class FileRef:
-    """A file of a dataset that is not a shard of rows: an index beside a token shard, a tokenizer."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Header:
     """What is known before the work starts. Two runs into one folder must agree on all of it."""
 
@@ -91,7 +75,8 @@ class Header:
             "stage": self.stage,
             "recipe": asdict(self.recipe),
             "params": dict(self.params),
-            "inputs": [asdict(ref) for ref in self.inputs],
+            # not by `asdict`, which takes half a second for the files of a snapshot
+            "inputs": [{"name": ref.name, "sha256": ref.sha256} for ref in self.inputs],
         }
 
     @property
@@ -111,9 +96,7 @@ class Manifest:
 
     header: Header
     schema: tuple[tuple[str, str], ...]
-    shards: tuple[Shard, ...]
-    ledger: tuple[Shard, ...]
-    files: tuple[FileRef, ...]
+    table: FileTable
     counts: Mapping[str, int]
     rejected_by: Mapping[str, int] = field(default_factory=dict)
     languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -141,16 +124,38 @@ class Manifest:
     def inputs(self) -> tuple[InputRef, ...]:
         return self.header.inputs
 
-    def all_files(self) -> tuple[Shard | FileRef, ...]:
-        return (*self.shards, *self.ledger, *self.files)
+    @property
+    def parts(self) -> int:
+        """How many partitions the dataset has."""
+        return self.table.parts
+
+    @property
+    def shards(self) -> FileList[Shard]:
+        return self.table.of(FileKind.SHARD)
+
+    @property
+    def ledger(self) -> FileList[Shard]:
+        """The ledgers with rows: a partition that rejected nothing has none."""
+        return self.table.of(FileKind.LEDGER)
+
+    @property
+    def files(self) -> FileList[FileRef]:
+        """What is neither a shard nor a ledger."""
+        return self.table.of(FileKind.FILE)
+
+    def all_files(self) -> Iterator[Shard | FileRef]:
+        return iter(self.table)
 
     def as_dict(self) -> dict[str, Any]:
+        sums = self.table.sums
         body: dict[str, Any] = {
             **self.header.as_dict(),
             "schema": [{"name": name, "type": kind} for name, kind in self.schema],
-            "shards": [asdict(shard) for shard in self.shards],
-            "ledger": [asdict(shard) for shard in self.ledger],
-            "files": [asdict(file) for file in self.files],
+            "parts": self.parts,
+            "shards": asdict(sums[FileKind.SHARD]),
+            "ledger": asdict(sums[FileKind.LEDGER]),
+            "other_files": {"files": sums[FileKind.FILE].files, "bytes": sums[FileKind.FILE].bytes},
+            "files": asdict(self.table.ref),
             "counts": dict(self.counts),
             "rejected_by": dict(self.rejected_by),
             "languages": {name: dict(value) for name, value in self.languages.items()},
@@ -165,24 +170,23 @@ class Manifest:
         return readable_json(self.as_dict())
 
     @staticmethod
-    def from_dict(body: Mapping[str, Any]) -> "Manifest":
-        """Raises KeyError, TypeError or ValueError when `body` is not of this format."""
-        if body["format"] != FORMAT:
+    def from_dict(body: Mapping[str, Any], folder: Path) -> "Manifest":
+        """`folder`: the dataset's. Raises KeyError, TypeError or ValueError when `body` is not of this format."""
+        if body["format"] not in (FORMAT, EARLIER_FORMAT):
             raise ValueError(f"format is {body['format']!r}, not {FORMAT!r}")
         header = Header(
             kind=Kind(body["kind"]),
             stage=str(body["stage"]),
             recipe=RecipeRef(**body["recipe"]),
             params=body["params"],
-            inputs=tuple(InputRef(**ref) for ref in body["inputs"]),
+            inputs=tuple(InputRef(ref["name"], ref["sha256"]) for ref in body["inputs"]),
         )
-        known = {"token_pattern", *header.as_dict(), *(item.name for item in fields(Manifest))}
-        manifest = Manifest(
+        known = {"token_pattern", "parts", "shards", "ledger", "other_files", "files", *header.as_dict()}
+        known |= {item.name for item in fields(Manifest)}
+        return Manifest(
             header=header,
             schema=tuple((column["name"], column["type"]) for column in body["schema"]),
-            shards=tuple(Shard(**shard) for shard in body["shards"]),
-            ledger=tuple(Shard(**shard) for shard in body["ledger"]),
-            files=tuple(FileRef(**file) for file in body["files"]),
+            table=_listed(body) if body["format"] == EARLIER_FORMAT else _table(body, folder),
             counts=body["counts"],
             rejected_by=body["rejected_by"],
             languages=body["languages"],
@@ -190,22 +194,45 @@ class Manifest:
             funnel=tuple(body["funnel"]),
             extra={name: value for name, value in body.items() if name not in known},
         )
-        for file in manifest.all_files():
-            if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
-                raise ValueError(f"path {file.path!r} leaves the dataset's folder")
-        return manifest
 
     @staticmethod
     def read(folder: Path) -> "Manifest":
         """The manifest in `folder` (or at a manifest file's own path). UsageError when it is missing or broken."""
         path = manifest_path(folder)
         try:
-            return Manifest.from_dict(json.loads(path.read_bytes()))
+            return Manifest.from_dict(json.loads(path.read_bytes()), path.parent)
         except FileNotFoundError:
             raise UsageError(f"{path.parent} is not a finished dataset: it has no {MANIFEST}") from None
+        except StoreError:
+            raise
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"no field {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise UsageError(f"{path} cannot be read as a manifest: {reason}") from None
+
+
+def _table(body: Mapping[str, Any], folder: Path) -> FileTable:
+    ref = TableRef(**body["files"])
+    if Path(ref.path).name != ref.path:
+        raise ValueError(f"path {ref.path!r} leaves the dataset's folder")
+    sums = {FileKind.SHARD: "shards", FileKind.LEDGER: "ledger", FileKind.FILE: "other_files"}
+    return FileTable(folder, ref, int(body["parts"]), {kind: Sums(**body[name]) for kind, name in sums.items()})
+
+
+def _listed(body: Mapping[str, Any]) -> FileTable:
+    """The files that a manifest of the earlier format lists: each partition has a ledger, of no rows where nothing was
+    rejected, and there may be partitions of tokens without a shard."""
+    shards = [Shard(**shard) for shard in body["shards"]]
+    ledger = [Shard(**shard) for shard in body["ledger"]]
+    parts = {shard.path: part for part, shard in enumerate(shards)}
+    if ledger:  # the ledger of a partition is named as its shard
+        number = {Path(each.path).stem: part for part, each in enumerate(ledger)}
+        parts = {shard.path: number.get(Path(shard.path).stem, part) for part, shard in enumerate(shards)}
+    rows: list[tuple[FileKind, int | None, Shard | FileRef]] = [
+        *((FileKind.SHARD, parts[shard.path], shard) for shard in shards),
+        *((FileKind.LEDGER, part, each) for part, each in enumerate(ledger)),
+        *((FileKind.FILE, None, FileRef(**file)) for file in body["files"]),
+    ]
+    return table_in_memory(rows, len(ledger) or len(shards))
 
 
 def manifest_path(path: Path) -> Path:
@@ -220,7 +247,7 @@ def manifest_ref(folder: Path) -> InputRef:
 def check_invariant(manifest: Manifest) -> None:
     """Raises WorkError unless the counts obey the conservation invariant of the manifest's kind."""
     counts = manifest.counts
-    rows = sum(shard.rows for shard in manifest.shards)
+    rows = manifest.shards.sums.rows
     equal: list[tuple[str, int, int]] = [("rows in shards = out", rows, counts["out"])]
     if manifest.kind in (Kind.RECORDS, Kind.DOCUMENTS):
         skipped = sum(number for name, number in counts.items() if name.startswith("skipped/"))
@@ -231,7 +258,7 @@ def check_invariant(manifest: Manifest) -> None:
         parts = sum(counts.get(f"bytes/{part}", 0) for part in ("members", "damaged", "beyond_limit"))
         equal.append(("members + damaged + beyond the limit = file size", parts, counts["bytes/file"]))
     if manifest.kind is Kind.TOKENS:
-        tokens = sum(shard.tokens for shard in manifest.shards)
+        tokens = manifest.shards.sums.tokens
         equal.append(("tokens in shards = tokens of documents", tokens, counts["tokens"]))
     for invariant, left, right in equal:
         if left != right:

@@ -1,77 +1,99 @@
 """Finished partitions found again by their fingerprint: under another number, or in another dataset.
 
-When a dataset is made again of more inputs, a file that sorts between the others shifts the numbers of all that follow.
-Their shards are renamed, not computed again. Renames are written down before they begin and are done in two phases
-(all files out of the way, then all to their new names), so that a killed process is followed by one that ends them.
-Partitions of another dataset get a hard link, or a copy where there can be none.
+When a dataset is made again of more inputs, a file that sorts between the others shifts the numbers of all that
+follow. Their shards are renamed (in an object store: copied by it), not computed again. Renames are written down
+before they begin, with the receipts that hold after them, and are done in two phases (all files out of the way, then
+all to their new names), so that a killed process is followed by one that ends them. Partitions of another dataset get
+a hard link, or a copy where there can be none.
 """
 
-import os
-import shutil
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.dataset.receipts import (
-    RECEIPTS,
-    files_of,
-    is_made,
-    is_whole,
-    read_receipt,
-    receipt_path,
-    renumbered,
-    write_receipt,
+import numpy as np
+import numpy.typing as npt
+
+from infra.dataset.batches import (
+    ReceiptBatch,
+    batch_name,
+    batches_in,
+    keep_receipts,
+    receipts_in,
+    whole_receipts,
+    write_batches,
 )
+from infra.dataset.receipts import RECEIPTS, Receipt, files_of, is_whole, renumbered, with_number
 from infra.hashing import canonical_json
-from infra.storage import commit_file, read_json, remove_folder, sync_folder, temporary_name, write_bytes
+from infra.storage import copy_file, move_file, read_json, remove_folder, sizes_in, sync_folder, write_bytes
 
-# The renames that have begun, and where the files are between the two phases; both below RECEIPTS.
-MOVES, MOVED = "moves.json", "moved"
+# The renames that have begun, where the files are between the two phases, and the receipts that hold after them; all
+# below RECEIPTS.
+MOVES, MOVED, PLACED = "moves.json", "moved", "placed"
+
+Made = npt.NDArray[np.bool_]
 
 
-def place(folder: Path, fingerprints: Sequence[str], others: Sequence[Path] = ()) -> set[int]:
-    """Gives each finished partition the number that it has in `fingerprints`; returns the numbers that are made.
+def place(folder: Path, fingerprints: Sequence[str], others: Sequence[Path] = ()) -> Made:
+    """Gives each finished partition the number that it has in `fingerprints`; returns which numbers are made.
 
     `others`: folders of datasets whose partitions are taken, too. The receipts of the other numbers are removed, before
     anything is written over their files.
     """
     finish_moves(folder)
-    made = {index for index, fingerprint in enumerate(fingerprints) if is_made(folder, index, fingerprint)}
-    if len(made) < len(fingerprints):
+    made, strays = _made(folder, fingerprints)
+    if made.all():
+        return made
+    if strays:
         made |= _renumber(folder, fingerprints, made)
-        _forget(folder, [index for index in range(len(fingerprints)) if index not in made])
-        for other in others:
-            made |= _bring(other, folder, fingerprints, made)
+        _forget(folder, fingerprints, made)
+    for other in others:
+        made |= _bring(other, folder, fingerprints, made)
     return made
 
 
-def receipts_in(folder: Path, without: Container[int] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The partitions of a dataset that have a receipt and all their files, by number, without some of them."""
-    indices = sorted(int(path.stem.removeprefix("part-")) for path in (folder / RECEIPTS).glob("part-*.json"))
-    for index in indices:
-        receipt = None if index in without else read_receipt(folder, index)
-        if receipt and is_whole(folder, receipt):
-            yield index, receipt
+def _made(folder: Path, fingerprints: Sequence[str]) -> tuple[Made, bool]:
+    """Which partitions are made, and whether there are receipts of others."""
+    made, strays, size_of = np.zeros(len(fingerprints), np.bool_), False, sizes_in(folder)
+    for receipt in receipts_in(folder):
+        if _holds(receipt, fingerprints) and is_whole(size_of, receipt):
+            made[receipt["index"]] = True
+        else:
+            strays = True
+    return made, strays
 
 
-def _wanting(fingerprints: Sequence[str], made: set[int]) -> dict[str, list[int]]:
+def _holds(receipt: Receipt, fingerprints: Sequence[str]) -> bool:
+    index = receipt["index"]
+    return bool(index < len(fingerprints) and fingerprints[index] == receipt["fingerprint"])
+
+
+def _wanting(fingerprints: Sequence[str], made: Made) -> dict[str, list[int]]:
     """The numbers that are still to be made, by fingerprint; two partitions without rows may have the same."""
     wanting: dict[str, list[int]] = {}
-    for index, fingerprint in enumerate(fingerprints):
-        if index not in made:
-            wanting.setdefault(fingerprint, []).append(index)
+    for index in np.flatnonzero(~made).tolist():
+        wanting.setdefault(fingerprints[index], []).append(index)
     return wanting
 
 
-def _renumber(folder: Path, fingerprints: Sequence[str], made: set[int]) -> set[int]:
-    wanting, moves, placed = _wanting(fingerprints, made), [], set()
-    for index, receipt in receipts_in(folder, made):
-        if wanting.get(receipt["fingerprint"]):
+def _renumber(folder: Path, fingerprints: Sequence[str], made: Made) -> Made:
+    wanting, moves, placed = _wanting(fingerprints, made), [], np.zeros_like(made)
+    kept, moved = [], []
+    for receipt in sorted(whole_receipts(folder), key=lambda receipt: receipt["index"]):
+        index = receipt["index"]
+        if _holds(receipt, fingerprints) and made[index]:
+            kept.append(receipt)
+        elif wanting.get(receipt["fingerprint"]):
             number = wanting[receipt["fingerprint"]].pop(0)
-            paths = [*files_of(receipt), receipt_path(folder, index).relative_to(folder).as_posix()]
-            moves += [[path, renumbered(path, number)] for path in paths]
-            placed.add(number)
+            moves += [[path, renumbered(path, number)] for path in files_of(receipt)]
+            moved.append(with_number(receipt, number))
+            placed[number] = True
+        elif index >= len(fingerprints):
+            kept.append(receipt)
     if moves:
+        remove_folder(folder / RECEIPTS / PLACED)
+        (folder / RECEIPTS / PLACED).mkdir()
+        write_batches(folder / RECEIPTS / PLACED, [*kept, *moved])
         write_bytes(folder / RECEIPTS / MOVES, canonical_json({"phase": "out", "moves": moves}))
         finish_moves(folder)
     return placed
@@ -79,67 +101,74 @@ def _renumber(folder: Path, fingerprints: Sequence[str], made: set[int]) -> set[
 
 def finish_moves(folder: Path) -> None:
     """Does the renames that were written down, or those of them that a killed process left."""
-    journal, away = folder / RECEIPTS / MOVES, folder / RECEIPTS / MOVED
+    journal, away, placed = (folder / RECEIPTS / name for name in (MOVES, MOVED, PLACED))
     plan = read_json(journal)
     if plan is None:
         remove_folder(away)
+        remove_folder(placed)
         return
     away.mkdir(exist_ok=True)
     if plan["phase"] == "out":  # no file has its new name yet: what is under its old one is still to be moved
         for number, (old, _) in enumerate(plan["moves"]):
             if (folder / old).exists():
-                (folder / old).replace(away / str(number))
+                move_file(folder / old, away / str(number))
         _sync(folder, plan["moves"], away)
-        write_bytes(journal, canonical_json({**plan, "phase": "in"}))
-    for number, (_, new) in enumerate(plan["moves"]):
-        if (away / str(number)).exists():
-            (away / str(number)).replace(folder / new)
-    _sync(folder, plan["moves"], away)
+        plan = {**plan, "phase": "in"}
+        write_bytes(journal, canonical_json(plan))
+    if plan["phase"] == "in":
+        for number, (_, new) in enumerate(plan["moves"]):
+            if (away / str(number)).exists():
+                move_file(away / str(number), folder / new)
+        for path in batches_in(folder):
+            path.unlink()
+        _sync(folder, plan["moves"], away)
+        plan = {**plan, "phase": "receipts"}
+        write_bytes(journal, canonical_json(plan))
+    for path in sorted(placed.glob("*")):
+        move_file(path, journal.parent / path.name)
+    sync_folder(journal.parent)
     journal.unlink()
     sync_folder(journal.parent)
     remove_folder(away)
+    remove_folder(placed)
 
 
 def _sync(folder: Path, moves: Sequence[Sequence[str]], away: Path) -> None:
-    for place in {(folder / path).parent for move in moves for path in move} | {away}:
+    for place in {(folder / path).parent for move in moves for path in move} | {away, away.parent}:
         sync_folder(place)
 
 
-def _forget(folder: Path, indices: Sequence[int]) -> None:
+def _forget(folder: Path, fingerprints: Sequence[str], made: Made) -> None:
     """Removes the receipts of what is about to be written over: a crash must not leave one beside another's shard."""
-    stale = [path for path in (receipt_path(folder, index) for index in indices) if path.exists()]
-    for path in stale:
-        path.unlink()
-    if stale:
-        sync_folder(folder / RECEIPTS)
+    missing, count = ~made, len(made)
+    keep_receipts(
+        folder,
+        lambda receipt: receipt["index"] >= count or (not missing[receipt["index"]] and _holds(receipt, fingerprints)),
+    )
 
 
-def _bring(other: Path, folder: Path, fingerprints: Sequence[str], made: set[int]) -> set[int]:
-    wanting, placed = _wanting(fingerprints, made), set()
-    for _, receipt in receipts_in(other) if wanting else ():
-        if wanting.get(receipt["fingerprint"]):
-            number = wanting[receipt["fingerprint"]].pop(0)
-            for path in files_of(receipt):
-                link(other / path, folder / renumbered(path, number))
-            write_receipt(folder, number, receipt)
-            placed.add(number)
-    return placed
-
-
-def link(file: Path, final: Path) -> None:
-    """Another name for the file, or a copy of it on another file system. It appears whole or not at all."""
-    temporary = temporary_name(final)
-    temporary.unlink(missing_ok=True)
-    final.parent.mkdir(parents=True, exist_ok=True)
+def _bring(other: Path, folder: Path, fingerprints: Sequence[str], made: Made) -> Made:
+    wanting, placed = _wanting(fingerprints, made), np.zeros_like(made)
+    if not wanting:
+        return placed
+    batch = None
     try:
-        os.link(file, temporary)
-    except OSError:
-        shutil.copyfile(file, temporary)
-    commit_file(temporary, final)
-    temporary.unlink(missing_ok=True)  # a rename to another name of the same file does nothing
+        for receipt in whole_receipts(other):
+            if wanting.get(receipt["fingerprint"]):
+                number = wanting[receipt["fingerprint"]].pop(0)
+                for path in files_of(receipt):
+                    copy_file(other / path, folder / renumbered(path, number))
+                if batch is None:
+                    batch = ReceiptBatch(folder, batch_name([receipt["fingerprint"]], number))
+                batch.add(with_number(receipt, number))
+                placed[number] = True
+    finally:
+        if batch:
+            batch.flush()
+    return placed
 
 
 def described(folder: Path) -> list[Mapping[str, Any]]:
     """What the partitions of a finished dataset say of the parts that they were made of, in no order."""
-    found = [receipt.get("reads") for _, receipt in receipts_in(folder)]
+    found = [receipt.get("reads") for receipt in whole_receipts(folder)]
     return [one for each in found if isinstance(each, list) for one in each if isinstance(one, Mapping)]

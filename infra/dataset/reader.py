@@ -1,23 +1,28 @@
-"""A finished dataset on disk, and the readers of its shards that tasks are given."""
+"""A finished dataset on disk, and the readers of its shards that tasks are given.
+
+Lists of partitions are made as they are read: a snapshot has 90,000.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.dataset.manifest import RUN, InputRef, Kind, Manifest, manifest_ref
+from infra.dataset.schema import LEDGER
 from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file
-from infra.storage import read_json
+from infra.storage import StoreError, place, read_json, readable, sizes_in
 
 if TYPE_CHECKING:
     import polars
 
 BATCH_ROWS = 256
+P = TypeVar("P")
 
 
 class Part(Protocol):
@@ -51,12 +56,14 @@ class ShardReader:
 
     @property
     def file(self) -> Path:
-        return Path(self.folder) / self.path
+        return place(self.folder) / self.path
 
     def check(self) -> None:
         """WorkError unless the shard is, byte for byte, what its manifest says: damage is not handed on."""
         try:
             sound = sha256_file(self.file) == self.sha256
+        except StoreError:
+            raise
         except OSError as error:
             raise UsageError(f"{self.file} cannot be read: {error.strerror}; make its dataset again") from None
         if not sound:
@@ -64,14 +71,18 @@ class ShardReader:
 
     def schema(self) -> pa.Schema:
         try:
-            return pq.read_schema(self.file)
+            return pq.read_schema(readable(self.file))
+        except StoreError:
+            raise
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         try:
-            with pq.ParquetFile(self.file) as file:
+            with pq.ParquetFile(readable(self.file)) as file:
                 yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+        except StoreError:
+            raise
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
@@ -115,21 +126,26 @@ class Dataset:
     def kind(self) -> Kind:
         return self.manifest.kind
 
+    def __reduce__(self) -> tuple[type["Dataset"], tuple[Path]]:
+        """To another process it goes as its folder, without what was read."""
+        return Dataset, (self.folder,)
+
     @cached_property
     def schema(self) -> pa.Schema:
         assert self.manifest.shards, "a dataset has at least one shard"
         return self.parts()[0].schema()
 
-    def parts(self) -> list[ShardReader]:
-        return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.shards]
+    def parts(self) -> "ShardParts":
+        return ShardParts(self)
 
     def places(self) -> dict[str, str]:
         """The paths of the files that it was made from (archives, document files), by name; handed on from dataset to
         dataset, so that bodies can be read again from any of them."""
         return dict((read_json(self.folder / RUN) or {}).get("inputs", {}))
 
-    def ledger_parts(self) -> list[ShardReader]:
-        return [ShardReader(str(self.folder), s.path, s.rows, s.sha256) for s in self.manifest.ledger]
+    def ledger_parts(self) -> "LedgerParts":
+        """The ledger of each partition, in order: one without rows for those that rejected nothing."""
+        return LedgerParts(self)
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows in order, at most 256 at a time; `columns`: only these. UsageError for a dataset of tokens."""
@@ -148,7 +164,7 @@ class Dataset:
             raise UsageError("to_polars needs Polars, which is not installed: pip install polars") from None
         return cast("polars.DataFrame", polars.from_arrow(self.to_arrow(columns)))  # of a table, never a series
 
-    def _rows(self, columns: list[str] | None) -> list[ShardReader]:
+    def _rows(self, columns: list[str] | None) -> "ShardParts":
         if self.kind is Kind.TOKENS:
             raise UsageError(f"{self.folder} contains tokens, not rows: docs/reading.md says how to read them")
         if isinstance(columns, str):
@@ -159,12 +175,22 @@ class Dataset:
         return self.parts()
 
     def ledger(self) -> pa.Table:
-        return pa.concat_tables([part.table() for part in self.ledger_parts()])
+        found = [part.table() for part in self.ledger_parts() if part.rows]
+        return pa.concat_tables(found) if found else LEDGER.empty_table()
+
+    def is_whole(self) -> bool:
+        """Whether all files that the manifest names are there, in their size."""
+        size_of = sizes_in(self.folder)
+        return all(size_of(file.path) == file.bytes for file in self.manifest.all_files())
 
     def verify(self) -> list[str]:
         """What is wrong with the files that the manifest names; empty when every byte is as it was written."""
-        faults = []
-        for shard in self.manifest.all_files():
+        faults: list[str] = []
+        try:
+            files = self.manifest.all_files()
+        except UsageError as error:
+            return [f"{self.manifest.table.ref.path}: {error}"]
+        for shard in files:
             path = self.folder / shard.path
             if not path.is_file():
                 faults.append(f"{shard.path}: missing")
@@ -173,6 +199,86 @@ class Dataset:
             elif sha256_file(path) != shard.sha256:
                 faults.append(f"{shard.path}: its sha256 is not the manifest's")
         return faults
+
+
+class PartList(Sequence[P], Generic[P]):
+    """The partitions of a source, each made when it is asked for. A subclass has `__len__` and `part`."""
+
+    def part(self, index: int) -> P:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> P: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[P]: ...
+
+    def __getitem__(self, index: int | slice) -> P | list[P]:
+        if isinstance(index, slice):
+            return [self.part(number) for number in range(*index.indices(len(self)))]
+        return self.part(range(len(self))[index])
+
+
+@dataclass(frozen=True)
+class ShardParts(PartList[ShardReader]):
+    """The shards of a dataset."""
+
+    dataset: Dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset.manifest.shards)
+
+    def part(self, index: int) -> ShardReader:
+        shard = self.dataset.manifest.shards[index]
+        return ShardReader(str(self.dataset.folder), shard.path, shard.rows, shard.sha256)
+
+
+@dataclass(frozen=True)
+class LedgerParts(PartList[ShardReader]):
+    """The ledgers of a dataset's partitions."""
+
+    dataset: Dataset
+
+    def __len__(self) -> int:
+        return self.dataset.manifest.parts
+
+    def part(self, index: int) -> ShardReader:
+        ledger = self.dataset.manifest.ledger.of_part(index)
+        if ledger is None:
+            return NoRows(str(self.dataset.folder), f"ledger/part-{index:05d}.parquet", 0, "empty")
+        return ShardReader(str(self.dataset.folder), ledger.path, ledger.rows, ledger.sha256)
+
+
+@dataclass(frozen=True)
+class NoRows(ShardReader):
+    """The ledger of a partition that rejected nothing: there is no file."""
+
+    def check(self) -> None:
+        """Nothing can be damaged."""
+
+    def schema(self) -> pa.Schema:
+        return LEDGER
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        del columns
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Joined(PartList[Part]):
+    """The partitions of several sources, one source after the other."""
+
+    rows: tuple[Sequence[Part], ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.rows))
+
+    def part(self, index: int) -> Part:
+        for row in self.rows:
+            if index < len(row):
+                return row[index]
+            index -= len(row)
+        raise IndexError(index)
 
 
 @dataclass(frozen=True)
@@ -185,5 +291,5 @@ class SideBySide:
     def refs(self) -> tuple[InputRef, ...]:
         return tuple(ref for source in self.sources for ref in source.refs)
 
-    def parts(self) -> list[Part]:
-        return [part for source in self.sources for part in source.parts()]
+    def parts(self) -> Sequence[Part]:
+        return Joined(tuple(source.parts() for source in self.sources))

@@ -1,21 +1,19 @@
 """Receipts: what was made of each partition of a dataset, under which fingerprint, and the sums of all of them.
 
-A receipt is written last, after the partition's shard and ledger have their final names. A rerun makes only the
+A receipt is one line of JSON: {index, fingerprint, shards, files, ledger, counts, …}. It is written last, after the
+partition's files are on the disk under their final names; many share a file (`batches.py`). A rerun makes only the
 partitions without a receipt of the same fingerprint, or whose files are gone (`placing.py`).
 """
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset.manifest import FileRef, Shard
-from infra.hashing import canonical_json
-from infra.storage import read_json, write_bytes
+from infra.dataset.files import FileKind, FileRef, FileTableWriter, Shard
 
 RECEIPTS = ".receipts"
 # What a stage makes on its way to its dataset: removed when the manifest is written.
@@ -23,29 +21,7 @@ WORK, SPILL = ".work", ".spill"
 # The number of a partition in the name of a file.
 NUMBER = re.compile(r"part-\d{5,}")
 
-
-def receipt_path(folder: Path, index: int) -> Path:
-    return folder / RECEIPTS / f"part-{index:05d}.json"
-
-
-def write_receipt(folder: Path, index: int, receipt: Mapping[str, Any]) -> None:
-    write_bytes(receipt_path(folder, index), canonical_json(receipt))
-
-
-def read_receipt(folder: Path, index: int, fingerprint: str | None = None) -> dict[str, Any] | None:
-    """The receipt of partition `index`; None if there is none, or it has another fingerprint than the one given.
-
-    Its paths are those of its number now: a receipt that was renamed has those of the number under which it was made.
-    """
-    receipt = read_json(receipt_path(folder, index))
-    if not receipt or fingerprint not in (None, receipt.get("fingerprint")):
-        return None
-    numbered = {name: [_renumbered(file, index) for file in receipt[name]] for name in ("shards", "files")}
-    return {**receipt, **numbered, "ledger": _renumbered(receipt["ledger"], index)}
-
-
-def _renumbered(file: Mapping[str, Any], index: int) -> dict[str, Any]:
-    return {**file, "path": renumbered(file["path"], index)}
+Receipt = Mapping[str, Any]
 
 
 def renumbered(path: str, index: int) -> str:
@@ -53,22 +29,28 @@ def renumbered(path: str, index: int) -> str:
     return NUMBER.sub(f"part-{index:05d}", path)
 
 
-def files_of(receipt: Mapping[str, Any]) -> dict[str, int]:
+def with_number(receipt: Receipt, index: int) -> dict[str, Any]:
+    """The receipt of the same files under another number."""
+    named = {name: [_renamed(file, index) for file in receipt[name]] for name in ("shards", "files")}
+    ledger = _renamed(receipt["ledger"], index) if receipt["ledger"] else None
+    return {**receipt, "index": index, **named, "ledger": ledger}
+
+
+def _renamed(file: Mapping[str, Any], index: int) -> dict[str, Any]:
+    return {**file, "path": renumbered(file["path"], index)}
+
+
+def files_of(receipt: Receipt) -> dict[str, int]:
     """The files of a partition: their sizes by path."""
-    return {file["path"]: file["bytes"] for file in (*receipt["shards"], *receipt["files"], receipt["ledger"])}
+    ledger = [receipt["ledger"]] if receipt["ledger"] else []
+    return {file["path"]: file["bytes"] for file in (*receipt["shards"], *receipt["files"], *ledger)}
 
 
-def is_whole(folder: Path, receipt: Mapping[str, Any]) -> bool:
-    """Whether all files are there, of the size that the receipt names, and what the commit needs of them besides."""
-    paths = [(folder / path, size) for path, size in files_of(receipt).items()]
-    sound = all(path.is_file() and path.stat().st_size == size for path, size in paths)
-    return sound and all((folder / path).is_file() for path in receipt.get("work", ()))
-
-
-def is_made(folder: Path, index: int, fingerprint: str) -> bool:
-    """Whether there is a receipt of this fingerprint, and all files that it names."""
-    receipt = read_receipt(folder, index, fingerprint)
-    return receipt is not None and is_whole(folder, receipt)
+def is_whole(size_of: Callable[[str], int | None], receipt: Receipt) -> bool:
+    """Whether all files are there, of the size that the receipt names, and what the commit needs of them besides.
+    `size_of`: see `sizes_in`."""
+    sound = all(size_of(path) == size for path, size in files_of(receipt).items())
+    return sound and all(size_of(path) is not None for path in receipt.get("work", ()))
 
 
 @dataclass
@@ -103,23 +85,25 @@ class Tally:
 class Totals:
     """The sums over all receipts of a dataset."""
 
-    shards: list[Shard] = field(default_factory=list)
-    ledger: list[Shard] = field(default_factory=list)
-    files: list[FileRef] = field(default_factory=list)
+    parts: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     rejected_by: Counter[str] = field(default_factory=Counter)
     languages: dict[str, Counter[str]] = field(default_factory=dict)
     domains: dict[str, Counter[str]] = field(default_factory=dict)
-    schema: tuple[tuple[str, str], ...] = ()
     cost: dict[str, float] = field(default_factory=dict)
     notes: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, receipt: Mapping[str, Any]) -> None:
-        self.shards += [Shard(**shard) for shard in receipt["shards"]]
-        self.ledger.append(Shard(**receipt["ledger"]))
-        self.files += [FileRef(**file) for file in receipt["files"]]
+    def add(self, receipt: Receipt, table: FileTableWriter) -> None:
+        """Add the partition's counts to the sums, and its files to the table."""
+        self.parts = table.parts = self.parts + 1
+        number = receipt["index"]
+        for shard in receipt["shards"]:
+            table.add(FileKind.SHARD, number, Shard(**shard))
+        if receipt["ledger"]:
+            table.add(FileKind.LEDGER, number, Shard(**receipt["ledger"]))
+        for file in receipt["files"]:
+            table.add(FileKind.FILE, number, FileRef(**file))
         self.notes += receipt.get("notes", ())
-        self.schema = tuple((name, kind) for name, kind in receipt["schema"])
         self.counts.update(receipt["counts"])
         self.rejected_by.update(receipt["rejected_by"])
         for groups, others in ((self.languages, receipt["languages"]), (self.domains, receipt["domains"])):

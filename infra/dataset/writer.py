@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.dataset.manifest import Shard
+from infra.dataset.files import Shard
 from infra.hashing import sha256_file
 from infra.storage import commit_file, temporary_name
 
@@ -23,7 +23,10 @@ ZSTD_LEVEL = 3
 
 @dataclass
 class ShardWriter:
-    """Writes `folder/path` (a Parquet file) batch by batch; `close()` commits it and returns its `Shard`."""
+    """Writes `folder/path` (a Parquet file) batch by batch; `close()` gives it its name and returns its `Shard`.
+
+    It is not synced: the receipt or the manifest that names it is written after a `sync_files` of all that it names.
+    """
 
     folder: Path
     path: str
@@ -96,9 +99,9 @@ class ShardWriter:
         if self._buffer:
             self._flush(whole_groups_only=False)
         self._writer.close()
-        commit_file(self.temporary, self.final)
-        size = self.final.stat().st_size
-        return Shard(self.path, self.rows, size, self.chars, self.tokens, sha256_file(self.final))
+        size, sha256 = self.temporary.stat().st_size, sha256_file(self.temporary)
+        commit_file(self.temporary, self.final, sync=False)
+        return Shard(self.path, self.rows, size, self.chars, self.tokens, sha256)
 
     def abandon(self) -> None:
         self._writer.close()

@@ -8,11 +8,11 @@ storage that every worker sees. Beam itself (the extra `beam`) is imported at th
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from infra.engines.engine import Engine, Report
-from infra.engines.job import PartJob, run_job
+from infra.engines.engine import Done, Engine, Report
+from infra.engines.job import Job, PartJobs, run_job
 from infra.engines.shuffle import Piece, Spread, reduce_pieces
 from infra.extras import check_extra
 
@@ -31,29 +31,28 @@ class BeamEngine(Engine):
 
         logging.getLogger("apache_beam").setLevel(logging.ERROR)
 
-    def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+    def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         import apache_beam as beam
 
+        all_jobs = list(jobs)  # they are part of the pipeline's graph
         with self._pipeline() as pipeline:
-            _ = pipeline | "jobs" >> beam.Create(list(jobs)) | beam.Reshuffle() | "run" >> beam.Map(run_job)
-        for _ in jobs:
-            done()
+            _ = pipeline | "jobs" >> beam.Create(all_jobs) | beam.Reshuffle() | "run" >> beam.Map(run_job)
+        done(sum(job.count for job in all_jobs))
 
-    def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+    def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
         import apache_beam as beam
 
-        wanted = {job.index: job for job in jobs}
+        wanted = frozenset(jobs.indices.tolist())
         with self._pipeline() as pipeline:
             _ = (
                 pipeline
                 | "parts" >> beam.Create(list(spreads))
                 | beam.Reshuffle()
-                | "spread" >> beam.FlatMap(spread_part, frozenset(wanted))
+                | "spread" >> beam.FlatMap(spread_part, wanted)
                 | beam.GroupByKey()
-                | "reduce" >> beam.Map(reduce_group, wanted)
+                | "reduce" >> beam.Map(reduce_group, jobs)
             )
-        for _ in jobs:
-            done()
+        done(len(jobs))
 
     def _pipeline(self) -> Any:
         import apache_beam as beam
@@ -70,5 +69,5 @@ def spread_part(spread: Spread, wanted: frozenset[int]) -> Iterator[tuple[int, P
     yield from spread.pieces(wanted)
 
 
-def reduce_group(group: tuple[int, Iterable[Piece]], wanted: dict[int, PartJob]) -> int:
-    return reduce_pieces(wanted[group[0]], group[1])
+def reduce_group(group: tuple[int, Iterable[Piece]], jobs: PartJobs) -> int:
+    return reduce_pieces(jobs, *group)

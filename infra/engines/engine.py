@@ -7,16 +7,17 @@ engines write the same bytes.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from infra.code_version import code_version
+from infra.code_version import code_version, names_in, project
+from infra.dataset.batches import Fingerprints
 from infra.dataset.build import Build, Extras, open_build
-from infra.dataset.manifest import Header
-from infra.dataset.reader import Dataset, Source
-from infra.engines.job import PartJob, part_fingerprint
+from infra.dataset.manifest import Header, InputRef
+from infra.dataset.reader import Dataset, Part, Source
+from infra.engines.job import Job, Operation, PartJob, PartJobs, part_fingerprint
 from infra.engines.live import Progress, Watch
 from infra.engines.shuffle import Gathered, ReduceTask, Spread
 from infra.engines.spill import Spilled
@@ -26,6 +27,8 @@ from infra.hashing import sha256_json
 from infra.metering import Meter
 
 Report = Callable[[Progress], None]
+# Is told how many more partitions are made.
+Done = Callable[[int], None]
 
 # A partition of a reduction is held in memory whole. Its number is a function of the data, never of the workers.
 PARTITION_BYTES = 32 * 2**20
@@ -33,8 +36,25 @@ PARTITION_BYTES = 32 * 2**20
 
 def partitions_for(inputs: Sequence[Dataset]) -> int:
     """How many partitions a reduction over these inputs needs."""
-    size = sum(shard.bytes for dataset in inputs for shard in dataset.manifest.shards)
+    size = sum(dataset.manifest.shards.sums.bytes for dataset in inputs)
     return max(1, math.ceil(size / PARTITION_BYTES))
+
+
+def map_fingerprints(task: Task, rows: Sequence[Sequence[Part]], decisive: str) -> Fingerprints:
+    """The fingerprint of each partition of a map. `rows`: the partitions of each input; `decisive`: see
+    `part_fingerprint`."""
+    numbered = hasattr(task, "open_sink")  # which may write its number into the rows
+    name, names, found = task.fingerprint, names_in([PartJob, task]), Fingerprints()
+    version = cache(project().version)
+    for index, parts in enumerate(zip(*rows, strict=True)):
+        seen: list[Any] = [part.fingerprint for part in parts]
+        code = version(names | names_in(parts))
+        found.append(part_fingerprint(name, [*seen, index] if numbered else seen, decisive, code))
+    return found
+
+
+def _refs(inputs: Sequence[Source]) -> frozenset[InputRef]:
+    return frozenset(ref for source in inputs for ref in source.refs)
 
 
 class Engine(ABC):
@@ -50,6 +70,8 @@ class Engine(ABC):
             raise UsageError(f"--workers must be at least 1, not {workers}")
         self.workers = workers
         self.progress = progress or (lambda *_: None)
+        # the datasets whose shards this process has seen compared with their hashes
+        self._checked: frozenset[InputRef] = frozenset()
 
     def map_shards(
         self, task: Task, inputs: Sequence[Source], out: Path, header: Header, extras: Extras | None = None
@@ -64,56 +86,69 @@ class Engine(ABC):
             if done := build.finished():
                 return done
             self.start()
-            meter, decisive, jobs = Meter(self.name, self.workers), sha256_json(header.decisive), []
-            for index, parts in enumerate(zip(*rows, strict=True)):
-                code = code_version(PartJob, task, parts)
-                seen: list[Any] = [part.fingerprint for part in parts]
-                if hasattr(task, "open_sink"):  # which may write its number into the rows
-                    seen.append(index)
-                fingerprint = part_fingerprint(task.fingerprint, seen, decisive, code)
-                jobs.append(PartJob(str(out), index, task, parts, fingerprint))
-            self._run_missing(build, jobs, self.run_jobs)
-            return build.commit([job.fingerprint for job in jobs], meter.account(inputs), extras)
+            meter, refs = Meter(self.name, self.workers), _refs(inputs)
+            fingerprints = map_fingerprints(task, rows, sha256_json(header.decisive))
+            operation = Operation(str(out), task, not refs <= self._checked)
+            jobs = PartJobs(operation, build.missing(fingerprints), fingerprints, rows)
+            with self._watch(build, len(fingerprints)) as watch:
+                if len(jobs):
+                    self.run_jobs(jobs.ranges(self.workers), watch.finished)
+            self._note_checked(build, refs)
+            return build.commit(fingerprints, task.schema, meter.account(inputs), extras)
 
     def reduce_by_key(
         self, inputs: Sequence[Dataset], key: str, reducer: Reducer, partitions: int, out: Path, header: Header
     ) -> Dataset:
         """Bring rows of equal key together: partition `p` of the result holds the keys with `key % partitions == p`."""
+        refs = _refs(inputs)
         parts = [(source, part) for source, dataset in enumerate(inputs) for part in dataset.parts()]
-        spreads = [Spread(order, source, part, key, partitions) for order, (source, part) in enumerate(parts)]
+        check = not refs <= self._checked
+        spreads = [Spread(order, source, part, key, partitions, check) for order, (source, part) in enumerate(parts)]
         with open_build(out, header) as build:
             if done := build.finished():
                 return done
             self.start()
             meter = Meter(self.name, self.workers)
+            task = ReduceTask(reducer, 0, key)
             # any partition may depend on any part of the inputs
-            code = code_version(PartJob, ReduceTask(reducer, 0, key), Gathered, Spilled, spreads)
+            code = code_version(PartJob, task, Gathered, Spilled, spreads)
             rows = sha256_json([key, partitions, [[spread.source, spread.part.fingerprint] for spread in spreads]])
-            decisive = sha256_json(header.decisive)
-            fingerprints = [part_fingerprint(reducer.fingerprint, [rows, p], decisive, code) for p in range(partitions)]
-            jobs = [PartJob(str(out), p, ReduceTask(reducer, p, key), (), f) for p, f in enumerate(fingerprints)]
-            self._run_missing(build, jobs, partial(self.shuffle, spreads))
-            return build.commit(fingerprints, meter.account(inputs))
+            decisive, fingerprints = sha256_json(header.decisive), Fingerprints()
+            for p in range(partitions):
+                fingerprints.append(part_fingerprint(reducer.fingerprint, [rows, p], decisive, code))
+            operation = Operation(str(out), task, check=False)
+            jobs = PartJobs(operation, build.missing(fingerprints), fingerprints, ())
+            with self._watch(build, partitions) as watch:
+                if len(jobs):
+                    self.shuffle(spreads, jobs, watch.finished)
+            self._note_checked(build, refs)
+            return build.commit(fingerprints, task.schema, meter.account(inputs))
 
-    def _run_missing(
-        self, build: Build, jobs: Sequence[PartJob], run: Callable[[Sequence[PartJob], Callable[[], None]], None]
-    ) -> None:
-        todo = [jobs[index] for index in build.missing([job.fingerprint for job in jobs])]
-        with Watch(build.folder, build.header.stage, build.found, len(jobs), self.progress) as watch:
-            if todo:
-                run(todo, watch.finished)
+    def _watch(self, build: Build, total: int) -> Watch:
+        return Watch(build.folder, build.header.stage, build.found, total, self.progress)
+
+    def _note_checked(self, build: Build, refs: frozenset[InputRef]) -> None:
+        """A stage may read a dataset several times; its shards are compared with their hashes the first time, if all
+        were read then."""
+        if not build.found:
+            self._checked |= refs
 
     def start(self) -> None:  # noqa: B027 (an engine that runs in this process has nothing to start)
         """Start what runs the jobs, unless it is started; it is called before each operation, outside its time."""
 
     @abstractmethod
-    def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
-        """Run every job's `run()` once, anywhere; call `done()` for each. There is at least one."""
+    def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
+        """Run every job's `run()` once, anywhere; call `done()` for each, with the number of partitions that it made.
+
+        The jobs are made as they are taken: an engine takes no more of them than it keeps in flight. There is at least
+        one.
+        """
 
     @abstractmethod
-    def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
-        """Bring each job the rows that all of `spreads` have for its partition (`job.index`), and run it there; call
-        `done()` for each. There is at least one job; jobs of partitions that are made already are not among them."""
+    def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
+        """Bring each partition in `jobs.indices` the rows that all of `spreads` have for it, and make it there
+        (`jobs.range_of`); call `done()` with the number of partitions. There is at least one; those that are made
+        already are not among them."""
 
     def close(self) -> None:  # noqa: B027 (an engine without workers has none to end)
         """End the workers."""

@@ -1,67 +1,77 @@
-"""One partition's work, for any process of any engine: run the task, write its shard and ledger, leave the receipt.
+"""One partition's work, for any process of any engine: run the task, write its shard and ledger, say what was made.
 
-Each file is written under a temporary name, synced and renamed; the receipt comes last.
+A job makes a range of partitions, one after the other, and leaves their receipts in one file. How partitions are put
+into jobs decides no byte.
 """
 
 import os
+import pickle
 import resource
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.manifest import Shard
+from infra.dataset.batches import ReceiptBatch, batch_name
+from infra.dataset.files import Shard
 from infra.dataset.reader import check_part
-from infra.dataset.receipts import Tally, write_receipt
+from infra.dataset.receipts import Tally
 from infra.dataset.writer import ShardWriter
-from infra.engines.live import LivePart, rows_of
+from infra.engines.live import LiveJob, rows_of
 from infra.engines.task import Output, Sink, Task, Written
-from infra.hashing import sha256_json
+from infra.hashing import sha256_bytes, sha256_json
 from infra.metering import worker_cpu_seconds
-from infra.storage import disk_errors
+from infra.storage import disk_errors, place
+
+# A job has at most so many partitions, and a worker at least so many jobs as long as there are partitions enough: the
+# jobs get smaller towards the end, so that no worker has much left when the others are done.
+JOB_PARTS, JOBS_A_WORKER = 64, 8
 
 
 @dataclass(frozen=True)
 class PartJob:
-    """A task over one partition, ready to be sent to any process of any engine. `folder`: the dataset's."""
+    """A task over one partition. `folder`: the dataset's. `check`: whether the parts are compared with their hashes."""
 
     folder: str
     index: int
     task: Task
     parts: tuple[Any, ...]
     fingerprint: str
+    check: bool = True
 
-    def run(self) -> int:
-        """Make the shard and its ledger, commit both, and leave the receipt; returns the partition's index."""
-        for part in self.parts:
-            check_part(part)
-        folder = Path(self.folder)
+    def make(self, live: LiveJob) -> dict[str, Any]:
+        """Make the shard and its ledger, neither of them synced; returns the receipt."""
+        if self.check:
+            for part in self.parts:
+                check_part(part)
+        folder = place(self.folder)
         started, cpu_started = time.monotonic(), worker_cpu_seconds()
         with disk_errors(folder):
-            written, ledger, tally = self._write(folder, self.task(*self.parts))
-            receipt = {
-                "fingerprint": self.fingerprint,
-                "shards": [asdict(shard) for shard in written.shards],
-                "files": [asdict(file) for file in written.files],
-                "ledger": asdict(ledger),
-                "counts": dict(sorted(tally.counts.items())) | {"ledger_documents": tally.ledger_documents},
-                "rejected_by": tally.rejected_by,
-                "languages": written.languages,
-                "domains": written.domains,
-                "schema": schemas.describe(self.task.schema),
-                **self._notes(written, tally),
-                "cost": {
-                    "seconds": round(time.monotonic() - started, 3),
-                    "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
-                    "peak_memory_bytes": _peak_memory(),
-                },
-            }
-            write_receipt(folder, self.index, receipt)
-        return self.index
+            written, ledger, tally = self._write(folder, self.task(*self.parts), live)
+        return {
+            "index": self.index,
+            "fingerprint": self.fingerprint,
+            "shards": [asdict(shard) for shard in written.shards],
+            "files": [asdict(file) for file in written.files],
+            "ledger": asdict(ledger) if ledger else None,
+            "counts": dict(sorted(tally.counts.items())) | {"ledger_documents": tally.ledger_documents},
+            "rejected_by": tally.rejected_by,
+            "languages": written.languages,
+            "domains": written.domains,
+            **self._notes(written, tally),
+            "cost": {
+                "seconds": round(time.monotonic() - started, 3),
+                "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
+                "peak_memory_bytes": _peak_memory(),
+            },
+        }
 
     def _notes(self, written: Written, tally: Tally) -> dict[str, Any]:
         """What only some receipts have: the parts that say where they are (`join` reads them there again), files that
@@ -70,32 +80,150 @@ class PartJob:
         found = {"reads": reads, "work": written.work, "notes": tally.notes}
         return {name: values for name, values in found.items() if values}
 
-    def _write(self, folder: Path, outputs: Iterator[Output]) -> tuple[Written, Shard, Tally]:
-        """Write all outputs; what was begun is removed if the task fails."""
+    def _write(self, folder: Path, outputs: Iterator[Output], live: LiveJob) -> tuple[Written, Shard | None, Tally]:
+        """Write all outputs; what was begun is removed if the task fails. The ledger is None if nothing is rejected."""
         open_sink = getattr(self.task, "open_sink", None)
         sink: Sink = open_sink(folder, self.index) if open_sink else ParquetSink(folder, self.index, self.task.schema)
-        ledger = ShardWriter(folder, f"ledger/part-{self.index:05d}.parquet", schemas.LEDGER)
+        ledger: ShardWriter | None = None
         tally = Tally()
-        live = LivePart(folder, self.index, rows_of(self.parts))
         try:
             for output in outputs:
                 rejected = tally.ledger_documents
                 if output.main is not None:
                     sink.write(output.main)
-                if output.ledger is not None:
+                if output.ledger is not None and output.ledger.num_rows:
                     tally.reject(output.ledger)
+                    if ledger is None:
+                        ledger = ShardWriter(folder, f"ledger/part-{self.index:05d}.parquet", schemas.LEDGER)
                     ledger.write(output.ledger)
                 tally.add(output.counts or {})
                 if output.notes is not None:
                     tally.notes.append(dict(output.notes))
                 live.add((output.main.num_rows if output.main else 0) + tally.ledger_documents - rejected)
-            return sink.close(), ledger.close(), tally
+            return sink.close(), ledger.close() if ledger else None, tally
         except BaseException:
             sink.abandon()
-            ledger.abandon()
+            if ledger:
+                ledger.abandon()
             raise
-        finally:
-            live.close()
+
+
+class Job(Protocol):
+    """What an engine runs: picklable and small, for any process. `run` returns how many partitions were made."""
+
+    @property
+    def label(self) -> str:
+        """What is made, for messages."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many partitions it makes."""
+        ...
+
+    def run(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What all partitions of one operation have in common."""
+
+    folder: str
+    task: Task
+    check: bool
+
+    def job(self, index: int, parts: tuple[Any, ...], fingerprint: str) -> PartJob:
+        at = getattr(self.task, "at", None)  # the task of a reduction is told its partition
+        return PartJob(self.folder, index, at(index) if at else self.task, parts, fingerprint, self.check)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An operation as bytes: packed once by the driver and unpacked once by a process, however many jobs have it."""
+
+    content: bytes = field(repr=False)
+    sha256: str
+
+    @classmethod
+    def of(cls, operation: Operation) -> "Packed":
+        content = pickle.dumps(operation, pickle.HIGHEST_PROTOCOL)
+        return cls(content, sha256_bytes(content))
+
+    def operation(self) -> Operation:
+        return _unpacked(self)
+
+
+@lru_cache(maxsize=4)
+def _unpacked(packed: Packed) -> Operation:
+    return cast("Operation", pickle.loads(packed.content))
+
+
+@dataclass(frozen=True)
+class RangeJob:
+    """Some partitions of one operation, made one after the other. `parts`: what each reads."""
+
+    packed: Packed
+    indices: tuple[int, ...]
+    parts: tuple[tuple[Any, ...], ...]
+    fingerprints: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        first, last = self.indices[0], self.indices[-1]
+        return f"partition {first}" if first == last else f"partitions {first} to {last}"
+
+    @property
+    def count(self) -> int:
+        return len(self.indices)
+
+    def run(self) -> int:
+        """Make those that an earlier attempt at this job has not made, and leave their receipts."""
+        operation = self.packed.operation()
+        folder = place(operation.folder)
+        live = LiveJob(folder, self.indices[0], len(self.indices))
+        with disk_errors(folder), live, ReceiptBatch(folder, batch_name(self.fingerprints, self.indices[0])) as batch:
+            made = batch.found()
+            for index, parts, fingerprint in zip(self.indices, self.parts, self.fingerprints, strict=True):
+                if index not in made:
+                    live.begin(rows_of(parts))
+                    batch.add(operation.job(index, parts, fingerprint).make(live))
+                live.end()
+        return self.count
+
+
+class PartJobs:
+    """The partitions of one operation that are to be made, as jobs that are made when they are asked for.
+
+    `rows`: for each input of a map its partitions; none for a reduction, whose rows come through a shuffle.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        indices: npt.NDArray[np.int64],
+        fingerprints: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+    ) -> None:
+        self.operation = operation
+        self.packed = Packed.of(operation)
+        self.indices = indices
+        self.fingerprints = fingerprints
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def ranges(self, workers: int, parts_of: Callable[[int], tuple[Any, ...]] | None = None) -> Iterator[RangeJob]:
+        """All of them, in jobs of some partitions each. `parts_of`: what a partition reads, where it is no input."""
+        start = 0
+        while start < len(self):
+            size = min(JOB_PARTS, max(1, (len(self) - start) // (workers * JOBS_A_WORKER)))
+            yield self.range_of(self.indices[start : start + size].tolist(), parts_of)
+            start += size
+
+    def range_of(self, indices: Sequence[int], parts_of: Callable[[int], tuple[Any, ...]] | None = None) -> RangeJob:
+        parts = tuple(parts_of(index) if parts_of else tuple(row[index] for row in self.rows) for index in indices)
+        return RangeJob(self.packed, tuple(indices), parts, tuple(self.fingerprints[index] for index in indices))
 
 
 class ParquetSink:
@@ -114,7 +242,7 @@ class ParquetSink:
         self.writer.abandon()
 
 
-def run_job(job: PartJob) -> int:
+def run_job(job: Job) -> int:
     """`job.run()` as a function, which is what engines send to their workers."""
     return job.run()
 

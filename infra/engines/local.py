@@ -9,25 +9,25 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
-from pathlib import Path
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 
 from infra.code_version import code_version
-from infra.dataset.receipts import SPILL
-from infra.engines.engine import Engine
-from infra.engines.job import PartJob
+from infra.engines.engine import Done, Engine
+from infra.engines.job import Job, PartJobs, run_job
 from infra.engines.shuffle import Spread
-from infra.engines.spill import Spilled, SpillJob
+from infra.engines.spill import Spilled, SpillJob, spill_folder
 from infra.errors import WorkError
-from infra.storage import remove_folder, remove_temporaries
+from infra.storage import place, remove_folder, remove_temporaries
 
 PR_SET_PDEATHSIG = 1
+# The jobs that are handed to the pool at once, for each worker: the one that it runs, and the next.
+IN_FLIGHT = 2
 
 
 class _NoPandas:
@@ -63,64 +63,68 @@ def start_worker() -> None:
             os._exit(1)
 
 
-def run(job: PartJob | SpillJob) -> int:
-    return job.run()
-
-
 class LocalEngine(Engine):
     """Runs in this process when `workers` is 1, else in a pool that is kept for the engine's life."""
 
     name = "local"
     _pool: ProcessPoolExecutor | None = None
 
-    def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
-        folder = Path(jobs[0].folder) / SPILL
+    def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
+        folder = spill_folder(place(jobs.operation.folder))
         folder.mkdir(exist_ok=True)
         remove_temporaries(folder)
         code = code_version(SpillJob, spreads)
-        spills = [SpillJob(str(folder), spread, code) for spread in spreads]
-        self.run_jobs([spill for spill in spills if not spill.done()], lambda: None)
-        spilled = Spilled(str(folder), len(spills))
-        self.run_jobs([replace(job, parts=(spilled,)) for job in jobs], done)
+        spills = (SpillJob(str(folder), spread, code) for spread in spreads)
+        self.run_jobs((spill for spill in spills if not spill.done()), lambda _: None)
+        spilled = (Spilled(str(folder), len(spreads)),)
+        self.run_jobs(jobs.ranges(self.workers, lambda _: spilled), done)
         remove_folder(folder)
 
-    def run_jobs(self, jobs: Sequence[PartJob | SpillJob], done: Callable[[], None]) -> None:
-        if self.workers == 1 or len(jobs) <= 1:
-            for job in jobs:
-                job.run()
-                done()
+    def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
+        waiting = iter(jobs)
+        first = list(islice(waiting, 2))
+        if self.workers == 1 or len(first) <= 1:
+            for job in chain(first, waiting):
+                done(job.run())
             return
         # Jobs that were lost with a worker (killed for memory, say) once more, one at a time: the one that needs too
         # much is then alone.
-        for job in self._run_in_pool(jobs, done):
+        for job in self._run_in_pool(chain(first, waiting), done):
             if self._run_in_pool([job], done):
                 raise WorkError(
-                    f"a worker process was killed twice while it made partition {job.index} "
+                    f"a worker process was killed twice while it made {job.label} "
                     "(out of memory?): free some memory or use fewer --workers, and run the same command again"
                 )
 
-    def _run_in_pool(self, jobs: Sequence[PartJob | SpillJob], done: Callable[[], None]) -> list[PartJob | SpillJob]:
-        """Returns the jobs that were lost with a worker; raises what a job raised."""
-        if self._pool is None:
-            spawn = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=spawn, initializer=start_worker)
-        pending: dict[Future[int], PartJob | SpillJob] = {self._pool.submit(run, job): job for job in jobs}
-        lost = []
+    def _run_in_pool(self, jobs: Iterable[Job], done: Done) -> list[Job]:
+        """Returns the jobs that were lost with a worker, in their order; raises what a job raised."""
+        waiting = enumerate(jobs)
+        pending: dict[Future[int], tuple[int, Job]] = {}
+        lost: list[tuple[int, Job]] = []
         try:
-            while pending:
+            while True:
+                for number, job in islice(waiting, self.workers * IN_FLIGHT - len(pending)):
+                    pending[self._submit(job)] = number, job
+                if not pending:
+                    break
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    job = pending.pop(future)
+                    which = pending.pop(future)
                     try:
-                        future.result()
-                        done()
+                        done(future.result())
                     except BrokenProcessPool:
-                        lost.append(job)
+                        lost.append(which)
+                if lost and not pending:
+                    self.kill()  # the next one gets a new pool
         except BaseException:
             self.kill()
             raise
-        if lost:
-            self.kill()
-        return sorted(lost, key=lambda job: job.index)
+        return [job for _, job in sorted(lost, key=lambda which: which[0])]
+
+    def _submit(self, job: Job) -> Future[int]:
+        if self._pool is None:
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=spawn, initializer=start_worker)
+        return self._pool.submit(run_job, job)
 
     def kill(self) -> None:
         """Stop the workers at once: after Ctrl-C, or when one of them died."""

@@ -6,13 +6,14 @@ started on this machine and stopped again. Ray itself (the extra `ray`) is impor
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
-from infra.engines.engine import Engine, Report
-from infra.engines.job import PartJob, run_job
+from infra.engines.engine import Done, Engine, Report
+from infra.engines.job import Job, PartJobs, run_job
 from infra.engines.shuffle import Spread, reduce_pieces
 from infra.errors import WorkError
 from infra.extras import check_extra
@@ -66,40 +67,40 @@ class RayEngine(Engine):
         context.print_on_execution_start = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
 
-    def run_jobs(self, jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+    def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         import ray
 
-        waiting = list(reversed(jobs))
+        waiting = iter(jobs)
         running: list[Any] = []
         run = ray.remote(run_job)
-        while waiting or running:
-            while waiting and len(running) < self.workers:
-                running.append(run.remote(waiting.pop()))
+        while True:
+            running += [run.remote(job) for job in islice(waiting, self.workers - len(running))]
+            if not running:
+                return
             finished, running = ray.wait(running)
-            ray.get(finished)
-            for _ in finished:
-                done()
+            for parts in ray.get(finished):
+                done(parts)
 
-    def shuffle(self, spreads: Sequence[Spread], jobs: Sequence[PartJob], done: Callable[[], None]) -> None:
+    def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
         import ray
 
-        wanted = {job.index: job for job in jobs}
-        sources = ray.put(list(spreads))
+        wanted = frozenset(jobs.indices.tolist())
+        sources, plan = ray.put(list(spreads)), ray.put(jobs)
 
         def spread(row: dict[str, Any]) -> list[dict[str, Any]]:
             pieces = ray.get(sources)[row["index"]].pieces(wanted)
             return [{"partition": partition, "order": order, "batch": batch} for partition, (order, batch) in pieces]
 
         def reduce(group: pa.Table) -> pa.Table:
-            job = wanted[group["partition"][0].as_py()]
+            partition = group["partition"][0].as_py()
             pieces = zip(group["order"].to_pylist(), group["batch"].to_pylist(), strict=True)
-            return pa.table({"partition": [reduce_pieces(job, pieces)]})
+            return pa.table({"made": [reduce_pieces(ray.get(plan), partition, pieces)]})
 
         indices = [{"index": index} for index in range(len(spreads))]
         rows = ray.data.from_items(indices, override_num_blocks=len(spreads))
         result = rows.flat_map(spread).groupby("partition").map_groups(reduce, batch_format="pyarrow")
-        for _ in result.iter_rows():
-            done()
+        for row in result.iter_rows():
+            done(row["made"])
 
     def close(self) -> None:
         if not self._started:

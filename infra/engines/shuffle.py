@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.dataset.reader import ShardReader, check_part
-from infra.engines.job import PartJob
+from infra.engines.job import PartJobs
 from infra.engines.task import Output, Reducer
 
 # The rows that a reducer is handed at a time.
@@ -32,10 +32,12 @@ class Spread:
     part: ShardReader
     key: str
     partitions: int
+    check: bool = True
 
     def tables(self) -> list[pa.Table]:
         """One table for each partition."""
-        check_part(self.part)
+        if self.check:
+            check_part(self.part)
         return partition_part(self.part, self.source, self.key, self.partitions)
 
     def pieces(self, wanted: Container[int]) -> Iterator[tuple[int, Piece]]:
@@ -72,16 +74,19 @@ class ReduceTask:
     def schema(self) -> pa.Schema:
         return self.reducer.schema
 
+    def at(self, partition: int) -> "ReduceTask":
+        return replace(self, partition=partition)
+
     def __call__(self, *parts: Any) -> Iterator[Output]:
         """`parts`: one object whose `tables(partition)` gives the partition's rows in the order of the inputs."""
         table = sort_rows(parts[0].tables(self.partition), self.key)
         yield from self.reducer(self.partition, iter(table.to_batches(max_chunksize=REDUCE_ROWS)))
 
 
-def reduce_pieces(job: PartJob, pieces: Iterable[Piece]) -> int:
-    """Run the job of a reduction on its partition's pieces, which may come in any order."""
+def reduce_pieces(jobs: PartJobs, partition: int, pieces: Iterable[Piece]) -> int:
+    """Make one partition of a reduction from its pieces, which may come in any order."""
     tables = tuple(from_bytes(batch) for _, batch in sorted(pieces, key=lambda piece: piece[0]))
-    return replace(job, parts=(Gathered(tables),)).run()
+    return jobs.range_of([partition], lambda _: (Gathered(tables),)).run()
 
 
 def sort_rows(tables: Sequence[pa.Table], key: str) -> pa.Table:

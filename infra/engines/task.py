@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from infra.dataset.manifest import FileRef, Shard
+from infra.dataset.files import FileRef, Shard
 
 
 class Output(NamedTuple):

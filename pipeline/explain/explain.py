@@ -16,7 +16,7 @@ from infra.dataset.manifest import RUN, Kind
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.ledger import Reject
-from infra.storage import read_json
+from infra.storage import read_json, readable
 from pipeline.document import Document, Trace
 from pipeline.explain.copies import copies_of, evidence, pool_step, text_changes
 from pipeline.explain.finished import read_run
@@ -104,7 +104,7 @@ def explain_many(
     first = finished.dataset(finished.stages[0])
     rows: dict[Key, dict[str, Any]] = {}
     missing = []
-    for each, found in zip(asked, matches(first.parts() + first.ledger_parts(), asked), strict=True):
+    for each, found in zip(asked, matches([*first.parts(), *first.ledger_parts()], asked), strict=True):
         rows |= {key_of(row): row for row in found if key_of(row) not in rows}
         missing += [] if found else [each.name]
     given = {} if finished.stages[0].command == "ingest" else originals(rows.values(), first, finished.origin)
@@ -238,7 +238,7 @@ def tokens_of(result: Explanation, stage: Stage, dataset: Dataset) -> None:
     """Adds the shard and offset of the document's tokens."""
     name, offset = key_of(result.row)
     chosen = [("file_path", "=", name), ("warc_offset", "=", offset)]
-    for row in pq.read_table(dataset.folder / TABLE, filters=chosen).to_pylist():
+    for row in pq.read_table(readable(dataset.folder / TABLE), filters=chosen).to_pylist():
         result.steps.append(
             {"step": stage.name, "rule": "tokens", "signal": "tokens", "value": row["length"], "threshold": None,
              "passed": True, "shard": row["shard"], "offset": row["offset"]}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from infra.dataset.build import Extras, already_made
-from infra.dataset.manifest import FileRef, Kind
+from infra.dataset.files import FileRef
+from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.receipts import Totals
 from infra.hashing import sha256_json

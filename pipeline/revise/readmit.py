@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.dataset.claim import claim
-from infra.dataset.manifest import MANIFEST, RUN, FileRef, InputRef, Kind
+from infra.dataset.files import FileRef
+from infra.dataset.manifest import MANIFEST, RUN, InputRef, Kind
 from infra.dataset.reader import Dataset, SideBySide, Source
 from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError

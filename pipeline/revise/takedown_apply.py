@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from infra.dataset import schema as schemas
 from infra.dataset.build import Extras
-from infra.dataset.manifest import FileRef, InputRef, Kind, Manifest
+from infra.dataset.files import FileRef
+from infra.dataset.manifest import InputRef, Kind, Manifest
 from infra.dataset.reader import BATCH_ROWS, Dataset, ShardReader
 from infra.dataset.receipts import Totals
 from infra.engines.task import Output
@@ -103,7 +104,7 @@ def parts_of(dataset: Dataset) -> Sequence[ShardReader | TokenPart]:
     if dataset.kind is not Kind.TOKENS:
         return dataset.parts()
     sums = {shard.path: shard.sha256 for shard in dataset.manifest.shards}
-    names = [f"part-{index:05d}.bin" for index in range(len(dataset.manifest.ledger))]
+    names = [f"part-{index:05d}.bin" for index in range(dataset.manifest.parts)]
     return [TokenPart(str(dataset.folder), name if name in sums else None, sums.get(name, "empty")) for name in names]
 
 

@@ -94,7 +94,7 @@ def single_inputs(given: Inputs) -> list[Inputs]:
 def size_of(one: Inputs) -> int:
     """Bytes of the files of these inputs."""
     files = sum(file.size or 0 for file in (*one.archives, *one.documents))
-    return files + sum(shard.bytes for dataset in one.datasets for shard in dataset.manifest.shards)
+    return files + sum(dataset.manifest.shards.sums.bytes for dataset in one.datasets)
 
 
 def measure(context: Context, one: Inputs, limit: int, out: Path) -> SampleRun:
@@ -138,7 +138,7 @@ def share_of(one: Inputs, head: Inputs, first: Dataset, pages: int) -> float:
         end = pc.max(pc.add(rows["warc_offset"], rows["warc_length"])).as_py() if rows.num_rows else size_of(one)
         return min(1.0, float(end) / max(1, size_of(one)))
     if one.datasets:
-        return min(1.0, pages / max(1, sum(shard.rows for shard in one.datasets[0].manifest.shards)))
+        return min(1.0, pages / max(1, one.datasets[0].manifest.shards.sums.rows))
     if head is one:
         return min(1.0, pages / max(1, int(pq.read_metadata(one.documents[0].path).num_rows)))
     unpacked = Path(head.documents[0].path).stat().st_size

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.dataset import schema as schemas
-from infra.dataset.manifest import FileRef
+from infra.dataset.files import FileRef
 from infra.dataset.reader import BATCH_ROWS
 from infra.dataset.receipts import Totals
 from infra.engines.task import Output

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from infra.dataset.build import already_made
-from infra.dataset.manifest import FileRef, Kind
+from infra.dataset.files import FileRef
+from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader, Source
 from infra.dataset.receipts import Totals
 from infra.engines.task import Output

@@ -98,8 +98,8 @@ def whole_stage(manifest: Manifest) -> dict[str, Any]:
     return {
         "step": manifest.stage,
         "docs": manifest.counts["out"],
-        "chars": sum(shard.chars for shard in manifest.shards),
-        "tokens": sum(shard.tokens for shard in manifest.shards),
+        "chars": manifest.shards.sums.chars,
+        "tokens": manifest.shards.sums.tokens,
     }
 
 

@@ -7,15 +7,18 @@ every token can be traced to its page.
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.dataset.manifest import FileRef, Kind, Shard
+from infra.dataset.files import FileRef, Shard
+from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.receipts import WORK, Totals
 from infra.dataset.writer import ShardWriter
@@ -23,12 +26,13 @@ from infra.engines.task import Output, Written
 from infra.errors import UsageError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
-from infra.storage import commit_file, temporary_name
+from infra.storage import ObjectPath, commit_file, copy_file, place, readable, scratch_folder, temporary_name
 from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
 from pipeline.models.loaded import load_once
+from pipeline.models.store import on_this_machine
 from pipeline.recipes.recipe import Stage
 
 TABLE = "documents.parquet"
@@ -40,7 +44,7 @@ ROWS = pa.schema(
 
 
 def open_tokenizer(path: str) -> Tokenizer:
-    return load_once(Tokenizer, Path(path))
+    return load_once(Tokenizer, place(path))
 
 
 class TokenSink:
@@ -133,36 +137,32 @@ def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) ->
 
 def gathered(folder: Path, totals: Totals, model: str) -> list[FileRef]:
     """Makes the files beside the shards: the rows of all partitions in the order of the shards, and the tokenizer."""
-    tables = [pq.read_table(folder / WORK / f"{Path(shard.path).stem}.parquet") for shard in totals.shards]
-    table = pa.concat_tables(tables) if tables else DOCUMENT_COLUMNS.empty_table()
-    totals.domains.update(domains_of(table))
-    return [table_ref(folder, table), model_ref(folder, model)]
+    writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
+    domains: dict[str, Counter[str]] = {}
+    for index in range(totals.parts):
+        table = pq.read_table(readable(folder / WORK / f"part-{index:05d}.parquet"))
+        add_domains(domains, table)
+        for batch in table.to_batches():
+            writer.write(batch)
+    totals.domains.update(domains)
+    rows = writer.close()
+    return [FileRef(rows.path, rows.bytes, rows.sha256), model_ref(folder, model)]
 
 
-def domains_of(table: pa.Table) -> dict[str, Counter[str]]:
-    """Documents and tokens (with repeats) by domain."""
-    found: dict[str, Counter[str]] = {}
+def add_domains(found: dict[str, Counter[str]], table: pa.Table) -> None:
+    """Adds documents and tokens (with repeats) by domain."""
     for row in table.select(["domain", "length", "repeats"]).to_pylist():
         total = found.setdefault(row["domain"] or "general", Counter())
         total["docs"] += 1
         total["tokens"] += row["length"]
         total["tokens_with_repeats"] += row["length"] * (row["repeats"] or 1)
-    return found
-
-
-def table_ref(folder: Path, table: pa.Table) -> FileRef:
-    writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
-    for part in table.to_batches():
-        writer.write(part)
-    shard = writer.close()
-    return FileRef(shard.path, shard.bytes, shard.sha256)
 
 
 def model_ref(folder: Path, path: str) -> FileRef:
     """Copies the tokenizer beside its tokens, since a dataset that cannot be decoded is of no use."""
     final = folder / MODEL
     temporary = temporary_name(final)
-    shutil.copyfile(path, temporary)
+    shutil.copyfile(on_this_machine(place(path)), temporary)
     commit_file(temporary, final)
     return FileRef(MODEL, final.stat().st_size, sha256_file(final))
 
@@ -178,7 +178,21 @@ def token_faults(dataset: Dataset) -> list[str]:
     faults = []
     for shard in dataset.manifest.shards:
         try:
-            TokenShardReader(dataset.folder / shard.path).check_tokens(vocab_size, eod_id)
+            with on_disk(dataset.folder / shard.path) as path:
+                TokenShardReader(path).check_tokens(vocab_size, eod_id)
         except UsageError as error:
             faults.append(str(error))
     return faults
+
+
+@contextmanager
+def on_disk(shard: Path) -> Iterator[Path]:
+    """The shard, or of one in an object store a copy of its two files: they are mapped into memory."""
+    if not isinstance(shard, ObjectPath):
+        yield shard
+        return
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
+        for file in (shard.with_suffix(".bin"), shard.with_suffix(".idx")):
+            with suppress(FileNotFoundError):  # the reader says so
+                copy_file(file, Path(folder) / file.name)
+        yield Path(folder) / shard.name

@@ -202,10 +202,10 @@ def test_all_code_that_runs_for_a_partition_is_counted(tmp_path: Path, monkeypat
     uncounted: set[tuple[str, str]] = set()
     tasks = set()
 
-    def watch(kind: type[PartJob] | type[SpillJob], parts_of: Any) -> None:
-        run = kind.run
+    def watch(kind: type[PartJob] | type[SpillJob], method: str, parts_of: Any) -> None:
+        run = getattr(kind, method)
 
-        def watched(job: Any) -> int:
+        def watched(job: Any, *live: Any) -> Any:
             task, things = parts_of(job)
             tasks.add(type(task).__name__)
             counted = {str(path) for path in project().files(names_in(things))}
@@ -217,15 +217,15 @@ def test_all_code_that_runs_for_a_partition_is_counted(tmp_path: Path, monkeypat
 
             sys.setprofile(note)
             try:
-                return run(job)
+                return run(job, *live)
             finally:
                 sys.setprofile(None)
                 uncounted.update((type(task).__name__, file) for file in ours(files) if file not in counted)
 
-        monkeypatch.setattr(kind, "run", watched)
+        monkeypatch.setattr(kind, method, watched)
 
-    watch(PartJob, lambda job: (job.task, [*REDUCTION, job.task, job.parts]))
-    watch(SpillJob, lambda job: (job, [SpillJob, job.spread]))
+    watch(PartJob, "make", lambda job: (job.task, [*REDUCTION, job.task, job.parts]))
+    watch(SpillJob, "run", lambda job: (job, [SpillJob, job.spread]))
     write_crawl(tmp_path / "crawl", files=2, each=15)
     run_here(write_recipe(tmp_path), tmp_path / "crawl", tmp_path / "out")
     assert uncounted == set()

@@ -77,7 +77,8 @@ def answer(*words: object) -> Any:
 
 def made(folder: Path) -> dict[str, bytes]:
     """Every shard, ledger and manifest of a run, by its relative path."""
-    found = [*folder.rglob("part-*"), *folder.rglob("manifest.json"), *folder.rglob("documents.parquet")]
+    names = ("part-*", "manifest.json", "files.parquet", "documents.parquet")
+    found = [path for name in names for path in folder.rglob(name)]
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(found)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset import schema as schemas
-from infra.dataset.manifest import Header, InputRef, Kind, Manifest, RecipeRef, Shard
+from infra.dataset.files import Shard, write_files
+from infra.dataset.manifest import Header, InputRef, Kind, Manifest, RecipeRef
 from infra.dataset.reader import Dataset
 from infra.dataset.writer import ShardWriter
 from infra.hashing import readable_json
@@ -57,7 +58,7 @@ def make_dataset(
         return [row for row in some if bisect_right(cuts, row["warc_offset"]) == index]
 
     shards: list[Shard] = []
-    ledgers: list[Shard] = []
+    ledgers: list[Shard | None] = []
     languages: dict[str, dict[str, int]] = {}
     for index in range(len(cuts) + 1):
         name = f"part-{index:05d}.parquet"
@@ -70,7 +71,10 @@ def make_dataset(
             if made is not None:
                 target.write(made)
         shards.append(writer.close())
-        ledgers.append(ledger_writer.close())
+        rejected = ledger_writer.close()
+        ledgers.append(rejected if rejected.rows else None)
+        if not rejected.rows:
+            (folder / rejected.path).unlink()
     rejected_by: dict[str, int] = {}
     for row in ledger:
         name = f"{row['step']}/{row['rule']}"
@@ -80,9 +84,7 @@ def make_dataset(
     manifest = Manifest(
         header=Header(kind, stage, RECIPE, {}, (InputRef("a.warc.gz", "0" * 64),)),
         schema=schemas.describe(schema),
-        shards=tuple(shards),
-        ledger=tuple(ledgers),
-        files=(),
+        table=write_files(folder, shards, ledgers),
         counts=counts,
         rejected_by=rejected_by,
         languages=languages,

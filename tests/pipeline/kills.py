@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
+from infra.dataset.batches import receipts_in
 from tests.pipeline.command import ROOT, made, refinery
 
 SUICIDE = """
@@ -71,7 +72,9 @@ def kill_and_go_on(moment: Moment, run: list[object], out: Path) -> GoneOn:
 def finished_shards(run: Path) -> dict[str, int]:
     """When each shard that has a receipt was written."""
     found = {}
-    for receipt in run.glob("0*/.receipts/part-*.json"):
-        shard = receipt.parent.parent / f"{receipt.stem}.parquet"
-        found[str(shard)] = shard.stat().st_mtime_ns
+    for folder in run.glob("0*"):
+        for receipt in receipts_in(folder):
+            for shard in receipt["shards"]:
+                path = folder / shard["path"]
+                found[str(path)] = path.stat().st_mtime_ns
     return found

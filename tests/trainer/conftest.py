@@ -14,7 +14,8 @@ import pytest
 import sentencepiece
 import torch
 
-from infra.dataset.manifest import Header, Kind, Manifest, RecipeRef, Shard
+from infra.dataset.files import Shard, write_files
+from infra.dataset.manifest import Header, Kind, Manifest, RecipeRef
 from mixers.shards import TokenShardWriter
 from mixers.tokenizer import TRAINING_OPTIONS
 from trainer.config import Config, hybrid_layers
@@ -94,11 +95,10 @@ def write_tokens(folder: Path, texts: Iterable[Document], tokenizer: bytes, shar
             (),
         ),
         schema=(),
-        shards=tuple(
-            Shard(made.bin.path, made.documents, made.bin.bytes, 0, made.tokens, made.bin.sha256) for made in written
+        table=write_files(
+            folder,
+            [Shard(made.bin.path, made.documents, made.bin.bytes, 0, made.tokens, made.bin.sha256) for made in written],
         ),
-        ledger=(),
-        files=(),
         counts={"in": len(rows), "out": len(rows), "tokens": sum(made.tokens for made in written)},
     )
     (folder / "manifest.json").write_bytes(manifest.to_bytes())

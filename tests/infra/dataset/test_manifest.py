@@ -1,15 +1,20 @@
 """A manifest reads back as it was written, keeps its invariant, and refuses damaged files."""
 
 import json
-from dataclasses import replace
+import pickle
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from infra.dataset.files import FILES, FileRef
 from infra.dataset.manifest import Kind, Manifest, check_invariant
 from infra.dataset.reader import Dataset
+from infra.dataset.schema import LEDGER
+from infra.dataset.writer import ShardWriter
 from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
+from infra.hashing import sha256_bytes
 from infra.storage import lock
 from tests.files import flip
 from tests.infra.toy import Count, Slices, header
@@ -38,7 +43,8 @@ def test_verify_finds_one_flipped_byte(dataset: Dataset) -> None:
     [
         ({"format": "other"}, "format is 'other'"),
         ({"kind": "pages"}, "'pages' is not a valid Kind"),
-        ({"shards": [{"path": "../x", "rows": 0, "bytes": 0, "chars": 0, "tokens": 0, "sha256": ""}]}, "leaves"),
+        ({"files": {"path": "../x", "rows": 0, "bytes": 0, "sha256": ""}}, "leaves"),
+        ({"parts": None}, "cannot be read as a manifest"),
         ({"counts": None, "recipe": {"name": "x"}}, "cannot be read as a manifest"),
     ],
 )
@@ -79,3 +85,47 @@ def test_two_processes_cannot_hold_one_folder(tmp_path: Path) -> None:
         pass
     with lock(tmp_path):
         assert (tmp_path / ".lock").exists()
+
+
+def test_the_files_are_known_without_the_shards(dataset: Dataset) -> None:
+    manifest = Manifest.read(dataset.folder)
+    assert manifest.parts == len(manifest.shards) == 4 and len(manifest.ledger) == len(manifest.files) == 0
+    assert manifest.shards.sums.rows == 400 and "_bytes" not in manifest.table.__dict__
+    assert [shard.path for shard in manifest.shards[1:3]] == ["part-00001.parquet", "part-00002.parquet"]
+    assert manifest.shards[-1].rows == 100
+    assert [part.table().num_rows for part in dataset.ledger_parts()] == [0] * 4
+    assert not list((dataset.folder / "ledger").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["a byte", "gone"])
+def test_a_damaged_table_of_files_is_noticed(damage: str, dataset: Dataset) -> None:
+    if damage == "gone":
+        (dataset.folder / FILES).unlink()
+    else:
+        flip(dataset.folder / FILES)
+    (fault,) = Dataset(dataset.folder).verify()
+    assert fault.startswith(f"{FILES}: ") and fault.endswith("make its dataset again")
+    with pytest.raises(UsageError, match="make its dataset again"):
+        Dataset(dataset.folder).to_arrow()
+
+
+def test_manifests_of_the_earlier_format_are_read(dataset: Dataset) -> None:
+    """Each partition has a ledger, mostly without rows, and the manifest lists all files."""
+    expected, files = dataset.to_arrow(), [asdict(shard) for shard in dataset.manifest.shards]
+    path = dataset.folder / "manifest.json"
+    body = {name: value for name, value in json.loads(path.read_text()).items() if name not in ("parts", "other_files")}
+    writers = [ShardWriter(dataset.folder, f"ledger/{file['path']}", LEDGER) for file in files]
+    ledger = [asdict(writer.close()) for writer in writers]
+    other = FileRef("notes.txt", 1, sha256_bytes(b"x"))
+    (dataset.folder / "notes.txt").write_bytes(b"x")
+    body |= {"format": "refinery.dataset/1", "shards": files, "ledger": ledger, "files": [asdict(other)]}
+    path.write_text(json.dumps(body))
+    (dataset.folder / FILES).unlink()
+    read = pickle.loads(pickle.dumps(Dataset(dataset.folder)))
+    assert read.to_arrow() == expected and read.verify() == [] and read.manifest.extra == {}
+    assert [part.path for part in read.ledger_parts()] == [file["path"] for file in ledger]
+    assert list(read.manifest.files) == [other] and read.manifest.parts == 4
+    files[0]["path"] = "../x"
+    path.write_text(json.dumps(body))
+    with pytest.raises(UsageError, match="leaves"):
+        Manifest.read(dataset.folder).shards[0]

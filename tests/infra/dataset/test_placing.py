@@ -12,14 +12,14 @@ from unittest import mock
 import pyarrow as pa
 import pytest
 
+from infra.dataset import batches
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
-from infra.dataset.placing import link
 from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.engines.open import open_engine
 from infra.engines.task import Output
 from infra.errors import UsageError
-from infra.storage import read_json
+from infra.storage import copy_file, read_json
 from tests.infra.toy import NUMBERS, Count, Slice, files_of
 
 
@@ -52,6 +52,12 @@ def afresh(indices: Sequence[int], folder: Path) -> dict[str, bytes]:
     with open_engine("local") as engine:
         make(engine, folder, indices)
     return files_of(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receipt is written as soon as its partition is made."""
+    monkeypatch.setattr(batches, "FLUSH_SECONDS", 0.0)
 
 
 def parts_made(out: Path) -> int:
@@ -182,9 +188,9 @@ def test_killed_while_parts_are_linked(number: int, tmp_path: Path) -> None:
 def test_a_file_is_copied_where_it_cannot_be_linked(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("rows")
     with mock.patch.object(os, "link", side_effect=OSError("another file system")):
-        link(tmp_path / "file", tmp_path / "copy")
-    link(tmp_path / "file", tmp_path / "link")
-    link(tmp_path / "file", tmp_path / "link")  # again, after a crash
+        copy_file(tmp_path / "file", tmp_path / "copy")
+    copy_file(tmp_path / "file", tmp_path / "link")
+    copy_file(tmp_path / "file", tmp_path / "link")  # again, after a crash
     assert (tmp_path / "copy").read_text() == "rows" and not (tmp_path / "copy").samefile(tmp_path / "file")
     assert (tmp_path / "link").samefile(tmp_path / "file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "file", "link"]
@@ -237,5 +243,8 @@ def test_what_depends_on_its_number_is_made_again(tmp_path: Path) -> None:
     assert files_of(tmp_path / "out") == files_of(tmp_path / "fresh")
 
 
-def receipts(out: Path) -> list[str]:
-    return sorted(path.name for path in (out / ".receipts").iterdir() if path.name != "history.json")
+def receipts(out: Path) -> list[tuple[int, str]]:
+    """The partitions that have a receipt, with the fingerprint; nothing else is there."""
+    others = {path.name for path in (out / ".receipts").iterdir() if not path.name.startswith("part-")}
+    assert others <= {"header.json", "history.json"}
+    return sorted((receipt["index"], receipt["fingerprint"]) for receipt in batches.receipts_in(out))

@@ -153,9 +153,15 @@ def test_documents(world: Path, tmp_path: Path) -> None:
 PLACING = "infra.dataset.placing"
 MOMENTS: dict[str, Moment] = {
     "a shard is linked, its ledger is not": (PLACING, "link", "leave", 1, "01-ingest"),
-    "a partition is linked, its receipt is not there": (PLACING, "write_receipt", "enter", 2, "02-extract"),
+    "linked, without a receipt": (
+        "infra.dataset.batches",
+        "write_bytes",
+        "enter",
+        1,
+        "02-extract/.receipts/part-",
+    ),
     "all of one run are linked": (PLACING, "_bring", "leave", 1, "brief-monday/02-extract"),
-    "a link has its temporary name": (PLACING, "commit_file", "enter", 3, "02-extract/.tmp-"),
+    "a link has its temporary name": ("infra.storage.files", "commit_file", "enter", 3, "02-extract/.tmp-"),
     "the first stage is there": ("infra.dataset.build", "write_bytes", "leave", 1, "01-ingest/manifest.json"),
     "the run's account is not there": ("pipeline.stages.run", "account", "enter", 1, ""),
 }

@@ -10,13 +10,13 @@ from tests.pipeline.command import made, refinery, start
 from tests.pipeline.kills import Moment, each, kill_and_go_on
 from tests.pipeline.pages import write_crawl, write_recipe
 
-WRITER, BUILD, RECEIPTS = "infra.dataset.writer", "infra.dataset.build", "infra.dataset.receipts"
+WRITER, BUILD, RECEIPTS = "infra.dataset.writer", "infra.dataset.build", "infra.dataset.batches"
 MOMENTS: dict[str, Moment] = {
     "a shard is written, its ledger not renamed": (WRITER, "commit_file", "leave", 1, "02-extract/.tmp-part"),
     "the receipt is not there yet": (RECEIPTS, "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the receipt is there, the manifest is not": (BUILD, "write_bytes", "enter", 1, "03-filter/manifest.json"),
     "the manifest was just renamed": (BUILD, "write_bytes", "leave", 1, "03-filter/manifest.json"),
-    "the manifest's temporary file is there": ("infra.storage", "commit_file", "enter", 1, ".tmp-manifest.json"),
+    "the manifest's temporary file is there": ("infra.storage.files", "commit_file", "enter", 1, ".tmp-manifest.json"),
     "a spill file is half of them": ("infra.engines.spill", "SpillJob.run", "leave", 1, ""),
     "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 1, ""),
     "inside a later reduction": ("infra.engines.shuffle", "sort_rows", "leave", 4, ""),

@@ -110,10 +110,12 @@ MOMENTS: dict[str, Moment] = {
     "a shard is out of the way": ("pathlib", "Path.replace", "leave", 1, "02-extract/part-00001.parquet"),
     "all are out of the way": (PLACING, "write_bytes", "enter", 2, "02-extract/.receipts/moves.json"),
     "a shard has its new number": ("pathlib", "Path.replace", "leave", 1, "02-extract/.receipts/moved/"),
-    "a shard, a ledger and a receipt have": ("pathlib", "Path.replace", "leave", 3, "02-extract/.receipts/moved/"),
+    "a shard and a ledger have": ("pathlib", "Path.replace", "leave", 2, "02-extract/.receipts/moved/"),
+    "the old receipts are gone": (PLACING, "write_bytes", "enter", 3, "02-extract/.receipts/moves.json"),
+    "the new receipts have their names": ("pathlib", "Path.replace", "leave", 1, "02-extract/.receipts/placed/"),
     "the renames are done, the plan is there": (PLACING, "_sync", "leave", 2, "02-extract"),
     "old receipts are gone": (PLACING, "_forget", "leave", 1, "02-extract"),
-    "a new part is written": ("infra.engines.job", "write_receipt", "enter", 1, "02-extract"),
+    "a new part is written": ("infra.dataset.batches", "write_bytes", "enter", 1, "02-extract/.receipts/part-"),
     "the first stage is there again, the others are not": ("pipeline.stages.run", "run_stage", "leave", 1, ""),
     "decisions are made": ("pipeline.stages.dedup", "Work.to_shards", "leave", 1, ""),
     "left-overs are gone, the manifest is not there": (BUILD, "Build._remove_others", "leave", 2, ""),
@@ -288,7 +290,7 @@ def test_a_file_added_by_mistake_is_left_out_again(world: Path, tmp_path: Path) 
 def test_a_run_of_other_code_is_made_again(world: Path, tmp_path: Path) -> None:
     """Its receipts have other fingerprints: what an earlier version finished stays until there is more to do."""
     shutil.copytree(world / "two" if (world / "two").exists() else world / "fresh-brief", tmp_path / "out")
-    for path in (tmp_path / "out").glob("*/.receipts/part-*.json"):
+    for path in (tmp_path / "out").glob("*/.receipts/part-*.jsonl"):
         path.write_text(path.read_text().replace('"fingerprint":"', '"fingerprint":"0'))
     refinery(*command(world, "brief", NAMES), "--out", tmp_path / "out")
     assert made(tmp_path / "out") == made(world / "fresh-brief")

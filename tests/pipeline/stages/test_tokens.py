@@ -2,11 +2,13 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from infra.dataset.files import write_files
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
 from mixers.shards import TokenShardReader
@@ -104,8 +106,10 @@ def test_verify_finds_a_token_outside_the_vocabulary(world: Path, tmp_path: Path
     vocab_size = manifest.params["tokenizer"]["vocab_size"]
     content = vocab_size.to_bytes(2, "little") + (folder / shard.path).read_bytes()[2:]
     (folder / shard.path).write_bytes(content)
-    text = (folder / "manifest.json").read_text()
-    (folder / "manifest.json").write_text(text.replace(shard.sha256, hashlib.sha256(content).hexdigest()))
+    shards = [replace(shard, sha256=hashlib.sha256(content).hexdigest()), *manifest.shards[1:]]
+    table = write_files(folder, shards, files=list(manifest.files))
+    text = replace(manifest, table=table).to_bytes().decode()
+    (folder / "manifest.json").write_text(text)
     (folder / "run.json").unlink()
     output = refinery("verify", folder, code=1)
     assert f"{vocab_size}], not in [0, {vocab_size})" in output and len(output.splitlines()) == 1
