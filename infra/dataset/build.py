@@ -20,12 +20,12 @@ from infra.dataset.claim import claim, no_change
 from infra.dataset.files import FileKind, FileRef, FileTable, FileTableWriter
 from infra.dataset.growth import any_inputs
 from infra.dataset.manifest import MANIFEST, RUN, Header, Manifest, check_invariant
-from infra.dataset.placing import place
+from infra.dataset.placing import find_made
 from infra.dataset.reader import Dataset
 from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, WORK, Receipt, Totals, files_of
 from infra.dataset.schema import describe
 from infra.hashing import readable_json
-from infra.storage import disk_errors, remove_folder, sync_files, sync_folder, write_bytes
+from infra.storage import check_locked, disk_errors, remove_folder, sync_files, sync_folder, write_bytes
 
 # What a stage adds at the commit: further fields of the manifest, and further files of the dataset.
 Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
@@ -63,7 +63,7 @@ class Build:
     def missing(self, fingerprints: Sequence[str]) -> npt.NDArray[np.int64]:
         """The partitions that no receipt has, or whose files are gone, ascending. Those that a receipt has under
         another number, or in a folder of `header.reuse`, are put in their place."""
-        todo = np.flatnonzero(~place(self.folder, fingerprints, self.header.reuse or ()))
+        todo = np.flatnonzero(~find_made(self.folder, fingerprints, self.header.reuse or ()))
         self.made, self.found = len(todo), len(fingerprints) - len(todo)
         return todo
 
@@ -90,6 +90,7 @@ class Build:
             content = manifest.to_bytes()
             run = {**run, "manifest_sha256": hashlib.sha256(content).hexdigest()}
             account = {**run, "parts_made": self.made, "parts_found": self.found, **totals.cost}
+            check_locked(self.folder)
             write_bytes(self.folder / RUN, readable_json(account))
             write_bytes(self.folder / MANIFEST, content)
         self._clear()

@@ -18,7 +18,7 @@ from infra.dataset.receipts import SPILL
 from infra.engines.job import Job, PartJobs
 from infra.engines.shuffle import Spread, Spreads, from_bytes, to_bytes
 from infra.hashing import sha256_json
-from infra.storage import commit_file, disk_errors, remove_folder, remove_temporaries, temporary_name
+from infra.storage import disk_errors, new_file, place, remove_folder, remove_temporaries
 
 OFFSET = np.dtype("<u8")
 
@@ -45,20 +45,13 @@ class SpillJob:
 
     def run(self) -> int:
         path = spill_path(self.folder, self.index)
-        temporary = temporary_name(path)
         lengths = np.zeros(self.spread.partitions + 1, OFFSET)
-        with disk_errors(path.parent):
-            try:
-                with temporary.open("wb") as file:
-                    file.write(lengths.tobytes())
-                    for partition, table in self.spread.tables():
-                        lengths[partition + 1] = file.write(to_bytes(table))
-                    file.seek(0)
-                    file.write((lengths.nbytes + lengths.cumsum()).astype(OFFSET).tobytes())
-                commit_file(temporary, path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        with disk_errors(path.parent), new_file(path) as temporary, temporary.open("wb") as file:
+            file.write(lengths.tobytes())
+            for partition, table in self.spread.tables():
+                lengths[partition + 1] = file.write(to_bytes(table))
+            file.seek(0)
+            file.write((lengths.nbytes + lengths.cumsum()).astype(OFFSET).tobytes())
         return self.count
 
 
@@ -84,7 +77,7 @@ def read_piece(path: Path, partition: int) -> bytes:
 
 
 def spill_path(folder: str, index: int) -> Path:
-    return Path(folder) / f"in-{index:05d}.arrow"
+    return place(folder) / f"in-{index:05d}.arrow"
 
 
 class RunsJobs(Protocol):
@@ -98,7 +91,7 @@ class RunsJobs(Protocol):
 def shuffle_through_files(engine: RunsJobs, spreads: Spreads, jobs: PartJobs, done: Callable[[int], None]) -> None:
     """`Engine.shuffle` by two calls of `run_jobs`. Files that an earlier run has finished are not made again: their
     folder is named by all that decides what they hold."""
-    spill = Path(jobs.operation.folder) / SPILL
+    spill = place(jobs.operation.folder) / SPILL
     folder = spill / sha256_json([spreads.fingerprint, code_version(SpillJob)])[:16]
     for other in spill.iterdir() if spill.exists() else ():
         if other != folder:

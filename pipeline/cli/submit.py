@@ -19,7 +19,7 @@ class SubmitCommand(Command):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ours, theirs = parted(args)
-        ctx.meta["words"] = with_engine(theirs, ctx.parent.command) if theirs else []
+        ctx.meta["words"] = with_engine(theirs, ctx.find_root().command) if theirs else []
         return super().parse_args(ctx, ours)
 
 

@@ -68,5 +68,5 @@ def test_options_follow_two_dashes_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_what_beam_raises_comes_as_it_is(tmp_path: Path) -> None:
-    with open_engine("beam") as engine, pytest.raises(RuntimeError, match="^told to fail$"):
+    with open_engine("beam") as engine, pytest.raises(RuntimeError, match=r"^told to fail$"):
         engine.map_shards(Count(fail_at=2), [Slices()], tmp_path, header())

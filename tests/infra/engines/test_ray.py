@@ -92,7 +92,7 @@ def test_what_dies_in_a_map_and_in_a_reduction_is_made_again(
 
 def test_what_jobs_raise_comes_as_it_is(tmp_path: Path) -> None:
     with open_engine("ray", 1) as engine:
-        with pytest.raises(RuntimeError, match="^told to fail$"):
+        with pytest.raises(RuntimeError, match=r"^told to fail$"):
             engine.map_shards(Count(fail_at=2), [Slices()], tmp_path / "fails", header())
         with pytest.raises(WorkError, match="a worker died again and again"):
             engine.map_shards(DyingCount("", "worker", True), [Slices()], tmp_path / "dies", header())
