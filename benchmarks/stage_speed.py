@@ -91,7 +91,7 @@ class Make:
 
 
 @dataclass(frozen=True)
-class Copy:
+class CopyTask:
     schema: pa.Schema = SCHEMA
     fingerprint: str = "copy"
 
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 made = through(engine, STAGES.get(name, judge("characters >= 0")), documents, Path(scratch) / name)
             else:
                 header = Header(Kind.DOCUMENTS, name, RecipeRef("benchmark", ""), {}, documents.refs)
-                made = engine.map_shards(Copy(), [documents], Path(scratch) / name, header)
+                made = engine.map_shards(CopyTask(), [documents], Path(scratch) / name, header)
             seconds = time.process_time() - started
             kept = made.manifest.counts["out"]
             found[name] = {"seconds": round(seconds, 2), "a_second": round(args.documents / seconds), "kept": kept}
