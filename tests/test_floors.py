@@ -15,7 +15,9 @@ from tests.files import PACKAGES, ROOT
 # From the ground up. A file imports from floors below its own and from its own folder; not from a folder beside it.
 FLOORS = """
 infra.errors
-infra.hashing  infra.storage  infra.extras  infra.names  infra.remote  infra.http
+infra.hashing  infra.extras  infra.names
+infra.storage
+infra.remote  infra.http
 infra.code_version
 infra.dataset
 infra.ledger
@@ -33,7 +35,7 @@ pipeline.inputs
 pipeline.job
 pipeline.pool
 pipeline.stages
-pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit
+pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit  pipeline.snapshots
 pipeline.report
 pipeline.cli
 pipeline.demo

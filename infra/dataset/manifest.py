@@ -16,6 +16,7 @@ from typing import Any
 from infra.dataset.files import FileKind, FileList, FileRef, FileTable, Shard, Sums, TableRef, table_in_memory
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
+from infra.storage import StoreError
 
 FORMAT = "refinery.dataset/2"
 # Read, not written: its manifest lists the files itself.
@@ -202,6 +203,8 @@ class Manifest:
             return Manifest.from_dict(json.loads(path.read_bytes()), path.parent)
         except FileNotFoundError:
             raise UsageError(f"{path.parent} is not a finished dataset: it has no {MANIFEST}") from None
+        except StoreError:
+            raise
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"no field {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise UsageError(f"{path} cannot be read as a manifest: {reason}") from None

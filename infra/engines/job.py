@@ -28,7 +28,7 @@ from infra.engines.live import LiveJob, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_bytes, sha256_json
 from infra.metering import worker_cpu_seconds
-from infra.storage import disk_errors
+from infra.storage import disk_errors, place
 
 # A job has at most so many partitions, and a worker at least so many jobs as long as there are partitions enough: the
 # jobs get smaller towards the end, so that no worker has much left when the others are done.
@@ -51,7 +51,7 @@ class PartJob:
         if self.check:
             for part in self.parts:
                 check_part(part)
-        folder = Path(self.folder)
+        folder = place(self.folder)
         started, cpu_started = time.monotonic(), worker_cpu_seconds()
         with disk_errors(folder):
             written, ledger, tally = self._write(folder, self.task(*self.parts), live)
@@ -179,7 +179,7 @@ class RangeJob:
     def run(self) -> int:
         """Make those that an earlier attempt at this job has not made, and leave their receipts."""
         operation = self.packed.operation()
-        folder = Path(operation.folder)
+        folder = place(operation.folder)
         live = LiveJob(folder, self.indices[0], len(self.indices))
         with disk_errors(folder), live, ReceiptBatch(folder, batch_name(self.fingerprints, self.indices[0])) as batch:
             made = batch.found()

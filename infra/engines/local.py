@@ -13,19 +13,17 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from infra.code_version import code_version
-from infra.dataset.receipts import SPILL
 from infra.engines.engine import Done, Engine
 from infra.engines.job import Job, PartJobs, run_job
 from infra.engines.shuffle import Spread
-from infra.engines.spill import Spilled, SpillJob
+from infra.engines.spill import Spilled, SpillJob, spill_folder
 from infra.errors import WorkError
-from infra.storage import remove_folder, remove_temporaries
+from infra.storage import place, remove_folder, remove_temporaries
 
 PR_SET_PDEATHSIG = 1
 # The jobs that are handed to the pool at once, for each worker: the one that it runs, and the next.
@@ -72,7 +70,7 @@ class LocalEngine(Engine):
     _pool: ProcessPoolExecutor | None = None
 
     def shuffle(self, spreads: Sequence[Spread], jobs: PartJobs, done: Done) -> None:
-        folder = Path(jobs.operation.folder) / SPILL
+        folder = spill_folder(place(jobs.operation.folder))
         folder.mkdir(exist_ok=True)
         remove_temporaries(folder)
         code = code_version(SpillJob, spreads)
@@ -110,17 +108,17 @@ class LocalEngine(Engine):
                 if not pending:
                     break
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    place = pending.pop(future)
+                    which = pending.pop(future)
                     try:
                         done(future.result())
                     except BrokenProcessPool:
-                        lost.append(place)
+                        lost.append(which)
                 if lost and not pending:
                     self.kill()  # the next one gets a new pool
         except BaseException:
             self.kill()
             raise
-        return [job for _, job in sorted(lost, key=lambda place: place[0])]
+        return [job for _, job in sorted(lost, key=lambda which: which[0])]
 
     def _submit(self, job: Job) -> Future[int]:
         if self._pool is None:

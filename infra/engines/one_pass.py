@@ -15,7 +15,7 @@ import numpy as np
 from infra.dataset.batches import batch_name, receipts_at, whole_receipts
 from infra.dataset.build import open_build
 from infra.dataset.manifest import MANIFEST, Header
-from infra.dataset.placing import place
+from infra.dataset.placing import place as place_parts
 from infra.dataset.reader import ShardReader, Source
 from infra.dataset.receipts import RECEIPTS, Receipt
 from infra.dataset.refusal import undone_if_refused
@@ -24,7 +24,7 @@ from infra.engines.job import Operation, Packed, PartJobs, RangeJob
 from infra.engines.live import Watch
 from infra.engines.task import Task
 from infra.hashing import sha256_json
-from infra.storage import lock
+from infra.storage import lock, place
 
 # What holds, in the process that makes a part, while both of its partitions are made.
 Around = Callable[[Any], AbstractContextManager[None]]
@@ -66,7 +66,7 @@ class PassJob:
         job, second = self.first, self.second.operation()
         with self.around(job.parts[0][0]):
             job.run()
-            folder = Path(job.packed.operation().folder)
+            folder = place(job.packed.operation().folder)
             (receipt,) = receipts_at(folder, batch_name(job.fingerprints, job.indices[0]))
             reader = shard_of(folder, receipt)
             fingerprints = map_fingerprints(second.task, [[reader]], self.decisive)
@@ -121,5 +121,5 @@ def _open_second(first: MapTo, second: MapTo, parts: int) -> Iterator[None]:
                 strict=True,
             )
         )
-        place(second.out, [now.get(index, UNKNOWN) for index in range(parts)])
+        place_parts(second.out, [now.get(index, UNKNOWN) for index in range(parts)])
         yield

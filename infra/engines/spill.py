@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from infra.dataset.receipts import SPILL
 from infra.engines.shuffle import Spread
 from infra.hashing import canonical_json, sha256_json
-from infra.storage import commit_file, read_json, sync_folder, temporary_name, write_bytes
+from infra.storage import ObjectPath, commit_file, read_json, scratch_folder, sync_folder, temporary_name, write_bytes
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,13 @@ class Spilled:
             with pa.memory_map(str(spill_path(self.folder, index))) as file:
                 tables.append(pa.Table.from_batches([pa.ipc.open_file(file).get_batch(partition)]))
         return tables
+
+
+def spill_folder(dataset: Path) -> Path:
+    """In the dataset's folder, where a killed run finds its files again; on this machine's disk for one of objects."""
+    if isinstance(dataset, ObjectPath):
+        return scratch_folder() / f"spill-{sha256_json(str(dataset))[:16]}"
+    return dataset / SPILL
 
 
 def spill_path(folder: str, index: int) -> Path:

@@ -96,7 +96,7 @@ def version_of(response: Any) -> str:
     return str(response.headers.get("ETag") or response.headers.get("Last-Modified") or "")
 
 
-class RangedFile:
+class HttpFile:
     """A file at an address. Not for several threads at once. Close it, or use it in `with`.
 
     `ahead`: bytes of the first range from a place where reading begins. `size`, `version`: where they are known; other
@@ -115,7 +115,7 @@ class RangedFile:
         self._last_at, self._last = 0, b""
         self._owed = self._came = 0
 
-    def __enter__(self) -> "RangedFile":
+    def __enter__(self) -> "HttpFile":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -269,6 +269,6 @@ class RangedFile:
             self._response = None
 
 
-def open_ranges(url: str, ahead: int = 2**20, size: int | None = None, version: str = "") -> RangedFile:
+def open_ranges(url: str, ahead: int = 2**20, size: int | None = None, version: str = "") -> HttpFile:
     """The file at an http(s) address. Nothing is asked before its size, its version or its bytes are."""
-    return RangedFile(url, ahead, size, version)
+    return HttpFile(url, ahead, size, version)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import RefineryError
-from pipeline.cli import calibrate, fit, inspect, join, results, revise, stages, train
+from pipeline.cli import calibrate, fit, inspect, join, results, revise, snapshots, stages, train
 from pipeline.cli.command import Commands
 from pipeline.cli.console import say, tell
 
@@ -19,7 +19,7 @@ GO_ON = "stopped; what is finished is kept: run the same command again to go on"
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-for group in (stages, join, results, revise, calibrate, inspect, fit, train):
+for group in (stages, join, results, revise, calibrate, inspect, snapshots, fit, train):
     group.add_to(app)
 
 

@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
 from infra.remote import check_local, is_remote_archive
+from infra.storage import ObjectPath, place
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
@@ -17,6 +18,8 @@ MANY = (
     "--falling",
     "--columns",
     "--only",
+    "--snapshot",
+    "--segment",
 )  # fmt: skip
 
 # Options whose value is a text.
@@ -25,6 +28,15 @@ MAY_BE_EMPTY = ("--prompt", "--separator")
 # Options and arguments that are no `Path` but may name a file or a folder.
 PLACES = ("input", "models", "recipe", "config", "cache", "first", "second")
 
+# What may be in an object store, by command.
+_MADE = ("input", "out", "models")
+IN_STORES = {
+    **dict.fromkeys(("run", "ingest", "extract", "filter", "dedup", "mix", "tokenize"), _MADE),
+    **dict.fromkeys(("compare", "estimate", "measure"), ("input", "models")),
+    **dict.fromkeys(("explain", "rejects", "export"), ("run", "models")),
+    "verify": ("dataset",),
+    "status": ("folder",),
+}
 
 # The last paragraph of a command's help.
 EXAMPLE = "\n\nExample: "
@@ -72,9 +84,13 @@ class Command(WithExample, TyperCommand):
             if option not in MAY_BE_EMPTY:
                 raise UsageError(f"{option} is empty: give it a value, or leave it out")
         rest: list[str] = super().parse_args(ctx, arguments)
+        in_stores = IN_STORES.get(str(self.name), ())
         for parameter in self.params:
-            for value in places(parameter.name, ctx.params.get(parameter.name)):
-                if parameter.name != "input" or not is_remote_archive(str(value)):
+            given = ctx.params.get(parameter.name)
+            for value in places(parameter.name, given):
+                if parameter.name in in_stores and isinstance(place(value), ObjectPath):
+                    ctx.params[parameter.name] = place(given) if isinstance(given, Path) else given
+                elif parameter.name != "input" or not is_remote_archive(str(value)):
                     check_local(value, parameter.opts[0], made=parameter.name == "out")
         return rest
 
@@ -84,7 +100,7 @@ class Command(WithExample, TyperCommand):
 
 def places(name: str, value: Any) -> Iterator[Any]:
     """The paths of files and folders that a parameter of this name is given."""
-    for each in value if isinstance(value, list) else [value]:
+    for each in value if isinstance(value, list | tuple) else [value]:
         if isinstance(each, Path) or (name in PLACES and each is not None):
             yield each
 

@@ -170,3 +170,12 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} days {hours % 24} h"
+
+
+def readable_bytes(number: float) -> str:
+    """`512 bytes`, `3.4 MiB`, `1.2 TiB`."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    order = 0
+    while number >= 1024 and order < len(units) - 1:
+        number, order = number / 1024, order + 1
+    return f"{number:.0f} bytes" if order == 0 else f"{number:.1f} {units[order]}"

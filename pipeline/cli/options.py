@@ -32,6 +32,10 @@ Input = Annotated[
         "folder.",
     ),
 ]
+InputOrSnapshot = Annotated[
+    list[str] | None,
+    typer.Option("--input", help="Files, folders or patterns: WARC, WET, ARC, Parquet, JSONL, or a dataset's folder."),
+]
 Out = Annotated[Path, typer.Option("--out", help="The folder to make.")]
 StageName = Annotated[
     str | None, typer.Option("--stage", help="Which stage, where the recipe has several of this command.")
@@ -66,3 +70,32 @@ Reference = Annotated[
 ]
 Language = Annotated[str, typer.Option("--language", help="Of the texts: en, zh, ...")]
 Model = Annotated[Path, typer.Option("--out", help="Where the model is put; a card is written beside it.")]
+
+# Commands that read snapshots
+Snapshots = Annotated[
+    list[str] | None, typer.Option("--snapshot", metavar="ID", help="A crawl, or all of them; may be repeated.")
+]
+Bucket = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="URL",
+        help="Where the snapshots are: an address, or a folder laid out like the bucket.",
+        show_default="REFINERY_SOURCE, else https://data.commoncrawl.org",
+    ),
+]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Fetch lists of files again that are in the user's cache.")]
+RequestRate = Annotated[
+    float,
+    typer.Option("--requests-per-second", min=0.01, help="The most that a source is asked, by all workers together."),
+]
+ByteRate = Annotated[
+    float | None,
+    typer.Option("--mib-per-second", min=0.001, help="The most that is fetched.", show_default="no limit"),
+]
+Kind = Annotated[str, typer.Option("--kind", help="warc, wet, wat, robots or arc; of an ARC crawl, warc is its pages.")]
+FileNumber = Annotated[int | None, typer.Option("--files", min=1, help="So many files of each, drawn by a hash.")]
+FileShare = Annotated[str | None, typer.Option("--sample", metavar="SHARE", help="A share of the files: 0.1%.")]
+Segments = Annotated[
+    list[str] | None, typer.Option("--segment", metavar="NAME", help="Only files of this segment; may be repeated.")
+]

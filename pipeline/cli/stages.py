@@ -1,31 +1,47 @@
 """The commands that make datasets: `run`, one for each stage, and `compare`."""
 
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.errors import UsageError
 from pipeline.cli.command import Command
-from pipeline.cli.console import duration, quiet_stdout, say, tell
+from pipeline.cli.console import duration, quiet_stdout, readable_bytes, say, tell
 from pipeline.cli.options import (
+    Bucket,
+    ByteRate,
     EngineName,
+    FileNumber,
+    FileShare,
     IdColumn,
     Input,
+    InputOrSnapshot,
     Json,
+    Kind,
     Limit,
     Models,
     Out,
     Recipe,
+    RequestRate,
+    Segments,
     Set,
+    Snapshots,
     Source,
     StageName,
     TextColumn,
     UrlColumn,
     Workers,
 )
+from pipeline.cli.snapshots import choice_of, crawls_of, http_limits, probe_of
 from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
+
+if TYPE_CHECKING:
+    from pipeline.inputs.inputs import Inputs
+    from pipeline.snapshots.choose import Choice, CrawlFile
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
 # command: (its help, the rest of its example)
@@ -68,8 +84,9 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     recipe: Recipe,
-    input: Input,
     out: Out,
+    input: InputOrSnapshot = None,
+    snapshot: Snapshots = None,
     engine: EngineName = "local",
     workers: Workers = None,
     limit: Limit = None,
@@ -78,12 +95,23 @@ def run(
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
+    kind: Kind = "warc",
+    files: FileNumber = None,
+    sample: FileShare = None,
+    segment: Segments = None,
+    source: Bucket = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", min=0.0, help="Refuse a run of more core-hours: see `snapshots plan`.")
+    ] = None,
+    requests_per_second: RequestRate = 20.0,
+    mib_per_second: ByteRate = None,
     json: Json = False,
 ) -> None:
     """Run every stage of a recipe.
 
     The input is archives, or documents, which skip extraction: of what comes before it the URL rules alone are run.
-    Columns of documents that are not ours are kept. Each stage makes a dataset below --out.
+    Columns of documents that are not ours are kept. Each stage makes a dataset below --out. With --snapshot the files
+    of Common Crawl are read where they are, within one rate for all workers.
 
     Example: refinery run --recipe english --input crawl/*.warc.gz --out out
     """
@@ -92,9 +120,12 @@ def run(
     from pipeline.stages.counts import kept_text
     from pipeline.stages.run import run_recipe
 
+    limits = http_limits(requests_per_second, mib_per_second)
+    choice = choice_of(snapshot or (), kind, files, sample, segment)
     columns = Columns(text_column, id_column, url_column)
-    with opened(engine, workers, json) as made:
-        finished = run_recipe(chosen(recipe, changes), input, out, made, limit, models, columns, say=say)
+    with opened(engine, workers, json, limits) as made:
+        given = given_inputs(input, choice, source, lambda found: check_core_hours(recipe, changes, found, budget))
+        finished = run_recipe(chosen(recipe, changes), given, out, made, limit, models, columns, say=say)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -108,6 +139,35 @@ def run(
         if not json:
             folder = shlex.quote(str(out))
             say(f"{kept_text(summary['counts'])}: {summary['result']}; next: refinery rejects --run {folder}")
+
+
+def given_inputs(
+    input: Sequence[str] | None, choice: "Choice", source: str | None, check: "Callable[[Sequence[CrawlFile]], None]"
+) -> "Sequence[str] | Inputs":
+    """What --input names, or the files that --snapshot and the options with it choose, which `check` may refuse."""
+    from pipeline.inputs.inputs import Inputs, inputs_of_snapshot
+    from pipeline.snapshots.choose import chosen_files
+
+    if bool(input) == bool(choice.snapshots):
+        raise UsageError("give --input or --snapshot, one of them: what is to be read")
+    if input:
+        if choice != choice_of((), "warc", None, None, None):
+            raise UsageError("--kind, --files, --sample and --segment choose among the files of a --snapshot")
+        return input
+    found = chosen_files(crawls_of(source), choice)
+    check(found)
+    return Inputs(inputs_of_snapshot(found))
+
+
+def check_core_hours(
+    recipe: str, changes: Sequence[str] | None, found: "Sequence[CrawlFile]", budget: float | None
+) -> None:
+    """UsageError where the run would take more core-hours than `budget`, by the last probe of its recipe."""
+    from infra.http.limits import HttpLimits
+    from pipeline.snapshots.plan import Means, check_budget, plan
+
+    if budget is not None:
+        check_budget(plan(probe_of(recipe, changes, None), 0, len(found), Means(1, 0.0, HttpLimits())), budget)
 
 
 def stage_command(name: str) -> Any:
@@ -239,12 +299,3 @@ def estimate_text(answer: dict[str, Any]) -> str:
         ("kept", f"at most about {kept['docs']:,} documents, {kept['share']:.1%} (95 % interval {low} to {high})"),
     ]
     return "\n".join(f"{name:<8}{text}" for name, text in rows)
-
-
-def readable_bytes(number: float) -> str:
-    """`512 bytes`, `3.4 MiB`, `1.2 TiB`."""
-    units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
-    order = 0
-    while number >= 1024 and order < len(units) - 1:
-        number, order = number / 1024, order + 1
-    return f"{number:.0f} bytes" if order == 0 else f"{number:.1f} {units[order]}"

@@ -11,15 +11,24 @@ from pipeline.cli.console import ProgressBar, quiet_stdout, say
 if TYPE_CHECKING:
     from infra.dataset.manifest import Manifest
     from infra.engines.engine import Engine
+    from infra.http.limits import HttpLimits
     from pipeline.recipes.recipe import Recipe
 
 
 @contextmanager
-def opened(engine: str, workers: int | None, json: bool) -> "Iterator[Engine]":
-    """The engine by its name, with a progress bar; with `json`, stdout stays clean for the one document."""
+def opened(engine: str, workers: int | None, json: bool, limits: "HttpLimits | None" = None) -> "Iterator[Engine]":
+    """The engine by its name, with a progress bar; with `json`, stdout stays clean for the one document. `limits`: of
+    what all of its workers together ask over http."""
     from infra.engines.open import open_engine
+    from infra.http.budget import serve_budget
+    from infra.http.limits import HttpLimits
 
-    with quiet_stdout(json), ProgressBar() as progress, open_engine(engine, workers, progress) as made:
+    with (
+        quiet_stdout(json),
+        ProgressBar() as progress,
+        serve_budget(limits or HttpLimits(), say),
+        open_engine(engine, workers, progress) as made,
+    ):
         yield made
 
 

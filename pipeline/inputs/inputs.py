@@ -17,7 +17,7 @@ from infra.dataset.reader import Dataset
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.remote import check_local, is_remote_archive
-from infra.storage import read_json
+from infra.storage import MAGIC, ObjectPath, place, read_json
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.names import file_names, is_url
 from pipeline.inputs.places import places_of
@@ -107,10 +107,10 @@ def _found(arguments: Sequence[str], columns: Columns | None, hashed: bool) -> I
     files: set[str] = set()
     datasets: dict[str, Dataset] = {}
     for argument in arguments:
-        if is_url(argument):
+        folder = place(argument)
+        if is_url(argument) and not isinstance(folder, ObjectPath):
             files.add(_address(argument))
             continue
-        folder = Path(argument)
         finished = _dataset_folder(folder)
         if finished:
             dataset = Dataset(finished)
@@ -178,17 +178,17 @@ def _kind_of(place: str, endings: tuple[str, ...]) -> bool:
 
 
 def _files(argument: str) -> list[str]:
-    path = Path(argument)
+    path = place(argument)
     if path.is_file():
         if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS, URL_LIST)) and not looks_like_an_archive(path):
             raise UsageError(f"{argument} is neither an archive (WARC, WET, ARC) nor documents (Parquet, JSONL)")
-        return [os.path.realpath(path)]
+        return [_real(path)]
     if path.is_dir():
         wanted = (*ARCHIVES, *DOCUMENTS)
         if (path / RECEIPTS).is_dir():
             raise UsageError(f"{argument} is an unfinished dataset or run: run the command that makes it again")
         found = [
-            str(p)
+            _real(p)
             for p in path.rglob("*")
             if p.name.lower().endswith(wanted) and p.is_file() and not made_by_us(p, path)
         ]
@@ -196,11 +196,28 @@ def _files(argument: str) -> list[str]:
             raise UsageError(
                 f"{argument} contains no WARC, WET, ARC, Parquet or JSONL file and is not a finished dataset"
             )
-        return [os.path.realpath(name) for name in found]
-    found = [name for name in glob.glob(argument, recursive=True) if Path(name).is_file()]  # noqa: PTH207 (absolute patterns)
+        return found
+    found = _matching(path) if isinstance(path, ObjectPath) else _glob(argument)
     if not found:
         raise UsageError(f"{argument}: no such file, and no file matches it as a pattern")
+    return found
+
+
+def _glob(argument: str) -> list[str]:
+    found = [name for name in glob.glob(argument, recursive=True) if Path(name).is_file()]  # noqa: PTH207 (absolute patterns)
     return [os.path.realpath(name) for name in found]
+
+
+def _matching(pattern: ObjectPath) -> list[str]:
+    """The objects that match: from the folder on that the pattern names, only what is below it is listed."""
+    folder = next((each for each in pattern.parents if not MAGIC.search(each.key)), None)
+    if folder is None or not MAGIC.search(pattern.key):
+        return []
+    return [str(path) for path in folder.glob(pattern.relative_to(folder).as_posix()) if path.is_file()]
+
+
+def _real(path: Path) -> str:
+    return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)
 
 
 def made_by_us(path: Path, root: Path) -> bool:

@@ -20,7 +20,8 @@ def places_of(files: Iterable[tuple[str, str]]) -> dict[str, str]:
     for name, place in files:
         root = place.removesuffix(name)
         if bucket_name(name) == name and root.endswith("/") and root + name == place:
-            places[root] = name[: name.index("/") + 1]
+            prefix = name[: name.index("/") + 1]
+            places[root] = prefix if places.get(root, prefix) == prefix else ""  # a crawl of another folder beside it
         else:
             places[name] = place
     return dict(sorted(places.items()))

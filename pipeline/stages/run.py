@@ -112,7 +112,7 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
 
 def run_recipe(
     recipe: Recipe | str,
-    inputs: Sequence[str],
+    inputs: Sequence[str] | Inputs,
     out: Path,
     engine: Engine,
     limit: int | None = None,
@@ -121,11 +121,11 @@ def run_recipe(
     *,
     say: Say | None = None,
 ) -> Run:
-    """`run` with everything by name (or the recipe itself): the recipe, the inputs, the folder of the models. Of these
-    only the models of the stages that are run are asked for. UsageError for what is not there, before anything is
-    written."""
+    """`run` with everything by name (or the recipe and the inputs themselves): the recipe, the inputs, the folder of
+    the models. Of these only the models of the stages that are run are asked for. UsageError for what is not there,
+    before anything is written."""
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    given = as_known(read_inputs(inputs, columns), inputs_of(out))
+    given = inputs if isinstance(inputs, Inputs) else as_known(read_inputs(inputs, columns), inputs_of(out))
     used = models_of(stages_for(loaded, given))
     return run(open_context(loaded, engine, models, used), given, out, limit, say)
 

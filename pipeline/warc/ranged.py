@@ -5,6 +5,7 @@ from typing import Protocol
 from infra.errors import UsageError
 from infra.http.client import SCHEMES
 from infra.http.ranges import open_ranges
+from infra.storage import ObjectPath, ObjectRanges, place
 
 
 class RangedFile(Protocol):
@@ -23,8 +24,19 @@ class RangedFile(Protocol):
 
 
 def open_remote(address: str) -> RangedFile:
-    """Opens the file at an address; nothing is asked before something of it is read. Raises UsageError for an address
-    of a kind that is not read."""
+    """Opens the file at an address; over http nothing is asked before something of it is read. Raises UsageError for an
+    address of a kind that is not read."""
     if address.partition("://")[0].lower() in SCHEMES:
         return open_ranges(address, ahead=1)  # what is to be read ahead is decided above
-    raise UsageError(f"{address}: archives are read from paths and from http(s) addresses")
+    path = place(address)
+    if isinstance(path, ObjectPath):
+        return open_object(path)
+    raise UsageError(f"{address}: archives are read from paths, http(s) addresses and object stores")
+
+
+def open_object(path: ObjectPath) -> RangedFile:
+    """UsageError where there is no such object."""
+    try:
+        return ObjectRanges(path)
+    except FileNotFoundError:
+        raise UsageError(f"no such object: {path}: check --input") from None

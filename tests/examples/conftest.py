@@ -2,11 +2,14 @@
 
 import shutil
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.fit import defaults
+from tests.commoncrawl.bucket import write_bucket
+from tests.commoncrawl.server import serve
 from tests.conftest import MadeOnce
 from tests.examples.world import write_world
 from tests.files import ROOT
@@ -27,15 +30,27 @@ def world(made_once: MadeOnce, package_cache: Path) -> Path:
     return made_once("examples-world", lambda folder: write_world(folder, package_cache))
 
 
+@pytest.fixture(scope="session")
+def bucket(made_once: MadeOnce) -> Path:
+    """Snapshots as Common Crawl has them."""
+    return made_once("examples-bucket", lambda folder: write_bucket(folder, each=6))
+
+
 @pytest.fixture
-def folder(world: Path, package_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the world. Its models are those of the user, whose terminal is narrow."""
+def folder(
+    world: Path, package_cache: Path, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy of the world. Its models are those of the user, whose terminal is narrow, and who asks a source on
+    loopback for snapshots."""
     copy = shutil.copytree(world, tmp_path / "world")
     monkeypatch.setenv("REFINERY_MODELS", str(copy / "models"))
     monkeypatch.setenv("REFINERY_CACHE", str(package_cache))
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(defaults, "VOCABULARY", 120)
-    return copy
+    with serve(bucket) as source:
+        monkeypatch.setenv("REFINERY_SOURCE", source.url)
+        yield copy
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ UNNAMED: dict[str, str] = {"tokenize": "models/tokenizer.model"}
 # Parameters that may name what comes with the package.
 SHIPPED = ("recipe", "recipes", "first", "second", "config")
 # Commands and options whose answer is a file or a text of its own, in lines as long as they are.
-AS_IT_IS = ("--json", "--toml", "generate", "reference", "-")
+AS_IT_IS = ("--json", "--toml", "generate", "reference", "files", "-")
 
 
 class Line(NamedTuple):

@@ -97,7 +97,7 @@ def test_the_promised_commands_are_there() -> None:
     assert {
         "run", "ingest", "extract", "filter", "dedup", "mix", "tokenize", "compare", "explain", "recipes",
         "verify", "status", "report", "fit", "train", "freeze", "branch", "evaluate", "generate", "measure",
-        "readmit", "takedown", "calibrate", "estimate", "export", "rejects", "join",
+        "readmit", "takedown", "calibrate", "estimate", "export", "rejects", "join", "snapshots",
     } == {name[0] for name in EVERY}  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.dataset.reader import Dataset
-from pipeline.cli.stages import readable_bytes
+from pipeline.cli.console import readable_bytes
 from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.here import run_here

@@ -1,0 +1,226 @@
+"""`snapshots`: which crawls there are, and the files of each."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.command import Command, Commands
+from pipeline.cli.console import quiet_stdout, readable_bytes, say, show, tell
+from pipeline.cli.options import (
+    Bucket,
+    ByteRate,
+    FileNumber,
+    FileShare,
+    Json,
+    Kind,
+    Recipe,
+    Refresh,
+    RequestRate,
+    Segments,
+    Set,
+    Snapshots,
+)
+from pipeline.text_table import table
+
+if TYPE_CHECKING:
+    from infra.http.limits import HttpLimits
+    from pipeline.snapshots.choose import Choice
+    from pipeline.snapshots.crawls import Crawls
+    from pipeline.snapshots.probe import Probe
+
+snapshots_app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    help="Find the crawls of Common Crawl and their files.\n\nExample: refinery snapshots list",
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(snapshots_app, name="snapshots")
+
+
+def crawls_of(source: str | None, refresh: bool = False) -> "Crawls":
+    """The snapshots of a source, with the lists of files that are kept in the user's cache."""
+    from pipeline.snapshots.cache import PathFiles, snapshot_cache
+    from pipeline.snapshots.crawls import Crawls
+    from pipeline.snapshots.source import open_source
+
+    return Crawls(open_source(source), PathFiles(snapshot_cache(), refresh))
+
+
+def http_limits(requests_per_second: float, mib_per_second: float | None = None) -> "HttpLimits":
+    from infra.http.limits import HttpLimits
+
+    return HttpLimits(requests_per_second, None if mib_per_second is None else mib_per_second * 2**20)
+
+
+def choice_of(
+    snapshots: Sequence[str], kind: str, files: int | None, sample: str | None, segments: Sequence[str] | None
+) -> "Choice":
+    from pipeline.snapshots.choose import Choice, read_share
+
+    return Choice(tuple(snapshots), kind, files, read_share(sample), tuple(segments or ()))
+
+
+@contextmanager
+def within(limits: "HttpLimits", json: bool) -> Iterator[None]:
+    """The budget of a command without an engine."""
+    from infra.http.budget import serve_budget
+
+    with quiet_stdout(json), serve_budget(limits, say):
+        yield
+
+
+@snapshots_app.command("list", cls=Command)
+def list_snapshots(
+    snapshots: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Only these.", show_default="all")
+    ] = None,
+    source: Bucket = None,
+    refresh: Refresh = False,
+    requests_per_second: RequestRate = 20.0,
+    json: Json = False,
+) -> None:
+    """List the snapshots and how many files each has.
+
+    All crawls are listed, those of 2008 to 2012 too, which are ARC files. The lists of files are fetched once, some 100
+    MB in all, and kept in the user's cache.
+
+    Example: refinery snapshots list CC-MAIN-2024-51
+    """
+    from pipeline.snapshots.crawls import KINDS, coverage
+
+    with within(http_limits(requests_per_second), json):
+        crawls = crawls_of(source, refresh)
+        rows = coverage(crawls, snapshots or crawls.ids())
+    if json:
+        tell(rows)
+    else:
+        shown = [{name: value or "-" for name, value in row.items()} for row in rows]
+        show(table(shown, ["snapshot", *KINDS]))
+
+
+@snapshots_app.command("files", cls=Command)
+def list_files(
+    snapshots: Annotated[list[str], typer.Argument(metavar="ID...", help="Snapshots, or all.")],
+    kind: Kind = "warc",
+    files: FileNumber = None,
+    sample: FileShare = None,
+    segment: Segments = None,
+    source: Bucket = None,
+    refresh: Refresh = False,
+    requests_per_second: RequestRate = 20.0,
+    json: Json = False,
+) -> None:
+    """List the files of a snapshot, or a sample of them.
+
+    A sample is drawn by a hash of the names: it is the same everywhere, and a larger one contains it.
+
+    Example: refinery snapshots files CC-MAIN-2024-51 --files 8
+    """
+    from dataclasses import asdict
+
+    from pipeline.snapshots.choose import chosen_files
+
+    choice = choice_of(snapshots, kind, files, sample, segment)
+    with within(http_limits(requests_per_second), json):
+        found = chosen_files(crawls_of(source, refresh), choice)
+    if json:
+        tell([asdict(file) for file in found])
+    else:
+        tell("\n".join(file.url for file in found), as_it_is=True)
+
+
+@snapshots_app.command("plan", cls=Command)
+def plan_run(
+    snapshot: Snapshots,
+    recipe: Recipe,
+    probe: Annotated[
+        Path | None,
+        typer.Option("--probe", help="A run of the recipe over some files.", show_default="the last one"),
+    ] = None,
+    cores: Annotated[int, typer.Option("--cores", min=1, help="How many there are to run on.")] = 64,
+    price: Annotated[float, typer.Option("--price", min=0.0, help="Of one core for an hour.")] = 0.04,
+    changes: Set = None,
+    kind: Kind = "warc",
+    files: FileNumber = None,
+    sample: FileShare = None,
+    segment: Segments = None,
+    source: Bucket = None,
+    requests_per_second: RequestRate = 20.0,
+    mib_per_second: ByteRate = None,
+    json: Json = False,
+) -> None:
+    """Plan a run over snapshots.
+
+    Prints core-hours, hours, disk, memory, requests and price of each stage. Every number is what the probe took, times
+    the files of the plan, over the files of the probe. What a probe took is kept for the next plan of its recipe.
+
+    Example: refinery snapshots plan --snapshot CC-MAIN-2024-51 --recipe extract --probe probe
+    """
+    from pipeline.snapshots.choose import chosen_files
+    from pipeline.snapshots.plan import Means, plan
+
+    limits = http_limits(requests_per_second, mib_per_second)
+    choice = choice_of(snapshot or (), kind, files, sample, segment)
+    with within(limits, json):
+        cost = probe_of(recipe, changes, probe)
+        found = chosen_files(crawls_of(source), choice)
+        made = plan(cost, len({file.snapshot for file in found}), len(found), Means(cores, price, limits))
+    tell(made if json else plan_text(made))
+
+
+def probe_of(recipe: str, changes: Sequence[str] | None, run: Path | None) -> "Probe":
+    """What a run of the recipe took: of the folder, which is kept, else what was kept. UsageError where there is
+    none, or it is another recipe's."""
+    from infra.errors import UsageError
+    from pipeline.cli.work import chosen
+    from pipeline.snapshots.probe import keep, kept, probes_folder, read_probe
+
+    wanted = chosen(recipe, changes).name
+    if run is None:
+        found = kept(probes_folder(), wanted)
+        if found is None:
+            raise UsageError(
+                f"no probe of recipe {wanted!r} yet: `refinery run --recipe {recipe} --snapshot ID --files 2 --out "
+                "probe`, then `refinery snapshots plan --probe probe` with this recipe"
+            )
+        return found
+    found = read_probe(run)
+    if found.recipe != wanted:
+        raise UsageError(f"{run} is a run of recipe {found.recipe!r}, not of {wanted!r}: give a probe of this one")
+    keep(found, probes_folder())
+    return found
+
+
+def plan_text(made: dict[str, Any]) -> str:
+    shown = ["stage", "read", "disk", "core-hours", "hours", "memory", "requests", "price"]
+
+    def row(name: str, of: dict[str, Any], read: int) -> dict[str, Any]:
+        return {
+            "stage": name,
+            "read": readable_bytes(read),
+            "disk": readable_bytes(of["disk_bytes"]),
+            "core-hours": readable(of["core_hours"]),
+            "hours": readable(of["hours"]),
+            "memory": readable_bytes(of["memory_bytes"]),
+            "requests": of["requests"],
+            "price": readable(of["price"]),
+        }
+
+    rows = [row(each["stage"], each, each["bytes_read"]) for each in made["stages"]]
+    rows.append(row("all", made["total"], made["bytes"]))
+    probe, cores = made["probe"], made["cores"]
+    return (
+        f"{made['files']:,} files of {made['snapshots']:,} snapshots, {readable_bytes(made['bytes'])}; {cores} "
+        f"cores\n\n{table(rows, shown)}\n\nmemory is that of a worker, and in all of {cores} workers; the probe "
+        f"of {probe['taken']} read {probe['files']} files, {readable_bytes(probe['bytes'])}"
+    )
+
+
+def readable(number: float) -> str:
+    """`12,345`, `12.3`, `0.00123`: three digits at least."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

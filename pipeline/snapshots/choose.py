@@ -1,0 +1,99 @@
+"""Which files of which snapshots a command reads: all of them, or a sample that stays the same.
+
+Files are drawn in the order of a hash of their names, so that a larger sample contains the smaller ones, on every
+machine and at any time.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infra.errors import UsageError
+from infra.names import listed
+from pipeline.snapshots.crawls import ARC, ARC_CRAWLS, KINDS, PAGES, Crawls
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class CrawlFile:
+    """A file of a snapshot. `name`: from the bucket's root; `url`: where it is read."""
+
+    name: str
+    url: str
+    snapshot: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is asked for. `files`, `share`: how many files of each snapshot, or which part of them; both None for all.
+    `segments`: only files in these folders."""
+
+    snapshots: tuple[str, ...]
+    kind: str = PAGES
+    files: int | None = None
+    share: float | None = None
+    segments: tuple[str, ...] = ()
+
+
+def chosen_files(crawls: Crawls, choice: Choice) -> tuple[CrawlFile, ...]:
+    """The files, by snapshot and name. UsageError where there is nothing to choose from; WorkError for what cannot be
+    listed."""
+    if choice.kind not in KINDS:
+        raise UsageError(f"no kind {choice.kind!r}: there are {listed(KINDS)}")
+    if choice.files is not None and choice.share is not None:
+        raise UsageError("--files and --sample both say how many: give one of them")
+    found: list[CrawlFile] = []
+    for snapshot in snapshots_of(crawls, choice):
+        names = crawls.names(snapshot, choice.kind)
+        if not names:
+            raise UsageError(f"{snapshot} has no {choice.kind} files: {_instead(snapshot)}")
+        in_segments = [name for name in names if not choice.segments or _is_in(name, choice.segments)]
+        if not in_segments:
+            raise UsageError(f"{snapshot} has no {choice.kind} file in segment {' or '.join(choice.segments)}: "
+                             f"`refinery snapshots files {snapshot}` shows names")  # fmt: skip
+        kind = ARC if snapshot in ARC_CRAWLS else choice.kind
+        found += [
+            CrawlFile(name, crawls.source.place(name), snapshot, kind)
+            for name in sample(in_segments, choice.files, choice.share)
+        ]
+    return tuple(found)
+
+
+def snapshots_of(crawls: Crawls, choice: Choice) -> list[str]:
+    """The snapshots in order, each once; `all` stands for every one that has files of the kind."""
+    if ALL not in choice.snapshots:
+        return sorted(dict.fromkeys(choice.snapshots))
+    return sorted(one for one in crawls.ids() if choice.kind == PAGES or crawls.names(one, choice.kind))
+
+
+def sample(names: Sequence[str], files: int | None, share: float | None) -> list[str]:
+    """The first names by their hash, in the order of names: `files` of them, or this share of all, rounded up."""
+    number = len(names) if files is None else files
+    if share is not None:
+        number = math.ceil(share * len(names))
+    return sorted(sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:number])
+
+
+def read_share(text: str | None) -> float | None:
+    """`0.1%` or `0.001`. UsageError for what is no share above 0 and up to 1."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*", text)
+    share = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"--sample {text} is no share of the files: give say 0.1%, or 0.001")
+    return share
+
+
+def _is_in(name: str, segments: Sequence[str]) -> bool:
+    return any(f"/{segment.strip('/')}/" in f"/{name}" for segment in segments)
+
+
+def _instead(snapshot: str) -> str:
+    if snapshot in ARC_CRAWLS:
+        return "it has ARC files alone, which --kind warc takes"
+    return f"`refinery snapshots list {snapshot}` shows what it has"

@@ -1,0 +1,153 @@
+"""The snapshots of a source and the files of each, by kind: what path files, or for ARC crawls a listing, name.
+
+Since 2013 a crawl has `crawl-data/ID/KIND.paths.gz`, a name a line. The crawls of 2008 to 2012 are ARC files in folders
+of their own. What cannot be listed is an error that names it, never a snapshot the less.
+"""
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infra.errors import UsageError, WorkError
+from infra.names import meant
+from pipeline.snapshots.cache import PathFiles
+from pipeline.snapshots.source import COLLECTIONS, CrawlSource
+
+# By our word for a kind: what its path file is called.
+KINDS = {"warc": "warc", "wet": "wet", "wat": "wat", "robots": "robotstxt", "arc": "arc"}
+PAGES = "warc"
+ARC = "arc"
+# The crawls before 2013, and where their files are in the bucket: crawl-001/2008/06/25/11/1214440586619_11.arc.gz
+ARC_CRAWLS = {
+    "CC-MAIN-2008-2009": "crawl-001/",
+    "CC-MAIN-2009-2010": "crawl-002/",
+    "CC-MAIN-2012": "parse-output/segment/",
+}
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# No name is absolute or leaves the bucket.
+_NAME = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\]+")
+
+
+@dataclass(frozen=True)
+class Crawls:
+    """The snapshots of a source. `files`: reads their path files."""
+
+    source: CrawlSource
+    files: PathFiles
+
+    def ids(self) -> list[str]:
+        """Every snapshot: those of collinfo.json, newest first as there, and the ARC crawls."""
+        found = _collections(self.source.read(COLLECTIONS), self.source.at)
+        return [*found, *sorted(set(ARC_CRAWLS).difference(found), reverse=True)]
+
+    def kinds(self, snapshot: str) -> tuple[str, ...]:
+        """What a snapshot may have files of."""
+        return (ARC,) if snapshot in ARC_CRAWLS else tuple(kind for kind in KINDS if kind != ARC)
+
+    def names(self, snapshot: str, kind: str = PAGES) -> tuple[str, ...]:
+        """The names of the files of one kind, from the bucket's root; none where the source has no list of them. The
+        pages of an ARC crawl are its ARC files. WorkError for a list that cannot be read, UsageError for a snapshot
+        that is not there."""
+        if snapshot in ARC_CRAWLS:
+            return self._arc_names(snapshot) if kind in (PAGES, ARC) else ()
+        if kind == ARC:
+            return ()
+        name = path_file(snapshot, kind)
+        content = self.files.read(self.source, name)
+        if content is None:
+            if kind == PAGES:
+                raise self._unknown(snapshot)
+            return ()
+        return _lines(content, name)
+
+    def _arc_names(self, snapshot: str) -> tuple[str, ...]:
+        """By the path file where there is one, else by listing the bucket."""
+        name = path_file(snapshot, ARC)
+        content = self.files.read(self.source, name)
+        if content is None:
+            prefix = ARC_CRAWLS[snapshot]
+            try:
+                listed = [each for each in self.source.names(prefix) if each.endswith((".arc.gz", ".arc"))]
+            except WorkError as error:
+                raise WorkError(f"{snapshot}: its ARC files cannot be listed ({error}): {_how(prefix, name)}") from None
+            if not listed:
+                raise WorkError(f"{snapshot}: {self.source.at} has no {name} and no file below {prefix}: "
+                                f"{_how(prefix, name)}")  # fmt: skip
+            content = gzip.compress("".join(f"{each}\n" for each in listed).encode(), mtime=0)
+            self.files.keep(self.source, name, content)
+        return _lines(content, name)
+
+    def _unknown(self, snapshot: str) -> UsageError:
+        known = self.ids()
+        if snapshot in known:
+            return UsageError(f"{snapshot}: {self.source.at} has no {path_file(snapshot, PAGES)}: take another "
+                              "snapshot, or another --source")  # fmt: skip
+        return UsageError(f"no snapshot {snapshot!r} at {self.source.at}: "
+                          f"{meant(snapshot, known, 'refinery snapshots list')}")  # fmt: skip
+
+
+def _how(prefix: str, name: str) -> str:
+    return (
+        f"list s3://commoncrawl/{prefix} with credentials of your own, write the names into a file {name} in a folder, "
+        "and name that folder with --source"
+    )
+
+
+def path_file(snapshot: str, kind: str) -> str:
+    """The name of a path file. UsageError for what is no snapshot's id or no kind."""
+    if not _ID.fullmatch(snapshot):
+        raise UsageError(f"{snapshot!r} is no snapshot: give its id, such as CC-MAIN-2024-51")
+    if kind not in KINDS:
+        raise UsageError(f"no kind {kind!r}: {meant(kind, KINDS)}")
+    return f"crawl-data/{snapshot}/{KINDS[kind]}.paths.gz"
+
+
+def _collections(content: bytes | None, at: str) -> list[str]:
+    """The ids of collinfo.json."""
+    if content is None:
+        raise WorkError(f"{at} has no {COLLECTIONS}: give a --source that has the layout of Common Crawl's bucket")
+    try:
+        rows: Any = json.loads(content)
+        ids = [row["id"] for row in rows]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        ids = [None]
+    if not ids or not all(isinstance(one, str) and _ID.fullmatch(one) for one in ids):
+        raise WorkError(f"{at}: {COLLECTIONS} is not a list of snapshots")
+    return list(dict.fromkeys(ids))
+
+
+def _lines(content: bytes, name: str) -> tuple[str, ...]:
+    """The names in a path file, each once."""
+    try:
+        lines = gzip.decompress(content).decode().splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        raise WorkError(f"{name} is damaged: run the command again with --refresh") from None
+    names = [line.strip() for line in lines if line.strip()]
+    for each in names:
+        if not _NAME.fullmatch(each):
+            raise WorkError(f"{name} names {each[:200]!r}, which is no file of the bucket")
+    if not names:
+        raise WorkError(f"{name} names no file")
+    return tuple(dict.fromkeys(names))
+
+
+def coverage(crawls: Crawls, snapshots: Sequence[str]) -> list[dict[str, Any]]:
+    """For each snapshot how many files of each kind it has; 0 where the source has no list. WorkError with the names of
+    all that cannot be listed."""
+    rows, failed = [], []
+    for snapshot in snapshots:
+        try:
+            counts = {kind: len(crawls.names(snapshot, kind)) for kind in crawls.kinds(snapshot)}
+        except (WorkError, UsageError) as error:
+            failed.append((snapshot, error))
+            continue
+        rows.append({"snapshot": snapshot, **{kind: counts.get(kind, 0) for kind in KINDS}})
+    if failed:
+        names = ", ".join(snapshot for snapshot, _ in failed)
+        raise WorkError(f"{len(failed)} of {len(snapshots)} snapshots cannot be listed: {names}. The first: "
+                        f"{failed[0][1]}")  # fmt: skip
+    return rows

@@ -1,0 +1,113 @@
+"""Where snapshots come from: Common Crawl itself, a mirror over http(s), or a folder laid out as its bucket.
+
+A source gives files by their names from the bucket's root (`crawl-data/…`), and lists the names below a prefix.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, urlencode
+from xml.etree import ElementTree
+
+from infra.errors import UsageError, WorkError
+from infra.http.client import AddressNotFound
+from infra.http.ranges import fetch
+from infra.remote import check_local
+
+VARIABLE = "REFINERY_SOURCE"
+COMMON_CRAWL = "https://data.commoncrawl.org"
+COLLECTIONS = "collinfo.json"
+# Common Crawl's list of crawls is on its index server, not in the bucket.
+COMMON_CRAWL_COLLECTIONS = "https://index.commoncrawl.org/collinfo.json"
+_WEB = re.compile("https?://", re.IGNORECASE)
+
+
+class CrawlSource(Protocol):
+    """`at`: its address or path, without a slash at the end. `far`: what is read from it is worth keeping."""
+
+    at: str
+    far: bool
+
+    def read(self, name: str) -> bytes | None:
+        """The whole file of this name; None where there is none. WorkError if it cannot be read."""
+        ...
+
+    def place(self, name: str) -> str:
+        """The address or path of a file."""
+        ...
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """The names of all files below a prefix that ends in a slash, in order."""
+        ...
+
+
+class WebSource:
+    """A bucket behind http(s), listed in the way of S3's ListObjectsV2."""
+
+    far = True
+
+    def __init__(self, at: str) -> None:
+        self.at = at.rstrip("/")
+
+    def read(self, name: str) -> bytes | None:
+        elsewhere = self.at == COMMON_CRAWL and name == COLLECTIONS
+        try:
+            return fetch(COMMON_CRAWL_COLLECTIONS if elsewhere else self.place(name)).content
+        except AddressNotFound:
+            return None
+
+    def place(self, name: str) -> str:
+        return f"{self.at}/{quote(name)}"
+
+    def names(self, prefix: str) -> Iterator[str]:
+        asked = {"list-type": "2", "prefix": prefix}
+        while True:
+            url = f"{self.at}/?{urlencode(asked)}"
+            try:
+                page = ElementTree.fromstring(fetch(url).content)
+            except ElementTree.ParseError:
+                raise WorkError(f"{self.at} gives no list of the files below {prefix}") from None
+            yield from (key.text or "" for key in page.iterfind("{*}Contents/{*}Key"))
+            token = page.findtext("{*}NextContinuationToken")
+            if not token:
+                return
+            asked["continuation-token"] = token
+
+
+class FolderSource:
+    """A folder of this machine with the files of the bucket."""
+
+    far = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.at = str(folder)
+
+    def read(self, name: str) -> bytes | None:
+        path = self._folder / name
+        try:
+            return path.read_bytes() if path.is_file() else None
+        except OSError as error:
+            raise WorkError(f"{path} cannot be read: {error.strerror}") from None
+
+    def place(self, name: str) -> str:
+        return str(self._folder / name)
+
+    def names(self, prefix: str) -> Iterator[str]:
+        found = [path for path in (self._folder / prefix).rglob("*") if path.is_file()]
+        yield from sorted(path.relative_to(self._folder).as_posix() for path in found)
+
+
+def open_source(at: str | None = None) -> CrawlSource:
+    """The source at an address or in a folder; by default REFINERY_SOURCE, else Common Crawl. UsageError where there
+    can be none."""
+    at = at or os.environ.get(VARIABLE) or COMMON_CRAWL
+    if _WEB.match(at):
+        return WebSource(at)
+    check_local(at, "--source")
+    folder = Path(at).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"--source {at}: there is no such folder; give one, or an address such as {COMMON_CRAWL}")
+    return FolderSource(folder.resolve())

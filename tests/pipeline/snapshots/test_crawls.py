@@ -1,0 +1,131 @@
+"""Every crawl is listed, or the command fails with its name."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from infra.errors import UsageError, WorkError
+from infra.storage import read_json
+from pipeline.snapshots.cache import CARD, PathFiles
+from pipeline.snapshots.crawls import KINDS, Crawls, coverage
+from pipeline.snapshots.source import open_source
+from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_LISTED, ARC_WITH_LIST, NEW, OLD, SNAPSHOTS
+from tests.commoncrawl.server import Cut, Flipped, Refusal, StandIn
+
+# warc, wet, wat, robots, arc
+COUNTS = {NEW: (4, 4, 0, 4, 0), OLD: (1, 0, 0, 0, 0), ARC_2012: (0, 0, 0, 0, 1), ARC_LISTED: (0, 0, 0, 0, 2),
+          ARC_WITH_LIST: (0, 0, 0, 0, 2)}  # fmt: skip
+
+
+def crawls_at(place: object, tmp_path: Path, refresh: bool = False) -> Crawls:
+    return Crawls(open_source(str(place)), PathFiles(tmp_path / "lists", refresh))
+
+
+def counted(crawls: Crawls) -> dict[str, tuple[int, ...]]:
+    return {row["snapshot"]: tuple(row[kind] for kind in KINDS) for row in coverage(crawls, crawls.ids())}
+
+
+def test_every_crawl_is_listed_over_http_and_in_a_folder(stand_in: StandIn, bucket: Path, tmp_path: Path) -> None:
+    assert counted(crawls_at(stand_in.url, tmp_path)) == COUNTS
+    assert counted(crawls_at(bucket, tmp_path)) == COUNTS
+    assert list(COUNTS) == list(SNAPSHOTS)
+
+
+def test_the_arc_crawls_are_there_where_collinfo_does_not_name_them(bucket: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(bucket, tmp_path / "copy")
+    (copy / "collinfo.json").write_text(json.dumps([{"id": NEW}]))
+    assert crawls_at(copy, tmp_path).ids() == [NEW, *sorted(ARC_FILES, reverse=True)]
+
+
+def test_a_bucket_without_a_path_file_is_listed_page_by_page(stand_in: StandIn, tmp_path: Path) -> None:
+    crawls = crawls_at(stand_in.url, tmp_path)
+    assert crawls.names(ARC_LISTED) == ARC_FILES[ARC_LISTED]
+    asked = len(stand_in.log)
+    assert crawls.names(ARC_LISTED) == ARC_FILES[ARC_LISTED]
+    assert len(stand_in.log) == asked  # kept
+
+
+def test_what_fails_once_is_asked_again(stand_in: StandIn, tmp_path: Path) -> None:
+    for pattern, act in (
+        ("collinfo.json", Refusal(503)),
+        ("*/warc.paths.gz", Cut(after=10)),
+        ("[?]list", Refusal(500)),
+    ):
+        stand_in.fault(pattern, act, times=1)
+    assert counted(crawls_at(stand_in.url, tmp_path)) == COUNTS
+    assert len(stand_in.asked(status=503)) == len(stand_in.asked(status=500)) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "act", "names"),
+    [
+        (f"*{OLD}/warc.paths.gz", Refusal(404), [OLD]),
+        (f"*{NEW}/robotstxt.paths.gz", Refusal(401), [NEW]),
+        (f"*{NEW}/wet.paths.gz", Flipped(20), [NEW]),
+        ("[?]list", Refusal(404), [ARC_LISTED]),
+        ("*.paths.gz", Refusal(401), list(SNAPSHOTS)),
+    ],
+)
+def test_what_cannot_be_listed_is_named(
+    stand_in: StandIn, tmp_path: Path, pattern: str, act: Refusal | Flipped, names: list[str]
+) -> None:
+    stand_in.fault(pattern, act)
+    with pytest.raises(WorkError, match=f"{len(names)} of 5 snapshots cannot be listed: {', '.join(names)}. The first"):
+        counted(crawls_at(stand_in.url, tmp_path))
+
+
+def test_a_refusal_ends_the_listing(stand_in: StandIn, tmp_path: Path) -> None:
+    stand_in.fault("*.paths.gz", Refusal(403))
+    with pytest.raises(WorkError, match="cannot be listed"):
+        counted(crawls_at(stand_in.url, tmp_path))
+    assert len(stand_in.asked("*.paths.gz")) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"[1]", b'[{"id": "../x"}]', b"\xff"])
+def test_a_list_of_crawls_that_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "collinfo.json").write_bytes(content)
+    with pytest.raises(WorkError, match="not a list of snapshots"):
+        crawls_at(tmp_path, tmp_path).ids()
+
+
+@pytest.mark.parametrize("line", ["/etc/passwd", "crawl-data/../../x", "..", "a b", "a\\b", "./x"])
+def test_names_that_leave_the_bucket_are_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "crawl-data" / NEW / "warc.paths.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(f"crawl-data/ok.warc.gz\n{line}\n".encode()))
+    with pytest.raises(WorkError, match="no file of the bucket"):
+        crawls_at(tmp_path, tmp_path).names(NEW)
+
+
+def test_lists_are_kept_until_refreshed_or_damaged(stand_in: StandIn, tmp_path: Path) -> None:
+    name = f"crawl-data/{NEW}/warc.paths.gz"
+
+    def asked_after(refresh: bool = False) -> int:
+        before = len(stand_in.asked(name))
+        assert len(crawls_at(stand_in.url, tmp_path, refresh).names(NEW)) == 4
+        return len(stand_in.asked(name)) - before
+
+    assert [asked_after(), asked_after(), asked_after(refresh=True), asked_after()] == [1, 0, 1, 0]
+    (kept,) = (tmp_path / "lists").rglob("warc.paths.gz")
+    card = read_json(kept.with_name(kept.name + CARD))
+    assert card["source"] == stand_in.url
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert [asked_after(), asked_after()] == [1, 0]
+
+
+def test_no_such_snapshot_is_answered_with_those_near(stand_in: StandIn, tmp_path: Path) -> None:
+    crawls = crawls_at(stand_in.url, tmp_path)
+    with pytest.raises(UsageError, match=f"no snapshot 'CC-MAIN-2024-50'.*did you mean '{NEW}'"):
+        crawls.names("CC-MAIN-2024-50")
+    with pytest.raises(UsageError, match="is no snapshot"):
+        crawls.names("../x")
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no such folder"):
+        open_source(str(tmp_path / "none"))
+    with pytest.raises(WorkError, match=r"has no collinfo\.json"):
+        crawls_at(tmp_path, tmp_path).ids()

@@ -1,0 +1,134 @@
+"""A run over a snapshot is the run over its files, wherever they are and whatever goes wrong on the way."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_WITH_LIST, NEW
+from tests.commoncrawl.server import Cut, Refusal, StandIn
+from tests.conftest import MadeOnce
+from tests.pipeline.command import answer, made, refinery
+from tests.pipeline.recipe_texts import EXTRACT, INGEST, judge, stage
+from tests.pipeline.recipe_texts import recipe as recipe_text
+from tests.pipeline.snapshots.conftest import PAGES
+
+
+@pytest.fixture(scope="session")
+def recipe(made_once: MadeOnce) -> Path:
+    """What reads archives, and one stage more."""
+    size = stage("filter", "filter", judge("size", {"signal": "words", "min": 50}))
+
+    def write(folder: Path) -> None:
+        (folder / "brief.toml").write_text(recipe_text("brief", INGEST, EXTRACT, size))
+
+    return made_once("snapshot-recipe", write) / "brief.toml"
+
+
+@pytest.fixture(scope="session")
+def on_disk(made_once: MadeOnce, bucket: Path, recipe: Path) -> Path:
+    """The run over the pages of CC-MAIN-2024-51 where they lie in a folder."""
+
+    def run(folder: Path) -> None:
+        refinery("run", "--recipe", recipe, "--input", *sorted(bucket.glob(f"crawl-data/{NEW}/segments/*/warc/*.gz")),
+                 "--out", folder / "out")  # fmt: skip
+
+    return made_once("run-on-disk", run) / "out"
+
+
+def run_over(recipe: Path, out: Path, *words: object) -> dict[str, bytes]:
+    refinery("run", "--recipe", recipe, "--out", out, "--requests-per-second", 1000, *words)
+    return made(out)
+
+
+def rows_of(found: dict[str, bytes]) -> dict[str, bytes]:
+    """Shards and ledgers: manifests name the versions of the inputs too, by which the snapshot's files differ."""
+    return {name: content for name, content in found.items() if name.endswith(".parquet")}
+
+
+def test_a_snapshot_over_http_is_the_files_on_disk(
+    stand_in: StandIn, bucket: Path, recipe: Path, on_disk: Path, tmp_path: Path
+) -> None:
+    over_http = run_over(recipe, tmp_path / "http", "--snapshot", NEW, "--source", stand_in.url)
+    in_folder = run_over(recipe, tmp_path / "folder", "--snapshot", NEW, "--source", bucket)
+    assert rows_of(over_http) == rows_of(in_folder)
+    assert rows_of(over_http) == rows_of(made(on_disk))
+    assert len(rows_of(over_http)) == 3 * 4 * 2
+
+
+def test_a_storm_and_cut_connections_lose_nothing(
+    stand_in: StandIn, recipe: Path, on_disk: Path, tmp_path: Path
+) -> None:
+    stand_in.fault("*/warc/*", Cut(after=3000), times=1, skip=5)
+    stand_in.fault("*/warc/*", Refusal(503, "0"), times=1, skip=8)
+    found = run_over(recipe, tmp_path / "out", "--snapshot", NEW, "--source", stand_in.url)
+    assert rows_of(found) == rows_of(made(on_disk))
+    assert len(stand_in.asked(status=503)) == 1
+
+
+def test_a_refusal_ends_the_run_and_the_same_command_goes_on(
+    stand_in: StandIn, recipe: Path, on_disk: Path, tmp_path: Path
+) -> None:
+    command = ("--snapshot", NEW, "--source", stand_in.url)
+    stand_in.fault("*/warc/*", Refusal(403), skip=6)
+    refinery("run", "--recipe", recipe, "--out", tmp_path / "out", *command, code=1)
+    stand_in.mend()
+    assert rows_of(run_over(recipe, tmp_path / "out", *command)) == rows_of(made(on_disk))
+
+
+def test_arc_crawls_and_samples(stand_in: StandIn, recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_over(recipe, out, "--snapshot", ARC_2012, ARC_WITH_LIST, "--files", 1, "--source", stand_in.url)
+    documents = [json.loads(line) for line in refinery("export", "--run", out, "--out", "-").splitlines()]
+    assert {row["dump"] for row in documents} == {ARC_2012, ARC_WITH_LIST}
+    assert {row["file_path"] for row in documents} <= {name for names in ARC_FILES.values() for name in names}
+
+
+def test_explain_and_readmit_read_single_records(stand_in: StandIn, recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_over(recipe, out, "--snapshot", NEW, "--source", stand_in.url)
+    before = len(stand_in.log)
+    (told,) = answer("explain", "http://host0.example/0", "--run", out)
+    asked = stand_in.log[before:]
+    assert told["url"] == "http://host0.example/0"
+    assert 1 <= len(asked) <= 4
+    assert all(one.path.startswith("crawl-data/") for one in asked)
+
+
+def test_what_is_asked_for_in_vain(stand_in: StandIn, recipe: Path, bucket: Path, tmp_path: Path) -> None:
+    for words, told in (
+        ((), "give --input or --snapshot"),
+        (("--snapshot", NEW, "--input", bucket), "give --input or --snapshot"),
+        (("--input", bucket, "--files", 2), "of a --snapshot"),
+        (("--snapshot", NEW, "--sample", "2"), "is no share"),
+        (("--snapshot", NEW, "--budget", "1"), "no probe of recipe 'brief' yet"),
+        (("--snapshot", "CC-MAIN-2024-15"), "did you mean"),
+    ):
+        error = refinery("run", "--recipe", recipe, "--out", tmp_path / "out", "--source", stand_in.url, *words, code=2)
+        assert told in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_and_a_budget_from_a_probe(stand_in: StandIn, recipe: Path, bucket: Path, tmp_path: Path) -> None:
+    run_over(recipe, tmp_path / "probe", "--snapshot", NEW, "--files", 2, "--source", bucket)
+    asked = ("--snapshot", "all", "--recipe", recipe, "--source", stand_in.url)
+    made_plan = answer("snapshots", "plan", *asked, "--probe", tmp_path / "probe", "--cores", 10, "--price", 2)
+    again = answer("snapshots", "plan", *asked, "--cores", 10, "--price", 2)
+    assert again == made_plan
+    assert (made_plan["snapshots"], made_plan["files"]) == (5, 10)
+    probe_bytes = sum(path.stat().st_size for path in chosen(bucket, stand_in))
+    assert made_plan["probe"]["bytes"] == probe_bytes
+    assert made_plan["bytes"] == 5 * probe_bytes
+    first = made_plan["stages"][0]
+    assert (first["rows_in"], first["requests"]) == (10 * (PAGES + 1), 10)
+    assert made_plan["total"]["price"] == pytest.approx(2 * made_plan["total"]["core_hours"], abs=0.01)
+    needed = made_plan["total"]["core_hours"] * 4 / 10
+    words = ("run", "--recipe", recipe, "--snapshot", NEW, "--source", bucket, "--out", tmp_path / "out")
+    error = refinery(*words, "--budget", needed / 2, code=2)
+    assert "enough for about 2 of its 4 files" in error or "enough for about 1 of its 4 files" in error
+    refinery(*words, "--budget", needed * 1.01)
+
+
+def chosen(bucket: Path, stand_in: StandIn) -> list[Path]:
+    files = answer("snapshots", "files", NEW, "--files", 2, "--source", stand_in.url)
+    return [bucket / file["name"] for file in files]
