@@ -39,6 +39,12 @@ def more_inputs(folder: Path, before: Arguments, now: Arguments, grown: Mapping[
     refuse(folder, lost)
 
 
+def inputs_of(folder: Path) -> list[InputRef]:
+    """All inputs that a folder has had so far."""
+    before = (arguments_of(folder, ("inputs",)) or {}).get("inputs") or ()
+    return [InputRef(**ref) for ref in (*history_of(folder)["inputs"], *before)]
+
+
 def grown_datasets(datasets: Sequence[Dataset]) -> dict[str, str]:
     """The manifests that the datasets had before more was added to them, each with the one of now, by sha256: a dataset
     that has grown may stand where it stood."""

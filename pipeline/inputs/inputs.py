@@ -7,7 +7,7 @@ of the folder matters.
 import glob
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from infra.storage import MAGIC, ObjectPath, place, read_json
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.names import file_names, is_url
 from pipeline.inputs.places import places_of
-from pipeline.inputs.versions import file_sizes, file_states
+from pipeline.inputs.versions import file_sizes, file_states, is_sha256, is_still
 
 ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".warc.lz4", ".warc.zst", ".wat", ".wat.gz")
 DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -127,6 +127,20 @@ def _found(arguments: Sequence[str], columns: Columns | None, hashed: bool) -> I
     if columns.renamed and not documents:
         raise UsageError("--text-column, --id-column and --url-column are for Parquet and JSONL files: there are none")
     return Inputs(_named(archives, hashed), _named(documents, hashed), tuple(ordered), columns)
+
+
+def as_known(inputs: Inputs, refs: Iterable[InputRef]) -> Inputs:
+    """The inputs with each file by the version that it had before, if it is in the same state: what a folder was made
+    of by sha256 stays so when the input grows beyond what is hashed."""
+    before = {ref.name: ref.sha256 for ref in refs}
+
+    def known(file: InputFile) -> InputFile:
+        version = before.get(file.name, file.version)
+        other_kind = is_sha256(version) != is_sha256(file.version)
+        return replace(file, version=version) if other_kind and is_still(file.path, version) else file
+
+    archives, documents = (tuple(map(known, files)) for files in (inputs.archives, inputs.documents))
+    return replace(inputs, archives=archives, documents=documents)
 
 
 def dataset_in(path: Path) -> Dataset:

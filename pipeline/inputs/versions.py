@@ -19,6 +19,7 @@ from infra.hashing import canonical_json, sha256_file, sha256_json
 from infra.http.client import AddressNotFound
 from infra.storage import read_json, temporary_name
 from pipeline.inputs.names import is_url
+from pipeline.inputs.places import is_there
 from pipeline.warc.containers import file_version, open_bytes
 
 T = TypeVar("T")
@@ -77,6 +78,15 @@ def has_version(place: str, version: str) -> bool:
         return True
     size = _remote_state(place).size if is_url(place) else _stat(place).st_size
     return size == int(rest.partition(" ")[0])
+
+
+def is_still(place: str, version: str) -> bool:
+    """Whether the file at `place` is in the state of this version, of whichever kind that is."""
+    if is_sha256(version):
+        return has_version(place, version)
+    if not is_there(place):
+        return False
+    return version == (_remote_state(place).version if is_url(place) else file_version(_stat(place)))
 
 
 def _stat(place: str) -> os.stat_result:

@@ -130,5 +130,6 @@ def write_read(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileR
     final = folder / READ
     temporary = temporary_name(final)
     pq.write_table(pa.Table.from_pylist(totals.notes, _READ), temporary, compression="zstd")
+    made = FileRef(READ, temporary.stat().st_size, sha256_file(temporary))
     commit_file(temporary, final)
-    return {}, [FileRef(READ, final.stat().st_size, sha256_file(final))]
+    return {}, [made]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.claim import claim, unfinish
-from infra.dataset.growth import NONE, check_more_inputs, grown_datasets, more_inputs
+from infra.dataset.growth import NONE, check_more_inputs, grown_datasets, inputs_of, more_inputs
 from infra.dataset.manifest import LIMIT, MANIFEST, RUN, Kind, Manifest
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
@@ -19,7 +19,7 @@ from infra.metering import versions
 from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import column_notes
-from pipeline.inputs.inputs import Inputs, read_inputs
+from pipeline.inputs.inputs import Inputs, as_known, read_inputs
 from pipeline.inputs.places import places_below
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.difference import recipe_difference
@@ -125,7 +125,7 @@ def run_recipe(
     the models. Of these only the models of the stages that are run are asked for. UsageError for what is not there,
     before anything is written."""
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    given = inputs if isinstance(inputs, Inputs) else read_inputs(inputs, columns)
+    given = inputs if isinstance(inputs, Inputs) else as_known(read_inputs(inputs, columns), inputs_of(out))
     used = models_of(stages_for(loaded, given))
     return run(open_context(loaded, engine, models, used), given, out, limit, say)
 
@@ -148,7 +148,7 @@ def run_recipe_stage(
     bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
     UsageError for what is not there, before anything is written."""
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    given = read_inputs(inputs, columns)
+    given = as_known(read_inputs(inputs, columns), inputs_of(out))
     chosen, documents = stage_for(loaded.stage(command, name), given)
     given = for_stages(given, stages_over_documents(loaded) if given.documents else [chosen])  # as in `run`
     first = first_source(given, chosen, limit)

@@ -1,13 +1,16 @@
 """How archives are cut into parts, and where that is found."""
 
 import hashlib
+import io
 import pickle
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from warcio.warcwriter import WARCWriter
 
 from infra.engines.local import LocalEngine
+from infra.errors import UsageError
 from infra.storage import read_json
 from pipeline.inputs import archives, planning, versions
 from pipeline.inputs.archives import MAX_PARTS, WHOLE_BYTES, Archives, split_bytes_for
@@ -125,6 +128,33 @@ def test_an_archive_that_is_split_inside_a_record_is_split_again_by_walking_it(
     mended = run(tmp_path, tmp_path / "crawl", "mended")
     assert made(sound.folder) == made(mended.folder)
     assert ("part-1.warc.gz", True) in asked and ("part-0.warc.gz", True) not in asked
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_the_dump_is_what_the_first_record_declares_where_no_name_tells_it(tmp_path: Path, compressed: bool) -> None:
+    (tmp_path / "crawl").mkdir()
+    path = tmp_path / "crawl" / ("a.warc.gz" if compressed else "a.warc")
+    with path.open("wb") as file:
+        writer = WARCWriter(file, gzip=compressed)
+        about = {"software": "Nutch", "isPartOf": " CC-MAIN-2016-07 ", "format": "WARC File Format 1.0"}
+        writer.write_record(writer.create_warcinfo_record("a.warc.gz", about))
+        writer.write_record(writer.create_warc_record("http://a.example/", "resource", io.BytesIO(b"<html>page</html>"),
+                            warc_content_type="text/html"))  # fmt: skip
+    assert run(tmp_path, path, "out").datasets[0].to_arrow(["dump"])["dump"].to_pylist() == ["CC-MAIN-2016-07"]
+
+
+def test_a_run_may_grow_beyond_what_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = write_crawl(tmp_path / "crawl", files=2, each=6)
+    second.rename(tmp_path / second.name)
+    monkeypatch.setattr(versions, "HASHED_BYTES", first.stat().st_size)
+    before = run(tmp_path, tmp_path / "crawl", "out").datasets[0].manifest.inputs
+    (tmp_path / second.name).rename(second)
+    grown = run(tmp_path, tmp_path / "crawl", "out")
+    assert grown.datasets[0].manifest.inputs[:1] == before and ":" in grown.datasets[0].manifest.inputs[1].sha256
+    assert [(read_json(dataset.folder / "run.json") or {})["parts_found"] for dataset in grown.datasets] == [1, 1]
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(UsageError, match=r"'part-0\.warc\.gz' has changed since"):
+        run(tmp_path, tmp_path / "crawl", "out")
 
 
 @pytest.mark.usefixtures("small_splits")
