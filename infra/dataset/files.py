@@ -25,7 +25,7 @@ from infra.hashing import sha256_bytes
 from infra.storage import StoreError, commit_file, temporary_name
 
 FILES = "files.parquet"
-ROW_GROUP = 8192
+ROW_GROUP = 2048
 # Behind all partitions: lists of partitions stay sorted.
 NO_PART = 2**31 - 1
 # `part`: the number of the partition that the file belongs to; null for a file of the whole dataset. What is not a
