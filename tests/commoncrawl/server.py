@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Condition, Lock, Thread
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -127,6 +127,8 @@ class StandIn:
         self.log: list[Answered] = []
         self._faults: list[Fault] = []
         self._lock = Lock()
+        self._ended = Condition()
+        self._under_way = 0
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"stand_in": self}))
         self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_port}"
@@ -155,6 +157,24 @@ class StandIn:
     def note(self, answered: Answered) -> None:
         with self._lock:
             self.log.append(answered)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """A request is being answered, up to its line in the log."""
+        with self._ended:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._under_way -= 1
+                self._ended.notify_all()
+
+    def since(self, at: float) -> list[Answered]:
+        """The requests that came at this time or later, when all of them are answered."""
+        with self._ended:
+            self._ended.wait_for(lambda: not self._under_way, timeout=10)
+        return [line for line in self.asked() if line.at >= at]
 
     def asked(self, pattern: str = "*", status: int | None = None) -> list[Answered]:
         """The answers to paths that match, those of one status where it is given."""
@@ -194,7 +214,7 @@ class Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         self._name = unquote(split.path).lstrip("/")
         self._range: tuple[int | None, int | None] = (None, None)
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with self.stand_in.answering(), suppress(BrokenPipeError, ConnectionResetError):
             query = parse_qs(split.query)
             act = self.stand_in.next_fault(self._name or "?list")
             if isinstance(act, Refusal):

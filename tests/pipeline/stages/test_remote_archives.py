@@ -1,5 +1,6 @@
 """Archives at http addresses: the same shards as from disk, few requests, and single records by their range."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipeline.job.context import open_context
 from pipeline.stages import stages
 from pipeline.stages.run import Run, run, run_recipe
 from tests.commoncrawl.bucket import NEW, write_bucket
-from tests.commoncrawl.server import Refusal, StandIn, serve
+from tests.commoncrawl.server import Answered, Refusal, StandIn, serve
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, dedup, judge, recipe, stage
 
@@ -45,6 +46,10 @@ class World:
     def local(self) -> list[str]:
         return self.places(str(self.folder / "bucket"))
 
+    def fetched(self, began: float) -> list[Answered]:
+        """The answers with bytes of archives since then."""
+        return [line for line in self.server.since(began) if line.sent]
+
     def run(self, name: str, inputs: list[str], out: str) -> Run:
         with LocalEngine() as engine:
             return run_recipe(str(self.folder / f"{name}.toml"), inputs, self.folder / out, engine)
@@ -72,23 +77,23 @@ def shards(run: Run | Path) -> list[list[str]]:
 
 
 def test_a_run_over_addresses_has_the_shards_of_one_over_the_files(world: World) -> None:
-    before = len(world.server.log)
+    began = time.time()
     done = world.run("apart", world.remote, "apart-remote")
     assert shards(done) == shards(world.folder / "apart-disk")
     records = done.datasets[0].to_arrow(["file_path", "dump"])
     assert {*records["file_path"].to_pylist()} == {*world.names} and {*records["dump"].to_pylist()} == {NEW}
     # of each file its size, all of it, and, since a deduplication stands between, the bodies
-    gets = [line for line in world.server.log[before:] if line.method == "GET"]
-    assert len(world.server.log) - before == 3 * len(world.names) and len(gets) == 2 * len(world.names)
+    assert len(world.server.since(began)) == 3 * len(world.names)
+    assert len(world.fetched(began)) == 2 * len(world.names)
     rows = pq.read_table(done.datasets[0].folder / "inputs.parquet").to_pylist()
     assert [row["name"] for row in rows] == world.names
     assert all(row["version"].startswith(f'size:{row["end"]} etag:"') and len(row["sha256"]) == 64 for row in rows)
 
 
 def test_ingest_and_extract_share_one_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = len(world.server.log)
+    began = time.time()
     shared = world.run("together", world.remote, "together-shared")
-    assert len([line for line in world.server.log[before:] if line.method == "GET"]) == len(world.names)
+    assert len(world.fetched(began)) == len(world.names)
     assert shards(shared) == shards(world.folder / "together-disk")
     monkeypatch.setattr(stages, "one_pass", lambda *_: None)
     apart = world.run("together", world.remote, "together-twice")
@@ -100,17 +105,17 @@ def test_a_pass_that_ends_early_goes_on_where_it_was(world: World) -> None:
     with pytest.raises(WorkError):
         world.run("together", world.remote, "together-resumed")
     world.server.mend()
-    before = len(world.server.log)
+    began = time.time()
     resumed = world.run("together", world.remote, "together-resumed")
-    assert len([line for line in world.server.log[before:] if line.method == "GET"]) == len(world.names) - 2
+    assert len(world.fetched(began)) == len(world.names) - 2
     assert shards(resumed) == shards(world.folder / "together-disk")
 
 
 def test_a_shared_pass_over_more_archives_finds_the_others(world: World) -> None:
     world.run("together", world.remote[1:3], "together-grown")
-    before = len(world.server.log)
+    began = time.time()
     grown = world.run("together", world.remote, "together-grown")
-    assert len([line for line in world.server.log[before:] if line.method == "GET"]) == len(world.names) - 2
+    assert len(world.fetched(began)) == len(world.names) - 2
     assert made(grown.folder) == made(world.run("together", world.remote, "together-fresh").folder)
 
 
@@ -123,9 +128,9 @@ def test_splits_of_a_remote_archive_are_those_of_the_file(world: World, monkeypa
 def test_explain_reads_the_record_alone(world: World) -> None:
     there = world.run("together", world.remote, "together-explained")
     row = there.datasets[0].to_arrow().to_pylist()[3]
-    before = len(world.server.log)
+    began = time.time()
     answer("explain", row["url"], "--run", there.folder)
-    (asked,) = world.server.log[before:]
+    (asked,) = world.server.since(began)
     assert (asked.start, asked.sent) == (row["warc_offset"], row["warc_length"])
 
 
