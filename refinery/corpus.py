@@ -79,7 +79,7 @@ def join(
     runs: the folders of two runs or more. What looks at one page at a time is linked; what looks at the whole pool is
     made again. source: the folder that the archives have moved to. The other arguments are those of `run`.
     """
-    folder = named_folder(out)
+    folder = named_folder(out, here=True)
     with open_engine(engine, workers) as opened:
         return join_runs([Path(run) for run in words(runs)], folder, opened, text(models), path(source))
 
@@ -105,7 +105,7 @@ def compare(
     the last recipe; a single one is compared with itself as changed.
     """
     names = [os.fspath(recipe) for recipe in recipes]
-    folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
+    folder, columns = named_folder(out, here=True), Columns(text_column, id_column, url_column)
     with open_engine(engine, workers) as opened:
         given = read_inputs(words(inputs), columns)
         return compare_recipes(names, opened, given, folder, limit, text(models), changes=changes)
@@ -234,8 +234,8 @@ def path(place: StrPath | None) -> Path | None:
     return None if place is None else local(place, "source")
 
 
-def named_folder(out: StrPath) -> Path:
-    """The folder to make. UsageError for an empty name, which would be the working directory."""
+def named_folder(out: StrPath, here: bool = False) -> Path:
+    """The folder to make; `here`: on this machine. UsageError for an empty name, which would be the working folder."""
     if not os.fspath(out):
         raise UsageError("out is empty: name the folder to make")
-    return anywhere(out, "out", made=True)
+    return local(out, "out", made=True) if here else anywhere(out, "out", made=True)

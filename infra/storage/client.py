@@ -5,7 +5,7 @@ endpoint from where they usually are: the variables AWS_ACCESS_KEY_ID, AWS_SECRE
 AWS_REGION, AWS_ENDPOINT_URL, AWS_SKIP_SIGNATURE, a web identity or the role of the machine;
 GOOGLE_APPLICATION_CREDENTIALS. They never pass through our code, so no path, message, pickle or manifest can have them.
 
-A request that fails with 429, 5xx, a time-out or a cut connection is sent again, after a pause that doubles (with
+A request that fails with 429, 5xx, a time-out or a cut connection is sent again, after a pause that grows (with
 jitter) up to MAX_PAUSE, for RETRY_TIME in all: an outage of a minute is waited for, one of three is an error.
 """
 
@@ -13,6 +13,7 @@ import errno
 import os
 import random
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ SCHEMES = ("s3", "gs")
 FIRST_PAUSE = timedelta(milliseconds=100)
 MAX_PAUSE = timedelta(seconds=10)
 RETRY_TIME = timedelta(minutes=3)
-MAX_RETRIES = 60
+MAX_RETRIES = 1000  # more than fit into that time
+GROWTH = 3
 CONNECT_TIMEOUT = timedelta(seconds=10)
 # Without a byte for so long, a connection is given up; one answer may take so long in all.
 READ_TIMEOUT = timedelta(seconds=30)
@@ -45,6 +47,19 @@ _DETAIL = re.compile(r"Error performing (\w+) \S+ in [\d.]+\w*(?:, after (\d+) r
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
+# Any of these says where credentials are, or that none are needed; without them a service that only the machines of the
+# cloud have is asked, for minutes.
+AWS_SOURCES = (
+    "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE", "AWS_METADATA_ENDPOINT",
+)  # fmt: skip
+METADATA_SERVICE = ("169.254.169.254", 80)
+NO_CREDENTIALS = (
+    "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials "
+    "--format env` prints those of a profile), or AWS_SKIP_SIGNATURE=true for a public bucket"
+)
+
+
 @cache
 def client(scheme: str, bucket: str) -> Any:
     """The store of a bucket; threads may share it."""
@@ -56,12 +71,23 @@ def client(scheme: str, bucket: str) -> Any:
     retries: Any = {
         "max_retries": MAX_RETRIES,
         "retry_timeout": RETRY_TIME,
-        "backoff": {"init_backoff": FIRST_PAUSE, "max_backoff": MAX_PAUSE, "base": 2},
+        "backoff": {"init_backoff": FIRST_PAUSE, "max_backoff": MAX_PAUSE, "base": GROWTH},
     }
-    with store_errors(f"{scheme}://{bucket}"):
+    url = f"{scheme}://{bucket}"
+    if scheme == "s3" and not any(os.environ.get(name) for name in AWS_SOURCES) and not _answers(METADATA_SERVICE):
+        raise StoreRefusal(errno.EACCES, NO_CREDENTIALS, url)
+    with store_errors(url):
         if scheme == "s3":
             return S3Store(bucket, client_options=options, retry_config=retries)
         return GCSStore(bucket, client_options=options, retry_config=retries)
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -110,8 +136,6 @@ def _check_bucket(error: Exception, place: object) -> None:
 def reason(error: Exception) -> str:
     """The one thing that an error of the library says: what the server answered, or what became of the connection."""
     text = str(error)
-    if "169.254.169.254" in text or "metadata" in text.split("Debug source")[0]:
-        return "no credentials were found"
     code = _CODE.search(text)
     found = _DETAIL.search(text.split("\n\nDebug source")[0])
     if not found:

@@ -194,8 +194,8 @@ def new_folder(final: Path, replace: bool = False) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        for path in sorted(temporary.iterdir()):
-            sync_file(path)
+        for path in sorted(temporary.rglob("*")):
+            sync_folder(path) if path.is_dir() else sync_file(path)
         sync_folder(temporary)
         if replace:
             remove_folder(final)

@@ -83,8 +83,9 @@ class ObjectPath(PosixPath):
         """Size and time of the object; FileNotFoundError for a folder."""
         with store_errors(self):
             meta = self.store.head(self.key)
-        changed = int(meta["last_modified"].timestamp())
-        return os.stat_result((stat.S_IFREG | 0o644, 0, 0, 1, 0, 0, meta["size"], changed, changed, changed))
+        at = meta["last_modified"].timestamp()
+        times = {"st_mtime": at, "st_mtime_ns": int(at * 1e9)}
+        return os.stat_result((stat.S_IFREG | 0o644, 0, 0, 1, 0, 0, meta["size"], at, int(at), at), times)
 
     def is_file(self) -> bool:
         if not self.key:

@@ -108,6 +108,14 @@ def test_a_torn_upload_leaves_nothing(root: Path, server: Server, monkeypatch: p
     assert [method for method, path in server.requests if "uploadId" in path][-1] == "DELETE"  # parts cost money
 
 
+def test_no_credentials(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setattr(client, "METADATA_SERVICE", ("127.0.0.1", 9))
+    client.client.cache_clear()
+    with pytest.raises(UsageError, match="no credentials were found: set AWS_ACCESS_KEY_ID"):
+        place("s3://bucket/a").read_bytes()
+
+
 def test_a_refusal_is_one_line_at_once(root: Path, server: Server) -> None:
     server.fail(denied, times=1)
     with pytest.raises(UsageError, match=r"a: access is denied \(.*AccessDenied.*\): check the credentials"):
