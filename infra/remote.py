@@ -1,5 +1,5 @@
-"""Addresses in place of paths: those in object stores are opened where that is possible, all others refused as such,
-with the way to do it."""
+"""Addresses in place of paths: those in object stores are opened where that is possible, archives at http(s) addresses
+are inputs like any other, and all others are refused, with the way to do it."""
 
 import os
 import re
@@ -19,6 +19,14 @@ FETCH = {
     "hf": "hf download --repo-type dataset OWNER/NAME --local-dir FOLDER",
 }
 PUT = {"s3": "aws s3 cp --recursive FOLDER {}", "gs": "gcloud storage cp --recursive FOLDER {}"}
+
+
+_ARCHIVE = re.compile(r"https?://[^?#]+\.(?:warc|wet|wat|arc)(?:\.gz|\.lz4|\.zst)?(?:[?#].*)?", re.IGNORECASE)
+
+
+def is_remote_archive(text: str) -> bool:
+    """Whether the text is the http(s) address of a WARC, WET, WAT or ARC file."""
+    return _ARCHIVE.fullmatch(text) is not None
 
 
 def check_local(path: object, what: str, made: bool = False) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
-from infra.remote import anywhere, local
+from infra.remote import anywhere, is_remote_archive, local
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.asked import asked_for
 from pipeline.explain.explain import explain_many, no_document
@@ -221,7 +221,8 @@ def open_dataset(folder: StrPath) -> Dataset:
 def words(inputs: StrPath | Sequence[StrPath]) -> list[str]:
     given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     for each in given:
-        anywhere(os.fspath(each), "inputs")
+        if not is_remote_archive(os.fspath(each)):
+            anywhere(os.fspath(each), "inputs")
     return [os.fspath(each) for each in given]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
-from infra.remote import check_local
+from infra.remote import check_local, is_remote_archive
 from infra.storage import ObjectPath, place
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
@@ -34,6 +34,7 @@ IN_STORES = {
     **dict.fromkeys(("run", "ingest", "extract", "filter", "dedup", "mix", "tokenize"), _MADE),
     **dict.fromkeys(("compare", "estimate", "measure"), ("input", "models")),
     **dict.fromkeys(("explain", "rejects", "export"), ("run", "models")),
+    "plan": ("probe",),
     "verify": ("dataset",),
     "status": ("folder",),
 }
@@ -90,7 +91,7 @@ class Command(WithExample, TyperCommand):
             for value in places(parameter.name, given):
                 if parameter.name in in_stores and isinstance(place(value), ObjectPath):
                     ctx.params[parameter.name] = place(given) if isinstance(given, Path) else given
-                else:
+                elif parameter.name != "input" or not is_remote_archive(str(value)):
                     check_local(value, parameter.opts[0], made=parameter.name == "out")
         return rest
 

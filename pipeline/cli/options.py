@@ -26,7 +26,11 @@ Set = Annotated[
 ]
 Input = Annotated[
     list[str],
-    typer.Option("--input", help="Files, folders or patterns: WARC, WET, ARC, Parquet, JSONL, or a dataset's folder."),
+    typer.Option(
+        "--input",
+        help="Files, folders or patterns: WARC, WET, ARC (or their http(s) addresses), Parquet, JSONL, or a dataset's "
+        "folder.",
+    ),
 ]
 InputOrSnapshot = Annotated[
     list[str] | None,

@@ -16,7 +16,7 @@ from infra.dataset.manifest import MANIFEST, InputRef
 from infra.dataset.reader import Dataset
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
-from infra.remote import check_local
+from infra.remote import check_local, is_remote_archive
 from infra.storage import MAGIC, ObjectPath, place, read_json
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.names import file_names, is_url
@@ -26,8 +26,6 @@ from pipeline.inputs.versions import file_sizes, file_states
 ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".warc.lz4", ".warc.zst", ".wat", ".wat.gz")
 DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 URL_LIST = ".txt"
-# Schemes of the addresses that archives are read from.
-REMOTE = ("http", "https")
 # Files of a snapshot whose sizes are asked for.
 MAX_ASKED = 1000
 
@@ -156,7 +154,7 @@ def _dataset_folder(path: Path) -> Path | None:
 
 def _address(argument: str) -> str:
     """An address as an input. UsageError for one that is no archive: only those are read from where they are."""
-    if urlsplit(argument).scheme.lower() not in REMOTE or not _kind_of(argument, ARCHIVES):
+    if not is_remote_archive(argument):
         check_local(argument, "--input")
     return argument
 

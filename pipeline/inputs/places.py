@@ -28,10 +28,11 @@ def places_of(files: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def known_place(name: str, places: Places) -> str | None:
-    """The place of a file, whether it is still there or not. Of several roots the first that has the file."""
+    """The place of a file, whether it is still there or not. Of several roots the last that has the file: what is
+    merged into a mapping comes before what it had."""
     if name in places:
         return places[name]
-    below = [root + name for root, prefix in places.items() if root.endswith("/") and name.startswith(prefix)]
+    below = [root + name for root, prefix in places.items() if root.endswith("/") and name.startswith(prefix)][::-1]
     return next((place for place in below if is_there(place)), below[0] if below else None)
 
 
@@ -40,14 +41,11 @@ def is_there(place: str) -> bool:
     return is_url(place) or Path(place).is_file()
 
 
-def places_below(root: Path | str) -> dict[str, str]:
-    """Every file below `root`, which the archives of a run have moved to: by the path from there, and by its name from
-    the bucket's root. For an address, whatever is asked for."""
-    if is_url(str(root)):
-        return {f"{str(root).rstrip('/')}/": ""}
-    folder = Path(root)
-    if not folder.is_dir():
+def places_below(root: Path) -> dict[str, str]:
+    """Every file below `root`, the folder that the archives of a run have moved to: by the path from there, and by its
+    name from the bucket's root. UsageError if it is no folder."""
+    if not root.is_dir():
         raise UsageError(f"--source {root} is not a folder")
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     named = places_of((name, str(path)) for path in files if (name := bucket_name(str(path.absolute()))))
-    return named | {path.relative_to(folder).as_posix(): str(path) for path in files}
+    return named | {path.relative_to(root).as_posix(): str(path) for path in files}

@@ -123,7 +123,7 @@ class RereadTask:
         return schemas.RECORDS
 
     def __call__(self, part: RecordsPart) -> Iterator[Output]:
-        with open_bytes(part.path) as file:
+        with open_bytes(part.path, ahead=2**16) as file:
             dump = dump_of(part.name, file)
         counts = {"in": 0, "rejected": 0}
         with RecordReader(part.path) as reader:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from infra.errors import UsageError
 from infra.hashing import canonical_json, sha256_file, sha256_json
+from infra.http.client import AddressNotFound
 from infra.storage import read_json, temporary_name
 from pipeline.inputs.names import is_url
 from pipeline.warc.containers import file_version, open_bytes
@@ -40,7 +41,7 @@ class FileState:
     version: str
 
 
-def file_states(places: Iterable[str], hashed: bool = True, hashed_bytes: int = HASHED_BYTES) -> dict[str, FileState]:
+def file_states(places: Iterable[str], hashed: bool = True) -> dict[str, FileState]:
     """The size and version of each file. `hashed`: False reads no file; the version is then one of its name and size.
 
     Raises UsageError for a file that cannot be read.
@@ -50,7 +51,7 @@ def file_states(places: Iterable[str], hashed: bool = True, hashed_bytes: int = 
     stats = {place: _stat(place) for place in local}
     if not hashed:
         states = {p: FileState(s.st_size, sha256_json([Path(p).name, s.st_size])) for p, s in stats.items()}
-    elif sum(stat.st_size for stat in stats.values()) > hashed_bytes:
+    elif sum(stat.st_size for stat in stats.values()) > HASHED_BYTES:
         states = {p: FileState(s.st_size, file_version(s)) for p, s in stats.items()}
     else:
         states = {p: FileState(stats[p].st_size, sha256) for p, sha256 in _hashes(stats).items()}
@@ -86,8 +87,11 @@ def _stat(place: str) -> os.stat_result:
 
 
 def _remote_state(place: str) -> FileState:
-    with open_bytes(place) as file:
-        return FileState(file.size, file.version)
+    try:
+        with open_bytes(place) as file:
+            return FileState(file.size, file.version)
+    except AddressNotFound as error:
+        raise UsageError(f"{error}: check --input") from None
 
 
 def _at_once(work: Callable[[str], T], places: list[str], threads: int) -> list[T]:

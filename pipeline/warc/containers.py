@@ -41,22 +41,33 @@ class FileBytes:
     `version`: what tells this state of the file from another; see `pipeline/inputs/versions.py`.
     """
 
-    def __init__(self, size: int, version: str, ahead: int) -> None:
-        self.size = size
-        self.version = version
+    def __init__(self, ahead: int) -> None:
         self._watcher: Callable[[int, bytes], None] | None = None
         self._ahead = ahead
         self._start = 0
         self._block = b""
+        self._end: int | None = None  # of the file, once it was reached
+
+    @property
+    def size(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def version(self) -> str:
+        raise NotImplementedError
 
     def read(self, start: int, stop: int) -> bytes:
+        if self._end is not None:
+            stop = min(stop, self._end)
         at = start - self._start
         if at < 0 or stop > self._start + len(self._block):
-            stop = min(stop, self.size)
             if stop <= start:
                 return b""
-            self._block = self.fetch(start, self._block_end(start, stop))
+            wanted = self._block_end(start, stop)
+            self._block = self.fetch(start, wanted)
             self._start, at = start, 0
+            if start + len(self._block) < wanted:
+                self._end = start + len(self._block)
             if self._watcher:
                 self._watcher(start, self._block)
         return self._block[at : at + stop - start]
@@ -69,6 +80,10 @@ class FileBytes:
     def expect(self, spans: Iterable[tuple[int, int]]) -> None:
         """Declares what will be read next, as (start, stop) in order: of a remote file these bytes are then fetched,
         and no others; what is near to each other at once."""
+
+    def expects(self, position: int) -> bool:  # noqa: ARG002 (of a file of this machine all is)
+        """Whether it has been declared, if that matters, that this position is read."""
+        return True
 
     def _block_end(self, start: int, stop: int) -> int:
         return max(stop, start + self._ahead)
@@ -92,8 +107,16 @@ class LocalBytes(FileBytes):
 
     def __init__(self, path: str, ahead: int) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        stat = os.fstat(self._descriptor)
-        super().__init__(stat.st_size, file_version(stat), ahead)
+        self._stat = os.fstat(self._descriptor)
+        super().__init__(ahead)
+
+    @property
+    def size(self) -> int:
+        return self._stat.st_size
+
+    @property
+    def version(self) -> str:
+        return file_version(self._stat)
 
     def fetch(self, start: int, stop: int) -> bytes:
         """One system call returns at most 2 GiB."""
@@ -108,12 +131,21 @@ class LocalBytes(FileBytes):
 
 
 class RemoteBytes(FileBytes):
-    """A file at an address, read by ranges. What is read in order is one stream below."""
+    """A file at an address, read by ranges. What is read in order is one stream below. Its size and version come with
+    the first bytes, or have to be asked for."""
 
     def __init__(self, ranged: RangedFile, ahead: int) -> None:
-        super().__init__(ranged.size, f"size:{ranged.size} etag:{ranged.version}", ahead)
+        super().__init__(ahead)
         self._ranged = ranged
         self._expected: list[tuple[int, int]] = []
+
+    @property
+    def size(self) -> int:
+        return self._ranged.size
+
+    @property
+    def version(self) -> str:
+        return f"size:{self.size} etag:{self._ranged.version}"
 
     def expect(self, spans: Iterable[tuple[int, int]]) -> None:
         joined: list[tuple[int, int]] = []
@@ -131,11 +163,14 @@ class RemoteBytes(FileBytes):
     def _block_end(self, start: int, stop: int) -> int:
         return self._span_end(start) or super()._block_end(start, stop)
 
+    def expects(self, position: int) -> bool:
+        return self._span_end(position) is not None
+
     def _span_end(self, position: int) -> int | None:
         return next((stop for start, stop in self._expected if start <= position < stop), None)
 
     def fetch(self, start: int, stop: int) -> bytes:
-        return self._ranged.read(start, min(stop, self.size) - start)
+        return self._ranged.read(start, stop - start)
 
     def close(self) -> None:
         self._ranged.close()

@@ -68,8 +68,9 @@ class OpenSplit:
 def open_split(split: Split) -> Iterator[OpenSplit]:
     """Opens the file of a split. UsageError when it cannot be opened."""
     with open_bytes(split.path) as file:
+        container = split.container or sniff(file)  # first: of a remote file this brings the size
         end = file.size if split.end == TO_END else split.end
-        yield OpenSplit(file, replace(split, end=end, container=split.container or sniff(file)))
+        yield OpenSplit(file, replace(split, end=end, container=container))
 
 
 def read_split(split: Split) -> Iterator[Event]:
@@ -232,6 +233,8 @@ class RecordReader:
 
     def read(self, offset: int, length: int, member_record: int = 0) -> RawRecord:
         assert self._file is not None, "used outside its with block"
+        if self._container != STREAM and not self._file.expects(offset - member_record):
+            self.expect([(offset, length, member_record)])
         found = self._record(self._file, offset, length, member_record)
         if found is None:
             raise WorkError(

@@ -10,7 +10,8 @@ from infra.remote import check_local
 from tests.pipeline.command import refinery
 
 ADDRESSES = {
-    "https://data.example/crawl/a.warc.gz": "curl -LO https://data.example/crawl/a.warc.gz",
+    "https://data.example/docs/a.parquet": "curl -LO https://data.example/docs/a.parquet",
+    "ftp://data.example/crawl/a.warc.gz": "curl -O ftp://data.example/crawl/a.warc.gz",
     "s3://commoncrawl/a.warc.gz": "aws s3 cp s3://commoncrawl/a.warc.gz .",
     "gs://bucket/docs": "gcloud storage cp gs://bucket/docs .",
     "hf://datasets/owner/name": "hf download --repo-type dataset OWNER/NAME",
