@@ -1,5 +1,5 @@
-"""Addresses in place of paths: those in object stores are opened where that is possible, and archives are read from
-http(s) addresses; all others are refused as such, with the way to do it."""
+"""Addresses in place of paths: those in object stores are opened where that is possible, archives at http(s) addresses
+are inputs like any other, and all others are refused, with the way to do it."""
 
 import os
 import re

@@ -17,7 +17,7 @@ from infra.dataset.manifest import LIMIT, RUN
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import read_json, write_bytes
+from infra.storage import ObjectPath, read_json, write_bytes
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.run import FROZEN, stage_folder
 
@@ -119,6 +119,8 @@ def _time_of(account: dict[str, Any]) -> float:
 
 def disk_bytes(folder: Path) -> int:
     """Bytes of all files below a folder."""
+    if isinstance(folder, ObjectPath):
+        return sum(folder.sizes().values())
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 

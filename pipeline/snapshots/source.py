@@ -1,11 +1,11 @@
-"""Where snapshots come from: Common Crawl itself, a mirror over http(s), or a folder laid out as its bucket.
+"""Where snapshots come from: Common Crawl itself, a mirror over http(s), or a folder or object store laid out alike.
 
 A source gives files by their names from the bucket's root (`crawl-data/…`), and lists the names below a prefix.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlencode
@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 from infra.errors import UsageError, WorkError
 from infra.http.client import AddressNotFound
 from infra.http.ranges import fetch
-from infra.remote import check_local
+from infra.remote import anywhere
+from infra.storage import ObjectPath, Place
 
 VARIABLE = "REFINERY_SOURCE"
 COMMON_CRAWL = "https://data.commoncrawl.org"
@@ -77,13 +78,12 @@ class WebSource:
 
 
 class FolderSource:
-    """A folder of this machine with the files of the bucket."""
+    """A folder with the files of the bucket, on this machine or in an object store."""
 
-    far = False
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._folder = folder
         self.at = str(folder)
+        self.far = isinstance(folder, ObjectPath)
 
     def read(self, name: str) -> bytes | None:
         path = self._folder / name
@@ -96,7 +96,10 @@ class FolderSource:
         return str(self._folder / name)
 
     def names(self, prefix: str) -> Iterator[str]:
-        found = [path for path in (self._folder / prefix).rglob("*") if path.is_file()]
+        below = self._folder / prefix
+        found: Iterable[Path] = (path for path in below.rglob("*") if path.is_file())
+        if isinstance(below, ObjectPath):
+            found = below.walk_objects()  # what is listed is a file
         yield from sorted(path.relative_to(self._folder).as_posix() for path in found)
 
 
@@ -106,8 +109,9 @@ def open_source(at: str | None = None) -> CrawlSource:
     at = at or os.environ.get(VARIABLE) or COMMON_CRAWL
     if _WEB.match(at):
         return WebSource(at)
-    check_local(at, "--source")
-    folder = Path(at).expanduser()
+    folder = anywhere(at, "--source")
+    if not isinstance(folder, ObjectPath):
+        folder = folder.expanduser().resolve()
     if not folder.is_dir():
         raise UsageError(f"--source {at}: there is no such folder; give one, or an address such as {COMMON_CRAWL}")
-    return FolderSource(folder.resolve())
+    return FolderSource(folder)

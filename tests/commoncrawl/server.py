@@ -154,9 +154,11 @@ class StandIn:
                     return fault.act
         return None
 
-    def note(self, answered: Answered) -> None:
+    def note(self, answered: Answered) -> int:
+        """Its number in the log: it is there before the client has the answer."""
         with self._lock:
             self.log.append(answered)
+            return len(self.log) - 1
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -259,9 +261,10 @@ class Handler(BaseHTTPRequestHandler):
             length = max(0, length + act.by)
             part = part[:length]
         headers["Content-Length"] = str(length)
+        number = self._note(status, 0)
         self._head(status, headers)
-        sent = self._send(part, act) if body else 0
-        self._note(status, sent)
+        if body:
+            self.stand_in.log[number] = self.stand_in.log[number]._replace(sent=self._send(part, act))
         if isinstance(act, Cut | Stall | WrongLength | Trickle):
             self.close_connection = True
 
@@ -295,13 +298,13 @@ class Handler(BaseHTTPRequestHandler):
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
             f"<IsTruncated>{str(more).lower()}</IsTruncated>{keys}{token}</ListBucketResult>"
         ).encode()
+        self._note(200, len(text))
         self._head(200, {"Content-Type": "application/xml", "Content-Length": str(len(text))})
         self.wfile.write(text)
-        self._note(200, len(text))
 
     def _refuse(self, status: int, headers: dict[str, str] | None = None) -> None:
-        self._head(status, {"Content-Length": "0", **(headers or {})})
         self._note(status, 0)
+        self._head(status, {"Content-Length": "0", **(headers or {})})
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -309,11 +312,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _note(self, status: int, sent: int) -> None:
+    def _note(self, status: int, sent: int) -> int:
         start, stop = self._range
         agent = self.headers.get("User-Agent", "")
         answered = Answered(self._at, self.command, self._name or self.path, start, stop, status, sent, agent)
-        self.stand_in.note(answered)
+        return self.stand_in.note(answered)
 
 
 def ranged(header: str | None, size: int) -> tuple[int, int] | None:

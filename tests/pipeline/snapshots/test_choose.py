@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import UsageError
@@ -18,6 +18,7 @@ from tests.pipeline.command import answer, refinery
 NAMES = [f"crawl-data/X/segments/1/warc/{number:05d}.warc.gz" for number in range(1000)]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 40), st.randoms())
 def test_samples_nest_whatever_the_order_of_names(one: int, other: int, chance: object) -> None:
     shuffled = list(NAMES[:60])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import UsageError, WorkError
-from infra.storage import read_json
+from infra.storage import read_json, write_bytes
 from pipeline.snapshots.cache import CARD, PathFiles
 from pipeline.snapshots.crawls import KINDS, Crawls, coverage
 from pipeline.snapshots.source import open_source
@@ -32,6 +32,15 @@ def test_every_crawl_is_listed_over_http_and_in_a_folder(stand_in: StandIn, buck
     assert counted(crawls_at(stand_in.url, tmp_path)) == COUNTS
     assert counted(crawls_at(bucket, tmp_path)) == COUNTS
     assert list(COUNTS) == list(SNAPSHOTS)
+
+
+def test_an_object_store_is_a_source(root: Path, bucket: Path, tmp_path: Path) -> None:
+    for name in ("collinfo.json", f"crawl-data/{NEW}/warc.paths.gz", *ARC_FILES[ARC_LISTED]):
+        write_bytes(root / name, (bucket / name).read_bytes())
+    crawls = crawls_at(root, tmp_path)
+    assert crawls.ids() == list(SNAPSHOTS)
+    assert crawls.names(ARC_LISTED) == ARC_FILES[ARC_LISTED]
+    assert [row["warc"] for row in coverage(crawls, [NEW])] == [4]
 
 
 def test_the_arc_crawls_are_there_where_collinfo_does_not_name_them(bucket: Path, tmp_path: Path) -> None:
