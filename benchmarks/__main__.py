@@ -25,6 +25,7 @@ NAMES: Final = (
     "minhash_speed",
     "pool_speed",
     "engines",
+    "synthetic_snapshot",
     "parity",
     "extraction",
     "prefilter",
@@ -57,7 +58,7 @@ def parsed(name: str, words: Sequence[str]) -> tuple[Any, argparse.Namespace]:
 def main(words: Sequence[str]) -> int:
     if not words or words[0] not in NAMES:
         print("python -m benchmarks NAME [options]; --help after a name says more\n")
-        print("\n".join(f"{name:17} {claim(name)}" for name in NAMES))
+        print("\n".join(f"{name:19} {claim(name)}" for name in NAMES))
         return 0 if words in ([], ["--help"]) else 2
     os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: figures are of one thread
     module, args = parsed(words[0], words[1:])

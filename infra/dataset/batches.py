@@ -63,7 +63,7 @@ class ReceiptBatch:
 
     def found(self) -> set[int]:
         """The partitions that an earlier attempt at the same job finished; their receipts are kept."""
-        receipts = [receipt for receipt in _lines_of(self.path) if is_whole(self.folder, receipt)]
+        receipts = [receipt for receipt in receipts_of(self.path) if is_whole(self.folder, receipt)]
         self._lines = [canonical_json(receipt) for receipt in receipts]
         return {receipt["index"] for receipt in receipts}
 
@@ -96,7 +96,7 @@ def batches_in(folder: Path) -> list[Path]:
 def receipts_in(folder: Path) -> Iterator[dict[str, Any]]:
     """All receipts of a folder, in no order; there may be several of one number, of which at most one holds."""
     for path in batches_in(folder):
-        yield from _lines_of(path)
+        yield from receipts_of(path)
 
 
 def whole_receipts(folder: Path) -> Iterator[dict[str, Any]]:
@@ -104,7 +104,8 @@ def whole_receipts(folder: Path) -> Iterator[dict[str, Any]]:
     return (receipt for receipt in receipts_in(folder) if is_whole(folder, receipt))
 
 
-def _lines_of(path: Path) -> list[dict[str, Any]]:
+def receipts_of(path: Path) -> list[dict[str, Any]]:
+    """The receipts in one file; none if there is no such file."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -129,11 +130,11 @@ class ReceiptIndex:
         self._batch = np.full(len(fingerprints), -1, np.int32)
         self._line = np.zeros(len(fingerprints), np.int64)
         for batch, path in enumerate(self._batches):
-            for line, receipt in enumerate(_lines_of(path)):
+            for line, receipt in enumerate(receipts_of(path)):
                 index = receipt["index"]
                 if index < len(fingerprints) and receipt["fingerprint"] == fingerprints[index]:
                     self._batch[index], self._line[index] = batch, line
-        self._read = lru_cache(maxsize=4)(_lines_of)
+        self._read = lru_cache(maxsize=4)(receipts_of)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The receipts in the order of their numbers. AssertionError where one is missing."""
@@ -162,7 +163,7 @@ def _write_batch(into: Path, receipts: Sequence[Receipt]) -> None:
 def keep_receipts(folder: Path, wanted: Callable[[Receipt], bool]) -> None:
     """Remove all receipts for which `wanted` is false, and have that on the disk."""
     for path in batches_in(folder):
-        receipts = _lines_of(path)
+        receipts = receipts_of(path)
         kept = [receipt for receipt in receipts if wanted(receipt)]
         if not kept:
             path.unlink()

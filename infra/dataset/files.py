@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
@@ -25,7 +25,7 @@ from infra.hashing import sha256_bytes
 from infra.storage import commit_file, temporary_name
 
 FILES = "files.parquet"
-ROW_GROUP = 8192
+ROW_GROUP = 2048
 # Behind all partitions: lists of partitions stay sorted.
 NO_PART = 2**31 - 1
 # `part`: the number of the partition that the file belongs to; null for a file of the whole dataset. What is not a
@@ -42,6 +42,8 @@ COLUMNS = pa.schema(
         ("sha256", pa.string()),
     ]
 )
+# In the order of the fields of a shard.
+NAMES = [name for name in COLUMNS.names if name != "part"]
 
 
 class FileKind(StrEnum):
@@ -150,8 +152,9 @@ class FileTable:
         """The file in row `number`. Raises UsageError for a path that leaves the dataset's folder."""
         group, inside = divmod(number, ROW_GROUP)
         if self._group[0] != group:
-            self._group = (group, self._file.read_row_group(group).to_pylist())
-        return _as_file(self._group[1][inside])
+            rows = self._file.read_row_group(group)
+            self._group = (group, list(zip(*(rows[name].to_pylist() for name in NAMES), strict=True)))
+        return _as_file(*self._group[1][inside])
 
     def rows_of(self, kind: FileKind) -> npt.NDArray[np.int64]:
         return self._places[kind][0]
@@ -169,13 +172,10 @@ class FileTable:
         return FileList(self, kind)
 
 
-def _as_file(row: Mapping[str, Any]) -> Shard | FileRef:
-    path = PurePosixPath(row["path"])
-    if path.is_absolute() or ".." in path.parts:
-        raise UsageError(f"the manifest is broken: the path {row['path']!r} leaves the dataset's folder")
-    if row["kind"] == FileKind.FILE:
-        return FileRef(row["path"], row["bytes"], row["sha256"])
-    return Shard(row["path"], row["rows"], row["bytes"], row["chars"], row["tokens"], row["sha256"])
+def _as_file(kind: str, path: str, rows: int, size: int, chars: int, tokens: int, sha256: str) -> Shard | FileRef:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise UsageError(f"the manifest is broken: the path {path!r} leaves the dataset's folder")
+    return FileRef(path, size, sha256) if kind == FileKind.FILE else Shard(path, rows, size, chars, tokens, sha256)
 
 
 F = TypeVar("F", Shard, FileRef)
@@ -208,8 +208,7 @@ class FileList(Sequence[F], Generic[F]):
         return cast("F", self.table.row(int(self.table.rows_of(self.kind)[number])))
 
     def __iter__(self) -> Iterator[F]:
-        for number in range(len(self)):
-            yield self[number]
+        return (cast("F", self.table.row(number)) for number in self.table.rows_of(self.kind).tolist())
 
     def of_part(self, part: int) -> F | None:
         """The first file of a partition; None where it has none."""

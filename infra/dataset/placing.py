@@ -6,7 +6,7 @@ after them, and are done in two phases (all files out of the way, then all to th
 is followed by one that ends them. Partitions of another dataset get a hard link, or a copy where there can be none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from infra.dataset.batches import (
     batches_in,
     keep_receipts,
     receipts_in,
+    receipts_of,
     whole_receipts,
     write_batches,
 )
@@ -76,26 +77,30 @@ def _wanting(fingerprints: Sequence[str], made: Made) -> dict[str, list[int]]:
 
 
 def _renumber(folder: Path, fingerprints: Sequence[str], made: Made) -> Made:
-    wanting, moves, placed = _wanting(fingerprints, made), [], np.zeros_like(made)
-    kept, moved = [], []
-    for receipt in sorted(whole_receipts(folder), key=lambda receipt: receipt["index"]):
-        index = receipt["index"]
-        if _holds(receipt, fingerprints) and made[index]:
-            kept.append(receipt)
-        elif wanting.get(receipt["fingerprint"]):
+    wanting, numbers, placed = _wanting(fingerprints, made), {}, np.zeros_like(made)
+    for receipt in whole_receipts(folder):
+        if not (_holds(receipt, fingerprints) and made[receipt["index"]]) and wanting.get(receipt["fingerprint"]):
             number = wanting[receipt["fingerprint"]].pop(0)
-            moves += [[path, renumbered(path, number)] for path in files_of(receipt)]
-            moved.append(with_number(receipt, number))
+            numbers[receipt["index"]] = number
             placed[number] = True
-        elif index >= len(fingerprints):
-            kept.append(receipt)
-    if moves:
-        remove_folder(folder / RECEIPTS / PLACED)
-        (folder / RECEIPTS / PLACED).mkdir()
-        write_batches(folder / RECEIPTS / PLACED, [*kept, *moved])
-        write_bytes(folder / RECEIPTS / MOVES, canonical_json({"phase": "out", "moves": moves}))
+    if numbers:
+        into = folder / RECEIPTS / PLACED
+        remove_folder(into)
+        into.mkdir()
+        write_batches(into, _after(folder, numbers, fingerprints, made))
+        write_bytes(folder / RECEIPTS / MOVES, canonical_json({"phase": "out", "numbers": [*numbers.items()]}))
         finish_moves(folder)
     return placed
+
+
+def _after(folder: Path, numbers: Mapping[int, int], fingerprints: Sequence[str], made: Made) -> Iterator[Receipt]:
+    """The receipts that hold when the partitions have their new numbers."""
+    for receipt in receipts_in(folder):
+        index = receipt["index"]
+        if index in numbers:
+            yield with_number(receipt, numbers[index])
+        elif index >= len(fingerprints) or (made[index] and _holds(receipt, fingerprints)):
+            yield receipt
 
 
 def finish_moves(folder: Path) -> None:
@@ -106,23 +111,23 @@ def finish_moves(folder: Path) -> None:
         remove_folder(away)
         remove_folder(placed)
         return
+    before = {new: old for old, new in plan["numbers"]}
     away.mkdir(exist_ok=True)
     if plan["phase"] == "out":  # no file has its new name yet: what is under its old one is still to be moved
-        for number, (old, _) in enumerate(plan["moves"]):
+        for old, _, between in _moves(placed, before):
             if (folder / old).exists():
-                (folder / old).replace(away / str(number))
-        _sync(folder, plan["moves"], away)
+                (folder / old).replace(away / between)
+        _sync(folder, away)
         plan = {**plan, "phase": "in"}
         write_bytes(journal, canonical_json(plan))
     if plan["phase"] == "in":
-        for number, (_, new) in enumerate(plan["moves"]):
-            if (away / str(number)).exists():
-                (away / str(number)).replace(folder / new)
+        for _, new, between in _moves(placed, before):
+            if (away / between).exists():
+                (away / between).replace(folder / new)
         for path in batches_in(folder):
             path.unlink()
-        _sync(folder, plan["moves"], away)
-        plan = {**plan, "phase": "receipts"}
-        write_bytes(journal, canonical_json(plan))
+        _sync(folder, away)
+        write_bytes(journal, canonical_json({**plan, "phase": "receipts"}))
     for path in sorted(placed.glob("*")):
         path.replace(journal.parent / path.name)
     sync_folder(journal.parent)
@@ -132,17 +137,26 @@ def finish_moves(folder: Path) -> None:
     remove_folder(placed)
 
 
-def _sync(folder: Path, moves: Sequence[Sequence[str]], away: Path) -> None:
-    for place in {(folder / path).parent for move in moves for path in move} | {away, away.parent}:
+def _moves(placed: Path, before: Mapping[int, int]) -> Iterator[tuple[str, str, str]]:
+    """(its old path, its new path, its name in between) of each file that is to be moved. `before`: the old numbers."""
+    for path in sorted(placed.glob("*")):
+        for receipt in receipts_of(path):
+            if receipt["index"] in before:
+                for new in files_of(receipt):
+                    yield renumbered(new, before[receipt["index"]]), new, new.replace("/", "-")
+
+
+def _sync(folder: Path, away: Path) -> None:
+    for place in (folder, folder / "ledger", away, away.parent):
         sync_folder(place)
 
 
 def _forget(folder: Path, fingerprints: Sequence[str], made: Made) -> None:
     """Removes the receipts of what is about to be written over: a crash must not leave one beside another's shard."""
-    missing, count = ~made, len(made)
+    count = len(made)
     keep_receipts(
         folder,
-        lambda receipt: receipt["index"] >= count or (not missing[receipt["index"]] and _holds(receipt, fingerprints)),
+        lambda receipt: receipt["index"] >= count or bool(made[receipt["index"]] and _holds(receipt, fingerprints)),
     )
 
 

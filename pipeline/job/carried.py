@@ -1,13 +1,13 @@
 """What a source's documents bring along into a stage: signals of earlier stages, and columns of the user's own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from infra.dataset import schema as schemas
-from infra.dataset.reader import Source
+from infra.dataset.reader import Dataset, SideBySide, Source
 from pipeline.inputs.columns import merged
 
 
@@ -37,12 +37,21 @@ def carried(source: Source) -> Carried:
     """UsageError for a column whose types in several inputs have none in common."""
     names: set[str] = set()
     columns: dict[str, pa.Schema] = {}
-    for part in source.parts():
-        schema = part.schema()  # type: ignore[attr-defined]
+    for part in _one_of_each(source):
+        schema = part.schema()
         names |= set(schemas.signal_names(schema))
         if own := schemas.own_columns(schema):
             columns[part_name(part)] = own
     return Carried(tuple(sorted(names)), merged(columns))
+
+
+def _one_of_each(source: Source) -> Iterator[Any]:
+    """Parts that have every schema of the source: all shards of a dataset have one."""
+    if isinstance(source, SideBySide):
+        for each in source.sources:
+            yield from _one_of_each(each)
+    else:
+        yield from source.parts()[:1] if isinstance(source, Dataset) else source.parts()
 
 
 def part_name(part: Any) -> str:
