@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 from benchmarks.shared import read_rows
 from infra.errors import UsageError
 from pipeline.extract.page import PageExtractor
-from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import HttpMessage, record_message
 from pipeline.warc.reader import RecordReader
-from pipeline.warc.splits import sniff
 
 
 def half_of(url: str, page: str) -> str:
@@ -37,9 +35,7 @@ def read_pages(
     if missing:
         raise UsageError(f"{index} names {missing[0]}, which was not given: name all its archives")
     for name, path in sorted(places.items()):
-        with open_bytes(str(path)) as file:
-            container = sniff(file)
-        with RecordReader(str(path), container) as reader:
+        with RecordReader(str(path)) as reader:
             for row in rows:
                 if row["warc"] == name:
                     yield row, record_message(reader.read(row["offset"], row["length"]))

@@ -1,10 +1,12 @@
-"""Addresses where a file or folder of this machine is wanted: refused as such, with the way to do it."""
+"""Addresses in place of paths: those in object stores are opened where that is possible, all others refused as such,
+with the way to do it."""
 
 import os
 import re
 from pathlib import Path
 
 from infra.errors import UsageError
+from infra.storage import ObjectPath, place
 
 # What follows `KIND=` of a list of texts of one kind counts too. One slash is enough: a Path has taken away the other.
 ADDRESS = re.compile(r"^(?:[\w-]+=)?([a-z][a-z0-9+.-]+):/{1,3}(?=[^/])", re.IGNORECASE)
@@ -34,8 +36,14 @@ def check_local(path: object, what: str, made: bool = False) -> None:
         raise UsageError(f"{what}: {address} is not on this machine, where results are made: name a folder here, and "
                          f"copy it when it is done{then}")  # fmt: skip
     first = f" (`{FETCH[scheme].format(address)}`)" if scheme in FETCH else ""
-    raise UsageError(f"{what}: {address} is not on this machine, and addresses are not read: fetch it first{first}, or "
+    raise UsageError(f"{what}: {address} is not on this machine, and is not read from there: fetch it first{first}, or "
                      "mount its storage, and give the path")  # fmt: skip
+
+
+def anywhere(path: str | os.PathLike[str], what: str, made: bool = False) -> Path:
+    """The path, or that of an object store; no other address."""
+    found = place(path)
+    return found if isinstance(found, ObjectPath) else local(path, what, made)
 
 
 def local(path: str | os.PathLike[str], what: str, made: bool = False) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
-from infra.remote import check_local, local
+from infra.remote import anywhere, local
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.asked import asked_for
 from pipeline.explain.explain import explain_many, no_document
@@ -79,7 +79,7 @@ def join(
     runs: the folders of two runs or more. What looks at one page at a time is linked; what looks at the whole pool is
     made again. source: the folder that the archives have moved to. The other arguments are those of `run`.
     """
-    folder = named_folder(out)
+    folder = named_folder(out, here=True)
     with open_engine(engine, workers) as opened:
         return join_runs([Path(run) for run in words(runs)], folder, opened, text(models), path(source))
 
@@ -105,7 +105,7 @@ def compare(
     the last recipe; a single one is compared with itself as changed.
     """
     names = [os.fspath(recipe) for recipe in recipes]
-    folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
+    folder, columns = named_folder(out, here=True), Columns(text_column, id_column, url_column)
     with open_engine(engine, workers) as opened:
         given = read_inputs(words(inputs), columns)
         return compare_recipes(names, opened, given, folder, limit, text(models), changes=changes)
@@ -146,7 +146,7 @@ def explain(
         gives; or a list of these. UsageError if one of them is not in the run.
     run: the folder of the run. source: the folder that the archives have moved to.
     """
-    folder = local(run, "run")
+    folder = anywhere(run, "run")
     asked = asked_for([document] if isinstance(document, str | Mapping) else document)
     found, missing = explain_many(asked, folder, path(source), text(models))
     if missing:
@@ -171,8 +171,8 @@ def rejects(
     source: the folder that the archives have moved to. A text that cannot be had is None.
     """
     if rule is None:
-        return rules_of(local(run, "run"), stage)
-    return rejected_documents(local(run, "run"), rule, stage, Sampling(n, seed, near), path(source))[0]
+        return rules_of(anywhere(run, "run"), stage)
+    return rejected_documents(anywhere(run, "run"), rule, stage, Sampling(n, seed, near), path(source))[0]
 
 
 def export(
@@ -193,7 +193,7 @@ def export(
     """
     named_folder(out)
     names = [columns] if isinstance(columns, str) else columns
-    return export_documents(local(run, "run"), os.fspath(out), format, names, limit, separator)
+    return export_documents(anywhere(run, "run"), os.fspath(out), format, names, limit, separator)
 
 
 def load_recipe(recipe: StrPath, *, changes: Changes | None = None) -> Recipe:
@@ -215,26 +215,26 @@ def check_recipe(recipe: StrPath, *, models: StrPath | None = None, changes: Cha
 
 def open_dataset(folder: StrPath) -> Dataset:
     """Opens a finished dataset, or the last one of a finished run."""
-    return dataset_in(local(folder, "folder"))
+    return dataset_in(anywhere(folder, "folder"))
 
 
 def words(inputs: StrPath | Sequence[StrPath]) -> list[str]:
     given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     for each in given:
-        check_local(os.fspath(each), "inputs")
+        anywhere(os.fspath(each), "inputs")
     return [os.fspath(each) for each in given]
 
 
 def text(place: StrPath | None) -> str | None:
-    return None if place is None else str(local(place, "models"))
+    return None if place is None else str(anywhere(place, "models"))
 
 
 def path(place: StrPath | None) -> Path | None:
     return None if place is None else local(place, "source")
 
 
-def named_folder(out: StrPath) -> Path:
-    """The folder to make. UsageError for an empty name, which would be the working directory."""
+def named_folder(out: StrPath, here: bool = False) -> Path:
+    """The folder to make; `here`: on this machine. UsageError for an empty name, which would be the working folder."""
     if not os.fspath(out):
         raise UsageError("out is empty: name the folder to make")
-    return local(out, "out", made=True)
+    return local(out, "out", made=True) if here else anywhere(out, "out", made=True)

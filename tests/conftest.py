@@ -2,15 +2,24 @@
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from infra.storage import place
+
+if TYPE_CHECKING:
+    from tests.s3_server import Server
 
 # Before any library with threads is loaded: those that wait for work sleep, and leave the core to the other processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # pytest-xdist tells its workers a width; the commands print for programs here, unless a test says otherwise.
 os.environ.pop("COLUMNS", None)
+
+_NUMBERS = count()
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
@@ -34,3 +43,27 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
         return folder
 
     return once
+
+
+@pytest.fixture(scope="session")
+def one_server() -> Iterator["Server"]:
+    """One S3 server for the tests of a process, with a bucket."""
+    from tests.s3_server import s3_server
+
+    with s3_server() as server:
+        server.make_bucket("bucket")
+        yield server
+
+
+@pytest.fixture
+def server(one_server: "Server") -> "Server":
+    """The server without faults."""
+    one_server.faults.clear()
+    one_server.requests.clear()
+    return one_server
+
+
+@pytest.fixture
+def root(server: "Server") -> Path:
+    """A folder of objects that is empty."""
+    return place(f"s3://bucket/test-{next(_NUMBERS)}")

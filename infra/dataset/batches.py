@@ -17,7 +17,7 @@ import numpy as np
 
 from infra.dataset.receipts import RECEIPTS, Receipt, files_of, is_whole, with_number
 from infra.hashing import canonical_json, sha256_json
-from infra.storage import sync_files, sync_folder, write_bytes
+from infra.storage import sizes_in, sync_files, sync_folder, write_bytes
 
 # How long a finished partition may wait for its receipt while its job goes on.
 FLUSH_SECONDS = 2.0
@@ -63,7 +63,9 @@ class ReceiptBatch:
 
     def found(self) -> set[int]:
         """The partitions that an earlier attempt at the same job finished; their receipts are kept."""
-        receipts = [receipt for receipt in receipts_of(self.path) if is_whole(self.folder, receipt)]
+        lines = receipts_of(self.path)
+        size_of = sizes_in(self.folder) if lines else None
+        receipts = [receipt for receipt in lines if size_of and is_whole(size_of, receipt)]
         self._lines = [canonical_json(receipt) for receipt in receipts]
         return {receipt["index"] for receipt in receipts}
 
@@ -101,7 +103,8 @@ def receipts_in(folder: Path) -> Iterator[dict[str, Any]]:
 
 def whole_receipts(folder: Path) -> Iterator[dict[str, Any]]:
     """Those whose files are there."""
-    return (receipt for receipt in receipts_in(folder) if is_whole(folder, receipt))
+    size_of = sizes_in(folder)
+    return (receipt for receipt in receipts_in(folder) if is_whole(size_of, receipt))
 
 
 def receipts_of(path: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from infra.dataset.reader import Dataset
 from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, WORK, Receipt, Totals, files_of
 from infra.dataset.schema import describe
 from infra.hashing import readable_json
-from infra.storage import disk_errors, remove_folder, sync_files, sync_folder, write_bytes
+from infra.storage import check_locked, disk_errors, remove_folder, sync_files, sync_folder, write_bytes
 
 # What a stage adds at the commit: further fields of the manifest, and further files of the dataset.
 Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
@@ -90,6 +90,7 @@ class Build:
             content = manifest.to_bytes()
             run = {**run, "manifest_sha256": hashlib.sha256(content).hexdigest()}
             account = {**run, "parts_made": self.made, "parts_found": self.found, **totals.cost}
+            check_locked(self.folder)
             write_bytes(self.folder / RUN, readable_json(account))
             write_bytes(self.folder / MANIFEST, content)
         self._clear()

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from infra.errors import UsageError
 from infra.hashing import sha256_bytes
-from infra.storage import commit_file, temporary_name
+from infra.storage import StoreError, commit_file, temporary_name
 
 FILES = "files.parquet"
 ROW_GROUP = 2048
@@ -130,6 +130,8 @@ class FileTable:
         path = self.folder / self.ref.path
         try:
             content = path.read_bytes()
+        except StoreError:
+            raise
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}; make its dataset again") from None
         if sha256_bytes(content) != self.ref.sha256:

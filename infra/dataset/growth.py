@@ -11,7 +11,7 @@ from typing import Any
 
 from infra.dataset.claim import arguments_of, history_of, is_finished, refuse
 from infra.dataset.differences import CHANGED, MISSING, Arguments, differences, limits, of_files
-from infra.dataset.manifest import LIMIT, InputRef
+from infra.dataset.manifest import EXTENT, LIMIT, InputRef
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 
@@ -56,10 +56,10 @@ def check_more_inputs(
 
 
 def _without_extent(arguments: Arguments) -> dict[str, Any]:
-    """All that is neither an input nor the limit."""
-    rest = {key: value for key, value in arguments.items() if key not in ("inputs", LIMIT)}
+    """All that is neither an input nor follows from how much is read."""
+    rest = {key: value for key, value in arguments.items() if key not in ("inputs", *EXTENT)}
     if "params" in rest:
-        rest["params"] = {key: value for key, value in (rest["params"] or {}).items() if key != LIMIT}
+        rest["params"] = {key: value for key, value in (rest["params"] or {}).items() if key not in EXTENT}
     return rest
 
 

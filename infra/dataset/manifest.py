@@ -16,6 +16,7 @@ from typing import Any
 from infra.dataset.files import FileKind, FileList, FileRef, FileTable, Shard, Sums, TableRef, table_in_memory
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_file, sha256_json
+from infra.storage import StoreError
 
 FORMAT = "refinery.dataset/2"
 # Read, not written: its manifest lists the files itself.
@@ -26,6 +27,9 @@ RUN = "run.json"
 TOKEN_PATTERN = "refinery.pretokens/1"
 # The parameter that says how many rows of the inputs are read.
 LIMIT = "limit"
+# The parameters that follow from how much is read: a dataset that grows may change them. What they decide of a
+# partition is in the fingerprint of its part.
+EXTENT = (LIMIT, "split_bytes")
 
 
 class Kind(StrEnum):
@@ -81,9 +85,8 @@ class Header:
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What decides the bytes of a partition: neither the other inputs, nor how far they are read. A partition that
-        is cut by the limit has that in the fingerprint of its part."""
-        params = {name: value for name, value in self.params.items() if name != LIMIT}
+        """What decides the bytes of a partition: neither the other inputs, nor how far they are read."""
+        params = {name: value for name, value in self.params.items() if name not in EXTENT}
         return {name: value for name, value in self.as_dict().items() if name != "inputs"} | {"params": params}
 
 
@@ -200,6 +203,8 @@ class Manifest:
             return Manifest.from_dict(json.loads(path.read_bytes()), path.parent)
         except FileNotFoundError:
             raise UsageError(f"{path.parent} is not a finished dataset: it has no {MANIFEST}") from None
+        except StoreError:
+            raise
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"no field {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise UsageError(f"{path} cannot be read as a manifest: {reason}") from None

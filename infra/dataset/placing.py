@@ -1,9 +1,10 @@
 """Finished partitions found again by their fingerprint: under another number, or in another dataset.
 
-When a dataset is made again of more inputs, a file that sorts between the others shifts the numbers of all that follow.
-Their shards are renamed, not computed again. Renames are written down before they begin, with the receipts that hold
-after them, and are done in two phases (all files out of the way, then all to their new names), so that a killed process
-is followed by one that ends them. Partitions of another dataset get a hard link, or a copy where there can be none.
+When a dataset is made again of more inputs, a file that sorts between the others shifts the numbers of all that
+follow. Their shards are renamed (in an object store: copied by it), not computed again. Renames are written down
+before they begin, with the receipts that hold after them, and are done in two phases (all files out of the way, then
+all to their new names), so that a killed process is followed by one that ends them. Partitions of another dataset get
+a hard link, or a copy where there can be none.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from infra.dataset.batches import (
 )
 from infra.dataset.receipts import RECEIPTS, Receipt, files_of, is_whole, renumbered, with_number
 from infra.hashing import canonical_json
-from infra.storage import link, read_json, remove_folder, sync_folder, write_bytes
+from infra.storage import copy_file, move_file, read_json, remove_folder, sizes_in, sync_folder, write_bytes
 
 # The renames that have begun, where the files are between the two phases, and the receipts that hold after them; all
 # below RECEIPTS.
@@ -54,9 +55,9 @@ def place(folder: Path, fingerprints: Sequence[str], others: Sequence[Path] = ()
 
 def _made(folder: Path, fingerprints: Sequence[str]) -> tuple[Made, bool]:
     """Which partitions are made, and whether there are receipts of others."""
-    made, strays = np.zeros(len(fingerprints), np.bool_), False
+    made, strays, size_of = np.zeros(len(fingerprints), np.bool_), False, sizes_in(folder)
     for receipt in receipts_in(folder):
-        if _holds(receipt, fingerprints) and is_whole(folder, receipt):
+        if _holds(receipt, fingerprints) and is_whole(size_of, receipt):
             made[receipt["index"]] = True
         else:
             strays = True
@@ -116,20 +117,20 @@ def finish_moves(folder: Path) -> None:
     if plan["phase"] == "out":  # no file has its new name yet: what is under its old one is still to be moved
         for old, _, between in _moves(placed, before):
             if (folder / old).exists():
-                (folder / old).replace(away / between)
+                move_file(folder / old, away / between)
         _sync(folder, away)
         plan = {**plan, "phase": "in"}
         write_bytes(journal, canonical_json(plan))
     if plan["phase"] == "in":
         for _, new, between in _moves(placed, before):
             if (away / between).exists():
-                (away / between).replace(folder / new)
+                move_file(away / between, folder / new)
         for path in batches_in(folder):
             path.unlink()
         _sync(folder, away)
         write_bytes(journal, canonical_json({**plan, "phase": "receipts"}))
     for path in sorted(placed.glob("*")):
-        path.replace(journal.parent / path.name)
+        move_file(path, journal.parent / path.name)
     sync_folder(journal.parent)
     journal.unlink()
     sync_folder(journal.parent)
@@ -170,7 +171,7 @@ def _bring(other: Path, folder: Path, fingerprints: Sequence[str], made: Made) -
             if wanting.get(receipt["fingerprint"]):
                 number = wanting[receipt["fingerprint"]].pop(0)
                 for path in files_of(receipt):
-                    link(other / path, folder / renumbered(path, number))
+                    copy_file(other / path, folder / renumbered(path, number))
                 if batch is None:
                     batch = ReceiptBatch(folder, batch_name([receipt["fingerprint"]], number))
                 batch.add(with_number(receipt, number))

@@ -16,7 +16,7 @@ from infra.dataset.manifest import RUN, InputRef, Kind, Manifest, manifest_ref
 from infra.dataset.schema import LEDGER
 from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file
-from infra.storage import read_json
+from infra.storage import StoreError, place, read_json, readable, sizes_in
 
 if TYPE_CHECKING:
     import polars
@@ -56,12 +56,14 @@ class ShardReader:
 
     @property
     def file(self) -> Path:
-        return Path(self.folder) / self.path
+        return place(self.folder) / self.path
 
     def check(self) -> None:
         """WorkError unless the shard is, byte for byte, what its manifest says: damage is not handed on."""
         try:
             sound = sha256_file(self.file) == self.sha256
+        except StoreError:
+            raise
         except OSError as error:
             raise UsageError(f"{self.file} cannot be read: {error.strerror}; make its dataset again") from None
         if not sound:
@@ -69,14 +71,18 @@ class ShardReader:
 
     def schema(self) -> pa.Schema:
         try:
-            return pq.read_schema(self.file)
+            return pq.read_schema(readable(self.file))
+        except StoreError:
+            raise
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         try:
-            with pq.ParquetFile(self.file) as file:
+            with pq.ParquetFile(readable(self.file)) as file:
                 yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+        except StoreError:
+            raise
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
@@ -174,8 +180,8 @@ class Dataset:
 
     def is_whole(self) -> bool:
         """Whether all files that the manifest names are there, in their size."""
-        files = ((self.folder / file.path, file.bytes) for file in self.manifest.all_files())
-        return all(path.is_file() and path.stat().st_size == size for path, size in files)
+        size_of = sizes_in(self.folder)
+        return all(size_of(file.path) == file.bytes for file in self.manifest.all_files())
 
     def verify(self) -> list[str]:
         """What is wrong with the files that the manifest names; empty when every byte is as it was written."""

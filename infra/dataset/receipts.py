@@ -7,9 +7,8 @@ partitions without a receipt of the same fingerprint, or whose files are gone (`
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -47,11 +46,11 @@ def files_of(receipt: Receipt) -> dict[str, int]:
     return {file["path"]: file["bytes"] for file in (*receipt["shards"], *receipt["files"], *ledger)}
 
 
-def is_whole(folder: Path, receipt: Receipt) -> bool:
-    """Whether all files are there, of the size that the receipt names, and what the commit needs of them besides."""
-    paths = [(folder / path, size) for path, size in files_of(receipt).items()]
-    sound = all(path.is_file() and path.stat().st_size == size for path, size in paths)
-    return sound and all((folder / path).is_file() for path in receipt.get("work", ()))
+def is_whole(size_of: Callable[[str], int | None], receipt: Receipt) -> bool:
+    """Whether all files are there, of the size that the receipt names, and what the commit needs of them besides.
+    `size_of`: see `sizes_in`."""
+    sound = all(size_of(path) == size for path, size in files_of(receipt).items())
+    return sound and all(size_of(path) is not None for path in receipt.get("work", ()))
 
 
 @dataclass
@@ -61,6 +60,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     rejected_by: Counter[str] = field(default_factory=Counter)
     ledger_documents: int = 0
+    notes: list[dict[str, Any]] = field(default_factory=list)
     _last: tuple[Any, ...] | None = None
     _rules_of_last: set[str] = field(default_factory=set)
 
@@ -91,6 +91,7 @@ class Totals:
     languages: dict[str, Counter[str]] = field(default_factory=dict)
     domains: dict[str, Counter[str]] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, receipt: Receipt, table: FileTableWriter) -> None:
         """Add the partition's counts to the sums, and its files to the table."""
@@ -102,6 +103,7 @@ class Totals:
             table.add(FileKind.LEDGER, number, Shard(**receipt["ledger"]))
         for file in receipt["files"]:
             table.add(FileKind.FILE, number, FileRef(**file))
+        self.notes += receipt.get("notes", ())
         self.counts.update(receipt["counts"])
         self.rejected_by.update(receipt["rejected_by"])
         for groups, others in ((self.languages, receipt["languages"]), (self.domains, receipt["domains"])):

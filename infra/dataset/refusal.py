@@ -5,7 +5,6 @@ archive that has been moved, a model that cannot be read, a pool that is too sma
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
-from infra.storage import lock
+from infra.storage import ObjectPath, lock, remove_folder
 
 # What a claim, and a run that has one, put into a folder before there is a shard.
 CLAIMED = frozenset((RECEIPTS, ".lock", ".work", ".spill", "ledger", "recipe.json"))
@@ -60,6 +59,9 @@ class Before:
 
     @classmethod
     def of(cls, folder: Path) -> "Before":
+        if isinstance(folder, ObjectPath):
+            names = [path.name for path in folder.iterdir()]
+            return cls(folder, frozenset(names), () if names else (folder,))
         missing = tuple(place for place in (folder, *folder.parents) if not os.path.exists(place))  # noqa: PTH110 (no error where a name is too long)
         try:
             names = os.listdir(folder)  # noqa: PTH208
@@ -69,14 +71,14 @@ class Before:
 
     def remove_claim(self) -> None:
         if self.folder in self.missing:
-            shutil.rmtree(self.folder)
+            remove_folder(self.folder)
             return
         for name in CLAIMED - self.names:
             path = self.folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            remove_folder(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def remove_empty(self) -> None:
-        for folder in self.missing:
+        for folder in () if isinstance(self.folder, ObjectPath) else self.missing:
             with suppress(OSError):
                 folder.rmdir()
 

@@ -28,7 +28,7 @@ from infra.engines.live import LiveJob, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_bytes, sha256_json
 from infra.metering import worker_cpu_seconds
-from infra.storage import disk_errors
+from infra.storage import disk_errors, place
 
 # A job has at most so many partitions, and a worker at least so many jobs as long as there are partitions enough: the
 # jobs get smaller towards the end, so that no worker has much left when the others are done.
@@ -51,7 +51,7 @@ class PartJob:
         if self.check:
             for part in self.parts:
                 check_part(part)
-        folder = Path(self.folder)
+        folder = place(self.folder)
         started, cpu_started = time.monotonic(), worker_cpu_seconds()
         with disk_errors(folder):
             written, ledger, tally = self._write(folder, self.task(*self.parts), live)
@@ -65,7 +65,7 @@ class PartJob:
             "rejected_by": tally.rejected_by,
             "languages": written.languages,
             "domains": written.domains,
-            **self._notes(written),
+            **self._notes(written, tally),
             "cost": {
                 "seconds": round(time.monotonic() - started, 3),
                 "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
@@ -73,11 +73,12 @@ class PartJob:
             },
         }
 
-    def _notes(self, written: Written) -> dict[str, Any]:
-        """What only some receipts have: the parts that say where they are (`join` reads them there again), and files
-        that are needed until the dataset is committed."""
+    def _notes(self, written: Written, tally: Tally) -> dict[str, Any]:
+        """What only some receipts have: the parts that say where they are (`join` reads them there again), files that
+        are needed until the dataset is committed, and the task's own notes."""
         reads = [part.described() for part in self.parts if hasattr(part, "described")]
-        return {**({"reads": reads} if reads else {}), **({"work": written.work} if written.work else {})}
+        found = {"reads": reads, "work": written.work, "notes": tally.notes}
+        return {name: values for name, values in found.items() if values}
 
     def _write(self, folder: Path, outputs: Iterator[Output], live: LiveJob) -> tuple[Written, Shard | None, Tally]:
         """Write all outputs; what was begun is removed if the task fails. The ledger is None if nothing is rejected."""
@@ -96,6 +97,8 @@ class PartJob:
                         ledger = ShardWriter(folder, f"ledger/part-{self.index:05d}.parquet", schemas.LEDGER)
                     ledger.write(output.ledger)
                 tally.add(output.counts or {})
+                if output.notes is not None:
+                    tally.notes.append(dict(output.notes))
                 live.add((output.main.num_rows if output.main else 0) + tally.ledger_documents - rejected)
             return sink.close(), ledger.close() if ledger else None, tally
         except BaseException:
@@ -186,7 +189,7 @@ class RangeJob:
     def run(self) -> int:
         """Make those that an earlier attempt at this job has not made, and leave their receipts."""
         operation = self.packed.operation()
-        folder = Path(operation.folder)
+        folder = place(operation.folder)
         live = LiveJob(folder, self.indices[0], len(self.indices))
         with disk_errors(folder), live, ReceiptBatch(folder, batch_name(self.fingerprints, self.indices[0])) as batch:
             made = batch.found()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from infra.dataset.receipts import RECEIPTS
-from infra.storage import TEMPORARY, read_json
+from infra.storage import TEMPORARY, ObjectPath, read_json
 
 _PLAN = f"{TEMPORARY}plan"
 _PART = f"{TEMPORARY}live-"
@@ -162,6 +162,8 @@ def read_live(folder: Path) -> tuple[int, float]:
     made, their shares."""
     rows = 0
     parts: float = 0.0
+    if isinstance(folder, ObjectPath):  # where nothing is appended to a file
+        return rows, parts
     with contextlib.suppress(OSError, ValueError):
         for line in (folder / RECEIPTS / _DONE).read_text().splitlines():
             done, made = map(int, line.split())

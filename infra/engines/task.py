@@ -22,6 +22,8 @@ class Output(NamedTuple):
     main: pa.RecordBatch | None = None
     ledger: pa.RecordBatch | None = None
     counts: Mapping[str, int] | None = None
+    # a note for the receipt, which the commit reads (`Totals.notes`)
+    notes: Mapping[str, Any] | None = None
 
 
 class Task(Protocol):

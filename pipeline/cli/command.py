@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
 from infra.remote import check_local
+from infra.storage import ObjectPath, place
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
@@ -26,6 +27,15 @@ MAY_BE_EMPTY = ("--prompt", "--separator")
 # Options and arguments that are no `Path` but may name a file or a folder.
 PLACES = ("input", "models", "recipe", "config", "cache", "first", "second")
 
+# What may be in an object store, by command.
+_MADE = ("input", "out", "models")
+IN_STORES = {
+    **dict.fromkeys(("run", "ingest", "extract", "filter", "dedup", "mix", "tokenize"), _MADE),
+    **dict.fromkeys(("compare", "estimate", "measure"), ("input", "models")),
+    **dict.fromkeys(("explain", "rejects", "export"), ("run", "models")),
+    "verify": ("dataset",),
+    "status": ("folder",),
+}
 
 # The last paragraph of a command's help.
 EXAMPLE = "\n\nExample: "
@@ -75,9 +85,14 @@ class Command(WithExample, TyperCommand):
             if option not in MAY_BE_EMPTY:
                 raise UsageError(f"{option} is empty: give it a value, or leave it out")
         rest: list[str] = super().parse_args(ctx, arguments)
+        in_stores = IN_STORES.get(str(self.name), ())
         for parameter in self.params:
-            for value in places(parameter.name, ctx.params.get(parameter.name)):
-                check_local(value, parameter.opts[0], made=parameter.name == "out")
+            given = ctx.params.get(parameter.name)
+            for value in places(parameter.name, given):
+                if parameter.name in in_stores and isinstance(place(value), ObjectPath):
+                    ctx.params[parameter.name] = place(given) if isinstance(given, Path) else given
+                else:
+                    check_local(value, parameter.opts[0], made=parameter.name == "out")
         if engine_options:
             ctx.params["engine"] = f"{ctx.params['engine']} {shlex.join(engine_options)}"
         return rest

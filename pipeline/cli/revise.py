@@ -66,11 +66,11 @@ def measure(
     from infra.dataset.schema import signal_names
     from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
+    from pipeline.inputs.places import places_below
     from pipeline.job.context import open_context
     from pipeline.recipes.curves import curve_files, with_curves
     from pipeline.revise.measure import measure as measure_signals
     from pipeline.revise.measure import plan
-    from pipeline.stages.stages import places_below
 
     columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json) as made:
@@ -109,9 +109,9 @@ def readmit(
     Example: refinery readmit --ledger out/03-filter --rule gopher-quality/min_gopher_words --recipe
     lax.toml --out again
     """
+    from pipeline.inputs.places import places_below
     from pipeline.job.context import open_context
     from pipeline.revise.readmit import readmit as readmit_records
-    from pipeline.stages.stages import places_below
 
     with opened(engine, workers, json) as made:
         moved = places_below(source) if source else None

@@ -16,7 +16,7 @@ from infra.dataset.manifest import RUN, Kind
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.ledger import Reject
-from infra.storage import read_json
+from infra.storage import read_json, readable
 from pipeline.document import Document, Trace
 from pipeline.explain.copies import copies_of, evidence, pool_step, text_changes
 from pipeline.explain.finished import read_run
@@ -238,7 +238,7 @@ def tokens_of(result: Explanation, stage: Stage, dataset: Dataset) -> None:
     """Adds the shard and offset of the document's tokens."""
     name, offset = key_of(result.row)
     chosen = [("file_path", "=", name), ("warc_offset", "=", offset)]
-    for row in pq.read_table(dataset.folder / TABLE, filters=chosen).to_pylist():
+    for row in pq.read_table(readable(dataset.folder / TABLE), filters=chosen).to_pylist():
         result.steps.append(
             {"step": stage.name, "rule": "tokens", "signal": "tokens", "value": row["length"], "threshold": None,
              "passed": True, "shard": row["shard"], "offset": row["offset"]}

@@ -16,6 +16,7 @@ from infra.dataset.reader import ShardReader
 from infra.dataset.rows import to_rows
 from infra.dataset.schema import KEY
 from infra.errors import UsageError
+from infra.storage import StoreError, readable
 
 Key = tuple[str, int]
 
@@ -63,12 +64,14 @@ def _hits(part: ShardReader, column: str, wanted: pa.Array, names: list[str] | N
     if not len(wanted) or not part.rows:
         return
     try:
-        with pq.ParquetFile(part.file) as file:
+        with pq.ParquetFile(readable(part.file)) as file:
             for group in range(file.num_row_groups):
                 first = file.read_row_group(group, columns=[column])
                 hits = pc.indices_nonzero(pc.is_in(first[column], value_set=wanted))
                 if len(hits):
                     yield from to_rows(file.read_row_group(group, columns=names).take(hits))
+    except StoreError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{part.file} cannot be read: {str(error).splitlines()[0]}") from None
 

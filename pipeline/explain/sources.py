@@ -14,15 +14,15 @@ from infra.dataset.manifest import MANIFEST, Kind
 from infra.dataset.reader import Dataset
 from infra.dataset.rows import to_rows
 from infra.errors import RefineryError, UsageError
-from infra.hashing import sha256_file
 from pipeline.explain.finished import FinishedRun
 from pipeline.explain.lookup import Key, key_of, rows_of
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart
+from pipeline.inputs.places import places_below
 from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
+from pipeline.inputs.versions import has_version
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.extract import BodyReader, page_extractor
-from pipeline.stages.stages import places_below
 from pipeline.steps.extract import Extract
 
 RECORD_COLUMNS = ("warc_length", "member_record", "url", "page", "charset_header")
@@ -61,7 +61,7 @@ def originals(rows: Iterable[Mapping[str, Any]], first: Dataset, origin: Origin)
             raise UsageError("the run began at a dataset of documents: give its folder with --source DATASET")
         path = place_of(name, {**first.places(), **origin.moved})
         read = next((ref.sha256 for ref in first.manifest.inputs if ref.name == name), None)
-        if read is not None and sha256_file(Path(path)) != read:
+        if read is not None and not has_version(path, read):
             raise UsageError(f"{path} is not the file {name!r} that was read: give its folder with --source ROOT")
         chosen = sorted(several)
         source = keys[chosen[0]].get("source") or ""

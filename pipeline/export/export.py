@@ -17,7 +17,7 @@ import pyarrow as pa
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import UsageError
-from infra.storage import commit_file, remove_folder, sync_folder, temporary_name, writing
+from infra.storage import ObjectPath, commit_file, place, remove_folder, sync_folder, temporary_name, writing
 from pipeline.export.columns import chosen_columns, only
 from pipeline.export.files import FORMATS, TEXT, sink
 from pipeline.inputs.inputs import dataset_in
@@ -91,7 +91,7 @@ def export(
     names = chosen_columns(columns, dataset.schema)
     check_text(form, names, dataset)
     job = Export(dataset, form, names, limit, separator)
-    written, files = to_stdout(job) if out == STDOUT else to_place(job, Path(out))
+    written, files = to_stdout(job) if out == STDOUT else to_place(job, place(out))
     return {"out": out, "format": form, "documents": written, "files": files, "columns": names}
 
 
@@ -161,6 +161,8 @@ def to_place(job: Export, out: Path) -> tuple[int, int]:
         if (out.exists() or out.is_symlink()) and (is_file or not out.is_dir() or any(out.iterdir())):
             raise UsageError(f"{out} exists: choose another --out, or delete it first")
         out.parent.mkdir(parents=True, exist_ok=True)
+    if not is_file and isinstance(out, ObjectPath):
+        raise UsageError(f"--out {out} is a folder, which cannot appear whole in an object store: name a file")
     if not is_file:
         return to_folder(job, out)
     with whole_file(out) as file:

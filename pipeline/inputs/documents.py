@@ -13,7 +13,6 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
@@ -26,6 +25,7 @@ from infra.dataset.reader import BATCH_ROWS
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import LOCATOR, Reject
+from infra.storage import place, readable
 from mixers.pretokens import count as count_tokens
 from pipeline.inputs.columns import (
     GIVEN,
@@ -113,7 +113,7 @@ class DocumentFilePart:
 
     def _parquet_batches(self) -> Iterator[pa.RecordBatch]:
         ours = schemas.documents(())
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(readable(place(self.path))) as file:
             there = file.schema_arrow.names
             read = [name for name in map(self.columns.source_of, sorted(GIVEN)) if name in there]
             first = 0
@@ -234,7 +234,7 @@ def without_surrogates(value: Any) -> Any:
 
 def open_lines(path: str) -> BinaryIO:
     """Opens the unpacked bytes of a JSONL file; the compression is detected by magic, not by name."""
-    file = Path(path).open("rb")  # noqa: SIM115 (the caller closes what is returned)
+    file: BinaryIO = place(path).open("rb")  # (the caller closes what is returned)
     magic = file.read(4)
     file.seek(0)
     if magic[:2] == b"\x1f\x8b":
@@ -256,7 +256,7 @@ class DocumentFiles(FileSource):
 
     def parts(self) -> Sequence[DocumentFilePart]:
         return [
-            DocumentFilePart(file.path, file.name, file.sha256, self.source, self.columns, kept)
+            DocumentFilePart(file.path, file.name, file.version, self.source, self.columns, kept)
             for file, kept in zip(self.files, self.kept, strict=True)
         ]
 
@@ -317,12 +317,12 @@ def check_one_source(kept: Mapping[str, KeptColumns]) -> None:
     """Raises UsageError for a name under which different columns of different files would be kept, or the same column
     in two forms."""
     found: dict[str, tuple[str, bool, str]] = {}
-    for place, columns in kept.items():
+    for file, columns in kept.items():
         for theirs, ours in zip(columns.names, columns.schema.names, strict=True):
             form = (theirs, ours in columns.json_text)
-            before = found.setdefault(ours, (*form, place))
+            before = found.setdefault(ours, (*form, file))
             if before[:2] != form and not pa.types.is_null(columns.schema.field(ours).type):
-                what = f"{before[0]!r} of {before[2]} and {theirs!r} of {place}"
+                what = f"{before[0]!r} of {before[2]} and {theirs!r} of {file}"
                 raise UsageError(f"column {ours!r} would hold {what} in two forms: give one another name")
 
 
@@ -332,7 +332,7 @@ def shown(names: Sequence[str]) -> str:
 
 def parquet_schema(path: str) -> pa.Schema:
     try:
-        return pq.read_schema(path)
+        return pq.read_schema(readable(place(path)))
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 

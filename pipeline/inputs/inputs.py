@@ -1,39 +1,50 @@
 """Resolves `--input` arguments: archives (WARC, WET, ARC), documents (Parquet, JSONL), or our datasets.
 
-Names in our data never contain a machine's paths: a file is named by its path below the deepest folder that contains
-all files of its kind, so that neither the order of the arguments nor the location of the folder matters.
+Names in our data never contain a machine's paths (`names.py`), so neither the order of the arguments nor the location
+of the folder matters.
 """
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
 
 from infra.dataset.manifest import MANIFEST, InputRef
 from infra.dataset.reader import Dataset
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
-from infra.hashing import sha256_file, sha256_json
-from infra.storage import read_json
+from infra.remote import check_local
+from infra.storage import MAGIC, ObjectPath, place, read_json
 from pipeline.inputs.columns import Columns
+from pipeline.inputs.names import file_names, is_url
+from pipeline.inputs.places import places_of
+from pipeline.inputs.versions import file_sizes, file_states
 
 ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".warc.lz4", ".warc.zst", ".wat", ".wat.gz")
 DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 URL_LIST = ".txt"
+# Schemes of the addresses that archives are read from.
+REMOTE = ("http", "https")
+# Files of a snapshot whose sizes are asked for.
+MAX_ASKED = 1000
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A user's file. `name`: its name in manifests and in `file_path`."""
+    """A user's file. `path`: where it is, or its address; `name`: its name in manifests and in `file_path`; `version`:
+    its sha256, or what else tells its states apart (`versions.py`); `size`: in bytes, where it is known."""
 
     path: str
     name: str
-    sha256: str
+    version: str
+    size: int | None = None
 
     @property
     def ref(self) -> InputRef:
-        return InputRef(self.name, self.sha256)
+        return InputRef(self.name, self.version)
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ class FileSource:
         return tuple(file.ref for file in self.files)
 
     def places(self) -> dict[str, str]:
-        return {file.name: file.path for file in self.files}
+        return places_of((file.name, file.path) for file in self.files)
 
 
 @dataclass(frozen=True)
@@ -62,29 +73,53 @@ class Inputs:
 
 
 def read_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inputs:
-    """Expands files, globs and folders, and hashes the files. Raises UsageError if nothing is found or a file is of no
-    known kind, and for names of columns where no file has columns."""
-    return _found(arguments, columns, sha256_file)
+    """Expands files, globs and folders, and finds the version of each file. Raises UsageError if nothing is found or a
+    file is of no known kind, and for names of columns where no file has columns."""
+    return _found(arguments, columns, hashed=True)
 
 
 def find_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inputs:
     """The same without reading the files: in place of a hash of its bytes each has one of its size."""
-    return _found(arguments, columns, lambda path: sha256_json([path.name, path.stat().st_size]))
+    return _found(arguments, columns, hashed=False)
 
 
-def _found(arguments: Sequence[str], columns: Columns | None, hashed: Callable[[Path], str]) -> Inputs:
+class SnapshotFile(Protocol):
+    """A file of a published snapshot: its name from the bucket's root, its address, and the snapshot."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def snapshot(self) -> str: ...
+
+
+def inputs_of_snapshot(files: Iterable[SnapshotFile]) -> tuple[InputFile, ...]:
+    """The archives of a snapshot as inputs. A published file does not change, so its snapshot is its version. Of up to
+    1,000 files the sizes are asked for, so that they are split as files on disk are; of more each is one part."""
+    ordered = sorted(files, key=lambda file: file.name)
+    sizes = file_sizes([file.url for file in ordered]) if len(ordered) <= MAX_ASKED else {}
+    return tuple(InputFile(each.url, each.name, f"snapshot:{each.snapshot}", sizes.get(each.url)) for each in ordered)
+
+
+def _found(arguments: Sequence[str], columns: Columns | None, hashed: bool) -> Inputs:
     columns = columns or Columns()
     files: set[str] = set()
     datasets: dict[str, Dataset] = {}
     for argument in arguments:
-        folder = Path(argument)
+        folder = place(argument)
+        if is_url(argument) and not isinstance(folder, ObjectPath):
+            files.add(_address(argument))
+            continue
         finished = _dataset_folder(folder)
         if finished:
             dataset = Dataset(finished)
             datasets[dataset.refs[0].sha256] = dataset
         else:
             files |= set(_files(argument))
-    documents = sorted(path for path in files if path.lower().endswith((*DOCUMENTS, URL_LIST)))
+    documents = sorted(path for path in files if _kind_of(path, (*DOCUMENTS, URL_LIST)))
     archives = sorted(files.difference(documents))
     ordered = sorted(datasets.values(), key=lambda dataset: (dataset.manifest.stage, dataset.refs[0].sha256))
     if not (archives or documents or ordered):
@@ -119,18 +154,29 @@ def _dataset_folder(path: Path) -> Path | None:
     return None
 
 
+def _address(argument: str) -> str:
+    """An address as an input. UsageError for one that is no archive: only those are read from where they are."""
+    if urlsplit(argument).scheme.lower() not in REMOTE or not _kind_of(argument, ARCHIVES):
+        check_local(argument, "--input")
+    return argument
+
+
+def _kind_of(place: str, endings: tuple[str, ...]) -> bool:
+    return (urlsplit(place).path if is_url(place) else place).lower().endswith(endings)
+
+
 def _files(argument: str) -> list[str]:
-    path = Path(argument)
+    path = place(argument)
     if path.is_file():
         if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS, URL_LIST)) and not looks_like_an_archive(path):
             raise UsageError(f"{argument} is neither an archive (WARC, WET, ARC) nor documents (Parquet, JSONL)")
-        return [os.path.realpath(path)]
+        return [_real(path)]
     if path.is_dir():
         wanted = (*ARCHIVES, *DOCUMENTS)
         if (path / RECEIPTS).is_dir():
             raise UsageError(f"{argument} is an unfinished dataset or run: run the command that makes it again")
         found = [
-            str(p)
+            _real(p)
             for p in path.rglob("*")
             if p.name.lower().endswith(wanted) and p.is_file() and not made_by_us(p, path)
         ]
@@ -138,11 +184,28 @@ def _files(argument: str) -> list[str]:
             raise UsageError(
                 f"{argument} contains no WARC, WET, ARC, Parquet or JSONL file and is not a finished dataset"
             )
-        return [os.path.realpath(name) for name in found]
-    found = [name for name in glob.glob(argument, recursive=True) if Path(name).is_file()]  # noqa: PTH207 (absolute patterns)
+        return found
+    found = _matching(path) if isinstance(path, ObjectPath) else _glob(argument)
     if not found:
         raise UsageError(f"{argument}: no such file, and no file matches it as a pattern")
+    return found
+
+
+def _glob(argument: str) -> list[str]:
+    found = [name for name in glob.glob(argument, recursive=True) if Path(name).is_file()]  # noqa: PTH207 (absolute patterns)
     return [os.path.realpath(name) for name in found]
+
+
+def _matching(pattern: ObjectPath) -> list[str]:
+    """The objects that match: from the folder on that the pattern names, only what is below it is listed."""
+    folder = next((each for each in pattern.parents if not MAGIC.search(each.key)), None)
+    if folder is None or not MAGIC.search(pattern.key):
+        return []
+    return [str(path) for path in folder.glob(pattern.relative_to(folder).as_posix()) if path.is_file()]
+
+
+def _real(path: Path) -> str:
+    return str(path) if isinstance(path, ObjectPath) else os.path.realpath(path)
 
 
 def made_by_us(path: Path, root: Path) -> bool:
@@ -155,14 +218,7 @@ def looks_like_an_archive(path: Path) -> bool:
         return file.read(11).startswith((b"\x1f\x8b", b"\x04\x22\x4d\x18", b"WARC/", b"filedesc://"))
 
 
-def _named(paths: Sequence[str], hashed: Callable[[Path], str]) -> tuple[InputFile, ...]:
-    if not paths:
-        return ()
-    root = os.path.commonpath([str(Path(path).parent) for path in paths])
-    named = []
-    for path in paths:
-        try:
-            named.append(InputFile(path, Path(path).relative_to(root).as_posix(), hashed(Path(path))))
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    return tuple(sorted(named, key=lambda file: file.name))
+def _named(places: Sequence[str], hashed: bool) -> tuple[InputFile, ...]:
+    names, states = file_names(places), file_states(places, hashed)
+    found = [InputFile(place, names[place], states[place].version, states[place].size) for place in places]
+    return tuple(sorted(found, key=lambda file: file.name))

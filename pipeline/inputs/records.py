@@ -5,21 +5,31 @@ import re
 from base64 import b32encode
 from typing import Any
 
+from pipeline.inputs.names import snapshot_of
+from pipeline.warc.containers import FileBytes
 from pipeline.warc.http import HttpMessage, record_message
 from pipeline.warc.records import RawRecord, Split
+from pipeline.warc.splits import first_header
 
 # The bytes of a body that are read for the headers and the kind of page.
 HEAD_BYTES = 4096
-DUMP = re.compile(r"CC-MAIN-\d{4}(?:-\d{2}){1,2}")
+_PART_OF = re.compile(rb"^isPartOf:[ \t]*([^\r\n]{1,200})", re.IGNORECASE | re.MULTILINE)
 
 
-def record_row(split: Split, record: RawRecord, message: HttpMessage, kind: str) -> dict[str, Any]:
-    """Makes the RECORDS row of a page. `message` may have only the head of the body."""
+def dump_of(name: str, file: FileBytes) -> str:
+    """The crawl that an archive is of: by its name, else as its first record declares it; empty if neither does."""
+    if snapshot := snapshot_of(name):
+        return snapshot
+    declared = _PART_OF.search(first_header(file))
+    return declared[1].decode("utf-8", "replace").strip() if declared else ""
+
+
+def record_row(split: Split, record: RawRecord, message: HttpMessage, kind: str, dump: str) -> dict[str, Any]:
+    """Makes the RECORDS row of a page. `message` may have only the head of the body; `dump`: see `dump_of`."""
     robots = " ".join(value for name, value in message.headers if name.lower() == "x-robots-tag").lower()
-    dump = DUMP.search(split.name)
     return {
         "id": record.record_id or record_id(split.name, record.offset),
-        "dump": dump.group() if dump else "",
+        "dump": dump,
         "url": record.url,
         "date": record.date,
         "file_path": split.name,

@@ -7,7 +7,6 @@ row at that row number or byte offset. Both are sources like any other, so every
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -23,20 +22,18 @@ from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart, open_documents
 from pipeline.inputs.inputs import DOCUMENTS, URL_LIST, FileSource
-from pipeline.inputs.records import HEAD_BYTES, record_id, record_row
+from pipeline.inputs.places import is_there, known_place
+from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
 from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
 from pipeline.warc.pages import PAGE_KINDS, page_kind
-from pipeline.warc.reader import RecordReader
-from pipeline.warc.records import Split
-from pipeline.warc.splits import sniff
+from pipeline.warc.reader import Locator, RecordReader
+from pipeline.warc.splits import whole
 
 PLACE = ("file_path", "warc_offset", "warc_length", "member_record")
 # Records in one partition: a constant, so that the result does not depend on the number of workers.
 PART_RECORDS = 4096
 STEP = "readmit"
-
-Locator = tuple[int, int, int]
 
 
 def is_document_file(name: str) -> bool:
@@ -46,10 +43,11 @@ def is_document_file(name: str) -> bool:
 
 def place_of(name: str, places: Mapping[str, str]) -> str:
     """The path of a file that was read, among `places`. UsageError if it is not there any more."""
-    if name not in places or not Path(places[name]).is_file():
+    place = known_place(name, places)
+    if place is None or not is_there(place):
         what = "file" if is_document_file(name) else "archive"
         raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")
-    return places[name]
+    return place
 
 
 def by_file(lines: pa.Table) -> dict[str, list[Locator]]:
@@ -77,12 +75,12 @@ class RecordsPart:
 
     path: str
     name: str
-    sha256: str
+    version: str
     locators: tuple[Locator, ...] = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json([self.name, self.sha256, self.locators])
+        return sha256_json([self.name, self.version, self.locators])
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class RereadRecords(Reread):
 
     def parts(self) -> list[RecordsPart]:
         return [
-            RecordsPart(file.path, file.name, file.sha256, tuple(chosen[start : start + PART_RECORDS]))
+            RecordsPart(file.path, file.name, file.version, tuple(chosen[start : start + PART_RECORDS]))
             for file in self.files
             for chosen in [self.locators[file.name]]
             for start in range(0, len(chosen), PART_RECORDS)
@@ -126,14 +124,15 @@ class RereadTask:
 
     def __call__(self, part: RecordsPart) -> Iterator[Output]:
         with open_bytes(part.path) as file:
-            container = sniff(file)
-        split = Split(part.path, part.name, 0, 0, container)
+            dump = dump_of(part.name, file)
         counts = {"in": 0, "rejected": 0}
-        with RecordReader(part.path, container) as reader:
+        with RecordReader(part.path) as reader:
             for start in range(0, len(part.locators), BATCH_ROWS):
                 rows, ledger = [], []
-                for locator in part.locators[start : start + BATCH_ROWS]:
-                    row, reject = reread_record(reader, split, locator)
+                locators = part.locators[start : start + BATCH_ROWS]
+                reader.expect(locators)
+                for locator in locators:
+                    row, reject = reread_record(reader, part, dump, locator)
                     counts["in"] += 1
                     if reject is None:
                         rows.append(row)
@@ -144,10 +143,12 @@ class RereadTask:
         yield Output(None, None, counts | {"step/0/pages/docs": counts["in"] - counts["rejected"]})
 
 
-def reread_record(reader: RecordReader, split: Split, locator: Locator) -> tuple[dict[str, Any], Reject | None]:
+def reread_record(
+    reader: RecordReader, part: RecordsPart, dump: str, locator: Locator
+) -> tuple[dict[str, Any], Reject | None]:
     """The RECORDS row at a locator; or the locator alone, and why it is not a page."""
     offset, length, member = locator
-    bare = {"id": record_id(split.name, offset), "file_path": split.name, "warc_offset": offset,
+    bare = {"id": record_id(part.name, offset), "file_path": part.name, "warc_offset": offset,
             "warc_length": length, "member_record": member}  # fmt: skip
     try:
         record = reader.read(offset, length, member)
@@ -157,7 +158,7 @@ def reread_record(reader: RecordReader, split: Split, locator: Locator) -> tuple
     kind = page_kind(record, message)
     if kind not in PAGE_KINDS:
         return bare, Reject(STEP, "no_page", float(length), None)
-    return record_row(split, record, message, kind), None
+    return record_row(whole(part.path, part.name), record, message, kind, dump), None
 
 
 @dataclass(frozen=True)

@@ -64,4 +64,4 @@ def resolve_recipe(
     check_signals(bound)
     check_models(bound, places)
     with_hash = bound.with_models({name: model.sha256 for name, model in found.items()})
-    return with_hash, {name: str(Path(model.path)) for name, model in found.items()}
+    return with_hash, {name: str(model.place) for name, model in found.items()}

@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from filters.url import UrlLists
+from infra.storage import place
 from pipeline.models.domains import load_domains
 from pipeline.models.language import load_language
 from pipeline.models.scorer import Measure
 from pipeline.models.scorers import SCORERS
-from pipeline.models.store import file_stamps
+from pipeline.models.store import file_stamps, on_this_machine
 from pipeline.models.url_lists import load_url_lists
 
 Loaded = TypeVar("Loaded")
 
 
 def load_once(load: Callable[[Path], Loaded], path: Path) -> Loaded:
-    """`load(path)`, kept while the files at `path` stay the same."""
+    """`load(path)`, kept while the files at `path` stay the same. `path` may be in an object store."""
+    path = on_this_machine(path)
     return cast("Loaded", _load(load, path, file_stamps(path)))
 
 
@@ -29,7 +31,7 @@ def _load(load: Callable[[Path], Any], path: Path, stamps: Hashable) -> Any:
 
 class Models:
     def __init__(self, places: Mapping[str, str]) -> None:
-        self._places = {name: Path(place) for name, place in places.items()}
+        self._places = {name: place(where) for name, where in places.items()}
         self._open: dict[tuple[str, str], Any] = {}
 
     def language(self, model: str) -> Callable[[str], tuple[str, float]]:

@@ -8,14 +8,15 @@ is downloaded or fitted here: a missing model is an error that says which comman
 import json
 import os
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from infra.errors import UsageError
 from infra.hashing import sha256_file, sha256_json
-from infra.remote import local
-from infra.storage import read_json, write_bytes
+from infra.remote import anywhere
+from infra.storage import ObjectPath, copy_file, new_folder, read_json, write_bytes
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
 DEFAULT_MODELS = (
@@ -30,8 +31,11 @@ FOREIGN_MODELS = {"dclm-quality.bin": "DCLM's openhermes_reddit_eli5_vs_rw_v2_bi
 
 
 class ResolvedModel(NamedTuple):
+    """`place`: where it is; `path`: where it is on this machine, a copy if need be."""
+
     path: Path
     sha256: str
+    place: Path
 
 
 def model_folder(explicit: str | None) -> Path:
@@ -47,11 +51,36 @@ def cache_folder(explicit: str | None) -> Path:
 def _folder(explicit: str | None, variable: str, name: str) -> Path:
     given = explicit or os.environ.get(variable)
     if given:
-        return local(given, f"the folder of {name}").expanduser()
+        found = anywhere(given, f"the folder of {name}")
+        return found if isinstance(found, ObjectPath) else found.expanduser()
+    return _user_cache() / name
 
+
+def _user_cache() -> Path:
     import platformdirs
 
-    return platformdirs.user_cache_path("refinery") / name
+    return platformdirs.user_cache_path("refinery")
+
+
+@lru_cache(maxsize=256)
+def on_this_machine(model: Path) -> Path:
+    """The model, or of one in an object store a copy in the user's cache, made once for each version of its files. It
+    is looked up once in a process."""
+    if not isinstance(model, ObjectPath):
+        return model
+    files = model_files(model)
+    versions = [[name, file.version] for name, file in files.items() if isinstance(file, ObjectPath)]
+    final = _user_cache() / "fetched-models" / sha256_json([str(model), versions])[:32]
+    if not final.exists():
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with new_folder(final) as folder:
+                for name, file in files.items():
+                    copy_file(file, folder / model.name if file == model else folder / model.name / name)
+        except OSError:
+            if not final.exists():  # unless another process has made it meanwhile
+                raise
+    return final / model.name
 
 
 def shipped_models() -> dict[str, Path]:
@@ -62,7 +91,7 @@ def shipped_models() -> dict[str, Path]:
 
 def at_hand(names: Collection[str], folder: Path) -> dict[str, Path]:
     """Where those of the models are that can be read without fitting any: in `folder`, else in the package."""
-    places = {name: folder / name for name in names if (folder / name).exists()}
+    places = {name: on_this_machine(folder / name) for name in names if (folder / name).exists()}
     return {name: path for name, path in shipped_models().items() if name in names} | places
 
 
@@ -74,7 +103,9 @@ def resolve(names: Sequence[str], folder: Path) -> dict[str, ResolvedModel]:
     missing = [name for name in sorted(set(names)) if not (folder / name).exists()]
     if missing:
         raise UsageError(f"model {missing[0]!r} is not in {folder}: {_advice(missing, folder)}")
-    return {name: ResolvedModel(folder / name, model_sha256(folder / name)) for name in sorted(set(names))}
+    places = {name: folder / name for name in sorted(set(names))}
+    paths = {name: on_this_machine(model) for name, model in places.items()}
+    return {name: ResolvedModel(path, model_sha256(path), places[name]) for name, path in paths.items()}
 
 
 def _advice(missing: Sequence[str], folder: Path) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infra.storage import write_bytes, writing
+from pipeline.inputs.places import places_below
 from pipeline.job.outputs import check_report_place
 from pipeline.report.charts import COLOURS, MARKS, FunnelChart, funnel_svg, percent
 from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
@@ -27,7 +28,6 @@ from pipeline.report.pools import funnels, histograms, languages, pool_tables, r
 from pipeline.report.read import Material, PoolOutcome, number, read_comparison, read_material
 from pipeline.report.samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
 from pipeline.report.views import StageView, views
-from pipeline.stages.stages import places_below
 
 # Characters that HTML and XML do not allow: control characters, lone surrogates, noncharacters.
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

@@ -21,6 +21,7 @@ from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
 from infra.dataset.schema import signal_names
 from infra.errors import UsageError
+from infra.storage import readable
 from pipeline.compare.walk import KEY, Key, key_of
 from pipeline.report.read import Floats, number
 
@@ -105,7 +106,7 @@ def rows_at(parts: Sequence[ShardReader], numbers: Iterable[int], columns: list[
 def _rows_of_part(part: ShardReader, rows: Sequence[int], columns: list[str]) -> Iterator[dict[str, Any]]:
     """Yields the rows with these ascending numbers."""
     try:
-        with pq.ParquetFile(part.file) as file:
+        with pq.ParquetFile(readable(part.file)) as file:
             groups = range(file.num_row_groups)
             starts = [0, *accumulate(file.metadata.row_group(index).num_rows for index in groups)]
             for index in groups:

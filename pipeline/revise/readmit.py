@@ -20,13 +20,13 @@ from infra.dataset.manifest import MANIFEST, RUN, InputRef, Kind
 from infra.dataset.reader import Dataset, SideBySide, Source
 from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
-from infra.hashing import readable_json, sha256_file, sha256_json
+from infra.hashing import readable_json, sha256_json
 from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import InputFile
+from pipeline.inputs.places import known_place
 from pipeline.inputs.reread import (
     PLACE,
-    Locator,
     RereadDocuments,
     RereadRecords,
     RereadTask,
@@ -34,6 +34,7 @@ from pipeline.inputs.reread import (
     is_document_file,
     place_of,
 )
+from pipeline.inputs.versions import file_states, has_version
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage, needs_text
 from pipeline.revise.listed import entries
@@ -42,6 +43,7 @@ from pipeline.stages.ingest import STEP as INGEST
 from pipeline.stages.over_documents import not_done, stage_over_documents, stages_over_documents
 from pipeline.stages.run import FROZEN, Run, Say, account, check_outside, stage_folder, tell_not_done
 from pipeline.stages.stages import run_stage
+from pipeline.warc.reader import Locator
 
 COLUMNS = ["id", *PLACE, "step", "rule"]
 
@@ -64,12 +66,12 @@ class Rejects:
         return next((c for each in self.datasets if (c := Columns.of_params(each.manifest.params)).renamed), Columns())
 
     def known(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The files' paths when they were read, and their sha256 in the manifests, by name."""
+        """Where the files were when they were read, and their versions in the manifests, by name."""
         places: dict[str, str] = {}
         sums: dict[str, str] = {}
         for dataset in self.datasets:
             places |= dataset.places()
-            sums |= {ref.name: ref.sha256 for ref in dataset.manifest.inputs if ref.name in places}
+            sums |= {ref.name: ref.sha256 for ref in dataset.manifest.inputs if known_place(ref.name, places)}
         return places, sums
 
 
@@ -167,8 +169,9 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
     for name in sorted(rejects.found):
         what = "file" if is_document_file(name) else "archive"
         path = place_of(name, {**places, **moved})
-        file = InputFile(path, name, sha256_file(Path(path)))
-        if sums.get(name, file.sha256) != file.sha256:
+        version = sums.get(name) or file_states([path])[path].version
+        file = InputFile(path, name, version)
+        if name in sums and not has_version(path, version):
             raise UsageError(f"{path} is not the {what} {name!r} that was read: give its folder with --source ROOT")
         files.append(file)
     return files

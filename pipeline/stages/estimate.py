@@ -93,7 +93,7 @@ def single_inputs(given: Inputs) -> list[Inputs]:
 
 def size_of(one: Inputs) -> int:
     """Bytes of the files of these inputs."""
-    files = sum(Path(file.path).stat().st_size for file in (*one.archives, *one.documents))
+    files = sum(file.size or 0 for file in (*one.archives, *one.documents))
     return files + sum(dataset.manifest.shards.sums.bytes for dataset in one.datasets)
 
 

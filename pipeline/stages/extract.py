@@ -29,10 +29,8 @@ from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
 from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS
 from pipeline.steps.step import Step
-from pipeline.warc.containers import open_bytes
 from pipeline.warc.http import record_message
-from pipeline.warc.reader import RecordReader
-from pipeline.warc.splits import sniff
+from pipeline.warc.reader import Locator, RecordReader
 
 # Pages that go through one step before the next: the step's model and tables stay in the processor's cache, which takes
 # a tenth off the CPU time of a stage. Their bodies are in memory at once.
@@ -42,31 +40,41 @@ GROUP = 32
 class BodyReader:
     """Reads the bodies of records, one archive open at a time: records must come in the order of their archive.
 
-    `places`: the paths of the archives on this machine, by `file_path`.
+    `places`: where the archives are, by `file_path` (`pipeline/inputs/places.py`).
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self.places = places
         self._name = ""
         self._reader: RecordReader | None = None
+        self._next: Sequence[Mapping[str, Any]] = ()
 
     def read(self, row: Mapping[str, Any]) -> bytes:
         """Returns the body of the record in `row`, HTTP codings decoded. Raises WorkError if the archive has
         changed."""
         if self._reader is None or self._name != row["file_path"]:
             self.close()
-            path = place_of(row["file_path"], self.places)
-            with open_bytes(path) as file:
-                container = sniff(file)
-            self._reader = RecordReader(path, container).__enter__()
+            self._reader = RecordReader(place_of(row["file_path"], self.places)).__enter__()
             self._name = row["file_path"]
+            self._reader.expect(locators(self._next, self._name))
         record = self._reader.read(row["warc_offset"], row["warc_length"], row["member_record"])
         return record_message(record).body
+
+    def expect(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Declares which records will be read next, so that those of a remote archive come in few ranges."""
+        self._next = rows
+        if self._reader is not None:
+            self._reader.expect(locators(rows, self._name))
 
     def close(self) -> None:
         if self._reader is not None:
             self._reader.__exit__(None, None, None)
             self._reader = None
+
+
+def locators(rows: Sequence[Mapping[str, Any]], name: str) -> list[Locator]:
+    """The locators of the rows that are records of the archive `name`."""
+    return [(row["warc_offset"], row["warc_length"], row["member_record"]) for row in rows if row["file_path"] == name]
 
 
 @dataclass
@@ -84,8 +92,8 @@ class Tools:
 
 @dataclass(frozen=True)
 class ExtractTask:
-    """Extracts the documents of one shard of records. `bodies` and `places` are the paths of archives and of models,
-    and not in the fingerprint.
+    """Extracts the documents of one shard of records. `bodies` says where the archives are, in few words whatever their
+    number (`pipeline/inputs/places.py`), `places` where the models are; neither is in the fingerprint.
 
     `audit`: the share of pages that no prefilter rejects (the audit sample), chosen by a hash of their key.
     """
@@ -121,6 +129,7 @@ class ExtractTask:
             for records in part.batches():
                 rows, ledger = [], []
                 every = records.to_pylist()
+                tools.reader.expect(every)
                 for start in range(0, len(every), GROUP):
                     for visit in self.visits(every[start : start + GROUP], tools, funnel):
                         funnel.count["in"] += 1

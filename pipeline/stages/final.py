@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infra.dataset.manifest import MANIFEST
 from infra.errors import UsageError
-from infra.storage import remove_folder, sync_folder, temporary_name
+from infra.storage import ObjectPath, remove_folder, sync_folder, temporary_name
 
 # What makes a folder the folder of a run: the recipe as it was run.
 FROZEN = "recipe.json"
@@ -44,6 +44,8 @@ def clear_final(run: Path) -> None:
 def link_final(run: Path, last: str) -> None:
     """Makes `run/final` point to the folder `last` beside it; without one where the file system has no links."""
     final = run / FINAL
+    if isinstance(run, ObjectPath):  # where there are no links: `run.json` names the last dataset
+        return
     if final.is_symlink() and final.readlink() == Path(last):
         return
     temporary = temporary_name(final)

@@ -1,26 +1,45 @@
 """`ingest`: archives, by splits, to records: a locator and what the headers say, no bodies.
 
-A damaged range becomes a ledger row like any rejected record, and every byte of a split is accounted for.
+A damaged range becomes a ledger row like any rejected record, and every byte of a split is accounted for. Where the
+inputs are not named by their sha256, it is taken of the bytes as they are read, and written to `inputs.parquet`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from infra.dataset import schema as schemas
+from infra.dataset.files import FileRef
 from infra.dataset.reader import BATCH_ROWS
+from infra.dataset.receipts import Totals
 from infra.engines.task import Output
+from infra.errors import WorkError
+from infra.hashing import sha256_file
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
+from infra.storage import commit_file, temporary_name
 from pipeline.inputs.archives import ArchivePart
-from pipeline.inputs.records import HEAD_BYTES, record_id, record_row
+from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
 from pipeline.warc.http import record_message
 from pipeline.warc.pages import PAGE_KINDS, page_kind
-from pipeline.warc.reader import read_split
+from pipeline.warc.reader import OpenSplit, open_split
 from pipeline.warc.records import Beyond, Damage, Split
 
 STEP = "ingest"
+# Beside the shards: what the parts were read from.
+READ = "inputs.parquet"
+_READ = pa.schema(
+    [
+        ("name", pa.string()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("version", pa.string()),
+        ("sha256", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,18 @@ class IngestTask:
         return schemas.RECORDS
 
     def __call__(self, part: ArchivePart) -> Iterator[Output]:
-        split = part.split
+        with open_split(part.split) as opened:
+            check_unchanged(part, opened)
+            dump = dump_of(part.split.name, opened.file)
+            digest = None if part.named_by_content or part.split.cap is not None else opened.digest()
+            yield from self._records(opened, dump)
+            if digest:
+                split = opened.split
+                read = {"name": split.name, "start": split.start, "end": split.end, "version": opened.file.version}
+                yield Output(notes={**read, "sha256": digest.hexdigest()})
+
+    def _records(self, opened: OpenSplit, dump: str) -> Iterator[Output]:
+        split = opened.split
         rows: list[dict[str, Any]] = []
         damaged: list[dict[str, Any]] = []
         counts: dict[str, int] = {"bytes/file": split.end - split.start, "in": 0, "rejected": 0}
@@ -48,7 +78,7 @@ class IngestTask:
 
         damaged_at = None
         pages = 0
-        for event in read_split(split):
+        for event in opened.events():
             if isinstance(event, Beyond):
                 count("bytes/beyond_limit", event.length)
                 continue
@@ -68,7 +98,7 @@ class IngestTask:
                 count(f"skipped/{kind}")
                 continue
             pages += 1
-            rows.append(record_row(split, event, message, kind))
+            rows.append(record_row(split, event, message, kind, dump))
             if len(rows) == BATCH_ROWS:
                 yield Output(batch(rows, self.schema), ledger_batch(damaged))
                 rows, damaged = [], []
@@ -84,3 +114,21 @@ class IngestTask:
             "member_record": 0,
         }
         return ledger_rows(row, [Reject(STEP, f"damage/{damage.reason}", float(damage.length), None)], self.recipe)
+
+
+def check_unchanged(part: ArchivePart, opened: OpenSplit) -> None:
+    """WorkError if the archive is not in the state that the run began with."""
+    if part.version.startswith("size:") and opened.file.version != part.version:
+        raise WorkError(f"{part.split.path} has changed since the run began: run the same command again")
+
+
+def write_read(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
+    """At the commit, `inputs.parquet`: a row for each part with the range that was read, its sha256, and the state of
+    the file then. Nothing where the manifest names the inputs by their sha256."""
+    if not totals.notes:
+        return {}, []
+    final = folder / READ
+    temporary = temporary_name(final)
+    pq.write_table(pa.Table.from_pylist(totals.notes, _READ), temporary, compression="zstd")
+    commit_file(temporary, final)
+    return {}, [FileRef(READ, final.stat().st_size, sha256_file(final))]

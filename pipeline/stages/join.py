@@ -17,21 +17,21 @@ from infra.dataset.placing import described
 from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.errors import UsageError
-from infra.hashing import sha256_file
 from infra.storage import read_json
-from pipeline.inputs.archives import ArchivePart, Archives
+from pipeline.inputs.archives import SPLIT, ArchivePart, Archives
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import InputFile, Inputs
+from pipeline.inputs.places import is_there, known_place, places_below
 from pipeline.inputs.reread import is_document_file, place_of
+from pipeline.inputs.versions import has_version
 from pipeline.job.context import open_context
 from pipeline.job.outputs import check_apart
 from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe, models_of
 from pipeline.stages.run import FROZEN, Run, input_params, make, missed_by, stages_for
-from pipeline.stages.stages import places_below
-from pipeline.warc.records import Split
+from pipeline.warc.records import SPLIT_BYTES, Split
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def join(runs: Sequence[Path], out: Path, engine: Engine, models: str | None = N
     for file in documents:  # the columns of all of them have one schema
         place_of(file.name, {file.name: file.path})
     for file in files:
-        if Path(file.path).is_file() and sha256_file(Path(file.path)) != file.sha256:
+        if is_there(file.path) and not has_version(file.path, file.version):
             raise UsageError(f"{file.path} is not the file {file.name!r} that was read: give its folder with --source")
-    first = open_documents(documents, columns) if documents else Archives(files, plan=splits(found, files))
+    first = open_documents(documents, columns) if documents else archives_of(found, files)
     stages = stages_for(context.recipe, inputs)
     missed = missed_by(context.recipe, stages, inputs, first)
     return make(context, stages, first, out, input_params(inputs, None), runs=runs, missed=missed)
@@ -102,11 +102,12 @@ def read_run(folder: Path, moved: dict[str, str]) -> Apart:
     first = Dataset(folder / names[0])
     places = {**first.places(), **moved}
     refs = first.manifest.inputs
-    if others := [ref.name for ref in refs if ref.name not in places]:
+    found = {ref.name: known_place(ref.name, places) for ref in refs}
+    if others := [name for name, place in found.items() if place is None]:
         raise UsageError(
             f"{folder} began at the dataset {others[0]!r}: join takes runs over archives or document files"
         )
-    files = tuple(InputFile(places[ref.name], ref.name, ref.sha256) for ref in refs)
+    files = tuple(InputFile(found[ref.name] or "", ref.name, ref.sha256) for ref in refs)
     return Apart(folder, recipe, tuple(names), files, Columns.of_params(first.manifest.params))
 
 
@@ -135,9 +136,9 @@ def all_files(runs: Sequence[Apart]) -> list[InputFile]:
     by_name: dict[str, Apart] = {}
     files: list[InputFile] = []
     for run in runs:
-        same = [file.name for file in run.files if file.sha256 in by_sha256]
+        same = [file.name for file in run.files if file.version in by_sha256]
         if same:
-            other = next(by_sha256[file.sha256] for file in run.files if file.sha256 in by_sha256)
+            other = next(by_sha256[file.version] for file in run.files if file.version in by_sha256)
             raise UsageError(
                 f"{other.folder} and {run.folder} have files in common, {named(same)}: join runs of different files"
             )
@@ -147,14 +148,14 @@ def all_files(runs: Sequence[Apart]) -> list[InputFile]:
                 f"{run.folder} and {by_name[alike[0]].folder} have different files of one name, {named(alike)}: rename "
                 "one, and run it again"
             )
-        by_sha256 |= {file.sha256: run for file in run.files}
+        by_sha256 |= {file.version: run for file in run.files}
         by_name |= {file.name: run for file in run.files}
         files += run.files
     return files
 
 
-def splits(runs: Sequence[Apart], files: Sequence[InputFile]) -> tuple[ArchivePart, ...]:
-    """The splits of the archives, as the receipts of the runs have them, in the order of one run over all."""
+def archives_of(runs: Sequence[Apart], files: tuple[InputFile, ...]) -> Archives:
+    """The archives with their splits, as the receipts of the runs have them, in the order of one run over all."""
     paths = {file.name: file.path for file in files}
     order = {file.name: number for number, file in enumerate(files)}
     parts = []
@@ -168,4 +169,6 @@ def splits(runs: Sequence[Apart], files: Sequence[InputFile]) -> tuple[ArchivePa
         for one in read:
             split = Split(paths[one["name"]], one["name"], one["start"], one["end"], one["container"])
             parts.append(ArchivePart(split, one["sha256"]))
-    return tuple(sorted(parts, key=lambda part: (order[part.split.name], part.split.start)))
+    parts.sort(key=lambda part: (order[part.split.name], part.split.start))
+    size = max(Dataset(run.first).manifest.params.get(SPLIT, SPLIT_BYTES) for run in runs)
+    return Archives(files, plan=tuple(parts), size=size)

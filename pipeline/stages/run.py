@@ -20,6 +20,7 @@ from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import column_notes
 from pipeline.inputs.inputs import Inputs, read_inputs
+from pipeline.inputs.places import places_below
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import load_recipe, parse_recipe
@@ -36,7 +37,7 @@ from pipeline.stages.over_documents import (
     stages_over_documents,
     without_addresses,
 )
-from pipeline.stages.stages import first_source, for_stages, places_below, run_stage
+from pipeline.stages.stages import first_source, for_stages, run_stage
 
 # Is given lines for people.
 Say = Callable[[str], object]

@@ -11,21 +11,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.build import already_made
+from infra.dataset.manifest import Header, InputRef, Kind
 from infra.dataset.reader import Dataset, Part, SideBySide, Source
 from infra.errors import UsageError
-from pipeline.inputs.archives import Archives
+from pipeline.inputs.archives import SPLIT, Archives
 from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import Inputs
+from pipeline.inputs.planning import FileGroups, PlanTask, must_be_planned, read_plan
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
+from pipeline.job.tables import Tables
 from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage, needs_text
 from pipeline.stages.dedup import dedup_stage
 from pipeline.stages.extract import ExtractTask
 from pipeline.stages.filter import FilterTask
-from pipeline.stages.ingest import IngestTask
+from pipeline.stages.ingest import IngestTask, write_read
 from pipeline.stages.mix import mix_stage
 from pipeline.stages.tokenize import tokenize_stage
 from pipeline.warc.records import SplitOverrun
@@ -70,7 +73,7 @@ def rows_of(inputs: Inputs, wanted: Kind, command: str) -> Source:
 def run_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
-    """Makes one stage's dataset in `out`. `places`: the archives' paths, if they have moved since they were
+    """Makes one stage's dataset in `out`. `places`: where the archives are, if they have moved since they were
     ingested."""
     context = context.of_stage(stage)
     if stage.command == "extract":
@@ -83,15 +86,28 @@ def run_stage(
 
 
 def ingest_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
+    """A split that began inside a record (an archive inside an archive) shows when it is read: its file is then split
+    again by walking every member."""
     assert isinstance(source, Archives)
     header = context.header(stage, Kind.RECORDS, source.refs)
+    header = replace(header, params={**header.params, SPLIT: source.split_bytes})
     task = IngestTask(context.recipe.sha256)
-    try:
-        return context.engine.map_shards(task, [source], out, header)
-    except SplitOverrun:
-        # A split began inside a record (an archive inside an archive): plan again by walking every member.
-        exact = Archives(source.files, source.limit, exact=True)
-        return context.engine.map_shards(task, [exact], out, header)
+    while True:
+        try:
+            planned = plan_archives(context, stage, source, out, header)
+            return context.engine.map_shards(task, [planned], out, header, write_read)
+        except SplitOverrun as overrun:
+            assert overrun.split.name not in source.exact, overrun
+            source = replace(source, exact=source.exact | {overrun.split.name})
+
+
+def plan_archives(context: Context, stage: Stage, source: Archives, out: Path, header: Header) -> Archives:
+    """The archives with their splits, found by a map where there is much to split."""
+    if not must_be_planned(source) or already_made(out, header):
+        return source
+    task = PlanTask(source.split_bytes, source.exact)
+    table = Tables.of(context, stage.name, out).map("splits", task, FileGroups(source))
+    return replace(source, planned=read_plan(table))
 
 
 def extract_stage(
@@ -119,7 +135,7 @@ def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
 
 
 def archive_places(source: Source) -> dict[str, str]:
-    """The paths of the archives of a dataset of records at the time it was made."""
+    """Where the archives of a dataset of records were when it was made."""
     datasets = source.sources if isinstance(source, SideBySide) else (source,)
     places: dict[str, str] = {}
     for dataset in datasets:
@@ -187,10 +203,3 @@ class CappedPart:
                 return
             yield batch.slice(0, left)
             left -= batch.num_rows
-
-
-def places_below(root: Path) -> dict[str, str]:
-    """Every file below `root` by its relative path: the archives' new paths by `--source`."""
-    if not root.is_dir():
-        raise UsageError(f"--source {root} is not a folder")
-    return {path.relative_to(root).as_posix(): str(path) for path in sorted(root.rglob("*")) if path.is_file()}

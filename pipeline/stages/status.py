@@ -1,6 +1,5 @@
 """`status`: how far a run, a dataset or a training is, from its receipts or its log, without taking its lock."""
 
-import fcntl
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from infra.dataset.manifest import MANIFEST, Manifest
 from infra.dataset.receipts import RECEIPTS, WORK
 from infra.engines.live import read_progress
 from infra.errors import UsageError
-from infra.storage import read_json
+from infra.storage import is_locked, read_json
 from pipeline.stages.final import is_final
 
 LOG, TIMINGS, TRAINING = "log.jsonl", "timings.jsonl", "training.json"
@@ -23,12 +22,12 @@ def status(folder: Path) -> dict[str, Any]:
     """{folder, running, stages: [{stage, state, parts, docs, rejected, …}]} of a run or a dataset, {folder, running,
     training: {step, …}} of a training. UsageError for any other kind of folder."""
     if (folder / LOG).is_file():
-        return {"folder": str(folder), "running": locked(folder), "training": training_status(folder)}
+        return {"folder": str(folder), "running": is_locked(folder), "training": training_status(folder)}
     if not (folder / RECEIPTS).is_dir() and not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is neither a run, a dataset nor a training")
     inner = sorted(path for path in folder.iterdir() if is_begun(path) and not is_final(path))
     stages = [stage_status(path) for path in (inner or [folder])]
-    return {"folder": str(folder), "running": locked(folder), "stages": stages}
+    return {"folder": str(folder), "running": is_locked(folder), "stages": stages}
 
 
 def stage_status(folder: Path) -> dict[str, Any]:
@@ -38,14 +37,14 @@ def stage_status(folder: Path) -> dict[str, Any]:
         manifest = Manifest.read(folder)
         return {"stage": folder.name, "state": "done", "parts": manifest.parts, "docs": manifest.counts["out"],
                 "rejected": manifest.counts.get("rejected", 0)}  # fmt: skip
-    running = locked(folder)
+    running = is_locked(folder)
     made = rows = rejected = 0
     for receipt in receipts_in(folder):
         made += 1
         rows += sum(shard["rows"] for shard in receipt["shards"])
         rejected += receipt["counts"].get("rejected", 0)
     table = folder
-    if not made and (begun := [path for path in (folder / WORK).glob("*") if locked(path)]):
+    if not made and (begun := [path for path in (folder / WORK).glob("*") if is_locked(path)]):
         table, made = begun[0], sum(1 for _ in receipts_in(begun[0]))
         running = True
     now = read_progress(table, folder.name) if running else None
@@ -95,16 +94,3 @@ def last_rows(path: Path, number: int) -> list[dict[str, Any]]:
         lines = file.read().split(b"\n")
     whole = lines[(1 if size > TAIL_BYTES else 0) : -1]
     return [json.loads(line) for line in whole[-number:]]
-
-
-def locked(folder: Path) -> bool:
-    """Whether a running process holds the folder's lock."""
-    path = folder / ".lock"
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False

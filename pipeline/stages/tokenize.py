@@ -7,8 +7,10 @@ every token can be traced to its page.
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -24,12 +26,13 @@ from infra.engines.task import Output, Written
 from infra.errors import UsageError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
-from infra.storage import commit_file, temporary_name
+from infra.storage import ObjectPath, commit_file, copy_file, place, readable, scratch_folder, temporary_name
 from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
 from pipeline.models.loaded import load_once
+from pipeline.models.store import on_this_machine
 from pipeline.recipes.recipe import Stage
 
 TABLE = "documents.parquet"
@@ -41,7 +44,7 @@ ROWS = pa.schema(
 
 
 def open_tokenizer(path: str) -> Tokenizer:
-    return load_once(Tokenizer, Path(path))
+    return load_once(Tokenizer, place(path))
 
 
 class TokenSink:
@@ -137,7 +140,7 @@ def gathered(folder: Path, totals: Totals, model: str) -> list[FileRef]:
     writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
     domains: dict[str, Counter[str]] = {}
     for index in range(totals.parts):
-        table = pq.read_table(folder / WORK / f"part-{index:05d}.parquet")
+        table = pq.read_table(readable(folder / WORK / f"part-{index:05d}.parquet"))
         add_domains(domains, table)
         for batch in table.to_batches():
             writer.write(batch)
@@ -159,7 +162,7 @@ def model_ref(folder: Path, path: str) -> FileRef:
     """Copies the tokenizer beside its tokens, since a dataset that cannot be decoded is of no use."""
     final = folder / MODEL
     temporary = temporary_name(final)
-    shutil.copyfile(path, temporary)
+    shutil.copyfile(on_this_machine(place(path)), temporary)
     commit_file(temporary, final)
     return FileRef(MODEL, final.stat().st_size, sha256_file(final))
 
@@ -175,7 +178,21 @@ def token_faults(dataset: Dataset) -> list[str]:
     faults = []
     for shard in dataset.manifest.shards:
         try:
-            TokenShardReader(dataset.folder / shard.path).check_tokens(vocab_size, eod_id)
+            with on_disk(dataset.folder / shard.path) as path:
+                TokenShardReader(path).check_tokens(vocab_size, eod_id)
         except UsageError as error:
             faults.append(str(error))
     return faults
+
+
+@contextmanager
+def on_disk(shard: Path) -> Iterator[Path]:
+    """The shard, or of one in an object store a copy of its two files: they are mapped into memory."""
+    if not isinstance(shard, ObjectPath):
+        yield shard
+        return
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
+        for file in (shard.with_suffix(".bin"), shard.with_suffix(".idx")):
+            with suppress(FileNotFoundError):  # the reader says so
+                copy_file(file, Path(folder) / file.name)
+        yield Path(folder) / shard.name

@@ -3,16 +3,18 @@
 The file name is not used; `splits.py` detects the container from the bytes.
 """
 
+import hashlib
 import importlib
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from infra.errors import UsageError
+from pipeline.warc.ranged import RangedFile, open_remote
 from pipeline.warc.records import CRC, CUT, DEFLATE, MEMBER_BYTES, TOO_LARGE
 from pipeline.warc.walk import filling, starts_record
 
@@ -28,14 +30,21 @@ _SKIM_BYTES = 4 * 2**30  # inflated bytes of an oversized member that are discar
 _SEARCH_BYTES = 2**18
 _PEEK_BYTES = 2**14  # compressed bytes that show whether a member begins with a record
 _WBITS_GZIP = 31
+_HASH_BYTES = 2**22
+# Expected ranges of a remote file with no more than this between them are fetched as one, up to this size.
+NEAR_BYTES, JOINED_BYTES = 2**19, 16 * 2**20
 
 
 class FileBytes:
-    """A Window on a file, through one block of read-ahead. Close it, or use `open_bytes`."""
+    """A Window on a file, through one block of read-ahead. Close it, or use `open_bytes`.
 
-    def __init__(self, path: str, ahead: int = 2**20) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.size = os.fstat(self._descriptor).st_size
+    `version`: what tells this state of the file from another; see `pipeline/inputs/versions.py`.
+    """
+
+    def __init__(self, size: int, version: str, ahead: int) -> None:
+        self.size = size
+        self.version = version
+        self._watcher: Callable[[int, bytes], None] | None = None
         self._ahead = ahead
         self._start = 0
         self._block = b""
@@ -46,9 +55,27 @@ class FileBytes:
             stop = min(stop, self.size)
             if stop <= start:
                 return b""
-            self._block = self._pread(max(stop - start, self._ahead), start)
+            self._block = self.fetch(start, self._block_end(start, stop))
             self._start, at = start, 0
+            if self._watcher:
+                self._watcher(start, self._block)
         return self._block[at : at + stop - start]
+
+    def watch(self, watcher: Callable[[int, bytes], None]) -> None:
+        """Hands each block that is read, and the present one, to `watcher`, with its position."""
+        self._watcher = watcher
+        watcher(self._start, self._block)
+
+    def expect(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Declares what will be read next, as (start, stop) in order: of a remote file these bytes are then fetched,
+        and no others; what is near to each other at once."""
+
+    def _block_end(self, start: int, stop: int) -> int:
+        return max(stop, start + self._ahead)
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        """All of these bytes that the file has, past the block of read-ahead."""
+        raise NotImplementedError
 
     def reaches(self, position: int) -> bool:
         return position <= self.size
@@ -57,27 +84,109 @@ class FileBytes:
         pass
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        raise NotImplementedError
 
-    def _pread(self, size: int, start: int) -> bytes:
-        """Reads all of `size` bytes that the file has; one system call returns at most 2 GiB."""
+
+class LocalBytes(FileBytes):
+    """A file of this machine."""
+
+    def __init__(self, path: str, ahead: int) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        stat = os.fstat(self._descriptor)
+        super().__init__(stat.st_size, file_version(stat), ahead)
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        """One system call returns at most 2 GiB."""
         parts: list[bytes] = []
-        while size > 0 and (part := os.pread(self._descriptor, size, start)):
+        while start < stop and (part := os.pread(self._descriptor, stop - start, start)):
             parts.append(part)
-            size -= len(part)
             start += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class RemoteBytes(FileBytes):
+    """A file at an address, read by ranges. What is read in order is one stream below."""
+
+    def __init__(self, ranged: RangedFile, ahead: int) -> None:
+        super().__init__(ranged.size, f"size:{ranged.size} etag:{ranged.version}", ahead)
+        self._ranged = ranged
+        self._expected: list[tuple[int, int]] = []
+
+    def expect(self, spans: Iterable[tuple[int, int]]) -> None:
+        joined: list[tuple[int, int]] = []
+        for start, stop in spans:
+            if joined and start - joined[-1][1] <= NEAR_BYTES and stop - joined[-1][0] <= JOINED_BYTES:
+                joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+            else:
+                joined.append((start, stop))
+        self._expected = joined
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Inside what is expected nothing beyond it is read."""
+        return super().read(start, min(stop, self._span_end(start) or stop))
+
+    def _block_end(self, start: int, stop: int) -> int:
+        return self._span_end(start) or super()._block_end(start, stop)
+
+    def _span_end(self, position: int) -> int | None:
+        return next((stop for start, stop in self._expected if start <= position < stop), None)
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        return self._ranged.read(start, min(stop, self.size) - start)
+
+    def close(self) -> None:
+        self._ranged.close()
+
+
+class RangeDigest:
+    """The sha256 of `[start, stop)` of a file, taken from the blocks as they are read; what they leave out is read for
+    it."""
+
+    def __init__(self, file: FileBytes, start: int, stop: int) -> None:
+        self._file, self._at, self._stop = file, start, stop
+        self._sha256 = hashlib.sha256()
+        file.watch(self.see)
+
+    def see(self, start: int, block: bytes) -> None:
+        """Takes a block of the file that was read at `start`."""
+        self._fill(min(start, self._stop))
+        end = min(start + len(block), self._stop)
+        if self._at < end:
+            with memoryview(block) as view:
+                self._sha256.update(view[self._at - start : end - start])
+            self._at = end
+
+    def _fill(self, stop: int) -> None:
+        while self._at < stop and (part := self._file.fetch(self._at, min(self._at + _HASH_BYTES, stop))):
+            self._sha256.update(part)
+            self._at += len(part)
+
+    def hexdigest(self) -> str:
+        self._fill(self._stop)
+        return self._sha256.hexdigest()
+
+
+def file_version(stat: os.stat_result) -> str:
+    """The version of a file of this machine without reading it."""
+    return f"size:{stat.st_size} mtime:{stat.st_mtime_ns}"
 
 
 @contextmanager
 def open_bytes(path: str, ahead: int = 2**20) -> Iterator[FileBytes]:
-    """Opens a file. Raises UsageError if `path` cannot be opened as a file."""
-    if not Path(path).is_file():
-        raise UsageError(f"no such file: {path}: check --input")
-    try:
-        file = FileBytes(path, ahead)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    """Opens a file, or what an address has. Raises UsageError if `path` cannot be opened as a file."""
+    file: FileBytes
+    if "://" in path:
+        file = RemoteBytes(open_remote(path), ahead)
+    else:
+        if not Path(path).is_file():
+            raise UsageError(f"no such file: {path}: check --input")
+        try:
+            file = LocalBytes(path, ahead)
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from None
     try:
         yield file
     finally:

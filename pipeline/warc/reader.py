@@ -4,19 +4,29 @@ One code path reads everything: a gzip member is inflated, walked and yielded be
 that member alone. No content of a file raises an error here.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from infra.errors import WorkError
-from pipeline.warc.containers import FileBytes, inflate_member, is_magic, open_bytes, walk_members
+from pipeline.warc.containers import (
+    FileBytes,
+    RangeDigest,
+    inflate_member,
+    is_magic,
+    open_bytes,
+    walk_members,
+)
 from pipeline.warc.pages import is_page
 from pipeline.warc.records import (
     CROWDED,
     EMPTY,
     GZIP,
+    PLAIN,
     SHORT,
     STREAM,
+    TO_END,
     Beyond,
     Damage,
     Event,
@@ -24,8 +34,42 @@ from pipeline.warc.records import (
     Split,
     SplitOverrun,
 )
+from pipeline.warc.splits import sniff
 from pipeline.warc.stream import InflatedWindow, open_stream
 from pipeline.warc.walk import Buffer, Piece, Window, walk
+
+# Offset, length, number in the member.
+Locator = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class OpenSplit:
+    """A split whose file is open. `split`: with its end and container, where these were left to be found."""
+
+    file: FileBytes
+    split: Split
+
+    def events(self) -> Iterator[Event]:
+        """As `read_split`."""
+        if self.split.container == GZIP:
+            events = _absorb(_members(self.file, self.split))
+        elif self.split.container == STREAM:
+            events = _stream(open_stream(self.file), self.split)
+        else:
+            events = _plain(self.file, self.split)
+        yield from events if self.split.cap is None else _capped(events, self.split)
+
+    def digest(self) -> RangeDigest:
+        """The sha256 of the split's bytes, which comes with the reading of the events."""
+        return RangeDigest(self.file, self.split.start, self.split.end)
+
+
+@contextmanager
+def open_split(split: Split) -> Iterator[OpenSplit]:
+    """Opens the file of a split. UsageError when it cannot be opened."""
+    with open_bytes(split.path) as file:
+        end = file.size if split.end == TO_END else split.end
+        yield OpenSplit(file, replace(split, end=end, container=split.container or sniff(file)))
 
 
 def read_split(split: Split) -> Iterator[Event]:
@@ -34,14 +78,8 @@ def read_split(split: Split) -> Iterator[Event]:
     The events account for each byte of the split exactly once (`Event.file_bytes`). Raises SplitOverrun when the split
     does not end between records, UsageError when the file cannot be opened.
     """
-    with open_bytes(split.path) as file:
-        if split.container == GZIP:
-            events = _absorb(_members(file, split))
-        elif split.container == STREAM:
-            events = _stream(open_stream(file, split.path), split)
-        else:
-            events = _plain(file, split)
-        yield from events if split.cap is None else _capped(events, split)
+    with open_split(split) as opened:
+        yield from opened.events()
 
 
 def _capped(events: Iterator[Event], split: Split) -> Iterator[Event]:
@@ -169,9 +207,9 @@ class RecordReader:
     Use as a context manager. `read` raises WorkError if the bytes at a locator are not that record.
     """
 
-    def __init__(self, path: str, container: str) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._container = container
+        self._container = ""
         self._file: FileBytes | None = None
         self._window: InflatedWindow | None = None
         self._at = 0
@@ -185,17 +223,16 @@ class RecordReader:
         self._stack.close()
         self._file = self._window = None
 
+    def expect(self, locators: Iterable[Locator]) -> None:
+        """Declares which records will be read next, in order, so that those of a remote file come in few ranges. Of a
+        STREAM, whose offsets are not those of the file, nothing is declared."""
+        assert self._file is not None, "used outside its with block"
+        if self._container != STREAM:
+            self._file.expect((offset - number, offset - number + length) for offset, length, number in locators)
+
     def read(self, offset: int, length: int, member_record: int = 0) -> RawRecord:
         assert self._file is not None, "used outside its with block"
-        if self._container == STREAM:
-            found = self._from_stream(self._file, offset, length)
-        elif self._container == GZIP:
-            found = _from_member(self._file, offset, length, member_record)
-        else:
-            window = Buffer(self._file.read(offset, offset + length))
-            piece = next(walk(window), None)
-            whole = piece is not None and piece.header is not None and piece.end == length
-            found = _raw_record(piece, window, offset, length, 0, length) if piece and whole else None
+        found = self._record(self._file, offset, length, member_record)
         if found is None:
             raise WorkError(
                 f"{self._path}: no record of {length} bytes at offset {offset}: this is not the file that was "
@@ -203,9 +240,34 @@ class RecordReader:
             )
         return found
 
+    def _record(self, file: FileBytes, offset: int, length: int, number: int) -> RawRecord | None:
+        """The container shows in the first record that is read: no other kind of file has a member, or a record, of
+        exactly this length there. Only where there is neither the beginning of the file is looked at."""
+        kinds = (self._container,) if self._container else (GZIP, PLAIN)
+        for kind in kinds:
+            found = self._record_in(kind, file, offset, length, number)
+            if found is not None:
+                self._container = kind
+                return found
+        if self._container:
+            return None
+        file.expect(())
+        self._container = sniff(file)
+        return self._record_in(self._container, file, offset, length, number)
+
+    def _record_in(self, kind: str, file: FileBytes, offset: int, length: int, number: int) -> RawRecord | None:
+        if kind == STREAM:
+            return self._from_stream(file, offset, length)
+        if kind == GZIP:
+            return _from_member(file, offset, length, number)
+        window = Buffer(file.read(offset, offset + length))
+        piece = next(walk(window), None)
+        whole = piece is not None and piece.header is not None and piece.end == length
+        return _raw_record(piece, window, offset, length, 0, length) if piece and whole else None
+
     def _from_stream(self, file: FileBytes, offset: int, length: int) -> RawRecord | None:
         if self._window is None or offset < self._at:
-            self._window = open_stream(file, self._path)
+            self._window = open_stream(file)
         self._window.skip_to(offset)
         self._at = offset
         piece = next(walk(self._window, offset), None)

@@ -29,10 +29,14 @@ EMPTY = "empty"  # only separators or empty members
 SHORT = "short"  # RawRecord.truncated: the block is shorter than its header declares
 
 
+TO_END = -1  # Split.end: the end of the file, whatever its size
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A part of a file that is read by itself. `path`: its path on this machine; `name`: the `file_path` of its
-    records; `[start, end)`: its bytes of the file; `cap`: the most pages yielded from it."""
+    """A part of a file that is read by itself. `path`: its path on this machine, or its address; `name`: the
+    `file_path` of its records; `[start, end)`: its bytes of the file; `container`: empty if it is to be detected;
+    `cap`: the most pages yielded from it."""
 
     path: str
     name: str

@@ -15,14 +15,20 @@ from pipeline.warc.containers import (
     open_bytes,
     walk_members,
 )
-from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, Split
-from pipeline.warc.stream import LZ4_MAGIC, GzipSource, InflatedWindow
+from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, TO_END, Split
+from pipeline.warc.stream import LZ4_MAGIC, GzipSource, InflatedWindow, open_stream
 from pipeline.warc.walk import starts_record, walk
+from pipeline.warc.warc import WARC_START, parse_warc_header
 
 _STORED_BLOCK = 65_535  # RFC 1951, section 3.2.4
 _SNIFF_BYTES = 4 * 2**20  # inflated bytes from which the container of a gzip file is detected
 _SNIFF_MEMBERS = 3
 _READ_AHEAD = 2**16
+
+
+def whole(path: str, name: str) -> Split:
+    """A file as one split, without looking at it."""
+    return Split(path, name, 0, TO_END, "")
 
 
 def plan_splits(path: str, name: str, size: int = SPLIT_BYTES, exact: bool = False) -> list[Split]:
@@ -98,6 +104,19 @@ def sniff(file: FileBytes) -> str:
     if member is None or (plain is not None and plain < member):
         return PLAIN
     return _gzip_kind(file, member)
+
+
+def first_header(file: FileBytes) -> bytes:
+    """The block of the first record of a file, if that describes the file (`warcinfo`), up to 64 KiB; else nothing."""
+    head = file.read(0, _READ_AHEAD)
+    if head.startswith(LZ4_MAGIC) or is_magic(file, 0):
+        head = open_stream(file).read(0, _READ_AHEAD)
+    if not WARC_START.match(head):
+        return b""
+    header = parse_warc_header(head)
+    if header is None or header.type != "warcinfo":
+        return b""
+    return head[header.size : header.size + (header.length or 0)]
 
 
 def _gzip_kind(file: FileBytes, start: int) -> str:

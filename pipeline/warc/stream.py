@@ -7,9 +7,9 @@ is kept, and the positions of the breaks are recorded. Limit: broken data may in
 the one checksum follows all records, so in a broken stream the records just before a break may be wrong.
 """
 
+import io
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
 
 from pipeline.warc.containers import FileBytes, magics
@@ -163,27 +163,46 @@ def salvage(inflater: "zlib._Decompress", data: bytes) -> tuple[bytes, int]:
 class Lz4Source(ByteSource):
     """LZ4 frames, decoded by FastWARC."""
 
-    def __init__(self, path: str, size: int) -> None:
-        self._path = path
-        self._size = size
+    def __init__(self, file: FileBytes) -> None:
+        self._file = file
 
     def parts(self) -> Iterator[bytes]:
         from fastwarc.stream_io import Lz4Reader
 
-        with Path(self._path).open("rb") as file:
-            reader = Lz4Reader(file)
-            try:
-                while part := reader.read(_FEED_BYTES):
-                    self.position = file.tell()
-                    yield part
-            except OSError:
-                self.problem = LZ4
-                yield b""
-        self.position = self._size
+        forward = _Forward(self._file)
+        reader = Lz4Reader(forward)
+        try:
+            while part := reader.read(_FEED_BYTES):
+                self.position = forward.tell()
+                yield part
+        except OSError:
+            self.problem = LZ4
+            yield b""
+        self.position = self._file.size
 
 
-def open_stream(file: FileBytes, path: str) -> InflatedWindow:
+class _Forward(io.RawIOBase):
+    """A file as an object that is read from its start."""
+
+    def __init__(self, file: FileBytes) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        stop = self._file.size if size < 0 else self._position + size
+        data = self._file.read(self._position, stop)
+        self._position += len(data)
+        return data
+
+
+def open_stream(file: FileBytes) -> InflatedWindow:
     """Opens the inflated bytes of `file`: LZ4 if its first bytes say so, else gzip."""
     if file.read(0, 4) == LZ4_MAGIC:
-        return InflatedWindow(Lz4Source(path, file.size))
+        return InflatedWindow(Lz4Source(file))
     return InflatedWindow(GzipSource(file))

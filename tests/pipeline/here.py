@@ -7,13 +7,13 @@ from typing import Any
 from infra.dataset.reader import Dataset
 from infra.engines.open import open_engine
 from pipeline.explain.explain import explain
+from pipeline.inputs.places import places_below
 from pipeline.job.context import open_context
 from pipeline.revise.listed import read_listed
 from pipeline.revise.readmit import readmit
 from pipeline.revise.takedown import takedown
 from pipeline.stages.final import datasets_in
 from pipeline.stages.run import Run, run_recipe, run_recipe_stage
-from pipeline.stages.stages import places_below
 from tests.pipeline.pages import write_crawl
 from tests.pipeline.recipe_texts import BRIEF
 

@@ -19,7 +19,7 @@ from infra.engines.engine import Engine
 from infra.engines.open import open_engine
 from infra.engines.task import Output
 from infra.errors import UsageError
-from infra.storage import link, read_json
+from infra.storage import copy_file, read_json
 from tests.infra.toy import NUMBERS, Count, Slice, files_of
 
 
@@ -188,9 +188,9 @@ def test_killed_while_parts_are_linked(number: int, tmp_path: Path) -> None:
 def test_a_file_is_copied_where_it_cannot_be_linked(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("rows")
     with mock.patch.object(os, "link", side_effect=OSError("another file system")):
-        link(tmp_path / "file", tmp_path / "copy")
-    link(tmp_path / "file", tmp_path / "link")
-    link(tmp_path / "file", tmp_path / "link")  # again, after a crash
+        copy_file(tmp_path / "file", tmp_path / "copy")
+    copy_file(tmp_path / "file", tmp_path / "link")
+    copy_file(tmp_path / "file", tmp_path / "link")  # again, after a crash
     assert (tmp_path / "copy").read_text() == "rows" and not (tmp_path / "copy").samefile(tmp_path / "file")
     assert (tmp_path / "link").samefile(tmp_path / "file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "file", "link"]

@@ -161,7 +161,7 @@ MOMENTS: dict[str, Moment] = {
         "02-extract/.receipts/part-",
     ),
     "all of one run are linked": (PLACING, "_bring", "leave", 1, "brief-monday/02-extract"),
-    "a link has its temporary name": ("infra.storage", "commit_file", "enter", 3, "02-extract/.tmp-"),
+    "a link has its temporary name": ("infra.storage.files", "commit_file", "enter", 3, "02-extract/.tmp-"),
     "the first stage is there": ("infra.dataset.build", "write_bytes", "leave", 1, "01-ingest/manifest.json"),
     "the run's account is not there": ("pipeline.stages.run", "account", "enter", 1, ""),
 }

@@ -16,7 +16,7 @@ MOMENTS: dict[str, Moment] = {
     "the receipt is not there yet": (RECEIPTS, "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the receipt is there, the manifest is not": (BUILD, "write_bytes", "enter", 1, "03-filter/manifest.json"),
     "the manifest was just renamed": (BUILD, "write_bytes", "leave", 1, "03-filter/manifest.json"),
-    "the manifest's temporary file is there": ("infra.storage", "commit_file", "enter", 1, ".tmp-manifest.json"),
+    "the manifest's temporary file is there": ("infra.storage.files", "commit_file", "enter", 1, ".tmp-manifest.json"),
     "a spill file is half of them": ("infra.engines.spill", "SpillJob.run", "leave", 1, ""),
     "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 1, ""),
     "inside a later reduction": ("infra.engines.shuffle", "sort_rows", "leave", 4, ""),

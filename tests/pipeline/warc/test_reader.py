@@ -115,7 +115,7 @@ def test_containers_agree_and_read_again(tmp_path: Path) -> None:
         container = plan_splits(str(path), "name")[0].container
         kinds[name] = container
         assert len({event.offset for event in events}) == len(events)
-        with RecordReader(str(path), container) as reader:
+        with RecordReader(str(path)) as reader:
             for event in events:
                 assert isinstance(event, RawRecord)
                 again = reader.read(event.offset, event.length, event.member_record)

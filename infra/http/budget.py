@@ -1,0 +1,220 @@
+"""One rate budget for all processes of a run: a small service in the driver, asked over a socket by every worker.
+
+`serve_budget` starts it and puts its address, with a token, into the environment, which the processes that an engine
+starts inherit; an engine with workers on other machines hands `environment()` to them. A process without that
+variable keeps a budget of its own. When the service is gone, so is the run: its workers stop.
+"""
+
+import hmac
+import json
+import os
+import secrets
+import socket
+import socketserver
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from threading import Lock, Thread
+from typing import Any, Protocol
+
+from infra.errors import WorkError
+from infra.http.limits import Answer, HttpLimits, TokenBucket
+
+VARIABLE = "REFINERY_HTTP_BUDGET"
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+SAID_EVERY_SECONDS = 10.0
+LINE_BYTES = 4096
+
+
+class Budget(Protocol):
+    """What a process asks before it asks a server."""
+
+    limits: HttpLimits
+
+    def take(self, requests: int, size: int) -> Answer: ...
+    def slow(self, seconds: float, why: str) -> Answer: ...
+    def stop(self, why: str) -> Answer: ...
+    def now(self) -> Answer:
+        """The pauses so far, with nothing reserved."""
+        ...
+
+
+class ProcessBudget:
+    """The budget of one process. `say`: told in a line what it waits for. `of_run`: that of a run, which a refusal
+    stops for good; without one there is nothing to stop but the request that was refused."""
+
+    def __init__(self, limits: HttpLimits, say: Callable[[str], None] | None = None, of_run: bool = True) -> None:
+        self.limits = limits
+        self._of_run = of_run
+        self._bucket = TokenBucket(limits)
+        self._lock = Lock()
+        self._say = say
+        self._said = float("-inf")
+
+    def take(self, requests: int, size: int) -> Answer:
+        with self._lock:
+            return self._bucket.take(requests, size, time.monotonic())
+
+    def slow(self, seconds: float, why: str) -> Answer:
+        with self._lock:
+            now = time.monotonic()
+            answer = self._bucket.slow(seconds, now)
+            tell = self._say is not None and now - self._said >= SAID_EVERY_SECONDS
+            self._said = now if tell else self._said
+        if tell and self._say is not None:
+            self._say(f"waiting {max(1, round(seconds))} s: {why}")
+        return answer
+
+    def stop(self, why: str) -> Answer:
+        with self._lock:
+            return self._bucket.stop(why) if self._of_run else self._bucket.answer()
+
+    def now(self) -> Answer:
+        with self._lock:
+            return self._bucket.answer()
+
+
+class Desk(socketserver.StreamRequestHandler):
+    """One connection of a worker: a line with the token, then a JSON list a line, each answered in a line."""
+
+    server: "BudgetServer"
+
+    def handle(self) -> None:
+        with suppress(OSError, ValueError):
+            if not hmac.compare_digest(self.rfile.readline(LINE_BYTES).strip(), self.server.token.encode()):
+                return
+            self._send(asdict(self.server.budget.limits))
+            while line := self.rfile.readline(LINE_BYTES):
+                name, *arguments = json.loads(line)
+                self._send(self._answer(name, arguments))
+
+    def _answer(self, name: str, arguments: list[Any]) -> Answer:
+        budget = self.server.budget
+        if name == "take":
+            return budget.take(int(arguments[0]), int(arguments[1]))
+        if name == "slow":
+            return budget.slow(float(arguments[0]), str(arguments[1]))
+        if name == "stop":
+            return budget.stop(str(arguments[0]))
+        return budget.now()
+
+    def _send(self, value: Any) -> None:
+        self.wfile.write(json.dumps(value).encode() + b"\n")
+
+
+class BudgetServer(socketserver.ThreadingTCPServer):
+    """The service: `budget`, kept for all who know `token`."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 1024
+
+    def __init__(self, budget: ProcessBudget, host: str) -> None:
+        self.budget = budget
+        self.token = secrets.token_hex(16)
+        super().__init__((host, 0), Desk)
+        self.address = f"{host}:{self.socket.getsockname()[1]}:{self.token}"
+
+
+class SharedBudget:
+    """The budget of a run, kept by its driver. WorkError where the driver has ended."""
+
+    def __init__(self, address: str) -> None:
+        host, port, self._token = address.rsplit(":", 2)
+        self._place = (host, int(port))
+        self._lock = Lock()
+        self._file: Any = None
+        with self._lock:
+            self.limits = self._connect()
+
+    def take(self, requests: int, size: int) -> Answer:
+        return self._ask("take", requests, size)
+
+    def slow(self, seconds: float, why: str) -> Answer:
+        return self._ask("slow", seconds, why[:500])
+
+    def stop(self, why: str) -> Answer:
+        return self._ask("stop", why[:500])
+
+    def now(self) -> Answer:
+        return self._ask("now")
+
+    def _ask(self, *request: Any) -> Answer:
+        with self._lock:
+            for last in (False, True):
+                try:
+                    if self._file is None:
+                        self._connect()
+                    return Answer(*self._exchange(json.dumps(request).encode()))
+                except (OSError, ValueError):
+                    self._file = None
+                    if last:
+                        raise self._gone() from None
+        raise AssertionError
+
+    def _connect(self) -> HttpLimits:
+        try:
+            connection = socket.create_connection(self._place, CONNECT_SECONDS)
+            connection.settimeout(ANSWER_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._file = connection.makefile("rwb")
+            return HttpLimits(**self._exchange(self._token.encode()))
+        except (OSError, ValueError, TypeError):
+            self._file = None
+            raise self._gone() from None
+
+    def _exchange(self, line: bytes) -> Any:
+        self._file.write(line + b"\n")
+        self._file.flush()
+        return json.loads(self._file.readline())
+
+    def _gone(self) -> WorkError:
+        host, port = self._place
+        return WorkError(f"the run's rate budget at {host}:{port} does not answer: the run has ended, or this machine "
+                         "cannot reach the one that started it")  # fmt: skip
+
+
+_of_process: dict[tuple[int, str], Budget] = {}
+_making = Lock()
+
+
+def budget() -> Budget:
+    """The budget of this process: the run's, where the environment names it, else one of its own."""
+    key = (os.getpid(), os.environ.get(VARIABLE, ""))
+    with _making:
+        if key not in _of_process:
+            _of_process.clear()  # of the process that this one was forked from, or of a run that has ended
+            _of_process[key] = SharedBudget(key[1]) if key[1] else ProcessBudget(HttpLimits(), of_run=False)
+        return _of_process[key]
+
+
+def environment() -> dict[str, str]:
+    """What the processes of a run need in their environment, on whichever machine; nothing where no run has begun."""
+    return {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
+
+
+@contextmanager
+def serve_budget(
+    limits: HttpLimits, say: Callable[[str], None] | None = None, host: str = "127.0.0.1"
+) -> Iterator[ProcessBudget]:
+    """Keeps one budget for this process and all that are started until the block ends. `host`: the address of this
+    machine that workers reach. `say`: told what the run waits for, at most every ten seconds."""
+    kept = ProcessBudget(limits, say)
+    server = BudgetServer(kept, host)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = server.address
+    try:
+        yield kept
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+        server.shutdown()
+        server.server_close()
+        thread.join()

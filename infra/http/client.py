@@ -1,0 +1,214 @@
+"""Requests of a well-behaved client: within the run's budget, with back-off, and with a clear end.
+
+urllib3 keeps the connections, checks certificates and speaks HTTP; what is here decides when to ask, when to ask
+again, and when to stop. 429 and 503 slow the whole run; 403 stops it; 404 is final; a redirect is followed within its
+scheme. Proxies come from the environment (`https_proxy`, `no_proxy`).
+"""
+
+import os
+import random
+import time
+import urllib.request
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from infra.errors import UsageError, WorkError
+from infra.http.budget import budget
+from infra.http.limits import HttpLimits
+
+SCHEMES = ("http", "https")
+BUSY = (429, 503)
+FAILED = (408, 500, 502, 504, 509, 520, 522, 524)
+REDIRECTED = (301, 302, 303, 307, 308)
+MOST_REDIRECTS = 5
+CONNECT_SECONDS = 15.0
+# Bytes of an answer that is left before its end, which are read so that its connection can be used again.
+DRAINED_BYTES = 2**18
+
+
+class AddressNotFound(WorkError):
+    """The server has nothing at this address (404, 410)."""
+
+
+class TryAgain(Exception):
+    """A failure that may pass. `wait`: what the server asks for, in seconds; `busy`: it is for all of the run."""
+
+    def __init__(self, why: str, wait: float | None = None, busy: bool = False) -> None:
+        super().__init__(why)
+        self.why, self.wait, self.busy = why, wait, busy
+
+
+class Patience:
+    """Waits between the tries of one file: longer each time, until nothing but failures came for long enough."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.clear()
+
+    def clear(self) -> None:
+        """Something came."""
+        self._tries, self._until = 0, 0.0
+
+    def wait(self, failure: TryAgain) -> None:
+        """Waits. WorkError where it has lasted too long, or the server asks for more than that."""
+        shared = budget()
+        limits = shared.limits
+        now = time.monotonic()
+        self._until = self._until or now + limits.patience
+        seconds = max(backoff(self._tries, limits), failure.wait or 0.0)
+        self._tries += 1
+        if now + seconds > self._until:
+            raise WorkError(
+                f"{self.url}: {failure.why}, for {round(limits.patience + now - self._until)} s and {self._tries} "
+                f"tries{'' if failure.wait is None else f'; it asks to wait {round(seconds)} s'}: run the same command "
+                "again later; what is finished is kept"
+            )
+        if failure.busy:
+            shared.slow(seconds, f"{urlsplit(self.url).hostname} is busy ({failure.why})")
+        time.sleep(seconds)
+
+
+def backoff(tries: int, limits: HttpLimits) -> float:
+    """Seconds before the next try: twice as long each time, up to a bound, less up to a half by chance."""
+    longest: float = min(limits.longest_wait, limits.first_wait * 2 ** min(tries, 30))
+    return longest * random.uniform(0.5, 1.0)
+
+
+def pay(requests: int, size: int) -> None:
+    """Waits until the run's budget allows so many requests, after so many bytes. WorkError where the run is stopped."""
+    shared = budget()
+    answer = shared.take(requests, size)
+    while not answer.stopped and answer.wait > 0:
+        time.sleep(answer.wait)
+        if not requests or shared.now().pauses == answer.pauses:
+            break
+        answer = shared.take(requests, 0)  # all were told to pause in the meantime
+    if answer.stopped:
+        raise WorkError(answer.stopped)
+
+
+def request(method: str, url: str, headers: Mapping[str, str] | None = None) -> Any:
+    """A urllib3 response with status 200, 206, 412 or 416 and its body not yet read. TryAgain for what may pass,
+    AddressNotFound for 404, WorkError or UsageError for what is final."""
+    for _ in range(MOST_REDIRECTS + 1):
+        check_scheme(url)
+        pay(1, 0)
+        response = send(method, url, headers or {})
+        if response.status not in REDIRECTED:
+            return checked(response, url)
+        target = urljoin(url, response.headers.get("Location", ""))
+        finish(response)
+        if urlsplit(target).scheme != urlsplit(url).scheme:
+            raise WorkError(f"{url} redirects to {target}: only redirects within one scheme are followed")
+        url = target
+    raise WorkError(f"{url}: more than {MOST_REDIRECTS} redirects")
+
+
+def check_scheme(url: str) -> None:
+    split = urlsplit(url)
+    if split.scheme not in SCHEMES or not split.hostname:
+        raise UsageError(f"{url} is no http or https address")
+
+
+def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
+    import urllib3
+    from urllib3 import exceptions
+
+    limits = budget().limits
+    timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, limits.stall), read=limits.stall)
+    try:
+        return pool(os.getpid(), proxy_of(url)).request(
+            method,
+            url,
+            headers={"User-Agent": user_agent(), "Accept-Encoding": "identity", **headers},
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=timeout,
+        )
+    except exceptions.SSLError as error:
+        raise WorkError(
+            f"{url}: the connection is not secure ({error}): check the clock, SSL_CERT_FILE and the proxy"
+        ) from None
+    except exceptions.HTTPError as error:
+        raise TryAgain(f"no answer ({type(error).__name__})") from None
+
+
+def checked(response: Any, url: str) -> Any:
+    """The response, if its status says that there is something to read."""
+    status = int(response.status)
+    if status in (200, 206, 412, 416):
+        return response
+    after = retry_after(response.headers.get("Retry-After"))
+    finish(response)
+    if status in BUSY:
+        raise TryAgain(str(status), after, busy=True)
+    if status in FAILED:
+        raise TryAgain(f"the server fails ({status})", after)
+    if status in (404, 410):
+        raise AddressNotFound(f"{url}: there is no such file ({status})")
+    if status == 403:
+        why = (
+            f"{url}: the server refuses (403): it blocks this address, this rate or this file; nothing more is asked. "
+            "Wait some hours and run the same command again with a lower --requests-per-second "
+            "(https://status.commoncrawl.org)"
+        )
+        budget().stop(why)
+        raise WorkError(why)
+    raise WorkError(f"{url}: the server answers {status}")
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header, which has seconds or a date (RFC 9110, 10.2.3); None for neither."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+def finish(response: Any) -> None:
+    """Leaves an answer: the connection is kept if little of the answer is left."""
+    from urllib3 import exceptions
+
+    try:
+        left = response.length_remaining
+        if left is not None and left <= DRAINED_BYTES:
+            response.read(decode_content=False)
+            response.release_conn()
+        else:
+            response.close()
+    except (exceptions.HTTPError, OSError):
+        response.close()
+
+
+@cache
+def pool(process: int, proxy: str) -> Any:  # noqa: ARG001 (connections are not shared with a process that forks)
+    """The connections of this process, directly or through a proxy."""
+    import urllib3
+
+    return urllib3.ProxyManager(proxy, maxsize=16) if proxy else urllib3.PoolManager(maxsize=16)
+
+
+def proxy_of(url: str) -> str:
+    """The proxy that the environment names for an address, or nothing."""
+    split = urlsplit(url)
+    if urllib.request.proxy_bypass(split.netloc):
+        return ""
+    return urllib.request.getproxies().get(split.scheme, "")
+
+
+@cache
+def user_agent() -> str:
+    try:
+        return f"refinery/{version('refinery')}"
+    except PackageNotFoundError:
+        return "refinery"

@@ -1,0 +1,145 @@
+"""The clients of object stores, one for each bucket and process, and what their errors mean.
+
+`obstore` (the Rust library `object_store`) speaks S3 and Google Cloud Storage. It takes credentials, region and
+endpoint from where they usually are: the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+AWS_REGION, AWS_ENDPOINT_URL, AWS_SKIP_SIGNATURE, a web identity or the role of the machine;
+GOOGLE_APPLICATION_CREDENTIALS. They never pass through our code, so no path, message, pickle or manifest can have them.
+
+A request that fails with 429, 5xx, a time-out or a cut connection is sent again, after a pause that grows (with
+jitter) up to MAX_PAUSE, for RETRY_TIME in all: an outage of a minute is waited for, one of three is an error.
+"""
+
+import errno
+import os
+import random
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from infra.storage.errors import StoreError, StoreRefusal
+
+SCHEMES = ("s3", "gs")
+
+FIRST_PAUSE = timedelta(milliseconds=100)
+MAX_PAUSE = timedelta(seconds=10)
+RETRY_TIME = timedelta(minutes=3)
+MAX_RETRIES = 1000  # more than fit into that time
+GROWTH = 3
+CONNECT_TIMEOUT = timedelta(seconds=10)
+# Without a byte for so long, a connection is given up; one answer may take so long in all.
+READ_TIMEOUT = timedelta(seconds=30)
+REQUEST_TIMEOUT = timedelta(minutes=10)
+
+# What S3 says of a bucket that cannot be spoken to.
+BUCKET_CODES = {
+    "NoSuchBucket": "there is no such bucket",
+    "InvalidBucketName": "this cannot be the name of a bucket",
+    "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
+    "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
+}
+# What follows in an error of the library is its own inside.
+_DETAIL = re.compile(r"Error performing (\w+) \S+ in [\d.]+\w*(?:, after (\d+) retries)?.*? - (.*)", re.DOTALL)
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+
+
+# Any of these says where credentials are, or that none are needed; without them a service that only the machines of the
+# cloud have is asked, for minutes.
+AWS_SOURCES = (
+    "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE", "AWS_METADATA_ENDPOINT",
+)  # fmt: skip
+METADATA_SERVICE = ("169.254.169.254", 80)
+NO_CREDENTIALS = (
+    "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials "
+    "--format env` prints those of a profile), or AWS_SKIP_SIGNATURE=true for a public bucket"
+)
+
+
+@cache
+def client(scheme: str, bucket: str) -> Any:
+    """The store of a bucket; threads may share it."""
+    from obstore.store import GCSStore, S3Store
+
+    options: Any = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, "timeout": REQUEST_TIMEOUT}
+    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        options["allow_http"] = True
+    retries: Any = {
+        "max_retries": MAX_RETRIES,
+        "retry_timeout": RETRY_TIME,
+        "backoff": {"init_backoff": FIRST_PAUSE, "max_backoff": MAX_PAUSE, "base": GROWTH},
+    }
+    url = f"{scheme}://{bucket}"
+    if scheme == "s3" and not any(os.environ.get(name) for name in AWS_SOURCES) and not _answers(METADATA_SERVICE):
+        raise StoreRefusal(errno.EACCES, NO_CREDENTIALS, url)
+    with store_errors(url):
+        if scheme == "s3":
+            return S3Store(bucket, client_options=options, retry_config=retries)
+        return GCSStore(bucket, client_options=options, retry_config=retries)
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def store_errors(place: object) -> Iterator[None]:
+    """Errors of the library as errors of ours. `place`: the URL that is spoken of. FileNotFoundError where there is no
+    such object, FileExistsError where a condition of a PUT is not met."""
+    from obstore import exceptions
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        _check_bucket(error, place)
+        if "uploadId" in str(error):  # parts that are gone: the upload was aborted, or had succeeded
+            raise StoreError(errno.EIO, reason(error), str(place)) from None
+        raise FileNotFoundError(errno.ENOENT, "no such object", str(place)) from None
+    except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+        raise FileExistsError(errno.EEXIST, "another version of it is there", str(place)) from None
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        advice = f"access is denied ({reason(error)}): check the credentials and the rights that they have"
+        raise StoreRefusal(errno.EACCES, advice, str(place)) from None
+    except exceptions.BaseError as error:
+        _check_bucket(error, place)
+        raise StoreError(errno.EIO, reason(error), str(place)) from None
+
+
+def insist(place: object, do: Callable[[], Any]) -> Any:
+    """`do()`, and again after failures which the library leaves to us: those of POST requests (a deletion, the begin
+    and end of an upload in parts) that may have been done already. Only for what may be done twice."""
+    began = time.monotonic()
+    while True:
+        try:
+            with store_errors(place):
+                return do()
+        except StoreError:
+            if time.monotonic() - began > RETRY_TIME.total_seconds() / 2:  # or the library has waited as long
+                raise
+            time.sleep(random.uniform(0.1, 1) * FIRST_PAUSE.total_seconds())
+
+
+def _check_bucket(error: Exception, place: object) -> None:
+    code = _CODE.search(str(error))
+    if code and code[1] in BUCKET_CODES:
+        raise StoreRefusal(errno.EACCES, BUCKET_CODES[code[1]], str(place)) from None
+
+
+def reason(error: Exception) -> str:
+    """The one thing that an error of the library says: what the server answered, or what became of the connection."""
+    text = str(error)
+    code = _CODE.search(text)
+    found = _DETAIL.search(text.split("\n\nDebug source")[0])
+    if not found:
+        return text.split("\n")[0][:200]
+    method, retries, what = found.groups()
+    said = (code[1] if code else what.split("\n")[0].strip())[:160]
+    return f"{method} failed ({said})" + (f" after {retries} retries" if retries else "")

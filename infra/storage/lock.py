@@ -1,0 +1,68 @@
+"""A lock that keeps two runs out of one folder: the kernel's on disk, a lease in an object store.
+
+The kernel's (`flock`) goes away with the process that held it, however that process ended. A lease does so after a
+while (`lease.py`).
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.errors import UsageError
+from infra.storage.lease import hold, is_held, still_held
+from infra.storage.objects import ObjectPath
+
+NAME = ".lock"
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process; UsageError when another process has it."""
+    if isinstance(folder, ObjectPath):
+        with hold(folder / NAME):
+            yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError):
+        raise UsageError(f"{folder} cannot be made a folder: choose another --out") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError(f"{folder} has too long a name: choose another --out") from None
+    descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"another process is writing into {folder}: wait for it, stop it, or choose another --out"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_locked(folder: Path) -> None:
+    """Before what finishes a folder is written: WorkError if this process has lost it. The kernel takes no lock away, a
+    lease may have ended while the process was stopped or the store was out of reach."""
+    if isinstance(folder, ObjectPath):
+        still_held(folder / NAME)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a running process holds the folder, as far as can be told from here."""
+    path = folder / NAME
+    if isinstance(path, ObjectPath):
+        return is_held(path)
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,59 @@
+"""An object as a raw file: whole in memory where it is small, else read by ranges, a block ahead."""
+
+import io
+from typing import Any
+
+from infra.storage.client import store_errors
+
+# An object up to this size is one request; of a larger one so much is read at a time.
+WHOLE_BYTES = 8 * 2**20
+BLOCK_BYTES = 4 * 2**20
+
+
+class ObjectFile(io.RawIOBase):
+    """`url` is what errors name. It is opened by the first request of its bytes: a small object needs no other."""
+
+    def __init__(self, store: Any, key: str, url: str) -> None:
+        self._store = store
+        self._key = key
+        self.name = url
+        with store_errors(url):
+            answer = store.get(key)
+            self.size: int = answer.meta["size"]
+            # of a large object the answer is dropped unread
+            self._block = bytes(answer.bytes()) if self.size <= WHOLE_BYTES else b""
+        self._start = 0
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), self.size - self._position)
+        if wanted <= 0:
+            return 0
+        at = self._position - self._start
+        if at < 0 or at >= len(self._block):
+            self._fetch(self._position, wanted)
+            at = 0
+        part = self._block[at : at + wanted]
+        buffer[: len(part)] = part
+        self._position += len(part)
+        return len(part)
+
+    def _fetch(self, start: int, wanted: int) -> None:
+        length = min(max(wanted, BLOCK_BYTES), self.size - start)
+        with store_errors(self.name):
+            self._block = bytes(self._store.get_range(self._key, start=start, length=length))
+        self._start = start

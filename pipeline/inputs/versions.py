@@ -1,0 +1,143 @@
+"""What tells one state of an input file from another: its sha256, or its size and time where hashing would take long.
+
+Up to `HASHED_BYTES` of local input in all, a file's version is its sha256. Beyond that it is the size with the time of
+the last change, or with the server's ETag, and the sha256 is taken while the file is ingested. The hashes of large
+files are kept in the user's cache folder, by path, size, times and inode, so that the next start need not read them.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from infra.errors import UsageError
+from infra.hashing import canonical_json, sha256_file, sha256_json
+from infra.storage import read_json, temporary_name
+from pipeline.inputs.names import is_url
+from pipeline.warc.containers import file_version, open_bytes
+
+T = TypeVar("T")
+
+HASHED_BYTES = 64 * 2**30
+# Smaller files are hashed as fast as they are looked up.
+KEPT_BYTES = 16 * 2**20
+KEPT_FILES = 20_000
+# A file that changed this shortly before it was hashed may have been changed again within one tick of its clock.
+SETTLED_SECONDS = 2.0
+# Files that are asked for their size at once.
+CONNECTIONS = 16
+
+
+@dataclass(frozen=True)
+class FileState:
+    """`size` in bytes; `version`: a sha256, or `size:N mtime:NANOSECONDS`, or `size:N etag:ETAG`."""
+
+    size: int
+    version: str
+
+
+def file_states(places: Iterable[str], hashed: bool = True, hashed_bytes: int = HASHED_BYTES) -> dict[str, FileState]:
+    """The size and version of each file. `hashed`: False reads no file; the version is then one of its name and size.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    places = list(places)
+    local, remote = [p for p in places if not is_url(p)], [p for p in places if is_url(p)]
+    stats = {place: _stat(place) for place in local}
+    if not hashed:
+        states = {p: FileState(s.st_size, sha256_json([Path(p).name, s.st_size])) for p, s in stats.items()}
+    elif sum(stat.st_size for stat in stats.values()) > hashed_bytes:
+        states = {p: FileState(s.st_size, file_version(s)) for p, s in stats.items()}
+    else:
+        states = {p: FileState(stats[p].st_size, sha256) for p, sha256 in _hashes(stats).items()}
+    return states | dict(zip(remote, _at_once(_remote_state, remote, CONNECTIONS), strict=True))
+
+
+def file_sizes(places: Iterable[str]) -> dict[str, int]:
+    """The size of each file in bytes. Raises UsageError for one that cannot be read."""
+    return {place: state.size for place, state in file_states(places, hashed=False).items()}
+
+
+def is_sha256(version: str) -> bool:
+    return ":" not in version
+
+
+def has_version(place: str, version: str) -> bool:
+    """Whether the file at `place` is the one of this version, as far as can be told. A moved file keeps its size, not
+    its time, so of a version that is no sha256 the size counts; of a published snapshot the name does."""
+    if is_sha256(version):
+        return not is_url(place) and _hashes({place: _stat(place)})[place] == version
+    kind, _, rest = version.partition(":")
+    if kind != "size":
+        return True
+    size = _remote_state(place).size if is_url(place) else _stat(place).st_size
+    return size == int(rest.partition(" ")[0])
+
+
+def _stat(place: str) -> os.stat_result:
+    try:
+        return Path(place).stat()
+    except OSError as error:
+        raise UsageError(f"{place} cannot be read: {error.strerror}") from None
+
+
+def _remote_state(place: str) -> FileState:
+    with open_bytes(place) as file:
+        return FileState(file.size, file.version)
+
+
+def _at_once(work: Callable[[str], T], places: list[str], threads: int) -> list[T]:
+    if len(places) < 2:
+        return [work(place) for place in places]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, places))
+
+
+def _hashes(stats: Mapping[str, os.stat_result]) -> dict[str, str]:
+    """The sha256 of local files; of those that were hashed before, from the cache."""
+    large = {place: _identity(stat) for place, stat in stats.items() if stat.st_size >= KEPT_BYTES}
+    cache = _cache_file() if large else None
+    kept: dict[str, Any] = dict((read_json(cache) if cache else None) or [])  # the last that were used at its end
+    found = {place: kept[place][1] for place, identity in large.items() if kept.get(place, [None])[0] == identity}
+    missing = [place for place in stats if place not in found]
+    started = time.time()
+    found |= dict(zip(missing, _at_once(_hash, missing, os.cpu_count() or 1), strict=True))
+    new = {
+        place: [large[place], found[place]]
+        for place in missing
+        if place in large and started - stats[place].st_mtime > SETTLED_SECONDS
+    }
+    if cache and new:
+        _keep(cache, {**{place: row for place, row in kept.items() if place not in new}, **new})
+    return found
+
+
+def _hash(place: str) -> str:
+    try:
+        return sha256_file(Path(place))
+    except OSError as error:
+        raise UsageError(f"{place} cannot be read: {error.strerror}") from None
+
+
+def _identity(stat: os.stat_result) -> list[int]:
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
+
+
+def _cache_file() -> Path | None:
+    with suppress(RuntimeError):  # a user without a home folder
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        return cache / "refinery" / "input-hashes.json"
+    return None
+
+
+def _keep(cache: Path, rows: Mapping[str, Any]) -> None:
+    """The last rows, without syncing: a file that a crash has cut is made anew."""
+    with suppress(OSError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_name(cache)
+        temporary.write_bytes(canonical_json([*rows.items()][-KEPT_FILES:]))
+        temporary.replace(cache)

@@ -1,0 +1,37 @@
+"""Files at addresses, read by ranges of bytes: over HTTP, or from object storage."""
+
+from typing import Protocol
+
+from infra.errors import UsageError
+from infra.storage import ObjectPath, ObjectRanges, place
+
+
+class RangedFile(Protocol):
+    """`size` in bytes; `version`: the server's ETag. `read` returns all of the bytes asked for that the file has; reads
+    that follow each other are one stream."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def read(self, start: int, length: int) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+def open_remote(address: str) -> RangedFile:
+    """Opens the file at an address. Raises UsageError for one that cannot be read."""
+    path = place(address)
+    if isinstance(path, ObjectPath):
+        return open_object(path)
+    raise UsageError(f"{address}: addresses of this kind are not read")
+
+
+def open_object(path: ObjectPath) -> RangedFile:
+    """UsageError where there is no such object."""
+    try:
+        return ObjectRanges(path)
+    except FileNotFoundError:
+        raise UsageError(f"no such object: {path}: check --input") from None

@@ -1,0 +1,83 @@
+"""One budget for all processes of a run."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.errors import WorkError
+from infra.http.budget import VARIABLE, SharedBudget, budget, environment, serve_budget
+from infra.http.limits import HttpLimits
+from tests.commoncrawl.server import Refusal, serve
+from tests.files import ROOT
+
+PROCESSES, EACH, RATE = 4, 8, 40
+READER = """
+import hashlib, sys
+from infra.http.ranges import open_ranges
+for url in sys.argv[1:]:
+    with open_ranges(url) as file:
+        print(hashlib.sha256(file.read(0, 10**6)).hexdigest())
+"""
+
+
+def test_four_processes_keep_to_one_budget_in_a_storm_and_lose_nothing(tmp_path: Path) -> None:
+    for number in range(EACH):
+        (tmp_path / f"{number}.bin").write_bytes(bytes([number]) * 1000)
+    said: list[str] = []
+    limits = HttpLimits(requests_per_second=RATE, first_wait=0.05, longest_wait=0.2)
+    with serve(tmp_path) as server, serve_budget(limits, said.append):
+        server.fault("*.bin", Refusal(503), times=12, skip=4)
+        urls = [f"{server.url}/{number}.bin" for number in range(EACH)]
+        made = [
+            subprocess.Popen([sys.executable, "-c", READER, *urls], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            for _ in range(PROCESSES)
+        ]
+        found = [process.communicate(timeout=60)[0].split() for process in made]
+        refused, given = len(server.asked(status=503)), len(server.asked(status=206))
+        most = server.most_in_a_second()
+    print(f"\nbudget {RATE}/s; most in a second {most}; {refused} refused, {given} given")
+    assert all(process.returncode == 0 for process in made)
+    assert len({tuple(one) for one in found}) == 1
+    assert len(set(found[0])) == EACH
+    assert (refused, given) == (12, PROCESSES * EACH)
+    assert most <= RATE + PROCESSES  # a request may be a moment under way
+    assert len(said) == 1
+    assert "127.0.0.1 is busy (503)" in said[0]
+
+
+def test_only_who_has_the_token_is_answered() -> None:
+    with serve_budget(HttpLimits()):
+        host, port, token = os.environ[VARIABLE].split(":")
+        for line in (b"wrong\n", b'["stop", "me"]\n', b"\n"):
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(line + b'["stop", "me"]\n')
+                assert connection.makefile("rb").readline() == b""
+        shared = SharedBudget(f"{host}:{port}:{token}")
+        assert shared.limits == HttpLimits()
+        assert shared.now().stopped == ""
+        assert environment() == {VARIABLE: f"{host}:{port}:{token}"}
+
+
+def test_the_limits_and_the_stop_reach_every_process() -> None:
+    limits = HttpLimits(requests_per_second=3, bytes_per_second=5, patience=7)
+    code = "from infra.http.budget import budget; b = budget(); b.stop('no'); print(b.limits.patience)"
+    with serve_budget(limits) as kept:
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert float(done.stdout) == 7
+        assert kept.now().stopped == budget().now().stopped == "no"
+    assert budget().now().stopped == ""
+
+
+def test_workers_stop_with_their_run() -> None:
+    with serve_budget(HttpLimits()):
+        shared = SharedBudget(os.environ[VARIABLE])
+        address = os.environ[VARIABLE]
+    with pytest.raises(WorkError, match="the run has ended"):
+        SharedBudget(address)
+    shared._file = None
+    with pytest.raises(WorkError, match="the run has ended"):
+        shared.take(1, 0)

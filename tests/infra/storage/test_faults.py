@@ -1,0 +1,130 @@
+"""A store that fails for a while is waited for; one that goes on failing, or refuses, is one line."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from infra.errors import UsageError, WorkError
+from infra.storage import client, copy_file, disk_errors, files, new_file, place, remove_folder, write_bytes
+from tests.s3_server import ENVIRONMENT, Fault, Server, cut, denied, slow_down, stall, too_many
+
+PART_BYTES = 5 * 2**20  # the smallest that S3 takes
+LARGE = b"0123456789abcdef" * (2 * PART_BYTES // 16 + 1)
+FAULTS = {"503": slow_down, "429": too_many, "cut": cut, "time-out": stall(0.9)}
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short times, so that the last retry comes soon."""
+    for name, seconds in {"FIRST_PAUSE": 0.01, "MAX_PAUSE": 0.05, "RETRY_TIME": 20, "READ_TIMEOUT": 5}.items():
+        monkeypatch.setattr(client, name, timedelta(seconds=seconds))
+    monkeypatch.setattr(files, "UPLOAD_BYTES", PART_BYTES)
+    client.client.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def own_clients() -> object:
+    yield
+    client.client.cache_clear()
+
+
+def upload(path: Path) -> None:
+    with new_file(path) as temporary:
+        temporary.write_bytes(LARGE)
+
+
+def read_in_blocks(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.usefixtures("hurried")
+def test_every_operation_is_tried_again(
+    fault: str, root: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "time-out":
+        monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=0.6))
+
+    def failing(do: Callable[[], object]) -> object:
+        server.fail(FAULTS[fault], times=1 if fault == "time-out" else 2)
+        done = do()
+        assert server.faults == []
+        return done
+
+    failing(lambda: write_bytes(root / "a", b"content"))
+    assert failing((root / "a").read_bytes) == b"content"
+    failing(lambda: copy_file(root / "a", root / "b"))
+    assert failing(lambda: (root / "b").stat().st_size) == 7
+    assert failing(lambda: [path.name for path in root.iterdir()]) == ["a", "b"]
+    failing((root / "b").unlink)
+    if fault != "time-out":  # of which a large request on a busy machine may have one of its own
+        failing(lambda: upload(root / "large"))
+        assert failing(lambda: read_in_blocks(root / "large")) == LARGE
+    failing(lambda: remove_folder(root))
+    assert not root.exists()
+
+
+def test_an_answer_that_is_cut_in_the_middle_is_read_on(root: Path, server: Server) -> None:
+    write_bytes(root / "a", LARGE[: 2**20])
+    etag = root.store.head((root / "a").key)["e_tag"]  # type: ignore[attr-defined]
+
+    def half(environ: dict[str, object], start: Callable[..., object]) -> list[bytes]:
+        headers = {"Content-Length": str(2**20), "ETag": etag, "Last-Modified": "Sat, 01 Jan 2028 00:00:00 GMT"}
+        start("200 OK", [*headers.items(), ("Connection", "close")])
+        return [LARGE[: 2**19]]
+
+    server.fail(half, times=1, chosen=lambda method, path: method == "GET")
+    assert (root / "a").read_bytes() == LARGE[: 2**20]
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("fault", [slow_down, cut])
+def test_a_store_that_goes_on_failing_is_one_line(
+    fault: Fault, root: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_RETRIES", 3)
+    monkeypatch.setattr(client, "RETRY_TIME", timedelta(seconds=1))
+    server.fail(fault, times=1000)
+    with pytest.raises(WorkError) as failed, disk_errors(root):
+        write_bytes(root / "a", b"content")
+    assert 3 < 1000 - len(server.faults) < 10
+    said = str(failed.value)
+    assert said.startswith(f"{root}/a: PUT failed (") and "run the same command again" in said and "\n" not in said
+    assert ENVIRONMENT["AWS_SECRET_ACCESS_KEY"] not in said
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_torn_upload_leaves_nothing(root: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_RETRIES", 2)
+    monkeypatch.setattr(client, "RETRY_TIME", timedelta(seconds=1))
+    server.fail(cut, times=1000, chosen=lambda method, path: method == "PUT")
+    with pytest.raises(WorkError):
+        upload(root / "large")
+    server.fail(cut, times=0)
+    assert not (root / "large").exists() and list(root.iterdir()) == []
+    assert [method for method, path in server.requests if "uploadId" in path][-1] == "DELETE"  # parts cost money
+
+
+def test_no_credentials(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setattr(client, "METADATA_SERVICE", ("127.0.0.1", 9))
+    client.client.cache_clear()
+    with pytest.raises(UsageError, match="no credentials were found: set AWS_ACCESS_KEY_ID"):
+        place("s3://bucket/a").read_bytes()
+
+
+def test_a_refusal_is_one_line_at_once(root: Path, server: Server) -> None:
+    server.fail(denied, times=1)
+    with pytest.raises(UsageError, match=r"a: access is denied \(.*AccessDenied.*\): check the credentials"):
+        write_bytes(root / "a", b"")
+    for call in (
+        lambda: write_bytes(place("s3://no-bucket/a"), b""),
+        lambda: place("s3://no-bucket/a").read_bytes(),
+        lambda: list(place("s3://no-bucket").iterdir()),
+        lambda: upload(place("s3://no-bucket/a")),
+    ):
+        with pytest.raises(UsageError, match="there is no such bucket"):
+            call()
