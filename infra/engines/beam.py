@@ -25,6 +25,7 @@ from infra.engines.options import check_listens
 from infra.engines.shuffle import Piece, Spread, Spreads, reduce_pieces
 from infra.errors import UsageError
 from infra.extras import check_extra
+from infra.storage import place
 
 OPTIONS = "REFINERY_BEAM_OPTIONS"
 # A spread may have hundreds of parts in it.
@@ -59,7 +60,7 @@ class BeamEngine(Engine):
         first = next(rest, None)
         if first is None:
             return
-        folder = Path(first.folder)
+        folder = place(first.folder)
         with chunked(folder, chain([first], rest)) as chunks, self._pipeline(folder) as pipeline:
             _ = (
                 pipeline
@@ -73,7 +74,7 @@ class BeamEngine(Engine):
     def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
         import apache_beam as beam
 
-        folder = Path(jobs.operation.folder)
+        folder = place(jobs.operation.folder)
         wanted = frozenset(jobs.indices.tolist())
         each = (jobs.range_of([index], lambda _: ((),)) for index in jobs.indices.tolist())
         with (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import WorkError
-from infra.storage import TEMPORARY, write_bytes
+from infra.storage import TEMPORARY, place, write_bytes
 
 FAILED = f"{TEMPORARY}failed-"
 
@@ -33,7 +33,7 @@ def noted(folder: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        leave(Path(folder), error)
+        leave(place(folder), error)
         raise
 
 

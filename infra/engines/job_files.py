@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.receipts import RECEIPTS
-from infra.storage import TEMPORARY, write_bytes
+from infra.storage import TEMPORARY, place, write_bytes
 
 JOBS_IN_CHUNK = 1000
 
@@ -39,10 +39,10 @@ def chunked(folder: Path, jobs: Iterable[Any], size: int = JOBS_IN_CHUNK) -> Ite
         yield chunks
     finally:
         for written in chunks.paths:
-            Path(written).unlink(missing_ok=True)
+            place(written).unlink(missing_ok=True)
 
 
 def read_chunk(path: str) -> list[Any]:
     """The jobs of one file."""
-    jobs: list[Any] = pickle.loads(Path(path).read_bytes())
+    jobs: list[Any] = pickle.loads(place(path).read_bytes())
     return jobs

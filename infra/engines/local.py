@@ -20,8 +20,9 @@ import pyarrow as pa
 from infra.engines.engine import Done, Engine
 from infra.engines.job import Job, PartJobs, run_job
 from infra.engines.shuffle import Spreads
-from infra.engines.spill import shuffle_through_files
+from infra.engines.spill import local_spill, shuffle_through_files
 from infra.errors import WorkError
+from infra.storage import place
 
 PR_SET_PDEATHSIG = 1
 # The jobs that are handed to the pool at once, for each worker: the one that it runs, and the next.
@@ -68,7 +69,7 @@ class LocalEngine(Engine):
     _pool: ProcessPoolExecutor | None = None
 
     def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
-        shuffle_through_files(self, spreads, jobs, done)
+        shuffle_through_files(self, local_spill(place(jobs.operation.folder)), spreads, jobs, done)
 
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         waiting = iter(jobs)
@@ -98,17 +99,17 @@ class LocalEngine(Engine):
                 if not pending:
                     break
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    place = pending.pop(future)
+                    which = pending.pop(future)
                     try:
                         done(future.result())
                     except BrokenProcessPool:
-                        lost.append(place)
+                        lost.append(which)
                 if lost and not pending:
                     self.kill()  # the next one gets a new pool
         except BaseException:
             self.kill()
             raise
-        return [job for _, job in sorted(lost, key=lambda place: place[0])]
+        return [job for _, job in sorted(lost, key=lambda which: which[0])]
 
     def _submit(self, job: Job) -> Future[int]:
         if self._pool is None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from infra.dataset.receipts import SPILL
 from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died
 from infra.engines.job import Job, PartJobs
@@ -22,6 +23,7 @@ from infra.engines.shuffle import Spreads
 from infra.engines.spill import shuffle_through_files
 from infra.errors import UsageError, WorkError
 from infra.extras import check_extra
+from infra.storage import place
 
 # On a loaded machine Ray's own servers may not come up in the time that Ray gives them.
 START_ATTEMPTS = 3
@@ -111,7 +113,7 @@ class RayEngine(Engine):
             raise_ours(error)
 
     def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
-        shuffle_through_files(self, spreads, jobs, done)
+        shuffle_through_files(self, place(jobs.operation.folder) / SPILL, spreads, jobs, done)
 
     def _bound(self) -> int:
         """How many tasks may be in flight."""

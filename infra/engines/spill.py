@@ -6,7 +6,9 @@ dataset is finished, so that a driver that was killed, or a node that is lost, c
 """
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +20,20 @@ from infra.dataset.receipts import SPILL
 from infra.engines.job import Job, PartJobs
 from infra.engines.shuffle import Spread, Spreads, from_bytes, to_bytes
 from infra.hashing import sha256_json
-from infra.storage import disk_errors, new_file, place, remove_folder, remove_temporaries
+from infra.storage import (
+    ObjectPath,
+    disk_errors,
+    new_file,
+    place,
+    read_range,
+    remove_folder,
+    remove_temporaries,
+    scratch_folder,
+)
 
 OFFSET = np.dtype("<u8")
+# Ranges that are read at once from an object store, where each takes its time.
+READERS = 16
 
 
 @dataclass(frozen=True)
@@ -63,17 +76,27 @@ class Spilled:
     count: int
 
     def tables(self, partition: int) -> list[pa.Table]:
-        found = [read_piece(spill_path(self.folder, index), partition) for index in range(self.count)]
+        paths = [spill_path(self.folder, index) for index in range(self.count)]
+        if isinstance(place(self.folder), ObjectPath):
+            with ThreadPoolExecutor(READERS) as readers:
+                found = [*readers.map(partial(read_piece, partition=partition), paths)]
+        else:
+            found = [read_piece(path, partition) for path in paths]
         return [from_bytes(piece) for piece in found if piece]
 
 
 def read_piece(path: Path, partition: int) -> bytes:
     """The rows that a file has for one partition; empty where it has none."""
-    with path.open("rb") as file:
-        file.seek(partition * OFFSET.itemsize)
-        start, end = np.frombuffer(file.read(2 * OFFSET.itemsize), OFFSET).tolist()
-        file.seek(start)
-        return file.read(end - start)
+    start, end = np.frombuffer(read_range(path, partition * OFFSET.itemsize, 2 * OFFSET.itemsize), OFFSET).tolist()
+    return read_range(path, start, end - start) if end > start else b""
+
+
+def local_spill(dataset: Path) -> Path:
+    """Where the workers of one machine spill: in the dataset's folder, where a killed run finds its files again; for a
+    dataset in an object store on this machine's disk."""
+    if isinstance(dataset, ObjectPath):
+        return scratch_folder() / f"spill-{sha256_json(str(dataset))[:16]}"
+    return dataset / SPILL
 
 
 def spill_path(folder: str, index: int) -> Path:
@@ -88,10 +111,13 @@ class RunsJobs(Protocol):
     def run_jobs(self, jobs: Iterable[Job], done: Callable[[int], None]) -> None: ...
 
 
-def shuffle_through_files(engine: RunsJobs, spreads: Spreads, jobs: PartJobs, done: Callable[[int], None]) -> None:
-    """`Engine.shuffle` by two calls of `run_jobs`. Files that an earlier run has finished are not made again: their
-    folder is named by all that decides what they hold."""
-    spill = place(jobs.operation.folder) / SPILL
+def shuffle_through_files(
+    engine: RunsJobs, spill: Path, spreads: Spreads, jobs: PartJobs, done: Callable[[int], None]
+) -> None:
+    """`Engine.shuffle` by two calls of `run_jobs`, through files in `spill`.
+
+    Files that an earlier run has finished are not made again: their folder is named by all that decides what they hold.
+    """
     folder = spill / sha256_json([spreads.fingerprint, code_version(SpillJob)])[:16]
     for other in spill.iterdir() if spill.exists() else ():
         if other != folder:

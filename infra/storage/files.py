@@ -101,6 +101,16 @@ def write_bytes(path: Path, content: bytes) -> None:
     commit_file(temporary, path)
 
 
+def read_range(path: Path, start: int, length: int) -> bytes:
+    """Some bytes of a file: of an object by one request."""
+    if isinstance(path, ObjectPath):
+        with store_errors(path):
+            return bytes(path.store.get_range(path.key, start=start, length=length))
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(length)
+
+
 def sizes_in(folder: Path) -> Callable[[str], int | None]:
     """Gives the size of a file by its path below `folder`; None where there is none. Objects are listed, all at once: a
     request has a thousand of them."""

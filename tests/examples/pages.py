@@ -10,7 +10,11 @@ from tests.pipeline.command import all_commands
 
 BLOCK = re.compile(r"^( *)```([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # Their blocks are run by tests of their own, which also compare what is printed.
-OWN_TESTS = {"docs/python.md": "tests/refinery/test_docs.py", "docs/your_own.md": "tests/test_docs_your_own.py"}
+OWN_TESTS = {
+    "docs/python.md": "tests/refinery/test_docs.py",
+    "docs/your_own.md": "tests/test_docs_your_own.py",
+    "docs/journeys/cluster.md": "tests/pipeline/cli/test_journey.py",
+}
 # Pages in the order in which a reader comes to them, then the others.
 FIRST = ("README.md", "docs/journeys/laptop.md", "docs/journeys/training.md", "docs/reading.md")
 

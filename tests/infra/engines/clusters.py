@@ -13,6 +13,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 120
+# A node that is dead is seen to be after a second, not after half a minute.
+QUICK = {"health_check_period_ms": 300, "health_check_timeout_ms": 300, "health_check_failure_threshold": 3}
 
 
 @contextlib.contextmanager
@@ -20,7 +22,8 @@ def ray_cluster(nodes: int) -> Iterator[Any]:
     """A head that runs no tasks, and `nodes` others with one processor each; `.address` is the cluster's."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": QUICK}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(nodes):
             cluster.add_node(num_cpus=1)

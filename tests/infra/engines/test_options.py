@@ -10,6 +10,7 @@ from infra.engines.options import bytes_given, name_and_options
 from infra.errors import UsageError
 from tests.infra.toy import Count, Slices, header
 from tests.pipeline.command import refinery
+from tests.pipeline.pages import write_crawl
 
 
 def test_the_name_and_its_options() -> None:
@@ -43,7 +44,7 @@ def test_what_is_no_option_is_refused(engine: str, says: str) -> None:
         ("beam --direct_num_workers=x", "argument --direct_num_workers: invalid int value: 'x'"),
         (
             "beam --runner=PortableRunner --job_endpoint=127.0.0.1:1",
-            "a Beam job service was not reached at 127.0.0.1:1",
+            "a Beam job service was not reached",
         ),
     ],
 )
@@ -60,13 +61,13 @@ def test_options_of_beam_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_options_follow_two_dashes_on_the_command_line(tmp_path: Path) -> None:
-    source = tmp_path / "texts.jsonl"
-    source.write_text('{"id": "1", "text": "a"}\n')
-    words = ("run", "--recipe", "exact", "--input", source, "--out", tmp_path / "out")
+    write_crawl(tmp_path / "crawl", 1, 2)
+    words = ("ingest", "--recipe", "extract", "--input", tmp_path / "crawl", "--out", tmp_path / "out")
     assert "no option of Beam is called --runer" in refinery(*words, "--engine", "beam", "--", "--runer", "x", code=2)
     assert "--engine local: unrecognized arguments" in refinery(*words, "--", "--address", "x", code=2)
 
 
 def test_what_beam_raises_comes_as_it_is(tmp_path: Path) -> None:
-    with open_engine("beam") as engine, pytest.raises(RuntimeError, match=r"^told to fail$"):
+    with open_engine("beam") as engine, pytest.raises(RuntimeError) as raised:
         engine.map_shards(Count(fail_at=2), [Slices()], tmp_path, header())
+    assert str(raised.value) == "told to fail"

@@ -1,0 +1,110 @@
+"""`submit` and `status` against a real Ray with its dashboard: output, exit codes, Ctrl-C, detached, stopped."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.engines.ray_jobs import find_job
+from tests.infra.engines.clusters import ray_head
+from tests.pipeline.command import ROOT, made, refinery
+from tests.pipeline.pages import write_crawl
+from tests.pipeline.recipe_texts import BRIEF
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with ray_head(tmp_path_factory.mktemp("ray")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    write_crawl(tmp_path / "crawl", files=2, each=8)
+    (tmp_path / "brief.toml").write_text(BRIEF)
+    return tmp_path
+
+
+def begun(head: dict[str, str], *words: object) -> "subprocess.Popen[str]":
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [sys.executable, "-m", "refinery", *map(str, words)], env={**os.environ, **head}, cwd=ROOT, text=True, **pipes,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # type: ignore[call-overload, no-any-return]  # fmt: skip
+
+
+def command(head: dict[str, str], *words: object) -> tuple[int, str, str]:
+    process = begun(head, *words)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+@pytest.mark.long
+def test_a_run_is_handed_over_and_followed(head: dict[str, str], world: Path) -> None:
+    """Also on Ray Client, whose driver is here; all write what a run on this machine does."""
+    run = ("run", "--recipe", world / "brief.toml", "--input", world / "crawl", "--out")
+    code, out, err = command(head, "submit", "--", *run, world / "submitted")
+    assert code == 0, out + err
+    assert "kept " in out
+    refinery(*run, world / "here")
+    assert made(world / "submitted") == made(world / "here")
+    code, out, err = command(head, *run, world / "client", "--engine", "ray", "--", f"--address={head['CLIENT']}")
+    assert code == 0, out + err
+    assert made(world / "client") == made(world / "here")
+
+
+@pytest.mark.long
+def test_the_exit_code_is_the_job_s(head: dict[str, str], world: Path) -> None:
+    code, out, err = command(head, "submit", "--", "run", "--recipe", "nix", "--input", world / "crawl", "--out", "o")
+    assert code == 2, out + err
+    assert "nix" in out
+    url = err.split("submitted: ")[1].split()[0]
+    code, out, _ = command(head, "status", url)
+    assert code == 0 and "failed with exit code 2" in out
+
+
+@pytest.mark.long
+def test_ctrl_c_leaves_it_running_and_stop_ends_it(head: dict[str, str], world: Path) -> None:
+    os.mkfifo(world / "recipe.toml")  # whoever reads it waits
+    words = ("submit", "--", "run", "--recipe", world / "recipe.toml", "--input", world / "crawl", "--out", world / "o")
+    process = begun(head, *words)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    name = re.search(r"raysubmit_\w+", line)
+    assert name and f"{name[0]} goes on" in rest
+    code, out, _ = command(head, "status", name[0], "--json")
+    assert code == 0 and re.search('"status": "(pending|running)"', out)
+    assert command(head, "submit", "--stop", name[0])[0] == 0
+    code, out, err = command(head, "status", name[0])
+    assert code == 0 and "stopped" in out, out + err
+    assert "had ended before" in command(head, "submit", "--stop", name[0])[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("submit",), "say what is to be run behind --"),
+        (("submit", "--", "runn"), "there is no command 'runn' to submit"),
+        (("submit", "--address", "head:8265", "--", "verify", "x"), "give that of Ray's dashboard"),
+        (("submit", "--address", "http://127.0.0.1:1", "--", "verify", "x"), "no Ray dashboard answers at"),
+        (("submit", "--runtime-env", "nix.yaml", "--", "verify", "x"), "--runtime-env nix.yaml cannot be read"),
+        (("status", "http://127.0.0.1:1/#/jobs/raysubmit_x"), "no Ray dashboard answers at http://127.0.0.1:1"),
+        (("status", "s3://bucket/out"), "is not on this machine"),
+    ],
+)
+def test_what_cannot_be_handed_over_is_refused(words: tuple[str, ...], says: str) -> None:
+    assert says in refinery(*words, code=2)
+
+
+def test_a_job_by_its_name_or_its_page() -> None:
+    named, page = find_job("raysubmit_a1"), find_job("https://head:8265/#/jobs/raysubmit_a1")
+    assert named and page and (named.name, named.address, page.address) == ("raysubmit_a1", None, "https://head:8265")
+    assert find_job("out") is find_job("runs/raysubmit_a1") is None
