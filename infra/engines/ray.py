@@ -50,12 +50,13 @@ def start_ray(address: str | None, processors: int) -> None:
         except (RuntimeError, ConnectionError, ValueError) as error:
             ray.shutdown()
             reason = str(error).strip().split("\n")[0][:200]
-            if address:
+            # the server of Ray Client starts a process for each driver, which may not come up in time either
+            if address and not (address.startswith("ray://") and attempt < START_ATTEMPTS):
                 raise UsageError(
                     f"the Ray cluster at {address} does not take this driver ({reason}): it must have the same "
                     "versions of Ray and Python; or hand the command to its head with `refinery submit`"
                 ) from None
-            if attempt == START_ATTEMPTS or not isinstance(error, RuntimeError):
+            if not address and (attempt == START_ATTEMPTS or not isinstance(error, RuntimeError)):
                 raise WorkError(f"Ray could not be started ({reason}): run the same command again") from None
 
 

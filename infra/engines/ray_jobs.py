@@ -20,7 +20,8 @@ from infra.extras import check_extra
 
 # What Ray calls a job that was submitted, alone or at the end of an address of its dashboard.
 JOB: Final = re.compile(r"(?:(https?://[^/#]+)/.*?)?(raysubmit_\w+)")
-# How often a connection to the log may break, with nothing new said, before that is an error.
+# How often the log's connection may break with nothing new said, how often a job is offered to a cluster that is not
+# ready, how often a job that was told to stop is asked whether it has.
 ATTEMPTS = 5
 SECONDS_BETWEEN = 2.0
 
@@ -92,9 +93,14 @@ class RayJob:
         return self.status()["status"] in ("succeeded", "failed", "stopped")
 
     def stop(self) -> bool:
-        """Ends its process; False where it had ended before."""
+        """Ends its process, and waits for that some seconds; False where it had ended before."""
         self.status()
-        return bool(self.client.stop_job(self.name))
+        stopped = bool(self.client.stop_job(self.name))
+        for _ in range(ATTEMPTS) if stopped else ():
+            if self.ended():
+                break
+            time.sleep(SECONDS_BETWEEN)
+        return stopped
 
 
 def find_job(text: str) -> RayJob | None:
@@ -110,10 +116,16 @@ def submit(words: Sequence[str], address: str | None = None, runtime_env: Path |
     environment = read_environment(runtime_env) if runtime_env else None
     client = connect(address)
     command = f"python -m refinery {shlex.join(words)}"
-    try:
-        name = client.submit_job(entrypoint=command, runtime_env=environment)
-    except (RuntimeError, ValueError) as error:
-        raise WorkError(f"Ray refused the job: {first(error)}") from None
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            name = client.submit_job(entrypoint=command, runtime_env=environment)
+        except (RuntimeError, ValueError) as error:
+            # a head that has just been started
+            if attempt < ATTEMPTS and "No available agent" in str(error):
+                time.sleep(SECONDS_BETWEEN * attempt)
+                continue
+            raise WorkError(f"Ray refused the job: {first(error)}") from None
+        break
     return RayJob(name, client.get_address())
 
 

@@ -62,7 +62,7 @@ def test_a_run_is_handed_over_and_followed(head: dict[str, str], world: Path) ->
 def test_the_exit_code_is_the_job_s(head: dict[str, str], world: Path) -> None:
     code, out, err = command(head, "submit", "--", "run", "--recipe", "nix", "--input", world / "crawl", "--out", "o")
     assert code == 2, out + err
-    assert "nix" in out
+    assert "nix" in out, err
     url = err.split("submitted: ")[1].split()[0]
     code, out, _ = command(head, "status", url)
     assert code == 0 and "failed with exit code 2" in out
@@ -77,7 +77,7 @@ def test_ctrl_c_leaves_it_running_and_stop_ends_it(head: dict[str, str], world: 
     line = process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, line + rest
     name = re.search(r"raysubmit_\w+", line)
     assert name and f"{name[0]} goes on" in rest
     code, out, _ = command(head, "status", name[0], "--json")
