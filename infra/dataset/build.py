@@ -25,7 +25,7 @@ from infra.dataset.reader import Dataset
 from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, WORK, Receipt, Totals, files_of
 from infra.dataset.schema import describe
 from infra.hashing import readable_json
-from infra.storage import check_locked, disk_errors, remove_folder, sync_files, sync_folder, write_bytes
+from infra.storage import check_locked, disk_errors, read_json, remove_folder, sync_files, sync_folder, write_bytes
 
 # What a stage adds at the commit: further fields of the manifest, and further files of the dataset.
 Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
@@ -89,12 +89,26 @@ class Build:
             check_invariant(manifest)
             content = manifest.to_bytes()
             run = {**run, "manifest_sha256": hashlib.sha256(content).hexdigest()}
-            account = {**run, "parts_made": self.made, "parts_found": self.found, **totals.cost}
+            account = {**run, "parts_made": self.made, "parts_found": self.found, **self._cost(run, totals, table)}
             check_locked(self.folder)
             write_bytes(self.folder / RUN, readable_json(account))
             write_bytes(self.folder / MANIFEST, content)
         self._clear()
         return Dataset(self.folder)
+
+    def _cost(self, run: Mapping[str, Any], totals: Totals, table: FileTable) -> dict[str, Any]:
+        """What all parts cost, with the intermediate tables, which are about to go."""
+        tables = [read_json(path / RUN) or {} for path in sorted((self.folder / WORK).glob("*"))]
+        spread = float(run.get("spread_cpu_seconds", 0.0))
+        cpu = [totals.cost.get("cpu_seconds", 0.0), spread, *(float(each.get("cpu_seconds", 0.0)) for each in tables)]
+        peaks = [totals.cost.get("peak_memory_bytes", 0), *(each.get("peak_memory_bytes", 0) for each in tables)]
+        written = sum(sums.bytes for sums in table.sums.values())
+        # of archives, also where a server told no sizes before they were read
+        read = {"bytes_read": totals.counts["bytes/file"]} if "bytes/file" in totals.counts else {}
+        return {
+            **totals.cost, **read, "cpu_seconds": round(sum(cpu), 3), "peak_memory_bytes": max(peaks),
+            "bytes_written": written, "table_bytes": sum(int(each.get("bytes_written", 0)) for each in tables),
+        }  # fmt: skip
 
     def _sum(
         self, fingerprints: Sequence[str], totals: Totals, extras: Extras | None

@@ -71,7 +71,7 @@ class BeamEngine(Engine):
             )
         done(chunks.count)
 
-    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> float:
         import apache_beam as beam
 
         folder = place(jobs.operation.folder)
@@ -103,6 +103,7 @@ class BeamEngine(Engine):
                 | "reduce" >> beam.Map(reduce_noted, str(folder))
             )
         done(chunks.count)
+        return 0.0  # the runner does not tell what its shuffle took
 
     @contextmanager
     def _pipeline(self, folder: Path) -> Iterator[Any]:

@@ -109,7 +109,7 @@ class Engine(ABC):
             jobs = PartJobs(operation, build.missing(fingerprints), fingerprints, ())
             with self._watch(build, partitions) as watch:
                 if len(jobs):
-                    self.shuffle(spreads, jobs, watch.finished)
+                    meter.spread_cpu_seconds = self.shuffle(spreads, jobs, watch.finished)
             self._note_checked(build, refs)
             return build.commit(fingerprints, task.schema, meter.account(inputs))
 
@@ -134,10 +134,11 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> float:
         """Bring each partition in `jobs.indices` the rows that all of `spreads` have for it, and make it there
         (`jobs.range_of`); call `done()` with the number of partitions. There is at least one; those that are made
-        already are not among them."""
+        already are not among them. Returns the CPU seconds that it took to spread the rows, as far as they are
+        known."""
 
     def close(self) -> None:  # noqa: B027 (an engine without workers has none to end)
         """End the workers."""

@@ -68,8 +68,8 @@ class LocalEngine(Engine):
     name = "local"
     _pool: ProcessPoolExecutor | None = None
 
-    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
-        shuffle_through_files(self, local_spill(place(jobs.operation.folder)), spreads, jobs, done)
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> float:
+        return shuffle_through_files(self, local_spill(place(jobs.operation.folder)), spreads, jobs, done)
 
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         waiting = iter(jobs)

@@ -113,8 +113,8 @@ class RayEngine(Engine):
                 ray.cancel(result)
             raise_ours(error)
 
-    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> None:
-        shuffle_through_files(self, place(jobs.operation.folder) / SPILL, spreads, jobs, done)
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> float:
+        return shuffle_through_files(self, place(jobs.operation.folder) / SPILL, spreads, jobs, done)
 
     def _bound(self) -> int:
         """How many tasks may be in flight."""

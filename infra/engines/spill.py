@@ -1,8 +1,9 @@
 """A shuffle through files, on storage that all workers see: a file for each group of parts, read by the reducers.
 
-A file begins with where each partition's rows are in it (`partitions` + 1 offsets of eight bytes), then come the rows,
-an Arrow stream for each partition that has some. A reducer reads two ranges of each file. The files stay until their
-dataset is finished, so that a driver that was killed, or a node that is lost, costs no more than what was being made.
+A file begins with where each partition's rows are in it (`partitions` + 1 offsets of eight bytes) and the CPU time that
+it took (eight bytes, in microseconds); then come the rows, an Arrow stream for each partition that has some. A reducer
+reads two ranges of each file. The files stay until their dataset is finished, so that a driver that was killed, or a
+node that is lost, costs no more than what was being made.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ from infra.dataset.receipts import SPILL
 from infra.engines.job import Job, PartJobs
 from infra.engines.shuffle import Spread, Spreads, from_bytes, to_bytes
 from infra.hashing import sha256_json
+from infra.metering import worker_cpu_seconds
 from infra.storage import (
     ObjectPath,
     disk_errors,
@@ -58,13 +60,16 @@ class SpillJob:
 
     def run(self) -> int:
         path = spill_path(self.folder, self.index)
-        lengths = np.zeros(self.spread.partitions + 1, OFFSET)
+        lengths, head = np.zeros(self.spread.partitions + 1, OFFSET), np.zeros(self.spread.partitions + 2, OFFSET)
+        began = worker_cpu_seconds()
         with disk_errors(path.parent), new_file(path) as temporary, temporary.open("wb") as file:
-            file.write(lengths.tobytes())
+            file.write(head.tobytes())
             for partition, table in self.spread.tables():
                 lengths[partition + 1] = file.write(to_bytes(table))
             file.seek(0)
-            file.write((lengths.nbytes + lengths.cumsum()).astype(OFFSET).tobytes())
+            head[:-1] = head.nbytes + lengths.cumsum()
+            head[-1] = round((worker_cpu_seconds() - began) * 1e6)
+            file.write(head.tobytes())
         return self.count
 
 
@@ -91,6 +96,12 @@ def read_piece(path: Path, partition: int) -> bytes:
     return read_range(path, start, end - start) if end > start else b""
 
 
+def spread_cpu_seconds(path: Path, partitions: int) -> float:
+    """The CPU time that a file took."""
+    content = read_range(path, (partitions + 1) * OFFSET.itemsize, OFFSET.itemsize)
+    return int(np.frombuffer(content, OFFSET)[0]) / 1e6
+
+
 def local_spill(dataset: Path) -> Path:
     """Where the workers of one machine spill: in the dataset's folder, where a killed run finds its files again; for a
     dataset in an object store on this machine's disk."""
@@ -113,7 +124,7 @@ class RunsJobs(Protocol):
 
 def shuffle_through_files(
     engine: RunsJobs, spill: Path, spreads: Spreads, jobs: PartJobs, done: Callable[[int], None]
-) -> None:
+) -> float:
     """`Engine.shuffle` by two calls of `run_jobs`, through files in `spill`.
 
     Files that an earlier run has finished are not made again: their folder is named by all that decides what they hold.
@@ -129,6 +140,9 @@ def shuffle_through_files(
         SpillJob(str(folder), spread) for spread in spreads if spill_path(str(folder), spread.order).name not in there
     )
     engine.run_jobs(spills, lambda _: None)
+    paths = (spill_path(str(folder), index) for index in range(len(spreads)))
+    seconds = sum(spread_cpu_seconds(path, spreads.partitions) for path in paths)
     spilled = (Spilled(str(folder), len(spreads)),)
     engine.run_jobs(jobs.ranges(engine.workers, lambda _: spilled), done)
     remove_folder(spill)
+    return seconds

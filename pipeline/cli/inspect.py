@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from infra.remote import check_local
+from infra.remote import anywhere
 from pipeline.cli.command import Command, group
 from pipeline.cli.console import duration, quiet_stdout, say, show, tell, width
 from pipeline.cli.options import Json, Models, RecipeArgument, Run, Set, Source
@@ -215,8 +215,7 @@ def status(
     if job := find_job(folder):
         tell(job.status() if json else job.text())
         return
-    check_local(folder, "folder")
-    answer = read_status(Path(folder))
+    answer = read_status(anywhere(folder, "folder"))
     rows = [readable_stage(stage) for stage in answer.get("stages", ())]
     columns = ["stage", "state", "parts", "docs", "rejected", "rows/s", "left"]
     text = table(rows, columns if any("left" in row for row in rows) else columns[:5])

@@ -1,7 +1,7 @@
 """The commands that make datasets: `run`, one for each stage, and `compare`."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,8 +39,10 @@ from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
 
 if TYPE_CHECKING:
+    from infra.http.limits import HttpLimits
+    from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import Inputs
-    from pipeline.snapshots.choose import Choice, CrawlFile
+    from pipeline.snapshots.choose import Choice
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
 
@@ -87,8 +89,10 @@ def run(
     choice = choice_of(snapshot or (), kind, files, sample, segment)
     columns = Columns(text_column, id_column, url_column)
     with opened(engine, workers, json, limits) as made:
-        given = given_inputs(input, choice, source, lambda found: check_core_hours(recipe, changes, found, budget))
+        given = given_inputs(input, choice, source, columns)
+        planned = None if budget is None else within_budget(recipe, changes, given, limits, made.workers, budget)
         finished = run_recipe(chosen(recipe, changes), given, out, made, limit, models, columns, say=say)
+        keep_forecast(out, planned)
         summary = finished.summary()
     if json:
         tell(summary)
@@ -104,11 +108,9 @@ def run(
             say(f"{kept_text(summary['counts'])}: {summary['result']}; next: refinery rejects --run {folder}")
 
 
-def given_inputs(
-    input: Sequence[str] | None, choice: "Choice", source: str | None, check: "Callable[[Sequence[CrawlFile]], None]"
-) -> "Sequence[str] | Inputs":
-    """What --input names, or the files that --snapshot and the options with it choose, which `check` may refuse."""
-    from pipeline.inputs.inputs import Inputs, inputs_of_snapshot
+def given_inputs(input: Sequence[str] | None, choice: "Choice", source: str | None, columns: "Columns") -> "Inputs":
+    """What --input names, or the files that --snapshot and the options with it choose."""
+    from pipeline.inputs.inputs import Inputs, inputs_of_snapshot, read_inputs
     from pipeline.snapshots.choose import chosen_files
 
     if bool(input) == bool(choice.snapshots):
@@ -116,21 +118,33 @@ def given_inputs(
     if input:
         if choice != choice_of((), "warc", None, None, None):
             raise UsageError("--kind, --files, --sample and --segment choose among the files of a --snapshot")
-        return input
-    found = chosen_files(crawls_of(source), choice)
-    check(found)
-    return Inputs(inputs_of_snapshot(found))
+        return read_inputs(input, columns)
+    return Inputs(inputs_of_snapshot(chosen_files(crawls_of(source), choice)))
 
 
-def check_core_hours(
-    recipe: str, changes: Sequence[str] | None, found: "Sequence[CrawlFile]", budget: float | None
-) -> None:
-    """UsageError where the run would take more core-hours than `budget`, by the last probe of its recipe."""
-    from infra.http.limits import HttpLimits
+def within_budget(
+    recipe: str, changes: Sequence[str] | None, given: "Inputs", limits: "HttpLimits", cores: int, budget: float
+) -> dict[str, Any]:
+    """What the run will take, by the last probe of its recipe. UsageError if that is more core-hours than `budget`."""
     from pipeline.snapshots.plan import Means, check_budget, plan
 
-    if budget is not None:
-        check_budget(plan(probe_of(recipe, changes, None), 0, len(found), Means(1, 0.0, HttpLimits())), budget)
+    if not given.archives:
+        raise UsageError("--budget is for runs over archives: documents have no probe")
+    sizes = [file.size for file in given.archives]
+    known = None if None in sizes else sum(size or 0 for size in sizes)
+    planned = plan(probe_of(recipe, changes, None), 0, len(sizes), Means(cores, 0.0, limits), known)
+    check_budget(planned, budget)
+    return planned
+
+
+def keep_forecast(out: Path, planned: dict[str, Any] | None) -> None:
+    """Beside the run that was made: the report shows the two together."""
+    from infra.hashing import readable_json
+    from infra.storage import write_bytes
+    from pipeline.stages.final import FORECAST
+
+    if planned is not None:
+        write_bytes(out / FORECAST, readable_json(planned))
 
 
 def stage_command(name: str, about: str, example: str) -> Any:

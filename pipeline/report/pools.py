@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from infra.storage import read_json
 from pipeline.report.charts import (
     UNIT_NAMES,
     UNITS,
@@ -20,6 +21,7 @@ from pipeline.report.charts import (
 from pipeline.report.parts import Figure, Table, clipped, cut, seconds
 from pipeline.report.read import Comparison, Floats, Material, PoolOutcome, number, read_account
 from pipeline.report.views import TOP_RULES, StageView, signal_of, top_rules
+from pipeline.stages.final import FORECAST
 
 TOP_LANGUAGES = 15
 BINS = 30
@@ -176,6 +178,33 @@ def stage_cost(seen: Sequence[StageView]) -> list[Figure]:
             rows.append((view.label, seconds(wall), seconds(cpu), speed, peak))
     columns = ("stage", "seconds", "CPU seconds", "documents per CPU second", "peak MiB")
     return [Figure("Stages", Table(columns, clipped(rows)))] if rows else []
+
+
+def forecasts(pools: Sequence[PoolOutcome]) -> list[Figure]:
+    """What runs were to take beside what they took, where it was forecast."""
+    return [figure for pool in pools for figure in forecast_of(pool)]
+
+
+def forecast_of(pool: PoolOutcome) -> Iterator[Figure]:
+    folder = pool.datasets[0].folder.parent if pool.datasets else None
+    planned = read_json(folder / FORECAST) if folder else None
+    stages = planned.get("stages") if isinstance(planned, Mapping) else None
+    if not isinstance(stages, list) or not all(isinstance(row, Mapping) for row in stages):
+        return
+    made = {dataset.folder.name: read_account(dataset) for dataset in pool.datasets}
+    rows = []
+    for row in stages:
+        account = made.get(str(row.get("stage")), {})
+        cpu, written = number(account.get("cpu_seconds")), number(account.get("bytes_written"))
+        hours, disk = number(row.get("core_hours")), number(row.get("disk_bytes"))
+        rows.append((str(row.get("stage")), in_units(hours, 1.0, 4), in_units(cpu, 3600.0, 4),
+                     in_units(disk, 2**20, 1), in_units(written, 2**20, 1)))  # fmt: skip
+    columns = ("stage", "core-hours forecast", "core-hours", "MiB forecast", "MiB written")
+    yield Figure(f"Forecast: {pool.label}", Table(columns, clipped(rows)))
+
+
+def in_units(value: float | None, unit: float, digits: int) -> str:
+    return "" if value is None else f"{value / unit:,.{digits}f}"
 
 
 def pool_tables(seen: Sequence[StageView]) -> Iterator[Figure]:

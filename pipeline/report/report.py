@@ -24,7 +24,7 @@ from pipeline.report.models import (
     training_kind,
 )
 from pipeline.report.parts import Figure, Section, Table, clipped
-from pipeline.report.pools import funnels, histograms, languages, pool_tables, rejects, stage_cost
+from pipeline.report.pools import forecasts, funnels, histograms, languages, pool_tables, rejects, stage_cost
 from pipeline.report.read import Material, PoolOutcome, number, read_comparison, read_material
 from pipeline.report.samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
 from pipeline.report.views import StageView, views
@@ -90,7 +90,12 @@ def sections(material: Material, texts: Texts) -> list[Section]:
             "cost",
             "Cost",
             "Seconds as the runs recorded them.",
-            (*recipe_cost(material.comparisons), *stage_cost(seen), *training_cost(material.trainings)),
+            (
+                *recipe_cost(material.comparisons),
+                *stage_cost(seen),
+                *forecasts(material.pools),
+                *training_cost(material.trainings),
+            ),
         ),
         *of_pages(material, seen, texts),
     ]

@@ -1,6 +1,7 @@
 """What a run over snapshots will take, from what a probe took: by arithmetic that is printed beside it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,16 +23,17 @@ class Means:
     limits: HttpLimits
 
 
-def plan(probe: Probe, snapshots: int, files: int, means: Means) -> dict[str, Any]:
-    """{snapshots, files, download, stages, total, probe}: of a run of the probe's recipe over so many files.
+def plan(probe: Probe, snapshots: int, files: int, means: Means, size: int | None = None) -> dict[str, Any]:
+    """{snapshots, files, bytes, cores, stages, total, probe}: of a run of the probe's recipe over so many files.
 
-    Every number is the probe's times files / files of the probe. `hours` of a stage: its core-hours over the cores, or
-    the time that the source takes to give its files at the limits, whichever is longer. `disk_bytes` of all stages
-    together: nothing is deleted during a run.
+    `size`: of the files together, in bytes, where it is known; else they are taken to be as large as the probe's. Every
+    number is the probe's times size / size of the probe. `hours` of a stage: its core-hours over the cores, as busy as
+    the probe kept them, or the time that the source takes to give its files at the limits, whichever is longer.
+    `disk_bytes` of all stages together, since nothing is deleted during a run, and of the most tables that one has.
     """
-    mean = probe.bytes / probe.files
+    mean = probe.bytes / probe.files if size is None else size / max(1, files)
     rows: list[dict[str, Any]] = []
-    for cost in scaled(probe, files):
+    for cost in scaled(probe, files * mean / probe.bytes):
         reads = cost.command in READS_ARCHIVES
         requests = files * requests_for(mean) if reads else 0
         asked = max(requests / means.limits.requests_per_second, bytes_time(files * mean, means.limits)) if reads else 0
@@ -41,11 +43,12 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means) -> dict[str, An
                 "stage": cost.stage,
                 "bytes_read": cost.bytes_read,
                 "disk_bytes": cost.disk_bytes,
+                "table_bytes": cost.table_bytes,
                 "rows_in": cost.rows_in,
                 "rows_out": cost.rows_out,
                 "requests": requests,
                 "core_hours": round(core_hours, 6),
-                "hours": round(max(core_hours / means.cores, asked / HOUR), 6),
+                "hours": round(max(core_hours / means.cores / max(0.05, probe.busy), asked / HOUR), 6),
                 "memory_bytes": cost.memory_bytes,
                 "price": round(core_hours * means.price, 4),
             }
@@ -60,7 +63,7 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means) -> dict[str, An
             "requests": sum(row["requests"] for row in rows),
             "core_hours": round(sum(row["core_hours"] for row in rows), 6),
             "hours": round(sum(row["hours"] for row in rows), 6),
-            "disk_bytes": sum(row["disk_bytes"] for row in rows),
+            "disk_bytes": sum(row["disk_bytes"] for row in rows) + max(row["table_bytes"] for row in rows),
             "memory_bytes": means.cores * max(row["memory_bytes"] for row in rows),
             "price": round(sum(row["price"] for row in rows), 4),
         },
@@ -70,6 +73,7 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means) -> dict[str, An
             "files": probe.files,
             "bytes": probe.bytes,
             "workers": probe.workers,
+            "busy": probe.busy,
             "machine": probe.machine,
         },
     }
@@ -99,3 +103,20 @@ def check_budget(made: dict[str, Any], core_hours: float) -> None:
             f"the run would take about {needed:,.3g} core-hours, and --budget allows {core_hours:,.3g}: that is enough "
             f"for about {files:,} of its {made['files']:,} files (--files, --sample)"
         )
+
+
+def beside_actual(made: Mapping[str, Any], actual: Probe) -> list[dict[str, Any]]:
+    """Rows {stage, core_hours, actual_core_hours, disk_bytes, actual_disk_bytes} of a plan, and of the run that it was
+    made for."""
+    costs = {cost.stage: cost for cost in actual.stages}
+    return [
+        {
+            "stage": row["stage"],
+            "core_hours": row["core_hours"],
+            "actual_core_hours": round(costs[row["stage"]].core_seconds / HOUR, 6),
+            "disk_bytes": row["disk_bytes"],
+            "actual_disk_bytes": costs[row["stage"]].disk_bytes,
+        }
+        for row in made["stages"]
+        if row["stage"] in costs
+    ]

@@ -1,14 +1,12 @@
 """What one run cost: the coefficients that a plan is made from, kept with their date in the user's cache.
 
-A probe is a finished run over a few files of a snapshot. The core-seconds of a stage are the cores that the run held,
-times the time from the end of the stage before to its own end: what a cluster is paid for, tables and waits included.
+A probe is a finished run over a few files of a snapshot. The core-seconds of a stage are the CPU seconds of its tasks,
+its intermediate tables and its shuffles, as its `run.json` has them; how busy the run kept its cores is told apart.
 """
 
-import calendar
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +15,7 @@ from infra.dataset.manifest import LIMIT, RUN
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import ObjectPath, read_json, write_bytes
+from infra.storage import read_json, write_bytes
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.run import FROZEN, stage_folder
 
@@ -27,13 +25,15 @@ READS_ARCHIVES = ("ingest", "extract")
 
 @dataclass(frozen=True)
 class StageCost:
-    """Of one stage of the probe. `bytes_read`: of what it reads, archives included; `disk_bytes`: of its folder."""
+    """Of one stage of the probe. `bytes_read`: of what it reads, archives included; `disk_bytes`: of its dataset;
+    `table_bytes`: of its intermediate tables, which are gone when it is finished."""
 
     stage: str
     command: str
     core_seconds: float
     bytes_read: int
     disk_bytes: int
+    table_bytes: int
     rows_in: int
     rows_out: int
     memory_bytes: int
@@ -41,7 +41,8 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Probe:
-    """`files`, `bytes`: of the archives that it read; `taken`: the day."""
+    """`files`, `bytes`: of the archives that it read; `taken`: the day; `busy`: the share of the cores' time that its
+    tasks used, between the first stage's start and the last one's end."""
 
     recipe: str
     sha256: str
@@ -50,12 +51,12 @@ class Probe:
     workers: int
     files: int
     bytes: int
+    busy: float
     stages: tuple[StageCost, ...]
 
 
 def read_probe(run: Path) -> Probe:
-    """The costs of a finished run. UsageError for what is none, for one over documents, and for one that was
-    interrupted, whose times have gaps."""
+    """The costs of a finished run. UsageError for what is none, and for one over documents or with a limit."""
     account = read_json(run / RUN)
     if not isinstance(account, dict) or not account.get("stages"):
         raise UsageError(f"{run} is no finished run: give --probe the folder that `refinery run` made")
@@ -65,42 +66,42 @@ def read_probe(run: Path) -> Probe:
     archives = int(datasets[0].manifest.counts.get(ARCHIVE_BYTES, 0))
     if not archives:
         raise UsageError(f"{run} was made of documents: a probe is a run over archives of a snapshot")
-    if any(each.get("parts_found") for each in accounts):
-        raise UsageError(f"{run} was interrupted or made again, so that its times have gaps: run the probe anew")
     if LIMIT in datasets[0].manifest.header.params:
         raise UsageError(f"{run} was made with --limit, so that it read a part of its files: run the probe without")
+    if "bytes_written" not in accounts[-1]:
+        raise UsageError(f"{run} was made by an earlier version, which did not measure all of it: run the probe anew")
     commands = commands_of(run)
-    costs, size, before = [], 0, 0.0
-    for folder, dataset, own in zip(folders, datasets, accounts, strict=True):
-        began, wall = _time_of(own), float(own["wall_seconds"])
-        seconds = max(wall, began + wall - before if before else 0.0)
-        before = began + wall
-        command = commands.get(folder.name, "")
-        read = size + (archives if command in READS_ARCHIVES else 0)
-        size = disk_bytes(folder)
-        counts = dataset.manifest.counts
-        costs.append(
-            StageCost(
-                folder.name,
-                command,
-                round(seconds * int(own["workers"]), 3),
-                read,
-                size,
-                int(counts["in"]),
-                int(counts["out"]),
-                int(own.get("peak_memory_bytes", 0)),
-            )
-        )
-    machine = (accounts[0].get("machine") or {}).get("system", "")
+    costs = tuple(
+        stage_cost(folder.name, commands.get(folder.name, ""), dataset, own, archives)
+        for folder, dataset, own in zip(folders, datasets, accounts, strict=True)
+    )
+    spent = sum(cost.core_seconds for cost in costs)
     return Probe(
-        account["recipe"]["name"],
-        account["recipe"]["sha256"],
-        str(accounts[0]["started"])[:10],
-        machine,
-        int(account["workers"]),
-        len(datasets[0].manifest.header.inputs),
-        archives,
-        tuple(costs),
+        recipe=account["recipe"]["name"],
+        sha256=account["recipe"]["sha256"],
+        taken=str(accounts[0]["started"])[:10],
+        machine=(accounts[0].get("machine") or {}).get("system", ""),
+        workers=int(account["workers"]),
+        files=len(datasets[0].manifest.header.inputs),
+        bytes=archives,
+        busy=round(min(1.0, spent / max(1e-9, float(account["wall_seconds"]) * int(account["workers"]))), 4),
+        stages=costs,
+    )
+
+
+def stage_cost(stage: str, command: str, dataset: Dataset, own: dict[str, Any], archives: int) -> StageCost:
+    """`own`: the stage's `run.json`; `archives`: their bytes."""
+    counts = dataset.manifest.counts
+    return StageCost(
+        stage=stage,
+        command=command,
+        core_seconds=float(own["cpu_seconds"]),
+        bytes_read=int(own["bytes_read"]) + (archives if command == "extract" else 0),
+        disk_bytes=int(own["bytes_written"]),
+        table_bytes=int(own["table_bytes"]),
+        rows_in=int(counts["in"]),
+        rows_out=int(counts["out"]),
+        memory_bytes=int(own.get("peak_memory_bytes", 0)),
     )
 
 
@@ -111,17 +112,6 @@ def commands_of(run: Path) -> dict[str, str]:
         raise UsageError(f"{run / FROZEN} is not as it was written: run the same `refinery run` command again")
     recipe = parse_recipe(frozen["source"], str(run / FROZEN))
     return {stage_folder(recipe, stage): stage.command for stage in recipe.stages}
-
-
-def _time_of(account: dict[str, Any]) -> float:
-    return float(calendar.timegm(time.strptime(account["started"], "%Y-%m-%dT%H:%M:%SZ")))
-
-
-def disk_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    if isinstance(folder, ObjectPath):
-        return sum(folder.sizes().values())
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def keep(probe: Probe, folder: Path) -> Path:
@@ -150,19 +140,17 @@ def probes_folder() -> Path:
     return platformdirs.user_cache_path("refinery") / "probes"
 
 
-def scaled(probe: Probe, files: int) -> Sequence[StageCost]:
-    """The costs of so many files of the same size: all but memory grows with them."""
-    by = files / probe.files
+def scaled(probe: Probe, by: float) -> Sequence[StageCost]:
+    """The costs of so many times the input: all but memory grows with it."""
     return [
-        StageCost(
-            cost.stage,
-            cost.command,
-            round(cost.core_seconds * by, 3),
-            round(cost.bytes_read * by),
-            round(cost.disk_bytes * by),
-            round(cost.rows_in * by),
-            round(cost.rows_out * by),
-            cost.memory_bytes,
+        replace(
+            cost,
+            core_seconds=round(cost.core_seconds * by, 3),
+            bytes_read=round(cost.bytes_read * by),
+            disk_bytes=round(cost.disk_bytes * by),
+            table_bytes=round(cost.table_bytes * by),
+            rows_in=round(cost.rows_in * by),
+            rows_out=round(cost.rows_out * by),
         )
         for cost in probe.stages
     ]

@@ -15,6 +15,8 @@ from infra.storage import ObjectPath, remove_folder, sync_folder, temporary_name
 
 # What makes a folder the folder of a run: the recipe as it was run.
 FROZEN = "recipe.json"
+# What a run was to take, where it was forecast (`--budget`).
+FORECAST = "forecast.json"
 FINAL = "final"
 MOVE_AWAY = "move it away, and run the same command again"
 

@@ -36,7 +36,7 @@ class Pool:
     def take(self, indices: list[int]) -> "Pool":
         other = Pool({})
         other.sources, other.domains, other.tokens = (
-            c.take(indices) for c in (self.sources, self.domains, self.tokens)
+            c.take(pa.array(indices, pa.int64())) for c in (self.sources, self.domains, self.tokens)
         )
         other.ranks = self.ranks[indices]
         return other

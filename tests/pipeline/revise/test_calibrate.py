@@ -79,7 +79,7 @@ def test_a_frozen_recipe_keeps_it(by: str, world: Path, tmp_path: Path) -> None:
     (record,) = context.recipe.source["calibration"]
     assert (record["signal"], record["keep"], record["step"]) == ("words", 0.1, "length")
     files = read_inputs([str(world / "pool")]).documents
-    assert record["pool"] == [{"name": file.name, "sha256": file.sha256} for file in files]
+    assert record["pool"] == [{"name": file.name, "sha256": file.version} for file in files]
 
 
 def test_the_record_is_not_in_the_hash_and_the_thresholds_are(world: Path, tmp_path: Path) -> None:
