@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_it_running_and_stop_ends_it(head: dict[str, str], world: 
         (("submit", "--address", "http://127.0.0.1:1", "--", "verify", "x"), "no Ray dashboard answers at"),
         (("submit", "--runtime-env", "nix.yaml", "--", "verify", "x"), "--runtime-env nix.yaml cannot be read"),
         (("status", "http://127.0.0.1:1/#/jobs/raysubmit_x"), "no Ray dashboard answers at http://127.0.0.1:1"),
-        (("status", "s3://bucket/out"), "is not on this machine"),
+        (("status", "hf://datasets/out"), "is not on this machine"),
     ],
 )
 def test_what_cannot_be_handed_over_is_refused(words: tuple[str, ...], says: str) -> None:

@@ -140,8 +140,8 @@ def test_a_plan_and_a_budget_from_a_probe(stand_in: StandIn, recipe: Path, bucke
     planned = json.loads((tmp_path / "out" / "forecast.json").read_bytes())
     page = (tmp_path / "report.html").read_text()
     assert "Forecast: " in page
-    for stage in planned["stages"]:
-        assert f"{stage['core_hours']:,.4f}" in page
+    for row in planned["stages"]:
+        assert f"{row['core_hours']:,.4f}" in page
 
 
 def chosen(bucket: Path, stand_in: StandIn) -> list[Path]:
