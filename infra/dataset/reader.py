@@ -80,7 +80,7 @@ class ShardReader:
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         try:
             with pq.ParquetFile(readable(self.file)) as file:
-                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False)
         except StoreError:
             raise
         except (OSError, pa.ArrowException) as error:
@@ -266,6 +266,9 @@ class NoRows(ShardReader):
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         del columns
         return iter(())
+
+    def table(self, columns: list[str] | None = None) -> pa.Table:
+        return LEDGER.empty_table() if columns is None else LEDGER.empty_table().select(columns)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ ROW = np.dtype("<i4")
 # Partitions of documents are read in at least so many groups if there are as many, and a group has at most so many
 # documents, unless it is one partition. A table of theirs is spread as one piece: of 16,384 documents and 450 bands,
 # 118 MB.
-GROUPS, GROUP_DOCUMENTS = 256, 16_384
+GROUPS, GROUP_DOCUMENTS = 64, 16_384
 # Decisions for shards that follow each other are in one partition up to so many.
 DECISION_ROWS = 65_536
 

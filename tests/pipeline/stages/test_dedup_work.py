@@ -89,7 +89,7 @@ def test_small_parts_are_read_together(rows: list[int | None], sizes: list[int])
 
 @pytest.mark.parametrize(
     ("shards", "rows", "each"),
-    [(0, 0, 1), (511, 10, 1), (512, 10, 2), (20_000, 550_000, 64), (90_000, 10**9, 4), (90_000, 10**10, 1)],
+    [(0, 0, 1), (127, 10, 1), (128, 10, 2), (20_000, 550_000, 256), (90_000, 10**9, 4), (90_000, 10**10, 1)],
 )
 def test_decisions_for_small_shards_share_a_partition(shards: int, rows: int, each: int) -> None:
     assert shards_together(shards, rows) == each
