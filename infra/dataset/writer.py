@@ -70,10 +70,10 @@ class ShardWriter:
         lengths, tokens = pc.utf8_length(table["text"]), table["token_count"]
         self.chars += pc.sum(lengths).as_py() or 0
         self.tokens += pc.sum(tokens).as_py() or 0
-        sizes = [pc.fill_null(column, 0).to_numpy() for column in (lengths, tokens)]
+        chars, counts = (pc.fill_null(column, 0).to_numpy() for column in (lengths, tokens))
         for column, totals in (("language", self.languages), ("domain", self.domains)):
             if column in self.schema.names and table[column].null_count < table.num_rows:
-                self._count_by(table[column], *sizes, totals)
+                self._count_by(table[column], chars, counts, totals)
 
     def _count_by(self, names: pa.ChunkedArray, chars: Sizes, tokens: Sizes, totals: dict[str, Counter[str]]) -> None:
         """Numpy rather than a grouping of Arrow's, which takes most of a millisecond however few rows there are."""
