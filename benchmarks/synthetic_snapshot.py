@@ -171,6 +171,7 @@ def here(parts: int, args: argparse.Namespace, folder: Path) -> list[dict[str, A
         times = {"seconds": round(seconds, 2), "cpu_seconds": round(used, 2)}
         found = {"driver_mib": round(peak, 1), "files": files, "rows": dataset.manifest.counts["out"]}
         rows.append({"stage": name, "parts": parts, **times, **found})
+        print(_line(rows[-1]), file=sys.stderr, flush=True)  # the whole may take an hour
         return dataset
 
     def header(name: str, kind: Kind, inputs: Sequence[InputRef]) -> Header:
@@ -238,15 +239,18 @@ def _in_a_process(parts: int, args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def show(found: dict[str, Any]) -> Iterator[str]:
     yield "  parts stage     seconds  ms a part  CPU ms  driver MiB    files      rows"
-    for row in found["rows"]:
-        made = 4 if row["stage"] == "start" else row["parts"]
-        each, used = (1000 * row[name] / made for name in ("seconds", "cpu_seconds"))
-        yield (
-            f"{row['parts']:7} {row['stage']:8} {row['seconds']:8.1f} {each:10.2f} {used:7.2f} "
-            f"{row['driver_mib']:11.1f} {row['files']:8} {row['rows']:9}"
-        )
+    yield from map(_line, found["rows"])
     if found.get("opened"):
         yield (
             "a manifest of {parts} parts, CPU seconds: opened {manifest_seconds}, its last shard {last_shard_seconds}, "
             "all its parts {all_parts_seconds}; files.parquet has {table_bytes} bytes".format(**found["opened"])
         )
+
+
+def _line(row: dict[str, Any]) -> str:
+    made = 4 if row["stage"] == "start" else row["parts"]
+    each, used = (1000 * row[name] / made for name in ("seconds", "cpu_seconds"))
+    return (
+        f"{row['parts']:7} {row['stage']:8} {row['seconds']:8.1f} {each:10.2f} {used:7.2f} "
+        f"{row['driver_mib']:11.1f} {row['files']:8} {row['rows']:9}"
+    )

@@ -80,19 +80,23 @@ class ShardReader:
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         try:
             with pq.ParquetFile(readable(self.file)) as file:
-                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False)
         except StoreError:
             raise
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
     def table(self, columns: list[str] | None = None) -> pa.Table:
-        batches = list(self.batches(columns))
-        schema = self.schema()
-        if columns is not None:
-            nested = any("." in name for name in columns)  # parts of a struct come as a smaller struct
-            schema = batches[0].schema if nested and batches else pa.schema([schema.field(n) for n in columns])
-        return pa.Table.from_batches(batches, schema)
+        """All rows at once. `columns`: only these, in the order of the file; `struct.field` gives a smaller struct."""
+        try:
+            with pq.ParquetFile(readable(self.file)) as file:
+                # by row groups: what a group holds fits in one array, of nested columns too
+                groups = (file.read_row_group(n, columns, use_threads=False) for n in range(file.num_row_groups))
+                return pa.concat_tables([*groups] or [file.read(columns)])
+        except StoreError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
 
 def check_part(part: Any) -> None:
@@ -262,6 +266,9 @@ class NoRows(ShardReader):
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         del columns
         return iter(())
+
+    def table(self, columns: list[str] | None = None) -> pa.Table:
+        return LEDGER.empty_table() if columns is None else LEDGER.empty_table().select(columns)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,10 @@ pages do not fill the memory); tasks emit the same batches for the same input, s
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +19,7 @@ from infra.dataset.files import Shard
 from infra.hashing import sha256_file
 from infra.storage import commit_file, temporary_name
 
+Sizes = npt.NDArray[np.integer[Any]]
 ROW_GROUP_ROWS = {"text": 1024, "table": 65536}
 ROW_GROUP_BYTES = 64 * 2**20
 ZSTD_LEVEL = 3
@@ -55,31 +59,30 @@ class ShardWriter:
             return
         if batch.schema != self.schema:
             batch = batch.cast(self.schema) if hasattr(batch, "cast") else batch
-        self._count(batch)
+        self.rows += batch.num_rows
         self._buffer.append(batch)
         self._buffered_rows += batch.num_rows
         self._buffered_bytes += batch.nbytes
         if self._buffered_rows >= self.group_rows or self._buffered_bytes >= ROW_GROUP_BYTES:
             self._flush(whole_groups_only=self._buffered_bytes < ROW_GROUP_BYTES)
 
-    def _count(self, batch: pa.RecordBatch) -> None:
-        self.rows += batch.num_rows
-        if not self.has_text:
-            return
-        lengths = pc.utf8_length(batch["text"])
-        tokens = batch["token_count"]
+    def _count(self, table: pa.Table) -> None:
+        lengths, tokens = pc.utf8_length(table["text"]), table["token_count"]
         self.chars += pc.sum(lengths).as_py() or 0
         self.tokens += pc.sum(tokens).as_py() or 0
+        chars, counts = (pc.fill_null(column, 0).to_numpy() for column in (lengths, tokens))
         for column, totals in (("language", self.languages), ("domain", self.domains)):
-            if column not in self.schema.names:
-                continue
-            table = pa.table({"name": batch[column], "chars": lengths, "tokens": tokens})
-            groups = table.group_by("name").aggregate([("chars", "sum"), ("tokens", "sum"), ("chars", "count")])
-            for row in groups.to_pylist():
-                if row["name"] is None:
-                    continue
-                total = totals.setdefault(row["name"], Counter())
-                total.update(docs=row["chars_count"], chars=row["chars_sum"] or 0, tokens=row["tokens_sum"] or 0)
+            if column in self.schema.names and table[column].null_count < table.num_rows:
+                self._count_by(table[column], chars, counts, totals)
+
+    def _count_by(self, names: pa.ChunkedArray, chars: Sizes, tokens: Sizes, totals: dict[str, Counter[str]]) -> None:
+        """Numpy rather than a grouping of Arrow's, which takes most of a millisecond however few rows there are."""
+        encoded = names.combine_chunks().dictionary_encode()
+        which = pc.fill_null(encoded.indices, len(encoded.dictionary)).to_numpy()  # the nulls come last
+        for number, name in enumerate(encoded.dictionary.to_pylist()):
+            mine = which == number
+            total = totals.setdefault(name, Counter())
+            total.update(docs=int(mine.sum()), chars=int(chars[mine].sum()), tokens=int(tokens[mine].sum()))
 
     def _flush(self, whole_groups_only: bool) -> None:
         table = pa.Table.from_batches(self._buffer, self.schema)
@@ -88,7 +91,10 @@ class ShardWriter:
             end = min(start + self.group_rows, table.num_rows)
             if whole_groups_only and end - start < self.group_rows:
                 break
-            self._writer.write_table(table.slice(start, end - start), row_group_size=self.group_rows)
+            group = table.slice(start, end - start)
+            if self.has_text:
+                self._count(group)
+            self._writer.write_table(group, row_group_size=self.group_rows)
             start = end
         rest = table.slice(start)
         self._buffer = rest.to_batches() if rest.num_rows else []

@@ -87,11 +87,19 @@ class Engine(ABC):
             return build.commit(fingerprints, task.schema, meter.account(inputs), extras)
 
     def reduce_by_key(
-        self, inputs: Sequence[Dataset], key: str, reducer: Reducer, partitions: int, out: Path, header: Header
+        self,
+        inputs: Sequence[Dataset],
+        key: str,
+        reducer: Reducer,
+        partitions: int,
+        out: Path,
+        header: Header,
+        together: int = 1,
     ) -> Dataset:
-        """Bring rows of equal key together: partition `p` of the result holds the keys with `key % partitions == p`."""
+        """Bring rows of equal key together: partition `p` of the result holds the keys with
+        `key // together % partitions == p`."""
         refs = _refs(inputs)
-        spreads = Spreads(inputs, key, partitions, check=not refs <= self._checked)
+        spreads = Spreads(inputs, key, partitions, together, check=not refs <= self._checked)
         with open_build(out, header) as build:
             if done := build.finished():
                 return done
@@ -101,7 +109,7 @@ class Engine(ABC):
             # any partition may depend on any part of the inputs
             code = code_version(PartJob, task, Gathered, Spilled, Spread)
             shards = [[source, shard.sha256] for source, given in enumerate(inputs) for shard in given.manifest.shards]
-            rows = sha256_json([key, partitions, shards])
+            rows = sha256_json([key, partitions, together, shards])
             decisive, fingerprints = sha256_json(header.decisive), Fingerprints()
             for p in range(partitions):
                 fingerprints.append(part_fingerprint(reducer.fingerprint, [rows, p], decisive, code))

@@ -45,6 +45,7 @@ class Spread:
     parts: tuple[ShardReader, ...]
     key: str
     partitions: int
+    together: int = 1
     check: bool = True
 
     def tables(self) -> Iterator[tuple[int, pa.Table]]:
@@ -53,7 +54,7 @@ class Spread:
             part.check()
         table = pa.concat_tables([part.table() for part in self.parts])
         table = table.append_column(INPUT, pa.array(np.full(table.num_rows, self.source, np.int8)))
-        yield from by_partition(table, self.key, self.partitions)
+        yield from by_partition(table, self.key, self.partitions, self.together)
 
     def pieces(self, wanted: Container[int]) -> Iterator[tuple[int, Piece]]:
         """(partition, piece) for the partitions that are still to be made."""
@@ -66,10 +67,13 @@ class Spreads(Sequence[Spread]):
     """The map side of a reduction: all parts of all inputs, in groups that depend on the data alone. They are made as
     they are asked for."""
 
-    def __init__(self, inputs: Sequence[Dataset], key: str, partitions: int, check: bool = True) -> None:
+    def __init__(
+        self, inputs: Sequence[Dataset], key: str, partitions: int, together: int = 1, check: bool = True
+    ) -> None:
         self.inputs = inputs
         self.key = key
         self.partitions = partitions
+        self.together = together
         self.check = check
 
     @cached_property
@@ -82,7 +86,7 @@ class Spreads(Sequence[Spread]):
     def fingerprint(self) -> str:
         """What decides the rows of all groups."""
         inputs = [[ref.sha256 for ref in dataset.refs] for dataset in self.inputs]
-        return sha256_json([inputs, self.key, self.partitions, code_version(Spread)])
+        return sha256_json([inputs, self.key, self.partitions, self.together, code_version(Spread)])
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -99,7 +103,7 @@ class Spreads(Sequence[Spread]):
         source, numbers = self.groups[order]
         parts = self.inputs[source].parts()
         filled = tuple(part for part in (parts[number] for number in numbers) if part.rows)
-        return Spread(order, source, filled, self.key, self.partitions, self.check)
+        return Spread(order, source, filled, self.key, self.partitions, self.together, self.check)
 
 
 @dataclass(frozen=True)
@@ -162,12 +166,12 @@ def taken(table: pa.Table, rows: pa.Array) -> pa.Table:
     return table.combine_chunks().take(rows)
 
 
-def by_partition(table: pa.Table, key: str, partitions: int) -> Iterator[tuple[int, pa.Table]]:
-    """A table's rows by partition (`key` modulo `partitions`), for the partitions that have some."""
+def by_partition(table: pa.Table, key: str, partitions: int, together: int = 1) -> Iterator[tuple[int, pa.Table]]:
+    """A table's rows by partition (`key // together` modulo `partitions`), for the partitions that have some."""
     keys = table[key].to_numpy()
     if keys.dtype.kind not in "iu":
         raise TypeError(f"the key {key!r} of a reduction must be an integer column, not {keys.dtype}")
-    target = keys % keys.dtype.type(partitions)
+    target = keys // keys.dtype.type(together) % keys.dtype.type(partitions)
     order = target.argsort(kind="stable")
     found, starts = np.unique(target[order], return_index=True)
     rows = taken(table, pa.array(order))

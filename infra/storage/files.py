@@ -11,6 +11,7 @@ import shutil
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ TEMPORARY = ".tmp-"
 # Above this an upload is cut into parts of this size; S3 allows 10,000 of them.
 UPLOAD_BYTES = 16 * 2**20
 UPLOADS_AT_ONCE = 4
+SYNCS_AT_ONCE = 16
 
 
 def sync_folder(folder: Path) -> None:
@@ -50,13 +52,16 @@ def sync_file(path: Path) -> None:
 
 
 def sync_files(paths: Iterable[Path]) -> None:
-    """Sync files that have their final names, and then the folders they are in, each once. Objects are safe already."""
-    folders = set()
-    for path in paths:
-        if not isinstance(path, ObjectPath):
-            sync_file(path)
-            folders.add(path.parent)
-    for folder in folders:
+    """Sync files that have their final names, and then the folders they are in, each once. Objects are safe already.
+
+    Several at once: a file system writes its journal once for all that ask at the same time, which takes a twentieth of
+    the time of one after the other.
+    """
+    files = [path for path in paths if not isinstance(path, ObjectPath)]
+    with ThreadPoolExecutor(SYNCS_AT_ONCE) as threads:
+        for _ in threads.map(sync_file, files):
+            pass
+    for folder in {path.parent for path in files}:
         sync_folder(folder)
 
 

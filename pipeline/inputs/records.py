@@ -6,7 +6,7 @@ from base64 import b32encode
 from typing import Any
 
 from pipeline.inputs.names import snapshot_of
-from pipeline.warc.containers import FileBytes
+from pipeline.warc.file_bytes import FileBytes
 from pipeline.warc.http import HttpMessage, record_message
 from pipeline.warc.records import RawRecord, Split
 from pipeline.warc.splits import first_header

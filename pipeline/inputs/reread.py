@@ -24,7 +24,7 @@ from pipeline.inputs.documents import DocumentFilePart, open_documents
 from pipeline.inputs.inputs import DOCUMENTS, URL_LIST, FileSource
 from pipeline.inputs.places import is_there, known_place
 from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
-from pipeline.warc.containers import open_bytes
+from pipeline.warc.file_bytes import open_bytes
 from pipeline.warc.http import record_message
 from pipeline.warc.pages import PAGE_KINDS, page_kind
 from pipeline.warc.reader import Locator, RecordReader

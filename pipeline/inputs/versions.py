@@ -20,7 +20,7 @@ from infra.http.client import AddressNotFound
 from infra.storage import read_json, temporary_name
 from pipeline.inputs.names import is_url
 from pipeline.inputs.places import is_there
-from pipeline.warc.containers import file_version, open_bytes
+from pipeline.warc.file_bytes import file_version, open_bytes
 
 T = TypeVar("T")
 

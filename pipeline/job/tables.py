@@ -35,11 +35,14 @@ class Tables:
         refs = tuple(ref for source in sources for ref in source.refs)
         return self.engine.map_shards(task, sources, self.folder / name, self._header(name, refs))
 
-    def reduce(self, name: str, tables: Sequence[Dataset], key: str, reducer: Reducer, partitions: int = 0) -> Dataset:
-        """`partitions`: their number; by default it follows from the size of the tables."""
+    def reduce(
+        self, name: str, tables: Sequence[Dataset], key: str, reducer: Reducer, partitions: int = 0, together: int = 1
+    ) -> Dataset:
+        """`partitions`: their number; by default it follows from the size of the tables. `together`: so many keys that
+        follow each other are in one partition."""
         refs = tuple(ref for table in tables for ref in table.refs)
-        count = partitions or partitions_for(tables)
-        return self.engine.reduce_by_key(tables, key, reducer, count, self.folder / name, self._header(name, refs))
+        count, header = partitions or partitions_for(tables), self._header(name, refs)
+        return self.engine.reduce_by_key(tables, key, reducer, count, self.folder / name, header, together)
 
     def _header(self, name: str, inputs: tuple[InputRef, ...]) -> Header:
         # of other inputs after a command that was killed: partitions that are the same are used again

@@ -119,7 +119,7 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
     return context.engine.map_shards(task, [source, decisions], out, header)
 
 
-def exact_decisions(work: Work, options: dict[str, Any]) -> Dataset:
+def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
     by: Any = work.step.method
     policy = options["policy"]
     made, columns = partial(key_table, by=by, policy=policy), (NORMALISE[by][0], *columns_read(policy))
@@ -130,7 +130,7 @@ def exact_decisions(work: Work, options: dict[str, Any]) -> Dataset:
     return work.applicable(decisions)
 
 
-def minhash_decisions(work: Work, options: dict[str, Any]) -> Dataset:
+def minhash_decisions(work: Work, options: dict[str, Any]) -> Source:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
     bands = work.table("bands", f"bands:{params}", BANDS, partial(band_table, params=params), ["text"])
     candidates = work.reduce("candidates", [bands], Candidates(), JOIN)
@@ -212,13 +212,13 @@ def candidate_ends(candidates: Dataset) -> Numbers:
     return node_set((table["key"].to_numpy(), numbers_of(table)) for table in tables)
 
 
-def paragraph_decisions(work: Work, options: dict[str, Any]) -> Dataset:
+def paragraph_decisions(work: Work, options: dict[str, Any]) -> Source:
     counted = work.table("lines", "lines", LINES, partial(line_table, block=0), ["text"])
     unique = work.reduce("unique", [counted], KeepUnique(options["within_document"]), KEPT_LINES)
     return work.to_shards(unique, KEPT_LINES)
 
 
-def repeated_windows(work: Work, options: dict[str, Any]) -> Dataset:
+def repeated_windows(work: Work, options: dict[str, Any]) -> Source:
     size = options["tokens"]
     windows = work.table("windows", f"windows:{size}", WINDOWS, partial(window_table, size=size), ["text"])
     return work.to_shards(work.reduce("repeated", [windows], KeepRepeated(), DUPLICATE_WINDOWS), DUPLICATE_WINDOWS)

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.dataset import schema as schemas
-from infra.dataset.reader import ShardReader
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_of
@@ -42,7 +41,7 @@ class ApplyDecisions:
     def schema(self) -> pa.Schema:
         return schemas.RECORDS if self.carried is None else self.carried.schema()
 
-    def __call__(self, part: Any, decisions: ShardReader) -> Iterator[Output]:
+    def __call__(self, part: Any, decisions: Any) -> Iterator[Output]:
         decided = decisions.table().combine_chunks()  # in the order of the rows
         rows, kept_of = decided["row"].to_numpy(), decided["kept"].to_numpy()
 
@@ -100,7 +99,7 @@ class ApplyCuts:
     def schema(self) -> pa.Schema:
         return self.carried.schema()
 
-    def __call__(self, part: Any, found: ShardReader) -> Iterator[Output]:
+    def __call__(self, part: Any, found: Any) -> Iterator[Output]:
         table = found.table(["row", self.column])
         owners, numbers = table["row"].to_numpy(), table[self.column].to_numpy()
         order = np.lexsort((numbers, owners))

@@ -34,7 +34,7 @@ from pipeline.stages.filter import FilterTask
 from pipeline.stages.ingest import IngestTask, write_read
 from pipeline.stages.mix import mix_stage
 from pipeline.stages.tokenize import tokenize_stage
-from pipeline.warc.containers import copied
+from pipeline.warc.file_bytes import copied
 from pipeline.warc.records import SplitOverrun
 
 

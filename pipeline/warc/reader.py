@@ -11,13 +11,11 @@ from itertools import islice
 
 from infra.errors import WorkError
 from pipeline.warc.containers import (
-    FileBytes,
-    RangeDigest,
     inflate_member,
     is_magic,
-    open_bytes,
     walk_members,
 )
+from pipeline.warc.file_bytes import FileBytes, RangeDigest, open_bytes
 from pipeline.warc.pages import is_page
 from pipeline.warc.records import (
     CROWDED,

@@ -7,14 +7,13 @@ header, so a longer chain of sound members cannot be a payload; where there is n
 """
 
 from pipeline.warc.containers import (
-    FileBytes,
     begins_record,
     find_member,
     inflate_member,
     is_magic,
-    open_bytes,
     walk_members,
 )
+from pipeline.warc.file_bytes import FileBytes, open_bytes
 from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, TO_END, Split
 from pipeline.warc.stream import LZ4_MAGIC, GzipSource, InflatedWindow, open_stream
 from pipeline.warc.walk import starts_record, walk

@@ -12,8 +12,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from pipeline.warc.containers import FileBytes, magics
+from pipeline.warc.containers import magics
 from pipeline.warc.fields import HEADER_BYTES
+from pipeline.warc.file_bytes import FileBytes
 from pipeline.warc.records import BLOCK_BYTES, CRC, CUT, DEFLATE, LZ4
 from pipeline.warc.walk import filling
 

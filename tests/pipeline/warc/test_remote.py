@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.warc import containers
-from pipeline.warc.containers import RangeDigest, copied, open_bytes
+from pipeline.warc import file_bytes
+from pipeline.warc.file_bytes import RangeDigest, copied, open_bytes
 from pipeline.warc.records import TO_END
 from tests.commoncrawl.server import Refusal, StandIn, serve
 
@@ -31,7 +31,7 @@ def test_a_file_in_order_is_one_stream_and_its_size_comes_with_it(server: StandI
 def test_what_is_expected_comes_in_few_ranges_and_nothing_else(
     server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "NEAR_BYTES", 100)
+    monkeypatch.setattr(file_bytes, "NEAR_BYTES", 100)
     with open_bytes(f"{server.url}/a.warc.gz") as file:
         file.expect([(1000, 1100), (1150, 1300), (9000, 9050)])
         for start, stop in ((1000, 1100), (1150, 1300), (9000, 9050)):
