@@ -10,8 +10,9 @@ import contextlib
 import io
 import logging
 import os
+import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -21,13 +22,16 @@ from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died, noted, take_failure
 from infra.engines.job import Job, PartJobs, RangeJob, run_job
 from infra.engines.job_files import chunked, read_chunk
-from infra.engines.options import check_listens
+from infra.engines.options import address_towards, check_listens
 from infra.engines.shuffle import Piece, Spread, Spreads, reduce_pieces
 from infra.errors import UsageError
 from infra.extras import check_extra
+from infra.http.budget import environment, join_run
 from infra.storage import place
 
 OPTIONS = "REFINERY_BEAM_OPTIONS"
+# The options that say where a cluster is, as HOST:PORT.
+MASTERS = ("job_endpoint", "flink_master", "spark_master_url")
 # A spread may have hundreds of parts in it.
 SPREADS_IN_CHUNK = 16
 
@@ -67,7 +71,7 @@ class BeamEngine(Engine):
                 | "chunks" >> beam.Create(chunks.paths)
                 | "jobs" >> beam.FlatMap(read_chunk)
                 | beam.Reshuffle()
-                | "run" >> beam.Map(run_noted, str(folder))
+                | "run" >> beam.Map(run_noted, str(folder), self._shared())
             )
         done(chunks.count)
 
@@ -104,6 +108,15 @@ class BeamEngine(Engine):
             )
         done(chunks.count)
         return 0.0  # the runner does not tell what its shuffle took
+
+    def _shared(self) -> dict[str, str]:
+        """What the workers need in their environment: see `environment`."""
+        known = self._options.get_all_options()
+        if known["runner"] in (None, "DirectRunner"):
+            return environment()
+        given = (str(known.get(name)) for name in MASTERS)
+        master = next((found[1] for each in given if (found := re.search(r"([\w.-]+):\d+$", each))), None)
+        return environment(address_towards(master))
 
     @contextmanager
     def _pipeline(self, folder: Path) -> Iterator[Any]:
@@ -150,7 +163,8 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
     return options
 
 
-def run_noted(job: Job, folder: str) -> int:
+def run_noted(job: Job, folder: str, shared: Mapping[str, str]) -> int:
+    join_run(shared)
     with noted(folder):
         return run_job(job)
 

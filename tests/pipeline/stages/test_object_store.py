@@ -28,9 +28,9 @@ KILLED: dict[str, Moment] = {
     ),
     "the receipts are not there yet": ("infra.dataset.batches", "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the table of files is there, the manifest is not": (
-        "infra.dataset.build", "write_bytes", "enter", 1, "03-filter/manifest.json",
+        "infra.dataset.build", "write_last", "enter", 1, "03-filter/manifest.json",
     ),
-    "the manifest was just written": ("infra.dataset.build", "write_bytes", "leave", 1, "03-filter/manifest.json"),
+    "the manifest was just written": ("infra.dataset.build", "write_last", "leave", 1, "03-filter/manifest.json"),
     "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 1, ""),
 }  # fmt: skip
 FEW = {"the table of files is there, the manifest is not"}
