@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from infra.engines.beam_workers import WorkerDied, run_watched
 from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died, noted, take_failure
 from infra.engines.job import Job, PartJobs, RangeJob, run_job
@@ -30,6 +31,8 @@ from infra.http.budget import environment, join_run
 from infra.storage import place
 
 OPTIONS = "REFINERY_BEAM_OPTIONS"
+# How often a pipeline is run again in which a worker process of DirectRunner died.
+RETRIES = 5
 # The options that say where a cluster is, as HOST:PORT.
 MASTERS = ("job_endpoint", "flink_master", "spark_master_url")
 # A spread may have hundreds of parts in it.
@@ -129,13 +132,23 @@ class BeamEngine(Engine):
             raise UsageError(f"--engine beam: {' '.join(str(error).split())}") from None
         yield pipeline
         try:
-            state = pipeline.run().wait_until_finish()
+            state = self._run(pipeline)
             failed = None if state in (None, "DONE") else str(state)
         except Exception as error:
             failed = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         failure = take_failure(folder)
         if failed:
             raise (failure or died(failed)) from None
+
+    def _run(self, pipeline: Any) -> Any:
+        """The state in which the pipeline ends. Where a worker process of DirectRunner dies it is run again: what is
+        made by then is found."""
+        if self._options.get_all_options()["runner"] not in (None, "DirectRunner") or self.workers == 1:
+            return pipeline.run().wait_until_finish()
+        for _ in range(RETRIES):
+            with contextlib.suppress(WorkerDied):
+                return run_watched(pipeline)
+        return run_watched(pipeline)
 
 
 def pipeline_options(words: Sequence[str], workers: int) -> Any:
