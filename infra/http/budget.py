@@ -14,7 +14,7 @@ import socket
 import socketserver
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from threading import Lock, Thread
 from typing import Any, Protocol
@@ -242,13 +242,38 @@ def serve_budget(limits: HttpLimits, say: Callable[[str], None] | None = None) -
     """Keeps one budget for this process and all that are started until the block ends. `say`: told what the run waits
     for, at most every ten seconds."""
     global _served
-    served, outer = Served(ProcessBudget(limits, say)), _served
-    before = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
-    join_run({VARIABLE: served.address(LOOPBACK)})
-    _served = served
+    with _making:
+        served, outer = Served(ProcessBudget(limits, say)), _served
+        before = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
+        join_run({VARIABLE: served.address(LOOPBACK)})
+        _served = served
     try:
         yield served.budget
     finally:
-        _served = outer
-        join_run(before)
+        with _making:
+            _served = outer
+            join_run(before)
         served.close()
+
+
+@contextmanager
+def keep_budget() -> Iterator[None]:
+    """The same for runs that threads of this process may begin at once: they have one, with the usual limits, or that
+    which is served already."""
+    global _kept, _keepers
+    with _keeping:
+        if not _keepers and _served is None:
+            _kept = ExitStack()
+            _kept.enter_context(serve_budget(HttpLimits()))
+        _keepers += 1
+    try:
+        yield
+    finally:
+        with _keeping:
+            _keepers -= 1
+            if not _keepers:
+                _kept.close()
+
+
+# What `keep_budget` has begun, and for how many runs.
+_kept, _keepers, _keeping = ExitStack(), 0, Lock()
