@@ -14,6 +14,7 @@ from typing import Any
 from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
+from infra.http.budget import keep_budget
 from infra.remote import anywhere, is_remote_archive, local
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.asked import asked_for
@@ -61,7 +62,7 @@ def run(
     """
     folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
     chosen = load_recipe(recipe, changes=changes)
-    with open_engine(engine, workers) as opened:
+    with keep_budget(), open_engine(engine, workers) as opened:
         return run_recipe(chosen, words(inputs), folder, opened, limit, text(models), columns)
 
 
@@ -80,7 +81,7 @@ def join(
     made again. source: the folder that the archives have moved to. The other arguments are those of `run`.
     """
     folder = named_folder(out, here=True)
-    with open_engine(engine, workers) as opened:
+    with keep_budget(), open_engine(engine, workers) as opened:
         return join_runs([Path(run) for run in words(runs)], folder, opened, text(models), path(source))
 
 
@@ -106,7 +107,7 @@ def compare(
     """
     names = [os.fspath(recipe) for recipe in recipes]
     folder, columns = named_folder(out, here=True), Columns(text_column, id_column, url_column)
-    with open_engine(engine, workers) as opened:
+    with keep_budget(), open_engine(engine, workers) as opened:
         given = read_inputs(words(inputs), columns)
         return compare_recipes(names, opened, given, folder, limit, text(models), changes=changes)
 

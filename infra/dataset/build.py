@@ -25,7 +25,16 @@ from infra.dataset.reader import Dataset
 from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, WORK, Receipt, Totals, files_of
 from infra.dataset.schema import describe
 from infra.hashing import readable_json
-from infra.storage import check_locked, disk_errors, read_json, remove_folder, sync_files, sync_folder, write_bytes
+from infra.storage import (
+    check_locked,
+    disk_errors,
+    read_json,
+    remove_folder,
+    sync_files,
+    sync_folder,
+    write_bytes,
+    write_last,
+)
 
 # What a stage adds at the commit: further fields of the manifest, and further files of the dataset.
 Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
@@ -73,6 +82,7 @@ class Build:
         """Sum the receipts, check the invariant, write the table of files, `run.json` and then the manifest."""
         totals = Totals()
         with disk_errors(self.folder):
+            check_locked(self.folder)  # the table is written, and files of earlier plans go
             extra, table = self._sum(fingerprints, totals, extras)
             totals.counts["out"] = table.sums[FileKind.SHARD].rows
             manifest = Manifest(
@@ -92,7 +102,7 @@ class Build:
             account = {**run, "parts_made": self.made, "parts_found": self.found, **self._cost(run, totals, table)}
             check_locked(self.folder)
             write_bytes(self.folder / RUN, readable_json(account))
-            write_bytes(self.folder / MANIFEST, content)
+            write_last(self.folder / MANIFEST, content)
         self._clear()
         return Dataset(self.folder)
 

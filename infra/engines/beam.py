@@ -10,24 +10,31 @@ import contextlib
 import io
 import logging
 import os
+import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from infra.engines.beam_workers import WorkerDied, run_watched
 from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died, noted, take_failure
 from infra.engines.job import Job, PartJobs, RangeJob, run_job
 from infra.engines.job_files import chunked, read_chunk
-from infra.engines.options import check_listens
+from infra.engines.options import address_towards, check_listens
 from infra.engines.shuffle import Piece, Spread, Spreads, reduce_pieces
 from infra.errors import UsageError
 from infra.extras import check_extra
+from infra.http.budget import environment, join_run
 from infra.storage import place
 
 OPTIONS = "REFINERY_BEAM_OPTIONS"
+# How often a pipeline is run again in which a worker process of DirectRunner died.
+RETRIES = 5
+# The options that say where a cluster is, as HOST:PORT.
+MASTERS = ("job_endpoint", "flink_master", "spark_master_url")
 # A spread may have hundreds of parts in it.
 SPREADS_IN_CHUNK = 16
 
@@ -67,7 +74,7 @@ class BeamEngine(Engine):
                 | "chunks" >> beam.Create(chunks.paths)
                 | "jobs" >> beam.FlatMap(read_chunk)
                 | beam.Reshuffle()
-                | "run" >> beam.Map(run_noted, str(folder))
+                | "run" >> beam.Map(run_noted, str(folder), self._shared())
             )
         done(chunks.count)
 
@@ -105,6 +112,15 @@ class BeamEngine(Engine):
         done(chunks.count)
         return 0.0  # the runner does not tell what its shuffle took
 
+    def _shared(self) -> dict[str, str]:
+        """What the workers need in their environment: see `environment`."""
+        known = self._options.get_all_options()
+        if known["runner"] in (None, "DirectRunner"):
+            return environment()
+        given = (str(known.get(name)) for name in MASTERS)
+        master = next((found[1] for each in given if (found := re.search(r"([\w.-]+):\d+$", each))), None)
+        return environment(address_towards(master))
+
     @contextmanager
     def _pipeline(self, folder: Path) -> Iterator[Any]:
         """A pipeline that is run when the block ends; what a job raised in it is raised here."""
@@ -116,13 +132,23 @@ class BeamEngine(Engine):
             raise UsageError(f"--engine beam: {' '.join(str(error).split())}") from None
         yield pipeline
         try:
-            state = pipeline.run().wait_until_finish()
+            state = self._run(pipeline)
             failed = None if state in (None, "DONE") else str(state)
         except Exception as error:
             failed = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         failure = take_failure(folder)
         if failed:
             raise (failure or died(failed)) from None
+
+    def _run(self, pipeline: Any) -> Any:
+        """The state in which the pipeline ends. Where a worker process of DirectRunner dies it is run again: what is
+        made by then is found."""
+        if self._options.get_all_options()["runner"] not in (None, "DirectRunner") or self.workers == 1:
+            return pipeline.run().wait_until_finish()
+        for _ in range(RETRIES):
+            with contextlib.suppress(WorkerDied):
+                return run_watched(pipeline)
+        return run_watched(pipeline)
 
 
 def pipeline_options(words: Sequence[str], workers: int) -> Any:
@@ -150,7 +176,8 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
     return options
 
 
-def run_noted(job: Job, folder: str) -> int:
+def run_noted(job: Job, folder: str, shared: Mapping[str, str]) -> int:
+    join_run(shared)
     with noted(folder):
         return run_job(job)
 

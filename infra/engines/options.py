@@ -9,6 +9,8 @@ from typing import NoReturn
 from infra.errors import UsageError
 
 CONNECT_SECONDS = 10.0
+# An address on no network (RFC 5737): the way there is the way to all others.
+ELSEWHERE = "192.0.2.1"
 UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -50,3 +52,14 @@ def check_listens(what: str, address: str) -> None:
         socket.create_connection((found[1], int(found[2])), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise UsageError(f"{what} was not reached at {address} ({error}): is it started, and the port open?") from None
+
+
+def address_towards(host: str | None) -> str:
+    """The address of this machine at which `host` reaches it: that of the way there; without a host, of the way to
+    other networks. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        try:
+            way.connect((host or ELSEWHERE, 9))
+        except OSError:  # a name that is not known here
+            return "127.0.0.1"
+        return str(way.getsockname()[0])

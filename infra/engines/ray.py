@@ -10,19 +10,21 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from infra.dataset.receipts import SPILL
 from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died
 from infra.engines.job import Job, PartJobs
-from infra.engines.options import Parser, bytes_given, check_listens
+from infra.engines.options import Parser, address_towards, bytes_given, check_listens
 from infra.engines.shuffle import Spreads
 from infra.engines.spill import shuffle_through_files
 from infra.errors import UsageError, WorkError
 from infra.extras import check_extra
+from infra.http.budget import LOOPBACK, environment, join_run
 from infra.storage import place
 
 # On a loaded machine Ray's own servers may not come up in the time that Ray gives them.
@@ -96,13 +98,14 @@ class RayEngine(Engine):
 
         run = ray.remote(run_in).options(num_cpus=1, memory=self._task_memory(), max_retries=RETRIES)
         waiting, running = iter(jobs), list[Any]()
-        bound, asked, folder = self._bound(), time.monotonic(), str(Path.cwd())
+        bound, asked = self._bound(), time.monotonic()
+        folder, shared = str(Path.cwd()), environment(self._host())
         try:
             while True:
                 if time.monotonic() - asked > ASK_EVERY:
                     bound, asked = self._bound(), time.monotonic()
                 while len(running) < bound and (job := next(waiting, None)) is not None:
-                    running.append(run.remote(folder, job))
+                    running.append(run.remote(folder, shared, job))
                 if not running:
                     return
                 finished, running = ray.wait(running, timeout=ASK_EVERY)
@@ -115,6 +118,16 @@ class RayEngine(Engine):
 
     def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> float:
         return shuffle_through_files(self, place(jobs.operation.folder) / SPILL, spreads, jobs, done)
+
+    def _host(self) -> str:
+        """The address of this machine at which the workers reach it."""
+        import ray
+
+        if not self.address:
+            return LOOPBACK
+        if self.address.startswith("ray://"):  # from outside the cluster
+            return address_towards(urlsplit(self.address).hostname)
+        return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
     def _bound(self) -> int:
         """How many tasks may be in flight."""
@@ -148,8 +161,9 @@ class RayEngine(Engine):
             ray.shutdown()
 
 
-def run_in(folder: str, job: Job) -> int:
-    """`job.run()` where paths mean what they mean to the driver, in its working directory."""
+def run_in(folder: str, shared: Mapping[str, str], job: Job) -> int:
+    """`job.run()` where paths mean what they mean to the driver, in its working directory. `shared`: see `join_run`."""
+    join_run(shared)
     with contextlib.suppress(OSError):  # on a node that has no such folder, only whole paths are of use
         os.chdir(folder)
     return job.run()

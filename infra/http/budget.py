@@ -1,8 +1,9 @@
 """One rate budget for all processes of a run: a small service in the driver, asked over a socket by every worker.
 
-`serve_budget` starts it and puts its address, with a token, into the environment, which the processes that an engine
-starts inherit; an engine with workers on other machines hands `environment()` to them. A process without that
-variable keeps a budget of its own. When the service is gone, so is the run: its workers stop.
+`serve_budget` starts it on loopback and puts its address, with a token, into the environment, which the processes that
+an engine starts inherit. An engine with workers on other machines asks for `environment(host)`, which has the service
+listen at that address of this machine too, and hands that to its jobs (`join_run`). A process without that variable
+keeps a budget of its own. When the service is gone, so is the run: its workers stop.
 """
 
 import hmac
@@ -12,8 +13,8 @@ import secrets
 import socket
 import socketserver
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from threading import Lock, Thread
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from infra.errors import WorkError
 from infra.http.limits import Answer, HttpLimits, TokenBucket
 
 VARIABLE = "REFINERY_HTTP_BUDGET"
+LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 SAID_EVERY_SECONDS = 10.0
@@ -191,30 +193,87 @@ def budget() -> Budget:
         return _of_process[key]
 
 
-def environment() -> dict[str, str]:
-    """What the processes of a run need in their environment, on whichever machine; nothing where no run has begun."""
+# The service of this process's run, or none.
+_served: "Served | None" = None
+
+
+def environment(host: str = LOOPBACK) -> dict[str, str]:
+    """What the processes of a run need in their environment; nothing where no run has begun. `host`: the address of
+    this machine at which theirs reaches it."""
+    with _making:
+        if _served is not None:
+            return {VARIABLE: _served.address(host)}
     return {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
 
 
+def join_run(environment: Mapping[str, str]) -> None:
+    """In a process that an engine keeps for several runs: this one's budget is the one that counts now."""
+    if VARIABLE in environment:
+        os.environ[VARIABLE] = environment[VARIABLE]
+    else:
+        os.environ.pop(VARIABLE, None)
+
+
+class Served:
+    """One budget behind a socket for each address at which it is to be reached."""
+
+    def __init__(self, budget: ProcessBudget) -> None:
+        self.budget = budget
+        self._servers: dict[str, tuple[BudgetServer, Thread]] = {}
+
+    def address(self, host: str) -> str:
+        """Of the service at `host`, where it listens from now on."""
+        if host not in self._servers:
+            server = BudgetServer(self.budget, host)
+            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+            thread.start()
+            self._servers[host] = server, thread
+        return self._servers[host][0].address
+
+    def close(self) -> None:
+        for server, thread in self._servers.values():
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
 @contextmanager
-def serve_budget(
-    limits: HttpLimits, say: Callable[[str], None] | None = None, host: str = "127.0.0.1"
-) -> Iterator[ProcessBudget]:
-    """Keeps one budget for this process and all that are started until the block ends. `host`: the address of this
-    machine that workers reach. `say`: told what the run waits for, at most every ten seconds."""
-    kept = ProcessBudget(limits, say)
-    server = BudgetServer(kept, host)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = server.address
+def serve_budget(limits: HttpLimits, say: Callable[[str], None] | None = None) -> Iterator[ProcessBudget]:
+    """Keeps one budget for this process and all that are started until the block ends. `say`: told what the run waits
+    for, at most every ten seconds."""
+    global _served
+    with _making:
+        served, outer = Served(ProcessBudget(limits, say)), _served
+        before = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
+        join_run({VARIABLE: served.address(LOOPBACK)})
+        _served = served
     try:
-        yield kept
+        yield served.budget
     finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        with _making:
+            _served = outer
+            join_run(before)
+        served.close()
+
+
+@contextmanager
+def keep_budget() -> Iterator[None]:
+    """The same for runs that threads of this process may begin at once: they have one, with the usual limits, or that
+    which is served already."""
+    global _kept, _keepers
+    with _keeping:
+        if not _keepers and _served is None:
+            _kept = ExitStack()
+            _kept.enter_context(serve_budget(HttpLimits()))
+        _keepers += 1
+    try:
+        yield
+    finally:
+        with _keeping:
+            _keepers -= 1
+            if not _keepers:
+                _kept.close()
+
+
+# What `keep_budget` has begun, and for how many runs.
+_kept, _keepers, _keeping = ExitStack(), 0, Lock()

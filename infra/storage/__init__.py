@@ -20,7 +20,7 @@ from infra.storage.files import (
     temporary_name,
     write_bytes,
 )
-from infra.storage.lock import check_locked, is_locked, lock
+from infra.storage.lock import check_locked, is_locked, lock, write_last
 from infra.storage.objects import MAGIC, ObjectPath, ObjectRanges, Place, place
 from infra.storage.scratch import scratch_folder
 
@@ -54,5 +54,6 @@ __all__ = [
     "sync_folder",
     "temporary_name",
     "write_bytes",
+    "write_last",
     "writing",
 ]

@@ -7,7 +7,8 @@ three times in that time. A driver that was killed is followed at once by one on
 process is gone.
 
 A holder that was stopped for longer (a suspended machine, a store out of reach) finds at its next renewal that it has
-lost the lease. What finishes a dataset is written after `still_held`, which renews first.
+lost the lease. What finishes a dataset is written by `put_last`, which renews first, and puts on the condition of
+what is there: a holder that is stopped between the two writes nothing over what its follower has finished.
 """
 
 import json
@@ -105,6 +106,24 @@ def still_held(path: ObjectPath) -> None:
     _held[str(path)].renew()
 
 
+def put_last(lease: ObjectPath, path: ObjectPath, content: bytes) -> None:
+    """Write what finishes a folder that this process holds by `lease`. WorkError if another has it now.
+
+    There is nothing at `path` yet, or what a former holder wrote after it had lost the lease.
+    """
+    version = None
+    while True:
+        still_held(lease)
+        try:
+            _put(path, content, version)
+            return
+        except FileExistsError:  # another's, or ours, if its answer was lost on the way
+            still_held(lease)
+            found, version = _fetch(path)
+            if found == content:
+                return
+
+
 def is_held(path: ObjectPath) -> bool:
     """For people: whether a driver renewed the lease lately, by the clocks of the store and of this machine."""
     content, version = _read(path)
@@ -146,17 +165,24 @@ def _put(path: ObjectPath, content: bytes, version: Any) -> Any:
 
 def _read(path: ObjectPath) -> tuple[dict[str, Any], Any]:
     """What the lease says, empty if it was given back, and its version, None if there is none."""
-    try:
-        with store_errors(path):
-            answer = path.store.get(path.key)
-            content = bytes(answer.bytes())
-    except FileNotFoundError:
+    content, version = _fetch(path)
+    if content is None:
         return {}, None
     try:
         found = json.loads(content)
     except ValueError:
         found = None
-    return (found if isinstance(found, dict) else {"host": "?"}), _version(answer.meta)
+    return (found if isinstance(found, dict) else {"host": "?"}), version
+
+
+def _fetch(path: ObjectPath) -> tuple[bytes | None, Any]:
+    """The object and its version; None and None where there is none."""
+    try:
+        with store_errors(path):
+            answer = path.store.get(path.key)
+            return bytes(answer.bytes()), _version(answer.meta)
+    except FileNotFoundError:
+        return None, None
 
 
 def _version(answer: Any) -> dict[str, str]:

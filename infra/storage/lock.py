@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.errors import UsageError
-from infra.storage.lease import hold, is_held, still_held
+from infra.storage.files import write_bytes
+from infra.storage.lease import hold, is_held, put_last, still_held
 from infra.storage.objects import ObjectPath
 
 NAME = ".lock"
@@ -47,10 +48,19 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def check_locked(folder: Path) -> None:
-    """Before what finishes a folder is written: WorkError if this process has lost it. The kernel takes no lock away, a
-    lease may have ended while the process was stopped or the store was out of reach."""
+    """Before files of a folder are removed or replaced: WorkError if this process has lost it. The kernel takes no lock
+    away, a lease may have ended while the process was stopped or the store was out of reach."""
     if isinstance(folder, ObjectPath):
         still_held(folder / NAME)
+
+
+def write_last(path: Path, content: bytes) -> None:
+    """Write the file that finishes the folder which it is in, and which this process has locked. WorkError if it has
+    lost it: then what another has written there stays as it is."""
+    if isinstance(path, ObjectPath):
+        put_last(path.parent / NAME, path, content)
+    else:
+        write_bytes(path, content)
 
 
 def is_locked(folder: Path) -> bool:

@@ -61,8 +61,8 @@ def submit(
         tell(job.name)
         say(f"refinery status '{job.url}'")
         return
-    say(f"submitted: {job.url}")
     try:
+        say(f"submitted: {job.url}")
         code = job.follow(write)
     except KeyboardInterrupt:
         say(f"{job.name} goes on: refinery status '{job.url}', refinery submit --stop '{job.url}'")

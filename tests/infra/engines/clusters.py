@@ -6,6 +6,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -78,7 +79,7 @@ def beam_job_service() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def ray_head(folder: Path) -> Iterator[dict[str, str]]:
+def ray_head() -> Iterator[dict[str, str]]:
     """A cluster of one node with dashboard and a port for Ray Client, as `ray start --head` makes it: what is to be
     added to the environment of those who use it. RAY_API_SERVER_ADDRESS and CLIENT are its addresses."""
     host, port, client, dashboard, agent = "127.0.0.2", *(free_port() for _ in range(4))
@@ -89,10 +90,15 @@ def ray_head(folder: Path) -> Iterator[dict[str, str]]:
         "PYTHONPATH": str(ROOT),
     }
     words = [
-        "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2", f"--temp-dir={folder}",
+        "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2",
         f"--node-ip-address={host}", f"--port={port}", f"--ray-client-server-port={client}",
         f"--dashboard-host={host}", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}",
     ]  # fmt: skip
-    with server([str(Path(sys.executable).with_name("ray")), *words], dashboard, {**os.environ, **added}, host):
+    ray, environment = str(Path(sys.executable).with_name("ray")), {**os.environ, **added}
+    with (
+        # a short path: there are sockets below it
+        tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        server([ray, *words, f"--temp-dir={folder}"], dashboard, environment, host),
+    ):
         addresses = {"RAY_API_SERVER_ADDRESS": f"http://{host}:{dashboard}", "CLIENT": f"ray://{host}:{client}"}
         yield {**added, **addresses}

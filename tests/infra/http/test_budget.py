@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import WorkError
-from infra.http.budget import VARIABLE, SharedBudget, budget, environment, serve_budget
+from infra.http.budget import VARIABLE, SharedBudget, budget, environment, keep_budget, serve_budget
 from infra.http.limits import HttpLimits
 from tests.commoncrawl.server import Refusal, serve
 from tests.files import ROOT
@@ -81,3 +81,41 @@ def test_workers_stop_with_their_run() -> None:
     shared._file = None
     with pytest.raises(WorkError, match="the run has ended"):
         shared.take(1, 0)
+
+
+def test_workers_elsewhere_reach_it_at_another_address() -> None:
+    here = environment("127.0.0.2")
+    with serve_budget(HttpLimits(patience=7)) as kept:
+        there = environment("127.0.0.2")[VARIABLE]
+        assert there.startswith("127.0.0.2:") and environment("127.0.0.2")[VARIABLE] == there
+        shared = SharedBudget(there)
+        shared.stop("no")
+        assert shared.limits.patience == 7 and kept.now().stopped == "no"
+    assert here == environment("127.0.0.2") == {}
+    with pytest.raises(WorkError, match="the run has ended"):
+        SharedBudget(there)
+
+
+def test_a_worker_that_is_kept_joins_the_next_run() -> None:
+    code = "import sys; from infra.http.budget import budget, join_run\n"
+    code += f"for line in sys.argv[1:]:\n    join_run({{'{VARIABLE}': line}} if line else {{}})\n"
+    code += "    print(budget().limits.patience)"
+    with serve_budget(HttpLimits(patience=7)):
+        first = environment()[VARIABLE]
+        with serve_budget(HttpLimits(patience=8)):
+            words = [first, environment()[VARIABLE], ""]
+            done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    assert [float(word) for word in done.stdout.split()] == [7, 8, 3600], done.stderr
+
+
+def test_runs_in_threads_share_one_that_ends_with_the_last() -> None:
+    with keep_budget():
+        address = os.environ[VARIABLE]
+        inner = keep_budget()
+        inner.__enter__()
+        assert os.environ[VARIABLE] == address
+    assert SharedBudget(address).now().stopped == ""
+    inner.__exit__(None, None, None)
+    assert VARIABLE not in os.environ
+    with serve_budget(HttpLimits(patience=7)), keep_budget():
+        assert budget().limits.patience == 7

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from infra.errors import UsageError, WorkError
-from infra.storage import check_locked, lease, lock, read_json, write_bytes
+from infra.storage import check_locked, lease, lock, read_json, write_bytes, write_last
 from tests.s3_server import Server, cut
 
 SECONDS = 0.6
@@ -143,3 +143,37 @@ def test_the_error_of_a_lost_lease(root: Path) -> None:
         with pytest.raises(WorkError, match="another driver has taken over"):
             check_locked(root)
     assert read_json(root / ".lock") == {"token": "another"}
+
+
+def test_the_last_file_is_that_of_the_holder(root: Path, server: Server) -> None:
+    """Also where a driver that had lost the lease wrote one in the meantime, and where an answer was lost."""
+    path = root / "manifest.json"
+    with lock(root):
+        write_last(path, b"[1]")
+        server.requests.clear()
+        write_last(path, b"[1]")
+        assert [method for method, asked in server.requests if asked.endswith("manifest.json")] == ["PUT", "GET"]
+        write_last(path, b"[2]")
+        assert read_json(path) == [2]
+        write_bytes(root / ".lock", b'{"token":"another"}')
+        with pytest.raises(WorkError, match="another driver has taken over"):
+            write_last(path, b"[3]")
+    assert read_json(path) == [2]
+
+
+def test_a_holder_that_sleeps_after_its_last_renewal_writes_over_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, put = root / "manifest.json", lease._put
+
+    def asleep(written: Path, content: bytes, version: object) -> object:
+        if written == path:  # another takes over, and finishes
+            write_bytes(root / ".lock", b'{"token":"another"}')
+            write_bytes(path, b"[2]")
+        return put(written, content, version)  # type: ignore[arg-type]
+
+    with lock(root):
+        monkeypatch.setattr(lease, "_put", asleep)
+        with pytest.raises(WorkError, match="another driver has taken over"):
+            write_last(path, b"[1]")
+    assert read_json(path) == [2]

@@ -22,7 +22,7 @@ NOT_HERE = ("ray start", "docker ", "sbatch ", "kubectl ", "FlinkRunner")
 def test_the_journey(tmp_path: Path) -> None:
     write_crawl(tmp_path / "crawl", files=2, each=8)
     lines = [line for block in blocks(PAGE) if block.language == "sh" for line in logical_lines(block.text)]
-    with ray_head(tmp_path / "ray") as head:
+    with ray_head() as head:
         script = "\n".join(line for line in lines if not any(words in line for words in NOT_HERE))
         script = script.replace(DASHBOARD, head["RAY_API_SERVER_ADDRESS"])
         done = subprocess.run(

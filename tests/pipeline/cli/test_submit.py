@@ -18,8 +18,8 @@ from tests.pipeline.recipe_texts import BRIEF
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with ray_head(tmp_path_factory.mktemp("ray")) as environment:
+def head() -> Iterator[dict[str, str]]:
+    with ray_head() as environment:
         yield environment
 
 

@@ -28,7 +28,7 @@ MOMENTS: dict[str, Moment] = {
     "the sample is drawn": ("pipeline.pool.clusters_model", "choose_terms", "enter", 1, ""),
     "the clusters are fitted": ("pipeline.pool.clusters", "load_clusters", "enter", 1, ""),
     "clusters are dropped, not applied": ("pipeline.pool.clusters", "drop_worst", "leave", 1, ""),
-    "the second rule's manifest is not there": (BUILD, "write_bytes", "enter", 1, "02-topics/manifest.json"),
+    "the second rule's manifest is not there": (BUILD, "write_last", "enter", 1, "02-topics/manifest.json"),
 }
 
 

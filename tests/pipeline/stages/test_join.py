@@ -162,7 +162,7 @@ MOMENTS: dict[str, Moment] = {
     ),
     "all of one run are linked": (PLACING, "_bring", "leave", 1, "brief-monday/02-extract"),
     "a link has its temporary name": ("infra.storage.files", "commit_file", "enter", 3, "02-extract/.tmp-"),
-    "the first stage is there": ("infra.dataset.build", "write_bytes", "leave", 1, "01-ingest/manifest.json"),
+    "the first stage is there": ("infra.dataset.build", "write_last", "leave", 1, "01-ingest/manifest.json"),
     "the run's account is not there": ("pipeline.stages.run", "account", "enter", 1, ""),
 }
 FEW = {"a link has its temporary name"}

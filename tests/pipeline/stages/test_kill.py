@@ -14,8 +14,8 @@ WRITER, BUILD, RECEIPTS = "infra.dataset.writer", "infra.dataset.build", "infra.
 MOMENTS: dict[str, Moment] = {
     "a shard is written, its ledger not renamed": (WRITER, "commit_file", "leave", 1, "02-extract/.tmp-part"),
     "the receipt is not there yet": (RECEIPTS, "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
-    "the receipt is there, the manifest is not": (BUILD, "write_bytes", "enter", 1, "03-filter/manifest.json"),
-    "the manifest was just renamed": (BUILD, "write_bytes", "leave", 1, "03-filter/manifest.json"),
+    "the receipt is there, the manifest is not": (BUILD, "write_last", "enter", 1, "03-filter/manifest.json"),
+    "the manifest was just renamed": (BUILD, "write_last", "leave", 1, "03-filter/manifest.json"),
     "the manifest's temporary file is there": ("infra.storage.files", "commit_file", "enter", 1, ".tmp-manifest.json"),
     "a spill file is half of them": ("infra.engines.spill", "SpillJob.run", "leave", 1, ""),
     "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 1, ""),

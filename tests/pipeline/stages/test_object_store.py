@@ -28,12 +28,17 @@ KILLED: dict[str, Moment] = {
     ),
     "the receipts are not there yet": ("infra.dataset.batches", "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the table of files is there, the manifest is not": (
-        "infra.dataset.build", "write_bytes", "enter", 1, "03-filter/manifest.json",
+        "infra.dataset.build", "write_last", "enter", 1, "03-filter/manifest.json",
     ),
-    "the manifest was just written": ("infra.dataset.build", "write_bytes", "leave", 1, "03-filter/manifest.json"),
+    "the manifest was just written": ("infra.dataset.build", "write_last", "leave", 1, "03-filter/manifest.json"),
     "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 1, ""),
 }  # fmt: skip
 FEW = {"the table of files is there, the manifest is not"}
+# Before a renewal of the lease, and after the last one.
+PAUSES: dict[str, Moment] = {
+    "before the commit": ("infra.dataset.build", "Build.commit", "enter", 1, ""),
+    "before the manifest's request": ("infra.storage.lease", "_put", "enter", 1, "03-filter/manifest.json"),
+}
 PAUSED = SUICIDE.replace("signal.SIGKILL", "signal.SIGSTOP").replace(
     "from pipeline.cli.app", "from infra.storage import lease\nlease.LEASE_SECONDS = 1.0\nfrom pipeline.cli.app"
 )
@@ -146,10 +151,12 @@ def test_a_killed_driver_is_followed_at_once(moment: str, world: Path, root: Pat
     assert gone_on == (made(world / "of-docs"), [], [])
 
 
-def test_a_paused_driver_finishes_nothing(world: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moment", PAUSES)
+def test_a_paused_driver_finishes_nothing(
+    moment: str, world: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 1.0)
-    moment = ("infra.dataset.build", "Build.commit", "enter", "1", "")
-    words = [*moment, *map(str, command(world, "docs")), "--out", str(root), "--workers", "1"]
+    words = [*map(str, PAUSES[moment]), *map(str, command(world, "docs")), "--out", str(root), "--workers", "1"]
     paused = subprocess.Popen([sys.executable, "-c", PAUSED, *words], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     os.waitpid(paused.pid, os.WUNTRACED)
     refinery(*command(world, "docs"), "--out", root)
