@@ -75,8 +75,9 @@ def _smaller(now: int | None, before: int | None) -> bool:
 
 def _lost(folder: Path, needed: Sequence[Any], known: Sequence[Any], now: Sequence[Any]) -> list[str]:
     """What is no longer there of the inputs `needed`, and which file differs from one of its name in `known`. Raises
-    UsageError if all that differs is what they are called."""
-    by_content = {ref["sha256"]: ref["name"] for ref in now}
+    UsageError if all that differs is what they are called, which shows where versions are hashes of the content."""
+    before = {ref["name"] for ref in known}
+    by_content = {ref["sha256"]: ref["name"] for ref in now if ref["name"] not in before and ":" not in ref["sha256"]}
     gone = [ref for ref in needed if ref not in now]
     renamed = {ref["name"]: by_content[ref["sha256"]] for ref in gone if ref["sha256"] in by_content}
     others = {ref["name"] for ref in now if ref not in known} - {*renamed}

@@ -38,6 +38,10 @@ class Budget(Protocol):
     def take(self, requests: int, size: int) -> Answer: ...
     def slow(self, seconds: float, why: str) -> Answer: ...
     def stop(self, why: str) -> Answer: ...
+    def tell(self, seconds: float, why: str) -> Answer:
+        """One process waits; nobody else has to."""
+        ...
+
     def now(self) -> Answer:
         """The pauses so far, with nothing reserved."""
         ...
@@ -63,11 +67,19 @@ class ProcessBudget:
         with self._lock:
             now = time.monotonic()
             answer = self._bucket.slow(seconds, now)
-            tell = self._say is not None and now - self._said >= SAID_EVERY_SECONDS
-            self._said = now if tell else self._said
-        if tell and self._say is not None:
-            self._say(f"waiting {max(1, round(seconds))} s: {why}")
+        self._tell(seconds, why, now)
         return answer
+
+    def tell(self, seconds: float, why: str) -> Answer:
+        self._tell(seconds, why, time.monotonic())
+        return self.now()
+
+    def _tell(self, seconds: float, why: str, now: float) -> None:
+        with self._lock:
+            due = now - self._said >= SAID_EVERY_SECONDS
+            self._said = now if due else self._said
+        if due and self._say is not None:
+            self._say(f"waiting {max(1, round(seconds))} s: {why}")
 
     def stop(self, why: str) -> Answer:
         with self._lock:
@@ -100,6 +112,8 @@ class Desk(socketserver.StreamRequestHandler):
             return budget.slow(float(arguments[0]), str(arguments[1]))
         if name == "stop":
             return budget.stop(str(arguments[0]))
+        if name == "tell":
+            return budget.tell(float(arguments[0]), str(arguments[1]))
         return budget.now()
 
     def _send(self, value: Any) -> None:
@@ -140,6 +154,9 @@ class SharedBudget:
 
     def stop(self, why: str) -> Answer:
         return self._ask("stop", why[:500])
+
+    def tell(self, seconds: float, why: str) -> Answer:
+        return self._ask("tell", seconds, why[:500])
 
     def now(self) -> Answer:
         return self._ask("now")

@@ -14,15 +14,19 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from infra.errors import UsageError, WorkError
+from infra.http.address import split_address
 from infra.http.budget import budget
 from infra.http.limits import HttpLimits
 
-SCHEMES = ("http", "https")
 BUSY = (429, 503)
 FAILED = (408, 500, 502, 504, 509, 520, 522, 524)
 REDIRECTED = (301, 302, 303, 307, 308)
 MOST_REDIRECTS = 5
+# Seconds; a server that asks for more is taken to ask for so many.
+LONGEST_RETRY_AFTER = 1e9
 CONNECT_SECONDS = 15.0
+# So many failures of one file are not told.
+QUIET_TRIES = 2
 # Bytes of an answer that is left before its end, which are read so that its connection can be used again.
 DRAINED_BYTES = 2**18
 
@@ -64,8 +68,11 @@ class Patience:
                 f"tries{'' if failure.wait is None else f'; it asks to wait {round(seconds)} s'}: run the same command "
                 "again later; what is finished is kept"
             )
+        host = urlsplit(self.url).hostname
         if failure.busy:
-            shared.slow(seconds, f"{urlsplit(self.url).hostname} is busy ({failure.why})")
+            shared.slow(seconds, f"{host} is busy ({failure.why})")
+        elif self._tries > QUIET_TRIES:
+            shared.tell(seconds, f"{host}: {failure.why}")
         time.sleep(seconds)
 
 
@@ -92,23 +99,22 @@ def request(method: str, url: str, headers: Mapping[str, str] | None = None) -> 
     """A urllib3 response with status 200, 206, 412 or 416 and its body not yet read. TryAgain for what may pass,
     AddressNotFound for 404, WorkError or UsageError for what is final."""
     for _ in range(MOST_REDIRECTS + 1):
-        check_scheme(url)
+        scheme = split_address(url).scheme
         pay(1, 0)
         response = send(method, url, headers or {})
         if response.status not in REDIRECTED:
             return checked(response, url)
-        target = urljoin(url, response.headers.get("Location", ""))
+        location = response.headers.get("Location", "")
         finish(response)
-        if urlsplit(target).scheme != urlsplit(url).scheme:
-            raise WorkError(f"{url} redirects to {target}: only redirects within one scheme are followed")
+        try:
+            target = urljoin(url, location)
+            same = split_address(target).scheme == scheme
+        except (ValueError, UsageError):
+            target, same = location, False
+        if not same:
+            raise WorkError(f"{url} redirects to {target[:500]!r}: only redirects within one scheme are followed")
         url = target
     raise WorkError(f"{url}: more than {MOST_REDIRECTS} redirects")
-
-
-def check_scheme(url: str) -> None:
-    split = urlsplit(url)
-    if split.scheme not in SCHEMES or not split.hostname:
-        raise UsageError(f"{url} is no http or https address")
 
 
 def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
@@ -132,6 +138,8 @@ def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
         raise WorkError(
             f"{url}: the connection is not secure ({error}): check the clock, SSL_CERT_FILE and the proxy"
         ) from None
+    except exceptions.LocationValueError as error:
+        raise UsageError(f"{url} cannot be asked, directly or through the proxy: {error}") from None
     except exceptions.HTTPError as error:
         raise TryAgain(f"no answer ({type(error).__name__})") from None
 
@@ -165,12 +173,12 @@ def retry_after(value: str | None) -> float | None:
     if value is None:
         return None
     if value.strip().isdecimal():
-        return float(value)
+        return min(float(value), LONGEST_RETRY_AFTER)
     try:
         from email.utils import parsedate_to_datetime
 
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -25,7 +25,8 @@ PAID_BYTES = 2**20
 LEAST_BYTES_PER_SECOND = 1024
 # So many bytes must come before failures are forgotten: a server that gives one byte a request has not recovered.
 PROGRESS_BYTES = 2**16
-CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)$")
+CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})$", re.ASCII)
+CONTENT_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class Fetched(NamedTuple):
@@ -41,11 +42,11 @@ def fetch(url: str, most: int = 2**28) -> Fetched:
     while True:
         try:
             response = request("GET", url)
-            expected = response.headers.get("Content-Length")
+            expected = length_of(response)
             content = _body(response, most + 1)
             if len(content) > most:
                 raise WorkError(f"{url}: more than {most:,} bytes, where a list was expected")
-            if response.status != 200 or (expected is not None and int(expected) != len(content)):
+            if response.status != 200 or (expected is not None and expected != len(content)):
                 raise TryAgain(f"the answer is cut: {len(content)} of {expected} bytes")
             return Fetched(content, version_of(response))
         except TryAgain as failure:
@@ -90,6 +91,12 @@ class Pace:
                 raise TryAgain(f"only {self._came} bytes in {self._waited:.0f} s")
             self._waited, self._came = 0.0, 0
         return data
+
+
+def length_of(response: Any) -> int | None:
+    """The Content-Length; None where there is none, or it is no length."""
+    found = CONTENT_LENGTH.fullmatch(response.headers.get("Content-Length", ""))
+    return int(found[0]) if found else None
 
 
 def version_of(response: Any) -> str:
@@ -215,6 +222,8 @@ class HttpFile:
             raise
         if begins == ends:
             finish(response)
+            if not self._version:
+                self._ask_size()  # an answer that there is no such range need not tell the version
             return
         self._response, self._at, self._stop = response, begins, ends
         self._pace = Pace(budget().limits.stall)
@@ -235,8 +244,8 @@ class HttpFile:
                 raise TryAgain("a range refused that the file has")
             return position, position
         begins, ends = int(found[1]), int(found[2]) + 1
-        length = response.headers.get("Content-Length")
-        if begins != position or ends <= begins or ends > size or (length is not None and int(length) != ends - begins):
+        length = length_of(response)
+        if begins != position or ends <= begins or ends > size or (length is not None and length != ends - begins):
             raise TryAgain(f"another range than was asked for ({begins}-{ends - 1}, {length} bytes)")
         return begins, ends
 
@@ -244,11 +253,12 @@ class HttpFile:
         while True:
             try:
                 response = request("HEAD", self.url)
-                length = response.headers.get("Content-Length")
+                length = length_of(response)
                 finish(response)
                 if length is None:
-                    raise UsageError(f"{self.url}: the server does not tell the file's size")
-                self._same(int(length), version_of(response))
+                    raise UsageError(f"{self.url}: the server does not tell the file's size: fetch the file, and name "
+                                     "its path")  # fmt: skip
+                self._same(length, version_of(response))
                 self._patience.clear()
                 return
             except TryAgain as failure:

@@ -23,17 +23,9 @@ class PathFiles:
     folder: Path
     refresh: bool = False
 
-    def read(self, source: CrawlSource, name: str) -> bytes | None:
-        """The file of this name; None where the source has none."""
-        if not source.far:
-            return source.read(name)
-        kept = None if self.refresh else self._kept(source, name)
-        if kept is not None:
-            return kept
-        content = source.read(name)
-        if content is not None:
-            self.keep(source, name, content)
-        return content
+    def kept(self, source: CrawlSource, name: str) -> bytes | None:
+        """What was kept under this name; None where it is not, or no longer as it was."""
+        return self._kept(source, name) if source.far and not self.refresh else None
 
     def keep(self, source: CrawlSource, name: str, content: bytes) -> None:
         """Keeps what a source has, or what was made of its listing, under a name."""

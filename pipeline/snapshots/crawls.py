@@ -5,10 +5,12 @@ of their own. What cannot be listed is an error that names it, never a snapshot 
 """
 
 import gzip
+import io
 import json
 import re
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +30,10 @@ ARC_CRAWLS = {
     "CC-MAIN-2012": "parse-output/segment/",
 }
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# No name is absolute or leaves the bucket.
-_NAME = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\]+")
+# No name is absolute, leaves the bucket or has a control character.
+_NAME = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\\x00-\x1f\x7f-\x9f]{1,1024}")
+# Bytes of the names in a path file, ten times those of the largest.
+MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,32 @@ class Crawls:
         if kind == ARC:
             return ()
         name = path_file(snapshot, kind)
-        content = self.files.read(self.source, name)
-        if content is None:
+        found = self._listed(name)
+        if found is None:
             if kind == WARC:
                 raise self._unknown(snapshot)
             return ()
-        return _lines(content, name)
+        return found
+
+    def _listed(self, name: str) -> tuple[str, ...] | None:
+        """The names in a path file; None where the source has none. What is kept is read again if it is damaged, and
+        what is damaged is not kept."""
+        kept = self.files.kept(self.source, name)
+        if kept is not None:
+            with suppress(WorkError):
+                return _lines(kept, name, self.source.at)
+        content = self.source.read(name)
+        if content is None:
+            return None
+        names = _lines(content, name, self.source.at)
+        self.files.keep(self.source, name, content)
+        return names
 
     def _arc_names(self, snapshot: str) -> tuple[str, ...]:
         """By the path file where there is one, else by listing the bucket."""
         name = path_file(snapshot, ARC)
-        content = self.files.read(self.source, name)
-        if content is None:
+        found = self._listed(name)
+        if found is None:
             prefix = ARC_CRAWLS[snapshot]
             try:
                 listed = [each for each in self.source.names(prefix) if each.endswith((".arc.gz", ".arc"))]
@@ -78,8 +96,9 @@ class Crawls:
                 raise WorkError(f"{snapshot}: {self.source.at} has no {name} and no file below {prefix}: "
                                 f"{_how(prefix, name)}")  # fmt: skip
             content = gzip.compress("".join(f"{each}\n" for each in listed).encode(), mtime=0)
+            found = _lines(content, name, self.source.at)
             self.files.keep(self.source, name, content)
-        return _lines(content, name)
+        return found
 
     def _unknown(self, snapshot: str) -> UsageError:
         known = self.ids()
@@ -120,12 +139,16 @@ def _collections(content: bytes | None, at: str) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _lines(content: bytes, name: str) -> tuple[str, ...]:
+def _lines(content: bytes, name: str, at: str) -> tuple[str, ...]:
     """The names in a path file, each once."""
     try:
-        lines = gzip.decompress(content).decode().splitlines()
+        inflated = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MOST_BYTES + 1)
+        lines = inflated.decode().split("\n")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
-        raise WorkError(f"{name} is damaged: run the command again with --refresh") from None
+        raise WorkError(f"{at}: {name} is no list of files in gzip: run the command again, or give another --source"
+                        ) from None  # fmt: skip
+    if len(inflated) > MOST_BYTES:
+        raise WorkError(f"{at}: {name} has more than {MOST_BYTES:,} bytes, where a list of files was expected")
     names = [line.strip() for line in lines if line.strip()]
     for each in names:
         if not _NAME.fullmatch(each):

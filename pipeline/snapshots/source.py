@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 from infra.errors import UsageError, WorkError
+from infra.http.address import split_address
 from infra.http.client import AddressNotFound
 from infra.http.ranges import fetch
 from infra.remote import anywhere
@@ -108,6 +109,7 @@ def open_source(at: str | None = None) -> CrawlSource:
     can be none."""
     at = at or os.environ.get(VARIABLE) or COMMON_CRAWL
     if _WEB.match(at):
+        split_address(at)
         return WebSource(at)
     folder = anywhere(at, "--source")
     if not isinstance(folder, ObjectPath):

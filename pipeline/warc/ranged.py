@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from infra.errors import UsageError
-from infra.http.client import SCHEMES
+from infra.http.address import SCHEMES
 from infra.http.ranges import open_ranges
 from infra.storage import ObjectPath, ObjectRanges, place
 

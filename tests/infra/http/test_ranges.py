@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -75,10 +77,11 @@ def test_reading_on_takes_few_requests_and_small_steps_back_none(server: StandIn
     assert sum(one.sent for one in server.log) <= 1.5 * len(CONTENT)
 
 
-def test_an_empty_file(server: StandIn) -> None:
-    with open_ranges(f"{server.url}/empty") as file:
+def test_an_empty_file_has_a_version_whatever_is_asked_first(server: StandIn) -> None:
+    with open_ranges(f"{server.url}/empty") as file, open_ranges(f"{server.url}/empty") as other:
         assert file.read(0, 100) == b""
         assert file.size == 0
+        assert file.version == other.version != ""
 
 
 @pytest.mark.parametrize("name", SOFT)
@@ -124,7 +127,10 @@ def test_a_file_that_changes_is_an_error(server: StandIn) -> None:
         (Refusal(401), WorkError, "answers 401"),
         (NoRanges(), UsageError, "does not give ranges"),
         (Redirect("ftp://127.0.0.1/a.bin"), WorkError, "within one scheme"),
+        (Redirect("file:///etc/passwd"), WorkError, "within one scheme"),
+        (Redirect("http://[x"), WorkError, "within one scheme"),
         (Redirect("/a.bin"), WorkError, "more than 5 redirects"),
+        (Refusal(503, "9" * 400), WorkError, "asks to wait 1000000000 s"),
         (Refusal(503, "86400"), WorkError, "asks to wait 86400 s"),
         (
             Refusal(503, format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)),
@@ -165,9 +171,61 @@ def test_patience_ends(server: StandIn) -> None:
 
 
 def test_nothing_is_asked_of_other_schemes() -> None:
-    for url in ("file:///etc/passwd", "ftp://host/x", "http:///x"):
+    for url in ("file:///etc/passwd", "ftp://host/x", "http:///x", "http://[x/a.warc.gz", "http://host:99999/x"):
         with pytest.raises(UsageError, match="no http or https address"):
             fetch(url)
+    with pytest.raises(UsageError, match=r"cannot be asked"):
+        fetch("http://a..b/x")
+
+
+@pytest.mark.parametrize("url", ["http://user:word@127.0.0.1:1/x", "https://word@[x/a", "ftp://user:word@host/x"])
+def test_a_password_in_an_address_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(UsageError) as error:
+        fetch(url)
+    assert "word@" not in str(error.value)
+
+
+def test_what_one_file_waits_for_is_told(server: StandIn) -> None:
+    said: list[str] = []
+    server.fault("a.bin", Refusal(500), times=4)
+    with serve_budget(QUICK, said.append):
+        fetch(f"{server.url}/a.bin")
+    assert said == ["waiting 1 s: 127.0.0.1: the server fails (500)"]
+
+
+class Lengths(BaseHTTPRequestHandler):
+    """Answers with the lengths that a path names."""
+
+    def do_GET(self) -> None:
+        length, _, ranged = self.path.strip("/").partition("/")
+        self.send_response(206)
+        self.send_header("Content-Length", length)
+        self.send_header("Content-Range", f"bytes {ranged}")
+        self.end_headers()
+        self.wfile.write(b"abcde")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("length", "ranged", "words"),
+    [("abc", "0-4/5", ""), ("5", "0-4/" + "9" * 5000, "without a range"), ("9" * 5000, "0-4/5", "")],
+)
+def test_lengths_that_are_none(length: str, ranged: str, words: str) -> None:
+    limits = HttpLimits(requests_per_second=1000, first_wait=0.01, longest_wait=0.01, patience=0.05)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Lengths)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        with serve_budget(limits), open_ranges(f"http://127.0.0.1:{server.server_port}/{length}/{ranged}") as file:
+            if words:
+                with pytest.raises(WorkError, match=words):
+                    file.read(0, 5)
+            else:
+                assert file.read(0, 5) == b"abcde"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_who_asks_says_so(server: StandIn) -> None:

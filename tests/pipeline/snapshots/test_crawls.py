@@ -100,7 +100,9 @@ def test_a_list_of_crawls_that_is_none(tmp_path: Path, content: bytes) -> None:
         crawls_at(tmp_path, tmp_path).ids()
 
 
-@pytest.mark.parametrize("line", ["/etc/passwd", "crawl-data/../../x", "..", "a b", "a\\b", "./x"])
+@pytest.mark.parametrize(
+    "line", ["/etc/passwd", "crawl-data/../../x", "..", "a b", "a\\b", "./x", "a\x00b", "a\x1b[1mb", "a" * 2000]
+)
 def test_names_that_leave_the_bucket_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "crawl-data" / NEW / "warc.paths.gz"
     path.parent.mkdir(parents=True)
@@ -125,6 +127,22 @@ def test_lists_are_kept_until_refreshed_or_damaged(stand_in: StandIn, tmp_path: 
     assert [asked_after(), asked_after()] == [1, 0]
 
 
+def test_a_list_that_is_none_is_not_kept(stand_in: StandIn, tmp_path: Path) -> None:
+    stand_in.fault("*/warc.paths.gz", Flipped(0), times=1)
+    with pytest.raises(WorkError, match=r"warc\.paths\.gz is no list of files in gzip"):
+        crawls_at(stand_in.url, tmp_path).names(NEW)
+    assert len(crawls_at(stand_in.url, tmp_path).names(NEW)) == 4
+
+
+def test_a_list_that_inflates_to_more_than_any_list_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.snapshots.crawls.MOST_BYTES", 10**6)
+    path = tmp_path / "crawl-data" / NEW / "warc.paths.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(bytes(10**7)))
+    with pytest.raises(WorkError, match="more than 1,000,000 bytes"):
+        crawls_at(tmp_path, tmp_path).names(NEW)
+
+
 def test_no_such_snapshot_is_answered_with_those_near(stand_in: StandIn, tmp_path: Path) -> None:
     crawls = crawls_at(stand_in.url, tmp_path)
     with pytest.raises(UsageError, match=f"no snapshot 'CC-MAIN-2024-50'.*did you mean '{NEW}'"):
@@ -138,3 +156,5 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         open_source(str(tmp_path / "none"))
     with pytest.raises(WorkError, match=r"has no collinfo\.json"):
         crawls_at(tmp_path, tmp_path).ids()
+    with pytest.raises(UsageError, match="no http or https address"):
+        open_source("http://[x")
