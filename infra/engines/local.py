@@ -52,14 +52,14 @@ def leave_pandas_out() -> None:
         sys.meta_path.remove(_NoPandas)
 
 
-def start_worker() -> None:
-    """Leave Ctrl-C to the driver, and end when the driver ends."""
+def start_worker(driver: int) -> None:
+    """Leave Ctrl-C to the driver, whose process number is `driver`, and end when it ends."""
     leave_pandas_out()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:
-            os._exit(1)
+        if os.getppid() != driver:  # which is 1 in a container
+            os._exit(1)  # it ended before the kernel was asked
 
 
 class LocalEngine(Engine):
@@ -114,7 +114,9 @@ class LocalEngine(Engine):
     def _submit(self, job: Job) -> Future[int]:
         if self._pool is None:
             spawn = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=spawn, initializer=start_worker)
+            self._pool = ProcessPoolExecutor(
+                self.workers, mp_context=spawn, initializer=start_worker, initargs=(os.getpid(),)
+            )
         return self._pool.submit(run_job, job)
 
     def kill(self) -> None:

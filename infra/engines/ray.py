@@ -35,6 +35,8 @@ RETRIES = 5
 TASK_MEMORY = 2 * 2**30
 # Seconds after which the number of processors is asked for again: a cluster may grow.
 ASK_EVERY = 10.0
+# How long the tasks that were told to stop are waited for.
+STOP_SECONDS = 30.0
 
 
 def start_ray(address: str | None, processors: int) -> None:
@@ -114,6 +116,10 @@ class RayEngine(Engine):
         except BaseException as error:
             for result in running:
                 ray.cancel(result)
+            # What goes on writes into the folder that the driver, or the next command, is about to write into.
+            if running:
+                with contextlib.suppress(Exception):
+                    ray.wait(running, num_returns=len(running), timeout=STOP_SECONDS)
             raise_ours(error)
 
     def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> float:

@@ -178,8 +178,8 @@ def _link(file: Path, temporary: Path) -> bool:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Delete what a killed process left half written. Only under the folder's lock. Stores have no such files."""
-    for path in () if isinstance(folder, ObjectPath) else folder.glob(f"{TEMPORARY}*"):
+    """Delete what a killed process left half written, or for another one to read. Only under the folder's lock."""
+    for path in folder.glob(f"{TEMPORARY}*"):
         if path.is_dir():
             remove_folder(path)
         else:

@@ -1,8 +1,13 @@
-"""An object as a raw file: whole in memory where it is small, else read by ranges, a block ahead."""
+"""An object as a raw file: whole in memory where it is small, else read by ranges, a block ahead.
+
+All ranges are of the state of the object that was found first: one that is written over meanwhile is an error, never a
+mixture of two.
+"""
 
 import io
 from typing import Any
 
+from infra.errors import WorkError
 from infra.storage.client import store_errors
 
 # An object up to this size is one request; of a larger one so much is read at a time.
@@ -20,6 +25,7 @@ class ObjectFile(io.RawIOBase):
         with store_errors(url):
             answer = store.get(key)
             self.size: int = answer.meta["size"]
+            self._tag = answer.meta["e_tag"]
             # of a large object the answer is dropped unread
             self._block = bytes(answer.bytes()) if self.size <= WHOLE_BYTES else b""
         self._start = 0
@@ -54,6 +60,18 @@ class ObjectFile(io.RawIOBase):
 
     def _fetch(self, start: int, wanted: int) -> None:
         length = min(max(wanted, BLOCK_BYTES), self.size - start)
-        with store_errors(self.name):
-            self._block = bytes(self._store.get_range(self._key, start=start, length=length))
+        self._block = read_state(self._store, self._key, self.name, self._tag, start, length)
         self._start = start
+
+
+def read_state(store: Any, key: str, url: str, tag: str | None, start: int, length: int) -> bytes:
+    """These bytes of an object as long as its ETag is `tag`; None, or a weak one: whatever it is. WorkError if it has
+    another one by now."""
+    options: dict[str, Any] = {"range": (start, start + length)}
+    if tag and not tag.startswith("W/"):
+        options["if_match"] = tag
+    try:
+        with store_errors(url):
+            return bytes(store.get(key, options=options).bytes())
+    except FileExistsError:
+        raise WorkError(f"{url} was written over while it was read: run the same command again") from None

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from infra.errors import UsageError
 from infra.storage.client import SCHEMES, client, insist, store_errors
-from infra.storage.object_file import ObjectFile
+from infra.storage.object_file import ObjectFile, read_state
 
 MAGIC = re.compile(r"[*?[]")
 # What holds files: a path on this machine, or one in an object store.
@@ -194,15 +194,15 @@ class ObjectRanges:
         with store_errors(path):
             meta = path.store.head(path.key)
         self.size: int = meta["size"]
+        self._tag = meta["e_tag"]
         self.version = str(meta["e_tag"] or meta["version"] or "").strip('"')
 
     def read(self, start: int, length: int) -> bytes:
-        """All of these bytes that the object has."""
+        """All of these bytes that the object has. WorkError if it was written over since it was opened."""
         length = min(length, self.size - start)
         if length <= 0:
             return b""
-        with store_errors(self.path):
-            return bytes(self.path.store.get_range(self.path.key, start=start, length=length))
+        return read_state(self.path.store, self.path.key, str(self.path), self._tag, start, length)
 
     def close(self) -> None:
         pass

@@ -24,6 +24,7 @@ _CHUNK_SIZE = re.compile(rb"[ \t]{0,8}([0-9A-Fa-f]{1,15})[ \t]{0,64}(?:;[^\r\n]{
 _LINE_BREAK = re.compile(rb"\r?\n")
 _CODINGS = 8  # bound on declared codings; no real server applies more
 _FEED_BYTES = 2**14
+_HEADER_BYTES = 2**8
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_WINDOW = 2**27  # the largest window (memory) that a frame may require
 _IDENTITY = ("identity", "none", "utf-8", "utf8", "8bit", "binary", "chunked")
@@ -99,22 +100,32 @@ def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, str | None]:
 
 def _gunzip(body: bytes, limit: int) -> tuple[bytes, str | None]:
     """Decodes all gzip members; trailing bytes that are not one are dropped, as every client does. Checksums are not
-    verified: the data of a body with a wrong one are still the best there are."""
+    verified: the data of a body with a wrong one are still the best there are.
+
+    A body may be a million empty members: each is read in its place, so that the time is linear in the body.
+    """
     out: list[bytes] = []
     held = 0
-    while (header := gzip_header_bytes(body[: 2**16])) is not None:
-        part, used, problem = _inflate(body[header:], limit - held)
+    position = 0
+    while (header := _gzip_header_at(body, position)) is not None:
+        part, end, problem = _inflate(body, limit - held, position + header)
         out.append(part)
         held += len(part)
         if problem:
             return b"".join(out), problem
-        body = body[header + used + 8 :]
+        position = end + 8
     return b"".join(out), None
+
+
+def _gzip_header_at(body: bytes, position: int) -> int | None:
+    """The length of the gzip header there, nearly always a few bytes; None if there is none in 64 KiB."""
+    found = gzip_header_bytes(body[position : position + _HEADER_BYTES])
+    return gzip_header_bytes(body[position : position + 2**16]) if found is None else found
 
 
 def _undeflate(body: bytes, limit: int) -> tuple[bytes, str | None]:
     if body[0] & 0x0F == 8 and len(body) > 2 and int.from_bytes(body[:2], "big") % 31 == 0:
-        out, _, problem = _inflate(body[2:], limit)
+        out, _, problem = _inflate(body, limit, 2)
         if out or problem is None:
             return out, problem
     out, _, problem = _inflate(body, limit)
@@ -129,12 +140,11 @@ def _is_text(body: bytes) -> bool:
     return not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
-def _inflate(data: bytes, limit: int) -> tuple[bytes, int, str | None]:
-    """Decodes raw deflate: the output, the number of bytes of `data` consumed, and BROKEN or TOO_LARGE."""
+def _inflate(data: bytes, limit: int, position: int = 0) -> tuple[bytes, int, str | None]:
+    """Decodes raw deflate from `position` on: the output, its end in `data`, and BROKEN or TOO_LARGE."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     out: list[bytes] = []
     held = 0
-    position = 0
     while not inflater.eof:
         feed = inflater.unconsumed_tail or data[position : position + _FEED_BYTES]
         if not feed:

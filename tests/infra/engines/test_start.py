@@ -1,10 +1,13 @@
-"""What the embedded engine does not import, and that an explicit import still finds it."""
+"""How engines start: what is not imported, what is tried again, and whose end ends a worker."""
+
+import subprocess
+import sys
 
 import pytest
 
 from infra.engines.ray import START_ATTEMPTS, start_ray
 from infra.errors import WorkError
-from tests.files import python
+from tests.files import ROOT, python
 
 PROGRAM = """
 import sys
@@ -48,3 +51,12 @@ def test_ray_is_started_again_where_its_servers_do_not_come_up(
         with pytest.raises(WorkError, match=r"could not be started .Timed out waiting for file.: run the same command"):
             start_ray(None, 2)
     assert len(calls) == attempts
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+@pytest.mark.parametrize(("driver", "lives"), [("os.getppid()", True), ("os.getppid() + 1", False)])
+def test_a_worker_lives_as_long_as_its_driver(driver: str, lives: bool) -> None:
+    """Whatever the driver's number is: in a container it is 1."""
+    code = f"import os; from infra.engines.local import start_worker; start_worker({driver}); print('lives')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout == "lives\n", done.returncode == 0) == (lives, lives), done.stderr

@@ -10,9 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.errors import UsageError
+from infra.dataset.claim import claim
+from infra.engines.failures import leave, take_failure
+from infra.errors import UsageError, WorkError
 from infra.storage import (
     ObjectPath,
+    ObjectRanges,
     copy_file,
     move_file,
     new_file,
@@ -161,3 +164,22 @@ def test_no_secret_is_shown(root: Path) -> None:
     write_bytes(root / "a", b"x")
     shown = b"".join((repr(root).encode(), pickle.dumps(root), str(vars(root)).encode()))
     assert secret not in shown and ENVIRONMENT["AWS_ACCESS_KEY_ID"].encode() not in shown
+
+
+def test_a_file_that_is_written_over_is_not_read_as_a_mixture(root: Path) -> None:
+    path, size = root / "a", WHOLE_BYTES + 2 * BLOCK_BYTES
+    write_bytes(path, b"a" * size)
+    with path.open("rb") as file:
+        ranges = ObjectRanges(path)
+        assert file.read(9) == ranges.read(size - 9, 99) == b"a" * 9
+        write_bytes(path, b"b" * size)
+        file.seek(size - 9)
+        for reads in (lambda: file.read(9), lambda: ranges.read(0, 9)):
+            with pytest.raises(WorkError, match="a was written over while it was read"):
+                reads()
+
+
+def test_what_a_killed_run_left_for_others_to_read_is_removed_by_the_next(root: Path) -> None:
+    leave(root, ValueError("of another run"))
+    with claim(root, {}):
+        assert take_failure(root) is None
