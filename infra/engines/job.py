@@ -8,6 +8,7 @@ import os
 import pickle
 import resource
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -46,13 +47,14 @@ class PartJob:
     fingerprint: str
     check: bool = True
 
-    def make(self, live: LiveJob) -> dict[str, Any]:
-        """Make the shard and its ledger, neither of them synced; returns the receipt."""
+    def make(self, live: LiveJob, first: bool = False) -> dict[str, Any]:
+        """Make the shard and its ledger, neither of them synced; returns the receipt. `first`: of its operation in this
+        process, so that what the process loads for it is part of the cost."""
         if self.check:
             for part in self.parts:
                 check_part(part)
         folder = place(self.folder)
-        started, cpu_started = time.monotonic(), worker_cpu_seconds()
+        started, cpu_started, rows = time.monotonic(), worker_cpu_seconds(), live.rows
         with disk_errors(folder):
             written, ledger, tally = self._write(folder, self.task(*self.parts), live)
         return {
@@ -70,6 +72,8 @@ class PartJob:
                 "seconds": round(time.monotonic() - started, 3),
                 "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
                 "peak_memory_bytes": _peak_memory(),
+                "rows": live.rows - rows,
+                "first": first,
             },
         }
 
@@ -158,6 +162,18 @@ class Packed:
         return _unpacked(self)
 
 
+# The last operations that this process made a partition of, by hash: one after the other, or two at once.
+_begun: deque[str] = deque(maxlen=8)
+
+
+def _is_first(packed: Packed) -> bool:
+    """Whether this process makes its first partition of the operation."""
+    if packed.sha256 in _begun:
+        return False
+    _begun.append(packed.sha256)
+    return True
+
+
 @lru_cache(maxsize=4)
 def _unpacked(packed: Packed) -> Operation:
     return cast("Operation", pickle.loads(packed.content))
@@ -196,7 +212,7 @@ class RangeJob:
             for index, parts, fingerprint in zip(self.indices, self.parts, self.fingerprints, strict=True):
                 if index not in made:
                     live.begin(rows_of(parts))
-                    batch.add(operation.job(index, parts, fingerprint).make(live))
+                    batch.add(operation.job(index, parts, fingerprint).make(live, _is_first(self.packed)))
                 live.end()
         return self.count
 
