@@ -5,7 +5,7 @@
 The pages are dealt by a hash of their place over `--files` archives, so that these are alike, as those of a snapshot
 are. A run over the first `--probe` of them is the probe; a run over all others is what is forecast. `--probe-of FOLDER`
 keeps what each probe took, for `refinery snapshots plan` and docs/scale.md. Passed where of each stage core-hours are
-within a quarter, or within half a second a worker, and bytes within a tenth.
+within a quarter, or within half a second a worker, and bytes within a tenth. A run over one file comes first.
 
 Documents that are copies of others are fewer in a small pool than in a large one: a stage after `dedup` is forecast
 too large, the more so the larger the run is.
@@ -66,7 +66,8 @@ def dealt(archives: Sequence[Path], folder: Path, number: int) -> list[Path]:
 def forecast(recipe: str, files: Sequence[Path], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """{recipe, probe, stages, passed}."""
     names = [str(path) for path in files]
-    for name, inputs in (("probe", names[: args.probe]), ("actual", names[args.probe :])):
+    # the first run of an installation compiles loops, which are kept on the disk
+    for name, inputs in (("warm", names[:1]), ("probe", names[: args.probe]), ("actual", names[args.probe :])):
         with open_engine("local", args.workers) as engine:  # new processes, which load all again
             run_recipe(recipe, inputs, folder / name, engine, models=args.models)
     probe, actual = read_probe(folder / "probe"), read_probe(folder / "actual")

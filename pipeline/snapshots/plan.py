@@ -28,8 +28,9 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means, size: int | Non
 
     `size`: of the files together, in bytes, where it is known; else they are taken to be as large as the probe's. Every
     number is the probe's times size / size of the probe; core-hours are that, and what each process loads
-    (`start_core_hours` of all), once for each core, or part of the plan where these are fewer. `hours` of a stage: its core-hours over the cores, as busy as
-    the probe kept them, or the time that the source takes to give its files at the limits, whichever is longer.
+    (`start_core_hours` of all), once for each core, or part of the plan where these are fewer. `hours` of a stage: its
+    core-hours over the cores, as busy as the probe kept them, or the time that the source takes to give its files at
+    the limits, whichever is longer.
     `disk_bytes` of all stages together, since nothing is deleted during a run, and of the most tables that one has.
     """
     mean = probe.bytes / probe.files if size is None else size / max(1, files)
@@ -112,8 +113,8 @@ def check_budget(made: dict[str, Any], core_hours: float) -> None:
 
 
 def beside_actual(made: Mapping[str, Any], actual: Probe) -> list[dict[str, Any]]:
-    """Rows {stage, core_hours, disk_bytes, table_bytes, memory_bytes} of a plan, each with `actual_…` of the run that it
-    was made for."""
+    """Rows {stage, core_hours, disk_bytes, table_bytes, memory_bytes} of a plan, and with them `actual_…`, of the run
+    that it was made for."""
     costs = {cost.stage: cost for cost in actual.stages}
     return [
         {
