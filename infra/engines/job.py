@@ -4,9 +4,7 @@ A job makes a range of partitions, one after the other, and leaves their receipt
 into jobs decides no byte.
 """
 
-import os
 import pickle
-import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +26,7 @@ from infra.dataset.writer import ShardWriter
 from infra.engines.live import LiveJob, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_bytes, sha256_json
-from infra.metering import worker_cpu_seconds
+from infra.metering import forget_peak_memory, worker_cpu_seconds, worker_peak_memory
 from infra.storage import disk_errors, place
 
 # A job has at most so many partitions, and a worker at least so many jobs as long as there are partitions enough: the
@@ -50,6 +48,8 @@ class PartJob:
     def make(self, live: LiveJob, first: bool = False) -> dict[str, Any]:
         """Make the shard and its ledger, neither of them synced; returns the receipt. `first`: of its operation in this
         process, so that what the process loads for it is part of the cost."""
+        if first:
+            forget_peak_memory()
         if self.check:
             for part in self.parts:
                 check_part(part)
@@ -71,7 +71,7 @@ class PartJob:
             "cost": {
                 "seconds": round(time.monotonic() - started, 3),
                 "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
-                "peak_memory_bytes": _peak_memory(),
+                "peak_memory_bytes": worker_peak_memory(),
                 "rows": live.rows - rows,
                 "first": first,
             },
@@ -277,10 +277,3 @@ def part_fingerprint(task_fingerprint: str, seen: Any, decisive_sha256: str, cod
     """All that decides what a partition holds. `seen`: the fingerprints of the parts that the task reads, as JSON;
     `decisive_sha256`: of the header without its inputs; `code`: the code version of all that takes part."""
     return sha256_json({"task": task_fingerprint, "parts": seen, "header": decisive_sha256, "code": code})
-
-
-def _peak_memory() -> int:
-    """The largest resident size, in bytes, of this process and of its children that ended."""
-    unit = 1 if os.uname().sysname == "Darwin" else 1024
-    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return largest * unit
