@@ -210,10 +210,13 @@ class RangeJob:
         with disk_errors(folder), live, ReceiptBatch(folder, batch_name(self.fingerprints, self.indices[0])) as batch:
             made = batch.found()
             for index, parts, fingerprint in zip(self.indices, self.parts, self.fingerprints, strict=True):
+                rejected_by: dict[str, int] = {}
                 if index not in made:
                     live.begin(rows_of(parts))
-                    batch.add(operation.job(index, parts, fingerprint).make(live, _is_first(self.packed)))
-                live.end()
+                    receipt = operation.job(index, parts, fingerprint).make(live, _is_first(self.packed))
+                    batch.add(receipt)
+                    rejected_by = receipt["rejected_by"]
+                live.end(rejected_by)
         return self.count
 
 

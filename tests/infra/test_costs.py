@@ -70,7 +70,9 @@ def test_bytes_are_those_of_the_files(engine: Engine, tmp_path: Path) -> None:
     sums = engine.reduce_by_key([made], "key", Sum(), 2, tmp_path / "sums", header())
     written = [read_json(each.folder / "run.json")["bytes_written"] for each in (made, sums)]
     assert written == [sum(path.stat().st_size for path in each.folder.glob("part-*")) for each in (made, sums)]
-    assert read_json(sums.folder / "run.json")["bytes_read"] == Manifest.read(made.folder).shards.sums.bytes == written[0]
+    assert (
+        read_json(sums.folder / "run.json")["bytes_read"] == Manifest.read(made.folder).shards.sums.bytes == written[0]
+    )
 
 
 def test_what_a_process_loads_is_told_by_its_first_part(engine: Engine, tmp_path: Path) -> None:

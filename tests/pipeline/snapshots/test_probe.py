@@ -1,4 +1,4 @@
-"""What grows with the input, and what each process loads once, are told apart; a plan of the probe's size is the probe."""
+"""What grows with the input and what each process loads are told apart; a plan of the probe's size is the probe."""
 
 from pathlib import Path
 from typing import Any
