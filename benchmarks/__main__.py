@@ -28,6 +28,7 @@ NAMES: Final = (
     "stage_speed",
     "synthetic_snapshot",
     "parity",
+    "forecast",
     "extraction",
     "prefilter",
     "language",

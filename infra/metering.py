@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.reader import Dataset, Source
-from infra.sandbox.sandbox import cpu_seconds_of_sandboxes
+from infra.sandbox.sandbox import cpu_seconds_of_sandboxes, running_sandboxes
 
 VERSIONED = (
     "refinery", "pyarrow", "numpy", "trafilatura", "resiliparse", "fasttext-community", "sentencepiece", "torch",
@@ -85,6 +86,34 @@ def worker_cpu_seconds() -> float:
     """CPU time so far of this process, of its page sandboxes, and of processes below it that ended. Cheap, as it is
     called twice for every partition: children are not searched for among all processes of the machine."""
     return _sum(os.times()) + cpu_seconds_of_sandboxes()
+
+
+def worker_peak_memory() -> int:
+    """The largest resident size, in bytes, since `forget_peak_memory`: of this process and of its page sandboxes.
+
+    On Linux by `VmHWM`: `ru_maxrss` begins with the size of the process that started this one.
+    """
+    peaks = [_peak_of(pid) for pid in (os.getpid(), *running_sandboxes())]
+    if peaks[0] is not None:
+        return sum(peak or 0 for peak in peaks)
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _peak_of(pid: int) -> int | None:
+    with suppress(OSError):  # no such file on other systems; a child may have ended
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def forget_peak_memory() -> None:
+    """Let the largest resident size begin anew at the present one, where the system can: a process makes partitions of
+    one stage after the other."""
+    for pid in (os.getpid(), *running_sandboxes()):
+        with suppress(OSError):
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def cpu_seconds() -> float:

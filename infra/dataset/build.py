@@ -39,6 +39,12 @@ from infra.storage import (
 # What a stage adds at the commit: further fields of the manifest, and further files of the dataset.
 Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
 
+# What the `run.json` of a stage keeps of each intermediate table's own.
+OF_TABLES = (
+    "table", "parts_made", "wall_seconds", "cpu_seconds", "spread_cpu_seconds", "rows", "first_parts", "first_rows",
+    "first_cpu_seconds", "peak_memory_bytes", "bytes_read", "bytes_written",
+)  # fmt: skip
+
 
 class Build:
     """One dataset in the making. Use `open_build`, which holds the folder's lock.
@@ -108,7 +114,8 @@ class Build:
 
     def _cost(self, run: Mapping[str, Any], totals: Totals, table: FileTable) -> dict[str, Any]:
         """What all parts cost, with the intermediate tables, which are about to go."""
-        tables = [read_json(path / RUN) or {} for path in sorted((self.folder / WORK).glob("*"))]
+        folders = sorted(path for path in (self.folder / WORK).glob("*") if (path / RUN).is_file())
+        tables = [{"table": path.name, **(read_json(path / RUN) or {})} for path in folders]
         spread = float(run.get("spread_cpu_seconds", 0.0))
         cpu = [totals.cost.get("cpu_seconds", 0.0), spread, *(float(each.get("cpu_seconds", 0.0)) for each in tables)]
         peaks = [totals.cost.get("peak_memory_bytes", 0), *(each.get("peak_memory_bytes", 0) for each in tables)]
@@ -118,6 +125,7 @@ class Build:
         return {
             **totals.cost, **read, "cpu_seconds": round(sum(cpu), 3), "peak_memory_bytes": max(peaks),
             "bytes_written": written, "table_bytes": sum(int(each.get("bytes_written", 0)) for each in tables),
+            "tables": [{name: each[name] for name in OF_TABLES if name in each} for each in tables],
         }  # fmt: skip
 
     def _sum(

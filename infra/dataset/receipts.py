@@ -109,9 +109,15 @@ class Totals:
         for groups, others in ((self.languages, receipt["languages"]), (self.domains, receipt["domains"])):
             for name, numbers in others.items():
                 groups.setdefault(name, Counter()).update(numbers)
-        cost = receipt["cost"]
-        for unit in ("seconds", "cpu_seconds"):
-            self.cost[unit] = round(self.cost.get(unit, 0.0) + cost[unit], 3)
+        self._add_cost(receipt["cost"])
+
+    def _add_cost(self, cost: Mapping[str, Any]) -> None:
+        """`first_…`: of the parts that were the first of their process."""
+        sums = {"seconds": cost["seconds"], "cpu_seconds": cost["cpu_seconds"], "rows": cost.get("rows", 0)}
+        if cost.get("first"):
+            sums |= {"first_parts": 1, "first_rows": cost["rows"], "first_cpu_seconds": cost["cpu_seconds"]}
+        for name, number in sums.items():
+            self.cost[name] = round(self.cost.get(name, 0) + number, 3)
         self.cost["peak_memory_bytes"] = max(self.cost.get("peak_memory_bytes", 0), cost["peak_memory_bytes"])
 
     def funnel(self) -> tuple[dict[str, Any], ...]:

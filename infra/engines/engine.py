@@ -48,7 +48,8 @@ def _refs(inputs: Sequence[Source]) -> frozenset[InputRef]:
 
 
 class Engine(ABC):
-    """`workers`: how many processes may run at once. `progress` is told how far a stage is.
+    """`workers`: how many processes may run at once. `progress` is told how far a stage is; `say`, in a line, what is
+    made once more.
 
     Nothing is started before the first job (`start`), so that a wrong recipe or input is refused at once.
     """
@@ -60,6 +61,7 @@ class Engine(ABC):
             raise UsageError(f"--workers must be at least 1, not {workers}")
         self.workers = workers
         self.progress = progress or (lambda *_: None)
+        self.say: Callable[[str], object] = lambda _: None
         # the datasets whose shards this process has seen compared with their hashes
         self._checked: frozenset[InputRef] = frozenset()
 

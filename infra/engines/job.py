@@ -4,10 +4,9 @@ A job makes a range of partitions, one after the other, and leaves their receipt
 into jobs decides no byte.
 """
 
-import os
 import pickle
-import resource
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -27,7 +26,7 @@ from infra.dataset.writer import ShardWriter
 from infra.engines.live import LiveJob, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_bytes, sha256_json
-from infra.metering import worker_cpu_seconds
+from infra.metering import forget_peak_memory, worker_cpu_seconds, worker_peak_memory
 from infra.storage import disk_errors, place
 
 # A job has at most so many partitions, and a worker at least so many jobs as long as there are partitions enough: the
@@ -46,13 +45,16 @@ class PartJob:
     fingerprint: str
     check: bool = True
 
-    def make(self, live: LiveJob) -> dict[str, Any]:
-        """Make the shard and its ledger, neither of them synced; returns the receipt."""
+    def make(self, live: LiveJob, first: bool = False) -> dict[str, Any]:
+        """Make the shard and its ledger, neither of them synced; returns the receipt. `first`: of its operation in this
+        process, so that what the process loads for it is part of the cost."""
+        if first:
+            forget_peak_memory()
         if self.check:
             for part in self.parts:
                 check_part(part)
         folder = place(self.folder)
-        started, cpu_started = time.monotonic(), worker_cpu_seconds()
+        started, cpu_started, rows = time.monotonic(), worker_cpu_seconds(), live.rows
         with disk_errors(folder):
             written, ledger, tally = self._write(folder, self.task(*self.parts), live)
         return {
@@ -69,7 +71,9 @@ class PartJob:
             "cost": {
                 "seconds": round(time.monotonic() - started, 3),
                 "cpu_seconds": round(worker_cpu_seconds() - cpu_started, 3),
-                "peak_memory_bytes": _peak_memory(),
+                "peak_memory_bytes": worker_peak_memory(),
+                "rows": live.rows - rows,
+                "first": first,
             },
         }
 
@@ -158,6 +162,18 @@ class Packed:
         return _unpacked(self)
 
 
+# The last operations that this process made a partition of, by hash: one after the other, or two at once.
+_begun: deque[str] = deque(maxlen=8)
+
+
+def _is_first(packed: Packed) -> bool:
+    """Whether this process makes its first partition of the operation."""
+    if packed.sha256 in _begun:
+        return False
+    _begun.append(packed.sha256)
+    return True
+
+
 @lru_cache(maxsize=4)
 def _unpacked(packed: Packed) -> Operation:
     return cast("Operation", pickle.loads(packed.content))
@@ -194,10 +210,13 @@ class RangeJob:
         with disk_errors(folder), live, ReceiptBatch(folder, batch_name(self.fingerprints, self.indices[0])) as batch:
             made = batch.found()
             for index, parts, fingerprint in zip(self.indices, self.parts, self.fingerprints, strict=True):
+                rejected_by: dict[str, int] = {}
                 if index not in made:
                     live.begin(rows_of(parts))
-                    batch.add(operation.job(index, parts, fingerprint).make(live))
-                live.end()
+                    receipt = operation.job(index, parts, fingerprint).make(live, _is_first(self.packed))
+                    batch.add(receipt)
+                    rejected_by = receipt["rejected_by"]
+                live.end(rejected_by)
         return self.count
 
 
@@ -261,10 +280,3 @@ def part_fingerprint(task_fingerprint: str, seen: Any, decisive_sha256: str, cod
     """All that decides what a partition holds. `seen`: the fingerprints of the parts that the task reads, as JSON;
     `decisive_sha256`: of the header without its inputs; `code`: the code version of all that takes part."""
     return sha256_json({"task": task_fingerprint, "parts": seen, "header": decisive_sha256, "code": code})
-
-
-def _peak_memory() -> int:
-    """The largest resident size, in bytes, of this process and of its children that ended."""
-    unit = 1 if os.uname().sysname == "Darwin" else 1024
-    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return largest * unit

@@ -1,19 +1,20 @@
 """How far a stage is while its partitions are being made.
 
-The process of each job writes, once a second, how many rows and partitions it has done to a small file beside the
-receipts, and in the end appends these numbers to one file for all; the driver writes one with the number of partitions
-and when it began. The progress bar reads them, and `status` in another process. They are temporary files: what a killed
-process leaves is removed by the next run.
+The process of each job writes, once a second, how many rows and partitions it has done, and what rejected how many, to
+a small file beside the receipts, and in the end appends these numbers to one file for all; the driver writes one with
+the number of partitions and when it began. The progress bars read them, and `status` in another process. They are
+temporary files: what a killed process leaves is removed by the next run.
 """
 
 import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from infra.dataset.receipts import RECEIPTS
 from infra.storage import TEMPORARY, ObjectPath, read_json
@@ -29,7 +30,9 @@ TOLD_SECONDS = 0.1
 class Progress:
     """How far a stage is. `rows`: those that were done since it began or was resumed; `seconds`: since then.
 
-    `parts` are `total` with those that are being made counted by their share; `found`: those that were there before.
+    `parts` are `total` with those that are being made counted by their share; `found`: those that were there before;
+    `rejected_by`: the rows that each rule rejected, of partitions that were done since. A stage of which `begun` is
+    False comes later.
     """
 
     stage: str
@@ -39,6 +42,8 @@ class Progress:
     parts: float = 0.0
     rows: int = 0
     seconds: float = 0.0
+    rejected_by: Mapping[str, int] = field(default_factory=dict)
+    begun: bool = True
 
     @property
     def rate(self) -> float | None:
@@ -54,6 +59,14 @@ class Progress:
         return self.seconds * missing / made if made > 0.01 * (self.total - self.found) else None
 
 
+class Live(NamedTuple):
+    """What was made since a stage began or was resumed: `parts` with the shares of those that are being made."""
+
+    rows: int
+    parts: float
+    rejected_by: Mapping[str, int]
+
+
 class LiveJob:
     """Counts the rows and the partitions of one job, as a context. `first`: its first partition, which names its file;
     `parts`: how many partitions it has."""
@@ -63,6 +76,7 @@ class LiveJob:
         self.path = self.folder / f"{_PART}{first:05d}"
         self.parts = parts
         self.rows = self.done = 0
+        self.rejected_by: Counter[str] = Counter()
         self._total: int | None = None  # the rows of the partition that is being made, where that is known
         self._before = 0
         self._written = time.monotonic()
@@ -75,9 +89,10 @@ class LiveJob:
         self.rows += rows
         self._tell()
 
-    def end(self) -> None:
+    def end(self, rejected_by: Mapping[str, int]) -> None:
         """A partition is done."""
         self.done += 1
+        self.rejected_by.update(rejected_by)
         self._total, self._before = None, self.rows
         self._tell()
 
@@ -87,7 +102,7 @@ class LiveJob:
             self._written = now
             share = min(1.0, (self.rows - self._before) / self._total) if self._total else 0.0
             with contextlib.suppress(OSError):  # it is for people alone: no work fails for it
-                self.path.write_text(json.dumps([self.rows, self.done + share]))
+                self.path.write_text(json.dumps([self.rows, self.done + share, self.rejected_by]))
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +111,7 @@ class LiveJob:
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
             with (self.folder / _DONE).open("a") as file:
-                file.write(f"{self.rows} {self.done}\n")
+                file.write(json.dumps([self.rows, self.done, self.rejected_by]) + "\n")
 
 
 def rows_of(parts: Sequence[Any]) -> int | None:
@@ -151,28 +166,30 @@ class Watch:
     def _tell(self) -> None:
         with self._lock:
             self._told = time.monotonic()
-            rows, made = read_live(self.folder)
-            parts = min(max(self.found + made, float(self.done)), float(self.total))
+            now = read_live(self.folder)
+            parts = min(max(self.found + now.parts, float(self.done)), float(self.total))
             seconds = self._told - self._began
-            self.report(Progress(self.stage, self.done, self.total, self.found, parts, rows, seconds))
+            self.report(
+                Progress(self.stage, self.done, self.total, self.found, parts, now.rows, seconds, now.rejected_by)
+            )
 
 
-def read_live(folder: Path) -> tuple[int, float]:
-    """The rows and the partitions that were made since the stage began or was resumed; of partitions that are being
-    made, their shares."""
-    rows = 0
-    parts: float = 0.0
-    if isinstance(folder, ObjectPath):  # where nothing is appended to a file
-        return rows, parts
-    with contextlib.suppress(OSError, ValueError):
-        for line in (folder / RECEIPTS / _DONE).read_text().splitlines():
-            done, made = map(int, line.split())
-            rows, parts = rows + done, parts + made
-    for path in (folder / RECEIPTS).glob(f"{_PART}*"):
-        match read_json(path):
-            case [int(done), int() | float() as share]:
+def read_live(folder: Path) -> Live:
+    """Of a stage that is being made, by what its jobs have written; nothing in a store, whose files do not grow."""
+    rows, parts, rejected_by = 0, 0.0, Counter[str]()
+    for found in [] if isinstance(folder, ObjectPath) else _counts(folder / RECEIPTS):
+        match found:
+            case [int(done), int() | float() as share, dict(rejected)]:
                 rows, parts = rows + done, parts + share
-    return rows, parts
+                rejected_by.update(rejected)
+    return Live(rows, parts, rejected_by)
+
+
+def _counts(receipts: Path) -> Iterator[Any]:
+    """What each job that has ended wrote, and each that runs."""
+    with contextlib.suppress(OSError, ValueError):
+        yield from map(json.loads, (receipts / _DONE).read_text().splitlines())
+    yield from map(read_json, receipts.glob(f"{_PART}*"))
 
 
 def read_progress(folder: Path, stage: str) -> Progress | None:
@@ -180,6 +197,6 @@ def read_progress(folder: Path, stage: str) -> Progress | None:
     plan = read_json(folder / RECEIPTS / _PLAN)
     if not isinstance(plan, dict) or not {"found", "total", "began"} <= plan.keys():
         return None
-    rows, made = read_live(folder)
-    parts = plan["found"] + made
-    return Progress(stage, int(parts), plan["total"], plan["found"], parts, rows, time.time() - plan["began"])
+    now, seconds = read_live(folder), time.time() - plan["began"]
+    parts = plan["found"] + now.parts
+    return Progress(stage, int(parts), plan["total"], plan["found"], parts, now.rows, seconds, now.rejected_by)

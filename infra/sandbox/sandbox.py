@@ -75,6 +75,11 @@ def cpu_seconds_of_sandboxes() -> float:
     return sum(child.cpu_seconds for child in _LIVE.values() if child.owner == os.getpid())
 
 
+def running_sandboxes() -> list[int]:
+    """The processes of this process's children that still run."""
+    return [child.process.pid for child in _LIVE.values() if child.owner == os.getpid()]
+
+
 @dataclass
 class Sandbox:
     """Calls `target` ("module:function", bytes -> bytes) in a child process, started at the first call.

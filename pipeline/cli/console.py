@@ -1,19 +1,15 @@
-"""What the commands print: one JSON document on stdout where asked, progress and logs on stderr, errors in a line."""
+"""What the commands print: one JSON document on stdout where asked, lines for people on stderr, errors in a line."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.text_table import terminal_width
-
-if TYPE_CHECKING:
-    from infra.engines.live import Progress
 
 # A shell's exit code for a command that is not there.
 NOT_FOUND = 127
@@ -97,66 +93,6 @@ def quiet_stdout(wanted: bool) -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
-
-
-# A stage that looks at the whole pool makes tables before its last pass, which are called STAGE.TABLE.
-INNER = "."
-SECONDS_A_LINE = 10
-
-
-class ProgressBar:
-    """A progress bar on a terminal; elsewhere a plain line when a stage begins, ends, and every ten seconds."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._tasks: dict[str, Any] = {}
-        self._said = 0.0
-
-    def __enter__(self) -> "Callable[[Progress], None]":
-        """What an engine reports its progress to."""
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-            from rich.progress import Progress as RichProgress
-
-            columns = (TextColumn("{task.description:>14}"), BarColumn(), TextColumn("{task.fields[text]}"),
-                       TimeElapsedColumn())  # fmt: skip
-            self._bar = RichProgress(*columns, console=Console(stderr=True))
-            self._bar.start()
-            return self._draw
-        return self._line
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def _draw(self, now: "Progress") -> None:
-        stage, _, table = now.stage.partition(INNER)
-        text = f"{table} {progress_text(now)}" if table else progress_text(now)
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=now.total, text=text)
-        self._bar.update(self._tasks[stage], completed=now.parts, total=now.total, text=text)
-
-    def _line(self, now: "Progress") -> None:
-        stage, _, table = now.stage.partition(INNER)
-        seconds, text = time.monotonic(), progress_text(now)
-        begins, ends = stage not in self._tasks, now.done == now.total and not table
-        if begins or seconds - self._said >= SECONDS_A_LINE or (ends and self._tasks[stage] != now.done):
-            self._said = seconds
-            say(f"{stage}: {table} {text}" if table else f"{stage}: {text}")
-        self._tasks[stage] = -1 if table else now.done
-
-
-def progress_text(now: "Progress") -> str:
-    """`3 of 8 parts, 12,000 rows, 850 a second, 2 min left`, as far as it is known."""
-    text = f"{now.done} of {now.total}"
-    if now.rows:
-        text += f", {now.rows:,} rows"
-    if now.rate and now.seconds >= 1:
-        text += f", {now.rate:,.0f} a second"
-    if now.done < now.total and now.seconds_left is not None:
-        text += f", {duration(now.seconds_left)} left"
-    return text
 
 
 def duration(seconds: float) -> str:

@@ -201,6 +201,9 @@ def status(
         str,
         typer.Argument(help="The folder of a run, a dataset or a training, or a job of refinery submit."),
     ],
+    prometheus: Annotated[
+        bool, typer.Option("--prometheus", help="What each stage costs, in Prometheus' text format.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show how far a run or a training is.
@@ -210,8 +213,14 @@ def status(
     Example: refinery status out
     """
     from infra.engines.ray_jobs import find_job
+    from pipeline.stages.prometheus import exposition
     from pipeline.stages.status import status as read_status
 
+    if prometheus:
+        if json:
+            raise UsageError("give --json or --prometheus, not both: stdout holds one of them")
+        tell(exposition(anywhere(folder, "folder")).removesuffix("\n"), as_it_is=True)
+        return
     if job := find_job(folder):
         tell(job.status() if json else job.text())
         return

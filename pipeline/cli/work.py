@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipeline.cli.console import ProgressBar, quiet_stdout, say
+from pipeline.cli.console import quiet_stdout, say
+from pipeline.cli.progress import ProgressScreen
 
 if TYPE_CHECKING:
     from infra.dataset.manifest import Manifest
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(engine: str, workers: int | None, json: bool, limits: "HttpLimits | None" = None) -> "Iterator[Engine]":
-    """The engine by its name, with a progress bar; with `json`, stdout stays clean for the one document. `limits`: of
-    what all of its workers together ask over http."""
+    """The engine by its name, with its progress on stderr; with `json`, stdout stays clean for the one document.
+    `limits`: of what all of its workers together ask over http."""
     from infra.engines.open import open_engine
     from infra.http.budget import serve_budget
     from infra.http.limits import HttpLimits
 
     with (
         quiet_stdout(json),
-        ProgressBar() as progress,
-        serve_budget(limits or HttpLimits(), say),
-        open_engine(engine, workers, progress) as made,
+        ProgressScreen() as screen,
+        serve_budget(limits or HttpLimits(), screen.note),
+        open_engine(engine, workers, screen.report) as made,
     ):
+        made.say = screen.note
         yield made
 
 

@@ -27,17 +27,21 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means, size: int | Non
     """{snapshots, files, bytes, cores, stages, total, probe}: of a run of the probe's recipe over so many files.
 
     `size`: of the files together, in bytes, where it is known; else they are taken to be as large as the probe's. Every
-    number is the probe's times size / size of the probe. `hours` of a stage: its core-hours over the cores, as busy as
-    the probe kept them, or the time that the source takes to give its files at the limits, whichever is longer.
+    number is the probe's times size / size of the probe; core-hours are that, and what each process loads
+    (`start_core_hours` of all), once for each core, or part of the plan where these are fewer. `hours` of a stage: its
+    core-hours over the cores, as busy as the probe kept them, or the time that the source takes to give its files at
+    the limits, whichever is longer.
     `disk_bytes` of all stages together, since nothing is deleted during a run, and of the most tables that one has.
     """
     mean = probe.bytes / probe.files if size is None else size / max(1, files)
     rows: list[dict[str, Any]] = []
-    for cost in scaled(probe, files * mean / probe.bytes):
+    times = files * mean / probe.bytes
+    for cost in scaled(probe, times):
         reads = cost.command in READS_ARCHIVES
         requests = files * requests_for(mean) if reads else 0
         asked = max(requests / means.limits.requests_per_second, bytes_time(files * mean, means.limits)) if reads else 0
-        core_hours = cost.core_seconds / HOUR
+        processes = min(means.cores, max(1, round(cost.processes * times)))
+        core_hours, start = cost.all_seconds(processes) / HOUR, cost.start_seconds * processes / HOUR
         rows.append(
             {
                 "stage": cost.stage,
@@ -48,6 +52,7 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means, size: int | Non
                 "rows_out": cost.rows_out,
                 "requests": requests,
                 "core_hours": round(core_hours, 6),
+                "start_core_hours": round(start, 6),
                 "hours": round(max(core_hours / means.cores / max(0.05, probe.busy), asked / HOUR), 6),
                 "memory_bytes": cost.memory_bytes,
                 "price": round(core_hours * means.price, 4),
@@ -62,6 +67,7 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means, size: int | Non
         "total": {
             "requests": sum(row["requests"] for row in rows),
             "core_hours": round(sum(row["core_hours"] for row in rows), 6),
+            "start_core_hours": round(sum(row["start_core_hours"] for row in rows), 6),
             "hours": round(sum(row["hours"] for row in rows), 6),
             "disk_bytes": sum(row["disk_bytes"] for row in rows) + max(row["table_bytes"] for row in rows),
             "memory_bytes": means.cores * max(row["memory_bytes"] for row in rows),
@@ -98,7 +104,8 @@ def check_budget(made: dict[str, Any], core_hours: float) -> None:
     """UsageError where a plan needs more core-hours than it may."""
     needed = made["total"]["core_hours"]
     if needed > core_hours:
-        files = max(0, math.floor(made["files"] * core_hours / needed))
+        start = made["total"]["start_core_hours"]
+        files = max(0, math.floor(made["files"] * (core_hours - start) / (needed - start)))
         raise UsageError(
             f"the run would take about {needed:,.3g} core-hours, and --budget allows {core_hours:,.3g}: that is enough "
             f"for about {files:,} of its {made['files']:,} files (--files, --sample)"
@@ -106,17 +113,21 @@ def check_budget(made: dict[str, Any], core_hours: float) -> None:
 
 
 def beside_actual(made: Mapping[str, Any], actual: Probe) -> list[dict[str, Any]]:
-    """Rows {stage, core_hours, actual_core_hours, disk_bytes, actual_disk_bytes} of a plan, and of the run that it was
-    made for."""
+    """Rows {stage, core_hours, disk_bytes, table_bytes, memory_bytes} of a plan, and with them `actual_…`, of the run
+    that it was made for."""
     costs = {cost.stage: cost for cost in actual.stages}
     return [
         {
             "stage": row["stage"],
             "core_hours": row["core_hours"],
-            "actual_core_hours": round(costs[row["stage"]].core_seconds / HOUR, 6),
+            "actual_core_hours": round(cost.all_seconds(cost.processes) / HOUR, 6),
             "disk_bytes": row["disk_bytes"],
-            "actual_disk_bytes": costs[row["stage"]].disk_bytes,
+            "actual_disk_bytes": cost.disk_bytes,
+            "table_bytes": row["table_bytes"],
+            "actual_table_bytes": cost.table_bytes,
+            "memory_bytes": row["memory_bytes"],
+            "actual_memory_bytes": cost.memory_bytes,
         }
         for row in made["stages"]
-        if row["stage"] in costs
+        if (cost := costs.get(row["stage"]))
     ]

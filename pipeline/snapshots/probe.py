@@ -2,9 +2,11 @@
 
 A probe is a finished run over a few files of a snapshot. The core-seconds of a stage are the CPU seconds of its tasks,
 its intermediate tables and its shuffles, as its `run.json` has them; how busy the run kept its cores is told apart.
+What a process loads before its first rows (models, compiled loops, the page sandbox) does not grow with the input: it
+is told by the first part of each process, beside those that came after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,18 +27,25 @@ READS_ARCHIVES = ("ingest", "extract")
 
 @dataclass(frozen=True)
 class StageCost:
-    """Of one stage of the probe. `bytes_read`: of what it reads, archives included; `disk_bytes`: of its dataset;
-    `table_bytes`: of its intermediate tables, which are gone when it is finished."""
+    """Of one stage of the probe. `core_seconds`: those that grow with the input; `start_seconds`: of one process, for
+    what it loads; `processes`: how many did. `bytes_read`: of what it reads, archives included; `disk_bytes`: of its
+    dataset; `table_bytes`: of its intermediate tables, which are gone when it is finished."""
 
     stage: str
     command: str
     core_seconds: float
+    start_seconds: float
+    processes: int
     bytes_read: int
     disk_bytes: int
     table_bytes: int
     rows_in: int
     rows_out: int
     memory_bytes: int
+
+    def all_seconds(self, processes: int) -> float:
+        """Core-seconds with what so many processes load."""
+        return self.core_seconds + self.start_seconds * processes
 
 
 @dataclass(frozen=True)
@@ -68,14 +77,14 @@ def read_probe(run: Path) -> Probe:
         raise UsageError(f"{run} was made of documents: a probe is a run over archives of a snapshot")
     if LIMIT in datasets[0].manifest.header.params:
         raise UsageError(f"{run} was made with --limit, so that it read a part of its files: run the probe without")
-    if "bytes_written" not in accounts[-1]:
+    if "tables" not in accounts[-1]:
         raise UsageError(f"{run} was made by an earlier version, which did not measure all of it: run the probe anew")
     commands = commands_of(run)
     costs = tuple(
         stage_cost(folder.name, commands.get(folder.name, ""), dataset, own, archives)
         for folder, dataset, own in zip(folders, datasets, accounts, strict=True)
     )
-    spent = sum(cost.core_seconds for cost in costs)
+    spent = sum(float(own["cpu_seconds"]) for own in accounts)
     return Probe(
         recipe=account["recipe"]["name"],
         sha256=account["recipe"]["sha256"],
@@ -92,10 +101,14 @@ def read_probe(run: Path) -> Probe:
 def stage_cost(stage: str, command: str, dataset: Dataset, own: dict[str, Any], archives: int) -> StageCost:
     """`own`: the stage's `run.json`; `archives`: their bytes."""
     counts = dataset.manifest.counts
+    processes = max(1, *(int(each.get("first_parts", 0)) for each in (own, *own["tables"])))
+    start = sum(start_seconds(each) for each in (own_pass(own), *own["tables"]))
     return StageCost(
         stage=stage,
         command=command,
-        core_seconds=float(own["cpu_seconds"]),
+        core_seconds=round(max(0.0, float(own["cpu_seconds"]) - start), 3),
+        start_seconds=round(start / processes, 3),
+        processes=processes,
         bytes_read=int(own["bytes_read"]) + (archives if command == "extract" else 0),
         disk_bytes=int(own["bytes_written"]),
         table_bytes=int(own["table_bytes"]),
@@ -103,6 +116,22 @@ def stage_cost(stage: str, command: str, dataset: Dataset, own: dict[str, Any], 
         rows_out=int(counts["out"]),
         memory_bytes=int(own.get("peak_memory_bytes", 0)),
     )
+
+
+def own_pass(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The account of a stage's last pass alone, which its `cpu_seconds` has with all tables."""
+    tables = sum(float(each["cpu_seconds"]) for each in own["tables"])
+    return {**own, "cpu_seconds": float(own["cpu_seconds"]) - tables}
+
+
+def start_seconds(own: Mapping[str, Any]) -> float:
+    """What the first parts of all processes took beyond the mean of the others, by rows. 0 where there are no others:
+    then all of it is taken to grow with the input, which is too much rather than too little."""
+    spread = float(own.get("spread_cpu_seconds", 0.0))
+    first, first_rows = float(own.get("first_cpu_seconds", 0.0)), float(own.get("first_rows", 0))
+    seconds = float(own["cpu_seconds"]) - spread - first
+    rows = float(own.get("rows", 0)) - first_rows
+    return max(0.0, first - seconds / rows * first_rows) if rows > 0 else 0.0
 
 
 def commands_of(run: Path) -> dict[str, str]:
@@ -141,7 +170,7 @@ def probes_folder() -> Path:
 
 
 def scaled(probe: Probe, by: float) -> Sequence[StageCost]:
-    """The costs of so many times the input: all but memory grows with it."""
+    """The costs of so many times the input: all but memory, and what a process loads, grows with it."""
     return [
         replace(
             cost,

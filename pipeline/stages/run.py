@@ -13,6 +13,7 @@ from infra.dataset.manifest import LIMIT, MANIFEST, RUN, Kind, Manifest
 from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
 from infra.engines.engine import Engine
+from infra.engines.live import Progress
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
@@ -225,6 +226,8 @@ def make(
             )
             for number, folder in enumerate(folders)
         ]
+        for stage in stages:
+            context.engine.progress(Progress(stage.name, 0, 0, begun=False))
         for number, (here, stage, folder) in enumerate(zip(contexts, stages, folders, strict=True)):
             following = None
             if number + 1 < len(stages):

@@ -28,14 +28,15 @@ def test_rows_are_seen_while_a_partition_is_made(tmp_path: Path) -> None:
             assert (told[-1].rows, told[-1].parts) == (100, 1.5)  # told by the clock: no partition has ended
             assert told[-1].seconds_left == pytest.approx(told[-1].seconds * 2.5 / 0.5)
             job.add(100)
-            job.end()
+            job.end({"size/min_words": 7})
         with LiveJob(tmp_path, 2, parts=2) as other:  # of archives: their pages are not known before
             for rows in (50, 0):
                 other.begin(None)
                 other.add(rows)
-                other.end()
+                other.end({"size/min_words": 2, "url/listed": 1})
         watch.finished(3)
         assert (told[-1].done, told[-1].rows, told[-1].parts, told[-1].seconds_left) == (4, 250, 4.0, 0.0)
+        assert told[-1].rejected_by == {"size/min_words": 11, "url/listed": 2}
     assert list((tmp_path / RECEIPTS).iterdir()) == []
     assert read_progress(tmp_path, "filter") is None
 
@@ -44,5 +45,5 @@ def test_a_folder_where_nothing_can_be_written_stops_no_work(tmp_path: Path) -> 
     with LiveJob(tmp_path / "gone", 0, 1) as job:
         job._written = 0.0
         job.add(1)
-        job.end()
+        job.end({})
     assert rows_of(()) is None
