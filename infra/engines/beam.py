@@ -157,7 +157,9 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     mode = "multi_processing" if workers > 1 else "in_memory"
-    ours = [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
+    # each worker would write twenty lines about itself to stderr
+    quiet = "--default_sdk_harness_log_level=ERROR"
+    ours = [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}", quiet]
     if not any(word.split("=")[0] == "--runner" for word in words):
         ours.insert(0, "--runner=DirectRunner")
     # our types are Protocols with properties, which Beam's checker cannot compare
