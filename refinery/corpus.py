@@ -28,6 +28,8 @@ from pipeline.job.context import resolve_recipe
 from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe as read_recipe
 from pipeline.recipes.recipe import Recipe
+from pipeline.snapshots.given import choice_of, given_inputs, http_limits, keep_forecast, within_budget
+from pipeline.snapshots.plan import Means
 from pipeline.stages.estimate import estimate as run_sample
 from pipeline.stages.join import join as join_runs
 from pipeline.stages.run import Run, run_recipe
@@ -37,9 +39,18 @@ StrPath = str | os.PathLike[str]
 
 def run(
     recipe: StrPath,
-    inputs: StrPath | Sequence[StrPath],
-    out: StrPath,
+    inputs: StrPath | Sequence[StrPath] = (),
+    out: StrPath = "",
     *,
+    snapshot: str | Sequence[str] = (),
+    kind: str = "warc",
+    files: int | None = None,
+    sample: str | float | None = None,
+    segment: str | Sequence[str] = (),
+    source: StrPath | None = None,
+    requests_per_second: float = 20.0,
+    mib_per_second: float | None = None,
+    budget: float | None = None,
     engine: str = "local",
     workers: int | None = None,
     limit: int | None = None,
@@ -54,6 +65,10 @@ def run(
     recipe: the name of a shipped recipe, or a .toml file.
     inputs: files, folders or patterns: WARC, WET, ARC, Parquet, JSONL, or a dataset's folder. Documents enter after
         extraction.
+    snapshot: in place of inputs: crawls of Common Crawl, or `all`. kind, files, sample (`0.1%`, or .001), segment:
+        which of their files. source: where they are, unless at Common Crawl. requests_per_second, mib_per_second: the
+        most that is asked of it, by all workers together.
+    budget: core-hours; UsageError, before anything is read, where the last probe of the recipe needs more of them.
     engine: local, ray or beam. workers: processes at once; None: one for each core. The result depends on neither.
     limit: only the first so many pages or documents.
     models: the model folder (else REFINERY_MODELS, else the user's cache).
@@ -61,9 +76,16 @@ def run(
     text_column, id_column, url_column: their names in Parquet and JSONL files; other columns are kept as they are.
     """
     folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
-    chosen = load_recipe(recipe, changes=changes)
-    with keep_budget(), open_engine(engine, workers) as opened:
-        return run_recipe(chosen, words(inputs), folder, opened, limit, text(models), columns)
+    chosen, limits = load_recipe(recipe, changes=changes), http_limits(requests_per_second, mib_per_second)
+    share = None if sample is None else str(sample)
+    choice = choice_of(listed(snapshot), kind, files, share, listed(segment))
+    with keep_budget(limits), open_engine(engine, workers) as opened:
+        given = given_inputs(words(inputs), choice, None if source is None else os.fspath(source), columns, folder)
+        means = Means(opened.workers, 0.0, limits)
+        planned = None if budget is None else within_budget(chosen, given, means, budget)
+        finished = run_recipe(chosen, given, folder, opened, limit, text(models), columns)
+        keep_forecast(folder, planned)
+    return finished
 
 
 def join(
@@ -217,6 +239,10 @@ def check_recipe(recipe: StrPath, *, models: StrPath | None = None, changes: Cha
 def open_dataset(folder: StrPath) -> Dataset:
     """Opens a finished dataset, or the last one of a finished run."""
     return dataset_in(anywhere(folder, "folder"))
+
+
+def listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else [*names]
 
 
 def words(inputs: StrPath | Sequence[StrPath]) -> list[str]:

@@ -274,14 +274,14 @@ def serve_budget(limits: HttpLimits, say: Callable[[str], None] | None = None) -
 
 
 @contextmanager
-def keep_budget() -> Iterator[None]:
-    """The same for runs that threads of this process may begin at once: they have one, with the usual limits, or that
-    which is served already."""
+def keep_budget(limits: HttpLimits | None = None) -> Iterator[None]:
+    """The same for runs that threads of this process may begin at once: they have one, with the limits of the first
+    (the usual ones unless given), or that which is served already."""
     global _kept, _keepers
     with _keeping:
         if not _keepers and _served is None:
             _kept = ExitStack()
-            _kept.enter_context(serve_budget(HttpLimits()))
+            _kept.enter_context(serve_budget(limits or HttpLimits()))
         _keepers += 1
     try:
         yield

@@ -1,6 +1,6 @@
 """`snapshots`: which crawls there are, and the files of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,38 +23,13 @@ from pipeline.cli.options import (
     Set,
     Snapshots,
 )
+from pipeline.cli.work import chosen
 from pipeline.text_table import table
 
 if TYPE_CHECKING:
     from infra.http.limits import HttpLimits
-    from pipeline.snapshots.choice import Choice
-    from pipeline.snapshots.crawls import Crawls
-    from pipeline.snapshots.probe import Probe
 
 snapshots_app = group("Find the crawls of Common Crawl and their files.\n\nExample: refinery snapshots list")
-
-
-def crawls_of(source: str | None, refresh: bool = False) -> "Crawls":
-    """The snapshots of a source, with the lists of files that are kept in the user's cache."""
-    from pipeline.snapshots.cache import PathFiles, snapshot_cache
-    from pipeline.snapshots.crawls import Crawls
-    from pipeline.snapshots.source import open_source
-
-    return Crawls(open_source(source), PathFiles(snapshot_cache(), refresh))
-
-
-def http_limits(requests_per_second: float, mib_per_second: float | None = None) -> "HttpLimits":
-    from infra.http.limits import HttpLimits
-
-    return HttpLimits(requests_per_second, None if mib_per_second is None else mib_per_second * 2**20)
-
-
-def choice_of(
-    snapshots: Sequence[str], kind: str, files: int | None, sample: str | None, segments: Sequence[str] | None
-) -> "Choice":
-    from pipeline.snapshots.choice import Choice, read_share
-
-    return Choice(tuple(snapshots), kind, files, read_share(sample), tuple(segments or ()))
 
 
 @contextmanager
@@ -84,6 +59,7 @@ def list_snapshots(
     Example: refinery snapshots list CC-MAIN-2024-51
     """
     from pipeline.snapshots.crawls import KINDS, coverage
+    from pipeline.snapshots.given import crawls_of, http_limits
 
     with within(http_limits(requests_per_second), json):
         crawls = crawls_of(source, refresh)
@@ -116,6 +92,7 @@ def list_files(
     from dataclasses import asdict
 
     from pipeline.snapshots.choose import chosen_files
+    from pipeline.snapshots.given import choice_of, crawls_of, http_limits
 
     choice = choice_of(snapshots, kind, files, sample, segment)
     with within(http_limits(requests_per_second), json):
@@ -148,44 +125,23 @@ def plan_run(
 ) -> None:
     """Plan a run over snapshots.
 
-    Prints core-hours, hours, disk, memory, requests and price of each stage. Every number is what the probe took, times
-    the files of the plan, over the files of the probe. What a probe took is kept for the next plan of its recipe.
+    Prints core-hours, hours, disk, memory, requests and price of each stage. Numbers are what the probe took, times the
+    files of the plan, over the files of the probe; what each process loads is counted apart. What a probe took is kept
+    for the next plan of its recipe.
 
     Example: refinery snapshots plan --snapshot CC-MAIN-2024-51 --recipe extract --probe probe
     """
     from pipeline.snapshots.choose import chosen_files
+    from pipeline.snapshots.given import choice_of, crawls_of, http_limits, probe_of
     from pipeline.snapshots.plan import Means, plan
 
     limits = http_limits(requests_per_second, mib_per_second)
     choice = choice_of(snapshot or (), kind, files, sample, segment)
     with within(limits, json):
-        cost = probe_of(recipe, changes, probe)
+        cost = probe_of(chosen(recipe, changes), probe)
         found = chosen_files(crawls_of(source), choice)
         made = plan(cost, len({file.snapshot for file in found}), len(found), Means(cores, price, limits))
     tell(made if json else plan_text(made))
-
-
-def probe_of(recipe: str, changes: Sequence[str] | None, run: Path | None) -> "Probe":
-    """What a run of the recipe took: of the folder, which is kept, else what was kept. UsageError where there is
-    none, or it is another recipe's."""
-    from infra.errors import UsageError
-    from pipeline.cli.work import chosen
-    from pipeline.snapshots.probe import keep, kept, probes_folder, read_probe
-
-    wanted = chosen(recipe, changes).name
-    if run is None:
-        found = kept(probes_folder(), wanted)
-        if found is None:
-            raise UsageError(
-                f"no probe of recipe {wanted!r} yet: `refinery run --recipe {recipe} --snapshot ID --files 2 --out "
-                "probe`, then `refinery snapshots plan --probe probe` with this recipe"
-            )
-        return found
-    found = read_probe(run)
-    if found.recipe != wanted:
-        raise UsageError(f"{run} is a run of recipe {found.recipe!r}, not of {wanted!r}: give a probe of this one")
-    keep(found, probes_folder())
-    return found
 
 
 def plan_text(made: dict[str, Any]) -> str:

@@ -1,13 +1,11 @@
 """The commands that make datasets: `run`, one for each stage, and `compare`."""
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from infra.errors import UsageError
 from pipeline.cli.console import duration, quiet_stdout, readable_bytes, say, tell
 from pipeline.cli.options import (
     Bucket,
@@ -34,15 +32,8 @@ from pipeline.cli.options import (
     UrlColumn,
     Workers,
 )
-from pipeline.cli.snapshots import choice_of, crawls_of, http_limits, probe_of
 from pipeline.cli.work import chosen, opened, report_damage
 from pipeline.text_table import table
-
-if TYPE_CHECKING:
-    from infra.http.limits import HttpLimits
-    from pipeline.inputs.columns import Columns
-    from pipeline.inputs.inputs import Inputs
-    from pipeline.snapshots.choice import Choice
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
 
@@ -81,17 +72,20 @@ def run(
     Example: refinery run --recipe english --input crawl/*.warc.gz --out out
     """
     from pipeline.inputs.columns import Columns
+    from pipeline.snapshots.given import choice_of, given_inputs, http_limits, keep_forecast, within_budget
+    from pipeline.snapshots.plan import Means
     from pipeline.stages.audit import audit_text
     from pipeline.stages.counts import kept_text
     from pipeline.stages.run import run_recipe
 
     limits = http_limits(requests_per_second, mib_per_second)
     choice = choice_of(snapshot or (), kind, files, sample, segment)
-    columns = Columns(text_column, id_column, url_column)
+    columns, wanted = Columns(text_column, id_column, url_column), chosen(recipe, changes)
     with opened(engine, workers, json, limits) as made:
-        given = given_inputs(input, choice, source, columns)
-        planned = None if budget is None else within_budget(recipe, changes, given, limits, made.workers, budget)
-        finished = run_recipe(chosen(recipe, changes), given, out, made, limit, models, columns, say=say)
+        given = given_inputs(input or (), choice, source, columns, out)
+        means = Means(made.workers, 0.0, limits)
+        planned = None if budget is None else within_budget(wanted, given, means, budget)
+        finished = run_recipe(wanted, given, out, made, limit, models, columns, say=say)
         keep_forecast(out, planned)
         summary = finished.summary()
     if json:
@@ -106,46 +100,6 @@ def run(
         if not json:
             folder = shlex.quote(str(out))
             say(f"{kept_text(summary['counts'])}: {summary['result']}; next: refinery rejects --run {folder}")
-
-
-def given_inputs(input: Sequence[str] | None, choice: "Choice", source: str | None, columns: "Columns") -> "Inputs":
-    """What --input names, or the files that --snapshot and the options with it choose."""
-    from pipeline.inputs.inputs import Inputs, inputs_of_snapshot, read_inputs
-
-    if bool(input) == bool(choice.snapshots):
-        raise UsageError("give --input or --snapshot, one of them: what is to be read")
-    if input:
-        if choice != choice_of((), "warc", None, None, None):
-            raise UsageError("--kind, --files, --sample and --segment choose among the files of a --snapshot")
-        return read_inputs(input, columns)
-    from pipeline.snapshots.choose import chosen_files
-
-    return Inputs(inputs_of_snapshot(chosen_files(crawls_of(source), choice)))
-
-
-def within_budget(
-    recipe: str, changes: Sequence[str] | None, given: "Inputs", limits: "HttpLimits", cores: int, budget: float
-) -> dict[str, Any]:
-    """What the run will take, by the last probe of its recipe. UsageError if that is more core-hours than `budget`."""
-    from pipeline.snapshots.plan import Means, check_budget, plan
-
-    if not given.archives:
-        raise UsageError("--budget is for runs over archives: documents have no probe")
-    sizes = [file.size for file in given.archives]
-    known = None if None in sizes else sum(size or 0 for size in sizes)
-    planned = plan(probe_of(recipe, changes, None), 0, len(sizes), Means(cores, 0.0, limits), known)
-    check_budget(planned, budget)
-    return planned
-
-
-def keep_forecast(out: Path, planned: dict[str, Any] | None) -> None:
-    """Beside the run that was made: the report shows the two together."""
-    from infra.hashing import readable_json
-    from infra.storage import write_bytes
-    from pipeline.stages.final import FORECAST
-
-    if planned is not None:
-        write_bytes(out / FORECAST, readable_json(planned))
 
 
 def stage_command(name: str, about: str, example: str) -> Any:

@@ -35,9 +35,11 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means, size: int | Non
     """
     mean = probe.bytes / probe.files if size is None else size / max(1, files)
     rows: list[dict[str, Any]] = []
-    times = files * mean / probe.bytes
+    times, before = files * mean / probe.bytes, ""
     for cost in scaled(probe, times):
-        reads = cost.command in READS_ARCHIVES
+        # an extract stage right after ingest shares its pass over a file
+        reads = cost.command in READS_ARCHIVES and not (cost.command == "extract" and before == "ingest")
+        before = cost.command
         requests = files * requests_for(mean) if reads else 0
         asked = max(requests / means.limits.requests_per_second, bytes_time(files * mean, means.limits)) if reads else 0
         processes = min(means.cores, max(1, round(cost.processes * times)))

@@ -11,6 +11,7 @@ import pytest
 
 import refinery as rf
 from pipeline.cli.app import main
+from tests.commoncrawl.bucket import write_bucket
 from tests.files import ROOT, write_rows
 from tests.pipeline.pages import pages, sentences, write_crawl, write_warc
 
@@ -51,6 +52,8 @@ def test_its_examples_print_what_it_says(tmp_path: Path, monkeypatch: pytest.Mon
         write_rows(tmp_path / f"{name}.jsonl", rows)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REFINERY_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("REFINERY_SOURCE", str(write_bucket(tmp_path / "bucket", each=6)))
     space = {"__name__": "__main__"}
     printed = ""
     for kind, content in BLOCK.findall(PAGE):

@@ -23,7 +23,7 @@ import refinery as rf
 
 reveal_type(rf.run("yi", ["a.warc.gz"], out="out", workers=2).last)
 reveal_type(rf.generate("control", "The sea"))
-rf.run("yi", out="out")
+rf.run(out="out")
 rf.nothing
 """
 
@@ -62,7 +62,7 @@ def test_a_type_checker_sees_the_signatures(tmp_path: Path) -> None:
     for line in (
         r'Revealed type is "infra\.dataset\.\w+\.Dataset"',
         r'Revealed type is "(builtins\.)?str"',
-        'Missing positional argument "inputs"',
+        'Missing positional argument "recipe"',
         'Module has no attribute "nothing"',
     ):
         assert re.search(line, told), told

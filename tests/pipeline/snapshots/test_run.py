@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import refinery as rf
 from infra.storage import write_bytes
 from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_WITH_LIST, NEW
 from tests.commoncrawl.server import Cut, Refusal, StandIn
@@ -55,6 +56,26 @@ def test_a_snapshot_over_http_is_the_files_on_disk(
     assert rows_of(over_http) == rows_of(in_folder)
     assert rows_of(over_http) == rows_of(made(on_disk))
     assert len([name for name in rows_of(over_http) if "ledger" not in name]) == 3 * 4
+
+
+def test_the_function_takes_what_the_command_takes(
+    stand_in: StandIn, recipe: Path, on_disk: Path, tmp_path: Path
+) -> None:
+    asked = {"snapshot": NEW, "source": stand_in.url, "requests_per_second": 1000, "workers": 1}
+    rf.run(recipe, out=tmp_path / "all", **asked)
+    assert rows_of(made(tmp_path / "all")) == rows_of(made(on_disk))
+    rf.run(recipe, out=tmp_path / "two", sample=0.5, **asked)
+    run_over(recipe, tmp_path / "files", "--snapshot", NEW, "--sample", "50%", "--source", stand_in.url)
+    assert made(tmp_path / "two") == made(tmp_path / "files")
+    for given, told in (
+        ({"files": 2}, "give --input or --snapshot"),
+        ({"snapshot": NEW, "inputs": on_disk}, "give --input or --snapshot"),
+        ({**asked, "files": 1, "sample": "1%"}, "give one of them"),
+        ({**asked, "budget": 1}, "no probe of recipe 'brief' yet"),
+    ):
+        with pytest.raises(rf.UsageError, match=told):
+            rf.run(recipe, out=tmp_path / "refused", **given)
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_storm_and_cut_connections_lose_nothing(
