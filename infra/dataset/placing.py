@@ -174,6 +174,7 @@ def _bring(other: Path, folder: Path, fingerprints: Sequence[str], made: Made) -
                     copy_file(other / path, folder / renumbered(path, number))
                 if batch is None:
                     batch = ReceiptBatch(folder, batch_name([receipt["fingerprint"]], number))
+                    batch.found()  # an earlier command may have begun with the same one: its receipts stay
                 batch.add(with_number(receipt, number))
                 placed[number] = True
     finally:

@@ -26,8 +26,11 @@ FAILED = (408, 500, 502, 504, 509, 520, 522, 524)
 REDIRECTED = (301, 302, 303, 307, 308)
 MOST_REDIRECTS = 5
 CONNECT_SECONDS = 15.0
-# Bytes of an answer that is left before its end, which are read so that its connection can be used again.
-DRAINED_BYTES = 2**18
+# Bytes of an answer that is left before its end, which are read so that its connection can be used again, unless they
+# take longer than so many seconds.
+DRAINED_BYTES, DRAIN_SECONDS = 2**18, 2.0
+# More digits than any size or time has.
+MOST_DIGITS = 18
 
 
 class AddressNotFound(WorkError):
@@ -100,8 +103,11 @@ def request(method: str, url: str, headers: Mapping[str, str] | None = None) -> 
         response = send(method, url, headers or {})
         if response.status not in REDIRECTED:
             return checked(response, url)
-        target = urljoin(url, response.headers.get("Location", ""))
         finish(response)
+        try:
+            target = urljoin(url, response.headers.get("Location", ""))
+        except ValueError:
+            raise WorkError(f"{url} redirects to what is no address") from None
         if urlsplit(target).scheme != urlsplit(url).scheme:
             raise WorkError(f"{url} redirects to {target}: only redirects within one scheme are followed")
         url = target
@@ -112,6 +118,8 @@ def check_scheme(url: str) -> None:
     split = urlsplit(url)
     if split.scheme not in SCHEMES or not split.hostname:
         raise UsageError(f"{url} is no http or https address")
+    if split.username or split.password:  # which would stand in run.json, and in messages
+        raise UsageError(f"{split.scheme}://…@{split.hostname}: an address with a name or a password in it is not read")
 
 
 def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
@@ -167,12 +175,18 @@ def retry_after(value: str | None) -> float | None:
     """Seconds of a Retry-After header, which has seconds or a date (RFC 9110, 10.2.3); None for neither."""
     if value is None:
         return None
-    if value.strip().isdecimal():
-        return float(value)
+    if (seconds := number(value)) is not None:
+        return float(seconds)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
+
+
+def number(value: str | None) -> int | None:
+    """A whole number in a header; None for what is none, or is larger than any can be."""
+    text = (value or "").strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def finish(response: Any) -> None:
@@ -182,7 +196,11 @@ def finish(response: Any) -> None:
     try:
         left = response.length_remaining
         if left is not None and left <= DRAINED_BYTES:
-            response.read(decode_content=False)
+            until = time.monotonic() + DRAIN_SECONDS
+            while response.read1(DRAINED_BYTES, decode_content=False):
+                if time.monotonic() > until:  # a byte now and then would go on for days
+                    response.close()
+                    return
             response.release_conn()
         else:
             response.close()

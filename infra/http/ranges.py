@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from infra.errors import UsageError, WorkError
 from infra.http.budget import budget
-from infra.http.client import Patience, TryAgain, finish, pay, request
+from infra.http.client import MOST_DIGITS, Patience, TryAgain, finish, number, pay, request
 
 # A range that is read to its end while reading goes on is followed by one eight times as long: a file of 1 GiB is
 # seven requests, and a slow reader holds no connection for hours.
@@ -25,7 +25,8 @@ PAID_BYTES = 2**20
 LEAST_BYTES_PER_SECOND = 1024
 # So many bytes must come before failures are forgotten: a server that gives one byte a request has not recovered.
 PROGRESS_BYTES = 2**16
-CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)$")
+_DIGITS = rf"([0-9]{{1,{MOST_DIGITS}}})"
+CONTENT_RANGE = re.compile(rf"bytes (?:{_DIGITS}-{_DIGITS}|\*)/{_DIGITS}$")
 
 
 class Fetched(NamedTuple):
@@ -45,7 +46,7 @@ def fetch(url: str, most: int = 2**28) -> Fetched:
             content = _body(response, most + 1)
             if len(content) > most:
                 raise WorkError(f"{url}: more than {most:,} bytes, where a list was expected")
-            if response.status != 200 or (expected is not None and int(expected) != len(content)):
+            if response.status != 200 or (expected is not None and number(expected) != len(content)):
                 raise TryAgain(f"the answer is cut: {len(content)} of {expected} bytes")
             return Fetched(content, version_of(response))
         except TryAgain as failure:
@@ -236,7 +237,12 @@ class HttpFile:
             return position, position
         begins, ends = int(found[1]), int(found[2]) + 1
         length = response.headers.get("Content-Length")
-        if begins != position or ends <= begins or ends > size or (length is not None and int(length) != ends - begins):
+        if (
+            begins != position
+            or ends <= begins
+            or ends > size
+            or (length is not None and number(length) != ends - begins)
+        ):
             raise TryAgain(f"another range than was asked for ({begins}-{ends - 1}, {length} bytes)")
         return begins, ends
 
@@ -244,11 +250,11 @@ class HttpFile:
         while True:
             try:
                 response = request("HEAD", self.url)
-                length = response.headers.get("Content-Length")
+                length = number(response.headers.get("Content-Length"))
                 finish(response)
                 if length is None:
                     raise UsageError(f"{self.url}: the server does not tell the file's size")
-                self._same(int(length), version_of(response))
+                self._same(length, version_of(response))
                 self._patience.clear()
                 return
             except TryAgain as failure:
