@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from infra.dataset.receipts import RECEIPTS, Receipt, files_of, is_whole, with_number
+from infra.errors import WorkError
 from infra.hashing import canonical_json, sha256_json
 from infra.storage import sizes_in, sync_files, sync_folder, write_bytes
 
@@ -130,10 +131,19 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         return None
 
 
+def changed_meanwhile(folder: Path, index: int) -> WorkError:
+    """Of a partition that was made, and is not as it was: a worker that was taken for dead, say, still wrote."""
+    return WorkError(
+        f"{folder}: partition {index} is not as it was made: another process has written into the folder; if no other "
+        "run is at work there, run the same command again"
+    )
+
+
 class ReceiptIndex:
     """Where the receipts of these fingerprints are: 12 bytes for each."""
 
     def __init__(self, folder: Path, fingerprints: Sequence[str]) -> None:
+        self._folder = folder
         self._batches = batches_in(folder)
         self._batch = np.full(len(fingerprints), -1, np.int32)
         self._line = np.zeros(len(fingerprints), np.int64)
@@ -145,9 +155,10 @@ class ReceiptIndex:
         self._read = lru_cache(maxsize=4)(receipts_of)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The receipts in the order of their numbers. AssertionError where one is missing."""
+        """The receipts in the order of their numbers. WorkError where one is missing."""
         for index in range(len(self._batch)):
-            assert self._batch[index] >= 0, f"no receipt for partition {index}"
+            if self._batch[index] < 0:
+                raise changed_meanwhile(self._folder, index)
             yield self._read(self._batches[self._batch[index]])[self._line[index]]
 
 

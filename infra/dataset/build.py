@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from infra.dataset.batches import ReceiptIndex, batches_in, keep_receipts
+from infra.dataset.batches import ReceiptIndex, batches_in, changed_meanwhile, keep_receipts
 from infra.dataset.claim import claim, no_change
 from infra.dataset.files import FileKind, FileRef, FileTable, FileTableWriter
 from infra.dataset.growth import any_inputs
 from infra.dataset.manifest import MANIFEST, RUN, Header, Manifest, check_invariant
 from infra.dataset.placing import find_made
 from infra.dataset.reader import Dataset
-from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, WORK, Receipt, Totals, files_of
+from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, WORK, Receipt, Totals, files_of, is_whole
 from infra.dataset.schema import describe
 from infra.hashing import readable_json
 from infra.storage import (
@@ -30,6 +30,7 @@ from infra.storage import (
     disk_errors,
     read_json,
     remove_folder,
+    sizes_in,
     sync_files,
     sync_folder,
     write_bytes,
@@ -131,10 +132,13 @@ class Build:
     def _sum(
         self, fingerprints: Sequence[str], totals: Totals, extras: Extras | None
     ) -> tuple[dict[str, Any], FileTable]:
-        """Add all receipts to `totals`, and write the table of files; returns what the manifest has besides."""
-        named = Named(len(fingerprints))
+        """Add all receipts to `totals`, and write the table of files; returns what the manifest has besides. WorkError
+        where the files of a receipt are not there: no manifest stands beside others."""
+        named, size_of = Named(len(fingerprints)), sizes_in(self.folder)
         with FileTableWriter(self.folder) as table:
             for receipt in ReceiptIndex(self.folder, fingerprints):
+                if not is_whole(size_of, receipt):
+                    raise changed_meanwhile(self.folder, receipt["index"])
                 totals.add(receipt, table)
                 named.add(receipt)
             self._remove_others(named, fingerprints)

@@ -26,7 +26,16 @@ from infra.dataset.batches import (
 )
 from infra.dataset.receipts import RECEIPTS, Receipt, files_of, is_whole, renumbered, with_number
 from infra.hashing import canonical_json
-from infra.storage import copy_file, move_file, read_json, remove_folder, sizes_in, sync_folder, write_bytes
+from infra.storage import (
+    check_locked,
+    copy_file,
+    move_file,
+    read_json,
+    remove_folder,
+    sizes_in,
+    sync_folder,
+    write_bytes,
+)
 
 # The renames that have begun, where the files are between the two phases, and the receipts that hold after them; all
 # below RECEIPTS.
@@ -116,6 +125,7 @@ def finish_moves(folder: Path) -> None:
     away.mkdir(exist_ok=True)
     if plan["phase"] == "out":  # no file has its new name yet: what is under its old one is still to be moved
         for old, _, between in _moves(placed, before):
+            check_locked(folder, lately=True)  # else the files of who has taken it over would be moved
             if (folder / old).exists():
                 move_file(folder / old, away / between)
         _sync(folder, away)
@@ -123,9 +133,11 @@ def finish_moves(folder: Path) -> None:
         write_bytes(journal, canonical_json(plan))
     if plan["phase"] == "in":
         for _, new, between in _moves(placed, before):
+            check_locked(folder, lately=True)
             if (away / between).exists():
                 move_file(away / between, folder / new)
         for path in batches_in(folder):
+            check_locked(folder, lately=True)
             path.unlink()
         _sync(folder, away)
         write_bytes(journal, canonical_json({**plan, "phase": "receipts"}))
@@ -174,6 +186,7 @@ def _bring(other: Path, folder: Path, fingerprints: Sequence[str], made: Made) -
                     copy_file(other / path, folder / renumbered(path, number))
                 if batch is None:
                     batch = ReceiptBatch(folder, batch_name([receipt["fingerprint"]], number))
+                    batch.found()  # an earlier command may have begun with the same one: its receipts stay
                 batch.add(with_number(receipt, number))
                 placed[number] = True
     finally:

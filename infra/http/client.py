@@ -27,8 +27,9 @@ LONGEST_RETRY_AFTER = 1e9
 CONNECT_SECONDS = 15.0
 # So many failures of one file are not told.
 QUIET_TRIES = 2
-# Bytes of an answer that is left before its end, which are read so that its connection can be used again.
-DRAINED_BYTES = 2**18
+# Bytes of an answer that is left before its end, which are read so that its connection can be used again, unless they
+# take longer than so many seconds.
+DRAINED_BYTES, DRAIN_SECONDS = 2**18, 2.0
 
 
 class AddressNotFound(WorkError):
@@ -189,7 +190,11 @@ def finish(response: Any) -> None:
     try:
         left = response.length_remaining
         if left is not None and left <= DRAINED_BYTES:
-            response.read(decode_content=False)
+            until = time.monotonic() + DRAIN_SECONDS
+            while response.read1(DRAINED_BYTES, decode_content=False):
+                if time.monotonic() > until:  # a byte now and then would go on for days
+                    response.close()
+                    return
             response.release_conn()
         else:
             response.close()

@@ -101,9 +101,12 @@ def hold(path: ObjectPath) -> Iterator[None]:
         lease.give_back()
 
 
-def still_held(path: ObjectPath) -> None:
-    """WorkError if this process does not hold the lease at `path` any more; it is renewed."""
-    _held[str(path)].renew()
+def still_held(path: ObjectPath, lately: bool = False) -> None:
+    """WorkError if this process does not hold the lease at `path` any more; it is renewed. `lately`: only if that was
+    not done for so long that another may be about to take it."""
+    lease = _held[str(path)]
+    if not lately or lease.lost or time.monotonic() - lease.renewed > LEASE_SECONDS * 2 / RENEWALS:
+        lease.renew()
 
 
 def put_last(lease: ObjectPath, path: ObjectPath, content: bytes) -> None:

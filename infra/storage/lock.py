@@ -47,11 +47,12 @@ def lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def check_locked(folder: Path) -> None:
-    """Before files of a folder are removed or replaced: WorkError if this process has lost it. The kernel takes no lock
-    away, a lease may have ended while the process was stopped or the store was out of reach."""
+def check_locked(folder: Path, lately: bool = False) -> None:
+    """Before files of a folder are moved, removed or replaced: WorkError if this process has lost it. The kernel takes
+    no lock away, a lease may have ended while the process was stopped or the store was out of reach. `lately`: it is
+    enough that it was held some seconds ago."""
     if isinstance(folder, ObjectPath):
-        still_held(folder / NAME)
+        still_held(folder / NAME, lately)
 
 
 def write_last(path: Path, content: bytes) -> None:

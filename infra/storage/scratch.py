@@ -12,6 +12,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from infra.errors import UsageError
+
 _LOCK = "lock"
 
 
@@ -28,14 +30,19 @@ def scratch_folder() -> Path:
 def _folder(process: int) -> Path:
     root = scratch_root()
     root.mkdir(mode=0o700, exist_ok=True)
+    if root.is_symlink() or root.stat().st_uid != os.getuid():  # who owns it could change what is uploaded
+        raise UsageError(f"{root} belongs to another user: set TMPDIR to a folder of your own")
     for other in root.iterdir():
         _remove_if_free(other)
-    folder = Path(tempfile.mkdtemp(prefix=f"{process}-", dir=root))
-    # it stays open, and locked, as long as the process lives
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"{process}-", dir=root))
+        # it stays open, and locked, as long as the process lives
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if (folder / _LOCK).exists():
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            return folder
+        os.close(descriptor)  # another process took it for a free one before it was locked
 
 
 def _remove_if_free(folder: Path) -> None:

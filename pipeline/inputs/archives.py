@@ -41,10 +41,12 @@ def split_bytes_for(total: int) -> int:
 
 @dataclass(frozen=True)
 class ArchivePart:
-    """One split of one archive; its fingerprint covers the file's version and the range, not its path."""
+    """One split of one archive; its fingerprint covers the file's version and the range, not its path. `seen`: of the
+    file, as `InputFile` has it."""
 
     split: Split
     version: str
+    seen: str = field(default="", compare=False)
 
     @property
     def fingerprint(self) -> str:
@@ -108,7 +110,8 @@ class ArchiveParts(Sequence[ArchivePart]):
             return [self[number] for number in range(*index.indices(len(self)))]
         cuts, file = self.cuts, self.archives[self.cuts.files[index]]
         container = _CONTAINERS[cuts.containers[index]]
-        return ArchivePart(Split(file.path, file.name, cuts.starts[index], cuts.ends[index], container), file.version)
+        split = Split(file.path, file.name, cuts.starts[index], cuts.ends[index], container)
+        return ArchivePart(split, file.version, file.seen)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ class Archives(FileSource):
         files = {file.name: file for file in self.files}
         for name, start, end, container in self._cuts():
             file = files[name]
-            yield ArchivePart(Split(file.path, name, start, end, container), file.version)
+            yield ArchivePart(Split(file.path, name, start, end, container), file.version, file.seen)
 
     def _cuts(self) -> Iterator[tuple[str, int, int, str]]:
         planned: dict[str, list[tuple[str, int, int, str]]] = {}
@@ -182,6 +185,6 @@ def capped(parts: Iterable[ArchivePart], limit: int) -> list[ArchivePart]:
             break
         pages = (event for event in read_split(part.split) if isinstance(event, RawRecord) and is_page(event))
         found = sum(1 for _ in islice(pages, limit + 1))
-        chosen.append(part if found <= limit else ArchivePart(replace(part.split, cap=limit), part.version))
+        chosen.append(part if found <= limit else replace(part, split=replace(part.split, cap=limit)))
         limit -= found
     return chosen

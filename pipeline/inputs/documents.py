@@ -40,6 +40,7 @@ from pipeline.inputs.columns import (
 )
 from pipeline.inputs.inputs import URL_LIST, FileSource, InputFile
 from pipeline.inputs.records import record_id
+from pipeline.inputs.versions import check_still
 
 MAX_LINE_BYTES = 64 * 2**20
 # Python refuses to convert more, since it takes quadratic time.
@@ -50,7 +51,7 @@ _LONG = re.compile(rb"[0-9]{19}")
 @dataclass
 class DocumentFilePart:
     """One file of documents, read in fixed batches. `kept`: its columns that are not ours. `rejects`: the rows so far
-    that are not documents."""
+    that are not documents; `seen`: of the file, as `InputFile` has it."""
 
     path: str
     name: str
@@ -59,6 +60,7 @@ class DocumentFilePart:
     columns: Columns = field(default_factory=Columns)
     kept: KeptColumns = field(default_factory=KeptColumns)
     rejects: list[tuple[dict[str, Any], Reject]] = field(default_factory=list)
+    seen: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +77,7 @@ class DocumentFilePart:
         reader = self._parquet if is_parquet(self.name) else self._lines
         for made in reader():
             yield made.select(columns) if columns else made
+        check_still(self.path, self.seen)
 
     def _document(self, offset: int, length: int, value: Any) -> dict[str, Any] | None:
         locator = {"file_path": self.name, "warc_offset": offset, "warc_length": length, "member_record": 0}
@@ -256,7 +259,7 @@ class DocumentFiles(FileSource):
 
     def parts(self) -> Sequence[DocumentFilePart]:
         return [
-            DocumentFilePart(file.path, file.name, file.version, self.source, self.columns, kept)
+            DocumentFilePart(file.path, file.name, file.version, self.source, self.columns, kept, seen=file.seen)
             for file, kept in zip(self.files, self.kept, strict=True)
         ]
 

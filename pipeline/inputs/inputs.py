@@ -34,12 +34,14 @@ MAX_ASKED = 1000
 @dataclass(frozen=True)
 class InputFile:
     """A user's file. `path`: where it is, or its address; `name`: its name in manifests and in `file_path`; `version`:
-    its sha256, or what else tells its states apart (`versions.py`); `size`: in bytes, where it is known."""
+    its sha256, or what else tells its states apart (`versions.py`); `size`: in bytes, where it is known;
+    `seen`: its size and time when it was hashed."""
 
     path: str
     name: str
     version: str
     size: int | None = None
+    seen: str = field(default="", compare=False)
 
     @property
     def ref(self) -> InputRef:
@@ -235,5 +237,5 @@ def looks_like_an_archive(path: Path) -> bool:
 
 def _named(places: Sequence[str], hashed: bool) -> tuple[InputFile, ...]:
     names, states = file_names(places), file_states(places, hashed)
-    found = [InputFile(place, names[place], states[place].version, states[place].size) for place in places]
+    found = [InputFile(p, names[p], states[p].version, states[p].size, states[p].seen) for p in places]
     return tuple(sorted(found, key=lambda file: file.name))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from infra.hashing import canonical_json, sha256_file, sha256_json
 from infra.http.client import AddressNotFound
 from infra.storage import read_json, temporary_name
@@ -36,10 +36,12 @@ CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class FileState:
-    """`size` in bytes; `version`: a sha256, or `size:N mtime:NANOSECONDS`, or `size:N etag:ETAG`."""
+    """`size` in bytes; `version`: a sha256, or `size:N mtime:NANOSECONDS`, or `size:N etag:ETAG`; `seen`: of a file of
+    this machine that was hashed, its size and time before that."""
 
     size: int
     version: str
+    seen: str = ""
 
 
 def file_states(places: Iterable[str], hashed: bool = True) -> dict[str, FileState]:
@@ -55,7 +57,8 @@ def file_states(places: Iterable[str], hashed: bool = True) -> dict[str, FileSta
     elif sum(stat.st_size for stat in stats.values()) > HASHED_BYTES:
         states = {p: FileState(s.st_size, file_version(s)) for p, s in stats.items()}
     else:
-        states = {p: FileState(stats[p].st_size, sha256) for p, sha256 in _hashes(stats).items()}
+        hashes = _hashes(stats)
+        states = {p: FileState(s.st_size, hashes[p], file_version(s)) for p, s in stats.items()}
     return states | dict(zip(remote, _at_once(_remote_state, remote, CONNECTIONS), strict=True))
 
 
@@ -87,6 +90,13 @@ def is_still(place: str, version: str) -> bool:
     if not is_there(place):
         return False
     return version == (_remote_state(place).version if is_url(place) else file_version(_stat(place)))
+
+
+def check_still(place: str, seen: str) -> None:
+    """WorkError if a file of this machine is not as it was when it was hashed (`FileState.seen`, empty if it was not):
+    what is read of it is not what its sha256 names."""
+    if seen and file_version(_stat(place)) != seen:
+        raise WorkError(f"{place} has changed since the run began: run the same command again when it is complete")
 
 
 def _stat(place: str) -> os.stat_result:

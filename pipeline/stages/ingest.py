@@ -23,6 +23,7 @@ from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from infra.storage import commit_file, temporary_name
 from pipeline.inputs.archives import ArchivePart
 from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
+from pipeline.inputs.versions import check_still
 from pipeline.warc.http import record_message
 from pipeline.warc.pages import PAGE_KINDS, page_kind
 from pipeline.warc.reader import OpenSplit, open_split
@@ -62,6 +63,7 @@ class IngestTask:
             dump = dump_of(part.split.name, opened.file)
             digest = None if part.named_by_content or part.split.cap is not None else opened.digest()
             yield from self._records(opened, dump)
+            check_still(part.split.path, part.seen)
             if digest:
                 split = opened.split
                 read = {"name": split.name, "start": split.start, "end": split.end, "version": opened.file.version}

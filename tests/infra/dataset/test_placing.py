@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ import pyarrow as pa
 import pytest
 
 from infra.dataset import batches
+from infra.dataset.build import Build
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
 from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
+from infra.engines.local import LocalEngine
 from infra.engines.open import open_engine
 from infra.engines.task import Output
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from infra.storage import copy_file, read_json
 from tests.infra.toy import NUMBERS, Count, Slice, files_of
 
@@ -248,3 +250,47 @@ def receipts(out: Path) -> list[tuple[int, str]]:
     others = {path.name for path in (out / ".receipts").iterdir() if not path.name.startswith("part-")}
     assert others <= {"header.json", "history.json"}
     return sorted((receipt["index"], receipt["fingerprint"]) for receipt in batches.receipts_in(out))
+
+
+def remove_shard(out: Path) -> None:
+    (out / "part-00001.parquet").unlink()
+
+
+def write_over_shard(out: Path) -> None:
+    (out / "part-00001.parquet").write_bytes(b"of another process")
+
+
+def write_over_receipts(out: Path) -> None:
+    for path in batches.batches_in(out)[1:]:
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("meddle", [remove_shard, write_over_shard, write_over_receipts])
+def test_no_manifest_stands_beside_other_files(meddle: Callable[[Path], None], tmp_path: Path) -> None:
+    """A worker that was taken for dead may go on writing until the commit."""
+    run_jobs = LocalEngine.run_jobs
+
+    def meddled(engine: LocalEngine, *given: Any) -> None:
+        run_jobs(engine, *given)
+        meddle(tmp_path / "out")
+
+    with open_engine("local") as engine:
+        with (
+            mock.patch.object(LocalEngine, "run_jobs", meddled),
+            pytest.raises(WorkError, match="partition 1 is not as it was made"),
+        ):
+            make(engine, tmp_path / "out", range(4))
+        assert not (tmp_path / "out" / "manifest.json").exists()
+        make(engine, tmp_path / "out", range(4))
+    assert files_of(tmp_path / "out") == afresh(range(4), tmp_path / "afresh")
+
+
+def test_parts_are_taken_again_where_a_file_is_gone(tmp_path: Path) -> None:
+    out, indices = tmp_path / "out", range(4)
+    with open_engine("local") as engine:
+        source = make(engine, tmp_path / "source", indices).folder
+        with mock.patch.object(Build, "commit", side_effect=Killed), pytest.raises(Killed):
+            make(engine, out, indices, source)
+        (out / "part-00000.parquet").unlink()
+        make(engine, out, indices, source)
+    assert files_of(out) == afresh(indices, tmp_path / "afresh")

@@ -3,11 +3,18 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from infra.engines.local import LocalEngine
+from infra.engines.open import open_engine
+from infra.errors import WorkError
 from pipeline.inputs import versions
 from pipeline.inputs.versions import file_states, has_version, is_sha256
+from pipeline.stages.run import run_recipe_stage
+from tests.files import write_rows
+from tests.pipeline.pages import write_crawl
 
 
 @pytest.fixture
@@ -52,3 +59,24 @@ def test_a_hash_of_a_file_that_was_just_written_is_not_kept(file: Path) -> None:
     file.write_bytes(b"third")
     version_of(file)
     assert not [*file.parent.glob("cache/refinery/*")]
+
+
+@pytest.mark.parametrize("kind", ["archive", "documents"])
+def test_a_file_that_grows_while_it_is_read_is_no_result(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download that is not finished: the manifest would name the sha256 of what was there when the run began."""
+    path = write_crawl(tmp_path, files=1) and next(tmp_path.rglob("*.warc.gz"))
+    if kind == "documents":
+        path = write_rows(tmp_path / "a.jsonl", [{"text": "one text of many words"}])
+    run_jobs = LocalEngine.run_jobs
+
+    def grown(engine: LocalEngine, *given: Any) -> None:
+        path.write_bytes(path.read_bytes() * 2)
+        run_jobs(engine, *given)
+
+    monkeypatch.setattr(LocalEngine, "run_jobs", grown)
+    command = ("exact", "ingest") if kind == "archive" else ("exact", "dedup")
+    with open_engine("local") as engine, pytest.raises(WorkError, match="has changed since the run began"):
+        run_recipe_stage(*command, None, [str(path)], tmp_path / "out", engine)
+    assert not (tmp_path / "out" / "manifest.json").exists()
