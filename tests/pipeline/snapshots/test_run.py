@@ -77,6 +77,15 @@ def test_a_refusal_ends_the_run_and_the_same_command_goes_on(
     assert rows_of(run_over(recipe, tmp_path / "out", *command)) == rows_of(made(on_disk))
 
 
+def test_fewer_files_are_refused_with_what_is_missing(recipe: Path, bucket: Path, tmp_path: Path) -> None:
+    words = ("--snapshot", NEW, "--source", bucket)
+    run_over(recipe, tmp_path / "out", *words, "--files", 2)
+    grown = run_over(recipe, tmp_path / "out", *words, "--files", 3)
+    error = refinery("run", "--recipe", recipe, "--out", tmp_path / "out", *words, "--files", 1, code=2)
+    assert f"the inputs 'crawl-data/{NEW}/" in error and "are missing now" in error
+    assert made(tmp_path / "out") == grown
+
+
 def test_arc_crawls_and_samples(stand_in: StandIn, recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_over(recipe, out, "--snapshot", ARC_2012, ARC_WITH_LIST, "--files", 1, "--source", stand_in.url)
@@ -112,6 +121,8 @@ def test_what_is_asked_for_in_vain(stand_in: StandIn, recipe: Path, bucket: Path
         (("--snapshot", NEW, "--sample", "2"), "is no share"),
         (("--snapshot", NEW, "--budget", "1"), "no probe of recipe 'brief' yet"),
         (("--snapshot", "CC-MAIN-2024-15"), "did you mean"),
+        (("--input", "http://[x/a.warc.gz"), "is no http or https address"),
+        (("--input", "http://user:word@127.0.0.1/a.warc.gz"), "http://…@127.0.0.1: a user or password"),
     ):
         error = refinery("run", "--recipe", recipe, "--out", tmp_path / "out", "--source", stand_in.url, *words, code=2)
         assert told in error
