@@ -27,7 +27,7 @@ from pipeline.text_table import table
 
 if TYPE_CHECKING:
     from infra.http.limits import HttpLimits
-    from pipeline.snapshots.choose import Choice
+    from pipeline.snapshots.choice import Choice
     from pipeline.snapshots.crawls import Crawls
     from pipeline.snapshots.probe import Probe
 
@@ -52,7 +52,7 @@ def http_limits(requests_per_second: float, mib_per_second: float | None = None)
 def choice_of(
     snapshots: Sequence[str], kind: str, files: int | None, sample: str | None, segments: Sequence[str] | None
 ) -> "Choice":
-    from pipeline.snapshots.choose import Choice, read_share
+    from pipeline.snapshots.choice import Choice, read_share
 
     return Choice(tuple(snapshots), kind, files, read_share(sample), tuple(segments or ()))
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from infra.http.limits import HttpLimits
     from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import Inputs
-    from pipeline.snapshots.choose import Choice
+    from pipeline.snapshots.choice import Choice
 
 FUNNEL = ["stage", "step", "docs", "chars", "tokens"]
 
@@ -111,7 +111,6 @@ def run(
 def given_inputs(input: Sequence[str] | None, choice: "Choice", source: str | None, columns: "Columns") -> "Inputs":
     """What --input names, or the files that --snapshot and the options with it choose."""
     from pipeline.inputs.inputs import Inputs, inputs_of_snapshot, read_inputs
-    from pipeline.snapshots.choose import chosen_files
 
     if bool(input) == bool(choice.snapshots):
         raise UsageError("give --input or --snapshot, one of them: what is to be read")
@@ -119,6 +118,8 @@ def given_inputs(input: Sequence[str] | None, choice: "Choice", source: str | No
         if choice != choice_of((), "warc", None, None, None):
             raise UsageError("--kind, --files, --sample and --segment choose among the files of a --snapshot")
         return read_inputs(input, columns)
+    from pipeline.snapshots.choose import chosen_files
+
     return Inputs(inputs_of_snapshot(chosen_files(crawls_of(source), choice)))
 
 

@@ -6,13 +6,13 @@ machine and at any time.
 
 import hashlib
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infra.errors import UsageError
 from infra.names import listed
-from pipeline.snapshots.crawls import ARC, ARC_CRAWLS, KINDS, PAGES, Crawls
+from pipeline.snapshots.choice import WARC, Choice
+from pipeline.snapshots.crawls import ARC, ARC_CRAWLS, KINDS, Crawls
 
 ALL = "all"
 
@@ -25,18 +25,6 @@ class CrawlFile:
     url: str
     snapshot: str
     kind: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What is asked for. `files`, `share`: how many files of each snapshot, or which part of them; both None for all.
-    `segments`: only files in these folders."""
-
-    snapshots: tuple[str, ...]
-    kind: str = PAGES
-    files: int | None = None
-    share: float | None = None
-    segments: tuple[str, ...] = ()
 
 
 def chosen_files(crawls: Crawls, choice: Choice) -> tuple[CrawlFile, ...]:
@@ -67,7 +55,7 @@ def snapshots_of(crawls: Crawls, choice: Choice) -> list[str]:
     """The snapshots in order, each once; `all` stands for every one that has files of the kind."""
     if ALL not in choice.snapshots:
         return sorted(dict.fromkeys(choice.snapshots))
-    return sorted(one for one in crawls.ids() if choice.kind == PAGES or crawls.names(one, choice.kind))
+    return sorted(one for one in crawls.ids() if choice.kind == WARC or crawls.names(one, choice.kind))
 
 
 def sample(names: Sequence[str], files: int | None, share: float | None) -> list[str]:
@@ -76,17 +64,6 @@ def sample(names: Sequence[str], files: int | None, share: float | None) -> list
     if share is not None:
         number = math.ceil(share * len(names))
     return sorted(sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:number])
-
-
-def read_share(text: str | None) -> float | None:
-    """`0.1%` or `0.001`. UsageError for what is no share above 0 and up to 1."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*", text)
-    share = float(found[1]) / (100 if found[2] else 1) if found else 0.0
-    if not 0 < share <= 1:
-        raise UsageError(f"--sample {text} is no share of the files: give say 0.1%, or 0.001")
-    return share
 
 
 def _is_in(name: str, segments: Sequence[str]) -> bool:

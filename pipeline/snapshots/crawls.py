@@ -17,11 +17,11 @@ from typing import Any
 from infra.errors import UsageError, WorkError
 from infra.names import meant
 from pipeline.snapshots.cache import PathFiles
+from pipeline.snapshots.choice import WARC
 from pipeline.snapshots.source import COLLECTIONS, CrawlSource
 
 # By our word for a kind: what its path file is called.
 KINDS = {"warc": "warc", "wet": "wet", "wat": "wat", "robots": "robotstxt", "arc": "arc"}
-PAGES = "warc"
 ARC = "arc"
 # The crawls before 2013, and where their files are in the bucket: crawl-001/2008/06/25/11/1214440586619_11.arc.gz
 ARC_CRAWLS = {
@@ -52,18 +52,18 @@ class Crawls:
         """What a snapshot may have files of."""
         return (ARC,) if snapshot in ARC_CRAWLS else tuple(kind for kind in KINDS if kind != ARC)
 
-    def names(self, snapshot: str, kind: str = PAGES) -> tuple[str, ...]:
+    def names(self, snapshot: str, kind: str = WARC) -> tuple[str, ...]:
         """The names of the files of one kind, from the bucket's root; none where the source has no list of them. The
         pages of an ARC crawl are its ARC files. WorkError for a list that cannot be read, UsageError for a snapshot
         that is not there."""
         if snapshot in ARC_CRAWLS:
-            return self._arc_names(snapshot) if kind in (PAGES, ARC) else ()
+            return self._arc_names(snapshot) if kind in (WARC, ARC) else ()
         if kind == ARC:
             return ()
         name = path_file(snapshot, kind)
         found = self._listed(name)
         if found is None:
-            if kind == PAGES:
+            if kind == WARC:
                 raise self._unknown(snapshot)
             return ()
         return found
@@ -103,7 +103,7 @@ class Crawls:
     def _unknown(self, snapshot: str) -> UsageError:
         known = self.ids()
         if snapshot in known:
-            return UsageError(f"{snapshot}: {self.source.at} has no {path_file(snapshot, PAGES)}: take another "
+            return UsageError(f"{snapshot}: {self.source.at} has no {path_file(snapshot, WARC)}: take another "
                               "snapshot, or another --source")  # fmt: skip
         return UsageError(f"no snapshot {snapshot!r} at {self.source.at}: "
                           f"{meant(snapshot, known, 'refinery snapshots list')}")  # fmt: skip

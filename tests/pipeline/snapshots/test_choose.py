@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from infra.errors import UsageError
 from pipeline.snapshots.cache import PathFiles
-from pipeline.snapshots.choose import ALL, Choice, chosen_files, read_share, sample
+from pipeline.snapshots.choice import Choice, read_share
+from pipeline.snapshots.choose import ALL, chosen_files, sample
 from pipeline.snapshots.crawls import Crawls
 from pipeline.snapshots.source import open_source
 from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_LISTED, NEW, OLD, SEGMENTS
