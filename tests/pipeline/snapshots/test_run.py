@@ -1,6 +1,9 @@
 """A run over a snapshot is the run over its files, wherever they are and whatever goes wrong on the way."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from infra.storage import write_bytes
 from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_WITH_LIST, NEW
 from tests.commoncrawl.server import Cut, Refusal, StandIn
 from tests.conftest import MadeOnce
+from tests.files import ROOT
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, judge, stage
 from tests.pipeline.recipe_texts import recipe as recipe_text
@@ -84,6 +88,19 @@ def test_fewer_files_are_refused_with_what_is_missing(recipe: Path, bucket: Path
     error = refinery("run", "--recipe", recipe, "--out", tmp_path / "out", *words, "--files", 1, code=2)
     assert f"the inputs 'crawl-data/{NEW}/" in error and "are missing now" in error
     assert made(tmp_path / "out") == grown
+
+
+def test_a_run_that_waits_for_the_sizes_of_its_files_stops_when_it_is_told(
+    stand_in: StandIn, recipe: Path, tmp_path: Path
+) -> None:
+    stand_in.fault("*/warc/*", Refusal(503, "60"))
+    words = ["run", "--recipe", recipe, "--snapshot", NEW, "--source", stand_in.url, "--out", tmp_path / "out"]
+    process = subprocess.Popen([sys.executable, "-m", "refinery", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE)
+    assert process.stderr
+    assert b"is busy (503)" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    assert b"stopped" in process.communicate(timeout=30)[1]
+    assert process.returncode == 130
 
 
 def test_arc_crawls_and_samples(stand_in: StandIn, recipe: Path, tmp_path: Path) -> None:
