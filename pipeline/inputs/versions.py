@@ -7,11 +7,13 @@ files are kept in the user's cache folder, by path, size, times and inode, so th
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
 
 from infra.errors import UsageError, WorkError
@@ -115,10 +117,34 @@ def _remote_state(place: str) -> FileState:
 
 
 def _at_once(work: Callable[[str], T], places: list[str], threads: int) -> list[T]:
+    """`work` of each place, in order. The first failure is raised at once. The threads are daemons: a process that is
+    told to stop need not wait until a server answers."""
     if len(places) < 2:
         return [work(place) for place in places]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, places))
+    left = deque(enumerate(places))
+    done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        with suppress(IndexError):
+            while True:
+                number, place = left.popleft()
+                try:
+                    done.put((number, work(place), None))
+                except BaseException as error:
+                    done.put((number, None, error))
+
+    for _ in range(min(threads, len(places))):
+        Thread(target=run, daemon=True).start()
+    found: dict[int, T] = {}
+    try:
+        while len(found) < len(places):
+            number, result, error = done.get()
+            if error is not None:
+                raise error
+            found[number] = result
+    finally:
+        left.clear()
+    return [found[number] for number in range(len(places))]
 
 
 def _hashes(stats: Mapping[str, os.stat_result]) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """A run over a snapshot is the run over its files, wherever they are and whatever goes wrong on the way."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from infra.storage import write_bytes
 from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_WITH_LIST, NEW
 from tests.commoncrawl.server import Cut, Refusal, StandIn
 from tests.conftest import MadeOnce
+from tests.files import ROOT
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, judge, stage
 from tests.pipeline.recipe_texts import recipe as recipe_text
@@ -98,6 +102,28 @@ def test_a_refusal_ends_the_run_and_the_same_command_goes_on(
     assert rows_of(run_over(recipe, tmp_path / "out", *command)) == rows_of(made(on_disk))
 
 
+def test_fewer_files_are_refused_with_what_is_missing(recipe: Path, bucket: Path, tmp_path: Path) -> None:
+    words = ("--snapshot", NEW, "--source", bucket)
+    run_over(recipe, tmp_path / "out", *words, "--files", 2)
+    grown = run_over(recipe, tmp_path / "out", *words, "--files", 3)
+    error = refinery("run", "--recipe", recipe, "--out", tmp_path / "out", *words, "--files", 1, code=2)
+    assert f"the inputs 'crawl-data/{NEW}/" in error and "are missing now" in error
+    assert made(tmp_path / "out") == grown
+
+
+def test_a_run_that_waits_for_the_sizes_of_its_files_stops_when_it_is_told(
+    stand_in: StandIn, recipe: Path, tmp_path: Path
+) -> None:
+    stand_in.fault("*/warc/*", Refusal(503, "60"))
+    words = ["run", "--recipe", recipe, "--snapshot", NEW, "--source", stand_in.url, "--out", tmp_path / "out"]
+    process = subprocess.Popen([sys.executable, "-m", "refinery", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE)
+    assert process.stderr
+    assert b"is busy (503)" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    assert b"stopped" in process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+
+
 def test_arc_crawls_and_samples(stand_in: StandIn, recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_over(recipe, out, "--snapshot", ARC_2012, ARC_WITH_LIST, "--files", 1, "--source", stand_in.url)
@@ -133,6 +159,8 @@ def test_what_is_asked_for_in_vain(stand_in: StandIn, recipe: Path, bucket: Path
         (("--snapshot", NEW, "--sample", "2"), "is no share"),
         (("--snapshot", NEW, "--budget", "1"), "no probe of recipe 'brief' yet"),
         (("--snapshot", "CC-MAIN-2024-15"), "did you mean"),
+        (("--input", "http://[x/a.warc.gz"), "is no http or https address"),
+        (("--input", "http://user:word@127.0.0.1/a.warc.gz"), "http://…@127.0.0.1: a user or password"),
     ):
         error = refinery("run", "--recipe", recipe, "--out", tmp_path / "out", "--source", stand_in.url, *words, code=2)
         assert told in error
