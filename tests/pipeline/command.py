@@ -53,7 +53,7 @@ def refinery(*words: object, code: int = 0) -> str:
 def refinery_process(*words: object, code: int = 0) -> str:
     """The same in a process of its own."""
     process = start(*words)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=900)  # Beam with processes starts some for each pipeline
     return printed(process.returncode, out, err, code)
 
 
