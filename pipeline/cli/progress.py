@@ -68,6 +68,7 @@ class ProgressScreen:
         text = f"{table} {progress_text(now)}" if table else progress_text(now)
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, start=False, total=None, text="", style="dim")
+            self._screen.refresh()
         if now.begun:
             assert self._notes is not None
             self._bars.start_task(self._tasks[stage])
