@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from infra.dataset.reader import Dataset, Source
+from infra.hashing import sha256_json
 from infra.sandbox.sandbox import cpu_seconds_of_sandboxes, running_sandboxes
 
 VERSIONED = (
-    "refinery", "pyarrow", "numpy", "trafilatura", "resiliparse", "fasttext-community", "sentencepiece", "torch",
+    "refinery", "pyarrow", "numpy", "trafilatura", "resiliparse", "lxml", "charset-normalizer", "regex", "fastwarc",
+    "fasttext-community", "kenlm", "sentencepiece", "rjieba", "torch",
 )  # fmt: skip
 
 
@@ -32,6 +34,11 @@ def versions() -> Mapping[str, str]:
             name, _, version = folder.stem.partition("-")
             installed.setdefault(name.lower().replace("_", "-"), version)
     return {"python": platform.python_version()} | {name: installed[name] for name in VERSIONED if name in installed}
+
+
+@cache
+def versions_sha256() -> str:
+    return sha256_json(dict(versions()))
 
 
 def system() -> str:

@@ -277,6 +277,8 @@ def run_job(job: Job) -> int:
 
 
 def part_fingerprint(task_fingerprint: str, seen: Any, decisive_sha256: str, code: str) -> str:
-    """All that decides what a partition holds. `seen`: the fingerprints of the parts that the task reads, as JSON;
-    `decisive_sha256`: of the header without its inputs; `code`: the code version of all that takes part."""
-    return sha256_json({"task": task_fingerprint, "parts": seen, "header": decisive_sha256, "code": code})
+    """All that decides what a partition holds, the versions of Python and of libraries included. `seen`: the
+    fingerprints of the parts that the task reads, as JSON; `decisive_sha256`: of the header without its inputs; `code`:
+    the code version of all that takes part."""
+    named = {"task": task_fingerprint, "parts": seen, "header": decisive_sha256, "code": code}
+    return sha256_json({**named, "versions": versions_sha256()})
