@@ -26,7 +26,7 @@ from infra.dataset.writer import ShardWriter
 from infra.engines.live import LiveJob, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_bytes, sha256_json
-from infra.metering import forget_peak_memory, worker_cpu_seconds, worker_peak_memory
+from infra.metering import forget_peak_memory, versions_sha256, worker_cpu_seconds, worker_peak_memory
 from infra.storage import disk_errors, place
 
 # A job has at most so many partitions, and a worker at least so many jobs as long as there are partitions enough: the
