@@ -26,7 +26,8 @@ from infra.http.limits import HttpLimits
 from pipeline.snapshots.plan import Means, beside_actual, plan
 from pipeline.snapshots.probe import keep, read_probe
 from pipeline.stages.run import run_recipe
-from pipeline.warc.containers import open_bytes, walk_members
+from pipeline.warc.containers import walk_members
+from pipeline.warc.file_bytes import open_bytes
 
 HOURS, BYTES, SECOND = 0.25, 0.10, 0.5
 

@@ -49,15 +49,16 @@ class DyingCount:
 
 @dataclass(frozen=True)
 class DyingShard(ShardReader):
-    """Its rows are read, and before the last is handed on the worker, or its node, dies: the first time."""
+    """Its rows are read, and before they are handed on the worker, or its node, dies: the first time."""
 
     marks: str = ""
     what: str = ""
 
-    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        yield from super().batches(columns)
+    def table(self, columns: list[str] | None = None) -> pa.Table:
+        rows = super().table(columns)
         if once(self.marks, "spill"):
             die(self.what)
+        return rows
 
 
 class Dying(Dataset):
