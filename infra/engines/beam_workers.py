@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
-import psutil
-
 # What Beam calls those threads, and the module that the processes run.
 THREAD, MODULE = "run_worker", "apache_beam.runners.worker.sdk_worker_main"
 
@@ -66,6 +64,8 @@ def deaths_in(outcome: "SimpleQueue[Any]") -> Iterator[None]:
 
 
 def kill_workers() -> None:
+    import psutil
+
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if MODULE in " ".join(process.cmdline()):
