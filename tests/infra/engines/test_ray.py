@@ -1,9 +1,6 @@
 """Ray with several nodes: nodes and workers that die, and what jobs raise; each run ends in the undisturbed bytes."""
 
-import time
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
@@ -34,27 +31,6 @@ def test_what_dies_is_made_again(what: str, expected: dict[str, bytes], marks: P
     with ray_cluster(4) as cluster, open_engine(f"ray --address={cluster.address}", None) as engine:
         assert make(engine, tmp_path / "out", marks, what) == expected
     assert {path.name for path in marks.iterdir()} == {"map", "spill", "reduction"}
-
-
-def test_a_node_that_was_taken_away_comes_back(expected: dict[str, bytes], marks: Path, tmp_path: Path) -> None:
-    """The only one; what waits for a processor goes on."""
-    with ray_cluster(1) as cluster:
-        back = Thread(target=bring_back, args=(cluster, marks))
-        back.start()
-        with open_engine(f"ray --address={cluster.address}", None) as engine:
-            assert make(engine, tmp_path / "out", marks, "node") == expected
-        back.join()
-    assert {path.name for path in marks.iterdir()} == {"map", "spill", "reduction"}
-
-
-def bring_back(cluster: Any, marks: Path) -> None:
-    """Another node each time that one has died."""
-    for phase in ("map", "spill", "reduction"):
-        deadline = time.monotonic() + 120
-        while not (marks / phase).exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(2)  # it is seen to be dead
-        cluster.add_node(num_cpus=1)
 
 
 def test_what_jobs_raise_comes_as_it_is(tmp_path: Path) -> None:
