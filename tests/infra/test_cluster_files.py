@@ -29,9 +29,14 @@ def parsed(name: str) -> Any:
 
 
 def test_ray_takes_its_cluster_file() -> None:
+    from jsonschema import ValidationError
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    validate_config(prepare_config(parsed("ray.yaml")))
+    config = prepare_config(parsed("ray.yaml"))
+    validate_config(config)
+    assert config["head_node_type"] in config["available_node_types"]
+    with pytest.raises(ValidationError):
+        validate_config({**config, "no_such_key": 1})
 
 
 def test_the_job_of_kuberay_is_a_command_of_ours() -> None:

@@ -17,7 +17,8 @@ from pipeline.job.context import open_context
 from pipeline.stages import stages
 from pipeline.stages.run import Run, run, run_recipe
 from tests.commoncrawl.bucket import NEW, write_bucket
-from tests.commoncrawl.server import Answered, Refusal, StandIn, serve
+from tests.commoncrawl.served import ServedBucket
+from tests.commoncrawl.server import Refusal, serve
 from tests.pipeline.command import answer, made, refinery
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, dedup, judge, recipe, stage
 
@@ -26,18 +27,7 @@ TOGETHER = recipe("together", INGEST, EXTRACT, stage("filter", "filter", judge("
 
 
 @dataclass(frozen=True)
-class World:
-    folder: Path
-    server: StandIn
-
-    @property
-    def names(self) -> list[str]:
-        bucket = self.folder / "bucket"
-        return sorted(path.relative_to(bucket).as_posix() for path in bucket.glob(f"crawl-data/{NEW}/**/warc/*.gz"))
-
-    def places(self, where: str) -> list[str]:
-        return [f"{where}/{name}" for name in self.names]
-
+class World(ServedBucket):
     @property
     def remote(self) -> list[str]:
         return self.places(self.server.url)
@@ -45,10 +35,6 @@ class World:
     @property
     def local(self) -> list[str]:
         return self.places(str(self.folder / "bucket"))
-
-    def fetched(self, began: float) -> list[Answered]:
-        """The answers with bytes of archives since then."""
-        return [line for line in self.server.since(began) if line.sent]
 
     def run(self, name: str, inputs: list[str], out: str) -> Run:
         with LocalEngine() as engine:

@@ -23,8 +23,9 @@ from infra.storage import copy_file
 from pipeline.inputs import archives
 from pipeline.stages.run import run_recipe
 from pipeline.warc import splits
-from tests.commoncrawl.bucket import NEW, write_bucket
-from tests.commoncrawl.server import Cut, Refusal, StandIn, serve
+from tests.commoncrawl.bucket import write_bucket
+from tests.commoncrawl.served import ServedBucket
+from tests.commoncrawl.server import Cut, Refusal, serve
 from tests.infra.engines.clusters import beam_job_service, ray_cluster
 from tests.pipeline.command import made
 from tests.pipeline.pages import pages, write_warc
@@ -54,25 +55,10 @@ def opened(name: str) -> Iterator[Engine]:
 
 
 @dataclass(frozen=True)
-class World:
-    folder: Path
-    server: StandIn
-
-    @property
-    def names(self) -> list[str]:
-        bucket = self.folder / "bucket"
-        return sorted(path.relative_to(bucket).as_posix() for path in bucket.glob(f"crawl-data/{NEW}/**/warc/*.gz"))
-
-    def places(self, where: object) -> list[str]:
-        return [f"{where}/{name}" for name in self.names]
-
+class World(ServedBucket):
     def run(self, engine: Engine, out: Path, where: object = None) -> dict[str, bytes]:
         run_recipe(str(self.folder / "brief.toml"), self.places(where or self.server.url), out, engine)
         return made(out)
-
-    def fetched(self, began: float) -> int:
-        """How many answers had bytes of archives since then."""
-        return sum(1 for line in self.server.since(began) if line.sent)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +83,7 @@ def test_one_pass_within_one_budget(name: str, world: World, expected: dict[str,
         began = time.time()
         assert world.run(engine, tmp_path / "out") == expected
         asked = world.server.since(began)
-    assert world.fetched(began) == len(world.names)
+    assert len(world.fetched(began)) == len(world.names)
     times = sorted(line.at for line in asked)
     # the last comes no earlier than the rate allows, whichever worker asks
     assert len(times) == 2 * len(world.names) and times[-1] - times[0] > (len(times) - 2) / RATE - 0.2
