@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,15 +30,18 @@ from pipeline.text_table import table
 if TYPE_CHECKING:
     from infra.http.limits import HttpLimits
 
+# Seconds of nothing but failures after which a command that only looks something up ends.
+LOOKUP_PATIENCE = 60.0
+
 snapshots_app = group("Find the crawls of Common Crawl and their files.\n\nExample: refinery snapshots list")
 
 
 @contextmanager
 def within(limits: "HttpLimits", json: bool) -> Iterator[None]:
-    """The budget of a command without an engine."""
+    """The budget of a command without an engine, for which a person waits: it gives up sooner than a run."""
     from infra.http.budget import serve_budget
 
-    with quiet_stdout(json), serve_budget(limits, say):
+    with quiet_stdout(json), serve_budget(replace(limits, patience=LOOKUP_PATIENCE), say):
         yield
 
 
@@ -162,8 +166,9 @@ def plan_text(made: dict[str, Any]) -> str:
     rows = [row(each["stage"], each, each["bytes_read"]) for each in made["stages"]]
     rows.append(row("all", made["total"], made["bytes"]))
     probe, cores = made["probe"], made["cores"]
+    whole = "1 snapshot" if made["snapshots"] == 1 else f"{made['snapshots']:,} snapshots"
     return (
-        f"{made['files']:,} files of {made['snapshots']:,} snapshots, {readable_bytes(made['bytes'])}; {cores} "
+        f"{made['files']:,} files of {whole}, {readable_bytes(made['bytes'])}; {cores} "
         f"cores\n\n{table(rows, shown)}\n\nmemory is that of a worker, and in all of {cores} workers; the probe "
         f"of {probe['taken']} read {probe['files']} files, {readable_bytes(probe['bytes'])}"
     )

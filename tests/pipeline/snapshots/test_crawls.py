@@ -14,6 +14,7 @@ from pipeline.snapshots.crawls import KINDS, Crawls, coverage
 from pipeline.snapshots.source import open_source
 from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_LISTED, ARC_WITH_LIST, NEW, OLD, SNAPSHOTS
 from tests.commoncrawl.server import Cut, Flipped, Refusal, StandIn
+from tests.pipeline.command import refinery
 
 # warc, wet, wat, robots, arc
 COUNTS = {NEW: (4, 4, 0, 4, 0), OLD: (1, 0, 0, 0, 0), ARC_2012: (0, 0, 0, 0, 1), ARC_LISTED: (0, 0, 0, 0, 2),
@@ -158,3 +159,9 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         crawls_at(tmp_path, tmp_path).ids()
     with pytest.raises(UsageError, match="no http or https address"):
         open_source("http://[x")
+
+
+def test_a_lookup_is_given_up_sooner_than_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.cli.snapshots.LOOKUP_PATIENCE", 0.05)
+    error = refinery("snapshots", "list", "CC-MAIN-2024-51", "--source", "http://127.0.0.1:9", code=1)
+    assert "cannot be listed: CC-MAIN-2024-51" in error and "no answer" in error
