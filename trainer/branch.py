@@ -10,21 +10,25 @@ Overrides, in TOML or as a mapping; all are optional:
 - `decay`: `steps`, `type`, `min_lr_factor`: the decay, which then starts where the trunk was frozen;
 - `top_k`: `full_k`, `min_k`, `full_k_probability`: the distribution of k in training;
 - `optimizer`: `learning_rate`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `max_grad_norm`;
-- `frozen_groups`: parameter groups that are not trained.
+- `frozen_groups`: parameter groups that are not trained;
+- `execution`: how steps are carried out, which is no part of what the branch is.
 What each means is documented in `config.py`.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
 from infra.storage import disk_errors, lock
 from trainer.checkpoint import read_checkpoint
-from trainer.config import Config, read_toml
+from trainer.config import Config, ExecutionConfig
+from trainer.device import choose_device
 from trainer.loader import Loader
 from trainer.runs import RunFolder
 from trainer.schedule import total_steps
+from trainer.settings import build, read_toml
 from trainer.tokens import DataRef, TokenDataset
 from trainer.train import OnStep, train_until
 
@@ -83,6 +87,7 @@ def branch(
     out: Path,
     steps: int | None = None,
     on_step: OnStep | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Train a branch of the frozen checkpoint `trunk` in the folder `out`, up to step `steps`.
 
@@ -95,9 +100,10 @@ def branch(
     body, named = read_overrides(overrides)
     if named is not None and data is not None:
         raise UsageError("the data is named twice, in the overrides and by --data: name it once")
-    checkpoint = read_checkpoint(trunk)
-    state = checkpoint.state()
-    config = apply_overrides(state.config, body, checkpoint.step)
+    checkpoint, place = read_checkpoint(trunk), choose_device(device)
+    execution = build(ExecutionConfig, body.pop("execution", {}), "execution")
+    state = checkpoint.state(place)
+    config = replace(apply_overrides(state.config, body, checkpoint.step), execution=execution)
     last_step = _last_step(config, checkpoint.step, steps)
     dataset = _open_dataset(named or data, state.data)
     declared = {name: value for name, value in sorted(body.items()) if name != "data"}
@@ -109,7 +115,8 @@ def branch(
         run.claim("branch.json", lineage)
         latest = run.latest()
         if latest:
-            state = latest.state()
+            state = latest.state(place)
+            state.config = config
         else:
             state.reconfigure(config, dataset.ref)
         loader = Loader(dataset, config.data.seed, config.data.sequence_length)

@@ -16,7 +16,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,14 @@ from infra.code_version import code_version
 from infra.errors import UsageError
 from infra.hashing import canonical_json, readable_json, sha256_file, sha256_json
 from infra.storage import disk_errors, new_folder
-from trainer.state import TrainingState
-from trainer.tokens import TOKENIZER_FILE
+from trainer.config import Config
+from trainer.device import COMPUTE_DTYPES
+from trainer.model import Transformer
+from trainer.state import CPU, TrainingState
+from trainer.tokens import TOKENIZER_FILE, DataRef
 
 # Changes with the names in the header: a checkpoint of another format is refused.
-FORMAT = "refinery.checkpoint/2"
+FORMAT = "refinery.checkpoint/3"
 HEADER, TENSORS = "checkpoint.json", "tensors.bin"
 DTYPES = {torch.float32: "float32", torch.int64: "int64", torch.uint8: "uint8"}
 NUMPY = {"float32": "<f4", "int64": "<i8", "uint8": "|u1"}
@@ -59,9 +62,27 @@ class Checkpoint:
         """The SentencePiece model."""
         return (self.folder / TOKENIZER_FILE).read_bytes()
 
-    def state(self) -> TrainingState:
+    def state(self, device: torch.device = CPU) -> TrainingState:
         """A new training state with these values."""
-        return TrainingState.restore(self.header["state"], self.tensors)
+        return TrainingState.restore(self.header["state"], self.tensors, self.config, device)
+
+    def model(self, device: torch.device = CPU) -> Transformer:
+        """The model alone, without moments."""
+        config = self.config
+        model = Transformer(config.model, self.data.vocab_size, COMPUTE_DTYPES[config.run.compute_dtype])
+        model.load_state_dict({name: self.tensors[f"model.{name}"] for name in model.state_dict()})
+        return model.to(device)
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the run that wrote it."""
+        identity = self.header["state"]["config"]
+        return Config.from_dict({**identity, "execution": self.header["execution"]}, "the checkpoint")
+
+    @property
+    def data(self) -> DataRef:
+        """The dataset that was trained on last."""
+        return DataRef(**self.header["state"]["data"])
 
     def summary(self) -> dict[str, Any]:
         """The three hashes, the step, and the tokens trained on."""
@@ -74,7 +95,7 @@ def write_checkpoint(
     folder: Path, state: TrainingState, tokenizer: bytes, lineage: Mapping[str, Any] | None = None
 ) -> None:
     """Write `state` to the new folder `folder`. `lineage`: trunk and overrides, for a branch."""
-    tensors = {name: tensor.detach().contiguous() for name, tensor in sorted(state.tensors().items())}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.tensors().items())}
     with disk_errors(folder.parent), new_folder(folder) as temporary:
         table, weights = _write_tensors(temporary / TENSORS, tensors)
         (temporary / TOKENIZER_FILE).write_bytes(tokenizer)
@@ -82,6 +103,7 @@ def write_checkpoint(
         header: dict[str, Any] = {
             "format": FORMAT,
             "state": state.header(),
+            "execution": asdict(state.config.execution),
             "lineage": dict(lineage or {}),
             "code": code_version("trainer.api"),
             "torch": torch.__version__,

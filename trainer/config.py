@@ -9,15 +9,15 @@ Names follow OLMo-core and torchtitan where the two have one.
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from infra.errors import UsageError
+from trainer.settings import build, read_toml
 
-PARAMETER_GROUPS = ("embedding", "attention", "dense", "experts", "router", "norm")
+PARAMETER_GROUPS = ("embedding", "attention", "dense", "experts", "router", "norm", "head")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TopKConfig:
-    """Experts per token in training. Each MoE layer of each micro-batch draws its k: `full_k` with probability
+    """Experts per token in training. k is drawn by hashing (see `draw`): `full_k` with probability
     `full_k_probability`, else uniform in `min_k`..`full_k`. Varying k in training lets k be chosen at inference
     (Matryoshka MoE, 2509.26520)."""
 
@@ -97,19 +97,40 @@ class TopKConfig:
     """The smallest k that is drawn, at least 1."""
 
     full_k_probability: float = 0.5
-    """Probability, 0 to 1, that a layer uses `full_k` without a draw. 1 trains every step with `full_k`."""
+    """Probability, 0 to 1, of `full_k` without a draw. 1 trains every step with `full_k`."""
+
+    draw: Literal["layer", "sequence"] = "layer"
+    """What is hashed with the seed and the step: `layer` gives each MoE layer a k for all sequences of the step,
+    `sequence` each sequence a k for all layers (the log then has the loss at each k)."""
 
 
 @dataclass(frozen=True)
 class LoadBalancingConfig:
     """How tokens are kept spread over the experts."""
 
+    mode: Literal["bias", "losses"] = "bias"
+    """`bias`: after each step a selection bias moves against the load of the global batch, and the sequence-wise loss
+    guards single sequences. `losses`: no bias; the three auxiliary losses published for Yi-Lightning (2412.01253)."""
+
     bias_update_rate: float = 1e-3
     """How far each expert's selection bias moves after an optimizer step, in units of the router's score
-    (Wang et al. 2024, 2408.15664, algorithm 1). 0 leaves the biases at 0."""
+    (Wang et al. 2024, 2408.15664, algorithm 1). 0 leaves the biases at 0. Of mode `bias`."""
 
     sequence_loss_weight: float = 1e-4
-    """Weight of the sequence-wise auxiliary loss (DeepSeek-V3, 2412.19437, equation 17)."""
+    """Weight of the sequence-wise auxiliary loss (DeepSeek-V3, 2412.19437, equation 17). Of mode `bias`."""
+
+    expert_loss_weight: float = 1e-6
+    """Weight of the loss over experts (Switch Transformer, 2101.03961, equation 4). Of mode `losses`."""
+
+    group_loss_weight: float = 1e-4
+    """Weight of the same loss over `groups` of neighbouring experts, over all tokens. Of mode `losses`."""
+
+    partition_loss_weight: float = 1e-3
+    """Weight of the loss over groups within each sequence, the partition of tokens here. Of mode `losses`."""
+
+    groups: int = 8
+    """Groups of neighbouring experts, as expert parallelism would place them. Divides `model.n_experts` in mode
+    `losses`."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +141,7 @@ class DataConfig:
     """Tokens of each training sequence. Documents are packed; a document longer than what is left is cut."""
 
     global_batch_size: int
-    """Sequences of each optimizer step, over all ranks. A multiple of `micro_batch_size`."""
-
-    micro_batch_size: int
-    """Sequences of each forward and backward pass."""
+    """Sequences of each optimizer step, over all ranks."""
 
     seed: int = 0
     """Seed of the order of the documents."""
@@ -151,7 +169,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW."""
+    """AdamW, and what guards a step."""
 
     learning_rate: float
     """Learning rate of the stable phase."""
@@ -171,22 +189,59 @@ class OptimizerConfig:
     max_grad_norm: float = 1.0
     """Gradients are scaled so that their global L2 norm is at most this."""
 
+    z_loss_weight: float = 0.0
+    """Weight of the mean squared log of the softmax's normaliser, which keeps logits small (PaLM, 2204.02311, section
+    5). 0 for none; 1e-4 is usual."""
+
+    max_norm_ratio: float = 0.0
+    """A step whose gradient norm is over this many times the mean of the last 64 steps' is skipped and logged as such.
+    0 for no such limit: then only a loss or norm that is not finite skips a step."""
+
     frozen_groups: tuple[str, ...] = ()
     """Parameter groups that are not trained: any of `PARAMETER_GROUPS`."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Settings of the process."""
+    """Settings of the process that change results."""
 
     seed: int = 0
-    """Seed of the initial weights and of the draws of k."""
+    """Seed of the initial weights and of k."""
 
     threads: int = 2
     """CPU threads of torch. Part of a run's identity: sums are split by it, so another number changes the last bits."""
 
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What matrix products and the residual stream are computed in. Weights and moments, the router, RoPE's angles and
+    the loss are float32 in any case."""
+
     checkpoint_interval_steps: int = 100
-    """Optimizer steps between checkpoints. Only the latest one is kept."""
+    """Optimizer steps between checkpoints. Only the latest one is kept, and those of `checkpoint_marks`."""
+
+    checkpoint_marks: tuple[int, ...] = ()
+    """Steps whose checkpoints are kept."""
+
+
+@dataclass(frozen=True)
+class ExecutionConfig:
+    """How a step is carried out. Another value gives the same training, up to the order of sums, so a run may go on
+    with other ones."""
+
+    micro_batch_size: int = 8
+    """Sequences of each forward and backward pass of a process. The last pass of a step may have fewer."""
+
+    activation_checkpointing: Literal["none", "experts", "block"] = "none"
+    """What the backward pass computes again instead of keeping it: the experts' hidden rows, or whole blocks."""
+
+    compile: bool = False
+    """Compile each block by torch.compile."""
+
+    attention: Literal["auto", "reference", "flex", "varlen"] = "auto"
+    """`reference` runs everywhere; `flex` (FlexAttention) and `varlen` (FlashAttention over documents, bfloat16 or
+    float16 alone) need CUDA. `auto`: `reference` on the CPU, else `varlen` in bfloat16 and `flex` in float32."""
+
+    expert_parallel: int = 1
+    """Ranks that share the experts of a layer. Divides the number of ranks and `model.n_experts`."""
 
 
 @dataclass(frozen=True)
@@ -200,11 +255,16 @@ class Config:
     top_k: TopKConfig = TopKConfig()
     load_balancing: LoadBalancingConfig = LoadBalancingConfig()
     run: RunConfig = RunConfig()
+    execution: ExecutionConfig = ExecutionConfig()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: tuples as lists."""
         body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return body
+
+    def identity(self) -> dict[str, Any]:
+        """What a resumed run must have in common with its start: all but `execution`."""
+        return {name: section for name, section in self.as_dict().items() if name != "execution"}
 
     @staticmethod
     def from_dict(body: Mapping[str, Any], where: str = "the configuration") -> "Config":
@@ -220,57 +280,6 @@ class Config:
         return Config.from_dict(read_toml(path), str(path))
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. UsageError when it is missing or malformed."""
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{path} does not exist: name a TOML file") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as TOML: {str(error).splitlines()[0]}") from None
-
-
-Built = TypeVar("Built")
-
-
-def build(kind: type[Built], body: Any, where: str) -> Built:
-    """`body` as an instance of the dataclass `kind`. UsageError names the field that is unknown, missing or wrong."""
-    if not isinstance(body, Mapping):
-        raise UsageError(f"{where} must be a table, not {type(body).__name__}")
-    hints = get_type_hints(kind)
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    unknown = sorted(set(body) - set(known))
-    if unknown:
-        raise UsageError(f"{where} has no field {unknown[0]!r}; its fields are {', '.join(known)}")
-    values = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in body.items()}
-    try:
-        return kind(**values)
-    except TypeError:
-        missing = [field.name for field in fields(kind) if field.name not in body]  # type: ignore[arg-type]
-        raise UsageError(f"{where} lacks fields: one of {', '.join(missing)} has no default") from None
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the type `hint`: a dataclass, a tuple of one type, a Literal, or a plain type."""
-    origin = get_origin(hint)
-    if is_dataclass(hint):
-        assert isinstance(hint, type)
-        return build(hint, value, where)
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise UsageError(f"{where} must be a list")
-        return tuple(_convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is Literal:
-        if value not in get_args(hint):
-            raise UsageError(f"{where} is {value!r}; it may be {', '.join(map(repr, get_args(hint)))}")
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or isinstance(value, bool):
-        raise UsageError(f"{where} is {value!r}, which is not of type {hint.__name__}")
-    return value
-
-
 def _problems(config: Config) -> list[str]:
     """Why the configuration cannot be trained, a message each; empty when it can."""
     model, data, top_k, schedule = config.model, config.data, config.top_k, config.schedule
@@ -278,20 +287,31 @@ def _problems(config: Config) -> list[str]:
         **{f"model.{name}": value for name, value in asdict(model).items() if isinstance(value, int)},
         **{f"data.{name}": value for name, value in asdict(data).items() if name != "seed"},
         "schedule.trunk_steps": schedule.trunk_steps,
+        "execution.micro_batch_size": config.execution.micro_batch_size,
+        "execution.expert_parallel": config.execution.expert_parallel,
+        "load_balancing.groups": config.load_balancing.groups,
         "run.threads": config.run.threads,
         "run.checkpoint_interval_steps": config.run.checkpoint_interval_steps,
     }
     problems = [f"{name} is {value}; it must be at least 1" for name, value in sizes.items() if value < 1]
     if problems:
         return problems
+    rows = 4 if config.run.compute_dtype == "float32" else 8
     checks = [
         (model.n_heads % model.n_kv_heads == 0, "model.n_heads must be a multiple of model.n_kv_heads"),
         (model.head_dim % 2 == 0, "model.head_dim must be even: RoPE rotates pairs"),
         # torch's grouped matrix product takes rows of a multiple of 16 bytes.
-        (model.d_model % 4 == 0 and model.d_ff_expert % 4 == 0, "model.d_model and d_ff_expert must be multiples of 4"),
         (
-            data.global_batch_size % data.micro_batch_size == 0,
-            "data.global_batch_size must be a multiple of data.micro_batch_size",
+            model.d_model % rows == 0 and model.d_ff_expert % rows == 0,
+            f"model.d_model and d_ff_expert must be multiples of {rows} in {config.run.compute_dtype}",
+        ),
+        (
+            model.n_experts % config.execution.expert_parallel == 0,
+            "execution.expert_parallel must divide model.n_experts",
+        ),
+        (
+            config.load_balancing.mode == "bias" or model.n_experts % config.load_balancing.groups == 0,
+            "load_balancing.groups must divide model.n_experts",
         ),
         (
             1 <= top_k.min_k <= top_k.full_k <= model.n_experts,
@@ -302,6 +322,10 @@ def _problems(config: Config) -> list[str]:
         (schedule.decay_steps >= 0, "schedule.decay_steps must not be negative"),
         (0.0 <= schedule.min_lr_factor <= 1.0, "schedule.min_lr_factor must be from 0 to 1"),
         (config.optimizer.learning_rate > 0, "optimizer.learning_rate must be positive"),
+        (
+            config.optimizer.z_loss_weight >= 0 and config.optimizer.max_norm_ratio >= 0,
+            "optimizer.z_loss_weight and max_norm_ratio must not be negative",
+        ),
         (data.seed >= 0 and 0 <= config.run.seed < 2**63, "seeds must not be negative"),
     ]
     problems = [message for holds, message in checks if not holds]

@@ -10,22 +10,24 @@ Shapes: B sequences, L positions, D d_model, E experts, V vocabulary.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from infra.errors import UsageError
-from trainer.attention import PackedKV, kv_bytes_per_token
+from trainer.balance import load_imbalance
 from trainer.baselines import Floats, gzip_bits_per_byte, texts, unigram_bits
+from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import Checkpoint, read_checkpoint
-from trainer.determinism import deterministic
-from trainer.experts import KPolicy, load_imbalance
+from trainer.device import choose_device, reproducible
 from trainer.loader import PADDING, evaluation_batches
+from trainer.loss import token_losses
 from trainer.model import Transformer
+from trainer.plans import packed_plan
+from trainer.policies import KPolicy, PolicyKind, check_policy
 from trainer.runs import find_checkpoint
-from trainer.state import TrainingState
 from trainer.tokens import TokenDataset
 
 IQ = ("mathematics", "code", "science", "engineering", "reasoning")
@@ -37,8 +39,9 @@ def evaluate(
     checkpoint: Path,
     data: Path,
     k: Sequence[int] | None = None,
-    policy: Literal["fixed", "min_p", "top_p"] = "fixed",
+    policy: PolicyKind = "fixed",
     value: float = 0.0,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Evaluate `checkpoint` (a checkpoint, or a run, of which the latest is taken) on the tokens dataset `data`.
 
@@ -50,19 +53,19 @@ def evaluate(
     model does not have.
     """
     read = read_checkpoint(find_checkpoint(checkpoint))
-    state = read.state()
-    config = state.config
-    dataset = open_dataset(read, state, data)
+    config, place = read.config, choose_device(device)
+    dataset = open_dataset(read, data)
     n_experts = config.model.n_experts
     policies = [check_policy(KPolicy(most, policy, value), n_experts) for most in k or [config.top_k.full_k]]
-    with deterministic(config.run.threads):
-        results = {each.k: evaluate_at(state.model, dataset, config.data.sequence_length, each) for each in policies}
+    with reproducible(config.run.threads, place):
+        model = read.model(place)
+        results = {each.k: evaluate_at(model, dataset, config.data.sequence_length, each) for each in policies}
     first = results[policies[0].k]
     return {
         **{name: first[name] for name in ("bits_per_byte", "overall", "iq", "eq", "active_experts")},
         "kv_bytes_per_token": kv_bytes_per_token(config.model, config.data.sequence_length),
         "by_k": {str(most): result for most, result in results.items()},
-        "baselines": baselines(dataset, state.token_counts_V),
+        "baselines": baselines(dataset, read.tensors["token_counts"]),
         "documents": len(dataset.documents),
         "bytes": int(dataset.documents.bytes.sum()),
         "tokens": int(dataset.documents.lengths.sum()),
@@ -73,24 +76,28 @@ def evaluate(
 
 def evaluate_at(model: Transformer, dataset: TokenDataset, length: int, policy: KPolicy) -> dict[str, Any]:
     """Bits per byte under one policy, with the mean number of routed experts per token and layer (`active_experts`) and
-    the load imbalance of each MoE layer. `length`: tokens per sequence."""
-    layers = model.config.n_moe_layers
+    the load imbalance of each MoE layer. `length`: tokens per sequence. Padding counts in none of them."""
+    config, device = model.config, model.head.device
+    layers = config.n_moe_layers
     bits = np.zeros(len(dataset.documents))
-    loads_E: list[Tensor] = [torch.zeros(model.config.n_experts, dtype=torch.int64)] * layers
+    load_ME = torch.zeros((layers, config.n_experts), dtype=torch.int64, device=device)
     positions = 0
     with torch.inference_mode():
         for batch in evaluation_batches(dataset, length, BATCH_SIZE):
-            inputs_BL, targets_BL, segments_BL = map(torch.from_numpy, (batch.inputs, batch.targets, batch.segments))
-            hidden_BLD, routings = model(inputs_BL, PackedKV(segments_BL, model.config.window), [policy] * layers)
-            losses = model.token_losses(hidden_BLD, targets_BL).numpy().astype(np.float64)
             real = batch.documents != PADDING
-            bits += np.bincount(batch.documents[real], losses[real] / np.log(2.0), minlength=len(bits))
-            loads_E = [total + routing.load_E for total, routing in zip(loads_E, routings, strict=True)]
-            positions += inputs_BL.numel()
-    chosen = sum(int(load_E.sum()) for load_E in loads_E)
+            inputs_BL, targets_BL = (torch.from_numpy(part).to(device) for part in (batch.inputs, batch.targets))
+            real_BL = None if real.all() else torch.from_numpy(real).to(device)
+            plan = packed_plan(config, torch.from_numpy(batch.segments), device, model.dtype)
+            out = model(inputs_BL, plan, [policy] * layers, real_BL=real_BL)
+            losses = token_losses(out.hidden_BLD.flatten(0, 1), model.head, targets_BL.flatten())
+            nats = losses.nats_T.view(targets_BL.shape).cpu().numpy().astype(np.float64)
+            bits += np.bincount(batch.documents[real], nats[real] / np.log(2.0), minlength=len(bits))
+            if layers:
+                load_ME += torch.stack([routing.load_KE.sum(0) for routing in out.routings])
+            positions += int(real.sum())
     return by_domain(dataset, bits) | {
-        "active_experts": chosen / (positions * layers) if layers else 0.0,
-        "load_imbalance": [load_imbalance([load_E]) for load_E in loads_E],
+        "active_experts": int(load_ME.sum()) / (positions * layers) if layers else 0.0,
+        "load_imbalance": [float(value) for value in load_imbalance(load_ME)],
     }
 
 
@@ -133,20 +140,11 @@ def baselines(dataset: TokenDataset, token_counts_V: Tensor) -> dict[str, Any]:
     }
 
 
-def open_dataset(checkpoint: Checkpoint, state: TrainingState, data: Path) -> TokenDataset:
+def open_dataset(checkpoint: Checkpoint, data: Path) -> TokenDataset:
     """The tokens dataset `data`. UsageError unless it has the checkpoint's tokenizer."""
     dataset = TokenDataset(data)
-    if dataset.ref.tokenizer_sha256 != state.data.tokenizer_sha256:
+    if dataset.ref.tokenizer_sha256 != checkpoint.data.tokenizer_sha256:
         raise UsageError(
             f"{data} was made with another tokenizer than {checkpoint.folder}: tokenize it with the checkpoint's own"
         )
     return dataset
-
-
-def check_policy(policy: KPolicy, n_experts: int) -> KPolicy:
-    """`policy` itself. UsageError when its k or its value is out of range."""
-    if not 1 <= policy.k <= n_experts:
-        raise UsageError(f"k is {policy.k}; the model has {n_experts} experts, so k may be 1 to {n_experts}")
-    if policy.kind != "fixed" and not 0.0 < policy.value <= 1.0:
-        raise UsageError(f"the value of policy {policy.kind!r} is {policy.value}; it must be over 0 and at most 1")
-    return policy

@@ -1,70 +1,38 @@
 """Feed-forward layers: a dense SwiGLU, and a mixture of fine-grained routed experts with one shared expert.
 
 Routing: sigmoid scores in fp32; the k experts with the largest score + bias are chosen; their scores, without the
-bias, are normalised to sum to 1 and weight the experts' outputs (DeepSeek-V3, 2412.19437, section 2.1.2). The bias is
-not a parameter: after each optimizer step `updated_bias` moves it against the load, so balancing needs no gradient.
-k may differ by layer, by micro-batch and, under a `KPolicy`, by token. The chosen experts are ranked, so a smaller k
-uses a prefix of the experts of a larger k.
+bias, are normalised to sum to 1 and weight the experts' outputs (DeepSeek-V3, 2412.19437, section 2.1.2). How many of
+them a token keeps is its `Policy`'s part (`policies.py`), how the load is balanced that of `balance.py`. One grouped
+matrix product runs all experts (`dispatch.py`).
 
-Execution: (token, expert) pairs are sorted by expert, and one grouped matrix product runs all experts. Gathering rows
-and summing them back are each other's transpose, so forward and backward are both gathers: without atomics, the same
-input gives the same bits.
-
-Shapes: B sequences, L positions, T = B x L tokens, D d_model, E experts, F d_ff_expert, K experts per token,
-N dispatched (token, expert) pairs.
+Shapes: B sequences, L positions, T = B x L tokens, D d_model, E experts, F d_ff_expert, K experts chosen per token,
+N rows of the grouped products.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from trainer.config import ModelConfig, TopKConfig
-
-
-@dataclass(frozen=True)
-class KPolicy:
-    """How many routed experts a token uses: `k` of them ("fixed"), or fewer where the scores allow it.
-
-    "min_p" keeps the experts whose score is at least `value` times the token's best score (llama.cpp #4470).
-    "top_p" keeps the fewest whose scores sum to at least `value` of the scores of the best `k` (2403.07652).
-    Both keep at least `minimum` experts and at most `k`.
-    """
-
-    k: int
-    kind: Literal["fixed", "min_p", "top_p"] = "fixed"
-    value: float = 0.0
-    minimum: int = 1
-
-    def keep(self, scores_TK: Tensor) -> Tensor | None:
-        """Which of the chosen experts to keep, [T, K] of bool, given their scores best first. None for all."""
-        if self.kind == "fixed":
-            return None
-        if self.kind == "min_p":
-            keep_TK = scores_TK >= self.value * scores_TK[:, :1]
-        else:
-            share_TK = scores_TK / scores_TK.sum(1, keepdim=True)
-            keep_TK = share_TK.cumsum(1) - share_TK < self.value
-        keep_TK[:, : self.minimum] = True
-        return keep_TK
+from trainer.attention import linear
+from trainer.config import ModelConfig
+from trainer.dispatch import gather_rows, plan_dispatch, sum_rows
+from trainer.policies import Policy
 
 
-def sample_policies(config: TopKConfig, layers: int, generator: torch.Generator) -> tuple[KPolicy, ...]:
-    """A fixed k for each of `layers` MoE layers: `full_k` with probability `full_k_probability`, else uniform in
-    `min_k`..`full_k`."""
-    full_M = torch.rand(layers, generator=generator, dtype=torch.float64) < config.full_k_probability
-    other_M = torch.randint(config.min_k, config.full_k + 1, (layers,), generator=generator)
-    return tuple(KPolicy(int(k)) for k in torch.where(full_M, config.full_k, other_M))
+class Routing(NamedTuple):
+    """What balancing and reports need of one MoE layer's routing. Padding is in none of it."""
 
+    load_KE: Tensor
+    """Tokens that use expert e as their (k + 1)-th: int64."""
 
-class RoutingStats(NamedTuple):
-    """Of one MoE layer and one micro-batch: tokens routed to each expert, and the sequence-wise balance loss."""
+    load_BE: Tensor
+    """Tokens of each sequence that use each expert: int64."""
 
-    load_E: Tensor
-    sequence_loss: Tensor
+    score_BE: Tensor
+    """Mean over a sequence's tokens of the scores, each token's normalised to sum to 1. Differentiable."""
 
 
 class FeedForward(nn.Module):
@@ -76,115 +44,107 @@ class FeedForward(nn.Module):
         self.w_out = nn.Parameter(torch.empty(d_model, d_ff))
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = F.linear(x, self.w_in).chunk(2, dim=-1)
-        return F.linear(F.silu(gate) * up, self.w_out)
+        gate, up = linear(x, self.w_in).chunk(2, dim=-1)
+        return linear(F.silu(gate) * up, self.w_out)
+
+
+class Router(nn.Module):
+    """Scores of the experts. The bias is not a parameter: balancing moves it, and it chooses but does not weigh."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(config.n_experts, config.d_model))
+        self.bias_E: Tensor
+        self.register_buffer("bias_E", torch.zeros(config.n_experts))
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        """Logits [T, E] in fp32."""
+        return F.linear(x_TD.float(), self.weight.float())
+
+
+class Experts(nn.Module):
+    """Routed SwiGLU experts, stored [E, in, out]."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.w_in = nn.Parameter(torch.empty(config.n_experts, config.d_model, 2 * config.d_ff_expert))
+        self.w_out = nn.Parameter(torch.empty(config.n_experts, config.d_ff_expert, config.d_model))
+
+    def forward(self, x_ND: Tensor, weight_N: Tensor, ends_E: Tensor) -> Tensor:
+        """Rows sorted by expert, `ends_E` the end of each expert's; the outputs [N, D], times `weight_N` in fp32."""
+        gate, up = F.grouped_mm(x_ND, self.w_in.to(x_ND.dtype), offs=ends_E).chunk(2, dim=-1)
+        h_NF = (F.silu(gate) * up * weight_N[:, None]).to(x_ND.dtype)
+        return F.grouped_mm(h_NF, self.w_out.to(x_ND.dtype), offs=ends_E)
 
 
 class MoE(nn.Module):
-    """Routed SwiGLU experts, stored [E, in, out], and one shared expert that every token uses."""
+    """Routed experts, and one shared expert that every token uses."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.scale = config.routed_scaling_factor
-        self.router = nn.Parameter(torch.empty(config.n_experts, config.d_model))
-        self.bias_E: Tensor
-        self.register_buffer("bias_E", torch.zeros(config.n_experts))
-        self.w_in = nn.Parameter(torch.empty(config.n_experts, config.d_model, 2 * config.d_ff_expert))
-        self.w_out = nn.Parameter(torch.empty(config.n_experts, config.d_ff_expert, config.d_model))
+        self.recompute = False  # execution.activation_checkpointing "experts"
+        self.router = Router(config)
+        self.experts = Experts(config)
         self.shared = FeedForward(config.d_model, config.d_ff_shared)
 
-    def forward(self, x_BLD: Tensor, policy: KPolicy) -> tuple[Tensor, RoutingStats]:
+    def forward(self, x_BLD: Tensor, policy: Policy, real_BL: Tensor | None) -> tuple[Tensor, Routing]:
+        """`real_BL`: which positions are no padding; None when all are."""
         x_TD = x_BLD.flatten(0, 1)
-        scores_TE = F.linear(x_TD.float(), self.router.float()).sigmoid()
-        chosen_TK = (scores_TE.detach() + self.bias_E).topk(policy.k, dim=1).indices
-        weights_TK = scores_TE.gather(1, chosen_TK)
-        keep_TK = policy.keep(weights_TK)
+        logits_TE = self.router(x_TD)
+        log_scores_TE = F.logsigmoid(logits_TE)
+        chosen_TK = (logits_TE.detach().sigmoid() + self.router.bias_E).topk(policy.most, dim=1).indices
+        keep_TK = kept(policy, logits_TE.detach().sigmoid().gather(1, chosen_TK), real_BL)
+        chosen_log_TK = log_scores_TE.gather(1, chosen_TK)
         if keep_TK is not None:
-            weights_TK = weights_TK * keep_TK
-        weights_TK = weights_TK * (self.scale / weights_TK.sum(1, keepdim=True))
-        y_TD = self.routed(x_TD, chosen_TK, weights_TK, keep_TK)
-        routing = _routing_stats(scores_TE.view(*x_BLD.shape[:2], -1), chosen_TK, keep_TK)
+            chosen_log_TK = chosen_log_TK.masked_fill(~keep_TK, -torch.inf)
+            chosen_log_TK = chosen_log_TK.where(keep_TK.any(1, keepdim=True), 0.0)
+        # The softmax of log scores is the scores over their sum, also where all of them would underflow.
+        weights_TK = self.scale * chosen_log_TK.softmax(1)
+        expert_TK = chosen_TK if keep_TK is None else chosen_TK.where(keep_TK, self.router.bias_E.shape[0])
+        if self.recompute and torch.is_grad_enabled():
+            y_TD = checkpoint(self.routed, x_TD, expert_TK, weights_TK, use_reentrant=False)
+        else:
+            y_TD = self.routed(x_TD, expert_TK, weights_TK)
+        routing = _routing(log_scores_TE.view(*x_BLD.shape[:2], -1), expert_TK, real_BL)
         return y_TD.view_as(x_BLD) + self.shared(x_BLD), routing
 
-    def routed(self, x_TD: Tensor, chosen_TK: Tensor, weights_TK: Tensor, keep_TK: Tensor | None) -> Tensor:
-        """The weighted sum of the chosen experts' outputs, [T, D]."""
-        E = self.router.shape[0]
-        # Pairs that the policy dropped sort after the last expert and are cut off.
-        expert_N = chosen_TK.flatten() if keep_TK is None else chosen_TK.where(keep_TK, E).flatten()
-        rows = expert_N.numel() if keep_TK is None else int(keep_TK.sum())
-        order_N = expert_N.argsort(stable=True)
-        inverse_TK = torch.empty_like(order_N)
-        inverse_TK[order_N] = torch.arange(order_N.numel())
-        inverse_TK = inverse_TK.clamp(max=rows).view_as(chosen_TK)
-        order_N = order_N[:rows]
-        token_N = order_N // chosen_TK.shape[1]
-        ends_E = expert_N.bincount(minlength=E)[:E].cumsum(0).to(torch.int32)
-
-        x_ND: Tensor = _Dispatch.apply(x_TD, token_N, inverse_TK)  # type: ignore[no-untyped-call]
-        gate, up = F.grouped_mm(x_ND, self.w_in, offs=ends_E).chunk(2, dim=-1)
-        h_NF = F.silu(gate) * up * weights_TK.flatten()[order_N, None]
-        y_ND = F.grouped_mm(h_NF, self.w_out, offs=ends_E)
-        y_TD: Tensor = _Combine.apply(y_ND, token_N, inverse_TK)  # type: ignore[no-untyped-call]
-        return y_TD
+    def routed(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
+        """The weighted sum of the experts' outputs, [T, D]. Expert E is none."""
+        K = expert_TK.shape[1]
+        # Grouped products in 16-bit types sum over rows in the backward pass, in multiples of 16 bytes.
+        align = 8 if x_TD.dtype.itemsize == 2 else 1
+        pair_N, row_TK, ends_E = plan_dispatch(expert_TK, self.router.bias_E.shape[0], align)
+        token_N = pair_N // K
+        x_ND = gather_rows(x_TD, token_N, row_TK)
+        weight_N = gather_rows(weights_TK.flatten(), pair_N, row_TK.view(-1, 1))
+        return sum_rows(self.experts(x_ND, weight_N, ends_E), row_TK, token_N)
 
 
-def _routing_stats(scores_BLE: Tensor, chosen_TK: Tensor, keep_TK: Tensor | None) -> RoutingStats:
-    """The load, and the mean over sequences of sum_e f_e P_e, which is 1 at perfect balance (f_e = 1, P_e = 1 / E)."""
-    B, length, E = scores_BLE.shape
-    pairs = chosen_TK + E * torch.arange(B).repeat_interleave(length)[:, None]
-    load_BE = (pairs if keep_TK is None else pairs[keep_TK]).flatten().bincount(minlength=B * E).view(B, E)
-    fraction_BE = load_BE * (E / load_BE.sum(1, keepdim=True))
-    share_BE = (scores_BLE / scores_BLE.sum(2, keepdim=True)).mean(1)
-    return RoutingStats(load_BE.sum(0), (fraction_BE * share_BE).sum(1).mean())
+def kept(policy: Policy, scores_TK: Tensor, real_BL: Tensor | None) -> Tensor | None:
+    """`policy.keep`, and nothing for padding."""
+    keep_TK = policy.keep(scores_TK)
+    if real_BL is None:
+        return keep_TK
+    real_T1 = real_BL.flatten()[:, None]
+    return real_T1.expand_as(scores_TK) if keep_TK is None else keep_TK & real_T1
 
 
-def updated_bias(bias_E: Tensor, load_E: Tensor, rate: float) -> Tensor:
-    """The selection bias after one optimizer step: `rate` up for experts under the mean load, `rate` down for experts
-    over it, then centred (Wang et al. 2024, 2408.15664, algorithm 1).
-
-    `load_E`: tokens per expert, summed over the whole global batch (all micro-batches and ranks).
-    """
-    load_E = load_E.double()
-    moved_E = bias_E + rate * (load_E.mean() - load_E).sign().to(bias_E.dtype)
-    return moved_E - moved_E.mean()
-
-
-def load_imbalance(loads_E: Sequence[Tensor]) -> float:
-    """Largest load over mean load, averaged over layers; 1 is perfect balance."""
-    return sum(float(load_E.max() / load_E.double().mean()) for load_E in loads_E) / len(loads_E)
-
-
-def _sum_slots(rows_ND: Tensor, inverse_TK: Tensor) -> Tensor:
-    """Sum over K of each token's rows, [T, D]. Index N means a dropped pair, which adds zero."""
-    if inverse_TK.numel() > rows_ND.shape[0]:
-        rows_ND = F.pad(rows_ND, (0, 0, 0, 1))
-    return rows_ND.index_select(0, inverse_TK.flatten()).view(*inverse_TK.shape, -1).sum(1)
+def _routing(log_scores_BLE: Tensor, expert_TK: Tensor, real_BL: Tensor | None) -> Routing:
+    B, length, E = log_scores_BLE.shape
+    K, device = expert_TK.shape[1], expert_TK.device
+    rank_K = torch.arange(K, device=device)
+    sequence_T1 = torch.arange(B, device=device).repeat_interleave(length)[:, None]
+    # One column more, for pairs that were not kept. Sums of integers are the same in any order.
+    load_KE = _counts((rank_K * (E + 1) + expert_TK).flatten(), K * (E + 1)).view(K, E + 1)[:, :E]
+    load_BE = _counts((sequence_T1 * (E + 1) + expert_TK).flatten(), B * (E + 1)).view(B, E + 1)[:, :E]
+    share_BLE = log_scores_BLE.softmax(2)
+    if real_BL is None:
+        return Routing(load_KE, load_BE, share_BLE.mean(1))
+    total_BE = (share_BLE * real_BL[:, :, None]).sum(1)
+    return Routing(load_KE, load_BE, total_BE / real_BL.sum(1).clamp(min=1)[:, None])
 
 
-class _Dispatch(torch.autograd.Function):
-    """[T, D] to [N, D]: a copy of the token's row for each pair."""
-
-    @staticmethod
-    def forward(ctx: Any, x_TD: Tensor, token_N: Tensor, inverse_TK: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse_TK)
-        return x_TD.index_select(0, token_N)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (inverse_TK,) = ctx.saved_tensors
-        return _sum_slots(grads[0], inverse_TK), None, None
-
-
-class _Combine(torch.autograd.Function):
-    """[N, D] to [T, D]: the transpose of `_Dispatch`. Its gradient is a gather and so contiguous; the grouped product
-    fails on an expanded gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, y_ND: Tensor, token_N: Tensor, inverse_TK: Tensor) -> Tensor:
-        ctx.save_for_backward(token_N)
-        return _sum_slots(y_ND, inverse_TK)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (token_N,) = ctx.saved_tensors
-        return grads[0].index_select(0, token_N), None, None
+def _counts(index: Tensor, size: int) -> Tensor:
+    """How often each number below `size` occurs, int64 [size]."""
+    return torch.zeros(size, dtype=torch.int64, device=index.device).scatter_add_(0, index, torch.ones_like(index))

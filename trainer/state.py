@@ -1,9 +1,9 @@
 """All of training's state in one object; a run depends on nothing else.
 
-Weights, router biases, optimizer moments, the one random generator (initial weights, draws of k), the cursor into the
-data, step and token counters, the configuration, the hashes of the data, and the counts of the tokens trained on (from
-which the unigram baseline is computed). `tensors` and `header` give all of it as plain tensors and JSON; `restore` is
-their inverse, bit for bit.
+Weights, router biases, optimizer moments, the cursor into the data, step and token counters, the gradient norms that a
+step is compared with, the configuration, the hashes of the data, and the counts of the tokens trained on (from which
+the unigram baseline is computed). There is no random generator: the order of documents and k are hashes of seed and
+step. `tensors` and `header` give all of it as plain tensors and JSON; `restore` is their inverse, bit for bit.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.config import Config, OptimizerConfig
+from trainer.config import Config
+from trainer.device import COMPUTE_DTYPES
 from trainer.loader import START, Cursor
-from trainer.model import Transformer, initialise, parameter_group
+from trainer.model import Transformer, initialise
+from trainer.optimizer import Optimizer
 from trainer.tokens import DataRef
 
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+CPU = torch.device("cpu")
+NORMS = 64  # gradient norms that are kept
 
 
 @dataclass
@@ -28,8 +31,7 @@ class TrainingState:
     config: Config
     data: DataRef
     model: Transformer
-    optimizer: torch.optim.AdamW
-    generator: torch.Generator
+    optimizer: Optimizer
 
     token_counts_V: Tensor
     """How often each token was a training target, int64."""
@@ -40,51 +42,56 @@ class TrainingState:
     tokens: int = 0
     """Training targets so far."""
 
+    norms: list[float] = field(default_factory=list)
+    """Gradient norms of the latest `NORMS` steps that were not skipped."""
+
     history: list[dict[str, Any]] = field(default_factory=list)
     """Data, seed, step and final cursor of each earlier part of the run that used another order of documents."""
 
-    @staticmethod
-    def create(config: Config, data: DataRef) -> "TrainingState":
-        """The state at step 0."""
-        generator = torch.Generator().manual_seed(config.run.seed)
-        model = Transformer(config.model, data.vocab_size)
-        initialise(model, generator)
-        optimizer = make_optimizer(model, config.optimizer)
-        return TrainingState(config, data, model, optimizer, generator, torch.zeros(data.vocab_size, dtype=torch.int64))
+    @property
+    def device(self) -> torch.device:
+        return self.token_counts_V.device
 
     @staticmethod
-    def restore(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "TrainingState":
+    def create(config: Config, data: DataRef, device: torch.device = CPU) -> "TrainingState":
+        """The state at step 0: the same weights on every device."""
+        model = Transformer(config.model, data.vocab_size, COMPUTE_DTYPES[config.run.compute_dtype])
+        initialise(model, torch.Generator().manual_seed(config.run.seed))
+        model.to(device)
+        counts_V = torch.zeros(data.vocab_size, dtype=torch.int64, device=device)
+        return TrainingState(config, data, model, Optimizer(model, config.optimizer), counts_V)
+
+    @staticmethod
+    def restore(
+        header: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device = CPU
+    ) -> "TrainingState":
         """The state whose `header()` and `tensors()` these are."""
-        state = TrainingState.create(Config.from_dict(header["config"], "the checkpoint"), DataRef(**header["data"]))
+        state = TrainingState.create(
+            Config.from_dict(header["config"], "the checkpoint"), DataRef(**header["data"]), device
+        )
         state.model.load_state_dict({name: tensors[f"model.{name}"] for name in state.model.state_dict()})
-        for name, parameter in state.model.named_parameters():
-            for moment in MOMENTS:
-                state.optimizer.state[parameter][moment].copy_(tensors[f"optimizer.{moment}.{name}"])
-        state.generator.set_state(tensors["generator"])
+        state.optimizer.load(_under("optimizer.", tensors))
         state.token_counts_V.copy_(tensors["token_counts"])
         state.cursor = Cursor(header["cursor"]["epoch"], dict(header["cursor"]["sources"]))
-        state.step, state.tokens = header["step"], header["tokens"]
+        state.step, state.tokens, state.norms = header["step"], header["tokens"], list(header["norms"])
         state.history = [dict(part) for part in header["history"]]
         return state
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by name. They are not copies: write them before the next step."""
-        moments = {
-            f"optimizer.{moment}.{name}": self.optimizer.state[parameter][moment]
-            for name, parameter in self.model.named_parameters()
-            for moment in MOMENTS
-        }
         weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        return weights | moments | {"generator": self.generator.get_state(), "token_counts": self.token_counts_V}
+        moments = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
+        return weights | moments | {"token_counts": self.token_counts_V}
 
     def header(self) -> dict[str, Any]:
         """Everything that is not a tensor, as JSON."""
         return {
-            "config": self.config.as_dict(),
+            "config": self.config.identity(),
             "data": asdict(self.data),
             "cursor": self.cursor.as_dict(),
             "step": self.step,
             "tokens": self.tokens,
+            "norms": self.norms,
             "history": self.history,
         }
 
@@ -95,33 +102,10 @@ class TrainingState:
             part = {"manifest_sha256": self.data.manifest_sha256, "seed": self.config.data.seed, "step": self.step}
             self.history.append(part | {"cursor": self.cursor.as_dict()})
             self.cursor = START
-        moments = self.optimizer.state
-        self.optimizer = make_optimizer(self.model, config.optimizer)
-        self.optimizer.state = moments
+        self.optimizer = Optimizer(self.model, config.optimizer, self.optimizer.tensors())
         self.config, self.data = config, data
 
 
-def make_optimizer(model: Transformer, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW over all parameters, with weight decay on all but norms and embeddings. Parameters of `frozen_groups` get
-    no gradient."""
-    with_decay: list[Tensor] = []
-    without_decay: list[Tensor] = []
-    for name, parameter in model.named_parameters():
-        group = parameter_group(name, parameter)
-        parameter.requires_grad_(group not in config.frozen_groups)
-        (without_decay if group in ("norm", "embedding") else with_decay).append(parameter)
-    optimizer = torch.optim.AdamW(
-        [{"params": with_decay, "weight_decay": config.weight_decay}, {"params": without_decay, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
-        eps=config.epsilon,
-        fused=True,
-    )
-    for parameter in model.parameters():
-        # Made here rather than at the first step, so that every checkpoint holds the same tensors.
-        optimizer.state[parameter] = {
-            "step": torch.zeros(()),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
-        }
-    return optimizer
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -3,8 +3,9 @@
 Shapes: B sequences, L positions, E experts.
 """
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,101 +15,168 @@ from torch import Tensor
 
 from infra.errors import UsageError, WorkError
 from infra.storage import disk_errors, lock
-from trainer.attention import PackedKV
+from trainer.balance import balance_loss, load_imbalance, updated_bias
 from trainer.config import Config
-from trainer.determinism import deterministic
-from trainer.experts import load_imbalance, sample_policies, updated_bias
+from trainer.device import choose_device, reproducible
+from trainer.experts import Routing
+from trainer.formulas import parameters, training_flops
 from trainer.loader import Batch, Loader
-from trainer.model import active_parameters
+from trainer.loss import token_losses
+from trainer.plans import packed_plan
+from trainer.policies import DrawnK, draw_k
+from trainer.prepare import prepare
 from trainer.runs import RunFolder
 from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
-from trainer.state import TrainingState
+from trainer.state import NORMS, TrainingState
 from trainer.tokens import TokenDataset
+
+MOST_SKIPPED = 20  # steps in a row
 
 # Called after every step with its log row and the last step of this call.
 OnStep = Callable[[Mapping[str, Any], int], None]
 
 
 class BatchResult(NamedTuple):
-    """What forward and backward over a global batch gave; gradients are left on the parameters."""
+    """What forward and backward over a global batch gave, on the device; gradients are left on the parameters."""
 
-    losses_BL: np.ndarray[Any, np.dtype[np.float64]]
-    """Cross-entropy of each target in nats."""
+    nats_BL: Tensor
+    """Cross-entropy of each target."""
 
-    loads_E: list[Tensor]
-    """Tokens routed to each expert, per MoE layer."""
-
-    mean_k: float
-    """Experts per token, averaged over MoE layers and micro-batches."""
+    load_MKE: Tensor
+    """Tokens that use expert e of each MoE layer as their (k + 1)-th, int64."""
 
 
-def accumulate_gradients(state: TrainingState, batch: Batch) -> BatchResult:
-    """Forward and backward over a global batch, one micro-batch at a time. Each draws its own k for every layer."""
-    config, model = state.config, state.model
-    size = config.data.micro_batch_size
-    losses, ks = [], []
-    loads_E = [torch.zeros(config.model.n_experts, dtype=torch.int64)] * config.model.n_moe_layers
-    for first in range(0, config.data.global_batch_size, size):
-        inputs_BL, targets_BL, segments_BL = (
-            torch.from_numpy(part[first : first + size]) for part in (batch.inputs, batch.targets, batch.segments)
-        )
-        policies = sample_policies(config.top_k, config.model.n_moe_layers, state.generator)
-        hidden_BLD, routings = model(inputs_BL, PackedKV(segments_BL, config.model.window), policies)
-        losses_BL = model.token_losses(hidden_BLD, targets_BL)
-        loss = losses_BL.sum() / batch.targets.size
+def accumulate_gradients(state: TrainingState, batch: Batch, k_MB: np.ndarray) -> BatchResult:
+    """Forward and backward over a global batch, a micro-batch at a time. `k_MB`: k of each MoE layer and sequence."""
+    config, size = state.config, state.config.execution.micro_batch_size
+    nats, loads = [], []
+    for first in range(0, len(batch.targets), size):
+        part = Batch(*(array[first : first + size] for array in batch))
+        total, nats_BL, routings = forward(state, part, k_MB[:, first : first + size])
+        loss = total / batch.targets.size
         if routings:
-            sequence_loss = torch.stack([routing.sequence_loss for routing in routings]).sum()
-            weight = config.load_balancing.sequence_loss_weight
-            loss = loss + weight * sequence_loss * (size / config.data.global_batch_size)
+            share = len(part.targets) / len(batch.targets)
+            loss = loss + share * balance_loss(config.load_balancing, routings)
         torch.autograd.backward(loss)
-        losses.append(losses_BL.detach().numpy().astype(np.float64))
-        loads_E = [total + routing.load_E for total, routing in zip(loads_E, routings, strict=True)]
-        ks += [policy.k for policy in policies]
-    return BatchResult(np.concatenate(losses), loads_E, sum(ks) / max(1, len(ks)))
+        nats.append(nats_BL)
+        loads.append(stacked([routing.load_KE for routing in routings], state))
+    return BatchResult(torch.cat(nats), torch.stack(loads).sum(0))
+
+
+def forward(state: TrainingState, batch: Batch, k_MB: np.ndarray) -> tuple[Tensor, Tensor, list[Routing]]:
+    """The sum of the losses of a micro-batch, to be differentiated, the cross-entropy of each target [B, L], and the
+    routing of each MoE layer."""
+    config, model, device = state.config, state.model, state.device
+    inputs_BL, targets_BL = (on_device(array, device) for array in (batch.inputs, batch.targets))
+    segments_BL = torch.from_numpy(batch.segments)
+    plan = packed_plan(config.model, segments_BL, device, model.dtype, config.execution.attention)
+    k = on_device(k_MB, device)
+    policies = [DrawnK(config.top_k.full_k, k_B) for k_B in k]
+    out = model(inputs_BL, plan, policies)
+    total, nats_T = token_losses(
+        out.hidden_BLD.flatten(0, 1), model.head, targets_BL.flatten(), config.optimizer.z_loss_weight
+    )
+    return total, nats_T.view(targets_BL.shape), out.routings
+
+
+def on_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A copy on the device, which the host does not wait for."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def stacked(loads: list[Tensor], state: TrainingState) -> Tensor:
+    """[M, K, E], also of no layers."""
+    model, top_k = state.config.model, state.config.top_k
+    shape = (0, top_k.full_k, model.n_experts)
+    return torch.stack(loads) if loads else torch.zeros(shape, dtype=torch.int64, device=state.device)
 
 
 def train_step(state: TrainingState, loader: Loader) -> dict[str, Any]:
     """Take one optimizer step on the next global batch. Updates `state` in place; returns the step's log row.
 
-    WorkError when the loss or the gradient norm is not finite.
+    A step whose loss or gradients are not finite, or whose gradients are far larger than those before
+    (`optimizer.max_norm_ratio`), changes no weight; its row says `skipped`.
     """
     config = state.config
     batch, cursor = loader.batch(state.cursor, config.data.global_batch_size)
-    result = accumulate_gradients(state, batch)
+    k_MB = draw_k(
+        config.top_k, config.run.seed, state.step, range(config.data.global_batch_size), config.model.n_moe_layers
+    )
+    result = accumulate_gradients(state, batch, k_MB)
+    norm = state.optimizer.grad_norm()
+    # All that the log needs in one read: the step waits for the device here and nowhere else.
+    read = torch.cat((norm[None].double(), result.load_MKE.flatten().double(), result.nats_BL.flatten().double())).cpu()
+    norm_value, load_MKE, nats_BL = _unpacked(read, result)
     rate = config.optimizer.learning_rate * learning_rate_factor(config.schedule, state.step)
-    trained = [parameter for parameter in state.model.parameters() if parameter.grad is not None]
-    norm = float(torch.nn.utils.clip_grad_norm_(trained, config.optimizer.max_grad_norm))
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
-    if updates_router_bias(config.schedule, state.step) and "router" not in config.optimizer.frozen_groups:
-        for moe, load_E in zip(state.model.moe_layers(), result.loads_E, strict=True):
-            moe.bias_E.copy_(updated_bias(moe.bias_E, load_E, config.load_balancing.bias_update_rate))
-    targets = torch.from_numpy(batch.targets).flatten()
-    state.token_counts_V += targets.bincount(minlength=len(state.token_counts_V))
+    skipped = is_outlier(nats_BL.mean(), norm_value, state.norms, config.optimizer.max_norm_ratio)
+    if not skipped:
+        state.optimizer.clip(norm, config.optimizer.max_grad_norm)
+        state.optimizer.step(rate)
+        state.norms = [*state.norms, norm_value][-NORMS:]
+        move_biases(state, result.load_MKE.sum(1))
+    state.optimizer.zero_grad()
+    state.token_counts_V += on_device(
+        np.bincount(batch.targets.ravel(), minlength=len(state.token_counts_V)), state.device
+    )
     state.cursor, state.step, state.tokens = cursor, state.step + 1, state.tokens + batch.targets.size
-    loss = float(result.losses_BL.mean())
-    if not np.isfinite(loss) or not np.isfinite(norm):
-        raise WorkError(f"the loss is not finite at step {state.step}: lower optimizer.learning_rate and start again")
     return {
         "step": state.step,
         "tokens": state.tokens,
         "learning_rate": rate,
-        "loss": loss,
-        "loss_by_domain": loss_by_domain(result.losses_BL, batch, loader.dataset),
-        "mean_k": result.mean_k,
-        "grad_norm": norm,
-        "load_imbalance": load_imbalance(result.loads_E) if result.loads_E else 1.0,
+        "loss": finite(nats_BL.mean()),
+        "loss_by_domain": loss_by_domain(nats_BL, batch, loader.dataset),
+        **({"loss_by_k": loss_by_k(nats_BL, k_MB[0])} if config.top_k.draw == "sequence" and len(k_MB) else {}),
+        "mean_k": float(k_MB.mean()) if k_MB.size else 0.0,
+        "grad_norm": finite(norm_value),
+        "load_imbalance": [round(float(x), 4) for x in load_imbalance(load_MKE.sum(1))],
+        "load_imbalance_by_k": [round(float(x.mean()), 4) for x in load_imbalance(load_MKE.cumsum(1)).T],
+        **({"skipped": True} if skipped else {}),
     }
 
 
-def loss_by_domain(
-    losses_BL: np.ndarray[Any, np.dtype[np.float64]], batch: Batch, dataset: TokenDataset
-) -> dict[str, float]:
+def _unpacked(read: Tensor, result: BatchResult) -> tuple[float, Tensor, np.ndarray]:
+    """Norm, loads [M, K, E] and losses [B, L] of `read`, which is the three of them flat."""
+    loads = result.load_MKE.numel()
+    return (
+        float(read[0]),
+        read[1 : 1 + loads].view(result.load_MKE.shape),
+        read[1 + loads :].view(result.nats_BL.shape).numpy(),
+    )
+
+
+def is_outlier(loss: float, norm: float, norms: Sequence[float], ratio: float) -> bool:
+    """Whether a step must be skipped: its loss or norm is not finite, or its norm is over `ratio` (0 for no limit)
+    times the mean of `norms`, once there are `NORMS` of them."""
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        return True
+    return ratio > 0 and len(norms) == NORMS and norm > ratio * math.fsum(norms) / NORMS
+
+
+def finite(value: float) -> float | None:
+    """JSON has no other numbers."""
+    return float(value) if math.isfinite(value) else None
+
+
+def move_biases(state: TrainingState, load_ME: Tensor) -> None:
+    """Move each layer's selection bias against the step's load."""
+    config = state.config
+    frozen = "router" in config.optimizer.frozen_groups or not updates_router_bias(config.schedule, state.step)
+    if config.load_balancing.mode != "bias" or frozen:
+        return
+    for moe, load_E in zip(state.model.moe_layers(), load_ME, strict=True):
+        moe.router.bias_E.copy_(updated_bias(moe.router.bias_E, load_E, config.load_balancing.bias_update_rate))
+
+
+def loss_by_k(nats_BL: np.ndarray, k_B: np.ndarray) -> dict[str, float | None]:
+    """Mean loss in nats per token of the sequences with each k."""
+    return {str(k): finite(nats_BL[k_B == k].mean()) for k in sorted(set(k_B.tolist()))}
+
+
+def loss_by_domain(nats_BL: np.ndarray, batch: Batch, dataset: TokenDataset) -> dict[str, float]:
     """Mean loss in nats per token of each domain in the batch."""
     documents, inverse = np.unique(batch.documents, return_inverse=True)
-    sums = np.bincount(inverse.ravel(), weights=losses_BL.ravel())
+    sums = np.bincount(inverse.ravel(), weights=nats_BL.ravel())
     counts = np.bincount(inverse.ravel())
     totals: dict[str, tuple[float, int]] = {}
     for document, nats, count in zip(documents.tolist(), sums.tolist(), counts.tolist(), strict=True):
@@ -134,48 +202,69 @@ def train_until(
     tokenizer = loader.dataset.tokenizer
     row = rows[-1] if rows else None
     began, first = time.monotonic(), state.step
-    with deterministic(state.config.run.threads):
+    execution, skipped = state.config.execution, 0
+    prepare(state.model, execution)
+    with reproducible(state.config.run.threads, state.device):
         while state.step < last_step:
             step_began = time.monotonic()
             row = train_step(state, loader)
             run.append_log(row, {"step": state.step, "seconds": time.monotonic() - step_began})
+            skipped = skipped + 1 if row.get("skipped") else 0
+            if skipped == MOST_SKIPPED:
+                raise WorkError(
+                    f"{MOST_SKIPPED} steps in a row were skipped up to step {state.step}, as loss or gradients were "
+                    "not finite or far too large: lower optimizer.learning_rate and start again"
+                )
             if state.step % state.config.run.checkpoint_interval_steps == 0 or state.step == last_step:
                 run.save(state, tokenizer, lineage)
             if on_step is not None:
                 on_step(row, last_step)
     if state.step > first:
-        seconds = time.monotonic() - began
-        tokens = (state.step - first) * state.config.data.global_batch_size * state.config.data.sequence_length
-        run.write_info(
-            {
-                "data": str(loader.dataset.folder.resolve()),
-                "steps": state.step - first,
-                "seconds": seconds,
-                "tokens_per_second": tokens / seconds,
-                "torch": torch.__version__,
-            }
-        )
+        run.write_info(_run_info(state, loader, first, time.monotonic() - began))
     checkpoint = run.latest()
     assert checkpoint is not None and checkpoint.step == state.step
+    numbers = parameters(state.config.model, state.data.vocab_size, state.config.top_k.full_k)
     return {
         "run": str(run.folder),
         "checkpoint": str(checkpoint.folder),
         **checkpoint.summary(),
         "loss": row["loss"] if row else None,
         "loss_by_domain": row["loss_by_domain"] if row else {},
-        "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
-        "active_parameters": active_parameters(state.model, state.config.top_k.full_k),
+        "parameters": numbers.total,
+        "active_parameters": numbers.active,
+    }
+
+
+def _run_info(state: TrainingState, loader: Loader, first: int, seconds: float) -> dict[str, Any]:
+    """What `run.json` says of the steps since `first`, which took `seconds`."""
+    config = state.config
+    tokens = (state.step - first) * config.data.global_batch_size * config.data.sequence_length
+    flops = training_flops(config.model, state.data.vocab_size, config.data.sequence_length, config.top_k.full_k)
+    return {
+        "data": str(loader.dataset.folder.resolve()),
+        "device": str(state.device),
+        "steps": state.step - first,
+        "seconds": seconds,
+        "tokens_per_second": tokens / seconds,
+        "flops_per_second": flops * tokens / seconds,
+        "torch": torch.__version__,
     }
 
 
 def train(
-    config_path: Path, data: Path, out: Path, steps: int | None = None, on_step: OnStep | None = None
+    config_path: Path,
+    data: Path,
+    out: Path,
+    steps: int | None = None,
+    on_step: OnStep | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Train the trunk of `config_path` on the tokens dataset `data` into the folder `out`, up to step `steps`.
 
     `steps` defaults to the end of the trunk; beyond it the run enters the decay, as a branch without overrides does. A
-    second call resumes where the first stopped. Returns the summary of `train_until`. UsageError for a bad
-    configuration or dataset, or when `out` was made with other arguments.
+    second call resumes where the first stopped, also with another `execution` or on another device (`auto`, `cpu` or
+    `cuda`). Returns the summary of `train_until`. UsageError for a bad configuration or dataset, or when `out` was made
+    with other arguments.
     """
     config = Config.read(config_path)
     dataset = TokenDataset(data)
@@ -185,14 +274,15 @@ def train(
         raise UsageError(f"cannot train to step {last_step}: the schedule in {config_path} has steps 1 to {end}")
     with disk_errors(out), lock(out):
         run = RunFolder(out)
-        run.claim("training.json", {"config": config.as_dict(), "data": dataset.ref.manifest_sha256})
-        checkpoint = run.latest()
-        state = checkpoint.state() if checkpoint else create_state(config, dataset)
+        run.claim("training.json", {"config": config.identity(), "data": dataset.ref.manifest_sha256})
+        checkpoint, place = run.latest(), choose_device(device)
+        state = checkpoint.state(place) if checkpoint else create_state(config, dataset, place)
+        state.config = config
         loader = Loader(dataset, config.data.seed, config.data.sequence_length)
         return train_until(state, loader, max(last_step, state.step), run, on_step=on_step)
 
 
-def create_state(config: Config, dataset: TokenDataset) -> TrainingState:
+def create_state(config: Config, dataset: TokenDataset, device: torch.device) -> TrainingState:
     """The state at step 0, its weights drawn under the run's number of threads."""
-    with deterministic(config.run.threads):
-        return TrainingState.create(config, dataset.ref)
+    with reproducible(config.run.threads, device):
+        return TrainingState.create(config, dataset.ref, device)

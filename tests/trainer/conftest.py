@@ -20,8 +20,10 @@ from mixers.shards import TokenShardWriter
 from mixers.tokenizer import TRAINING_OPTIONS
 from trainer.config import Config, hybrid_layers
 from trainer.model import Transformer
+from trainer.tokens import DataRef
 
 EOD = 2
+REF = DataRef("0" * 64, "0" * 64, vocab_size=64, eod_id=EOD)
 SUBJECTS = ["the river", "a small town", "the engine", "an old song", "the theorem", "my neighbour", "the market"]
 COMMANDS = ["follows", "remembers", "explains", "crosses", "builds", "forgets", "measures"]
 PLACES = ["near the bridge", "after the war", "in most cases", "with great care", "for seven years", "at night"]
@@ -124,13 +126,14 @@ def small_body(**sections: dict[str, Any]) -> dict[str, Any]:
             "layers": [layer.__dict__ for layer in hybrid_layers(2)],
         },
         "top_k": {"full_k": 4, "min_k": 1},
-        "data": {"sequence_length": 32, "global_batch_size": 4, "micro_batch_size": 2, "seed": 3},
+        "data": {"sequence_length": 32, "global_batch_size": 4, "seed": 3},
         "schedule": {"warmup_steps": 2, "trunk_steps": 8, "decay_steps": 4},
         "optimizer": {"learning_rate": 3e-3},
         "run": {"seed": 1, "threads": 1, "checkpoint_interval_steps": 3},
+        "execution": {"micro_batch_size": 2},
     }
     for name, section in sections.items():
-        body[name] = body[name] | section
+        body[name] = body.get(name, {}) | section
     return body
 
 

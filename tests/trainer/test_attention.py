@@ -1,59 +1,109 @@
-"""Sliding and full attention, the caches, and their size."""
+"""Attention over packed documents: each plan against the definition, and what its size and cost are."""
 
 import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from tests.trainer.conftest import small_config, with_random_zeros
-from trainer.attention import (
-    CachedKV,
-    PackedKV,
-    full_mask,
-    kv_bytes,
-    kv_bytes_per_token,
-    sliding_attention,
+from infra.errors import UsageError
+from tests.trainer.conftest import REF, small_config, with_random_zeros
+from trainer.attention import KV, apply_rope, rope_table
+from trainer.config import hybrid_layers
+from trainer.plans import (
+    FLEX_BLOCK,
+    FlexPlan,
+    block_pairs,
+    choose_backend,
+    document_ends,
+    documents_of,
+    packed_plan,
     sliding_mask,
 )
-from trainer.config import LayerConfig, ModelConfig, hybrid_layers
-from trainer.experts import KPolicy
-from trainer.generate import decode_step
+from trainer.policies import KPolicy
 from trainer.state import TrainingState
-from trainer.tokens import DataRef
 
-REF = DataRef("0" * 64, "0" * 64, vocab_size=64, eod_id=2)
+CPU = torch.device("cpu")
 SEGMENTS = torch.tensor([[0] * 19, [0] * 5 + [1] * 3 + [2] * 11])
 
 
-def reference_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, segments: torch.Tensor, window: int
-) -> torch.Tensor:
-    """The definition, position by position: the last `window` tokens of the same document."""
+def reference_attention(q: Tensor, kv: KV, segments: Tensor, window: int | None) -> Tensor:
+    """The definition, position by position: the last `window` tokens of the same document, or all of them."""
     out = torch.zeros_like(q)
     for b in range(q.shape[0]):
         for t in range(q.shape[2]):
-            seen = [s for s in range(max(0, t - window + 1), t + 1) if segments[b, s] == segments[b, t]]
+            first = 0 if window is None else max(0, t - window + 1)
+            seen = [s for s in range(first, t + 1) if segments[b, s] == segments[b, t]]
             for h in range(q.shape[1]):
-                g = h // (q.shape[1] // k.shape[1])
-                weights = (k[b, g, seen] @ q[b, h, t] / math.sqrt(q.shape[3])).softmax(0)
-                out[b, h, t] = weights @ v[b, g, seen]
+                g = h // (q.shape[1] // kv.k.shape[1])
+                weights = (kv.k[b, g, seen] @ q[b, h, t] / math.sqrt(q.shape[3])).softmax(0)
+                out[b, h, t] = weights @ kv.v[b, g, seen]
     return out
 
 
+def random_qkv(length: int, seed: int = 0) -> tuple[Tensor, KV]:
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.randn(2, 4, length, 8, generator=generator)
+    return q, KV(*(torch.randn(2, 2, length, 8, generator=generator) for _ in range(2)))
+
+
 @pytest.mark.parametrize("window", [1, 4, 7, 19, 32])
-def test_sliding_attention_is_the_definition(window: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    q = torch.randn(2, 4, 19, 8, generator=generator)
-    k, v = (torch.randn(2, 2, 19, 8, generator=generator) for _ in range(2))
-    out = sliding_attention(q, k, v, sliding_mask(SEGMENTS, window), window)
-    assert torch.allclose(out, reference_attention(q, k, v, SEGMENTS, window), atol=1e-6)
+def test_both_kinds_of_attention_are_the_definition(window: int) -> None:
+    q, kv = random_qkv(19)
+    config = small_config(model={"window": window}).model
+    plan = packed_plan(config, SEGMENTS, CPU, torch.float32)
+    assert torch.allclose(plan.attend("sliding", q, kv), reference_attention(q, kv, SEGMENTS, window), atol=1e-6)
+    assert torch.allclose(plan.attend("full", q, kv), reference_attention(q, kv, SEGMENTS, None), atol=1e-6)
 
 
-def test_full_mask_is_causal_and_within_the_document() -> None:
-    mask = full_mask(SEGMENTS)[1, 0]
-    assert mask[4].nonzero().flatten().tolist() == [0, 1, 2, 3, 4]
-    assert mask[7].nonzero().flatten().tolist() == [5, 6, 7]
-    assert mask[8].nonzero().flatten().tolist() == [8]
+@pytest.mark.parametrize("window", [1, 100, 128, 129, 300, 1000])
+def test_flex_attention_is_the_reference(window: int) -> None:
+    length = 5 * FLEX_BLOCK - 7
+    cuts = torch.tensor([[0, 37, 256, 300], [0, 1, 2, 639]])
+    segments = (torch.arange(length)[None, :, None] >= cuts[:, None, :]).sum(2)
+    config = small_config(model={"window": window}).model
+    q, kv = random_qkv(length)
+    reference = packed_plan(config, segments, CPU, torch.float32)
+    with torch.no_grad():
+        flex = packed_plan(config, segments, CPU, torch.float32, "flex")
+        assert isinstance(flex, FlexPlan)
+        for kind in ("sliding", "full"):
+            assert torch.allclose(flex.attend(kind, q, kv), reference.attend(kind, q, kv), atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [1, 128, 129, 130, 257, None])
+def test_block_pairs_are_those_of_the_whole_mask(window: int | None) -> None:
+    length = 4 * FLEX_BLOCK + 3
+    segments = torch.zeros(2, length, dtype=torch.int64)
+    segments[1, 130:] = 1
+    position = torch.arange(length)
+    near = position[:, None] >= position[None, :]
+    if window is not None:
+        near &= position[:, None] - position[None, :] < window
+    mask = near & (segments[:, :, None] == segments[:, None, :])
+    N = -(-length // FLEX_BLOCK)
+    padded = torch.zeros(2, N * FLEX_BLOCK, N * FLEX_BLOCK, dtype=torch.bool)
+    padded[:, :length, :length] = mask
+    blocks = padded.view(2, N, FLEX_BLOCK, N, FLEX_BLOCK)
+    partial, whole = block_pairs(segments, window)
+    assert torch.equal(whole, blocks.all(4).all(2))
+    assert torch.equal(partial, blocks.any(4).any(2) & ~whole)
+
+
+def test_documents_and_their_ends() -> None:
+    assert documents_of(SEGMENTS) == ((0, 0, 19), (1, 0, 5), (1, 5, 8), (1, 8, 19))
+    assert document_ends(SEGMENTS).tolist() == [0, 19, 24, 27, 38]
+    assert document_ends(SEGMENTS[1:]).tolist() == [0, 5, 8, 19, 19]
+
+
+def test_a_backend_that_cannot_run_is_refused() -> None:
+    assert choose_backend(CPU, torch.float32, "auto") == "reference"
+    assert choose_backend(torch.device("cuda"), torch.bfloat16, "auto") == "varlen"
+    assert choose_backend(torch.device("cuda"), torch.float32, "auto") == "flex"
+    with pytest.raises(UsageError, match="needs CUDA"):
+        choose_backend(CPU, torch.bfloat16, "varlen")
+    with pytest.raises(UsageError, match="no backward pass"):
+        choose_backend(CPU, torch.float32, "flex")
 
 
 def test_sliding_attention_is_linear_in_length() -> None:
@@ -62,48 +112,31 @@ def test_sliding_attention_is_linear_in_length() -> None:
     assert sizes == [2 * 256 * 16, 2 * 512 * 16, 2 * 1024 * 16]
 
 
+def test_rope_keeps_the_precision_and_depends_on_distance_alone() -> None:
+    x = torch.randn(1, 1, 2, 8, generator=torch.Generator().manual_seed(0))
+    near, far = (apply_rope(x, rope_table(torch.tensor([t, t + 3]), 8, 1e4)) for t in (0, 100_000))
+    assert torch.allclose(near[..., 0, :] @ near[..., 1, :].mT, far[..., 0, :] @ far[..., 1, :].mT, atol=1e-4)
+    assert apply_rope(x.bfloat16(), rope_table(torch.arange(2), 8, 1e4)).dtype is torch.bfloat16
+
+
 def test_a_document_does_not_attend_to_its_neighbours() -> None:
     state = TrainingState.create(small_config(), REF)
     with_random_zeros(state.model)
-    policies = [KPolicy(4)] * state.config.model.n_moe_layers
+    config = state.config.model
+    policies = [KPolicy(4)] * config.n_moe_layers
     tokens = torch.randint(3, 64, (1, 20), generator=torch.Generator().manual_seed(1))
-    alone, _ = state.model(tokens[:, 8:], PackedKV(torch.zeros(1, 12, dtype=torch.int64), 4), policies)
-    packed, _ = state.model(tokens, PackedKV(torch.tensor([[0] * 8 + [1] * 12]), 4), policies)
+
+    def hidden(tokens: Tensor, segments: list[int]) -> Tensor:
+        plan = packed_plan(config, torch.tensor([segments]), CPU, torch.float32)
+        return state.model(tokens, plan, policies).hidden_BLD
+
+    alone = hidden(tokens[:, 8:], [0] * 12)
+    packed = hidden(tokens, [0] * 8 + [1] * 12)
     assert torch.allclose(packed[:, 8:], alone, atol=1e-5)
-    mixed, _ = state.model(tokens, PackedKV(torch.zeros(1, 20, dtype=torch.int64), 4), policies)
-    assert not torch.allclose(mixed[:, 8:], alone, atol=1e-2)
-
-
-@pytest.mark.parametrize("policy", [KPolicy(4), KPolicy(2), KPolicy(8, "top_p", 0.5)])
-def test_decoding_equals_training_beyond_two_windows(policy: KPolicy) -> None:
-    config = small_config()
-    state = TrainingState.create(config, REF)
-    with_random_zeros(state.model)
-    length = 5 * config.model.window + 3
-    tokens = torch.randint(3, 64, (2, length), generator=torch.Generator().manual_seed(2))
-    kv = PackedKV(torch.zeros(2, length, dtype=torch.int64), config.model.window)
-    with torch.inference_mode():
-        hidden, _ = state.model(tokens, kv, [policy] * config.model.n_moe_layers)
-        expected = state.model.logits(hidden)
-        cache = CachedKV(config.model, 2, length)
-        for t in range(length):
-            logits = decode_step(state.model, tokens[:, t : t + 1], cache, policy)
-            assert (logits - expected[:, t]).abs().max() < 1e-5, f"position {t}"
-
-
-@pytest.mark.parametrize(("windows", "saving"), [(1, 0.125), (4, 0.6875), (16, 0.828125), (32, 1 - 1 / 8 - 3 / 128)])
-def test_kv_saving_is_the_formula_to_the_byte(windows: int, saving: float) -> None:
-    config = small_config().model
-    length = windows * config.window
-    twin = ModelConfig(**{**config.__dict__, "layers": tuple(LayerConfig("full", i, "moe") for i in range(8))})
-    assert 1 - kv_bytes(config, length) / kv_bytes(twin, length) == saving
-    for each in (config, twin):
-        assert CachedKV(each, 3, length).allocated_bytes == 3 * kv_bytes(each, length)
-    assert kv_bytes_per_token(config, length) == kv_bytes(config, length) / length
+    assert not torch.allclose(hidden(tokens, [0] * 20)[:, 8:], alone, atol=1e-2)
 
 
 def test_only_the_first_layer_of_a_pair_has_keys_and_values() -> None:
     state = TrainingState.create(small_config(), REF)
-    blocks = list(state.model.layers())
     assert [layer.kv_group for layer in hybrid_layers(2)] == [0, 1, 2, 6, 3, 4, 5, 6]
-    assert [hasattr(block.attention, "wk") for block in blocks] == [True] * 7 + [False]
+    assert [hasattr(block.attention, "wk") for block in state.model.layers()] == [True] * 7 + [False]

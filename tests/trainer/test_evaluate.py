@@ -18,10 +18,12 @@ from tests.trainer.conftest import (
     write_tokens,
 )
 from trainer.api import evaluate, generate, train
-from trainer.attention import PackedKV, kv_bytes_per_token
 from trainer.baselines import texts, unigram_bits
+from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import read_checkpoint
-from trainer.experts import KPolicy
+from trainer.loss import token_losses
+from trainer.plans import packed_plan
+from trainer.policies import KPolicy
 from trainer.runs import find_checkpoint
 from trainer.tokens import TokenDataset
 
@@ -51,8 +53,9 @@ def test_bits_per_byte_is_the_definition(run: Path, held: Path) -> None:
         targets = torch.from_numpy(tokens)[None]
         inputs = torch.cat((torch.tensor([[dataset.ref.eod_id]]), targets[:, :-1]), 1)
         with torch.inference_mode():
-            hidden, _ = state.model(inputs, PackedKV(torch.zeros_like(inputs), 4), policies)
-            nats = float(state.model.token_losses(hidden, targets).sum())
+            plan = packed_plan(state.config.model, torch.zeros_like(inputs), state.device, torch.float32)
+            hidden = state.model(inputs, plan, policies).hidden_BLD
+            nats = float(token_losses(hidden[0], state.model.head, targets[0]).total)
         bits.setdefault(domain, []).append(nats / np.log(2))
     sizes = dict.fromkeys(bits, 0)
     for domain, size in zip(dataset.documents.domains, dataset.documents.bytes.tolist(), strict=True):

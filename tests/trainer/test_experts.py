@@ -1,5 +1,6 @@
 """Routing, execution, balance and policies."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,9 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.trainer.conftest import small_config, with_random_zeros
-from trainer.config import TopKConfig
-from trainer.experts import KPolicy, MoE, load_imbalance, sample_policies, updated_bias
+from trainer.balance import balance_loss, cell_loss, load_imbalance, updated_bias
+from trainer.config import LoadBalancingConfig, TopKConfig
+from trainer.dispatch import plan_dispatch
+from trainer.experts import MoE, Routing
 from trainer.model import Transformer, initialise
+from trainer.policies import DrawnK, KPolicy, Policy, draw_k
 
 
 def experts_layer(seed: int = 0) -> MoE:
@@ -19,49 +23,95 @@ def experts_layer(seed: int = 0) -> MoE:
     with_random_zeros(model)
     layer = model.moe_layers()[0]
     with torch.no_grad():
-        layer.bias_E.normal_(0.0, 0.1, generator=torch.Generator().manual_seed(seed))
-        layer.router.mul_(20.0)
+        layer.router.bias_E.normal_(0.0, 0.1, generator=torch.Generator().manual_seed(seed))
+        layer.router.weight.mul_(20.0)
     return layer
 
 
-def dense_reference(layer: MoE, x_TD: Tensor, policy: KPolicy) -> Tensor:
+def dense_reference(layer: MoE, x_TD: Tensor, policy: Policy) -> Tensor:
     """Every expert on every token, then the weighted sum over the chosen ones: what the routing means."""
-    scores_TE = (x_TD @ layer.router.T).sigmoid()
-    ranked = (scores_TE + layer.bias_E).argsort(1, descending=True)[:, : policy.k]
+    scores_TE = (x_TD @ layer.router.weight.T).sigmoid()
+    ranked = (scores_TE + layer.router.bias_E).argsort(1, descending=True)[:, : policy.most]
     chosen = scores_TE.gather(1, ranked)
     keep = policy.keep(chosen)
-    kept = chosen if keep is None else chosen * keep
-    weights_TE = torch.zeros_like(scores_TE).scatter(1, ranked, kept / kept.sum(1, keepdim=True))
-    gate, up = torch.einsum("td,edf->tef", x_TD, layer.w_in).chunk(2, dim=2)
-    return torch.einsum("tef,efd,te->td", F.silu(gate) * up, layer.w_out, weights_TE) + layer.shared(x_TD)
+    used = chosen if keep is None else chosen * keep
+    weights_TE = torch.zeros_like(scores_TE).scatter(1, ranked, used / used.sum(1, keepdim=True))
+    gate, up = torch.einsum("td,edf->tef", x_TD, layer.experts.w_in).chunk(2, dim=2)
+    return torch.einsum("tef,efd,te->td", F.silu(gate) * up, layer.experts.w_out, weights_TE) + layer.shared(x_TD)
 
 
-POLICIES = [KPolicy(1), KPolicy(4), KPolicy(16), KPolicy(8, "min_p", 0.9), KPolicy(8, "top_p", 0.4, minimum=2)]
+POLICIES: list[Policy] = [
+    KPolicy(1), KPolicy(4), KPolicy(16), KPolicy(8, "min_p", 0.9), KPolicy(8, "top_p", 0.4, minimum=2),
+    DrawnK(6, torch.tensor([1, 6, 3])),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_grouped_execution_is_the_dense_definition_both_ways(policy: KPolicy) -> None:
+@pytest.mark.parametrize("recompute", [False, True])
+def test_grouped_execution_is_the_dense_definition_both_ways(policy: Policy, recompute: bool) -> None:
     layer = experts_layer()
+    layer.recompute = recompute
     x = torch.randn(3, 10, 16, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    y, routing = layer(x, policy)
+    y, routing = layer(x, policy, None)
     expected = dense_reference(layer, x.view(30, 16), policy).view_as(x)
     assert torch.allclose(y, expected, atol=1e-5)
-    inputs = [x, layer.w_in, layer.w_out, layer.router]
+    inputs = [x, layer.experts.w_in, layer.experts.w_out, layer.router.weight]
     # The gradient of a sum is expanded, which the grouped product does not take as it is.
     for got, wanted in zip(torch.autograd.grad(y.sum(), inputs), torch.autograd.grad(expected.sum(), inputs)):
         assert torch.allclose(got, wanted, atol=1e-4)
-    assert routing.load_E.sum() <= 30 * policy.k
-    assert (policy.kind != "fixed") == (routing.load_E.sum() < 30 * policy.k)
+    assert routing.load_KE.sum() == routing.load_BE.sum() <= 30 * policy.most
+    fixed = isinstance(policy, KPolicy) and policy.kind == "fixed"
+    assert fixed == (routing.load_KE.sum() == 30 * policy.most)
+
+
+def test_padding_uses_no_expert_and_counts_nowhere() -> None:
+    layer = experts_layer()
+    x = torch.randn(2, 10, 16, generator=torch.Generator().manual_seed(1))
+    real = torch.ones(2, 10, dtype=torch.bool)
+    real[1, 4:] = False
+    y, routing = layer(x, KPolicy(4), real)
+    alone, first = layer(x[1:, :4], KPolicy(4), None)
+    assert torch.allclose(y[1:, :4], alone, atol=1e-6)
+    assert torch.allclose(y[1, 4:], layer.shared(x[1, 4:]), atol=1e-6)
+    assert routing.load_BE.sum(1).tolist() == [40, 16] == [40, int(first.load_KE.sum())]
+    assert torch.allclose(routing.score_BE[1], first.score_BE[0], atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 6), st.integers(1, 5), st.sampled_from([1, 8]))
+def test_each_kept_pair_has_one_row_of_its_expert(seed: int, K: int, E: int, align: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    expert_TK = torch.randint(0, E + 1, (7, K), generator=generator)
+    pair_N, row_TK, ends_E = plan_dispatch(expert_TK, E, align)
+    kept = expert_TK.flatten() < E
+    rows = row_TK.flatten()[kept]
+    assert (row_TK.flatten()[~kept] == len(pair_N)).all()
+    assert torch.equal(pair_N[rows], kept.nonzero().flatten())
+    assert sorted(rows.tolist()) == (pair_N < 7 * K).nonzero().flatten().tolist()
+    expert_of_row = torch.searchsorted(ends_E.long(), rows, right=True)
+    assert torch.equal(expert_of_row, expert_TK.flatten()[kept])
+    assert (ends_E % align == 0).all()
+
+
+def test_scores_that_underflow_still_weigh() -> None:
+    layer = experts_layer()
+    x = torch.ones(1, 1, 16)
+    with torch.no_grad():
+        layer.router.weight.fill_(-100.0)
+        layer.router.weight[3] += 0.01
+    y, _ = layer(x, KPolicy(4), None)
+    assert (x[0] @ layer.router.weight.T).sigmoid().max() == 0.0
+    assert y.isfinite().all() and not torch.allclose(y, layer.shared(x))
 
 
 def test_the_bias_chooses_but_does_not_weigh() -> None:
     layer = experts_layer()
     x = torch.randn(1, 20, 16, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        layer.bias_E.zero_()[5] = 10.0
-        _, routing = layer(x, KPolicy(2))
-    assert routing.load_E[5] == 20
-    assert torch.allclose(layer(x, KPolicy(2))[0], dense_reference(layer, x[0], KPolicy(2))[None], atol=1e-5)
+        layer.router.bias_E.zero_()[5] = 10.0
+        y, routing = layer(x, KPolicy(2), None)
+    assert routing.load_KE[0, 5] == 20
+    assert torch.allclose(y, dense_reference(layer, x[0], KPolicy(2))[None], atol=1e-5)
 
 
 @settings(max_examples=20, deadline=None)
@@ -69,9 +119,9 @@ def test_the_bias_chooses_but_does_not_weigh() -> None:
 def test_a_smaller_k_is_a_prefix_of_a_larger_one(k: int, seed: int) -> None:
     layer = experts_layer()
     x = torch.randn(1, 12, 16, generator=torch.Generator().manual_seed(seed))
-    fewer, more = (layer(x, KPolicy(number))[1].load_E for number in (k, k + 1))
-    assert (fewer <= more).all()
-    assert int(more.sum() - fewer.sum()) == 12
+    fewer, more = (layer(x, KPolicy(number), None)[1].load_KE for number in (k, k + 1))
+    assert torch.equal(fewer, more[:k])
+    assert int(more[k].sum()) == 12
 
 
 def test_policies_keep_what_they_say() -> None:
@@ -82,44 +132,85 @@ def test_policies_keep_what_they_say() -> None:
     assert KPolicy(4, "top_p", 0.1, minimum=3).keep(scores).tolist() == [[True, True, True, False]] * 2
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from(["min_p", "top_p"]), st.floats(0.05, 1.0), st.integers(1, 3))
+def test_policies_go_by_the_scores_in_any_order(seed: int, kind: str, value: float, minimum: int) -> None:
+    """Under a bias the rank is not that of the scores: the same experts are kept whatever it is."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.rand(5, 6, generator=generator)
+    policy = KPolicy(6, kind, value, minimum)  # type: ignore[arg-type]
+    order = scores.argsort(1, descending=True)
+    ranked = policy.keep(scores.gather(1, order))
+    keep = policy.keep(scores)
+    assert keep is not None and ranked is not None
+    assert torch.equal(keep.gather(1, order), ranked)
+    best = scores.amax(1, keepdim=True)
+    if kind == "min_p" and minimum == 1:
+        assert torch.equal(keep, scores >= value * best)
+    # What is kept is a prefix by score, and no smaller prefix is enough.
+    assert (ranked.int().diff(dim=1) <= 0).all() and (ranked.sum(1) >= minimum).all()
+
+
 def test_balance_moves_against_the_load_and_stays_centred() -> None:
     bias = updated_bias(torch.zeros(4), torch.tensor([10, 2, 2, 2]), 0.001)
     assert bias[0] < 0 < bias[1] == bias[2] == bias[3]
     assert abs(float(bias.sum())) < 1e-9
     assert (updated_bias(torch.zeros(4), torch.full((4,), 7), 0.001) == 0).all()
-    assert load_imbalance([torch.tensor([10, 2, 2, 2]), torch.tensor([4, 4, 4, 4])]) == (2.5 + 1.0) / 2
+    assert load_imbalance(torch.tensor([[10, 2, 2, 2], [4, 4, 4, 4]])).tolist() == [2.5, 1.0]
 
 
 def test_balance_evens_the_load() -> None:
     """A thousand updates at the default rate bring the imbalance of a crowded layer under 1.5."""
     layer = experts_layer()
     x = torch.randn(8, 32, 16, generator=torch.Generator().manual_seed(3))
+
+    def load() -> Tensor:
+        load_E: Tensor = layer(x, KPolicy(4), None)[1].load_KE.sum(0)
+        return load_E
+
     with torch.inference_mode():
-        before = load_imbalance([layer(x, KPolicy(4))[1].load_E])
+        before = load_imbalance(load()[None])
         for _ in range(1000):
-            layer.bias_E.copy_(updated_bias(layer.bias_E, layer(x, KPolicy(4))[1].load_E, 1e-3))
-        after = load_imbalance([layer(x, KPolicy(4))[1].load_E])
+            layer.router.bias_E.copy_(updated_bias(layer.router.bias_E, load(), 1e-3))
+        after = load_imbalance(load()[None])
     assert before > 1.5 > after
 
 
-def test_sequence_loss_is_one_at_perfect_balance_and_grows() -> None:
-    layer = experts_layer()
-    with torch.no_grad():
-        layer.router.zero_()
-        layer.bias_E.copy_(torch.arange(16) * -1.0)
-    x = torch.randn(2, 8, 16)
-    with torch.inference_mode():
-        assert abs(float(layer(x, KPolicy(4))[1].sequence_loss) - 1.0) < 1e-5
-        layer.router[0] = 100.0
-        assert float(layer(x.abs(), KPolicy(4))[1].sequence_loss) > 1.05
+def test_balance_losses_are_one_at_perfect_balance_and_grow() -> None:
+    even = torch.full((2, 8), 0.125)
+    assert torch.allclose(cell_loss(torch.full((2, 8), 6), even), torch.ones(2))
+    crowded = torch.tensor([[1.0] + [0.0] * 7] * 2)
+    assert torch.allclose(cell_loss(crowded * 48, crowded), torch.full((2,), 8.0))
+
+
+def test_the_three_losses_see_experts_groups_and_sequences() -> None:
+    """Each sequence uses one group, and the two groups are even together: only the partition's loss is not 1."""
+    load = torch.tensor([[3, 3, 0, 0], [0, 0, 3, 3]])
+    routing = Routing(torch.zeros(2, 4, dtype=torch.int64), load, load / 6)
+    weights = {"expert_loss_weight": 0.0, "group_loss_weight": 0.0, "partition_loss_weight": 0.0}
+    for name, expected in (("expert", 1.0), ("group", 1.0), ("partition", 2.0)):
+        config = LoadBalancingConfig("losses", groups=2, **weights | {f"{name}_loss_weight": 1.0})
+        assert float(balance_loss(config, [routing])) == pytest.approx(expected)
+    bias = LoadBalancingConfig("bias", sequence_loss_weight=0.5)
+    assert float(balance_loss(bias, [routing, routing])) == pytest.approx(2 * 0.5 * 2.0)
 
 
 def test_k_is_drawn_as_configured() -> None:
     config = TopKConfig(full_k=12, min_k=2, full_k_probability=0.5)
-    generator = torch.Generator().manual_seed(4)
-    drawn = [policy.k for _ in range(500) for policy in sample_policies(config, 7, generator)]
+    drawn = [int(k) for step in range(500) for k in draw_k(config, 4, step, [0], 7)[:, 0]]
     share = {k: drawn.count(k) / len(drawn) for k in range(1, 14)}
     assert share[1] == share[13] == 0.0
     assert abs(share[12] - (0.5 + 0.5 / 11)) < 0.03
     assert all(abs(share[k] - 0.5 / 11) < 0.02 for k in range(2, 12))
-    assert {policy.k for policy in sample_policies(TopKConfig(5, 2, 1.0), 50, generator)} == {5}
+    assert (draw_k(TopKConfig(5, 2, 1.0), 1, 3, range(8), 50) == 5).all()
+
+
+@given(st.integers(0, 2**62), st.integers(0, 10**6), st.integers(1, 8))
+def test_k_does_not_depend_on_how_the_batch_is_dealt(seed: int, step: int, parts: int) -> None:
+    layer, sequence = (TopKConfig(12, 2, 0.5, draw) for draw in ("layer", "sequence"))  # type: ignore[arg-type]
+    for config in (layer, sequence):
+        whole = draw_k(config, seed, step, range(8), 5)
+        dealt = [draw_k(config, seed, step, range(r * 8 // parts, (r + 1) * 8 // parts), 5) for r in range(parts)]
+        assert (whole == np.concatenate(dealt, axis=1)).all()
+    assert (draw_k(layer, seed, step, [0], 5)[:, 0] == draw_k(layer, seed, step, range(8), 5).T).all()
+    assert (draw_k(sequence, seed, step, range(8), 5) == draw_k(sequence, seed, step, range(8), 1)).all()

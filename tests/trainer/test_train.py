@@ -75,13 +75,13 @@ def test_a_second_call_does_nothing_and_other_arguments_are_refused(
         train(config_file(), data, tmp_path / "run", 13)
 
 
-def test_micro_batches_change_only_the_draws_of_k(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
-    """With one k for all, accumulating two micro-batches is one batch but for the last bits."""
+def test_micro_batches_change_nothing(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
+    """k does not depend on them, so that accumulating any number of them is one batch but for the last bits."""
     losses = []
-    for rows in (1, 2, 4):
-        config = config_file(top_k={"full_k_probability": 1.0}, data={"micro_batch_size": rows})
+    for rows in (1, 3, 4):
+        config = config_file(execution={"micro_batch_size": rows})
         losses.append(train(config, data, tmp_path / f"rows-{rows}", 4)["loss"])
-    assert losses == pytest.approx([losses[0]] * 3, abs=1e-4)
+    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
 
 
 def test_training_lowers_the_loss(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
@@ -140,9 +140,9 @@ def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
     result = branch(trunk, {"frozen_groups": ["experts", "router"]}, data, tmp_path / "a", steps=10)
     before, after = read_checkpoint(trunk).state().model, read_checkpoint(Path(result["checkpoint"])).state().model
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
-        frozen = parameter_group(name, old) in ("experts", "router")
+        frozen = parameter_group(name) in ("experts", "router")
         assert torch.equal(old, new) == frozen, name
-    assert all(torch.equal(a.bias_E, b.bias_E) for a, b in zip(before.moe_layers(), after.moe_layers()))
+    assert all(torch.equal(a.router.bias_E, b.router.bias_E) for a, b in zip(before.moe_layers(), after.moe_layers()))
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,9 @@ def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
         ({"window": 3}, "'window'; it may override data, data_seed, decay, frozen_groups, optimizer, top_k"),
         ({"decay": {"length": 3}}, "'decay' has no field 'length'; its fields are steps, type, min_lr_factor"),
         ({"top_k": {"full_k": 99}}, "top_k.full_k <= model.n_experts"),
-        ({"frozen_groups": ["head"]}, "'head' is none of embedding"),
+        ({"frozen_groups": ["body"]}, "'body' is none of embedding"),
         ({"optimizer": 3}, "must be a table"),
+        ({"execution": {"micro": 1}}, "execution has no field 'micro'"),
         ({"data_seed": "x"}, "data.seed is 'x'"),
         ({"decay": {"steps": 0}}, "override decay.steps"),
     ],
@@ -207,7 +208,7 @@ def test_a_checkpoint_of_an_older_format_is_refused(tmp_path: Path, trunk: Path,
     header = json.loads(path.read_bytes()) | {"format": "refinery.checkpoint/1"}
     header["sha256"] = sha256_json({name: value for name, value in header.items() if name != "sha256"})
     path.write_bytes(readable_json(header))
-    with pytest.raises(UsageError, match=r"reads 'refinery\.checkpoint/2': train again") as error:
+    with pytest.raises(UsageError, match=r"reads 'refinery\.checkpoint/3': train again") as error:
         branch(path.parent, {}, data, tmp_path / "out")
     assert "\n" not in str(error.value)
 
@@ -218,7 +219,6 @@ def test_a_checkpoint_is_the_whole_state(trunk: Path) -> None:
     tensors = state.tensors()
     assert tensors.keys() == again.tensors().keys()
     assert all(torch.equal(tensor, again.tensors()[name]) for name, tensor in tensors.items())
-    assert torch.rand(3, generator=state.generator).tolist() == torch.rand(3, generator=again.generator).tolist()
     assert state.header() == again.header()
     assert int(state.token_counts_V.sum()) == state.tokens == 8 * 128
 
@@ -245,7 +245,10 @@ def test_the_schedule() -> None:
         ("model", {"layers": [{"attention": "sliding", "kv_group": 0, "ffn": "dense"}]}, "last layer must be a full"),
         ("model", {"layers": [{"attention": "local", "kv_group": 0, "ffn": "dense"}]}, r"layers\[0\].attention is"),
         ("data", {"sequence_length": 0}, "data.sequence_length is 0"),
-        ("data", {"global_batch_size": 3}, "multiple of data.micro_batch_size"),
+        ("execution", {"micro_batch_size": 0}, "execution.micro_batch_size is 0"),
+        ("execution", {"expert_parallel": 3}, "expert_parallel must divide"),
+        ("run", {"compute_dtype": "bfloat16"}, "must be multiples of 8 in bfloat16"),
+        ("load_balancing", {"mode": "losses", "groups": 5}, "groups must divide"),
         ("optimizer", {"learning_rate": "high"}, "learning_rate is 'high'"),
         ("schedule", {"warmup_steps": 9}, "within the trunk"),
     ],

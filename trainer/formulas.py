@@ -1,0 +1,82 @@
+"""Parameters, KV bytes, FLOPs and memory of a configuration, without making the model.
+
+Tests hold each formula to live models: to their parameters, their caches' bytes, and the FLOPs that torch counts.
+
+Shapes: D d_model, V vocabulary, H query heads, G key/value heads, C head_dim, L positions, W window.
+"""
+
+from typing import NamedTuple
+
+from trainer.config import LayerConfig, ModelConfig
+
+
+class Parameters(NamedTuple):
+    """Numbers of parameters."""
+
+    total: int
+    """All of them."""
+
+    active: int
+    """Those that one token uses with k routed experts in each MoE layer."""
+
+    embedding: int
+    """Those of the embedding table, whose rows are looked up: part of both others."""
+
+
+def parameters(config: ModelConfig, vocab_size: int, k: int) -> Parameters:
+    """Numbers of parameters, with k experts per token."""
+    D, embedding = config.d_model, vocab_size * config.d_model
+    total = 2 * embedding + D
+    inactive = 0
+    owners: set[int] = set()
+    for layer in config.layers:
+        total += _attention_parameters(config, layer.kv_group not in owners) + 2 * D
+        owners.add(layer.kv_group)
+        if layer.ffn == "dense":
+            total += 3 * D * config.d_ff
+        else:
+            expert = 3 * D * config.d_ff_expert
+            total += config.n_experts * (expert + D) + 3 * D * config.d_ff_shared
+            inactive += (config.n_experts - k) * expert
+    return Parameters(total, total - inactive, embedding)
+
+
+def _attention_parameters(config: ModelConfig, owns_kv: bool) -> int:
+    d_q, d_kv = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    own = 2 * config.d_model * d_kv + config.head_dim if owns_kv else 0
+    return 2 * config.d_model * d_q + config.head_dim + own
+
+
+def forward_flops(config: ModelConfig, vocab_size: int, length: int, k: float) -> float:
+    """FLOPs of the forward pass of one token, the mean over a sequence of `length` tokens that is one document: two
+    for each multiplication of the products (norms, RoPE and the like are left out).
+
+    4 H C per key that a query attends to: a mean of (L + 1) / 2 in full layers, of about W in sliding ones.
+    """
+    D = config.d_model
+    total = 2.0 * D * vocab_size
+    owners: set[int] = set()
+    for layer in config.layers:
+        d_q, d_kv = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+        total += 2 * D * (2 * d_q + (2 * d_kv if layer.kv_group not in owners else 0))
+        owners.add(layer.kv_group)
+        total += 4 * d_q * mean_keys(config, layer, length)
+        if layer.ffn == "dense":
+            total += 6 * D * config.d_ff
+        else:
+            total += 2 * D * config.n_experts + 6 * D * (config.d_ff_shared + k * config.d_ff_expert)
+    return total
+
+
+def training_flops(config: ModelConfig, vocab_size: int, length: int, k: float) -> float:
+    """FLOPs of one token in training: forward, and twice that backward. Activations that are computed again are not
+    counted, as in model FLOPs utilisation (PaLM, 2204.02311, appendix B)."""
+    return 3 * forward_flops(config, vocab_size, length, k)
+
+
+def mean_keys(config: ModelConfig, layer: LayerConfig, length: int) -> float:
+    """Keys that a query attends to, the mean over a document of `length` tokens."""
+    if layer.attention == "full" or length <= config.window:
+        return (length + 1) / 2
+    W = config.window
+    return (W * (W + 1) / 2 + (length - W) * W) / length

@@ -1,0 +1,80 @@
+"""The optimizer: AdamW over all parameters, its moments as named tensors, and the norm of the gradients."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from trainer.config import OptimizerConfig
+from trainer.model import Transformer, parameter_group
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+# Groups without weight decay.
+UNDECAYED = ("norm", "embedding", "head")
+
+
+class Optimizer:
+    """Updates a model. Frozen groups get no gradient; their moments stay as they are."""
+
+    def __init__(
+        self, model: Transformer, config: OptimizerConfig, moments: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """`moments`: those of an earlier optimizer of the same model, by the names of `tensors`; zeros without."""
+        self.model = model
+        with_decay: list[Tensor] = []
+        without_decay: list[Tensor] = []
+        for name, parameter in model.named_parameters():
+            group = parameter_group(name)
+            parameter.requires_grad_(group not in config.frozen_groups)
+            (without_decay if group in UNDECAYED else with_decay).append(parameter)
+        self.adamw = torch.optim.AdamW(
+            [
+                {"params": with_decay, "weight_decay": config.weight_decay},
+                {"params": without_decay, "weight_decay": 0.0},
+            ],
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            eps=config.epsilon,
+            fused=True,
+        )
+        for parameter in model.parameters():
+            # Made here rather than at the first step, so that every checkpoint holds the same tensors.
+            self.adamw.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+        if moments is not None:
+            self.load(moments)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every moment, by its name and its parameter's. They are not copies."""
+        return {
+            f"{moment}.{name}": self.adamw.state[parameter][moment]
+            for name, parameter in self.model.named_parameters()
+            for moment in MOMENTS
+        }
+
+    def load(self, moments: Mapping[str, Tensor]) -> None:
+        """Take the values of `moments`, named as by `tensors`."""
+        for name, tensor in self.tensors().items():
+            tensor.copy_(moments[name])
+
+    def step(self, learning_rate: float) -> None:
+        """Update the parameters that have a gradient."""
+        for group in self.adamw.param_groups:
+            group["lr"] = learning_rate
+        self.adamw.step()
+
+    def zero_grad(self) -> None:
+        self.adamw.zero_grad(set_to_none=True)
+
+    def grad_norm(self) -> Tensor:
+        """The L2 norm of all gradients together, a scalar on the device."""
+        grads = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        return torch.nn.utils.get_total_norm(grads)
+
+    def clip(self, norm: Tensor, largest: float) -> None:
+        """Scale the gradients, whose norm is `norm`, so that it is at most `largest`."""
+        trained = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        torch.nn.utils.clip_grads_with_norm_(trained, largest, norm)
