@@ -16,7 +16,7 @@ What each means is documented in `config.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,13 @@ def read_overrides(overrides: Path | Mapping[str, Any] | None) -> tuple[dict[str
     return body, None if data is None else base / data
 
 
+def read_execution(given: Any, trunk: ExecutionConfig) -> ExecutionConfig:
+    """The trunk's execution with the fields that `given` has."""
+    if not isinstance(given, Mapping):
+        raise UsageError("override 'execution' must be a table")
+    return build(ExecutionConfig, {**asdict(trunk), **given}, "execution")
+
+
 def branch(
     trunk: Path,
     overrides: Path | Mapping[str, Any] | None,
@@ -101,7 +108,9 @@ def branch(
     if named is not None and data is not None:
         raise UsageError("the data is named twice, in the overrides and by --data: name it once")
     checkpoint, place = read_checkpoint(trunk), choose_device(device)
-    execution = build(ExecutionConfig, body.pop("execution", {}), "execution")
+    execution = build(
+        ExecutionConfig, {**asdict(checkpoint.config.execution), **body.pop("execution", {})}, "execution"
+    )
     state = checkpoint.state(place)
     config = replace(apply_overrides(state.config, body, checkpoint.step), execution=execution)
     last_step = _last_step(config, checkpoint.step, steps)

@@ -63,12 +63,10 @@ class TrainingState:
 
     @staticmethod
     def restore(
-        header: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device = CPU
+        header: Mapping[str, Any], tensors: Mapping[str, Tensor], config: Config, device: torch.device = CPU
     ) -> "TrainingState":
-        """The state whose `header()` and `tensors()` these are."""
-        state = TrainingState.create(
-            Config.from_dict(header["config"], "the checkpoint"), DataRef(**header["data"]), device
-        )
+        """The state whose `header()` and `tensors()` these are. `config`: that of the header, with an execution."""
+        state = TrainingState.create(config, DataRef(**header["data"]), device)
         state.model.load_state_dict({name: tensors[f"model.{name}"] for name in state.model.state_dict()})
         state.optimizer.load(_under("optimizer.", tensors))
         state.token_counts_V.copy_(tensors["token_counts"])

@@ -153,6 +153,7 @@ def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
         ({"top_k": {"full_k": 99}}, "top_k.full_k <= model.n_experts"),
         ({"frozen_groups": ["body"]}, "'body' is none of embedding"),
         ({"optimizer": 3}, "must be a table"),
+        ({"execution": 1}, "'execution' must be a table"),
         ({"execution": {"micro": 1}}, "execution has no field 'micro'"),
         ({"data_seed": "x"}, "data.seed is 'x'"),
         ({"decay": {"steps": 0}}, "override decay.steps"),
