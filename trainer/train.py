@@ -173,7 +173,7 @@ def loss_by_k(nats_BL: np.ndarray, k_B: np.ndarray) -> dict[str, float | None]:
     return {str(k): finite(nats_BL[k_B == k].mean()) for k in sorted(set(k_B.tolist()))}
 
 
-def loss_by_domain(nats_BL: np.ndarray, batch: Batch, dataset: TokenDataset) -> dict[str, float]:
+def loss_by_domain(nats_BL: np.ndarray, batch: Batch, dataset: TokenDataset) -> dict[str, float | None]:
     """Mean loss in nats per token of each domain in the batch."""
     documents, inverse = np.unique(batch.documents, return_inverse=True)
     sums = np.bincount(inverse.ravel(), weights=nats_BL.ravel())
@@ -183,7 +183,7 @@ def loss_by_domain(nats_BL: np.ndarray, batch: Batch, dataset: TokenDataset) -> 
         domain = dataset.documents.domains[document]
         before = totals.get(domain, (0.0, 0))
         totals[domain] = (before[0] + nats, before[1] + count)
-    return {domain: nats / count for domain, (nats, count) in sorted(totals.items())}
+    return {domain: finite(nats / count) for domain, (nats, count) in sorted(totals.items())}
 
 
 def train_until(
