@@ -57,11 +57,11 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """For each matrix U S V of [..., R, C], about U V, in fp32: five steps of a quintic Newton-Schulz iteration.
     Products are in bfloat16 on a GPU, as the result need not be exact, and in fp32 elsewhere."""
     wide = matrices.shape[-2] <= matrices.shape[-1]
-    x = matrices if wide else matrices.mT
+    x: Tensor = matrices if wide else matrices.mT
     # The spectral norm is at most Frobenius's.
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     x = x.to(torch.bfloat16) if x.is_cuda else x
     for _ in range(STEPS):
         gram = x @ x.mT
         x = A * x + (B * gram + C * gram @ gram) @ x
-    return (x if wide else x.mT).float()
+    return x.float() if wide else x.mT.float()

@@ -46,12 +46,12 @@ class Optimizer:
             eps=config.epsilon,
             fused=True,
         )
-        for parameter in (*with_decay, *without_decay):
+        for trained in (*with_decay, *without_decay):
             # Made here rather than at the first step, so that every checkpoint holds the same tensors.
-            self.adamw.state[parameter] = {
-                "step": torch.zeros((), device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
+            self.adamw.state[trained] = {
+                "step": torch.zeros((), device=trained.device),
+                "exp_avg": torch.zeros_like(trained),
+                "exp_avg_sq": torch.zeros_like(trained),
             }
         own = self.tensors()
         self._copy({name: tensor for name, tensor in (moments or {}).items() if name in own})

@@ -18,7 +18,7 @@ from torch import Tensor
 from infra.errors import UsageError
 from trainer.config import TopKConfig
 
-PolicyKind = Literal["fixed", "min_p", "top_p"]
+PolicyKind = Literal["fixed", "table", "min_p", "top_p"]
 
 
 class Policy(Protocol):
@@ -42,18 +42,29 @@ class KPolicy:
     "min_p" keeps the experts whose score is at least `value` times the token's best score (llama.cpp #4470).
     "top_p" keeps the fewest whose scores sum to at least `value` of the scores of the chosen `k` (2403.07652).
     Both keep at least `minimum` experts and at most `k`.
+    "table" is a fixed k of each MoE layer (LExI, 2509.02753): of all layers, so `for_layers` is asked first.
     """
 
     k: int
     kind: PolicyKind = "fixed"
     value: float = 0.0
     minimum: int = 1
+    table: tuple[int, ...] = ()
+    """k of each MoE layer, of kind "table"; `k` is the largest."""
 
     @property
     def most(self) -> int:
         return self.k
 
+    def for_layers(self, layers: int) -> "list[KPolicy]":
+        """The policy of each MoE layer: what a model takes."""
+        if self.kind != "table":
+            return [self] * layers
+        assert len(self.table) == layers, "check_policy has compared them"
+        return [KPolicy(k) for k in self.table]
+
     def keep(self, scores_TK: Tensor) -> Tensor | None:
+        assert self.kind != "table", "a table is of all layers"
         if self.kind == "fixed":
             return None
         if self.kind == "min_p":
@@ -114,11 +125,15 @@ def _unit(x: np.ndarray) -> np.ndarray:
     return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def check_policy(policy: KPolicy, n_experts: int) -> KPolicy:
-    """`policy` itself. UsageError when its k or its value is out of range."""
-    if not 1 <= policy.k <= n_experts:
-        raise UsageError(f"k is {policy.k}; the model has {n_experts} experts, so k may be 1 to {n_experts}")
-    if policy.kind != "fixed" and not 0.0 < policy.value <= 1.0:
+def check_policy(policy: KPolicy, n_experts: int, layers: int) -> KPolicy:
+    """`policy` itself, for a model with `layers` MoE layers of `n_experts`. UsageError when its k, its value or its
+    table is out of range."""
+    if policy.kind == "table" and len(policy.table) != layers:
+        raise UsageError(f"the table has {len(policy.table)} numbers; the model has {layers} MoE layers: one for each")
+    for k in (policy.k, *policy.table):
+        if not 1 <= k <= n_experts:
+            raise UsageError(f"k is {k}; the model has {n_experts} experts, so k may be 1 to {n_experts}")
+    if policy.kind in ("min_p", "top_p") and not 0.0 < policy.value <= 1.0:
         raise UsageError(f"the value of policy {policy.kind!r} is {policy.value}; it must be over 0 and at most 1")
     if not 1 <= policy.minimum <= policy.k:
         raise UsageError(f"the minimum of experts is {policy.minimum}; it must be from 1 to k, which is {policy.k}")

@@ -74,6 +74,7 @@ def test_padding_uses_no_expert_and_counts_nowhere() -> None:
     assert torch.allclose(y[1:, :4], alone, atol=1e-6)
     assert torch.allclose(y[1, 4:], layer.shared(x[1, 4:]), atol=1e-6)
     assert routing.load_BE.sum(1).tolist() == [40, 16] == [40, int(first.load_KE.sum())]
+    assert torch.equal(routing.used_BL, 4 * real)
     assert torch.allclose(routing.score_BE[1], first.score_BE[0], atol=1e-6)
 
 
@@ -130,6 +131,8 @@ def test_policies_keep_what_they_say() -> None:
     assert KPolicy(4, "min_p", 0.5).keep(scores).tolist() == [[True, True, False, False], [True] + [False] * 3]
     assert KPolicy(4, "top_p", 0.7).keep(scores).tolist() == [[True, True, False, False], [True] + [False] * 3]
     assert KPolicy(4, "top_p", 0.1, minimum=3).keep(scores).tolist() == [[True, True, True, False]] * 2
+    assert KPolicy(4, "table", table=(4, 1)).for_layers(2) == [KPolicy(4), KPolicy(1)]
+    assert KPolicy(4, "min_p", 0.5).for_layers(2) == [KPolicy(4, "min_p", 0.5)] * 2
 
 
 @settings(max_examples=50, deadline=None)
@@ -186,7 +189,7 @@ def test_balance_losses_are_one_at_perfect_balance_and_grow() -> None:
 def test_the_three_losses_see_experts_groups_and_sequences() -> None:
     """Each sequence uses one group, and the two groups are even together: only the partition's loss is not 1."""
     load = torch.tensor([[3, 3, 0, 0], [0, 0, 3, 3]])
-    routing = Routing(torch.zeros(2, 4, dtype=torch.int64), load, load / 6)
+    routing = Routing(torch.zeros(2, 4, dtype=torch.int64), load, load / 6, torch.zeros(2, 1, dtype=torch.int64))
     weights = {"expert_loss_weight": 0.0, "group_loss_weight": 0.0, "partition_loss_weight": 0.0}
     for name, expected in (("expert", 1.0), ("group", 1.0), ("partition", 2.0)):
         config = LoadBalancingConfig("losses", groups=2, **weights | {f"{name}_loss_weight": 1.0})
