@@ -1,8 +1,8 @@
 """How many routed experts a token uses: policies of inference, and the k of a training step.
 
-A layer takes the `most` experts with the largest score + bias, ranked by it, and keeps some of them. In training and
-with a fixed k it keeps the first: a smaller k uses a prefix of the experts of a larger one. The policies that depend on
-scores judge by the scores alone, in which the bias has no part.
+A layer takes the `most` experts with the largest score + bias, ranked by it, and keeps the first of them: a smaller k
+uses a prefix of the experts of a larger one, as in training. The policies that depend on scores decide how many by the
+scores alone, in which the bias has no part.
 
 Shapes: B sequences, L positions, T = B x L tokens, K experts chosen per token, M MoE layers.
 """
@@ -39,9 +39,9 @@ class Policy(Protocol):
 class KPolicy:
     """Inference: `k` experts for each token ("fixed"), or fewer where the scores allow it.
 
-    "min_p" keeps the experts whose score is at least `value` times the token's best score (llama.cpp #4470).
-    "top_p" keeps the fewest whose scores sum to at least `value` of the scores of the chosen `k` (2403.07652).
-    Both keep at least `minimum` experts and at most `k`.
+    "min_p" keeps as many as have a score of at least `value` times the token's best score (llama.cpp #4470).
+    "top_p" keeps as many as it takes of the best scores to sum to `value` of the scores of the chosen `k` (2403.07652).
+    Both keep at least `minimum` experts and at most `k`, those of the first ranks.
     "table" is a fixed k of each MoE layer (LExI, 2509.02753): of all layers, so `for_layers` is asked first.
     """
 
@@ -67,19 +67,14 @@ class KPolicy:
         assert self.kind != "table", "a table is of all layers"
         if self.kind == "fixed":
             return None
+        best_TK = scores_TK.sort(dim=1, descending=True).values
         if self.kind == "min_p":
-            keep_TK = scores_TK >= self.value * scores_TK.amax(1, keepdim=True)
-            if self.minimum <= 1:
-                return keep_TK
-        ranked_TK = scores_TK.argsort(dim=1, descending=True, stable=True)
-        best_TK = scores_TK.gather(1, ranked_TK)
-        if self.kind == "min_p":
-            first_TK = best_TK >= self.value * best_TK[:, :1]
+            number_T = (best_TK >= self.value * best_TK[:, :1]).sum(1)
         else:
             share_TK = best_TK / best_TK.sum(1, keepdim=True)
-            first_TK = share_TK.cumsum(1) - share_TK < self.value
-        first_TK[:, : self.minimum] = True
-        return torch.zeros_like(first_TK).scatter_(1, ranked_TK, first_TK)
+            number_T = (share_TK.cumsum(1) - share_TK < self.value).sum(1)
+        rank_K = torch.arange(scores_TK.shape[1], device=scores_TK.device)
+        return rank_K < number_T.clamp(min=self.minimum)[:, None]
 
 
 @dataclass(frozen=True)

@@ -137,21 +137,25 @@ def test_policies_keep_what_they_say() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(["min_p", "top_p"]), st.floats(0.05, 1.0), st.integers(1, 3))
-def test_policies_go_by_the_scores_in_any_order(seed: int, kind: str, value: float, minimum: int) -> None:
-    """Under a bias the rank is not that of the scores: the same experts are kept whatever it is."""
+def test_policies_count_by_the_scores_and_keep_by_rank(seed: int, kind: str, value: float, minimum: int) -> None:
+    """Under a bias the rank is not that of the scores: as many are kept whatever it is, and always the first."""
     generator = torch.Generator().manual_seed(seed)
     scores = torch.rand(5, 6, generator=generator)
     policy = KPolicy(6, kind, value, minimum)  # type: ignore[arg-type]
-    order = scores.argsort(1, descending=True)
-    ranked = policy.keep(scores.gather(1, order))
     keep = policy.keep(scores)
-    assert keep is not None and ranked is not None
-    assert torch.equal(keep.gather(1, order), ranked)
-    best = scores.amax(1, keepdim=True)
-    if kind == "min_p" and minimum == 1:
-        assert torch.equal(keep, scores >= value * best)
-    # What is kept is a prefix by score, and no smaller prefix is enough.
-    assert (ranked.int().diff(dim=1) <= 0).all() and (ranked.sum(1) >= minimum).all()
+    ranked = scores.sort(1, descending=True).values
+    in_order = policy.keep(ranked)
+    assert keep is not None and in_order is not None and torch.equal(keep, in_order)
+    number = keep.sum(1)
+    assert (keep.int().diff(dim=1) <= 0).all() and (number >= minimum).all()
+    if kind == "min_p":
+        assert torch.equal(number, (scores >= value * scores.amax(1, keepdim=True)).sum(1).clamp(min=minimum))
+    else:
+        # The best `number` are enough, and one less is not.
+        mass = ranked.cumsum(1) / ranked.sum(1, keepdim=True)
+        assert (mass.gather(1, number[:, None] - 1)[:, 0] >= value - 1e-6).all()
+        fewer = mass.gather(1, (number - 2).clamp(min=0)[:, None])[:, 0]
+        assert ((fewer < value + 1e-6) | (number == minimum)).all()
 
 
 def test_balance_moves_against_the_load_and_stays_centred() -> None:
