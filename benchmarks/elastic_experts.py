@@ -1,6 +1,6 @@
 """Experts per token chosen after training: elastic against plain training, adaptive policies, and the load.
 
-    python -m benchmarks elastic_experts --tokens tokens --held-out held-out --out runs --seeds 3 --steps 1000
+    python -m benchmarks elastic_experts --tokens tokens --held-out held-out --out runs --seeds 3 --steps 1100
 
 Tiny models of the family (80 experts, 12 of them per token) are trained on the text of `--tokens` with a vocabulary of
 512: `plain` always with k = 12, `elastic` with k = 12 in half of the draws and else 2 to 12, for as many steps as give
@@ -52,7 +52,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=Path, required=True, help="a tokens dataset, whose text is trained on")
     parser.add_argument("--held-out", type=Path, required=True, help="a tokens dataset, whose text is measured on")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1000, help=f"of `plain`, of {SEQUENCES * LENGTH} tokens each")
+    parser.add_argument("--steps", type=int, default=1100, help=f"of `plain`, of {SEQUENCES * LENGTH} tokens each")
     add(parser, "--out", "--workers")
 
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = args.out or Path(stack.enter_context(TemporaryDirectory()))
         make_data(args.tokens, args.held_out, folder / "data")
-        jobs = [(name, seed) for seed in range(args.seeds) for name in RUNS]
+        jobs = [(name, seed) for name in RUNS for seed in range(args.seeds)]
         pool = stack.enter_context(ProcessPoolExecutor(args.workers, get_context("spawn")))
         results = list(pool.map(partial(measured, folder, args.steps), jobs))
     by_name = {name: [result for (run, _), result in zip(jobs, results) if run == name] for name in RUNS}
