@@ -186,6 +186,7 @@ def curves(run: Path, test: Path) -> dict[str, Any]:
     return {
         "bits": {k: result["overall"] for k, result in by_k.items()},
         "load_by_k": {k: fmean(result["load_imbalance"]) for k, result in by_k.items()},
+        "groups_by_k": {k: fmean(result["group_imbalance"]) for k, result in by_k.items()},
         "unused_by_k": {k: sum(result["unused_experts"]) for k, result in by_k.items()},
         "curve": [[answer["active_experts"], answer["overall"]] for answer in curve],
     }
@@ -248,11 +249,9 @@ def show(found: Mapping[str, Any]) -> Iterator[str]:
     yield from markdown(
         ["bits per byte at k", *KS], [[n, *(spread(r, "bits", k) for k in KS)] for n, r in runs.items()]
     )
-    yield ""
-    yield from markdown(
-        ["largest load / mean load at k", *KS],
-        [[n, *(spread(r, "load_by_k", k, 2) for k in KS)] for n, r in runs.items()],
-    )
+    for what, values in (("largest load / mean load at k", "load_by_k"), ("the same of groups at k", "groups_by_k")):
+        yield ""
+        yield from markdown([what, *KS], [[n, *(spread(r, values, k, 2) for k in KS)] for n, r in runs.items()])
     yield ""
     rows = [
         [f"{name}, {what}", *(f"{fmean(one['load'][what][i] for one in each):.2f}" for i in range(len(MOMENTS)))]

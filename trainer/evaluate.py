@@ -58,7 +58,8 @@ def evaluate(
     policies = policies_named(policy, k or (), read)
     with reproducible(config.run.threads, place):
         model = read.model(place)
-        results = {each.k: evaluate_at(model, dataset, config.data.sequence_length, each) for each in policies}
+        length, groups = config.data.sequence_length, config.load_balancing.groups
+        results = {each.k: evaluate_at(model, dataset, length, each, groups) for each in policies}
     first = results[policies[0].k]
     return {
         **{name: first[name] for name in ("bits_per_byte", "overall", "iq", "eq", "active_experts")},
@@ -74,7 +75,9 @@ def evaluate(
     }
 
 
-def evaluate_at(model: Transformer, dataset: TokenDataset, length: int, policy: KPolicy) -> dict[str, Any]:
+def evaluate_at(
+    model: Transformer, dataset: TokenDataset, length: int, policy: KPolicy, groups: int = 1
+) -> dict[str, Any]:
     """Bits per byte under one policy, and how it uses the experts (`use_of_experts`). `length`: tokens per sequence.
     Padding counts in none of them."""
     config, device = model.config, model.head.device
@@ -96,13 +99,14 @@ def evaluate_at(model: Transformer, dataset: TokenDataset, length: int, policy: 
                 load_ME += torch.stack([routing.load_KE.sum(0) for routing in out.routings])
                 used_BL = torch.stack([routing.used_BL for routing in out.routings]).sum(0).cpu().numpy()
                 used += np.bincount(documents, used_BL[real], minlength=len(used))
-    return by_domain(dataset, bits) | use_of_experts(dataset, used, load_ME.cpu())
+    return by_domain(dataset, bits) | use_of_experts(dataset, used, load_ME.cpu(), groups)
 
 
-def use_of_experts(dataset: TokenDataset, used: Floats, load_ME: Tensor) -> dict[str, Any]:
+def use_of_experts(dataset: TokenDataset, used: Floats, load_ME: Tensor, groups: int) -> dict[str, Any]:
     """`active_experts`, the mean number of routed experts per token and layer; the same as `mean_k_by_domain` and
     `mean_k_by_layer`; and of each layer the largest and least load of an expert over the mean (`load_imbalance`,
-    `least_load`) and the number of experts without load (`unused_experts`).
+    `least_load`), the number of experts without load (`unused_experts`), and the largest load of `groups` groups of
+    neighbouring experts over the mean (`group_imbalance`; none where they do not divide the experts).
 
     `used`: experts of each document's tokens, summed over layers, shape (documents,). `load_ME`: tokens of each expert.
     """
@@ -114,9 +118,18 @@ def use_of_experts(dataset: TokenDataset, used: Floats, load_ME: Tensor) -> dict
         "mean_k_by_domain": {name: amount / (size * max(layers, 1)) for name, (amount, size) in sorted(totals.items())},
         "mean_k_by_layer": [float(total) / tokens for total in load_ME.sum(1)],
         "load_imbalance": [float(value) for value in load_imbalance(load_ME)],
+        "group_imbalance": [float(value) for value in load_imbalance(_grouped(load_ME, groups))],
         "least_load": [float(value) for value in load_ME.amin(1) / mean_M.clamp(min=1e-9)] if layers else [],
         "unused_experts": [int(value) for value in (load_ME == 0).sum(1)],
     }
+
+
+def _grouped(load_ME: Tensor, groups: int) -> Tensor:
+    """The load of groups of neighbouring experts, [M, groups]; of no layers where they do not divide the experts."""
+    layers, n_experts = load_ME.shape
+    if n_experts % groups:
+        return load_ME.new_zeros(0, groups)
+    return load_ME.view(layers, groups, n_experts // groups).sum(2)
 
 
 def by_domain(dataset: TokenDataset, bits: Floats) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def test_the_use_of_experts_adds_up(run: Path, held: Path) -> None:
         values = result["mean_k_by_domain"].values()
         assert min(values) <= result["active_experts"] <= max(values)
         assert all(least <= 1 <= most for least, most in zip(result["least_load"], result["load_imbalance"]))
+        # Eight groups of two experts: the largest is between the mean and the largest expert.
+        assert all(1 <= group <= most for group, most in zip(result["group_imbalance"], result["load_imbalance"]))
         assert all((least == 0) == (n > 0) for least, n in zip(result["least_load"], result["unused_experts"]))
     fixed = evaluate(run, held, [3])["by_k"]["3"]
     assert set(fixed["mean_k_by_domain"].values()) == {3.0} == set(fixed["mean_k_by_layer"])
