@@ -30,6 +30,7 @@ NAMES: Final = (
     "parity",
     "forecast",
     "elastic_experts",
+    "decode_speed",
     "extraction",
     "prefilter",
     "language",

@@ -40,7 +40,7 @@ COMMANDS = {
     "evaluate": ("train:evaluate", "Measure bits per byte by domain on a held-out dataset."),
     "calibrate-experts": ("train:calibrate_experts", "Find the policy that uses a given mean number of experts."),
     "generate": ("train:generate", "Generate text from a checkpoint."),
-    "export-model": ("train:export_model", "Write a checkpoint as a folder that the transformers library loads."),
+    "export-model": ("train:export_model", "Write a checkpoint for the transformers library."),
     "recipes": ("inspect:recipes_app", "List, show, check and compare recipes."),
     "snapshots": ("snapshots:snapshots_app", "Find the crawls of Common Crawl and their files."),
     "fit": ("fit:fit_app", "Fit models on texts."),
