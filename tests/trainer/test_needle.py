@@ -49,7 +49,7 @@ def examples(places: list[int], generator: torch.Generator) -> tuple[Tensor, Ten
 
 
 def train(model: Transformer, seed: int) -> None:
-    """On the loss of the answers alone."""
+    """On the loss of the answers alone; in every other sequence of those within a window, which the twin can learn."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.0)
     plan = packed_plan(model.config, torch.zeros(BATCH, LENGTH, dtype=torch.int64), torch.device("cpu"), model.dtype)
@@ -58,9 +58,13 @@ def train(model: Transformer, seed: int) -> None:
             group["lr"] = RATE * min(1.0, (step + 1) / 20, (STEPS - step) / 60)
         places = torch.randint(1, LENGTH - 2, (BATCH,), generator=generator)
         context, value = examples(places.tolist(), generator)
-        asked = (context == ASK) & (torch.arange(LENGTH) > places[:, None])
+        distance = torch.arange(LENGTH) - places[:, None]
+        furthest = torch.tensor([WINDOW - 1, LENGTH]).repeat(BATCH // 2)[:, None]
+        asked = (context == ASK) & (distance > 0) & (distance <= furthest)
+        weight = (asked / asked.sum(1, keepdim=True).clamp(min=1))[asked] / BATCH
         hidden = model(context, plan, K.for_layers(model.config.n_moe_layers)).hidden_BLD[asked]
-        loss = F.cross_entropy(model.logits(hidden), value[:, None].expand_as(context)[asked])
+        losses = F.cross_entropy(model.logits(hidden), value[:, None].expand_as(context)[asked], reduction="none")
+        loss = losses @ weight
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
