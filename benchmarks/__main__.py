@@ -37,6 +37,7 @@ NAMES: Final = (
     "scorers",
     "quality",
     "keep_rates",
+    "attention_cost",
 )
 
 

@@ -1,13 +1,14 @@
-"""Parameters, KV bytes, FLOPs and memory of a configuration, without making the model.
+"""Parameters and FLOPs of a configuration, without making the model.
 
-Tests hold each formula to live models: to their parameters, their caches' bytes, and the FLOPs that torch counts.
+Tests hold each formula to live models: to their parameters, and to the FLOPs that torch counts. Bytes of KV caches are
+in `cache.py`, bytes of a training step in `memory.py`.
 
 Shapes: D d_model, V vocabulary, H query heads, G key/value heads, C head_dim, L positions, W window.
 """
 
 from typing import NamedTuple
 
-from trainer.config import LayerConfig, ModelConfig
+from trainer.config import LayerConfig, ModelConfig, TopKConfig
 
 
 class Parameters(NamedTuple):
@@ -80,3 +81,10 @@ def mean_keys(config: ModelConfig, layer: LayerConfig, length: int) -> float:
         return (length + 1) / 2
     W = config.window
     return (W * (W + 1) / 2 + (length - W) * W) / length
+
+
+def expected_k(config: TopKConfig) -> float:
+    """Experts that a token uses in training, the mean over draws."""
+    return config.full_k_probability * config.full_k + (1 - config.full_k_probability) * (
+        (config.min_k + config.full_k) / 2
+    )
