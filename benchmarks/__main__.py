@@ -38,6 +38,7 @@ NAMES: Final = (
     "quality",
     "keep_rates",
     "attention_cost",
+    "training_memory",
 )
 
 
