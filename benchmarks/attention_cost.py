@@ -4,8 +4,8 @@
 
 One layer of each kind, 4 query heads on 2 key/value heads of 32 features, one sequence of one document, in fp32. KV
 bytes are those of live caches. FLOPs are of the forward pass of attention alone, counted by torch's counter for the
-keys that a query attends to, and compared with `trainer/formulas.py`. Seconds are CPU seconds of one thread, the best of
-three. A slope is the logarithm to base 2 of what doubling the length multiplies a cost by: 1 is linear, 2 quadratic.
+keys that a query attends to, and compared with `trainer/formulas.py`. Seconds are CPU seconds of one thread, the best
+of three. A slope is the logarithm to base 2 of what doubling the length multiplies a cost by: 1 is linear, 2 quadratic.
 """
 
 import argparse

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from infra.errors import UsageError
-from tests.trainer.conftest import small_config
+from tests.trainer.conftest import small_config, write_config
 from trainer.accelerators import ACCELERATORS, GIB, accelerator, of_device
+from trainer.api import branch, freeze, train
 from trainer.config import Config
 from trainer.formulas import training_flops
 from trainer.memory import kernels_of, training_memory
 from trainer.plan import check_memory, plan, plan_training, vocab_size_of
+from trainer.runs import read_rows
 from trainer.speed import Speed
 from trainer.start import config_file, shipped_configs
 
@@ -131,3 +133,16 @@ def test_shipped_configurations_are_of_the_family() -> None:
         assert (model.n_experts, config.top_k.full_k, config.top_k.full_k_probability) == (80, 12, 0.5)
         assert math.isclose(model.d_ff / 12, model.d_ff_expert, rel_tol=0.2)
         assert 0.1 <= schedule.decay_steps / (schedule.decay_steps + schedule.trunk_steps) <= 0.15
+
+
+def test_a_run_tells_its_memory_first_and_its_rates_after_every_step(tmp_path: Path, data: Path) -> None:
+    told: list[str] = []
+    rows: list[dict[str, float]] = []
+    path = write_config(tmp_path)
+    train(path, data, tmp_path / "run", 2, lambda row, last: rows.append(dict(row)), tell=told.append)
+    freeze(tmp_path / "run", tmp_path / "frozen")
+    branch(tmp_path / "frozen", None, data, tmp_path / "branch", 3, tell=told.append)
+    assert len(told) == 2 and told[0].split("; ")[0] == told[1].split("; ")[0]
+    timings = read_rows(tmp_path / "run/timings.jsonl")
+    assert [row["tokens_per_second"] for row in rows] == [row["tokens_per_second"] for row in timings]
+    assert all("seconds" not in row for row in read_rows(tmp_path / "run/log.jsonl"))
