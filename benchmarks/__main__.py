@@ -39,6 +39,7 @@ NAMES: Final = (
     "keep_rates",
     "attention_cost",
     "training_memory",
+    "training_plans",
 )
 
 

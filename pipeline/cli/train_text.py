@@ -61,14 +61,14 @@ def plan_text(answer: Mapping[str, Any]) -> str:
         {
             "GPUs": f"{each['gpus']:,}",
             "memory of each": memory_text(each),
-            "tokens/s": amount(each["tokens_per_second"]),
-            "time": duration(each["days"] * 86400),
-            inside: amount(each["tokens_in_time"]),
+            "tokens/s": amount(each["tokens_per_second"]) if each["sequences"] else None,
+            "time": duration(each["days"] * 86400) if each["sequences"] else None,
+            inside: amount(each["tokens_in_time"]) if each["sequences"] else None,
         }
         for each in answer["on"]
     ]
     title = f"{answer['gpu']}, MFU {answer['mfu']:.0%}, by arithmetic"
-    return f"{about}\n\n{title}\n{table(on, [*on[0]] if on else [])}"
+    return f"{about}\n\n{title}\n{table(on, ['GPUs', 'memory of each', 'tokens/s', 'time', inside])}"
 
 
 def memory_text(on: Mapping[str, Any]) -> str:

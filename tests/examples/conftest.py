@@ -15,6 +15,7 @@ from tests.examples.world import write_world
 from tests.files import ROOT
 from tests.pipeline import toy_packages
 from tests.trainer.conftest import toml_text
+from trainer.start import config_file
 
 TINY = ROOT / "trainer/configs/tiny.toml"
 
@@ -57,9 +58,9 @@ def folder(
 def few_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`tiny` with a handful of short steps in place of its 400."""
     body = tomllib.loads(TINY.read_text())
-    body["data"] |= {"sequence_length": 32, "global_batch_size": 2, "micro_batch_size": 2}
+    body["data"] |= {"sequence_length": 32, "global_batch_size": 2}
     body["schedule"] |= {"warmup_steps": 1, "trunk_steps": 3, "decay_steps": 2}
     short = tmp_path / "tiny.toml"
     short.write_text(toml_text(body))
     for place in ("pipeline.cli.train", "refinery.training"):
-        monkeypatch.setattr(f"{place}.config_file", lambda name: short if name == "tiny" else Path(name))
+        monkeypatch.setattr(f"{place}.config_file", lambda name: short if name == "tiny" else config_file(name))
