@@ -26,6 +26,7 @@ NAMES: Final = (
     "pool_speed",
     "engines",
     "stage_speed",
+    "train_step",
     "synthetic_snapshot",
     "parity",
     "forecast",

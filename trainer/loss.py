@@ -50,7 +50,10 @@ class _Loss(torch.autograd.Function):
             part = slice(first, first + CHUNK)
             h_TD, t_T1 = hidden_TD[part], target_T[part, None]
             logits_TV = wide(F.linear(h_TD, weight_VD))
-            log_sum_T1 = logits_TV.logsumexp(1, keepdim=True)
+            largest_T1 = logits_TV.amax(1, keepdim=True)
+            exp_TV = (logits_TV - largest_T1).exp_()
+            sum_T1 = exp_TV.sum(1, keepdim=True)
+            log_sum_T1 = largest_T1 + sum_T1.log()
             nats_T1 = log_sum_T1 - logits_TV.gather(1, t_T1)
             used_T1 = torch.ones_like(nats_T1) if real_T is None else real_T[part, None].to(nats_T1.dtype)
             nats_T[part] = (nats_T1 * used_T1)[:, 0]
@@ -58,7 +61,7 @@ class _Loss(torch.autograd.Function):
             if not (needs_hidden or needs_head):
                 continue
             # d/dlogits of nats is p - onehot, that of the squared normaliser 2 log_sum p.
-            grad_TV = (logits_TV - log_sum_T1).exp_().mul_(used_T1 * (1 + 2 * z_weight * log_sum_T1))
+            grad_TV = exp_TV.mul_(used_T1 * (1 + 2 * z_weight * log_sum_T1) / sum_T1)
             grad_TV.scatter_add_(1, t_T1, -used_T1)
             grad_TV = grad_TV.to(hidden_TD.dtype)
             if hidden_grad is not None:
