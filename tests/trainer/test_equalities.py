@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from tests.trainer.conftest import REF, small_config, with_random_zeros
-from trainer.config import Config
+from trainer.config import Config, ExecutionConfig
 from trainer.loader import Batch
-from trainer.policies import draw_k
+from trainer.plans import Backend, packed_plan
+from trainer.policies import DrawnK, draw_k
 from trainer.prepare import prepare
 from trainer.state import TrainingState
 from trainer.train import accumulate_gradients
@@ -109,6 +110,30 @@ def test_compiled_blocks_change_the_last_bits_alone(kept: str) -> None:
     assert torch.equal(plain.load_MKE, compiled.load_MKE)
     assert torch.allclose(plain.nats_BL, compiled.nats_BL, atol=1e-5)
     assert largest_difference(compiled, plain) < 2e-5
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.system("c++ --version > /dev/null 2>&1") != 0, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize(("backend", "breaks"), [("flex", 0), ("reference", 5)])
+def test_another_batch_or_k_compiles_nothing_again(backend: Backend, breaks: int) -> None:
+    """FlexAttention, which runs on a CPU without gradients, breaks no graph; the reference's loop over documents does,
+    in each of the five blocks that are compiled (others are equal to them)."""
+    torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    state = TrainingState.create(small_config(model={"head_dim": 16, "window": 16}), REF)
+    prepare(state.model, ExecutionConfig(compile=True))
+    frames = []
+    with torch.no_grad():
+        for seed in range(3):
+            drawn = np.random.Generator(np.random.Philox(seed))
+            segments = torch.from_numpy(np.cumsum(drawn.random((2, 256)) < 0.05, axis=1))
+            tokens = torch.from_numpy(drawn.integers(3, 64, (2, 256)))
+            plan = packed_plan(state.config.model, segments, state.device, torch.float32, backend)
+            state.model(tokens, plan, [DrawnK(4, torch.tensor([1 + seed, 4]))] * 7)
+            frames.append(dict(counters["frames"]))
+    assert frames[0]["ok"] > 0 and frames[1:] == frames[:1] * 2
+    assert sum(counters["graph_break"].values()) == breaks
 
 
 def test_gradients_of_shared_keys_and_values_are_the_slope_of_the_loss() -> None:
