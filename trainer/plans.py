@@ -50,7 +50,7 @@ class ReferencePlan(_Packed):
     """(sequence, first position, end) of each document."""
 
     # Compiled code would be compiled again for each batch's documents.
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def attend(self, kind: Kind, q_BHLC: Tensor, kv: KV) -> Tensor:
         if kind == "sliding":
             return sliding_attention(q_BHLC, kv, self.sliding_mask, self.window)
