@@ -22,10 +22,10 @@ from infra.errors import UsageError
 from infra.storage import disk_errors, lock
 from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, read_toml
-from trainer.loader import Loader
+from trainer.data.loader import Loader
+from trainer.data.tokens import DataRef, TokenDataset
 from trainer.runs import RunFolder
 from trainer.schedule import total_steps
-from trainer.tokens import DataRef, TokenDataset
 from trainer.train import OnStep, train_until
 
 FORMAT = "refinery.branch/2"

@@ -28,8 +28,8 @@ from infra.code_version import code_version
 from infra.errors import UsageError
 from infra.hashing import canonical_json, readable_json, sha256_file, sha256_json
 from infra.storage import disk_errors, new_folder
+from trainer.data.tokens import TOKENIZER_FILE
 from trainer.state import TrainingState
-from trainer.tokens import TOKENIZER_FILE
 
 # Changes with the names in the header: a checkpoint of another format is refused.
 FORMAT = "refinery.checkpoint/2"

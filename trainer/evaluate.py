@@ -20,13 +20,14 @@ from infra.errors import UsageError
 from trainer.attention import PackedKV, kv_bytes_per_token
 from trainer.baselines import Floats, gzip_bits_per_byte, texts, unigram_bits
 from trainer.checkpoint import Checkpoint, read_checkpoint
+from trainer.data.loader import evaluation_batches
+from trainer.data.pack import PADDING
+from trainer.data.tokens import TokenDataset
 from trainer.determinism import deterministic
 from trainer.experts import KPolicy, load_imbalance
-from trainer.loader import PADDING, evaluation_batches
 from trainer.model import Transformer
 from trainer.runs import find_checkpoint
 from trainer.state import TrainingState
-from trainer.tokens import TokenDataset
 
 IQ = ("mathematics", "code", "science", "engineering", "reasoning")
 EQ = ("literature", "dialogue", "emotion", "society", "arts")
@@ -64,8 +65,8 @@ def evaluate(
         "by_k": {str(most): result for most, result in results.items()},
         "baselines": baselines(dataset, state.token_counts_V),
         "documents": len(dataset.documents),
-        "bytes": int(dataset.documents.bytes.sum()),
-        "tokens": int(dataset.documents.lengths.sum()),
+        "bytes": int(dataset.documents.bytes.sum(dtype=np.int64)),
+        "tokens": int(dataset.documents.lengths.sum(dtype=np.int64)),
         "checkpoint": read.sha256,
         "data": dataset.ref.manifest_sha256,
     }
@@ -100,10 +101,9 @@ def by_domain(dataset: TokenDataset, bits: Floats) -> dict[str, Any]:
     `bits`: shape (documents,).
     """
     table = dataset.documents
-    totals: dict[str, tuple[float, int]] = {}
-    for domain, document_bits, size in zip(table.domains, bits.tolist(), table.bytes.tolist(), strict=True):
-        before = totals.get(domain, (0.0, 0))
-        totals[domain] = (before[0] + document_bits, before[1] + size)
+    bits_by_code = np.bincount(table.domain_codes, weights=bits)
+    bytes_by_code = np.bincount(table.domain_codes, weights=table.bytes).astype(np.int64)
+    totals = dict(zip(table.domain_names, zip(bits_by_code.tolist(), bytes_by_code.tolist()), strict=True))
     return {
         "bits_per_byte": {domain: _pooled(totals, [domain]) for domain in sorted(totals)},
         "iq": _pooled(totals, IQ),
@@ -121,13 +121,14 @@ def _pooled(totals: Mapping[str, tuple[float, int]], domains: Iterable[str]) -> 
 def baselines(dataset: TokenDataset, token_counts_V: Tensor) -> dict[str, Any]:
     """Bits per byte of the unigram model with these training counts, and of gzip, on `dataset`."""
     contents, table = texts(dataset), dataset.documents
-    by_name = {name: [t for t, d in zip(contents, table.domains) if d == name] for name in sorted(set(table.domains))}
+    domains = [table.domain_names[code] for code in table.domain_codes.tolist()]
+    by_name = {name: [t for t, d in zip(contents, domains) if d == name] for name in sorted(table.domain_names)}
     return {
         "unigram": by_domain(dataset, unigram_bits(dataset, token_counts_V.numpy())),
         "gzip": {
             "bits_per_byte": {name: gzip_bits_per_byte(part) for name, part in by_name.items()},
-            "iq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in IQ]),
-            "eq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in EQ]),
+            "iq": gzip_bits_per_byte([t for t, d in zip(contents, domains) if d in IQ]),
+            "eq": gzip_bits_per_byte([t for t, d in zip(contents, domains) if d in EQ]),
             "overall": gzip_bits_per_byte(contents),
         },
     }

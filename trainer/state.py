@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from trainer.config import Config, OptimizerConfig
-from trainer.loader import START, Cursor
+from trainer.data.cursor import START, Cursor
+from trainer.data.parts import present_part
+from trainer.data.tokens import DataRef
 from trainer.model import Transformer, initialise, parameter_group
-from trainer.tokens import DataRef
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
@@ -41,7 +42,7 @@ class TrainingState:
     """Training targets so far."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
-    """Data, seed, step and final cursor of each earlier part of the run that used another order of documents."""
+    """The earlier parts of the run, which had another dataset, seed or mixture: `trainer.data.parts.Part`, as JSON."""
 
     @staticmethod
     def create(config: Config, data: DataRef) -> "TrainingState":
@@ -62,7 +63,7 @@ class TrainingState:
                 state.optimizer.state[parameter][moment].copy_(tensors[f"optimizer.{moment}.{name}"])
         state.generator.set_state(tensors["generator"])
         state.token_counts_V.copy_(tensors["token_counts"])
-        state.cursor = Cursor(header["cursor"]["epoch"], dict(header["cursor"]["sources"]))
+        state.cursor = Cursor.from_dict(header["cursor"])
         state.step, state.tokens = header["step"], header["tokens"]
         state.history = [dict(part) for part in header["history"]]
         return state
@@ -89,12 +90,12 @@ class TrainingState:
         }
 
     def reconfigure(self, config: Config, data: DataRef) -> None:
-        """Continue with another configuration or dataset (a branch). Weights and moments stay; another dataset or data
-        seed starts at the beginning of its epoch 0."""
-        if (data.manifest_sha256, config.data.seed) != (self.data.manifest_sha256, self.config.data.seed):
-            part = {"manifest_sha256": self.data.manifest_sha256, "seed": self.config.data.seed, "step": self.step}
-            self.history.append(part | {"cursor": self.cursor.as_dict()})
-            self.cursor = START
+        """Continue with another configuration or dataset (a branch). Weights and moments stay, and so does the cursor:
+        each source goes on where it was."""
+        old, new = self.config.as_dict()["data"], config.as_dict()["data"]
+        if (data.manifest_sha256, new) != (self.data.manifest_sha256, old):
+            part = present_part(self.history, self.data.manifest_sha256, old, self.step, self.cursor)
+            self.history.append(part.as_dict())
         moments = self.optimizer.state
         self.optimizer = make_optimizer(self.model, config.optimizer)
         self.optimizer.state = moments

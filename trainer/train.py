@@ -16,14 +16,15 @@ from infra.errors import UsageError, WorkError
 from infra.storage import disk_errors, lock
 from trainer.attention import PackedKV
 from trainer.config import Config
+from trainer.data.loader import Loader
+from trainer.data.pack import Batch
+from trainer.data.tokens import TokenDataset
 from trainer.determinism import deterministic
 from trainer.experts import load_imbalance, sample_policies, updated_bias
-from trainer.loader import Batch, Loader
 from trainer.model import active_parameters
 from trainer.runs import RunFolder
 from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
 from trainer.state import TrainingState
-from trainer.tokens import TokenDataset
 
 # Called after every step with its log row and the last step of this call.
 OnStep = Callable[[Mapping[str, Any], int], None]
@@ -107,15 +108,12 @@ def loss_by_domain(
     losses_BL: np.ndarray[Any, np.dtype[np.float64]], batch: Batch, dataset: TokenDataset
 ) -> dict[str, float]:
     """Mean loss in nats per token of each domain in the batch."""
-    documents, inverse = np.unique(batch.documents, return_inverse=True)
-    sums = np.bincount(inverse.ravel(), weights=losses_BL.ravel())
-    counts = np.bincount(inverse.ravel())
-    totals: dict[str, tuple[float, int]] = {}
-    for document, nats, count in zip(documents.tolist(), sums.tolist(), counts.tolist(), strict=True):
-        domain = dataset.documents.domains[document]
-        before = totals.get(domain, (0.0, 0))
-        totals[domain] = (before[0] + nats, before[1] + count)
-    return {domain: nats / count for domain, (nats, count) in sorted(totals.items())}
+    names = dataset.documents.domain_names
+    domains = batch.domains.ravel()
+    sums = np.bincount(domains, weights=losses_BL.ravel(), minlength=len(names))
+    counts = np.bincount(domains, minlength=len(names))
+    present = sorted((names[i], i) for i in np.flatnonzero(counts).tolist())
+    return {name: float(sums[i] / counts[i]) for name, i in present}
 
 
 def train_until(

@@ -16,10 +16,10 @@ from trainer.attention import (
     sliding_mask,
 )
 from trainer.config import LayerConfig, ModelConfig, hybrid_layers
+from trainer.data.tokens import DataRef
 from trainer.experts import KPolicy
 from trainer.generate import decode_step
 from trainer.state import TrainingState
-from trainer.tokens import DataRef
 
 REF = DataRef("0" * 64, "0" * 64, vocab_size=64, eod_id=2)
 SEGMENTS = torch.tensor([[0] * 19, [0] * 5 + [1] * 3 + [2] * 11])
