@@ -23,15 +23,15 @@ from torch import Tensor, nn
 
 from trainer.attention import KV
 from trainer.config import Config, ExecutionConfig, ModelConfig, hybrid_layers
+from trainer.data.pack import Batch
+from trainer.data.tokens import DataRef
 from trainer.device import choose_device
 from trainer.experts import MoE
 from trainer.formulas import parameters, training_flops
-from trainer.loader import Batch
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy, draw_k
 from trainer.prepare import prepare
 from trainer.state import TrainingState
-from trainer.tokens import DataRef
 from trainer.train import accumulate_gradients
 
 # Dense bfloat16 FLOP/s of tensor cores, by a part of the device's name (NVIDIA's data sheets).
@@ -173,7 +173,13 @@ def random_batch(config: Config, vocab_size: int) -> Batch:
     shape = (config.data.global_batch_size, config.data.sequence_length + 1)
     tokens = np.random.Generator(np.random.Philox(1)).integers(3, vocab_size, shape)
     segments = random_segments(shape[0], shape[1] - 1)
-    return Batch(tokens[:, :-1].copy(), tokens[:, 1:].copy(), segments, np.zeros_like(segments))
+    return Batch(
+        tokens[:, :-1].copy(),
+        tokens[:, 1:].copy(),
+        segments,
+        np.zeros_like(segments),
+        np.zeros(segments.shape, np.int16),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ whole steps

@@ -24,13 +24,12 @@ from infra.errors import UsageError
 from infra.storage import disk_errors, lock
 from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, ExecutionConfig
+from trainer.data.tokens import DataRef, TokenDataset
 from trainer.device import choose_device
-from trainer.loader import Loader
 from trainer.runs import RunFolder
 from trainer.schedule import total_steps
 from trainer.settings import build, read_toml
-from trainer.tokens import DataRef, TokenDataset
-from trainer.train import OnStep, train_until
+from trainer.train import OnStep, open_loader, train_until
 
 FORMAT = "refinery.branch/2"
 OPTIMIZER = ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "max_grad_norm")
@@ -87,6 +86,13 @@ def read_execution(given: Any, trunk: ExecutionConfig) -> ExecutionConfig:
     return build(ExecutionConfig, {**asdict(trunk), **given}, "execution")
 
 
+def read_execution(given: Any, trunk: ExecutionConfig) -> ExecutionConfig:
+    """The trunk's execution with the fields that `given` has."""
+    if not isinstance(given, Mapping):
+        raise UsageError("override 'execution' must be a table")
+    return build(ExecutionConfig, {**asdict(trunk), **given}, "execution")
+
+
 def branch(
     trunk: Path,
     overrides: Path | Mapping[str, Any] | None,
@@ -108,9 +114,7 @@ def branch(
     if named is not None and data is not None:
         raise UsageError("the data is named twice, in the overrides and by --data: name it once")
     checkpoint, place = read_checkpoint(trunk), choose_device(device)
-    execution = build(
-        ExecutionConfig, {**asdict(checkpoint.config.execution), **body.pop("execution", {})}, "execution"
-    )
+    execution = read_execution(body.pop("execution", {}), checkpoint.config.execution)
     state = checkpoint.state(place)
     config = replace(apply_overrides(state.config, body, checkpoint.step), execution=execution)
     last_step = _last_step(config, checkpoint.step, steps)
@@ -128,7 +132,7 @@ def branch(
             state.config = config
         else:
             state.reconfigure(config, dataset.ref)
-        loader = Loader(dataset, config.data.seed, config.data.sequence_length)
+        loader = open_loader(dataset, config, state.step)
         summary = train_until(state, loader, max(last_step, state.step), run, lineage, on_step)
     return {**summary, "trunk": checkpoint.sha256, "overrides": declared, "control": not declared}
 

@@ -21,14 +21,15 @@ from trainer.balance import load_imbalance
 from trainer.baselines import Floats, gzip_bits_per_byte, texts, unigram_bits
 from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import Checkpoint, read_checkpoint
+from trainer.data.loader import evaluation_batches
+from trainer.data.pack import PADDING
+from trainer.data.tokens import TokenDataset
 from trainer.device import choose_device, reproducible
-from trainer.loader import PADDING, evaluation_batches
 from trainer.loss import token_losses
 from trainer.model import Transformer
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy, PolicyKind, check_policy
 from trainer.runs import find_checkpoint
-from trainer.tokens import TokenDataset
 
 IQ = ("mathematics", "code", "science", "engineering", "reasoning")
 EQ = ("literature", "dialogue", "emotion", "society", "arts")
@@ -67,8 +68,8 @@ def evaluate(
         "by_k": {str(most): result for most, result in results.items()},
         "baselines": baselines(dataset, read.tensors["token_counts"]),
         "documents": len(dataset.documents),
-        "bytes": int(dataset.documents.bytes.sum()),
-        "tokens": int(dataset.documents.lengths.sum()),
+        "bytes": int(dataset.documents.bytes.sum(dtype=np.int64)),
+        "tokens": int(dataset.documents.lengths.sum(dtype=np.int64)),
         "checkpoint": read.sha256,
         "data": dataset.ref.manifest_sha256,
     }
@@ -107,10 +108,9 @@ def by_domain(dataset: TokenDataset, bits: Floats) -> dict[str, Any]:
     `bits`: shape (documents,).
     """
     table = dataset.documents
-    totals: dict[str, tuple[float, int]] = {}
-    for domain, document_bits, size in zip(table.domains, bits.tolist(), table.bytes.tolist(), strict=True):
-        before = totals.get(domain, (0.0, 0))
-        totals[domain] = (before[0] + document_bits, before[1] + size)
+    bits_by_code = np.bincount(table.domain_codes, weights=bits)
+    bytes_by_code = np.bincount(table.domain_codes, weights=table.bytes).astype(np.int64)
+    totals = dict(zip(table.domain_names, zip(bits_by_code.tolist(), bytes_by_code.tolist()), strict=True))
     return {
         "bits_per_byte": {domain: _pooled(totals, [domain]) for domain in sorted(totals)},
         "iq": _pooled(totals, IQ),
@@ -128,13 +128,14 @@ def _pooled(totals: Mapping[str, tuple[float, int]], domains: Iterable[str]) -> 
 def baselines(dataset: TokenDataset, token_counts_V: Tensor) -> dict[str, Any]:
     """Bits per byte of the unigram model with these training counts, and of gzip, on `dataset`."""
     contents, table = texts(dataset), dataset.documents
-    by_name = {name: [t for t, d in zip(contents, table.domains) if d == name] for name in sorted(set(table.domains))}
+    domains = [table.domain_names[code] for code in table.domain_codes.tolist()]
+    by_name = {name: [t for t, d in zip(contents, domains) if d == name] for name in sorted(table.domain_names)}
     return {
         "unigram": by_domain(dataset, unigram_bits(dataset, token_counts_V.numpy())),
         "gzip": {
             "bits_per_byte": {name: gzip_bits_per_byte(part) for name, part in by_name.items()},
-            "iq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in IQ]),
-            "eq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in EQ]),
+            "iq": gzip_bits_per_byte([t for t, d in zip(contents, domains) if d in IQ]),
+            "eq": gzip_bits_per_byte([t for t, d in zip(contents, domains) if d in EQ]),
             "overall": gzip_bits_per_byte(contents),
         },
     }
