@@ -173,8 +173,9 @@ def random_batch(config: Config, vocab_size: int) -> Batch:
     shape = (config.data.global_batch_size, config.data.sequence_length + 1)
     tokens = np.random.Generator(np.random.Philox(1)).integers(3, vocab_size, shape)
     segments = random_segments(shape[0], shape[1] - 1)
-    return Batch(
-        tokens[:, :-1].copy(),
+    zeros = np.zeros(segments.shape, np.int64)
+    labels = segments.astype(np.int32), zeros, zeros.astype(np.int16)
+    return Batch(tokens[:, :-1].copy(), tokens[:, 1:].copy(), *labels)
         tokens[:, 1:].copy(),
         segments,
         np.zeros_like(segments),

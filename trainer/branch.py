@@ -86,13 +86,6 @@ def read_execution(given: Any, trunk: ExecutionConfig) -> ExecutionConfig:
     return build(ExecutionConfig, {**asdict(trunk), **given}, "execution")
 
 
-def read_execution(given: Any, trunk: ExecutionConfig) -> ExecutionConfig:
-    """The trunk's execution with the fields that `given` has."""
-    if not isinstance(given, Mapping):
-        raise UsageError("override 'execution' must be a table")
-    return build(ExecutionConfig, {**asdict(trunk), **given}, "execution")
-
-
 def branch(
     trunk: Path,
     overrides: Path | Mapping[str, Any] | None,

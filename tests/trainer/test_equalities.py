@@ -37,9 +37,9 @@ def batch() -> Batch:
     drawn = np.random.Generator(np.random.Philox(3))
     tokens = drawn.integers(3, 64, (B, L + 1))
     segments = np.cumsum(drawn.random((B, L)) < 0.15, axis=1)
-    return Batch(
-        tokens[:, :-1].copy(), tokens[:, 1:].copy(), segments, np.zeros((B, L), np.int64), np.zeros((B, L), np.int16)
-    )
+    zeros = np.zeros((B, L), np.int64)
+    labels = segments.astype(np.int32), zeros, zeros.astype(np.int16)
+    return Batch(tokens[:, :-1].copy(), tokens[:, 1:].copy(), *labels)
 
 
 def state_of(config: Config, dtype: torch.dtype = torch.float32) -> TrainingState:
