@@ -30,6 +30,7 @@ NAMES: Final = (
     "synthetic_snapshot",
     "parity",
     "forecast",
+    "elastic_experts",
     "extraction",
     "prefilter",
     "language",

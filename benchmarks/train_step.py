@@ -176,11 +176,6 @@ def random_batch(config: Config, vocab_size: int) -> Batch:
     zeros = np.zeros(segments.shape, np.int64)
     labels = segments.astype(np.int32), zeros, zeros.astype(np.int16)
     return Batch(tokens[:, :-1].copy(), tokens[:, 1:].copy(), *labels)
-        tokens[:, 1:].copy(),
-        segments,
-        np.zeros_like(segments),
-        np.zeros(segments.shape, np.int16),
-    )
 
 
 # ------------------------------------------------------------------------------------------------------ whole steps

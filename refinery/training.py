@@ -66,18 +66,39 @@ def evaluate(
     data: StrPath,
     *,
     k: Sequence[int] | None = None,
-    policy: Literal["fixed", "min_p", "top_p"] = "fixed",
-    value: float = 0.0,
+    policy: StrPath = "fixed",
 ) -> dict[str, Any]:
     """Measures bits per byte by domain on the held-out tokens dataset `data`, beside a unigram model and gzip.
 
-    checkpoint: a run, a branch or a frozen trunk. k: experts per token, one result for each; with the policy min_p or
-    top_p the most that a token may use, and `value` is its p.
+    checkpoint: a run, a branch or a frozen trunk. k: experts per token, one result for each, or the most of them under
+    a policy. policy: `fixed`, `top_p=P`, `min_p=P`, `table=K,K,…`, or the file of `calibrate_experts`.
     """
     with importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        return evaluate_checkpoint(local(checkpoint, "checkpoint"), local(data, "data"), k, policy, value)
+        return evaluate_checkpoint(local(checkpoint, "checkpoint"), local(data, "data"), k, os.fspath(policy))
+
+
+def calibrate_experts(
+    checkpoint: StrPath,
+    data: StrPath,
+    out: StrPath,
+    *,
+    mean_k: float,
+    policy: Literal["top_p", "min_p", "table"] = "top_p",
+    k: int | None = None,
+    minimum: int = 1,
+) -> dict[str, Any]:
+    """Finds the policy that uses `mean_k` experts per token of the held-out tokens dataset `data`; writes it to `out`.
+
+    policy: the kind of policy. k: the most experts of a token; minimum: the fewest.
+    Returns what the file has: the policy, and what was measured with it.
+    """
+    with importing_torch():
+        from trainer.api import calibrate_experts as calibrate
+
+        paths = local(checkpoint, "checkpoint"), local(data, "data")
+        return calibrate(*paths, mean_k, local(out, "out", made=True), policy, k, minimum)
 
 
 def generate(
@@ -88,9 +109,13 @@ def generate(
     k: int | None = None,
     temperature: float = 0.8,
     seed: int = 0,
+    policy: StrPath = "fixed",
 ) -> str:
-    """Continues `prompt` by at most `tokens` tokens and returns the new text; temperature 0 takes the most likely."""
+    """Continues `prompt` by at most `tokens` tokens and returns the new text; temperature 0 takes the most likely.
+
+    k and policy: as `evaluate` has them.
+    """
     with importing_torch():
         from trainer.api import generate as generate_text
 
-        return generate_text(local(checkpoint, "checkpoint"), prompt, tokens, k, temperature, seed)
+        return generate_text(local(checkpoint, "checkpoint"), prompt, tokens, k, temperature, seed, os.fspath(policy))

@@ -1,20 +1,21 @@
-"""The trainer's public functions: train, freeze, branch, evaluate, generate. Importing this module imports torch.
+"""The trainer's public functions: train, freeze, branch, evaluate, calibrate_experts, generate.
 
-A mistake of the caller raises `infra.errors.UsageError`. `train`, `freeze` and `branch` may be called again with the
-same arguments: they resume where they stopped, or do nothing.
+Importing this module imports torch. A mistake of the caller raises `infra.errors.UsageError`. `train`, `freeze` and
+`branch` may be called again with the same arguments: they resume where they stopped, or do nothing.
 """
 
 from pathlib import Path
 from typing import Any
 
 from trainer.branch import branch
+from trainer.calibrate import calibrate_experts
 from trainer.checkpoint import freeze_checkpoint
 from trainer.evaluate import evaluate
 from trainer.generate import generate
 from trainer.runs import find_checkpoint
 from trainer.train import OnStep, train
 
-__all__ = ["OnStep", "branch", "evaluate", "freeze", "generate", "train"]
+__all__ = ["OnStep", "branch", "calibrate_experts", "evaluate", "freeze", "generate", "train"]
 
 
 def freeze(run: Path, out: Path) -> dict[str, Any]:

@@ -8,22 +8,23 @@ Overrides, in TOML or as a mapping; all are optional:
 - `data`: another tokens dataset, by path, with the trunk's tokenizer (stored as its manifest's hash);
 - `data_seed`: another order of the documents;
 - `decay`: `steps`, `type`, `min_lr_factor`: the decay, which then starts where the trunk was frozen;
-- `top_k`: `full_k`, `min_k`, `full_k_probability`: the distribution of k in training;
-- `optimizer`: `learning_rate`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `max_grad_norm`;
+- `top_k`: the distribution of k in training;
+- `optimizer`: all of that section but `frozen_groups`; moments of parameters that change from AdamW to Muon, or back,
+  start at zero;
 - `frozen_groups`: parameter groups that are not trained;
 - `execution`: how steps are carried out, which is no part of what the branch is.
 What each means is documented in `config.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
 from infra.storage import disk_errors, lock
 from trainer.checkpoint import read_checkpoint
-from trainer.config import Config, ExecutionConfig
+from trainer.config import Config, ExecutionConfig, OptimizerConfig, TopKConfig
 from trainer.data.tokens import DataRef, TokenDataset
 from trainer.device import choose_device
 from trainer.runs import RunFolder
@@ -32,8 +33,8 @@ from trainer.settings import build, read_toml
 from trainer.train import OnStep, open_loader, train_until
 
 FORMAT = "refinery.branch/2"
-OPTIMIZER = ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "max_grad_norm")
-TOP_K = ("full_k", "min_k", "full_k_probability")
+OPTIMIZER = tuple(field.name for field in fields(OptimizerConfig) if field.name != "frozen_groups")
+TOP_K = tuple(field.name for field in fields(TopKConfig))
 
 # Overrides that are tables: the section of the configuration that each changes, and the names of its fields there.
 TABLES: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -52,14 +53,14 @@ def apply_overrides(config: Config, overrides: Mapping[str, Any], step: int) -> 
     if unknown:
         raise UsageError(f"a branch cannot override {unknown[0]!r}; it may override {', '.join(ALLOWED)}")
     body = config.as_dict()
-    for name, (section, fields) in TABLES.items():
+    for name, (section, known) in TABLES.items():
         values = overrides.get(name, {})
         if not isinstance(values, Mapping):
-            raise UsageError(f"override {name!r} must be a table of {', '.join(fields)}")
+            raise UsageError(f"override {name!r} must be a table of {', '.join(known)}")
         for field, value in values.items():
-            if field not in fields:
-                raise UsageError(f"override {name!r} has no field {field!r}; its fields are {', '.join(fields)}")
-            body[section][fields[field]] = value
+            if field not in known:
+                raise UsageError(f"override {name!r} has no field {field!r}; its fields are {', '.join(known)}")
+            body[section][known[field]] = value
     for name, (section, field) in VALUES.items():
         if name in overrides:
             body[section][field] = overrides[name]

@@ -35,6 +35,9 @@ class Routing(NamedTuple):
     score_BE: Tensor
     """Mean over a sequence's tokens of the scores, each token's normalised to sum to 1. Differentiable."""
 
+    used_BL: Tensor
+    """Experts that each token uses: int64."""
+
 
 class FeedForward(nn.Module):
     """SwiGLU (Shazeer 2020, 2002.05202). `w_in` stacks the gate and up projections."""
@@ -139,11 +142,12 @@ def _routing(log_scores_BLE: Tensor, expert_TK: Tensor, real_BL: Tensor | None) 
     # One column more, for pairs that were not kept. Sums of integers are the same in any order.
     load_KE = _counts((rank_K * (E + 1) + expert_TK).flatten(), K * (E + 1)).view(K, E + 1)[:, :E]
     load_BE = _counts((sequence_T1 * (E + 1) + expert_TK).flatten(), B * (E + 1)).view(B, E + 1)[:, :E]
+    used_BL = (expert_TK < E).sum(1).view(B, length)
     share_BLE = log_scores_BLE.softmax(2)
     if real_BL is None:
-        return Routing(load_KE, load_BE, share_BLE.mean(1))
+        return Routing(load_KE, load_BE, share_BLE.mean(1), used_BL)
     total_BE = (share_BLE * real_BL[:, :, None]).sum(1)
-    return Routing(load_KE, load_BE, total_BE / real_BL.sum(1).clamp(min=1)[:, None])
+    return Routing(load_KE, load_BE, total_BE / real_BL.sum(1).clamp(min=1)[:, None], used_BL)
 
 
 def _counts(index: Tensor, size: int) -> Tensor:

@@ -16,7 +16,8 @@ from trainer.checkpoint import read_checkpoint
 from trainer.device import choose_device, reproducible
 from trainer.model import Transformer
 from trainer.plans import packed_plan
-from trainer.policies import KPolicy, check_policy
+from trainer.policies import KPolicy
+from trainer.policy_file import policies_named
 from trainer.runs import find_checkpoint
 
 
@@ -27,25 +28,26 @@ def generate(
     k: int | None = None,
     temperature: float = 0.8,
     seed: int = 0,
+    policy: str = "fixed",
     device: str = "auto",
 ) -> str:
     """Continue `prompt` by at most `tokens` tokens, fewer when the model ends the document. Returns the new text.
 
-    `checkpoint`: a checkpoint, or a run, of which the latest is taken. `k`: experts per token, default
-    `top_k.full_k`. `temperature` 0 takes the most likely token. The same arguments give the same text. UsageError for a
-    changed checkpoint or a number out of range.
+    `checkpoint`: a checkpoint, or a run, of which the latest is taken. `k`: experts per token, or the most of them
+    under a `policy` other than "fixed" (see `policy_file`), default `top_k.full_k`. `temperature` 0 takes the most
+    likely token. The same arguments give the same text. UsageError for a changed checkpoint or a number out of range.
     """
     if tokens < 1 or not temperature >= 0.0:
         raise UsageError(f"tokens is {tokens} and temperature {temperature}; they must be at least 1 and at least 0")
     read = read_checkpoint(find_checkpoint(checkpoint))
     config, place = read.config, choose_device(device)
-    policy = check_policy(KPolicy(k or config.top_k.full_k), config.model.n_experts)
+    (chosen,) = policies_named(policy, [] if k is None else [k], read)
     processor = open_tokenizer(read.tokenizer)
     generator = torch.Generator().manual_seed(seed)
     ids: list[int] = processor.encode(prompt) if prompt else []
     with reproducible(config.run.threads, place), torch.inference_mode():
         model, eod_id = read.model(place), read.data.eod_id
-        new = sample_tokens(model, [[eod_id, *ids]], tokens, policy, temperature, eod_id, generator)[0]
+        new = sample_tokens(model, [[eod_id, *ids]], tokens, chosen, temperature, eod_id, generator)[0]
     # Decoded together with the prompt: alone, a first token that begins a word would lose its space.
     return str(processor.decode(ids + new))[len(str(processor.decode(ids))) :]
 
@@ -95,7 +97,7 @@ def prefill(model: Transformer, prompts: list[list[int]], caches: Caches, policy
     tokens_BL = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device=device)
     real_BL = torch.arange(longest) < lengths_B[:, None]
     plan = packed_plan(model.config, (~real_BL).long(), device, model.dtype)
-    policies = [policy] * model.config.n_moe_layers
+    policies = policy.for_layers(model.config.n_moe_layers)
     out = model(tokens_BL, plan, policies, real_BL=None if real_BL.all() else real_BL.to(device))
     lengths_B = lengths_B.to(device)
     caches.fill(out.kvs, lengths_B)
@@ -104,5 +106,5 @@ def prefill(model: Transformer, prompts: list[list[int]], caches: Caches, policy
 
 def decode_step(model: Transformer, tokens_B1: Tensor, caches: Caches, policy: KPolicy) -> Tensor:
     """Decode one token of each sequence: [B, 1] ids to the logits [B, V] of the next token. Adds it to `caches`."""
-    out = model(tokens_B1, caches.step(), [policy] * model.config.n_moe_layers, caches.groups)
+    out = model(tokens_B1, caches.step(), policy.for_layers(model.config.n_moe_layers), caches.groups)
     return model.logits(out.hidden_BLD[:, 0])

@@ -1,4 +1,7 @@
-"""The trainer's commands: `train`, `freeze`, `branch`, `evaluate`, `generate`. Each imports torch when it is called."""
+"""The trainer's commands: `train`, `freeze`, `branch`, `evaluate`, `calibrate-experts`, `generate`.
+
+Each imports torch when it is called.
+"""
 
 import time
 from collections.abc import Mapping
@@ -10,7 +13,7 @@ import typer
 from infra.errors import UsageError
 from pipeline.cli.console import quiet_stdout, say, tell
 from pipeline.cli.options import Json, Out
-from pipeline.cli.train_text import evaluation_text, training_text
+from pipeline.cli.train_text import calibration_text, evaluation_text, training_text
 from trainer.start import config_file, importing_torch
 
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
@@ -19,8 +22,12 @@ Overrides = Annotated[
 ]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after this step of the schedule.")]
 Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A frozen trunk, or the folder of a run or branch.")]
+Policy = Annotated[
+    str,
+    typer.Option("--policy", help="fixed, top_p=P, min_p=P, table=K,K,…, or a file of calibrate-experts."),
+]
 PROGRESS_SECONDS = 5.0
-POLICIES = ("fixed", "min_p", "top_p")
+CALIBRATED = ("top_p", "min_p", "table")
 
 
 def progress_printer() -> Any:
@@ -35,6 +42,13 @@ def progress_printer() -> Any:
             say(f"step {row['step']} of {last_step}: loss {row['loss']:.4f}, learning rate {row['learning_rate']:.2e}")
 
     return print_step
+
+
+def print_pass(policy: Any, result: Mapping[str, Any]) -> None:
+    """A line to stderr for each pass over the data."""
+    what = ",".join(map(str, policy.table)) or f"{policy.value:.4g}"
+    found = f"{result['active_experts']:.2f} experts per token, {result['overall']:.4f} bits per byte"
+    say(f"{policy.kind} {what}: {found}")
 
 
 def train(
@@ -100,24 +114,47 @@ def evaluate(
     checkpoint: Checkpoint,
     data: Data,
     k: Annotated[list[int] | None, typer.Option("--k", help="Experts per token. Repeat it for several.")] = None,
-    policy: Annotated[str, typer.Option("--policy", help="fixed, min_p or top_p.")] = "fixed",
-    value: Annotated[float, typer.Option("--value", help="The p of min_p or top_p.")] = 0.0,
+    policy: Policy = "fixed",
     json: Json = False,
 ) -> None:
     """Measure bits per byte by domain on a held-out dataset.
 
-    For each k, and for a unigram model and gzip as baselines. With min_p or top_p, k is the most experts that a token
-    may use, and it uses fewer where its scores allow.
+    For each k, and for a unigram model and gzip as baselines. With a policy, k is the most experts that a token may
+    use, and it uses fewer where its scores allow.
 
     Example: refinery evaluate --checkpoint control --data held-out --k 12 --k 4 --k 2
     """
-    if policy not in POLICIES:
-        raise UsageError(f"no policy {policy!r}: choose one of {', '.join(POLICIES)}")
     with quiet_stdout(json), importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        answer = evaluate_checkpoint(checkpoint, data, k or None, policy, value)  # type: ignore[arg-type]
+        answer = evaluate_checkpoint(checkpoint, data, k or None, policy)
     tell(answer if json else evaluation_text(answer))
+
+
+def calibrate_experts(
+    checkpoint: Checkpoint,
+    data: Data,
+    mean_k: Annotated[float, typer.Option("--mean-k", help="Experts per token, the mean over tokens and layers.")],
+    out: Annotated[Path, typer.Option("--out", help="The file for the policy.")],
+    policy: Annotated[str, typer.Option("--policy", help="top_p, min_p or table.")] = "top_p",
+    k: Annotated[int | None, typer.Option("--k", min=1, help="The most experts of a token.")] = None,
+    minimum: Annotated[int, typer.Option("--min-k", min=1, help="The fewest experts of a token.")] = 1,
+    json: Json = False,
+) -> None:
+    """Find the policy that uses a given mean number of experts.
+
+    top_p and min_p have one value for all layers, found by bisection; table has a k for each layer, found from how much
+    each layer's k matters. evaluate and generate take the file as their --policy.
+
+    Example: refinery calibrate-experts --checkpoint control --data held-out --mean-k 6 --out policy.json
+    """
+    if policy not in CALIBRATED:
+        raise UsageError(f"no policy {policy!r} to calibrate: choose one of {', '.join(CALIBRATED)}")
+    with quiet_stdout(json), importing_torch():
+        from trainer.api import calibrate_experts as calibrate
+
+        answer = calibrate(checkpoint, data, mean_k, out, policy, k, minimum, on_pass=print_pass)  # type: ignore[arg-type]
+    tell(answer if json else calibration_text(answer))
 
 
 def generate(
@@ -127,6 +164,7 @@ def generate(
     k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
     temperature: Annotated[float, typer.Option("--temperature", help="0 takes the most likely token.")] = 0.8,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
+    policy: Policy = "fixed",
     json: Json = False,
 ) -> None:
     """Generate text from a checkpoint.
@@ -136,5 +174,5 @@ def generate(
     with quiet_stdout(json), importing_torch():
         from trainer.api import generate as generate_text
 
-        text = generate_text(checkpoint, prompt, tokens, k, temperature, seed)
+        text = generate_text(checkpoint, prompt, tokens, k, temperature, seed, policy)
     tell({"text": text} if json else text, as_it_is=True)

@@ -57,7 +57,7 @@ def folder(
 def few_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`tiny` with a handful of short steps in place of its 400."""
     body = tomllib.loads(TINY.read_text())
-    body["data"] |= {"sequence_length": 32, "global_batch_size": 2, "micro_batch_size": 2}
+    body["data"] |= {"sequence_length": 32, "global_batch_size": 2}
     body["schedule"] |= {"warmup_steps": 1, "trunk_steps": 3, "decay_steps": 2}
     short = tmp_path / "tiny.toml"
     short.write_text(toml_text(body))

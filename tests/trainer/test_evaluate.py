@@ -80,10 +80,10 @@ def test_the_model_beats_unigram(run: Path, held: Path) -> None:
 
 
 def test_policies_use_fewer_experts(run: Path, held: Path) -> None:
-    half = evaluate(run, held, [4], "top_p", 0.6)
-    assert 1.0 <= half["active_experts"] < 4.0
+    half = evaluate(run, held, [4], "top_p=0.6")
+    assert 1.0 <= half["active_experts"] < 4.0 and half["policy"] == "top_p=0.6"
     with pytest.raises(UsageError, match="over 0 and at most 1"):
-        evaluate(run, held, [4], "top_p")
+        evaluate(run, held, [4], "top_p=0")
     with pytest.raises(UsageError, match="k may be 1 to 16"):
         evaluate(run, held, [17])
 
