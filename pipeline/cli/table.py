@@ -38,6 +38,7 @@ COMMANDS = {
     "freeze": ("train:freeze", "Copy a run's latest checkpoint to a read-only folder."),
     "branch": ("train:branch", "Train a branch of a frozen trunk with declared overrides."),
     "evaluate": ("train:evaluate", "Measure bits per byte by domain on a held-out dataset."),
+    "audit": ("audit:audit", "Prove what a training was trained on, how often and when."),
     "generate": ("train:generate", "Generate text from a checkpoint."),
     "recipes": ("inspect:recipes_app", "List, show, check and compare recipes."),
     "snapshots": ("snapshots:snapshots_app", "Find the crawls of Common Crawl and their files."),
