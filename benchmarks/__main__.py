@@ -24,6 +24,7 @@ NAMES: Final = (
     "segmenter_speed",
     "minhash_speed",
     "pool_speed",
+    "loader_speed",
     "engines",
     "stage_speed",
     "train_step",

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from infra.remote import local
+from infra.remote import anywhere, local
 from trainer.start import config_file, importing_torch
 
 StrPath = str | os.PathLike[str]
@@ -28,7 +28,7 @@ def train(
     with importing_torch():
         from trainer.api import train as train_trunk
 
-        return train_trunk(file, local(data, "data"), local(out, "out", made=True), steps, on_step)
+        return train_trunk(file, anywhere(data, "data"), local(out, "out", made=True), steps, on_step)
 
 
 def freeze(run: StrPath, out: StrPath) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def branch(
     data: the trunk's tokens dataset, or another one. steps: counted from the trunk's first step.
     """
     changed = overrides if overrides is None or isinstance(overrides, Mapping) else local(overrides, "overrides")
-    other = None if data is None else local(data, "data")
+    other = None if data is None else anywhere(data, "data")
     with importing_torch():
         from trainer.api import branch as train_branch
 
@@ -76,7 +76,7 @@ def evaluate(
     with importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        return evaluate_checkpoint(local(checkpoint, "checkpoint"), local(data, "data"), k, os.fspath(policy))
+        return evaluate_checkpoint(local(checkpoint, "checkpoint"), anywhere(data, "data"), k, os.fspath(policy))
 
 
 def calibrate_experts(
@@ -97,7 +97,7 @@ def calibrate_experts(
     with importing_torch():
         from trainer.api import calibrate_experts as calibrate
 
-        paths = local(checkpoint, "checkpoint"), local(data, "data")
+        paths = local(checkpoint, "checkpoint"), anywhere(data, "data")
         return calibrate(*paths, mean_k, local(out, "out", made=True), policy, k, minimum)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
-from infra.storage import disk_errors, lock
+from infra.storage import ObjectPath, disk_errors, lock, place
 from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, ExecutionConfig, OptimizerConfig, TopKConfig
 from trainer.data.tokens import DataRef, TokenDataset
@@ -77,7 +77,8 @@ def read_overrides(overrides: Path | Mapping[str, Any] | None) -> tuple[dict[str
     data = body.get("data")
     if data is not None and not isinstance(data, (str, Path)):
         raise UsageError("override 'data' must be the path of a tokens dataset")
-    return body, None if data is None else base / data
+    found = None if data is None else place(data)
+    return body, base / found if found is not None and not isinstance(found, ObjectPath) else found
 
 
 def read_execution(given: Any, trunk: ExecutionConfig) -> ExecutionConfig:

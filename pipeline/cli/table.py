@@ -39,6 +39,7 @@ COMMANDS = {
     "branch": ("train:branch", "Train a branch of a frozen trunk with declared overrides."),
     "evaluate": ("train:evaluate", "Measure bits per byte by domain on a held-out dataset."),
     "calibrate-experts": ("train:calibrate_experts", "Find the policy that uses a given mean number of experts."),
+    "audit": ("audit:audit", "Prove what a training was trained on, how often and when."),
     "generate": ("train:generate", "Generate text from a checkpoint."),
     "recipes": ("inspect:recipes_app", "List, show, check and compare recipes."),
     "snapshots": ("snapshots:snapshots_app", "Find the crawls of Common Crawl and their files."),

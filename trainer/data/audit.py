@@ -24,10 +24,10 @@ from infra.remote import anywhere
 from infra.storage import read_json
 from trainer.data.cursor import SourceCursor
 from trainer.data.documents import DocumentSource
-from trainer.data.loader import SourceReader
 from trainer.data.mixture import Mixture
 from trainer.data.order import CHUNK, SourceStream
 from trainer.data.parts import Part, parts_of
+from trainer.data.reader import SourceReader
 from trainer.data.tokens import TokenDataset
 
 Counts = npt.NDArray[np.uint16]
@@ -96,13 +96,17 @@ class PartAudit:
         sequences = part.last_cursor.sequences - part.first_cursor.sequences
         if sequences != (part.last_step - part.first_step) * part.global_batch_size:
             yield f"{where}: {sequences} sequences are not these steps of {part.global_batch_size}"
+        expected = dict(part.first_cursor.sources)
         for source in self._sources:
-            expected = part.first_cursor.sources.get(source.sha256)
             if source.sha256 in self.drawn:
                 begin = self.reader.begin(source, part.first_cursor)
-                expected = self.reader.after(source, begin, self.drawn[source.sha256] * part.sequence_length)
-            if part.last_cursor.sources.get(source.sha256) != expected:
-                yield f"{where}: the position in source {source.name!r} is not where its sequences end"
+                tokens = self.drawn[source.sha256] * part.sequence_length
+                expected[source.sha256] = self.reader.after(source, begin, tokens)
+        found = part.last_cursor.sources
+        for sha256 in sorted({*expected, *found}):
+            if expected.get(sha256) != found.get(sha256):
+                name = (expected.get(sha256) or found[sha256]).name
+                yield f"{where}: the position in source {name!r} is not where its sequences end"
 
 
 def audit(run: Path, name: str | None = None, data: Sequence[Path] = ()) -> dict[str, Any]:

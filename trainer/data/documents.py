@@ -120,6 +120,8 @@ def read_documents(path: Path) -> DocumentTable:
         tuple(batch["domain"].dictionary.to_pylist()),
         tuple(_sources(listed)),
     )  # fmt: skip
+    if len(table) >= 2**31:
+        raise UsageError(f"{path} has 2^31 documents or more: divide the dataset into several")
     if len(table) == 0 or sum(source.documents for source in table.sources) != len(table):
         raise UsageError(f"{path} has no documents, or not those of its sources: it cannot be trained on")
     return table

@@ -260,3 +260,15 @@ def joined(parts: list[Spans]) -> Spans:
     if len(parts) == 1:
         return parts[0]
     return Spans(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def cut(spans: Spans, length: int) -> Spans:
+    """The same tokens, in spans that do not go over a multiple of `length`."""
+    ends = spans.lengths.cumsum()
+    cuts = np.sort(np.concatenate((ends, np.arange(length, int(ends[-1]), length))))
+    begins = np.concatenate(([0], cuts[:-1]))
+    kept = cuts > begins
+    cuts, begins = cuts[kept], begins[kept]
+    of = ends.searchsorted(begins, side="right")
+    starts = spans.starts[of] + begins - (ends - spans.lengths)[of]
+    return Spans(spans.documents[of], starts, cuts - begins)

@@ -113,8 +113,10 @@ class TokenDataset:
 
     def fetch(self, shards: Iterable[int]) -> None:
         """Copy those of these shards to this machine that are in an object store, several at a time."""
+        if not isinstance(self.folder, ObjectPath):
+            return
         missing = [number for number in shards if number not in self._maps]
-        if isinstance(self.folder, ObjectPath) and len(missing) > 1:
+        if len(missing) > 1:
             with ThreadPoolExecutor(FETCHES_AT_ONCE) as threads:
                 for _ in threads.map(
                     lambda n: local_copy(self.folder / self.shard_names[n], self.shard_sums[n], self._cache), missing

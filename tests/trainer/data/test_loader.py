@@ -118,7 +118,7 @@ def test_any_length_of_sequence(dataset: TokenDataset, length: int) -> None:
     loader = Loader(dataset, 3, length)
     batch, cursor = loader.batch(START, 4)
     assert batch.targets.shape == (4, length) and (batch.documents >= 0).all()
-    assert sum(at.tokens + at.epoch * loader._reader.table.source(at.name).tokens  # type: ignore[union-attr]
+    assert sum(at.tokens + at.epoch * dataset.documents.source(at.name).tokens  # type: ignore[union-attr]
                for at in cursor.sources.values()) == 4 * length  # fmt: skip
 
 

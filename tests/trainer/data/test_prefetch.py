@@ -37,7 +37,7 @@ def test_an_error_is_raised_in_the_place_of_its_batch(tmp_path: Path) -> None:
     shard = tmp_path / "d" / "part-00003.bin"
     whole, cursor = shard.read_bytes(), START
     first = 0
-    while not (loader.dataset.documents.shards[loader.read(cursor, 1)[0].documents] == 3).any():
+    while not (loader.dataset.documents.shards[loader.sequences.read(cursor, 1)[0].documents] == 3).any():
         _, cursor = loader.batch(cursor, 1)
         first += 1
     shard.write_bytes(whole[:-2])
