@@ -21,7 +21,7 @@ def audit(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Prove what a training was trained on, how often and when.
+    """Prove what a run was trained on, and when.
 
     From the run's own record: of each source, how many documents were seen 0, 1, 2, … times, and whether any was seen
     more often than its repeats in an epoch; of a page, the steps that had it. Exit code 1 if the record does not hold.

@@ -96,7 +96,7 @@ def branch(
     steps: Steps = None,
     json: Json = False,
 ) -> None:
-    """Train a branch of a frozen trunk with declared overrides.
+    """Train a branch of a frozen trunk with overrides.
 
     The branch continues the trunk's schedule into its decay. Without overrides it is the control, equal bit for bit to
     the trunk trained on. docs/trainer.md lists what can be overridden.
@@ -141,7 +141,7 @@ def calibrate_experts(
     minimum: Annotated[int, typer.Option("--min-k", min=1, help="The fewest experts of a token.")] = 1,
     json: Json = False,
 ) -> None:
-    """Find the policy that uses a given mean number of experts.
+    """Find the policy of a mean number of experts.
 
     top_p and min_p have one value for all layers, found by bisection; table has a k for each layer, found from how much
     each layer's k matters. evaluate and generate take the file as their --policy.
