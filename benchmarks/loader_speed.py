@@ -14,7 +14,6 @@ half epochs is audited.
 
 import argparse
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,7 +202,7 @@ def _audit(folder: str) -> dict[str, Any]:
     faults = [*audited.faults(), *(fault for source in sources for fault in source["faults"])]
     return {
         "cpu_seconds": time.process_time() - cpu, "faults": faults, "after": memory(),
-        "peak_rss_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "peak_rss_bytes": peak_resident(),
     }  # fmt: skip
 
 
@@ -212,6 +211,12 @@ def memory() -> dict[str, int]:
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     found = dict(line.split(":", 1) for line in lines if line.endswith("kB"))
     return {name: 1024 * int(found[name].split()[0]) for name in ("Rss", "Pss", "Anonymous")}
+
+
+def peak_resident() -> int:
+    """Bytes. Not `getrusage`, which has that of the process before its `exec` in it."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return 1024 * int(line.split()[1])
 
 
 def show(found: dict[str, Any]) -> Iterator[str]:
