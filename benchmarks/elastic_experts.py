@@ -146,7 +146,7 @@ def measured(folder: Path, steps: int, job: tuple[str, int]) -> dict[str, Any]:
     if not (place / "result.json").exists():
         run = trained(name, seed, steps, place, data / "tokens")
         result = {"seed": seed, "load": load_over_time(run), **curves(run, data / "test")}
-        result["policies"] = {} if name == "losses" else policies(run, data, place)
+        result["policies"] = policies(run, data, place) if name == "elastic" else {}
         write_bytes(place / "result.json", readable_json(result))
     return dict(read_json(place / "result.json"))
 
@@ -259,9 +259,12 @@ def show(found: Mapping[str, Any]) -> Iterator[str]:
         for what in ("used", "k1")
     ]
     yield from markdown(["load in training at", *(f"{moment:.0%}" for moment in MOMENTS)], rows)
-    for name in ("plain", "elastic"):
-        yield ""
-        yield from policy_table(name, runs[name])
+    yield ""
+    yield from policy_table(runs["elastic"])
+    for name, each in runs.items():
+        points = [[fmean(one["curve"][i][j] for one in each) for j in (0, 1)] for i in range(len(CURVE))]
+        told = ", ".join(f"{k:.2f} {bits:.4f}" for k, bits in points)
+        yield f"{name}, top_p from {CURVE[0]} to {CURVE[-1]}, mean k and bits: {told}"
     yield ""
     for bar, held in found["bars"].items():
         yield f"{'passed' if held else 'MISSED'}: {bar}"
@@ -273,8 +276,8 @@ def spread(runs: Sequence[Mapping[str, Any]], what: str, k: int, digits: int = 4
     return f"{fmean(values):.{digits}f}" + (f" ({stdev(values):.{digits}f})" if len(values) > 1 else "")
 
 
-def policy_table(name: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What each policy takes, beside the same k for all; then top_p's curve."""
+def policy_table(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What each policy takes on `elastic`, beside the same k for all."""
     domains = sorted(runs[0]["policies"]["top_p"]["mean_k_by_domain"])
     rows = []
     for kind in POLICIES:
@@ -286,6 +289,4 @@ def policy_table(name: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         rows.append(
             [kind, f"{mean:.2f}", f"{bits:.4f}", f"{over:+.2%}", f"{full:+.2%}", *(f"{k:.2f}" for k in by_domain)]
         )
-    yield from markdown([name, "mean k", "bits", "over fixed", "over k = 12", *domains], rows)
-    points = [[fmean(one["curve"][i][j] for one in runs) for j in (0, 1)] for i in range(len(CURVE))]
-    yield f"top_p from {CURVE[0]} to {CURVE[-1]}: " + ", ".join(f"{k:.2f} {bits:.4f}" for k, bits in points)
+    yield from markdown(["elastic", "mean k", "bits", "over fixed", "over k = 12", *domains], rows)
