@@ -34,7 +34,13 @@ from infra.storage import read_json, write_bytes
 VOCABULARY, LENGTH, SEQUENCES = 512, 128, 8
 FULL_K, TARGET = 12, 6
 KS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
-POLICIES = ("top_p", "min_p", "table")
+# Kind, and the most and the fewest experts of a token.
+POLICIES: Mapping[str, tuple[str, int, int]] = {
+    "top_p": ("top_p", FULL_K, 1),
+    "top_p 4-8": ("top_p", 8, 4),
+    "min_p": ("min_p", FULL_K, 1),
+    "table": ("table", FULL_K, 1),
+}
 CURVE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # values of top_p
 MOMENTS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)  # of a training, at which its load is told
 AROUND = 20  # steps that a moment is the mean of
@@ -146,7 +152,8 @@ def measured(folder: Path, steps: int, job: tuple[str, int]) -> dict[str, Any]:
     if not (place / "result.json").exists():
         run = trained(name, seed, steps, place, data / "tokens")
         result = {"seed": seed, "load": load_over_time(run), **curves(run, data / "test")}
-        result["policies"] = policies(run, data, place) if name == "elastic" else {}
+        kinds = POLICIES if name == "elastic" else ()
+        result["policies"] = {kind: calibrated(run, data, place, kind) for kind in kinds}
         write_bytes(place / "result.json", readable_json(result))
     return dict(read_json(place / "result.json"))
 
@@ -192,24 +199,21 @@ def curves(run: Path, test: Path) -> dict[str, Any]:
     }
 
 
-def policies(run: Path, data: Path, place: Path) -> dict[str, Any]:
-    """Each kind calibrated on one half of the held-out text, then measured on the other."""
+def calibrated(run: Path, data: Path, place: Path, name: str) -> dict[str, Any]:
+    """A policy, calibrated on one half of the held-out text and measured on the other."""
     from trainer.api import calibrate_experts, evaluate
 
-    found: dict[str, Any] = {}
-    for kind in POLICIES:
-        file = place / f"{kind}.json"
-        made = calibrate_experts(run, data / "calibration", TARGET, file, kind, device="cpu")  # type: ignore[arg-type]
-        answer = evaluate(run, data / "test", policy=str(file), device="cpu")
-        (result,) = answer["by_k"].values()
-        found[kind] = {
-            "value": made["value"] if kind != "table" else made["table"],
-            "calibration_bits": made["bits_per_byte"],
-            "mean_k": result["active_experts"],
-            "bits": result["overall"],
-            "mean_k_by_domain": result["mean_k_by_domain"],
-        }
-    return found
+    kind, most, fewest = POLICIES[name]
+    file = place / f"{name.replace(' ', '-')}.json"
+    made = calibrate_experts(run, data / "calibration", TARGET, file, kind, most, fewest, "cpu")  # type: ignore[arg-type]
+    (result,) = evaluate(run, data / "test", policy=str(file), device="cpu")["by_k"].values()
+    return {
+        "value": made["value"] if kind != "table" else made["table"],
+        "calibration_bits": made["bits_per_byte"],
+        "mean_k": result["active_experts"],
+        "bits": result["overall"],
+        "mean_k_by_domain": result["mean_k_by_domain"],
+    }
 
 
 # ------------------------------------------------------------------------------------------------------- all of them
