@@ -1,4 +1,4 @@
-"""The trainer's commands: `train`, `freeze`, `branch`, `evaluate`, `calibrate-experts`, `generate`.
+"""The trainer's commands: `train`, `freeze`, `branch`, `evaluate`, `calibrate-experts`, `generate`, `export-model`.
 
 Each imports torch when it is called.
 """
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.console import quiet_stdout, say, tell
+from pipeline.cli.console import quiet_stdout, say, tell, tell_lines
 from pipeline.cli.options import Json, Out
 from pipeline.cli.train_text import calibration_text, evaluation_text, training_text
 from trainer.start import config_file, importing_torch
@@ -26,6 +26,7 @@ Policy = Annotated[
     str,
     typer.Option("--policy", help="fixed, top_p=P, min_p=P, table=K,K,…, or a file of calibrate-experts."),
 ]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 PROGRESS_SECONDS = 5.0
 CALIBRATED = ("top_p", "min_p", "table")
 
@@ -160,19 +161,72 @@ def calibrate_experts(
 def generate(
     checkpoint: Checkpoint,
     prompt: Annotated[str, typer.Option("--prompt", help="The text to continue.")] = "",
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", metavar="FILE", help="A prompt a line, instead; prints JSON lines.")
+    ] = None,
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="The most tokens to generate.")] = 100,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
-    temperature: Annotated[float, typer.Option("--temperature", help="0 takes the most likely token.")] = 0.8,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
     policy: Policy = "fixed",
+    temperature: Annotated[float, typer.Option("--temperature", help="0 takes the most likely token.")] = 0.8,
+    top_p: Annotated[float, typer.Option("--top-p", help="Only of the likeliest tokens with this probability.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, help="Only of so many likeliest tokens.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32 or bfloat16.", show_default="as it was trained")
+    ] = None,
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Prompts at once.")] = 16,
     json: Json = False,
 ) -> None:
     """Generate text from a checkpoint.
 
+    A prompt is continued in the same way alone and among others.
+
     Example: refinery generate --checkpoint control --prompt "The sea" --tokens 60
     """
-    with quiet_stdout(json), importing_torch():
-        from trainer.api import generate as generate_text
+    if prompts is not None and prompt:
+        raise UsageError("give --prompt or --prompts, not both")
+    given = [prompt] if prompts is None else read_lines(prompts)
+    with quiet_stdout(json or prompts is not None), importing_torch():
+        from trainer.api import Sampling
+        from trainer.api import generate as generate_texts
 
-        text = generate_text(checkpoint, prompt, tokens, k, temperature, seed, policy)
-    tell({"text": text} if json else text, as_it_is=True)
+        sampling = Sampling(temperature, top_p, top_k, seed)
+        rows = generate_texts(checkpoint, given, tokens, k, policy, sampling, dtype, device, batch_size)
+    if prompts is not None:
+        tell_lines(row._asdict() for row in rows)
+    else:
+        tell(rows[0]._asdict() if json else rows[0].text, as_it_is=True)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file. UsageError for one that cannot be read, or has none."""
+    try:
+        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as lines of text: {error}") from None
+    if lines == [""]:
+        raise UsageError(f"{path} is empty: put a prompt on each line")
+    return lines
+
+
+def export_model(
+    checkpoint: Annotated[Path, typer.Argument(help="A frozen trunk, or the folder of a run or branch.")],
+    out: Out,
+    dtype: Annotated[str, typer.Option("--dtype", help="Of the weights: float32 or bfloat16.")] = "float32",
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
+    policy: Policy = "fixed",
+    json: Json = False,
+) -> None:
+    """Write a checkpoint as a folder that the transformers library loads.
+
+    The folder has safetensors, a configuration, a tokenizer and a file of code for the model; nothing is pickled. Its
+    README.md says how it is loaded.
+
+    Example: refinery export-model control --out exported
+    """
+    with quiet_stdout(json), importing_torch():
+        from trainer.api import export_model as export
+
+        answer = export(checkpoint, out, dtype, k, policy)
+    tell(answer if json else training_text(answer))
