@@ -40,6 +40,9 @@ NAMES: Final = (
     "scorers",
     "quality",
     "keep_rates",
+    "attention_cost",
+    "training_memory",
+    "training_plans",
 )
 
 

@@ -16,12 +16,35 @@ StrPath = str | os.PathLike[str]
 OnStep = Callable[[Mapping[str, Any], int], None]
 
 
+def plan_training(
+    config: StrPath = "tiny",
+    *,
+    data: StrPath | None = None,
+    vocab_size: int | None = None,
+    gpus: Sequence[int] = (1, 8, 64, 2000),
+    gpu: str = "h100",
+    mfu: float = 0.25,
+    days: float = 42.0,
+) -> dict[str, Any]:
+    """What a training takes, by arithmetic: parameters, FLOPs and KV bytes of a token, memory and time by GPUs.
+
+    data: the tokens dataset whose tokenizer sets the vocabulary; else vocab_size. gpus: numbers of GPUs of the kind
+    `gpu`, kept at `mfu` (0 to 1) of their peak. days: the time for which tokens are counted.
+    """
+    file = config_file(os.fspath(config))
+    with importing_torch():
+        from trainer.plan import plan_training as plan
+
+        return plan(file, None if data is None else local(data, "data"), vocab_size, gpus, gpu, mfu, days)
+
+
 def train(
     data: StrPath, out: StrPath, *, config: StrPath = "tiny", steps: int | None = None, on_step: OnStep | None = None
 ) -> dict[str, Any]:
     """Trains a trunk on the tokens dataset `data` in the folder `out`, up to step `steps` (else the trunk's end).
 
-    config: the name of a shipped configuration, or a .toml file.
+    config: the name of a shipped configuration, or a .toml file. on_step: called with each row of the log, and the
+    rates of its step (tokens_per_second, flops_per_second, mfu).
     Returns a summary: the checkpoint and its hashes, the last loss, the number of parameters.
     """
     file = config_file(os.fspath(config))

@@ -27,10 +27,11 @@ from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, ExecutionConfig, OptimizerConfig, TopKConfig
 from trainer.data.tokens import DataRef, TokenDataset
 from trainer.device import choose_device
+from trainer.plan import check_memory
 from trainer.runs import RunFolder
 from trainer.schedule import total_steps
 from trainer.settings import build, read_toml
-from trainer.train import OnStep, open_loader, train_until
+from trainer.train import OnStep, Tell, open_loader, train_until
 
 FORMAT = "refinery.branch/2"
 OPTIMIZER = tuple(field.name for field in fields(OptimizerConfig) if field.name != "frozen_groups")
@@ -96,6 +97,7 @@ def branch(
     steps: int | None = None,
     on_step: OnStep | None = None,
     device: str = "auto",
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train a branch of the frozen checkpoint `trunk` in the folder `out`, up to step `steps`.
 
@@ -110,20 +112,20 @@ def branch(
         raise UsageError("the data is named twice, in the overrides and by --data: name it once")
     checkpoint, place = read_checkpoint(trunk), choose_device(device)
     execution = read_execution(body.pop("execution", {}), checkpoint.config.execution)
-    state = checkpoint.state(place)
-    config = replace(apply_overrides(state.config, body, checkpoint.step), execution=execution)
+    config = replace(apply_overrides(checkpoint.config, body, checkpoint.step), execution=execution)
     last_step = _last_step(config, checkpoint.step, steps)
-    dataset = _open_dataset(named or data, state.data)
+    dataset = _open_dataset(named or data, checkpoint.data)
     declared = {name: value for name, value in sorted(body.items()) if name != "data"}
-    if dataset.ref.manifest_sha256 != state.data.manifest_sha256:
+    if dataset.ref.manifest_sha256 != checkpoint.data.manifest_sha256:
         declared["data"] = dataset.ref.manifest_sha256
     lineage = {"format": FORMAT, "trunk": checkpoint.sha256, "overrides": declared}
     with disk_errors(out), lock(out):
         run = RunFolder(out)
         run.claim("branch.json", lineage)
         latest = run.latest()
+        check_memory(config, dataset.ref.vocab_size, place, tell)
+        state = (latest or checkpoint).state(place)
         if latest:
-            state = latest.state(place)
             state.config = config
         else:
             state.reconfigure(config, dataset.ref)

@@ -23,21 +23,25 @@ from trainer.data.mixture import Mixture
 from trainer.data.pack import Batch
 from trainer.data.prefetch import Prefetcher
 from trainer.data.tokens import TokenDataset
-from trainer.device import choose_device, reproducible
+from trainer.device import choose_device, reproducible, world_size
 from trainer.experts import Routing
-from trainer.formulas import parameters, training_flops
+from trainer.formulas import expected_k, parameters
 from trainer.loss import token_losses
+from trainer.plan import check_memory
 from trainer.plans import packed_plan
 from trainer.policies import DrawnK, draw_k
 from trainer.prepare import prepare
 from trainer.runs import RunFolder
 from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
+from trainer.speed import Speed
 from trainer.state import NORMS, TrainingState
 
 MOST_SKIPPED = 20  # steps in a row
 
-# Called after every step with its log row and the last step of this call.
+# Called after every step with its log row, its rates (`Speed.rates`) among it, and the last step of this call.
 OnStep = Callable[[Mapping[str, Any], int], None]
+# Called before the first step with lines for people: the memory estimate, and a warning where it is too much.
+Tell = Callable[[str], None]
 
 
 class BatchResult(NamedTuple):
@@ -203,6 +207,7 @@ def train_until(
     row = rows[-1] if rows else None
     began, first = time.monotonic(), state.step
     names, skipped = loader.dataset.documents.domain_names, 0
+    speed = Speed.of(state.config, state.data.vocab_size, state.device, world_size())
     prepare(state.model, state.config.execution)
     batches = Prefetcher(loader, state.cursor, last_step - first, state.config.data.global_batch_size)
     with reproducible(state.config.run.threads, state.device), batches:
@@ -210,7 +215,8 @@ def train_until(
         for batch, cursor in batches:
             row = train_step(state, batch, cursor, names)
             # Waiting for the batch included.
-            run.append_log(row, {"step": state.step, "seconds": time.monotonic() - step_began})
+            rates = speed.rates(row, time.monotonic() - step_began)
+            run.append_log(row, {"step": state.step} | rates)
             step_began = time.monotonic()
             skipped = skipped + 1 if row.get("skipped") else 0
             if skipped == MOST_SKIPPED:
@@ -221,7 +227,7 @@ def train_until(
             if state.step % state.config.run.checkpoint_interval_steps == 0 or state.step == last_step:
                 run.save(state, tokenizer, lineage)
             if on_step is not None:
-                on_step(row, last_step)
+                on_step(row | rates, last_step)
     if state.step > first:
         run.write_info(_run_info(state, loader, first, time.monotonic() - began))
     checkpoint = run.latest()
@@ -240,16 +246,15 @@ def train_until(
 
 def _run_info(state: TrainingState, loader: Loader, first: int, seconds: float) -> dict[str, Any]:
     """What `run.json` says of the steps since `first`, which took `seconds`."""
-    config = state.config
-    tokens = (state.step - first) * config.data.global_batch_size * config.data.sequence_length
-    flops = training_flops(config.model, state.data.vocab_size, config.data.sequence_length, config.top_k.full_k)
+    config, steps = state.config, state.step - first
+    speed = Speed.of(config, state.data.vocab_size, state.device, world_size())
+    mean = speed.rates({"mean_k": expected_k(config.top_k)}, seconds / steps)
     return {
         "data": str(loader.dataset.folder.resolve()),
         "device": str(state.device),
-        "steps": state.step - first,
+        "steps": steps,
+        **mean,
         "seconds": seconds,
-        "tokens_per_second": tokens / seconds,
-        "flops_per_second": flops * tokens / seconds,
         "torch": torch.__version__,
     }
 
@@ -261,13 +266,14 @@ def train(
     steps: int | None = None,
     on_step: OnStep | None = None,
     device: str = "auto",
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train the trunk of `config_path` on the tokens dataset `data` into the folder `out`, up to step `steps`.
 
     `steps` defaults to the end of the trunk; beyond it the run enters the decay, as a branch without overrides does. A
     second call resumes where the first stopped, also with another `execution` or on another device (`auto`, `cpu` or
-    `cuda`). Returns the summary of `train_until`. UsageError for a bad configuration or dataset, or when `out` was made
-    with other arguments.
+    `cuda`). Returns the summary of `train_until`. UsageError for a bad configuration or dataset, when `out` was made
+    with other arguments, or when the device's memory is too small (`plan.check_memory`).
     """
     config = Config.read(config_path)
     dataset = TokenDataset(data)
@@ -279,6 +285,7 @@ def train(
         run = RunFolder(out)
         run.claim("training.json", {"config": config.identity(), "data": dataset.ref.manifest_sha256})
         checkpoint, place = run.latest(), choose_device(device)
+        check_memory(config, dataset.ref.vocab_size, place, tell)
         state = checkpoint.state(place) if checkpoint else create_state(config, dataset, place)
         state.config = config
         loader = open_loader(dataset, config, state.step)

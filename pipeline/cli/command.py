@@ -22,6 +22,7 @@ MANY = (
     "--only",
     "--snapshot",
     "--segment",
+    "--gpus",
 )  # fmt: skip
 
 # Options whose value is a text.

@@ -34,6 +34,7 @@ COMMANDS = {
     "verify": ("inspect:verify", "Check every file of a dataset against its manifest."),
     "status": ("inspect:status", "Show how far a run or a training is."),
     "report": ("inspect:report", "Write one HTML file about runs and trainings."),
+    "plan-training": ("train:plan_training", "Show what a training takes, before it is run."),
     "train": ("train:train", "Train a trunk on a tokens dataset, or resume it."),
     "freeze": ("train:freeze", "Copy a run's latest checkpoint to a read-only folder."),
     "branch": ("train:branch", "Train a branch of a frozen trunk with overrides."),
