@@ -64,10 +64,10 @@ def measure(words: list[str]) -> None:
     import torch
 
     from trainer.config import Config
-    from trainer.loader import Batch
+    from trainer.data.loader import Batch
+    from trainer.data.tokens import DataRef
     from trainer.prepare import prepare
     from trainer.state import TrainingState
-    from trainer.tokens import DataRef
     from trainer.train import accumulate_gradients
 
     def steps(config: Config, vocabulary: int) -> None:

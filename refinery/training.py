@@ -6,9 +6,9 @@ they continue where they were stopped, or do nothing.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
-from infra.remote import local
+from infra.remote import anywhere, local
 from trainer.start import config_file, importing_torch
 
 StrPath = str | os.PathLike[str]
@@ -51,7 +51,7 @@ def train(
     with importing_torch():
         from trainer.api import train as train_trunk
 
-        return train_trunk(file, local(data, "data"), local(out, "out", made=True), steps, on_step)
+        return train_trunk(file, anywhere(data, "data"), local(out, "out", made=True), steps, on_step)
 
 
 def freeze(run: StrPath, out: StrPath) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def branch(
     data: the trunk's tokens dataset, or another one. steps: counted from the trunk's first step.
     """
     changed = overrides if overrides is None or isinstance(overrides, Mapping) else local(overrides, "overrides")
-    other = None if data is None else local(data, "data")
+    other = None if data is None else anywhere(data, "data")
     with importing_torch():
         from trainer.api import branch as train_branch
 
@@ -89,31 +89,124 @@ def evaluate(
     data: StrPath,
     *,
     k: Sequence[int] | None = None,
-    policy: Literal["fixed", "min_p", "top_p"] = "fixed",
-    value: float = 0.0,
+    policy: StrPath = "fixed",
 ) -> dict[str, Any]:
     """Measures bits per byte by domain on the held-out tokens dataset `data`, beside a unigram model and gzip.
 
-    checkpoint: a run, a branch or a frozen trunk. k: experts per token, one result for each; with the policy min_p or
-    top_p the most that a token may use, and `value` is its p.
+    checkpoint: a run, a branch or a frozen trunk. k: experts per token, one result for each, or the most of them under
+    a policy. policy: `fixed`, `top_p=P`, `min_p=P`, `table=K,K,…`, or the file of `calibrate_experts`.
     """
     with importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        return evaluate_checkpoint(local(checkpoint, "checkpoint"), local(data, "data"), k, policy, value)
+        return evaluate_checkpoint(local(checkpoint, "checkpoint"), anywhere(data, "data"), k, os.fspath(policy))
 
 
+def calibrate_experts(
+    checkpoint: StrPath,
+    data: StrPath,
+    out: StrPath,
+    *,
+    mean_k: float,
+    policy: Literal["top_p", "min_p", "table"] = "top_p",
+    k: int | None = None,
+    minimum: int = 1,
+) -> dict[str, Any]:
+    """Finds the policy that uses `mean_k` experts per token of the held-out tokens dataset `data`; writes it to `out`.
+
+    policy: the kind of policy. k: the most experts of a token; minimum: the fewest.
+    Returns what the file has: the policy, and what was measured with it.
+    """
+    with importing_torch():
+        from trainer.api import calibrate_experts as calibrate
+
+        paths = local(checkpoint, "checkpoint"), anywhere(data, "data")
+        return calibrate(*paths, mean_k, local(out, "out", made=True), policy, k, minimum)
+
+
+@overload
 def generate(
     checkpoint: StrPath,
     prompt: str = "",
     *,
     tokens: int = 100,
     k: int | None = None,
+    policy: StrPath = "fixed",
     temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int | None = None,
     seed: int = 0,
-) -> str:
-    """Continues `prompt` by at most `tokens` tokens and returns the new text; temperature 0 takes the most likely."""
-    with importing_torch():
-        from trainer.api import generate as generate_text
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    device: str = "auto",
+    batch_size: int = 16,
+) -> str: ...
 
-        return generate_text(local(checkpoint, "checkpoint"), prompt, tokens, k, temperature, seed)
+
+@overload
+def generate(
+    checkpoint: StrPath,
+    prompt: list[str],
+    *,
+    tokens: int = 100,
+    k: int | None = None,
+    policy: StrPath = "fixed",
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int | None = None,
+    seed: int = 0,
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    device: str = "auto",
+    batch_size: int = 16,
+) -> list[str]: ...
+
+
+def generate(
+    checkpoint: StrPath,
+    prompt: str | list[str] = "",
+    *,
+    tokens: int = 100,
+    k: int | None = None,
+    policy: StrPath = "fixed",
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int | None = None,
+    seed: int = 0,
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    device: str = "auto",
+    batch_size: int = 16,
+) -> str | list[str]:
+    """Continues `prompt`, or each of several, by at most `tokens` tokens; returns the new text of each.
+
+    k and policy: as `evaluate` has them. temperature 0 takes the most likely token; else one is drawn, from the `top_k`
+    likeliest and those that hold `top_p` of the probability. dtype: what is computed in, and kept in weights and
+    caches. Prompts are continued `batch_size` at a time; a prompt's text is the same alone and among others.
+    """
+    with importing_torch():
+        from trainer.api import Sampling
+        from trainer.api import generate as generate_texts
+
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        sampling = Sampling(temperature, top_p, top_k, seed)
+        read = local(checkpoint, "checkpoint"), prompts, tokens, k, os.fspath(policy), sampling, dtype, device
+        texts = [row.text for row in generate_texts(*read, batch_size)]
+    return texts[0] if isinstance(prompt, str) else texts
+
+
+def export_model(
+    checkpoint: StrPath,
+    out: StrPath,
+    *,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    k: int | None = None,
+    policy: StrPath = "fixed",
+) -> dict[str, Any]:
+    """Writes `checkpoint` as the new folder `out`, which `transformers` loads with `trust_remote_code=True`.
+
+    k and policy: the experts per token of the exported model, as `evaluate` has them.
+    Returns the hash of the checkpoint, the number of parameters, and the bytes and hash of the weights.
+    """
+    with importing_torch():
+        from trainer.api import export_model as export
+
+        paths = local(checkpoint, "checkpoint"), local(out, "out", made=True)
+        return export(*paths, dtype, k, os.fspath(policy))

@@ -8,34 +8,34 @@ Overrides, in TOML or as a mapping; all are optional:
 - `data`: another tokens dataset, by path, with the trunk's tokenizer (stored as its manifest's hash);
 - `data_seed`: another order of the documents;
 - `decay`: `steps`, `type`, `min_lr_factor`: the decay, which then starts where the trunk was frozen;
-- `top_k`: `full_k`, `min_k`, `full_k_probability`: the distribution of k in training;
-- `optimizer`: `learning_rate`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `max_grad_norm`;
+- `top_k`: the distribution of k in training;
+- `optimizer`: all of that section but `frozen_groups`; moments of parameters that change from AdamW to Muon, or back,
+  start at zero;
 - `frozen_groups`: parameter groups that are not trained;
 - `execution`: how steps are carried out, which is no part of what the branch is.
 What each means is documented in `config.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
-from infra.storage import disk_errors, lock
+from infra.storage import ObjectPath, disk_errors, lock, place
 from trainer.checkpoint import read_checkpoint
-from trainer.config import Config, ExecutionConfig
+from trainer.config import Config, ExecutionConfig, OptimizerConfig, TopKConfig
+from trainer.data.tokens import DataRef, TokenDataset
 from trainer.device import choose_device
-from trainer.loader import Loader
 from trainer.plan import check_memory
 from trainer.runs import RunFolder
 from trainer.schedule import total_steps
 from trainer.settings import build, read_toml
-from trainer.tokens import DataRef, TokenDataset
-from trainer.train import OnStep, Tell, train_until
+from trainer.train import OnStep, Tell, open_loader, train_until
 
 FORMAT = "refinery.branch/2"
-OPTIMIZER = ("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "max_grad_norm")
-TOP_K = ("full_k", "min_k", "full_k_probability")
+OPTIMIZER = tuple(field.name for field in fields(OptimizerConfig) if field.name != "frozen_groups")
+TOP_K = tuple(field.name for field in fields(TopKConfig))
 
 # Overrides that are tables: the section of the configuration that each changes, and the names of its fields there.
 TABLES: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -54,14 +54,14 @@ def apply_overrides(config: Config, overrides: Mapping[str, Any], step: int) -> 
     if unknown:
         raise UsageError(f"a branch cannot override {unknown[0]!r}; it may override {', '.join(ALLOWED)}")
     body = config.as_dict()
-    for name, (section, fields) in TABLES.items():
+    for name, (section, known) in TABLES.items():
         values = overrides.get(name, {})
         if not isinstance(values, Mapping):
-            raise UsageError(f"override {name!r} must be a table of {', '.join(fields)}")
+            raise UsageError(f"override {name!r} must be a table of {', '.join(known)}")
         for field, value in values.items():
-            if field not in fields:
-                raise UsageError(f"override {name!r} has no field {field!r}; its fields are {', '.join(fields)}")
-            body[section][fields[field]] = value
+            if field not in known:
+                raise UsageError(f"override {name!r} has no field {field!r}; its fields are {', '.join(known)}")
+            body[section][known[field]] = value
     for name, (section, field) in VALUES.items():
         if name in overrides:
             body[section][field] = overrides[name]
@@ -78,7 +78,8 @@ def read_overrides(overrides: Path | Mapping[str, Any] | None) -> tuple[dict[str
     data = body.get("data")
     if data is not None and not isinstance(data, (str, Path)):
         raise UsageError("override 'data' must be the path of a tokens dataset")
-    return body, None if data is None else base / data
+    found = None if data is None else place(data)
+    return body, base / found if found is not None and not isinstance(found, ObjectPath) else found
 
 
 def read_execution(given: Any, trunk: ExecutionConfig) -> ExecutionConfig:
@@ -110,9 +111,7 @@ def branch(
     if named is not None and data is not None:
         raise UsageError("the data is named twice, in the overrides and by --data: name it once")
     checkpoint, place = read_checkpoint(trunk), choose_device(device)
-    execution = build(
-        ExecutionConfig, {**asdict(checkpoint.config.execution), **body.pop("execution", {})}, "execution"
-    )
+    execution = read_execution(body.pop("execution", {}), checkpoint.config.execution)
     config = replace(apply_overrides(checkpoint.config, body, checkpoint.step), execution=execution)
     last_step = _last_step(config, checkpoint.step, steps)
     dataset = _open_dataset(named or data, checkpoint.data)
@@ -130,7 +129,7 @@ def branch(
             state.config = config
         else:
             state.reconfigure(config, dataset.ref)
-        loader = Loader(dataset, config.data.seed, config.data.sequence_length)
+        loader = open_loader(dataset, config, state.step)
         summary = train_until(state, loader, max(last_step, state.step), run, lineage, on_step)
     return {**summary, "trunk": checkpoint.sha256, "overrides": declared, "control": not declared}
 

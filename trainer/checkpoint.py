@@ -29,10 +29,10 @@ from infra.errors import UsageError
 from infra.hashing import canonical_json, readable_json, sha256_file, sha256_json
 from infra.storage import disk_errors, new_folder
 from trainer.config import Config
+from trainer.data.tokens import TOKENIZER_FILE, DataRef
 from trainer.device import COMPUTE_DTYPES
 from trainer.model import Transformer
 from trainer.state import CPU, TrainingState
-from trainer.tokens import TOKENIZER_FILE, DataRef
 
 # Changes with the names in the header: a checkpoint of another format is refused.
 FORMAT = "refinery.checkpoint/3"

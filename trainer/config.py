@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from infra.errors import UsageError
+from trainer.data.mixture import MixtureStage
 from trainer.settings import build, read_toml
 
 PARAMETER_GROUPS = ("embedding", "attention", "dense", "experts", "router", "norm", "head")
+# Those that have matrices alone, and no table of tokens (Jordan et al. 2024: embedding and head stay with AdamW).
+MUON_GROUPS = ("attention", "dense", "experts", "router")
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,11 @@ class DataConfig:
     seed: int = 0
     """Seed of the order of the documents."""
 
+    mixture: tuple[MixtureStage, ...] = ()
+    """Weights of the sources by schedule: each stage has `from_step` and `weights`, and is in force until the next.
+    Before the first, and without any, a source weighs as its tokens times their repeats. Each document is used exactly
+    `repeats` times in each epoch of its source, across any change."""
+
 
 @dataclass(frozen=True)
 class ScheduleConfig:
@@ -169,10 +177,10 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW, and what guards a step."""
+    """AdamW, Muon for the groups that are to have it, and what guards a step."""
 
     learning_rate: float
-    """Learning rate of the stable phase."""
+    """Learning rate of the stable phase, of AdamW."""
 
     beta1: float = 0.9
     """Decay rate of the first moment, per step."""
@@ -185,6 +193,16 @@ class OptimizerConfig:
 
     weight_decay: float = 0.1
     """Decoupled weight decay of matrices; norms and embeddings have none."""
+
+    muon_groups: tuple[str, ...] = ()
+    """Parameter groups that Muon updates in place of AdamW: any of `MUON_GROUPS`."""
+
+    muon_learning_rate: float = 0.0
+    """Learning rate of Muon in the stable phase; its schedule is that of AdamW's. Updates are scaled to the size of
+    AdamW's, so rates that suit AdamW are near. To be given with `muon_groups`."""
+
+    muon_momentum: float = 0.95
+    """Decay rate of Muon's momentum, per step; Nesterov's."""
 
     max_grad_norm: float = 1.0
     """Gradients are scaled so that their global L2 norm is at most this."""
@@ -285,7 +303,7 @@ def _problems(config: Config) -> list[str]:
     model, data, top_k, schedule = config.model, config.data, config.top_k, config.schedule
     sizes = {
         **{f"model.{name}": value for name, value in asdict(model).items() if isinstance(value, int)},
-        **{f"data.{name}": value for name, value in asdict(data).items() if name != "seed"},
+        **{f"data.{name}": value for name, value in asdict(data).items() if isinstance(value, int) and name != "seed"},
         "schedule.trunk_steps": schedule.trunk_steps,
         "execution.micro_batch_size": config.execution.micro_batch_size,
         "execution.expert_parallel": config.execution.expert_parallel,
@@ -329,10 +347,23 @@ def _problems(config: Config) -> list[str]:
         (data.seed >= 0 and 0 <= config.run.seed < 2**63, "seeds must not be negative"),
     ]
     problems = [message for holds, message in checks if not holds]
-    unknown = [name for name in config.optimizer.frozen_groups if name not in PARAMETER_GROUPS]
-    if unknown:
-        problems.append(f"optimizer.frozen_groups: {unknown[0]!r} is none of {', '.join(PARAMETER_GROUPS)}")
-    return problems + _layer_problems(model.layers)
+    return problems + _optimizer_problems(config.optimizer) + _layer_problems(model.layers)
+
+
+def _optimizer_problems(optimizer: OptimizerConfig) -> list[str]:
+    problems = []
+    for field, given, known in (
+        ("frozen_groups", optimizer.frozen_groups, PARAMETER_GROUPS),
+        ("muon_groups", optimizer.muon_groups, MUON_GROUPS),
+    ):
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            problems.append(f"optimizer.{field}: {unknown[0]!r} is none of {', '.join(known)}")
+    if optimizer.muon_groups and not optimizer.muon_learning_rate > 0:
+        problems.append("optimizer.muon_learning_rate must be positive where muon_groups has groups")
+    if not 0.0 <= optimizer.muon_momentum < 1.0:
+        problems.append("optimizer.muon_momentum must be at least 0 and under 1")
+    return problems
 
 
 def _layer_problems(layers: tuple[LayerConfig, ...]) -> list[str]:

@@ -21,14 +21,16 @@ from trainer.balance import load_imbalance
 from trainer.baselines import Floats, gzip_bits_per_byte, texts, unigram_bits
 from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import Checkpoint, read_checkpoint
+from trainer.data.loader import evaluation_batches
+from trainer.data.pack import PADDING
+from trainer.data.tokens import TokenDataset
 from trainer.device import choose_device, reproducible
-from trainer.loader import PADDING, evaluation_batches
 from trainer.loss import token_losses
 from trainer.model import Transformer
 from trainer.plans import packed_plan
-from trainer.policies import KPolicy, PolicyKind, check_policy
+from trainer.policies import KPolicy
+from trainer.policy_file import policies_named
 from trainer.runs import find_checkpoint
-from trainer.tokens import TokenDataset
 
 IQ = ("mathematics", "code", "science", "engineering", "reasoning")
 EQ = ("literature", "dialogue", "emotion", "society", "arts")
@@ -39,66 +41,96 @@ def evaluate(
     checkpoint: Path,
     data: Path,
     k: Sequence[int] | None = None,
-    policy: PolicyKind = "fixed",
-    value: float = 0.0,
+    policy: str = "fixed",
     device: str = "auto",
 ) -> dict[str, Any]:
     """Evaluate `checkpoint` (a checkpoint, or a run, of which the latest is taken) on the tokens dataset `data`.
 
     Evaluates at each k in `k` (experts per token; default `top_k.full_k`). With a `policy` other than "fixed" (see
-    `KPolicy`) each k is the most experts that a token may use, and `value` is the policy's threshold.
+    `policy_file`) each k is the most experts that a token may use.
 
     Returns the results of the first k at the top level, those of every k in `by_k`, and the unigram model and gzip in
-    `baselines`. UsageError for a changed checkpoint, an unreadable dataset, one with another tokenizer, or a k that the
-    model does not have.
+    `baselines`. UsageError for a changed checkpoint, an unreadable dataset, one with another tokenizer, or a policy
+    that the model cannot have.
     """
     read = read_checkpoint(find_checkpoint(checkpoint))
     config, place = read.config, choose_device(device)
     dataset = open_dataset(read, data)
-    n_experts = config.model.n_experts
-    policies = [check_policy(KPolicy(most, policy, value), n_experts) for most in k or [config.top_k.full_k]]
+    policies = policies_named(policy, k or (), read)
     with reproducible(config.run.threads, place):
         model = read.model(place)
-        results = {each.k: evaluate_at(model, dataset, config.data.sequence_length, each) for each in policies}
+        length, groups = config.data.sequence_length, config.load_balancing.groups
+        results = {each.k: evaluate_at(model, dataset, length, each, groups) for each in policies}
     first = results[policies[0].k]
     return {
         **{name: first[name] for name in ("bits_per_byte", "overall", "iq", "eq", "active_experts")},
+        "policy": policy,
         "kv_bytes_per_token": kv_bytes_per_token(config.model, config.data.sequence_length),
         "by_k": {str(most): result for most, result in results.items()},
         "baselines": baselines(dataset, read.tensors["token_counts"]),
         "documents": len(dataset.documents),
-        "bytes": int(dataset.documents.bytes.sum()),
-        "tokens": int(dataset.documents.lengths.sum()),
+        "bytes": int(dataset.documents.bytes.sum(dtype=np.int64)),
+        "tokens": int(dataset.documents.lengths.sum(dtype=np.int64)),
         "checkpoint": read.sha256,
         "data": dataset.ref.manifest_sha256,
     }
 
 
-def evaluate_at(model: Transformer, dataset: TokenDataset, length: int, policy: KPolicy) -> dict[str, Any]:
-    """Bits per byte under one policy, with the mean number of routed experts per token and layer (`active_experts`) and
-    the load imbalance of each MoE layer. `length`: tokens per sequence. Padding counts in none of them."""
+def evaluate_at(
+    model: Transformer, dataset: TokenDataset, length: int, policy: KPolicy, groups: int = 1
+) -> dict[str, Any]:
+    """Bits per byte under one policy, and how it uses the experts (`use_of_experts`). `length`: tokens per sequence.
+    Padding counts in none of them."""
     config, device = model.config, model.head.device
-    layers = config.n_moe_layers
-    bits = np.zeros(len(dataset.documents))
-    load_ME = torch.zeros((layers, config.n_experts), dtype=torch.int64, device=device)
-    positions = 0
+    bits, used = (np.zeros(len(dataset.documents)) for _ in range(2))
+    load_ME = torch.zeros((config.n_moe_layers, config.n_experts), dtype=torch.int64, device=device)
+    policies = policy.for_layers(config.n_moe_layers)
     with torch.inference_mode():
         for batch in evaluation_batches(dataset, length, BATCH_SIZE):
             real = batch.documents != PADDING
             inputs_BL, targets_BL = (torch.from_numpy(part).to(device) for part in (batch.inputs, batch.targets))
             real_BL = None if real.all() else torch.from_numpy(real).to(device)
             plan = packed_plan(config, torch.from_numpy(batch.segments), device, model.dtype)
-            out = model(inputs_BL, plan, [policy] * layers, real_BL=real_BL)
+            out = model(inputs_BL, plan, policies, real_BL=real_BL)
             losses = token_losses(out.hidden_BLD.flatten(0, 1), model.head, targets_BL.flatten())
             nats = losses.nats_T.view(targets_BL.shape).cpu().numpy().astype(np.float64)
-            bits += np.bincount(batch.documents[real], nats[real] / np.log(2.0), minlength=len(bits))
-            if layers:
+            documents = batch.documents[real]
+            bits += np.bincount(documents, nats[real] / np.log(2.0), minlength=len(bits))
+            if policies:
                 load_ME += torch.stack([routing.load_KE.sum(0) for routing in out.routings])
-            positions += int(real.sum())
-    return by_domain(dataset, bits) | {
-        "active_experts": int(load_ME.sum()) / (positions * layers) if layers else 0.0,
+                used_BL = torch.stack([routing.used_BL for routing in out.routings]).sum(0).cpu().numpy()
+                used += np.bincount(documents, used_BL[real], minlength=len(used))
+    return by_domain(dataset, bits) | use_of_experts(dataset, used, load_ME.cpu(), groups)
+
+
+def use_of_experts(dataset: TokenDataset, used: Floats, load_ME: Tensor, groups: int) -> dict[str, Any]:
+    """`active_experts`, the mean number of routed experts per token and layer; the same as `mean_k_by_domain` and
+    `mean_k_by_layer`; and of each layer the largest and least load of an expert over the mean (`load_imbalance`,
+    `least_load`), the number of experts without load (`unused_experts`), and the largest load of `groups` groups of
+    neighbouring experts over the mean (`group_imbalance`; none where they do not divide the experts).
+
+    `used`: experts of each document's tokens, summed over layers, shape (documents,). `load_ME`: tokens of each expert.
+    """
+    layers, tokens = len(load_ME), float(dataset.documents.lengths.sum())
+    totals = totals_by_domain(dataset, used, dataset.documents.lengths)
+    mean_M = load_ME.double().mean(1)
+    return {
+        "active_experts": int(load_ME.sum()) / (tokens * layers) if layers else 0.0,
+        "mean_k_by_domain": {name: amount / (size * max(layers, 1)) for name, (amount, size) in sorted(totals.items())},
+        "mean_k_by_layer": [float(total) / tokens for total in load_ME.sum(1)],
         "load_imbalance": [float(value) for value in load_imbalance(load_ME)],
+        "group_imbalance": [float(value) for value in load_imbalance(_grouped(load_ME, groups))],
+        "least_load": [float(value) for value in load_ME.amin(1) / mean_M.clamp(min=1e-9)] if layers else [],
+        "unused_experts": [int(value) for value in (load_ME == 0).sum(1)],
     }
+
+
+def _grouped(load_ME: Tensor, groups: int) -> Tensor:
+    """The load of groups of neighbouring experts, [M, groups]; of no layers where they do not divide the experts."""
+    layers, n_experts = load_ME.shape
+    if n_experts % groups:
+        return load_ME.new_zeros(0, groups)
+    return load_ME.view(layers, groups, n_experts // groups).sum(2)
 
 
 def by_domain(dataset: TokenDataset, bits: Floats) -> dict[str, Any]:
@@ -106,17 +138,23 @@ def by_domain(dataset: TokenDataset, bits: Floats) -> dict[str, Any]:
 
     `bits`: shape (documents,).
     """
-    table = dataset.documents
-    totals: dict[str, tuple[float, int]] = {}
-    for domain, document_bits, size in zip(table.domains, bits.tolist(), table.bytes.tolist(), strict=True):
-        before = totals.get(domain, (0.0, 0))
-        totals[domain] = (before[0] + document_bits, before[1] + size)
+    totals = totals_by_domain(dataset, bits, dataset.documents.bytes)
     return {
         "bits_per_byte": {domain: _pooled(totals, [domain]) for domain in sorted(totals)},
         "iq": _pooled(totals, IQ),
         "eq": _pooled(totals, EQ),
         "overall": _pooled(totals, totals),
     }
+
+
+def totals_by_domain(
+    dataset: TokenDataset, amounts: Floats, sizes: np.ndarray[Any, np.dtype[np.integer[Any]]]
+) -> dict[str, tuple[float, int]]:
+    """The sums of `amounts` and of `sizes`, shape (documents,) each, over the documents of each domain."""
+    table = dataset.documents
+    sums = (np.bincount(table.domain_codes, weights=x, minlength=len(table.domain_names)) for x in (amounts, sizes))
+    pairs = zip(*(each.tolist() for each in sums), strict=True)
+    return {name: (amount, int(size)) for name, (amount, size) in zip(table.domain_names, pairs, strict=True)}
 
 
 def _pooled(totals: Mapping[str, tuple[float, int]], domains: Iterable[str]) -> float | None:
@@ -128,13 +166,14 @@ def _pooled(totals: Mapping[str, tuple[float, int]], domains: Iterable[str]) -> 
 def baselines(dataset: TokenDataset, token_counts_V: Tensor) -> dict[str, Any]:
     """Bits per byte of the unigram model with these training counts, and of gzip, on `dataset`."""
     contents, table = texts(dataset), dataset.documents
-    by_name = {name: [t for t, d in zip(contents, table.domains) if d == name] for name in sorted(set(table.domains))}
+    domains = [table.domain_names[code] for code in table.domain_codes.tolist()]
+    by_name = {name: [t for t, d in zip(contents, domains) if d == name] for name in sorted(table.domain_names)}
     return {
         "unigram": by_domain(dataset, unigram_bits(dataset, token_counts_V.numpy())),
         "gzip": {
             "bits_per_byte": {name: gzip_bits_per_byte(part) for name, part in by_name.items()},
-            "iq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in IQ]),
-            "eq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in EQ]),
+            "iq": gzip_bits_per_byte([t for t, d in zip(contents, domains) if d in IQ]),
+            "eq": gzip_bits_per_byte([t for t, d in zip(contents, domains) if d in EQ]),
             "overall": gzip_bits_per_byte(contents),
         },
     }

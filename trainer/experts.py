@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trainer.attention import linear
+from trainer.attention import linear, wide
 from trainer.config import ModelConfig
 from trainer.dispatch import gather_rows, plan_dispatch, sum_rows
+from trainer.grouped import grouped_product
 from trainer.policies import Policy
 
 
@@ -33,6 +34,9 @@ class Routing(NamedTuple):
 
     score_BE: Tensor
     """Mean over a sequence's tokens of the scores, each token's normalised to sum to 1. Differentiable."""
+
+    used_BL: Tensor
+    """Experts that each token uses: int64."""
 
 
 class FeedForward(nn.Module):
@@ -59,7 +63,7 @@ class Router(nn.Module):
 
     def forward(self, x_TD: Tensor) -> Tensor:
         """Logits [T, E] in fp32."""
-        return F.linear(x_TD.float(), self.weight.float())
+        return F.linear(wide(x_TD), wide(self.weight))
 
 
 class Experts(nn.Module):
@@ -72,9 +76,9 @@ class Experts(nn.Module):
 
     def forward(self, x_ND: Tensor, weight_N: Tensor, ends_E: Tensor) -> Tensor:
         """Rows sorted by expert, `ends_E` the end of each expert's; the outputs [N, D], times `weight_N` in fp32."""
-        gate, up = F.grouped_mm(x_ND, self.w_in.to(x_ND.dtype), offs=ends_E).chunk(2, dim=-1)
+        gate, up = grouped_product(x_ND, self.w_in.to(x_ND.dtype), ends_E).chunk(2, dim=-1)
         h_NF = (F.silu(gate) * up * weight_N[:, None]).to(x_ND.dtype)
-        return F.grouped_mm(h_NF, self.w_out.to(x_ND.dtype), offs=ends_E)
+        return grouped_product(h_NF, self.w_out.to(x_ND.dtype), ends_E)
 
 
 class MoE(nn.Module):
@@ -138,11 +142,12 @@ def _routing(log_scores_BLE: Tensor, expert_TK: Tensor, real_BL: Tensor | None) 
     # One column more, for pairs that were not kept. Sums of integers are the same in any order.
     load_KE = _counts((rank_K * (E + 1) + expert_TK).flatten(), K * (E + 1)).view(K, E + 1)[:, :E]
     load_BE = _counts((sequence_T1 * (E + 1) + expert_TK).flatten(), B * (E + 1)).view(B, E + 1)[:, :E]
+    used_BL = (expert_TK < E).sum(1).view(B, length)
     share_BLE = log_scores_BLE.softmax(2)
     if real_BL is None:
-        return Routing(load_KE, load_BE, share_BLE.mean(1))
+        return Routing(load_KE, load_BE, share_BLE.mean(1), used_BL)
     total_BE = (share_BLE * real_BL[:, :, None]).sum(1)
-    return Routing(load_KE, load_BE, total_BE / real_BL.sum(1).clamp(min=1)[:, None])
+    return Routing(load_KE, load_BE, total_BE / real_BL.sum(1).clamp(min=1)[:, None], used_BL)
 
 
 def _counts(index: Tensor, size: int) -> Tensor:

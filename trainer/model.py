@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trainer.attention import KV, Attention, AttentionPlan, linear, rms_norm
+from trainer.attention import KV, Attention, AttentionPlan, linear, rms_norm, wide
 from trainer.config import LayerConfig, ModelConfig
 from trainer.experts import FeedForward, MoE, Routing
 from trainer.policies import Policy
@@ -113,7 +113,7 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., D] to [..., V], in fp32."""
-        return linear(hidden, self.head).float()
+        return wide(linear(hidden, self.head))
 
     def layers(self) -> Iterator[TransformerBlock]:
         for block in self.blocks:

@@ -1,4 +1,5 @@
-"""The optimizer: AdamW over all parameters, its moments as named tensors, and the norm of the gradients."""
+"""The optimizer: AdamW, Muon for the groups that the configuration names, their state as named tensors, and the norm of
+the gradients."""
 
 from collections.abc import Mapping
 
@@ -7,8 +8,10 @@ from torch import Tensor
 
 from trainer.config import OptimizerConfig
 from trainer.model import Transformer, parameter_group
+from trainer.muon import Muon
 
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # of AdamW
+MOMENTUM = "momentum"  # of Muon
 # Groups without weight decay.
 UNDECAYED = ("norm", "embedding", "head")
 
@@ -19,14 +22,20 @@ class Optimizer:
     def __init__(
         self, model: Transformer, config: OptimizerConfig, moments: Mapping[str, Tensor] | None = None
     ) -> None:
-        """`moments`: those of an earlier optimizer of the same model, by the names of `tensors`; zeros without."""
-        self.model = model
+        """`moments`: those of an earlier optimizer of the same model, by the names of `tensors`. Zeros without, and for
+        parameters that another method updated."""
+        self.model, self.config = model, config
         with_decay: list[Tensor] = []
         without_decay: list[Tensor] = []
+        matrices: dict[str, Tensor] = {}
         for name, parameter in model.named_parameters():
             group = parameter_group(name)
             parameter.requires_grad_(group not in config.frozen_groups)
-            (without_decay if group in UNDECAYED else with_decay).append(parameter)
+            if group in config.muon_groups:
+                matrices[name] = parameter
+            else:
+                (without_decay if group in UNDECAYED else with_decay).append(parameter)
+        self.muon = Muon(matrices, config.muon_momentum, config.weight_decay)
         self.adamw = torch.optim.AdamW(
             [
                 {"params": with_decay, "weight_decay": config.weight_decay},
@@ -37,37 +46,44 @@ class Optimizer:
             eps=config.epsilon,
             fused=True,
         )
-        for parameter in model.parameters():
+        for trained in (*with_decay, *without_decay):
             # Made here rather than at the first step, so that every checkpoint holds the same tensors.
-            self.adamw.state[parameter] = {
-                "step": torch.zeros((), device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
+            self.adamw.state[trained] = {
+                "step": torch.zeros((), device=trained.device),
+                "exp_avg": torch.zeros_like(trained),
+                "exp_avg_sq": torch.zeros_like(trained),
             }
-        if moments is not None:
-            self.load(moments)
+        own = self.tensors()
+        self._copy({name: tensor for name, tensor in (moments or {}).items() if name in own})
 
     def tensors(self) -> dict[str, Tensor]:
         """Every moment, by its name and its parameter's. They are not copies."""
-        return {
-            f"{moment}.{name}": self.adamw.state[parameter][moment]
-            for name, parameter in self.model.named_parameters()
-            for moment in MOMENTS
-        }
+        found: dict[str, Tensor] = {}
+        for name, parameter in self.model.named_parameters():
+            if name in self.muon.momenta:
+                found[f"{MOMENTUM}.{name}"] = self.muon.momenta[name]
+            else:
+                found |= {f"{moment}.{name}": self.adamw.state[parameter][moment] for moment in MOMENTS}
+        return found
 
     def load(self, moments: Mapping[str, Tensor]) -> None:
-        """Take the values of `moments`, named as by `tensors`."""
-        for name, tensor in self.tensors().items():
-            tensor.copy_(moments[name])
+        """Take the values of `moments`, which has all that `tensors` names."""
+        self._copy({name: moments[name] for name in self.tensors()})
+
+    def _copy(self, moments: Mapping[str, Tensor]) -> None:
+        own = self.tensors()
+        for name, tensor in moments.items():
+            own[name].copy_(tensor)
 
     def step(self, learning_rate: float) -> None:
-        """Update the parameters that have a gradient."""
+        """Update the parameters that have a gradient. `learning_rate` is AdamW's; Muon's is in proportion."""
         for group in self.adamw.param_groups:
             group["lr"] = learning_rate
         self.adamw.step()
+        self.muon.step(self.config.muon_learning_rate * (learning_rate / self.config.learning_rate))
 
     def zero_grad(self) -> None:
-        self.adamw.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
 
     def grad_norm(self) -> Tensor:
         """The L2 norm of all gradients together, a scalar on the device."""

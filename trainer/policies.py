@@ -1,8 +1,8 @@
 """How many routed experts a token uses: policies of inference, and the k of a training step.
 
-A layer takes the `most` experts with the largest score + bias, ranked by it, and keeps some of them. In training and
-with a fixed k it keeps the first: a smaller k uses a prefix of the experts of a larger one. The policies that depend on
-scores judge by the scores alone, in which the bias has no part.
+A layer takes the `most` experts with the largest score + bias, ranked by it, and keeps the first of them: a smaller k
+uses a prefix of the experts of a larger one, as in training. The policies that depend on scores decide how many by the
+scores alone, in which the bias has no part.
 
 Shapes: B sequences, L positions, T = B x L tokens, K experts chosen per token, M MoE layers.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from infra.errors import UsageError
 from trainer.config import TopKConfig
 
-PolicyKind = Literal["fixed", "min_p", "top_p"]
+PolicyKind = Literal["fixed", "table", "min_p", "top_p"]
 
 
 class Policy(Protocol):
@@ -39,36 +39,42 @@ class Policy(Protocol):
 class KPolicy:
     """Inference: `k` experts for each token ("fixed"), or fewer where the scores allow it.
 
-    "min_p" keeps the experts whose score is at least `value` times the token's best score (llama.cpp #4470).
-    "top_p" keeps the fewest whose scores sum to at least `value` of the scores of the chosen `k` (2403.07652).
-    Both keep at least `minimum` experts and at most `k`.
+    "min_p" keeps as many as have a score of at least `value` times the token's best score (llama.cpp #4470).
+    "top_p" keeps as many as it takes of the best scores to sum to `value` of the scores of the chosen `k` (2403.07652).
+    Both keep at least `minimum` experts and at most `k`, those of the first ranks.
+    "table" is a fixed k of each MoE layer (LExI, 2509.02753): of all layers, so `for_layers` is asked first.
     """
 
     k: int
     kind: PolicyKind = "fixed"
     value: float = 0.0
     minimum: int = 1
+    table: tuple[int, ...] = ()
+    """k of each MoE layer, of kind "table"; `k` is the largest."""
 
     @property
     def most(self) -> int:
         return self.k
 
+    def for_layers(self, layers: int) -> "list[KPolicy]":
+        """The policy of each MoE layer: what a model takes."""
+        if self.kind != "table":
+            return [self] * layers
+        assert len(self.table) == layers, "check_policy has compared them"
+        return [KPolicy(k) for k in self.table]
+
     def keep(self, scores_TK: Tensor) -> Tensor | None:
+        assert self.kind != "table", "a table is of all layers"
         if self.kind == "fixed":
             return None
+        best_TK = scores_TK.sort(dim=1, descending=True).values
         if self.kind == "min_p":
-            keep_TK = scores_TK >= self.value * scores_TK.amax(1, keepdim=True)
-            if self.minimum <= 1:
-                return keep_TK
-        ranked_TK = scores_TK.argsort(dim=1, descending=True, stable=True)
-        best_TK = scores_TK.gather(1, ranked_TK)
-        if self.kind == "min_p":
-            first_TK = best_TK >= self.value * best_TK[:, :1]
+            number_T = (best_TK >= self.value * best_TK[:, :1]).sum(1)
         else:
             share_TK = best_TK / best_TK.sum(1, keepdim=True)
-            first_TK = share_TK.cumsum(1) - share_TK < self.value
-        first_TK[:, : self.minimum] = True
-        return torch.zeros_like(first_TK).scatter_(1, ranked_TK, first_TK)
+            number_T = (share_TK.cumsum(1) - share_TK < self.value).sum(1)
+        rank_K = torch.arange(scores_TK.shape[1], device=scores_TK.device)
+        return rank_K < number_T.clamp(min=self.minimum)[:, None]
 
 
 @dataclass(frozen=True)
@@ -114,11 +120,15 @@ def _unit(x: np.ndarray) -> np.ndarray:
     return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def check_policy(policy: KPolicy, n_experts: int) -> KPolicy:
-    """`policy` itself. UsageError when its k or its value is out of range."""
-    if not 1 <= policy.k <= n_experts:
-        raise UsageError(f"k is {policy.k}; the model has {n_experts} experts, so k may be 1 to {n_experts}")
-    if policy.kind != "fixed" and not 0.0 < policy.value <= 1.0:
+def check_policy(policy: KPolicy, n_experts: int, layers: int) -> KPolicy:
+    """`policy` itself, for a model with `layers` MoE layers of `n_experts`. UsageError when its k, its value or its
+    table is out of range."""
+    if policy.kind == "table" and len(policy.table) != layers:
+        raise UsageError(f"the table has {len(policy.table)} numbers; the model has {layers} MoE layers: one for each")
+    for k in (policy.k, *policy.table):
+        if not 1 <= k <= n_experts:
+            raise UsageError(f"k is {k}; the model has {n_experts} experts, so k may be 1 to {n_experts}")
+    if policy.kind in ("min_p", "top_p") and not 0.0 < policy.value <= 1.0:
         raise UsageError(f"the value of policy {policy.kind!r} is {policy.value}; it must be over 0 and at most 1")
     if not 1 <= policy.minimum <= policy.k:
         raise UsageError(f"the minimum of experts is {policy.minimum}; it must be from 1 to k, which is {policy.k}")

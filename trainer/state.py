@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from trainer.config import Config
+from trainer.data.cursor import START, Cursor
+from trainer.data.parts import present_part
+from trainer.data.tokens import DataRef
 from trainer.device import COMPUTE_DTYPES
-from trainer.loader import START, Cursor
 from trainer.model import Transformer, initialise
 from trainer.optimizer import Optimizer
-from trainer.tokens import DataRef
 
 CPU = torch.device("cpu")
 NORMS = 64  # gradient norms that are kept
@@ -46,7 +47,7 @@ class TrainingState:
     """Gradient norms of the latest `NORMS` steps that were not skipped."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
-    """Data, seed, step and final cursor of each earlier part of the run that used another order of documents."""
+    """The earlier parts of the run, which had another dataset, seed or mixture: `trainer.data.parts.Part`, as JSON."""
 
     @property
     def device(self) -> torch.device:
@@ -70,7 +71,7 @@ class TrainingState:
         state.model.load_state_dict({name: tensors[f"model.{name}"] for name in state.model.state_dict()})
         state.optimizer.load(_under("optimizer.", tensors))
         state.token_counts_V.copy_(tensors["token_counts"])
-        state.cursor = Cursor(header["cursor"]["epoch"], dict(header["cursor"]["sources"]))
+        state.cursor = Cursor.from_dict(header["cursor"])
         state.step, state.tokens, state.norms = header["step"], header["tokens"], list(header["norms"])
         state.history = [dict(part) for part in header["history"]]
         return state
@@ -94,12 +95,12 @@ class TrainingState:
         }
 
     def reconfigure(self, config: Config, data: DataRef) -> None:
-        """Continue with another configuration or dataset (a branch). Weights and moments stay; another dataset or data
-        seed starts at the beginning of its epoch 0."""
-        if (data.manifest_sha256, config.data.seed) != (self.data.manifest_sha256, self.config.data.seed):
-            part = {"manifest_sha256": self.data.manifest_sha256, "seed": self.config.data.seed, "step": self.step}
-            self.history.append(part | {"cursor": self.cursor.as_dict()})
-            self.cursor = START
+        """Continue with another configuration or dataset (a branch). Weights and moments stay, and so does the cursor:
+        each source goes on where it was."""
+        old, new = self.config.as_dict()["data"], config.as_dict()["data"]
+        if (data.manifest_sha256, new) != (self.data.manifest_sha256, old):
+            part = present_part(self.history, self.data.manifest_sha256, old, self.step, self.cursor)
+            self.history.append(part.as_dict())
         self.optimizer = Optimizer(self.model, config.optimizer, self.optimizer.tensors())
         self.config, self.data = config, data
 

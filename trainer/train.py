@@ -17,10 +17,15 @@ from infra.errors import UsageError, WorkError
 from infra.storage import disk_errors, lock
 from trainer.balance import balance_loss, load_imbalance, updated_bias
 from trainer.config import Config
+from trainer.data.cursor import Cursor
+from trainer.data.loader import Loader
+from trainer.data.mixture import Mixture
+from trainer.data.pack import Batch
+from trainer.data.prefetch import Prefetcher
+from trainer.data.tokens import TokenDataset
 from trainer.device import choose_device, reproducible, world_size
 from trainer.experts import Routing
 from trainer.formulas import expected_k, parameters
-from trainer.loader import Batch, Loader
 from trainer.loss import token_losses
 from trainer.plan import check_memory
 from trainer.plans import packed_plan
@@ -30,7 +35,6 @@ from trainer.runs import RunFolder
 from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
 from trainer.speed import Speed
 from trainer.state import NORMS, TrainingState
-from trainer.tokens import TokenDataset
 
 MOST_SKIPPED = 20  # steps in a row
 
@@ -55,7 +59,7 @@ def accumulate_gradients(state: TrainingState, batch: Batch, k_MB: np.ndarray) -
     config, size = state.config, state.config.execution.micro_batch_size
     nats, loads = [], []
     for first in range(0, len(batch.targets), size):
-        part = Batch(*(array[first : first + size] for array in batch))
+        part = batch.rows(first, first + size)
         total, nats_BL, routings = forward(state, part, k_MB[:, first : first + size])
         loss = total / batch.targets.size
         if routings:
@@ -96,14 +100,14 @@ def stacked(loads: list[Tensor], state: TrainingState) -> Tensor:
     return torch.stack(loads) if loads else torch.zeros(shape, dtype=torch.int64, device=state.device)
 
 
-def train_step(state: TrainingState, loader: Loader) -> dict[str, Any]:
-    """Take one optimizer step on the next global batch. Updates `state` in place; returns the step's log row.
+def train_step(state: TrainingState, batch: Batch, cursor: Cursor, domain_names: Sequence[str]) -> dict[str, Any]:
+    """Take one optimizer step on a global batch, after which the data are at `cursor`. Updates `state` in place;
+    returns the step's log row.
 
     A step whose loss or gradients are not finite, or whose gradients are far larger than those before
     (`optimizer.max_norm_ratio`), changes no weight; its row says `skipped`.
     """
     config = state.config
-    batch, cursor = loader.batch(state.cursor, config.data.global_batch_size)
     k_MB = draw_k(
         config.top_k, config.run.seed, state.step, range(config.data.global_batch_size), config.model.n_moe_layers
     )
@@ -129,7 +133,7 @@ def train_step(state: TrainingState, loader: Loader) -> dict[str, Any]:
         "tokens": state.tokens,
         "learning_rate": rate,
         "loss": finite(nats_BL.mean()),
-        "loss_by_domain": loss_by_domain(nats_BL, batch, loader.dataset),
+        "loss_by_domain": loss_by_domain(nats_BL, batch, domain_names),
         **({"loss_by_k": loss_by_k(nats_BL, k_MB[0])} if config.top_k.draw == "sequence" and len(k_MB) else {}),
         "mean_k": float(k_MB.mean()) if k_MB.size else 0.0,
         "grad_norm": finite(norm_value),
@@ -177,17 +181,13 @@ def loss_by_k(nats_BL: np.ndarray, k_B: np.ndarray) -> dict[str, float | None]:
     return {str(k): finite(nats_BL[k_B == k].mean()) for k in sorted(set(k_B.tolist()))}
 
 
-def loss_by_domain(nats_BL: np.ndarray, batch: Batch, dataset: TokenDataset) -> dict[str, float]:
+def loss_by_domain(nats_BL: np.ndarray, batch: Batch, domain_names: Sequence[str]) -> dict[str, float | None]:
     """Mean loss in nats per token of each domain in the batch."""
-    documents, inverse = np.unique(batch.documents, return_inverse=True)
-    sums = np.bincount(inverse.ravel(), weights=nats_BL.ravel())
-    counts = np.bincount(inverse.ravel())
-    totals: dict[str, tuple[float, int]] = {}
-    for document, nats, count in zip(documents.tolist(), sums.tolist(), counts.tolist(), strict=True):
-        domain = dataset.documents.domains[document]
-        before = totals.get(domain, (0.0, 0))
-        totals[domain] = (before[0] + nats, before[1] + count)
-    return {domain: nats / count for domain, (nats, count) in sorted(totals.items())}
+    domains = batch.domains.ravel()
+    sums = np.bincount(domains, weights=nats_BL.ravel(), minlength=len(domain_names))
+    counts = np.bincount(domains, minlength=len(domain_names))
+    present = sorted((domain_names[i], i) for i in np.flatnonzero(counts).tolist())
+    return {name: finite(sums[i] / counts[i]) for name, i in present}
 
 
 def train_until(
@@ -206,15 +206,18 @@ def train_until(
     tokenizer = loader.dataset.tokenizer
     row = rows[-1] if rows else None
     began, first = time.monotonic(), state.step
-    execution, skipped = state.config.execution, 0
+    names, skipped = loader.dataset.documents.domain_names, 0
     speed = Speed.of(state.config, state.data.vocab_size, state.device, world_size())
-    prepare(state.model, execution)
-    with reproducible(state.config.run.threads, state.device):
-        while state.step < last_step:
-            step_began = time.monotonic()
-            row = train_step(state, loader)
+    prepare(state.model, state.config.execution)
+    batches = Prefetcher(loader, state.cursor, last_step - first, state.config.data.global_batch_size)
+    with reproducible(state.config.run.threads, state.device), batches:
+        step_began = began
+        for batch, cursor in batches:
+            row = train_step(state, batch, cursor, names)
+            # Waiting for the batch included.
             rates = speed.rates(row, time.monotonic() - step_began)
             run.append_log(row, {"step": state.step} | rates)
+            step_began = time.monotonic()
             skipped = skipped + 1 if row.get("skipped") else 0
             if skipped == MOST_SKIPPED:
                 raise WorkError(
@@ -285,8 +288,14 @@ def train(
         check_memory(config, dataset.ref.vocab_size, place, tell)
         state = checkpoint.state(place) if checkpoint else create_state(config, dataset, place)
         state.config = config
-        loader = Loader(dataset, config.data.seed, config.data.sequence_length)
+        loader = open_loader(dataset, config, state.step)
         return train_until(state, loader, max(last_step, state.step), run, on_step=on_step)
+
+
+def open_loader(dataset: TokenDataset, config: Config, step: int) -> Loader:
+    """The loader of a run that goes on at `step`. UsageError for a mixture that the dataset cannot give."""
+    mixture = Mixture(config.data.mixture, dataset.documents, config.data.global_batch_size, step)
+    return Loader(dataset, config.data.seed, config.data.sequence_length, mixture)
 
 
 def create_state(config: Config, dataset: TokenDataset, device: torch.device) -> TrainingState:

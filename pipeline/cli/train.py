@@ -1,6 +1,6 @@
 """The trainer's commands, from `plan-training` to `generate`. Each imports torch when it is called."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.console import quiet_stdout, say, tell
+from pipeline.cli.console import quiet_stdout, say, tell, tell_lines
 from pipeline.cli.options import Json, Out
 from pipeline.cli.train_progress import TrainingProgress
-from pipeline.cli.train_text import evaluation_text, plan_text, training_text
+from pipeline.cli.train_text import calibration_text, evaluation_text, plan_text, training_text
 from trainer.start import config_file, importing_torch
 
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
@@ -23,8 +23,13 @@ Overrides = Annotated[
 ]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after this step of the schedule.")]
 Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A frozen trunk, or the folder of a run or branch.")]
+Policy = Annotated[
+    str,
+    typer.Option("--policy", help="fixed, top_p=P, min_p=P, table=K,K,…, or a file of calibrate-experts."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+CALIBRATED = ("top_p", "min_p", "table")
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event files to OUT/tensorboard too.")]
-POLICIES = ("fixed", "min_p", "top_p")
 
 
 @contextmanager
@@ -42,6 +47,13 @@ def watching(out: Path, tensorboard: bool) -> Iterator[Any]:
         yield lambda row, last_step: [watcher(row, last_step) for watcher in watchers]
     finally:
         events.close()
+
+
+def print_pass(policy: Any, result: Mapping[str, Any]) -> None:
+    """A line to stderr for each pass over the data."""
+    what = ",".join(map(str, policy.table)) or f"{policy.value:.4g}"
+    found = f"{result['active_experts']:.2f} experts per token, {result['overall']:.4f} bits per byte"
+    say(f"{policy.kind} {what}: {found}")
 
 
 def train(
@@ -121,7 +133,7 @@ def branch(
     tensorboard: TensorBoard = False,
     json: Json = False,
 ) -> None:
-    """Train a branch of a frozen trunk with declared overrides.
+    """Train a branch of a frozen trunk with overrides.
 
     The branch continues the trunk's schedule into its decay. Without overrides it is the control, equal bit for bit to
     the trunk trained on. docs/trainer.md lists what can be overridden.
@@ -140,41 +152,118 @@ def evaluate(
     checkpoint: Checkpoint,
     data: Data,
     k: Annotated[list[int] | None, typer.Option("--k", help="Experts per token. Repeat it for several.")] = None,
-    policy: Annotated[str, typer.Option("--policy", help="fixed, min_p or top_p.")] = "fixed",
-    value: Annotated[float, typer.Option("--value", help="The p of min_p or top_p.")] = 0.0,
+    policy: Policy = "fixed",
     json: Json = False,
 ) -> None:
     """Measure bits per byte by domain on a held-out dataset.
 
-    For each k, and for a unigram model and gzip as baselines. With min_p or top_p, k is the most experts that a token
-    may use, and it uses fewer where its scores allow.
+    For each k, and for a unigram model and gzip as baselines. With a policy, k is the most experts that a token may
+    use, and it uses fewer where its scores allow.
 
     Example: refinery evaluate --checkpoint control --data held-out --k 12 --k 4 --k 2
     """
-    if policy not in POLICIES:
-        raise UsageError(f"no policy {policy!r}: choose one of {', '.join(POLICIES)}")
     with quiet_stdout(json), importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        answer = evaluate_checkpoint(checkpoint, data, k or None, policy, value)  # type: ignore[arg-type]
+        answer = evaluate_checkpoint(checkpoint, data, k or None, policy)
     tell(answer if json else evaluation_text(answer))
+
+
+def calibrate_experts(
+    checkpoint: Checkpoint,
+    data: Data,
+    mean_k: Annotated[float, typer.Option("--mean-k", help="Experts per token, the mean over tokens and layers.")],
+    out: Annotated[Path, typer.Option("--out", help="The file for the policy.")],
+    policy: Annotated[str, typer.Option("--policy", help="top_p, min_p or table.")] = "top_p",
+    k: Annotated[int | None, typer.Option("--k", min=1, help="The most experts of a token.")] = None,
+    minimum: Annotated[int, typer.Option("--min-k", min=1, help="The fewest experts of a token.")] = 1,
+    json: Json = False,
+) -> None:
+    """Find the policy of a mean number of experts.
+
+    top_p and min_p have one value for all layers, found by bisection; table has a k for each layer, found from how much
+    each layer's k matters. evaluate and generate take the file as their --policy.
+
+    Example: refinery calibrate-experts --checkpoint control --data held-out --mean-k 6 --out policy.json
+    """
+    if policy not in CALIBRATED:
+        raise UsageError(f"no policy {policy!r} to calibrate: choose one of {', '.join(CALIBRATED)}")
+    with quiet_stdout(json), importing_torch():
+        from trainer.api import calibrate_experts as calibrate
+
+        answer = calibrate(checkpoint, data, mean_k, out, policy, k, minimum, on_pass=print_pass)  # type: ignore[arg-type]
+    tell(answer if json else calibration_text(answer))
 
 
 def generate(
     checkpoint: Checkpoint,
     prompt: Annotated[str, typer.Option("--prompt", help="The text to continue.")] = "",
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", metavar="FILE", help="A prompt a line, instead; prints JSON lines.")
+    ] = None,
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="The most tokens to generate.")] = 100,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
+    policy: Policy = "fixed",
     temperature: Annotated[float, typer.Option("--temperature", help="0 takes the most likely token.")] = 0.8,
+    top_p: Annotated[float, typer.Option("--top-p", help="Only of the likeliest tokens with this probability.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, help="Only of so many likeliest tokens.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32 or bfloat16.", show_default="as it was trained")
+    ] = None,
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Prompts at once.")] = 16,
     json: Json = False,
 ) -> None:
     """Generate text from a checkpoint.
 
+    A prompt is continued in the same way alone and among others.
+
     Example: refinery generate --checkpoint control --prompt "The sea" --tokens 60
     """
-    with quiet_stdout(json), importing_torch():
-        from trainer.api import generate as generate_text
+    if prompts is not None and prompt:
+        raise UsageError("give --prompt or --prompts, not both")
+    given = [prompt] if prompts is None else read_lines(prompts)
+    with quiet_stdout(json or prompts is not None), importing_torch():
+        from trainer.api import Sampling
+        from trainer.api import generate as generate_texts
 
-        text = generate_text(checkpoint, prompt, tokens, k, temperature, seed)
-    tell({"text": text} if json else text, as_it_is=True)
+        sampling = Sampling(temperature, top_p, top_k, seed)
+        rows = generate_texts(checkpoint, given, tokens, k, policy, sampling, dtype, device, batch_size)
+    if prompts is not None:
+        tell_lines(row._asdict() for row in rows)
+    else:
+        tell(rows[0]._asdict() if json else rows[0].text, as_it_is=True)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file. UsageError for one that cannot be read, or has none."""
+    try:
+        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as lines of text: {error}") from None
+    if lines == [""]:
+        raise UsageError(f"{path} is empty: put a prompt on each line")
+    return lines
+
+
+def export_model(
+    checkpoint: Annotated[Path, typer.Argument(help="A frozen trunk, or the folder of a run or branch.")],
+    out: Out,
+    dtype: Annotated[str, typer.Option("--dtype", help="Of the weights: float32 or bfloat16.")] = "float32",
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
+    policy: Policy = "fixed",
+    json: Json = False,
+) -> None:
+    """Write a checkpoint as a folder that the transformers library loads.
+
+    The folder has safetensors, a configuration, a tokenizer and a file of code for the model; nothing is pickled. Its
+    README.md says how it is loaded.
+
+    Example: refinery export-model control --out exported
+    """
+    with quiet_stdout(json), importing_torch():
+        from trainer.api import export_model as export
+
+        answer = export(checkpoint, out, dtype, k, policy)
+    tell(answer if json else training_text(answer))

@@ -23,7 +23,11 @@ def evaluation_text(answer: Mapping[str, Any]) -> str:
     ]
     used = {column: result.get("active_experts") for column, result in results.items()}
     loads = {column: _mean(result.get("load_imbalance")) for column, result in results.items()}
-    rows += [{MEASURE: "experts per token"} | used, {MEASURE: "largest load / mean load"} | loads]
+    rows.append({MEASURE: "experts per token"} | used)
+    if answer.get("policy", "fixed") != "fixed":
+        ks = {column: result.get("mean_k_by_domain", {}) for column, result in results.items()}
+        rows += [{MEASURE: f"  {name}"} | {c: by.get(name) for c, by in ks.items()} for name in answer["bits_per_byte"]]
+    rows.append({MEASURE: "largest load / mean load"} | loads)
     size = f"{answer['documents']:,} documents, {answer['bytes']:,} bytes, {answer['tokens']:,} tokens"
     cache = f"{answer['kv_bytes_per_token']:,.0f} bytes of KV cache per token; checkpoint {answer['checkpoint']}"
     return f"{table(rows, [MEASURE, *results])}\n{size}\n{cache}"
@@ -31,6 +35,14 @@ def evaluation_text(answer: Mapping[str, Any]) -> str:
 
 def _mean(values: Sequence[float] | None) -> float | None:
     return sum(values) / len(values) if values else None
+
+
+def calibration_text(answer: Mapping[str, Any]) -> str:
+    """A line for each value of a calibration's file, and what the policy saves."""
+    saved = 1 - answer["mean_k"] / answer["k"]
+    more = answer["bits_per_byte"] / answer["bits_per_byte_at_k"] - 1
+    rows = {**answer, "experts saved": f"{saved:.1%}", "more bits per byte": f"{more:+.2%}"}
+    return training_text({name: value for name, value in rows.items() if value != []})
 
 
 def training_text(answer: Mapping[str, Any]) -> str:

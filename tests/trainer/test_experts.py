@@ -74,6 +74,7 @@ def test_padding_uses_no_expert_and_counts_nowhere() -> None:
     assert torch.allclose(y[1:, :4], alone, atol=1e-6)
     assert torch.allclose(y[1, 4:], layer.shared(x[1, 4:]), atol=1e-6)
     assert routing.load_BE.sum(1).tolist() == [40, 16] == [40, int(first.load_KE.sum())]
+    assert torch.equal(routing.used_BL, 4 * real)
     assert torch.allclose(routing.score_BE[1], first.score_BE[0], atol=1e-6)
 
 
@@ -130,25 +131,31 @@ def test_policies_keep_what_they_say() -> None:
     assert KPolicy(4, "min_p", 0.5).keep(scores).tolist() == [[True, True, False, False], [True] + [False] * 3]
     assert KPolicy(4, "top_p", 0.7).keep(scores).tolist() == [[True, True, False, False], [True] + [False] * 3]
     assert KPolicy(4, "top_p", 0.1, minimum=3).keep(scores).tolist() == [[True, True, True, False]] * 2
+    assert KPolicy(4, "table", table=(4, 1)).for_layers(2) == [KPolicy(4), KPolicy(1)]
+    assert KPolicy(4, "min_p", 0.5).for_layers(2) == [KPolicy(4, "min_p", 0.5)] * 2
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(["min_p", "top_p"]), st.floats(0.05, 1.0), st.integers(1, 3))
-def test_policies_go_by_the_scores_in_any_order(seed: int, kind: str, value: float, minimum: int) -> None:
-    """Under a bias the rank is not that of the scores: the same experts are kept whatever it is."""
+def test_policies_count_by_the_scores_and_keep_by_rank(seed: int, kind: str, value: float, minimum: int) -> None:
+    """Under a bias the rank is not that of the scores: as many are kept whatever it is, and always the first."""
     generator = torch.Generator().manual_seed(seed)
     scores = torch.rand(5, 6, generator=generator)
     policy = KPolicy(6, kind, value, minimum)  # type: ignore[arg-type]
-    order = scores.argsort(1, descending=True)
-    ranked = policy.keep(scores.gather(1, order))
     keep = policy.keep(scores)
-    assert keep is not None and ranked is not None
-    assert torch.equal(keep.gather(1, order), ranked)
-    best = scores.amax(1, keepdim=True)
-    if kind == "min_p" and minimum == 1:
-        assert torch.equal(keep, scores >= value * best)
-    # What is kept is a prefix by score, and no smaller prefix is enough.
-    assert (ranked.int().diff(dim=1) <= 0).all() and (ranked.sum(1) >= minimum).all()
+    ranked = scores.sort(1, descending=True).values
+    in_order = policy.keep(ranked)
+    assert keep is not None and in_order is not None and torch.equal(keep, in_order)
+    number = keep.sum(1)
+    assert (keep.int().diff(dim=1) <= 0).all() and (number >= minimum).all()
+    if kind == "min_p":
+        assert torch.equal(number, (scores >= value * scores.amax(1, keepdim=True)).sum(1).clamp(min=minimum))
+    else:
+        # The best `number` are enough, and one less is not.
+        mass = ranked.cumsum(1) / ranked.sum(1, keepdim=True)
+        assert (mass.gather(1, number[:, None] - 1)[:, 0] >= value - 1e-6).all()
+        fewer = mass.gather(1, (number - 2).clamp(min=0)[:, None])[:, 0]
+        assert ((fewer < value + 1e-6) | (number == minimum)).all()
 
 
 def test_balance_moves_against_the_load_and_stays_centred() -> None:
@@ -186,7 +193,7 @@ def test_balance_losses_are_one_at_perfect_balance_and_grow() -> None:
 def test_the_three_losses_see_experts_groups_and_sequences() -> None:
     """Each sequence uses one group, and the two groups are even together: only the partition's loss is not 1."""
     load = torch.tensor([[3, 3, 0, 0], [0, 0, 3, 3]])
-    routing = Routing(torch.zeros(2, 4, dtype=torch.int64), load, load / 6)
+    routing = Routing(torch.zeros(2, 4, dtype=torch.int64), load, load / 6, torch.zeros(2, 1, dtype=torch.int64))
     weights = {"expert_loss_weight": 0.0, "group_loss_weight": 0.0, "partition_loss_weight": 0.0}
     for name, expected in (("expert", 1.0), ("group", 1.0), ("partition", 2.0)):
         config = LoadBalancingConfig("losses", groups=2, **weights | {f"{name}_loss_weight": 1.0})

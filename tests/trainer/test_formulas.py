@@ -8,8 +8,8 @@ from torch import Tensor
 from benchmarks.counted_flops import counted_flops
 from tests.trainer.conftest import REF, small_config
 from trainer.config import Config
+from trainer.data.loader import Batch
 from trainer.formulas import expected_k, forward_flops, parameters, training_flops
-from trainer.loader import Batch
 from trainer.model import Transformer
 from trainer.policies import draw_k
 from trainer.start import config_file, shipped_configs

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.trainer.conftest import REF, small_config
 from trainer.config import Config, hybrid_layers
-from trainer.loader import Batch
+from trainer.data.loader import Batch
 from trainer.memory import CPU, _layers, _norm, _row, tokens_of, training_memory
 from trainer.prepare import prepare
 from trainer.state import TrainingState
