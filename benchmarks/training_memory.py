@@ -76,9 +76,11 @@ def measure(words: list[str]) -> None:
         shape = (config.data.global_batch_size, config.data.sequence_length)
         for step in range(2):
             tokens = np.random.default_rng(step).integers(3, vocabulary, shape)
-            zeros = np.zeros_like(tokens)
+            zeros = np.zeros(shape, np.int32)
             k_MB = np.full((config.model.n_moe_layers, shape[0]), config.top_k.full_k)
-            accumulate_gradients(state, Batch(tokens, tokens, zeros, zeros), k_MB)
+            accumulate_gradients(
+                state, Batch(tokens.astype(np.int32), tokens, zeros, zeros, zeros.astype(np.int16)), k_MB
+            )
             state.optimizer.clip(state.optimizer.grad_norm(), 1.0)
             state.optimizer.step(1e-3)
             state.optimizer.zero_grad()

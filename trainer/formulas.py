@@ -44,6 +44,18 @@ def layer_parameters(config: ModelConfig) -> list[int]:
     ]  # fmt: skip
 
 
+def group_parameters(config: ModelConfig) -> dict[str, int]:
+    """Numbers of parameters in layers of the groups that Muon may update (`config.MUON_GROUPS`), norms left out."""
+    D, d_q, d_kv = config.d_model, config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    moe = config.n_moe_layers
+    return {
+        "attention": 2 * D * (len(config.layers) * d_q + sum(owns_kv(config)) * d_kv),
+        "dense": (len(config.layers) - moe) * 3 * D * config.d_ff,
+        "experts": moe * 3 * D * (config.n_experts * config.d_ff_expert + config.d_ff_shared),
+        "router": moe * config.n_experts * D,
+    }
+
+
 def owns_kv(config: ModelConfig) -> list[bool]:
     """Whether each layer is the first of its KV group, which computes keys and values."""
     groups = [layer.kv_group for layer in config.layers]

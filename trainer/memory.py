@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from trainer.config import Config
-from trainer.formulas import layer_parameters, owns_kv, parameters
+from trainer.formulas import group_parameters, layer_parameters, owns_kv, parameters
 from trainer.loss import CHUNK
 
 FP32, INT64 = 4, 8
@@ -53,7 +53,7 @@ class Memory(NamedTuple):
     """Parameters in fp32."""
 
     moments: int
-    """AdamW's two, in fp32."""
+    """AdamW's two, or Muon's one, in fp32."""
 
     gradients: int
     """Those that are there at the peak."""
@@ -96,8 +96,9 @@ def training_memory(config: Config, vocab_size: int, kernels: Kernels = CPU, wor
         gathered = FP32 * (2 * max(layer.parameters for layer in layers) + 2 * vocab_size * config.model.d_model)
     moments = _moments(config, vocab_size, kernels, world_size, layers)
     gradients, activations, workspace = max(moments, key=sum)
-    share = FP32 * -(-total // world_size)
-    return Memory(share, 2 * share, gradients, activations, workspace + gathered)
+    share, groups = FP32 * -(-total // world_size), group_parameters(config.model)
+    by_muon = FP32 * sum(groups[name] for name in config.optimizer.muon_groups) // world_size
+    return Memory(share, 2 * share - by_muon, gradients, activations, workspace + gathered)
 
 
 def tokens_of(config: Config, world_size: int) -> int:
@@ -132,6 +133,10 @@ def _moments(
         yield made, kept, layer.again + layer.work + layer.parameters * (half + (FP32 if several else 0))
         kept -= layer.kept
     yield made + (0 if several else FP32 * head // world_size), kept, FP32 * head if several else 0
+    if config.optimizer.muon_groups:
+        # Of the experts of a layer, the largest: momentum, update, and three terms of an iteration on half of it.
+        made = FP32 * -(-total // world_size)
+        yield made, 0, 4 * FP32 * 2 * model.n_experts * model.d_model * model.d_ff_expert // world_size
 
 
 def _layers(config: Config, kernels: Kernels, tokens: int, world_size: int = 1) -> list[_Layer]:

@@ -36,8 +36,8 @@ def test_parameters_are_those_of_the_model(name: str) -> None:
 def batch(length: int = LENGTH, sequences: int = 2) -> Batch:
     """One document a sequence."""
     tokens = np.random.default_rng(0).integers(3, 64, (sequences, length))
-    zeros = np.zeros((sequences, length), np.int64)
-    return Batch(tokens, tokens, zeros, zeros)
+    zeros = np.zeros((sequences, length), np.int32)
+    return Batch(tokens.astype(np.int32), tokens, zeros, zeros, zeros.astype(np.int16))
 
 
 def with_k(k: int) -> tuple[TrainingState, np.ndarray]:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from tests.trainer.conftest import REF, small_config
-from trainer.config import Config, hybrid_layers
+from trainer.config import MUON_GROUPS, Config, hybrid_layers
 from trainer.data.loader import Batch
+from trainer.formulas import group_parameters
 from trainer.memory import CPU, _layers, _norm, _row, tokens_of, training_memory
+from trainer.model import parameter_group
 from trainer.prepare import prepare
 from trainer.state import TrainingState
 from trainer.train import forward
@@ -41,10 +43,10 @@ def kept_by_autograd(config: Config) -> int:
         return tensor
 
     tokens = np.random.default_rng(0).integers(3, REF.vocab_size, (SEQUENCES, LENGTH))
-    zeros = np.zeros_like(tokens)
+    zeros = np.zeros_like(tokens, np.int32)
     k_MB = np.full((config.model.n_moe_layers, SEQUENCES), config.top_k.full_k)
     with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        forward(state, Batch(tokens, tokens, zeros, zeros), k_MB)
+        forward(state, Batch(tokens.astype(np.int32), tokens, zeros, zeros, zeros.astype(np.int16)), k_MB)
     return sum(tensor.untyped_storage().nbytes() for tensor in held.values())
 
 
@@ -54,7 +56,7 @@ def test_what_autograd_keeps_is_counted_to_the_byte(dtype: str) -> None:
     model, tokens, size = config.model, tokens_of(config, 1), 4 if dtype == "float32" else 2
     assert tokens == SEQUENCES * LENGTH
     counted = sum(layer.kept for layer in _layers(config, CPU, tokens))
-    counted += tokens * (_norm(config, CPU, model.d_model) + size * model.d_model + 8)  # final norm, loss, tokens
+    counted += tokens * (_norm(config, CPU, model.d_model) + size * model.d_model + 4)  # final norm, loss, tokens
     counted += 4 * REF.vocab_size * model.d_model  # the head's gradient
     counted += 2 * 2 * 4 * LENGTH * model.head_dim // 2  # RoPE of both kinds
     counted += model.n_moe_layers * 4 * model.n_experts  # ends of the experts' rows
@@ -82,6 +84,20 @@ def test_ranks_share_weights_moments_and_gradients() -> None:
     one, two = (training_memory(config, REF.vocab_size, world_size=world) for world in (1, 2))
     assert two[:3] == tuple(-(-part // 2) for part in one[:3])
     assert two.workspace > one.workspace
+
+
+def test_muon_has_one_moment_of_its_groups() -> None:
+    config = config_of()
+    model = TrainingState.create(config, REF).model
+    sizes = dict.fromkeys(MUON_GROUPS, 0)
+    for name, parameter in model.named_parameters():
+        group = parameter_group(name)
+        if group in sizes:
+            sizes[group] += parameter.numel()
+    assert group_parameters(config.model) == sizes
+    muon = replace(config.optimizer, muon_groups=("experts", "dense"), muon_learning_rate=1e-3)
+    by_adam, by_both = (training_memory(each, REF.vocab_size) for each in (config, replace(config, optimizer=muon)))
+    assert by_adam.moments - by_both.moments == 4 * (sizes["experts"] + sizes["dense"])
 
 
 def test_more_sequences_a_micro_batch_need_more() -> None:
