@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.trainer.conftest import REF, small_config
 from trainer.config import Config, hybrid_layers
-from trainer.data.loader import Batch
+from trainer.data.pack import plain_batch
 from trainer.memory import CPU, _layers, _norm, _row, tokens_of, training_memory
 from trainer.prepare import prepare
 from trainer.state import TrainingState
@@ -41,10 +41,9 @@ def kept_by_autograd(config: Config) -> int:
         return tensor
 
     tokens = np.random.default_rng(0).integers(3, REF.vocab_size, (SEQUENCES, LENGTH))
-    zeros = np.zeros_like(tokens)
     k_MB = np.full((config.model.n_moe_layers, SEQUENCES), config.top_k.full_k)
     with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        forward(state, Batch(tokens, tokens, zeros, zeros), k_MB)
+        forward(state, plain_batch(tokens, tokens), k_MB)
     return sum(tensor.untyped_storage().nbytes() for tensor in held.values())
 
 
