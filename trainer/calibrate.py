@@ -19,7 +19,7 @@ from trainer.policy_file import FORMAT, Calibration
 from trainer.runs import find_checkpoint
 
 PASSES = 14  # of a bisection: the value is then known to 2^-14
-TOLERANCE = 0.002  # of the target: a bisection that is as near ends
+TOLERANCE = 0.005  # of the target: a bisection that is as near ends
 NEAR = 0.05  # of the target: what is not as near is an error
 STEPS_OF_K = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # at which a layer is measured
 

@@ -4,6 +4,9 @@ Jordan et al. 2024 (kellerjordan.github.io/posts/muon), with the scale of Liu et
 which an update has about the root mean square of AdamW's. `torch.optim.Muon` takes matrices alone; the experts of a
 layer are one tensor [E, in, out], each of whose matrices is an update of its own here.
 
+Parameters may be sharded (`DTensor`, as FSDP2 makes them). Experts that are dealt whole to the ranks are updated where
+they are; of a matrix that is cut the momentum is gathered, and each rank keeps its part of the update.
+
 Shapes: N matrices, R rows, C columns.
 """
 
@@ -11,6 +14,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, Replicate, Shard
 
 # Of the quintic iteration: chosen for a steep slope at 0, so singular values end between .7 and 1.2, not at 1.
 A, B, C = 3.4445, -4.7750, 2.0315
@@ -36,7 +40,20 @@ class Muon:
             momentum.lerp_(parameter.grad, 1 - self.momentum)
             nesterov = parameter.grad.lerp(momentum, self.momentum)
             parameter.mul_(1 - learning_rate * self.weight_decay)
-            parameter.add_(update(name, nesterov), alpha=-learning_rate)
+            parameter.add_(sharded_update(name, nesterov), alpha=-learning_rate)
+
+
+def sharded_update(name: str, momentum: Tensor) -> Tensor:
+    """`update`, also of a `DTensor`: sharded as that is."""
+    if not isinstance(momentum, DTensor):
+        return update(name, momentum)
+    mesh, placements, whole = momentum.device_mesh, momentum.placements, Replicate()
+    if momentum.ndim == 3 and all(placement in (Shard(0), whole) for placement in placements):
+        made: Tensor = DTensor.from_local(update(name, momentum.to_local()), mesh, placements, run_check=False)
+    else:
+        full = update(name, momentum.full_tensor())
+        made = DTensor.from_local(full, mesh, [whole] * mesh.ndim, run_check=False).redistribute(placements=placements)
+    return made
 
 
 def update(name: str, momentum: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
 from infra.errors import UsageError, WorkError
 from tests.trainer.conftest import small_config, write_config
@@ -59,6 +61,38 @@ def test_stacked_matrices_are_updated_one_by_one() -> None:
     assert torch.equal(update("ffn.w_in", dense)[10:], update("w", dense[10:].contiguous()))
     assert not torch.allclose(update("w", dense), update("w_in", dense), atol=0.1)
     assert float(update("w", random(30, 8)).square().mean().sqrt()) == pytest.approx(RMS, rel=0.15)
+
+
+def sharded_steps(rank: int, folder: str) -> None:
+    """A process of two: shards parameters of each kind, takes steps, and compares them with those of whole ones."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    mesh = init_device_mesh("cpu", (2,))
+    whole = {
+        "w_in": random(12, 5),
+        "experts.w_in": random(4, 6, 8),
+        "wq": random(5, 9),
+        "experts.w_out": random(4, 6, 6),
+    }
+    places = {"w_in": 0, "experts.w_in": 0, "wq": 0, "experts.w_out": 1}
+    parts = {name: distribute_tensor(tensor.clone(), mesh, [Shard(places[name])]) for name, tensor in whole.items()}
+    ours, theirs = Muon(whole, 0.9, 0.1), Muon(parts, 0.9, 0.1)
+    for step in range(2):
+        for i, (name, tensor) in enumerate(whole.items()):
+            tensor.grad = random(*tensor.shape, seed=10 * step + i)
+            parts[name].grad = distribute_tensor(tensor.grad, mesh, [Shard(places[name])])
+        ours.step(0.1)
+        theirs.step(0.1)
+    same = [torch.allclose(parts[name].full_tensor(), tensor, atol=1e-6) for name, tensor in whole.items()]  # type: ignore[attr-defined]
+    Path(folder, f"same-{rank}").write_text(str(all(same)))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.long
+def test_sharded_parameters_are_updated_as_whole_ones(tmp_path: Path) -> None:
+    """Two processes: matrices that are cut, and experts that are cut or dealt."""
+    torch.multiprocessing.spawn(sharded_steps, (str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    assert [(tmp_path / f"same-{rank}").read_text() for rank in range(2)] == ["True", "True"]
 
 
 def test_each_parameter_has_one_method(data: Path) -> None:
