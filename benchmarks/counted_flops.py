@@ -14,15 +14,20 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-import trainer.grouped  # noqa: F401 (registers the operators)
+import trainer.grouped  # noqa: F401  its operators are counted
 
 aten: Any = torch.ops.aten
 
 
 def grouped_product(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
-    """[N, D] x [E, D, F], forward and by the rows, and by the weights [N, D]^T x [N, F] or [D, N] x [N, F]: two FLOPs a
-    multiplication, of which each has N D F."""
+    """[N, D] x [E, D, F] forward and by the rows, [D, N] x [N, F] by the weights: two FLOPs a multiplication."""
+    assert a.dim() == 2, "products of the trainer"
     return 2 * a.shape[0] * a.shape[1] * b.shape[-1]
+
+
+def grouped_outer(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
+    """[N, I] and [N, O] to [E, I, O]."""
+    return 2 * a.shape[0] * a.shape[1] * b.shape[1]
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any) -> int:  # noqa: ARG001
@@ -53,7 +58,7 @@ def raw(formula: Callable[..., int]) -> Callable[..., int]:
 FORMULAS = {
     aten._grouped_mm: raw(grouped_product),
     torch.ops.refinery.grouped_product: raw(grouped_product),
-    torch.ops.refinery.grouped_outer: raw(grouped_product),
+    torch.ops.refinery.grouped_outer: raw(grouped_outer),
     aten._scaled_dot_product_flash_attention_for_cpu: raw(attention),
     aten._scaled_dot_product_flash_attention_for_cpu_backward: raw(attention_backward),
 }

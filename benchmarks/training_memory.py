@@ -64,7 +64,7 @@ def measure(words: list[str]) -> None:
     import torch
 
     from trainer.config import Config
-    from trainer.data.loader import Batch
+    from trainer.data.pack import plain_batch
     from trainer.data.tokens import DataRef
     from trainer.prepare import prepare
     from trainer.state import TrainingState
@@ -76,11 +76,8 @@ def measure(words: list[str]) -> None:
         shape = (config.data.global_batch_size, config.data.sequence_length)
         for step in range(2):
             tokens = np.random.default_rng(step).integers(3, vocabulary, shape)
-            zeros = np.zeros(shape, np.int32)
             k_MB = np.full((config.model.n_moe_layers, shape[0]), config.top_k.full_k)
-            accumulate_gradients(
-                state, Batch(tokens.astype(np.int32), tokens, zeros, zeros, zeros.astype(np.int16)), k_MB
-            )
+            accumulate_gradients(state, plain_batch(tokens, tokens), k_MB)
             state.optimizer.clip(state.optimizer.grad_norm(), 1.0)
             state.optimizer.step(1e-3)
             state.optimizer.zero_grad()

@@ -22,16 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
-from infra.storage import ObjectPath, disk_errors, lock, place
+from infra.storage import ObjectPath, place
 from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, ExecutionConfig, OptimizerConfig, TopKConfig
 from trainer.data.tokens import DataRef, TokenDataset
 from trainer.device import choose_device
+from trainer.parallel.ranks import joined
 from trainer.plan import check_memory
-from trainer.runs import RunFolder
 from trainer.schedule import total_steps
 from trainer.settings import build, read_toml
-from trainer.train import OnStep, Tell, open_loader, train_until
+from trainer.train import OnStep, Tell, check_batch, open_loader, run_folder, train_until
 
 FORMAT = "refinery.branch/2"
 OPTIMIZER = tuple(field.name for field in fields(OptimizerConfig) if field.name != "frozen_groups")
@@ -119,18 +119,18 @@ def branch(
     if dataset.ref.manifest_sha256 != checkpoint.data.manifest_sha256:
         declared["data"] = dataset.ref.manifest_sha256
     lineage = {"format": FORMAT, "trunk": checkpoint.sha256, "overrides": declared}
-    with disk_errors(out), lock(out):
-        run = RunFolder(out)
-        run.claim("branch.json", lineage)
-        latest = run.latest()
-        check_memory(config, dataset.ref.vocab_size, place, tell)
-        state = (latest or checkpoint).state(place)
-        if latest:
-            state.config = config
-        else:
-            state.reconfigure(config, dataset.ref)
-        loader = open_loader(dataset, config, state.step)
-        summary = train_until(state, loader, max(last_step, state.step), run, lineage, on_step)
+    with joined(place, execution.expert_parallel) as ranks:
+        check_batch(config, ranks)
+        with run_folder(out, ranks, "branch.json", lineage) as run:
+            latest = run.latest()
+            check_memory(config, dataset.ref.vocab_size, place, tell if ranks.leads else None)
+            state = (latest or checkpoint).state(place, ranks)
+            if latest:
+                state.config = config
+            else:
+                state.reconfigure(config, dataset.ref)
+            loader = open_loader(dataset, config, state.step)
+            summary = train_until(state, loader, max(last_step, state.step), run, lineage, on_step)
     return {**summary, "trunk": checkpoint.sha256, "overrides": declared, "control": not declared}
 
 

@@ -31,11 +31,6 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def world_size() -> int:
-    """Ranks of the run, as torchrun says; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 def ranks_here() -> int:
     """Ranks on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -16,7 +16,7 @@ from trainer.config import Config
 from trainer.formulas import group_parameters, layer_parameters, owns_kv, parameters
 from trainer.loss import CHUNK
 
-FP32, INT64 = 4, 8
+FP32, INT32, INT64 = 4, 4, 8
 
 ERROR = 0.2
 """Measured peaks are within this share of the estimate (`python -m benchmarks training_memory`)."""
@@ -117,7 +117,7 @@ def _moments(
     # Gradients of earlier micro-batches are all there, and the next ones are made beside them, a parameter at a time.
     several = tokens * world_size < config.data.global_batch_size * config.data.sequence_length
     made = FP32 * -(-total // world_size) if several else 0
-    kept = INT64 * (vocab_size + tokens) + tokens * (_norm(config, kernels, model.d_model) + size * model.d_model)
+    kept = INT64 * vocab_size + INT32 * tokens + tokens * (_norm(config, kernels, model.d_model) + size * model.d_model)
     for layer in layers:
         kept += layer.kept
         yield made, kept, layer.work

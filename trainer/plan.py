@@ -18,9 +18,10 @@ from infra.errors import UsageError
 from trainer.accelerators import GIB, Accelerator, accelerator
 from trainer.cache import kv_bytes
 from trainer.config import Config
-from trainer.device import ranks_here, world_size
+from trainer.device import ranks_here
 from trainer.formulas import expected_k, parameters, training_flops
 from trainer.memory import Memory, kernels_of, tokens_of, training_memory
+from trainer.parallel.ranks import launched
 from trainer.schedule import total_steps
 
 GPUS = (1, 8, 64, 2000)
@@ -118,7 +119,7 @@ def check_memory(
 
     `available`: bytes; else what is free. UsageError, with the same advice, where weights and moments alone do not fit.
     """
-    ranks = world_size()
+    ranks = launched()
     memory = training_memory(config, vocab_size, kernels_of(config, device.type), ranks)
     free = available_memory(device) if available is None else available
     if tell:

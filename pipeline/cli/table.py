@@ -42,7 +42,7 @@ COMMANDS = {
     "calibrate-experts": ("train:calibrate_experts", "Find the policy of a mean number of experts."),
     "audit": ("audit:audit", "Prove what a run was trained on, and when."),
     "generate": ("train:generate", "Generate text from a checkpoint."),
-    "export-model": ("train:export_model", "Write a checkpoint as a folder that the transformers library loads."),
+    "export-model": ("train:export_model", "Write a checkpoint as transformers loads it."),
     "recipes": ("inspect:recipes_app", "List, show, check and compare recipes."),
     "snapshots": ("snapshots:snapshots_app", "Find the crawls of Common Crawl and their files."),
     "fit": ("fit:fit_app", "Fit models on texts."),

@@ -255,7 +255,7 @@ def export_model(
     policy: Policy = "fixed",
     json: Json = False,
 ) -> None:
-    """Write a checkpoint as a folder that the transformers library loads.
+    """Write a checkpoint as transformers loads it.
 
     The folder has safetensors, a configuration, a tokenizer and a file of code for the model; nothing is pickled. Its
     README.md says how it is loaded.

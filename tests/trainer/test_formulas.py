@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmarks.counted_flops import counted_flops
 from tests.trainer.conftest import REF, small_config
 from trainer.config import Config
-from trainer.data.loader import Batch
+from trainer.data.pack import Batch, plain_batch
 from trainer.formulas import expected_k, forward_flops, parameters, training_flops
 from trainer.model import Transformer
 from trainer.policies import draw_k
@@ -36,8 +36,7 @@ def test_parameters_are_those_of_the_model(name: str) -> None:
 def batch(length: int = LENGTH, sequences: int = 2) -> Batch:
     """One document a sequence."""
     tokens = np.random.default_rng(0).integers(3, 64, (sequences, length))
-    zeros = np.zeros((sequences, length), np.int32)
-    return Batch(tokens.astype(np.int32), tokens, zeros, zeros, zeros.astype(np.int16))
+    return plain_batch(tokens, tokens)
 
 
 def with_k(k: int) -> tuple[TrainingState, np.ndarray]:

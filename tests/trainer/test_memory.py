@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.trainer.conftest import REF, small_config
 from trainer.config import MUON_GROUPS, Config, hybrid_layers
-from trainer.data.loader import Batch
+from trainer.data.pack import plain_batch
 from trainer.formulas import group_parameters
 from trainer.memory import CPU, _layers, _norm, _row, tokens_of, training_memory
 from trainer.model import parameter_group
@@ -43,10 +43,9 @@ def kept_by_autograd(config: Config) -> int:
         return tensor
 
     tokens = np.random.default_rng(0).integers(3, REF.vocab_size, (SEQUENCES, LENGTH))
-    zeros = np.zeros_like(tokens, np.int32)
     k_MB = np.full((config.model.n_moe_layers, SEQUENCES), config.top_k.full_k)
     with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        forward(state, Batch(tokens.astype(np.int32), tokens, zeros, zeros, zeros.astype(np.int16)), k_MB)
+        forward(state, plain_batch(tokens, tokens), k_MB)
     return sum(tensor.untyped_storage().nbytes() for tensor in held.values())
 
 

@@ -195,7 +195,9 @@ def writable(checkpoint: Path, folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("name", ["checkpoint.json", "tensors.bin", "tokenizer.model"])
+@pytest.mark.parametrize(
+    "name", ["checkpoint.json", "part-00000.bin", "part-00000.sums", "part-00000.json", "tokenizer.model"]
+)
 @pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
 def test_one_flipped_byte_is_refused(tmp_path: Path, trunk: Path, data: Path, name: str, place: float) -> None:
     copy = writable(trunk, tmp_path)
