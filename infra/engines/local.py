@@ -81,7 +81,7 @@ class LocalEngine(Engine):
         # Jobs that were lost with a worker (killed for memory, say) once more, one at a time: the one that needs too
         # much is then alone.
         for job in self._run_in_pool(chain(first, waiting), done):
-            self.say(f"a worker process was killed (out of memory?): {job.label} once more, alone")
+            self.retried(f"a worker process was killed (out of memory?): {job.label} once more, alone")
             if self._run_in_pool([job], done):
                 raise WorkError(
                     f"a worker process was killed twice while it made {job.label} "
