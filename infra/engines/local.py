@@ -74,7 +74,9 @@ class LocalEngine(Engine):
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         waiting = iter(jobs)
         first = list(islice(waiting, 2))
-        if self.workers == 1 or len(first) <= 1:
+        # A job alone is not worth the start of a pool. Where there is one it is run there all the same: what it takes
+        # in memory stays out of the driver, which lives to the end of the run.
+        if self.workers == 1 or (len(first) <= 1 and self._pool is None):
             for job in chain(first, waiting):
                 done(job.run())
             return

@@ -17,10 +17,10 @@ from infra.metering import versions
 from infra.storage import read_json
 
 
-def code_of(things: Iterable[Any]) -> dict[str, list[list[str]]]:
-    """Of the work of one operation: {sha256: [[module, name], …]}."""
+def code_of(things: Iterable[Any]) -> dict[str, str]:
+    """Of the work of one operation: {sha256: `MODULE:NAME MODULE:NAME …`}."""
     names = names_in(things)
-    return {project().version(names): sorted([*name] for name in names)}
+    return {project().version(names): " ".join(sorted(f"{name.module}:{name.name}" for name in names))}
 
 
 def finished(build: Build) -> Dataset | None:
@@ -42,9 +42,9 @@ def changes_since(folder: Path) -> list[str]:
     return changed + [f"{name} {before[name]} (now {now[name]})" for name in others]
 
 
-def _version(names: Iterable[Iterable[str]]) -> str | None:
-    """None where one of the names is no longer there."""
+def _version(names: str) -> str | None:
+    """None where one of the modules is no longer there."""
     try:
-        return project().version(frozenset(Name(*name) for name in names))
+        return project().version(frozenset(Name(*name.split(":")) for name in names.split()))
     except ValueError:
         return None
