@@ -24,8 +24,10 @@ NAMES: Final = (
     "segmenter_speed",
     "minhash_speed",
     "pool_speed",
+    "loader_speed",
     "engines",
     "stage_speed",
+    "train_step",
     "synthetic_snapshot",
     "parity",
     "forecast",
@@ -39,6 +41,9 @@ NAMES: Final = (
     "scorers",
     "quality",
     "keep_rates",
+    "attention_cost",
+    "training_memory",
+    "training_plans",
 )
 
 

@@ -34,7 +34,13 @@ from infra.storage import read_json, write_bytes
 VOCABULARY, LENGTH, SEQUENCES = 512, 128, 8
 FULL_K, TARGET = 12, 6
 KS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
-POLICIES = ("top_p", "min_p", "table")
+# Kind, and the most and the fewest experts of a token.
+POLICIES: Mapping[str, tuple[str, int, int]] = {
+    "top_p": ("top_p", FULL_K, 1),
+    "top_p 4-8": ("top_p", 8, 4),
+    "min_p": ("min_p", FULL_K, 1),
+    "table": ("table", FULL_K, 1),
+}
 CURVE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # values of top_p
 MOMENTS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)  # of a training, at which its load is told
 AROUND = 20  # steps that a moment is the mean of
@@ -146,7 +152,8 @@ def measured(folder: Path, steps: int, job: tuple[str, int]) -> dict[str, Any]:
     if not (place / "result.json").exists():
         run = trained(name, seed, steps, place, data / "tokens")
         result = {"seed": seed, "load": load_over_time(run), **curves(run, data / "test")}
-        result["policies"] = {} if name == "losses" else policies(run, data, place)
+        kinds = POLICIES if name == "elastic" else ()
+        result["policies"] = {kind: calibrated(run, data, place, kind) for kind in kinds}
         write_bytes(place / "result.json", readable_json(result))
     return dict(read_json(place / "result.json"))
 
@@ -192,24 +199,21 @@ def curves(run: Path, test: Path) -> dict[str, Any]:
     }
 
 
-def policies(run: Path, data: Path, place: Path) -> dict[str, Any]:
-    """Each kind calibrated on one half of the held-out text, then measured on the other."""
+def calibrated(run: Path, data: Path, place: Path, name: str) -> dict[str, Any]:
+    """A policy, calibrated on one half of the held-out text and measured on the other."""
     from trainer.api import calibrate_experts, evaluate
 
-    found: dict[str, Any] = {}
-    for kind in POLICIES:
-        file = place / f"{kind}.json"
-        made = calibrate_experts(run, data / "calibration", TARGET, file, kind, device="cpu")  # type: ignore[arg-type]
-        answer = evaluate(run, data / "test", policy=str(file), device="cpu")
-        (result,) = answer["by_k"].values()
-        found[kind] = {
-            "value": made["value"] if kind != "table" else made["table"],
-            "calibration_bits": made["bits_per_byte"],
-            "mean_k": result["active_experts"],
-            "bits": result["overall"],
-            "mean_k_by_domain": result["mean_k_by_domain"],
-        }
-    return found
+    kind, most, fewest = POLICIES[name]
+    file = place / f"{name.replace(' ', '-')}.json"
+    made = calibrate_experts(run, data / "calibration", TARGET, file, kind, most, fewest, "cpu")  # type: ignore[arg-type]
+    (result,) = evaluate(run, data / "test", policy=str(file), device="cpu")["by_k"].values()
+    return {
+        "value": made["value"] if kind != "table" else made["table"],
+        "calibration_bits": made["bits_per_byte"],
+        "mean_k": result["active_experts"],
+        "bits": result["overall"],
+        "mean_k_by_domain": result["mean_k_by_domain"],
+    }
 
 
 # ------------------------------------------------------------------------------------------------------- all of them
@@ -259,9 +263,12 @@ def show(found: Mapping[str, Any]) -> Iterator[str]:
         for what in ("used", "k1")
     ]
     yield from markdown(["load in training at", *(f"{moment:.0%}" for moment in MOMENTS)], rows)
-    for name in ("plain", "elastic"):
-        yield ""
-        yield from policy_table(name, runs[name])
+    yield ""
+    yield from policy_table(runs["elastic"])
+    for name, each in runs.items():
+        points = [[fmean(one["curve"][i][j] for one in each) for j in (0, 1)] for i in range(len(CURVE))]
+        told = ", ".join(f"{k:.2f} {bits:.4f}" for k, bits in points)
+        yield f"{name}, top_p from {CURVE[0]} to {CURVE[-1]}, mean k and bits: {told}"
     yield ""
     for bar, held in found["bars"].items():
         yield f"{'passed' if held else 'MISSED'}: {bar}"
@@ -273,8 +280,8 @@ def spread(runs: Sequence[Mapping[str, Any]], what: str, k: int, digits: int = 4
     return f"{fmean(values):.{digits}f}" + (f" ({stdev(values):.{digits}f})" if len(values) > 1 else "")
 
 
-def policy_table(name: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What each policy takes, beside the same k for all; then top_p's curve."""
+def policy_table(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What each policy takes on `elastic`, beside the same k for all."""
     domains = sorted(runs[0]["policies"]["top_p"]["mean_k_by_domain"])
     rows = []
     for kind in POLICIES:
@@ -286,6 +293,4 @@ def policy_table(name: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         rows.append(
             [kind, f"{mean:.2f}", f"{bits:.4f}", f"{over:+.2%}", f"{full:+.2%}", *(f"{k:.2f}" for k in by_domain)]
         )
-    yield from markdown([name, "mean k", "bits", "over fixed", "over k = 12", *domains], rows)
-    points = [[fmean(one["curve"][i][j] for one in runs) for j in (0, 1)] for i in range(len(CURVE))]
-    yield f"top_p from {CURVE[0]} to {CURVE[-1]}: " + ", ".join(f"{k:.2f} {bits:.4f}" for k, bits in points)
+    yield from markdown(["elastic", "mean k", "bits", "over fixed", "over k = 12", *domains], rows)

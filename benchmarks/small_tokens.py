@@ -14,6 +14,7 @@ from infra.dataset.files import Shard, write_files
 from infra.dataset.manifest import Header, Kind, Manifest, RecipeRef
 from infra.hashing import sha256_file
 from infra.storage import write_bytes
+from mixers.document_table import DOCUMENT_TABLE, DocumentTableWriter
 from mixers.shards import TokenShardReader, TokenShardWriter
 from mixers.tokenizer import TRAINING_OPTIONS, Tokenizer, utf8_bytes
 from pipeline.fit.sentencepiece_bpe import MAX_LINE_CHARS, train_bpe
@@ -55,6 +56,10 @@ def retokenize(table: pa.Table, texts: Sequence[str], tokenizer: Path, out: Path
     written = writer.close()
     assert written is not None, "a dataset has documents"
     pq.write_table(table, out / TABLE)
+    with DocumentTableWriter() as numbers:
+        for batch in table.to_batches():
+            numbers.add(batch, 0)
+        numbers.write(out / DOCUMENT_TABLE)
     content = tokenizer.read_bytes()
     write_bytes(out / MODEL, content)
     params = {"name": MODEL, "sha256": sha256_file(out / MODEL), "vocab_size": model.vocab_size, "eod": model.eod_id}

@@ -14,7 +14,8 @@ A shard is two files. `part.bin` holds the tokens of all documents, one after an
 
 Here each sequence is one document, ending in the end-of-document token, so the last table is 0, 1, ..., S. (Layout:
 NVIDIA Megatron-LM, megatron/core/datasets/indexed_dataset.py; megatron-core 0.16.1 reads these files.) The table
-`documents.parquet` beside the shards, with the columns `DOCUMENT_COLUMNS`, says which document each sequence is.
+`documents.parquet` beside the shards, with the columns `DOCUMENT_COLUMNS`, says which document each sequence is
+(`document_table.py` writes its numbers for the trainer).
 """
 
 import hashlib

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, overload
 
-from infra.remote import local
+from infra.remote import anywhere, local
 from trainer.start import config_file, importing_torch
 
 StrPath = str | os.PathLike[str]
@@ -16,19 +16,42 @@ StrPath = str | os.PathLike[str]
 OnStep = Callable[[Mapping[str, Any], int], None]
 
 
+def plan_training(
+    config: StrPath = "tiny",
+    *,
+    data: StrPath | None = None,
+    vocab_size: int | None = None,
+    gpus: Sequence[int] = (1, 8, 64, 2000),
+    gpu: str = "h100",
+    mfu: float = 0.25,
+    days: float = 42.0,
+) -> dict[str, Any]:
+    """What a training takes, by arithmetic: parameters, FLOPs and KV bytes of a token, memory and time by GPUs.
+
+    data: the tokens dataset whose tokenizer sets the vocabulary; else vocab_size. gpus: numbers of GPUs of the kind
+    `gpu`, kept at `mfu` (0 to 1) of their peak. days: the time for which tokens are counted.
+    """
+    file = config_file(os.fspath(config))
+    with importing_torch():
+        from trainer.plan import plan_training as plan
+
+        return plan(file, None if data is None else local(data, "data"), vocab_size, gpus, gpu, mfu, days)
+
+
 def train(
     data: StrPath, out: StrPath, *, config: StrPath = "tiny", steps: int | None = None, on_step: OnStep | None = None
 ) -> dict[str, Any]:
     """Trains a trunk on the tokens dataset `data` in the folder `out`, up to step `steps` (else the trunk's end).
 
-    config: the name of a shipped configuration, or a .toml file.
+    config: the name of a shipped configuration, or a .toml file. on_step: called with each row of the log, and the
+    rates of its step (tokens_per_second, flops_per_second, mfu).
     Returns a summary: the checkpoint and its hashes, the last loss, the number of parameters.
     """
     file = config_file(os.fspath(config))
     with importing_torch():
         from trainer.api import train as train_trunk
 
-        return train_trunk(file, local(data, "data"), local(out, "out", made=True), steps, on_step)
+        return train_trunk(file, anywhere(data, "data"), local(out, "out", made=True), steps, on_step)
 
 
 def freeze(run: StrPath, out: StrPath) -> dict[str, Any]:
@@ -54,7 +77,7 @@ def branch(
     data: the trunk's tokens dataset, or another one. steps: counted from the trunk's first step.
     """
     changed = overrides if overrides is None or isinstance(overrides, Mapping) else local(overrides, "overrides")
-    other = None if data is None else local(data, "data")
+    other = None if data is None else anywhere(data, "data")
     with importing_torch():
         from trainer.api import branch as train_branch
 
@@ -76,7 +99,7 @@ def evaluate(
     with importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        return evaluate_checkpoint(local(checkpoint, "checkpoint"), local(data, "data"), k, os.fspath(policy))
+        return evaluate_checkpoint(local(checkpoint, "checkpoint"), anywhere(data, "data"), k, os.fspath(policy))
 
 
 def calibrate_experts(
@@ -97,7 +120,7 @@ def calibrate_experts(
     with importing_torch():
         from trainer.api import calibrate_experts as calibrate
 
-        paths = local(checkpoint, "checkpoint"), local(data, "data")
+        paths = local(checkpoint, "checkpoint"), anywhere(data, "data")
         return calibrate(*paths, mean_k, local(out, "out", made=True), policy, k, minimum)
 
 

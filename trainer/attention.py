@@ -92,6 +92,11 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x, weight.to(x.dtype))
 
 
+def wide(x: Tensor) -> Tensor:
+    """`x` in fp32; in fp64, in which tests compare, if it is so already."""
+    return x if x.dtype is torch.float64 else x.float()
+
+
 def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
     """RMSNorm over the last dimension (1910.07467), in the precision of `x`."""
     return F.rms_norm(x, (x.shape[-1],), weight.to(x.dtype), eps=1e-6)
@@ -113,6 +118,6 @@ def rope_of(config: ModelConfig, positions: Tensor) -> dict[Kind, Rope]:
 
 def apply_rope(x: Tensor, rope: Rope) -> Tensor:
     """Rotate the pairs (i, i + C / 2) of the last dimension of [B, heads, L, C]: in fp32, then in that of `x` again."""
-    a, b = x.float().chunk(2, dim=-1)
+    a, b = wide(x).chunk(2, dim=-1)
     rotated = torch.cat((a * rope.cos - b * rope.sin, b * rope.cos + a * rope.sin), dim=-1)
     return rotated.to(x.dtype)

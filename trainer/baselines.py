@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.tokens import Ints, TokenDataset
+from trainer.data.documents import Ints
+from trainer.data.tokens import TokenDataset
 
 Floats = npt.NDArray[np.float64]
 

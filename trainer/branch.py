@@ -22,16 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
-from infra.storage import disk_errors, lock
+from infra.storage import ObjectPath, place
 from trainer.checkpoint import read_checkpoint
 from trainer.config import Config, ExecutionConfig, OptimizerConfig, TopKConfig
+from trainer.data.tokens import DataRef, TokenDataset
 from trainer.device import choose_device
-from trainer.loader import Loader
-from trainer.runs import RunFolder
+from trainer.parallel.ranks import joined
+from trainer.plan import check_memory
 from trainer.schedule import total_steps
 from trainer.settings import build, read_toml
-from trainer.tokens import DataRef, TokenDataset
-from trainer.train import OnStep, train_until
+from trainer.train import OnStep, Tell, check_batch, open_loader, run_folder, train_until
 
 FORMAT = "refinery.branch/2"
 OPTIMIZER = tuple(field.name for field in fields(OptimizerConfig) if field.name != "frozen_groups")
@@ -78,7 +78,8 @@ def read_overrides(overrides: Path | Mapping[str, Any] | None) -> tuple[dict[str
     data = body.get("data")
     if data is not None and not isinstance(data, (str, Path)):
         raise UsageError("override 'data' must be the path of a tokens dataset")
-    return body, None if data is None else base / data
+    found = None if data is None else place(data)
+    return body, base / found if found is not None and not isinstance(found, ObjectPath) else found
 
 
 def read_execution(given: Any, trunk: ExecutionConfig) -> ExecutionConfig:
@@ -96,6 +97,7 @@ def branch(
     steps: int | None = None,
     on_step: OnStep | None = None,
     device: str = "auto",
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train a branch of the frozen checkpoint `trunk` in the folder `out`, up to step `steps`.
 
@@ -110,25 +112,25 @@ def branch(
         raise UsageError("the data is named twice, in the overrides and by --data: name it once")
     checkpoint, place = read_checkpoint(trunk), choose_device(device)
     execution = read_execution(body.pop("execution", {}), checkpoint.config.execution)
-    state = checkpoint.state(place)
-    config = replace(apply_overrides(state.config, body, checkpoint.step), execution=execution)
+    config = replace(apply_overrides(checkpoint.config, body, checkpoint.step), execution=execution)
     last_step = _last_step(config, checkpoint.step, steps)
-    dataset = _open_dataset(named or data, state.data)
+    dataset = _open_dataset(named or data, checkpoint.data)
     declared = {name: value for name, value in sorted(body.items()) if name != "data"}
-    if dataset.ref.manifest_sha256 != state.data.manifest_sha256:
+    if dataset.ref.manifest_sha256 != checkpoint.data.manifest_sha256:
         declared["data"] = dataset.ref.manifest_sha256
     lineage = {"format": FORMAT, "trunk": checkpoint.sha256, "overrides": declared}
-    with disk_errors(out), lock(out):
-        run = RunFolder(out)
-        run.claim("branch.json", lineage)
-        latest = run.latest()
-        if latest:
-            state = latest.state(place)
-            state.config = config
-        else:
-            state.reconfigure(config, dataset.ref)
-        loader = Loader(dataset, config.data.seed, config.data.sequence_length)
-        summary = train_until(state, loader, max(last_step, state.step), run, lineage, on_step)
+    with joined(place, execution.expert_parallel) as ranks:
+        check_batch(config, ranks)
+        with run_folder(out, ranks, "branch.json", lineage) as run:
+            latest = run.latest()
+            check_memory(config, dataset.ref.vocab_size, place, tell if ranks.leads else None)
+            state = (latest or checkpoint).state(place, ranks)
+            if latest:
+                state.config = config
+            else:
+                state.reconfigure(config, dataset.ref)
+            loader = open_loader(dataset, config, state.step)
+            summary = train_until(state, loader, max(last_step, state.step), run, lineage, on_step)
     return {**summary, "trunk": checkpoint.sha256, "overrides": declared, "control": not declared}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from infra.errors import UsageError
+from trainer.data.mixture import MixtureStage
 from trainer.settings import build, read_toml
 
 PARAMETER_GROUPS = ("embedding", "attention", "dense", "experts", "router", "norm", "head")
@@ -147,6 +148,11 @@ class DataConfig:
 
     seed: int = 0
     """Seed of the order of the documents."""
+
+    mixture: tuple[MixtureStage, ...] = ()
+    """Weights of the sources by schedule: each stage has `from_step` and `weights`, and is in force until the next.
+    Before the first, and without any, a source weighs as its tokens times their repeats. Each document is used exactly
+    `repeats` times in each epoch of its source, across any change."""
 
 
 @dataclass(frozen=True)
@@ -297,7 +303,7 @@ def _problems(config: Config) -> list[str]:
     model, data, top_k, schedule = config.model, config.data, config.top_k, config.schedule
     sizes = {
         **{f"model.{name}": value for name, value in asdict(model).items() if isinstance(value, int)},
-        **{f"data.{name}": value for name, value in asdict(data).items() if name != "seed"},
+        **{f"data.{name}": value for name, value in asdict(data).items() if isinstance(value, int) and name != "seed"},
         "schedule.trunk_steps": schedule.trunk_steps,
         "execution.micro_batch_size": config.execution.micro_batch_size,
         "execution.expert_parallel": config.execution.expert_parallel,

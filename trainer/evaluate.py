@@ -21,15 +21,16 @@ from trainer.balance import load_imbalance
 from trainer.baselines import Floats, gzip_bits_per_byte, texts, unigram_bits
 from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import Checkpoint, read_checkpoint
+from trainer.data.loader import evaluation_batches
+from trainer.data.pack import PADDING
+from trainer.data.tokens import TokenDataset
 from trainer.device import choose_device, reproducible
-from trainer.loader import PADDING, evaluation_batches
 from trainer.loss import token_losses
 from trainer.model import Transformer
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
 from trainer.runs import find_checkpoint
-from trainer.tokens import Ints, TokenDataset
 
 IQ = ("mathematics", "code", "science", "engineering", "reasoning")
 EQ = ("literature", "dialogue", "emotion", "society", "arts")
@@ -68,8 +69,8 @@ def evaluate(
         "by_k": {str(most): result for most, result in results.items()},
         "baselines": baselines(dataset, read.tensors["token_counts"]),
         "documents": len(dataset.documents),
-        "bytes": int(dataset.documents.bytes.sum()),
-        "tokens": int(dataset.documents.lengths.sum()),
+        "bytes": int(dataset.documents.bytes.sum(dtype=np.int64)),
+        "tokens": int(dataset.documents.lengths.sum(dtype=np.int64)),
         "checkpoint": read.sha256,
         "data": dataset.ref.manifest_sha256,
     }
@@ -146,13 +147,14 @@ def by_domain(dataset: TokenDataset, bits: Floats) -> dict[str, Any]:
     }
 
 
-def totals_by_domain(dataset: TokenDataset, amounts: Floats, sizes: Ints) -> dict[str, tuple[float, int]]:
+def totals_by_domain(
+    dataset: TokenDataset, amounts: Floats, sizes: np.ndarray[Any, np.dtype[np.integer[Any]]]
+) -> dict[str, tuple[float, int]]:
     """The sums of `amounts` and of `sizes`, shape (documents,) each, over the documents of each domain."""
-    totals: dict[str, tuple[float, int]] = {}
-    for domain, amount, size in zip(dataset.documents.domains, amounts.tolist(), sizes.tolist(), strict=True):
-        before = totals.get(domain, (0.0, 0))
-        totals[domain] = (before[0] + amount, before[1] + size)
-    return totals
+    table = dataset.documents
+    sums = (np.bincount(table.domain_codes, weights=x, minlength=len(table.domain_names)) for x in (amounts, sizes))
+    pairs = zip(*(each.tolist() for each in sums), strict=True)
+    return {name: (amount, int(size)) for name, (amount, size) in zip(table.domain_names, pairs, strict=True)}
 
 
 def _pooled(totals: Mapping[str, tuple[float, int]], domains: Iterable[str]) -> float | None:
@@ -164,13 +166,14 @@ def _pooled(totals: Mapping[str, tuple[float, int]], domains: Iterable[str]) -> 
 def baselines(dataset: TokenDataset, token_counts_V: Tensor) -> dict[str, Any]:
     """Bits per byte of the unigram model with these training counts, and of gzip, on `dataset`."""
     contents, table = texts(dataset), dataset.documents
-    by_name = {name: [t for t, d in zip(contents, table.domains) if d == name] for name in sorted(set(table.domains))}
+    domains = [table.domain_names[code] for code in table.domain_codes.tolist()]
+    by_name = {name: [t for t, d in zip(contents, domains) if d == name] for name in sorted(table.domain_names)}
     return {
         "unigram": by_domain(dataset, unigram_bits(dataset, token_counts_V.numpy())),
         "gzip": {
             "bits_per_byte": {name: gzip_bits_per_byte(part) for name, part in by_name.items()},
-            "iq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in IQ]),
-            "eq": gzip_bits_per_byte([t for t, d in zip(contents, table.domains) if d in EQ]),
+            "iq": gzip_bits_per_byte([t for t, d in zip(contents, domains) if d in IQ]),
+            "eq": gzip_bits_per_byte([t for t, d in zip(contents, domains) if d in EQ]),
             "overall": gzip_bits_per_byte(contents),
         },
     }

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trainer.attention import linear
+from trainer.attention import linear, wide
 from trainer.config import ModelConfig
 from trainer.dispatch import gather_rows, plan_dispatch, sum_rows
+from trainer.grouped import grouped_product
 from trainer.policies import Policy
 
 
@@ -62,7 +63,7 @@ class Router(nn.Module):
 
     def forward(self, x_TD: Tensor) -> Tensor:
         """Logits [T, E] in fp32."""
-        return F.linear(x_TD.float(), self.weight.float())
+        return F.linear(wide(x_TD), wide(self.weight))
 
 
 class Experts(nn.Module):
@@ -75,9 +76,9 @@ class Experts(nn.Module):
 
     def forward(self, x_ND: Tensor, weight_N: Tensor, ends_E: Tensor) -> Tensor:
         """Rows sorted by expert, `ends_E` the end of each expert's; the outputs [N, D], times `weight_N` in fp32."""
-        gate, up = F.grouped_mm(x_ND, self.w_in.to(x_ND.dtype), offs=ends_E).chunk(2, dim=-1)
+        gate, up = grouped_product(x_ND, self.w_in.to(x_ND.dtype), ends_E).chunk(2, dim=-1)
         h_NF = (F.silu(gate) * up * weight_N[:, None]).to(x_ND.dtype)
-        return F.grouped_mm(h_NF, self.w_out.to(x_ND.dtype), offs=ends_E)
+        return grouped_product(h_NF, self.w_out.to(x_ND.dtype), ends_E)
 
 
 class MoE(nn.Module):

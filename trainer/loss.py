@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainer.attention import wide
+
 CHUNK = 512
 
 
@@ -29,6 +31,9 @@ def token_losses(
     hidden_TD: Tensor, head_VD: Tensor, target_T: Tensor, z_weight: float = 0.0, real_T: Tensor | None = None
 ) -> TokenLosses:
     """The loss of each target. Products are in the precision of `hidden_TD`, all else in fp32."""
+    if not torch.is_grad_enabled():
+        # A Function is told that a parameter needs its gradient in this case too, and would compute it.
+        head_VD = head_VD.detach()
     total, nats_T = _Loss.apply(hidden_TD, head_VD, target_T, z_weight, real_T)  # type: ignore[no-untyped-call]
     return TokenLosses(total, nats_T)
 
@@ -41,22 +46,25 @@ class _Loss(torch.autograd.Function):
         weight_VD = head_VD.to(hidden_TD.dtype)
         needs_hidden, needs_head = ctx.needs_input_grad[:2]
         hidden_grad = torch.empty_like(hidden_TD) if needs_hidden else None
-        head_grad = torch.zeros_like(head_VD, dtype=torch.float32) if needs_head else None
-        nats_T = torch.empty(target_T.shape, dtype=torch.float32, device=hidden_TD.device)
-        total = torch.zeros((), dtype=torch.float32, device=hidden_TD.device)
+        head_grad = torch.zeros_like(head_VD) if needs_head else None
+        nats_T = wide(hidden_TD.new_empty(target_T.shape))
+        total = nats_T.new_zeros(())
         for first in range(0, len(target_T), CHUNK):
             part = slice(first, first + CHUNK)
             h_TD, t_T1 = hidden_TD[part], target_T[part, None]
-            logits_TV = F.linear(h_TD, weight_VD).float()
-            log_sum_T1 = logits_TV.logsumexp(1, keepdim=True)
+            logits_TV = wide(F.linear(h_TD, weight_VD))
+            largest_T1 = logits_TV.amax(1, keepdim=True)
+            exp_TV = (logits_TV - largest_T1).exp_()
+            sum_T1 = exp_TV.sum(1, keepdim=True)
+            log_sum_T1 = largest_T1 + sum_T1.log()
             nats_T1 = log_sum_T1 - logits_TV.gather(1, t_T1)
-            used_T1 = torch.ones_like(nats_T1) if real_T is None else real_T[part, None].float()
+            used_T1 = torch.ones_like(nats_T1) if real_T is None else real_T[part, None].to(nats_T1.dtype)
             nats_T[part] = (nats_T1 * used_T1)[:, 0]
             total += ((nats_T1 + z_weight * log_sum_T1.square()) * used_T1).sum()
             if not (needs_hidden or needs_head):
                 continue
             # d/dlogits of nats is p - onehot, that of the squared normaliser 2 log_sum p.
-            grad_TV = (logits_TV - log_sum_T1).exp_().mul_(used_T1 * (1 + 2 * z_weight * log_sum_T1))
+            grad_TV = exp_TV.mul_(used_T1 * (1 + 2 * z_weight * log_sum_T1) / sum_T1)
             grad_TV.scatter_add_(1, t_T1, -used_T1)
             grad_TV = grad_TV.to(hidden_TD.dtype)
             if hidden_grad is not None:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trainer.attention import KV, Attention, AttentionPlan, linear, rms_norm
+from trainer.attention import KV, Attention, AttentionPlan, linear, rms_norm, wide
 from trainer.config import LayerConfig, ModelConfig
 from trainer.experts import FeedForward, MoE, Routing
 from trainer.policies import Policy
@@ -113,7 +113,7 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., D] to [..., V], in fp32."""
-        return linear(hidden, self.head).float()
+        return wide(linear(hidden, self.head))
 
     def layers(self) -> Iterator[TransformerBlock]:
         for block in self.blocks:
@@ -126,24 +126,31 @@ class Transformer(nn.Module):
 
 def initialise(model: Transformer, generator: torch.Generator) -> None:
     """Set the initial weights, of a model on the CPU: normal with variance 1 / fan-in, and zero for the projections
-    back into the residual stream, so that every layer starts as the identity. Norm weights (1) and router biases (0)
+    back into the residual stream, so that every layer starts as the identity; norm weights are 1. Router biases (0)
     stay as built.
 
     Measured with one seed on 245k tokens of English: 2.905 bits per byte, against 2.945 with residual projections
     scaled by depth; another order of the data changes it by .01.
     """
     for name, parameter in model.named_parameters():
-        kind = name.rsplit(".", 1)[-1]
         with torch.no_grad():
-            if kind in ("wo", "w_out"):
-                parameter.zero_()
-            elif kind == "embedding":
-                parameter.normal_(0.0, EMBEDDING_STD, generator=generator)
-            elif kind == "head" or ".router." in name:
-                parameter.normal_(0.0, HEAD_STD, generator=generator)
-            elif not kind.endswith("_norm"):
-                # Experts are stored [E, in, out], everything else [out, in].
-                parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
+            draw_initial(name, parameter, generator)
+
+
+def draw_initial(name: str, parameter: Tensor, generator: torch.Generator) -> None:
+    """Set the initial value of the parameter `name`. Parameters are drawn in the order of the model."""
+    kind = name.rsplit(".", 1)[-1]
+    if kind.endswith("_norm"):
+        parameter.fill_(1.0)
+    elif kind in ("wo", "w_out"):
+        parameter.zero_()
+    elif kind == "embedding":
+        parameter.normal_(0.0, EMBEDDING_STD, generator=generator)
+    elif kind == "head" or ".router." in name:
+        parameter.normal_(0.0, HEAD_STD, generator=generator)
+    else:
+        # Experts are stored [E, in, out], everything else [out, in].
+        parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
 
 
 def parameter_group(name: str) -> str:

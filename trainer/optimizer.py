@@ -1,7 +1,9 @@
 """The optimizer: AdamW, Muon for the groups that the configuration names, their state as named tensors, and the norm of
 the gradients."""
 
+import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch import Tensor
 from trainer.config import OptimizerConfig
 from trainer.model import Transformer, parameter_group
 from trainer.muon import Muon
+from trainer.parallel.layout import local
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # of AdamW
 MOMENTUM = "momentum"  # of Muon
@@ -25,8 +28,8 @@ class Optimizer:
         """`moments`: those of an earlier optimizer of the same model, by the names of `tensors`. Zeros without, and for
         parameters that another method updated."""
         self.model, self.config = model, config
-        with_decay: list[Tensor] = []
-        without_decay: list[Tensor] = []
+        # By weight decay and mesh: AdamW takes parameters together that lie on the same ranks.
+        groups: dict[Any, list[Tensor]] = {}
         matrices: dict[str, Tensor] = {}
         for name, parameter in model.named_parameters():
             group = parameter_group(name)
@@ -34,19 +37,17 @@ class Optimizer:
             if group in config.muon_groups:
                 matrices[name] = parameter
             else:
-                (without_decay if group in UNDECAYED else with_decay).append(parameter)
+                decay = 0.0 if group in UNDECAYED else config.weight_decay
+                groups.setdefault((decay, getattr(parameter, "device_mesh", None)), []).append(parameter)
         self.muon = Muon(matrices, config.muon_momentum, config.weight_decay)
         self.adamw = torch.optim.AdamW(
-            [
-                {"params": with_decay, "weight_decay": config.weight_decay},
-                {"params": without_decay, "weight_decay": 0.0},
-            ],
+            [{"params": members, "weight_decay": decay} for (decay, _), members in groups.items()],
             lr=config.learning_rate,
             betas=(config.beta1, config.beta2),
             eps=config.epsilon,
             fused=True,
         )
-        for trained in (*with_decay, *without_decay):
+        for trained in itertools.chain(*groups.values()):
             # Made here rather than at the first step, so that every checkpoint holds the same tensors.
             self.adamw.state[trained] = {
                 "step": torch.zeros((), device=trained.device),
@@ -54,7 +55,9 @@ class Optimizer:
                 "exp_avg_sq": torch.zeros_like(trained),
             }
         own = self.tensors()
-        self._copy({name: tensor for name, tensor in (moments or {}).items() if name in own})
+        for name, tensor in (moments or {}).items():
+            if name in own:
+                own[name].copy_(tensor)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every moment, by its name and its parameter's. They are not copies."""
@@ -65,15 +68,6 @@ class Optimizer:
             else:
                 found |= {f"{moment}.{name}": self.adamw.state[parameter][moment] for moment in MOMENTS}
         return found
-
-    def load(self, moments: Mapping[str, Tensor]) -> None:
-        """Take the values of `moments`, which has all that `tensors` names."""
-        self._copy({name: moments[name] for name in self.tensors()})
-
-    def _copy(self, moments: Mapping[str, Tensor]) -> None:
-        own = self.tensors()
-        for name, tensor in moments.items():
-            own[name].copy_(tensor)
 
     def step(self, learning_rate: float) -> None:
         """Update the parameters that have a gradient. `learning_rate` is AdamW's; Muon's is in proportion."""
@@ -86,11 +80,14 @@ class Optimizer:
         self.model.zero_grad(set_to_none=True)
 
     def grad_norm(self) -> Tensor:
-        """The L2 norm of all gradients together, a scalar on the device."""
-        grads = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        return torch.nn.utils.get_total_norm(grads)
+        """The L2 norm of all gradients together, a scalar on the device; with several ranks, of this rank's part."""
+        return torch.nn.utils.get_total_norm(self._grads())
 
     def clip(self, norm: Tensor, largest: float) -> None:
         """Scale the gradients, whose norm is `norm`, so that it is at most `largest`."""
-        trained = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
-        torch.nn.utils.clip_grads_with_norm_(trained, largest, norm)
+        grads = self._grads()
+        if grads:
+            torch._foreach_mul_(grads, (largest / (norm + 1e-6)).clamp(max=1.0))
+
+    def _grads(self) -> list[Tensor]:
+        return [local(parameter.grad) for parameter in self.model.parameters() if parameter.grad is not None]

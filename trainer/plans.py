@@ -49,6 +49,8 @@ class ReferencePlan(_Packed):
     documents: tuple[tuple[int, int, int], ...]
     """(sequence, first position, end) of each document."""
 
+    # Compiled code would be compiled again for each batch's documents.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def attend(self, kind: Kind, q_BHLC: Tensor, kv: KV) -> Tensor:
         if kind == "sliding":
             return sliding_attention(q_BHLC, kv, self.sliding_mask, self.window)
@@ -60,9 +62,11 @@ class FlexPlan(_Packed):
     masks: Mapping[Kind, Any]
     """A BlockMask for each kind of layer."""
 
+    kernel: Any
+    """`flex_kernel` of the device."""
+
     def attend(self, kind: Kind, q_BHLC: Tensor, kv: KV) -> Tensor:
-        attend = flex_kernel(q_BHLC.is_cuda)
-        o_BHLC: Tensor = attend(q_BHLC, kv.k, kv.v, block_mask=self.masks[kind], enable_gqa=True)
+        o_BHLC: Tensor = self.kernel(q_BHLC, kv.k, kv.v, block_mask=self.masks[kind], enable_gqa=True)
         return o_BHLC
 
 
@@ -100,7 +104,8 @@ def packed_plan(
     if chosen == "varlen":
         return VarlenPlan(rope, config.window, document_ends(segments_BL).to(device, non_blocking=True))
     segments = segments_BL.to(device, non_blocking=True)
-    return FlexPlan(rope, {"sliding": block_mask(segments, config.window), "full": block_mask(segments, None)})
+    masks: dict[Kind, Any] = {"sliding": block_mask(segments, config.window), "full": block_mask(segments, None)}
+    return FlexPlan(rope, masks, flex_kernel(device.type == "cuda"))
 
 
 def choose_backend(device: torch.device, dtype: torch.dtype, backend: Backend) -> Backend:

@@ -4,21 +4,20 @@
 RUN/training.json or branch.json   the run's arguments; a call with other arguments is refused
 RUN/log.jsonl                      one row per step: the same bytes for the same run
 RUN/timings.jsonl, run.json        seconds per step, paths, versions: these differ from run to run
-RUN/checkpoints/step-NNNNNNNN/     the latest checkpoint
+RUN/checkpoints/step-NNNNNNNN/     the latest checkpoint, and those of `run.checkpoint_marks`
 ```
 A stopped run resumes from its latest checkpoint; log rows after that step are cut off and written again.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import TEMPORARY, read_json, remove_folder, write_bytes
-from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from trainer.state import TrainingState
+from infra.storage import read_json, remove_folder, remove_temporaries, write_bytes
+from trainer.checkpoint import Checkpoint, read_checkpoint
 
 LOG, TIMINGS, RUN_INFO = "log.jsonl", "timings.jsonl", "run.json"
 ARGUMENT_FILES = ("training.json", "branch.json")
@@ -50,18 +49,20 @@ class RunFolder:
         write_bytes(path, readable_json(arguments))
 
     def latest(self) -> Checkpoint | None:
-        """The latest checkpoint, verified; None before the first."""
+        """The latest checkpoint; None before the first."""
         steps = sorted(self.checkpoints.glob("step-*"))
         return read_checkpoint(steps[-1]) if steps else None
 
-    def save(self, state: TrainingState, tokenizer: bytes, lineage: Mapping[str, Any] | None = None) -> None:
-        """Write a checkpoint of `state`, then delete the earlier ones."""
-        path = self.checkpoints / f"step-{state.step:08d}"
-        if not path.exists():
-            write_checkpoint(path, state, tokenizer, lineage)
-        for old in (*self.checkpoints.glob("step-*"), *self.checkpoints.glob(f"{TEMPORARY}*")):
-            if old != path:
-                remove_folder(old)
+    def remove_unfinished(self) -> None:
+        """Delete the checkpoint that a killed process was writing."""
+        remove_temporaries(self.checkpoints)
+
+    def remove_before(self, step: int, keep: Collection[int]) -> None:
+        """Delete the checkpoints before that of `step`, except those of the steps `keep`."""
+        kept = {step_name(each) for each in keep}
+        for path in self.checkpoints.glob("step-*"):
+            if path.name < step_name(step) and path.name not in kept:
+                remove_folder(path)
 
     def append_log(self, row: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
         """Append a step's row to the log and its timing to the timings."""
@@ -79,6 +80,11 @@ class RunFolder:
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Write `run.json`."""
         write_bytes(self.folder / RUN_INFO, readable_json(dict(info)))
+
+
+def step_name(step: int) -> str:
+    """The name of a step's checkpoint: in the order of steps."""
+    return f"step-{step:08d}"
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ Shapes: B sequences, L positions, E experts.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,23 +18,34 @@ from infra.errors import UsageError, WorkError
 from infra.storage import disk_errors, lock
 from trainer.balance import balance_loss, load_imbalance, updated_bias
 from trainer.config import Config
+from trainer.data.cursor import Cursor
+from trainer.data.loader import Loader
+from trainer.data.mixture import Mixture
+from trainer.data.pack import Batch
+from trainer.data.prefetch import Prefetcher
+from trainer.data.tokens import TokenDataset
 from trainer.device import choose_device, reproducible
 from trainer.experts import Routing
-from trainer.formulas import parameters, training_flops
-from trainer.loader import Batch, Loader
+from trainer.formulas import expected_k, parameters
 from trainer.loss import token_losses
+from trainer.parallel.ranks import ONE, Ranks, joined
+from trainer.plan import check_memory
 from trainer.plans import packed_plan
 from trainer.policies import DrawnK, draw_k
 from trainer.prepare import prepare
 from trainer.runs import RunFolder
+from trainer.saving import Saver
 from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
+from trainer.speed import Speed
 from trainer.state import NORMS, TrainingState
-from trainer.tokens import TokenDataset
+from trainer.totals import Totals, totals
 
 MOST_SKIPPED = 20  # steps in a row
 
-# Called after every step with its log row and the last step of this call.
+# Called after every step with its log row, its rates (`Speed.rates`) among it, and the last step of this call.
 OnStep = Callable[[Mapping[str, Any], int], None]
+# Called before the first step with lines for people: the memory estimate, and a warning where it is too much.
+Tell = Callable[[str], None]
 
 
 class BatchResult(NamedTuple):
@@ -47,15 +59,17 @@ class BatchResult(NamedTuple):
 
 
 def accumulate_gradients(state: TrainingState, batch: Batch, k_MB: np.ndarray) -> BatchResult:
-    """Forward and backward over a global batch, a micro-batch at a time. `k_MB`: k of each MoE layer and sequence."""
+    """Forward and backward over this rank's share of a global batch, a micro-batch at a time. `k_MB`: k of each MoE
+    layer and sequence of the share."""
+    ranks = state.ranks.world_size
     config, size = state.config, state.config.execution.micro_batch_size
     nats, loads = [], []
     for first in range(0, len(batch.targets), size):
-        part = Batch(*(array[first : first + size] for array in batch))
+        part = batch.rows(first, first + size)
         total, nats_BL, routings = forward(state, part, k_MB[:, first : first + size])
-        loss = total / batch.targets.size
+        loss = total / (ranks * batch.targets.size)
         if routings:
-            share = len(part.targets) / len(batch.targets)
+            share = len(part.targets) / (ranks * len(batch.targets))
             loss = loss + share * balance_loss(config.load_balancing, routings)
         torch.autograd.backward(loss)
         nats.append(nats_BL)
@@ -92,57 +106,45 @@ def stacked(loads: list[Tensor], state: TrainingState) -> Tensor:
     return torch.stack(loads) if loads else torch.zeros(shape, dtype=torch.int64, device=state.device)
 
 
-def train_step(state: TrainingState, loader: Loader) -> dict[str, Any]:
-    """Take one optimizer step on the next global batch. Updates `state` in place; returns the step's log row.
+def train_step(state: TrainingState, batch: Batch, cursor: Cursor, domain_names: Sequence[str]) -> dict[str, Any]:
+    """Take one optimizer step on a global batch, of which `batch` is this rank's share and after which the data are at
+    `cursor`. Updates `state` in place; returns the step's log row, the same on every rank.
 
     A step whose loss or gradients are not finite, or whose gradients are far larger than those before
     (`optimizer.max_norm_ratio`), changes no weight; its row says `skipped`.
     """
-    config = state.config
-    batch, cursor = loader.batch(state.cursor, config.data.global_batch_size)
-    k_MB = draw_k(
-        config.top_k, config.run.seed, state.step, range(config.data.global_batch_size), config.model.n_moe_layers
+    config, ranks, B = state.config, state.ranks, state.config.data.global_batch_size
+    k_MB = draw_k(config.top_k, config.run.seed, state.step, range(B), config.model.n_moe_layers)
+    result = accumulate_gradients(state, batch, k_MB[:, ranks.share(B)])
+    domains_BL = on_device(batch.domains.astype(np.int64), state.device)
+    found = totals(
+        ranks, state.optimizer.grad_norm(), result.load_MKE, result.nats_BL, domains_BL, B, len(domain_names)
     )
-    result = accumulate_gradients(state, batch, k_MB)
-    norm = state.optimizer.grad_norm()
-    # All that the log needs in one read: the step waits for the device here and nowhere else.
-    read = torch.cat((norm[None].double(), result.load_MKE.flatten().double(), result.nats_BL.flatten().double())).cpu()
-    norm_value, load_MKE, nats_BL = _unpacked(read, result)
     rate = config.optimizer.learning_rate * learning_rate_factor(config.schedule, state.step)
-    skipped = is_outlier(nats_BL.mean(), norm_value, state.norms, config.optimizer.max_norm_ratio)
+    skipped = is_outlier(found.loss, found.host_norm, state.norms, config.optimizer.max_norm_ratio)
     if not skipped:
-        state.optimizer.clip(norm, config.optimizer.max_grad_norm)
+        state.optimizer.clip(found.norm, config.optimizer.max_grad_norm)
         state.optimizer.step(rate)
-        state.norms = [*state.norms, norm_value][-NORMS:]
-        move_biases(state, result.load_MKE.sum(1))
+        state.norms = [*state.norms, found.host_norm][-NORMS:]
+        move_biases(state, found.load_MKE.sum(1))
     state.optimizer.zero_grad()
-    state.token_counts_V += on_device(
-        np.bincount(batch.targets.ravel(), minlength=len(state.token_counts_V)), state.device
-    )
-    state.cursor, state.step, state.tokens = cursor, state.step + 1, state.tokens + batch.targets.size
+    counts_V = np.bincount(batch.targets.ravel(), minlength=len(state.token_counts_V))
+    state.token_counts_V += ranks.sum(on_device(counts_V, state.device))
+    state.cursor, state.step = cursor, state.step + 1
+    state.tokens += ranks.world_size * batch.targets.size
     return {
         "step": state.step,
         "tokens": state.tokens,
         "learning_rate": rate,
-        "loss": finite(nats_BL.mean()),
-        "loss_by_domain": loss_by_domain(nats_BL, batch, loader.dataset),
-        **({"loss_by_k": loss_by_k(nats_BL, k_MB[0])} if config.top_k.draw == "sequence" and len(k_MB) else {}),
+        "loss": finite(found.loss),
+        "loss_by_domain": loss_by_domain(found, domain_names),
+        **({"loss_by_k": loss_by_k(found, k_MB[0])} if config.top_k.draw == "sequence" and len(k_MB) else {}),
         "mean_k": float(k_MB.mean()) if k_MB.size else 0.0,
-        "grad_norm": finite(norm_value),
-        "load_imbalance": [round(float(x), 4) for x in load_imbalance(load_MKE.sum(1))],
-        "load_imbalance_by_k": [round(float(x.mean()), 4) for x in load_imbalance(load_MKE.cumsum(1)).T],
+        "grad_norm": finite(found.host_norm),
+        "load_imbalance": [round(float(x), 4) for x in load_imbalance(found.host_load_MKE.sum(1))],
+        "load_imbalance_by_k": [round(float(x.mean()), 4) for x in load_imbalance(found.host_load_MKE.cumsum(1)).T],
         **({"skipped": True} if skipped else {}),
     }
-
-
-def _unpacked(read: Tensor, result: BatchResult) -> tuple[float, Tensor, np.ndarray]:
-    """Norm, loads [M, K, E] and losses [B, L] of `read`, which is the three of them flat."""
-    loads = result.load_MKE.numel()
-    return (
-        float(read[0]),
-        read[1 : 1 + loads].view(result.load_MKE.shape),
-        read[1 + loads :].view(result.nats_BL.shape).numpy(),
-    )
 
 
 def is_outlier(loss: float, norm: float, norms: Sequence[float], ratio: float) -> bool:
@@ -168,22 +170,17 @@ def move_biases(state: TrainingState, load_ME: Tensor) -> None:
         moe.router.bias_E.copy_(updated_bias(moe.router.bias_E, load_E, config.load_balancing.bias_update_rate))
 
 
-def loss_by_k(nats_BL: np.ndarray, k_B: np.ndarray) -> dict[str, float | None]:
+def loss_by_k(found: Totals, k_B: np.ndarray) -> dict[str, float | None]:
     """Mean loss in nats per token of the sequences with each k."""
-    return {str(k): finite(nats_BL[k_B == k].mean()) for k in sorted(set(k_B.tolist()))}
+    ks = sorted(set(k_B.tolist()))
+    return {str(k): finite(found.nats_BN[k_B == k].sum() / found.tokens_BN[k_B == k].sum()) for k in ks}
 
 
-def loss_by_domain(nats_BL: np.ndarray, batch: Batch, dataset: TokenDataset) -> dict[str, float | None]:
+def loss_by_domain(found: Totals, domain_names: Sequence[str]) -> dict[str, float | None]:
     """Mean loss in nats per token of each domain in the batch."""
-    documents, inverse = np.unique(batch.documents, return_inverse=True)
-    sums = np.bincount(inverse.ravel(), weights=nats_BL.ravel())
-    counts = np.bincount(inverse.ravel())
-    totals: dict[str, tuple[float, int]] = {}
-    for document, nats, count in zip(documents.tolist(), sums.tolist(), counts.tolist(), strict=True):
-        domain = dataset.documents.domains[document]
-        before = totals.get(domain, (0.0, 0))
-        totals[domain] = (before[0] + nats, before[1] + count)
-    return {domain: finite(nats / count) for domain, (nats, count) in sorted(totals.items())}
+    nats_N, tokens_N = found.nats_BN.sum(0), found.tokens_BN.sum(0)
+    present = sorted((domain_names[i], i) for i in np.flatnonzero(tokens_N).tolist())
+    return {name: finite(nats_N[i] / tokens_N[i]) for name, i in present}
 
 
 def train_until(
@@ -196,34 +193,45 @@ def train_until(
 ) -> dict[str, Any]:
     """Train `state` up to and including `last_step`; save every `checkpoint_interval_steps` steps and at the end.
 
-    Returns a summary: the run's folder, its checkpoint and hashes, the last loss, and the number of parameters.
+    A checkpoint is written while the next steps run. Returns a summary: the run's folder, its checkpoint and hashes,
+    the last loss, and the number of parameters.
     """
-    rows = run.truncate_logs(state.step)
-    tokenizer = loader.dataset.tokenizer
+    config, ranks, first, began = state.config, state.ranks, state.step, time.monotonic()
+    rows = run.truncate_logs(first) if ranks.leads else []
     row = rows[-1] if rows else None
-    began, first = time.monotonic(), state.step
-    execution, skipped = state.config.execution, 0
-    prepare(state.model, execution)
-    with reproducible(state.config.run.threads, state.device):
-        while state.step < last_step:
+    names, skipped = loader.dataset.documents.domain_names, 0
+    speed = Speed.of(config, state.data.vocab_size, state.device, ranks.world_size)
+    prepare(state.model, config.execution)
+    batches = Prefetcher(
+        loader, state.cursor, last_step - first, config.data.global_batch_size, ranks.rank, ranks.world_size
+    )
+    saver = Saver(run, ranks, loader.dataset.tokenizer, lineage, config.run.checkpoint_marks)
+    with reproducible(config.run.threads, state.device), saver, batches:
+        step_began = began
+        for batch, cursor in batches:
+            row = train_step(state, batch, cursor, names)
+            # Waiting for the batch included.
+            rates = speed.rates(row, time.monotonic() - step_began)
+            if ranks.leads:
+                run.append_log(row, {"step": state.step} | rates)
             step_began = time.monotonic()
-            row = train_step(state, loader)
-            run.append_log(row, {"step": state.step, "seconds": time.monotonic() - step_began})
             skipped = skipped + 1 if row.get("skipped") else 0
             if skipped == MOST_SKIPPED:
                 raise WorkError(
                     f"{MOST_SKIPPED} steps in a row were skipped up to step {state.step}, as loss or gradients were "
                     "not finite or far too large: lower optimizer.learning_rate and start again"
                 )
-            if state.step % state.config.run.checkpoint_interval_steps == 0 or state.step == last_step:
-                run.save(state, tokenizer, lineage)
-            if on_step is not None:
-                on_step(row, last_step)
-    if state.step > first:
+            saver.check()
+            if saves(config, state.step) or state.step == last_step:
+                saver.begin(state)
+            if on_step is not None and ranks.leads:
+                on_step(row | rates, last_step)
+    if state.step > first and ranks.leads:
         run.write_info(_run_info(state, loader, first, time.monotonic() - began))
+    ranks.wait()
     checkpoint = run.latest()
     assert checkpoint is not None and checkpoint.step == state.step
-    numbers = parameters(state.config.model, state.data.vocab_size, state.config.top_k.full_k)
+    numbers = parameters(config.model, state.data.vocab_size, config.top_k.full_k)
     return {
         "run": str(run.folder),
         "checkpoint": str(checkpoint.folder),
@@ -235,18 +243,23 @@ def train_until(
     }
 
 
+def saves(config: Config, step: int) -> bool:
+    """Whether the state after `step` is saved."""
+    return step % config.run.checkpoint_interval_steps == 0 or step in config.run.checkpoint_marks
+
+
 def _run_info(state: TrainingState, loader: Loader, first: int, seconds: float) -> dict[str, Any]:
     """What `run.json` says of the steps since `first`, which took `seconds`."""
-    config = state.config
-    tokens = (state.step - first) * config.data.global_batch_size * config.data.sequence_length
-    flops = training_flops(config.model, state.data.vocab_size, config.data.sequence_length, config.top_k.full_k)
+    config, steps = state.config, state.step - first
+    speed = Speed.of(config, state.data.vocab_size, state.device, state.ranks.world_size)
+    mean = speed.rates({"mean_k": expected_k(config.top_k)}, seconds / steps)
     return {
         "data": str(loader.dataset.folder.resolve()),
         "device": str(state.device),
-        "steps": state.step - first,
+        "ranks": state.ranks.world_size,
+        "steps": steps,
+        **mean,
         "seconds": seconds,
-        "tokens_per_second": tokens / seconds,
-        "flops_per_second": flops * tokens / seconds,
         "torch": torch.__version__,
     }
 
@@ -258,13 +271,14 @@ def train(
     steps: int | None = None,
     on_step: OnStep | None = None,
     device: str = "auto",
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train the trunk of `config_path` on the tokens dataset `data` into the folder `out`, up to step `steps`.
 
     `steps` defaults to the end of the trunk; beyond it the run enters the decay, as a branch without overrides does. A
     second call resumes where the first stopped, also with another `execution` or on another device (`auto`, `cpu` or
-    `cuda`). Returns the summary of `train_until`. UsageError for a bad configuration or dataset, or when `out` was made
-    with other arguments.
+    `cuda`). Returns the summary of `train_until`. UsageError for a bad configuration or dataset, when `out` was made
+    with other arguments, or when the device's memory is too small (`plan.check_memory`).
     """
     config = Config.read(config_path)
     dataset = TokenDataset(data)
@@ -272,17 +286,51 @@ def train(
     end = total_steps(config.schedule)
     if not 1 <= last_step <= end:
         raise UsageError(f"cannot train to step {last_step}: the schedule in {config_path} has steps 1 to {end}")
-    with disk_errors(out), lock(out):
-        run = RunFolder(out)
-        run.claim("training.json", {"config": config.identity(), "data": dataset.ref.manifest_sha256})
-        checkpoint, place = run.latest(), choose_device(device)
-        state = checkpoint.state(place) if checkpoint else create_state(config, dataset, place)
-        state.config = config
-        loader = Loader(dataset, config.data.seed, config.data.sequence_length)
-        return train_until(state, loader, max(last_step, state.step), run, on_step=on_step)
+    place = choose_device(device)
+    with joined(place, config.execution.expert_parallel) as ranks:
+        check_batch(config, ranks)
+        with run_folder(
+            out, ranks, "training.json", {"config": config.identity(), "data": dataset.ref.manifest_sha256}
+        ) as run:
+            checkpoint = run.latest()
+            check_memory(config, dataset.ref.vocab_size, place, tell if ranks.leads else None)
+            state = checkpoint.state(place, ranks) if checkpoint else create_state(config, dataset, place, ranks)
+            state.config = config
+            loader = open_loader(dataset, config, state.step)
+            return train_until(state, loader, max(last_step, state.step), run, on_step=on_step)
 
 
-def create_state(config: Config, dataset: TokenDataset, device: torch.device) -> TrainingState:
+@contextmanager
+def run_folder(out: Path, ranks: Ranks, name: str, arguments: Mapping[str, Any]) -> Iterator[RunFolder]:
+    """The folder of a run, whose arguments are in the file `name`, held by rank 0 for all ranks."""
+    run = RunFolder(out)
+    with disk_errors(out), ExitStack() as held:
+
+        def take() -> None:
+            held.enter_context(lock(out))
+            run.claim(name, arguments)
+            run.remove_unfinished()
+
+        ranks.first_does(take)
+        yield run
+
+
+def check_batch(config: Config, ranks: Ranks) -> None:
+    """UsageError unless the global batch can be dealt to the ranks."""
+    if config.data.global_batch_size % ranks.world_size:
+        raise UsageError(
+            f"data.global_batch_size is {config.data.global_batch_size}; it must be a multiple of the "
+            f"{ranks.world_size} ranks"
+        )
+
+
+def open_loader(dataset: TokenDataset, config: Config, step: int) -> Loader:
+    """The loader of a run that goes on at `step`. UsageError for a mixture that the dataset cannot give."""
+    mixture = Mixture(config.data.mixture, dataset.documents, config.data.global_batch_size, step)
+    return Loader(dataset, config.data.seed, config.data.sequence_length, mixture)
+
+
+def create_state(config: Config, dataset: TokenDataset, device: torch.device, ranks: Ranks = ONE) -> TrainingState:
     """The state at step 0, its weights drawn under the run's number of threads."""
     with reproducible(config.run.threads, device):
-        return TrainingState.create(config, dataset.ref, device)
+        return TrainingState.create(config, dataset.ref, device, ranks)

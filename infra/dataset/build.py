@@ -43,7 +43,7 @@ Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
 # What the `run.json` of a stage keeps of each intermediate table's own.
 OF_TABLES = (
     "table", "parts_made", "wall_seconds", "cpu_seconds", "spread_cpu_seconds", "rows", "first_parts", "first_rows",
-    "first_cpu_seconds", "peak_memory_bytes", "bytes_read", "bytes_written",
+    "first_cpu_seconds", "peak_memory_bytes", "bytes_read", "bytes_written", "retries",
 )  # fmt: skip
 
 
@@ -125,6 +125,8 @@ class Build:
         read = {"bytes_read": totals.counts["bytes/file"]} if "bytes/file" in totals.counts else {}
         return {
             **totals.cost, **read, "cpu_seconds": round(sum(cpu), 3), "peak_memory_bytes": max(peaks),
+            "retries": sum(each.get("retries", 0) for each in (run, *tables)),
+            "code": {sha256: names for each in (run, *tables) for sha256, names in each.get("code", {}).items()},
             "bytes_written": written, "table_bytes": sum(int(each.get("bytes_written", 0)) for each in tables),
             "tables": [{name: each[name] for name in OF_TABLES if name in each} for each in tables],
         }  # fmt: skip

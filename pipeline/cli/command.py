@@ -22,6 +22,7 @@ MANY = (
     "--only",
     "--snapshot",
     "--segment",
+    "--gpus",
 )  # fmt: skip
 
 # Options whose value is a text.
@@ -36,6 +37,7 @@ IN_STORES = {
     **dict.fromkeys(("run", "ingest", "extract", "filter", "dedup", "mix", "tokenize"), _MADE),
     **dict.fromkeys(("compare", "estimate", "measure"), ("input", "models")),
     **dict.fromkeys(("explain", "rejects", "export"), ("run", "models")),
+    **dict.fromkeys(("train", "branch", "evaluate", "audit"), ("data",)),
     "plan": ("probe",),
     "verify": ("dataset",),
     "status": ("folder",),

@@ -259,7 +259,7 @@ def report(
     source: Source = None,
     json: Json = False,
 ) -> None:
-    """Write one HTML file about runs, comparisons and trainings.
+    """Write one HTML file about runs and trainings.
 
     Funnels, what recipes keep of each other, pages by rule, mixtures, loss curves; self-contained, without scripts.
 

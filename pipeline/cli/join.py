@@ -21,7 +21,7 @@ def join(
     models: Models = None,
     json: Json = False,
 ) -> None:
-    """Join runs of one recipe, each of other files, to one run.
+    """Join runs of one recipe over other files to one run.
 
     What looks at one page at a time is linked; what looks at the whole pool (copies, percentiles, the draw) is made
     again. The result is that of one run over all the files.

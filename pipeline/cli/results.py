@@ -66,7 +66,7 @@ def rejects(
     source: Source = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines on stdout, with whole texts.")] = False,
 ) -> None:
-    """Show what a rule rejected, or which rules rejected what.
+    """Show what was rejected, and by which rules.
 
     Without --rule it lists the rules. With one it shows documents, spread from its threshold to the farthest value: the
     value beside the threshold, of a copy the survivor, and the text, which is extracted again if it must be. What is

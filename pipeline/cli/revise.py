@@ -135,7 +135,7 @@ def takedown(
     workers: Workers = None,
     json: Json = False,
 ) -> None:
-    """Make the datasets of a run again without listed documents.
+    """Make a run's datasets again without listed documents.
 
     A receipt proves that they are gone. Entries that met no document are named; exit code 1 if none met any.
 

@@ -1,10 +1,7 @@
-"""The trainer's commands: `train`, `freeze`, `branch`, `evaluate`, `calibrate-experts`, `generate`, `export-model`.
+"""The trainer's commands, from `plan-training` to `generate`. Each imports torch when it is called."""
 
-Each imports torch when it is called.
-"""
-
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +10,14 @@ import typer
 from infra.errors import UsageError
 from pipeline.cli.console import quiet_stdout, say, tell, tell_lines
 from pipeline.cli.options import Json, Out
-from pipeline.cli.train_text import calibration_text, evaluation_text, training_text
+from pipeline.cli.train_progress import TrainingProgress
+from pipeline.cli.train_text import calibration_text, evaluation_text, plan_text, training_text
 from trainer.start import config_file, importing_torch
 
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
+Config = Annotated[
+    str, typer.Option("--config", help="A .toml configuration, or tiny, small, base, yi-lightning-like.")
+]
 Overrides = Annotated[
     Path | None, typer.Option("--overrides", help="A .toml file of overrides; without it the branch is the control.")
 ]
@@ -27,22 +28,25 @@ Policy = Annotated[
     typer.Option("--policy", help="fixed, top_p=P, min_p=P, table=K,K,…, or a file of calibrate-experts."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-PROGRESS_SECONDS = 5.0
 CALIBRATED = ("top_p", "min_p", "table")
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event files to OUT/tensorboard too.")]
 
 
-def progress_printer() -> Any:
-    """A callback for `trainer.train.OnStep` that prints a line to stderr every `PROGRESS_SECONDS`."""
-    printed = 0.0
+@contextmanager
+def watching(out: Path, tensorboard: bool) -> Iterator[Any]:
+    """What is called after every step: it prints a line, and writes event files where they are wanted."""
+    from trainer.tensorboard import EventFiles
 
-    def print_step(row: Mapping[str, Any], last_step: int) -> None:
-        nonlocal printed
-        now = time.monotonic()
-        if now - printed >= PROGRESS_SECONDS:
-            printed = now
-            say(f"step {row['step']} of {last_step}: loss {row['loss']:.4f}, learning rate {row['learning_rate']:.2e}")
-
-    return print_step
+    watchers: list[Any] = [TrainingProgress()]
+    if not tensorboard:
+        yield watchers[0]
+        return
+    events = EventFiles(out)
+    watchers.append(events)
+    try:
+        yield lambda row, last_step: [watcher(row, last_step) for watcher in watchers]
+    finally:
+        events.close()
 
 
 def print_pass(policy: Any, result: Mapping[str, Any]) -> None:
@@ -55,13 +59,15 @@ def print_pass(policy: Any, result: Mapping[str, Any]) -> None:
 def train(
     data: Data,
     out: Out,
-    config: Annotated[str, typer.Option("--config", help="A .toml configuration, or `tiny`.")] = "tiny",
+    config: Config = "tiny",
     steps: Steps = None,
+    tensorboard: TensorBoard = False,
     json: Json = False,
 ) -> None:
     """Train a trunk on a tokens dataset, or resume it.
 
-    The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped.
+    The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped. The memory that a
+    step needs is estimated before the first; `refinery plan-training` tells that and the time without a run.
 
     Example: refinery train --data tokens --config tiny --out trunk
     """
@@ -69,8 +75,37 @@ def train(
     with quiet_stdout(json), importing_torch():
         from trainer.api import train as train_trunk
 
-        answer = train_trunk(file, data, out, steps, progress_printer())
+        with watching(out, tensorboard) as on_step:
+            answer = train_trunk(file, data, out, steps, on_step, tell=say)
     tell(answer if json else training_text(answer))
+
+
+def plan_training(
+    config: Config = "tiny",
+    data: Annotated[Path | None, typer.Option("--data", help="A tokens dataset, for its vocabulary.")] = None,
+    vocab_size: Annotated[int | None, typer.Option("--vocab-size", help="Tokens, where there is no dataset.")] = None,
+    gpus: Annotated[
+        list[int] | None, typer.Option("--gpus", help="Numbers of GPUs.", show_default="1 8 64 2000")
+    ] = None,
+    gpu: Annotated[str, typer.Option("--gpu", help="b200, h200, h100, h100-pcie, a100, l40s, 4090, …")] = "h100",
+    mfu: Annotated[float, typer.Option("--mfu", help="The share of the GPUs' peak that is reached, 0 to 1.")] = 0.25,
+    days: Annotated[float, typer.Option("--days", help="A time, for which tokens are counted.")] = 42.0,
+    json: Json = False,
+) -> None:
+    """Show what a training takes, before it is run.
+
+    Parameters, FLOPs and KV bytes of a token, memory of a GPU, and the time at a given share of the GPUs' peak. Nothing
+    is trained.
+
+    Example: refinery plan-training --config base --vocab-size 65536
+    """
+    file = config_file(config)
+    with quiet_stdout(json), importing_torch():
+        from trainer.plan import GPUS
+        from trainer.plan import plan_training as planned
+
+        answer = planned(file, data, vocab_size, gpus or GPUS, gpu, mfu, days)
+    tell(answer if json else plan_text(answer))
 
 
 def freeze(
@@ -95,9 +130,10 @@ def branch(
     overrides: Overrides = None,
     data: Annotated[Path | None, typer.Option("--data", help="The trunk's tokens dataset, or another.")] = None,
     steps: Steps = None,
+    tensorboard: TensorBoard = False,
     json: Json = False,
 ) -> None:
-    """Train a branch of a frozen trunk with declared overrides.
+    """Train a branch of a frozen trunk with overrides.
 
     The branch continues the trunk's schedule into its decay. Without overrides it is the control, equal bit for bit to
     the trunk trained on. docs/trainer.md lists what can be overridden.
@@ -107,7 +143,8 @@ def branch(
     with quiet_stdout(json), importing_torch():
         from trainer.api import branch as train_branch
 
-        answer = train_branch(trunk, overrides, data, out, steps, progress_printer())
+        with watching(out, tensorboard) as on_step:
+            answer = train_branch(trunk, overrides, data, out, steps, on_step, tell=say)
     tell(answer if json else training_text(answer))
 
 
@@ -142,7 +179,7 @@ def calibrate_experts(
     minimum: Annotated[int, typer.Option("--min-k", min=1, help="The fewest experts of a token.")] = 1,
     json: Json = False,
 ) -> None:
-    """Find the policy that uses a given mean number of experts.
+    """Find the policy of a mean number of experts.
 
     top_p and min_p have one value for all layers, found by bisection; table has a k for each layer, found from how much
     each layer's k matters. evaluate and generate take the file as their --policy.
@@ -218,7 +255,7 @@ def export_model(
     policy: Policy = "fixed",
     json: Json = False,
 ) -> None:
-    """Write a checkpoint for the transformers library.
+    """Write a checkpoint as transformers loads it.
 
     The folder has safetensors, a configuration, a tokenizer and a file of code for the model; nothing is pickled. Its
     README.md says how it is loaded.

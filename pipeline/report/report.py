@@ -13,20 +13,13 @@ from pipeline.inputs.places import places_below
 from pipeline.job.outputs import check_report_place
 from pipeline.report.charts import COLOURS, MARKS, FunnelChart, funnel_svg, percent
 from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
-from pipeline.report.models import (
-    baselines_of,
-    evaluation,
-    mixtures,
-    shares_of,
-    tail_mean,
-    training,
-    training_cost,
-    training_kind,
-)
+from pipeline.report.models import baselines_of, evaluation, mixtures, shares_of
 from pipeline.report.parts import Figure, Section, Table, clipped
 from pipeline.report.pools import forecasts, funnels, histograms, languages, pool_tables, rejects, stage_cost
-from pipeline.report.read import Material, PoolOutcome, number, read_comparison, read_material
+from pipeline.report.read import Material, PoolOutcome, read_comparison, read_material
 from pipeline.report.samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
+from pipeline.report.training import tail_mean, training, training_cost, training_kind
+from pipeline.report.values import number
 from pipeline.report.views import StageView, views
 
 # Characters that HTML and XML do not allow: control characters, lone surrogates, noncharacters.

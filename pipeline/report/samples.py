@@ -14,8 +14,9 @@ from infra.errors import RefineryError
 from pipeline.compare.walk import KEY, Key, key_of
 from pipeline.report.charts import short
 from pipeline.report.parts import PageExcerpt, Samples, cut
-from pipeline.report.read import PoolOutcome, number
+from pipeline.report.read import PoolOutcome
 from pipeline.report.rows import MAX_SAMPLES, nearest_within, part_of, rows_at, rows_by_key
+from pipeline.report.values import number
 from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
 from pipeline.stages.extract import BodyReader, page_extractor
 

@@ -14,6 +14,7 @@ from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
 from infra.engines.engine import Engine
 from infra.engines.live import Progress
+from infra.engines.made_by import changes_since
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
@@ -162,7 +163,9 @@ def run_recipe_stage(
     context = replace(context, reuse=())
     with undone_if_refused(out):  # some stages need the whole pool before they can refuse
         tell_not_done(say, context.recipe, missed)
-        return run_stage(context, stage, first, out, places)
+        made = run_stage(context, stage, first, out, places)
+        tell_earlier(say, [made])
+        return made
 
 
 def stage_for(stage: Stage, inputs: Inputs) -> tuple[Stage, bool]:
@@ -234,6 +237,7 @@ def make(
                 following = Following(contexts[number + 1], stages[number + 1], out / folders[number + 1])
             source = run_stage(here, stage, source, out / folder, places, following)
             datasets.append(source)
+        tell_earlier(say, datasets)
         made = Run(out, tuple(datasets), missed)
         link_final(out, made.last.folder.name)
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
@@ -254,6 +258,15 @@ def tell_not_done(say: Say | None, recipe: Recipe, missed: Sequence[NotDone]) ->
     if say:
         for line in not_done_lines(recipe.name, missed):
             say(line)
+
+
+def tell_earlier(say: Say | None, datasets: Sequence[Dataset]) -> None:
+    """Says which datasets were finished before, by other code or other libraries, and were not made again."""
+    changes = {str(each.folder): changes_since(each.folder) for each in datasets} if say else {}
+    kept = [folder for folder, changed in changes.items() if changed]
+    if say and kept:
+        changed = ", ".join(dict.fromkeys(each for found in changes.values() for each in found))
+        say(f"not made again, though {changed} changed since: {', '.join(kept)} (to make one again, delete it)")
 
 
 def check_recipe_of(out: Path, recipe: Recipe) -> None:

@@ -1,7 +1,7 @@
 """`tokenize`: documents to token shards in Megatron-Core's indexed format, and a table of the documents in them.
 
 A partition of documents is one `part-NNNNN.bin` with its `.idx`; `documents.parquet` covers all of them, so that
-every token can be traced to its page.
+every token can be traced to its page. `documents.arrow` has the numbers of the same rows, for the trainer.
 """
 
 import shutil
@@ -27,6 +27,7 @@ from infra.errors import UsageError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
 from infra.storage import ObjectPath, commit_file, copy_file, place, readable, scratch_folder, temporary_name
+from mixers.document_table import DOCUMENT_TABLE, DocumentTableWriter
 from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
@@ -139,14 +140,19 @@ def gathered(folder: Path, totals: Totals, model: str) -> list[FileRef]:
     """Makes the files beside the shards: the rows of all partitions in the order of the shards, and the tokenizer."""
     writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
     domains: dict[str, Counter[str]] = {}
-    for index in range(totals.parts):
-        table = pq.read_table(readable(folder / WORK / f"part-{index:05d}.parquet"))
-        add_domains(domains, table)
-        for batch in table.to_batches():
-            writer.write(batch)
+    shards = 0
+    with DocumentTableWriter() as numbers:
+        for index in range(totals.parts):
+            table = pq.read_table(readable(folder / WORK / f"part-{index:05d}.parquet"))
+            add_domains(domains, table)
+            for batch in table.to_batches():
+                writer.write(batch)
+                numbers.add(batch, shards)
+            shards += table.num_rows > 0  # a partition without documents has no shard
+        mapped = numbers.write(folder / DOCUMENT_TABLE)
     totals.domains.update(domains)
     rows = writer.close()
-    return [FileRef(rows.path, rows.bytes, rows.sha256), model_ref(folder, model)]
+    return [FileRef(rows.path, rows.bytes, rows.sha256), mapped, model_ref(folder, model)]
 
 
 def add_domains(found: dict[str, Counter[str]], table: pa.Table) -> None:

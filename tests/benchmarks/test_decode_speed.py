@@ -16,8 +16,8 @@ def test_the_twins() -> None:
 
 
 def test_a_short_run() -> None:
-    words = ["--contexts", "40", "--config", "tiny", "--vocab", "128", "--tokens", "3", "--sequences", "2", "--repeats", "1"]
-    module, args = parsed("decode_speed", words)
+    words = ["--contexts", "40", "--config", "tiny", "--vocab", "128", "--tokens", "3", "--sequences", "2"]
+    module, args = parsed("decode_speed", [*words, "--repeats", "1"])
     found = module.run(args)
     assert found["passed"] and found["k"] == 12
     assert [row["model"] for row in found["rows"]] == ["model", "full twin", "dense twin"]

@@ -14,13 +14,15 @@ import pytest
 import sentencepiece
 import torch
 
-from infra.dataset.files import Shard, write_files
+from infra.dataset.files import FileRef, Shard, write_files
 from infra.dataset.manifest import Header, Kind, Manifest, RecipeRef
-from mixers.shards import TokenShardWriter
+from infra.hashing import sha256_file
+from mixers.document_table import DOCUMENT_TABLE, DocumentTableWriter
+from mixers.shards import DOCUMENT_COLUMNS, TokenShardWriter
 from mixers.tokenizer import TRAINING_OPTIONS
 from trainer.config import Config, hybrid_layers
+from trainer.data.tokens import DataRef
 from trainer.model import Transformer
-from trainer.tokens import DataRef
 
 EOD = 2
 REF = DataRef("0" * 64, "0" * 64, vocab_size=64, eod_id=EOD)
@@ -84,8 +86,17 @@ def write_tokens(folder: Path, texts: Iterable[Document], tokenizer: bytes, shar
         about = {"id": f"doc-{i}", "url": f"https://example.org/{i}", "file_path": "test", "warc_offset": i}
         columns = {"domain": document.domain, "source": document.source, "repeats": document.repeats}
         rows.append({**about, **columns, **place, "bytes": size, "language": "en"})
-    pq.write_table(pa.Table.from_pylist(rows), folder / "documents.parquet")
+    rows.sort(key=lambda row: str(row["shard"]))  # as `tokenize` has them
+    pq.write_table(pa.Table.from_pylist(rows, DOCUMENT_COLUMNS), folder / "documents.parquet")
+    with DocumentTableWriter() as numbers:
+        for shard, name in enumerate(names):
+            mine = [row for row in rows if row["shard"] == f"{name}.bin"]
+            if mine:
+                numbers.add(pa.RecordBatch.from_pylist(mine, DOCUMENT_COLUMNS), shard)
+        files = [numbers.write(folder / DOCUMENT_TABLE)]
     (folder / "tokenizer.model").write_bytes(tokenizer)
+    others = [folder / name for name in ("documents.parquet", "tokenizer.model")]
+    files += [FileRef(path.name, path.stat().st_size, sha256_file(path)) for path in others]
     written = [made for writer in writers if (made := writer.close())]
     model = {"name": "tokenizer.model", "sha256": hashlib.sha256(tokenizer).hexdigest()}
     manifest = Manifest(
@@ -100,6 +111,7 @@ def write_tokens(folder: Path, texts: Iterable[Document], tokenizer: bytes, shar
         table=write_files(
             folder,
             [Shard(made.bin.path, made.documents, made.bin.bytes, 0, made.tokens, made.bin.sha256) for made in written],
+            files=files,
         ),
         counts={"in": len(rows), "out": len(rows), "tokens": sum(made.tokens for made in written)},
     )

@@ -21,11 +21,11 @@ from trainer.api import evaluate, train
 from trainer.baselines import texts, unigram_bits
 from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import read_checkpoint
+from trainer.data.tokens import TokenDataset
 from trainer.loss import token_losses
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.runs import find_checkpoint
-from trainer.tokens import TokenDataset
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,8 @@ def test_bits_per_byte_is_the_definition(run: Path, held: Path) -> None:
     dataset = TokenDataset(held)
     policies = [KPolicy(4)] * state.config.model.n_moe_layers
     bits: dict[str, list[float]] = {}
-    for i, domain in enumerate(dataset.documents.domains):
+    domains = [dataset.documents.domain_names[code] for code in dataset.documents.domain_codes.tolist()]
+    for i, domain in enumerate(domains):
         tokens = dataset.tokens(i, 0, int(dataset.documents.lengths[i])).astype(np.int64)
         targets = torch.from_numpy(tokens)[None]
         inputs = torch.cat((torch.tensor([[dataset.ref.eod_id]]), targets[:, :-1]), 1)
@@ -58,7 +59,7 @@ def test_bits_per_byte_is_the_definition(run: Path, held: Path) -> None:
             nats = float(token_losses(hidden[0], state.model.head, targets[0]).total)
         bits.setdefault(domain, []).append(nats / np.log(2))
     sizes = dict.fromkeys(bits, 0)
-    for domain, size in zip(dataset.documents.domains, dataset.documents.bytes.tolist(), strict=True):
+    for domain, size in zip(domains, dataset.documents.bytes.tolist(), strict=True):
         sizes[domain] += size
     # Documents cut by the end of a sequence lose context, so the packed figure may be a little worse.
     for domain, value in answer["bits_per_byte"].items():

@@ -14,12 +14,12 @@ from tests.trainer.conftest import small_config, write_config
 from trainer.api import branch, freeze, train
 from trainer.checkpoint import read_checkpoint
 from trainer.config import MUON_GROUPS
-from trainer.loader import Loader
+from trainer.data.loader import Loader
+from trainer.data.tokens import TokenDataset
 from trainer.model import parameter_group
 from trainer.muon import RMS, Muon, orthogonal, update
 from trainer.runs import read_rows
 from trainer.state import NORMS, TrainingState
-from trainer.tokens import TokenDataset
 from trainer.train import train_step
 
 MUON = {"muon_groups": list(MUON_GROUPS), "muon_learning_rate": 2e-3}
@@ -154,7 +154,10 @@ def test_bad_optimizers_are_named(change: dict[str, Any], message: str) -> None:
 
 def step_of(state: TrainingState, data: Path) -> dict[str, Any]:
     config = state.config
-    return train_step(state, Loader(TokenDataset(data), config.data.seed, config.data.sequence_length))
+    dataset = TokenDataset(data)
+    loader = Loader(dataset, config.data.seed, config.data.sequence_length)
+    batch, cursor = loader.batch(state.cursor, config.data.global_batch_size)
+    return train_step(state, batch, cursor, dataset.documents.domain_names)
 
 
 @pytest.mark.parametrize("muon", [{}, MUON])

@@ -133,7 +133,7 @@ def test_a_branch_on_other_data(tmp_path: Path, data: Path, other_data: Path, tr
     assert by_file["sha256"] == by_name["sha256"]
     assert list(by_name["overrides"]) == ["data"] and not by_name["control"]
     state = read_checkpoint(Path(by_name["checkpoint"])).state()
-    assert state.history[0]["step"] == 8 and state.cursor.position == 128
+    assert state.history[0]["last_step"] == 8 and state.cursor.sequences == 36
 
 
 def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
@@ -195,7 +195,9 @@ def writable(checkpoint: Path, folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("name", ["checkpoint.json", "tensors.bin", "tokenizer.model"])
+@pytest.mark.parametrize(
+    "name", ["checkpoint.json", "part-00000.bin", "part-00000.sums", "part-00000.json", "tokenizer.model"]
+)
 @pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
 def test_one_flipped_byte_is_refused(tmp_path: Path, trunk: Path, data: Path, name: str, place: float) -> None:
     copy = writable(trunk, tmp_path)

@@ -8,8 +8,8 @@ import torch
 from tests.trainer.conftest import small_config, with_random_zeros
 from trainer.checkpoint import write_checkpoint
 from trainer.config import LayerConfig
+from trainer.data.tokens import TokenDataset
 from trainer.state import TrainingState
-from trainer.tokens import TokenDataset
 
 # Shared by three layers, of which one comes before a layer with its own: no suffix of the layers shares.
 ODD_LAYERS = [
