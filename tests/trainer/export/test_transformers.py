@@ -1,5 +1,6 @@
 """What `export_model` writes is what `transformers` loads: the same logits, caches, texts and tokens."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from infra.errors import UsageError
 from tests.trainer.conftest import documents
 from trainer.baselines import open_tokenizer
 from trainer.cache import kv_bytes
 from trainer.checkpoint import read_checkpoint
 from trainer.export.export import export_model
-from trainer.export.weights import exported_name
+from trainer.export.weights import exported_name, exported_weights, write_weights
 from trainer.generate import encode, for_inference, generate
 from trainer.model import Transformer
 from trainer.plans import packed_plan
@@ -29,7 +31,8 @@ POLICIES = ["fixed", "top_p=0.6", "min_p=0.5", "table=1,2,3,4,5,6,7"]
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The code of a model is copied to a cache: to one of this test."""
+    """The code of a model is copied to a cache: to one of this test. Nothing is looked up on the network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
 
 
@@ -147,6 +150,40 @@ def test_loss_and_every_gradient_are_equal(checkpoint: Path, loaded: Loaded) -> 
     assert len(found) == len(list(ours.parameters()))
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(found[exported_name(name)], parameter.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_its_readme_loads_it(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = export_model(checkpoint, tmp_path / "exported", "bfloat16", policy="top_p=0.5")
+    monkeypatch.chdir(answer["folder"])
+    text = Path("README.md").read_text("utf-8")
+    exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], {})
+    assert capsys.readouterr().out.startswith("['The sea")
+    assert answer["checkpoint"] in text and "at most 4 of 16, by top_p=0.5" in text
+
+
+def test_the_same_checkpoint_gives_the_same_bytes(checkpoint: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        export_model(checkpoint, folder)
+    names = sorted(path.name for path in folders[0].iterdir())
+    assert names == sorted(path.name for path in folders[1].iterdir())
+    assert all((folders[0] / name).read_bytes() == (folders[1] / name).read_bytes() for name in names)
+    with pytest.raises(UsageError, match="exists already"):
+        export_model(checkpoint, folders[0])
+
+
+def test_weights_in_several_files(checkpoint: Path, loaded: Loaded, tmp_path: Path) -> None:
+    ours, chosen, _ = loaded(checkpoint)
+    folder = tmp_path / "exported"
+    (folder / "model.safetensors").unlink()
+    files = write_weights(folder, exported_weights(ours, torch.float32), shard_bytes=20_000)
+    assert len(files) > 2 and max(file.stat().st_size for file in files[:-1]) < 40_000
+    theirs = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    tokens = drawn(ours, 12)
+    with torch.inference_mode():
+        assert (theirs(tokens).logits - logits_of(ours, tokens, chosen)).abs().max() < 1e-5
 
 
 def test_the_tokenizer_gives_the_same_ids(checkpoint: Path, tmp_path: Path) -> None:
