@@ -29,6 +29,12 @@ def is_remote_archive(text: str) -> bool:
     return _ARCHIVE.fullmatch(text) is not None
 
 
+def is_in_store(text: str) -> bool:
+    """Whether the text is the address of something in an object store; what stands before it, as `KIND=`, is not."""
+    found = ADDRESS.match(text)
+    return found is not None and isinstance(place(text[found.start(1) :]), ObjectPath)
+
+
 def check_local(path: object, what: str, made: bool = False) -> None:
     """UsageError for an address, such as `s3://…`, in place of a path. `what`: the option or argument that has it;
     `made`: it is to be written."""

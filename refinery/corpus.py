@@ -15,7 +15,7 @@ from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
 from infra.http.budget import keep_budget
-from infra.remote import anywhere, is_remote_archive, local
+from infra.remote import anywhere, is_remote_archive
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.asked import asked_for
 from pipeline.explain.explain import explain_many, no_document
@@ -102,9 +102,9 @@ def join(
     runs: the folders of two runs or more. What looks at one page at a time is linked; what looks at the whole pool is
     made again. source: the folder that the archives have moved to. The other arguments are those of `run`.
     """
-    folder = named_folder(out, here=True)
+    folder = named_folder(out)
     with keep_budget(), open_engine(engine, workers) as opened:
-        return join_runs([Path(run) for run in words(runs)], folder, opened, text(models), path(source))
+        return join_runs([anywhere(run, "runs") for run in words(runs)], folder, opened, text(models), path(source))
 
 
 def compare(
@@ -128,7 +128,7 @@ def compare(
     the last recipe; a single one is compared with itself as changed.
     """
     names = [os.fspath(recipe) for recipe in recipes]
-    folder, columns = named_folder(out, here=True), Columns(text_column, id_column, url_column)
+    folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
     with keep_budget(), open_engine(engine, workers) as opened:
         given = read_inputs(words(inputs), columns)
         return compare_recipes(names, opened, given, folder, limit, text(models), changes=changes)
@@ -258,11 +258,11 @@ def text(place: StrPath | None) -> str | None:
 
 
 def path(place: StrPath | None) -> Path | None:
-    return None if place is None else local(place, "source")
+    return None if place is None else anywhere(place, "source")
 
 
-def named_folder(out: StrPath, here: bool = False) -> Path:
-    """The folder to make; `here`: on this machine. UsageError for an empty name, which would be the working folder."""
+def named_folder(out: StrPath) -> Path:
+    """The folder to make. UsageError for an empty name, which would be the working folder."""
     if not os.fspath(out):
         raise UsageError("out is empty: name the folder to make")
-    return local(out, "out", made=True) if here else anywhere(out, "out", made=True)
+    return anywhere(out, "out", made=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from infra.errors import UsageError
+from infra.storage import ObjectPath
 from pipeline.inputs.names import bucket_name, is_url
 
 Places = Mapping[str, str]
@@ -46,6 +47,7 @@ def places_below(root: Path) -> dict[str, str]:
     name from the bucket's root. UsageError if it is no folder."""
     if not root.is_dir():
         raise UsageError(f"--source {root} is not a folder")
-    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    below = root.walk_objects() if isinstance(root, ObjectPath) else filter(Path.is_file, root.rglob("*"))
+    files = sorted(below)
     named = places_of((name, str(path)) for path in files if (name := bucket_name(str(path.absolute()))))
     return named | {path.relative_to(root).as_posix(): str(path) for path in files}

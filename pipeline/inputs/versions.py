@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from infra.errors import UsageError, WorkError
 from infra.hashing import canonical_json, sha256_file, sha256_json
@@ -22,7 +22,7 @@ from infra.http.client import AddressNotFound
 from infra.storage import read_json, temporary_name
 from pipeline.inputs.names import is_url
 from pipeline.inputs.places import is_there
-from pipeline.warc.file_bytes import file_version, open_bytes
+from pipeline.warc.file_bytes import RangeDigest, file_version, open_bytes
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def file_states(places: Iterable[str], hashed: bool = True) -> dict[str, FileSta
     elif sum(stat.st_size for stat in stats.values()) > HASHED_BYTES:
         states = {p: FileState(s.st_size, file_version(s)) for p, s in stats.items()}
     else:
-        hashes = _hashes(stats)
+        hashes = _hashes({place: _state(stat) for place, stat in stats.items()})
         states = {p: FileState(s.st_size, hashes[p], file_version(s)) for p, s in stats.items()}
     return states | dict(zip(remote, _at_once(_remote_state, remote, CONNECTIONS), strict=True))
 
@@ -75,9 +75,10 @@ def is_sha256(version: str) -> bool:
 
 def has_version(place: str, version: str) -> bool:
     """Whether the file at `place` is the one of this version, as far as can be told. A moved file keeps its size, not
-    its time, so of a version that is no sha256 the size counts; of a published snapshot the name does."""
+    its time, so of a version that is no sha256 the size counts; of a published snapshot the name does. For a sha256
+    the whole file is read, a remote one too, once in each of its states."""
     if is_sha256(version):
-        return not is_url(place) and _hashes({place: _stat(place)})[place] == version
+        return _hashes({place: _state_of(place)})[place] == version
     kind, _, rest = version.partition(":")
     if kind != "size":
         return True
@@ -147,19 +148,40 @@ def _at_once(work: Callable[[str], T], places: list[str], threads: int) -> list[
     return [found[number] for number in range(len(places))]
 
 
-def _hashes(stats: Mapping[str, os.stat_result]) -> dict[str, str]:
-    """The sha256 of local files; of those that were hashed before, from the cache."""
-    large = {place: _identity(stat) for place, stat in stats.items() if stat.st_size >= KEPT_BYTES}
+class _State(NamedTuple):
+    """What shows, as JSON, whether a file was changed since its hash was kept. `changed`: when it was last, in seconds;
+    0 where `identity` alone shows it."""
+
+    identity: list[Any]
+    size: int
+    changed: float
+
+
+def _state(stat: os.stat_result) -> _State:
+    identity = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
+    return _State(identity, stat.st_size, stat.st_mtime)
+
+
+def _state_of(place: str) -> _State:
+    if not is_url(place):
+        return _state(_stat(place))
+    found = _remote_state(place)
+    return _State([found.version], found.size, 0.0)
+
+
+def _hashes(states: Mapping[str, _State]) -> dict[str, str]:
+    """The sha256 of files; of those that were hashed before, from the cache."""
+    large = {place: state.identity for place, state in states.items() if state.size >= KEPT_BYTES}
     cache = _cache_file() if large else None
     kept: dict[str, Any] = dict((read_json(cache) if cache else None) or [])  # the last that were used at its end
     found = {place: kept[place][1] for place, identity in large.items() if kept.get(place, [None])[0] == identity}
-    missing = [place for place in stats if place not in found]
+    missing = [place for place in states if place not in found]
     started = time.time()
     found |= dict(zip(missing, _at_once(_hash, missing, os.cpu_count() or 1), strict=True))
     new = {
         place: [large[place], found[place]]
         for place in missing
-        if place in large and started - stats[place].st_mtime > SETTLED_SECONDS
+        if place in large and started - states[place].changed > SETTLED_SECONDS
     }
     if cache and new:
         _keep(cache, {**{place: row for place, row in kept.items() if place not in new}, **new})
@@ -167,14 +189,13 @@ def _hashes(stats: Mapping[str, os.stat_result]) -> dict[str, str]:
 
 
 def _hash(place: str) -> str:
+    if is_url(place):
+        with open_bytes(place) as file:
+            return RangeDigest(file, 0, file.size).hexdigest()
     try:
         return sha256_file(Path(place))
     except OSError as error:
         raise UsageError(f"{place} cannot be read: {error.strerror}") from None
-
-
-def _identity(stat: os.stat_result) -> list[int]:
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
 
 
 def _cache_file() -> Path | None:
