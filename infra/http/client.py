@@ -20,6 +20,8 @@ from infra.http.limits import HttpLimits
 
 BUSY = (429, 503)
 FAILED = (408, 500, 502, 504, 509, 520, 522, 524)
+# What HEAD is answered where only GET is served, or signed for.
+NO_HEAD = (403, 405, 501)
 REDIRECTED = (301, 302, 303, 307, 308)
 MOST_REDIRECTS = 5
 # Seconds; a server that asks for more is taken to ask for so many.
@@ -34,6 +36,10 @@ DRAINED_BYTES, DRAIN_SECONDS = 2**18, 2.0
 
 class AddressNotFound(WorkError):
     """The server has nothing at this address (404, 410)."""
+
+
+class HeadRefused(Exception):
+    """The server, or the signature of the address, does not allow HEAD; GET may be allowed."""
 
 
 class TryAgain(Exception):
@@ -98,13 +104,13 @@ def pay(requests: int, size: int) -> None:
 
 def request(method: str, url: str, headers: Mapping[str, str] | None = None) -> Any:
     """A urllib3 response with status 200, 206, 412 or 416 and its body not yet read. TryAgain for what may pass,
-    AddressNotFound for 404, WorkError or UsageError for what is final."""
+    AddressNotFound for 404, HeadRefused for HEAD, WorkError or UsageError for what is final."""
     for _ in range(MOST_REDIRECTS + 1):
         scheme = split_address(url).scheme
         pay(1, 0)
         response = send(method, url, headers or {})
         if response.status not in REDIRECTED:
-            return checked(response, url)
+            return checked(response, url, method)
         location = response.headers.get("Location", "")
         finish(response)
         try:
@@ -145,13 +151,15 @@ def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
         raise TryAgain(f"no answer ({type(error).__name__})") from None
 
 
-def checked(response: Any, url: str) -> Any:
+def checked(response: Any, url: str, method: str = "GET") -> Any:
     """The response, if its status says that there is something to read."""
     status = int(response.status)
     if status in (200, 206, 412, 416):
         return response
     after = retry_after(response.headers.get("Retry-After"))
     finish(response)
+    if method == "HEAD" and status in NO_HEAD:
+        raise HeadRefused
     if status in BUSY:
         raise TryAgain(str(status), after, busy=True)
     if status in FAILED:

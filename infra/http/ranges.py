@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from infra.errors import UsageError, WorkError
 from infra.http.budget import budget
-from infra.http.client import Patience, TryAgain, finish, pay, request
+from infra.http.client import HeadRefused, Patience, TryAgain, finish, pay, request
 
 # A range that is read to its end while reading goes on is followed by one eight times as long: a file of 1 GiB is
 # seven requests, and a slow reader holds no connection for hours.
@@ -250,19 +250,32 @@ class HttpFile:
         return begins, ends
 
     def _ask_size(self) -> None:
+        """By HEAD; where that is refused, as for an address that is signed for GET, by the first byte of the file."""
+        ask = self._ask_head
         while True:
             try:
-                response = request("HEAD", self.url)
-                length = length_of(response)
-                finish(response)
-                if length is None:
-                    raise UsageError(f"{self.url}: the server does not tell the file's size: fetch the file, and name "
-                                     "its path")  # fmt: skip
-                self._same(length, version_of(response))
+                ask()
                 self._patience.clear()
                 return
+            except HeadRefused:
+                ask = self._ask_first_byte
             except TryAgain as failure:
                 self._patience.wait(failure)
+
+    def _ask_head(self) -> None:
+        response = request("HEAD", self.url)
+        length = length_of(response)
+        finish(response)
+        if length is None:
+            raise UsageError(f"{self.url}: the server does not tell the file's size: fetch the file, and name its path")
+        self._same(length, version_of(response))
+
+    def _ask_first_byte(self) -> None:
+        response = request("GET", self.url, {"Range": "bytes=0-0"})
+        try:
+            self._checked(response, 0)
+        finally:
+            finish(response)
 
     def _same(self, size: int, version: str) -> None:
         if (self._size not in (None, size)) or (self._version and version and self._version != version):
