@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from infra.addresses import shown
 from infra.errors import UsageError
 from infra.storage import ObjectPath, place
 
@@ -41,9 +42,10 @@ def check_local(path: object, what: str, made: bool = False) -> None:
     found = ADDRESS.match(str(path))
     if found is None or Path(str(path)).exists():
         return
-    scheme, rest = found[1].lower(), str(path)[found.end() :]
+    given = shown(str(path))
+    scheme, rest = found[1].lower(), given[ADDRESS.match(given).end() :]  # type: ignore[union-attr]
     if scheme == "file":
-        raise UsageError(f"{what}: {path} is an address: give the path itself, /{rest}")
+        raise UsageError(f"{what}: {given} is an address: give the path itself, /{rest}")
     address = f"{scheme}://{rest}"
     if made:
         then = f" (`{PUT[scheme].format(address)}`)" if scheme in PUT else ""

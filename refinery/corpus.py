@@ -100,11 +100,11 @@ def join(
     """Joins finished runs of one recipe, each of other files, to one run in the folder `out`.
 
     runs: the folders of two runs or more. What looks at one page at a time is linked; what looks at the whole pool is
-    made again. source: the folder that the archives have moved to. The other arguments are those of `run`.
+    made again. source: where the archives are now (see `explain`). The other arguments are those of `run`.
     """
     folder = named_folder(out)
     with keep_budget(), open_engine(engine, workers) as opened:
-        return join_runs([anywhere(run, "runs") for run in words(runs)], folder, opened, text(models), path(source))
+        return join_runs([anywhere(run, "runs") for run in words(runs)], folder, opened, text(models), where(source))
 
 
 def compare(
@@ -167,11 +167,12 @@ def explain(
 
     document: a URL or an id, of which all documents that have it are returned, in order; a row, such as `rejects`
         gives; or a list of these. UsageError if one of them is not in the run.
-    run: the folder of the run. source: the folder that the archives have moved to.
+    run: the folder of the run. source: where the archives are now, if they have moved or had a query in their address:
+        their folder, an archive's address, or a file with one address a line.
     """
     folder = anywhere(run, "run")
     asked = asked_for([document] if isinstance(document, str | Mapping) else document)
-    found, missing = explain_many(asked, folder, path(source), text(models))
+    found, missing = explain_many(asked, folder, where(source), text(models))
     if missing:
         raise UsageError(no_document(missing, folder))
     return found
@@ -191,11 +192,11 @@ def rejects(
 
     rule: STEP/RULE. n: the most documents. stage: only what this stage rejected. near: those nearest to the threshold,
         instead of a spread from it to the farthest. seed: another number gives other documents.
-    source: the folder that the archives have moved to. A text that cannot be had is None.
+    source: where the archives are now (see `explain`). A text that cannot be had is None.
     """
     if rule is None:
         return rules_of(anywhere(run, "run"), stage)
-    return rejected_documents(anywhere(run, "run"), rule, stage, Sampling(n, seed, near), path(source))[0]
+    return rejected_documents(anywhere(run, "run"), rule, stage, Sampling(n, seed, near), where(source))[0]
 
 
 def export(
@@ -257,8 +258,8 @@ def text(place: StrPath | None) -> str | None:
     return None if place is None else str(anywhere(place, "models"))
 
 
-def path(place: StrPath | None) -> Path | None:
-    return None if place is None else anywhere(place, "source")
+def where(source: StrPath | None) -> str | None:
+    return None if source is None else os.fspath(source)
 
 
 def named_folder(out: StrPath) -> Path:

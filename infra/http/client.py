@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from infra.addresses import masked, shown
 from infra.errors import UsageError, WorkError
 from infra.http.address import split_address
 from infra.http.budget import budget
@@ -54,7 +55,7 @@ class Patience:
     """Waits between the tries of one file: longer each time, until nothing but failures came for long enough."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = shown(url)
         self.clear()
 
     def clear(self) -> None:
@@ -119,9 +120,11 @@ def request(method: str, url: str, headers: Mapping[str, str] | None = None) -> 
         except (ValueError, UsageError):
             target, same = location, False
         if not same:
-            raise WorkError(f"{url} redirects to {target[:500]!r}: only redirects within one scheme are followed")
+            raise WorkError(
+                f"{shown(url)} redirects to {shown(target)[:500]!r}: only redirects within one scheme are followed"
+            )
         url = target
-    raise WorkError(f"{url}: more than {MOST_REDIRECTS} redirects")
+    raise WorkError(f"{shown(url)}: more than {MOST_REDIRECTS} redirects")
 
 
 def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
@@ -143,10 +146,11 @@ def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
         )
     except exceptions.SSLError as error:
         raise WorkError(
-            f"{url}: the connection is not secure ({error}): check the clock, SSL_CERT_FILE and the proxy"
+            f"{shown(url)}: the connection is not secure ({masked(str(error))}): check the clock, SSL_CERT_FILE and "
+            "the proxy"
         ) from None
     except exceptions.LocationValueError as error:
-        raise UsageError(f"{url} cannot be asked, directly or through the proxy: {error}") from None
+        raise UsageError(f"{shown(url)} cannot be asked, directly or through the proxy: {masked(str(error))}") from None
     except exceptions.HTTPError as error:
         raise TryAgain(f"no answer ({type(error).__name__})") from None
 
@@ -165,16 +169,18 @@ def checked(response: Any, url: str, method: str = "GET") -> Any:
     if status in FAILED:
         raise TryAgain(f"the server fails ({status})", after)
     if status in (404, 410):
-        raise AddressNotFound(f"{url}: there is no such file ({status})")
+        raise AddressNotFound(f"{shown(url)}: there is no such file ({status})")
     if status == 403:
         why = (
-            f"{url}: the server refuses (403): it blocks this address, this rate or this file; nothing more is asked. "
-            "Wait some hours and run the same command again with a lower --requests-per-second "
+            f"{shown(url)}: the server refuses (403): it blocks this address, this rate or this file; nothing more is "
+            "asked. Wait some hours and run the same command again with a lower --requests-per-second "
             "(https://status.commoncrawl.org)"
         )
+        if urlsplit(url).query:
+            why = f"{shown(url)}: the server refuses (403): if its query is a signature, sign the address again"
         budget().stop(why)
         raise WorkError(why)
-    raise WorkError(f"{url}: the server answers {status}")
+    raise WorkError(f"{shown(url)}: the server answers {status}")
 
 
 def retry_after(value: str | None) -> float | None:

@@ -9,6 +9,7 @@ import re
 import time
 from typing import Any, NamedTuple
 
+from infra.addresses import shown
 from infra.errors import UsageError, WorkError
 from infra.http.budget import budget
 from infra.http.client import HeadRefused, Patience, TryAgain, finish, pay, request
@@ -45,7 +46,7 @@ def fetch(url: str, most: int = 2**28) -> Fetched:
             expected = length_of(response)
             content = _body(response, most + 1)
             if len(content) > most:
-                raise WorkError(f"{url}: more than {most:,} bytes, where a list was expected")
+                raise WorkError(f"{shown(url)}: more than {most:,} bytes, where a list was expected")
             if response.status != 200 or (expected is not None and expected != len(content)):
                 raise TryAgain(f"the answer is cut: {len(content)} of {expected} bytes")
             return Fetched(content, version_of(response))
@@ -233,7 +234,9 @@ class HttpFile:
         if response.status == 412:
             raise self._changed()
         if response.status == 200:
-            raise UsageError(f"{self.url}: the server does not give ranges of files: fetch the file, and name its path")
+            raise UsageError(
+                f"{shown(self.url)}: the server does not give ranges of files: fetch the file, and name its path"
+            )
         found = CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
         if found is None:
             raise TryAgain("an answer without a range")
@@ -267,7 +270,9 @@ class HttpFile:
         length = length_of(response)
         finish(response)
         if length is None:
-            raise UsageError(f"{self.url}: the server does not tell the file's size: fetch the file, and name its path")
+            raise UsageError(
+                f"{shown(self.url)}: the server does not tell the file's size: fetch the file, and name its path"
+            )
         self._same(length, version_of(response))
 
     def _ask_first_byte(self) -> None:
@@ -283,8 +288,8 @@ class HttpFile:
         self._size, self._version = size, self._version or version
 
     def _changed(self) -> WorkError:
-        return WorkError(f"{self.url}: the file has changed since it was first read: what was made of it belongs to "
-                         "the old one; begin with another --out")  # fmt: skip
+        return WorkError(f"{shown(self.url)}: the file has changed since it was first read: what was made of it "
+                         "belongs to the old one; begin with another --out")  # fmt: skip
 
     def _leave(self) -> None:
         if self._response is not None:

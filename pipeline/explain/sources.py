@@ -7,18 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
+from infra.addresses import shown
 from infra.dataset.manifest import MANIFEST, Kind
 from infra.dataset.reader import Dataset
 from infra.dataset.rows import to_rows
 from infra.errors import RefineryError, UsageError
+from infra.remote import anywhere, is_remote_archive
 from pipeline.explain.finished import FinishedRun
 from pipeline.explain.lookup import Key, key_of, rows_of
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.places import places_below
+from pipeline.inputs.places import Where, places_below
 from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
 from pipeline.inputs.versions import has_version
 from pipeline.recipes.recipe import Recipe, Stage
@@ -39,10 +40,11 @@ class Origin:
     given: Dataset | None = None
 
 
-def origin_of(source: Path | None) -> Origin:
-    """`source`: the folder of the archives or files, or the dataset from which the run began."""
-    if source and (source / MANIFEST).is_file():
-        return Origin(given=Dataset(source))
+def origin_of(source: Where | None) -> Origin:
+    """`source`: see `places_below`; or the dataset from which the run began."""
+    folder = None if source is None or is_remote_archive(str(source)) else anywhere(source, "--source")
+    if folder and (folder / MANIFEST).is_file():
+        return Origin(given=Dataset(folder))
     return Origin(places_below(source) if source else {})
 
 
@@ -62,7 +64,9 @@ def originals(rows: Iterable[Mapping[str, Any]], first: Dataset, origin: Origin)
         path = place_of(name, {**first.places(), **origin.moved})
         read = next((ref.sha256 for ref in first.manifest.inputs if ref.name == name), None)
         if read is not None and not has_version(path, read):
-            raise UsageError(f"{path} is not the file {name!r} that was read: give its folder with --source ROOT")
+            raise UsageError(
+                f"{shown(path)} is not the file {name!r} that was read: give its folder with --source ROOT"
+            )
         chosen = sorted(several)
         source = keys[chosen[0]].get("source") or ""
         part = ChosenDocuments(DocumentFilePart(path, name, "", source, columns), tuple(offset for _, offset in chosen))

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
+from infra.addresses import shown
 from infra.errors import UsageError, WorkError
 from infra.hashing import canonical_json, sha256_file, sha256_json
 from infra.http.client import AddressNotFound
@@ -174,12 +175,17 @@ def _hashes(states: Mapping[str, _State]) -> dict[str, str]:
     large = {place: state.identity for place, state in states.items() if state.size >= KEPT_BYTES}
     cache = _cache_file() if large else None
     kept: dict[str, Any] = dict((read_json(cache) if cache else None) or [])  # the last that were used at its end
-    found = {place: kept[place][1] for place, identity in large.items() if kept.get(place, [None])[0] == identity}
+    names = {place: shown(place) for place in large}  # of a file in the cache
+    found = {
+        place: kept[names[place]][1]
+        for place, identity in large.items()
+        if kept.get(names[place], [None])[0] == identity
+    }
     missing = [place for place in states if place not in found]
     started = time.time()
     found |= dict(zip(missing, _at_once(_hash, missing, os.cpu_count() or 1), strict=True))
     new = {
-        place: [large[place], found[place]]
+        names[place]: [large[place], found[place]]
         for place in missing
         if place in large and started - states[place].changed > SETTLED_SECONDS
     }

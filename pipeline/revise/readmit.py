@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from infra.addresses import shown
 from infra.dataset.claim import claim
 from infra.dataset.files import FileRef
 from infra.dataset.manifest import MANIFEST, RUN, InputRef, Kind
@@ -172,7 +173,9 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
         version = sums.get(name) or file_states([path])[path].version
         file = InputFile(path, name, version)
         if name in sums and not has_version(path, version):
-            raise UsageError(f"{path} is not the {what} {name!r} that was read: give its folder with --source ROOT")
+            raise UsageError(
+                f"{shown(path)} is not the {what} {name!r} that was read: give its folder with --source ROOT"
+            )
         files.append(file)
     return files
 

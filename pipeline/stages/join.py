@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infra.addresses import shown
 from infra.dataset.claim import arguments_of
 from infra.dataset.differences import named
 from infra.dataset.manifest import LIMIT, MANIFEST, RUN
@@ -22,7 +23,7 @@ from pipeline.inputs.archives import SPLIT, ArchivePart, Archives
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import InputFile, Inputs
-from pipeline.inputs.places import is_there, known_place, places_below
+from pipeline.inputs.places import Where, is_there, known_place, places_below
 from pipeline.inputs.reread import is_document_file, place_of
 from pipeline.inputs.versions import has_version
 from pipeline.job.context import open_context
@@ -49,8 +50,10 @@ class Apart:
         return self.folder / self.stages[0]
 
 
-def join(runs: Sequence[Path], out: Path, engine: Engine, models: str | None = None, source: Path | None = None) -> Run:
-    """The run of all inputs of `runs`, in `out`. `source`: the folder that the archives have moved to.
+def join(
+    runs: Sequence[Path], out: Path, engine: Engine, models: str | None = None, source: Where | None = None
+) -> Run:
+    """The run of all inputs of `runs`, in `out`. `source`: see `places_below`.
 
     Raises UsageError for runs of different recipes, of one file, or not finished, before anything is written.
     """
@@ -76,7 +79,9 @@ def join(runs: Sequence[Path], out: Path, engine: Engine, models: str | None = N
         place_of(file.name, {file.name: file.path})
     for file in files:
         if is_there(file.path) and not has_version(file.path, file.version):
-            raise UsageError(f"{file.path} is not the file {file.name!r} that was read: give its folder with --source")
+            raise UsageError(
+                f"{shown(file.path)} is not the file {file.name!r} that was read: give its folder with --source"
+            )
     first = open_documents(documents, columns) if documents else archives_of(found, files)
     stages = stages_for(context.recipe, inputs)
     missed = missed_by(context.recipe, stages, inputs, first)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from infra.addresses import shown
 from infra.errors import WorkError
 from pipeline.warc.containers import (
     inflate_member,
@@ -236,7 +237,7 @@ class RecordReader:
         found = self._record(self._file, offset, length, member_record)
         if found is None:
             raise WorkError(
-                f"{self._path}: no record of {length} bytes at offset {offset}: this is not the file that was "
+                f"{shown(self._path)}: no record of {length} bytes at offset {offset}: this is not the file that was "
                 "ingested, or it has changed since; ingest it again"
             )
         return found

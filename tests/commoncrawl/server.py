@@ -107,13 +107,33 @@ class OtherRange:
 
 
 @dataclass(frozen=True)
+class Signed:
+    """403 unless the address ends in this query."""
+
+    query: str
+
+
+@dataclass(frozen=True)
 class NoHead:
     """This status for HEAD, as 405 of a server that serves GET alone, or 403 of an address that is signed for it."""
 
     status: int
 
 
-Act = NoHead | Refusal | Cut | WrongLength | Trickle | Stall | Flipped | Changed | Redirect | NoRanges | OtherRange
+Act = (
+    Signed
+    | NoHead
+    | Refusal
+    | Cut
+    | WrongLength
+    | Trickle
+    | Stall
+    | Flipped
+    | Changed
+    | Redirect
+    | NoRanges
+    | OtherRange
+)
 
 
 @dataclass
@@ -230,6 +250,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._refuse(act.status, {} if act.retry_after is None else {"Retry-After": act.retry_after})
             elif isinstance(act, NoHead) and not body:
                 self._refuse(act.status)
+            elif isinstance(act, Signed) and split.query != act.query:
+                self._refuse(403)
             elif isinstance(act, Redirect):
                 self._refuse(302, {"Location": act.to})
             elif not self._name and "list-type" in query:
