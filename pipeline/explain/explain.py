@@ -164,7 +164,7 @@ def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     here = {name: run.places[name] for name in stage.models()}
     task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("audit"))
     trace: Trace = []
-    with closing(task.open_tools()) as tools:
+    with closing(task.open_tools(run.dataset(run.stages[0]))) as tools:
         row, result.rejected_by = task.one(result.row, tools, trace=trace)
     result.audited = bool((row.get("signals") or {}).get("audit_sample"))
     rejected = {reject.step for reject in result.rejected_by}

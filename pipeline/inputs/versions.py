@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -94,6 +95,43 @@ def is_still(place: str, version: str) -> bool:
     if not is_there(place):
         return False
     return version == (_remote_state(place).version if is_url(place) else file_version(_stat(place)))
+
+
+def same_state(version: str, other: str) -> bool:
+    """Whether two versions are of one state."""
+    return plain_version(version) == plain_version(other)
+
+
+def plain_version(version: str) -> str:
+    """The version with its ETag as every protocol writes it: without quotes, and without the mark of a weak one."""
+    head, mark, etag = version.partition(" etag:")
+    return head + mark + etag.removeprefix("W/").strip('"')
+
+
+def is_other(place: str, now: str, version: str, moved: bool) -> bool:
+    """Whether the file at `place`, in the state `now`, is another than the one of `version`, as far as that shows
+    without reading a remote one. `moved`: it is not where it was when it had that version: then its time, and the ETag
+    of a copy, may be others."""
+    if is_sha256(version):
+        return not is_url(place) and not _has_sha256(place, now, version)
+    if not version.startswith("size:") or same_state(now, version):
+        return False
+    return not moved or now.split()[0] != version.split()[0]
+
+
+def is_unchanged(place: str, version: str, moved: bool) -> bool:
+    """Whether the file at `place` is the one of this version. Of a remote file with a sha256 the whole is read, so this
+    is for what reads much of it. `moved`: see `is_other`."""
+    if is_sha256(version) or not version.startswith("size:"):
+        return has_version(place, version)
+    now = _remote_state(place).version if is_url(place) else file_version(_stat(place))
+    return not is_other(place, now, version, moved)
+
+
+@lru_cache(maxsize=1024)
+def _has_sha256(place: str, now: str, sha256: str) -> bool:
+    del now  # part of the key
+    return has_version(place, sha256)
 
 
 def check_still(place: str, seen: str) -> None:

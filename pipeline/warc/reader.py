@@ -223,6 +223,13 @@ class RecordReader:
         self._stack.close()
         self._file = self._window = None
 
+    @property
+    def version(self) -> str:
+        """The state of the file: its size, with its time or ETag. Of a remote one it is known once something was
+        read."""
+        assert self._file is not None, "used outside its with block"
+        return self._file.version
+
     def expect(self, locators: Iterable[Locator]) -> None:
         """Declares which records will be read next, in order, so that those of a remote file come in few ranges. Of a
         STREAM, whose offsets are not those of the file, nothing is declared."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from infra.storage import copy_file, place
+from tests.commoncrawl.server import serve
 from tests.files import write_rows
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import WORDS, text_rows, write_crawl
@@ -120,6 +121,21 @@ def results_in(folder: Path) -> dict[str, bytes]:
     found = {name: file.read_bytes() for name, file in files.items() if not Path(name).name.startswith(".")}
     return {name: COSTS.sub("", content.decode()).encode() if name.endswith(".html") else content
             for name, content in found.items()}  # fmt: skip
+
+
+@pytest.mark.long
+def test_one_archive_at_two_places_is_known(world: World, tmp_path: Path) -> None:
+    """On disk, in the bucket, and at an http address: a join of two of them has files in common."""
+    name, runs = "part-0.warc.gz", []
+    with serve(world.here) as server:
+        for number, given in enumerate(
+            (world.there / "crawl" / name, f"{server.url}/crawl/{name}", world.here / "crawl" / name)
+        ):
+            runs.append(tmp_path / str(number))
+            refinery("run", "--recipe", world.here / "brief.toml", "--input", given, "--out", runs[-1])
+    for first, second in ((0, 1), (1, 2), (2, 0)):
+        said = refinery("join", runs[first], runs[second], "--out", tmp_path / "joined", code=2)
+        assert f"have files in common, {name!r}" in said
 
 
 def test_what_is_trained_is_on_this_machine() -> None:
