@@ -12,16 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainer.conftest import REF, small_config
+from tests.trainer.conftest import small_config
 from tests.trainer.parallel.spawn import on_ranks
 from tests.trainer.test_equalities import BASE, B, Step, batch, largest_difference, state_of
 from trainer.config import Config
 from trainer.parallel.layout import Part, part_of
-from trainer.parallel.ranks import ONE, Ranks, joined
+from trainer.parallel.ranks import joined
 from trainer.policies import draw_k
 from trainer.prepare import prepare
 from trainer.state import CPU, TrainingState
-from trainer.totals import totals
 from trainer.train import accumulate_gradients, train_step
 
 MESHES = [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)]  # ranks, and how many of them share experts
@@ -106,3 +105,55 @@ def test_losses_of_a_sequence_are_the_same_bits_on_any_rank() -> None:
     alone, four = (take(ranks, 1, torch.float32) for ranks in (1, 4))
     assert torch.equal(alone.nats_BL, four.nats_BL) and torch.equal(alone.load_MKE, four.load_MKE)
     assert largest_difference(four, alone) < 1e-5
+
+
+@pytest.mark.parametrize("kept", ["experts", "block"])
+def test_recomputed_activations_change_no_bit_on_ranks(kept: str) -> None:
+    """Rows travel to experts once more, in the backward pass."""
+    plain, again = (take(2, 2, torch.float32, execution={"activation_checkpointing": how}) for how in ("none", kept))
+    assert torch.equal(plain.nats_BL, again.nats_BL) and torch.equal(plain.load_MKE, again.load_MKE)
+    for name, grad in plain.grads.items():
+        assert torch.equal(grad, again.grads[name]), name
+
+
+@pytest.mark.parametrize("expert_parallel", [1, 2])
+def test_weights_gathered_in_bfloat16_are_those_that_products_take(expert_parallel: int) -> None:
+    sections = {"run": {"compute_dtype": "bfloat16"}, "model": {"d_ff_expert": 8}}
+    alone, two = (
+        take(ranks, parallel, torch.float32, **sections) for ranks, parallel in ((1, 1), (2, expert_parallel))
+    )
+    assert torch.equal(alone.load_MKE, two.load_MKE)
+    assert torch.allclose(alone.nats_BL, two.nats_BL, rtol=0, atol=0 if expert_parallel == 1 else 0.02)
+    assert largest_difference(two, alone) < (1e-2 if expert_parallel == 1 else 3e-2)
+
+
+def steps_on_rank(config: Config, optimizer_steps: int) -> dict[str, Any]:
+    """On a rank: some optimizer steps on the same batch, and this rank's part of the state."""
+    with state_on(config) as state:
+        share = state.ranks.share(B)
+        part = batch().rows(share.start, share.stop)
+        rows = [train_step(state, part, state.cursor, ["all"]) for _ in range(optimizer_steps)]
+        parts = {name: held(part_of(tensor.detach(), state.ranks)) for name, tensor in state.tensors().items()}
+        return {"rows": rows, "parts": parts}
+
+
+@pytest.mark.parametrize("muon", [[], ["attention", "experts", "dense"]])
+def test_optimizer_steps_are_the_same_on_ranks(muon: list[str]) -> None:
+    method = {"muon_groups": muon, "muon_learning_rate": 0.01} if muon else {}
+    optimizer = BASE["optimizer"] | method | {"frozen_groups": ["embedding"]}
+    sections = BASE | {"optimizer": optimizer}
+    found = {}
+    for world_size, expert_parallel in ((1, 1), (4, 2)):
+        execution = SEQUENCE_BY_SEQUENCE | {"expert_parallel": expert_parallel}
+        found[world_size] = on_ranks(world_size, steps_on_rank, small_config(**sections, execution=execution), 3)
+    alone, four = found[1][0], found[4]
+    assert all(each["rows"] == four[0]["rows"] for each in four)
+    for row, other in zip(alone["rows"], four[0]["rows"], strict=True):
+        assert other["loss"] == pytest.approx(row["loss"], rel=1e-6)
+        assert other["grad_norm"] == pytest.approx(row["grad_norm"], rel=1e-5)
+        assert other["load_imbalance_by_k"] == row["load_imbalance_by_k"]
+    for name, (shape, _, values) in alone["parts"].items():
+        parts = [each["parts"][name] for each in four]
+        same = all(part[2].shape == shape for part in parts)
+        whole = parts[0][2] if same else joined_parts(parts).numpy()
+        assert np.abs(whole - values).max() <= 2e-5 * max(1.0, np.abs(values).max()), name
