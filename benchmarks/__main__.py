@@ -32,6 +32,7 @@ NAMES: Final = (
     "parity",
     "forecast",
     "elastic_experts",
+    "decode_speed",
     "extraction",
     "prefilter",
     "language",

@@ -65,6 +65,7 @@ class Caches:
         """The plan for one more token of each sequence, whose slots are taken from now on."""
         assert self.longest < self.capacity, "the cache is full"
         position_B = self.lengths_B.clone()
+        shared = {kind: self.longest % slots if self.equal else None for kind, slots in self.slots.items()}
         slot_B = {kind: position_B % slots for kind, slots in self.slots.items()}
         for kind, slots_B in slot_B.items():
             self.positions[kind].scatter_(1, slots_B[:, None], position_B[:, None])
@@ -72,7 +73,7 @@ class Caches:
         self.longest += 1
         used = {kind: min(slots, self.longest) for kind, slots in self.slots.items()}
         masks = {kind: None if self.equal else self._mask(kind, position_B, used[kind]) for kind in self.slots}
-        return DecodePlan(rope_of(self.config, position_B[:, None, None]), slot_B, used, masks)
+        return DecodePlan(rope_of(self.config, position_B[:, None, None]), slot_B, shared, used, masks)
 
     def _mask(self, kind: Kind, position_B: Tensor, used: int) -> Tensor:
         """[B, 1, 1, S], true for slots that the token at `position_B` attends to."""
@@ -97,6 +98,9 @@ class DecodePlan:
     slot_B: Mapping[Kind, Tensor]
     """The slot that the token takes."""
 
+    shared_slot: Mapping[Kind, int | None]
+    """The same where it is one for all sequences: it is then written without an index."""
+
     used: Mapping[Kind, int]
     """Slots from this one on are empty in every sequence."""
 
@@ -106,8 +110,12 @@ class DecodePlan:
     def store(self, kind: Kind, kv_in: KV | None, new: KV) -> KV:
         assert kv_in is not None, "decoding takes the caches"
         row_B = torch.arange(new.k.shape[0], device=new.k.device)
+        slot = self.shared_slot[kind]
         for cache, added in zip(kv_in, new, strict=True):
-            cache[row_B, :, self.slot_B[kind]] = added[:, :, 0]
+            if slot is None:
+                cache[row_B, :, self.slot_B[kind]] = added[:, :, 0]
+            else:
+                cache[:, :, slot] = added[:, :, 0]
         return kv_in
 
     def attend(self, kind: Kind, q_BHLC: Tensor, kv: KV) -> Tensor:

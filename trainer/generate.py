@@ -99,9 +99,9 @@ def _continuation(processor: Any, prompt: str, ids: list[int], new: list[int], e
 
 
 def for_inference(model: Transformer, dtype: torch.dtype) -> Transformer:
-    """The model, with weights kept in the `dtype` that it computes in: the values that fp32 weights are rounded to at
-    each use, at half the memory in bfloat16. The router's stay in fp32, which it computes in. UsageError for a model
-    that cannot compute in bfloat16."""
+    """The model without gradients and counts of its routing, with weights kept in the `dtype` that it computes in: the
+    values that fp32 weights are rounded to at each use, at half the memory in bfloat16. The router's stay in fp32,
+    which it computes in. UsageError for a model that cannot compute in bfloat16."""
     # Grouped products take rows of a multiple of 16 bytes.
     if dtype.itemsize == 2 and (model.config.d_model % 8 or model.config.d_ff_expert % 8):
         raise UsageError("model.d_model and d_ff_expert are no multiples of 8, as bfloat16 needs: use float32")
@@ -109,6 +109,8 @@ def for_inference(model: Transformer, dtype: torch.dtype) -> Transformer:
     for name, parameter in model.named_parameters():
         if parameter_group(name) != "router":
             parameter.data = parameter.data.to(dtype)
+    for moe in model.moe_layers():
+        moe.counts = False
     return model.requires_grad_(False)
 
 
