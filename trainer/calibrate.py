@@ -1,4 +1,4 @@
-"""CalibratedPolicy: the policy that uses a given mean number of experts per token, found on held-out text.
+"""Calibration: the policy that uses a given mean number of experts per token, found on held-out text.
 
 `top_p` and `min_p`: their value by bisection; mean k grows with the one and falls with the other. `table`: a k for each
 MoE layer. How much the bits per byte change with the k of one layer is measured, the others at the mean, and the table
