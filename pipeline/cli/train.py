@@ -13,6 +13,7 @@ import typer
 from infra.errors import UsageError
 from pipeline.cli.console import quiet_stdout, say, tell
 from pipeline.cli.options import Json, Out
+from pipeline.cli.train_ranks import Engine, Workers, run_on, started
 from pipeline.cli.train_text import calibration_text, evaluation_text, training_text
 from trainer.start import config_file, importing_torch
 
@@ -52,24 +53,31 @@ def print_pass(policy: Any, result: Mapping[str, Any]) -> None:
 
 
 def train(
+    ctx: typer.Context,
     data: Data,
     out: Out,
     config: Annotated[str, typer.Option("--config", help="A .toml configuration, or `tiny`.")] = "tiny",
     steps: Steps = None,
+    engine: Engine = "local",
+    workers: Workers = 1,
     json: Json = False,
 ) -> None:
     """Train a trunk on a tokens dataset, or resume it.
 
-    The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped.
+    The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped, also on another
+    number of ranks. Where there are several machines, torchrun starts the same command on them.
 
     Example: refinery train --data tokens --config tiny --out trunk
     """
     file = config_file(config)
+    if started(ctx, engine, workers):
+        return
     with quiet_stdout(json), importing_torch():
         from trainer.api import train as train_trunk
 
-        answer = train_trunk(file, data, out, steps, progress_printer())
-    tell(answer if json else training_text(answer))
+        answer = run_on(engine, workers, out, train_trunk, file, data, out, steps, on_step=progress_printer())
+    if answer is not None:
+        tell(answer if json else training_text(answer))
 
 
 def freeze(
@@ -89,11 +97,14 @@ def freeze(
 
 
 def branch(
+    ctx: typer.Context,
     trunk: Annotated[Path, typer.Option("--trunk", help="A frozen trunk.")],
     out: Out,
     overrides: Overrides = None,
     data: Annotated[Path | None, typer.Option("--data", help="The trunk's tokens dataset, or another.")] = None,
     steps: Steps = None,
+    engine: Engine = "local",
+    workers: Workers = 1,
     json: Json = False,
 ) -> None:
     """Train a branch of a frozen trunk with overrides.
@@ -103,11 +114,16 @@ def branch(
 
     Example: refinery branch --trunk frozen --data tokens --out control
     """
+    if started(ctx, engine, workers):
+        return
     with quiet_stdout(json), importing_torch():
         from trainer.api import branch as train_branch
 
-        answer = train_branch(trunk, overrides, data, out, steps, progress_printer())
-    tell(answer if json else training_text(answer))
+        answer = run_on(
+            engine, workers, out, train_branch, trunk, overrides, data, out, steps, on_step=progress_printer()
+        )
+    if answer is not None:
+        tell(answer if json else training_text(answer))
 
 
 def evaluate(
