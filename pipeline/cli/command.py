@@ -81,6 +81,7 @@ class Command(WithExample, TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta["given"] = [*args]
         args, engine_options = parted(args) if self._has("engine") else (args, [])
         arguments = spread(args, self._repeated())
         for option in empty(arguments):
