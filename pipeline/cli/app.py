@@ -1,6 +1,7 @@
 """The one command, `refinery`: a subcommand parses its arguments and calls one function. Heavy imports are inside."""
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.errors import RefineryError
+from infra.errors import RefineryError, UsageError
 from pipeline.cli.command import PLAIN
 from pipeline.cli.console import say, tell
 from pipeline.cli.table import TableOfCommands
@@ -50,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             say(f"refinery: {GO_ON}")
         sys.exit(result if isinstance(result, int) else 0)
     except RefineryError as error:
-        say(f"refinery: {' '.join(str(error).splitlines())}")  # a name may have line ends in it
+        # Ranks of one machine read the same files, so a mistake is told by one of them.
+        if not isinstance(error, UsageError) or os.environ.get("LOCAL_RANK", "0") == "0":
+            say(f"refinery: {' '.join(str(error).splitlines())}")  # a name may have line ends in it
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         say(f"refinery: {GO_ON}")

@@ -11,6 +11,7 @@ from infra.errors import UsageError
 from pipeline.cli.console import quiet_stdout, say, tell, tell_lines
 from pipeline.cli.options import Json, Out
 from pipeline.cli.train_progress import TrainingProgress
+from pipeline.cli.train_ranks import Engine, Workers, leads, run_on, started
 from pipeline.cli.train_text import calibration_text, evaluation_text, plan_text, training_text
 from trainer.start import config_file, importing_torch
 
@@ -57,27 +58,35 @@ def print_pass(policy: Any, result: Mapping[str, Any]) -> None:
 
 
 def train(
+    ctx: typer.Context,
     data: Data,
     out: Out,
     config: Config = "tiny",
     steps: Steps = None,
     tensorboard: TensorBoard = False,
+    engine: Engine = "local",
+    workers: Workers = 1,
     json: Json = False,
 ) -> None:
     """Train a trunk on a tokens dataset, or resume it.
 
-    The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped. The memory that a
-    step needs is estimated before the first; `refinery plan-training` tells that and the time without a run.
+    The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped, also on another
+    number of ranks. Where there are several machines, torchrun starts the same command on them. The memory that a step
+    needs is estimated before the first; `refinery plan-training` tells that and the time without a run.
 
     Example: refinery train --data tokens --config tiny --out trunk
     """
     file = config_file(config)
+    if started(ctx, engine, workers):
+        return
     with quiet_stdout(json), importing_torch():
         from trainer.api import train as train_trunk
 
-        with watching(out, tensorboard) as on_step:
-            answer = train_trunk(file, data, out, steps, on_step, tell=say)
-    tell(answer if json else training_text(answer))
+        with watching(out, tensorboard and leads()) as on_step:
+            arguments = file, data, out, steps
+            answer = run_on(engine, workers, out, train_trunk, *arguments, on_step=on_step, tell=say)
+    if answer is not None:
+        tell(answer if json else training_text(answer))
 
 
 def plan_training(
@@ -125,12 +134,15 @@ def freeze(
 
 
 def branch(
+    ctx: typer.Context,
     trunk: Annotated[Path, typer.Option("--trunk", help="A frozen trunk.")],
     out: Out,
     overrides: Overrides = None,
     data: Annotated[Path | None, typer.Option("--data", help="The trunk's tokens dataset, or another.")] = None,
     steps: Steps = None,
     tensorboard: TensorBoard = False,
+    engine: Engine = "local",
+    workers: Workers = 1,
     json: Json = False,
 ) -> None:
     """Train a branch of a frozen trunk with overrides.
@@ -140,12 +152,16 @@ def branch(
 
     Example: refinery branch --trunk frozen --data tokens --out control
     """
+    if started(ctx, engine, workers):
+        return
     with quiet_stdout(json), importing_torch():
         from trainer.api import branch as train_branch
 
-        with watching(out, tensorboard) as on_step:
-            answer = train_branch(trunk, overrides, data, out, steps, on_step, tell=say)
-    tell(answer if json else training_text(answer))
+        with watching(out, tensorboard and leads()) as on_step:
+            arguments = trunk, overrides, data, out, steps
+            answer = run_on(engine, workers, out, train_branch, *arguments, on_step=on_step, tell=say)
+    if answer is not None:
+        tell(answer if json else training_text(answer))
 
 
 def evaluate(

@@ -9,13 +9,14 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from infra.dataset.manifest import MANIFEST, RUN, Kind
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
-from infra.storage import read_json
+from infra.storage import ObjectPath, place, read_json
 from pipeline.compare.compare import COMPARISON, came_in
 from pipeline.report.training_log import LOG, Training, read_training
 from pipeline.report.values import mapping_or_empty, number, read_mapping
@@ -89,7 +90,7 @@ class Material:
 def read_material(folders: Sequence[Path]) -> Material:
     """Finds items in `folders` or at most two levels below. Raises UsageError for a folder with nothing to report."""
     found: dict[Path, str] = {}
-    for folder in sorted({Path(folder).resolve() for folder in folders}):
+    for folder in sorted({place(folder).resolve() for folder in folders}):
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder: give --run the folder of a run, a comparison or a training")
         here = dict(_find(folder))
@@ -102,10 +103,11 @@ def read_material(folders: Sequence[Path]) -> Material:
     if not found:
         raise UsageError("nothing to report: give --run a folder")
     _drop_copies(found)
-    root = Path(os.path.commonpath([path.parent for path in found]))
+    levels = zip(*(path.parent.parts for path in found), strict=False)  # on disk or in a store
+    shared = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
     material = Material()
     for path, kind in sorted(found.items()):
-        _add(material, kind, path, path.relative_to(root).as_posix())
+        _add(material, kind, path, PurePosixPath(*path.parts[shared:]).as_posix())
     return material
 
 
@@ -152,7 +154,7 @@ def kind_of(folder: Path) -> str | None:
 def _children(folder: Path) -> list[Path]:
     """The readable subfolders, without hidden ones (receipts and work in progress) and a run's link to one of them."""
     found = [path for path in folder.iterdir() if path.is_dir() and not (path.name.startswith(".") or is_final(path))]
-    return sorted(path for path in found if os.access(path, os.R_OK | os.X_OK))
+    return sorted(path for path in found if isinstance(path, ObjectPath) or os.access(path, os.R_OK | os.X_OK))
 
 
 def _stage_names(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infra.storage import write_bytes, writing
-from pipeline.inputs.places import places_below
+from pipeline.inputs.places import Where, places_below
 from pipeline.job.outputs import check_report_place
 from pipeline.report.charts import COLOURS, MARKS, FunnelChart, funnel_svg, percent
 from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
@@ -26,7 +26,7 @@ from pipeline.report.views import StageView, views
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def write_report(runs: Sequence[Path], out: Path, source: Path | None = None) -> None:
+def write_report(runs: Sequence[Path], out: Path, source: Where | None = None) -> None:
     """Writes a report on the folders `runs` to the file `out`; the same folders give the same bytes, in any order.
 
     Pages that were rejected before they had a text are read again from their archives, if these are still where they

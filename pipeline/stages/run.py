@@ -22,7 +22,7 @@ from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import column_notes
 from pipeline.inputs.inputs import Inputs, as_known, read_inputs
-from pipeline.inputs.places import places_below
+from pipeline.inputs.places import Where, places_below
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import load_recipe, parse_recipe
@@ -140,14 +140,14 @@ def run_recipe_stage(
     out: Path,
     engine: Engine,
     limit: int | None = None,
-    source: Path | None = None,
+    source: Where | None = None,
     models: str | None = None,
     columns: Columns | None = None,
     *,
     say: Say | None = None,
 ) -> Dataset:
     """One stage of a recipe in `out`: the one of this command, or with several of them the one called `name`; the same
-    bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
+    bytes as in `run`. Only its own models are asked for. `source`: see `places_below`.
     UsageError for what is not there, before anything is written."""
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = as_known(read_inputs(inputs, columns), inputs_of(out))

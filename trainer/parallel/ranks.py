@@ -20,7 +20,7 @@ from infra.errors import RefineryError, UsageError, WorkError
 
 TIMEOUT = timedelta(minutes=10)  # of an exchange with a rank that is gone
 FILES_TIMEOUT = timedelta(hours=6)  # of the slowest rank's part of a checkpoint
-DP, EP, ALL = "dp", "ep", "dp_ep"  # dimensions of the mesh, and both as one
+DP, EP = "dp", "ep"  # dimensions of the mesh
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class Ranks:
     mesh: DeviceMesh | None = None
     """Of dimensions (dp, ep)."""
 
+    flat: DeviceMesh | None = None
+    """The same ranks in one dimension."""
+
     files: dist.ProcessGroup | None = None
     """Of all ranks, for the threads that write checkpoints."""
 
@@ -41,12 +44,6 @@ class Ranks:
     def leads(self) -> bool:
         """Whether this rank writes the log and what else there is one of."""
         return self.rank == 0
-
-    @property
-    def all(self) -> DeviceMesh:
-        """Every rank, in one dimension."""
-        assert self.mesh is not None
-        return self.mesh[ALL]
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Its sum over ranks, in place."""
@@ -111,9 +108,8 @@ def joined(device: torch.device, expert_parallel: int) -> Iterator[Ranks]:
             raise WorkError(f"the ranks do not meet ({str(error).splitlines()[0]}): start them by torchrun") from None
     try:
         mesh = init_device_mesh(device.type, (world_size // expert_parallel, expert_parallel), mesh_dim_names=(DP, EP))
-        mesh._flatten(ALL)
         files = dist.new_group(backend="gloo", timeout=FILES_TIMEOUT)
-        yield Ranks(dist.get_rank(), world_size, expert_parallel, mesh, files)
+        yield Ranks(dist.get_rank(), world_size, expert_parallel, mesh, mesh._flatten(), files)
     finally:
         if met:
             dist.destroy_process_group()

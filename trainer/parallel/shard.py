@@ -4,6 +4,8 @@ Every gradient is the sum over all tokens of the global batch, of a loss that wa
 divides by nothing.
 """
 
+import warnings
+
 import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -18,22 +20,23 @@ from trainer.parallel.ranks import DP, EP, Ranks
 def shard(model: Transformer, ranks: Ranks) -> None:
     """Replace the model's parameters by this rank's parts of them; their values are left to be set. With one rank
     nothing changes."""
-    if ranks.mesh is None:
+    if ranks.flat is None:
         return
-    everyone = ranks.all
+    # Keys and values are views, and nothing is done to them in place.
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     for block in model.layers():
         if isinstance(block.ffn, MoE):
             _shard_moe(model, block.ffn, ranks)
-        _unit(block, everyone, model.dtype)
+        _unit(block, ranks.flat, model.dtype)
     # Embedding, last norm and head. The loss takes the head after the forward pass, so they stay gathered until the
     # backward pass has ended; they are used in fp32.
-    _unit(model, everyone, torch.float32)
+    _unit(model, ranks.flat, torch.float32)
 
 
 def _shard_moe(model: Transformer, moe: MoE, ranks: Ranks) -> None:
-    assert ranks.mesh is not None
+    assert ranks.mesh is not None and ranks.flat is not None
     if model.dtype.itemsize == 2:
-        _unit(moe.router, ranks.all, torch.float32)  # its weight is not rounded
+        _unit(moe.router, ranks.flat, torch.float32)  # its weight is not rounded
     if ranks.expert_parallel > 1:
         with torch.device(moe.experts.w_in.device):
             moe.experts = ParallelExperts(model.config, ranks.mesh.get_group(EP))

@@ -1,0 +1,124 @@
+"""Kills at any moment: a checkpoint is whole or not there, and the same command goes on to the same result."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from tests.trainer.conftest import REF, small_config
+from tests.trainer.parallel.test_runs import config_of, latest
+from tests.trainer.test_equalities import batch
+from trainer.checkpoint import read_checkpoint
+from trainer.parallel.ranks import ONE
+from trainer.runs import RunFolder
+from trainer.saving import Saver
+from trainer.state import TrainingState
+from trainer.train import train_step
+
+STEPS = 8
+MOMENTS = 10
+
+
+def command(config: Path, data: Path, out: Path, workers: int) -> list[str]:
+    paths = ["--config", str(config), "--data", str(data), "--out", str(out)]
+    return [sys.executable, "-m", "refinery", "train", *paths, "--steps", str(STEPS), "--workers", str(workers)]
+
+
+def run_until_killed(words: Sequence[str], step: int, rank: int | None, out: Path, delay: float) -> int:
+    """Start the command; `delay` seconds after its log has the row of `step`, kill rank `rank`, or the whole command if
+    that is None. Returns the command's exit code."""
+    log = out / "log.jsonl"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    try:
+        while not log.exists() or log.read_bytes().count(b"\n") < step:
+            assert process.poll() is None and time.monotonic() < until, "it ended, or did not come to the step"
+            time.sleep(0.01)
+        time.sleep(delay)
+        for child in ranks_of(process.pid):
+            if rank is None or rank_of(child) == rank:
+                child.send_signal(signal.SIGKILL)
+        if rank is None:
+            process.kill()
+        return process.wait(120)
+    finally:
+        for child in ranks_of(process.pid):
+            child.kill()
+        process.kill()
+        process.wait()
+
+
+def ranks_of(pid: int) -> list[psutil.Process]:
+    try:
+        return [child for child in psutil.Process(pid).children() if rank_of(child) is not None]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def rank_of(process: psutil.Process) -> int | None:
+    try:
+        return int(process.environ()["RANK"])
+    except (psutil.Error, KeyError):
+        return None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rank", [None, 0, 1])
+def test_two_ranks_killed_at_ten_moments_end_as_undisturbed(tmp_path: Path, data: Path, rank: int | None) -> None:
+    """Moments are spread over the steps and, within them, over the time in which a checkpoint is written."""
+    config = config_of(tmp_path, expert_parallel=2, checkpoint_interval_steps=1)
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(config, data, whole, 2), check=True, capture_output=True, timeout=300)
+    drawn = np.random.Generator(np.random.Philox(7 if rank is None else rank))
+    killed = 0
+    for moment in range(MOMENTS if rank is None else MOMENTS // 3):
+        step = min(STEPS - 1, 1 + moment * STEPS // MOMENTS)
+        code = run_until_killed(command(config, data, out, 2), step, rank, out, float(drawn.random()) * 0.15)
+        killed += code != 0
+        if (out / "checkpoints").exists() and any((out / "checkpoints").glob("step-*")):
+            latest(out).verify()
+    assert killed > 0
+    subprocess.run(command(config, data, out, 2), check=True, capture_output=True, timeout=300)
+    assert latest(out).sha256 == latest(whole).sha256
+    assert (out / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+    assert [path.name for path in (out / "checkpoints").iterdir()] == [f"step-{STEPS:08d}"]
+
+
+def test_a_checkpoint_is_the_state_at_its_step_while_the_steps_go_on(tmp_path: Path) -> None:
+    state = TrainingState.create(small_config(), REF)
+    run = RunFolder(tmp_path)
+    run.claim("training.json", {})
+    before = {name: tensor.clone() for name, tensor in state.tensors().items()}
+    with Saver(run, ONE, b"tokenizer", None, ()) as saver:
+        saver.begin(state)
+        for _ in range(2):
+            train_step(state, batch(), state.cursor, ["all"])
+    saved = read_checkpoint(tmp_path / "checkpoints/step-00000000").verify()
+    assert all(torch.equal(saved.tensors[name], tensor) for name, tensor in before.items())
+    assert not torch.equal(state.model.head, saved.tensors["model.head"])
+
+
+def test_what_writing_raises_is_raised_by_the_run(tmp_path: Path) -> None:
+    state = TrainingState.create(small_config(), REF)
+    run = RunFolder(tmp_path)
+    run.claim("training.json", {})
+    (run.checkpoints / ".tmp-step-00000000").write_text("a file where the folder would be")
+    saver = Saver(run, ONE, b"tokenizer", None, ())
+    saver.begin(state)
+    with pytest.raises(FileExistsError):
+        saver.finish()
+    assert run.latest() is None
+    run.remove_unfinished()
+    with Saver(run, ONE, b"tokenizer", None, ()) as again:
+        again.begin(state)
+    checkpoint = run.latest()
+    assert checkpoint is not None and checkpoint.step == 0
