@@ -32,6 +32,7 @@ NAMES: Final = (
     "parity",
     "forecast",
     "elastic_experts",
+    "decode_speed",
     "extraction",
     "prefilter",
     "language",
@@ -40,6 +41,9 @@ NAMES: Final = (
     "scorers",
     "quality",
     "keep_rates",
+    "attention_cost",
+    "training_memory",
+    "training_plans",
 )
 
 

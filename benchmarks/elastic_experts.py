@@ -8,8 +8,8 @@ the same training FLOPs, and `losses`, which is `elastic` balanced by the three 
 measured on half of the documents of `--held-out`; policies are calibrated to a mean k of 6 on the other half.
 
 Passed where, in the mean over seeds: bits per byte at k = 4 are under 1.02 times those at k = 12 for `elastic` and over
-1.10 times for `plain`; and the best policy on `elastic` is no worse than the same k for all, and costs under .5 % more
-than k = 12 with at least 40 % of the experts saved. What is in `--out` already is not made again.
+1.10 times for `plain`; and the best policy by token on `elastic` is no worse than the same k for all, and costs under
+.5 % more than k = 12 with at least 40 % of the experts saved. What is in `--out` already is not made again.
 """
 
 import argparse
@@ -220,9 +220,11 @@ def calibrated(run: Path, data: Path, place: Path, name: str) -> dict[str, Any]:
 
 
 def bars(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """What is passed or not, in the mean over seeds. The best policy has the fewest bits where it was calibrated."""
+    """What is passed or not, in the mean over seeds. The best policy by token has the fewest bits where it was
+    calibrated."""
     ratios = {name: fmean(one["bits"]["4"] / one["bits"]["12"] for one in runs[name]) for name in ("plain", "elastic")}
-    best = [min(one["policies"].values(), key=lambda policy: policy["calibration_bits"]) for one in runs["elastic"]]
+    by_token = [[policy for kind, policy in one["policies"].items() if kind != "table"] for one in runs["elastic"]]
+    best = [min(policies, key=lambda policy: policy["calibration_bits"]) for policies in by_token]
     pairs = list(zip(best, runs["elastic"], strict=True))
     numbers = {
         "elastic_ratio": ratios["elastic"],
@@ -234,7 +236,7 @@ def bars(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     held = {
         f"elastic: k = 4 under {ELASTIC_RATIO} of k = 12": numbers["elastic_ratio"] < ELASTIC_RATIO,
         f"plain: k = 4 over {PLAIN_RATIO} of k = 12": numbers["plain_ratio"] > PLAIN_RATIO,
-        "the best policy no worse than the same k for all": numbers["over_fixed"] <= 0.0,
+        "the best policy by token no worse than the same k for all": numbers["over_fixed"] <= 0.0,
         "40 % of experts saved for under .5 %": numbers["saved"] >= SAVED and numbers["over_k12"] < MORE_BITS,
     }
     return {"numbers": numbers, "bars": held, "passed": all(held.values())}

@@ -8,7 +8,8 @@ Seconds are of CPU time, so that other work on the machine does not count.
 Memory: a table of `--documents` documents of five sources is written as a stream, and opened by `--processes` processes
 at once, as the ranks of a machine would. Each makes the order of the first epoch of every source and reads batches.
 Of each: seconds, and memory by /proc/self/smaps_rollup. Anonymous memory is each process's own; what is mapped from the
-file is shared, and the kernel may drop it (PSS has a process's share of it).
+file is shared, and the kernel may drop it (PSS has a process's share of it). Then a run of one and a
+half epochs is audited.
 """
 
 import argparse
@@ -27,10 +28,11 @@ from benchmarks.shared import add, markdown
 from infra.dataset.files import FileRef, Shard, write_files
 from infra.dataset.manifest import Header, Kind, Manifest, RecipeRef
 from mixers.document_table import DOCUMENT_TABLE, DocumentTableWriter
+from trainer.data.audit import PartAudit, audit_sources
 from trainer.data.cursor import START
-from trainer.data.documents import read_documents
 from trainer.data.loader import Loader
 from trainer.data.mixture import Mixture
+from trainer.data.parts import Part
 from trainer.data.reader import SequenceReader
 from trainer.data.tokens import TokenDataset
 
@@ -53,8 +55,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with TemporaryDirectory(dir=args.out) as folder:
         speed = measure_speed(Path(folder) / "tokens", args)
     with TemporaryDirectory(dir=args.out) as folder:
-        memory = measure_memory(Path(folder) / DOCUMENT_TABLE, args.documents, args.processes)
-    return {"speed": speed, "memory": memory, "passed": speed["loader"] >= speed["plain"] / 2}
+        memory = measure_memory(Path(folder) / "table", args.documents, args.processes)
+    whole = memory["anonymous_bytes"] < 4 * 2**30 and not memory["audit"]["faults"]
+    return {"speed": speed, "memory": memory, "passed": speed["loader"] >= speed["plain"] / 2 and whole}
 
 
 def rows_of(documents: int, mean: int = 800) -> Iterator[pa.RecordBatch]:
@@ -80,25 +83,25 @@ def rows_of(documents: int, mean: int = 800) -> Iterator[pa.RecordBatch]:
         offset += int(lengths.sum())
 
 
-def write_dataset(folder: Path, tokens: int) -> Path:
-    """A dataset of one shard, of random tokens."""
+def write_dataset(folder: Path, documents: int, with_tokens: bool) -> Path:
+    """A dataset of one shard, of random tokens, or without its shard: then its table alone can be read."""
     folder.mkdir()
     random = np.random.Generator(np.random.Philox(1))
     total = 0
     with DocumentTableWriter() as table, (folder / "part-00000.bin").open("wb") as shard:
-        for rows in rows_of(tokens // 800):
+        for rows in rows_of(documents):
             table.add(rows, 0)
             lengths = rows["length"].to_numpy()
-            words = random.integers(3, VOCABULARY, int(lengths.sum()), np.uint16)
-            words[np.cumsum(lengths) - 1] = EOD
-            shard.write(words.tobytes())
-            total += len(words)
+            total += int(lengths.sum())
+            if with_tokens:
+                words = random.integers(3, VOCABULARY, int(lengths.sum()), np.uint16)
+                words[np.cumsum(lengths) - 1] = EOD
+                shard.write(words.tobytes())
         numbers = table.write(folder / DOCUMENT_TABLE)
-    size = 2 * total
-    shards = [Shard("part-00000.bin", tokens // 800, size, 0, total, "not computed")]
+    shards = [Shard("part-00000.bin", documents, 2 * total, 0, total, "not computed")]
     about = {"name": "none", "sha256": "0" * 64, "vocab_size": VOCABULARY, "eod": EOD}
     header = Header(Kind.TOKENS, "tokenize", RecipeRef("synthetic", "0" * 64), {"tokenizer": about}, ())
-    counts = {"in": tokens // 800, "out": tokens // 800, "tokens": total}
+    counts = {"in": documents, "out": documents, "tokens": total}
     files = write_files(folder, shards, files=[FileRef(numbers.path, numbers.bytes, numbers.sha256)])
     (folder / "manifest.json").write_bytes(Manifest(header, (), files, counts).to_bytes())
     return folder
@@ -107,7 +110,7 @@ def write_dataset(folder: Path, tokens: int) -> Path:
 def measure_speed(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Tokens a second of both loaders."""
     tokens, sequences = args.tokens, args.sequences
-    dataset = TokenDataset(write_dataset(folder, tokens))
+    dataset = TokenDataset(write_dataset(folder, tokens // 800, with_tokens=True))
     loader = Loader(dataset, 0, LENGTH)
     batches = max(1, tokens // (sequences * LENGTH) // 2)
     whole = dataset.shard(0)
@@ -140,25 +143,19 @@ def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_c
     return clock() - begin
 
 
-def measure_memory(path: Path, documents: int, processes: int) -> dict[str, Any]:
-    """What the table costs to write and to open."""
-
-    def write() -> None:
-        with DocumentTableWriter() as table:
-            for rows in rows_of(documents):
-                table.add(rows, 0)
-            table.write(path)
-
+def measure_memory(folder: Path, documents: int, processes: int) -> dict[str, Any]:
+    """What the table costs to write, to open and to audit."""
+    written = seconds(lambda: write_dataset(folder, documents, with_tokens=False), time.process_time)
     context = multiprocessing.get_context("spawn")
-    written = seconds(write)
-    ready = context.Barrier(processes)
-    with context.Pool(processes, _share, (ready,)) as pool:
-        readers = pool.map(_open, [str(path)] * processes, chunksize=1)
+    with context.Pool(processes, _share, (context.Barrier(processes),)) as pool:
+        readers = pool.map(_open, [str(folder)] * processes, chunksize=1)
+    with context.Pool(1) as pool:
+        audited = pool.apply(_audit, (str(folder),))
     return {
-        "documents": documents, "file_bytes": path.stat().st_size, "write_seconds": written, "readers": readers,
+        "documents": documents, "file_bytes": (folder / DOCUMENT_TABLE).stat().st_size, "write_cpu_seconds": written,
+        "readers": readers, "audit": audited,
         "anonymous_bytes": sum(each["after"]["Anonymous"] for each in readers),
         "pss_bytes": sum(each["after"]["Pss"] for each in readers),
-        "largest_rss_bytes": max(each["after"]["Rss"] for each in readers),
     }  # fmt: skip
 
 
@@ -170,24 +167,43 @@ def _share(ready: Any) -> None:
     _ready = ready
 
 
-def _open(path: str) -> dict[str, Any]:
+def _open(folder: str) -> dict[str, Any]:
     """One reader: its seconds and its memory, which is taken while all readers have theirs."""
-    before = memory()
-    begin = time.perf_counter()
-    table = read_documents(Path(path))
-    opened = time.perf_counter()
+    before, began = memory(), time.perf_counter()
+    table = TokenDataset(Path(folder)).documents
+    opened, cpu = time.perf_counter(), time.process_time()
     reader = SequenceReader(table, 0, LENGTH, Mixture((), table, 1))
-    cursor = START
-    _, cursor = reader.read(cursor, 1024)
-    ordered = time.perf_counter()
+    _, cursor = reader.read(START, 1024)
+    ordered, cpu = time.perf_counter(), time.process_time() - cpu
     for _ in range(20):
         _, cursor = reader.read(cursor, 1024)
-    read = time.perf_counter()
     _ready.wait()
     after = memory()
     _ready.wait()
-    return {"open_seconds": opened - begin, "order_seconds": ordered - opened,
-            "read_seconds": read - ordered, "before": before, "after": after}  # fmt: skip
+    return {
+        "open_seconds": opened - began, "order_seconds": ordered - opened, "order_cpu_seconds": cpu, "before": before,
+        "after": after,
+    }  # fmt: skip
+
+
+def _audit(folder: str) -> dict[str, Any]:
+    """The audit of a run of one and a half epochs."""
+    dataset = TokenDataset(Path(folder))
+    table = dataset.documents
+    reader = SequenceReader(table, 0, LENGTH, Mixture((), table, 1))
+    steps = -(-3 * sum(source.tokens for source in table.sources) // (2 * LENGTH * CHUNK))
+    cursor = START
+    for _ in range(steps):
+        _, cursor = reader.read(cursor, CHUNK, 0, 1)
+    part = Part(dataset.ref.manifest_sha256, 0, (), LENGTH, CHUNK, 0, START, steps, cursor)
+    audited = PartAudit(part, dataset)
+    cpu = time.process_time()
+    sources = audit_sources([audited])
+    faults = [*audited.faults(), *(fault for source in sources for fault in source["faults"])]
+    return {
+        "cpu_seconds": time.process_time() - cpu, "faults": faults, "after": memory(),
+        "peak_rss_bytes": peak_resident(),
+    }  # fmt: skip
 
 
 def memory() -> dict[str, int]:
@@ -197,6 +213,12 @@ def memory() -> dict[str, int]:
     return {name: 1024 * int(found[name].split()[0]) for name in ("Rss", "Pss", "Anonymous")}
 
 
+def peak_resident() -> int:
+    """Bytes. Not `getrusage`, which has that of the process before its `exec` in it."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return 1024 * int(line.split()[1])
+
+
 def show(found: dict[str, Any]) -> Iterator[str]:
     speed, table, mib = found["speed"], found["memory"], 2**20
     yield f"{speed['tokens']:,} tokens, batches of {speed['sequences']} x {LENGTH}"
@@ -204,17 +226,27 @@ def show(found: dict[str, Any]) -> Iterator[str]:
         ("loader", "million tokens a CPU second", "of the plain map"),
         [(name, f"{speed[name] / 1e6:.0f}", f"{speed[name] / speed['plain']:.2f}") for name in ("plain", "loader")],
     )
-    size, written = f"{table['file_bytes'] / mib:,.0f} MiB", f"{table['write_seconds']:.1f} s"
+    size, written = f"{table['file_bytes'] / mib:,.0f} MiB", f"{table['write_cpu_seconds']:.0f} CPU seconds"
     yield ""
     yield f"{table['documents']:,} documents: a table of {size}, written in {written}; opened by each process:"
     columns = [("after", "Anonymous"), ("before", "Anonymous"), ("after", "Pss"), ("after", "Rss")]
     yield from markdown(
-        ("process", "open, s", "order of an epoch, s", "anonymous, MiB", "before opening, MiB", "PSS, MiB", "RSS, MiB"),
+        (
+            "process",
+            "open, s",
+            "order, s",
+            "of CPU",
+            "anonymous, MiB",
+            "before opening, MiB",
+            "PSS, MiB",
+            "RSS, MiB",
+        ),
         [
             (
                 i,
                 f"{each['open_seconds']:.2f}",
                 f"{each['order_seconds']:.1f}",
+                f"{each['order_cpu_seconds']:.1f}",
                 *(f"{each[when][name] / mib:,.0f}" for when, name in columns),
             )
             for i, each in enumerate(table["readers"])
@@ -222,3 +254,6 @@ def show(found: dict[str, Any]) -> Iterator[str]:
     )
     anonymous, pss = (f"{table[name] / mib:,.0f} MiB" for name in ("anonymous_bytes", "pss_bytes"))
     yield f"all: {anonymous} anonymous, {pss} with what is mapped"
+    audit = table["audit"]
+    peak = f"{audit['peak_rss_bytes'] / mib:,.0f} MiB resident at most"
+    yield f"audit of 1.5 epochs: {audit['cpu_seconds']:.0f} CPU seconds, {peak}, {len(audit['faults'])} faults"

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from trainer.attention import KV
 from trainer.config import Config, ExecutionConfig, ModelConfig, hybrid_layers
-from trainer.data.pack import Batch
+from trainer.data.pack import Batch, plain_batch
 from trainer.data.tokens import DataRef
 from trainer.device import choose_device
 from trainer.experts import MoE
@@ -173,9 +173,7 @@ def random_batch(config: Config, vocab_size: int) -> Batch:
     shape = (config.data.global_batch_size, config.data.sequence_length + 1)
     tokens = np.random.Generator(np.random.Philox(1)).integers(3, vocab_size, shape)
     segments = random_segments(shape[0], shape[1] - 1)
-    zeros = np.zeros(segments.shape, np.int64)
-    labels = segments.astype(np.int32), zeros, zeros.astype(np.int16)
-    return Batch(tokens[:, :-1].copy(), tokens[:, 1:].copy(), *labels)
+    return plain_batch(tokens[:, :-1], tokens[:, 1:], segments)
 
 
 # ------------------------------------------------------------------------------------------------------ whole steps

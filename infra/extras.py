@@ -7,7 +7,12 @@ from importlib.util import find_spec
 from infra.errors import UsageError
 
 # By the extra's name (its packages are in pyproject.toml): what it is for, and a module of it.
-EXTRAS = {"ray": ("the Ray engine", "ray"), "beam": ("the Beam engine", "apache_beam"), "train": ("training", "torch")}
+EXTRAS = {
+    "ray": ("the Ray engine", "ray"),
+    "beam": ("the Beam engine", "apache_beam"),
+    "train": ("training", "torch"),
+    "tensorboard": ("writing TensorBoard's event files", "tensorboard"),
+}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from infra.addresses import recorded, shown
 from infra.dataset.reader import Dataset, Source
 from infra.hashing import sha256_json
 from infra.sandbox.sandbox import cpu_seconds_of_sandboxes, running_sandboxes
@@ -60,7 +61,7 @@ class Meter:
         return {
             "engine": self.engine,
             "workers": self.workers,
-            "command": sys.argv[1:],
+            "command": [shown(word) for word in sys.argv[1:]],
             "inputs": input_places(inputs),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "spread_cpu_seconds": round(self.spread_cpu_seconds, 3),
@@ -82,11 +83,12 @@ def bytes_of(source: Source) -> int:
 
 
 def input_places(inputs: Sequence[Source]) -> dict[str, str]:
-    """The absolute paths of the inputs by file name, or stage. `explain` and `extract` read files there."""
+    """The absolute paths of the inputs by file name, or stage, as they are recorded. `explain` and `extract` read files
+    there."""
     places: dict[str, str] = {}
     for source in inputs:
         places |= getattr(source, "places", dict)()
-    return places
+    return {name: recorded(place) for name, place in places.items()}
 
 
 def worker_cpu_seconds() -> float:

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from infra.addresses import shown
 from infra.errors import UsageError
 from infra.storage import ObjectPath, place
 
@@ -29,15 +30,22 @@ def is_remote_archive(text: str) -> bool:
     return _ARCHIVE.fullmatch(text) is not None
 
 
+def is_in_store(text: str) -> bool:
+    """Whether the text is the address of something in an object store; what stands before it, as `KIND=`, is not."""
+    found = ADDRESS.match(text)
+    return found is not None and isinstance(place(text[found.start(1) :]), ObjectPath)
+
+
 def check_local(path: object, what: str, made: bool = False) -> None:
     """UsageError for an address, such as `s3://…`, in place of a path. `what`: the option or argument that has it;
     `made`: it is to be written."""
     found = ADDRESS.match(str(path))
     if found is None or Path(str(path)).exists():
         return
-    scheme, rest = found[1].lower(), str(path)[found.end() :]
+    given = shown(str(path))
+    scheme, rest = found[1].lower(), given[ADDRESS.match(given).end() :]  # type: ignore[union-attr]
     if scheme == "file":
-        raise UsageError(f"{what}: {path} is an address: give the path itself, /{rest}")
+        raise UsageError(f"{what}: {given} is an address: give the path itself, /{rest}")
     address = f"{scheme}://{rest}"
     if made:
         then = f" (`{PUT[scheme].format(address)}`)" if scheme in PUT else ""

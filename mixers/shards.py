@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from infra.dataset.files import FileRef
 from infra.errors import UsageError
-from infra.storage import commit_file, temporary_name, write_bytes
+from infra.storage import commit_shard, temporary_name
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
@@ -74,7 +74,7 @@ class WrittenShard:
 class TokenShardWriter:
     """Streams documents into `folder/name.bin` and, on `close`, `folder/name.idx`.
 
-    Both files have temporary names until `close` syncs and renames them, the .idx last: a shard with an index is
+    Both files have temporary names until `close` gives them theirs, the .idx last: a shard with an index is
     complete. `vocab_size` bounds the ids.
     """
 
@@ -115,11 +115,14 @@ class TokenShardWriter:
             return None
         self._file.close()
         index = self._index()
-        commit_file(self._bin_temporary, self._bin)
-        write_bytes(self._idx, index)
+        bin_sha256, idx_sha256 = self._sha256.hexdigest(), hashlib.sha256(index).hexdigest()
+        idx_temporary = temporary_name(self._idx)
+        idx_temporary.write_bytes(index)
+        commit_shard(self._bin_temporary, self._bin, self._bin.parent, bin_sha256)
+        commit_shard(idx_temporary, self._idx, self._idx.parent, idx_sha256)
         return WrittenShard(
-            FileRef(self._bin.name, self.tokens * self._dtype.itemsize, self._sha256.hexdigest()),
-            FileRef(self._idx.name, len(index), hashlib.sha256(index).hexdigest()),
+            FileRef(self._bin.name, self.tokens * self._dtype.itemsize, bin_sha256),
+            FileRef(self._idx.name, len(index), idx_sha256),
             len(self._lengths),
             self.tokens,
         )

@@ -29,12 +29,22 @@ if TYPE_CHECKING:
         rejects,
         run,
     )
-    from refinery.training import branch, calibrate_experts, evaluate, freeze, generate, train
+    from refinery.training import (
+        branch,
+        calibrate_experts,
+        evaluate,
+        export_model,
+        freeze,
+        generate,
+        plan_training,
+        train,
+    )
 
 __all__ = [
     "SIGNALS", "Dataset", "Recipe", "RefineryError", "Rule", "Run", "Signal", "UsageError", "View", "WorkError",
-    "branch", "calibrate_experts", "check_recipe", "compare", "estimate", "evaluate", "explain", "export", "freeze",
-    "generate", "join", "load_recipe", "open_dataset", "rejects", "run", "train",
+    "branch", "calibrate_experts", "check_recipe", "compare", "estimate", "evaluate", "explain", "export",
+    "export_model", "freeze", "generate", "join", "load_recipe", "open_dataset", "plan_training", "rejects", "run",
+    "train",
 ]  # fmt: skip
 
 _HOMES = {
@@ -57,7 +67,16 @@ _HOMES = {
         "rejects",
         "run",
     ),
-    "refinery.training": ("branch", "calibrate_experts", "evaluate", "freeze", "generate", "train"),
+    "refinery.training": (
+        "branch",
+        "calibrate_experts",
+        "evaluate",
+        "export_model",
+        "freeze",
+        "generate",
+        "plan_training",
+        "train",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -15,7 +15,7 @@ from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
 from infra.http.budget import keep_budget
-from infra.remote import anywhere, is_remote_archive, local
+from infra.remote import anywhere, is_remote_archive
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.asked import asked_for
 from pipeline.explain.explain import explain_many, no_document
@@ -100,11 +100,11 @@ def join(
     """Joins finished runs of one recipe, each of other files, to one run in the folder `out`.
 
     runs: the folders of two runs or more. What looks at one page at a time is linked; what looks at the whole pool is
-    made again. source: the folder that the archives have moved to. The other arguments are those of `run`.
+    made again. source: where the archives are now (see `explain`). The other arguments are those of `run`.
     """
-    folder = named_folder(out, here=True)
+    folder = named_folder(out)
     with keep_budget(), open_engine(engine, workers) as opened:
-        return join_runs([Path(run) for run in words(runs)], folder, opened, text(models), path(source))
+        return join_runs([anywhere(run, "runs") for run in words(runs)], folder, opened, text(models), where(source))
 
 
 def compare(
@@ -128,7 +128,7 @@ def compare(
     the last recipe; a single one is compared with itself as changed.
     """
     names = [os.fspath(recipe) for recipe in recipes]
-    folder, columns = named_folder(out, here=True), Columns(text_column, id_column, url_column)
+    folder, columns = named_folder(out), Columns(text_column, id_column, url_column)
     with keep_budget(), open_engine(engine, workers) as opened:
         given = read_inputs(words(inputs), columns)
         return compare_recipes(names, opened, given, folder, limit, text(models), changes=changes)
@@ -167,11 +167,12 @@ def explain(
 
     document: a URL or an id, of which all documents that have it are returned, in order; a row, such as `rejects`
         gives; or a list of these. UsageError if one of them is not in the run.
-    run: the folder of the run. source: the folder that the archives have moved to.
+    run: the folder of the run. source: where the archives are now, if they have moved or had a query in their address:
+        their folder, an archive's address, or a file with one address a line.
     """
     folder = anywhere(run, "run")
     asked = asked_for([document] if isinstance(document, str | Mapping) else document)
-    found, missing = explain_many(asked, folder, path(source), text(models))
+    found, missing = explain_many(asked, folder, where(source), text(models))
     if missing:
         raise UsageError(no_document(missing, folder))
     return found
@@ -191,11 +192,11 @@ def rejects(
 
     rule: STEP/RULE. n: the most documents. stage: only what this stage rejected. near: those nearest to the threshold,
         instead of a spread from it to the farthest. seed: another number gives other documents.
-    source: the folder that the archives have moved to. A text that cannot be had is None.
+    source: where the archives are now (see `explain`). A text that cannot be had is None.
     """
     if rule is None:
         return rules_of(anywhere(run, "run"), stage)
-    return rejected_documents(anywhere(run, "run"), rule, stage, Sampling(n, seed, near), path(source))[0]
+    return rejected_documents(anywhere(run, "run"), rule, stage, Sampling(n, seed, near), where(source))[0]
 
 
 def export(
@@ -257,12 +258,12 @@ def text(place: StrPath | None) -> str | None:
     return None if place is None else str(anywhere(place, "models"))
 
 
-def path(place: StrPath | None) -> Path | None:
-    return None if place is None else local(place, "source")
+def where(source: StrPath | None) -> str | None:
+    return None if source is None else os.fspath(source)
 
 
-def named_folder(out: StrPath, here: bool = False) -> Path:
-    """The folder to make; `here`: on this machine. UsageError for an empty name, which would be the working folder."""
+def named_folder(out: StrPath) -> Path:
+    """The folder to make. UsageError for an empty name, which would be the working folder."""
     if not os.fspath(out):
         raise UsageError("out is empty: name the folder to make")
-    return local(out, "out", made=True) if here else anywhere(out, "out", made=True)
+    return anywhere(out, "out", made=True)

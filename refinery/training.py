@@ -6,7 +6,7 @@ they continue where they were stopped, or do nothing.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from infra.remote import anywhere, local
 from trainer.start import config_file, importing_torch
@@ -16,12 +16,35 @@ StrPath = str | os.PathLike[str]
 OnStep = Callable[[Mapping[str, Any], int], None]
 
 
+def plan_training(
+    config: StrPath = "tiny",
+    *,
+    data: StrPath | None = None,
+    vocab_size: int | None = None,
+    gpus: Sequence[int] = (1, 8, 64, 2000),
+    gpu: str = "h100",
+    mfu: float = 0.25,
+    days: float = 42.0,
+) -> dict[str, Any]:
+    """What a training takes, by arithmetic: parameters, FLOPs and KV bytes of a token, memory and time by GPUs.
+
+    data: the tokens dataset whose tokenizer sets the vocabulary; else vocab_size. gpus: numbers of GPUs of the kind
+    `gpu`, kept at `mfu` (0 to 1) of their peak. days: the time for which tokens are counted.
+    """
+    file = config_file(os.fspath(config))
+    with importing_torch():
+        from trainer.plan import plan_training as plan
+
+        return plan(file, None if data is None else local(data, "data"), vocab_size, gpus, gpu, mfu, days)
+
+
 def train(
     data: StrPath, out: StrPath, *, config: StrPath = "tiny", steps: int | None = None, on_step: OnStep | None = None
 ) -> dict[str, Any]:
     """Trains a trunk on the tokens dataset `data` in the folder `out`, up to step `steps` (else the trunk's end).
 
-    config: the name of a shipped configuration, or a .toml file.
+    config: the name of a shipped configuration, or a .toml file. on_step: called with each row of the log, and the
+    rates of its step (tokens_per_second, flops_per_second, mfu).
     Returns a summary: the checkpoint and its hashes, the last loss, the number of parameters.
     """
     file = config_file(os.fspath(config))
@@ -101,21 +124,89 @@ def calibrate_experts(
         return calibrate(*paths, mean_k, local(out, "out", made=True), policy, k, minimum)
 
 
+@overload
 def generate(
     checkpoint: StrPath,
     prompt: str = "",
     *,
     tokens: int = 100,
     k: int | None = None,
-    temperature: float = 0.8,
-    seed: int = 0,
     policy: StrPath = "fixed",
-) -> str:
-    """Continues `prompt` by at most `tokens` tokens and returns the new text; temperature 0 takes the most likely.
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int | None = None,
+    seed: int = 0,
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    device: str = "auto",
+    batch_size: int = 16,
+) -> str: ...
 
-    k and policy: as `evaluate` has them.
+
+@overload
+def generate(
+    checkpoint: StrPath,
+    prompt: list[str],
+    *,
+    tokens: int = 100,
+    k: int | None = None,
+    policy: StrPath = "fixed",
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int | None = None,
+    seed: int = 0,
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    device: str = "auto",
+    batch_size: int = 16,
+) -> list[str]: ...
+
+
+def generate(
+    checkpoint: StrPath,
+    prompt: str | list[str] = "",
+    *,
+    tokens: int = 100,
+    k: int | None = None,
+    policy: StrPath = "fixed",
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int | None = None,
+    seed: int = 0,
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    device: str = "auto",
+    batch_size: int = 16,
+) -> str | list[str]:
+    """Continues `prompt`, or each of several, by at most `tokens` tokens; returns the new text of each.
+
+    k and policy: as `evaluate` has them. temperature 0 takes the most likely token; else one is drawn, from the `top_k`
+    likeliest and those that hold `top_p` of the probability. dtype: what is computed in, and kept in weights and
+    caches. Prompts are continued `batch_size` at a time; a prompt's text is the same alone and among others.
     """
     with importing_torch():
-        from trainer.api import generate as generate_text
+        from trainer.api import Sampling
+        from trainer.api import generate as generate_texts
 
-        return generate_text(local(checkpoint, "checkpoint"), prompt, tokens, k, temperature, seed, os.fspath(policy))
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        sampling = Sampling(temperature, top_p, top_k, seed)
+        read = local(checkpoint, "checkpoint"), prompts, tokens, k, os.fspath(policy), sampling, dtype, device
+        texts = [row.text for row in generate_texts(*read, batch_size)]
+    return texts[0] if isinstance(prompt, str) else texts
+
+
+def export_model(
+    checkpoint: StrPath,
+    out: StrPath,
+    *,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    k: int | None = None,
+    policy: StrPath = "fixed",
+) -> dict[str, Any]:
+    """Writes `checkpoint` as the new folder `out`, which `transformers` loads with `trust_remote_code=True`.
+
+    k and policy: the experts per token of the exported model, as `evaluate` has them.
+    Returns the hash of the checkpoint, the number of parameters, and the bytes and hash of the weights.
+    """
+    with importing_torch():
+        from trainer.api import export_model as export
+
+        paths = local(checkpoint, "checkpoint"), local(out, "out", made=True)
+        return export(*paths, dtype, k, os.fspath(policy))

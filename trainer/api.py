@@ -1,4 +1,4 @@
-"""The trainer's public functions: train, freeze, branch, evaluate, calibrate_experts, generate.
+"""The trainer's public functions: train, freeze, branch, evaluate, calibrate_experts, generate, export_model.
 
 Importing this module imports torch. A mistake of the caller raises `infra.errors.UsageError`. `train`, `freeze` and
 `branch` may be called again with the same arguments: they resume where they stopped, or do nothing.
@@ -11,11 +11,15 @@ from trainer.branch import branch
 from trainer.calibrate import calibrate_experts
 from trainer.checkpoint import freeze_checkpoint
 from trainer.evaluate import evaluate
+from trainer.export.export import export_model
 from trainer.generate import generate
 from trainer.runs import find_checkpoint
+from trainer.sampling import Sampling
 from trainer.train import OnStep, train
 
-__all__ = ["OnStep", "branch", "calibrate_experts", "evaluate", "freeze", "generate", "train"]
+__all__ = [
+    "OnStep", "Sampling", "branch", "calibrate_experts", "evaluate", "export_model", "freeze", "generate", "train",
+]  # fmt: skip
 
 
 def freeze(run: Path, out: Path) -> dict[str, Any]:

@@ -28,9 +28,10 @@ from trainer.config import Config, ExecutionConfig, OptimizerConfig, TopKConfig
 from trainer.data.tokens import DataRef, TokenDataset
 from trainer.device import choose_device
 from trainer.parallel.ranks import joined
+from trainer.plan import check_memory
 from trainer.schedule import total_steps
 from trainer.settings import build, read_toml
-from trainer.train import OnStep, check_batch, open_loader, run_folder, train_until
+from trainer.train import OnStep, Tell, check_batch, open_loader, run_folder, train_until
 
 FORMAT = "refinery.branch/2"
 OPTIMIZER = tuple(field.name for field in fields(OptimizerConfig) if field.name != "frozen_groups")
@@ -96,6 +97,7 @@ def branch(
     steps: int | None = None,
     on_step: OnStep | None = None,
     device: str = "auto",
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train a branch of the frozen checkpoint `trunk` in the folder `out`, up to step `steps`.
 
@@ -121,6 +123,7 @@ def branch(
         check_batch(config, ranks)
         with run_folder(out, ranks, "branch.json", lineage) as run:
             latest = run.latest()
+            check_memory(config, dataset.ref.vocab_size, place, tell if ranks.leads else None)
             state = (latest or checkpoint).state(place, ranks)
             if latest:
                 state.config = config

@@ -6,7 +6,7 @@ RoPE before they are stored, so the order of the slots does not matter. Sequence
 Shapes: B sequences, L positions, S slots, H query heads, G key/value heads, C head_dim.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +31,7 @@ class Caches:
         self.config, self.capacity = config, capacity
         self.lengths_B = torch.zeros(sequences, dtype=torch.int64, device=device)
         self.longest = 0
+        self.equal = True  # whether all sequences have the same length: then every used slot is attended to
         self.slots: dict[Kind, int] = {"sliding": min(config.window, capacity), "full": capacity}
         self.positions: dict[Kind, Tensor] = {
             kind: torch.full((sequences, slots), -1, dtype=torch.int64, device=device)
@@ -43,10 +44,11 @@ class Caches:
             if layer.kv_group not in self.groups:
                 self.groups[layer.kv_group] = KV(*(torch.zeros(shape, dtype=dtype, device=device) for _ in range(2)))
 
-    def fill(self, kvs: Mapping[int, KV], lengths_B: Tensor) -> None:
-        """Store the last tokens of prompts: `kvs` [B, G, L, C] by group, `lengths_B` tokens of each."""
+    def fill(self, kvs: Mapping[int, KV], lengths: Sequence[int]) -> None:
+        """Store the last tokens of prompts: `kvs` [B, G, L, C] by group, `lengths` tokens of each."""
+        lengths_B = torch.tensor(lengths, device=self.lengths_B.device)
         self.lengths_B.copy_(lengths_B)
-        self.longest = int(lengths_B.max())
+        self.longest, self.equal = max(lengths), len(set(lengths)) == 1
         assert self.longest <= self.capacity, "the prompt is longer than the cache"
         for kind, slots in self.slots.items():
             slot_S = torch.arange(slots, device=lengths_B.device)
@@ -63,14 +65,15 @@ class Caches:
         """The plan for one more token of each sequence, whose slots are taken from now on."""
         assert self.longest < self.capacity, "the cache is full"
         position_B = self.lengths_B.clone()
+        shared = {kind: self.longest % slots if self.equal else None for kind, slots in self.slots.items()}
         slot_B = {kind: position_B % slots for kind, slots in self.slots.items()}
         for kind, slots_B in slot_B.items():
             self.positions[kind].scatter_(1, slots_B[:, None], position_B[:, None])
         self.lengths_B += 1
         self.longest += 1
         used = {kind: min(slots, self.longest) for kind, slots in self.slots.items()}
-        masks = {kind: self._mask(kind, position_B, used[kind]) for kind in self.slots}
-        return DecodePlan(rope_of(self.config, position_B[:, None, None]), slot_B, used, masks)
+        masks = {kind: None if self.equal else self._mask(kind, position_B, used[kind]) for kind in self.slots}
+        return DecodePlan(rope_of(self.config, position_B[:, None, None]), slot_B, shared, used, masks)
 
     def _mask(self, kind: Kind, position_B: Tensor, used: int) -> Tensor:
         """[B, 1, 1, S], true for slots that the token at `position_B` attends to."""
@@ -95,16 +98,24 @@ class DecodePlan:
     slot_B: Mapping[Kind, Tensor]
     """The slot that the token takes."""
 
+    shared_slot: Mapping[Kind, int | None]
+    """The same where it is one for all sequences: it is then written without an index."""
+
     used: Mapping[Kind, int]
     """Slots from this one on are empty in every sequence."""
 
-    masks: Mapping[Kind, Tensor]
+    masks: Mapping[Kind, Tensor | None]
+    """Which of the used slots are attended to; None for all."""
 
     def store(self, kind: Kind, kv_in: KV | None, new: KV) -> KV:
         assert kv_in is not None, "decoding takes the caches"
         row_B = torch.arange(new.k.shape[0], device=new.k.device)
+        slot = self.shared_slot[kind]
         for cache, added in zip(kv_in, new, strict=True):
-            cache[row_B, :, self.slot_B[kind]] = added[:, :, 0]
+            if slot is None:
+                cache[row_B, :, self.slot_B[kind]] = added[:, :, 0]
+            else:
+                cache[:, :, slot] = added[:, :, 0]
         return kv_in
 
     def attend(self, kind: Kind, q_BHLC: Tensor, kv: KV) -> Tensor:

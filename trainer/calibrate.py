@@ -15,7 +15,7 @@ from trainer.checkpoint import read_checkpoint
 from trainer.device import choose_device, reproducible
 from trainer.evaluate import evaluate_at, open_dataset
 from trainer.policies import KPolicy, PolicyKind, check_policy
-from trainer.policy_file import FORMAT, Calibration
+from trainer.policy_file import FORMAT, CalibratedPolicy
 from trainer.runs import find_checkpoint
 
 PASSES = 14  # of a bisection: the value is then known to 2^-14
@@ -45,7 +45,7 @@ def calibrate_experts(
     tokens and MoE layers, and write it to the file `out`.
 
     `k`: the most experts of a token (default `top_k.full_k`); `minimum`: the fewest. Returns what the file has
-    (`policy_file.Calibration`). UsageError for a mean that is out of reach, or what `evaluate` refuses.
+    (`policy_file.CalibratedPolicy`). UsageError for a mean that is out of reach, or what `evaluate` refuses.
     """
     read = read_checkpoint(find_checkpoint(checkpoint))
     config, place = read.config, choose_device(device)
@@ -70,7 +70,7 @@ def calibrate_experts(
         else:
             found, result = calibrated_value(measure, mean_k, KPolicy(most, policy, 1.0, minimum))
         with_all = measure(KPolicy(most))
-    made = Calibration(
+    made = CalibratedPolicy(
         format=FORMAT,
         policy=found.kind,
         k=found.k,

@@ -31,6 +31,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def ranks_here() -> int:
+    """Ranks on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 @contextmanager
 def reproducible(threads: int, device: torch.device) -> Iterator[None]:
     """On a CPU, use deterministic kernels only, on `threads` threads: inside the block the same input gives the same

@@ -88,12 +88,13 @@ class MoE(nn.Module):
         super().__init__()
         self.scale = config.routed_scaling_factor
         self.recompute = False  # execution.activation_checkpointing "experts"
+        self.counts = True  # whether the routing is counted; generation needs none
         self.router = Router(config)
         self.experts = Experts(config)
         self.shared = FeedForward(config.d_model, config.d_ff_shared)
 
-    def forward(self, x_BLD: Tensor, policy: Policy, real_BL: Tensor | None) -> tuple[Tensor, Routing]:
-        """`real_BL`: which positions are no padding; None when all are."""
+    def forward(self, x_BLD: Tensor, policy: Policy, real_BL: Tensor | None) -> tuple[Tensor, Routing | None]:
+        """`real_BL`: which positions are no padding; None when all are. No routing where it is not counted."""
         x_TD = x_BLD.flatten(0, 1)
         logits_TE = self.router(x_TD)
         log_scores_TE = F.logsigmoid(logits_TE)
@@ -110,19 +111,34 @@ class MoE(nn.Module):
             y_TD = checkpoint(self.routed, x_TD, expert_TK, weights_TK, use_reentrant=False)
         else:
             y_TD = self.routed(x_TD, expert_TK, weights_TK)
-        routing = _routing(log_scores_TE.view(*x_BLD.shape[:2], -1), expert_TK, real_BL)
+        routing = _routing(log_scores_TE.view(*x_BLD.shape[:2], -1), expert_TK, real_BL) if self.counts else None
         return y_TD.view_as(x_BLD) + self.shared(x_BLD), routing
 
     def routed(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
         """The weighted sum of the experts' outputs, [T, D]. Expert E is none."""
-        K = expert_TK.shape[1]
+        K, E = expert_TK.shape[1], self.router.bias_E.shape[0]
+        if x_TD.device.type == "cpu" and not torch.is_grad_enabled() and expert_TK.numel() <= E:
+            return self.routed_few(x_TD, expert_TK, weights_TK)
         # Grouped products in 16-bit types sum over rows in the backward pass, in multiples of 16 bytes.
         align = 8 if x_TD.dtype.itemsize == 2 else 1
-        pair_N, row_TK, ends_E = plan_dispatch(expert_TK, self.router.bias_E.shape[0], align)
+        pair_N, row_TK, ends_E = plan_dispatch(expert_TK, E, align)
         token_N = pair_N // K
         x_ND = gather_rows(x_TD, token_N, row_TK)
         weight_N = gather_rows(weights_TK.flatten(), pair_N, row_TK.view(-1, 1))
         return sum_rows(self.experts(x_ND, weight_N, ends_E), row_TK, token_N)
+
+    def routed_few(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
+        """The same of fewer pairs than there are experts, on a CPU: its grouped product goes through all of them."""
+        E, (T, K) = self.router.bias_E.shape[0], expert_TK.shape
+        pairs = [(pair, expert) for pair, expert in enumerate(expert_TK.flatten().tolist()) if expert < E]
+        y_PD = x_TD.new_zeros(T * K, x_TD.shape[1])
+        if pairs:
+            pair_N = torch.tensor([pair for pair, _ in pairs])
+            w_in, w_out = self.experts.w_in.to(x_TD.dtype), self.experts.w_out.to(x_TD.dtype)
+            gate, up = torch.cat([x_TD[pair // K, None] @ w_in[expert] for pair, expert in pairs]).chunk(2, dim=-1)
+            h_NF = (F.silu(gate) * up * weights_TK.flatten()[pair_N, None]).to(x_TD.dtype)
+            y_PD[pair_N] = torch.cat([h_NF[n, None] @ w_out[expert] for n, (_, expert) in enumerate(pairs)])
+        return y_PD.view(T, K, -1).sum(1)
 
 
 def kept(policy: Policy, scores_TK: Tensor, real_BL: Tensor | None) -> Tensor | None:

@@ -1,13 +1,14 @@
-"""Parameters, KV bytes, FLOPs and memory of a configuration, without making the model.
+"""Parameters and FLOPs of a configuration, without making the model.
 
-Tests hold each formula to live models: to their parameters, their caches' bytes, and the FLOPs that torch counts.
+Tests hold each formula to live models: to their parameters, and to the FLOPs that torch counts. Bytes of KV caches are
+in `cache.py`, bytes of a training step in `memory.py`.
 
 Shapes: D d_model, V vocabulary, H query heads, G key/value heads, C head_dim, L positions, W window.
 """
 
 from typing import NamedTuple
 
-from trainer.config import LayerConfig, ModelConfig
+from trainer.config import LayerConfig, ModelConfig, TopKConfig
 
 
 class Parameters(NamedTuple):
@@ -26,25 +27,39 @@ class Parameters(NamedTuple):
 def parameters(config: ModelConfig, vocab_size: int, k: int) -> Parameters:
     """Numbers of parameters, with k experts per token."""
     D, embedding = config.d_model, vocab_size * config.d_model
-    total = 2 * embedding + D
-    inactive = 0
-    owners: set[int] = set()
-    for layer in config.layers:
-        total += _attention_parameters(config, layer.kv_group not in owners) + 2 * D
-        owners.add(layer.kv_group)
-        if layer.ffn == "dense":
-            total += 3 * D * config.d_ff
-        else:
-            expert = 3 * D * config.d_ff_expert
-            total += config.n_experts * (expert + D) + 3 * D * config.d_ff_shared
-            inactive += (config.n_experts - k) * expert
+    total = 2 * embedding + D + sum(layer_parameters(config))
+    inactive = config.n_moe_layers * (config.n_experts - k) * 3 * D * config.d_ff_expert
     return Parameters(total, total - inactive, embedding)
 
 
-def _attention_parameters(config: ModelConfig, owns_kv: bool) -> int:
-    d_q, d_kv = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
-    own = 2 * config.d_model * d_kv + config.head_dim if owns_kv else 0
-    return 2 * config.d_model * d_q + config.head_dim + own
+def layer_parameters(config: ModelConfig) -> list[int]:
+    """Numbers of parameters of each layer."""
+    D, d_q, d_kv = config.d_model, config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    dense = 3 * D * config.d_ff
+    moe = config.n_experts * (3 * D * config.d_ff_expert + D) + 3 * D * config.d_ff_shared
+    return [
+        2 * D * d_q + config.head_dim + (2 * D * d_kv + config.head_dim if owns else 0)
+        + (dense if layer.ffn == "dense" else moe) + 2 * D
+        for layer, owns in zip(config.layers, owns_kv(config), strict=True)
+    ]  # fmt: skip
+
+
+def group_parameters(config: ModelConfig) -> dict[str, int]:
+    """Numbers of parameters in layers of the groups that Muon may update (`config.MUON_GROUPS`), norms left out."""
+    D, d_q, d_kv = config.d_model, config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    moe = config.n_moe_layers
+    return {
+        "attention": 2 * D * (len(config.layers) * d_q + sum(owns_kv(config)) * d_kv),
+        "dense": (len(config.layers) - moe) * 3 * D * config.d_ff,
+        "experts": moe * 3 * D * (config.n_experts * config.d_ff_expert + config.d_ff_shared),
+        "router": moe * config.n_experts * D,
+    }
+
+
+def owns_kv(config: ModelConfig) -> list[bool]:
+    """Whether each layer is the first of its KV group, which computes keys and values."""
+    groups = [layer.kv_group for layer in config.layers]
+    return [groups.index(group) == i for i, group in enumerate(groups)]
 
 
 def forward_flops(config: ModelConfig, vocab_size: int, length: int, k: float) -> float:
@@ -54,12 +69,10 @@ def forward_flops(config: ModelConfig, vocab_size: int, length: int, k: float) -
     4 H C per key that a query attends to: a mean of (L + 1) / 2 in full layers, of about W in sliding ones.
     """
     D = config.d_model
+    d_q, d_kv = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
     total = 2.0 * D * vocab_size
-    owners: set[int] = set()
-    for layer in config.layers:
-        d_q, d_kv = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
-        total += 2 * D * (2 * d_q + (2 * d_kv if layer.kv_group not in owners else 0))
-        owners.add(layer.kv_group)
+    for layer, owns in zip(config.layers, owns_kv(config), strict=True):
+        total += 2 * D * (2 * d_q + (2 * d_kv if owns else 0))
         total += 4 * d_q * mean_keys(config, layer, length)
         if layer.ffn == "dense":
             total += 6 * D * config.d_ff
@@ -80,3 +93,10 @@ def mean_keys(config: ModelConfig, layer: LayerConfig, length: int) -> float:
         return (length + 1) / 2
     W = config.window
     return (W * (W + 1) / 2 + (length - W) * W) / length
+
+
+def expected_k(config: TopKConfig) -> float:
+    """Experts that a token uses in training, the mean over draws."""
+    return config.full_k_probability * config.full_k + (1 - config.full_k_probability) * (
+        (config.min_k + config.full_k) / 2
+    )

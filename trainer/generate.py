@@ -1,10 +1,12 @@
-"""Generation: prompts in one forward pass, then a token of each sequence at a time through the KV caches, sampled
-with a seeded generator.
+"""Generation: prompts in one forward pass, then a token of each sequence at a time through the KV caches.
 
 Shapes: B sequences, L positions, V vocabulary.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,95 +15,144 @@ from infra.errors import UsageError
 from trainer.baselines import open_tokenizer
 from trainer.cache import Caches
 from trainer.checkpoint import read_checkpoint
-from trainer.device import choose_device, reproducible
-from trainer.model import Transformer
+from trainer.device import COMPUTE_DTYPES, choose_device, reproducible
+from trainer.model import Transformer, parameter_group
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
 from trainer.runs import find_checkpoint
+from trainer.sampling import Sampling, random_streams, sample
+
+SPACE_SIGN = "\u2581"
+
+
+class Continuation(NamedTuple):
+    """What a model wrote after a prompt."""
+
+    prompt: str
+    text: str
+    tokens: int
+    """Of `text`, the end-of-document token not counted."""
+
+    ended: bool
+    """Whether the model ended the document; else the tokens that were asked for are spent."""
 
 
 def generate(
     checkpoint: Path,
-    prompt: str = "",
+    prompts: Sequence[str],
     tokens: int = 100,
     k: int | None = None,
-    temperature: float = 0.8,
-    seed: int = 0,
     policy: str = "fixed",
+    sampling: Sampling = Sampling(),  # noqa: B008
+    dtype: str | None = None,
     device: str = "auto",
-) -> str:
-    """Continue `prompt` by at most `tokens` tokens, fewer when the model ends the document. Returns the new text.
+    batch_size: int = 16,
+) -> list[Continuation]:
+    """Continue each prompt by at most `tokens` tokens, fewer when the model ends the document.
 
     `checkpoint`: a checkpoint, or a run, of which the latest is taken. `k`: experts per token, or the most of them
-    under a `policy` other than "fixed" (see `policy_file`), default `top_k.full_k`. `temperature` 0 takes the most
-    likely token. The same arguments give the same text. UsageError for a changed checkpoint or a number out of range.
+    under a `policy` other than "fixed" (see `policy_file`), default `top_k.full_k`. `dtype`: what is computed in, and
+    kept in weights and caches ("float32" or "bfloat16"), default `run.compute_dtype`. `batch_size`: prompts at once.
+
+    The same arguments give the same texts, and a prompt the same text alone and among others, but where two tokens are
+    so near to each other that the order of a sum decides. UsageError for a changed checkpoint or a number out of range.
     """
-    if tokens < 1 or not temperature >= 0.0:
-        raise UsageError(f"tokens is {tokens} and temperature {temperature}; they must be at least 1 and at least 0")
+    assert not isinstance(prompts, str), "prompts are several"
+    if tokens < 1 or batch_size < 1:
+        raise UsageError(f"tokens is {tokens} and the batch size {batch_size}; both must be at least 1")
+    sampling.check()
     read = read_checkpoint(find_checkpoint(checkpoint))
     config, place = read.config, choose_device(device)
+    if dtype is not None and dtype not in COMPUTE_DTYPES:
+        raise UsageError(f"no dtype {dtype!r}: use {' or '.join(COMPUTE_DTYPES)}")
     (chosen,) = policies_named(policy, [] if k is None else [k], read)
-    processor = open_tokenizer(read.tokenizer)
-    generator = torch.Generator().manual_seed(seed)
-    ids: list[int] = processor.encode(prompt) if prompt else []
+    processor, eod_id = open_tokenizer(read.tokenizer), read.data.eod_id
+    encoded = [encode(processor, prompt) for prompt in prompts]
+    new: list[list[int]] = []
     with reproducible(config.run.threads, place), torch.inference_mode():
-        model, eod_id = read.model(place), read.data.eod_id
-        new = sample_tokens(model, [[eod_id, *ids]], tokens, chosen, temperature, eod_id, generator)[0]
+        model = for_inference(read.model(), COMPUTE_DTYPES[dtype or config.run.compute_dtype]).to(place)
+        streams = random_streams(encoded, sampling.seed)
+        for first in range(0, len(encoded), batch_size):
+            part = slice(first, first + batch_size)
+            starts = [[eod_id, *ids] for ids in encoded[part]]
+            new += continue_tokens(model, starts, tokens, chosen, sampling, streams[part], eod_id)
+    return [_continuation(processor, *row, eod_id) for row in zip(prompts, encoded, new, strict=True)]
+
+
+def encode(processor: Any, text: str) -> list[int]:
+    """The ids of a text, as `refinery tokenize` writes them: SentencePiece has a sign for the space, so where the sign
+    itself stands in the text its bytes are encoded."""
+    sign = [processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_SIGN.encode()]
+    ids: list[int] = []
+    for i, part in enumerate(text.split(SPACE_SIGN)):
+        ids += [*(sign if i else []), *processor.encode(part)]
+    return ids
+
+
+def _continuation(processor: Any, prompt: str, ids: list[int], new: list[int], eod_id: int) -> Continuation:
+    ended = new[-1:] == [eod_id]
+    new = new[:-1] if ended else new
     # Decoded together with the prompt: alone, a first token that begins a word would lose its space.
-    return str(processor.decode(ids + new))[len(str(processor.decode(ids))) :]
+    text = str(processor.decode(ids + new))[len(str(processor.decode(ids))) :]
+    return Continuation(prompt, text, len(new), ended)
 
 
-def sample_tokens(
+def for_inference(model: Transformer, dtype: torch.dtype) -> Transformer:
+    """The model without gradients and counts of its routing, with weights kept in the `dtype` that it computes in: the
+    values that fp32 weights are rounded to at each use, at half the memory in bfloat16. The router's stay in fp32,
+    which it computes in. UsageError for a model that cannot compute in bfloat16."""
+    # Grouped products take rows of a multiple of 16 bytes.
+    if dtype.itemsize == 2 and (model.config.d_model % 8 or model.config.d_ff_expert % 8):
+        raise UsageError("model.d_model and d_ff_expert are no multiples of 8, as bfloat16 needs: use float32")
+    model.dtype = dtype
+    for name, parameter in model.named_parameters():
+        if parameter_group(name) != "router":
+            parameter.data = parameter.data.to(dtype)
+    for moe in model.moe_layers():
+        moe.counts = False
+    return model.requires_grad_(False)
+
+
+def continue_tokens(
     model: Transformer,
-    prompts: list[list[int]],
+    prompts: Sequence[Sequence[int]],
     tokens: int,
     policy: KPolicy,
-    temperature: float,
+    sampling: Sampling,
+    streams: Sequence[Random],
     eod_id: int,
-    generator: torch.Generator,
 ) -> list[list[int]]:
-    """Up to `tokens` ids that continue each prompt (at least one id), without the `eod_id` that may end them. The
-    generator is the CPU's."""
+    """Up to `tokens` ids that continue each prompt (at least one id), the last of them `eod_id` if one ended there.
+    `streams`: the random numbers of each prompt."""
     assert all(prompts), "a prompt begins with the end-of-document token"
-    longest = max(len(prompt) for prompt in prompts)
+    longest = max(map(len, prompts))
     caches = Caches(model.config, len(prompts), longest + tokens, model.dtype, model.head.device)
     logits_BV = prefill(model, prompts, caches, policy)
     new: list[list[int]] = [[] for _ in prompts]
-    ended = [False] * len(prompts)
-    for left in range(tokens, 0, -1):
-        ids = sample(logits_BV, temperature, generator)
-        for row, token in enumerate(ids.tolist()):
-            ended[row] = ended[row] or token == eod_id
-            if not ended[row]:
-                new[row].append(token)
-        if all(ended) or left == 1:
-            break
-        logits_BV = decode_step(model, ids[:, None].to(model.head.device), caches, policy)
-    return new
+    while True:
+        ids = sample(logits_BV, sampling, [stream.random() for stream in streams])
+        for row, token in zip(new, ids, strict=True):
+            if row[-1:] != [eod_id]:
+                row.append(token)
+        if all(len(row) == tokens or row[-1] == eod_id for row in new):
+            return new
+        logits_BV = decode_step(model, torch.tensor(ids, device=model.head.device)[:, None], caches, policy)
 
 
-def sample(logits_BV: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """A token of each sequence, [B] on the CPU; the most likely one at temperature 0."""
-    logits_BV = logits_BV.cpu()
-    if temperature == 0.0:
-        return logits_BV.argmax(1)
-    return torch.multinomial((logits_BV / temperature).softmax(1), 1, generator=generator)[:, 0]
-
-
-def prefill(model: Transformer, prompts: list[list[int]], caches: Caches, policy: KPolicy) -> Tensor:
+def prefill(model: Transformer, prompts: Sequence[Sequence[int]], caches: Caches, policy: KPolicy) -> Tensor:
     """Run all prompts in one forward pass and fill the empty `caches`; the logits [B, V] of each one's next token."""
     device = model.head.device
-    lengths_B = torch.tensor([len(prompt) for prompt in prompts])
-    longest = int(lengths_B.max())
-    tokens_BL = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device=device)
-    real_BL = torch.arange(longest) < lengths_B[:, None]
-    plan = packed_plan(model.config, (~real_BL).long(), device, model.dtype)
-    policies = policy.for_layers(model.config.n_moe_layers)
-    out = model(tokens_BL, plan, policies, real_BL=None if real_BL.all() else real_BL.to(device))
-    lengths_B = lengths_B.to(device)
-    caches.fill(out.kvs, lengths_B)
-    return model.logits(out.hidden_BLD[torch.arange(len(prompts), device=device), lengths_B - 1])
+    lengths = [len(prompt) for prompt in prompts]
+    longest = max(lengths)
+    tokens_BL = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts], device=device)
+    padding_BL = torch.arange(longest) >= torch.tensor(lengths)[:, None]
+    plan = packed_plan(model.config, padding_BL.long(), device, model.dtype)
+    real_BL = ~padding_BL.to(device) if padding_BL.any() else None
+    out = model(tokens_BL, plan, policy.for_layers(model.config.n_moe_layers), real_BL=real_BL)
+    caches.fill(out.kvs, lengths)
+    last_B = torch.tensor(lengths, device=device) - 1
+    return model.logits(out.hidden_BLD[torch.arange(len(lengths), device=device), last_B])
 
 
 def decode_step(model: Transformer, tokens_B1: Tensor, caches: Caches, policy: KPolicy) -> Tensor:

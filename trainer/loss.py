@@ -31,6 +31,9 @@ def token_losses(
     hidden_TD: Tensor, head_VD: Tensor, target_T: Tensor, z_weight: float = 0.0, real_T: Tensor | None = None
 ) -> TokenLosses:
     """The loss of each target. Products are in the precision of `hidden_TD`, all else in fp32."""
+    if not torch.is_grad_enabled():
+        # A Function is told that a parameter needs its gradient in this case too, and would compute it.
+        head_VD = head_VD.detach()
     total, nats_T = _Loss.apply(hidden_TD, head_VD, target_T, z_weight, real_T)  # type: ignore[no-untyped-call]
     return TokenLosses(total, nats_T)
 

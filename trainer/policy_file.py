@@ -22,7 +22,7 @@ FORMS = "fixed, top_p=P, min_p=P, table=K,K,… with a k for each MoE layer, or 
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibratedPolicy:
     """A policy, what it was found on, and what was measured with it there. The file is this as JSON."""
 
     format: str
@@ -62,7 +62,7 @@ class Calibration:
             write_bytes(path, readable_json(self.as_dict()))
 
     @staticmethod
-    def read(path: Path) -> "Calibration":
+    def read(path: Path) -> "CalibratedPolicy":
         """UsageError for a file that is missing or not one that `write` wrote."""
         try:
             body = json.loads(path.read_text("utf-8"))
@@ -72,7 +72,7 @@ class Calibration:
             raise UsageError(f"{path} is no JSON: make it again with `refinery calibrate-experts`") from None
         if not isinstance(body, Mapping) or body.get("format") != FORMAT:
             raise UsageError(f"{path} is not of format {FORMAT!r}: make it again with `refinery calibrate-experts`")
-        return build(Calibration, body, str(path))
+        return build(CalibratedPolicy, body, str(path))
 
 
 def policies_named(policy: str, ks: Sequence[int], checkpoint: Checkpoint) -> list[KPolicy]:
@@ -110,7 +110,7 @@ def _table(policy: str, value: str) -> KPolicy:
 
 
 def _calibrated(path: Path, checkpoint: str) -> KPolicy:
-    found = Calibration.read(path)
+    found = CalibratedPolicy.read(path)
     if found.checkpoint != checkpoint:
         raise UsageError(
             f"{path} was calibrated on the checkpoint {found.checkpoint}, not on {checkpoint}: calibrate it on this one"

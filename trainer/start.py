@@ -9,13 +9,19 @@ from pathlib import Path
 from infra.errors import UsageError
 from infra.extras import extra
 
+CONFIGS = resources.files("trainer") / "configs"
+
+
+def shipped_configs() -> list[str]:
+    """The names of the shipped configurations."""
+    return sorted(item.name.removesuffix(".toml") for item in CONFIGS.iterdir() if item.name.endswith(".toml"))
+
 
 def config_file(name: str) -> Path:
     """The path of a configuration: a shipped one by its name, any other by its path. UsageError when there is none."""
-    shipped = resources.files("trainer") / "configs"
-    names = sorted(item.name.removesuffix(".toml") for item in shipped.iterdir() if item.name.endswith(".toml"))
+    names = shipped_configs()
     if name in names:
-        return Path(str(shipped / f"{name}.toml"))
+        return Path(str(CONFIGS / f"{name}.toml"))
     if not Path(name).is_file():
         raise UsageError(f"no configuration {name!r}: give a .toml file, or one of {', '.join(names)}")
     return Path(name)

@@ -26,22 +26,26 @@ from trainer.data.prefetch import Prefetcher
 from trainer.data.tokens import TokenDataset
 from trainer.device import choose_device, reproducible
 from trainer.experts import Routing
-from trainer.formulas import parameters, training_flops
+from trainer.formulas import expected_k, parameters
 from trainer.loss import token_losses
 from trainer.parallel.ranks import ONE, Ranks, joined
+from trainer.plan import check_memory
 from trainer.plans import packed_plan
 from trainer.policies import DrawnK, draw_k
 from trainer.prepare import prepare
 from trainer.runs import RunFolder
 from trainer.saving import Saver
 from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
+from trainer.speed import Speed
 from trainer.state import NORMS, TrainingState
 from trainer.totals import Totals, totals
 
 MOST_SKIPPED = 20  # steps in a row
 
-# Called after every step with its log row and the last step of this call.
+# Called after every step with its log row, its rates (`Speed.rates`) among it, and the last step of this call.
 OnStep = Callable[[Mapping[str, Any], int], None]
+# Called before the first step with lines for people: the memory estimate, and a warning where it is too much.
+Tell = Callable[[str], None]
 
 
 class BatchResult(NamedTuple):
@@ -196,6 +200,7 @@ def train_until(
     rows = run.truncate_logs(first) if ranks.leads else []
     row = rows[-1] if rows else None
     names, skipped = loader.dataset.documents.domain_names, 0
+    speed = Speed.of(config, state.data.vocab_size, state.device, ranks.world_size)
     prepare(state.model, config.execution)
     batches = Prefetcher(
         loader, state.cursor, last_step - first, config.data.global_batch_size, ranks.rank, ranks.world_size
@@ -205,9 +210,10 @@ def train_until(
         step_began = began
         for batch, cursor in batches:
             row = train_step(state, batch, cursor, names)
+            # Waiting for the batch included.
+            rates = speed.rates(row, time.monotonic() - step_began)
             if ranks.leads:
-                # Waiting for the batch included.
-                run.append_log(row, {"step": state.step, "seconds": time.monotonic() - step_began})
+                run.append_log(row, {"step": state.step} | rates)
             step_began = time.monotonic()
             skipped = skipped + 1 if row.get("skipped") else 0
             if skipped == MOST_SKIPPED:
@@ -219,7 +225,7 @@ def train_until(
             if saves(config, state.step) or state.step == last_step:
                 saver.begin(state)
             if on_step is not None and ranks.leads:
-                on_step(row, last_step)
+                on_step(row | rates, last_step)
     if state.step > first and ranks.leads:
         run.write_info(_run_info(state, loader, first, time.monotonic() - began))
     ranks.wait()
@@ -244,17 +250,16 @@ def saves(config: Config, step: int) -> bool:
 
 def _run_info(state: TrainingState, loader: Loader, first: int, seconds: float) -> dict[str, Any]:
     """What `run.json` says of the steps since `first`, which took `seconds`."""
-    config = state.config
-    tokens = (state.step - first) * config.data.global_batch_size * config.data.sequence_length
-    flops = training_flops(config.model, state.data.vocab_size, config.data.sequence_length, config.top_k.full_k)
+    config, steps = state.config, state.step - first
+    speed = Speed.of(config, state.data.vocab_size, state.device, state.ranks.world_size)
+    mean = speed.rates({"mean_k": expected_k(config.top_k)}, seconds / steps)
     return {
         "data": str(loader.dataset.folder.resolve()),
         "device": str(state.device),
         "ranks": state.ranks.world_size,
-        "steps": state.step - first,
+        "steps": steps,
+        **mean,
         "seconds": seconds,
-        "tokens_per_second": tokens / seconds,
-        "flops_per_second": flops * tokens / seconds,
         "torch": torch.__version__,
     }
 
@@ -266,13 +271,14 @@ def train(
     steps: int | None = None,
     on_step: OnStep | None = None,
     device: str = "auto",
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train the trunk of `config_path` on the tokens dataset `data` into the folder `out`, up to step `steps`.
 
     `steps` defaults to the end of the trunk; beyond it the run enters the decay, as a branch without overrides does. A
     second call resumes where the first stopped, also with another `execution` or on another device (`auto`, `cpu` or
-    `cuda`). Returns the summary of `train_until`. UsageError for a bad configuration or dataset, or when `out` was made
-    with other arguments.
+    `cuda`). Returns the summary of `train_until`. UsageError for a bad configuration or dataset, when `out` was made
+    with other arguments, or when the device's memory is too small (`plan.check_memory`).
     """
     config = Config.read(config_path)
     dataset = TokenDataset(data)
@@ -287,6 +293,7 @@ def train(
             out, ranks, "training.json", {"config": config.identity(), "data": dataset.ref.manifest_sha256}
         ) as run:
             checkpoint = run.latest()
+            check_memory(config, dataset.ref.vocab_size, place, tell if ranks.leads else None)
             state = checkpoint.state(place, ranks) if checkpoint else create_state(config, dataset, place, ranks)
             state.config = config
             loader = open_loader(dataset, config, state.step)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from infra.dataset.batches import ReceiptIndex, batches_in, changed_meanwhile, keep_receipts
 from infra.dataset.claim import claim, no_change
-from infra.dataset.files import FileKind, FileRef, FileTable, FileTableWriter
+from infra.dataset.files import TABLE_NAME, FileKind, FileRef, FileTable, FileTableWriter
 from infra.dataset.growth import any_inputs
 from infra.dataset.manifest import MANIFEST, RUN, Header, Manifest, check_invariant
 from infra.dataset.placing import find_made
@@ -43,7 +43,7 @@ Extras = Callable[[Path, Totals], tuple[dict[str, Any], list[FileRef]]]
 # What the `run.json` of a stage keeps of each intermediate table's own.
 OF_TABLES = (
     "table", "parts_made", "wall_seconds", "cpu_seconds", "spread_cpu_seconds", "rows", "first_parts", "first_rows",
-    "first_cpu_seconds", "peak_memory_bytes", "bytes_read", "bytes_written",
+    "first_cpu_seconds", "peak_memory_bytes", "bytes_read", "bytes_written", "retries",
 )  # fmt: skip
 
 
@@ -125,6 +125,8 @@ class Build:
         read = {"bytes_read": totals.counts["bytes/file"]} if "bytes/file" in totals.counts else {}
         return {
             **totals.cost, **read, "cpu_seconds": round(sum(cpu), 3), "peak_memory_bytes": max(peaks),
+            "retries": sum(each.get("retries", 0) for each in (run, *tables)),
+            "code": {sha256: names for each in (run, *tables) for sha256, names in each.get("code", {}).items()},
             "bytes_written": written, "table_bytes": sum(int(each.get("bytes_written", 0)) for each in tables),
             "tables": [{name: each[name] for name in OF_TABLES if name in each} for each in tables],
         }  # fmt: skip
@@ -141,19 +143,24 @@ class Build:
                     raise changed_meanwhile(self.folder, receipt["index"])
                 totals.add(receipt, table)
                 named.add(receipt)
-            self._remove_others(named, fingerprints)
             extra, files = extras(self.folder, totals) if extras else ({}, [])
             for file in files:
                 table.add(FileKind.FILE, None, file)
             sync_files(self.folder / file.path for file in files)
-            return extra, table.close()
+            made = table.close()
+        self._remove_others(named, fingerprints, made.ref.path)
+        return extra, made
 
-    def _remove_others(self, named: "Named", fingerprints: Sequence[str]) -> None:
-        """Remove shards of an earlier plan, which no receipt of this one names, and its further receipts."""
-        for within in (self.folder, self.folder / "ledger"):
-            for path in within.glob("part-*"):
-                if path.relative_to(self.folder).as_posix() not in named:
-                    path.unlink()
+    def _remove_others(self, named: "Named", fingerprints: Sequence[str], table: str) -> None:
+        """Remove shards of an earlier plan, which no receipt of this one names, its further receipts, and tables of
+        files but `table`."""
+        for path in self.folder.glob("[fp]*"):
+            shard = path.name.startswith("part-") and path.name not in named
+            if shard or (TABLE_NAME.fullmatch(path.name) and path.name != table):
+                path.unlink()
+        for path in (self.folder / "ledger").glob("part-*"):
+            if path.relative_to(self.folder).as_posix() not in named:
+                path.unlink()
         count, batches = len(fingerprints), {*batches_in(self.folder)}
         keep_receipts(self.folder, lambda receipt: receipt["index"] < count)
         for path in (self.folder / RECEIPTS).glob("part-*"):

@@ -1,11 +1,13 @@
-"""The files of a dataset: one row for each, in `files.parquet` beside the manifest.
+"""The files of a dataset: one row for each, in `files-HASH.parquet` beside the manifest.
 
 A snapshot has 90,000 shards and more, so the manifest itself holds sums only and names this table by its hash. The
 table is written while the receipts are summed, a part after the other, and is read by row groups: a list of files
-(`FileList`) holds the table's bytes, about 60 a file, and never an object for each.
+(`FileList`) holds the table's bytes, about 60 a file, and never an object for each. The table has its hash in its
+name: a driver that has lost the folder, and writes its table late, writes over no other.
 """
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -24,7 +26,8 @@ from infra.errors import UsageError
 from infra.hashing import sha256_bytes
 from infra.storage import StoreError, commit_file, temporary_name
 
-FILES = "files.parquet"
+# The name that datasets of earlier versions have is `files.parquet`.
+TABLE_NAME = re.compile(r"files(-[0-9a-f]{16})?\.parquet")
 ROW_GROUP = 2048
 # Behind all partitions: lists of partitions stay sorted.
 NO_PART = 2**31 - 1
@@ -227,8 +230,7 @@ class FileTableWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.final = folder / FILES
-        self.temporary = temporary_name(self.final)
+        self.temporary = temporary_name(folder / "files.parquet")
         self.parts = 0
         self.sums = {kind: Sums() for kind in FileKind}
         self._writer = _writer(self.temporary)
@@ -258,7 +260,7 @@ class FileTableWriter:
             self._flush()
         self._writer.close()
         ref = _ref(self.temporary.read_bytes(), self.sums)
-        commit_file(self.temporary, self.final)
+        commit_file(self.temporary, self.folder / ref.path)
         return FileTable(self.folder, ref, self.parts, self.sums)
 
 
@@ -296,4 +298,5 @@ def _writer(where: Path | io.BytesIO) -> pq.ParquetWriter:
 
 
 def _ref(content: bytes, sums: Mapping[FileKind, Sums]) -> TableRef:
-    return TableRef(FILES, sum(each.files for each in sums.values()), len(content), sha256_bytes(content))
+    sha256 = sha256_bytes(content)
+    return TableRef(f"files-{sha256[:16]}.parquet", sum(each.files for each in sums.values()), len(content), sha256)

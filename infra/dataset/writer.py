@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from infra.dataset.files import Shard
 from infra.hashing import sha256_file
-from infra.storage import commit_file, temporary_name
+from infra.storage import commit_shard, temporary_name
 
 Sizes = npt.NDArray[np.integer[Any]]
 ROW_GROUP_ROWS = {"text": 1024, "table": 65536}
@@ -106,7 +106,7 @@ class ShardWriter:
             self._flush(whole_groups_only=False)
         self._writer.close()
         size, sha256 = self.temporary.stat().st_size, sha256_file(self.temporary)
-        commit_file(self.temporary, self.final, sync=False)
+        commit_shard(self.temporary, self.final, self.folder, sha256)
         return Shard(self.path, self.rows, size, self.chars, self.tokens, sha256)
 
     def abandon(self) -> None:

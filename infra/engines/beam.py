@@ -146,8 +146,10 @@ class BeamEngine(Engine):
         if self._options.get_all_options()["runner"] not in (None, "DirectRunner") or self.workers == 1:
             return pipeline.run().wait_until_finish()
         for _ in range(RETRIES):
-            with contextlib.suppress(WorkerDied):
+            try:
                 return run_watched(pipeline)
+            except WorkerDied:
+                self.retried("a worker process of Beam was killed (out of memory?): its pipeline once more")
         return run_watched(pipeline)
 
 

@@ -18,6 +18,7 @@ from infra.dataset.manifest import Header, InputRef
 from infra.dataset.reader import Dataset, Part, Source
 from infra.engines.job import Job, Operation, PartJob, PartJobs, part_fingerprint
 from infra.engines.live import Progress, Watch
+from infra.engines.made_by import code_of, finished
 from infra.engines.shuffle import Gathered, ReduceTask, Spread, Spreads
 from infra.engines.spill import Spilled
 from infra.engines.task import Reducer, Task
@@ -62,6 +63,7 @@ class Engine(ABC):
         self.workers = workers
         self.progress = progress or (lambda *_: None)
         self.say: Callable[[str], object] = lambda _: None
+        self._retries = 0
         # the datasets whose shards this process has seen compared with their hashes
         self._checked: frozenset[InputRef] = frozenset()
 
@@ -75,7 +77,7 @@ class Engine(ABC):
                 f"inputs of stage {header.stage!r} are cut differently: {[len(parts) for parts in rows]} partitions"
             )
         with open_build(out, header) as build:
-            if done := build.finished():
+            if done := finished(build):
                 return done
             self.start()
             meter, refs = Meter(self.name, self.workers), _refs(inputs)
@@ -86,7 +88,8 @@ class Engine(ABC):
                 if len(jobs):
                     self.run_jobs(jobs.ranges(self.workers), watch.finished)
             self._note_checked(build, refs)
-            return build.commit(fingerprints, task.schema, meter.account(inputs), extras)
+            code = [PartJob, task, *(parts[0] for parts in rows if len(parts))]
+            return build.commit(fingerprints, task.schema, self._account(meter, inputs, code), extras)
 
     def reduce_by_key(
         self,
@@ -103,25 +106,35 @@ class Engine(ABC):
         refs = _refs(inputs)
         spreads = Spreads(inputs, key, partitions, together, check=not refs <= self._checked)
         with open_build(out, header) as build:
-            if done := build.finished():
+            if done := finished(build):
                 return done
             self.start()
             meter = Meter(self.name, self.workers)
             task = ReduceTask(reducer, 0, key)
             # any partition may depend on any part of the inputs
-            code = code_version(PartJob, task, Gathered, Spilled, Spread)
+            code = [PartJob, task, Gathered, Spilled, Spread]
             shards = [[source, shard.sha256] for source, given in enumerate(inputs) for shard in given.manifest.shards]
             rows = sha256_json([key, partitions, together, shards])
-            decisive, fingerprints = sha256_json(header.decisive), Fingerprints()
+            decisive, version, fingerprints = sha256_json(header.decisive), code_version(*code), Fingerprints()
             for p in range(partitions):
-                fingerprints.append(part_fingerprint(reducer.fingerprint, [rows, p], decisive, code))
+                fingerprints.append(part_fingerprint(reducer.fingerprint, [rows, p], decisive, version))
             operation = Operation(str(out), task, check=False)
             jobs = PartJobs(operation, build.missing(fingerprints), fingerprints, ())
             with self._watch(build, partitions) as watch:
                 if len(jobs):
                     meter.spread_cpu_seconds = self.shuffle(spreads, jobs, watch.finished)
             self._note_checked(build, refs)
-            return build.commit(fingerprints, task.schema, meter.account(inputs))
+            return build.commit(fingerprints, task.schema, self._account(meter, inputs, code))
+
+    def _account(self, meter: Meter, inputs: Sequence[Source], code: Sequence[Any]) -> dict[str, Any]:
+        """What `run.json` says of an operation. `code`: what it was done by."""
+        retries, self._retries = self._retries, 0
+        return {**meter.account(inputs), "retries": retries, "code": code_of(code)}
+
+    def retried(self, line: str, times: int = 1) -> None:
+        """Something was run again that had ended with its worker; `line` says what."""
+        self._retries += times
+        self.say(line)
 
     def _watch(self, build: Build, total: int) -> Watch:
         return Watch(build.folder, build.header.stage, build.found, total, self.progress)

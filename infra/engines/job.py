@@ -8,7 +8,7 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -27,7 +27,7 @@ from infra.engines.live import LiveJob, rows_of
 from infra.engines.task import Output, Sink, Task, Written
 from infra.hashing import sha256_bytes, sha256_json
 from infra.metering import forget_peak_memory, versions_sha256, worker_cpu_seconds, worker_peak_memory
-from infra.storage import disk_errors, place
+from infra.storage import disk_errors, place, token_of, written_for
 
 # A job has at most so many partitions, and a worker at least so many jobs as long as there are partitions enough: the
 # jobs get smaller towards the end, so that no worker has much left when the others are done.
@@ -140,6 +140,8 @@ class Operation:
     folder: str
     task: Task
     check: bool
+    # The token of the driver's lock on the folder.
+    owner: str = ""
 
     def job(self, index: int, parts: tuple[Any, ...], fingerprint: str) -> PartJob:
         at = getattr(self.task, "at", None)  # the task of a reduction is told its partition
@@ -155,7 +157,9 @@ class Packed:
 
     @classmethod
     def of(cls, operation: Operation) -> "Packed":
-        content = pickle.dumps(operation, pickle.HIGHEST_PROTOCOL)
+        """For workers, while this process holds the operation's folder."""
+        owned = replace(operation, owner=token_of(place(operation.folder)))
+        content = pickle.dumps(owned, pickle.HIGHEST_PROTOCOL)
         return cls(content, sha256_bytes(content))
 
     def operation(self) -> Operation:
@@ -207,7 +211,8 @@ class RangeJob:
         operation = self.packed.operation()
         folder = place(operation.folder)
         live = LiveJob(folder, self.indices[0], len(self.indices))
-        with disk_errors(folder), live, ReceiptBatch(folder, batch_name(self.fingerprints, self.indices[0])) as batch:
+        receipts = ReceiptBatch(folder, batch_name(self.fingerprints, self.indices[0]))
+        with disk_errors(folder), written_for(operation.owner), live, receipts as batch:
             made = batch.found()
             for index, parts, fingerprint in zip(self.indices, self.parts, self.fingerprints, strict=True):
                 rejected_by: dict[str, int] = {}

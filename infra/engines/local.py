@@ -74,14 +74,16 @@ class LocalEngine(Engine):
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         waiting = iter(jobs)
         first = list(islice(waiting, 2))
-        if self.workers == 1 or len(first) <= 1:
+        # A job alone is not worth the start of a pool. Where there is one it is run there all the same: what it takes
+        # in memory stays out of the driver, which lives to the end of the run.
+        if self.workers == 1 or (len(first) <= 1 and self._pool is None):
             for job in chain(first, waiting):
                 done(job.run())
             return
         # Jobs that were lost with a worker (killed for memory, say) once more, one at a time: the one that needs too
         # much is then alone.
         for job in self._run_in_pool(chain(first, waiting), done):
-            self.say(f"a worker process was killed (out of memory?): {job.label} once more, alone")
+            self.retried(f"a worker process was killed (out of memory?): {job.label} once more, alone")
             if self._run_in_pool([job], done):
                 raise WorkError(
                     f"a worker process was killed twice while it made {job.label} "

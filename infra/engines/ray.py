@@ -6,13 +6,12 @@ path. Ray itself (the extra `ray`) is imported at the first job. Why not Ray Dat
 """
 
 import argparse
-import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from infra.dataset.receipts import SPILL
@@ -20,23 +19,18 @@ from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died
 from infra.engines.job import Job, PartJobs
 from infra.engines.options import Parser, address_towards, bytes_given, check_listens
+from infra.engines.ray_tasks import RayTasks
 from infra.engines.shuffle import Spreads
 from infra.engines.spill import shuffle_through_files
 from infra.errors import UsageError, WorkError
 from infra.extras import check_extra
-from infra.http.budget import LOOPBACK, environment, join_run
+from infra.http.budget import LOOPBACK, environment
 from infra.storage import place
 
 # On a loaded machine Ray's own servers may not come up in the time that Ray gives them.
 START_ATTEMPTS = 3
-# How often a task is run again whose worker or node died. Ray counts those that it killed for memory apart.
-RETRIES = 5
-# What a task is said to need, unless a node has less for each of its processors.
-TASK_MEMORY = 2 * 2**30
 # Seconds after which the number of processors is asked for again: a cluster may grow.
 ASK_EVERY = 10.0
-# How long the tasks that were told to stop are waited for.
-STOP_SECONDS = 30.0
 
 
 def start_ray(address: str | None, processors: int) -> None:
@@ -96,30 +90,23 @@ class RayEngine(Engine):
             self.workers = self._bound()
 
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
-        import ray
-
-        run = ray.remote(run_in).options(num_cpus=1, memory=self._task_memory(), max_retries=RETRIES)
-        waiting, running = iter(jobs), list[Any]()
+        waiting = iter(jobs)
         bound, asked = self._bound(), time.monotonic()
-        folder, shared = str(Path.cwd()), environment(self._host())
+        tasks = RayTasks(str(Path.cwd()), environment(self._host()), self._memory, self.say)
         try:
             while True:
                 if time.monotonic() - asked > ASK_EVERY:
                     bound, asked = self._bound(), time.monotonic()
-                while len(running) < bound and (job := next(waiting, None)) is not None:
-                    running.append(run.remote(folder, shared, job))
-                if not running:
+                while len(tasks) < bound and (job := next(waiting, None)) is not None:
+                    tasks.start(job)
+                if not tasks:
                     return
-                finished, running = ray.wait(running, timeout=ASK_EVERY)
-                for result in finished:
-                    done(ray.get(result))
+                for job, made in tasks.finished(ASK_EVERY):
+                    if made.retries:
+                        self.retried(f"a worker or its node died: {job.label} once more", made.retries)
+                    done(made.partitions)
         except BaseException as error:
-            for result in running:
-                ray.cancel(result)
-            # What goes on writes into the folder that the driver, or the next command, is about to write into.
-            if running:
-                with contextlib.suppress(Exception):
-                    ray.wait(running, num_returns=len(running), timeout=STOP_SECONDS)
+            tasks.stop()
             raise_ours(error)
 
     def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> float:
@@ -145,18 +132,6 @@ class RayEngine(Engine):
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         return max(1, 2 * int(resources.get("CPU", 1)))
 
-    def _task_memory(self) -> int:
-        import ray
-
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        nodes = [resources for resources in alive if resources.get("CPU")]
-        shares = [int(node["memory"] / max(1, node["CPU"])) for node in nodes if node.get("memory")]
-        if self._memory is None:
-            return min([TASK_MEMORY, *shares])
-        if nodes and all(self._memory > node.get("memory", 0) for node in nodes):
-            raise UsageError(f"--memory {self._memory} is more than any node of the cluster has")
-        return self._memory
-
     def close(self) -> None:
         if not self._started:
             return
@@ -165,14 +140,6 @@ class RayEngine(Engine):
 
         if ray.is_initialized():
             ray.shutdown()
-
-
-def run_in(folder: str, shared: Mapping[str, str], job: Job) -> int:
-    """`job.run()` where paths mean what they mean to the driver, in its working directory. `shared`: see `join_run`."""
-    join_run(shared)
-    with contextlib.suppress(OSError):  # on a node that has no such folder, only whole paths are of use
-        os.chdir(folder)
-    return job.run()
 
 
 def read_options(words: Sequence[str]) -> argparse.Namespace:

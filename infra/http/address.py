@@ -5,6 +5,7 @@ A password in an address would be written to wherever addresses are: to messages
 
 from urllib.parse import SplitResult, urlsplit
 
+from infra.addresses import shown
 from infra.errors import UsageError
 
 SCHEMES = ("http", "https")
@@ -22,6 +23,5 @@ def split_address(url: str) -> SplitResult:
         raise UsageError(f"{split.scheme}://…@{split.netloc.rpartition('@')[2]}: a user or password in an address is "
                          "not sent, and would be shown in logs: give the address without it")  # fmt: skip
     if split.scheme not in SCHEMES or not split.hostname:
-        shown = url.rpartition("@")[2] if "@" in url else url
-        raise UsageError(f"{shown} is no http or https address")
+        raise UsageError(f"{shown(url)} is no http or https address")
     return split

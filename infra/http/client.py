@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from infra.addresses import masked, shown
 from infra.errors import UsageError, WorkError
 from infra.http.address import split_address
 from infra.http.budget import budget
@@ -20,6 +21,8 @@ from infra.http.limits import HttpLimits
 
 BUSY = (429, 503)
 FAILED = (408, 500, 502, 504, 509, 520, 522, 524)
+# What HEAD is answered where only GET is served, or signed for.
+NO_HEAD = (403, 405, 501)
 REDIRECTED = (301, 302, 303, 307, 308)
 MOST_REDIRECTS = 5
 # Seconds; a server that asks for more is taken to ask for so many.
@@ -36,6 +39,10 @@ class AddressNotFound(WorkError):
     """The server has nothing at this address (404, 410)."""
 
 
+class HeadRefused(Exception):
+    """The server, or the signature of the address, does not allow HEAD; GET may be allowed."""
+
+
 class TryAgain(Exception):
     """A failure that may pass. `wait`: what the server asks for, in seconds; `busy`: it is for all of the run."""
 
@@ -48,7 +55,7 @@ class Patience:
     """Waits between the tries of one file: longer each time, until nothing but failures came for long enough."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = shown(url)
         self.clear()
 
     def clear(self) -> None:
@@ -98,13 +105,13 @@ def pay(requests: int, size: int) -> None:
 
 def request(method: str, url: str, headers: Mapping[str, str] | None = None) -> Any:
     """A urllib3 response with status 200, 206, 412 or 416 and its body not yet read. TryAgain for what may pass,
-    AddressNotFound for 404, WorkError or UsageError for what is final."""
+    AddressNotFound for 404, HeadRefused for HEAD, WorkError or UsageError for what is final."""
     for _ in range(MOST_REDIRECTS + 1):
         scheme = split_address(url).scheme
         pay(1, 0)
         response = send(method, url, headers or {})
         if response.status not in REDIRECTED:
-            return checked(response, url)
+            return checked(response, url, method)
         location = response.headers.get("Location", "")
         finish(response)
         try:
@@ -113,9 +120,11 @@ def request(method: str, url: str, headers: Mapping[str, str] | None = None) -> 
         except (ValueError, UsageError):
             target, same = location, False
         if not same:
-            raise WorkError(f"{url} redirects to {target[:500]!r}: only redirects within one scheme are followed")
+            raise WorkError(
+                f"{shown(url)} redirects to {shown(target)[:500]!r}: only redirects within one scheme are followed"
+            )
         url = target
-    raise WorkError(f"{url}: more than {MOST_REDIRECTS} redirects")
+    raise WorkError(f"{shown(url)}: more than {MOST_REDIRECTS} redirects")
 
 
 def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
@@ -137,36 +146,41 @@ def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
         )
     except exceptions.SSLError as error:
         raise WorkError(
-            f"{url}: the connection is not secure ({error}): check the clock, SSL_CERT_FILE and the proxy"
+            f"{shown(url)}: the connection is not secure ({masked(str(error))}): check the clock, SSL_CERT_FILE and "
+            "the proxy"
         ) from None
     except exceptions.LocationValueError as error:
-        raise UsageError(f"{url} cannot be asked, directly or through the proxy: {error}") from None
+        raise UsageError(f"{shown(url)} cannot be asked, directly or through the proxy: {masked(str(error))}") from None
     except exceptions.HTTPError as error:
         raise TryAgain(f"no answer ({type(error).__name__})") from None
 
 
-def checked(response: Any, url: str) -> Any:
+def checked(response: Any, url: str, method: str = "GET") -> Any:
     """The response, if its status says that there is something to read."""
     status = int(response.status)
     if status in (200, 206, 412, 416):
         return response
     after = retry_after(response.headers.get("Retry-After"))
     finish(response)
+    if method == "HEAD" and status in NO_HEAD:
+        raise HeadRefused
     if status in BUSY:
         raise TryAgain(str(status), after, busy=True)
     if status in FAILED:
         raise TryAgain(f"the server fails ({status})", after)
     if status in (404, 410):
-        raise AddressNotFound(f"{url}: there is no such file ({status})")
+        raise AddressNotFound(f"{shown(url)}: there is no such file ({status})")
     if status == 403:
         why = (
-            f"{url}: the server refuses (403): it blocks this address, this rate or this file; nothing more is asked. "
-            "Wait some hours and run the same command again with a lower --requests-per-second "
+            f"{shown(url)}: the server refuses (403): it blocks this address, this rate or this file; nothing more is "
+            "asked. Wait some hours and run the same command again with a lower --requests-per-second "
             "(https://status.commoncrawl.org)"
         )
+        if urlsplit(url).query:
+            why = f"{shown(url)}: the server refuses (403): if its query is a signature, sign the address again"
         budget().stop(why)
         raise WorkError(why)
-    raise WorkError(f"{url}: the server answers {status}")
+    raise WorkError(f"{shown(url)}: the server answers {status}")
 
 
 def retry_after(value: str | None) -> float | None:

@@ -9,9 +9,10 @@ import re
 import time
 from typing import Any, NamedTuple
 
+from infra.addresses import shown
 from infra.errors import UsageError, WorkError
 from infra.http.budget import budget
-from infra.http.client import Patience, TryAgain, finish, pay, request
+from infra.http.client import HeadRefused, Patience, TryAgain, finish, pay, request
 
 # A range that is read to its end while reading goes on is followed by one eight times as long: a file of 1 GiB is
 # seven requests, and a slow reader holds no connection for hours.
@@ -45,7 +46,7 @@ def fetch(url: str, most: int = 2**28) -> Fetched:
             expected = length_of(response)
             content = _body(response, most + 1)
             if len(content) > most:
-                raise WorkError(f"{url}: more than {most:,} bytes, where a list was expected")
+                raise WorkError(f"{shown(url)}: more than {most:,} bytes, where a list was expected")
             if response.status != 200 or (expected is not None and expected != len(content)):
                 raise TryAgain(f"the answer is cut: {len(content)} of {expected} bytes")
             return Fetched(content, version_of(response))
@@ -233,7 +234,9 @@ class HttpFile:
         if response.status == 412:
             raise self._changed()
         if response.status == 200:
-            raise UsageError(f"{self.url}: the server does not give ranges of files: fetch the file, and name its path")
+            raise UsageError(
+                f"{shown(self.url)}: the server does not give ranges of files: fetch the file, and name its path"
+            )
         found = CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
         if found is None:
             raise TryAgain("an answer without a range")
@@ -250,19 +253,34 @@ class HttpFile:
         return begins, ends
 
     def _ask_size(self) -> None:
+        """By HEAD; where that is refused, as for an address that is signed for GET, by the first byte of the file."""
+        ask = self._ask_head
         while True:
             try:
-                response = request("HEAD", self.url)
-                length = length_of(response)
-                finish(response)
-                if length is None:
-                    raise UsageError(f"{self.url}: the server does not tell the file's size: fetch the file, and name "
-                                     "its path")  # fmt: skip
-                self._same(length, version_of(response))
+                ask()
                 self._patience.clear()
                 return
+            except HeadRefused:
+                ask = self._ask_first_byte
             except TryAgain as failure:
                 self._patience.wait(failure)
+
+    def _ask_head(self) -> None:
+        response = request("HEAD", self.url)
+        length = length_of(response)
+        finish(response)
+        if length is None:
+            raise UsageError(
+                f"{shown(self.url)}: the server does not tell the file's size: fetch the file, and name its path"
+            )
+        self._same(length, version_of(response))
+
+    def _ask_first_byte(self) -> None:
+        response = request("GET", self.url, {"Range": "bytes=0-0"})
+        try:
+            self._checked(response, 0)
+        finally:
+            finish(response)
 
     def _same(self, size: int, version: str) -> None:
         if (self._size not in (None, size)) or (self._version and version and self._version != version):
@@ -270,8 +288,8 @@ class HttpFile:
         self._size, self._version = size, self._version or version
 
     def _changed(self) -> WorkError:
-        return WorkError(f"{self.url}: the file has changed since it was first read: what was made of it belongs to "
-                         "the old one; begin with another --out")  # fmt: skip
+        return WorkError(f"{shown(self.url)}: the file has changed since it was first read: what was made of it "
+                         "belongs to the old one; begin with another --out")  # fmt: skip
 
     def _leave(self) -> None:
         if self._response is not None:

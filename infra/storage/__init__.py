@@ -20,9 +20,10 @@ from infra.storage.files import (
     temporary_name,
     write_bytes,
 )
-from infra.storage.lock import check_locked, is_locked, lock, write_last
+from infra.storage.lock import check_locked, is_locked, lock, token_of, write_last
 from infra.storage.objects import MAGIC, ObjectPath, ObjectRanges, Place, place
 from infra.storage.scratch import scratch_folder
+from infra.storage.shards import commit_shard, written_for
 
 __all__ = [
     "MAGIC",
@@ -34,6 +35,7 @@ __all__ = [
     "StoreRefusal",
     "check_locked",
     "commit_file",
+    "commit_shard",
     "copy_file",
     "disk_errors",
     "is_locked",
@@ -53,7 +55,9 @@ __all__ = [
     "sync_files",
     "sync_folder",
     "temporary_name",
+    "token_of",
     "write_bytes",
     "write_last",
     "writing",
+    "written_for",
 ]

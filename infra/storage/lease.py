@@ -127,6 +127,16 @@ def put_last(lease: ObjectPath, path: ObjectPath, content: bytes) -> None:
                 return
 
 
+def token_of(path: ObjectPath) -> str:
+    """What the lease says of its holder, which is this process; empty if it is not."""
+    return _held[str(path)].token if str(path) in _held else ""
+
+
+def is_token(path: ObjectPath, token: str) -> bool:
+    """Whether the holder of this token has the lease."""
+    return _read(path)[0].get("token") == token
+
+
 def is_held(path: ObjectPath) -> bool:
     """For people: whether a driver renewed the lease lately, by the clocks of the store and of this machine."""
     content, version = _read(path)

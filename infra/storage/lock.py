@@ -1,22 +1,27 @@
 """A lock that keeps two runs out of one folder: the kernel's on disk, a lease in an object store.
 
 The kernel's (`flock`) goes away with the process that held it, however that process ended. A lease does so after a
-while (`lease.py`).
+while (`lease.py`). Either says by a random token who holds it, so that a worker elsewhere can tell whether its driver
+still does.
 """
 
 import errno
 import fcntl
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra.errors import UsageError
 from infra.storage.files import write_bytes
-from infra.storage.lease import hold, is_held, put_last, still_held
+from infra.storage.lease import hold, is_held, is_token, put_last, still_held
+from infra.storage.lease import token_of as lease_token
 from infra.storage.objects import ObjectPath
 
 NAME = ".lock"
+# The tokens of the locks on disk that this process holds, by folder.
+_tokens: dict[str, str] = {}
 
 
 @contextmanager
@@ -42,9 +47,32 @@ def lock(folder: Path) -> Iterator[None]:
             raise UsageError(
                 f"another process is writing into {folder}: wait for it, stop it, or choose another --out"
             ) from None
-        yield
+        token = _tokens[str(folder)] = uuid.uuid4().hex
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, token.encode(), 0)
+            yield
+        finally:
+            del _tokens[str(folder)]
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def token_of(folder: Path) -> str:
+    """That of the lock on the folder which this process holds; empty if it holds none."""
+    return lease_token(folder / NAME) if isinstance(folder, ObjectPath) else _tokens.get(str(folder), "")
+
+
+def is_holder(folder: Path, token: str) -> bool:
+    """Whether the driver of this token, anywhere, holds the folder; or was the last one that did, and was killed."""
+    path = folder / NAME
+    if isinstance(path, ObjectPath):
+        return is_token(path, token)
+    try:
+        return path.read_text() == token
+    except FileNotFoundError:
+        return False
 
 
 def check_locked(folder: Path, lately: bool = False) -> None:

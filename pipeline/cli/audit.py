@@ -57,15 +57,19 @@ def sources_text(answer: Mapping[str, Any]) -> str:
     return "\n".join([shown, *(answer["faults"] or [f"{held}than its repeats in an epoch of its source"])])
 
 
+def steps_text(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
 def page_text(answer: Mapping[str, Any]) -> str:
     """A row for each copy that was trained on, and how often each document was, in all."""
     rows = [
-        {**each, "steps": f"{each['first_step']} to {each['last_step']}", "data": each["data"][:12]}
+        {**each, "steps": steps_text(each["first_step"], each["last_step"]), "data": each["data"][:12]}
         for each in answer["exposures"]
     ]
     lines = [
         f"document {each['document']} of {each['data'][:12]} (source {each['source']}, {each['tokens']:,} tokens): "
-        f"trained on {each['times']:g} times"
+        f"trained on {each['times']:.3g} times"
         for each in answer["documents"]
     ]
     shown = [table(rows, ["data", "document", "source", "epoch", "steps", "tokens"])] if rows else []

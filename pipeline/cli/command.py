@@ -11,8 +11,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
-from infra.remote import check_local, is_remote_archive
-from infra.storage import ObjectPath, place
+from infra.remote import check_local, is_in_store, is_remote_archive
+from infra.storage import place
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
@@ -22,6 +22,7 @@ MANY = (
     "--only",
     "--snapshot",
     "--segment",
+    "--gpus",
 )  # fmt: skip
 
 # Options whose value is a text.
@@ -30,17 +31,13 @@ MAY_BE_EMPTY = ("--prompt", "--separator")
 # Options and arguments that are no `Path` but may name a file or a folder.
 PLACES = ("input", "models", "recipe", "config", "cache", "first", "second")
 
-# What may be in an object store, by command.
-_MADE = ("input", "out", "models")
-IN_STORES = {
-    **dict.fromkeys(("run", "ingest", "extract", "filter", "dedup", "mix", "tokenize"), _MADE),
-    **dict.fromkeys(("compare", "estimate", "measure"), ("input", "models")),
-    **dict.fromkeys(("explain", "rejects", "export"), ("run", "models")),
-    **dict.fromkeys(("train", "branch", "evaluate", "audit"), ("data",)),
-    "plan": ("probe",),
-    "verify": ("dataset",),
-    "status": ("folder",),
-}
+# Commands, and options of all commands, whose files are opened on this machine alone.
+ON_THIS_MACHINE = (
+    "train", "freeze", "branch", "evaluate", "generate", "audit", "calibrate-experts", "export-model", "plan-training",
+    "cache", "runtime_env",
+)  # fmt: skip
+# But for the tokens that these read.
+TOKENS_ANYWHERE = ("train", "branch", "evaluate", "audit", "calibrate-experts")
 
 # The last paragraph of a command's help.
 EXAMPLE = "\n\nExample: "
@@ -91,14 +88,16 @@ class Command(WithExample, TyperCommand):
             if option not in MAY_BE_EMPTY:
                 raise UsageError(f"{option} is empty: give it a value, or leave it out")
         rest: list[str] = super().parse_args(ctx, arguments)
-        in_stores = IN_STORES.get(str(self.name), ())
         for parameter in self.params:
-            given = ctx.params.get(parameter.name)
-            for value in places(parameter.name, given):
-                if parameter.name in in_stores and isinstance(place(value), ObjectPath):
-                    ctx.params[parameter.name] = place(given) if isinstance(given, Path) else given
-                elif parameter.name != "input" or not is_remote_archive(str(value)):
-                    check_local(value, parameter.opts[0], made=parameter.name == "out")
+            name, given = str(parameter.name), ctx.params.get(parameter.name)
+            here = self.name in ON_THIS_MACHINE or name in ON_THIS_MACHINE
+            here = here and not (name == "data" and self.name in TOKENS_ANYWHERE)
+            for value in places(name, given):
+                text = str(value)
+                if not ((name == "input" and is_remote_archive(text)) or (not here and is_in_store(text))):
+                    check_local(value, parameter.opts[0], made=name == "out")
+            if not here:
+                ctx.params[name] = opened_at(given)
         if engine_options:
             ctx.params["engine"] = f"{ctx.params['engine']} {shlex.join(engine_options)}"
         return rest
@@ -121,6 +120,13 @@ def places(name: str, value: Any) -> Iterator[Any]:
     for each in value if isinstance(value, list | tuple) else [value]:
         if isinstance(each, Path) or (name in PLACES and each is not None):
             yield each
+
+
+def opened_at(given: Any) -> Any:
+    """The value of a parameter, with paths of objects where it has paths that are addresses of an object store."""
+    if isinstance(given, list | tuple):
+        return [opened_at(each) for each in given]
+    return place(given) if isinstance(given, Path) else given
 
 
 def empty(arguments: Sequence[str]) -> Iterator[str]:

@@ -96,7 +96,7 @@ def quiet_stdout(wanted: bool) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """`40 s`, `3 min`, `2 h 10 min`, `3 days 4 h`."""
+    """`40 s`, `3 min`, `2 h 10 min`, `3 days 4 h`, `1,200 days`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -105,7 +105,7 @@ def duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
         return f"{hours} h {minutes} min"
-    return f"{hours // 24} days {hours % 24} h"
+    return f"{hours // 24} days {hours % 24} h" if hours < 240 else f"{round(hours / 24):,} days"
 
 
 def readable_bytes(number: float) -> str:

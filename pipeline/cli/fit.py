@@ -1,13 +1,13 @@
 """`fit`: models from texts that the user names, and the ones that the shipped recipes name."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from infra.errors import UsageError
+from infra.storage import place
 from pipeline.cli.command import Command, group
 from pipeline.cli.console import quiet_stdout, tell
 from pipeline.cli.options import Json, Language, Model, Models, Negative, Positive, Reference
@@ -55,7 +55,7 @@ def perplexity(
     """
     from pipeline.fit.perplexity import fit_perplexity
 
-    make(lambda: fit_perplexity(positive, out, vocab_size), json, out, positive)
+    make(lambda at: fit_perplexity(positive, at, vocab_size), json, out, positive)
 
 
 @fit_app.command("bag-of-words", cls=Command)
@@ -74,7 +74,7 @@ def bag_of_words(
 
     if out.suffix != SUFFIX:
         raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
-    make(lambda: fit_files(positive, negative, reference or [], out), json, out, positive, negative, reference)
+    make(lambda at: fit_files(positive, negative, reference or [], at), json, out, positive, negative, reference)
 
 
 @fit_app.command("quality", cls=Command)
@@ -90,7 +90,7 @@ def quality(positive: Positive, negative: Negative, out: Model, json: Json = Fal
 
     if out.suffix in (".json", ".tsv"):
         raise UsageError(f"--out {out}: fastText writes a .bin file; `refinery fit bag-of-words` makes tables of words")
-    make(lambda: fit_quality(positive, negative, out), json, out, positive, negative)
+    make(lambda at: fit_quality(positive, negative, at), json, out, positive, negative)
 
 
 @fit_app.command("reference", cls=Command)
@@ -113,7 +113,7 @@ def reference(
 
     if out.suffix != SUFFIX:
         raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
-    make(lambda: fit_reference([str(path) for path in positive], negative, out), json, out, positive, negative)
+    make(lambda at: fit_reference([str(path) for path in positive], negative, at), json, out, positive, negative)
 
 
 @fit_app.command("combination", cls=Command)
@@ -146,8 +146,8 @@ def combination(
     if out.suffix != ".json":
         raise UsageError(f"--out {out}: a combination is a .json file")
     shape = Shape(frozenset(rising or ()), frozenset(falling or ()))
-    fit = partial(fit_combination, positive, negative, signal, out, language or [], reference or [], shape)
-    make(fit, json, out, positive, negative, reference)
+    made_of = language or [], reference or [], shape
+    make(lambda at: fit_combination(positive, negative, signal, at, *made_of), json, out, positive, negative, reference)
 
 
 @fit_app.command("coherence", cls=Command)
@@ -161,7 +161,7 @@ def coherence(positive: Positive, out: Model, language: Language = "en", json: J
     """
     from pipeline.fit.coherence import fit_coherence
 
-    make(lambda: fit_coherence(positive, out, language), json, out, positive)
+    make(lambda at: fit_coherence(positive, at, language), json, out, positive)
 
 
 @fit_app.command("safety", cls=Command)
@@ -182,7 +182,7 @@ def safety(
     from pipeline.fit.safety import fit_safety
 
     listed = [words] if words else []
-    make(lambda: fit_safety(positive, negative, out, words, language), json, out, positive, negative, listed)
+    make(lambda at: fit_safety(positive, negative, at, words, language), json, out, positive, negative, listed)
 
 
 @fit_app.command("benchmarks", cls=Command)
@@ -201,7 +201,7 @@ def benchmarks(
     """
     from pipeline.fit.benchmarks import fit_benchmarks
 
-    make(lambda: fit_benchmarks(positive, out, field or (), common or ()), json, out, positive, common)
+    make(lambda at: fit_benchmarks(positive, at, field or (), common or ()), json, out, positive, common)
 
 
 @fit_app.command("importance", cls=Command)
@@ -221,7 +221,7 @@ def importance(
     """
     from pipeline.fit.importance import fit_importance
 
-    make(lambda: fit_importance(positive, negative, out), json, out, positive, negative)
+    make(lambda at: fit_importance(positive, negative, at), json, out, positive, negative)
 
 
 @fit_app.command("domains", cls=Command)
@@ -234,7 +234,7 @@ def domains(positive: Positive, out: Model, json: Json = False) -> None:
     """
     from pipeline.fit.domains import fit_domains
 
-    make(lambda: fit_domains([str(path) for path in positive], out), json, out, positive)
+    make(lambda at: fit_domains([str(path) for path in positive], at), json, out, positive)
 
 
 @fit_app.command("tokenizer", cls=Command)
@@ -252,21 +252,23 @@ def tokenizer(
     """
     from pipeline.fit.tokenizer import fit_tokenizer
 
-    make(lambda: fit_tokenizer(positive, out, vocab_size), json, out, positive)
+    make(lambda at: fit_tokenizer(positive, at, vocab_size), json, out, positive)
 
 
-def make(fit: Callable[[], dict[str, Any]], json: bool, out: Path, *inputs: list[Path] | None) -> None:
-    """Print the card of the model that `fit` makes at `out` of `inputs`; with `json`, stdout has nothing else.
-    UsageError where the model may not be put; what is refused leaves no folder behind."""
+def make(fit: Callable[[Path], dict[str, Any]], json: bool, out: Path, *inputs: list[Path] | None) -> None:
+    """Print the card of the model that `fit` makes of `inputs` at a path on this machine, for `out`; with `json`,
+    stdout has nothing else. UsageError where the model may not be put; what is refused leaves no folder behind."""
     from infra.dataset.refusal import no_empty_folders
     from pipeline.job.outputs import check_model_place
+    from pipeline.models.store import made_at
 
     named = (path for paths in inputs for path in paths or ())
     # a list of texts of one kind may be given as KIND=FILE
-    places = [path if path.exists() else Path(str(path).rpartition("=")[2]) for path in named]
+    places = [path if path.exists() else place(str(path).rpartition("=")[2]) for path in named]
     with quiet_stdout(json), no_empty_folders(out):
         check_model_place(out, places)
-        card = fit()
+        with made_at(out) as here:
+            card = fit(here)
     tell(card if json else card_text(card))
 
 

@@ -191,7 +191,8 @@ def verify(
 
     answer = faults_of(dataset)
     lines = [f"{name}: {fault}" for name, faults in answer.items() for fault in faults]
-    tell(answer if json else "\n".join(lines) or f"{len(answer)} datasets: every file is as it was written")
+    checked = "1 dataset" if len(answer) == 1 else f"{len(answer)} datasets"
+    tell(answer if json else "\n".join(lines) or f"{checked}: every file is as it was written")
     if lines:
         raise typer.Exit(1)
 

@@ -9,7 +9,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Models = Annotated[
     str | None, typer.Option("--models", help="The model folder (else REFINERY_MODELS, else the user's cache).")
 ]
-Source = Annotated[Path | None, typer.Option("--source", help="The folder that the archives have moved to.")]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        help="Where the archives are now: their folder, an archive's address, or a file with one address a line.",
+    ),
+]
 
 # Commands that make datasets
 Recipe = Annotated[

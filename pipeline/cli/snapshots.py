@@ -48,7 +48,7 @@ def within(limits: "HttpLimits", json: bool) -> Iterator[None]:
 @snapshots_app.command("list", cls=Command)
 def list_snapshots(
     snapshots: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Only these.", show_default="all")
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Only these; or all.", show_default="all")
     ] = None,
     source: Bucket = None,
     refresh: Refresh = False,
@@ -62,12 +62,13 @@ def list_snapshots(
 
     Example: refinery snapshots list CC-MAIN-2024-51
     """
+    from pipeline.snapshots.choose import named
     from pipeline.snapshots.crawls import KINDS, coverage
     from pipeline.snapshots.given import crawls_of, http_limits
 
     with within(http_limits(requests_per_second), json):
         crawls = crawls_of(source, refresh)
-        rows = coverage(crawls, snapshots or crawls.ids())
+        rows = coverage(crawls, named(crawls, snapshots or ()))
     if json:
         tell(rows)
     else:

@@ -1,23 +1,24 @@
-"""The trainer's commands: `train`, `freeze`, `branch`, `evaluate`, `calibrate-experts`, `generate`.
+"""The trainer's commands, from `plan-training` to `generate`. Each imports torch when it is called."""
 
-Each imports torch when it is called.
-"""
-
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from infra.errors import UsageError
-from pipeline.cli.console import quiet_stdout, say, tell
+from pipeline.cli.console import quiet_stdout, say, tell, tell_lines
 from pipeline.cli.options import Json, Out
-from pipeline.cli.train_ranks import Engine, Workers, run_on, started
-from pipeline.cli.train_text import calibration_text, evaluation_text, training_text
+from pipeline.cli.train_progress import TrainingProgress
+from pipeline.cli.train_ranks import Engine, Workers, leads, run_on, started
+from pipeline.cli.train_text import calibration_text, evaluation_text, plan_text, training_text
 from trainer.start import config_file, importing_torch
 
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
+Config = Annotated[
+    str, typer.Option("--config", help="A .toml configuration, or tiny, small, base, yi-lightning-like.")
+]
 Overrides = Annotated[
     Path | None, typer.Option("--overrides", help="A .toml file of overrides; without it the branch is the control.")
 ]
@@ -27,22 +28,26 @@ Policy = Annotated[
     str,
     typer.Option("--policy", help="fixed, top_p=P, min_p=P, table=K,K,…, or a file of calibrate-experts."),
 ]
-PROGRESS_SECONDS = 5.0
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 CALIBRATED = ("top_p", "min_p", "table")
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event files to OUT/tensorboard too.")]
 
 
-def progress_printer() -> Any:
-    """A callback for `trainer.train.OnStep` that prints a line to stderr every `PROGRESS_SECONDS`."""
-    printed = 0.0
+@contextmanager
+def watching(out: Path, tensorboard: bool) -> Iterator[Any]:
+    """What is called after every step: it prints a line, and writes event files where they are wanted."""
+    from trainer.tensorboard import EventFiles
 
-    def print_step(row: Mapping[str, Any], last_step: int) -> None:
-        nonlocal printed
-        now = time.monotonic()
-        if now - printed >= PROGRESS_SECONDS:
-            printed = now
-            say(f"step {row['step']} of {last_step}: loss {row['loss']:.4f}, learning rate {row['learning_rate']:.2e}")
-
-    return print_step
+    watchers: list[Any] = [TrainingProgress()]
+    if not tensorboard:
+        yield watchers[0]
+        return
+    events = EventFiles(out)
+    watchers.append(events)
+    try:
+        yield lambda row, last_step: [watcher(row, last_step) for watcher in watchers]
+    finally:
+        events.close()
 
 
 def print_pass(policy: Any, result: Mapping[str, Any]) -> None:
@@ -56,8 +61,9 @@ def train(
     ctx: typer.Context,
     data: Data,
     out: Out,
-    config: Annotated[str, typer.Option("--config", help="A .toml configuration, or `tiny`.")] = "tiny",
+    config: Config = "tiny",
     steps: Steps = None,
+    tensorboard: TensorBoard = False,
     engine: Engine = "local",
     workers: Workers = 1,
     json: Json = False,
@@ -65,7 +71,8 @@ def train(
     """Train a trunk on a tokens dataset, or resume it.
 
     The trunk is warm-up and a stable learning rate. A second call resumes where the first stopped, also on another
-    number of ranks. Where there are several machines, torchrun starts the same command on them.
+    number of ranks. Where there are several machines, torchrun starts the same command on them. The memory that a step
+    needs is estimated before the first; `refinery plan-training` tells that and the time without a run.
 
     Example: refinery train --data tokens --config tiny --out trunk
     """
@@ -75,9 +82,39 @@ def train(
     with quiet_stdout(json), importing_torch():
         from trainer.api import train as train_trunk
 
-        answer = run_on(engine, workers, out, train_trunk, file, data, out, steps, on_step=progress_printer())
+        with watching(out, tensorboard and leads()) as on_step:
+            arguments = file, data, out, steps
+            answer = run_on(engine, workers, out, train_trunk, *arguments, on_step=on_step, tell=say)
     if answer is not None:
         tell(answer if json else training_text(answer))
+
+
+def plan_training(
+    config: Config = "tiny",
+    data: Annotated[Path | None, typer.Option("--data", help="A tokens dataset, for its vocabulary.")] = None,
+    vocab_size: Annotated[int | None, typer.Option("--vocab-size", help="Tokens, where there is no dataset.")] = None,
+    gpus: Annotated[
+        list[int] | None, typer.Option("--gpus", help="Numbers of GPUs.", show_default="1 8 64 2000")
+    ] = None,
+    gpu: Annotated[str, typer.Option("--gpu", help="b200, h200, h100, h100-pcie, a100, l40s, 4090, …")] = "h100",
+    mfu: Annotated[float, typer.Option("--mfu", help="The share of the GPUs' peak that is reached, 0 to 1.")] = 0.25,
+    days: Annotated[float, typer.Option("--days", help="A time, for which tokens are counted.")] = 42.0,
+    json: Json = False,
+) -> None:
+    """Show what a training takes, before it is run.
+
+    Parameters, FLOPs and KV bytes of a token, memory of a GPU, and the time at a given share of the GPUs' peak. Nothing
+    is trained.
+
+    Example: refinery plan-training --config base --vocab-size 65536
+    """
+    file = config_file(config)
+    with quiet_stdout(json), importing_torch():
+        from trainer.plan import GPUS
+        from trainer.plan import plan_training as planned
+
+        answer = planned(file, data, vocab_size, gpus or GPUS, gpu, mfu, days)
+    tell(answer if json else plan_text(answer))
 
 
 def freeze(
@@ -103,6 +140,7 @@ def branch(
     overrides: Overrides = None,
     data: Annotated[Path | None, typer.Option("--data", help="The trunk's tokens dataset, or another.")] = None,
     steps: Steps = None,
+    tensorboard: TensorBoard = False,
     engine: Engine = "local",
     workers: Workers = 1,
     json: Json = False,
@@ -119,9 +157,9 @@ def branch(
     with quiet_stdout(json), importing_torch():
         from trainer.api import branch as train_branch
 
-        answer = run_on(
-            engine, workers, out, train_branch, trunk, overrides, data, out, steps, on_step=progress_printer()
-        )
+        with watching(out, tensorboard and leads()) as on_step:
+            arguments = trunk, overrides, data, out, steps
+            answer = run_on(engine, workers, out, train_branch, *arguments, on_step=on_step, tell=say)
     if answer is not None:
         tell(answer if json else training_text(answer))
 
@@ -176,19 +214,72 @@ def calibrate_experts(
 def generate(
     checkpoint: Checkpoint,
     prompt: Annotated[str, typer.Option("--prompt", help="The text to continue.")] = "",
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", metavar="FILE", help="A prompt a line, instead; prints JSON lines.")
+    ] = None,
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="The most tokens to generate.")] = 100,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
-    temperature: Annotated[float, typer.Option("--temperature", help="0 takes the most likely token.")] = 0.8,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
     policy: Policy = "fixed",
+    temperature: Annotated[float, typer.Option("--temperature", help="0 takes the most likely token.")] = 0.8,
+    top_p: Annotated[float, typer.Option("--top-p", help="Only of the likeliest tokens with this probability.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, help="Only of so many likeliest tokens.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32 or bfloat16.", show_default="as it was trained")
+    ] = None,
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Prompts at once.")] = 16,
     json: Json = False,
 ) -> None:
     """Generate text from a checkpoint.
 
+    A prompt is continued in the same way alone and among others.
+
     Example: refinery generate --checkpoint control --prompt "The sea" --tokens 60
     """
-    with quiet_stdout(json), importing_torch():
-        from trainer.api import generate as generate_text
+    if prompts is not None and prompt:
+        raise UsageError("give --prompt or --prompts, not both")
+    given = [prompt] if prompts is None else read_lines(prompts)
+    with quiet_stdout(json or prompts is not None), importing_torch():
+        from trainer.api import Sampling
+        from trainer.api import generate as generate_texts
 
-        text = generate_text(checkpoint, prompt, tokens, k, temperature, seed, policy)
-    tell({"text": text} if json else text, as_it_is=True)
+        sampling = Sampling(temperature, top_p, top_k, seed)
+        rows = generate_texts(checkpoint, given, tokens, k, policy, sampling, dtype, device, batch_size)
+    if prompts is not None:
+        tell_lines(row._asdict() for row in rows)
+    else:
+        tell(rows[0]._asdict() if json else rows[0].text, as_it_is=True)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file. UsageError for one that cannot be read, or has none."""
+    try:
+        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as lines of text: {error}") from None
+    if lines == [""]:
+        raise UsageError(f"{path} is empty: put a prompt on each line")
+    return lines
+
+
+def export_model(
+    checkpoint: Annotated[Path, typer.Argument(help="A frozen trunk, or the folder of a run or branch.")],
+    out: Out,
+    dtype: Annotated[str, typer.Option("--dtype", help="Of the weights: float32 or bfloat16.")] = "float32",
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
+    policy: Policy = "fixed",
+    json: Json = False,
+) -> None:
+    """Write a checkpoint as transformers loads it.
+
+    The folder has safetensors, a configuration, a tokenizer and a file of code for the model; nothing is pickled. Its
+    README.md says how it is loaded.
+
+    Example: refinery export-model control --out exported
+    """
+    with quiet_stdout(json), importing_torch():
+        from trainer.api import export_model as export
+
+        answer = export(checkpoint, out, dtype, k, policy)
+    tell(answer if json else training_text(answer))

@@ -35,13 +35,19 @@ def started(ctx: typer.Context, engine: str, workers: int) -> bool:
 
 
 def run_on(
-    engine: str, workers: int, out: Path, work: Callable[..., dict[str, Any]], *arguments: Any, on_step: Any
+    engine: str, workers: int, out: Path, work: Callable[..., dict[str, Any]], *arguments: Any, on_step: Any, tell: Any
 ) -> dict[str, Any] | None:
-    """What `work(*arguments, on_step)` returns; None on all ranks but the first. Ranks on Ray show no steps here."""
+    """What `work(*arguments, on_step, tell=tell)` returns; None on all ranks but the first. Ranks on Ray show nothing
+    here."""
     name, *options = shlex.split(engine)
     if name == "ray":
         from trainer.parallel.ray import run_on_ray
 
         return run_on_ray(workers, options, out / "ray", work, arguments)
-    answer = work(*arguments, on_step)
-    return answer if os.environ.get("RANK", "0") == "0" else None
+    answer = work(*arguments, on_step, tell=tell)
+    return answer if leads() else None
+
+
+def leads() -> bool:
+    """Whether this process is the only rank here, or the first."""
+    return os.environ.get("RANK", "0") == "0"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.cli.console import duration, readable_bytes
 from pipeline.text_table import table, told
 
 MEASURE = "bits per byte"
@@ -53,3 +54,46 @@ def training_text(answer: Mapping[str, Any]) -> str:
         else:
             rows.append({"what": name, "value": f"{value:.4f}" if isinstance(value, float) else told(value)})
     return table(rows, ["what", "value"])
+
+
+def plan_text(answer: Mapping[str, Any]) -> str:
+    """The model's figures, and a row for each number of GPUs."""
+    rows = [
+        ("parameters", amount(answer["parameters"])),
+        ("parameters of a token", f"{amount(answer['active_parameters'])}, embedding included"),
+        ("vocabulary", f"{answer['vocab_size']:,}"),
+        ("mean k in training", f"{answer['mean_k']:.3g}"),
+        ("FLOPs of a token", f"{amount(answer['flops_per_token'])} at {answer['sequence_length']:,} tokens"),
+        ("KV cache of a token", f"{readable_bytes(answer['kv_bytes_per_token'])} at {answer['context']:,} in bfloat16"),
+        ("tokens of the schedule", amount(answer["tokens"])),
+    ]
+    about = table([{"what": name, "value": value} for name, value in rows], ["what", "value"])
+    inside = f"tokens in {answer['time_days']:g} days"
+    on = [
+        {
+            "GPUs": f"{each['gpus']:,}",
+            "memory of each": memory_text(each),
+            "tokens/s": amount(each["tokens_per_second"]) if each["sequences"] else None,
+            "time": duration(each["days"] * 86400) if each["sequences"] else None,
+            inside: amount(each["tokens_in_time"]) if each["sequences"] else None,
+        }
+        for each in answer["on"]
+    ]
+    title = f"{answer['gpu']}, MFU {answer['mfu']:.0%}, by arithmetic"
+    return f"{about}\n\n{title}\n{table(on, ['GPUs', 'memory of each', 'tokens/s', 'time', inside])}"
+
+
+def memory_text(on: Mapping[str, Any]) -> str:
+    """What each of some GPUs needs, and whether it can run."""
+    if on["sequences"] == 0:
+        return "more GPUs than sequences a step"
+    return readable_bytes(on["memory_bytes"]) + ("" if on["fits"] else " (too much)")
+
+
+def amount(number: float) -> str:
+    """`950`, `12.3 thousand`, `4.5 million`, `1.2 billion`, `15 trillion`."""
+    for size, unit in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if number >= size:
+            value = number / size
+            return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
+    return f"{number:.3g}"

@@ -51,8 +51,9 @@ def report_damage(manifests: "Sequence[Manifest]") -> None:
         if rule.startswith(("ingest/damage/", "read/"))
     }
     if found:
-        say(
-            "damaged input, accounted for in the ledger: "
-            + ", ".join(f"{rule} {n}" for rule, n in sorted(found.items()))
-        )
+        total = sum(found.values())
+        what = "damaged range or unreadable line" if total == 1 else "damaged ranges and unreadable lines"
+        rules = ", ".join(f"{rule} {number:,}" for rule, number in sorted(found.items()))
+        say(f"{total:,} {what} of the input: {rules}; all else was read. The ledger has file and offset of each; "
+            "because of them the exit code is 1")  # fmt: skip
         raise typer.Exit(1)

@@ -22,6 +22,7 @@ from pipeline.explain.copies import copies_of, evidence, pool_step, text_changes
 from pipeline.explain.finished import read_run
 from pipeline.explain.lookup import Asked, Key, key_of, matches, rows_at
 from pipeline.explain.sources import Origin, origin_of, originals
+from pipeline.inputs.places import Where
 from pipeline.job.context import resolve_recipe
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.recipe import Recipe, Stage
@@ -84,7 +85,7 @@ class Finished:
         return loaded_models(tuple((name, self.places[name]) for name in sorted(set(stage.models()))))
 
 
-def explain(what: str, run: Path, source: Path | None = None, models: str | None = None) -> list[dict[str, Any]]:
+def explain(what: str, run: Path, source: Where | None = None, models: str | None = None) -> list[dict[str, Any]]:
     """Explains all documents whose URL or id is `what`, in order; if none, all with an equivalent URL.
 
     `source`: the folder of the archives or files, or the dataset from which the run began. Raises UsageError if the run
@@ -97,7 +98,7 @@ def explain(what: str, run: Path, source: Path | None = None, models: str | None
 
 
 def explain_many(
-    asked: Sequence[Asked], run: Path, source: Path | None = None, models: str | None = None
+    asked: Sequence[Asked], run: Path, source: Where | None = None, models: str | None = None
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Explains the documents that are asked for, in this order, each once; and the names of which there is none."""
     finished = open_run(run, source, models)
@@ -118,7 +119,7 @@ def no_document(missing: Sequence[str], run: Path) -> str:
     return f"no document with the URL or id {names}{more} came into {run}"
 
 
-def open_run(run: Path, source: Path | None, models: str | None) -> Finished:
+def open_run(run: Path, source: Where | None, models: str | None) -> Finished:
     folder = read_run(run)
     used = [name for name in folder.recipe.model_names() if name in folder.models]
     recipe, places = resolve_recipe(folder.recipe, models, used)
@@ -163,7 +164,7 @@ def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     here = {name: run.places[name] for name in stage.models()}
     task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("audit"))
     trace: Trace = []
-    with closing(task.open_tools()) as tools:
+    with closing(task.open_tools(run.dataset(run.stages[0]))) as tools:
         row, result.rejected_by = task.one(result.row, tools, trace=trace)
     result.audited = bool((row.get("signals") or {}).get("audit_sample"))
     rejected = {reject.step for reject in result.rejected_by}

@@ -20,6 +20,7 @@ from infra.errors import UsageError
 from pipeline.explain.finished import FinishedRun, read_run
 from pipeline.explain.lookup import Key, key_of, rows_by_id, rows_of
 from pipeline.explain.sources import StageTexts, origin_of
+from pipeline.inputs.places import Where
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.counts import is_copy, run_counts
 
@@ -60,7 +61,7 @@ def rejects(
     rule: str,
     stage: str | None = None,
     sampling: Sampling | None = None,
-    source: Path | None = None,
+    source: Where | None = None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Documents that the rule `STEP/RULE` rejected, nearest to its threshold first; and why texts are missing, if any.
 

@@ -7,25 +7,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
+from infra.addresses import shown
 from infra.dataset.manifest import MANIFEST, Kind
 from infra.dataset.reader import Dataset
 from infra.dataset.rows import to_rows
 from infra.errors import RefineryError, UsageError
+from infra.remote import anywhere, is_remote_archive
 from pipeline.explain.finished import FinishedRun
 from pipeline.explain.lookup import Key, key_of, rows_of
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.places import places_below
+from pipeline.inputs.places import Where, known_place, places_below
 from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
-from pipeline.inputs.versions import has_version
+from pipeline.inputs.versions import is_unchanged
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.extract import BodyReader, page_extractor
 from pipeline.steps.extract import Extract
 
-RECORD_COLUMNS = ("warc_length", "member_record", "url", "page", "charset_header")
+RECORD_COLUMNS = ("id", "warc_length", "member_record", "url", "page", "charset_header", "content_digest")
 # For a recipe without an extraction of its own.
 QUICK = Extract("extract", "resiliparse")
 
@@ -39,10 +40,11 @@ class Origin:
     given: Dataset | None = None
 
 
-def origin_of(source: Path | None) -> Origin:
-    """`source`: the folder of the archives or files, or the dataset from which the run began."""
-    if source and (source / MANIFEST).is_file():
-        return Origin(given=Dataset(source))
+def origin_of(source: Where | None) -> Origin:
+    """`source`: see `places_below`; or the dataset from which the run began."""
+    folder = None if source is None or is_remote_archive(str(source)) else anywhere(source, "--source")
+    if folder and (folder / MANIFEST).is_file():
+        return Origin(given=Dataset(folder))
     return Origin(places_below(source) if source else {})
 
 
@@ -61,8 +63,10 @@ def originals(rows: Iterable[Mapping[str, Any]], first: Dataset, origin: Origin)
             raise UsageError("the run began at a dataset of documents: give its folder with --source DATASET")
         path = place_of(name, {**first.places(), **origin.moved})
         read = next((ref.sha256 for ref in first.manifest.inputs if ref.name == name), None)
-        if read is not None and not has_version(path, read):
-            raise UsageError(f"{path} is not the file {name!r} that was read: give its folder with --source ROOT")
+        if read is not None and not is_unchanged(path, read, moved=path != known_place(name, first.places())):
+            raise UsageError(
+                f"{shown(path)} is not the file {name!r} that was read: give its folder with --source ROOT"
+            )
         chosen = sorted(several)
         source = keys[chosen[0]].get("source") or ""
         part = ChosenDocuments(DocumentFilePart(path, name, "", source, columns), tuple(offset for _, offset in chosen))
@@ -110,7 +114,7 @@ class StageTexts:
         places = {**before.places(), **self._first.places(), **self.origin.moved}
         texts: dict[Key, str] = {}
         faults: dict[str, None] = {}  # in order, each once
-        with closing(BodyReader(places)) as reader:
+        with closing(BodyReader(places, self._first)) as reader:
             for record in records:
                 step = extraction(self.run.recipe, stage, steps[key_of(record)])
                 try:

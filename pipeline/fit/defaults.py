@@ -33,7 +33,7 @@ from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
 from pipeline.fit.wikitext import articles as whole_articles
 from pipeline.models.language import load_language
-from pipeline.models.store import CARD, DEFAULT_MODELS, shipped_models
+from pipeline.models.store import CARD, DEFAULT_MODELS, made_at, shipped_models
 
 COMMAND = "refinery fit defaults"
 VOCABULARY = 8000
@@ -74,9 +74,10 @@ def fit_defaults(
             if card is None:
                 if say:
                     say(f"making {name}")
-                card = _MAKERS.get(name, _shipped)(folder / name, inputs)
-                card["made_by"] = made_by()
-                write_bytes(folder / f"{name}{CARD}", readable_json(card))
+                with made_at(folder / name) as here:
+                    card = _MAKERS.get(name, _shipped)(here, inputs)
+                    card["made_by"] = made_by()
+                    write_bytes(here.with_name(f"{name}{CARD}"), readable_json(card))
             cards[name] = card
     return cards
 

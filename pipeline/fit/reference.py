@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
-from infra.storage import write_bytes
+from infra.storage import place, write_bytes
 from pipeline.fit.bag_of_words import FOLDS, MIN_TEXTS, fold_of, weighted
 from pipeline.fit.texts import Sample, auc, counted, read_labelled, read_samples, stable_hash, write_card
 from pipeline.models.reference import DIGITS, ReferenceClassifier
@@ -131,7 +131,7 @@ def fit_reference(positive: Sequence[str], negative: Sequence[Path], out: Path) 
 
     UsageError for a text without a kind, for a kind that no table can name, and for too little text.
     """
-    samples = read_labelled(positive, lambda word: not Path(word).exists())
+    samples = read_labelled(positive, lambda word: not place(word).exists())
     for sample in samples:
         if not sample.domain:
             raise UsageError(f"a text from {sample.group} has no kind: give KIND=PATH, or texts with a `domain`")

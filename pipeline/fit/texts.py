@@ -20,7 +20,7 @@ from filters.url import host
 from infra.dataset.manifest import MANIFEST, Manifest
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import write_bytes
+from infra.storage import place, readable, write_bytes
 from pipeline.inputs.documents import open_lines
 
 # One document in ten is held out to measure the model.
@@ -69,9 +69,9 @@ def read_labelled(words: Sequence[str], is_labelled: Callable[[str], bool]) -> l
     for word in sorted(words):
         label, equals, path = word.partition("=")
         if equals and is_labelled(word):
-            samples += [replace(sample, domain=label) for sample in read_samples([Path(path)])]
+            samples += [replace(sample, domain=label) for sample in read_samples([place(path)])]
         else:
-            samples += read_samples([Path(word)])
+            samples += read_samples([place(word)])
     return samples
 
 
@@ -131,7 +131,7 @@ def json_lines(path: Path) -> Iterator[Any]:
 
 def _parquet(path: Path) -> Iterator[Any]:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(readable(path)) as file:
             wanted = [name for name in ("text", "url", "source", "domain") if name in file.schema_arrow.names]
             for batch in file.iter_batches(columns=wanted):
                 yield from batch.to_pylist()

@@ -12,9 +12,10 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, overload
 
+from infra.addresses import lacks_query, shown
 from infra.errors import UsageError
 from pipeline.inputs.inputs import FileSource, InputFile
-from pipeline.inputs.places import is_there
+from pipeline.inputs.places import is_there, query_is_missing
 from pipeline.inputs.versions import is_sha256
 from pipeline.warc.pages import is_page
 from pipeline.warc.reader import read_split
@@ -65,9 +66,11 @@ class ArchivePart:
 
     def check(self) -> None:
         """UsageError if the archive is not there."""
+        if lacks_query(self.split.path):
+            raise query_is_missing(self.split.name, self.split.path)
         if not is_there(self.split.path):
             raise UsageError(
-                f"the archive {self.split.name!r} is not at {self.split.path}, and a part of it has to be read: "
+                f"the archive {self.split.name!r} is not at {shown(self.split.path)}, and a part of it has to be read: "
                 "give its folder with --source ROOT"
             )
 

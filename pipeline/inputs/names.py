@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from infra.addresses import shown
 from infra.errors import UsageError
 
 # Since 2013 `crawl-data/CC-MAIN-…` and `crawl-data/CC-NEWS/…`; the ARC crawls of 2008 to 2012 had folders of their own
@@ -56,7 +57,9 @@ def file_names(places: Sequence[str]) -> dict[str, str]:
     by_name: dict[str, str] = {}
     for place, name in names.items():
         if by_name.setdefault(name, place) != place:
-            raise UsageError(f"{by_name[name]} and {place} would both be called {name!r}: give one of them")
+            raise UsageError(
+                f"{shown(by_name[name])} and {shown(place)} would both be called {name!r}: give one of them"
+            )
     return names
 
 

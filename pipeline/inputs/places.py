@@ -7,11 +7,18 @@ with its value. Mappings are merged with `|`. They are in `run.json` and in the 
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from infra.addresses import lacks_query, shown
 from infra.errors import UsageError
+from infra.http.address import split_address
+from infra.remote import anywhere, is_remote_archive
+from infra.storage import ObjectPath
 from pipeline.inputs.names import bucket_name, is_url
 
 Places = Mapping[str, str]
+# What a user names to say where files are now.
+Where = str | Path
 
 
 def places_of(files: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -37,15 +44,56 @@ def known_place(name: str, places: Places) -> str | None:
 
 
 def is_there(place: str) -> bool:
-    """Whether the file is there; that of an address shows when it is read."""
-    return is_url(place) or Path(place).is_file()
+    """Whether the file is there; that of an address shows when it is read, unless its query has to be given again."""
+    return not lacks_query(place) if is_url(place) else Path(place).is_file()
 
 
-def places_below(root: Path) -> dict[str, str]:
-    """Every file below `root`, the folder that the archives of a run have moved to: by the path from there, and by its
-    name from the bucket's root. UsageError if it is no folder."""
+def places_below(source: Where) -> dict[str, str]:
+    """Where the files of a run are now, by name. `source`: the folder that they have moved to, the address of an
+    archive, or a file with one such address a line.
+
+    Of a folder it is every file: by the path from there, and by its name from the bucket's root. An archive at an
+    address has all names that its path ends in, but those that two of the addresses would have. UsageError if there is
+    no such folder or list.
+    """
+    if is_remote_archive(str(source)):
+        return _places_of_addresses([str(source)])
+    root = anywhere(source, "--source")
+    if root.is_file():
+        return _places_of_addresses(_listed(root))
     if not root.is_dir():
         raise UsageError(f"--source {root} is not a folder")
-    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    below = root.walk_objects() if isinstance(root, ObjectPath) else filter(Path.is_file, root.rglob("*"))
+    files = sorted(below)
     named = places_of((name, str(path)) for path in files if (name := bucket_name(str(path.absolute()))))
     return named | {path.relative_to(root).as_posix(): str(path) for path in files}
+
+
+def _listed(file: Path) -> list[str]:
+    """The addresses of archives in a list. UsageError for a line that is none."""
+    lines = [line.strip() for line in file.read_text("utf-8-sig", "replace").split("\n") if line.strip()]
+    wrong = next((number for number, line in enumerate(lines, 1) if not is_remote_archive(line)), None)
+    if wrong or not lines:
+        raise UsageError(f"--source {file}: line {wrong or 1} is no http(s) address of an archive: give a folder, an "
+                         "address, or a file with one a line")  # fmt: skip
+    return lines
+
+
+def _places_of_addresses(addresses: Iterable[str]) -> dict[str, str]:
+    places: dict[str, str] = {}
+    several: set[str] = set()
+    for address in dict.fromkeys(addresses):
+        split_address(address)
+        levels = unquote(urlsplit(address).path).lstrip("/").split("/")
+        names = {"/".join(levels[start:]) for start in range(len(levels))}
+        several |= names & places.keys()
+        places |= dict.fromkeys(names, address)
+    return {name: address for name, address in places.items() if name not in several}
+
+
+def query_is_missing(name: str, place: str) -> UsageError:
+    """Of a file at an address whose query was not recorded."""
+    return UsageError(
+        f"{name!r} was read at {shown(place)} with a query, such as a signature, which is not recorded: give the "
+        "whole address again with --source ADDRESS, or a file with one a line"
+    )

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from infra.addresses import lacks_query
 from infra.dataset import schema as schemas
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import BATCH_ROWS
@@ -22,7 +23,7 @@ from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart, open_documents
 from pipeline.inputs.inputs import DOCUMENTS, URL_LIST, FileSource
-from pipeline.inputs.places import is_there, known_place
+from pipeline.inputs.places import is_there, known_place, query_is_missing
 from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
 from pipeline.warc.file_bytes import open_bytes
 from pipeline.warc.http import record_message
@@ -44,6 +45,8 @@ def is_document_file(name: str) -> bool:
 def place_of(name: str, places: Mapping[str, str]) -> str:
     """The path of a file that was read, among `places`. UsageError if it is not there any more."""
     place = known_place(name, places)
+    if place is not None and lacks_query(place):
+        raise query_is_missing(name, place)
     if place is None or not is_there(place):
         what = "file" if is_document_file(name) else "archive"
         raise UsageError(f"the {what} {name!r} is not where it was read: give its folder with --source ROOT")

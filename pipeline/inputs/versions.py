@@ -11,18 +11,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from infra.addresses import shown
 from infra.errors import UsageError, WorkError
 from infra.hashing import canonical_json, sha256_file, sha256_json
 from infra.http.client import AddressNotFound
 from infra.storage import read_json, temporary_name
 from pipeline.inputs.names import is_url
 from pipeline.inputs.places import is_there
-from pipeline.warc.file_bytes import file_version, open_bytes
+from pipeline.warc.file_bytes import RangeDigest, file_version, open_bytes
 
 T = TypeVar("T")
 
@@ -59,7 +61,7 @@ def file_states(places: Iterable[str], hashed: bool = True) -> dict[str, FileSta
     elif sum(stat.st_size for stat in stats.values()) > HASHED_BYTES:
         states = {p: FileState(s.st_size, file_version(s)) for p, s in stats.items()}
     else:
-        hashes = _hashes(stats)
+        hashes = _hashes({place: _state(stat) for place, stat in stats.items()})
         states = {p: FileState(s.st_size, hashes[p], file_version(s)) for p, s in stats.items()}
     return states | dict(zip(remote, _at_once(_remote_state, remote, CONNECTIONS), strict=True))
 
@@ -75,9 +77,10 @@ def is_sha256(version: str) -> bool:
 
 def has_version(place: str, version: str) -> bool:
     """Whether the file at `place` is the one of this version, as far as can be told. A moved file keeps its size, not
-    its time, so of a version that is no sha256 the size counts; of a published snapshot the name does."""
+    its time, so of a version that is no sha256 the size counts; of a published snapshot the name does. For a sha256
+    the whole file is read, a remote one too, once in each of its states."""
     if is_sha256(version):
-        return not is_url(place) and _hashes({place: _stat(place)})[place] == version
+        return _hashes({place: _state_of(place)})[place] == version
     kind, _, rest = version.partition(":")
     if kind != "size":
         return True
@@ -92,6 +95,43 @@ def is_still(place: str, version: str) -> bool:
     if not is_there(place):
         return False
     return version == (_remote_state(place).version if is_url(place) else file_version(_stat(place)))
+
+
+def same_state(version: str, other: str) -> bool:
+    """Whether two versions are of one state."""
+    return plain_version(version) == plain_version(other)
+
+
+def plain_version(version: str) -> str:
+    """The version with its ETag as every protocol writes it: without quotes, and without the mark of a weak one."""
+    head, mark, etag = version.partition(" etag:")
+    return head + mark + etag.removeprefix("W/").strip('"')
+
+
+def is_other(place: str, now: str, version: str, moved: bool) -> bool:
+    """Whether the file at `place`, in the state `now`, is another than the one of `version`, as far as that shows
+    without reading a remote one. `moved`: it is not where it was when it had that version: then its time, and the ETag
+    of a copy, may be others."""
+    if is_sha256(version):
+        return not is_url(place) and not _has_sha256(place, now, version)
+    if not version.startswith("size:") or same_state(now, version):
+        return False
+    return not moved or now.split()[0] != version.split()[0]
+
+
+def is_unchanged(place: str, version: str, moved: bool) -> bool:
+    """Whether the file at `place` is the one of this version. Of a remote file with a sha256 the whole is read, so this
+    is for what reads much of it. `moved`: see `is_other`."""
+    if is_sha256(version) or not version.startswith("size:"):
+        return has_version(place, version)
+    now = _remote_state(place).version if is_url(place) else file_version(_stat(place))
+    return not is_other(place, now, version, moved)
+
+
+@lru_cache(maxsize=1024)
+def _has_sha256(place: str, now: str, sha256: str) -> bool:
+    del now  # part of the key
+    return has_version(place, sha256)
 
 
 def check_still(place: str, seen: str) -> None:
@@ -147,19 +187,45 @@ def _at_once(work: Callable[[str], T], places: list[str], threads: int) -> list[
     return [found[number] for number in range(len(places))]
 
 
-def _hashes(stats: Mapping[str, os.stat_result]) -> dict[str, str]:
-    """The sha256 of local files; of those that were hashed before, from the cache."""
-    large = {place: _identity(stat) for place, stat in stats.items() if stat.st_size >= KEPT_BYTES}
+class _State(NamedTuple):
+    """What shows, as JSON, whether a file was changed since its hash was kept. `changed`: when it was last, in seconds;
+    0 where `identity` alone shows it."""
+
+    identity: list[Any]
+    size: int
+    changed: float
+
+
+def _state(stat: os.stat_result) -> _State:
+    identity = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
+    return _State(identity, stat.st_size, stat.st_mtime)
+
+
+def _state_of(place: str) -> _State:
+    if not is_url(place):
+        return _state(_stat(place))
+    found = _remote_state(place)
+    return _State([found.version], found.size, 0.0)
+
+
+def _hashes(states: Mapping[str, _State]) -> dict[str, str]:
+    """The sha256 of files; of those that were hashed before, from the cache."""
+    large = {place: state.identity for place, state in states.items() if state.size >= KEPT_BYTES}
     cache = _cache_file() if large else None
     kept: dict[str, Any] = dict((read_json(cache) if cache else None) or [])  # the last that were used at its end
-    found = {place: kept[place][1] for place, identity in large.items() if kept.get(place, [None])[0] == identity}
-    missing = [place for place in stats if place not in found]
+    names = {place: shown(place) for place in large}  # of a file in the cache
+    found = {
+        place: kept[names[place]][1]
+        for place, identity in large.items()
+        if kept.get(names[place], [None])[0] == identity
+    }
+    missing = [place for place in states if place not in found]
     started = time.time()
     found |= dict(zip(missing, _at_once(_hash, missing, os.cpu_count() or 1), strict=True))
     new = {
-        place: [large[place], found[place]]
+        names[place]: [large[place], found[place]]
         for place in missing
-        if place in large and started - stats[place].st_mtime > SETTLED_SECONDS
+        if place in large and started - states[place].changed > SETTLED_SECONDS
     }
     if cache and new:
         _keep(cache, {**{place: row for place, row in kept.items() if place not in new}, **new})
@@ -167,14 +233,13 @@ def _hashes(stats: Mapping[str, os.stat_result]) -> dict[str, str]:
 
 
 def _hash(place: str) -> str:
+    if is_url(place):
+        with open_bytes(place) as file:
+            return RangeDigest(file, 0, file.size).hexdigest()
     try:
         return sha256_file(Path(place))
     except OSError as error:
         raise UsageError(f"{place} cannot be read: {error.strerror}") from None
-
-
-def _identity(stat: os.stat_result) -> list[int]:
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
 
 
 def _cache_file() -> Path | None:

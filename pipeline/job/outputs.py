@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infra.errors import UsageError
-from infra.storage import read_json, writing
+from infra.storage import place, read_json, write_bytes, writing
 from pipeline.models.store import CARD
 from pipeline.recipes.shipped import shipped
 
@@ -40,7 +40,7 @@ def check_report_place(out: Path) -> None:
 
 def check_recipe_place(out: Path, recipe: str) -> None:
     """Raises UsageError unless a calibrated recipe may be written to `out`."""
-    check_apart(out, [Path(recipe)])
+    check_apart(out, [place(recipe)])
     if out.stem in shipped():
         raise UsageError(f"--out {out}: {out.stem!r} is the name of a shipped recipe: choose another file name")
     if holds_something(out) and not is_calibrated(out):
@@ -62,7 +62,7 @@ def check_writable(out: Path) -> None:
     trial = out.with_name(".refinery-trial")
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        trial.touch()
+        write_bytes(trial, b"")
         trial.unlink()
 
 

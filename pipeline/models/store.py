@@ -7,16 +7,18 @@ is downloaded or fitted here: a missing model is an error that says which comman
 
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file, sha256_json
 from infra.remote import anywhere
-from infra.storage import ObjectPath, copy_file, new_folder, read_json, write_bytes
+from infra.storage import ObjectPath, copy_file, new_folder, read_json, scratch_folder, write_bytes
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
 DEFAULT_MODELS = (
@@ -81,6 +83,34 @@ def on_this_machine(model: Path) -> Path:
             if not final.exists():  # unless another process has made it meanwhile
                 raise
     return final / model.name
+
+
+@contextmanager
+def made_at(final: Path) -> Iterator[Path]:
+    """Where on this machine a model is made: at its place, or for one in an object store in a scratch folder, with what
+    is at its place now. When the block ends it is put there, file by file, its card last, and read back: WorkError if
+    what is there then is not what was made."""
+    if not isinstance(final, ObjectPath):
+        yield final
+        return
+    with TemporaryDirectory(dir=scratch_folder()) as scratch:
+        here = Path(scratch) / final.name
+        before = model_files(final) if final.exists() else {}
+        for name, file in before.items():
+            copy_file(file, here if file == final else here / name)
+        yield here
+        made = model_files(here)
+        for name, file in made.items():
+            there = final if file == here else final / name
+            sha256 = sha256_file(file)
+            copy_file(file, there)
+            if sha256_file(there) != sha256:
+                raise WorkError(
+                    f"{there} is not as it was made: another process writes it, or the store has damaged it"
+                )
+        for name in before.keys() - made.keys():
+            (final / name).unlink()
+        copy_file(here.with_name(f"{here.name}{CARD}"), final.with_name(f"{final.name}{CARD}"))
 
 
 def shipped_models() -> dict[str, Path]:

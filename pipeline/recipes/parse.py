@@ -2,13 +2,13 @@
 and a value of the wrong kind, is a UsageError that names the place.
 """
 
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+from infra import storage
 from infra.errors import UsageError
 from infra.names import meant, near_names
 from pipeline.recipes.changes import Changes, change
@@ -47,7 +47,7 @@ def load_recipe(name_or_file: str, changes: Changes | None = None) -> Recipe:
 
 def read_text(name_or_file: str) -> str:
     """The text of a recipe's file, as it was written. UsageError if there is none."""
-    path = Path(name_or_file)
+    path = storage.place(name_or_file)
     if (found := shipped_toml(name_or_file)) is not None:
         content = found.encode()
     elif path.suffix == ".toml":
@@ -87,9 +87,10 @@ def _extended(source: Mapping[str, Any], place: str, extending: tuple[str, ...])
         raise UsageError(f"{place}: a recipe with `extends` has no [[stage]] of its own: put stages in with [[insert]]")
     only(source, names_of(CHANGED_FILE), place)
     base = text(source, "extends", place)
+    file = storage.place(place)
     if base.endswith(".toml"):
-        base = str(Path(place).parent / base)
-    here = os.path.realpath(place)
+        base = str(file.parent / base)
+    here = str(file.resolve())
     if here in extending or len(extending) > MOST_EXTENDED:
         names = " → ".join(Path(each).name for each in (*extending, here))
         raise UsageError(f"{place}: recipes extend each other in a circle, or too often: {names}")

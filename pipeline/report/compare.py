@@ -6,7 +6,8 @@ from typing import Any
 from pipeline.compare.gold import shares
 from pipeline.report.charts import UNIT_NAMES, UNITS, Bar, Whisker, bars_svg, percent, whiskers_svg
 from pipeline.report.parts import Figure, Table, clipped, seconds, spell
-from pipeline.report.read import Comparison, PoolOutcome, number
+from pipeline.report.read import Comparison, PoolOutcome
+from pipeline.report.values import number
 from pipeline.stages.audit import audit_text
 from pipeline.stages.counts import most_first
 

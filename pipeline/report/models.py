@@ -1,18 +1,13 @@
-"""The parts of a report about a mixture and the models trained on it: shares, losses, bits per byte."""
+"""The parts of a report about a mixture, and about models on held-out text: shares, bits per byte."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from mixers.domains import DOMAINS, Axis
-from pipeline.report.charts import Bar, Line, bars_svg, lines_svg, percent
-from pipeline.report.parts import Figure, Section, Table, clipped, seconds, spell
-from pipeline.report.read import Evaluation, Floats, Mixture, Training, number
-
-CURVE_POINTS = 240
-TAIL = 0.05
+from pipeline.report.charts import Bar, bars_svg, percent
+from pipeline.report.parts import Figure, Section, Table, clipped, spell
+from pipeline.report.read import Evaluation, Mixture
+from pipeline.report.values import number
 
 
 def mixtures(found: Sequence[Mixture]) -> Section:
@@ -79,83 +74,6 @@ def mixture_words(mixture: Mixture) -> list[str]:
     return words
 
 
-def training(runs: Sequence[Training]) -> Section:
-    runs = [run for run in runs if len(run.steps)]
-    if not runs:
-        return Section("training", "Training", "")
-    longest = max(float(run.steps[-1]) for run in runs)
-    width = max(1, math.ceil(longest / CURVE_POINTS))
-    frozen = sorted({float(run.steps[0]) - 1 for run in runs if run.overrides is not None})
-    marks = [(step, f"frozen at {int(step):,}") for step in frozen]
-    ordered = sorted(runs, key=lambda run: (run.overrides is not None, run.label))
-    names = [f"{run.label} ({training_kind(run)})" for run in ordered]
-
-    def chart(title: str, unit: str, column: Callable[[Training], Floats]) -> str:
-        lines = [Line(name, curve(run.steps, column(run), width)) for name, run in zip(names, ordered, strict=True)]
-        about = "; ".join(f"{line.label}: {line.points[-1][1]:.4g} at the end" for line in lines if line.points)
-        return lines_svg(title, about, [line for line in lines if line.points], "step", unit, marks)
-
-    ends = [
-        (
-            name,
-            f"{int(run.steps[-1]):,}",
-            f"{run.tokens:,}",
-            f"{tail_mean(run.steps, run.losses):.4f}",
-            f"{run.rates[-1]:.3g}",
-        )
-        for name, run in zip(names, ordered, strict=True)
-    ]
-    domains = sorted({domain for run in ordered for domain in run.by_domain})
-    by_domain = [
-        (domain, *(f"{tail_mean(*run.by_domain[domain]):.4f}" if domain in run.by_domain else "" for run in ordered))
-        for domain in domains
-    ]
-    loss = Figure(
-        "Loss",
-        Table(("run", "last step", "tokens", "loss at the end", "learning rate"), clipped(ends)),
-        chart("Loss by step", "nats per token", lambda run: run.losses),
-        f"Means over {width:,} steps." if width > 1 else "",
-    )
-    rate = Figure("Learning rate", loss.table, chart("Learning rate by step", "learning rate", lambda run: run.rates))
-    figures = [loss, rate]
-    if by_domain:
-        figures.append(Figure("Loss at the end, by domain", Table(("domain", *names), clipped(by_domain))))
-    about = f"Branches begin where the trunk was frozen. The end is the last {TAIL:.0%} of a run's steps."
-    return Section("training", "Training", about, tuple(figures))
-
-
-def training_kind(run: Training) -> str:
-    if run.overrides is None:
-        return "trunk"
-    return f"branch: {', '.join(settings(run.overrides))}" if run.overrides else "control branch"
-
-
-def settings(body: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Nested settings as `k.train = 4`."""
-    for name, value in sorted(body.items()):
-        if isinstance(value, Mapping):
-            yield from settings(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name} = {value}"
-
-
-def curve(steps: Floats, values: Floats, width: int) -> tuple[tuple[float, float], ...]:
-    """Means over `width` steps, each at the middle of its steps; bins begin at the same steps for all runs."""
-    good = np.isfinite(values)
-    steps, values = steps[good], values[good]
-    bins, inverse = np.unique(steps // width, return_inverse=True)
-    counts = np.bincount(inverse, minlength=len(bins))
-    x, y = (np.bincount(inverse, weights=column, minlength=len(bins)) / counts for column in (steps, values))
-    return tuple(zip(x.tolist(), y.tolist(), strict=True))
-
-
-def tail_mean(steps: Floats, values: Floats) -> float:
-    """The mean over the last steps; NaN if there is no number."""
-    tail = values[steps >= steps[-1] - TAIL * (steps[-1] - steps[0])]
-    tail = tail[np.isfinite(tail)]
-    return float(tail.mean()) if len(tail) else math.nan
-
-
 def evaluation(one: Evaluation) -> Iterator[Figure]:
     systems = {"model": one.body, **baselines_of(one)}
     rows = {
@@ -202,12 +120,3 @@ def bits_figure(
 
 def baselines_of(one: Evaluation) -> dict[str, Mapping[str, Any]]:
     return dict(sorted(one.body.get("baselines", {}).items(), reverse=True))
-
-
-def training_cost(runs: Sequence[Training]) -> list[Figure]:
-    rows = [
-        (run.label, seconds(number(run.how.get("seconds"))), spell(number(run.how.get("tokens_per_second"))))
-        for run in runs
-        if number(run.how.get("seconds")) is not None
-    ]
-    return [Figure("Training", Table(("run", "seconds", "tokens per second"), clipped(rows)))] if rows else []

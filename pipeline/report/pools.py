@@ -19,7 +19,8 @@ from pipeline.report.charts import (
     step_name,
 )
 from pipeline.report.parts import Figure, Table, clipped, cut, seconds
-from pipeline.report.read import Comparison, Floats, Material, PoolOutcome, number, read_account
+from pipeline.report.read import Comparison, Material, PoolOutcome, read_account
+from pipeline.report.values import Floats, number
 from pipeline.report.views import TOP_RULES, StageView, signal_of, top_rules
 from pipeline.stages.final import FORECAST
 

@@ -5,33 +5,27 @@ named by their paths below the deepest folder that contains them all, so that a 
 """
 
 import json
-import math
 import os
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from infra.dataset.manifest import MANIFEST, RUN, Kind
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
-from infra.storage import read_json
+from infra.storage import ObjectPath, place, read_json
 from pipeline.compare.compare import COMPARISON, came_in
+from pipeline.report.training_log import LOG, Training, read_training
+from pipeline.report.values import mapping_or_empty, number, read_mapping
 from pipeline.stages.audit import audit_sample
 from pipeline.stages.final import is_final
 from pipeline.stages.run import FROZEN, funnel
 
 DEPTH = 2
 MAX_FOLDERS = 5_000
-# The files of the trainer's folders (trainer/runs.py; floors do not import each other).
-LOG, DESCRIPTIONS = "log.jsonl", ("training.json", "branch.json")
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,23 +68,6 @@ class Mixture:
 
 
 @dataclass(frozen=True)
-class Training:
-    """A training run or a branch: its log by step. `by_domain`: steps and losses (nats by token) of each domain.
-
-    overrides: None for a trunk; a branch's overrides, which are empty for the control branch.
-    """
-
-    label: str
-    overrides: Mapping[str, Any] | None
-    steps: Floats
-    losses: Floats
-    rates: Floats
-    by_domain: Mapping[str, tuple[Floats, Floats]]
-    tokens: int
-    how: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Evaluation:
     label: str
     body: Mapping[str, Any]
@@ -113,7 +90,7 @@ class Material:
 def read_material(folders: Sequence[Path]) -> Material:
     """Finds items in `folders` or at most two levels below. Raises UsageError for a folder with nothing to report."""
     found: dict[Path, str] = {}
-    for folder in sorted({Path(folder).resolve() for folder in folders}):
+    for folder in sorted({place(folder).resolve() for folder in folders}):
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder: give --run the folder of a run, a comparison or a training")
         here = dict(_find(folder))
@@ -126,10 +103,11 @@ def read_material(folders: Sequence[Path]) -> Material:
     if not found:
         raise UsageError("nothing to report: give --run a folder")
     _drop_copies(found)
-    root = Path(os.path.commonpath([path.parent for path in found]))
+    levels = zip(*(path.parent.parts for path in found), strict=False)  # on disk or in a store
+    shared = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
     material = Material()
     for path, kind in sorted(found.items()):
-        _add(material, kind, path, path.relative_to(root).as_posix())
+        _add(material, kind, path, PurePosixPath(*path.parts[shared:]).as_posix())
     return material
 
 
@@ -176,12 +154,12 @@ def kind_of(folder: Path) -> str | None:
 def _children(folder: Path) -> list[Path]:
     """The readable subfolders, without hidden ones (receipts and work in progress) and a run's link to one of them."""
     found = [path for path in folder.iterdir() if path.is_dir() and not (path.name.startswith(".") or is_final(path))]
-    return sorted(path for path in found if os.access(path, os.R_OK | os.X_OK))
+    return sorted(path for path in found if isinstance(path, ObjectPath) or os.access(path, os.R_OK | os.X_OK))
 
 
 def _stage_names(folder: Path) -> list[str]:
     """The stages of a run: as listed when it is finished, else those that exist so far."""
-    names = _mapping_or_empty(read_json(folder / RUN)).get("stages")
+    names = mapping_or_empty(read_json(folder / RUN)).get("stages")
     if isinstance(names, list):
         return [name for name in names if isinstance(name, str) and (folder / Path(name).name / MANIFEST).is_file()]
     return [path.name for path in _children(folder) if (path / MANIFEST).is_file()]
@@ -258,8 +236,8 @@ def read_comparison(file: Path, label: str) -> Comparison:
         )
         gold = body.get("gold", {})
         rows = [{**row, "kept": {names[n]: kept for n, kept in row["kept"].items()}} for row in gold.get("rows", ())]
-        stored = _mapping_or_empty(_mapping_or_empty(read_json(file.parent / RUN)).get("cost"))
-        cost = {names[n]: took for n, took in _mapping_or_empty(stored.get("recipes")).items() if n in names}
+        stored = mapping_or_empty(mapping_or_empty(read_json(file.parent / RUN)).get("cost"))
+        cost = {names[n]: took for n, took in mapping_or_empty(stored.get("recipes")).items() if n in names}
         return Comparison(label, tuple(pools), ratio, overlap, {**gold, "rows": rows} if rows else {}, cost)
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{file} is not the output of `refinery compare`: {error!r}") from None
@@ -273,42 +251,13 @@ def _short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _chains(folder: Path) -> Mapping[str, Any]:
-    return _mapping_or_empty(_mapping_or_empty(read_json(folder / RUN)).get("chains"))
+    return mapping_or_empty(mapping_or_empty(read_json(folder / RUN)).get("chains"))
 
 
 def _chain(folder: Path, names: Sequence[str]) -> Iterator[Dataset]:
     for name in names:
         if (folder / Path(name).name / MANIFEST).is_file():
             yield Dataset(folder / Path(name).name)
-
-
-def read_training(folder: Path, label: str) -> Training:
-    """Reads the log up to the first row that a crash cut."""
-    columns: dict[str, array[float]] = {name: array("d") for name in ("step", "loss", "learning_rate")}
-    domains: dict[str, tuple[array[float], array[float]]] = {}
-    tokens = 0
-    for row in _log_rows(folder / LOG):
-        for name, column in columns.items():
-            value = number(row.get(name))
-            column.append(math.nan if value is None else value)
-        for domain, value in _mapping_or_empty(row.get("loss_by_domain")).items():
-            loss = number(value)
-            if loss is not None:
-                steps, losses = domains.setdefault(domain, (array("d"), array("d")))
-                steps.append(row["step"])
-                losses.append(loss)
-        tokens = int(number(row.get("tokens")) or 0)
-    branch = read_json(folder / "branch.json")
-    return Training(
-        label=label,
-        overrides=branch.get("overrides", {}) if isinstance(branch, dict) else None,
-        steps=np.array(columns["step"]),
-        losses=np.array(columns["loss"]),
-        rates=np.array(columns["learning_rate"]),
-        by_domain={name: (np.array(steps), np.array(losses)) for name, (steps, losses) in sorted(domains.items())},
-        tokens=tokens,
-        how=_mapping_or_empty(read_json(folder / RUN)),
-    )
 
 
 def read_evaluation(file: Path, label: str) -> Evaluation:
@@ -320,39 +269,6 @@ def read_evaluation(file: Path, label: str) -> Evaluation:
     return Evaluation(label, body)
 
 
-def _log_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                return
-            if not isinstance(row, dict) or number(row.get("step")) is None:
-                return
-            yield row
-
-
-def read_mapping(path: Path) -> Mapping[str, Any]:
-    try:
-        body = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise UsageError(f"{path} contains a {type(body).__name__} where a JSON object was expected")
-    return body
-
-
-def _mapping_or_empty(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def number(value: Any) -> float | None:
-    """`value` as a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return value
-
-
 def read_account(dataset: Dataset) -> Mapping[str, Any]:
     """The cost of making a dataset (its run.json)."""
-    return _mapping_or_empty(read_json(dataset.folder / RUN))
+    return mapping_or_empty(read_json(dataset.folder / RUN))

@@ -9,31 +9,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infra.storage import write_bytes, writing
-from pipeline.inputs.places import places_below
+from pipeline.inputs.places import Where, places_below
 from pipeline.job.outputs import check_report_place
 from pipeline.report.charts import COLOURS, MARKS, FunnelChart, funnel_svg, percent
 from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
-from pipeline.report.models import (
-    baselines_of,
-    evaluation,
-    mixtures,
-    shares_of,
-    tail_mean,
-    training,
-    training_cost,
-    training_kind,
-)
+from pipeline.report.models import baselines_of, evaluation, mixtures, shares_of
 from pipeline.report.parts import Figure, Section, Table, clipped
 from pipeline.report.pools import forecasts, funnels, histograms, languages, pool_tables, rejects, stage_cost
-from pipeline.report.read import Material, PoolOutcome, number, read_comparison, read_material
+from pipeline.report.read import Material, PoolOutcome, read_comparison, read_material
 from pipeline.report.samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
+from pipeline.report.training import tail_mean, training, training_cost, training_kind
+from pipeline.report.values import number
 from pipeline.report.views import StageView, views
 
 # Characters that HTML and XML do not allow: control characters, lone surrogates, noncharacters.
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def write_report(runs: Sequence[Path], out: Path, source: Path | None = None) -> None:
+def write_report(runs: Sequence[Path], out: Path, source: Where | None = None) -> None:
     """Writes a report on the folders `runs` to the file `out`; the same folders give the same bytes, in any order.
 
     Pages that were rejected before they had a text are read again from their archives, if these are still where they

@@ -23,7 +23,7 @@ from infra.dataset.schema import signal_names
 from infra.errors import UsageError
 from infra.storage import readable
 from pipeline.compare.walk import KEY, Key, key_of
-from pipeline.report.read import Floats, number
+from pipeline.report.values import Floats, number
 
 MAX_ROWS = 100_000
 MAX_THRESHOLDS = 5

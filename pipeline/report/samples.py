@@ -11,11 +11,13 @@ from typing import Any
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, ShardReader
 from infra.errors import RefineryError
+from infra.storage import place
 from pipeline.compare.walk import KEY, Key, key_of
 from pipeline.report.charts import short
 from pipeline.report.parts import PageExcerpt, Samples, cut
-from pipeline.report.read import PoolOutcome, number
+from pipeline.report.read import PoolOutcome
 from pipeline.report.rows import MAX_SAMPLES, nearest_within, part_of, rows_at, rows_by_key
+from pipeline.report.values import number
 from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
 from pipeline.stages.extract import BodyReader, page_extractor
 
@@ -30,7 +32,7 @@ QUICK_ENGINE = "resiliparse"
 
 LEDGER_COLUMNS = [*KEY, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
 KEPT_COLUMNS = ["url", "id", "title", "language", "token_count", "text"]
-RECORD_COLUMNS = ["warc_length", "url", "page", "charset_header"]
+RECORD_COLUMNS = ["id", "content_digest", "warc_length", "url", "page", "charset_header"]
 
 
 class Texts:
@@ -60,7 +62,7 @@ class Texts:
     def _again(self, records: ShardReader, keys: set[Key], places: Mapping[str, str]) -> dict[Key, str]:
         rows = sorted(rows_by_key(records, keys, RECORD_COLUMNS).items())[: self.left]
         self.left -= len(rows)
-        reader = BodyReader(places)
+        reader = BodyReader(places, Dataset(place(records.folder)))
         found = {}
         for key, row in rows:
             extractor = page_extractor(QUICK_ENGINE if row["page"] == "html" else "plain", "{}")

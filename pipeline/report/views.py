@@ -6,8 +6,9 @@ from functools import cached_property
 
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset
-from pipeline.report.read import Floats, PoolOutcome, read_account
+from pipeline.report.read import PoolOutcome, read_account
 from pipeline.report.rows import RuleSample, kept_signals, read_ledger
+from pipeline.report.values import Floats
 
 TOP_RULES = 30
 

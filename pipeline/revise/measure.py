@@ -31,6 +31,7 @@ from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import ledger_batch
 from infra.names import meant
+from infra.storage import place
 from pipeline.document import Document
 from pipeline.inputs.archives import Archives
 from pipeline.inputs.inputs import Inputs
@@ -182,9 +183,9 @@ class MeasureTask:
             funnel.count["in"] += number
             funnel.count["rejected"] += number
             yield Output(None, lines)
-        lists = {name: place for name, place in self.places if name in {bound for _, bound in self.plan.lists}}
+        lists = {name: at for name, at in self.places if name in {bound for _, bound in self.plan.lists}}
         models = loaded_models(tuple(pair for pair in self.places if pair[0] not in lists))
-        opened = {name: load_once(load_url_lists, Path(place)) for name, place in lists.items()}
+        opened = {name: load_once(load_url_lists, place(at)) for name, at in lists.items()}
         schema = self.schema
         for batch in part.batches():
             documents = list(working_documents(batch))

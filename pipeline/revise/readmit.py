@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from infra.addresses import shown
 from infra.dataset.claim import claim
 from infra.dataset.files import FileRef
 from infra.dataset.manifest import MANIFEST, RUN, InputRef, Kind
@@ -34,7 +35,7 @@ from pipeline.inputs.reread import (
     is_document_file,
     place_of,
 )
-from pipeline.inputs.versions import file_states, has_version
+from pipeline.inputs.versions import file_states, is_unchanged
 from pipeline.job.context import Context
 from pipeline.recipes.recipe import Recipe, Stage, needs_text
 from pipeline.revise.listed import entries
@@ -171,8 +172,10 @@ def locate(rejects: Rejects, moved: Mapping[str, str]) -> list[InputFile]:
         path = place_of(name, {**places, **moved})
         version = sums.get(name) or file_states([path])[path].version
         file = InputFile(path, name, version)
-        if name in sums and not has_version(path, version):
-            raise UsageError(f"{path} is not the {what} {name!r} that was read: give its folder with --source ROOT")
+        if name in sums and not is_unchanged(path, version, moved=path != known_place(name, places)):
+            raise UsageError(
+                f"{shown(path)} is not the {what} {name!r} that was read: give its folder with --source ROOT"
+            )
         files.append(file)
     return files
 

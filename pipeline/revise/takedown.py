@@ -26,7 +26,7 @@ from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json
-from infra.storage import read_json, remove_folder, write_bytes
+from infra.storage import read_json, readable, remove_folder, write_bytes
 from pipeline.revise.listed import Listed
 from pipeline.revise.takedown_apply import Key, WithLedger, carry_over, keys_where, redacted, task_for
 from pipeline.revise.takedown_proof import Removed, joined, runs_of, search
@@ -147,7 +147,7 @@ def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str,
         rows: set[Key] = set()
         ledger: set[Key] = set()
         if dataset.kind is Kind.TOKENS:
-            rows = note(pq.read_table(dataset.folder / TABLE, columns=COLUMNS))
+            rows = note(pq.read_table(readable(dataset.folder / TABLE), columns=COLUMNS))
         elif dataset.kind in (Kind.RECORDS, Kind.DOCUMENTS):
             for part in dataset.parts():
                 here = {key for batch in part.batches(COLUMNS) for key in note(batch)}

@@ -25,10 +25,11 @@ from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
+from infra.storage import place, readable
 from mixers.shards import TokenShardReader
 from pipeline.inputs.reread import documents_in
 from pipeline.revise.listed import Listed
-from pipeline.stages.tokenize import MODEL, ROWS, TABLE, TokenSink, gathered, open_tokenizer
+from pipeline.stages.tokenize import MODEL, ROWS, TABLE, TokenSink, gathered, on_disk, open_tokenizer
 
 STEP, RULE = "takedown", "listed"
 # Replaces, in a ledger, the survivor of a copy if that survivor was taken down.
@@ -51,20 +52,22 @@ class TokenPart:
         return self.sha256
 
     def check(self) -> None:
-        if self.name and sha256_file(Path(self.folder) / self.name) != self.sha256:
+        if self.name and sha256_file(place(self.folder) / self.name) != self.sha256:
             raise WorkError(f"{self.folder}/{self.name} has changed since it was written: make its dataset again")
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yields batches of ROWS, in the order of the shard."""
         if self.name is None:
             return
-        table = pq.read_table(Path(self.folder) / TABLE, filters=[("shard", "=", self.name)])
-        reader = TokenShardReader(Path(self.folder) / self.name)
-        for part in table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS):
-            spans = zip(part["offset"].to_pylist(), part["length"].to_pylist(), strict=True)
-            tokens = pa.array([reader.data[start : start + length] for start, length in spans], pa.list_(pa.int32()))
-            columns = [tokens if name == "tokens" else part[name] for name in ROWS.names]
-            yield pa.RecordBatch.from_arrays(columns, schema=ROWS)
+        folder = place(self.folder)
+        table = pq.read_table(readable(folder / TABLE), filters=[("shard", "=", self.name)])
+        with on_disk(folder / self.name, self.sha256) as shard:
+            data = TokenShardReader(shard).data
+            for part in table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS):
+                spans = zip(part["offset"].to_pylist(), part["length"].to_pylist(), strict=True)
+                tokens = pa.array([data[start : start + length] for start, length in spans], pa.list_(pa.int32()))
+                columns = [tokens if name == "tokens" else part[name] for name in ROWS.names]
+                yield pa.RecordBatch.from_arrays(columns, schema=ROWS)
 
 
 @dataclass(frozen=True)

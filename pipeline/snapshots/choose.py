@@ -58,6 +58,11 @@ def snapshots_of(crawls: Crawls, choice: Choice) -> list[str]:
     return sorted(one for one in crawls.ids() if choice.kind == WARC or crawls.names(one, choice.kind))
 
 
+def named(crawls: Crawls, snapshots: Sequence[str]) -> Sequence[str]:
+    """These snapshots, each once; every one there is for none, and for `all`."""
+    return crawls.ids() if not snapshots or ALL in snapshots else list(dict.fromkeys(snapshots))
+
+
 def sample(names: Sequence[str], files: int | None, share: float | None) -> list[str]:
     """The first names by their hash, in the order of names: `files` of them, or this share of all, rounded up."""
     number = len(names) if files is None else files

@@ -24,7 +24,7 @@ from infra.engines.local import LocalEngine
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.metering import worker_cpu_seconds
-from infra.storage import read_json
+from infra.storage import place, read_json, readable
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import is_parquet, open_lines
 from pipeline.inputs.inputs import InputFile, Inputs, find_inputs
@@ -140,9 +140,9 @@ def share_of(one: Inputs, head: Inputs, first: Dataset, pages: int) -> float:
     if one.datasets:
         return min(1.0, pages / max(1, one.datasets[0].manifest.shards.sums.rows))
     if head is one:
-        return min(1.0, pages / max(1, int(pq.read_metadata(one.documents[0].path).num_rows)))
+        return min(1.0, pages / max(1, int(pq.read_metadata(readable(place(one.documents[0].path))).num_rows)))
     unpacked = Path(head.documents[0].path).stat().st_size
-    return min(1.0, unpacked / max(1.0, unpacked_size(Path(one.documents[0].path), head.documents[0].path)))
+    return min(1.0, unpacked / max(1.0, unpacked_size(place(one.documents[0].path), head.documents[0].path)))
 
 
 def unpacked_size(path: Path, scratch: str) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from infra.addresses import shown
 from infra.dataset import schema as schemas
 from infra.dataset.files import FileRef
 from infra.dataset.reader import BATCH_ROWS
@@ -121,7 +122,7 @@ class IngestTask:
 def check_unchanged(part: ArchivePart, opened: OpenSplit) -> None:
     """WorkError if the archive is not in the state that the run began with."""
     if part.version.startswith("size:") and opened.file.version != part.version:
-        raise WorkError(f"{part.split.path} has changed since the run began: run the same command again")
+        raise WorkError(f"{shown(part.split.path)} has changed since the run began: run the same command again")
 
 
 def write_read(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:

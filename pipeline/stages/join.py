@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
+from infra.addresses import shown
 from infra.dataset.claim import arguments_of
 from infra.dataset.differences import named
 from infra.dataset.manifest import LIMIT, MANIFEST, RUN
@@ -17,19 +20,21 @@ from infra.dataset.placing import described
 from infra.dataset.reader import Dataset
 from infra.engines.engine import Engine
 from infra.errors import UsageError
-from infra.storage import read_json
+from infra.hashing import sha256_json
+from infra.storage import read_json, readable
 from pipeline.inputs.archives import SPLIT, ArchivePart, Archives
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import InputFile, Inputs
-from pipeline.inputs.places import is_there, known_place, places_below
+from pipeline.inputs.places import Where, is_there, known_place, places_below
 from pipeline.inputs.reread import is_document_file, place_of
-from pipeline.inputs.versions import has_version
+from pipeline.inputs.versions import has_version, plain_version
 from pipeline.job.context import open_context
 from pipeline.job.outputs import check_apart
 from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe, models_of
+from pipeline.stages.ingest import READ
 from pipeline.stages.run import FROZEN, Run, input_params, make, missed_by, stages_for
 from pipeline.warc.records import SPLIT_BYTES, Split
 
@@ -49,8 +54,10 @@ class Apart:
         return self.folder / self.stages[0]
 
 
-def join(runs: Sequence[Path], out: Path, engine: Engine, models: str | None = None, source: Path | None = None) -> Run:
-    """The run of all inputs of `runs`, in `out`. `source`: the folder that the archives have moved to.
+def join(
+    runs: Sequence[Path], out: Path, engine: Engine, models: str | None = None, source: Where | None = None
+) -> Run:
+    """The run of all inputs of `runs`, in `out`. `source`: see `places_below`.
 
     Raises UsageError for runs of different recipes, of one file, or not finished, before anything is written.
     """
@@ -76,7 +83,9 @@ def join(runs: Sequence[Path], out: Path, engine: Engine, models: str | None = N
         place_of(file.name, {file.name: file.path})
     for file in files:
         if is_there(file.path) and not has_version(file.path, file.version):
-            raise UsageError(f"{file.path} is not the file {file.name!r} that was read: give its folder with --source")
+            raise UsageError(
+                f"{shown(file.path)} is not the file {file.name!r} that was read: give its folder with --source"
+            )
     first = open_documents(documents, columns) if documents else archives_of(found, files)
     stages = stages_for(context.recipe, inputs)
     missed = missed_by(context.recipe, stages, inputs, first)
@@ -132,13 +141,14 @@ def check_alike(runs: Sequence[Apart]) -> None:
 
 def all_files(runs: Sequence[Apart]) -> list[InputFile]:
     """The files of all runs. Raises UsageError for a file that is in two of them, or two files of one name."""
-    by_sha256: dict[str, Apart] = {}
+    by_state: dict[str, Apart] = {}
     by_name: dict[str, Apart] = {}
     files: list[InputFile] = []
     for run in runs:
-        same = [file.name for file in run.files if file.version in by_sha256]
+        states = states_of(run)
+        same = [name for name, found in states.items() if not found.isdisjoint(by_state)]
         if same:
-            other = next(by_sha256[file.version] for file in run.files if file.version in by_sha256)
+            other = next(by_state[state] for name in same for state in states[name] if state in by_state)
             raise UsageError(
                 f"{other.folder} and {run.folder} have files in common, {named(same)}: join runs of different files"
             )
@@ -148,10 +158,25 @@ def all_files(runs: Sequence[Apart]) -> list[InputFile]:
                 f"{run.folder} and {by_name[alike[0]].folder} have different files of one name, {named(alike)}: rename "
                 "one, and run it again"
             )
-        by_sha256 |= {file.version: run for file in run.files}
+        by_state |= {state: run for found in states.values() for state in found}
         by_name |= {file.name: run for file in run.files}
         files += run.files
     return files
+
+
+def states_of(run: Apart) -> dict[str, frozenset[str]]:
+    """By name, all that each file of a run is known by: its version and, if it was hashed while it was read, its
+    sha256 (of an archive that was cut, those of its ranges). Files of two runs that have one in common are the same,
+    wherever they were read."""
+    known = {file.name: {plain_version(file.version)} for file in run.files}
+    table = run.first / READ
+    if table.is_file():
+        ranges: dict[str, list[tuple[int, int, str]]] = {}
+        for row in pq.read_table(readable(table), columns=["name", "start", "end", "sha256"]).to_pylist():
+            ranges.setdefault(row["name"], []).append((row["start"], row["end"], row["sha256"]))
+        for name, found in ranges.items():
+            known[name].add(found[0][2] if len(found) == 1 else sha256_json(sorted(found)))
+    return {name: frozenset(states) for name, states in known.items()}
 
 
 def archives_of(runs: Sequence[Apart], files: tuple[InputFile, ...]) -> Archives:

@@ -29,6 +29,7 @@ METRICS = {
     "read_bytes": "Of the files that it reads, compressed.",
     "written_bytes": "Of the files of its dataset.",
     "table_bytes": "Of its intermediate tables.",
+    "retries": "Jobs that were run again since their worker or its node died.",
 }
 OF_ACCOUNTS = {
     "cpu_seconds": "cpu_seconds",
@@ -37,6 +38,7 @@ OF_ACCOUNTS = {
     "read_bytes": "bytes_read",
     "written_bytes": "bytes_written",
     "table_bytes": "table_bytes",
+    "retries": "retries",
 }
 
 

@@ -14,6 +14,7 @@ from infra.dataset.reader import Dataset, Source
 from infra.dataset.refusal import undone_if_refused
 from infra.engines.engine import Engine
 from infra.engines.live import Progress
+from infra.engines.made_by import changes_since
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
@@ -21,7 +22,7 @@ from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import column_notes
 from pipeline.inputs.inputs import Inputs, as_known, read_inputs
-from pipeline.inputs.places import places_below
+from pipeline.inputs.places import Where, places_below
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import load_recipe, parse_recipe
@@ -139,14 +140,14 @@ def run_recipe_stage(
     out: Path,
     engine: Engine,
     limit: int | None = None,
-    source: Path | None = None,
+    source: Where | None = None,
     models: str | None = None,
     columns: Columns | None = None,
     *,
     say: Say | None = None,
 ) -> Dataset:
     """One stage of a recipe in `out`: the one of this command, or with several of them the one called `name`; the same
-    bytes as in `run`. Only its own models are asked for. `source`: the folder that the archives have moved to.
+    bytes as in `run`. Only its own models are asked for. `source`: see `places_below`.
     UsageError for what is not there, before anything is written."""
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = as_known(read_inputs(inputs, columns), inputs_of(out))
@@ -162,7 +163,9 @@ def run_recipe_stage(
     context = replace(context, reuse=())
     with undone_if_refused(out):  # some stages need the whole pool before they can refuse
         tell_not_done(say, context.recipe, missed)
-        return run_stage(context, stage, first, out, places)
+        made = run_stage(context, stage, first, out, places)
+        tell_earlier(say, [made])
+        return made
 
 
 def stage_for(stage: Stage, inputs: Inputs) -> tuple[Stage, bool]:
@@ -234,6 +237,7 @@ def make(
                 following = Following(contexts[number + 1], stages[number + 1], out / folders[number + 1])
             source = run_stage(here, stage, source, out / folder, places, following)
             datasets.append(source)
+        tell_earlier(say, datasets)
         made = Run(out, tuple(datasets), missed)
         link_final(out, made.last.folder.name)
         write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
@@ -254,6 +258,15 @@ def tell_not_done(say: Say | None, recipe: Recipe, missed: Sequence[NotDone]) ->
     if say:
         for line in not_done_lines(recipe.name, missed):
             say(line)
+
+
+def tell_earlier(say: Say | None, datasets: Sequence[Dataset]) -> None:
+    """Says which datasets were finished before, by other code or other libraries, and were not made again."""
+    changes = {str(each.folder): changes_since(each.folder) for each in datasets} if say else {}
+    kept = [folder for folder, changed in changes.items() if changed]
+    if say and kept:
+        changed = ", ".join(dict.fromkeys(each for found in changes.values() for each in found))
+        say(f"not made again, though {changed} changed since: {', '.join(kept)} (to make one again, delete it)")
 
 
 def check_recipe_of(out: Path, recipe: Recipe) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from infra.addresses import lacks_query
 from infra.dataset.build import already_made
 from infra.dataset.manifest import Header, InputRef, Kind
 from infra.dataset.reader import Dataset, Part, SideBySide, Source
@@ -21,6 +22,7 @@ from pipeline.inputs.archives import SPLIT, ArchivePart, Archives
 from pipeline.inputs.documents import open_documents
 from pipeline.inputs.inputs import Inputs
 from pipeline.inputs.names import is_url
+from pipeline.inputs.places import query_is_missing
 from pipeline.inputs.planning import FileGroups, PlanTask, must_be_planned, read_plan
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
@@ -138,7 +140,11 @@ def plan_archives(context: Context, stage: Stage, source: Archives, out: Path, h
 def extract_stage(
     context: Context, stage: Stage, source: Source, out: Path, places: dict[str, str] | None = None
 ) -> Dataset:
-    made = extract_map(context, stage, {**archive_places(source), **(places or {})}, source.refs, out)
+    bodies = {**archive_places(source), **(places or {})}
+    for name, place in bodies.items():
+        if lacks_query(place):
+            raise query_is_missing(name, place)
+    made = extract_map(context, stage, bodies, source.refs, out)
     return context.engine.map_shards(made.task, [source], out, made.header)
 
 

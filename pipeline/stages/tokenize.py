@@ -23,7 +23,7 @@ from infra.dataset.reader import Dataset, Source
 from infra.dataset.receipts import WORK, Totals
 from infra.dataset.writer import ShardWriter
 from infra.engines.task import Output, Written
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
 from infra.storage import ObjectPath, commit_file, copy_file, place, readable, scratch_folder, temporary_name
@@ -192,8 +192,9 @@ def token_faults(dataset: Dataset) -> list[str]:
 
 
 @contextmanager
-def on_disk(shard: Path) -> Iterator[Path]:
-    """The shard, or of one in an object store a copy of its two files: they are mapped into memory."""
+def on_disk(shard: Path, sha256: str = "") -> Iterator[Path]:
+    """The shard, or of one in an object store a copy of its two files: they are mapped into memory. `sha256`: of its
+    tokens, where they are to be checked: WorkError if the copy has another one."""
     if not isinstance(shard, ObjectPath):
         yield shard
         return
@@ -201,4 +202,7 @@ def on_disk(shard: Path) -> Iterator[Path]:
         for file in (shard.with_suffix(".bin"), shard.with_suffix(".idx")):
             with suppress(FileNotFoundError):  # the reader says so
                 copy_file(file, Path(folder) / file.name)
-        yield Path(folder) / shard.name
+        copy = Path(folder) / shard.name
+        if sha256 and sha256_file(copy) != sha256:
+            raise WorkError(f"{shard} has changed since it was written: make its dataset again")
+        yield copy

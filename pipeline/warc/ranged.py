@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from infra.addresses import shown
 from infra.errors import UsageError
 from infra.http.address import SCHEMES
 from infra.http.ranges import open_ranges
@@ -31,7 +32,7 @@ def open_remote(address: str) -> RangedFile:
     path = place(address)
     if isinstance(path, ObjectPath):
         return open_object(path)
-    raise UsageError(f"{address}: archives are read from paths, http(s) addresses and object stores")
+    raise UsageError(f"{shown(address)}: archives are read from paths, http(s) addresses and object stores")
 
 
 def open_object(path: ObjectPath) -> RangedFile:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from infra.addresses import shown
 from infra.errors import WorkError
 from pipeline.warc.containers import (
     inflate_member,
@@ -222,6 +223,13 @@ class RecordReader:
         self._stack.close()
         self._file = self._window = None
 
+    @property
+    def version(self) -> str:
+        """The state of the file: its size, with its time or ETag. Of a remote one it is known once something was
+        read."""
+        assert self._file is not None, "used outside its with block"
+        return self._file.version
+
     def expect(self, locators: Iterable[Locator]) -> None:
         """Declares which records will be read next, in order, so that those of a remote file come in few ranges. Of a
         STREAM, whose offsets are not those of the file, nothing is declared."""
@@ -236,7 +244,7 @@ class RecordReader:
         found = self._record(self._file, offset, length, member_record)
         if found is None:
             raise WorkError(
-                f"{self._path}: no record of {length} bytes at offset {offset}: this is not the file that was "
+                f"{shown(self._path)}: no record of {length} bytes at offset {offset}: this is not the file that was "
                 "ingested, or it has changed since; ingest it again"
             )
         return found

@@ -106,7 +106,34 @@ class OtherRange:
     by: int
 
 
-Act = Refusal | Cut | WrongLength | Trickle | Stall | Flipped | Changed | Redirect | NoRanges | OtherRange
+@dataclass(frozen=True)
+class Signed:
+    """403 unless the address ends in this query."""
+
+    query: str
+
+
+@dataclass(frozen=True)
+class NoHead:
+    """This status for HEAD, as 405 of a server that serves GET alone, or 403 of an address that is signed for it."""
+
+    status: int
+
+
+Act = (
+    Signed
+    | NoHead
+    | Refusal
+    | Cut
+    | WrongLength
+    | Trickle
+    | Stall
+    | Flipped
+    | Changed
+    | Redirect
+    | NoRanges
+    | OtherRange
+)
 
 
 @dataclass
@@ -221,6 +248,10 @@ class Handler(BaseHTTPRequestHandler):
             act = self.stand_in.next_fault(self._name or "?list")
             if isinstance(act, Refusal):
                 self._refuse(act.status, {} if act.retry_after is None else {"Retry-After": act.retry_after})
+            elif isinstance(act, NoHead) and not body:
+                self._refuse(act.status)
+            elif isinstance(act, Signed) and split.query != act.query:
+                self._refuse(403)
             elif isinstance(act, Redirect):
                 self._refuse(302, {"Location": act.to})
             elif not self._name and "list-type" in query:

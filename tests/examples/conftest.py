@@ -15,6 +15,7 @@ from tests.examples.world import write_world
 from tests.files import ROOT
 from tests.pipeline import toy_packages
 from tests.trainer.conftest import toml_text
+from trainer.start import config_file
 
 TINY = ROOT / "trainer/configs/tiny.toml"
 
@@ -62,4 +63,4 @@ def few_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short = tmp_path / "tiny.toml"
     short.write_text(toml_text(body))
     for place in ("pipeline.cli.train", "refinery.training"):
-        monkeypatch.setattr(f"{place}.config_file", lambda name: short if name == "tiny" else Path(name))
+        monkeypatch.setattr(f"{place}.config_file", lambda name: short if name == "tiny" else config_file(name))

@@ -30,14 +30,11 @@ def test_an_input_is_not_looked_for(address: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [
-    "run --recipe s3://bucket/mine.toml --input README.md --out out",
-    "compare --recipe exact minhash --input README.md --out s3://bucket/out",
-    "report --run s3://bucket/out",
     "freeze s3://bucket/trunk --out frozen",
-    "train --data s3://bucket/tokens --config tiny --out trunk",
+    "train --data tokens --config tiny --out s3://bucket/trunk",
     "train --data tokens --config s3://bucket/tiny.toml --out trunk",
-    "fit reference --positive code=s3://bucket/code.jsonl --negative README.md --out mine.tsv",
-    "fit defaults --models s3://bucket/models",
+    "evaluate --checkpoint s3://bucket/control --data tokens",
+    "fit defaults --models models --cache s3://bucket/packages",
 ])  # fmt: skip
 def test_an_object_store_is_refused_where_it_is_not_opened(command: str) -> None:
     said = refinery(*command.split(), code=2)
@@ -45,18 +42,16 @@ def test_an_object_store_is_refused_where_it_is_not_opened(command: str) -> None
 
 
 def test_a_result_is_put_there_afterwards() -> None:
-    said = refinery("compare", "--recipe", "exact", "minhash", "--input", "x", "--out", "s3://bucket/out", code=2)
+    said = refinery("freeze", "trunk", "--out", "s3://bucket/out", code=2)
     assert "`aws s3 cp --recursive FOLDER s3://bucket/out`" in said
 
 
 def test_the_functions_of_the_package_refuse_too(tmp_path: Path) -> None:
     calls = (
-        lambda: rf.compare(["exact", "minhash"], ["a.jsonl"], "s3://bucket/out"),
-        lambda: rf.join(["a", "b"], "s3://bucket/out"),
-        lambda: rf.train("s3://bucket/tokens", tmp_path / "trunk"),
+        lambda: rf.train("tokens", "s3://bucket/trunk"),
         lambda: rf.freeze("trunk", "s3://bucket/frozen"),
         lambda: rf.branch("s3://bucket/frozen", tmp_path / "control"),
-        lambda: rf.evaluate("control", "s3://bucket/tokens"),
+        lambda: rf.evaluate("s3://bucket/control", "tokens"),
         lambda: rf.generate("s3://bucket/control"),
     )
     for call in calls:

@@ -77,5 +77,5 @@ def header(stage: str = "toy", params: dict[str, Any] | None = None) -> Header:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every shard, ledger and manifest below `folder`, by its relative path."""
-    found = [path for name in ("part-*.parquet", "files.parquet", "manifest.json") for path in folder.rglob(name)]
+    found = [path for name in ("part-*.parquet", "files-*.parquet", "manifest.json") for path in folder.rglob(name)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(found)}

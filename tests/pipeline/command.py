@@ -87,7 +87,7 @@ def answer(*words: object) -> Any:
 
 def made(folder: Path) -> dict[str, bytes]:
     """Every shard, ledger and manifest of a run, by its relative path."""
-    names = ("part-*", "manifest.json", "files.parquet", "documents.parquet")
+    names = ("part-*", "manifest.json", "files-*.parquet", "documents.parquet")
     found = [path for name in names for path in folder.rglob(name)]
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()

@@ -9,7 +9,7 @@ import pytest
 
 from infra.errors import UsageError
 from tests.trainer.conftest import documents, write_config, write_tokens
-from trainer.api import calibrate_experts, evaluate, freeze, generate, train
+from trainer.api import Sampling, calibrate_experts, evaluate, freeze, generate, train
 from trainer.calibrate import between, calibrated_table, calibrated_value, cheapest_table
 from trainer.checkpoint import read_checkpoint
 from trainer.policies import KPolicy
@@ -46,7 +46,7 @@ def test_a_value_is_found_and_the_file_gives_what_was_measured(
     assert (answer["active_experts"], answer["overall"]) == (found["mean_k"], found["bits_per_byte"])
     assert answer["by_k"]["12"]["mean_k_by_domain"] == found["mean_k_by_domain"]
     assert evaluate(run, held, [12])["overall"] == found["bits_per_byte_at_k"]
-    assert generate(run, "the river", 5, policy=str(file)) == generate(run, "the river", 5, policy=str(file))
+    assert generate(run, ["the river"], 5, policy=str(file)) == generate(run, ["the river"], 5, policy=str(file))
 
 
 def test_the_use_of_experts_adds_up(run: Path, held: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_table_is_a_k_for_each_layer(run: Path, held: Path, tmp_path: Path) ->
     assert (
         evaluate(run, held, policy="table=" + ",".join("4" * LAYERS))["overall"] == evaluate(run, held, [4])["overall"]
     )
-    assert generate(run, "the river", 8, policy=words, temperature=0.0)
+    assert generate(run, ["the river"], 8, policy=words, sampling=Sampling(0.0))
     found = calibrate_experts(run, held, 2.0, tmp_path / "table.json", "table", k=4)
     assert sum(found["table"]) == 2 * LAYERS and found["mean_k"] == 2.0
     assert found["bits_per_byte"] <= evaluate(run, held, [2])["overall"]

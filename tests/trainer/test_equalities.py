@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.trainer.conftest import REF, small_config, with_random_zeros
 from trainer.config import Config, ExecutionConfig
-from trainer.data.pack import Batch
+from trainer.data.pack import Batch, plain_batch
 from trainer.plans import Backend, packed_plan
 from trainer.policies import DrawnK, draw_k
 from trainer.prepare import prepare
@@ -37,9 +37,7 @@ def batch() -> Batch:
     drawn = np.random.Generator(np.random.Philox(3))
     tokens = drawn.integers(3, 64, (B, L + 1))
     segments = np.cumsum(drawn.random((B, L)) < 0.15, axis=1)
-    zeros = np.zeros((B, L), np.int64)
-    labels = segments.astype(np.int32), zeros, zeros.astype(np.int16)
-    return Batch(tokens[:, :-1].copy(), tokens[:, 1:].copy(), *labels)
+    return plain_batch(tokens[:, :-1], tokens[:, 1:], segments)
 
 
 def state_of(config: Config, dtype: torch.dtype = torch.float32) -> TrainingState:

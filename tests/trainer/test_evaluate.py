@@ -1,4 +1,4 @@
-"""Bits per byte, the baselines, and generation."""
+"""Bits per byte, and the baselines."""
 
 import gzip
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.trainer.conftest import (
     write_config,
     write_tokens,
 )
-from trainer.api import evaluate, generate, train
+from trainer.api import evaluate, train
 from trainer.baselines import texts, unigram_bits
 from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import read_checkpoint
@@ -106,14 +106,3 @@ def test_another_tokenizer_is_refused(tmp_path: Path, run: Path) -> None:
     folder = write_tokens(tmp_path / "d", documents(count=4), other)
     with pytest.raises(UsageError, match="another tokenizer"):
         evaluate(run, folder)
-
-
-def test_generation_is_seeded(run: Path) -> None:
-    prompt = "the river"
-    first = generate(run, prompt, tokens=20, seed=1)
-    assert first and first == generate(run, prompt, tokens=20, seed=1)
-    assert first != generate(run, prompt, tokens=20, seed=2)
-    assert generate(run, prompt, 20, temperature=0.0, seed=1) == generate(run, prompt, 20, temperature=0.0, seed=2)
-    assert generate(run, "", tokens=5, k=2)
-    with pytest.raises(UsageError):
-        generate(run, prompt, tokens=0)

@@ -64,6 +64,19 @@ def test_grouped_execution_is_the_dense_definition_both_ways(policy: Policy, rec
     assert fixed == (routing.load_KE.sum() == 30 * policy.most)
 
 
+@pytest.mark.parametrize("policy", POLICIES[1:5])
+def test_few_pairs_without_gradients_are_the_same(policy: Policy) -> None:
+    """Each token alone, as in decoding, and one that is padding."""
+    layer = experts_layer()
+    x = torch.randn(1, 6, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected, _ = layer(x.expand(20, -1, -1), policy, None)
+        for t in range(6):
+            assert torch.allclose(layer(x[:, t : t + 1], policy, None)[0][0, 0], expected[0, t], atol=1e-6)
+        padding, routing = layer(x[:, :1], policy, torch.zeros(1, 1, dtype=torch.bool))
+    assert torch.equal(padding, layer.shared(x[:, :1])) and routing.load_KE.sum() == 0
+
+
 def test_padding_uses_no_expert_and_counts_nowhere() -> None:
     layer = experts_layer()
     x = torch.randn(2, 10, 16, generator=torch.Generator().manual_seed(1))

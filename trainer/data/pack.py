@@ -7,7 +7,7 @@ sequence, so that attention stays within a document.
 Shapes: B sequences, L positions.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from trainer.data.order import Spans
 from trainer.data.tokens import TokenDataset, Tokens
 
 Ints32 = npt.NDArray[np.int32]
+
+Array = npt.NDArray[Any]
 
 PADDING = -1  # the document, and the domain, of a padding position
 
@@ -45,6 +47,19 @@ class Batch(NamedTuple):
         return Batch(
             self.inputs[part], self.targets[part], self.segments[part], self.documents[part], self.domains[part]
         )
+
+
+def plain_batch(inputs: Array, targets: Array, segments: Array | None = None) -> Batch:
+    """A batch of no dataset, for measurements: all of one document and domain. [B, L] of integers each; without
+    `segments` each sequence is one document."""
+    zeros = np.zeros(inputs.shape, np.int32)
+    return Batch(
+        inputs.astype(np.int32),
+        targets.astype(np.int64),
+        zeros if segments is None else segments.astype(np.int32),
+        zeros,
+        zeros.astype(np.int16),
+    )
 
 
 def pack(dataset: TokenDataset, spans: Spans, sequences: int, length: int) -> Batch:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset.files import FILES, FileRef
+from infra.dataset.files import FileRef, write_files
 from infra.dataset.manifest import Kind, Manifest, check_invariant
 from infra.dataset.reader import Dataset
 from infra.dataset.schema import LEDGER
 from infra.dataset.writer import ShardWriter
 from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
-from infra.hashing import sha256_bytes
+from infra.hashing import sha256_bytes, sha256_file
 from infra.storage import lock
 from tests.files import flip
 from tests.infra.toy import Count, Slices, header
@@ -99,14 +99,31 @@ def test_the_files_are_known_without_the_shards(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("damage", ["a byte", "gone"])
 def test_a_damaged_table_of_files_is_noticed(damage: str, dataset: Dataset) -> None:
+    name = dataset.manifest.table.ref.path
     if damage == "gone":
-        (dataset.folder / FILES).unlink()
+        (dataset.folder / name).unlink()
     else:
-        flip(dataset.folder / FILES)
+        flip(dataset.folder / name)
     (fault,) = Dataset(dataset.folder).verify()
-    assert fault.startswith(f"{FILES}: ") and fault.endswith("make its dataset again")
+    assert fault.startswith(f"{name}: ") and fault.endswith("make its dataset again")
     with pytest.raises(UsageError, match="make its dataset again"):
         Dataset(dataset.folder).to_arrow()
+
+
+def test_a_table_that_is_written_late_hurts_no_finished_dataset(dataset: Dataset) -> None:
+    late = write_files(dataset.folder, list(dataset.manifest.shards[:2]))
+    assert (dataset.folder / late.ref.path).is_file() and late.ref.path != dataset.manifest.table.ref.path
+    assert Dataset(dataset.folder).verify() == [] and Dataset(dataset.folder).manifest.parts == 4
+
+
+def test_a_table_of_an_earlier_name_is_read(dataset: Dataset) -> None:
+    path, table = dataset.folder / "manifest.json", dataset.folder / dataset.manifest.table.ref.path
+    assert table.name == f"files-{sha256_file(table)[:16]}.parquet"
+    expected, body = dataset.to_arrow(), json.loads(path.read_text())
+    body["files"]["path"] = "files.parquet"
+    path.write_text(json.dumps(body))
+    table.rename(dataset.folder / "files.parquet")
+    assert Dataset(dataset.folder).verify() == [] and Dataset(dataset.folder).to_arrow() == expected
 
 
 def test_manifests_of_the_earlier_format_are_read(dataset: Dataset) -> None:
@@ -120,7 +137,7 @@ def test_manifests_of_the_earlier_format_are_read(dataset: Dataset) -> None:
     (dataset.folder / "notes.txt").write_bytes(b"x")
     body |= {"format": "refinery.dataset/1", "shards": files, "ledger": ledger, "files": [asdict(other)]}
     path.write_text(json.dumps(body))
-    (dataset.folder / FILES).unlink()
+    (dataset.folder / dataset.manifest.table.ref.path).unlink()
     read = pickle.loads(pickle.dumps(Dataset(dataset.folder)))
     assert read.to_arrow() == expected and read.verify() == [] and read.manifest.extra == {}
     assert [part.path for part in read.ledger_parts()] == [file["path"] for file in ledger]

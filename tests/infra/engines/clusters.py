@@ -33,6 +33,19 @@ def ray_cluster(nodes: int) -> Iterator[Any]:
         cluster.shutdown()
 
 
+@contextlib.contextmanager
+def ray_node(address: str, *words: str) -> Iterator[None]:
+    """A node with one processor that joins the cluster, as a machine does; it may be gone before the end."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    command = [ray, "start", f"--address={address}", "--num-cpus=1", "--block", "--disable-usage-stats", *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def free_port() -> int:
     """Outside the range from which Ray gives ports to its workers, 10002 to 19999."""
     while True:

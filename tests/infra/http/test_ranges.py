@@ -20,6 +20,7 @@ from tests.commoncrawl.server import (
     Act,
     Changed,
     Cut,
+    NoHead,
     NoRanges,
     OtherRange,
     Redirect,
@@ -82,6 +83,29 @@ def test_an_empty_file_has_a_version_whatever_is_asked_first(server: StandIn) ->
         assert file.read(0, 100) == b""
         assert file.size == 0
         assert file.version == other.version != ""
+
+
+@pytest.mark.parametrize("status", [403, 405, 501])
+def test_a_server_that_refuses_head_is_asked_for_a_byte(server: StandIn, status: int) -> None:
+    with open_ranges(f"{server.url}/a.bin") as file:
+        known = file.size, file.version
+    server.fault("*", NoHead(status))
+    with open_ranges(f"{server.url}/a.bin") as file, open_ranges(f"{server.url}/empty") as empty:
+        assert (file.size, file.version, empty.size) == (*known, 0)
+        assert file.read(10, 20) == CONTENT[10:30]
+    asked = [(one.method, one.status, one.start, one.stop) for one in server.asked("a.bin")]
+    assert asked[1:3] == [("HEAD", status, None, None), ("GET", 206, 0, 1)] and len(asked) == 4
+
+
+def test_a_refusal_of_head_alone_stops_no_run_and_one_of_the_file_does(server: StandIn) -> None:
+    server.fault("a.bin", NoHead(403))
+    server.fault("empty", Refusal(403))
+    with open_ranges(f"{server.url}/a.bin") as file:
+        assert file.size == len(CONTENT)
+    with pytest.raises(WorkError, match="refuses"), open_ranges(f"{server.url}/empty") as file:
+        _ = file.size
+    with pytest.raises(WorkError, match="nothing more is asked"), open_ranges(f"{server.url}/a.bin") as file:
+        file.read(0, 1)
 
 
 @pytest.mark.parametrize("name", SOFT)

@@ -7,6 +7,7 @@ import pytest
 from pipeline.cli.app import main
 from pipeline.cli.train_text import evaluation_text
 from tests.files import flip, write_rows
+from tests.pipeline.command import refinery
 from tests.pipeline.pages import text_rows, write_crawl
 
 
@@ -35,6 +36,15 @@ def test_also_where_the_input_was_damaged(tmp_path: Path, capsys: pytest.Capture
     flip(archive, 0.5)
     words = ("run", "--recipe", "exact", "--input", archive, "--out", tmp_path / "out")
     assert last_line(capsys, *words, code=1).startswith("kept ")
+
+
+def test_junk_is_counted_and_in_the_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.warc.gz").write_bytes(b"no archive at all")
+    words = ("ingest", "--recipe", "extract", "--input", tmp_path / "a.warc.gz", "--out", tmp_path / "out")
+    line = last_line(capsys, *words, code=1)
+    assert line.startswith("1 damaged range or unreadable line of the input: ingest/damage/junk 1; ")
+    assert "The ledger has file and offset of each" in line
+    assert refinery("verify", tmp_path / "out") == "1 dataset: every file is as it was written\n"
 
 
 def test_an_evaluation_is_a_table() -> None:

@@ -29,6 +29,8 @@ from pipeline.report.charts import Whisker, fit, histogram_svg, ticks, whiskers_
 from pipeline.report.pools import bin_edges
 from pipeline.report.report import write_funnel, write_report
 from pipeline.report.rows import _batches
+from pipeline.report.training import losses_by_k, numbered
+from pipeline.report.training_log import read_training
 from tests.files import ROOT
 from tests.pipeline.comparisons import EVIL, EVIL_URL, write_comparison
 from tests.pipeline.datasets import RECIPE, document, funnel_row, make_dataset, record, reject
@@ -91,9 +93,13 @@ def make_training(folder: Path, first: int, last: int, overrides: Mapping[str, A
         (folder / "branch.json").write_bytes(readable_json({"trunk": "0", "overrides": dict(overrides)}))
     rows = [
         {"step": n, "tokens": 64 * n, "learning_rate": 0.001 if overrides is None else 0.001 / (n - first + 1),
-         "loss": 3.0 + 5.0 / np.sqrt(n), "loss_by_domain": {"science": 3.5, "general": 4.0}}
+         "loss": 3.0 + 5.0 / np.sqrt(n), "loss_by_domain": {"science": 3.5, "general": 4.0}, "mean_k": 9.5,
+         "grad_norm": 1.0 / n, "load_imbalance": [1.5, 2.0 + n], "load_imbalance_by_k": [4.0, 3.0],
+         "loss_by_k": {"2": 3.6, "12": 3.4}}
         for n in range(first, last + 1)
     ]  # fmt: skip
+    if overrides:
+        rows[3] |= {"skipped": True, "loss": None, "grad_norm": None}
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 99')
     (folder / "run.json").write_bytes(readable_json({"seconds": 12.0, "tokens_per_second": 800.0}))
 
@@ -230,6 +236,20 @@ def test_sections_appear_only_when_there_is_something_to_show(folders: Path, tmp
     write_report([folders / "trunk"], tmp_path / "report.html")
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", (tmp_path / "report.html").read_text("utf-8"))
     assert titles == ["What was run", "Training", "Cost"]
+
+
+def test_a_training_is_shown_by_step_by_domain_by_layer_and_by_k(folders: Path, page: str, tmp_path: Path) -> None:
+    titles = ["Gradient norm by step", "Experts per token by step", "Load imbalance by step", "Learning rate by step"]
+    titles += ["Loss by domain: trunk (trunk)", "Load imbalance by layer", "Load imbalance by k", "Loss by k"]
+    assert [title for title in titles if f"<title>{title}</title>" not in page] == []
+    # The mean over layers of the last row of each run, and layer 1 and k = 12 at the ends.
+    log = read_training(folders / "branch-other", "other")
+    assert log.columns["load_imbalance"][-1] == (1.5 + 92.0) / 2
+    assert numbered(log.by_layer, 0) == {"0": 1.5, "1": 91.5}
+    assert numbered(log.load_by_k, 1) == {"1": 4.0, "2": 3.0}
+    assert losses_by_k(log) == {"2": pytest.approx(3.6), "12": pytest.approx(3.4)}
+    assert log.skipped == (64,) and np.isnan(log.losses[3])
+    assert re.search(r"Skipped steps.*?branch-other.*?<td[^>]*>1</td>\s*<td[^>]*>64</td>", page, re.DOTALL)
 
 
 def test_an_unfinished_run_is_reported_as_far_as_it_is(folders: Path, tmp_path: Path) -> None:

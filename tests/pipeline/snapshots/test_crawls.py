@@ -161,6 +161,12 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         open_source("http://[x")
 
 
+def test_all_snapshots_are_listed_by_that_word_too(stand_in: StandIn) -> None:
+    every = refinery("snapshots", "list", "--source", stand_in.url)
+    assert refinery("snapshots", "list", "all", "--source", stand_in.url) == every
+    assert refinery("snapshots", "list", OLD, OLD, "--source", stand_in.url).count(OLD) == 1
+
+
 def test_a_lookup_is_given_up_sooner_than_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.cli.snapshots.LOOKUP_PATIENCE", 0.05)
     assert refinery("snapshots", "list", "CC-MAIN-2024-51", "--source", "http://127.0.0.1:9", code=1) == ""

@@ -152,7 +152,7 @@ def test_documents(world: Path, tmp_path: Path) -> None:
 
 PLACING = "infra.dataset.placing"
 MOMENTS: dict[str, Moment] = {
-    "a shard is linked, its ledger is not": (PLACING, "link", "leave", 1, "01-ingest"),
+    "a shard is linked, its ledger is not": (PLACING, "copy_file", "leave", 1, "01-ingest"),
     "linked, without a receipt": (
         "infra.dataset.batches",
         "write_bytes",

@@ -12,7 +12,7 @@ from tests.pipeline.pages import write_crawl, write_recipe
 
 WRITER, BUILD, RECEIPTS = "infra.dataset.writer", "infra.dataset.build", "infra.dataset.batches"
 MOMENTS: dict[str, Moment] = {
-    "a shard is written, its ledger not renamed": (WRITER, "commit_file", "leave", 1, "02-extract/.tmp-part"),
+    "a shard is written, its ledger not renamed": (WRITER, "commit_shard", "leave", 1, "02-extract/.tmp-part"),
     "the receipt is not there yet": (RECEIPTS, "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the receipt is there, the manifest is not": (BUILD, "write_last", "enter", 1, "03-filter/manifest.json"),
     "the manifest was just renamed": (BUILD, "write_last", "leave", 1, "03-filter/manifest.json"),

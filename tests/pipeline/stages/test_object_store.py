@@ -24,7 +24,7 @@ from tests.s3_server import ENVIRONMENT, Server, cut, denied, slow_down
 
 KILLED: dict[str, Moment] = {
     "a shard is uploaded, its ledger is not": (
-        "infra.dataset.writer", "commit_file", "leave", 1, "part-00001.parquet",
+        "infra.dataset.writer", "commit_shard", "leave", 1, "part-00001.parquet",
     ),
     "the receipts are not there yet": ("infra.dataset.batches", "write_bytes", "enter", 1, "03-filter/.receipts/part-"),
     "the table of files is there, the manifest is not": (
