@@ -31,7 +31,7 @@ from mixers.document_table import DOCUMENT_TABLE, DocumentTableWriter
 from trainer.data.audit import PartAudit, audit_sources
 from trainer.data.cursor import START
 from trainer.data.loader import Loader
-from trainer.data.mixture import Mixture
+from trainer.data.mixture import MixtureSchedule
 from trainer.data.parts import Part
 from trainer.data.reader import SequenceReader
 from trainer.data.tokens import TokenDataset
@@ -172,7 +172,7 @@ def _open(folder: str) -> dict[str, Any]:
     before, began = memory(), time.perf_counter()
     table = TokenDataset(Path(folder)).documents
     opened, cpu = time.perf_counter(), time.process_time()
-    reader = SequenceReader(table, 0, LENGTH, Mixture((), table, 1))
+    reader = SequenceReader(table, 0, LENGTH, MixtureSchedule((), table, 1))
     _, cursor = reader.read(START, 1024)
     ordered, cpu = time.perf_counter(), time.process_time() - cpu
     for _ in range(20):
@@ -190,7 +190,7 @@ def _audit(folder: str) -> dict[str, Any]:
     """The audit of a run of one and a half epochs."""
     dataset = TokenDataset(Path(folder))
     table = dataset.documents
-    reader = SequenceReader(table, 0, LENGTH, Mixture((), table, 1))
+    reader = SequenceReader(table, 0, LENGTH, MixtureSchedule((), table, 1))
     steps = -(-3 * sum(source.tokens for source in table.sources) // (2 * LENGTH * CHUNK))
     cursor = START
     for _ in range(steps):

@@ -49,7 +49,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     device = choose_device(args.device)
-    bench = Bench(device, args.size or ("base" if device.type == "cuda" else "small"), args.eager, args.seconds)
+    bench = StepBench(device, args.size or ("base" if device.type == "cuda" else "small"), args.eager, args.seconds)
     rows: list[dict[str, Any]] = []
     for part in args.parts.split(","):
         rows += {"step": step_rows, "attention": attention_rows, "experts": experts_rows}[part](bench)
@@ -70,7 +70,7 @@ def _number(value: Any) -> str:
 
 
 @dataclass
-class Bench:
+class StepBench:
     """The device, and the clock."""
 
     device: torch.device
@@ -179,7 +179,7 @@ def random_batch(config: Config, vocab_size: int) -> Batch:
 # ------------------------------------------------------------------------------------------------------ whole steps
 
 
-def step_rows(bench: Bench) -> list[dict[str, Any]]:
+def step_rows(bench: StepBench) -> list[dict[str, Any]]:
     config, rows = bench.config, []
     kept = ["none", "experts", "block"] if bench.size == "base" else ["none", "experts"]
     for recompute in kept:
@@ -195,7 +195,7 @@ def step_rows(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def hybrid_step(bench: Bench, execution: ExecutionConfig, drawn: bool = False) -> dict[str, Any]:
+def hybrid_step(bench: StepBench, execution: ExecutionConfig, drawn: bool = False) -> dict[str, Any]:
     """Forward, backward and optimizer of one global batch."""
     config = replace(bench.config, execution=execution)
     if drawn:
@@ -261,7 +261,7 @@ class DenseBlock(nn.Module):
         return x + self.down(F.silu(gate) * up)
 
 
-def dense_step(bench: Bench) -> dict[str, Any]:
+def dense_step(bench: StepBench) -> dict[str, Any]:
     config = bench.config
     active = parameters(config.model, bench.vocab_size, config.top_k.full_k).active
     model = DenseTwin(config.model, bench.vocab_size, active).to(bench.device, bench.dtype)
@@ -286,7 +286,7 @@ def dense_step(bench: Bench) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------- its parts
 
 
-def attention_rows(bench: Bench) -> list[dict[str, Any]]:
+def attention_rows(bench: StepBench) -> list[dict[str, Any]]:
     """Forward and backward of one layer over documents of a thousand tokens, by length at equal tokens."""
     rows: list[dict[str, Any]] = []
     lengths = (1024, 4096, 16384, 65536) if bench.cuda else (512, 1024, 2048, 4096)
@@ -300,7 +300,7 @@ def attention_rows(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def random_qkv(bench: Bench, length: int, tokens: int) -> tuple[Tensor, KV]:
+def random_qkv(bench: StepBench, length: int, tokens: int) -> tuple[Tensor, KV]:
     model, B = bench.config.model, max(1, tokens // length)
     q, k, v = (
         torch.randn(B, heads, length, model.head_dim, device=bench.device, dtype=bench.dtype, requires_grad=True)
@@ -309,7 +309,7 @@ def random_qkv(bench: Bench, length: int, tokens: int) -> tuple[Tensor, KV]:
     return q, KV(k, v)
 
 
-def attention_time(bench: Bench, length: int, tokens: int, backend: Any, kind: Any) -> dict[str, Any]:
+def attention_time(bench: StepBench, length: int, tokens: int, backend: Any, kind: Any) -> dict[str, Any]:
     """`backend` None: torch's causal attention, without documents."""
     q, kv = random_qkv(bench, length, tokens)
     if backend is None:
@@ -321,7 +321,7 @@ def attention_time(bench: Bench, length: int, tokens: int, backend: Any, kind: A
     return {"ms": 1e3 * bench.clock(lambda: attend().sum().backward(), seconds=0.3)}
 
 
-def experts_rows(bench: Bench) -> list[dict[str, Any]]:
+def experts_rows(bench: StepBench) -> list[dict[str, Any]]:
     """Forward and backward of one MoE layer's routed experts, beside a dense SwiGLU of the same FLOPs."""
     rows: list[dict[str, Any]] = []
     for tokens in (1024, 4096, 16384) if bench.cuda else (512, 2048):
@@ -330,7 +330,7 @@ def experts_rows(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def experts_time(bench: Bench, tokens: int) -> dict[str, Any]:
+def experts_time(bench: StepBench, tokens: int) -> dict[str, Any]:
     model, k = bench.config.model, bench.config.top_k.full_k
     layer = MoE(model)
     for parameter in layer.parameters():
@@ -349,7 +349,7 @@ def experts_time(bench: Bench, tokens: int) -> dict[str, Any]:
     return {"ms": seconds * 1e3, "TFLOP/s": flops / seconds / 1e12}
 
 
-def swiglu_time(bench: Bench, tokens: int) -> dict[str, Any]:
+def swiglu_time(bench: StepBench, tokens: int) -> dict[str, Any]:
     model, k = bench.config.model, bench.config.top_k.full_k
     hidden = k * model.d_ff_expert + model.d_ff_shared
     up, down = (

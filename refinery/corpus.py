@@ -19,7 +19,7 @@ from infra.remote import anywhere, is_remote_archive
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.asked import asked_for
 from pipeline.explain.explain import explain_many, no_document
-from pipeline.explain.rejects import Sampling, rules_of
+from pipeline.explain.rejects import RejectSampling, rules_of
 from pipeline.explain.rejects import rejects as rejected_documents
 from pipeline.export.export import export as export_documents
 from pipeline.inputs.columns import Columns
@@ -196,7 +196,7 @@ def rejects(
     """
     if rule is None:
         return rules_of(anywhere(run, "run"), stage)
-    return rejected_documents(anywhere(run, "run"), rule, stage, Sampling(n, seed, near), where(source))[0]
+    return rejected_documents(anywhere(run, "run"), rule, stage, RejectSampling(n, seed, near), where(source))[0]
 
 
 def export(

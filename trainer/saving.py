@@ -16,7 +16,7 @@ from trainer.checkpoint import write_header
 from trainer.parallel.ranks import Ranks
 from trainer.runs import RunFolder, step_name
 from trainer.state import TrainingState
-from trainer.tensor_files import Rows, write_part
+from trainer.tensor_files import TensorRows, write_part
 
 
 class Saver:
@@ -60,13 +60,13 @@ class Saver:
         elif self._thread is not None and self.ranks.world_size == 1:
             self._thread.join()
 
-    def _run(self, step: int, rows: list[Rows], state: dict[str, Any], execution: dict[str, Any]) -> None:
+    def _run(self, step: int, rows: list[TensorRows], state: dict[str, Any], execution: dict[str, Any]) -> None:
         try:
             self._write(step, rows, state, execution)
         except BaseException as error:
             self._error = error
 
-    def _write(self, step: int, rows: list[Rows], state: dict[str, Any], execution: dict[str, Any]) -> None:
+    def _write(self, step: int, rows: list[TensorRows], state: dict[str, Any], execution: dict[str, Any]) -> None:
         folder = self.run.checkpoints / step_name(step)
         hidden = folder.with_name(f"{TEMPORARY}{folder.name}")
         with disk_errors(self.run.folder):

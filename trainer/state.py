@@ -25,7 +25,7 @@ from trainer.optimizer import Optimizer
 from trainer.parallel.layout import gathered, part_of
 from trainer.parallel.ranks import ONE, Ranks
 from trainer.parallel.shard import shard
-from trainer.tensor_files import Rows
+from trainer.tensor_files import TensorRows
 
 CPU = torch.device("cpu")
 NORMS = 64  # gradient norms that are kept
@@ -58,7 +58,7 @@ class TrainingState:
     """Gradient norms of the latest `NORMS` steps that were not skipped."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
-    """The earlier parts of the run, which had another dataset, seed or mixture: `trainer.data.parts.Part`, as JSON."""
+    """The earlier parts of the run, which had another dataset, seed or mixture: `trainer.data.parts.RunPart`, as JSON."""
 
     @property
     def device(self) -> torch.device:
@@ -111,7 +111,7 @@ class TrainingState:
         moments = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         return weights | moments | {"token_counts": self.token_counts_V}
 
-    def rows(self) -> list[Rows]:
+    def rows(self) -> list[TensorRows]:
         """A copy, on the CPU, of the rows of each tensor that this rank is to write: those it holds, and on rank 0 what
         every rank holds. All ranks call it."""
         found = []
@@ -120,7 +120,7 @@ class TrainingState:
             part = part_of(gathered(held) if held.ndim <= 1 else held, self.ranks)
             if part.rows.numel() and (self.ranks.leads or not part.whole):
                 copy = part.rows.to("cpu", copy=True).contiguous()
-                found.append(Rows(name, part.shape, part.first, copy))
+                found.append(TensorRows(name, part.shape, part.first, copy))
         return found
 
     def header(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ NUMPY = {"float32": "<f4", "int64": "<i8", "uint8": "|u1"}
 SUM = hashlib.sha256().digest_size
 
 
-class Rows(NamedTuple):
+class TensorRows(NamedTuple):
     """Rows of a tensor, in memory."""
 
     name: str
@@ -46,7 +46,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Piece:
+class TensorPiece:
     """Rows of a tensor in a file."""
 
     name: str
@@ -78,7 +78,7 @@ class Piece:
         return int(np.prod(self.shape[1:], dtype=np.int64)) * np.dtype(NUMPY[self.dtype]).itemsize
 
 
-def write_part(folder: Path, index: int, pieces: Iterable[Rows]) -> None:
+def write_part(folder: Path, index: int, pieces: Iterable[TensorRows]) -> None:
     """Write the part `index` into `folder`. It is whole once its .json is there."""
     base = folder / f"part-{index:05d}"
     table: list[dict[str, Any]] = []
@@ -101,7 +101,7 @@ class TensorFiles(Mapping[str, Tensor]):
     def __init__(self, folder: Path, parts: Iterable[str]) -> None:
         """UsageError, which names the file, for a part that is missing or not whole."""
         self.folder = folder
-        self._pieces: dict[str, list[Piece]] = {}
+        self._pieces: dict[str, list[TensorPiece]] = {}
         self._sums: dict[str, Bytes] = {}
         for part in parts:
             self._open(part)
@@ -112,7 +112,7 @@ class TensorFiles(Mapping[str, Tensor]):
         base = self.folder / part
         offset = leaves = 0
         for row in json.loads(_content(base.with_suffix(".json"))):
-            piece = Piece(**{**row, "shape": tuple(row["shape"])}, part=part, offset=offset, sums=leaves)
+            piece = TensorPiece(**{**row, "shape": tuple(row["shape"])}, part=part, offset=offset, sums=leaves)
             self._pieces.setdefault(piece.name, []).append(piece)
             offset, leaves = offset + piece.rows * piece.row_bytes, leaves + piece.leaves
         sums = np.frombuffer(_content(base.with_suffix(".sums")), np.uint8)
@@ -160,7 +160,7 @@ class TensorFiles(Mapping[str, Tensor]):
         shape = pieces[0].shape
         return torch.from_numpy(content.view(NUMPY[pieces[0].dtype]).reshape((count, *shape[1:]) if shape else ()))
 
-    def _read(self, piece: Piece, first: int, end: int) -> Bytes:
+    def _read(self, piece: TensorPiece, first: int, end: int) -> Bytes:
         """The bytes of the rows `first` to `end` that the piece has."""
         begin, stop = max(first, piece.first) - piece.first, min(end, piece.first + piece.rows) - piece.first
         if begin >= stop:

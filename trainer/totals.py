@@ -15,7 +15,7 @@ from trainer.parallel.ranks import Ranks
 Floats = npt.NDArray[np.float64]
 
 
-class Totals(NamedTuple):
+class StepTotals(NamedTuple):
     """Of the global batch, the same on every rank."""
 
     norm: Tensor
@@ -42,7 +42,7 @@ class Totals(NamedTuple):
 
 def totals(
     ranks: Ranks, norm: Tensor, load_MKE: Tensor, nats_bL: Tensor, domains_bL: Tensor, sequences: int, domains: int
-) -> Totals:
+) -> StepTotals:
     """Add up what each rank has of a batch of `sequences`. `norm`, loads and losses are those of its part; each target
     has a domain, an int64.
 
@@ -59,7 +59,7 @@ def totals(
     read = flat.cpu()
     loads = slice(1, 1 + load_MKE.numel())
     nats_BN, tokens_BN = read[loads.stop :].view(losses_2BN.shape).numpy()
-    return Totals(
+    return StepTotals(
         flat[0].sqrt().to(norm.dtype),
         flat[loads].view(load_MKE.shape).long(),
         float(read[0].sqrt()),

@@ -20,7 +20,7 @@ from trainer.balance import balance_loss, load_imbalance, updated_bias
 from trainer.config import Config
 from trainer.data.cursor import Cursor
 from trainer.data.loader import Loader
-from trainer.data.mixture import Mixture
+from trainer.data.mixture import MixtureSchedule
 from trainer.data.pack import Batch
 from trainer.data.prefetch import Prefetcher
 from trainer.data.tokens import TokenDataset
@@ -38,7 +38,7 @@ from trainer.saving import Saver
 from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
 from trainer.speed import Speed
 from trainer.state import NORMS, TrainingState
-from trainer.totals import Totals, totals
+from trainer.totals import StepTotals, totals
 
 MOST_SKIPPED = 20  # steps in a row
 
@@ -170,13 +170,13 @@ def move_biases(state: TrainingState, load_ME: Tensor) -> None:
         moe.router.bias_E.copy_(updated_bias(moe.router.bias_E, load_E, config.load_balancing.bias_update_rate))
 
 
-def loss_by_k(found: Totals, k_B: np.ndarray) -> dict[str, float | None]:
+def loss_by_k(found: StepTotals, k_B: np.ndarray) -> dict[str, float | None]:
     """Mean loss in nats per token of the sequences with each k."""
     ks = sorted(set(k_B.tolist()))
     return {str(k): finite(found.nats_BN[k_B == k].sum() / found.tokens_BN[k_B == k].sum()) for k in ks}
 
 
-def loss_by_domain(found: Totals, domain_names: Sequence[str]) -> dict[str, float | None]:
+def loss_by_domain(found: StepTotals, domain_names: Sequence[str]) -> dict[str, float | None]:
     """Mean loss in nats per token of each domain in the batch."""
     nats_N, tokens_N = found.nats_BN.sum(0), found.tokens_BN.sum(0)
     present = sorted((domain_names[i], i) for i in np.flatnonzero(tokens_N).tolist())
@@ -326,7 +326,7 @@ def check_batch(config: Config, ranks: Ranks) -> None:
 
 def open_loader(dataset: TokenDataset, config: Config, step: int) -> Loader:
     """The loader of a run that goes on at `step`. UsageError for a mixture that the dataset cannot give."""
-    mixture = Mixture(config.data.mixture, dataset.documents, config.data.global_batch_size, step)
+    mixture = MixtureSchedule(config.data.mixture, dataset.documents, config.data.global_batch_size, step)
     return Loader(dataset, config.data.seed, config.data.sequence_length, mixture)
 
 

@@ -75,7 +75,7 @@ def rejects(
 
     Example: refinery rejects --run out
     """
-    from pipeline.explain.rejects import Sampling, rules_of
+    from pipeline.explain.rejects import RejectSampling, rules_of
     from pipeline.explain.rejects import rejects as rejected_documents
     from pipeline.explain.rejects_text import rejects_text, rules_text
 
@@ -87,7 +87,7 @@ def rejects(
             show(rules_text(rows, width()))
         return
     with quiet_stdout(json):
-        found, faults = rejected_documents(run, rule, stage, Sampling(n, seed, near), source)
+        found, faults = rejected_documents(run, rule, stage, RejectSampling(n, seed, near), source)
     if json:
         tell_lines(found)
     else:

@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Sampling:
+class RejectSampling:
     """n: the most documents. seed: another gives other documents. near: those nearest to the threshold."""
 
     n: int = 50
@@ -60,7 +60,7 @@ def rejects(
     run: Path,
     rule: str,
     stage: str | None = None,
-    sampling: Sampling | None = None,
+    sampling: RejectSampling | None = None,
     source: Where | None = None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Documents that the rule `STEP/RULE` rejected, nearest to its threshold first; and why texts are missing, if any.
@@ -71,7 +71,7 @@ def rejects(
 
     source: the folder that the archives or files have moved to, or the dataset from which the run began.
     """
-    folder, sampling = read_run(run), sampling or Sampling()
+    folder, sampling = read_run(run), sampling or RejectSampling()
     if sampling.n < 1:
         raise UsageError(f"n is {sampling.n}; give at least 1")
     stages = stages_with(folder, rule, stage)
@@ -123,7 +123,7 @@ def no_such_rule(rule: str, there: Sequence[str]) -> str:
     return f"nothing was rejected by {rule!r}: {hint}Rules that rejected something: {', '.join(there)}"
 
 
-def candidates(folder: FinishedRun, stages: Sequence[Stage], rule: str, sampling: Sampling) -> pa.Table:
+def candidates(folder: FinishedRun, stages: Sequence[Stage], rule: str, sampling: RejectSampling) -> pa.Table:
     """Ledger rows of the rule, with `stage`, `hash` and `gap`, the distance of the value from the threshold: those with
     the smallest hashes, or the smallest gaps."""
     most = max(MAX_CANDIDATES, sampling.n)
@@ -159,7 +159,7 @@ def ordered(lines: pa.Table, *names: str) -> pa.Table:
     return lines.take(pc.sort_indices(lines, [(name, "ascending") for name in names]))
 
 
-def sample(lines: pa.Table, rule: str, sampling: Sampling) -> list[dict[str, Any]]:
+def sample(lines: pa.Table, rule: str, sampling: RejectSampling) -> list[dict[str, Any]]:
     """n of the candidates, the nearest to the threshold first: the n nearest, or of n equal ranges of their order the
     one with the smallest hash."""
     if sampling.near and not lines["threshold"].null_count < lines.num_rows:

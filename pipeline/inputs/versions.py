@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from infra.addresses import shown
 from infra.errors import UsageError, WorkError
-from infra.hashing import canonical_json, sha256_file, sha256_json
+from infra.hashing import canonical_json, sha256_file
 from infra.http.client import AddressNotFound
 from infra.storage import read_json, temporary_name
 from pipeline.inputs.names import is_url
@@ -49,16 +49,14 @@ class FileState:
 
 
 def file_states(places: Iterable[str], hashed: bool = True) -> dict[str, FileState]:
-    """The size and version of each file. `hashed`: False reads no file; the version is then one of its name and size.
+    """The size and version of each file. `hashed`: False reads no file; the version is then one of its size and time.
 
     Raises UsageError for a file that cannot be read.
     """
     places = list(places)
     local, remote = [p for p in places if not is_url(p)], [p for p in places if is_url(p)]
     stats = {place: _stat(place) for place in local}
-    if not hashed:
-        states = {p: FileState(s.st_size, sha256_json([Path(p).name, s.st_size])) for p, s in stats.items()}
-    elif sum(stat.st_size for stat in stats.values()) > HASHED_BYTES:
+    if not hashed or sum(stat.st_size for stat in stats.values()) > HASHED_BYTES:
         states = {p: FileState(s.st_size, file_version(s)) for p, s in stats.items()}
     else:
         hashes = _hashes({place: _state(stat) for place, stat in stats.items()})

@@ -1,6 +1,7 @@
 """Texts do not depend on the batch, end with the document, and are drawn as asked."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from infra.errors import UsageError
 from mixers.tokenizer import Tokenizer
+from tests.pipeline.command import refinery
 from tests.trainer.conftest import EOD, REF, small_config, with_random_zeros, write_config
 from trainer.api import Sampling, generate, train
 from trainer.baselines import open_tokenizer
@@ -129,3 +131,28 @@ def test_prompts_are_encoded_as_documents_are(tmp_path: Path, tokenizer: bytes) 
 def test_numbers_out_of_range_are_refused(given: dict[str, object], run: Path) -> None:
     with pytest.raises(UsageError):
         generate(run, [""], **given)  # type: ignore[arg-type]
+
+
+def test_the_command_line_takes_a_file_of_prompts(run: Path, tmp_path: Path) -> None:
+    """And says what the function does, JSON line by line."""
+    (tmp_path / "prompts.txt").write_text("the river\n\nin\u2028the\n")
+    words = ["--tokens", 8, "--top-p", 0.9, "--top-k", 20, "--seed", 3, "--policy", "top_p=0.5"]
+    lines = refinery("generate", "--checkpoint", run, "--prompts", tmp_path / "prompts.txt", *words)
+    sampling = Sampling(top_p=0.9, top_k=20, seed=3)
+    rows = generate(run, ["the river", "", "in\u2028the"], 8, policy="top_p=0.5", sampling=sampling)
+    assert [json.loads(line) for line in lines.removesuffix("\n").split("\n")] == [row._asdict() for row in rows]
+    given = ["generate", "--checkpoint", run, "--prompt", "the river"]
+    assert refinery(*given, *words) == rows[0].text + "\n"
+    assert json.loads(refinery(*given, *words, "--json")) == rows[0]._asdict()
+    assert "not both" in refinery(*given, "--prompts", tmp_path / "prompts.txt", code=2)
+    (tmp_path / "empty.txt").touch()
+    for name in ("empty.txt", "missing.txt"):
+        assert name in refinery("generate", "--checkpoint", run, "--prompts", tmp_path / name, code=2)
+
+
+def test_the_command_line_exports(run: Path, tmp_path: Path) -> None:
+    given = ["export-model", run, "--out", tmp_path / "exported", "--dtype", "bfloat16", "--json"]
+    answer = json.loads(refinery(*given))
+    assert (tmp_path / "exported" / "model.safetensors").stat().st_size == answer["bytes"]
+    assert "exists already" in refinery(*given, code=2)
+    assert "float16" in refinery("export-model", run, "--out", tmp_path / "other", "--dtype", "float16", code=2)

@@ -24,9 +24,9 @@ from infra.remote import anywhere
 from infra.storage import read_json
 from trainer.data.cursor import SourceCursor
 from trainer.data.documents import DocumentSource
-from trainer.data.mixture import Mixture
+from trainer.data.mixture import MixtureSchedule
 from trainer.data.order import CHUNK, SourceStream
-from trainer.data.parts import Part, parts_of
+from trainer.data.parts import RunPart, parts_of
 from trainer.data.reader import SourceReader
 from trainer.data.tokens import TokenDataset
 
@@ -53,12 +53,12 @@ class Interval(NamedTuple):
 class PartAudit:
     """A part of the run with its dataset."""
 
-    part: Part
+    part: RunPart
     dataset: TokenDataset
 
     def __post_init__(self) -> None:
         part, table = self.part, self.dataset.documents
-        self.mixture = Mixture(part.mixture, table, part.global_batch_size, part.first_step)
+        self.mixture = MixtureSchedule(part.mixture, table, part.global_batch_size, part.first_step)
         self.reader = SourceReader(table, part.seed)
 
     @cached_property
@@ -154,7 +154,7 @@ def read_state(run: Path) -> Mapping[str, Any]:
     path = (steps[-1] if steps else run) / HEADER
     try:
         header = json.loads(path.read_bytes())
-        rest = {name: value for name, value in header.items() if name != "sha256"}
+        rest = {name: value for name, value in header.items() if name not in ("sha256", "layout", "layout_sha256")}
         if header["sha256"] != sha256_json(rest):
             raise UsageError(f"{path} was changed after it was written (its sha256 differs): take another copy")
         state: Mapping[str, Any] = header["state"]

@@ -15,8 +15,8 @@ import numpy as np
 
 from trainer.data.cursor import Cursor
 from trainer.data.documents import DocumentTable, Ints
-from trainer.data.mixture import Mixture
-from trainer.data.order import Spans, cut
+from trainer.data.mixture import MixtureSchedule
+from trainer.data.order import DocumentSpans, cut
 from trainer.data.pack import Batch, pack
 from trainer.data.reader import SequenceReader
 from trainer.data.tokens import TokenDataset
@@ -25,11 +25,11 @@ from trainer.data.tokens import TokenDataset
 class Loader:
     """Reads batches of a dataset at a cursor; holds no position. One thread at a time may use it."""
 
-    def __init__(self, dataset: TokenDataset, seed: int, length: int, mixture: Mixture | None = None) -> None:
+    def __init__(self, dataset: TokenDataset, seed: int, length: int, mixture: MixtureSchedule | None = None) -> None:
         """`length`: tokens per sequence. `mixture`: by default each source has the weight of its tokens."""
         self.dataset, self.length = dataset, length
         table = dataset.documents
-        self.sequences = SequenceReader(table, seed, length, mixture or Mixture((), table, 1))
+        self.sequences = SequenceReader(table, seed, length, mixture or MixtureSchedule((), table, 1))
 
     def batch(self, cursor: Cursor, sequences: int, rank: int = 0, world_size: int = 1) -> tuple[Batch, Cursor]:
         """This rank's slice of the next `sequences` sequences, and the cursor after all of them.
@@ -53,7 +53,7 @@ def evaluation_batches(dataset: TokenDataset, length: int, sequences: int) -> It
         yield pack(dataset, cut(spans, length), rows, length)
 
 
-def _next_in_table(table: DocumentTable, document: int, start: int, count: int) -> tuple[Spans, int, int]:
+def _next_in_table(table: DocumentTable, document: int, start: int, count: int) -> tuple[DocumentSpans, int, int]:
     """At most `count` tokens from token `start` of a document on, and where they end: document and token of it."""
     lengths: Ints = table.lengths[document : document + count].astype(np.int64)
     lengths[0] -= start
@@ -64,10 +64,10 @@ def _next_in_table(table: DocumentTable, document: int, start: int, count: int) 
     starts[0] = start
     documents = np.arange(document, document + len(taken))
     if last == len(lengths):
-        return Spans(documents, starts, taken), document + len(taken), 0
+        return DocumentSpans(documents, starts, taken), document + len(taken), 0
     over = int(ends[last]) - count
     taken[-1] -= over
-    spans = Spans(documents, starts, taken)
+    spans = DocumentSpans(documents, starts, taken)
     if not over:
         return spans, document + last + 1, 0
     return spans, document + last, int(starts[-1]) + int(taken[-1])

@@ -115,7 +115,7 @@ class Stretch(NamedTuple):
     blend: Blend
 
 
-class Mixture:
+class MixtureSchedule:
     """Sequence number -> source, under a schedule of weights."""
 
     def __init__(

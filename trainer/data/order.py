@@ -29,7 +29,7 @@ ROUNDS = 6
 MOST_SLOTS = 3_000_000_000
 
 
-class Spans(NamedTuple):
+class DocumentSpans(NamedTuple):
     """Runs of tokens: `lengths[i]` tokens of the document `documents[i]` from its token `starts[i]` on."""
 
     documents: Ints
@@ -218,7 +218,7 @@ class SourceStream:
         assert self.first_token <= position < self.source.tokens
         return int(np.searchsorted(self._starts, position, side="right")) - 1
 
-    def spans(self, position: int, count: int) -> Spans:
+    def spans(self, position: int, count: int) -> DocumentSpans:
         """The spans that make up `count` tokens from `position` on, all of them in this epoch."""
         end, block = position + count, self._find(position)
         assert end <= self.source.tokens
@@ -230,7 +230,7 @@ class SourceStream:
             begins = ends[first:last] - self._lengths(documents[first:last])
             starts = np.maximum(position - begins, 0)
             lengths = np.minimum(ends[first:last], end) - begins - starts
-            parts.append(Spans(documents[first:last], starts, lengths))
+            parts.append(DocumentSpans(documents[first:last], starts, lengths))
             position, block = int(min(ends[last - 1], end)), block + 1
         return joined(parts)
 
@@ -255,14 +255,14 @@ class SourceStream:
         return Turn(slot, self.source.tokens if slot == self.order.slots else self.begin(slot), seed)
 
 
-def joined(parts: list[Spans]) -> Spans:
-    """Spans one after the other."""
+def joined(parts: list[DocumentSpans]) -> DocumentSpans:
+    """DocumentSpans one after the other."""
     if len(parts) == 1:
         return parts[0]
-    return Spans(*map(np.concatenate, zip(*parts, strict=True)))
+    return DocumentSpans(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def cut(spans: Spans, length: int) -> Spans:
+def cut(spans: DocumentSpans, length: int) -> DocumentSpans:
     """The same tokens, in spans that do not go over a multiple of `length`."""
     ends = spans.lengths.cumsum()
     cuts = np.sort(np.concatenate((ends, np.arange(length, int(ends[-1]), length))))
@@ -271,4 +271,4 @@ def cut(spans: Spans, length: int) -> Spans:
     cuts, begins = cuts[kept], begins[kept]
     of = ends.searchsorted(begins, side="right")
     starts = spans.starts[of] + begins - (ends - spans.lengths)[of]
-    return Spans(spans.documents[of], starts, cuts - begins)
+    return DocumentSpans(spans.documents[of], starts, cuts - begins)

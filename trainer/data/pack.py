@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from infra.errors import UsageError
 from trainer.data.documents import Ints
-from trainer.data.order import Spans
+from trainer.data.order import DocumentSpans
 from trainer.data.tokens import TokenDataset, Tokens
 
 Ints32 = npt.NDArray[np.int32]
@@ -62,7 +62,7 @@ def plain_batch(inputs: Array, targets: Array, segments: Array | None = None) ->
     )
 
 
-def pack(dataset: TokenDataset, spans: Spans, sequences: int, length: int) -> Batch:
+def pack(dataset: TokenDataset, spans: DocumentSpans, sequences: int, length: int) -> Batch:
     """The spans one after the other as `sequences` sequences of `length` tokens, padded at the end.
 
     No span may go over the end of a sequence (`order.cut`). UsageError for a token outside the vocabulary.
@@ -113,7 +113,7 @@ def empty_batch(sequences: int, length: int) -> tuple[Batch, Ints32]:
     return Batch(*(part.reshape(sequences, length) for part in parts)), room
 
 
-def _tokens_of(dataset: TokenDataset, spans: Spans) -> tuple[Ints, list[Tokens]]:
+def _tokens_of(dataset: TokenDataset, spans: DocumentSpans) -> tuple[Ints, list[Tokens]]:
     """The token before each span, and the tokens of each, as views of the shards."""
     table = dataset.documents
     shards = table.shards[spans.documents].astype(np.int64)

@@ -1,4 +1,4 @@
-"""The record of a run's data: one `Part` for each stretch of steps that read by the same dataset, seed and mixture.
+"""The record of a run's data: one `RunPart` for each stretch of steps that read by the same dataset, seed and mixture.
 
 Together with the datasets it says which tokens every step was trained on (`audit.py`).
 """
@@ -12,7 +12,7 @@ from trainer.data.mixture import MixtureStage, mixture_from_json, mixture_json
 
 
 @dataclass(frozen=True)
-class Part:
+class RunPart:
     """Steps `first_step` + 1 to `last_step`."""
 
     data: str
@@ -37,9 +37,9 @@ class Part:
         }
 
     @staticmethod
-    def from_dict(body: Mapping[str, Any]) -> "Part":
+    def from_dict(body: Mapping[str, Any]) -> "RunPart":
         """Inverse of `as_dict`."""
-        return Part(**{
+        return RunPart(**{
             **body,
             "mixture": mixture_from_json(body["mixture"]),
             "first_cursor": Cursor.from_dict(body["first_cursor"]),
@@ -49,13 +49,13 @@ class Part:
 
 def present_part(
     history: Sequence[Mapping[str, Any]], data: str, config: Mapping[str, Any], step: int, cursor: Cursor
-) -> Part:
+) -> RunPart:
     """The part that ends at `step`: it begins where the last one in `history` (parts as JSON) ended.
 
     `config`: the section `data` of the configuration, as JSON.
     """
-    before = Part.from_dict(history[-1]) if history else None
-    return Part(
+    before = RunPart.from_dict(history[-1]) if history else None
+    return RunPart(
         data=data,
         seed=config["seed"],
         mixture=mixture_from_json(config.get("mixture", ())),
@@ -68,8 +68,8 @@ def present_part(
     )
 
 
-def parts_of(state: Mapping[str, Any]) -> list[Part]:
+def parts_of(state: Mapping[str, Any]) -> list[RunPart]:
     """All parts of a run, from the header of its state (`TrainingState.header`)."""
     data, section = state["data"]["manifest_sha256"], state["config"]["data"]
     last = present_part(state["history"], data, section, state["step"], Cursor.from_dict(state["cursor"]))
-    return [*(Part.from_dict(part) for part in state["history"]), last]
+    return [*(RunPart.from_dict(part) for part in state["history"]), last]

@@ -12,8 +12,8 @@ import numpy as np
 
 from trainer.data.cursor import Cursor, SourceCursor, Turn
 from trainer.data.documents import DocumentSource, DocumentTable
-from trainer.data.mixture import Mixture
-from trainer.data.order import SourceStream, Spans, cut, joined
+from trainer.data.mixture import MixtureSchedule
+from trainer.data.order import DocumentSpans, SourceStream, cut, joined
 
 STREAMS_PER_SOURCE = 2
 
@@ -41,7 +41,7 @@ class SourceReader:
         epochs, left = divmod(at.tokens + tokens, source.tokens)
         return SourceCursor(at.name, at.epoch + epochs, left, (Turn(0, 0, self.seed),))
 
-    def spans(self, source: DocumentSource, at: SourceCursor, tokens: int) -> list[Spans]:
+    def spans(self, source: DocumentSource, at: SourceCursor, tokens: int) -> list[DocumentSpans]:
         """The next `tokens` tokens."""
         found = []
         while tokens:
@@ -64,11 +64,13 @@ class SourceReader:
 class SequenceReader:
     """Reads sequences of `length` tokens. Holds no position: `read` gives the next cursor."""
 
-    def __init__(self, table: DocumentTable, seed: int, length: int, mixture: Mixture) -> None:
+    def __init__(self, table: DocumentTable, seed: int, length: int, mixture: MixtureSchedule) -> None:
         self.table, self.length, self.mixture = table, length, mixture
         self._sources = SourceReader(table, seed)
 
-    def read(self, cursor: Cursor, sequences: int, first: int = 0, count: int | None = None) -> tuple[Spans, Cursor]:
+    def read(
+        self, cursor: Cursor, sequences: int, first: int = 0, count: int | None = None
+    ) -> tuple[DocumentSpans, Cursor]:
         """The spans of `count` of the next `sequences` sequences, from the `first` of them on, in their order, and the
         cursor after all of them. No span goes over the end of a sequence. `count` defaults to all."""
         drawn = self.mixture.sources(cursor.sequences, sequences)
@@ -88,5 +90,5 @@ class SequenceReader:
         spans = cut(joined(parts), self.length)
         of = np.concatenate(rows)[(np.cumsum(spans.lengths) - 1) // self.length]
         in_order = np.argsort(of, kind="stable")
-        spans = Spans(*(column[in_order] for column in spans))
+        spans = DocumentSpans(*(column[in_order] for column in spans))
         return spans, Cursor(cursor.sequences + sequences, sources)

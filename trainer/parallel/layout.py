@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 from trainer.parallel.ranks import DP, EP, Ranks
 
 
-class Part(NamedTuple):
+class RankPart(NamedTuple):
     """Rows of a tensor: all of them, where it is not cut."""
 
     shape: tuple[int, ...]
@@ -30,10 +30,10 @@ class Part(NamedTuple):
     """Whether every rank holds all of it."""
 
 
-def part_of(tensor: Tensor, ranks: Ranks) -> Part:
+def part_of(tensor: Tensor, ranks: Ranks) -> RankPart:
     """This rank's part of a tensor of the training state."""
     if not isinstance(tensor, DTensor):
-        return Part(tuple(tensor.shape), 0, tensor, whole=True)
+        return RankPart(tuple(tensor.shape), 0, tensor, whole=True)
     mesh = tensor.device_mesh
     count = tensor.shape[0]
     chunk = -(-count // mesh.size())
@@ -43,7 +43,7 @@ def part_of(tensor: Tensor, ranks: Ranks) -> Part:
         assert ranks.mesh is not None
         groups = ranks.expert_parallel
         first += ranks.mesh.get_local_rank(EP) * count
-    return Part((count * groups, *tensor.shape[1:]), first, tensor.to_local(), whole=False)
+    return RankPart((count * groups, *tensor.shape[1:]), first, tensor.to_local(), whole=False)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -139,5 +139,5 @@ def test_one_archive_at_two_places_is_known(world: World, tmp_path: Path) -> Non
 
 
 def test_what_is_trained_is_on_this_machine() -> None:
-    for command in ("train --data s3://commands/tokens --config tiny --out trunk", "freeze s3://commands/t --out f"):
+    for command in ("train --data tokens --config tiny --out s3://commands/trunk", "freeze s3://commands/t --out f"):
         assert "is not on this machine" in refinery(*command.split(), code=2)

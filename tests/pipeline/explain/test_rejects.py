@@ -9,7 +9,7 @@ import pytest
 
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
-from pipeline.explain.rejects import Sampling, rejects, rules_of
+from pipeline.explain.rejects import RejectSampling, rejects, rules_of
 from pipeline.explain.rejects_text import rejects_text
 from pipeline.stages.final import datasets_in
 from tests.pipeline.command import refinery
@@ -72,7 +72,7 @@ def test_the_rules_are_those_of_the_manifests_with_the_most_first(crawl: Path) -
 
 
 def test_a_small_rule_is_shown_whole_nearest_first(world: Path) -> None:
-    found = of(world / "out", "size/min_words", sampling=Sampling(n=100))
+    found = of(world / "out", "size/min_words", sampling=RejectSampling(n=100))
     assert [row["value"] for row in found] == list(range(SPREAD, 0, -1))
     assert {row["threshold"] for row in found} == {SPREAD + 1}
     for row in found:
@@ -81,29 +81,29 @@ def test_a_small_rule_is_shown_whole_nearest_first(world: Path) -> None:
 
 
 def test_a_sample_is_spread_over_the_values_and_always_the_same(world: Path) -> None:
-    found = of(world / "out", "size/min_words", sampling=Sampling(n=6))
+    found = of(world / "out", "size/min_words", sampling=RejectSampling(n=6))
     values = [row["value"] for row in found]
     tenth = SPREAD // 6
     assert [int((SPREAD - value) // tenth) for value in values] == list(range(6))  # one of every sixth
-    assert of(world / "out", "size/min_words", sampling=Sampling(n=6)) == found
-    others = [row["value"] for row in of(world / "out", "size/min_words", sampling=Sampling(n=6, seed=1))]
+    assert of(world / "out", "size/min_words", sampling=RejectSampling(n=6)) == found
+    others = [row["value"] for row in of(world / "out", "size/min_words", sampling=RejectSampling(n=6, seed=1))]
     assert others != values
 
 
 def test_the_sample_is_not_that_of_the_partitions(world: Path, tmp_path: Path) -> None:
     """The same documents in several files, and so in another order and other partitions: the same hashes decide."""
     lines = (world / "docs.jsonl").read_text()
-    assert of(world / "out", "size/min_words", sampling=Sampling(n=4))
+    assert of(world / "out", "size/min_words", sampling=RejectSampling(n=4))
     (tmp_path / "docs.jsonl").write_text(lines)
     (tmp_path / "more.jsonl").write_text(json.dumps({"text": "long " * 90}) + "\n")
     shutil.copy(world / "size.toml", tmp_path)
     run_here(tmp_path / "size.toml", tmp_path, tmp_path / "out")
-    ids = [row["id"] for row in of(tmp_path / "out", "size/min_words", sampling=Sampling(n=4))]
-    assert ids == [row["id"] for row in of(world / "out", "size/min_words", sampling=Sampling(n=4))]
+    ids = [row["id"] for row in of(tmp_path / "out", "size/min_words", sampling=RejectSampling(n=4))]
+    assert ids == [row["id"] for row in of(world / "out", "size/min_words", sampling=RejectSampling(n=4))]
 
 
 def test_near_are_the_nearest_to_the_threshold(world: Path) -> None:
-    found = of(world / "out", "size/min_words", sampling=Sampling(n=5, near=True))
+    found = of(world / "out", "size/min_words", sampling=RejectSampling(n=5, near=True))
     assert [row["value"] for row in found] == [60, 59, 58, 57, 56]
 
 
@@ -152,7 +152,7 @@ def test_a_run_that_began_at_a_dataset(world: Path, tmp_path: Path) -> None:
     )
     run_here(tmp_path / "all.toml", world / "docs.jsonl", tmp_path / "given")
     run_here(tmp_path / "size.toml", tmp_path / "given/final", tmp_path / "out")
-    found = of(tmp_path / "out", "size/min_words", sampling=Sampling(n=100), source=tmp_path / "given/final")
+    found = of(tmp_path / "out", "size/min_words", sampling=RejectSampling(n=100), source=tmp_path / "given/final")
     assert [row["text"] for row in found] == texts(SPREAD)[::-1]
 
 
@@ -168,7 +168,7 @@ def test_damage_and_what_was_taken_down_have_no_text(tmp_path: Path) -> None:
     assert one["text"] is None and one["url"] is None
     assert "a.warc.gz at 0" in refinery("rejects", "--run", tmp_path / "out", "--rule", damage["rule"])
     with pytest.raises(UsageError, match="no threshold to be near to"):
-        rejects(tmp_path / "out", damage["rule"], sampling=Sampling(near=True))
+        rejects(tmp_path / "out", damage["rule"], sampling=RejectSampling(near=True))
     (tmp_path / "list.txt").write_text("host:host3.example\n")
     takedown_here(tmp_path / "out", tmp_path / "without", tmp_path / "list.txt")
     assert "takedown/listed" in [row["rule"] for row in rules_of(tmp_path / "without")]
@@ -185,7 +185,7 @@ def test_lines_fit_and_texts_are_whole_only_if_asked_for(
     brief, full = refinery(*words), refinery(*words, "--full")
     assert all(len(line) <= width for line in (brief + full).splitlines())
     assert brief.startswith("3 of 60 documents") and "(threshold 61)" in brief
-    for row in of(world / "out", "size/min_words", sampling=Sampling(n=3)):
+    for row in of(world / "out", "size/min_words", sampling=RejectSampling(n=3)):
         assert " ".join(row["text"].split()) in " ".join(full.split())
 
 

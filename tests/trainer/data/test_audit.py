@@ -13,7 +13,7 @@ from tests.trainer.data.made import Made, write_made
 from trainer.data.audit import audit
 from trainer.data.cursor import START, Cursor
 from trainer.data.loader import Loader
-from trainer.data.mixture import Mixture, MixtureStage, mixture_json
+from trainer.data.mixture import MixtureSchedule, MixtureStage, mixture_json
 from trainer.data.parts import present_part
 from trainer.data.tokens import TokenDataset
 
@@ -34,7 +34,7 @@ class Run:
 
     def train(self, folder: Path, rows: list[Made], seed: int, steps: int, *mixture: MixtureStage) -> None:
         dataset = TokenDataset(folder)
-        loader = Loader(dataset, seed, L, Mixture(mixture, dataset.documents, BATCH, self.step))
+        loader = Loader(dataset, seed, L, MixtureSchedule(mixture, dataset.documents, BATCH, self.step))
         if self.state:
             data, section = self.state["data"]["manifest_sha256"], self.state["config"]["data"]
             self.history.append(present_part(self.history, data, section, self.step, self.cursor).as_dict())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.trainer.data.made import EOD, Made, write_made
 from trainer.data.cursor import START, Cursor
 from trainer.data.loader import Loader
-from trainer.data.mixture import Mixture, MixtureStage
+from trainer.data.mixture import MixtureSchedule, MixtureStage
 from trainer.data.tokens import TokenDataset
 
 L, BATCH = 7, 8
@@ -60,7 +60,7 @@ def go_on(folder: Path, names: Sequence[str], seed: int, mixture: tuple[MixtureS
     """Some steps of a process that starts anew: it has the cursor's JSON and nothing else."""
     dataset = TokenDataset(folder)
     loaders = [
-        Loader(dataset, seed, L, Mixture(mixture, dataset.documents, BATCH, cursor.sequences // BATCH))
+        Loader(dataset, seed, L, MixtureSchedule(mixture, dataset.documents, BATCH, cursor.sequences // BATCH))
         for _ in range(world)
     ]
     rows = rows_of(names)

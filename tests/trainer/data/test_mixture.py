@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from infra.errors import UsageError
 from tests.trainer.data.made import Made, write_made
 from trainer.data.documents import DocumentTable
-from trainer.data.mixture import Blend, Mixture, MixtureStage, mixture_from_json, mixture_json, whole_shares
+from trainer.data.mixture import Blend, MixtureSchedule, MixtureStage, mixture_from_json, mixture_json, whole_shares
 from trainer.data.tokens import TokenDataset
 
 NAMES = ["c", "a", "b", "d"]
@@ -64,7 +64,7 @@ def test_small_weights_are_kept() -> None:
 
 def test_weights_default_to_tokens_times_repeats_and_change_by_schedule(table: DocumentTable) -> None:
     stages = (MixtureStage(10, {"code": 1, "web": 1}), MixtureStage(20, {"books": 2.5}))
-    mixture = Mixture(mixture_from_json(mixture_json(stages)), table, 5)
+    mixture = MixtureSchedule(mixture_from_json(mixture_json(stages)), table, 5)
     names = [table.sources[i].name for i in mixture.sources(0, 150).tolist()]
     assert [names[:50].count(name) for name in ("web", "books", "code", "none")] == [30, 10, 10, 0]
     assert [names[50:100].count(name) for name in ("web", "books", "code")] == [25, 0, 25]
@@ -89,17 +89,17 @@ def test_weights_default_to_tokens_times_repeats_and_change_by_schedule(table: D
 )
 def test_bad_mixtures_are_named(table: DocumentTable, stages: tuple[MixtureStage, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Mixture(stages, table, 4)
+        MixtureSchedule(stages, table, 4)
 
 
 def test_weights_of_the_past_may_name_what_the_dataset_has_not(table: DocumentTable) -> None:
     stages = (MixtureStage(0, {"gone": 1}), MixtureStage(8, {"web": 1}))
-    assert set(Mixture(stages, table, 4, from_step=8).sources(32, 10).tolist()) == {0}
+    assert set(MixtureSchedule(stages, table, 4, from_step=8).sources(32, 10).tolist()) == {0}
     with pytest.raises(UsageError, match="'gone'"):
-        Mixture(stages, table, 4, from_step=7)
+        MixtureSchedule(stages, table, 4, from_step=7)
 
 
 def test_nothing_to_train_on(tmp_path: Path) -> None:
     table = TokenDataset(write_made(tmp_path / "d", [Made("1", "web", 5, 0)])).documents
     with pytest.raises(UsageError, match="repeats 0"):
-        Mixture((), table, 1)
+        MixtureSchedule((), table, 1)

@@ -159,7 +159,7 @@ def test_its_readme_loads_it(
     monkeypatch.chdir(answer["folder"])
     text = Path("README.md").read_text("utf-8")
     exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], {})
-    assert capsys.readouterr().out.startswith("['The sea")
+    assert capsys.readouterr().out[2:].startswith("The sea")
     assert answer["checkpoint"] in text and "at most 4 of 16, by top_p=0.5" in text
 
 

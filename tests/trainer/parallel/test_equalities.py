@@ -16,7 +16,7 @@ from tests.trainer.conftest import small_config
 from tests.trainer.parallel.spawn import on_ranks
 from tests.trainer.test_equalities import BASE, B, Step, batch, largest_difference, state_of
 from trainer.config import Config
-from trainer.parallel.layout import Part, part_of
+from trainer.parallel.layout import RankPart, part_of
 from trainer.parallel.ranks import joined
 from trainer.policies import draw_k
 from trainer.prepare import prepare
@@ -59,7 +59,7 @@ def step_on_rank(config: Config, dtype: torch.dtype) -> dict[str, Any]:
         return {"nats": result.nats_BL.numpy(), "load": result.load_MKE.numpy(), "grads": grads}
 
 
-def held(part: Part) -> tuple[tuple[int, ...], int, np.ndarray]:
+def held(part: RankPart) -> tuple[tuple[int, ...], int, np.ndarray]:
     return part.shape, part.first, part.rows.numpy()
 
 
