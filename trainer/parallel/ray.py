@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.engines.ray import read_options, start_ray
-from infra.errors import RefineryError, WorkError
+from infra.errors import RefineryError, UsageError, WorkError
 from infra.extras import check_extra
 
 RESTARTS = 20  # of the ranks of one command, when workers or nodes are lost
@@ -28,10 +28,13 @@ def run_on_ray(
     """
     check_extra("ray")
     address = read_options(options).address or os.environ.get("RAY_ADDRESS") or None
-    import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-    from ray.train.v2.api.exceptions import TrainingFailedError
+    try:
+        import ray
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig, TorchTrainer
+        from ray.train.v2.api.exceptions import TrainingFailedError
+    except ImportError as error:
+        raise UsageError(f"Ray Train cannot be used ({error}): pip install 'refinery[ray]'") from None
 
     start_ray(address, workers)
     try:

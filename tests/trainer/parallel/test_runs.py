@@ -63,6 +63,7 @@ def test_worlds_of_one_two_and_one_again(tmp_path: Path, data: Path, alone: Path
         assert row["mean_k"] == other["mean_k"] and row["tokens"] == other["tokens"]
 
 
+@pytest.mark.long
 def test_names_do_not_depend_on_the_ranks_that_wrote(tmp_path: Path, data: Path) -> None:
     """What four ranks wrote, one process writes again: the three hashes stay; and two runs are equal to the byte."""
     config = config_of(tmp_path, expert_parallel=2)
