@@ -58,7 +58,7 @@ class TrainingState:
     """Gradient norms of the latest `NORMS` steps that were not skipped."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
-    """The earlier parts of the run, which had another dataset, seed or mixture: `trainer.data.parts.RunPart`, as JSON."""
+    """Earlier parts of the run, which had another dataset, seed or mixture: `trainer.data.parts.RunPart`, as JSON."""
 
     @property
     def device(self) -> torch.device:
