@@ -32,7 +32,7 @@ from trainer.data.audit import PartAudit, audit_sources
 from trainer.data.cursor import START
 from trainer.data.loader import Loader
 from trainer.data.mixture import MixtureSchedule
-from trainer.data.parts import Part
+from trainer.data.parts import RunPart
 from trainer.data.reader import SequenceReader
 from trainer.data.tokens import TokenDataset
 
@@ -195,7 +195,7 @@ def _audit(folder: str) -> dict[str, Any]:
     cursor = START
     for _ in range(steps):
         _, cursor = reader.read(cursor, CHUNK, 0, 1)
-    part = Part(dataset.ref.manifest_sha256, 0, (), LENGTH, CHUNK, 0, START, steps, cursor)
+    part = RunPart(dataset.ref.manifest_sha256, 0, (), LENGTH, CHUNK, 0, START, steps, cursor)
     audited = PartAudit(part, dataset)
     cpu = time.process_time()
     sources = audit_sources([audited])

@@ -165,7 +165,9 @@ def has_engine(command: Any) -> bool:
     return any("--engine" in parameter.opts for parameter in command.params)
 
 
-WITH_ENGINE = {name for name, command in all_commands().commands.items() if has_engine(command)}
+# Of a training the ranks look at data and configuration, once the engine has started them.
+TRAINING = {"train", "branch"}
+WITH_ENGINE = {name for name, command in all_commands().commands.items() if has_engine(command)} - TRAINING
 
 
 @pytest.mark.parametrize("case", [*cases()])
