@@ -1,18 +1,18 @@
 """A training step beside a dense model's of equal active parameters, and its parts alone: attention, experts.
 
-    python -m benchmarks train_step [--device cuda] [--size small|base] [--parts step,attention,experts] [--seconds 200]
+    python -m benchmarks train_step [--device cuda] [--size tiny|base] [--parts step,attention,experts] [--seconds 200]
 
-On a GPU the defaults are 1B parameters, 0.27B of them active (80 experts, 12 per token), 4,096 tokens, bfloat16,
-compiled; on a CPU a model of 3 million in float32. The dense twin is a plain transformer: SwiGLU, causal attention
-without documents, no experts. Attention is timed forward and backward by length, in each way that the device has;
-experts beside a dense SwiGLU of the same FLOPs. MFU counts the FLOPs of `trainer.formulas.training_flops` against the
-peak of the device. It ends by itself after `--seconds`, with what there was time for.
+The model is the shipped configuration `base` on a GPU, compiled, and `tiny` on a CPU, with 12 experts for each token
+but in the step that draws k. The dense twin is a plain transformer: SwiGLU, causal attention without documents, no
+experts. Attention is timed forward and backward by length, in each way that the device has; experts beside a dense
+SwiGLU of the same FLOPs. MFU counts the FLOPs of `trainer.formulas.training_flops` against the peak of the device. It ends by itself
+after `--seconds`, with what there was time for.
 """
 
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -21,8 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.accelerators import of_device
 from trainer.attention import KV
-from trainer.config import Config, ExecutionConfig, ModelConfig, hybrid_layers
+from trainer.config import Config, ExecutionConfig, ModelConfig
 from trainer.data.pack import Batch, plain_batch
 from trainer.data.tokens import DataRef
 from trainer.device import choose_device
@@ -31,17 +32,17 @@ from trainer.formulas import parameters, training_flops
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy, draw_k
 from trainer.prepare import prepare
+from trainer.start import config_file
 from trainer.state import TrainingState
 from trainer.train import accumulate_gradients
 
-# Dense bfloat16 FLOP/s of tensor cores, by a part of the device's name (NVIDIA's data sheets).
-PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12}
+VOCABULARY = {"tiny": 8_192, "base": 65_536}
 MEAN_DOCUMENT = 1000
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", choices=["small", "base"], help="default: base on a GPU, small on a CPU")
+    parser.add_argument("--size", choices=list(VOCABULARY), help="default: base on a GPU, tiny on a CPU")
     parser.add_argument("--parts", default="step,attention,experts")
     parser.add_argument("--seconds", type=float, default=200)
     parser.add_argument("--eager", action="store_true", help="on a GPU, compile nothing")
@@ -49,7 +50,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     device = choose_device(args.device)
-    bench = StepBench(device, args.size or ("base" if device.type == "cuda" else "small"), args.eager, args.seconds)
+    bench = StepBench(device, args.size or ("base" if device.type == "cuda" else "tiny"), args.eager, args.seconds)
     rows: list[dict[str, Any]] = []
     for part in args.parts.split(","):
         rows += {"step": step_rows, "attention": attention_rows, "experts": experts_rows}[part](bench)
@@ -74,7 +75,7 @@ class StepBench:
     """The device, and the clock."""
 
     device: torch.device
-    size: Literal["small", "base"]
+    size: Literal["tiny", "base"]
     eager: bool
     seconds: float
 
@@ -122,46 +123,23 @@ class StepBench:
 
     @property
     def config(self) -> Config:
-        return base_config() if self.size == "base" else small_config()
+        """The shipped configuration, with a batch that one device takes and all experts that it trains with."""
+        shipped = Config.read(config_file(self.size))
+        micro = 4
+        return replace(
+            shipped,
+            data=replace(shipped.data, global_batch_size=2 * micro if self.cuda else micro),
+            top_k=replace(shipped.top_k, full_k_probability=1.0),
+            execution=ExecutionConfig(micro_batch_size=micro),
+        )
 
     @property
     def vocab_size(self) -> int:
-        return 64_000 if self.size == "base" else 8_000
+        return VOCABULARY[self.size]
 
     def peak(self) -> float | None:
-        name = torch.cuda.get_device_name(self.device) if self.cuda else ""
-        return next((peak for part, peak in PEAKS.items() if part in name), None)
-
-
-def base_config() -> Config:
-    """1B parameters, 0.27B of them active with k = 12."""
-    model = ModelConfig(
-        d_model=1024, n_heads=16, n_kv_heads=4, head_dim=64, window=1024, d_ff=3072,
-        n_experts=80, d_ff_expert=256, d_ff_shared=768, layers=hybrid_layers(4),
-    )  # fmt: skip
-    return config_of(model, length=4096, sequences=8, micro=4, dtype="bfloat16")
-
-
-def small_config() -> Config:
-    """For a CPU: 3M parameters."""
-    model = ModelConfig(
-        d_model=64, n_heads=4, n_kv_heads=2, head_dim=16, window=64, d_ff=192,
-        n_experts=80, d_ff_expert=16, d_ff_shared=64, layers=hybrid_layers(2),
-    )  # fmt: skip
-    return config_of(model, length=512, sequences=4, micro=4, dtype="float32")
-
-
-def config_of(model: ModelConfig, length: int, sequences: int, micro: int, dtype: str) -> Config:
-    body = {
-        "model": asdict(model),
-        "data": {"sequence_length": length, "global_batch_size": sequences},
-        "schedule": {"warmup_steps": 1, "trunk_steps": 10, "decay_steps": 0},
-        "optimizer": {"learning_rate": 1e-4},
-        "top_k": {"full_k_probability": 1.0},
-        "run": {"compute_dtype": dtype},
-        "execution": {"micro_batch_size": micro},
-    }
-    return Config.from_dict(body)
+        found = of_device(torch.cuda.get_device_name(self.device)) if self.cuda else None
+        return found and found.bf16_flops
 
 
 def random_segments(sequences: int, length: int, seed: int = 0) -> np.ndarray:

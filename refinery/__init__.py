@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         run,
     )
     from refinery.training import (
+        audit,
         branch,
         calibrate_experts,
         evaluate,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SIGNALS", "Dataset", "Recipe", "RefineryError", "Rule", "Run", "Signal", "UsageError", "View", "WorkError",
-    "branch", "calibrate_experts", "check_recipe", "compare", "estimate", "evaluate", "explain", "export",
+    "audit", "branch", "calibrate_experts", "check_recipe", "compare", "estimate", "evaluate", "explain", "export",
     "export_model", "freeze", "generate", "join", "load_recipe", "open_dataset", "plan_training", "rejects", "run",
     "train",
 ]  # fmt: skip
@@ -68,6 +69,7 @@ _HOMES = {
         "run",
     ),
     "refinery.training": (
+        "audit",
         "branch",
         "calibrate_experts",
         "evaluate",

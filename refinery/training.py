@@ -6,12 +6,14 @@ they continue where they were stopped, or do nothing.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar
 
 from infra.remote import anywhere, local
 from trainer.start import config_file, importing_torch
 
 StrPath = str | os.PathLike[str]
+# One prompt, or several: as many texts come back.
+Prompts = TypeVar("Prompts", str, list[str])
 # Called after every step with its log row and the last step.
 OnStep = Callable[[Mapping[str, Any], int], None]
 
@@ -39,19 +41,25 @@ def plan_training(
 
 
 def train(
-    data: StrPath, out: StrPath, *, config: StrPath = "tiny", steps: int | None = None, on_step: OnStep | None = None
+    data: StrPath,
+    out: StrPath,
+    *,
+    config: StrPath = "tiny",
+    steps: int | None = None,
+    on_step: OnStep | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Trains a trunk on the tokens dataset `data` in the folder `out`, up to step `steps` (else the trunk's end).
 
     config: the name of a shipped configuration, or a .toml file. on_step: called with each row of the log, and the
-    rates of its step (tokens_per_second, flops_per_second, mfu).
+    rates of its step (tokens_per_second, flops_per_second, mfu). device: auto (CUDA where there is a GPU), cpu or cuda.
     Returns a summary: the checkpoint and its hashes, the last loss, the number of parameters.
     """
     file = config_file(os.fspath(config))
     with importing_torch():
         from trainer.api import train as train_trunk
 
-        return train_trunk(file, anywhere(data, "data"), local(out, "out", made=True), steps, on_step)
+        return train_trunk(file, anywhere(data, "data"), local(out, "out", made=True), steps, on_step, device)
 
 
 def freeze(run: StrPath, out: StrPath) -> dict[str, Any]:
@@ -70,6 +78,7 @@ def branch(
     data: StrPath | None = None,
     steps: int | None = None,
     on_step: OnStep | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Trains a branch of the frozen trunk `trunk` in the folder `out`: its schedule continued into the decay.
 
@@ -81,7 +90,8 @@ def branch(
     with importing_torch():
         from trainer.api import branch as train_branch
 
-        return train_branch(local(trunk, "trunk"), changed, other, local(out, "out", made=True), steps, on_step)
+        made = local(out, "out", made=True)
+        return train_branch(local(trunk, "trunk"), changed, other, made, steps, on_step, device)
 
 
 def evaluate(
@@ -90,6 +100,7 @@ def evaluate(
     *,
     k: Sequence[int] | None = None,
     policy: StrPath = "fixed",
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Measures bits per byte by domain on the held-out tokens dataset `data`, beside a unigram model and gzip.
 
@@ -99,7 +110,20 @@ def evaluate(
     with importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        return evaluate_checkpoint(local(checkpoint, "checkpoint"), anywhere(data, "data"), k, os.fspath(policy))
+        paths = local(checkpoint, "checkpoint"), anywhere(data, "data")
+        return evaluate_checkpoint(*paths, k, os.fspath(policy), device)
+
+
+def audit(run: StrPath, page: str | None = None, *, data: Sequence[StrPath] = ()) -> dict[str, Any]:
+    """Proves what a training run was trained on, from its own record; needs no torch.
+
+    page: a URL or an id: the steps that had it. Without one, of each source how many documents were seen 0, 1, 2, …
+    times. data: the tokens datasets of the run, by default the one that it read last.
+    Returns them with `faults`: where the record does not hold; empty where it does.
+    """
+    from trainer.data.audit import audit as audit_run
+
+    return audit_run(local(run, "run"), page, [anywhere(each, "data") for each in data])
 
 
 def calibrate_experts(
@@ -111,6 +135,7 @@ def calibrate_experts(
     policy: Literal["top_p", "min_p", "table"] = "top_p",
     k: int | None = None,
     minimum: int = 1,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Finds the policy that uses `mean_k` experts per token of the held-out tokens dataset `data`; writes it to `out`.
 
@@ -121,13 +146,12 @@ def calibrate_experts(
         from trainer.api import calibrate_experts as calibrate
 
         paths = local(checkpoint, "checkpoint"), anywhere(data, "data")
-        return calibrate(*paths, mean_k, local(out, "out", made=True), policy, k, minimum)
+        return calibrate(*paths, mean_k, local(out, "out", made=True), policy, k, minimum, device)
 
 
-@overload
 def generate(
     checkpoint: StrPath,
-    prompt: str = "",
+    prompt: Prompts = "",  # type: ignore[assignment]
     *,
     tokens: int = 100,
     k: int | None = None,
@@ -139,42 +163,7 @@ def generate(
     dtype: Literal["float32", "bfloat16"] | None = None,
     device: str = "auto",
     batch_size: int = 16,
-) -> str: ...
-
-
-@overload
-def generate(
-    checkpoint: StrPath,
-    prompt: list[str],
-    *,
-    tokens: int = 100,
-    k: int | None = None,
-    policy: StrPath = "fixed",
-    temperature: float = 0.8,
-    top_p: float = 1.0,
-    top_k: int | None = None,
-    seed: int = 0,
-    dtype: Literal["float32", "bfloat16"] | None = None,
-    device: str = "auto",
-    batch_size: int = 16,
-) -> list[str]: ...
-
-
-def generate(
-    checkpoint: StrPath,
-    prompt: str | list[str] = "",
-    *,
-    tokens: int = 100,
-    k: int | None = None,
-    policy: StrPath = "fixed",
-    temperature: float = 0.8,
-    top_p: float = 1.0,
-    top_k: int | None = None,
-    seed: int = 0,
-    dtype: Literal["float32", "bfloat16"] | None = None,
-    device: str = "auto",
-    batch_size: int = 16,
-) -> str | list[str]:
+) -> Prompts:
     """Continues `prompt`, or each of several, by at most `tokens` tokens; returns the new text of each.
 
     k and policy: as `evaluate` has them. temperature 0 takes the most likely token; else one is drawn, from the `top_k`

@@ -98,8 +98,9 @@ class MoE(nn.Module):
         x_TD = x_BLD.flatten(0, 1)
         logits_TE = self.router(x_TD)
         log_scores_TE = F.logsigmoid(logits_TE)
-        chosen_TK = (logits_TE.detach().sigmoid() + self.router.bias_E).topk(policy.most, dim=1).indices
-        keep_TK = kept(policy, logits_TE.detach().sigmoid().gather(1, chosen_TK), real_BL)
+        scores_TE = logits_TE.detach().sigmoid()
+        chosen_TK = (scores_TE + self.router.bias_E).topk(policy.most, dim=1).indices
+        keep_TK = kept(policy, scores_TE.gather(1, chosen_TK), real_BL)
         chosen_log_TK = log_scores_TE.gather(1, chosen_TK)
         if keep_TK is not None:
             chosen_log_TK = chosen_log_TK.masked_fill(~keep_TK, -torch.inf)

@@ -99,9 +99,10 @@ def draw_k(config: TopKConfig, seed: int, step: int, sequences: Sequence[int], l
     layer_M1, sequence_1B = np.arange(layers, dtype=np.uint64)[:, None], numbers[None, :]
     place = layer_M1 + 0 * sequence_1B if config.draw == "layer" else 0 * layer_M1 + sequence_1B
     start = _mixed(_mixed(np.uint64(seed)) ^ np.uint64(step))
-    full = _unit(_mixed(start ^ _mixed(place))) < config.full_k_probability
+    drawn = _mixed(start ^ _mixed(place))
+    full = _unit(drawn) < config.full_k_probability
     span = config.full_k - config.min_k + 1
-    other = config.min_k + (_unit(_mixed(_mixed(start ^ _mixed(place)) + np.uint64(1))) * span).astype(np.int64)
+    other = config.min_k + (_unit(_mixed(drawn + np.uint64(1))) * span).astype(np.int64)
     return np.where(full, config.full_k, other)
 
 

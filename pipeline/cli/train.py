@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,7 @@ def train(
     tensorboard: TensorBoard = False,
     engine: Engine = "local",
     workers: Workers = 1,
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Train a trunk on a tokens dataset, or resume it.
@@ -84,7 +86,8 @@ def train(
 
         with watching(out, tensorboard and leads()) as on_step:
             arguments = file, data, out, steps
-            answer = run_on(engine, workers, out, train_trunk, *arguments, on_step=on_step, tell=say)
+            work = partial(train_trunk, device=device)
+            answer = run_on(engine, workers, out, work, *arguments, on_step=on_step, tell=say)
     if answer is not None:
         tell(answer if json else training_text(answer))
 
@@ -143,6 +146,7 @@ def branch(
     tensorboard: TensorBoard = False,
     engine: Engine = "local",
     workers: Workers = 1,
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Train a branch of a frozen trunk with overrides.
@@ -159,7 +163,8 @@ def branch(
 
         with watching(out, tensorboard and leads()) as on_step:
             arguments = trunk, overrides, data, out, steps
-            answer = run_on(engine, workers, out, train_branch, *arguments, on_step=on_step, tell=say)
+            work = partial(train_branch, device=device)
+            answer = run_on(engine, workers, out, work, *arguments, on_step=on_step, tell=say)
     if answer is not None:
         tell(answer if json else training_text(answer))
 
@@ -169,6 +174,7 @@ def evaluate(
     data: Data,
     k: Annotated[list[int] | None, typer.Option("--k", help="Experts per token. Repeat it for several.")] = None,
     policy: Policy = "fixed",
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Measure bits per byte by domain on a held-out dataset.
@@ -181,7 +187,7 @@ def evaluate(
     with quiet_stdout(json), importing_torch():
         from trainer.api import evaluate as evaluate_checkpoint
 
-        answer = evaluate_checkpoint(checkpoint, data, k or None, policy)
+        answer = evaluate_checkpoint(checkpoint, data, k or None, policy, device)
     tell(answer if json else evaluation_text(answer))
 
 
@@ -193,6 +199,7 @@ def calibrate_experts(
     policy: Annotated[str, typer.Option("--policy", help="top_p, min_p or table.")] = "top_p",
     k: Annotated[int | None, typer.Option("--k", min=1, help="The most experts of a token.")] = None,
     minimum: Annotated[int, typer.Option("--min-k", min=1, help="The fewest experts of a token.")] = 1,
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Find the policy of a mean number of experts.
@@ -207,7 +214,7 @@ def calibrate_experts(
     with quiet_stdout(json), importing_torch():
         from trainer.api import calibrate_experts as calibrate
 
-        answer = calibrate(checkpoint, data, mean_k, out, policy, k, minimum, on_pass=print_pass)  # type: ignore[arg-type]
+        answer = calibrate(checkpoint, data, mean_k, out, policy, k, minimum, device, print_pass)  # type: ignore[arg-type]
     tell(answer if json else calibration_text(answer))
 
 
