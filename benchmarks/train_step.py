@@ -5,8 +5,8 @@
 The model is the shipped configuration `base` on a GPU, compiled, and `tiny` on a CPU, with 12 experts for each token
 but in the step that draws k. The dense twin is a plain transformer: SwiGLU, causal attention without documents, no
 experts. Attention is timed forward and backward by length, in each way that the device has; experts beside a dense
-SwiGLU of the same FLOPs. MFU counts the FLOPs of `trainer.formulas.training_flops` against the peak of the device. It ends by itself
-after `--seconds`, with what there was time for.
+SwiGLU of the same FLOPs. MFU counts the FLOPs of `trainer.formulas.training_flops` against the peak of the device. It
+ends by itself after `--seconds`, with what there was time for.
 """
 
 import argparse
