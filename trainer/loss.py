@@ -53,18 +53,18 @@ class _Loss(torch.autograd.Function):
             part = slice(first, first + CHUNK)
             h_TD, t_T1 = hidden_TD[part], target_T[part, None]
             logits_TV = wide(F.linear(h_TD, weight_VD))
-            largest_T1 = logits_TV.amax(1, keepdim=True)
-            exp_TV = (logits_TV - largest_T1).exp_()
-            sum_T1 = exp_TV.sum(1, keepdim=True)
-            log_sum_T1 = largest_T1 + sum_T1.log()
-            nats_T1 = log_sum_T1 - logits_TV.gather(1, t_T1)
+            log_p_TV = logits_TV.log_softmax(1)
+            nats_T1 = -log_p_TV.gather(1, t_T1)
+            log_sum_T1 = logits_TV.gather(1, t_T1) + nats_T1
             used_T1 = torch.ones_like(nats_T1) if real_T is None else real_T[part, None].to(nats_T1.dtype)
             nats_T[part] = (nats_T1 * used_T1)[:, 0]
             total += ((nats_T1 + z_weight * log_sum_T1.square()) * used_T1).sum()
             if not (needs_hidden or needs_head):
                 continue
             # d/dlogits of nats is p - onehot, that of the squared normaliser 2 log_sum p.
-            grad_TV = exp_TV.mul_(used_T1 * (1 + 2 * z_weight * log_sum_T1) / sum_T1)
+            grad_TV = log_p_TV.exp_()
+            if z_weight or real_T is not None:
+                grad_TV.mul_(used_T1 * (1 + 2 * z_weight * log_sum_T1))
             grad_TV.scatter_add_(1, t_T1, -used_T1)
             grad_TV = grad_TV.to(hidden_TD.dtype)
             if hidden_grad is not None:

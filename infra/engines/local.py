@@ -95,20 +95,29 @@ class LocalEngine(Engine):
         waiting = enumerate(jobs)
         pending: dict[Future[int], tuple[int, Job]] = {}
         lost: list[tuple[int, Job]] = []
+        lost_now: list[tuple[int, Job]] = []  # with the pool that is in use
         try:
             while True:
-                for number, job in islice(waiting, self.workers * IN_FLIGHT - len(pending)):
-                    pending[self._submit(job)] = number, job
-                if not pending:
+                # A pool that lost a worker takes nothing more; it is replaced when all that it had is known to be lost.
+                room = 0 if lost_now else self.workers * IN_FLIGHT - len(pending)
+                for number, job in islice(waiting, room):
+                    try:
+                        pending[self._submit(job)] = number, job
+                    except BrokenProcessPool:  # while jobs were handed to it
+                        lost_now.append((number, job))
+                        break
+                if not pending and not lost_now:
                     break
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     which = pending.pop(future)
                     try:
                         done(future.result())
                     except BrokenProcessPool:
-                        lost.append(which)
-                if lost and not pending:
-                    self.kill()  # the next one gets a new pool
+                        lost_now.append(which)
+                if lost_now and not pending:
+                    self.kill()
+                    lost += lost_now
+                    lost_now = []
         except BaseException:
             self.kill()
             raise
