@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from trainer.train import accumulate_gradients
 
 VOCABULARY = {"tiny": 8_192, "base": 65_536}
 MEAN_DOCUMENT = 1000
+PAIRS = 15
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -125,7 +126,7 @@ class StepBench:
     def config(self) -> Config:
         """The shipped configuration, with a batch that one device takes and all experts that it trains with."""
         shipped = Config.read(config_file(self.size))
-        micro = 4
+        micro = 4 if self.cuda else shipped.data.global_batch_size
         return replace(
             shipped,
             data=replace(shipped.data, global_batch_size=2 * micro if self.cuda else micro),
@@ -164,20 +165,56 @@ def step_rows(bench: StepBench) -> list[dict[str, Any]]:
         execution = replace(config.execution, activation_checkpointing=recompute, compile=bench.compiles)
         rows += bench.attempt(f"step, recomputed: {recompute}", lambda e=execution: hybrid_step(bench, e))
     execution = replace(config.execution, compile=bench.compiles)
+    equal = [row["tokens/s"] for row in rows if "tokens/s" in row]
     rows += bench.attempt("step, k drawn by sequence", lambda: hybrid_step(bench, execution, drawn=True))
     rows += bench.attempt("dense twin", lambda: dense_step(bench))
-    whole = [row["tokens/s"] for row in rows if row["what"].startswith("step") and "tokens/s" in row]
     dense = rows[-1].get("tokens/s")
-    if whole and dense:
-        rows.append({"what": "best step over the dense twin", "ratio": max(whole) / dense})
+    if not bench.cuda:
+        what = "tokens per CPU second over the dense twin's"
+        rows += bench.attempt(what, lambda: {"ratio": cpu_ratio(hybrid(bench, execution), dense_twin(bench))})
+    elif equal and dense:
+        rows.append({"what": "best step of 12 experts over the dense twin", "ratio": max(equal) / dense})
     return rows
 
 
-def hybrid_step(bench: StepBench, execution: ExecutionConfig, drawn: bool = False) -> dict[str, Any]:
+class Step(NamedTuple):
     """Forward, backward and optimizer of one global batch."""
-    config = replace(bench.config, execution=execution)
+
+    call: Callable[[], None]
+    tokens: int
+    facts: dict[str, Any]
+
+
+def cpu_ratio(ours: Step, other: Step) -> float:
+    """Tokens per second of CPU time, ours over the other's: steps in turn on one thread, medians, after two of each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    taken: list[list[float]] = [[], []]
+    for _ in range(PAIRS + 2):
+        for times, step in zip(taken, (ours, other)):
+            before = time.process_time()
+            step.call()
+            times.append((time.process_time() - before) / step.tokens)
+    torch.set_num_threads(threads)
+    return float(np.median(taken[1][2:]) / np.median(taken[0][2:]))
+
+
+def hybrid_step(bench: StepBench, execution: ExecutionConfig, drawn: bool = False) -> dict[str, Any]:
+    config = bench.config
     if drawn:
         config = replace(config, top_k=replace(config.top_k, full_k_probability=0.5, draw="sequence"))
+    step = hybrid(bench, execution, config)
+    seconds = bench.clock(step.call)
+    flops = step.facts.pop("FLOPs") / seconds
+    return {
+        "tokens/s": step.tokens / seconds, "ms": seconds * 1e3, "TFLOP/s": flops / 1e12,
+        **({"MFU": flops / peak} if (peak := bench.peak()) else {}),
+        **step.facts,
+    }  # fmt: skip
+
+
+def hybrid(bench: StepBench, execution: ExecutionConfig, config: Config | None = None) -> Step:
+    config = replace(config or bench.config, execution=execution)
     state = TrainingState.create(config, DataRef("0" * 64, "0" * 64, bench.vocab_size, 2), bench.device)
     prepare(state.model, execution)
     batch = random_batch(config, bench.vocab_size)
@@ -189,15 +226,10 @@ def hybrid_step(bench: StepBench, execution: ExecutionConfig, drawn: bool = Fals
         state.optimizer.step(1e-4)
         state.optimizer.zero_grad()
 
-    seconds, tokens = bench.clock(step), batch.targets.size
     k = float(k_MB.mean())
-    flops = training_flops(config.model, bench.vocab_size, config.data.sequence_length, k) * tokens
+    flops = training_flops(config.model, bench.vocab_size, config.data.sequence_length, k) * batch.targets.size
     numbers = parameters(config.model, bench.vocab_size, config.top_k.full_k)
-    return {
-        "tokens/s": tokens / seconds, "ms": seconds * 1e3, "TFLOP/s": flops / seconds / 1e12,
-        **({"MFU": flops / seconds / peak} if (peak := bench.peak()) else {}),
-        "parameters": numbers.total, "active": numbers.active,
-    }  # fmt: skip
+    return Step(step, batch.targets.size, {"FLOPs": flops, "parameters": numbers.total, "active": numbers.active})
 
 
 class DenseTwin(nn.Module):
@@ -240,6 +272,12 @@ class DenseBlock(nn.Module):
 
 
 def dense_step(bench: StepBench) -> dict[str, Any]:
+    step = dense_twin(bench)
+    seconds = bench.clock(step.call)
+    return {"tokens/s": step.tokens / seconds, "ms": seconds * 1e3, **step.facts}
+
+
+def dense_twin(bench: StepBench) -> Step:
     config = bench.config
     active = parameters(config.model, bench.vocab_size, config.top_k.full_k).active
     model = DenseTwin(config.model, bench.vocab_size, active).to(bench.device, bench.dtype)
@@ -256,9 +294,7 @@ def dense_step(bench: StepBench) -> dict[str, Any]:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    seconds = bench.clock(step)
-    number = sum(parameter.numel() for parameter in model.parameters())
-    return {"tokens/s": targets.numel() / seconds, "ms": seconds * 1e3, "parameters": number}
+    return Step(step, targets.numel(), {"parameters": sum(parameter.numel() for parameter in model.parameters())})
 
 
 # ------------------------------------------------------------------------------------------------------- its parts

@@ -122,11 +122,11 @@ class MoE(nn.Module):
             return self.routed_few(x_TD, expert_TK, weights_TK)
         # Grouped products in 16-bit types sum over rows in the backward pass, in multiples of 16 bytes.
         align = 8 if x_TD.dtype.itemsize == 2 else 1
-        pair_N, row_TK, ends_E = plan_dispatch(expert_TK, E, align)
+        pair_N, row_TK, ends_E, whole = plan_dispatch(expert_TK, E, align)
         token_N = pair_N // K
-        x_ND = gather_rows(x_TD, token_N, row_TK)
-        weight_N = gather_rows(weights_TK.flatten(), pair_N, row_TK.view(-1, 1))
-        return sum_rows(self.experts(x_ND, weight_N, ends_E), row_TK, token_N)
+        x_ND = gather_rows(x_TD, token_N, row_TK, whole)
+        weight_N = gather_rows(weights_TK.flatten(), pair_N, row_TK.view(-1, 1), whole)
+        return sum_rows(self.experts(x_ND, weight_N, ends_E), row_TK, token_N, whole)
 
     def routed_few(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
         """The same of fewer pairs than there are experts, on a CPU: its grouped product goes through all of them."""

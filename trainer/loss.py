@@ -1,12 +1,12 @@
 """Cross-entropy over a vocabulary without ever holding all logits, with the z-loss.
 
-Logits are made for `CHUNK` tokens at a time. Their gradient is known as soon as they are, so it is folded into the
+Logits are made for some tokens at a time. Their gradient is known as soon as they are, so it is folded into the
 gradients of the hidden states and of the head at once, and no logits are kept or made again.
 
 Shapes: T tokens, D d_model, V vocabulary.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,10 @@ from torch import Tensor
 
 from trainer.attention import wide
 
-CHUNK = 512
+# The tokens whose logits are made at once; on a CPU fewer, so that these numbers stay in its cache.
+CHUNK: Final = 512
+CPU_LOGITS: Final = 1 << 21
+LEAST_CHUNK: Final = 32
 
 
 class TokenLosses(NamedTuple):
@@ -38,6 +41,11 @@ def token_losses(
     return TokenLosses(total, nats_T)
 
 
+def tokens_at_once(device: str, vocab_size: int) -> int:
+    """How many tokens' logits are made at once on the kind of device `cpu` or `cuda`."""
+    return min(CHUNK, max(LEAST_CHUNK, CPU_LOGITS // vocab_size)) if device == "cpu" else CHUNK
+
+
 class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -49,8 +57,9 @@ class _Loss(torch.autograd.Function):
         head_grad = torch.zeros_like(head_VD) if needs_head else None
         nats_T = wide(hidden_TD.new_empty(target_T.shape))
         total = nats_T.new_zeros(())
-        for first in range(0, len(target_T), CHUNK):
-            part = slice(first, first + CHUNK)
+        chunk = tokens_at_once(hidden_TD.device.type, len(head_VD))
+        for first in range(0, len(target_T), chunk):
+            part = slice(first, first + chunk)
             h_TD, t_T1 = hidden_TD[part], target_T[part, None]
             logits_TV = wide(F.linear(h_TD, weight_VD))
             log_p_TV = logits_TV.log_softmax(1)

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from trainer.config import Config
 from trainer.formulas import group_parameters, layer_parameters, owns_kv, parameters
-from trainer.loss import CHUNK
+from trainer.loss import tokens_at_once
 
 FP32, INT32, INT64 = 4, 4, 8
 
@@ -123,7 +123,8 @@ def _moments(
         yield made, kept, layer.work
     half = 0 if size == FP32 else size
     kept += FP32 * head + tokens * size * model.d_model
-    yield made, kept, min(CHUNK, tokens) * vocab_size * (2 * FP32 + half) + head * (size + half)
+    at_once = min(tokens, tokens_at_once("cpu" if kernels == CPU else "cuda", vocab_size))
+    yield made, kept, at_once * vocab_size * (2 * FP32 + half) + head * (size + half)
     kept -= FP32 * head
     if not several:
         made += FP32 * head // world_size

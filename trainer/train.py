@@ -31,7 +31,7 @@ from trainer.loss import token_losses
 from trainer.parallel.ranks import ONE, Ranks, joined
 from trainer.plan import check_memory
 from trainer.plans import packed_plan
-from trainer.policies import DrawnK, draw_k
+from trainer.policies import DrawnK, KPolicy, Policy, draw_k
 from trainer.prepare import prepare
 from trainer.runs import RunFolder
 from trainer.saving import Saver
@@ -84,8 +84,12 @@ def forward(state: TrainingState, batch: Batch, k_MB: np.ndarray) -> tuple[Tenso
     inputs_BL, targets_BL = (on_device(array, device) for array in (batch.inputs, batch.targets))
     segments_BL = torch.from_numpy(batch.segments)
     plan = packed_plan(config.model, segments_BL, device, model.dtype, config.execution.attention)
-    k = on_device(k_MB, device)
-    policies = [DrawnK(config.top_k.full_k, k_B) for k_B in k]
+    full_k = config.top_k.full_k
+    policies: list[Policy]
+    if config.top_k.full_k_probability == 1:  # nothing to mask
+        policies = [KPolicy(full_k)] * len(k_MB)
+    else:
+        policies = [DrawnK(full_k, k_B) for k_B in on_device(k_MB, device)]
     out = model(inputs_BL, plan, policies)
     total, nats_T = token_losses(
         out.hidden_BLD.flatten(0, 1), model.head, targets_BL.flatten(), config.optimizer.z_loss_weight

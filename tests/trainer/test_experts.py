@@ -96,7 +96,7 @@ def test_padding_uses_no_expert_and_counts_nowhere() -> None:
 def test_each_kept_pair_has_one_row_of_its_expert(seed: int, K: int, E: int, align: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     expert_TK = torch.randint(0, E + 1, (7, K), generator=generator)
-    pair_N, row_TK, ends_E = plan_dispatch(expert_TK, E, align)
+    pair_N, row_TK, ends_E, whole = plan_dispatch(expert_TK, E, align)
     kept = expert_TK.flatten() < E
     rows = row_TK.flatten()[kept]
     assert (row_TK.flatten()[~kept] == len(pair_N)).all()
@@ -105,6 +105,7 @@ def test_each_kept_pair_has_one_row_of_its_expert(seed: int, K: int, E: int, ali
     expert_of_row = torch.searchsorted(ends_E.long(), rows, right=True)
     assert torch.equal(expert_of_row, expert_TK.flatten()[kept])
     assert (ends_E % align == 0).all()
+    assert whole == (bool(kept.all()) and len(pair_N) == 7 * K)
 
 
 def test_scores_that_underflow_still_weigh() -> None:

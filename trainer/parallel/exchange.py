@@ -48,11 +48,11 @@ class ParallelExperts(Experts):
         order_M = expert_M.repeat_interleave(came_RH.flatten(), output_size=sum(came)).argsort(stable=True)
         place_M1 = order_M.argsort()[:, None]
         y_MD = super().forward(
-            gather_rows(x_MD, order_M, place_M1),
-            gather_rows(weight_M, order_M, place_M1),
+            gather_rows(x_MD, order_M, place_M1, whole=True),
+            gather_rows(weight_M, order_M, place_M1, whole=True),
             came_RH.sum(0).cumsum(0).to(torch.int32),
         )
-        y_MD = gather_rows(y_MD, place_M1[:, 0], order_M[:, None])
+        y_MD = gather_rows(y_MD, place_M1[:, 0], order_M[:, None], whole=True)
         y_ND = exchange(y_MD, came, sent, self.group)
         return F.pad(y_ND, (0, 0, 0, len(x_ND) - len(y_ND)))
 
