@@ -130,16 +130,20 @@ class MoE(nn.Module):
 
     def routed_few(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
         """The same of fewer pairs than there are experts, on a CPU: its grouped product goes through all of them."""
-        E, (T, K) = self.router.bias_E.shape[0], expert_TK.shape
-        pairs = [(pair, expert) for pair, expert in enumerate(expert_TK.flatten().tolist()) if expert < E]
-        y_PD = x_TD.new_zeros(T * K, x_TD.shape[1])
-        if pairs:
-            pair_N = torch.tensor([pair for pair, _ in pairs])
-            w_in, w_out = self.experts.w_in.to(x_TD.dtype), self.experts.w_out.to(x_TD.dtype)
-            gate, up = torch.cat([x_TD[pair // K, None] @ w_in[expert] for pair, expert in pairs]).chunk(2, dim=-1)
-            h_NF = (F.silu(gate) * up * weights_TK.flatten()[pair_N, None]).to(x_TD.dtype)
-            y_PD[pair_N] = torch.cat([h_NF[n, None] @ w_out[expert] for n, (_, expert) in enumerate(pairs)])
-        return y_PD.view(T, K, -1).sum(1)
+        E = self.router.bias_E.shape[0]
+        w_in, w_out = self.experts.w_in.to(x_TD.dtype), self.experts.w_out.to(x_TD.dtype)
+        y_TD = torch.zeros_like(x_TD)
+        for token, experts in enumerate(expert_TK.tolist()):
+            used = [(rank, expert) for rank, expert in enumerate(experts) if expert < E]
+            if not used:
+                continue
+            x_1D = x_TD[token, None]
+            gate, up = torch.cat([x_1D.mm(w_in[expert]) for _, expert in used]).chunk(2, dim=-1)
+            weight_K = weights_TK[token] if len(used) == len(experts) else weights_TK[token, [rank for rank, _ in used]]
+            h_KF = (F.silu(gate) * up * weight_K[:, None]).to(x_TD.dtype)
+            rows = zip(h_KF.split(1), used, strict=True)
+            y_TD[token] = torch.cat([h_1F.mm(w_out[expert]) for h_1F, (_, expert) in rows]).sum(0)
+        return y_TD
 
 
 def kept(policy: Policy, scores_TK: Tensor, real_BL: Tensor | None) -> Tensor | None:
