@@ -141,8 +141,7 @@ class MoE(nn.Module):
             gate, up = torch.cat([x_1D.mm(w_in[expert]) for _, expert in used]).chunk(2, dim=-1)
             weight_K = weights_TK[token] if len(used) == len(experts) else weights_TK[token, [rank for rank, _ in used]]
             h_KF = (F.silu(gate) * up * weight_K[:, None]).to(x_TD.dtype)
-            rows = zip(h_KF.split(1), used, strict=True)
-            y_TD[token] = torch.cat([h_1F.mm(w_out[expert]) for h_1F, (_, expert) in rows]).sum(0)
+            y_TD[token] = torch.cat([h_KF[n, None].mm(w_out[expert]) for n, (_, expert) in enumerate(used)]).sum(0)
         return y_TD
 
 
