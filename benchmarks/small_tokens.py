@@ -59,7 +59,7 @@ def retokenize(table: pa.Table, texts: Sequence[str], tokenizer: Path, out: Path
     with DocumentTableWriter() as numbers:
         for batch in table.to_batches():
             numbers.add(batch, 0)
-        numbers.write(out / DOCUMENT_TABLE)
+        files = [numbers.write(out / DOCUMENT_TABLE)]
     content = tokenizer.read_bytes()
     write_bytes(out / MODEL, content)
     params = {"name": MODEL, "sha256": sha256_file(out / MODEL), "vocab_size": model.vocab_size, "eod": model.eod_id}
@@ -68,7 +68,7 @@ def retokenize(table: pa.Table, texts: Sequence[str], tokenizer: Path, out: Path
     manifest = Manifest(
         header=Header(Kind.TOKENS, "tokenize", recipe, {"tokenizer": params}, ()),
         schema=(),
-        table=write_files(out, [shard]),
+        table=write_files(out, [shard], files=files),
         counts={"in": len(texts), "out": len(texts), "tokens": written.tokens},
     )
     write_bytes(out / "manifest.json", manifest.to_bytes())

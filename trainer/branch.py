@@ -113,6 +113,7 @@ def branch(
     checkpoint, place = read_checkpoint(trunk), choose_device(device)
     execution = read_execution(body.pop("execution", {}), checkpoint.config.execution)
     config = replace(apply_overrides(checkpoint.config, body, checkpoint.step), execution=execution)
+    config = Config.from_dict(config.as_dict(), "the branch's overrides")
     last_step = _last_step(config, checkpoint.step, steps)
     dataset = _open_dataset(named or data, checkpoint.data)
     declared = {name: value for name, value in sorted(body.items()) if name != "data"}

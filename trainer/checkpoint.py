@@ -75,8 +75,15 @@ class Checkpoint:
         with torch.device("meta"):
             model = Transformer(config.model, self.data.vocab_size, COMPUTE_DTYPES[config.run.compute_dtype])
         weights = {name: self.tensors[f"model.{name}"] for name in model.state_dict()}
+        self.check_finite(weights)
         model.load_state_dict(weights, assign=True)
         return model.to(device)
+
+    def check_finite(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """UsageError where one of these tensors has a number that is not finite."""
+        for name, tensor in weights.items():
+            if not tensor.isfinite().all():
+                raise UsageError(f"{self.folder} has weights that are not finite ({name}): take an earlier checkpoint")
 
     @property
     def config(self) -> Config:
@@ -155,6 +162,7 @@ def freeze_checkpoint(source: Path, out: Path) -> Checkpoint:
     Does nothing when `out` holds this checkpoint already; UsageError when it holds anything else.
     """
     checkpoint = read_checkpoint(source).verify()
+    checkpoint.model()
     if out.exists():
         if read_checkpoint(out).sha256 != checkpoint.sha256:
             raise UsageError(f"{out} holds another frozen checkpoint, which is never overwritten: choose another --out")

@@ -339,18 +339,46 @@ def _problems(config: Config) -> list[str]:
         (0 <= schedule.warmup_steps <= schedule.trunk_steps, "schedule.warmup_steps must be within the trunk"),
         (schedule.decay_steps >= 0, "schedule.decay_steps must not be negative"),
         (0.0 <= schedule.min_lr_factor <= 1.0, "schedule.min_lr_factor must be from 0 to 1"),
-        (config.optimizer.learning_rate > 0, "optimizer.learning_rate must be positive"),
         (
-            config.optimizer.z_loss_weight >= 0 and config.optimizer.max_norm_ratio >= 0,
-            "optimizer.z_loss_weight and max_norm_ratio must not be negative",
+            min(config.run.checkpoint_marks, default=1) >= 1,
+            "run.checkpoint_marks must be steps, which are counted from 1",
         ),
         (data.seed >= 0 and 0 <= config.run.seed < 2**63, "seeds must not be negative"),
     ]
     problems = [message for holds, message in checks if not holds]
-    return problems + _optimizer_problems(config.optimizer) + _layer_problems(model.layers)
+    ranges = _range_problems(config)
+    return problems + ranges + _optimizer_problems(config.optimizer, model.layers) + _layer_problems(model.layers)
 
 
-def _optimizer_problems(optimizer: OptimizerConfig) -> list[str]:
+def _range_problems(config: Config) -> list[str]:
+    """Of the numbers with a bound of their own. All are finite (`settings.build`)."""
+    model, optimizer, balancing = config.model, config.optimizer, config.load_balancing
+    positive = {
+        "model.routed_scaling_factor": model.routed_scaling_factor,
+        "model.rope_theta_sliding": model.rope_theta_sliding,
+        "model.rope_theta_full": model.rope_theta_full,
+        "optimizer.learning_rate": optimizer.learning_rate,
+        "optimizer.epsilon": optimizer.epsilon,
+        "optimizer.max_grad_norm": optimizer.max_grad_norm,
+    }
+    not_negative = {
+        **{f"optimizer.{name}": getattr(optimizer, name) for name in ("weight_decay", "z_loss_weight")},
+        "optimizer.max_norm_ratio": optimizer.max_norm_ratio,
+        **{f"load_balancing.{name}": value for name, value in asdict(balancing).items() if isinstance(value, float)},
+    }
+    decay_rates = {f"optimizer.{name}": getattr(optimizer, name) for name in ("beta1", "beta2", "muon_momentum")}
+    return [
+        *(f"{name} is {value}; it must be positive" for name, value in positive.items() if not value > 0),
+        *(f"{name} is {value}; it must not be negative" for name, value in not_negative.items() if value < 0),
+        *(
+            f"{name} is {value}; it must be at least 0 and under 1"
+            for name, value in decay_rates.items()
+            if not 0 <= value < 1
+        ),
+    ]
+
+
+def _optimizer_problems(optimizer: OptimizerConfig, layers: tuple[LayerConfig, ...]) -> list[str]:
     problems = []
     for field, given, known in (
         ("frozen_groups", optimizer.frozen_groups, PARAMETER_GROUPS),
@@ -361,8 +389,10 @@ def _optimizer_problems(optimizer: OptimizerConfig) -> list[str]:
             problems.append(f"optimizer.{field}: {unknown[0]!r} is none of {', '.join(known)}")
     if optimizer.muon_groups and not optimizer.muon_learning_rate > 0:
         problems.append("optimizer.muon_learning_rate must be positive where muon_groups has groups")
-    if not 0.0 <= optimizer.muon_momentum < 1.0:
-        problems.append("optimizer.muon_momentum must be at least 0 and under 1")
+    kinds = {layer.ffn for layer in layers}
+    absent = {*(() if "dense" in kinds else ("dense",)), *(() if "moe" in kinds else ("experts", "router"))}
+    if set(PARAMETER_GROUPS) <= {*optimizer.frozen_groups, *absent}:
+        problems.append("optimizer.frozen_groups has every group of the model: leave one that is trained")
     return problems
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from trainer.balance import load_imbalance
 from trainer.baselines import Floats, gzip_bits_per_byte, texts, unigram_bits
 from trainer.cache import kv_bytes_per_token
@@ -95,6 +95,8 @@ def evaluate_at(
             losses = token_losses(out.hidden_BLD.flatten(0, 1), model.head, targets_BL.flatten())
             nats = losses.nats_T.view(targets_BL.shape).cpu().numpy().astype(np.float64)
             documents = batch.documents[real]
+            if not np.isfinite(nats).all():
+                raise WorkError("the model's loss is not finite on this text: its weights are spoilt, or too large")
             bits += np.bincount(documents, nats[real] / np.log(2.0), minlength=len(bits))
             if policies:
                 load_ME += torch.stack([routing.load_KE.sum(0) for routing in out.routings])

@@ -83,6 +83,8 @@ def generate(
 def encode(processor: Any, text: str) -> list[int]:
     """The ids of a text, as `refinery tokenize` writes them: SentencePiece has a sign for the space, so where the sign
     itself stands in the text its bytes are encoded."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError("a prompt has bytes that are no UTF-8: convert it first")
     sign = [processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_SIGN.encode()]
     ids: list[int] = []
     for i, part in enumerate(text.split(SPACE_SIGN)):

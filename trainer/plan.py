@@ -4,6 +4,7 @@ Times are arithmetic: FLOPs of the tokens over GPUs x peak x a given MFU.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -51,7 +52,7 @@ def plan_training(
         raise UsageError("give either --data, whose tokenizer sets the vocabulary, or --vocab-size")
     size = vocab_size if data is None else vocab_size_of(data)
     assert size is not None
-    if size < 1 or not 0.0 < mfu <= 1.0 or days <= 0 or min(gpus, default=0) < 1:
+    if size < 1 or not 0.0 < mfu <= 1.0 or not 0.0 < days < math.inf or min(gpus, default=0) < 1:
         raise UsageError("--vocab-size, --gpus and --days must be positive, and --mfu over 0 and at most 1")
     return plan(config, size, gpus, accelerator(gpu), mfu, days)
 

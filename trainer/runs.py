@@ -20,6 +20,7 @@ from infra.storage import read_json, remove_folder, remove_temporaries, write_by
 from trainer.checkpoint import Checkpoint, read_checkpoint
 
 LOG, TIMINGS, RUN_INFO = "log.jsonl", "timings.jsonl", "run.json"
+STEP_DIGITS = 8
 ARGUMENT_FILES = ("training.json", "branch.json")
 
 
@@ -41,7 +42,13 @@ class RunFolder:
                 raise UsageError(f"{self.folder} already holds another kind of run ({other}): choose another --out")
         path = self.folder / name
         if path.exists():
-            difference = first_difference(read_json(path), json.loads(readable_json(arguments)))
+            try:
+                held = read_json(path)
+            except ValueError:
+                held = None
+            if not isinstance(held, Mapping):
+                raise UsageError(f"{path} is damaged: choose another --out, or delete {self.folder}")
+            difference = first_difference(held, json.loads(readable_json(arguments)))
             if difference:
                 raise UsageError(f"{self.folder} was made with other arguments ({difference}): choose another --out")
             return
@@ -50,8 +57,13 @@ class RunFolder:
 
     def latest(self) -> Checkpoint | None:
         """The latest checkpoint; None before the first."""
-        steps = sorted(self.checkpoints.glob("step-*"))
+        steps = checkpoints_of(self.folder)
         return read_checkpoint(steps[-1]) if steps else None
+
+    def give_up(self) -> None:
+        """Delete what a refused command has made: the folder of a run that has not begun."""
+        if not checkpoints_of(self.folder) and not (self.folder / LOG).exists():
+            remove_folder(self.folder)
 
     def remove_unfinished(self) -> None:
         """Delete the checkpoint that a killed process was writing."""
@@ -60,7 +72,7 @@ class RunFolder:
     def remove_before(self, step: int, keep: Collection[int]) -> None:
         """Delete the checkpoints before that of `step`, except those of the steps `keep`."""
         kept = {step_name(each) for each in keep}
-        for path in self.checkpoints.glob("step-*"):
+        for path in checkpoints_of(self.folder):
             if path.name < step_name(step) and path.name not in kept:
                 remove_folder(path)
 
@@ -84,24 +96,36 @@ class RunFolder:
 
 def step_name(step: int) -> str:
     """The name of a step's checkpoint: in the order of steps."""
-    return f"step-{step:08d}"
+    return f"step-{step:0{STEP_DIGITS}d}"
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file, up to the first that a crash cut; none when there is no file."""
+    """The rows of a JSONL file, but for a last one that a crash cut; none when there is no file.
+
+    UsageError for a line that is no row, with another after it.
+    """
     rows: list[dict[str, Any]] = []
-    if path.is_file():
-        for line in path.read_text("utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+        elif any(lines[number:]):
+            raise UsageError(f"line {number} of {path} is damaged: restore the file, or train again in another folder")
     return rows
+
+
+def checkpoints_of(run: Path) -> list[Path]:
+    """The folders of a run's checkpoints, in the order of steps."""
+    return sorted((run / "checkpoints").glob("step-" + "[0-9]" * STEP_DIGITS))
 
 
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint folder for `path`: the latest one when `path` is a run, else `path` itself."""
-    steps = sorted((path / "checkpoints").glob("step-*"))
+    steps = checkpoints_of(path)
     return steps[-1] if steps else path
 
 

@@ -13,7 +13,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def random_streams(prompts: Sequence[Sequence[int]], seed: int) -> list[Random]:
 
 
 def sample(logits_BV: Tensor, sampling: Sampling, uniforms: Sequence[float]) -> list[int]:
-    """A token of each sequence; `uniforms` are B numbers in [0, 1)."""
+    """A token of each sequence; `uniforms` are B numbers in [0, 1). WorkError where no largest logit is finite."""
+    if not logits_BV.amax(1).isfinite().all():  # -inf is a token that cannot be
+        raise WorkError("the model's logits are not finite: its weights are spoilt, or too large")
     if sampling.temperature == 0.0:
         return list(map(int, logits_BV.argmax(1).tolist()))
     sorted_BV, token_BV = logits_BV.double().sort(dim=1, descending=True, stable=True)

@@ -11,8 +11,12 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
+import torch
+
+from infra.errors import WorkError
 from infra.storage import TEMPORARY, disk_errors, sync_files, sync_folder
 from trainer.checkpoint import write_header
+from trainer.parallel.layout import local
 from trainer.parallel.ranks import Ranks
 from trainer.runs import RunFolder, step_name
 from trainer.state import TrainingState
@@ -31,10 +35,15 @@ class Saver:
         self.lineage = dict(lineage or {})
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._written: int | None = None  # the last checkpoint that was written
 
     def begin(self, state: TrainingState) -> None:
-        """Copy the state, and begin to write it. Waits for the checkpoint before, if that is still being written."""
+        """Copy the state, and begin to write it. Waits for the checkpoint before, if that is still being written.
+
+        WorkError for weights that are not finite, which no checkpoint is made of.
+        """
         self.finish()
+        check_weights(state)
         work = state.step, state.rows(), state.header(), asdict(state.config.execution)
         self._thread = threading.Thread(target=self._run, args=work, name="checkpoint", daemon=True)
         self._thread.start()
@@ -43,6 +52,12 @@ class Saver:
         """Raise what writing has raised."""
         if self._error is not None:
             raise self._error
+
+    def used(self) -> None:
+        """Say that a step with the weights of the last checkpoint was sound: those before it are deleted."""
+        step, self._written = self._written, None
+        if step is not None and self.ranks.leads:
+            self.run.remove_before(step, self.keep)
 
     def finish(self) -> None:
         """Wait until the checkpoint that was begun is whole. Raises what writing it has raised."""
@@ -57,6 +72,7 @@ class Saver:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if error is None:
             self.finish()
+            self.used()
         elif self._thread is not None and self.ranks.world_size == 1:
             self._thread.join()
 
@@ -78,4 +94,14 @@ class Saver:
                 sync_files(path for path in hidden.iterdir() if not path.name.startswith("part-"))
                 hidden.rename(folder)
                 sync_folder(folder.parent)
-                self.run.remove_before(step, self.keep)
+        self._written = step
+
+
+def check_weights(state: TrainingState) -> None:
+    """WorkError where a weight of any rank's part is not finite."""
+    finite = torch.stack([local(parameter).isfinite().all() for parameter in state.model.parameters()])
+    if int(state.ranks.sum((~finite).sum())):
+        raise WorkError(
+            f"the weights are not finite after step {state.step}: lower optimizer.learning_rate and start again in "
+            "another folder, or branch from the last checkpoint"
+        )

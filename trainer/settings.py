@@ -1,5 +1,6 @@
 """Nested frozen dataclasses from TOML or JSON: every name, type and missing field is checked, and named when wrong."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -59,6 +60,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise UsageError(f"{where} is {value!r}, which is not of type {hint.__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where} is {value!r}; it must be a finite number")
     return value
 
 

@@ -146,7 +146,7 @@ def train_step(state: TrainingState, batch: Batch, cursor: Cursor, domain_names:
         "mean_k": float(k_MB.mean()) if k_MB.size else 0.0,
         "grad_norm": finite(found.host_norm),
         "load_imbalance": [round(float(x), 4) for x in load_imbalance(found.host_load_MKE.sum(1))],
-        "load_imbalance_by_k": [round(float(x.mean()), 4) for x in load_imbalance(found.host_load_MKE.cumsum(1)).T],
+        "load_imbalance_by_k": imbalance_by_k(found.host_load_MKE),
         **({"skipped": True} if skipped else {}),
     }
 
@@ -172,6 +172,13 @@ def move_biases(state: TrainingState, load_ME: Tensor) -> None:
         return
     for moe, load_E in zip(state.model.moe_layers(), load_ME, strict=True):
         moe.router.bias_E.copy_(updated_bias(moe.router.bias_E, load_E, config.load_balancing.bias_update_rate))
+
+
+def imbalance_by_k(load_MKE: Tensor) -> list[float]:
+    """At each k the mean over layers of the largest load over the mean load; nothing where there are no experts."""
+    if not len(load_MKE):
+        return []
+    return [round(float(x.mean()), 4) for x in load_imbalance(load_MKE.cumsum(1)).T]
 
 
 def loss_by_k(found: StepTotals, k_B: np.ndarray) -> dict[str, float | None]:
@@ -219,15 +226,20 @@ def train_until(
             if ranks.leads:
                 run.append_log(row, {"step": state.step} | rates)
             step_began = time.monotonic()
-            skipped = skipped + 1 if row.get("skipped") else 0
-            if skipped == MOST_SKIPPED:
-                raise WorkError(
-                    f"{MOST_SKIPPED} steps in a row were skipped up to step {state.step}, as loss or gradients were "
-                    "not finite or far too large: lower optimizer.learning_rate and start again"
-                )
             saver.check()
-            if saves(config, state.step) or state.step == last_step:
-                saver.begin(state)
+            skipped = skipped + 1 if row.get("skipped") else 0
+            # After a loss that is no number the weights may be spoilt: they replace no checkpoint.
+            sound = row["loss"] is not None and row["grad_norm"] is not None
+            if skipped == MOST_SKIPPED or (state.step == last_step and not sound):
+                raise WorkError(
+                    f"{skipped} steps in a row were skipped up to step {state.step}, as loss or gradients were not "
+                    "finite or far too large: lower optimizer.learning_rate and start again in another folder, or "
+                    f"branch from the last checkpoint in {run.checkpoints}"
+                )
+            if sound:
+                saver.used()
+                if saves(config, state.step) or state.step == last_step:
+                    saver.begin(state)
             if on_step is not None and ranks.leads:
                 on_step(row | rates, last_step)
     if state.step > first and ranks.leads:
@@ -315,8 +327,14 @@ def run_folder(out: Path, ranks: Ranks, name: str, arguments: Mapping[str, Any])
             run.claim(name, arguments)
             run.remove_unfinished()
 
+        new = not out.exists()
         ranks.first_does(take)
-        yield run
+        try:
+            yield run
+        except UsageError:
+            if new and ranks.leads:
+                run.give_up()
+            raise
 
 
 def check_batch(config: Config, ranks: Ranks) -> None:

@@ -36,7 +36,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
         if error.errno in FULL:
             raise WorkError(
                 f"the disk that holds {folder} is full: free some space and run the same command again; "
-                "finished shards are kept"
+                "what is finished is kept"
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES):
             raise UsageError(f"cannot write into {folder}: {error.strerror}") from error

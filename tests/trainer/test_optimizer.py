@@ -144,7 +144,7 @@ def test_a_branch_may_change_the_optimizer(tmp_path: Path, data: Path) -> None:
     [
         ({"muon_groups": ["embedding"], "muon_learning_rate": 0.1}, "'embedding' is none of attention, dense"),
         ({"muon_groups": ["experts"]}, "muon_learning_rate must be positive"),
-        ({"muon_momentum": 1.0}, "muon_momentum must be at least 0 and under 1"),
+        ({"muon_momentum": 1.0}, "muon_momentum is 1.0; it must be at least 0 and under 1"),
     ],
 )
 def test_bad_optimizers_are_named(change: dict[str, Any], message: str) -> None:

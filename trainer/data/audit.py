@@ -150,7 +150,7 @@ def open_parts(run: Path, data: Sequence[Path]) -> list[PartAudit]:
 
 def read_state(run: Path) -> Mapping[str, Any]:
     """The header of the state in a run's latest checkpoint, or in a checkpoint. UsageError if it was changed."""
-    steps = sorted((run / "checkpoints").glob("step-*"))
+    steps = sorted((run / "checkpoints").glob("step-[0-9]*"))
     path = (steps[-1] if steps else run) / HEADER
     try:
         header = json.loads(path.read_bytes())

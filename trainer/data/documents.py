@@ -102,6 +102,7 @@ def read_documents(path: Path) -> DocumentTable:
                 raise UsageError(f"{path} has another format: make the dataset again with `refinery tokenize`")
             batch, names = file.get_batch(0), file.schema.names
             listed = json.loads(metadata[SOURCES_KEY])
+            domains = tuple(batch["domain"].dictionary.to_pylist()) if "domain" in names else ()
     except FileNotFoundError:
         raise UsageError(
             f"{path} is missing: the dataset is of an earlier version, make it again with `refinery tokenize`"
@@ -117,9 +118,11 @@ def read_documents(path: Path) -> DocumentTable:
         columns["member"],
         batch["domain"].indices.to_numpy(zero_copy_only=True),
         batch["source"].indices.to_numpy(zero_copy_only=True),
-        tuple(batch["domain"].dictionary.to_pylist()),
+        domains,
         tuple(_sources(listed)),
     )  # fmt: skip
+    if not 0 <= int(table.member.min(initial=0)) <= int(table.member.max(initial=0)) < max(1, len(table)):
+        raise table.damaged()
     if len(table) >= 2**31:
         raise UsageError(f"{path} has 2^31 documents or more: divide the dataset into several")
     if len(table) == 0 or sum(source.documents for source in table.sources) != len(table):

@@ -76,7 +76,13 @@ class TokenDataset:
         self.shard_bytes = np.array([shard.bytes for shard in shards], np.int64)
         self.shard_tokens = np.array([shard.tokens for shard in shards], np.int64)
         self._maps: OrderedDict[int, Tokens] = OrderedDict()
-        self.documents: DocumentTable = read_documents(self._file(TABLE_FILE))
+        table = self._file(TABLE_FILE)
+        # Seconds for 10^8 documents. Shards are not hashed: that would read all tokens before the first step.
+        if table.is_file() and sha256_file(table) != self._sums.get(TABLE_FILE):
+            raise UsageError(
+                f"{table} is not the table that the manifest names (its sha256 differs): take another copy"
+            )
+        self.documents: DocumentTable = read_documents(table)
 
     @cached_property
     def tokenizer(self) -> bytes:

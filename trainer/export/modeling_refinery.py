@@ -261,6 +261,8 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
         `past_key_values` in earlier versions. `labels` [B, L] are the inputs, -100 where there is no loss."""
         config = self.config
         x_BLD = self.model.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        if not x_BLD.numel():
+            raise ValueError("the input has no tokens: begin with the end-of-document token")
         cache = past_key_values if cache is None else cache
         if cache is None and (not self.training if use_cache is None else use_cache):
             cache = DynamicCache(config=config)
@@ -287,5 +289,11 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
 def experts_per_tok(config: RefineryConfig) -> list[int | None]:
     """k of each layer, None for dense ones."""
     k, moe = config.num_experts_per_tok, [kind == "sparse" for kind in config.mlp_layer_types]
-    table = iter([k] * sum(moe) if isinstance(k, int) else k)
+    ks = [k] * sum(moe) if isinstance(k, int) else list(k)
+    if len(ks) != sum(moe) or any(not 1 <= each <= config.num_experts for each in ks):
+        raise ValueError(
+            f"config.num_experts_per_tok is {k}; it must be a number from 1 to {config.num_experts}, or one for each "
+            f"of the {sum(moe)} MoE layers"
+        )
+    table = iter(ks)
     return [next(table) if sparse else None for sparse in moe]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from infra.errors import UsageError
+from infra.hashing import sha256_file
 from tests.trainer.conftest import documents, write_tokens
 from tests.trainer.data.made import EOD, Made, tokens_of, write_made
 from trainer.data.cursor import START, Cursor
@@ -129,8 +130,8 @@ def test_any_length_of_sequence(dataset: TokenDataset, length: int) -> None:
         ("part-00001.bin", None, "cannot be read"),
         ("tokenizer.model", lambda whole: b"another", "is not the tokenizer"),
         ("documents.arrow", None, "is missing: the dataset is of an earlier version"),
-        ("documents.arrow", lambda whole: b"ARROW1 not really", "cannot be read"),
-        ("documents.arrow", lambda whole: whole[: len(whole) // 2], "cannot be read"),
+        ("documents.arrow", lambda whole: b"ARROW1 not really", "is not the table"),
+        ("documents.arrow", lambda whole: whole[: len(whole) // 2], "is not the table"),
         (
             "manifest.json",
             lambda whole: whole.replace(b'"kind": "tokens"', b'"kind": "documents"'),
@@ -164,6 +165,11 @@ def test_a_table_that_points_outside_a_shard_is_damage(tmp_path: Path) -> None:
     """Tables of one dataset beside the shards of another."""
     folder = write_made(tmp_path / "a", [Made(str(i), "web", 30) for i in range(9)])
     other = write_made(tmp_path / "b", [Made(str(i), "web", 90) for i in range(9)])
-    (other / "documents.arrow").replace(folder / "documents.arrow")
+    table, manifest = folder / "documents.arrow", folder / "manifest.json"
+    before = sha256_file(table)
+    (other / "documents.arrow").replace(table)
+    with pytest.raises(UsageError, match="not the table that the manifest names"):
+        TokenDataset(folder)
+    manifest.write_text(manifest.read_text().replace(before, sha256_file(table)))
     with pytest.raises(UsageError, match="contradicts itself"):
         Loader(TokenDataset(folder), 0, 8).batch(START, 40)
