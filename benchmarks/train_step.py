@@ -177,7 +177,7 @@ def step_rows(bench: StepBench) -> list[dict[str, Any]]:
     return rows
 
 
-class Step(NamedTuple):
+class TimedStep(NamedTuple):
     """Forward, backward and optimizer of one global batch."""
 
     call: Callable[[], None]
@@ -185,7 +185,7 @@ class Step(NamedTuple):
     facts: dict[str, Any]
 
 
-def cpu_ratio(ours: Step, other: Step) -> float:
+def cpu_ratio(ours: TimedStep, other: TimedStep) -> float:
     """Tokens per second of CPU time, ours over the other's: steps in turn on one thread, medians, after two of each."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -213,7 +213,7 @@ def hybrid_step(bench: StepBench, execution: ExecutionConfig, drawn: bool = Fals
     }  # fmt: skip
 
 
-def hybrid(bench: StepBench, execution: ExecutionConfig, config: Config | None = None) -> Step:
+def hybrid(bench: StepBench, execution: ExecutionConfig, config: Config | None = None) -> TimedStep:
     config = replace(config or bench.config, execution=execution)
     state = TrainingState.create(config, DataRef("0" * 64, "0" * 64, bench.vocab_size, 2), bench.device)
     prepare(state.model, execution)
@@ -229,7 +229,7 @@ def hybrid(bench: StepBench, execution: ExecutionConfig, config: Config | None =
     k = float(k_MB.mean())
     flops = training_flops(config.model, bench.vocab_size, config.data.sequence_length, k) * batch.targets.size
     numbers = parameters(config.model, bench.vocab_size, config.top_k.full_k)
-    return Step(step, batch.targets.size, {"FLOPs": flops, "parameters": numbers.total, "active": numbers.active})
+    return TimedStep(step, batch.targets.size, {"FLOPs": flops, "parameters": numbers.total, "active": numbers.active})
 
 
 class DenseTwin(nn.Module):
@@ -277,7 +277,7 @@ def dense_step(bench: StepBench) -> dict[str, Any]:
     return {"tokens/s": step.tokens / seconds, "ms": seconds * 1e3, **step.facts}
 
 
-def dense_twin(bench: StepBench) -> Step:
+def dense_twin(bench: StepBench) -> TimedStep:
     config = bench.config
     active = parameters(config.model, bench.vocab_size, config.top_k.full_k).active
     model = DenseTwin(config.model, bench.vocab_size, active).to(bench.device, bench.dtype)
@@ -294,7 +294,7 @@ def dense_twin(bench: StepBench) -> Step:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    return Step(step, targets.numel(), {"parameters": sum(parameter.numel() for parameter in model.parameters())})
+    return TimedStep(step, targets.numel(), {"parameters": sum(parameter.numel() for parameter in model.parameters())})
 
 
 # ------------------------------------------------------------------------------------------------------- its parts
