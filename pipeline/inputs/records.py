@@ -9,7 +9,7 @@ from pipeline.extract.robots import directives
 from pipeline.inputs.names import snapshot_of
 from pipeline.warc.file_bytes import FileBytes
 from pipeline.warc.http import HttpMessage, record_message
-from pipeline.warc.records import RawRecord, Split
+from pipeline.warc.records import PARTIAL, RawRecord, Split
 from pipeline.warc.splits import first_header
 
 # The bytes of a body that are read for the headers and the kind of page.
@@ -43,7 +43,7 @@ def record_row(split: Split, record: RawRecord, message: HttpMessage, kind: str,
         "media_type": message.media_type or None,
         "charset_header": message.charset_label,
         "content_digest": record.payload_digest or sha1_digest(record_message(record).body),
-        "truncated": record.truncated,
+        "truncated": record.truncated or (PARTIAL if message.is_partial else None),
         "noindex": "noindex" in robots,
         "noai": "noai" in robots,
         "copies": 1,

@@ -7,7 +7,7 @@ of HTML if they are those of a PDF, an image or an archive.
 
 import re
 
-from pipeline.warc.http import HttpMessage, record_message
+from pipeline.warc.http import NO_HEADER, NO_STATUS, UNENDED, HttpMessage, record_message
 from pipeline.warc.records import RawRecord
 
 HTML = "html"
@@ -25,6 +25,9 @@ SKIP_REASONS = (
     *(f"media/{name}" for name in MEDIA),
     "body/empty",
 )
+
+# Responses that are no skipped records but rejected ones: they cannot be parsed as HTTP.
+UNREADABLE = (NO_HEADER, NO_STATUS, UNENDED)
 
 _PAGES = ("response", "resource", "conversion")
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml", "html")
@@ -69,7 +72,8 @@ _PREFACE = re.compile(rb"\s+|<\?[^>]{0,512}>|<!--.{0,768}?-->", re.DOTALL)
 
 
 def page_kind(record: RawRecord, message: HttpMessage) -> str:
-    """Returns HTML or TEXT for a page, else one of SKIP_REASONS. `message`: `record_message(record)`."""
+    """Returns HTML or TEXT for a page, one of UNREADABLE, or else one of SKIP_REASONS. `message`:
+    `record_message(record)`."""
     if record.type not in _PAGES:
         return f"type/{record.type if record.type in TYPES else 'unknown'}"
     if message.status is not None and not 200 <= message.status < 300:
@@ -78,11 +82,14 @@ def page_kind(record: RawRecord, message: HttpMessage) -> str:
     if message.status in (204, 205):
         return "status/204"
     if not message.body.strip():
-        return "body/empty"
+        return UNENDED if UNENDED in message.problems and message.header("content-length") != "0" else "body/empty"
     media = message.media_type
     if record.type == "conversion" and media in ("", "text/plain"):
         return TEXT
-    return _media_kind(media, message.body[:_SNIFF_BYTES])
+    kind = _media_kind(media, message.body[:_SNIFF_BYTES])
+    if kind not in PAGE_KINDS and not media and record.format == "warc":
+        return next((problem for problem in message.problems if problem in UNREADABLE), kind)
+    return kind
 
 
 def is_page(record: RawRecord) -> bool:

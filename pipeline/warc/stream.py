@@ -1,4 +1,5 @@
-"""A compressed stream that contains a whole file, as a Window on its inflated bytes: gzip and LZ4.
+"""A compressed stream that contains a whole file, as a Window on its inflated bytes; gzip and LZ4 (`unpacking.py` has
+the others).
 
 For archives compressed as one (`gzip file.warc`, LZ4 frames) or cut into members at places other than record ends.
 Positions are those of the inflated bytes, which can only be reached from the start: reading goes forward, in bounded
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from pipeline.warc.containers import magics
+from pipeline.warc.containers import GZIP_MEMBERS
 from pipeline.warc.fields import HEADER_BYTES
 from pipeline.warc.file_bytes import FileBytes
 from pipeline.warc.records import BLOCK_BYTES, CRC, CUT, DEFLATE, LZ4
@@ -134,7 +135,7 @@ class GzipSource(ByteSource):
 
     def _resume(self, start: int) -> int:
         """The position of the next member that inflates, at or after `start`; the end of the file if there is none."""
-        for candidate in magics(self._file, start, self._file.size):
+        for candidate in GZIP_MEMBERS.magics(self._file, start, self._file.size):
             inflater = zlib.decompressobj(31)
             try:
                 shown = inflater.decompress(self._file.read(candidate, candidate + _FEED_BYTES), _PROOF_BYTES)
@@ -200,10 +201,3 @@ class _Forward(io.RawIOBase):
         data = self._file.read(self._position, stop)
         self._position += len(data)
         return data
-
-
-def open_stream(file: FileBytes) -> InflatedWindow:
-    """Opens the inflated bytes of `file`: LZ4 if its first bytes say so, else gzip."""
-    if file.read(0, 4) == LZ4_MAGIC:
-        return InflatedWindow(Lz4Source(file))
-    return InflatedWindow(GzipSource(file))
