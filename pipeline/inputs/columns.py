@@ -23,7 +23,7 @@ from pipeline.inputs.arrow_types import wider, without_nulls
 # Columns of ours that are read from a user's documents, as strings, if they are there.
 STRINGS = (
     "id", "dump", "url", "date", "language", "content_digest", "title", "source", "domain", "charset",
-    "charset_evidence", "extractor",
+    "charset_evidence", "extractor", "truncated",
 )  # fmt: skip
 GIVEN = frozenset({"text", "language_score", *STRINGS})
 OURS = frozenset(schemas.documents(()).names)
@@ -72,6 +72,12 @@ class Columns:
     def required(self) -> tuple[str, ...]:
         """The user's names of the columns of which a document must have one."""
         return (self.text,) if self.needs == "text" else (self.text, self.url)
+
+    def missing_in(self, value: Any) -> str | None:
+        """Why a value is not a document; None if it is one."""
+        if not isinstance(value, dict):
+            return "not_object"
+        return None if any(isinstance(value.get(name), str) for name in self.required) else f"no_{self.needs}"
 
     def source_of(self, ours: str) -> str:
         """The user's name of one of the columns in GIVEN."""

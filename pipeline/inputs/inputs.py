@@ -24,9 +24,12 @@ from pipeline.inputs.names import file_names, is_url
 from pipeline.inputs.places import places_of
 from pipeline.inputs.versions import file_sizes, file_states, is_sha256, is_still
 
-ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".warc.lz4", ".warc.zst", ".wat", ".wat.gz")
-DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
-URL_LIST = ".txt"
+_PACKED = ("", ".gz", ".zst", ".bz2", ".xz", ".lz4")
+_JSON = (".jsonl", ".ndjson", ".json")
+PARQUET = (".parquet", ".parq")
+ARCHIVES = tuple(kind + packed for kind in (".warc", ".arc", ".wet", ".wat") for packed in ("", ".gz", ".lz4", ".zst"))
+DOCUMENTS = (*PARQUET, *(kind + packed for kind in _JSON for packed in _PACKED))
+URL_LIST = tuple(f".txt{packed}" for packed in _PACKED)
 # Files of a snapshot whose sizes are asked for.
 MAX_ASKED = 1000
 
@@ -120,7 +123,7 @@ def _found(arguments: Sequence[str], columns: Columns | None, hashed: bool) -> I
             datasets[dataset.refs[0].sha256] = dataset
         else:
             files |= set(_files(argument))
-    documents = sorted(path for path in files if _kind_of(path, (*DOCUMENTS, URL_LIST)))
+    documents = sorted(path for path in files if _kind_of(path, (*DOCUMENTS, *URL_LIST)))
     archives = sorted(files.difference(documents))
     ordered = sorted(datasets.values(), key=lambda dataset: (dataset.manifest.stage, dataset.refs[0].sha256))
     if not (archives or documents or ordered):
@@ -185,7 +188,7 @@ def _kind_of(place: str, endings: tuple[str, ...]) -> bool:
 def _files(argument: str) -> list[str]:
     path = place(argument)
     if path.is_file():
-        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS, URL_LIST)) and not looks_like_an_archive(path):
+        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS, *URL_LIST)) and not looks_like_an_archive(path):
             raise UsageError(f"{argument} is neither an archive (WARC, WET, ARC) nor documents (Parquet, JSONL)")
         return [_real(path)]
     if path.is_dir():
@@ -219,6 +222,14 @@ def _matching(pattern: ObjectPath) -> list[str]:
     if folder is None or not MAGIC.search(pattern.key):
         return []
     return [str(path) for path in folder.glob(pattern.relative_to(folder).as_posix()) if path.is_file()]
+
+
+def is_parquet(name: str) -> bool:
+    return name.lower().endswith(PARQUET)
+
+
+def is_url_list(name: str) -> bool:
+    return name.lower().endswith(URL_LIST)
 
 
 def _real(path: Path) -> str:

@@ -39,7 +39,7 @@ STEP = "readmit"
 
 def is_document_file(name: str) -> bool:
     """Whether a `file_path` names a file of documents, whose offsets are rows or bytes of text."""
-    return name.lower().endswith((*DOCUMENTS, URL_LIST))
+    return name.lower().endswith((*DOCUMENTS, *URL_LIST))
 
 
 def place_of(name: str, places: Mapping[str, str]) -> str:

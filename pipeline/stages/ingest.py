@@ -1,7 +1,8 @@
 """`ingest`: archives, by splits, to records: a locator and what the headers say, no bodies.
 
-A damaged range, and a response that cannot be parsed, become ledger rows like any rejected record, and every byte of a split is accounted for. Where the
-inputs are not named by their sha256, it is taken of the bytes as they are read, and written to `inputs.parquet`.
+A damaged range, and a response that cannot be parsed, become ledger rows like any rejected record, and every byte of a
+split is accounted for. Where the inputs are not named by their sha256, it is taken of the bytes as they are read, and
+written to `inputs.parquet`.
 """
 
 from collections.abc import Iterator

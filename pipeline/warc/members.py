@@ -55,9 +55,7 @@ class MemberFormat(Protocol):
         ...
 
 
-def walk_members(
-    members: MemberFormat, file: FileBytes, start: int, stop: int, keep: bool = True
-) -> Iterator[Segment]:
+def walk_members(members: MemberFormat, file: FileBytes, start: int, stop: int, keep: bool = True) -> Iterator[Segment]:
     """Yields the segments that begin in `[start, stop)`; they tile it, except that the last member may end after
     `stop`.
 

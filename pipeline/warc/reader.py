@@ -14,8 +14,8 @@ from infra.addresses import shown
 from infra.errors import WorkError
 from pipeline.warc.containers import GZIP_MEMBERS
 from pipeline.warc.file_bytes import FileBytes, RangeDigest, open_bytes
-from pipeline.warc.members import MemberFormat, walk_members
 from pipeline.warc.http import record_message
+from pipeline.warc.members import MemberFormat, walk_members
 from pipeline.warc.pages import is_page, page_kind
 from pipeline.warc.records import (
     CROWDED,
@@ -239,8 +239,8 @@ def _plain(file: FileBytes, split: Split) -> Iterator[Event]:
 def _stream(window: InflatedWindow, split: Split) -> Iterator[Event]:
     """Yields records by inflated positions; each accounts for the bytes of the file that were read up to its end.
 
-    A record with a break inside is damaged; a break between records, or the end of the file inside the last, is an event
-    of its own.
+    A record with a break inside is damaged; a break between records, or the end of the file inside the last, is an
+    event of its own.
     """
     accounted = split.start
     broken = 0
@@ -362,9 +362,7 @@ class RecordReader:
         return _raw_record(piece, self._window, offset, length, 0, 0)
 
 
-def _from_member(
-    members: MemberFormat, file: FileBytes, offset: int, length: int, number: int
-) -> RawRecord | None:
+def _from_member(members: MemberFormat, file: FileBytes, offset: int, length: int, number: int) -> RawRecord | None:
     start = offset - number
     if start < 0 or not members.starts(file, start):
         return None

@@ -1,8 +1,8 @@
 """Joins records that were written in segments (WARC/1.1, section 8): a first record with WARC-Segment-Number 1, and
 continuations that name it, further on in the file.
 
-They are looked for in the records that follow, up to SEARCH_BYTES of them; what is not there, or in another file, leaves
-the record cut, and marked. Continuations themselves are no pages, joined or not.
+They are looked for in the records that follow, up to SEARCH_BYTES of them; what is not there, or in another file,
+leaves the record cut, and marked. Continuations themselves are no pages, joined or not.
 """
 
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ class Continuations:
 
     def _segments(self, origin: str | None, since: int) -> list[RawRecord]:
         """The segments after the first as far as they follow each other."""
-        found = []
+        found: list[RawRecord] = []
         while True:
             numbered = {each.segment: each for _, each in reversed(self._found.get(origin or "", []))}
             while (following := numbered.get(len(found) + 2)) is not None:

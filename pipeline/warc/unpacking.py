@@ -176,6 +176,11 @@ def _open_xz() -> Any:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_WINDOW)
 
 
+def is_packed(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a compression that is known."""
+    return head.startswith((_GZIP_MAGIC, LZ4_MAGIC, _XZ_MAGIC)) or is_frame(head) or bool(_BZIP2_START.match(head))
+
+
 def source_of(file: FileBytes) -> ByteSource | None:
     """The unpacked bytes of `file`; None if its first bytes are not those of a compression that is known."""
     head = file.read(0, 16)
@@ -184,7 +189,7 @@ def source_of(file: FileBytes) -> ByteSource | None:
         position, head = end, file.read(end, end + 16)
     if head.startswith(LZ4_MAGIC):
         return Lz4Source(file)
-    if head.startswith(ZSTD_MAGIC) or position:
+    if is_frame(head) or position:
         return ZstdSource(file)
     if head.startswith(_GZIP_MAGIC):
         return GzipSource(file)
