@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from infra.dataset import schema as schemas
 from infra.errors import UsageError
-from pipeline.inputs.arrow_types import wider, without_nulls
+from pipeline.inputs.arrow_types import wider, without_nulls, without_views
 
 # Columns of ours that are read from a user's documents, as strings, if they are there.
 STRINGS = (
@@ -189,7 +189,10 @@ def kept_of_parquet(schema: pa.Schema, columns: Columns, place: str) -> KeptColu
     """The columns of a Parquet file that are kept, with their types; dictionaries become their values."""
     kept = columns.kept_as(schema.names, place)
     types = {name: schema.field(name).type for name in kept}
-    plain = {name: found.value_type if pa.types.is_dictionary(found) else found for name, found in types.items()}
+    plain = {
+        name: without_views(found.value_type if pa.types.is_dictionary(found) else found)
+        for name, found in types.items()
+    }
     return KeptColumns(tuple(kept), pa.schema([(ours, plain[theirs]) for theirs, ours in kept.items()]))
 
 

@@ -30,9 +30,10 @@ from pipeline.inputs.columns import (
     kept_of_parquet,
     merged,
 )
-from pipeline.inputs.inputs import FileSource, InputFile, is_parquet, is_url_list
+from pipeline.inputs.inputs import FileSource, InputFile
 from pipeline.inputs.json_elements import read_lines
 from pipeline.inputs.json_lines import MAX_LINE_BYTES, TOO_LONG
+from pipeline.inputs.kinds import is_parquet, is_url_list
 from pipeline.inputs.parquet_rows import parquet_rows, parquet_schema, python_rows, taken
 from pipeline.inputs.records import record_id
 from pipeline.inputs.versions import check_still

@@ -39,17 +39,17 @@ def lines_of(file: BinaryIO, breaks: list[Break], plain: bool = False) -> Iterat
     """The values of a file of JSON lines. `plain`: of a list of addresses, of which each line is one."""
     offset = 0
     while True:
-        line = file.readline(MAX_LINE_BYTES)
+        line = file.readline(MAX_LINE_BYTES + 1)
         start, size = offset, len(line)
-        if size == MAX_LINE_BYTES:
-            size += _skip_line(file)
+        too_long = size > MAX_LINE_BYTES and not line.endswith(b"\n")
+        size += _skip_line(file) if too_long else 0
         offset += size
         while breaks and breaks[0][0] <= start:
             # the byte before it is not the beginning of a value
             yield Line(max(0, breaks[0][0] - 1), 0, None, DAMAGE + breaks.pop(0)[1])
         if not line:
             break
-        if size > MAX_LINE_BYTES:
+        if too_long:
             yield Line(start, size, None, TOO_LONG)
         elif breaks and (breaks[0][0] < offset or not line.endswith(b"\n")):
             yield from _across(line, start, offset, breaks, plain)

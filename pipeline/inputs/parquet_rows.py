@@ -100,9 +100,7 @@ def _value(one: pa.Array) -> Any:
 
 def taken(column: pa.Array, rows: pa.Array, kind: pa.DataType) -> pa.Array:
     """Some values of a kept column, in the type that they have here. Texts that are not UTF-8 get U+FFFD."""
-    found = column.take(rows)
-    if found.type != kind:
-        found = found.cast(kind)
+    found = (column if column.type == kind else column.cast(kind)).take(rows)
     if _has_texts(kind):
         try:
             found.validate(full=True)

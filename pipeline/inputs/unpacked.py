@@ -64,7 +64,8 @@ class Unpacked(io.RawIOBase):
             return
         if self._breaks is None:
             raise OSError(f"its compressed data are damaged or cut ({reason})")
-        self._breaks.append((self._end, reason))
+        if not self._breaks or self._breaks[-1][0] != self._end:  # what follows a fault is no other
+            self._breaks.append((self._end, reason))
 
     def close(self) -> None:
         self._held.close()

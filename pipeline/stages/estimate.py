@@ -24,7 +24,8 @@ from infra.hashing import sha256_json
 from infra.metering import worker_cpu_seconds
 from infra.storage import place, read_json, readable
 from pipeline.inputs.columns import Columns
-from pipeline.inputs.inputs import InputFile, Inputs, find_inputs, is_parquet
+from pipeline.inputs.inputs import InputFile, Inputs, find_inputs
+from pipeline.inputs.kinds import is_parquet
 from pipeline.inputs.unpacked import open_lines
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.parse import load_recipe

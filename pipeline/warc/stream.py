@@ -125,7 +125,7 @@ class GzipSource(ByteSource):
             except zlib.error as error:
                 part, used = salvage(spare, data)
                 self.position += used
-                self.problem = CRC if "data check" in str(error) or "length check" in str(error) else DEFLATE
+                self.problem = CRC if _is_checksum(error) else DEFLATE
                 self.boundary = self.problem == CRC
                 yield part
                 return
@@ -139,11 +139,17 @@ class GzipSource(ByteSource):
             inflater = zlib.decompressobj(31)
             try:
                 shown = inflater.decompress(self._file.read(candidate, candidate + _FEED_BYTES), _PROOF_BYTES)
-            except zlib.error:
+            except zlib.error as error:
+                if candidate == start and _is_checksum(error):
+                    return candidate
                 continue
             if inflater.eof or len(shown) == _PROOF_BYTES or candidate == start:
                 return candidate
         return self._file.size
+
+
+def _is_checksum(error: zlib.error) -> bool:
+    return "data check" in str(error) or "length check" in str(error)
 
 
 def salvage(inflater: "zlib._Decompress", data: bytes) -> tuple[bytes, int]:
@@ -163,15 +169,16 @@ def salvage(inflater: "zlib._Decompress", data: bytes) -> tuple[bytes, int]:
 
 
 class Lz4Source(ByteSource):
-    """LZ4 frames, decoded by FastWARC."""
+    """LZ4 frames from `start` on, decoded by FastWARC."""
 
-    def __init__(self, file: FileBytes) -> None:
+    def __init__(self, file: FileBytes, start: int = 0) -> None:
         self._file = file
+        self._start = start
 
     def parts(self) -> Iterator[bytes]:
         from fastwarc.stream_io import Lz4Reader
 
-        forward = _Forward(self._file)
+        forward = _Forward(self._file, self._start)
         reader = Lz4Reader(forward)
         try:
             while part := reader.read(_FEED_BYTES):
@@ -184,11 +191,11 @@ class Lz4Source(ByteSource):
 
 
 class _Forward(io.RawIOBase):
-    """A file as an object that is read from its start."""
+    """A file as an object that is read from a position on."""
 
-    def __init__(self, file: FileBytes) -> None:
+    def __init__(self, file: FileBytes, start: int) -> None:
         self._file = file
-        self._position = 0
+        self._position = start
 
     def readable(self) -> bool:
         return True

@@ -188,7 +188,7 @@ def source_of(file: FileBytes) -> ByteSource | None:
     while is_skippable(head) and (end := skippable_end(file.read, position, file.size)) is not None:
         position, head = end, file.read(end, end + 16)
     if head.startswith(LZ4_MAGIC):
-        return Lz4Source(file)
+        return Lz4Source(file, position)
     if is_frame(head) or position:
         return ZstdSource(file)
     if head.startswith(_GZIP_MAGIC):
