@@ -1,4 +1,4 @@
-"""What kind of file an input is, an archive or documents: by its name, and where that does not tell by what is in it."""
+"""What kind of file an input is, an archive or documents: by its name, and where that does not tell by its bytes."""
 
 from contextlib import suppress
 from itertools import islice

@@ -6,6 +6,7 @@ only if the bytes confirm it: gzip, zstd and zlib by their magic; raw deflate an
 
 import re
 import zlib
+from typing import NamedTuple
 
 from pipeline.warc.containers import gzip_header_bytes
 from pipeline.warc.stream import salvage
@@ -99,7 +100,7 @@ def _decode(body: bytes, coding: str, limit: int) -> tuple[bytes, str | None]:
         return body, UNKNOWN
     if gzip_header_bytes(body[: 2**16]) is not None:
         return _gunzip(body, limit)
-    if body.startswith(ZSTD_MAGIC):
+    if body.startswith(ZSTD_MAGIC) or (coding == "zstd" and is_frame(body[:4])):
         return _unzstd(body, limit)
     if coding == "deflate":
         return _undeflate(body, limit)
@@ -130,12 +131,12 @@ def _gunzip(body: bytes, limit: int) -> tuple[bytes, str | None]:
     held = 0
     position = 0
     while (header := _gzip_header_at(body, position)) is not None:
-        part, end, problem = _inflate(body, limit - held, position + header)
-        out.append(part)
-        held += len(part)
-        if problem:
-            return b"".join(out), problem
-        position = end + 8
+        found = _inflate(body, limit - held, position + header)
+        out.append(found.data)
+        held += len(found.data)
+        if found.problem:
+            return b"".join(out), found.problem
+        position = found.end + 8
     return b"".join(out), None
 
 
@@ -147,13 +148,13 @@ def _gzip_header_at(body: bytes, position: int) -> int | None:
 
 def _undeflate(body: bytes, limit: int) -> tuple[bytes, str | None]:
     if body[0] & 0x0F == 8 and len(body) > 2 and int.from_bytes(body[:2], "big") % 31 == 0:
-        out, _, problem = _inflate(body, limit, 2)
-        if out or problem is None:
-            return out, problem
-    out, _, problem = _inflate(body, limit)
-    if problem == BROKEN and (not out or _is_text(body)):
+        found = _inflate(body, limit, 2)
+        if found.data or found.problem is None or (found.cut and not _is_text(body)):
+            return found.data, found.problem
+    found = _inflate(body, limit)
+    if found.problem == BROKEN and ((not found.data and not found.cut) or _is_text(body)):
         return body, NOT_APPLIED
-    return out, problem
+    return found.data, found.problem
 
 
 def _is_text(body: bytes) -> bool:
@@ -162,17 +163,26 @@ def _is_text(body: bytes) -> bool:
     return not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
-def _inflate(data: bytes, limit: int, position: int = 0) -> tuple[bytes, int, str | None]:
-    """Decodes raw deflate from `position` on: the output, its end in `data`, and BROKEN or TOO_LARGE."""
+class _Inflated(NamedTuple):
+    """`end`: in what was decoded; `problem`: BROKEN or TOO_LARGE; `cut`: the input ended first, without an error."""
+
+    data: bytes
+    end: int
+    problem: str | None
+    cut: bool = False
+
+
+def _inflate(data: bytes, limit: int, position: int = 0) -> _Inflated:
+    """Decodes raw deflate from `position` on."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     out: list[bytes] = []
     held = 0
     while not inflater.eof:
         feed = inflater.unconsumed_tail or data[position : position + _FEED_BYTES]
         if not feed:
-            return b"".join(out), position, BROKEN
+            return _Inflated(b"".join(out), position, BROKEN, cut=True)
         if held > limit:
-            return b"".join(out)[:limit], position, TOO_LARGE
+            return _Inflated(b"".join(out)[:limit], position, TOO_LARGE)
         position += 0 if inflater.unconsumed_tail else len(feed)
         spare = inflater.copy()
         try:
@@ -180,11 +190,11 @@ def _inflate(data: bytes, limit: int, position: int = 0) -> tuple[bytes, int, st
         except zlib.error:
             part, _ = salvage(spare, feed)
             out.append(part)
-            return b"".join(out)[:limit], position, BROKEN
+            return _Inflated(b"".join(out)[:limit], position, BROKEN)
         out.append(part)
         held += len(part)
     problem = TOO_LARGE if held > limit else None
-    return b"".join(out)[:limit], position - len(inflater.unused_data), problem
+    return _Inflated(b"".join(out)[:limit], position - len(inflater.unused_data), problem)
 
 
 def _unbrotli(body: bytes, limit: int) -> tuple[bytes, str | None]:
@@ -193,7 +203,7 @@ def _unbrotli(body: bytes, limit: int) -> tuple[bytes, str | None]:
     decoder = brotli.Decompressor()
     out = bytearray()
     position = 0
-    broken = False
+    broken = cut = False
     try:
         while not decoder.is_finished() and len(out) <= limit:
             wants_input = decoder.can_accept_more_data()
@@ -203,11 +213,11 @@ def _unbrotli(body: bytes, limit: int) -> tuple[bytes, str | None]:
             out += part
             # Output may be pending after all input is consumed: the stream is cut only if empty input gives nothing.
             if wants_input and not feed and not part:
-                broken = True
+                broken = cut = True
                 break
     except brotli.error:
         broken = True
-    if broken and (not out or _is_text(body)):
+    if broken and ((not out and not cut) or _is_text(body)):
         return body, NOT_APPLIED
     return bytes(out[:limit]), BROKEN if broken else TOO_LARGE if len(out) > limit else None
 

@@ -39,6 +39,9 @@ class GzipMembers(MemberFormat):
         except zlib.error:
             return b""
 
+    def has_contents(self, file: FileBytes, position: int) -> bool:  # noqa: ARG002 (one as a file may begin with)
+        return True
+
     def magics(self, file: FileBytes, start: int, stop: int) -> Iterator[int]:
         return find_magics(_MAGIC, file, start, stop)
 

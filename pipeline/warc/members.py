@@ -50,6 +50,10 @@ class MemberFormat(Protocol):
         """What the first bytes of a member at `position` inflate to; nothing if there is none."""
         ...
 
+    def has_contents(self, file: FileBytes, position: int) -> bool:
+        """False for a member that is padding."""
+        ...
+
     def magics(self, file: FileBytes, start: int, stop: int) -> Iterator[int]:
         """Yields the positions in `[start, stop)` that have the magic of a member with contents."""
         ...

@@ -6,9 +6,11 @@ deflate blocks contain an inner archive byte for byte. But such a block has at m
 header, so a longer chain of sound members cannot be a payload; where there is no such chain, the file is walked.
 """
 
+from collections.abc import Iterator
+
 from pipeline.warc.containers import GZIP_MEMBERS
 from pipeline.warc.file_bytes import FileBytes, open_bytes
-from pipeline.warc.members import MemberFormat, begins_record, find_member, walk_members
+from pipeline.warc.members import MemberFormat, Segment, begins_record, find_member, walk_members
 from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, TO_END, ZSTD_FRAMES, Split
 from pipeline.warc.stream import LZ4_MAGIC, ByteSource, GzipSource, InflatedWindow
 from pipeline.warc.unpacking import ZstdSource, open_stream, source_of
@@ -67,10 +69,21 @@ def _member_starts(members: MemberFormat, file: FileBytes, size: int, exact: boo
         start = None if exact else _proved_start(file, boundary)
         if start is None:
             walked = walk_members(members, file, starts[-1], file.size, keep=False)
-            start = next((segment.start for segment in walked if segment.start >= boundary), file.size)
+            start = _next_start(members, file, boundary, walked)
         starts.append(start)
         boundary = (start // size + 1) * size
     return starts
+
+
+def _next_start(members: MemberFormat, file: FileBytes, boundary: int, walked: Iterator[Segment]) -> int:
+    """The first segment at or after `boundary`: one with contents, behind one with contents. Padding, such as a
+    dictionary, is accounted for by a record of its own split."""
+    before = False
+    for segment in walked:
+        if segment.start >= boundary and before and members.has_contents(file, segment.start):
+            return segment.start
+        before = before or members.has_contents(file, segment.start)
+    return file.size
 
 
 def _proved_start(file: FileBytes, boundary: int) -> int | None:

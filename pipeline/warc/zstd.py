@@ -112,11 +112,16 @@ class ZstdMembers(MemberFormat):
         return b"".join(parts), ""
 
     def shown(self, file: FileBytes, position: int) -> bytes:
+        if is_skippable(file.read(position, position + 4)):
+            return b""
         with self._decompressor.stream_reader(file.read(position, position + _PEEK_BYTES)) as reader:
             try:
                 return bytes(reader.read(_SHOWN_BYTES))
             except zstandard.ZstdError:
                 return b""
+
+    def has_contents(self, file: FileBytes, position: int) -> bool:
+        return not self.starts(file, position) or bool(self.shown(file, position))
 
     def magics(self, file: FileBytes, start: int, stop: int) -> Iterator[int]:
         return find_magics(_MAGIC, file, start, stop)

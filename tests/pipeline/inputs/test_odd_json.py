@@ -5,7 +5,8 @@ import gzip
 import json
 import lzma
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ LINES = b"\n".join((A, B, C)) + b"\n"
 BOM = b"\xef\xbb\xbf"
 FRAME = zstandard.compress(LINES)
 STREAMED = zstandard.ZstdCompressor(write_content_size=False).compress(LINES)  # with the size of the window
+packed = partial(gzip.compress, mtime=0)
 SKIPPABLE = b"\x50\x2a\x4d\x18" + struct.pack("<I", 9) + b"something"
 
 
@@ -131,13 +133,13 @@ def many(count: int) -> bytes:
 @pytest.mark.parametrize(
     ("pack", "fault"),
     [
-        (lambda data: gzip.compress(data, mtime=0), "damage/deflate"),
+        (packed, "damage/deflate"),
         (zstandard.compress, "damage/zstd"),
         (bz2.compress, "damage/bzip2"),
         (lzma.compress, "damage/xz"),
     ],
 )
-def test_damage_costs_its_member_alone(tmp_path: Path, pack: "type[bytes]", fault: str) -> None:
+def test_damage_costs_its_member_alone(tmp_path: Path, pack: Callable[[bytes], bytes], fault: str) -> None:
     texts = [json.loads(line)["text"] for line in many(300).splitlines()]
     parts = [bytearray(pack(part)) for part in thirds(300)]
     middle = len(parts[1]) // 2
@@ -149,10 +151,8 @@ def test_damage_costs_its_member_alone(tmp_path: Path, pack: "type[bytes]", faul
     assert faults == [fault]
 
 
-@pytest.mark.parametrize(
-    "pack", [lambda data: gzip.compress(data, mtime=0), zstandard.compress, bz2.compress, lzma.compress]
-)
-def test_a_cut_file_gives_what_there_is(tmp_path: Path, pack: "type[bytes]") -> None:
+@pytest.mark.parametrize("pack", [packed, zstandard.compress, bz2.compress, lzma.compress])
+def test_a_cut_file_gives_what_there_is(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     texts = [json.loads(line)["text"] for line in many(300).splitlines()]
     parts = [pack(part) for part in thirds(300)]
     content = b"".join(parts)

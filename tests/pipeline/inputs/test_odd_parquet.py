@@ -130,7 +130,7 @@ def test_texts_of_every_type_of_text(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["list", "int8", "struct", "map", "fixed binary"])
 def test_a_text_that_is_none_is_refused_with_its_type(tmp_path: Path, kind: str) -> None:
     pq.write_table(pa.table({"text": KINDS[kind]}), tmp_path / "a.parquet")
-    with pytest.raises(UsageError, match="column `text` is .* not text"):
+    with pytest.raises(UsageError, match=r"column `text` is .* not text"):
         part_of(tmp_path / "a.parquet")
 
 
