@@ -141,11 +141,13 @@ def _head(block: bytes) -> tuple[int | None, list[tuple[str, str]], int, list[st
     fields = read_fields(block, found.end() if found else 0, _STOPS)
     for _ in range(_INTERIM if found else 0):
         assert found is not None
-        following = _STATUS.match(block, found.end())  # without a header
-        if following is None and _precedes(found, fields):
-            following = _STATUS.match(block, fields.end)
-        if following is None:
-            break
+        start = found.end()
+        following = _STATUS.match(block, start) if block[start : start + 4].lower() == b"http" else None
+        if following is None:  # it has a header
+            body = block[fields.end : fields.end + 1]
+            following = _STATUS.match(block, fields.end) if body != b"<" else None
+            if following is None or not _precedes(found, fields):
+                break
         found, fields = following, read_fields(block, following.end(), _STOPS)
     status = int(found[1]) if found and found.re is _STATUS else _cgi_status(fields)
     problems = [NO_STATUS] if status is None else []

@@ -228,7 +228,7 @@ def test_the_decoded_part_of_a_broken_body_is_kept(coding: str) -> None:
         ("chunked, chunked", CHUNKED, ()),
         ("chunked, chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(CHUNKED), CHUNKED), ()),
         ("chunked", b"  0x%x  \r\n%s\r\n0\r\n\r\n" % (len(HTML), HTML), ()),
-        ("chunked", b"%X;name=\"a value\"\r\n%s\r\n0\r\n\r\n" % (len(HTML), HTML), ()),
+        ("chunked", b'%X;name="a value"\r\n%s\r\n0\r\n\r\n' % (len(HTML), HTML), ()),
         ("chunked", b"%040x\r\n%s\r\n0000\r\n\r\n" % (len(HTML), HTML), ()),
         ("chunked", b"%x\r\n%s0\r\n\r\n" % (len(HTML), HTML), ()),
         ("chunked", b"%x\r\n%s\r\n\r\n\r\n0\r\n" % (len(HTML), HTML), ()),

@@ -38,9 +38,7 @@ def cut(page: bytes, count: int, of: int = 900, total: int | None = -1) -> list[
     size = -(-len(page) // count)
     total = len(page) if total == -1 else total
     parts = [page[start : start + size] for start in range(0, len(page), size)]
-    return [
-        segment(number, part, of, total if number == len(parts) else None) for number, part in enumerate(parts, 1)
-    ]
+    return [segment(number, part, of, total if number == len(parts) else None) for number, part in enumerate(parts, 1)]
 
 
 def packed(raw: Sequence[bytes], container: str) -> bytes:
