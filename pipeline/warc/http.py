@@ -47,7 +47,7 @@ _RANGE = re.compile(r"\s{0,8}bytes[\s=:]{1,8}(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)
 _STOPS = (b"<",)
 _INTERIM = 32  # responses that may precede the final one
 # Those after which the body is not, or may not be, whole.
-_CUT = frozenset({UNENDED, CUT_CHUNK, BAD_CHUNK, BROKEN, TOO_LARGE})
+CUT_BODIES = (UNENDED, CUT_CHUNK, BAD_CHUNK, BROKEN, TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class HttpMessage:
     @property
     def cut(self) -> str | None:
         """The problem for which the body may not be whole; None if there is none."""
-        return next((problem for problem in self.problems if problem in _CUT), None)
+        return next((problem for problem in self.problems if problem in CUT_BODIES), None)
 
 
 def record_message(record: RawRecord, max_body: int = BLOCK_BYTES) -> HttpMessage:

@@ -7,7 +7,8 @@ of HTML if they are those of a PDF, an image or an archive.
 
 import re
 
-from pipeline.warc.http import NO_HEADER, NO_STATUS, UNENDED, HttpMessage, record_message
+from pipeline.warc.codings import TOO_LARGE
+from pipeline.warc.http import CUT_BODIES, NO_HEADER, NO_STATUS, UNENDED, HttpMessage, record_message
 from pipeline.warc.records import RawRecord
 
 HTML = "html"
@@ -26,8 +27,9 @@ SKIP_REASONS = (
     "body/empty",
 )
 
-# Responses that are no skipped records but rejected ones: they cannot be parsed as HTTP.
-UNREADABLE = (NO_HEADER, NO_STATUS, UNENDED)
+# Responses that are no skipped records but rejected ones: they cannot be parsed as HTTP, or nothing of a body that may be
+# a page can be decoded.
+UNREADABLE = (NO_HEADER, NO_STATUS, *CUT_BODIES)
 
 _PAGES = ("response", "resource", "conversion")
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml", "html")
@@ -81,9 +83,12 @@ def page_kind(record: RawRecord, message: HttpMessage) -> str:
         return f"status/{leading}xx" if leading in (1, 3, 4, 5) else "status/other"
     if message.status in (204, 205):
         return "status/204"
-    if not message.body.strip():
-        return UNENDED if UNENDED in message.problems and message.header("content-length") != "0" else "body/empty"
+    if TOO_LARGE in message.problems and not message.body.strip():
+        message = record_message(record)  # its head alone is blank
     media = message.media_type
+    if not message.body.strip():
+        may_be_page = media in _HTML_TYPES or media in _GENERIC or message.cut == UNENDED
+        return message.cut if message.cut and may_be_page and message.header("content-length") != "0" else "body/empty"
     if record.type == "conversion" and media in ("", "text/plain"):
         return TEXT
     kind = _media_kind(media, message.body[:_SNIFF_BYTES])
