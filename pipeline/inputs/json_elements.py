@@ -10,6 +10,8 @@ from typing import BinaryIO, Final
 from pipeline.inputs.json_lines import DAMAGE, MAX_LINE_BYTES, NOT_JSON, TOO_LONG, Line, lines_of, values_in
 from pipeline.inputs.unpacked import Break, open_lines
 
+# So often an element without an end is looked through to the end of the file.
+MAX_ENDLESS: Final = 16
 # An element that is longer than this is not followed to its end.
 MAX_ELEMENT_BYTES: Final = 2**30
 _PART_BYTES: Final = 2**20
@@ -54,6 +56,7 @@ def elements_of(file: BinaryIO, breaks: list[Break]) -> Iterator[Line]:
     """The values of an array, or of objects one after another."""
     window = _Window(file)
     name: bytes | None = None  # the first of an element
+    endless = 0
     while True:
         _skip_between(window)
         if window.at == len(window.data):
@@ -67,6 +70,10 @@ def elements_of(file: BinaryIO, breaks: list[Break]) -> Iterator[Line]:
             yield from _before(breaks, window.place + 1)
             yield values[0]
         else:
+            endless += size is None
+            if endless > MAX_ENDLESS:  # the rest is none
+                yield from _lost(breaks, window.place, len(window.data) - window.at, NOT_JSON)
+                return
             if len(element) <= MAX_LINE_BYTES:
                 size = _broken_size(window, size, name)
             size = size or 0

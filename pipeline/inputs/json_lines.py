@@ -113,19 +113,22 @@ def _odd_values(line: bytes, start: int) -> Iterator[Line]:
     text = content.decode("utf-8", "replace")
     found, end = _several(text)
     valid = text.isascii() or "\ufffd" not in text
+    place = start + at
+    before = 0
     for value, first, last in found:
         # in bytes; of what is not UTF-8 the place in the line is not known more exactly
-        place = len(text[:first].encode()) if valid else first
+        place += len(text[before:first].encode()) if valid else first - before
         size = len(text[first:last].encode()) if valid else last - first
+        before = first
         if len(found) == 1 and end == len(text):
             yield Line(start, len(line), without_surrogates(value))
         else:
-            yield Line(start + at + place, size, without_surrogates(value))
+            yield Line(place, size, without_surrogates(value))
     if not found:
         yield Line(start, len(line), None, NOT_JSON)
     elif end < len(text):
-        rest = len(text[:end].encode()) if valid else end
-        yield Line(start + at + rest, max(1, len(content) - rest), None, NOT_JSON)
+        place += len(text[before:end].encode()) if valid else end - before
+        yield Line(place, max(1, start + at + len(content) - place), None, NOT_JSON)
 
 
 def _several(text: str) -> tuple[list[tuple[Any, int, int]], int]:

@@ -30,7 +30,7 @@ class Continuations:
         self._read_on = read_on
         self._records: Iterator[RawRecord] = iter(())
         self._passed: dict[int, int] = {}  # by the offset of each first segment: bytes of blocks before it
-        self._bytes = 0
+        self._bytes = self._forgot = 0
         self._found: dict[str, list[tuple[int, RawRecord]]] = {}
 
     def join(self, record: RawRecord) -> None:
@@ -38,7 +38,7 @@ class Continuations:
         are not all there."""
         if record.offset not in self._passed:
             self._records = self._read_on(record)
-            self._passed, self._bytes, self._found = {record.offset: 0}, 0, {}
+            self._passed, self._bytes, self._forgot, self._found = {record.offset: 0}, 0, 0, {}
         since = self._passed[record.offset]
         self._forget(since)
         segments = self._segments(record.record_id, since)
@@ -52,26 +52,37 @@ class Continuations:
     def _segments(self, origin: str | None, since: int) -> list[RawRecord]:
         """The segments after the first as far as they follow each other."""
         found: list[RawRecord] = []
+        numbered: dict[int | None, RawRecord] = {}
+        for at, each in self._found.get(origin or "", []):
+            if at > since:
+                numbered.setdefault(each.segment, each)
         while True:
-            numbered = {each.segment: each for _, each in reversed(self._found.get(origin or "", []))}
             while (following := numbered.get(len(found) + 2)) is not None:
                 found.append(following)
                 if _field(following, _TOTAL) is not None:
                     return found
             if self._bytes - since > SEARCH_BYTES or (record := next(self._records, None)) is None:
                 return found
-            self._take(record)
+            if self._take(record) == origin:
+                numbered.setdefault(record.segment, record)
 
-    def _take(self, record: RawRecord) -> None:
+    def _take(self, record: RawRecord) -> str | None:
+        """Adds a record that follows; returns the id of the one that it continues."""
         if record.segment == 1:
             self._passed[record.offset] = self._bytes
         self._bytes += len(record.block)
         origin = _field(record, "warc-segment-origin-id")
         if record.segment and record.segment > 1 and origin:
             self._found.setdefault(origin, []).append((self._bytes, record))
+            return origin
+        return None
 
     def _forget(self, since: int) -> None:
-        """Drops what precedes the record that is joined now: it is not asked for again."""
+        """Drops what precedes the record that is joined now: it is not asked for again. Not each time, as that would
+        take quadratic time."""
+        if since - self._forgot < SEARCH_BYTES // 4:
+            return
+        self._forgot = since
         kept = {origin: [pair for pair in pairs if pair[0] > since] for origin, pairs in self._found.items()}
         self._found = {origin: pairs for origin, pairs in kept.items() if pairs}
         self._passed = {offset: at for offset, at in self._passed.items() if at >= since}

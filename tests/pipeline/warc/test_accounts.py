@@ -56,7 +56,10 @@ PAGES: dict[str, tuple[bytes, str | None]] = {
     "all of a range": (page("Content-Range: bytes 0-99/100", status="HTTP/1.1 206 Partial"), None),
     "gzip": (page("Content-Encoding: gzip", body=PACKED), None),
     "broken gzip": (page("Content-Encoding: gzip", body=PACKED[: len(PACKED) * 2 // 3]), "coding/broken"),
-    "cut zstd": (page("Content-Encoding: zstd", body=zstandard.compress(BODY + noise(300_000))[:-200]), "coding/broken"),
+    "cut zstd": (
+        page("Content-Encoding: zstd", body=zstandard.compress(BODY + noise(300_000))[:-200]),
+        "coding/broken",
+    ),
     "cut chunk": (page("Transfer-Encoding: chunked", body=CHUNKED), "http/cut-chunk"),
     "not coded": (page("Content-Encoding: br"), None),
 }
