@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from pipeline.inputs.json_lines import DAMAGE, MAX_LINE_BYTES, NOT_JSON, TOO_LONG, Line, lines_of, values_in
+from pipeline.inputs.json_lines import DAMAGE, MAX_LINE_BYTES, NOT_JSON, TOO_LONG, JsonLine, lines_of, values_in
 from pipeline.inputs.unpacked import Break, open_lines
 
 # So often an element without an end is looked through to the end of the file.
@@ -23,7 +23,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[{}\[\]]', re.DOTALL)
 _FIRST_NAME = re.compile(rb'\{\s*("[^"\\]{0,200}")')
 
 
-def read_lines(path: str, plain: bool = False) -> Iterator[Line]:
+def read_lines(path: str, plain: bool = False) -> Iterator[JsonLine]:
     """The values of a file of JSON, in whichever form. `plain`: of a list of addresses."""
     breaks: list[Break] = []
     with open_lines(path, breaks) as file:
@@ -52,7 +52,7 @@ class _Window:
         return self.start + self.at
 
 
-def elements_of(file: BinaryIO, breaks: list[Break]) -> Iterator[Line]:
+def elements_of(file: BinaryIO, breaks: list[Break]) -> Iterator[JsonLine]:
     """The values of an array, or of objects one after another."""
     window = _Window(file)
     name: bytes | None = None  # the first of an element
@@ -125,15 +125,15 @@ def _broken_size(window: _Window, size: int | None, name: bytes | None) -> int:
             return len(window.data) - window.at
 
 
-def _before(breaks: list[Break], position: int) -> Iterator[Line]:
+def _before(breaks: list[Break], position: int) -> Iterator[JsonLine]:
     """The byte before a break is not the beginning of a value."""
     while breaks and breaks[0][0] < position:
-        yield Line(max(0, breaks[0][0] - 1), 0, None, DAMAGE + breaks.pop(0)[1])
+        yield JsonLine(max(0, breaks[0][0] - 1), 0, None, DAMAGE + breaks.pop(0)[1])
 
 
-def _lost(breaks: list[Break], start: int, size: int, fault: str) -> Iterator[Line]:
+def _lost(breaks: list[Break], start: int, size: int, fault: str) -> Iterator[JsonLine]:
     """A broken element; if data are missing inside it, that is the fault."""
     yield from _before(breaks, start)
     while breaks and breaks[0][0] <= start + size:
         fault = DAMAGE + breaks.pop(0)[1]
-    yield Line(start, size, None, fault)
+    yield JsonLine(start, size, None, fault)

@@ -26,7 +26,7 @@ _PART_BYTES = 2**20
 _SEPARATORS = re.compile(r"[\s,\x00\x1e\ufeff]*")
 
 
-class Line(NamedTuple):
+class JsonLine(NamedTuple):
     """`[offset, offset + length)` of the unpacked text: its `value`, or, with a `fault`, why there is none."""
 
     offset: int
@@ -35,7 +35,7 @@ class Line(NamedTuple):
     fault: str = ""
 
 
-def lines_of(file: BinaryIO, breaks: list[Break], plain: bool = False) -> Iterator[Line]:
+def lines_of(file: BinaryIO, breaks: list[Break], plain: bool = False) -> Iterator[JsonLine]:
     """The values of a file of JSON lines. `plain`: of a list of addresses, of which each line is one."""
     offset = 0
     while True:
@@ -46,20 +46,20 @@ def lines_of(file: BinaryIO, breaks: list[Break], plain: bool = False) -> Iterat
         offset += size
         while breaks and breaks[0][0] <= start:
             # the byte before it is not the beginning of a value
-            yield Line(max(0, breaks[0][0] - 1), 0, None, DAMAGE + breaks.pop(0)[1])
+            yield JsonLine(max(0, breaks[0][0] - 1), 0, None, DAMAGE + breaks.pop(0)[1])
         if not line:
             break
         if too_long:
-            yield Line(start, size, None, TOO_LONG)
+            yield JsonLine(start, size, None, TOO_LONG)
         elif breaks and (breaks[0][0] < offset or not line.endswith(b"\n")):
             yield from _across(line, start, offset, breaks, plain)
         elif plain:
             if line.strip():
-                yield Line(start, size, {"url": line.strip().decode("utf-8", "replace")})
+                yield JsonLine(start, size, {"url": line.strip().decode("utf-8", "replace")})
         else:
             yield from values_in(line, start)
     for position, reason in breaks:
-        yield Line(position, 0, None, DAMAGE + reason)
+        yield JsonLine(position, 0, None, DAMAGE + reason)
 
 
 def _skip_line(file: BinaryIO) -> int:
@@ -72,7 +72,7 @@ def _skip_line(file: BinaryIO) -> int:
     return size
 
 
-def _across(line: bytes, start: int, end: int, breaks: list[Break], plain: bool) -> Iterator[Line]:
+def _across(line: bytes, start: int, end: int, breaks: list[Break], plain: bool) -> Iterator[JsonLine]:
     """A line inside which data are missing: what is whole of it before and after is a document."""
     position = start
     while breaks and breaks[0][0] <= end:
@@ -81,13 +81,17 @@ def _across(line: bytes, start: int, end: int, breaks: list[Break], plain: bool)
         sound = [each for each in before if isinstance(each.value, dict)]
         yield from sound
         lost = not sound and at > position
-        yield Line(position, at - position, None, DAMAGE + reason) if lost else Line(at - 1, 0, None, DAMAGE + reason)
+        yield (
+            JsonLine(position, at - position, None, DAMAGE + reason)
+            if lost
+            else JsonLine(at - 1, 0, None, DAMAGE + reason)
+        )
         position = at
     after = [] if plain else list(values_in(line[position - start :], position))
     yield from (each for each in after if isinstance(each.value, dict))
 
 
-def values_in(line: bytes, start: int) -> Iterator[Line]:
+def values_in(line: bytes, start: int) -> Iterator[JsonLine]:
     """The values of a line: one, or several where line ends are missing."""
     try:
         # orjson makes fractions of whole numbers beyond 64 bits
@@ -95,10 +99,10 @@ def values_in(line: bytes, start: int) -> Iterator[Line]:
     except (ValueError, RecursionError):
         yield from _odd_values(line, start)
         return
-    yield Line(start, len(line), value)
+    yield JsonLine(start, len(line), value)
 
 
-def _odd_values(line: bytes, start: int) -> Iterator[Line]:
+def _odd_values(line: bytes, start: int) -> Iterator[JsonLine]:
     """The values of a line that is not strictly JSON: with a byte order mark, control characters or bytes that are not
     UTF-8 in strings, NaN, other separators, or several values."""
     content = line.strip(_SPACE).removeprefix(b"\xef\xbb\xbf").strip(_SPACE + b",")
@@ -106,7 +110,7 @@ def _odd_values(line: bytes, start: int) -> Iterator[Line]:
         return
     at = line.find(content)
     try:
-        yield Line(start, len(line), without_surrogates(_parsed(content)))
+        yield JsonLine(start, len(line), without_surrogates(_parsed(content)))
         return
     except (ValueError, RecursionError):
         pass
@@ -121,14 +125,14 @@ def _odd_values(line: bytes, start: int) -> Iterator[Line]:
         size = len(text[first:last].encode()) if valid else last - first
         before = first
         if len(found) == 1 and end == len(text):
-            yield Line(start, len(line), without_surrogates(value))
+            yield JsonLine(start, len(line), without_surrogates(value))
         else:
-            yield Line(place, size, without_surrogates(value))
+            yield JsonLine(place, size, without_surrogates(value))
     if not found:
-        yield Line(start, len(line), None, NOT_JSON)
+        yield JsonLine(start, len(line), None, NOT_JSON)
     elif end < len(text):
         place += len(text[before:end].encode()) if valid else end - before
-        yield Line(place, max(1, start + at + len(content) - place), None, NOT_JSON)
+        yield JsonLine(place, max(1, start + at + len(content) - place), None, NOT_JSON)
 
 
 def _several(text: str) -> tuple[list[tuple[Any, int, int]], int]:

@@ -17,8 +17,8 @@ UNSUPPORTED = "not_supported"  # sound, but of a compression or encoding that th
 _FIXED_LISTS = "Expected all lists to be of size"
 
 
-class Rows(NamedTuple):
-    """Rows of the file from number `first` on; or, with a `fault`, `size` rows that cannot be read."""
+class ParquetRows(NamedTuple):
+    """ParquetRows of the file from number `first` on; or, with a `fault`, `size` rows that cannot be read."""
 
     first: int
     size: int
@@ -26,7 +26,7 @@ class Rows(NamedTuple):
     fault: str = ""
 
 
-def parquet_rows(path: str, columns: Sequence[str]) -> Iterator[Rows]:
+def parquet_rows(path: str, columns: Sequence[str]) -> Iterator[ParquetRows]:
     """The rows of a file in order, with these columns. Pages that have checksums are compared with them. UsageError if
     the file as a whole cannot be read, WorkError where the disk or the store fails."""
     with _open(path) as file:
@@ -35,7 +35,7 @@ def parquet_rows(path: str, columns: Sequence[str]) -> Iterator[Rows]:
             end = first + file.metadata.row_group(group).num_rows
             try:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=list(columns)):
-                    yield Rows(first, batch.num_rows, batch)
+                    yield ParquetRows(first, batch.num_rows, batch)
                     first += batch.num_rows
             except (pa.ArrowException, OSError, OverflowError, ValueError) as error:
                 if isinstance(error, RefineryError):
@@ -46,10 +46,10 @@ def parquet_rows(path: str, columns: Sequence[str]) -> Iterator[Rows]:
                     raise UsageError(f"{path} cannot be read: {_told(error)}") from None
                 if first < end:
                     unsupported = isinstance(error, pa.ArrowNotImplementedError)
-                    yield Rows(first, end - first, None, UNSUPPORTED if unsupported else DAMAGED)
+                    yield ParquetRows(first, end - first, None, UNSUPPORTED if unsupported else DAMAGED)
             else:
                 if first < end:  # fewer than the footer says
-                    yield Rows(first, end - first, None, DAMAGED)
+                    yield ParquetRows(first, end - first, None, DAMAGED)
             first = end
 
 

@@ -27,8 +27,8 @@ SKIP_REASONS = (
     "body/empty",
 )
 
-# Responses that are no skipped records but rejected ones: they cannot be parsed as HTTP, or nothing of a body that may be
-# a page can be decoded.
+# Responses that are no skipped records but rejected ones: they cannot be parsed as HTTP, or nothing of a body that may
+# be a page can be decoded.
 UNREADABLE = (NO_HEADER, NO_STATUS, *CUT_BODIES)
 
 _PAGES = ("response", "resource", "conversion")

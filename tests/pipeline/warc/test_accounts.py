@@ -46,6 +46,7 @@ def page(*headers: str, body: bytes = BODY, status: str = "HTTP/1.1 200 OK") -> 
     return "\r\n".join((status, "Content-Type: text/html", *headers)).encode() + b"\r\n\r\n" + body
 
 
+LONG_FRAME = zstandard.compress(BODY + noise(300_000))
 CHUNKED = b"%x\r\n%s" % (len(BODY) + 50, BODY[:-200])
 PAGES: dict[str, tuple[bytes, str | None]] = {
     "plain": (page(), None),
@@ -57,7 +58,7 @@ PAGES: dict[str, tuple[bytes, str | None]] = {
     "gzip": (page("Content-Encoding: gzip", body=PACKED), None),
     "broken gzip": (page("Content-Encoding: gzip", body=PACKED[: len(PACKED) * 2 // 3]), "coding/broken"),
     "cut zstd": (
-        page("Content-Encoding: zstd", body=zstandard.compress(BODY + noise(300_000))[:-200]),
+        page("Content-Encoding: zstd", body=LONG_FRAME[:-200]),
         "coding/broken",
     ),
     "cut chunk": (page("Transfer-Encoding: chunked", body=CHUNKED), "http/cut-chunk"),
