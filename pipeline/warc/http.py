@@ -30,6 +30,7 @@ NO_HEADER = "http/no-header"  # HTTP/0.9: the block is the body
 NO_STATUS = "http/no-status"  # header fields without a status line
 BAD_FIELD = "http/bad-field"  # lines in the header that are not fields, or no blank line after it
 UNENDED = "http/unended-header"  # the block ends inside the header
+SHORT_BODY = "http/short-body"  # the body is shorter than its Content-Length, by more than a line end
 
 # What stands where the grammar has `HTTP/1.1 200`: any case, no version or one that is no number, other spaces, quotes;
 # `ICY` and `h2` of other protocols; the code alone, before a field.
@@ -47,7 +48,7 @@ _RANGE = re.compile(r"\s{0,8}bytes[\s=:]{1,8}(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)
 _STOPS = (b"<",)
 _INTERIM = 32  # responses that may precede the final one
 # Those after which the body is not, or may not be, whole.
-CUT_BODIES = (UNENDED, CUT_CHUNK, BAD_CHUNK, BROKEN, TOO_LARGE)
+CUT_BODIES = (UNENDED, CUT_CHUNK, BAD_CHUNK, BROKEN, TOO_LARGE, SHORT_BODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
         if problem and not (number and problem == NOT_CHUNKED):
             problems.append(problem)
     codings = message.header_list("content-encoding") + [coding for coding in transfer if coding != "chunked"]
+    if not transfer and not codings and len(body) + 2 < _declared_length(message):
+        problems.append(SHORT_BODY)
     media = message.media_type
     compressible = not media or media.startswith("text/") or "html" in media
     if not codings and compressible and shows_compression(body):
@@ -131,6 +134,12 @@ def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
         body, again = decode_body(body, ["gzip"], max_body)  # compressed by the server and again in transit
         found += [UNCLAIMED, *again]
     return HttpMessage(status, headers, body, tuple(dict.fromkeys(problems + found)))
+
+
+def _declared_length(message: HttpMessage) -> int:
+    """The Content-Length of an answer that has a body; 0 without one."""
+    length = message.header("content-length") if message.status is None or message.status // 100 == 2 else None
+    return int(length) if length and len(length) < 16 and length.isascii() and length.isdigit() else 0
 
 
 def _head(block: bytes) -> tuple[int | None, list[tuple[str, str]], int, list[str]]:

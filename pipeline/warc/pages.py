@@ -8,7 +8,7 @@ of HTML if they are those of a PDF, an image or an archive.
 import re
 
 from pipeline.warc.codings import TOO_LARGE
-from pipeline.warc.http import CUT_BODIES, NO_HEADER, NO_STATUS, UNENDED, HttpMessage, record_message
+from pipeline.warc.http import CUT_BODIES, NO_HEADER, NO_STATUS, SHORT_BODY, UNENDED, HttpMessage, record_message
 from pipeline.warc.records import RawRecord
 
 HTML = "html"
@@ -88,7 +88,8 @@ def page_kind(record: RawRecord, message: HttpMessage) -> str:
     media = message.media_type
     if not message.body.strip():
         may_be_page = media in _HTML_TYPES or media in _GENERIC or message.cut == UNENDED
-        return message.cut if message.cut and may_be_page and message.header("content-length") != "0" else "body/empty"
+        lost = message.cut not in (None, SHORT_BODY) and may_be_page and message.header("content-length") != "0"
+        return message.cut if message.cut and lost else "body/empty"
     if record.type == "conversion" and media in ("", "text/plain"):
         return TEXT
     kind = _media_kind(media, message.body[:_SNIFF_BYTES])

@@ -41,7 +41,7 @@ class Continuations:
             self._passed, self._bytes, self._forgot, self._found = {record.offset: 0}, 0, 0, {}
         since = self._passed[record.offset]
         self._forget(since)
-        segments = self._segments(record.record_id, since)
+        segments = self._segments(_bare(record.record_id), since)
         parts = [record.block, *(segment.block for segment in segments)]
         size = sum(map(len, parts))
         whole = bool(segments) and _field(segments[-1], _TOTAL) == str(size)
@@ -49,11 +49,11 @@ class Continuations:
         cut = "length" if size > BLOCK_BYTES else segments[-1].truncated if whole else SEGMENT
         record.truncated = record.truncated or cut
 
-    def _segments(self, origin: str | None, since: int) -> list[RawRecord]:
+    def _segments(self, origin: str, since: int) -> list[RawRecord]:
         """The segments after the first as far as they follow each other."""
         found: list[RawRecord] = []
         numbered: dict[int | None, RawRecord] = {}
-        for at, each in self._found.get(origin or "", []):
+        for at, each in self._found.get(origin, []):
             if at > since:
                 numbered.setdefault(each.segment, each)
         while True:
@@ -63,19 +63,19 @@ class Continuations:
                     return found
             if self._bytes - since > SEARCH_BYTES or (record := next(self._records, None)) is None:
                 return found
-            if self._take(record) == origin:
+            if self._take(record) == origin != "":
                 numbered.setdefault(record.segment, record)
 
-    def _take(self, record: RawRecord) -> str | None:
-        """Adds a record that follows; returns the id of the one that it continues."""
+    def _take(self, record: RawRecord) -> str:
+        """Adds a record that follows; returns the id of the one that it continues, or nothing."""
         if record.segment == 1:
             self._passed[record.offset] = self._bytes
         self._bytes += len(record.block)
-        origin = _field(record, "warc-segment-origin-id")
+        origin = _bare(_field(record, "warc-segment-origin-id"))
         if record.segment and record.segment > 1 and origin:
             self._found.setdefault(origin, []).append((self._bytes, record))
             return origin
-        return None
+        return ""
 
     def _forget(self, since: int) -> None:
         """Drops what precedes the record that is joined now: it is not asked for again. Not each time, as that would
@@ -86,6 +86,11 @@ class Continuations:
         kept = {origin: [pair for pair in pairs if pair[0] > since] for origin, pairs in self._found.items()}
         self._found = {origin: pairs for origin, pairs in kept.items() if pairs}
         self._passed = {offset: at for offset, at in self._passed.items() if at >= since}
+
+
+def _bare(record_id: str | None) -> str:
+    """An id without the angle brackets that some writers leave out."""
+    return (record_id or "").strip("<> ")
 
 
 def _field(record: RawRecord, name: str) -> str | None:

@@ -62,6 +62,10 @@ PAGES: dict[str, tuple[bytes, str | None]] = {
         "coding/broken",
     ),
     "cut chunk": (page("Transfer-Encoding: chunked", body=CHUNKED), "http/cut-chunk"),
+    "shorter than declared": (page(f"Content-Length: {len(BODY)}", body=BODY[:-500]), "http/short-body"),
+    "without its last line end": (page(f"Content-Length: {len(BODY) + 2}"), None),
+    "longer than declared": (page("Content-Length: 10"), None),
+    "declared before it was decoded": (page("Content-Length: 99999", "Content-Encoding: gzip"), None),
     "not coded": (page("Content-Encoding: br"), None),
 }
 UNREADABLE = {

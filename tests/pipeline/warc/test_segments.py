@@ -1,6 +1,7 @@
 """Records in segments: joined when the rest is in the file, else marked; never half a record as a whole one."""
 
 import gzip
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def cut(page: bytes, count: int, of: int = 900, total: int | None = -1) -> list[
     return [segment(number, part, of, total if number == len(parts) else None) for number, part in enumerate(parts, 1)]
 
 
+def bare(raw: bytes) -> bytes:
+    """A segment whose id of the first has no angle brackets."""
+    return re.sub(rb"(Origin-ID: )<([^>]*)>", rb"\1\2", raw)
+
+
 def packed(raw: Sequence[bytes], container: str) -> bytes:
     return b"".join(map(zstandard.compress, raw)) if container == "zstd" else contained([*raw], container)
 
@@ -69,6 +75,7 @@ CASES: dict[str, tuple[list[bytes], bytes, str | None]] = {
     "repeated": ([A, B, B, C], PAGE, None),
     "the header alone first": ([segment(1, PAGE[:60]), segment(2, PAGE[60:], total=len(PAGE))], PAGE, None),
     "nothing in the last": ([*cut(PAGE, 3, total=None), segment(4, b"", total=len(PAGE))], PAGE, None),
+    "ids without brackets": ([A, bare(B), bare(C)], PAGE, None),
     "only the first": ([A, OTHERS[0]], PAGE[: -(-len(PAGE) // 3)], "segment"),
     "the middle is missing": ([A, OTHERS[0], C], PAGE[: -(-len(PAGE) // 3)], "segment"),
     "the last is missing": ([A, B, OTHERS[0]], PAGE[: 2 * -(-len(PAGE) // 3)], "segment"),
