@@ -26,8 +26,9 @@ from infra.http.limits import HttpLimits
 from pipeline.snapshots.plan import Means, beside_actual, plan
 from pipeline.snapshots.probe import keep, read_probe
 from pipeline.stages.run import run_recipe
-from pipeline.warc.containers import walk_members
+from pipeline.warc.containers import GZIP_MEMBERS
 from pipeline.warc.file_bytes import open_bytes
+from pipeline.warc.members import walk_members
 
 HOURS, BYTES, SECOND = 0.25, 0.10, 0.5
 
@@ -58,7 +59,7 @@ def dealt(archives: Sequence[Path], folder: Path, number: int) -> list[Path]:
         files = [stack.enter_context(path.open("wb")) for path in paths]
         for archive in sorted(archives):
             with open_bytes(str(archive)) as read:
-                for segment in walk_members(read, 0, read.size, keep=False):
+                for segment in walk_members(GZIP_MEMBERS, read, 0, read.size, keep=False):
                     place = hashlib.sha256(f"{archive.name} {segment.start}".encode()).digest()
                     files[int.from_bytes(place[:8], "big") % number].write(read.read(segment.start, segment.end))
     return paths

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.errors import UsageError
-from pipeline.inputs.documents import open_lines
+from pipeline.inputs.unpacked import open_lines
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.toml import recipe_toml
 

@@ -82,6 +82,8 @@ _DOCUMENT_TAIL = [
     ("extractor", pa.string()),
     ("source", pa.string()),
     ("domain", pa.string()),
+    # why the page is not, or may not be, whole; null if it is, as far as is known
+    ("truncated", pa.string()),
 ]
 
 

@@ -15,7 +15,8 @@ from filters.view import View
 from infra.errors import UsageError
 from infra.hashing import sha256_file
 from pipeline.compare.walk import Partition
-from pipeline.inputs.documents import open_lines, parse_line
+from pipeline.inputs.json_lines import parse_line
+from pipeline.inputs.unpacked import open_lines
 
 # The default number of words of a long text; Chinese characters count as words.
 LONG_WORDS = 200

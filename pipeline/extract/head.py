@@ -1,9 +1,11 @@
 """What the head of a page declares, read without a parser: its opt-outs for crawlers, and its language."""
 
 import re
+from html import unescape
 from typing import Final
 
 from pipeline.extract.markup import scan
+from pipeline.extract.robots import directives, is_addressed
 
 # Declarations are searched for in so many characters of a page, and not inside these elements.
 HEAD_CHARACTERS: Final = 50_000
@@ -16,25 +18,27 @@ _ATTRIBUTE: Final = re.compile(r"""(?<=[\s"'/])([^\s=>"'/]++)\s*+=\s*+("[^"]*+"|
 
 
 def meta_robots(html: str) -> frozenset[str]:
-    """The words, in lower case, of the meta elements for all robots in the first HEAD_CHARACTERS.
+    """The directives, in lower case, of the meta elements for all robots in the first HEAD_CHARACTERS.
 
-    The name of such an element contains "robots"; elements for the robot of one company are ignored, and so are those
-    in comments and after the head.
+    Such an element is named "robots", among other names or alone, or stands for the header X-Robots-Tag; elements for
+    the robot of another company are ignored, and so are those in comments and after the head.
     """
     head = html[:HEAD_CHARACTERS]
     # in bytes, of which there are no fewer than characters: lower() takes a fraction of the time there
-    last = head.encode("utf-8", "replace").lower().rfind(b"robots")
+    lower = head.encode("utf-8", "replace").lower()
+    last = max(lower.rfind(b"robots"), lower.rfind(b"ccbot"))
     if last < 0:
         return frozenset()
-    found: set[str] = set()
+    contents: list[str] = []
     for tag in scan(head, _SKIPPED):
         if tag.name == "body" or tag.start > last:
             break
         if tag.name == "meta":
             attributes = _attributes(head[tag.start : tag.content])
-            if "robots" in attributes.get("name", "").lower():
-                found |= {word for word in re.split(r"[\s,;/]+", attributes.get("content", "").lower()) if word}
-    return frozenset(found)
+            header = attributes.get("http-equiv", "").strip().lower() == "x-robots-tag"
+            if header or is_addressed(attributes.get("name", "")):
+                contents.append(unescape(attributes.get("content", "")))
+    return directives(contents)
 
 
 def declared_language(body: bytes) -> str:

@@ -21,7 +21,7 @@ from infra.dataset.manifest import MANIFEST, Manifest
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import place, readable, write_bytes
-from pipeline.inputs.documents import open_lines
+from pipeline.inputs.unpacked import open_lines
 
 # One document in ten is held out to measure the model.
 HELD_OUT_TENTHS = 1

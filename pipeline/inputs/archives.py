@@ -19,7 +19,7 @@ from pipeline.inputs.places import is_there, query_is_missing
 from pipeline.inputs.versions import is_sha256
 from pipeline.warc.pages import is_page
 from pipeline.warc.reader import read_split
-from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, TO_END, RawRecord, Split
+from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, TO_END, ZSTD_FRAMES, RawRecord, Split
 from pipeline.warc.splits import plan_splits
 
 MAX_PARTS = 100_000
@@ -28,7 +28,7 @@ WHOLE_FROM_BYTES = 2**40
 WHOLE_BYTES = SPLIT_BYTES * 2**9  # 3 GiB
 # The name, in the parameters of a dataset of records, of the size of its splits.
 SPLIT = "split_bytes"
-_CONTAINERS = ("", GZIP, STREAM, PLAIN)
+_CONTAINERS = ("", GZIP, STREAM, PLAIN, ZSTD_FRAMES)
 
 
 def split_bytes_for(total: int) -> int:

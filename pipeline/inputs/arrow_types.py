@@ -47,6 +47,22 @@ def _wider_struct(one: pa.StructType, other: pa.StructType) -> pa.DataType | Non
     return pa.struct(list(fields.items()))
 
 
+def without_views(found: pa.DataType) -> pa.DataType:
+    """The type with the same values that Arrow's functions take rows of: those of views are in one buffer."""
+    if found == pa.string_view():
+        return pa.large_string()
+    if found == pa.binary_view():
+        return pa.large_binary()
+    if pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found):
+        inner = found.value_field.with_type(without_views(found.value_type))
+        if pa.types.is_fixed_size_list(found):
+            return pa.list_(inner, found.list_size)
+        return pa.list_(inner) if pa.types.is_list(found) else pa.large_list(inner)
+    if pa.types.is_struct(found):
+        return pa.struct([field.with_type(without_views(field.type)) for field in found])
+    return found
+
+
 def without_nulls(found: pa.DataType) -> pa.DataType:
     """A type that Parquet can hold: what has only nulls is a string."""
     if pa.types.is_null(found):

@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from infra.dataset import schema as schemas
 from infra.errors import UsageError
-from pipeline.inputs.arrow_types import wider, without_nulls
+from pipeline.inputs.arrow_types import wider, without_nulls, without_views
 
 # Columns of ours that are read from a user's documents, as strings, if they are there.
 STRINGS = (
     "id", "dump", "url", "date", "language", "content_digest", "title", "source", "domain", "charset",
-    "charset_evidence", "extractor",
+    "charset_evidence", "extractor", "truncated",
 )  # fmt: skip
 GIVEN = frozenset({"text", "language_score", *STRINGS})
 OURS = frozenset(schemas.documents(()).names)
@@ -72,6 +72,12 @@ class Columns:
     def required(self) -> tuple[str, ...]:
         """The user's names of the columns of which a document must have one."""
         return (self.text,) if self.needs == "text" else (self.text, self.url)
+
+    def missing_in(self, value: Any) -> str | None:
+        """Why a value is not a document; None if it is one."""
+        if not isinstance(value, dict):
+            return "not_object"
+        return None if any(isinstance(value.get(name), str) for name in self.required) else f"no_{self.needs}"
 
     def source_of(self, ours: str) -> str:
         """The user's name of one of the columns in GIVEN."""
@@ -183,7 +189,10 @@ def kept_of_parquet(schema: pa.Schema, columns: Columns, place: str) -> KeptColu
     """The columns of a Parquet file that are kept, with their types; dictionaries become their values."""
     kept = columns.kept_as(schema.names, place)
     types = {name: schema.field(name).type for name in kept}
-    plain = {name: found.value_type if pa.types.is_dictionary(found) else found for name, found in types.items()}
+    plain = {
+        name: without_views(found.value_type if pa.types.is_dictionary(found) else found)
+        for name, found in types.items()
+    }
     return KeptColumns(tuple(kept), pa.schema([(ours, plain[theirs]) for theirs, ours in kept.items()]))
 
 

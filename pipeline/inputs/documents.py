@@ -1,31 +1,23 @@
-"""Documents from other tools as a source: Parquet or JSONL (plain, gzip, zstd) with at least a `text`, or, where no
-stage reads a text, with at least a `url`; then also a plain list of addresses, one a line (`.txt`).
+"""Documents from other tools as a source: Parquet or JSON (lines, arrays; compressed or not) with at least a `text`,
+or, where no stage reads a text, with at least a `url`; then also a plain list of addresses, one a line (`.txt`).
 
 They skip extraction. The key is (file name, row number) for Parquet and (file name, byte offset in the unpacked text)
-for the others. A line that is not a document becomes a ledger row and does not stop the job. Columns that are not ours
-are kept (`pipeline/inputs/columns.py`).
+for the others. What is not a document, or cannot be read, becomes a ledger row and does not stop the job: a value, a
+line, a row group, or what damaged data have lost. Columns that are not ours are kept (`pipeline/inputs/columns.py`).
 """
 
-import gzip
-import io
-import json
-import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from decimal import Decimal
+from typing import Any
 
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
-import zstandard
 
 from infra.dataset import schema as schemas
 from infra.dataset.reader import BATCH_ROWS
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import LOCATOR, Reject
-from infra.storage import place, readable
 from mixers.pretokens import count as count_tokens
 from pipeline.inputs.columns import (
     GIVEN,
@@ -38,14 +30,13 @@ from pipeline.inputs.columns import (
     kept_of_parquet,
     merged,
 )
-from pipeline.inputs.inputs import URL_LIST, FileSource, InputFile
+from pipeline.inputs.inputs import FileSource, InputFile
+from pipeline.inputs.json_elements import read_lines
+from pipeline.inputs.json_lines import MAX_LINE_BYTES, TOO_LONG
+from pipeline.inputs.kinds import is_parquet, is_url_list
+from pipeline.inputs.parquet_rows import parquet_rows, parquet_schema, python_rows, taken
 from pipeline.inputs.records import record_id
 from pipeline.inputs.versions import check_still
-
-MAX_LINE_BYTES = 64 * 2**20
-# Python refuses to convert more, since it takes quadratic time.
-MAX_DIGITS = 4000
-_LONG = re.compile(rb"[0-9]{19}")
 
 
 @dataclass
@@ -79,15 +70,20 @@ class DocumentFilePart:
             yield made.select(columns) if columns else made
         check_still(self.path, self.seen)
 
+    def _locator(self, offset: int, length: int) -> dict[str, Any]:
+        return {"file_path": self.name, "warc_offset": offset, "warc_length": length, "member_record": 0}
+
+    def _reject(self, offset: int, length: int, reason: str, value: Any = None) -> None:
+        row = {**self._locator(offset, length), "id": record_id(self.name, offset)}
+        for name in ("id", "url") if isinstance(value, dict) else ():
+            if (found := value.get(self.columns.source_of(name))) is not None:
+                row[name] = as_text(found)
+        sizes = (float(length), float(MAX_LINE_BYTES)) if reason == TOO_LONG else (None, None)
+        self.rejects.append(({key: row.get(key) for key in LOCATOR}, Reject("read", reason, *sizes)))
+
     def _document(self, offset: int, length: int, value: Any) -> dict[str, Any] | None:
-        locator = {"file_path": self.name, "warc_offset": offset, "warc_length": length, "member_record": 0}
-        if not isinstance(value, dict) or not any(isinstance(value.get(name), str) for name in self.columns.required):
-            reason = f"no_{self.columns.needs}" if isinstance(value, dict) else "not_json"
-            row = {**locator, "id": record_id(self.name, offset)}
-            for name in ("id", "url") if isinstance(value, dict) else ():
-                if (found := value.get(self.columns.source_of(name))) is not None:
-                    row[name] = as_text(found)
-            self.rejects.append(({key: row.get(key) for key in LOCATOR}, Reject("read", reason, None, None)))
+        if (reason := self.columns.missing_in(value)) is not None:
+            self._reject(offset, length, reason, value)
             return None
         text = value.get(self.columns.text)
         text = text.encode("utf-8", "replace").decode().replace("\0", "") if isinstance(text, str) else ""
@@ -98,7 +94,7 @@ class DocumentFilePart:
         row.setdefault("source", self.default_source)
         return {
             **row,
-            **locator,
+            **self._locator(offset, length),
             "text": text,
             "token_count": count_tokens(text),
             "language_score": as_score(value.get("language_score")),
@@ -109,31 +105,28 @@ class DocumentFilePart:
         }
 
     def _parquet(self) -> Iterator[pa.RecordBatch]:
-        try:
-            yield from self._parquet_batches()
-        except pa.ArrowException as error:
-            raise UsageError(f"{self.path} cannot be read: {str(error).splitlines()[0]}") from None
-
-    def _parquet_batches(self) -> Iterator[pa.RecordBatch]:
         ours = schemas.documents(())
-        with pq.ParquetFile(readable(place(self.path))) as file:
-            there = file.schema_arrow.names
-            read = [name for name in map(self.columns.source_of, sorted(GIVEN)) if name in there]
-            first = 0
-            for part in file.iter_batches(batch_size=BATCH_ROWS, columns=[*read, *self.kept.names]):
-                values = [with_text(value, self.columns.text) for value in python_values(part.select(read))]
-                rows = [self._document(first + number, 1, value) for number, value in enumerate(values)]
-                first += part.num_rows
-                numbers = pa.array([number for number, row in enumerate(rows) if row is not None], pa.int64())
-                made = pa.RecordBatch.from_pylist([row for row in rows if row is not None], ours)
-                for theirs, column in zip(self.kept.names, self.kept.schema, strict=True):
-                    made = made.append_column(column, part.column(theirs).take(numbers).cast(column.type))
-                if made.num_rows:
-                    yield made
+        there = parquet_schema(self.path).names
+        read = [name for name in map(self.columns.source_of, sorted(GIVEN)) if name in there]
+        for first, count, part, fault in parquet_rows(self.path, [*read, *self.kept.names]):
+            if part is None:
+                self._reject(first, count, fault)
+                continue
+            values = [with_text(value, self.columns.text) for value in python_rows(part, read)]
+            rows = [self._document(first + number, 1, value) for number, value in enumerate(values)]
+            numbers = pa.array([number for number, row in enumerate(rows) if row is not None], pa.int64())
+            made = pa.RecordBatch.from_pylist([row for row in rows if row is not None], ours)
+            for theirs, column in zip(self.kept.names, self.kept.schema, strict=True):
+                made = made.append_column(column, taken(part.column(theirs), numbers, column.type))
+            if made.num_rows:
+                yield made
 
     def _lines(self) -> Iterator[pa.RecordBatch]:
         rows: list[dict[str, Any]] = []
-        for offset, length, value in read_lines(self.path, self.name):
+        for offset, length, value, fault in read_lines(self.path, plain=is_url_list(self.name)):
+            if fault:
+                self._reject(offset, length, fault)
+                continue
             row = self._document(offset, length, value)
             if row is not None:
                 rows.append(row | self.kept.values(value))
@@ -154,98 +147,14 @@ def as_text(value: Any) -> str:
 def as_score(value: Any) -> float | None:
     """A number of the user's; None for what is none, or is too large for one."""
     try:
-        return float(value) if isinstance(value, int | float) else None
+        return float(value) if isinstance(value, int | float | Decimal) else None
     except OverflowError:
         return None
-
-
-def python_values(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows of a batch of Parquet. Texts that are not UTF-8 come as bytes."""
-    try:
-        rows: list[dict[str, Any]] = batch.to_pylist()
-    except UnicodeDecodeError:
-        texts = [pa.types.is_string(column.type) or pa.types.is_large_string(column.type) for column in batch.schema]
-        columns = [column.cast(pa.large_binary()) if text else column for column, text in zip(batch.columns, texts)]
-        rows = pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
-    return rows
 
 
 def with_text(value: dict[str, Any], name: str) -> dict[str, Any]:
     """A row of Parquet; some programs write texts as bytes."""
     return {**value, name: as_text(value[name])} if isinstance(value.get(name), bytes) else value
-
-
-def read_lines(path: str, name: str) -> Iterator[tuple[int, int, Any]]:
-    """The lines of a file of JSON lines, or of a list of addresses, that are not empty: offset and length in bytes of
-    the unpacked text, and the value, None for what is not JSON or cannot be unpacked."""
-    parse = parse_address if is_url_list(name) else parse_line
-    offset = 0
-    with open_lines(path) as file:
-        while True:
-            try:
-                line = file.readline(MAX_LINE_BYTES)
-            except (EOFError, OSError, zlib.error, zstandard.ZstdError):
-                # the rest of a cut or damaged file cannot be unpacked: one ledger row records it
-                yield offset, 0, None
-                return
-            if not line:
-                return
-            start, offset = offset, offset + len(line)
-            if line.strip():
-                yield start, len(line), parse(line)
-
-
-def is_parquet(name: str) -> bool:
-    return name.lower().endswith(".parquet")
-
-
-def is_url_list(name: str) -> bool:
-    return name.lower().endswith(URL_LIST)
-
-
-def parse_address(line: bytes) -> Any:
-    return {"url": line.strip().decode("utf-8", "replace")}
-
-
-def parse_line(line: bytes) -> Any:
-    """Parses the JSON value of a line; None if it is not JSON. Lone surrogates, which orjson refuses, become `?`."""
-    try:
-        # orjson makes fractions of whole numbers beyond 64 bits
-        return json.loads(line, parse_int=whole_number) if _LONG.search(line) else orjson.loads(line)
-    except (ValueError, RecursionError):
-        try:
-            return without_surrogates(json.loads(line, parse_int=whole_number))
-        except (ValueError, RecursionError):
-            return None
-
-
-def whole_number(digits: str) -> int | str:
-    """Of any size; what Python makes no number of stays text."""
-    return int(digits) if len(digits) <= MAX_DIGITS else digits
-
-
-def without_surrogates(value: Any) -> Any:
-    """A JSON value whose strings can be written as UTF-8."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, list):
-        return [without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {without_surrogates(name): without_surrogates(item) for name, item in value.items()}
-    return value
-
-
-def open_lines(path: str) -> BinaryIO:
-    """Opens the unpacked bytes of a JSONL file; the compression is detected by magic, not by name."""
-    file: BinaryIO = place(path).open("rb")  # (the caller closes what is returned)
-    magic = file.read(4)
-    file.seek(0)
-    if magic[:2] == b"\x1f\x8b":
-        return io.BufferedReader(gzip.GzipFile(fileobj=file))
-    if magic == b"\x28\xb5\x2f\xfd":
-        unpacked: Any = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-        return io.BufferedReader(unpacked)
-    return file
 
 
 @dataclass(frozen=True)
@@ -333,13 +242,6 @@ def shown(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
-def parquet_schema(path: str) -> pa.Schema:
-    try:
-        return pq.read_schema(readable(place(path)))
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
-
-
 def check_text(schema: pa.Schema, name: str, path: str) -> None:
     """Raises UsageError if the column of texts, where there is one, has none."""
     if name in schema.names:
@@ -356,8 +258,8 @@ def see_lines(file: InputFile, columns: Columns, types: dict[str, JsonType]) -> 
     is counted when the documents are read."""
     read = {columns.source_of(ours) for ours in GIVEN}
     names: dict[str, None] = {}
-    for _, _, value in read_lines(file.path, file.name):
-        if isinstance(value, dict):
+    for line in read_lines(file.path):
+        if isinstance(value := line.value, dict):
             names.update(dict.fromkeys(value))
             for name, inner in value.items():
                 seen = types.setdefault(name, JsonType())

@@ -20,15 +20,14 @@ from infra.http.address import split_address
 from infra.remote import check_local, is_remote_archive
 from infra.storage import MAGIC, ObjectPath, place, read_json
 from pipeline.inputs.columns import Columns
+from pipeline.inputs.kinds import ARCHIVES, DOCUMENTS, URL_LIST, check_archive, is_wanted
 from pipeline.inputs.names import file_names, is_url
 from pipeline.inputs.places import places_of
 from pipeline.inputs.versions import file_sizes, file_states, is_sha256, is_still
 
-ARCHIVES = (".warc", ".warc.gz", ".arc", ".arc.gz", ".wet", ".wet.gz", ".warc.lz4", ".warc.zst", ".wat", ".wat.gz")
-DOCUMENTS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
-URL_LIST = ".txt"
 # Files of a snapshot whose sizes are asked for.
 MAX_ASKED = 1000
+_SHOWN_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,13 @@ class FileSource:
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of a command, sorted by name, so that the order of the arguments does not matter. `columns`: the names
-    of the columns of `documents`."""
+    of the columns of `documents`. `notes`: for people, what of a folder is not read."""
 
     archives: tuple[InputFile, ...] = ()
     documents: tuple[InputFile, ...] = ()
     datasets: tuple[Dataset, ...] = ()
     columns: Columns = field(default_factory=Columns)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 def read_inputs(arguments: Sequence[str], columns: Columns | None = None) -> Inputs:
@@ -109,6 +109,7 @@ def _found(arguments: Sequence[str], columns: Columns | None, hashed: bool) -> I
     columns = columns or Columns()
     files: set[str] = set()
     datasets: dict[str, Dataset] = {}
+    notes: list[str] = []
     for argument in arguments:
         folder = place(argument)
         if is_url(argument) and not isinstance(folder, ObjectPath):
@@ -119,8 +120,8 @@ def _found(arguments: Sequence[str], columns: Columns | None, hashed: bool) -> I
             dataset = Dataset(finished)
             datasets[dataset.refs[0].sha256] = dataset
         else:
-            files |= set(_files(argument))
-    documents = sorted(path for path in files if _kind_of(path, (*DOCUMENTS, URL_LIST)))
+            files |= set(_files(argument, columns, notes))
+    documents = sorted(path for path in files if _kind_of(path, (*DOCUMENTS, *URL_LIST)))
     archives = sorted(files.difference(documents))
     ordered = sorted(datasets.values(), key=lambda dataset: (dataset.manifest.stage, dataset.refs[0].sha256))
     if not (archives or documents or ordered):
@@ -129,7 +130,7 @@ def _found(arguments: Sequence[str], columns: Columns | None, hashed: bool) -> I
         )
     if columns.renamed and not documents:
         raise UsageError("--text-column, --id-column and --url-column are for Parquet and JSONL files: there are none")
-    return Inputs(_named(archives, hashed), _named(documents, hashed), tuple(ordered), columns)
+    return Inputs(_named(archives, hashed), _named(documents, hashed), tuple(ordered), columns, tuple(notes))
 
 
 def as_known(inputs: Inputs, refs: Iterable[InputRef]) -> Inputs:
@@ -182,26 +183,23 @@ def _kind_of(place: str, endings: tuple[str, ...]) -> bool:
     return (urlsplit(place).path if is_url(place) else place).lower().endswith(endings)
 
 
-def _files(argument: str) -> list[str]:
+def _files(argument: str, columns: Columns, notes: list[str]) -> list[str]:
     path = place(argument)
     if path.is_file():
-        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS, URL_LIST)) and not looks_like_an_archive(path):
-            raise UsageError(f"{argument} is neither an archive (WARC, WET, ARC) nor documents (Parquet, JSONL)")
+        if not path.name.lower().endswith((*ARCHIVES, *DOCUMENTS, *URL_LIST)):
+            check_archive(path, argument)
         return [_real(path)]
     if path.is_dir():
-        wanted = (*ARCHIVES, *DOCUMENTS)
         if (path / RECEIPTS).is_dir():
             raise UsageError(f"{argument} is an unfinished dataset or run: run the command that makes it again")
-        found = [
-            _real(p)
-            for p in path.rglob("*")
-            if p.name.lower().endswith(wanted) and p.is_file() and not made_by_us(p, path)
-        ]
-        if not found:
+        below = [p for p in path.rglob("*") if p.is_file() and not made_by_us(p, path)]
+        wanted = [p for p in below if is_wanted(p, columns)]
+        if not wanted:
             raise UsageError(
                 f"{argument} contains no WARC, WET, ARC, Parquet or JSONL file and is not a finished dataset"
             )
-        return found
+        notes += _passed_over(argument, path, {*below}.difference(wanted))
+        return [_real(p) for p in wanted]
     found = _matching(path) if isinstance(path, ObjectPath) else _glob(argument)
     if not found:
         raise UsageError(f"{argument}: no such file, and no file matches it as a pattern")
@@ -230,9 +228,14 @@ def made_by_us(path: Path, root: Path) -> bool:
     return any((parent / RECEIPTS).is_dir() for parent in path.parents if parent.is_relative_to(root))
 
 
-def looks_like_an_archive(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(11).startswith((b"\x1f\x8b", b"\x04\x22\x4d\x18", b"WARC/", b"filedesc://"))
+def _passed_over(argument: str, folder: Path, others: Iterable[Path]) -> list[str]:
+    """A line that names the files of a folder that are not read, other than hidden ones."""
+    names = sorted(p.relative_to(folder).as_posix() for p in others)
+    names = [name for name in names if not any(level.startswith(".") for level in name.split("/"))]
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return [f"not read of {argument}: {', '.join(names[:_SHOWN_NAMES])}{more} (neither archives nor documents)"]
 
 
 def _named(places: Sequence[str], hashed: bool) -> tuple[InputFile, ...]:

@@ -5,10 +5,11 @@ import re
 from base64 import b32encode
 from typing import Any
 
+from pipeline.extract.robots import directives
 from pipeline.inputs.names import snapshot_of
 from pipeline.warc.file_bytes import FileBytes
 from pipeline.warc.http import HttpMessage, record_message
-from pipeline.warc.records import RawRecord, Split
+from pipeline.warc.records import PARTIAL, RawRecord, Split
 from pipeline.warc.splits import first_header
 
 # The bytes of a body that are read for the headers and the kind of page.
@@ -26,7 +27,7 @@ def dump_of(name: str, file: FileBytes) -> str:
 
 def record_row(split: Split, record: RawRecord, message: HttpMessage, kind: str, dump: str) -> dict[str, Any]:
     """Makes the RECORDS row of a page. `message` may have only the head of the body; `dump`: see `dump_of`."""
-    robots = " ".join(value for name, value in message.headers if name.lower() == "x-robots-tag").lower()
+    robots = directives(value for name, value in message.headers if name.lower() == "x-robots-tag")
     return {
         "id": record.record_id or record_id(split.name, record.offset),
         "dump": dump,
@@ -42,7 +43,7 @@ def record_row(split: Split, record: RawRecord, message: HttpMessage, kind: str,
         "media_type": message.media_type or None,
         "charset_header": message.charset_label,
         "content_digest": record.payload_digest or sha1_digest(record_message(record).body),
-        "truncated": record.truncated,
+        "truncated": record.truncated or (PARTIAL if message.is_partial else None),
         "noindex": "noindex" in robots,
         "noai": "noai" in robots,
         "copies": 1,

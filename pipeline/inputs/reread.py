@@ -22,7 +22,8 @@ from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart, open_documents
-from pipeline.inputs.inputs import DOCUMENTS, URL_LIST, FileSource
+from pipeline.inputs.inputs import FileSource
+from pipeline.inputs.kinds import DOCUMENTS, URL_LIST
 from pipeline.inputs.places import is_there, known_place, query_is_missing
 from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
 from pipeline.warc.file_bytes import open_bytes
@@ -39,7 +40,7 @@ STEP = "readmit"
 
 def is_document_file(name: str) -> bool:
     """Whether a `file_path` names a file of documents, whose offsets are rows or bytes of text."""
-    return name.lower().endswith((*DOCUMENTS, URL_LIST))
+    return name.lower().endswith((*DOCUMENTS, *URL_LIST))
 
 
 def place_of(name: str, places: Mapping[str, str]) -> str:

@@ -53,6 +53,7 @@ def most_first(numbers: Mapping[str, int]) -> dict[str, int]:
 
 
 def kept_text(counts: Mapping[str, int]) -> str:
-    """`kept 3 of 300 (1.0 %)`."""
+    """`kept 3 documents of 300 (1.0%)`."""
     share = f" ({counts['kept'] / counts['in']:.1%})" if counts["in"] else ""
-    return f"kept {counts['kept']:,} of {counts['in']:,}{share}"
+    what = "document" if counts["kept"] == 1 else "documents"
+    return f"kept {counts['kept']:,} {what} of {counts['in']:,}{share}"

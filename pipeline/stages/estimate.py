@@ -8,7 +8,6 @@ each page takes. Sizes are those of the files: nothing else of them is read.
 import contextlib
 import tempfile
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +16,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import zstandard
 
 from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
@@ -26,8 +24,9 @@ from infra.hashing import sha256_json
 from infra.metering import worker_cpu_seconds
 from infra.storage import place, read_json, readable
 from pipeline.inputs.columns import Columns
-from pipeline.inputs.documents import is_parquet, open_lines
 from pipeline.inputs.inputs import InputFile, Inputs, find_inputs
+from pipeline.inputs.kinds import is_parquet
+from pipeline.inputs.unpacked import open_lines
 from pipeline.job.context import Context, open_context
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
@@ -152,7 +151,7 @@ def unpacked_size(path: Path, scratch: str) -> float:
     with path.open("rb") as file:
         packed.write_bytes(file.read(HEAD_BYTES))
     unpacked = 0
-    with open_lines(str(packed)) as lines, contextlib.suppress(EOFError, OSError, zlib.error, zstandard.ZstdError):
+    with open_lines(str(packed)) as lines, contextlib.suppress(OSError):
         while chunk := lines.read(2**16):
             unpacked += len(chunk)
     return unpacked * max(1.0, size / HEAD_BYTES)

@@ -63,6 +63,10 @@ class BodyReader:
     def read(self, row: Mapping[str, Any]) -> bytes:
         """Returns the body of the record in `row`, HTTP codings decoded. Raises WorkError if the archive, or the
         record, is not the one that was ingested."""
+        return self.message(row).body
+
+    def message(self, row: Mapping[str, Any]) -> HttpMessage:
+        """Returns the whole message likewise."""
         opened = self._reader is None or self._name != row["file_path"]
         if self._reader is None or opened:
             self.close()
@@ -79,7 +83,7 @@ class BodyReader:
                 f"{shown(self._path)} is not the archive {self._name!r} that was ingested, or has changed since: "
                 "ingest it again, or give its folder with --source ROOT"
             )
-        return message.body
+        return message
 
     def expect(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Declares which records will be read next, so that those of a remote archive come in few ranges."""
@@ -265,12 +269,16 @@ class Visit:
         self.document = Document("", record["url"] or "")
 
     @cached_property
+    def message(self) -> HttpMessage:
+        return self.tools.reader.message(self.record)
+
+    @property
     def body(self) -> bytes:
-        return self.tools.reader.read(self.record)
+        return self.message.body
 
     def rest(self) -> None:
         """Frees the body and the document, which only the steps need."""
-        self.__dict__.pop("body", None)
+        self.__dict__.pop("message", None)
         del self.document
 
     def take(self, step: Step, lenient: bool, trace: Trace | None) -> None:
@@ -293,6 +301,7 @@ class Visit:
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
         self.row = document_row(self.record, page, step.engine if html else "plain")
+        self.row["truncated"] = self.record["truncated"] or self.message.cut
         self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
         for name in HEADER_SIGNALS:
             requested = bool(self.record.get(name)) or name in page.robots

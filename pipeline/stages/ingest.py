@@ -1,7 +1,8 @@
 """`ingest`: archives, by splits, to records: a locator and what the headers say, no bodies.
 
-A damaged range becomes a ledger row like any rejected record, and every byte of a split is accounted for. Where the
-inputs are not named by their sha256, it is taken of the bytes as they are read, and written to `inputs.parquet`.
+A damaged range, and a response that cannot be parsed, become ledger rows like any rejected record, and every byte of a
+split is accounted for. Where the inputs are not named by their sha256, it is taken of the bytes as they are read, and
+written to `inputs.parquet`.
 """
 
 from collections.abc import Iterator
@@ -26,9 +27,9 @@ from pipeline.inputs.archives import ArchivePart
 from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
 from pipeline.inputs.versions import check_still
 from pipeline.warc.http import record_message
-from pipeline.warc.pages import PAGE_KINDS, page_kind
+from pipeline.warc.pages import PAGE_KINDS, UNREADABLE, page_kind
 from pipeline.warc.reader import OpenSplit, open_split
-from pipeline.warc.records import Beyond, Damage, Split
+from pipeline.warc.records import Beyond, Damage, RawRecord, Split
 
 STEP = "ingest"
 # Beside the shards: what the parts were read from.
@@ -97,6 +98,10 @@ class IngestTask:
             count(f"type/{event.type}")
             message = record_message(event, HEAD_BYTES)
             kind = page_kind(event, message)
+            if kind in UNREADABLE:
+                count("rejected")
+                damaged += self._unreadable(split, event, kind)
+                continue
             if kind not in PAGE_KINDS:
                 count(f"skipped/{kind}")
                 continue
@@ -117,6 +122,18 @@ class IngestTask:
             "member_record": 0,
         }
         return ledger_rows(row, [Reject(STEP, f"damage/{damage.reason}", float(damage.length), None)], self.recipe)
+
+    def _unreadable(self, split: Split, record: RawRecord, kind: str) -> list[dict[str, Any]]:
+        """A response that cannot be parsed as HTTP; the value is the size of its block."""
+        row = {
+            "id": record.record_id or record_id(split.name, record.offset),
+            "url": record.url,
+            "file_path": split.name,
+            "warc_offset": record.offset,
+            "warc_length": record.length,
+            "member_record": record.member_record,
+        }
+        return ledger_rows(row, [Reject(STEP, kind, float(len(record.block)), None)], self.recipe)
 
 
 def check_unchanged(part: ArchivePart, opened: OpenSplit) -> None:

@@ -112,6 +112,12 @@ def stages_for(recipe: Recipe, inputs: Inputs) -> list[Stage]:
     return list(recipe.stages) if inputs.archives else stages_over_documents(recipe)
 
 
+def tell_notes(say: Say | None, given: Inputs) -> None:
+    if say:
+        for note in given.notes:
+            say(note)
+
+
 def run_recipe(
     recipe: Recipe | str,
     inputs: Sequence[str] | Inputs,
@@ -128,6 +134,7 @@ def run_recipe(
     before anything is written."""
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = inputs if isinstance(inputs, Inputs) else as_known(read_inputs(inputs, columns), inputs_of(out))
+    tell_notes(say, given)
     used = models_of(stages_for(loaded, given))
     return run(open_context(loaded, engine, models, used), given, out, limit, say)
 
@@ -151,6 +158,7 @@ def run_recipe_stage(
     UsageError for what is not there, before anything is written."""
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = as_known(read_inputs(inputs, columns), inputs_of(out))
+    tell_notes(say, given)
     chosen, documents = stage_for(loaded.stage(command, name), given)
     given = for_stages(given, stages_over_documents(loaded) if given.documents else [chosen])  # as in `run`
     first = first_source(given, chosen, limit)

@@ -1,17 +1,14 @@
-"""The gzip members of a file: inflates a member, finds the next one after damage.
-
-The file name is not used; `splits.py` detects the container from the bytes.
-"""
+"""The gzip members of a file (`members.py`): inflates one, and tells a wrong checksum from broken data."""
 
 import importlib
 import re
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.warc.file_bytes import FileBytes
+from pipeline.warc.members import PEEK_BYTES, Member, MemberFormat, find_magics, find_member
 from pipeline.warc.records import CRC, CUT, DEFLATE, MEMBER_BYTES, TOO_LARGE
-from pipeline.warc.walk import filling, starts_record
 
 # ISA-L inflates more than twice as fast as zlib. What it cannot read is read by zlib, so that the result is the same.
 try:
@@ -23,58 +20,40 @@ _MAGIC = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
 _FEED_BYTES = 2**15  # input of one inflate call, so that it returns at most 33 MiB
 _SKIM_BYTES = 4 * 2**30  # inflated bytes of an oversized member that are discarded in search of its end
 _SEARCH_BYTES = 2**18
-_PEEK_BYTES = 2**14  # compressed bytes that show whether a member begins with a record
 _WBITS_GZIP = 31
 
 
-class Member(NamedTuple):
-    """`end`: its end in the file, or its start if the end is unknown; `problem`: why there is no `data`."""
+class GzipMembers(MemberFormat):
+    """The members of a gzip file (RFC 1952)."""
 
-    end: int
-    data: bytes
-    problem: str
+    def starts(self, file: FileBytes, position: int) -> bool:
+        return _MAGIC.match(file.read(position, position + 4)) is not None
 
+    def inflate(self, file: FileBytes, start: int, keep: bool = True) -> Member:
+        return _inflated(file, start, keep)
 
-class Segment(NamedTuple):
-    """`[start, end)` of a file: a gzip member with `data` inflated from it, or, with a `reason`, a damaged range."""
+    def shown(self, file: FileBytes, position: int) -> bytes:
+        inflater = zlib.decompressobj(_WBITS_GZIP)
+        try:
+            return inflater.decompress(file.read(position, position + PEEK_BYTES), 2 * PEEK_BYTES)
+        except zlib.error:
+            return b""
 
-    start: int
-    end: int
-    data: bytes
-    reason: str
+    def has_contents(self, file: FileBytes, position: int) -> bool:  # noqa: ARG002 (one as a file may begin with)
+        return True
 
-
-def walk_members(file: FileBytes, start: int, stop: int, keep: bool = True) -> Iterator[Segment]:
-    """Yields the segments that begin in `[start, stop)`; they tile it, except that the last member may end after
-    `stop`.
-
-    After a broken member, or bytes that are not a member, the walk resumes at the next member that begins with a
-    record. Members stored in the payload of a broken member are then taken for members of the file.
-    """
-    position = start
-    while position < stop:
-        member = inflate_member(file, position, keep) if is_magic(file, position) else Member(position, b"", "")
-        end = member.end
-        if end == position:
-            end = find_member(file, position + 1, stop) or stop
-            member = member._replace(
-                problem=member.problem or filling(file.read(position, position + _PEEK_BYTES), end - position)
-            )
-        yield Segment(position, end, member.data, member.problem)
-        position = end
+    def magics(self, file: FileBytes, start: int, stop: int) -> Iterator[int]:
+        return find_magics(_MAGIC, file, start, stop)
 
 
-def is_magic(file: FileBytes, position: int) -> bool:
-    return _MAGIC.match(file.read(position, position + 4)) is not None
+GZIP_MEMBERS = GzipMembers()
 
 
-def inflate_member(file: FileBytes, start: int, keep: bool = True) -> Member:
-    """Inflates the gzip member at `start`; with `keep` False only to find its end.
-
-    A member of more than MEMBER_BYTES is skipped without being held in memory.
-    """
+def _inflated(file: FileBytes, start: int, keep: bool) -> Member:
     try:
-        return _inflate(file, start, keep, _FAST.decompressobj(_WBITS_GZIP))
+        member = _inflate(file, start, keep, _FAST.decompressobj(_WBITS_GZIP))
+        if not member.problem or not member.data or _FAST is zlib:
+            return member
     except (zlib.error, _FAST.error):
         if _FAST is zlib:
             return _broken(file, start)
@@ -90,7 +69,7 @@ def _inflate(file: FileBytes, start: int, keep: bool, inflater: "zlib._Decompres
     position = start
     while not inflater.eof:
         if held > _SKIM_BYTES or not (data := file.read(position, position + _FEED_BYTES)):
-            return Member(start, b"", TOO_LARGE if held > MEMBER_BYTES else CUT)
+            return Member(start, b"".join(parts), TOO_LARGE if held > MEMBER_BYTES else CUT)
         part = inflater.decompress(data)
         position += len(data)
         held += len(part)
@@ -107,7 +86,7 @@ def _inflate(file: FileBytes, start: int, keep: bool, inflater: "zlib._Decompres
 def _broken(file: FileBytes, start: int) -> Member:
     """Distinguishes a wrong checksum after sound data (end known) from broken data, by inflating without the check."""
     end, data = _without_check(file, start)
-    if end is not None and (end >= file.size or is_magic(file, end)) and not _ran_on(file, start, end, data):
+    if end is not None and (end >= file.size or GZIP_MEMBERS.starts(file, end)) and not _ran_on(file, start, end, data):
         return Member(end, b"", CRC)
     return Member(start, b"", DEFLATE)
 
@@ -118,7 +97,7 @@ def _ran_on(file: FileBytes, start: int, end: int, data: bytes) -> bool:
     it inflates to (for an archive stored as the member's payload they are)."""
     position = start + 1
     payload = 0
-    while (candidate := find_member(file, position, end)) is not None:
+    while (candidate := find_member(GZIP_MEMBERS, file, position, end)) is not None:
         following = _sound_end(file, candidate)
         if following is not None:
             payload = data.find(file.read(candidate, min(candidate + 64, following)), payload)
@@ -167,29 +146,3 @@ def gzip_header_bytes(data: bytes) -> int | None:
             position = end + 1
     position += 2 if flags & 2 else 0
     return position if position <= len(data) else None
-
-
-def begins_record(file: FileBytes, position: int) -> bool:
-    """Whether a gzip member at `position` inflates to data that begin with a record's header."""
-    inflater = zlib.decompressobj(_WBITS_GZIP)
-    try:
-        return starts_record(inflater.decompress(file.read(position, position + _PEEK_BYTES), 2 * _PEEK_BYTES))
-    except zlib.error:
-        return False
-
-
-def find_member(file: FileBytes, start: int, stop: int) -> int | None:
-    """The first member in `[start, stop)` that begins with a record; None if there is none."""
-    for candidate in magics(file, start, stop):
-        if begins_record(file, candidate):
-            return candidate
-    return None
-
-
-def magics(file: FileBytes, start: int, stop: int) -> Iterator[int]:
-    """Yields the positions in `[start, stop)` that have the magic of a gzip member."""
-    while start < stop:
-        data = file.read(start, min(start + _SEARCH_BYTES, stop) + 3)
-        for match in _MAGIC.finditer(data):
-            yield start + match.start()
-        start += _SEARCH_BYTES

@@ -1,5 +1,7 @@
 """Parses the HTTP message in a record's block: status, headers and the decoded body.
 
+The message is the last response in the block: interim ones (100 Continue), and that of a proxy to CONNECT (200
+Connection established), may precede it. The status line is read in every spelling that servers and crawlers write.
 Crawlers often store bodies already dechunked or decompressed under the headers as they were sent. So the bytes decide,
 not the headers: a declared coding that the bytes do not confirm is not decoded. What was decoded before an error is
 kept. Each finding is a string in `problems`.
@@ -8,8 +10,19 @@ kept. Each finding is a string in `problems`.
 import re
 from dataclasses import dataclass, field
 
-from pipeline.warc.codings import NOT_APPLIED, TOO_LARGE, UNCLAIMED, dechunk, decode_body, shows_compression
-from pipeline.warc.fields import read_fields
+from pipeline.warc.codings import (
+    BAD_CHUNK,
+    BROKEN,
+    CUT_CHUNK,
+    NOT_APPLIED,
+    NOT_CHUNKED,
+    TOO_LARGE,
+    UNCLAIMED,
+    dechunk,
+    decode_body,
+    shows_compression,
+)
+from pipeline.warc.fields import Fields, first_values, read_fields
 from pipeline.warc.records import BLOCK_BYTES, RawRecord
 
 # Values of `HttpMessage.problems`, with those of codings.py.
@@ -17,12 +30,25 @@ NO_HEADER = "http/no-header"  # HTTP/0.9: the block is the body
 NO_STATUS = "http/no-status"  # header fields without a status line
 BAD_FIELD = "http/bad-field"  # lines in the header that are not fields, or no blank line after it
 UNENDED = "http/unended-header"  # the block ends inside the header
+SHORT_BODY = "http/short-body"  # the body is shorter than its Content-Length, by more than a line end
 
-_STATUS = re.compile(rb"\s{0,8}(?:HTTP|ICY)/?[\d.]{0,8}[ \t]{1,8}(\d{3})(?!\d)[^\r\n]{0,8192}(?:\r?\n|\Z)")
+# What stands where the grammar has `HTTP/1.1 200`: any case, no version or one that is no number, other spaces, quotes;
+# `ICY` and `h2` of other protocols; the code alone, before a field.
+_STATUS = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s{0,64}(?:"
+    rb"(?i:(?:HTTPS?|ICY|SPDY)(?:[ \t]{0,8}/[ \t]{0,8}|(?=[\d \t\xa0]))[^\s:<\xa0]{0,32}|h[23])[ \t\xa0:]{1,16}[\"'+]?"
+    rb"|(?=\d{3}[ \t][^\r\n]{0,128}\r?\n[A-Za-z-]{1,64}:))"
+    rb"(\d{3})(?!\d)[^\r\n]{0,8192}(?:\r{0,2}\n|\Z)"
+)
+_NO_CODE = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}(?i:HTTP)/[^\s:<]{0,32}(?:[ \t][^\r\n]{0,8192})?\r{0,2}\n")
+_CGI_STATUS = re.compile(r"\s{0,8}([1-9]\d\d)(?!\d)")
 _FIELD = re.compile(rb"[!#-'*+.0-9A-Z^_`a-z|~-]{1,128}[ \t]{0,8}:[^\r\n]{0,8192}\r?\n")
 _CHARSET = re.compile(r"charset\s{0,8}=\s{0,8}[\"']?\s{0,8}([^\s;\"',]{1,64})", re.IGNORECASE)
+_RANGE = re.compile(r"\s{0,8}bytes[\s=:]{1,8}(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
 _STOPS = (b"<",)
-_INTERIM = 4  # interim responses (100 Continue) that may precede the final one
+_INTERIM = 32  # responses that may precede the final one
+# Those after which the body is not, or may not be, whole.
+CUT_BODIES = (UNENDED, CUT_CHUNK, BAD_CHUNK, BROKEN, TOO_LARGE, SHORT_BODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +82,25 @@ class HttpMessage:
         found = _CHARSET.search(self.header("content-type") or "")
         return found[1] if found else None
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether it is a range of what was asked for (206) and not all of it."""
+        if self.status != 206:
+            return False
+        found = _RANGE.match(self.header("content-range") or "")
+        return found is None or int(found[1]) != 0 or found[3] != str(int(found[2]) + 1)
+
+    @property
+    def cut(self) -> str | None:
+        """The problem for which the body may not be whole; None if there is none."""
+        return next((problem for problem in self.problems if problem in CUT_BODIES), None)
+
 
 def record_message(record: RawRecord, max_body: int = BLOCK_BYTES) -> HttpMessage:
     """Returns the message of any record: HTTP, or else the block as a body of the record's own content type."""
     media = (record.content_type or "").lower()
-    is_http = media.startswith("application/http") or record.block[:5] == b"HTTP/"
+    is_http = media.startswith(("application/http", "message/http")) or record.block[:5] == b"HTTP/"
+    is_http = is_http or (record.type == "response" and _STATUS.match(record.block) is not None)
     if is_http or (record.format == "arc" and record.type == "response" and not media.startswith("text/dns")):
         message = parse_http(record.block, max_body)
         if record.format == "arc" and message.header("content-type") is None and record.content_type:
@@ -77,10 +117,13 @@ def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
     message = HttpMessage(status, headers, b"")
     body = block[start:]
     transfer = message.header_list("transfer-encoding")
-    if "chunked" in transfer:
+    for number in range(min(transfer.count("chunked"), 2)):
         body, problem = dechunk(body)
-        problems += [problem] if problem else []
+        if problem and not (number and problem == NOT_CHUNKED):
+            problems.append(problem)
     codings = message.header_list("content-encoding") + [coding for coding in transfer if coding != "chunked"]
+    if not transfer and not codings and len(body) + 2 < _declared_length(message):
+        problems.append(SHORT_BODY)
     media = message.media_type
     compressible = not media or media.startswith("text/") or "html" in media
     if not codings and compressible and shows_compression(body):
@@ -93,26 +136,48 @@ def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
     return HttpMessage(status, headers, body, tuple(dict.fromkeys(problems + found)))
 
 
+def _declared_length(message: HttpMessage) -> int:
+    """The Content-Length of an answer that has a body; 0 without one."""
+    length = message.header("content-length") if message.status is None or message.status // 100 == 2 else None
+    return int(length) if length and len(length) < 16 and length.isascii() and length.isdigit() else 0
+
+
 def _head(block: bytes) -> tuple[int | None, list[tuple[str, str]], int, list[str]]:
     """Returns status, headers, the position of the body, problems."""
-    status: int | None = None
-    position = 0
-    for _ in range(_INTERIM):
-        found = _STATUS.match(block, position)
-        if not found:
-            break
-        status = int(found[1])
-        fields = read_fields(block, found.end(), _STOPS)
-        position = fields.end
-        if status // 100 != 1:
-            break
-    if status is None:
-        if not _FIELD.match(block):
-            return None, [], 0, [NO_HEADER]
-        fields = read_fields(block, 0, _STOPS)
+    found = _STATUS.match(block) or _NO_CODE.match(block)
+    if not found and not _FIELD.match(block):
+        return None, [], 0, [NO_HEADER]
+    fields = read_fields(block, found.end() if found else 0, _STOPS)
+    for _ in range(_INTERIM if found else 0):
+        assert found is not None
+        start = found.end()
+        following = _STATUS.match(block, start) if block[start : start + 4].lower() == b"http" else None
+        if following is None:  # it has a header
+            body = block[fields.end : fields.end + 1]
+            following = _STATUS.match(block, fields.end) if body != b"<" else None
+            if following is None or not _precedes(found, fields):
+                break
+        found, fields = following, read_fields(block, following.end(), _STOPS)
+    status = int(found[1]) if found and found.re is _STATUS else _cgi_status(fields)
     problems = [NO_STATUS] if status is None else []
     if not fields.clean:
         problems.append(BAD_FIELD)
     if not fields.complete:
         problems.append(UNENDED)
     return status, fields.pairs, fields.end, problems
+
+
+def _precedes(found: "re.Match[bytes]", fields: Fields) -> bool:
+    """Whether a response before another is not the one that was asked for: an interim one, that of a proxy to CONNECT,
+    or one without a body, as before a repeated request. A page may begin with a status line as its text."""
+    if found.re is _STATUS and (found[1].startswith(b"1") or b"established" in found[0].lower()):
+        return True
+    values = first_values(fields.pairs)
+    length = values.get("content-length", "0")
+    return length.strip("0") == "" and "transfer-encoding" not in values and "content-type" not in values
+
+
+def _cgi_status(fields: Fields) -> int | None:
+    """The status that a script told its server, in a header without a status line."""
+    told = _CGI_STATUS.match(first_values(fields.pairs).get("status", ""))
+    return int(told[1]) if told else None

@@ -7,7 +7,8 @@ of HTML if they are those of a PDF, an image or an archive.
 
 import re
 
-from pipeline.warc.http import HttpMessage, record_message
+from pipeline.warc.codings import TOO_LARGE
+from pipeline.warc.http import CUT_BODIES, NO_HEADER, NO_STATUS, SHORT_BODY, UNENDED, HttpMessage, record_message
 from pipeline.warc.records import RawRecord
 
 HTML = "html"
@@ -25,6 +26,10 @@ SKIP_REASONS = (
     *(f"media/{name}" for name in MEDIA),
     "body/empty",
 )
+
+# Responses that are no skipped records but rejected ones: they cannot be parsed as HTTP, or nothing of a body that may
+# be a page can be decoded.
+UNREADABLE = (NO_HEADER, NO_STATUS, *CUT_BODIES)
 
 _PAGES = ("response", "resource", "conversion")
 _HTML_TYPES = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml", "html")
@@ -69,7 +74,8 @@ _PREFACE = re.compile(rb"\s+|<\?[^>]{0,512}>|<!--.{0,768}?-->", re.DOTALL)
 
 
 def page_kind(record: RawRecord, message: HttpMessage) -> str:
-    """Returns HTML or TEXT for a page, else one of SKIP_REASONS. `message`: `record_message(record)`."""
+    """Returns HTML or TEXT for a page, one of UNREADABLE, or else one of SKIP_REASONS. `message`:
+    `record_message(record)`."""
     if record.type not in _PAGES:
         return f"type/{record.type if record.type in TYPES else 'unknown'}"
     if message.status is not None and not 200 <= message.status < 300:
@@ -77,12 +83,19 @@ def page_kind(record: RawRecord, message: HttpMessage) -> str:
         return f"status/{leading}xx" if leading in (1, 3, 4, 5) else "status/other"
     if message.status in (204, 205):
         return "status/204"
-    if not message.body.strip():
-        return "body/empty"
+    if TOO_LARGE in message.problems and not message.body.strip():
+        message = record_message(record)  # its head alone is blank
     media = message.media_type
+    if not message.body.strip():
+        may_be_page = media in _HTML_TYPES or media in _GENERIC or message.cut == UNENDED
+        lost = message.cut not in (None, SHORT_BODY) and may_be_page and message.header("content-length") != "0"
+        return message.cut if message.cut and lost else "body/empty"
     if record.type == "conversion" and media in ("", "text/plain"):
         return TEXT
-    return _media_kind(media, message.body[:_SNIFF_BYTES])
+    kind = _media_kind(media, message.body[:_SNIFF_BYTES])
+    if kind not in PAGE_KINDS and not media and record.format == "warc":
+        return next((problem for problem in message.problems if problem in UNREADABLE), kind)
+    return kind
 
 
 def is_page(record: RawRecord) -> bool:

@@ -7,25 +7,26 @@ that member alone. No content of a file raises an error here.
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 from infra.addresses import shown
 from infra.errors import WorkError
-from pipeline.warc.containers import (
-    inflate_member,
-    is_magic,
-    walk_members,
-)
+from pipeline.warc.containers import GZIP_MEMBERS
 from pipeline.warc.file_bytes import FileBytes, RangeDigest, open_bytes
-from pipeline.warc.pages import is_page
+from pipeline.warc.http import record_message
+from pipeline.warc.members import MemberFormat, walk_members
+from pipeline.warc.pages import is_page, page_kind
 from pipeline.warc.records import (
     CROWDED,
+    CUT,
     EMPTY,
     GZIP,
     PLAIN,
     SHORT,
     STREAM,
     TO_END,
+    ZSTD_FRAMES,
     Beyond,
     Damage,
     Event,
@@ -33,9 +34,12 @@ from pipeline.warc.records import (
     Split,
     SplitOverrun,
 )
+from pipeline.warc.segments import Continuations, is_first_segment
 from pipeline.warc.splits import sniff
-from pipeline.warc.stream import InflatedWindow, open_stream
+from pipeline.warc.stream import InflatedWindow
+from pipeline.warc.unpacking import open_stream
 from pipeline.warc.walk import Buffer, Piece, Window, walk
+from pipeline.warc.zstd import ZstdMembers
 
 # Offset, length, number in the member.
 Locator = tuple[int, int, int]
@@ -50,13 +54,17 @@ class OpenSplit:
 
     def events(self) -> Iterator[Event]:
         """As `read_split`."""
-        if self.split.container == GZIP:
-            events = _absorb(_members(self.file, self.split))
-        elif self.split.container == STREAM:
-            events = _stream(open_stream(self.file), self.split)
-        else:
-            events = _plain(self.file, self.split)
+        events = _joined(self._events(), Continuations(partial(read_on, self.file, self.split.container)))
         yield from events if self.split.cap is None else _capped(events, self.split)
+
+    def _events(self) -> Iterator[Event]:
+        container = self.split.container
+        if container == STREAM:
+            return _stream(open_stream(self.file), self.split)
+        if container == PLAIN:
+            return _plain(self.file, self.split)
+        events = _members(members_of(self.file, container), self.file, self.split)
+        return _absorb(events, container == ZSTD_FRAMES, self.split.end)
 
     def digest(self) -> RangeDigest:
         """The sha256 of the split's bytes, which comes with the reading of the events."""
@@ -98,22 +106,64 @@ def _capped(events: Iterator[Event], split: Split) -> Iterator[Event]:
         yield Beyond(after if split.container == STREAM else split.start + done, split.end - split.start - done)
 
 
-# ---- gzip, a record in a member
+# ---- records in segments
+
+
+def read_on(file: FileBytes, container: str, record: RawRecord) -> Iterator[RawRecord]:
+    """The records of a file from one of them on."""
+    file.expect(())
+    if container in (GZIP, ZSTD_FRAMES):
+        for segment in walk_members(members_of(file, container), file, record.offset - record.member_record, file.size):
+            events = _records_of_member(segment.data, segment.start, segment.end - segment.start)
+            yield from (event for event in events if isinstance(event, RawRecord))
+        return
+    window: Window = file
+    if container == STREAM:
+        window = open_stream(file)
+        window.skip_to(record.offset)
+    for piece in walk(window, record.offset):
+        if piece.header is not None:
+            yield _raw_record(piece, window, piece.start, piece.end - piece.start, 0, 0)
+
+
+def _joined(events: Iterator[Event], continuations: Continuations) -> Iterator[Event]:
+    for event in events:
+        if isinstance(event, RawRecord) and event.segment == 1:
+            _join(event, continuations)
+        yield event
+
+
+def _join(record: RawRecord, continuations: Continuations) -> None:
+    """Puts together what is a page, or may be one, as far as its first segment tells."""
+    if is_first_segment(record) and not page_kind(record, record_message(record)).startswith(("media/", "status/")):
+        continuations.join(record)
+
+
+# ---- a record in a member
+
+
+def members_of(file: FileBytes, container: str) -> MemberFormat:
+    return ZstdMembers(file) if container == ZSTD_FRAMES else GZIP_MEMBERS
 
 
 class _Padding(Damage):
     """A member without contents: its bytes are accounted for by the record before it."""
 
 
-def _members(file: FileBytes, split: Split) -> Iterator[Event]:
-    for segment in walk_members(file, split.start, split.end):
+def _members(members: MemberFormat, file: FileBytes, split: Split) -> Iterator[Event]:
+    for segment in walk_members(members, file, split.start, split.end):
         length = segment.end - segment.start
         if segment.end > split.end:
             raise SplitOverrun(split, segment.end)
-        if segment.reason:
+        if segment.reason and not segment.data:
             yield Damage(segment.start, length, segment.reason)
-        else:
-            yield from _records_of_member(segment.data, segment.start, length)
+            continue
+        number = 0
+        for event in _records_of_member(segment.data, segment.start, length):
+            yield event
+            number += isinstance(event, RawRecord)
+        if segment.reason:  # the file ends inside the member: what it has of a record is one
+            yield Damage(segment.start + number, 0 if number else length, segment.reason)
 
 
 def _records_of_member(data: bytes, start: int, length: int) -> Iterator[Event]:
@@ -136,20 +186,38 @@ def _records_of_member(data: bytes, start: int, length: int) -> Iterator[Event]:
         owed = 0
 
 
-def _absorb(events: Iterator[Event]) -> Iterator[Event]:
-    """Adds the bytes of padding to the record before it; without one, padding is damage."""
+def _absorb(events: Iterator[Event], leading: bool, stop: int) -> Iterator[Event]:
+    """Adds the bytes of padding to the record before it; without one, padding is damage. `leading`: padding before the
+    first event, such as a dictionary, is sound, and belongs to that event."""
     held: Event | None = None
+    first: int | None = None
     for event in events:
         if isinstance(event, _Padding):
             if isinstance(held, RawRecord):
                 held.file_bytes += event.length
                 continue
+            if leading and held is None:
+                first = event.offset if first is None else first
+                continue
             event = Damage(event.offset, event.length, EMPTY)
         if held is not None:
             yield held
+        elif first is not None:
+            _prepend(event, first)
         held = event
+    if held is None and first is not None:
+        held = Damage(first, stop - first, EMPTY)
     if held is not None:
         yield held
+
+
+def _prepend(event: Event, first: int) -> None:
+    """Has an event account for the bytes from `first` on, too."""
+    if isinstance(event, RawRecord):
+        event.file_bytes += event.offset - event.member_record - first
+    else:
+        event.length += event.offset - first
+        event.offset = first
 
 
 # ---- plain files and streams
@@ -171,7 +239,8 @@ def _plain(file: FileBytes, split: Split) -> Iterator[Event]:
 def _stream(window: InflatedWindow, split: Split) -> Iterator[Event]:
     """Yields records by inflated positions; each accounts for the bytes of the file that were read up to its end.
 
-    A record with a break inside is damaged; a break between records is an event of its own.
+    A record with a break inside is damaged; a break between records, or the end of the file inside the last, is an
+    event of its own.
     """
     accounted = split.start
     broken = 0
@@ -182,7 +251,7 @@ def _stream(window: InflatedWindow, split: Split) -> Iterator[Event]:
         while broken < len(window.breaks) and window.breaks[broken][0] <= piece.end:
             position, why = window.breaks[broken]
             broken += 1
-            if position < piece.end or piece.truncated == SHORT:
+            if position < piece.end or (piece.truncated == SHORT and why != CUT):
                 reason = why
             else:
                 yield Damage(piece.end, 0, why)
@@ -212,6 +281,8 @@ class RecordReader:
         self._container = ""
         self._file: FileBytes | None = None
         self._window: InflatedWindow | None = None
+        self._members: MemberFormat | None = None
+        self._continuations: Continuations | None = None
         self._at = 0
 
     def __enter__(self) -> "RecordReader":
@@ -247,12 +318,15 @@ class RecordReader:
                 f"{shown(self._path)}: no record of {length} bytes at offset {offset}: this is not the file that was "
                 "ingested, or it has changed since; ingest it again"
             )
+        if found.segment == 1:
+            self._continuations = self._continuations or Continuations(partial(read_on, self._file, self._container))
+            _join(found, self._continuations)
         return found
 
     def _record(self, file: FileBytes, offset: int, length: int, number: int) -> RawRecord | None:
         """The container shows in the first record that is read: no other kind of file has a member, or a record, of
         exactly this length there. Only where there is neither the beginning of the file is looked at."""
-        kinds = (self._container,) if self._container else (GZIP, PLAIN)
+        kinds = (self._container,) if self._container else (GZIP, ZSTD_FRAMES, PLAIN)
         for kind in kinds:
             found = self._record_in(kind, file, offset, length, number)
             if found is not None:
@@ -267,8 +341,11 @@ class RecordReader:
     def _record_in(self, kind: str, file: FileBytes, offset: int, length: int, number: int) -> RawRecord | None:
         if kind == STREAM:
             return self._from_stream(file, offset, length)
-        if kind == GZIP:
-            return _from_member(file, offset, length, number)
+        if kind in (GZIP, ZSTD_FRAMES):
+            self._members = self._members or members_of(file, kind)
+            found = _from_member(self._members, file, offset, length, number)
+            self._members = self._members if found else None
+            return found
         window = Buffer(file.read(offset, offset + length))
         piece = next(walk(window), None)
         whole = piece is not None and piece.header is not None and piece.end == length
@@ -285,12 +362,13 @@ class RecordReader:
         return _raw_record(piece, self._window, offset, length, 0, 0)
 
 
-def _from_member(file: FileBytes, offset: int, length: int, number: int) -> RawRecord | None:
+def _from_member(members: MemberFormat, file: FileBytes, offset: int, length: int, number: int) -> RawRecord | None:
     start = offset - number
-    if start < 0 or not is_magic(file, start):
+    if start < 0 or not members.starts(file, start):
         return None
-    member = inflate_member(file, start)
-    if member.problem or member.end - start != length:
+    member = members.inflate(file, start)
+    end = file.size if member.problem == CUT else member.end
+    if (member.problem and member.problem != CUT) or end - start != length:
         return None
     records = (event for event in _records_of_member(member.data, start, length) if isinstance(event, RawRecord))
     return next(islice(records, number, None), None)
@@ -314,4 +392,5 @@ def _raw_record(piece: Piece, window: Window, offset: int, length: int, number: 
         block=window.read(piece.block_start, piece.block_end),
         truncated=piece.truncated,
         payload_digest=header.payload_digest,
+        segment=header.segment,
     )

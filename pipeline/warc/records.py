@@ -11,6 +11,7 @@ MEMBER_BYTES = 256 * 2**20  # the most inflated bytes of one gzip member that ar
 BLOCK_BYTES = 64 * 2**20  # longest block of a record that is read
 
 GZIP = "gzip"  # a file of gzip members, each of which begins with a record
+ZSTD_FRAMES = "zstd"  # a file of Zstandard frames, each of which begins with a record
 STREAM = "stream"  # one compressed stream that holds the whole file; offsets are those of the inflated bytes
 PLAIN = "plain"
 
@@ -18,6 +19,11 @@ PLAIN = "plain"
 CRC = "crc"  # the deflate data are complete, but the checksum or size after them is wrong
 DEFLATE = "deflate"  # broken deflate data
 LZ4 = "lz4"  # a broken LZ4 frame
+ZSTD = "zstd"  # a broken Zstandard frame
+DICTIONARY = "dictionary"  # a Zstandard frame that needs another dictionary than the file has, or one where it has none
+WINDOW = "window"  # data that take more memory to unpack than 2 GiB
+BZIP2 = "bzip2"  # broken bzip2 data
+XZ = "xz"  # broken xz data
 CUT = "cut"  # the file ends inside a member
 JUNK = "junk"  # bytes, or the contents of a sound member, that are not a record
 ZEROS = "zeros"  # padding
@@ -26,8 +32,10 @@ TOO_LARGE = "too-large"  # a member or a block beyond its bound
 CROWDED = "crowded"  # more records in a gzip member than it has bytes, which are their offsets
 EMPTY = "empty"  # only separators or empty members
 
-SHORT = "short"  # RawRecord.truncated: the block is shorter than its header declares
-
+# Values of `truncated`, with those of the WARC-Truncated header (length, time, disconnect, unspecified).
+SHORT = "short"  # the block is shorter than its header declares
+SEGMENT = "segment"  # the first segment of a record whose others are not all there
+PARTIAL = "partial"  # an answer with a range of what was asked for (HTTP 206)
 
 TO_END = -1  # Split.end: the end of the file, whatever its size
 
@@ -66,7 +74,8 @@ class RawRecord:
     `member_record`, and its `length` is the whole member's. In a STREAM both are positions in the inflated bytes.
     `file_bytes`: the bytes of the split that the record accounts for: 0 for the further records of a member.
     `type`: lower case; "unknown" when missing. ARC: "warcinfo" for the version block, "response" for all else.
-    `date`: `YYYY-MM-DDTHH:MM:SSZ`, None if unreadable. `truncated`: the WARC-Truncated header, or `SHORT`.
+    `date`: `YYYY-MM-DDTHH:MM:SSZ`, None if unreadable. `truncated`: the WARC-Truncated header, SHORT or SEGMENT.
+    `segment`: the number of this segment, of a record that was written in several.
     """
 
     offset: int
@@ -83,6 +92,7 @@ class RawRecord:
     block: bytes
     truncated: str | None
     payload_digest: str | None
+    segment: int | None = None
 
 
 @dataclass(slots=True)

@@ -6,18 +6,18 @@ deflate blocks contain an inner archive byte for byte. But such a block has at m
 header, so a longer chain of sound members cannot be a payload; where there is no such chain, the file is walked.
 """
 
-from pipeline.warc.containers import (
-    begins_record,
-    find_member,
-    inflate_member,
-    is_magic,
-    walk_members,
-)
+from collections.abc import Iterator
+
+from pipeline.warc.containers import GZIP_MEMBERS
 from pipeline.warc.file_bytes import FileBytes, open_bytes
-from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, TO_END, Split
-from pipeline.warc.stream import LZ4_MAGIC, GzipSource, InflatedWindow, open_stream
+from pipeline.warc.members import MemberFormat, Segment, begins_record, find_member, walk_members
+from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, TO_END, ZSTD_FRAMES, Split
+from pipeline.warc.stream import LZ4_MAGIC, ByteSource, GzipSource, InflatedWindow
+from pipeline.warc.unpacking import ZstdSource, open_stream, source_of
 from pipeline.warc.walk import starts_record, walk
 from pipeline.warc.warc import WARC_START, parse_warc_header
+from pipeline.warc.zstd import ZstdMembers
+from pipeline.warc.zstd_frames import is_frame
 
 _STORED_BLOCK = 65_535  # RFC 1951, section 3.2.4
 _SNIFF_BYTES = 4 * 2**20  # inflated bytes from which the container of a gzip file is detected
@@ -43,7 +43,9 @@ def plan_splits(path: str, name: str, size: int = SPLIT_BYTES, exact: bool = Fal
         if container == STREAM:
             starts = [0]
         elif container == GZIP:
-            starts = _gzip_starts(file, size, exact)
+            starts = _member_starts(GZIP_MEMBERS, file, size, exact)
+        elif container == ZSTD_FRAMES:  # to walk them takes no decoding
+            starts = _member_starts(ZstdMembers(file), file, size, exact=True)
         else:
             starts = _plain_starts(file, size)
         ends = [*starts[1:], file.size]
@@ -60,29 +62,40 @@ def _plain_starts(file: FileBytes, size: int) -> list[int]:
     return starts
 
 
-def _gzip_starts(file: FileBytes, size: int, exact: bool) -> list[int]:
+def _member_starts(members: MemberFormat, file: FileBytes, size: int, exact: bool) -> list[int]:
     starts = [0]
     boundary = size
     while boundary < file.size:
         start = None if exact else _proved_start(file, boundary)
         if start is None:
-            walked = walk_members(file, starts[-1], file.size, keep=False)
-            start = next((segment.start for segment in walked if segment.start >= boundary), file.size)
+            walked = walk_members(members, file, starts[-1], file.size, keep=False)
+            start = _next_start(members, file, boundary, walked)
         starts.append(start)
         boundary = (start // size + 1) * size
     return starts
 
 
+def _next_start(members: MemberFormat, file: FileBytes, boundary: int, walked: Iterator[Segment]) -> int:
+    """The first segment at or after `boundary`: one with contents, behind one with contents. Padding, such as a
+    dictionary, is accounted for by a record of its own split."""
+    before = False
+    for segment in walked:
+        if segment.start >= boundary and before and members.has_contents(file, segment.start):
+            return segment.start
+        before = before or members.has_contents(file, segment.start)
+    return file.size
+
+
 def _proved_start(file: FileBytes, boundary: int) -> int | None:
-    """The first member at or after `boundary` if it cannot be in a payload; `file.size` if there is no member."""
-    start = find_member(file, boundary, file.size)
+    """The first gzip member at or after `boundary` if it cannot be in a payload; `file.size` if there is no member."""
+    start = find_member(GZIP_MEMBERS, file, boundary, file.size)
     if start is None:
         return file.size
     position = start
     while position - start <= _STORED_BLOCK and position < file.size:
-        if not is_magic(file, position):
+        if not GZIP_MEMBERS.starts(file, position):
             return None
-        member = inflate_member(file, position, keep=False)
+        member = GZIP_MEMBERS.inflate(file, position, keep=False)
         if member.problem:
             return None
         position = member.end
@@ -92,23 +105,24 @@ def _proved_start(file: FileBytes, boundary: int) -> int | None:
 def sniff(file: FileBytes) -> str:
     """Detects the container of `file` by its bytes. A file without any record is PLAIN, and all damage."""
     head = file.read(0, _READ_AHEAD)
-    if head.startswith(LZ4_MAGIC):
-        return STREAM
     if starts_record(head):
         return PLAIN
-    if begins_record(file, 0):
-        return _gzip_kind(file, 0)
-    member = find_member(file, 0, file.size)
-    plain = next((piece.start for piece in walk(file) if piece.header is not None), None)
-    if member is None or (plain is not None and plain < member):
-        return PLAIN
-    return _gzip_kind(file, member)
+    if begins_record(GZIP_MEMBERS, file, 0):
+        return _kind(GzipSource(file), GZIP)
+    if head.startswith(LZ4_MAGIC) or is_frame(head):
+        source = source_of(file)
+        return _kind(source, ZSTD_FRAMES) if isinstance(source, ZstdSource) else STREAM
+    found = {PLAIN: next((piece.start for piece in walk(file) if piece.header is not None), None)}
+    for kind, members in ((GZIP, GZIP_MEMBERS), (ZSTD_FRAMES, ZstdMembers(file))):
+        found[kind] = find_member(members, file, 0, file.size)
+    start, kind = min(((start, kind) for kind, start in found.items() if start is not None), default=(0, PLAIN))
+    return _kind(GzipSource(file, start), GZIP) if kind == GZIP else kind
 
 
 def first_header(file: FileBytes) -> bytes:
     """The block of the first record of a file, if that describes the file (`warcinfo`), up to 64 KiB; else nothing."""
     head = file.read(0, _READ_AHEAD)
-    if head.startswith(LZ4_MAGIC) or is_magic(file, 0):
+    if head.startswith(LZ4_MAGIC) or is_frame(head) or GZIP_MEMBERS.starts(file, 0):
         head = open_stream(file).read(0, _READ_AHEAD)
     if not WARC_START.match(head):
         return b""
@@ -118,16 +132,16 @@ def first_header(file: FileBytes) -> bytes:
     return head[header.size : header.size + (header.length or 0)]
 
 
-def _gzip_kind(file: FileBytes, start: int) -> str:
-    """GZIP if, among the first members, members end where records do; STREAM if one member is the whole file, or
+def _kind(source: ByteSource, members: str) -> str:
+    """`members` if, among the first members, they end where records do; STREAM if one member is the whole file, or
     members end inside records."""
-    window = InflatedWindow(GzipSource(file, start))
+    window = InflatedWindow(source)
     passed = 0  # members that ended so far
     most = 0  # the most records of one member so far
     in_member = 0  # records so far in the member that has not ended yet
     for piece in walk(window):
         if window.breaks and window.breaks[0][0] < piece.end:
-            return STREAM if in_member > 1 else GZIP
+            return STREAM if in_member > 1 else members
         in_member += 1
         most = max(most, in_member)
         for boundary in window.boundaries[passed:]:
@@ -138,7 +152,7 @@ def _gzip_kind(file: FileBytes, start: int) -> str:
             passed += 1
             in_member = 0
         if passed == _SNIFF_MEMBERS:
-            return GZIP
+            return members
         if piece.end > _SNIFF_BYTES and in_member != 1:
-            return STREAM if in_member else GZIP
-    return STREAM if passed < 2 and most > 1 else GZIP
+            return STREAM if in_member else members
+    return STREAM if passed < 2 and most > 1 else members

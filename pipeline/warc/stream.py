@@ -1,4 +1,5 @@
-"""A compressed stream that contains a whole file, as a Window on its inflated bytes: gzip and LZ4.
+"""A compressed stream that contains a whole file, as a Window on its inflated bytes; gzip and LZ4 (`unpacking.py` has
+the others).
 
 For archives compressed as one (`gzip file.warc`, LZ4 frames) or cut into members at places other than record ends.
 Positions are those of the inflated bytes, which can only be reached from the start: reading goes forward, in bounded
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from pipeline.warc.containers import magics
+from pipeline.warc.containers import GZIP_MEMBERS
 from pipeline.warc.fields import HEADER_BYTES
 from pipeline.warc.file_bytes import FileBytes
 from pipeline.warc.records import BLOCK_BYTES, CRC, CUT, DEFLATE, LZ4
@@ -124,7 +125,7 @@ class GzipSource(ByteSource):
             except zlib.error as error:
                 part, used = salvage(spare, data)
                 self.position += used
-                self.problem = CRC if "data check" in str(error) or "length check" in str(error) else DEFLATE
+                self.problem = CRC if _is_checksum(error) else DEFLATE
                 self.boundary = self.problem == CRC
                 yield part
                 return
@@ -134,15 +135,21 @@ class GzipSource(ByteSource):
 
     def _resume(self, start: int) -> int:
         """The position of the next member that inflates, at or after `start`; the end of the file if there is none."""
-        for candidate in magics(self._file, start, self._file.size):
+        for candidate in GZIP_MEMBERS.magics(self._file, start, self._file.size):
             inflater = zlib.decompressobj(31)
             try:
                 shown = inflater.decompress(self._file.read(candidate, candidate + _FEED_BYTES), _PROOF_BYTES)
-            except zlib.error:
+            except zlib.error as error:
+                if candidate == start and _is_checksum(error):
+                    return candidate
                 continue
             if inflater.eof or len(shown) == _PROOF_BYTES or candidate == start:
                 return candidate
         return self._file.size
+
+
+def _is_checksum(error: zlib.error) -> bool:
+    return "data check" in str(error) or "length check" in str(error)
 
 
 def salvage(inflater: "zlib._Decompress", data: bytes) -> tuple[bytes, int]:
@@ -162,15 +169,16 @@ def salvage(inflater: "zlib._Decompress", data: bytes) -> tuple[bytes, int]:
 
 
 class Lz4Source(ByteSource):
-    """LZ4 frames, decoded by FastWARC."""
+    """LZ4 frames from `start` on, decoded by FastWARC."""
 
-    def __init__(self, file: FileBytes) -> None:
+    def __init__(self, file: FileBytes, start: int = 0) -> None:
         self._file = file
+        self._start = start
 
     def parts(self) -> Iterator[bytes]:
         from fastwarc.stream_io import Lz4Reader
 
-        forward = _Forward(self._file)
+        forward = _Forward(self._file, self._start)
         reader = Lz4Reader(forward)
         try:
             while part := reader.read(_FEED_BYTES):
@@ -183,11 +191,11 @@ class Lz4Source(ByteSource):
 
 
 class _Forward(io.RawIOBase):
-    """A file as an object that is read from its start."""
+    """A file as an object that is read from a position on."""
 
-    def __init__(self, file: FileBytes) -> None:
+    def __init__(self, file: FileBytes, start: int) -> None:
         self._file = file
-        self._position = 0
+        self._position = start
 
     def readable(self) -> bool:
         return True
@@ -200,10 +208,3 @@ class _Forward(io.RawIOBase):
         data = self._file.read(self._position, stop)
         self._position += len(data)
         return data
-
-
-def open_stream(file: FileBytes) -> InflatedWindow:
-    """Opens the inflated bytes of `file`: LZ4 if its first bytes say so, else gzip."""
-    if file.read(0, 4) == LZ4_MAGIC:
-        return InflatedWindow(Lz4Source(file))
-    return InflatedWindow(GzipSource(file))

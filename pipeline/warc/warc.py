@@ -36,6 +36,7 @@ class RecordHeader:
     content_type: str | None
     truncated: str | None
     payload_digest: str | None
+    segment: int | None = None
 
 
 def parse_warc_header(data: bytes) -> RecordHeader | None:
@@ -56,6 +57,7 @@ def parse_warc_header(data: bytes) -> RecordHeader | None:
         content_type=values.get("content-type"),
         truncated=values.get("warc-truncated"),
         payload_digest=values.get("warc-payload-digest"),
+        segment=parse_length(values.get("warc-segment-number", "")),
     )
 
 

@@ -23,12 +23,12 @@ def test_a_run_ends_in_its_result_and_the_next_command(tmp_path: Path, capsys: p
     out = tmp_path / "my out"
     line = last_line(capsys, "run", "--recipe", "exact", "--input", tmp_path / "crawl", "--out", out)
     result, _, command = line.partition("; next: refinery ")
-    assert result == f"kept 30 of 40 (75.0%): {out / 'final'}"
+    assert result == f"kept 30 documents of 40 (75.0%): {out / 'final'}"
     assert command == f"rejects --run '{out}'"
     rows = text_rows(6)
     write_rows(tmp_path / "texts.jsonl", [*rows, {**rows[0], "id": "again"}])
     line = last_line(capsys, "run", "--recipe", "exact", "--input", tmp_path / "texts.jsonl", "--out", tmp_path / "o")
-    assert line.startswith(f"kept 6 of 7 (85.7%): {tmp_path / 'o/final'}; ")
+    assert line.startswith(f"kept 6 documents of 7 (85.7%): {tmp_path / 'o/final'}; ")
 
 
 def test_also_where_the_input_was_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,5 +82,6 @@ def test_readmit_and_takedown_add_up(world: Path, tmp_path: Path) -> None:
 
 
 def test_the_line_that_says_how_much_was_kept() -> None:
-    assert kept_text({"kept": 31, "in": 2600}) == "kept 31 of 2,600 (1.2%)"
-    assert kept_text({"kept": 0, "in": 0}) == "kept 0 of 0"
+    assert kept_text({"kept": 31, "in": 2600}) == "kept 31 documents of 2,600 (1.2%)"
+    assert kept_text({"kept": 1, "in": 1}) == "kept 1 document of 1 (100.0%)"
+    assert kept_text({"kept": 0, "in": 0}) == "kept 0 documents of 0"

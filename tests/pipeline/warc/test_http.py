@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.warc.http import HttpMessage, parse_http, record_message
-from pipeline.warc.pages import PAGE_KINDS, SKIP_REASONS, is_page, page_kind
+from pipeline.warc.pages import PAGE_KINDS, SKIP_REASONS, UNREADABLE, is_page, page_kind
 from pipeline.warc.records import RawRecord
 
 HTML = b"<!DOCTYPE html><html><body>" + b"<p>some words of a page</p>" * 40 + b"</body></html>"
@@ -46,6 +46,33 @@ def message(body: bytes, *headers: str, status: str = "HTTP/1.1 200 OK") -> byte
         (b"ICY 200 OK\r\nA: b\r\n\r\n", 200, ()),
         (b"\r\nHTTP/1.0 301 Moved\r\nA: b\r\n\r\n", 301, ()),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"http/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"Http/1.0  404\tNot Found\r\nA: b\r\n\r\n", 404, ()),
+        (b"HTTP/1.1\t200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP / 1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1,1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.x 200OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.1: 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/-1.-1 500 x\r\nA: b\r\n\r\n", 500, ()),
+        (b'HTTP/1.1 "200" OK\r\nA: b\r\n\r\n', 200, ()),
+        (b"HTTP/1.1\xa0200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.1 200 OK\r\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTPS/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"h2 200\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/2+quic/46 200\r\nA: b\r\n\r\n", 200, ()),
+        (b"icy 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"\xef\xbb\xbfHTTP/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.1 OK\r\nA: b\r\n\r\n", None, ("http/no-status",)),
+        (b"HTTP/1.1 2000 OK\r\nA: b\r\n\r\n", None, ("http/no-status",)),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * 9 + b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.1 103 Early\r\nContent-Type: x\r\nLink: y\r\n\r\nHTTP/2 200\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.1 100 Continue\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.0 200 Connection established\r\n\r\nHTTP/1.1 404 x\r\nA: b\r\n\r\n", 404, ()),
+        (b"http/1.1 200 connection Established\r\nContent-Type: x\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.1 200 OK\r\nProxy-Agent: x\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.1 407 x\r\nContent-Length: 0\r\n\r\nHTTP/1.0 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
         (b"A: b\r\n\r\n", None, ("http/no-status",)),
         (b"HTTP/1.1 200 OK\r\nA: b\r\nnot a field\r\n\r\n", 200, ("http/bad-field",)),
         (b"HTTP/1.1 200 OK\r\nA: b\r\n", 200, ("http/bad-field",)),
@@ -54,6 +81,36 @@ def message(body: bytes, *headers: str, status: str = "HTTP/1.1 200 OK") -> byte
 def test_heads(head: bytes, status: int | None, problems: tuple[str, ...]) -> None:
     parsed = parse_http(head + HTML)
     assert (parsed.status, parsed.headers, parsed.body, parsed.problems) == (status, [("A", "b")], HTML, problems)
+
+
+def test_a_page_may_begin_like_a_response() -> None:
+    text = b"HTTP/1.1 404 Not Found\r\n\r\nis what a server says."
+    for header in (b"Content-Type: text/plain", b"Content-Length: 47", b"Transfer-Encoding: identity"):
+        parsed = parse_http(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + text)
+        assert (parsed.status, parsed.body) == (200, text)
+
+
+@pytest.mark.parametrize(("told", "status"), [("404 Not Found", 404), ("200", 200), ("OK", None)])
+def test_the_status_of_a_script(told: str, status: int | None) -> None:
+    assert parse_http(b"Status: " + told.encode() + b"\r\n\r\n" + HTML).status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "ranges", "partial"),
+    [
+        (206, "bytes 0-99/200", True),
+        (206, "bytes 0-199/200", False),
+        (206, "bytes 100-199/200", True),
+        (206, "bytes 0-199/*", True),
+        (206, "Bytes=0-199/200", False),
+        (206, "nonsense", True),
+        (206, "", True),
+        (200, "bytes 0-99/200", False),
+        (200, "", False),
+    ],
+)
+def test_partial_answers(status: int, ranges: str, partial: bool) -> None:
+    assert parse_http(message(HTML, f"Content-Range: {ranges}", status=f"HTTP/1.1 {status} x")).is_partial == partial
 
 
 def test_no_head_at_all() -> None:
@@ -92,6 +149,27 @@ def test_fields() -> None:
         ("compress", HTML, ("coding/unknown",)),
         ("gzip", packed(packed(HTML)), ("coding/unclaimed",)),
         ("gzip", packed(HTML)[:-8] + b"wrongsum", ()),
+        ("GZIP", packed(HTML), ()),
+        ('"gzip"', packed(HTML), ()),
+        ("gzip;q=1.0", packed(HTML), ()),
+        ("gzip", packed(HTML) + b"\r\n trailing junk", ()),
+        ("gzip", packed(HTML) + bytes(500), ()),
+        ("gzip", zlib.compress(HTML), ()),
+        ("gzip", RAW, ()),
+        ("gzip", brotli.compress(HTML), ()),
+        ("br", packed(HTML), ()),
+        ("zstd", packed(HTML), ()),
+        ("gzip", zstandard.compress(HTML), ()),
+        ("zstd", zstandard.compress(HTML[:300]) + zstandard.compress(HTML[300:]), ()),
+        ("zstd", zstandard.compress(HTML) + b"trailing junk", ()),
+        ("zstd", b"\x50\x2a\x4d\x18\x03\0\0\0abc" + zstandard.compress(HTML), ()),
+        ("deflate", zlib.compress(HTML)[:-4], ()),
+        ("x-deflate", RAW + b"\r\n", ()),
+        ("gzip, gzip", packed(packed(HTML)), ()),
+        ("deflate, gzip, br, zstd", zstandard.compress(brotli.compress(packed(zlib.compress(HTML)))), ()),
+        ("gzip, br", packed(HTML), ("coding/not-applied",)),
+        ("none", HTML, ()),
+        ("UTF-8", HTML, ()),
     ],
 )
 def test_codings(coding: str, body: bytes, problems: tuple[str, ...]) -> None:
@@ -126,8 +204,9 @@ def test_the_decoded_part_of_a_broken_body_is_kept(coding: str) -> None:
     text = b"".join(b"%x " % (i * 7919 % 65536) for i in range(20000))
     body = COMPRESS[coding](text)
     parsed = parse_http(message(body[: len(body) // 2], f"Content-Encoding: {coding}"))
+    assert parsed.problems == ("coding/broken",)
+    assert parsed.cut == "coding/broken"
     if coding != "zstd":  # a frame decodes by blocks of 128 KiB
-        assert parsed.problems == ("coding/broken",)
         assert len(parsed.body) > len(text) // 4
     assert text.startswith(parsed.body)
 
@@ -140,6 +219,18 @@ def test_the_decoded_part_of_a_broken_body_is_kept(coding: str) -> None:
         ("chunked", HTML, ("http/not-chunked",)),
         ("chunked", CHUNKED[: -len(b"0\r\nTrailer: x\r\n\r\n")], ("http/cut-chunk",)),
         ("gzip, chunked", CHUNKED, ("coding/not-applied",)),
+        ("Chunked", CHUNKED, ()),
+        ("chunked, chunked", CHUNKED, ()),
+        ("chunked, chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(CHUNKED), CHUNKED), ()),
+        ("chunked", b"  0x%x  \r\n%s\r\n0\r\n\r\n" % (len(HTML), HTML), ()),
+        ("chunked", b'%X;name="a value"\r\n%s\r\n0\r\n\r\n' % (len(HTML), HTML), ()),
+        ("chunked", b"%040x\r\n%s\r\n0000\r\n\r\n" % (len(HTML), HTML), ()),
+        ("chunked", b"%x\r\n%s0\r\n\r\n" % (len(HTML), HTML), ()),
+        ("chunked", b"%x\r\n%s\r\n\r\n\r\n0\r\n" % (len(HTML), HTML), ()),
+        ("chunked", b"%x\r\r\n%s\r\r\n0\r\n" % (len(HTML), HTML), ()),
+        ("chunked", b"%x\r\n%s\r\n0\r\n\r\nGARBAGE" % (len(HTML), HTML), ()),
+        ("chunked", b"%x\r\n%s" % (2**20, HTML), ("http/cut-chunk",)),
+        ("chunked", b"%x\r\n%s" % (len(HTML) + 1, HTML), ("http/cut-chunk",)),
     ],
 )
 def test_chunks(coding: str, body: bytes, problems: tuple[str, ...]) -> None:
@@ -152,6 +243,43 @@ def test_a_wrong_chunk_size_loses_no_text() -> None:
     assert parsed.problems == ("http/bad-chunk",)
     assert parsed.body.startswith(HTML[:256])
     assert HTML[256:] in parsed.body
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([*COMPRESS, "raw deflate", "gzip, br", "zstd, gzip", "chunked"]),
+    st.integers(0, 30_000),
+    st.floats(0, 1),
+)
+def test_a_cut_body_is_whole_or_marked(coding: str, size: int, kept: float) -> None:
+    text = b"<html>" + b"".join(b"%x " % (i * 7919**3 % 2**40) for i in range(size // 10))
+    body = text
+    for each in coding.split(", "):
+        if each == "raw deflate":
+            deflater = zlib.compressobj(wbits=-15)
+            body = deflater.compress(body) + deflater.flush()
+        elif each == "chunked":
+            chunks = (body[start : start + 777] for start in range(0, len(body), 777))
+            body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+        else:
+            body = COMPRESS[each](body)
+    body = body[: 400 + int(kept * len(body))]  # of a few bytes nothing is known
+    name = "Transfer" if coding == "chunked" else "Content"
+    parsed = parse_http(message(body, f"{name}-Encoding: {coding.removeprefix('raw ')}"))
+    assert parsed.body == text or (parsed.cut and text.startswith(parsed.body[:-1]))
+
+
+def test_a_text_whose_first_line_looks_like_a_size_is_kept() -> None:
+    text = b"2020\r\nwas the year."
+    assert parse_http(message(text, "Transfer-Encoding: chunked")).body == text
+
+
+@pytest.mark.parametrize("coding", [*COMPRESS])
+def test_other_bytes_under_a_label_stay_as_they_are(coding: str) -> None:
+    for seed in range(40):
+        body = b"\x89PNG\r\n\x1a\n" + random.Random(seed).randbytes(3000)
+        parsed = parse_http(message(body, f"Content-Encoding: {coding}"))
+        assert parsed.body == body or "coding/broken" in parsed.problems
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
@@ -205,6 +333,21 @@ def typed(content_type: str | None, body: bytes, status: str = "200 OK") -> byte
         (record(typed("application/xml", b"<?xml version='1.0'?><html xmlns='x'>")), "html"),
         (record(typed("application/xml", b"<?xml version='1.0'?><urlset>")), "media/xml"),
         (record(HTML), "html"),
+        (record(HTML, content_type="message/http"), "html"),
+        (record(b"http/1.1 200 ok\r\n\r\n" + HTML, content_type="text/plain"), "html"),
+        (record(typed("text/html", HTML, "206 Partial")), "html"),
+        (record(b"\x00\x01\x02" * 40), "http/no-header"),
+        (record(b"\x89PNG and no header"), "http/no-header"),
+        (record(b"words without a header"), "http/no-header"),
+        (record(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "http/no-header"),
+        (record(b"A: b\r\n\r\nwords"), "http/no-status"),
+        (record(b"HTTP/1.1 OK\r\nA: b\r\n\r\nwords"), "http/no-status"),
+        (record(b"HTTP/1.1 OK\r\nContent-Type: text/html\r\n\r\nwords"), "html"),
+        (record(b"HTTP/1.1 200 OK\r\nContent-Type: text/h"), "http/unended-header"),
+        (record(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"), "body/empty"),
+        (record(b"HTTP/1.1 304 Not Modified\r\nA: b"), "status/3xx"),
+        (record(b"HTTP/1.1 100 Continue\r\n\r\n"), "status/1xx"),
+        (record(b""), "body/empty"),
         (record(typed("html", b"words")), "html"),
         (record(typed("text/html", b" " * 5000 + HTML)), "html"),
         (record(typed("text/plain", b"words")), "media/text"),
@@ -231,8 +374,8 @@ def typed(content_type: str | None, body: bytes, status: str = "200 OK") -> byte
 )
 def test_page_kinds(raw: RawRecord, kind: str) -> None:
     found = page_kind(raw, record_message(raw))
-    assert found == kind
-    assert found in PAGE_KINDS + SKIP_REASONS
+    assert found == kind == page_kind(raw, record_message(raw, 4096))
+    assert found in PAGE_KINDS + SKIP_REASONS + UNREADABLE
     assert is_page(raw) == (kind in PAGE_KINDS)
 
 
