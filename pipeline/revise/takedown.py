@@ -61,6 +61,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     check_folders(run, out)
     datasets = in_order(run)
     found, removed = find_all(datasets, listed)
+    came = frozenset(key for each in found.values() for key in each.rows)
     copies = restorable(datasets, listed, removed.ids)
     inputs = [ref.sha256 for dataset in datasets.values() for ref in dataset.refs]
     arguments = {"command": "takedown", "list": listed.sha256, "inputs": inputs}
@@ -81,7 +82,8 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
                 "matched": len(removed.entries),
                 "unmatched": sorted(listed.entries() - removed.entries)[:MAX_NAMED],
             },
-            "documents": len(removed.keys),
+            "documents": len(came),
+            "rejected": len(removed.keys - came),
             "datasets": [changes(name, datasets[name], made[name], found[name]) for name in datasets],
             "restorable": {"count": len(copies), "copies": copies[:MAX_NAMED]},
             "proof": prove(made, listed, removed, engine, out / WORK / "takedown"),
@@ -267,6 +269,8 @@ def takedown_text(receipt: Mapping[str, Any], out: Path) -> str:
         f"{receipt['documents']:,} documents taken down; {named['matched']:,} of {named['entries']:,} entries matched",
         f"searched again: no listed document is left; receipt: {out / RECEIPT}",
     ]
+    if receipt["rejected"]:
+        lines.append(f"{receipt['rejected']:,} more had been rejected before any dataset: gone from the ledgers")
     words, copies = receipt["proof"]["same_words"]["count"], receipt["restorable"]["count"]
     if words:
         lines.append(f"{words:,} rows of other documents share 13-word runs with them: see same_words in the receipt")
