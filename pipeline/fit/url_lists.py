@@ -3,7 +3,8 @@
 RefinedWeb's list of 4.6 million domains is not public; the datatrove wheel has one derived from the UT1 blocklists.
 Layout (read by `pipeline.models.store.load_url_lists`, also for a user's own): one entry a line in `urls.txt`,
 `strict.txt`, `hard.txt`, `soft.txt`, `domains.txt`; instead of the last, `domains.u64` has the sorted xxh3 hashes of
-the host names (in the one form of `filters/hosts.py`) as little-endian 64-bit integers, in a quarter of the size and without parsing.
+the host names (in the one form of `filters/hosts.py`) as little-endian 64-bit integers, in a quarter of the size and
+without parsing.
 """
 
 import io

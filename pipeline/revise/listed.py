@@ -1,8 +1,9 @@
 """User-provided lists, one entry a line: URLs, whole hosts, ids; and which rows they match.
 
-A line of a URL list is a URL, in any of the spellings that deduplication by URL treats as equal
-(`dedup/urls.py`: hosts in Unicode or punycode, escapes, default ports, …); or `host:example.org`, every page of that host (with or without `www.`); or `domain:example.org`,
-that host and its subdomains; any other prefix is an error. Blank lines and lines that begin with `#` are ignored.
+A line of a URL list is a URL, in any of the spellings that deduplication by URL treats as equal (`dedup/urls.py`); or
+`host:example.org`, every page of that host (with or without `www.`); or `domain:example.org`, that host and its
+subdomains; any other prefix is an error. Hosts may be written in any way (`filters/hosts.py`): in Unicode or punycode,
+with escapes, as numbers. Blank lines and lines that begin with `#` are ignored.
 """
 
 import re
