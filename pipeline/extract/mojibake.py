@@ -176,7 +176,7 @@ def has_hint(body: bytes) -> bool:
     western = _hits(body, page, 0xC3, _AFTER_WESTERN)
     russian = _hits(body, page, 0xD0, _AFTER_RUSSIAN) + _hits(body, page, 0xD1, _AFTER_RUSSIAN)
     most = max(western, russian)
-    return most >= MIN_SEQUENCES and most >= MIN_COVERED / 4 * np.count_nonzero(page >= 0xC0)
+    return bool(most >= MIN_SEQUENCES and most >= MIN_COVERED / 4 * np.count_nonzero(page >= 0xC0))
 
 
 def _hits(body: bytes, page: npt.NDArray[np.uint8], lead: int, rest: npt.NDArray[np.bool_]) -> int:
