@@ -36,6 +36,7 @@ NAMES: Final = (
     "extraction",
     "prefilter",
     "language",
+    "wrong_labels",
     "fit_blocks",
     "masks",
     "scorers",

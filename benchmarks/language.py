@@ -1,13 +1,14 @@
 """How often language identification is right: by language and kind of text, and on crawled pages.
 
     python -m benchmarks language --model lid.176.ftz --texts lingua_testdata.jsonl.gz [--least .65]
+    python -m benchmarks language --model lid.176.ftz --texts lingua_testdata.jsonl.gz --case upper
     python -m benchmarks language --model lid.176.ftz --pages CRAWL/*.warc.gz --index index.jsonl.gz --engine blocks
 
-`--texts` is JSONL with `text`, `lang` (ISO 639-1) and `kind`. With `--pages`, the pages' texts by an engine are held
-against the index's `lang`, which is what their publishers or collectors say: not always true. The model is read as the
-pipeline reads it. A language that the model has no label for is listed, and not counted; Norwegian Bokmål (nb) counts
-as the model's "no". `--least` is the score under which a recipe drops a text: "kept" is the share at or above it, and
-"right of kept" the accuracy there.
+`--texts` is JSONL with `text`, `lang` (ISO 639-1) and `kind`; `--case` has the texts in capitals or in small letters.
+With `--pages`, the pages' texts by an engine are held against the index's `lang`, which is what their publishers or
+collectors say: not always true. The model is read as the pipeline reads it. A language that the model has no label for
+is listed, and not counted; Norwegian Bokmål (nb) counts as the model's "no". `--least` is the score under which a
+recipe drops a text: "kept" is the share at or above it, and "right of kept" the accuracy there.
 """
 
 import argparse
@@ -31,6 +32,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--model", required=True)
     add(parser, "--texts", "--pages", "--index")
     add(parser, "--engine", action="store", default="blocks", help="NAME[:option=value,…]")
+    parser.add_argument("--case", choices=["upper", "lower"], help="of the texts, in place of their own")
     parser.add_argument("--least", type=float, default=0.65, help="score under which a recipe drops a text")
     parser.add_argument("--least-characters", type=int, default=200, help="of a page's text, for it to be counted")
 
@@ -113,7 +115,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if bool(args.texts) == bool(args.pages and args.index):
         raise UsageError("give either --texts, or --pages and --index")
     if args.texts:
-        texts = (row for path in args.texts for row in read_labelled(path))
+        cased = {"upper": str.upper, "lower": str.lower}.get(args.case, str)
+        texts = ((cased(text), language, kind) for path in args.texts for text, language, kind in read_labelled(path))
     else:
         texts = read_crawl(args.pages, args.index, args.engine, args.least_characters)
     known = {plain(label.removeprefix(LABEL)) for label in load_fasttext(args.model).labels}

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from dedup.policy import Policy, preference_columns
+from dedup.policy import CONTENT, Policy, preference_columns
 from dedup.tables import batch_of, keys_schema, location_columns
 from dedup.urls import normalise_url
 
@@ -46,7 +46,8 @@ def key_table(
 ) -> pa.RecordBatch:
     """`keys_schema` of a batch of documents (of records for "payload"), in its order.
 
-    A document whose text is null, or whose URL or digest is null or blank, has no row and is no duplicate.
+    A document whose text is null, or whose URL or digest is null or blank, has no row and is no duplicate. Of several
+    with one URL those that have it in its one form come first where ties are decided by content.
     """
     column, normalise = NORMALISE[by]
     normal = [None if value is None else normalise(value) for value in documents[column].to_pylist()]
@@ -55,6 +56,16 @@ def key_table(
     halves = np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
     locations = location_columns(documents.num_rows, shard, first_row)
     columns = {name: values[has_key] for name, values in locations.items()}
-    for name, values in preference_columns(documents, policy).items():
+    preferred = preference_columns(documents, policy)
+    if by == "url" and CONTENT.name in preferred:
+        preferred[CONTENT.name] = _plain_first(preferred[CONTENT.name], documents[column].to_pylist(), normal)
+    for name, values in preferred.items():
         columns[name] = values.filter(pa.array(has_key))
     return batch_of(keys_schema(policy), columns | {"key": halves[:, 0], "check": halves[:, 1]})
+
+
+def _plain_first(content: pa.Array, urls: list[str | None], normal: list[str | None]) -> pa.Array:
+    """The hashes, in their upper half those of documents whose URL is not written as its key is."""
+    odd = [url is None or url.removeprefix("http://").removeprefix("https://") != key for url, key in zip(urls, normal)]
+    hashes = content.to_numpy() >> np.uint64(1) | np.array(odd, np.uint64) << np.uint64(63)
+    return pa.array(hashes)

@@ -8,14 +8,25 @@ of SplitMix64 from a fixed seed, so signatures of different runs can be compared
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from dedup import kernels
+from dedup.policy import content_hashes
 from dedup.shingles import NGRAM, shingle_sequence, shingles
-from dedup.tables import BANDS, DocumentNumbers, Hashes, batch_of, document_numbers, join_rows, location_columns
+from dedup.tables import (
+    BANDS,
+    BANDS_BY_CONTENT,
+    DocumentNumbers,
+    Hashes,
+    batch_of,
+    document_numbers,
+    join_rows,
+    location_columns,
+)
 from infra.errors import UsageError
 
 
@@ -51,8 +62,11 @@ class MinHash:
         return kernels.band_hashes(self.signature(hashes), self.rows)
 
 
-def band_table(documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash) -> pa.RecordBatch:
-    """BANDS of a batch of documents (`text`): `bands` rows for each that has shingles."""
+def band_table(
+    documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash, by_content: bool = False
+) -> pa.RecordBatch:
+    """BANDS of a batch of documents (`text`): `bands` rows for each that has shingles. `by_content`:
+    BANDS_BY_CONTENT."""
     keys = np.empty((documents.num_rows, params.bands), np.uint64)
     has_keys = np.zeros(documents.num_rows, np.bool_)
     for i, text in enumerate(documents["text"].to_pylist()):
@@ -62,7 +76,11 @@ def band_table(documents: pa.RecordBatch, shard: int, first_row: int, params: Mi
             has_keys[i] = True
     owners = np.repeat(np.flatnonzero(has_keys), params.bands)
     locations = location_columns(documents.num_rows, shard, first_row).items()
-    return batch_of(BANDS, {name: column[owners] for name, column in locations} | {"key": keys[has_keys].reshape(-1)})
+    columns: dict[str, npt.NDArray[Any]] = {name: column[owners] for name, column in locations}
+    columns["key"] = keys[has_keys].reshape(-1)
+    if by_content:
+        columns["content"] = (content_hashes(documents) >> np.uint64(32)).astype(np.uint32)[owners]
+    return batch_of(BANDS_BY_CONTENT if by_content else BANDS, columns)
 
 
 def shingle_table(

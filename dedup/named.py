@@ -1,7 +1,8 @@
-"""Ids of survivors, attached to decisions at the very end: the ledger names the copy that stays by its id.
+"""Ids and locators of survivors, attached to decisions at the very end: the ledger names the copy that stays.
 
-Ids are for people, and long; until here a document is eight bytes. So only the ids of survivors are read, and joined
-with the decisions in a reduction by the survivor's number.
+Its id is for people and may repeat; its file and offset say which document it is. Both are long; until here a document
+is eight bytes. So only those of survivors are read, and joined with the decisions in a reduction by the survivor's
+number.
 """
 
 from collections.abc import Iterator
@@ -11,15 +12,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.tables import LOCATION, DocumentNumbers, batch_of, decision_rows, document_numbers, stretched, values
+from dedup.tables import (
+    DECISIONS,
+    LOCATION,
+    DocumentNumbers,
+    batch_of,
+    decision_rows,
+    document_numbers,
+    stretched,
+    values,
+)
 
-# DECISIONS as they are applied. `survivor`: an id, null for the survivor itself; large, as a shard may be one page over
-# and over.
+# DECISIONS as they are applied. `survivor`: an id, and its locator; null for the survivor itself; large, as a shard may
+# be one page over and over.
 NAMED = pa.schema(
     [
         *LOCATION,
         ("kept", pa.bool_()),
         ("survivor", pa.large_string()),
+        ("survivor_path", pa.large_string()),
+        ("survivor_offset", pa.int64()),
         ("similarity", pa.float64()),
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
@@ -27,13 +39,20 @@ NAMED = pa.schema(
 )
 
 
+# Of documents and of DECISIONS, by the column of NAMED.
+NAMES = ("id", "file_path", "warc_offset")
+_NAMED = {"survivor": "id", "survivor_path": "file_path", "survivor_offset": "warc_offset"}
+
+
 def id_table(documents: pa.RecordBatch, shard: int, first_row: int, wanted: DocumentNumbers) -> pa.RecordBatch:
-    """DECISIONS at (-1, -1) with the ids of those documents of a batch that are `wanted` (sorted, distinct numbers)."""
+    """DECISIONS at (-1, -1) with the ids and locators of those documents of a batch that are `wanted` (sorted, distinct
+    numbers)."""
     first = int(document_numbers(shard, first_row))
     begin, end = np.searchsorted(wanted, [first, first + documents.num_rows])
     chosen = wanted[begin:end]
-    ids = documents["id"].take(pa.array(chosen - first))
-    return decision_rows(chosen, np.full(chosen.size, -1), id=ids)
+    rows = pa.array(chosen - first)
+    told = {name: documents[name].take(rows) for name in NAMES if name in documents.schema.names}
+    return decision_rows(chosen, np.full(chosen.size, -1), **told)
 
 
 @dataclass(frozen=True)
@@ -43,15 +62,20 @@ class NameSurvivors:
     fingerprint: str = "dedup.named.NameSurvivors()"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        last = pa.nulls(1, pa.string())  # the id of the last survivor, whose set may go on in the next batch
+        # of the last survivor, whose set may go on in the next batch
+        last = {name: pa.nulls(1, DECISIONS.field(name).type) for name in NAMES}
         for batch in rows:
             if not batch.num_rows:
                 continue
             naming = values(batch, "row") < 0
-            ids = pa.concat_arrays([last, batch["id"]]).take(pa.array(stretched(naming)))
-            last = ids.slice(batch.num_rows - 1)
-            decided = batch.append_column("survivor", ids.cast(pa.large_string())).filter(pa.array(~naming))
-            if decided.num_rows:
-                columns = {name: decided[name] for name in NAMED.names}
-                columns["survivor"] = pc.if_else(decided["kept"], None, decided["survivor"])
-                yield batch_of(NAMED, columns)
+            at, decided = pa.array(stretched(naming)), pa.array(~naming)
+            told = {name: pa.concat_arrays([last[name], batch[name]]).take(at) for name in NAMES}
+            last = {name: column.slice(batch.num_rows - 1) for name, column in told.items()}
+            if not pc.any(decided).as_py():
+                continue
+            kept = batch["kept"].filter(decided)
+            columns = {name: batch[name].filter(decided) for name in NAMED.names if name not in _NAMED}
+            for name, source in _NAMED.items():
+                named = told[source].filter(decided).cast(NAMED.field(name).type)
+                columns[name] = pc.if_else(kept, None, named)
+            yield batch_of(NAMED, columns)

@@ -1,5 +1,9 @@
 """Which document of a set of copies is preferred: the policies, the one column that each compares, the order it gives.
 
+Ties are decided by content: by a hash of what a document has of its own (text, address, date, digest), and then its id,
+so that the same documents in another order, or in other files, leave the same ones. Only then does the place decide.
+"content", the default, has no other order; "first" goes by the place alone.
+
 Only the compared column passes through the engine, beside the counts that a survivor inherits: a table of three billion
 documents should not carry what nothing reads.
 """
@@ -14,7 +18,7 @@ import xxhash
 
 from infra.errors import UsageError
 
-Policy = Literal["first", "longest", "newest", "oldest", "best"]
+Policy = Literal["content", "first", "longest", "newest", "oldest", "best"]
 
 
 class Preference(NamedTuple):
@@ -26,40 +30,54 @@ class Preference(NamedTuple):
 
 
 _PREFERENCES: dict[str, Preference | None] = {
+    "content": None,
     "first": None,
     "longest": Preference(pa.field("chars", pa.int64()), "text", "descending"),
     "newest": Preference(pa.field("date", pa.string()), "date", "descending"),
     "oldest": Preference(pa.field("date", pa.string()), "date", "ascending"),
     "best": Preference(pa.field("quality", pa.float64()), "signals", "descending"),
 }
+CONTENT = pa.field("content", pa.uint64())
+# What the hash of a document's content is made of, of documents or of records; its lowest bits are of the id, which may
+# be made from the place where a document has none.
+_OWN = ("text", "url", "date", "content_digest")
+_ID_BITS = 20
 # What a survivor inherits of its copies. `dump`: a hash of the snapshot's name, eight bytes in place of fifteen.
 _INHERITED = (pa.field("dump", pa.uint64()), pa.field("copies", pa.int32()), pa.field("snapshots", pa.int32()))
 
 
 def preference(policy: Policy) -> Preference | None:
-    """None if the place in the dataset decides alone. UsageError for an unknown policy."""
+    """None if content or place decide alone. UsageError for an unknown policy."""
     if policy not in _PREFERENCES:
         raise UsageError(f"dedup: no policy {policy!r}; choose one of {', '.join(get_args(Policy))}")
     return _PREFERENCES[policy]
+
+
+def goes_by_content(policy: Policy) -> bool:
+    """Whether ties are decided by content: by all policies but "first"."""
+    return policy != "first"
 
 
 def preference_order(policy: Policy) -> list[tuple[str, str]]:
     """Arrow sort keys over `preference_fields` and a location, best document first. NaN and then nulls come last."""
     compared = preference(policy)
     own = [(compared.column.name, compared.order)] if compared else []
-    return [*own, ("shard", "ascending"), ("row", "ascending")]
+    ties = [(CONTENT.name, "ascending")] if goes_by_content(policy) else []
+    return [*own, *ties, ("shard", "ascending"), ("row", "ascending")]
 
 
 def preference_fields(policy: Policy) -> list[pa.Field]:
     """The columns that survivors are chosen by and that they inherit."""
     compared = preference(policy)
-    return [*([compared.column] if compared else []), *_INHERITED]
+    ties = [CONTENT] if goes_by_content(policy) else []
+    return [*([compared.column] if compared else []), *ties, *_INHERITED]
 
 
 def columns_read(policy: Policy) -> tuple[str, ...]:
     """The columns of the documents that `preference_columns` is made of."""
     compared = preference(policy)
-    return (*([compared.read] if compared else []), "dump", "copies", "snapshots")
+    ties = (*_OWN, "id") if goes_by_content(policy) else ()
+    return (*([compared.read] if compared else []), *ties, "dump", "copies", "snapshots")
 
 
 def preference_columns(documents: pa.RecordBatch, policy: Policy) -> dict[str, pa.Array]:
@@ -70,6 +88,8 @@ def preference_columns(documents: pa.RecordBatch, policy: Policy) -> dict[str, p
         "copies": pc.fill_null(_column(documents, "copies", pa.int32()), 1),
         "snapshots": pc.fill_null(_column(documents, "snapshots", pa.int32()), 1),
     }
+    if goes_by_content(policy):
+        columns[CONTENT.name] = pa.array(content_hashes(documents))
     match policy:
         case "longest":
             columns["chars"] = pc.utf8_length(_column(documents, "text", pa.string())).cast(pa.int64())
@@ -81,6 +101,22 @@ def preference_columns(documents: pa.RecordBatch, policy: Policy) -> dict[str, p
     return columns
 
 
+def content_hashes(documents: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """A hash of each document's content and id: uint64, shape (documents,)."""
+    names = [name for name in _OWN if name in documents.schema.names]
+    columns = [documents[name].to_pylist() for name in names]
+    ids = documents["id"].to_pylist() if "id" in documents.schema.names else [None] * documents.num_rows
+    content = [_hash("\0".join("" if value is None else value for value in row)) for row in zip(*columns)]
+    own = np.array(content, np.uint64) if columns else np.zeros(documents.num_rows, np.uint64)
+    idents = np.array([_hash(ident or "") for ident in ids], np.uint64)
+    shift = np.uint64(_ID_BITS)
+    return own >> shift << shift | idents >> np.uint64(64 - _ID_BITS)
+
+
+def _hash(text: str) -> int:
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+
+
 def _quality(documents: pa.RecordBatch) -> pa.Array:
     if "signals" in documents.schema.names and documents.schema.field("signals").type.get_field_index("quality") >= 0:
         return pc.struct_field(documents["signals"], "quality").cast(pa.float64())
@@ -90,7 +126,7 @@ def _quality(documents: pa.RecordBatch) -> pa.Array:
 def _dumps(names: pa.Array) -> npt.NDArray[np.uint64]:
     """A hash of each snapshot's name; documents without one share one."""
     coded = pc.fill_null(names, "").dictionary_encode()
-    hashes = [xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass")) for name in coded.dictionary.to_pylist()]
+    hashes = [_hash(name) for name in coded.dictionary.to_pylist()]
     found: npt.NDArray[np.uint64] = np.array(hashes, np.uint64)[coded.indices.to_numpy()]
     return found
 

@@ -1,7 +1,7 @@
 """Survivor selection: which document of a set of duplicates is kept, and the evidence for each removal.
 
 A policy orders documents from best to worst (`policy.py`). Ties, and documents that lack the number, are ordered by
-their places in the dataset. `link` says how far a verified edge reaches:
+their content, then by their places in the dataset. `link` says how far a verified edge reaches:
 
 - "direct" (the default): a document is removed only by a survivor that it shares an edge with. In the policy's order,
   each document that has not been removed survives and removes its neighbours. No removal rests on a chain, and no two
@@ -10,7 +10,7 @@ their places in the dataset. `link` says how far a verified edge reaches:
   connect pages that are not similar (marin #6854 had 859,091 distinct documents in one cluster), so this is for
   published recipes, and for edges that mean equality.
 
-Candidate pairs are stars around the first document of a bucket. If the policy prefers another member, the rest of the
+Candidate pairs are stars around one document of a bucket. If the policy prefers another member, the rest of the
 star has no edge to it yet: `unlinked_pairs` lists those pairs, to be verified before `select_survivors` is called.
 """
 

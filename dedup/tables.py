@@ -1,8 +1,8 @@
 """Schemas of the tables that deduplication passes through the engine, and helpers to build and read them.
 
 A document is named by its place in the dataset that is deduplicated, (shard, row): eight bytes, where a path takes a
-hundred. As one number that is `shard << 32 | row`. Ties are decided by that order, which within one dataset is that of
-(file_path, warc_offset). Ids of survivors are attached to the decisions at the end (`named.py`).
+hundred. As one number that is `shard << 32 | row`.
+Ids of survivors are attached to the decisions at the end (`named.py`).
 
 Every table has the column that it is reduced by (`key`; `shard` for what goes back to the documents), and the engine
 sorts by (shard, row) after it.
@@ -24,6 +24,8 @@ Integer = TypeVar("Integer", np.int64, np.uint64)
 LOCATION = [("shard", pa.int32()), ("row", pa.int32())]
 # one row per document and band of its MinHash signature
 BANDS = pa.schema([("key", pa.uint64()), *LOCATION])
+# the same with a hash of the document's content, where ties are decided by it
+BANDS_BY_CONTENT = pa.schema([*BANDS, ("content", pa.uint32())])
 # Verification joins edges with shingle sets, in two rounds. A row is an edge from document `key` to the document at
 # (shard, row), or, at (-1, -1), the shingle set of document `key`: so a document's shingles come before its edges and
 # equal edges come together.
@@ -33,7 +35,7 @@ EDGES = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("jaccard", pa.float64(
 # One row per document of a set of copies; `key`: the number of the document that is kept of it. `evidence`: the
 # document that `similarity` was measured with; null for the kept one, and of exact copies. `copies` and `snapshots` are
 # set for the kept one alone. A row at (-1, -1) comes before the rows of its set and tells them something: its survivor
-# as `evidence` (`keep.py`), or the survivor's `id` (`named.py`).
+# as `evidence` (`keep.py`), or the survivor's `id` and locator (`named.py`).
 DECISIONS = pa.schema(
     [
         ("key", pa.int64()),
@@ -44,6 +46,8 @@ DECISIONS = pa.schema(
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
         ("id", pa.string()),
+        ("file_path", pa.string()),
+        ("warc_offset", pa.int64()),
     ]
 )
 

@@ -47,7 +47,11 @@ _IBAN_LENGTHS = {
     }.items()
     for code in codes.split()
 }  # fmt: skip
-_IBAN = re.compile(_BEFORE + r"[A-Z]{2}[0-9]{2}(?:(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)" + r"(?![A-Za-z0-9_])")
+# Its first four characters; the others follow with up to three separators before each.
+_IBAN_START = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[ \u00a0\u2009\u202f._/-]?[0-9]{2}")
+_IBAN_SEPARATORS = frozenset(" \t\u00a0\u2007\u2009\u202f\u3000._/-:·•\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
+_MOST_SEPARATORS = 3
+_LEAST_DIGITS = 12  # the Netherlands have the fewest
 
 # Provinces of China (GB/T 2260), and the weights of its check character (GB 11643-1999, ISO 7064 MOD 11-2).
 _PROVINCES = {
@@ -95,7 +99,7 @@ def is_card(found: str) -> bool:
 
 def is_iban(found: str) -> bool:
     """Length by country, and mod 97 = 1 with letters as 10 ... 35 (ISO 13616, ISO 7064 MOD 97-10)."""
-    code = found.replace(" ", "")
+    code = found.replace(" ", "").upper()
     if _IBAN_LENGTHS.get(code[:2]) != len(code):
         return False
     return int("".join(str(int(char, 36)) for char in code[4:] + code[:4])) % 97 == 1
@@ -195,11 +199,42 @@ def mask_number(
     return mask_each(text, pattern, find, mask)
 
 
+def mask_iban(text: str) -> tuple[str, int]:
+    """Account numbers (IBAN) -> the example of ISO 13616: in either case, in any groups, with any separators."""
+    return mask_each(text, _IBAN_START, _iban_end, "GB82WEST12345698765432")
+
+
+def _iban_end(match: re.Match[str]) -> int | None:
+    """Where the number ends that begins here, by the length of its country; None if its check digits are wrong."""
+    text = match.string
+    length = _IBAN_LENGTHS.get(text[match.start() : match.start() + 2].upper(), 0)
+    if not length:
+        return None
+    code: list[str] = []
+    separators = 0
+    for at in range(match.start(), min(len(text), match.start() + length * (1 + _MOST_SEPARATORS))):
+        if text[at].isascii() and text[at].isalnum():
+            code.append(text[at])
+            separators = 0
+            if len(code) == length:
+                found = "".join(code)
+                digits = sum(map(str.isdigit, found))
+                last = at + 1
+                ends = not (text[last : last + 1].isascii() and text[last : last + 1].isalnum())
+                # one case: prose around digits has both
+                uniform = found.isupper() or found.islower()
+                return last if ends and uniform and digits >= _LEAST_DIGITS and is_iban(found) else None
+        elif text[at] in _IBAN_SEPARATORS and separators < _MOST_SEPARATORS:
+            separators += 1
+        else:
+            return None
+    return None
+
+
 EDITS: tuple[tuple[str, Edit], ...] = (
     # Visa's test number
     ("mask_card", partial(mask_number, pattern=_CARD, check=is_card, mask="4111111111111111")),
-    # the example of ISO 13616
-    ("mask_iban", partial(mask_number, pattern=_IBAN, check=is_iban, mask="GB82WEST12345698765432")),
+    ("mask_iban", mask_iban),
     # the example of GB 11643-1999
     ("mask_chinese_id", partial(mask_number, pattern=_CN, check=is_chinese, mask="11010519491231002X")),
     ("mask_spanish_id", partial(mask_number, pattern=_ES, check=is_spanish, mask="00000000T")),

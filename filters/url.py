@@ -2,7 +2,8 @@
 
 Lists are arguments (RefinedWeb's 4.6 M domains are not public; datatrove ships substitutes). A word is *strict* when it
 counts anywhere in the URL after - and . are removed, *hard* when it counts as a whole word, *soft* when two whole words
-are needed. Comparison is in lower case. A malformed URL never raises.
+are needed. Comparison is in lower case, of hosts in their one form, whatever their spelling (`filters/hosts.py`).
+A malformed URL never raises.
 
 datatrove's URLFilter (FineWeb's) differs in three ways, which have signals of their own: it matches strict words after
 removing *everything* but ASCII letters and digits (`url_joined_strict_words`); it compares whole words in the case of
@@ -16,8 +17,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
+from filters.hosts import host_of, listed_host, split_address
 from filters.signal import Signal
 from filters.view import View
 
@@ -29,15 +31,15 @@ CURATED_SOURCES = (
     "stackexchange.com", "stackoverflow.com", "statmt.org", "uspto.gov",
 )  # fmt: skip
 _WORD_EDGES = re.compile(r"[^a-zA-Z0-9]+")
-_SCHEME = re.compile(r"https?://(?:www\.)?")
+_HAS_HOST = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}|\s*(?:https?|ftp):[/\\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class UrlLists:
     """Lists to match URLs against, in lower case; the signals of an empty list are null.
 
-    domains: hosts, each with all its subdomains; urls: whole URLs, with scheme or without (then without `www.`);
-    strict, hard, soft: words, see above; curated: hosts whose pages are added separately.
+    domains: hosts, each with all its subdomains; urls: whole URLs, compared without http(s), `www.`, fragment and
+    slashes at the end; strict, hard, soft: words, see above; curated: hosts whose pages are added separately.
     """
 
     domains: Collection[str] = frozenset()
@@ -49,20 +51,19 @@ class UrlLists:
 
     @classmethod
     def of(cls, **lines: Iterable[str]) -> "UrlLists":
-        """Parses the lines of list files, by field: stripped and lowered, without blank ones and comments (#)."""
-        lists: dict[str, Any] = {name: frozenset(_entries(each)) for name, each in lines.items()}
+        """Parses the lines of list files, by field: stripped and lowered, hosts and addresses in one form, without
+        blank ones and comments (#)."""
+        lists: dict[str, Any] = {
+            name: frozenset(map(_FORMS.get(name, str), _entries(each))) for name, each in lines.items()
+        }
         if "strict" in lists:
             lists["strict"] = tuple(sorted({word for entry in lists["strict"] if (word := _squeezed(entry))}))
         return cls(**lists)
 
 
 def host(url: str) -> str:
-    """The host in lower case, without port, user and a leading `www.`; "" if the URL has none."""
-    try:
-        name = urlsplit(url.strip()).hostname or ""
-    except ValueError:
-        return ""
-    return name.removeprefix("www.").rstrip(".")
+    """The host in its one form (`filters/hosts.py`), without a leading `www.`; "" if the URL has none."""
+    return host_of(url).removeprefix("www.") if _HAS_HOST.match(url) else ""
 
 
 def url_signals(url: str, lists: UrlLists) -> dict[str, float | None]:
@@ -74,7 +75,7 @@ def url_signals(url: str, lists: UrlLists) -> dict[str, float | None]:
     return {
         "url_characters": float(len(url)),
         "url_blocked_domain": _given(lists.domains, float(_under(name, lists.domains))),
-        "url_blocked": _given(lists.urls, float(lower in lists.urls or _SCHEME.sub("", lower, count=1) in lists.urls)),
+        "url_blocked": _given(lists.urls, float(bool(lists.urls) and _whole(lower) in lists.urls)),
         "url_strict_words": _given(lists.strict, float(sum(word in squeezed for word in lists.strict))),
         "url_joined_strict_words": _given(lists.strict, float(sum(word in joined for word in lists.strict))),
         "url_hard_words": _given(lists.hard, float(len(words & lists.hard))),
@@ -118,6 +119,18 @@ def _given(entries: Collection[str], value: float) -> float | None:
 def _under(name: str, hosts: Collection[str]) -> bool:
     labels = name.split(".")[-32:]  # a real name has at most 127 labels; the bound keeps the work linear
     return any(".".join(labels[index:]) in hosts for index in range(len(labels)))
+
+
+def _whole(url: str) -> str:
+    """A URL in lower case as lists of URLs are compared with it."""
+    parts = split_address(url)
+    rest = unquote(parts.rest.partition("#")[0]).lower().rstrip("/")
+    scheme = "" if parts.scheme in ("", "http", "https") else parts.scheme + "://"
+    return scheme + parts.host.removeprefix("www.") + (":" + parts.port if parts.port else "") + rest
+
+
+# How the entries of a list are read.
+_FORMS = {"domains": lambda name: listed_host(name) or name, "curated": listed_host, "urls": _whole}
 
 
 def _squeezed(text: str) -> str:

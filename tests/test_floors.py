@@ -24,7 +24,8 @@ infra.ledger
 infra.sandbox
 infra.metering
 infra.engines
-filters  dedup  mixers  trainer
+filters
+dedup  mixers  trainer
 pipeline.document  pipeline.text_table  pipeline.text_lines
 pipeline.warc
 pipeline.extract

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 256
 P = TypeVar("P")
+Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
 
 class Part(Protocol):
@@ -250,7 +251,29 @@ class LedgerParts(PartList[ShardReader]):
         ledger = self.dataset.manifest.ledger.of_part(index)
         if ledger is None:
             return NoRows(str(self.dataset.folder), f"ledger/part-{index:05d}.parquet", 0, "empty")
-        return ShardReader(str(self.dataset.folder), ledger.path, ledger.rows, ledger.sha256)
+        return LedgerReader(str(self.dataset.folder), ledger.path, ledger.rows, ledger.sha256)
+
+
+@dataclass(frozen=True)
+class LedgerReader(ShardReader):
+    """The ledger of a partition. Columns that an earlier version did not write are null."""
+
+    def schema(self) -> pa.Schema:
+        return LEDGER
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        for batch in super().batches(columns):
+            yield _completed(batch, columns)
+
+    def table(self, columns: list[str] | None = None) -> pa.Table:
+        return _completed(super().table(columns), columns)
+
+
+def _completed(rows: Rows, columns: list[str] | None) -> Rows:
+    for field in LEDGER:
+        if field.name not in rows.schema.names and (columns is None or field.name in columns):
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,9 @@ LEDGER = pa.schema(
         ("survivor", pa.string()),
         ("similarity", pa.float64()),
         ("member_record", pa.int32()),
+        # which document the survivor is: its id, above, is for people and may repeat
+        ("survivor_path", pa.string()),
+        ("survivor_offset", pa.int64()),
     ]
 )
 

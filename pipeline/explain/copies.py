@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from dedup.shingles import NGRAM, shingles
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset
-from pipeline.explain.lookup import rows_by_id
+from pipeline.explain.lookup import Key, Survivors, survivor_key
 from pipeline.pool.quantile import UNKNOWN
 
 # The most copies shown of one document, changed lines of one edit, and characters of each.
@@ -61,7 +61,7 @@ def evidence(dataset: Dataset, line: Mapping[str, Any], text: str | None) -> dic
     """
     entry = {name: line[name] for name in ("step", "rule", "survivor", "similarity")}
     entry |= {"threshold": line["threshold"], "url": None, "shingles": None, "line": None}
-    other = next(rows_by_id(dataset.parts(), {line["survivor"]} - {None}), None)
+    other = Survivors(dataset.parts(), [line]).of(line)
     if other is None:
         return entry
     entry["url"] = other["url"]
@@ -77,17 +77,17 @@ def evidence(dataset: Dataset, line: Mapping[str, Any], text: str | None) -> dic
     }
 
 
-def copies_of(dataset: Dataset, survivor: str) -> list[dict[str, Any]]:
-    """The copies that were removed in favour of this document: the first MAX_COPIES."""
-    names = ["step", "rule", "id", "url", "survivor", "similarity"]
+def copies_of(dataset: Dataset, key: Key, ident: str) -> list[dict[str, Any]]:
+    """The copies that were removed in favour of the document at `key`: the first MAX_COPIES. Its id counts only in
+    ledgers without locators of survivors."""
+    names = ["step", "rule", "id", "url", "survivor", "similarity", "survivor_path", "survivor_offset"]
     found: list[dict[str, Any]] = []
     for part in dataset.ledger_parts():
         for batch in part.batches(names):
             if len(found) < MAX_COPIES:
-                mine = batch.filter(
-                    pc.and_(pc.equal(batch["survivor"], survivor), pc.starts_with(batch["rule"], "copy_"))
-                )
-                found += [{**row, "removed": row["id"]} for row in mine.to_pylist()]
+                mine = batch.filter(pc.and_(pc.equal(batch["survivor"], ident), pc.starts_with(batch["rule"], "copy_")))
+                rows = (row for row in mine.to_pylist() if survivor_key(row) in (None, key))
+                found += [{**row, "removed": row["id"]} for row in rows]
     return found[:MAX_COPIES]
 
 

@@ -232,7 +232,7 @@ def kept(result: Explanation, stage: Stage, dataset: Dataset, row: dict[str, Any
             result.steps[-1]["changes"] = text_changes(result.text_after, row["text"])
         result.text_after = row["text"]
     if stage.command == "dedup":
-        result.duplicates += copies_of(dataset, row["id"])
+        result.duplicates += copies_of(dataset, key_of(row), row["id"])
 
 
 def tokens_of(result: Explanation, stage: Stage, dataset: Dataset) -> None:

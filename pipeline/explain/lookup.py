@@ -50,6 +50,36 @@ def rows_of(
                 yield row
 
 
+class Survivors:
+    """The documents that ledger rows name as survivors, with `columns` (all unless given): by their locators; in
+    datasets of an earlier version, whose ledgers lack these, by their ids, which may repeat."""
+
+    def __init__(
+        self, parts: Sequence[ShardReader], lines: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None
+    ) -> None:
+        keys, ids = set(), set()
+        for line in lines:
+            if (key := survivor_key(line)) is not None:
+                keys.add(key)
+            elif line["survivor"] is not None:
+                ids.add(line["survivor"])
+        self._by_key = {key_of(row): row for row in rows_of(parts, keys, columns)}
+        self._by_id: dict[str, dict[str, Any]] = {}
+        for row in rows_by_id(parts, ids, columns):
+            self._by_id.setdefault(row["id"], row)
+
+    def of(self, line: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The survivor of a ledger row; None if the dataset does not have it."""
+        key = survivor_key(line)
+        return self._by_id.get(line["survivor"]) if key is None else self._by_key.get(key)
+
+
+def survivor_key(line: Mapping[str, Any]) -> Key | None:
+    """The key of a ledger row's survivor; None if it names none, or not by its locator."""
+    name, offset = line.get("survivor_path"), line.get("survivor_offset")
+    return None if name is None or offset is None else (name, offset)
+
+
 def rows_by_id(
     parts: Iterable[ShardReader], ids: Collection[str], columns: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:

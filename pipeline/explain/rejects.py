@@ -18,7 +18,7 @@ import xxhash
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.explain.finished import FinishedRun, read_run
-from pipeline.explain.lookup import Key, key_of, rows_by_id, rows_of
+from pipeline.explain.lookup import Key, Survivors, key_of, rows_of
 from pipeline.explain.sources import StageTexts, origin_of
 from pipeline.inputs.places import Where
 from pipeline.recipes.recipe import Stage
@@ -29,6 +29,7 @@ MAX_CANDIDATES = 20_000
 MAX_NEAR = 3
 COLUMNS = (
     "id", "url", "file_path", "warc_offset", "step", "rule", "value", "threshold", "survivor", "similarity",
+    "survivor_path", "survivor_offset",
 )  # fmt: skip
 
 
@@ -180,8 +181,7 @@ def described(
     for row in rows_of(dataset.ledger_parts(), {key_of(line) for line in lines}, columns):
         entry = {"rule": f"{row['step']}/{row['rule']}", "value": row["value"], "threshold": row["threshold"]}
         also.setdefault(key_of(row), []).append(entry)
-    copies = {line["survivor"] for line in lines if line["survivor"] and is_copy(line["rule"])}
-    urls = {row["id"]: row["url"] for row in rows_by_id(dataset.parts(), copies, ["url"])}
+    survivors = Survivors(dataset.parts(), [line for line in lines if is_copy(line["rule"])], ["id", "url"])
     for line in lines:
         key, name, copy = key_of(line), f"{line['step']}/{line['rule']}", is_copy(line["rule"])
         yield {
@@ -192,7 +192,7 @@ def described(
             **{column: line[column] for column in ("url", "id", "file_path", "warc_offset")},
             "also": [entry for entry in also[key] if entry["rule"] != name],
             "survivor": line["survivor"] if copy else None,
-            "survivor_url": urls.get(line["survivor"]) if copy else None,
+            "survivor_url": (survivors.of(line) or {}).get("url") if copy else None,
             "similarity": line["similarity"],
             "evidence": None if copy else line["survivor"],
             "text": texts.get(key),

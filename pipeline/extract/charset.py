@@ -2,15 +2,24 @@
 
 The labels of pages are often wrong, so evidence that can be checked comes first: the byte order mark, strict UTF-8
 (text in another charset is hardly ever valid UTF-8 by chance), the labels, each accepted only if the bytes decode under
-it, then detection. The last resort replaces what it cannot decode and counts it. Nothing raises, nothing is dropped
-without a count, and every search runs over a bounded window.
+it, then detection. Where the text is mojibake all the same, for sure, it is read again and the evidence says so. The
+last resort replaces what it cannot decode and counts it. Nothing raises, nothing is dropped without a count, and every
+search runs over a bounded window.
 """
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, cast
+
+from pipeline.extract.mojibake import has_hint, right_codec, undoubled
 
 Evidence = Literal["bom", "utf-8", "header", "meta", "detected", "fallback"]
+# The same where the text was read again since it was mojibake for sure (`mojibake.py`): the label decoded it, but was
+# wrong, or UTF-8 had been encoded twice.
+Told = Literal[
+    Evidence, "bom-repaired", "utf-8-repaired", "header-repaired", "meta-repaired", "detected-repaired",
+    "fallback-repaired",
+]  # fmt: skip
 
 # The HTML standard prescans 1024 bytes; browsers read on, and some pages have their label later.
 PRESCAN_BYTES: Final = 4096
@@ -33,7 +42,7 @@ class Decoded(NamedTuple):
 
     text: str
     charset: str
-    evidence: Evidence
+    evidence: Told
     replaced: int
 
 
@@ -130,12 +139,38 @@ def decode(body: bytes, header_label: str | None, *, html: bool = True) -> Decod
         body = body[3:]
     text = _plainly_utf8(body, header_label or "")
     if text is not None:
-        return Decoded(text, "utf-8", "utf-8", 0)
+        return _undoubled(Decoded(text, "utf-8", "utf-8", 0), body)
     labels = list(_labels(body, header_label, html=html))
     for attempt, evidence in _attempts(body, labels):
+        if attempt is not None and attempt.codec == "utf-8":
+            return _undoubled(_finish(attempt, evidence), body)
         if attempt is not None:
-            return _finish(attempt, evidence)
+            return _relabelled(attempt, evidence, body)
     return _finish(_last_resort(body, [codec for codec, _ in labels]), "fallback")
+
+
+def _undoubled(decoded: Decoded, body: bytes) -> Decoded:
+    """The text of UTF-8 that was encoded twice, as it was meant."""
+    text = undoubled(decoded.text) if has_hint(body) else None
+    return (
+        decoded
+        if text is None
+        else decoded._replace(text=text.removeprefix("\ufeff"), evidence=_repaired(decoded.evidence))
+    )
+
+
+def _relabelled(attempt: _Attempt, evidence: Evidence, body: bytes) -> Decoded:
+    """The text in the charset that it is in, where a label that decodes it is wrong."""
+    codec = right_codec(body, attempt.codec)
+    again = None if codec is None else _read(body, codec)
+    if again is None or not again.holds:
+        return _finish(attempt, evidence)
+    decoded = _finish(again, evidence)
+    return decoded._replace(evidence=_repaired(evidence))
+
+
+def _repaired(evidence: str) -> Told:
+    return cast("Told", evidence if evidence.endswith("-repaired") else f"{evidence}-repaired")
 
 
 def as_utf8(decoded: Decoded, body: bytes) -> bytes:

@@ -4,6 +4,7 @@ import re
 from html import unescape
 from typing import Final
 
+from pipeline.extract.language_claims import claimed_language
 from pipeline.extract.markup import scan
 from pipeline.extract.robots import directives, is_addressed
 
@@ -12,7 +13,6 @@ HEAD_CHARACTERS: Final = 50_000
 _SKIPPED: Final = frozenset({"script", "style", "title", "noscript", "template"})
 # A page that does not match this has no language; so has one that writes its declaration in an unusual way.
 _HTML_LANGUAGE: Final = re.compile(rb"<html\b[^>]{0,1000}?\slang\s?=", re.IGNORECASE)
-_LANGUAGE: Final = re.compile(r"([a-z]{2})(?![a-z\x80-\xff])", re.IGNORECASE)
 # Possessive, and only where a name may begin: nothing is tried twice.
 _ATTRIBUTE: Final = re.compile(r"""(?<=[\s"'/])([^\s=>"'/]++)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++)""")
 
@@ -42,17 +42,15 @@ def meta_robots(html: str) -> frozenset[str]:
 
 
 def declared_language(body: bytes) -> str:
-    """The language that the first html element declares ("en" for `lang="en-GB"`), or "".
-
-    Codes of three letters (`und` and `mul` among them) are not read, nor elements in comments and scripts.
-    """
+    """The language that the first html element declares ("en" for `lang="en-GB"`, `eng` or `gb`; see
+    `language_claims.py`), or "". Elements in comments and scripts are not read."""
     if not _HTML_LANGUAGE.search(body, 0, HEAD_CHARACTERS):
         return ""
     head = body[:HEAD_CHARACTERS].decode("latin-1")
     for tag in scan(head, _SKIPPED):
         if tag.name == "html" and not tag.closing:
-            found = _LANGUAGE.match(_attributes(head[tag.start : tag.content]).get("lang", ""))
-            return found[1].lower() if found else ""
+            claim = _attributes(head[tag.start : tag.content]).get("lang", "")
+            return claimed_language(claim.encode("latin-1").decode("utf-8", "replace"))
     return ""
 
 

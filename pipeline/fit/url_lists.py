@@ -3,7 +3,8 @@
 RefinedWeb's list of 4.6 million domains is not public; the datatrove wheel has one derived from the UT1 blocklists.
 Layout (read by `pipeline.models.store.load_url_lists`, also for a user's own): one entry a line in `urls.txt`,
 `strict.txt`, `hard.txt`, `soft.txt`, `domains.txt`; instead of the last, `domains.u64` has the sorted xxh3 hashes of
-the lower-case host names as little-endian 64-bit integers, in a quarter of the size and without parsing.
+the host names (in the one form of `filters/hosts.py`) as little-endian 64-bit integers, in a quarter of the size and
+without parsing.
 """
 
 import io
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from filters.hosts import listed_host
 from infra.errors import UsageError
 from infra.storage import new_folder
 from pipeline.fit.texts import write_card
@@ -50,7 +52,7 @@ def url_lists_from(datatrove: Path, out: Path, made_from: Any, command: str) -> 
 
 def hash_hosts(hosts: Iterable[str]) -> bytes:
     """The content of HASHED_DOMAINS for these host names (blank ones and comments left out)."""
-    names = (name for line in hosts if (name := line.strip().lower()) and name[0] != "#")
+    names = (listed_host(name) or name for line in hosts if (name := line.strip().lower()) and name[0] != "#")
     hashes = (xxhash.xxh3_64_intdigest(name.encode("utf-8", "replace")) for name in names)
     return np.unique(np.fromiter(hashes, np.uint64)).astype("<u8").tobytes()
 

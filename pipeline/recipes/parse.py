@@ -14,7 +14,7 @@ from infra.names import meant, near_names
 from pipeline.recipes.changes import Changes, change
 from pipeline.recipes.check import check_options
 from pipeline.recipes.recipe import COMMANDS, Recipe, Stage, StageCommand, bound
-from pipeline.recipes.shipped import is_shipped, shipped, shipped_toml
+from pipeline.recipes.shipped import ONE_JOB, is_shipped, shipped, shipped_toml
 from pipeline.recipes.stage_keys import CHANGED_FILE, STAGE_FILE, STAGE_OPTIONS, WHOLE_FILE, current_keys
 from pipeline.steps.extract import Extract
 from pipeline.steps.fields import (
@@ -114,9 +114,12 @@ def _changed(recipe: Recipe, changes: Changes, inserts: Sequence[Mapping[str, An
 
 
 def _check_name(recipe: Recipe, place: str) -> None:
-    """UsageError for another recipe that has the name of a shipped one: manifests would take it for that."""
+    """UsageError for another recipe that has the name of a shipped one, unless that only says the job: manifests would
+    take it for that."""
     if not recipe.name.strip():
         raise UsageError(f"{place}: name is empty: give the recipe one")
+    if recipe.name in ONE_JOB:
+        return
     if is_shipped(recipe.name) and recipe.sha256 != _load(recipe.name, ()).sha256:
         raise UsageError(
             f"{place}: the recipe is called {recipe.name!r} but is not the one that is shipped: give it another `name`"

@@ -52,7 +52,6 @@ PATHS = (
 # Edits that are made from one function; of the others the function says it.
 EDITS_ABOUT = {
     "mask_card": "Numbers of payment cards that pass Luhn's check -> 4111111111111111, Visa's test number.",
-    "mask_iban": "Bank accounts (IBAN) that pass their check -> the example of ISO 13616.",
     "mask_chinese_id": "Chinese identity numbers that pass their check -> the example of GB 11643-1999.",
     "mask_spanish_id": "Spanish identity numbers (DNI, NIE) that pass their check -> 00000000T.",
     "mask_french_id": "French social security numbers that pass their check -> 255081416802538.",

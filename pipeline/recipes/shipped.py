@@ -17,6 +17,8 @@ from infra.storage import write_bytes, writing
 FOLDER = resources.files("pipeline.recipes")
 TEMPLATES = FOLDER / "templates"
 LANGUAGE = "language:"
+# Recipes that do one job and are called by it, as a user's own may be: nobody takes a result of that name for theirs.
+ONE_JOB = frozenset({"exact", "extract", "language", "minhash", "tokens", "mixture", "url-only"})
 
 
 @cache

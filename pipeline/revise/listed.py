@@ -1,8 +1,9 @@
 """User-provided lists, one entry a line: URLs, whole hosts, ids; and which rows they match.
 
-A line of a URL list is a URL, in any of the spellings that deduplication by URL treats as equal
-(`dedup/urls.py`); or `host:example.org`, every page of that host (with or without `www.`); or `domain:example.org`,
-that host and its subdomains; any other prefix is an error. Blank lines and lines that begin with `#` are ignored.
+A line of a URL list is a URL, in any of the spellings that deduplication by URL treats as equal (`dedup/urls.py`); or
+`host:example.org`, every page of that host (with or without `www.`); or `domain:example.org`, that host and its
+subdomains; any other prefix is an error. Hosts may be written in any way (`filters/hosts.py`): in Unicode or punycode,
+with escapes, as numbers. Blank lines and lines that begin with `#` are ignored.
 """
 
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dedup.urls import normalise_url
+from filters.hosts import listed_host
 from filters.url import host
 from infra.errors import UsageError
 from infra.hashing import sha256_json
@@ -69,7 +71,7 @@ class Listed:
         if self.urls and (normal := normalise_url(url)) in self.urls:
             yield normal
         if self.hosts or self.domains:
-            name = host(url if "//" in url else "//" + url)
+            name = host(url) or host("//" + url)
             if name in self.hosts:
                 yield HOST + name
             yield from (DOMAIN + above for above in _above(name) if above in self.domains)
@@ -105,7 +107,7 @@ def read_listed(url_list: Path | None, ids: Path | None) -> Listed:
             )
         if line.startswith((HOST, DOMAIN)):
             kind, _, rest = line.partition(":")
-            name = host("//" + rest.strip())
+            name = listed_host(rest).removeprefix("www.")
             if not name or any(mark in rest.strip() for mark in "/@? "):
                 raise UsageError(f"--url-list {url_list}, line {number}: {kind}: takes a name such as example.org")
             (hosts if kind == "host" else domains).add(name)

@@ -28,7 +28,7 @@ from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json
 from infra.storage import read_json, readable, remove_folder, write_bytes
 from pipeline.revise.listed import Listed
-from pipeline.revise.takedown_apply import Key, WithLedger, carry_over, keys_where, redacted, task_for
+from pipeline.revise.takedown_apply import SURVIVOR, Gone, Key, WithLedger, carry_over, keys_where, redacted, task_for
 from pipeline.revise.takedown_proof import Removed, joined, runs_of, search
 from pipeline.stages.final import clear_final, datasets_below, link_final
 from pipeline.stages.run import FROZEN
@@ -61,7 +61,8 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
     check_folders(run, out)
     datasets = in_order(run)
     found, removed = find_all(datasets, listed)
-    copies = restorable(datasets, listed, removed.ids)
+    came = frozenset(key for each in found.values() for key in each.rows)
+    copies = restorable(datasets, listed, removed.gone)
     inputs = [ref.sha256 for dataset in datasets.values() for ref in dataset.refs]
     arguments = {"command": "takedown", "list": listed.sha256, "inputs": inputs}
     started = time.time()
@@ -81,7 +82,8 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
                 "matched": len(removed.entries),
                 "unmatched": sorted(listed.entries() - removed.entries)[:MAX_NAMED],
             },
-            "documents": len(removed.keys),
+            "documents": len(came),
+            "rejected": len(removed.keys - came),
             "datasets": [changes(name, datasets[name], made[name], found[name]) for name in datasets],
             "restorable": {"count": len(copies), "copies": copies[:MAX_NAMED]},
             "proof": prove(made, listed, removed, engine, out / WORK / "takedown"),
@@ -162,14 +164,17 @@ def find_all(datasets: Mapping[str, Dataset], listed: Listed) -> tuple[dict[str,
     return found, Removed(frozenset(entries), keys, frozenset(ids), joined(runs))
 
 
-def restorable(datasets: Mapping[str, Dataset], listed: Listed, ids: frozenset[str]) -> list[dict[str, Any]]:
+def restorable(datasets: Mapping[str, Dataset], listed: Listed, gone: Gone) -> list[dict[str, Any]]:
     """Copies that were removed in favour of a document that is now taken down, and could come back in its place."""
     found = []
-    columns = [*COLUMNS, "step", "rule", "survivor", "similarity"]
+    columns = [*COLUMNS, "step", "rule", "similarity", *SURVIVOR]
     for name, dataset in datasets.items():
         for part in dataset.ledger_parts():
             for batch in part.batches(columns):
-                mine = [row for row in batch.to_pylist() if row.pop("survivor") in ids]
+                mine = [row for row in batch.to_pylist() if gone.is_survivor_of(row, listed)]
+                for row in mine:
+                    for column in SURVIVOR:
+                        del row[column]
                 found += [
                     {"dataset": name, "rule": f"{row.pop('step')}/{row.pop('rule')}", **row}
                     for row in mine
@@ -194,7 +199,7 @@ def rewrite(
         old = dataset.manifest
         before = frozenset(key for ref in old.inputs for key in rows.get(ref.sha256, ()))
         header = header_of(old, listed, tuple(refs.get(ref.sha256, ref) for ref in old.inputs))
-        task = task_for(dataset, listed, before, removed.ids)
+        task = task_for(dataset, listed, before, removed.gone)
         extras = carry_over(old, listed, dataset.folder / MODEL)
         made[name] = engine.map_shards(task, [WithLedger(dataset)], out / name, header, extras)
         refs[dataset.refs[0].sha256] = made[name].refs[0]
@@ -267,6 +272,8 @@ def takedown_text(receipt: Mapping[str, Any], out: Path) -> str:
         f"{receipt['documents']:,} documents taken down; {named['matched']:,} of {named['entries']:,} entries matched",
         f"searched again: no listed document is left; receipt: {out / RECEIPT}",
     ]
+    if receipt["rejected"]:
+        lines.append(f"{receipt['rejected']:,} more had been rejected before any dataset: gone from the ledgers")
     words, copies = receipt["proof"]["same_words"]["count"], receipt["restorable"]["count"]
     if words:
         lines.append(f"{words:,} rows of other documents share 13-word runs with them: see same_words in the receipt")

@@ -39,6 +39,25 @@ REDACTED = "takedown"
 Key = tuple[str, int, str]
 
 
+# The columns of a ledger row that say which document its survivor is.
+SURVIVOR = ["survivor", "survivor_path", "survivor_offset"]
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The removed documents as a ledger names survivors: by place; in ledgers of an earlier version, which lack it, by
+    id, which other documents may have too."""
+
+    places: frozenset[tuple[str, int]]
+    ids: frozenset[str]
+
+    def is_survivor_of(self, row: Mapping[str, Any], listed: Listed) -> bool:
+        """Whether a ledger row names one, or an id of the list, as the survivor."""
+        if row["survivor_path"] is None:
+            return row["survivor"] in self.ids
+        return (row["survivor_path"], row["survivor_offset"]) in self.places or row["survivor"] in listed.ids
+
+
 @dataclass(frozen=True)
 class TokenPart:
     """One partition of a tokens dataset: its rows of documents.parquet with the tokens of each; `name` None: empty."""
@@ -113,17 +132,17 @@ def parts_of(dataset: Dataset) -> Sequence[ShardReader | TokenPart]:
 
 @dataclass(frozen=True)
 class TakedownTask:
-    """Rewrites one partition without what is listed. `before`: keys in the ledger of an earlier dataset; `removed`: ids
-    of all removed documents, which no row may have as a survivor."""
+    """Rewrites one partition without what is listed. `before`: keys in the ledger of an earlier dataset; `removed`:
+    all removed documents, which no row may have as a survivor."""
 
     listed: Listed
     before: frozenset[Key] = field(repr=False)
-    removed: frozenset[str] = field(repr=False)
+    removed: Gone = field(repr=False)
     schema: pa.Schema = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json([STEP, self.listed.sha256, sorted(self.before), sorted(self.removed)])
+        return sha256_json([STEP, self.listed.sha256, sorted(self.before), sorted(self.removed.places)])
 
     def __call__(self, whole: Whole) -> Iterator[Output]:
         gone: dict[Key, None] = {}
@@ -157,10 +176,13 @@ class TakedownTask:
         listed = self.listed.rows(table)
         gone = keys_where(table, listed)
         table = table.filter(pc.invert(pa.array(listed, pa.bool_())))
-        named = pc.is_in(table["survivor"], pa.array(sorted(self.removed), pa.string()))
-        survivor = pc.if_else(named, REDACTED, table["survivor"])
-        index = table.schema.get_field_index("survivor")
-        return table.set_column(index, schemas.LEDGER.field("survivor"), survivor), earlier, gone
+        rows = table.select(SURVIVOR).to_pylist()
+        named = pa.array([self.removed.is_survivor_of(row, self.listed) for row in rows], pa.bool_())
+        for name, other in zip(SURVIVOR, (REDACTED, None, None), strict=True):
+            field = schemas.LEDGER.field(name)
+            column = pc.if_else(named, pa.scalar(other, field.type), table[name])
+            table = table.set_column(table.schema.get_field_index(name), field, column)
+        return table, earlier, gone
 
 
 @dataclass(frozen=True)
@@ -180,7 +202,7 @@ def keys_where(rows: pa.RecordBatch | pa.Table, chosen: Sequence[bool]) -> list[
     return [(row["file_path"], row["warc_offset"], row["id"] or "") for row in here.to_pylist()]
 
 
-def task_for(dataset: Dataset, listed: Listed, before: frozenset[Key], removed: frozenset[str]) -> TakedownTask:
+def task_for(dataset: Dataset, listed: Listed, before: frozenset[Key], removed: Gone) -> TakedownTask:
     if dataset.kind is Kind.TOKENS:
         return TokensTask(listed, before, removed, ROWS, str(dataset.folder / MODEL))
     return TakedownTask(listed, before, removed, dataset.schema)

@@ -8,6 +8,7 @@ URL or quote a common source, but it is listed, so that a person can decide.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from infra.engines.engine import Engine
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from pipeline.revise.listed import Listed
-from pipeline.revise.takedown_apply import Key, Whole, WithLedger
+from pipeline.revise.takedown_apply import Gone, Key, Whole, WithLedger
 from pipeline.stages.tokenize import MODEL, open_tokenizer
 
 NGRAM = 13
@@ -51,6 +52,10 @@ class Removed:
     @property
     def sha256(self) -> str:
         return sha256_json([sorted(self.keys), sorted(self.ids), self.runs.tolist()])
+
+    @cached_property
+    def gone(self) -> Gone:
+        return Gone(frozenset((name, offset) for name, offset, _ in self.keys), self.ids)
 
 
 def runs_of(text: str) -> Hashes:
@@ -93,7 +98,7 @@ class SearchTask:
         for rows in whole.ledger.batches():
             counts["search/ledger_rows"] += rows.num_rows
             for row in rows.to_pylist():
-                counts["search/listed"] += self._is_listed(row) or row["survivor"] in self.removed.ids
+                counts["search/listed"] += self._is_listed(row) or self.removed.gone.is_survivor_of(row, self.listed)
         yield Output(None, None, counts)
 
     def _is_listed(self, row: dict[str, Any]) -> bool:

@@ -21,10 +21,20 @@ from dedup.exact import NORMALISE, key_table
 from dedup.keep import KeepOne, KeyBySurvivor
 from dedup.minhash import MinHash, band_table, shingle_table
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
-from dedup.policy import Policy, columns_read
+from dedup.policy import Policy, columns_read, goes_by_content
 from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, remaining_text, window_table
 from dedup.survivors import select_survivors, unlinked_pairs
-from dedup.tables import BANDS, DECISIONS, EDGES, JOIN, keys_schema, node_table, nodes_schema, numbers_of
+from dedup.tables import (
+    BANDS,
+    BANDS_BY_CONTENT,
+    DECISIONS,
+    EDGES,
+    JOIN,
+    keys_schema,
+    node_table,
+    nodes_schema,
+    numbers_of,
+)
 from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
 from infra.dataset.manifest import InputRef, Kind
@@ -132,17 +142,24 @@ def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
 
 def minhash_decisions(work: Work, options: dict[str, Any]) -> Source:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
-    bands = work.table("bands", f"bands:{params}", BANDS, partial(band_table, params=params), ["text"])
+    by_content = goes_by_content(options["policy"])
+    made = partial(band_table, params=params, by_content=by_content)
+    schema = BANDS_BY_CONTENT if by_content else BANDS
+    columns = ("text", *(columns_read("content") if by_content else ()))
+    bands = work.table("bands", f"bands:{params}:{by_content}", schema, made, columns)
     candidates = work.reduce("candidates", [bands], Candidates(), JOIN)
     if options["verify"]:
         edges = [verified_edges(work, "", options, params, candidates)]
-        if options["policy"] != "first" and options["link"] == "direct":
+        if options["policy"] not in CENTRES and options["link"] == "direct":
             edges.append(edges_to_the_best(work, options, params, edges[0]))
     else:
         edges = [work.tables.map("edges", AsEdges(), candidates)]
     pool = Edges(tuple(edges), nodes_of(work, "nodes", edges, options["policy"]))
-    made = work.tables.map("decisions", Decide(options["policy"], options["link"]), pool)
-    return work.applicable(made)
+    return work.applicable(work.tables.map("decisions", Decide(options["policy"], options["link"]), pool))
+
+
+# The policies whose best document of a bucket is the centre of its star.
+CENTRES = ("content", "first")
 
 
 def nodes_of(work: Work, name: str, edges: Sequence[Dataset], policy: Policy) -> Dataset:
@@ -162,7 +179,7 @@ def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: Min
 
 
 def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
-    """Buckets are stars around their first document; if the policy prefers another, its pairs are verified too."""
+    """Buckets are stars around one document; if the policy prefers another, its pairs are verified too."""
     first = Edges((edges,), nodes_of(work, "nodes-first", [edges], options["policy"]))
     pairs = work.tables.map("pairs-best", Unlinked(options["policy"]), first)
     return verified_edges(work, "-best", options, params, pairs)

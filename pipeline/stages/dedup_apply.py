@@ -64,8 +64,9 @@ class ApplyDecisions:
     def _removals(self, rows: pa.RecordBatch, decisions: pa.Table) -> pa.RecordBatch | None:
         reject = Reject(self.step, f"copy_{self.method}", None, self.threshold)
         similarity = decisions["similarity"].combine_chunks()
-        survivor = decisions["survivor"].combine_chunks().cast(pa.string())
-        return ledger_of(rows, reject, self.recipe, value=similarity, similarity=similarity, survivor=survivor)
+        names = ("survivor", "survivor_path", "survivor_offset")
+        named = {name: decisions[name].combine_chunks().cast(schemas.LEDGER.field(name).type) for name in names}
+        return ledger_of(rows, reject, self.recipe, value=similarity, similarity=similarity, **named)
 
 
 def _replaced(column: pa.Array, rows: npt.NDArray[np.intp], values: pa.ChunkedArray) -> pa.Array:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.components import node_set
-from dedup.named import NAMED, NameSurvivors, id_table
+from dedup.named import NAMED, NAMES, NameSurvivors, id_table
 from dedup.tables import DECISIONS, numbers_of
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import Dataset, Part, PartList, ShardReader, Source, check_part
@@ -226,10 +226,11 @@ class Work:
         return made if each == 1 else ByShard(made, shards, each)
 
     def applicable(self, decisions: Dataset) -> Source:
-        """DECISIONS, whose `key` is the survivor, with the ids of survivors, and partitioned like the documents."""
+        """DECISIONS, whose `key` is the survivor, with the ids and locators of survivors, and partitioned like the
+        documents."""
         survivors = kept_numbers(decisions)
         if survivors.size:
-            ids = self.table("ids", "ids", DECISIONS, id_table, ["id"], survivors)
+            ids = self.table("ids", "ids", DECISIONS, id_table, NAMES, survivors)
             decisions = self.reduce("named", [ids, decisions], NameSurvivors(), NAMED)
         return self.to_shards(decisions, NAMED)
 

@@ -15,8 +15,8 @@ from pipeline.steps.option import Option, type_of, typed
 
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
-    "policy": "which copy survives: " + ", ".join(f'`"{policy}"`' for policy in get_args(Policy)) + "; `first` in the "
-    "order of the dataset",
+    "policy": "which copy survives: " + ", ".join(f'`"{policy}"`' for policy in get_args(Policy)) + "; `content` by "
+    "a hash of it, which also decides ties, so that the order of the documents does not matter; `first` in that order",
     "bands": "MinHash bands; pages that agree in all hashes of one band are compared",
     "rows": "hashes in a band",
     "ngram": "words in a shingle",
@@ -38,12 +38,12 @@ METHODS: dict[str, str] = {
 }
 # Options by method, with their defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "payload": {"policy": "first"},
-    "text": {"policy": "first"},
-    "url": {"policy": "first"},
+    "payload": {"policy": "content"},
+    "text": {"policy": "content"},
+    "url": {"policy": "content"},
     "minhash": {
         "bands": 14, "rows": 8, "ngram": 5, "verify": True, "threshold": 0.8, "measure": "jaccard",
-        "policy": "first", "link": "direct",
+        "policy": "content", "link": "direct",
     },
     "paragraphs": {"within_document": "first"},
     "substring": {"tokens": 50, "characters": 20},

@@ -31,7 +31,7 @@ def test_columns_that_documents_lack_have_defaults(policy: str, missing: str) ->
     assert (row["shard"], row["row"], row["copies"], row["snapshots"], row[missing]) == (2, 5, 1, 1, None)
 
 
-def test_a_row_holds_the_column_that_the_policy_compares_and_no_other() -> None:
+def test_a_row_holds_the_columns_that_the_policy_compares_and_no_other() -> None:
     assert keys_schema("first").names == ["key", "check", "shard", "row", "dump", "copies", "snapshots"]
-    assert set(keys_schema("longest").names) - set(keys_schema("first").names) == {"chars"}
+    assert set(keys_schema("longest").names) - set(keys_schema("first").names) == {"chars", "content"}
     assert key_table(documents(["a é"]), 0, 0, "text", "longest")["chars"].to_pylist() == [3]

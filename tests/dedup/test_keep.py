@@ -3,6 +3,7 @@
 import pickle
 import random
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -72,7 +73,7 @@ def test_equal_key_with_another_check_is_another_text(batch_rows: int) -> None:
         ),
         max_size=25,
     ),
-    st.sampled_from(["first", "longest", "newest", "oldest", "best"]),
+    st.sampled_from(["content", "first", "longest", "newest", "oldest", "best"]),
     st.integers(1, 26),
     st.randoms(use_true_random=False),
 )
@@ -92,17 +93,20 @@ def test_the_result_is_that_of_the_whole_set_at_once(
     shuffled = keys.take(pa.array(draw.sample(range(len(rows)), len(rows)), pa.int64()))
     table = decided([shuffled], policy, batch_rows)
 
+    content = [0] * len(rows) if policy == "first" else keys["content"].to_pylist()
+
     def place(row: int) -> tuple:
         _, _, date, quality, _ = rows[row]
         days = DATES.index(date or "")
         worst = 2 if quality is None else 1 if quality != quality else 0
         return {
+            "content": (),
             "first": (),
             "longest": (-len(texts[row]),),
             "newest": (not date, -days),
             "oldest": (not date, days),
             "best": (worst, -quality if not worst else 0),
-        }[policy] + (row,)
+        }[policy] + (content[row], row)
 
     sets: dict[int, list[int]] = {}
     for row, (key, *_) in enumerate(rows):
@@ -113,7 +117,7 @@ def test_the_result_is_that_of_the_whole_set_at_once(
     assert kept == {first: (first, len(mine), len({rows[row][-1] for row in mine})) for first, mine in best.items()}
 
 
-@pytest.mark.parametrize("policy", ["first", "longest"])
+@pytest.mark.parametrize("policy", ["first", "longest", "content"])
 def test_a_giant_group_is_linear_and_held_in_one_row(policy: Policy) -> None:
     size, most = 200_000, 1000
     keys = key_table(documents(["x"] * size), 0, 0, "text", policy)
@@ -124,7 +128,8 @@ def test_a_giant_group_is_linear_and_held_in_one_row(policy: Policy) -> None:
     table = pa.Table.from_batches(seen)
     real = table.filter(pa.compute.greater_equal(table["row"], 0))
     assert real.num_rows == size
-    assert [(row["row"], row["copies"]) for row in real.filter(real["kept"]).to_pylist()] == [(0, size)]
+    first = 0 if policy == "first" else int(np.argmin(keys["content"].to_numpy()))
+    assert [(row["row"], row["copies"]) for row in real.filter(real["kept"]).to_pylist()] == [(first, size)]
 
 
 def test_reducers_are_picklable_and_know_their_arguments() -> None:

@@ -10,8 +10,8 @@ from filters.url import SIGNAL_DOCS, UrlLists, host, signals, url_signals
 from filters.view import View
 
 LISTS = UrlLists.of(
-    domains=["Bad.example\n", "# a comment", ""],
-    urls=["https://ok.example/one", "ok.example/three"],
+    domains=["Bad.example\n", "# a comment", "", "bücher.example", "0x0a.1", "2001:db8::1"],
+    urls=["https://ok.example/one", "ok.example/three", "größe.example/Ä b"],
     strict=["free-prize"],
     hard=["casino"],
     soft=["webcam", "chat"],
@@ -25,6 +25,15 @@ LISTS = UrlLists.of(
         ("http://a.b.BAD.example:80/x", "url_blocked_domain", 1),
         ("http://notbad.example/", "url_blocked_domain", 0),
         ("http://x.example/bad.example", "url_blocked_domain", 0),
+        ("http://b%61d.example./", "url_blocked_domain", 1),
+        ("http://ｂａｄ。example/", "url_blocked_domain", 1),
+        ("http://a.xn--BCHER-kva.example/", "url_blocked_domain", 1),
+        ("http://10.0.0.1:8080/", "url_blocked_domain", 1),
+        ("http://[2001:DB8:0:0::1]/", "url_blocked_domain", 1),
+        ("http:\\\\bad.example\\x", "url_blocked_domain", 1),
+        ("http://ok.example.:80/one/#top", "url_blocked", 1),
+        ("https://www.xn--gre-6ka8i.example/%c3%84%20b", "url_blocked", 1),
+        ("http://ok.example:8080/one", "url_blocked", 0),
         ("https://ok.example/one", "url_blocked", 1),
         ("https://ok.example/one/two", "url_blocked", 0),
         ("https://www.ok.example/Three", "url_blocked", 1),

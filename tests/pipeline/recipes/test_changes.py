@@ -361,6 +361,11 @@ def test_a_copy_that_was_changed_needs_a_name_of_its_own(tmp_path: Path) -> None
         load_recipe(str(file))
 
 
+def test_the_name_of_a_job_is_free(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('name = "language"\n[[stage]]\ncommand = "filter"\n')
+    assert load_recipe(str(tmp_path / "mine.toml")).stages != load_recipe("language").stages
+
+
 def test_a_recipe_without_a_name_is_called_by_its_file(tmp_path: Path) -> None:
     """By that alone: where it lies is not part of the result."""
     (tmp_path / "mine.toml").write_text('[[stage]]\ncommand = "filter"\n')

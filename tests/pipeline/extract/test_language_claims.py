@@ -1,0 +1,38 @@
+"""Claims of language: BCP 47 as it is, as it is misused, and what claims none."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.extract.head import declared_language
+from pipeline.extract.language_claims import claimed_language
+
+
+@pytest.mark.parametrize(
+    ("language", "claims"),
+    [
+        ("en", "en EN en-GB en_US en-US-x-private en_US.UTF-8 en-GB-oed eng gb us en;q=0.8 en,de 'en' English en-uk"),
+        ("zh", "zh zh-CN zh_TW zh-Hant zh-Hans-CN zh-cmn-Hans cmn-Hans-CN cn tw hk chi Chinese 中文 zh_CN.GB2312"),
+        ("ja", "ja ja-JP jp JP jpn ja_JP.eucJP 日本語"), ("ko", "ko kr kor ko-KR 한국어"),
+        ("de", "de de-AT de_DE@euro deu ger at German Deutsch de-DE-1996"), ("fr", "fr fra fre Français fr-CA"),
+        ("uk", "uk ua ukr uk-UA"), ("cs", "cs cz cze ces"), ("da", "da dk"), ("el", "el gr ell"), ("sv", "sv se sv_SE"),
+        ("he", "he iw il he-IL"), ("id", "id in ind"), ("no", "no nb nob nb-NO no-bok"), ("nn", "nn nn-NO nno no-nyn"),
+        ("sr", "sr sr-Latn rs sr-Cyrl-RS"), ("fa", "fa fas per ir fa_IR"), ("ro", "ro mo ron"), ("vi", "vi vn vie"),
+        ("yue", "yue zh-yue zh-yue-HK"), ("nan", "zh-min-nan nan"), ("ar", "ar ara arb ar-EG eg"), ("tl", "tl fil tgl"),
+        ("br", "br br-FR"), ("be", "be be-BY"), ("si", "si"), ("jbo", "jbo art-lojban"), ("hsb", "hsb"),
+        ("", "x-default und mul zxx C POSIX {{lang}} <?=$lang?> 1 - _ xx klingon i-klingon sgn-US qaa x * none true"),
+    ],
+)  # fmt: skip
+def test_claims(language: str, claims: str) -> None:
+    assert {claim: claimed_language(claim) for claim in claims.split()} == dict.fromkeys(claims.split(), language)
+
+
+@given(st.text(max_size=40) | st.text("ab-_.;, xX1\ud800中", max_size=20))
+def test_any_claim(claim: str) -> None:
+    language = claimed_language(claim)
+    assert language == claimed_language(language) == claimed_language(f" {claim.strip()} ".upper().lower())
+
+
+@pytest.mark.parametrize(("written", "language"), [("jp", "ja"), ("日本語", "ja"), ("x-default", ""), ("zh_TW", "zh")])
+def test_an_html_element(written: str, language: str) -> None:
+    assert declared_language(f'<!doctype html><html class="a" lang="{written}">'.encode()) == language
