@@ -11,10 +11,11 @@ from importlib import resources
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.extract.block_features import Array, features
 from pipeline.extract.blocks import Block, blocks
-from pipeline.extract.structure.markdown import fill_tables, markdown, plain, shares, wholes
+from pipeline.extract.structure.markdown import fill_tables, is_formed, markdown, plain, shares, wholes
 from pipeline.extract.text import Shares
 
 FORMAT: Final = "refinery.blocks/1"
@@ -126,6 +127,24 @@ def main_blocks(page: Sequence[Block], weights: BlockWeights) -> tuple[list[bool
     sizes_B = np.bincount(whole_B, size_B, len(page))
     several_B = np.bincount(whole_B, minlength=len(page))[whole_B] > 1
     probability_B = np.where(several_B, together_B[whole_B] / sizes_B[whole_B], probability_B)
+    probability_B = lifted(probability_B, several_B | np.array([is_formed(block) for block in page]))
     keep, expected_f1 = best(page, probability_B)
     kept_B = np.bincount(whole_B, np.array(keep) * size_B, len(page)) * 2 >= sizes_B
     return kept_B[whole_B].tolist(), expected_f1
+
+
+def lifted(probability_B: Array, formed_B: NDArray[np.bool_]) -> Array:
+    """The probabilities, those of code, formulas and tables at least as high as those of the text before and after.
+
+    The network has seen few of them, and tells text by its sentences: what stands between two paragraphs of the main
+    text belongs to it. Of the two blocks of text before, and of the two after, the likelier one counts.
+    """
+    if not formed_B.any() or formed_B.all():
+        return probability_B
+    text_T = probability_B[~formed_B]
+    before_T = np.maximum(text_T, np.append(0, text_T[:-1]))
+    after_T = np.maximum(text_T, np.append(text_T[1:], 0))
+    number_B = np.cumsum(~formed_B)  # of the texts up to here
+    before_B = np.append(0, before_T)[number_B]
+    after_B = np.append(after_T, 0)[number_B]
+    return np.where(formed_B, np.maximum(probability_B, np.minimum(before_B, after_B)), probability_B)

@@ -84,6 +84,7 @@ _SKIPPED: Final = (UNSEEN - {"noscript"}) | _MATH
 _ROWS_OF_TABLE: Final = frozenset({"table", "tbody", "thead", "tfoot", "tr"})
 
 _NAMES = re.compile(r"""\b(?:class|id|role|itemprop|style)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))""", re.I)
+_SPACES = re.compile(r"[ \t\n\r\f]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAME_WORD = re.compile(r"[a-z]+")
 # Longer values are style sheets written into an attribute; the rest of them is ignored.
@@ -173,6 +174,7 @@ class _Reader:
         self.hard = True  # something other than `<br>` has ended a block since the last text
         self.cell = self.in_row = self.is_marked = False
         self.last_formula = ""
+        self.code_end = self.line_end = -1
         self.scripts = "math/tex" in html
 
     def read(self) -> list[Block]:
@@ -231,6 +233,9 @@ class _Reader:
         if frame.code is not None and not frame.code.ended:
             if (frame.gutter and is_numbers(raw)) or (level.tag in _ROWS_OF_TABLE and raw.isspace()):
                 return
+            if frame.code.loose:
+                raw = _SPACES.sub(" ", raw)
+                raw = raw.lstrip(" ") if self.pieces and self.pieces[-1][-1:] in ("\n", LINE_START) else raw
         elif raw.isspace():
             if self.pieces:
                 self.pieces.append(" ")
@@ -271,15 +276,27 @@ class _Reader:
         return None
 
     def frame_of(self, tag: Tag, outer: Frame, attributes: str) -> Frame:
+        if tag.name == "code" and outer.code is None and self.has_lines(tag):
+            frame = outline.code_root(outer, attributes)
+            frame.loose = True
+            return frame
         frame = open_frame(outer, tag.name, attributes)
         if frame is outer and attributes and formulas.is_rendered(attributes):
             return self.rendered(outer, attributes)
         return frame
 
+    def has_lines(self, tag: Tag) -> bool:
+        """Whether a `code` element is cut into lines by `<br>`. Linear: no part of the page is searched twice."""
+        if self.code_end < tag.content:
+            end = self.html.find("</code", tag.content)
+            self.code_end = end if end >= 0 else len(self.html)
+            self.line_end = self.html.find("<br", tag.content, self.code_end)
+        return tag.content <= self.line_end
+
     def rendered(self, outer: Frame, attributes: str) -> Frame:
         """The frame of an element that shows a formula as pieces of text: what it says in another form is kept."""
         if self.scripts:
-            return outline.without_text(outer)
+            return outline.dropped(outer)
         if formula := formulas.of_attributes(attributes):
             self.add_formula(formula)
             return outline.dropped(outer)
@@ -308,8 +325,8 @@ class _Reader:
             level, near, depth, soft = self.start
             raw = characters("".join(self.pieces))
             marked = code_text(raw) if level.frame.code is not None else " ".join(raw.split())
-            text = unmarked(marked) if self.is_marked else marked
-            if text.strip():
+            text = " ".join(unmarked(marked).split()) if self.is_marked else marked
+            if text:
                 links = min(self.links, len(text))
                 place = level.marks, near, level.container, level.path, depth, level.tag, self.cell
                 self.found.append(Block(text, links, *place, level.frame, marked, soft))

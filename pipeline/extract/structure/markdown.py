@@ -4,6 +4,7 @@ Nothing in the text itself is escaped, and emphasis, links and quotes get no mar
 filters, not by a renderer.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +17,8 @@ from pipeline.extract.structure.marks import (
     code_characters,
     formula_characters,
     inline_markdown,
+    is_formula,
+    is_inline_code,
     one_line_markdown,
     split_displays,
 )
@@ -27,6 +30,7 @@ from pipeline.extract.text import Shares, tidy
 _ITEM_CHARACTERS: Final = 1_500
 _ITEM_BLOCKS: Final = 6
 _HEADING_CHARACTERS: Final = 200
+_STATEMENT = re.compile(r"\S\s+\S|[(=;/]")
 # Blocks of one cell: more are a layout.
 _CELL_BLOCKS: Final = 6
 
@@ -58,6 +62,11 @@ def wholes(page: Sequence[Block]) -> list[int]:
         table = data_table(block) if block.frame.table is not None else None
         numbers.append(place if table is None else known.setdefault(id(table), place))
     return numbers
+
+
+def is_formed(block: Block) -> bool:
+    """Whether a block is code, or a formula and nothing else."""
+    return block.frame.code is not None or is_formula(block.marked)
 
 
 def plain(page: Sequence[Block], keep: Sequence[bool]) -> str:
@@ -108,6 +117,7 @@ class _Writer:
         self.begun: set[int] = set()
         self.last = -2
         self.in_list = False
+        self.code_line = 0  # the number of parts after the last line of code that was written
         self.heading: Frame | None = None
         self.table: Frame | None = None
         self.cells: list[tuple[int, int, str]] = []
@@ -121,6 +131,8 @@ class _Writer:
             self.table = table
             assert isinstance(cell.value, tuple)
             self.cells.append((*cell.value, one_line_markdown(_marked(block)).replace("\n", " ")))
+        elif _is_code_line(block):
+            self.write_code_line(block)
         elif _is_code(block):
             self.add("\n\n", fence(block.text, block.frame.code.language if block.frame.code else ""), False)
         else:
@@ -149,6 +161,14 @@ class _Writer:
                 self.add(between, block.text, False)
             else:
                 self.add(between, _paragraphs(block), False)
+
+    def write_code_line(self, block: Block) -> None:
+        """A paragraph that is inline code and nothing else; the next line of code if a `<br>` parts it from another."""
+        if block.soft and self.parts and self.code_line == len(self.parts):
+            self.parts[-1] = self.parts[-1].removesuffix("\n```") + f"\n{block.text}\n```"
+        else:
+            self.add("\n\n", fence(block.text, ""), False)
+        self.code_line = len(self.parts)
 
     def items_of(self, block: Block) -> list[Frame]:
         """The items of lists around a block, outermost first."""
@@ -218,6 +238,18 @@ def _marked(block: Block) -> str:
 def _is_code(block: Block) -> bool:
     code = block.frame.code
     return code is not None and not code.ended and (bool(code.language) or not is_prose(block.text))
+
+
+def _is_code_line(block: Block) -> bool:
+    """Whether a paragraph is inline code alone: several words, or signs, as a statement has; and no term of a list."""
+    if not is_inline_code(block.marked) or "`" in block.text or not _STATEMENT.search(block.text):
+        return False
+    frame: Frame | None = block.frame
+    while frame is not None:
+        if frame.kind in (outline.ITEM, outline.CELL, outline.HEADING, outline.TERM, outline.CAPTION):
+            return False
+        frame = frame.parent
+    return True
 
 
 def _listed(kept: Sequence[Block]) -> set[int]:

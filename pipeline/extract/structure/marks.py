@@ -18,6 +18,9 @@ _NONE: Final = dict.fromkeys(map(ord, ALL))
 _DOUBLED = re.compile(f"{CODE_END}( ?){CODE}")
 _INLINE = re.compile(f"{CODE}([^{CODE_END}]*){CODE_END}|{FORMULA}([^{FORMULA_END}]*){FORMULA_END}")
 _DISPLAY = re.compile(f" *{DISPLAY}([^{DISPLAY_END}]*){DISPLAY_END} *")
+_ONLY_FORMULA = re.compile(
+    f"(?:{FORMULA}[^{FORMULA_END}]*{FORMULA_END}|{DISPLAY}[^{DISPLAY_END}]*{DISPLAY_END}|[\\s.,;:()0-9])*"
+)
 _TICKS = re.compile(r"`+")
 
 
@@ -43,6 +46,16 @@ def split_displays(text: str) -> list[tuple[str, bool]]:
     """Text and formulas on lines of their own (True) by turns; empty pieces are left out."""
     pieces = [(piece.strip(), number % 2 == 1) for number, piece in enumerate(_DISPLAY.split(text))]
     return [piece for piece in pieces if piece[0]]
+
+
+def is_formula(text: str) -> bool:
+    """Whether a marked text is one formula and nothing else, but for a full stop or a number in brackets."""
+    return text[:1] in (FORMULA, DISPLAY) and bool(_ONLY_FORMULA.fullmatch(text))
+
+
+def is_inline_code(text: str) -> bool:
+    """Whether a marked text is inline code and nothing else."""
+    return text[:1] == CODE and text[-1:] == CODE_END and not _DOUBLED.sub("", text[1:-1]).count(CODE)
 
 
 def formula_characters(text: str) -> int:

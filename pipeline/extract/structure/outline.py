@@ -12,17 +12,19 @@ from pipeline.extract.structure.tables import Table
 # Elements within more frames than this get none of their own.
 MAX_DEPTH: Final = 40
 
-ROOT, CODE, LANGUAGE, LIST, ITEM, HEADING, TABLE, CELL, CAPTION, FORMULA, INLINE, OTHER = range(12)
+ROOT, CODE, LANGUAGE, LIST, ITEM, HEADING, TABLE, CELL, CAPTION, FORMULA, INLINE, TERM, OTHER = range(13)
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 # Elements that open a frame whatever their attributes are.
 NAMED: Final = frozenset(
     {*_HEADINGS, "table", "caption", "tr", "td", "th", "ul", "ol", "menu", "dir", "li", "pre", "listing", "xmp", "code",
-     "tt", "annotation", "annotation-xml", "button", "dl", "div"}
-) - {"dl", "div"}  # fmt: skip
+     "tt", "annotation", "annotation-xml", "button", "dt"}
+)  # fmt: skip
 # What begins inside `pre` only where an end tag is missing, or where it lays out a page.
 _NO_CODE: Final = frozenset(
     {*_HEADINGS, "form", "article", "section", "nav", "footer", "header", "aside", "main", "fieldset", "body", "hr"}
 )
+# Elements that are no gutter whatever their names are: the code of a listing with numbers says so too.
+_NO_GUTTER: Final = frozenset({"code", "pre", "ol", "ul", "li", "table", "tbody", "tr"})
 # Words of class names, see `pipeline/extract/blocks.py`.
 FORMULA_HINTS: Final = frozenset({"katex", "mathjax", "mjx", "mjxc", "tex", "latex", "math", "mwe"})
 OTHER_HINTS: Final = frozenset({"editsection", "headerlink", "anchorjs"})
@@ -31,10 +33,12 @@ OTHER_HINTS: Final = frozenset({"editsection", "headerlink", "anchorjs"})
 class Frame:
     """`value`: the level of a heading, the first number of an ordered list (0: not ordered), the marker of an item, the
     row and column of a cell. `count`: items of a list, formulas of a renderer's element. `dropped`: its text is shown
-    by something else, or by nothing; `formulas`: but formulas in it count. `code`, `table`: the nearest such frame around the text, itself included."""
+    by something else, or by nothing; `formulas`: but formulas in it count. `ended`: code that is none after all;
+    `loose`: code whose white space is no text. `code`, `table`: the nearest such frame, itself included."""
 
     __slots__ = (
-        "code", "count", "depth", "dropped", "ended", "formulas", "gutter", "header", "kind", "language", "parent", "table", "value",
+        "code", "count", "depth", "dropped", "ended", "formulas", "gutter", "kind", "language", "loose", "parent", "table",
+        "value",
     )  # fmt: skip
 
     def __init__(self, kind: int, parent: "Frame | None") -> None:
@@ -42,7 +46,7 @@ class Frame:
         self.parent = parent
         self.value: int | str | tuple[int, int] | Table = 0
         self.count = 0
-        self.ended = self.header = False
+        self.ended = self.loose = False
         self.language = ""
         if parent is None:
             self.depth = 0
@@ -66,7 +70,7 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
         return _in_code(outer, name, attributes)
     match name:
         case "pre" | "listing" | "xmp":
-            return _code(outer, code.language_of(attributes, pre=True))
+            return code_root(outer, attributes, pre=True)
         case "table":
             return _table(outer, attributes)
         case "tr":
@@ -85,6 +89,8 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
             return frame
         case "li":
             return _item(outer)
+        case "dt":
+            return Frame(TERM, outer)
         case "code" | "tt":
             return Frame(INLINE, outer)
         case "annotation" | "annotation-xml":
@@ -106,7 +112,7 @@ def _by_class(outer: Frame, attributes: str) -> Frame:
             return dropped(outer) if formulas_in(outer) else outer
         return Frame(FORMULA, outer)
     if code.is_code_box(attributes):
-        return _code(outer, code.language_of(attributes))
+        return code_root(outer, attributes)
     language = code.language_of(attributes)
     if language:
         frame = Frame(LANGUAGE, outer)
@@ -123,7 +129,7 @@ def _in_code(outer: Frame, name: str, attributes: str) -> Frame:
         return open_frame(outer, name, attributes)
     if name == "button" or (attributes and code.is_tool(attributes)):
         return dropped(outer)
-    if attributes and code.is_gutter(attributes) and name not in ("code", "pre"):
+    if attributes and code.is_gutter(attributes) and name not in _NO_GUTTER:
         frame = Frame(OTHER, outer)
         frame.gutter = True
         return frame
@@ -132,8 +138,10 @@ def _in_code(outer: Frame, name: str, attributes: str) -> Frame:
     return outer
 
 
-def _code(outer: Frame, language: str) -> Frame:
+def code_root(outer: Frame, attributes: str, pre: bool = False) -> Frame:
+    """The frame of an element that holds lines of code; its language is told by itself, or by an element around it."""
     frame = Frame(CODE, outer)
+    language = code.language_of(attributes, pre)
     frame.code = frame
     around: Frame | None = outer
     while around is not None and not language and outer.depth - around.depth < 3:
@@ -147,7 +155,7 @@ def _table(outer: Frame, attributes: str) -> Frame:
     if outer.table is not None:
         _of(outer.table).nested += 1
     if attributes and code.is_code_table(attributes):
-        frame = _code(outer, code.language_of(attributes))
+        frame = code_root(outer, attributes)
     else:
         frame = Frame(TABLE, outer)
     frame.value = Table(attributes, code=frame.kind == CODE)
@@ -160,8 +168,7 @@ def _cell(outer: Frame, name: str, attributes: str) -> Frame:
         return outer
     table = _of(outer.table)
     frame = Frame(CELL, outer)
-    frame.header = name == "th"
-    frame.value = table.start_cell(attributes, frame.header)
+    frame.value = table.start_cell(attributes, name == "th")
     if attributes and code.is_gutter(attributes):
         table.code = frame.gutter = True
     return frame
