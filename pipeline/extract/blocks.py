@@ -9,7 +9,13 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from pipeline.extract.markup import BLOCK, UNSEEN, characters, nest, scan
+from pipeline.extract.markup import BLOCK, UNSEEN, Tag, characters, nest, scan
+from pipeline.extract.structure import formulas, outline
+from pipeline.extract.structure.code import HINTS as CODE_HINTS
+from pipeline.extract.structure.code import code_text, is_numbers
+from pipeline.extract.structure.formulas import Formula
+from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
+from pipeline.extract.structure.outline import Frame, open_frame
 
 # Tags that may be around a block; one bit for each.
 # fmt: off
@@ -59,10 +65,13 @@ _KIND_WORDS: Final = {
     for word in words.split()
 }
 _KIND_SHIFT: Final = len(TAGS)
+# A class name that may give the element a form: what follows reads its attributes.
+_HINT: Final = 1 << len(KINDS)
+for _word in CODE_HINTS | outline.FORMULA_HINTS | outline.OTHER_HINTS:
+    _KIND_WORDS[_word] = _KIND_WORDS.get(_word, 0) | _HINT
 _SPARE: Final = 1 << (len(TAGS) + len(KINDS))  # inside <noscript>
 _TAG_BITS: Final = {name: 1 << TAGS.index(tag) for name, tag in _TAG_OF.items()} | {"noscript": _SPARE}
 _LINK: Final = _TAG_BITS["a"]
-_PRE: Final = _TAG_BITS["pre"]
 # Block elements that are lines of a container, not containers.
 _LINES: Final = frozenset(
     {"p", "h1", "h2", "h3", "h4", "h5", "h6", "br", "hr", "li", "pre", "blockquote", "dd", "dt", "td", "th", "tr"}
@@ -70,14 +79,20 @@ _LINES: Final = frozenset(
 _CONTAINERS: Final = BLOCK - _LINES
 _CELLS: Final = frozenset({"td", "th"})
 _BREAKS: Final = BLOCK | _CELLS | {"noscript"}
-_SKIPPED: Final = UNSEEN - {"noscript"}
+_MATH: Final = frozenset({"math", "m:math", "mml:math"})
+_SKIPPED: Final = (UNSEEN - {"noscript"}) | _MATH
+_ROWS_OF_TABLE: Final = frozenset({"table", "tbody", "thead", "tfoot", "tr"})
 
 _NAMES = re.compile(r"""\b(?:class|id|role|itemprop|style)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))""", re.I)
+_SPACES = re.compile(r"[ \t\n\r\f]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAME_WORD = re.compile(r"[a-z]+")
 # Longer values are style sheets written into an attribute; the rest of them is ignored.
 _NAME_CHARACTERS: Final = 400
 _TAG_CHARACTERS: Final = 2000
+
+
+_TOP: Final = Frame(outline.ROOT, None)
 
 
 class Block(NamedTuple):
@@ -86,6 +101,9 @@ class Block(NamedTuple):
     `container` numbers the elements that hold lines, and `path` the paths of tags and first class names: blocks made by
     one template share a path. `depth` counts the open elements; `cell`: it is a cell of a table, but not the first of
     its row.
+
+    `frame` is the innermost element that gives it a form; `marked` the text with the marks of `structure/marks.py` where
+    it has any, else the same; `soft`: a `<br>` alone parts it from the text before.
     """
 
     text: str
@@ -97,6 +115,9 @@ class Block(NamedTuple):
     depth: int
     tag: str
     cell: bool
+    frame: Frame = _TOP
+    marked: str = ""
+    soft: bool = False
 
 
 class _Level(NamedTuple):
@@ -107,9 +128,10 @@ class _Level(NamedTuple):
     own: int
     container: int
     path: int
+    frame: Frame
 
 
-_ROOT: Final = _Level("", 0, 0, 0, 0)
+_ROOT: Final = _Level("", 0, 0, 0, 0, _TOP)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -130,7 +152,7 @@ def blocks(html: str) -> list[Block]:
     Blocks inside `<noscript>` are left out unless they hold more than half of the text: some forums are rendered by
     scripts and put their posts there for crawlers.
     """
-    found = _all_blocks(html)
+    found = _Reader(unmarked(html)).read()
     spare = [bool(block.marks & _SPARE) for block in found]
     spared = sum(len(block.text) for block, without in zip(found, spare) if without)
     if 0 < spared <= sum(len(block.text) for block in found) / 2:
@@ -138,70 +160,177 @@ def blocks(html: str) -> list[Block]:
     return found
 
 
-def _all_blocks(html: str) -> list[Block]:
-    found: list[Block] = []
-    names: list[str] = []
-    levels = [_ROOT]  # the root, then a level for each of `names`
-    paths: dict[tuple[int, str, str], int] = {}
-    pieces: list[str] = []
-    start: tuple[_Level, int, int] | None = None  # level, near and depth of the current block
-    links = position = containers = 0
-    cell = in_row = False
-    for tag in scan(html, _SKIPPED):
-        if tag.start > position:
-            raw = html[position : tag.start]
-            if not raw.isspace():
-                start = start or (levels[-1], levels[-1].own | levels[-2 if len(levels) > 1 else -1].own, len(names))
-                if levels[-1].marks & _LINK:
-                    links += len(raw)
-                pieces.append(raw)
-            elif pieces:
-                pieces.append(" ")
-        position = tag.end
-        name = tag.name
-        if name in _BREAKS:
-            if start is not None:
-                _add(found, pieces, links, start, cell)
-                pieces, links, start = [], 0, None
-            cell = in_row and name in _CELLS and not tag.closing
-            in_row = name in _CELLS
-        if name in _SKIPPED:
-            continue
-        opened = nest(names, tag)
-        del levels[len(names) + (not opened) :]
-        if opened:
+class _Reader:
+    """The state of one pass over a page: the open elements, and the block that is being read."""
+
+    def __init__(self, html: str) -> None:
+        self.html = html
+        self.found: list[Block] = []
+        self.names: list[str] = []
+        self.levels = [_ROOT]  # the root, then a level for each of `names`
+        self.pieces: list[str] = []
+        self.start: tuple[_Level, int, int, bool] | None = None  # level, near and depth of the current block; soft
+        self.links = 0
+        self.hard = True  # something other than `<br>` has ended a block since the last text
+        self.cell = self.in_row = self.is_marked = False
+        self.last_formula = ""
+        self.code_end = self.line_end = -1
+        self.scripts = "math/tex" in html
+
+    def read(self) -> list[Block]:
+        html, names, levels = self.html, self.names, self.levels
+        paths: dict[tuple[int, str, str], int] = {}
+        position = containers = 0
+        for tag in scan(html, _SKIPPED):
+            if tag.start > position:
+                self.add_text(html[position : tag.start])
+            position = tag.end
+            name = tag.name
+            if name in _SKIPPED or name == "img":
+                if formula := self.formula_of(tag):
+                    self.add_formula(formula)
+                continue
+            opened = nest(names, tag)
+            del levels[len(names) + (not opened) :]
+            if name in _BREAKS:
+                self.break_at(tag)
+            if not opened:
+                continue
             outer = levels[-1]
             # a tag shorter than ` id=x` has no names; those of the body are about the whole page
             named = tag.content - tag.start > len(name) + 6 and name not in ("body", "html")
-            own, first = (
-                _kinds(html[tag.start + len(name) + 1 : min(tag.content, _TAG_CHARACTERS + tag.start)])
-                if named
-                else (0, "")
+            attributes = (
+                html[tag.start + len(name) + 1 : min(tag.content, _TAG_CHARACTERS + tag.start)] if named else ""
             )
+            own, first = _kinds(attributes) if named else (0, "")
             container = outer.container
             if name in _CONTAINERS:
                 containers += 1
                 container = containers
+            frame = outer.frame
+            if own & _HINT or name in outline.NAMED or frame.code is not None:
+                own &= _HINT - 1
+                frame = self.frame_of(tag, frame, attributes)
             path = paths.setdefault((outer.path, name, first), len(paths) + 1)
             marks = outer.marks | _TAG_BITS.get(name, 0) | own << _KIND_SHIFT
-            levels.append(_Level(name, marks, own, container, path))
-    if position < len(html):
-        start = start or (levels[-1], levels[-1].own, len(names))
-        pieces.append(html[position:])
-    if start is not None:
-        _add(found, pieces, links, start, cell)
-    return found
+            levels.append(_Level(name, marks, own, container, path, frame))
+        if position < len(html):
+            self.add_text(html[position:])
+        self.end_block()
+        return self.found
 
+    def begin(self) -> None:
+        levels = self.levels
+        near = levels[-1].own | levels[-2 if len(levels) > 1 else -1].own
+        self.start = (levels[-1], near, len(self.names), not self.hard)
+        self.hard = False
 
-def _add(found: list[Block], pieces: list[str], links: int, start: tuple[_Level, int, int], cell: bool) -> None:
-    """Append the block of these pieces to `found`, if they have text."""
-    level, near, depth = start
-    raw = characters("".join(pieces))
-    if level.marks & _PRE:
-        text = "\n".join(line for line in map(str.rstrip, raw.split("\n")) if line)
-    else:
-        text = " ".join(raw.split())
-    if text:
-        found.append(
-            Block(text, min(links, len(text)), level.marks, near, level.container, level.path, depth, level.tag, cell)
-        )
+    def add_text(self, raw: str) -> None:
+        level = self.levels[-1]
+        frame = level.frame
+        if frame.dropped:
+            return
+        if frame.code is not None and not frame.code.ended:
+            if (frame.gutter and is_numbers(raw)) or (level.tag in _ROWS_OF_TABLE and raw.isspace()):
+                return
+            if frame.code.loose:
+                raw = _SPACES.sub(" ", raw)
+                raw = raw.lstrip(" ") if self.pieces and self.pieces[-1][-1:] in ("\n", LINE_START) else raw
+        elif raw.isspace():
+            if self.pieces:
+                self.pieces.append(" ")
+            return
+        if self.start is None and not raw.isspace():
+            self.begin()
+        if level.marks & _LINK:
+            self.links += len(raw)
+        if frame.kind == outline.INLINE:
+            self.is_marked = True
+            raw = CODE + raw + CODE_END
+        self.pieces.append(raw)
+
+    def add_formula(self, formula: Formula) -> None:
+        """A formula, unless it is the one just before it in another form, or its place is code."""
+        frame = self.levels[-1].frame
+        if (frame.dropped and not frame.formulas) or frame.code is not None:
+            return
+        outline.count_formula(frame)
+        if self.pieces and self.last_formula == formula.tex and self.pieces[-1].strip() in ("", formula.marked()):
+            return
+        if self.start is None:
+            self.begin()
+        self.is_marked = True
+        self.last_formula = formula.tex
+        self.pieces.append(formula.marked())
+
+    def formula_of(self, tag: Tag) -> Formula | None:
+        """The formula that an element without readable content holds: MathML, a script of MathJax, an image."""
+        if tag.name == "img":
+            return formulas.of_image(self.html[tag.start : tag.content])
+        if tag.name in _MATH:
+            content = self.html[tag.content : tag.end].rpartition("</")[0]
+            return formulas.of_mathml(self.html[tag.start : tag.content], content)
+        if tag.name == "script" and self.scripts:
+            content = self.html[tag.content : tag.end].rpartition("</")[0]
+            return formulas.of_script(self.html[tag.start : tag.content], content)
+        return None
+
+    def frame_of(self, tag: Tag, outer: Frame, attributes: str) -> Frame:
+        if tag.name == "code" and outer.code is None and self.has_lines(tag):
+            frame = outline.code_root(outer, attributes)
+            frame.loose = True
+            return frame
+        frame = open_frame(outer, tag.name, attributes)
+        if frame is outer and attributes and formulas.is_rendered(attributes):
+            return self.rendered(outer, attributes)
+        return frame
+
+    def has_lines(self, tag: Tag) -> bool:
+        """Whether a `code` element is cut into lines by `<br>`. Linear: no part of the page is searched twice."""
+        if self.code_end < tag.content:
+            end = self.html.find("</code", tag.content)
+            self.code_end = end if end >= 0 else len(self.html)
+            self.line_end = self.html.find("<br", tag.content, self.code_end)
+        return tag.content <= self.line_end
+
+    def rendered(self, outer: Frame, attributes: str) -> Frame:
+        """The frame of an element that shows a formula as pieces of text: what it says in another form is kept."""
+        if self.scripts:
+            return outline.dropped(outer)
+        if formula := formulas.of_attributes(attributes):
+            self.add_formula(formula)
+            return outline.dropped(outer)
+        return outline.without_text(outer)
+
+    def break_at(self, tag: Tag) -> None:
+        """A tag that breaks lines ends the block; inside code, the line."""
+        name = tag.name
+        code = self.levels[-1].frame.code
+        if code is not None and not code.ended and self.start is not None and self.start[0].frame.code is code:
+            if name == "br":
+                self.pieces.append("\n")
+            elif name == "tr":
+                self.pieces.append("" if tag.closing else ROW_START)
+            elif name not in _CELLS:
+                self.pieces.append(LINE_START)
+            return
+        self.end_block()
+        self.hard = self.hard or name != "br"
+        self.cell = self.in_row and name in _CELLS and not tag.closing
+        self.in_row = name in _CELLS
+
+    def end_block(self) -> None:
+        """Appends the block of the pieces so far, if they have text."""
+        if self.start is not None:
+            level, near, depth, soft = self.start
+            raw = characters("".join(self.pieces))
+            marked = code_text(raw) if level.frame.code is not None else " ".join(raw.split())
+            text = " ".join(unmarked(marked).split()) if self.is_marked else marked
+            if text:
+                links = min(self.links, len(text))
+                place = level.marks, near, level.container, level.path, depth, level.tag, self.cell
+                self.found.append(Block(text, links, *place, level.frame, marked, soft))
+        self.start = None
+        self.pieces.clear()
+        self.links = 0
+        self.is_marked = False

@@ -33,11 +33,20 @@ _BLANKS_AT_LINE_END = re.compile(r" ?\n ?")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
+class Shares(NamedTuple):
+    """The shares of a text's characters that are code, tables and formulas, 0 to 1; Markdown's marks are not counted."""
+
+    code: float = 0.0
+    table: float = 0.0
+    formula: float = 0.0
+
+
 class Extracted(NamedTuple):
-    """The text and the title of a page, both as `tidy` returns them; "" for none."""
+    """The text and the title of a page, both as `tidy` returns them; "" for none. `shares`: None if not measured."""
 
     text: str
     title: str
+    shares: Shares | None = None
 
 
 class TruncatedPage(Exception):
