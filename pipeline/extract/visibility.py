@@ -71,6 +71,7 @@ TELLING_WORDS: Final = """display visibility white whitespace sr visually visual
 _DECLARATION = re.compile(
     r"(?:^|[;\s{])(display|visibility|white-space)\s*+:\s*+([a-z-]++)[^;!]*+(!\s*+important)?", re.I
 )
+_FORMULA = re.compile("math|mjx|katex", re.I)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 # The page before a style element is searched so many times at most for what it names.
 _MOST_CHECKS: Final = 8
@@ -238,6 +239,8 @@ def tell(inside: str) -> Told:
             said = _over(said, _CLASSES.get(each, 0))
     if found.get("aria-hidden", "").lower() == "true":
         said |= COPY
+    if said and _FORMULA.search(found.get("class", "")):
+        said &= ~_HIDING  # it is told to `structure/formulas.py` in a form that readers see as a picture
     names = (*(f".{each}" for each in classes), *((f"#{id_}",) if id_ else ()))
     main = found.get("role", "").lower() == "main" or id_.lower() in _MAIN
     return Told(said, declared(found.get("style", "")), names, main)
