@@ -9,13 +9,30 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from pipeline.extract.markup import BLOCK, UNSEEN, Tag, characters, nest, scan
+from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, characters, nest, raw_text, scan
 from pipeline.extract.structure import formulas, outline
 from pipeline.extract.structure.code import HINTS as CODE_HINTS
 from pipeline.extract.structure.code import code_text, is_numbers
 from pipeline.extract.structure.formulas import Formula
 from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
 from pipeline.extract.structure.outline import Frame, open_frame
+from pipeline.extract.text import flowing, lines_kept, one_blank, standing, without_invisible
+from pipeline.extract.visibility import (
+    ASIDE,
+    COPY,
+    GONE,
+    LINES,
+    SPACES,
+    TELLING,
+    TELLING_WORDS,
+    Copies,
+    Sheet,
+    inherit,
+    may_tell,
+    tell,
+    told_by_name,
+)
+from pipeline.extract.visibility import UNSEEN as INVISIBLE
 
 # Tags that may be around a block; one bit for each.
 # fmt: off
@@ -69,9 +86,17 @@ _KIND_SHIFT: Final = len(TAGS)
 _HINT: Final = 1 << len(KINDS)
 for _word in CODE_HINTS | outline.FORMULA_HINTS | outline.OTHER_HINTS:
     _KIND_WORDS[_word] = _KIND_WORDS.get(_word, 0) | _HINT
+# A word that may say whether the element is seen, or that its white space is text.
+_TELLS: Final = _HINT << 1
+for _word in TELLING_WORDS.split():
+    _KIND_WORDS[_word] = _KIND_WORDS.get(_word, 0) | _TELLS
 _SPARE: Final = 1 << (len(TAGS) + len(KINDS))  # inside <noscript>
 _TAG_BITS: Final = {name: 1 << TAGS.index(tag) for name, tag in _TAG_OF.items()} | {"noscript": _SPARE}
 _LINK: Final = _TAG_BITS["a"]
+# Of the state of a place (`visibility.py`): what is no text of the page, and where white space is text.
+_HIDDEN: Final = GONE | INVISIBLE
+_OUT: Final = _HIDDEN | ASIDE
+_STANDS: Final = SPACES | LINES
 # Block elements that are lines of a container, not containers.
 _LINES: Final = frozenset(
     {"p", "h1", "h2", "h3", "h4", "h5", "h6", "br", "hr", "li", "pre", "blockquote", "dd", "dt", "td", "th", "tr"}
@@ -121,7 +146,7 @@ class Block(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """An open element; fields as in Block, `own` are the bits of its own kinds."""
+    """An open element; fields as in Block, `own` are the bits of its own kinds, `state` is what it shows."""
 
     tag: str
     marks: int
@@ -129,30 +154,61 @@ class _Level(NamedTuple):
     container: int
     path: int
     frame: Frame
+    state: int
 
 
-_ROOT: Final = _Level("", 0, 0, 0, 0, _TOP)
+_ROOT: Final = _Level("", 0, 0, 0, 0, _TOP, 0)
 
 
 @lru_cache(maxsize=1 << 14)
-def _kinds(attributes: str) -> tuple[int, str]:
-    """The bits of the kinds that an element's names indicate, and the first of its names."""
+def _kinds_of(names: str) -> int:
+    """The bits of the kinds that names indicate."""
+    bits = 0
+    for word in _NAME_WORD.findall(names if names.islower() else _HUMP.sub(" ", names).lower()):
+        bits |= _KIND_WORDS.get(word, 0)
+    return bits
+
+
+@lru_cache(maxsize=1 << 14)
+def _kinds(attributes: str) -> tuple[int, str, int]:
+    """The bits of the kinds that an element's names indicate, the first of its names, and what `tell` says."""
     bits, first = 0, ""
-    for found in _NAMES.findall(attributes):
-        names = (found[0] or found[1] or found[2])[:_NAME_CHARACTERS]
+    for one, other, bare in _NAMES.findall(attributes):
+        names = (one or other or bare)[:_NAME_CHARACTERS]
         first = first or names.partition(" ")[0]
-        for word in _NAME_WORD.findall(_HUMP.sub(" ", names).lower()):
-            bits |= _KIND_WORDS.get(word, 0)
-    return bits, first
+        bits |= _kinds_of(names)
+    if bits & _TELLS or may_tell(attributes):
+        return bits & ~_TELLS, first, tell(attributes).alone
+    return bits, first, 0
+
+
+@lru_cache(maxsize=1 << 14)
+def _words(attributes: str) -> frozenset[str]:
+    """What may be classes and an id."""
+    return frozenset(" ".join(map("".join, _NAMES.findall(attributes))).split())
 
 
 def blocks(html: str) -> list[Block]:
-    """The blocks of a page that have text, in order.
+    """The blocks of a page that have text, in order: what a reader of the page sees, as far as the page says it.
 
     Blocks inside `<noscript>` are left out unless they hold more than half of the text: some forums are rendered by
-    scripts and put their posts there for crawlers.
+    scripts and put their posts there for crawlers. Where more than half of the text is said to be hidden, a script
+    will show it, and nothing counts as hidden.
     """
-    found = _Reader(unmarked(html)).read()
+    html = unmarked(html)
+    sheet = Sheet()
+    reader = _Reader(html, sheet)
+    found = reader.read()
+    if reader.late:
+        reader = _Reader(html, sheet, whole=True)
+        found = reader.read()
+    found = _without_noscript(found)
+    if reader.hidden > sum(len(block.text) for block in found):
+        found = _without_noscript(_Reader(html, None).read())
+    return found
+
+
+def _without_noscript(found: list[Block]) -> list[Block]:
     spare = [bool(block.marks & _SPARE) for block in found]
     spared = sum(len(block.text) for block, without in zip(found, spare) if without)
     if 0 < spared <= sum(len(block.text) for block in found) / 2:
@@ -161,10 +217,20 @@ def blocks(html: str) -> list[Block]:
 
 
 class _Reader:
-    """The state of one pass over a page: the open elements, and the block that is being read."""
+    """The state of one pass over a page: the open elements, and the block that is being read.
 
-    def __init__(self, html: str) -> None:
+    `sheet` gets the page's own rules unless it has the `whole` of them; without one nothing counts as hidden. After
+    `read`, `hidden` is the number of hidden characters; `late`: rules came too late for an element before them.
+    """
+
+    def __init__(self, html: str, sheet: Sheet | None, whole: bool = False) -> None:
         self.html = html
+        self.sheet = sheet
+        self.whole = whole
+        self.hidden = 0
+        self.late = False
+        self.copies = Copies()
+        self.stands: set[int] = set()  # of the pieces, those whose white space is text
         self.found: list[Block] = []
         self.names: list[str] = []
         self.levels = [_ROOT]  # the root, then a level for each of `names`
@@ -179,30 +245,40 @@ class _Reader:
 
     def read(self) -> list[Block]:
         html, names, levels = self.html, self.names, self.levels
+        sheet, copies = self.sheet, self.copies
         paths: dict[tuple[int, str, str], int] = {}
         position = containers = 0
+        made = tuple.__new__  # half the time of `_Level(...)`
         for tag in scan(html, _SKIPPED):
             if tag.start > position:
                 self.add_text(html[position : tag.start])
             position = tag.end
             name = tag.name
             if name in _SKIPPED or name == "img":
-                if formula := self.formula_of(tag):
+                if name in SHOWN_RAW:
+                    self.add_raw(tag)
+                elif name == "style" and sheet is not None and not self.whole and not levels[-1].marks & _SPARE:
+                    self.late |= sheet.read(html, tag)
+                elif formula := self.formula_of(tag):
                     self.add_formula(formula)
                 continue
             opened = nest(names, tag)
-            del levels[len(names) + (not opened) :]
-            if name in _BREAKS:
+            state = levels[-1].state
+            if len(levels) > len(names) + (not opened):
+                del levels[len(names) + (not opened) :]
+            outer = levels[-1]
+            if name in _BREAKS and not (state and state & outer.state & _OUT):
                 self.break_at(tag)
+            if copies.level > len(levels):
+                copies.close(len(self.found), len(self.pieces))
             if not opened:
                 continue
-            outer = levels[-1]
             # a tag shorter than ` id=x` has no names; those of the body are about the whole page
             named = tag.content - tag.start > len(name) + 6 and name not in ("body", "html")
             attributes = (
                 html[tag.start + len(name) + 1 : min(tag.content, _TAG_CHARACTERS + tag.start)] if named else ""
             )
-            own, first = _kinds(attributes) if named else (0, "")
+            own, first, said = _kinds(attributes) if named else (0, "", 0)
             container = outer.container
             if name in _CONTAINERS:
                 containers += 1
@@ -213,11 +289,20 @@ class _Reader:
                 frame = self.frame_of(tag, frame, attributes)
             path = paths.setdefault((outer.path, name, first), len(paths) + 1)
             marks = outer.marks | _TAG_BITS.get(name, 0) | own << _KIND_SHIFT
-            levels.append(_Level(name, marks, own, container, path, frame))
+            if sheet and attributes and (said or not sheet.words.isdisjoint(_words(attributes))):
+                said = tell(attributes).under(sheet)
+            if name in TELLING:
+                said = told_by_name(name, said, attributes)
+            state = outer.state
+            if said:
+                state = inherit(state, said if sheet is not None else said & ~_HIDDEN)
+                if said & COPY and not copies.level and not state & _OUT:
+                    copies.open(len(levels) + 1, len(self.found), len(self.pieces))
+            levels.append(made(_Level, (name, marks, own, container, path, frame, state)))
         if position < len(html):
             self.add_text(html[position:])
         self.end_block()
-        return self.found
+        return copies.dropped(self.found)
 
     def begin(self) -> None:
         levels = self.levels
@@ -227,7 +312,11 @@ class _Reader:
 
     def add_text(self, raw: str) -> None:
         level = self.levels[-1]
-        frame = level.frame
+        frame, state = level.frame, level.state
+        if state & _OUT:
+            if state & _HIDDEN:
+                self.hidden += len(raw.strip())
+            return
         if frame.dropped:
             return
         if frame.code is not None and not frame.code.ended:
@@ -236,9 +325,12 @@ class _Reader:
             if frame.code.loose:
                 raw = _SPACES.sub(" ", raw)
                 raw = raw.lstrip(" ") if self.pieces and self.pieces[-1][-1:] in ("\n", LINE_START) else raw
+        elif state & _STANDS:
+            self.stands.add(len(self.pieces))
+            raw = lines_kept(raw) if state & LINES else raw
         elif raw.isspace():
             if self.pieces:
-                self.pieces.append(" ")
+                self.pieces.append("\n" if "\n" in raw else " ")
             return
         if self.start is None and not raw.isspace():
             self.begin()
@@ -249,10 +341,21 @@ class _Reader:
             raw = CODE + raw + CODE_END
         self.pieces.append(raw)
 
+    def add_raw(self, tag: Tag) -> None:
+        """The text of an element of SHOWN_RAW, as a block of its own."""
+        level = self.levels[-1]
+        if level.state & _OUT or level.frame.dropped:
+            return
+        self.end_block()
+        self.begin()
+        self.stands.add(0)
+        self.pieces.append(raw_text(self.html, tag))
+        self.end_block()
+
     def add_formula(self, formula: Formula) -> None:
         """A formula, unless it is the one just before it in another form, or its place is code."""
         frame = self.levels[-1].frame
-        if (frame.dropped and not frame.formulas) or frame.code is not None:
+        if (frame.dropped and not frame.formulas) or frame.code is not None or self.levels[-1].state & _OUT:
             return
         outline.count_formula(frame)
         if self.pieces and self.last_formula == formula.tex and self.pieces[-1].strip() in ("", formula.marked()):
@@ -323,8 +426,8 @@ class _Reader:
         """Appends the block of the pieces so far, if they have text."""
         if self.start is not None:
             level, near, depth, soft = self.start
-            raw = characters("".join(self.pieces))
-            marked = code_text(raw) if level.frame.code is not None else " ".join(raw.split())
+            self.pieces = self.copies.cleared(self.pieces, len(self.found))
+            marked = self.text_of(level)
             text = " ".join(unmarked(marked).split()) if self.is_marked else marked
             if text:
                 links = min(self.links, len(text))
@@ -332,5 +435,18 @@ class _Reader:
                 self.found.append(Block(text, links, *place, level.frame, marked, soft))
         self.start = None
         self.pieces.clear()
+        self.stands.clear()
         self.links = 0
         self.is_marked = False
+
+    def text_of(self, level: _Level) -> str:
+        """The text of the pieces so far, which begin in `level`."""
+        pieces, stands = self.pieces, self.stands
+        if level.frame.code is not None:
+            return code_text(without_invisible(characters("".join(pieces))))
+        if not stands:
+            return flowing(characters("".join(pieces)))
+        if len(stands) < len(pieces):
+            pieces = [piece if number in stands else one_blank(piece) for number, piece in enumerate(pieces)]
+            pieces[0] = pieces[0] if 0 in stands else pieces[0].lstrip()
+        return standing(characters("".join(pieces)))

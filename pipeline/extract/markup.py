@@ -23,8 +23,9 @@ class Tag(NamedTuple):
     end: int
 
 
-# Elements whose content is no markup, and elements whose content is not shown.
-RAW: Final = frozenset({"script", "style", "title", "textarea", "iframe", "noembed", "noframes"})
+# Elements whose content is no markup; those of them that show it; elements whose content is not shown.
+RAW: Final = frozenset({"script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp", "plaintext"})
+SHOWN_RAW: Final = frozenset({"textarea", "xmp", "plaintext"})
 UNSEEN: Final = RAW | {"noscript", "template", "svg", "datalist"}
 VOID: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
@@ -57,6 +58,7 @@ MATCH_LEVELS: Final = 64
 # Slash, name, and the rest to the end. A quotation mark counts only after "=", as in the HTML standard. Possessive:
 # nothing is tried twice, and if this tag has no end, none after it has one.
 _TAG = re.compile(r"""<(?:!--|[!?]|(/?)([a-zA-Z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>)?+)""")
+_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"?|'([^']*+)'?|([^\s>"'][^\s>]*+))?)?""")
 _QUOTED = re.compile(r""""[^"]*+"|'[^']*+'""")
 # Python refuses to read a number of more than 4,300 digits; no character has one of more than seven.
 _ENDLESS_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")
@@ -105,6 +107,25 @@ def tag_end(html: str, start: int) -> int:
 def attributes_of(tag: str) -> int:
     """How many attributes a tag has, counted by the white space between them."""
     return len(_QUOTED.sub("", tag).split()) - 1
+
+
+def raw_text(html: str, tag: Tag) -> str:
+    """What an element of SHOWN_RAW shows, with "&" as a reference where it is text."""
+    inner = html[tag.content : tag.end]
+    if tag.name != "plaintext" and inner.endswith(">"):
+        inner = inner.rpartition("</")[0] or inner
+    return inner if tag.name == "textarea" else inner.replace("&", "&amp;")
+
+
+def attributes(inside: str) -> dict[str, str]:
+    """The attributes in the inside of a tag, after its name: names in lower case, values with references resolved.
+
+    Of two attributes of one name the first counts, as in browsers.
+    """
+    found: dict[str, str] = {}
+    for name, double, single, bare in _ATTRIBUTE.findall(inside):
+        found.setdefault(name.lower(), characters(double or single or bare))
+    return found
 
 
 def _end_of_comment(html: str, start: int) -> int:
