@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 _BEFORE: Final = (
     "The harbour office keeps its books in the same way for forty years, and whoever joins it learns the method first.",
     "What follows was written for the new clerks, who asked why the columns are added twice and by different people.",
-    "We tried three ways of doing this last winter. Two of them failed on the first day, and the third is described here.",
+    "We tried three ways of doing this last winter. Two of them failed on the first day, and the third is given here.",
     "Readers wrote to ask how the figures of the last article were found. This note shows each step and its result.",
 )
 _AFTER: Final = (

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, characters, nest, raw_text, scan
 from pipeline.extract.structure import formulas, outline
 from pipeline.extract.structure.code import HINTS as CODE_HINTS
-from pipeline.extract.structure.code import code_text, is_numbers
+from pipeline.extract.structure.code import code_text, is_code_box, is_numbers
 from pipeline.extract.structure.formulas import Formula
 from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
 from pipeline.extract.structure.outline import Frame, open_frame
@@ -127,8 +127,8 @@ class Block(NamedTuple):
     one template share a path. `depth` counts the open elements; `cell`: it is a cell of a table, but not the first of
     its row.
 
-    `frame` is the innermost element that gives it a form; `marked` the text with the marks of `structure/marks.py` where
-    it has any, else the same; `soft`: a `<br>` alone parts it from the text before.
+    `frame` is the innermost element that gives it a form; `marked` the text with the marks of `structure/marks.py`
+    where it has any, else the same; `soft`: a `<br>` alone parts it from the text before.
     """
 
     text: str
@@ -348,6 +348,10 @@ class _Reader:
             return
         self.end_block()
         self.begin()
+        attributes = self.html[tag.start : min(tag.content, tag.start + _TAG_CHARACTERS)]
+        if self.start is not None and (tag.name == "xmp" or is_code_box(attributes)):
+            frame = outline.code_root(level.frame, attributes, pre=True)
+            self.start = (level._replace(frame=frame), *self.start[1:])
         self.stands.add(0)
         self.pieces.append(raw_text(self.html, tag))
         self.end_block()

@@ -222,11 +222,8 @@ def _paragraphs(block: Block) -> str:
 
 def _marked(block: Block) -> str:
     """The text with marks; formulas between delimiters of the text itself are marked too."""
-    if (
-        block.frame.code is not None
-        or "\\" not in block.marked
-        and "tex]" not in block.marked
-        and "$$" not in block.marked
+    if block.frame.code is not None or (
+        "\\" not in block.marked and "tex]" not in block.marked and "$$" not in block.marked
     ):
         return block.marked if block.marked != block.text else block.text
     if CODE in block.marked:

@@ -37,8 +37,8 @@ class Frame:
     `loose`: code whose white space is no text. `code`, `table`: the nearest such frame, itself included."""
 
     __slots__ = (
-        "code", "count", "depth", "dropped", "ended", "formulas", "gutter", "kind", "language", "loose", "parent", "table",
-        "value",
+        "code", "count", "depth", "dropped", "ended", "formulas", "gutter", "kind", "language", "loose", "parent",
+        "table", "value",
     )  # fmt: skip
 
     def __init__(self, kind: int, parent: "Frame | None") -> None:
@@ -105,7 +105,7 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
 
 
 def _by_class(outer: Frame, attributes: str) -> Frame:
-    if "mw-editsection" in attributes:
+    if "mw-editsection" in attributes or "crayon-plain" in attributes or "crayon-toolbar" in attributes:
         return dropped(outer)
     if "katex" in attributes:
         if "katex-html" in attributes:
@@ -154,10 +154,8 @@ def code_root(outer: Frame, attributes: str, pre: bool = False) -> Frame:
 def _table(outer: Frame, attributes: str) -> Frame:
     if outer.table is not None:
         _of(outer.table).nested += 1
-    if attributes and code.is_code_table(attributes):
-        frame = code_root(outer, attributes)
-    else:
-        frame = Frame(TABLE, outer)
+    is_code = attributes and code.is_code_table(attributes)
+    frame = code_root(outer, attributes) if is_code else Frame(TABLE, outer)
     frame.value = Table(attributes, code=frame.kind == CODE)
     frame.table = frame
     return frame
