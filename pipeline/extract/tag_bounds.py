@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.markup import RAW, VOID, attributes_of, tag_end
+from pipeline.extract.element_ends import RAW, VOID, tag_end
+from pipeline.extract.markup import attributes_of
 
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]

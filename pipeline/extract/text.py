@@ -7,7 +7,8 @@ the sandbox's child process imports this file at its start.
 import re
 from typing import Final, NamedTuple
 
-from pipeline.extract.markup import UNSEEN, characters, scan
+from pipeline.extract.markup import UNSEEN, scan
+from pipeline.extract.references import characters
 
 # Only this many characters of a title are kept.
 _TITLE_CHARACTERS: Final = 1_000

@@ -3,7 +3,8 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.extract.markup import RAW, attributes_of, nest, scan
+from pipeline.extract.element_ends import RAW
+from pipeline.extract.markup import attributes_of, nest, scan
 from pipeline.extract.tag_bounds import TagBounds, end_tags
 
 PIECES = st.sampled_from(
