@@ -121,11 +121,16 @@ def attributes_of(tag: str) -> int:
     return len(_QUOTED.sub("", tag).split()) - 1
 
 
+def end_tag_of(html: str, tag: Tag) -> int:
+    """Where the end tag begins of a whole element that `scan` found; -1 if it has none."""
+    start = html.rfind("</", tag.content, tag.end)
+    return start if start >= 0 and html[start + 2 : start + 2 + len(tag.name)].lower() == tag.name else -1
+
+
 def raw_text(html: str, tag: Tag) -> str:
     """What an element of SHOWN_RAW shows, with "&" as a reference where it is text."""
-    inner = html[tag.content : tag.end]
-    if tag.name != "plaintext" and inner.endswith(">"):
-        inner = inner[: max(0, inner.rfind("</"))]
+    end = end_tag_of(html, tag) if tag.name != "plaintext" else -1
+    inner = html[tag.content : end if end >= 0 else tag.end]
     return inner if tag.name == "textarea" else inner.replace("&", "&amp;")
 
 

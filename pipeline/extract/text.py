@@ -7,7 +7,7 @@ the sandbox's child process imports this file at its start.
 import re
 from typing import Final, NamedTuple
 
-from pipeline.extract.markup import UNSEEN, scan
+from pipeline.extract.markup import UNSEEN, end_tag_of, scan
 from pipeline.extract.references import characters
 
 # Only this many characters of a title are kept.
@@ -116,8 +116,9 @@ def page_title(html: str) -> str:
     """The text of the first non-empty `title` element before `body`, on one line; "" if there is none."""
     for tag in scan(html, UNSEEN):
         if tag.name == "title":
-            inner = html[tag.content : tag.end].rpartition("</")[0]
-            title = " ".join(characters(inner[: _TITLE_CHARACTERS * 4]).split())[:_TITLE_CHARACTERS]
+            end = max(tag.content, end_tag_of(html, tag))  # a title without an end is none
+            inner = html[tag.content : min(end, tag.content + _TITLE_CHARACTERS * 4)]
+            title = flowing(characters(inner))[:_TITLE_CHARACTERS].rstrip()
             if title:
                 return tidy(title)
         elif tag.name == "body":

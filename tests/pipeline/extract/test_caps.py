@@ -72,7 +72,7 @@ def test_their_time_is_linear(html: str) -> None:
 PIECES = [
     "<div>", "</div>", "<p>", "</p>", "<b>", "</b>", "<tr>", "<td>", "<table>", "</table>", "<br>", "<br/>", "<img x>",
     "<IMG >", "<hr>", "<link a>", "<script>", "</script>", "<script src=x>", "<!--", "-->", "<style>", "<metal>",
-    "<META >", "<brx>", "x", "<a ", "b='<", "'>", "</",
+    "<META >", "<brx>", "x", "<a ", "b='<", "'>", "</", "</ ", "</>", "--!>", "<svg>", "</svg>", "<xmp>", "=\"", "\"",
 ]
 # fmt: on
 
