@@ -21,6 +21,8 @@ from pipeline.extract.text import Shares
 FORMAT: Final = "refinery.blocks/1"
 # Features are clipped to this many standard deviations from their mean.
 CLIP: Final = 4.0
+# A table, code or formula of a larger part of the page's text is not kept for the sake of what stands around it.
+MAX_LIFTED: Final = 0.5
 
 
 class BlockWeights(NamedTuple):
@@ -127,14 +129,17 @@ def main_blocks(page: Sequence[Block], weights: BlockWeights) -> tuple[list[bool
     sizes_B = np.bincount(whole_B, size_B, len(page))
     several_B = np.bincount(whole_B, minlength=len(page))[whole_B] > 1
     probability_B = np.where(several_B, together_B[whole_B] / sizes_B[whole_B], probability_B)
-    probability_B = lifted(probability_B, several_B | np.array([is_formed(block) for block in page]))
+    formed_B = several_B | np.array([is_formed(block) for block in page])
+    # a table that is most of the page decides for itself
+    probability_B = lifted(probability_B, formed_B, formed_B & (sizes_B[whole_B] <= MAX_LIFTED * size_B.sum()))
     keep, expected_f1 = best(page, probability_B)
     kept_B = np.bincount(whole_B, np.array(keep) * size_B, len(page)) * 2 >= sizes_B
     return kept_B[whole_B].tolist(), expected_f1
 
 
-def lifted(probability_B: Array, formed_B: NDArray[np.bool_]) -> Array:
-    """The probabilities, those of code, formulas and tables at least as high as those of the text before and after.
+def lifted(probability_B: Array, formed_B: NDArray[np.bool_], chosen_B: NDArray[np.bool_]) -> Array:
+    """The probabilities, those of code, formulas and tables (`formed`) that are `chosen` at least as high as those of
+    the text before and after.
 
     The network has seen few of them, and tells text by its sentences: what stands between two paragraphs of the main
     text belongs to it. Of the two blocks of text before, and of the two after, the likelier one counts.
@@ -147,4 +152,4 @@ def lifted(probability_B: Array, formed_B: NDArray[np.bool_]) -> Array:
     number_B = np.cumsum(~formed_B)  # of the texts up to here
     before_B = np.append(0, before_T)[number_B]
     after_B = np.append(after_T, 0)[number_B]
-    return np.where(formed_B, np.maximum(probability_B, np.minimum(before_B, after_B)), probability_B)
+    return np.where(chosen_B, np.maximum(probability_B, np.minimum(before_B, after_B)), probability_B)

@@ -34,7 +34,7 @@ from pipeline.job.funnel import Funnel
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
-from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS
+from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, STRUCTURE_SIGNALS
 from pipeline.steps.step import Step
 from pipeline.warc.http import HttpMessage, record_message
 from pipeline.warc.reader import Locator, RecordReader
@@ -178,7 +178,8 @@ class ExtractTask:
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents(() if self.audit is None else AUDIT_SIGNALS)
+        structure = [step for step in self.steps if isinstance(step, Extract)][-1].sets
+        return schemas.documents(structure if self.audit is None else {*AUDIT_SIGNALS, *structure})
 
     def open_tools(self, ingested: Dataset | None = None) -> Tools:
         extractors = {
@@ -294,6 +295,10 @@ class Visit:
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
         self.row = document_row(self.record, page, step.engine if html else "plain")
         self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
+        if page.shares is not None:
+            shares = dict(zip(STRUCTURE_SIGNALS, page.shares, strict=True))
+            self.document.signals |= shares
+            self.row["signals"] |= shares
         for name in HEADER_SIGNALS:
             requested = bool(self.record.get(name)) or name in page.robots
             self.document.signals[name] = float(requested)

@@ -20,4 +20,4 @@ def blocks(html: str, url: str, options: BlocksOptions) -> Extracted:  # noqa: A
 
 
 # sandboxed for its memory: its arrays have 135 numbers for each block
-EXTRACTOR = Extractor("blocks", blocks, BlocksOptions, sandboxed=True, caps="all")
+EXTRACTOR = Extractor("blocks", blocks, BlocksOptions, sandboxed=True, caps="all", shares=True)

@@ -99,4 +99,4 @@ def _agree(one: Counter[str], other: Counter[str]) -> bool:
     return 2 * (one & other).total() >= MIN_SHARED_WORDS * max(1, one.total() + other.total())
 
 
-EXTRACTOR = Extractor("joined", joined, JoinedOptions, sandboxed=True, caps="all")
+EXTRACTOR = Extractor("joined", joined, JoinedOptions, sandboxed=True, caps="all", shares=True)
