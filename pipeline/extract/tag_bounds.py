@@ -80,7 +80,9 @@ class TagBounds:
         first = page[name_at]
         self._named = _LETTER[first]
         # what may be a comment: "</" before anything but a name, too
-        self._declares = np.where(self._closing, first != _MORE, (first == ord("!")) | (first == ord("?"))) & ~self._named
+        self._declares = (
+            np.where(self._closing, first != _MORE, (first == ord("!")) | (first == ord("?"))) & ~self._named
+        )
         self._key = _names(page, name_at)
         # a name may hold what would begin a value elsewhere
         self._plain = unquoted & (self._key != 0)

@@ -43,11 +43,15 @@ class Shares(NamedTuple):
 
 
 class Extracted(NamedTuple):
-    """The text and the title of a page, both as `tidy` returns them; "" for none. `shares`: None if not measured."""
+    """The text and the title of a page, both as `tidy` returns them; "" for none. `shares`: None if not measured.
+
+    `by`: what found the text if it is not the extractor itself, else "".
+    """
 
     text: str
     title: str
     shares: Shares | None = None
+    by: str = ""
 
 
 class TruncatedPage(Exception):
