@@ -9,7 +9,8 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, characters, nest, raw_text, scan
+from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, nest, raw_text, scan
+from pipeline.extract.references import characters
 from pipeline.extract.structure import formulas, outline
 from pipeline.extract.structure.code import HINTS as CODE_HINTS
 from pipeline.extract.structure.code import code_text, is_code_box, is_numbers

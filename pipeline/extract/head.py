@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from pipeline.extract.markup import scan
+from pipeline.extract.markup import attributes, scan
 
 # Declarations are searched for in so many characters of a page, and not inside these elements.
 HEAD_CHARACTERS: Final = 50_000
@@ -11,8 +11,6 @@ _SKIPPED: Final = frozenset({"script", "style", "title", "noscript", "template"}
 # A page that does not match this has no language; so has one that writes its declaration in an unusual way.
 _HTML_LANGUAGE: Final = re.compile(rb"<html\b[^>]{0,1000}?\slang\s?=", re.IGNORECASE)
 _LANGUAGE: Final = re.compile(r"([a-z]{2})(?![a-z\x80-\xff])", re.IGNORECASE)
-# Possessive, and only where a name may begin: nothing is tried twice.
-_ATTRIBUTE: Final = re.compile(r"""(?<=[\s"'/])([^\s=>"'/]++)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++)""")
 
 
 def meta_robots(html: str) -> frozenset[str]:
@@ -30,10 +28,10 @@ def meta_robots(html: str) -> frozenset[str]:
     for tag in scan(head, _SKIPPED):
         if tag.name == "body" or tag.start > last:
             break
-        if tag.name == "meta":
-            attributes = _attributes(head[tag.start : tag.content])
-            if "robots" in attributes.get("name", "").lower():
-                found |= {word for word in re.split(r"[\s,;/]+", attributes.get("content", "").lower()) if word}
+        if tag.name == "meta" and head[tag.content - 1] == ">":
+            said = attributes(head[tag.start + len(tag.name) + 1 : tag.content])
+            if "robots" in said.get("name", "").lower():
+                found |= {word for word in re.split(r"[\s,;/]+", said.get("content", "").lower()) if word}
     return frozenset(found)
 
 
@@ -47,11 +45,6 @@ def declared_language(body: bytes) -> str:
     head = body[:HEAD_CHARACTERS].decode("latin-1")
     for tag in scan(head, _SKIPPED):
         if tag.name == "html" and not tag.closing:
-            found = _LANGUAGE.match(_attributes(head[tag.start : tag.content]).get("lang", ""))
+            found = _LANGUAGE.match(attributes(head[tag.start + len(tag.name) + 1 : tag.content]).get("lang", ""))
             return found[1].lower() if found else ""
     return ""
-
-
-def _attributes(tag: str) -> dict[str, str]:
-    """By name in lower case; of two attributes of one name the first counts, as in browsers."""
-    return {name.lower(): value.strip("\"'") for name, value in reversed(_ATTRIBUTE.findall(tag))}

@@ -42,7 +42,7 @@ class Page(NamedTuple):
     `charset`, `charset_evidence` and `replaced` are of the decoding (`pipeline/extract/charset.py`). `cpu_seconds` and
     `peak_bytes` are of the sandbox alone, for `run.json`; 0 if it was not used. `robots` are the words of the page's
     robots elements ("noindex", "noai", ...), empty for text that is not HTML. `shares`: of the text's characters that
-    are code, tables and formulas; None for an extractor that does not say.
+    are code, tables and formulas; None for an extractor that does not say. `by`: see `Extracted`.
     """
 
     text: str
@@ -55,6 +55,7 @@ class Page(NamedTuple):
     peak_bytes: int = 0
     robots: frozenset[str] = frozenset()
     shares: Shares | None = None
+    by: str = ""
 
 
 class PageExtractor:
@@ -130,7 +131,7 @@ class PageExtractor:
         if "rule" in reply:
             return _page(decoded, Extracted("", ""), Rejection(reply["rule"], 1, 0), *cost)
         shares = reply["shares"] and Shares(*reply["shares"])
-        return _page(decoded, Extracted(reply["text"], reply["title"], shares), None, *cost)
+        return _page(decoded, Extracted(reply["text"], reply["title"], shares, reply["by"]), None, *cost)
 
 
 def _unreadable(decoded: Decoded, utf8: bytes) -> Rejection | None:
@@ -168,4 +169,4 @@ def _page(
     if rejected is not None:
         found = Extracted("", "")
     told = decoded.charset, decoded.evidence, decoded.replaced
-    return Page(found.text, found.title, *told, rejected, cpu_seconds, peak_bytes, shares=found.shares)
+    return Page(found.text, found.title, *told, rejected, cpu_seconds, peak_bytes, shares=found.shares, by=found.by)

@@ -7,7 +7,8 @@ the sandbox's child process imports this file at its start.
 import re
 from typing import Final, NamedTuple
 
-from pipeline.extract.markup import UNSEEN, characters, scan
+from pipeline.extract.markup import UNSEEN, end_tag_of, scan
+from pipeline.extract.references import characters
 
 # Only this many characters of a title are kept.
 _TITLE_CHARACTERS: Final = 1_000
@@ -42,11 +43,15 @@ class Shares(NamedTuple):
 
 
 class Extracted(NamedTuple):
-    """The text and the title of a page, both as `tidy` returns them; "" for none. `shares`: None if not measured."""
+    """The text and the title of a page, both as `tidy` returns them; "" for none. `shares`: None if not measured.
+
+    `by`: what found the text if it is not the extractor itself, else "".
+    """
 
     text: str
     title: str
     shares: Shares | None = None
+    by: str = ""
 
 
 class TruncatedPage(Exception):
@@ -115,8 +120,9 @@ def page_title(html: str) -> str:
     """The text of the first non-empty `title` element before `body`, on one line; "" if there is none."""
     for tag in scan(html, UNSEEN):
         if tag.name == "title":
-            inner = html[tag.content : tag.end].rpartition("</")[0]
-            title = " ".join(characters(inner[: _TITLE_CHARACTERS * 4]).split())[:_TITLE_CHARACTERS]
+            end = max(tag.content, end_tag_of(html, tag))  # a title without an end is none
+            inner = html[tag.content : min(end, tag.content + _TITLE_CHARACTERS * 4)]
+            title = flowing(characters(inner))[:_TITLE_CHARACTERS].rstrip()
             if title:
                 return tidy(title)
         elif tag.name == "body":

@@ -331,7 +331,7 @@ def document_row(record: Mapping[str, Any], page: Page, extractor: str) -> dict[
         "token_count": count_tokens(page.text),
         "charset": page.charset,
         "charset_evidence": page.charset_evidence,
-        "extractor": extractor,
+        "extractor": page.by or extractor,
         "source": "web",
         "copies": record["copies"],
         "snapshots": record["snapshots"],

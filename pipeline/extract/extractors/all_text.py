@@ -1,10 +1,15 @@
 """`all_text`: all visible text, a line for each block, as Common Crawl's WET files hold it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from pipeline.extract.extractors.extractor import Extractor
-from pipeline.extract.markup import BLOCK, UNSEEN, characters, scan
-from pipeline.extract.text import Extracted, page_title, tidy
+from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, raw_text, scan
+from pipeline.extract.references import characters
+from pipeline.extract.text import Extracted, flowing, page_title, tidy
+
+# Elements of raw text that UNSEEN lacks.
+_SHOWN: Final = SHOWN_RAW - UNSEEN
 
 
 @dataclass(frozen=True)
@@ -19,17 +24,20 @@ def all_text(html: str, url: str, options: AllTextOptions) -> Extracted:  # noqa
     line: list[str] = []
     position = 0
     for tag in scan(html, UNSEEN):
+        if tag.name == "frameset" and not lines and not "".join(line).strip():
+            position = len(html)  # the page is its frames
+            break
         line.append(html[position : tag.start])
         position = tag.end
-        if tag.name in BLOCK:
+        if tag.name in BLOCK or tag.name in _SHOWN:
             lines.append("".join(line))
-            line = []
+            line = [raw_text(html, tag)] if tag.name in _SHOWN else []
         elif tag.name in ("td", "th"):
             line.append(" ")  # WET keeps the cells of a row on one line
     lines.append("".join([*line, html[position:]]))
     title = page_title(html)
     texts = [title] if title and options.title else []
-    texts += [text for raw in lines if (text := " ".join(characters(raw).split()))]
+    texts += [text for raw in lines if (text := flowing(characters(raw)))]
     return Extracted(tidy("\n".join(texts)), title)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.extract.block_model import main_text
 from pipeline.extract.extractors.extractor import Extractor
+from pipeline.extract.json_ld import from_data
 from pipeline.extract.text import Extracted, page_title
 
 
@@ -16,6 +17,8 @@ class BlocksOptions:
 def blocks(html: str, url: str, options: BlocksOptions) -> Extracted:  # noqa: ARG001
     """The main text. Uses no parser; linear in the length of the page."""
     main = main_text(html)
+    if found := from_data(html, main.page):
+        return found
     return Extracted(main.markdown if options.markdown else main.plain, page_title(html), main.shares)
 
 

@@ -17,6 +17,7 @@ from pipeline.extract.blocks import Block
 from pipeline.extract.extractors.extractor import Extractor, Options
 from pipeline.extract.extractors.resiliparse_text import ResiliparseOptions, resiliparse
 from pipeline.extract.extractors.trafilatura_text import TrafilaturaOptions, trafilatura
+from pipeline.extract.json_ld import from_data
 from pipeline.extract.text import Extracted, page_title
 
 # From this expected F1 on, the text of `blocks` is returned unchecked.
@@ -39,6 +40,8 @@ def joined(html: str, url: str, options: JoinedOptions) -> Extracted:
     As Markdown, trafilatura's text is that of the blocks that it shares most of its words with.
     """
     main = main_text(html)
+    if found := from_data(html, main.page):
+        return found
     by_blocks = main.plain
     text = choose(
         by_blocks,

@@ -9,7 +9,7 @@ from html import escape
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from pipeline.extract.markup import characters
+from pipeline.extract.references import characters
 from pipeline.extract.structure.marks import DISPLAY, DISPLAY_END, FORMULA, FORMULA_END
 from pipeline.extract.structure.mathml import to_tex
 

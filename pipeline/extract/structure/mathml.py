@@ -6,7 +6,7 @@ The elements are read by a scan with a stack of bounded depth, so the time is li
 import re
 from typing import Final
 
-from pipeline.extract.markup import characters
+from pipeline.extract.references import characters
 
 # Deeper elements, and what follows so many characters, are read as text.
 MAX_DEPTH: Final = 60

@@ -80,7 +80,7 @@ def test_the_child_loads_neither_numpy_nor_other_extractors(name: str) -> None:
         f"for module in {own}: importlib.import_module(module)\n"
         "print(*sorted(m for m in sys.modules if m.startswith(('numpy', 'pipeline.', 'infra.', 'pyarrow'))))\n"
     )
-    within = ("child", "extractors", "extractors.extractor", "markup", "text")
+    within = ("child", "element_ends", "extractors", "extractors.extractor", "markup", "references", "text")
     expected = [
         *own,
         "infra.errors",
