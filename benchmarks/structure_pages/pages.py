@@ -55,4 +55,5 @@ def written_pages() -> Iterator[WrittenPage]:
             body = html if bare else f"<p>{before}</p>\n{html}\n<p>{after}</p>"
             text = gold.strip() if bare else f"{before}\n\n{gold.strip()}\n\n{after}"
             page = html if bare == "bare whole" else _PAGE.format(title=title, body=body)
-            yield WrittenPage(path.stem, f"{path.stem}/{name}", page, f"# {title}\n\n{text}\n")
+            heading = "" if bare == "bare whole" else f"# {title}\n\n"
+            yield WrittenPage(path.stem, f"{path.stem}/{name}", page, f"{heading}{text}\n")

@@ -318,10 +318,10 @@ class _Reader:
             if state & _HIDDEN:
                 self.hidden += len(raw.strip())
             return
-        if frame.dropped:
+        if frame.dropped or (frame.gutter and is_numbers(raw)):
             return
         if frame.code is not None and not frame.code.ended:
-            if (frame.gutter and is_numbers(raw)) or (level.tag in _ROWS_OF_TABLE and raw.isspace()):
+            if level.tag in _ROWS_OF_TABLE and raw.isspace():
                 return
             if frame.code.loose:
                 raw = _SPACES.sub(" ", raw)

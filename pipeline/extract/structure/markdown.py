@@ -14,6 +14,7 @@ from pipeline.extract.structure.code import fence, is_prose
 from pipeline.extract.structure.formulas import mark_delimited
 from pipeline.extract.structure.marks import (
     CODE,
+    CODE_END,
     code_characters,
     formula_characters,
     inline_markdown,
@@ -30,6 +31,7 @@ from pipeline.extract.text import Shares, tidy
 _ITEM_CHARACTERS: Final = 1_500
 _ITEM_BLOCKS: Final = 6
 _HEADING_CHARACTERS: Final = 200
+_CODE = re.compile(f"({CODE}[^{CODE_END}]*{CODE_END})")
 _STATEMENT = re.compile(r"\S\s+\S|[(=;/]")
 # Blocks of one cell: more are a layout.
 _CELL_BLOCKS: Final = 6
@@ -116,6 +118,7 @@ class _Writer:
         self.real = real
         self.begun: set[int] = set()
         self.last = -2
+        self.before: Frame | None = None  # the table of the block before
         self.in_list = False
         self.code_line = 0  # the number of parts after the last line of code that was written
         self.heading: Frame | None = None
@@ -137,7 +140,7 @@ class _Writer:
             self.add("\n\n", fence(block.text, block.frame.code.language if block.frame.code else ""), False)
         else:
             self.write_text(number, block)
-        self.last = number
+        self.last, self.before = number, block.frame.table
 
     def write_text(self, number: int, block: Block) -> None:
         heading = _heading(block)
@@ -151,7 +154,7 @@ class _Writer:
             return
         self.heading = None
         between = "\n" if block.soft else "\n\n"
-        if block.cell and self.last == number - 1:
+        if block.cell and self.last == number - 1 and block.frame.table is self.before:
             between = " "
         items = self.items_of(block)
         if items:
@@ -226,9 +229,8 @@ def _marked(block: Block) -> str:
         "\\" not in block.marked and "tex]" not in block.marked and "$$" not in block.marked
     ):
         return block.marked if block.marked != block.text else block.text
-    if CODE in block.marked:
-        return block.marked
-    found = mark_delimited(block.marked)
+    pieces = _CODE.split(block.marked) if CODE in block.marked else [block.marked]
+    found = "".join(piece if number % 2 else mark_delimited(piece) for number, piece in enumerate(pieces))
     return found if found != block.text else block.text
 
 

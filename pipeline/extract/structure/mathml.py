@@ -114,14 +114,15 @@ def _leaf(name: str, attributes: str, text: str) -> str:
 def _joined(parts: list[str]) -> str:
     """Parts one after another; a command and a letter after it stay apart."""
     out: list[str] = []
-    command = False
+    command = script = False
     for part in parts:
         if part:
-            if command and part[0].isalpha():
+            if (command and part[0].isalpha()) or (script and part[0].isalnum()):
                 out.append(" ")
             out.append(part)
             last = part.rpartition("\\")
             command = bool(last[1]) and last[2].isalpha()
+            script = part[-2:-1] in ("^", "_")
     return "".join(out)
 
 

@@ -111,6 +111,10 @@ def _by_class(outer: Frame, attributes: str) -> Frame:
         if "katex-html" in attributes:
             return dropped(outer) if formulas_in(outer) else outer
         return Frame(FORMULA, outer)
+    if code.is_gutter(attributes):
+        frame = Frame(OTHER, outer)
+        frame.gutter = True
+        return frame
     if code.is_code_box(attributes):
         return code_root(outer, attributes)
     language = code.language_of(attributes)
@@ -127,28 +131,31 @@ def _in_code(outer: Frame, name: str, attributes: str) -> Frame:
     if name in _NO_CODE:
         root.ended = True
         return open_frame(outer, name, attributes)
-    if name == "button" or (attributes and code.is_tool(attributes)):
+    if name in ("button", "thead") or (attributes and code.is_tool(attributes)):
         return dropped(outer)
-    if attributes and code.is_gutter(attributes) and name not in _NO_GUTTER:
+    if name == "th" or (attributes and name not in _NO_GUTTER and code.is_gutter(attributes)):
         frame = Frame(OTHER, outer)
         frame.gutter = True
         return frame
     if not root.language and attributes and name in ("code", "pre", "span", "div"):
-        root.language = code.language_of(attributes, pre=name == "pre")
+        root.language = code.language_of(attributes, pre=name == "pre" or "lang=" in attributes)
     return outer
 
 
 def code_root(outer: Frame, attributes: str, pre: bool = False) -> Frame:
     """The frame of an element that holds lines of code; its language is told by itself, or by an element around it."""
     frame = Frame(CODE, outer)
-    language = code.language_of(attributes, pre)
-    frame.code = frame
-    around: Frame | None = outer
-    while around is not None and not language and outer.depth - around.depth < 3:
+    _make_code(frame, code.language_of(attributes, pre))
+    return frame
+
+
+def _make_code(frame: Frame, language: str) -> None:
+    around = frame.parent
+    while around is not None and not language and frame.depth - around.depth <= 3:
         language = around.language
         around = around.parent
+    frame.code = frame
     frame.language = language
-    return frame
 
 
 def _table(outer: Frame, attributes: str) -> Frame:
@@ -169,6 +176,9 @@ def _cell(outer: Frame, name: str, attributes: str) -> Frame:
     frame.value = table.start_cell(attributes, name == "th")
     if attributes and code.is_gutter(attributes):
         table.code = frame.gutter = True
+        if table.row == 0 and outer is outer.table and outer.code is None:
+            _make_code(outer, "")  # a table of lines, whatever its names are
+            frame.code = outer
     return frame
 
 
