@@ -14,7 +14,8 @@ _HEADING = re.compile(r"#{1,6} (?=\S)")
 _ITEM = re.compile(r" *(?:- |\d{1,9}\. )?(?=\S)")
 _RULE = re.compile(r"\|(?:---\|)+")
 _CELL: Final = re.compile(r"(?<!\\)\|")
-_CODE = re.compile(r"(`+) ?([^`\n]+?) ?\1(?!`)")
+# The longest inline code that is looked for.
+_CODE = re.compile(r"(?<!`)(`+)(?!`) ?(.{1,1000}?) ?(?<!`)\1(?!`)")
 
 
 def without_marks(text: str) -> str:

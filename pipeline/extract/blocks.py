@@ -415,7 +415,10 @@ class _Reader:
         name = tag.name
         code = self.levels[-1].frame.code
         if code is not None and not code.ended and self.start is not None and self.start[0].frame.code is code:
-            if name == "br":
+            if name in outline.NO_CODE and not tag.closing:
+                self.end_block()
+                code.ended = True
+            elif name == "br":
                 self.pieces.append("\n")
             elif name == "tr":
                 self.pieces.append("" if tag.closing else ROW_START)
@@ -437,7 +440,10 @@ class _Reader:
             if text:
                 links = min(self.links, len(text))
                 place = level.marks, near, level.container, level.path, depth, level.tag, self.cell
-                self.found.append(Block(text, links, *place, level.frame, marked, soft))
+                frame = level.frame
+                if frame.code is not None and frame.code.ended and frame.code.parent is not None:
+                    frame = frame.code.parent
+                self.found.append(Block(text, links, *place, frame, marked, soft))
         self.start = None
         self.pieces.clear()
         self.stands.clear()
@@ -447,7 +453,7 @@ class _Reader:
     def text_of(self, level: _Level) -> str:
         """The text of the pieces so far, which begin in `level`."""
         pieces, stands = self.pieces, self.stands
-        if level.frame.code is not None:
+        if level.frame.code is not None and not level.frame.code.ended:
             return code_text(without_invisible(characters("".join(pieces))))
         if not stands:
             return flowing(characters("".join(pieces)))

@@ -43,7 +43,7 @@ _DATA_TEX = re.compile(
     re.IGNORECASE,
 )
 _DATA_MATHML = re.compile(r"""\bdata-mathml\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
-_LOOKS_LIKE_TEX = re.compile(r"[\\^_={}+<>|/-]|^\S$|\d")
+_LOOKS_LIKE_TEX = re.compile(r"[\\^_={}+<>|/$-]|^\S$|\d")
 _COMMENT = re.compile(r"(?<!\\)%")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 # Delimiters in the text: what opens a formula, and what closes it.

@@ -120,7 +120,7 @@ class _Writer:
         self.last = -2
         self.before: Frame | None = None  # the table of the block before
         self.in_list = False
-        self.code_line = 0  # the number of parts after the last line of code that was written
+        self.code_lines: list[str] = []
         self.heading: Frame | None = None
         self.table: Frame | None = None
         self.cells: list[tuple[int, int, str]] = []
@@ -129,12 +129,15 @@ class _Writer:
         table = data_table(block) if block.frame.table is not None else None
         if table is not self.table:
             self.end_table()
+        is_code_line = table is None and _is_code_line(block)
+        if not is_code_line:
+            self.end_code()
         cell = _cell(block) if table is not None else None
         if cell is not None:
             self.table = table
             assert isinstance(cell.value, tuple)
             self.cells.append((*cell.value, one_line_markdown(_marked(block)).replace("\n", " ")))
-        elif _is_code_line(block):
+        elif is_code_line:
             self.write_code_line(block)
         elif _is_code(block):
             self.add("\n\n", fence(block.text, block.frame.code.language if block.frame.code else ""), False)
@@ -167,11 +170,14 @@ class _Writer:
 
     def write_code_line(self, block: Block) -> None:
         """A paragraph that is inline code and nothing else; the next line of code if a `<br>` parts it from another."""
-        if block.soft and self.parts and self.code_line == len(self.parts):
-            self.parts[-1] = self.parts[-1].removesuffix("\n```") + f"\n{block.text}\n```"
-        else:
-            self.add("\n\n", fence(block.text, ""), False)
-        self.code_line = len(self.parts)
+        if not block.soft:
+            self.end_code()
+        self.code_lines.append(block.text)
+
+    def end_code(self) -> None:
+        if self.code_lines:
+            self.add("\n\n", fence("\n".join(self.code_lines), ""), False)
+            self.code_lines = []
 
     def items_of(self, block: Block) -> list[Frame]:
         """The items of lists around a block, outermost first."""
@@ -211,6 +217,7 @@ class _Writer:
 
     def finish(self) -> str:
         self.end_table()
+        self.end_code()
         return tidy("".join(self.parts))
 
 
@@ -236,7 +243,7 @@ def _marked(block: Block) -> str:
 
 def _is_code(block: Block) -> bool:
     code = block.frame.code
-    return code is not None and not code.ended and (bool(code.language) or not is_prose(block.text))
+    return code is not None and (bool(code.language) or not is_prose(block.text))
 
 
 def _is_code_line(block: Block) -> bool:

@@ -12,7 +12,7 @@ from pipeline.extract.references import characters
 MAX_DEPTH: Final = 60
 MAX_CHARACTERS: Final = 50_000
 
-_TOKEN = re.compile(r"<!--[^<>]*>?|<(/?)(?:[\w.-]+:)?([a-zA-Z-]+)([^<>]*)>|([^<]+)|<")
+_TOKEN = re.compile(r"<!--[^<>]*>?|<(/?)(?:[\w.-]{1,20}:)?([a-zA-Z-]{1,30})(?![\w-])([^<>]*)>|([^<]+)|<")
 _VARIANT = re.compile(r"""mathvariant\s*=\s*["']?([a-z-]+)""")
 _FENCE = re.compile(r"""(open|close|separators)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _NO_LINE = re.compile(r"""linethickness\s*=\s*["']?0""")

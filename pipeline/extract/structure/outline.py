@@ -20,7 +20,7 @@ NAMED: Final = frozenset(
      "tt", "annotation", "annotation-xml", "button", "dt"}
 )  # fmt: skip
 # What begins inside `pre` only where an end tag is missing, or where it lays out a page.
-_NO_CODE: Final = frozenset(
+NO_CODE: Final = frozenset(
     {*_HEADINGS, "form", "article", "section", "nav", "footer", "header", "aside", "main", "fieldset", "body", "hr"}
 )
 # Elements that are no gutter whatever their names are: the code of a listing with numbers says so too.
@@ -55,7 +55,7 @@ class Frame:
             self.dropped = self.formulas = self.gutter = False
         else:
             self.depth = parent.depth + 1
-            self.code = parent.code
+            self.code = None if parent.code is not None and parent.code.ended else parent.code
             self.table = parent.table
             self.dropped = parent.dropped
             self.formulas = parent.formulas
@@ -128,9 +128,6 @@ def _by_class(outer: Frame, attributes: str) -> Frame:
 def _in_code(outer: Frame, name: str, attributes: str) -> Frame:
     root = outer.code
     assert root is not None
-    if name in _NO_CODE:
-        root.ended = True
-        return open_frame(outer, name, attributes)
     if name in ("button", "thead") or (attributes and code.is_tool(attributes)):
         return dropped(outer)
     if name == "th" or (attributes and name not in _NO_GUTTER and code.is_gutter(attributes)):
