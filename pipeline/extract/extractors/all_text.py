@@ -6,6 +6,7 @@ from typing import Final
 from pipeline.extract.extractors.extractor import Extractor
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, raw_text, scan
 from pipeline.extract.references import characters
+from pipeline.extract.shadow import composed
 from pipeline.extract.text import Extracted, flowing, page_title, tidy
 
 # Elements of raw text that UNSEEN lacks.
@@ -23,6 +24,7 @@ def all_text(html: str, url: str, options: AllTextOptions) -> Extracted:  # noqa
     lines: list[str] = []
     line: list[str] = []
     position = 0
+    html = composed(html)
     for tag in scan(html, UNSEEN):
         if tag.name == "frameset" and not lines and not "".join(line).strip():
             position = len(html)  # the page is its frames
