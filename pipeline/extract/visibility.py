@@ -249,7 +249,8 @@ def tell(inside: str) -> Told:
     if (said | by_style) & _HIDING:
         words = f"{found.get('class', '')} {id_} {found.get('role', '')}"
         # a formula in another form is read by `structure/formulas.py`; readers see it as a picture
-        if _FORMULA.search(words) or (_OPENED.search(words) and "navbar" not in words):
+        opened = found.get("height") == "0" or _OPENED.search(words)  # a panel that grows when it is opened
+        if _FORMULA.search(words) or (opened and "navbar" not in words):
             said &= ~_HIDING
             by_style &= ~_HIDING
     names = (*(f".{each}" for each in classes), *((f"#{id_}",) if id_ else ()))
