@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, nest, raw_text, scan
 from pipeline.extract.references import characters
+from pipeline.extract.shadow import composed
 from pipeline.extract.structure import formulas, outline
 from pipeline.extract.structure.code import HINTS as CODE_HINTS
 from pipeline.extract.structure.code import code_text, is_code_box, is_numbers
@@ -106,7 +107,7 @@ _CONTAINERS: Final = BLOCK - _LINES
 _CELLS: Final = frozenset({"td", "th"})
 _BREAKS: Final = BLOCK | _CELLS | {"noscript"}
 _MATH: Final = frozenset({"math", "m:math", "mml:math"})
-_SKIPPED: Final = (UNSEEN - {"noscript"}) | _MATH
+_SKIPPED: Final = (UNSEEN - {"noscript"}) | SHOWN_RAW | _MATH
 _ROWS_OF_TABLE: Final = frozenset({"table", "tbody", "thead", "tfoot", "tr"})
 
 _NAMES = re.compile(r"""\b(?:class|id|role|itemprop|style)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))""", re.I)
@@ -196,7 +197,7 @@ def blocks(html: str) -> list[Block]:
     scripts and put their posts there for crawlers. Where more than half of the text is said to be hidden, a script
     will show it, and nothing counts as hidden.
     """
-    html = unmarked(html)
+    html = composed(unmarked(html))
     sheet = Sheet()
     reader = _Reader(html, sheet)
     found = reader.read()

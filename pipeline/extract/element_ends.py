@@ -27,6 +27,7 @@ TAG: Final = rf"<(?:(/?)([a-zA-Z][^{WS}/>]*+)({ATTRIBUTES})?+|!--|[!?]|/(?!\Z))"
 _MARKUP = re.compile(TAG)
 _ATTRIBUTES = re.compile(ATTRIBUTES)
 _COMMENT_END = re.compile(r"--!?>")
+_BODY = re.compile(rf"<body(?=[{WS}/>])", re.IGNORECASE | re.ASCII)
 _SCRIPT_TOKEN = re.compile(rf"<!--|-->|<(/?)script(?=[{WS}/>])", re.IGNORECASE | re.ASCII)
 # HTML elements whose start tag ends all foreign content that is open; `font` does with these attributes.
 # fmt: off
@@ -77,23 +78,37 @@ def comment_end(html: str, start: int) -> int:
 def element_end(html: str, name: str, content: int) -> int:
     """Where the element ends whose content begins at `content`, its end tag included; -1 if nothing ends it.
 
-    For the elements of RAW and FOREIGN, for `template`, and for others that end at the first end tag of their name.
+    For the elements of RAW and FOREIGN, for `template`, and for others that end at the first end tag of their name. One
+    difference from the standard: a title without an end that would hold the body has none. Browsers show such a page
+    empty; it is mostly one whose head was damaged by what copied it.
     """
-    match name:
-        case "plaintext":
-            return len(html)
-        case "script":
-            end = _script_content_end(html, content)
-        case "svg" | "math":
-            return foreign_end(html, name, content)
-        case "template":
-            return _template_end(html, content)
-        case _:
-            close = _close(name).search(html, content)
-            end = close.start() if close else -1
-    if end < 0:
-        return len(html) if name in RAW else -1
-    return tag_end(html, end)
+    if name in FOREIGN:
+        return foreign_end(html, name, content)
+    if name == "template":
+        return _template_end(html, content)
+    if name in RAW:
+        end = _raw_end(html, name, content)
+        is_damaged = name == "title" and end == len(html) and _BODY.search(html, content)
+        return -1 if is_damaged and next_end_tag(html, name, content) < 0 else end
+    close = next_end_tag(html, name, content)
+    return tag_end(html, close) if close >= 0 else -1
+
+
+def next_end_tag(html: str, name: str, position: int) -> int:
+    """Where the next end tag of a name begins; -1 if there is none."""
+    close = _close(name).search(html, position)
+    return close.start() if close else -1
+
+
+def _raw_end(html: str, name: str, content: int) -> int:
+    """Where an element of RAW ends, its end tag included; at the end of the page if it has none."""
+    if name == "plaintext":
+        return len(html)
+    if name == "script":
+        end = _script_content_end(html, content)
+    else:
+        end = next_end_tag(html, name, content)
+    return tag_end(html, end) if end >= 0 else len(html)
 
 
 def tag_end(html: str, start: int) -> int:
@@ -146,7 +161,7 @@ def _template_end(html: str, content: int) -> int:
             if depth == 0:
                 return position
         elif name in RAW and not match[1]:
-            position = element_end(html, name, position)
+            position = _raw_end(html, name, position)
     return len(html)
 
 
@@ -188,7 +203,7 @@ def foreign_end(html: str, name: str, content: int) -> int:
         if slash:
             continue
         if is_html and name in RAW:
-            position = element_end(html, name, position)
+            position = _raw_end(html, name, position)
         elif is_html and name not in FOREIGN:
             if name not in VOID:
                 open_.append((name, _HTML))

@@ -18,6 +18,7 @@ from pipeline.extract.element_ends import (
     comment_end,
     element_end,
     foreign_end,
+    next_end_tag,
 )
 from pipeline.extract.references import characters_of_value
 
@@ -65,6 +66,8 @@ _TAG = re.compile(TAG)
 _ATTRIBUTE = re.compile(
     rf"""([^{WS}/>][^{WS}/>=]*+)(?:[{WS}]*+=[{WS}]*+(?:"([^"]*+)"?|'([^']*+)'?|([^{WS}>"'][^{WS}>]*+))?)?"""
 )
+# What makes a template the shadow tree of the element around it.
+SHADOW_ROOT: Final = re.compile(r"""[\s"'/]shadowroot(?:mode)?\s*+=\s*+["']?(?:open|closed)""", re.IGNORECASE)
 _QUOTED = re.compile(r""""[^"]*+"|'[^']*+'""")
 
 
@@ -77,6 +80,7 @@ def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
     whole = skipped | RAW
     endless: set[str] = set()
     position = foreign = 0  # before `foreign` the page is SVG or MathML
+    spare = 0  # where the open noscript ends: browsers that run scripts look for nothing else there
     made = tuple.__new__  # half the time of `Tag(...)`
     while position < len(html):
         for match in _TAG.finditer(html, position):
@@ -89,26 +93,32 @@ def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
                     position = start + 3 if start >= 0 else foreign
                 else:
                     position = comment_end(html, start)
+                    position = spare if start < spare < position else position
                 if start >= 0:
                     yield Tag("", False, start, position, position)
                 break
             name = name.lower()
             if rest is None:
-                yield Tag(name, bool(slash), start, len(html), len(html))
-                return
+                position = spare if start < spare else len(html)
+                yield Tag(name, bool(slash), start, position, position)
+                break
             if name not in whole or slash or name in endless or (start < foreign and name in RAW):
                 if name in FOREIGN and not slash and start >= foreign:
                     foreign = position if rest.endswith("/>") else foreign_end(html, name, position)
+                elif name == "noscript" and not slash and start >= spare >= 0:
+                    spare = next_end_tag(html, name, position)
                 yield made(Tag, (name, slash == "/", start, position, position))
                 continue
             content = position
-            if name == "template" and "shadowroot" in rest.lower():
+            if name == "template" and SHADOW_ROOT.search(rest):
                 yield Tag(name, False, start, position, position)
                 continue
             if name not in FOREIGN or not rest.endswith("/>"):
                 position = element_end(html, name, content)
                 if position < 0:
                     endless.add(name)
+                    position = content
+                elif start < spare < position:
                     position = content
             yield Tag(name, False, start, content, position)
             break

@@ -71,6 +71,12 @@ TELLING_WORDS: Final = """display visibility white whitespace sr visually visual
 _DECLARATION = re.compile(
     r"(?:^|[;\s{])(display|visibility|white-space)\s*+:\s*+([a-z-]++)[^;!]*+(!\s*+important)?", re.I
 )
+# What a reader opens by a click is text of the page: panels of tabs, accordions, slides.
+_OPENED: Final = re.compile(
+    r"(?<![a-z])(?:tabs?|tab-?(?:panel|content|pane)|panel|pane|collaps\w*|accordion|slides?|toggle|expand\w*|spoiler|faq"
+    r"|answer|read-?more)(?![a-z])",
+    re.IGNORECASE,
+)
 _FORMULA = re.compile("math|mjx|katex", re.I)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 # The page before a style element is searched so many times at most for what it names.
@@ -239,11 +245,17 @@ def tell(inside: str) -> Told:
             said = _over(said, _CLASSES.get(each, 0))
     if found.get("aria-hidden", "").lower() == "true":
         said |= COPY
-    if said and _FORMULA.search(found.get("class", "")):
-        said &= ~_HIDING  # it is told to `structure/formulas.py` in a form that readers see as a picture
+    by_style = declared(found.get("style", ""))
+    if (said | by_style) & _HIDING:
+        words = f"{found.get('class', '')} {id_} {found.get('role', '')}"
+        # a formula in another form is read by `structure/formulas.py`; readers see it as a picture
+        opened = found.get("height") == "0" or _OPENED.search(words)  # a panel that grows when it is opened
+        if _FORMULA.search(words) or (opened and "navbar" not in words):
+            said &= ~_HIDING
+            by_style &= ~_HIDING
     names = (*(f".{each}" for each in classes), *((f"#{id_}",) if id_ else ()))
     main = found.get("role", "").lower() == "main" or id_.lower() in _MAIN
-    return Told(said, declared(found.get("style", "")), names, main)
+    return Told(said, by_style, names, main)
 
 
 def may_tell(inside: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 from pipeline.extract.extractors.extractor import Extractor
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, raw_text, scan
 from pipeline.extract.references import characters
+from pipeline.extract.shadow import composed
 from pipeline.extract.text import Extracted, flowing, page_title, tidy
 
 # Elements of raw text that UNSEEN lacks.
@@ -23,15 +24,22 @@ def all_text(html: str, url: str, options: AllTextOptions) -> Extracted:  # noqa
     lines: list[str] = []
     line: list[str] = []
     position = 0
+    html = composed(html)
+    is_empty = True  # as far as is known
     for tag in scan(html, UNSEEN):
-        if tag.name == "frameset" and not lines and not "".join(line).strip():
-            position = len(html)  # the page is its frames
-            break
         line.append(html[position : tag.start])
         position = tag.end
-        if tag.name in BLOCK or tag.name in _SHOWN:
+        if tag.name in BLOCK:
             lines.append("".join(line))
-            line = [raw_text(html, tag)] if tag.name in _SHOWN else []
+            line = []
+        elif tag.name in _SHOWN:
+            lines += ["".join(line), raw_text(html, tag)]
+            line = []
+        elif tag.name == "frameset" and is_empty:
+            is_empty = not any(map(str.strip, (*lines, *line)))
+            if is_empty:
+                position = len(html)  # the page is its frames
+                break
         elif tag.name in ("td", "th"):
             line.append(" ")  # WET keeps the cells of a row on one line
     lines.append("".join([*line, html[position:]]))

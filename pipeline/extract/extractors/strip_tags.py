@@ -14,6 +14,7 @@ from pipeline.extract.element_ends import WS, comment_end, element_end
 from pipeline.extract.extractors.extractor import Extractor, NoOptions
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, raw_text
 from pipeline.extract.references import characters
+from pipeline.extract.shadow import composed
 from pipeline.extract.text import Extracted, flowing, page_title, tidy
 
 # What begins a comment, a declaration, an element that is not shown, or raw text; the last two with their names.
@@ -39,7 +40,7 @@ def strip_tags(html: str, url: str, options: NoOptions) -> Extracted:  # noqa: A
 
 def _visible_text(html: str) -> str:
     """The visible text, a line for each block, white space collapsed and character references resolved."""
-    pieces = _TAG.split(_seen(html.replace(_LINE, "")))
+    pieces = _TAG.split(_seen(composed(html.replace(_LINE, ""))))
     # text and the name of a tag by turns
     pieces[1::2] = [_INSTEAD.get(name, "") for name in map(str.lower, pieces[1::2])]
     lines = characters("".join(pieces)).split(_LINE)

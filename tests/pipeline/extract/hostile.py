@@ -37,4 +37,7 @@ HOSTILE = [
     '<a b="' * 300_000,
     "<svg><path>" * 150_000 + "</svg>",
     "&#0" * 400_000,
+    "<template shadowrootmode=open>" * 100_000,
+    "<template shadowrootmode " * 100_000,
+    "<p><template shadowrootmode=open><slot></slot></template>" * 30_000,
 ]

@@ -10,7 +10,8 @@ from pipeline.extract.tag_bounds import TagBounds, end_tags
 
 PIECES = st.sampled_from(
     ["<a>", "</a>", "<b ", '<a="', '="', "='", "= ", '"', "'", ">", "<", "</a", "/", " ", "x", "<!--", "-->", "<p>",
-     "</p>", "<br>", "<br ", "</b>", "<!", "</ ", "</>", "--!>", "<svg>", "</svg>", "<math>", "<![CDATA[", "</1", "<style>", "</style>", "é", "=\u2003'", "<title>", "</title>", "<td>",
+     "</p>", "<br>", "<br ", "</b>", "<!", "</ ", "</>", "--!>", "<svg>", "</svg>", "<math>", "<![CDATA[",
+     "</1", "<style>", "</style>", "é", "=\u2003'", "<title>", "</title>", "<td>",
      "<table>", "</table>", "<blockquote>", "</blockquote>", "<DIV>", "</div >", "<textarea>", '<i x="a>b" y=\'>\'>']
 )  # fmt: skip
 
