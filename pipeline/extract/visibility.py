@@ -133,32 +133,39 @@ class Sheet(dict[str, int]):
             return False
         if "print" in html[style.start : style.content].lower():
             return False
-        before = {name: self[f"{sign}{name}"] for name in self.words for sign in ".#" if f"{sign}{name}" in self}
-        self.add(css)
-        after = {name: self[f"{sign}{name}"] for name in self.words for sign in ".#" if f"{sign}{name}" in self}
-        changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+        changed = self.add(css)
         if not changed or self._checks > _MOST_CHECKS:
             return bool(changed)
         self._checks += 1
         names = re.compile(rf"""[\s"'=](?:{"|".join(map(re.escape, sorted(changed)))})[\s"'>]""")
         return names.search(html, 0, style.start) is not None
 
-    def add(self, css: str) -> None:
-        """Add the rules of a style sheet."""
+    def add(self, css: str) -> set[str]:
+        """Add the rules of a style sheet. Returns the `words` of which it says something else than what was known."""
+        before: dict[str, int] = {}
         for selectors, declarations, everywhere in _rules(_COMMENT.sub(" ", css)):
             if "display" not in declarations and "visib" not in declarations and "white-" not in declarations:
                 continue
             said = declared(declarations)
-            for selector in selectors.split(","):
+            for selector in selectors.split(",") if said else ():
                 plain = selector.strip()
                 if everywhere and _PLAIN_SELECTOR.match(plain):
+                    before.setdefault(plain, self.get(plain, 0))
                     self[plain] = _over(self.get(plain, 0), said)
                 elif said & _SHOWING:
                     # of several parts the last is the element itself
-                    self._shown.update(_NAME.findall(re.split(r"[\s>+~]", plain)[-1]))
-        for name in self._shown & self.keys():
-            self[name] &= ~_HIDING
-        self.words = {name[1:] for name, said in self.items() if said & _TOLD_APART}
+                    shown = _NAME.findall(re.split(r"[\s>+~]", plain)[-1])
+                    self._shown.update(shown)
+                    before |= {name: self[name] for name in shown if name in self and name not in before}
+        changed = set()
+        for name, known in before.items():
+            if name in self._shown:
+                self[name] &= ~_HIDING
+            if self[name] & _TOLD_APART:
+                self.words.add(name[1:])
+            if (self[name] ^ known) & _TOLD_APART:
+                changed.add(name[1:])
+        return changed
 
 
 def _says_of_a_name(css: str) -> bool:
