@@ -45,7 +45,7 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "--out": {"type": Path, "help": "a folder for what is made"},
     "--peer-python": {
         "type": program,
-        "help": "of an environment with datatrove[io,processing]==0.10.1, spaCy, tldextract (structure: webmainbench==0.1.0)",
+        "help": "of an environment with datatrove[io,processing]==0.10.1, spaCy, tldextract, or webmainbench==0.1.0",
     },
 }
 

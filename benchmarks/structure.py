@@ -3,8 +3,8 @@
     python -m benchmarks structure --pages CRAWL/*.warc.gz --index index.jsonl.gz --gold gold.jsonl.gz \\
         --peer-python OTHER/bin/python --engine joined:markdown=true --engine trafilatura:markdown=true
 
-`--peer-python` is of an environment with webmainbench==0.1.0. Scores are means over the pages where the gold text or the
-found text has code (tables, formulas), as the package has it: what is found where there is none scores 0. Pages are
+`--peer-python` is of an environment with webmainbench==0.1.0. Scores are means over the pages where the gold text or
+the found text has code (tables, formulas), as the package has it: what is found where there is none scores 0. Pages are
 those of the gold file whose text is Markdown, and the pages of `benchmarks/structure_pages/`, written for this
 benchmark after the markup of real highlighters and renderers. CPU time is of all of them, sandbox included.
 """

@@ -58,7 +58,7 @@ def tree_teds(teds: Any, found: str, gold: str) -> float | None:
 def main() -> None:
     answers = sys.stdout
     calculator = metrics()
-    with open(os.devnull, "w") as nowhere:
+    with Path(os.devnull).open("w") as nowhere:
         sys.stdout = nowhere  # the package prints what it does
         for line in sys.stdin:
             row = json.loads(line)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 _BEFORE: Final = (
     "The harbour office keeps its books in the same way for forty years, and whoever joins it learns the method first.",
     "What follows was written for the new clerks, who asked why the columns are added twice and by different people.",
-    "We tried three ways of doing this last winter. Two of them failed on the first day, and the third is described here.",
+    "We tried three ways of doing this last winter. Two of them failed on the first day, and the third is given here.",
     "Readers wrote to ask how the figures of the last article were found. This note shows each step and its result.",
 )
 _AFTER: Final = (
@@ -55,4 +55,5 @@ def written_pages() -> Iterator[WrittenPage]:
             body = html if bare else f"<p>{before}</p>\n{html}\n<p>{after}</p>"
             text = gold.strip() if bare else f"{before}\n\n{gold.strip()}\n\n{after}"
             page = html if bare == "bare whole" else _PAGE.format(title=title, body=body)
-            yield WrittenPage(path.stem, f"{path.stem}/{name}", page, f"# {title}\n\n{text}\n")
+            heading = "" if bare == "bare whole" else f"# {title}\n\n"
+            yield WrittenPage(path.stem, f"{path.stem}/{name}", page, f"{heading}{text}\n")

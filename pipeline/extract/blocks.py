@@ -14,7 +14,7 @@ from pipeline.extract.references import characters
 from pipeline.extract.shadow import composed
 from pipeline.extract.structure import formulas, outline
 from pipeline.extract.structure.code import HINTS as CODE_HINTS
-from pipeline.extract.structure.code import code_text, is_numbers
+from pipeline.extract.structure.code import code_text, is_code_box, is_numbers
 from pipeline.extract.structure.formulas import Formula
 from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
 from pipeline.extract.structure.outline import Frame, open_frame
@@ -129,8 +129,8 @@ class Block(NamedTuple):
     one template share a path. `depth` counts the open elements; `cell`: it is a cell of a table, but not the first of
     its row.
 
-    `frame` is the innermost element that gives it a form; `marked` the text with the marks of `structure/marks.py` where
-    it has any, else the same; `soft`: a `<br>` alone parts it from the text before.
+    `frame` is the innermost element that gives it a form; `marked` the text with the marks of `structure/marks.py`
+    where it has any, else the same; `soft`: a `<br>` alone parts it from the text before.
     """
 
     text: str
@@ -319,10 +319,10 @@ class _Reader:
             if state & _HIDDEN:
                 self.hidden += len(raw.strip())
             return
-        if frame.dropped:
+        if frame.dropped or (frame.gutter and is_numbers(raw)):
             return
         if frame.code is not None and not frame.code.ended:
-            if (frame.gutter and is_numbers(raw)) or (level.tag in _ROWS_OF_TABLE and raw.isspace()):
+            if level.tag in _ROWS_OF_TABLE and raw.isspace():
                 return
             if frame.code.loose:
                 raw = _SPACES.sub(" ", raw)
@@ -350,6 +350,10 @@ class _Reader:
             return
         self.end_block()
         self.begin()
+        attributes = self.html[tag.start : min(tag.content, tag.start + _TAG_CHARACTERS)]
+        if self.start is not None and (tag.name == "xmp" or is_code_box(attributes)):
+            frame = outline.code_root(level.frame, attributes, pre=True)
+            self.start = (level._replace(frame=frame), *self.start[1:])
         self.stands.add(0)
         self.pieces.append(raw_text(self.html, tag))
         self.end_block()
@@ -412,7 +416,10 @@ class _Reader:
         name = tag.name
         code = self.levels[-1].frame.code
         if code is not None and not code.ended and self.start is not None and self.start[0].frame.code is code:
-            if name == "br":
+            if name in outline.NO_CODE and not tag.closing:
+                self.end_block()
+                code.ended = True
+            elif name == "br":
                 self.pieces.append("\n")
             elif name == "tr":
                 self.pieces.append("" if tag.closing else ROW_START)
@@ -435,7 +442,10 @@ class _Reader:
             if text:
                 links = min(self.links, len(text))
                 place = level.marks, near, level.container, level.path, depth, level.tag, self.cell
-                self.found.append(Block(text, links, *place, level.frame, marked, soft))
+                frame = level.frame
+                if frame.code is not None and frame.code.ended and frame.code.parent is not None:
+                    frame = frame.code.parent
+                self.found.append(Block(text, links, *place, frame, marked, soft))
         self.start = None
         self.pieces.clear()
         self.stands.clear()
@@ -445,7 +455,7 @@ class _Reader:
     def text_of(self, level: _Level) -> str:
         """The text of the pieces so far, which begin in `level`."""
         pieces, stands = self.pieces, self.stands
-        if level.frame.code is not None:
+        if level.frame.code is not None and not level.frame.code.ended:
             return code_text(without_invisible(characters("".join(pieces))))
         if not stands:
             return flowing(characters("".join(pieces)))

@@ -35,7 +35,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 class Shares(NamedTuple):
-    """The shares of a text's characters that are code, tables and formulas, 0 to 1; Markdown's marks are not counted."""
+    """The shares of a text's characters that are code, tables and formulas, 0 to 1; marks of Markdown do not count."""
 
     code: float = 0.0
     table: float = 0.0

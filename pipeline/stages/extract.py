@@ -296,9 +296,9 @@ class Visit:
         self.row = document_row(self.record, page, step.engine if html else "plain")
         self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
         if page.shares is not None:
-            shares = dict(zip(STRUCTURE_SIGNALS, page.shares, strict=True))
-            self.document.signals |= shares
-            self.row["signals"] |= shares
+            structure = dict(zip(STRUCTURE_SIGNALS, (*page.shares, float(step.is_markdown)), strict=True))
+            self.document.signals |= structure
+            self.row["signals"] |= structure
         for name in HEADER_SIGNALS:
             requested = bool(self.record.get(name)) or name in page.robots
             self.document.signals[name] = float(requested)

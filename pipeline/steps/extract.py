@@ -55,6 +55,11 @@ class Extract(Step):
     def sets(self) -> frozenset[str]:
         return frozenset(STRUCTURE_SIGNALS) if extractor_of(self.engine).shares else frozenset()
 
+    @property
+    def is_markdown(self) -> bool:
+        """Whether its texts are light Markdown."""
+        return bool(self.options.get("markdown"))
+
     def after(self, known: set[str]) -> set[str]:
         """An extraction begins a new text, of which only the requests of the publisher are known, and its shares of
         code, tables and formulas."""

@@ -27,6 +27,7 @@ STRUCTURE_SIGNALS = {
     "code_fraction": "the share of the characters that is code, as the page marks it (extract stage: blocks, joined)",
     "table_fraction": "the share of the characters that is in tables of data (extract stage: blocks, joined)",
     "formula_fraction": "the share of the characters that is formulas (extract stage: blocks, joined)",
+    "markdown": "1 if the text is light Markdown, whose marks signals, models and rules do not see (extract stage)",
 }
 SCORER_SIGNALS = {
     name: f"{doc} (label step{'' if len(scorer.signals) == 1 else f' `{scorer.name}`'})"

@@ -57,18 +57,15 @@ def joined(html: str, url: str, options: JoinedOptions) -> Extracted:
 
 
 def in_text(page: Sequence[Block], text: str) -> list[bool]:
-    """Which blocks are in another engine's text: most of their runs of four words, or all of them if shorter."""
+    """Which blocks are in another engine's text: most of their runs of four words, or of as many as they have."""
     known = _WORD.findall(text)
-    runs = set(zip(known, known[1:], known[2:], known[3:]))
-    line = f" {' '.join(known)} "
+    runs = {length: set(zip(*(known[start:] for start in range(length)))) for length in range(1, 5)}
     found = []
     for block in page:
         own = _WORD.findall(block.text)
-        own_runs = list(zip(own, own[1:], own[2:], own[3:]))
-        if own_runs:
-            found.append(2 * sum(run in runs for run in own_runs) > len(own_runs))
-        else:
-            found.append(bool(own) and len(own) * 8 < len(line) and f" {' '.join(own)} " in line)
+        length = min(len(own), 4)
+        own_runs = list(zip(*(own[start:] for start in range(length))))
+        found.append(2 * sum(run in runs[length] for run in own_runs) > len(own_runs) if own else False)
     return found
 
 

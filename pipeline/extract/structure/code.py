@@ -12,51 +12,57 @@ from typing import Final
 from pipeline.extract.structure.marks import LINE_START, ROW_START
 
 # Words of class names that make it worth while to read them with the expressions below.
-HINTS: Final = frozenset(
-    """highlight highlighter hljs language lang brush source code blob crayon rouge syntaxhighlighter lntable linenos
-    lineno linenumbers gutter lnt ln prettyprint line lines blob linenodiv toolbar copybtn clipboard geshi syntax snippet
-    codehilite wp enlighter programlisting""".split()
+_HINT_WORDS = """
+    highlight highlighter hljs language lang brush source code blob crayon rouge syntaxhighlighter lntable
+    linenos lineno linenumbers gutter lnt ln prettyprint line lines linenodiv toolbar copybtn clipboard geshi
+    syntax snippet codehilite wp enlighter programlisting"""
+HINTS: Final = frozenset(_HINT_WORDS.split())
+_TOLD = re.compile(
+    r"""(?:(?<![\w-])(?:language|lang|highlight-source|highlight-text|mw-highlight-lang|brush)[-:]\s*
+    |\bdata-(?:lang|language|code-language|enlighter-language)\s*=\s*["']?)(?P<name>[A-Za-z][\w+#.-]*)""",
+    re.VERBOSE | re.IGNORECASE,
 )
-_LANGUAGE = re.compile(
-    r"""(?:\b(?:language|lang|highlight-source|highlight-text|mw-highlight-lang|brush)[-:]\s*"""
-    r"""|\bdata-(?:lang|language|code-language|enlighter-language|syntaxhighlighter)\s*=\s*["']?
-    |\b(?:sourceCode|syntaxhighlighter|hljs|codehilite|code|prettyprint|crayon-syntax|programlisting|highlight)\s+
-    |\bhighlight-|\bsource-)(?P<name>[A-Za-z][\w+#.-]*)""",
-    re.VERBOSE,
+# Words of classes beside which a language may stand as a word of its own, or with a hyphen.
+_BESIDE = re.compile(
+    r"(?<![\w-])(?:sourceCode|syntaxhighlighter|hljs|codehilite|prettyprint|crayon-syntax|programlisting|highlight|source"
+    r"|code|crayon)(?![\w])"
 )
-_PRE_LANGUAGE = re.compile(
-    r"""(?:^|\s)(?:lang|class)\s*=\s*(?:"([A-Za-z][\w+#-]*)"|'([A-Za-z][\w+#-]*)'|([A-Za-z][\w+#-]*)(?=[\s>]))"""
-)
+_NAME = re.compile(r"(?<![\w.-])(?:highlight-|source-)?([A-Za-z][\w+#]*)(?![\w-])")
+_PRE_LANGUAGE = re.compile(r"""(?:^|\s)(?:lang|class|syntax)\s*=\s*["']?([A-Za-z][\w+#-]*)(?=["'\s>]|$)""")
 # Names of no language, and words that stand where a language would.
-_NO_LANGUAGE: Final = frozenset(
-    """none text plain plaintext txt default auto nohighlight no-highlight highlight highlighter highlight-source source
-    prettyprint linenums notranslate wrap nowrap block code codeblock code-block sourcecode hljs line line-numbers lines
-    numbers numberlines nogutter toolbar copyable output console-output literal-block pre wp-block-code terminal tab-size
-    js-file-line-container js-highlight crayon crayon-syntax snippet example syntax light dark true false en en-us de fr
-    js-syntax-highlight content wrapper container body box inline small table data sample listing prettyprinted
-    highlighter-rouge undefined diff-table blob file text-wrap overflow-auto position-relative""".split()
-)
-_COMMON: Final = frozenset(
-    """bash sh shell zsh console python py python3 pycon java javascript js jsx ts tsx typescript c cpp c++ csharp cs c#
-    go golang rust ruby rb php perl r scala kotlin swift sql html xml css scss less json yaml yml toml ini lua haskell
-    matlab julia dart powershell vb vbnet diff makefile dockerfile docker nginx latex tex markdown md http graphql erlang
-    elixir clojure lisp scheme fortran pascal delphi groovy objc objective-c asm nasm actionscript as3 coldfusion xhtml
-    svg cmake vim fsharp ocaml prolog sas stata batch apache properties gradle solidity vue svelte hcl terraform wasm zig
-    nim crystal d ada cobol verilog vhdl tcl awk sed jsp asp aspx mysql plsql tsql handlebars twig erb haml jade pug
-    stylus sass coffeescript coffee ada protobuf proto thrift postgresql""".split()
-)
+_OTHER_WORDS = """
+    none text plain plaintext txt default auto nohighlight no-highlight highlight highlighter highlight-source
+    source prettyprint linenums notranslate wrap nowrap block code codeblock code-block sourcecode hljs line
+    line-numbers lines numbers numberlines nogutter toolbar copyable output console-output literal-block pre
+    wp-block-code terminal tab-size js-file-line-container js-highlight crayon crayon-syntax snippet example syntax
+    light dark true false en en-us de fr js-syntax-highlight content wrapper container body box inline small table data
+    sample listing prettyprinted highlighter-rouge undefined diff-table blob file text-wrap overflow-auto
+    position-relative"""
+_NO_LANGUAGE: Final = frozenset(_OTHER_WORDS.split())
+_COMMON_WORDS = """
+    bash sh shell zsh console python py python3 pycon java javascript js jsx ts tsx typescript c cpp c++ csharp cs
+    c# go golang rust ruby rb php perl r scala kotlin swift sql html xml css scss less json yaml yml toml ini lua
+    haskell matlab julia dart powershell vb vbnet diff makefile dockerfile docker nginx latex tex markdown md http
+    graphql erlang elixir clojure lisp scheme fortran pascal delphi groovy objc objective-c asm nasm actionscript
+    as3 coldfusion xhtml svg cmake vim fsharp ocaml prolog sas stata batch apache properties gradle solidity vue
+    svelte hcl terraform wasm zig nim crystal d ada cobol verilog vhdl tcl awk sed jsp asp aspx mysql plsql tsql
+    handlebars twig erb haml jade pug stylus sass coffeescript coffee ada protobuf proto thrift postgresql"""
+_COMMON: Final = frozenset(_COMMON_WORDS.split())
 _CODE_TABLE = re.compile(
     r"""\b(?:highlight|highlighttable|codehilitetable|rouge-table|lntable|hljs-ln|crayon-table|js-file-line-container
-    |blob-code|syntaxhighlighter|code-table|blob|diff-table|processedcode|dp-highlighter|linenodiv|highlight-table)\b""",
+    |blob-code|syntaxhighlighter|code-table|blob|diff-table|processedcode|dp-highlighter|highlight-table)\b""",
     re.VERBOSE,
 )
+_CALLED_CODE = re.compile(r"""\bclass\s*=\s*["']?(?:[^"'>]{0,200}\s)?code(?=["'\s>]|$)""")
 _CODE_BOX = re.compile(
     r"\bsyntaxhighlighter\b(?!-)|\bdp-highlighter\b|\bCodeMirror-code\b|\bcrayon-pre\b|\breact-code-lines\b"
+    r"|\breact-blob-textarea\b|\bname\s*=\s*[\"']?code\b"
 )
 _GUTTER = re.compile(
-    r"""\b(?:linenos|lineno|linenodiv|line-?num(?:ber)?s?|line_num(?:ber)?s?|gutter|rouge-gutter|crayon-nums?|blob-num
-    |hljs-ln-(?:numbers|n)|lnt|ln|lnum|linenumbers?|line-numbers-rows|react-line-number
-    |react-syntax-highlighter-line-number|CodeMirror-(?:linenumber|gutter-wrapper)|code-line-num|crayon-num)\b""",
+    r"""(?<![\w-])(?:linenos|lineno|linenodiv|line-?num(?:ber)?s?|line_num(?:ber)?s?|gutter|rouge-gutter|crayon-nums?
+    |blob-num|hljs-ln-(?:numbers|n)|lnt|ln|lnum|linenumbers?|line-numbers-rows|react-line-number|js-line-number
+    |(?:diff|old|new)-line-num|react-syntax-highlighter-line-number|CodeMirror-(?:linenumber|gutter-wrapper)
+    |code-line-num|crayon-num)(?![\w-])""",
     re.VERBOSE,
 )
 _TOOLS = re.compile(
@@ -79,7 +85,7 @@ def is_root(name: str) -> bool:
 
 def is_code_table(attributes: str) -> bool:
     """Whether a table with these attributes holds lines of code."""
-    return bool(_CODE_TABLE.search(attributes))
+    return bool(_CODE_TABLE.search(attributes) or _CALLED_CODE.search(attributes))
 
 
 def is_code_box(attributes: str) -> bool:
@@ -106,21 +112,20 @@ def is_numbers(text: str) -> bool:
 def language_of(attributes: str, pre: bool = False) -> str:
     """The language that an element's attributes name, as the page writes it; "" for none. `pre`: it is a `pre`, whose
     only class, or `lang`, may be a language."""
-    for found in _LANGUAGE.finditer(attributes):
+    for found in _TOLD.finditer(attributes):
         name = found["name"].lower().rstrip(".-")
-        if name not in _NO_LANGUAGE and (name in _COMMON or _is_told(found[0])):
+        if name not in _NO_LANGUAGE:
             return name
+    if _BESIDE.search(attributes):
+        for word in _NAME.findall(attributes):
+            if word.lower() in _COMMON:
+                return str(word.lower())
     if pre:
         for single in _PRE_LANGUAGE.finditer(attributes):
-            name = (single[1] or single[2] or single[3]).lower()
+            name = single[1].lower()
             if name in _COMMON:
                 return name
     return ""
-
-
-def _is_told(found: str) -> bool:
-    """Whether the attribute says that it names a language; after other words only names of languages count."""
-    return found.startswith(("language", "lang-", "lang:", "brush", "highlight-source-", "mw-highlight", "data-"))
 
 
 def code_text(raw: str) -> str:
@@ -139,7 +144,9 @@ def is_prose(text: str) -> bool:
     sample = text[:4000]
     words = _WORD.findall(sample)
     if len(words) < 12:
-        return False
+        lines = sample.split("\n")
+        capitals = sum(line.lstrip()[:1].isupper() for line in lines)
+        return len(words) > 3 and not _PROSE_SIGN.search(sample) and 2 * capitals > len(lines)
     solid = len(sample) - sum(map(sample.count, " \n\t"))
     lines = [line for line in sample.split("\n") if line.strip()]
     drawn = sum(bool(_DRAWN.search(line.strip())) for line in lines)

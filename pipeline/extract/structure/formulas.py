@@ -19,14 +19,16 @@ MAX_TEX: Final = 20_000
 TAG_CHARACTERS: Final = 4_000
 
 _ANNOTATION = re.compile(
-    r"""<(?:\w+:)?annotation\b[^<>]{0,200}?encoding\s*=\s*["']?[^"'<>]{0,40}\b(?:x-tex|latex|tex)\b[^<>]{0,200}>([^<]*)<""",
+    r"""<(?:\w+:)?annotation\b[^<>]{0,200}?encoding\s*=\s*["']?[^"'<>]{0,40}\b(?:x-tex|latex|tex)\b"""
+    r"""[^<>]{0,200}>([^<]*)<""",
     re.IGNORECASE,
 )
 _ALTTEXT = re.compile(r"""\balttext\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _IS_DISPLAY = re.compile(r"""\b(?:display\s*=\s*["']?block|mode\s*=\s*["']?display)""", re.IGNORECASE)
 # Images of formulas, by class or address (WordPress, MediaWiki, CodeCogs, mimeTeX, MathTeX, Moodle).
 _IMAGE = re.compile(
-    r"""(?:class\s*=\s*["']?[^"'>]{0,200}\b(?:latex|tex|texrender|mwe-math-fallback-image-(?:inline|display)|math|equation|formula)\b
+    r"""(?:class\s*=\s*["']?[^"'>]{0,200}
+      \b(?:latex|tex|texrender|mwe-math-fallback-image-(?:inline|display)|math|equation|formula)\b
     |src\s*=\s*["']?[^"'>\s]{0,200}(?:latex\.php|codecogs\.com/|mimetex|mathtex|tex\.cgi|/latex/render|chart\?cht=tx
     |/math/render/|texer\.|quicklatex))""",
     re.IGNORECASE | re.VERBOSE,
@@ -41,13 +43,14 @@ _DATA_TEX = re.compile(
     re.IGNORECASE,
 )
 _DATA_MATHML = re.compile(r"""\bdata-mathml\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
-_LOOKS_LIKE_TEX = re.compile(r"[\\^_={}+<>|/-]|^\S$|\d")
+_LOOKS_LIKE_TEX = re.compile(r"[\\^_={}+<>|/$-]|^\S$|\d")
 _COMMENT = re.compile(r"(?<!\\)%")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 # Delimiters in the text: what opens a formula, and what closes it.
 _ENVIRONMENTS: Final = r"(?:equation|align|gather|multline|eqnarray|alignat|displaymath)\*?"
 _DELIMITER = re.compile(
-    rf"\\[()]|(?<!\\)\\[\[\]]|\[/?(?:i?tex|i?math|latex)\]|\$\$|(?<!\$)\\begin\{{{_ENVIRONMENTS}\}}|\\end\{{{_ENVIRONMENTS}\}}"
+    rf"\\[()]|(?<!\\)\\[\[\]]|\[/?(?:i?tex|i?math|latex)\]|\$\$"
+    rf"|(?<!\$)\\begin\{{{_ENVIRONMENTS}\}}|\\end\{{{_ENVIRONMENTS}\}}"
 )
 # The longest formula that is found between delimiters.
 _MAX_DELIMITED: Final = 4_000
@@ -57,7 +60,8 @@ _MAY_BE_DELIMITED: Final = ("\\(", "\\[", "\\begin{", "tex]", "math]", "$$", "$\
 
 # Elements in which MathJax shows a formula.
 _RENDERED = re.compile(
-    r"""\b(?:MathJax(?:_Preview|_Display|_SVG|_SVG_Display|_CHTML|_CHTML_Display)?|mjx-chtml|mjx-math|MJXc-display)(?=[\s"'])"""
+    r"""\b(?:MathJax(?:_Preview|_Display|_SVG|_SVG_Display|_CHTML|_CHTML_Display)?|mjx-chtml|mjx-math|MJXc-display)"""
+    r"""(?=[\s"'])"""
 )
 
 
@@ -114,7 +118,7 @@ def of_image(tag: str) -> Formula | None:
 
 def is_rendered(attributes: str) -> bool:
     """Whether an element with these attributes shows a formula as many pieces of text, as MathJax does."""
-    return "data-" in attributes and bool(_DATA_TEX.search(attributes)) or bool(_RENDERED.search(attributes))
+    return ("data-" in attributes and bool(_DATA_TEX.search(attributes))) or bool(_RENDERED.search(attributes))
 
 
 def of_attributes(tag: str) -> Formula | None:
@@ -131,7 +135,7 @@ def of_attributes(tag: str) -> Formula | None:
 
 def mark_delimited(text: str) -> str:
     r"""Marks the formulas that stand in the text itself, as MathJax finds them: `\(…\)`, `\[…\]`, `[tex]…[/tex]`,
-    `$$…$$` and bare environments. `$…$` is left as it is: it may be two prices. Linear: one pass over delimiters."""
+    `$$…$$` and bare environments. `$…$` is left as it is: it may be two prices. Linear: one pass."""
     if not any(sign in text for sign in _MAY_BE_DELIMITED):
         return text
     pieces: list[str] = []

@@ -14,6 +14,7 @@ from pipeline.extract.structure.code import fence, is_prose
 from pipeline.extract.structure.formulas import mark_delimited
 from pipeline.extract.structure.marks import (
     CODE,
+    CODE_END,
     code_characters,
     formula_characters,
     inline_markdown,
@@ -30,6 +31,7 @@ from pipeline.extract.text import Shares, tidy
 _ITEM_CHARACTERS: Final = 1_500
 _ITEM_BLOCKS: Final = 6
 _HEADING_CHARACTERS: Final = 200
+_CODE = re.compile(f"({CODE}[^{CODE_END}]*{CODE_END})")
 _STATEMENT = re.compile(r"\S\s+\S|[(=;/]")
 # Blocks of one cell: more are a layout.
 _CELL_BLOCKS: Final = 6
@@ -116,8 +118,9 @@ class _Writer:
         self.real = real
         self.begun: set[int] = set()
         self.last = -2
+        self.before: Frame | None = None  # the table of the block before
         self.in_list = False
-        self.code_line = 0  # the number of parts after the last line of code that was written
+        self.code_lines: list[str] = []
         self.heading: Frame | None = None
         self.table: Frame | None = None
         self.cells: list[tuple[int, int, str]] = []
@@ -126,18 +129,21 @@ class _Writer:
         table = data_table(block) if block.frame.table is not None else None
         if table is not self.table:
             self.end_table()
+        is_code_line = table is None and _is_code_line(block)
+        if not is_code_line:
+            self.end_code()
         cell = _cell(block) if table is not None else None
         if cell is not None:
             self.table = table
             assert isinstance(cell.value, tuple)
             self.cells.append((*cell.value, one_line_markdown(_marked(block)).replace("\n", " ")))
-        elif _is_code_line(block):
+        elif is_code_line:
             self.write_code_line(block)
         elif _is_code(block):
             self.add("\n\n", fence(block.text, block.frame.code.language if block.frame.code else ""), False)
         else:
             self.write_text(number, block)
-        self.last = number
+        self.last, self.before = number, block.frame.table
 
     def write_text(self, number: int, block: Block) -> None:
         heading = _heading(block)
@@ -151,7 +157,7 @@ class _Writer:
             return
         self.heading = None
         between = "\n" if block.soft else "\n\n"
-        if block.cell and self.last == number - 1:
+        if block.cell and self.last == number - 1 and block.frame.table is self.before:
             between = " "
         items = self.items_of(block)
         if items:
@@ -164,11 +170,14 @@ class _Writer:
 
     def write_code_line(self, block: Block) -> None:
         """A paragraph that is inline code and nothing else; the next line of code if a `<br>` parts it from another."""
-        if block.soft and self.parts and self.code_line == len(self.parts):
-            self.parts[-1] = self.parts[-1].removesuffix("\n```") + f"\n{block.text}\n```"
-        else:
-            self.add("\n\n", fence(block.text, ""), False)
-        self.code_line = len(self.parts)
+        if not block.soft:
+            self.end_code()
+        self.code_lines.append(block.text)
+
+    def end_code(self) -> None:
+        if self.code_lines:
+            self.add("\n\n", fence("\n".join(self.code_lines), ""), False)
+            self.code_lines = []
 
     def items_of(self, block: Block) -> list[Frame]:
         """The items of lists around a block, outermost first."""
@@ -208,6 +217,7 @@ class _Writer:
 
     def finish(self) -> str:
         self.end_table()
+        self.end_code()
         return tidy("".join(self.parts))
 
 
@@ -222,22 +232,18 @@ def _paragraphs(block: Block) -> str:
 
 def _marked(block: Block) -> str:
     """The text with marks; formulas between delimiters of the text itself are marked too."""
-    if (
-        block.frame.code is not None
-        or "\\" not in block.marked
-        and "tex]" not in block.marked
-        and "$$" not in block.marked
+    if block.frame.code is not None or (
+        "\\" not in block.marked and "tex]" not in block.marked and "$$" not in block.marked
     ):
         return block.marked if block.marked != block.text else block.text
-    if CODE in block.marked:
-        return block.marked
-    found = mark_delimited(block.marked)
+    pieces = _CODE.split(block.marked) if CODE in block.marked else [block.marked]
+    found = "".join(piece if number % 2 else mark_delimited(piece) for number, piece in enumerate(pieces))
     return found if found != block.text else block.text
 
 
 def _is_code(block: Block) -> bool:
     code = block.frame.code
-    return code is not None and not code.ended and (bool(code.language) or not is_prose(block.text))
+    return code is not None and (bool(code.language) or not is_prose(block.text))
 
 
 def _is_code_line(block: Block) -> bool:

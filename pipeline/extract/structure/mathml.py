@@ -12,37 +12,39 @@ from pipeline.extract.references import characters
 MAX_DEPTH: Final = 60
 MAX_CHARACTERS: Final = 50_000
 
-_TOKEN = re.compile(r"<!--[^<>]*>?|<(/?)(?:[\w.-]+:)?([a-zA-Z-]+)([^<>]*)>|([^<]+)|<")
+_TOKEN = re.compile(r"<!--[^<>]*>?|<(/?)(?:[\w.-]{1,20}:)?([a-zA-Z-]{1,30})(?![\w-])([^<>]*)>|([^<]+)|<")
 _VARIANT = re.compile(r"""mathvariant\s*=\s*["']?([a-z-]+)""")
 _FENCE = re.compile(r"""(open|close|separators)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _NO_LINE = re.compile(r"""linethickness\s*=\s*["']?0""")
 _NOTATION = re.compile(r"""notation\s*=\s*["']?\s*([a-z]+)""")
+_LETTER_NAMES = r"""
+    \alpha \beta \gamma \delta \varepsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \pi \rho \varsigma
+    \sigma \tau \upsilon \varphi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Upsilon \Phi \Psi
+    \Omega \epsilon \vartheta \phi \varpi \varrho"""
 _LETTERS: Final = dict(
     zip(
         "αβγδεζηθικλμνξπρςστυφχψωΓΔΘΛΞΠΣΥΦΨΩϵϑϕϖϱ",
-        r"""\alpha \beta \gamma \delta \varepsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \pi \rho \varsigma
-        \sigma \tau \upsilon \varphi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Upsilon \Phi \Psi
-        \Omega \epsilon \vartheta \phi \varpi \varrho""".split(),
+        _LETTER_NAMES.split(),
         strict=True,
     )
 )
-_SIGNS: Final = dict(
-    word.split("=", 1)
-    for word in r"""−=- ±=\pm ∓=\mp ×=\times ÷=\div ⋅=\cdot ·=\cdot ∗=* ∘=\circ ∙=\bullet ≤=\leq ≥=\geq ≠=\neq ≈=\approx
-    ≡=\equiv ∼=\sim ≃=\simeq ≅=\cong ∝=\propto ≪=\ll ≫=\gg ∈=\in ∉=\notin ∋=\ni ⊂=\subset ⊃=\supset ⊆=\subseteq
-    ⊇=\supseteq ∪=\cup ∩=\cap ∖=\setminus ∅=\emptyset ∀=\forall ∃=\exists ¬=\neg ∧=\wedge ∨=\vee ⊕=\oplus ⊗=\otimes
-    ⊥=\perp ∥=\parallel ∠=\angle ∞=\infty ∂=\partial ∇=\nabla ∑=\sum ∏=\prod ∐=\coprod ∫=\int ∬=\iint ∭=\iiint ∮=\oint
-    √=\sqrt →=\to ←=\leftarrow ↔=\leftrightarrow ⇒=\Rightarrow ⇐=\Leftarrow ⇔=\Leftrightarrow ↦=\mapsto ⟶=\longrightarrow
-    ⟹=\Longrightarrow ↑=\uparrow ↓=\downarrow …=\ldots ⋯=\cdots ⋮=\vdots ⋱=\ddots ⟨=\langle ⟩=\rangle 〈=\langle
-    〉=\rangle ⌊=\lfloor ⌋=\rfloor ⌈=\lceil ⌉=\rceil ‖=\| ′=' ″='' ℏ=\hbar ℓ=\ell ℜ=\Re ℑ=\Im ℵ=\aleph ℝ=\mathbb{R}
-    ℕ=\mathbb{N} ℤ=\mathbb{Z} ℚ=\mathbb{Q} ℂ=\mathbb{C} {=\{ }=\} %=\% #=\# &=\& $=\$ ∣=\mid †=\dagger ≜=\triangleq
-    ⊢=\vdash ⊨=\models ∴=\therefore ∵=\because ≺=\prec ≻=\succ ⟺=\Longleftrightarrow □=\square ⋆=\star °=^{\circ}""".split()
-)
+_SIGN_NAMES = r"""
+    −=- ±=\pm ∓=\mp ×=\times ÷=\div ⋅=\cdot ·=\cdot ∗=* ∘=\circ ∙=\bullet ≤=\leq ≥=\geq ≠=\neq ≈=\approx ≡=\equiv
+    ∼=\sim ≃=\simeq ≅=\cong ∝=\propto ≪=\ll ≫=\gg ∈=\in ∉=\notin ∋=\ni ⊂=\subset ⊃=\supset ⊆=\subseteq ⊇=\supseteq
+    ∪=\cup ∩=\cap ∖=\setminus ∅=\emptyset ∀=\forall ∃=\exists ¬=\neg ∧=\wedge ∨=\vee ⊕=\oplus ⊗=\otimes ⊥=\perp
+    ∥=\parallel ∠=\angle ∞=\infty ∂=\partial ∇=\nabla ∑=\sum ∏=\prod ∐=\coprod ∫=\int ∬=\iint ∭=\iiint ∮=\oint
+    √=\sqrt →=\to ←=\leftarrow ↔=\leftrightarrow ⇒=\Rightarrow ⇐=\Leftarrow ⇔=\Leftrightarrow ↦=\mapsto
+    ⟶=\longrightarrow ⟹=\Longrightarrow ↑=\uparrow ↓=\downarrow …=\ldots ⋯=\cdots ⋮=\vdots ⋱=\ddots ⟨=\langle
+    ⟩=\rangle 〈=\langle 〉=\rangle ⌊=\lfloor ⌋=\rfloor ⌈=\lceil ⌉=\rceil ‖=\| ′=' ″='' ℏ=\hbar ℓ=\ell ℜ=\Re ℑ=\Im
+    ℵ=\aleph ℝ=\mathbb{R} ℕ=\mathbb{N} ℤ=\mathbb{Z} ℚ=\mathbb{Q} ℂ=\mathbb{C} {=\{ }=\} %=\% #=\# &=\& $=\$ ∣=\mid
+    †=\dagger ≜=\triangleq ⊢=\vdash ⊨=\models ∴=\therefore ∵=\because ≺=\prec ≻=\succ ⟺=\Longleftrightarrow
+    □=\square ⋆=\star °=^{\circ}"""
+_SIGNS: Final = dict(word.split("=", 1) for word in _SIGN_NAMES.split())
 _GONE: Final = str.maketrans("", "", "\u2061\u2062\u2063\u2064\u200b\ufe00")
-_FUNCTIONS: Final = frozenset(
-    """arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf limsup ln log max min
-    Pr sec sin sinh sup tan tanh""".split()
-)
+_FUNCTION_NAMES = """
+    arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf limsup ln log max
+    min Pr sec sin sinh sup tan tanh"""
+_FUNCTIONS: Final = frozenset(_FUNCTION_NAMES.split())
 _ACCENTS: Final = {
     "^": r"\hat", "ˆ": r"\hat", "~": r"\tilde", "˜": r"\tilde", "∼": r"\tilde", "¯": r"\bar", "‾": r"\overline",
     "―": r"\overline", "→": r"\vec", "⃗": r"\vec", "⇀": r"\vec", "˙": r"\dot", ".": r"\dot", "¨": r"\ddot",
@@ -112,14 +114,15 @@ def _leaf(name: str, attributes: str, text: str) -> str:
 def _joined(parts: list[str]) -> str:
     """Parts one after another; a command and a letter after it stay apart."""
     out: list[str] = []
-    command = False
+    command = script = False
     for part in parts:
         if part:
-            if command and part[0].isalpha():
+            if (command and part[0].isalpha()) or (script and part[0].isalnum()):
                 out.append(" ")
             out.append(part)
             last = part.rpartition("\\")
             command = bool(last[1]) and last[2].isalpha()
+            script = part[-2:-1] in ("^", "_")
     return "".join(out)
 
 

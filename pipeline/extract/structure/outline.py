@@ -20,7 +20,7 @@ NAMED: Final = frozenset(
      "tt", "annotation", "annotation-xml", "button", "dt"}
 )  # fmt: skip
 # What begins inside `pre` only where an end tag is missing, or where it lays out a page.
-_NO_CODE: Final = frozenset(
+NO_CODE: Final = frozenset(
     {*_HEADINGS, "form", "article", "section", "nav", "footer", "header", "aside", "main", "fieldset", "body", "hr"}
 )
 # Elements that are no gutter whatever their names are: the code of a listing with numbers says so too.
@@ -37,8 +37,8 @@ class Frame:
     `loose`: code whose white space is no text. `code`, `table`: the nearest such frame, itself included."""
 
     __slots__ = (
-        "code", "count", "depth", "dropped", "ended", "formulas", "gutter", "kind", "language", "loose", "parent", "table",
-        "value",
+        "code", "count", "depth", "dropped", "ended", "formulas", "gutter", "kind", "language", "loose", "parent",
+        "table", "value",
     )  # fmt: skip
 
     def __init__(self, kind: int, parent: "Frame | None") -> None:
@@ -55,7 +55,7 @@ class Frame:
             self.dropped = self.formulas = self.gutter = False
         else:
             self.depth = parent.depth + 1
-            self.code = parent.code
+            self.code = None if parent.code is not None and parent.code.ended else parent.code
             self.table = parent.table
             self.dropped = parent.dropped
             self.formulas = parent.formulas
@@ -105,12 +105,16 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
 
 
 def _by_class(outer: Frame, attributes: str) -> Frame:
-    if "mw-editsection" in attributes:
+    if "mw-editsection" in attributes or "crayon-plain" in attributes or "crayon-toolbar" in attributes:
         return dropped(outer)
     if "katex" in attributes:
         if "katex-html" in attributes:
             return dropped(outer) if formulas_in(outer) else outer
         return Frame(FORMULA, outer)
+    if code.is_gutter(attributes):
+        frame = Frame(OTHER, outer)
+        frame.gutter = True
+        return frame
     if code.is_code_box(attributes):
         return code_root(outer, attributes)
     language = code.language_of(attributes)
@@ -124,40 +128,38 @@ def _by_class(outer: Frame, attributes: str) -> Frame:
 def _in_code(outer: Frame, name: str, attributes: str) -> Frame:
     root = outer.code
     assert root is not None
-    if name in _NO_CODE:
-        root.ended = True
-        return open_frame(outer, name, attributes)
-    if name == "button" or (attributes and code.is_tool(attributes)):
+    if name in ("button", "thead") or (attributes and code.is_tool(attributes)):
         return dropped(outer)
-    if attributes and code.is_gutter(attributes) and name not in _NO_GUTTER:
+    if name == "th" or (attributes and name not in _NO_GUTTER and code.is_gutter(attributes)):
         frame = Frame(OTHER, outer)
         frame.gutter = True
         return frame
     if not root.language and attributes and name in ("code", "pre", "span", "div"):
-        root.language = code.language_of(attributes, pre=name == "pre")
+        root.language = code.language_of(attributes, pre=name == "pre" or "lang=" in attributes)
     return outer
 
 
 def code_root(outer: Frame, attributes: str, pre: bool = False) -> Frame:
     """The frame of an element that holds lines of code; its language is told by itself, or by an element around it."""
     frame = Frame(CODE, outer)
-    language = code.language_of(attributes, pre)
-    frame.code = frame
-    around: Frame | None = outer
-    while around is not None and not language and outer.depth - around.depth < 3:
+    _make_code(frame, code.language_of(attributes, pre))
+    return frame
+
+
+def _make_code(frame: Frame, language: str) -> None:
+    around = frame.parent
+    while around is not None and not language and frame.depth - around.depth <= 3:
         language = around.language
         around = around.parent
+    frame.code = frame
     frame.language = language
-    return frame
 
 
 def _table(outer: Frame, attributes: str) -> Frame:
     if outer.table is not None:
         _of(outer.table).nested += 1
-    if attributes and code.is_code_table(attributes):
-        frame = code_root(outer, attributes)
-    else:
-        frame = Frame(TABLE, outer)
+    is_code = attributes and code.is_code_table(attributes)
+    frame = code_root(outer, attributes) if is_code else Frame(TABLE, outer)
     frame.value = Table(attributes, code=frame.kind == CODE)
     frame.table = frame
     return frame
@@ -171,6 +173,9 @@ def _cell(outer: Frame, name: str, attributes: str) -> Frame:
     frame.value = table.start_cell(attributes, name == "th")
     if attributes and code.is_gutter(attributes):
         table.code = frame.gutter = True
+        if table.row == 0 and outer is outer.table and outer.code is None:
+            _make_code(outer, "")  # a table of lines, whatever its names are
+            frame.code = outer
     return frame
 
 

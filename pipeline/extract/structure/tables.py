@@ -14,7 +14,8 @@ _LONGEST_CELL: Final = 600
 _LONGEST_WITH_HEADER: Final = 2_500
 _SPAN = re.compile(r"""\b(col|row)span\s*=\s*["']?\s*(\d{1,6})""", re.IGNORECASE)
 _LAYOUT = re.compile(
-    r"""\brole\s*=\s*["']?(?:presentation|none)|\bltx_(?:equation|eqn)|\bclass\s*=\s*["']?[^"'>]{0,200}\b(?:layout|calendar|navbox|infobox-nav|metadata|plainlinks|mbox)\b""",
+    r"""\brole\s*=\s*["']?(?:presentation|none)|\bltx_(?:equation|eqn)"""
+    r"""|\bclass\s*=\s*["']?[^"'>]{0,200}\b(?:layout|calendar|navbox|metadata|plainlinks|mbox)\b""",
     re.IGNORECASE,
 )
 _DATA = re.compile(

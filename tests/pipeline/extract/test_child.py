@@ -52,7 +52,7 @@ def reply(html: str, shout: bool = False) -> Any:
 
 @pytest.mark.parametrize(("shout", "text"), [(False, "é\nb"), (True, "É\nB")])
 def test_page_url_and_options_reach_the_extractor(shout: bool, text: str) -> None:
-    assert reply("é\nb", shout) == {"text": text, "title": "http://a.example/ä"}
+    assert reply("é\nb", shout) == {"text": text, "title": "http://a.example/ä", "shares": None, "by": ""}
 
 
 @pytest.mark.parametrize(
