@@ -278,7 +278,7 @@ class _Reader:
                     self.broken_by(name, closing)
                 else:
                     self.break_at(tag)
-            if copies.level > len(levels):
+            if copies.level and copies.level > len(levels):
                 copies.close(len(self.found), len(self.pieces))
             if not opened:
                 continue
@@ -450,7 +450,8 @@ class _Reader:
         """Appends the block of the pieces so far, if they have text."""
         if self.start is not None:
             level, near, depth, soft = self.start
-            self.pieces = self.copies.cleared(self.pieces, len(self.found))
+            if self.copies.waiting:
+                self.pieces = self.copies.cleared(self.pieces, len(self.found))
             marked = self.text_of(level)
             text = " ".join(unmarked(marked).split()) if self.is_marked else marked
             if text:

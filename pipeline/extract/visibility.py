@@ -81,8 +81,12 @@ _FORMULA = re.compile("math|mjx|katex", re.I)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 # The page before a style element is searched so many times at most for what it names.
 _MOST_CHECKS: Final = 8
-_SAYS = re.compile(r"display|visib|white-", re.I)
-_TOLD = re.compile(r"(?:display|visibility|white-space)\s*+:\s*+(?:none|hidden|collapse|pre|break)")
+# Each begins with the letters that a search looks for, which is several times faster than one expression for all.
+_TOLD: Final = (
+    re.compile(r"display\s*+:\s*+none"),
+    re.compile(r"visibility\s*+:\s*+(?:hidden|collapse)"),
+    re.compile(r"white-space\s*+:\s*+(?:pre|break)"),
+)
 _RULE = re.compile(r"([^{}]*+)([{}])")
 _PLAIN_SELECTOR = re.compile(r"[.#][\w-]++\Z")
 _NAME = re.compile(r"[.#][\w-]++")
@@ -129,42 +133,48 @@ class Sheet(dict[str, int]):
             return False
         if "print" in html[style.start : style.content].lower():
             return False
-        before = {name: self[f"{sign}{name}"] for name in self.words for sign in ".#" if f"{sign}{name}" in self}
-        self.add(css)
-        after = {name: self[f"{sign}{name}"] for name in self.words for sign in ".#" if f"{sign}{name}" in self}
-        changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+        changed = self.add(css)
         if not changed or self._checks > _MOST_CHECKS:
             return bool(changed)
         self._checks += 1
         names = re.compile(rf"""[\s"'=](?:{"|".join(map(re.escape, sorted(changed)))})[\s"'>]""")
         return names.search(html, 0, style.start) is not None
 
-    def add(self, css: str) -> None:
-        """Add the rules of a style sheet."""
+    def add(self, css: str) -> set[str]:
+        """Add the rules of a style sheet. Returns the `words` of which it says something else than what was known."""
+        before: dict[str, int] = {}
         for selectors, declarations, everywhere in _rules(_COMMENT.sub(" ", css)):
-            said = declared(declarations) if _SAYS.search(declarations) else 0
-            if not said:
+            if "display" not in declarations and "visib" not in declarations and "white-" not in declarations:
                 continue
-            for selector in selectors.split(","):
+            said = declared(declarations)
+            for selector in selectors.split(",") if said else ():
                 plain = selector.strip()
                 if everywhere and _PLAIN_SELECTOR.match(plain):
+                    before.setdefault(plain, self.get(plain, 0))
                     self[plain] = _over(self.get(plain, 0), said)
                 elif said & _SHOWING:
                     # of several parts the last is the element itself
-                    self._shown.update(_NAME.findall(re.split(r"[\s>+~]", plain)[-1]))
-        for name in self._shown & self.keys():
-            self[name] &= ~_HIDING
-        self.words = {name[1:] for name, said in self.items() if said & _TOLD_APART}
+                    shown = _NAME.findall(re.split(r"[\s>+~]", plain)[-1])
+                    self._shown.update(shown)
+                    before |= {name: self[name] for name in shown if name in self and name not in before}
+        changed = set()
+        for name, known in before.items():
+            if name in self._shown:
+                self[name] &= ~_HIDING
+            if self[name] & _TOLD_APART:
+                self.words.add(name[1:])
+            if (self[name] ^ known) & _TOLD_APART:
+                changed.add(name[1:])
+        return changed
 
 
 def _says_of_a_name(css: str) -> bool:
     """Whether a rule hides a single class or id, or keeps its white space."""
-    low = css.lower()
     read = 0
-    for found in _TOLD.finditer(low):
-        brace = low.rfind("{", read, found.start())
+    for place in sorted(found.start() for told in _TOLD for found in told.finditer(css)):
+        brace = css.rfind("{", read, place)
         if brace >= 0:
-            begin = max(low.rfind(sign, read, brace) for sign in "{};/") + 1
+            begin = max(css.rfind(sign, read, brace) for sign in "{};/") + 1
             if any(map(_PLAIN_SELECTOR.match, map(str.strip, css[max(begin, read) : brace].split(",")))):
                 return True
             read = brace + 1
@@ -175,7 +185,7 @@ def _rules(css: str) -> Iterator[tuple[str, str, bool]]:
     """Selectors and declarations of each rule, and whether it holds on all screens; none of rules for print."""
     outer: list[str] = []  # the preludes of open braces
     in_print = 0
-    for text, brace in _RULE.findall(css):
+    for text, brace in _RULE.findall(css + "{"):  # a last brace, lest all that follows one is tried again and again
         if brace == "{":
             outer.append(text.rpartition(";")[2].strip().lower() if "@" in text else text.rpartition(";")[2].strip())
             in_print += _is_for_print(outer[-1])
@@ -290,6 +300,7 @@ class Copies:
 
     def __init__(self) -> None:
         self.level = 0  # that of the open one, if there is one
+        self.waiting = False  # whether `cleared` has to look at the next block
         self._begin = (0, 0)
         self._of_pieces: list[tuple[int, int]] = []
         self._of_blocks: list[tuple[int, int]] = []
@@ -304,14 +315,13 @@ class Copies:
         self.level = 0
         if begin[0] == block:
             self._of_pieces.append((begin[1], piece))
+            self.waiting = True
         elif begin[1] == piece == 0:
             self._of_blocks.append((begin[0], block))
 
     def cleared(self, pieces: list[str], block: int) -> list[str]:
         """The pieces that make up a block, without copies."""
-        spans, self._of_pieces = self._of_pieces, []
-        if not spans:
-            return pieces
+        spans, self._of_pieces, self.waiting = self._of_pieces, [], False
         dropped: set[int] = set()
         for begin, end in spans:
             text = "".join("".join(pieces[begin:end]).split())
