@@ -34,6 +34,7 @@ NAMES: Final = (
     "elastic_experts",
     "decode_speed",
     "extraction",
+    "structure",
     "prefilter",
     "language",
     "wrong_labels",

@@ -22,7 +22,7 @@ from benchmarks.gold import GoldText, read_gold, score_text, words
 from benchmarks.labelled import half_of, read_pages
 from benchmarks.shared import add, read_rows
 from pipeline.extract.block_features import features
-from pipeline.extract.block_model import CLIP, FORMAT, BlockWeights, assemble, best, matrix, probabilities
+from pipeline.extract.block_model import CLIP, FORMAT, BlockWeights, MainText, main_blocks, matrix
 from pipeline.extract.blocks import Block, blocks
 from pipeline.extract.caps import check_caps
 from pipeline.extract.charset import decode
@@ -170,8 +170,8 @@ def check(examples: Sequence[Example]) -> dict[str, float]:
         found = []
         for example in examples:
             if example.half == half and example.gold:
-                keep, _ = best(example.page, probabilities(example.page, weights))
-                found.append(score_text(assemble(example.page, keep), example.gold).f1)
+                main = MainText(example.page, *main_blocks(example.page, weights))
+                found.append(score_text(main.plain, example.gold).f1)
         means[half] = fmean(found)
     return {half: round(value, 4) for half, value in means.items()}
 

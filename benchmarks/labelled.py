@@ -51,12 +51,18 @@ def parse_engine(word: str) -> tuple[str, dict[str, Any]]:
 def extract_timed(word: str, pages: Iterable[tuple[bytes, str | None, str]]) -> tuple[list[str], float]:
     """The text that one engine finds in each page (body, charset of the header, URL), and the CPU seconds it took in
     parent and sandbox."""
-    seconds, texts = 0.0, []
+    texts, seconds = extract_each(word, pages)
+    return texts, sum(seconds)
+
+
+def extract_each(word: str, pages: Iterable[tuple[bytes, str | None, str]]) -> tuple[list[str], list[float]]:
+    """The same with the CPU seconds of each page."""
+    seconds, texts = [], []
     with PageExtractor(*parse_engine(word)) as extractor:
         extractor.extract(b"<p>Libraries are loaded before the clock starts.", None, "")
         for body, charset, url in pages:
             begin = time.process_time()
             page = extractor.extract(body, charset, url)
-            seconds += time.process_time() - begin + page.cpu_seconds
+            seconds.append(time.process_time() - begin + page.cpu_seconds)
             texts.append(page.text)
     return texts, seconds

@@ -45,7 +45,7 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "--out": {"type": Path, "help": "a folder for what is made"},
     "--peer-python": {
         "type": program,
-        "help": "of an environment with datatrove[io,processing]==0.10.1, spaCy, tldextract",
+        "help": "of an environment with datatrove[io,processing]==0.10.1, spaCy, tldextract, or webmainbench==0.1.0",
     },
 }
 
@@ -101,10 +101,10 @@ def recipe_until(name: str, stage: str = "filter") -> str:
     return recipe_toml({**recipe.source, "stage": recipe.source["stage"][: last + 1]})
 
 
-def ask_peer(python: Path, what: str, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """What `datatrove_peer.py WHAT` says of the rows, a JSON value a line."""
+def ask_peer(python: Path, what: str, rows: Iterable[Mapping[str, Any]], peer: Path = PEER) -> list[Any]:
+    """What `PEER WHAT` says of the rows, a JSON value a line."""
     done = subprocess.run(
-        [str(python), str(PEER), what],
+        [str(python), str(peer), what],
         input="".join(json.dumps(row) + "\n" for row in rows),
         capture_output=True,
         text=True,

@@ -4,6 +4,7 @@ The map side gives each document a 128-bit key: xxh3 of the UTF-8 of its normali
 digest. The reducer (`keep.py`) sees all documents of a key together and keeps one of them by the policy.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import Literal
@@ -16,15 +17,39 @@ from dedup.policy import CONTENT, Policy, preference_columns
 from dedup.tables import batch_of, keys_schema, location_columns
 from dedup.urls import normalise_url
 
+# Characters that show nothing: soft hyphens, joiners and non-joiners, marks of direction, zero-width spaces, word
+# joiners and invisible operators, byte order marks.
+_INVISIBLE = dict.fromkeys(
+    [
+        0xAD,
+        0x61C,
+        *range(0x200B, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2065),
+        *range(0x2066, 0x206A),
+        0xFEFF,
+    ]
+)
+_MAY_BE_INVISIBLE = re.compile("[\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# White space between characters of scripts without spaces (Han, kana, their punctuation) means nothing.
+_SOLID = (
+    "\u2e80-\u2fdf\u3001-\u30ff\u31a0-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff60\U00020000-\U0003ffff"
+)
+_SPACE_IN_SOLID = re.compile(f"(?<=[{_SOLID}]) (?=[{_SOLID}])")
+
 
 def normalise_text(text: str) -> str:
-    """The form in which duplicates' texts are equal: NFC, runs of white space as one space, none at the ends.
+    """The form in which duplicates' texts are equal: NFC, runs of white space as one space, none at the ends, none
+    between Han and kana, and no characters that show nothing.
 
     Documents that differ in case, punctuation, digits or the order of lines are not duplicates.
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    return " ".join(text.split())
+    if text.isascii():
+        return " ".join(text.split())
+    if _MAY_BE_INVISIBLE.search(text):
+        text = text.translate(_INVISIBLE)
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    return _SPACE_IN_SOLID.sub("", text)
 
 
 def digest(text: str) -> bytes:

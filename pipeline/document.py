@@ -6,6 +6,7 @@ from typing import Any
 
 from filters.bag_of_words import word_counts
 from filters.catalog import SIGNALS
+from filters.markdown import without_marks
 from filters.view import View
 from mixers.pretokens import count as count_tokens
 
@@ -28,20 +29,31 @@ class Document:
     signals: dict[str, float | None] = field(default_factory=dict)
     evidence: dict[str, str] = field(default_factory=dict)
     edited: bool = False
+    _plain: str | None = None
     _view: View | None = None
     _word_counts: Mapping[str, int] | None = None
+
+    @property
+    def plain(self) -> str:
+        """The text that signals, models and rules read: without the marks of Markdown, if extraction put them there
+        (signal `markdown`)."""
+        if not self.signals.get("markdown"):
+            return self.text
+        if self._plain is None:
+            self._plain = without_marks(self.text)
+        return self._plain
 
     @property
     def word_counts(self) -> Mapping[str, int]:
         """The count of each word, computed once for all bag-of-words models."""
         if self._word_counts is None:
-            self._word_counts = word_counts(self.text)
+            self._word_counts = word_counts(self.plain)
         return self._word_counts
 
     @property
     def view(self) -> View:
         if self._view is None:
-            self._view = View(self.text, url=self.url, language=self.language or "")
+            self._view = View(self.plain, url=self.url, language=self.language or "")
         return self._view
 
     def set_language(self, language: str, score: float) -> None:
@@ -61,7 +73,7 @@ class Document:
     def replace_text(self, text: str) -> None:
         """Replaces the text by an edited one and drops what was measured on the old text."""
         self.text, self.edited = text, True
-        self._view = self._word_counts = None
+        self._plain = self._view = self._word_counts = None
         for name in [name for name in self.signals if name in SIGNALS]:
             del self.signals[name]
         self.tokens = count_tokens(text)

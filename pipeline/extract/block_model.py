@@ -11,14 +11,18 @@ from importlib import resources
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.extract.block_features import Array, features
 from pipeline.extract.blocks import Block, blocks
-from pipeline.extract.text import tidy
+from pipeline.extract.structure.markdown import fill_tables, is_formed, markdown, plain, shares, wholes
+from pipeline.extract.text import Shares
 
 FORMAT: Final = "refinery.blocks/1"
 # Features are clipped to this many standard deviations from their mean.
 CLIP: Final = 4.0
+# A table, code or formula of a larger part of the page's text is not kept for the sake of what stands around it.
+MAX_LIFTED: Final = 0.5
 
 
 class BlockWeights(NamedTuple):
@@ -34,10 +38,26 @@ class BlockWeights(NamedTuple):
 
 
 class MainText(NamedTuple):
-    """`expected_f1`: of the words of `text` against the true main text, as far as the network's probabilities hold."""
+    """The blocks of a page, which of them are main text, and the `expected_f1` of their words against the true main
+    text, as far as the network's probabilities hold."""
 
-    text: str
+    page: Sequence[Block]
+    keep: Sequence[bool]
     expected_f1: float
+
+    @property
+    def plain(self) -> str:
+        """The text, a line for each block."""
+        return plain(self.page, self.keep)
+
+    @property
+    def markdown(self) -> str:
+        """The text as light Markdown."""
+        return markdown(self.page, self.keep)
+
+    @property
+    def shares(self) -> Shares:
+        return shares(self.page, self.keep)
 
 
 @cache
@@ -93,21 +113,43 @@ def best(page: Sequence[Block], probability_B: Array) -> tuple[list[bool], float
     return kept_B.tolist(), float(f1_B[last])
 
 
-def assemble(page: Sequence[Block], keep: Sequence[bool]) -> str:
-    """The text of the kept blocks, a line for each; neighbouring cells of a table's row share a line."""
-    parts: list[str] = []
-    last = -2
-    for number, (block, kept) in enumerate(zip(page, keep, strict=True)):
-        if kept:
-            parts += [" " if block.cell and last == number - 1 else "\n", block.text]
-            last = number
-    return tidy("".join(parts))
-
-
 def main_text(html: str) -> MainText:
-    """The main text of a page and its expected F1; "" and 1 for a page without text."""
+    """The main text of a page; of one without text no blocks, with an expected F1 of 1."""
     page = blocks(html)
-    if not page:
-        return MainText("", 1.0)
-    keep, expected_f1 = best(page, probabilities(page, shipped_weights()))
-    return MainText(assemble(page, keep), expected_f1)
+    return MainText(page, *main_blocks(page, shipped_weights())) if page else MainText((), (), 1.0)
+
+
+def main_blocks(page: Sequence[Block], weights: BlockWeights) -> tuple[list[bool], float]:
+    """Which blocks are main text, and the expected F1 of that. A table of data is kept or dropped as a whole."""
+    fill_tables(page)
+    probability_B = probabilities(page, weights)
+    whole_B = np.array(wholes(page))
+    size_B = np.array([len(block.text) for block in page], float)
+    together_B = np.bincount(whole_B, probability_B * size_B, len(page))
+    sizes_B = np.bincount(whole_B, size_B, len(page))
+    several_B = np.bincount(whole_B, minlength=len(page))[whole_B] > 1
+    probability_B = np.where(several_B, together_B[whole_B] / sizes_B[whole_B], probability_B)
+    formed_B = several_B | np.array([is_formed(block) for block in page])
+    # a table that is most of the page decides for itself
+    probability_B = lifted(probability_B, formed_B, formed_B & (sizes_B[whole_B] <= MAX_LIFTED * size_B.sum()))
+    keep, expected_f1 = best(page, probability_B)
+    kept_B = np.bincount(whole_B, np.array(keep) * size_B, len(page)) * 2 >= sizes_B
+    return kept_B[whole_B].tolist(), expected_f1
+
+
+def lifted(probability_B: Array, formed_B: NDArray[np.bool_], chosen_B: NDArray[np.bool_]) -> Array:
+    """The probabilities, those of code, formulas and tables (`formed`) that are `chosen` at least as high as those of
+    the text before and after.
+
+    The network has seen few of them, and tells text by its sentences: what stands between two paragraphs of the main
+    text belongs to it. Of the two blocks of text before, and of the two after, the likelier one counts.
+    """
+    if not formed_B.any() or formed_B.all():
+        return probability_B
+    text_T = probability_B[~formed_B]
+    before_T = np.maximum(text_T, np.append(0, text_T[:-1]))
+    after_T = np.maximum(text_T, np.append(text_T[1:], 0))
+    number_B = np.cumsum(~formed_B)  # of the texts up to here
+    before_B = np.append(0, before_T)[number_B]
+    after_B = np.append(after_T, 0)[number_B]
+    return np.where(chosen_B, np.maximum(probability_B, np.minimum(before_B, after_B)), probability_B)

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from pipeline.extract.markup import RAW, attributes_of, nest, scan
+from pipeline.extract.element_ends import RAW
+from pipeline.extract.markup import attributes_of, nest, scan
 from pipeline.extract.tag_bounds import TagBounds, end_tags
 
 # A tag is checked for its attributes only if so many of its characters stand together without `<` and `>`.

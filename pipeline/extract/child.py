@@ -31,7 +31,7 @@ def extract_frame(frame: bytes) -> bytes:
     try:
         extractor: Extractor[Any] = importlib.import_module(head["module"]).EXTRACTOR
         found = extractor.function(html, head["url"], extractor.options(**head["options"]))
-        reply = {"text": found.text, "title": found.title}
+        reply: dict[str, Any] = {"text": found.text, "title": found.title, "shares": found.shares, "by": found.by}
     except MemoryError:
         raise
     except ImportError as error:

@@ -1,11 +1,10 @@
 """What the head of a page declares, read without a parser: its opt-outs for crawlers, and its language."""
 
 import re
-from html import unescape
 from typing import Final
 
 from pipeline.extract.language_claims import claimed_language
-from pipeline.extract.markup import scan
+from pipeline.extract.markup import attributes, scan
 from pipeline.extract.robots import directives, is_addressed
 
 # Declarations are searched for in so many characters of a page, and not inside these elements.
@@ -13,8 +12,6 @@ HEAD_CHARACTERS: Final = 50_000
 _SKIPPED: Final = frozenset({"script", "style", "title", "noscript", "template"})
 # A page that does not match this has no language; so has one that writes its declaration in an unusual way.
 _HTML_LANGUAGE: Final = re.compile(rb"<html\b[^>]{0,1000}?\slang\s?=", re.IGNORECASE)
-# Possessive, and only where a name may begin: nothing is tried twice.
-_ATTRIBUTE: Final = re.compile(r"""(?<=[\s"'/])([^\s=>"'/]++)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++)""")
 
 
 def meta_robots(html: str) -> frozenset[str]:
@@ -33,11 +30,11 @@ def meta_robots(html: str) -> frozenset[str]:
     for tag in scan(head, _SKIPPED):
         if tag.name == "body" or tag.start > last:
             break
-        if tag.name == "meta":
-            attributes = _attributes(head[tag.start : tag.content])
-            header = attributes.get("http-equiv", "").strip().lower() == "x-robots-tag"
-            if header or is_addressed(attributes.get("name", "")):
-                contents.append(unescape(attributes.get("content", "")))
+        if tag.name == "meta" and head[tag.content - 1] == ">":
+            said = attributes(head[tag.start + len(tag.name) + 1 : tag.content])
+            header = said.get("http-equiv", "").strip().lower() == "x-robots-tag"
+            if header or is_addressed(said.get("name", "")):
+                contents.append(said.get("content", ""))
     return directives(contents)
 
 
@@ -49,11 +46,6 @@ def declared_language(body: bytes) -> str:
     head = body[:HEAD_CHARACTERS].decode("latin-1")
     for tag in scan(head, _SKIPPED):
         if tag.name == "html" and not tag.closing:
-            claim = _attributes(head[tag.start : tag.content]).get("lang", "")
-            return claimed_language(claim.encode("latin-1").decode("utf-8", "replace"))
+            claim = attributes(head[tag.start + len(tag.name) + 1 : tag.content]).get("lang", "")
+            return claimed_language(claim.encode("latin-1", "replace").decode("utf-8", "replace"))
     return ""
-
-
-def _attributes(tag: str) -> dict[str, str]:
-    """By name in lower case; of two attributes of one name the first counts, as in browsers."""
-    return {name.lower(): value.strip("\"'") for name, value in reversed(_ATTRIBUTE.findall(tag))}

@@ -6,8 +6,21 @@ end, which of them break a line, and which elements are open.
 
 import re
 from collections.abc import Iterator
-from html import unescape
 from typing import Final, NamedTuple
+
+from pipeline.extract.element_ends import (
+    FOREIGN,
+    MATCH_LEVELS,
+    RAW,
+    TAG,
+    VOID,
+    WS,
+    comment_end,
+    element_end,
+    foreign_end,
+    next_end_tag,
+)
+from pipeline.extract.references import characters_of_value
 
 
 class Tag(NamedTuple):
@@ -23,12 +36,9 @@ class Tag(NamedTuple):
     end: int
 
 
-# Elements whose content is no markup, and elements whose content is not shown.
-RAW: Final = frozenset({"script", "style", "title", "textarea", "iframe", "noembed", "noframes"})
-UNSEEN: Final = RAW | {"noscript", "template", "svg", "datalist"}
-VOID: Final = frozenset(
-    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
-)
+# Elements of RAW that show their content; elements whose content is not shown to readers (a textarea's is its user's).
+SHOWN_RAW: Final = frozenset({"textarea", "xmp", "plaintext"})
+UNSEEN: Final = (RAW - {"xmp", "plaintext"}) | {"noscript", "template", "svg", "datalist"}
 # fmt: off
 BLOCK: Final = frozenset({
     "address", "article", "aside", "blockquote", "body", "br", "button", "caption", "center", "dd", "details", "dialog",
@@ -52,54 +62,68 @@ ENDED_BY: Final[dict[str, frozenset[str]]] = {
 # An end tag inside one of these does not end what is around it, unless both are parts of one table.
 SCOPES: Final = frozenset({"table", "caption", "td", "th"})
 TABLE: Final = frozenset({"table", "caption", "tbody", "thead", "tfoot", "tr", "td", "th"})
-# An end tag is matched with this many of the open elements at most, else it is stray: depth is estimated from above.
-MATCH_LEVELS: Final = 64
-# Slash, name, and the rest to the end. A quotation mark counts only after "=", as in the HTML standard. Possessive:
-# nothing is tried twice, and if this tag has no end, none after it has one.
-_TAG = re.compile(r"""<(?:!--|[!?]|(/?)([a-zA-Z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>)?+)""")
+_TAG = re.compile(TAG)
+_ATTRIBUTE = re.compile(
+    rf"""([^{WS}/>][^{WS}/>=]*+)(?:[{WS}]*+=[{WS}]*+(?:"([^"]*+)"?|'([^']*+)'?|([^{WS}>"'][^{WS}>]*+))?)?"""
+)
+# What makes a template the shadow tree of the element around it.
+SHADOW_ROOT: Final = re.compile(r"""[\s"'/]shadowroot(?:mode)?\s*+=\s*+["']?(?:open|closed)""", re.IGNORECASE)
 _QUOTED = re.compile(r""""[^"]*+"|'[^']*+'""")
-# Python refuses to read a number of more than 4,300 digits; no character has one of more than seven.
-_ENDLESS_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")
 
 
 def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
-    """The tags of a page in order; an element in `skipped` is one tag from its start to its end. Linear.
+    """The tags of a page in order; an element of RAW or in `skipped` is one tag from its start to its end. Linear.
 
-    A tag, comment, script or style without an end reaches to the end of the page, as in browsers.
+    A tag, comment or element of RAW without an end reaches to the end of the page, as in browsers. A template that is
+    the shadow tree of an element is not skipped: its content is shown.
     """
+    whole = skipped | RAW
     endless: set[str] = set()
-    position = 0
+    position = foreign = 0  # before `foreign` the page is SVG or MathML
+    spare = 0  # where the open noscript ends: browsers that run scripts look for nothing else there
     made = tuple.__new__  # half the time of `Tag(...)`
     while position < len(html):
         for match in _TAG.finditer(html, position):
             start, position = match.span()
             slash, name, rest = match.groups()
             if name is None:
-                position = _end_of_comment(html, start)
-                yield Tag("", False, start, position, position)
+                if start < foreign and html.startswith("<![CDATA[", start):
+                    yield Tag("", False, start, start + 9, start + 9)
+                    start = html.find("]]>", start, foreign)
+                    position = start + 3 if start >= 0 else foreign
+                else:
+                    position = comment_end(html, start)
+                    position = spare if start < spare < position else position
+                if start >= 0:
+                    yield Tag("", False, start, position, position)
                 break
             name = name.lower()
             if rest is None:
-                yield Tag(name, bool(slash), start, len(html), len(html))
-                return
-            if name not in skipped or slash or name in endless:
+                position = spare if start < spare else len(html)
+                yield Tag(name, bool(slash), start, position, position)
+                break
+            if name not in whole or slash or name in endless or (start < foreign and name in RAW):
+                if name in FOREIGN and not slash and start >= foreign:
+                    foreign = position if rest.endswith("/>") else foreign_end(html, name, position)
+                elif name == "noscript" and not slash and start >= spare >= 0:
+                    spare = next_end_tag(html, name, position)
                 yield made(Tag, (name, slash == "/", start, position, position))
                 continue
             content = position
-            position = _end_of_element(html, name, content)
-            if position < 0:
-                endless.add(name)
-                position = content
+            if name == "template" and SHADOW_ROOT.search(rest):
+                yield Tag(name, False, start, position, position)
+                continue
+            if name not in FOREIGN or not rest.endswith("/>"):
+                position = element_end(html, name, content)
+                if position < 0:
+                    endless.add(name)
+                    position = content
+                elif start < spare < position:
+                    position = content
             yield Tag(name, False, start, content, position)
             break
         else:
             return
-
-
-def tag_end(html: str, start: int) -> int:
-    """Where the tag ends that begins at `start`, if one does; one without an end reaches to the end of the page."""
-    match = _TAG.match(html, start)
-    return match.end() if match and match[3] is not None else len(html)
 
 
 def attributes_of(tag: str) -> int:
@@ -107,19 +131,28 @@ def attributes_of(tag: str) -> int:
     return len(_QUOTED.sub("", tag).split()) - 1
 
 
-def _end_of_comment(html: str, start: int) -> int:
-    """Where the comment or declaration at `start` ends. `<!-->` is a whole comment."""
-    is_comment = html.startswith("<!--", start)
-    end = html.find("-->", start + 2) if is_comment else html.find(">", start)
-    return end + (3 if is_comment else 1) if end >= 0 else len(html)
+def end_tag_of(html: str, tag: Tag) -> int:
+    """Where the end tag begins of a whole element that `scan` found; -1 if it has none."""
+    start = html.rfind("</", tag.content, tag.end)
+    return start if start >= 0 and html[start + 2 : start + 2 + len(tag.name)].lower() == tag.name else -1
 
 
-def _end_of_element(html: str, name: str, position: int) -> int:
-    """Where the element ends whose content begins at `position`; -1 if it has no end and is no script or style."""
-    close = re.compile(rf"</{re.escape(name)}(?=[\s/>])", re.IGNORECASE).search(html, position)
-    if close:
-        return html.find(">", close.end()) + 1 or len(html)
-    return len(html) if name in ("script", "style") else -1
+def raw_text(html: str, tag: Tag) -> str:
+    """What an element of SHOWN_RAW shows, with "&" as a reference where it is text."""
+    end = end_tag_of(html, tag) if tag.name != "plaintext" else -1
+    inner = html[tag.content : end if end >= 0 else tag.end]
+    return inner if tag.name == "textarea" else inner.replace("&", "&amp;")
+
+
+def attributes(inside: str) -> dict[str, str]:
+    """The attributes in the inside of a tag, after its name: names in lower case, values with references resolved.
+
+    Of two attributes of one name the first counts, as in browsers.
+    """
+    found: dict[str, str] = {}
+    for name, double, single, bare in _ATTRIBUTE.findall(inside):
+        found.setdefault(name.lower(), characters_of_value(double or single or bare))
+    return found
 
 
 def nest(stack: list[str], tag: Tag) -> bool:
@@ -139,8 +172,3 @@ def nest(stack: list[str], tag: Tag) -> bool:
         stack.pop()
     stack.append(name)
     return True
-
-
-def characters(raw: str) -> str:
-    """`raw` with its character references resolved; numbers too long to be a character become U+FFFD."""
-    return unescape(_ENDLESS_REFERENCE.sub("\ufffd", raw)) if "&" in raw else raw

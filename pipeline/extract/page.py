@@ -27,7 +27,7 @@ from pipeline.extract.child import extract_frame, request
 from pipeline.extract.extractors.table import PLAIN, extractor_of
 from pipeline.extract.head import meta_robots
 from pipeline.extract.limits import Limits
-from pipeline.extract.text import Extracted, control_characters
+from pipeline.extract.text import Extracted, Shares, control_characters
 
 # Binary files labelled as HTML have a fifth and more; pages with a few broken characters stay below .1 %.
 MAX_UNREADABLE_SHARE: Final = 0.05
@@ -41,7 +41,8 @@ class Page(NamedTuple):
 
     `charset`, `charset_evidence` and `replaced` are of the decoding (`pipeline/extract/charset.py`). `cpu_seconds` and
     `peak_bytes` are of the sandbox alone, for `run.json`; 0 if it was not used. `robots` are the words of the page's
-    robots elements ("noindex", "noai", ...), empty for text that is not HTML.
+    robots elements ("noindex", "noai", ...), empty for text that is not HTML. `shares`: of the text's characters that
+    are code, tables and formulas; None for an extractor that does not say. `by`: see `Extracted`.
     """
 
     text: str
@@ -53,6 +54,8 @@ class Page(NamedTuple):
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
     robots: frozenset[str] = frozenset()
+    shares: Shares | None = None
+    by: str = ""
 
 
 class PageExtractor:
@@ -127,7 +130,8 @@ class PageExtractor:
             raise WorkError(f"extractor {self.engine} cannot be loaded ({reply['missing']}): install requirements.lock")
         if "rule" in reply:
             return _page(decoded, Extracted("", ""), Rejection(reply["rule"], 1, 0), *cost)
-        return _page(decoded, Extracted(reply["text"], reply["title"]), None, *cost)
+        shares = reply["shares"] and Shares(*reply["shares"])
+        return _page(decoded, Extracted(reply["text"], reply["title"], shares, reply["by"]), None, *cost)
 
 
 def _unreadable(decoded: Decoded, utf8: bytes) -> Rejection | None:
@@ -165,4 +169,4 @@ def _page(
     if rejected is not None:
         found = Extracted("", "")
     told = decoded.charset, decoded.evidence, decoded.replaced
-    return Page(found.text, found.title, *told, rejected, cpu_seconds, peak_bytes)
+    return Page(found.text, found.title, *told, rejected, cpu_seconds, peak_bytes, shares=found.shares, by=found.by)

@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.markup import RAW, VOID, attributes_of, tag_end
+from pipeline.extract.element_ends import RAW, VOID, tag_end
+from pipeline.extract.markup import attributes_of
 
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
@@ -45,6 +46,7 @@ def _table(*members: int) -> Mask:
 _LETTER: Final = _table(*b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *b"abcdefghijklmnopqrstuvwxyz")
 _IN_NAME: Final = _LETTER | _table(*b"0123456789")
 _AFTER_NAME: Final = _table(*b" \t\n\r\f/>")
+_NO_NAME_END: Final = _table(*range(0x21), *b"/=\"'")
 # What may stand before an apostrophe that begins a value: "=", or white space of any kind.
 _BEFORE_VALUE: Final = _table(_EQUALS, *range(0x21), *range(0x80, 0x100))
 _LOWER: Final = np.where(_LETTER, np.arange(256) | 0x20, np.arange(256)).astype(np.uint8)
@@ -77,7 +79,10 @@ class TagBounds:
         name_at = self._start + 1 + self._closing
         first = page[name_at]
         self._named = _LETTER[first]
-        self._declares = ((first == ord("!")) | (first == ord("?"))) & ~self._closing
+        # what may be a comment: "</" before anything but a name, too
+        self._declares = (
+            np.where(self._closing, first != _MORE, (first == ord("!")) | (first == ord("?"))) & ~self._named
+        )
         self._key = _names(page, name_at)
         # a name may hold what would begin a value elsewhere
         self._plain = unquoted & (self._key != 0)
@@ -138,10 +143,12 @@ def _starts(page: Bytes) -> tuple[Places, Places, Mask]:
     low, high = angles[less], np.append(angles, at.size)[less + 1]
     quotes = what == _QUOTE
     number = _sums(quotes)
-    # of a tag's quotation marks the first, third ... must begin a value
-    stray = quotes & (before != _EQUALS)
+    # Of a tag's quotation marks the first, third ... must begin a value: they follow "=" after a name. The others must
+    # not, lest the value is one without quotation marks that holds one.
     odd = number[:-1] & 1 == 1
-    of_odd, of_even = _sums(stray & odd), _sums(stray & ~odd)
+    opens = (before == _EQUALS) & ~_NO_NAME_END[page[at - 2]]
+    of_odd = _sums(quotes & np.where(odd, ~opens, _BEFORE_VALUE[before]))
+    of_even = _sums(quotes & np.where(odd, _BEFORE_VALUE[before], ~opens))
     first = number[low]
     strays = np.where(first & 1 == 1, of_odd[high] - of_odd[low], of_even[high] - of_even[low])
     values = _sums((what == _APOSTROPHE) & _BEFORE_VALUE[before])

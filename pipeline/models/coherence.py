@@ -69,7 +69,7 @@ def _load_coherence(path: Path, language: str) -> Callable[[str], float | None]:
 
 def _open(path: Path) -> Measure:
     score = load_coherence(path)
-    return lambda document: {"coherence": score(document.text, document.language)}
+    return lambda document: {"coherence": score(document.plain, document.language)}
 
 
 SCORER = Scorer("coherence", {"coherence": "whether the sentences hold together, 0 to 1, higher is better"}, _open)

@@ -38,7 +38,7 @@ def _open(path: Path) -> Measure:
     find = load_contamination(path)
 
     def measure(document: Document) -> dict[str, float | None]:
-        found = find(document.text)
+        found = find(document.plain)
         document.evidence["contamination"] = ", ".join(found.items[:MAX_ITEMS])
         return {"contamination": found.share}
 

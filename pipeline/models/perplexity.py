@@ -117,7 +117,7 @@ def _load_kenlm(folder: Path, lazy: bool = False) -> Any:
 def _open(path: Path) -> Measure:
     # a single file is a classifier: its probability may stand in where there is no language model
     score = load_perplexity(path) if path.is_dir() else load_quality(path)
-    return lambda document: {"perplexity": score(document.text)}
+    return lambda document: {"perplexity": score(document.plain)}
 
 
 SCORER = Scorer("perplexity", {"perplexity": "KenLM perplexity per token"}, _open, check_perplexity)

@@ -47,7 +47,7 @@ def load_quality(path: Path, label: str | None = None) -> Callable[[str], float]
 
 def _open(path: Path) -> Measure:
     score = load_quality(path)
-    return lambda document: {"quality": score(document.text)}
+    return lambda document: {"quality": score(document.plain)}
 
 
 def _check(path: Path) -> None:

@@ -29,7 +29,7 @@ def load_safety(path: Path) -> Callable[[str, str | None], float | None]:
 
 def _open(path: Path) -> Measure:
     score = load_safety(path)
-    return lambda document: {"safety": score(document.text, document.language)}
+    return lambda document: {"safety": score(document.plain, document.language)}
 
 
 SCORER = Scorer("safety", {"safety": "probability that the text is harmless, 0 to 1"}, _open)

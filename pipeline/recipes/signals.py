@@ -2,7 +2,8 @@
 that nothing sets would pass every document: a recipe with such a rule is refused before any work starts.
 
 A text's own signals are measured wherever a rule or a term uses them. The others are set by a step, for the steps
-after it, and from filter stage to filter stage; an extract stage passes on the signals of its audit sample alone.
+after it, and from filter stage to filter stage; an extract stage passes on the signals of its audit sample and of its
+last extraction alone.
 `carried` of a filter stage names those that its documents bring along from elsewhere.
 """
 
@@ -13,7 +14,7 @@ from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.steps.fields import shown
 from pipeline.steps.gate import Gate
 from pipeline.steps.option import SIGNAL_LIST
-from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, LISTED_SIGNALS, STEP_SIGNALS
+from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, LISTED_SIGNALS, STEP_SIGNALS, STRUCTURE_SIGNALS
 from pipeline.steps.step import Step
 
 
@@ -44,7 +45,8 @@ def available(stage: Stage, step: Step) -> frozenset[str]:
 def handed_on(stage: Stage, known: set[str]) -> set[str]:
     if stage.command != "extract":
         return known
-    return set(AUDIT_SIGNALS) if "audit" in stage.options else set()
+    structure = known & STRUCTURE_SIGNALS.keys()
+    return structure | set(AUDIT_SIGNALS) if "audit" in stage.options else structure
 
 
 def _missing(stage: Stage, step: Step, name: str) -> str:

@@ -34,7 +34,7 @@ from pipeline.job.funnel import Funnel
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
-from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS
+from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, STRUCTURE_SIGNALS
 from pipeline.steps.step import Step
 from pipeline.warc.http import HttpMessage, record_message
 from pipeline.warc.reader import Locator, RecordReader
@@ -182,7 +182,8 @@ class ExtractTask:
 
     @property
     def schema(self) -> pa.Schema:
-        return schemas.documents(() if self.audit is None else AUDIT_SIGNALS)
+        structure = [step for step in self.steps if isinstance(step, Extract)][-1].sets
+        return schemas.documents(structure if self.audit is None else {*AUDIT_SIGNALS, *structure})
 
     def open_tools(self, ingested: Dataset | None = None) -> Tools:
         extractors = {
@@ -303,6 +304,10 @@ class Visit:
         self.row = document_row(self.record, page, step.engine if html else "plain")
         self.row["truncated"] = self.record["truncated"] or self.message.cut
         self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
+        if page.shares is not None:
+            structure = dict(zip(STRUCTURE_SIGNALS, (*page.shares, float(step.is_markdown)), strict=True))
+            self.document.signals |= structure
+            self.row["signals"] |= structure
         for name in HEADER_SIGNALS:
             requested = bool(self.record.get(name)) or name in page.robots
             self.document.signals[name] = float(requested)
@@ -335,7 +340,7 @@ def document_row(record: Mapping[str, Any], page: Page, extractor: str) -> dict[
         "token_count": count_tokens(page.text),
         "charset": page.charset,
         "charset_evidence": page.charset_evidence,
-        "extractor": extractor,
+        "extractor": page.by or extractor,
         "source": "web",
         "copies": record["copies"],
         "snapshots": record["snapshots"],

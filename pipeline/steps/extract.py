@@ -11,7 +11,7 @@ from pipeline.extract.head import declared_language
 from pipeline.extract.page import Page
 from pipeline.steps.fields import named, only, table, text, words
 from pipeline.steps.option import REQUIRED, Option, field_docs, type_of, written
-from pipeline.steps.signals import HEADER_SIGNALS
+from pipeline.steps.signals import HEADER_SIGNALS, STRUCTURE_SIGNALS
 from pipeline.steps.step import Step, listed
 
 
@@ -51,10 +51,20 @@ class Extract(Step):
     def check(self) -> None:
         options_of(self.engine, self.options)
 
+    @property
+    def sets(self) -> frozenset[str]:
+        return frozenset(STRUCTURE_SIGNALS) if extractor_of(self.engine).shares else frozenset()
+
+    @property
+    def is_markdown(self) -> bool:
+        """Whether its texts are light Markdown."""
+        return bool(self.options.get("markdown"))
+
     def after(self, known: set[str]) -> set[str]:
-        """An extraction begins a new text, of which only the requests of the publisher are known."""
+        """An extraction begins a new text, of which only the requests of the publisher are known, and its shares of
+        code, tables and formulas."""
         del known
-        return set(HEADER_SIGNALS)
+        return {*HEADER_SIGNALS, *self.sets}
 
     def lines(self) -> list[str]:
         declared = f", declared {', '.join(self.declared)}" if self.declared else ""

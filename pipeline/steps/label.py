@@ -111,7 +111,7 @@ class Label(Step):
         if self.what == LANGUAGE:
             values, rejects = self._language(document, models)
         elif self.what == DOMAIN:
-            document.domain, _ = models.domain(self.model)(document.text)
+            document.domain, _ = models.domain(self.model)(document.plain)
             values = {DOMAIN: document.domain}
         else:
             found = models.scorer(self.what, self.model)(document)
@@ -126,7 +126,7 @@ class Label(Step):
         return rejects
 
     def _language(self, document: Document, models: Models) -> tuple[dict[str, str | None], list[Reject]]:
-        text = document.text if self.characters is None else middle(document.text, self.characters)
+        text = document.plain if self.characters is None else middle(document.plain, self.characters)
         language, score = models.language(self.model)(text)
         document.set_language(language, score)
         document.signals["language_score"] = score

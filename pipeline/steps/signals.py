@@ -22,12 +22,19 @@ HEADER_SIGNALS = {
     "noindex": "1 if the page requests not to be indexed (X-Robots-Tag; after extraction also its robots meta element)",
     "noai": "1 if the page requests not to be trained on (X-Robots-Tag; after extraction also its robots meta element)",
 }
+# Of the text that an extractor with forms (`Extractor.shares`) found.
+STRUCTURE_SIGNALS = {
+    "code_fraction": "the share of the characters that is code, as the page marks it (extract stage: blocks, joined)",
+    "table_fraction": "the share of the characters that is in tables of data (extract stage: blocks, joined)",
+    "formula_fraction": "the share of the characters that is formulas (extract stage: blocks, joined)",
+    "markdown": "1 if the text is light Markdown, whose marks signals, models and rules do not see (extract stage)",
+}
 SCORER_SIGNALS = {
     name: f"{doc} (label step{'' if len(scorer.signals) == 1 else f' `{scorer.name}`'})"
     for scorer in SCORERS.values()
     for name, doc in scorer.signals.items()
 }
-STEP_SIGNALS = LANGUAGE_SIGNALS | SCORER_SIGNALS | CLUSTER_SIGNALS | AUDIT_SIGNALS | HEADER_SIGNALS
+STEP_SIGNALS = LANGUAGE_SIGNALS | SCORER_SIGNALS | CLUSTER_SIGNALS | AUDIT_SIGNALS | HEADER_SIGNALS | STRUCTURE_SIGNALS
 # URL signals that need lists, which only a gate has.
 LISTED_SIGNALS = frozenset(
     name for name, value in url_signals("http://a.example/", UrlLists()).items() if value is None

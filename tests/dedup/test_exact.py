@@ -13,6 +13,35 @@ def test_normalisation_keeps_what_tells_texts_apart() -> None:
     assert len({normalise_text(text) for text in ("A b", "a b", "a, b", "a 1", "a 2")}) == 5
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("in\u00adter\u00adna\u00adtional", "international"),
+        ("light\u200bhouse", "lighthouse"),
+        ("\ufeffa text", "a text"),
+        ("a\u2060b", "ab"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("क्\u200dष", "क्ष"),
+        ("\u200eabc\u200f (\u202aabc\u202c)", "abc (abc)"),
+        ("\u2067שלום\u2069", "שלום"),
+        ("東京で\n会議", "東京で会議"),
+        ("東京 で\u3000会議。\nあ", "東京で会議。あ"),
+        ("a\u00a0b", "a b"),
+        ("f\u2061(x)", "f(x)"),
+        ("e\u200b\u0301", "é"),
+        ("一\u00ad \n二", "一二"),
+    ],
+)
+def test_what_shows_nothing_tells_no_texts_apart(one: str, other: str) -> None:
+    assert normalise_text(one) == normalise_text(other)
+
+
+def test_white_space_that_parts_words_stays() -> None:
+    assert normalise_text("한국 어") != normalise_text("한국어")
+    assert normalise_text("中文 abc") != normalise_text("中文abc")
+    assert normalise_text("a b") != normalise_text("ab")
+
+
 def test_digest_is_xxh3_128_of_utf8() -> None:
     # the test vector of xxHash for no input and seed 0, most significant byte first
     assert digest("").hex() == "99aa06d3014798d86001c324468d497f"

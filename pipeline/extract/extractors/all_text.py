@@ -1,10 +1,16 @@
 """`all_text`: all visible text, a line for each block, as Common Crawl's WET files hold it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from pipeline.extract.extractors.extractor import Extractor
-from pipeline.extract.markup import BLOCK, UNSEEN, characters, scan
-from pipeline.extract.text import Extracted, page_title, tidy
+from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, raw_text, scan
+from pipeline.extract.references import characters
+from pipeline.extract.shadow import composed
+from pipeline.extract.text import Extracted, flowing, page_title, tidy
+
+# Elements of raw text that UNSEEN lacks.
+_SHOWN: Final = SHOWN_RAW - UNSEEN
 
 
 @dataclass(frozen=True)
@@ -18,18 +24,28 @@ def all_text(html: str, url: str, options: AllTextOptions) -> Extracted:  # noqa
     lines: list[str] = []
     line: list[str] = []
     position = 0
+    html = composed(html)
+    is_empty = True  # as far as is known
     for tag in scan(html, UNSEEN):
         line.append(html[position : tag.start])
         position = tag.end
         if tag.name in BLOCK:
             lines.append("".join(line))
             line = []
+        elif tag.name in _SHOWN:
+            lines += ["".join(line), raw_text(html, tag)]
+            line = []
+        elif tag.name == "frameset" and is_empty:
+            is_empty = not any(map(str.strip, (*lines, *line)))
+            if is_empty:
+                position = len(html)  # the page is its frames
+                break
         elif tag.name in ("td", "th"):
             line.append(" ")  # WET keeps the cells of a row on one line
     lines.append("".join([*line, html[position:]]))
     title = page_title(html)
     texts = [title] if title and options.title else []
-    texts += [text for raw in lines if (text := " ".join(characters(raw).split()))]
+    texts += [text for raw in lines if (text := flowing(characters(raw)))]
     return Extracted(tidy("\n".join(texts)), title)
 
 

@@ -36,6 +36,8 @@ class Extractor(Generic[Options]):
     for each element, "size" for a linear scan, "none" if only the size of the body matters, which is always checked.
 
     `html`: whether pages are HTML; if not, no charset is looked for in their markup, and no robots elements.
+
+    `shares`: whether it measures the shares of code, tables and formulas in its text.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Extractor(Generic[Options]):
     sandboxed: bool
     caps: Literal["all", "size", "none"]
     html: bool = True
+    shares: bool = False
 
     @property
     def module(self) -> str:

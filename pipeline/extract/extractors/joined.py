@@ -8,13 +8,16 @@ in ten needs resiliparse.
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pipeline.extract.block_model import main_text
-from pipeline.extract.extractors.extractor import Extractor, NoOptions, Options
+from pipeline.extract.blocks import Block
+from pipeline.extract.extractors.extractor import Extractor, Options
 from pipeline.extract.extractors.resiliparse_text import ResiliparseOptions, resiliparse
 from pipeline.extract.extractors.trafilatura_text import TrafilaturaOptions, trafilatura
+from pipeline.extract.json_ld import from_data
 from pipeline.extract.text import Extracted, page_title
 
 # From this expected F1 on, the text of `blocks` is returned unchecked.
@@ -25,16 +28,45 @@ MIN_SHARED_WORDS: Final = 0.7
 _WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
 
 
-def joined(html: str, url: str, options: NoOptions) -> Extracted:  # noqa: ARG001
-    """The text of `blocks`, or trafilatura's. Raises ImportError if a library that it needs is missing."""
+@dataclass(frozen=True)
+class JoinedOptions:
+    markdown: bool = False
+    """Code, tables, lists, headings and formulas as light Markdown; without it a line for each block."""
+
+
+def joined(html: str, url: str, options: JoinedOptions) -> Extracted:
+    """The text of `blocks`, or trafilatura's. Raises ImportError if a library that it needs is missing.
+
+    As Markdown, trafilatura's text is that of the blocks that it shares most of its words with.
+    """
     main = main_text(html)
+    if found := from_data(html, main.page):
+        return found
+    by_blocks = main.plain
     text = choose(
-        main.text,
+        by_blocks,
         main.expected_f1,
         lambda: _text_or_empty(resiliparse, html, url, ResiliparseOptions()),
         lambda: _text_or_empty(trafilatura, html, url, TrafilaturaOptions(fallback=False)),
     )
-    return Extracted(text, page_title(html))
+    if text is not by_blocks:
+        main = main._replace(keep=in_text(main.page, text))
+    if options.markdown:
+        text = main.markdown or text
+    return Extracted(text, page_title(html), main.shares)
+
+
+def in_text(page: Sequence[Block], text: str) -> list[bool]:
+    """Which blocks are in another engine's text: most of their runs of four words, or of as many as they have."""
+    known = _WORD.findall(text)
+    runs = {length: set(zip(*(known[start:] for start in range(length)))) for length in range(1, 5)}
+    found = []
+    for block in page:
+        own = _WORD.findall(block.text)
+        length = min(len(own), 4)
+        own_runs = list(zip(*(own[start:] for start in range(length))))
+        found.append(2 * sum(run in runs[length] for run in own_runs) > len(own_runs) if own else False)
+    return found
 
 
 def choose(by_blocks: str, expected_f1: float, second: Callable[[], str], third: Callable[[], str]) -> str:
@@ -67,4 +99,4 @@ def _agree(one: Counter[str], other: Counter[str]) -> bool:
     return 2 * (one & other).total() >= MIN_SHARED_WORDS * max(1, one.total() + other.total())
 
 
-EXTRACTOR = Extractor("joined", joined, NoOptions, sandboxed=True, caps="all")
+EXTRACTOR = Extractor("joined", joined, JoinedOptions, sandboxed=True, caps="all", shares=True)

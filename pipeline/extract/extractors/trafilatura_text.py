@@ -26,6 +26,9 @@ class TrafilaturaOptions:
     deduplicate: bool = False
     """Drop segments that are repeated within the page."""
 
+    markdown: bool = False
+    """Markdown instead of plain text."""
+
 
 def trafilatura(html: str, url: str, options: TrafilaturaOptions) -> Extracted:
     """trafilatura's main text. Raises TruncatedPage, or what the library raises.
@@ -48,6 +51,7 @@ def trafilatura(html: str, url: str, options: TrafilaturaOptions) -> Extracted:
         favor_recall=options.favor == "recall",
         include_comments=options.include_comments,
         include_tables=options.include_tables,
+        output_format="markdown" if options.markdown else "txt",
         # A cache of its own for each page: the library's shared one remembers the pages before.
         deduplicate=LRUCache(maxsize=LRU_SIZE) if options.deduplicate else False,
     )

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.extract.block_model import FORMAT, assemble, best, main_text, probabilities, read_weights
+from pipeline.extract.block_model import FORMAT, best, main_text, probabilities, read_weights
 from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.structure.markdown import plain
 from tests.pipeline.extract.articles import OTHER, PAGE_WITH_MENUS, PIECES, SENTENCE
 
 HOSTILE = [
@@ -25,14 +26,14 @@ HOSTILE = [
 def test_the_cells_of_a_row_stand_on_one_line() -> None:
     page = blocks("<table><tr><td>a<td>b<td>c<tr><th>d</th><td>e</td></tr></table>f")
     assert [block.text for block in page] == list("abcdef")
-    assert assemble(page, [True] * 6) == "a b c\nd e\nf"
-    assert assemble(page, [True, False, True, True, False, True]) == "a\nc\nd\nf"
+    assert plain(page, [True] * 6) == "a b c\nd e\nf"
+    assert plain(page, [True, False, True, True, False, True]) == "a\nc\nd\nf"
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 def test_the_main_text_can_be_encoded(html: str) -> None:
-    text = main_text(html).text
+    text = main_text(html).plain
     assert text.encode().decode() == text
 
 
@@ -44,16 +45,17 @@ def test_hostile_pages_take_linear_time(html: str) -> None:
 
 
 def test_main_text_keeps_the_article_and_drops_the_rest() -> None:
-    found, expected = main_text(PAGE_WITH_MENUS)
+    main = main_text(PAGE_WITH_MENUS)
+    found, expected = main.plain, main.expected_f1
     assert found.count(SENTENCE.strip()) == found.count(OTHER.strip()) == 6
     assert "Contact" not in found and "Imprint" not in found
-    assert 0.8 < expected <= 1 and main_text(PAGE_WITH_MENUS) == (found, expected)
+    assert 0.8 < expected <= 1 and main_text(PAGE_WITH_MENUS).keep == main.keep
 
 
 def test_the_best_block_is_kept_if_none_is_good() -> None:
-    text, expected = main_text("<nav><a href=x>Home</a></nav>")
-    assert text == "Home" and expected < 0.8
-    assert main_text("") == ("", 1.0)
+    main = main_text("<nav><a href=x>Home</a></nav>")
+    assert main.plain == "Home" and main.expected_f1 < 0.8
+    assert main_text("").plain == "" and main_text("").expected_f1 == 1
 
 
 def model(form: str = FORMAT) -> str:

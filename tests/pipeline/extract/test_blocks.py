@@ -43,7 +43,7 @@ def test_blocks_made_alike_share_a_path() -> None:
     ("html", "texts"),
     [
         ("a<br>b<p>c <b>d</b>e", ["a", "b", "c de"]),
-        ("<pre>a\n  b  \n\nc</pre>d", ["a\n  b\nc", "d"]),
+        ("<pre>a\n  b  \n\nc</pre>d", ["a\n  b\n\nc", "d"]),
         ("<script>no</script><noscript>no</noscript>a<svg><text>no</text></svg> &lt;b&gt;", ["a <b>"]),
         ("<p>text</p><noscript><p>no</p></noscript>", ["text"]),
         ("<p>text</p><noscript><p>more text</p>for crawlers</noscript>", ["text", "more text", "for crawlers"]),

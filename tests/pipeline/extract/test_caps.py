@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.extract.caps import Caps, check_caps, check_size
-from pipeline.extract.markup import RAW, nest, scan
+from pipeline.extract.element_ends import RAW
+from pipeline.extract.markup import nest, scan
 from tests.pipeline.extract.hostile import HOSTILE
 
 SMALL = Caps(bytes=120_001, nodes=2_000, depth=100, attributes=50)
@@ -71,7 +72,7 @@ def test_their_time_is_linear(html: str) -> None:
 PIECES = [
     "<div>", "</div>", "<p>", "</p>", "<b>", "</b>", "<tr>", "<td>", "<table>", "</table>", "<br>", "<br/>", "<img x>",
     "<IMG >", "<hr>", "<link a>", "<script>", "</script>", "<script src=x>", "<!--", "-->", "<style>", "<metal>",
-    "<META >", "<brx>", "x", "<a ", "b='<", "'>", "</",
+    "<META >", "<brx>", "x", "<a ", "b='<", "'>", "</", "</ ", "</>", "--!>", "<svg>", "</svg>", "<xmp>", "=\"", "\"",
 ]
 # fmt: on
 

@@ -52,7 +52,7 @@ def reply(html: str, shout: bool = False) -> Any:
 
 @pytest.mark.parametrize(("shout", "text"), [(False, "é\nb"), (True, "É\nB")])
 def test_page_url_and_options_reach_the_extractor(shout: bool, text: str) -> None:
-    assert reply("é\nb", shout) == {"text": text, "title": "http://a.example/ä"}
+    assert reply("é\nb", shout) == {"text": text, "title": "http://a.example/ä", "shares": None, "by": ""}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_child_loads_neither_numpy_nor_other_extractors(name: str) -> None:
         f"for module in {own}: importlib.import_module(module)\n"
         "print(*sorted(m for m in sys.modules if m.startswith(('numpy', 'pipeline.', 'infra.', 'pyarrow'))))\n"
     )
-    within = ("child", "extractors", "extractors.extractor", "markup", "text")
+    within = ("child", "element_ends", "extractors", "extractors.extractor", "markup", "references", "text")
     expected = [
         *own,
         "infra.errors",

@@ -1,14 +1,17 @@
 """The bounds of a page's tags are never below the result of following every tag, and close to it on ordinary pages."""
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.extract.markup import RAW, attributes_of, nest, scan
+from pipeline.extract.element_ends import RAW
+from pipeline.extract.markup import attributes_of, nest, scan
 from pipeline.extract.tag_bounds import TagBounds, end_tags
 
 PIECES = st.sampled_from(
     ["<a>", "</a>", "<b ", '<a="', '="', "='", "= ", '"', "'", ">", "<", "</a", "/", " ", "x", "<!--", "-->", "<p>",
-     "</p>", "<br>", "<br ", "</b>", "<!", "<style>", "</style>", "é", "=\u2003'", "<title>", "</title>", "<td>",
+     "</p>", "<br>", "<br ", "</b>", "<!", "</ ", "</>", "--!>", "<svg>", "</svg>", "<math>", "<![CDATA[",
+     "</1", "<style>", "</style>", "é", "=\u2003'", "<title>", "</title>", "<td>",
      "<table>", "</table>", "<blockquote>", "</blockquote>", "<DIV>", "</div >", "<textarea>", '<i x="a>b" y=\'>\'>']
 )  # fmt: skip
 
@@ -56,3 +59,20 @@ def test_a_page_of_doubtful_tags_takes_little_time() -> None:
     assert TagBounds(html, html.encode()).attributes(4_096) == len(html)
     html = "<a x=' " * 900 + "x" * 100_000
     assert TagBounds(html, html.encode()).attributes(4_096) == len(html)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<a ="b c="d></a>">' + "<b></b>",
+        '<a b="c"="d e="f></a>">',
+        "<b></ </b>",
+        "<b></1</b>",
+        '<a b=c="d e="f></a>">',
+        '<a/="b c="d></a>">',
+    ],
+)
+def test_what_looks_like_values_does_not_end_tags_early(html: str) -> None:
+    bounds = TagBounds(html * 10, html.encode() * 10)
+    levels, attributes = exact(html * 10, 2)
+    assert bounds.levels(0) >= levels and bounds.attributes(2) >= attributes

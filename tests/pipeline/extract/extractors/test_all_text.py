@@ -24,7 +24,7 @@ ALL_TEXT = [
     ("a &lt;b&gt; &amp;amp; &eacute; &#x4e2d;", "a <b> &amp; é 中"),
     ("a &#99999999999999; &#xD800; &#0; b", "a \ufffd \ufffd \ufffd b"),
     ("a<noscript>no</noscript><svg><text>no</text></svg>b", "ab"),
-    ("a<svg>b", "ab"),
+    ("a<svg>b<p>c", "a\nc"),
     ("a<script>b", "a"),
     ("a<!-- b", "a"),
     ("a<p b", "a"),

@@ -4,8 +4,8 @@ import pytest
 
 import pipeline.extract.extractors.joined as module
 from pipeline.extract.block_model import MainText
-from pipeline.extract.extractors.extractor import NoOptions
-from pipeline.extract.extractors.joined import choose, joined
+from pipeline.extract.blocks import blocks
+from pipeline.extract.extractors.joined import JoinedOptions, choose, joined
 from pipeline.extract.text import Extracted
 from tests.pipeline.extract.articles import ARTICLE
 
@@ -31,16 +31,28 @@ def test_the_others_run_only_if_needed_and_win_if_they_agree(
     assert choose(by_blocks, expected_f1, lambda: called(second), lambda: called(third)) == chosen
 
 
+def unsure(html: str) -> MainText:
+    """A page of two blocks, of which the first is taken for the main text, and hardly believed."""
+    return MainText(blocks("<p>by blocks</p><p>another <code>text</code></p>"), [True, False], 0.1)
+
+
+def test_the_blocks_of_another_text_are_written_as_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "main_text", unsure)
+    for name in ("trafilatura", "resiliparse"):
+        monkeypatch.setattr(module, name, lambda html, url, options: Extracted("so another text it is", ""))
+    assert joined(ARTICLE, "", JoinedOptions(markdown=True)).text == "another `text`"
+
+
 def test_an_extractor_that_fails_agrees_with_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(html: str, url: str, options: object) -> Extracted:
         raise ValueError("a bug of the library")
 
-    monkeypatch.setattr(module, "main_text", lambda html: MainText("by blocks", 0.1))
+    monkeypatch.setattr(module, "main_text", unsure)
     monkeypatch.setattr(module, "trafilatura", lambda html, url, options: Extracted("another text", ""))
     monkeypatch.setattr(module, "resiliparse", broken)
-    assert joined(ARTICLE, "", NoOptions()) == ("by blocks", "The keeper")
+    assert joined(ARTICLE, "", JoinedOptions())[:2] == ("by blocks", "The keeper")
     monkeypatch.setattr(module, "resiliparse", lambda html, url, options: Extracted("another text", ""))
-    assert joined(ARTICLE, "", NoOptions()) == ("another text", "The keeper")
+    assert joined(ARTICLE, "", JoinedOptions())[:2] == ("another text", "The keeper")
 
 
 @pytest.mark.parametrize("error", [MemoryError, ImportError])
@@ -48,7 +60,7 @@ def test_what_is_not_the_page_s_fault_is_raised(monkeypatch: pytest.MonkeyPatch,
     def broken(html: str, url: str, options: object) -> Extracted:
         raise error
 
-    monkeypatch.setattr(module, "main_text", lambda html: MainText("by blocks", 0.1))
+    monkeypatch.setattr(module, "main_text", unsure)
     monkeypatch.setattr(module, "resiliparse", broken)
     with pytest.raises(error):
-        joined(ARTICLE, "", NoOptions())
+        joined(ARTICLE, "", JoinedOptions())

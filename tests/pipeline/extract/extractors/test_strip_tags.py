@@ -36,7 +36,7 @@ def test_it_is_the_text_by_following_each_tag(html: str) -> None:
         ("<tr><td>a</td><td>b</td></tr><tr><td>c", "a b\nc"),
         ("a<script>if (a<b) x = '<p>'</script >b", "ab"),
         ("a<SCRIPT>never ends <p>b", "a"),
-        ("a<svg>never ends <p>b", "anever ends\nb"),
+        ("a<svg>never ends <p>b", "a\nb"),
         ("a<!-- never ends <p>b", "a"),
         ("<p title='a>b'>c", "b'>c"),
         ('<a data-x="<!-- x"><b title="<script <style">c</b>', "c"),

@@ -1,0 +1,362 @@
+"""Which elements of a page a reader sees, and where white space is text, as far as the page itself says so.
+
+Three sources count, the later over the earlier: what browsers do with an element or attribute (`hidden`, a closed
+`dialog`) and class names that mean the same everywhere (`sr-only`, `whitespace-pre`); rules of the page's own `style`
+elements whose selector is one class or id; the `style` attribute. Selectors of several parts hide nothing here; but a
+name that one of them, or a rule for some screens, shows again is taken as shown: menus, tabs, slides that open.
+
+Everything is linear in the length of what is read. `pipeline/extract/blocks.py` applies it.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol, TypeVar
+
+from pipeline.extract.markup import Tag, attributes
+
+# What is said of an element: of each group one bit, or none. `!important` sets the bit eight places higher.
+GONE: Final = 1  # display: none
+BOX: Final = 2  # display: any other
+UNSEEN: Final = 4  # visibility: hidden
+SEEN: Final = 8  # visibility: visible
+SPACES: Final = 16  # white-space: pre
+LINES: Final = 32  # white-space: pre-line
+FLOWS: Final = 64  # white-space: normal
+ASIDE: Final = 128  # beside the text, whatever is believed of the page: readings, fallbacks
+_SPACE: Final = SPACES | LINES | FLOWS
+_GROUPS: Final = (GONE | BOX, UNSEEN | SEEN, _SPACE)
+_IMPORTANT: Final = 8
+_LOW: Final = (1 << _IMPORTANT) - 1
+# A copy of other text, perhaps: aria-hidden.
+COPY: Final = 1 << 16
+_HIDING: Final = (GONE | UNSEEN) << _IMPORTANT | GONE | UNSEEN
+_TOLD_APART: Final = _HIDING | (SPACES | LINES) << _IMPORTANT | SPACES | LINES
+_SHOWING: Final = (BOX | SEEN) << _IMPORTANT | BOX | SEEN
+
+# fmt: off
+_VALUES: Final = {
+    "display": {"none": GONE, "": BOX},
+    "visibility": {"hidden": UNSEEN, "collapse": UNSEEN, "visible": SEEN},
+    "white-space": {
+        "pre": SPACES, "pre-wrap": SPACES, "break-spaces": SPACES, "pre-line": LINES, "normal": FLOWS, "nowrap": FLOWS,
+    },
+}
+_CLASSES: Final = {
+    # for screen readers alone: Bootstrap, Tailwind, WordPress, Drupal, HTML5 Boilerplate
+    **dict.fromkeys(("sr-only", "visually-hidden", "visuallyhidden", "screen-reader-text", "element-invisible"), GONE),
+    # Tailwind, Primer, GitHub's code, editors
+    **dict.fromkeys((
+        "whitespace-pre", "whitespace-pre-wrap", "ws-pre", "ws-pre-wrap", "text-pre", "text-pre-wrap",
+        "blob-code-inner", "react-code-text", "react-file-line", "CodeMirror-line", "cm-line", "ace_line", "view-line",
+    ), SPACES),
+    "whitespace-pre-line": LINES,
+}
+# fmt: on
+# A main container that a style hides is one that a script will show.
+_MAIN: Final = frozenset({"main", "content", "app", "root", "page", "wrapper", "container", "__next", "__nuxt"})
+# Elements that say something by themselves. audio, canvas and video show what they hold to browsers that lack them.
+_ELEMENTS: Final = {
+    **dict.fromkeys(("pre", "listing"), SPACES),
+    **dict.fromkeys(("rt", "rp", "rtc"), ASIDE),
+    **dict.fromkeys(("audio", "canvas", "video"), ASIDE),
+    "dialog": GONE,
+    "main": 0,
+}
+TELLING: Final = frozenset(_ELEMENTS)
+# Words of classes and styles that say something.
+TELLING_WORDS: Final = """display visibility white whitespace sr visually visuallyhidden screen invisible ws pre blob
+    react mirror cm ace view"""
+
+_DECLARATION = re.compile(
+    r"(?:^|[;\s{])(display|visibility|white-space)\s*+:\s*+([a-z-]++)[^;!]*+(!\s*+important)?", re.I
+)
+# What a reader opens by a click is text of the page: panels of tabs, accordions, slides.
+_OPENED: Final = re.compile(
+    r"(?<![a-z])(?:tabs?|tab-?(?:panel|content|pane)|panel|pane|collaps\w*|accordion|slides?|toggle|expand\w*|spoiler|faq"
+    r"|answer|read-?more)(?![a-z])",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile("math|mjx|katex", re.I)
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+# The page before a style element is searched so many times at most for what it names.
+_MOST_CHECKS: Final = 8
+# Each begins with the letters that a search looks for, which is several times faster than one expression for all.
+_TOLD: Final = (
+    re.compile(r"display\s*+:\s*+none"),
+    re.compile(r"visibility\s*+:\s*+(?:hidden|collapse)"),
+    re.compile(r"white-space\s*+:\s*+(?:pre|break)"),
+)
+_RULE = re.compile(r"([^{}]*+)([{}])")
+_PLAIN_SELECTOR = re.compile(r"[.#][\w-]++\Z")
+_NAME = re.compile(r"[.#][\w-]++")
+
+
+def declared(style: str) -> int:
+    """What declarations (of a `style` attribute or between braces) say, the last of each property."""
+    found = 0
+    if ":" not in style:
+        return 0
+    for name, value, important in _DECLARATION.findall(_COMMENT.sub(" ", style)):
+        values = _VALUES[name.lower()]
+        bit = values.get(value.lower(), values.get("", 0))
+        group = next((group for group in _GROUPS if bit & group), 0)
+        shift = _IMPORTANT if important else 0
+        found = found & ~(group << shift) | bit << shift
+    return found
+
+
+def _over(below: int, above: int) -> int:
+    """What holds if `above` is declared later than `below`."""
+    for group in (*_GROUPS, *(group << _IMPORTANT for group in _GROUPS)):
+        if above & group:
+            below = below & ~group | above & group
+    return below
+
+
+class Sheet(dict[str, int]):
+    """What the page's own style elements say of `.class` and `#id`.
+
+    `words` are those of them, without their signs, that are hidden or whose white space is text.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: set[str] = set()
+        self._shown: set[str] = set()  # names that a rule of another kind shows
+        self._checks = 0
+
+    def read(self, html: str, style: Tag) -> bool:
+        """Add a style element of a page. Returns whether what it says is of an element before it, perhaps."""
+        css = html[style.content : style.end]
+        if not _says_of_a_name(css) and not self:
+            return False
+        if "print" in html[style.start : style.content].lower():
+            return False
+        changed = self.add(css)
+        if not changed or self._checks > _MOST_CHECKS:
+            return bool(changed)
+        self._checks += 1
+        names = re.compile(rf"""[\s"'=](?:{"|".join(map(re.escape, sorted(changed)))})[\s"'>]""")
+        return names.search(html, 0, style.start) is not None
+
+    def add(self, css: str) -> set[str]:
+        """Add the rules of a style sheet. Returns the `words` of which it says something else than what was known."""
+        before: dict[str, int] = {}
+        for selectors, declarations, everywhere in _rules(_COMMENT.sub(" ", css)):
+            if "display" not in declarations and "visib" not in declarations and "white-" not in declarations:
+                continue
+            said = declared(declarations)
+            for selector in selectors.split(",") if said else ():
+                plain = selector.strip()
+                if everywhere and _PLAIN_SELECTOR.match(plain):
+                    before.setdefault(plain, self.get(plain, 0))
+                    self[plain] = _over(self.get(plain, 0), said)
+                elif said & _SHOWING:
+                    # of several parts the last is the element itself
+                    shown = _NAME.findall(re.split(r"[\s>+~]", plain)[-1])
+                    self._shown.update(shown)
+                    before |= {name: self[name] for name in shown if name in self and name not in before}
+        changed = set()
+        for name, known in before.items():
+            if name in self._shown:
+                self[name] &= ~_HIDING
+            if self[name] & _TOLD_APART:
+                self.words.add(name[1:])
+            if (self[name] ^ known) & _TOLD_APART:
+                changed.add(name[1:])
+        return changed
+
+
+def _says_of_a_name(css: str) -> bool:
+    """Whether a rule hides a single class or id, or keeps its white space."""
+    read = 0
+    for place in sorted(found.start() for told in _TOLD for found in told.finditer(css)):
+        brace = css.rfind("{", read, place)
+        if brace >= 0:
+            begin = max(css.rfind(sign, read, brace) for sign in "{};/") + 1
+            if any(map(_PLAIN_SELECTOR.match, map(str.strip, css[max(begin, read) : brace].split(",")))):
+                return True
+            read = brace + 1
+    return False
+
+
+def _rules(css: str) -> Iterator[tuple[str, str, bool]]:
+    """Selectors and declarations of each rule, and whether it holds on all screens; none of rules for print."""
+    outer: list[str] = []  # the preludes of open braces
+    in_print = 0
+    for text, brace in _RULE.findall(css + "{"):  # a last brace, lest all that follows one is tried again and again
+        if brace == "{":
+            outer.append(text.rpartition(";")[2].strip().lower() if "@" in text else text.rpartition(";")[2].strip())
+            in_print += _is_for_print(outer[-1])
+        elif outer:
+            prelude = outer.pop()
+            in_print -= _is_for_print(prelude)
+            if not in_print and not prelude.startswith("@"):
+                yield prelude, text, not outer
+
+
+def _is_for_print(prelude: str) -> bool:
+    return prelude.startswith("@media") and "print" in prelude and "screen" not in prelude
+
+
+class _HasText(Protocol):
+    @property
+    def text(self) -> str: ...
+
+
+B = TypeVar("B", bound=_HasText)
+
+
+class Told(NamedTuple):
+    """What an element's attributes say: `by_default` under the page's own rules, `by_style` over them.
+
+    `names` are its classes and id as selectors, `main` whether it is a main container.
+    """
+
+    by_default: int
+    by_style: int
+    names: tuple[str, ...]
+    main: bool
+
+    @property
+    def alone(self) -> int:
+        """All together where the page has no rules of its own; the bits that hold."""
+        return self._holding(self.by_default)
+
+    def under(self, sheet: Sheet) -> int:
+        """All together, with the rules of the page; the bits that hold."""
+        said = self.by_default
+        for name in self.names:
+            if name in sheet:
+                said = _over(said, sheet[name])
+        return self._holding(said)
+
+    def _holding(self, below: int) -> int:
+        said = _over(below, self.by_style)
+        if said >> _IMPORTANT & _LOW:
+            said = _over(said, said >> _IMPORTANT & _LOW)
+        said &= _LOW | COPY
+        return said & ~_HIDING if self.main else said
+
+
+@lru_cache(maxsize=1 << 12)
+def tell(inside: str) -> Told:
+    """Reads the inside of a tag, after its name."""
+    found = attributes(inside)
+    classes = found.get("class", "").split()
+    id_ = found.get("id", "").strip()
+    said = 0
+    if found.get("hidden", "until-found").strip().lower() != "until-found" or "popover" in found:
+        # what React streams is hidden until a script moves it to its place
+        said = 0 if id_.startswith("S:") else GONE
+    if "not-sr-only" not in classes:
+        for each in classes:
+            said = _over(said, _CLASSES.get(each, 0))
+    if found.get("aria-hidden", "").lower() == "true":
+        said |= COPY
+    by_style = declared(found.get("style", ""))
+    if (said | by_style) & _HIDING:
+        words = f"{found.get('class', '')} {id_} {found.get('role', '')}"
+        # a formula in another form is read by `structure/formulas.py`; readers see it as a picture
+        opened = found.get("height") == "0" or _OPENED.search(words)  # a panel that grows when it is opened
+        if _FORMULA.search(words) or (opened and "navbar" not in words):
+            said &= ~_HIDING
+            by_style &= ~_HIDING
+    names = (*(f".{each}" for each in classes), *((f"#{id_}",) if id_ else ()))
+    main = found.get("role", "").lower() == "main" or id_.lower() in _MAIN
+    return Told(said, by_style, names, main)
+
+
+def may_tell(inside: str) -> bool:
+    """Whether the inside of a tag has one of the attributes that say something by being there."""
+    low = inside.lower()
+    return "hidden" in low or "popover" in low
+
+
+def told_by_name(name: str, said: int, inside: str) -> int:
+    """What an element of `TELLING` says, its attributes included: `said` is what these say."""
+    if name == "main":
+        return said & ~_HIDING
+    if name == "dialog" and (said & BOX or "open" in attributes(inside)):
+        return said
+    own = _ELEMENTS[name]
+    return said if own & _SPACE and said & _SPACE else own | said
+
+
+def inherit(outer: int, said: int) -> int:
+    """The state inside an element that says `said`, in an element of state `outer`; bits as above."""
+    for group in _GROUPS[1:]:
+        if said & group:
+            outer = outer & ~group | said & group
+    return outer | said & (GONE | ASIDE)
+
+
+class Copies:
+    """The elements of a page that may repeat others (`aria-hidden`), and what of them does.
+
+    A copy says what the elements just before or behind it say: pieces of its line, or blocks.
+    """
+
+    def __init__(self) -> None:
+        self.level = 0  # that of the open one, if there is one
+        self.waiting = False  # whether `cleared` has to look at the next block
+        self._begin = (0, 0)
+        self._of_pieces: list[tuple[int, int]] = []
+        self._of_blocks: list[tuple[int, int]] = []
+
+    def open(self, level: int, block: int, piece: int) -> None:
+        """The element of this level begins with this piece of this block."""
+        self.level, self._begin = level, (block, piece)
+
+    def close(self, block: int, piece: int) -> None:
+        """The open element ends before this piece of this block."""
+        begin = self._begin
+        self.level = 0
+        if begin[0] == block:
+            self._of_pieces.append((begin[1], piece))
+            self.waiting = True
+        elif begin[1] == piece == 0:
+            self._of_blocks.append((begin[0], block))
+
+    def cleared(self, pieces: list[str], block: int) -> list[str]:
+        """The pieces that make up a block, without copies."""
+        spans, self._of_pieces, self.waiting = self._of_pieces, [], False
+        dropped: set[int] = set()
+        for begin, end in spans:
+            text = "".join("".join(pieces[begin:end]).split())
+            before, behind = range(begin - 1, -1, -1), range(end, len(pieces))
+            if text and (_reads(text, pieces, before) or _reads(text, pieces, behind)):
+                dropped.update(range(begin, end))
+        if len(spans) == 1 and not "".join(pieces[: spans[0][0]] + pieces[spans[0][1] :]).strip():
+            self._of_blocks.append((block, block + 1))
+        # emptied, not removed, so that numbers of pieces stay
+        return ["" if number in dropped else piece for number, piece in enumerate(pieces)] if dropped else pieces
+
+    def dropped(self, blocks: list[B]) -> list[B]:
+        """The blocks of the page without copies."""
+        gone: set[int] = set()
+        for begin, end in self._of_blocks:
+            texts = [block.text for block in blocks[begin:end]]
+            before = [block.text for block in blocks[max(0, 2 * begin - end) : begin]]
+            if (
+                begin not in gone
+                and texts
+                and (before == texts or [block.text for block in blocks[end : 2 * end - begin]] == texts)
+            ):
+                gone.update(range(begin, end))
+        return [block for number, block in enumerate(blocks) if number not in gone] if gone else blocks
+
+
+def _reads(text: str, pieces: list[str], order: range) -> bool:
+    """Whether the pieces in this order, white space apart, make up `text` at the end of one of them."""
+    read = 0
+    for number in order:
+        part = "".join(pieces[number].split())
+        at = read if order.step > 0 else len(text) - read - len(part)
+        if at < 0 or not text.startswith(part, at):
+            return False
+        read += len(part)
+        if read == len(text):
+            return True
+    return False
