@@ -87,7 +87,8 @@ def test_text_that_is_not_certain_stays(text: str) -> None:
 
 
 @given(
-    st.text(st.characters(exclude_characters="\0"), max_size=200) | st.text("ÃÂâ€©™ÐРСџа\u0080\u00a0 é", max_size=60)
+    st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=200)
+    | st.text("ÃÂâ€©™ÐРСџа\u0080\u00a0 é", max_size=60)
 )
 @settings(max_examples=200, deadline=None)
 def test_what_was_undone_is_done(text: str) -> None:
