@@ -81,6 +81,8 @@ _FORMULA = re.compile("math|mjx|katex", re.I)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 # The page before a style element is searched so many times at most for what it names.
 _MOST_CHECKS: Final = 8
+# For more names, which would make a slow expression, they count as found.
+_MOST_NAMES: Final = 100
 # Each begins with the letters that a search looks for, which is several times faster than one expression for all.
 _TOLD: Final = (
     re.compile(r"display\s*+:\s*+none"),
@@ -134,7 +136,7 @@ class Sheet(dict[str, int]):
         if "print" in html[style.start : style.content].lower():
             return False
         changed = self.add(css)
-        if not changed or self._checks > _MOST_CHECKS:
+        if not changed or self._checks > _MOST_CHECKS or len(changed) > _MOST_NAMES:
             return bool(changed)
         self._checks += 1
         names = re.compile(rf"""[\s"'=](?:{"|".join(map(re.escape, sorted(changed)))})[\s"'>]""")
