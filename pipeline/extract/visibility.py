@@ -146,8 +146,8 @@ class Sheet(dict[str, int]):
         if not changed or self._checks > _MOST_CHECKS or len(changed) > _MOST_NAMES:
             return bool(changed)
         self._checks += 1
-        names = re.compile(rf"""[\s"'=](?:{"|".join(map(re.escape, sorted(changed)))})[\s"'>]""")
-        return names.search(html, 0, style.start) is not None
+        places = re.compile(rf"""[\s"'=](?:{"|".join(map(re.escape, sorted(changed)))})[\s"'>]""")
+        return places.search(html, 0, style.start) is not None
 
     def may_say(self, inside: str) -> bool:
         """Whether the inside of a tag holds one of the `words`, perhaps within other words."""
