@@ -111,7 +111,6 @@ _SKIPPED: Final = (UNSEEN - {"noscript"}) | SHOWN_RAW | _MATH
 _ROWS_OF_TABLE: Final = frozenset({"table", "tbody", "thead", "tfoot", "tr"})
 
 _NAMES = re.compile(r"""\b(?:class|id|role|itemprop|style)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))""", re.I)
-_NAMING: Final = ("class", "id", "role", "itemprop", "style")
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAME_WORD = re.compile(r"[a-z]+")
@@ -177,7 +176,7 @@ def _kinds(attributes: str) -> tuple[int, str, int]:
     """The bits of the kinds that an element's names indicate, the first of its names, and what `tell` says."""
     bits, first = 0, ""
     lowered = attributes.lower()
-    if not any(word in lowered for word in _NAMING):
+    if not ("class" in lowered or "id" in lowered or "role" in lowered or "itemprop" in lowered or "style" in lowered):
         return 0, "", tell(attributes).alone if may_tell(attributes) else 0
     for one, other, bare in _NAMES.findall(attributes):
         names = (one or other or bare)[:_NAME_CHARACTERS]
