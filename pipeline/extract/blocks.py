@@ -175,6 +175,9 @@ def _kinds_of(names: str) -> int:
 def _kinds(attributes: str) -> tuple[int, str, int]:
     """The bits of the kinds that an element's names indicate, the first of its names, and what `tell` says."""
     bits, first = 0, ""
+    lowered = attributes.lower()
+    if not ("class" in lowered or "id" in lowered or "role" in lowered or "itemprop" in lowered or "style" in lowered):
+        return 0, "", tell(attributes).alone if may_tell(attributes) else 0
     for one, other, bare in _NAMES.findall(attributes):
         names = (one or other or bare)[:_NAME_CHARACTERS]
         first = first or names.partition(" ")[0]
@@ -246,10 +249,10 @@ class _Reader:
         position = containers = 0
         made = tuple.__new__  # half the time of `_Level(...)`
         for tag in scan(html, _SKIPPED):
-            if tag.start > position:
-                self.add_text(html[position : tag.start])
-            position = tag.end
-            name = tag.name
+            name, closing, begun, content, end = tag
+            if begun > position:
+                self.add_text(html[position:begun])
+            position = end
             if name in _SKIPPED or name == "img":
                 if name in SHOWN_RAW:
                     self.add_raw(tag)
@@ -264,17 +267,21 @@ class _Reader:
                 del levels[len(names) + (not opened) :]
             outer = levels[-1]
             if name in _BREAKS and not (state and state & outer.state & _OUT):
-                self.break_at(tag)
+                if self.start is None and not self.pieces:  # nothing to end: most tags that break lines
+                    self.broken_by(name, closing)
+                else:
+                    self.break_at(tag)
             if copies.level and copies.level > len(levels):
                 copies.close(len(self.found), len(self.pieces))
             if not opened:
                 continue
             # a tag shorter than ` id=x` has no names; those of the body are about the whole page
-            named = tag.content - tag.start > len(name) + 6 and name not in ("body", "html")
-            attributes = (
-                html[tag.start + len(name) + 1 : min(tag.content, _TAG_CHARACTERS + tag.start)] if named else ""
-            )
-            own, first, said = _kinds(attributes) if named else (0, "", 0)
+            if content - begun > len(name) + 6 and name != "body" and name != "html":
+                longest = begun + _TAG_CHARACTERS
+                attributes = html[begun + len(name) + 1 : content if content < longest else longest]
+                own, first, said = _kinds(attributes)
+            else:
+                attributes, own, first, said = "", 0, "", 0
             container = outer.container
             if name in _CONTAINERS:
                 containers += 1
@@ -421,9 +428,16 @@ class _Reader:
                 self.pieces.append(LINE_START)
             return
         self.end_block()
-        self.hard = self.hard or name != "br"
-        self.cell = self.in_row and name in _CELLS and not tag.closing
-        self.in_row = name in _CELLS
+        self.broken_by(name, tag.closing)
+
+    def broken_by(self, name: str, closing: bool) -> None:
+        if name != "br":
+            self.hard = True
+        if name in _CELLS:
+            self.cell = self.in_row and not closing
+            self.in_row = True
+        else:
+            self.cell = self.in_row = False
 
     def end_block(self) -> None:
         """Appends the block of the pieces so far, if they have text."""
