@@ -35,6 +35,7 @@ NAMES: Final = (
     "decode_speed",
     "extraction",
     "structure",
+    "markdown_decisions",
     "prefilter",
     "language",
     "wrong_labels",

@@ -111,7 +111,6 @@ _SKIPPED: Final = (UNSEEN - {"noscript"}) | SHOWN_RAW | _MATH
 _ROWS_OF_TABLE: Final = frozenset({"table", "tbody", "thead", "tfoot", "tr"})
 
 _NAMES = re.compile(r"""\b(?:class|id|role|itemprop|style)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))""", re.I)
-_NAMING: Final = ("class", "id", "role", "itemprop", "style")
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAME_WORD = re.compile(r"[a-z]+")
@@ -177,7 +176,7 @@ def _kinds(attributes: str) -> tuple[int, str, int]:
     """The bits of the kinds that an element's names indicate, the first of its names, and what `tell` says."""
     bits, first = 0, ""
     lowered = attributes.lower()
-    if not any(word in lowered for word in _NAMING):
+    if not ("class" in lowered or "id" in lowered or "role" in lowered or "itemprop" in lowered or "style" in lowered):
         return 0, "", tell(attributes).alone if may_tell(attributes) else 0
     for one, other, bare in _NAMES.findall(attributes):
         names = (one or other or bare)[:_NAME_CHARACTERS]
@@ -186,12 +185,6 @@ def _kinds(attributes: str) -> tuple[int, str, int]:
     if bits & _TELLS or may_tell(attributes):
         return bits & ~_TELLS, first, tell(attributes).alone
     return bits, first, 0
-
-
-@lru_cache(maxsize=1 << 14)
-def _words(attributes: str) -> frozenset[str]:
-    """What may be classes and an id."""
-    return frozenset(" ".join(map("".join, _NAMES.findall(attributes))).split())
 
 
 def blocks(html: str) -> list[Block]:
@@ -299,7 +292,7 @@ class _Reader:
                 frame = self.frame_of(tag, frame, attributes)
             path = paths.setdefault((outer.path, name, first), len(paths) + 1)
             marks = outer.marks | _TAG_BITS.get(name, 0) | own << _KIND_SHIFT
-            if sheet and attributes and (said or not sheet.words.isdisjoint(_words(attributes))):
+            if sheet and attributes and (said or (sheet.words and sheet.may_say(attributes))):
                 said = tell(attributes).under(sheet)
             if name in TELLING:
                 said = told_by_name(name, said, attributes)

@@ -33,6 +33,8 @@ _IMAGE = re.compile(
     |/math/render/|texer\.|quicklatex))""",
     re.IGNORECASE | re.VERBOSE,
 )
+# What the tag of such an image holds; nearly all other images end their search here.
+_MAYBE_IMAGE: Final = ("tex", "math", "equation", "formula", "codecogs", "cht=tx")
 _SURE_IMAGE = re.compile(r"latex|tex\b|mwe-math|codecogs|mimetex|mathtex|/math/render/|cht=tx", re.IGNORECASE)
 _ALT = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _QUERY = re.compile(
@@ -103,7 +105,8 @@ def of_script(tag: str, content: str) -> Formula | None:
 def of_image(tag: str) -> Formula | None:
     """The formula of an `img` tag that shows one: its alternative text, else what its address asks a renderer for."""
     tag = tag[:TAG_CHARACTERS]
-    if not _IMAGE.search(tag):
+    lowered = tag.lower()
+    if not any(map(lowered.__contains__, _MAYBE_IMAGE)) or not _IMAGE.search(tag):
         return None
     found = _ALT.search(tag)
     tex = (found[1] or found[2] or "") if found else ""
@@ -111,7 +114,6 @@ def of_image(tag: str) -> Formula | None:
         tex = escape(unquote_plus(characters(query[1])), quote=False)
     if not _LOOKS_LIKE_TEX.search(tex) or not (_SURE_IMAGE.search(tag) or "\\" in tex):
         return None
-    lowered = tag.lower()
     display = any(word in lowered for word in ("image-display", "latex-display", "latexdisplay", "latexblock"))
     return _formula(tex, display)
 

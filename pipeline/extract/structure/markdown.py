@@ -98,7 +98,7 @@ def shares(page: Sequence[Block], keep: Sequence[bool]) -> Shares:
             code += code_characters(marked)
         if block.frame.table is not None and data_table(block) is not None:
             table += len(block.text)
-    return Shares(*(round(part / total, 4) for part in (code, table, formula))) if total else Shares()
+    return Shares(*(round(min(part / total, 1.0), 4) for part in (code, table, formula))) if total else Shares()
 
 
 def markdown(page: Sequence[Block], keep: Sequence[bool]) -> str:

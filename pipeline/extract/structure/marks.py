@@ -65,7 +65,7 @@ def formula_characters(text: str) -> int:
 
 def code_characters(text: str) -> int:
     """How many characters of a marked text are inline code."""
-    return sum(len(found[1]) for found in _INLINE.finditer(text) if found[1])
+    return sum(len(found[1].strip()) for found in _INLINE.finditer(text) if found[1])
 
 
 def _inline(code: str | None, formula: str | None) -> str:

@@ -46,8 +46,9 @@ def test_lists_and_headings(html: str, text: str) -> None:
 PIECES = [
     "<ul>", "</ul>", "<ol>", "<li>", "</li>", "<h2>", "</h2>", "<table>", "<tr>", "<td>", "<th>", "</table>", "<pre>",
     "</pre>", "<code>", "</code>", "<br>", "<p>", "<div>", "</div>", "<math>", "</math>", "<mi>x</mi>", "<caption>",
-    "<span class='lineno'>", "<span class=katex>", "<span class=katex-html>", "</span>", "<div class=syntaxhighlighter>",
-    "<table class=highlight>", "<td rowspan=3>", "<th colspan=2>", "<img class=tex alt='x^2'>", "<button>", "<dt>",
+    "<span class='lineno'>", "<span class=katex>", "<span class=katex-html>", "</span>",
+    "<div class=syntaxhighlighter>", "<table class=highlight>", "<td rowspan=3>", "<th colspan=2>", "<button>", "<dt>",
+    "<img class=tex alt='x^2'>",
     "<script type='math/tex'>x</script>", "one two ", "3 4", "\\(a\\)", "$$b$$", "```", "| c |", "- d", "# e", "\x01",
 ]  # fmt: skip
 
