@@ -187,12 +187,6 @@ def _kinds(attributes: str) -> tuple[int, str, int]:
     return bits, first, 0
 
 
-@lru_cache(maxsize=1 << 14)
-def _words(attributes: str) -> frozenset[str]:
-    """What may be classes and an id."""
-    return frozenset(" ".join(map("".join, _NAMES.findall(attributes))).split())
-
-
 def blocks(html: str) -> list[Block]:
     """The blocks of a page that have text, in order: what a reader of the page sees, as far as the page says it.
 
@@ -298,7 +292,7 @@ class _BlockReader:
                 frame = self.frame_of(tag, frame, attributes)
             path = paths.setdefault((outer.path, name, first), len(paths) + 1)
             marks = outer.marks | _TAG_BITS.get(name, 0) | own << _KIND_SHIFT
-            if sheet and attributes and (said or not sheet.words.isdisjoint(_words(attributes))):
+            if sheet and attributes and (said or (sheet.words and sheet.may_say(attributes))):
                 said = tell(attributes).under(sheet)
             if name in TELLING:
                 said = told_by_name(name, said, attributes)

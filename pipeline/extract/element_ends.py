@@ -104,10 +104,7 @@ def _raw_end(html: str, name: str, content: int) -> int:
     """Where an element of RAW ends, its end tag included; at the end of the page if it has none."""
     if name == "plaintext":
         return len(html)
-    if name == "script":
-        end = _script_content_end(html, content)
-    else:
-        end = next_end_tag(html, name, content)
+    end = _script_content_end(html, content) if name == "script" else next_end_tag(html, name, content)
     return tag_end(html, end) if end >= 0 else len(html)
 
 

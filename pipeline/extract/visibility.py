@@ -81,6 +81,12 @@ _FORMULA = re.compile("math|mjx|katex", re.I)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 # The page before a style element is searched so many times at most for what it names.
 _MOST_CHECKS: Final = 8
+_MOST_SEARCHES: Final = 100
+# So many words are found one by one in less time than by an expression.
+_MOST_FINDS: Final = 12
+_WORD = re.compile(r"[\w-]+")
+# For more names, which would make a slow expression, they count as found.
+_MOST_NAMES: Final = 100
 # Each begins with the letters that a search looks for, which is several times faster than one expression for all.
 _TOLD: Final = (
     re.compile(r"display\s*+:\s*+none"),
@@ -117,28 +123,47 @@ def _over(below: int, above: int) -> int:
 class Sheet(dict[str, int]):
     """What the page's own style elements say of `.class` and `#id`.
 
-    `words` are those of them, without their signs, that are hidden or whose white space is text.
+    `words` are those of them, without their signs, that are hidden, or whose white space is text, and that the page
+    uses.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.words: set[str] = set()
         self._shown: set[str] = set()  # names that a rule of another kind shows
-        self._checks = 0
+        self._checks = self._searches = 0
 
     def read(self, html: str, style: Tag) -> bool:
         """Add a style element of a page. Returns whether what it says is of an element before it, perhaps."""
         css = html[style.content : style.end]
-        if not _says_of_a_name(css) and not self:
+        names = _told_names(css)
+        if not self and not any(self._is_used(html, style, name) for name in names):
             return False
         if "print" in html[style.start : style.content].lower():
             return False
-        changed = self.add(css)
-        if not changed or self._checks > _MOST_CHECKS:
+        changed = {name for name in self.add(css) if self._is_used(html, style, name)}
+        self.words |= changed
+        if not changed or self._checks > _MOST_CHECKS or len(changed) > _MOST_NAMES:
             return bool(changed)
         self._checks += 1
-        names = re.compile(rf"""[\s"'=](?:{"|".join(map(re.escape, sorted(changed)))})[\s"'>]""")
-        return names.search(html, 0, style.start) is not None
+        places = re.compile(rf"""[\s"'=](?:{"|".join(map(re.escape, sorted(changed)))})[\s"'>]""")
+        return places.search(html, 0, style.start) is not None
+
+    def may_say(self, inside: str) -> bool:
+        """Whether the inside of a tag holds one of the `words`, perhaps within other words."""
+        if len(self.words) > _MOST_FINDS:
+            return not self.words.isdisjoint(_WORD.findall(inside))
+        for word in self.words:  # noqa: SIM110 (a generator takes twice the time)
+            if word in inside:
+                return True
+        return False
+
+    def _is_used(self, html: str, style: Tag, name: str) -> bool:
+        """Whether a name occurs anywhere else on the page; taken for granted after some searches."""
+        self._searches += 1
+        return (
+            self._searches > _MOST_SEARCHES or html.find(name, style.end) >= 0 or html.find(name, 0, style.start) >= 0
+        )
 
     def add(self, css: str) -> set[str]:
         """Add the rules of a style sheet. Returns the `words` of which it says something else than what was known."""
@@ -161,24 +186,23 @@ class Sheet(dict[str, int]):
         for name, known in before.items():
             if name in self._shown:
                 self[name] &= ~_HIDING
-            if self[name] & _TOLD_APART:
-                self.words.add(name[1:])
             if (self[name] ^ known) & _TOLD_APART:
                 changed.add(name[1:])
         return changed
 
 
-def _says_of_a_name(css: str) -> bool:
-    """Whether a rule hides a single class or id, or keeps its white space."""
+def _told_names(css: str) -> set[str]:
+    """The classes and ids that rules hide, or keep the white space of, and that are all of a selector."""
     read = 0
+    names: set[str] = set()
     for place in sorted(found.start() for told in _TOLD for found in told.finditer(css)):
         brace = css.rfind("{", read, place)
         if brace >= 0:
             begin = max(css.rfind(sign, read, brace) for sign in "{};/") + 1
-            if any(map(_PLAIN_SELECTOR.match, map(str.strip, css[max(begin, read) : brace].split(",")))):
-                return True
+            selectors = map(str.strip, css[max(begin, read) : brace].split(","))
+            names.update(selector[1:] for selector in selectors if _PLAIN_SELECTOR.match(selector))
             read = brace + 1
-    return False
+    return names
 
 
 def _rules(css: str) -> Iterator[tuple[str, str, bool]]:

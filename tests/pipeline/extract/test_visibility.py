@@ -231,6 +231,7 @@ def test_declarations() -> None:
         ".a .b" * 200_000 + "{display:block}",
         ".a{display:none}" * 60_000,
         "display:none;" * 100_000,
+        "".join(f".a{i}{{display:none}}" for i in range(50_000)),
     ],
     ids=lambda css: css[:12],
 )
