@@ -196,14 +196,14 @@ def blocks(html: str) -> list[Block]:
     """
     html = composed(unmarked(html))
     sheet = Sheet()
-    reader = _Reader(html, sheet)
+    reader = _BlockReader(html, sheet)
     found = reader.read()
     if reader.late:
-        reader = _Reader(html, sheet, whole=True)
+        reader = _BlockReader(html, sheet, whole=True)
         found = reader.read()
     found = _without_noscript(found)
     if reader.hidden > sum(len(block.text) for block in found):
-        found = _without_noscript(_Reader(html, None).read())
+        found = _without_noscript(_BlockReader(html, None).read())
     return found
 
 
@@ -215,7 +215,7 @@ def _without_noscript(found: list[Block]) -> list[Block]:
     return found
 
 
-class _Reader:
+class _BlockReader:
     """The state of one pass over a page: the open elements, and the block that is being read.
 
     `sheet` gets the page's own rules unless it has the `whole` of them; without one nothing counts as hidden. After

@@ -24,7 +24,7 @@ from pipeline.extract.structure.marks import (
     split_displays,
 )
 from pipeline.extract.structure.outline import Frame
-from pipeline.extract.structure.tables import Table, pipe_table
+from pipeline.extract.structure.tables import HtmlTable, pipe_table
 from pipeline.extract.text import Shares, tidy
 
 # An item of more text, or of more blocks, is a section of a page that is built as a list.
@@ -38,7 +38,7 @@ _CELL_BLOCKS: Final = 6
 
 
 def fill_tables(page: Sequence[Block]) -> None:
-    """Tells every table of a page what its cells hold, so that `Table.is_data` can be asked. Once for each page."""
+    """Tells every table of a page what its cells hold, so that `HtmlTable.is_data` can be asked. Once for each page."""
     blocks_of: dict[int, int] = {}
     for block in page:
         table, cell = _table(block), _cell(block)
@@ -274,9 +274,9 @@ def _listed(kept: Sequence[Block]) -> set[int]:
     return {item for item, number in blocks.items() if number <= _ITEM_BLOCKS and characters[item] <= _ITEM_CHARACTERS}
 
 
-def _table(block: Block) -> Table | None:
+def _table(block: Block) -> HtmlTable | None:
     frame = block.frame.table
-    return frame.value if frame is not None and isinstance(frame.value, Table) else None
+    return frame.value if frame is not None and isinstance(frame.value, HtmlTable) else None
 
 
 def _cell(block: Block) -> Frame | None:

@@ -7,7 +7,7 @@ each block keeps the innermost, from which `markdown.py` finds its form.
 from typing import Final
 
 from pipeline.extract.structure import code
-from pipeline.extract.structure.tables import Table
+from pipeline.extract.structure.tables import HtmlTable
 
 # Elements within more frames than this get none of their own.
 MAX_DEPTH: Final = 40
@@ -44,7 +44,7 @@ class Frame:
     def __init__(self, kind: int, parent: "Frame | None") -> None:
         self.kind = kind
         self.parent = parent
-        self.value: int | str | tuple[int, int] | Table = 0
+        self.value: int | str | tuple[int, int] | HtmlTable = 0
         self.count = 0
         self.ended = self.loose = False
         self.language = ""
@@ -160,7 +160,7 @@ def _table(outer: Frame, attributes: str) -> Frame:
         _of(outer.table).nested += 1
     is_code = attributes and code.is_code_table(attributes)
     frame = code_root(outer, attributes) if is_code else Frame(TABLE, outer)
-    frame.value = Table(attributes, code=frame.kind == CODE)
+    frame.value = HtmlTable(attributes, code=frame.kind == CODE)
     frame.table = frame
     return frame
 
@@ -208,8 +208,8 @@ def dropped(outer: Frame) -> Frame:
     return frame
 
 
-def _of(table: Frame) -> Table:
-    assert isinstance(table.value, Table)
+def _of(table: Frame) -> HtmlTable:
+    assert isinstance(table.value, HtmlTable)
     return table.value
 
 

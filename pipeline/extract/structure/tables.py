@@ -25,7 +25,7 @@ _DATA = re.compile(
 
 
 @dataclass(eq=False, slots=True)
-class Table:
+class HtmlTable:
     """A `table` element, as far as it is read. Rows and columns count from 0; `nested`: it holds other tables."""
 
     attributes: str

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.extract.blocks import blocks
 from pipeline.extract.structure.markdown import fill_tables, markdown, wholes
-from pipeline.extract.structure.tables import MAX_COLUMNS, Table, pipe_table
+from pipeline.extract.structure.tables import MAX_COLUMNS, HtmlTable, pipe_table
 
 LONG = "This cell holds a paragraph of an article, as pages were laid out before there were style sheets. " * 8
 
@@ -42,7 +42,7 @@ def test_tables_of_data_are_pipe_tables_and_layout_is_not(html: str, text: str) 
 
 
 def test_cells_under_a_row_span_keep_their_columns() -> None:
-    table = Table("")
+    table = HtmlTable("")
     table.start_row()
     assert [table.start_cell(attributes, False) for attributes in ("rowspan=2", 'colspan="2"', "")] == [
         (0, 0), (0, 1), (0, 3)
@@ -54,7 +54,7 @@ def test_cells_under_a_row_span_keep_their_columns() -> None:
 
 
 def test_a_table_of_too_many_columns_is_layout() -> None:
-    table = Table("")
+    table = HtmlTable("")
     table.start_row()
     for _ in range(MAX_COLUMNS + 1):
         table.start_cell("", True)
