@@ -83,10 +83,12 @@ def page_kind(record: RawRecord, message: HttpMessage) -> str:
         return f"status/{leading}xx" if leading in (1, 3, 4, 5) else "status/other"
     if message.status in (204, 205):
         return "status/204"
-    if TOO_LARGE in message.problems and not message.body.strip():
-        message = record_message(record)  # its head alone is blank
+    blank = not message.body.strip()
+    if blank and TOO_LARGE in message.problems:
+        message = record_message(record)  # of which the head alone may be blank
+        blank = not message.body.strip()
     media = message.media_type
-    if not message.body.strip():
+    if blank:
         may_be_page = media in _HTML_TYPES or media in _GENERIC or message.cut == UNENDED
         lost = message.cut not in (None, SHORT_BODY) and may_be_page and message.header("content-length") != "0"
         return message.cut if message.cut and lost else "body/empty"
