@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from dedup.shingles import NGRAM, shingles
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset
-from pipeline.explain.lookup import Key, Survivors, survivor_key
+from pipeline.explain.lookup import Key, Survivors
 from pipeline.pool.quantile import UNKNOWN
 
 # The most copies shown of one document, changed lines of one edit, and characters of each.
@@ -85,8 +85,10 @@ def copies_of(dataset: Dataset, key: Key, ident: str) -> list[dict[str, Any]]:
     for part in dataset.ledger_parts():
         for batch in part.batches(names):
             if len(found) < MAX_COPIES:
-                mine = batch.filter(pc.and_(pc.equal(batch["survivor"], ident), pc.starts_with(batch["rule"], "copy_")))
-                rows = (row for row in mine.to_pylist() if survivor_key(row) in (None, key))
+                named = pc.and_(pc.equal(batch["survivor_path"], key[0]), pc.equal(batch["survivor_offset"], key[1]))
+                by_id = pc.and_(pc.is_null(batch["survivor_path"]), pc.equal(batch["survivor"], ident))
+                mine = batch.filter(pc.and_(pc.or_kleene(named, by_id), pc.starts_with(batch["rule"], "copy_")))
+                rows = mine.to_pylist()
                 found += [{**row, "removed": row["id"]} for row in rows]
     return found[:MAX_COPIES]
 
