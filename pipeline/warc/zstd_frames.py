@@ -14,7 +14,7 @@ _RLE, _RESERVED = 1, 3
 Read = Callable[[int, int], bytes]
 
 
-class Frame(NamedTuple):
+class ZstdFrame(NamedTuple):
     """`end`: behind the frame, or None if it is broken or cut; `cut`: the bytes end inside it; `window`: the memory in
     bytes that decoding takes; `dictionary`: the number of the dictionary that it needs, 0 for none."""
 
@@ -41,15 +41,15 @@ def skippable_end(read: Read, start: int, size: int) -> int | None:
     return end if len(head) == 8 and end <= size else None
 
 
-def frame_at(read: Read, start: int) -> Frame:
+def frame_at(read: Read, start: int) -> ZstdFrame:
     """The frame at `start`, which has the magic."""
     head = read(start, start + 18)
     if len(head) < 6:
-        return Frame(None, cut=True)
+        return ZstdFrame(None, cut=True)
     descriptor = head[4]
     single, checksum = descriptor >> 5 & 1, descriptor >> 2 & 1
     if descriptor & 8:  # reserved
-        return Frame(None)
+        return ZstdFrame(None)
     position = 5 + (not single)
     id_bytes = (0, 1, 2, 4)[descriptor & 3]
     dictionary = int.from_bytes(head[position : position + id_bytes], "little")
@@ -62,7 +62,7 @@ def frame_at(read: Read, start: int) -> Frame:
     end, cut = _blocks_end(read, start + position, min(window, _BLOCK_BYTES))
     if end is not None and checksum:
         end, cut = (end + 4, False) if len(read(end, end + 4)) == 4 else (None, True)
-    return Frame(end, cut, window, dictionary)
+    return ZstdFrame(end, cut, window, dictionary)
 
 
 def _blocks_end(read: Read, position: int, most: int) -> tuple[int | None, bool]:
