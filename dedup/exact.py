@@ -16,13 +16,20 @@ from dedup.policy import Policy, preference_columns
 from dedup.tables import batch_of, keys_schema, location_columns
 from dedup.urls import normalise_url
 
+# Soft hyphen, zero-width space, word joiner, byte order mark: they tell where a line may end, or nothing, and templates
+# add and lose them. Joiners and the marks of writing direction stay: they tell words apart, or how these are read.
+INVISIBLE = "\u00ad\u200b\u2060\ufeff"
+
 
 def normalise_text(text: str) -> str:
-    """The form in which duplicates' texts are equal: NFC, runs of white space as one space, none at the ends.
+    """The form in which duplicates' texts are equal: without `INVISIBLE`, NFC, runs of white space as one space, none
+    at the ends.
 
     Documents that differ in case, punctuation, digits or the order of lines are not duplicates.
     """
     if not text.isascii():
+        for character in INVISIBLE:
+            text = text.replace(character, "")
         text = unicodedata.normalize("NFC", text)
     return " ".join(text.split())
 

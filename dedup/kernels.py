@@ -66,9 +66,16 @@ def _dispatcher(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @cache
 def _numba() -> Any:
+    import llvmlite.binding
     import numba
     from numba.extending import register_jitable
 
+    # Of 512 bits LLVM uses 256 for fear of lower clocks. Minima are multiplications of 64 bits, and take two thirds of
+    # the time with all. Nothing happens if numba has compiled before; results are the same in any case.
+    config: Any = numba.config
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512dq") and config.CPU_FEATURES is None:
+        config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
     for function in (_mix, _scratch, _character, _tokenize, _runs, _minima, _bands):
         register_jitable(function)
     return numba
@@ -165,7 +172,7 @@ def _tokenize(
         count += _ONE
     for i in range(count):
         tokens[i] = _mix(tokens[i])
-    return np.int64(count), letters, False
+    return int(np.int64(count)), letters, False  # signed again: numba has no integer for the sum of the two
 
 
 def _runs(tokens: Hashes, weights: Bytes, count: int, letters: bool, ngram: int, runs: Hashes) -> int:

@@ -13,6 +13,17 @@ def test_normalisation_keeps_what_tells_texts_apart() -> None:
     assert len({normalise_text(text) for text in ("A b", "a b", "a, b", "a 1", "a 2")}) == 5
 
 
+@pytest.mark.parametrize("invisible", ["\u00ad", "\u200b", "\u2060", "\ufeff"])
+def test_texts_are_equal_through_what_is_invisible(invisible: str) -> None:
+    assert normalise_text(f"{invisible}co{invisible}operate {invisible} now{invisible}") == "cooperate now"
+    assert normalise_text(f"cafe{invisible}\u0301") == "café"
+
+
+@pytest.mark.parametrize("kept", ["\u200c", "\u200d", "\u200e", "\u200f", "\u202a", "\u202e", "\u2066", "\u2069"])
+def test_joiners_and_writing_direction_tell_texts_apart(kept: str) -> None:
+    assert normalise_text(f"نمی{kept}خواهم") != normalise_text("نمیخواهم")
+
+
 def test_digest_is_xxh3_128_of_utf8() -> None:
     # the test vector of xxHash for no input and seed 0, most significant byte first
     assert digest("").hex() == "99aa06d3014798d86001c324468d497f"
