@@ -2,7 +2,7 @@
 
 Each public function is compiled at its first call, so that importing this module does not import numba (about a
 second). Compiled code is cached on disk where possible (`__pycache__`, else the user's cache); in a read-only
-installation each process compiles again (about three seconds). numba invalidates the cache when this file changes and
+installation each process compiles again (about five seconds). numba invalidates the cache when this file changes and
 not when others do, so no kernel may call a function of another module.
 
 All arithmetic is on unsigned integers modulo 2^64: the same bytes on every machine.
