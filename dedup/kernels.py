@@ -28,6 +28,9 @@ Offsets = npt.NDArray[np.int64]
 # the rank of its combining class; one if NFC may change it or join it to the character before; 3 of its kind.
 SEPARATOR, WORD, IGNORED, IDEOGRAPH, LETTER = 0, 1, 2, 3, 4
 CLASS_AT, UNSURE_AT, KIND_AT = 21, 28, 29
+# and of that of `exact.text_codes`, 16 bits: the class, then these
+UNSURE_AT_PLAIN, KIND_AT_PLAIN = 7, 8
+PLAIN, SPACE, INVISIBLE = 0, 1, 2
 # weight of a word or an ideograph; a LETTER of a script without spaces weighs 1
 WORD_WEIGHT = 3
 
@@ -293,6 +296,59 @@ def band_hashes(signature: Hashes, rows: int) -> Hashes:
     keys = np.empty(signature.size // rows, np.uint64)
     _bands(signature, rows, keys)
     return keys
+
+
+@_compiled
+def plain_texts(data: Bytes, offsets: Offsets, codes: npt.NDArray[np.uint16]) -> tuple[Bytes, Offsets, Flags]:
+    """Texts without what is invisible, with one space for each run of white space and none at the ends.
+
+    `codes`: of each code point the rank of its combining class in 7 bits, a bit where NFC is unsure, and PLAIN, SPACE
+    or INVISIBLE from bit KIND_AT_PLAIN. Returns the bytes of all texts, where each text's begin and end, and which
+    texts NFC may change; these are empty.
+    """
+    texts = offsets.size - 1
+    ends = np.zeros(texts + 1, np.int64)
+    unsure = np.zeros(texts, np.bool_)
+    out = np.empty(offsets[texts] - offsets[0], np.uint8)
+    begin = count = _NOTHING
+    for i in range(texts):
+        place, stop = np.uint64(offsets[i]), np.uint64(offsets[i + 1])
+        begin = count
+        after_space, last = _ONE, np.uint16(0)
+        while place < stop:
+            while place < stop and data[place] < 0x80:
+                byte = data[place]
+                space = np.uint64(codes[byte] >> KIND_AT_PLAIN)
+                out[count] = 0x20 if space else byte
+                count += _ONE - (space & after_space)
+                after_space, last = space, np.uint16(0)
+                place += _ONE
+            if place >= stop:
+                break
+            point, size = _character(data, place, stop)
+            code = codes[point] if point else codes[1]  # what is no UTF-8 stays as it is
+            kind, combining = code >> KIND_AT_PLAIN, code & _CLASS
+            place += size
+            if kind == INVISIBLE:
+                continue
+            if kind == SPACE:
+                out[count] = 0x20
+                count += _ONE - after_space
+                after_space, last = _ONE, np.uint16(0)
+                continue
+            if code >> UNSURE_AT_PLAIN & 1 or 0 < combining < last:
+                unsure[i] = True
+                break
+            for k in range(place - size, place):
+                out[count] = data[k]
+                count += _ONE
+            after_space, last = _NOTHING, np.uint16(combining)
+        if unsure[i]:
+            count = begin
+        elif after_space and count > begin:
+            count -= _ONE
+        ends[i + 1] = np.int64(count)
+    return out[: ends[texts]].copy(), ends, unsure
 
 
 @_compiled
