@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.shared import add, ask_peer, markdown, megachars, read_texts
+from dedup.exact import text_digests
 from dedup.minhash import SIGNATURES, MinHash
 from dedup.paragraphs import line_hashes
 from dedup.shingles import shingle_sequence, shingle_sets, shingles
@@ -59,6 +60,7 @@ def ours(texts: list[str]) -> dict[str, Callable[[], object]]:
     }
     works["minima alone, 14 x 8"] = lambda: [MinHash().signature(each) for each in sequences]
     works["sets of shingles"] = lambda: shingle_sets(column)
+    works["digests of normalised texts"] = lambda: text_digests(column)
     works["hashes of paragraphs"] = lambda: [line_hashes(text) for text in texts]
     return works
 
