@@ -101,10 +101,10 @@ def recipe_until(name: str, stage: str = "filter") -> str:
     return recipe_toml({**recipe.source, "stage": recipe.source["stage"][: last + 1]})
 
 
-def ask_peer(python: Path, what: str, rows: Iterable[Mapping[str, Any]], peer: Path = PEER) -> list[Any]:
-    """What `PEER WHAT` says of the rows, a JSON value a line."""
+def ask_peer(python: Path, what: str, rows: Iterable[Mapping[str, Any]], script: Path = PEER) -> list[Any]:
+    """What `datatrove_peer.py WHAT`, or another script, says of the rows, a JSON value a line."""
     done = subprocess.run(
-        [str(python), str(peer), what],
+        [str(python), str(script), what],
         input="".join(json.dumps(row) + "\n" for row in rows),
         capture_output=True,
         text=True,

@@ -7,13 +7,18 @@ digest. The reducer (`keep.py`) sees all documents of a key together and keeps o
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cache
+from itertools import compress, pairwise
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
+from dedup import kernels
 from dedup.policy import CONTENT, Policy, preference_columns
+from dedup.shingles import character_codes, utf8
 from dedup.tables import batch_of, keys_schema, location_columns
 from dedup.urls import normalise_url
 
@@ -52,6 +57,36 @@ def normalise_text(text: str) -> str:
     return _SPACE_IN_SOLID.sub("", text)
 
 
+# Where str.split cuts; none is beyond the first 0x3001 code points.
+_WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+
+
+def text_digests(texts: pa.Array) -> list[bytes]:
+    """The `digest` of each normalised text of a column. Nulls are empty texts, and bytes that are no UTF-8 stay."""
+    every = utf8(texts)
+    data, ends, unsure = kernels.plain_texts(*every, text_codes())
+    plain = memoryview(data)  # type: ignore[arg-type]
+    digests = [xxhash.xxh3_128_digest(plain[begin:end]) for begin, end in pairwise(ends.tolist())]
+    for row in np.flatnonzero(unsure).tolist():
+        text = every.data[every.offsets[row] : every.offsets[row + 1]].tobytes().decode("utf-8", "surrogateescape")
+        digests[row] = xxhash.xxh3_128_digest(normalise_text(text).encode("utf-8", "surrogateescape"))
+    return digests
+
+
+@cache
+def text_codes() -> npt.NDArray[np.uint16]:
+    """What `kernels.plain_texts` knows of each of the 0x110000 code points, uint16: bits as `kernels` has them."""
+    codes = (character_codes() >> kernels.CLASS_AT & 0xFF).astype(np.uint16)
+    solid = [ord(character) for character in re.findall(f"[{_SOLID}]", "".join(map(chr, range(0x2E80, 0x40000))))]
+    for kind, points in (
+        (kernels.SOLID, solid),
+        (kernels.INVISIBLE, list(_INVISIBLE)),
+        (kernels.SPACE, [ord(character) for character in _WHITE_SPACE]),
+    ):
+        codes[points] = (codes[points] & (1 << kernels.KIND_AT_PLAIN) - 1) | kind << kernels.KIND_AT_PLAIN
+    return codes
+
+
 def digest(text: str) -> bytes:
     """16 bytes: xxh3-128 of the UTF-8 of `text`; lone surrogates are hashed as their three bytes."""
     return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
@@ -75,9 +110,14 @@ def key_table(
     with one URL those that have it in its one form come first where ties are decided by content.
     """
     column, normalise = NORMALISE[by]
-    normal = [None if value is None else normalise(value) for value in documents[column].to_pylist()]
-    has_key = np.array([value is not None and (by == "text" or value != "") for value in normal], np.bool_)
-    digests = b"".join(digest(value) for value, has in zip(normal, has_key) if has and value is not None)
+    if by == "text":
+        texts = documents[column]
+        has_key = texts.is_valid().to_numpy(zero_copy_only=False)
+        digests = b"".join(compress(text_digests(texts), has_key))
+    else:
+        normal = [normalise(value or "") for value in documents[column].to_pylist()]
+        has_key = np.array([value != "" for value in normal], np.bool_)
+        digests = b"".join(map(digest, filter(None, normal)))
     halves = np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
     locations = location_columns(documents.num_rows, shard, first_row)
     columns = {name: values[has_key] for name, values in locations.items()}
@@ -89,7 +129,7 @@ def key_table(
     return batch_of(keys_schema(policy), columns | {"key": halves[:, 0], "check": halves[:, 1]})
 
 
-def _plain_first(content: pa.Array, urls: list[str | None], normal: list[str | None]) -> pa.Array:
+def _plain_first(content: pa.Array, urls: list[str | None], normal: list[str]) -> pa.Array:
     """The hashes, in their upper half those of documents whose URL is not written as its key is."""
     odd = [url is None or url.removeprefix("http://").removeprefix("https://") != key for url, key in zip(urls, normal)]
     hashes = content.to_numpy() >> np.uint64(1) | np.array(odd, np.uint64) << np.uint64(63)

@@ -1,9 +1,9 @@
 """Dedup: removes copies over the whole pool."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
-from dedup.minhash import MinHash
+from dedup.minhash import SIGNATURES, MinHash
 from dedup.policy import Policy
 from dedup.survivors import Link
 from dedup.verify import Measure, Verify
@@ -17,6 +17,8 @@ from pipeline.steps.option import Option, type_of, typed
 ABOUT: dict[str, str] = {
     "policy": "which copy survives: " + ", ".join(f'`"{policy}"`' for policy in get_args(Policy)) + "; `content` by "
     "a hash of it, which also decides ties, so that the order of the documents does not matter; `first` in that order",
+    "signature": "bands and rows of a published corpus, in place of `bands` and `rows`: "
+    + ", ".join(f'`"{name}"` ({bands} of {rows})' for name, (bands, rows) in SIGNATURES.items()),
     "bands": "MinHash bands; pages that agree in all hashes of one band are compared",
     "rows": "hashes in a band",
     "ngram": "words in a shingle",
@@ -42,7 +44,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "text": {"policy": "content"},
     "url": {"policy": "content"},
     "minhash": {
-        "bands": 14, "rows": 8, "ngram": 5, "verify": True, "threshold": 0.8, "measure": "jaccard",
+        "signature": "", "bands": 14, "rows": 8, "ngram": 5, "verify": True, "threshold": 0.8, "measure": "jaccard",
         "policy": "content", "link": "direct",
     },
     "paragraphs": {"within_document": "first"},
@@ -61,7 +63,8 @@ class Dedup(MethodStep):
 
     @classmethod
     def options_of(cls, method: str) -> tuple[Option, ...]:
-        return typed(OPTIONS[method], ABOUT)
+        options = typed(OPTIONS[method], ABOUT)
+        return tuple(replace(option, default="") if option.name == "signature" else option for option in options)
 
     def checked_options(self) -> dict[str, Any]:
         """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
@@ -83,11 +86,26 @@ class Dedup(MethodStep):
                 hint = not_one_of(options[name], allowed)
                 raise UsageError(f"dedup {self.method}: {name} is {shown(options[name])}, {hint}")
         if self.method == "minhash":
+            options["bands"], options["rows"] = self._bands_and_rows(options)
             MinHash(options["bands"], options["rows"], options["ngram"])
             Verify(options["threshold"], options["measure"])
         if self.method == "substring" and options["tokens"] < 2:
             raise UsageError(f"dedup substring: tokens is {options['tokens']}; give at least 2")
         return options
+
+    def _bands_and_rows(self, options: dict[str, Any]) -> tuple[int, int]:
+        name = options["signature"]
+        if "signature" not in self.options:
+            return options["bands"], options["rows"]
+        if name not in SIGNATURES:
+            raise UsageError(f"dedup minhash: signature is {shown(name)}, {not_one_of(name, tuple(SIGNATURES))}")
+        if given := [each for each in ("bands", "rows") if each in self.options]:
+            bands, rows = SIGNATURES[name]
+            raise UsageError(
+                f"dedup minhash: signature {name!r} is {bands} bands of {rows} rows; leave out {' and '.join(given)}, "
+                "or the signature"
+            )
+        return SIGNATURES[name]
 
     @property
     def on_records(self) -> bool:

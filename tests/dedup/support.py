@@ -20,6 +20,12 @@ def documents(texts: Sequence[str | None], **columns: Sequence[object]) -> pa.Re
     return pa.RecordBatch.from_pydict(base | columns)
 
 
+def column(texts: list[bytes], large: bool = False) -> pa.Array:
+    """A column of these bytes, whether they are UTF-8 or not."""
+    kinds = (pa.large_binary(), pa.large_string()) if large else (pa.binary(), pa.string())
+    return pa.array(texts, kinds[0]).view(kinds[1])
+
+
 def reduce(reducer: Reducer, batches: Sequence[pa.RecordBatch], schema: pa.Schema, batch_rows: int = 7) -> pa.Table:
     """What the reducer makes of one partition that holds all rows, sorted, in batches of `batch_rows`."""
     table = pa.Table.from_batches(batches)

@@ -1,10 +1,18 @@
 """Exact duplicates: the keys of documents."""
 
+import pyarrow as pa
 import pytest
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dedup.exact import digest, key_table, normalise_text
+from dedup.exact import digest, key_table, normalise_text, text_digests
 from dedup.tables import keys_schema
-from tests.dedup.support import documents
+from tests.dedup.support import column, documents
+
+# white space of all sorts, marks that join or change places, what NFC replaces, what is invisible, joiners, surrogates
+HARD = "aZ \t\n\x1c\x85\xa0\u2000\u2028\u3000\u180e\xe9\u0130\u0301\u0323\u1100\u1161\u212b\uf900"
+HARD += "\u4eca\u65e5\u3042\u3002\xad\u200b\u200d\u2060\ufeff\ud800\U0001f600"
 
 
 def test_normalisation_keeps_what_tells_texts_apart() -> None:
@@ -64,3 +72,25 @@ def test_a_row_holds_the_columns_that_the_policy_compares_and_no_other() -> None
     assert keys_schema("first").names == ["key", "check", "shard", "row", "dump", "copies", "snapshots"]
     assert set(keys_schema("longest").names) - set(keys_schema("first").names) == {"chars", "content"}
     assert key_table(documents(["a é"]), 0, 0, "text", "longest")["chars"].to_pylist() == [3]
+
+
+@given(st.lists(st.one_of(st.text(HARD, max_size=20), st.text(max_size=20)), max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_a_column_has_the_digests_of_its_normalised_texts(texts: list[str]) -> None:
+    digests = text_digests(column([text.encode("utf-8", "surrogatepass") for text in texts]))
+    assert digests == [digest(normalise_text(text)) for text in texts]
+
+
+@given(st.binary(max_size=20), st.text(HARD, max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_bytes_that_are_no_utf8_stay(junk: bytes, text: str) -> None:
+    whole = junk + text.encode("utf-8", "surrogatepass") + junk
+    (found,) = text_digests(column([whole]))
+    expected = normalise_text(whole.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    assert found == xxhash.xxh3_128_digest(expected)
+
+
+def test_every_character_is_normalised_alike() -> None:
+    points = (*range(0xD800), *range(0xE000, 0x32000), *range(0xE0000, 0xE0200))  # all that are assigned
+    texts = [f" {chr(point)}\u0301b {chr(point)} " for point in points]
+    assert text_digests(pa.array(texts)) == [digest(normalise_text(text)) for text in texts]

@@ -142,6 +142,14 @@ def test_what_is_malformed_is_refused_in_one_line(source: Part, says: str) -> No
     [
         (whole(RESILIPARSE, command="extract", audit=2), "0 to 1"),
         (whole(step("dedup", method="substring", options={"tokens": 1}), command="dedup"), "give at least 2"),
+        (
+            whole(step("dedup", method="minhash", options={"signature": "dolma3", "rows": 8}), command="dedup"),
+            "signature 'dolma3' is 26 bands of 11 rows; leave out rows, or the signature",
+        ),
+        (
+            whole(step("dedup", method="minhash", options={"signature": "finweb"}), command="dedup"),
+            "signature is 'finweb', not one of fineweb, dolma3, refinedweb, dclm; did you mean 'fineweb'?",
+        ),
     ],
 )
 def test_what_no_stage_can_run_is_refused(source: Part, says: str) -> None:
