@@ -27,22 +27,22 @@ from dedup.tables import LOCATION, batch_of, run_starts, values
 BLOCK_BYTES = 2 << 20
 
 # A segment with its text, or, where windows are compared by their hashes, one window with its 16 bytes.
-TEXTS = pa.schema([("key", pa.uint64()), *LOCATION, *RUN, ("what", pa.int8()), ("text", pa.binary())])
+TEXTS = pa.schema([("key", pa.uint64()), *LOCATION, *RUN, ("what", pa.int8()), ("units", pa.binary())])
 # Windows that follow each other and are repeated; `first`: here is the first of all copies of each.
 SPANS = pa.schema([*LOCATION, *RUN, ("first", pa.bool_())])
 
 _UNIQUE, _FIRST, _LATER = 0, 1, 2
 
 
-class SegmentTexts(NamedTuple):
-    """The encoder of a text's segments."""
+class EncodedText(NamedTuple):
+    """A text with its units, to take segments from."""
 
     text: Bytes
     bounds: Places | None
     windows: Windows
 
     @classmethod
-    def of(cls, text: Bytes, windows: Windows) -> "SegmentTexts":
+    def of(cls, text: Bytes, windows: Windows) -> "EncodedText":
         return cls(text, bounds_of(text) if windows.unit == "tokens" else None, windows)
 
     def encoded(self, begin: int, count: int) -> bytes:
@@ -56,33 +56,40 @@ class SegmentTexts(NamedTuple):
         return out[: kernels.encode_tokens(self.text, bounds, out)].tobytes()
 
 
-def text_table(documents: pa.RecordBatch, shard: int, first_row: int, found: pa.Table, windows: Windows) -> pa.Table:
-    """TEXTS of those segments in `found` (FOUND, of this shard, ascending rows) that are in a batch of documents and
-    have to be compared."""
-    rows, what = values(found, "row"), values(found, "what")
-    low, high = np.searchsorted(rows, [first_row, first_row + documents.num_rows])
-    mine = found.slice(low, high - low).filter(pa.array(what[low:high] >= DIFFERENT))
-    made: list[dict[str, Any]] = []
-    if not mine.num_rows:
-        return TEXTS.empty_table()
+def text_table(
+    documents: pa.RecordBatch, first_row: int, found: pa.Table, windows: Windows
+) -> Iterator[pa.RecordBatch]:
+    """TEXTS of those segments in `found` (FOUND of this shard that is to be compared, ascending rows) that are in a
+    batch of documents, in batches of about `BLOCK_BYTES`."""
+    low, high = np.searchsorted(values(found, "row"), [first_row, first_row + documents.num_rows])
+    if low == high:
+        return
     data, ends = kernels.whole(documents["text"].fill_null(""))
     last, texts = -1, None
-    for segment in mine.to_pylist():
+    made: list[dict[str, Any]] = []
+    size = 0
+    for segment in (each for batch in found.slice(low, high - low).to_batches() for each in batch.to_pylist()):
         if texts is None or segment["row"] != last:
             last = segment["row"]
-            texts = SegmentTexts.of(data[ends[last - first_row] : ends[last - first_row + 1]], windows)
-        made += _rows(segment, texts)
-    return pa.Table.from_pylist(made, TEXTS)
+            texts = EncodedText.of(data[ends[last - first_row] : ends[last - first_row + 1]], windows)
+        for row in _rows(segment, texts):
+            made.append(row)
+            size += len(row["units"])
+        if size > BLOCK_BYTES:
+            yield pa.RecordBatch.from_pylist(made, TEXTS)
+            made, size = [], 0
+    if made:
+        yield pa.RecordBatch.from_pylist(made, TEXTS)
 
 
-def _rows(segment: dict[str, Any], texts: SegmentTexts) -> list[dict[str, Any]]:
+def _rows(segment: dict[str, Any], texts: EncodedText) -> list[dict[str, Any]]:
     if segment["what"] < DIFFERENT + BY_HASH:
-        return [segment | {"text": texts.encoded(segment["begin"], segment["windows"])}]
+        return [segment | {"units": texts.encoded(segment["begin"], segment["windows"])}]
     rows = []
     for begin in range(segment["begin"], segment["begin"] + segment["windows"]):
         hashed = xxhash.xxh3_128_digest(texts.encoded(begin, 1))
         key = int.from_bytes(hashed[:8], "little")
-        rows.append(segment | {"begin": begin, "windows": 1, "key": key, "text": hashed})
+        rows.append(segment | {"begin": begin, "windows": 1, "key": key, "units": hashed})
     return rows
 
 
@@ -109,7 +116,7 @@ class Compare:
 def _blocks(table: pa.Table) -> Iterator[pa.Table]:
     """The rows in tables of whole keys, of `BLOCK_BYTES` of text unless a key has more."""
     starts = run_starts(values(table, "key"))
-    sizes = np.add.reduceat(np.array([len(text) for text in table["text"].to_pylist()]), starts)
+    sizes = np.add.reduceat(np.array([len(text) for text in table["units"].to_pylist()]), starts)
     begin = held = 0
     for start, size in zip(starts.tolist(), sizes.tolist()):
         if start > begin and held + size > BLOCK_BYTES:
@@ -121,7 +128,7 @@ def _blocks(table: pa.Table) -> Iterator[pa.Table]:
 
 def _equal_windows(block: pa.Table, windows: Windows) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """For each window of the segments, in their order: a number that equal ones have, and how many are equal."""
-    texts: Sequence[bytes] = block["text"].to_pylist()
+    texts: Sequence[bytes] = block["units"].to_pylist()
     data = np.frombuffer(b"\xff".join([*texts, b""]), np.uint8).copy()  # the library wants to write
     counts = values(block, "windows").astype(np.int64)
     inner = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)  # of each window in its segment
@@ -150,7 +157,7 @@ def _equal_windows(block: pa.Table, windows: Windows) -> tuple[npt.NDArray[Any],
 
 def _equal_hashes(table: pa.Table) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """As `_equal_windows` of rows that are one window each, by the second half of its hash; the first is the key."""
-    texts = b"".join(table["text"].to_pylist())
+    texts = b"".join(table["units"].to_pylist())
     second = np.frombuffer(texts, "<u8").reshape(-1, 2)[:, 1]
     key = values(table, "key")
     order = np.lexsort((second, key))

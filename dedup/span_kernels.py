@@ -49,7 +49,7 @@ def token_bounds(data: Bytes, at: int, end: int, kinds: Bytes, bounds: Places) -
             point, size = (byte & 15) << 12 | (data[at + 1] & 63) << 6 | (data[at + 2] & 63), 3
         elif 0xC0 <= byte < 0xE0 and at + 1 < end:
             point, size = (byte & 31) << 6 | (data[at + 1] & 63), 2
-        kind = kinds[min(point, _LAST_POINT)]
+        kind = kinds[point if point <= _LAST_POINT else _LAST_POINT]
         if inside and kind != PART:
             bounds[count, 1] = at
             count += 1
@@ -96,8 +96,8 @@ def segments(
     """Cuts the windows of `length` units into segments; returns how many, and fills their columns.
 
     A window's key is the least hash of its runs of `gram` units; windows that follow each other and have one key are a
-    segment, of at most `most` of them. `checks`: a hash of the units of the segment's windows. `again`: whether the least
-    run is in the segment at several places; else no two of its windows are equal.
+    segment, of at most `most` of them. `checks`: a hash of the units of the segment's windows. `again`: whether the
+    least run is in the segment at several places; else no two of its windows are equal.
     """
     grams = hashes.size - gram + 1
     span = length - gram + 1  # runs in a window

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dedup.segments import Windows, bounds_of
+from infra.errors import UsageError
 
 Action = Literal["cut", "mask", "drop"]
 Keep = Literal["none", "first"]
@@ -39,6 +40,9 @@ class Spans(NamedTuple):
     windows: Places
     first: npt.NDArray[np.bool_]
 
+    def of(self, start: int, end: int) -> "Spans":
+        return Spans(self.begin[start:end], self.windows[start:end], self.first[start:end])
+
 
 class Edited(NamedTuple):
     """`text`: what is left, None if the document is dropped; `share`: how much of its bytes is in the spans."""
@@ -56,12 +60,19 @@ class Cut:
     characters: with `cut`, a document of which fewer characters other than white space are left is dropped.
     """
 
-    windows: Windows = Windows()
+    windows: Windows
     action: Action = "cut"
     keep: Keep = "none"
     gap: int = 0
     share: float = MOST_SHARE
     characters: int = MIN_CHARACTERS
+
+    def __post_init__(self) -> None:
+        """UsageError for a gap below 0, or a share outside of 0 to 1."""
+        if self.gap < 0:
+            raise UsageError(f"dedup substring: gap is {self.gap}; give at least 0")
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"dedup substring: share is {self.share}; give 0 to 1")
 
     def __call__(self, text: str, spans: Spans) -> Edited:
         """The text on both sides of a cut is joined as it is, white space included."""

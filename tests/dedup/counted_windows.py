@@ -95,7 +95,7 @@ class KeepRepeated:
 
     fingerprint: str = "dedup.substring.repeated"
 
-    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         last = pa.table({name: pa.array([], WINDOWS.field(name).type) for name in WINDOWS.names})
         written = False  # whether the last window has been
         for batch in rows:
