@@ -1,14 +1,7 @@
-"""Exact substring deduplication: cuts out every copy of a run of 50 tokens or more that occurs twice in the pool.
+"""Repeated spans by counting: every run of `size` tokens of every text is a row under its hash, and equal hashes are
+duplicates. Another way to the spans of `dedup/substring.py`, with a row for each token: what that is compared with.
 
-The second last step of RefinedWeb (arXiv 2306.01116, section G.3.2), after Lee et al. 2022 (arXiv 2107.06499), who
-remove all copies. They sort the suffixes of the whole pool in the memory of one machine. Here each run of exactly 50
-tokens is a row under its hash, and equal hashes are duplicates. A longer match is the union of its windows, so the
-spans found are the same, with one reduction that is linear in the tokens; the cost is one row per token in the shuffle.
-Documents with almost no text left are dropped.
-
-A token is one ideograph or kana, or a run of other characters that are not white space. It is compared as written, so a
-match is exact but for white space between tokens. (RefinedWeb's tokens are subwords, so that its 50 are fewer words.)
-Among n windows, about n^2 / 2^65 pairs of different ones have equal hashes.
+A token is one ideograph or kana, or a run of other characters that are not white space.
 """
 
 import re
