@@ -53,7 +53,7 @@ def deduplicated(texts: Texts, cut: Cut, batch_rows: int = 7, shards: int = 1) -
 def counted(texts: Texts, size: int, min_characters: int = 1) -> list[str | None]:
     """By `counted_windows`."""
     tables = [counted_windows.window_table(documents([text]), 0, row, size) for row, text in enumerate(texts)]
-    repeated = reduce(counted_windows.KeepRepeated(), tables, counted_windows.DUPLICATE_WINDOWS)
+    repeated = reduce(counted_windows.KeepRepeated(), tables, counted_windows.DUPLICATE_WINDOWS, 65536)
     of_row = [values(repeated.filter(pa.array(values(repeated, "row") == row)), "token") for row in range(len(texts))]
     return [
         counted_windows.remaining_text(text or "", first, size, min_characters)
