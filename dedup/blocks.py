@@ -6,7 +6,7 @@ prefixes by Kasai's algorithm). They sort all of a corpus at once; here a block 
 segments, so that equal windows are in one block (`segments.py` says why) and no match is lost between two.
 
 A segment's text is its tokens, each after a space, or its bytes. It ends in a byte that no UTF-8 has, so that no match
-goes beyond it. Memory: 25 bytes a byte of a block, of BLOCK_BYTES and one key (at most MOST_DIFFERENT segments).
+goes beyond it. Memory: 40 bytes a byte of a block, of BLOCK_BYTES and one key (at most MOST_DIFFERENT segments).
 """
 
 from collections.abc import Iterator, Sequence
@@ -141,18 +141,10 @@ def _equal_windows(block: pa.Table, windows: Windows) -> tuple[npt.NDArray[Any],
         sizes = np.array([len(text) + 1 for text in texts])
         start, size = np.repeat(np.cumsum(sizes) - sizes, counts) + inner, np.full(inner.size, windows.length)
     suffixes = divsufsort(data)
-    common = kasai(data, suffixes)
-    needed, number = np.zeros(data.size, np.int32), np.zeros(data.size, np.int32)
-    needed[start], number[start] = size, np.arange(start.size)
-    needed, number = needed[suffixes], number[suffixes]
-    fresh = np.ones(data.size, np.bool_)  # whether a suffix does not begin with the window of the one before
-    fresh[1:] = (needed[:-1] == 0) | (common[: data.size - 1] < needed[:-1])
-    group = np.cumsum(fresh)
-    is_window = needed > 0
-    equal, of_window = np.zeros(start.size, np.int64), np.zeros(start.size, np.int64)
-    of_window[number[is_window]] = group[is_window]
-    equal[number[is_window]] = np.bincount(group)[group[is_window]]
-    return of_window, equal
+    sizes, numbers, groups = (np.zeros(length, np.int32) for length in (data.size, data.size, start.size))
+    sizes[start], numbers[start] = size, np.arange(start.size)
+    kernels.equal_windows(suffixes, kasai(data, suffixes), sizes, numbers, groups)
+    return groups, np.bincount(groups)[groups]
 
 
 def _equal_hashes(table: pa.Table) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -32,53 +32,51 @@ _LAST_POINT = 0x10FFFF
 
 
 @compiled
-def token_bounds(data: Bytes, at: int, end: int, kinds: Bytes, bounds: Places) -> tuple[int, int]:
-    """Fills `bounds`, shape (tokens, 2), with where each token of data[at:end] begins and ends, from its position 0.
+def tokens(data: Bytes, at: int, kinds: Bytes, bounds: Places, hashes: Hashes) -> tuple[int, int]:
+    """Fills `bounds`, shape (tokens, 2), with where each token of data[at:] begins and ends in `data`, and `hashes`
+    with a hash of each: those of equal tokens are equal.
 
     Returns how many there are, and where to go on if there are more than fit.
     """
     count = 0
     inside = False
+    value = _SEED
+    end = data.size
     while at < end:
         byte = np.int64(data[at])
         point, size = byte, 1
-        if byte >= 0xF0 and at + 3 < end:
-            point = (byte & 7) << 18 | (data[at + 1] & 63) << 12 | (data[at + 2] & 63) << 6 | (data[at + 3] & 63)
-            size = 4
-        elif 0xE0 <= byte < 0xF0 and at + 2 < end:
-            point, size = (byte & 15) << 12 | (data[at + 1] & 63) << 6 | (data[at + 2] & 63), 3
-        elif 0xC0 <= byte < 0xE0 and at + 1 < end:
-            point, size = (byte & 31) << 6 | (data[at + 1] & 63), 2
-        kind = kinds[point if point <= _LAST_POINT else _LAST_POINT]
+        if byte >= 0x80:
+            if byte >= 0xF0 and at + 3 < end:
+                point = (byte & 7) << 18 | (data[at + 1] & 63) << 12 | (data[at + 2] & 63) << 6 | (data[at + 3] & 63)
+                point, size = min(point, _LAST_POINT), 4
+            elif 0xE0 <= byte < 0xF0 and at + 2 < end:
+                point, size = (byte & 15) << 12 | (data[at + 1] & 63) << 6 | (data[at + 2] & 63), 3
+            elif 0xC0 <= byte < 0xE0 and at + 1 < end:
+                point, size = (byte & 31) << 6 | (data[at + 1] & 63), 2
+        kind = kinds[point]
         if inside and kind != PART:
-            bounds[count, 1] = at
+            bounds[count, 1], hashes[count] = at, value
             count += 1
             inside = False
-        if kind != BLANK and not inside:
-            if count == bounds.shape[0]:
-                return count, at
-            bounds[count, 0] = at
-            if kind == PART:
-                inside = True
-            else:
-                bounds[count, 1] = at + size
+        if kind != BLANK:
+            if not inside:
+                if count == hashes.size:
+                    return count, at
+                bounds[count, 0] = at
+                value = _SEED
+            for k in range(at, at + size):
+                value = (value ^ np.uint64(data[k])) * _MIX_A
+                value ^= value >> _HALF
+            inside = True
+            if kind == SINGLE:
+                bounds[count, 1], hashes[count] = at + size, value
                 count += 1
+                inside = False
         at += size
     if inside:
-        bounds[count, 1] = end
+        bounds[count, 1], hashes[count] = end, value
         count += 1
     return count, end
-
-
-@compiled
-def token_hashes(data: Bytes, bounds: Places, hashes: Hashes) -> None:
-    """Fills `hashes` with those of the tokens at `bounds`: of equal tokens they are equal, whatever is around them."""
-    for i in range(bounds.shape[0]):
-        value = _SEED
-        for at in range(bounds[i, 0], bounds[i, 1]):
-            value = (value ^ np.uint64(data[at])) * _MIX_A
-            value ^= value >> _HALF
-        hashes[i] = value
 
 
 @compiled
@@ -177,6 +175,26 @@ def encode_tokens(data: Bytes, bounds: Places, out: Bytes) -> int:
             size += 2
     out[size] = SPACE
     return size + 1
+
+
+@compiled
+def equal_windows(suffixes: Places, common: Places, sizes: Places, numbers: Places, groups: Places) -> None:
+    """Fills `groups` with a number for each window, the same for equal ones.
+
+    `suffixes`: sorted; `common`: how many bytes each has in common with the next; `sizes`: the bytes of the window that
+    begins at each place, 0 where none does; `numbers`: of the windows, by place.
+    """
+    group = -1
+    same = False
+    for i in range(suffixes.size):
+        size = sizes[suffixes[i]]
+        if size == 0:
+            same = False
+            continue
+        if not same:
+            group += 1
+        groups[numbers[suffixes[i]]] = group
+        same = common[i] >= size
 
 
 def byte_hashes() -> Hashes:
