@@ -194,8 +194,8 @@ def kinds_of_points() -> npt.NDArray[np.uint8]:
 
 
 def bounds_of(data: Bytes) -> Places:
-    """Begin and end of each token of a text's UTF-8, int32, shape (tokens, 2). Memory: 16 bytes a token, and 16 for each
-    of `PIECE_UNITS`."""
+    """Begin and end of each token of a text's UTF-8, int32, shape (tokens, 2). Memory: 16 bytes a token, and 16 for
+    each of `PIECE_UNITS`."""
     pieces, at = [np.empty((0, 2), np.int32)], 0
     room = min(PIECE_UNITS, data.size)
     bounds, hashes = np.empty((room, 2), np.int32), np.empty(room, np.uint64)

@@ -94,8 +94,8 @@ def segments(
     """Cuts the windows of `length` units into segments; returns how many, and fills their columns.
 
     A window's key is the least hash of its runs of `gram` units; windows that follow each other and have one key are a
-    segment, of at most `most` of them. `checks`: a hash of the units of the segment's windows. `again`: whether the
-    least run is in the segment at several places; else no two of its windows are equal.
+    segment, of at most `most` of them. `checks`: a hash of the units of the segment's windows, made of those of runs.
+    `again`: whether the least run is in the segment at several places; else no two of its windows are equal.
     """
     grams = hashes.size - gram + 1
     span = length - gram + 1  # runs in a window
@@ -136,9 +136,10 @@ def segments(
             count += 1
         place = line[head]  # the last of equal ones, so that equal windows have it at the same distance
     for k in range(count):
-        check = _OTHER_SEED
-        for i in range(begins[k], begins[k] + windows[k] + length - 1):
-            check = (check ^ hashes[i]) * _MIX_B
+        check, last = _OTHER_SEED, begins[k] + windows[k] + span - 2
+        # runs side by side, and the one at the end
+        for run in range(begins[k], last + gram, gram):
+            check = (check ^ values[min(run, last)]) * _MIX_B
             check ^= check >> _HALF
         checks[k] = check
     return count
