@@ -46,23 +46,23 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Texts as the one partition of a source."""
+class GivenTexts:
+    """GivenTexts as the one partition of a source."""
 
     texts: tuple[str, ...]
     refs: tuple[InputRef, ...] = (InputRef("made", "texts"),)
     fingerprint: str = "texts"
 
-    def parts(self) -> list["Texts"]:
+    def parts(self) -> list["GivenTexts"]:
         return [self]
 
 
 @dataclass(frozen=True)
-class Make:
+class MakeGiven:
     schema: pa.Schema = SCHEMA
     fingerprint: str = "make"
 
-    def __call__(self, part: Texts) -> Iterator[Output]:
+    def __call__(self, part: GivenTexts) -> Iterator[Output]:
         for first in range(0, len(part.texts), BATCH):
             rows = [
                 {"text": text, "id": f"<{number}>", "file_path": "a.jsonl", "warc_offset": number, "copies": 1,
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory(prefix="substring-speed-") as scratch, LocalEngine() as engine:
         header = Header(Kind.DOCUMENTS, "make", RecipeRef("benchmark", ""), {}, ())
-        documents = engine.map_shards(Make(), [Texts(texts)], Path(scratch) / "documents", header)
+        documents = engine.map_shards(MakeGiven(), [GivenTexts(texts)], Path(scratch) / "documents", header)
         for repeat in range(args.repeats + 1):  # the first compiles
             if repeat == 1:
                 seconds.clear()

@@ -32,7 +32,7 @@ MOST_SHARE = 0.2
 Places = npt.NDArray[np.int64]
 
 
-class Spans(NamedTuple):
+class RepeatedSpans(NamedTuple):
     """Runs of repeated windows of one text: `begin` of the first, how many `windows`, and whether they are the `first`
     copies. Shape (runs,)."""
 
@@ -40,8 +40,8 @@ class Spans(NamedTuple):
     windows: Places
     first: npt.NDArray[np.bool_]
 
-    def of(self, start: int, end: int) -> "Spans":
-        return Spans(self.begin[start:end], self.windows[start:end], self.first[start:end])
+    def of(self, start: int, end: int) -> "RepeatedSpans":
+        return RepeatedSpans(self.begin[start:end], self.windows[start:end], self.first[start:end])
 
 
 class Edited(NamedTuple):
@@ -52,7 +52,7 @@ class Edited(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cut:
+class SpanEdit:
     """What is done with a text's repeated spans.
 
     gap: spans with at most so many units between them are one.
@@ -74,7 +74,7 @@ class Cut:
         if not 0 <= self.share <= 1:
             raise UsageError(f"dedup substring: share is {self.share}; give 0 to 1")
 
-    def __call__(self, text: str, spans: Spans) -> Edited:
+    def __call__(self, text: str, spans: RepeatedSpans) -> Edited:
         """The text on both sides of a cut is joined as it is, white space included."""
         data = text.encode("utf-8", "surrogatepass")
         ranges = self.ranges(data, spans)
@@ -93,7 +93,7 @@ class Cut:
             return Edited(None, share)
         return Edited(left, share)
 
-    def ranges(self, data: bytes, spans: Spans) -> list[tuple[int, int]]:
+    def ranges(self, data: bytes, spans: RepeatedSpans) -> list[tuple[int, int]]:
         """Where the spans to act on begin and end in the UTF-8 of a text, ascending, apart from each other."""
         array = np.frombuffer(data, np.uint8)
         bounds = bounds_of(array) if self.windows.unit == "tokens" else None
@@ -114,7 +114,7 @@ class Cut:
             return list(zip(bounds[edges[:, 0], 0].tolist(), bounds[edges[:, 1] - 1, 1].tolist()))
         return [(begin, end) for begin, end in map(self._characters(array), edges.tolist()) if begin < end]
 
-    def _covered(self, spans: Spans, chosen: npt.NDArray[np.bool_], units: int) -> npt.NDArray[np.bool_]:
+    def _covered(self, spans: RepeatedSpans, chosen: npt.NDArray[np.bool_], units: int) -> npt.NDArray[np.bool_]:
         """The units of a text that are in a window of the chosen runs."""
         steps = np.zeros(units + 1, np.int64)
         np.add.at(steps, spans.begin[chosen], 1)

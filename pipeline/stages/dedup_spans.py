@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dedup.blocks import SPANS, TEXTS, Compare, text_table
 from dedup.segments import DIFFERENT, FIRST, FOUND, SEGMENTS, Repeated, Windows, segment_table
-from dedup.substring import Cut, Edited, Spans
+from dedup.substring import Edited, RepeatedSpans, SpanEdit
 from dedup.tables import values
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import Part, PartList, Source, check_part
@@ -28,10 +28,10 @@ from pipeline.job.funnel import Judged, by_batch
 from pipeline.stages.dedup_work import Work, part_groups
 
 
-def cut_of(options: dict[str, Any]) -> Cut:
+def cut_of(options: dict[str, Any]) -> SpanEdit:
     """What a step's options say is done."""
     windows = Windows("bytes", options["bytes"]) if options["bytes"] else Windows("tokens", options["tokens"])
-    return Cut(windows, **{name: options[name] for name in ("action", "keep", "gap", "share", "characters")})
+    return SpanEdit(windows, **{name: options[name] for name in ("action", "keep", "gap", "share", "characters")})
 
 
 def repeated_spans(work: Work, windows: Windows) -> list[Source]:
@@ -123,7 +123,7 @@ class ApplySpans:
     step: str
     recipe: str
     carried: Carried
-    cut: Cut
+    cut: SpanEdit
 
     @property
     def fingerprint(self) -> str:
@@ -170,11 +170,11 @@ class ApplySpans:
         return ledger_of(rows, Reject(self.step, "repeated_share", None, self.cut.share), self.recipe, value=shares)
 
 
-def decided_spans(found: pa.Table, compared: pa.Table) -> tuple[np.ndarray[Any, Any], Spans]:
+def decided_spans(found: pa.Table, compared: pa.Table) -> tuple[np.ndarray[Any, Any], RepeatedSpans]:
     """The spans of one partition, with the row of each, ascending: FOUND that is decided, and SPANS."""
     found = found.filter(pc.less(found["what"], DIFFERENT))
     columns = [np.concatenate([values(found, name), values(compared, name)]) for name in ("row", "begin", "windows")]
     first = np.concatenate([values(found, "what") == FIRST, values(compared, "first")])
     order = np.lexsort((columns[1], columns[0]))
     row, begin, windows = (column[order].astype(np.int64) for column in columns)
-    return row, Spans(begin, windows, first[order])
+    return row, RepeatedSpans(begin, windows, first[order])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, get_args
 from dedup.minhash import MinHash
 from dedup.policy import Policy
 from dedup.segments import Unit, Windows
-from dedup.substring import MIN_CHARACTERS, MOST_SHARE, Action, Cut, Keep
+from dedup.substring import MIN_CHARACTERS, MOST_SHARE, Action, Keep, SpanEdit
 from dedup.survivors import Link
 from dedup.verify import Measure, Verify
 from infra.errors import UsageError
@@ -98,7 +98,7 @@ class Dedup(MethodStep):
             Verify(options["threshold"], options["measure"])
         if self.method == "substring":
             unit: Unit = "bytes" if options["bytes"] else "tokens"
-            Cut(Windows(unit, options[unit]), gap=options["gap"], share=options["share"])
+            SpanEdit(Windows(unit, options[unit]), gap=options["gap"], share=options["share"])
         return options
 
     @property

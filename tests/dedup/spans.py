@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dedup.blocks import SPANS, TEXTS, Compare, text_table
 from dedup.segments import DIFFERENT, FIRST, FOUND, Repeated, segment_table
-from dedup.substring import Cut, Spans
+from dedup.substring import RepeatedSpans, SpanEdit
 from dedup.tables import values
 from tests.dedup import counted_windows
 from tests.dedup.support import documents, reduce
@@ -17,7 +17,7 @@ from tests.dedup.support import documents, reduce
 Texts = Sequence[str | None]
 
 
-def spans_of(texts: Texts, cut: Cut, batch_rows: int = 7, shards: int = 1) -> list[Spans]:
+def spans_of(texts: Texts, cut: SpanEdit, batch_rows: int = 7, shards: int = 1) -> list[RepeatedSpans]:
     """The spans of each text; documents are dealt to `shards` shards."""
     places = [(i % shards, i // shards) for i in range(len(texts))]
     batches = [documents([text]) for text in texts]
@@ -40,12 +40,12 @@ def spans_of(texts: Texts, cut: Cut, batch_rows: int = 7, shards: int = 1) -> li
     return [_as_spans(made[place]) for place in places]
 
 
-def _as_spans(runs: list[tuple[int, int, bool]]) -> Spans:
+def _as_spans(runs: list[tuple[int, int, bool]]) -> RepeatedSpans:
     columns = [[run[i] for run in runs] for i in range(3)]
-    return Spans(np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.bool_))
+    return RepeatedSpans(np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.bool_))
 
 
-def deduplicated(texts: Texts, cut: Cut, batch_rows: int = 7, shards: int = 1) -> list[str | None]:
+def deduplicated(texts: Texts, cut: SpanEdit, batch_rows: int = 7, shards: int = 1) -> list[str | None]:
     found = spans_of(texts, cut, batch_rows, shards)
     return [cut(text or "", spans).text for text, spans in zip(texts, found, strict=True)]
 

@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 
 from dedup import blocks, segments
 from dedup.segments import Windows, bounds_of
-from dedup.substring import Cut, Keep, Spans
+from dedup.substring import Keep, RepeatedSpans, SpanEdit
 from tests.dedup import counted_windows
 from tests.dedup.spans import counted, deduplicated, marked, plain_tokens, spans_of
 from tests.dedup.support import chinese, documents, english
 
 TOKENS = Windows("tokens", 50)
-ALL = Cut(TOKENS, characters=1)
-NONE = Spans(np.array([], np.int64), np.array([], np.int64), np.array([], np.bool_))
+ALL = SpanEdit(TOKENS, characters=1)
+NONE = RepeatedSpans(np.array([], np.int64), np.array([], np.int64), np.array([], np.bool_))
 
 few_words = st.lists(st.sampled_from(["a", "b", "c,", "D", "字", "w" * 70]), max_size=40).map(" ".join)
 few_letters = st.text("abé字\n", max_size=60)
 
 
-def small(keep: Keep = "none", length: int = 5, unit: segments.Unit = "tokens") -> Cut:
-    return Cut(Windows(unit, length), keep=keep, characters=1)
+def small(keep: Keep = "none", length: int = 5, unit: segments.Unit = "tokens") -> SpanEdit:
+    return SpanEdit(Windows(unit, length), keep=keep, characters=1)
 
 
 def test_every_copy_is_cut_and_the_rest_stays_as_it_is() -> None:
@@ -35,9 +35,9 @@ def test_every_copy_is_cut_and_the_rest_stays_as_it_is() -> None:
 def test_the_first_copy_stays_whole() -> None:
     shared = " ".join(english(1, 60))
     texts = [f"One {shared} a", f"Two {shared} b", shared]
-    assert deduplicated(texts, Cut(TOKENS, keep="first", characters=1)) == [texts[0], "Two  b", None]
+    assert deduplicated(texts, SpanEdit(TOKENS, keep="first", characters=1)) == [texts[0], "Two  b", None]
     # of a text that goes round, one whole copy of each window: 60 of them, from the first 109 tokens
-    (left,) = deduplicated([" ".join([shared] * 4)], Cut(TOKENS, keep="first", characters=1))
+    (left,) = deduplicated([" ".join([shared] * 4)], SpanEdit(TOKENS, keep="first", characters=1))
     assert (left or "").split() == (shared.split() * 2)[:109]
 
 
@@ -144,25 +144,25 @@ def test_planted_spans() -> None:
 def test_what_is_left_must_be_something() -> None:
     shared = " ".join(english(12, 50))
     texts = [shared, shared + " nineteen characters", shared + " twenty characters, or more"]
-    assert deduplicated(texts, Cut(TOKENS)) == [None, None, " twenty characters, or more"]
-    assert Cut(TOKENS)("few tokens", NONE).text == "few tokens"
+    assert deduplicated(texts, SpanEdit(TOKENS)) == [None, None, " twenty characters, or more"]
+    assert SpanEdit(TOKENS)("few tokens", NONE).text == "few tokens"
 
 
 def test_actions() -> None:
     shared, own = " ".join(english(13, 60)), " ".join(english(14, 300))
     texts = [f"{own} {shared}", f"A {shared} b."]
-    assert deduplicated(texts, Cut(TOKENS, "mask")) == [f"{own} […]", "A […] b."]
-    assert deduplicated(texts, Cut(TOKENS, "drop")) == [texts[0], None]
-    assert deduplicated(texts, Cut(TOKENS, "drop", share=0.0)) == [None, None]
-    assert deduplicated(texts, Cut(TOKENS, "drop", keep="first", share=0.0)) == [texts[0], None]
+    assert deduplicated(texts, SpanEdit(TOKENS, "mask")) == [f"{own} […]", "A […] b."]
+    assert deduplicated(texts, SpanEdit(TOKENS, "drop")) == [texts[0], None]
+    assert deduplicated(texts, SpanEdit(TOKENS, "drop", share=0.0)) == [None, None]
+    assert deduplicated(texts, SpanEdit(TOKENS, "drop", keep="first", share=0.0)) == [texts[0], None]
 
 
 def test_gaps_are_merged() -> None:
     one, two = " ".join(english(15, 50)), " ".join(english(16, 50))
     texts = [f"a {one} x y {two} b", one, two]
-    assert deduplicated(texts, Cut(TOKENS, gap=1, characters=1))[0] == "a  x y  b"
-    assert deduplicated(texts, Cut(TOKENS, gap=2, characters=1))[0] == "a  b"
-    kept = Cut(TOKENS, gap=2, keep="first", characters=1)
+    assert deduplicated(texts, SpanEdit(TOKENS, gap=1, characters=1))[0] == "a  x y  b"
+    assert deduplicated(texts, SpanEdit(TOKENS, gap=2, characters=1))[0] == "a  b"
+    kept = SpanEdit(TOKENS, gap=2, keep="first", characters=1)
     assert deduplicated([one, two, texts[0]], kept) == [one, two, "a  b"]
 
 
@@ -190,7 +190,7 @@ def test_bytes_that_are_no_utf8_do_no_harm() -> None:
 )
 def test_hostile_texts(text: str, keep: Keep, unit: segments.Unit) -> None:
     """Alone, and twice: what stays of `first` is shorter than two windows, of all copies nothing."""
-    cut = Cut(Windows(unit, 50), keep=keep, characters=0)
+    cut = SpanEdit(Windows(unit, 50), keep=keep, characters=0)
     clean = text.replace("\ud800", "x")  # Arrow's strings have no lone surrogates
     alone, twice = deduplicated([clean], cut), deduplicated([clean, clean], cut)
     units = len(clean.encode()) if unit == "bytes" else len(plain_tokens(clean))
@@ -209,7 +209,7 @@ def test_a_million_copies_are_as_many_rows_and_two_texts(monkeypatch: pytest.Mon
     page = " ".join(english(20, 400))
     monkeypatch.setattr(segments, "MOST_DIFFERENT", 100)
     texts = [f"w{number} {page}" for number in range(2000)]
-    found = deduplicated(texts, Cut(TOKENS, keep="first", characters=1), 65536)
+    found = deduplicated(texts, SpanEdit(TOKENS, keep="first", characters=1), 65536)
     assert found == [texts[0], *(f"w{number} " for number in range(1, 2000))]
 
 
