@@ -193,13 +193,34 @@ def kinds_of_points() -> npt.NDArray[np.uint8]:
     return kinds
 
 
-def bounds_of(data: Bytes) -> Places:
-    """Begin and end of each token of a text's UTF-8, int32, shape (tokens, 2). Memory: 16 bytes a token, and 16 for
-    each of `PIECE_UNITS`."""
-    pieces, at = [np.empty((0, 2), np.int32)], 0
-    room = min(PIECE_UNITS, data.size)
+def bounds_of(text: Bytes) -> Places:
+    """Begin and end of each token of a text's UTF-8, int32, shape (tokens, 2). Memory: 8 bytes a token, and a piece."""
+    pieces = [bounds.shape[0] for _, bounds in bounds_by_piece(text)] if text.size > PIECE_UNITS else [text.size]
+    found, count = np.empty((sum(pieces), 2), np.int32), 0
+    for first, bounds in bounds_by_piece(text):
+        found[first : first + bounds.shape[0]] = bounds
+        count = first + bounds.shape[0]
+    return found[:count]
+
+
+def bounds_by_piece(text: Bytes) -> Iterator[tuple[int, Places]]:
+    """The same in pieces, each with the number of its first token; what is given is overwritten by the next."""
+    room = min(PIECE_UNITS, text.size)
     bounds, hashes = np.empty((room, 2), np.int32), np.empty(room, np.uint64)
-    while at < data.size:
-        count, at = kernels.tokens(data, at, kinds_of_points(), bounds, hashes)
-        pieces.append(bounds[:count].copy())
-    return np.concatenate(pieces)
+    first = at = 0
+    while at < text.size:
+        count, at = kernels.tokens(text, at, kinds_of_points(), bounds, hashes)
+        yield first, bounds[:count]
+        first += count
+
+
+def bytes_of_tokens(text: Bytes, ranges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where ranges of tokens (begin, end; ascending, apart from each other) begin and end in a text's UTF-8. Memory: a
+    piece."""
+    ends = (ranges - [0, 1]).ravel()  # first and last token of each, ascending
+    found = np.empty(ends.size, np.int64)
+    for first, bounds in bounds_by_piece(text):
+        low, high = np.searchsorted(ends, [first, first + bounds.shape[0]])
+        mine = np.arange(low, high)
+        found[low:high] = bounds[ends[mine] - first, mine % 2]
+    return found.reshape(-1, 2)

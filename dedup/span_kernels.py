@@ -28,7 +28,7 @@ _MIX_A = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_B = np.uint64(0xC4CEB9FE1A85EC53)
 _HALF = np.uint64(32)
 _NIBBLE, _FOUR = np.uint64(15), np.uint64(4)
-_LAST_POINT = 0x10FFFF
+_LAST_POINT = np.int64(0x10FFFF)
 
 
 @compiled

@@ -14,12 +14,12 @@ Bytes are those of the UTF-8, white space included; a span of bytes is what it h
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dedup.segments import Windows, bounds_of
+from dedup.segments import Windows, bytes_of_tokens
 from infra.errors import UsageError
 
 Action = Literal["cut", "mask", "drop"]
@@ -94,44 +94,43 @@ class SpanEdit:
         return Edited(left, share)
 
     def ranges(self, data: bytes, spans: RepeatedSpans) -> list[tuple[int, int]]:
-        """Where the spans to act on begin and end in the UTF-8 of a text, ascending, apart from each other."""
-        array = np.frombuffer(data, np.uint8)
-        bounds = bounds_of(array) if self.windows.unit == "tokens" else None
-        units = array.size if bounds is None else bounds.shape[0]
-        acted = ~spans.first if self.keep == "first" else np.ones(spans.first.size, np.bool_)
-        marked = self._covered(spans, acted, units)
-        edges = np.flatnonzero(np.diff(marked, prepend=False, append=False)).reshape(-1, 2)
-        if self.gap and edges.shape[0]:
-            apart = np.append(edges[1:, 0] - edges[:-1, 1] > self.gap, True)
-            edges = np.column_stack([edges[np.append(True, apart[:-1]), 0], edges[apart, 1]])
-        if self.keep == "first" and edges.shape[0]:
-            marked = np.zeros(units, np.bool_)
-            for begin, end in edges.tolist():
-                marked[begin:end] = True
-            marked &= ~self._covered(spans, spans.first, units)
-            edges = np.flatnonzero(np.diff(marked, prepend=False, append=False)).reshape(-1, 2)
-        if bounds is not None:
-            return list(zip(bounds[edges[:, 0], 0].tolist(), bounds[edges[:, 1] - 1, 1].tolist()))
-        return [(begin, end) for begin, end in map(self._characters(array), edges.tolist()) if begin < end]
+        """Where the spans to act on begin and end in the UTF-8 of a text, ascending, apart from each other. Memory: a
+        piece of the text, and the runs."""
+        text = np.frombuffer(data, np.uint8)
+        runs = np.column_stack([spans.begin, spans.begin + spans.windows + self.windows.length - 1]).astype(np.int64)
+        if self.keep == "first":
+            acted = without(union(runs[~spans.first], self.gap), union(runs[spans.first], 0))
+        else:
+            acted = union(runs, self.gap)
+        if self.windows.unit == "tokens":
+            return [(begin, end) for begin, end in bytes_of_tokens(text, acted).tolist()]
+        return [(begin, end) for begin, end in (narrowed(text, *edges) for edges in acted.tolist()) if begin < end]
 
-    def _covered(self, spans: RepeatedSpans, chosen: npt.NDArray[np.bool_], units: int) -> npt.NDArray[np.bool_]:
-        """The units of a text that are in a window of the chosen runs."""
-        steps = np.zeros(units + 1, np.int64)
-        np.add.at(steps, spans.begin[chosen], 1)
-        np.add.at(steps, (spans.begin + spans.windows)[chosen] + self.windows.length - 1, -1)
-        covered: npt.NDArray[np.bool_] = np.cumsum(steps[:units]) > 0
-        return covered
 
-    @staticmethod
-    def _characters(data: npt.NDArray[np.uint8]) -> Any:
-        """Narrows a range of bytes to whole characters."""
+def union(ranges: Places, gap: int) -> Places:
+    """Ranges (begin, end), shape (ranges, 2), as those that are apart from each other by more than `gap`, ascending."""
+    if not ranges.shape[0]:
+        return ranges
+    ranges = ranges[np.argsort(ranges[:, 0], kind="stable")]
+    reached = np.maximum.accumulate(ranges[:, 1])
+    apart = ranges[1:, 0] - reached[:-1] > gap
+    return np.column_stack([ranges[np.append(True, apart), 0], reached[np.append(apart, True)]])
 
-        def narrowed(edge: list[int]) -> tuple[int, int]:
-            begin, end = edge
-            while begin < end and data[begin] & 0xC0 == 0x80:
-                begin += 1
-            while end > begin and end < data.size and data[end] & 0xC0 == 0x80:
-                end -= 1
-            return begin, end
 
-        return narrowed
+def without(ranges: Places, kept: Places) -> Places:
+    """What is in `ranges` and not in `kept`, both as `union` makes them."""
+    edges = np.concatenate([ranges.ravel(), kept.ravel()])
+    steps = np.concatenate([np.tile([1, -1], ranges.shape[0]), np.tile([-2, 2], kept.shape[0])])
+    order = np.argsort(edges, kind="stable")
+    edges, depth = edges[order], np.cumsum(steps[order])
+    inside = np.flatnonzero((depth[:-1] == 1) & (edges[:-1] < edges[1:])) if edges.size else np.empty(0, np.int64)
+    return union(np.column_stack([edges[inside], edges[inside + 1]]), 0)
+
+
+def narrowed(text: npt.NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
+    """A range of bytes of UTF-8 as that of its whole characters."""
+    while begin < end and text[begin] & 0xC0 == 0x80:
+        begin += 1
+    while end > begin and end < text.size and text[end] & 0xC0 == 0x80:
+        end -= 1
+    return begin, end
