@@ -6,7 +6,7 @@ prefixes by Kasai's algorithm). They sort all of a corpus at once; here a block 
 segments, so that equal windows are in one block (`segments.py` says why) and no match is lost between two.
 
 A segment's text is its tokens, each after a space, or its bytes. It ends in a byte that no UTF-8 has, so that no match
-goes beyond it. Memory: 40 bytes a byte of a block, of BLOCK_BYTES and one key (at most MOST_DIFFERENT segments).
+goes beyond it. Memory: 50 bytes a byte of a block, of BLOCK_BYTES and one key (at most MOST_DIFFERENT segments).
 """
 
 from collections.abc import Iterator, Sequence

@@ -16,6 +16,9 @@ from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.run import run
 from tests.dedup.spans import counted
 from tests.files import write_rows
+from tests.pipeline.command import made as files_made
+from tests.pipeline.command import refinery
+from tests.pipeline.kills import Moment, kill_and_go_on
 from tests.pipeline.published_pages import article, made_words
 from tests.pipeline.recipe_texts import stage, step
 
@@ -108,3 +111,18 @@ def test_the_order_of_files_changes_nothing_of_all_copies(tmp_path: Path) -> Non
         write(folder, dict(reversed(texts.items())) if number else texts, files)
         found.append(texts_of(made(folder, "out")))
     assert found[0] == found[1]
+
+
+MOMENTS: dict[str, Moment] = {
+    "segments are decided, not sorted by shard": ("infra.engines.shuffle", "sort_rows", "leave", 1, ""),
+    "the texts to compare are made": ("pipeline.stages.dedup_work", "Work.reduce", "enter", 2, "Work("),
+    "spans are known, not applied": ("pipeline.stages.dedup_work", "Work.to_shards", "leave", 2, ""),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_goes_on(moment: str, tmp_path: Path) -> None:
+    write(tmp_path, mixed(40), 3)
+    words: list[object] = ["run", "--recipe", "substring", "--input", tmp_path / "in"]
+    refinery(*words, "--out", tmp_path / "whole")
+    assert kill_and_go_on(MOMENTS[moment], words, tmp_path / "killed") == (files_made(tmp_path / "whole"), [], [])
