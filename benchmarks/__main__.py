@@ -23,6 +23,7 @@ NAMES: Final = (
     "signals_speed",
     "segmenter_speed",
     "minhash_speed",
+    "substring_speed",
     "pool_speed",
     "loader_speed",
     "engines",

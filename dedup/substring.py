@@ -1,168 +1,136 @@
-"""Exact substring deduplication: cuts out every copy of a run of 50 tokens or more that occurs twice in the pool.
+"""Exact substring deduplication: runs of 50 tokens (or 500 bytes) and more that occur twice in the pool.
 
-The second last step of RefinedWeb (arXiv 2306.01116, section G.3.2), after Lee et al. 2022 (arXiv 2107.06499), who
-remove all copies. They sort the suffixes of the whole pool in the memory of one machine. Here each run of exactly 50
-tokens is a row under its hash, and equal hashes are duplicates. A longer match is the union of its windows, so the
-spans found are the same, with one reduction that is linear in the tokens; the cost is one row per token in the shuffle.
-Documents with almost no text left are dropped.
+The second last step of RefinedWeb (arXiv 2306.01116, section G.3.2), after Lee et al. 2022 (arXiv 2107.06499). Both act
+on all copies (`keep = "none"`); with `keep = "first"` the first copy of each window, in the order of the dataset, stays
+whole. What is done to the others is RefinedWeb's choice too: they are cut out, masked, or the document is dropped.
+
+Three steps find the spans: texts are cut into segments, of which equal windows share a key, and a reduction by key
+leaves those whose key occurs twice (`segments.py`); different segments of one key are compared by suffix arrays
+(`blocks.py`); here the spans that are left of both are joined and acted on.
 
 A token is one ideograph or kana, or a run of other characters that are not white space. It is compared as written, so a
 match is exact but for white space between tokens. (RefinedWeb's tokens are subwords, so that its 50 are fewer words.)
-Among n windows, about n^2 / 2^65 pairs of different ones have equal hashes.
+Bytes are those of the UTF-8, white space included; a span of bytes is what it has of whole characters.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import regex
 
-from dedup.tables import Hashes, batch_of, location_columns, owners_and_places, values
+from dedup.segments import Windows, bytes_of_tokens
+from infra.errors import UsageError
 
-WINDOW_TOKENS = 50
+Action = Literal["cut", "mask", "drop"]
+Keep = Literal["none", "first"]
+MASK = "[…]"
 MIN_CHARACTERS = 20
+# RefinedWeb drops documents of which more is repeated ("DropPartial").
+MOST_SHARE = 0.2
 
-# one row per window of a document, `token` being its first; and the duplicate ones of these, to be grouped by shard
-WINDOWS = pa.schema(
-    [
-        ("key", pa.uint64()),
-        ("shard", pa.int32()),
-        ("row", pa.int32()),
-        ("token", pa.int32()),
-    ]
-)
-DUPLICATE_WINDOWS = pa.schema([field for field in WINDOWS if field.name != "key"])
-
-_ODD = 0x9E3779B97F4A7C15
-_INVERSE = pow(_ODD, -1, 1 << 64)
-_MIX = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
-_SHIFT = np.uint64(33)
-_BLANK, _PART, _SINGLE = 0, 1, 2
-_SPACES = re.compile(r"\s+")
-_IDEOGRAPHS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]+")
+Places = npt.NDArray[np.int64]
 
 
-class TokenSpans(NamedTuple):
-    """Start and end of each token of a text, in characters, and its hash. Shape (tokens,)."""
+class RepeatedSpans(NamedTuple):
+    """Runs of repeated windows of one text: `begin` of the first, how many `windows`, and whether they are the `first`
+    copies. Shape (runs,)."""
 
-    start: npt.NDArray[np.intp]
-    end: npt.NDArray[np.intp]
-    hashes: Hashes
+    begin: Places
+    windows: Places
+    first: npt.NDArray[np.bool_]
 
-
-def token_spans(text: str) -> TokenSpans:
-    """The tokens of a text, in order."""
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    kind = _kinds()[points]
-    fresh = np.ones(points.size, np.bool_)
-    fresh[1:] = (kind[1:] != kind[:-1]) | (kind[1:] == _SINGLE)
-    start = np.flatnonzero(fresh)
-    end = np.append(start[1:], points.size)
-    solid = kind[start] != _BLANK
-    start, end = start[solid], end[solid]
-    return TokenSpans(start, end, _mix(_runs(_mix(points.astype(np.uint64) + np.uint64(1)), start, end)))
+    def of(self, start: int, end: int) -> "RepeatedSpans":
+        return RepeatedSpans(self.begin[start:end], self.windows[start:end], self.first[start:end])
 
 
-def window_hashes(text: str, size: int = WINDOW_TOKENS) -> Hashes:
-    """The hash of each run of `size` tokens, in order of its first token. Empty for a shorter text."""
-    hashes = token_spans(text).hashes
-    first = np.arange(max(0, hashes.size - size + 1))
-    return _mix(_runs(hashes, first, first + size))
+class Edited(NamedTuple):
+    """`text`: what is left, None if the document is dropped; `share`: how much of its bytes is in the spans."""
 
-
-def window_table(documents: pa.RecordBatch, shard: int, first_row: int, size: int = WINDOW_TOKENS) -> pa.RecordBatch:
-    """WINDOWS of a batch of documents (`text`)."""
-    found = [window_hashes(text, size) for text in documents["text"].fill_null("").to_pylist()]
-    owner, token = owners_and_places(found)
-    locations = location_columns(documents.num_rows, shard, first_row)
-    columns: dict[str, Any] = {name: column[owner] for name, column in locations.items()}
-    columns["key"] = np.concatenate([np.empty(0, np.uint64), *found])
-    columns["token"] = token.astype(np.int32)
-    return batch_of(WINDOWS, columns)
+    text: str | None
+    share: float
 
 
 @dataclass(frozen=True)
-class KeepRepeated:
-    """Reducer over WINDOWS by `key` to DUPLICATE_WINDOWS: the windows that occur more than once.
+class SpanEdit:
+    """What is done with a text's repeated spans.
 
-    Memory: one batch. A window that may go on in the next batch waits there.
+    gap: spans with at most so many units between them are one.
+    share: with `drop`, documents of which a larger share of bytes is in spans are dropped, and the others stay whole.
+    characters: with `cut`, a document of which fewer characters other than white space are left is dropped.
     """
 
-    fingerprint: str = "dedup.substring.repeated"
+    windows: Windows
+    action: Action = "cut"
+    keep: Keep = "none"
+    gap: int = 0
+    share: float = MOST_SHARE
+    characters: int = MIN_CHARACTERS
 
-    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        last = pa.table({name: pa.array([], WINDOWS.field(name).type) for name in WINDOWS.names})
-        written = False  # whether the last window has been
-        for batch in rows:
-            if not batch.num_rows:
-                continue
-            windows = pa.concat_tables([last, pa.table(batch.select(WINDOWS.names))])
-            key = values(windows, "key")
-            repeated = np.zeros(key.size, np.bool_)
-            repeated[1:] = key[1:] == key[:-1]
-            repeated[:-1] |= repeated[1:]
-            last = windows.slice(key.size - 1)
-            found = windows.slice(int(written)).filter(pa.array(repeated[int(written) :]))
-            written = bool(repeated[-1])
-            yield from found.select(DUPLICATE_WINDOWS.names).combine_chunks().to_batches()
+    def __post_init__(self) -> None:
+        """UsageError for a gap below 0, or a share outside of 0 to 1."""
+        if self.gap < 0:
+            raise UsageError(f"dedup substring: gap is {self.gap}; give at least 0")
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"dedup substring: share is {self.share}; give 0 to 1")
 
+    def __call__(self, text: str, spans: RepeatedSpans) -> Edited:
+        """The text on both sides of a cut is joined as it is, white space included."""
+        data = text.encode("utf-8", "surrogatepass")
+        ranges = self.ranges(data, spans)
+        share = sum(end - begin for begin, end in ranges) / len(data) if ranges else 0.0
+        if not ranges:
+            return Edited(text, share)
+        if self.action == "drop":
+            return Edited(None if share > self.share else text, share)
+        kept, at = [], 0
+        for begin, end in ranges:
+            kept.append(data[at:begin])
+            at = end
+        joint = MASK.encode() if self.action == "mask" else b""
+        left = joint.join([*kept, data[at:]]).decode("utf-8", "surrogatepass")
+        if self.action == "cut" and len("".join(left.split())) < self.characters:
+            return Edited(None, share)
+        return Edited(left, share)
 
-def remaining_text(
-    text: str, first: npt.NDArray[Any], size: int = WINDOW_TOKENS, min_characters: int = MIN_CHARACTERS
-) -> str | None:
-    """`text` without the windows of `size` tokens that begin at the tokens `first`.
-
-    None, which drops the document, when fewer than `min_characters` other than white space remain. The text on both
-    sides of a cut is joined as it is, white space included.
-    """
-    if not first.size:
-        return text
-    found = token_spans(text)
-    first = np.unique(np.asarray(first, np.int64))
-    first = first[(first >= 0) & (first <= found.start.size - size)]
-    if not first.size:
-        return text
-    # a span begins at each window that neither touches nor overlaps the one before
-    begins = np.flatnonzero(np.append(True, first[1:] > first[:-1] + size))
-    last = np.append(first[begins[1:] - 1], first[-1]) + size - 1
-    kept, at = [], 0
-    for start, end in zip(found.start[first[begins]].tolist(), found.end[last].tolist()):
-        kept.append(text[at:start])
-        at = end
-    remaining = "".join([*kept, text[at:]])
-    return remaining if len("".join(remaining.split())) >= min_characters else None
-
-
-def _runs(hashes: Hashes, start: npt.NDArray[np.intp], end: npt.NDArray[np.intp]) -> Hashes:
-    """A polynomial hash, modulo 2^64 and in an odd base, of hashes[start[i]:end[i]] for each i."""
-    size = hashes.size
-    powers, inverses = np.full(size + 1, _ODD, np.uint64), np.full(size + 1, _INVERSE, np.uint64)
-    powers[0] = inverses[0] = 1
-    np.multiply.accumulate(powers, out=powers)
-    np.multiply.accumulate(inverses, out=inverses)
-    sums = np.zeros(size + 1, np.uint64)
-    np.cumsum(hashes * powers[:size], out=sums[1:])
-    return (sums[end] - sums[start]) * inverses[start]
+    def ranges(self, data: bytes, spans: RepeatedSpans) -> list[tuple[int, int]]:
+        """Where the spans to act on begin and end in the UTF-8 of a text, ascending, apart from each other. Memory: a
+        piece of the text, and the runs."""
+        text = np.frombuffer(data, np.uint8)
+        runs = np.column_stack([spans.begin, spans.begin + spans.windows + self.windows.length - 1]).astype(np.int64)
+        if self.keep == "first":
+            acted = without(union(runs[~spans.first], self.gap), union(runs[spans.first], 0))
+        else:
+            acted = union(runs, self.gap)
+        if self.windows.unit == "tokens":
+            return [(begin, end) for begin, end in bytes_of_tokens(text, acted).tolist()]
+        return [(begin, end) for begin, end in (narrowed(text, *edges) for edges in acted.tolist()) if begin < end]
 
 
-def _mix(hashes: Hashes) -> Hashes:
-    """MurmurHash3's 64-bit finaliser."""
-    for factor in _MIX:
-        hashes = (hashes ^ (hashes >> _SHIFT)) * factor
-    return hashes ^ (hashes >> _SHIFT)
+def union(ranges: Places, gap: int) -> Places:
+    """Ranges (begin, end), shape (ranges, 2), as those that are apart from each other by more than `gap`, ascending."""
+    if not ranges.shape[0]:
+        return ranges
+    ranges = ranges[np.argsort(ranges[:, 0], kind="stable")]
+    reached = np.maximum.accumulate(ranges[:, 1])
+    apart = ranges[1:, 0] - reached[:-1] > gap
+    return np.column_stack([ranges[np.append(True, apart), 0], reached[np.append(apart, True)]])
 
 
-@cache
-def _kinds() -> npt.NDArray[np.uint8]:
-    """For each code point, whether it is white space, part of a token, or a token by itself."""
-    kinds = np.full(0x110000, _PART, np.uint8)
-    points: str = np.delete(np.arange(0x110000, dtype="<u4"), slice(0xD800, 0xE000)).tobytes().decode("utf-32-le")
-    for pattern, kind in ((_SPACES, _BLANK), (_IDEOGRAPHS, _SINGLE)):
-        for match in pattern.finditer(points):
-            kinds[ord(match[0][0]) : ord(match[0][-1]) + 1] = kind
-    return kinds
+def without(ranges: Places, kept: Places) -> Places:
+    """What is in `ranges` and not in `kept`, both as `union` makes them."""
+    edges = np.concatenate([ranges.ravel(), kept.ravel()])
+    steps = np.concatenate([np.tile([1, -1], ranges.shape[0]), np.tile([-2, 2], kept.shape[0])])
+    order = np.argsort(edges, kind="stable")
+    edges, depth = edges[order], np.cumsum(steps[order])
+    inside = np.flatnonzero((depth[:-1] == 1) & (edges[:-1] < edges[1:])) if edges.size else np.empty(0, np.int64)
+    return union(np.column_stack([edges[inside], edges[inside + 1]]), 0)
+
+
+def narrowed(text: npt.NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
+    """A range of bytes of UTF-8 as that of its whole characters."""
+    while begin < end and text[begin] & 0xC0 == 0x80:
+        begin += 1
+    while end > begin and end < text.size and text[end] & 0xC0 == 0x80:
+        end -= 1
+    return begin, end

@@ -22,7 +22,6 @@ from dedup.keep import KeepOne, KeyBySurvivor
 from dedup.minhash import MinHash, band_table, shingle_table
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
 from dedup.policy import Policy, columns_read, goes_by_content
-from dedup.substring import DUPLICATE_WINDOWS, WINDOWS, KeepRepeated, remaining_text, window_table
 from dedup.survivors import select_survivors, unlinked_pairs
 from dedup.tables import (
     BANDS,
@@ -46,6 +45,7 @@ from pipeline.job.context import Context
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
+from pipeline.stages.dedup_spans import ApplySpans, cut_of, repeated_spans
 from pipeline.stages.dedup_work import Numbers, Work
 from pipeline.steps.dedup import Dedup
 
@@ -111,22 +111,20 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
     task: Task
     brought = carried(source) if kind is Kind.DOCUMENTS else None
     if step.method == "paragraphs":
-        decisions = paragraph_decisions(work, options)
+        decisions = [paragraph_decisions(work, options)]
         task = ApplyCuts(
             step.name, context.recipe.sha256, brought or Carried(), "line", "no_unique_line", surviving_text
         )
     elif step.method == "substring":
-        decisions = repeated_windows(work, options)
-        sizes = (("size", options["tokens"]), ("min_characters", options["characters"]))
-        task = ApplyCuts(
-            step.name, context.recipe.sha256, brought or Carried(), "token", "nothing_left", remaining_text, sizes
-        )
+        cut = cut_of(options)
+        decisions = repeated_spans(work, cut.windows)
+        task = ApplySpans(step.name, context.recipe.sha256, brought or Carried(), cut)
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
-        decisions = decide_by(work, options)
+        decisions = [decide_by(work, options)]
         threshold = options.get("threshold") if options.get("verify", True) else None
         task = ApplyDecisions(step.name, step.method, threshold, context.recipe.sha256, brought)
-    return context.engine.map_shards(task, [source, decisions], out, header)
+    return context.engine.map_shards(task, [source, *decisions], out, header)
 
 
 def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
@@ -233,9 +231,3 @@ def paragraph_decisions(work: Work, options: dict[str, Any]) -> Source:
     counted = work.table("lines", "lines", LINES, partial(line_table, block=0), ["text"])
     unique = work.reduce("unique", [counted], KeepUnique(options["within_document"]), KEPT_LINES)
     return work.to_shards(unique, KEPT_LINES)
-
-
-def repeated_windows(work: Work, options: dict[str, Any]) -> Source:
-    size = options["tokens"]
-    windows = work.table("windows", f"windows:{size}", WINDOWS, partial(window_table, size=size), ["text"])
-    return work.to_shards(work.reduce("repeated", [windows], KeepRepeated(), DUPLICATE_WINDOWS), DUPLICATE_WINDOWS)

@@ -80,7 +80,7 @@ def _replaced(column: pa.Array, rows: npt.NDArray[np.intp], values: pa.ChunkedAr
 class ApplyCuts:
     """Cuts the decided parts out of each document; a document with nothing left is rejected by `rule`.
 
-    `column`: the column of part numbers in the decisions (lines, tokens); `left(text, numbers)`: the text that remains,
+    `column`: the column of part numbers in the decisions (lines); `left(text, numbers)`: the text that remains,
     or None.
     """
 
@@ -90,11 +90,10 @@ class ApplyCuts:
     column: str
     rule: str
     left: Callable[[str, Any], str | None]
-    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["cuts", self.step, self.recipe, self.carried.fingerprint, self.rule, self.options])
+        return sha256_json(["cuts", self.step, self.recipe, self.carried.fingerprint, self.rule])
 
     @property
     def schema(self) -> pa.Schema:
@@ -105,12 +104,11 @@ class ApplyCuts:
         owners, numbers = table["row"].to_numpy(), table[self.column].to_numpy()
         order = np.lexsort((numbers, owners))
         owners, numbers = owners[order], numbers[order]
-        options = dict(self.options)
 
         def judge(batch: pa.RecordBatch, first: int) -> Judged:
             ends = np.searchsorted(owners, np.arange(first, first + batch.num_rows + 1))
             texts = zip(batch.column("text").to_pylist(), pairwise(ends.tolist()), strict=True)
-            left = [self.left(text, numbers[low:high], **options) for text, (low, high) in texts]
+            left = [self.left(text, numbers[low:high]) for text, (low, high) in texts]
             kept = np.array([text is not None for text in left], np.bool_)
             ledger = ledger_of(batch.filter(pa.array(~kept)), Reject(self.step, self.rule, 0.0, 1.0), self.recipe)
             remaining = [text for text in left if text is not None]

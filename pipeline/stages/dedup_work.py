@@ -218,11 +218,11 @@ class Work:
         """The tables' rows by `key`, through a reducer of `dedup/`."""
         return self.tables.reduce(name, tables, "key", Reduce(reducer, schema))
 
-    def to_shards(self, table: Dataset, schema: pa.Schema) -> Source:
+    def to_shards(self, table: Dataset, schema: pa.Schema, name: str = "by-shard") -> Source:
         """Repartitions a table with a `shard` column like the documents of its rows."""
         shards = len(self.source.parts())
         each = shards_together(shards, table.manifest.shards.sums.rows)
-        made = self.tables.reduce("by-shard", [table], "shard", Forward(schema), -(-shards // each), each)
+        made = self.tables.reduce(name, [table], "shard", Forward(schema), -(-shards // each), each)
         return made if each == 1 else ByShard(made, shards, each)
 
     def applicable(self, decisions: Dataset) -> Source:

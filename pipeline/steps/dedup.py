@@ -5,6 +5,8 @@ from typing import Any, ClassVar, get_args
 
 from dedup.minhash import SIGNATURES, MinHash
 from dedup.policy import Policy
+from dedup.segments import Unit, Windows
+from dedup.substring import MIN_CHARACTERS, MOST_SHARE, Action, Keep, SpanEdit
 from dedup.survivors import Link
 from dedup.verify import Measure, Verify
 from infra.errors import UsageError
@@ -28,7 +30,12 @@ ABOUT: dict[str, str] = {
     "link": '`"direct"`: a copy is similar to its survivor itself; `"component"`: through others too',
     "within_document": "a line that one document alone repeats: `first` keeps its first copy",
     "tokens": "the least length of a repeated span, in tokens",
-    "characters": "a document of which fewer characters are left is rejected",
+    "bytes": "the same in bytes of UTF-8, in place of tokens; 0: in tokens",
+    "action": 'on spans: `"cut"`; `"mask"`, each is replaced by `[…]`; `"drop"` documents by their share in spans',
+    "keep": '`"none"`: all copies are acted on; `"first"`: the first of the dataset stays whole',
+    "gap": "spans with at most so many tokens (or bytes) between them are one",
+    "share": "with `drop`: a document of which a larger share is in spans is rejected, others stay whole",
+    "characters": "with `cut`: a document of which fewer characters are left is rejected",
 }
 METHODS: dict[str, str] = {
     "payload": "records with the same bytes; before the extraction",
@@ -36,7 +43,7 @@ METHODS: dict[str, str] = {
     "url": "documents with the same address, normalised",
     "minhash": "documents with similar texts, found by MinHash",
     "paragraphs": "lines that occur more than once in the pool, all copies (CCNet); what has no line left is rejected",
-    "substring": "spans of tokens that occur more than once in the pool, all copies (RefinedWeb)",
+    "substring": "spans that occur more than once in the pool, all copies (RefinedWeb) or all but the first",
 }
 # Options by method, with their defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -48,7 +55,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "policy": "content", "link": "direct",
     },
     "paragraphs": {"within_document": "first"},
-    "substring": {"tokens": 50, "characters": 20},
+    "substring": {
+        "tokens": 50, "bytes": 0, "action": "cut", "keep": "none", "gap": 0, "share": MOST_SHARE,
+        "characters": MIN_CHARACTERS,
+    },
 }  # fmt: skip
 
 
@@ -81,6 +91,7 @@ class Dedup(MethodStep):
                 article = "" if wanted == "true or false" else "a "
                 raise UsageError(f"dedup {self.method}: {name} must be {article}{wanted}, not {shown(value)}")
         choices = {"policy": get_args(Policy), "link": get_args(Link), "measure": get_args(Measure)}
+        choices |= {"action": get_args(Action), "keep": get_args(Keep)}
         for name, allowed in choices.items():
             if name in options and options[name] not in allowed:
                 hint = not_one_of(options[name], allowed)
@@ -89,8 +100,9 @@ class Dedup(MethodStep):
             options["bands"], options["rows"] = self._bands_and_rows(options)
             MinHash(options["bands"], options["rows"], options["ngram"])
             Verify(options["threshold"], options["measure"])
-        if self.method == "substring" and options["tokens"] < 2:
-            raise UsageError(f"dedup substring: tokens is {options['tokens']}; give at least 2")
+        if self.method == "substring":
+            unit: Unit = "bytes" if options["bytes"] else "tokens"
+            SpanEdit(Windows(unit, options[unit]), gap=options["gap"], share=options["share"])
         return options
 
     def _bands_and_rows(self, options: dict[str, Any]) -> tuple[int, int]:

@@ -33,6 +33,7 @@ JOBS: dict[str, tuple[set[str], set[str]]] = {
     "extract": (set(), set()),
     "exact": (set(), {"http://a.example/copy"}),
     "minhash": (set(), {"http://a.example/copy", "http://a.example/nearly"}),
+    "substring": (set(), {"http://a.example/copy"}),
     "url-only": ({LISTS}, {"http://bad.example/2"}),
     "language": ({LID}, set()),
     "language:en": ({LID}, {"http://b.example/german"}),
