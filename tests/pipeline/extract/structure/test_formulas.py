@@ -133,7 +133,7 @@ MATH = '<math><semantics><mi>x</mi><annotation encoding="application/x-tex">x^2<
         ('<p>a <span class="katex"><span class="katex-html">x2</span></span> b', "a x2 b"),
         (f'<p>a <span>{MATH}</span><img class="tex" alt="x^2"> b', "a $x^2$ b"),
         (f"<p>{MATH}, {MATH}", "$x^2$, $x^2$"),
-        ('<p>a <mjx-container class="MathJax">glyphs<mjx-assistive-mml><math><mi>x</mi></math></mjx-container> b', "a $x$ b"),
+        ('<p>a <mjx-container class="MathJax">glyph<mjx-mml><math><mi>x</mi></math></mjx-container> b', "a $x$ b"),
         ('<p>a <span class="MathJax_Preview">x</span><script type="math/tex">x</script> b', "a $x$ b"),
         ('<p>a <span class="MathJax" data-mathml="&lt;math&gt;&lt;mi&gt;x&lt;/mi&gt;">y</span> b', "a $x$ b"),
         (r"<p><code>\(x\)</code> gives \(x\)", r"`\(x\)` gives $x$"),
