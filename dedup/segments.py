@@ -109,7 +109,7 @@ def segment_table(documents: pa.RecordBatch, shard: int, first_row: int, windows
             again = np.empty(size, np.bool_)
             columns = keys, checks, begins, counts, again
             n = kernels.segments(hashes, windows.length, windows.gram, windows.most, *columns)
-            begins += np.int32(first)
+            begins[:n] += np.int32(first)
             found.append((row, n, *(column[:n].copy() for column in columns)))
     rows = np.repeat(np.array([each[0] for each in found], np.int32), [each[1] for each in found])
     made = {

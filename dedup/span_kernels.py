@@ -136,7 +136,7 @@ def segments(
             count += 1
         place = line[head]  # the last of equal ones, so that equal windows have it at the same distance
     for k in range(count):
-        check, last = _OTHER_SEED, begins[k] + windows[k] + span - 2
+        check, last = _OTHER_SEED ^ np.uint64(windows[k]), begins[k] + windows[k] + span - 2
         # runs side by side, and the one at the end
         for run in range(begins[k], last + gram, gram):
             check = (check ^ values[min(run, last)]) * _MIX_B

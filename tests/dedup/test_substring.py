@@ -104,6 +104,18 @@ def test_the_texts_that_counting_leaves(texts: list[str], length: int) -> None:
     assert deduplicated(texts, small(length=length)) == counted(texts, length)
 
 
+@pytest.mark.parametrize("length", [9, 12, 15])
+def test_texts_that_repeat_themselves(length: int) -> None:
+    """Runs of one word, in which segments of other sizes begin and end alike."""
+    for seed in range(60):
+        draw = random.Random(1000 * length + seed)
+        texts = [
+            " ".join(letter for _ in range(9) for letter in draw.choice("ab") * draw.randrange(1, 14))
+            for _ in range(draw.randrange(2, 6))
+        ]
+        assert deduplicated(texts, small(length=length), 1000) == counted(texts, length), seed
+
+
 @pytest.mark.parametrize("unit", ["tokens", "bytes"])
 @pytest.mark.parametrize("keep", ["none", "first"])
 def test_no_size_changes_the_answer(keep: Keep, unit: segments.Unit, monkeypatch: pytest.MonkeyPatch) -> None:
