@@ -62,7 +62,7 @@ def test_fitted_twice_the_same_bytes(package_cache: Path, tmp_path: Path) -> Non
     assert flight.evidence == {"contamination": "BFCL_v4:toy_0"}
     lists = load_url_lists(tmp_path / "a/url-lists")
     assert "bad.example" in lists.domains and "good.example" not in lists.domains
-    assert (lists.urls, lists.strict, lists.hard, lists.soft) == ({"http://e.org/bad"}, ("subword",), {"casino"}, {"x"})
+    assert (lists.urls, lists.strict, lists.hard, lists.soft) == ({"e.org/bad"}, ("subword",), {"casino"}, {"x"})
 
 
 def test_held_out_texts_are_not_trained_on(package_cache: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_published_numbers_of_refinedweb() -> None:
         "gopher_words at most 100000 ",
         "removed_word_fraction at most 0.05 ",
         "language_score at least 0.65 ",
-        "dedup minhash: bands 450, link component, ngram 5, rows 20, verify no",
+        "dedup minhash: bands 450, link component, ngram 5, policy first, rows 20, verify no",
     ):
         assert line in text + " "
 
