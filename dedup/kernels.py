@@ -46,7 +46,7 @@ _LARGEST = np.uint64(0xFFFFFFFFFFFFFFFF)
 _TILE = 512
 
 
-def _compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """`function`, compiled at its first call."""
 
     @wraps(function)
@@ -230,7 +230,7 @@ def _bands(signature: Hashes, rows: int, keys: Hashes) -> None:
         keys[band] = value
 
 
-@_compiled
+@compiled
 def shingle_sequences(
     data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool
 ) -> tuple[Hashes, Offsets, Flags]:
@@ -255,7 +255,7 @@ def shingle_sequences(
     return hashes[: ends[texts]].copy(), ends, unsure
 
 
-@_compiled
+@compiled
 def band_keys(
     data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool, factors: Hashes, terms: Hashes, rows: int
 ) -> tuple[Hashes, Flags, Flags]:
@@ -282,7 +282,7 @@ def band_keys(
     return keys, known, unsure
 
 
-@_compiled
+@compiled
 def minima(shingles: Hashes, factors: Hashes, terms: Hashes) -> Hashes:
     """The smallest image of all shingles, one or more, under each permutation x → factor·x + term (mod 2^64)."""
     smallest = np.empty(factors.size, np.uint64)
@@ -290,7 +290,7 @@ def minima(shingles: Hashes, factors: Hashes, terms: Hashes) -> Hashes:
     return smallest
 
 
-@_compiled
+@compiled
 def band_hashes(signature: Hashes, rows: int) -> Hashes:
     """One hash per band of `rows` values of a signature, over the band's number and its values."""
     keys = np.empty(signature.size // rows, np.uint64)
@@ -298,7 +298,7 @@ def band_hashes(signature: Hashes, rows: int) -> Hashes:
     return keys
 
 
-@_compiled
+@compiled
 def plain_texts(data: Bytes, offsets: Offsets, codes: npt.NDArray[np.uint16]) -> tuple[Bytes, Offsets, Flags]:
     """Texts without what is invisible, with one space for each run of white space, and none at the ends or between
     solid characters.
@@ -363,7 +363,7 @@ def plain_texts(data: Bytes, offsets: Offsets, codes: npt.NDArray[np.uint16]) ->
     return out[: ends[texts]].copy(), ends, unsure
 
 
-@_compiled
+@compiled
 def shared_count(a: Hashes, b: Hashes) -> int:
     """The number of common values of two sorted arrays of distinct values."""
     i = j = shared = 0
@@ -379,7 +379,7 @@ def shared_count(a: Hashes, b: Hashes) -> int:
     return shared
 
 
-@_compiled
+@compiled
 def greedy_survivors(starts: npt.NDArray[np.int64], neighbours: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """For each node, the neighbour that removes it, or itself if it survives. int64, shape (nodes,).
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dedup.kernels import _compiled as compiled
+from dedup.kernels import compiled as compiled
 from dedup.tables import Hashes
 
 Bytes = npt.NDArray[np.uint8]
