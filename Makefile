@@ -31,7 +31,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 check-long: lint
-	$(PYTEST) $(TESTS)
+	RANDOM_EXAMPLES=1 $(PYTEST) $(TESTS)
 
 clean:
 	-chmod -R u+w demo-out

@@ -21,6 +21,7 @@ _IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,35}(?:
 # What has seven digits with little between them. The masks of a number need them, which settles most texts at once.
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[^0-9]{0,3}[0-9]){6}")
 _WITHOUT_DIGITS = frozenset({"mask_email_in_context", "mask_italian_id", "mask_ipv4_in_context", "mask_ipv6"})
+MOST_PASSES = 4
 
 
 def mask_ipv6(text: str) -> tuple[str, int]:
@@ -43,13 +44,21 @@ def _public_ipv6(match: re.Match[str]) -> int | None:
 
 
 def mask_pii(text: str) -> tuple[str, int]:
-    """Applies every mask, the most certain forms first; counts all replacements."""
+    """Applies every mask, the most certain forms first; counts all replacements.
+
+    A mask may part what stood together, so that another form begins or ends there: all are applied until none changes
+    anything, MOST_PASSES times at most.
+    """
     total = 0
     digits = _SEVEN_DIGITS.search(text)
-    for name, change in PARTS:
-        if digits or name in _WITHOUT_DIGITS:
-            text, count = change(text)
-            total += count
+    for _ in range(MOST_PASSES):
+        before = total
+        for name, change in PARTS:
+            if digits or name in _WITHOUT_DIGITS:
+                text, count = change(text)
+                total += count
+        if total == before:
+            break
     return text, total
 
 

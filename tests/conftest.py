@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from infra.storage import place
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # pytest-xdist tells its workers a width; the commands print for programs here, unless a test says otherwise.
 os.environ.pop("COLUMNS", None)
+
+# The same examples in each run, so that a test does not fail by chance; `make check-long` draws others each time.
+settings.register_profile("same", derandomize=True)
+if "RANDOM_EXAMPLES" not in os.environ:
+    settings.load_profile("same")
 
 _NUMBERS = count()
 
