@@ -23,7 +23,9 @@ _LOCAL = regex.compile(
 _QUOTED = regex.compile(r"(?<![^\s<(\[,;:])(?:\"(?:[^\"\\\n]|\\.){1,62}\"|“[^“”\n]{1,62}”)\Z")
 _LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?"
 _DOMAIN = regex.compile(rf"{_LABEL}(?:[.。．｡]{_LABEL})+")
-_LITERAL = regex.compile(r"\[(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|IPv6:[0-9A-Fa-f:.]{2,45})\](?![\p{L}@＠]|[-.。．｡][\p{L}\p{N}])")
+_LITERAL = regex.compile(
+    r"\[(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|IPv6:[0-9A-Fa-f:.]{2,45})\](?![\p{L}@＠]|[-.。．｡][\p{L}\p{N}])"
+)
 # Of four numbers, at least two that versions seldom have.
 _IPV4 = regex.compile(r"(?=(?:[0-9.]*\b[1-9][0-9]{2}\b){2})[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _DOT = regex.compile("[.。．｡]")
