@@ -26,6 +26,8 @@ TOO_LARGE = "body/too-large"  # cut to the bound
 _CHUNK_SIZE = re.compile(
     rb"[ \t]{0,64}(?:0[xX])?0{0,64}([0-9A-Fa-f]{0,15})(?<=[0-9A-Fa-f])[ \t]{0,64}(?:;[^\r\n]{0,4096})?\r{0,2}\n"
 )
+# The beginning of one, at the end of a body.
+_CUT_SIZE = re.compile(rb"\s*(?:0[xX])?[0-9A-Fa-f]{0,16}[ \t]*(?:;[^\r\n]*)?\r{0,2}")
 _LINE_BREAKS = re.compile(rb"(?:\r{0,2}\n){1,4}")
 _CODINGS = 8  # bound on declared codings; no real server applies more
 _FEED_BYTES = 2**14
@@ -48,8 +50,10 @@ def dechunk(body: bytes) -> tuple[bytes, str | None]:
         if not found:
             if position == 0:
                 return body, NOT_CHUNKED
+            if _CUT_SIZE.fullmatch(body, position):
+                return b"".join(out), CUT_CHUNK
             out.append(body[position:])
-            return b"".join(out), BAD_CHUNK if body[position:].strip() else CUT_CHUNK
+            return b"".join(out), BAD_CHUNK
         size = int(found[1] or b"0", 16)
         start = found.end()
         end = start + size
