@@ -1,6 +1,6 @@
 """The rows of a Parquet file in batches, whatever the types of its columns; a damaged row group costs itself alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -73,7 +73,7 @@ def _told(error: Exception) -> str:
 
 def python_rows(batch: pa.RecordBatch, columns: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of a batch of Parquet as Python values. Texts that are not UTF-8 come as bytes; what Python has no value
-    for, as a time of nanoseconds, comes as text."""
+    for, as a time of nanoseconds, comes as text; what cannot be read in any way is None: such a text is rejected."""
     values = [_values(batch.column(name)) for name in columns]
     return [dict(zip(columns, (column[row] for column in values), strict=True)) for row in range(batch.num_rows)]
 
@@ -81,21 +81,27 @@ def python_rows(batch: pa.RecordBatch, columns: Sequence[str]) -> list[dict[str,
 def _values(column: pa.Array) -> list[Any]:
     try:
         return column.to_pylist()  # type: ignore[no-any-return]
-    except Exception:  # whatever a conversion raises, of one value
+    except MemoryError:
+        raise
+    except Exception:  # whatever a conversion raises, of one value: each is then read alone
         return [_value(column[number : number + 1]) for number in range(len(column))]
 
 
 def _value(one: pa.Array) -> Any:
-    kinds = (None, pa.large_binary(), pa.string())
-    for kind in kinds:
+    ways: tuple[Callable[[], pa.Array], ...] = (
+        lambda: one,
+        lambda: one.cast(pa.large_binary()),
+        lambda: one.cast(pa.string()),
+        lambda: _cleaned(one),
+    )
+    for read in ways:
         try:
-            return (one if kind is None else one.cast(kind)).to_pylist()[0]
+            return read().to_pylist()[0]
+        except MemoryError:
+            raise
         except Exception:
             continue
-    try:
-        return _cleaned(one).to_pylist()[0]
-    except Exception:
-        return str(one.type)
+    return None
 
 
 def taken(column: pa.Array, rows: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -3,15 +3,9 @@
 import pytest
 
 from pipeline.extract.block_model import main_text
-from pipeline.extract.blocks import blocks
 from pipeline.extract.structure.code import code_text, fence, is_prose, language_of
-from pipeline.extract.structure.markdown import markdown
 from pipeline.extract.structure.marks import LINE_START, ROW_START
-
-
-def as_markdown(html: str) -> str:
-    page = blocks(html)
-    return markdown(page, [True] * len(page))
+from tests.pipeline.extract.structure.support import as_markdown
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,6 @@ from pipeline.extract.structure.marks import unmarked
 from pipeline.extract.structure.mathml import to_tex
 
 
-def as_markdown(html: str) -> str:
-    page = blocks(html)
-    return markdown(page, [True] * len(page))
-
-
 @pytest.mark.parametrize(
     ("markup", "tex"),
     [

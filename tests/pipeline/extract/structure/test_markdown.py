@@ -13,12 +13,7 @@ from pipeline.extract.structure.markdown import fill_tables, markdown, plain
 from pipeline.extract.structure.marks import ALL
 from pipeline.extract.text import tidy
 from tests.filters.words import words_of
-
-
-def as_markdown(html: str) -> str:
-    page = blocks(html)
-    fill_tables(page)
-    return markdown(page, [True] * len(page))
+from tests.pipeline.extract.structure.support import as_markdown
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.extract.blocks import blocks
-from pipeline.extract.structure.markdown import fill_tables, markdown, wholes
+from pipeline.extract.structure.markdown import fill_tables, wholes
 from pipeline.extract.structure.tables import MAX_COLUMNS, HtmlTable, pipe_table
+from tests.pipeline.extract.structure.support import as_markdown
 
 LONG = "This cell holds a paragraph of an article, as pages were laid out before there were style sheets. " * 8
-
-
-def as_markdown(html: str) -> str:
-    page = blocks(html)
-    fill_tables(page)
-    return markdown(page, [True] * len(page))
 
 
 @pytest.mark.parametrize(
