@@ -23,6 +23,9 @@ MANY = (
     "--snapshot",
     "--segment",
     "--gpus",
+    "--fit",
+    "--runs",
+    "--seen",
 )  # fmt: skip
 
 # Options whose value is a text.

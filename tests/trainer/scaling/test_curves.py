@@ -1,0 +1,68 @@
+"""Curves as they are read from files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infra.errors import UsageError
+from trainer.scaling.curves import parameters_of, read_curve, read_curves, read_schedule
+
+HEAD = "step,lr,loss\n"
+ROWS = [f"{step},0.001,{4 - step / 100}" for step in range(1, 13)]
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_csv_and_the_log_of_a_training_are_the_same_curve(tmp_path: Path) -> None:
+    table = read_curve(written(tmp_path / "a.csv", HEAD + "\n".join(ROWS)))
+    lines = [f'{{"step": {step}, "learning_rate": 0.001, "loss": {4 - step / 100}, "k": 12}}' for step in range(1, 13)]
+    log = read_curve(written(tmp_path / "a.jsonl", "\n".join(['{"event": "start"}', *lines])))
+    for name in ("steps", "rates", "losses"):
+        assert np.array_equal(getattr(table, name), getattr(log, name))
+    assert table.name == "a" and table.losses[-1] == pytest.approx(3.88)
+
+
+def test_losses_that_are_not_finite_or_missing_are_left_out(tmp_path: Path) -> None:
+    rows = [*ROWS[:4], "5,0.001,nan", "6,0.001,", "7,0.001,inf", *ROWS[7:]]
+    curve = read_curve(written(tmp_path / "a.csv", HEAD + "\n".join(rows)))
+    assert curve.steps.tolist() == [1, 2, 3, 4, 8, 9, 10, 11, 12]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("step,loss\n1,2\n", "has no column lr"),
+        (HEAD + "\n".join(ROWS[:5]), "has 5 points"),
+        (HEAD + "\n".join([*ROWS, "3,0.001,2.0"]), "steps do not ascend"),
+        (HEAD + "\n".join([*ROWS, "x,0.001,2.0"]), "line 14: step is 'x'"),
+        (HEAD + "\n".join([*ROWS, "13,-1,2.0"]), "negative"),
+        ("", "has no column step, lr, loss"),
+    ],
+)
+def test_what_is_no_curve_is_refused_in_one_line(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        read_curve(written(tmp_path / "a.csv", text))
+
+
+def test_a_schedule_needs_no_losses(tmp_path: Path) -> None:
+    rows = "\n".join(f"{step},{step / 1000}" for step in range(1, 12))
+    assert read_schedule(written(tmp_path / "a.csv", f"step,lr\n{rows}")).rates[-1] == 0.011
+
+
+def test_a_size_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "25M").mkdir()
+    with pytest.raises(UsageError, match=r"has no folder 26M.*25M"):
+        read_curves(tmp_path, ["26M"])
+    with pytest.raises(UsageError, match="has no curves"):
+        read_curves(tmp_path, ["25M"])
+
+
+def test_sizes() -> None:
+    assert [parameters_of(size) for size in ("25M", "1.3B", "7b", "5e6")] == [25e6, 1.3e9, 7e9, 5e6]
+    for wrong in ("", "M", "-1", "big", "nan"):
+        with pytest.raises(UsageError, match="no size of a model"):
+            parameters_of(wrong)

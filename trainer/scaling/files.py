@@ -1,0 +1,51 @@
+"""A fitted law as a JSON file, so that a forecast can be made, and kept, before the run that it is of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infra.errors import UsageError
+from trainer.scaling.curves import Floats
+from trainer.scaling.schedule_law import LawShape, ScheduleLaw
+from trainer.scaling.sizes import SizeLaw
+
+FORMAT = "refinery-size-law/1"
+_EXPONENTS = ("alpha", "c", "gamma", "p")
+_COEFFICIENTS = ("l0", "a", "b")
+
+
+def as_json(law: SizeLaw) -> dict[str, Any]:
+    """The law as JSON has it: its shape, and for each size its parameters, coefficients, misfit and noise (nats)."""
+    shape = {"peak": law.shape.peak, **dict(zip(_EXPONENTS, np.exp(law.shape.exponents).tolist()))}
+    sizes = [
+        {"parameters": parameters, "misfit": each.misfit, "noise": each.noise}
+        | dict(zip(_COEFFICIENTS, each.linear.tolist()))
+        for parameters, each in zip(law.parameters.tolist(), law.laws)
+    ]
+    return {"format": FORMAT, "shape": shape, "sizes": sizes}
+
+
+def read_law(path: Path) -> SizeLaw:
+    """The law in a file that `scaling fit` wrote. UsageError for another file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["format"] != FORMAT:
+            raise ValueError(f"its format is {found['format']}")
+        shape = LawShape(np.log(_numbers(found["shape"], _EXPONENTS)), _numbers(found["shape"], ("peak",))[0])
+        laws = [
+            ScheduleLaw(shape, _numbers(each, _COEFFICIENTS), *_numbers(each, ("misfit", "noise")).tolist())
+            for each in found["sizes"]
+        ]
+        parameters = np.concatenate([_numbers(each, ("parameters",)) for each in found["sizes"]])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} is no law that `refinery scaling fit --out` wrote: {error}") from None
+    return SizeLaw(parameters, laws)
+
+
+def _numbers(found: Any, names: tuple[str, ...]) -> Floats:
+    values = np.array([float(found[name]) for name in names])
+    if not np.isfinite(values).all() or np.any(values < 0):
+        raise ValueError(f"{', '.join(names)} must be numbers, none below 0")
+    return values

@@ -1,0 +1,160 @@
+"""The loss at every step under any learning-rate schedule:
+
+    L(t) = L0 + A S_p(t)^-α - B Σ_k (x_{k-1} - x_k) (1 - exp(-C x_k^-γ (S_1(t) - S_1(k))))
+
+x is the learning rate as a fraction of its peak η, and S_p(t) = η Σ x^p over the steps to t, with half of the peak for
+the warm-up. The second term is progress, the third what each decrease of the rate k gains: it comes gradually, as the
+weights settle to the smaller noise. After the Multi-Power Law (arXiv 2503.12811), with two changes: a smaller rate
+makes more progress a unit than a larger one (p below 1), and the gain of a decrease ends (an exponential) where the
+published law lets it grow as a power; on horizons longer than the fitted ones both extrapolate better
+(docs/scaling.md).
+
+L0, A and B are linear given the rest: α, C, γ and p are searched, the others solved for (variable projection), by a
+robust loss. Priors keep C, γ and p where curves do not tell them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import least_squares, nnls
+
+from trainer.scaling.curves import Curve, Floats, Schedule
+
+# Of the logarithms of (α, C, γ, p): the middle and the inverse width of the priors (none on α), and bounds. C is for
+# rates as they are: 1 / (C η) steps is the time in which the gain of a decrease comes.
+_MIDDLE = np.log([0.48, 20.0, 0.4, 0.5])
+_WEIGHT = np.array([0.0, 0.7, 0.5, 0.4])
+_LOW, _HIGH = np.log([0.1, 0.05, 0.01, 0.2]), np.log([2.0, 500.0, 2.0, 1.5])
+_STARTS = [np.log([0.45, c, gamma, 0.6]) for c in (3.0, 15.0) for gamma in (0.2, 0.6)]
+# Relative errors beyond this count linearly, not squared; noisier curves have a larger one.
+_ROBUST = 1e-3
+# Points of a curve that are compared in a fit.
+_FITTED = 200
+# A step of the rate by more than this part of it is taken as a jump at the step of the later rate.
+_JUMP = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class LawShape:
+    """What curves of all sizes have in common: log(α, C, γ, p), and η, the peak rate that rates are fractions of."""
+
+    exponents: Floats
+    peak: float
+
+    def basis(self, schedule: Schedule, rows: npt.NDArray[np.intp] | None = None) -> Floats:
+        """The columns of L0, A and B at the steps of a schedule: (points, 3), or of some of its `rows`."""
+        alpha, c, gamma, power = np.exp(self.exponents)
+        x = schedule.rates / self.peak
+        chosen = np.arange(x.size) if rows is None else rows
+        total = self._summed(schedule.steps, x, 1.0)
+        change = -np.diff(x)
+        places = np.flatnonzero((np.abs(change) > 1e-9) & (schedule.steps[1:] > _warm_until(schedule)))
+        after = np.maximum(x[places + 1], 1e-4)
+        jumped = _jumps(x)[places]
+        at = np.where(jumped, total[places + 1], (total[places] + total[places + 1]) / 2)
+        since = np.maximum(total[chosen, None] - at, 0.0)
+        gains = -np.expm1(-c * after**-gamma * since) @ change[places]
+        progress = self._summed(schedule.steps, x, power)[chosen]
+        return np.stack([np.ones(chosen.size), progress**-alpha, -gains], 1)
+
+    def _summed(self, steps: Floats, x: Floats, power: float) -> Floats:
+        """S_p at each step. Before the first logged step the rate is taken to have risen to its value there."""
+        height = np.power(x, power)
+        between = np.where(_jumps(x), height[:-1], (height[1:] + height[:-1]) / 2)
+        first = max(steps[0], 1.0) * max(height[0], height[1]) / 2
+        made: Floats = self.peak * (first + np.concatenate([[0.0], np.cumsum(np.diff(steps) * between)]))
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class ScheduleLaw:
+    """The law of one model size. `linear`: L0, A, B; `misfit`: the mean absolute error on what it was fitted on, nats;
+    `noise`: the standard deviation of the loss around a smooth curve."""
+
+    shape: LawShape
+    linear: Floats
+    misfit: float
+    noise: float
+
+    def losses(self, schedule: Schedule) -> Floats:
+        """The predicted loss at each step of a schedule: (points,), nats a token."""
+        found: Floats = self.shape.basis(schedule) @ self.linear
+        return found
+
+
+def fit_laws(sizes: Sequence[Sequence[Curve]]) -> list[ScheduleLaw]:
+    """The laws of several sizes that share their shape: one for each list of curves."""
+    peak = max(float(curve.rates.max()) for curves in sizes for curve in curves)
+    fitted = [[after_warm_up(curve) for curve in curves] for curves in sizes]
+    rows = [[_thinned(curve.steps.size) for curve in curves] for curves in fitted]
+    noise = [float(np.median([noise_of(curve) for curve in curves])) for curves in fitted]
+    losses = [
+        np.concatenate([curve.losses[some] for curve, some in zip(curves, chosen)])
+        for curves, chosen in zip(fitted, rows)
+    ]
+    scales = [max(_ROBUST, each / float(np.mean(loss))) for each, loss in zip(noise, losses)]
+    points = sum(map(len, losses))
+
+    def solved(exponents: Floats) -> list[tuple[Floats, Floats]]:
+        shape = LawShape(exponents, peak)
+        bases = [
+            np.concatenate([shape.basis(curve, some) for curve, some in zip(curves, chosen)])
+            for curves, chosen in zip(fitted, rows)
+        ]
+        return [robust_solution(*each) for each in zip(bases, losses, scales)]
+
+    def errors(exponents: Floats) -> Floats:
+        relative = [error / scale for (_, error), scale in zip(solved(exponents), scales)]
+        return np.concatenate([*relative, np.sqrt(points) * (exponents - _MIDDLE) * _WEIGHT])
+
+    start = min(_STARTS, key=lambda each: float(np.sum(np.sqrt(1 + errors(each) ** 2) - 1)))
+    found = least_squares(errors, start, loss="soft_l1", bounds=(_LOW, _HIGH), diff_step=1e-4, max_nfev=40).x
+    shape = LawShape(found, peak)
+    return [
+        ScheduleLaw(shape, linear, float(np.mean(np.abs(error * loss))), each)
+        for (linear, error), loss, each in zip(solved(found), losses, noise)
+    ]
+
+
+def robust_solution(basis: Floats, losses: Floats, scale: float) -> tuple[Floats, Floats]:
+    """(coefficients, none below 0; relative error of each point) of a linear law, by reweighted least squares: errors
+    beyond `scale` count linearly."""
+    weights = 1 / losses
+    for _ in range(3):
+        linear = nnls(basis * weights[:, None], losses * weights)[0]
+        error = (basis @ linear - losses) / losses
+        weights = 1 / losses / (1 + (error / scale) ** 2) ** 0.25
+    return linear, error
+
+
+def after_warm_up(curve: Curve) -> Curve:
+    """The curve from where its warm-up has ended: the law is of what follows."""
+    late = curve.steps >= _warm_until(curve)
+    if late.sum() < 2:
+        return curve
+    first = int(np.flatnonzero(late)[0])
+    return Curve(curve.steps[first:], curve.rates[first:], curve.name, curve.losses[first:])
+
+
+def noise_of(curve: Curve) -> float:
+    """The standard deviation of the loss around a line through its neighbours, nats."""
+    second = curve.losses[2:] - 2 * curve.losses[1:-1] + curve.losses[:-2]
+    return float(np.median(np.abs(second)) * 1.4826 / np.sqrt(6)) if second.size else 0.0
+
+
+def _warm_until(schedule: Schedule) -> float:
+    """The step where the rate has risen to its highest value for the first time."""
+    highest = schedule.rates.max()
+    return float(schedule.steps[int(np.argmax(schedule.rates >= 0.999 * highest))])
+
+
+def _jumps(x: Floats) -> npt.NDArray[np.bool_]:
+    jumped: npt.NDArray[np.bool_] = np.abs(np.diff(x)) > _JUMP * np.maximum(x[1:], x[:-1])
+    return jumped
+
+
+def _thinned(points: int) -> npt.NDArray[np.intp]:
+    """Rows of so many, evenly: all of few."""
+    return np.unique(np.linspace(0, points - 1, min(points, _FITTED)).round().astype(np.intp))

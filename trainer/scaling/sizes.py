@@ -1,0 +1,145 @@
+"""The loss curve of a larger model, at every step and under any schedule, from the curves of small ones.
+
+All sizes share the shape of the schedule law; its three linear coefficients depend on the number of parameters N:
+
+    L0(N) = E + F N^-e        A(N) = A1 N^a        B(N) = B1 N^b
+
+From two sizes a and b are known, and e is not: it has a prior, which a third size, a run of the large model, or its
+first steps make sharp. The three coefficients of the large model are a Bayesian linear regression: what the small sizes
+say of them is the prior, and its points seen so far are the data. So a forecast before the run, one in its middle, and
+one of another schedule are the same computation, with bands that shrink as more is known.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from infra.errors import UsageError
+from trainer.scaling.curves import Curve, Floats, Schedule, parameters_of
+from trainer.scaling.schedule_law import LawShape, ScheduleLaw, after_warm_up, fit_laws
+
+# e: published laws have .34 (Chinchilla), runs at one learning rate .1 to .4 (misfitting).
+EXPONENT, EXPONENT_DEVIATION = 0.25, 0.1
+# Where there is one small size: how A and B grow; from two sizes on they are fitted. And how far a growth may be off,
+# for a model e times as large as the largest small one.
+_GROWTH = {"A": 0.045, "B": 0.17}
+_GROWTH_DEVIATION = {"A": 0.02, "B": 0.06}
+# A model's coefficients are the laws' to within this, relative, whatever its size.
+_OWN_DEVIATION = 0.01
+# Errors of a law last for long parts of a run: a run is as many independent points.
+_INDEPENDENT = 8
+# Standard deviations of 80 % of a normal distribution on both sides.
+_BAND = 1.2816
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Predicted losses at the steps of a schedule, and their 80 % band; all of shape (points,), nats a token."""
+
+    losses: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class SizeLaw:
+    """Laws of small sizes, `parameters` ascending: (sizes,)."""
+
+    parameters: Floats
+    laws: Sequence[ScheduleLaw]
+
+    @property
+    def shape(self) -> LawShape:
+        return self.laws[0].shape
+
+    @property
+    def misfit(self) -> float:
+        return max(law.misfit for law in self.laws)
+
+    def of(self, parameters: float, seen: Sequence[Curve] = ()) -> "ForecastLaw":
+        """The law of a model of so many parameters; `seen`: its curves so far, of any schedules."""
+        mean, covariance = self._prior(parameters)
+        # a mean absolute error, as a standard deviation; the misfit on a run that was not fitted is larger
+        deviation = 1.25 * 1.5 * self.misfit
+        precision = np.linalg.inv(covariance)
+        right = precision @ mean
+        for curve in map(after_warm_up, seen):
+            basis = self.shape.basis(curve)
+            weight = min(_INDEPENDENT, curve.steps.size) / curve.steps.size / deviation**2
+            precision = precision + weight * basis.T @ basis
+            right = right + weight * basis.T @ curve.losses
+        covariance = np.linalg.inv(precision)
+        return ForecastLaw(self.shape, covariance @ right, covariance, deviation)
+
+    def _prior(self, parameters: float) -> tuple[Floats, Floats]:
+        """Mean and covariance of (L0, A, B) of a model of so many parameters, of what the small sizes say."""
+        largest = self.laws[-1].linear
+        distance = abs(np.log(parameters / self.parameters[-1]))
+        mean, deviation = [0.0], [0.0]
+        for index, name in ((1, "A"), (2, "B")):
+            growth, uncertain = self._growth(index, name)
+            mean.append(float(largest[index] * (parameters / self.parameters[-1]) ** growth))
+            deviation.append(mean[-1] * float(np.hypot(uncertain * distance, _OWN_DEVIATION)))
+        exponents = np.linspace(0.02, 0.8, 79)
+        weights, predicted = self._asymptotes(parameters, exponents)
+        mean[0] = float(weights @ predicted)
+        spread = float(np.sqrt(weights @ (predicted - mean[0]) ** 2))
+        if len(self.laws) == 1:
+            spread = 0.15 * float(largest[0]) * distance
+        deviation[0] = float(np.hypot(spread, 0.5 * _OWN_DEVIATION * mean[0]))
+        return np.array(mean), np.diag(np.maximum(deviation, 1e-6) ** 2)
+
+    def _growth(self, index: int, name: str) -> tuple[float, float]:
+        """The exponent with which a coefficient grows, and its standard deviation."""
+        values = np.array([law.linear[index] for law in self.laws])
+        if len(values) == 1 or np.any(values <= 0):
+            return _GROWTH[name], 2 * _GROWTH_DEVIATION[name]
+        slope = float(np.polyfit(np.log(self.parameters), np.log(values), 1)[0])
+        return slope, _GROWTH_DEVIATION[name] * (2 / len(values))
+
+    def _asymptotes(self, parameters: float, exponents: Floats) -> tuple[Floats, Floats]:
+        """For each e: its weight, by the prior and how well it fits the sizes that there are; and L0 of the model."""
+        known = np.array([law.linear[0] for law in self.laws])
+        weights = np.exp(-(((exponents - EXPONENT) / EXPONENT_DEVIATION) ** 2) / 2)
+        if len(known) == 1:
+            return weights / weights.sum(), np.full(exponents.size, known[0])
+        predicted = np.empty(exponents.size)
+        for number, exponent in enumerate(exponents):
+            powers = (self.parameters / self.parameters[0]) ** -exponent
+            basis = np.stack([np.ones(known.size), powers], 1)
+            solution = np.linalg.lstsq(basis, known, rcond=None)[0]
+            error = (basis @ solution - known) / (0.5 * _OWN_DEVIATION * known)
+            weights[number] *= np.exp(-float(error @ error) / 2)
+            predicted[number] = solution @ [1.0, (parameters / self.parameters[0]) ** -exponent]
+        weights = np.where(predicted > 0, weights, 0.0)
+        if weights.sum() == 0:
+            raise UsageError("the small sizes do not get better with size: no larger one can be predicted from them")
+        return weights / weights.sum(), predicted
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastLaw:
+    """The law of a model that is forecast: the mean and covariance of (L0, A, B), and the standard deviation, in nats,
+    of what the law does not explain."""
+
+    shape: LawShape
+    linear: Floats
+    covariance: Floats
+    deviation: float
+
+    def forecast(self, schedule: Schedule) -> Forecast:
+        basis = self.shape.basis(schedule)
+        losses = basis @ self.linear
+        variance = np.einsum("ij,jk,ik->i", basis, self.covariance, basis) + self.deviation**2
+        half = _BAND * np.sqrt(variance)
+        return Forecast(losses, losses - half, losses + half)
+
+
+def fit_sizes(curves: Mapping[str, Mapping[str, Curve]]) -> SizeLaw:
+    """The law of curves of one or more sizes ({size: {run: curve}})."""
+    ordered = sorted(curves, key=parameters_of)
+    parameters = np.array([parameters_of(size) for size in ordered])
+    if np.any(np.diff(parameters) == 0):
+        raise UsageError(f"two of the sizes {', '.join(ordered)} are the same")
+    return SizeLaw(parameters, fit_laws([list(curves[size].values()) for size in ordered]))
