@@ -12,7 +12,7 @@ from pipeline.cli.options import Json
 from pipeline.text_table import table
 
 scaling_app = group(
-    "Fit laws of the loss on small models, and predict larger ones.\n\n"
+    "Predict the loss of larger models.\n\n"
     "Example: refinery scaling check --curves curves --fit 25M 100M --predict 400M"
 )
 
@@ -69,7 +69,7 @@ def predict(
     seen: Annotated[list[Path] | None, typer.Option("--seen", help="Curves of this size so far.")] = None,
     json: Json = False,
 ) -> None:
-    """Predict the loss of a larger model at every step of a schedule.
+    """Predict a larger model at every step of a schedule.
 
     The table has the predicted loss and the ends of its 80 % band, in nats a token.
 

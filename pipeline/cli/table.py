@@ -41,7 +41,7 @@ COMMANDS = {
     "evaluate": ("train:evaluate", "Measure bits per byte by domain on a held-out dataset."),
     "calibrate-experts": ("train:calibrate_experts", "Find the policy of a mean number of experts."),
     "audit": ("audit:audit", "Prove what a run was trained on, and when."),
-    "scaling": ("scaling:scaling_app", "Fit laws of the loss, and predict larger models."),
+    "scaling": ("scaling:scaling_app", "Predict the loss of larger models."),
     "generate": ("train:generate", "Generate text from a checkpoint."),
     "export-model": ("train:export_model", "Write a checkpoint as transformers loads it."),
     "recipes": ("inspect:recipes_app", "List, show, check and compare recipes."),

@@ -2,7 +2,7 @@
 
 E, A and B are linear given α and β: those are searched, the others solved for, none below zero, by a robust loss on the
 relative error. How far α and β may go from the published .34 and .28 is chosen out of sample: several strengths of that
-prior are fitted to the smaller sizes of the table and judged on its larger ones. FinalRuns that differ in nothing that the
+prior are fitted to the smaller sizes of the table and judged on its larger ones. Runs that differ in nothing that the
 law knows (a sweep of learning rates) count once, by the best of them: the law is of runs that are set up well.
 """
 
