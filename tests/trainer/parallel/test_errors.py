@@ -14,7 +14,7 @@ from tests.trainer.parallel.test_kills import command, rank_of, ranks_of
 from tests.trainer.parallel.test_runs import config_of
 from trainer.api import train
 
-SECONDS = 200.0
+SECONDS = 400.0
 
 
 def errors_of(words: Sequence[str], code: int) -> list[str]:
