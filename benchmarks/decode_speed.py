@@ -6,14 +6,18 @@ All models have random weights. The full twin has full attention in every layer 
 dense layers with as many active parameters in place of experts as well: an ordinary transformer. Without --config the
 model is a small one of the family: 8 layers, windows of 1,024 tokens, 80 experts and 12 a token.
 
-The caches hold the context, then tokens are decoded one at a time. On a CPU seconds are CPU seconds of one thread, the
-least of the repeats; on a GPU they are on the clock. `passed`: the live bytes of every cache are those of `kv_bytes`.
+The caches hold the context, then tokens are decoded one at a time, each by all models in turn, so that what else the
+machine does is in all of them. Seconds on a CPU are CPU seconds of one thread, on a GPU those of the clock. A rate is
+that of the median step; the model's over another's is the median over steps of their ratio. `passed`: the live
+bytes of every cache are those of `kv_bytes`.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -26,7 +30,7 @@ from trainer.device import COMPUTE_DTYPES, choose_device
 from trainer.generate import decode_step, for_inference, prefill
 from trainer.model import Transformer, initialise
 from trainer.policies import KPolicy
-from trainer.start import config_file
+from trainer.start import config_file, set_environment
 
 SMALL = ModelConfig(
     d_model=256, n_heads=8, n_kv_heads=2, head_dim=32, window=1024, d_ff=1024,
@@ -34,7 +38,7 @@ SMALL = ModelConfig(
 )  # fmt: skip
 COLUMNS = [
     "context", "model", "prefill tokens/s", "decode tokens/s", "cache bytes",
-    "prefill / model's", "decode / model's", "bytes / model's",
+    "prefill: model / it", "decode: model / it", "bytes: model / it",
 ]  # fmt: skip
 
 
@@ -51,6 +55,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    set_environment()
     torch.set_num_threads(1)
     device, dtype = choose_device(args.device), COMPUTE_DTYPES[args.dtype]
     config = Config.read(config_file(args.config)).model if args.config else SMALL
@@ -63,17 +68,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     rows = []
     with torch.inference_mode():
         for length in args.contexts:
-            # In turns, so that what else the machine does is in all of them.
-            times = [{name: measured(model, length, KPolicy(k), args) for name, model in models.items()}
-                     for _ in range(args.repeats)]  # fmt: skip
+            prefills, steps = measured(models, length, KPolicy(k), args)
             for name, model in models.items():
                 caches = Caches(model.config, args.sequences, length, dtype, device)
                 rows.append(
                     {
                         "context": length,
                         "model": name,
-                        "prefill tokens/s": args.sequences * length / min(each[name][0] for each in times),
-                        "decode tokens/s": args.sequences * args.tokens / min(each[name][1] for each in times),
+                        "prefill tokens/s": args.sequences * length / median(prefills[name]),
+                        "decode tokens/s": args.sequences / median(steps[name]),
+                        "decode: model / it": median(its / own for its, own in zip(steps[name], steps["model"])),
                         "cache bytes": caches.allocated_bytes,
                         "formula": args.sequences * kv_bytes(model.config, length, dtype.itemsize),
                     }
@@ -83,19 +87,25 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return {"device": device_name, "dtype": args.dtype, "k": k, "rows": rows, "passed": passed}
 
 
-def measured(model: Transformer, length: int, policy: KPolicy, args: argparse.Namespace) -> tuple[float, float]:
-    """Seconds of a prefill of `length` tokens a sequence, and of decoding so many tokens more."""
-    device, vocab = model.head.device, model.head.shape[0]
+def measured(
+    models: Mapping[str, Transformer], length: int, policy: KPolicy, args: argparse.Namespace
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Seconds of each prefill of `length` tokens a sequence, and of each step of decoding after it, by model."""
+    prefills: dict[str, list[float]] = {name: [] for name in models}
+    steps: dict[str, list[float]] = {name: [] for name in models}
     generator = torch.Generator().manual_seed(length)
-    prompts = torch.randint(vocab, (args.sequences, length), generator=generator).tolist()
-    tokens = torch.randint(vocab, (args.tokens, args.sequences, 1), generator=generator).to(device)
-    caches = Caches(model.config, args.sequences, length + args.tokens, model.dtype, device)
-
-    def decode() -> None:
-        for token_B1 in tokens:
-            decode_step(model, token_B1, caches, policy)
-
-    return seconds(lambda: prefill(model, prompts, caches, policy), device), seconds(decode, device)
+    for _ in range(args.repeats):
+        caches = {}
+        for name, model in models.items():
+            device, vocab = model.head.device, model.head.shape[0]
+            prompts = torch.randint(vocab, (args.sequences, length), generator=generator).tolist()
+            caches[name] = Caches(model.config, args.sequences, length + args.tokens, model.dtype, device)
+            prefills[name].append(seconds(partial(prefill, model, prompts, caches[name], policy), device))
+        for _ in range(args.tokens):
+            token_B1 = torch.randint(vocab, (args.sequences, 1), generator=generator).to(device)
+            for name, model in models.items():
+                steps[name].append(seconds(partial(decode_step, model, token_B1, caches[name], policy), device))
+    return prefills, steps
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -126,8 +136,9 @@ def show(found: dict[str, Any]) -> Iterator[str]:
     rows = []
     for row in found["rows"]:
         (own,) = (each for each in found["rows"] if (each["context"], each["model"]) == (row["context"], "model"))
-        names = {"prefill": "prefill tokens/s", "decode": "decode tokens/s", "bytes": "cache bytes"}
-        shares = {f"{short} / model's": f"{row[name] / own[name]:.2f}" for short, name in names.items()}
+        names = {"prefill": "prefill tokens/s", "bytes": "cache bytes"}
+        shares = {f"{short}: model / it": f"{own[name] / row[name]:.2f}" for short, name in names.items()}
+        shares["decode: model / it"] = f"{row['decode: model / it']:.2f}"
         rates = {name: round(row[name]) for name in ("prefill tokens/s", "decode tokens/s")}
         rows.append({**row, **rates, **shares})
     yield table(rows, COLUMNS)

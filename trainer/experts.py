@@ -9,6 +9,7 @@ Shapes: B sequences, L positions, T = B x L tokens, D d_model, E experts, F d_ff
 N rows of the grouped products.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -86,7 +87,7 @@ class MoE(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.scale = config.routed_scaling_factor
+        self.n_experts, self.scale = config.n_experts, config.routed_scaling_factor
         self.recompute = False  # execution.activation_checkpointing "experts"
         self.counts = True  # whether the routing is counted; generation needs none
         self.router = Router(config)
@@ -100,14 +101,20 @@ class MoE(nn.Module):
         log_scores_TE = F.logsigmoid(logits_TE)
         scores_TE = logits_TE.detach().sigmoid()
         chosen_TK = (scores_TE + self.router.bias_E).topk(policy.most, dim=1).indices
-        keep_TK = kept(policy, scores_TE.gather(1, chosen_TK), real_BL)
+        keep_TK = (
+            None if policy.keeps_all and real_BL is None else kept(policy, scores_TE.gather(1, chosen_TK), real_BL)
+        )
         chosen_log_TK = log_scores_TE.gather(1, chosen_TK)
         if keep_TK is not None:
             chosen_log_TK = chosen_log_TK.masked_fill(~keep_TK, -torch.inf)
             chosen_log_TK = chosen_log_TK.where(keep_TK.any(1, keepdim=True), 0.0)
         # The softmax of log scores is the scores over their sum, also where all of them would underflow.
-        weights_TK = self.scale * chosen_log_TK.softmax(1)
-        expert_TK = chosen_TK if keep_TK is None else chosen_TK.where(keep_TK, self.router.bias_E.shape[0])
+        weights_TK = chosen_log_TK.softmax(1)
+        if self.scale != 1.0:
+            weights_TK = self.scale * weights_TK
+        if real_BL is not None:
+            weights_TK = weights_TK.where(real_BL.view(-1, 1), 0.0)
+        expert_TK = chosen_TK if keep_TK is None else chosen_TK.where(keep_TK, self.n_experts)
         if self.recompute and torch.is_grad_enabled():
             y_TD = checkpoint(self.routed, x_TD, expert_TK, weights_TK, use_reentrant=False)
         else:
@@ -117,7 +124,7 @@ class MoE(nn.Module):
 
     def routed(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
         """The weighted sum of the experts' outputs, [T, D]. Expert E is none."""
-        K, E = expert_TK.shape[1], self.router.bias_E.shape[0]
+        K, E = expert_TK.shape[1], self.n_experts
         if x_TD.device.type == "cpu" and not torch.is_grad_enabled() and expert_TK.numel() <= E:
             return self.routed_few(x_TD, expert_TK, weights_TK)
         # Grouped products in 16-bit types sum over rows in the backward pass, in multiples of 16 bytes.
@@ -129,20 +136,26 @@ class MoE(nn.Module):
         return sum_rows(self.experts(x_ND, weight_N, ends_E), row_TK, token_N, whole)
 
     def routed_few(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
-        """The same of fewer pairs than there are experts, on a CPU: its grouped product goes through all of them."""
-        E = self.router.bias_E.shape[0]
-        w_in, w_out = self.experts.w_in.to(x_TD.dtype), self.experts.w_out.to(x_TD.dtype)
-        y_TD = torch.zeros_like(x_TD)
-        for token, experts in enumerate(expert_TK.tolist()):
-            used = [(rank, expert) for rank, expert in enumerate(experts) if expert < E]
-            if not used:
-                continue
-            x_1D = x_TD[token, None]
-            gate, up = torch.cat([x_1D.mm(w_in[expert]) for _, expert in used]).chunk(2, dim=-1)
-            weight_K = weights_TK[token] if len(used) == len(experts) else weights_TK[token, [rank for rank, _ in used]]
-            h_KF = (F.silu(gate) * up * weight_K[:, None]).to(x_TD.dtype)
-            y_TD[token] = torch.cat([h_KF[n, None].mm(w_out[expert]) for n, (_, expert) in enumerate(used)]).sum(0)
-        return y_TD
+        """The same of fewer pairs than there are experts, on a CPU, whose grouped product goes through all experts. A
+        token's product with an expert's matrix is a bag of the matrix's rows that the token's features weigh: one call
+        has all pairs and copies no weights. A call costs as much as its arithmetic, so there are few, in place."""
+        (T, K), experts = expert_TK.shape, self.experts
+        w_in, w_out = (weight.to(x_TD.dtype).flatten(0, 1) for weight in (experts.w_in, experts.w_out))
+        expert_P = expert_TK.flatten()
+        x_PD = x_TD[:, None].expand(T, K, -1).reshape(T * K, -1)
+        rows_PD = rows_of_experts(self.n_experts, x_TD.shape[1]).index_select(0, expert_P)
+        gate, up = F.embedding_bag(rows_PD, w_in, mode="sum", per_sample_weights=x_PD).chunk(2, dim=1)
+        h_PF = F.silu(gate).mul_(up).mul_(weights_TK.view(-1, 1))
+        rows_PF = rows_of_experts(self.n_experts, h_PF.shape[1]).index_select(0, expert_P)
+        return F.embedding_bag(rows_PF.view(T, -1), w_out, mode="sum", per_sample_weights=h_PF.view(T, -1))
+
+
+@cache
+def rows_of_experts(n_experts: int, rows: int) -> Tensor:
+    """The numbers of each expert's rows among those of all, int32 [E + 1, rows]. Those of expert E, who is none, are
+    some other's: what they give has weight 0."""
+    numbers = torch.arange(n_experts * rows, dtype=torch.int32).view(n_experts, rows)
+    return torch.cat((numbers, numbers[:1]))
 
 
 def kept(policy: Policy, scores_TK: Tensor, real_BL: Tensor | None) -> Tensor | None:

@@ -29,6 +29,11 @@ class Policy(Protocol):
         """Experts that are chosen, K."""
         ...
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether a token keeps all that are chosen, whatever their scores."""
+        ...
+
     def keep(self, scores_TK: Tensor) -> Tensor | None:
         """Which of the chosen experts to keep, [T, K] of bool; None for all. `scores_TK` are in order of rank, which is
         by score + bias."""
@@ -55,6 +60,10 @@ class KPolicy:
     @property
     def most(self) -> int:
         return self.k
+
+    @property
+    def keeps_all(self) -> bool:
+        return self.kind == "fixed"
 
     def for_layers(self, layers: int) -> "list[KPolicy]":
         """The policy of each MoE layer: what a model takes."""
@@ -85,6 +94,8 @@ class DrawnK:
 
     k_B: Tensor
     """k of each sequence, int64, on the model's device: another k is another value, no other shape."""
+
+    keeps_all: bool = False
 
     def keep(self, scores_TK: Tensor) -> Tensor:
         k_T = self.k_B.repeat_interleave(scores_TK.shape[0] // self.k_B.shape[0])

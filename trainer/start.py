@@ -30,8 +30,14 @@ def config_file(name: str) -> Path:
 @contextmanager
 def importing_torch() -> Iterator[None]:
     """To be entered before the trainer's modules are imported. UsageError where torch is not installed."""
-    # Threads that spin while they wait make a step several times slower on a machine that does other work too. OpenMP
-    # reads this once, when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    set_environment()
     with extra("train"):
         yield
+
+
+def set_environment() -> None:
+    """What torch reads once, when it is imported or makes its first large tensor, unless it is set already."""
+    # Threads that spin while they wait make a step several times slower on a machine that does other work too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Large tensors lie in huge pages where Linux gives them: a token's experts are anywhere in 100 MB and more.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

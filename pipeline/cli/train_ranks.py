@@ -44,7 +44,10 @@ def run_on(
         from trainer.parallel.ray import run_on_ray
 
         return run_on_ray(workers, options, out / "ray", work, arguments)
-    answer = work(*arguments, on_step, tell=tell)
+    from trainer.parallel.launch import quiet_ranks
+
+    with quiet_ranks():
+        answer = work(*arguments, on_step, tell=tell)
     return answer if leads() else None
 
 

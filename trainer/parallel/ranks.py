@@ -23,6 +23,10 @@ FILES_TIMEOUT = timedelta(hours=6)  # of the slowest rank's part of a checkpoint
 DP, EP = "dp", "ep"  # dimensions of the mesh
 
 
+class RankLost(WorkError):
+    """Another rank ended or does not answer. What ended it is told there, or by what started the ranks."""
+
+
 @dataclass(frozen=True)
 class Ranks:
     """This process among those of the run. Without a mesh it is the only one, and sums are what they are given."""
@@ -92,7 +96,8 @@ def launched() -> int:
 def joined(device: torch.device, expert_parallel: int) -> Iterator[Ranks]:
     """This process's place among the ranks, which it meets here and leaves at the end of the block.
 
-    UsageError unless `expert_parallel` divides their number. WorkError when the others are not met.
+    UsageError unless `expert_parallel` divides their number. WorkError when the others are not met, RankLost when one
+    is gone inside the block.
     """
     world_size = dist.get_world_size() if dist.is_initialized() else launched()
     if world_size % expert_parallel:
@@ -110,6 +115,12 @@ def joined(device: torch.device, expert_parallel: int) -> Iterator[Ranks]:
         mesh = init_device_mesh(device.type, (world_size // expert_parallel, expert_parallel), mesh_dim_names=(DP, EP))
         files = dist.new_group(backend="gloo", timeout=FILES_TIMEOUT)
         yield Ranks(dist.get_rank(), world_size, expert_parallel, mesh, mesh._flatten(), files)
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):  # gloo has no error of its own
+            raise
+        raise RankLost(
+            "another rank ended, or does not answer: run the same command again to go on from the latest checkpoint"
+        ) from None
     finally:
         if met:
             dist.destroy_process_group()

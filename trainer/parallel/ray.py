@@ -14,6 +14,7 @@ from typing import Any
 from infra.engines.ray import read_options, start_ray
 from infra.errors import RefineryError, UsageError, WorkError
 from infra.extras import check_extra
+from trainer.parallel.ranks import RankLost
 
 RESTARTS = 20  # of the ranks of one command, when workers or nodes are lost
 
@@ -67,5 +68,7 @@ def _rank(config: dict[str, Any]) -> dict[str, Any] | RefineryError:
     try:
         answer: dict[str, Any] = config["work"](*config["arguments"])
         return answer
+    except RankLost:
+        raise
     except RefineryError as error:
         return error

@@ -4,6 +4,7 @@ Others shipped faults of exactly this kind without an error: gradients of expert
 (Megatron-LM #5956) by the ranks that share them.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from tests.trainer.conftest import small_config
-from tests.trainer.parallel.spawn import on_ranks
+from tests.trainer.parallel.spawn import SECONDS, on_ranks
 from tests.trainer.test_equalities import BASE, B, Step, batch, largest_difference, state_of
 from trainer.config import Config
 from trainer.parallel.layout import RankPart, part_of
@@ -71,10 +72,11 @@ def joined_parts(parts: Iterable[tuple[tuple[int, ...], int, np.ndarray]]) -> to
     return torch.from_numpy(rows)
 
 
-def take(world_size: int, expert_parallel: int, dtype: torch.dtype, **sections: Any) -> Step:
+def take(world_size: int, expert_parallel: int, dtype: torch.dtype, seconds: float = SECONDS, **sections: Any) -> Step:
     """The step of `tests.trainer.test_equalities.take`, on ranks."""
     execution = SEQUENCE_BY_SEQUENCE | sections.pop("execution", {}) | {"expert_parallel": expert_parallel}
-    found = on_ranks(world_size, step_on_rank, small_config(**BASE | sections, execution=execution), dtype)
+    config = small_config(**BASE | sections, execution=execution)
+    found = on_ranks(world_size, step_on_rank, config, dtype, seconds=seconds)
     grads = {name: [each["grads"][name] for each in found] for name in found[0]["grads"]}
     if world_size == 1:
         whole = {name: torch.from_numpy(parts[0][2]) for name, parts in grads.items()}
@@ -114,6 +116,29 @@ def test_recomputed_activations_change_no_bit_on_ranks(kept: str) -> None:
     assert torch.equal(plain.nats_BL, again.nats_BL) and torch.equal(plain.load_MKE, again.load_MKE)
     for name, grad in plain.grads.items():
         assert torch.equal(grad, again.grads[name]), name
+
+
+# Two blocks, as each takes a minute to compile: a sliding dense one and a full one with experts.
+TWO_BLOCKS = [
+    {"attention": "sliding", "kv_group": 0, "ffn": "dense"},
+    {"attention": "full", "kv_group": 1, "ffn": "moe"},
+]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.system("c++ --version > /dev/null 2>&1") != 0, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("expert_parallel", [1, 2])
+def test_compiled_blocks_change_the_last_bits_alone_on_ranks(expert_parallel: int) -> None:
+    model = {"layers": TWO_BLOCKS}
+    plain, compiled = (
+        take(2, expert_parallel, torch.float32, seconds=1200.0, model=model, execution={"compile": how})
+        for how in (False, True)
+    )
+    assert torch.equal(plain.load_MKE, compiled.load_MKE)
+    assert torch.allclose(plain.nats_BL, compiled.nats_BL, rtol=0, atol=1e-5)
+    assert plain.grads.keys() == compiled.grads.keys() and len(plain.grads) > 15
+    for name, grad in plain.grads.items():
+        assert torch.allclose(compiled.grads[name], grad, rtol=0, atol=2e-5 * float(grad.abs().max())), name
 
 
 @pytest.mark.parametrize("expert_parallel", [1, 2])

@@ -63,6 +63,33 @@ def test_worlds_of_one_two_and_one_again(tmp_path: Path, data: Path, alone: Path
         assert row["mean_k"] == other["mean_k"] and row["tokens"] == other["tokens"]
 
 
+@pytest.mark.parametrize(
+    "worlds",
+    [
+        [(2, 1), (4, 1)],
+        pytest.param([(2, 2), (4, 4)], marks=pytest.mark.long),
+        pytest.param([(4, 2), (2, 1), (1, 1)], marks=pytest.mark.long),
+    ],
+    ids=str,
+)
+def test_a_run_goes_on_with_more_ranks_or_fewer(
+    tmp_path: Path, data: Path, alone: Path, worlds: list[tuple[int, int]]
+) -> None:
+    """Ranks, and how many of them share experts: of FSDP alone and of experts dealt to ranks."""
+    out = tmp_path / "run"
+    for number, (ranks, expert_parallel) in enumerate(worlds, 1):
+        last = 6 if number == len(worlds) else 2 * number
+        on_ranks(ranks, train, config_of(tmp_path, expert_parallel), data, out, last, seconds=300.0)
+        folder = out / f"checkpoints/step-{last:08d}"
+        assert len(list(folder.glob("part-*.bin"))) == ranks
+    same_but_for_the_last_bits(latest(out), latest(alone))
+    rows, whole = read_rows(out / "log.jsonl"), read_rows(alone / "log.jsonl")
+    assert [row["step"] for row in rows] == list(range(1, 7))
+    for row, other in zip(rows, whole, strict=True):
+        assert row["loss"] == pytest.approx(other["loss"], abs=1e-5)
+        assert row["mean_k"] == other["mean_k"] and row["tokens"] == other["tokens"]
+
+
 @pytest.mark.long
 def test_names_do_not_depend_on_the_ranks_that_wrote(tmp_path: Path, data: Path) -> None:
     """What four ranks wrote, one process writes again: the three hashes stay; and two runs are equal to the byte."""
