@@ -68,8 +68,9 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
         decisions = [decide_by(work, options)]
-        threshold = options.get("threshold") if options.get("verify", True) else None
-        task = ApplyDecisions(step.name, step.method, threshold, context.recipe.sha256, brought)
+        measured = options if options.get("verify") else {}
+        threshold, measure = measured.get("threshold"), measured.get("measure")
+        task = ApplyDecisions(step.name, step.method, threshold, measure, context.recipe.sha256, brought)
     return context.engine.map_shards(task, [source, *decisions], out, header)
 
 

@@ -1,4 +1,8 @@
-"""From verified edges to decisions: which documents of the pool survive, and what removes the others."""
+"""From verified edges to decisions: which documents of the pool survive, and what removes the others.
+
+The components of the edges are found (`dedup_components.py`); then nodes and edges meet by component, and each
+partition decides its own.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,105 +13,75 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.candidates import edge_rows
+from dedup.by_component import ByComponent, Decide, Unlinked, member_edges, member_nodes, members_schema
 from dedup.components import node_set
+from dedup.named import NAMES, NameEvidence, via_table
 from dedup.policy import Policy, columns_read
-from dedup.survivors import select_survivors, unlinked_pairs
-from dedup.tables import DECISIONS, JOIN, node_table, nodes_schema, numbers_of
-from infra.dataset.manifest import InputRef
-from infra.dataset.reader import Dataset
+from dedup.tables import DECISIONS, JOIN, numbers_of, values
+from infra.dataset.reader import Dataset, SideBySide
 from infra.engines.task import Output
-from infra.hashing import sha256_json
-from pipeline.stages.dedup_work import Numbers, Work
+from pipeline.stages.dedup_components import ends_of, labels_of
+from pipeline.stages.dedup_work import Numbers, Reduce, Work
 
 
 def decisions_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset]) -> Dataset:
-    """DECISIONS for the documents that have an edge in one of these datasets of EDGES."""
-    pool = Edges(tuple(edges), nodes_of(work, "nodes", edges, options["policy"]))
-    return work.tables.map("decisions", Decide(options["policy"], options["link"]), pool)
+    """DECISIONS for the documents that have an edge to another in one of these datasets of EDGES."""
+    members = members_of(work, options, edges)
+    decided = work.reduce("decided", [members], Decide(options["policy"], options["link"]), DECISIONS)
+    through = others_between(decided) if options["link"] == "component" else np.empty(0, np.int64)
+    if not through.size:
+        return decided
+    names = work.table("via", "via", DECISIONS, via_table, NAMES, through)
+    return work.tables.reduce("decided-via", [names, decided], "evidence", Reduce(NameEvidence(), DECISIONS))
 
 
 def pairs_with_the_best(work: Work, options: dict[str, Any], edges: Sequence[Dataset]) -> Dataset:
     """Candidate pairs, as JOIN: of each component the document that the policy prefers, and a member without an edge
     to it."""
-    pool = Edges(tuple(edges), nodes_of(work, "nodes-first", edges, options["policy"]))
-    return work.tables.map("pairs-best", Unlinked(options["policy"]), pool)
+    members = members_of(work, options, edges, "-first")
+    return work.reduce("pairs-best", [members], Unlinked(options["policy"]), JOIN)
 
 
-def nodes_of(work: Work, name: str, edges: Sequence[Dataset], policy: Policy) -> Dataset:
-    wanted = node_set((ends(dataset), np.empty(0, np.int64)) for dataset in edges)
-    made = partial(nodes, policy=policy)
-    return work.table(name, f"nodes:{policy}", nodes_schema(policy), made, columns_read(policy), wanted)
+def members_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset], suffix: str = "") -> Dataset:
+    """`members_schema` with the component as `key`: the edges, and the documents that have one."""
+    policy = options["policy"]
+    ends = ends_of(work.tables, len(work.source.parts()), edges, suffix)
+    labels = labels_of(work.tables, ends, edges, suffix)
+    nodes = nodes_of(work, ends, policy, suffix)
+    linked = work.tables.map(f"linked{suffix}", AsMembers(policy, options["measure"]), SideBySide(tuple(edges)))
+    return work.reduce(f"members{suffix}", [labels, nodes, linked], ByComponent(policy), members_schema(policy))
 
 
-def ends(edges: Dataset) -> Numbers:
-    """The sorted, distinct document numbers of all edges."""
-    tables = (part.table(["a", "b"]) for part in edges.parts())
-    return node_set((table["a"].to_numpy(), table["b"].to_numpy()) for table in tables)
-
-
-def nodes(batch: pa.RecordBatch, shard: int, first_row: int, policy: Policy, wanted: Numbers) -> pa.RecordBatch:
-    """The documents of a batch that have an edge, with the columns that the policy compares."""
-    table = node_table(batch, shard, first_row, policy)
-    return table.filter(pa.array(np.isin(numbers_of(table), wanted)))
-
-
-@dataclass(frozen=True)
-class Edges:
-    """The whole pool's edges and nodes: a source of one partition, itself."""
-
-    edges: tuple[Dataset, ...]
-    nodes: Dataset
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return tuple(ref for dataset in (*self.edges, self.nodes) for ref in dataset.refs)
-
-    @property
-    def fingerprint(self) -> str:
-        return sha256_json([ref.sha256 for ref in self.refs])
-
-    def parts(self) -> list["Edges"]:
-        return [self]
-
-    def edge_table(self) -> pa.Table:
-        return pa.concat_tables([dataset.to_arrow(["a", "b", "jaccard"]) for dataset in self.edges])
+def nodes_of(work: Work, ends: Dataset, policy: Policy, suffix: str = "") -> Dataset:
+    """`members_schema` of the documents that have an edge, each with itself as `key`."""
+    wanted = np.concatenate([numbers_of(part.table()) for part in ends.parts()])
+    made = partial(member_nodes, policy=policy)
+    return work.table(f"nodes{suffix}", f"nodes:{policy}", members_schema(policy), made, columns_read(policy), wanted)
 
 
 @dataclass(frozen=True)
-class Decide:
-    """Selects the survivors of the whole pool, in one process with 16 bytes a node."""
+class AsMembers:
+    """EDGES as `members_schema`, with one measure of similarity."""
 
-    policy: Any
-    link: Any
-    schema: pa.Schema = DECISIONS
-
-    @property
-    def fingerprint(self) -> str:
-        return f"dedup:decide:{self.policy}:{self.link}"
-
-    def __call__(self, part: Edges) -> Iterator[Output]:
-        edges, table = part.edge_table(), part.nodes.to_arrow()
-        if edges.num_rows:
-            similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
-            a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
-            made = select_survivors(table, a, b, similarity, self.policy, self.link)
-            yield Output(made)
-
-
-@dataclass(frozen=True)
-class Unlinked:
-    """Pairs of a component's best document and a member without an edge to it, as candidates."""
-
-    policy: Any
-    schema: pa.Schema = JOIN
+    policy: Policy
+    measure: str
 
     @property
     def fingerprint(self) -> str:
-        return f"dedup:unlinked:{self.policy}"
+        return f"dedup:as-members:{self.policy}:{self.measure}"
 
-    def __call__(self, part: Edges) -> Iterator[Output]:
-        edges = part.edge_table()
-        best, member = unlinked_pairs(part.nodes.to_arrow(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
-        if best.size:
-            yield Output(edge_rows(best, member))
+    @property
+    def schema(self) -> pa.Schema:
+        return members_schema(self.policy)
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        for batch in part.table(["a", "b", self.measure]).combine_chunks().to_batches():
+            similarity = batch[self.measure]
+            yield Output(member_edges(values(batch, "a"), values(batch, "b"), similarity, self.policy))
+
+
+def others_between(decisions: Dataset) -> Numbers:
+    """The sorted numbers of the documents through which another is a copy of its survivor."""
+    tables = (part.table(["key", "evidence"]) for part in decisions.parts())
+    through = (table.filter(pc.not_equal(table["key"], table["evidence"])) for table in tables)
+    return node_set((values(table, "evidence"), np.empty(0, np.int64)) for table in through)
