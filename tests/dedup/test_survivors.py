@@ -113,7 +113,7 @@ def test_nodes_without_edges_stay() -> None:
 
 
 @given(EDGES, st.sampled_from(["first", "longest"]), st.randoms(use_true_random=False))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)  # kernels are compiled at their first call
 def test_invariants_of_direct(edges: list[tuple[int, int]], policy: str, random) -> None:
     """Each removal rests on an edge to a survivor, survivors share no edge, no copy is lost, order is nothing."""
     batch = nodes(SIZE, policy)
@@ -129,7 +129,7 @@ def test_invariants_of_direct(edges: list[tuple[int, int]], policy: str, random)
 
 
 @given(EDGES, st.randoms(use_true_random=False))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)  # kernels are compiled at their first call
 def test_invariants_of_component(edges: list[tuple[int, int]], random) -> None:
     """One survivor per component, evidence always on an edge of the removed, order is nothing."""
     batch = nodes(SIZE, "longest")
