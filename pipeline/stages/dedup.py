@@ -15,26 +15,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.candidates import Candidates, edge_rows
+from dedup.candidates import edge_rows
 from dedup.components import node_set
 from dedup.exact import NORMALISE, key_table
 from dedup.keep import KeepOne, KeyBySurvivor
-from dedup.minhash import MinHash, band_table, shingle_table
+from dedup.minhash import MinHash
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
-from dedup.policy import Policy, columns_read, goes_by_content
+from dedup.policy import Policy, columns_read
 from dedup.survivors import select_survivors, unlinked_pairs
 from dedup.tables import (
-    BANDS,
-    BANDS_BY_CONTENT,
     DECISIONS,
-    EDGES,
     JOIN,
     keys_schema,
     node_table,
     nodes_schema,
     numbers_of,
 )
-from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
 from infra.dataset.manifest import InputRef, Kind
 from infra.dataset.reader import Dataset, Source
@@ -45,6 +41,7 @@ from pipeline.job.context import Context
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
+from pipeline.stages.dedup_pairs import edges_of, verified_edges
 from pipeline.stages.dedup_spans import ApplySpans, cut_of, repeated_spans
 from pipeline.stages.dedup_work import Numbers, Work
 from pipeline.steps.dedup import Dedup
@@ -140,18 +137,9 @@ def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
 
 def minhash_decisions(work: Work, options: dict[str, Any]) -> Source:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
-    by_content = goes_by_content(options["policy"])
-    made = partial(band_table, params=params, by_content=by_content)
-    schema = BANDS_BY_CONTENT if by_content else BANDS
-    columns = ("text", *(columns_read("content") if by_content else ()))
-    bands = work.table("bands", f"bands:{params}:{by_content}", schema, made, columns)
-    candidates = work.reduce("candidates", [bands], Candidates(), JOIN)
-    if options["verify"]:
-        edges = [verified_edges(work, "", options, params, candidates)]
-        if options["policy"] not in CENTRES and options["link"] == "direct":
-            edges.append(edges_to_the_best(work, options, params, edges[0]))
-    else:
-        edges = [work.tables.map("edges", AsEdges(), candidates)]
+    edges = edges_of(work, options, params)
+    if options["verify"] and options["policy"] not in CENTRES and options["link"] == "direct":
+        edges.append(edges_to_the_best(work, options, params, edges[0]))
     pool = Edges(tuple(edges), nodes_of(work, "nodes", edges, options["policy"]))
     return work.applicable(work.tables.map("decisions", Decide(options["policy"], options["link"]), pool))
 
@@ -164,16 +152,6 @@ def nodes_of(work: Work, name: str, edges: Sequence[Dataset], policy: Policy) ->
     wanted = node_set((ends(dataset), np.empty(0, np.int64)) for dataset in edges)
     made = partial(nodes, policy=policy)
     return work.table(name, f"nodes:{policy}", nodes_schema(policy), made, columns_read(policy), wanted)
-
-
-def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, candidates: Dataset) -> Dataset:
-    """The candidate pairs whose shingle sets reach the similarity threshold."""
-    wanted = candidate_ends(candidates)
-    made = partial(shingle_table, params=params)
-    shingles = work.table(f"shingles{suffix}", f"shingles:{params}", JOIN, made, ["text"], wanted)
-    attached = work.reduce(f"attached{suffix}", [candidates, shingles], AttachShingles(), JOIN)
-    verify = Verify(options["threshold"], options["measure"])
-    return work.reduce(f"edges{suffix}", [attached, shingles], verify, EDGES)
 
 
 def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
@@ -201,30 +179,10 @@ class Unlinked:
             yield Output(edge_rows(best, member))
 
 
-@dataclass(frozen=True)
-class AsEdges:
-    """Takes candidates as edges without verification, as some published recipes do."""
-
-    schema: pa.Schema = EDGES
-    fingerprint: str = "dedup:as-edges"
-
-    def __call__(self, part: Any) -> Iterator[Output]:
-        for batch in part.batches():
-            empty = pa.nulls(batch.num_rows, pa.float64())
-            other = pa.array(numbers_of(batch))
-            yield Output(pa.RecordBatch.from_arrays([batch["key"], other, empty, empty], schema=EDGES))
-
-
 def ends(edges: Dataset) -> Numbers:
     """The sorted, distinct document numbers of all edges."""
     tables = (part.table(["a", "b"]) for part in edges.parts())
     return node_set((table["a"].to_numpy(), table["b"].to_numpy()) for table in tables)
-
-
-def candidate_ends(candidates: Dataset) -> Numbers:
-    """The sorted, distinct document numbers of all candidate pairs."""
-    tables = (part.table(["key", "shard", "row"]) for part in candidates.parts())
-    return node_set((table["key"].to_numpy(), numbers_of(table)) for table in tables)
 
 
 def paragraph_decisions(work: Work, options: dict[str, Any]) -> Source:
