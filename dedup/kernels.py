@@ -44,6 +44,8 @@ _CLASS = np.uint32((1 << UNSURE_AT - CLASS_AT) - 1)
 _LARGEST = np.uint64(0xFFFFFFFFFFFFFFFF)
 # permutations at once: their minima, factors and terms fit the first-level cache
 _TILE = 512
+# A set of more values is sorted to find what is distinct or common: a table for it would take 32 bytes a value.
+_MOST_IN_TABLE = 1 << 20
 
 
 def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -79,7 +81,7 @@ def _numba() -> Any:
     features = llvmlite.binding.get_host_cpu_features()
     if features.get("avx512dq") and config.CPU_FEATURES is None:
         config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
-    for function in (_mix, _scratch, _character, _tokenize, _runs, _minima, _bands):
+    for function in (_mix, _scratch, _slots, _character, _tokenize, _runs, _insert, _distinct, _minima, _bands):
         register_jitable(function)
     return numba
 
@@ -207,6 +209,55 @@ def _runs(tokens: Hashes, weights: Bytes, count: int, letters: bool, ngram: int,
     return found
 
 
+def _slots(values: int) -> Hashes:
+    """An empty table with room for so many values: a power of two, half of it or more stays empty."""
+    room = 16
+    while room < 2 * values:
+        room *= 2
+    return np.zeros(room, np.uint64)
+
+
+def _insert(value: np.uint64, slots: Hashes, mask: np.uint64) -> bool:
+    """Whether a value, not 0, is new to the table."""
+    place = value & mask
+    while slots[place] != _NOTHING:
+        if slots[place] == value:
+            return False
+        place = (place + _ONE) & mask
+    slots[place] = value
+    return True
+
+
+def _distinct(runs: Hashes, count: int, slots: Hashes) -> int:
+    """The number of distinct values among the first `count` of `runs`, which are moved to its beginning. `slots`: a
+    table with room for them, or for `_MOST_IN_TABLE`, whatever is in it."""
+    found = 0
+    if count > _MOST_IN_TABLE:
+        ordered = np.sort(runs[:count])
+        for i in range(count):
+            if i == 0 or ordered[i] != ordered[i - 1]:
+                runs[found] = ordered[i]
+                found += 1
+        return found
+    room = 16
+    while room < 2 * count:
+        room *= 2
+    table, mask = slots[:room], np.uint64(room - 1)
+    table[:] = _NOTHING
+    zero = False
+    for i in range(count):
+        value = runs[i]
+        if value == _NOTHING:
+            fresh = not zero
+            zero = True
+        else:
+            fresh = _insert(value, table, mask)
+        if fresh:
+            runs[found] = value
+            found += 1
+    return found
+
+
 def _minima(shingles: Hashes, factors: Hashes, terms: Hashes, smallest: Hashes) -> None:
     smallest[:] = _LARGEST
     last = shingles.size - 1
@@ -256,30 +307,60 @@ def shingle_sequences(
 
 
 @compiled
-def band_keys(
-    data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool, factors: Hashes, terms: Hashes, rows: int
-) -> tuple[Hashes, Flags, Flags]:
-    """The keys of the bands of each text's signature, from its bytes: `shingle_sequences`, `minima`, `band_hashes`.
+def shingle_sets(
+    data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool
+) -> tuple[Hashes, Offsets, Flags]:
+    """As `shingle_sequences`, without repetitions, in no order."""
+    texts = offsets.size - 1
+    ends = np.zeros(texts + 1, np.int64)
+    unsure = np.zeros(texts, np.bool_)
+    tokens, weights, runs = _scratch(offsets)
+    slots = _slots(min(runs.size, _MOST_IN_TABLE))
+    hashes = np.empty((offsets[texts] - offsets[0]) // 2 + texts, np.uint64)
+    for i in range(texts):
+        count, letters, changed = _tokenize(data, offsets[i], offsets[i + 1], codes, normal, tokens, weights)
+        unsure[i] = changed
+        found = 0 if changed else _runs(tokens, weights, count, letters, ngram, runs)
+        found = _distinct(runs, found, slots)
+        ends[i + 1] = ends[i] + found
+        hashes[ends[i] : ends[i + 1]] = runs[:found]
+    return hashes[: ends[texts]].copy(), ends, unsure
 
-    Returns the keys, shape (texts, bands), undefined for texts that have none; which texts have keys; and which NFC may
-    change, as in `shingle_sequences`.
+
+@compiled
+def signatures(
+    data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool, factors: Hashes, terms: Hashes, rows: int
+) -> tuple[Hashes, Hashes, Flags, Flags]:
+    """The keys of the bands of each text's signature, from its bytes, and a hash of its set of shingles.
+
+    Returns the keys, shape (texts, bands); the hashes, 128 bits each, shape (texts, 2), equal for equal sets; both are
+    undefined for texts without shingles; which texts have some; and which NFC may change, as in `shingle_sequences`.
     """
     texts = offsets.size - 1
     keys = np.empty((texts, factors.size // rows), np.uint64)
+    sets = np.empty((texts, 2), np.uint64)
     known = np.zeros(texts, np.bool_)
     unsure = np.zeros(texts, np.bool_)
     tokens, weights, runs = _scratch(offsets)
+    slots = _slots(min(runs.size, _MOST_IN_TABLE))
     smallest = np.empty(factors.size, np.uint64)
     for i in range(texts):
         count, letters, changed = _tokenize(data, offsets[i], offsets[i + 1], codes, normal, tokens, weights)
         unsure[i] = changed
         if changed or count == 0:
             continue
-        found = _runs(tokens, weights, count, letters, ngram, runs)
+        found = _distinct(runs, _runs(tokens, weights, count, letters, ngram, runs), slots)
+        # sums, which do not depend on the order
+        first = second = np.uint64(found)
+        for k in range(found):
+            value = _mix(runs[k] ^ _ODD)
+            first += value
+            second += _mix(value + _MIX_B)
+        sets[i, 0], sets[i, 1] = _mix(first), _mix(second)
         _minima(runs[:found], factors, terms, smallest)
         _bands(smallest, rows, keys[i])
         known[i] = True
-    return keys, known, unsure
+    return keys, sets, known, unsure
 
 
 @compiled
@@ -364,18 +445,52 @@ def plain_texts(data: Bytes, offsets: Offsets, codes: npt.NDArray[np.uint16]) ->
 
 
 @compiled
-def shared_count(a: Hashes, b: Hashes) -> int:
-    """The number of common values of two sorted arrays of distinct values."""
-    i = j = shared = 0
-    while i < a.size and j < b.size:
-        if a[i] == b[j]:
-            shared += 1
-            i += 1
-            j += 1
-        elif a[i] < b[j]:
-            i += 1
+def shared_counts(sets: Hashes, ends: Offsets, owners: Offsets) -> Offsets:
+    """For each set the number of values that it has in common with the set `owners[i]`; 0 where that is -1.
+
+    Set i is `sets[ends[i]:ends[i + 1]]`: distinct values, in any order. Sets of one owner should follow each other:
+    the owner's is read once for them.
+    """
+    shared = np.zeros(owners.size, np.int64)
+    largest = 0
+    for i in range(owners.size):
+        if owners[i] >= 0:
+            largest = max(largest, ends[owners[i] + 1] - ends[owners[i]])
+    slots = _slots(min(largest, _MOST_IN_TABLE))
+    table, mask, zero, ordered = slots, _NOTHING, False, sets[:0]
+    last = -1
+    for i in range(owners.size):
+        owner = owners[i]
+        if owner < 0:
+            continue
+        own, mine = sets[ends[owner] : ends[owner + 1]], sets[ends[i] : ends[i + 1]]
+        if owner != last:
+            last, zero = owner, False
+            if own.size > _MOST_IN_TABLE:
+                ordered = np.sort(own)
+            else:
+                room = 16
+                while room < 2 * own.size:
+                    room *= 2
+                table, mask = slots[:room], np.uint64(room - 1)
+                table[:] = _NOTHING
+                for value in own:
+                    if value == _NOTHING:
+                        zero = True
+                    else:
+                        _insert(value, table, mask)
+        count = 0
+        if own.size > _MOST_IN_TABLE:
+            for value in mine:
+                place = np.searchsorted(ordered, value)
+                count += place < ordered.size and ordered[place] == value
         else:
-            j += 1
+            for value in mine:
+                place_ = value & mask
+                while table[place_] != _NOTHING and table[place_] != value:
+                    place_ = (place_ + _ONE) & mask
+                count += zero if value == _NOTHING else table[place_] == value
+        shared[i] = count
     return shared
 
 
