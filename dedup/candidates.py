@@ -1,9 +1,9 @@
-"""Candidate pairs from bands, in linear time: each member of a bucket is paired with one document of the bucket.
+"""Candidate pairs from bands, in linear time: the members of a bucket are compared with its leaders, never all pairs.
 
-All pairs of a bucket of n would be n²/2 edges, too many for a page that was crawled a million times. A star around one
-document connects the same documents with n - 1 edges. Its centre is the document with the smallest hash of its content
-(of BANDS_BY_CONTENT), which does not depend on the order of the documents, or (of BANDS) the first in the order of the
-dataset. If the centre shares the bucket by chance, its star misses the pairs among the others; other bands find them.
+All pairs of a bucket of n would be n²/2, too many for a page that was crawled a million times. The best member by rank
+(`rank.py`) leads: it is paired with all others. That misses pairs among those that are not similar to it, which share
+the bucket by chance, or through a chain. So the members that are left when verified pairs have removed others meet
+again, with the next best as leaders (`rounds.py`). Rank does not depend on the order of the documents.
 """
 
 from collections.abc import Iterator
@@ -12,72 +12,103 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from dedup.tables import DocumentNumbers, Hashes, join_rows, numbers_of, run_starts, values
+from dedup.tables import (
+    PAIRS,
+    WANTED,
+    DocumentNumbers,
+    Hashes,
+    batch_of,
+    numbers_of,
+    places,
+    run_starts,
+    values,
+    whole_keys,
+)
 
-# A bucket of more rows is cut, and the centre of its first piece is the centre of all.
-MOST_HELD = 1 << 18
+# Members of a star. A partition holds the sets of some stars: of pages of 2,000 words, 1 MB each.
+MEMBERS = 64
+# Pairs that are written at a time.
+_PAIRS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Reducer over BANDS by `key` to candidate pairs: edge rows of JOIN, keyed by the bucket's first document.
+    """Reducer over BANDS by `key` to PAIRS: of each bucket the best `leaders` members, each with all that are worse.
 
-    A pair that shares several bands is given once for each. Memory: one batch.
+    A pair that shares several bands is given once for each. Memory: the rows of the largest bucket.
     """
 
-    fingerprint: str = "dedup.candidates.Candidates()"
+    leaders: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup.candidates.{self!r}"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        held: pa.Table | None = None  # the last bucket, which may continue in the next batch
-        centre: tuple[int, int] | None = None  # key and centre of a bucket whose first piece was too large to hold
-        for batch in rows:
-            if not batch.num_rows:
-                continue
-            table = pa.Table.from_batches([batch])
-            table = pa.concat_tables([held, table]).combine_chunks() if held is not None else table
-            last = int(run_starts(values(table, "key"))[-1])
-            if last == 0 and table.num_rows < MOST_HELD:
-                held = table
-                continue
-            whole = table.num_rows if last == 0 else last
-            yield from _stars(table.slice(0, whole), centre)
-            if last == 0:
-                key = int(values(table, "key")[0])
-                centre = centre if centre and centre[0] == key else (key, _centre(table))
-            held = table.slice(whole)
-            held = held if held.num_rows else None
-        if held is not None:
-            yield from _stars(held, centre)
+        for table in whole_keys(rows):
+            yield from self._pairs(table)
+
+    def _pairs(self, table: pa.Table) -> Iterator[pa.RecordBatch]:
+        keys = values(table, "key")
+        starts = run_starts(keys)
+        sizes = np.diff(starts, append=keys.size)
+        several = np.repeat(sizes > 1, sizes)
+        keys, numbers, rank = keys[several], numbers_of(table)[several], values(table, "rank")[several]
+        order = np.lexsort((numbers, rank, keys))
+        keys, numbers, rank = keys[order], numbers[order], rank[order]
+        sizes = sizes[sizes > 1]
+        starts = np.cumsum(sizes) - sizes
+        place = np.arange(keys.size) - np.repeat(starts, sizes)
+        for leader in range(self.leaders):
+            leading = numbers[np.repeat(starts + np.minimum(leader, sizes - 1), sizes)]
+            others = np.flatnonzero((place > leader) & (numbers != leading))
+            # with two or more that have not led, who may be similar to each other
+            goes_on = np.repeat((sizes >= self.leaders + 2) & (leader == self.leaders - 1), sizes)
+            for some in np.split(others, range(_PAIRS_AT_ONCE, others.size, _PAIRS_AT_ONCE)):
+                if some.size:
+                    bucket, worse = (np.where(goes_on[some], column[some], 0) for column in (keys, rank))
+                    yield pair_rows(leading[some], numbers[some], bucket, worse)
 
 
-def _stars(table: pa.Table, centre: tuple[int, int] | None) -> Iterator[pa.RecordBatch]:
-    """The edges of these buckets; `centre`: key and centre of the one that went before, which may go on."""
-    keys, numbers = values(table, "key"), numbers_of(table)
-    starts = run_starts(keys)
-    centres = numbers[_by_content(table, keys, numbers)[starts]]
-    if centre is not None and keys[0] == centre[0]:
-        centres[0] = centre[1]
-    first = np.repeat(centres, np.diff(starts, append=keys.size))
-    member = first != numbers
-    if member.any():
-        # an edge goes from the document that comes first in the dataset
-        low, high = np.minimum(first[member], numbers[member]), np.maximum(first[member], numbers[member])
-        yield edge_rows(low, high)
+@dataclass(frozen=True)
+class Stars:
+    """Reducer over PAIRS by `key` to WANTED: the distinct members of each leader, in stars of up to MEMBERS.
+
+    A star has the leader's place once, and that of each member, so the set of a leader is read once a star.
+    """
+
+    fingerprint: str = "dedup.candidates.Stars()"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        for table in whole_keys(rows):
+            leader, member = values(table, "key"), numbers_of(table)
+            fresh = run_starts(leader, member)
+            leader, member = leader[fresh], member[fresh]
+            starts = run_starts(leader)
+            place = np.arange(leader.size) - np.repeat(starts, np.diff(starts, append=leader.size))
+            star = star_keys(leader, place // MEMBERS)
+            first = place % MEMBERS == 0
+            yield wanted_rows(
+                np.concatenate([star[first], star]),
+                np.concatenate([leader[first], member]),
+                np.concatenate([leader[first], leader]),
+            )
 
 
-def _centre(table: pa.Table) -> int:
-    keys, numbers = values(table, "key"), numbers_of(table)
-    return int(numbers[_by_content(table, keys, numbers)[0]])
+def star_keys(leader: DocumentNumbers, number: DocumentNumbers) -> Hashes:
+    """The keys of a leader's stars: hashes, so that the stars of one leader are in several partitions. Two stars may
+    have one key; `Verify` keeps them apart by their leaders."""
+    value = leader.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + number.astype(np.uint64)
+    value = (value ^ value >> np.uint64(33)) * np.uint64(0xFF51AFD7ED558CCD)
+    mixed: Hashes = value ^ value >> np.uint64(33)
+    return mixed
 
 
-def _by_content(table: pa.Table, keys: Hashes, numbers: DocumentNumbers) -> DocumentNumbers:
-    """The order of rows within each bucket: by content if the table has it, else by place, as they come."""
-    if "content" not in table.schema.names:
-        return np.arange(keys.size)
-    order: DocumentNumbers = np.lexsort((numbers, values(table, "content"), keys))
-    return order
+def pair_rows(leader: DocumentNumbers, member: DocumentNumbers, bucket: Hashes, rank: Hashes) -> pa.RecordBatch:
+    """PAIRS of these documents."""
+    return batch_of(PAIRS, {"key": leader, **places(member), "bucket": bucket, "rank": rank})
 
 
-def edge_rows(a: DocumentNumbers, b: DocumentNumbers) -> pa.RecordBatch:
-    """JOIN rows for the candidate pairs (a[i], b[i])."""
-    return join_rows(a, b, pa.nulls(a.size, pa.large_list(pa.uint64())))
+def wanted_rows(star: Hashes, number: DocumentNumbers, leader: DocumentNumbers) -> pa.RecordBatch:
+    """WANTED: the document `number` in a star around `leader`, or as the leader itself."""
+    return batch_of(WANTED, {"key": star, **places(number), "leader": leader})

@@ -1,8 +1,8 @@
 """A document's rank by a policy in eight bytes, beside each band of its signature: the least is the best.
 
-It decides which document of a bucket the others are compared with. It follows the order of `policy.preference_order` but
-for what eight bytes do not hold: dates to the second, a quality to 32 bits, ties by as much of the content's hash as is
-left. Which documents survive is decided by the whole order (`survivors.py`).
+It decides which document of a bucket the others are compared with. It follows the order of `policy.preference_order`
+but for what eight bytes do not hold: dates to the second, a quality to 32 bits, ties by as much of the content's hash
+as is left. Which documents survive is decided by the whole order (`survivors.py`).
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def _ascending(name: str, column: pa.Array) -> npt.NDArray[np.float64]:
     match name:
         case "date":
             times = pc.strptime(column, format="%Y-%m-%dT%H:%M:%SZ", unit="s", error_is_null=True)
-            return times.cast(pa.int64()).to_numpy(zero_copy_only=False).astype(np.float64)
+            return _floats(times.cast(pa.int64()))
         case "quality":
             quality = column.to_numpy(zero_copy_only=False).astype(np.float32)
             bits = quality.view(np.int32).astype(np.int64)
@@ -50,4 +50,9 @@ def _ascending(name: str, column: pa.Array) -> npt.NDArray[np.float64]:
             ordered = np.where(bits >= 0, bits + (1 << 31), (1 << 31) - (bits & 0x7FFFFFFF)).astype(np.float64)
             return np.where(np.isnan(quality), np.nan, ordered)
         case _:
-            return column.to_numpy(zero_copy_only=False).astype(np.float64)
+            return _floats(column)
+
+
+def _floats(column: pa.Array) -> npt.NDArray[np.float64]:
+    numbers: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    return numbers

@@ -22,6 +22,7 @@ Hashes = npt.NDArray[np.uint64]
 Integer = TypeVar("Integer", np.int64, np.uint64)
 
 LOCATION = [("shard", pa.int32()), ("row", pa.int32())]
+PLACES = pa.schema(LOCATION)
 # One row per document and band of its MinHash signature; `rank` as `rank.ranks` has it.
 BANDS = pa.schema([("key", pa.uint64()), *LOCATION, ("rank", pa.uint64())])
 # Copies with equal sets of shingles: `key` is the document that stands for the set, (shard, row) another.

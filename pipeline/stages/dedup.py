@@ -5,95 +5,33 @@ decide (survivor selection), apply (an aligned pass over the documents). Interme
 of their own in `OUT/.work`, deleted when the result is committed; in them a document is its number, eight bytes.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from dedup.candidates import edge_rows
-from dedup.components import node_set
 from dedup.exact import NORMALISE, key_table
 from dedup.keep import KeepOne, KeyBySurvivor
 from dedup.minhash import MinHash
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
-from dedup.policy import Policy, columns_read
-from dedup.survivors import select_survivors, unlinked_pairs
+from dedup.policy import columns_read
 from dedup.tables import (
     DECISIONS,
-    JOIN,
     keys_schema,
-    node_table,
-    nodes_schema,
-    numbers_of,
 )
 from infra.dataset.build import already_made
-from infra.dataset.manifest import InputRef, Kind
+from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, Source
-from infra.engines.task import Output, Task
-from infra.hashing import sha256_json
+from infra.engines.task import Task
 from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
-from pipeline.stages.dedup_pairs import edges_of, verified_edges
+from pipeline.stages.dedup_decide import decisions_of
+from pipeline.stages.dedup_pairs import edges_of
 from pipeline.stages.dedup_spans import ApplySpans, cut_of, repeated_spans
-from pipeline.stages.dedup_work import Numbers, Work
+from pipeline.stages.dedup_work import Work
 from pipeline.steps.dedup import Dedup
-
-
-def nodes(batch: pa.RecordBatch, shard: int, first_row: int, policy: Policy, wanted: Numbers) -> pa.RecordBatch:
-    """The documents of a batch that have an edge, with the columns that the policy compares."""
-    table = node_table(batch, shard, first_row, policy)
-    return table.filter(pa.array(np.isin(numbers_of(table), wanted)))
-
-
-@dataclass(frozen=True)
-class Edges:
-    """The whole pool's edges and nodes: a source of one partition, itself."""
-
-    edges: tuple[Dataset, ...]
-    nodes: Dataset
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return tuple(ref for dataset in (*self.edges, self.nodes) for ref in dataset.refs)
-
-    @property
-    def fingerprint(self) -> str:
-        return sha256_json([ref.sha256 for ref in self.refs])
-
-    def parts(self) -> list["Edges"]:
-        return [self]
-
-    def edge_table(self) -> pa.Table:
-        return pa.concat_tables([dataset.to_arrow(["a", "b", "jaccard"]) for dataset in self.edges])
-
-
-@dataclass(frozen=True)
-class Decide:
-    """Selects the survivors of the whole pool, in one process with 16 bytes a node."""
-
-    policy: Any
-    link: Any
-    schema: pa.Schema = DECISIONS
-
-    @property
-    def fingerprint(self) -> str:
-        return f"dedup:decide:{self.policy}:{self.link}"
-
-    def __call__(self, part: Edges) -> Iterator[Output]:
-        edges, table = part.edge_table(), part.nodes.to_arrow()
-        if edges.num_rows:
-            similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
-            a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
-            made = select_survivors(table, a, b, similarity, self.policy, self.link)
-            yield Output(made)
 
 
 def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
@@ -137,52 +75,7 @@ def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
 
 def minhash_decisions(work: Work, options: dict[str, Any]) -> Source:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
-    edges = edges_of(work, options, params)
-    if options["verify"] and options["policy"] not in CENTRES and options["link"] == "direct":
-        edges.append(edges_to_the_best(work, options, params, edges[0]))
-    pool = Edges(tuple(edges), nodes_of(work, "nodes", edges, options["policy"]))
-    return work.applicable(work.tables.map("decisions", Decide(options["policy"], options["link"]), pool))
-
-
-# The policies whose best document of a bucket is the centre of its star.
-CENTRES = ("content", "first")
-
-
-def nodes_of(work: Work, name: str, edges: Sequence[Dataset], policy: Policy) -> Dataset:
-    wanted = node_set((ends(dataset), np.empty(0, np.int64)) for dataset in edges)
-    made = partial(nodes, policy=policy)
-    return work.table(name, f"nodes:{policy}", nodes_schema(policy), made, columns_read(policy), wanted)
-
-
-def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
-    """Buckets are stars around one document; if the policy prefers another, its pairs are verified too."""
-    first = Edges((edges,), nodes_of(work, "nodes-first", [edges], options["policy"]))
-    pairs = work.tables.map("pairs-best", Unlinked(options["policy"]), first)
-    return verified_edges(work, "-best", options, params, pairs)
-
-
-@dataclass(frozen=True)
-class Unlinked:
-    """Pairs of a component's best document and a member without an edge to it, as candidates."""
-
-    policy: Any
-    schema: pa.Schema = JOIN
-
-    @property
-    def fingerprint(self) -> str:
-        return f"dedup:unlinked:{self.policy}"
-
-    def __call__(self, part: Edges) -> Iterator[Output]:
-        edges = part.edge_table()
-        best, member = unlinked_pairs(part.nodes.to_arrow(), edges["a"].to_numpy(), edges["b"].to_numpy(), self.policy)
-        if best.size:
-            yield Output(edge_rows(best, member))
-
-
-def ends(edges: Dataset) -> Numbers:
-    """The sorted, distinct document numbers of all edges."""
-    tables = (part.table(["a", "b"]) for part in edges.parts())
-    return node_set((table["a"].to_numpy(), table["b"].to_numpy()) for table in tables)
+    return work.applicable(decisions_of(work, options, edges_of(work, options, params)))
 
 
 def paragraph_decisions(work: Work, options: dict[str, Any]) -> Source:

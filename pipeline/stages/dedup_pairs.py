@@ -1,44 +1,126 @@
-"""Near copies, from documents to edges: bands retrieve candidate pairs, their shingle sets prove them."""
+"""Near copies, from documents to edges: bands retrieve candidate pairs, their shingle sets prove them.
 
-from collections.abc import Iterator
+The texts are read twice: once for the signature, the hash of the set of shingles and what the policy compares; then,
+where there are candidates, for the sets that they are compared by, and once more in each further round.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from dedup.candidates import Candidates
-from dedup.components import node_set
-from dedup.minhash import MinHash, band_table, shingle_table
-from dedup.policy import columns_read, goes_by_content
-from dedup.tables import BANDS, BANDS_BY_CONTENT, EDGES, JOIN, numbers_of
-from dedup.verify import AttachShingles, Verify
-from infra.dataset.reader import Dataset
+from dedup.candidates import Candidates, Stars
+from dedup.equal_sets import EqualSets
+from dedup.minhash import MinHash, band_rows, signature_table
+from dedup.policy import Policy, columns_read, preference_fields
+from dedup.rounds import Left, Removed, crowd_rows, link_rows
+from dedup.tables import BANDS, CROWD, EDGES, LINKS, PAIRS, SAME, SETS, WANTED, batch_of, numbers_of, signed_schema
+from dedup.verify import Verify, set_rows
+from infra.dataset.reader import Dataset, ShardReader
 from infra.engines.task import Output
-from pipeline.stages.dedup_work import Numbers, Work
+from pipeline.stages.dedup_work import OfShards, SomeColumns, Work
+
+# Of a bucket whose leader did not remove all others these meet again, so often, each time with so many leaders.
+ROUNDS, LEADERS = 2, 4
+# Rows of signatures whose bands are written at a time.
+SIGNED_ROWS = 4096
 
 
 def edges_of(work: Work, options: dict[str, Any], params: MinHash) -> list[Dataset]:
-    """EDGES of the pool, in several datasets."""
-    by_content = goes_by_content(options["policy"])
-    made = partial(band_table, params=params, by_content=by_content)
-    schema = BANDS_BY_CONTENT if by_content else BANDS
-    columns = ("text", *(columns_read("content") if by_content else ()))
-    bands = work.table("bands", f"bands:{params}:{by_content}", schema, made, columns)
-    candidates = work.reduce("candidates", [bands], Candidates(), JOIN)
-    if options["verify"]:
-        return [verified_edges(work, "", options, params, candidates)]
-    return [work.tables.map("edges", AsEdges(), candidates)]
+    """EDGES of the pool, in several datasets. A pair may have more than one."""
+    policy: Policy = options["policy"]
+    signed = signatures_of(work, policy, params)
+    grouped = ("key", "check", "shard", "row", *(field.name for field in preference_fields(policy)))
+    same = work.reduce("same", [SomeColumns(signed.folder, grouped)], EqualSets(policy), SAME)
+    edges = [work.tables.map("edges-same", EqualEdges(), same)]
+    bands = work.tables.map("bands", Bands(), signed, work.by_group(same, SAME, "copies"))
+    pairs = work.reduce("candidates", [bands], Candidates(), PAIRS)
+    if not options["verify"]:
+        return [*edges, work.tables.map("edges", AsEdges(), pairs)]
+    links: list[Dataset] = []
+    for number in range(ROUNDS + 1):
+        suffix = f"-{number + 1}" if number else ""
+        edges.append(verified_edges(work, suffix, options, params, pairs))
+        crowd = work.tables.map(f"crowd{suffix}", Each("crowd", CROWD, crowd_rows), pairs)
+        if number == ROUNDS or not rows_of(crowd):
+            break
+        links.append(work.tables.map(f"links{suffix}", Each("links", LINKS, link_rows), edges[-1]))
+        removed = work.reduce(f"removed{suffix}", links, Removed(), CROWD)
+        left = work.reduce(f"left{suffix}", [crowd, removed], Left(), BANDS)
+        pairs = work.reduce(f"candidates-{number + 2}", [left], Candidates(LEADERS), PAIRS)
+        if not rows_of(pairs):
+            break
+    return edges
 
 
-def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, candidates: Dataset) -> Dataset:
+def signatures_of(work: Work, policy: Policy, params: MinHash) -> Dataset:
+    """`signed_schema` of all documents with shingles, in the groups in which they are read."""
+    made = partial(signature_table, params=params, policy=policy)
+    schema, columns = signed_schema(policy, params.bands), ("text", *columns_read(policy))
+    return work.table("signatures", f"signatures:{params}:{policy}", schema, made, columns)
+
+
+def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, pairs: Dataset) -> Dataset:
     """The candidate pairs whose shingle sets reach the similarity threshold."""
-    wanted = candidate_ends(candidates)
-    made = partial(shingle_table, params=params)
-    shingles = work.table(f"shingles{suffix}", f"shingles:{params}", JOIN, made, ["text"], wanted)
-    attached = work.reduce(f"attached{suffix}", [candidates, shingles], AttachShingles(), JOIN)
-    verify = Verify(options["threshold"], options["measure"])
-    return work.reduce(f"edges{suffix}", [attached, shingles], verify, EDGES)
+    stars = work.reduce(f"stars{suffix}", [pairs], Stars(), WANTED)
+    made = partial(set_rows, ngram=params.ngram)
+    sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, ["text"], stars)
+    return work.reduce(f"edges{suffix}", [sets], Verify(options["threshold"], options["measure"]), EDGES)
+
+
+def rows_of(table: Dataset) -> int:
+    return table.manifest.shards.sums.rows
+
+
+@dataclass(frozen=True)
+class Each:
+    """A function from a batch of a table to a batch of another, or None, as a task. `name`: of the function."""
+
+    name: str
+    schema: pa.Schema
+    function: Any
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:{self.name}"
+
+    def __call__(self, part: ShardReader) -> Iterator[Output]:
+        for batch in large_batches(part):
+            made = self.function(batch)
+            if made is not None:
+                yield Output(made)
+
+
+@dataclass(frozen=True)
+class Bands:
+    """BANDS of a partition of signatures, but for the documents that another stands for (SAME)."""
+
+    schema: pa.Schema = BANDS
+    fingerprint: str = "dedup:bands"
+
+    def __call__(self, part: ShardReader, copies: OfShards) -> Iterator[Output]:
+        others = numbers_of(copies.table())
+        for batch in large_batches(part, ["shard", "row", "rank", "bands"]):
+            numbers = numbers_of(batch)
+            low, high = np.searchsorted(others, [numbers[0], numbers[-1] + 1])
+            stands = np.isin(numbers, others[low:high], assume_unique=True, invert=True)
+            yield Output(band_rows(batch if stands.all() else batch.filter(pa.array(stands))))
+
+
+@dataclass(frozen=True)
+class EqualEdges:
+    """EDGES of SAME."""
+
+    schema: pa.Schema = EDGES
+    fingerprint: str = "dedup:equal-edges"
+
+    def __call__(self, part: ShardReader) -> Iterator[Output]:
+        for batch in large_batches(part):
+            ones = np.ones(batch.num_rows)
+            yield Output(edge_rows(batch, ones, ones))
 
 
 @dataclass(frozen=True)
@@ -48,14 +130,19 @@ class AsEdges:
     schema: pa.Schema = EDGES
     fingerprint: str = "dedup:as-edges"
 
-    def __call__(self, part: Any) -> Iterator[Output]:
-        for batch in part.batches():
+    def __call__(self, part: ShardReader) -> Iterator[Output]:
+        for batch in large_batches(part):
             empty = pa.nulls(batch.num_rows, pa.float64())
-            other = pa.array(numbers_of(batch))
-            yield Output(pa.RecordBatch.from_arrays([batch["key"], other, empty, empty], schema=EDGES))
+            yield Output(edge_rows(batch, empty, empty))
 
 
-def candidate_ends(candidates: Dataset) -> Numbers:
-    """The sorted, distinct document numbers of all candidate pairs."""
-    tables = (part.table(["key", "shard", "row"]) for part in candidates.parts())
-    return node_set((table["key"].to_numpy(), numbers_of(table)) for table in tables)
+def edge_rows(batch: pa.RecordBatch, jaccard: Any, containment: Any) -> pa.RecordBatch:
+    """EDGES from `key` to the documents at the places of a batch."""
+    columns = {"a": batch["key"], "b": numbers_of(batch), "jaccard": jaccard, "containment": containment}
+    return batch_of(EDGES, columns)
+
+
+def large_batches(part: ShardReader, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a partition of a table, SIGNED_ROWS at a time."""
+    table = part.table(list(columns) if columns else None)
+    yield from table.combine_chunks().to_batches(max_chunksize=SIGNED_ROWS)

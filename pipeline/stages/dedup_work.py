@@ -18,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dedup.components import node_set
 from dedup.named import NAMED, NAMES, NameSurvivors, id_table
-from dedup.tables import DECISIONS, numbers_of
+from dedup.tables import DECISIONS, PLACES, numbers_of
 from infra.dataset.manifest import InputRef
-from infra.dataset.reader import Dataset, Part, PartList, ShardReader, Source, check_part
+from infra.dataset.reader import Dataset, Part, PartList, ShardParts, ShardReader, Source, check_part
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from pipeline.job.tables import Tables
@@ -30,6 +29,7 @@ from pipeline.steps.dedup import Dedup
 
 Numbers = npt.NDArray[np.int64]
 ROW = np.dtype("<i4")
+Chosen = Callable[[pa.RecordBatch, int, pa.RecordBatch], Iterator[pa.RecordBatch]]
 # Partitions of documents are read in at least so many groups if there are as many, and a group has at most so many
 # documents, unless it is one partition. A table of theirs is spread as one piece: of 16,384 documents and 450 bands,
 # 118 MB.
@@ -165,6 +165,55 @@ class TableTask:
 
 
 @dataclass(frozen=True)
+class ChosenTask:
+    """A function of a batch of documents and of rows of a table about some of them, as a task. The function gets the
+    number of the first document of the batch, and the rows in the order of their places; it yields batches of a table.
+
+    `name` identifies the function in the fingerprint; `columns`: those of the documents that it reads.
+    """
+
+    name: str
+    schema: pa.Schema
+    function: Chosen
+    columns: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:{self.name}"
+
+    def __call__(self, group: PartGroup, places: "OfShards") -> Iterator[Output]:
+        table = places.table()
+        numbers = numbers_of(table)
+        for part in group.parts:
+            low, high = np.searchsorted(numbers, [part.index << 32, (part.index + 1) << 32])
+            if low == high:
+                continue  # nothing of it is read
+            for batch, first_row in part.numbered(self.columns):
+                first = part.index << 32 | first_row
+                begin, end = np.searchsorted(numbers, [first, first + batch.num_rows])
+                if begin < end:
+                    rows = table.slice(begin, end - begin).combine_chunks().to_batches()[0]
+                    yield from (Output(made) for made in self.function(batch, first, rows))
+
+
+def id_rows(documents: pa.RecordBatch, first: int, kept: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    yield id_table(documents, first >> 32, first & 0xFFFFFFFF, numbers_of(kept))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The places of survivors, of DECISIONS."""
+
+    schema: pa.Schema = PLACES
+    fingerprint: str = "dedup:kept"
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        table = part.table(["shard", "row", "kept"])
+        for batch in table.filter(table["kept"]).select(self.schema.names).combine_chunks().to_batches():
+            yield Output(batch)
+
+
+@dataclass(frozen=True)
 class Reduce:
     """Adapts a reducer of `dedup/`, which yields batches, to the engine."""
 
@@ -225,14 +274,59 @@ class Work:
         made = self.tables.reduce(name, [table], "shard", Forward(schema), -(-shards // each), each)
         return made if each == 1 else ByShard(made, shards, each)
 
+    def by_group(self, table: Dataset, schema: pa.Schema, name: str) -> "ByGroup":
+        """Repartitions a table with the places of documents like the groups in which documents are read."""
+        parts = self.source.parts()
+        each = shards_together(len(parts), table.manifest.shards.sums.rows)
+        made = self.tables.reduce(name, [table], "shard", Forward(schema), -(-len(parts) // each), each)
+        return ByGroup(made, part_groups(parts), each)
+
+    def of_some(
+        self, name: str, of: str, schema: pa.Schema, function: Chosen, columns: Iterable[str], places: Dataset
+    ) -> Dataset:
+        """A table of the documents at the `places`, by a function as `ChosenTask` has it; `of`: its name."""
+        wanted = self.by_group(places, places.schema, f"{name}-places")
+        task = ChosenTask(of, schema, function, tuple(dict.fromkeys(columns)))
+        return self.tables.map(name, task, Numbered(self.source), wanted)
+
     def applicable(self, decisions: Dataset) -> Source:
         """DECISIONS, whose `key` is the survivor, with the ids and locators of survivors, and partitioned like the
         documents."""
-        survivors = kept_numbers(decisions)
-        if survivors.size:
-            ids = self.table("ids", "ids", DECISIONS, id_table, NAMES, survivors)
+        kept = self.tables.map("kept", Kept(), decisions)
+        if kept.manifest.shards.sums.rows:
+            ids = self.of_some("ids", "ids", DECISIONS, id_rows, NAMES, kept)
             decisions = self.reduce("named", [ids, decisions], NameSurvivors(), NAMED)
         return self.to_shards(decisions, NAMED)
+
+
+@dataclass(frozen=True)
+class SomeColumns(Dataset):
+    """A dataset of which a reduction reads only these columns."""
+
+    columns: tuple[str, ...]
+
+    def parts(self) -> "ColumnParts":
+        return ColumnParts(self, self.columns)
+
+
+@dataclass(frozen=True)
+class ColumnParts(ShardParts):
+    columns: tuple[str, ...]
+
+    def part(self, index: int) -> "ColumnReader":
+        shard = self.dataset.manifest.shards[index]
+        return ColumnReader(str(self.dataset.folder), shard.path, shard.rows, shard.sha256, self.columns)
+
+
+@dataclass(frozen=True)
+class ColumnReader(ShardReader):
+    columns: tuple[str, ...]
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        return super().batches(columns or list(self.columns))
+
+    def table(self, columns: list[str] | None = None) -> pa.Table:
+        return super().table(columns or list(self.columns))
 
 
 def shards_together(shards: int, rows: int) -> int:
@@ -292,14 +386,66 @@ class OfShard:
         return rows if columns is None else rows.select(columns)
 
 
+@dataclass(frozen=True)
+class ByGroup:
+    """A table, of which each partition has the rows for `each` shards, as a source with a part for each group."""
+
+    table: Dataset
+    groups: list[range]
+    each: int
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return self.table.refs
+
+    def parts(self) -> "GroupRows":
+        return GroupRows(self.table.parts(), self.groups, self.each)
+
+
+@dataclass(frozen=True)
+class GroupRows(PartList["OfShards"]):
+    """The parts of `ByGroup`."""
+
+    readers: Sequence[ShardReader]
+    groups: list[range]
+    each: int
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def part(self, index: int) -> "OfShards":
+        group = self.groups[index]
+        among = range(group.start // self.each, (group.stop - 1) // self.each + 1)
+        return OfShards(tuple(self.readers[number] for number in among), group.start, group.stop)
+
+
+@dataclass(frozen=True)
+class OfShards:
+    """The rows for the shards from `start` up to `stop`, in partitions that are sorted by shard."""
+
+    readers: tuple[ShardReader, ...]
+    start: int
+    stop: int
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([[reader.fingerprint for reader in self.readers], self.start, self.stop])
+
+    def check(self) -> None:
+        for reader in self.readers:
+            reader.check()
+
+    def table(self) -> pa.Table:
+        """Sorted by place."""
+        found = []
+        for reader in self.readers:
+            table = reader.table()
+            low, high = np.searchsorted(table["shard"].to_numpy(), [self.start, self.stop])
+            found.append(table.slice(low, high - low))
+        return pa.concat_tables(found).combine_chunks()
+
+
 @lru_cache(maxsize=1)
 def _whole_table(reader: ShardReader) -> pa.Table:
     """Kept for the next shard, which the same process reads next."""
     return reader.table().combine_chunks()
-
-
-def kept_numbers(decisions: Dataset) -> Numbers:
-    """The sorted document numbers of survivors."""
-    tables = (part.table(["shard", "row", "kept"]) for part in decisions.parts())
-    numbers = (numbers_of(table.filter(table["kept"])) for table in tables)
-    return node_set((some, np.empty(0, np.int64)) for some in numbers)
