@@ -3,11 +3,13 @@
 All pairs of a bucket of n would be n²/2, too many for a page that was crawled a million times. The best member by rank
 (`rank.py`) leads: it is paired with all others. That misses pairs among those that are not similar to it, which share
 the bucket by chance, or through a chain. So the members that are left when verified pairs have removed others meet
-again, with the next best as leaders (`rounds.py`). Rank does not depend on the order of the documents.
+again (`rounds.py`): all pairs where they are few, else some more leaders. Rank does not depend on the order of the
+documents.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,18 +29,40 @@ from dedup.tables import (
 
 # Members of a star. A partition holds the sets of some stars: of pages of 2,000 words, 1 MB each.
 MEMBERS = 64
+# Of members that meet again all pairs are compared up to so many, and so many more leaders lead in a larger bucket.
+ALL_PAIRS, LEADERS = 16, 8
 # Pairs that are written at a time.
 _PAIRS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Reducer over BANDS by `key` to PAIRS: of each bucket the best `leaders` members, each with all that are worse.
+    """Reducer over BANDS by `key` to PAIRS, in the first round: the best of each bucket with all others; and the
+    members of buckets of three and more, who may meet again, the best as a pair of itself.
 
     A pair that shares several bands is given once for each. Memory: the rows of the largest bucket.
     """
 
-    leaders: int = 1
+    fingerprint: str = "dedup.candidates.Candidates()"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        for table in whole_keys(rows):
+            buckets = Buckets.of(table)
+            again = np.repeat(buckets.sizes > 2, buckets.sizes)
+            paired = np.flatnonzero((buckets.place > 0) | again)
+            bucket, rank = (np.where(again, column, 0) for column in (buckets.keys, buckets.rank))
+            leading = np.repeat(buckets.numbers[buckets.starts], buckets.sizes)
+            for some in pieces(paired):
+                yield pair_rows(leading[some], buckets.numbers[some], 1, bucket[some], rank[some])
+
+
+@dataclass(frozen=True)
+class Again:
+    """Reducer over BANDS by `key` to PAIRS, in a further round: all pairs of a bucket of up to ALL_PAIRS members; of a
+    larger one LEADERS more with all that are worse. Memory: the rows of the largest bucket."""
+
+    number: int
+    """Of the round; the first is that of `Candidates`."""
 
     @property
     def fingerprint(self) -> str:
@@ -46,52 +70,80 @@ class Candidates:
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         for table in whole_keys(rows):
-            yield from self._pairs(table)
+            buckets = Buckets.of(table)
+            few = buckets.sizes <= ALL_PAIRS
+            for leader in range(ALL_PAIRS):
+                place = np.where(few, leader, leader + (self.number - 2) * LEADERS)
+                leads = (place < buckets.sizes - 1) & (few | (leader < LEADERS))
+                last = np.repeat(np.where(leads, place, buckets.sizes), buckets.sizes)
+                leading = np.repeat(buckets.numbers[buckets.starts + np.where(leads, place, 0)], buckets.sizes)
+                for some in pieces(np.flatnonzero(buckets.place > last)):
+                    nothing = np.zeros(some.size, np.uint64)
+                    yield pair_rows(leading[some], buckets.numbers[some], self.number, nothing, nothing)
 
-    def _pairs(self, table: pa.Table) -> Iterator[pa.RecordBatch]:
+
+class Buckets(NamedTuple):
+    """Rows of BANDS that are not alone in their bucket, those of a bucket from the best to the worst. Of each row
+    `keys`, `numbers`, `rank` and its place in the bucket; of each bucket its first row and its size."""
+
+    keys: Hashes
+    numbers: DocumentNumbers
+    rank: Hashes
+    place: DocumentNumbers
+    starts: DocumentNumbers
+    sizes: DocumentNumbers
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "Buckets":
+        """Of rows sorted by key."""
         keys = values(table, "key")
-        starts = run_starts(keys)
-        sizes = np.diff(starts, append=keys.size)
+        sizes = np.diff(run_starts(keys), append=keys.size)
         several = np.repeat(sizes > 1, sizes)
         keys, numbers, rank = keys[several], numbers_of(table)[several], values(table, "rank")[several]
         order = np.lexsort((numbers, rank, keys))
-        keys, numbers, rank = keys[order], numbers[order], rank[order]
         sizes = sizes[sizes > 1]
         starts = np.cumsum(sizes) - sizes
         place = np.arange(keys.size) - np.repeat(starts, sizes)
-        for leader in range(self.leaders):
-            leading = numbers[np.repeat(starts + np.minimum(leader, sizes - 1), sizes)]
-            others = np.flatnonzero((place > leader) & (numbers != leading))
-            # with two or more that have not led, who may be similar to each other
-            goes_on = np.repeat((sizes >= self.leaders + 2) & (leader == self.leaders - 1), sizes)
-            for some in np.split(others, range(_PAIRS_AT_ONCE, others.size, _PAIRS_AT_ONCE)):
-                if some.size:
-                    bucket, worse = (np.where(goes_on[some], column[some], 0) for column in (keys, rank))
-                    yield pair_rows(leading[some], numbers[some], bucket, worse)
+        return cls(keys[order], numbers[order], rank[order], place, starts, sizes)
+
+
+def pieces(rows: DocumentNumbers) -> Iterator[DocumentNumbers]:
+    """So many rows that a batch of pairs may have, after each other."""
+    for begin in range(0, rows.size, _PAIRS_AT_ONCE):
+        yield rows[begin : begin + _PAIRS_AT_ONCE]
 
 
 @dataclass(frozen=True)
 class Stars:
-    """Reducer over PAIRS by `key` to WANTED: the distinct members of each leader, in stars of up to MEMBERS.
+    """Reducer over the PAIRS of all rounds by `key` to WANTED: the distinct members that a leader meets in the round
+    `number` for the first time, in stars of up to MEMBERS.
 
-    A star has the leader's place once, and that of each member, so the set of a leader is read once a star.
+    A star has the leader's place once, and that of each member, so the set of a leader is read once a star. The PAIRS
+    come in the order of their rounds. Memory: the rows of one leader.
     """
 
-    fingerprint: str = "dedup.candidates.Stars()"
+    number: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup.candidates.{self!r}"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         for table in whole_keys(rows):
-            leader, member = values(table, "key"), numbers_of(table)
-            fresh = run_starts(leader, member)
-            leader, member = leader[fresh], member[fresh]
+            leader, member, number = values(table, "key"), numbers_of(table), values(table, "round")
+            first = run_starts(leader, member)
+            first = first[(number[first] == self.number) & (leader[first] != member[first])]
+            if not first.size:
+                continue
+            leader, member = leader[first], member[first]
             starts = run_starts(leader)
             place = np.arange(leader.size) - np.repeat(starts, np.diff(starts, append=leader.size))
             star = star_keys(leader, place // MEMBERS)
-            first = place % MEMBERS == 0
+            opens = place % MEMBERS == 0
             yield wanted_rows(
-                np.concatenate([star[first], star]),
-                np.concatenate([leader[first], member]),
-                np.concatenate([leader[first], leader]),
+                np.concatenate([star[opens], star]),
+                np.concatenate([leader[opens], member]),
+                np.concatenate([leader[opens], leader]),
             )
 
 
@@ -104,9 +156,12 @@ def star_keys(leader: DocumentNumbers, number: DocumentNumbers) -> Hashes:
     return mixed
 
 
-def pair_rows(leader: DocumentNumbers, member: DocumentNumbers, bucket: Hashes, rank: Hashes) -> pa.RecordBatch:
-    """PAIRS of these documents."""
-    return batch_of(PAIRS, {"key": leader, **places(member), "bucket": bucket, "rank": rank})
+def pair_rows(
+    leader: DocumentNumbers, member: DocumentNumbers, number: int, bucket: Hashes, rank: Hashes
+) -> pa.RecordBatch:
+    """PAIRS of these documents in a round."""
+    rounds = np.full(leader.size, number, np.int8)
+    return batch_of(PAIRS, {"key": leader, **places(member), "round": rounds, "bucket": bucket, "rank": rank})
 
 
 def wanted_rows(star: Hashes, number: DocumentNumbers, leader: DocumentNumbers) -> pa.RecordBatch:

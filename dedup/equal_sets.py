@@ -1,6 +1,7 @@
 """Documents with equal sets of shingles, found by the hash of the set: one of them stands for all in the bands.
 
-A page that was crawled a million times is then one document for all that follows, and its copies cost a row each.
+A page that was crawled a million times is then one document for all that follows, and its copies cost a row each. If
+another document removes the one that stands for a set, it removes the copies as well, with the same similarity.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.policy import Policy, preference_order
-from dedup.tables import SAME, batch_of, numbers_of, places, run_starts, values, whole_keys
+from dedup.tables import (
+    COPIES,
+    EDGES,
+    SAME,
+    DocumentNumbers,
+    batch_of,
+    numbers_of,
+    places,
+    run_starts,
+    values,
+    whole_keys,
+)
 
 
 @dataclass(frozen=True)
@@ -40,3 +52,46 @@ class EqualSets:
             other[starts] = False
             if other.any():
                 yield batch_of(SAME, {"key": best[other], **places(numbers[other])})
+
+
+@dataclass(frozen=True)
+class CopyEdges:
+    """Reducer over COPIES by `key` to EDGES: for each edge to a document that stands for a set, one to each copy of it.
+
+    Memory: the rows of one document.
+    """
+
+    fingerprint: str = "dedup.equal_sets.CopyEdges()"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        for table in whole_keys(rows):
+            starts = run_starts(values(table, "key"))
+            sizes = np.diff(starts, append=table.num_rows)
+            edge = values(table, "row") < 0
+            edges_of_key = np.add.reduceat(edge.astype(np.int64), starts)
+            # the edges of a key come before its copies
+            first, count = np.repeat(starts, sizes), np.repeat(edges_of_key, sizes)
+            numbers = numbers_of(table)
+            better, *similarities = (values(table, name) for name in ("better", "jaccard", "containment"))
+            for place in range(int(edges_of_key.max())):
+                copies = np.flatnonzero(~edge & (count > place))
+                if copies.size:
+                    by = first[copies] + place
+                    jaccard, containment = (each[by] for each in similarities)
+                    columns = {"a": better[by], "b": numbers[copies]}
+                    yield batch_of(EDGES, {**columns, "jaccard": jaccard, "containment": containment})
+
+
+def copy_rows(same: pa.RecordBatch) -> pa.RecordBatch:
+    """COPIES of SAME."""
+    nothing = np.zeros(same.num_rows)
+    columns = {name: same[name] for name in SAME.names}
+    better = np.full(same.num_rows, -1)
+    return batch_of(COPIES, {**columns, "better": better, "jaccard": nothing, "containment": nothing})
+
+
+def better_rows(edges: pa.RecordBatch) -> pa.RecordBatch:
+    """COPIES of EDGES."""
+    there: DocumentNumbers = np.full(edges.num_rows, -1)
+    similarities = {name: edges[name] for name in ("jaccard", "containment")}
+    return batch_of(COPIES, {"key": edges["b"], **places(there), "better": edges["a"], **similarities})

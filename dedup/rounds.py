@@ -1,9 +1,9 @@
 """Further rounds among the members of a bucket that verified edges have left: who of them meets again.
 
-After a round of candidates and their verification each bucket has had its leaders. Members that an edge removes need no
-further comparison; those that are left may be similar to each other all the same. An edge removes a document here if
-its better end has no edge to a better one itself, and so survives whatever other edges say. That is less than the
-decision removes in the end, and it takes two reductions in place of one decision.
+Members that an edge removes need no further comparison; those that are left may be similar to each other all the same.
+An edge removes a document here if its better end has no edge to a better one itself. That is less than the decision
+removes in the end, and it takes two reductions in place of one decision. What an edge of this round brings back by
+removing its better end meets again in the next: each round begins with all members.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,8 @@ def crowd_rows(pairs: pa.RecordBatch) -> pa.RecordBatch | None:
     some = pairs.filter(pa.array(values(pairs, "bucket") != 0))
     if not some.num_rows:
         return None
-    return batch_of(CROWD, {**dict(zip(some.schema.names, some.columns)), "key": numbers_of(some)})
+    columns = {name: some[name] for name in CROWD.names}
+    return batch_of(CROWD, {**columns, "key": numbers_of(some)})
 
 
 def link_rows(edges: pa.RecordBatch) -> pa.RecordBatch:

@@ -27,9 +27,13 @@ PLACES = pa.schema(LOCATION)
 BANDS = pa.schema([("key", pa.uint64()), *LOCATION, ("rank", pa.uint64())])
 # Copies with equal sets of shingles: `key` is the document that stands for the set, (shard, row) another.
 SAME = pa.schema([("key", pa.int64()), *LOCATION])
-# Candidate pairs: the leader of a bucket, `key`, and another member with its rank. `bucket`: its key if the members
-# that have not led are to meet again, else 0.
-PAIRS = pa.schema([("key", pa.int64()), *LOCATION, ("bucket", pa.uint64()), ("rank", pa.uint64())])
+# Candidate pairs: the leader of a bucket, `key`, and a worse member of it. In the first round the key of the bucket and
+# the member's rank, if those who do not lead may meet again; then the leader is there as a pair of itself. Else 0.
+PAIRS = pa.schema(
+    [("key", pa.int64()), *LOCATION, ("round", pa.int8()), ("bucket", pa.uint64()), ("rank", pa.uint64())]
+)
+# Copies, as SAME, whose last columns say nothing; at (-1, -1): an edge to `key` from a better document.
+COPIES = pa.schema([*SAME, ("better", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])
 # The documents of candidate pairs, by place. `key`: a star, one leader and a bounded number of members.
 WANTED = pa.schema([("key", pa.uint64()), *LOCATION, ("leader", pa.int64())])
 # Their sets of shingles; that of the leader is at (-1, -1), so it comes first.
@@ -37,7 +41,7 @@ SETS = pa.schema([*WANTED, ("shingles", pa.large_list(pa.uint64()))])
 # An edge from `key` to the worse document (shard, row); at (-1, -1): document `key` has an edge to a better one.
 LINKS = SAME
 # Members of buckets that may meet again, by their number, `key`; at (-1, -1): document `key` is removed.
-CROWD = PAIRS
+CROWD = pa.schema([("key", pa.int64()), *LOCATION, ("bucket", pa.uint64()), ("rank", pa.uint64())])
 # `jaccard` and `containment` are null for edges that were not verified
 # (not compared at all). Of near copies `a` is the one with the lower rank.
 EDGES = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])

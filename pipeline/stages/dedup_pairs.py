@@ -12,19 +12,33 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dedup.candidates import Candidates, Stars
-from dedup.equal_sets import EqualSets
+from dedup.candidates import Again, Candidates, Stars
+from dedup.equal_sets import CopyEdges, EqualSets, better_rows, copy_rows
 from dedup.minhash import MinHash, band_rows, signature_table
 from dedup.policy import Policy, columns_read, preference_fields
 from dedup.rounds import Left, Removed, crowd_rows, link_rows
-from dedup.tables import BANDS, CROWD, EDGES, LINKS, PAIRS, SAME, SETS, WANTED, batch_of, numbers_of, signed_schema
+from dedup.tables import (
+    BANDS,
+    COPIES,
+    CROWD,
+    EDGES,
+    LINKS,
+    PAIRS,
+    SAME,
+    SETS,
+    WANTED,
+    batch_of,
+    numbers_of,
+    signed_schema,
+    values,
+)
 from dedup.verify import Verify, set_rows
 from infra.dataset.reader import Dataset, ShardReader
 from infra.engines.task import Output
 from pipeline.stages.dedup_work import OfShards, SomeColumns, Work
 
-# Of a bucket whose leader did not remove all others these meet again, so often, each time with so many leaders.
-ROUNDS, LEADERS = 2, 4
+# Rounds of candidates and their verification, at most; they end when one finds nothing.
+ROUNDS = 5
 # Rows of signatures whose bands are written at a time.
 SIGNED_ROWS = 4096
 
@@ -40,20 +54,42 @@ def edges_of(work: Work, options: dict[str, Any], params: MinHash) -> list[Datas
     pairs = work.reduce("candidates", [bands], Candidates(), PAIRS)
     if not options["verify"]:
         return [*edges, work.tables.map("edges", AsEdges(), pairs)]
+    found = verified_edges(work, options, params, pairs)
+    if rows_of(same):
+        copies = work.tables.map("copy-sets", Each("copies", COPIES, copy_rows), same)
+        better = [
+            work.tables.map(f"copied-{number}", Each("edges", COPIES, better_rows), each)
+            for number, each in enumerate(found, 1)
+        ]
+        edges.append(work.reduce("edges-copies", [copies, *better], CopyEdges(), EDGES))
+    return [*edges, *found]
+
+
+def verified_edges(work: Work, options: dict[str, Any], params: MinHash, pairs: Dataset) -> list[Dataset]:
+    """The candidate pairs whose shingle sets reach the similarity threshold, and those of further rounds."""
+    compared = [pairs]
+    edges = [round_of(work, options, params, compared)]
+    crowd = work.tables.map("crowd", Each("crowd", CROWD, crowd_rows), pairs)
     links: list[Dataset] = []
-    for number in range(ROUNDS + 1):
-        suffix = f"-{number + 1}" if number else ""
-        edges.append(verified_edges(work, suffix, options, params, pairs))
-        crowd = work.tables.map(f"crowd{suffix}", Each("crowd", CROWD, crowd_rows), pairs)
-        if number == ROUNDS or not rows_of(crowd):
-            break
-        links.append(work.tables.map(f"links{suffix}", Each("links", LINKS, link_rows), edges[-1]))
-        removed = work.reduce(f"removed{suffix}", links, Removed(), CROWD)
-        left = work.reduce(f"left{suffix}", [crowd, removed], Left(), BANDS)
-        pairs = work.reduce(f"candidates-{number + 2}", [left], Candidates(LEADERS), PAIRS)
-        if not rows_of(pairs):
+    for number in range(2, ROUNDS + 1 if rows_of(crowd) else 0):
+        links.append(work.tables.map(f"links-{number}", Each("links", LINKS, link_rows), edges[-1]))
+        removed = work.reduce(f"removed-{number}", links, Removed(), CROWD)
+        left = work.reduce(f"left-{number}", [crowd, removed], Left(), BANDS)
+        compared.append(work.reduce(f"candidates-{number}", [left], Again(number), PAIRS))
+        edges.append(round_of(work, options, params, compared))
+        if not rows_of(edges[-1]):
             break
     return edges
+
+
+def round_of(work: Work, options: dict[str, Any], params: MinHash, pairs: list[Dataset]) -> Dataset:
+    """The EDGES of the last of these rounds of PAIRS."""
+    number = len(pairs)
+    suffix = f"-{number}" if number > 1 else ""
+    stars = work.reduce(f"stars{suffix}", pairs, Stars(number), WANTED)
+    made = partial(set_rows, ngram=params.ngram)
+    sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, ["text"], stars)
+    return work.reduce(f"edges{suffix}", [sets], Verify(options["threshold"], options["measure"]), EDGES)
 
 
 def signatures_of(work: Work, policy: Policy, params: MinHash) -> Dataset:
@@ -61,14 +97,6 @@ def signatures_of(work: Work, policy: Policy, params: MinHash) -> Dataset:
     made = partial(signature_table, params=params, policy=policy)
     schema, columns = signed_schema(policy, params.bands), ("text", *columns_read(policy))
     return work.table("signatures", f"signatures:{params}:{policy}", schema, made, columns)
-
-
-def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, pairs: Dataset) -> Dataset:
-    """The candidate pairs whose shingle sets reach the similarity threshold."""
-    stars = work.reduce(f"stars{suffix}", [pairs], Stars(), WANTED)
-    made = partial(set_rows, ngram=params.ngram)
-    sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, ["text"], stars)
-    return work.reduce(f"edges{suffix}", [sets], Verify(options["threshold"], options["measure"]), EDGES)
 
 
 def rows_of(table: Dataset) -> int:
@@ -125,13 +153,14 @@ class EqualEdges:
 
 @dataclass(frozen=True)
 class AsEdges:
-    """Takes candidates as edges without verification, as some published recipes do."""
+    """Takes the pairs of the first round as edges without verification, as some published recipes do."""
 
     schema: pa.Schema = EDGES
     fingerprint: str = "dedup:as-edges"
 
     def __call__(self, part: ShardReader) -> Iterator[Output]:
         for batch in large_batches(part):
+            batch = batch.filter(pa.array(values(batch, "key") != numbers_of(batch)))
             empty = pa.nulls(batch.num_rows, pa.float64())
             yield Output(edge_rows(batch, empty, empty))
 
