@@ -2,7 +2,8 @@
 
 It decides which document of a bucket the others are compared with. It follows the order of `policy.preference_order`
 but for what eight bytes do not hold: dates to the second, a quality to 32 bits, ties by as much of the content's hash
-as is left. Which documents survive is decided by the whole order (`survivors.py`).
+as is left. (What differs in the id alone has equal sets of shingles, of which one document is in the bands, chosen by
+the whole order.) Which documents survive is decided by the whole order (`survivors.py`).
 """
 
 from collections.abc import Mapping

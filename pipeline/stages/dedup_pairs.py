@@ -38,7 +38,7 @@ from infra.engines.task import Output
 from pipeline.stages.dedup_work import OfShards, SomeColumns, Work
 
 # Rounds of candidates and their verification, at most; they end when one finds nothing.
-ROUNDS = 5
+ROUNDS = 3
 # Rows of signatures whose bands are written at a time.
 SIGNED_ROWS = 4096
 
