@@ -25,6 +25,7 @@ NAMES: Final = (
     "minhash_speed",
     "substring_speed",
     "dedup_scale",
+    "components",
     "pool_speed",
     "loader_speed",
     "engines",

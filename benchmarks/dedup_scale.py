@@ -3,9 +3,9 @@
     python -m benchmarks dedup_scale --copies 200000 | --near 200000 | --documents 5000000 [--words 2000] [--workers 2]
 
 `--copies`: so many copies of one page; `--near`: as many, each with one word changed; `--documents`: so many documents
-of a tenth of the words, of which one in twenty is a near copy of the one before. Documents are written as Parquet first,
-10,000 in a shard, outside the time. A pass is a table of the stage: a map over documents or over another table, or
-a reduction. Peak memory is that of a worker process, or of this one where there is one worker.
+of a tenth of the words, of which one in twenty is a near copy of the one before. Documents are written as Parquet
+first, 10,000 in a shard, outside the time. A pass is a table of the stage: a map over documents or over another table,
+or a reduction. Peak memory is that of a worker process, or of this one where there is one worker.
 """
 
 import argparse
@@ -79,14 +79,13 @@ class Write:
     def __call__(self, part: Drawn) -> Iterator[Output]:
         texts = drawn(part)
         for first in range(part.first, part.first + part.count, BATCH):
-            rows = []
-            for number in range(first, min(first + BATCH, part.first + part.count)):
-                rows.append(
-                    {"text": next(texts), "id": f"<urn:uuid:{number:032x}>", "dump": "CC-MAIN-2024-51",
-                     "url": f"https://example.org/{number}", "date": "2024-12-01T00:00:00Z", "warc_offset": number,
-                     "file_path": f"crawl-data/CC-MAIN-2024-51/segments/{'0' * 50}.warc.gz", "warc_length": 9000,
-                     "language": "en", "language_score": 0.9, "token_count": part.words, "copies": 1, "snapshots": 1}
-                )  # fmt: skip
+            rows = [
+                {"text": next(texts), "id": f"<urn:uuid:{number:032x}>", "dump": "CC-MAIN-2024-51",
+                 "url": f"https://example.org/{number}", "date": "2024-12-01T00:00:00Z", "warc_offset": number,
+                 "file_path": f"crawl-data/CC-MAIN-2024-51/segments/{'0' * 50}.warc.gz", "warc_length": 9000,
+                 "language": "en", "language_score": 0.9, "token_count": part.words, "copies": 1, "snapshots": 1}
+                for number in range(first, min(first + BATCH, part.first + part.count))
+            ]  # fmt: skip
             yield Output(pa.RecordBatch.from_pylist(rows, SCHEMA), None, {"in": len(rows), "rejected": 0})
 
 

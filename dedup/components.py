@@ -1,67 +1,61 @@
-"""Connected components of duplicate edges: a union-find (disjoint-set forest) in two int64 arrays, 16 bytes a document.
+"""Connected components of duplicate edges: a union-find (disjoint-set forest), 8 bytes a document.
 
-Edges are added in batches. Each root with an edge to a smaller root is attached to the smallest of them, until no edge
-of the batch connects two roots. A parent is always smaller than its child, so the root of a component is its smallest
-member, whatever the order of the edges. Two rounds at least halve the roots that still have edges, so a batch takes a
-logarithmic number of rounds.
+A document is its row (int32; where its shard begins is known) and the index of its parent (int32; int64 from 2^31
+documents on, 12 bytes then). Edges are added in batches of any size, each once, with the paths halved on the way. A
+parent is always smaller than its child, so the root of a component is its smallest member, whatever the order of edges.
+
+What does not fit on one machine is done in rounds over the engine (`stars.py`), with the same labels.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from dedup import graph_kernels
 from dedup.tables import DocumentNumbers, distinct
+
+# Labels are handed on so many at a time.
+LABELS_AT_ONCE = 1 << 16
+_MOST_INT32 = 2**31 - 1
 
 
 class Forest:
     """The components of a fixed set of documents under the edges added so far."""
 
-    def __init__(self, nodes: DocumentNumbers) -> None:
-        """`nodes`: the document numbers that edges may name, sorted and distinct (see `node_set`)."""
-        assert nodes.size < 2 or bool(np.all(nodes[:-1] < nodes[1:])), "nodes must be sorted and distinct"
-        self.nodes = nodes
-        self._parent = np.arange(nodes.size, dtype=np.int64)
+    def __init__(self, nodes: Iterable[DocumentNumbers], size: int) -> None:
+        """`nodes`: batches of the document numbers that edges may name, ascending and distinct over all batches;
+        `size`: how many they are together."""
+        self._rows = np.empty(size, np.int32)
+        counts = np.zeros(1, np.int64)  # of documents by shard
+        at, last = 0, -1
+        for batch in nodes:
+            if not batch.size:
+                continue
+            assert last < batch[0] and bool(np.all(batch[:-1] < batch[1:])), "nodes must be sorted and distinct"
+            last, shards = int(batch[-1]), batch >> 32
+            found = np.bincount(shards - shards[0])
+            room = int(shards[0]) + found.size - counts.size
+            counts = np.concatenate([counts, np.zeros(max(room, 0), np.int64)])
+            counts[int(shards[0]) : int(shards[0]) + found.size] += found
+            self._rows[at : at + batch.size] = batch & 0xFFFFFFFF
+            at += batch.size
+        assert at == size, f"{at} nodes, not {size}"
+        self._starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        self._parent = np.arange(size, dtype=np.int32 if size <= _MOST_INT32 else np.int64)
 
     def add(self, a: DocumentNumbers, b: DocumentNumbers) -> None:
         """Add an edge between a[i] and b[i] for every i. Both must be among the nodes."""
-        left, right = self._index(a), self._index(b)
-        while True:
-            left, right = self._roots(left), self._roots(right)
-            apart = left != right
-            left, right = left[apart], right[apart]
-            if not left.size:
-                return
-            high, low = np.maximum(left, right), np.minimum(left, right)
-            np.minimum.at(self._parent, high, low)
-            self._flatten(high)
+        missing = graph_kernels.link(self._parent, self._rows, self._starts, _read_only(a), _read_only(b))
+        assert not missing, "an edge names no node"
 
-    def labels(self) -> DocumentNumbers:
-        """The component of each node, named by its smallest document number."""
-        self._flatten(np.flatnonzero(self._parent[self._parent] != self._parent))
-        return self.nodes[self._parent]
-
-    def _index(self, numbers: DocumentNumbers) -> DocumentNumbers:
-        index = np.searchsorted(self.nodes, numbers)
-        assert bool(np.all(self.nodes[np.minimum(index, self.nodes.size - 1)] == numbers)), "an edge names no node"
-        return index
-
-    def _roots(self, index: DocumentNumbers) -> DocumentNumbers:
-        """The root of each node. Attaches the nodes directly to it (path compression)."""
-        root = self._parent[index]
-        while True:
-            parent = self._parent[root]
-            if np.array_equal(parent, root):
-                self._parent[index] = root
-                return root
-            root = parent
-
-    def _flatten(self, index: DocumentNumbers) -> None:
-        """Attach these nodes to their roots by pointer doubling, which halves the chains among them each time."""
-        while index.size:
-            parent = self._parent[index]
-            above = self._parent[parent]
-            self._parent[index] = above
-            index = index[above != parent]
+    def labels(self) -> Iterator[tuple[DocumentNumbers, DocumentNumbers]]:
+        """(nodes, the smallest document number of the component of each), in batches, in the order of the nodes."""
+        graph_kernels.flatten(self._parent)
+        for first in range(0, self._parent.size, LABELS_AT_ONCE):
+            nodes = np.arange(first, min(first + LABELS_AT_ONCE, self._parent.size), dtype=self._parent.dtype)
+            pair = (nodes, self._parent[first : first + LABELS_AT_ONCE])
+            numbers, labels = (graph_kernels.numbers_of(self._rows, self._starts, each) for each in pair)
+            yield numbers, labels
 
 
 def node_set(edges: Iterable[tuple[DocumentNumbers, DocumentNumbers]]) -> DocumentNumbers:
@@ -77,9 +71,8 @@ def node_set(edges: Iterable[tuple[DocumentNumbers, DocumentNumbers]]) -> Docume
     return distinct(np.concatenate([nodes, *waiting]))
 
 
-def components(a: DocumentNumbers, b: DocumentNumbers) -> tuple[DocumentNumbers, DocumentNumbers]:
-    """(nodes, labels) of edges that fit in memory: the distinct ends, sorted, and the smallest member of each one's
-    component."""
-    forest = Forest(node_set([(a, b)]))
-    forest.add(a, b)
-    return forest.nodes, forest.labels()
+def _read_only(numbers: DocumentNumbers) -> DocumentNumbers:
+    """A read-only view, as Arrow's arrays are: numba compiles once more for each combination of the two."""
+    view = np.ascontiguousarray(numbers).view()
+    view.flags.writeable = False
+    return view

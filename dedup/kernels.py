@@ -492,21 +492,3 @@ def shared_counts(sets: Hashes, ends: Offsets, owners: Offsets) -> Offsets:
                 count += zero if value == _NOTHING else table[place_] == value
         shared[i] = count
     return shared
-
-
-@compiled
-def greedy_survivors(starts: npt.NDArray[np.int64], neighbours: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For each node, the neighbour that removes it, or itself if it survives. int64, shape (nodes,).
-
-    Nodes 0 … n-1 are ordered best first; `neighbours[starts[i]:starts[i + 1]]` are those of node i. A node that no
-    better node has removed survives and removes its neighbours.
-    """
-    survivor = np.full(starts.size - 1, -1)
-    for node in range(survivor.size):
-        if survivor[node] >= 0:
-            continue
-        survivor[node] = node
-        for k in range(starts[node], starts[node + 1]):
-            if survivor[neighbours[k]] < 0:
-                survivor[neighbours[k]] = node
-    return survivor

@@ -2,7 +2,8 @@
 
 Its id is for people and may repeat; its file and offset say which document it is. Both are long; until here a document
 is eight bytes. So only those of survivors are read, and joined with the decisions in a reduction by the survivor's
-number.
+number. Where a copy was removed through another document than its survivor, that one is named first, in a reduction by
+its number.
 """
 
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ NAMED = pa.schema(
         ("survivor", pa.large_string()),
         ("survivor_path", pa.large_string()),
         ("survivor_offset", pa.int64()),
+        ("via", pa.large_string()),
         ("similarity", pa.float64()),
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
@@ -53,6 +55,36 @@ def id_table(documents: pa.RecordBatch, shard: int, first_row: int, wanted: Docu
     rows = pa.array(chosen - first)
     told = {name: documents[name].take(rows) for name in NAMES if name in documents.schema.names}
     return decision_rows(chosen, np.full(chosen.size, -1), **told)
+
+
+def via_table(documents: pa.RecordBatch, shard: int, first_row: int, wanted: DocumentNumbers) -> pa.RecordBatch:
+    """As `id_table`, of documents that are evidence."""
+    table = id_table(documents, shard, first_row, wanted)
+    return table.set_column(DECISIONS.get_field_index("evidence"), DECISIONS.field("evidence"), table["key"])
+
+
+@dataclass(frozen=True)
+class NameEvidence:
+    """Reducer over ids and DECISIONS by `evidence` to DECISIONS with `via`: the id, or `file_path:offset` without one.
+    Memory: one batch."""
+
+    fingerprint: str = "dedup.named.NameEvidence()"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        last = pa.nulls(1, pa.large_string())  # of the last document, whose rows may go on in the next batch
+        for batch in rows:
+            naming = values(batch, "row") < 0
+            place = pc.binary_join_element_wise(batch["file_path"], batch["warc_offset"].cast(pa.string()), ":")
+            told = pc.coalesce(batch["id"], place).cast(pa.large_string())
+            told = pa.concat_arrays([last, told]).take(pa.array(stretched(naming)))
+            last = told.slice(batch.num_rows - 1) if batch.num_rows else last
+            through = pa.array(values(batch, "evidence") != values(batch, "key"))
+            via = pc.if_else(through, told, None).cast(pa.string())
+            made = batch.select(DECISIONS.names).set_column(
+                DECISIONS.get_field_index("via"), DECISIONS.field("via"), via
+            )
+            if not naming.all():
+                yield made.filter(pa.array(~naming))
 
 
 @dataclass(frozen=True)

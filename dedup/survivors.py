@@ -8,7 +8,8 @@ their content, then by their places in the dataset. `link` says how far a verifi
   survivors share an edge.
 - "component": one survivor per connected component, as in FineWeb, RefinedWeb and most others. Chains of similar pages
   connect pages that are not similar (marin #6854 had 859,091 distinct documents in one cluster), so this is for
-  published recipes, and for edges that mean equality.
+  published recipes, and for edges that mean equality. The evidence is an edge of the removed document: to its survivor
+  if there is one, else to its most similar neighbour.
 
 Candidate pairs are stars around one document of a bucket. If the policy prefers another member, the rest of the
 star has no edge to it yet: `unlinked_pairs` lists those pairs, to be verified before `select_survivors` is called.
@@ -21,14 +22,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup import kernels
-from dedup.components import components
+from dedup import graph_kernels
 from dedup.policy import Policy, preference_order
 from dedup.tables import DocumentNumbers, decision_rows, distinct, numbers_of, values
 from infra.errors import UsageError
 
 Link = Literal["direct", "component"]
 Similarities = npt.NDArray[np.float64]
+# Places in the policy's order, the best document is 0.
+Ranks = npt.NDArray[np.int32]
 
 
 def select_survivors(
@@ -45,60 +47,43 @@ def select_survivors(
     not measured. The order and direction of edges do not matter. UsageError for an unknown policy or link.
     """
     ranked = _ranked(nodes, policy)
-    graph = _Graph(ranked, a, b, similarity)
+    numbers = numbers_of(ranked)
+    starts, neighbours, weights = _graph(numbers, a, b, similarity)
     if link == "direct":
-        survivor = evidence = kernels.greedy_survivors(graph.starts, graph.neighbours)
+        survivor = graph_kernels.greedy_survivors(starts, neighbours)
     elif link == "component":
-        survivor = _component_heads(ranked.num_rows, graph)
-        evidence = graph.best_neighbour(survivor)
+        survivor = graph_kernels.component_heads(starts, neighbours)
     else:
         raise UsageError(f"dedup: no link {link!r}; choose one of {', '.join(get_args(Link))}")
-    return _decision_rows(ranked, survivor, evidence, graph.similarity_to(evidence))
-
-
-def unlinked_pairs(
-    nodes: pa.Table | pa.RecordBatch, a: DocumentNumbers, b: DocumentNumbers, policy: Policy = "first"
-) -> tuple[DocumentNumbers, DocumentNumbers]:
-    """Pairs to verify: (best document of a component, member) for each member without an edge to it.
-
-    At most one pair per document. Document numbers, sorted.
-    """
-    ranked = _ranked(nodes, policy)
-    graph = _Graph(ranked, a, b, np.zeros(a.size))
-    head = _component_heads(ranked.num_rows, graph)
-    missing = np.isnan(graph.similarity_to(head)) & (head != np.arange(head.size))
-    numbers = numbers_of(ranked)
-    best, member = numbers[head[missing]], numbers[missing]
-    order = np.lexsort((member, best))
-    return best[order], member[order]
+    via, weight = graph_kernels.evidence(starts, neighbours, weights, survivor)
+    return _decision_rows(ranked, numbers, survivor, via, weight)
 
 
 def _decision_rows(
-    ranked: pa.Table, survivor: npt.NDArray[np.intp], evidence: npt.NDArray[np.intp], similarity: Similarities
+    ranked: pa.Table, numbers: DocumentNumbers, survivor: Ranks, via: Ranks, similarity: Similarities
 ) -> pa.RecordBatch:
-    """DECISIONS for the ranked nodes, ordered by (shard, row). `survivor` and `evidence` are ranks, shape (ranks,).
+    """DECISIONS for the ranked nodes, ordered by (shard, row). `survivor` and `via`: of each rank, shape (ranks,).
 
     `copies` of a survivor is the sum over its duplicates. `snapshots` is the number of distinct dumps among them; where
     a duplicate comes from an earlier merge that counted more dumps, the largest of these counts, as a lower bound.
     """
-    numbers = numbers_of(ranked)
     order = np.argsort(numbers)
     kept = survivor == np.arange(numbers.size)
     copies = np.bincount(survivor, weights=values(ranked, "copies"), minlength=numbers.size).astype(np.int32)
     snapshots = _snapshots(ranked, survivor).astype(np.int32)
     given = {
         "kept": pa.array(kept[order]),
-        "evidence": pa.array(numbers[evidence][order], mask=kept[order]),
-        "similarity": pa.array(similarity[order], mask=(kept | np.isnan(similarity))[order]),
+        "evidence": pa.array(numbers[via[order]]),
+        "similarity": pa.array(similarity[order], mask=np.isnan(similarity[order])),
         "copies": pa.array(copies[order], mask=~kept[order]),
         "snapshots": pa.array(snapshots[order], mask=~kept[order]),
     }
-    return decision_rows(numbers[survivor][order], numbers[order], **given)
+    return decision_rows(numbers[survivor[order]], numbers[order], **given)
 
 
-def _snapshots(ranked: pa.Table, survivor: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+def _snapshots(ranked: pa.Table, survivor: Ranks) -> npt.NDArray[np.int64]:
     dumps = np.unique(values(ranked, "dump"), return_inverse=True)[1]
-    pairs = distinct(survivor * (ranked.num_rows + 1) + dumps)
+    pairs = distinct(survivor.astype(np.int64) * (ranked.num_rows + 1) + dumps)
     counts = np.bincount(pairs // (ranked.num_rows + 1), minlength=ranked.num_rows)
     np.maximum.at(counts, survivor, values(ranked, "snapshots"))
     return counts
@@ -110,54 +95,21 @@ def _ranked(nodes: pa.Table | pa.RecordBatch, policy: Policy) -> pa.Table:
     return table.take(pc.sort_indices(table, sort_keys=preference_order(policy)))
 
 
-def _component_heads(size: int, graph: "_Graph") -> npt.NDArray[np.int64]:
-    """The best rank of each rank's component."""
-    head = np.arange(size)
-    members, labels = components(graph.source, graph.neighbours)
-    head[members] = labels
-    return head
+def _graph(
+    numbers: DocumentNumbers, a: DocumentNumbers, b: DocumentNumbers, similarity: Similarities
+) -> tuple[npt.NDArray[np.int64], Ranks, Similarities]:
+    """The edges between ranks, as `graph_kernels.adjacency` has them. `numbers`: of the document of each rank."""
+    assert numbers.size < 2**31, "a component has less than 2^31 documents"
+    order = np.argsort(numbers).astype(np.int32)
+    numbers = numbers[order]
+    left, right = (_ranks(numbers, order, ends) for ends in (a, b))
+    weights = np.array(similarity, np.float64)  # a copy, so that one kernel is compiled
+    return graph_kernels.adjacency(left, right, weights, numbers.size)
 
 
-class _Graph:
-    """The edges between ranks, in both directions and sorted; each pair once, with its largest similarity."""
-
-    def __init__(self, ranked: pa.Table, a: DocumentNumbers, b: DocumentNumbers, similarity: Similarities) -> None:
-        numbers = numbers_of(ranked)
-        left, right = _ranks(numbers, a), _ranks(numbers, b)
-        source, target = np.concatenate([left, right]), np.concatenate([right, left])
-        weight = np.concatenate([similarity, similarity])
-        # NaN sorts last, so that a measured edge of a pair comes first
-        order = np.lexsort((-weight, target, source))
-        source, target, weight = source[order], target[order], weight[order]
-        fresh = np.ones(source.size, np.bool_)
-        fresh[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
-        fresh &= source != target
-        self.size = numbers.size
-        self.source, self.neighbours, self.weight = source[fresh], target[fresh], weight[fresh]
-        self.starts = np.searchsorted(self.source, np.arange(self.size + 1))
-
-    def similarity_to(self, other: npt.NDArray[np.int64]) -> Similarities:
-        """The similarity of each rank's edge to `other`; NaN without such an edge. Shape (ranks,)."""
-        result = np.full(self.size, np.nan)
-        chosen = self.neighbours == other[self.source]
-        result[self.source[chosen]] = self.weight[chosen]
-        return result
-
-    def best_neighbour(self, survivor: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The evidence for removing each rank: its survivor if they share an edge, else its most similar neighbour."""
-        direct = self.neighbours == survivor[self.source]
-        order = np.lexsort((self.neighbours, -self.weight, ~direct, self.source))
-        first = order[np.searchsorted(self.source[order], np.arange(self.size))[np.diff(self.starts) > 0]]
-        evidence = survivor.copy()
-        evidence[self.source[first]] = self.neighbours[first]
-        return evidence
-
-
-def _ranks(numbers: DocumentNumbers, wanted: DocumentNumbers) -> npt.NDArray[np.int64]:
-    """The position of each wanted document number in `numbers`."""
-    order = np.argsort(numbers)
-    place = np.searchsorted(numbers, wanted, sorter=order)
-    assert bool(np.all(place < numbers.size)), "an edge names no node"
-    rank: npt.NDArray[np.int64] = order[place]
-    assert bool(np.all(numbers[rank] == wanted)), "an edge names no node"
-    return rank
+def _ranks(numbers: DocumentNumbers, ranks: Ranks, wanted: DocumentNumbers) -> Ranks:
+    """The rank of each wanted document number. `numbers`: all, sorted, and their `ranks`."""
+    place = np.searchsorted(numbers, wanted)
+    assert bool(np.all(place < numbers.size)) and bool(np.all(numbers[place] == wanted)), "an edge names no node"
+    found: Ranks = ranks[place]
+    return found

@@ -46,9 +46,10 @@ CROWD = pa.schema([("key", pa.int64()), *LOCATION, ("bucket", pa.uint64()), ("ra
 # (not compared at all). Of near copies `a` is the one with the lower rank.
 EDGES = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])
 # One row per document of a set of copies; `key`: the number of the document that is kept of it. `evidence`: the
-# document that `similarity` was measured with; null for the kept one, and of exact copies. `copies` and `snapshots` are
-# set for the kept one alone. A row at (-1, -1) comes before the rows of its set and tells them something: its survivor
-# as `evidence` (`keep.py`), or the survivor's `id` and locator (`named.py`).
+# document that `similarity` was measured with; itself for the kept one; null of exact copies. `via`: what people know
+# that document by, where it is not the survivor. `copies` and `snapshots` are set for the kept one alone. A row at
+# (-1, -1) comes before the rows of its set and tells them something: its survivor as `evidence` (`keep.py`), or the
+# survivor's `id` and locator (`named.py`).
 DECISIONS = pa.schema(
     [
         ("key", pa.int64()),
@@ -58,6 +59,7 @@ DECISIONS = pa.schema(
         ("similarity", pa.float64()),
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
+        ("via", pa.string()),
         ("id", pa.string()),
         ("file_path", pa.string()),
         ("warc_offset", pa.int64()),

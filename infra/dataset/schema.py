@@ -57,6 +57,10 @@ LEDGER = pa.schema(
         # which document the survivor is: its id, above, is for people and may repeat
         ("survivor_path", pa.string()),
         ("survivor_offset", pa.int64()),
+        # the document that `similarity` was measured with, if not with the survivor: its id, or `file_path:offset`
+        ("via", pa.string()),
+        # of what `similarity` is: jaccard, containment; null for equal ones
+        ("measure", pa.string()),
     ]
 )
 

@@ -32,6 +32,8 @@ def _lines(row: Mapping[str, Any], full: bool) -> Iterator[str]:
         yield f"  {other['rule']}: {against(other)}"
     if row["survivor"]:
         yield f"  copy of {printable(row['survivor_url'] or row['survivor'])}"
+        if row["via"]:
+            yield f"  similar to {printable(row['via'])}, which is a copy of it too"
     if row["evidence"]:
         yield f"  found: {printable(row['evidence'])}"
     if row["id"]:

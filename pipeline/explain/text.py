@@ -76,7 +76,7 @@ def change_lines(changes: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def copy_lines(copy: Mapping[str, Any]) -> Iterator[str]:
-    similarity = "" if copy["similarity"] is None else f" (similarity {_number(copy['similarity'])})"
+    similarity = "" if copy["similarity"] is None else f" ({similarity_text(copy)})"
     if copy.get("removed"):
         yield f"survivor of {copy['url'] or copy['removed']}{similarity}, {copy['step']}/{copy['rule']}"
         return
@@ -87,6 +87,12 @@ def copy_lines(copy: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {found['shared']} runs of {found['words']} words shared, {of}"
     if copy["line"]:
         yield f"  common line: {excerpt(copy['line'], MAX_CHARS)}"
+
+
+def similarity_text(copy: Mapping[str, Any]) -> str:
+    """`similarity 1`, `jaccard .87`, `jaccard .87 to <id>`: to the survivor where no other document is named."""
+    to = f" to {copy['via']}" if copy["via"] else ""
+    return f"{copy['measure'] or 'similarity'} {_number(copy['similarity'])}{to}"
 
 
 def _number(value: Any) -> Any:

@@ -13,6 +13,7 @@ from pipeline.inputs.places import Where, places_below
 from pipeline.job.outputs import check_report_place
 from pipeline.report.charts import COLOURS, MARKS, FunnelChart, funnel_svg, percent
 from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
+from pipeline.report.duplicates import duplicates
 from pipeline.report.models import baselines_of, evaluation, mixtures, shares_of
 from pipeline.report.parts import Figure, Section, Table, clipped
 from pipeline.report.pools import forecasts, funnels, histograms, languages, pool_tables, rejects, stage_cost
@@ -140,8 +141,18 @@ def of_documents(material: Material, seen: Sequence[StageView]) -> list[Section]
             "Thresholds and clusters computed over all documents together.",
             tuple(pool_tables(seen)),
         ),
+        duplicates_section(seen),
         Section("languages", "Languages", "Documents that were kept, by language.", languages(pools)),
     ]
+
+
+def duplicates_section(seen: Sequence[StageView]) -> Section:
+    figures, lines = duplicates(seen)
+    about = (
+        "Copies that were removed, by survivor and by host. The similarity of a copy is that of its ledger: to the "
+        "survivor, or, through others, to another copy of it."
+    )
+    return Section("duplicates", "Duplicates", about, tuple(figures), lines=tuple(lines))
 
 
 def of_pages(material: Material, seen: Sequence[StageView], texts: Texts) -> list[Section]:

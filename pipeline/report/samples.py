@@ -30,7 +30,7 @@ SAMPLE_CHARS = 300
 MAX_READ_AGAIN = 200
 QUICK_ENGINE = "resiliparse"
 
-LEDGER_COLUMNS = [*KEY, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity"]
+LEDGER_COLUMNS = [*KEY, "warc_length", "url", "id", "value", "threshold", "survivor", "similarity", "via"]
 KEPT_COLUMNS = ["url", "id", "title", "language", "token_count", "text"]
 RECORD_COLUMNS = ["id", "content_digest", "warc_length", "url", "page", "charset_header"]
 
@@ -116,7 +116,9 @@ def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> PageExcerpt:
     facts = [how, *numbers(row["value"], row["threshold"])]
     if row["survivor"]:
         similarity = number(row["similarity"])
-        facts.append(f"see {row['survivor']}" + ("" if similarity is None else f" (similarity {short(similarity)})"))
+        to = f" to {row['via']}" if row.get("via") else ""
+        measured = "" if similarity is None else f" (similarity {short(similarity)}{to})"
+        facts.append(f"see {row['survivor']}{measured}")
     return sample_of(row, facts, excerpt(text, RULE_CHARS), "(no address)")
 
 

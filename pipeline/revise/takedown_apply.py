@@ -8,6 +8,7 @@ next.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ REDACTED = "takedown"
 Key = tuple[str, int, str]
 
 
-# The columns of a ledger row that say which document its survivor is.
+# The columns of a ledger row that say which document its survivor is, and the one that was its evidence.
 SURVIVOR = ["survivor", "survivor_path", "survivor_offset"]
+VIA = "via"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,16 @@ class Gone:
         if row["survivor_path"] is None:
             return row["survivor"] in self.ids
         return (row["survivor_path"], row["survivor_offset"]) in self.places or row["survivor"] in listed.ids
+
+    def is_evidence_of(self, row: Mapping[str, Any], listed: Listed) -> bool:
+        """Whether a ledger row names one, or an id of the list, as the document that it was similar to."""
+        via = row[VIA]
+        return via is not None and (via in self.ids or via in listed.ids or via in self._names)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Of documents without an id."""
+        return frozenset(f"{path}:{offset}" for path, offset in self.places)
 
 
 @dataclass(frozen=True)
@@ -176,11 +188,13 @@ class TakedownTask:
         listed = self.listed.rows(table)
         gone = keys_where(table, listed)
         table = table.filter(pc.invert(pa.array(listed, pa.bool_())))
-        rows = table.select(SURVIVOR).to_pylist()
+        rows = table.select([*SURVIVOR, VIA]).to_pylist()
         named = pa.array([self.removed.is_survivor_of(row, self.listed) for row in rows], pa.bool_())
-        for name, other in zip(SURVIVOR, (REDACTED, None, None), strict=True):
+        through = pa.array([self.removed.is_evidence_of(row, self.listed) for row in rows], pa.bool_())
+        changes = zip((*SURVIVOR, VIA), (REDACTED, None, None, REDACTED), (named, named, named, through), strict=True)
+        for name, other, where in changes:
             field = schemas.LEDGER.field(name)
-            column = pc.if_else(named, pa.scalar(other, field.type), table[name])
+            column = pc.if_else(where, pa.scalar(other, field.type), table[name])
             table = table.set_column(table.schema.get_field_index(name), field, column)
         return table, earlier, gone
 

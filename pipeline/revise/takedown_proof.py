@@ -98,7 +98,9 @@ class SearchTask:
         for rows in whole.ledger.batches():
             counts["search/ledger_rows"] += rows.num_rows
             for row in rows.to_pylist():
-                counts["search/listed"] += self._is_listed(row) or self.removed.gone.is_survivor_of(row, self.listed)
+                gone = self.removed.gone
+                named = gone.is_survivor_of(row, self.listed) or gone.is_evidence_of(row, self.listed)
+                counts["search/listed"] += self._is_listed(row) or named
         yield Output(None, None, counts)
 
     def _is_listed(self, row: dict[str, Any]) -> bool:

@@ -28,7 +28,7 @@ from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
 from pipeline.stages.dedup_decide import decisions_of
-from pipeline.stages.dedup_pairs import edges_of
+from pipeline.stages.dedup_pairs import edges_of, signatures_of
 from pipeline.stages.dedup_spans import ApplySpans, cut_of, repeated_spans
 from pipeline.stages.dedup_work import Work
 from pipeline.steps.dedup import Dedup
@@ -57,8 +57,9 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
         decisions = [decide_by(work, options)]
-        threshold = options.get("threshold") if options.get("verify", True) else None
-        task = ApplyDecisions(step.name, step.method, threshold, context.recipe.sha256, brought)
+        measured = options if options.get("verify") else {}
+        threshold, measure = measured.get("threshold"), measured.get("measure")
+        task = ApplyDecisions(step.name, step.method, threshold, measure, context.recipe.sha256, brought)
     return context.engine.map_shards(task, [source, *decisions], out, header)
 
 
@@ -75,7 +76,8 @@ def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
 
 def minhash_decisions(work: Work, options: dict[str, Any]) -> Source:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
-    return work.applicable(decisions_of(work, options, edges_of(work, options, params)))
+    signed = signatures_of(work, options["policy"], params)
+    return work.applicable(decisions_of(work, options, edges_of(work, options, params, signed), signed))
 
 
 def paragraph_decisions(work: Work, options: dict[str, Any]) -> Source:

@@ -21,21 +21,23 @@ from pipeline.job.funnel import Judged, by_batch
 
 @dataclass(frozen=True)
 class ApplyDecisions:
-    """Removes the copies, with survivor and similarity in the ledger; sets `copies` and `snapshots` of the survivors.
+    """Removes the copies, with survivor and evidence in the ledger; sets `copies` and `snapshots` of the survivors.
 
+    `threshold`: the least similarity by `measure`; both None for exact copies, and where nothing was measured.
     `carried`: None if records are deduplicated.
     """
 
     step: str
     method: str
     threshold: float | None
+    measure: str | None
     recipe: str
     carried: Carried | None
 
     @property
     def fingerprint(self) -> str:
         carried = None if self.carried is None else self.carried.fingerprint
-        return sha256_json(["apply", self.step, self.method, self.threshold, self.recipe, carried])
+        return sha256_json(["apply", self.step, self.method, self.threshold, self.measure, self.recipe, carried])
 
     @property
     def schema(self) -> pa.Schema:
@@ -64,8 +66,9 @@ class ApplyDecisions:
     def _removals(self, rows: pa.RecordBatch, decisions: pa.Table) -> pa.RecordBatch | None:
         reject = Reject(self.step, f"copy_{self.method}", None, self.threshold)
         similarity = decisions["similarity"].combine_chunks()
-        names = ("survivor", "survivor_path", "survivor_offset")
+        names = ("survivor", "survivor_path", "survivor_offset", "via")
         named = {name: decisions[name].combine_chunks().cast(schemas.LEDGER.field(name).type) for name in names}
+        named["measure"] = pa.array([self.measure] * rows.num_rows, pa.string())
         return ledger_of(rows, reject, self.recipe, value=similarity, similarity=similarity, **named)
 
 

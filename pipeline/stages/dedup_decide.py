@@ -1,87 +1,105 @@
-"""From verified edges to decisions: which documents of the pool survive, and what removes the others."""
+"""From verified edges to decisions: which documents of the pool survive, and what removes the others.
+
+The components of the edges are found (`dedup_components.py`); then nodes and edges meet by component, and each
+partition decides its own.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.components import node_set
-from dedup.policy import Policy, columns_read
-from dedup.survivors import select_survivors
-from dedup.tables import DECISIONS, node_table, nodes_schema, numbers_of
-from infra.dataset.manifest import InputRef
-from infra.dataset.reader import Dataset
+from dedup.by_component import ByComponent, Decide, member_edges, member_nodes, members_schema
+from dedup.named import NAMES, NameEvidence, via_table
+from dedup.policy import Policy, preference_fields
+from dedup.tables import DECISIONS, PLACES, batch_of, distinct, numbers_of, places, values
+from infra.dataset.reader import Dataset, ShardReader, SideBySide
 from infra.engines.task import Output
-from infra.hashing import sha256_json
-from pipeline.stages.dedup_work import Numbers, Work
+from pipeline.stages.dedup_components import ends_of, labels_of
+from pipeline.stages.dedup_work import OfShards, Reduce, Work, large_batches
 
 
-def decisions_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset]) -> Dataset:
-    """DECISIONS for the documents that have an edge in one of these datasets of EDGES."""
-    pool = Edges(tuple(edges), nodes_of(work, "nodes", edges, options["policy"]))
-    return work.tables.map("decisions", Decide(options["policy"], options["link"]), pool)
+def decisions_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset], signatures: Dataset) -> Dataset:
+    """DECISIONS for the documents that have an edge to another in one of these datasets of EDGES. `signatures`: what
+    the policy compares, as `dedup_pairs.signatures_of`."""
+    members = members_of(work, options, edges, signatures)
+    decided = work.reduce("decided", [members], Decide(options["policy"], options["link"]), DECISIONS)
+    if options["link"] != "component":
+        return decided
+    through = work.tables.map("through", Through(), decided)
+    if not through.manifest.shards.sums.rows:
+        return decided
+    names = work.of_some("via", "via", DECISIONS, via_rows, NAMES, through)
+    return work.tables.reduce("decided-via", [names, decided], "evidence", Reduce(NameEvidence(), DECISIONS))
 
 
-def nodes_of(work: Work, name: str, edges: Sequence[Dataset], policy: Policy) -> Dataset:
-    wanted = node_set((ends(dataset), np.empty(0, np.int64)) for dataset in edges)
-    made = partial(nodes, policy=policy)
-    return work.table(name, f"nodes:{policy}", nodes_schema(policy), made, columns_read(policy), wanted)
-
-
-def ends(edges: Dataset) -> Numbers:
-    """The sorted, distinct document numbers of all edges."""
-    tables = (part.table(["a", "b"]) for part in edges.parts())
-    return node_set((table["a"].to_numpy(), table["b"].to_numpy()) for table in tables)
-
-
-def nodes(batch: pa.RecordBatch, shard: int, first_row: int, policy: Policy, wanted: Numbers) -> pa.RecordBatch:
-    """The documents of a batch that have an edge, with the columns that the policy compares."""
-    table = node_table(batch, shard, first_row, policy)
-    return table.filter(pa.array(np.isin(numbers_of(table), wanted)))
-
-
-@dataclass(frozen=True)
-class Edges:
-    """The whole pool's edges and nodes: a source of one partition, itself."""
-
-    edges: tuple[Dataset, ...]
-    nodes: Dataset
-
-    @property
-    def refs(self) -> tuple[InputRef, ...]:
-        return tuple(ref for dataset in (*self.edges, self.nodes) for ref in dataset.refs)
-
-    @property
-    def fingerprint(self) -> str:
-        return sha256_json([ref.sha256 for ref in self.refs])
-
-    def parts(self) -> list["Edges"]:
-        return [self]
-
-    def edge_table(self) -> pa.Table:
-        return pa.concat_tables([dataset.to_arrow(["a", "b", "jaccard"]) for dataset in self.edges])
+def members_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset], signatures: Dataset) -> Dataset:
+    """`members_schema` with the component as `key`: the edges, and the documents that have one."""
+    policy = options["policy"]
+    ends = ends_of(work.tables, len(work.source.parts()), edges)
+    labels = labels_of(work.tables, ends, edges)
+    nodes = work.tables.map("nodes", Nodes(policy), signatures, work.by_group(ends, PLACES, "ends-by-group"))
+    linked = work.tables.map("linked", AsMembers(policy, options["measure"]), SideBySide(tuple(edges)))
+    return work.reduce("members", [labels, nodes, linked], ByComponent(policy), members_schema(policy))
 
 
 @dataclass(frozen=True)
-class Decide:
-    """Selects the survivors of the whole pool, in one process with 16 bytes a node."""
+class Nodes:
+    """`members_schema` of the documents that have an edge, each with itself as `key`, of their signatures."""
 
-    policy: Any
-    link: Any
-    schema: pa.Schema = DECISIONS
+    policy: Policy
 
     @property
     def fingerprint(self) -> str:
-        return f"dedup:decide:{self.policy}:{self.link}"
+        return f"dedup:nodes:{self.policy}"
 
-    def __call__(self, part: Edges) -> Iterator[Output]:
-        edges, table = part.edge_table(), part.nodes.to_arrow()
-        if edges.num_rows:
-            similarity = pc.fill_null(edges["jaccard"], float("nan")).to_numpy()
-            a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
-            made = select_survivors(table, a, b, similarity, self.policy, self.link)
-            yield Output(made)
+    @property
+    def schema(self) -> pa.Schema:
+        return members_schema(self.policy)
+
+    def __call__(self, part: ShardReader, ends: OfShards) -> Iterator[Output]:
+        wanted = numbers_of(ends.table())
+        names = ["shard", "row", *(field.name for field in preference_fields(self.policy))]
+        for batch in large_batches(part, names) if wanted.size else ():
+            yield Output(member_nodes(batch, self.policy, wanted))
+
+
+@dataclass(frozen=True)
+class AsMembers:
+    """EDGES as `members_schema`, with one measure of similarity."""
+
+    policy: Policy
+    measure: str
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:as-members:{self.policy}:{self.measure}"
+
+    @property
+    def schema(self) -> pa.Schema:
+        return members_schema(self.policy)
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        for batch in part.table(["a", "b", self.measure]).combine_chunks().to_batches():
+            similarity = batch[self.measure]
+            yield Output(member_edges(values(batch, "a"), values(batch, "b"), similarity, self.policy))
+
+
+def via_rows(documents: pa.RecordBatch, first: int, through: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    yield via_table(documents, first >> 32, first & 0xFFFFFFFF, distinct(numbers_of(through)))
+
+
+@dataclass(frozen=True)
+class Through:
+    """The places of the documents through which another is a copy of its survivor, of DECISIONS."""
+
+    schema: pa.Schema = PLACES
+    fingerprint: str = "dedup:through"
+
+    def __call__(self, part: ShardReader) -> Iterator[Output]:
+        table = part.table(["key", "evidence"])
+        through = table.filter(pc.not_equal(table["key"], table["evidence"]))
+        if through.num_rows:
+            yield Output(batch_of(PLACES, places(distinct(values(through, "evidence")))))

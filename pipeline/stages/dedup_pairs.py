@@ -4,7 +4,7 @@ The texts are read twice: once for the signature, the hash of the set of shingle
 where there are candidates, for the sets that they are compared by, and once more in each further round.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,18 +35,15 @@ from dedup.tables import (
 from dedup.verify import Verify, set_rows
 from infra.dataset.reader import Dataset, ShardReader
 from infra.engines.task import Output
-from pipeline.stages.dedup_work import OfShards, SomeColumns, Work
+from pipeline.stages.dedup_work import OfShards, SomeColumns, Work, large_batches
 
 # Rounds of candidates and their verification, at most; they end when one finds nothing.
 ROUNDS = 3
-# Rows of signatures whose bands are written at a time.
-SIGNED_ROWS = 4096
 
 
-def edges_of(work: Work, options: dict[str, Any], params: MinHash) -> list[Dataset]:
-    """EDGES of the pool, in several datasets. A pair may have more than one."""
+def edges_of(work: Work, options: dict[str, Any], params: MinHash, signed: Dataset) -> list[Dataset]:
+    """EDGES of the pool, in several datasets. A pair may have more than one. `signed`: as `signatures_of`."""
     policy: Policy = options["policy"]
-    signed = signatures_of(work, policy, params)
     grouped = ("key", "check", "shard", "row", *(field.name for field in preference_fields(policy)))
     same = work.reduce("same", [SomeColumns(signed.folder, grouped)], EqualSets(policy), SAME)
     edges = [work.tables.map("edges-same", EqualEdges(), same)]
@@ -86,9 +83,9 @@ def round_of(work: Work, options: dict[str, Any], params: MinHash, pairs: list[D
     """The EDGES of the last of these rounds of PAIRS."""
     number = len(pairs)
     suffix = f"-{number}" if number > 1 else ""
-    stars = work.reduce(f"stars{suffix}", pairs, Stars(number), WANTED)
+    wanted = work.reduce(f"wanted{suffix}", pairs, Stars(number), WANTED)
     made = partial(set_rows, ngram=params.ngram)
-    sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, ["text"], stars)
+    sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, ["text"], wanted)
     return work.reduce(f"edges{suffix}", [sets], Verify(options["threshold"], options["measure"]), EDGES)
 
 
@@ -169,9 +166,3 @@ def edge_rows(batch: pa.RecordBatch, jaccard: Any, containment: Any) -> pa.Recor
     """EDGES from `key` to the documents at the places of a batch."""
     columns = {"a": batch["key"], "b": numbers_of(batch), "jaccard": jaccard, "containment": containment}
     return batch_of(EDGES, columns)
-
-
-def large_batches(part: ShardReader, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a partition of a table, SIGNED_ROWS at a time."""
-    table = part.table(list(columns) if columns else None)
-    yield from table.combine_chunks().to_batches(max_chunksize=SIGNED_ROWS)

@@ -1,21 +1,20 @@
 """What the methods of deduplication are made of: tables of numbered documents, reductions, and the way back to shards.
 
-A document is its place, (shard, row). The numbers of some documents (those with an edge, the survivors) are one sorted
-array in the driver, eight bytes each; a partition gets its rows as packed bytes.
+A document is its place, (shard, row). What is said of some documents (those of candidate pairs, the survivors) comes to
+the task that reads them as a table of places, repartitioned like the groups of partitions that are read together:
+nothing of it passes through the driver.
 
 A partition of a table is made of several small partitions of documents, and decisions come back for several shards
 together: each file costs some milliseconds, however little is in it.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.named import NAMED, NAMES, NameSurvivors, id_table
@@ -27,44 +26,30 @@ from infra.hashing import sha256_json
 from pipeline.job.tables import Tables
 from pipeline.steps.dedup import Dedup
 
-Numbers = npt.NDArray[np.int64]
-ROW = np.dtype("<i4")
 Chosen = Callable[[pa.RecordBatch, int, pa.RecordBatch], Iterator[pa.RecordBatch]]
 # Partitions of documents are read in at least so many groups if there are as many, and a group has at most so many
 # documents, unless it is one partition. A table of theirs is spread as one piece: of 16,384 documents and 450 bands,
 # 118 MB.
 GROUPS, GROUP_DOCUMENTS = 64, 16_384
+# Rows of a table that are handled at a time.
+TABLE_ROWS = 4096
 # Decisions for shards that follow each other are in one partition up to so many.
 DECISION_ROWS = 65_536
 
 
 @dataclass(frozen=True)
 class NumberedPart:
-    """A partition of documents with its number. `wanted`: the rows to read, ascending, packed; None: all."""
+    """A partition of documents with its number."""
 
     part: Any
     index: int
-    wanted: bytes | None = field(default=None, repr=False)
 
     @property
     def fingerprint(self) -> str:
-        rows = None if self.wanted is None else hashlib.sha256(self.wanted).hexdigest()
-        return sha256_json([self.part.fingerprint, self.index, rows])
-
-    @property
-    def numbers(self) -> Numbers:
-        """The numbers of the documents to read, where these are some."""
-        return np.frombuffer(self.wanted or b"", ROW).astype(np.int64) | self.index << 32
-
-    def check(self) -> None:
-        """As `ShardReader.check`; not if nothing is read."""
-        if self.wanted != b"":
-            check_part(self.part)
+        return sha256_json([self.part.fingerprint, self.index])
 
     def numbered(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Yields batches of those of `columns` that there are, with the row number in the shard of their first row."""
-        if self.wanted == b"":
-            return
         known = self.part.schema().names
         row = 0
         for batch in self.part.batches([name for name in columns if name in known]):
@@ -84,15 +69,14 @@ class PartGroup:
 
     def check(self) -> None:
         for part in self.parts:
-            part.check()
+            check_part(part)
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """A source of numbered parts, in groups; `wanted`: the sorted document numbers to read (None: all)."""
+    """A source of numbered parts, in groups."""
 
     source: Source
-    wanted: Numbers | None = None
 
     @property
     def refs(self) -> tuple[InputRef, ...]:
@@ -100,29 +84,21 @@ class Numbered:
 
     def parts(self) -> "PartGroups":
         parts = self.source.parts()
-        ends = None if self.wanted is None else np.searchsorted(self.wanted, np.arange(len(parts) + 1) << 32)
-        return PartGroups(parts, part_groups(parts), self.wanted, ends)
+        return PartGroups(parts, part_groups(parts))
 
 
 @dataclass(frozen=True)
 class PartGroups(PartList[PartGroup]):
-    """The groups of a source's parts. Of the `wanted` documents, part i has those from `ends[i]` to `ends[i + 1]`."""
+    """The groups of a source's parts."""
 
     parts: Sequence[Part]
     groups: list[range]
-    wanted: Numbers | None
-    ends: npt.NDArray[np.intp] | None
 
     def __len__(self) -> int:
         return len(self.groups)
 
     def part(self, index: int) -> PartGroup:
-        return PartGroup(tuple(NumberedPart(self.parts[each], each, self._rows(each)) for each in self.groups[index]))
-
-    def _rows(self, index: int) -> bytes | None:
-        if self.wanted is None or self.ends is None:
-            return None
-        return self.wanted[self.ends[index] : self.ends[index + 1]].astype(ROW).tobytes()
+        return PartGroup(tuple(NumberedPart(self.parts[each], each) for each in self.groups[index]))
 
 
 def part_groups(parts: Sequence[Any]) -> list[range]:
@@ -143,15 +119,13 @@ def part_groups(parts: Sequence[Any]) -> list[range]:
 class TableTask:
     """A pure function from a batch of documents to a batch of a table, as a task: `function(batch, shard, first_row)`.
 
-    `name` identifies the function in the fingerprint; `columns`: those of the documents that it reads; `chosen`: it
-    takes the numbers of the `wanted` documents too.
+    `name` identifies the function in the fingerprint; `columns`: those of the documents that it reads.
     """
 
     name: str
     schema: pa.Schema
     function: Callable[..., pa.RecordBatch]
     columns: tuple[str, ...]
-    chosen: bool
 
     @property
     def fingerprint(self) -> str:
@@ -159,9 +133,8 @@ class TableTask:
 
     def __call__(self, group: PartGroup) -> Iterator[Output]:
         for part in group.parts:
-            chosen = {"wanted": part.numbers} if self.chosen else {}
             for batch, first_row in part.numbered(self.columns):
-                yield Output(self.function(batch, part.index, first_row, **chosen))
+                yield Output(self.function(batch, part.index, first_row))
 
 
 @dataclass(frozen=True)
@@ -257,11 +230,10 @@ class Work:
         schema: pa.Schema,
         function: Callable[..., pa.RecordBatch],
         columns: Iterable[str],
-        wanted: Numbers | None = None,
     ) -> Dataset:
-        """A table of the documents, or of the `wanted` ones, by a function as `TableTask` has it; `of`: its name."""
-        task = TableTask(of, schema, function, tuple(dict.fromkeys(columns)), wanted is not None)
-        return self.tables.map(name, task, Numbered(self.source, wanted))
+        """A table of the documents, by a function as `TableTask` has it; `of`: its name."""
+        task = TableTask(of, schema, function, tuple(dict.fromkeys(columns)))
+        return self.tables.map(name, task, Numbered(self.source))
 
     def reduce(self, name: str, tables: list[Dataset], reducer: Any, schema: pa.Schema) -> Dataset:
         """The tables' rows by `key`, through a reducer of `dedup/`."""
@@ -449,3 +421,9 @@ class OfShards:
 def _whole_table(reader: ShardReader) -> pa.Table:
     """Kept for the next shard, which the same process reads next."""
     return reader.table().combine_chunks()
+
+
+def large_batches(part: ShardReader, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a partition of a table, TABLE_ROWS at a time."""
+    table = part.table(list(columns) if columns else None)
+    yield from table.combine_chunks().to_batches(max_chunksize=TABLE_ROWS)

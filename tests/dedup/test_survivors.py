@@ -40,7 +40,7 @@ def test_component_removes_by_the_chain_and_says_so() -> None:
     rows = ask(nodes(4), [(0, 1), (1, 2), (2, 3)], [0.9, 0.8, 0.85], "first", "component")
     assert [row["kept"] for row in rows] == [True, False, False, False]
     assert {row["key"] for row in rows} == {0}
-    assert [row["evidence"] for row in rows] == [None, 0, 3, 2]
+    assert [row["evidence"] for row in rows] == [0, 0, 3, 2]
     assert [row["similarity"] for row in rows] == [None, 0.9, 0.85, 0.85]
     assert rows[0]["copies"] == 4
 
