@@ -10,9 +10,6 @@ their content, then by their places in the dataset. `link` says how far a verifi
   connect pages that are not similar (marin #6854 had 859,091 distinct documents in one cluster), so this is for
   published recipes, and for edges that mean equality. The evidence is an edge of the removed document: to its survivor
   if there is one, else to its most similar neighbour.
-
-Candidate pairs are stars around one document of a bucket. If the policy prefers another member, the rest of the
-star has no edge to it yet: `unlinked_pairs` lists those pairs, to be verified before `select_survivors` is called.
 """
 
 from typing import Literal, get_args
