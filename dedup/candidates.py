@@ -115,10 +115,10 @@ def pieces(rows: DocumentNumbers) -> Iterator[DocumentNumbers]:
 
 @dataclass(frozen=True)
 class Stars:
-    """Reducer over the PAIRS of all rounds by `key` to WANTED: the distinct members that a leader meets in the round
-    `number` for the first time, in stars of up to MEMBERS.
+    """Reducer over PAIRS of the round `number`, and `met_rows` of earlier ones, by `key` to WANTED: the distinct
+    members that a leader meets for the first time, in stars of up to MEMBERS.
 
-    A star has the leader's place once, and that of each member, so the set of a leader is read once a star. The PAIRS
+    A star has the leader's place once, and that of each member, so the set of a leader is read once a star. The rows
     come in the order of their rounds. Memory: the rows of one leader.
     """
 
@@ -145,6 +145,13 @@ class Stars:
                 np.concatenate([leader[opens], member]),
                 np.concatenate([leader[opens], leader]),
             )
+
+
+def met_rows(wanted: pa.RecordBatch) -> pa.RecordBatch:
+    """The pairs of WANTED as PAIRS of an earlier round."""
+    leader, member = values(wanted, "leader"), numbers_of(wanted)
+    nothing = np.zeros(leader.size, np.uint64)
+    return pair_rows(leader, member, 0, nothing, nothing)
 
 
 def star_keys(leader: DocumentNumbers, number: DocumentNumbers) -> Hashes:

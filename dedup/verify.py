@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from dedup import kernels
+from dedup import set_kernels
 from dedup.shingles import Sets, shingle_sets
 from dedup.tables import EDGES, SETS, DocumentNumbers, Hashes, batch_of, numbers_of, stretched, values, whole_keys
 from infra.errors import UsageError
@@ -93,7 +93,7 @@ class Verify:
         column = table["shingles"].combine_chunks()
         column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
         ends = column.offsets.to_numpy()
-        shared = kernels.shared_counts(column.values.to_numpy(), ends, owners)
+        shared = set_kernels.shared_counts(column.values.to_numpy(), ends, owners)
         sizes = np.diff(ends)
         union, smaller = sizes[owners] + sizes - shared, np.minimum(sizes[owners], sizes)
         jaccards, containments = shared / np.maximum(union, 1), shared / np.maximum(smaller, 1)
@@ -128,4 +128,4 @@ def _owners(key: Hashes, leader: DocumentNumbers, leads: np.ndarray) -> Document
 
 def _shared(a: Hashes, b: Hashes) -> int:
     ends = np.array([0, a.size, a.size + b.size])
-    return int(kernels.shared_counts(np.concatenate([a, b]), ends, np.array([-1, 0]))[1])
+    return int(set_kernels.shared_counts(np.concatenate([a, b]), ends, np.array([-1, 0]))[1])

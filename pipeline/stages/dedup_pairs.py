@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dedup.candidates import Again, Candidates, Stars
+from dedup.candidates import Again, Candidates, Stars, met_rows
 from dedup.equal_sets import CopyEdges, EqualSets, better_rows, copy_rows
 from dedup.minhash import MinHash, band_rows, signature_table
 from dedup.policy import Policy, columns_read, preference_fields
@@ -64,26 +64,29 @@ def edges_of(work: Work, options: dict[str, Any], params: MinHash, signed: Datas
 
 def verified_edges(work: Work, options: dict[str, Any], params: MinHash, pairs: Dataset) -> list[Dataset]:
     """The candidate pairs whose shingle sets reach the similarity threshold, and those of further rounds."""
-    compared = [pairs]
-    edges = [round_of(work, options, params, compared)]
+    wanted = work.reduce("wanted", [pairs], Stars(1), WANTED)
+    edges = [compared(work, "", options, params, wanted)]
     crowd = work.tables.map("crowd", Each("crowd", CROWD, crowd_rows), pairs)
     links: list[Dataset] = []
+    met: list[Dataset] = []
     for number in range(2, ROUNDS + 1 if rows_of(crowd) else 0):
-        links.append(work.tables.map(f"links-{number}", Each("links", LINKS, link_rows), edges[-1]))
-        removed = work.reduce(f"removed-{number}", links, Removed(), CROWD)
-        left = work.reduce(f"left-{number}", [crowd, removed], Left(), BANDS)
-        compared.append(work.reduce(f"candidates-{number}", [left], Again(number), PAIRS))
-        edges.append(round_of(work, options, params, compared))
+        suffix = f"-{number}"
+        links.append(work.tables.map(f"links{suffix}", Each("links", LINKS, link_rows), edges[-1]))
+        met.append(work.tables.map(f"met{suffix}", Each("met", PAIRS, met_rows), wanted))
+        removed = work.reduce(f"removed{suffix}", links, Removed(), CROWD)
+        left = work.reduce(f"left{suffix}", [crowd, removed], Left(), BANDS)
+        pairs = work.reduce(f"candidates{suffix}", [left], Again(number), PAIRS)
+        wanted = work.reduce(f"wanted{suffix}", [*met, pairs], Stars(number), WANTED)
+        if not rows_of(wanted):
+            break
+        edges.append(compared(work, suffix, options, params, wanted))
         if not rows_of(edges[-1]):
             break
     return edges
 
 
-def round_of(work: Work, options: dict[str, Any], params: MinHash, pairs: list[Dataset]) -> Dataset:
-    """The EDGES of the last of these rounds of PAIRS."""
-    number = len(pairs)
-    suffix = f"-{number}" if number > 1 else ""
-    wanted = work.reduce(f"wanted{suffix}", pairs, Stars(number), WANTED)
+def compared(work: Work, suffix: str, options: dict[str, Any], params: MinHash, wanted: Dataset) -> Dataset:
+    """The EDGES of a round, of its WANTED."""
     made = partial(set_rows, ngram=params.ngram)
     sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, ["text"], wanted)
     return work.reduce(f"edges{suffix}", [sets], Verify(options["threshold"], options["measure"]), EDGES)

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.named import NAMED, NAMES, NameSurvivors, id_table
@@ -26,6 +27,7 @@ from infra.hashing import sha256_json
 from pipeline.job.tables import Tables
 from pipeline.steps.dedup import Dedup
 
+Rows = npt.NDArray[np.int64]
 Chosen = Callable[[pa.RecordBatch, int, pa.RecordBatch], Iterator[pa.RecordBatch]]
 # Partitions of documents are read in at least so many groups if there are as many, and a group has at most so many
 # documents, unless it is one partition. A table of theirs is spread as one piece: of 16,384 documents and 450 bands,
@@ -48,11 +50,16 @@ class NumberedPart:
     def fingerprint(self) -> str:
         return sha256_json([self.part.fingerprint, self.index])
 
-    def numbered(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """Yields batches of those of `columns` that there are, with the row number in the shard of their first row."""
+    def numbered(self, columns: Sequence[str], rows: Rows | None = None) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """Yields batches of those of `columns` that there are, with the row number in the shard of their first row.
+        `rows`: only batches with these are needed; they ascend."""
         known = self.part.schema().names
+        names = [name for name in columns if name in known]
+        if rows is not None and isinstance(self.part, ShardReader):
+            yield from ((batch, first) for first, batch in self.part.batches_with(rows.tolist(), names))
+            return
         row = 0
-        for batch in self.part.batches([name for name in columns if name in known]):
+        for batch in self.part.batches(names):
             yield batch, row
             row += batch.num_rows
 
@@ -161,7 +168,7 @@ class ChosenTask:
             low, high = np.searchsorted(numbers, [part.index << 32, (part.index + 1) << 32])
             if low == high:
                 continue  # nothing of it is read
-            for batch, first_row in part.numbered(self.columns):
+            for batch, first_row in part.numbered(self.columns, numbers[low:high] & 0xFFFFFFFF):
                 first = part.index << 32 | first_row
                 begin, end = np.searchsorted(numbers, [first, first + batch.num_rows])
                 if begin < end:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dedup.candidates import ALL_PAIRS, LEADERS, MEMBERS, Again, Candidates, Stars
+from dedup.candidates import ALL_PAIRS, LEADERS, MEMBERS, Again, Candidates, Stars, met_rows
 from dedup.tables import BANDS, PAIRS, WANTED, batch_of, numbers_of
 from tests.dedup.support import reduce
 
@@ -90,14 +90,17 @@ def test_stars_are_bounded_and_have_their_leader_once() -> None:
 
 def test_a_pair_is_compared_in_the_first_round_that_has_it() -> None:
     rows: Rows = [(1, 0, i, i) for i in range(4)]
-    both = [reduce(each, [bands(rows)], PAIRS).to_batches() for each in (Candidates(), Again(2))]
-    table = pa.Table.from_batches([*both[0], *both[1]]).sort_by(
-        [("key", "ascending"), ("shard", "ascending"), ("row", "ascending")]
-    )
-    for number, expected in ((1, [(0, 1), (0, 2), (0, 3)]), (2, [(1, 2), (1, 3), (2, 3)]), (3, [])):
-        made = pa.Table.from_batches(Stars(number)(0, iter(table.to_batches())), WANTED)
-        leads = made["leader"].to_numpy() != numbers_of(made)
-        found = zip(made["leader"].to_numpy()[leads].tolist(), numbers_of(made)[leads].tolist())
+    first, second = (reduce(each, [bands(rows)], PAIRS).to_batches() for each in (Candidates(), Again(2)))
+    met: list[pa.RecordBatch] = []
+    for number, given, expected in (
+        (1, first, [(0, 1), (0, 2), (0, 3)]),
+        (2, second, [(1, 2), (1, 3), (2, 3)]),
+        (3, [batch.set_column(3, "round", pa.array([3] * batch.num_rows, pa.int8())) for batch in second], []),
+    ):
+        made = reduce(Stars(number), [*met, *given], WANTED)
+        met += [met_rows(batch) for batch in made.to_batches()]
+        members = made["leader"].to_numpy() != numbers_of(made)
+        found = zip(made["leader"].to_numpy()[members].tolist(), numbers_of(made)[members].tolist())
         assert sorted(found) == expected
 
 
