@@ -44,8 +44,8 @@ _CLASS = np.uint32((1 << UNSURE_AT - CLASS_AT) - 1)
 _LARGEST = np.uint64(0xFFFFFFFFFFFFFFFF)
 # permutations at once: their minima, factors and terms fit the first-level cache
 _TILE = 512
-# A set of more values is sorted to find what is distinct or common: a table for it would take 32 bytes a value.
-_MOST_IN_TABLE = 1 << 20
+# A table of up to so many values is half empty at least and kept for all texts; of more a fifth is, for one text.
+_MOST_KEPT = 1 << 20
 
 
 def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -81,7 +81,7 @@ def _numba() -> Any:
     features = llvmlite.binding.get_host_cpu_features()
     if features.get("avx512dq") and config.CPU_FEATURES is None:
         config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
-    for function in (_mix, _scratch, _slots, _character, _tokenize, _runs, _insert, _distinct, _minima, _bands):
+    for function in (_mix, _scratch, _slots, _character, _tokenize, _runs, _distinct, _minima, _bands):
         register_jitable(function)
     return numba
 
@@ -209,49 +209,33 @@ def _runs(tokens: Hashes, weights: Bytes, count: int, letters: bool, ngram: int,
     return found
 
 
-def _slots(values: int) -> Hashes:
-    """An empty table with room for so many values: a power of two, half of it or more stays empty."""
+def _slots(values: int) -> int:
+    """Places of a table of so many values, a power of two: 16 to 32 bytes a value up to `_MOST_KEPT`, else 10 to 20."""
     room = 16
-    while room < 2 * values:
+    while room < (2 * values if values <= _MOST_KEPT else values + values // 4):
         room *= 2
-    return np.zeros(room, np.uint64)
+    return room
 
 
-def _insert(value: np.uint64, slots: Hashes, mask: np.uint64) -> bool:
-    """Whether a value, not 0, is new to the table."""
-    place = value & mask
-    while slots[place] != _NOTHING:
-        if slots[place] == value:
-            return False
-        place = (place + _ONE) & mask
-    slots[place] = value
-    return True
-
-
-def _distinct(runs: Hashes, count: int, slots: Hashes) -> int:
-    """The number of distinct values among the first `count` of `runs`, which are moved to its beginning. `slots`: a
-    table with room for them, or for `_MOST_IN_TABLE`, whatever is in it."""
-    found = 0
-    if count > _MOST_IN_TABLE:
-        ordered = np.sort(runs[:count])
-        for i in range(count):
-            if i == 0 or ordered[i] != ordered[i - 1]:
-                runs[found] = ordered[i]
-                found += 1
-        return found
-    room = 16
-    while room < 2 * count:
-        room *= 2
-    table, mask = slots[:room], np.uint64(room - 1)
+def _distinct(runs: Hashes, count: int, kept: Hashes) -> int:
+    """The number of distinct values among the first `count` of `runs`, which are moved to its beginning. `kept`: room
+    for a table of up to `_MOST_KEPT`, whatever is in it."""
+    places = _slots(count)
+    table = kept[:places] if places <= kept.size else np.empty(places, np.uint64)
     table[:] = _NOTHING
-    zero = False
+    mask = np.uint64(places - 1)
+    found, zero = 0, False
     for i in range(count):
         value = runs[i]
-        if value == _NOTHING:
+        place = value & mask
+        while table[place] != _NOTHING and table[place] != value:
+            place = (place + _ONE) & mask
+        if value == _NOTHING:  # which stands for an empty place
             fresh = not zero
             zero = True
         else:
-            fresh = _insert(value, table, mask)
+            fresh = table[place] == _NOTHING
+            table[place] = value
         if fresh:
             runs[found] = value
             found += 1
@@ -315,13 +299,13 @@ def shingle_sets(
     ends = np.zeros(texts + 1, np.int64)
     unsure = np.zeros(texts, np.bool_)
     tokens, weights, runs = _scratch(offsets)
-    slots = _slots(min(runs.size, _MOST_IN_TABLE))
+    kept = np.empty(_slots(min(runs.size, _MOST_KEPT)), np.uint64)
     hashes = np.empty((offsets[texts] - offsets[0]) // 2 + texts, np.uint64)
     for i in range(texts):
         count, letters, changed = _tokenize(data, offsets[i], offsets[i + 1], codes, normal, tokens, weights)
         unsure[i] = changed
         found = 0 if changed else _runs(tokens, weights, count, letters, ngram, runs)
-        found = _distinct(runs, found, slots)
+        found = _distinct(runs, found, kept)
         ends[i + 1] = ends[i] + found
         hashes[ends[i] : ends[i + 1]] = runs[:found]
     return hashes[: ends[texts]].copy(), ends, unsure
@@ -342,14 +326,14 @@ def signatures(
     known = np.zeros(texts, np.bool_)
     unsure = np.zeros(texts, np.bool_)
     tokens, weights, runs = _scratch(offsets)
-    slots = _slots(min(runs.size, _MOST_IN_TABLE))
+    kept = np.empty(_slots(min(runs.size, _MOST_KEPT)), np.uint64)
     smallest = np.empty(factors.size, np.uint64)
     for i in range(texts):
         count, letters, changed = _tokenize(data, offsets[i], offsets[i + 1], codes, normal, tokens, weights)
         unsure[i] = changed
         if changed or count == 0:
             continue
-        found = _distinct(runs, _runs(tokens, weights, count, letters, ngram, runs), slots)
+        found = _distinct(runs, _runs(tokens, weights, count, letters, ngram, runs), kept)
         # sums, which do not depend on the order
         first = second = np.uint64(found)
         for k in range(found):
