@@ -41,7 +41,7 @@ class Forest:
             at += batch.size
         assert at == size, f"{at} nodes, not {size}"
         self._starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        self._parent = np.arange(size, dtype=np.int32 if size <= _MOST_INT32 else np.int64)
+        self._parent: graph_kernels.Indices = np.arange(size, dtype=np.int32 if size <= _MOST_INT32 else np.int64)
 
     def add(self, a: DocumentNumbers, b: DocumentNumbers) -> None:
         """Add an edge between a[i] and b[i] for every i. Both must be among the nodes."""
@@ -52,8 +52,8 @@ class Forest:
         """(nodes, the smallest document number of the component of each), in batches, in the order of the nodes."""
         graph_kernels.flatten(self._parent)
         for first in range(0, self._parent.size, LABELS_AT_ONCE):
-            nodes = np.arange(first, min(first + LABELS_AT_ONCE, self._parent.size), dtype=self._parent.dtype)
-            pair = (nodes, self._parent[first : first + LABELS_AT_ONCE])
+            roots = self._parent[first : first + LABELS_AT_ONCE]
+            pair = (np.arange(first, first + roots.size).astype(roots.dtype), roots)
             numbers, labels = (graph_kernels.numbers_of(self._rows, self._starts, each) for each in pair)
             yield numbers, labels
 

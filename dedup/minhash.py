@@ -58,8 +58,8 @@ class MinHash:
         return kernels.band_hashes(self.signature(hashes), self.rows)
 
     def signed(self, texts: pa.Array) -> "Signed":
-        """The band keys and the hash of the set of each text of a column. Memory: 9 bytes per byte of the longest text, up
-        to 20 for each of its shingles, and the keys."""
+        """The band keys and the hash of the set of each text of a column. Memory: 9 bytes per byte of the longest text,
+        up to 20 for each of its shingles (32 of up to 2^20), and the keys."""
 
         def signatures(some: Utf8, normal: bool) -> tuple[Hashes, Hashes, kernels.Flags, kernels.Flags]:
             return kernels.signatures(*some, character_codes(), self.ngram, normal, factors, terms, self.rows)

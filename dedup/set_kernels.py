@@ -21,7 +21,7 @@ def shared_counts(sets: Hashes, ends: Offsets, owners: Offsets) -> Offsets:
         if owners[i] >= 0:
             largest = max(largest, ends[owners[i] + 1] - ends[owners[i]])
     places = 16
-    while places < largest + largest // 4:
+    while places < 2 * largest:
         places *= 2
     slots = np.empty(places, np.uint64)
     table, mask, zero, last = slots, _NOTHING, False, -1
@@ -32,7 +32,7 @@ def shared_counts(sets: Hashes, ends: Offsets, owners: Offsets) -> Offsets:
         if owner != last:
             own, last, zero = sets[ends[owner] : ends[owner + 1]], owner, False
             places = 16
-            while places < own.size + own.size // 4:
+            while places < 2 * own.size:
                 places *= 2
             table, mask = slots[:places], np.uint64(places - 1)
             table[:] = _NOTHING

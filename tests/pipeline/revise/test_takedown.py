@@ -286,8 +286,10 @@ def test_the_search_finds_listed_documents_in_old_datasets(world: Path, tmp_path
         (document(7, url="https://elsewhere.example/"), []),  # its key is a removed document's
         (document(1), [reject(2, "size", "min_words", 1, 2) | {"url": "http://goes.example"}]),
         (document(1), [reject(2, "text", "copy_text", None, None) | {"survivor": "goes"}]),
+        (document(1), [reject(2, "near", "copy_minhash", 0.9, 0.8) | {"survivor": "stays", "via": "goes"}]),
+        (document(1), [reject(2, "near", "copy_minhash", 0.9, 0.8) | {"survivor": "stays", "via": "a.warc.gz:7"}]),
     ],
-    ids=["address", "id", "place", "ledger", "survivor"],
+    ids=["address", "id", "place", "ledger", "survivor", "via", "via-place"],
 )
 def test_one_row_that_is_left_is_found(row: dict[str, Any], ledger: list[dict[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("https://goes.example/\n")
@@ -301,6 +303,21 @@ def test_one_row_that_is_left_is_found(row: dict[str, Any], ledger: list[dict[st
         left = make_dataset(tmp_path / "left", "filter", [row, *rest], ledger)
         with pytest.raises(WorkError, match=r"left is not clean \(1 rows found\): do not use it"):
             prove({"left": left}, listed, removed, engine, tmp_path / "b")
+
+
+def test_a_copy_stays_a_copy_where_what_it_was_similar_to_is_gone(tmp_path: Path) -> None:
+    goes, stays = document(3, url="https://goes.example/"), document(4)
+    names = {"survivor": stays["id"], "survivor_path": stays["file_path"], "survivor_offset": stays["warc_offset"]}
+    ledger = [
+        reject(number, "near", "copy_minhash", 0.9, 0.8) | names | {"similarity": 0.9, "via": via}
+        for number, via in ((5, goes["id"]), (6, "<another>"), (7, None))
+    ]
+    make_dataset(tmp_path / "old", "near", [goes, stays], ledger)
+    (tmp_path / "list.txt").write_text("https://goes.example/\n")
+    takedown_here(tmp_path / "old", tmp_path / "new", tmp_path / "list.txt")
+    rows = [row for row in Dataset(tmp_path / "new").ledger().to_pylist() if row["step"] == "near"]
+    assert [row["via"] for row in rows] == ["takedown", "<another>", None]
+    assert {row["survivor"] for row in rows} == {stays["id"]}
 
 
 @pytest.mark.parametrize(
