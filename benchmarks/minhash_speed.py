@@ -55,7 +55,7 @@ def ours(texts: list[str]) -> dict[str, Callable[[], object]]:
     column = pa.array(texts, pa.large_string())
     sequences = [each for each in map(shingle_sequence, texts) if each.size]
     works: dict[str, Callable[[], object]] = {
-        f"this project, {name} {bands} x {rows}": partial(MinHash(bands, rows).keys_of, column)
+        f"this project, {name} {bands} x {rows}": partial(MinHash(bands, rows).signed, column)
         for name, (bands, rows) in SIGNATURES.items()
     }
     works["minima alone, 14 x 8"] = lambda: [MinHash().signature(each) for each in sequences]
@@ -67,7 +67,7 @@ def ours(texts: list[str]) -> dict[str, Callable[[], object]]:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     texts = read_texts(args.texts, args.limit)
-    first = seconds(lambda: MinHash().keys_of(pa.array(["one two three four five six"])))  # compiles, or reads
+    first = seconds(lambda: MinHash().signed(pa.array(["one two three four five six"])))  # compiles, or reads
     works = ours(texts)
     column = pa.array(texts, pa.large_string())
     rates: dict[str, list[float]] = {}
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             rates.setdefault(name, []).append(len(texts) / seconds(work))
         for name, limit in PEERS.items() if args.peer_python else ():
             some = texts[:limit]
-            own = seconds(partial(MinHash().keys_of, column.slice(0, len(some))))
+            own = seconds(partial(MinHash().signed, column.slice(0, len(some))))
             row = {"peer": name, "texts": some, "permutations": PERMUTATIONS}
             (taken,) = ask_peer(args.peer_python, "speed", [row], SCRIPT)
             if taken is not None:

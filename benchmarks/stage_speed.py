@@ -1,4 +1,4 @@
-"""Documents a second of one core through stages that mostly pass documents on: filters, exact copies, a mixture.
+"""Documents a second of one core through stages that mostly pass documents on: filters, deduplication, a mixture.
 
     python -m benchmarks stage_speed [--documents 20000]
 
@@ -42,6 +42,7 @@ STAGES: Final[dict[str, dict[str, Any]]] = {
     "filter by a column": judge("language_score >= 0"),
     "filter by a signal of the text": judge("characters >= 1"),
     "exact copies": {"command": "dedup", "step": [{"kind": "dedup", "method": "text"}]},
+    "near copies": {"command": "dedup", "step": [{"kind": "dedup", "method": "minhash"}]},
     "mixture": {"command": "mix", "draw": {"targets": {"IQ": 0.5}, "max_epochs": 2.0, "tolerance": 0.5}},
 }
 

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from dedup.candidates import edge_rows
 from dedup.policy import Policy, preference_fields
-from dedup.survivors import Link, select_survivors, unlinked_pairs
+from dedup.survivors import Link, select_survivors
 from dedup.tables import (
     LOCATION,
     DocumentNumbers,
     batch_of,
-    node_table,
     numbers_of,
     places,
     run_starts,
@@ -43,12 +41,12 @@ def label_rows(nodes: DocumentNumbers, labels: DocumentNumbers) -> pa.RecordBatc
     return batch_of(LABELS, {"key": nodes, **places(np.full(nodes.size, -1)), "label": labels})
 
 
-def member_nodes(
-    documents: pa.RecordBatch, shard: int, first_row: int, policy: Policy, wanted: DocumentNumbers
-) -> pa.RecordBatch:
-    """Those of a batch of documents that are `wanted` (sorted numbers), as `members_schema` keyed by themselves."""
-    table = node_table(documents, shard, first_row, policy)
-    table = table.filter(pa.array(np.isin(numbers_of(table), wanted)))
+def member_nodes(signed: pa.RecordBatch, policy: Policy, wanted: DocumentNumbers) -> pa.RecordBatch:
+    """Those of a batch of documents that are `wanted` (sorted, distinct numbers), as `members_schema` keyed by
+    themselves. The batch has their places and `preference_fields`, as `signed_schema` does."""
+    numbers = numbers_of(signed)
+    low, high = np.searchsorted(wanted, [numbers[0], numbers[-1] + 1]) if numbers.size else (0, 0)
+    table = signed.filter(pa.array(np.isin(numbers, wanted[low:high], assume_unique=True)))
     own = {"key": numbers_of(table), "other": np.full(table.num_rows, -1), "similarity": _nulls(table.num_rows)}
     return batch_of(members_schema(policy), {**dict(zip(table.schema.names, table.columns)), **own})
 
@@ -103,25 +101,6 @@ class Decide:
             nodes, a, b, edges = nodes_and_edges(members)
             similarity = edges["similarity"].fill_null(float("nan")).to_numpy()
             yield select_survivors(nodes, a, b, similarity, self.policy, self.link)
-
-
-@dataclass(frozen=True)
-class Unlinked:
-    """Reducer over `members_schema` by component, to candidate pairs as JOIN: the document that the policy prefers, and
-    each member without an edge to it."""
-
-    policy: Policy
-
-    @property
-    def fingerprint(self) -> str:
-        return f"dedup.by_component.{self!r}"
-
-    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        for members in whole_components(rows):
-            nodes, a, b, _ = nodes_and_edges(members)
-            best, member = unlinked_pairs(nodes, a, b, self.policy)
-            if best.size:
-                yield edge_rows(best, member)
 
 
 def whole_components(rows: Iterator[pa.RecordBatch], most: int | None = None) -> Iterator[pa.Table]:

@@ -1,83 +1,176 @@
-"""Candidate pairs from bands, in linear time: each member of a bucket is paired with one document of the bucket.
+"""Candidate pairs from bands, in linear time: the members of a bucket are compared with its leaders, never all pairs.
 
-All pairs of a bucket of n would be n²/2 edges, too many for a page that was crawled a million times. A star around one
-document connects the same documents with n - 1 edges. Its centre is the document with the smallest hash of its content
-(of BANDS_BY_CONTENT), which does not depend on the order of the documents, or (of BANDS) the first in the order of the
-dataset. If the centre shares the bucket by chance, its star misses the pairs among the others; other bands find them.
+All pairs of a bucket of n would be n²/2, too many for a page that was crawled a million times. The best member by rank
+(`rank.py`) leads: it is paired with all others. That misses pairs among those that are not similar to it, which share
+the bucket by chance, or through a chain. So the members that are left when verified pairs have removed others meet
+again (`rounds.py`): all pairs where they are few, else some more leaders. Rank does not depend on the order of the
+documents.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from dedup.tables import DocumentNumbers, Hashes, join_rows, numbers_of, run_starts, values
+from dedup.tables import (
+    PAIRS,
+    WANTED,
+    DocumentNumbers,
+    Hashes,
+    batch_of,
+    numbers_of,
+    places,
+    run_starts,
+    values,
+    whole_keys,
+)
 
-# A bucket of more rows is cut, and the centre of its first piece is the centre of all.
-MOST_HELD = 1 << 18
+# Members of a star. A partition holds the sets of some stars: of pages of 2,000 words, 1 MB each.
+MEMBERS = 64
+# Of members that meet again all pairs are compared up to so many, and so many more leaders lead in a larger bucket.
+ALL_PAIRS, LEADERS = 16, 8
+# Pairs that are written at a time.
+_PAIRS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Reducer over BANDS by `key` to candidate pairs: edge rows of JOIN, keyed by the bucket's first document.
+    """Reducer over BANDS by `key` to PAIRS, in the first round: the best of each bucket with all others; and the
+    members of buckets of three and more, who may meet again, the best as a pair of itself.
 
-    A pair that shares several bands is given once for each. Memory: one batch.
+    A pair that shares several bands is given once for each. Memory: the rows of the largest bucket.
     """
 
     fingerprint: str = "dedup.candidates.Candidates()"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        held: pa.Table | None = None  # the last bucket, which may continue in the next batch
-        centre: tuple[int, int] | None = None  # key and centre of a bucket whose first piece was too large to hold
-        for batch in rows:
-            if not batch.num_rows:
+        for table in whole_keys(rows):
+            buckets = Buckets.of(table)
+            again = np.repeat(buckets.sizes > 2, buckets.sizes)
+            paired = np.flatnonzero((buckets.place > 0) | again)
+            bucket, rank = (np.where(again, column, 0) for column in (buckets.keys, buckets.rank))
+            leading = np.repeat(buckets.numbers[buckets.starts], buckets.sizes)
+            for some in pieces(paired):
+                yield pair_rows(leading[some], buckets.numbers[some], 1, bucket[some], rank[some])
+
+
+@dataclass(frozen=True)
+class Again:
+    """Reducer over BANDS by `key` to PAIRS, in a further round: all pairs of a bucket of up to ALL_PAIRS members; of a
+    larger one LEADERS more with all that are worse. Memory: the rows of the largest bucket."""
+
+    number: int
+    """Of the round; the first is that of `Candidates`."""
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup.candidates.{self!r}"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        for table in whole_keys(rows):
+            buckets = Buckets.of(table)
+            few = buckets.sizes <= ALL_PAIRS
+            for leader in range(ALL_PAIRS):
+                place = np.where(few, leader, leader + (self.number - 2) * LEADERS)
+                leads = (place < buckets.sizes - 1) & (few | (leader < LEADERS))
+                last = np.repeat(np.where(leads, place, buckets.sizes), buckets.sizes)
+                leading = np.repeat(buckets.numbers[buckets.starts + np.where(leads, place, 0)], buckets.sizes)
+                for some in pieces(np.flatnonzero(buckets.place > last)):
+                    nothing = np.zeros(some.size, np.uint64)
+                    yield pair_rows(leading[some], buckets.numbers[some], self.number, nothing, nothing)
+
+
+class Buckets(NamedTuple):
+    """Rows of BANDS that are not alone in their bucket, those of a bucket from the best to the worst. Of each row
+    `keys`, `numbers`, `rank` and its place in the bucket; of each bucket its first row and its size."""
+
+    keys: Hashes
+    numbers: DocumentNumbers
+    rank: Hashes
+    place: DocumentNumbers
+    starts: DocumentNumbers
+    sizes: DocumentNumbers
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "Buckets":
+        """Of rows sorted by key."""
+        keys = values(table, "key")
+        sizes = np.diff(run_starts(keys), append=keys.size)
+        several = np.repeat(sizes > 1, sizes)
+        keys, numbers, rank = keys[several], numbers_of(table)[several], values(table, "rank")[several]
+        order = np.lexsort((numbers, rank, keys))
+        sizes = sizes[sizes > 1]
+        starts = np.cumsum(sizes) - sizes
+        place = np.arange(keys.size) - np.repeat(starts, sizes)
+        return cls(keys[order], numbers[order], rank[order], place, starts, sizes)
+
+
+def pieces(rows: DocumentNumbers) -> Iterator[DocumentNumbers]:
+    """So many rows that a batch of pairs may have, after each other."""
+    for begin in range(0, rows.size, _PAIRS_AT_ONCE):
+        yield rows[begin : begin + _PAIRS_AT_ONCE]
+
+
+@dataclass(frozen=True)
+class Stars:
+    """Reducer over PAIRS of the round `number`, and `met_rows` of earlier ones, by `key` to WANTED: the distinct
+    members that a leader meets for the first time, in stars of up to MEMBERS.
+
+    A star has the leader's place once, and that of each member, so the set of a leader is read once a star. The rows
+    come in the order of their rounds. Memory: the rows of one leader.
+    """
+
+    number: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup.candidates.{self!r}"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        for table in whole_keys(rows):
+            leader, member, number = values(table, "key"), numbers_of(table), values(table, "round")
+            first = run_starts(leader, member)
+            first = first[(number[first] == self.number) & (leader[first] != member[first])]
+            if not first.size:
                 continue
-            table = pa.Table.from_batches([batch])
-            table = pa.concat_tables([held, table]).combine_chunks() if held is not None else table
-            last = int(run_starts(values(table, "key"))[-1])
-            if last == 0 and table.num_rows < MOST_HELD:
-                held = table
-                continue
-            whole = table.num_rows if last == 0 else last
-            yield from _stars(table.slice(0, whole), centre)
-            if last == 0:
-                key = int(values(table, "key")[0])
-                centre = centre if centre and centre[0] == key else (key, _centre(table))
-            held = table.slice(whole)
-            held = held if held.num_rows else None
-        if held is not None:
-            yield from _stars(held, centre)
+            leader, member = leader[first], member[first]
+            starts = run_starts(leader)
+            place = np.arange(leader.size) - np.repeat(starts, np.diff(starts, append=leader.size))
+            star = star_keys(leader, place // MEMBERS)
+            opens = place % MEMBERS == 0
+            yield wanted_rows(
+                np.concatenate([star[opens], star]),
+                np.concatenate([leader[opens], member]),
+                np.concatenate([leader[opens], leader]),
+            )
 
 
-def _stars(table: pa.Table, centre: tuple[int, int] | None) -> Iterator[pa.RecordBatch]:
-    """The edges of these buckets; `centre`: key and centre of the one that went before, which may go on."""
-    keys, numbers = values(table, "key"), numbers_of(table)
-    starts = run_starts(keys)
-    centres = numbers[_by_content(table, keys, numbers)[starts]]
-    if centre is not None and keys[0] == centre[0]:
-        centres[0] = centre[1]
-    first = np.repeat(centres, np.diff(starts, append=keys.size))
-    member = first != numbers
-    if member.any():
-        # an edge goes from the document that comes first in the dataset
-        low, high = np.minimum(first[member], numbers[member]), np.maximum(first[member], numbers[member])
-        yield edge_rows(low, high)
+def met_rows(wanted: pa.RecordBatch) -> pa.RecordBatch:
+    """The pairs of WANTED as PAIRS of an earlier round."""
+    leader, member = values(wanted, "leader"), numbers_of(wanted)
+    nothing = np.zeros(leader.size, np.uint64)
+    return pair_rows(leader, member, 0, nothing, nothing)
 
 
-def _centre(table: pa.Table) -> int:
-    keys, numbers = values(table, "key"), numbers_of(table)
-    return int(numbers[_by_content(table, keys, numbers)[0]])
+def star_keys(leader: DocumentNumbers, number: DocumentNumbers) -> Hashes:
+    """The keys of a leader's stars: hashes, so that the stars of one leader are in several partitions. Two stars may
+    have one key; `Verify` keeps them apart by their leaders."""
+    value = leader.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + number.astype(np.uint64)
+    value = (value ^ value >> np.uint64(33)) * np.uint64(0xFF51AFD7ED558CCD)
+    mixed: Hashes = value ^ value >> np.uint64(33)
+    return mixed
 
 
-def _by_content(table: pa.Table, keys: Hashes, numbers: DocumentNumbers) -> DocumentNumbers:
-    """The order of rows within each bucket: by content if the table has it, else by place, as they come."""
-    if "content" not in table.schema.names:
-        return np.arange(keys.size)
-    order: DocumentNumbers = np.lexsort((numbers, values(table, "content"), keys))
-    return order
+def pair_rows(
+    leader: DocumentNumbers, member: DocumentNumbers, number: int, bucket: Hashes, rank: Hashes
+) -> pa.RecordBatch:
+    """PAIRS of these documents in a round."""
+    rounds = np.full(leader.size, number, np.int8)
+    return batch_of(PAIRS, {"key": leader, **places(member), "round": rounds, "bucket": bucket, "rank": rank})
 
 
-def edge_rows(a: DocumentNumbers, b: DocumentNumbers) -> pa.RecordBatch:
-    """JOIN rows for the candidate pairs (a[i], b[i])."""
-    return join_rows(a, b, pa.nulls(a.size, pa.large_list(pa.uint64())))
+def wanted_rows(star: Hashes, number: DocumentNumbers, leader: DocumentNumbers) -> pa.RecordBatch:
+    """WANTED: the document `number` in a star around `leader`, or as the leader itself."""
+    return batch_of(WANTED, {"key": star, **places(number), "leader": leader})

@@ -44,6 +44,8 @@ _CLASS = np.uint32((1 << UNSURE_AT - CLASS_AT) - 1)
 _LARGEST = np.uint64(0xFFFFFFFFFFFFFFFF)
 # permutations at once: their minima, factors and terms fit the first-level cache
 _TILE = 512
+# A table of up to so many values is half empty at least and kept for all texts; of more a fifth is, for one text.
+_MOST_KEPT = 1 << 20
 
 
 def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -79,7 +81,7 @@ def _numba() -> Any:
     features = llvmlite.binding.get_host_cpu_features()
     if features.get("avx512dq") and config.CPU_FEATURES is None:
         config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
-    for function in (_mix, _scratch, _character, _tokenize, _runs, _minima, _bands):
+    for function in (_mix, _scratch, _slots, _character, _tokenize, _runs, _distinct, _minima, _bands):
         register_jitable(function)
     return numba
 
@@ -207,6 +209,39 @@ def _runs(tokens: Hashes, weights: Bytes, count: int, letters: bool, ngram: int,
     return found
 
 
+def _slots(values: int) -> int:
+    """Places of a table of so many values, a power of two: 16 to 32 bytes a value up to `_MOST_KEPT`, else 10 to 20."""
+    room = 16
+    while room < (2 * values if values <= _MOST_KEPT else values + values // 4):
+        room *= 2
+    return room
+
+
+def _distinct(runs: Hashes, count: int, kept: Hashes) -> int:
+    """The number of distinct values among the first `count` of `runs`, which are moved to its beginning. `kept`: room
+    for a table of up to `_MOST_KEPT`, whatever is in it."""
+    places = _slots(count)
+    table = kept[:places] if places <= kept.size else np.empty(places, np.uint64)
+    table[:] = _NOTHING
+    mask = np.uint64(places - 1)
+    found, zero = 0, False
+    for i in range(count):
+        value = runs[i]
+        place = value & mask
+        while table[place] != _NOTHING and table[place] != value:
+            place = (place + _ONE) & mask
+        if value == _NOTHING:  # which stands for an empty place
+            fresh = not zero
+            zero = True
+        else:
+            fresh = table[place] == _NOTHING
+            table[place] = value
+        if fresh:
+            runs[found] = value
+            found += 1
+    return found
+
+
 def _minima(shingles: Hashes, factors: Hashes, terms: Hashes, smallest: Hashes) -> None:
     smallest[:] = _LARGEST
     last = shingles.size - 1
@@ -256,30 +291,60 @@ def shingle_sequences(
 
 
 @compiled
-def band_keys(
-    data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool, factors: Hashes, terms: Hashes, rows: int
-) -> tuple[Hashes, Flags, Flags]:
-    """The keys of the bands of each text's signature, from its bytes: `shingle_sequences`, `minima`, `band_hashes`.
+def shingle_sets(
+    data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool
+) -> tuple[Hashes, Offsets, Flags]:
+    """As `shingle_sequences`, without repetitions, in no order."""
+    texts = offsets.size - 1
+    ends = np.zeros(texts + 1, np.int64)
+    unsure = np.zeros(texts, np.bool_)
+    tokens, weights, runs = _scratch(offsets)
+    kept = np.empty(_slots(min(runs.size, _MOST_KEPT)), np.uint64)
+    hashes = np.empty((offsets[texts] - offsets[0]) // 2 + texts, np.uint64)
+    for i in range(texts):
+        count, letters, changed = _tokenize(data, offsets[i], offsets[i + 1], codes, normal, tokens, weights)
+        unsure[i] = changed
+        found = 0 if changed else _runs(tokens, weights, count, letters, ngram, runs)
+        found = _distinct(runs, found, kept)
+        ends[i + 1] = ends[i] + found
+        hashes[ends[i] : ends[i + 1]] = runs[:found]
+    return hashes[: ends[texts]].copy(), ends, unsure
 
-    Returns the keys, shape (texts, bands), undefined for texts that have none; which texts have keys; and which NFC may
-    change, as in `shingle_sequences`.
+
+@compiled
+def signatures(
+    data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool, factors: Hashes, terms: Hashes, rows: int
+) -> tuple[Hashes, Hashes, Flags, Flags]:
+    """The keys of the bands of each text's signature, from its bytes, and a hash of its set of shingles.
+
+    Returns the keys, shape (texts, bands); the hashes, 128 bits each, shape (texts, 2), equal for equal sets; both are
+    undefined for texts without shingles; which texts have some; and which NFC may change, as in `shingle_sequences`.
     """
     texts = offsets.size - 1
     keys = np.empty((texts, factors.size // rows), np.uint64)
+    sets = np.empty((texts, 2), np.uint64)
     known = np.zeros(texts, np.bool_)
     unsure = np.zeros(texts, np.bool_)
     tokens, weights, runs = _scratch(offsets)
+    kept = np.empty(_slots(min(runs.size, _MOST_KEPT)), np.uint64)
     smallest = np.empty(factors.size, np.uint64)
     for i in range(texts):
         count, letters, changed = _tokenize(data, offsets[i], offsets[i + 1], codes, normal, tokens, weights)
         unsure[i] = changed
         if changed or count == 0:
             continue
-        found = _runs(tokens, weights, count, letters, ngram, runs)
+        found = _distinct(runs, _runs(tokens, weights, count, letters, ngram, runs), kept)
+        # sums, which do not depend on the order
+        first = second = np.uint64(found)
+        for k in range(found):
+            value = _mix(runs[k] ^ _ODD)
+            first += value
+            second += _mix(value + _MIX_B)
+        sets[i, 0], sets[i, 1] = _mix(first), _mix(second)
         _minima(runs[:found], factors, terms, smallest)
         _bands(smallest, rows, keys[i])
         known[i] = True
-    return keys, known, unsure
+    return keys, sets, known, unsure
 
 
 @compiled
@@ -361,19 +426,3 @@ def plain_texts(data: Bytes, offsets: Offsets, codes: npt.NDArray[np.uint16]) ->
             count -= _ONE
         ends[i + 1] = np.int64(count)
     return out[: ends[texts]].copy(), ends, unsure
-
-
-@compiled
-def shared_count(a: Hashes, b: Hashes) -> int:
-    """The number of common values of two sorted arrays of distinct values."""
-    i = j = shared = 0
-    while i < a.size and j < b.size:
-        if a[i] == b[j]:
-            shared += 1
-            i += 1
-            j += 1
-        elif a[i] < b[j]:
-            i += 1
-        else:
-            j += 1
-    return shared

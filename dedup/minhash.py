@@ -8,25 +8,17 @@ of SplitMix64 from a fixed seed, so signatures of different runs can be compared
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from dedup import kernels
-from dedup.policy import content_hashes
-from dedup.shingles import NGRAM, Utf8, character_codes, shingle_sets, utf8
-from dedup.tables import (
-    BANDS,
-    BANDS_BY_CONTENT,
-    DocumentNumbers,
-    Hashes,
-    batch_of,
-    document_numbers,
-    join_rows,
-    location_columns,
-)
+from dedup.policy import Policy, preference_columns
+from dedup.rank import ranks
+from dedup.shingles import NGRAM, Utf8, character_codes, utf8
+from dedup.tables import BANDS, Hashes, batch_of, location_columns, signed_schema, values
 from infra.errors import UsageError
 
 # Published signatures, bands and rows of each. FineWeb: arXiv 2406.17557, §3.5; Dolma 3: the report on Olmo 3;
@@ -65,62 +57,60 @@ class MinHash:
         """One 64-bit key per band, shape (bands,), from shingle hashes as `signature` takes them."""
         return kernels.band_hashes(self.signature(hashes), self.rows)
 
-    def keys_of(self, texts: pa.Array) -> tuple[Hashes, kernels.Flags]:
-        """`band_keys` of each text of a column, shape (texts, bands), and which texts have shingles; those of the
-        others are undefined. Memory: 9 bytes per byte of the longest text, and the keys."""
+    def signed(self, texts: pa.Array) -> "Signed":
+        """The band keys and the hash of the set of each text of a column. Memory: 9 bytes per byte of the longest text,
+        up to 20 for each of its shingles (32 of up to 2^20), and the keys."""
 
-        def keys(some: Utf8, normal: bool) -> tuple[Hashes, kernels.Flags, kernels.Flags]:
-            return kernels.band_keys(*some, character_codes(), self.ngram, normal, factors, terms, self.rows)
+        def signatures(some: Utf8, normal: bool) -> tuple[Hashes, Hashes, kernels.Flags, kernels.Flags]:
+            return kernels.signatures(*some, character_codes(), self.ngram, normal, factors, terms, self.rows)
 
         factors, terms = permutations(self.bands * self.rows, self.seed)
         every = utf8(texts)
-        found, known, unsure = keys(every, False)
+        keys, sets, known, unsure = signatures(every, False)
         rows = np.flatnonzero(unsure)
         if rows.size:
-            found[rows], known[rows], _ = keys(every.in_nfc(rows), True)
-        return found, known
+            keys[rows], sets[rows], known[rows], _ = signatures(every.in_nfc(rows), True)
+        return Signed(keys, sets, known)
 
 
-def band_table(
-    documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash, by_content: bool = False
+class Signed(NamedTuple):
+    """Of each text of a column: the keys of its bands, shape (texts, bands); a hash of its set of shingles, 128 bits as
+    shape (texts, 2), the same for equal sets; and whether it has shingles. Without, the others are undefined."""
+
+    keys: Hashes
+    sets: Hashes
+    known: kernels.Flags
+
+
+def signature_table(
+    documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash, policy: Policy
 ) -> pa.RecordBatch:
-    """BANDS of a batch of documents (`text`): `bands` rows for each that has shingles. `by_content`:
-    BANDS_BY_CONTENT."""
-    keys, has_keys = params.keys_of(documents["text"])
-    owners = np.repeat(np.flatnonzero(has_keys), params.bands)
-    locations = location_columns(documents.num_rows, shard, first_row).items()
-    columns: dict[str, npt.NDArray[Any]] = {name: column[owners] for name, column in locations}
-    columns["key"] = keys[has_keys].reshape(-1)
-    if by_content:
-        columns["content"] = (content_hashes(documents) >> np.uint64(32)).astype(np.uint32)[owners]
-    return batch_of(BANDS_BY_CONTENT if by_content else BANDS, columns)
+    """`signed_schema` of a batch of documents (`text` and `columns_read` of the policy): a row for each that has
+    shingles."""
+    signed = params.signed(documents["text"])
+    preferred = preference_columns(documents, policy)
+    columns: dict[str, Any] = {
+        "key": signed.sets[:, 0],
+        "check": signed.sets[:, 1],
+        **location_columns(documents.num_rows, shard, first_row),
+        "rank": ranks(preferred, policy),
+        **preferred,
+        "bands": pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(8 * params.bands), documents.num_rows, [None, pa.py_buffer(signed.keys)]
+        ),
+    }
+    table = batch_of(signed_schema(policy, params.bands), columns)
+    return table if signed.known.all() else table.filter(pa.array(signed.known))
 
 
-def shingle_table(
-    documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash, wanted: DocumentNumbers
-) -> pa.RecordBatch:
-    """Shingle rows of JOIN for the documents of a batch whose numbers are in `wanted` (sorted, distinct).
-
-    `wanted` are the documents of candidate pairs, the only ones whose shingles are needed.
-    """
-    first = int(document_numbers(shard, first_row))
-    begin, end = np.searchsorted(wanted, [first, first + documents.num_rows])
-    chosen = wanted[begin:end]
-    texts = documents["text"].take(pa.array(chosen - first))
-    return shingle_rows(chosen, shingle_sets(texts, params.ngram))
-
-
-def shingle_rows(numbers: DocumentNumbers, sets: list[Hashes]) -> pa.RecordBatch:
-    """Shingle rows of JOIN: the shingle set of each document."""
-    return join_rows(numbers, None, list_column(sets))
-
-
-def list_column(sets: list[Hashes]) -> pa.Array:
-    """Arrays of hashes as one large_list column."""
-    offsets = np.zeros(len(sets) + 1, np.int64)
-    np.cumsum([hashes.size for hashes in sets], out=offsets[1:])
-    flat = np.concatenate(sets) if sets else np.empty(0, np.uint64)
-    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(flat, pa.uint64()))
+def band_rows(signed: pa.RecordBatch) -> pa.RecordBatch:
+    """BANDS of rows of `signed_schema`: a row for each band of each."""
+    column = signed["bands"]
+    bands = column.type.byte_width // 8
+    _, data = column.buffers()
+    keys = np.frombuffer(data, np.uint64)[column.offset * bands : (column.offset + len(column)) * bands]
+    repeated = {name: np.repeat(values(signed, name), bands) for name in ("shard", "row", "rank")}
+    return batch_of(BANDS, {"key": keys, **repeated})
 
 
 @lru_cache(maxsize=8)

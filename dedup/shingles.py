@@ -99,17 +99,25 @@ def shingle_sequence(text: str, ngram: int = NGRAM) -> Hashes:
     ]
 
 
-def shingle_sets(texts: pa.Array, ngram: int = NGRAM) -> list[Hashes]:
-    """`shingles` of each text of a column."""
+class Sets(NamedTuple):
+    """Sets of shingles one after the other: set i is `flat[ends[i]:ends[i + 1]]`, distinct hashes in no order."""
+
+    flat: Hashes
+    ends: kernels.Offsets
+
+
+def shingle_sets(texts: pa.Array, ngram: int = NGRAM) -> Sets:
+    """The sets of the shingles of each text of a column."""
     every = utf8(texts)
-    flat, ends, unsure = kernels.shingle_sequences(*every, character_codes(), ngram, False)
-    sets = [distinct(flat[begin:end]) for begin, end in pairwise(ends.tolist())]
+    flat, ends, unsure = kernels.shingle_sets(*every, character_codes(), ngram, False)
     rows = np.flatnonzero(unsure)
-    if rows.size:
-        flat, ends, _ = kernels.shingle_sequences(*every.in_nfc(rows), character_codes(), ngram, True)
-        for row, (begin, end) in zip(rows.tolist(), pairwise(ends.tolist()), strict=True):
-            sets[row] = distinct(flat[begin:end])
-    return sets
+    if not rows.size:
+        return Sets(flat, ends)
+    normal, normal_ends, _ = kernels.shingle_sets(*every.in_nfc(rows), character_codes(), ngram, True)
+    sets = [flat[begin:end] for begin, end in pairwise(ends.tolist())]
+    for row, (begin, end) in zip(rows.tolist(), pairwise(normal_ends.tolist()), strict=True):
+        sets[row] = normal[begin:end]
+    return Sets(np.concatenate(sets), np.cumsum([0, *(each.size for each in sets)], dtype=np.int64))
 
 
 @cache

@@ -10,9 +10,6 @@ their content, then by their places in the dataset. `link` says how far a verifi
   connect pages that are not similar (marin #6854 had 859,091 distinct documents in one cluster), so this is for
   published recipes, and for edges that mean equality. The evidence is an edge of the removed document: to its survivor
   if there is one, else to its most similar neighbour.
-
-Candidate pairs are stars around one document of a bucket. If the policy prefers another member, the rest of the
-star has no edge to it yet: `unlinked_pairs` lists those pairs, to be verified before `select_survivors` is called.
 """
 
 from typing import Literal, get_args
@@ -57,23 +54,6 @@ def select_survivors(
         raise UsageError(f"dedup: no link {link!r}; choose one of {', '.join(get_args(Link))}")
     via, weight = graph_kernels.evidence(starts, neighbours, weights, survivor)
     return _decision_rows(ranked, numbers, survivor, via, weight)
-
-
-def unlinked_pairs(
-    nodes: pa.Table | pa.RecordBatch, a: DocumentNumbers, b: DocumentNumbers, policy: Policy = "first"
-) -> tuple[DocumentNumbers, DocumentNumbers]:
-    """Pairs to verify: (best document of a component, member) for each member without an edge to it.
-
-    At most one pair per document. Document numbers, sorted.
-    """
-    numbers = numbers_of(_ranked(nodes, policy))
-    starts, neighbours, weights = _graph(numbers, a, b, np.zeros(a.size))
-    head = graph_kernels.component_heads(starts, neighbours)
-    via, _ = graph_kernels.evidence(starts, neighbours, weights, head)
-    missing = via != head
-    best, member = numbers[head[missing]], numbers[missing]
-    order = np.lexsort((member, best))
-    return best[order], member[order]
 
 
 def _decision_rows(

@@ -8,7 +8,7 @@ Every table has the column that it is reduced by (`key`; `shard` for what goes b
 sorts by (shard, row) after it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,15 +22,28 @@ Hashes = npt.NDArray[np.uint64]
 Integer = TypeVar("Integer", np.int64, np.uint64)
 
 LOCATION = [("shard", pa.int32()), ("row", pa.int32())]
-# one row per document and band of its MinHash signature
-BANDS = pa.schema([("key", pa.uint64()), *LOCATION])
-# the same with a hash of the document's content, where ties are decided by it
-BANDS_BY_CONTENT = pa.schema([*BANDS, ("content", pa.uint32())])
-# Verification joins edges with shingle sets, in two rounds. A row is an edge from document `key` to the document at
-# (shard, row), or, at (-1, -1), the shingle set of document `key`: so a document's shingles come before its edges and
-# equal edges come together.
-JOIN = pa.schema([("key", pa.int64()), *LOCATION, ("shingles", pa.large_list(pa.uint64()))])
+PLACES = pa.schema(LOCATION)
+# One row per document and band of its MinHash signature; `rank` as `rank.ranks` has it.
+BANDS = pa.schema([("key", pa.uint64()), *LOCATION, ("rank", pa.uint64())])
+# Copies with equal sets of shingles: `key` is the document that stands for the set, (shard, row) another.
+SAME = pa.schema([("key", pa.int64()), *LOCATION])
+# Candidate pairs: the leader of a bucket, `key`, and a worse member of it. In the first round the key of the bucket and
+# the member's rank, if those who do not lead may meet again; then the leader is there as a pair of itself. Else 0.
+PAIRS = pa.schema(
+    [("key", pa.int64()), *LOCATION, ("round", pa.int8()), ("bucket", pa.uint64()), ("rank", pa.uint64())]
+)
+# Copies, as SAME, whose last columns say nothing; at (-1, -1): an edge to `key` from a better document.
+COPIES = pa.schema([*SAME, ("better", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])
+# The documents of candidate pairs, by place. `key`: a star, one leader and a bounded number of members.
+WANTED = pa.schema([("key", pa.uint64()), *LOCATION, ("leader", pa.int64())])
+# Their sets of shingles; that of the leader is at (-1, -1), so it comes first.
+SETS = pa.schema([*WANTED, ("shingles", pa.large_list(pa.uint64()))])
+# An edge from `key` to the worse document (shard, row); at (-1, -1): document `key` has an edge to a better one.
+LINKS = SAME
+# Members of buckets that may meet again, by their number, `key`; at (-1, -1): document `key` is removed.
+CROWD = pa.schema([("key", pa.int64()), *LOCATION, ("bucket", pa.uint64()), ("rank", pa.uint64())])
 # `jaccard` and `containment` are null for edges that were not verified
+# (not compared at all). Of near copies `a` is the one with the lower rank.
 EDGES = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])
 # One row per document of a set of copies; `key`: the number of the document that is kept of it. `evidence`: the
 # document that `similarity` was measured with; itself for the kept one; null of exact copies. `via`: what people know
@@ -63,6 +76,13 @@ def keys_schema(policy: Policy) -> pa.Schema:
     """Of exact copies. `check` is the second half of a 128-bit key: 64 bits alone collide a few times among 10 billion
     documents."""
     return pa.schema([("key", pa.uint64()), ("check", pa.uint64()), *LOCATION, *preference_fields(policy)])
+
+
+def signed_schema(policy: Policy, bands: int) -> pa.Schema:
+    """Of documents with shingles: a 128-bit hash of the set of shingles (`key`, `check`), the place, the rank, what
+    `survivors` compares, and the keys of the bands, of eight bytes each."""
+    columns = [("key", pa.uint64()), ("check", pa.uint64()), *LOCATION, ("rank", pa.uint64())]
+    return pa.schema([*columns, *preference_fields(policy), ("bands", pa.binary(8 * bands))])
 
 
 def document_numbers(shard: npt.ArrayLike, row: npt.ArrayLike) -> DocumentNumbers:
@@ -111,12 +131,6 @@ def decision_rows(key: DocumentNumbers, numbers: DocumentNumbers, **given: Any) 
     return batch_of(DECISIONS, {**nothing, "key": key, **places(numbers), **given})
 
 
-def join_rows(key: DocumentNumbers, other: DocumentNumbers | None, shingles: pa.Array) -> pa.RecordBatch:
-    """Rows of JOIN: edges (key[i], other[i]) and the shingles that they carry; without `other`, shingle sets."""
-    there = np.full(key.size, -1) if other is None else other
-    return batch_of(JOIN, {"key": key, **places(there), "shingles": shingles})
-
-
 def owners_and_places(parts: Sequence[Hashes]) -> tuple[DocumentNumbers, DocumentNumbers]:
     """For each item of all parts, one after the other: the index of its part, and its own index in that part."""
     sizes = np.array([part.size for part in parts], np.int64)
@@ -144,6 +158,22 @@ def run_starts(*columns: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     for column in columns:
         differs[1:] |= column[1:] != column[:-1]
     return np.flatnonzero(differs)
+
+
+def whole_keys(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Rows sorted by `key`, in tables between which no key is divided. Memory: a batch, and the rows of one key."""
+    held: list[pa.RecordBatch] = []
+    for batch in rows:
+        if not batch.num_rows:
+            continue
+        keys = values(batch, "key")
+        last = int(np.searchsorted(keys, keys[-1]))
+        if last or (held and values(held[-1], "key")[-1] != keys[0]):
+            yield pa.Table.from_batches([*held, batch.slice(0, last)]).combine_chunks()
+            held = []
+        held.append(batch.slice(last))
+    if held:
+        yield pa.Table.from_batches(held).combine_chunks()
 
 
 def stretched(given: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:

@@ -1,72 +1,69 @@
-"""Verification: the pairwise similarity of candidate pairs on their shingle sets.
+"""Verification: the similarity of candidate pairs on their shingle sets.
 
-LSH only retrieves: 27 to 44 % of its candidates were near-duplicates in Marin's review (marin #7591). Two reductions
-over JOIN rows bring the sets to the pairs: by the first document, which attaches its shingle set to each edge
-(`AttachShingles`), and by the second document, where the two sets are compared (`Verify`).
+LSH only retrieves: 27 to 44 % of its candidates were near-duplicates in Marin's review (marin #7591). Pairs come as
+stars (`candidates.Stars`): the set of a leader once, then those of up to 64 members. So no set is repeated for every
+edge of its document, and a leader with a million members is spread over many partitions.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from itertools import pairwise
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from dedup import kernels
-from dedup.minhash import list_column
-from dedup.tables import EDGES, Hashes, batch_of, join_rows, numbers_of
+from dedup import set_kernels
+from dedup.shingles import Sets, shingle_sets
+from dedup.tables import EDGES, SETS, DocumentNumbers, Hashes, batch_of, numbers_of, stretched, values, whole_keys
 from infra.errors import UsageError
 
-# An output batch is closed at this many hashes (8 MiB) or edges.
+# An output batch is closed at this many hashes: 8 MiB.
 _MAX_HASHES = 1 << 20
-_MAX_EDGES = 1 << 16
 
 Measure = Literal["jaccard", "containment"]
-_Edge = tuple[int, int, Hashes, Hashes]
 
 
 def jaccard(a: Hashes, b: Hashes) -> float:
-    """|a ∩ b| / |a ∪ b| of two sorted arrays of distinct hashes; 0 where both are empty."""
+    """|a ∩ b| / |a ∪ b| of two arrays of distinct hashes; 0 where both are empty."""
     shared = _shared(a, b)
-    return _ratio(shared, a.size + b.size - shared)
+    union = a.size + b.size - shared
+    return shared / union if union else 0.0
 
 
 def containment(a: Hashes, b: Hashes) -> float:
     """|a ∩ b| / min(|a|, |b|): 1 where one text contains the other; 0 where one is empty."""
-    return _ratio(_shared(a, b), min(a.size, b.size))
+    smaller = min(a.size, b.size)
+    return _shared(a, b) / smaller if smaller else 0.0
 
 
-@dataclass(frozen=True)
-class AttachShingles:
-    """Reducer over JOIN by `key`: edges (a, b) and the shingles of a → edges keyed by b with the shingles of a.
+def set_rows(documents: pa.RecordBatch, first: int, wanted: pa.RecordBatch, ngram: int) -> Iterator[pa.RecordBatch]:
+    """SETS of the documents of a batch (`text`) that are `wanted` (WANTED sorted by place), the first of which has the
+    number `first`: a row for each row of `wanted`. A batch has 8 MiB of hashes, or one set."""
+    numbers = numbers_of(wanted)
+    chosen, which = np.unique(numbers, return_inverse=True)
+    sets = shingle_sets(documents["text"].take(pa.array(chosen - first)), ngram)
+    leads = numbers == values(wanted, "leader")
+    place = {name: np.where(leads, -1, values(wanted, name)) for name in ("shard", "row")}
+    column = list_column(sets)
+    held = np.cumsum(np.diff(sets.ends)[which]) // _MAX_HASHES
+    for rows in np.split(np.arange(which.size), np.flatnonzero(held[1:] != held[:-1]) + 1):
+        if rows.size:
+            columns = {"key": values(wanted, "key")[rows], "leader": values(wanted, "leader")[rows]}
+            columns |= {name: column[rows] for name, column in place.items()}
+            yield batch_of(SETS, {**columns, "shingles": column.take(pa.array(which[rows]))})
 
-    Repeated edges are given once. Memory: one batch, one shingle set and one output batch, whatever the number of edges
-    of a document.
-    """
 
-    @property
-    def fingerprint(self) -> str:
-        return f"dedup.verify.{self!r}"
-
-    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        edges: list[_Edge] = []
-        held = 0
-        for edge in _edges(rows):
-            edges.append(edge)
-            held += edge[2].size
-            if held >= _MAX_HASHES or len(edges) >= _MAX_EDGES:
-                yield _attached(edges)
-                edges, held = [], 0
-        if edges:
-            yield _attached(edges)
+def list_column(sets: Sets) -> pa.Array:
+    """Sets as a large_list column."""
+    return pa.LargeListArray.from_arrays(pa.array(sets.ends), pa.array(sets.flat, pa.uint64()))
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Reducer over JOIN by `key`, after `AttachShingles`, to the EDGES whose similarity reaches the threshold.
+    """Reducer over SETS by `key` to the EDGES whose similarity reaches the threshold, from leader to member.
 
-    UsageError for a threshold or measure out of range.
+    Memory: the stars of one key, or a batch. UsageError for a threshold or measure out of range.
     """
 
     threshold: float = 0.8
@@ -87,60 +84,48 @@ class Verify:
         return f"dedup.verify.{self!r}"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        kept: list[tuple[int, int, float, float]] = []
-        for b, a, of_b, of_a in _edges(rows):
-            shared = _shared(of_a, of_b)
-            union, smaller = of_a.size + of_b.size - shared, min(of_a.size, of_b.size)
-            similarities = {"jaccard": _ratio(shared, union), "containment": _ratio(shared, smaller)}
-            if similarities[self.measure] >= self.threshold:
-                kept.append((a, b, similarities["jaccard"], similarities["containment"]))
-            if len(kept) >= _MAX_EDGES:
-                yield _verified(kept)
-                kept = []
-        if kept:
-            yield _verified(kept)
+        for table in whole_stars(rows):
+            yield self._edges(table)
+
+    def _edges(self, table: pa.Table) -> pa.RecordBatch:
+        key, leader, member = values(table, "key"), values(table, "leader"), numbers_of(table)
+        owners = _owners(key, leader, member < 0)
+        column = table["shingles"].combine_chunks()
+        column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+        ends = column.offsets.to_numpy()
+        shared = set_kernels.shared_counts(column.values.to_numpy(), ends, owners)
+        sizes = np.diff(ends)
+        union, smaller = sizes[owners] + sizes - shared, np.minimum(sizes[owners], sizes)
+        jaccards, containments = shared / np.maximum(union, 1), shared / np.maximum(smaller, 1)
+        similarity = {"jaccard": jaccards, "containment": containments}[self.measure]
+        kept = (owners >= 0) & (similarity >= self.threshold)
+        columns = {"a": leader, "b": member, "jaccard": jaccards, "containment": containments}
+        return batch_of(EDGES, {name: each[kept] for name, each in columns.items()})
 
 
-def _edges(rows: Iterator[pa.RecordBatch]) -> Iterator[_Edge]:
-    """(key, other, shingles of key, shingles that the edge carries) for each distinct edge, in order."""
-    nothing = np.empty(0, np.uint64)
-    key, last = -1, -1
-    of_key = nothing
-    for batch in rows:
-        flat, ends = batch["shingles"].values.to_numpy(), batch["shingles"].offsets.to_pylist()
-        rows_of_batch = zip(batch["key"].to_pylist(), numbers_of(batch).tolist(), ends, ends[1:])
-        for number, other, begin, end in rows_of_batch:
-            carried = flat[begin:end]
-            if other < 0:
-                # a copy, so that one set does not keep a whole batch in memory
-                key, last, of_key = number, -1, carried.copy()
-                continue
-            assert number == key, f"document {number} has an edge and no shingles"
-            if other != last:
-                last = other
-                yield key, last, of_key, carried
+def whole_stars(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """As `tables.whole_keys`, from smaller batches: a batch of sets is as large as the sets are."""
+    return whole_keys(piece for batch in rows for piece in _pieces(batch))
 
 
-def _attached(edges: list[_Edge]) -> pa.RecordBatch:
-    a, b = (np.array([edge[end] for edge in edges], np.int64) for end in (0, 1))
-    return join_rows(b, a, list_column([edge[2] for edge in edges]))
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    held = batch["shingles"].offsets.to_numpy() // (4 * _MAX_HASHES)
+    cuts = [0, *(np.flatnonzero(held[1:-1] != held[:-2]) + 1).tolist(), batch.num_rows]
+    for begin, end in pairwise(cuts):
+        yield batch.slice(begin, end - begin)
 
 
-def _verified(edges: list[tuple[int, int, float, float]]) -> pa.RecordBatch:
-    columns: dict[str, Any] = dict(zip(EDGES.names, zip(*edges)))
-    return batch_of(EDGES, {name: pa.array(columns[name], EDGES.field(name).type) for name in EDGES.names})
+def _owners(key: Hashes, leader: DocumentNumbers, leads: np.ndarray) -> DocumentNumbers:
+    """The row of the leader of each member; -1 for leaders."""
+    owners = stretched(leads) - 1
+    for row in np.flatnonzero(~leads & ((owners < 0) | (leader[owners] != leader))):
+        # two stars of one key
+        own = np.flatnonzero(leads & (key == key[row]) & (leader == leader[row]))
+        assert own.size, f"document {leader[row]} leads and has no shingles"
+        owners[row] = own[0]
+    return np.where(leads, -1, owners)
 
 
 def _shared(a: Hashes, b: Hashes) -> int:
-    return kernels.shared_count(_read_only(a), _read_only(b))
-
-
-def _read_only(hashes: Hashes) -> npt.NDArray[np.uint64]:
-    """A read-only view, as Arrow's arrays are: numba compiles once more for each combination of the two."""
-    view = hashes.view()
-    view.flags.writeable = False
-    return view
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+    ends = np.array([0, a.size, a.size + b.size])
+    return int(set_kernels.shared_counts(np.concatenate([a, b]), ends, np.array([-1, 0]))[1])

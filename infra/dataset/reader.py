@@ -3,6 +3,7 @@
 Lists of partitions are made as they are read: a snapshot has 90,000.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,9 +80,30 @@ class ShardReader:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        for _, batch in self._batches(columns, None):
+            yield batch
+
+    def batches_with(self, rows: Sequence[int], columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """(the number of its first row, batch) of the row groups that have some of these rows, which ascend."""
+        return self._batches(columns, rows)
+
+    def _batches(self, columns: list[str] | None, rows: Sequence[int] | None) -> Iterator[tuple[int, pa.RecordBatch]]:
         try:
             with pq.ParquetFile(readable(self.file)) as file:
-                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False)
+                if rows is None:
+                    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False):
+                        yield 0, batch
+                    return
+                end = 0
+                for group in range(file.num_row_groups):
+                    first, end = end, end + file.metadata.row_group(group).num_rows
+                    if bisect_left(rows, first) == bisect_left(rows, end):
+                        continue
+                    for batch in file.iter_batches(
+                        batch_size=BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
+                    ):
+                        yield first, batch
+                        first += batch.num_rows
         except StoreError:
             raise
         except (OSError, pa.ArrowException) as error:

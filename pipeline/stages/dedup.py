@@ -5,43 +5,32 @@ decide (survivor selection), apply (an aligned pass over the documents). Interme
 of their own in `OUT/.work`, deleted when the result is committed; in them a document is its number, eight bytes.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import pyarrow as pa
-
-from dedup.candidates import Candidates
-from dedup.components import node_set
 from dedup.exact import NORMALISE, key_table
 from dedup.keep import KeepOne, KeyBySurvivor
-from dedup.minhash import MinHash, band_table, shingle_table
+from dedup.minhash import MinHash
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
-from dedup.policy import columns_read, goes_by_content
+from dedup.policy import columns_read
 from dedup.tables import (
-    BANDS,
-    BANDS_BY_CONTENT,
     DECISIONS,
-    EDGES,
-    JOIN,
     keys_schema,
-    numbers_of,
 )
-from dedup.verify import AttachShingles, Verify
 from infra.dataset.build import already_made
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, Source
-from infra.engines.task import Output, Task
+from infra.engines.task import Task
 from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
 from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
-from pipeline.stages.dedup_decide import decisions_of, pairs_with_the_best
+from pipeline.stages.dedup_decide import decisions_of
+from pipeline.stages.dedup_pairs import edges_of, signatures_of
 from pipeline.stages.dedup_spans import ApplySpans, cut_of, repeated_spans
-from pipeline.stages.dedup_work import Numbers, Work
+from pipeline.stages.dedup_work import Work
 from pipeline.steps.dedup import Dedup
 
 
@@ -87,58 +76,8 @@ def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
 
 def minhash_decisions(work: Work, options: dict[str, Any]) -> Source:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
-    by_content = goes_by_content(options["policy"])
-    made = partial(band_table, params=params, by_content=by_content)
-    schema = BANDS_BY_CONTENT if by_content else BANDS
-    columns = ("text", *(columns_read("content") if by_content else ()))
-    bands = work.table("bands", f"bands:{params}:{by_content}", schema, made, columns)
-    candidates = work.reduce("candidates", [bands], Candidates(), JOIN)
-    if options["verify"]:
-        edges = [verified_edges(work, "", options, params, candidates)]
-        if options["policy"] not in CENTRES and options["link"] == "direct":
-            edges.append(edges_to_the_best(work, options, params, edges[0]))
-    else:
-        edges = [work.tables.map("edges", AsEdges(), candidates)]
-    return work.applicable(decisions_of(work, options, edges))
-
-
-# The policies whose best document of a bucket is the centre of its star.
-CENTRES = ("content", "first")
-
-
-def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: MinHash, candidates: Dataset) -> Dataset:
-    """The candidate pairs whose shingle sets reach the similarity threshold."""
-    wanted = candidate_ends(candidates)
-    made = partial(shingle_table, params=params)
-    shingles = work.table(f"shingles{suffix}", f"shingles:{params}", JOIN, made, ["text"], wanted)
-    attached = work.reduce(f"attached{suffix}", [candidates, shingles], AttachShingles(), JOIN)
-    verify = Verify(options["threshold"], options["measure"])
-    return work.reduce(f"edges{suffix}", [attached, shingles], verify, EDGES)
-
-
-def edges_to_the_best(work: Work, options: dict[str, Any], params: MinHash, edges: Dataset) -> Dataset:
-    """Buckets are stars around one document; if the policy prefers another, its pairs are verified too."""
-    return verified_edges(work, "-best", options, params, pairs_with_the_best(work, options, [edges]))
-
-
-@dataclass(frozen=True)
-class AsEdges:
-    """Takes candidates as edges without verification, as some published recipes do."""
-
-    schema: pa.Schema = EDGES
-    fingerprint: str = "dedup:as-edges"
-
-    def __call__(self, part: Any) -> Iterator[Output]:
-        for batch in part.batches():
-            empty = pa.nulls(batch.num_rows, pa.float64())
-            other = pa.array(numbers_of(batch))
-            yield Output(pa.RecordBatch.from_arrays([batch["key"], other, empty, empty], schema=EDGES))
-
-
-def candidate_ends(candidates: Dataset) -> Numbers:
-    """The sorted, distinct document numbers of all candidate pairs."""
-    tables = (part.table(["key", "shard", "row"]) for part in candidates.parts())
-    return node_set((table["key"].to_numpy(), numbers_of(table)) for table in tables)
+    signed = signatures_of(work, options["policy"], params)
+    return work.applicable(decisions_of(work, options, edges_of(work, options, params, signed), signed))
 
 
 def paragraph_decisions(work: Work, options: dict[str, Any]) -> Source:

@@ -6,57 +6,64 @@ partition decides its own.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.by_component import ByComponent, Decide, Unlinked, member_edges, member_nodes, members_schema
-from dedup.components import node_set
+from dedup.by_component import ByComponent, Decide, member_edges, member_nodes, members_schema
 from dedup.named import NAMES, NameEvidence, via_table
-from dedup.policy import Policy, columns_read
-from dedup.tables import DECISIONS, JOIN, numbers_of, values
-from infra.dataset.reader import Dataset, SideBySide
+from dedup.policy import Policy, preference_fields
+from dedup.tables import DECISIONS, PLACES, batch_of, distinct, numbers_of, places, values
+from infra.dataset.reader import Dataset, ShardReader, SideBySide
 from infra.engines.task import Output
 from pipeline.stages.dedup_components import ends_of, labels_of
-from pipeline.stages.dedup_work import Numbers, Reduce, Work
+from pipeline.stages.dedup_work import OfShards, Reduce, Work, large_batches
 
 
-def decisions_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset]) -> Dataset:
-    """DECISIONS for the documents that have an edge to another in one of these datasets of EDGES."""
-    members = members_of(work, options, edges)
+def decisions_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset], signatures: Dataset) -> Dataset:
+    """DECISIONS for the documents that have an edge to another in one of these datasets of EDGES. `signatures`: what
+    the policy compares, as `dedup_pairs.signatures_of`."""
+    members = members_of(work, options, edges, signatures)
     decided = work.reduce("decided", [members], Decide(options["policy"], options["link"]), DECISIONS)
-    through = others_between(decided) if options["link"] == "component" else np.empty(0, np.int64)
-    if not through.size:
+    if options["link"] != "component":
         return decided
-    names = work.table("via", "via", DECISIONS, via_table, NAMES, through)
+    through = work.tables.map("through", Through(), decided)
+    if not through.manifest.shards.sums.rows:
+        return decided
+    names = work.of_some("via", "via", DECISIONS, via_rows, NAMES, through)
     return work.tables.reduce("decided-via", [names, decided], "evidence", Reduce(NameEvidence(), DECISIONS))
 
 
-def pairs_with_the_best(work: Work, options: dict[str, Any], edges: Sequence[Dataset]) -> Dataset:
-    """Candidate pairs, as JOIN: of each component the document that the policy prefers, and a member without an edge
-    to it."""
-    members = members_of(work, options, edges, "-first")
-    return work.reduce("pairs-best", [members], Unlinked(options["policy"]), JOIN)
-
-
-def members_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset], suffix: str = "") -> Dataset:
+def members_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset], signatures: Dataset) -> Dataset:
     """`members_schema` with the component as `key`: the edges, and the documents that have one."""
     policy = options["policy"]
-    ends = ends_of(work.tables, len(work.source.parts()), edges, suffix)
-    labels = labels_of(work.tables, ends, edges, suffix)
-    nodes = nodes_of(work, ends, policy, suffix)
-    linked = work.tables.map(f"linked{suffix}", AsMembers(policy, options["measure"]), SideBySide(tuple(edges)))
-    return work.reduce(f"members{suffix}", [labels, nodes, linked], ByComponent(policy), members_schema(policy))
+    ends = ends_of(work.tables, len(work.source.parts()), edges)
+    labels = labels_of(work.tables, ends, edges)
+    nodes = work.tables.map("nodes", Nodes(policy), signatures, work.by_group(ends, PLACES, "ends-by-group"))
+    linked = work.tables.map("linked", AsMembers(policy, options["measure"]), SideBySide(tuple(edges)))
+    return work.reduce("members", [labels, nodes, linked], ByComponent(policy), members_schema(policy))
 
 
-def nodes_of(work: Work, ends: Dataset, policy: Policy, suffix: str = "") -> Dataset:
-    """`members_schema` of the documents that have an edge, each with itself as `key`."""
-    wanted = np.concatenate([numbers_of(part.table()) for part in ends.parts()])
-    made = partial(member_nodes, policy=policy)
-    return work.table(f"nodes{suffix}", f"nodes:{policy}", members_schema(policy), made, columns_read(policy), wanted)
+@dataclass(frozen=True)
+class Nodes:
+    """`members_schema` of the documents that have an edge, each with itself as `key`, of their signatures."""
+
+    policy: Policy
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:nodes:{self.policy}"
+
+    @property
+    def schema(self) -> pa.Schema:
+        return members_schema(self.policy)
+
+    def __call__(self, part: ShardReader, ends: OfShards) -> Iterator[Output]:
+        wanted = numbers_of(ends.table())
+        names = ["shard", "row", *(field.name for field in preference_fields(self.policy))]
+        for batch in large_batches(part, names) if wanted.size else ():
+            yield Output(member_nodes(batch, self.policy, wanted))
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,19 @@ class AsMembers:
             yield Output(member_edges(values(batch, "a"), values(batch, "b"), similarity, self.policy))
 
 
-def others_between(decisions: Dataset) -> Numbers:
-    """The sorted numbers of the documents through which another is a copy of its survivor."""
-    tables = (part.table(["key", "evidence"]) for part in decisions.parts())
-    through = (table.filter(pc.not_equal(table["key"], table["evidence"])) for table in tables)
-    return node_set((values(table, "evidence"), np.empty(0, np.int64)) for table in through)
+def via_rows(documents: pa.RecordBatch, first: int, through: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    yield via_table(documents, first >> 32, first & 0xFFFFFFFF, distinct(numbers_of(through)))
+
+
+@dataclass(frozen=True)
+class Through:
+    """The places of the documents through which another is a copy of its survivor, of DECISIONS."""
+
+    schema: pa.Schema = PLACES
+    fingerprint: str = "dedup:through"
+
+    def __call__(self, part: ShardReader) -> Iterator[Output]:
+        table = part.table(["key", "evidence"])
+        through = table.filter(pc.not_equal(table["key"], table["evidence"]))
+        if through.num_rows:
+            yield Output(batch_of(PLACES, places(distinct(values(through, "evidence")))))

@@ -1,15 +1,15 @@
 """What the methods of deduplication are made of: tables of numbered documents, reductions, and the way back to shards.
 
-A document is its place, (shard, row). The numbers of some documents (those with an edge, the survivors) are one sorted
-array in the driver, eight bytes each; a partition gets its rows as packed bytes.
+A document is its place, (shard, row). What is said of some documents (those of candidate pairs, the survivors) comes to
+the task that reads them as a table of places, repartitioned like the groups of partitions that are read together:
+nothing of it passes through the driver.
 
 A partition of a table is made of several small partitions of documents, and decisions come back for several shards
 together: each file costs some milliseconds, however little is in it.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -18,56 +18,48 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dedup.components import node_set
 from dedup.named import NAMED, NAMES, NameSurvivors, id_table
-from dedup.tables import DECISIONS, numbers_of
+from dedup.tables import DECISIONS, PLACES, numbers_of
 from infra.dataset.manifest import InputRef
-from infra.dataset.reader import Dataset, Part, PartList, ShardReader, Source, check_part
+from infra.dataset.reader import Dataset, Part, PartList, ShardParts, ShardReader, Source, check_part
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from pipeline.job.tables import Tables
 from pipeline.steps.dedup import Dedup
 
-Numbers = npt.NDArray[np.int64]
-ROW = np.dtype("<i4")
+Rows = npt.NDArray[np.int64]
+Chosen = Callable[[pa.RecordBatch, int, pa.RecordBatch], Iterator[pa.RecordBatch]]
 # Partitions of documents are read in at least so many groups if there are as many, and a group has at most so many
 # documents, unless it is one partition. A table of theirs is spread as one piece: of 16,384 documents and 450 bands,
 # 118 MB.
 GROUPS, GROUP_DOCUMENTS = 64, 16_384
+# Rows of a table that are handled at a time.
+TABLE_ROWS = 4096
 # Decisions for shards that follow each other are in one partition up to so many.
 DECISION_ROWS = 65_536
 
 
 @dataclass(frozen=True)
 class NumberedPart:
-    """A partition of documents with its number. `wanted`: the rows to read, ascending, packed; None: all."""
+    """A partition of documents with its number."""
 
     part: Any
     index: int
-    wanted: bytes | None = field(default=None, repr=False)
 
     @property
     def fingerprint(self) -> str:
-        rows = None if self.wanted is None else hashlib.sha256(self.wanted).hexdigest()
-        return sha256_json([self.part.fingerprint, self.index, rows])
+        return sha256_json([self.part.fingerprint, self.index])
 
-    @property
-    def numbers(self) -> Numbers:
-        """The numbers of the documents to read, where these are some."""
-        return np.frombuffer(self.wanted or b"", ROW).astype(np.int64) | self.index << 32
-
-    def check(self) -> None:
-        """As `ShardReader.check`; not if nothing is read."""
-        if self.wanted != b"":
-            check_part(self.part)
-
-    def numbered(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """Yields batches of those of `columns` that there are, with the row number in the shard of their first row."""
-        if self.wanted == b"":
-            return
+    def numbered(self, columns: Sequence[str], rows: Rows | None = None) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """Yields batches of those of `columns` that there are, with the row number in the shard of their first row.
+        `rows`: only batches with these are needed; they ascend."""
         known = self.part.schema().names
+        names = [name for name in columns if name in known]
+        if rows is not None and isinstance(self.part, ShardReader):
+            yield from ((batch, first) for first, batch in self.part.batches_with(rows.tolist(), names))
+            return
         row = 0
-        for batch in self.part.batches([name for name in columns if name in known]):
+        for batch in self.part.batches(names):
             yield batch, row
             row += batch.num_rows
 
@@ -84,15 +76,14 @@ class PartGroup:
 
     def check(self) -> None:
         for part in self.parts:
-            part.check()
+            check_part(part)
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """A source of numbered parts, in groups; `wanted`: the sorted document numbers to read (None: all)."""
+    """A source of numbered parts, in groups."""
 
     source: Source
-    wanted: Numbers | None = None
 
     @property
     def refs(self) -> tuple[InputRef, ...]:
@@ -100,29 +91,21 @@ class Numbered:
 
     def parts(self) -> "PartGroups":
         parts = self.source.parts()
-        ends = None if self.wanted is None else np.searchsorted(self.wanted, np.arange(len(parts) + 1) << 32)
-        return PartGroups(parts, part_groups(parts), self.wanted, ends)
+        return PartGroups(parts, part_groups(parts))
 
 
 @dataclass(frozen=True)
 class PartGroups(PartList[PartGroup]):
-    """The groups of a source's parts. Of the `wanted` documents, part i has those from `ends[i]` to `ends[i + 1]`."""
+    """The groups of a source's parts."""
 
     parts: Sequence[Part]
     groups: list[range]
-    wanted: Numbers | None
-    ends: npt.NDArray[np.intp] | None
 
     def __len__(self) -> int:
         return len(self.groups)
 
     def part(self, index: int) -> PartGroup:
-        return PartGroup(tuple(NumberedPart(self.parts[each], each, self._rows(each)) for each in self.groups[index]))
-
-    def _rows(self, index: int) -> bytes | None:
-        if self.wanted is None or self.ends is None:
-            return None
-        return self.wanted[self.ends[index] : self.ends[index + 1]].astype(ROW).tobytes()
+        return PartGroup(tuple(NumberedPart(self.parts[each], each) for each in self.groups[index]))
 
 
 def part_groups(parts: Sequence[Any]) -> list[range]:
@@ -143,15 +126,13 @@ def part_groups(parts: Sequence[Any]) -> list[range]:
 class TableTask:
     """A pure function from a batch of documents to a batch of a table, as a task: `function(batch, shard, first_row)`.
 
-    `name` identifies the function in the fingerprint; `columns`: those of the documents that it reads; `chosen`: it
-    takes the numbers of the `wanted` documents too.
+    `name` identifies the function in the fingerprint; `columns`: those of the documents that it reads.
     """
 
     name: str
     schema: pa.Schema
     function: Callable[..., pa.RecordBatch]
     columns: tuple[str, ...]
-    chosen: bool
 
     @property
     def fingerprint(self) -> str:
@@ -159,9 +140,57 @@ class TableTask:
 
     def __call__(self, group: PartGroup) -> Iterator[Output]:
         for part in group.parts:
-            chosen = {"wanted": part.numbers} if self.chosen else {}
             for batch, first_row in part.numbered(self.columns):
-                yield Output(self.function(batch, part.index, first_row, **chosen))
+                yield Output(self.function(batch, part.index, first_row))
+
+
+@dataclass(frozen=True)
+class ChosenTask:
+    """A function of a batch of documents and of rows of a table about some of them, as a task. The function gets the
+    number of the first document of the batch, and the rows in the order of their places; it yields batches of a table.
+
+    `name` identifies the function in the fingerprint; `columns`: those of the documents that it reads.
+    """
+
+    name: str
+    schema: pa.Schema
+    function: Chosen
+    columns: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:{self.name}"
+
+    def __call__(self, group: PartGroup, places: "OfShards") -> Iterator[Output]:
+        table = places.table()
+        numbers = numbers_of(table)
+        for part in group.parts:
+            low, high = np.searchsorted(numbers, [part.index << 32, (part.index + 1) << 32])
+            if low == high:
+                continue  # nothing of it is read
+            for batch, first_row in part.numbered(self.columns, numbers[low:high] & 0xFFFFFFFF):
+                first = part.index << 32 | first_row
+                begin, end = np.searchsorted(numbers, [first, first + batch.num_rows])
+                if begin < end:
+                    rows = table.slice(begin, end - begin).combine_chunks().to_batches()[0]
+                    yield from (Output(made) for made in self.function(batch, first, rows))
+
+
+def id_rows(documents: pa.RecordBatch, first: int, kept: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    yield id_table(documents, first >> 32, first & 0xFFFFFFFF, numbers_of(kept))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The places of survivors, of DECISIONS."""
+
+    schema: pa.Schema = PLACES
+    fingerprint: str = "dedup:kept"
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        table = part.table(["shard", "row", "kept"])
+        for batch in table.filter(table["kept"]).select(self.schema.names).combine_chunks().to_batches():
+            yield Output(batch)
 
 
 @dataclass(frozen=True)
@@ -208,11 +237,10 @@ class Work:
         schema: pa.Schema,
         function: Callable[..., pa.RecordBatch],
         columns: Iterable[str],
-        wanted: Numbers | None = None,
     ) -> Dataset:
-        """A table of the documents, or of the `wanted` ones, by a function as `TableTask` has it; `of`: its name."""
-        task = TableTask(of, schema, function, tuple(dict.fromkeys(columns)), wanted is not None)
-        return self.tables.map(name, task, Numbered(self.source, wanted))
+        """A table of the documents, by a function as `TableTask` has it; `of`: its name."""
+        task = TableTask(of, schema, function, tuple(dict.fromkeys(columns)))
+        return self.tables.map(name, task, Numbered(self.source))
 
     def reduce(self, name: str, tables: list[Dataset], reducer: Any, schema: pa.Schema) -> Dataset:
         """The tables' rows by `key`, through a reducer of `dedup/`."""
@@ -225,14 +253,59 @@ class Work:
         made = self.tables.reduce(name, [table], "shard", Forward(schema), -(-shards // each), each)
         return made if each == 1 else ByShard(made, shards, each)
 
+    def by_group(self, table: Dataset, schema: pa.Schema, name: str) -> "ByGroup":
+        """Repartitions a table with the places of documents like the groups in which documents are read."""
+        parts = self.source.parts()
+        each = shards_together(len(parts), table.manifest.shards.sums.rows)
+        made = self.tables.reduce(name, [table], "shard", Forward(schema), -(-len(parts) // each), each)
+        return ByGroup(made, part_groups(parts), each)
+
+    def of_some(
+        self, name: str, of: str, schema: pa.Schema, function: Chosen, columns: Iterable[str], places: Dataset
+    ) -> Dataset:
+        """A table of the documents at the `places`, by a function as `ChosenTask` has it; `of`: its name."""
+        wanted = self.by_group(places, places.schema, f"{name}-places")
+        task = ChosenTask(of, schema, function, tuple(dict.fromkeys(columns)))
+        return self.tables.map(name, task, Numbered(self.source), wanted)
+
     def applicable(self, decisions: Dataset) -> Source:
         """DECISIONS, whose `key` is the survivor, with the ids and locators of survivors, and partitioned like the
         documents."""
-        survivors = kept_numbers(decisions)
-        if survivors.size:
-            ids = self.table("ids", "ids", DECISIONS, id_table, NAMES, survivors)
+        kept = self.tables.map("kept", Kept(), decisions)
+        if kept.manifest.shards.sums.rows:
+            ids = self.of_some("ids", "ids", DECISIONS, id_rows, NAMES, kept)
             decisions = self.reduce("named", [ids, decisions], NameSurvivors(), NAMED)
         return self.to_shards(decisions, NAMED)
+
+
+@dataclass(frozen=True)
+class SomeColumns(Dataset):
+    """A dataset of which a reduction reads only these columns."""
+
+    columns: tuple[str, ...]
+
+    def parts(self) -> "ColumnParts":
+        return ColumnParts(self, self.columns)
+
+
+@dataclass(frozen=True)
+class ColumnParts(ShardParts):
+    columns: tuple[str, ...]
+
+    def part(self, index: int) -> "ColumnReader":
+        shard = self.dataset.manifest.shards[index]
+        return ColumnReader(str(self.dataset.folder), shard.path, shard.rows, shard.sha256, self.columns)
+
+
+@dataclass(frozen=True)
+class ColumnReader(ShardReader):
+    columns: tuple[str, ...]
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        return super().batches(columns or list(self.columns))
+
+    def table(self, columns: list[str] | None = None) -> pa.Table:
+        return super().table(columns or list(self.columns))
 
 
 def shards_together(shards: int, rows: int) -> int:
@@ -292,14 +365,72 @@ class OfShard:
         return rows if columns is None else rows.select(columns)
 
 
+@dataclass(frozen=True)
+class ByGroup:
+    """A table, of which each partition has the rows for `each` shards, as a source with a part for each group."""
+
+    table: Dataset
+    groups: list[range]
+    each: int
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return self.table.refs
+
+    def parts(self) -> "GroupRows":
+        return GroupRows(self.table.parts(), self.groups, self.each)
+
+
+@dataclass(frozen=True)
+class GroupRows(PartList["OfShards"]):
+    """The parts of `ByGroup`."""
+
+    readers: Sequence[ShardReader]
+    groups: list[range]
+    each: int
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def part(self, index: int) -> "OfShards":
+        group = self.groups[index]
+        among = range(group.start // self.each, (group.stop - 1) // self.each + 1)
+        return OfShards(tuple(self.readers[number] for number in among), group.start, group.stop)
+
+
+@dataclass(frozen=True)
+class OfShards:
+    """The rows for the shards from `start` up to `stop`, in partitions that are sorted by shard."""
+
+    readers: tuple[ShardReader, ...]
+    start: int
+    stop: int
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([[reader.fingerprint for reader in self.readers], self.start, self.stop])
+
+    def check(self) -> None:
+        for reader in self.readers:
+            reader.check()
+
+    def table(self) -> pa.Table:
+        """Sorted by place."""
+        found = []
+        for reader in self.readers:
+            table = reader.table()
+            low, high = np.searchsorted(table["shard"].to_numpy(), [self.start, self.stop])
+            found.append(table.slice(low, high - low))
+        return pa.concat_tables(found).combine_chunks()
+
+
 @lru_cache(maxsize=1)
 def _whole_table(reader: ShardReader) -> pa.Table:
     """Kept for the next shard, which the same process reads next."""
     return reader.table().combine_chunks()
 
 
-def kept_numbers(decisions: Dataset) -> Numbers:
-    """The sorted document numbers of survivors."""
-    tables = (part.table(["shard", "row", "kept"]) for part in decisions.parts())
-    numbers = (numbers_of(table.filter(table["kept"])) for table in tables)
-    return node_set((some, np.empty(0, np.int64)) for some in numbers)
+def large_batches(part: ShardReader, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a partition of a table, TABLE_ROWS at a time."""
+    table = part.table(list(columns) if columns else None)
+    yield from table.combine_chunks().to_batches(max_chunksize=TABLE_ROWS)

@@ -2,9 +2,14 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from dedup.shingles import NGRAM, shingle_sets
+from dedup.tables import Hashes
 
 Reducer = Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -32,6 +37,12 @@ def reduce(reducer: Reducer, batches: Sequence[pa.RecordBatch], schema: pa.Schem
     order = [(name, "ascending") for name in ("key", "shard", "row")]
     table = table.take(pc.sort_indices(table, sort_keys=order)).combine_chunks()
     return pa.Table.from_batches(list(reducer(0, iter(table.to_batches(max_chunksize=batch_rows)))), schema)
+
+
+def sorted_sets(texts: pa.Array, ngram: int = NGRAM) -> list[Hashes]:
+    """The set of shingles of each text of a column, as `shingles` has it."""
+    flat, ends = shingle_sets(texts, ngram)
+    return [np.sort(flat[begin:end]) for begin, end in pairwise(ends.tolist())]
 
 
 def english(seed: int, words: int) -> list[str]:

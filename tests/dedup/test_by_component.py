@@ -14,7 +14,6 @@ from dedup.by_component import (
     LABELS,
     ByComponent,
     Decide,
-    Unlinked,
     label_rows,
     member_edges,
     member_nodes,
@@ -24,7 +23,7 @@ from dedup.by_component import (
 from dedup.components import Forest, node_set
 from dedup.policy import Policy
 from dedup.survivors import Link, select_survivors
-from dedup.tables import DECISIONS, JOIN, node_table, numbers_of
+from dedup.tables import DECISIONS, node_table
 from tests.dedup import whole_pool
 from tests.dedup.support import documents, reduce
 
@@ -61,7 +60,7 @@ def members(
     forest.add(a, b)
     rows = [
         *(label_rows(*some) for some in forest.labels()),
-        member_nodes(batch, 0, 0, policy, np.arange(SIZE)),  # more than have an edge
+        member_nodes(node_table(batch, 0, 0, policy), policy, np.arange(SIZE)),  # more than have an edge
         member_edges(a, b, pa.array(weights, mask=np.isnan(weights)), policy),
     ]
     tables = [pa.Table.from_batches([each]) for each in rows]
@@ -75,7 +74,7 @@ def test_the_same_decisions(policy: Policy, link: Link, monkeypatch: pytest.Monk
     monkeypatch.setattr(by_component, "COMPONENT_ROWS", 9)
     for seed in range(20):
         batch, a, b, weights = pool(seed)
-        nodes = member_nodes(batch, 0, 0, policy, node_set([(a, b)]))
+        nodes = member_nodes(node_table(batch, 0, 0, policy), policy, node_set([(a, b)]))
         expected = whole_pool.select_survivors(nodes, a, b, weights, policy, link)
         assert select_survivors(nodes, a, b, weights, policy, link).equals(expected)
         for batch_rows in (1, 7, 50):
@@ -83,17 +82,6 @@ def test_the_same_decisions(policy: Policy, link: Link, monkeypatch: pytest.Monk
             made = reduce(Decide(policy, link), found.to_batches(), DECISIONS, batch_rows)
             made = made.sort_by([("shard", "ascending"), ("row", "ascending")])
             assert made.equals(pa.Table.from_batches([expected]))
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_the_same_pairs_with_the_best(policy: Policy) -> None:
-    for seed in range(20):
-        batch, a, b, weights = pool(seed)
-        found = members(batch, a, b, weights, policy, 7)
-        made = reduce(Unlinked(policy), found.to_batches(), JOIN, 7)
-        expected = whole_pool.unlinked_pairs(member_nodes(batch, 0, 0, policy, node_set([(a, b)])), a, b, policy)
-        pairs = sorted(zip(made["key"].to_pylist(), numbers_of(made).tolist()))
-        assert pairs == list(zip(*(part.tolist() for part in expected)))
 
 
 @given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 12), st.integers(1, 12))

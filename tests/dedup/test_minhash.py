@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.minhash import MinHash, band_table, permutations, shingle_table
+from dedup.minhash import MinHash, band_rows, permutations, signature_table
 from dedup.shingles import shingle_sequence, shingles
-from dedup.tables import document_numbers, values
 from dedup.verify import jaccard
 from infra.errors import UsageError
-from tests.dedup.support import WORDS, chinese, documents, edited, english
+from tests.dedup.support import chinese, documents, edited, english
 
 
 def match_probability(similarity: float, bands: int, rows: int) -> float:
@@ -60,10 +59,28 @@ def test_identical_texts_share_every_band(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 def test_keys_of_a_column_are_those_of_its_texts(texts: list[str | None], rows: int) -> None:
     params = MinHash(40 // rows, rows, 2)
-    keys, known = params.keys_of(pa.array(texts, pa.string()))
+    signed = params.signed(pa.array(texts, pa.string()))
     sets = [shingles(text or "", 2) for text in texts]
-    assert known.tolist() == [each.size > 0 for each in sets]
-    assert keys[known].tolist() == [params.band_keys(each).tolist() for each in sets if each.size]
+    assert signed.known.tolist() == [each.size > 0 for each in sets]
+    assert signed.keys[signed.known].tolist() == [params.band_keys(each).tolist() for each in sets if each.size]
+    named = dict(zip(map(bytes, signed.sets[signed.known]), (bytes(each) for each in sets if each.size)))
+    assert len(set(named.values())) == len(named) == len({bytes(each) for each in sets if each.size})
+
+
+def test_the_hash_of_a_set_has_no_order_and_no_repetitions() -> None:
+    words = english(1, 40)
+    texts = [" ".join(words), " ".join([*words, *words]), " ".join(["x", *words]), "a a a", "a a a a a", "a"]
+    one, two = (MinHash(ngram=n).signed(pa.array(texts)).sets.tolist() for n in (1, 2))
+    assert one[0] == one[1] and one[3] == one[4] == one[5]
+    assert len({tuple(each) for each in one}) == 3
+    assert two[0] != two[1] and two[3] == two[4]
+
+
+def test_large_sets_have_a_table_of_their_own() -> None:
+    long = " ".join(f"w{number % 1_100_000}" for number in range(1_500_000))
+    short = " ".join(f"w{number}" for number in range(1_100_000))
+    sets = MinHash(1, 1, 1).signed(pa.array([long, short, short + " x"])).sets.tolist()
+    assert sets[0] == sets[1] != sets[2]
 
 
 def test_estimates_are_as_good_as_theory_says() -> None:
@@ -124,19 +141,13 @@ def test_unrelated_texts_share_no_band() -> None:
     assert len({key for row in keys for key in row}) == 100 * 14
 
 
-def test_band_table_has_a_row_per_band_of_each_document_with_words() -> None:
-    batch = documents(["a b c", "", None, "!!!", "d"])
-    table = band_table(batch, 7, 100, MinHash(3, 2))
-    assert table["row"].to_pylist() == [100] * 3 + [104] * 3
-    assert set(table["shard"].to_pylist()) == {7}
-    assert table["key"].to_pylist()[:3] == MinHash(3, 2).band_keys(shingles("a b c")).tolist()
-    assert band_table(documents([]), 0, 0, MinHash()).num_rows == 0
-
-
-def test_shingle_table_brings_the_wanted_documents_only() -> None:
-    batch = documents([" ".join(WORDS[:9]), "b", "c", "d"])
-    wanted = np.sort(document_numbers([1, 1, 1, 0, 2], [20, 22, 24, 21, 20]))
-    table = shingle_table(batch, 1, 20, MinHash(), wanted)
-    assert values(table, "key").tolist() == document_numbers([1, 1], [20, 22]).tolist()
-    assert table["shingles"][0].as_py() == shingles(" ".join(WORDS[:9])).tolist()
-    assert table["row"].to_pylist() == [-1, -1]
+def test_signatures_and_bands_are_of_the_documents_with_words() -> None:
+    params = MinHash(3, 2)
+    table = signature_table(documents(["a b c", "", None, "!!!", "d"]), 7, 100, params, "content")
+    assert table["row"].to_pylist() == [100, 104] and table["shard"].to_pylist() == [7, 7]
+    bands = band_rows(table)
+    assert bands["row"].to_pylist() == [100] * 3 + [104] * 3
+    assert bands["key"].to_pylist()[:3] == params.band_keys(shingles("a b c")).tolist()
+    assert bands["rank"].to_pylist() == np.repeat(table["content"].to_numpy(), 3).tolist()
+    assert band_rows(table.slice(1)).equals(bands.slice(3))
+    assert signature_table(documents([]), 0, 0, params, "longest").num_rows == 0

@@ -2,21 +2,25 @@
 
 import random
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup.candidates import Candidates
+from dedup.equal_sets import EqualSets
 from dedup.exact import ExactKey, key_table
 from dedup.keep import KeepOne
-from dedup.minhash import MinHash, band_table
-from dedup.policy import Policy
+from dedup.minhash import MinHash, band_rows, signature_table
+from dedup.policy import Policy, preference_columns, preference_order
+from dedup.rank import ranks
 from dedup.survivors import Link, select_survivors
-from dedup.tables import BANDS_BY_CONTENT, DECISIONS, JOIN, batch_of, node_table, numbers_of
+from dedup.tables import DECISIONS, PAIRS, SAME, node_table, numbers_of
 from tests.dedup.support import documents, reduce
 
 POLICIES: list[Policy] = ["content", "longest", "newest", "oldest", "best"]
@@ -77,16 +81,42 @@ def test_near_copies(policy: Policy, link: Link, draw: random.Random) -> None:
 
 
 @given(st.lists(st.sampled_from(["one two three", "one  two three", "four five", "six"]), max_size=14), st.randoms())
-@settings(max_examples=60, deadline=None)
-@pytest.mark.parametrize("batch_rows", [1, 3, 100])
-def test_candidate_pairs(batch_rows: int, texts: list[str], draw: random.Random) -> None:
+@settings(max_examples=15, deadline=None)
+@pytest.mark.parametrize("batch_rows", [1, 100])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_candidate_pairs(policy: Policy, batch_rows: int, texts: list[str], draw: random.Random) -> None:
     rows: list[tuple[Any, ...]] = [(text, f"http://x.example/{number}", None) for number, text in enumerate(texts)]
     found = []
     for order in (list(range(len(rows))), draw.sample(range(len(rows)), len(rows))):
-        bands = band_table(batch_in(order, rows), 0, 0, MinHash(2, 2), by_content=True)
-        pairs = reduce(
-            Candidates(), [batch_of(BANDS_BY_CONTENT, dict(zip(bands.schema.names, bands)))], JOIN, batch_rows
-        )
-        ends = zip((pairs["key"].to_numpy() & 0xFFFFFFFF).tolist(), numbers_of(pairs).tolist())
-        found.append({frozenset((order[a], order[b])) for a, b in ends})
-    assert found[0] == found[1]
+        signed = signature_table(batch_in(order, rows), 0, 0, MinHash(2, 2), policy)
+        pairs = reduce(Candidates(), [band_rows(signed)], PAIRS, batch_rows)
+        same = reduce(EqualSets(policy), [signed.drop_columns(["rank", "bands"])], SAME, batch_rows)
+        for table in (pairs, same):
+            ends = zip((table["key"].to_numpy() & 0xFFFFFFFF).tolist(), numbers_of(table).tolist())
+            found.append({(order[a], order[b]) for a, b in ends})
+    assert found[:2] == found[2:]
+
+
+DATES = st.none() | st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1)).map(
+    lambda date: date.strftime("%Y-%m-%dT%H:%M:%SZ")
+)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b b", "c c c"]), DATES, st.none() | st.floats(-9, 9, width=32)), max_size=9
+    )
+)
+@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("policy", [*POLICIES, "first"])
+def test_rank_is_the_order_of_the_policy(policy: Policy, rows: list[tuple[str, str | None, float | None]]) -> None:
+    batch = documents(
+        [text for text, _, _ in rows],
+        url=[f"http://x.example/{number}" for number in range(len(rows))],
+        date=pa.array([date for _, date, _ in rows], pa.string()),
+        signals=pa.array([{"quality": quality} for _, _, quality in rows], pa.struct([("quality", pa.float64())])),
+    )
+    rank = ranks(preference_columns(batch, policy), policy)
+    nodes = node_table(batch, 0, 0, policy)
+    order = pc.sort_indices(pa.Table.from_batches([nodes]), sort_keys=preference_order(policy)).to_numpy()
+    assert np.lexsort((np.arange(len(rows)), rank)).tolist() == order.tolist()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup.policy import Policy
-from dedup.survivors import select_survivors, unlinked_pairs
+from dedup.survivors import select_survivors
 from dedup.tables import node_table
 from infra.errors import UsageError
 from tests.dedup.support import documents
@@ -85,17 +85,6 @@ def test_unmeasured_edges_leave_no_similarity() -> None:
     rows = ask(nodes(3), [(0, 1), (0, 1), (1, 2)], [np.nan, 0.7, np.nan], "first", "component")
     assert [row["similarity"] for row in rows] == [None, 0.7, None]
     assert rows[2]["evidence"] == 1
-
-
-def test_unlinked_pairs_join_the_best_with_the_rest_of_its_star() -> None:
-    """Candidates are stars around the first; the longest has no edge to the others until these are verified."""
-    batch, edges = nodes(4, "longest"), [(0, 1), (0, 2), (0, 3)]
-    a, b = np.array(edges, np.int64).T
-    assert [part.tolist() for part in unlinked_pairs(batch, a, b, "longest")] == [[3, 3], [1, 2]]
-    assert [part.size for part in unlinked_pairs(batch, a, b, "first")] == [0, 0]
-    before = [row["row"] for row in ask(batch, edges, None, "longest") if row["kept"]]
-    after = [row["row"] for row in ask(batch, [*edges, (3, 1), (3, 2)], None, "longest") if row["kept"]]
-    assert (before, after) == ([1, 2, 3], [3])
 
 
 def test_mistakes() -> None:

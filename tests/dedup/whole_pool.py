@@ -29,20 +29,6 @@ def select_survivors(
     return _decision_rows(ranked, survivor, evidence, graph.similarity_to(evidence))
 
 
-def unlinked_pairs(
-    nodes: pa.Table | pa.RecordBatch, a: DocumentNumbers, b: DocumentNumbers, policy: Policy = "first"
-) -> tuple[DocumentNumbers, DocumentNumbers]:
-    """As `dedup.survivors.unlinked_pairs`."""
-    ranked = _ranked(nodes, policy)
-    graph = _Graph(ranked, a, b, np.zeros(a.size))
-    head = _component_heads(ranked.num_rows, graph)
-    missing = np.isnan(graph.similarity_to(head)) & (head != np.arange(head.size))
-    numbers = numbers_of(ranked)
-    best, member = numbers[head[missing]], numbers[missing]
-    order = np.lexsort((member, best))
-    return best[order], member[order]
-
-
 def _decision_rows(
     ranked: pa.Table, survivor: npt.NDArray[np.intp], evidence: npt.NDArray[np.intp], similarity: Similarities
 ) -> pa.RecordBatch:

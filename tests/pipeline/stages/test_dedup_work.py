@@ -1,16 +1,23 @@
-"""Numbered parts: which rows of a partition a task reads, and what names them."""
+"""Numbered parts and the rows about some of their documents, repartitioned like the groups that are read together."""
 
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from dedup.tables import document_numbers
-from infra.dataset.manifest import InputRef
-from pipeline.stages.dedup_work import Numbered, NumberedPart, Numbers, part_groups, shards_together
+from dedup.tables import PLACES, batch_of, numbers_of
+from infra.dataset.manifest import InputRef, RecipeRef
+from infra.dataset.reader import Dataset
+from infra.engines.local import LocalEngine
+from infra.engines.task import Output
+from pipeline.job.tables import Tables
+from pipeline.stages import dedup_work
+from pipeline.stages.dedup_work import ByGroup, Forward, Numbered, Work, part_groups, shards_together
+from pipeline.steps.dedup import Dedup
 
 SCHEMA = pa.schema([("text", pa.string()), ("id", pa.string())])
 
@@ -36,33 +43,74 @@ class TextParts:
         return [TextPart(name) for name in self.names]
 
 
-def numbered_parts(wanted: Numbers | None) -> list[NumberedPart]:
-    """Alone in their groups, as they do not know their rows."""
-    groups = list(Numbered(TextParts(), wanted).parts())
-    assert [len(group.parts) for group in groups] == [1, 1, 1]
-    return [group.parts[0] for group in groups]
-
-
 def test_all_rows_with_the_columns_that_there_are() -> None:
-    _, second, _ = numbered_parts(None)
+    groups = list(Numbered(TextParts()).parts())
+    assert [len(group.parts) for group in groups] == [1, 1, 1]  # alone, as they do not know their rows
+    (second,) = groups[1].parts
     batches = list(second.numbered(["id", "date"]))
     assert [(batch.schema.names, first) for batch, first in batches] == [(["id"], 0), (["id"], 2), (["id"], 4)]
-    assert second.index == 1 and second.wanted is None
+    assert second.index == 1
 
 
-def test_wanted_numbers_are_packed_for_their_partition() -> None:
-    wanted = np.sort(document_numbers([0, 0, 2], [1, 2**31 - 1, 4]))
-    first, second, third = numbered_parts(wanted)
-    assert [part.numbers.tolist() for part in (first, second, third)] == [wanted[:2].tolist(), [], wanted[2:].tolist()]
-    assert len(first.wanted or b"") == 8
-    assert list(second.numbered(["id"])) == []  # nothing of it is read
-    assert pickle.loads(pickle.dumps(third)) == third
+def places_table(folder: Path, numbers: list[tuple[int, int]]) -> Dataset:
+    """A table of the places of documents, not in their order."""
+    shards, rows = zip(*numbers)
+    batch = batch_of(PLACES, {"shard": np.array(shards, np.int32), "row": np.array(rows, np.int32)})
+    return tables(folder).map("places", Given(batch), Whole())
 
 
-def test_the_fingerprint_names_the_rows() -> None:
-    none = np.empty(0, np.int64)
-    every = [numbered_parts(wanted)[0].fingerprint for wanted in (None, none, none + 0, np.array([3]))]
-    assert every[1] == every[2] and len(set(every)) == 3
+def tables(folder: Path) -> Tables:
+    return Tables(LocalEngine(), RecipeRef("work", ""), "work", folder)
+
+
+@dataclass(frozen=True)
+class Whole:
+    refs: tuple[InputRef, ...] = ()
+    fingerprint: str = "whole"
+
+    def parts(self) -> list["Whole"]:
+        return [self]
+
+
+@dataclass(frozen=True)
+class Given:
+    batch: pa.RecordBatch = field(repr=False)
+    schema: pa.Schema = PLACES
+    fingerprint: str = "given"
+
+    def __call__(self, _: Whole) -> Iterator[Output]:
+        yield Output(self.batch)
+
+
+def told(documents: pa.RecordBatch, first: int, rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A row for each document that is wanted, which the batch must have."""
+    assert documents.schema.names == ["id"]
+    ids = documents["id"].take(pa.array(numbers_of(rows) - first))
+    yield pa.RecordBatch.from_arrays([rows["shard"], rows["row"], ids], schema=TOLD)
+
+
+TOLD = pa.schema([*PLACES, ("id", pa.string())])
+
+
+@pytest.mark.parametrize("groups", [1, 2, 64])
+def test_a_task_gets_the_places_of_its_documents(groups: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dedup_work, "GROUPS", groups)
+    work = Work(Dedup("near", "minhash"), TextParts("abcdefg"), tables(tmp_path))
+    wanted = places_table(tmp_path, [(5, 4), (0, 1), (5, 2), (0, 0), (2, 3)])
+    made = work.of_some("told", "told", TOLD, told, ["id"], wanted)
+    assert len(made.parts()) == 7
+    rows = [(row["shard"], row["row"], row["id"]) for row in made.to_arrow().to_pylist()]
+    assert rows == [(0, 0, "0"), (0, 1, "1"), (2, 3, "3"), (5, 2, "2"), (5, 4, "4")]
+
+
+def test_a_group_reads_the_partitions_that_its_shards_are_in(tmp_path: Path) -> None:
+    wanted = places_table(tmp_path, [(shard, row) for shard in range(9) for row in (1, 0)])
+    table = tables(tmp_path).reduce("by", [wanted], "shard", Forward(PLACES), 3, 4)
+    groups = ByGroup(table, [range(0, 3), range(3, 6), range(6, 9)], 4).parts()
+    assert [len(group.readers) for group in groups] == [1, 2, 2]
+    found = [sorted(set(group.table()["shard"].to_pylist())) for group in groups]
+    assert found == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert pickle.loads(pickle.dumps(groups[1])) == groups[1] and len({group.fingerprint for group in groups}) == 3
 
 
 @dataclass(frozen=True)
