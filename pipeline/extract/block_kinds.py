@@ -1,7 +1,7 @@
 """What the elements around a block say of it: their tags, and the kinds that their names indicate.
 
-The names are the words in `class`, `id`, `role`, `itemprop` and `style`. Other words in them only ask for a closer
-look: at the form of what follows (`structure/outline.py`), at whether it is seen (`visibility.py`).
+The names are the words in `class`, `id`, `role`, `itemprop`, `itemtype` and `style`. Other words in them only ask for
+a closer look: at the form of what follows (`structure/outline.py`), at whether it is seen (`visibility.py`).
 """
 
 import re
@@ -53,6 +53,8 @@ KINDS: Final[dict[str, str]] = {
         feature""",
     "row": """list item items listitem listing listings card cards grid tile result results row odd even teaser
         collection""",
+    "recipe": """recipe recipes ingredient ingredients instruction instructions directions method preparation step steps
+        nutrition wprm tasty hrecipe howto""",
     "main": "main page single primary center middle column maincontent",
 }
 # fmt: on
@@ -82,8 +84,10 @@ SKIPPED: Final = (UNSEEN - {"noscript"}) | SHOWN_RAW | MATH
 KIND_SHIFT: Final = len(TAGS)
 SPARE: Final = 1 << (len(TAGS) + len(KINDS))  # inside <noscript>
 # What a name says of its element, looked up once for each tag: these bits, and above them its bit of TAGS or SPARE.
-IS_SKIPPED, IS_EMPTY, IS_BREAK, IS_CONTAINER, IS_FORMED, IS_TELLING, IS_NAMELESS = (1 << bit for bit in range(7))
-TAG_SHIFT: Final = 7
+IS_SKIPPED, IS_EMPTY, IS_BREAK, IS_CONTAINER, IS_FORMED, IS_TELLING, IS_NAMELESS, MAY_REPEAT = (
+    1 << bit for bit in range(8)
+)
+TAG_SHIFT: Final = 8
 _SETS: Final = {
     IS_SKIPPED: SKIPPED | {"img"},
     IS_EMPTY: VOID | RAW | {""},
@@ -92,17 +96,18 @@ _SETS: Final = {
     IS_FORMED: outline.NAMED,
     IS_TELLING: TELLING,
     IS_NAMELESS: frozenset({"body", "html"}),  # names of these are about the whole page
+    MAY_REPEAT: _CONTAINERS | {"li", "tr", "dd", "a"},
 }
 TRAITS: Final = {
     name: sum(bit for bit, names in _SETS.items() if name in names)
     | (SPARE if name == "noscript" else 1 << TAGS.index(_TAG_OF[name]) if name in _TAG_OF else 0) << TAG_SHIFT
-    for name in {*_TAG_OF, *frozenset().union(*_SETS.values())}
+    for name in {*_TAG_OF, *frozenset[str]().union(*_SETS.values())}
 }
 
 # The attributes read for names: each begins with the letter that a search looks for, which is several times faster than
 # one expression for all.
 _NAMES = re.compile(
-    r"""(?:c(?<=\bc)lass|i(?<=\bi)(?:d|temprop)|r(?<=\br)ole|s(?<=\bs)tyle)"""
+    r"""(?:c(?<=[\s"'/]c)lass|i(?<=[\s"'/]i)(?:d|tem(?:prop|type))|r(?<=[\s"'/]r)ole|s(?<=[\s"'/]s)tyle)"""
     r"""\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))"""
 )
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -20,6 +20,7 @@ from pipeline.extract.block_kinds import (
     IS_TELLING,
     KIND_SHIFT,
     MATH,
+    MAY_REPEAT,
     SKIPPED,
     SPARE,
     TAG_SHIFT,
@@ -27,15 +28,17 @@ from pipeline.extract.block_kinds import (
     TRAITS,
     named,
 )
-from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, nest, raw_text, scan
-from pipeline.extract.references import characters
+from pipeline.extract.block_runs import Item, runs_of
+from pipeline.extract.block_text import text_of
+from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_tag_of, nest, raw_text, scan
+from pipeline.extract.page_data import Told
 from pipeline.extract.shadow import composed
 from pipeline.extract.structure import formulas, outline
-from pipeline.extract.structure.code import code_text, is_code_box, is_numbers
+from pipeline.extract.structure.code import is_code_box, is_numbers
 from pipeline.extract.structure.formulas import Formula
 from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
 from pipeline.extract.structure.outline import Frame, open_frame
-from pipeline.extract.text import flowing, lines_kept, one_blank, standing, without_invisible
+from pipeline.extract.text import lines_kept
 from pipeline.extract.visibility import (
     ASIDE,
     COPY,
@@ -71,6 +74,9 @@ class Block(NamedTuple):
 
     `frame` is the innermost element that gives it a form; `marked` the text with the marks of `structure/marks.py`
     where it has any, else the same; `soft`: a `<br>` alone parts it from the text before.
+
+    `run` numbers the runs of elements made alike: three or more of one path in one container; 0: it is in none. `told`:
+    the page's data for search engines have its text, too.
     """
 
     text: str
@@ -85,10 +91,13 @@ class Block(NamedTuple):
     frame: Frame = _TOP
     marked: str = ""
     soft: bool = False
+    run: int = 0
+    told: bool = False
 
 
 class _Level(NamedTuple):
-    """An open element; fields as in Block, `own` are the bits of its own kinds, `state` is what it shows."""
+    """An open element; fields as in Block, `own` are the bits of its own kinds, `state` is what it shows, `item` the
+    number of the nearest element that may be one of several made alike."""
 
     tag: str
     marks: int
@@ -97,9 +106,10 @@ class _Level(NamedTuple):
     path: int
     frame: Frame
     state: int
+    item: int
 
 
-_ROOT: Final = _Level("", 0, 0, 0, 0, _TOP, 0)
+_ROOT: Final = _Level("", 0, 0, 0, 0, _TOP, 0, 0)
 
 
 def blocks(html: str) -> list[Block]:
@@ -158,6 +168,8 @@ class _BlockReader:
         self.scripts = "math/tex" in html
         self.paths: dict[tuple[int, str, str], int] = {}
         self.containers = 0
+        self.items: list[Item] = []
+        self.data: list[str] = []
 
     def read(self) -> list[Block]:
         html, names, levels, pieces, copies = self.html, self.names, self.levels, self.pieces, self.copies
@@ -202,7 +214,18 @@ class _BlockReader:
         if position < len(html):
             self.add_text(html[position:])
         self.end_block()
-        return copies.dropped(self.found)
+        return self.placed(copies.dropped(self.found))
+
+    def placed(self, found: list[Block]) -> list[Block]:
+        """The blocks with the numbers of their runs in place of those of their items, and what the page's data tell."""
+        runs = runs_of(self.items)
+        if self.data:
+            is_told = Told(self.data).is_told
+            return [tuple.__new__(Block, (*block[:-2], runs[block.run], is_told(block.text))) for block in found]
+        return [
+            tuple.__new__(Block, (*block[:-2], runs[block.run], False)) if runs[block.run] != block.run else block
+            for block in found
+        ]
 
     def open(self, tag: Tag, traits: int) -> None:
         """The start tag of an element that is neither skipped nor empty."""
@@ -216,14 +239,16 @@ class _BlockReader:
             longest = begun + _TAG_CHARACTERS
             attributes = self.html[begun + len(name) + 1 : content if content < longest else longest]
             own, first, said = named(attributes)
+        container, item = outer.container, outer.item
         if traits & IS_CONTAINER:
             self.containers = container = self.containers + 1
-        else:
-            container = outer.container
         if own & HINT or traits & IS_FORMED or frame.code is not None:
             own &= HINT - 1
             frame = self.frame_of(tag, frame, attributes)
         path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
+        if traits & MAY_REPEAT:
+            self.items.append((item, (outer.container, path)))
+            item = len(self.items)
         marks = outer.marks | traits >> TAG_SHIFT | own << KIND_SHIFT
         sheet = self.sheet
         if sheet and attributes and (said or (sheet.words and sheet.may_say(attributes))):
@@ -235,7 +260,7 @@ class _BlockReader:
             if said & COPY and not self.copies.level and not state & _OUT:
                 self.copies.open(len(self.levels) + 1, len(self.found), len(self.pieces))
         # half the time of `_Level(...)`
-        self.levels.append(tuple.__new__(_Level, (name, marks, own, container, path, frame, state)))
+        self.levels.append(tuple.__new__(_Level, (name, marks, own, container, path, frame, state, item)))
 
     def skip(self, tag: Tag) -> None:
         """An element whose content is not read as markup, or an image."""
@@ -246,6 +271,8 @@ class _BlockReader:
                 self.late |= self.sheet.read(self.html, tag)
         elif formula := self.formula_of(tag):
             self.add_formula(formula)
+        elif tag.name == "script" and "ld+json" in self.html[tag.start : tag.content]:
+            self.data.append(self.html[tag.content : max(tag.content, end_tag_of(self.html, tag))])
 
     def begin(self) -> None:
         levels = self.levels
@@ -385,7 +412,8 @@ class _BlockReader:
             level, near, depth, soft = self.start
             if self.copies.waiting:
                 self.pieces[:] = self.copies.cleared(self.pieces, len(self.found))
-            marked = self.text_of(level)
+            code = level.frame.code
+            marked = text_of(self.pieces, self.stands, code is not None and not code.ended)
             text = " ".join(unmarked(marked).split()) if self.is_marked else marked
             if text:
                 links = min(self.links, len(text))
@@ -393,21 +421,9 @@ class _BlockReader:
                 frame = level.frame
                 if frame.code is not None and frame.code.ended and frame.code.parent is not None:
                     frame = frame.code.parent
-                self.found.append(Block(text, links, *place, frame, marked, soft))
+                self.found.append(Block(text, links, *place, frame, marked, soft, level.item))
         self.start = None
         self.pieces.clear()
         self.stands.clear()
         self.links = 0
         self.is_marked = False
-
-    def text_of(self, level: _Level) -> str:
-        """The text of the pieces so far, which begin in `level`."""
-        pieces, stands = self.pieces, self.stands
-        if level.frame.code is not None and not level.frame.code.ended:
-            return code_text(without_invisible(characters("".join(pieces))))
-        if not stands:
-            return flowing(characters("".join(pieces)))
-        if len(stands) < len(pieces):
-            pieces = [piece if number in stands else one_blank(piece) for number, piece in enumerate(pieces)]
-            pieces[0] = pieces[0] if 0 in stands else pieces[0].lstrip()
-        return standing(characters("".join(pieces)))
