@@ -4,9 +4,10 @@
     python -m benchmarks fit_blocks --pages CRAWL/*.warc.gz --index index.jsonl.gz --gold gold.jsonl.gz [--out FILE]
 
 A block of a page with a full gold text is main text if most of its runs of four words (all of it, if shorter) are in
-the gold text; of any other page, if they are in trafilatura's text, with less weight. A block weighs as much as it has
-words, in shares of its page's text, so that each page counts the same. Without `--out` the network is fitted on each
-half of the hosts, scored on the pages of the other, and nothing is written.
+the gold text; of any other page, if they are in trafilatura's text, with less weight, or in a snippet that its text
+must have (and not if they are in one that it must not have). A block weighs as much as it has words, in shares of its
+page's text, so that each page counts the same. Without `--out` the network is fitted on each half of the hosts,
+scored on the pages of the other, and nothing is written.
 """
 
 import argparse
@@ -21,8 +22,9 @@ from numpy.typing import NDArray
 from benchmarks.gold import GoldText, read_gold, score_text, words
 from benchmarks.labelled import half_of, read_pages
 from benchmarks.shared import add, read_rows
-from pipeline.extract.block_features import features
-from pipeline.extract.block_model import CLIP, FORMAT, BlockWeights, MainText, main_blocks, matrix
+from pipeline.extract.block_features import NAMES, features
+from pipeline.extract.block_model import MainText, main_blocks
+from pipeline.extract.block_network import CLIP, FORMAT, BlockWeights
 from pipeline.extract.blocks import Block, blocks
 from pipeline.extract.caps import check_caps
 from pipeline.extract.charset import decode
@@ -34,6 +36,7 @@ BATCH: Final = 2048
 RATE, DECAY, DROPOUT = 3e-3, 1e-2, 0.1
 # Of a page that only an engine has labelled; of one whose annotators saw every type of page, the scarcest kind.
 ENGINE_WEIGHT: Final = 0.5
+SNIPPET_WEIGHT: Final = 1.0
 MIXED_WEIGHT: Final = 2.5
 MIXED_FORM: Final = "full_text+snippets"
 DIGITS: Final = 4
@@ -75,13 +78,29 @@ def shares(page: Sequence[Block], text: str) -> Array:
     return np.array(found, np.float32)
 
 
+def snippets(page: Sequence[Block], wanted: Sequence[str]) -> Array:
+    """Whether each block is one of the snippets, or most of it is in them, or holds one."""
+    lines = [f" {' '.join(words(snippet))} " for snippet in wanted]
+    found = shares(page, "\n".join(wanted)) > 0.5
+    return found | np.array([any(line in f" {' '.join(words(block.text))} " for line in lines) for block in page])
+
+
 def label(page: Sequence[Block], gold: GoldText | None, other: str, mixed: bool) -> tuple[Array, Array]:
-    """Whether each block is main text, by the gold text or else by another engine's, and its weight."""
+    """Whether each block is main text, by the gold text or else by another engine's and the snippets, and its
+    weight."""
     sizes = np.array([len(words(block.text)) for block in page], np.float32)
-    text = gold.text if gold else other
+    text = gold.text if gold and gold.text else other
     is_text = shares(page, text) > 0.5
+    trust = MIXED_WEIGHT if mixed else 1.0
+    if gold is None or not gold.text:
+        trust = ENGINE_WEIGHT
+        if gold and gold.required:
+            trust = SNIPPET_WEIGHT
+            is_text |= snippets(page, gold.required)
+        if gold and gold.forbidden:
+            is_text &= ~(shares(page, "\n".join(gold.forbidden)) > 0.5)
     whole = max(len(words(text)), float((sizes * is_text).sum()), 0.05 * float(sizes.sum()), 20.0)
-    weight = np.minimum(sizes / whole, 1) * (ENGINE_WEIGHT if gold is None else MIXED_WEIGHT if mixed else 1.0)
+    weight = np.minimum(sizes / whole, 1) * trust
     if gold and gold.allowed:
         weight = weight * ~((shares(page, gold.allowed) > 0.5) & ~is_text)
     return is_text.astype(np.float32), weight.astype(np.float32)
@@ -98,9 +117,9 @@ def read_examples(warcs: Sequence[Path], index: Path, gold_path: Path) -> list[E
             if not page:
                 continue
             gold = read_gold(rows[row["id"]]) if row["id"] in rows else None
-            gold = gold if gold and gold.text else None
-            other = "" if gold else engine.extract(message.body, message.charset_label, row["url"]).text
-            mixed = gold is not None and rows[row["id"]]["form"] == MIXED_FORM
+            has_text = gold is not None and gold.text != ""
+            other = "" if has_text else engine.extract(message.body, message.charset_label, row["url"]).text
+            mixed = has_text and rows[row["id"]]["form"] == MIXED_FORM
             half = half_of(row["url"], row["id"])
             examples.append(Example(row["id"], half, gold, page, *label(page, gold, other, mixed)))
     return examples
@@ -112,13 +131,13 @@ def fit(examples: Sequence[Example]) -> BlockWeights:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    names = list(features(examples[0].page))
-    inputs = np.concatenate([matrix(example.page, names) for example in examples]).astype(np.float32)
+    # row by row in memory: rows are drawn at random
+    inputs = np.ascontiguousarray(np.concatenate([features(each.page).astype(np.float32) for each in examples]))
     mean, scale = inputs.mean(0), inputs.std(0) + 1e-3
     x_NF = torch.from_numpy((inputs - mean) / scale).clamp(-CLIP, CLIP)
     y_N = torch.from_numpy(np.concatenate([example.is_text for example in examples]))
     weight_N = torch.from_numpy(np.concatenate([example.weight for example in examples]))
-    hidden, output = torch.nn.Linear(len(names), HIDDEN), torch.nn.Linear(HIDDEN, 1)
+    hidden, output = torch.nn.Linear(inputs.shape[1], HIDDEN), torch.nn.Linear(HIDDEN, 1)
     net = torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Dropout(DROPOUT), output)
     steps = EPOCHS * (len(x_NF) // BATCH + 1)
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
@@ -137,9 +156,7 @@ def fit(examples: Sequence[Example]) -> BlockWeights:
         np.asarray(values, np.float64).round(DIGITS)
         for values in (mean, scale, *(each.detach().numpy() for each in net.parameters()))
     )
-    return BlockWeights(
-        tuple(names), mean_F, scale_F, hidden_HF.T, hidden_bias_H, output_1H[0], float(output_bias_1[0])
-    )
+    return BlockWeights(mean_F, scale_F, hidden_HF.T, hidden_bias_H, output_1H[0], float(output_bias_1[0]))
 
 
 def to_toml(weights: BlockWeights) -> str:
@@ -148,7 +165,7 @@ def to_toml(weights: BlockWeights) -> str:
     def row(values: Array) -> str:
         return f"[{', '.join(str(round(float(value), DIGITS)) for value in values)}]"
 
-    columns = zip(weights.names, weights.mean_F, weights.scale_F, weights.hidden_FH, strict=True)
+    columns = zip(NAMES, weights.mean_F, weights.scale_F, weights.hidden_FH, strict=True)
     lines = [
         "# Made by benchmarks/fit_blocks.py, see docs/extraction.md. Of a feature: mean, scale, hidden weights.",
         f'format = "{FORMAT}"',
@@ -169,7 +186,7 @@ def check(examples: Sequence[Example]) -> dict[str, float]:
         weights = fit([example for example in examples if example.half != half])
         found = []
         for example in examples:
-            if example.half == half and example.gold:
+            if example.half == half and example.gold and example.gold.text:
                 main = MainText(example.page, *main_blocks(example.page, weights))
                 found.append(score_text(main.plain, example.gold).f1)
         means[half] = fmean(found)

@@ -1,94 +1,132 @@
 """The features by which a block of a page is classified: of the block, of its groups, of its neighbours, of the page.
 
 They describe form and place, not vocabulary, so they mean the same in every language. A group is all blocks of one
-container, or all of one path (the posts of a forum, the items of a list). Lengths are logarithms of one more than the
-number of characters; "bare" characters are those outside links; a block "ends" if its last character ends a sentence.
+container, of one path (the posts of a forum, the titles of a list), or of one run of elements made alike (the cards of
+a list with all that is in them). Lengths are logarithms of one more than the number of characters; "bare" characters
+are those outside links; a block "ends" if its last character ends a sentence.
+
+All are rows of one array: on a small page the number of calls is what costs.
 """
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.blocks import KINDS, TAGS, Block
+from pipeline.extract.block_kinds import KINDS, TAGS
+from pipeline.extract.blocks import Block
 
 Array = NDArray[np.float64]
 
 _MARKS: Final = (*(f"in <{tag}>" for tag in TAGS), *(f"in {kind}" for kind in KINDS))
 _OWN_TAGS: Final = ("p", "div", "li", "td", "span", "a", "pre", "dd", "font", "br", "center", "strong")
+_OWN_TAG_NUMBERS: Final = {tag: number for number, tag in enumerate(_OWN_TAGS)}
 _ON_PAGE: Final = (
-    "<p>",
-    "<article>",
-    "<main>",
-    "<table>",
-    "<li>",
-    "<a>",
-    "<pre>",
-    "talk",
-    "body",
-    "message",
-    "goods",
-    "row",
+    *("in <p>", "in <article>", "in <main>", "in <table>", "in <li>", "in <a>", "in <pre>"),
+    *("in talk", "in body", "in message", "in goods", "in row", "in recipe", "told"),
 )
 _NEAR: Final = (1, 2, -1, -2)
 _WINDOWS: Final = (3, 8, 20)
+_GROUPS: Final = ("container", "path", "run")
 _ENDS: Final = tuple('.!?…。！？؟।:："”»」')
-_SENTENCE = re.compile(r"[.!?…。！？؟।]")
-_PAUSE = re.compile(r"[,，、،;；]")
-_DIGIT_OR_CAPITAL = re.compile(r"(\d)|[A-Z]")
-# Sentences, pauses, digits and capitals are counted in so many characters of a block.
+# Signs that are counted in a block: ends of sentences, pauses, digits, capitals, currencies.
+_SIGNS: Final = (".!?…。！？؟।", ",，、،;；", "", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "$€£¥₹₽₩₺￥")
+_DIGIT: Final = 2
+# They are counted in so many characters of a block.
 _SAMPLE: Final = 1000
+_CODES: Final = 0x20000  # beyond there are no digits
+
+_OF_BLOCK: Final = (
+    *("length", "bare length", "sentences", "pauses", "linked", "bare by length", "ends", "depth", "place"),
+    *("place in text", "digits", "capitals", "priced", "repeated", "cell", "in run", "told", "code", "in table"),
+)
+_OF_GROUP: Final = ("blocks", "length", "length of one", "linked", "share", "ending", "priced")
+_OF_NEAR: Final = ("bare length", "linked", "ends", "same container", "same path", "same run")
+_OF_PLACE: Final = ("from longest", "depth over longest", "with longest", "after <h1>")
+_OF_PAGE: Final = ("<h1>", "bare", "blocks", "linked", "longest", "ending", "priced")
+NAMES: Final = (
+    *_OF_BLOCK,
+    *_MARKS,
+    *(f"near {kind}" for kind in KINDS),
+    *(f"is <{tag}>" for tag in _OWN_TAGS),
+    *(f"{group}: {name}" for name in _OF_GROUP for group in _GROUPS),
+    *(f"{step:+} {name}" for step in _NEAR for name in _OF_NEAR),
+    *(f"within {width}: {name}" for width in _WINDOWS for name in ("bare", "ending", "linked")),
+    *_OF_PLACE,
+    *(f"page: {name}" for name in _OF_PAGE),
+    *(f"page: {name}" for name in _ON_PAGE),
+)
 
 
-def features(blocks: Sequence[Block]) -> dict[str, Array]:
-    """A column for each feature, a row for each block."""
-    n = len(blocks)
-    texts = [block.text for block in blocks]
-    length = np.array([len(text) for text in texts], float)
-    bare = length - np.array([block.link_characters for block in blocks], float)
-    linked = 1 - bare / length
+def features(page: Sequence[Block]) -> Array:
+    """A row for each block, a column for each of NAMES."""
+    n = len(page)
+    texts, links, mark_bits, near_bits, containers, paths, depths, tags, cells, frames, _, _, runs, told = zip(
+        *page, strict=True
+    )
+    size = np.array([*map(len, texts)], float)
+    bare = size - np.array(links, float)
+    linked = 1 - bare / size
     ends = np.array([text.endswith(_ENDS) for text in texts], float)
-    container = np.array([block.container for block in blocks])
-    path = np.array([block.path for block in blocks])
-    depth = np.array([block.depth for block in blocks], float)
-    marks = _bits([block.marks for block in blocks], len(_MARKS))
-    near = _bits([block.near for block in blocks], len(KINDS))
-    tags = [block.tag for block in blocks]
+    often = Counter(texts)
+    ids = np.array([containers, paths, runs])
+    depth = np.array(depths, float)
+    sentences, pauses, digits, capitals, prices = _of_signs(texts, size)
+    logs = np.log1p(np.array([size, bare, sentences, pauses]))
     total = max(1.0, float(bare.sum()))
-    before = np.cumsum(bare)
-    found: dict[str, Array] = {
-        "length": np.log1p(length),
-        "bare length": np.log1p(bare),
-        "linked": linked,
-        "bare by length": np.log1p(length) * (1 - linked),
-        "ends": ends,
-        "depth": depth / 30,
-        "place": np.arange(n) / n,
-        "place in text": before / total,
-        **_of_texts(texts),
-        **dict(zip(_MARKS, marks, strict=True)),
-        **{f"near {kind}": column for kind, column in zip(KINDS, near, strict=True)},
-        **{f"is <{tag}>": np.array([own == tag for own in tags], float) for tag in _OWN_TAGS},
-        "cell": np.array([block.cell for block in blocks], float),
-        **_of_group("container", container, length, bare, ends, total),
-        **_of_group("path", path, length, bare, ends, total),
-    }
-    bare_length = found["bare length"]
-    for step in _NEAR:
-        found[f"{step:+} bare length"] = _shift(bare_length, step)
-        found[f"{step:+} linked"] = _shift(linked, step)
-        found[f"{step:+} ends"] = _shift(ends, step)
-        found[f"{step:+} same container"] = (_shift(container, step) == container).astype(float)
-        found[f"{step:+} same path"] = (_shift(path, step) == path).astype(float)
-    for width in _WINDOWS:
-        found[f"within {width}: bare"] = np.log1p(_around(bare, width))
-        found[f"within {width}: linked"] = _around(linked, width)
-        found[f"within {width}: ending"] = np.log1p(_around(bare * ends, width))
-    found |= _of_page(found, bare, linked, ends, depth, container, tags, total)
-    return found
+    priced = (prices > 0) * (digits > 0)
+    of_block = np.array(
+        [
+            linked,
+            logs[0] * (1 - linked),
+            ends,
+            depth / 30,
+            np.arange(n) / n,
+            np.cumsum(bare) / total,
+            digits / np.minimum(size, _SAMPLE),
+            capitals / np.minimum(size, _SAMPLE),
+            priced,
+            [often[text] > 1 for text in texts],
+            cells,
+            ids[2] > 0,
+            told,
+            [frame.code is not None for frame in frames],
+            [frame.table is not None for frame in frames],
+        ]
+    )
+    marks = _bits(mark_bits, len(_MARKS))
+    own = np.array([_OWN_TAG_NUMBERS.get(tag, -1) for tag in tags])
+    ending = bare * ends
+    is_heading = np.array([tag == "h1" for tag in tags])
+    longest = int(bare.argmax())
+    weighed = np.concatenate([marks[_MARKS_ON_PAGE], of_block[_TOLD : _TOLD + 1]]) @ bare / total
+    of_page = [is_heading.any(), *np.log1p([total, n]), linked.mean(), bare[longest] / total, ending.sum() / total]
+    return np.concatenate(
+        [
+            logs,
+            of_block,
+            marks,
+            _bits(near_bits, len(KINDS)),
+            own == np.arange(len(_OWN_TAGS))[:, None],
+            _of_groups(ids, np.array([np.ones(n), size, bare, ending, priced]), total),
+            *_near(np.array([logs[1], linked, ends]), ids),
+            *_around(np.array([bare, ending, linked])),
+            [
+                np.abs(np.arange(n) - longest) / n,
+                (depth - depth[longest]) / 10,
+                ids[0] == ids[0, longest],
+                np.logical_or.accumulate(is_heading),
+            ],
+            np.repeat(np.array([*of_page, priced.mean(), *weighed])[:, None], n, axis=1),
+        ]
+    ).T
+
+
+_MARKS_ON_PAGE: Final = [_MARKS.index(name) for name in _ON_PAGE if name in _MARKS]
+_TOLD: Final = _OF_BLOCK.index("told") - 4  # the first four are logarithms
 
 
 def _bits(values: Sequence[int], count: int) -> Array:
@@ -96,82 +134,64 @@ def _bits(values: Sequence[int], count: int) -> Array:
     return ((np.array(values, np.int64)[None, :] >> np.arange(count)[:, None]) & 1).astype(float)
 
 
-def _of_texts(texts: Sequence[str]) -> dict[str, Array]:
-    samples = [text[:_SAMPLE] for text in texts]
-    marked = [_DIGIT_OR_CAPITAL.findall(sample) for sample in samples]
-    sizes = np.array([len(sample) for sample in samples], float)
-    digits = np.array([sum(map(bool, found)) for found in marked], float)
-    often = Counter(texts)
-    return {
-        "sentences": np.log1p(np.array([len(_SENTENCE.findall(sample)) for sample in samples], float)),
-        "pauses": np.log1p(np.array([len(_PAUSE.findall(sample)) for sample in samples], float)),
-        "digits": digits / sizes,
-        "capitals": (np.array([len(found) for found in marked], float) - digits) / sizes,
-        "repeated": np.array([often[text] > 1 for text in texts], float),
-    }
+@cache
+def _classes() -> NDArray[np.uint8]:
+    """Of each code point up to _CODES the bits of the _SIGNS that it is one of."""
+    table = np.zeros(_CODES + 1, np.uint8)
+    for number, signs in enumerate(_SIGNS):
+        table[[*map(ord, signs)]] |= 1 << number
+    table[[code for code in range(_CODES) if chr(code).isdecimal()]] |= 1 << _DIGIT
+    return table
 
 
-def _of_group(name: str, ids: NDArray[Any], length: Array, bare: Array, ends: Array, total: float) -> dict[str, Array]:
-    """Features of all the blocks that share an id: their number, length, share of links, share of the page, endings."""
-    _, group = np.unique(ids, return_inverse=True)
-    size = np.bincount(group).astype(float)
-    characters = np.bincount(group, length)
-    plain = np.bincount(group, bare)
-    return {
-        f"{name}: blocks": np.log1p(size)[group],
-        f"{name}: length": np.log1p(characters)[group],
-        f"{name}: linked": (1 - plain / characters)[group],
-        f"{name}: share": (plain / total)[group],
-        f"{name}: length of one": np.log1p(characters / size)[group],
-        f"{name}: ending": (np.bincount(group, bare * ends) / characters)[group],
-    }
+def _of_signs(texts: Sequence[str], size: Array) -> Array:
+    """How many of each of _SIGNS a block has: a row for each kind."""
+    first = np.cumsum(np.minimum(size, _SAMPLE)).astype(int)
+    sample = "".join([text[:_SAMPLE] for text in texts]).encode("utf-32-le", "surrogatepass")
+    classes = _classes()[np.minimum(np.frombuffer(sample, np.uint32), _CODES)]
+    bits = (classes[None, :] >> np.arange(len(_SIGNS), dtype=np.uint8)[:, None]) & 1
+    found: Array = np.add.reduceat(bits, np.append(0, first[:-1]), axis=1, dtype=float)
+    return found
 
 
-def _of_page(
-    found: dict[str, Array],
-    bare: Array,
-    linked: Array,
-    ends: Array,
-    depth: Array,
-    container: Any,
-    tags: list[str],
-    total: float,
-) -> dict[str, Array]:
-    """Where a block is relative to the longest block and the first heading, and features of the whole page."""
-    n = len(bare)
-    longest = int(bare.argmax())
-    heading = np.array([tag == "h1" for tag in tags])
-
-    def everywhere(value: Any) -> Array:
-        return np.full(n, float(value))
-
-    return {
-        "from longest": np.abs(np.arange(n) - longest) / n,
-        "depth over longest": (depth - depth[longest]) / 10,
-        "with longest": (container == container[longest]).astype(float),
-        "after <h1>": np.logical_or.accumulate(heading).astype(float),
-        "page: <h1>": everywhere(heading.any()),
-        "page: bare": everywhere(np.log1p(total)),
-        "page: blocks": everywhere(np.log1p(n)),
-        "page: linked": everywhere(linked.mean()),
-        "page: longest": everywhere(bare[longest] / total),
-        "page: ending": everywhere((bare * ends).sum() / total),
-        **{f"page: {name}": everywhere((found[f"in {name}"] * bare).sum() / total) for name in _ON_PAGE},
-    }
+def _of_groups(ids: NDArray[Any], values: Array, total: float) -> Array:
+    """Features of all the blocks that share an id, a row for each kind of id. `values`: ones, the lengths, the bare
+    lengths, those of blocks that end, whether a block is priced."""
+    starts = np.cumsum(ids.max(axis=1) + 1)
+    every = ids + np.append(0, starts[:-1])[:, None]
+    # one count of all: a range of numbers for each row of values
+    number = int(starts[-1])
+    numbers = every + number * np.arange(len(values))[:, None, None]
+    weights = np.repeat(values, len(ids), axis=0)
+    sums = np.bincount(numbers.reshape(-1), weights.reshape(-1), number * len(values)).reshape(len(values), number)
+    count, size, bare, ending, priced = sums[:, every]
+    logs = np.log1p(np.array([count, size, size / count]))
+    found: Array = np.concatenate([*logs, 1 - bare / size, bare / total, ending / size, priced / count])
+    return found
 
 
-def _shift(values: NDArray[Any], step: int) -> NDArray[Any]:
-    """The value of the block `step` places before (after, if negative); 0 where there is none."""
-    shifted = np.zeros_like(values)
-    if step > 0:
-        shifted[step:] = values[:-step]
-    else:
-        shifted[:step] = values[-step:]
-    return shifted
+def _near(values: Array, ids: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Of the block some places before (after, if negative) the values, 0 where there is none, and which ids are the
+    same."""
+    n = ids.shape[1]
+    padded = np.zeros((len(values) + len(ids), n + 4))
+    padded[: len(values), 2:-2] = values
+    padded[len(values) :, 2:-2] = ids
+    for step in _NEAR:
+        moved = padded[:, 2 - step : n + 2 - step]
+        yield moved[: len(values)]
+        yield moved[len(values) :] == ids
 
 
-def _around(values: Array, width: int) -> Array:
-    """The mean of the values at most `width` blocks away, with zeros beyond the ends."""
-    sums = np.concatenate([np.zeros(width + 1), np.cumsum(values), np.full(width, values.sum())])
-    mean: Array = (sums[2 * width + 1 :] - sums[: len(values)]) / (2 * width + 1)
-    return mean
+def _around(values: Array) -> Array:
+    """The means of the values (a column for each block) within each of _WINDOWS, with zeros beyond the ends; of all but
+    the last row the logarithms."""
+    rows, n = values.shape
+    sums = np.zeros((rows, n + 1))
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    width = np.array(_WINDOWS)[:, None]
+    last, first = np.minimum(np.arange(1, n + 1) + width, n), np.maximum(np.arange(n) - width, 0)
+    means = (sums[:, last] - sums[:, first]) / (2 * width + 1)
+    means[:-1] = np.log1p(means[:-1])
+    found: Array = means.transpose(1, 0, 2)
+    return found

@@ -1,40 +1,26 @@
-"""Classifies the blocks of a page as main text or not: a small network over the features of `block_features.py`.
+"""Which blocks of a page are main text: the set of them that has the highest expected F1 by the network's
+probabilities (`block_network.py`), with tables of data as wholes and code, formulas and tables kept in their places.
 
-Its weights are in `block_model.toml`, by the names of the features. docs/extraction.md says what they were fitted on,
-how they score and how to fit others.
+docs/extraction.md says what the network was fitted on, how it scores and how to fit another.
 """
 
-import tomllib
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extract.block_features import Array, features
+from pipeline.extract.block_features import Array
+from pipeline.extract.block_kinds import TAGS
+from pipeline.extract.block_network import BlockWeights, probabilities, shipped_weights
 from pipeline.extract.blocks import Block, blocks
 from pipeline.extract.structure.markdown import fill_tables, is_formed, markdown, plain, shares, wholes
 from pipeline.extract.text import Shares
 
-FORMAT: Final = "refinery.blocks/1"
-# Features are clipped to this many standard deviations from their mean.
-CLIP: Final = 4.0
 # A table, code or formula of a larger part of the page's text is not kept for the sake of what stands around it.
 MAX_LIFTED: Final = 0.5
-
-
-class BlockWeights(NamedTuple):
-    """F features, H hidden units. The output is the logit of the probability that a block is main text."""
-
-    names: tuple[str, ...]
-    mean_F: Array
-    scale_F: Array
-    hidden_FH: Array
-    hidden_bias_H: Array
-    output_H: Array
-    output_bias: float
+_BUTTON: Final = 1 << TAGS.index("button")
 
 
 class MainText(NamedTuple):
@@ -58,42 +44,6 @@ class MainText(NamedTuple):
     @property
     def shares(self) -> Shares:
         return shares(self.page, self.keep)
-
-
-@cache
-def shipped_weights() -> BlockWeights:
-    return read_weights(resources.files("pipeline.extract").joinpath("block_model.toml").read_text())
-
-
-def read_weights(text: str) -> BlockWeights:
-    """The weights in a model's TOML. ValueError if its format is not FORMAT."""
-    model = tomllib.loads(text)
-    if model.get("format") != FORMAT:
-        raise ValueError(f"no model of format {FORMAT}: make one with benchmarks/fit_blocks.py")
-    rows = np.array(list(model["features"].values()), float)
-    return BlockWeights(
-        tuple(model["features"]),
-        rows[:, 0],
-        rows[:, 1],
-        rows[:, 2:],
-        np.array(model["hidden_bias"], float),
-        np.array(model["output"], float),
-        float(model["output_bias"]),
-    )
-
-
-def matrix(page: Sequence[Block], names: Sequence[str]) -> Array:
-    """The named features of a page's blocks, a row for each block."""
-    found = features(page)
-    return np.stack([found[name] for name in names], axis=1)
-
-
-def probabilities(page: Sequence[Block], weights: BlockWeights) -> Array:
-    """The probability of each block to be main text."""
-    inputs_BF = np.clip((matrix(page, weights.names) - weights.mean_F) / weights.scale_F, -CLIP, CLIP)
-    hidden_BH = np.maximum(inputs_BF @ weights.hidden_FH + weights.hidden_bias_H, 0)
-    probability_B: Array = 1 / (1 + np.exp(-(hidden_BH @ weights.output_H + weights.output_bias)))
-    return probability_B
 
 
 def best(page: Sequence[Block], probability_B: Array) -> tuple[list[bool], float]:
@@ -123,6 +73,11 @@ def main_blocks(page: Sequence[Block], weights: BlockWeights) -> tuple[list[bool
     """Which blocks are main text, and the expected F1 of that. A table of data is kept or dropped as a whole."""
     fill_tables(page)
     probability_B = probabilities(page, weights)
+    if not any(block.frame.table is not None or is_formed(block) for block in page):  # most pages
+        return best(page, probability_B)
+    # a button behind code is for copying it
+    is_tool_B = [block.marks & _BUTTON and before.frame.code is not None for before, block in pairwise(page)]
+    probability_B[1:][np.array(is_tool_B, bool)] = 0
     whole_B = np.array(wholes(page))
     size_B = np.array([len(block.text) for block in page], float)
     together_B = np.bincount(whole_B, probability_B * size_B, len(page))

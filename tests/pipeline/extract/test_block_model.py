@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.extract.block_model import FORMAT, best, main_text, probabilities, read_weights
+from pipeline.extract.block_model import best, main_text
+from pipeline.extract.block_network import FORMAT, probabilities, read_weights
 from pipeline.extract.blocks import Block, blocks
 from pipeline.extract.structure.markdown import plain
 from tests.pipeline.extract.articles import OTHER, PAGE_WITH_MENUS, PIECES, SENTENCE
@@ -58,7 +59,7 @@ def test_the_best_block_is_kept_if_none_is_good() -> None:
     assert main_text("").plain == "" and main_text("").expected_f1 == 1
 
 
-def model(form: str = FORMAT) -> str:
+def model(form: str = FORMAT, name: str = "linked") -> str:
     """One hidden unit: the logarithm of bare characters, less nine times the share of links."""
     return f'''
         format = "{form}"
@@ -67,7 +68,7 @@ def model(form: str = FORMAT) -> str:
         output_bias = 0.0
         [features]
         "bare length" = [0.0, 1.0, 1.0]
-        "linked" = [0.0, 1.0, -9.0]
+        "{name}" = [0.0, 1.0, -9.0]
     '''
 
 
@@ -77,6 +78,8 @@ def test_probabilities_follow_from_the_weights() -> None:
     assert probabilities(page, read_weights(model())).tolist() == pytest.approx([10 / 11, 21 / 22, 1 / 2])
     with pytest.raises(ValueError, match="format"):
         read_weights(model("other"))
+    with pytest.raises(ValueError, match="no feature 'links'"):
+        read_weights(model(name="links"))
 
 
 def page_of(*sizes: int) -> list[Block]:
