@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, nest, raw_text, scan
 from pipeline.extract.references import characters
 from pipeline.extract.shadow import composed
-from pipeline.extract.structure import formulas, outline
+from pipeline.extract.structure import formulas, outline, posts
 from pipeline.extract.structure.code import HINTS as CODE_HINTS
 from pipeline.extract.structure.code import code_text, is_code_box, is_numbers
 from pipeline.extract.structure.formulas import Formula
@@ -86,7 +86,7 @@ _KIND_WORDS: Final = {
 _KIND_SHIFT: Final = len(TAGS)
 # A class name that may give the element a form: what follows reads its attributes.
 _HINT: Final = 1 << len(KINDS)
-for _word in CODE_HINTS | outline.FORMULA_HINTS | outline.OTHER_HINTS:
+for _word in CODE_HINTS | outline.FORMULA_HINTS | outline.OTHER_HINTS | posts.HINTS:
     _KIND_WORDS[_word] = _KIND_WORDS.get(_word, 0) | _HINT
 # A word that may say whether the element is seen, or that its white space is text.
 _TELLS: Final = _HINT << 1
@@ -339,6 +339,8 @@ class _BlockReader:
             self.begin()
         if level.marks & _LINK:
             self.links += len(raw)
+        if frame.author and frame.post is not None:
+            frame.post.hear(raw, frame.author)
         if frame.kind == outline.INLINE:
             self.is_marked = True
             raw = CODE + raw + CODE_END
