@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dedup import kernels
+from dedup.marks import unmarked_texts
 from dedup.policy import content_hashes
 from dedup.shingles import NGRAM, Utf8, character_codes, shingle_sets, utf8
 from dedup.tables import (
@@ -86,7 +87,7 @@ def band_table(
 ) -> pa.RecordBatch:
     """BANDS of a batch of documents (`text`): `bands` rows for each that has shingles. `by_content`:
     BANDS_BY_CONTENT."""
-    keys, has_keys = params.keys_of(documents["text"])
+    keys, has_keys = params.keys_of(unmarked_texts(documents))
     owners = np.repeat(np.flatnonzero(has_keys), params.bands)
     locations = location_columns(documents.num_rows, shard, first_row).items()
     columns: dict[str, npt.NDArray[Any]] = {name: column[owners] for name, column in locations}
@@ -106,7 +107,7 @@ def shingle_table(
     first = int(document_numbers(shard, first_row))
     begin, end = np.searchsorted(wanted, [first, first + documents.num_rows])
     chosen = wanted[begin:end]
-    texts = documents["text"].take(pa.array(chosen - first))
+    texts = unmarked_texts(documents.take(pa.array(chosen - first)))
     return shingle_rows(chosen, shingle_sets(texts, params.ngram))
 
 

@@ -19,6 +19,7 @@ from dedup.candidates import Candidates, edge_rows
 from dedup.components import node_set
 from dedup.exact import NORMALISE, key_table
 from dedup.keep import KeepOne, KeyBySurvivor
+from dedup.marks import READ
 from dedup.minhash import MinHash, band_table, shingle_table
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
 from dedup.policy import Policy, columns_read, goes_by_content
@@ -130,7 +131,8 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
 def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
     by: Any = work.step.method
     policy = options["policy"]
-    made, columns = partial(key_table, by=by, policy=policy), (NORMALISE[by][0], *columns_read(policy))
+    read = READ if by == "text" else (NORMALISE[by][0],)
+    made, columns = partial(key_table, by=by, policy=policy), (*read, *columns_read(policy))
     keys = work.table("keys", f"keys:{by}:{policy}", keys_schema(policy), made, columns)
     decisions = work.reduce("decisions", [keys], KeepOne(policy), DECISIONS)
     if policy != "first":
@@ -143,7 +145,7 @@ def minhash_decisions(work: Work, options: dict[str, Any]) -> Source:
     by_content = goes_by_content(options["policy"])
     made = partial(band_table, params=params, by_content=by_content)
     schema = BANDS_BY_CONTENT if by_content else BANDS
-    columns = ("text", *(columns_read("content") if by_content else ()))
+    columns = (*READ, *(columns_read("content") if by_content else ()))
     bands = work.table("bands", f"bands:{params}:{by_content}", schema, made, columns)
     candidates = work.reduce("candidates", [bands], Candidates(), JOIN)
     if options["verify"]:
@@ -170,7 +172,7 @@ def verified_edges(work: Work, suffix: str, options: dict[str, Any], params: Min
     """The candidate pairs whose shingle sets reach the similarity threshold."""
     wanted = candidate_ends(candidates)
     made = partial(shingle_table, params=params)
-    shingles = work.table(f"shingles{suffix}", f"shingles:{params}", JOIN, made, ["text"], wanted)
+    shingles = work.table(f"shingles{suffix}", f"shingles:{params}", JOIN, made, READ, wanted)
     attached = work.reduce(f"attached{suffix}", [candidates, shingles], AttachShingles(), JOIN)
     verify = Verify(options["threshold"], options["measure"])
     return work.reduce(f"edges{suffix}", [attached, shingles], verify, EDGES)

@@ -1,31 +1,19 @@
 """Posts of forums begin with who spoke; articles with one byline do not."""
 
-from collections.abc import Iterable
-
 import pytest
 
 from filters.markdown import without_marks
-from pipeline.extract.blocks import blocks
-from pipeline.extract.structure.markdown import fill_tables, markdown, plain
 from pipeline.extract.structure.posts import named, role
 from tests.filters.words import words_of
 from tests.pipeline.extract.structure.forum_pages import Thread, threads
-from tests.pipeline.extract.structure.support import as_markdown
+from tests.pipeline.extract.structure.support import as_markdown, kept_texts
 
 THREADS = list(threads())
 
 
-def texts(html: str, wanted: Iterable[str]) -> tuple[str, str]:
-    """The Markdown and the plain text of the blocks that hold one of the wanted texts."""
-    page = blocks(html)
-    fill_tables(page)
-    keep = [any(text in block.text for text in wanted) for block in page]
-    return markdown(page, keep), plain(page, keep)
-
-
 @pytest.mark.parametrize("thread", THREADS, ids=[thread.name for thread in THREADS])
 def test_each_post_begins_with_its_author(thread: Thread) -> None:
-    found, _ = texts(thread.html, [text for _, text in thread.said])
+    found, _ = kept_texts(thread.html, [text for _, text in thread.said])
     parts = found.split("\n\n")
     assert parts[::2] == [f"**{name}**:" for name, _ in thread.said]
     for part, (_, text) in zip(parts[1::2], thread.said, strict=True):
@@ -35,7 +23,7 @@ def test_each_post_begins_with_its_author(thread: Thread) -> None:
 
 @pytest.mark.parametrize("thread", THREADS, ids=[thread.name for thread in THREADS])
 def test_names_are_marks_that_judges_do_not_read(thread: Thread) -> None:
-    found, without = texts(thread.html, [text for _, text in thread.said])
+    found, without = kept_texts(thread.html, [text for _, text in thread.said])
     names = [word for name, _ in thread.said for word in words_of(name)] if thread.name == "ptt" else []
     assert sorted(words_of(without_marks(found)) + names) == sorted(words_of(without))
 
