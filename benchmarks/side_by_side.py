@@ -42,8 +42,8 @@ BROWSERS: Final = ("chromium", "chromium-headless-shell", "google-chrome")
 HEAD: Final = """# Ten pages side by side
 
 Left the page as a browser shows it, right the text that `yi` keeps of it, with what it gets wrong: that of `joined` as
-light Markdown ([how](extraction.md#structure-code-tables-lists-headings-formulas)). Long lines are wrapped here. The pages
-are in `benchmarks/pages/`, written for this; `python -m benchmarks side_by_side` makes this page and its pictures.
+light Markdown ([how](extraction.md#structure-code-tables-lists-headings-formulas)), long lines wrapped. The pages, in
+`benchmarks/pages/`, were written for this; `python -m benchmarks side_by_side` makes this page and its pictures.
 """
 
 
