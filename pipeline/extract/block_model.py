@@ -85,12 +85,15 @@ def read_weights(text: str) -> BlockWeights:
 def matrix(page: Sequence[Block], names: Sequence[str]) -> Array:
     """The named features of a page's blocks, a row for each block."""
     found = features(page)
-    return np.stack([found[name] for name in names], axis=1)
+    return np.array([found[name] for name in names]).T
 
 
 def probabilities(page: Sequence[Block], weights: BlockWeights) -> Array:
     """The probability of each block to be main text."""
-    inputs_BF = np.clip((matrix(page, weights.names) - weights.mean_F) / weights.scale_F, -CLIP, CLIP)
+    inputs_BF = matrix(page, weights.names)
+    inputs_BF -= weights.mean_F
+    inputs_BF /= weights.scale_F
+    np.clip(inputs_BF, -CLIP, CLIP, out=inputs_BF)
     hidden_BH = np.maximum(inputs_BF @ weights.hidden_FH + weights.hidden_bias_H, 0)
     probability_B: Array = 1 / (1 + np.exp(-(hidden_BH @ weights.output_H + weights.output_bias)))
     return probability_B

@@ -6,14 +6,31 @@ numbers. One pass over the tags, without a parser; linear in the length of the p
 """
 
 import re
-from functools import lru_cache
 from typing import Final, NamedTuple
 
-from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, nest, raw_text, scan
+from pipeline.extract.block_kinds import (
+    CELLS,
+    HINT,
+    IS_BREAK,
+    IS_CONTAINER,
+    IS_EMPTY,
+    IS_FORMED,
+    IS_NAMELESS,
+    IS_SKIPPED,
+    IS_TELLING,
+    KIND_SHIFT,
+    MATH,
+    SKIPPED,
+    SPARE,
+    TAG_SHIFT,
+    TAGS,
+    TRAITS,
+    named,
+)
+from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, nest, raw_text, scan
 from pipeline.extract.references import characters
 from pipeline.extract.shadow import composed
-from pipeline.extract.structure import formulas, outline, posts
-from pipeline.extract.structure.code import HINTS as CODE_HINTS
+from pipeline.extract.structure import formulas, outline
 from pipeline.extract.structure.code import code_text, is_code_box, is_numbers
 from pipeline.extract.structure.formulas import Formula
 from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
@@ -25,100 +42,23 @@ from pipeline.extract.visibility import (
     GONE,
     LINES,
     SPACES,
-    TELLING,
-    TELLING_WORDS,
     Copies,
     Sheet,
     inherit,
-    may_tell,
     tell,
     told_by_name,
 )
 from pipeline.extract.visibility import UNSEEN as INVISIBLE
 
-# Tags that may be around a block; one bit for each.
-# fmt: off
-TAGS: Final = (
-    "nav", "header", "footer", "aside", "article", "main", "li", "table", "a", "heading", "p", "blockquote", "pre",
-    "form", "button", "dl", "figure", "section",
-)
-_TAG_OF: Final = {
-    **{name: name for name in TAGS},
-    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
-    "menu": "nav", "select": "button", "option": "button", "label": "form", "code": "pre", "figcaption": "figure",
-}
-# Kinds of element, by the words in their `class`, `id`, `role` and `itemprop`: words that more than a dozen of 1,000
-# sites use and that tell main text from the rest, sorted by hand.
-KINDS: Final[dict[str, str]] = {
-    "menu": """nav navigation menu menubar menuitem submenu megamenu mega subnav topnav navbar leftnav dropdown flyout
-        drawer breadcrumb breadcrumbs crumbs pagination pager prev previous skip tabs burger hierarchy sections""",
-    "frame": """footer foot contentinfo colophon header masthead banner branding logo hdr head topbar toolbar copyright
-        legal ft top bottom""",
-    "beside": """sidebar aside complementary rail widget widgets widgettitle textwidget blogroll rightcol side
-        secondary tertiary sb module""",
-    "more": """related popular recent most latest trending recommend recommended also archive archives category
-        categories tagcloud tags taxonomy linkcat hot headlines promo teaser carousel slider swiper slide featured links
-        link xoxo stories more topics community videos ticker ad ads advert advertisement sponsored outbrain taboola""",
-    "ask": """subscribe subscription newsletter login signup signin sign register account consent cookie cookies privacy
-        terms modal popup dialog overlay tooltip form input fields field gform postform commentform search button
-        buttons btn cta toggle close notice error options validation cart""",
-    "share": "share sharing social facebook twitter tweet follow email print sharedaddy rss feed feeds addthis connect",
-    "talk": """comment comments commentlist commentmetadata respond replies reply disqus dsq discussion children guest
-        bypostauthor byuser""",
-    "about": """byline author authors bio avatar meta metadata info date time timestamp credit caption badge vcard
-        profile signature username user member stats rating published updated posted count views source day year""",
-    "body": """article articlebody articletext articlecontent content entry post postcontent hentry story storybody body
-        bodytext text textblock maintext copy prose richtext rich paragraph wysiwyg blog detail details intro lead""",
-    "message": "message messages msg postbody posts answer answers question quote forum forums topic thread",
-    "hidden": "none hidden visually sr hide invisible nocontent offscreen",
-    "goods": """product products price shop store shipping review reviews sku description desc summary spec specs
-        feature""",
-    "row": """list item items listitem listing listings card cards grid tile result results row odd even teaser
-        collection""",
-    "main": "main page single primary center middle column maincontent",
-}
-# fmt: on
-_KIND_WORDS: Final = {
-    word: sum(1 << i for i, words in enumerate(KINDS.values()) if word in words.split())
-    for words in KINDS.values()
-    for word in words.split()
-}
-_KIND_SHIFT: Final = len(TAGS)
-# A class name that may give the element a form: what follows reads its attributes.
-_HINT: Final = 1 << len(KINDS)
-for _word in CODE_HINTS | outline.FORMULA_HINTS | outline.OTHER_HINTS | posts.HINTS:
-    _KIND_WORDS[_word] = _KIND_WORDS.get(_word, 0) | _HINT
-# A word that may say whether the element is seen, or that its white space is text.
-_TELLS: Final = _HINT << 1
-for _word in TELLING_WORDS.split():
-    _KIND_WORDS[_word] = _KIND_WORDS.get(_word, 0) | _TELLS
-_SPARE: Final = 1 << (len(TAGS) + len(KINDS))  # inside <noscript>
-_TAG_BITS: Final = {name: 1 << TAGS.index(tag) for name, tag in _TAG_OF.items()} | {"noscript": _SPARE}
-_LINK: Final = _TAG_BITS["a"]
 # Of the state of a place (`visibility.py`): what is no text of the page, and where white space is text.
 _HIDDEN: Final = GONE | INVISIBLE
 _OUT: Final = _HIDDEN | ASIDE
 _STANDS: Final = SPACES | LINES
-# Block elements that are lines of a container, not containers.
-_LINES: Final = frozenset(
-    {"p", "h1", "h2", "h3", "h4", "h5", "h6", "br", "hr", "li", "pre", "blockquote", "dd", "dt", "td", "th", "tr"}
-)
-_CONTAINERS: Final = BLOCK - _LINES
-_CELLS: Final = frozenset({"td", "th"})
-_BREAKS: Final = BLOCK | _CELLS | {"noscript"}
-_MATH: Final = frozenset({"math", "m:math", "mml:math"})
-_SKIPPED: Final = (UNSEEN - {"noscript"}) | SHOWN_RAW | _MATH
 _ROWS_OF_TABLE: Final = frozenset({"table", "tbody", "thead", "tfoot", "tr"})
+_LINK: Final = 1 << TAGS.index("a")
 
-_NAMES = re.compile(r"""\b(?:class|id|role|itemprop|style)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"']++))""", re.I)
 _SPACES = re.compile(r"[ \t\n\r\f]+")
-_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_NAME_WORD = re.compile(r"[a-z]+")
-# Longer values are style sheets written into an attribute; the rest of them is ignored.
-_NAME_CHARACTERS: Final = 400
 _TAG_CHARACTERS: Final = 2000
-
-
 _TOP: Final = Frame(outline.ROOT, None)
 
 
@@ -162,31 +102,6 @@ class _Level(NamedTuple):
 _ROOT: Final = _Level("", 0, 0, 0, 0, _TOP, 0)
 
 
-@lru_cache(maxsize=1 << 14)
-def _kinds_of(names: str) -> int:
-    """The bits of the kinds that names indicate."""
-    bits = 0
-    for word in _NAME_WORD.findall(names if names.islower() else _HUMP.sub(" ", names).lower()):
-        bits |= _KIND_WORDS.get(word, 0)
-    return bits
-
-
-@lru_cache(maxsize=1 << 14)
-def _kinds(attributes: str) -> tuple[int, str, int]:
-    """The bits of the kinds that an element's names indicate, the first of its names, and what `tell` says."""
-    bits, first = 0, ""
-    lowered = attributes.lower()
-    if not ("class" in lowered or "id" in lowered or "role" in lowered or "itemprop" in lowered or "style" in lowered):
-        return 0, "", tell(attributes).alone if may_tell(attributes) else 0
-    for one, other, bare in _NAMES.findall(attributes):
-        names = (one or other or bare)[:_NAME_CHARACTERS]
-        first = first or names.partition(" ")[0]
-        bits |= _kinds_of(names)
-    if bits & _TELLS or may_tell(attributes):
-        return bits & ~_TELLS, first, tell(attributes).alone
-    return bits, first, 0
-
-
 def blocks(html: str) -> list[Block]:
     """The blocks of a page that have text, in order: what a reader of the page sees, as far as the page says it.
 
@@ -208,7 +123,7 @@ def blocks(html: str) -> list[Block]:
 
 
 def _without_noscript(found: list[Block]) -> list[Block]:
-    spare = [bool(block.marks & _SPARE) for block in found]
+    spare = [bool(block.marks & SPARE) for block in found]
     spared = sum(len(block.text) for block, without in zip(found, spare) if without)
     if 0 < spared <= sum(len(block.text) for block in found) / 2:
         return [block for block, without in zip(found, spare) if not without]
@@ -241,71 +156,96 @@ class _BlockReader:
         self.last_formula = ""
         self.code_end = self.line_end = -1
         self.scripts = "math/tex" in html
+        self.paths: dict[tuple[int, str, str], int] = {}
+        self.containers = 0
 
     def read(self) -> list[Block]:
-        html, names, levels = self.html, self.names, self.levels
-        sheet, copies = self.sheet, self.copies
-        paths: dict[tuple[int, str, str], int] = {}
-        position = containers = 0
-        made = tuple.__new__  # half the time of `_Level(...)`
-        for tag in scan(html, _SKIPPED):
-            name, closing, begun, content, end = tag
+        html, names, levels, pieces, copies = self.html, self.names, self.levels, self.pieces, self.copies
+        position = 0
+        for tag in scan(html, SKIPPED):
+            name, closing, begun, _, end = tag
             if begun > position:
-                self.add_text(html[position:begun])
+                raw = html[position:begun]
+                # white space between tags is most of what there is
+                if pieces or not raw.isspace() or levels[-1].state or levels[-1].frame.code is not None:
+                    self.add_text(raw)
             position = end
-            if name in _SKIPPED or name == "img":
-                if name in SHOWN_RAW:
-                    self.add_raw(tag)
-                elif name == "style" and sheet is not None and not self.whole and not levels[-1].marks & _SPARE:
-                    self.late |= sheet.read(html, tag)
-                elif formula := self.formula_of(tag):
-                    self.add_formula(formula)
+            traits = TRAITS.get(name, 0)
+            if traits & IS_SKIPPED:
+                self.skip(tag)
                 continue
-            opened = nest(names, tag)
             state = levels[-1].state
-            if len(levels) > len(names) + (not opened):
-                del levels[len(names) + (not opened) :]
-            outer = levels[-1]
-            if name in _BREAKS and not (state and state & outer.state & _OUT):
-                if self.start is None and not self.pieces:  # nothing to end: most tags that break lines
+            opened = False
+            if traits & IS_EMPTY:
+                pass
+            elif not closing:
+                opened = True
+                while names and name in ENDED_BY.get(names[-1], ()):
+                    names.pop()
+                    levels.pop()
+                names.append(name)
+            elif names and names[-1] == name:
+                names.pop()
+                levels.pop()
+            else:
+                nest(names, tag)
+                del levels[len(names) + 1 :]
+            if traits & IS_BREAK and not (state and state & levels[-1].state & _OUT):
+                if self.start is None and not pieces:  # nothing to end: most tags that break lines
                     self.broken_by(name, closing)
                 else:
                     self.break_at(tag)
             if copies.level and copies.level > len(levels):
-                copies.close(len(self.found), len(self.pieces))
-            if not opened:
-                continue
-            # a tag shorter than ` id=x` has no names; those of the body are about the whole page
-            if content - begun > len(name) + 6 and name != "body" and name != "html":
-                longest = begun + _TAG_CHARACTERS
-                attributes = html[begun + len(name) + 1 : content if content < longest else longest]
-                own, first, said = _kinds(attributes)
-            else:
-                attributes, own, first, said = "", 0, "", 0
-            container = outer.container
-            if name in _CONTAINERS:
-                containers += 1
-                container = containers
-            frame = outer.frame
-            if own & _HINT or name in outline.NAMED or frame.code is not None:
-                own &= _HINT - 1
-                frame = self.frame_of(tag, frame, attributes)
-            path = paths.setdefault((outer.path, name, first), len(paths) + 1)
-            marks = outer.marks | _TAG_BITS.get(name, 0) | own << _KIND_SHIFT
-            if sheet and attributes and (said or (sheet.words and sheet.may_say(attributes))):
-                said = tell(attributes).under(sheet)
-            if name in TELLING:
-                said = told_by_name(name, said, attributes)
-            state = outer.state
-            if said:
-                state = inherit(state, said if sheet is not None else said & ~_HIDDEN)
-                if said & COPY and not copies.level and not state & _OUT:
-                    copies.open(len(levels) + 1, len(self.found), len(self.pieces))
-            levels.append(made(_Level, (name, marks, own, container, path, frame, state)))
+                copies.close(len(self.found), len(pieces))
+            if opened:
+                self.open(tag, traits)
         if position < len(html):
             self.add_text(html[position:])
         self.end_block()
         return copies.dropped(self.found)
+
+    def open(self, tag: Tag, traits: int) -> None:
+        """The start tag of an element that is neither skipped nor empty."""
+        name, _, begun, content, _ = tag
+        outer = self.levels[-1]
+        frame, state = outer.frame, outer.state
+        own, first, said = 0, "", 0
+        attributes = ""
+        # a shorter tag than ` id=x` has no names
+        if content - begun > len(name) + 6 and not traits & IS_NAMELESS:
+            longest = begun + _TAG_CHARACTERS
+            attributes = self.html[begun + len(name) + 1 : content if content < longest else longest]
+            own, first, said = named(attributes)
+        if traits & IS_CONTAINER:
+            self.containers = container = self.containers + 1
+        else:
+            container = outer.container
+        if own & HINT or traits & IS_FORMED or frame.code is not None:
+            own &= HINT - 1
+            frame = self.frame_of(tag, frame, attributes)
+        path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
+        marks = outer.marks | traits >> TAG_SHIFT | own << KIND_SHIFT
+        sheet = self.sheet
+        if sheet and attributes and (said or (sheet.words and sheet.may_say(attributes))):
+            said = tell(attributes).under(sheet)
+        if traits & IS_TELLING:
+            said = told_by_name(name, said, attributes)
+        if said:
+            state = inherit(state, said if sheet is not None else said & ~_HIDDEN)
+            if said & COPY and not self.copies.level and not state & _OUT:
+                self.copies.open(len(self.levels) + 1, len(self.found), len(self.pieces))
+        # half the time of `_Level(...)`
+        self.levels.append(tuple.__new__(_Level, (name, marks, own, container, path, frame, state)))
+
+    def skip(self, tag: Tag) -> None:
+        """An element whose content is not read as markup, or an image."""
+        if tag.name in SHOWN_RAW:
+            self.add_raw(tag)
+        elif tag.name == "style" and self.sheet is not None and not self.whole:
+            if not self.levels[-1].marks & SPARE:
+                self.late |= self.sheet.read(self.html, tag)
+        elif formula := self.formula_of(tag):
+            self.add_formula(formula)
 
     def begin(self) -> None:
         levels = self.levels
@@ -379,7 +319,7 @@ class _BlockReader:
         """The formula that an element without readable content holds: MathML, a script of MathJax, an image."""
         if tag.name == "img":
             return formulas.of_image(self.html[tag.start : tag.content])
-        if tag.name in _MATH:
+        if tag.name in MATH:
             content = self.html[tag.content : tag.end].rpartition("</")[0]
             return formulas.of_mathml(self.html[tag.start : tag.content], content)
         if tag.name == "script" and self.scripts:
@@ -426,7 +366,7 @@ class _BlockReader:
                 self.pieces.append("\n")
             elif name == "tr":
                 self.pieces.append("" if tag.closing else ROW_START)
-            elif name not in _CELLS:
+            elif name not in CELLS:
                 self.pieces.append(LINE_START)
             return
         self.end_block()
@@ -435,7 +375,7 @@ class _BlockReader:
     def broken_by(self, name: str, closing: bool) -> None:
         if name != "br":
             self.hard = True
-        if name in _CELLS:
+        if name in CELLS:
             self.cell = self.in_row and not closing
             self.in_row = True
         else:
@@ -446,7 +386,7 @@ class _BlockReader:
         if self.start is not None:
             level, near, depth, soft = self.start
             if self.copies.waiting:
-                self.pieces = self.copies.cleared(self.pieces, len(self.found))
+                self.pieces[:] = self.copies.cleared(self.pieces, len(self.found))
             marked = self.text_of(level)
             text = " ".join(unmarked(marked).split()) if self.is_marked else marked
             if text:

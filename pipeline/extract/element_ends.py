@@ -22,7 +22,11 @@ ATTRIBUTES: Final = (
     rf"(?:[{WS}/]++"
     rf"|[^{WS}/>][^{WS}/>=]*+(?:[{WS}]*+=[{WS}]*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|(?![\"'])[^{WS}>]*+))?+)*+>"
 )
-TAG: Final = rf"<(?:(/?)([a-zA-Z][^{WS}/>]*+)({ATTRIBUTES})?+|!--|[!?]|/(?!\Z))"
+# The same for most tags in half of the steps: after a run without "=" that ends inside a name comes a value.
+_ORDINARY: Final = (
+    rf"(?>(?:[^>=]++(?<=[^{WS}/])=[{WS}]*+(?:\"[^\"]*+\"|'[^']*+'|[^{WS}>\"'][^{WS}>]*+|(?=>)))*+[^>=]*+>)"
+)
+TAG: Final = rf"<(?:(/?)([a-zA-Z][^{WS}/>]*+)(>|{_ORDINARY}|{ATTRIBUTES})?+|!--|[!?]|/(?!\Z))"
 
 _MARKUP = re.compile(TAG)
 _ATTRIBUTES = re.compile(ATTRIBUTES)

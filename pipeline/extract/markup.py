@@ -78,6 +78,7 @@ def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
     the shadow tree of an element is not skipped: its content is shown.
     """
     whole = skipped | RAW
+    special = whole | FOREIGN | {"noscript"}
     endless: set[str] = set()
     position = foreign = 0  # before `foreign` the page is SVG or MathML
     spare = 0  # where the open noscript ends: browsers that run scripts look for nothing else there
@@ -102,6 +103,9 @@ def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
                 position = spare if start < spare else len(html)
                 yield Tag(name, bool(slash), start, position, position)
                 break
+            if name not in special:
+                yield made(Tag, (name, slash == "/", start, position, position))
+                continue
             if name not in whole or slash or name in endless or (start < foreign and name in RAW):
                 if name in FOREIGN and not slash and start >= foreign:
                     foreign = position if rest.endswith("/>") else foreign_end(html, name, position)

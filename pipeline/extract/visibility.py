@@ -131,6 +131,7 @@ class Sheet(dict[str, int]):
         super().__init__()
         self.words: set[str] = set()
         self._shown: set[str] = set()  # names that a rule of another kind shows
+        self._used: set[str] = set()  # names that another place of the page has, known by a search
         self._checks = self._searches = 0
 
     def read(self, html: str, style: Tag) -> bool:
@@ -161,16 +162,17 @@ class Sheet(dict[str, int]):
     def _is_used(self, html: str, style: Tag, name: str) -> bool:
         """Whether a name occurs anywhere else on the page; taken for granted after some searches."""
         self._searches += 1
-        return (
-            self._searches > _MOST_SEARCHES or html.find(name, style.end) >= 0 or html.find(name, 0, style.start) >= 0
-        )
+        if name in self._used or self._searches > _MOST_SEARCHES:
+            return True
+        is_used = html.find(name, style.end) >= 0 or html.find(name, 0, style.start) >= 0
+        if is_used:
+            self._used.add(name)
+        return is_used
 
     def add(self, css: str) -> set[str]:
         """Add the rules of a style sheet. Returns the `words` of which it says something else than what was known."""
         before: dict[str, int] = {}
         for selectors, declarations, everywhere in _rules(_COMMENT.sub(" ", css)):
-            if "display" not in declarations and "visib" not in declarations and "white-" not in declarations:
-                continue
             said = declared(declarations)
             for selector in selectors.split(",") if said else ():
                 plain = selector.strip()
@@ -206,18 +208,27 @@ def _told_names(css: str) -> set[str]:
 
 
 def _rules(css: str) -> Iterator[tuple[str, str, bool]]:
-    """Selectors and declarations of each rule, and whether it holds on all screens; none of rules for print."""
-    outer: list[str] = []  # the preludes of open braces
+    """Selectors and declarations of each rule that may say something, and whether it holds on all screens; none of
+    rules for print."""
+    outer: list[str] = []  # what stands before each open brace
     in_print = 0
     for text, brace in _RULE.findall(css + "{"):  # a last brace, lest all that follows one is tried again and again
         if brace == "{":
-            outer.append(text.rpartition(";")[2].strip().lower() if "@" in text else text.rpartition(";")[2].strip())
-            in_print += _is_for_print(outer[-1])
+            outer.append(text)
+            in_print += "@" in text and _is_for_print(_prelude(text))
         elif outer:
-            prelude = outer.pop()
-            in_print -= _is_for_print(prelude)
-            if not in_print and not prelude.startswith("@"):
-                yield prelude, text, not outer
+            before = outer.pop()
+            in_print -= "@" in before and _is_for_print(_prelude(before))
+            if not in_print and ("display" in text or "visib" in text or "white-" in text):
+                prelude = _prelude(before)
+                if not prelude.startswith("@"):
+                    yield prelude, text, not outer
+
+
+def _prelude(text: str) -> str:
+    """What stands before a brace, behind what ended before; that of an at-rule in lower case."""
+    last = text.rpartition(";")[2].strip()
+    return last.lower() if "@" in text else last
 
 
 def _is_for_print(prelude: str) -> bool:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.extract.blocks import KINDS, TAGS, Block, blocks
+from pipeline.extract.block_kinds import KINDS, TAGS
+from pipeline.extract.blocks import Block, blocks
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
 from tests.pipeline.extract.articles import OTHER, PAGE_WITH_MENUS, PIECES, SENTENCE
 
