@@ -221,8 +221,10 @@ class _BlockReader:
         else:
             container = outer.container
         if own & HINT or traits & IS_FORMED or frame.code is not None:
-            own &= HINT - 1
             frame = self.frame_of(tag, frame, attributes)
+            if own & HINT:
+                own &= HINT - 1
+                frame = outline.in_talk(frame, attributes)
         path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
         marks = outer.marks | traits >> TAG_SHIFT | own << KIND_SHIFT
         sheet = self.sheet

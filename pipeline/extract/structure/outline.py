@@ -73,26 +73,6 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
         return outer
     if outer.code is not None and not outer.code.ended:
         return _in_code(outer, name, attributes)
-    frame = _by_name(outer, name, attributes)
-    return _in_talk(frame, attributes) if attributes and frame.code is None else frame
-
-
-def _in_talk(outer: Frame, attributes: str) -> Frame:
-    """The frame of an element that is a post, or the author of one; else `outer`."""
-    role = posts.role(attributes)
-    if role.family:
-        frame = Frame(POST, outer)
-        frame.post = posts.Post(role, outer.post)
-        frame.author = 0
-    elif role.author > outer.author and outer.post is not None:
-        frame = Frame(OTHER, outer)
-        frame.author = role.author
-    else:
-        return outer
-    return frame
-
-
-def _by_name(outer: Frame, name: str, attributes: str) -> Frame:
     match name:
         case "pre" | "listing" | "xmp":
             return code_root(outer, attributes, pre=True)
@@ -127,6 +107,23 @@ def _by_name(outer: Frame, name: str, attributes: str) -> Frame:
         frame.value = _HEADINGS[name]
         return frame
     return _by_class(outer, attributes)
+
+
+def in_talk(outer: Frame, attributes: str) -> Frame:
+    """The frame of an element that is a post, or the author of one, by its names; else `outer`."""
+    if outer.code is not None or outer.depth >= MAX_DEPTH:
+        return outer
+    role = posts.role(attributes)
+    if role.family:
+        frame = Frame(POST, outer)
+        frame.post = posts.Post(role, outer.post)
+        frame.author = 0
+    elif role.author > outer.author and outer.post is not None:
+        frame = Frame(OTHER, outer)
+        frame.author = role.author
+    else:
+        return outer
+    return frame
 
 
 def _by_class(outer: Frame, attributes: str) -> Frame:

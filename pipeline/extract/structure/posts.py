@@ -19,8 +19,8 @@ from pipeline.extract.text import flowing
 HINTS: Final = frozenset(
     """
     post postbit postbitlegacy postcontainer postitem postrow forumpost message msg thing plhin windowbg topic
-    discussion comment comments reply athing comtr push single question answer suggested accepted pid
-    author username user nick nickname poster postername bigusername hnuser creator authi commenter userid fn display
+    discussion comment reply athing comtr push question answer suggested accepted pid
+    author username user nick nickname poster postername bigusername hnuser creator authi commenter userid fn
     """.split()  # noqa: SIM905
 )
 # Of one family are the posts of one conversation.
@@ -28,7 +28,7 @@ FORUM, COMMENTS, ANSWERS = range(1, 4)
 _POST: Final = re.compile(
     r"(post|topic-post|crawler-post|message|message--post|forum-?post|thread-?post|postbit(?:legacy)?|postcontainer|b-post"
     r"|post_wrapper|post-?item|post-?row|thing|plhin|windowbg2?|type-(?:reply|topic)|cpost|itemdiscussion)"
-    r"|(comment|comments?[-_]?(?:item|body|wrap|entry|box)|reply|ipscomment|itemcomment|athing|comtr|push|single-post"
+    r"|(comment|comment[-_]?(?:item|body|wrap|entry|box)|reply|ipscomment|itemcomment|athing|comtr|push|single-post"
     r"|shreddit-comment)"
     r"|(question|answer|suggestedanswer|acceptedanswer)"
 )
@@ -42,7 +42,7 @@ _WRITER: Final = r"[-_]{0,2}(?:name|link|nicename|info|information|details|wrap|
 # What shows the author among other things, then what holds the name alone; the item properties of schema.org are surer.
 _AUTHOR: Final = re.compile(
     rf"(?:.*[-_])?(?:(author|poster|postername|authi|commenter|comment-user){_WRITER}"
-    rf"|(user[-_]?name|nick(?:name)?|bigusername|hnuser|creator|userid|display-?name|fn|author-?name){_WRITER})"
+    rf"|(user[-_]?name|nick(?:name)?|bigusername|hnuser|creator|userid|fn|author-?name){_WRITER})"
 )
 _SURE: Final = 3
 _SAYING: Final = ("data-author", "data-author-name", "data-username", "author", "author-name")
