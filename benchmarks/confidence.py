@@ -37,7 +37,7 @@ BOUNDS: Final = (
 STEP: Final = 0.02
 
 
-class Judged(NamedTuple):
+class Compared(NamedTuple):
     """A page: what was expected, the F1 of each, agreements (0 to 1), words of resiliparse's text over those of
     `blocks`', and which signs it shows."""
 
@@ -96,7 +96,7 @@ def signs_of(main: MainText, html: str) -> frozenset[str]:
     return frozenset(name for name, shown in found.items() if shown)
 
 
-def judged(example: Example, weights: BlockWeights, html: str, url: str) -> Judged:
+def compared(example: Example, weights: BlockWeights, html: str, url: str) -> Compared:
     assert example.gold is not None
     main = MainText(example.page, *main_blocks(example.page, weights))
     texts = [
@@ -105,7 +105,7 @@ def judged(example: Example, weights: BlockWeights, html: str, url: str) -> Judg
         joined.text_or_empty(trafilatura, html, url, TrafilaturaOptions(fallback=False)),
     ]
     own, second, third = map(joined.counted_words, texts)
-    return Judged(
+    return Compared(
         main.expected_f1,
         *(score_text(text, example.gold).f1 for text in texts),
         agreement(own, second),
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     weights = {half: fit([example for example in examples if example.half != half]) for half in "ab"}
     wanted = {example.id: example for example in islice((one for one in examples if one.gold), args.limit)}
     pages = [
-        judged(wanted[row["id"]], weights[wanted[row["id"]].half], decode(message.body, message.charset_label).text,
+        compared(wanted[row["id"]], weights[wanted[row["id"]].half], decode(message.body, message.charset_label).text,
                row["url"])
         for row, message in read_pages(args.pages, args.index, lambda row: row["id"] in wanted)
     ]  # fmt: skip
@@ -128,11 +128,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "hindsight": round(fmean(max(page.trafilatura - page.blocks, 0.0) for page in pages), 4)}  # fmt: skip
 
 
-def means(pages: Sequence[Judged]) -> dict[str, float]:
-    return {name: round(fmean(getattr(page, name) for page in pages), 3) for name in Judged._fields[:4]}
+def means(pages: Sequence[Compared]) -> dict[str, float]:
+    return {name: round(fmean(getattr(page, name) for page in pages), 3) for name in Compared._fields[:4]}
 
 
-def by_expected(pages: Sequence[Judged]) -> list[dict[str, Any]]:
+def by_expected(pages: Sequence[Compared]) -> list[dict[str, Any]]:
     groups = ((low, [page for page in pages if low <= page.expected < high]) for low, high in pairwise(BINS))
     return [
         {"from": low, "pages": len(group), "below .5": sum(page.blocks < 0.5 for page in group), **means(group)}
@@ -141,14 +141,14 @@ def by_expected(pages: Sequence[Judged]) -> list[dict[str, Any]]:
     ]
 
 
-def by_sign(pages: Sequence[Judged]) -> list[dict[str, Any]]:
+def by_sign(pages: Sequence[Compared]) -> list[dict[str, Any]]:
     sure = [page for page in pages if page.expected >= joined.MIN_EXPECTED_F1]
     names = sorted({name for page in sure for name in page.signs})
     groups = {"(all)": sure, **{name: [page for page in sure if name in page.signs] for name in names}}
     return [{"sign": name, "pages": len(group), **means(group)} for name, group in groups.items() if group]
 
 
-def by_bounds(pages: Sequence[Judged]) -> list[dict[str, Any]]:
+def by_bounds(pages: Sequence[Compared]) -> list[dict[str, Any]]:
     def row(below: float, differ: float, agree: float, least: float) -> dict[str, Any]:
         asked = [page for page in pages if page.expected < below]
         third = [page for page in asked if page.agree < differ and page.found >= least]
@@ -166,7 +166,7 @@ def by_bounds(pages: Sequence[Judged]) -> list[dict[str, Any]]:
     return [row(*BOUNDS[0], 0.0), *(row(*bounds, joined.MIN_FOUND_WORDS) for bounds in BOUNDS)]
 
 
-def count(pages: Sequence[Judged], wanted: Callable[[Judged], bool]) -> int:
+def count(pages: Sequence[Compared], wanted: Callable[[Compared], bool]) -> int:
     return sum(map(wanted, pages))
 
 
