@@ -118,7 +118,9 @@ def compared(example: Example, weights: BlockWeights, html: str, url: str) -> Co
 def run(args: argparse.Namespace) -> dict[str, Any]:
     examples = read_examples(args.pages, args.index, args.gold)
     weights = {half: fit([example for example in examples if example.half != half]) for half in "ab"}
-    wanted = {example.id: example for example in islice((one for one in examples if one.gold), args.limit)}
+    wanted = {
+        example.id: example for example in islice((one for one in examples if one.gold and one.gold.text), args.limit)
+    }
     pages = [
         compared(wanted[row["id"]], weights[wanted[row["id"]].half], decode(message.body, message.charset_label).text,
                row["url"])

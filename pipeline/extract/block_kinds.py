@@ -111,7 +111,7 @@ _NAME_WORD = re.compile(r"[a-z]+")
 _NAME_CHARACTERS: Final = 400
 
 
-class Named(NamedTuple):
+class NamedElement(NamedTuple):
     """What the attributes of an element say: the bits of its kinds, and HINT; the first of its names; what it shows, as
     `visibility.tell` has it."""
 
@@ -120,11 +120,11 @@ class Named(NamedTuple):
     said: int
 
 
-_NOTHING: Final = Named(0, "", 0)
+_NOTHING: Final = NamedElement(0, "", 0)
 
 
 @lru_cache(maxsize=1 << 14)
-def named(inside: str) -> Named:
+def named(inside: str) -> NamedElement:
     """Reads the inside of a tag, after its name."""
     lowered = inside.lower()
     if len(lowered) != len(inside):
@@ -138,8 +138,8 @@ def named(inside: str) -> Named:
         first = first or names.partition(" ")[0]
         bits |= _kinds_of(names)
     if bits & _TELLS or "hidden" in lowered or "popover" in lowered:
-        return Named(bits & ~_TELLS, first, tell(inside).alone)
-    return Named(bits, first, 0) if first or bits else _NOTHING
+        return NamedElement(bits & ~_TELLS, first, tell(inside).alone)
+    return NamedElement(bits, first, 0) if first or bits else _NOTHING
 
 
 def _values(inside: str, lowered: str) -> list[tuple[str, str, str]]:
