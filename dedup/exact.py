@@ -17,6 +17,7 @@ import pyarrow as pa
 import xxhash
 
 from dedup import kernels
+from dedup.marks import unmarked_texts
 from dedup.policy import CONTENT, Policy, preference_columns
 from dedup.shingles import character_codes, utf8
 from dedup.tables import batch_of, keys_schema, location_columns
@@ -111,7 +112,7 @@ def key_table(
     """
     column, normalise = NORMALISE[by]
     if by == "text":
-        texts = documents[column]
+        texts = unmarked_texts(documents)
         has_key = texts.is_valid().to_numpy(zero_copy_only=False)
         digests = b"".join(compress(text_digests(texts), has_key))
     else:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dedup import kernels
+from dedup.marks import unmarked_texts
 from dedup.policy import Policy, preference_columns
 from dedup.rank import ranks
 from dedup.shingles import NGRAM, Utf8, character_codes, utf8
@@ -85,9 +86,9 @@ class Signed(NamedTuple):
 def signature_table(
     documents: pa.RecordBatch, shard: int, first_row: int, params: MinHash, policy: Policy
 ) -> pa.RecordBatch:
-    """`signed_schema` of a batch of documents (`text` and `columns_read` of the policy): a row for each that has
+    """`signed_schema` of a batch of documents (`marks.READ` and `columns_read` of the policy): a row for each that has
     shingles."""
-    signed = params.signed(documents["text"])
+    signed = params.signed(unmarked_texts(documents))
     preferred = preference_columns(documents, policy)
     columns: dict[str, Any] = {
         "key": signed.sets[:, 0],

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup import set_kernels
+from dedup.marks import unmarked_texts
 from dedup.shingles import Sets, shingle_sets
 from dedup.tables import EDGES, SETS, DocumentNumbers, Hashes, batch_of, numbers_of, stretched, values, whole_keys
 from infra.errors import UsageError
@@ -38,11 +39,11 @@ def containment(a: Hashes, b: Hashes) -> float:
 
 
 def set_rows(documents: pa.RecordBatch, first: int, wanted: pa.RecordBatch, ngram: int) -> Iterator[pa.RecordBatch]:
-    """SETS of the documents of a batch (`text`) that are `wanted` (WANTED sorted by place), the first of which has the
+    """SETS of the documents of a batch (`marks.READ`) that are `wanted` (WANTED sorted by place), the first of which has the
     number `first`: a row for each row of `wanted`. A batch has 8 MiB of hashes, or one set."""
     numbers = numbers_of(wanted)
     chosen, which = np.unique(numbers, return_inverse=True)
-    sets = shingle_sets(documents["text"].take(pa.array(chosen - first)), ngram)
+    sets = shingle_sets(unmarked_texts(documents.take(pa.array(chosen - first))), ngram)
     leads = numbers == values(wanted, "leader")
     place = {name: np.where(leads, -1, values(wanted, name)) for name in ("shard", "row")}
     column = list_column(sets)

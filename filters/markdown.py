@@ -3,7 +3,8 @@
 Signals, models and rules were fitted on plain text. Heading marks would count as hashes, fences and pipes as symbols,
 blank lines would make paragraphs of lines. So what judges a text reads it without the marks that extraction put there
 (`pipeline/extract/structure/markdown.py`), which alone are removed: fences and their languages, the marks of headings
-and of items, pipes of tables, backticks, the signs of formulas on lines of their own, and blank lines outside of code.
+and of items, pipes of tables, backticks, the signs of formulas on lines of their own, who spoke in a forum, and blank
+lines outside of code.
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Final
 
 _FENCE = re.compile(r"(`{3,})[\w+#.-]*")
 _HEADING = re.compile(r"#{1,6} (?=\S)")
+_SPEAKER = re.compile(r"\*\*[^*]{1,60}\*\*:")
 _ITEM = re.compile(r" *(?:- |\d{1,9}\. )?(?=\S)")
 _RULE = re.compile(r"\|(?:---\|)+")
 _CELL: Final = re.compile(r"(?<!\\)\|")
@@ -30,7 +32,7 @@ def without_marks(text: str) -> str:
                 lines.append(line)
         elif line[:3] == "```" and (opening := _FENCE.fullmatch(line)):
             fence = opening[1]
-        elif line and line != "$$" and not (line[0] == "|" and _RULE.fullmatch(line)):
+        elif line and line != "$$" and not (line[0] in "|*" and (_RULE.fullmatch(line) or _SPEAKER.fullmatch(line))):
             lines.append(_plain(line))
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from pipeline.extract.element_ends import RAW, VOID
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN
-from pipeline.extract.structure import outline
+from pipeline.extract.structure import outline, posts
 from pipeline.extract.structure.code import HINTS as CODE_HINTS
 from pipeline.extract.visibility import TELLING, TELLING_WORDS, tell
 
@@ -65,7 +65,7 @@ _KIND_WORDS: Final = {
 }
 # A class name that may give the element a form: what follows reads its attributes.
 HINT: Final = 1 << len(KINDS)
-for _word in CODE_HINTS | outline.FORMULA_HINTS | outline.OTHER_HINTS:
+for _word in CODE_HINTS | outline.FORMULA_HINTS | outline.OTHER_HINTS | posts.HINTS:
     _KIND_WORDS[_word] = _KIND_WORDS.get(_word, 0) | HINT
 # A word that may say whether the element is seen, or that its white space is text.
 _TELLS: Final = HINT << 1
@@ -116,7 +116,7 @@ _NAME_WORD = re.compile(r"[a-z]+")
 _NAME_CHARACTERS: Final = 400
 
 
-class Named(NamedTuple):
+class NamedElement(NamedTuple):
     """What the attributes of an element say: the bits of its kinds, and HINT; the first of its names; what it shows, as
     `visibility.tell` has it."""
 
@@ -125,11 +125,11 @@ class Named(NamedTuple):
     said: int
 
 
-_NOTHING: Final = Named(0, "", 0)
+_NOTHING: Final = NamedElement(0, "", 0)
 
 
 @lru_cache(maxsize=1 << 14)
-def named(inside: str) -> Named:
+def named(inside: str) -> NamedElement:
     """Reads the inside of a tag, after its name."""
     lowered = inside.lower()
     if len(lowered) != len(inside):
@@ -143,8 +143,8 @@ def named(inside: str) -> Named:
         first = first or names.partition(" ")[0]
         bits |= _kinds_of(names)
     if bits & _TELLS or "hidden" in lowered or "popover" in lowered:
-        return Named(bits & ~_TELLS, first, tell(inside).alone)
-    return Named(bits, first, 0) if first or bits else _NOTHING
+        return NamedElement(bits & ~_TELLS, first, tell(inside).alone)
+    return NamedElement(bits, first, 0) if first or bits else _NOTHING
 
 
 def _values(inside: str, lowered: str) -> list[tuple[str, str, str]]:

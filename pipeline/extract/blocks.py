@@ -243,8 +243,10 @@ class _BlockReader:
         if traits & IS_CONTAINER:
             self.containers = container = self.containers + 1
         if own & HINT or traits & IS_FORMED or frame.code is not None:
-            own &= HINT - 1
             frame = self.frame_of(tag, frame, attributes)
+            if own & HINT:
+                own &= HINT - 1
+                frame = outline.in_talk(frame, attributes)
         path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
         if traits & MAY_REPEAT:
             self.items.append((item, (outer.container, path)))
@@ -306,6 +308,8 @@ class _BlockReader:
             self.begin()
         if level.marks & _LINK:
             self.links += len(raw)
+        if frame.author and frame.post is not None:
+            frame.post.hear(raw, frame.author)
         if frame.kind == outline.INLINE:
             self.is_marked = True
             raw = CODE + raw + CODE_END

@@ -11,7 +11,7 @@ from pipeline.extract.robots import directives, is_addressed
 HEAD_CHARACTERS: Final = 50_000
 _SKIPPED: Final = frozenset({"script", "style", "title", "noscript", "template"})
 # A page that does not match this has no language; so has one that writes its declaration in an unusual way.
-_HTML_LANGUAGE: Final = re.compile(rb"<html\b[^>]{0,1000}?\slang\s?=", re.IGNORECASE)
+_HTML_LANGUAGE: Final = re.compile(rb"<html\b[^>]{0,1000}?\s(?:xml:)?lang\s?=", re.IGNORECASE)
 
 
 def meta_robots(html: str) -> frozenset[str]:
@@ -40,12 +40,14 @@ def meta_robots(html: str) -> frozenset[str]:
 
 def declared_language(body: bytes) -> str:
     """The language that the first html element declares ("en" for `lang="en-GB"`, `eng` or `gb`; see
-    `language_claims.py`), or "". Elements in comments and scripts are not read."""
+    `language_claims.py`), or "". `xml:lang`, as XHTML has it, counts where `lang` names none. Elements in comments and
+    scripts are not read."""
     if not _HTML_LANGUAGE.search(body, 0, HEAD_CHARACTERS):
         return ""
     head = body[:HEAD_CHARACTERS].decode("latin-1")
     for tag in scan(head, _SKIPPED):
         if tag.name == "html" and not tag.closing:
-            claim = attributes(head[tag.start + len(tag.name) + 1 : tag.content]).get("lang", "")
-            return claimed_language(claim.encode("latin-1", "replace").decode("utf-8", "replace"))
+            said = attributes(head[tag.start + len(tag.name) + 1 : tag.content])
+            claims = (said.get(name, "").encode("latin-1", "replace") for name in ("lang", "xml:lang"))
+            return next(filter(None, (claimed_language(claim.decode("utf-8", "replace")) for claim in claims)), "")
     return ""

@@ -79,6 +79,12 @@ def without_invisible(text: str) -> str:
     return text.translate(_DROP_INVISIBLE)
 
 
+def one_line(text: str) -> str:
+    """Text as WET files hold it: runs of white space are one blank, none at the ends, and characters that show nothing
+    stay. So published recipes that read WET get what they were made with."""
+    return " ".join(text.split())
+
+
 def flowing(text: str) -> str:
     """Text as a browser fills lines with it: runs of white space are one blank, and none at the ends.
 

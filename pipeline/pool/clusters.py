@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
 from filters.rules import Rule
@@ -27,6 +26,7 @@ from pipeline.job.tables import Tables
 from pipeline.pool.apply import PoolJudge, Verdict
 from pipeline.pool.clusters_model import DIGITS, MAX_CHARS, MODEL, fit_clusters, load_clusters
 from pipeline.pool.values import Broadcast, WholePart, check_signal, columns_for, signal_values, value_source
+from pipeline.steps.batch import plain_texts
 from pipeline.steps.pool import DOCUMENTS_A_CLUSTER, mark_of
 
 FACTS = pa.schema([("hash", pa.uint64()), ("value", pa.float64()), ("marked", pa.bool_())])
@@ -86,13 +86,14 @@ class SampleTask:
     def __call__(self, part: Any, facts: ShardReader) -> Iterator[Output]:
         hashes = facts.table(["hash"])["hash"].to_numpy()
         start = 0
-        for batch in part.batches(["text"]):
+        for batch in part.batches(["text", "signals"]):
             here = hashes[start : start + batch.num_rows]
             start += batch.num_rows
             chosen = here <= np.uint64(self.limit)
-            beginnings = pc.utf8_slice_codeunits(batch["text"].filter(pa.array(chosen)), 0, MAX_CHARS)
-            if len(beginnings):
-                yield Output(pa.RecordBatch.from_arrays([pa.array(here[chosen]), beginnings], schema=SAMPLE))
+            beginnings = [text[:MAX_CHARS] for text in plain_texts(batch.filter(pa.array(chosen)))]
+            if beginnings:
+                columns = [pa.array(here[chosen]), pa.array(beginnings, pa.string())]
+                yield Output(pa.RecordBatch.from_arrays(columns, schema=SAMPLE))
 
 
 def sample_limit(docs: int, sample: int) -> int:
@@ -130,8 +131,8 @@ class AssignTask:
 
     def __call__(self, part: Any, whole: WholePart) -> Iterator[Output]:
         model = load_clusters(whole)
-        for batch in part.batches(["text"]):
-            found = model.assign(batch["text"].to_pylist()) if model else [None] * batch.num_rows
+        for batch in part.batches(["text", "signals"]):
+            found = model.assign(plain_texts(batch)) if model else [None] * batch.num_rows
             yield Output(pa.RecordBatch.from_pydict({"cluster": found}, ASSIGNED))
 
 

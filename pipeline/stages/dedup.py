@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from dedup.exact import NORMALISE, key_table
 from dedup.keep import KeepOne, KeyBySurvivor
+from dedup.marks import READ
 from dedup.minhash import MinHash
 from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
 from dedup.policy import columns_read
@@ -66,7 +67,8 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
 def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
     by: Any = work.step.method
     policy = options["policy"]
-    made, columns = partial(key_table, by=by, policy=policy), (NORMALISE[by][0], *columns_read(policy))
+    read = READ if by == "text" else (NORMALISE[by][0],)
+    made, columns = partial(key_table, by=by, policy=policy), (*read, *columns_read(policy))
     keys = work.table("keys", f"keys:{by}:{policy}", keys_schema(policy), made, columns)
     decisions = work.reduce("decisions", [keys], KeepOne(policy), DECISIONS)
     if policy != "first":

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from dedup.candidates import Again, Candidates, Stars, met_rows
 from dedup.equal_sets import CopyEdges, EqualSets, better_rows, copy_rows
+from dedup.marks import READ
 from dedup.minhash import MinHash, band_rows, signature_table
 from dedup.policy import Policy, columns_read, preference_fields
 from dedup.rounds import Left, Removed, crowd_rows, link_rows
@@ -88,14 +89,14 @@ def verified_edges(work: Work, options: dict[str, Any], params: MinHash, pairs: 
 def compared(work: Work, suffix: str, options: dict[str, Any], params: MinHash, wanted: Dataset) -> Dataset:
     """The EDGES of a round, of its WANTED."""
     made = partial(set_rows, ngram=params.ngram)
-    sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, ["text"], wanted)
+    sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, READ, wanted)
     return work.reduce(f"edges{suffix}", [sets], Verify(options["threshold"], options["measure"]), EDGES)
 
 
 def signatures_of(work: Work, policy: Policy, params: MinHash) -> Dataset:
     """`signed_schema` of all documents with shingles, in the groups in which they are read."""
     made = partial(signature_table, params=params, policy=policy)
-    schema, columns = signed_schema(policy, params.bands), ("text", *columns_read(policy))
+    schema, columns = signed_schema(policy, params.bands), (*READ, *columns_read(policy))
     return work.table("signatures", f"signatures:{params}:{policy}", schema, made, columns)
 
 

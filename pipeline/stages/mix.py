@@ -31,6 +31,7 @@ from pipeline.job.funnel import Judged, by_batch
 from pipeline.job.tables import Tables
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.recipe import Stage
+from pipeline.steps.batch import plain_texts
 from pipeline.steps.interpreter import run_steps
 from pipeline.steps.step import Step
 
@@ -54,7 +55,14 @@ class LabelTask:
 
     def __call__(self, part: Any) -> Iterator[Output]:
         models = loaded_models(self.places)
-        read = ["file_path", "warc_offset", "domain", "source", "token_count", *(["text"] if self.steps else [])]
+        read = [
+            "file_path",
+            "warc_offset",
+            "domain",
+            "source",
+            "token_count",
+            *(["text", "signals"] if self.steps else []),
+        ]
         for documents in part.batches(read):
             paths, offsets = (documents.column(name).to_pylist() for name in ("file_path", "warc_offset"))
             columns = [
@@ -72,7 +80,7 @@ class LabelTask:
         if not self.steps or not missing.true_count:
             return given
         found = []
-        for text in documents.column("text").filter(missing).to_pylist():
+        for text in plain_texts(documents.filter(missing)):
             document = Document(text)
             run_steps(document, self.steps, models)
             found.append(document.domain)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.markdown import without_marks
 from infra.dataset import schema as schemas
 from infra.dataset.rows import with_columns, with_signals
 from pipeline.document import Document
@@ -29,6 +30,15 @@ def working_documents(batch: pa.RecordBatch) -> Iterator[Document]:
         text, url, language, score, domain, tokens = row
         kept = dict(zip(names, found, strict=True)) if valid else {}
         yield Document(text or "", url or "", language, score, domain, tokens or 0, {**kept, "language_score": score})
+
+
+def plain_texts(batch: pa.RecordBatch) -> list[str]:
+    """The text of each row as judges read it: `Document.plain`. The batch has the columns `text` and `signals`."""
+    texts = [text or "" for text in batch["text"].to_pylist()]
+    if "markdown" not in schemas.signal_names(batch.schema):
+        return texts
+    marked = pc.struct_field(batch["signals"], "markdown").to_pylist()
+    return [without_marks(text) if mark else text for text, mark in zip(texts, marked, strict=True)]
 
 
 def after_steps(batch: pa.RecordBatch, documents: Sequence[Document], schema: pa.Schema) -> pa.RecordBatch | None:

@@ -18,6 +18,8 @@ from filters.markdown import without_marks
         ("$$\nx^2\n$$", "x^2"),
         ("Call `f(x)` or `` `g` ``.", "Call f(x) or `g`."),
         ("a ` b", "a ` b"),
+        ("**Anna B.**:\n\nText", "Text"),
+        ("**bold**: text\n**bold**\n* a", "**bold**: text\n**bold**\n* a"),
         ("", ""),
     ],
 )

@@ -7,7 +7,7 @@ from pipeline.extract.extractors.extractor import Extractor
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, raw_text, scan
 from pipeline.extract.references import characters
 from pipeline.extract.shadow import composed
-from pipeline.extract.text import Extracted, flowing, page_title, tidy
+from pipeline.extract.text import Extracted, one_line, page_title, tidy
 
 # Elements of raw text that UNSEEN lacks.
 _SHOWN: Final = SHOWN_RAW - UNSEEN
@@ -45,7 +45,7 @@ def all_text(html: str, url: str, options: AllTextOptions) -> Extracted:  # noqa
     lines.append("".join([*line, html[position:]]))
     title = page_title(html)
     texts = [title] if title and options.title else []
-    texts += [text for raw in lines if (text := flowing(characters(raw)))]
+    texts += [text for raw in lines if (text := one_line(characters(raw)))]
     return Extracted(tidy("\n".join(texts)), title)
 
 

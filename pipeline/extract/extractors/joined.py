@@ -1,9 +1,10 @@
 """`joined`: the text of `blocks`, or trafilatura's where resiliparse and trafilatura agree against it.
 
 Where the network of `blocks` expects an F1 of at least MIN_EXPECTED_F1, its text is returned and nothing else runs.
-Otherwise resiliparse runs; if its text differs from that of `blocks`, trafilatura runs in its fast form; and if these
-two agree, trafilatura's text is returned. The three work in different ways and seldom make the same mistake. One page
-in ten needs resiliparse.
+Otherwise resiliparse runs; if its text differs from that of `blocks`, and is no small part of it, trafilatura runs in
+its fast form; and if these two agree, trafilatura's text is returned. The three work in different ways and seldom make
+the same mistake. One page in ten needs resiliparse. docs/extraction.md says how good the expected F1 is, and what else
+was tried.
 """
 
 import re
@@ -24,6 +25,8 @@ from pipeline.extract.text import Extracted, page_title
 MIN_EXPECTED_F1: Final = 0.8
 # Two texts agree if they share at least this part of their words.
 MIN_SHARED_WORDS: Final = 0.7
+# Of a text with less than this part of the words of `blocks`' trafilatura's is never the like: resiliparse failed.
+MIN_FOUND_WORDS: Final = 0.3
 # A character is a word in scripts without spaces.
 _WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
 
@@ -46,8 +49,8 @@ def joined(html: str, url: str, options: JoinedOptions) -> Extracted:
     text = choose(
         by_blocks,
         main.expected_f1,
-        lambda: _text_or_empty(resiliparse, html, url, ResiliparseOptions()),
-        lambda: _text_or_empty(trafilatura, html, url, TrafilaturaOptions(fallback=False)),
+        lambda: text_or_empty(resiliparse, html, url, ResiliparseOptions()),
+        lambda: text_or_empty(trafilatura, html, url, TrafilaturaOptions(fallback=False)),
     )
     if text is not by_blocks:
         main = main._replace(keep=in_text(main.page, text))
@@ -73,14 +76,14 @@ def choose(by_blocks: str, expected_f1: float, second: Callable[[], str], third:
     """`by_blocks`, or the text that `third` returns. `second` and `third` are called only if needed."""
     if expected_f1 >= MIN_EXPECTED_F1:
         return by_blocks
-    words = _words(second())
-    if _agree(_words(by_blocks), words):
+    own, words = counted_words(by_blocks), counted_words(second())
+    if _agree(own, words) or words.total() < MIN_FOUND_WORDS * own.total():
         return by_blocks
     text = third()
-    return text if _agree(_words(text), words) else by_blocks
+    return text if _agree(counted_words(text), words) else by_blocks
 
 
-def _text_or_empty(function: Callable[[str, str, Options], Extracted], html: str, url: str, options: Options) -> str:
+def text_or_empty(function: Callable[[str, str, Options], Extracted], html: str, url: str, options: Options) -> str:
     """The text that an extractor's function returns; "", which agrees with no text, if it fails on the page."""
     try:
         return function(html, url, options).text
@@ -90,7 +93,8 @@ def _text_or_empty(function: Callable[[str, str, Options], Extracted], html: str
         return ""
 
 
-def _words(text: str) -> Counter[str]:
+def counted_words(text: str) -> Counter[str]:
+    """How often each word is in a text."""
     return Counter(_WORD.findall(text))
 
 

@@ -15,7 +15,7 @@ from pipeline.extract.extractors.extractor import Extractor, NoOptions
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, raw_text
 from pipeline.extract.references import characters
 from pipeline.extract.shadow import composed
-from pipeline.extract.text import Extracted, flowing, page_title, tidy
+from pipeline.extract.text import Extracted, one_line, page_title, tidy
 
 # What begins a comment, a declaration, an element that is not shown, or raw text; the last two with their names.
 _ODD = re.compile(
@@ -44,7 +44,7 @@ def _visible_text(html: str) -> str:
     # text and the name of a tag by turns
     pieces[1::2] = [_INSTEAD.get(name, "") for name in map(str.lower, pieces[1::2])]
     lines = characters("".join(pieces)).split(_LINE)
-    return "\n".join([text for line in lines if (text := flowing(line))])
+    return "\n".join([text for line in lines if (text := one_line(line))])
 
 
 def _seen(html: str) -> str:

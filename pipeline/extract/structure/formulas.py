@@ -48,6 +48,9 @@ _DATA_MATHML = re.compile(r"""\bdata-mathml\s*=\s*(?:"([^"]*)"|'([^']*)')""", re
 _LOOKS_LIKE_TEX = re.compile(r"[\\^_={}+<>|/$-]|^\S$|\d")
 _COMMENT = re.compile(r"(?<!\\)%")
 _DOLLAR = re.compile(r"(?<!\\)\$")
+# What MediaWiki puts around every formula; it says nothing that the formula does not.
+_STYLED = re.compile(r"\{\\(?:displaystyle|textstyle)(?![A-Za-z])\s*(.*)\}", re.DOTALL)
+_BRACE = re.compile(r"\\.|([{}])", re.DOTALL)
 # Delimiters in the text: what opens a formula, and what closes it.
 _ENVIRONMENTS: Final = r"(?:equation|align|gather|multline|eqnarray|alignat|displaymath)\*?"
 _DELIMITER = re.compile(
@@ -187,7 +190,20 @@ def _formula(tex: str, display: bool) -> Formula | None:
         if len(tex) > len(first + last) and tex.startswith(first) and tex.endswith(last):
             tex, display = tex[len(first) : -len(last)].strip(), display or shown
             break
+    styled = _STYLED.fullmatch(tex)
+    if styled and _is_balanced(styled[1]):
+        tex = styled[1]
     if _COMMENT.search(tex):
         tex = "\n".join(_COMMENT.split(line)[0].rstrip() for line in tex.split("\n"))
     tex = " ".join(_DOLLAR.sub("", tex).split())
     return Formula(tex, display) if tex else None
+
+
+def _is_balanced(tex: str) -> bool:
+    """Whether every brace has its other one."""
+    depth = 0
+    for found in _BRACE.finditer(tex):
+        depth += {"{": 1, "}": -1}.get(found[1], 0)
+        if depth < 0:
+            return False
+    return depth == 0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pipeline.extract.blocks import Block
-from pipeline.extract.structure import outline
+from pipeline.extract.structure import outline, posts
 from pipeline.extract.structure.code import fence, is_prose
 from pipeline.extract.structure.formulas import mark_delimited
 from pipeline.extract.structure.marks import (
@@ -104,18 +104,23 @@ def shares(page: Sequence[Block], keep: Sequence[bool]) -> Shares:
 def markdown(page: Sequence[Block], keep: Sequence[bool]) -> str:
     """The kept blocks as light Markdown, tidied."""
     kept = [(number, block) for number, (block, is_kept) in enumerate(zip(page, keep, strict=True)) if is_kept]
-    writer = _Writer(_listed([block for _, block in kept]))
+    talk = posts.conversation(block.frame.post for _, block in kept if not _in_data(block))
+    writer = _Writer(_listed([block for _, block in kept]), talk)
     for number, block in kept:
         writer.write(number, block)
     return writer.finish()
 
 
 class _Writer:
-    """Writes blocks one after another; `real` are the items of lists that get markers."""
+    """Writes blocks one after another; `real` are the items of lists that get markers, `talk` the posts whose authors
+    are named."""
 
-    def __init__(self, real: set[int]) -> None:
+    def __init__(self, real: set[int], talk: set[int]) -> None:
         self.parts: list[str] = []
         self.real = real
+        self.talk = talk
+        self.post: posts.Post | None = None
+        self.begins = False  # nothing of the post has been written but its author
         self.begun: set[int] = set()
         self.last = -2
         self.before: Frame | None = None  # the table of the block before
@@ -129,6 +134,14 @@ class _Writer:
         table = data_table(block) if block.frame.table is not None else None
         if table is not self.table:
             self.end_table()
+        if self.talk:
+            post = posts.speaker(block.frame.post) if table is None else None
+            self.announce(post if post is not None and id(post) in self.talk else None)
+            if self.begins and self.post is not None:
+                if posts.is_name_alone(block.text, self.post.name):
+                    return
+                block = _said(block, self.post.name)
+                self.begins = False
         is_code_line = table is None and _is_code_line(block)
         if not is_code_line:
             self.end_code()
@@ -144,6 +157,13 @@ class _Writer:
         else:
             self.write_text(number, block)
         self.last, self.before = number, block.frame.table
+
+    def announce(self, post: posts.Post | None) -> None:
+        """The author's name on a line of its own, where a post begins or goes on."""
+        if post is not None and post is not self.post:
+            self.end_code()
+            self.add("\n\n", posts.line(post.name), False)
+            self.post, self.begins, self.heading, self.last = post, True, None, -2
 
     def write_text(self, number: int, block: Block) -> None:
         heading = _heading(block)
@@ -184,6 +204,8 @@ class _Writer:
         found: list[Frame] = []
         frame: Frame | None = block.frame
         while frame is not None and frame.kind != outline.CELL:
+            if frame.kind == outline.POST and id(frame.post) in self.talk:
+                break  # a list of posts is no list
             if frame.kind == outline.ITEM and id(frame) in self.real:
                 found.append(frame)
             frame = frame.parent
@@ -219,6 +241,15 @@ class _Writer:
         self.end_table()
         self.end_code()
         return tidy("".join(self.parts))
+
+
+def _in_data(block: Block) -> bool:
+    return block.frame.table is not None and data_table(block) is not None
+
+
+def _said(block: Block, name: str) -> Block:
+    text = posts.without_name(block.text, name)
+    return block if text is block.text else block._replace(text=text, marked=posts.without_name(block.marked, name))
 
 
 def _paragraphs(block: Block) -> str:

@@ -6,13 +6,13 @@ each block keeps the innermost, from which `markdown.py` finds its form.
 
 from typing import Final
 
-from pipeline.extract.structure import code
+from pipeline.extract.structure import code, posts
 from pipeline.extract.structure.tables import HtmlTable
 
 # Elements within more frames than this get none of their own.
 MAX_DEPTH: Final = 40
 
-ROOT, CODE, LANGUAGE, LIST, ITEM, HEADING, TABLE, CELL, CAPTION, FORMULA, INLINE, TERM, OTHER = range(13)
+ROOT, CODE, LANGUAGE, LIST, ITEM, HEADING, TABLE, CELL, CAPTION, FORMULA, INLINE, TERM, POST, OTHER = range(14)
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 # Elements that open a frame whatever their attributes are.
 NAMED: Final = frozenset(
@@ -34,11 +34,12 @@ class Frame:
     """`value`: the level of a heading, the first number of an ordered list (0: not ordered), the marker of an item, the
     row and column of a cell. `count`: items of a list, formulas of a renderer's element. `dropped`: its text is shown
     by something else, or by nothing; `formulas`: but formulas in it count. `ended`: code that is none after all;
-    `loose`: code whose white space is no text. `code`, `table`: the nearest such frame, itself included."""
+    `loose`: code whose white space is no text. `code`, `table`: the nearest such frame, itself included.
+    `post`: the nearest post; `author`: its author is in here, the higher the surer (`posts.py`)."""
 
     __slots__ = (
-        "code", "count", "depth", "dropped", "ended", "formulas", "gutter", "kind", "language", "loose", "parent",
-        "table", "value",
+        "author", "code", "count", "depth", "dropped", "ended", "formulas", "gutter", "kind", "language", "loose",
+        "parent", "post", "table", "value",
     )  # fmt: skip
 
     def __init__(self, kind: int, parent: "Frame | None") -> None:
@@ -52,11 +53,15 @@ class Frame:
             self.depth = 0
             self.code: Frame | None = None
             self.table: Frame | None = None
+            self.post: posts.Post | None = None
+            self.author = 0
             self.dropped = self.formulas = self.gutter = False
         else:
             self.depth = parent.depth + 1
             self.code = None if parent.code is not None and parent.code.ended else parent.code
             self.table = parent.table
+            self.post = parent.post
+            self.author = parent.author
             self.dropped = parent.dropped
             self.formulas = parent.formulas
             self.gutter = parent.gutter
@@ -102,6 +107,23 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
         frame.value = _HEADINGS[name]
         return frame
     return _by_class(outer, attributes)
+
+
+def in_talk(outer: Frame, attributes: str) -> Frame:
+    """The frame of an element that is a post, or the author of one, by its names; else `outer`."""
+    if outer.code is not None or outer.depth >= MAX_DEPTH:
+        return outer
+    role = posts.role(attributes)
+    if role.family:
+        frame = Frame(POST, outer)
+        frame.post = posts.Post(role, outer.post)
+        frame.author = 0
+    elif role.author > outer.author and outer.post is not None:
+        frame = Frame(OTHER, outer)
+        frame.author = role.author
+    else:
+        return outer
+    return frame
 
 
 def _by_class(outer: Frame, attributes: str) -> Frame:

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.dataset import schema as schemas
 from pipeline.document import Document
-from pipeline.steps.batch import after_steps, working_documents
+from pipeline.steps.batch import after_steps, plain_texts, working_documents
 from pipeline.steps.interpreter import columns_of, document_of
 
 # of a step, of a text, and unknown
@@ -60,3 +61,18 @@ def test_texts_that_no_step_edits_are_not_copied() -> None:
     made = after_steps(batch, list(working_documents(batch)), AFTER)
     assert made is not None and made["text"].buffers()[2].address == batch["text"].buffers()[2].address
     assert after_steps(batch.slice(0, 0), [], AFTER) is None
+
+
+TEXTS = ["# A\n\n- b", "# A", None, "1. c"]
+
+
+@pytest.mark.parametrize(
+    ("signals", "plain"),
+    [
+        ([{"markdown": 1.0}] * 4, ["A\nb", "A", "", "c"]),
+        ([{"markdown": 0.0}, {"markdown": 1.0}, None, {"markdown": None}], ["# A\n\n- b", "A", "", "1. c"]),
+        ([{"quality": 1.0}] * 4, ["# A\n\n- b", "# A", "", "1. c"]),
+    ],
+)
+def test_marks_are_taken_out_where_extraction_put_them(signals: list[dict[str, float]], plain: list[str]) -> None:
+    assert plain_texts(pa.RecordBatch.from_pydict({"text": TEXTS, "signals": signals})) == plain

@@ -30,6 +30,9 @@ ALL_TEXT = [
     ("a<p b", "a"),
     ("a < b <3 <> c", "a < b <3 <> c"),
     ("<pre>a\r\nb\t c</pre>", "a b c"),
+    # as in WET, which published recipes read
+    ("in&shy;ter light&#8203;house\u2060\ufeff", "in\xadter light\u200bhouse\u2060\ufeff"),
+    ("<p>海上生\n明月", "海上生 明月"),
 ]
 
 

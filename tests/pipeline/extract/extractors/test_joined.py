@@ -17,7 +17,9 @@ from tests.pipeline.extract.articles import ARTICLE
         ("a b c d", 0.5, "a b c d e", None, "a b c d"),
         ("a b c d", 0.5, "x y z", "x y", "x y"),
         ("a b c d", 0.5, "x y z", "q r", "a b c d"),
-        ("a", 0.5, "", "", "a"),
+        ("a", 0.5, "", None, "a"),
+        ("a b c d e f g", 0.5, "x y", None, "a b c d e f g"),
+        ("a b c d e f", 0.5, "x y", "x y", "x y"),
         ("海上生明月", 0.5, "海上生明日", None, "海上生明月"),
     ],
 )
