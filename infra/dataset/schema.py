@@ -57,6 +57,8 @@ LEDGER = pa.schema(
         # which document the survivor is: its id, above, is for people and may repeat
         ("survivor_path", pa.string()),
         ("survivor_offset", pa.int64()),
+        # of an index of several snapshots: the one that the survivor is of
+        ("survivor_snapshot", pa.string()),
     ]
 )
 
