@@ -22,6 +22,8 @@ from infra.hashing import sha256_json
 from pipeline.index.runs import Alive, RangePart, Stored, in_order
 from pipeline.index.tasks import gathered
 
+SETS_AT_ONCE = 1024
+
 
 class Seen(NamedTuple):
     """Contents that earlier snapshots have: keys, sorted; the snapshots of each, as a list; whether one kept it."""
@@ -44,6 +46,13 @@ def seen(documents: pa.Table, wanted: Keys) -> Seen:
     offsets = np.append(np.searchsorted(once, starts), once.size)
     any_kept = np.logical_or.reduceat(kept, starts) if starts.size else np.empty(0, np.bool_)
     return Seen(keys[starts], snapshot_lists(snapshots[once], offsets), any_kept)
+
+
+def nothing_of(keys: Keys) -> Seen:
+    """That earlier snapshots have none of them."""
+    return Seen(
+        keys, snapshot_lists(np.empty(0, np.int32), np.zeros(keys.size + 1, np.int32)), np.zeros(keys.size, np.bool_)
+    )
 
 
 @dataclass(frozen=True)
@@ -97,29 +106,26 @@ class Sets:
     def _sent(self, wanted: pa.Table, partition: int, old: bool) -> Iterator[Output]:
         keys, targets = to_numpy(wanted["key"]), wanted["target"].to_numpy()
         once = np.unique(keys)
-        nothing = pa.array([[]], pa.list_(pa.int32()))
-        about = None
-        if old:
-            documents = RangePart(self.documents, partition, self.bits).table(DOCUMENTS, np.unique(prefixes(once)))
-            about = seen(self.alive.of_documents(documents), once)
-            once = about.keys
-        there, sets = sets_of(self.older if old else self.new, partition, self.bits, once)
+        about = self._about(partition, once) if old else nothing_of(once)
+        there, sets = sets_of(self.older if old else self.new, partition, self.bits, about.keys)
         has_set, place = among(keys, there)
-        for start in range(0, keys.size, 1024):
-            mine = np.flatnonzero(has_set[start : start + 1024]) + start
-            if not mine.size:
-                continue
-            at = None if about is None else pa.array(np.searchsorted(about.keys, keys[mine]))
-            columns = {
-                "part": targets[mine],
-                "key": keys[mine],
-                "old": np.full(mine.size, old),
-                "snapshots": nothing.take(pa.array(np.zeros(mine.size, np.int64))) if about is None
-                else about.snapshots.take(at),
-                "kept": np.zeros(mine.size, np.bool_) if about is None else about.kept[at.to_numpy()],
-                "shingles": sets.take(pa.array(place[mine])).combine_chunks(),
-            }  # fmt: skip
-            yield Output(table_of(SETS, columns))
+        for start in range(0, keys.size, SETS_AT_ONCE):
+            mine = np.flatnonzero(has_set[start : start + SETS_AT_ONCE]) + start
+            if mine.size:
+                at = np.searchsorted(about.keys, keys[mine])
+                columns = {
+                    "part": targets[mine],
+                    "key": keys[mine],
+                    "old": np.full(mine.size, old),
+                    "snapshots": about.snapshots.take(pa.array(at)),
+                    "kept": about.kept[at],
+                    "shingles": _whole(sets.take(pa.array(place[mine])).combine_chunks()),
+                }
+                yield Output(table_of(SETS, columns))
+
+    def _about(self, partition: int, keys: Keys) -> Seen:
+        documents = RangePart(self.documents, partition, self.bits).table(DOCUMENTS, np.unique(prefixes(keys)))
+        return seen(self.alive.of_documents(documents), keys)
 
 
 def sets_of(runs: tuple[Stored, ...], partition: int, bits: int, wanted: Keys) -> tuple[Keys, pa.ChunkedArray]:
@@ -148,9 +154,10 @@ class Compare:
         return sha256_json(["index:compare", [run.sha256 for run in self.new], self.threshold, self.bits])
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:
-        table = pa.Table.from_batches(rows)
-        if "key" not in table.schema.names:
+        batches = [*rows]
+        if not batches or "key" not in batches[0].schema.names:  # there are no pairs, or none of their sets is left
             return
+        table = pa.Table.from_batches(batches)
         is_pair = table["key"].is_null()
         pairs = table.filter(is_pair).select(PAIRS.names).combine_chunks()
         sets = table.filter(pc.invert(is_pair)).select(SETS.names).combine_chunks()

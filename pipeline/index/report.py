@@ -54,7 +54,7 @@ def _sum(counts: Mapping[str, int], beginning: str) -> int:
 def report_text(report: Mapping[str, Any]) -> str:
     if not report["snapshots"]:
         return "no snapshot"
-    few = any(row[FEW] for row in report["snapshots"])
+    few = any(bool(row[FEW]) for row in report["snapshots"])
     columns = [name for name in COLUMNS if name != FEW]
     if few:
         columns.insert(columns.index("kept"), FEW)
