@@ -24,6 +24,7 @@ NAMES: Final = (
     "segmenter_speed",
     "minhash_speed",
     "substring_speed",
+    "dedup_index",
     "pool_speed",
     "loader_speed",
     "engines",
