@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dedup.index.keys import to_numpy
 from dedup.index.sketch import url_hashes
 from dedup.index.tables import DOCUMENTS, GONE
+from infra.errors import UsageError
 from pipeline.index.manifest import Index, held, read_index
 from pipeline.index.runs import Ranges
 from pipeline.revise.listed import Listed
@@ -35,8 +36,11 @@ def remove_snapshot(folder: Path, name: str) -> Index:
 def take_down(folder: Path, listed: Listed) -> int:
     """Take the listed documents out of the index; how many they were.
 
-    Of URLs the index has hashes: `listed` has URLs and ids alone, no hosts. Reads the documents of all runs.
+    Reads the documents of all runs. UsageError for hosts: of URLs an index has hashes.
     """
+    if listed.hosts or listed.domains:
+        name = sorted({*listed.hosts, *listed.domains})[0]
+        raise UsageError(f"an index has hashes of whole addresses: list those of {name}, not host: or domain:")
     with held(folder):
         index = read_index(folder)
         alive = index.alive
