@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.shared import add, markdown, read_texts
-from dedup.index.decide import Choice, Policy
+from dedup.index.decide import Keeping, Policy
 from infra.dataset import schema as schemas
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
 from infra.dataset.reader import Dataset
@@ -188,7 +188,7 @@ def of_policy(policy: Policy, datasets: Sequence[Dataset], folder: Path, engine:
     for number, dataset in enumerate(datasets):
         wall, cpu = time.perf_counter(), time.process_time()
         out = folder / f"out-{number}"
-        added = add_snapshot(folder / "index", dataset, engine, choice=Choice(policy), out=out)
+        added = add_snapshot(folder / "index", dataset, engine, choice=Keeping(policy), out=out)
         seconds = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
         assert added.out is not None
         row = report_of(added.index)["snapshots"][-1]

@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Choice:
+class Keeping:
     policy: Policy = "older"
     copies: int = 2
     """The least number of snapshots, of the policy "copies"."""
@@ -44,7 +44,7 @@ class Choice:
         return self.copies if self.policy == "copies" else 1
 
 
-def decide(edges: pa.Table, choice: Choice, bits: int) -> pa.RecordBatch:
+def decide(edges: pa.Table, choice: Keeping, bits: int) -> pa.RecordBatch:
     """REMOVED, a row for each content that has an edge and is removed, or that more than one snapshot has (then it is
     its own survivor). `edges`: EDGES, where those from a content to itself say that older snapshots have it."""
     a, b = to_numpy(edges["a"]), to_numpy(edges["b"])

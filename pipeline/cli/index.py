@@ -59,14 +59,14 @@ def add(
 
     Example: refinery index add index unique --snapshot 2024-51 --out new
     """
-    from dedup.index.decide import Choice
+    from dedup.index.decide import Keeping
     from pipeline.index.add import add as add_snapshot
     from pipeline.index.add import documents_in
     from pipeline.index.report import report_of
 
     named = {"threshold": threshold, "bands": bands, "rows": rows, "ngram": ngram}
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    choice = Choice(policy, copies)  # type: ignore[arg-type]
+    choice = Keeping(policy, copies)  # type: ignore[arg-type]
     with opened(engine, workers, json) as made:
         added = add_snapshot(index, documents_in(dataset), made, name, choice, out, given)
     row = next(each for each in report_of(added.index)["snapshots"] if each["snapshot"] == added.snapshot.name)

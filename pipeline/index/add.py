@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dedup.index.decide import Choice
+from dedup.index.decide import Keeping
 from dedup.index.keys import bits_for
 from dedup.index.tables import BAND_ROWS, BANDS, NAMED, PLACES, REMOVALS
 from infra.dataset.manifest import MANIFEST, Header, InputRef, Kind, RecipeRef
@@ -22,16 +22,16 @@ from infra.errors import UsageError
 from infra.hashing import canonical_json, sha256_json
 from infra.storage import read_json, write_bytes
 from pipeline.index.apply import Apply
-from pipeline.index.decisions import STEP, AllEdges, Decide, Decided, DocumentsOf, Named, RemovalsOf
+from pipeline.index.decisions import STEP, AllEdges, DecideContents, Decided, DocumentsOf, RemovalsOf, SurvivorNames
 from pipeline.index.manifest import RUNS, WORK, Index, Run, Snapshot, held, open_or_new
 from pipeline.index.merge import merge_full_levels
-from pipeline.index.proof import Compare, Known, Sets
+from pipeline.index.proof import CompareSets, KnownContents, Sets
 from pipeline.index.runs import Alive, Ranges, Stored
 from pipeline.index.tasks import (
     BandsOf,
-    Candidates,
     Contents,
     DistinctPairs,
+    IndexCandidates,
     KeptBands,
     Numbered,
     Sketch,
@@ -86,7 +86,7 @@ def add(
     dataset: Dataset,
     engine: Engine,
     name: str | None = None,
-    choice: Choice | None = None,
+    choice: Keeping | None = None,
     out: Path | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> Added:
@@ -96,7 +96,7 @@ def add(
     A snapshot that is there with the same documents is left as it is. UsageError for one with others, for other
     parameters than the index has, for documents without ids, and if another command changes the index.
     """
-    name, choice = name or default_name(dataset), choice or Choice()
+    name, choice = name or default_name(dataset), choice or Keeping()
     check_apart(folder, [dataset.folder])
     if out is not None:
         check_apart(out, [dataset.folder, folder])
@@ -132,7 +132,7 @@ def _there(index: Index, snapshot: Snapshot, dataset: Dataset, out: Path | None)
 class Adding:
     """One snapshot on its way into an index: its intermediate tables, each made of those before it."""
 
-    def __init__(self, index: Index, dataset: Dataset, name: str, choice: Choice, engine: Engine) -> None:
+    def __init__(self, index: Index, dataset: Dataset, name: str, choice: Keeping, engine: Engine) -> None:
         self.index, self.dataset, self.name, self.choice, self.engine = index, dataset, name, choice, engine
         self.number = index.next
         parameters = index.parameters
@@ -166,8 +166,8 @@ class Adding:
                                Sorted(PLACES, ("key", "tie", "shard", "row")))  # fmt: skip
         bands = self.tables.map("band-rows", BandsOf(self.params, self.bits), contents)
         edges = self._edges(contents, bands)
-        removed = self.tables.map("removed", Decide(self.choice, self.bits), AllEdges(edges))
-        name = Named((Stored.of(places),), self.older["documents"], self.alive, self.number, self.bits)
+        removed = self.tables.map("removed", DecideContents(self.choice, self.bits), AllEdges(edges))
+        name = SurvivorNames((Stored.of(places),), self.older["documents"], self.alive, self.number, self.bits)
         named = self._by_part("named", [removed], name)
         named = self._by_part("named-sorted", [named], Sorted(NAMED, ("key",)))
         self.decided = self.tables.map("decided", Decided(self.choice, self.number), places, named)
@@ -183,10 +183,10 @@ class Adding:
         new, parameters = (Stored.of(contents),), self.index.parameters
         of_hash = self._by_part("bands", [bands], Sorted(BAND_ROWS, ("hash", "key")))
         ranges = Ranges(self.older["bands"], self.bits)
-        candidates = Candidates(parameters.leaders, self.alive, self.choice.policy, self.bits)
+        candidates = IndexCandidates(parameters.leaders, self.alive, self.choice.policy, self.bits)
         found = self.tables.map("candidates", candidates, of_hash, ranges)
         proof = edges_of(self.tables, found, new, self.older, self.alive, parameters.threshold, self.bits)
-        known = Known(self.alive)
+        known = KnownContents(self.alive)
         return proof, self.tables.map("known", known, contents, Ranges(self.older["documents"], self.bits))
 
     def write(self, out: Path) -> Dataset:
@@ -232,7 +232,7 @@ def edges_of(
     threshold: float,
     bits: int,
 ) -> Dataset:
-    """The EDGES of candidate pairs: see `Sets` and `Compare`."""
+    """The EDGES of candidate pairs: see `Sets` and `CompareSets`."""
 
     def reduce(name: str, inputs: list[Dataset], reducer: Reducer) -> Dataset:
         return tables.reduce(name, inputs, "part", reducer, 1 << bits)
@@ -240,4 +240,4 @@ def edges_of(
     pairs = reduce("pairs", [candidates], DistinctPairs())
     wanted = tables.map("wanted", WantedSets(bits), pairs)
     sets = reduce("sets", [wanted], Sets(new, older["contents"], older["documents"], alive, bits))
-    return reduce("edges", [pairs, sets], Compare(new, threshold, bits))
+    return reduce("edges", [pairs, sets], CompareSets(new, threshold, bits))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.index.decide import Choice
+from dedup.index.decide import Keeping
 from infra.dataset import schema as schemas
 from infra.engines.task import Output
 from infra.hashing import sha256_json
@@ -22,7 +22,7 @@ from pipeline.job.funnel import Judged, by_batch
 class Apply:
     """Documents and their REMOVALS → documents. `names`: (number, name) of the snapshots."""
 
-    choice: Choice
+    choice: Keeping
     threshold: float
     recipe: str
     carried: Carried

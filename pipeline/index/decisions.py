@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.index.decide import Choice, decide
+from dedup.index.decide import Keeping, decide
 from dedup.index.keys import among, parts_of, prefixes, to_numpy
 from dedup.index.tables import DECIDED, DOCUMENTS, NAMED, PLACES, REMOVALS, REMOVED, table_of
 from dedup.tables import document_numbers, run_starts
@@ -46,10 +46,10 @@ class AllEdges:
 
 
 @dataclass(frozen=True)
-class Decide:
+class DecideContents:
     """EDGES of the whole snapshot → REMOVED, in one process: some 100 bytes an edge."""
 
-    choice: Choice
+    choice: Keeping
     bits: int
     schema: pa.Schema = REMOVED
 
@@ -64,7 +64,7 @@ class Decide:
 
 
 @dataclass(frozen=True)
-class Named:
+class SurvivorNames:
     """Reducer over REMOVED, by the survivor, to NAMED, by the content that it removes.
 
     The survivor is the first kept document of its content: in the snapshot that is added (`places`), or in the earliest
@@ -130,7 +130,7 @@ class Decided:
     """PLACES and the NAMED of the same contents → DECIDED: whether each document is kept, and else by what it is
     removed. Of a content that stays the first document is kept."""
 
-    choice: Choice
+    choice: Keeping
     snapshot: int
     schema: pa.Schema = DECIDED
 

@@ -56,7 +56,7 @@ def nothing_of(keys: Keys) -> Seen:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownContents:
     """CONTENTS of the snapshot, and the documents that older runs have in the same range → EDGES of contents to
     themselves: those that an older snapshot has too."""
 
@@ -138,7 +138,7 @@ def sets_of(runs: tuple[Stored, ...], partition: int, bits: int, wanted: Keys) -
 
 
 @dataclass(frozen=True)
-class Compare:
+class CompareSets:
     """Reducer over PAIRS and SETS to the EDGES whose Jaccard similarity reaches the threshold.
 
     `new`: as in `Sets`. Memory: the sets of the partition's pairs, each once.

@@ -16,7 +16,8 @@ COLUMNS = (
 def report_of(index: Index) -> dict[str, Any]:
     """Of each snapshot, in the order of adding: documents; duplicates within it and of older ones; what was kept, as
     documents, share and tokens; the sums up to it. And what the index takes on disk."""
-    rows, kept, tokens = [], 0, 0
+    rows: list[dict[str, Any]] = []
+    kept = tokens = 0
     for snapshot in index.snapshots:
         counts = snapshot.counts
         kept, tokens = kept + counts["kept"], tokens + counts["kept_tokens"]
@@ -54,7 +55,7 @@ def _sum(counts: Mapping[str, int], beginning: str) -> int:
 def report_text(report: Mapping[str, Any]) -> str:
     if not report["snapshots"]:
         return "no snapshot"
-    few = any(bool(row[FEW]) for row in report["snapshots"])
+    few = any(row[FEW] for row in report["snapshots"])
     columns = [name for name in COLUMNS if name != FEW]
     if few:
         columns.insert(columns.index("kept"), FEW)

@@ -185,7 +185,7 @@ class Sorted:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class IndexCandidates:
     """Bands of a snapshot, sorted, and the bands that older runs have in the same range → PAIRS.
 
     Older contents that were kept have leaders of their own, since they alone remove; for the policy "copies" all have.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.index.decide import Choice, Policy, decide
+from dedup.index.decide import Keeping, Policy, decide
 from dedup.index.groups import groups
 from dedup.index.keys import to_numpy
 from dedup.index.tables import EDGES, snapshot_lists, table_of
@@ -47,7 +47,7 @@ def test_decisions(
     similarity: dict[tuple[int, int], float], kept: set[int], snapshots: list[set[int]], policy: Policy, least: int
 ) -> None:
     edges = [(a, b, value) for (a, b), value in similarity.items() if a != b and (b, a) not in similarity]
-    choice = Choice(policy, least)
+    choice = Keeping(policy, least)
     made = decide(table(edges, kept, snapshots), choice, 0)
     number = {key(n): n for n in (*NEW, *OLD)}
     rows = [
@@ -80,9 +80,9 @@ def test_decisions(
 
 def test_a_policy_that_is_none() -> None:
     with pytest.raises(UsageError, match="choose one of within, older, copies"):
-        Choice("newest")  # type: ignore[arg-type]
+        Keeping("newest")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="--copies 0: give at least 1"):
-        Choice("copies", 0)
+        Keeping("copies", 0)
 
 
 @settings(deadline=None)

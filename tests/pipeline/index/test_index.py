@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dedup.index.decide import Choice
+from dedup.index.decide import Keeping
 from dedup.shingles import shingles
 from dedup.verify import jaccard
 from infra.dataset.reader import Dataset
@@ -45,7 +45,7 @@ def world(made_once: MadeOnce) -> Path:
 
 def add_to(index: Path, world: Path, number: int, **more: object) -> Added:
     dataset = Dataset(world / f"snapshot-{number}")
-    return add(index, dataset, LocalEngine(), None, more.pop("choice", Choice()), more.pop("out", None))  # type: ignore[arg-type]
+    return add(index, dataset, LocalEngine(), None, more.pop("choice", Keeping()), more.pop("out", None))  # type: ignore[arg-type]
 
 
 def rows_of(dataset: Dataset) -> list[dict[str, object]]:
@@ -176,7 +176,7 @@ def test_policies(tmp_path: Path, policy: str, kept: int) -> None:
     """The second snapshot has two pages of the first, one of them changed a little, and four of its own."""
     texts = [" ".join(english(100 + n, 100)) for n in range(10)]
     first, second = texts[:6], [texts[0], texts[1] + " more", *texts[6:]]
-    choice = Choice(policy, 2)  # type: ignore[arg-type]
+    choice = Keeping(policy, 2)  # type: ignore[arg-type]
     one = add(tmp_path / "index", snapshot(tmp_path, 0, first, ()), LocalEngine(), choice=choice, out=tmp_path / "a")
     two = add(tmp_path / "index", snapshot(tmp_path, 1, second, ()), LocalEngine(), choice=choice, out=tmp_path / "b")
     assert two.snapshot.counts["kept"] == kept
