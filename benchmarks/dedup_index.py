@@ -50,7 +50,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True)
-class Page:
+class MadePage:
     """`ident` begins with `stable` or `new`."""
 
     ident: str
@@ -61,7 +61,7 @@ class Page:
 class Pages:
     """The pages of a snapshot, as a source."""
 
-    pages: tuple[tuple[Page, ...], ...]
+    pages: tuple[tuple[MadePage, ...], ...]
     name: str
 
     @property
@@ -74,7 +74,7 @@ class Pages:
 
 @dataclass(frozen=True)
 class PagesPart:
-    pages: tuple[Page, ...]
+    pages: tuple[MadePage, ...]
     fingerprint: str
 
 
@@ -115,7 +115,7 @@ def passages(texts: Sequence[str]) -> Iterator[str]:
             start += size
 
 
-def snapshot_pages(pool: Sequence[str], number: int, documents: int, stable: float) -> list[Page]:
+def snapshot_pages(pool: Sequence[str], number: int, documents: int, stable: float) -> list[MadePage]:
     draw = random.Random(f"snapshot {number}")
     found = []
     for at in draw.sample(range(len(pool)), round(documents * stable)):
@@ -123,18 +123,18 @@ def snapshot_pages(pool: Sequence[str], number: int, documents: int, stable: flo
         if draw.random() < 1 / 3:
             for n in draw.sample(range(len(words)), max(1, round(len(words) * draw.uniform(0.002, 0.03)))):
                 words[n] = f"changed{draw.randrange(10**6)}"
-        found.append(Page(f"stable-{at}-{number}", " ".join(words)))
+        found.append(MadePage(f"stable-{at}-{number}", " ".join(words)))
     for n in range(documents - len(found)):
         words = draw.choice(pool).split()
         draw.shuffle(words)
-        found.append(Page(f"new-{number}-{n}", " ".join(words)))
+        found.append(MadePage(f"new-{number}-{n}", " ".join(words)))
     # some pages are captured twice
-    found += [Page(f"{page.ident}-again", page.text) for page in found[:: round(1 / TWICE)]]
+    found += [MadePage(f"{page.ident}-again", page.text) for page in found[:: round(1 / TWICE)]]
     draw.shuffle(found)
     return found
 
 
-def written(pages: Sequence[Page], number: int, folder: Path, engine: LocalEngine) -> Dataset:
+def written(pages: Sequence[MadePage], number: int, folder: Path, engine: LocalEngine) -> Dataset:
     name = f"snapshot-{number + 1}"
     cut = tuple(tuple(pages[start : start + PART]) for start in range(0, len(pages), PART))
     header = Header(Kind.DOCUMENTS, "made", RecipeRef("made", "0" * 64), {}, (InputRef("made", name),))

@@ -20,22 +20,22 @@ Indices = npt.NDArray[np.intp]
 _NONE: Indices = np.empty(0, np.intp)
 
 
-class Rows(NamedTuple):
+class BandRows(NamedTuple):
     """Bands of contents, sorted by (hash, key), each pair once."""
 
     hash: Hashes
     key: Keys
 
 
-def rows_of(hashes: Hashes, keys: Keys) -> Rows:
+def rows_of(hashes: Hashes, keys: Keys) -> BandRows:
     """The distinct rows, sorted."""
     order = np.lexsort((keys, hashes))
     hashes, keys = hashes[order], keys[order]
     first = run_starts(hashes, keys)
-    return Rows(hashes[first], keys[first])
+    return BandRows(hashes[first], keys[first])
 
 
-def pairs_within(rows: Rows, leaders: int = LEADERS) -> tuple[Keys, Keys]:
+def pairs_within(rows: BandRows, leaders: int = LEADERS) -> tuple[Keys, Keys]:
     """(member, leader) for each bucket: every member with the leaders before it. Pairs may repeat."""
     starts = run_starts(rows.hash)
     sizes = np.diff(starts, append=rows.hash.size)
@@ -48,7 +48,7 @@ def pairs_within(rows: Rows, leaders: int = LEADERS) -> tuple[Keys, Keys]:
     return rows.key[np.concatenate(members)], rows.key[np.concatenate(heads)]
 
 
-def pairs_between(rows: Rows, others: Rows, leaders: int = LEADERS) -> tuple[Keys, Keys]:
+def pairs_between(rows: BandRows, others: BandRows, leaders: int = LEADERS) -> tuple[Keys, Keys]:
     """(member of `rows`, leader among `others`) for each bucket that both have. Pairs may repeat."""
     starts, other_starts = run_starts(rows.hash), run_starts(others.hash)
     sizes, other_sizes = np.diff(starts, append=rows.hash.size), np.diff(other_starts, append=others.hash.size)

@@ -23,7 +23,7 @@ from infra.hashing import canonical_json, sha256_json
 from infra.storage import read_json, write_bytes
 from pipeline.index.apply import Apply
 from pipeline.index.decisions import STEP, AllEdges, DecideContents, Decided, DocumentsOf, RemovalsOf, SurvivorNames
-from pipeline.index.manifest import RUNS, WORK, Index, Run, Snapshot, held, open_or_new
+from pipeline.index.manifest import RUNS, WORK, Index, IndexRun, Snapshot, held, open_or_new
 from pipeline.index.merge import merge_full_levels
 from pipeline.index.proof import CompareSets, KnownContents, Sets
 from pipeline.index.runs import Alive, Ranges, Stored
@@ -33,10 +33,10 @@ from pipeline.index.tasks import (
     DistinctPairs,
     IndexCandidates,
     KeptBands,
-    Numbered,
     Sketch,
     Sorted,
     WantedSets,
+    WithNumbers,
     WithoutShingles,
 )
 from pipeline.job.carried import carried
@@ -158,9 +158,9 @@ class Adding:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, arguments)
 
-    def runs(self) -> tuple[list[Run], dict[str, int]]:
+    def runs(self) -> tuple[list[IndexRun], dict[str, int]]:
         """The snapshot's runs, and its counts."""
-        sketches = self.tables.map("sketches", Sketch(self.params.ngram, self.bits), Numbered(self.dataset))
+        sketches = self.tables.map("sketches", Sketch(self.params.ngram, self.bits), WithNumbers(self.dataset))
         contents = self._run("contents", [sketches], Contents(self.number))
         places = self._by_part("places", [self.tables.map("documents", WithoutShingles(), sketches)],
                                Sorted(PLACES, ("key", "tie", "shard", "row")))  # fmt: skip
@@ -177,7 +177,7 @@ class Adding:
         found = {"contents": contents, "bands": made, "documents": documents}
         counts = {key.removeprefix("index/"): value for key, value in self.decided.manifest.counts.items()
                   if key.startswith("index/")}  # fmt: skip
-        return [Run.of(run, kind, 0) for kind, run in found.items()], dict(sorted(counts.items()))
+        return [IndexRun.of(run, kind, 0) for kind, run in found.items()], dict(sorted(counts.items()))
 
     def _edges(self, contents: Dataset, bands: Dataset) -> tuple[Dataset, ...]:
         new, parameters = (Stored.of(contents),), self.index.parameters

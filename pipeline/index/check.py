@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from dedup.index.keys import part_range
 from infra.hashing import sha256_bytes
 from infra.storage import readable
-from pipeline.index.manifest import Index, Run
+from pipeline.index.manifest import Index, IndexRun
 from pipeline.index.merge import SCHEMAS
 from pipeline.index.runs import Stored, first_numbers
 
@@ -24,7 +24,7 @@ def faults_of(index: Index) -> dict[str, list[str]]:
     return {name: faults for name, faults in found.items() if faults}
 
 
-def _faults(index: Index, run: Run) -> Iterator[str]:
+def _faults(index: Index, run: IndexRun) -> Iterator[str]:
     manifest = index.run_folder(run.name) / "manifest.json"
     if not manifest.is_file():
         yield "missing"

@@ -55,7 +55,7 @@ class Members:
 
 
 @dataclass(frozen=True)
-class Place:
+class PlaceMembers:
     """Reducer over MEMBERS, by the content, to PLACED: the documents of contents that are in a group."""
 
     part: Ranges
@@ -125,7 +125,7 @@ def make_groups(index: Index, out: Path, engine: Engine) -> Dataset:
     edges = edges_of(tables, pairs, runs["contents"], runs, alive, parameters.threshold, bits)
     members = tables.map("members", Members(bits), AllEdges((edges,)))
     names = tuple((snapshot.number, snapshot.name) for snapshot in index.snapshots)
-    place = Place(Ranges(runs["documents"], bits), alive, names, bits)
+    place = PlaceMembers(Ranges(runs["documents"], bits), alive, names, bits)
     placed = tables.reduce("placed", [members], "part", place, 1 << bits)
     header = Header(Kind.TABLE, "index.groups", recipe, {}, tuple(InputRef("run", run.sha256) for run in index.runs))
     return engine.reduce_by_key([placed], "part", InGroups(), 1 << bits, out, header)

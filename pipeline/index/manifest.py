@@ -37,7 +37,7 @@ KINDS = ("contents", "bands", "documents")
 
 
 @dataclass(frozen=True)
-class Parameters:
+class IndexParameters:
     """What all snapshots of an index have in common."""
 
     bands: int = 14
@@ -77,7 +77,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Run:
+class IndexRun:
     """A run: the folder `runs/NAME`, its manifest's sha256, and the level of merging that it is on."""
 
     name: str
@@ -88,7 +88,7 @@ class Run:
     bytes: int
 
     @classmethod
-    def of(cls, dataset: Dataset, kind: str, level: int) -> "Run":
+    def of(cls, dataset: Dataset, kind: str, level: int) -> "IndexRun":
         sums = dataset.manifest.shards.sums
         return cls(dataset.folder.name, kind, level, dataset.refs[0].sha256, sums.rows, sums.bytes)
 
@@ -99,10 +99,10 @@ class Index:
     that were taken down, and its number of rows."""
 
     folder: Path
-    parameters: Parameters = field(default_factory=Parameters)
+    parameters: IndexParameters = field(default_factory=IndexParameters)
     next: int = 0
     snapshots: tuple[Snapshot, ...] = ()
-    runs: tuple[Run, ...] = ()
+    runs: tuple[IndexRun, ...] = ()
     gone: str | None = None
 
     @property
@@ -122,7 +122,7 @@ class Index:
     def run_folder(self, name: str) -> Path:
         return self.folder / RUNS / name
 
-    def dataset(self, run: Run) -> Dataset:
+    def dataset(self, run: IndexRun) -> Dataset:
         """The dataset of a run. UsageError if it is not there, or another one."""
         dataset = Dataset(self.run_folder(run.name))
         if not dataset.folder.is_dir() or dataset.refs[0].sha256 != run.sha256:
@@ -185,10 +185,10 @@ def read_index(folder: Path) -> Index:
         raise UsageError(f"{folder / INDEX} is not of the format {FORMAT}: use the version that made it")
     return Index(
         folder,
-        Parameters(**found["parameters"]),
+        IndexParameters(**found["parameters"]),
         found["next"],
         tuple(Snapshot(**each) for each in found["snapshots"]),
-        tuple(Run(**each) for each in found["runs"]),
+        tuple(IndexRun(**each) for each in found["runs"]),
         found["gone"],
     )
 
@@ -199,7 +199,7 @@ def open_or_new(folder: Path, given: Mapping[str, Any]) -> Index:
     if read_json(folder / INDEX) is None:
         if folder.exists() and any(path.name not in (RUNS, WORK, ".lock") for path in folder.iterdir()):
             raise UsageError(f"{folder} has files and is no index: name a new folder")
-        return Index(folder, Parameters(**given))
+        return Index(folder, IndexParameters(**given))
     index = read_index(folder)
     for name, value in given.items():
         own = getattr(index.parameters, name)
@@ -210,7 +210,7 @@ def open_or_new(folder: Path, given: Mapping[str, Any]) -> Index:
     return index
 
 
-PARAMETERS = tuple(each.name for each in fields(Parameters))
+PARAMETERS = tuple(each.name for each in fields(IndexParameters))
 
 
 @contextmanager

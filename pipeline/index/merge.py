@@ -15,7 +15,7 @@ from infra.dataset.manifest import Header, Kind, RecipeRef
 from infra.engines.engine import Engine
 from infra.engines.task import Output
 from infra.hashing import sha256_json
-from pipeline.index.manifest import KINDS, Index, Run
+from pipeline.index.manifest import KINDS, Index, IndexRun
 from pipeline.index.runs import Alive, RangePart, Ranges, Stored, in_order
 from pipeline.index.tasks import outputs
 
@@ -59,9 +59,9 @@ def merge_full_levels(index: Index, engine: Engine) -> Index:
     return index
 
 
-def full_level(index: Index, kind: str) -> list[Run]:
+def full_level(index: Index, kind: str) -> list[IndexRun]:
     """The runs of the lowest level that is full; empty if none is."""
-    levels: dict[int, list[Run]] = {}
+    levels: dict[int, list[IndexRun]] = {}
     for run in index.runs:
         if run.kind == kind:
             levels.setdefault(run.level, []).append(run)
@@ -85,7 +85,7 @@ def kept_too_much(index: Index) -> bool:
     return documents != sum(snapshot.counts["documents"] for snapshot in index.snapshots)
 
 
-def merged(index: Index, kind: str, runs: Sequence[Run], engine: Engine) -> Index:
+def merged(index: Index, kind: str, runs: Sequence[IndexRun], engine: Engine) -> Index:
     """The index with one run in place of these."""
     level = max(run.level for run in runs) + 1
     name = f"{index.next:05d}-{kind}"
@@ -96,6 +96,6 @@ def merged(index: Index, kind: str, runs: Sequence[Run], engine: Engine) -> Inde
     header = Header(Kind.TABLE, f"index.{kind}", recipe, {"level": level}, source.refs)
     made = engine.map_shards(Merge(kind, alive), [source], index.run_folder(name), header)
     others = tuple(run for run in index.runs if run not in runs)
-    changed = replace(index, next=index.next + 1, runs=(*others, Run.of(made, kind, level)))
+    changed = replace(index, next=index.next + 1, runs=(*others, IndexRun.of(made, kind, level)))
     changed.save()
     return changed

@@ -25,7 +25,7 @@ from pipeline.index.tasks import gathered
 SETS_AT_ONCE = 1024
 
 
-class Seen(NamedTuple):
+class SeenContents(NamedTuple):
     """Contents that earlier snapshots have: keys, sorted; the snapshots of each, as a list; whether one kept it."""
 
     keys: Keys
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
     kept: npt.NDArray[np.bool_]
 
 
-def seen(documents: pa.Table, wanted: Keys) -> Seen:
+def seen(documents: pa.Table, wanted: Keys) -> SeenContents:
     """What rows of DOCUMENTS that count say of the `wanted` contents."""
     keys = to_numpy(documents["key"])
     chosen = np.isin(keys, wanted)
@@ -45,12 +45,12 @@ def seen(documents: pa.Table, wanted: Keys) -> Seen:
     once = run_starts(keys, snapshots)
     offsets = np.append(np.searchsorted(once, starts), once.size)
     any_kept = np.logical_or.reduceat(kept, starts) if starts.size else np.empty(0, np.bool_)
-    return Seen(keys[starts], snapshot_lists(snapshots[once], offsets), any_kept)
+    return SeenContents(keys[starts], snapshot_lists(snapshots[once], offsets), any_kept)
 
 
-def nothing_of(keys: Keys) -> Seen:
+def nothing_of(keys: Keys) -> SeenContents:
     """That earlier snapshots have none of them."""
-    return Seen(
+    return SeenContents(
         keys, snapshot_lists(np.empty(0, np.int32), np.zeros(keys.size + 1, np.int32)), np.zeros(keys.size, np.bool_)
     )
 
@@ -123,7 +123,7 @@ class Sets:
                 }
                 yield Output(table_of(SETS, columns))
 
-    def _about(self, partition: int, keys: Keys) -> Seen:
+    def _about(self, partition: int, keys: Keys) -> SeenContents:
         documents = RangePart(self.documents, partition, self.bits).table(DOCUMENTS, np.unique(prefixes(keys)))
         return seen(self.alive.of_documents(documents), keys)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.index.keys import parts_of, prefixes, to_numpy
-from dedup.index.pairs import Rows, distinct_pairs, pairs_between, pairs_within, rows_of
+from dedup.index.pairs import BandRows, distinct_pairs, pairs_between, pairs_within, rows_of
 from dedup.index.sketch import READ, band_rows, sketches
 from dedup.index.tables import (
     BAND_ROWS,
@@ -34,7 +34,7 @@ from pipeline.index.runs import Alive, RangePart, in_order
 
 
 @dataclass(frozen=True)
-class NumberedPart:
+class PartWithNumber:
     """A partition of documents and its number."""
 
     part: Any
@@ -49,7 +49,7 @@ class NumberedPart:
 
 
 @dataclass(frozen=True)
-class Numbered:
+class WithNumbers:
     """The partitions of documents with their numbers."""
 
     source: Source
@@ -58,21 +58,21 @@ class Numbered:
     def refs(self) -> tuple[InputRef, ...]:
         return self.source.refs
 
-    def parts(self) -> "NumberedParts":
-        return NumberedParts(self.source.parts())
+    def parts(self) -> "PartsWithNumbers":
+        return PartsWithNumbers(self.source.parts())
 
 
 @dataclass(frozen=True)
-class NumberedParts(PartList[NumberedPart]):
-    """The partitions of `Numbered`."""
+class PartsWithNumbers(PartList[PartWithNumber]):
+    """The partitions of `WithNumbers`."""
 
     inner: Sequence[Any]
 
     def __len__(self) -> int:
         return len(self.inner)
 
-    def part(self, index: int) -> NumberedPart:
-        return NumberedPart(self.inner[index], index)
+    def part(self, index: int) -> PartWithNumber:
+        return PartWithNumber(self.inner[index], index)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Sketch:
     def fingerprint(self) -> str:
         return f"index:sketch:{self.ngram}:{self.bits}"
 
-    def __call__(self, part: NumberedPart) -> Iterator[Output]:
+    def __call__(self, part: PartWithNumber) -> Iterator[Output]:
         known = part.part.schema().names
         first = 0
         for batch in part.part.batches([name for name in READ if name in known]):
@@ -235,7 +235,7 @@ class AllPairs:
         tables = [self.alive.of_contents(table) for table in part.tables()]
         hashes = [table["hash"].to_numpy() for table in tables]
         rows = rows_of(np.concatenate(hashes), np.concatenate([to_numpy(table["key"]) for table in tables]))
-        yield from outputs_of_pairs(*pairs_within(Rows(*rows), self.leaders), False, self.bits)
+        yield from outputs_of_pairs(*pairs_within(BandRows(*rows), self.leaders), False, self.bits)
 
 
 def outputs_of_pairs(a: Any, b: Any, old: bool, bits: int) -> Iterator[Output]:
