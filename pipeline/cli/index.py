@@ -163,7 +163,7 @@ def remove(
 
     They count no more. Their rows stay in the runs until these are merged, which `refinery index merge` does at once.
 
-    Example: refinery index remove index --ids ids.txt
+    Example: refinery index remove index --snapshot 2024-51
     """
     from infra.errors import UsageError
     from pipeline.index.remove import remove_snapshot, take_down
