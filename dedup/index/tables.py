@@ -17,8 +17,14 @@ _PLACE = [("shard", pa.int32()), ("row", pa.int32())]
 # runs
 # sorted hashes: their differences take 7.3 bytes where zstd alone leaves 8.3
 _PACKED = pa.field("shingles", _SET, metadata={"encoding": "DELTA_BINARY_PACKED"})
-CONTENTS = pa.schema([("key", KEY), ("snapshot", pa.int32()), _PACKED])
-BANDS = pa.schema([("hash", pa.uint64()), ("key", KEY), ("snapshot", pa.int32()), ("kept", pa.bool_())])
+# Rows of a row group, which is the least that a lookup reads: some 200 KiB of bands and documents, 1 MiB of contents.
+_GROUPS = {
+    name: {"row_group_rows": str(rows)} for name, rows in (("contents", 512), ("bands", 8192), ("documents", 4096))
+}
+CONTENTS = pa.schema([("key", KEY), ("snapshot", pa.int32()), _PACKED], _GROUPS["contents"])
+BANDS = pa.schema(
+    [("hash", pa.uint64()), ("key", KEY), ("snapshot", pa.int32()), ("kept", pa.bool_())], _GROUPS["bands"]
+)
 DOCUMENTS = pa.schema(
     [
         ("key", KEY),
@@ -30,7 +36,8 @@ DOCUMENTS = pa.schema(
         ("tokens", pa.int64()),
         *_LOCATOR,
         ("kept", pa.bool_()),
-    ]
+    ],
+    _GROUPS["documents"],
 )
 GONE = pa.schema([("key", KEY), ("snapshot", pa.int32()), ("place", pa.int64()), ("content", pa.bool_())])
 

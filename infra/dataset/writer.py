@@ -25,6 +25,8 @@ ROW_GROUP_BYTES = 64 * 2**20
 ZSTD_LEVEL = 3
 # A field of lists of integers may name a Parquet encoding of its elements, by this key of its metadata.
 ENCODING = b"encoding"
+# A schema whose rows are looked up one by one may name smaller row groups, by this key of its metadata.
+GROUP_ROWS = b"row_group_rows"
 
 
 @dataclass
@@ -51,7 +53,8 @@ class ShardWriter:
         self.final.parent.mkdir(parents=True, exist_ok=True)
         self.temporary = temporary_name(self.final)
         self.has_text = "text" in self.schema.names
-        self.group_rows = ROW_GROUP_ROWS["text" if self.has_text else "table"]
+        usual = ROW_GROUP_ROWS["text" if self.has_text else "table"]
+        self.group_rows = int((self.schema.metadata or {}).get(GROUP_ROWS, usual))
         self._writer = pq.ParquetWriter(
             self.temporary,
             self.schema,

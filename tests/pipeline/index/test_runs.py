@@ -9,7 +9,6 @@ import pytest
 
 from dedup.index.keys import bits_for, part_range, parts_of, prefixes, to_arrow, to_numpy
 from dedup.index.tables import BANDS, DOCUMENTS, table_of
-from infra.dataset import writer
 from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
 from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
@@ -25,7 +24,7 @@ KEYS = np.frombuffer(DRAW.bytes(16 * ROWS), "S16")
 class Bands:
     """The rows of a part as a task."""
 
-    schema = BANDS
+    schema = BANDS.with_metadata({"row_group_rows": str(GROUP)})
     fingerprint = "test:bands"
 
     def __call__(self, part: RangePart):  # type: ignore[no-untyped-def]
@@ -41,8 +40,7 @@ class Bands:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
-    monkeypatch.setitem(writer.ROW_GROUP_ROWS, "table", GROUP)
+def run(tmp_path: Path) -> Stored:
     header = Header(Kind.TABLE, "index.bands", RecipeRef("index", "0" * 64), {}, (InputRef("made", "rows"),))
     return Stored.of(LocalEngine().map_shards(Bands(), [Ranges((), BITS)], tmp_path / "run", header))
 
