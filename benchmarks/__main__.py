@@ -26,6 +26,7 @@ NAMES: Final = (
     "substring_speed",
     "dedup_scale",
     "components",
+    "dedup_index",
     "pool_speed",
     "loader_speed",
     "engines",

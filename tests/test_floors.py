@@ -37,6 +37,7 @@ pipeline.job
 pipeline.pool
 pipeline.stages
 pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit  pipeline.snapshots
+pipeline.index
 pipeline.report
 pipeline.cli
 pipeline.demo

@@ -61,6 +61,8 @@ LEDGER = pa.schema(
         ("via", pa.string()),
         # of what `similarity` is: jaccard, containment; null for equal ones
         ("measure", pa.string()),
+        # of an index of several snapshots: the one that the survivor is of
+        ("survivor_snapshot", pa.string()),
     ]
 )
 

@@ -23,6 +23,10 @@ Sizes = npt.NDArray[np.integer[Any]]
 ROW_GROUP_ROWS = {"text": 1024, "table": 65536}
 ROW_GROUP_BYTES = 64 * 2**20
 ZSTD_LEVEL = 3
+# A field of lists of integers may name a Parquet encoding of its elements, by this key of its metadata.
+ENCODING = b"encoding"
+# A schema whose rows are looked up one by one may name smaller row groups, by this key of its metadata.
+GROUP_ROWS = b"row_group_rows"
 
 
 @dataclass
@@ -49,9 +53,15 @@ class ShardWriter:
         self.final.parent.mkdir(parents=True, exist_ok=True)
         self.temporary = temporary_name(self.final)
         self.has_text = "text" in self.schema.names
-        self.group_rows = ROW_GROUP_ROWS["text" if self.has_text else "table"]
+        usual = ROW_GROUP_ROWS["text" if self.has_text else "table"]
+        self.group_rows = int((self.schema.metadata or {}).get(GROUP_ROWS, usual))
         self._writer = pq.ParquetWriter(
-            self.temporary, self.schema, compression="zstd", compression_level=ZSTD_LEVEL, version="2.6"
+            self.temporary,
+            self.schema,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            version="2.6",
+            **encodings(self.schema),
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -112,3 +122,12 @@ class ShardWriter:
     def abandon(self) -> None:
         self._writer.close()
         self.temporary.unlink(missing_ok=True)
+
+
+def encodings(schema: pa.Schema) -> dict[str, Any]:
+    """What the Parquet writer is told of the lists whose fields name an encoding; the other columns have dictionaries,
+    as by default."""
+    named = {field.name: (field.metadata or {}).get(ENCODING) for field in schema}
+    given = {f"{name}.list.element": encoding.decode() for name, encoding in named.items() if encoding}
+    others = [field.name for field in schema if not named[field.name]]
+    return {"column_encoding": given, "use_dictionary": others} if given else {}

@@ -24,6 +24,8 @@ from tests.pipeline.command import all_commands
 WORDS = 'refinery() { printf "%s\\0" "$@"; }; '
 # What a command needs that its line does not name.
 UNNAMED: dict[str, str] = {"tokenize": "models/tokenizer.model"}
+# Parameters that name what a command makes if it is not there.
+GROWS: dict[str, str] = {"add": "index"}
 # Parameters that may name what comes with the package.
 SHIPPED = ("recipe", "recipes", "first", "second", "config")
 # Commands and options whose answer is a file or a text of its own, in lines as long as they are.
@@ -78,14 +80,15 @@ def inputs_of(words: Sequence[str]) -> Iterator[str]:
         for each in places(parameter, value):
             path = str(each).rpartition("=")[2]
             shipped = parameter in SHIPPED and not path.endswith(".toml")
-            if parameter != "out" and path != "-" and not shipped and not glob.has_magic(path):
+            if parameter not in ("out", GROWS.get(name)) and path != "-" and not shipped and not glob.has_magic(path):
                 yield path
     if name in UNNAMED:
         yield UNNAMED[name]
 
 
 def out_of(words: Sequence[str]) -> str | None:
-    made = command_of(words)[1].params.get("out")
+    name, context = command_of(words)
+    made = context.params.get(GROWS.get(name, "out"))
     return None if made is None else str(made)
 
 

@@ -1,0 +1,243 @@
+"""`index add`: a snapshot is compared with itself and with older ones, and becomes runs of the index.
+
+Its documents are sketched in one pass over the texts. Everything after it is made of the sketches: which contents older
+snapshots have (a join by ranges of keys), candidate pairs (by ranges of band hashes), the similarity of each pair,
+decisions, and three sorted runs. Of older runs the row groups are read that may have what the snapshot has; nothing of
+them is moved or written. So an add costs its own size, and a merge now and then (`merge.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dedup.index.decide import Keeping
+from dedup.index.keys import bits_for
+from dedup.index.tables import BAND_ROWS, BANDS, NAMED, PLACES, REMOVALS
+from infra.dataset.manifest import MANIFEST, Header, InputRef, Kind, RecipeRef
+from infra.dataset.reader import Dataset, Source
+from infra.engines.engine import Engine
+from infra.engines.task import Reducer, Task
+from infra.errors import UsageError
+from infra.hashing import canonical_json, sha256_json
+from infra.storage import read_json, write_bytes
+from pipeline.index.apply import Apply
+from pipeline.index.decisions import STEP, AllEdges, DecideContents, Decided, DocumentsOf, RemovalsOf, SurvivorNames
+from pipeline.index.manifest import RUNS, WORK, Index, IndexRun, Snapshot, held, open_or_new
+from pipeline.index.merge import merge_full_levels
+from pipeline.index.proof import CompareSets, KnownContents, Sets
+from pipeline.index.runs import Alive, Ranges, Stored
+from pipeline.index.tasks import (
+    BandsOf,
+    Contents,
+    DistinctPairs,
+    IndexCandidates,
+    KeptBands,
+    Sketch,
+    Sorted,
+    WantedSets,
+    WithNumbers,
+    WithoutShingles,
+)
+from pipeline.job.carried import carried
+from pipeline.job.outputs import check_apart
+from pipeline.job.tables import Tables
+from pipeline.stages.final import FROZEN
+
+# A range of keys has so many documents in the mean: with their shingles some 64 MiB.
+PART_DOCUMENTS = 16_384
+ARGUMENTS = "add.json"
+
+
+@dataclass(frozen=True)
+class Added:
+    """`index`: the state after it. `snapshot`: that which was added; `new`: whether it was not there before."""
+
+    index: Index
+    snapshot: Snapshot
+    new: bool
+    out: Dataset | None
+
+
+def documents_in(folder: Path) -> Dataset:
+    """The documents of a dataset's folder, or of the last dataset of a run's. UsageError if there are none."""
+    if (folder / FROZEN).is_file():
+        last = (read_json(folder / "run.json") or {}).get("last")
+        if last is None:
+            raise UsageError(f"{folder} is not finished: run the same `refinery run` command again")
+        folder = folder / str(last)
+    if not (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder} is no dataset (it has no {MANIFEST}): give the folder of a stage or of a run")
+    dataset = Dataset(folder)
+    if dataset.kind is not Kind.DOCUMENTS:
+        raise UsageError(f"{folder} contains {dataset.kind.value}, not documents: give a dataset with texts")
+    return dataset
+
+
+def default_name(dataset: Dataset) -> str:
+    """The crawl that the first document is of, else the name of the folder."""
+    first = next(dataset.batches(["dump"]), None)
+    dump = first["dump"][0].as_py() if first is not None and first.num_rows else None
+    return str(dump or dataset.folder.absolute().name)
+
+
+def add(
+    folder: Path,
+    dataset: Dataset,
+    engine: Engine,
+    name: str | None = None,
+    choice: Keeping | None = None,
+    out: Path | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> Added:
+    """Add a snapshot to the index in `folder`, which is made if it is not there. `given`: parameters of the index that
+    the user names; `out`: a folder for the documents that are kept, with the others in the ledger.
+
+    A snapshot that is there with the same documents is left as it is. UsageError for one with others, for other
+    parameters than the index has, for documents without ids, and if another command changes the index.
+    """
+    name, choice = name or default_name(dataset), choice or Keeping()
+    check_apart(folder, [dataset.folder])
+    if out is not None:
+        check_apart(out, [dataset.folder, folder])
+    with held(folder):
+        index = open_or_new(folder, given or {})
+        for snapshot in index.snapshots:
+            if snapshot.name == name:
+                return _there(index, snapshot, dataset, out)
+        adding = Adding(index, dataset, name, choice, engine)
+        adding.begin()
+        runs, counts = adding.runs()
+        written = None if out is None else adding.write(out)
+        snapshot = Snapshot(index.next, name, dataset.refs[0].sha256, choice.policy, choice.copies, counts)
+        changed = replace(index, next=index.next + 1, snapshots=(*index.snapshots, snapshot), runs=(*index.runs, *runs))
+        changed.save()
+        return Added(merge_full_levels(changed, engine), snapshot, True, written)
+
+
+def _there(index: Index, snapshot: Snapshot, dataset: Dataset, out: Path | None) -> Added:
+    if snapshot.source != dataset.refs[0].sha256:
+        raise UsageError(
+            f"{index.folder} has another dataset as {snapshot.name}: give --snapshot another name, or remove that one"
+        )
+    made = Dataset(out) if out is not None and (out / MANIFEST).is_file() else None
+    if out is not None and made is None:
+        raise UsageError(
+            f"{snapshot.name} is in {index.folder} already, and {out} is not there: remove the snapshot, and add it "
+            "again"
+        )
+    return Added(index, snapshot, False, made)
+
+
+class Adding:
+    """One snapshot on its way into an index: its intermediate tables, each made of those before it."""
+
+    def __init__(self, index: Index, dataset: Dataset, name: str, choice: Keeping, engine: Engine) -> None:
+        self.index, self.dataset, self.name, self.choice, self.engine = index, dataset, name, choice, engine
+        self.number = index.next
+        parameters = index.parameters
+        self.recipe = RecipeRef(STEP, sha256_json([asdict(parameters), asdict(choice)]))
+        self.tables = Tables(engine, self.recipe, STEP, index.folder / WORK)
+        self.params = parameters.minhash
+        rows = dataset.manifest.shards.sums.rows
+        self.bits = bits_for(rows, PART_DOCUMENTS)
+        self.alive: Alive = index.alive
+        self.older: dict[str, tuple[Stored, ...]] = {
+            kind: index.stored(kind) for kind in ("contents", "bands", "documents")
+        }
+        if choice.policy == "within":
+            self.older = dict.fromkeys(self.older, ())
+
+    def begin(self) -> None:
+        """Remove what a killed command left, unless it was this one."""
+        arguments = canonical_json({"index": self.index.sha256, "dataset": self.dataset.refs[0].sha256,
+                                    "name": self.name, **asdict(self.choice)})  # fmt: skip
+        path = self.index.folder / WORK / ARGUMENTS
+        if not path.is_file() or path.read_bytes() != arguments:
+            self.index.clear()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, arguments)
+
+    def runs(self) -> tuple[list[IndexRun], dict[str, int]]:
+        """The snapshot's runs, and its counts."""
+        sketches = self.tables.map("sketches", Sketch(self.params.ngram, self.bits), WithNumbers(self.dataset))
+        contents = self._run("contents", [sketches], Contents(self.number))
+        places = self._by_part("places", [self.tables.map("documents", WithoutShingles(), sketches)],
+                               Sorted(PLACES, ("key", "tie", "shard", "row")))  # fmt: skip
+        bands = self.tables.map("band-rows", BandsOf(self.params, self.bits), contents)
+        edges = self._edges(contents, bands)
+        removed = self.tables.map("removed", DecideContents(self.choice, self.bits), AllEdges(edges))
+        name = SurvivorNames((Stored.of(places),), self.older["documents"], self.alive, self.number, self.bits)
+        named = self._by_part("named", [removed], name)
+        named = self._by_part("named-sorted", [named], Sorted(NAMED, ("key",)))
+        self.decided = self.tables.map("decided", Decided(self.choice, self.number), places, named)
+        kept = self.tables.map("kept-bands", KeptBands(self.number), bands, self.decided)
+        documents = self._map_run("documents", DocumentsOf(self.number), self.decided)
+        made = self._run("bands", [kept], Sorted(BANDS, ("hash", "key")))
+        found = {"contents": contents, "bands": made, "documents": documents}
+        counts = {key.removeprefix("index/"): value for key, value in self.decided.manifest.counts.items()
+                  if key.startswith("index/")}  # fmt: skip
+        return [IndexRun.of(run, kind, 0) for kind, run in found.items()], dict(sorted(counts.items()))
+
+    def _edges(self, contents: Dataset, bands: Dataset) -> tuple[Dataset, ...]:
+        new, parameters = (Stored.of(contents),), self.index.parameters
+        of_hash = self._by_part("bands", [bands], Sorted(BAND_ROWS, ("hash", "key")))
+        ranges = Ranges(self.older["bands"], self.bits)
+        candidates = IndexCandidates(parameters.leaders, self.alive, self.choice.policy, self.bits)
+        found = self.tables.map("candidates", candidates, of_hash, ranges)
+        proof = edges_of(self.tables, found, new, self.older, self.alive, parameters.threshold, self.bits)
+        known = KnownContents(self.alive)
+        return proof, self.tables.map("known", known, contents, Ranges(self.older["documents"], self.bits))
+
+    def write(self, out: Path) -> Dataset:
+        """The documents that are kept."""
+        removals = self.tables.map("removals", RemovalsOf(), self.decided)
+        shards = len(self.dataset.parts())
+        by_shard = self.tables.reduce("by-shard", [removals], "shard", Sorted(REMOVALS, ("shard", "row")), shards)
+        names = tuple((snapshot.number, snapshot.name) for snapshot in self.index.snapshots)
+        task = Apply(
+            self.choice, self.index.parameters.threshold, self.recipe.sha256, carried(self.dataset),
+            (*names, (self.number, self.name)),
+        )  # fmt: skip
+        params = {"snapshot": self.name, "policy": self.choice.policy, "copies": self.choice.least}
+        refs = (*self.dataset.refs, *(InputRef("run", run.sha256) for run in self.index.runs))
+        header = Header(Kind.DOCUMENTS, STEP, self.recipe, params, refs)
+        return self.engine.map_shards(task, [self.dataset, by_shard], out, header)
+
+    def _by_part(self, name: str, tables: list[Dataset], reducer: Reducer) -> Dataset:
+        return self.tables.reduce(name, tables, "part", reducer, 1 << self.bits)
+
+    def _run(self, kind: str, tables: list[Dataset], reducer: Reducer) -> Dataset:
+        refs = tuple(ref for table in tables for ref in table.refs)
+        return self.engine.reduce_by_key(
+            tables, "part", reducer, 1 << self.bits, self._folder(kind), self._header(kind, refs)
+        )
+
+    def _map_run(self, kind: str, task: Task, source: Source) -> Dataset:
+        return self.engine.map_shards(task, [source], self._folder(kind), self._header(kind, source.refs))
+
+    def _folder(self, kind: str) -> Path:
+        return self.index.folder / RUNS / f"{self.number:05d}-{kind}"
+
+    def _header(self, kind: str, refs: tuple[InputRef, ...]) -> Header:
+        return Header(Kind.TABLE, f"{STEP}.{kind}", self.recipe, {"snapshot": self.name}, refs)
+
+
+def edges_of(
+    tables: Tables,
+    candidates: Dataset,
+    new: tuple[Stored, ...],
+    older: Mapping[str, tuple[Stored, ...]],
+    alive: Alive,
+    threshold: float,
+    bits: int,
+) -> Dataset:
+    """The EDGES of candidate pairs: see `Sets` and `CompareSets`."""
+
+    def reduce(name: str, inputs: list[Dataset], reducer: Reducer) -> Dataset:
+        return tables.reduce(name, inputs, "part", reducer, 1 << bits)
+
+    pairs = reduce("pairs", [candidates], DistinctPairs())
+    wanted = tables.map("wanted", WantedSets(bits), pairs)
+    sets = reduce("sets", [wanted], Sets(new, older["contents"], older["documents"], alive, bits))
+    return reduce("edges", [pairs, sets], CompareSets(new, threshold, bits))

@@ -1,0 +1,69 @@
+"""The documents of a snapshot without those that the index removes, which go to the ledger with their survivors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dedup.index.decide import Keeping
+from infra.dataset import schema as schemas
+from infra.engines.task import Output
+from infra.hashing import sha256_json
+from infra.ledger import Reject, ledger_of
+from pipeline.index.decisions import FEW, STEP
+from pipeline.job.carried import Carried
+from pipeline.job.funnel import Judged, by_batch
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Documents and their REMOVALS → documents. `names`: (number, name) of the snapshots."""
+
+    choice: Keeping
+    threshold: float
+    recipe: str
+    carried: Carried
+    names: tuple[tuple[int, str], ...]
+
+    @property
+    def fingerprint(self) -> str:
+        parts = [self.choice.policy, self.choice.copies, self.threshold, self.recipe, self.carried.fingerprint]
+        return sha256_json(["index:apply", *parts, self.names])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.carried.schema()
+
+    def __call__(self, part: Any, removals: Any) -> Iterator[Output]:
+        table = removals.table().combine_chunks()  # in the order of the rows
+        rows = table["row"].to_numpy()
+
+        def judge(batch: pa.RecordBatch, first: int) -> Judged:
+            low, high = np.searchsorted(rows, [first, first + batch.num_rows])
+            kept = np.ones(batch.num_rows, np.bool_)
+            kept[rows[low:high] - first] = False
+            return Judged(kept, self._ledger(batch.filter(pa.array(~kept)), table.slice(low, high - low)))
+
+        yield from by_batch(part, self.schema, STEP, self.recipe, judge)
+
+    def _ledger(self, rejected: pa.RecordBatch, removals: pa.Table) -> pa.RecordBatch | None:
+        if not rejected.num_rows:
+            return None
+        columns = {name: removals[name].combine_chunks() for name in removals.schema.names}
+        names = dict(self.names)
+        snapshot = pa.array([names.get(number) for number in columns["survivor_snapshot"].to_pylist()], pa.string())
+        few = pc.equal(columns["rule"], FEW)
+        least = pa.scalar(float(self.choice.least))
+        measured = pc.less(columns["similarity"], 1.0)
+        given = {
+            "measure": pc.if_else(measured, pa.scalar("jaccard"), pa.scalar(None, pa.string())),
+            **{name: columns[name] for name in ("rule", "survivor", "survivor_path", "survivor_offset", "similarity")},
+            "survivor_snapshot": snapshot,
+            "value": pc.if_else(few, columns["snapshots"].cast(pa.float64()), columns["similarity"]),
+            "threshold": pc.if_else(few, least, pa.scalar(self.threshold)),
+        }
+        typed = {name: column.cast(schemas.LEDGER.field(name).type) for name, column in given.items()}
+        return ledger_of(rejected, Reject(STEP, "", None, None), self.recipe, **typed)

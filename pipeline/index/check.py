@@ -1,0 +1,47 @@
+"""`index verify`: every byte of every run, and that its rows are where a reader expects them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from dedup.index.keys import part_range
+from infra.hashing import sha256_bytes
+from infra.storage import readable
+from pipeline.index.manifest import Index, IndexRun
+from pipeline.index.merge import SCHEMAS
+from pipeline.index.runs import Stored, first_numbers
+
+
+def faults_of(index: Index) -> dict[str, list[str]]:
+    """What is wrong with each damaged run, by its name; empty if the index is sound."""
+    found = {run.name: [*_faults(index, run)] for run in index.runs}
+    if index.gone is not None:
+        try:
+            pq.read_table(readable(index.folder / index.gone))
+        except (OSError, ValueError) as error:
+            found[index.gone] = [str(error).splitlines()[0]]
+    return {name: faults for name, faults in found.items() if faults}
+
+
+def _faults(index: Index, run: IndexRun) -> Iterator[str]:
+    manifest = index.run_folder(run.name) / "manifest.json"
+    if not manifest.is_file():
+        yield "missing"
+        return
+    if sha256_bytes(manifest.read_bytes()) != run.sha256:
+        yield "its manifest.json is not the one that was written"
+        return
+    dataset = index.dataset(run)
+    faults = dataset.verify()
+    yield from faults
+    if faults:
+        return
+    if dataset.manifest.shards.sums.rows != run.rows:
+        yield f"{dataset.manifest.shards.sums.rows:,} rows, {index.folder.name} says {run.rows:,}"
+    bits = Stored.of(dataset).bits
+    for number, part in enumerate(dataset.parts()):
+        low, high = part_range(number, bits)
+        numbers = first_numbers(part.table([SCHEMAS[run.kind].names[0]]))
+        if numbers.size and (numbers[0] < low or numbers[-1] > high or bool(np.any(numbers[1:] < numbers[:-1]))):
+            yield f"{part.path}: its rows are not in order"

@@ -1,0 +1,224 @@
+"""`index.json`: what an index has, and how it is changed: under the folder's lock, by one replacement of the file.
+
+Runs are written before the file names them, and removed after it names them no more; what a killed command leaves is
+not named, and goes at the next change. So a reader, and whoever comes after a kill, sees the old index or the new one.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dedup.index.pairs import LEADERS
+from dedup.minhash import MinHash
+from dedup.verify import Verify
+from infra.dataset.reader import Dataset
+from infra.errors import UsageError
+from infra.hashing import readable_json, sha256_json
+from infra.storage import (
+    disk_errors,
+    is_locked,
+    lock,
+    new_file,
+    read_json,
+    readable,
+    remove_folder,
+    write_last,
+)
+from pipeline.index.runs import Alive, Stored
+
+FORMAT = "refinery.index/1"
+INDEX, RUNS, WORK, GONE = "index.json", "runs", "work", "gone"
+KINDS = ("contents", "bands", "documents")
+
+
+@dataclass(frozen=True)
+class IndexParameters:
+    """What all snapshots of an index have in common."""
+
+    bands: int = 14
+    """Bands of a signature."""
+
+    rows: int = 8
+    """Values of each band."""
+
+    ngram: int = 5
+    """Words of each shingle."""
+
+    threshold: float = 0.8
+    """The least Jaccard similarity of shingle sets by which documents are duplicates."""
+
+    leaders: int = LEADERS
+    """How many contents of a bucket the others are compared with."""
+
+    def __post_init__(self) -> None:
+        MinHash(self.bands, self.rows, self.ngram)
+        Verify(self.threshold)
+
+    @property
+    def minhash(self) -> MinHash:
+        return MinHash(self.bands, self.rows, self.ngram)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot that was added. `source`: the sha256 of its dataset's manifest."""
+
+    number: int
+    name: str
+    source: str
+    policy: str
+    copies: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class IndexRun:
+    """A run: the folder `runs/NAME`, its manifest's sha256, and the level of merging that it is on."""
+
+    name: str
+    kind: str
+    level: int
+    sha256: str
+    rows: int
+    bytes: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, kind: str, level: int) -> "IndexRun":
+        sums = dataset.manifest.shards.sums
+        return cls(dataset.folder.name, kind, level, dataset.refs[0].sha256, sums.rows, sums.bytes)
+
+
+@dataclass(frozen=True)
+class Index:
+    """One state of an index. `next`: the number of its next snapshot, run or file; `gone`: the file of the documents
+    that were taken down, and its number of rows."""
+
+    folder: Path
+    parameters: IndexParameters = field(default_factory=IndexParameters)
+    next: int = 0
+    snapshots: tuple[Snapshot, ...] = ()
+    runs: tuple[IndexRun, ...] = ()
+    gone: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        return sha256_json(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "parameters": asdict(self.parameters),
+            "next": self.next,
+            "snapshots": [asdict(snapshot) for snapshot in self.snapshots],
+            "runs": [asdict(run) for run in self.runs],
+            "gone": self.gone,
+        }
+
+    def run_folder(self, name: str) -> Path:
+        return self.folder / RUNS / name
+
+    def dataset(self, run: IndexRun) -> Dataset:
+        """The dataset of a run. UsageError if it is not there, or another one."""
+        dataset = Dataset(self.run_folder(run.name))
+        if not dataset.folder.is_dir() or dataset.refs[0].sha256 != run.sha256:
+            raise UsageError(f"{self.folder}: the run {run.name} is damaged or missing: restore it from a copy")
+        return dataset
+
+    def stored(self, kind: str) -> tuple[Stored, ...]:
+        return tuple(Stored.of(self.dataset(run)) for run in self.runs if run.kind == kind)
+
+    def gone_rows(self) -> pa.Table | None:
+        """GONE, or None."""
+        return None if self.gone is None else pq.read_table(readable(self.folder / self.gone))
+
+    @property
+    def alive(self) -> Alive:
+        return Alive.of([snapshot.number for snapshot in self.snapshots], self.gone_rows())
+
+    def named(self, name: str) -> Snapshot:
+        """UsageError if there is no snapshot of this name."""
+        for snapshot in self.snapshots:
+            if snapshot.name == name:
+                return snapshot
+        there = ", ".join(snapshot.name for snapshot in self.snapshots) or "none"
+        raise UsageError(f"{self.folder} has no snapshot {name!r}; there are: {there}")
+
+    def with_gone(self, rows: pa.Table) -> "Index":
+        """This state with these documents taken down besides. The file is written; `save` names it."""
+        before = self.gone_rows()
+        path = f"{GONE}/{self.next:05d}.parquet"
+        (self.folder / GONE).mkdir(exist_ok=True)
+        with new_file(self.folder / path) as temporary:
+            pq.write_table(pa.concat_tables([before, rows]) if before is not None else rows, temporary)
+        return replace(self, gone=path, next=self.next + 1)
+
+    def save(self) -> None:
+        """Make this the state of the folder, which this process holds, and remove what it does not name."""
+        with disk_errors(self.folder):
+            write_last(self.folder / INDEX, readable_json(self.as_dict()))
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what this state does not name. Only under the folder's lock."""
+        named = {run.name for run in self.runs}
+        runs, gone = self.folder / RUNS, self.folder / GONE
+        for path in [*runs.iterdir()] if runs.is_dir() else ():
+            if path.name not in named:
+                remove_folder(path)
+        for path in [*gone.iterdir()] if gone.is_dir() else ():
+            if f"{GONE}/{path.name}" != self.gone:
+                path.unlink()
+        remove_folder(self.folder / WORK)
+
+
+def read_index(folder: Path) -> Index:
+    """The state of an index. UsageError if there is none, or it is of another version."""
+    found = read_json(folder / INDEX)
+    if found is None:
+        raise UsageError(f"{folder} is no index (it has no {INDEX}): refinery index add {folder} DATASET makes one")
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise UsageError(f"{folder / INDEX} is not of the format {FORMAT}: use the version that made it")
+    return Index(
+        folder,
+        IndexParameters(**found["parameters"]),
+        found["next"],
+        tuple(Snapshot(**each) for each in found["snapshots"]),
+        tuple(IndexRun(**each) for each in found["runs"]),
+        found["gone"],
+    )
+
+
+def open_or_new(folder: Path, given: Mapping[str, Any]) -> Index:
+    """The index in a folder, or a new one. `given`: parameters that the user names. UsageError where the index has
+    other ones."""
+    if read_json(folder / INDEX) is None:
+        if folder.exists() and any(path.name not in (RUNS, WORK, ".lock") for path in folder.iterdir()):
+            raise UsageError(f"{folder} has files and is no index: name a new folder")
+        return Index(folder, IndexParameters(**given))
+    index = read_index(folder)
+    for name, value in given.items():
+        own = getattr(index.parameters, name)
+        if own != value:
+            raise UsageError(
+                f"{folder} was made with --{name} {own}, not {value}: leave --{name} out, or make another index"
+            )
+    return index
+
+
+PARAMETERS = tuple(each.name for each in fields(IndexParameters))
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the index for a change. UsageError if another command is changing it."""
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file: give the folder of an index")
+    if folder.exists() and is_locked(folder):
+        raise UsageError(f"another command is changing {folder}: run this one again when that has ended")
+    with lock(folder):
+        yield

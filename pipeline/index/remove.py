@@ -1,0 +1,72 @@
+"""`index remove`: a snapshot, or listed documents, are taken out of an index.
+
+What is removed counts no more from then on, and its rows go when their runs are merged. Decisions that were made about
+other documents are not undone: what was removed in favour of a document that is now gone stays removed.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dedup.index.keys import to_numpy
+from dedup.index.sketch import url_hashes
+from dedup.index.tables import DOCUMENTS, GONE
+from infra.errors import UsageError
+from pipeline.index.manifest import Index, held, read_index
+from pipeline.index.runs import Ranges
+from pipeline.revise.listed import Listed
+
+
+def remove_snapshot(folder: Path, name: str) -> Index:
+    """The index without a snapshot. UsageError if there is none of this name."""
+    with held(folder):
+        index = read_index(folder)
+        gone = index.named(name)
+        left = tuple(snapshot for snapshot in index.snapshots if snapshot != gone)
+        changed = replace(index, snapshots=left)
+        if not left:
+            changed = replace(changed, runs=(), gone=None)
+        changed.save()
+        return changed
+
+
+def take_down(folder: Path, listed: Listed) -> int:
+    """Take the listed documents out of the index; how many they were.
+
+    Reads the documents of all runs. UsageError for hosts: of URLs an index has hashes.
+    """
+    if listed.hosts or listed.domains:
+        name = sorted({*listed.hosts, *listed.domains})[0]
+        raise UsageError(f"an index has hashes of whole addresses: list those of {name}, not host: or domain:")
+    with held(folder):
+        index = read_index(folder)
+        alive = index.alive
+        urls = np.sort(url_hashes(pa.array(sorted(listed.urls), pa.string())))
+        ids = pa.array(sorted(listed.ids), pa.string())
+        bits = max((run.bits for run in index.stored("documents")), default=0)
+        found, count = [], 0
+        for part in Ranges(index.stored("documents"), bits).parts():
+            rows = alive.of_documents(part.table(DOCUMENTS))
+            hit = np.isin(rows["url_hash"].to_numpy(), urls)
+            hit |= pc.is_in(rows["id"], ids).to_numpy()
+            if hit.any():
+                found.append(_gone(rows, hit))
+                count += int(hit.sum())
+        if found:
+            index.with_gone(pa.concat_tables(found)).save()
+        return count
+
+
+def _gone(rows: pa.Table, hit: np.ndarray) -> pa.Table:
+    """GONE of the rows that are hit; `content`: no other document of the snapshot has the content."""
+    snapshots = rows["snapshot"].to_numpy()
+    keys = to_numpy(rows["key"])
+    order = np.lexsort((snapshots, keys))
+    starts = np.flatnonzero(np.append(True, (keys[order][1:] != keys[order][:-1]) | (np.diff(snapshots[order]) != 0)))
+    whole = np.empty(keys.size, np.bool_)
+    whole[order] = np.repeat(np.logical_and.reduceat(hit[order], starts), np.diff(starts, append=keys.size))
+    chosen = rows.filter(pa.array(hit)).select(["key", "snapshot", "place"])
+    return chosen.append_column("content", pa.array(whole[hit])).cast(GONE)
