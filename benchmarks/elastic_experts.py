@@ -38,6 +38,7 @@ KS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
 POLICIES: Mapping[str, tuple[str, int, int]] = {
     "top_p": ("top_p", FULL_K, 1),
     "top_p 4-8": ("top_p", 8, 4),
+    "top_p 5-7": ("top_p", 7, 5),
     "min_p": ("min_p", FULL_K, 1),
     "table": ("table", FULL_K, 1),
 }
@@ -208,7 +209,7 @@ def calibrated(run: Path, data: Path, place: Path, name: str) -> dict[str, Any]:
     made = calibrate_experts(run, data / "calibration", TARGET, file, kind, most, fewest, "cpu")  # type: ignore[arg-type]
     (result,) = evaluate(run, data / "test", policy=str(file), device="cpu")["by_k"].values()
     return {
-        "value": made["value"] if kind != "table" else made["table"],
+        "values": made["values"] or made["table"],
         "calibration_bits": made["bits_per_byte"],
         "mean_k": result["active_experts"],
         "bits": result["overall"],

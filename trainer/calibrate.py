@@ -1,6 +1,8 @@
 """Calibration: the policy that uses a given mean number of experts per token, found on held-out text.
 
-`top_p` and `min_p`: their value by bisection; mean k grows with the one and falls with the other. `table`: a k for each
+`top_p` and `min_p`: a value for each MoE layer, in which it uses that mean, by bisection in all layers at once; mean k
+grows with the one and falls with the other. One value for all layers would give some more experts than others, which
+costs more than tokens gain by it (docs/trainer.md). `table`: a k for each
 MoE layer. How much the bits per byte change with the k of one layer is measured, the others at the mean, and the table
 is the one with the smallest sum of these changes (LExI, 2509.02753, does it without data). Where this is worse than the
 same k in all layers, the latter is kept.
@@ -68,7 +70,7 @@ def calibrate_experts(
         if policy == "table":
             found, result = calibrated_table(measure, mean_k, most, minimum, layers)
         else:
-            found, result = calibrated_value(measure, mean_k, KPolicy(most, policy, 1.0, minimum))
+            found, result = calibrated_values(measure, mean_k, KPolicy(most, policy, 1.0, minimum), layers)
         with_all = measure(KPolicy(most))
     made = CalibratedPolicy(
         format=FORMAT,
@@ -77,6 +79,7 @@ def calibrate_experts(
         value=found.value,
         minimum=found.minimum,
         table=found.table,
+        values=found.values,
         checkpoint=read.sha256,
         data=dataset.ref.manifest_sha256,
         target_mean_k=mean_k,
@@ -90,27 +93,31 @@ def calibrate_experts(
     return made.as_dict()
 
 
-def calibrated_value(measure: Measure, mean_k: float, policy: KPolicy) -> tuple[KPolicy, Result]:
-    """`policy` with the value of the nearest mean k, and its result. UsageError where none is near."""
-    low, high = 0.0, 1.0
+def calibrated_values(measure: Measure, mean_k: float, policy: KPolicy, layers: int) -> tuple[KPolicy, Result]:
+    """`policy` with the value of each layer in which its mean k is the nearest, and the result. UsageError where the
+    mean over layers is not near."""
+    low, high = [0.0] * layers, [1.0] * layers
     best: tuple[float, KPolicy, Result] | None = None
     for _ in range(PASSES):
-        value = (low + high) / 2
-        tried = KPolicy(policy.k, policy.kind, value, policy.minimum)
+        values = [(a + b) / 2 for a, b in zip(low, high)]
+        tried = KPolicy(policy.k, policy.kind, 0.0, policy.minimum, values=tuple(values))
         result = measure(tried)
-        off = result["active_experts"] - mean_k
-        if best is None or abs(off) < best[0]:
-            best = abs(off), tried, result
-        if abs(off) <= TOLERANCE * mean_k:
+        off = [k - mean_k for k in result["mean_k_by_layer"]]
+        worst = max(map(abs, off))
+        if best is None or worst < best[0]:
+            best = worst, tried, result
+        if worst <= TOLERANCE * mean_k:
             break
-        if (off < 0) == (policy.kind == "top_p"):
-            low = value
-        else:
-            high = value
+        for layer, value in enumerate(values):
+            if (off[layer] < 0) == (policy.kind == "top_p"):
+                low[layer] = value
+            else:
+                high[layer] = value
     assert best is not None
-    if best[0] > NEAR * mean_k:
+    reached = best[2]["active_experts"]
+    if abs(reached - mean_k) > NEAR * mean_k:
         raise UsageError(
-            f"{policy.kind} does not reach a mean of {mean_k} experts: the nearest is {best[2]['active_experts']:.2f}; "
+            f"{policy.kind} does not reach a mean of {mean_k} experts: the nearest is {reached:.2f}; "
             "choose another mean, or another policy"
         )
     return best[1], best[2]

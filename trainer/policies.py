@@ -8,7 +8,7 @@ Shapes: B sequences, L positions, T = B x L tokens, K experts chosen per token, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -57,6 +57,9 @@ class KPolicy:
     table: tuple[int, ...] = ()
     """k of each MoE layer, of kind "table"; `k` is the largest."""
 
+    values: tuple[float, ...] = ()
+    """Of "min_p" and "top_p", where MoE layers have values of their own; `value` is then none of them."""
+
     @property
     def most(self) -> int:
         return self.k
@@ -67,13 +70,20 @@ class KPolicy:
 
     def for_layers(self, layers: int) -> "list[KPolicy]":
         """The policy of each MoE layer: what a model takes."""
-        if self.kind != "table":
-            return [self] * layers
-        assert len(self.table) == layers, "check_policy has compared them"
-        return [KPolicy(k) for k in self.table]
+        own = self.table or self.values
+        assert len(own) in (0, layers), "check_policy has compared them"
+        if self.table:
+            return [KPolicy(k) for k in self.table]
+        return [replace(self, value=value, values=()) for value in self.values] or [self] * layers
+
+    @property
+    def name(self) -> str:
+        """As `policy_file.policies_named` reads it."""
+        own = ",".join(map(str, self.table)) or ",".join(f"{value:.4g}" for value in self.values or [self.value])
+        return self.kind if self.kind == "fixed" else f"{self.kind}={own}"
 
     def keep(self, scores_TK: Tensor) -> Tensor | None:
-        assert self.kind != "table", "a table is of all layers"
+        assert not (self.table or self.values), "a policy of all layers"
         if self.kind == "fixed":
             return None
         best_TK = scores_TK.sort(dim=1, descending=True).values
@@ -135,13 +145,16 @@ def _unit(x: np.ndarray) -> np.ndarray:
 def check_policy(policy: KPolicy, n_experts: int, layers: int) -> KPolicy:
     """`policy` itself, for a model with `layers` MoE layers of `n_experts`. UsageError when its k, its value or its
     table is out of range."""
-    if policy.kind == "table" and len(policy.table) != layers:
-        raise UsageError(f"the table has {len(policy.table)} numbers; the model has {layers} MoE layers: one for each")
+    own = policy.table if policy.kind == "table" else policy.values
+    if len(own) != layers and (own or policy.kind == "table"):
+        what = "table" if policy.kind == "table" else "policy"
+        raise UsageError(f"the {what} has {len(own)} numbers; the model has {layers} MoE layers: one for each")
     for k in (policy.k, *policy.table):
         if not 1 <= k <= n_experts:
             raise UsageError(f"k is {k}; the model has {n_experts} experts, so k may be 1 to {n_experts}")
-    if policy.kind in ("min_p", "top_p") and not 0.0 < policy.value <= 1.0:
-        raise UsageError(f"the value of policy {policy.kind!r} is {policy.value}; it must be over 0 and at most 1")
+    for value in policy.values or [policy.value]:
+        if policy.kind in ("min_p", "top_p") and not 0.0 < value <= 1.0:
+            raise UsageError(f"the value of policy {policy.kind!r} is {value}; it must be over 0 and at most 1")
     if not 1 <= policy.minimum <= policy.k:
         raise UsageError(f"the minimum of experts is {policy.minimum}; it must be from 1 to k, which is {policy.k}")
     return policy

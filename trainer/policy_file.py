@@ -1,4 +1,5 @@
-"""Policies by name: `fixed`, `top_p=0.5`, `min_p=0.3`, `table=8,6,4`, or the file of a calibration.
+"""Policies by name: `fixed`, `top_p=0.5`, `min_p=0.3`, `table=8,6,4`, or the file of a calibration. Of `top_p` and
+`min_p` each MoE layer may have a value of its own: `top_p=0.5,0.4,0.4`.
 
 `refinery calibrate-experts` writes the file (`calibrate.py`); `evaluate` and `generate` take any of these.
 """
@@ -16,7 +17,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.policies import KPolicy, PolicyKind, check_policy
 from trainer.settings import build
 
-FORMAT = "refinery.policy/1"
+FORMAT = "refinery.policy/2"
 KINDS = get_args(PolicyKind)
 FORMS = "fixed, top_p=P, min_p=P, table=K,K,… with a k for each MoE layer, or the file of `refinery calibrate-experts`"
 
@@ -31,6 +32,7 @@ class CalibratedPolicy:
     value: float
     minimum: int
     table: tuple[int, ...]
+    values: tuple[float, ...]
 
     checkpoint: str
     """The checkpoint's `sha256`; another one is refused."""
@@ -50,7 +52,7 @@ class CalibratedPolicy:
     """With `k` experts for every token."""
 
     def kpolicy(self) -> KPolicy:
-        return KPolicy(self.k, self.policy, self.value, self.minimum, self.table)
+        return KPolicy(self.k, self.policy, self.value, self.minimum, self.table, self.values)
 
     def as_dict(self) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -96,7 +98,8 @@ def _with_value(policy: str, kind: Any, value: str, k: int) -> KPolicy:
             if value:
                 raise ValueError
             return KPolicy(k)
-        return KPolicy(k, kind, float(value))
+        values = tuple(float(number) for number in value.split(","))
+        return KPolicy(k, kind, values[0]) if len(values) == 1 else KPolicy(k, kind, values=values)
     except ValueError:
         raise UsageError(f"no policy {policy!r}: give {FORMS}") from None
 

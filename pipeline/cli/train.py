@@ -53,9 +53,8 @@ def watching(out: Path, tensorboard: bool) -> Iterator[Any]:
 
 def print_pass(policy: Any, result: Mapping[str, Any]) -> None:
     """A line to stderr for each pass over the data."""
-    what = ",".join(map(str, policy.table)) or f"{policy.value:.4g}"
     found = f"{result['active_experts']:.2f} experts per token, {result['overall']:.4f} bits per byte"
-    say(f"{policy.kind} {what}: {found}")
+    say(f"{policy.name}: {found}")
 
 
 def train(

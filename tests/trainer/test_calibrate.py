@@ -10,7 +10,7 @@ import pytest
 from infra.errors import UsageError
 from tests.trainer.conftest import documents, write_config, write_tokens
 from trainer.api import Sampling, calibrate_experts, evaluate, freeze, generate, train
-from trainer.calibrate import between, calibrated_table, calibrated_value, cheapest_table
+from trainer.calibrate import between, calibrated_table, calibrated_values, cheapest_table
 from trainer.checkpoint import read_checkpoint
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
@@ -39,7 +39,8 @@ def test_a_value_is_found_and_the_file_gives_what_was_measured(
     file = tmp_path / "made" / "policy.json"
     passes = []
     found = calibrate_experts(run, held, 5.0, file, kind, 12, 2, on_pass=lambda p, r: passes.append(p))  # type: ignore[arg-type]
-    assert abs(found["mean_k"] - 5.0) < 0.05 and 2 < len(passes) <= 15
+    assert found["mean_k_by_layer"] == pytest.approx([5.0] * LAYERS, abs=0.25)
+    assert abs(found["mean_k"] - 5.0) < 0.1 and 2 < len(passes) <= 15
     assert json.loads(file.read_bytes()) == found
     answer = evaluate(run, held, policy=str(file))
     assert answer["by_k"].keys() == {"12"}
@@ -87,6 +88,8 @@ def test_a_table_is_a_k_for_each_layer(run: Path, held: Path, tmp_path: Path) ->
         ("top_p=half", (), "no policy 'top_p=half'"),
         ("fixed=3", (), "no policy 'fixed=3'"),
         ("min_p=1.5", (), "over 0 and at most 1"),
+        ("min_p=.5,.5,.5,.5,.5,.5,1.5", (), "over 0 and at most 1"),
+        ("top_p=.5,.5", (), "the policy has 2 numbers; the model has 7"),
         ("table=1,2", (), "the table has 2 numbers; the model has 7"),
         ("table=1,x", (), "no policy 'table=1,x'"),
         ("table=1,2,3,4,5,6,17", (), "k may be 1 to 16"),
@@ -113,7 +116,7 @@ def test_a_file_is_of_its_checkpoint_and_whole(run: Path, held: Path, tmp_path: 
     for change, message in (
         ({"format": "x"}, "is not of format"),
         ({"value": "x"}, r"policy\.json\.value is 'x'"),
-        ({"value": 0.0}, "over 0 and at most 1"),
+        ({"values": [0.0] * LAYERS}, "over 0 and at most 1"),
         ({"table": [[]]}, "table"),
     ):
         file.write_text(json.dumps(body | change))
@@ -144,15 +147,18 @@ def test_what_cannot_be_calibrated_is_said(
 
 def test_bisection_ends_near_the_target_or_says_so() -> None:
     def measure(policy: KPolicy) -> dict[str, float]:
-        mean = 1 + 11 * (policy.value if policy.kind == "top_p" else 1 - policy.value)
-        return {"active_experts": mean, "overall": 1.0}
+        shares = policy.values[0], policy.values[1] ** 2
+        means = [1 + 11 * (share if policy.kind == "top_p" else 1 - share) for share in shares]
+        return {"active_experts": sum(means) / 2, "mean_k_by_layer": means, "overall": 1.0}
 
     for kind in ("top_p", "min_p"):
-        policy, result = calibrated_value(measure, 4.0, KPolicy(12, kind, 1.0))  # type: ignore[arg-type]
-        assert result["active_experts"] == pytest.approx(4.0, abs=0.01)
-        assert policy.value == pytest.approx(3 / 11 if kind == "top_p" else 8 / 11, abs=0.001)
+        policy, result = calibrated_values(measure, 4.0, KPolicy(12, kind, 1.0), 2)  # type: ignore[arg-type]
+        assert result["mean_k_by_layer"] == pytest.approx([4.0, 4.0], abs=0.02)
+        share = 3 / 11 if kind == "top_p" else 8 / 11
+        assert policy.values == pytest.approx((share, share**0.5), abs=0.002)
     with pytest.raises(UsageError, match=r"does not reach a mean of 4.0 experts: the nearest is 12.00"):
-        calibrated_value(lambda policy: {"active_experts": 12.0}, 4.0, KPolicy(12, "top_p", 1.0))
+        never = {"active_experts": 12.0, "mean_k_by_layer": [12.0]}
+        calibrated_values(lambda _: never, 4.0, KPolicy(12, "top_p", 1.0), 1)
 
 
 def test_the_cheapest_table_is_that_of_all_tables() -> None:

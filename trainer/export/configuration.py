@@ -47,12 +47,12 @@ def model_config(config: ModelConfig, vocab_size: int, eod_id: int, length: int,
 
 
 def expert_config(policy: KPolicy) -> dict[str, Any]:
-    """What `config.json` says of the experts of a token; a table is a list of numbers."""
+    """What `config.json` says of the experts of a token; a table, and a value for each MoE layer, are lists."""
     table = policy.kind == "table"
     return {
         "num_experts_per_tok": list(policy.table) if table else policy.k,
         "expert_policy": "fixed" if table else policy.kind,
-        "expert_policy_value": policy.value,
+        "expert_policy_value": list(policy.values) or policy.value,
         "min_experts_per_tok": policy.minimum,
     }
 

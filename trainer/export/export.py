@@ -120,7 +120,7 @@ def _readme(read: Checkpoint, policy: KPolicy, dtype: str, parameters: int) -> s
         dtype=dtype,
         layers=len(config.model.layers),
         sources=len({layer.kv_group for layer in config.model.layers}),
-        experts=experts if policy.kind in ("fixed", "table") else f"at most {experts}, by {policy.kind}={policy.value}",
+        experts=experts if policy.kind in ("fixed", "table") else f"at most {experts}, by {policy.name}",
         length=config.data.sequence_length,
         window=config.model.window,
         tokens=state["tokens"],

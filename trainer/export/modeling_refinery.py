@@ -12,7 +12,7 @@ Shapes: B sequences, L new positions, S positions with keys, D hidden_size, H qu
 C head_dim, T = B x L tokens, E experts, K experts chosen per token, N = T x K pairs of token and expert.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -126,6 +126,13 @@ class RefineryMLP(nn.Module):
         return self.down_proj(F.silu(gate) * up)
 
 
+class ExpertUse(NamedTuple):
+    """How many experts a token of a layer uses: at most `k`, by the value of `config.expert_policy`."""
+
+    k: int
+    value: float
+
+
 class RefineryRouter(nn.Module):
     """In fp32, whatever the rest of the model is in. The bias helps to choose the experts and does not weigh them."""
 
@@ -135,21 +142,21 @@ class RefineryRouter(nn.Module):
         self.bias: Tensor
         self.register_buffer("bias", torch.zeros(config.num_experts))
 
-    def forward(self, x_TD: Tensor, k: int, config: RefineryConfig) -> tuple[Tensor, Tensor]:
+    def forward(self, x_TD: Tensor, use: ExpertUse, config: RefineryConfig) -> tuple[Tensor, Tensor]:
         """The chosen experts [T, K] and their weights, which sum to `routed_scaling_factor`; 0 for one that is not
         used."""
         logits_TE = F.linear(x_TD.float(), self.weight.float())
-        expert_TK = (logits_TE.sigmoid() + self.bias.float()).topk(k, dim=1).indices
+        expert_TK = (logits_TE.sigmoid() + self.bias.float()).topk(use.k, dim=1).indices
         log_score_TK = F.logsigmoid(logits_TE).gather(1, expert_TK)
         if config.expert_policy != "fixed":
             best_TK = log_score_TK.exp().sort(dim=1, descending=True).values
             if config.expert_policy == "min_p":
-                enough_TK = best_TK >= config.expert_policy_value * best_TK[:, :1]
+                enough_TK = best_TK >= use.value * best_TK[:, :1]
             else:
                 share_TK = best_TK / best_TK.sum(1, keepdim=True)
-                enough_TK = share_TK.cumsum(1) - share_TK < config.expert_policy_value
+                enough_TK = share_TK.cumsum(1) - share_TK < use.value
             number_T1 = enough_TK.sum(1, keepdim=True).clamp(min=config.min_experts_per_tok)
-            unused_TK = torch.arange(k, device=x_TD.device) >= number_T1
+            unused_TK = torch.arange(use.k, device=x_TD.device) >= number_T1
             log_score_TK = log_score_TK.masked_fill(unused_TK, -torch.inf)
         return expert_TK, config.routed_scaling_factor * log_score_TK.softmax(1)
 
@@ -194,9 +201,9 @@ class RefineryMoE(nn.Module):
         self.experts = RefineryExperts(config)
         self.shared_expert = RefineryMLP(config.hidden_size, config.shared_expert_intermediate_size)
 
-    def forward(self, x_BLD: Tensor, k: int, config: RefineryConfig) -> Tensor:
+    def forward(self, x_BLD: Tensor, use: ExpertUse, config: RefineryConfig) -> Tensor:
         x_TD = x_BLD.flatten(0, 1)
-        return self.experts(x_TD, *self.router(x_TD, k, config)).view_as(x_BLD) + self.shared_expert(x_BLD)
+        return self.experts(x_TD, *self.router(x_TD, use, config)).view_as(x_BLD) + self.shared_expert(x_BLD)
 
 
 class RefineryLayer(nn.Module):
@@ -215,12 +222,12 @@ class RefineryLayer(nn.Module):
         kvs: dict[int, KV],
         cache: Any,
         keep_BS: Tensor | None,
-        k: int | None,
+        use: ExpertUse | None,
         config: RefineryConfig,
     ) -> Tensor:
         x_BLD = x_BLD + self.self_attn(self.input_layernorm(x_BLD), rope, kvs, cache, keep_BS)
         h_BLD = self.post_attention_layernorm(x_BLD)
-        return x_BLD + (self.mlp(h_BLD) if k is None else self.mlp(h_BLD, k, config))
+        return x_BLD + (self.mlp(h_BLD) if use is None else self.mlp(h_BLD, use, config))
 
 
 class RefineryModel(nn.Module):
@@ -276,8 +283,8 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
             kind: rope_table(position_ids, config.head_dim, config.rope_thetas[kind]) for kind in config.rope_thetas
         }
         kvs: dict[int, KV] = {}
-        for layer, kind, k in zip(self.model.layers, config.layer_types, experts_per_tok(config)):
-            x_BLD = layer(x_BLD, ropes[kind], kvs, cache, keep_BS, k, config)
+        for layer, kind, use in zip(self.model.layers, config.layer_types, use_of_experts(config)):
+            x_BLD = layer(x_BLD, ropes[kind], kvs, cache, keep_BS, use, config)
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(self.model.norm(x_BLD[:, keep])).float()
         loss = None
@@ -286,8 +293,8 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache})
 
 
-def experts_per_tok(config: RefineryConfig) -> list[int | None]:
-    """k of each layer, None for dense ones."""
+def use_of_experts(config: RefineryConfig) -> list[ExpertUse | None]:
+    """Of each layer, None for dense ones."""
     k, moe = config.num_experts_per_tok, [kind == "sparse" for kind in config.mlp_layer_types]
     ks = [k] * sum(moe) if isinstance(k, int) else list(k)
     if len(ks) != sum(moe) or any(not 1 <= each <= config.num_experts for each in ks):
@@ -295,5 +302,7 @@ def experts_per_tok(config: RefineryConfig) -> list[int | None]:
             f"config.num_experts_per_tok is {k}; it must be a number from 1 to {config.num_experts}, or one for each "
             f"of the {sum(moe)} MoE layers"
         )
-    table = iter(ks)
-    return [next(table) if sparse else None for sparse in moe]
+    value = config.expert_policy_value
+    values = [value] * sum(moe) if isinstance(value, float) else list(value)
+    uses = map(ExpertUse, ks, values)
+    return [next(uses) if sparse else None for sparse in moe]

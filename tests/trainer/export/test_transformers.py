@@ -26,7 +26,7 @@ from trainer.policy_file import policies_named
 from trainer.sampling import Sampling
 
 Loaded = Callable[..., tuple[Transformer, KPolicy, Any]]
-POLICIES = ["fixed", "top_p=0.6", "min_p=0.5", "table=1,2,3,4,5,6,7"]
+POLICIES = ["fixed", "top_p=0.6", "top_p=.3,.4,.5,.6,.7,.8,.9", "min_p=0.5", "table=1,2,3,4,5,6,7"]
 
 
 @pytest.fixture(autouse=True)
