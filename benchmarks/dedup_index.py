@@ -79,7 +79,7 @@ class PagesPart:
 
 
 @dataclass(frozen=True)
-class Write:
+class WritePages:
     """Pages as documents."""
 
     dump: str
@@ -138,7 +138,7 @@ def written(pages: Sequence[MadePage], number: int, folder: Path, engine: LocalE
     name = f"snapshot-{number + 1}"
     cut = tuple(tuple(pages[start : start + PART]) for start in range(0, len(pages), PART))
     header = Header(Kind.DOCUMENTS, "made", RecipeRef("made", "0" * 64), {}, (InputRef("made", name),))
-    return engine.map_shards(Write(name), [Pages(cut, name)], folder / name, header)
+    return engine.map_shards(WritePages(name), [Pages(cut, name)], folder / name, header)
 
 
 def stable_share(dataset: Dataset) -> float:

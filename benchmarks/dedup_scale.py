@@ -46,7 +46,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnTexts:
     """One shard of documents."""
 
     kind: str
@@ -60,15 +60,15 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class AllDrawn:
+class AllDrawnTexts:
     kind: str
     count: int
     words: int
     refs: tuple[InputRef, ...] = (InputRef("made", "drawn"),)
 
-    def parts(self) -> list[Drawn]:
+    def parts(self) -> list[DrawnTexts]:
         starts = range(0, self.count, SHARD)
-        return [Drawn(self.kind, first, min(SHARD, self.count - first), self.words) for first in starts]
+        return [DrawnTexts(self.kind, first, min(SHARD, self.count - first), self.words) for first in starts]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Write:
     schema: pa.Schema = SCHEMA
     fingerprint: str = "write"
 
-    def __call__(self, part: Drawn) -> Iterator[Output]:
+    def __call__(self, part: DrawnTexts) -> Iterator[Output]:
         texts = drawn(part)
         for first in range(part.first, part.first + part.count, BATCH):
             rows = [
@@ -89,7 +89,7 @@ class Write:
             yield Output(pa.RecordBatch.from_pylist(rows, SCHEMA), None, {"in": len(rows), "rejected": 0})
 
 
-def drawn(part: Drawn) -> Iterator[str]:
+def drawn(part: DrawnTexts) -> Iterator[str]:
     words = [f"w{number:x}" for number in range(WORDS)]
     if part.kind == "documents":
         draw, last = np.random.default_rng(part.first), [""]
@@ -139,7 +139,7 @@ class Watched(LocalEngine):
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     kind = next(each for each in KINDS if getattr(args, each))
-    source = AllDrawn(kind, getattr(args, kind), args.words)
+    source = AllDrawnTexts(kind, getattr(args, kind), args.words)
     step = {"kind": "dedup", "method": "minhash", "options": {"policy": args.policy}}
     recipe = parse_recipe({"name": "scale", "stage": [{"name": "near", "command": "dedup", "step": [step]}]}, "scale")
     with tempfile.TemporaryDirectory(prefix="dedup-scale-", dir=args.out) as scratch, Watched(args.workers) as engine:

@@ -10,7 +10,6 @@ others. The last line opens a manifest of 90,000 parts.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from infra.dataset.reader import Dataset, PartList
 from infra.engines.open import open_engine
 from infra.engines.task import Output
 from infra.ledger import ledger_batch
-from infra.metering import cpu_seconds
+from infra.metering import cpu_seconds, worker_peak_memory
 from infra.storage import write_bytes
 from pipeline.job.context import Context
 from pipeline.recipes.parse import parse_recipe
@@ -166,7 +165,7 @@ def here(parts: int, args: argparse.Namespace, folder: Path) -> list[dict[str, A
         started, cpu_started = time.monotonic(), cpu_seconds()
         dataset: Dataset = make(folder / name)
         seconds, used = time.monotonic() - started, cpu_seconds() - cpu_started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+        peak = worker_peak_memory() / MIB
         files = sum(1 for path in (folder / name).rglob("*") if path.is_file())
         times = {"seconds": round(seconds, 2), "cpu_seconds": round(used, 2)}
         found = {"driver_mib": round(peak, 1), "files": files, "rows": dataset.manifest.counts["out"]}

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.shared import ROOT, markdown
+from infra.metering import worker_peak_memory
 
 VOCABULARY = 8192
 SHAPES: dict[str, dict[str, Any]] = {
@@ -57,7 +58,6 @@ def config_of(shape: dict[str, Any], mode: str, dtype: str) -> Any:
 
 def measure(words: list[str]) -> None:
     """In a process of its own: prints the bytes of the peak."""
-    import resource
 
     import numpy as np
     import psutil
@@ -88,7 +88,7 @@ def measure(words: list[str]) -> None:
     steps(config_of(small, mode, dtype), 256)
     before = psutil.Process().memory_info().rss
     steps(config_of(shape, mode, dtype), shape.get("vocabulary", VOCABULARY))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+    print(worker_peak_memory() - before)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

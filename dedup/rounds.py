@@ -43,11 +43,11 @@ def link_rows(edges: pa.RecordBatch) -> pa.RecordBatch:
 
 
 @dataclass(frozen=True)
-class Removed:
+class RemovedMembers:
     """Reducer over LINKS by `key` to the rows of CROWD for documents that are removed. Memory: the edges of one
     document."""
 
-    fingerprint: str = "dedup.rounds.Removed()"
+    fingerprint: str = "dedup.rounds.RemovedMembers()"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         for table in whole_keys(rows):

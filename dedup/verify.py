@@ -39,8 +39,8 @@ def containment(a: Hashes, b: Hashes) -> float:
 
 
 def set_rows(documents: pa.RecordBatch, first: int, wanted: pa.RecordBatch, ngram: int) -> Iterator[pa.RecordBatch]:
-    """SETS of the documents of a batch (`marks.READ`, the first has the number `first`) that are `wanted` (WANTED sorted
-    by place): a row for each row of `wanted`. A batch has 8 MiB of hashes, or one set."""
+    """SETS of the documents of a batch (`marks.READ`; the first is number `first`) that are `wanted`: WANTED sorted by
+    place, a row for each of its rows. A batch has 8 MiB of hashes, or one set."""
     numbers = numbers_of(wanted)
     chosen, which = np.unique(numbers, return_inverse=True)
     sets = shingle_sets(unmarked_texts(documents.take(pa.array(chosen - first))), ngram)

@@ -31,7 +31,7 @@ from pipeline.extract.block_kinds import (
 from pipeline.extract.block_runs import Item, runs_of
 from pipeline.extract.block_text import text_of
 from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_tag_of, nest, raw_text, scan
-from pipeline.extract.page_data import Told
+from pipeline.extract.page_data import DataTexts
 from pipeline.extract.shadow import composed
 from pipeline.extract.structure import formulas, outline
 from pipeline.extract.structure.code import is_code_box, is_numbers
@@ -220,7 +220,7 @@ class _BlockReader:
         """The blocks with the numbers of their runs in place of those of their items, and what the page's data tell."""
         runs = runs_of(self.items)
         if self.data:
-            is_told = Told(self.data).is_told
+            is_told = DataTexts(self.data).is_told
             return [tuple.__new__(Block, (*block[:-2], runs[block.run], is_told(block.text))) for block in found]
         return [
             tuple.__new__(Block, (*block[:-2], runs[block.run], False)) if runs[block.run] != block.run else block

@@ -24,7 +24,7 @@ _TAG = re.compile(r"<[^<>]*+>")
 _RUN: Final = 4
 
 
-class Told:
+class DataTexts:
     """The strings of a page's JSON-LD that may be main text."""
 
     def __init__(self, scripts: Iterable[str]) -> None:

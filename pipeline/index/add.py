@@ -25,7 +25,7 @@ from pipeline.index.apply import Apply
 from pipeline.index.decisions import STEP, AllEdges, DecideContents, Decided, DocumentsOf, RemovalsOf, SurvivorNames
 from pipeline.index.manifest import RUNS, WORK, Index, IndexRun, Snapshot, held, open_or_new
 from pipeline.index.merge import merge_full_levels
-from pipeline.index.proof import CompareSets, KnownContents, Sets
+from pipeline.index.proof import CompareSets, ContentSets, KnownContents
 from pipeline.index.runs import Alive, Ranges, Stored
 from pipeline.index.tasks import (
     BandsOf,
@@ -232,12 +232,12 @@ def edges_of(
     threshold: float,
     bits: int,
 ) -> Dataset:
-    """The EDGES of candidate pairs: see `Sets` and `CompareSets`."""
+    """The EDGES of candidate pairs: see `ContentSets` and `CompareSets`."""
 
     def reduce(name: str, inputs: list[Dataset], reducer: Reducer) -> Dataset:
         return tables.reduce(name, inputs, "part", reducer, 1 << bits)
 
     pairs = reduce("pairs", [candidates], DistinctPairs())
     wanted = tables.map("wanted", WantedSets(bits), pairs)
-    sets = reduce("sets", [wanted], Sets(new, older["contents"], older["documents"], alive, bits))
+    sets = reduce("sets", [wanted], ContentSets(new, older["contents"], older["documents"], alive, bits))
     return reduce("edges", [pairs, sets], CompareSets(new, threshold, bits))

@@ -77,7 +77,7 @@ class KnownContents:
 
 
 @dataclass(frozen=True)
-class Sets:
+class ContentSets:
     """Reducer over WANTED, by the content, to SETS, by the partition that wants them.
 
     `new`: the runs that have the contents which are compared among themselves; `older`, `documents`: those of older
@@ -141,7 +141,7 @@ def sets_of(runs: tuple[Stored, ...], partition: int, bits: int, wanted: Keys) -
 class CompareSets:
     """Reducer over PAIRS and SETS to the EDGES whose Jaccard similarity reaches the threshold.
 
-    `new`: as in `Sets`. Memory: the sets of the partition's pairs, each once.
+    `new`: as in `ContentSets`. Memory: the sets of the partition's pairs, each once.
     """
 
     new: tuple[Stored, ...]

@@ -17,7 +17,7 @@ from dedup.equal_sets import CopyEdges, EqualSets, better_rows, copy_rows
 from dedup.marks import READ
 from dedup.minhash import MinHash, band_rows, signature_table
 from dedup.policy import Policy, columns_read, preference_fields
-from dedup.rounds import Left, Removed, crowd_rows, link_rows
+from dedup.rounds import Left, RemovedMembers, crowd_rows, link_rows
 from dedup.tables import (
     BANDS,
     COPIES,
@@ -74,7 +74,7 @@ def verified_edges(work: Work, options: dict[str, Any], params: MinHash, pairs: 
         suffix = f"-{number}"
         links.append(work.tables.map(f"links{suffix}", Each("links", LINKS, link_rows), edges[-1]))
         met.append(work.tables.map(f"met{suffix}", Each("met", PAIRS, met_rows), wanted))
-        removed = work.reduce(f"removed{suffix}", links, Removed(), CROWD)
+        removed = work.reduce(f"removed{suffix}", links, RemovedMembers(), CROWD)
         left = work.reduce(f"left{suffix}", [crowd, removed], Left(), BANDS)
         pairs = work.reduce(f"candidates{suffix}", [left], Again(number), PAIRS)
         wanted = work.reduce(f"wanted{suffix}", [*met, pairs], Stars(number), WANTED)

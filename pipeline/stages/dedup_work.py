@@ -181,7 +181,7 @@ def id_rows(documents: pa.RecordBatch, first: int, kept: pa.RecordBatch) -> Iter
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPlaces:
     """The places of survivors, of DECISIONS."""
 
     schema: pa.Schema = PLACES
@@ -271,7 +271,7 @@ class Work:
     def applicable(self, decisions: Dataset) -> Source:
         """DECISIONS, whose `key` is the survivor, with the ids and locators of survivors, and partitioned like the
         documents."""
-        kept = self.tables.map("kept", Kept(), decisions)
+        kept = self.tables.map("kept", KeptPlaces(), decisions)
         if kept.manifest.shards.sums.rows:
             ids = self.of_some("ids", "ids", DECISIONS, id_rows, NAMES, kept)
             decisions = self.reduce("named", [ids, decisions], NameSurvivors(), NAMED)

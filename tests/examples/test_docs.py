@@ -17,6 +17,7 @@ from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
+from torch.distributed.run import get_args_parser
 
 from benchmarks.__main__ import parsed
 from pipeline.models.combination import load_combination
@@ -25,7 +26,7 @@ from pipeline.steps.table import read_step
 from tests.examples.pages import OWN_TESTS, Block, all_pages, blocks, shell_lines, spans
 from tests.examples.shell import Line, Terminal, check_text, logical_lines
 from tests.files import ROOT
-from tests.pipeline.command import all_commands
+from tests.pipeline.command import all_commands, refinery
 from trainer.branch import apply_overrides
 from trainer.config import Config
 
@@ -38,6 +39,8 @@ NOT_RUN = {
     "refinery-env/bin/": "the network: the extra is there",
     "python -m benchmarks": "labelled data and other projects' programs: the options are there",
     'A="': "options of the benchmarks below it",
+    "refinery train --data tokens --config base": "several GPUs: the options are there",
+    "torchrun": "several machines: the options are there",
 }
 # Packages that are not ours; where they are not installed, the files and columns that the block names are looked for.
 FOREIGN = ("duckdb", "polars", "datasets")
@@ -95,6 +98,12 @@ def test_what_is_not_run_is_there(line: Line, capsys: pytest.CaptureFixture[str]
                 parsed(command.split()[3], ["--help"])
             options = {word for word in command.split() if word.startswith("--")}
             assert options <= {*re.findall(r"--[\w-]+", capsys.readouterr().out)}
+    elif "refinery train" in text:
+        launcher, _, command = text.partition("refinery train")
+        options = {word for word in command.split(" -- ")[0].split() if word.startswith("--")}
+        assert options <= {*re.findall(r"--[\w-]+", refinery("train", "--help"))}
+        if launcher:
+            get_args_parser().parse_args([*launcher.replace("\\\n", " ").split()[1:], "refinery"])
     else:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert {*re.findall(r"refinery\[([\w,]+)\]", text)} <= {*extras}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.extract.blocks import blocks
-from pipeline.extract.page_data import Told, strings
+from pipeline.extract.page_data import DataTexts, strings
 
 RECIPE = {
     "@context": "https://schema.org",
@@ -25,7 +25,7 @@ RECIPE = {
 
 
 def told(text: str, data: Any = RECIPE) -> bool:
-    return Told([json.dumps(data)]).is_told(text)
+    return DataTexts([json.dumps(data)]).is_told(text)
 
 
 @pytest.mark.parametrize("text", ["Soup", "2 onions", "1 l of water", "Cut the onions and boil them.", "Serve."])
