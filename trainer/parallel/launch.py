@@ -42,8 +42,8 @@ def launch(ranks: int, command: Sequence[str]) -> int:
         max_restarts=0,
         monitor_interval=MONITOR,
     )
-    for name in ("torch.distributed.elastic", "elastic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # the error is told below
+    for name in ("", ".agent.server.api"):  # the second has a level of its own
+        logging.getLogger(f"torch.distributed.elastic{name}").setLevel(logging.CRITICAL)  # the error is told below
     try:
         elastic_launch(config, sys.executable)("-m", "refinery", *command)
     except ChildFailedError as error:
