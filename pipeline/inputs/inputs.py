@@ -107,7 +107,7 @@ def inputs_of_snapshot(files: Iterable[SnapshotFile]) -> tuple[InputFile, ...]:
     def input_file(file: SnapshotFile) -> InputFile:
         state = states.get(file.url)
         version = f"snapshot:{file.snapshot}"
-        return InputFile(file.url, file.name, version, state and state.size, state.version if state else "")
+        return InputFile(file.url, file.name, version, state.size if state else None, state.version if state else "")
 
     return tuple(map(input_file, ordered))
 
