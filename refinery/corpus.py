@@ -82,7 +82,7 @@ def run(
     with keep_budget(limits), open_engine(engine, workers) as opened:
         given = given_inputs(words(inputs), choice, None if source is None else os.fspath(source), columns, folder)
         means = Means(opened.workers, 0.0, limits)
-        planned = None if budget is None else within_budget(chosen, given, means, budget)
+        planned = None if budget is None else within_budget(chosen, given, folder, limit, means, budget)
         finished = run_recipe(chosen, given, folder, opened, limit, text(models), columns)
         keep_forecast(folder, planned)
     return finished

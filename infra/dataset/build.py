@@ -33,7 +33,6 @@ from infra.storage import (
     sizes_in,
     sync_files,
     sync_folder,
-    write_bytes,
     write_last,
 )
 
@@ -107,8 +106,7 @@ class Build:
             content = manifest.to_bytes()
             run = {**run, "manifest_sha256": hashlib.sha256(content).hexdigest()}
             account = {**run, "parts_made": self.made, "parts_found": self.found, **self._cost(run, totals, table)}
-            check_locked(self.folder)
-            write_bytes(self.folder / RUN, readable_json(account))
+            write_last(self.folder / RUN, readable_json(account))
             write_last(self.folder / MANIFEST, content)
         self._clear()
         return Dataset(self.folder)

@@ -20,7 +20,7 @@ from typing import Any
 
 from infra.engines.beam_workers import WorkerDied, run_watched
 from infra.engines.engine import Done, Engine, Report
-from infra.engines.failures import died, noted, take_failure
+from infra.engines.failures import died, ended_by, noted, take_failure
 from infra.engines.job import Job, PartJobs, RangeJob, run_job
 from infra.engines.job_files import chunked, read_chunk
 from infra.engines.options import address_towards, check_listens
@@ -31,6 +31,7 @@ from infra.http.budget import environment, join_run
 from infra.storage import place
 
 OPTIONS = "REFINERY_BEAM_OPTIONS"
+DIRECT = "DirectRunner"
 # How often a pipeline is run again in which a worker process of DirectRunner died.
 RETRIES = 5
 # The options that say where a cluster is, as HOST:PORT.
@@ -114,9 +115,9 @@ class BeamEngine(Engine):
 
     def _shared(self) -> dict[str, str]:
         """What the workers need in their environment: see `environment`."""
-        known = self._options.get_all_options()
-        if known["runner"] in (None, "DirectRunner"):
+        if self._runner() == DIRECT:
             return environment()
+        known = self._options.get_all_options()
         given = (str(known.get(name)) for name in MASTERS)
         master = next((found[1] for each in given if (found := re.search(r"([\w.-]+):\d+$", each))), None)
         return environment(address_towards(master))
@@ -131,19 +132,26 @@ class BeamEngine(Engine):
         except ValueError as error:  # an unknown runner, or options that do not go together
             raise UsageError(f"--engine beam: {' '.join(str(error).split())}") from None
         yield pipeline
+        failed: Exception | None = None
         try:
             state = self._run(pipeline)
-            failed = None if state in (None, "DONE") else str(state)
+            if state not in (None, "DONE"):
+                failed = ended_by(self._runner(), str(state))
+        except WorkerDied as error:
+            failed = died(last_line(error))
         except Exception as error:
-            failed = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            failed = ended_by(self._runner(), last_line(error))
         failure = take_failure(folder)
         if failed:
-            raise (failure or died(failed)) from None
+            raise (failure or failed) from None
+
+    def _runner(self) -> str:
+        return str(self._options.get_all_options()["runner"] or DIRECT)
 
     def _run(self, pipeline: Any) -> Any:
         """The state in which the pipeline ends. Where a worker process of DirectRunner dies it is run again: what is
         made by then is found."""
-        if self._options.get_all_options()["runner"] not in (None, "DirectRunner") or self.workers == 1:
+        if self._runner() != DIRECT or self.workers == 1:
             return pipeline.run().wait_until_finish()
         for _ in range(RETRIES):
             try:
@@ -154,8 +162,8 @@ class BeamEngine(Engine):
 
 
 def pipeline_options(words: Sequence[str], workers: int) -> Any:
-    """Beam's own pipeline options: ours for DirectRunner, then `words`. UsageError for what no option of Beam is; what
-    other runners are given may be an option of their job server, and is handed on."""
+    """Beam's own pipeline options: ours for DirectRunner, then `words`. UsageError for what no option of Beam is; an
+    option that other runners are given may be one of their job server, and is handed on."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     mode = "multi_processing" if workers > 1 else "in_memory"
@@ -163,21 +171,44 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
     quiet = "--default_sdk_harness_log_level=ERROR"
     ours = [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}", quiet]
     if not any(word.split("=")[0] == "--runner" for word in words):
-        ours.insert(0, "--runner=DirectRunner")
+        ours.insert(0, f"--runner={DIRECT}")
     # our types are Protocols with properties, which Beam's checker cannot compare
     options = PipelineOptions([*ours, *words], pipeline_type_check=False)
     said = io.StringIO()
+    parsers: list[Any] = []
     try:
         with contextlib.redirect_stderr(said):  # where argparse says what is wrong
-            known = options.get_all_options()
+            known = options.get_all_options(add_extra_args_fn=parsers.append)
+            stray = stray_words(parsers[0].parse_known_args([*words])[1])
             unknown = options.get_all_options(retain_unknown_options=True).keys() - known.keys()
     except SystemExit:
         raise UsageError(f"--engine beam: {said.getvalue().strip().splitlines()[-1]}") from None
-    if unknown and known["runner"] in (None, "DirectRunner"):
+    if stray:
+        raise UsageError(
+            f"--engine beam: Beam would pass over {' '.join(stray)}: its options begin with two dashes, as "
+            "--runner=FlinkRunner"
+        )
+    if unknown and known["runner"] in (None, DIRECT):
         raise UsageError(f"--engine beam: no option of Beam is called {', '.join(f'--{n}' for n in sorted(unknown))}")
     if endpoint := known.get("job_endpoint"):
         check_listens("a Beam job service", str(endpoint))
     return options
+
+
+def stray_words(unknown: Sequence[str]) -> list[str]:
+    """The words that are neither an option nor the value of one, among those that are none of Beam's own."""
+    found = []
+    for before, word in zip(["", *unknown], unknown, strict=False):
+        named = word.startswith("--") and word != "--"
+        value = not word.startswith("-") and before.startswith("--") and "=" not in before
+        if not (named or value):
+            found.append(word)
+    return found
+
+
+def last_line(error: Exception) -> str:
+    """Of what it says, where runners put the cause."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def run_noted(job: Job, folder: str, shared: Mapping[str, str]) -> int:

@@ -27,6 +27,15 @@ def died(reason: str) -> WorkError:
     )
 
 
+def ended_by(runner: str, reason: str) -> WorkError:
+    """Of a pipeline that a runner of Beam did not begin, or ended, for its own reason."""
+    told = " ".join(reason.split())[:600]
+    return WorkError(
+        f"Beam's {runner} did not finish the pipeline ({told}): its own log may say more; run the same command again "
+        "when that is mended"
+    )
+
+
 @contextmanager
 def noted(folder: str) -> Iterator[None]:
     """In a worker: leaves in `folder` what the block raises, which goes on."""

@@ -19,6 +19,7 @@ from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died
 from infra.engines.job import Job, PartJobs
 from infra.engines.options import Parser, address_towards, bytes_given, check_listens
+from infra.engines.ray_auth import check_token, is_refusal, no_token
 from infra.engines.ray_tasks import RayTasks
 from infra.engines.shuffle import Spreads
 from infra.engines.spill import shuffle_through_files
@@ -37,14 +38,20 @@ def start_ray(address: str | None, processors: int) -> None:
     """Connects to the cluster at `address`, or starts Ray on this machine. UsageError where there is no cluster,
     WorkError where Ray does not come up."""
     import ray
+    from ray.exceptions import RayError
 
     if address:
         check_listens("a Ray cluster", address.removeprefix("ray://"))
+        check_token(address)
     here = {"address": "local", "num_cpus": processors, "include_dashboard": False}
     for attempt in range(1, START_ATTEMPTS + 1):
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **({"address": address} if address else here))
             return
+        except RayError as error:
+            if is_refusal(error):
+                raise no_token(address or "here") from None
+            raise
         except (RuntimeError, ConnectionError, ValueError) as error:
             ray.shutdown()
             reason = str(error).strip().split("\n")[0][:200]

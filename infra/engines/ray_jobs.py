@@ -5,6 +5,7 @@ The command runs on the cluster's head, where Ray tells it the cluster's address
 
 import asyncio
 import logging
+import os
 import re
 import shlex
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from infra.engines.ray_auth import with_token
 from infra.errors import UsageError, WorkError
 from infra.extras import check_extra
 
@@ -49,6 +51,8 @@ class RayJob:
             found = self.client.get_job_info(self.name)
         except RuntimeError as error:
             raise UsageError(f"there is no job {self.name} at {self.client.get_address()}: {first(error)}") from None
+        except OSError as error:
+            raise WorkError(f"the dashboard at {self.client.get_address()} does not answer: {first(error)}") from None
         begun, ended = found.start_time, found.end_time
         return {
             "job": self.name,
@@ -125,6 +129,11 @@ def submit(words: Sequence[str], address: str | None = None, runtime_env: Path |
                 time.sleep(SECONDS_BETWEEN * attempt)
                 continue
             raise WorkError(f"Ray refused the job: {first(error)}") from None
+        except OSError as error:
+            raise WorkError(
+                f"{client.get_address()} broke the connection before it said whether it has the job ({first(error)}): "
+                "look for it there before you submit it again"
+            ) from None
         break
     return RayJob(name, client.get_address())
 
@@ -151,10 +160,10 @@ def connect(address: str | None) -> Any:
     from ray.job_submission import JobSubmissionClient
 
     logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.ERROR)
+    where = address or os.environ.get("RAY_API_SERVER_ADDRESS") or "RAY_API_SERVER_ADDRESS or on this machine"
     try:
-        return JobSubmissionClient(address)
+        return with_token(where, lambda: JobSubmissionClient(address))
     except (ConnectionError, RuntimeError, ValueError) as error:
-        where = address or "RAY_API_SERVER_ADDRESS or on this machine"
         raise UsageError(
             f"no Ray dashboard answers at {where} ({first(error)}): say --address http://HEAD:8265"
         ) from None

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.addresses import shown
 from infra.errors import UsageError
 from infra.remote import anywhere
 from pipeline.cli.command import Command, group
@@ -225,6 +226,11 @@ def status(
     if job := find_job(folder):
         tell(job.status() if json else job.text())
         return
+    if folder.lower().startswith(("http://", "https://")):
+        raise UsageError(
+            f"{shown(folder)} names no job: give what `refinery submit` printed, as "
+            f"{shown(folder).split('/#')[0].rstrip('/')}/#/jobs/raysubmit_..."
+        )
     answer = read_status(anywhere(folder, "folder"))
     rows = [readable_stage(stage) for stage in answer.get("stages", ())]
     columns = ["stage", "state", "parts", "docs", "rejected", "rows/s", "left"]

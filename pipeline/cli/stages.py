@@ -84,7 +84,7 @@ def run(
     with opened(engine, workers, json, limits) as made:
         given = given_inputs(input or (), choice, source, columns, out)
         means = Means(made.workers, 0.0, limits)
-        planned = None if budget is None else within_budget(wanted, given, means, budget)
+        planned = None if budget is None else within_budget(wanted, given, out, limit, means, budget)
         finished = run_recipe(wanted, given, out, made, limit, models, columns, say=say)
         keep_forecast(out, planned)
         summary = finished.summary()

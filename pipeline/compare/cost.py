@@ -14,7 +14,7 @@ from infra.dataset.manifest import MANIFEST, RUN
 from infra.dataset.reader import Dataset
 from infra.hashing import readable_json
 from infra.metering import cpu_seconds
-from infra.storage import read_json, write_bytes
+from infra.storage import read_json, write_last
 
 
 class Costs:
@@ -29,7 +29,7 @@ class Costs:
         return stored if isinstance(stored, dict) else {}
 
     def _write(self, **more: Any) -> None:
-        write_bytes(self.file, readable_json({**self._read(), **more}))
+        write_last(self.file, readable_json({**self._read(), **more}))
 
     @contextmanager
     def timed(self, folder: Path) -> Iterator[None]:

@@ -23,7 +23,7 @@ from pipeline.inputs.columns import Columns
 from pipeline.inputs.kinds import ARCHIVES, DOCUMENTS, URL_LIST, check_archive, is_wanted
 from pipeline.inputs.names import file_names, is_url
 from pipeline.inputs.places import places_of
-from pipeline.inputs.versions import file_sizes, file_states, is_sha256, is_still
+from pipeline.inputs.versions import file_states, is_sha256, is_still
 
 # Files of a snapshot whose sizes are asked for.
 MAX_ASKED = 1000
@@ -34,7 +34,7 @@ _SHOWN_NAMES = 5
 class InputFile:
     """A user's file. `path`: where it is, or its address; `name`: its name in manifests and in `file_path`; `version`:
     its sha256, or what else tells its states apart (`versions.py`); `size`: in bytes, where it is known;
-    `seen`: its size and time when it was hashed."""
+    `seen`: its state when it was hashed, and of a file of a snapshot when its size was asked for."""
 
     path: str
     name: str
@@ -98,11 +98,18 @@ class SnapshotFile(Protocol):
 
 
 def inputs_of_snapshot(files: Iterable[SnapshotFile]) -> tuple[InputFile, ...]:
-    """The archives of a snapshot as inputs. A published file does not change, so its snapshot is its version. Of up to
-    1,000 files the sizes are asked for, so that they are split as files on disk are; of more each is one part."""
+    """The archives of a snapshot as inputs. A published file does not change, so its snapshot is its version, wherever
+    it is read. Of up to 1,000 files the states are asked for, so that they are split as files on disk are, and that
+    one which does change is noticed; of more each is one part."""
     ordered = sorted(files, key=lambda file: file.name)
-    sizes = file_sizes([file.url for file in ordered]) if len(ordered) <= MAX_ASKED else {}
-    return tuple(InputFile(each.url, each.name, f"snapshot:{each.snapshot}", sizes.get(each.url)) for each in ordered)
+    states = file_states([file.url for file in ordered], hashed=False) if len(ordered) <= MAX_ASKED else {}
+
+    def input_file(file: SnapshotFile) -> InputFile:
+        state = states.get(file.url)
+        version = f"snapshot:{file.snapshot}"
+        return InputFile(file.url, file.name, version, state.size if state else None, state.version if state else "")
+
+    return tuple(map(input_file, ordered))
 
 
 def _found(arguments: Sequence[str], columns: Columns | None, hashed: bool) -> Inputs:

@@ -19,6 +19,7 @@ from infra.dataset.reader import BATCH_ROWS
 from infra.engines.task import Output
 from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_json
+from infra.http.client import AddressNotFound
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart, open_documents
@@ -29,7 +30,7 @@ from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
 from pipeline.warc.file_bytes import open_bytes
 from pipeline.warc.http import record_message
 from pipeline.warc.pages import PAGE_KINDS, page_kind
-from pipeline.warc.reader import Locator, RecordReader
+from pipeline.warc.reader import Locator, NoRecord, RecordReader
 from pipeline.warc.splits import whole
 
 PLACE = ("file_path", "warc_offset", "warc_length", "member_record")
@@ -156,7 +157,9 @@ def reread_record(
             "warc_length": length, "member_record": member}  # fmt: skip
     try:
         record = reader.read(offset, length, member)
-    except WorkError:
+    except AddressNotFound as error:
+        raise WorkError(f"{error}: say where it is now with --source") from None
+    except NoRecord:
         return bare, Reject(STEP, "no_record", float(length), None)
     message = record_message(record, HEAD_BYTES)
     kind = page_kind(record, message)

@@ -64,11 +64,6 @@ def file_states(places: Iterable[str], hashed: bool = True) -> dict[str, FileSta
     return states | dict(zip(remote, _at_once(_remote_state, remote, CONNECTIONS), strict=True))
 
 
-def file_sizes(places: Iterable[str]) -> dict[str, int]:
-    """The size of each file in bytes. Raises UsageError for one that cannot be read."""
-    return {place: state.size for place, state in file_states(places, hashed=False).items()}
-
-
 def is_sha256(version: str) -> bool:
     return ":" not in version
 
@@ -106,6 +101,14 @@ def plain_version(version: str) -> str:
     return head + mark + etag.removeprefix("W/").strip('"')
 
 
+def may_be_same(version: str, other: str) -> bool:
+    """Whether two versions that are no sha256 may be of one state: of one size, and not of two times or two ETags."""
+    (size, _, mark), (other_size, _, other_mark) = (plain_version(each).partition(" ") for each in (version, other))
+    (kind, _, value), (other_kind, _, other_value) = (each.partition(":") for each in (mark, other_mark))
+    told = kind == other_kind and value and other_value
+    return size == other_size and (not told or value == other_value)
+
+
 def is_other(place: str, now: str, version: str, moved: bool) -> bool:
     """Whether the file at `place`, in the state `now`, is another than the one of `version`, as far as that shows
     without reading a remote one. `moved`: it is not where it was when it had that version: then its time, and the ETag
@@ -132,11 +135,13 @@ def _has_sha256(place: str, now: str, sha256: str) -> bool:
     return has_version(place, sha256)
 
 
-def check_still(place: str, seen: str) -> None:
-    """WorkError if a file of this machine is not as it was when it was hashed (`FileState.seen`, empty if it was not):
-    what is read of it is not what its sha256 names."""
-    if seen and file_version(_stat(place)) != seen:
-        raise WorkError(f"{place} has changed since the run began: run the same command again when it is complete")
+def check_still(place: str, seen: str, read: str = "") -> None:
+    """WorkError if a file is not as it was when it was hashed, or asked for (`InputFile.seen`, empty if it was not):
+    what is read of it is not what its version names. `read`: of a remote one the version of the answers."""
+    if seen and not (may_be_same(read, seen) if is_url(place) else file_version(_stat(place)) == seen):
+        raise WorkError(
+            f"{shown(place)} has changed since the run began: run the same command again when it is complete"
+        )
 
 
 def _stat(place: str) -> os.stat_result:

@@ -22,7 +22,7 @@ from infra.dataset.reader import Dataset, SideBySide, Source
 from infra.dataset.receipts import Totals
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json, sha256_json
-from infra.storage import read_json, write_bytes
+from infra.storage import read_json, write_bytes, write_last
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import InputFile
 from pipeline.inputs.places import known_place
@@ -119,7 +119,7 @@ def readmit(
         made = Run(out, tuple(run_stages(here, stages, records, documents, rejects.skipped, out)), missed)
         numbers = conservation(made, rejects)
         link_final(out, made.last.folder.name)
-        write_bytes(out / RUN, readable_json({**account(context, made, time.time() - started), "readmit": numbers}))
+        write_last(out / RUN, readable_json({**account(context, made, time.time() - started), "readmit": numbers}))
     return made, numbers
 
 

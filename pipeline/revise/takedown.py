@@ -26,7 +26,7 @@ from infra.dataset.receipts import WORK
 from infra.engines.engine import Engine
 from infra.errors import UsageError, WorkError
 from infra.hashing import readable_json
-from infra.storage import read_json, readable, remove_folder, write_bytes
+from infra.storage import read_json, readable, remove_folder, write_bytes, write_last
 from pipeline.revise.listed import Listed
 from pipeline.revise.takedown_apply import SURVIVOR, Gone, Key, WithLedger, carry_over, keys_where, redacted, task_for
 from pipeline.revise.takedown_proof import Removed, joined, runs_of, search
@@ -93,7 +93,7 @@ def takedown(listed: Listed, run: Path, out: Path, engine: Engine) -> dict[str, 
             write_bytes(out / FROZEN, (run / FROZEN).read_bytes())
             account = redacted(read_json(run / RUN) or {}, listed)
             link_final(out, str(account["last"]))
-            write_bytes(out / RUN, readable_json({**account, "takedown_seconds": round(time.time() - started, 3)}))
+            write_last(out / RUN, readable_json({**account, "takedown_seconds": round(time.time() - started, 3)}))
         remove_folder(out / WORK / "takedown")
     return receipt
 

@@ -1,16 +1,25 @@
 """What a run over snapshots is given: their files as inputs, the pace of requests, and what its recipe's probe took."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from infra.addresses import shown
+from infra.dataset.claim import arguments_of, is_finished
 from infra.dataset.growth import inputs_of
+from infra.dataset.manifest import LIMIT, MANIFEST
+from infra.dataset.reader import Dataset
+from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
-from infra.hashing import readable_json
+from infra.hashing import readable_json, sha256_json
 from infra.http.limits import HttpLimits
-from infra.storage import write_bytes
+from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
-from pipeline.inputs.inputs import Inputs, as_known, inputs_of_snapshot, read_inputs
+from pipeline.inputs.inputs import InputFile, Inputs, as_known, inputs_of_snapshot, read_inputs
+from pipeline.inputs.places import known_place
+from pipeline.inputs.versions import may_be_same
 from pipeline.recipes.recipe import Recipe
 from pipeline.snapshots.cache import PathFiles, snapshot_cache
 from pipeline.snapshots.choice import Choice, read_share
@@ -19,7 +28,8 @@ from pipeline.snapshots.crawls import Crawls
 from pipeline.snapshots.plan import Means, check_budget, plan
 from pipeline.snapshots.probe import Probe, keep, kept, probes_folder, read_probe
 from pipeline.snapshots.source import open_source
-from pipeline.stages.final import FORECAST
+from pipeline.stages.final import FORECAST, FROZEN
+from pipeline.stages.ingest import states_read
 
 NOTHING = Choice(())
 
@@ -49,7 +59,30 @@ def given_inputs(inputs: Sequence[str], choice: Choice, source: str | None, colu
         if choice != NOTHING:
             raise UsageError("--kind, --files, --sample and --segment choose among the files of a --snapshot")
         return as_known(read_inputs(inputs, columns), inputs_of(out))
-    return Inputs(inputs_of_snapshot(chosen_files(crawls_of(source), choice)))
+    found = inputs_of_snapshot(chosen_files(crawls_of(source), choice))
+    check_as_read(found, out)
+    return Inputs(found)
+
+
+def check_as_read(files: Iterable[InputFile], out: Path) -> None:
+    """UsageError if a file is in another state than when the run in `out` read it. One that is not where it was, at a
+    mirror, need only have its size."""
+    now = {file.name: file for file in files if file.seen}
+    first = next((path for path in sorted(out.iterdir()) if (path / RECEIPTS).is_dir()), None) if out.is_dir() else None
+    if not now or first is None:
+        return
+    places = Dataset(first).places() if (first / MANIFEST).is_file() else {}
+    for name, before in sorted(states_read(first)):
+        file = now.get(name)
+        if file is None:
+            continue
+        there = known_place(name, places)
+        moved = there is not None and shown(there) != shown(file.path)
+        if not may_be_same(*((v.partition(" ")[0] if moved else v) for v in (file.seen, before))):
+            raise UsageError(
+                f"{shown(file.path)} has changed since {out} was made of it: choose another --out, or delete that "
+                "folder"
+            )
 
 
 def probe_of(recipe: Recipe, run: Path | None = None) -> Probe:
@@ -70,15 +103,36 @@ def probe_of(recipe: Recipe, run: Path | None = None) -> Probe:
     return found
 
 
-def within_budget(recipe: Recipe, given: Inputs, means: Means, budget: float) -> dict[str, Any]:
-    """What the run will take, by the last probe of its recipe. UsageError if that is more core-hours than `budget`."""
+def within_budget(
+    recipe: Recipe, given: Inputs, out: Path, limit: int | None, means: Means, budget: float
+) -> dict[str, Any] | None:
+    """What the run will take, by the last probe of its recipe, up to the `limit` of pages; None where it is finished in
+    `out`. UsageError if that is more core-hours than `budget`."""
     if not given.archives:
         raise UsageError("--budget is for runs over archives: documents have no probe")
+    if is_made(recipe, given, out, limit):
+        return None
     sizes = [file.size for file in given.archives]
-    known = None if None in sizes else sum(size or 0 for size in sizes)
-    planned = plan(probe_of(recipe), 0, len(sizes), means, known)
+    probe = probe_of(recipe)
+    size = len(sizes) * probe.bytes / probe.files if None in sizes else sum(size or 0 for size in sizes)
+    pages = size * probe.stages[0].rows_out / probe.bytes
+    share = min(1.0, limit / pages) if limit is not None and pages else 1.0
+    planned = plan(probe, 0, max(1, math.ceil(len(sizes) * share)), means, round(size * share))
     check_budget(planned, budget)
     return planned
+
+
+def is_made(recipe: Recipe, given: Inputs, out: Path, limit: int | None) -> bool:
+    """Whether the run in `out` is finished, and of this recipe and these inputs."""
+    if not is_finished(out):
+        return False
+    before, frozen = arguments_of(out, ()) or {}, read_json(out / FROZEN) or {}
+    same = (before.get("inputs"), before.get(LIMIT), frozen.get("name")) == (
+        [asdict(file.ref) for file in given.archives],
+        limit,
+        recipe.name,
+    )
+    return same and sha256_json(frozen.get("source")) == sha256_json(dict(recipe.source))
 
 
 def keep_forecast(out: Path, planned: dict[str, Any] | None) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from infra.addresses import shown
 from infra.dataset import schema as schemas
+from infra.dataset.batches import receipts_in
 from infra.dataset.files import FileRef
 from infra.dataset.reader import BATCH_ROWS
 from infra.dataset.receipts import Totals
@@ -22,7 +23,7 @@ from infra.engines.task import Output
 from infra.errors import WorkError
 from infra.hashing import sha256_file
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
-from infra.storage import commit_file, temporary_name
+from infra.storage import commit_file, readable, temporary_name
 from pipeline.inputs.archives import ArchivePart
 from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
 from pipeline.inputs.versions import check_still
@@ -65,7 +66,7 @@ class IngestTask:
             dump = dump_of(part.split.name, opened.file)
             digest = None if part.named_by_content or part.split.cap is not None else opened.digest()
             yield from self._records(opened, dump)
-            check_still(part.split.path, part.seen)
+            check_still(part.split.path, part.seen, opened.file.version)
             if digest:
                 split = opened.split
                 read = {"name": split.name, "start": split.start, "end": split.end, "version": opened.file.version}
@@ -153,3 +154,13 @@ def write_read(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileR
     made = FileRef(READ, temporary.stat().st_size, sha256_file(temporary))
     commit_file(temporary, final)
     return {}, [made]
+
+
+def states_read(folder: Path) -> set[tuple[str, str]]:
+    """The name of each file, and the state in which it was read, of what is finished of a dataset of records."""
+    table = folder / READ
+    if table.is_file():
+        columns = pq.read_table(readable(table), columns=["name", "version"]).to_pydict()
+        return set(zip(columns["name"], columns["version"], strict=True))
+    notes = (note for receipt in receipts_in(folder) for note in receipt.get("notes", ()))
+    return {(note["name"], note["version"]) for note in notes}

@@ -18,7 +18,7 @@ from infra.engines.made_by import changes_since
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.metering import versions
-from infra.storage import read_json, write_bytes
+from infra.storage import check_locked, read_json, write_bytes, write_last
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import column_notes
 from pipeline.inputs.inputs import Inputs, as_known, read_inputs
@@ -243,12 +243,14 @@ def make(
             following = None
             if number + 1 < len(stages):
                 following = Following(contexts[number + 1], stages[number + 1], out / folders[number + 1])
+            check_locked(out)  # a driver that was stopped leaves the other stages to the one that followed it
             source = run_stage(here, stage, source, out / folder, places, following)
             datasets.append(source)
         tell_earlier(say, datasets)
         made = Run(out, tuple(datasets), missed)
+        check_locked(out)
         link_final(out, made.last.folder.name)
-        write_bytes(out / RUN, readable_json(account(context, made, time.time() - started)))
+        write_last(out / RUN, readable_json(account(context, made, time.time() - started)))
     return made
 
 

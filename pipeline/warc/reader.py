@@ -270,6 +270,10 @@ def _stream(window: InflatedWindow, split: Split) -> Iterator[Event]:
 # ---- one record by its locator
 
 
+class NoRecord(WorkError):
+    """The file is there, and has no such record at that place."""
+
+
 class RecordReader:
     """Reads records of one file at their locators, fastest in ascending order: a STREAM is inflated once, forward.
 
@@ -314,7 +318,7 @@ class RecordReader:
             self.expect([(offset, length, member_record)])
         found = self._record(self._file, offset, length, member_record)
         if found is None:
-            raise WorkError(
+            raise NoRecord(
                 f"{shown(self._path)}: no record of {length} bytes at offset {offset}: this is not the file that was "
                 "ingested, or it has changed since; ingest it again"
             )

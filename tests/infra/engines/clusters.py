@@ -94,7 +94,7 @@ def beam_job_service() -> Iterator[str]:
 @contextlib.contextmanager
 def ray_head() -> Iterator[dict[str, str]]:
     """A cluster of one node with dashboard and a port for Ray Client, as `ray start --head` makes it: what is to be
-    added to the environment of those who use it. RAY_API_SERVER_ADDRESS and CLIENT are its addresses."""
+    added to the environment of those who use it. RAY_API_SERVER_ADDRESS, CLIENT and NODE are its addresses."""
     host, port, client, dashboard, agent = "127.0.0.2", *(free_port() for _ in range(4))
     added = {
         "RAY_AUTH_MODE": "token",
@@ -113,5 +113,5 @@ def ray_head() -> Iterator[dict[str, str]]:
         tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,
         server([ray, *words, f"--temp-dir={folder}"], dashboard, environment, host),
     ):
-        addresses = {"RAY_API_SERVER_ADDRESS": f"http://{host}:{dashboard}", "CLIENT": f"ray://{host}:{client}"}
-        yield {**added, **addresses}
+        addresses = {"CLIENT": f"ray://{host}:{client}", "NODE": f"{host}:{port}"}
+        yield {**added, "RAY_API_SERVER_ADDRESS": f"http://{host}:{dashboard}", **addresses}

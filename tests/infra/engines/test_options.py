@@ -1,5 +1,6 @@
 """The options of engines: where they come from, and what is refused in one line."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from infra.engines.beam import BeamEngine
 from infra.engines.open import open_engine
 from infra.engines.options import bytes_given, name_and_options
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from tests.infra.toy import Count, Slices, header
 from tests.pipeline.command import refinery
 from tests.pipeline.pages import write_crawl
@@ -41,6 +42,10 @@ def test_what_is_no_option_is_refused(engine: str, says: str) -> None:
         ("ray --address=ray://127.0.0.1:1", "a Ray cluster was not reached at 127.0.0.1:1"),
         ("beam --runer=FlinkRunner", "no option of Beam is called --runer"),
         ("beam --runner=Flunk", "Unexpected pipeline runner: Flunk"),
+        ("beam stray", "Beam would pass over stray: its options begin with two dashes"),
+        ("beam --runner=FlinkRunner --of_its_server 3 stray", "Beam would pass over stray:"),
+        ("beam -runner=FlinkRunner", "Beam would pass over -runner=FlinkRunner:"),
+        ("beam -runner FlinkRunner --direct_num_workers 2", "Beam would pass over -runner FlinkRunner:"),
         ("beam --direct_num_workers=x", "argument --direct_num_workers: invalid int value: 'x'"),
         (
             "beam --runner=PortableRunner --job_endpoint=127.0.0.1:1",
@@ -65,6 +70,24 @@ def test_options_follow_two_dashes_on_the_command_line(tmp_path: Path) -> None:
     words = ("ingest", "--recipe", "extract", "--input", tmp_path / "crawl", "--out", tmp_path / "out")
     assert "no option of Beam is called --runer" in refinery(*words, "--engine", "beam", "--", "--runer", "x", code=2)
     assert "--engine local: unrecognized arguments" in refinery(*words, "--", "--address", "x", code=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--runner=FlinkRunner --flink_master=127.0.0.1:1 --flink_job_server_jar=nix.jar", "FlinkRunner .*(nix|java)"),
+        ("--runner=PortableRunner --job_endpoint={} --job_server_timeout=1", "PortableRunner .*Timeout"),
+    ],
+)
+def test_what_a_runner_cannot_do_is_told_as_it_is(options: str, says: str, tmp_path: Path) -> None:
+    """No worker died: none was begun."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        words = options.format(f"127.0.0.1:{silent.getsockname()[1]}")
+        with (
+            open_engine(f"beam {words}") as engine,
+            pytest.raises(WorkError, match=f"Beam's {says}"),
+        ):
+            engine.map_shards(Count(), [Slices()], tmp_path, header())
 
 
 def test_what_beam_raises_comes_as_it_is(tmp_path: Path) -> None:

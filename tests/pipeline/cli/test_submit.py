@@ -1,10 +1,14 @@
 """`submit` and `status` against a real Ray with its dashboard: output, exit codes, Ctrl-C, detached, stopped."""
 
+import contextlib
+import http.server
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +92,89 @@ def test_ctrl_c_leaves_it_running_and_stop_ends_it(head: dict[str, str], world: 
     assert "had ended before" in command(head, "submit", "--stop", name[0])[2]
 
 
+TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kept", ["file", "variable"])
+def test_a_cluster_that_asks_for_its_token_is_given_it(
+    kept: str, head: dict[str, str], world: Path, tmp_path: Path
+) -> None:
+    """As `ray.init` leaves it, or as a user says it, without a word on RAY_AUTH_MODE."""
+    bare = {name: value for name, value in head.items() if name not in TOKEN} | {"HOME": str(tmp_path)}
+    if kept == "file":
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text(head["RAY_AUTH_TOKEN"])
+    else:
+        bare["RAY_AUTH_TOKEN"] = head["RAY_AUTH_TOKEN"]
+    run = ("run", "--recipe", world / "brief.toml", "--input", world / "crawl", "--out")
+    code, out, err = command(bare, "submit", "--", *run, world / "submitted")
+    assert code == 0, out + err
+    code, out, err = command(bare, "status", err.split("submitted: ")[1].split()[0])
+    assert code == 0 and "succeeded" in out, err
+    for number, address in enumerate((head["NODE"], head["CLIENT"])):
+        code, out, err = command(bare, *run, world / f"{number}", "--engine", "ray", "--", f"--address={address}")
+        assert code == 0, out + err
+        assert made(world / f"{number}") == made(world / "submitted")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("token", [{}, {"RAY_AUTH_TOKEN": "0" * 64}])
+def test_without_its_token_a_cluster_refuses_in_a_line(
+    token: dict[str, str], head: dict[str, str], world: Path, tmp_path: Path
+) -> None:
+    bare = {name: value for name, value in head.items() if name not in TOKEN} | {"HOME": str(tmp_path)} | token
+    run = ("run", "--recipe", world / "brief.toml", "--input", world / "crawl", "--out", world / "out")
+    for words in (
+        ("submit", "--", *run),
+        ("status", f"{head['RAY_API_SERVER_ADDRESS']}/#/jobs/raysubmit_x"),
+        (*run, "--engine", "ray", "--", f"--address={head['NODE']}"),
+        (*run, "--engine", "ray", "--", f"--address={head['CLIENT']}"),
+    ):
+        code, _, err = command(bare, *words)
+        assert code == 2 and "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in err.splitlines()[-1], err
+        assert "Traceback" not in err
+
+
+@contextlib.contextmanager
+def asking(token: str) -> Iterator[str]:
+    """What answers as Ray's dashboard does where it asks for a token, and knows no job; its address."""
+
+    class Dashboard(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            given = self.headers.get("authorization", "")
+            status = 401 if not given else 403 if given != f"Bearer {token}" else 200
+            if status == 200 and not self.path.endswith("/version"):
+                status = 404
+            content = json.dumps({"ray_version": "2.60.0"}).encode() if status == 200 else b"no"
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dashboard) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"),
+        ({"RAY_AUTH_TOKEN": "b" * 64}, "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"),
+        ({"RAY_AUTH_TOKEN": "a" * 64, "RAY_AUTH_MODE": "disabled"}, "set RAY_AUTH_MODE=token"),
+        ({"RAY_AUTH_TOKEN": "a" * 64}, "there is no job raysubmit_x"),
+    ],
+)
+def test_a_token_is_sent_where_it_is_asked_for(given: dict[str, str], says: str, tmp_path: Path) -> None:
+    with asking("a" * 64) as address:
+        code, _, err = command({"HOME": str(tmp_path), **given}, "status", f"{address}/#/jobs/raysubmit_x")
+    assert code == 2 and says in err and len(err.splitlines()) == 1, err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -97,6 +184,10 @@ def test_ctrl_c_leaves_it_running_and_stop_ends_it(head: dict[str, str], world: 
         (("submit", "--address", "http://127.0.0.1:1", "--", "verify", "x"), "no Ray dashboard answers at"),
         (("submit", "--runtime-env", "nix.yaml", "--", "verify", "x"), "--runtime-env nix.yaml cannot be read"),
         (("status", "http://127.0.0.1:1/#/jobs/raysubmit_x"), "no Ray dashboard answers at http://127.0.0.1:1"),
+        (
+            ("status", "http://127.0.0.1:1/"),
+            "names no job: give what `refinery submit` printed, as http://127.0.0.1:1/#/",
+        ),
         (("status", "hf://datasets/out"), "is not on this machine"),
     ],
 )

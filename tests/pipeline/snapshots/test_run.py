@@ -1,6 +1,7 @@
 """A run over a snapshot is the run over its files, wherever they are and whatever goes wrong on the way."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,9 +10,12 @@ from pathlib import Path
 import pytest
 
 import refinery as rf
+from infra.errors import WorkError
+from infra.http.budget import serve_budget
+from infra.http.limits import HttpLimits
 from infra.storage import write_bytes
 from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_WITH_LIST, NEW
-from tests.commoncrawl.server import Cut, Refusal, StandIn
+from tests.commoncrawl.server import Changed, Cut, Refusal, StandIn, serve
 from tests.conftest import MadeOnce
 from tests.files import ROOT
 from tests.pipeline.command import answer, made, refinery
@@ -102,6 +106,41 @@ def test_a_refusal_ends_the_run_and_the_same_command_goes_on(
     assert rows_of(run_over(recipe, tmp_path / "out", *command)) == rows_of(made(on_disk))
 
 
+def test_a_file_that_changes_while_the_run_begins_is_refused(stand_in: StandIn, recipe: Path, tmp_path: Path) -> None:
+    """Between the request for its size and that for its bytes, which are as many."""
+    stand_in.fault("*/warc/*", Changed(), skip=4)
+    told = rf"{stand_in.url}/crawl-data/{NEW}/.* has changed since the run began"
+    with pytest.raises(WorkError, match=told):
+        rf.run(recipe, out=tmp_path / "out", snapshot=NEW, source=stand_in.url, requests_per_second=1000, workers=1)
+    assert not [*(tmp_path / "out").glob("*/manifest.json")]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("grown", [0, 7])
+def test_a_file_that_has_changed_since_it_was_read_is_refused(
+    finished: bool, grown: int, bucket: Path, recipe: Path, tmp_path: Path
+) -> None:
+    """Also by its ETag alone, where the run is not finished; a mirror may have another."""
+    shutil.copytree(bucket, tmp_path / "bucket")
+    changed = next(iter(sorted((tmp_path / "bucket").glob(f"crawl-data/{NEW}/segments/*/warc/*.gz"))))
+    limits = HttpLimits(requests_per_second=1000, first_wait=0.01, longest_wait=0.05, patience=0.1)
+    with serve(tmp_path / "bucket") as server, serve_budget(limits):
+        words = ("run", "--recipe", recipe, "--out", tmp_path / "out", "--snapshot", NEW, "--source")
+        if not finished:
+            server.fault("*/warc/*", Refusal(404), skip=7)
+        refinery(*words, server.url, code=0 if finished else 1)
+        server.mend()
+        before = made(tmp_path / "out")
+        content = changed.read_bytes()
+        changed.write_bytes(content[:-8] + bytes(8 + grown))
+        error = refinery(*words, server.url, code=2)
+        assert f"/{changed.name} has changed since {tmp_path / 'out'} was made of it" in error
+        assert made(tmp_path / "out") == before
+        if finished and not grown:  # its name is the version, and its size that which was read
+            with serve(tmp_path / "bucket") as mirror:
+                refinery(*words, mirror.url)
+
+
 def test_fewer_files_are_refused_with_what_is_missing(recipe: Path, bucket: Path, tmp_path: Path) -> None:
     words = ("--snapshot", NEW, "--source", bucket)
     run_over(recipe, tmp_path / "out", *words, "--files", 2)
@@ -151,6 +190,18 @@ def test_explain_and_readmit_read_single_records(stand_in: StandIn, recipe: Path
     assert all(one.path.startswith("crawl-data/") for one in asked)
 
 
+def test_readmit_names_an_archive_that_is_gone(stand_in: StandIn, recipe: Path, tmp_path: Path) -> None:
+    """Its records are not told to be elsewhere in it."""
+    run_over(recipe, tmp_path / "out", "--snapshot", NEW, "--source", stand_in.url)
+    stand_in.fault("*/warc/*", Refusal(404))
+    words = ("readmit", "--ledger", tmp_path / "out", "--recipe", recipe, "--out", tmp_path / "readmitted")
+    with pytest.raises(AssertionError) as stopped:
+        refinery(*words)
+    said = str(stopped.value)
+    assert "exit code 1" in said and "there is no such file (404): say where it is now with --source" in said
+    assert f"{stand_in.url}/crawl-data/{NEW}" in said
+
+
 def test_what_is_asked_for_in_vain(stand_in: StandIn, recipe: Path, bucket: Path, tmp_path: Path) -> None:
     for words, told in (
         ((), "give --input or --snapshot"),
@@ -185,8 +236,13 @@ def test_a_plan_and_a_budget_from_a_probe(stand_in: StandIn, recipe: Path, bucke
     error = refinery(*words, "--budget", needed / 2, code=2)
     assert "enough for about 2 of its 4 files" in error or "enough for about 1 of its 4 files" in error
     refinery(*words, "--budget", needed * 1.5)
+    refinery(*words, "--budget", needed / 2)  # nothing is left to do
+    more = ("--limit", PAGES, "--budget", 1000, "--out", tmp_path / "few")
+    refinery(*words[:-2], *more)
     refinery("report", "--run", tmp_path / "out", "--out", tmp_path / "report.html")
     planned = json.loads((tmp_path / "out" / "forecast.json").read_bytes())
+    limited = json.loads((tmp_path / "few" / "forecast.json").read_bytes())
+    assert (limited["files"], limited["bytes"]) == (1, pytest.approx(planned["bytes"] / 4, rel=0.01))
     page = (tmp_path / "report.html").read_text()
     assert "Forecast: " in page
     for row in planned["stages"]:

@@ -37,6 +37,8 @@ FEW = {"the table of files is there, the manifest is not"}
 # Before a renewal of the lease, and after the last one.
 PAUSES: dict[str, Moment] = {
     "before the commit": ("infra.dataset.build", "Build.commit", "enter", 1, ""),
+    "before the next stage": ("pipeline.stages.run", "run_stage", "leave", 1, ""),
+    "before the run's account": ("pipeline.stages.run", "account", "leave", 1, ""),
     "before the manifest's request": ("infra.storage.lease", "_put", "enter", 1, "03-filter/manifest.json"),
 }
 PAUSED = SUICIDE.replace("signal.SIGKILL", "signal.SIGSTOP").replace(
@@ -160,10 +162,11 @@ def test_a_paused_driver_finishes_nothing(
     paused = subprocess.Popen([sys.executable, "-c", PAUSED, *words], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     os.waitpid(paused.pid, os.WUNTRACED)
     refinery(*command(world, "docs"), "--out", root)
-    finished = made(root), finished_shards(root)
+    finished, told = (made(root), finished_shards(root)), (root / "run.json").read_bytes()
     os.kill(paused.pid, signal.SIGCONT)
     _, said = paused.communicate(timeout=60)
     assert paused.returncode == 1 and "another driver has taken over s3://bucket/" in said and "Traceback" not in said
+    assert (root / "run.json").read_bytes() == told
     assert (made(root), finished_shards(root)) == finished and finished[0] == made(world / "of-docs")
 
 
