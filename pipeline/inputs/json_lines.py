@@ -44,7 +44,7 @@ def lines_of(file: BinaryIO, breaks: list[Break], plain: bool = False) -> Iterat
         too_long = size > MAX_LINE_BYTES and not line.endswith(b"\n")
         size += _skip_line(file) if too_long else 0
         offset += size
-        while breaks and breaks[0][0] <= start:
+        while breaks and (breaks[0][0] < start or (breaks[0][0] == start and (plain or not line))):
             # the byte before it is not the beginning of a value
             yield JsonLine(max(0, breaks[0][0] - 1), 0, None, DAMAGE + breaks.pop(0)[1])
         if not line:
@@ -77,6 +77,11 @@ def _across(line: bytes, start: int, end: int, breaks: list[Break], plain: bool)
     position = start
     while breaks and breaks[0][0] <= end:
         at, reason = breaks.pop(0)
+        if at == start:  # of the line the beginning may be missing
+            whole = any(isinstance(each.value, dict) for each in values_in(line, start)) or not line.strip(_SPACE)
+            place = (max(0, at - 1), 0) if whole else (start, len(line))
+            yield JsonLine(*place, None, DAMAGE + reason)
+            continue
         before = [] if plain else list(values_in(line[position - start : at - start], position))
         sound = [each for each in before if isinstance(each.value, dict)]
         yield from sound
