@@ -34,7 +34,7 @@ from pipeline.inputs.inputs import FileSource, InputFile
 from pipeline.inputs.json_elements import read_lines
 from pipeline.inputs.json_lines import DAMAGE, MAX_LINE_BYTES, TOO_LONG
 from pipeline.inputs.kinds import is_parquet, is_url_list
-from pipeline.inputs.parquet_rows import parquet_rows, parquet_schema, python_rows, taken
+from pipeline.inputs.parquet_rows import DAMAGED, NotParquet, parquet_rows, parquet_schema, python_rows, taken
 from pipeline.inputs.records import record_id
 from pipeline.inputs.unpacked import Doubt, doubts_of
 from pipeline.inputs.versions import check_still
@@ -111,7 +111,11 @@ class DocumentFilePart:
 
     def _parquet(self) -> Iterator[pa.RecordBatch]:
         ours = schemas.documents(())
-        there = parquet_schema(self.path).names
+        try:
+            there = parquet_schema(self.path).names
+        except NotParquet:  # of how many rows is not known
+            self._reject(0, 0, DAMAGED)
+            return
         read = [name for name in map(self.columns.source_of, sorted(GIVEN)) if name in there]
         for first, count, part, fault in parquet_rows(self.path, [*read, *self.kept.names]):
             if part is None:
@@ -212,6 +216,7 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
     types: dict[str, JsonType] = {}  # of all JSON lines together
     every: set[str] = set()
     doubts: dict[str, list[Doubt]] = {file.name: [] for file in files}
+    unreadable: dict[str, NotParquet] = {}
     for file in files:
         if is_url_list(file.name):
             if columns.needs == "text":
@@ -219,7 +224,12 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
             kept[file.name] = KeptColumns()
             continue
         if is_parquet(file.name):
-            schema = parquet_schema(file.path)
+            try:
+                schema = parquet_schema(file.path)
+            except NotParquet as error:
+                unreadable[file.name] = error
+                kept[file.name] = KeptColumns()
+                continue
             check_text(schema, columns.text, file.path)
             kept[file.name] = kept_of_parquet(schema, columns, file.path)
             names = schema.names
@@ -230,6 +240,8 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
             options = "--text-column" if columns.needs == "text" else "--url-column"
             raise UsageError(f"{file.path} has no column {wanted} (it has {shown(names)}): name it with {options}")
         every.update(names)
+    if len(unreadable) == len(files):
+        raise next(iter(unreadable.values()))
     if missing := [theirs for ours, theirs in columns.renamed.items() if ours != "text" and theirs not in every]:
         raise UsageError(f"no file has a column `{missing[0]}` (they have {shown(sorted(every))}): name another")
     for name, names in lines.items():

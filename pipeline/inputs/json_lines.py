@@ -18,11 +18,13 @@ MAX_LINE_BYTES: Final = 64 * 2**20
 MAX_DIGITS: Final = 4000
 NOT_JSON: Final = "not_json"
 TOO_LONG: Final = "too_long"
+TOO_DEEP: Final = "too_deep"  # JSON, but of more levels than are read
 DAMAGE: Final = "damage/"  # before the reason
 
 _LONG = re.compile(rb"[0-9]{19}")
 _SPACE = b" \t\r\n\x1e\0"  # between values; RFC 7464 puts the record separator before each
 _PART_BYTES = 2**20
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
 _SEPARATORS = re.compile(r"[\s,\x00\x1e\ufeff]*")
 
 
@@ -112,12 +114,18 @@ def _odd_values(line: bytes, start: int) -> Iterator[JsonLine]:
     UTF-8 in strings, NaN, other separators, or several values."""
     content = line.strip(_SPACE).removeprefix(b"\xef\xbb\xbf").strip(_SPACE + b",")
     if not content:
+        if b"\0" in line and line.endswith(b"\n"):  # at the end of a file they are padding
+            yield JsonLine(start, len(line), None, NOT_JSON)
         return
     at = line.find(content)
     try:
         yield JsonLine(start, len(line), without_surrogates(_parsed(content)))
         return
-    except (ValueError, RecursionError):
+    except RecursionError:
+        if _is_closed(content):
+            yield JsonLine(start, len(line), None, TOO_DEEP)
+            return
+    except ValueError:
         pass
     text = content.decode("utf-8", "replace")
     found, end = _several(text)
@@ -138,6 +146,16 @@ def _odd_values(line: bytes, start: int) -> Iterator[JsonLine]:
     elif end < len(text):
         place += len(text[before:end].encode()) if valid else end - before
         yield JsonLine(place, max(1, start + at + len(content) - place), None, NOT_JSON)
+
+
+def _is_closed(content: bytes) -> bool:
+    """Whether every bracket has its end."""
+    depth = 0
+    for found in _TOKEN.finditer(content):
+        depth += (found[0] in b"{[") - (found[0] in b"}]")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _several(text: str) -> tuple[list[tuple[Any, int, int]], int]:
