@@ -46,8 +46,8 @@ _JAPANESE: Final = frozenset({"cp932", "shift_jis_2004", "euc_jp", "euc_jis_2004
 MIN_HANGUL: Final = 0.9
 _CYRILLIC_READINGS: Final = ("cp1251", "koi8-r", "cp866", "iso8859-5")
 _ASIAN_READINGS: Final = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949")
-# What one charset of Central Europe makes of letters of the other, where it stands behind a letter: of ą, ś, ź and their
-# capitals signs; of ś, š, ť, ž, ź and theirs control characters.
+# What one charset of Central Europe makes of letters of the other, where it stands behind a letter: of ą, ś, ź and
+# their capitals signs; of ś, š, ť, ž, ź and theirs control characters.
 _MISFITS: Final = {
     "cp1250": re.compile("(?<=[^\\W\\d_])[±¶¦¬ˇ]"),
     "iso8859-2": re.compile("(?<=[^\\W\\d_])[\x8a\x8c-\x8f\x9a\x9c-\x9f]"),
