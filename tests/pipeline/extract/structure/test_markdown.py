@@ -11,7 +11,7 @@ from pipeline.extract.block_model import main_text
 from pipeline.extract.blocks import blocks
 from pipeline.extract.structure.markdown import fill_tables, markdown, plain
 from pipeline.extract.structure.marks import ALL
-from pipeline.extract.text import tidy
+from pipeline.extract.text import tidy_markdown
 from tests.filters.words import words_of
 from tests.pipeline.extract.structure.support import as_markdown
 
@@ -53,7 +53,7 @@ PIECES = [
 def test_any_page_comes_out_tidy_without_marks_and_the_same_again(html: str) -> None:
     main = main_text(html)
     for text in (main.markdown, main.plain):
-        assert tidy(text) == text and not set(text) & set(ALL)
+        assert tidy_markdown(text) == text and not set(text) & set(ALL)
     assert main_text(html).markdown == main.markdown
     assert all(0 <= share <= 1 for share in main.shares)
 
