@@ -22,6 +22,8 @@ from tests.pipeline.extract.structure.support import as_markdown
         ("<h1>A</h1><p>b<h3>C <a href=#c>¶</a></h3>d<br>e", "# A\n\nb\n\n### C\n\nd\ne"),
         ("<h2>A<br>B</h2>", "## A B"),
         ("<ul><li>a<li>b<ul><li>c</ul><li>d</ul>e", "- a\n- b\n  - c\n- d\n\ne"),
+        ("<ol><li>a<li value=9>b<li>c<li data-value=2>d</ol>", "1. a\n9. b\n10. c\n11. d"),
+        ("<ul><li value=9>a</ul>", "- a"),
         ("<ol start=3><li>a<li>b<ol><li>c</ol></ol>", "3. a\n4. b\n   1. c"),
         ("<ol><li><p>a</p><p>b</p></li><li>c</ol>", "1. a\n\n   b\n2. c"),
         ("<ul><li><ul><li>a</ul></ul>", "- a"),
