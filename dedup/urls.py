@@ -1,7 +1,8 @@
 """URL normalisation for deduplication. Conservative: two different pages must not get one URL.
 
-Removed: the scheme if it is http or https, its default port, a user without a name, fragments (except `#!…`, which
-addresses a page on old script-driven sites), slashes at the end of the path, and tracking parameters.
+Removed: the scheme if it is http or https (`https://host:80`, which is another server, keeps it), its default port, a
+user without a name, fragments (except `#!…`, which addresses a page on old script-driven sites), slashes at the end of
+the path, and tracking parameters.
 Brought to one form: scheme and host, the latter from all its spellings (`filters/hosts.py`), and percent escapes
 (RFC 3986, 6.2.2): letters, digits and `-._~` are not escaped, and everything is that neither is reserved nor one of
 these, `"<>\\^`{|}`, `[`, `]` and a stray `%` among it. Parameters are sorted by name; those with the same name keep
@@ -35,15 +36,17 @@ def normalise_url(url: str) -> str:
     path = (_SESSION_IN_PATH.sub("", path) if ";" in path else path).rstrip("/")
     parameters = _parameters(escapes_in_one_form(query)) if query else ""
     authority = (_user(user) if user else "") + host + (":" + port if port else "")
-    return "".join(
+    key = "".join(
         [
-            "" if scheme in ("", "http", "https") else scheme + "://",
             authority,
             path if authority or not path else "/" + path.lstrip("/"),
             "?" + parameters if parameters else "",
             "#" + escapes_in_one_form(fragment) if fragment.startswith("!") else "",
         ]
     )
+    # without its scheme, https at port 80 would be read as http
+    kept = scheme not in ("", "http", "https") or (port and split_address(key).port != port)
+    return f"{scheme}://{key}" if kept else key
 
 
 def _user(user: str) -> str:

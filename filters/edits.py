@@ -110,23 +110,36 @@ def remove_bar_lines(text: str) -> tuple[str, int]:
 def mask_each(
     text: str, pattern: re.Pattern[str], find: Callable[[re.Match[str]], int | None], mask: str
 ) -> tuple[str, int]:
-    """Replaces by `mask` each span that begins at a match of `pattern` and ends where `find` says (None: no match).
+    """Replaces by `mask` each of `spans_of`; and their number."""
+    spans = spans_of(text, pattern, find, mask)
+    return replaced(text, spans, mask), len(spans)
 
-    After None, the search continues one character later. Spans that equal `mask` already are not counted.
-    """
-    pieces: list[str] = []
-    kept = at = changed = 0
+
+def spans_of(
+    text: str, pattern: re.Pattern[str], find: Callable[[re.Match[str]], int | None], mask: str
+) -> list[tuple[int, int]]:
+    """The spans that begin at a match of `pattern` and end where `find` says (None: no match); not those that equal
+    `mask` already. After None, the search continues one character later."""
+    spans: list[tuple[int, int]] = []
+    at = 0
     while match := pattern.search(text, at):
         end = find(match)
         if end is None:
             at = match.start() + 1
             continue
         if text[match.start() : end] != mask:
-            pieces += (text[kept : match.start()], mask)
-            kept = end
-            changed += 1
+            spans.append((match.start(), end))
         at = end
-    return ("".join([*pieces, text[kept:]]), changed) if changed else (text, 0)
+    return spans
+
+
+def replaced(text: str, spans: list[tuple[int, int]], mask: str) -> str:
+    """The text with `mask` in place of each of these spans, which are in order."""
+    if not spans:
+        return text
+    ends = [0, *(end for _, end in spans)]
+    starts = [*(start for start, _ in spans), len(text)]
+    return mask.join(text[end:start] for end, start in zip(ends, starts, strict=True))
 
 
 def _replace(pattern: re.Pattern[str], text: str, new: Callable[[str], str]) -> tuple[str, int]:

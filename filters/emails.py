@@ -1,7 +1,8 @@
 """The mask for e-mail addresses: of any script, found whole, and told from what only has their form.
 
 An address is found from its @. Its local part may have letters of any script, dots anywhere, apostrophes and the other
-signs of RFC 5322 inside words (`o'brien`, `r&d`), or be a quoted string; its domain may be internationalised
+signs of RFC 5322 inside words (`o'brien`, `r&d`; `/` and `=` only behind a `+`), or be a quoted string; the @ may be
+full-width or a percent escape, as in the query of a URL; its domain may be internationalised
 (RFC 6531) or a literal (`[192.0.2.1]`). Text without spaces between words (Han, kana, Thai, …) around an address in
 another script is not part of it.
 
@@ -18,7 +19,8 @@ from filters.edits import EMAIL_MASK
 _MOST_LOCAL, _MOST_DOMAIN = 64, 253  # RFC 5321, 4.5.3.1
 _WORD = r"[\p{L}\p{M}\p{N}_]"
 _LOCAL = regex.compile(
-    rf"(?:(?<!\S)[!$&*#~])?(?:[.+%-]|{_WORD})(?:[.+%-]|{_WORD}|(?<={_WORD})['’&!#$*~](?=[.+%-]|{_WORD}))*\Z"
+    rf"(?:(?<!\S)[!$&*#~])?(?:[.+%-]|{_WORD})(?:[.+%-]|{_WORD}|(?<={_WORD})['’&!#$*~](?=[.+%-]|{_WORD})"
+    rf"|(?<=\+[\p{{L}}\p{{N}}_.+%/=-]{{1,{_MOST_LOCAL}}})[/=](?={_WORD}))*\Z"
 )
 _QUOTED = regex.compile(r"(?<![^\s<(\[,;:])(?:\"(?:[^\"\\\n]|\\.){1,62}\"|“[^“”\n]{1,62}”)\Z")
 _LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?"
@@ -67,13 +69,13 @@ _RUN_TOGETHER = ("", ".", "-", "+", "%")
 
 def mask_email_in_context(text: str) -> tuple[str, int]:
     """E-mail addresses of any script -> email@example.com; file names, ssh remotes and code are kept."""
-    if "＠" in text:
-        marks = regex.finditer("[@＠]", text)
+    if "＠" in text or "%40" in text:
+        marks = regex.finditer("[@＠]|%40", text)
     elif "@" in text:
         marks = regex.finditer("@", text)
     else:
         return text, 0
-    found = list(_found(text, (mark.start() for mark in marks)))
+    found = list(_found(text, (mark.span() for mark in marks)))
     changed = sum(text[begin:end] != EMAIL_MASK for begin, end in found)
     if not changed:
         return text, 0
@@ -85,13 +87,13 @@ def mask_email_in_context(text: str) -> tuple[str, int]:
     return "".join([*pieces, text[kept:]]), changed
 
 
-def _found(text: str, marks: Iterable[int]) -> Iterator[tuple[int, int]]:
+def _found(text: str, marks: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Where the addresses around these @ begin and end. Those that run together are one."""
     first = last = 0
-    for at in marks:
+    for at, behind in marks:
         begin = _begin(text, at, last) if at >= last else None
-        end = 0 if begin is None else _end(text, at + 1)
-        if begin is None or not end or not _is_address(text, begin, at, end):
+        end = 0 if begin is None else _end(text, behind)
+        if begin is None or not end or not _is_address(text, begin, at, behind, end):
             continue
         if last and text[last:begin] not in _RUN_TOGETHER:
             yield first, last
@@ -160,7 +162,7 @@ def _label_end(label: str) -> tuple[int, bool]:
     return (text.start(), False) if text else (len(label), True)
 
 
-def _is_address(text: str, begin: int, at: int, end: int) -> bool:
+def _is_address(text: str, begin: int, at: int, behind: int, end: int) -> bool:
     """Whether what has the form of an address has its place too."""
     before, local = text[max(0, begin - _REACH) : begin], text[begin:at]
     if local in _WORDS_OF_CODE or _URL_USER.search(before) or _REMOTE.search(before):
@@ -168,9 +170,9 @@ def _is_address(text: str, begin: int, at: int, end: int) -> bool:
     after = text[end : end + 1]
     if after == ":" and _PATH.match(text, end):
         return False
-    if after not in ("(", "[") or text[at + 1] == "[":
+    if after not in ("(", "[") or text[behind] == "[":
         return True
-    labels = text[at + 1 : end].split(".")
+    labels = text[behind:end].split(".")
     ending = labels[-1].lower()
     if ending in _SURE_ENDINGS or not ending.isascii():
         return True

@@ -12,7 +12,7 @@ versions, ISBNs, DOIs and parts of an address are excluded by the characters aro
 
 import re
 
-from filters.edits import mask_each
+from filters.edits import replaced, spans_of
 
 PHONE_MASK = "+1-202-555-0100"  # kept for fiction (NANPA: 555-0100 to 555-0199)
 
@@ -61,6 +61,9 @@ _FRENCH_POINTS = re.compile(r"[0-9]{2}(?:\.[0-9]{2}){4}")
 _ZIP = re.compile(r"[0-9]{5} ?[-\u2013] ?[0-9]{4,5}")  # an American postal code, or two
 # Seven digits with little between them: a text without a match has no number, which settles most texts at once.
 _ANY = re.compile(r"[0-9](?:[^0-9]{0,3}[0-9]){6}")
+# Full-width digits and signs, each of one character: a number in them is found as one in ASCII is.
+_NARROW = str.maketrans("０１２３４５６７８９＋（）－．／　", "0123456789+()-./ ")
+_WIDE_DIGIT = re.compile("[０-９]")
 _GROUP_END = re.compile(r"(?<=[0-9])(?![0-9])")
 
 # Country codes of ITU's list, and the number of digits of a whole number where that is fixed.
@@ -86,14 +89,16 @@ _ANY_LENGTH = (9, 14)
 
 def mask_phone(text: str) -> tuple[str, int]:
     """Telephone numbers -> +1-202-555-0100, a fictional one: international, then national, then labelled ones."""
-    if not _ANY.search(text):
+    plain = text.translate(_NARROW) if _WIDE_DIGIT.search(text) else text
+    if not _ANY.search(plain):
         return text, 0
     total, last = 0, -1
     while total != last:  # a mask may end what followed a number and made it look like no number
         last = total
         for pattern, find in _KINDS:
-            text, count = mask_each(text, pattern, find, PHONE_MASK)
-            total += count
+            spans = spans_of(plain, pattern, find, PHONE_MASK)
+            text, plain = replaced(text, spans, PHONE_MASK), replaced(plain, spans, PHONE_MASK)
+            total += len(spans)
     return text, total
 
 

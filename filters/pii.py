@@ -19,7 +19,7 @@ IPV6_MASK = "2001:db8::1"  # documentation range, RFC 3849
 # Global unicast, 2000::/3: four hexadecimal digits, the first of them 2 or 3; excludes times and C++ names.
 _IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,35}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3})?")
 # What has seven digits with little between them. The masks of a number need them, which settles most texts at once.
-_SEVEN_DIGITS = re.compile(r"[0-9](?:[^0-9]{0,3}[0-9]){6}")
+_SEVEN_DIGITS = re.compile(r"[0-9０-９](?:[^0-9０-９]{0,3}[0-9０-９]){6}")
 _WITHOUT_DIGITS = frozenset({"mask_email_in_context", "mask_italian_id", "mask_ipv4_in_context", "mask_ipv6"})
 MOST_PASSES = 4
 

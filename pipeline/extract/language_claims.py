@@ -6,6 +6,7 @@ code, a name, several tags; what claims no language (`x-default`, `und`, a templ
 """
 
 import re
+import unicodedata
 from typing import Final
 
 _TAG: Final = re.compile(r"[^\W\d_]{1,12}(?:[-_][A-Za-z0-9]{1,8})*")
@@ -131,6 +132,8 @@ _REGISTERED: Final = {"zh-min-nan": "nan", "art-lojban": "jbo", "i-lux": "lb", "
 def claimed_language(claim: str) -> str:
     """The language of the first tag in a claim (`lang`, `Content-Language`, a locale) in lower case; "" if it names
     none."""
+    if not claim.isascii():  # full-width letters, marks of direction and order
+        claim = "".join(c for c in unicodedata.normalize("NFKC", claim) if unicodedata.category(c) != "Cf")
     found = _TAG.match(claim.strip(_BEFORE))
     if found is None:
         return ""

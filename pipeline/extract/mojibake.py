@@ -1,7 +1,8 @@
 """Text that was read in the wrong charset and decoded all the same: found by what it is made of, and read again.
 
 Two kinds. A label may be wrong and its charset decode every byte: EUC-JP under Shift_JIS is half-width kana, KOI8-R
-under windows-1251 rare letters in capitals, Big5 under GB2312 hanzi that nobody uses. Then another charset of the same
+under windows-1251 rare letters in capitals, Big5 under GB2312 hanzi that nobody uses, Polish of ISO-8859-2 under
+windows-1250 signs inside words (`s±`), and the other way round control characters. Then another charset of the same
 family is taken if its text is of common letters and the label's is not. And UTF-8 may have been read as windows-1252
 (or 1251) and written as UTF-8 again, once or twice: `Ã©` for é. That is undone where such sequences are most of what is
 not ASCII.
@@ -45,6 +46,13 @@ _JAPANESE: Final = frozenset({"cp932", "shift_jis_2004", "euc_jp", "euc_jis_2004
 MIN_HANGUL: Final = 0.9
 _CYRILLIC_READINGS: Final = ("cp1251", "koi8-r", "cp866", "iso8859-5")
 _ASIAN_READINGS: Final = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949")
+# What one charset of Central Europe makes of letters of the other, where it stands behind a letter: of ą, ś, ź and
+# their capitals signs; of ś, š, ť, ž, ź and theirs control characters.
+_MISFITS: Final = {
+    "cp1250": re.compile("(?<=[^\\W\\d_])[±¶¦¬ˇ]"),
+    "iso8859-2": re.compile("(?<=[^\\W\\d_])[\x8a\x8c-\x8f\x9a\x9c-\x9f]"),
+}
+MIN_MISFITS: Final = 4
 # A text is mojibake up to the first score, and another reading is text from the second on. Cyrillic: common letters are
 # .5 to .75 of a text and .2 to .45 of a wrong reading, which has its capitals in the wrong places too.
 MAX_WRONG: Final = 0.45
@@ -57,10 +65,18 @@ MIN_RIGHT_ASIAN: Final = 0.2
 def right_codec(body: bytes, codec: str) -> str | None:
     """The charset that the body is in, where it is another one than `codec`, which a label says and which decodes it;
     None if the label may be right."""
+    if codec in _MISFITS:
+        return _right_central(_TAG.sub(b" ", body)[:SAMPLE_BYTES], codec)
     if codec not in _FAMILIES[0] and codec not in _FAMILIES[1]:
         return None
     sample = _TAG.sub(b" ", body)[:SAMPLE_BYTES]
     return _right_cyrillic(sample, codec) if codec in _FAMILIES[0] else _right_asian(sample, codec)
+
+
+def _right_central(sample: bytes, codec: str) -> str | None:
+    other = next(each for each in _MISFITS if each != codec)
+    own, others = (len(_MISFITS[each].findall(_decoded(sample, each))) for each in (codec, other))
+    return other if own >= max(MIN_MISFITS, 10 * others) else None
 
 
 def _right_cyrillic(sample: bytes, codec: str) -> str | None:

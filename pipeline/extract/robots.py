@@ -12,9 +12,13 @@ from typing import Final
 
 # Whom a directive that counts is addressed to; in meta elements also by name.
 ADDRESSED: Final = frozenset({"*", "robots", "ccbot"})
-# Directives that have a value behind a colon; other names before a colon are those of crawlers.
-_VALUED: Final = frozenset(
-    {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview", "indexifembedded"}
+# Directives, which some pages give a value behind a colon; other names before a colon are those of crawlers.
+_DIRECTIVES: Final = frozenset(
+    """
+    unavailable_after max-snippet max-image-preview max-video-preview indexifembedded all none index noindex follow
+    nofollow archive noarchive cache nocache snippet nosnippet imageindex noimageindex translate notranslate odp noodp
+    ydir noydir noai noimageai nositelinkssearchbox data-nosnippet noml notrain
+    """.split()  # noqa: SIM905 (a list of words is easier to read as words)
 )
 _IMPLIED: Final = {"none": ("noindex", "nofollow")}
 _TOKEN: Final = re.compile(r"([^\s,;:]++)(\s*+:)?+")
@@ -28,7 +32,7 @@ def directives(values: Iterable[str]) -> frozenset[str]:
     for value in values:
         counts = True
         for token, colon in _TOKEN.findall(value.lower()):
-            if colon and token not in _VALUED and _NAME.fullmatch(token):
+            if colon and token not in _DIRECTIVES and _NAME.fullmatch(token):
                 counts = token.partition("/")[0] in ADDRESSED
             elif counts:
                 found.update((token, *_IMPLIED.get(token, ())))
@@ -37,4 +41,4 @@ def directives(values: Iterable[str]) -> frozenset[str]:
 
 def is_addressed(name: str) -> bool:
     """Whether a meta element of this name is for all crawlers: one of the names in it is."""
-    return any(each in ADDRESSED for each in re.split(r"[\s,;]+", name.lower()))
+    return any(each.partition("/")[0] in ADDRESSED for each in re.split(r"[\s,;]+", name.lower()))

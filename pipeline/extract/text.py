@@ -25,13 +25,14 @@ _INVISIBLE: Final = "\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff"
 _DROP_INVISIBLE: Final = dict.fromkeys(map(ord, _INVISIBLE))
 # Scripts written without spaces, as their punctuation: a line end of the source between two of them is nothing.
 _SOLID: Final = (
-    "\u2e80-\u2fdf\u3001-\u30ff\u31a0-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff60\U00020000-\U0003ffff"
+    "\u2e80-\u2fdf\u3001-\u30ff\u31a0-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff9f\U00020000-\U0003ffff"
 )
 _SOLID_LINE_END = re.compile(rf"(?<=[{_SOLID}])[ \t\r\f]*+\n[ \t\r\n\f]*+(?=[{_SOLID}])")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _BLANKS_IN_LINE = re.compile(r"[ \t\r\f]+")
 _BLANKS_AT_LINE_END = re.compile(r" ?\n ?")
 _BLANK_LINES = re.compile(r"\n{3,}")
+_FENCED = re.compile(r"^([ \t]*+)(`{3,}+)[^`\n]*+\n(?:.*\n)*?\1\2$", re.MULTILINE)
 
 
 class Shares(NamedTuple):
@@ -64,12 +65,29 @@ def tidy(text: str) -> str:
     Empty lines at both ends and control characters other than tab and LF are removed; lone surrogates become U+FFFD.
     Nothing else is changed, and `tidy(tidy(text)) == tidy(text)`.
     """
+    text = _lines(text)
+    return (_BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
+
+
+def tidy_markdown(text: str) -> str:
+    """The same of Markdown: in fenced code every empty line stays."""
+    text = _lines(text)
+    if "\n\n\n" not in text or "```" not in text:
+        return tidy(text)
+    parts: list[str] = []
+    end = 0
+    for found in _FENCED.finditer(text):
+        parts += [_BLANK_LINES.sub("\n\n", text[end : found.start()]), found[0]]
+        end = found.end()
+    return "".join([*parts, _BLANK_LINES.sub("\n\n", text[end:])]).strip("\n")
+
+
+def _lines(text: str) -> str:
     if "\r" in text:
         text = _LINE_END.sub("\n", text)
     if _NO_TEXT.search(text):
         text = _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))
-    text = "\n".join(map(str.rstrip, text.split("\n")))
-    return (_BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
+    return "\n".join(map(str.rstrip, text.split("\n")))
 
 
 def without_invisible(text: str) -> str:

@@ -32,17 +32,21 @@ from pipeline.inputs.columns import (
 )
 from pipeline.inputs.inputs import FileSource, InputFile
 from pipeline.inputs.json_elements import read_lines
-from pipeline.inputs.json_lines import MAX_LINE_BYTES, TOO_LONG
+from pipeline.inputs.json_lines import DAMAGE, MAX_LINE_BYTES, TOO_LONG
 from pipeline.inputs.kinds import is_parquet, is_url_list
-from pipeline.inputs.parquet_rows import parquet_rows, parquet_schema, python_rows, taken
+from pipeline.inputs.parquet_rows import DAMAGED, NotParquet, parquet_rows, parquet_schema, python_rows, taken
 from pipeline.inputs.records import record_id
+from pipeline.inputs.unpacked import Doubt, doubts_of
 from pipeline.inputs.versions import check_still
+
+MAX_SHOWN = 40  # characters of a name in a message
 
 
 @dataclass
 class DocumentFilePart:
     """One file of documents, read in fixed batches. `kept`: its columns that are not ours. `rejects`: the rows so far
-    that are not documents; `seen`: of the file, as `InputFile` has it."""
+    that are not documents; `seen`: of the file, as `InputFile` has it; `doubts`: what damaged data may have made wrong,
+    None if that is not known yet."""
 
     path: str
     name: str
@@ -52,6 +56,7 @@ class DocumentFilePart:
     kept: KeptColumns = field(default_factory=KeptColumns)
     rejects: list[tuple[dict[str, Any], Reject]] = field(default_factory=list)
     seen: str = ""
+    doubts: tuple[Doubt, ...] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -106,7 +111,11 @@ class DocumentFilePart:
 
     def _parquet(self) -> Iterator[pa.RecordBatch]:
         ours = schemas.documents(())
-        there = parquet_schema(self.path).names
+        try:
+            there = parquet_schema(self.path).names
+        except NotParquet:  # of how many rows is not known
+            self._reject(0, 0, DAMAGED)
+            return
         read = [name for name in map(self.columns.source_of, sorted(GIVEN)) if name in there]
         for first, count, part, fault in parquet_rows(self.path, [*read, *self.kept.names]):
             if part is None:
@@ -123,12 +132,19 @@ class DocumentFilePart:
 
     def _lines(self) -> Iterator[pa.RecordBatch]:
         rows: list[dict[str, Any]] = []
+        doubts = doubts_of(self.path) if self.doubts is None else self.doubts
         for offset, length, value, fault in read_lines(self.path, plain=is_url_list(self.name)):
+            doubt = next(
+                (DAMAGE + each.reason for each in doubts if offset < each.end and each.start < offset + length), ""
+            )
+            fault = fault or self.columns.missing_in(value) or ""
             if fault:
-                self._reject(offset, length, fault)
+                self._reject(offset, length, doubt if doubt and fault != TOO_LONG else fault, value)
                 continue
             row = self._document(offset, length, value)
             if row is not None:
+                if doubt:
+                    row.setdefault("truncated", doubt)
                 rows.append(row | self.kept.values(value))
             if len(rows) == BATCH_ROWS:
                 yield pa.RecordBatch.from_pylist(rows, self.schema())
@@ -159,17 +175,18 @@ def with_text(value: dict[str, Any], name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class DocumentFiles(FileSource):
-    """Files of documents as a source; a file is a partition. `kept`: the columns of each that are not ours. `source`:
-    the default for rows without one."""
+    """Files of documents as a source; a file is a partition. `kept`: the columns of each that are not ours. `doubts`:
+    what damaged data may have made wrong in each. `source`: the default for rows without one."""
 
     columns: Columns = field(default_factory=Columns)
     kept: tuple[KeptColumns, ...] = ()
+    doubts: tuple[tuple[Doubt, ...], ...] = ()
     source: str = "given"
 
     def parts(self) -> Sequence[DocumentFilePart]:
         return [
-            DocumentFilePart(file.path, file.name, file.version, self.source, self.columns, kept, seen=file.seen)
-            for file, kept in zip(self.files, self.kept, strict=True)
+            DocumentFilePart(file.path, file.name, file.version, self.source, self.columns, kept, [], file.seen, doubts)
+            for file, kept, doubts in zip(self.files, self.kept, self.doubts, strict=True)
         ]
 
 
@@ -198,6 +215,8 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
     lines: dict[str, list[str]] = {}
     types: dict[str, JsonType] = {}  # of all JSON lines together
     every: set[str] = set()
+    doubts: dict[str, list[Doubt]] = {file.name: [] for file in files}
+    unreadable: dict[str, NotParquet] = {}
     for file in files:
         if is_url_list(file.name):
             if columns.needs == "text":
@@ -205,24 +224,32 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
             kept[file.name] = KeptColumns()
             continue
         if is_parquet(file.name):
-            schema = parquet_schema(file.path)
+            try:
+                schema = parquet_schema(file.path)
+            except NotParquet as error:
+                unreadable[file.name] = error
+                kept[file.name] = KeptColumns()
+                continue
             check_text(schema, columns.text, file.path)
             kept[file.name] = kept_of_parquet(schema, columns, file.path)
             names = schema.names
         else:
-            names = lines[file.name] = see_lines(file, columns, types)
+            names = lines[file.name] = see_lines(file, columns, types, doubts[file.name])
         if names and not any(name in names for name in columns.required):
             wanted = " or ".join(f"`{name}`" for name in columns.required)
             options = "--text-column" if columns.needs == "text" else "--url-column"
             raise UsageError(f"{file.path} has no column {wanted} (it has {shown(names)}): name it with {options}")
         every.update(names)
+    if len(unreadable) == len(files):
+        raise next(iter(unreadable.values()))
     if missing := [theirs for ours, theirs in columns.renamed.items() if ours != "text" and theirs not in every]:
         raise UsageError(f"no file has a column `{missing[0]}` (they have {shown(sorted(every))}): name another")
     for name, names in lines.items():
         kept[name] = kept_of_json({column: types[column] for column in names}, columns, name)
     check_one_source(kept)
     merged({file.path: kept[file.name].schema for file in files})
-    return DocumentFiles(tuple(files), columns, tuple(kept[file.name] for file in files))
+    found = tuple(kept[file.name] for file in files), tuple(tuple(doubts[file.name]) for file in files)
+    return DocumentFiles(tuple(files), columns, *found)
 
 
 def check_one_source(kept: Mapping[str, KeptColumns]) -> None:
@@ -239,7 +266,10 @@ def check_one_source(kept: Mapping[str, KeptColumns]) -> None:
 
 
 def shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    """Some names for a message, shortened, with what a terminal would act on escaped."""
+    few = [name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "…" for name in names[:8]]
+    plain = [name if name.isprintable() else ascii(name)[1:-1] for name in few]
+    return ", ".join(plain) + (", …" if len(names) > 8 else "")
 
 
 def check_text(schema: pa.Schema, name: str, path: str) -> None:
@@ -253,16 +283,22 @@ def check_text(schema: pa.Schema, name: str, path: str) -> None:
             raise UsageError(f"{path}: column `{name}` is {found}, not text: name another with --text-column")
 
 
-def see_lines(file: InputFile, columns: Columns, types: dict[str, JsonType]) -> list[str]:
-    """The columns of a file of JSON lines; the kinds of their values are added to `types`. Damage is no error here: it
-    is counted when the documents are read."""
+def see_lines(file: InputFile, columns: Columns, types: dict[str, JsonType], doubts: list[Doubt]) -> list[str]:
+    """The columns of a file of JSON lines; the kinds of their values are added to `types`, what may be wrong to
+    `doubts`. Damage is no error here: it is counted when the documents are read. Of a damaged file, whose values may
+    have any name, only those of documents are columns."""
     read = {columns.source_of(ours) for ours in GIVEN}
     names: dict[str, None] = {}
-    for line in read_lines(file.path):
+    of_documents: dict[str, None] = {}
+    damaged = False
+    for line in read_lines(file.path, doubts=doubts):
+        damaged = damaged or line.fault.startswith(DAMAGE)
         if isinstance(value := line.value, dict):
             names.update(dict.fromkeys(value))
+            if columns.missing_in(value) is None:
+                of_documents.update(dict.fromkeys(value))
             for name, inner in value.items():
                 seen = types.setdefault(name, JsonType())
                 if name not in read:
                     seen.see(inner)
-    return list(names)
+    return list(of_documents if damaged else names)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from pipeline.inputs.json_lines import DAMAGE, MAX_LINE_BYTES, NOT_JSON, TOO_LONG, JsonLine, lines_of, values_in
-from pipeline.inputs.unpacked import Break, open_lines
+from pipeline.inputs.unpacked import Break, Doubt, open_lines
 
 # So often an element without an end is looked through to the end of the file.
 MAX_ENDLESS: Final = 16
@@ -23,10 +23,11 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[{}\[\]]', re.DOTALL)
 _FIRST_NAME = re.compile(rb'\{\s*("[^"\\]{0,200}")')
 
 
-def read_lines(path: str, plain: bool = False) -> Iterator[JsonLine]:
-    """The values of a file of JSON, in whichever form. `plain`: of a list of addresses."""
+def read_lines(path: str, plain: bool = False, doubts: list[Doubt] | None = None) -> Iterator[JsonLine]:
+    """The values of a file of JSON, in whichever form. `plain`: of a list of addresses. `doubts` gets what damaged data
+    may have made wrong, as far as was read."""
     breaks: list[Break] = []
-    with open_lines(path, breaks) as file:
+    with open_lines(path, breaks, doubts) as file:
         head: bytes = file.peek(_HEAD_BYTES) if not plain else b""  # type: ignore[attr-defined]
         yield from elements_of(file, breaks) if _ELEMENTS.match(head) else lines_of(file, breaks, plain)
 

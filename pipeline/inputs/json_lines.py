@@ -18,11 +18,13 @@ MAX_LINE_BYTES: Final = 64 * 2**20
 MAX_DIGITS: Final = 4000
 NOT_JSON: Final = "not_json"
 TOO_LONG: Final = "too_long"
+TOO_DEEP: Final = "too_deep"  # JSON, but of more levels than are read
 DAMAGE: Final = "damage/"  # before the reason
 
 _LONG = re.compile(rb"[0-9]{19}")
 _SPACE = b" \t\r\n\x1e\0"  # between values; RFC 7464 puts the record separator before each
 _PART_BYTES = 2**20
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
 _SEPARATORS = re.compile(r"[\s,\x00\x1e\ufeff]*")
 
 
@@ -44,7 +46,7 @@ def lines_of(file: BinaryIO, breaks: list[Break], plain: bool = False) -> Iterat
         too_long = size > MAX_LINE_BYTES and not line.endswith(b"\n")
         size += _skip_line(file) if too_long else 0
         offset += size
-        while breaks and breaks[0][0] <= start:
+        while breaks and (breaks[0][0] < start or (breaks[0][0] == start and (plain or not line))):
             # the byte before it is not the beginning of a value
             yield JsonLine(max(0, breaks[0][0] - 1), 0, None, DAMAGE + breaks.pop(0)[1])
         if not line:
@@ -77,6 +79,11 @@ def _across(line: bytes, start: int, end: int, breaks: list[Break], plain: bool)
     position = start
     while breaks and breaks[0][0] <= end:
         at, reason = breaks.pop(0)
+        if at == start:  # of the line the beginning may be missing
+            whole = any(isinstance(each.value, dict) for each in values_in(line, start)) or not line.strip(_SPACE)
+            place = (max(0, at - 1), 0) if whole else (start, len(line))
+            yield JsonLine(*place, None, DAMAGE + reason)
+            continue
         before = [] if plain else list(values_in(line[position - start : at - start], position))
         sound = [each for each in before if isinstance(each.value, dict)]
         yield from sound
@@ -107,12 +114,18 @@ def _odd_values(line: bytes, start: int) -> Iterator[JsonLine]:
     UTF-8 in strings, NaN, other separators, or several values."""
     content = line.strip(_SPACE).removeprefix(b"\xef\xbb\xbf").strip(_SPACE + b",")
     if not content:
+        if b"\0" in line and line.endswith(b"\n"):  # at the end of a file they are padding
+            yield JsonLine(start, len(line), None, NOT_JSON)
         return
     at = line.find(content)
     try:
         yield JsonLine(start, len(line), without_surrogates(_parsed(content)))
         return
-    except (ValueError, RecursionError):
+    except RecursionError:
+        if _is_closed(content):
+            yield JsonLine(start, len(line), None, TOO_DEEP)
+            return
+    except ValueError:
         pass
     text = content.decode("utf-8", "replace")
     found, end = _several(text)
@@ -133,6 +146,16 @@ def _odd_values(line: bytes, start: int) -> Iterator[JsonLine]:
     elif end < len(text):
         place += len(text[before:end].encode()) if valid else end - before
         yield JsonLine(place, max(1, start + at + len(content) - place), None, NOT_JSON)
+
+
+def _is_closed(content: bytes) -> bool:
+    """Whether every bracket has its end."""
+    depth = 0
+    for found in _TOKEN.finditer(content):
+        depth += (found[0] in b"{[") - (found[0] in b"}]")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _several(text: str) -> tuple[list[tuple[Any, int, int]], int]:

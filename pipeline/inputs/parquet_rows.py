@@ -17,6 +17,10 @@ UNSUPPORTED = "not_supported"  # sound, but of a compression or encoding that th
 _FIXED_LISTS = "Expected all lists to be of size"
 
 
+class NotParquet(UsageError):
+    """A file that cannot be read as Parquet, though its bytes can be read."""
+
+
 class ParquetRows(NamedTuple):
     """ParquetRows of the file from number `first` on; or, with a `fault`, `size` rows that cannot be read."""
 
@@ -57,14 +61,19 @@ def _open(path: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(readable(place(path)), page_checksum_verification=True)
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as Parquet: {_told(error)}") from None
+        raise _refusal(path, error) from None
 
 
 def parquet_schema(path: str) -> pa.Schema:
     try:
         return pq.read_schema(readable(place(path)))
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as Parquet: {_told(error)}") from None
+        raise _refusal(path, error) from None
+
+
+def _refusal(path: str, error: Exception) -> UsageError:
+    kind = UsageError if getattr(error, "errno", None) else NotParquet
+    return kind(f"{path} cannot be read as Parquet: {_told(error)}")
 
 
 def _told(error: Exception) -> str:

@@ -4,12 +4,12 @@ import codecs
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from infra.errors import UsageError
 from infra.storage import place
 from pipeline.warc.file_bytes import open_bytes
-from pipeline.warc.records import ZEROS
+from pipeline.warc.records import CRC, DEFLATE, LZ4, XZ, ZEROS, ZSTD
 from pipeline.warc.stream import ByteSource
 from pipeline.warc.unpacking import is_packed, source_of
 
@@ -25,17 +25,35 @@ _WIDE = (
 
 # Where unpacked bytes are missing, and why: a position in what there is of them, and a reason of `warc/records.py`.
 Break = tuple[int, str]
+# Broken data unpack to wrong bytes for a while before that shows: one checksum follows a whole member or frame.
+_MAKE_DOUBT = frozenset({CRC, DEFLATE, LZ4, XZ, ZSTD})
+
+
+class Doubt(NamedTuple):
+    """`[start, end)` of the unpacked bytes: what a damaged member, frame or stream gave, of which some may be wrong."""
+
+    start: int
+    end: int
+    reason: str
 
 
 class Unpacked(io.RawIOBase):
-    """Parts of bytes as a file that is read from its start. `breaks`: where they are broken, as far as was read."""
+    """Parts of bytes as a file that is read from its start. `breaks`: where they are broken, and `doubts`: what may be
+    wrong, as far as was read."""
 
     def __init__(
-        self, parts: Iterable[bytes], source: ByteSource | None, breaks: list[Break] | None, held: ExitStack
+        self,
+        parts: Iterable[bytes],
+        source: ByteSource | None,
+        breaks: list[Break] | None,
+        doubts: list[Doubt] | None,
+        held: ExitStack,
     ) -> None:
         self._parts = iter(parts)
         self._source = source
         self._breaks = breaks
+        self._doubts = doubts
+        self._sound = 0  # the end of what agrees with its checksum, if it has one
         self._held = held
         self._part = memoryview(b"")
         self._end = 0  # of what was unpacked
@@ -57,9 +75,17 @@ class Unpacked(io.RawIOBase):
         return size
 
     def _note(self) -> None:
-        if self._source is None or not self._source.problem:
+        source = self._source
+        if source is None:
             return
-        reason, self._source.problem = self._source.problem, None
+        reason, source.problem = source.problem, None
+        if self._doubts is not None and reason in _MAKE_DOUBT and not source.checked and self._sound < self._end:
+            self._doubts.append(Doubt(self._sound, self._end, reason))
+        if reason or source.boundary or source.checked:
+            self._sound = self._end
+        source.boundary = False
+        if not reason:
+            return
         if reason == ZEROS:  # padding, as tapes have it
             return
         if self._breaks is None:
@@ -72,24 +98,25 @@ class Unpacked(io.RawIOBase):
         super().close()
 
 
-def open_lines(path: str, breaks: list[Break] | None = None) -> BinaryIO:
+def open_lines(path: str, breaks: list[Break] | None = None, doubts: list[Doubt] | None = None) -> BinaryIO:
     """Opens a file of text, unpacked.
 
     Where its compressed data are damaged, what follows is read on, and the place is added to `breaks`; without such a
-    list that raises OSError. UsageError for a file that is compressed twice.
+    list that raises OSError. `doubts` gets what such data may have made wrong. UsageError for a file that is compressed
+    twice.
     """
     file: BinaryIO = place(path).open("rb")
     head = file.read(_HEAD_BYTES)
     file.seek(0)
     if head.startswith(tuple(mark for mark, _ in _WIDE)):
-        return _buffered(_as_utf8(iter(lambda: file.read(_PART_BYTES), b"")), None, None, file)
+        return _buffered(_as_utf8(iter(lambda: file.read(_PART_BYTES), b"")), None, None, None, file)
     if not is_packed(head):
         return file
     file.close()
     held = ExitStack()
     source = source_of(held.enter_context(open_bytes(path)))
     assert source is not None
-    lines = _buffered(_as_utf8(source.parts()), source, breaks, held)
+    lines = _buffered(_as_utf8(source.parts()), source, breaks, doubts, held)
     try:
         again = lines.peek(_HEAD_BYTES)
     except OSError:
@@ -101,12 +128,25 @@ def open_lines(path: str, breaks: list[Break] | None = None) -> BinaryIO:
     return lines
 
 
+def doubts_of(path: str) -> tuple[Doubt, ...]:
+    """What damaged data may have made wrong in a file."""
+    doubts: list[Doubt] = []
+    with open_lines(path, [], doubts) as file:
+        while file.read(_PART_BYTES):
+            pass
+    return tuple(doubts)
+
+
 def _buffered(
-    parts: Iterable[bytes], source: ByteSource | None, breaks: list[Break] | None, held: AbstractContextManager[Any]
+    parts: Iterable[bytes],
+    source: ByteSource | None,
+    breaks: list[Break] | None,
+    doubts: list[Doubt] | None,
+    held: AbstractContextManager[Any],
 ) -> io.BufferedReader:
     stack = ExitStack()
     stack.enter_context(held)
-    return io.BufferedReader(Unpacked(parts, source, breaks, stack), _PART_BYTES)
+    return io.BufferedReader(Unpacked(parts, source, breaks, doubts, stack), _PART_BYTES)
 
 
 def _as_utf8(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ only if the bytes confirm it: gzip, zstd and zlib by their magic; raw deflate an
 """
 
 import re
+import struct
 import zlib
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ NOT_APPLIED = "coding/not-applied"  # declared, but the bytes do not confirm it
 UNCLAIMED = "coding/unclaimed"  # not declared, but the bytes have its magic
 UNKNOWN = "coding/unknown"
 BROKEN = "coding/broken"  # broken or cut: what was decoded is kept
+CHECKSUM = "coding/checksum"  # whole, but its checksum or size is another: what was decoded is kept
 TOO_LARGE = "body/too-large"  # cut to the bound
 
 # What writers put there: spaces, `0x`, leading zeros, an extension, a line end of one character.
@@ -126,14 +128,15 @@ def _mislabelled(body: bytes, limit: int) -> tuple[bytes, str | None]:
 
 
 def _gunzip(body: bytes, limit: int) -> tuple[bytes, str | None]:
-    """Decodes all gzip members; trailing bytes that are not one are dropped, as every client does. Checksums are not
-    verified: the data of a body with a wrong one are still the best there are.
+    """Decodes all gzip members; trailing bytes that are not one are dropped, as every client does. The data
+    of a body with a wrong checksum are still the best there are.
 
     A body may be a million empty members: each is read in its place, so that the time is linear in the body.
     """
     out: list[bytes] = []
     held = 0
     position = 0
+    problem = None
     while (header := _gzip_header_at(body, position)) is not None:
         found = _inflate(body, limit - held, position + header)
         out.append(found.data)
@@ -141,7 +144,10 @@ def _gunzip(body: bytes, limit: int) -> tuple[bytes, str | None]:
         if found.problem:
             return b"".join(out), found.problem
         position = found.end + 8
-    return b"".join(out), None
+        told = body[found.end : position]  # RFC 1952, 2.3.1: CRC32 and the size modulo 2^32
+        if len(told) == 8 and told != struct.pack("<II", zlib.crc32(found.data), len(found.data)):
+            problem = CHECKSUM
+    return b"".join(out), problem
 
 
 def _gzip_header_at(body: bytes, position: int) -> int | None:

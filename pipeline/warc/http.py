@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pipeline.warc.codings import (
     BAD_CHUNK,
     BROKEN,
+    CHECKSUM,
     CUT_CHUNK,
     NOT_APPLIED,
     NOT_CHUNKED,
@@ -38,7 +39,7 @@ _STATUS = re.compile(
     rb"(?:\xef\xbb\xbf)?\s{0,64}(?:"
     rb"(?i:(?:HTTPS?|ICY|SPDY)(?:[ \t]{0,8}/[ \t]{0,8}|(?=[\d \t\xa0]))[^\s:<\xa0]{0,32}|h[23])[ \t\xa0:]{1,16}[\"'+]?"
     rb"|(?=\d{3}[ \t][^\r\n]{0,128}\r?\n[A-Za-z-]{1,64}:))"
-    rb"(\d{3})(?!\d)[^\r\n]{0,8192}(?:\r{0,2}\n|\Z)"
+    rb"(\d{3,9})(?!\d)[^\r\n]{0,8192}(?:\r{0,2}\n|\Z)"
 )
 _NO_CODE = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}(?i:HTTP)/[^\s:<]{0,32}(?:[ \t][^\r\n]{0,8192})?\r{0,2}\n")
 _CGI_STATUS = re.compile(r"\s{0,8}([1-9]\d\d)(?!\d)")
@@ -48,7 +49,7 @@ _RANGE = re.compile(r"\s{0,8}bytes[\s=:]{1,8}(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)
 _STOPS = (b"<",)
 _INTERIM = 32  # responses that may precede the final one
 # Those after which the body is not, or may not be, whole.
-CUT_BODIES = (UNENDED, CUT_CHUNK, BAD_CHUNK, BROKEN, TOO_LARGE, SHORT_BODY)
+CUT_BODIES = (UNENDED, CUT_CHUNK, BAD_CHUNK, BROKEN, CHECKSUM, TOO_LARGE, SHORT_BODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ class HttpMessage:
 
     @property
     def media_type(self) -> str:
-        """Content-Type without parameters, lower case; empty if missing."""
-        return (self.header("content-type") or "").partition(";")[0].partition(",")[0].strip().lower()
+        """Content-Type without parameters and quotes, lower case; empty if missing."""
+        return (self.header("content-type") or "").partition(";")[0].partition(",")[0].strip(" \t\"'").lower()
 
     @property
     def charset_label(self) -> str | None:
@@ -170,7 +171,7 @@ def _head(block: bytes) -> tuple[int | None, list[tuple[str, str]], int, list[st
 def _precedes(found: "re.Match[bytes]", fields: Fields) -> bool:
     """Whether a response before another is not the one that was asked for: an interim one, that of a proxy to CONNECT,
     or one without a body, as before a repeated request. A page may begin with a status line as its text."""
-    if found.re is _STATUS and (found[1].startswith(b"1") or b"established" in found[0].lower()):
+    if found.re is _STATUS and (100 <= int(found[1]) < 200 or b"established" in found[0].lower()):
         return True
     values = first_values(fields.pairs)
     length = values.get("content-length", "0")

@@ -89,6 +89,8 @@ def page_kind(record: RawRecord, message: HttpMessage) -> str:
         blank = not message.body.strip()
     media = message.media_type
     if blank:
+        if NO_HEADER in message.problems and record.format == "warc":
+            return NO_HEADER
         may_be_page = media in _HTML_TYPES or media in _GENERIC or message.cut == UNENDED
         lost = message.cut not in (None, SHORT_BODY) and may_be_page and message.header("content-length") != "0"
         return message.cut if message.cut and lost else "body/empty"

@@ -27,11 +27,13 @@ _PROOF_BYTES = 2**10  # a member after damage is accepted when it inflates to th
 
 class ByteSource(Protocol):
     """Inflated bytes in order. `position`: bytes of the file consumed for them; `problem`: why the last part ended
-    early; `boundary`: whether a gzip member ended with it."""
+    early; `boundary`: whether a member, frame or stream ended with it; `checked`: whether every part was compared with
+    a checksum before it is given."""
 
     position: int = 0
     problem: str | None = None
     boundary: bool = False
+    checked: bool = False
 
     def parts(self) -> Iterator[bytes]: ...
 

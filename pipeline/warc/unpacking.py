@@ -1,17 +1,17 @@
 """The unpacked bytes of a file by its first bytes: gzip, Zstandard, LZ4, bzip2, xz. Streams, members and frames follow
 each other; after broken data unpacking goes on at the next that unpacks."""
 
-import bz2
 import lzma
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import zstandard
 
+from pipeline.warc.bzip2 import BZIP2_START, Bzip2Source
 from pipeline.warc.file_bytes import FileBytes
 from pipeline.warc.members import find_magics
-from pipeline.warc.records import BZIP2, CRC, CUT, WINDOW, XZ
+from pipeline.warc.records import CRC, CUT, WINDOW, XZ
 from pipeline.warc.stream import LZ4_MAGIC, ByteSource, GzipSource, InflatedWindow, Lz4Source
 from pipeline.warc.walk import filling
 from pipeline.warc.zstd import decompressor, read_dictionary, reason_of
@@ -19,7 +19,6 @@ from pipeline.warc.zstd_frames import MAX_WINDOW, ZSTD_MAGIC, frame_at, is_frame
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _XZ_MAGIC = b"\xfd7zXZ\0"
-_BZIP2_START = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 # Packed bytes of one step: a step unpacks to some 80 MiB at most, of Zstandard's blocks of one repeated byte.
 _FEED_BYTES = 2**11
 _PART_BYTES = 2**20
@@ -120,34 +119,24 @@ class ZstdSource(SourceOfUnits):
         return end if sound else None
 
 
-class StreamSource(SourceOfUnits):
-    """bzip2 or xz streams, also with padding between them."""
-
-    def __init__(self, file: FileBytes, start: "re.Pattern[bytes]", open_one: Callable[[], Any], broken: str) -> None:
-        super().__init__(file)
-        self._start = start
-        self._open = open_one
-        self._broken = broken
+class XzSource(SourceOfUnits):
+    """xz streams, also with padding between them."""
 
     def _starts(self, position: int) -> bool:
-        return self._start.match(self._file.read(position, position + 10)) is not None
+        return self._file.read(position, position + len(_XZ_MAGIC)) == _XZ_MAGIC
 
     def _candidates(self, start: int) -> Iterator[int]:
-        while start < self._file.size:
-            data = self._file.read(start, start + 2**18 + 9)
-            for found in self._start.finditer(data, 0, min(len(data), 2**18 + 9)):
-                yield start + found.start()
-            start += 2**18
+        return find_magics(re.compile(re.escape(_XZ_MAGIC)), self._file, start, self._file.size)
 
     def _proves(self, position: int) -> bool:
-        inflater = self._open()
-        try:  # a block of bzip2 is unpacked whole, and may take 900 KiB
-            return bool(inflater.decompress(self._file.read(position, position + 2**20), _PROOF_BYTES)) or inflater.eof
-        except (OSError, EOFError, ValueError, lzma.LZMAError):
+        inflater = _open_xz()
+        try:
+            return bool(inflater.decompress(self._file.read(position, position + 2**18), _PROOF_BYTES)) or inflater.eof
+        except (EOFError, ValueError, lzma.LZMAError):
             return False
 
     def _unit(self, start: int) -> Iterator[bytes]:
-        inflater = self._open()
+        inflater = _open_xz()
         while not inflater.eof:
             data = self._file.read(self.position, self.position + _LOOK_BYTES) if inflater.needs_input else b""
             if inflater.needs_input and not data:
@@ -155,7 +144,7 @@ class StreamSource(SourceOfUnits):
                 return
             try:
                 part = inflater.decompress(data, _PART_BYTES)
-            except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+            except (EOFError, ValueError, lzma.LZMAError) as error:
                 self.problem = self._reason(str(error).lower())
                 self.position = max(self.position, start + 1)
                 return
@@ -169,7 +158,7 @@ class StreamSource(SourceOfUnits):
         self.position += len(padding) - len(padding.lstrip(b"\0"))
 
     def _reason(self, said: str) -> str:
-        return WINDOW if "memory" in said else CRC if "crc" in said else self._broken
+        return WINDOW if "memory" in said else CRC if "crc" in said else XZ
 
 
 def _open_xz() -> Any:
@@ -178,7 +167,7 @@ def _open_xz() -> Any:
 
 def is_packed(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a compression that is known."""
-    return head.startswith((_GZIP_MAGIC, LZ4_MAGIC, _XZ_MAGIC)) or is_frame(head) or bool(_BZIP2_START.match(head))
+    return head.startswith((_GZIP_MAGIC, LZ4_MAGIC, _XZ_MAGIC)) or is_frame(head) or bool(BZIP2_START.match(head))
 
 
 def source_of(file: FileBytes) -> ByteSource | None:
@@ -193,10 +182,10 @@ def source_of(file: FileBytes) -> ByteSource | None:
         return ZstdSource(file)
     if head.startswith(_GZIP_MAGIC):
         return GzipSource(file)
-    if _BZIP2_START.match(head):
-        return StreamSource(file, _BZIP2_START, bz2.BZ2Decompressor, BZIP2)
+    if BZIP2_START.match(head):
+        return Bzip2Source(file)
     if head.startswith(_XZ_MAGIC):
-        return StreamSource(file, re.compile(re.escape(_XZ_MAGIC)), _open_xz, XZ)
+        return XzSource(file)
     return None
 
 

@@ -58,6 +58,8 @@ def test_spellings_of_one_page_meet(one: str, other: str) -> None:
         ("http://example.com/?q=a%26b", "http://example.com/?q=a&b"),
         ("http://example.com/a%2Fb", "http://example.com/a/b"),
         ("ftp://example.com/a", "http://example.com/a"),
+        ("https://[::1]:80/", "https://[::1]/"),
+        ("http://example.com:443/a", "https://example.com/a"),
         ("http://me@example.com/a", "http://example.com/a"),
         ("http://example.com/%2561", "http://example.com/a"),
         ("http://example.com/a?b=%26", "http://example.com/a?b=&"),
@@ -78,3 +80,14 @@ def test_no_address_is_empty() -> None:
 def test_a_key_is_ascii_and_its_own_key(url: str) -> None:
     key = normalise_url(url)
     assert key.isascii() and normalise_url(key) == key
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", "EX。com", "127.1", "[::1]", "me@example.com", "me:80@b.de", "localhost"]
+)
+@pytest.mark.parametrize("port", ["", ":", ":80", ":00080", ":443", ":0443", ":21", ":8080", ":0", ":00", ":99999"])
+@pytest.mark.parametrize("scheme", ["http://", "https://", "HTTPS:", "ftp://", "ws://", "//", "", "https:\\\\"])
+def test_ports_are_read_alike_in_a_key(scheme: str, port: str, host: str) -> None:
+    for rest in ("", "/", "/a:80/b", "?q=1:80", "#!x"):
+        key = normalise_url(scheme + host + port + rest)
+        assert normalise_url(key) == key

@@ -40,6 +40,8 @@ MASKED = {
         "!def!xyz%abc@example.com", "first.last+tag@sub.domain.co.uk;", "_______@example.com", "abc..def.@docomo.ne.jp",
         "mailto:ana@x.org?subject=x", "https://x.org/?email=ana@y.org&z=1", "ana@mail.com:hunter2",
         "Name|ana@x.org|tel",
+        "a+b/c=d@sub.firm.io", "bounce+ana=firm.org@list.firm.io", "user%40firm.com", "?to=ana.b%40firm.co.uk&x=1",
+        "user１２@firm.com", "ａｎａ＠firm.com",
         "**bob@y.com**", "user@[192.0.2.1]", "me@[IPv6:2001:db8::1]", "email@123.123.123.123", "ana@x.org.5",
         "ana@x.org-based", "ana@x.co.uk(home)", "ana@x.org(home)", "a@xn--bcher-kva.xn--p1ai", "email@example.museum",
     ),
@@ -72,6 +74,8 @@ MASKED = {
         "0171-1234567", "030/1234567",
         "020 7946 0000", "01 23 45 67 89", "01.23.45.67.89", "03-1234-5678", "0120-123-456", "Tel: 612 345 678",
         "tel.: 22 123 45 67", "тел. 123-45-67", "电话：62345678", "06-12345678",
+        "電話０３－１２３４－５６７８", "（０３）１２３４５６７８", "＋８１　３　１２３４　５６７８",
+        "手机１３８１２３４５６７８", "フリーダイヤル０１２０－１２３－４５６",
     ),
 }  # fmt: skip
 LEFT = (
@@ -92,7 +96,8 @@ LEFT = (
     "https://user:pw@host.example.com/path", "ftp://anonymous@ftp.x.org/a", "y = W@x.reshape(-1) + (A@B.mean(axis=0))",
     "z = A@B.T", "x@y.shape", "model@weights.to(device)", "this@MainActivity.finish()", "return@forEach.x",
     "@app.route('/x')", "@pytest.mark.parametrize", "@media.screen", "react@18.2.0", "@angular/core@12.0.0",
-    "vue@next.js",
+    "vue@next.js", "https://x.example/%40user/a", "logo%402x.png", "pkg%401.2.3", "x%40y",
+    "１，２３４，５６７円", "２０１９年０１月０２日",
     "getty@tty1.service", "a@b", "a @ b.org", "@x.org", "pkg@5.15.0.102", "#@%^%#$@#$@#.com", "email@-example.com",
     # versions, sections, coordinates
     "Chrome/120.0.0.0 Safari/537.36", "version 5.15.0.102 of the kernel", "[assembly: AssemblyVersion(\"4.7.12.0\")]",

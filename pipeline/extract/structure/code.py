@@ -15,7 +15,7 @@ from pipeline.extract.structure.marks import LINE_START, ROW_START
 _HINT_WORDS = """
     highlight highlighter hljs language lang brush source code blob crayon rouge syntaxhighlighter lntable
     linenos lineno linenumbers gutter lnt ln prettyprint line lines linenodiv toolbar copybtn clipboard geshi
-    syntax snippet codehilite wp enlighter programlisting"""
+    syntax snippet cm codehilite wp enlighter programlisting"""
 HINTS: Final = frozenset(_HINT_WORDS.split())
 _TOLD = re.compile(
     r"""(?:(?<![\w-])(?:language|lang|highlight-source|highlight-text|mw-highlight-lang|brush)[-:]\s*
@@ -56,7 +56,7 @@ _CODE_TABLE = re.compile(
 _CALLED_CODE = re.compile(r"""\bclass\s*=\s*["']?(?:[^"'>]{0,200}\s)?code(?=["'\s>]|$)""")
 _CODE_BOX = re.compile(
     r"\bsyntaxhighlighter\b(?!-)|\bdp-highlighter\b|\bCodeMirror-code\b|\bcrayon-pre\b|\breact-code-lines\b"
-    r"|\breact-blob-textarea\b|\bname\s*=\s*[\"']?code\b"
+    r"|\breact-blob-textarea\b|(?<![\w-])cm-content(?![\w-])|\bname\s*=\s*[\"']?code\b"
 )
 _GUTTER = re.compile(
     r"""(?<![\w-])(?:linenos|lineno|linenodiv|line-?num(?:ber)?s?|line_num(?:ber)?s?|gutter|rouge-gutter|crayon-nums?

@@ -25,7 +25,7 @@ from pipeline.extract.structure.marks import (
 )
 from pipeline.extract.structure.outline import Frame
 from pipeline.extract.structure.tables import HtmlTable, pipe_table
-from pipeline.extract.text import Shares, tidy
+from pipeline.extract.text import Shares, tidy, tidy_markdown
 
 # An item of more text, or of more blocks, is a section of a page that is built as a list.
 _ITEM_CHARACTERS: Final = 1_500
@@ -240,7 +240,7 @@ class _Writer:
     def finish(self) -> str:
         self.end_table()
         self.end_code()
-        return tidy("".join(self.parts))
+        return tidy_markdown("".join(self.parts))
 
 
 def _in_data(block: Block) -> bool:

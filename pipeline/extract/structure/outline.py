@@ -4,6 +4,7 @@ A frame is such an element, and knows the one around it. The scan for tags (`pip
 each block keeps the innermost, from which `markdown.py` finds its form.
 """
 
+import re
 from typing import Final
 
 from pipeline.extract.structure import code, posts
@@ -25,6 +26,8 @@ NO_CODE: Final = frozenset(
 )
 # Elements that are no gutter whatever their names are: the code of a listing with numbers says so too.
 _NO_GUTTER: Final = frozenset({"code", "pre", "ol", "ul", "li", "table", "tbody", "tr"})
+# The number that an item of a list gives itself.
+_OWN_NUMBER: Final = re.compile(r"(?<![\w-])value\s*=\s*[\"']?\s*(\d{1,6})(?!\d)", re.I | re.A)
 # Words of class names, see `pipeline/extract/blocks.py`.
 FORMULA_HINTS: Final = frozenset({"katex", "mathjax", "mjx", "mjxc", "tex", "latex", "math", "mwe"})
 OTHER_HINTS: Final = frozenset({"editsection", "headerlink", "anchorjs"})
@@ -93,7 +96,7 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
             frame.value = _first_number(attributes) if name == "ol" else 0
             return frame
         case "li":
-            return _item(outer)
+            return _item(outer, attributes)
         case "dt":
             return Frame(TERM, outer)
         case "code" | "tt":
@@ -201,12 +204,14 @@ def _cell(outer: Frame, name: str, attributes: str) -> Frame:
     return frame
 
 
-def _item(outer: Frame) -> Frame:
+def _item(outer: Frame, attributes: str) -> Frame:
     around: Frame | None = outer
     while around is not None and around.kind not in (LIST, CELL, TABLE):
         around = around.parent
     frame = Frame(ITEM, outer)
     if around is not None and around.kind == LIST:
+        if around.value and (told := _OWN_NUMBER.search(attributes)):
+            around.count = int(told[1]) - int(str(around.value))
         frame.value = f"{int(str(around.value)) + around.count}. " if around.value else "- "
         around.count += 1
     else:

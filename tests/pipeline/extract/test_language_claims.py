@@ -11,6 +11,7 @@ from pipeline.extract.language_claims import claimed_language
 @pytest.mark.parametrize(
     ("language", "claims"),
     [
+        ("en", "ＥＮ ｅｎ－ＵＳ \u200een en\u200f \ufeffen-GB"),
         ("en", "en EN en-GB en_US en-US-x-private en_US.UTF-8 en-GB-oed eng gb us en;q=0.8 en,de 'en' English en-uk"),
         ("zh", "zh zh-CN zh_TW zh-Hant zh-Hans-CN zh-cmn-Hans cmn-Hans-CN cn tw hk chi Chinese 中文 zh_CN.GB2312"),
         ("ja", "ja ja-JP jp JP jpn ja_JP.eucJP 日本語"), ("ko", "ko kr kor ko-KR 한국어"),

@@ -15,6 +15,8 @@ MORE = {
     "bg": "Утре ще бъде слънчево и топло, а вечерта се очаква дъжд в София и Пловдив през цялата седмица. ",
     "pt": "Não há dúvida de que a situação já não é a mesma: as eleições serão em março, após as férias. ",
     "vi": "Hôm nay trời nắng đẹp, chúng tôi đi dạo trong công viên và ăn một bữa trưa thật ngon ở nhà hàng. ",
+    "pl2": "Są też źródła, w których wciąż można znaleźć ślady dawnej świetności: śnieg, mąka, książki i gałązki. ",
+    "cs": "Dnes večer přijde déšť, zítra však už bude slunečno a teplo; děti si můžou hrát na hřišti až do večera. ",
 }
 ALL = TEXTS | MORE
 WRONG = [
@@ -25,12 +27,15 @@ WRONG = [
     "cp866"),
     ("ru", "iso8859-5", "windows-1251", "iso8859-5"), ("ru", "cp1251", "iso-8859-5", "cp1251"),
     ("tw", "big5", "gb2312", "big5hkscs"), ("tw", "big5", "gbk", "big5hkscs"), ("zh", "gb2312", "big5", "gb18030"),
-    ("ko", "euc_kr", "gb2312", "cp949"), ("ja", "euc_jp", "gb2312", "euc_jp"),
+    ("ko", "euc_kr", "gb2312", "cp949"), ("pl2", "iso8859-2", "windows-1250", "iso8859-2"),
+    ("pl2", "cp1250", "iso-8859-2", "cp1250"), ("cs", "cp1250", "iso-8859-2", "cp1250"),
+    ("ja", "euc_jp", "gb2312", "euc_jp"),
 ]  # fmt: skip
 RIGHT = [
     ("ja", "euc_jp"), ("ja", "shift_jis"), ("ru", "koi8-r"), ("ru", "windows-1251"), ("uk", "windows-1251"),
     ("bg", "windows-1251"), ("ru", "ibm866"), ("ru", "iso-8859-5"), ("tw", "big5"), ("zh", "gb2312"), ("ko", "euc-kr"),
-    ("fr", "iso-8859-1"), ("pl", "iso-8859-2"), ("el", "windows-1253"),
+    ("fr", "iso-8859-1"), ("pl", "iso-8859-2"), ("pl2", "iso-8859-2"), ("pl2", "windows-1250"),
+    ("cs", "windows-1250"), ("cs", "iso-8859-2"), ("el", "windows-1253"),
 ]  # fmt: skip
 
 

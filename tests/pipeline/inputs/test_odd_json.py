@@ -1,9 +1,11 @@
 """Odd files of JSON: a value that cannot be read costs itself alone, and its reason is true."""
 
 import bz2
+import dataclasses
 import gzip
 import json
 import lzma
+import random
 import struct
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -69,6 +71,10 @@ def read_bytes(folder: Path, content: bytes, name: str = "a.jsonl") -> tuple[lis
         (A + b'\n{"text": "x", "n": ' + b"9" * 5000 + b"}\n" + C, "one x three", ""),
         (A + b'\n{"text": "\\ud83d"}\n' + C, "one ? three", ""),
         (A + b'\n{"text": ' + b"[" * 100_000 + b"\n" + C, "one three", "not_json"),
+        (A + b'\n{"text": "x", "n": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n" + C, "one three", "too_deep"),
+        (A + b'\n{"a": "[", "n": ' + b'{"b":' * 100_000 + b'"}"' + b"}" * 100_001 + b"\n" + C, "one three", "too_deep"),
+        (A + b"\n" + bytes(40) + b"\n" + C, "one three", "not_json"),
+        (A + b"\n\0\0 \t" + B + b"\n" + C, "one two three", ""),
         (LINES.decode().encode("utf-16"), "one two three", ""),
         (b"\xfe\xff" + LINES.decode().encode("utf-16-be"), "one two three", ""),
         (LINES.decode().encode("utf-32"), "one two three", ""),
@@ -165,6 +171,67 @@ def thirds(count: int) -> Iterable[bytes]:
     lines = many(count).splitlines(keepends=True)
     size = count // 3
     return (b"".join(lines[start : start + size]) for start in range(0, count, size))
+
+
+def prose(count: int) -> bytes:
+    words = random.Random(1)
+    texts = (" ".join(f"w{words.randrange(400)}" for _ in range(40)) for _ in range(count))
+    return b"".join(json.dumps({"text": text}).encode() + b"\n" for text in texts)
+
+
+@pytest.mark.parametrize("place", [0.01, 0.3, 0.5, 0.77, 0.999])
+def test_a_damaged_block_of_bzip2_costs_itself_alone(tmp_path: Path, place: float) -> None:
+    lines = prose(3000)
+    texts = [json.loads(line)["text"] for line in lines.splitlines()]
+    content = bytearray(bz2.compress(lines, 1))  # seven blocks
+    content[int(len(content) * place)] ^= 255
+    found, faults = read_bytes(tmp_path, bytes(content), "flip.jsonl.bz2")
+    assert set(found) <= set(texts) and 2100 < len(found) < 3000
+    assert faults == ["damage/bzip2"]
+
+
+@pytest.mark.parametrize("place", [0.0003, 0.01, 0.5, 0.99])
+def test_a_damaged_only_block_gives_nothing(tmp_path: Path, place: float) -> None:
+    content = bytearray(bz2.compress(prose(3000)))
+    content[int(len(content) * place)] ^= 255
+    assert read_bytes(tmp_path, bytes(content), "flip.jsonl.bz2") == ([], ["damage/bzip2"])
+
+
+def test_a_wrong_checksum_of_a_whole_bzip2_stream_costs_nothing(tmp_path: Path) -> None:
+    content = bytearray(bz2.compress(LINES))
+    content[-2] ^= 255
+    assert read_bytes(tmp_path, bytes(content) + bz2.compress(LINES)) == (["one", "two", "three"] * 2, ["damage/bzip2"])
+
+
+@pytest.mark.parametrize("pack", [packed, zstandard.ZstdCompressor(write_checksum=True).compress, lzma.compress])
+def test_what_a_damaged_member_gave_is_told(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    before, damaged, after = (prose(400) for _ in range(3))
+    middle = bytearray(pack(damaged))
+    middle[len(middle) // 2] ^= 255
+    (tmp_path / "a.jsonl").write_bytes(pack(before) + bytes(middle) + pack(after))
+    (part,) = open_documents(read_inputs([str(tmp_path / "a.jsonl")]).documents, Columns()).parts()
+    rows = [row for batch in part.batches() for row in batch.to_pylist()]
+    marks = [row["truncated"] for row in rows]
+    assert marks[:400] == [None] * 400 and marks[-400:] == [None] * 400
+    assert len({*marks[400:-400], *(reject.rule for _, reject in part.rejects)}) == 1, "one reason, of all of them"
+    assert part.rejects[0][1].rule.startswith("damage/")
+    assert [row["text"] for row in [*rows[:400], *rows[-400:]]] == [
+        json.loads(line)["text"] for line in (before + after).splitlines()
+    ]
+    alone = dataclasses.replace(part, doubts=None, rejects=[])
+    assert [row["truncated"] for batch in alone.batches() for row in batch.to_pylist()] == marks
+
+
+def test_only_documents_of_a_damaged_file_have_columns(tmp_path: Path) -> None:
+    odd = b'{"te\\u0000xt": "x", "\\u001b[31m": 1}\n'
+    (tmp_path / "a.jsonl").write_bytes(packed(odd + LINES)[:-8] + bytes(8))
+    source = open_documents(read_inputs([str(tmp_path / "a.jsonl")]).documents, Columns())
+    assert source.kept[0].names == ()
+    assert read(tmp_path / "a.jsonl") == (["one", "two", "three"], ["damage/crc"] * 2)
+    (tmp_path / "b.jsonl").write_bytes(odd)
+    with pytest.raises(UsageError, match="it has ") as refused:
+        read(tmp_path / "b.jsonl")
+    assert str(refused.value).isprintable()
 
 
 def test_a_checksum_that_is_wrong_is_told(tmp_path: Path) -> None:

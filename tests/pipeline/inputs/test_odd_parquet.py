@@ -192,6 +192,18 @@ def test_a_file_without_its_end_is_refused_in_a_line(tmp_path: Path, cut: int) -
         part_of(tmp_path / "a.parquet")
 
 
+@pytest.mark.parametrize("cut", [0, 1, 12, -9, -1])
+def test_a_file_without_its_end_beside_others_costs_itself_alone(tmp_path: Path, cut: int) -> None:
+    for name in ("a", "b", "c"):
+        pq.write_table(pa.table({"text": TEXTS, "n": range(len(TEXTS))}), tmp_path / f"{name}.parquet")
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "b.parquet").read_bytes()[:cut])
+    parts = open_documents(read_inputs([str(tmp_path)]).documents, Columns()).parts()
+    assert [sum(batch.num_rows for batch in part.batches()) for part in parts] == [len(TEXTS), 0, len(TEXTS)]
+    assert [(row["file_path"], reject.rule) for part in parts for row, reject in part.rejects] == [
+        ("b.parquet", "damage/parquet")
+    ]
+
+
 def test_rows_that_are_no_documents(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["one", None, "", "two"]}), tmp_path / "a.parquet")
     assert texts_of(tmp_path / "a.parquet") == (["one", "", "two"], ["no_text"])

@@ -7,6 +7,11 @@ from pipeline.extract.structure.code import code_text, fence, is_prose, language
 from pipeline.extract.structure.marks import LINE_START, ROW_START
 from tests.pipeline.extract.structure.support import as_markdown
 
+CODEMIRROR = (
+    "<div class='cm-editor'><div class='cm-content'><div class='cm-line'>if a:</div>"
+    "<div class='cm-line'>  b(<span class=x>1</span>)</div></div></div>"
+)
+
 
 @pytest.mark.parametrize(
     ("attributes", "language"),
@@ -74,6 +79,8 @@ def test_lines_are_those_of_the_source(raw: str, text: str) -> None:
         ("<ul><li><code>a b</code></ul>", "- `a b`"),
         ("<code>a<br>&nbsp; b</code>", "```\na\n  b\n```"),
         ("<xmp class=html><b>x</b></xmp>", "```html\n<b>x</b>\n```"),
+        ("<pre>import a\n\n\ndef f():\n    a\n\n\n\nf()</pre>", "```\nimport a\n\n\ndef f():\n    a\n\n\n\nf()\n```"),
+        (CODEMIRROR, "```\nif a:\n  b(1)\n```"),
         ("<div class=line-numbers><a>1</a>\n<a>2</a></div><p>text", "text"),
     ],
 )

@@ -11,7 +11,7 @@ from pipeline.extract.block_model import main_text
 from pipeline.extract.blocks import blocks
 from pipeline.extract.structure.markdown import fill_tables, markdown, plain
 from pipeline.extract.structure.marks import ALL
-from pipeline.extract.text import tidy
+from pipeline.extract.text import tidy_markdown
 from tests.filters.words import words_of
 from tests.pipeline.extract.structure.support import as_markdown
 
@@ -22,6 +22,8 @@ from tests.pipeline.extract.structure.support import as_markdown
         ("<h1>A</h1><p>b<h3>C <a href=#c>¶</a></h3>d<br>e", "# A\n\nb\n\n### C\n\nd\ne"),
         ("<h2>A<br>B</h2>", "## A B"),
         ("<ul><li>a<li>b<ul><li>c</ul><li>d</ul>e", "- a\n- b\n  - c\n- d\n\ne"),
+        ("<ol><li>a<li value=9>b<li>c<li data-value=2>d</ol>", "1. a\n9. b\n10. c\n11. d"),
+        ("<ul><li value=9>a</ul>", "- a"),
         ("<ol start=3><li>a<li>b<ol><li>c</ol></ol>", "3. a\n4. b\n   1. c"),
         ("<ol><li><p>a</p><p>b</p></li><li>c</ol>", "1. a\n\n   b\n2. c"),
         ("<ul><li><ul><li>a</ul></ul>", "- a"),
@@ -53,7 +55,7 @@ PIECES = [
 def test_any_page_comes_out_tidy_without_marks_and_the_same_again(html: str) -> None:
     main = main_text(html)
     for text in (main.markdown, main.plain):
-        assert tidy(text) == text and not set(text) & set(ALL)
+        assert tidy_markdown(text) == text and not set(text) & set(ALL)
     assert main_text(html).markdown == main.markdown
     assert all(0 <= share <= 1 for share in main.shares)
 
