@@ -94,7 +94,7 @@ def watch(clock: Clock) -> None:
 
     stages.run_stage = staged
     pages._in_sandbox = sandboxed
-    clock.around(extract.BodyReader, "read", "read and inflate the body")
+    clock.around(extract.BodyReader, "message", "read and inflate the body")
     clock.around(page, "decode", "decode")
     clock.around(page, "_unreadable", "count unreadable characters")
     clock.around(page, "check_caps", "caps")

@@ -98,7 +98,7 @@ def recipe_until(name: str, stage: str = "filter") -> str:
     """The shipped recipe, as TOML, without what comes after the stage of that name."""
     recipe = load_recipe(name)
     last = [each.name for each in recipe.stages].index(stage)
-    return recipe_toml({**recipe.source, "stage": recipe.source["stage"][: last + 1]})
+    return recipe_toml({**recipe.source, "name": f"{name}-until-{stage}", "stage": recipe.source["stage"][: last + 1]})
 
 
 def ask_peer(python: Path, what: str, rows: Iterable[Mapping[str, Any]], script: Path = PEER) -> list[Any]:
