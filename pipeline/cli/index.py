@@ -12,7 +12,7 @@ from pipeline.cli.work import opened
 from pipeline.text_table import table
 
 index_app = group(
-    "Remember documents of all snapshots, and find duplicates of them in new ones.\n\n"
+    "Find duplicates across snapshots, by an index.\n\n"
     "Example: refinery index report index"
 )
 

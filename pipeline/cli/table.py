@@ -45,7 +45,7 @@ COMMANDS = {
     "generate": ("train:generate", "Generate text from a checkpoint."),
     "export-model": ("train:export_model", "Write a checkpoint as transformers loads it."),
     "recipes": ("inspect:recipes_app", "List, show, check and compare recipes."),
-    "index": ("index:index_app", "Remember documents, and find duplicates in new snapshots."),
+    "index": ("index:index_app", "Find duplicates across snapshots, by an index."),
     "snapshots": ("snapshots:snapshots_app", "Find the crawls of Common Crawl and their files."),
     "fit": ("fit:fit_app", "Fit models on texts."),
 }

@@ -240,7 +240,7 @@ def open_documents(files: Sequence[InputFile], columns: Columns) -> DocumentFile
             options = "--text-column" if columns.needs == "text" else "--url-column"
             raise UsageError(f"{file.path} has no column {wanted} (it has {shown(names)}): name it with {options}")
         every.update(names)
-    if len(unreadable) == len(files):
+    if unreadable and len(unreadable) == len(files):
         raise next(iter(unreadable.values()))
     if missing := [theirs for ours, theirs in columns.renamed.items() if ours != "text" and theirs not in every]:
         raise UsageError(f"no file has a column `{missing[0]}` (they have {shown(sorted(every))}): name another")
