@@ -11,10 +11,7 @@ from pipeline.cli.options import EngineName, Json, Workers
 from pipeline.cli.work import opened
 from pipeline.text_table import table
 
-index_app = group(
-    "Find duplicates across snapshots, by an index.\n\n"
-    "Example: refinery index report index"
-)
+index_app = group("Find duplicates across snapshots, by an index.\n\nExample: refinery index report index")
 
 IndexFolder = Annotated[Path, typer.Argument(metavar="INDEX", help="The folder of the index.")]
 
