@@ -67,10 +67,15 @@ def _send_token() -> bool:
 
 
 def _token() -> dict[str, str]:
-    """As a header."""
+    """As a header; empty where Ray looked for a token and found none."""
     from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled
 
-    return dict(AuthenticationTokenLoader.instance().get_token_for_http_header())
+    try:
+        return dict(AuthenticationTokenLoader.instance().get_token_for_http_header())
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        return {}
 
 
 def _is_refused(address: str, headers: dict[str, str]) -> bool:
