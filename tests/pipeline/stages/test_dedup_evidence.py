@@ -11,7 +11,7 @@ import pytest
 from dedup.shingles import shingles
 from dedup.verify import containment, jaccard
 from infra.dataset import schema as schemas
-from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
+from infra.dataset.manifest import Header, Kind, RecipeRef
 from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
 from infra.engines.task import Output
@@ -21,27 +21,11 @@ from pipeline.report.duplicates import read_duplicates, warnings
 from pipeline.report.views import StageView
 from pipeline.stages import dedup_components
 from pipeline.stages.dedup import dedup_stage
+from tests.pipeline.stages.part_numbers import PartNumber, PartNumbers
 
 PARTS, EACH, CHAIN = 3, 10, 24
 SCHEMA = schemas.documents(())
 MEASURES = {"jaccard": jaccard, "containment": containment}
-
-
-@dataclass(frozen=True)
-class PartNumber:
-    number: int
-
-    @property
-    def fingerprint(self) -> str:
-        return str(self.number)
-
-
-@dataclass(frozen=True)
-class PartNumbers:
-    refs: tuple[InputRef, ...] = ()
-
-    def parts(self) -> list[PartNumber]:
-        return [PartNumber(number) for number in range(PARTS)]
 
 
 def text_of(document: int) -> str:
@@ -93,7 +77,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     with LocalEngine(1) as engine:
         header = Header(Kind.DOCUMENTS, "write", RecipeRef("some", ""), {}, ())
-        yield World(tmp_path, engine, engine.map_shards(Write(), [PartNumbers()], tmp_path / "source", header))
+        yield World(tmp_path, engine, engine.map_shards(Write(), [PartNumbers(PARTS)], tmp_path / "source", header))
 
 
 @pytest.mark.parametrize("measure", ["jaccard", "containment"])

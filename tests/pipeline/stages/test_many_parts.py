@@ -18,26 +18,10 @@ from pipeline.recipes.parse import parse_recipe
 from pipeline.stages import dedup_work
 from pipeline.stages.dedup import dedup_stage
 from pipeline.stages.dedup_work import part_groups, shards_together
+from tests.pipeline.stages.part_numbers import PartNumber, PartNumbers
 
 PARTS, EACH = 30, 5
 SCHEMA = schemas.documents(())
-
-
-@dataclass(frozen=True)
-class PartNumber:
-    number: int
-
-    @property
-    def fingerprint(self) -> str:
-        return str(self.number)
-
-
-@dataclass(frozen=True)
-class PartNumbers:
-    refs: tuple[InputRef, ...] = ()
-
-    def parts(self) -> list[PartNumber]:
-        return [PartNumber(number) for number in range(PARTS)]
 
 
 def text_of(document: int) -> str:
@@ -90,7 +74,7 @@ def test_groups_of_parts_decide_no_byte(method: str, tmp_path: Path, monkeypatch
     stage = {"name": "dedup", "command": "dedup", "step": [step]}
     recipe = parse_recipe({"name": "many", "about": "x", "stage": [stage]}, "many")
     with LocalEngine(1) as engine:
-        source = engine.map_shards(Write(), [PartNumbers()], tmp_path / "source", header(()))
+        source = engine.map_shards(Write(), [PartNumbers(PARTS)], tmp_path / "source", header(()))
         context = Context(recipe, engine, {})
         alone = dedup_stage(context, recipe.stages[0], source, tmp_path / "alone")
         assert len(part_groups(source.parts())) == PARTS and shards_together(PARTS, 100) == 1
