@@ -25,6 +25,8 @@ COLUMNS = ("step", "lr", "loss")
 _IN_LOG = {"step": "step", "lr": "learning_rate", "loss": "loss"}
 # A curve of fewer points says nothing about its shape.
 LEAST_POINTS = 8
+# A schedule has a first and a last step.
+LEAST_RATES = 2
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMBT])", re.IGNORECASE)
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
@@ -101,8 +103,9 @@ def _read(path: Path, with_losses: bool) -> tuple[Schedule, Floats]:
         raise UsageError(f"{path} cannot be read: {error}") from None
     values = np.array(rows, np.float64).reshape(-1, len(names))
     values = values[np.isfinite(values).all(axis=1)]
-    if len(values) < LEAST_POINTS:
-        raise UsageError(f"{path} has {len(values)} points with a finite loss; a curve needs {LEAST_POINTS}")
+    least = LEAST_POINTS if with_losses else LEAST_RATES
+    if len(values) < least:
+        raise UsageError(f"{path} has {len(values)} rows of finite numbers; give {least} at least")
     if np.any(np.diff(values[:, 0]) <= 0):
         raise UsageError(f"{path}: steps do not ascend; sort the rows and leave repeats out")
     if np.any(values[:, 1] < 0) or not np.any(values[:, 1] > 0) or values[0, 0] < 0:
@@ -112,7 +115,7 @@ def _read(path: Path, with_losses: bool) -> tuple[Schedule, Floats]:
 
 def _rows(path: Path, names: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """(line number, {name: value}) of each row of a file."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         if path.suffix == ".jsonl":
             for line, text in enumerate(file, 1):
                 row = _json_row(text, path, line)

@@ -89,7 +89,7 @@ def read_runs(path: Path, parameters: str, tokens: str, loss: str, flops: bool =
     Rows where one of the three is empty, no number or not positive are left out. UsageError for a column that is
     missing, or too few runs."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             for name in (parameters, tokens, loss):
                 if name not in (reader.fieldnames or ()):

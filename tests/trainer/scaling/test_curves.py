@@ -26,6 +26,10 @@ def test_a_csv_and_the_log_of_a_training_are_the_same_curve(tmp_path: Path) -> N
     assert table.name == "a" and table.losses[-1] == pytest.approx(3.88)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    assert read_curve(written(tmp_path / "a.csv", "\ufeff" + HEAD + "\n".join(ROWS))).steps.size == 12
+
+
 def test_losses_that_are_not_finite_or_missing_are_left_out(tmp_path: Path) -> None:
     rows = [*ROWS[:4], "5,0.001,nan", "6,0.001,", "7,0.001,inf", *ROWS[7:]]
     curve = read_curve(written(tmp_path / "a.csv", HEAD + "\n".join(rows)))
@@ -36,7 +40,7 @@ def test_losses_that_are_not_finite_or_missing_are_left_out(tmp_path: Path) -> N
     ("text", "told"),
     [
         ("step,loss\n1,2\n", "has no column lr"),
-        (HEAD + "\n".join(ROWS[:5]), "has 5 points"),
+        (HEAD + "\n".join(ROWS[:5]), "has 5 rows"),
         (HEAD + "\n".join([*ROWS, "3,0.001,2.0"]), "steps do not ascend"),
         (HEAD + "\n".join([*ROWS, "x,0.001,2.0"]), "line 14: step is 'x'"),
         (HEAD + "\n".join([*ROWS, "13,-1,2.0"]), "negative"),
@@ -51,6 +55,11 @@ def test_what_is_no_curve_is_refused_in_one_line(tmp_path: Path, text: str, told
 def test_a_schedule_needs_no_losses(tmp_path: Path) -> None:
     rows = "\n".join(f"{step},{step / 1000}" for step in range(1, 12))
     assert read_schedule(written(tmp_path / "a.csv", f"step,lr\n{rows}")).rates[-1] == 0.011
+
+
+def test_a_schedule_of_one_step_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has 1 rows of finite numbers; give 2"):
+        read_schedule(written(tmp_path / "a.csv", "step,lr\n1,0.1\n"))
 
 
 def test_a_size_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
