@@ -50,6 +50,8 @@ def fit(
     from trainer.scaling.files import as_json
     from trainer.scaling.sizes import fit_sizes
 
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise UsageError(f"--out {out} is a folder, or lies in none that is there: name a file")
     law = as_json(fit_sizes(read_curves(curves, sizes)))
     if out is not None:
         write_bytes(place(out), orjson.dumps(law, option=orjson.OPT_INDENT_2) + b"\n")
