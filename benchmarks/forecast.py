@@ -8,11 +8,15 @@ keeps what each probe took, for `refinery snapshots plan` and docs/scale.md. Pas
 within a quarter, or within half a second a worker, and bytes within a tenth. A run over one file comes first.
 
 Documents that are copies of others are fewer in a small pool than in a large one: a stage after `dedup` is forecast
-too large, the more so the larger the run is.
+too large, the more so the larger the run is. `--copies 8` writes each page eight times into its file, each time with
+another last comment, so that no payload is another's and texts are: stages that a few thousand pages keep busy for
+tenths of a second have seconds to forecast.
 """
 
 import argparse
+import gzip
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -31,6 +35,8 @@ from pipeline.warc.file_bytes import open_bytes
 from pipeline.warc.members import walk_members
 
 HOURS, BYTES, SECOND = 0.25, 0.10, 0.5
+LENGTH = re.compile(rb"(?mi)^(content-length:)[^\r\n]*")
+DIGEST = re.compile(rb"(?mi)^warc-(?:payload|block)-digest:[^\n]*\n")
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -38,21 +44,24 @@ def options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--models", "--out", "--workers")
     parser.add_argument("--files", type=int, default=12, help="the archives that the pages are dealt over")
     parser.add_argument("--probe", type=int, default=4, help="so many of them are the probe")
+    parser.add_argument("--copies", type=int, default=1, help="of each page, with other payloads and the same text")
     parser.add_argument("--probe-of", type=Path, help="a folder for the coefficients of each probe")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     if not 0 < args.probe < args.files:
         raise UsageError("--probe must be at least 1, and fewer than --files")
+    if args.copies < 1:
+        raise UsageError("--copies must be at least 1")
     with ExitStack() as stack:
         folder = args.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        files = dealt(args.pages, folder / "input", args.files)
+        files = dealt(args.pages, folder / "input", args.files, args.copies)
         found = [forecast(recipe, files, folder / recipe, args) for recipe in args.recipe]
     return {"workers": args.workers, "recipes": found, "passed": all(each["passed"] for each in found)}
 
 
-def dealt(archives: Sequence[Path], folder: Path, number: int) -> list[Path]:
-    """The gzip members of all archives, in so many files."""
+def dealt(archives: Sequence[Path], folder: Path, number: int, copies: int = 1) -> list[Path]:
+    """The gzip members of all archives, in so many files; each with its copies."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{index:03d}.warc.gz" for index in range(number)]
     with ExitStack() as stack:
@@ -61,8 +70,24 @@ def dealt(archives: Sequence[Path], folder: Path, number: int) -> list[Path]:
             with open_bytes(str(archive)) as read:
                 for segment in walk_members(GZIP_MEMBERS, read, 0, read.size, keep=False):
                     place = hashlib.sha256(f"{archive.name} {segment.start}".encode()).digest()
-                    files[int.from_bytes(place[:8], "big") % number].write(read.read(segment.start, segment.end))
+                    member = read.read(segment.start, segment.end)
+                    file = files[int.from_bytes(place[:8], "big") % number]
+                    file.write(member)
+                    file.writelines(copy_of(member, copy) for copy in range(1, copies))
     return paths
+
+
+def copy_of(member: bytes, copy: int) -> bytes:
+    """The response of a gzip member with another id, and a body that ends in a comment with the number of the copy."""
+    record = gzip.decompress(member)
+    if not re.search(rb"(?mi)^warc-type: *response", record[: record.find(b"\r\n\r\n")]):
+        return b""
+    head, http, body = record.split(b"\r\n\r\n", 2)
+    body = body.removesuffix(b"\r\n\r\n") + b"<!-- copy %d -->" % copy
+    http = LENGTH.sub(rb"\g<1> %d" % len(body), http)
+    head = LENGTH.sub(rb"\g<1> %d" % (len(http) + 4 + len(body)), DIGEST.sub(b"", head))
+    head = re.sub(rb"(?mi)^(warc-record-id:[^>]*)>", rb"\g<1>-%d>" % copy, head)
+    return gzip.compress(b"\r\n\r\n".join((head, http, body)) + b"\r\n\r\n", mtime=0)
 
 
 def forecast(recipe: str, files: Sequence[Path], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
