@@ -6,6 +6,7 @@ decisions, and three sorted runs. Of older runs the row groups are read that may
 them is moved or written. So an add costs its own size, and a merge now and then (`merge.py`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -47,6 +48,7 @@ from pipeline.stages.final import FROZEN
 # A range of keys has so many documents in the mean: with their shingles some 64 MiB.
 PART_DOCUMENTS = 16_384
 ARGUMENTS = "add.json"
+_NAME = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f-\x9f]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ def default_name(dataset: Dataset) -> str:
     return str(dump or dataset.folder.absolute().name)
 
 
+def checked_name(name: str) -> str:
+    """The name of a snapshot. UsageError for one that is empty, or that would be another place as the name of a file."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name of a snapshot: give --snapshot one without slashes, such as 2024-51")
+    return name
+
+
 def add(
     folder: Path,
     dataset: Dataset,
@@ -96,7 +105,7 @@ def add(
     A snapshot that is there with the same documents is left as it is. UsageError for one with others, for other
     parameters than the index has, for documents without ids, and if another command changes the index.
     """
-    name, choice = name or default_name(dataset), choice or Keeping()
+    name, choice = checked_name(default_name(dataset) if name is None else name), choice or Keeping()
     check_apart(folder, [dataset.folder])
     if out is not None:
         check_apart(out, [dataset.folder, folder])

@@ -26,7 +26,8 @@ def remove_snapshot(folder: Path, name: str) -> Index:
         index = read_index(folder)
         gone = index.named(name)
         left = tuple(snapshot for snapshot in index.snapshots if snapshot != gone)
-        changed = replace(index, snapshots=left)
+        # its own runs, as long as they are not merged, go at once: they may be what is damaged
+        changed = replace(index, snapshots=left, runs=tuple(run for run in index.runs if not run.is_of(gone)))
         if not left:
             changed = replace(changed, runs=(), gone=None)
         changed.save()

@@ -59,7 +59,8 @@ class NumberedPart:
             yield from ((batch, first) for first, batch in self.part.batches_with(rows.tolist(), names))
             return
         row = 0
-        for batch in self.part.batches(names):
+        read = self.part.large_batches if isinstance(self.part, ShardReader) else self.part.batches
+        for batch in read(names):
             yield batch, row
             row += batch.num_rows
 

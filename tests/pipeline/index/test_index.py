@@ -211,7 +211,8 @@ def test_damage_is_named(world: Path, tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert faults_of(index) == {index.runs[0].name: [f"{path.name}: its sha256 is not the manifest's"]}
+    fault = f"{path.name}: its sha256 is not the manifest's"
+    assert faults_of(index) == {index.runs[0].name: [fault, "restore it from a copy"]}
     shutil.rmtree(index.folder / "runs" / index.runs[1].name)
     assert faults_of(index)[index.runs[1].name] == ["missing"]
     with pytest.raises(UsageError, match=f"the run {index.runs[1].name} is damaged or missing"):
