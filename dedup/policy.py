@@ -134,8 +134,9 @@ def _quality(documents: pa.RecordBatch) -> pa.Array:
 def _dumps(names: pa.Array) -> npt.NDArray[np.uint64]:
     """A hash of each snapshot's name; documents without one share one."""
     coded = pc.fill_null(names, "").dictionary_encode()
-    hashes: npt.NDArray[np.uint64] = _hashes(coded.dictionary.cast(pa.large_string()))
-    return hashes[coded.indices.to_numpy()]
+    hashes = _hashes(coded.dictionary.cast(pa.large_string()))
+    found: npt.NDArray[np.uint64] = hashes[coded.indices.to_numpy()]
+    return found
 
 
 def _column(documents: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:

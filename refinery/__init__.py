@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from pipeline.recipes.recipe import Recipe
     from pipeline.stages.run import Run
     from refinery.corpus import (
+        add_to_index,
         check_recipe,
         compare,
         estimate,
         explain,
         export,
+        index_report,
         join,
         load_recipe,
         open_dataset,
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SIGNALS", "Dataset", "Recipe", "RefineryError", "Rule", "Run", "Signal", "UsageError", "View", "WorkError",
-    "audit", "branch", "calibrate_experts", "check_recipe", "compare", "estimate", "evaluate", "explain", "export",
-    "export_model", "freeze", "generate", "join", "load_recipe", "open_dataset", "plan_training", "rejects", "run",
+    "add_to_index", "audit", "branch", "calibrate_experts", "check_recipe", "compare", "estimate", "evaluate", "explain", "export",
+    "export_model", "freeze", "generate", "index_report", "join", "load_recipe", "open_dataset", "plan_training", "rejects", "run",
     "train",
 ]  # fmt: skip
 
@@ -57,11 +59,13 @@ _HOMES = {
     "pipeline.recipes.recipe": ("Recipe",),
     "pipeline.stages.run": ("Run",),
     "refinery.corpus": (
+        "add_to_index",
         "check_recipe",
         "compare",
         "estimate",
         "explain",
         "export",
+        "index_report",
         "join",
         "load_recipe",
         "open_dataset",
