@@ -21,7 +21,7 @@ from infra.engines.engine import Engine
 from infra.engines.task import Reducer, Task
 from infra.errors import UsageError
 from infra.hashing import canonical_json, sha256_json
-from infra.storage import read_json, write_bytes
+from infra.storage import write_bytes
 from pipeline.index.apply import Apply
 from pipeline.index.decisions import STEP, AllEdges, DecideContents, Decided, DocumentsOf, RemovalsOf, SurvivorNames
 from pipeline.index.manifest import RUNS, WORK, Index, IndexRun, Snapshot, held, open_or_new
@@ -78,7 +78,7 @@ def default_name(source: Source) -> str:
 
 
 def checked_name(name: str) -> str:
-    """The name of a snapshot. UsageError for one that is empty, or that would be another place as the name of a file."""
+    """The name of a snapshot. UsageError for one that is empty, or would be another place as the name of a file."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name of a snapshot: name one without slashes, such as 2024-51 (--snapshot)")
     return name

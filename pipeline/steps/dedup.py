@@ -67,7 +67,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "policy": "content", "link": "direct",
     },
     "index": {
-        "index": "", "snapshot": "", "policy": "older", "copies": 2, "threshold": 0.8, "bands": 14, "rows": 8, "ngram": 5,
+        "index": "", "snapshot": "", "policy": "older", "copies": 2, "threshold": 0.8, "bands": 14, "rows": 8,
+        "ngram": 5,
     },
     "paragraphs": {"within_document": "first"},
     "substring": {

@@ -1,4 +1,4 @@
-"""An index of snapshots as a step of a recipe: what it removes, what survivors inherit, the same bytes on any engine."""
+"""An index of snapshots as a step of a recipe: what it removes, what survivors inherit, equal bytes on any engine."""
 
 from collections.abc import Sequence
 from pathlib import Path
