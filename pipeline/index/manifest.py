@@ -193,19 +193,22 @@ def read_index(folder: Path) -> Index:
     if not path.is_file():
         raise UsageError(f"{folder} is no index (it has no {INDEX}): refinery index add {folder} DATASET makes one")
     found = read_json(path)
-    if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:
+    damaged = UsageError(f"{path} is damaged: restore it from a copy, or add all snapshots to a new index")
+    if not isinstance(found, dict):
+        raise damaged
+    if found.get("format", FORMAT) != FORMAT:
         raise UsageError(f"{path} is not of the format {FORMAT}: use the version that made it")
     try:
         return Index(
             folder,
-            IndexParameters(**found["parameters"]),  # type: ignore[index]
+            IndexParameters(**found["parameters"]),
             found["next"],
             tuple(Snapshot(**each) for each in found["snapshots"]),
             tuple(IndexRun(**each) for each in found["runs"]),
             found["gone"],
         )
     except (TypeError, KeyError):
-        raise UsageError(f"{path} is damaged: restore it from a copy, or add all snapshots to a new index") from None
+        raise damaged from None
 
 
 def open_or_new(folder: Path, given: Mapping[str, Any]) -> Index:
