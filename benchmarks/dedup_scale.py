@@ -42,6 +42,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         kinds.add_argument(f"--{kind}", type=int)
     parser.add_argument("--words", type=int, default=2000)
     parser.add_argument("--policy", default="content")
+    parser.add_argument("--as-many-as", type=int, help="a table of what so many documents would take, in proportion")
     parser.add_argument("--method", choices=("minhash", "text"), default="minhash")
     add(parser, "--workers", default=2)
     add(parser, "--out", help="a folder for documents and tables; by default one that is deleted")
@@ -174,6 +175,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             source.count / max(0.01, every["cpu_seconds"] - engine.passes[-1]["cpu_seconds"])
         ),
         "peak_memory_bytes": max(each["peak_memory_bytes"] for each in engine.passes),
+        "as_many_as": args.as_many_as,
     }  # fmt: skip
 
 
@@ -185,8 +187,30 @@ def show(found: dict[str, Any]) -> Iterator[str]:
         for each in found["passes"]
     ]  # fmt: skip
     yield from markdown(head, rows)
+    if found["as_many_as"]:
+        yield from in_proportion(found)
     yield (
         "{documents:,} documents ({kind}, {method}), {kept:,} kept, {workers} workers: {seconds} s, {cpu_seconds} "
         "CPU s, {a_cpu_second:,} documents a CPU second, {decided_a_cpu_second:,} decided without writing; peak "
         "{peak:,.0f} MiB a worker"
     ).format(**found, peak=found["peak_memory_bytes"] / 2**20)
+
+
+def in_proportion(found: dict[str, Any]) -> Iterator[str]:
+    """CPU hours and bytes of each pass if they grow with the documents; passes of less than a hundredth are summed."""
+    times = found["as_many_as"] / found["documents"]
+    whole = {name: sum(each[name] for each in found["passes"]) for name in ("cpu_seconds", "bytes")}
+    few = dict.fromkeys(whole, 0.0)
+    rows = []
+    for each in found["passes"]:
+        if all(each[name] < whole[name] / 100 for name in whole):
+            few = {name: few[name] + each[name] for name in whole}
+        else:
+            rows.append((each["pass"], each))
+    rows += [("the others", few), ("all", whole)]
+    cells = [
+        (name, f"{row['cpu_seconds'] * times / 3600:,.1f}", f"{row['bytes'] * times / 1e9:,.0f}") for name, row in rows
+    ]
+    yield ""
+    yield from markdown((f"{found['as_many_as']:,} documents: pass", "CPU hours", "GB written"), cells)
+    yield ""
