@@ -3,9 +3,10 @@
     python -m benchmarks dedup_scale --copies 200000 | --near 200000 | --documents 5000000 [--words 2000] [--workers 2]
 
 `--copies`: so many copies of one page; `--near`: as many, each with one word changed; `--documents`: so many documents
-of a tenth of the words, of which one in twenty is a near copy of the one before. Documents are written as Parquet
-first, 10,000 in a shard, outside the time. A pass is a table of the stage: a map over documents or over another table,
-or a reduction. Peak memory is that of a worker process, or of this one where there is one worker.
+of a tenth of the words, of which one in twenty is a near copy of the one before. `--method text` looks for exact
+copies. Documents are written as Parquet first, 10,000 in a shard, outside the time. A pass is a table of the stage: a
+map over documents or over another table, or a reduction; the last one, `apply`, writes the documents that are kept, and
+the decisions alone are all others. Peak memory is that of a worker process, or of this one where there is one worker.
 """
 
 import argparse
@@ -41,6 +42,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         kinds.add_argument(f"--{kind}", type=int)
     parser.add_argument("--words", type=int, default=2000)
     parser.add_argument("--policy", default="content")
+    parser.add_argument("--as-many-as", type=int, help="a table of what so many documents would take, in proportion")
+    parser.add_argument("--method", choices=("minhash", "text"), default="minhash")
     add(parser, "--workers", default=2)
     add(parser, "--out", help="a folder for documents and tables; by default one that is deleted")
 
@@ -79,14 +82,26 @@ class Write:
     def __call__(self, part: DrawnTexts) -> Iterator[Output]:
         texts = drawn(part)
         for first in range(part.first, part.first + part.count, BATCH):
-            rows = [
-                {"text": next(texts), "id": f"<urn:uuid:{number:032x}>", "dump": "CC-MAIN-2024-51",
-                 "url": f"https://example.org/{number}", "date": "2024-12-01T00:00:00Z", "warc_offset": number,
-                 "file_path": f"crawl-data/CC-MAIN-2024-51/segments/{'0' * 50}.warc.gz", "warc_length": 9000,
-                 "language": "en", "language_score": 0.9, "token_count": part.words, "copies": 1, "snapshots": 1}
-                for number in range(first, min(first + BATCH, part.first + part.count))
-            ]  # fmt: skip
-            yield Output(pa.RecordBatch.from_pylist(rows, SCHEMA), None, {"in": len(rows), "rejected": 0})
+            numbers = range(first, min(first + BATCH, part.first + part.count))
+            yield Output(documents(numbers, [next(texts) for _ in numbers]), None, {"in": len(numbers), "rejected": 0})
+
+
+def documents(numbers: range, texts: list[str]) -> pa.RecordBatch:
+    same = {
+        "dump": "CC-MAIN-2024-51", "date": "2024-12-01T00:00:00Z", "warc_length": 9000, "language": "en",
+        "file_path": f"crawl-data/CC-MAIN-2024-51/segments/{'0' * 50}.warc.gz", "language_score": 0.9,
+        "token_count": texts[0].count(" ") + 1, "copies": 1, "snapshots": 1,
+    }  # fmt: skip
+    own = {
+        "text": texts, "id": [f"<urn:uuid:{number:032x}>" for number in numbers], "warc_offset": numbers,
+        "url": [f"https://example.org/{number}" for number in numbers],
+    }  # fmt: skip
+    columns = [
+        pa.array(own[field.name], field.type) if field.name in own
+        else pa.repeat(pa.scalar(same.get(field.name), field.type), len(numbers))
+        for field in SCHEMA
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
 def drawn(part: DrawnTexts) -> Iterator[str]:
@@ -140,7 +155,7 @@ class Watched(LocalEngine):
 def run(args: argparse.Namespace) -> dict[str, Any]:
     kind = next(each for each in KINDS if getattr(args, each))
     source = AllDrawnTexts(kind, getattr(args, kind), args.words)
-    step = {"kind": "dedup", "method": "minhash", "options": {"policy": args.policy}}
+    step = {"kind": "dedup", "method": args.method, "options": {"policy": args.policy}}
     recipe = parse_recipe({"name": "scale", "stage": [{"name": "near", "command": "dedup", "step": [step]}]}, "scale")
     with tempfile.TemporaryDirectory(prefix="dedup-scale-", dir=args.out) as scratch, Watched(args.workers) as engine:
         header = Header(Kind.DOCUMENTS, "write", RecipeRef("benchmark", ""), {}, ())
@@ -155,8 +170,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "kind": kind, "documents": source.count, "words": args.words, "workers": args.workers, "kept": kept,
         "seconds": round(seconds, 1), "cpu_seconds": round(every["cpu_seconds"], 1), "passes": engine.passes,
-        "a_cpu_second": round(source.count / every["cpu_seconds"]),
+        "a_cpu_second": round(source.count / every["cpu_seconds"]), "method": args.method,
+        "decided_a_cpu_second": round(
+            source.count / max(0.01, every["cpu_seconds"] - engine.passes[-1]["cpu_seconds"])
+        ),
         "peak_memory_bytes": max(each["peak_memory_bytes"] for each in engine.passes),
+        "as_many_as": args.as_many_as,
     }  # fmt: skip
 
 
@@ -168,7 +187,30 @@ def show(found: dict[str, Any]) -> Iterator[str]:
         for each in found["passes"]
     ]  # fmt: skip
     yield from markdown(head, rows)
+    if found["as_many_as"]:
+        yield from in_proportion(found)
     yield (
-        "{documents:,} documents ({kind}), {kept:,} kept, {workers} workers: {seconds} s, {cpu_seconds} CPU s, "
-        "{a_cpu_second:,} documents a CPU second; peak {peak:,.0f} MiB a worker"
+        "{documents:,} documents ({kind}, {method}), {kept:,} kept, {workers} workers: {seconds} s, {cpu_seconds} "
+        "CPU s, {a_cpu_second:,} documents a CPU second, {decided_a_cpu_second:,} decided without writing; peak "
+        "{peak:,.0f} MiB a worker"
     ).format(**found, peak=found["peak_memory_bytes"] / 2**20)
+
+
+def in_proportion(found: dict[str, Any]) -> Iterator[str]:
+    """CPU hours and bytes of each pass if they grow with the documents; passes of less than a hundredth are summed."""
+    times = found["as_many_as"] / found["documents"]
+    whole = {name: sum(each[name] for each in found["passes"]) for name in ("cpu_seconds", "bytes")}
+    few = dict.fromkeys(whole, 0.0)
+    rows = []
+    for each in found["passes"]:
+        if all(each[name] < whole[name] / 100 for name in whole):
+            few = {name: few[name] + each[name] for name in whole}
+        else:
+            rows.append((each["pass"], each))
+    rows += [("the others", few), ("all", whole)]
+    cells = [
+        (name, f"{row['cpu_seconds'] * times / 3600:,.1f}", f"{row['bytes'] * times / 1e9:,.0f}") for name, row in rows
+    ]
+    yield ""
+    yield from markdown((f"{found['as_many_as']:,} documents: pass", "CPU hours", "GB written"), cells)
+    yield ""

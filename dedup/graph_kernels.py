@@ -1,4 +1,4 @@
-"""Inner loops over graphs of duplicates, compiled as in `kernels.py` (which says what to keep in mind).
+"""Inner loops over graphs of duplicates, compiled (`compiled.py` says what to keep in mind).
 
 Nodes are indices from 0. A parent is a smaller index than its child, or the node itself where that is a root. Indices
 of nodes are int32 where these fit, in arrays that are as large as a graph.
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dedup.kernels import compiled
+from dedup.compiled import compiled
 
 Indices = npt.NDArray[np.integer[Any]]
 Numbers = npt.NDArray[np.int64]

@@ -1,24 +1,14 @@
-"""Inner loops that numpy cannot run fast, compiled by numba.
-
-Each public function is compiled at its first call, so that importing this module does not import numba (about a
-second). Compiled code is cached on disk where possible (`__pycache__`, else the user's cache); in a read-only
-installation each process compiles again (about five seconds). numba invalidates the cache when this file changes and
-not when others do, so no kernel may call a function of another module.
+"""Inner loops over texts that numpy cannot run fast, compiled (`compiled.py` says what to keep in mind).
 
 All arithmetic is on unsigned integers modulo 2^64: the same bytes on every machine.
 """
 
-from collections.abc import Callable
-from functools import cache, wraps
-from typing import Any, ParamSpec, TypeVar
-
 import numpy as np
 import numpy.typing as npt
 
+from dedup.compiled import compiled_with
 from dedup.tables import Hashes
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]
@@ -46,44 +36,6 @@ _LARGEST = np.uint64(0xFFFFFFFFFFFFFFFF)
 _TILE = 512
 # A table of up to so many values is half empty at least and kept for all texts; of more a fifth is, for one text.
 _MOST_KEPT = 1 << 20
-
-
-def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """`function`, compiled at its first call."""
-
-    @wraps(function)
-    def call(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
-        result: Result = _dispatcher(function)(*arguments, **named)
-        return result
-
-    return call
-
-
-@cache
-def _dispatcher(function: Callable[..., Any]) -> Callable[..., Any]:
-    numba = _numba()
-    try:
-        dispatcher: Callable[..., Any] = numba.njit(cache=True)(function)
-    except RuntimeError:  # no folder to cache compiled code in
-        dispatcher = numba.njit(function)
-    return dispatcher
-
-
-@cache
-def _numba() -> Any:
-    import llvmlite.binding
-    import numba
-    from numba.extending import register_jitable
-
-    # Of 512 bits LLVM uses 256 for fear of lower clocks. Minima are multiplications of 64 bits, and take two thirds of
-    # the time with all. Nothing happens if numba has compiled before; results are the same in any case.
-    config: Any = numba.config
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512dq") and config.CPU_FEATURES is None:
-        config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
-    for function in (_mix, _scratch, _slots, _character, _tokenize, _runs, _distinct, _minima, _bands):
-        register_jitable(function)
-    return numba
 
 
 def _mix(value: np.uint64) -> np.uint64:
@@ -265,7 +217,10 @@ def _bands(signature: Hashes, rows: int, keys: Hashes) -> None:
         keys[band] = value
 
 
-@compiled
+kernel = compiled_with(_mix, _scratch, _slots, _character, _tokenize, _runs, _distinct, _minima, _bands)
+
+
+@kernel
 def shingle_sequences(
     data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool
 ) -> tuple[Hashes, Offsets, Flags]:
@@ -290,7 +245,7 @@ def shingle_sequences(
     return hashes[: ends[texts]].copy(), ends, unsure
 
 
-@compiled
+@kernel
 def shingle_sets(
     data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool
 ) -> tuple[Hashes, Offsets, Flags]:
@@ -311,7 +266,7 @@ def shingle_sets(
     return hashes[: ends[texts]].copy(), ends, unsure
 
 
-@compiled
+@kernel
 def signatures(
     data: Bytes, offsets: Offsets, codes: Codes, ngram: int, normal: bool, factors: Hashes, terms: Hashes, rows: int
 ) -> tuple[Hashes, Hashes, Flags, Flags]:
@@ -347,7 +302,7 @@ def signatures(
     return keys, sets, known, unsure
 
 
-@compiled
+@kernel
 def minima(shingles: Hashes, factors: Hashes, terms: Hashes) -> Hashes:
     """The smallest image of all shingles, one or more, under each permutation x → factor·x + term (mod 2^64)."""
     smallest = np.empty(factors.size, np.uint64)
@@ -355,7 +310,7 @@ def minima(shingles: Hashes, factors: Hashes, terms: Hashes) -> Hashes:
     return smallest
 
 
-@compiled
+@kernel
 def band_hashes(signature: Hashes, rows: int) -> Hashes:
     """One hash per band of `rows` values of a signature, over the band's number and its values."""
     keys = np.empty(signature.size // rows, np.uint64)
@@ -363,7 +318,7 @@ def band_hashes(signature: Hashes, rows: int) -> Hashes:
     return keys
 
 
-@compiled
+@kernel
 def plain_texts(data: Bytes, offsets: Offsets, codes: npt.NDArray[np.uint16]) -> tuple[Bytes, Offsets, Flags]:
     """Texts without what is invisible, with one space for each run of white space, and none at the ends or between
     solid characters.

@@ -8,6 +8,7 @@ Only the compared column passes through the engine, beside the counts that a sur
 documents should not carry what nothing reads.
 """
 
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -103,18 +104,25 @@ def preference_columns(documents: pa.RecordBatch, policy: Policy) -> dict[str, p
 
 def content_hashes(documents: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     """A hash of each document's content and id: uint64, shape (documents,)."""
-    names = [name for name in _OWN if name in documents.schema.names]
-    columns = [documents[name].to_pylist() for name in names]
-    ids = documents["id"].to_pylist() if "id" in documents.schema.names else [None] * documents.num_rows
-    content = [_hash("\0".join("" if value is None else value for value in row)) for row in zip(*columns)]
-    own = np.array(content, np.uint64) if columns else np.zeros(documents.num_rows, np.uint64)
-    idents = np.array([_hash(ident or "") for ident in ids], np.uint64)
+    # large: the texts of a batch may be too long together for an array of strings
+    columns = [documents[name].cast(pa.large_string()) for name in _OWN if name in documents.schema.names]
+    own = np.zeros(documents.num_rows, np.uint64)
+    if columns:
+        between = pa.scalar("\0", pa.large_string())
+        own = _hashes(pc.binary_join_element_wise(*columns, between, null_handling="replace"))
+    idents = _hashes(_column(documents, "id", pa.large_string()))
     shift = np.uint64(_ID_BITS)
     return own >> shift << shift | idents >> np.uint64(64 - _ID_BITS)
 
 
-def _hash(text: str) -> int:
-    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+def _hashes(strings: pa.Array) -> npt.NDArray[np.uint64]:
+    """xxh3-64 of the UTF-8 of each of these large strings, of nothing for a null."""
+    strings = strings.fill_null("") if strings.null_count else strings
+    _, places, data = strings.buffers()
+    ends = np.frombuffer(places, np.int64, len(strings) + 1, 8 * strings.offset).tolist() if len(strings) else [0]
+    encoded = memoryview(data or b"")
+    hashes = (xxhash.xxh3_64_intdigest(encoded[begin:end]) for begin, end in pairwise(ends))
+    return np.fromiter(hashes, np.uint64, len(strings))
 
 
 def _quality(documents: pa.RecordBatch) -> pa.Array:
@@ -126,8 +134,8 @@ def _quality(documents: pa.RecordBatch) -> pa.Array:
 def _dumps(names: pa.Array) -> npt.NDArray[np.uint64]:
     """A hash of each snapshot's name; documents without one share one."""
     coded = pc.fill_null(names, "").dictionary_encode()
-    hashes = [_hash(name) for name in coded.dictionary.to_pylist()]
-    found: npt.NDArray[np.uint64] = np.array(hashes, np.uint64)[coded.indices.to_numpy()]
+    hashes = _hashes(coded.dictionary.cast(pa.large_string()))
+    found: npt.NDArray[np.uint64] = hashes[coded.indices.to_numpy()]
     return found
 
 

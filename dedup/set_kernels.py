@@ -1,8 +1,9 @@
-"""The inner loop of verification, compiled as in `kernels.py` (which says what to keep in mind)."""
+"""The inner loop of verification, compiled (`compiled.py` says what to keep in mind)."""
 
 import numpy as np
 
-from dedup.kernels import Offsets, compiled
+from dedup.compiled import compiled
+from dedup.kernels import Offsets
 from dedup.tables import Hashes
 
 _ONE, _NOTHING = np.uint64(1), np.uint64(0)

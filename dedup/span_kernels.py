@@ -1,4 +1,4 @@
-"""Inner loops of substring deduplication over UTF-8, compiled as in `kernels.py` (which says what to keep in mind).
+"""Inner loops of substring deduplication over UTF-8, compiled (`compiled.py` says what to keep in mind).
 
 A text is read where Arrow has it: no Python strings, no copies. Bytes that are no UTF-8 are taken as they come.
 """
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dedup.kernels import compiled as compiled
+from dedup.compiled import compiled
 from dedup.tables import Hashes
 
 Bytes = npt.NDArray[np.uint8]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dedup.index.decide import Keeping, Policy
 from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
@@ -22,6 +23,10 @@ from pipeline.explain.explain import explain_many, no_document
 from pipeline.explain.rejects import RejectSampling, rules_of
 from pipeline.explain.rejects import rejects as rejected_documents
 from pipeline.export.export import export as export_documents
+from pipeline.index.add import add as add_snapshot
+from pipeline.index.add import documents_in
+from pipeline.index.manifest import read_index
+from pipeline.index.report import report_of
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.inputs import dataset_in, read_inputs
 from pipeline.job.context import resolve_recipe
@@ -218,6 +223,42 @@ def export(
     named_folder(out)
     names = [columns] if isinstance(columns, str) else columns
     return export_documents(anywhere(run, "run"), os.fspath(out), format, names, limit, separator)
+
+
+def add_to_index(
+    index: StrPath,
+    dataset: StrPath,
+    out: StrPath | None = None,
+    *,
+    snapshot: str | None = None,
+    policy: Policy = "older",
+    copies: int = 2,
+    engine: str = "local",
+    workers: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Adds a snapshot to an index of duplicates, which is made if it is not there; what of it no older one has is kept.
+
+    dataset: the folder of a dataset of documents, or of a run. out: a folder for the documents that are kept.
+    snapshot: its name; None: the crawl of its first document. policy: `within`, `older` or `copies`, with `copies` the
+        snapshots that a kept document is in. parameters: of a new index: `threshold`, `bands`, `rows`, `ngram`.
+    Returns the snapshot's row of `index_report`.
+    """
+    choice, kept = Keeping(policy, copies), None if out is None else named_folder(out)
+    with open_engine(engine, workers) as opened:
+        source = documents_in(anywhere(dataset, "dataset"))
+        added = add_snapshot(anywhere(index, "index", made=True), source, opened, snapshot, choice, kept, parameters)
+    rows: list[dict[str, Any]] = report_of(added.index)["snapshots"]
+    return next(row for row in rows if row["snapshot"] == added.snapshot.name)
+
+
+def index_report(index: StrPath) -> dict[str, Any]:
+    """What each snapshot of an index added to those before it: its marginal yield.
+
+    Returns `snapshots` (documents, duplicates within it and of older ones, kept, tokens), `bytes` by kind of run,
+    `bytes_a_document` and `runs`.
+    """
+    return report_of(read_index(anywhere(index, "index")))
 
 
 def load_recipe(recipe: StrPath, *, changes: Changes | None = None) -> Recipe:

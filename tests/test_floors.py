@@ -34,10 +34,9 @@ pipeline.steps
 pipeline.recipes
 pipeline.inputs
 pipeline.job
-pipeline.pool
+pipeline.pool  pipeline.index
 pipeline.stages
 pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit  pipeline.snapshots
-pipeline.index
 pipeline.report
 pipeline.cli
 pipeline.demo

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dedup import kernels
+from dedup.compiled import compiled
 from dedup.index.keys import Keys, among, parts_of, prefixes, to_numpy
 from dedup.index.tables import REMOVED, table_of
 from infra.errors import UsageError
@@ -104,7 +104,7 @@ def _greedy(a: Ints, b: Ints, edge: Ints, stays: npt.NDArray[np.bool_]) -> tuple
     return np.where(by >= 0, by, np.arange(size)), found
 
 
-@kernels.compiled
+@compiled
 def removers(starts: Ints, neighbours: Ints) -> Ints:
     """For each node, in order, the first kept neighbour before it; -1 if there is none, and it is kept."""
     by = np.full(starts.size - 1, -1)

@@ -19,7 +19,9 @@ from dedup.urls import normalise_url
 from dedup.verify import list_column
 
 # The columns of documents that are read, as far as there are.
-READ = ("text", "signals", "id", "url", "date", "content_digest", "token_count", "file_path", "warc_offset")
+READ = (
+    "text", "signals", "id", "url", "date", "content_digest", "token_count", "copies", "file_path", "warc_offset",
+)  # fmt: skip
 
 
 def sketches(documents: pa.RecordBatch, shard: int, first_row: int, ngram: int, bits: int) -> pa.RecordBatch:
@@ -35,10 +37,17 @@ def sketches(documents: pa.RecordBatch, shard: int, first_row: int, ngram: int, 
         "text_hash": np.frombuffer(b"".join(digest[:8] for digest in digests), ">u8").astype(np.uint64),
         "url_hash": url_hashes(documents["url"]),
         "tokens": pc.fill_null(documents["token_count"], 0),
+        "copies": _copies(documents),
         **{name: documents[name] for name in ("id", "file_path", "warc_offset")},
         "shingles": list_column(sets),
     }
     return table_of(SKETCHES, columns)
+
+
+def _copies(documents: pa.RecordBatch) -> pa.Array:
+    if "copies" not in documents.schema.names:
+        return pa.array(np.ones(documents.num_rows, np.int32))
+    return pc.fill_null(documents["copies"], 1).cast(pa.int32())
 
 
 def sorted_sets(texts: pa.Array, ngram: int) -> Sets:

@@ -51,6 +51,7 @@ OF_DOCUMENTS = pa.schema(
         ("text_hash", pa.uint64()),
         ("url_hash", pa.uint64()),
         ("tokens", pa.int64()),
+        ("copies", pa.int32()),
         *_LOCATOR,
     ]
 )
@@ -76,16 +77,19 @@ REMOVED = pa.schema(
     [PART, ("key", KEY), ("survivor", KEY), ("old", pa.bool_()), ("similarity", pa.float64()),
      ("snapshots", pa.int32())]
 )  # fmt: skip
-# what removed a document: the survivor, and the hash of its text, by which an equal text is told
+# what removed a document: the survivor, and the hash of its text, by which an equal text is told; its place, as
+# `shard << 32 | row`, if it is in the snapshot that is added, else -1
 _EVIDENCE = [
     ("survivor", pa.string()), ("survivor_path", pa.string()), ("survivor_offset", pa.int64()),
     ("survivor_snapshot", pa.int32()), ("similarity", pa.float64()), ("snapshots", pa.int32()),
+    ("survivor_place", pa.int64()),
 ]  # fmt: skip
 NAMED = pa.schema(
     [PART, ("key", KEY), ("removed", pa.bool_()), ("old", pa.bool_()), ("survivor_text", pa.uint64()), *_EVIDENCE]
 )
 DECIDED = pa.schema([*PLACES, ("kept", pa.bool_()), ("rule", pa.string()), *_EVIDENCE])
-REMOVALS = pa.schema([field for field in DECIDED if field.name in {"shard", "row", "rule", *dict(_EVIDENCE)}])
+# without a rule: what a survivor inherits, `copies` of those it stands for, and the `snapshots` that have it
+REMOVALS = pa.schema([field for field in DECIDED if field.name in {"shard", "row", "rule", "copies", *dict(_EVIDENCE)}])
 GROUPS = pa.schema([("group", pa.string()), ("key", pa.string()), ("snapshot", pa.string()), *_LOCATOR])
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import polars
 
 BATCH_ROWS = 256
+# As many rows as a row group of texts has, which is read as one piece in any case.
+LARGE_BATCH_ROWS = 1024
 P = TypeVar("P")
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
@@ -83,15 +85,22 @@ class ShardReader:
         for _, batch in self._batches(columns, None):
             yield batch
 
+    def large_batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """As `batches`, fewer and larger: for what is made of each row alone."""
+        for _, batch in self._batches(columns, None, LARGE_BATCH_ROWS):
+            yield batch
+
     def batches_with(self, rows: Sequence[int], columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """(the number of its first row, batch) of the row groups that have some of these rows, which ascend."""
         return self._batches(columns, rows)
 
-    def _batches(self, columns: list[str] | None, rows: Sequence[int] | None) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def _batches(
+        self, columns: list[str] | None, rows: Sequence[int] | None, size: int = BATCH_ROWS
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
         try:
             with pq.ParquetFile(readable(self.file)) as file:
                 if rows is None:
-                    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False):
+                    for batch in file.iter_batches(batch_size=size, columns=columns, use_threads=False):
                         yield 0, batch
                     return
                 end = 0

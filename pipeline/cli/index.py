@@ -176,7 +176,10 @@ def remove(
             else f"{snapshot} is removed"
         )
         return
-    count = take_down(index, read_listed(url_list, ids))
+    listed = read_listed(url_list, ids)
+    if hosts := sorted({*listed.hosts, *listed.domains}):
+        raise UsageError(f"an index has hashes of whole addresses: list those of {hosts[0]}, not host: or domain:")
+    count = take_down(index, listed.urls, listed.ids)
     tell({"documents": count} if json else f"{count:,} documents are taken down")
     if not count:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ decisions, and three sorted runs. Of older runs the row groups are read that may
 them is moved or written. So an add costs its own size, and a merge now and then (`merge.py`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from infra.engines.engine import Engine
 from infra.engines.task import Reducer, Task
 from infra.errors import UsageError
 from infra.hashing import canonical_json, sha256_json
-from infra.storage import read_json, write_bytes
+from infra.storage import write_bytes
 from pipeline.index.apply import Apply
 from pipeline.index.decisions import STEP, AllEdges, DecideContents, Decided, DocumentsOf, RemovalsOf, SurvivorNames
 from pipeline.index.manifest import RUNS, WORK, Index, IndexRun, Snapshot, held, open_or_new
@@ -39,14 +40,15 @@ from pipeline.index.tasks import (
     WithNumbers,
     WithoutShingles,
 )
+from pipeline.inputs.inputs import dataset_in
 from pipeline.job.carried import carried
 from pipeline.job.outputs import check_apart
 from pipeline.job.tables import Tables
-from pipeline.stages.final import FROZEN
 
 # A range of keys has so many documents in the mean: with their shingles some 64 MiB.
 PART_DOCUMENTS = 16_384
 ARGUMENTS = "add.json"
+_NAME = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f-\x9f]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -61,62 +63,67 @@ class Added:
 
 def documents_in(folder: Path) -> Dataset:
     """The documents of a dataset's folder, or of the last dataset of a run's. UsageError if there are none."""
-    if (folder / FROZEN).is_file():
-        last = (read_json(folder / "run.json") or {}).get("last")
-        if last is None:
-            raise UsageError(f"{folder} is not finished: run the same `refinery run` command again")
-        folder = folder / str(last)
-    if not (folder / MANIFEST).is_file():
-        raise UsageError(f"{folder} is no dataset (it has no {MANIFEST}): give the folder of a stage or of a run")
-    dataset = Dataset(folder)
+    dataset = dataset_in(folder)
     if dataset.kind is not Kind.DOCUMENTS:
         raise UsageError(f"{folder} contains {dataset.kind.value}, not documents: give a dataset with texts")
     return dataset
 
 
-def default_name(dataset: Dataset) -> str:
-    """The crawl that the first document is of, else the name of the folder."""
-    first = next(dataset.batches(["dump"]), None)
-    dump = first["dump"][0].as_py() if first is not None and first.num_rows else None
-    return str(dump or dataset.folder.absolute().name)
+def default_name(source: Source) -> str:
+    """The crawl that the first document is of, else the name of the dataset's folder."""
+    parts: Any = source.parts()
+    first = next((batch for part in parts[:1] for batch in part.batches(["dump"])), None)
+    dump = first["dump"][0].as_py() if first is not None and first.num_rows and "dump" in first.schema.names else None
+    return str(dump or (source.folder.absolute().name if isinstance(source, Dataset) else ""))
+
+
+def checked_name(name: str) -> str:
+    """The name of a snapshot. UsageError for one that is empty, or would be another place as the name of a file."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name of a snapshot: name one without slashes, such as 2024-51 (--snapshot)")
+    return name
 
 
 def add(
     folder: Path,
-    dataset: Dataset,
+    source: Source,
     engine: Engine,
     name: str | None = None,
     choice: Keeping | None = None,
     out: Path | None = None,
     given: Mapping[str, Any] | None = None,
+    header: Header | None = None,
+    step: str = STEP,
 ) -> Added:
     """Add a snapshot to the index in `folder`, which is made if it is not there. `given`: parameters of the index that
-    the user names; `out`: a folder for the documents that are kept, with the others in the ledger.
+    the user names; `out`: a folder for the documents that are kept, with the others in the ledger; `header` and `step`:
+    of that dataset, where it is a stage's.
 
     A snapshot that is there with the same documents is left as it is. UsageError for one with others, for other
     parameters than the index has, for documents without ids, and if another command changes the index.
     """
-    name, choice = name or default_name(dataset), choice or Keeping()
-    check_apart(folder, [dataset.folder])
+    name, choice = checked_name(default_name(source) if name is None else name), choice or Keeping()
+    folders = [source.folder] if isinstance(source, Dataset) else []
+    check_apart(folder, folders)
     if out is not None:
-        check_apart(out, [dataset.folder, folder])
+        check_apart(out, [*folders, folder])
     with held(folder):
         index = open_or_new(folder, given or {})
         for snapshot in index.snapshots:
             if snapshot.name == name:
-                return _there(index, snapshot, dataset, out)
-        adding = Adding(index, dataset, name, choice, engine)
+                return _there(index, snapshot, source, out)
+        adding = Adding(index, source, name, choice, engine)
         adding.begin()
         runs, counts = adding.runs()
-        written = None if out is None else adding.write(out)
-        snapshot = Snapshot(index.next, name, dataset.refs[0].sha256, choice.policy, choice.copies, counts)
+        written = None if out is None else adding.write(out, header, step)
+        snapshot = Snapshot(index.next, name, sha256_of(source), choice.policy, choice.copies, counts)
         changed = replace(index, next=index.next + 1, snapshots=(*index.snapshots, snapshot), runs=(*index.runs, *runs))
         changed.save()
         return Added(merge_full_levels(changed, engine), snapshot, True, written)
 
 
-def _there(index: Index, snapshot: Snapshot, dataset: Dataset, out: Path | None) -> Added:
-    if snapshot.source != dataset.refs[0].sha256:
+def _there(index: Index, snapshot: Snapshot, source: Source, out: Path | None) -> Added:
+    if snapshot.source != sha256_of(source):
         raise UsageError(
             f"{index.folder} has another dataset as {snapshot.name}: give --snapshot another name, or remove that one"
         )
@@ -129,18 +136,32 @@ def _there(index: Index, snapshot: Snapshot, dataset: Dataset, out: Path | None)
     return Added(index, snapshot, False, made)
 
 
+def sha256_of(source: Source) -> str:
+    """What tells the documents of one source from those of another: of a dataset the hash of its manifest."""
+    return source.refs[0].sha256 if len(source.refs) == 1 else sha256_json([ref.sha256 for ref in source.refs])
+
+
+def rows_of(source: Source) -> int:
+    """The number of documents; files that do not know theirs are read for it."""
+    parts: Any = source.parts()
+    known = [getattr(part, "rows", None) for part in parts]
+    return sum(
+        sum(batch.num_rows for batch in part.batches(["id"])) if rows is None else rows
+        for part, rows in zip(parts, known, strict=True)
+    )
+
+
 class Adding:
     """One snapshot on its way into an index: its intermediate tables, each made of those before it."""
 
-    def __init__(self, index: Index, dataset: Dataset, name: str, choice: Keeping, engine: Engine) -> None:
-        self.index, self.dataset, self.name, self.choice, self.engine = index, dataset, name, choice, engine
+    def __init__(self, index: Index, source: Source, name: str, choice: Keeping, engine: Engine) -> None:
+        self.index, self.source, self.name, self.choice, self.engine = index, source, name, choice, engine
         self.number = index.next
         parameters = index.parameters
         self.recipe = RecipeRef(STEP, sha256_json([asdict(parameters), asdict(choice)]))
         self.tables = Tables(engine, self.recipe, STEP, index.folder / WORK)
         self.params = parameters.minhash
-        rows = dataset.manifest.shards.sums.rows
-        self.bits = bits_for(rows, PART_DOCUMENTS)
+        self.bits = bits_for(rows_of(source), PART_DOCUMENTS)
         self.alive: Alive = index.alive
         self.older: dict[str, tuple[Stored, ...]] = {
             kind: index.stored(kind) for kind in ("contents", "bands", "documents")
@@ -150,7 +171,7 @@ class Adding:
 
     def begin(self) -> None:
         """Remove what a killed command left, unless it was this one."""
-        arguments = canonical_json({"index": self.index.sha256, "dataset": self.dataset.refs[0].sha256,
+        arguments = canonical_json({"index": self.index.sha256, "dataset": sha256_of(self.source),
                                     "name": self.name, **asdict(self.choice)})  # fmt: skip
         path = self.index.folder / WORK / ARGUMENTS
         if not path.is_file() or path.read_bytes() != arguments:
@@ -160,7 +181,7 @@ class Adding:
 
     def runs(self) -> tuple[list[IndexRun], dict[str, int]]:
         """The snapshot's runs, and its counts."""
-        sketches = self.tables.map("sketches", Sketch(self.params.ngram, self.bits), WithNumbers(self.dataset))
+        sketches = self.tables.map("sketches", Sketch(self.params.ngram, self.bits), WithNumbers(self.source))
         contents = self._run("contents", [sketches], Contents(self.number))
         places = self._by_part("places", [self.tables.map("documents", WithoutShingles(), sketches)],
                                Sorted(PLACES, ("key", "tie", "shard", "row")))  # fmt: skip
@@ -189,20 +210,22 @@ class Adding:
         known = KnownContents(self.alive)
         return proof, self.tables.map("known", known, contents, Ranges(self.older["documents"], self.bits))
 
-    def write(self, out: Path) -> Dataset:
+    def write(self, out: Path, header: Header | None, step: str) -> Dataset:
         """The documents that are kept."""
         removals = self.tables.map("removals", RemovalsOf(), self.decided)
-        shards = len(self.dataset.parts())
+        shards = len(self.source.parts())
         by_shard = self.tables.reduce("by-shard", [removals], "shard", Sorted(REMOVALS, ("shard", "row")), shards)
         names = tuple((snapshot.number, snapshot.name) for snapshot in self.index.snapshots)
+        recipe = header.recipe if header else self.recipe
         task = Apply(
-            self.choice, self.index.parameters.threshold, self.recipe.sha256, carried(self.dataset),
+            step, self.choice, self.index.parameters.threshold, recipe.sha256, carried(self.source),
             (*names, (self.number, self.name)),
         )  # fmt: skip
-        params = {"snapshot": self.name, "policy": self.choice.policy, "copies": self.choice.least}
-        refs = (*self.dataset.refs, *(InputRef("run", run.sha256) for run in self.index.runs))
-        header = Header(Kind.DOCUMENTS, STEP, self.recipe, params, refs)
-        return self.engine.map_shards(task, [self.dataset, by_shard], out, header)
+        if header is None:
+            params = {"snapshot": self.name, "policy": self.choice.policy, "copies": self.choice.least}
+            refs = (*self.source.refs, *(InputRef("run", run.sha256) for run in self.index.runs))
+            header = Header(Kind.DOCUMENTS, STEP, recipe, params, refs)
+        return self.engine.map_shards(task, [self.source, by_shard], out, header)
 
     def _by_part(self, name: str, tables: list[Dataset], reducer: Reducer) -> Dataset:
         return self.tables.reduce(name, tables, "part", reducer, 1 << self.bits)

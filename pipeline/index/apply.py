@@ -13,15 +13,17 @@ from infra.dataset import schema as schemas
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import Reject, ledger_of
-from pipeline.index.decisions import FEW, STEP
+from pipeline.index.decisions import FEW
 from pipeline.job.carried import Carried
 from pipeline.job.funnel import Judged, by_batch
 
 
 @dataclass(frozen=True)
 class Apply:
-    """Documents and their REMOVALS → documents. `names`: (number, name) of the snapshots."""
+    """Documents and their REMOVALS → documents. `step`: its name in the ledger; `names`: (number, name) of the
+    snapshots. Survivors get the `copies` of the documents that they stand for in their snapshot, and `snapshots`."""
 
+    step: str
     choice: Keeping
     threshold: float
     recipe: str
@@ -30,7 +32,14 @@ class Apply:
 
     @property
     def fingerprint(self) -> str:
-        parts = [self.choice.policy, self.choice.copies, self.threshold, self.recipe, self.carried.fingerprint]
+        parts = [
+            self.step,
+            self.choice.policy,
+            self.choice.copies,
+            self.threshold,
+            self.recipe,
+            self.carried.fingerprint,
+        ]
         return sha256_json(["index:apply", *parts, self.names])
 
     @property
@@ -39,15 +48,20 @@ class Apply:
 
     def __call__(self, part: Any, removals: Any) -> Iterator[Output]:
         table = removals.table().combine_chunks()  # in the order of the rows
-        rows = table["row"].to_numpy()
+        removing = pc.is_valid(table["rule"])
+        removed, inherited = table.filter(removing), table.filter(pc.invert(removing))
+        lost, heirs = removed["row"].to_numpy(), inherited["row"].to_numpy()
 
         def judge(batch: pa.RecordBatch, first: int) -> Judged:
-            low, high = np.searchsorted(rows, [first, first + batch.num_rows])
+            low, high = np.searchsorted(lost, [first, first + batch.num_rows])
             kept = np.ones(batch.num_rows, np.bool_)
-            kept[rows[low:high] - first] = False
-            return Judged(kept, self._ledger(batch.filter(pa.array(~kept)), table.slice(low, high - low)))
+            kept[lost[low:high] - first] = False
+            ledger = self._ledger(batch.filter(pa.array(~kept)), removed.slice(low, high - low))
+            low, high = np.searchsorted(heirs, [first, first + batch.num_rows])
+            given = inherited.slice(low, high - low) if low < high else None
+            return Judged(kept, ledger, {} if given is None else _counted(batch, kept, heirs[low:high] - first, given))
 
-        yield from by_batch(part, self.schema, STEP, self.recipe, judge)
+        yield from by_batch(part, self.schema, self.step, self.recipe, judge)
 
     def _ledger(self, rejected: pa.RecordBatch, removals: pa.Table) -> pa.RecordBatch | None:
         if not rejected.num_rows:
@@ -66,4 +80,18 @@ class Apply:
             "threshold": pc.if_else(few, least, pa.scalar(self.threshold)),
         }
         typed = {name: column.cast(schemas.LEDGER.field(name).type) for name, column in given.items()}
-        return ledger_of(rejected, Reject(STEP, "", None, None), self.recipe, **typed)
+        return ledger_of(rejected, Reject(self.step, "", None, None), self.recipe, **typed)
+
+
+def _counted(batch: pa.RecordBatch, kept: np.ndarray, heirs: np.ndarray, given: pa.Table) -> dict[str, pa.Array]:
+    """`copies` and `snapshots` of the kept rows of a batch; `heirs`: the rows of those that inherit what is `given`."""
+    copies, snapshots = (_ones_where_null(batch, name) for name in ("copies", "snapshots"))
+    np.add.at(copies, heirs, given["copies"].to_numpy())
+    np.maximum.at(snapshots, heirs, given["snapshots"].to_numpy())
+    return {"copies": pa.array(copies[kept]), "snapshots": pa.array(snapshots[kept])}
+
+
+def _ones_where_null(batch: pa.RecordBatch, name: str) -> np.ndarray:
+    if name not in batch.schema.names:
+        return np.ones(batch.num_rows, np.int32)
+    return np.array(pc.fill_null(batch[name], 1).cast(pa.int32()))

@@ -12,6 +12,7 @@ from dedup.index.decide import Keeping, decide
 from dedup.index.keys import among, parts_of, prefixes, to_numpy
 from dedup.index.tables import DECIDED, DOCUMENTS, NAMED, PLACES, REMOVALS, REMOVED, table_of
 from dedup.tables import document_numbers, run_starts
+from dedup.tables import places as places_of
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import Dataset
 from infra.engines.task import Output
@@ -107,6 +108,7 @@ class SurvivorNames:
                 "survivor_snapshot": _one(named["snapshot"]),
                 "similarity": _one(mine["similarity"]),
                 "snapshots": _one(mine["snapshots"]),
+                "survivor_place": np.full(own.size, -1) if old else document_numbers(named["shard"], named["row"]),
             }
             yield Output(table_of(NAMED, columns))
 
@@ -174,6 +176,9 @@ class Decided:
         found["survivor_snapshot"] = pc.coalesce(_taken(named["survivor_snapshot"], of_named), own_snapshot)
         exact = pa.array(np.ones(copy.size), mask=~copy)
         found["similarity"] = pc.coalesce(_taken(named["similarity"], of_named), exact)
+        there = pa.array(document_numbers(places["shard"], places["row"]))
+        own_place = there.take(of_first)
+        found["survivor_place"] = pc.fill_null(pc.coalesce(_taken(named["survivor_place"], of_named), own_place), -1)
         return found
 
     def _rules(
@@ -238,11 +243,27 @@ class DocumentsOf:
 
 @dataclass(frozen=True)
 class RemovalsOf:
-    """DECIDED → REMOVALS: of the documents that are not kept."""
+    """DECIDED → REMOVALS: of the documents that are not kept; and of survivors what they inherit of these, and the
+    snapshots that have them."""
 
     schema: pa.Schema = REMOVALS
     fingerprint: str = "index:removals"
 
     def __call__(self, part: Any) -> Iterator[Output]:
         for batch in part.batches():
-            yield Output(batch.filter(pc.is_valid(batch["rule"])).select(REMOVALS.names))
+            removed = batch.filter(pc.is_valid(batch["rule"])).select(REMOVALS.names)
+            yield Output(removed)
+            mine = removed.filter(pc.greater_equal(removed["survivor_place"], 0))
+            yield Output(_inherited(mine["survivor_place"].to_numpy(), mine["copies"], np.ones(mine.num_rows)))
+            met = batch.filter(pc.and_(batch["kept"], pc.greater(batch["snapshots"], 1)))
+            place = document_numbers(met["shard"], met["row"])
+            yield Output(_inherited(place, np.zeros(met.num_rows), met["snapshots"]))
+
+
+def _inherited(place: Any, copies: Any, snapshots: Any) -> pa.RecordBatch:
+    """REMOVALS without a rule, of the documents at these places."""
+    nothing = {field.name: pa.nulls(place.size, field.type) for field in REMOVALS}
+    given = {**places_of(place), "copies": copies, "snapshots": snapshots}
+    made = {name: column if isinstance(column, pa.Array) else pa.array(column.astype(np.int32))
+            for name, column in given.items()}  # fmt: skip
+    return table_of(REMOVALS, {**nothing, **made})

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from dedup.index.pairs import LEADERS
 from dedup.minhash import MinHash
 from dedup.verify import Verify
+from infra.dataset.manifest import MANIFEST
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json, sha256_json
@@ -87,6 +88,10 @@ class IndexRun:
     rows: int
     bytes: int
 
+    def is_of(self, snapshot: Snapshot) -> bool:
+        """Whether it was made when the snapshot was added, and so has nothing else."""
+        return self.level == 0 and self.name == f"{snapshot.number:05d}-{self.kind}"
+
     @classmethod
     def of(cls, dataset: Dataset, kind: str, level: int) -> "IndexRun":
         sums = dataset.manifest.shards.sums
@@ -125,9 +130,15 @@ class Index:
     def dataset(self, run: IndexRun) -> Dataset:
         """The dataset of a run. UsageError if it is not there, or another one."""
         dataset = Dataset(self.run_folder(run.name))
-        if not dataset.folder.is_dir() or dataset.refs[0].sha256 != run.sha256:
-            raise UsageError(f"{self.folder}: the run {run.name} is damaged or missing: restore it from a copy")
+        if not (dataset.folder / MANIFEST).is_file() or dataset.refs[0].sha256 != run.sha256:
+            raise UsageError(f"{self.folder}: the run {run.name} is damaged or missing: {self.mending(run)}")
         return dataset
+
+    def mending(self, run: IndexRun) -> str:
+        """What helps against damage of a run."""
+        mine = [snapshot.name for snapshot in self.snapshots if run.is_of(snapshot)]
+        again = f", or remove the snapshot {mine[0]} (`refinery index remove`) and add it again" if mine else ""
+        return f"restore it from a copy{again}"
 
     def stored(self, kind: str) -> tuple[Stored, ...]:
         return tuple(Stored.of(self.dataset(run)) for run in self.runs if run.kind == kind)
@@ -177,26 +188,33 @@ class Index:
 
 
 def read_index(folder: Path) -> Index:
-    """The state of an index. UsageError if there is none, or it is of another version."""
-    found = read_json(folder / INDEX)
-    if found is None:
+    """The state of an index. UsageError if there is none, it is damaged, or of another version."""
+    path = folder / INDEX
+    if not path.is_file():
         raise UsageError(f"{folder} is no index (it has no {INDEX}): refinery index add {folder} DATASET makes one")
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise UsageError(f"{folder / INDEX} is not of the format {FORMAT}: use the version that made it")
-    return Index(
-        folder,
-        IndexParameters(**found["parameters"]),
-        found["next"],
-        tuple(Snapshot(**each) for each in found["snapshots"]),
-        tuple(IndexRun(**each) for each in found["runs"]),
-        found["gone"],
-    )
+    found = read_json(path)
+    damaged = UsageError(f"{path} is damaged: restore it from a copy, or add all snapshots to a new index")
+    if not isinstance(found, dict):
+        raise damaged
+    if found.get("format", FORMAT) != FORMAT:
+        raise UsageError(f"{path} is not of the format {FORMAT}: use the version that made it")
+    try:
+        return Index(
+            folder,
+            IndexParameters(**found["parameters"]),
+            found["next"],
+            tuple(Snapshot(**each) for each in found["snapshots"]),
+            tuple(IndexRun(**each) for each in found["runs"]),
+            found["gone"],
+        )
+    except (TypeError, KeyError):
+        raise damaged from None
 
 
 def open_or_new(folder: Path, given: Mapping[str, Any]) -> Index:
     """The index in a folder, or a new one. `given`: parameters that the user names. UsageError where the index has
     other ones."""
-    if read_json(folder / INDEX) is None:
+    if not (folder / INDEX).is_file():
         if folder.exists() and any(path.name not in (RUNS, WORK, ".lock") for path in folder.iterdir()):
             raise UsageError(f"{folder} has files and is no index: name a new folder")
         return Index(folder, IndexParameters(**given))

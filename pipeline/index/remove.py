@@ -4,6 +4,7 @@ What is removed counts no more from then on, and its rows go when their runs are
 other documents are not undone: what was removed in favour of a document that is now gone stays removed.
 """
 
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,8 @@ import pyarrow.compute as pc
 from dedup.index.keys import to_numpy
 from dedup.index.sketch import url_hashes
 from dedup.index.tables import DOCUMENTS, GONE
-from infra.errors import UsageError
 from pipeline.index.manifest import Index, held, read_index
 from pipeline.index.runs import Ranges
-from pipeline.revise.listed import Listed
 
 
 def remove_snapshot(folder: Path, name: str) -> Index:
@@ -26,32 +25,30 @@ def remove_snapshot(folder: Path, name: str) -> Index:
         index = read_index(folder)
         gone = index.named(name)
         left = tuple(snapshot for snapshot in index.snapshots if snapshot != gone)
-        changed = replace(index, snapshots=left)
+        # its own runs, as long as they are not merged, go at once: they may be what is damaged
+        changed = replace(index, snapshots=left, runs=tuple(run for run in index.runs if not run.is_of(gone)))
         if not left:
             changed = replace(changed, runs=(), gone=None)
         changed.save()
         return changed
 
 
-def take_down(folder: Path, listed: Listed) -> int:
-    """Take the listed documents out of the index; how many they were.
+def take_down(folder: Path, urls: Set[str], ids: Set[str]) -> int:
+    """Take the documents with these normalised URLs, or ids, out of the index; how many they were.
 
-    Reads the documents of all runs. UsageError for hosts: of URLs an index has hashes.
+    Reads the documents of all runs.
     """
-    if listed.hosts or listed.domains:
-        name = sorted({*listed.hosts, *listed.domains})[0]
-        raise UsageError(f"an index has hashes of whole addresses: list those of {name}, not host: or domain:")
     with held(folder):
         index = read_index(folder)
         alive = index.alive
-        urls = np.sort(url_hashes(pa.array(sorted(listed.urls), pa.string())))
-        ids = pa.array(sorted(listed.ids), pa.string())
+        hashes = np.sort(url_hashes(pa.array(sorted(urls), pa.string())))
+        wanted = pa.array(sorted(ids), pa.string())
         bits = max((run.bits for run in index.stored("documents")), default=0)
         found, count = [], 0
         for part in Ranges(index.stored("documents"), bits).parts():
             rows = alive.of_documents(part.table(DOCUMENTS))
-            hit = np.isin(rows["url_hash"].to_numpy(), urls)
-            hit |= pc.is_in(rows["id"], ids).to_numpy()
+            hit = np.isin(rows["url_hash"].to_numpy(), hashes)
+            hit |= pc.is_in(rows["id"], wanted).to_numpy()
             if hit.any():
                 found.append(_gone(rows, hit))
                 count += int(hit.sum())

@@ -15,7 +15,9 @@ COLUMNS = (
 
 def report_of(index: Index) -> dict[str, Any]:
     """Of each snapshot, in the order of adding: documents; duplicates within it and of older ones; what was kept, as
-    documents, share and tokens; the sums up to it. And what the index takes on disk."""
+    documents, share and tokens; the sums up to it. And what the index takes on disk. UsageError if a run is missing."""
+    for run in index.runs:
+        index.dataset(run)
     rows: list[dict[str, Any]] = []
     kept = tokens = 0
     for snapshot in index.snapshots:

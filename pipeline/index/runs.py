@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from dedup.index.keys import KEY, part_range, prefixes, to_numpy
 from dedup.tables import Hashes
 from infra.dataset.manifest import InputRef
-from infra.dataset.reader import Dataset, PartList
+from infra.dataset.reader import Dataset, PartList, ShardReader
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.storage import StoreError, place, readable
@@ -41,10 +41,9 @@ class Stored:
 
         UsageError if the run is damaged.
         """
-        dataset = _opened(self.folder)
-        parts, found, schema = dataset.parts(), [], None
+        parts, found, schema = _opened(self.folder).parts(), [], None
         for number in range(low >> (64 - self.bits), (high >> (64 - self.bits)) + 1):
-            part = parts[number]
+            part = self._part(parts, number)
             if not part.rows and schema is not None:
                 continue
             try:
@@ -55,13 +54,21 @@ class Stored:
             except StoreError:
                 raise
             except (OSError, pa.ArrowException) as error:
-                raise UsageError(
-                    f"{part.file} cannot be read ({str(error).splitlines()[0]}): `refinery index verify` says which "
-                    "runs are damaged"
-                ) from None
+                raise _damaged(part.file, error) from None
         assert schema is not None
         table = pa.concat_tables(found) if found else schema.empty_table()
         return _within(table, low, high, wanted)
+
+    def _part(self, parts: Sequence[ShardReader], number: int) -> ShardReader:
+        try:
+            return parts[number]
+        except UsageError as error:  # the run's table of files
+            raise _damaged(self.folder, error) from None
+
+
+def _damaged(what: object, error: Exception) -> UsageError:
+    reason = str(error).splitlines()[0]
+    return UsageError(f"{what} cannot be read ({reason}): `refinery index verify` says which runs are damaged")
 
 
 def first_numbers(table: pa.Table) -> Hashes:

@@ -82,7 +82,8 @@ def by_batch(
     for batch in part.batches():
         judged = judge(batch, first)
         first += batch.num_rows
-        made = with_columns(batch.filter(pa.array(judged.kept)), schema, judged.changed)
+        kept_rows = batch if judged.kept.all() else batch.filter(pa.array(judged.kept))
+        made = with_columns(kept_rows, schema, judged.changed)
         kept = made.num_rows if made is not None else 0
         funnel.count["in"] += batch.num_rows
         funnel.count["rejected"] += batch.num_rows - kept

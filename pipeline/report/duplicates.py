@@ -15,7 +15,7 @@ from pipeline.report.charts import percent, short
 from pipeline.report.parts import Figure, Table, clipped
 from pipeline.report.values import number
 from pipeline.report.views import StageView
-from pipeline.stages.counts import COPY, is_copy
+from pipeline.stages.counts import COPIES, COPY, OLDER, WITHIN, is_copy
 
 # So many removed copies of a stage are looked at, and kept documents.
 MOST_ROWS = 1_000_000
@@ -49,9 +49,26 @@ def duplicates(seen: Sequence[StageView]) -> tuple[list[Figure], list[str]]:
     for view in seen:
         if any(is_copy(rule) for rule in view.dataset.manifest.rejected_by):
             found = read_duplicates(view)
-            figures += [clusters_figure(found), hosts_figure(found)]
+            figures += [*yield_figure(view), clusters_figure(found), hosts_figure(found)]
             lines += warnings(found)
     return figures, lines
+
+
+def yield_figure(view: StageView) -> Iterator[Figure]:
+    """What a snapshot adds to those that an index had before it; nothing for other deduplications."""
+    manifest = view.dataset.manifest
+    counts, rejected = manifest.counts, manifest.rejected_by
+    sums = {
+        side: sum(number for rule, number in rejected.items() if rule.rpartition("/")[2].startswith(side))
+        for side in (WITHIN, OLDER)
+    }
+    if not any(sums.values()):
+        return
+    tokens = sum(number for name, number in counts.items() if name.startswith("step/") and name.endswith("/tokens"))
+    whole, kept = counts["in"], counts["out"]
+    row = (*(f"{number:,}" for number in (whole, sums[WITHIN], sums[OLDER], kept)), percent(kept / max(1, whole)))
+    columns = ("documents", "copies within it", "of older snapshots", "kept", "%", "tokens kept")
+    yield Figure(f"{view.label}: what the snapshot adds", Table(columns, clipped([(*row, f"{tokens:,}")]), numeric=0))
 
 
 def read_duplicates(view: StageView, most: int = MOST_ROWS) -> Duplicates:
@@ -63,7 +80,7 @@ def read_duplicates(view: StageView, most: int = MOST_ROWS) -> Duplicates:
             whole = False
             break
         removed = ledger.table(LEDGER)
-        removed = removed.filter(pc.starts_with(removed["rule"], COPY))
+        removed = removed.filter(pc.match_substring_regex(removed["rule"], f"^({'|'.join(COPIES)})"))
         clusters.append(by_cluster(removed))
         hosts += [by_host(removed["url"], "removed"), by_host(part.table(["url"])["url"], "kept")]
         rows += ledger.rows + part.rows

@@ -5,8 +5,10 @@ from typing import Any
 
 from infra.dataset.manifest import Manifest
 
-# The rules of a deduplication: a copy was removed in favour of a survivor. The step rejects by this rule alone.
-COPY = "copy_"
+# The rules of a deduplication: a copy was removed in favour of a survivor. The step rejects by this rule alone. The
+# last two are those of an index: the survivor is in the same snapshot, or in an older one.
+COPY, WITHIN, OLDER = "copy_", "within_", "older_"
+COPIES = (COPY, WITHIN, OLDER)
 
 
 def run_counts(manifests: Sequence[Manifest]) -> dict[str, int]:
@@ -45,7 +47,7 @@ def stage_counts(manifest: Manifest) -> dict[str, Any]:
 
 def is_copy(rule: str) -> bool:
     """Whether a rule, as "step/rule", is that of a deduplication."""
-    return rule.rpartition("/")[2].startswith(COPY)
+    return rule.rpartition("/")[2].startswith(COPIES)
 
 
 def most_first(numbers: Mapping[str, int]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dedup.exact import NORMALISE, key_table
+from dedup.index.decide import Keeping
 from dedup.keep import KeepOne, KeyBySurvivor
 from dedup.marks import READ
 from dedup.minhash import MinHash
@@ -20,9 +21,12 @@ from dedup.tables import (
     keys_schema,
 )
 from infra.dataset.build import already_made
-from infra.dataset.manifest import Kind
+from infra.dataset.manifest import Header, Kind
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Task
+from infra.storage import place
+from pipeline.index.add import add
+from pipeline.index.manifest import PARAMETERS
 from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
 from pipeline.job.tables import Tables
@@ -43,6 +47,8 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
     header = context.header(stage, kind, source.refs)
     if done := already_made(out, header):
         return done
+    if step.method == "index":
+        return by_index(context, step, source, out, header)
     work = Work(step, source, Tables.of(context, stage.name, out))
     task: Task
     brought = carried(source) if kind is Kind.DOCUMENTS else None
@@ -62,6 +68,16 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
         threshold, measure = measured.get("threshold"), measured.get("measure")
         task = ApplyDecisions(step.name, step.method, threshold, measure, context.recipe.sha256, brought)
     return context.engine.map_shards(task, [source, *decisions], out, header)
+
+
+def by_index(context: Context, step: Dedup, source: Source, out: Path, header: Header) -> Dataset:
+    """Adds the documents to an index of snapshots; what it does not remove is the dataset."""
+    options = step.checked_options()
+    given = {name: options[name] for name in PARAMETERS if name in step.options}
+    name, choice = options["snapshot"] or None, Keeping(options["policy"], options["copies"])
+    added = add(place(options["index"]), source, context.engine, name, choice, out, given, header, step.name)
+    assert added.out is not None
+    return added.out
 
 
 def exact_decisions(work: Work, options: dict[str, Any]) -> Source:

@@ -49,6 +49,8 @@ class ApplyDecisions:
 
         def judge(batch: pa.RecordBatch, first: int) -> Judged:
             low, high = np.searchsorted(rows, [first, first + batch.num_rows])
+            if low == high:
+                return Judged(np.ones(batch.num_rows, np.bool_), None)
             mine, place = decided.slice(low, high - low), rows[low:high] - first
             stays = kept_of[low:high]
             kept = np.ones(batch.num_rows, np.bool_)

@@ -20,7 +20,7 @@ from infra.dataset.reader import Dataset, SideBySide
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from pipeline.job.tables import Tables
-from pipeline.stages.dedup_work import shards_together
+from pipeline.stages.dedup_parts import shards_together
 
 # Up to so many documents with an edge one process finds the components: at 8 bytes each 4.3 GB, which a machine that
 # runs anything else has too. One snapshot has some 350 million.

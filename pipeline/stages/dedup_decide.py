@@ -18,7 +18,8 @@ from dedup.tables import DECISIONS, PLACES, batch_of, distinct, numbers_of, plac
 from infra.dataset.reader import Dataset, ShardReader, SideBySide
 from infra.engines.task import Output
 from pipeline.stages.dedup_components import ends_of, labels_of
-from pipeline.stages.dedup_work import OfShards, Reduce, Work, large_batches
+from pipeline.stages.dedup_parts import OfShards, large_batches
+from pipeline.stages.dedup_work import Reduce, Work
 
 
 def decisions_of(work: Work, options: dict[str, Any], edges: Sequence[Dataset], signatures: Dataset) -> Dataset:

@@ -36,7 +36,8 @@ from dedup.tables import (
 from dedup.verify import Verify, set_rows
 from infra.dataset.reader import Dataset, ShardReader
 from infra.engines.task import Output
-from pipeline.stages.dedup_work import OfShards, SomeColumns, Work, large_batches
+from pipeline.stages.dedup_parts import OfShards, SomeColumns, large_batches
+from pipeline.stages.dedup_work import Work
 
 # Rounds of candidates and their verification, at most; they end when one finds nothing.
 ROUNDS = 3

@@ -25,7 +25,8 @@ from infra.ledger import Reject, ledger_of
 from mixers.pretokens import count as count_tokens
 from pipeline.job.carried import Carried
 from pipeline.job.funnel import Judged, by_batch
-from pipeline.stages.dedup_work import Work, part_groups
+from pipeline.stages.dedup_parts import part_groups
+from pipeline.stages.dedup_work import Work
 
 
 def cut_of(options: dict[str, Any]) -> SpanEdit:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
+from dedup.index.decide import Keeping
+from dedup.index.decide import Policy as IndexPolicy
 from dedup.minhash import SIGNATURES, MinHash
 from dedup.policy import Policy
 from dedup.segments import Unit, Windows
@@ -43,7 +45,17 @@ METHODS: dict[str, str] = {
     "url": "documents with the same address, normalised",
     "minhash": "documents with similar texts, found by MinHash",
     "paragraphs": "lines that occur more than once in the pool, all copies (CCNet); what has no line left is rejected",
+    "index": "documents that this snapshot, or an older one, has already, by an [index](dedup_index.md)",
     "substring": "spans that occur more than once in the pool, all copies (RefinedWeb) or all but the first",
+}
+# Of the method `index`, where an option of this name says something else.
+ABOUT_INDEX: dict[str, str] = {
+    "index": "the folder of the index, on disk or in an object store; made if it is not there",
+    "snapshot": "the name of this snapshot; by default the crawl of its first document",
+    "policy": "what removes a document: " + ", ".join(f'`"{policy}"`' for policy in get_args(IndexPolicy)) + "; see "
+    "[policies](dedup_index.md#policies)",
+    "copies": "with `copies`: how many snapshots have a document that is kept",
+    "threshold": "the least Jaccard similarity of duplicates; this and what follows stays as the index was made",
 }
 # Options by method, with their defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -53,6 +65,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "minhash": {
         "signature": "", "bands": 14, "rows": 8, "ngram": 5, "verify": True, "threshold": 0.8, "measure": "jaccard",
         "policy": "content", "link": "direct",
+    },
+    "index": {
+        "index": "", "snapshot": "", "policy": "older", "copies": 2, "threshold": 0.8, "bands": 14, "rows": 8,
+        "ngram": 5,
     },
     "paragraphs": {"within_document": "first"},
     "substring": {
@@ -64,8 +80,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Dedup(MethodStep):
-    """Deduplicates records by their bytes (`payload`), documents by `url`, `text` or `minhash`, or parts of documents
-    (`paragraphs`, `substring`)."""
+    """Deduplicates records by their bytes (`payload`), documents by `url`, `text` or `minhash`, or by an `index` of
+    several snapshots, or parts of documents (`paragraphs`, `substring`)."""
 
     kind: ClassVar[str] = "dedup"
     stages: ClassVar[tuple[str, ...]] = ("dedup",)
@@ -73,7 +89,7 @@ class Dedup(MethodStep):
 
     @classmethod
     def options_of(cls, method: str) -> tuple[Option, ...]:
-        options = typed(OPTIONS[method], ABOUT)
+        options = typed(OPTIONS[method], ABOUT | ABOUT_INDEX if method == "index" else ABOUT)
         return tuple(replace(option, default="") if option.name == "signature" else option for option in options)
 
     def checked_options(self) -> dict[str, Any]:
@@ -90,7 +106,8 @@ class Dedup(MethodStep):
                 wanted = type_of(known[name])
                 article = "" if wanted == "true or false" else "a "
                 raise UsageError(f"dedup {self.method}: {name} must be {article}{wanted}, not {shown(value)}")
-        choices = {"policy": get_args(Policy), "link": get_args(Link), "measure": get_args(Measure)}
+        policies = get_args(IndexPolicy) if self.method == "index" else get_args(Policy)
+        choices = {"policy": policies, "link": get_args(Link), "measure": get_args(Measure)}
         choices |= {"action": get_args(Action), "keep": get_args(Keep)}
         for name, allowed in choices.items():
             if name in options and options[name] not in allowed:
@@ -100,6 +117,12 @@ class Dedup(MethodStep):
             options["bands"], options["rows"] = self._bands_and_rows(options)
             MinHash(options["bands"], options["rows"], options["ngram"])
             Verify(options["threshold"], options["measure"])
+        if self.method == "index":
+            if not options["index"]:
+                raise UsageError('dedup index: name the folder of the index: options = { index = "FOLDER" }')
+            Keeping(options["policy"], options["copies"])
+            MinHash(options["bands"], options["rows"], options["ngram"])
+            Verify(options["threshold"])
         if self.method == "substring":
             unit: Unit = "bytes" if options["bytes"] else "tokens"
             SpanEdit(Windows(unit, options[unit]), gap=options["gap"], share=options["share"])

@@ -124,8 +124,8 @@ def test_mistakes_are_told_in_a_line(world: Path, tmp_path: Path) -> None:
         ("add", index, dataset, "--snapshot", "CC-1"): "has another dataset as CC-1",
         ("add", index, dataset, "--snapshot", "new", "--rows", 9): "was made with --rows 8, not 9: leave --rows out",
         ("add", index, dataset, "--snapshot", "new", "--policy", "all"): "--policy all: choose one of within, older",
-        ("add", index, tmp_path, "--snapshot", "new"): "is no dataset (it has no manifest.json)",
-        ("add", index, index / "runs/00000-bands", "--snapshot", "new"): "is no dataset",
+        ("add", index, tmp_path, "--snapshot", "new"): "is neither a finished dataset nor a finished run",
+        ("add", index, index / "runs", "--snapshot", "new"): "is neither a finished dataset",
         ("add", dataset, dataset): "is, is inside or contains the input",
     }.items():
         assert message in refinery("index", *words, code=2)

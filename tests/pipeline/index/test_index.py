@@ -21,7 +21,6 @@ from pipeline.index.manifest import Index, read_index
 from pipeline.index.merge import FANOUT, merge_all
 from pipeline.index.remove import remove_snapshot, take_down
 from pipeline.index.report import report_of, report_text
-from pipeline.revise.listed import Listed
 from tests.conftest import MadeOnce
 from tests.dedup.support import english
 from tests.pipeline.datasets import make_dataset
@@ -156,11 +155,9 @@ def test_documents_that_were_taken_down_remove_no_others(tmp_path: Path) -> None
     """By id and by URL; what only they had is new again, and their rows are erased by a merge."""
     texts = texts_of(0)[:6]
     add(tmp_path / "index", snapshot(tmp_path, 0, texts, ()), LocalEngine())
-    listed = Listed(urls=frozenset({"h1.example/0/1"}), ids=frozenset({"<urn:0-0>"}))
-    assert take_down(tmp_path / "index", listed) == 2
-    assert take_down(tmp_path / "index", listed) == 0
-    with pytest.raises(UsageError, match="list those of example"):
-        take_down(tmp_path / "index", Listed(hosts=frozenset({"example.org"})))
+    urls, ids = {"h1.example/0/1"}, {"<urn:0-0>"}
+    assert take_down(tmp_path / "index", urls, ids) == 2
+    assert take_down(tmp_path / "index", urls, ids) == 0
     second = add(tmp_path / "index", snapshot(tmp_path, 1, texts, ()), LocalEngine(), out=tmp_path / "out")
     assert second.out is not None
     assert {row["id"] for row in rows_of(second.out)} == {"<urn:1-0>", "<urn:1-1>"}
@@ -211,7 +208,8 @@ def test_damage_is_named(world: Path, tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert faults_of(index) == {index.runs[0].name: [f"{path.name}: its sha256 is not the manifest's"]}
+    fault = f"{path.name}: its sha256 is not the manifest's"
+    assert faults_of(index) == {index.runs[0].name: [fault, "restore it from a copy"]}
     shutil.rmtree(index.folder / "runs" / index.runs[1].name)
     assert faults_of(index)[index.runs[1].name] == ["missing"]
     with pytest.raises(UsageError, match=f"the run {index.runs[1].name} is damaged or missing"):

@@ -16,7 +16,8 @@ from infra.engines.local import LocalEngine
 from infra.engines.task import Output
 from pipeline.job.tables import Tables
 from pipeline.stages import dedup_work
-from pipeline.stages.dedup_work import ByGroup, Forward, Numbered, Work, part_groups, shards_together
+from pipeline.stages.dedup_parts import ByGroup, Numbered, part_groups, shards_together
+from pipeline.stages.dedup_work import Forward, Work
 from pipeline.steps.dedup import Dedup
 
 SCHEMA = pa.schema([("text", pa.string()), ("id", pa.string())])

@@ -17,7 +17,7 @@ from pipeline.job.context import Context
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages import dedup_work
 from pipeline.stages.dedup import dedup_stage
-from pipeline.stages.dedup_work import part_groups, shards_together
+from pipeline.stages.dedup_parts import part_groups, shards_together
 from tests.pipeline.stages.part_numbers import PartNumber, PartNumbers
 
 PARTS, EACH = 30, 5

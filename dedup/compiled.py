@@ -1,0 +1,70 @@
+"""Functions that numba compiles at their first call, so that importing their modules does not import numba (a second).
+
+Compiled code is cached on disk where possible (`__pycache__`, else the user's cache); in a read-only installation each
+process compiles again (about five seconds). numba invalidates the cache when the function's file changes and not when
+others do, so no kernel may call a function of another module.
+"""
+
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Helpers = tuple[Callable[..., Any], ...]
+
+
+def compiled(function: Callable[Parameters, Result], helpers: Helpers = ()) -> Callable[Parameters, Result]:
+    """`function`, compiled at its first call. `helpers`: the functions that it calls, and those that they call."""
+
+    @wraps(function)
+    def call(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
+        result: Result = _dispatcher(function, helpers)(*arguments, **named)
+        return result
+
+    return call
+
+
+def compiled_with(
+    *helpers: Callable[..., Any],
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """`compiled` for functions that call these."""
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        return compiled(function, helpers)
+
+    return decorate
+
+
+@cache
+def _dispatcher(function: Callable[..., Any], helpers: Helpers) -> Callable[..., Any]:
+    numba = _numba()
+    for helper in helpers:
+        _register(helper)
+    try:
+        dispatcher: Callable[..., Any] = numba.njit(cache=True)(function)
+    except RuntimeError:  # no folder to cache compiled code in
+        dispatcher = numba.njit(function)
+    return dispatcher
+
+
+@cache
+def _register(helper: Callable[..., Any]) -> None:
+    """Once each."""
+    from numba.extending import register_jitable
+
+    register_jitable(helper)
+
+
+@cache
+def _numba() -> Any:
+    import llvmlite.binding
+    import numba
+
+    # Of 512 bits LLVM uses 256 for fear of lower clocks. Minima are multiplications of 64 bits, and take two thirds of
+    # the time with all. Nothing happens if numba has compiled before; results are the same in any case.
+    config: Any = numba.config
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512dq") and config.CPU_FEATURES is None:
+        config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
+    return numba
