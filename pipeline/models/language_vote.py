@@ -34,8 +34,8 @@ FASTTEXT, NAIVE_BAYES = "lid.176.ftz", "naive-bayes.npz.xz"
 
 SURE, VOTE, FLOOR = 0.8, 0.25, 0.01
 # How many of the first unsure places fastText is asked about, and how many languages it names.
-MOST_ASKED, NAMED = 4, 5
-PLACES, PLACE_CHARS = 6, 64
+MOST_ASKED, NAMED = 3, 5
+PLACES, PLACE_CHARS = 5, 64
 # Lines of fewer characters are joined with those that follow.
 SHORT_LINE = 40
 # A character of Chinese or Japanese says as much as so many Latin letters.
@@ -45,7 +45,12 @@ MAX_CHARS = 100_000
 # A page has a language if it makes up so much of the letters that were looked at.
 LEAST_SHARE = 0.1
 # Lines tell these apart badly: a place in one of them counts for the one that the page as a whole is in.
-CLOSE = (frozenset(("bs", "hr", "sr")), frozenset(("id", "ms")), frozenset(("no", "nn", "da")))
+CLOSE = (
+    frozenset(("bs", "hr", "sr")),
+    frozenset(("id", "ms")),
+    frozenset(("no", "nn", "da")),
+    frozenset(("zh", "yue", "wuu", "lzh")),
+)
 
 
 class Spoken(NamedTuple):
@@ -53,7 +58,7 @@ class Spoken(NamedTuple):
 
     language: str
     score: float
-    """The probability of the language; in a vote, the mean over the places that have a language."""
+    """The probability of the language; in a vote, by the evidence of all places that have one."""
 
     shares: dict[str, float]
     """The share of the letters in each language, `und` included, largest first. Empty for one that tells no shares."""
@@ -135,8 +140,12 @@ class LanguageVote:
         if shares[page] < LEAST_SHARE:
             return Spoken(UNDETERMINED, 0.0, told)
         counted_N = weights_N * (best_N != self._none)
-        mass = float(counted_N @ found_NL[:, same_L].sum(axis=1) / counted_N.sum())
-        return Spoken(self._codes[page], round(min(mass, 1.0), DIGITS), told)
+        # Evidence adds up as naive Bayes has it within a place: logarithms over the root of their number.
+        logs_L = counted_N @ np.log(np.maximum(found_NL, FLOOR * FLOOR)) / counted_N.sum()
+        logs_L *= np.sqrt(np.count_nonzero(counted_N))
+        powers_L = np.exp(logs_L - logs_L.max())
+        score = float(powers_L[same_L].sum() / powers_L.sum())
+        return Spoken(self._codes[page], round(score, DIGITS), told)
 
 
 @cache
