@@ -18,7 +18,7 @@ Trace = list[dict[str, Any]]
 class Document:
     """`signals`: the measured signals of the current text, by name. `evidence`: what explains the value of a signal
     (the items of a benchmark), by signal. `tokens`: the count of the fixed pre-tokenizer. `edited`: whether a rewrite
-    has replaced the text."""
+    has replaced the text. `language_shares`: the column of that name, where a step has set it."""
 
     text: str
     url: str = ""
@@ -29,6 +29,7 @@ class Document:
     signals: dict[str, float | None] = field(default_factory=dict)
     evidence: dict[str, str] = field(default_factory=dict)
     edited: bool = False
+    language_shares: str | None = None
     _plain: str | None = None
     _view: View | None = None
     _word_counts: Mapping[str, int] | None = None

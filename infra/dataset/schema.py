@@ -91,6 +91,9 @@ _DOCUMENT_TAIL = [
     ("extractor", pa.string()),
     ("source", pa.string()),
     ("domain", pa.string()),
+    # JSON: the share of the page's letters in each language, largest first, `und` for what has none; null where the
+    # language was told by one identifier
+    ("language_shares", pa.string()),
     # why the page is not, or may not be, whole; null if it is, as far as is known
     ("truncated", pa.string()),
 ]

@@ -124,6 +124,8 @@ _MEANT: Final = _by_word("""
     yi: yid ji
     zh: zho chi cmn lzh cn tw hk chinese mandarin 中文 汉语 漢語
 """)
+# ISO 639-2 and 639-3 of the languages that have a code of two letters, by that code.
+CODES_OF_THREE: Final = {word: code for word, code in _MEANT.items() if len(word) == 3 and word.isascii()}
 # Languages that a macrolanguage is followed by (RFC 5646, 2.2.2) or that have a tag of their own, registered before.
 _EXTENDED: Final = frozenset({"yue", "wuu", "nan", "gan", "hak", "arz"})
 _REGISTERED: Final = {"zh-min-nan": "nan", "art-lojban": "jbo", "i-lux": "lb", "no-bok": "no", "no-nyn": "nn"}

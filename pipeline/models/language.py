@@ -1,42 +1,48 @@
-"""Language identification by a fastText model (lid.176.ftz, lid.176.bin, GlotLID)."""
+"""Language identification by a fastText model (lid.176.ftz, lid.176.bin, GlotLID), or by a vote of two identifiers."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.models.fasttext import LABEL, load_fasttext, one_line, probability
+from pipeline.models.capitals import without_capitals
+from pipeline.models.fasttext import LABEL, check_fasttext, load_fasttext, one_line, probability
+from pipeline.models.language_vote import NOTHING, LanguageVote, Spoken, check_vote, vote_languages
 
 # Language is clear from a page's first characters; the rest would only cost time.
 MAX_LANGUAGE_CHARS = 5_000
-# The case of a text is told by so many of its characters. In one of fewer capitals than this share most letters have no
-# case.
-CASE_SAMPLE = 256
-MIN_CAPITALS_SHARE = 0.1
 
 
-def load_language(path: Path) -> Callable[[str], tuple[str, float]]:
-    """fastText language identification: text → (label, probability), from the first MAX_LANGUAGE_CHARS characters.
+def load_language(path: Path) -> Callable[[str], Spoken]:
+    """text → language and score, by the identifier at `path`.
 
-    What is mostly capitals is asked about in lower case: the models were trained on text with few of them, and call
-    Bulgarian in capitals Russian.
+    A folder holds two that vote (`language_vote.py`). A file is a fastText model: label and probability from the first
+    MAX_LANGUAGE_CHARS characters, as published recipes use it. What is mostly capitals is asked about in lower case:
+    the models were trained on text with few of them, and call Bulgarian in capitals Russian. The label is the model's
+    own ("en", "eng_Latn").
 
-    The label is the model's own ("en", "eng_Latn"); a text in which it finds nothing is ("und", 0.0).
+    A text in which nothing is found is ("und", 0.0).
     """
+    if path.is_dir():
+        return LanguageVote(path)
     model = load_fasttext(path)
 
-    def identify(text: str) -> tuple[str, float]:
+    def identify(text: str) -> Spoken:
         line = without_capitals(one_line(text, MAX_LANGUAGE_CHARS))
         if line:
             for label, score in zip(*model.predict(line)):
-                return label.removeprefix(LABEL), probability(score)
-        return "und", 0.0
+                return Spoken(label.removeprefix(LABEL), probability(score), {})
+        return NOTHING
 
     return identify
 
 
-def without_capitals(text: str) -> str:
-    """The text in lower case if most of its letters that have a case are capitals; else as it is."""
-    sample = text[:: max(1, len(text) // CASE_SAMPLE)]
-    capitals = sum(map(str.isupper, sample))
-    if capitals <= MIN_CAPITALS_SHARE * len(sample) or capitals <= sum(map(str.islower, sample)):
-        return text
-    return text.lower().replace("i\u0307", "i")  # İ
+def check_language(path: Path) -> None:
+    """UsageError unless `load_language` can load the model at `path`."""
+    if path.is_dir():
+        check_vote(path)
+    else:
+        check_fasttext(path)
+
+
+def languages_of(path: Path) -> list[str]:
+    """What the model at `path` may call a language."""
+    return vote_languages(path) if path.is_dir() else check_fasttext(path)

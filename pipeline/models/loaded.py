@@ -9,6 +9,7 @@ from filters.url import UrlLists
 from infra.storage import place
 from pipeline.models.domains import load_domains
 from pipeline.models.language import load_language
+from pipeline.models.language_vote import Spoken
 from pipeline.models.scorer import Measure
 from pipeline.models.scorers import SCORERS
 from pipeline.models.store import file_stamps, on_this_machine
@@ -34,9 +35,9 @@ class Models:
         self._places = {name: place(where) for name, where in places.items()}
         self._open: dict[tuple[str, str], Any] = {}
 
-    def language(self, model: str) -> Callable[[str], tuple[str, float]]:
-        """text → (label, probability)."""
-        return cast("Callable[[str], tuple[str, float]]", self._get("language", model, load_language))
+    def language(self, model: str) -> Callable[[str], Spoken]:
+        """text → language, score, shares."""
+        return cast("Callable[[str], Spoken]", self._get("language", model, load_language))
 
     def domain(self, model: str) -> Callable[[str], tuple[str, dict[str, float]]]:
         """text → (most probable domain, probability of each)."""

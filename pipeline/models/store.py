@@ -22,7 +22,7 @@ from infra.storage import ObjectPath, copy_file, new_folder, read_json, scratch_
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
 DEFAULT_MODELS = (
-    "bag-of-words-en.tsv", "benchmarks", "coherence", "domains", "lid.176.ftz", "perplexity-en",
+    "bag-of-words-en.tsv", "benchmarks", "coherence", "domains", "language", "lid.176.ftz", "perplexity-en",
     "prefilter-quality-en.json", "quality-en.json", "quality-zh.json", "quality.bin", "reference-en.tsv", "safety",
     "url-lists",
 )  # fmt: skip

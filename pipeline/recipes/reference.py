@@ -129,7 +129,11 @@ def _extractors() -> Iterator[str]:
 def _labels() -> Iterator[str]:
     yield "## What a label tells"
     rows = [
-        ("`language`", "`language`, `language_score`", "fastText's label and its probability, 0 to 1"),
+        (
+            "`language`",
+            "`language`, `language_score`, `language_shares`",
+            "the language, its probability, and shares by line",
+        ),
         ("`domain`", "`domain`", "one of the domains of the [glossary](glossary.md)"),
     ]
     for name, scorer in SCORERS.items():

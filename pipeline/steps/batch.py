@@ -64,6 +64,17 @@ def after_steps(batch: pa.RecordBatch, documents: Sequence[Document], schema: pa
         "signals": with_signals(signals, kind, found),
         "text": _texts(batch.column("text"), documents),
     }
+    if any(document.language_shares is not None for document in documents):
+        own = (
+            batch.column("language_shares").to_pylist()
+            if "language_shares" in batch.schema.names
+            else [None] * len(documents)
+        )
+        shares = [
+            row if document.language_shares is None else document.language_shares
+            for row, document in zip(own, documents)
+        ]
+        changed["language_shares"] = pa.array(shares, pa.string())
     return with_columns(batch, schema, changed)
 
 

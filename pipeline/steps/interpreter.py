@@ -49,6 +49,7 @@ def columns_of(document: Document, carried: Mapping[str, Any] | None) -> dict[st
         "domain": document.domain,
         "token_count": document.tokens,
         "signals": {**(carried or {}), **document.signals},
+        **({} if document.language_shares is None else {"language_shares": document.language_shares}),
     }
 
 

@@ -1,5 +1,6 @@
 """Label: the output of a model for a document: its language, its domain, or a learned scorer's signals."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from infra.ledger import Reject
 from infra.names import meant
 from pipeline.document import Document, Trace
 from pipeline.models.domains import check_domains
-from pipeline.models.fasttext import check_fasttext
+from pipeline.models.language import check_language, languages_of
 from pipeline.models.loaded import Models, load_once
 from pipeline.models.scorers import SCORERS
 from pipeline.steps.fields import choice, model_name, named, only, text, whole, words
@@ -43,7 +44,7 @@ class Label(Step):
         Option("languages", "of which documents, by their language; without it of all", "list of texts"),
         Option(
             "characters",
-            "of `language`: it reads so many from the middle, not the first 5,000",
+            "of `language`: it reads so many from the middle, not the whole text",
             "whole number",
         ),
     )
@@ -80,7 +81,8 @@ class Label(Step):
             return
         path = places[self.model]
         if self.what == LANGUAGE:
-            labels = load_once(check_fasttext, path)
+            load_once(check_language, path)
+            labels = load_once(languages_of, path) if self.keep else []
             for code in self.keep if len(labels) > MANY_LANGUAGES else ():
                 if code not in labels:
                     raise UsageError(
@@ -127,8 +129,9 @@ class Label(Step):
 
     def _language(self, document: Document, models: Models) -> tuple[dict[str, str | None], list[Reject]]:
         text = document.plain if self.characters is None else middle(document.plain, self.characters)
-        language, score = models.language(self.model)(text)
+        language, score, shares = models.language(self.model)(text)
         document.set_language(language, score)
+        document.language_shares = json.dumps(shares) if shares else None
         document.signals["language_score"] = score
         rejected = bool(self.keep) and language not in self.keep
         return {LANGUAGE: language}, [Reject(self.name, "language_not_kept", score, None)] if rejected else []

@@ -7,7 +7,7 @@ from filters.catalog import SIGNALS
 from filters.url import UrlLists, url_signals
 from pipeline.models.scorers import SCORERS
 
-LANGUAGE_SIGNALS = {"language_score": "fastText's probability of the label, 0 to 1 (label step)"}
+LANGUAGE_SIGNALS = {"language_score": "the probability of the language, 0 to 1 (label step)"}
 CLUSTER_SIGNALS = {
     "cluster_score": "mean quality of the document's cluster of the pool, 0 to 1 (pool step)",
     "cluster": "the number of the document's cluster (pool step)",

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.packages import PACKAGES
 from pipeline.fit.wikitext import DUMP
+from tests.pipeline.toy_naive_bayes import write_naive_bayes
 
 TOPICS = {
     "Mathematics": ["theorem", "number", "proof", "set", "function", "lemma", "integral", "group"],
@@ -83,6 +84,10 @@ def make_cache(cache: Path) -> None:
     english = [("en", prose([*shop, *TOPICS["Arts"]], 20)) for _ in range(60)]
     german = [("de", "der die das und ist nicht ein eine mit von") for _ in range(60)]
     train_fasttext([pair for pairs in zip(english, german) for pair in pairs], resources / "lid.176.ftz", dim=4)
+    data = folder("py3langid") / "py3langid/data"
+    data.mkdir(parents=True)
+    texts = {name: " ".join(text for _, text in pairs) for name, pairs in (("en", english), ("de", german))}
+    write_naive_bayes(data / "model.npz.xz", {**texts, "zxx": "<>{}=_0123456789"})
 
 
 def _dump(draw: random.Random) -> str:

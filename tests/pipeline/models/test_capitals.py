@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.models.language import without_capitals
+from pipeline.models.capitals import without_capitals
 
 LONG = "The buyer shall inspect the goods on arrival and give notice of any defect. "
 
