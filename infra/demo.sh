@@ -22,8 +22,8 @@ refinery compare --recipe yi falcon ccnet --input "$OUT/input/crawl" --out "$OUT
   > "$OUT/comparison.json"
 
 say "a balanced mixture of web and curated documents, and its tokens"
+refinery fit tokenizer --positive "$OUT/web" "$OUT/input/curated" --out "$OUT/models/tokenizer.model"
 refinery mix --recipe mixture --input "$OUT/web" "$OUT/input/curated" --out "$OUT/mixture"
-refinery fit tokenizer --positive "$OUT/mixture" --out "$OUT/models/tokenizer.model"
 refinery tokenize --recipe tokens --input "$OUT/mixture" --out "$OUT/tokens"
 refinery tokenize --recipe tokens --input "$OUT/input/held_out" --out "$OUT/held-out"
 

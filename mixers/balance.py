@@ -1,61 +1,53 @@
-"""Solves a mixture: how many epochs of each (source, domain) group give the shares in a recipe.
+"""Solves a mixture: how many tokens of each (source, language, domain) group give the shares in a recipe.
 
-With s_g the share of group g in the mixture and T the size of the mixture in tokens, minimum and maximum shares, epoch
-caps and target tolerances are linear in s for a given T. Three problems are solved in order:
+With s_g the share of group g in the mixture and T the size of the mixture in tokens, minimum and maximum shares and
+epoch caps are linear in s for a given T. Targets come before size; four problems are solved in order:
 
-1. The largest T. An infeasible T gives a Farkas certificate, a combination of constraints whose bound on T is the next
-   T to try. After a few certificates T is the largest possible, and the last certificate names what limits it.
-2. The shares nearest to the targets, by least squares.
-3. Among the mixtures with those shares, the one nearest to the pool's own proportions. Raking (Deming and Stephan 1940)
-   scales the groups by source and by domain in turn, which keeps the proportions inside each, so that no group is left
-   out while others repeat. Then the nearest point in chi-square distance satisfies every constraint exactly.
+1. The shares of the targets nearest to those asked for that a mixture of any size can have, by least squares. They
+   differ from those asked for only where floors, caps or other targets contradict them, or the pool has nothing of a
+   group.
+2. The largest T with these shares, by a linear program (`largest.py`). Its prices name what limits it: the scarcest
+   target, and the groups whose epochs are used up.
+3. If a larger T is asked for, the shares nearest to the targets at that T; what is missed is part of the solution.
+4. Among the mixtures with those shares, the one nearest to the pool's own proportions. Raking (Deming and Stephan 1940)
+   scales the groups by constraint in turn, which keeps the proportions inside each, so that no group is left out while
+   others repeat. Then the nearest point in chi-square distance satisfies every constraint exactly.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from infra.errors import UsageError
-from mixers.domains import domains_of
-from mixers.polytope import Floats, Infeasible, nearest_point
-from mixers.targets import DrawConfig
+from mixers.constraints import (
+    SLACK,
+    TIGHT,
+    Constraint,
+    Pool,
+    constraints_of,
+    held,
+    listed,
+)
+from mixers.grades import Cell
+from mixers.largest import largest_size
+from mixers.polytope import Floats, nearest_point
+from mixers.targets import DrawConfig, Target
 
-# Weight of the distance to the pool against that to the targets in problem 2: misses are right to about this much.
+# Weight of the distance to the pool against that to the targets in problem 1: misses are right to about this much.
 _RIDGE = 1e-6
-# Tolerance on the shares of problem 2 in problem 3; also how far, relatively, T stays below its bound.
-_SLACK = 1e-6
-# A constraint this near to its bound, relatively, is binding; epochs this near to their cap equal the cap.
-_TIGHT = 1e-5
+# A share that differs by more from the one asked for is a miss.
+MISS = 1e-5
 _RAKING_ROUNDS = 100
-_NAMES_SHOWN = 6
-
-
-@dataclass(frozen=True)
-class Constraint:
-    """coefficients @ s >= constant + per_token / T, for the shares s of the groups."""
-
-    name: str
-    """For messages. Empty for constraints that every mixture has: shares are positive and sum to 1."""
-
-    coefficients: Floats
-    """One per group."""
-
-    constant: float
-    per_token: float = 0.0
-    kind: Literal["shares", "epochs", "floor", "cap", "target"] = "shares"
-
-    def bound(self, tokens: float) -> float:
-        return self.constant + self.per_token / tokens
 
 
 @dataclass(frozen=True)
 class MixtureSolution:
-    """The epochs of each group, and what limits the mixture."""
+    """The tokens of each group, and what limits the mixture."""
 
-    epochs: tuple[float, ...]
-    """Epochs of each group, in the order given."""
+    drawn: tuple[float, ...]
+    """Tokens of each group with repeats, in the order given."""
 
     tokens: float
     """Size of the mixture, repeats included."""
@@ -66,153 +58,169 @@ class MixtureSolution:
     in_binding_floor: tuple[bool, ...]
     """For each group, whether a binding minimum share counts it."""
 
-    missed: dict[str, tuple[float, float]]
-    """Targets that cannot be met: name -> (share asked for, share planned)."""
+    in_binding_cap: tuple[bool, ...]
+    """For each group, whether a binding maximum share counts it."""
+
+    planned: dict[str, tuple[float, float]]
+    """Of every target: name -> (share asked for, share planned)."""
+
+    limits_of: dict[str, tuple[str, ...]]
+    """Of targets that are missed: the binding constraints that keep the share from the one asked for."""
+
+    alone: Mapping[str, float] = field(default_factory=dict)
+    """Of every target: the largest size in tokens of a mixture that meets it, were it the only one."""
+
+    possible: float = 0.0
+    """The largest size in tokens of a mixture without targets."""
+
+    @property
+    def missed(self) -> dict[str, tuple[float, float]]:
+        return {name: shares for name, shares in self.planned.items() if abs(shares[0] - shares[1]) > MISS}
 
 
-def solve_mixture(groups: Sequence[tuple[str, str]], available: Sequence[int], config: DrawConfig) -> MixtureSolution:
-    """The epochs of groups (source, domain) that have `available` tokens each, all more than 0.
+def solve_mixture(
+    cells: Sequence[Cell], available: Sequence[int], config: DrawConfig, capacity: Sequence[float] | None = None
+) -> MixtureSolution:
+    """The draw from groups (source, language, domain) that have `available` tokens each, all more than 0.
 
-    UsageError when no mixture satisfies `config`; it names the constraints that contradict each other.
+    `capacity`: the most tokens of each group with repeats; by default its tokens times the epochs cap of its source and
+    domain. UsageError when no mixture satisfies the floors and caps of `config`, or one of the size asked for; it names
+    the constraints that contradict each other.
     """
-    if not groups:
+    if not cells:
         raise UsageError("there is nothing to draw from: no document of the pool has a token")
     supply = np.array(available, dtype=np.float64)
     assert (supply > 0).all()
-    constraints = _constraints(groups, supply, config)
-    largest, limits = _largest(constraints, supply, config)
-    tokens = largest
-    if config.tokens is not None and config.tokens < largest:
-        tokens, limits = float(config.tokens), ()
-    elif config.tokens is not None and config.tokens > largest * (1 + 10 * _SLACK):
+    caps = [config.epochs_cap(source, domain) for source, _, domain in cells]
+    pool = Pool(cells, supply, np.array(caps) * supply if capacity is None else np.array(capacity, dtype=np.float64))
+    _check_languages(pool, config)
+    hard = constraints_of(pool, config)
+    targets = config.wanted()
+    aims = np.array([target.share for target in targets])
+    aimed = np.stack([pool.of_target(target) for target in targets]) if targets else np.zeros((0, len(cells)))
+    possible, hard_limits = largest_size(hard, pool)
+    smallest = min(possible, float(pool.capacity[pool.capacity > 0].min()))
+    attained = at_any_size = _closest(pool, hard, smallest, aimed, aims)
+    largest, limits = largest_size([*hard, *held(targets, aimed, attained)], pool)
+    tokens = largest if config.tokens is None else float(config.tokens)
+    if tokens > possible * (1 + 10 * SLACK):
         raise UsageError(
-            f"a mixture of {config.tokens:,} tokens is not possible: it is limited by {_listed(limits)}; "
-            f"ask for at most {int(largest):,} tokens, or loosen one of these"
+            f"a mixture of {config.tokens:,} tokens is not possible: it is limited by {listed(hard_limits)}; "
+            f"ask for at most {int(possible):,} tokens, or loosen one of these"
         )
-    return _solve(groups, supply, constraints, tokens, limits, config)
+    if tokens > largest:
+        tokens, limits = min(tokens, possible), hard_limits if tokens >= possible else ()
+        attained = _closest(pool, hard, tokens, aimed, aims)
+    elif tokens < largest:
+        limits = ()
+    solution = _solve(pool, hard, tokens, targets, aimed, attained, limits)
+    alone = {
+        target.name: largest_size([*hard, *held([target], aimed[[i]], at_any_size[[i]])], pool)[0]
+        for i, target in enumerate(targets)
+    }
+    solution = replace(solution, alone=alone, possible=possible)
+    _check_tolerance(solution, config, largest)
+    return solution
 
 
-def _constraints(groups: Sequence[tuple[str, str]], supply: Floats, config: DrawConfig) -> list[Constraint]:
-    one = np.ones(len(groups))
-    found = [Constraint("", one, 1.0), Constraint("", -one, -1.0)]
-    found += [Constraint("", unit, 0.0) for unit in np.eye(len(groups))]
-    for (source, domain), tokens, unit in zip(groups, supply, np.eye(len(groups))):
-        cap = config.epochs_cap(source, domain)
-        name = f"max_epochs {cap:g} of {source}/{domain} ({int(tokens):,} tokens)"
-        found.append(Constraint(name, -unit, 0.0, -cap * tokens, "epochs"))
-    for option, shares, members_of, sign in (
-        ("min_source_share", config.min_source_share, _of_source, 1),
-        ("max_source_share", config.max_source_share, _of_source, -1),
-        ("min_share", config.min_share, _of_domain, 1),
-        ("max_share", config.max_share, _of_domain, -1),
-    ):
-        for key, share in sorted(shares.items()):
-            members = members_of(groups, key)
-            name = f"{option} {key} = {share:g}{_note_if_empty(members) if sign > 0 else ''}"
-            found.append(Constraint(name, sign * members, sign * share, kind="floor" if sign > 0 else "cap"))
-    for key, share in sorted(config.targets.items()):
-        members = _of_domain(groups, key)
-        name = f"target {key} = {share:g} within {config.tolerance:g}{_note_if_empty(members)}"
-        found.append(Constraint(name, members, share - config.tolerance, kind="target"))
-        found.append(Constraint(name, -members, -share - config.tolerance, kind="target"))
-    return found
-
-
-def _of_source(groups: Sequence[tuple[str, str]], source: str) -> Floats:
-    """1 for groups of this source, else 0; shape (groups,)."""
-    return np.array([float(group[0] == source) for group in groups])
-
-
-def _of_domain(groups: Sequence[tuple[str, str]], name: str) -> Floats:
-    """1 for groups of this domain or axis, else 0; shape (groups,)."""
-    members = domains_of(name)
-    return np.array([float(group[1] in members) for group in groups])
-
-
-def _note_if_empty(members: Floats) -> str:
-    return "" if members.any() else " (the pool has nothing of it)"
-
-
-def _largest(constraints: list[Constraint], supply: Floats, config: DrawConfig) -> tuple[float, tuple[str, ...]]:
-    """The largest T that the constraints allow, and the names of those that limit it. UsageError when there is none."""
-    matrix, natural = np.stack([each.coefficients for each in constraints]), supply / supply.sum()
-    tokens = -sum(each.per_token for each in constraints)
-    limits = tuple(each.name for each in constraints if each.kind == "epochs")
-    # Each certificate is a vertex of a polyhedron: there are finitely many, and T falls with each.
-    for _ in range(10_000):
-        if tokens < 1:
+def _check_languages(pool: Pool, config: DrawConfig) -> None:
+    """UsageError for a language that is asked for and that no document has: it may be misspelt."""
+    there = {language for _, language, _ in pool.cells}
+    joint = {name.partition("/")[0]: share for name, share in config.joint_targets.items() if share > 0}
+    for name, share in {**config.language_targets, **config.min_language_share, **joint}.items():
+        if share > 0 and name not in there:
             raise UsageError(
-                f"no mixture of this pool, of any size, satisfies {_listed(limits)}; "
-                f"loosen one of these{', or raise tolerance' if config.targets else ''}"
+                f"no document of the pool has the language {name!r}, which the draw asks for; "
+                "languages are those of the column `language`"
             )
-        try:
-            nearest_point(natural, matrix, np.array([each.bound(tokens) for each in constraints]))
-            return tokens, limits
-        except Infeasible as infeasible:
-            limits = _names(constraints, infeasible.certificate)
-            weighted = list(zip(infeasible.certificate, constraints))
-            constant = sum(weight * each.constant for weight, each in weighted)
-            per_token = sum(weight * each.per_token for weight, each in weighted)
-        # The certificate says constant + per_token / T <= 0.
-        tokens = min(-per_token / constant if constant > 0 else 0.0, tokens) * (1 - _SLACK)
-    raise AssertionError("the search for the largest total did not end")
+
+
+def _check_tolerance(solution: MixtureSolution, config: DrawConfig, largest: float) -> None:
+    for name, (asked, planned) in solution.missed.items():
+        if abs(asked - planned) > config.tolerance + MISS:
+            smaller = f"ask for at most {int(largest):,} tokens, " if config.tokens else ""
+            raise UsageError(
+                f"target {name} = {asked:g} is missed by more than the tolerance of {config.tolerance:g}: "
+                f"{planned:.4g} is possible, limited by {listed(solution.limits_of[name])}; {smaller}loosen one of "
+                "these, or raise tolerance"
+            )
 
 
 def _solve(
-    groups: Sequence[tuple[str, str]],
-    supply: Floats,
-    constraints: list[Constraint],
+    pool: Pool,
+    hard: list[Constraint],
     tokens: float,
+    targets: Sequence[Target],
+    aimed: Floats,
+    attained: Floats,
     limits: tuple[str, ...],
-    config: DrawConfig,
 ) -> MixtureSolution:
-    """Problems 2 and 3 for a mixture of `tokens` tokens."""
-    natural = supply / supply.sum()
-    matrix = np.stack([each.coefficients for each in constraints])
-    bounds = np.array([each.bound(tokens) for each in constraints])
-    targets = sorted(config.targets)
-    aims = np.array([config.targets[name] for name in targets])
-    aimed = np.stack([_of_domain(groups, name) for name in targets]) if targets else np.zeros((0, len(groups)))
-    attained = _closest(natural, matrix, bounds, aimed, aims)
-    raked = _raked(natural, constraints, bounds, aimed, attained)
+    """Problem 4 for a mixture of `tokens` tokens."""
+    natural = pool.supply / pool.supply.sum()
+    matrix = np.stack([each.coefficients for each in hard])
+    bounds = np.array([each.bound(tokens) for each in hard])
+    raked = _raked(natural, hard, bounds, aimed, attained)
     shares = _nearest_shares(raked, matrix, bounds, aimed, attained)
     slacks = matrix @ shares - bounds
-    tight = [each for each, slack, bound in zip(constraints, slacks, bounds) if slack <= _TIGHT * abs(bound)]
-    floors = [each.coefficients > 0 for each in tight if each.kind == "floor"]
-    planned = aimed @ shares
+    tight = [each for each, slack, bound in zip(hard, slacks, bounds) if slack <= TIGHT * abs(bound) and each.name]
+    planned = {
+        target.name: (float(target.share), round(float(share), 6)) for target, share in zip(targets, aimed @ shares)
+    }
+    members = {target.name: row > 0 for target, row in zip(targets, aimed)}
     return MixtureSolution(
-        epochs=tuple(
-            _epochs(share * tokens / has, config.epochs_cap(*group))
-            for group, share, has in zip(groups, shares, supply)
-        ),
+        drawn=tuple(_rounded(share * tokens, most) for share, most in zip(shares, pool.capacity)),
         tokens=tokens,
-        binding=tuple(sorted({each.name for each in tight if each.kind in ("epochs", "floor", "cap")} | set(limits))),
-        in_binding_floor=tuple(bool(value) for value in np.any(floors, axis=0)) if floors else (False,) * len(groups),
-        missed={
-            name: (float(aim), round(float(share), 6))
-            for name, aim, share in zip(targets, aims, planned)
-            if abs(aim - share) > 10 * _SLACK
+        binding=tuple(sorted({each.name for each in tight} | set(limits))),
+        in_binding_floor=_members_of(tight, "floor", len(natural)),
+        in_binding_cap=_members_of(tight, "cap", len(natural)),
+        planned=planned,
+        limits_of={
+            name: _limits_of(tight, members[name], share < asked)
+            for name, (asked, share) in planned.items()
+            if abs(asked - share) > MISS
         },
     )
 
 
-def _epochs(value: float, cap: float) -> float:
+def _members_of(tight: Sequence[Constraint], kind: str, count: int) -> tuple[bool, ...]:
+    """For each group, whether a binding constraint of this kind counts it."""
+    rows = [each.coefficients != 0 for each in tight if each.kind == kind]
+    return tuple(bool(value) for value in np.any(rows, axis=0)) if rows else (False,) * count
+
+
+def _limits_of(tight: Sequence[Constraint], members: npt.NDArray[np.bool_], is_short: bool) -> tuple[str, ...]:
+    """What keeps a target's share down: caps on its groups, and floors on others. What keeps it up: the reverse."""
+    if not members.any():
+        return ("the pool, which has nothing of it",)
+    found = []
+    for each in tight:
+        on_members, on_others = ((each.coefficients != 0) & part for part in (members, ~members))
+        holds_down = each.kind in ("epochs", "cap")
+        if (on_members if holds_down == is_short else on_others).any():
+            found.append(each.name)
+    return tuple(sorted(set(found))) or ("the other targets",)
+
+
+def _rounded(value: float, most: float) -> float:
     """Rounded to seven digits, so that the plan does not depend on the last bits of a linear algebra library."""
-    return cap if value >= cap * (1 - _TIGHT) else float(f"{value:.7g}")
+    return most if value >= most * (1 - TIGHT) else float(f"{value:.7g}")
 
 
-def _closest(natural: Floats, matrix: Floats, bounds: Floats, aimed: Floats, aims: Floats) -> Floats:
-    """The attainable shares of the targets nearest to `aims`, shape (targets,).
+def _closest(pool: Pool, hard: list[Constraint], tokens: float, aimed: Floats, aims: Floats) -> Floats:
+    """The attainable shares of the targets nearest to `aims` in a mixture of `tokens` tokens, shape (targets,).
 
     Misses, divided by the root of the ridge, are variables of their own, which makes the problem a nearest point.
     """
     if not len(aims):
         return aims
+    natural = pool.supply / pool.supply.sum()
+    matrix = np.stack([each.coefficients for each in hard])
+    bounds = np.array([each.bound(tokens) for each in hard])
     count, identity = len(natural), np.eye(len(aims)) * _RIDGE**0.5
     padded = np.hstack([matrix, np.zeros((len(matrix), len(aims)))])
     rows = np.vstack([padded, np.hstack([aimed, -identity]), np.hstack([-aimed, identity])])
     nearest = nearest_point(np.concatenate([natural, np.zeros(len(aims))]), rows, np.concatenate([bounds, aims, -aims]))
-    return aimed @ nearest[:count]
+    return aimed @ np.maximum(nearest[:count], 0.0)
 
 
 def _raked(natural: Floats, constraints: list[Constraint], bounds: Floats, aimed: Floats, attained: Floats) -> Floats:
@@ -241,20 +249,9 @@ def _nearest_shares(raked: Floats, matrix: Floats, bounds: Floats, aimed: Floats
     In the variables s_g / sqrt(r_g) this is the point nearest to sqrt(r).
     """
     root = np.sqrt(raked)
-    # Constraints on several groups are loosened by the slack, so that rounding in problem 2 cannot make problem 3
-    # infeasible.
-    slack = np.where((matrix != 0).sum(axis=1) > 1, _SLACK, 0.0)
+    # Constraints on several groups are loosened by the slack, so that rounding in the problems before cannot make
+    # this one infeasible.
+    slack = np.where((matrix != 0).sum(axis=1) > 1, SLACK, 0.0)
     rows = np.vstack([matrix, aimed, -aimed]) * root
-    limits = np.concatenate([bounds - slack, attained - _SLACK, -attained - _SLACK])
+    limits = np.concatenate([bounds - slack, attained - 2 * SLACK, -attained - 2 * SLACK])
     return np.maximum(nearest_point(root, rows, limits), 0.0) * root
-
-
-def _names(constraints: list[Constraint], weights: Floats) -> tuple[str, ...]:
-    """The names of the constraints that have a weight in a certificate."""
-    least = 1e-9 * float(weights.max())
-    return tuple(sorted({each.name for each, weight in zip(constraints, weights) if each.name and weight > least}))
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = len(names) - _NAMES_SHOWN
-    return "; ".join(names[:_NAMES_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")

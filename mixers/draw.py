@@ -1,33 +1,45 @@
 """The draw: which documents a mixture trains on and how often, decided for each document from its rank alone.
 
-`plan_draw` makes a `MixturePlan` from what a pool has and the targets of a recipe: for each (source, domain) group, a
-number of whole epochs for every document and one more for documents whose rank is below a cutoff. Cutoffs lie between
-bins of rank, so the plan predicts the draw to the token, and `check_drawn` compares the two. Rows are never repeated: a
-document's `repeats` is a column, and a document that is not drawn has 0.
+`plan_draw` makes a `MixturePlan` from what a pool has and the targets of a recipe: for each (source, language, domain,
+grade) group, a number of whole epochs for every document and one more for documents whose rank is below a cutoff. The
+grades of a group share its tokens in the proportions of their epochs. Cutoffs lie between bins of rank, so the plan
+predicts the draw to the token, and `check_drawn` compares the two. Rows are never repeated: a document's `repeats` is a
+column, and a document that is not drawn has 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from infra.errors import WorkError
-from mixers.balance import solve_mixture
-from mixers.domains import AXIS_OF
-from mixers.supply import Floats, SupplyGroup, upper_edge
+from mixers.balance import MISS, solve_mixture
+from mixers.cell_shares import shares_of, sums_of
+from mixers.constraints import cell_name
+from mixers.grades import UNGRADED, Cell, Grading
+from mixers.supply import Floats, Ints, SupplyGroup, cell_codes, upper_edge
 from mixers.targets import DrawConfig
+
+# More than there are grades.
+_GRADES = 2**20
 
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """The plan for one (source, domain) group."""
+    """The plan for one (source, language, domain, grade) group."""
 
     source: str
+    language: str
     domain: str
+
+    grade: int
+    """From 0, the best; -1 in a source without qualities."""
+
+    min_quality: float | None
+    """The least quality of the grade; None: no bound."""
 
     documents: int
     """Documents in the pool."""
@@ -47,12 +59,31 @@ class GroupPlan:
     drawn: int
     """Documents with at least one repeat."""
 
+    kept_tokens: int
+    """Their tokens, counted once."""
+
     drawn_tokens: int
     """Tokens with repeats: `epochs` * `tokens`, to within the tokens of one bin of rank."""
 
     @property
+    def cell(self) -> Cell:
+        return self.source, self.language, self.domain
+
+    @property
     def name(self) -> str:
-        return f"{self.source}/{self.domain}"
+        return group_name(self.cell, self.grade)
+
+
+@dataclass(frozen=True)
+class TargetPlan:
+    """A target's share of tokens: as asked for, as planned, and in whole documents as drawn."""
+
+    asked: float
+    planned: float
+    drawn: float
+
+    limited_by: tuple[str, ...]
+    """The binding constraints that keep the planned share from the one asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,58 +91,119 @@ class MixturePlan:
     """The plan for a whole pool."""
 
     groups: tuple[GroupPlan, ...]
-    """Sorted by source and domain."""
+    """Sorted by source, language, domain and grade."""
+
+    grading: Grading
 
     binding: tuple[str, ...]
     """Names of the constraints that keep the mixture from being larger or nearer to the targets."""
 
-    missed: Mapping[str, tuple[float, float]]
-    """Targets that cannot be met: name -> (share asked for, share planned)."""
+    targets: Mapping[str, TargetPlan]
+    """Of every target, by name."""
 
-    def repeats(self, sources: pa.Array, domains: pa.Array, ranks: Floats) -> npt.NDArray[np.int32]:
-        """How often an epoch has each document, shape (documents,). 0 for groups without tokens."""
-        whole, cutoff = self._by_document(sources, domains)
-        return whole + (ranks < cutoff).astype(np.int32)
+    alone: Mapping[str, int]
+    """Of every target: the largest size in tokens of a mixture that meets it, were it the only one."""
 
-    def _by_document(self, sources: pa.Array, domains: pa.Array) -> tuple[npt.NDArray[np.int32], Floats]:
-        """`whole_epochs` and `rank_cutoff` of each document's group, looked up once per distinct source and domain."""
-        if not len(sources):
-            return np.zeros(0, dtype=np.int32), np.zeros(0)
-        source, domain = (pc.dictionary_encode(column.cast(pa.string())) for column in (sources, domains))
-        found = {group.name: (group.whole_epochs, group.rank_cutoff) for group in self.groups}
-        pairs = np.array(
-            [
-                [found.get(f"{s}/{d}", (0, 0.0)) for d in domain.dictionary.to_pylist()]
-                for s in source.dictionary.to_pylist()
-            ]
-        )
-        chosen = pairs[source.indices.to_numpy(), domain.indices.to_numpy()]
-        return chosen[:, 0].astype(np.int32), chosen[:, 1]
+    possible: int
+    """The largest size in tokens of a mixture without targets."""
+
+    @property
+    def tokens(self) -> int:
+        """Of the mixture, repeats included."""
+        return sum(group.drawn_tokens for group in self.groups)
+
+    @property
+    def missed(self) -> dict[str, tuple[float, float]]:
+        """Targets whose planned share is not the one asked for: name -> (share asked for, share planned)."""
+        return {
+            name: (target.asked, target.planned)
+            for name, target in self.targets.items()
+            if abs(target.asked - target.planned) > MISS
+        }
+
+    def repeats(self, cells: pa.Table, grades: Ints, ranks: Floats) -> npt.NDArray[np.int32]:
+        """How often an epoch has each document, shape (documents,). 0 for groups without tokens. `cells`: the columns
+        source, language and domain."""
+        repeats = np.zeros(len(ranks), dtype=np.int32)
+        names, cell_of = cell_codes(cells)
+        found = {(each.cell, each.grade): each for each in self.groups}
+        # one number for a group: its place among the cells, and its grade
+        codes = cell_of * _GRADES + grades
+        for code in np.unique(codes).tolist():
+            place, grade = (code + 1) // _GRADES, (code + 1) % _GRADES - 1
+            if group := found.get((names[place], grade)):
+                mine = codes == code
+                repeats[mine] = group.whole_epochs + (ranks[mine] < group.rank_cutoff)
+        return repeats
 
     def as_dict(self) -> dict[str, Any]:
         """JSON for a manifest."""
         return {
             "groups": [asdict(group) for group in self.groups],
+            "tokens": self.tokens,
             "binding": list(self.binding),
+            "targets": {name: asdict(target) for name, target in sorted(self.targets.items())},
             "missed": {name: list(shares) for name, shares in sorted(self.missed.items())},
-            "shares": shares({f"tokens/{group.name}": group.drawn_tokens for group in self.groups}),
+            "alone": dict(sorted(self.alone.items())),
+            "possible": self.possible,
+            "shares": shares(self.groups),
+            "retention": retention(self.groups),
         }
 
 
-def plan_draw(groups: tuple[SupplyGroup, ...], config: DrawConfig) -> MixturePlan:
-    """The plan for a pool. UsageError when the pool cannot satisfy `config`."""
-    names = [(group.source, group.domain) for group in groups]
-    solved = solve_mixture(names, [group.tokens for group in groups], config)
-    # Where a minimum share is met exactly, one document too many outside of it would break it.
-    others = "down" if any(solved.in_binding_floor) else "nearest"
-    plans = [
-        _plan_group(group, epochs, config.epochs_cap(group.source, group.domain), "up" if in_floor else others)
-        for group, epochs, in_floor in zip(groups, solved.epochs, solved.in_binding_floor)
+def plan_draw(groups: tuple[SupplyGroup, ...], config: DrawConfig, grading: Grading | None = None) -> MixturePlan:
+    """The plan for a pool. `grading`: where the grades of `config` are bounded. UsageError when the pool cannot satisfy
+    `config`."""
+    grading = grading or Grading({})
+    cells = sorted({group.cell for group in groups})
+    graded: dict[Cell, list[SupplyGroup]] = {cell: [] for cell in cells}
+    for group in groups:
+        graded[group.cell].append(group)
+    caps = [
+        [grading.cap(group.grade, config.epochs_cap(group.source, group.domain)) for group in graded[cell]]
+        for cell in cells
     ]
-    return MixturePlan(tuple(plans), solved.binding, solved.missed)
+    capacity = [sum(cap * each.tokens for cap, each in zip(mine, graded[cell])) for mine, cell in zip(caps, cells)]
+    solved = solve_mixture(cells, [sum(each.tokens for each in graded[cell]) for cell in cells], config, capacity)
+    plans = []
+    for place, cell in enumerate(cells):
+        part = solved.drawn[place] / capacity[place] if capacity[place] else 0.0
+        rounding = _rounding(solved.in_binding_floor, solved.in_binding_cap, place)
+        for group, cap in zip(graded[cell], caps[place]):
+            epochs = cap if part >= 1 else float(f"{part * cap:.7g}")
+            plans.append(_plan_group(group, epochs, cap, rounding, grading.least(cell, group.grade)))
+    found = _realised(plans, config)
+    targets = {
+        name: TargetPlan(asked, planned, found[name], solved.limits_of.get(name, ()))
+        for name, (asked, planned) in solved.planned.items()
+    }
+    alone = {name: _sized(tokens) for name, tokens in solved.alone.items()}
+    return MixturePlan(tuple(plans), grading, solved.binding, targets, alone, _sized(solved.possible))
 
 
-def _plan_group(group: SupplyGroup, epochs: float, cap: float, rounding: str) -> GroupPlan:
+def _sized(tokens: float) -> int:
+    """To five digits, so that it does not depend on the last bits of a linear algebra library."""
+    return int(float(f"{tokens:.5g}"))
+
+
+def _rounding(in_floor: tuple[bool, ...], in_cap: tuple[bool, ...], place: int) -> str:
+    """Where a floor or cap is met exactly, one document too many on the wrong side would break it."""
+    if in_floor[place] or (any(in_cap) and not in_cap[place] and not any(in_floor)):
+        return "up"
+    return "down" if in_cap[place] or any(in_floor) else "nearest"
+
+
+def _realised(plans: Sequence[GroupPlan], config: DrawConfig) -> dict[str, float]:
+    """The share of each target in the drawn documents."""
+    total = sum(plan.drawn_tokens for plan in plans)
+    return {
+        target.name: sum(plan.drawn_tokens for plan in plans if target.counts(plan.language, plan.domain))
+        / max(total, 1)
+        for target in config.wanted()
+    }
+
+
+def _plan_group(group: SupplyGroup, epochs: float, cap: float, rounding: str, min_quality: float | None) -> GroupPlan:
     """Choose the cutoff between bins at which `epochs` of the group's tokens are reached. `rounding`: up, down or
     nearest."""
     whole = int(epochs)
@@ -126,47 +218,64 @@ def _plan_group(group: SupplyGroup, epochs: float, cap: float, rounding: str) ->
         is_nearer = below[above] - wanted < wanted - below[bins]
         if below[above] <= most and (rounding == "up" or (rounding == "nearest" and is_nearer)):
             bins = above
-    cutoff = upper_edge(int(group.bin[bins - 1])) if bins else 0.0
-    drawn = group.documents if whole else int(group.documents_in[:bins].sum())
-    drawn_tokens = whole * group.tokens + int(below[bins])
     return GroupPlan(
-        group.source, group.domain, group.documents, group.tokens, epochs, whole, cutoff, drawn, drawn_tokens
+        *group.cell,
+        grade=group.grade,
+        min_quality=min_quality,
+        documents=group.documents,
+        tokens=group.tokens,
+        epochs=epochs,
+        whole_epochs=whole,
+        rank_cutoff=upper_edge(int(group.bin[bins - 1])) if bins else 0.0,
+        drawn=group.documents if whole else int(group.documents_in[:bins].sum()),
+        kept_tokens=group.tokens if whole else int(below[bins]),
+        drawn_tokens=whole * group.tokens + int(below[bins]),
     )
 
 
-def count_drawn(
-    sources: pa.Array, domains: pa.Array, tokens: pa.Array, repeats: npt.NDArray[np.int32]
-) -> dict[str, int]:
-    """Counters of one shard's draw, which add up over shards: `drawn/SOURCE/DOMAIN` and `undrawn/SOURCE/DOMAIN` in
-    documents, `tokens/SOURCE/DOMAIN` in tokens with repeats."""
+def count_drawn(cells: pa.Table, grades: Ints, tokens: Ints, repeats: npt.NDArray[np.int32]) -> dict[str, int]:
+    """Counters of one shard's draw, which add up over shards: `drawn/GROUP` and `undrawn/GROUP` in documents,
+    `tokens/GROUP` in tokens with repeats. GROUP is the name of a `GroupPlan`."""
     counts: dict[str, int] = {}
     table = pa.table(
         {
-            "source": sources.cast(pa.string()),
-            "domain": domains.cast(pa.string()),
+            **{name: cells[name] for name in ("source", "language", "domain")},
+            "grade": pa.array(grades),
             "drawn": pa.array((repeats > 0).astype(np.int64)),
             "undrawn": pa.array((repeats == 0).astype(np.int64)),
-            "tokens": pc.multiply(pc.fill_null(tokens.cast(pa.int64()), 0), pa.array(repeats.astype(np.int64))),
+            "tokens": pa.array(tokens * repeats),
         }
     )
-    kinds = ("drawn", "undrawn", "tokens")
-    grouped = table.group_by(["source", "domain"], use_threads=False).aggregate([(kind, "sum") for kind in kinds])
+    kinds, keys = ("drawn", "undrawn", "tokens"), ["source", "language", "domain", "grade"]
+    grouped = table.group_by(keys, use_threads=False).aggregate([(kind, "sum") for kind in kinds])
     for row in grouped.to_pylist():
+        name = group_name((row["source"], row["language"], row["domain"]), row["grade"])
         for kind in kinds:
-            counts[f"{kind}/{row['source']}/{row['domain']}"] = row[f"{kind}_sum"]
+            counts[f"{kind}/{name}"] = row[f"{kind}_sum"]
     return dict(sorted(counts.items()))
 
 
-def shares(counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """Shares of the drawn tokens by source, domain and axis, from the counters of `count_drawn`."""
-    tokens = {name: count for name, count in counts.items() if name.startswith("tokens/")}
-    total = sum(tokens.values())
-    found: dict[str, dict[str, int]] = {"source": {}, "domain": {}, "axis": {}}
-    for name, count in sorted(tokens.items()):
-        source, domain = name.removeprefix("tokens/").rsplit("/", 1)
-        for kind, key in (("source", source), ("domain", domain), ("axis", str(AXIS_OF[domain]))):
-            found[kind][key] = found[kind].get(key, 0) + count
-    return {kind: {key: count / total for key, count in sorted(sums.items()) if total} for kind, sums in found.items()}
+def group_name(cell: Cell, grade: int) -> str:
+    return cell_name(cell) + ("" if grade == UNGRADED else f" grade {grade + 1}")
+
+
+def shares(groups: Iterable[GroupPlan]) -> dict[str, dict[str, float]]:
+    """Shares of the drawn tokens by source, domain, axis, and language where any is kept apart."""
+    return shares_of(_by_cell(groups, "drawn_tokens"))
+
+
+def retention(groups: Iterable[GroupPlan]) -> dict[str, dict[str, float]]:
+    """The share of the pool's tokens that is drawn at least once, by source, domain, axis and language."""
+    groups = tuple(groups)
+    kept, there = (sums_of(_by_cell(groups, name)) for name in ("kept_tokens", "tokens"))
+    return {kind: {name: kept[kind][name] / total for name, total in sums.items()} for kind, sums in there.items()}
+
+
+def _by_cell(groups: Iterable[GroupPlan], number: str) -> dict[Cell, int]:
+    found: dict[Cell, int] = {}
+    for group in groups:
+        found[group.cell] = found.get(group.cell, 0) + getattr(group, number)
+    return found
 
 
 def check_drawn(plan: MixturePlan, counts: Mapping[str, int]) -> None:

@@ -121,6 +121,7 @@ def stage_command(name: str, about: str, example: str) -> Any:
         url_column: UrlColumn = "url",
         json: Json = False,
     ) -> None:
+        from mixers.told import COLUMNS, draw_lines, target_rows
         from pipeline.inputs.columns import Columns
         from pipeline.stages.run import funnel, run_recipe_stage
 
@@ -132,9 +133,13 @@ def stage_command(name: str, about: str, example: str) -> Any:
         manifest = dataset.manifest
         rows = funnel([manifest])
         if json:
-            tell({"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows})
+            answer = {"manifest": str(out / "manifest.json"), "counts": dict(manifest.counts), "funnel": rows}
+            tell(answer | ({"mixture": manifest.extra["mixture"]} if "mixture" in manifest.extra else {}))
         else:
             tell(table(rows, FUNNEL))
+            if "mixture" in manifest.extra:
+                tell(table(target_rows(manifest.extra["mixture"]), COLUMNS))
+                tell("\n".join(draw_lines(manifest.extra["mixture"])))
             say(f"{name}: {manifest.counts['out']:,} rows in {out}")
         report_damage([manifest])
 
@@ -165,7 +170,8 @@ dedup = stage_command(
 )
 mix = stage_command(
     "mix",
-    "Draw a balanced mixture of documents.\n\nA column says how often each is seen in an epoch.",
+    "Draw a balanced mixture of documents.\n\nA column says how often each is seen in an epoch. Prints the shares "
+    "asked for and drawn, and what limits them.",
     "--recipe mixture --input unique curated.jsonl.gz --out mixture",
 )
 tokenize = stage_command(

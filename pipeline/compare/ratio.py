@@ -14,6 +14,7 @@ import xxhash
 
 from pipeline.compare.walk import Partition
 from pipeline.inputs.hosts import host_of
+from pipeline.stages.intervals import wilson
 
 REPLICATES = 2000
 SEED = 20240511
@@ -60,6 +61,10 @@ class Hosts:
                         row[at] += 1
                         row[at + 1] += document.tokens
 
+    def groups_with(self, column: int) -> int:
+        """How many groups of hosts have a document in this column; at least 1."""
+        return max(1, sum(1 for row in self.rows.values() if row[column]))
+
     def sums(self) -> Floats:
         """float64[REPLICATES, columns]: the sums over each resample (Poisson bootstrap, seeded).
 
@@ -78,7 +83,8 @@ def ratios(hosts: Hosts, totals: Mapping[tuple[str, str], Mapping[str, int]]) ->
     """{NAME: {OTHER: {docs, chars, tokens, docs_interval, tokens_interval, by_language: {LANGUAGE: the same}}}}.
 
     `totals`: {docs, chars, tokens} that each recipe keeps of each language (`ALL`: of all). A document's language is
-    the label set by the recipe itself; a ratio with a zero denominator is None.
+    the label set by the recipe itself; a ratio with a zero denominator is None. Of a recipe that keeps nothing no draw
+    keeps anything: its interval is Wilson's for none of the other's hosts.
     """
     sums = hosts.sums()
     names = list(dict.fromkeys(name for name, _ in hosts.columns))
@@ -88,8 +94,9 @@ def ratios(hosts: Hosts, totals: Mapping[tuple[str, str], Mapping[str, int]]) ->
         mine, theirs = totals[name, language], totals[other, language]
         a, b = hosts.columns[name, language], hosts.columns[other, language]
         made: dict[str, Any] = {unit: round(mine[unit] / theirs[unit], 6) if theirs[unit] else None for unit in UNITS}
-        made["docs_interval"] = interval(sums[:, a], sums[:, b]) if theirs["docs"] else None
-        made["tokens_interval"] = interval(sums[:, a + 1], sums[:, b + 1]) if theirs["tokens"] else None
+        none = None if mine["docs"] else [0.0, wilson(0, hosts.groups_with(b))[1]] if theirs["docs"] else None
+        made["docs_interval"] = none or (interval(sums[:, a], sums[:, b]) if theirs["docs"] else None)
+        made["tokens_interval"] = none or (interval(sums[:, a + 1], sums[:, b + 1]) if theirs["tokens"] else None)
         return made
 
     return {

@@ -174,7 +174,7 @@ def _stage(source: Mapping[str, Any], place: str) -> Stage:
 
 
 def _check_options(command: str, options: Mapping[str, Any], place: str) -> None:
-    if command == "tokenize":
+    if command == "tokenize" or "tokenizer" in options:
         model_name(text(options, "tokenizer", place), f"{place}: tokenizer")
     table(options, "draw", place)
     for name in words(options, "carried", place):

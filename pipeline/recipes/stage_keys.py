@@ -46,7 +46,13 @@ STAGE_OPTIONS: dict[str, tuple[Option, ...]] = {
     "extract": (Option("audit", "the share of pages, 0 to 1, that no prefilter rejects: the audit sample", "number"),),
     "filter": (Option("carried", "signals of steps that the documents bring along from elsewhere", "list of texts"),),
     "dedup": (),
-    "mix": (Option("draw", "shares, floors and caps of the draw: see [draw](#draw)", "table", "{}"),),
+    "mix": (
+        Option("draw", "shares, floors and caps of the draw: see [draw](#draw)", "table", "{}"),
+        Option(
+            "tokenizer",
+            "the model that counts the tokens, by its name in the model folder; without it a fixed pattern counts",
+        ),
+    ),
     "tokenize": (Option("tokenizer", "the model, by its name in the model folder", default=REQUIRED),),
 }
 # Keys of a stage that had another name in earlier versions.
@@ -61,13 +67,18 @@ def current_keys(source: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     return {FORMER_KEYS.get(name, name): value for name, value in source.items()}
 
 
-DRAW_TYPES = {"tokens": 'whole number, or `"max"`'}
+DRAW_TYPES = {"tokens": 'whole number, or `"max"`', "grades": "list of tables", "temperature": "number"}
 
 
 def draw_options() -> tuple[Option, ...]:
     """The settings of a stage's `draw`."""
     about, defaults = field_docs(DrawConfig), DrawConfig().as_params()
     return tuple(
-        Option(each.name, about[each.name], DRAW_TYPES.get(each.name) or type_of(value), written(value))
+        Option(
+            each.name,
+            about[each.name],
+            DRAW_TYPES.get(each.name) or type_of(value),
+            "" if value is None else written(value),
+        )
         for each, value in ((each, defaults[each.name]) for each in fields(DrawConfig))
     )

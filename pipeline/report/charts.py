@@ -74,10 +74,25 @@ class FunnelChart:
         chars, tokens = (next((row[unit] for row in self.rows if row[unit]), 0) for unit in ("chars", "tokens"))
         return self.docs or max((row["docs"] for row in self.rows), default=0), chars, tokens
 
+    def took(self) -> list[bool]:
+        """Of each row, whether its step took documents, or changed the text that it got, or gave the first text."""
+        found, before = [], {"docs": self.bases()[0], "chars": 0, "tokens": 0}
+        for row in self.rows:
+            found.append(any(row[unit] != before[unit] for unit in UNITS))
+            before = dict(row)
+        return found
+
+    def idle(self) -> list[str]:
+        """The names of the steps that took nothing."""
+        return [step_name(row) for row, took in zip(self.rows, self.took(), strict=True) if not took]
+
     def bars(self) -> list[Bar]:
+        """Of the steps that took something."""
         bases = self.bases()
         bars = []
-        for row in self.rows:
+        for row, took in zip(self.rows, self.took(), strict=True):
+            if not took:
+                continue
             shares = tuple(row[unit] / base if base else 0.0 for unit, base in zip(UNITS, bases, strict=True))
             bars.append(Bar(step_name(row), f"{row['docs']:,} docs · {percent(shares[0])}", shares))
         return bars
@@ -194,7 +209,8 @@ def whiskers_svg(title: str, about: str, rows: Sequence[Whisker]) -> str:
 def histogram_svg(
     title: str, about: str, edges: Sequence[float], rejected: Sequence[int], kept: Sequence[int], at: Sequence[float]
 ) -> str:
-    """Rejected values above the axis, kept ones (if any) below it, each side to its own scale; thresholds as lines.
+    """Rejected values above the axis, kept ones (if any) below it; thresholds as lines. Each side is drawn in shares of
+    its own number, both on one scale, so that columns of equal height are equal shares.
 
     `edges` are even on the page, whatever their distances, so a logarithmic binning gives a logarithmic axis.
     """
@@ -204,9 +220,11 @@ def histogram_svg(
     bottom = middle + (half if has_kept else 0)
     step = WIDTH / (len(edges) - 1)
     names = [f"{sum(rejected):,} rejected", *([f"{sum(kept):,} kept"] if has_kept else [])]
-    body = [*_legend(names, 0, (5, 1)), _columns(rejected, step, middle, -half, "s5")]
+    sides = [[count / max(sum(counts), 1) for count in counts] for counts in (rejected, kept)]
+    most = max(max(side, default=0.0) for side in sides) or 1.0
+    body = [*_legend(names, 0, (5, 1)), _columns(sides[0], most, step, middle, -half, "s5")]
     if has_kept:
-        body.append(_columns(kept, step, middle, half, "s1"))
+        body.append(_columns(sides[1], most, step, middle, half, "s1"))
     body.append(_line(0, middle, WIDTH, middle, "grid"))
     for value in at:
         place = step * position(edges, value)
@@ -315,12 +333,12 @@ def _legend(series: Sequence[str], top: float, colours: Sequence[int] = range(SE
     return body
 
 
-def _columns(counts: Sequence[int], step: float, base: float, reach: float, colour: str) -> str:
-    most = max(counts, default=0) or 1
+def _columns(shares: Sequence[float], most: float, step: float, base: float, reach: float, colour: str) -> str:
+    """Columns in which the share `most` has the height `reach`."""
     way = [
-        f"M{_n(step * index + 0.5)} {_n(base)}v{_n(reach * max(count / most, 0.02))}h{_n(step - 1)}V{_n(base)}z"
-        for index, count in enumerate(counts)
-        if count
+        f"M{_n(step * index + 0.5)} {_n(base)}v{_n(reach * max(share / most, 0.02))}h{_n(step - 1)}V{_n(base)}z"
+        for index, share in enumerate(shares)
+        if share
     ]
     return f'<path class="{colour}" d="{"".join(way)}"/>' if way else ""
 

@@ -4,6 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mixers.domains import DOMAINS, Axis
+from mixers.draw import group_name
+from mixers.grades import UNGRADED
+from mixers.supply import ANY_LANGUAGE
+from mixers.told import COLUMNS, draw_lines, target_rows
 from pipeline.report.charts import Bar, bars_svg, percent
 from pipeline.report.parts import Figure, Section, Table, clipped, spell
 from pipeline.report.read import Evaluation, Mixture
@@ -14,9 +18,10 @@ def mixtures(found: Sequence[Mixture]) -> Section:
     figures, lines = [], []
     for mixture in found:
         config = mixture.plan.get("config", {})
-        for kind in ("axis", "domain", "source"):
+        for kind in ("axis", "language", "domain", "source"):
             figures += share_figure(mixture, kind, config)
-        figures.append(Figure(f"{mixture.label}: groups", group_table(mixture)))
+        figures.append(Figure(f"{mixture.label}: asked for and drawn", target_table(mixture)))
+        figures.append(Figure(f"{mixture.label}: groups", group_table(mixture), folded=True))
         lines += mixture_words(mixture)
     about = "Shares of tokens as trained on, repeats included; the mark is the target, or else the floor."
     return Section("mixture", "The mixture", about, tuple(figures), lines=tuple(lines))
@@ -25,7 +30,8 @@ def mixtures(found: Sequence[Mixture]) -> Section:
 def share_figure(mixture: Mixture, kind: str, config: Mapping[str, Any]) -> list[Figure]:
     """Bars of the shares by kind; a requested group that is absent has a bar of length 0."""
     of_kind: Mapping[str, Sequence[str]] = {"axis": list(Axis), "domain": DOMAINS}
-    missing = [str(name) for name in of_kind.get(kind, ()) if name in config.get("targets", {})]
+    asked = config.get("language_targets" if kind == "language" else "targets", {})
+    missing = [str(name) for name in (asked if kind == "language" else of_kind.get(kind, ())) if name in asked]
     shares = dict.fromkeys(sorted(missing), 0.0) | shares_of(mixture, kind)
     shares = dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
     if not shares:
@@ -33,6 +39,8 @@ def share_figure(mixture: Mixture, kind: str, config: Mapping[str, Any]) -> list
     names = [("target", "targets"), ("at least", "min_share"), ("at most", "max_share")]
     if kind == "source":
         names = [("at least", "min_source_share"), ("at most", "max_source_share")]
+    if kind == "language":
+        names = [("target", "language_targets"), ("at least", "min_language_share"), ("at most", "max_language_share")]
     bounds = {
         name: [(word, config[key][name]) for word, key in names if name in config.get(key, {})] for name in shares
     }
@@ -56,22 +64,23 @@ def shares_of(mixture: Mixture, kind: str) -> dict[str, float]:
 def group_table(mixture: Mixture) -> Table:
     keys = ("documents", "tokens", "epochs", "drawn", "drawn_tokens")
     rows = [
-        (f"{group.get('source')}/{group.get('domain')}", *(spell(number(group.get(key))) for key in keys))
-        for group in mixture.plan.get("groups", ())
+        (name_of(group), *(spell(number(group.get(key))) for key in keys)) for group in mixture.plan.get("groups", ())
     ]
-    return Table(
-        ("source/domain", "documents", "tokens", "epochs", "drawn documents", "tokens with repeats"), clipped(rows)
-    )
+    return Table(("group", "documents", "tokens", "epochs", "drawn documents", "tokens with repeats"), clipped(rows))
+
+
+def name_of(group: Mapping[str, Any]) -> str:
+    """Source, language where it is kept apart, domain, and grade; of earlier versions source and domain."""
+    cell = (str(group.get("source")), str(group.get("language", ANY_LANGUAGE)), str(group.get("domain")))
+    return group_name(cell, int(group.get("grade", UNGRADED)))
+
+
+def target_table(mixture: Mixture) -> Table:
+    return Table(COLUMNS, clipped([tuple(row[name] for name in COLUMNS) for row in target_rows(mixture.plan)]), 2)
 
 
 def mixture_words(mixture: Mixture) -> list[str]:
-    binding = mixture.plan.get("binding", ())
-    words = [f"{mixture.label} is limited by {name}." for name in binding]
-    for name, (wanted, planned) in sorted(mixture.plan.get("missed", {}).items()):
-        words.append(
-            f"{mixture.label} misses the target of {name}: {percent(wanted)} wanted, {percent(planned)} possible."
-        )
-    return words
+    return [f"{mixture.label}: {line}." for line in draw_lines(mixture.plan)]
 
 
 def evaluation(one: Evaluation) -> Iterator[Figure]:

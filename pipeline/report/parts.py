@@ -21,7 +21,7 @@ class Table:
 @dataclass(frozen=True)
 class Figure:
     """A chart with its numbers as a table; or a table alone, folded if it is long. `place`: the heading of the group it
-    belongs to."""
+    belongs to. `more`: a title and the text that is folded under it."""
 
     heading: str
     table: Table
@@ -29,6 +29,7 @@ class Figure:
     note: str = ""
     place: str = ""
     folded: bool = False
+    more: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class PageExcerpt:
 
 @dataclass(frozen=True)
 class Samples:
+    """Pages under one heading. `to_read`: each is folded under its address."""
+
     heading: str
     items: tuple[PageExcerpt, ...]
+    to_read: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,9 @@ def funnels(material: Material) -> tuple[Figure, ...]:
         funnel = FunnelChart(pool.label, pool.docs, pool.funnel)
         bases = funnel.bases()
         rows = []
-        for row in pool.funnel:
+        for row, took in zip(pool.funnel, funnel.took(), strict=True):
+            if not took:
+                continue
             cells = [step_name(row)]
             for unit, base in zip(UNITS, bases, strict=True):
                 cells += [f"{row[unit]:,}", percent(row[unit] / base) if base else ""]
@@ -52,8 +54,14 @@ def funnels(material: Material) -> tuple[Figure, ...]:
         about = f"{pool.funnel[-1]['docs']:,} of {bases[0]:,} documents remain"
         note = f"{bases[0]:,} input documents. Text is counted from extraction on."
         chart = bars_svg(f"Funnel: {pool.label}", about, funnel.bars(), UNIT_NAMES)
-        figures.append(Figure(pool.label, Table(columns, clipped(rows)), chart, note))
+        figures.append(Figure(pool.label, Table(columns, clipped(rows)), chart, note, more=idle_steps(funnel)))
     return tuple(figures)
+
+
+def idle_steps(funnel: FunnelChart) -> tuple[str, str]:
+    """One folded line for the steps that took nothing: its title and their names."""
+    idle = funnel.idle()
+    return (f"Steps that took nothing: {len(idle)}", ", ".join(idle)) if idle else ("", "")
 
 
 def side_by_side(comparison: Comparison) -> list[Figure]:

@@ -13,12 +13,15 @@ from pipeline.inputs.places import Where, places_below
 from pipeline.job.outputs import check_report_place
 from pipeline.report.charts import COLOURS, MARKS, FunnelChart, funnel_svg, percent
 from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
+from pipeline.report.composition import before_and_after, span
 from pipeline.report.duplicates import duplicates
+from pipeline.report.inputs import input_lines
 from pipeline.report.models import baselines_of, evaluation, mixtures, shares_of
 from pipeline.report.parts import Figure, Section, Table, clipped
 from pipeline.report.pools import forecasts, funnels, histograms, languages, pool_tables, rejects, stage_cost
 from pipeline.report.read import Material, PoolOutcome, read_comparison, read_material
-from pipeline.report.samples import SAMPLE_CHARS, Texts, kept_pages, rule_samples
+from pipeline.report.reading import PAGES, kept_to_read, rejected_to_read
+from pipeline.report.samples import Texts, rule_samples
 from pipeline.report.training import tail_mean, training, training_cost, training_kind
 from pipeline.report.values import number
 from pipeline.report.views import StageView, views
@@ -131,8 +134,8 @@ def of_documents(material: Material, seen: Sequence[StageView]) -> list[Section]
             "values",
             "Values against thresholds",
             "Values of the pages that a rule rejected, above the axis, and of those that its stage kept, below; the "
-            "dashed line is the threshold. From the first rows of each ledger and dataset. Values beyond the ends "
-            "count at the ends.",
+            "dashed line is the threshold. Heights are shares of each side's pages, both on one scale. From the first "
+            "rows of each ledger and dataset. Values beyond the ends count at the ends.",
             tuple(histograms(seen)),
         ),
         Section(
@@ -143,6 +146,13 @@ def of_documents(material: Material, seen: Sequence[StageView]) -> list[Section]
         ),
         duplicates_section(seen),
         Section("languages", "Languages", "Documents that were kept, by language.", languages(pools)),
+        Section(
+            "composition",
+            "Before and after",
+            "Shares of documents by label and host, before the run and after it, and how much of each was kept, with "
+            "95 % intervals (Wilson). What a filter starves has a smaller share after it than before.",
+            tuple(before_and_after(pools)),
+        ),
     ]
 
 
@@ -156,7 +166,21 @@ def duplicates_section(seen: Sequence[StageView]) -> Section:
 
 
 def of_pages(material: Material, seen: Sequence[StageView], texts: Texts) -> list[Section]:
+    pools = material.all_pools()
     return [
+        Section(
+            "kept-pages",
+            "Kept documents",
+            f"{PAGES} documents, spread evenly over those that were kept. Open one to read its text.",
+            samples=tuple(kept_to_read(pools)),
+        ),
+        Section(
+            "rejected-pages",
+            "Just rejected",
+            f"{PAGES} pages that came nearest to being kept, in turn from all bounds on signals. Open one to read "
+            "the text that the stage read.",
+            samples=tuple(rejected_to_read(pools, seen, texts)),
+        ),
         Section(
             "rule-pages",
             "Pages by rule",
@@ -164,12 +188,6 @@ def of_pages(material: Material, seen: Sequence[StageView], texts: Texts) -> lis
             "value, the threshold, and the beginning of the text that the stage read. A page that was rejected "
             "before it had a text is extracted again with a fast engine, if its archive is available.",
             samples=tuple(rule_samples(seen, texts)),
-        ),
-        Section(
-            "kept-pages",
-            "Kept documents",
-            f"The first documents that were kept, and their first {SAMPLE_CHARS} characters.",
-            samples=tuple(kept_pages(material.all_pools())),
         ),
     ]
 
@@ -198,10 +216,12 @@ def kept_of(pool: PoolOutcome) -> tuple[str, str, str]:
 
 def headlines(material: Material) -> Iterator[str]:
     """Yields the summary sentences at the top of the report."""
+    yield from input_lines(material.all_pools())
     for pool in material.all_pools():
         if pool.funnel and pool.docs:
             docs = pool.funnel[-1]["docs"]
-            yield f"{pool.label} kept {docs:,} of {pool.docs:,} documents ({percent(docs / pool.docs)})."
+            share = f"{percent(docs / pool.docs)}, 95 % interval {span(docs, pool.docs)}"
+            yield f"{pool.label} kept {docs:,} of {pool.docs:,} documents ({share})."
     yield from audit_lines(material.all_pools())
     for mixture in material.mixtures:
         parts = [f"{name} {percent(share)}" for name, share in shares_of(mixture, "axis").items()]

@@ -90,6 +90,12 @@ def kept_signals(dataset: Dataset, wanted: Iterable[str]) -> dict[str, Floats]:
     return {name: np.concatenate(parts) for name, parts in found.items() if parts}
 
 
+def first_values(dataset: Dataset, column: str, most: int) -> Iterator[Any]:
+    """The values of a column in the first rows of a dataset."""
+    for batch in _batches(dataset.parts(), [column], most):
+        yield from batch[column].to_pylist()
+
+
 def rows_at(parts: Sequence[ShardReader], numbers: Iterable[int], columns: list[str]) -> dict[int, dict[str, Any]]:
     """The rows of these numbers (from 0, over all partitions). Only the row groups that contain them are read."""
     starts = [0, *accumulate(part.rows for part in parts)]

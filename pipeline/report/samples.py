@@ -1,4 +1,4 @@
-"""Sample pages: for each rule those on both sides of its threshold and those far from it; and the first kept ones.
+"""Sample pages: for each rule those on both sides of its threshold and those far from it.
 
 The text of a rejected page is not stored with its rejection. It is taken from the dataset that the stage read; for a
 page that was rejected before it had a text, it is read again from its archive, if that is available. Otherwise only URL
@@ -15,8 +15,7 @@ from infra.storage import place
 from pipeline.compare.walk import KEY, Key, key_of
 from pipeline.report.charts import short
 from pipeline.report.parts import PageExcerpt, Samples, cut
-from pipeline.report.read import PoolOutcome
-from pipeline.report.rows import MAX_SAMPLES, nearest_within, part_of, rows_at, rows_by_key
+from pipeline.report.rows import nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.values import number
 from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
 from pipeline.stages.extract import BodyReader, page_extractor
@@ -25,7 +24,6 @@ from pipeline.stages.extract import BodyReader, page_extractor
 MAX_SAMPLED_RULES = 120
 AT_THRESHOLD = 2
 RULE_CHARS = 200
-SAMPLE_CHARS = 300
 # The most pages in all that are read again from archives and extracted.
 MAX_READ_AGAIN = 200
 QUICK_ENGINE = "resiliparse"
@@ -113,13 +111,17 @@ def kept_rows(view: StageView, rules: Rules) -> dict[str, list[int]]:
 
 
 def rejected_sample(row: Mapping[str, Any], how: str, text: str) -> PageExcerpt:
+    return sample_of(row, rejected_facts(row, how), excerpt(text, RULE_CHARS), "(no address)")
+
+
+def rejected_facts(row: Mapping[str, Any], how: str) -> list[str]:
     facts = [how, *numbers(row["value"], row["threshold"])]
     if row["survivor"]:
         similarity = number(row["similarity"])
         to = f" to {row['via']}" if row.get("via") else ""
         measured = "" if similarity is None else f" (similarity {short(similarity)}{to})"
         facts.append(f"see {row['survivor']}{measured}")
-    return sample_of(row, facts, excerpt(text, RULE_CHARS), "(no address)")
+    return facts
 
 
 def kept_sample(row: Mapping[str, Any], value: float, threshold: float) -> PageExcerpt:
@@ -141,23 +143,3 @@ def numbers(value: Any, threshold: Any) -> list[str]:
 def excerpt(text: str, most: int) -> str:
     """The first `most` characters, with each run of white space as one space, so that none are spent on it."""
     return cut(" ".join(text[: 4 * most].split()), most)
-
-
-def kept_pages(pools: Sequence[PoolOutcome]) -> Iterator[Samples]:
-    """The first documents of each last dataset, and the beginning of their texts."""
-    done: set[str] = set()
-    for pool in pools:
-        last = next((dataset for dataset in reversed(pool.datasets) if dataset.kind is Kind.DOCUMENTS), None)
-        if last is None or str(last.folder) in done:
-            continue
-        done.add(str(last.folder))
-        items = tuple(first_kept(last))
-        if items:
-            yield Samples(pool.label, items)
-
-
-def first_kept(dataset: Dataset) -> Iterator[PageExcerpt]:
-    rows = rows_at(dataset.parts(), range(min(MAX_SAMPLES, dataset.manifest.counts["out"])), KEPT_COLUMNS)
-    for row in rows.values():
-        facts = [row["title"] or "", row["language"] or "", f"{row['token_count'] or 0:,} tokens"]
-        yield sample_of(row, facts, cut(row["text"] or "", SAMPLE_CHARS))

@@ -231,7 +231,10 @@ def carry_over(manifest: Manifest, listed: Listed, model: Path) -> Extras:
                 totals.counts[name] = number
                 totals.counts["in"] += number if name.startswith("skipped/") else 0
         extra = redacted(manifest.extra, listed)
-        return extra, gathered(folder, totals, str(model)) if manifest.kind is Kind.TOKENS else []
+        if manifest.kind is not Kind.TOKENS:
+            return extra, []
+        files, shares = gathered(folder, totals, str(model))
+        return {**extra, "shares": shares}, files
 
     return extras
 

@@ -27,8 +27,11 @@ from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file, sha256_json
 from infra.ledger import ledger_batch
 from infra.storage import ObjectPath, commit_file, copy_file, place, readable, scratch_folder, temporary_name
+from mixers.cell_shares import shares_of
 from mixers.document_table import DOCUMENT_TABLE, DocumentTableWriter
+from mixers.domains import GENERAL
 from mixers.shards import DOCUMENT_COLUMNS, TokenShardReader, TokenShardWriter
+from mixers.targets import NO_LANGUAGE
 from mixers.tokenizer import Tokenizer, utf8_bytes
 from pipeline.job.context import Context
 from pipeline.job.funnel import Funnel, unreadable
@@ -130,21 +133,25 @@ def tokenize_stage(context: Context, stage: Stage, source: Source, out: Path) ->
     header = replace(base, params={**base.params, "tokenizer": about})
 
     def gather(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
-        return {}, gathered(folder, totals, path)
+        files, shares = gathered(folder, totals, path)
+        return {"shares": shares}, files
 
     task = TokenizeTask(sha256, context.recipe.sha256, path)
     return context.engine.map_shards(task, [source], out, header, gather)
 
 
-def gathered(folder: Path, totals: Totals, model: str) -> list[FileRef]:
-    """Makes the files beside the shards: the rows of all partitions in the order of the shards, and the tokenizer."""
+def gathered(folder: Path, totals: Totals, model: str) -> tuple[list[FileRef], dict[str, dict[str, float]]]:
+    """Makes the files beside the shards: the rows of all partitions in the order of the shards, and the tokenizer.
+    Returns them, and the shares of the tokens, repeats included, by source, domain, axis and language."""
     writer = ShardWriter(folder, TABLE, DOCUMENT_COLUMNS)
     domains: dict[str, Counter[str]] = {}
+    sums: Counter[tuple[str, str, str]] = Counter()
     shards = 0
     with DocumentTableWriter() as numbers:
         for index in range(totals.parts):
             table = pq.read_table(readable(folder / WORK / f"part-{index:05d}.parquet"))
             add_domains(domains, table)
+            add_tokens(sums, table)
             for batch in table.to_batches():
                 writer.write(batch)
                 numbers.add(batch, shards)
@@ -152,7 +159,18 @@ def gathered(folder: Path, totals: Totals, model: str) -> list[FileRef]:
         mapped = numbers.write(folder / DOCUMENT_TABLE)
     totals.domains.update(domains)
     rows = writer.close()
-    return [FileRef(rows.path, rows.bytes, rows.sha256), mapped, model_ref(folder, model)]
+    files = [FileRef(rows.path, rows.bytes, rows.sha256), mapped, model_ref(folder, model)]
+    return files, shares_of(sums)
+
+
+def add_tokens(sums: Counter[tuple[str, str, str]], table: pa.Table) -> None:
+    """Adds the tokens of documents, repeats included, by (source, language, domain)."""
+    names = {"source": "web", "language": NO_LANGUAGE, "domain": GENERAL}
+    columns: dict[str, Any] = {name: pc.fill_null(table[name], default) for name, default in names.items()}
+    columns["tokens"] = pc.multiply(table["length"], table["repeats"].cast(pa.int64()))
+    summed = pa.table(columns).group_by(list(names), use_threads=False).aggregate([("tokens", "sum")])
+    for row in summed.to_pylist():
+        sums[row["source"] or "web", row["language"] or NO_LANGUAGE, row["domain"] or GENERAL] += row["tokens_sum"]
 
 
 def add_domains(found: dict[str, Counter[str]], table: pa.Table) -> None:

@@ -23,7 +23,7 @@ from tests.pipeline.command import all_commands
 # Writes the words of `refinery` for us, each with a zero byte after it, and a line end after the last.
 WORDS = 'refinery() { printf "%s\\0" "$@"; }; '
 # What a command needs that its line does not name.
-UNNAMED: dict[str, str] = {"tokenize": "models/tokenizer.model"}
+UNNAMED: dict[str, str] = {"tokenize": "models/tokenizer.model", "mix": "models/tokenizer.model"}
 # Parameters that name what a command makes if it is not there.
 GROWS: dict[str, str] = {"add": "index"}
 # Parameters that may name what comes with the package.

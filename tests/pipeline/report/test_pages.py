@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from pipeline.compare.compare import COMPARISON, summary
-from pipeline.report.charts import Bar, log_bars_svg
+from pipeline.report.charts import Bar, FunnelChart, histogram_svg, log_bars_svg, percent
 from pipeline.report.report import write_report
 from pipeline.report.rows import RuleSample, kept_signals, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.samples import Texts
 from pipeline.report.views import StageView, bound_of, signal_of, top_rules
+from pipeline.stages.intervals import wilson
 from tests.pipeline.command import refinery
 from tests.pipeline.comparisons import EVIL, EVIL_URL, stages, write_comparison
 from tests.pipeline.datasets import document, make_dataset, reject
@@ -66,6 +67,37 @@ def test_pages_on_both_sides_of_a_threshold(page: str) -> None:
     assert pages[1][2].startswith("text of page 31 xxx") and len(pages[1][2]) == 201
     assert pages[4][0] == EVIL_URL and pages[4][2].startswith(EVIL)
     assert pages[0][0] == EVIL_URL and pages[0][2] == EVIL
+
+
+def to_read(page: str, heading: str) -> list[tuple[str, str, str]]:
+    """(URL, facts, text) of the pages under a heading, each of which is folded."""
+    found = re.search(rf"<summary>{re.escape(heading)}</summary>(.*?)</section>|$", page, re.DOTALL)
+    assert found and found[1], f"no group {heading}"
+    inside = found[1].split('<details class="group">')[0]
+    parts = re.findall(
+        r'<details class="page"><summary><span class="url" dir="auto">(.*?)</span><br><span class="facts" '
+        r'dir="auto">(.*?)</span></summary>\s*<p class="text" dir="auto">(.*?)</p>\s*</details>', inside, re.DOTALL,
+    )  # fmt: skip
+    return [(unescape(url), unescape(facts), unescape(text)) for url, facts, text in parts]
+
+
+def test_thirty_pages_on_each_side_can_be_read(page: str) -> None:
+    kept, rejected = to_read(page, "strict: kept"), to_read(page, "strict: just rejected")
+    assert len(kept) == 29 and len(rejected) == 30  # it keeps 29 in all
+    assert len({url for url, _, _ in kept}) >= 28 and any(text == EVIL for _, _, text in kept)
+    assert rejected[0][1] == "just rejected by size/min_words · value 129, threshold 130"
+    assert rejected[0][2].startswith("text of page 29 ") and len(rejected[0][2]) > 400
+    assert any(text.startswith(EVIL) for _, _, text in rejected)
+
+
+def test_hosts_and_languages_before_and_after(page: str) -> None:
+    words = section(page, "composition")
+    assert "strict: by language" in words and "strict: by host" in words
+    row = re.search(r"\| en \| \| ([^|]*) \| \| [^|]* \| \| ([^|]*) \| \| [^|]* \| \| ([^|]*) \| \| ([^|]*) \|", words)
+    assert row, words
+    before, after = int(row[1]), int(row[2])
+    told = [percent(after / before), " to ".join(map(percent, wilson(after, before)))]
+    assert [row[3], row[4]] == [" ".join(cell.split()) for cell in told]
 
 
 def test_a_copy_names_its_survivor(page: str) -> None:
@@ -225,6 +257,26 @@ def test_rules_are_shared_out_fairly(tmp_path: Path) -> None:
     assert [(v.label, len(rules)) for v, rules in top_rules(some, 7)] == [("a", 3), ("b", 1), ("c", 3)]
     assert [(v.label, len(rules)) for v, rules in top_rules(some, 100)] == [("a", 9), ("b", 1), ("c", 9)]
     assert not list(top_rules([], 5))
+
+
+def test_a_funnel_has_the_steps_that_took_something() -> None:
+    def row(step: str, docs: int, chars: int) -> dict[str, Any]:
+        return {"stage": "filter", "step": step, "docs": docs, "chars": chars, "tokens": chars // 5}
+
+    rows = (row("in", 10, 0), row("extract", 10, 900), row("idle", 10, 900), row("cut", 4, 300), row("masks", 4, 290))
+    chart = FunnelChart("x", 10, (*rows, row("last", 4, 290)))
+    assert [bar.label for bar in chart.bars()] == ["filter / extract", "filter / cut", "filter / masks"]
+    assert chart.idle() == ["filter / in", "filter / idle", "filter / last"]
+
+
+def test_a_histogram_has_one_scale_for_both_sides() -> None:
+    """Of 10 rejected and of 1,000 kept pages half each are in one bin: columns of one height."""
+    chart = histogram_svg("t", "a", [0, 1, 2, 3, 4], [5, 5, 0, 0], [0, 0, 500, 500], [2.0])
+    heights = [float(height) for height in re.findall(r"M[0-9.]+ 84v(-?[0-9.]+)h", chart)]
+    assert heights == [-48.0, -48.0, 48.0, 48.0]
+    chart = histogram_svg("t", "a", [0, 1, 2, 3, 4], [5, 5, 0, 0], [0, 0, 100, 900], [2.0])
+    heights = [float(height) for height in re.findall(r"M[0-9.]+ 84v(-?[0-9.]+)h", chart)]
+    assert heights == [-26.7, -26.7, 5.3, 48.0]
 
 
 def test_names_of_rules() -> None:

@@ -22,7 +22,8 @@ from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from mixers.draw import GroupPlan, MixturePlan
+from mixers.draw import GroupPlan, MixturePlan, TargetPlan
+from mixers.grades import Grading
 from mixers.targets import DrawConfig
 from pipeline.compare.compare import COMPARISON, summary
 from pipeline.report.charts import Whisker, fit, histogram_svg, ticks, whiskers_svg
@@ -73,11 +74,14 @@ def make_comparison(folder: Path) -> None:
 def make_mixture(folder: Path) -> None:
     plan = MixturePlan(
         (
-            GroupPlan("curated", "science", 30, 3000, 2.0, 2, 0.0, 30, 6000),
-            GroupPlan("web", "general", 40, 4000, 1.0, 1, 0.0, 40, 4000),
+            GroupPlan("curated", "*", "science", -1, None, 30, 3000, 2.0, 2, 0.0, 30, 3000, 6000),
+            GroupPlan("web", "*", "general", -1, None, 40, 4000, 1.0, 1, 0.0, 40, 4000, 4000),
         ),
+        Grading({}),
         ("min_source_share web = 0.4",),
-        {"EQ": (0.2, 0.0)},
+        {"EQ": TargetPlan(0.2, 0.0, 0.0, ("the pool, which has nothing of it",)), "IQ": TargetPlan(0.5, 0.6, 0.6, ())},
+        {"EQ": 9000, "IQ": 8000},
+        9000,
     )
     config = DrawConfig(targets={"IQ": 0.5, "EQ": 0.2}, min_source_share={"web": 0.4}, tolerance=0.3)
     extra = {"mixture": {**plan.as_dict(), "config": config.as_params()}}
@@ -157,20 +161,21 @@ def test_every_section_is_there_in_order(page: str) -> None:
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", page)
     assert titles == [
         "What was run", "Funnels", "Ratios", "Overlap", "Rejected, by rule", "Values against thresholds", "Languages",
-        "The mixture", "Training", "Bits per byte", "Cost", "Pages by rule", "Kept documents",
+        "Before and after", "The mixture", "Training", "Bits per byte", "Cost", "Kept documents", "Just rejected",
+        "Pages by rule",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        "web kept 26 of 60 documents (43.3\u00a0%).",  # a run
+        "web kept 26 of 60 documents (43.3\u00a0%, 95 % interval 31.6\u00a0% to 55.9\u00a0%).",  # a run
         "recipe of compare",  # a recipe of a comparison
         "26 docs · 43.3\u00a0%",  # its funnel
         "judge/min_words",  # a rule
         "just rejected · value 19, threshold 40",  # a rejected page against its rule
-        "mixture is limited by min_source_share web = 0.4.",
-        "mixture misses the target of EQ: 20.0\u00a0% wanted, 0.0\u00a0% possible.",
+        "mixture: limited by min_source_share web = 0.4.",
+        "mixture: target of EQ missed: 20.0% asked for, 0.0% drawn; limited by the pool, which has nothing of it.",
         "60.0\u00a0% (target 50.0\u00a0%)",
         "frozen at 60",  # where the branches leave
         "branch: top_k.full_k = 4",
@@ -298,8 +303,8 @@ def test_many_rules_and_rows_stay_small(tmp_path: Path) -> None:
     write_report([tmp_path], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
     assert len(page) < 400_000
-    assert "The first 30 of 300 rules." in page and page.count("threshold 5<") == 30 * 4
-    assert "long " * 60 + "…" in page and "long " * 61 not in page
+    assert "The first 30 of 300 rules." in page and page.count("threshold 5<") == 30 * 4 + 30
+    assert "long " * 800 + "…" in page and "long " * 801 not in page
 
 
 def test_reading_is_bounded(tmp_path: Path) -> None:
@@ -377,7 +382,7 @@ def test_the_picture_of_the_funnels(folders: Path, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, 390, 1280])
 @pytest.mark.parametrize("folder", ["out", "hostile"])
 def test_in_a_browser(folders: Path, tmp_path: Path, width: int, folder: str) -> None:
     """Nothing is wider than the window, everything unfolded, and the page asks the network for nothing.

@@ -17,7 +17,7 @@ from pipeline.fit.tokenizer import fit_tokenizer
 from tests.files import write_rows
 from tests.pipeline.command import made, refinery
 from tests.pipeline.pages import sentences
-from tests.pipeline.recipe_texts import mix, recipe
+from tests.pipeline.recipe_texts import mix, recipe, stage
 
 MIX = recipe("mix", mix(tolerance=0.2, min_source_share={"web": 0.2}))
 
@@ -71,6 +71,50 @@ def test_the_mixture_agrees_with_its_manifest(world: Path) -> None:
     assert shares["source"]["web"] == pytest.approx(tokens["web"] / total)
     assert tokens["web"] / total >= 0.19
     assert shares["axis"]["IQ"] == pytest.approx(0.5, abs=0.21)
+
+
+def test_shares_are_of_the_tokenizer_s_tokens(world: Path, tmp_path: Path) -> None:
+    """With a tokenizer, the plan of the draw agrees with the token shards to the token."""
+    part = mix(1.0, min_source_share={"web": 0.2}) | {"tokenizer": "tokenizer.model"}
+    (tmp_path / "mix.toml").write_text(recipe("mix", part))
+    words = ("--models", world / "models", "--input", world / "web.jsonl.gz", world / "curated.jsonl.gz")
+    said = refinery("mix", "--recipe", tmp_path / "mix.toml", *words, "--out", tmp_path / "mixture")
+    words = ("--models", world / "models", "--input", tmp_path / "mixture")
+    refinery("tokenize", "--recipe", "tokens", *words, "--out", tmp_path / "tokens")
+    plan, tokens = (Dataset(tmp_path / name).manifest.extra for name in ("mixture", "tokens"))
+    rows = pq.read_table(tmp_path / "tokens" / "documents.parquet").to_pylist()
+    assert plan["mixture"]["counted_by"]["tokenizer"] == "tokenizer.model"
+    assert plan["mixture"]["tokens"] == sum(row["length"] * row["repeats"] for row in rows)
+    assert {kind: tokens["shares"][kind] for kind in ("axis", "domain", "source")} == plan["mixture"]["shares"]
+    assert tokens["shares"]["axis"] == pytest.approx({"IQ": 0.5, "EQ": 0.5}, abs=0.02)
+    assert f"{plan['mixture']['tokens']:,} tokens with repeats (counted by tokenizer.model)" in said
+    assert "limited by max_epochs 4 of web/" in said and "alone allows" in said
+
+
+def test_a_size_that_misses_a_target_is_drawn_and_the_miss_is_told(world: Path, tmp_path: Path) -> None:
+    words = ("--recipe", world / "mix.toml", "--input", world / "web.jsonl.gz", world / "curated.jsonl.gz")
+    changes = ("--set", "mixture.draw.targets.general=0.2", "--set", "mixture.draw.targets.IQ=0.4")
+    said = refinery("mix", *words, *changes, "--set", "mixture.draw.targets.EQ=0.4", "--out", tmp_path / "mixture")
+    assert "target of general missed: 20.0% asked for, 0.0% drawn; limited by the pool, which has nothing of it" in said
+
+
+def test_the_best_of_the_pool_are_repeated(world: Path, tmp_path: Path) -> None:
+    rows = [
+        {"text": "\n".join(sentences(i)), "id": str(i), "domain": "science", "language": "en", "edu": i / 100}
+        for i in range(100)
+    ]
+    write_rows(tmp_path / "graded.jsonl.gz", rows)
+    draw = {"quality": "edu", "grades": [{"best": 0.2, "epochs": 4}, {"best": 0.6, "epochs": 1}]}
+    (tmp_path / "mix.toml").write_text(recipe("mix", stage("mixture", "mix", draw=draw)))
+    words = ("--recipe", tmp_path / "mix.toml", "--input")
+    refinery("mix", *words, tmp_path / "graded.jsonl.gz", "--out", tmp_path / "mixture")
+    mixture = Dataset(tmp_path / "mixture")
+    found = {row["id"]: row["repeats"] for row in mixture.to_arrow(["id", "repeats"]).to_pylist()}
+    least = [group["min_quality"] for group in mixture.manifest.extra["mixture"]["groups"]]
+    assert found == {str(i): 4 if i / 100 >= least[0] else 1 for i in range(100) if i / 100 >= least[1]}
+    assert least == pytest.approx([0.8, 0.4, None], abs=0.05)
+    refused = refinery("mix", *words, world / "web.jsonl.gz", "--out", tmp_path / "other", code=2)
+    assert "draw.quality is 'edu', which no document has" in refused
 
 
 def test_every_token_is_traced_to_its_document(world: Path) -> None:

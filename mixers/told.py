@@ -1,0 +1,82 @@
+"""What a draw gave, in lines for people: its size, its targets, what was missed and why, and what was left undrawn.
+
+Made from the `mixture` of a manifest, also of earlier versions, so that `mix` and the report say the same.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+COLUMNS = ("of", "what", "asked", "share of tokens", "of the pool drawn")
+KINDS = ("axis", "language", "domain", "source")
+# A share that differs by more from the one asked for is told as a miss, whether planning or whole documents made it.
+TOLD_MISS = 0.0005
+SCARCEST = 4
+
+
+def size_line(mixture: Mapping[str, Any]) -> str:
+    groups = mixture.get("groups", ())
+    tokens = sum(group.get("drawn_tokens", 0) for group in groups)
+    pool = sum(group.get("tokens", 0) for group in groups)
+    drawn, documents = (sum(group.get(key, 0) for group in groups) for key in ("drawn", "documents"))
+    counted = mixture.get("counted_by", {})
+    by = counted.get("tokenizer", "a fixed pattern, no tokenizer")
+    size = f"{tokens:,} tokens with repeats (counted by {by}), of {pool:,} in the pool"
+    return f"{size}; {drawn:,} of {documents:,} documents are drawn"
+
+
+def limit_lines(mixture: Mapping[str, Any]) -> Iterator[str]:
+    """What binds, and the sizes that the scarcest targets allow."""
+    for name in mixture.get("binding", ()):
+        yield f"limited by {name}"
+    alone = sorted(mixture.get("alone", {}).items(), key=lambda item: (item[1], item[0]))
+    if alone:
+        sizes = ", ".join(f"{name} {tokens:,}" for name, tokens in alone[:SCARCEST])
+        yield f"the most tokens that one target alone allows, the scarcest first: {sizes}"
+        yield f"the most tokens without targets: {mixture['possible']:,}"
+
+
+def missed_lines(mixture: Mapping[str, Any]) -> Iterator[str]:
+    targets = mixture.get("targets")
+    if targets is None:  # of an earlier version
+        for name, (asked, planned) in sorted(mixture.get("missed", {}).items()):
+            yield f"target of {name} missed: {asked:.1%} asked for, {planned:.1%} possible"
+        return
+    for name, target in sorted(targets.items()):
+        if abs(target["asked"] - target["drawn"]) > TOLD_MISS:
+            limits = target["limited_by"] or ["whole documents: the pool has few in it"]
+            yield (
+                f"target of {name} missed: {target['asked']:.1%} asked for, {target['drawn']:.1%} drawn; "
+                f"limited by {'; '.join(limits)}"
+            )
+
+
+def target_rows(mixture: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Share asked for and drawn, and how much of the pool is drawn at all, by axis, language, domain and source."""
+    config, rows = mixture.get("config", {}), []
+    asked = {
+        "axis": config.get("targets", {}), "domain": config.get("targets", {}),
+        "language": config.get("language_targets", {}), "source": {},
+    }  # fmt: skip
+    for kind in KINDS:
+        kept = mixture.get("retention", {}).get(kind, {})
+        for name, share in mixture.get("shares", {}).get(kind, {}).items():
+            target = asked[kind].get(name)
+            rows.append(
+                {
+                    "of": kind,
+                    "what": name,
+                    "asked": "" if target is None else f"{target:.1%}",
+                    "share of tokens": f"{share:.1%}",
+                    "of the pool drawn": f"{kept[name]:.1%}" if name in kept else "",
+                }
+            )
+    for name, target in sorted(mixture.get("targets", {}).items()):
+        if name in config.get("joint_targets", {}):
+            row = {"of": "language/domain", "what": name, "asked": f"{target['asked']:.1%}"}
+            rows.append(row | {"share of tokens": f"{target['drawn']:.1%}", "of the pool drawn": ""})
+    return rows
+
+
+def draw_lines(mixture: Mapping[str, Any]) -> list[str]:
+    """What `mix` prints beside the table of shares."""
+    return [size_line(mixture), *missed_lines(mixture), *limit_lines(mixture)]
