@@ -20,9 +20,6 @@ Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder
 Config = Annotated[
     str, typer.Option("--config", help="A .toml configuration, or tiny, small, base, yi-lightning-like.")
 ]
-Overrides = Annotated[
-    Path | None, typer.Option("--overrides", help="A .toml file of overrides; without it the branch is the control.")
-]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after this step of the schedule.")]
 Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A frozen trunk, or the folder of a run or branch.")]
 Policy = Annotated[
@@ -133,39 +130,6 @@ def freeze(
 
         answer = freeze_run(run, out)
     tell(answer if json else training_text(answer))
-
-
-def branch(
-    ctx: typer.Context,
-    trunk: Annotated[Path, typer.Option("--trunk", help="A frozen trunk.")],
-    out: Out,
-    overrides: Overrides = None,
-    data: Annotated[Path | None, typer.Option("--data", help="The trunk's tokens dataset, or another.")] = None,
-    steps: Steps = None,
-    tensorboard: TensorBoard = False,
-    engine: Engine = "local",
-    workers: Workers = 1,
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Train a branch of a frozen trunk with overrides.
-
-    The branch continues the trunk's schedule into its decay. Without overrides it is the control, equal bit for bit to
-    the trunk trained on. docs/trainer.md lists what can be overridden.
-
-    Example: refinery branch --trunk frozen --data tokens --out control
-    """
-    if started(ctx, engine, workers):
-        return
-    with quiet_stdout(json), importing_torch():
-        from trainer.api import branch as train_branch
-
-        with watching(out, tensorboard and leads()) as on_step:
-            arguments = trunk, overrides, data, out, steps
-            work = partial(train_branch, device=device)
-            answer = run_on(engine, workers, out, work, *arguments, on_step=on_step, tell=say)
-    if answer is not None:
-        tell(answer if json else training_text(answer))
 
 
 def evaluate(
