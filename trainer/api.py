@@ -16,14 +16,15 @@ from trainer.calibrate import calibrate_experts
 from trainer.checkpoint import freeze_checkpoint
 from trainer.evaluate import evaluate
 from trainer.export.export import export_model
+from trainer.forecast import ForecastConfig
 from trainer.generate import generate
 from trainer.runs import find_checkpoint
 from trainer.sampling import Sampling
 from trainer.train import OnStep, train
 
 __all__ = [
-    "OnStep", "Sampling", "branch", "calibrate_experts", "compare_branches", "evaluate", "export_model", "find_trunk",
-    "freeze", "generate", "grow_branches", "train",
+    "ForecastConfig", "OnStep", "Sampling", "branch", "calibrate_experts", "compare_branches", "evaluate",
+    "export_model", "find_trunk", "freeze", "generate", "grow_branches", "train",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def grown_text(answer: Mapping[str, Any]) -> str:
         for name, row in answer["branches"].items()
         if name in answer["grown"]
     ]
-    return f"trunk {answer['trunk']} at step {answer['step']:,}\n" + table(rows, [*rows[0]])
+    return f"trunk {answer['trunk'][:12]} at step {answer['step']:,}\n" + table(rows, [*rows[0]])
 
 
 def comparison_text(answer: Mapping[str, Any]) -> str:
@@ -38,24 +38,21 @@ def comparison_text(answer: Mapping[str, Any]) -> str:
 def _row(name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     branch = answer["branches"].get(name)
     if branch is None:
-        return {
-            "branch": name, "bits per byte": answer["control"]["bits_per_byte"], "difference": None, "interval": None,
-            "verdict": "the control", "to decide": None,
-        }  # fmt: skip
+        bits = answer["control"]["bits_per_byte"]
+        return {"branch": name, "bits per byte": f"{bits:.4f}", "difference": None, "verdict": "the control"}
+    interval = f" ({branch['low']:+.4f} to {branch['high']:+.4f})" if branch["low"] is not None else ""
     return {
         "branch": name,
-        "bits per byte": branch["bits_per_byte"],
-        "difference": f"{branch['difference']:+.4f}",
-        "interval": f"{branch['low']:+.4f} to {branch['high']:+.4f}" if branch["low"] is not None else None,
-        "verdict": branch["verdict"],
-        "to decide": _more_text(branch["more_held_out_tokens"]),
+        "bits per byte": f"{branch['bits_per_byte']:.4f}",
+        "difference": f"{branch['difference']:+.4f}{interval}",
+        "verdict": branch["verdict"] + _more_text(branch["more_held_out_tokens"]),
     }
 
 
-def _more_text(tokens: int | None) -> str | None:
+def _more_text(tokens: int | None) -> str:
     if tokens is None:
-        return "no text would"
-    return f"{amount(tokens)} more tokens" if tokens else None
+        return "; no text would decide it"
+    return f"; {amount(tokens)} more tokens would decide it" if tokens else ""
 
 
 def cost_text(cost: Mapping[str, Any]) -> str:

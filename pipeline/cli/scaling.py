@@ -46,13 +46,15 @@ def fit(
     import orjson
 
     from infra.storage import place, write_bytes
+    from trainer.scaling.collapse import collapses
     from trainer.scaling.curves import read_curves
     from trainer.scaling.files import as_json
     from trainer.scaling.sizes import fit_sizes
 
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"--out {out} is a folder, or lies in none that is there: name a file")
-    law = as_json(fit_sizes(read_curves(curves, sizes)))
+    found = read_curves(curves, sizes)
+    law = as_json(fit_sizes(found), collapses(found))
     if out is not None:
         write_bytes(place(out), orjson.dumps(law, option=orjson.OPT_INDENT_2) + b"\n")
         say(f"written: {out}")
@@ -61,6 +63,8 @@ def fit(
     else:
         show(table(law["sizes"], ["parameters", "l0", "a", "b", "misfit", "noise"]))
         show("  ".join(f"{name} {value:.4g}" for name, value in law["shape"].items()))
+        for name, curve in law["collapsed"].items():
+            show(f"collapse: {name}, the sizes' curves within {max(curve['departure']):.2%} of each other")
 
 
 @scaling_app.command("predict", cls=Command)
