@@ -1,24 +1,30 @@
-"""The trainer's public functions: train, freeze, branch, evaluate, calibrate_experts, generate, export_model.
+"""The trainer's public functions: train, freeze, branch, grow_branches, compare_branches, evaluate, calibrate_experts,
+generate, export_model.
 
-Importing this module imports torch. A mistake of the caller raises `infra.errors.UsageError`. `train`, `freeze` and
-`branch` may be called again with the same arguments: they resume where they stopped, or do nothing.
+Importing this module imports torch. A mistake of the caller raises `infra.errors.UsageError`. `train`, `freeze`,
+`branch` and `grow_branches` may be called again with the same arguments: they resume where they stopped, or do nothing.
 """
 
 from pathlib import Path
 from typing import Any
 
-from trainer.branch import branch
+from trainer.branches.branch import branch
+from trainer.branches.compare import compare_branches
+from trainer.branches.grow import grow_branches
+from trainer.branches.trunks import find_trunk
 from trainer.calibrate import calibrate_experts
 from trainer.checkpoint import freeze_checkpoint
 from trainer.evaluate import evaluate
 from trainer.export.export import export_model
+from trainer.forecast import ForecastConfig
 from trainer.generate import generate
 from trainer.runs import find_checkpoint
 from trainer.sampling import Sampling
 from trainer.train import OnStep, train
 
 __all__ = [
-    "OnStep", "Sampling", "branch", "calibrate_experts", "evaluate", "export_model", "freeze", "generate", "train",
+    "ForecastConfig", "OnStep", "Sampling", "branch", "calibrate_experts", "compare_branches", "evaluate",
+    "export_model", "find_trunk", "freeze", "generate", "grow_branches", "train",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ Shapes: B sequences, L positions, D d_model, E experts, V vocabulary.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -81,6 +81,26 @@ def evaluate_at(
 ) -> dict[str, Any]:
     """Bits per byte under one policy, and how it uses the experts (`use_of_experts`). `length`: tokens per sequence.
     Padding counts in none of them."""
+    bits, used, load_ME = measure(model, dataset, length, policy)
+    return by_domain(dataset, bits) | use_of_experts(dataset, used, load_ME, groups)
+
+
+class EvaluationPass(NamedTuple):
+    """Of one pass over a dataset."""
+
+    bits: Floats
+    """Of each document, shape (documents,)."""
+
+    used: Floats
+    """Experts that each document's tokens use, summed over tokens and layers, shape (documents,)."""
+
+    load_ME: Tensor
+    """Tokens of each expert of each MoE layer, int64."""
+
+
+def measure(model: Transformer, dataset: TokenDataset, length: int, policy: KPolicy) -> EvaluationPass:
+    """Bits of each document, and how it uses the experts. `length`: tokens per sequence. WorkError for a loss that is
+    not finite."""
     config, device = model.config, model.head.device
     bits, used = (np.zeros(len(dataset.documents)) for _ in range(2))
     load_ME = torch.zeros((config.n_moe_layers, config.n_experts), dtype=torch.int64, device=device)
@@ -102,7 +122,7 @@ def evaluate_at(
                 load_ME += torch.stack([routing.load_KE.sum(0) for routing in out.routings])
                 used_BL = torch.stack([routing.used_BL for routing in out.routings]).sum(0).cpu().numpy()
                 used += np.bincount(documents, used_BL[real], minlength=len(used))
-    return by_domain(dataset, bits) | use_of_experts(dataset, used, load_ME.cpu(), groups)
+    return EvaluationPass(bits, used, load_ME.cpu())
 
 
 def use_of_experts(dataset: TokenDataset, used: Floats, load_ME: Tensor, groups: int) -> dict[str, Any]:

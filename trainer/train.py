@@ -26,6 +26,7 @@ from trainer.data.prefetch import Prefetcher
 from trainer.data.tokens import TokenDataset
 from trainer.device import choose_device, reproducible
 from trainer.experts import Routing
+from trainer.forecast import ForecastConfig, ForecastLog
 from trainer.formulas import expected_k, parameters
 from trainer.loss import token_losses
 from trainer.parallel.ranks import ONE, Ranks, joined
@@ -288,13 +289,15 @@ def train(
     on_step: OnStep | None = None,
     device: str = "auto",
     tell: Tell | None = None,
+    forecast: ForecastConfig | None = None,
 ) -> dict[str, Any]:
     """Train the trunk of `config_path` on the tokens dataset `data` into the folder `out`, up to step `steps`.
 
     `steps` defaults to the end of the trunk; beyond it the run enters the decay, as a branch without overrides does. A
     second call resumes where the first stopped, also with another `execution` or on another device (`auto`, `cpu` or
-    `cuda`). Returns the summary of `train_until`. UsageError for a bad configuration or dataset, when `out` was made
-    with other arguments, or when the device's memory is too small (`plan.check_memory`).
+    `cuda`). `forecast`: write the loss that a law predicts before it is measured (`forecast.py`); how good that was is
+    in the summary. Returns the summary of `train_until`. UsageError for a bad configuration or dataset, when `out` was
+    made with other arguments, or when the device's memory is too small (`plan.check_memory`).
     """
     config = Config.read(config_path)
     dataset = TokenDataset(data)
@@ -313,7 +316,13 @@ def train(
             state = checkpoint.state(place, ranks) if checkpoint else create_state(config, dataset, place, ranks)
             state.config = config
             loader = open_loader(dataset, config, state.step)
-            return train_until(state, loader, max(last_step, state.step), run, on_step=on_step)
+            last_step = max(last_step, state.step)
+            forecasts = ForecastLog(forecast, config, dataset.ref.vocab_size, last_step) if forecast else None
+            if forecasts and ranks.leads:
+                forecasts.begin(out, state.step)
+                on_step = forecasts.then(on_step)
+            summary = train_until(state, loader, last_step, run, on_step=on_step)
+            return summary | ({"forecast": forecasts.summary()} if forecasts else {})
 
 
 @contextmanager

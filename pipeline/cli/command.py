@@ -77,11 +77,14 @@ def shell_lines(command: str, width: int) -> list[str]:
     return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]
 
 
-class Command(WithExample, TyperCommand):
+class WithArguments:
     """Lets the options in MANY take several values: `--input a b c` is `--input a --input b --input c`; and refuses an
     empty value, which as a path would be the folder that the command is started in, and an address in place of a path.
     What follows `--` are options of the engine: they are put behind its name, as `open_engine` takes them.
     """
+
+    name: str | None
+    params: list[Any]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta["given"] = [*args]
@@ -90,11 +93,12 @@ class Command(WithExample, TyperCommand):
         for option in empty(arguments):
             if option not in MAY_BE_EMPTY:
                 raise UsageError(f"{option} is empty: give it a value, or leave it out")
-        rest: list[str] = super().parse_args(ctx, arguments)
+        rest: list[str] = super().parse_args(ctx, arguments)  # type: ignore[misc]
         for parameter in self.params:
             name, given = str(parameter.name), ctx.params.get(parameter.name)
-            here = self.name in ON_THIS_MACHINE or name in ON_THIS_MACHINE
-            here = here and not (name == "data" and self.name in TOKENS_ANYWHERE)
+            command = {self.name, ctx.parent.info_name if ctx.parent else None}
+            here = bool(command & {*ON_THIS_MACHINE}) or name in ON_THIS_MACHINE
+            here = here and not (name == "data" and command & {*TOKENS_ANYWHERE})
             for value in places(name, given):
                 text = str(value)
                 if not ((name == "input" and is_remote_archive(text)) or (not here and is_in_store(text))):
@@ -110,6 +114,10 @@ class Command(WithExample, TyperCommand):
 
     def _repeated(self) -> set[str]:
         return {name for p in self.params if getattr(p, "multiple", False) for name in p.opts if name in MANY}
+
+
+class Command(WithExample, WithArguments, TyperCommand):
+    """A command with its arguments."""
 
 
 def parted(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -165,6 +173,10 @@ class Commands(WithExample, TyperGroup):
         return self.commands[name]
 
 
+class CommandWithOthers(WithArguments, Commands):
+    """A command that has its own arguments, and others below it."""
+
+
 # How every group is made: Typer's own formats and tracebacks are not used.
 PLAIN: dict[str, Any] = {"no_args_is_help": True, "pretty_exceptions_enable": False, "rich_markup_mode": None}
 
@@ -172,3 +184,8 @@ PLAIN: dict[str, Any] = {"no_args_is_help": True, "pretty_exceptions_enable": Fa
 def group(about: str) -> typer.Typer:
     """Commands below a command; `about` is its help."""
     return typer.Typer(cls=Commands, help=about, add_completion=False, **PLAIN)
+
+
+def command_with_others() -> typer.Typer:
+    """A command, the callback, and commands below it."""
+    return typer.Typer(cls=CommandWithOthers, invoke_without_command=True, add_completion=False, **PLAIN)

@@ -46,13 +46,15 @@ def fit(
     import orjson
 
     from infra.storage import place, write_bytes
+    from trainer.scaling.collapse import collapses
     from trainer.scaling.curves import read_curves
     from trainer.scaling.files import as_json
     from trainer.scaling.sizes import fit_sizes
 
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"--out {out} is a folder, or lies in none that is there: name a file")
-    law = as_json(fit_sizes(read_curves(curves, sizes)))
+    found = read_curves(curves, sizes, say)
+    law = as_json(fit_sizes(found), collapses(found))
     if out is not None:
         write_bytes(place(out), orjson.dumps(law, option=orjson.OPT_INDENT_2) + b"\n")
         say(f"written: {out}")
@@ -61,6 +63,8 @@ def fit(
     else:
         show(table(law["sizes"], ["parameters", "l0", "a", "b", "misfit", "noise"]))
         show("  ".join(f"{name} {value:.4g}" for name, value in law["shape"].items()))
+        for name, curve in law["collapsed"].items():
+            show(f"collapse: {name}, the sizes' curves within {max(curve['departure']):.2%} of each other")
 
 
 @scaling_app.command("predict", cls=Command)
@@ -81,7 +85,11 @@ def predict(
     from trainer.scaling.files import read_law
 
     wanted = read_schedule(schedule)
-    forecast = read_law(law).of(parameters_of(size), [read_curve(path) for path in seen or ()]).forecast(wanted)
+    known, parameters = read_law(law), parameters_of(size)
+    notice = known.outside(parameters)
+    if notice:
+        say(notice)
+    forecast = known.of(parameters, [read_curve(path, say) for path in seen or ()]).forecast(wanted)
     columns = (wanted.steps, wanted.rates, forecast.losses, forecast.low, forecast.high)
     rows = [
         {"step": int(step), "lr": rate, "loss": round(loss, 5), "low": round(low, 5), "high": round(high, 5)}
@@ -130,18 +138,20 @@ def check(
     from trainer.scaling.curves import parameters_of
     from trainer.scaling.final_loss import read_runs
 
-    if (curves is None) == (table_file is None):
+    if curves is None and table_file is None:
         raise UsageError("scaling check: give --curves DIR, or --table FILE")
+    if curves is not None and table_file is not None:
+        raise UsageError("scaling check: --curves and --table are two checks: give one of them")
     if curves is not None:
         if not sizes or predicted is None:
             raise UsageError("scaling check: --curves needs --fit SIZE [SIZE] and --predict SIZE")
         asked = CurveCheck(tuple(sizes), predicted, tuple(runs or ()), calibrate_on, first_steps)
-        answer = check_curves(curves, asked)
+        answer = check_curves(curves, asked, say)
     else:
         assert table_file is not None
         if fit_below is None:
             raise UsageError("scaling check: --table needs --fit-below PARAMETERS, say 100M")
-        rows = read_runs(table_file, params, flops or tokens, loss, flops=flops is not None)
+        rows = read_runs(table_file, params, flops or tokens, loss, flops=flops is not None, tell=say)
         answer = check_table(rows, parameters_of(fit_below), every_run)
     if json:
         tell(answer)

@@ -37,7 +37,7 @@ COMMANDS = {
     "plan-training": ("train:plan_training", "Show what a training takes, before it is run."),
     "train": ("train:train", "Train a trunk on a tokens dataset, or resume it."),
     "freeze": ("train:freeze", "Copy a run's latest checkpoint to a read-only folder."),
-    "branch": ("train:branch", "Train a branch of a frozen trunk with overrides."),
+    "branch": ("branch:branch_app", "Train branches of a frozen trunk, and compare them."),
     "evaluate": ("train:evaluate", "Measure bits per byte by domain on a held-out dataset."),
     "calibrate-experts": ("train:calibrate_experts", "Find the policy of a mean number of experts."),
     "audit": ("audit:audit", "Prove what a run was trained on, and when."),

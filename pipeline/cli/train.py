@@ -20,9 +20,6 @@ Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder
 Config = Annotated[
     str, typer.Option("--config", help="A .toml configuration, or tiny, small, base, yi-lightning-like.")
 ]
-Overrides = Annotated[
-    Path | None, typer.Option("--overrides", help="A .toml file of overrides; without it the branch is the control.")
-]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after this step of the schedule.")]
 Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A frozen trunk, or the folder of a run or branch.")]
 Policy = Annotated[
@@ -63,6 +60,13 @@ def train(
     out: Out,
     config: Config = "tiny",
     steps: Steps = None,
+    forecast: Annotated[
+        Path | None, typer.Option("--forecast", help="A law of `scaling fit --out`: losses are predicted, and scored.")
+    ] = None,
+    forecast_every: Annotated[int, typer.Option("--forecast-every", min=1, help="Steps between predictions.")] = 200,
+    forecast_size: Annotated[
+        str | None, typer.Option("--forecast-size", help="Parameters, as the law counts them: 400M.")
+    ] = None,
     tensorboard: TensorBoard = False,
     engine: Engine = "local",
     workers: Workers = 1,
@@ -75,17 +79,24 @@ def train(
     number of ranks. Where there are several machines, torchrun starts the same command on them. The memory that a step
     needs is estimated before the first; `refinery plan-training` tells that and the time without a run.
 
+    With --forecast, OUT/forecast.jsonl has the predicted loss with its band before each evaluation, and how far off it
+    was after.
+
     Example: refinery train --data tokens --config tiny --out trunk
     """
     file = config_file(config)
     if started(ctx, engine, workers):
         return
     with quiet_stdout(json), importing_torch():
+        from trainer.api import ForecastConfig
         from trainer.api import train as train_trunk
+        from trainer.scaling.curves import parameters_of
 
+        size = None if forecast_size is None else parameters_of(forecast_size)
+        asked = None if forecast is None else ForecastConfig(forecast, forecast_every, size)
         with watching(out, tensorboard and leads()) as on_step:
             arguments = file, data, out, steps
-            work = partial(train_trunk, device=device)
+            work = partial(train_trunk, device=device, forecast=asked)
             answer = run_on(engine, workers, out, work, *arguments, on_step=on_step, tell=say)
     if answer is not None:
         tell(answer if json else training_text(answer))
@@ -133,39 +144,6 @@ def freeze(
 
         answer = freeze_run(run, out)
     tell(answer if json else training_text(answer))
-
-
-def branch(
-    ctx: typer.Context,
-    trunk: Annotated[Path, typer.Option("--trunk", help="A frozen trunk.")],
-    out: Out,
-    overrides: Overrides = None,
-    data: Annotated[Path | None, typer.Option("--data", help="The trunk's tokens dataset, or another.")] = None,
-    steps: Steps = None,
-    tensorboard: TensorBoard = False,
-    engine: Engine = "local",
-    workers: Workers = 1,
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Train a branch of a frozen trunk with overrides.
-
-    The branch continues the trunk's schedule into its decay. Without overrides it is the control, equal bit for bit to
-    the trunk trained on. docs/trainer.md lists what can be overridden.
-
-    Example: refinery branch --trunk frozen --data tokens --out control
-    """
-    if started(ctx, engine, workers):
-        return
-    with quiet_stdout(json), importing_torch():
-        from trainer.api import branch as train_branch
-
-        with watching(out, tensorboard and leads()) as on_step:
-            arguments = trunk, overrides, data, out, steps
-            work = partial(train_branch, device=device)
-            answer = run_on(engine, workers, out, work, *arguments, on_step=on_step, tell=say)
-    if answer is not None:
-        tell(answer if json else training_text(answer))
 
 
 def evaluate(

@@ -67,7 +67,7 @@ def command_of(words: Sequence[str]) -> tuple[str, Any]:
     """The command and its parameters."""
     command, name = all_commands(), ""
     rest = [*words]
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and (not name or rest[0] in command.commands):
         name = rest.pop(0)
         command = command.commands[name]
     return name, command.make_context(name, rest)

@@ -27,7 +27,7 @@ from tests.examples.pages import OWN_TESTS, Block, all_pages, blocks, shell_line
 from tests.examples.shell import Line, Terminal, check_text, logical_lines
 from tests.files import ROOT
 from tests.pipeline.command import all_commands, refinery
-from trainer.branch import apply_overrides
+from trainer.branches.overrides import apply_overrides
 from trainer.config import Config
 
 LANGUAGES = {"sh", "python", "toml", "json", "jsonl", "diff", "text"}

@@ -112,6 +112,11 @@ OVERRIDES: list[dict[str, Any]] = [
     {"data_seed": 8},
     {"optimizer": {"learning_rate": 1e-3}},
     {"frozen_groups": ["embedding", "router"]},
+    {"mixture": {"web": 1.0, "encyclopedia": 3.0}},
+    {"window": 8},
+    {"sequence_length": 48},
+    {"add": {"layers": [4, 5, 6, 7]}},
+    {"add": {"experts": 2}},
 ]
 
 
@@ -148,8 +153,14 @@ def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"window": 3}, "'window'; it may override data, data_seed, decay, frozen_groups, optimizer, top_k"),
-        ({"decay": {"length": 3}}, "'decay' has no field 'length'; its fields are steps, type, min_lr_factor"),
+        ({"depth": 3}, "'depth'; it may override add, data, data_seed, decay, frozen_groups, mixture, optimizer, seq"),
+        ({"decay": {"length": 3}}, "'decay' has no field 'length'; its fields are steps, type, min_lr_factor, hold"),
+        ({"decay": {"hold": -1}}, "'decay.hold' is -1; it must be a number of steps"),
+        ({"mixture": {"books": 1.0}}, "no source 'books'; its sources are"),
+        ({"mixture": 3}, "weights must be a table"),
+        ({"add": {"layers": [9]}}, "'add.layers' must be numbers of the trunk's layers, 0 to 7, in order"),
+        ({"add": {"experts": 0}}, "'add.experts' must be at least 1"),
+        ({"window": 0}, "model.window is 0"),
         ({"top_k": {"full_k": 99}}, "top_k.full_k <= model.n_experts"),
         ({"frozen_groups": ["body"]}, "'body' is none of embedding"),
         ({"optimizer": 3}, "must be a table"),

@@ -61,6 +61,48 @@ def run_on_ray(
     return dict(found)
 
 
+def side_by_side(workers: int, options: Sequence[str], jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """What the jobs return, in order; `workers` of them run at once, each in a process, with a GPU where there are as
+    many. A job that is lost with its node is run again, so it must go on from where it was. `options`: as `run_on_ray`.
+
+    What a job raises of ours is raised here, once those that have begun are done. WorkError when one is lost too often.
+    """
+    check_extra("ray")
+    address = read_options(options).address or os.environ.get("RAY_ADDRESS") or None
+    import ray
+    from ray.exceptions import RayError
+
+    start_ray(address, workers)
+    try:
+        gpus = ray.cluster_resources().get("GPU", 0) >= workers  # type: ignore[no-untyped-call]
+        remote: Any = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_retries=RESTARTS)(_job)
+        begun: list[Any] = []
+        for job in jobs:
+            while len(running := ray.wait(begun, num_returns=len(begun), timeout=0)[1] if begun else []) >= workers:
+                ray.wait(running, num_returns=1)
+            begun.append(remote.remote(job, str(Path.cwd())))
+        found = ray.get(begun)
+    except RayError as error:
+        reason = str(error).strip().splitlines()[-1][:300]
+        raise WorkError(f"a job on Ray was lost over {RESTARTS} times ({reason}): run the same command again") from None
+    finally:
+        ray.shutdown()
+    for each in found:
+        if isinstance(each, RefineryError):
+            raise each
+    return list(found)
+
+
+def _job(job: Callable[[], Any], folder: str) -> Any:
+    """On a worker. Our errors are answers, as Ray would run the job again for what is raised."""
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
+    try:
+        return job()
+    except RefineryError as error:
+        return error
+
+
 def _rank(config: dict[str, Any]) -> dict[str, Any] | RefineryError:
     """On a worker. Our errors are answers, as Ray would start the ranks again for what is raised."""
     with contextlib.suppress(OSError):

@@ -8,10 +8,11 @@ import numpy as np
 
 from infra.errors import UsageError
 from infra.names import meant
-from trainer.scaling.curves import Curve, Floats, parameters_of, read_curves
+from trainer.scaling.curves import Curve, Floats, check_distinct, parameters_of, read_curves
 from trainer.scaling.final_loss import FinalRuns, best_runs, fit_final
-from trainer.scaling.schedule_law import after_warm_up
+from trainer.scaling.schedule_law import LEAST_ERROR, after_warm_up
 from trainer.scaling.sizes import fit_sizes
+from trainer.scaling.tables import Tell
 
 
 class Scored(NamedTuple):
@@ -35,12 +36,13 @@ class CurveCheck(NamedTuple):
     first_steps: float | None = None
 
 
-def check_curves(folder: str | Path, asked: CurveCheck) -> dict[str, Any]:
+def check_curves(folder: str | Path, asked: CurveCheck, tell: Tell | None = None) -> dict[str, Any]:
     """{mae, relative, worst, coverage80, by_run} of a prediction of every step of all runs of a size.
 
     `mae` (nats), `relative` and `coverage80` are means over runs, `worst` is the largest relative error of a step. What
     the law has seen is not compared."""
-    curves = read_curves(folder, [*dict.fromkeys((*asked.fit, asked.predict))])
+    check_distinct(asked.fit)
+    curves = read_curves(folder, [*dict.fromkeys((*asked.fit, asked.predict))], tell)
     fitted = {size: _only(curves[size], asked.runs, f"{folder}/{size}") for size in asked.fit}
     law = fit_sizes(fitted)
     target = curves[asked.predict]
@@ -126,7 +128,7 @@ def _of_fitted(law: Any, curve: Curve) -> Scored:
     """Another run of a size that was fitted."""
     late = after_warm_up(curve)
     predicted = law.losses(late)
-    half = 1.2816 * 1.25 * 1.5 * law.misfit
+    half = 1.2816 * np.maximum(1.25 * 1.5 * law.misfit, LEAST_ERROR * predicted)
     return Scored(late.losses, predicted, predicted - half, predicted + half)
 
 

@@ -6,8 +6,7 @@ and `loss`, or the `log.jsonl` of a training.
 
 import csv
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from infra.errors import UsageError
 from infra.names import meant
+from trainer.scaling.tables import TableReader, Tell, number_of, tell_left_out
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,8 +27,8 @@ _IN_LOG = {"step": "step", "lr": "learning_rate", "loss": "loss"}
 LEAST_POINTS = 8
 # A schedule has a first and a last step.
 LEAST_RATES = 2
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMBT])", re.IGNORECASE)
-_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+# A step that is so many times the one before, and as many times the usual distance, is a mistake.
+_FAR = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,10 @@ class Curve(Schedule):
         return Curve(self.steps[early], self.rates[early], self.name, self.losses[early])
 
 
-def read_curves(folder: str | Path, sizes: Sequence[str]) -> dict[str, dict[str, Curve]]:
-    """{size: {run: curve}} of the folders of these sizes. UsageError for a size without a folder, a folder without
-    curves, and what `read_curve` refuses."""
+def read_curves(folder: str | Path, sizes: Sequence[str], tell: Tell | None = None) -> dict[str, dict[str, Curve]]:
+    """{size: {run: curve}} of the folders of these sizes. UsageError for a size that is named twice or has no folder, a
+    folder without curves, and what `read_curve` refuses."""
+    check_distinct(sizes)
     found: dict[str, dict[str, Curve]] = {}
     for size in sizes:
         below = Path(folder) / size
@@ -64,15 +65,22 @@ def read_curves(folder: str | Path, sizes: Sequence[str]) -> dict[str, dict[str,
         files = sorted(path for path in below.iterdir() if path.suffix in (".csv", ".jsonl"))
         if not files:
             raise UsageError(f"{below} has no curves: put a .csv or .jsonl file for each run into it")
-        found[size] = {path.stem: read_curve(path) for path in files}
+        found[size] = {path.stem: read_curve(path, tell) for path in files}
     return found
 
 
-def read_curve(path: Path) -> Curve:
-    """The curve in a file. Points whose loss is not finite are left out.
+def check_distinct(sizes: Sequence[str]) -> None:
+    """UsageError for a size that is named twice."""
+    for size in sizes:
+        if list(sizes).count(size) > 1:
+            raise UsageError(f"the size {size} is named twice: name each once")
+
+
+def read_curve(path: Path, tell: Tell | None = None) -> Curve:
+    """The curve in a file. Points whose loss is not a positive number are left out, which `tell` is told.
 
     UsageError for a file without the columns, a value that is no number, steps that do not ascend, too few points."""
-    schedule, losses = _read(path, with_losses=True)
+    schedule, losses = _read(path, with_losses=True, tell=tell)
     return Curve(schedule.steps, schedule.rates, path.stem, losses)
 
 
@@ -83,11 +91,8 @@ def read_schedule(path: Path) -> Schedule:
 
 def parameters_of(size: str) -> float:
     """The number of parameters that a size names: 25M is 2.5e7. UsageError for another text."""
-    named = _SIZE.fullmatch(size.strip())
-    if named:
-        return float(named[1]) * _UNITS[named[2].upper()]
     try:
-        number = float(size)
+        number = number_of(size)
     except ValueError:
         number = 0.0
     if not np.isfinite(number) or number <= 0:
@@ -95,39 +100,42 @@ def parameters_of(size: str) -> float:
     return number
 
 
-def _read(path: Path, with_losses: bool) -> tuple[Schedule, Floats]:
+def _read(path: Path, with_losses: bool, tell: Tell | None = None) -> tuple[Schedule, Floats]:
     names = COLUMNS if with_losses else COLUMNS[:2]
     try:
-        rows = [[_number(row[name], path, line, name) for name in names] for line, row in _rows(path, names)]
+        rows = list(_rows(path, names))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     values = np.array(rows, np.float64).reshape(-1, len(names))
-    values = values[np.isfinite(values).all(axis=1)]
+    good = np.isfinite(values).all(axis=1) & (values[:, 2] > 0 if with_losses else True)
+    tell_left_out(tell, path, int((~good).sum()), len(values), "a value is missing, or the loss is not positive")
+    values = values[good]
     least = LEAST_POINTS if with_losses else LEAST_RATES
     if len(values) < least:
         raise UsageError(f"{path} has {len(values)} rows of finite numbers; give {least} at least")
     if np.any(np.diff(values[:, 0]) <= 0):
         raise UsageError(f"{path}: steps do not ascend; sort the rows and leave repeats out")
+    gaps = np.diff(values[:, 0])
+    far = int(np.argmax(gaps))
+    if gaps[far] > _FAR * max(float(np.median(gaps)), values[far, 0]):
+        raise UsageError(f"{path}: step {values[far, 0]:g} is followed by {values[far + 1, 0]:g}: correct that row")
     if np.any(values[:, 1] < 0) or not np.any(values[:, 1] > 0) or values[0, 0] < 0:
         raise UsageError(f"{path}: a step or learning rate is negative, or all rates are zero")
     return Schedule(values[:, 0], values[:, 1]), values[:, 2] if with_losses else np.empty(0)
 
 
-def _rows(path: Path, names: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(line number, {name: value}) of each row of a file."""
+def _rows(path: Path, names: Sequence[str]) -> Iterator[list[float]]:
+    """The values of each row of a file."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         if path.suffix == ".jsonl":
             for line, text in enumerate(file, 1):
                 row = _json_row(text, path, line)
                 if row is not None:
-                    yield line, {name: row[_IN_LOG[name]] for name in names}
+                    yield [_number(float, row[_IN_LOG[name]], path, line, name) for name in names]
             return
-        reader = csv.DictReader(file)
-        missing = [name for name in names if name not in (reader.fieldnames or ())]
-        if missing:
-            raise UsageError(f"{path} has no column {', '.join(missing)}; a curve has the columns {', '.join(COLUMNS)}")
-        for row in reader:
-            yield reader.line_num, row
+        reader = TableReader(path, file, names)
+        for line, cells in reader:
+            yield [_number(reader.number, cells.get(name), path, line, name) for name in names]
 
 
 def _json_row(text: str, path: Path, line: int) -> dict[str, Any] | None:
@@ -139,10 +147,9 @@ def _json_row(text: str, path: Path, line: int) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and all(name in row for name in _IN_LOG.values()) else None
 
 
-def _number(value: Any, path: Path, line: int, name: str) -> float:
+def _number(read: Callable[[Any], float], value: Any, path: Path, line: int, name: str) -> float:
+    """NaN for a value that is not there."""
     try:
-        return float(value)
+        return float("nan") if value is None else read(value)
     except (TypeError, ValueError):
-        if value in ("", None):
-            return float("nan")
         raise UsageError(f"{path}, line {line}: {name} is {value!r}, which is no number") from None

@@ -1,12 +1,14 @@
 """A fitted law as a JSON file, so that a forecast can be made, and kept, before the run that it is of."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from infra.errors import UsageError
+from trainer.scaling.collapse import CollapsedCurve
 from trainer.scaling.curves import Floats
 from trainer.scaling.schedule_law import LawShape, ScheduleLaw
 from trainer.scaling.sizes import SizeLaw
@@ -16,15 +18,17 @@ _EXPONENTS = ("alpha", "c", "gamma", "p")
 _COEFFICIENTS = ("l0", "a", "b")
 
 
-def as_json(law: SizeLaw) -> dict[str, Any]:
-    """The law as JSON has it: its shape, and for each size its parameters, coefficients, misfit and noise (nats)."""
+def as_json(law: SizeLaw, collapsed: Mapping[str, CollapsedCurve] | None = None) -> dict[str, Any]:
+    """The law as JSON has it: its shape, for each size its parameters, coefficients, misfit and noise (nats), and the
+    curves that runs of several sizes fall onto, by name."""
     shape = {"peak": law.shape.peak, **dict(zip(_EXPONENTS, np.exp(law.shape.exponents).tolist()))}
     sizes = [
         {"parameters": parameters, "misfit": each.misfit, "noise": each.noise}
         | dict(zip(_COEFFICIENTS, each.linear.tolist()))
         for parameters, each in zip(law.parameters.tolist(), law.laws)
     ]
-    return {"format": FORMAT, "shape": shape, "sizes": sizes}
+    curves = {name: curve.as_json() for name, curve in (collapsed or {}).items()}
+    return {"format": FORMAT, "shape": shape, "sizes": sizes, "collapsed": curves}
 
 
 def read_law(path: Path) -> SizeLaw:
@@ -42,6 +46,15 @@ def read_law(path: Path) -> SizeLaw:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is no law that `refinery scaling fit --out` wrote: {error}") from None
     return SizeLaw(parameters, laws)
+
+
+def read_collapses(path: Path) -> dict[str, CollapsedCurve]:
+    """The collapsed curves in a file that `scaling fit` wrote; none in one of before there were any."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("collapsed", {})
+        return {str(name): CollapsedCurve.from_json(each) for name, each in found.items()}
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path} is no law that `refinery scaling fit --out` wrote: {error}") from None
 
 
 def _numbers(found: Any, names: tuple[str, ...]) -> Floats:

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from infra.errors import UsageError
-from infra.names import meant
 from trainer.scaling.curves import Floats
-from trainer.scaling.schedule_law import robust_solution
+from trainer.scaling.schedule_law import LEAST_ERROR, robust_solution
+from trainer.scaling.tables import TableReader, Tell, as_number, tell_left_out
 
 _PUBLISHED = np.log([0.34, 0.28])
 _LOW, _HIGH = np.log([0.03, 0.03]), np.log([1.5, 1.5])
@@ -83,22 +83,25 @@ class FinalForecast:
         return middle, middle - half, middle + half
 
 
-def read_runs(path: Path, parameters: str, tokens: str, loss: str, flops: bool = False) -> FinalRuns:
+def read_runs(
+    path: Path, parameters: str, tokens: str, loss: str, flops: bool = False, tell: Tell | None = None
+) -> FinalRuns:
     """The runs of a CSV table with these columns; `flops`: that of tokens has FLOPs, six for a parameter and token.
 
-    Rows where one of the three is empty, no number or not positive are left out. UsageError for a column that is
-    missing, or too few runs."""
+    Rows where one of the three is empty, no number or not positive are left out, which `tell` is told. UsageError for a
+    column that is missing, or too few runs."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            for name in (parameters, tokens, loss):
-                if name not in (reader.fieldnames or ()):
-                    raise UsageError(f"{path} has no column {name!r}; {meant(name, list(reader.fieldnames or ()))}")
-            rows = [[_positive(row[name]) for name in (parameters, tokens, loss)] for row in reader]
+            names = (parameters, tokens, loss)
+            reader = TableReader(path, file, names)
+            rows = [[as_number(reader, cells.get(name)) for name in names] for _, cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     values = np.array(rows, np.float64).reshape(-1, 3)
-    values = values[np.isfinite(values).all(axis=1)]
+    good = (np.isfinite(values) & (values > 0)).all(axis=1)
+    why = f"{parameters}, {tokens} or {loss} is no positive number"
+    tell_left_out(tell, path, int((~good).sum()), len(values), why)
+    values = values[good]
     if len(values) < LEAST_RUNS:
         raise UsageError(f"{path} has {len(values)} runs with {parameters}, {tokens} and {loss}; give {LEAST_RUNS}")
     if flops:
@@ -127,7 +130,7 @@ def fit_final(runs: FinalRuns, seed: int = 0) -> FinalForecast:
         for _ in range(_RESAMPLES)
     ]
     largest = float(runs.parameters.max())
-    return FinalForecast(law, resampled, max(held_out, _error(law, runs)), largest, distance)
+    return FinalForecast(law, resampled, max(held_out, _error(law, runs), LEAST_ERROR), largest, distance)
 
 
 def _error(law: FinalLaw, runs: FinalRuns) -> float:
@@ -169,11 +172,3 @@ def _fitted(runs: FinalRuns, strength: float, starts: Sequence[Floats]) -> Final
 def _basis(exponents: Floats, parameters: Floats, tokens: Floats) -> Floats:
     alpha, beta = np.exp(exponents)
     return np.stack([np.ones(parameters.size), (parameters / _N) ** -alpha, (tokens / _D) ** -beta], 1)
-
-
-def _positive(text: str | None) -> float:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return float("nan")
-    return number if number > 0 else float("nan")

@@ -30,6 +30,8 @@ _LOW, _HIGH = np.log([0.1, 0.05, 0.01, 0.2]), np.log([2.0, 500.0, 2.0, 1.5])
 _STARTS = [np.log([0.45, c, gamma, 0.6]) for c in (3.0, 15.0) for gamma in (0.2, 0.6)]
 # Relative errors beyond this count linearly, not squared; noisier curves have a larger one.
 _ROBUST = 1e-3
+# No forecast is nearer than this, relative: a law that fits exactly has seen too little.
+LEAST_ERROR = 5e-4
 # Points of a curve that are compared in a fit.
 _FITTED = 200
 # A step of the rate by more than this part of it is taken as a jump at the step of the later rate.

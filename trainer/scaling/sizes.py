@@ -17,7 +17,7 @@ import numpy as np
 
 from infra.errors import UsageError
 from trainer.scaling.curves import Curve, Floats, Schedule, parameters_of
-from trainer.scaling.schedule_law import LawShape, ScheduleLaw, after_warm_up, fit_laws
+from trainer.scaling.schedule_law import LEAST_ERROR, LawShape, ScheduleLaw, after_warm_up, fit_laws
 
 # e: published laws have .34 (Chinchilla), runs at one learning rate .1 to .4 (misfitting).
 EXPONENT, EXPONENT_DEVIATION = 0.25, 0.1
@@ -57,11 +57,21 @@ class SizeLaw:
     def misfit(self) -> float:
         return max(law.misfit for law in self.laws)
 
+    def outside(self, parameters: float) -> str | None:
+        """A line for a size that is larger than the fitted ones, or smaller; None for one between them."""
+        low, high = float(self.parameters[0]), float(self.parameters[-1])
+        fitted = f"{high:.3g}" if len(self.laws) == 1 else f"{low:.3g} to {high:.3g}"
+        if parameters > high:
+            return f"{parameters:.3g} parameters are {parameters / high:.3g} times the largest fitted size ({fitted})"
+        if parameters < low:
+            return f"{parameters:.3g} parameters are {parameters / low:.2g} of the smallest fitted size ({fitted})"
+        return None
+
     def of(self, parameters: float, seen: Sequence[Curve] = ()) -> "ForecastLaw":
         """The law of a model of so many parameters; `seen`: its curves so far, of any schedules."""
         mean, covariance = self._prior(parameters)
         # a mean absolute error, as a standard deviation; the misfit on a run that was not fitted is larger
-        deviation = 1.25 * 1.5 * self.misfit
+        deviation = max(1.25 * 1.5 * self.misfit, LEAST_ERROR * float(self.laws[-1].linear[:2].sum()))
         precision = np.linalg.inv(covariance)
         right = precision @ mean
         for curve in map(after_warm_up, seen):

@@ -39,17 +39,42 @@ def test_losses_that_are_not_finite_or_missing_are_left_out(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("step,loss\n1,2\n", "has no column lr"),
+        ("step,loss\n1,2\n", "has no column 'lr'"),
         (HEAD + "\n".join(ROWS[:5]), "has 5 rows"),
         (HEAD + "\n".join([*ROWS, "3,0.001,2.0"]), "steps do not ascend"),
         (HEAD + "\n".join([*ROWS, "x,0.001,2.0"]), "line 14: step is 'x'"),
         (HEAD + "\n".join([*ROWS, "13,-1,2.0"]), "negative"),
-        ("", "has no column step, lr, loss"),
+        (HEAD + "\n".join([*ROWS, "9e17,0.001,2.0"]), "step 12 is followed by 9e\\+17: correct that row"),
+        ("", "has no column 'step'"),
     ],
 )
 def test_what_is_no_curve_is_refused_in_one_line(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         read_curve(written(tmp_path / "a.csv", text))
+
+
+def test_rows_that_are_left_out_are_counted_and_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    rows = [*ROWS[:4], "5,0.001,0", "6,0.001,-1.5", "7,0.001,", *ROWS[7:]]
+    path = written(tmp_path / "a.csv", HEAD + "\n".join(rows))
+    assert read_curve(path, told.append).steps.tolist() == [1, 2, 3, 4, 8, 9, 10, 11, 12]
+    assert told == [f"{path}: 3 of 12 rows are left out: a value is missing, or the loss is not positive"]
+    read_curve(written(tmp_path / "b.csv", HEAD + "\n".join(ROWS)), told.append)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(("separator", "decimal"), [(";", ","), ("\t", ".")])
+def test_columns_may_be_parted_otherwise(tmp_path: Path, separator: str, decimal: str) -> None:
+    rows = [line.split(",") for line in (HEAD + "\n".join(ROWS)).splitlines()]
+    text = "\n".join(separator.join(cell.replace(".", decimal) for cell in row) for row in rows)
+    plain = read_curve(written(tmp_path / "a.csv", HEAD + "\n".join(ROWS)))
+    other = read_curve(written(tmp_path / "b.csv", text))
+    assert other.losses.tolist() == plain.losses.tolist() and other.rates.tolist() == plain.rates.tolist()
+
+
+def test_a_size_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the size 25M is named twice"):
+        read_curves(tmp_path, ["25M", "25M"])
 
 
 def test_a_schedule_needs_no_losses(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from trainer.scaling.check import CurveCheck, check_curves, check_table
 from trainer.scaling.curves import Curve, Schedule
 from trainer.scaling.files import as_json, read_law
 from trainer.scaling.final_loss import FinalRuns, best_runs, fit_final, read_runs
-from trainer.scaling.schedule_law import LawShape, after_warm_up, fit_laws
+from trainer.scaling.schedule_law import LEAST_ERROR, LawShape, after_warm_up, fit_laws
 from trainer.scaling.sizes import fit_sizes
 
 SIZES = {"25M": 25e6, "100M": 100e6, "400M": 400e6}
@@ -116,6 +116,7 @@ def test_check_of_a_folder(tmp_path: Path) -> None:
         (CurveCheck(["25M"], "25M"), "all runs of 25M are fitted"),
         (CurveCheck(["25M"], "100M", ["linear"]), "has no run linear"),
         (CurveCheck(["25M"], "100M", calibrate_on="x"), "has no run x"),
+        (CurveCheck(["25M", "25M"], "100M"), "25M is named twice"),
     ):
         with pytest.raises(UsageError, match=told):
             check_curves(folder, asked)
@@ -152,6 +153,41 @@ def test_a_table_is_read_by_the_names_of_its_columns(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="has no column 'params'"):
         read_runs(path, "params", "D", "loss")
+
+
+def test_cells_of_a_table_as_people_write_them(tmp_path: Path) -> None:
+    """And what is left out is counted."""
+    path, told = tmp_path / "runs.csv", list[str]()
+    rows = ["10M;1.5B;3,5", '"20,000,000";2e9;3.4', "30 M;3B;3,3", "4e7;4B;3,2", "50M;5B;3,1", "60M;6B;3,0"]
+    path.write_text("N;D;loss\n" + "\n".join([*rows, "70M;7B;-1", "large;7B;2,9", "", "80M;;2,8"]) + "\n")
+    runs = read_runs(path, "N", "D", "loss", tell=told.append)
+    assert runs.parameters.tolist() == [1e7, 2e7, 3e7, 4e7, 5e7, 6e7]
+    assert runs.tokens.tolist() == [1.5e9, 2e9, 3e9, 4e9, 5e9, 6e9]
+    assert runs.losses.tolist() == [3.5, 3.4, 3.3, 3.2, 3.1, 3.0]
+    assert told == [f"{path}: 3 of 9 rows are left out: N, D or loss is no positive number"]
+
+
+def test_an_exact_fit_has_a_band_all_the_same() -> None:
+    exact = {
+        size: {name: curve(name, SIZES[size], noise=0.0) for name in ("constant", "cosine", "drop")}
+        for size in ("25M", "100M")
+    }
+    law = fit_sizes(exact)
+    hidden = curve("decay", 400e6, noise=0.0)
+    forecast = law.of(400e6, [hidden]).forecast(hidden)
+    assert np.all(forecast.high - forecast.low > 2 * LEAST_ERROR * forecast.losses)
+    same = final_runs()
+    losses = 1.8 + 0.8 * (same.parameters / 1e8) ** -0.33 + (same.tokens / 1e9) ** -0.4
+    perfect = FinalRuns(same.parameters, same.tokens, losses)
+    middle, low, high = fit_final(perfect).losses(same.parameters, same.tokens)
+    assert np.all(high - low > LEAST_ERROR * middle)
+
+
+def test_a_forecast_outside_the_fitted_sizes_is_told() -> None:
+    law = fit_sizes(small())
+    assert law.outside(50e6) is None and law.outside(100e6) is None
+    assert law.outside(400e6) == "4e+08 parameters are 4 times the largest fitted size (2.5e+07 to 1e+08)"
+    assert str(law.outside(5e6)).startswith("5e+06 parameters are 0.2 of the smallest")
 
 
 def test_the_warm_up_is_not_compared() -> None:
