@@ -1,4 +1,4 @@
-"""Traditional and simplified Chinese characters: which are of one form alone, and each traditional one's simplified one.
+"""Traditional and simplified Chinese characters: each traditional one's simplified one.
 
 The pairs are those of OpenCC's dictionary (TSCharacters, Apache License 2.0; its first choice of each) whose
 traditional character Big5 has and GB 2312 has not, and whose simplified one GB 2312 has: what pages are written in,
