@@ -4,9 +4,12 @@ Its words come from a segmenter (`filters.segmenter`), so the signals of words a
 here are signals without a counterpart there. They count characters, and are null when there is no Han character.
 """
 
+from functools import cache
+
 import numpy as np
 
-from filters.characters import ALONE, ALPHA, places
+from filters.characters import ALONE, ALPHA, Codes, code_points, places
+from filters.han_forms import of_one_form
 from filters.scripts import shares
 from filters.signal import Signal
 from filters.view import View
@@ -48,6 +51,21 @@ def distinct_character_fraction(view: View) -> float | None:
     return np.unique(first).size / first.size
 
 
+def traditional_fraction(view: View) -> float | None:
+    """Share of traditional characters among those that only one of the two forms has: near 0 or near 1 in nearly every
+    text. None without such a character."""
+    if not _han(view):
+        return None
+    traditional, simplified = (int(np.count_nonzero(np.isin(view.codes, form))) for form in _forms())
+    return traditional / (traditional + simplified) if traditional + simplified else None
+
+
+@cache
+def _forms() -> tuple[Codes, Codes]:
+    traditional, simplified = of_one_form()
+    return code_points(traditional), code_points(simplified)
+
+
 def _of_han(view: View, members: str) -> float | None:
     han = _han(view)
     return sum(map(view.text.count, members)) / han if han else None
@@ -70,4 +88,11 @@ SIGNALS = (
         "chinese_characters_per_line", characters_per_line, 5, _OURS, "characters per filled line; low = list, menu"
     ),
     Signal("chinese_distinct_character_fraction", distinct_character_fraction, 20, _OURS, "0..1; low = repetitive"),
+    Signal(
+        "chinese_traditional_fraction",
+        traditional_fraction,
+        60,
+        "OpenCC's table of characters",
+        "of the characters of one form alone; 1 = traditional, 0 = simplified",
+    ),
 )

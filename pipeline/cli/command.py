@@ -18,6 +18,7 @@ from infra.storage import place
 MANY = (
     "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
+    "--constant",
     "--columns",
     "--only",
     "--snapshot",

@@ -60,7 +60,14 @@ def perplexity(
 
 @fit_app.command("bag-of-words", cls=Command)
 def bag_of_words(
-    positive: Positive, negative: Negative, out: Model, reference: Reference = None, json: Json = False
+    positive: Positive,
+    negative: Negative,
+    out: Model,
+    reference: Reference = None,
+    match_length: Annotated[
+        bool, typer.Option("--match-length", help="Both sides weigh the same in every class of length.")
+    ] = False,
+    json: Json = False,
 ) -> None:
     """Fit a bag-of-words quality classifier.
 
@@ -74,7 +81,14 @@ def bag_of_words(
 
     if out.suffix != SUFFIX:
         raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
-    make(lambda at: fit_files(positive, negative, reference or [], at), json, out, positive, negative, reference)
+    make(
+        lambda at: fit_files(positive, negative, reference or [], at, match_length),
+        json,
+        out,
+        positive,
+        negative,
+        reference,
+    )
 
 
 @fit_app.command("quality", cls=Command)
@@ -130,6 +144,9 @@ def combination(
     falling: Annotated[
         list[str] | None, typer.Option("--falling", help="Signals of which more is never better.")
     ] = None,
+    constant: Annotated[
+        list[str] | None, typer.Option("--constant", help="Signals held constant: fitted, then left out.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fit a combination of signals, for a `combine` step.
@@ -145,7 +162,7 @@ def combination(
 
     if out.suffix != ".json":
         raise UsageError(f"--out {out}: a combination is a .json file")
-    shape = Shape(frozenset(rising or ()), frozenset(falling or ()))
+    shape = Shape(frozenset(rising or ()), frozenset(falling or ()), frozenset(constant or ()))
     made_of = language or [], reference or [], shape
     make(lambda at: fit_combination(positive, negative, signal, at, *made_of), json, out, positive, negative, reference)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from filters.bag_of_words import word_counts
 from infra.errors import UsageError
@@ -30,14 +31,22 @@ MIN_TEXTS = 5
 STRENGTH = 1.0
 DIGITS = 4
 FOLDS = 8
+# Lengths are matched in so many classes, of equally many texts; no text counts more than so many times.
+LENGTH_CLASSES = 6
+MAX_TEXT_WEIGHT = 4.0
+Floats = npt.NDArray[np.float64]
 
 
 def fit_bag_of_words(
-    positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()
+    positive: Sequence[Sample],
+    negative: Sequence[Sample],
+    reference: Sequence[Sample] = (),
+    match_length: bool = False,
 ) -> BagOfWords:
     """`reference`: texts of kinds that must be kept (textbooks, novels, dialogue, code), which pages alone would not
-    show: positives like the others, but no part of what is measured. UsageError when a side is too small to tell
-    anything."""
+    show: positives like the others, but no part of what is measured. `match_length`: both sides weigh the same in every
+    class of length; without it a model learns that longer pages, which have more of the words, are better. UsageError
+    when a side is too small to tell anything."""
     from sklearn.linear_model import LogisticRegression
 
     rows = sorted([(s.text, True) for s in (*positive, *reference)] + [(s.text, False) for s in negative])
@@ -52,9 +61,23 @@ def fit_bag_of_words(
         )
     idf = {word: round(math.log((1 + len(rows)) / (1 + spread[word])) + 1.0, DIGITS) for word in chosen}
     model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-8)
-    model.fit(weighted(counts, idf), [good for _, good in rows])
+    weights_of = length_weights(rows) if match_length else None
+    model.fit(weighted(counts, idf), [good for _, good in rows], sample_weight=weights_of)
     weights = [round(float(weight), DIGITS) for weight in model.coef_[0]]
     return BagOfWords(round(float(model.intercept_[0]), DIGITS), dict(zip(chosen, zip(idf.values(), weights))))
+
+
+def length_weights(rows: Sequence[tuple[str, bool]]) -> Floats:
+    """float64[rows]: half of the texts of each class of length for each side of it, shared out among them."""
+    lengths = np.log([len(text) for text, _ in rows])
+    of_class = np.digitize(lengths, np.quantile(lengths, np.arange(1, LENGTH_CLASSES) / LENGTH_CLASSES))
+    good = np.array([good for _, good in rows])
+    weights = np.ones(len(rows))
+    for each in range(LENGTH_CLASSES):
+        mine = of_class == each
+        for side in (good, ~good):
+            weights[mine & side] = min(mine.sum() / 2 / max((mine & side).sum(), 1), MAX_TEXT_WEIGHT)
+    return weights
 
 
 def weighted(counts: Sequence[Mapping[str, int]], idf: Mapping[str, float]) -> Any:
@@ -78,7 +101,10 @@ def weighted(counts: Sequence[Mapping[str, int]], idf: Mapping[str, float]) -> A
 
 
 def cross_fitted(
-    positive: Sequence[Sample], negative: Sequence[Sample], reference: Sequence[Sample] = ()
+    positive: Sequence[Sample],
+    negative: Sequence[Sample],
+    reference: Sequence[Sample] = (),
+    match_length: bool = False,
 ) -> tuple[list[float], list[float], list[float]]:
     """The scores of all samples, each by a model that has not seen its group (FOLDS folds by its hash)."""
     sides = (positive, negative, reference)
@@ -86,7 +112,7 @@ def cross_fitted(
     for fold in range(FOLDS):
         held_out = {s for side in sides for s in side if fold_of(s.group) == fold}
         if held_out:
-            model = fit_bag_of_words(*([s for s in side if s not in held_out] for side in sides))
+            model = fit_bag_of_words(*([s for s in side if s not in held_out] for side in sides), match_length)
             scores |= {sample: model.score(sample.text) for sample in held_out}
     good, other, kept = ([scores[sample] for sample in side] for side in sides)
     return good, other, kept
@@ -97,12 +123,17 @@ def fold_of(group: str) -> int:
 
 
 def fit_bag_of_words_files(
-    positive: Sequence[Path], negative: Sequence[Path], reference: Sequence[Path], out: Path
+    positive: Sequence[Path],
+    negative: Sequence[Path],
+    reference: Sequence[Path],
+    out: Path,
+    match_length: bool = False,
 ) -> dict[str, Any]:
     """Fit on files of texts and return the card; `group` of a text is its host, else its `source`."""
-    files = origin("bag-of-words", out, positive=positive, negative=negative, reference=reference)
+    settings = " --match-length" if match_length else ""
+    files = origin("bag-of-words", out, settings, positive=positive, negative=negative, reference=reference)
     kept = read_samples(reference) if reference else []
-    return bag_of_words_from(read_samples(positive), read_samples(negative), kept, out, *files)
+    return bag_of_words_from(read_samples(positive), read_samples(negative), kept, out, *files, match_length)
 
 
 def bag_of_words_from(
@@ -112,10 +143,11 @@ def bag_of_words_from(
     out: Path,
     made_from: Any,
     command: str,
+    match_length: bool = False,
 ) -> dict[str, Any]:
     """Fit on everything, measure by cross-fitting over groups, write `out` and its card."""
-    model = fit_bag_of_words(positive, negative, reference)
-    good, other, references = cross_fitted(positive, negative, reference)
+    model = fit_bag_of_words(positive, negative, reference, match_length)
+    good, other, references = cross_fitted(positive, negative, reference, match_length)
     lengths = [[len(sample.text) for sample in side] for side in (positive, negative)]
     write_bytes(out, model.as_text().encode())
     return write_card(

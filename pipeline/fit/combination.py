@@ -59,10 +59,12 @@ class Rows:
 @dataclass(frozen=True)
 class Shape:
     """Signals whose curve may only rise, or only fall: what is known of them beforehand, and few pages cannot show at
-    their ends."""
+    their ends; and those that are held constant: fitted with the others, so that these do not stand for them, and left
+    out of what is made (length: longer pages are better, and a short good page is to win)."""
 
     rising: frozenset[str] = frozenset()
     falling: frozenset[str] = frozenset()
+    constant: frozenset[str] = frozenset()
 
     def bend(self, name: str, add: Floats, weight: Floats) -> Floats:
         """The nearest curve of that shape (weighted squares over its points)."""
@@ -102,6 +104,8 @@ def fit_curves(rows: Rows, shape: Shape = Shape()) -> Combination:
         mine[:-1] = shape.bend(name, mine[:-1], block[:, :-1].sum(axis=0))
         middle = float((block @ mine).mean())
         intercept += middle
+        if name in shape.constant:
+            continue
         add = tuple(round(float(each) - middle, DIGITS) for each in mine[:-1])
         terms.append(Term(name, at, add, round(float(mine[-1]) - middle, DIGITS)))
     return Combination(round(intercept, DIGITS), tuple(terms))
@@ -170,8 +174,12 @@ def fit_combination(
     for name in names:
         if name not in SIGNALS and name not in STEP_SIGNALS:
             raise UsageError(f"no signal {name!r}; `refinery recipes signals` lists them")
-    for name in sorted((shape.rising | shape.falling) - set(names)):
-        raise UsageError(f"--rising and --falling are of signals that are combined: {name!r} is not among --signal")
+    for name in sorted((shape.rising | shape.falling | shape.constant) - set(names)):
+        raise UsageError(
+            f"--rising, --falling and --constant are of signals that are fitted: {name!r} is not among --signal"
+        )
+    if shape.constant >= set(names):
+        raise UsageError("--constant leaves no signal to combine: give another --signal")
     rows = read_rows(positive, negative, names, reference)
     model = fit_curves(rows, shape)
     scored = held_out_scores(rows, shape)

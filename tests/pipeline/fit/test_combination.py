@@ -37,10 +37,23 @@ def samples(kind: list[str], count: int, seed: int) -> list[Sample]:
     return [Sample(" ".join(draw.choices(kind + COMMON, k=60)), f"host{draw.randrange(20)}") for _ in range(count)]
 
 
-@given(st.text(alphabet="aBÉß1٣²½İΣK _-'’.\n中\u0307\ud800\0", max_size=40))
+@given(st.text(alphabet="aBÉß1٣²½İΣK _-'’.\nか\u0307\ud800\0", max_size=40))
 @example("1a 2a a1 ٣a 10 20 x²")
 def test_words_are_counted_as_quality_models_cut_them(text: str) -> None:
     assert word_counts(text) == Counter(quality_words(text).split())
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("中文", {"中": 1, "文": 1, "中文": 1}),
+        ("國文，国文", {"国": 2, "文": 2, "国文": 2}),  # traditional as simplified
+        ("用Docker 2部署", {"docker": 1, "0": 1, "用": 1, "部": 1, "署": 1, "部署": 1}),
+        ("一\n一", {"一": 2}),
+    ],
+)
+def test_chinese_is_counted_by_characters_and_pairs(text: str, counts: dict[str, int]) -> None:
+    assert word_counts(text) == counts
 
 
 def test_the_classifier_learns_words_and_not_their_number(tmp_path: Path) -> None:

@@ -169,19 +169,30 @@ def test_larger_is_read_shown_and_needs_something_to_be_larger_than() -> None:
         parse_recipe(recipe(first, {**second, "larger": 1}), "x")
 
 
-def test_the_accept_path_of_yi() -> None:
-    """Dialogue and mathematics pass both bounds on quality by their reference score alone; a menu passes none."""
-    score = load_reference(shipped_models()["reference-en.tsv"])
-    talk = "USER: Yes, that would be great, thank you. ASSISTANT: Okay, what time would you like the table for? "
-    proof = (
-        "Lemma. Let f be a morphism of X to Y, and let X be finite. Then f is an isomorphism if and only if the "
-        "map is injective. Proof. Since f is injective, we have f(x) = f(y) only if x = y; hence the set is finite. "
-    )
-    menu = "Home About us Contact Privacy policy Add to cart Sign up for our newsletter and save on your first order. "
-    steps = [s for stage in load_recipe("yi").stages for s in stage.steps if isinstance(s, Combine) and s.larger]
-    for text, passes in ((talk, True), (proof, True), (menu, False)):
+TALK = "USER: Yes, that would be great, thank you. ASSISTANT: Okay, what time would you like the table for? "
+PROOF = (
+    "Lemma. Let f be a morphism of X to Y, and let X be finite. Then f is an isomorphism if and only if the map is "
+    "injective. Proof. Since f is injective, we have f(x) = f(y) only if x = y; hence the set is finite. "
+)
+FORM = "Home About us Contact Privacy policy Add to cart Sign up for our newsletter and save on your first order. "
+TALK_ZH = "你好，请帮我推荐一个评分高的餐馆，人均消费是多少？您好，推荐您去这家，那里的菜很好吃。好的，谢谢你！"
+FORM_ZH = "首页 关于我们 新闻中心 产品展示 联系方式 在线留言 版权所有 厂家批发价格 上一篇 下一篇"
+ACCEPT_PATHS = [
+    ("en", [0.8, 0.95], [(TALK, True), (PROOF, True), (FORM, False)]),
+    ("zh", [0.35, 0.7], [(TALK_ZH, True), (FORM_ZH, False)]),
+]
+
+
+@pytest.mark.parametrize(("language", "bounds", "texts"), ACCEPT_PATHS)
+def test_the_accept_path_of_yi(language: str, bounds: list[float], texts: list[tuple[str, bool]]) -> None:
+    """Dialogue, mathematics, programming pass both bounds on quality by their reference score alone; a menu passes
+    none."""
+    score = load_reference(shipped_models()[f"reference-{language}.tsv"])
+    steps = [s for stage in load_recipe("yi").stages for s in stage.steps if isinstance(s, Combine)]
+    steps = [s for s in steps if s.larger and s.languages == (language,)]
+    for text, passes in texts:
         found = score(word_counts(text * 5))
-        for step, bound in zip(steps, [0.92, 0.968], strict=True):
-            document = Document(text, language="en", signals={"reference": found, "quality": 0.1})
+        for step, bound in zip(steps, bounds, strict=True):
+            document = Document(text, language=language, signals={"reference": found, "quality": 0.1})
             run_steps(document, [step], loaded_models(()))
             assert ((document.signals["quality"] or 0) >= bound) == passes, (text, step.name, found)
