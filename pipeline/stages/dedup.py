@@ -23,6 +23,7 @@ from infra.dataset.build import already_made
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Task
+from pipeline.job.baseline import handed_on
 from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
 from pipeline.job.tables import Tables
@@ -61,7 +62,8 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
         measured = options if options.get("verify") else {}
         threshold, measure = measured.get("threshold"), measured.get("measure")
         task = ApplyDecisions(step.name, step.method, threshold, measure, context.recipe.sha256, brought)
-    return context.engine.map_shards(task, [source, *decisions], out, header)
+    extras = handed_on(source, dedup=True) if kind is Kind.DOCUMENTS else None
+    return context.engine.map_shards(task, [source, *decisions], out, header, extras)
 
 
 def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
