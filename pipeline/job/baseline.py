@@ -26,7 +26,7 @@ from pipeline.job.intervals import DIGITS, Z, wilson
 BASELINE = "baseline"
 _PREFIX = f"{SUM}{BASELINE}/"
 # Strata of fewer sampled pages than this are joined with the next one.
-LEAST = 10
+LEAST = 8
 Interval = list[float | None]
 
 

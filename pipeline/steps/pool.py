@@ -39,7 +39,13 @@ ABOUT: dict[str, str] = {
     "frozen": "`bounds` decide, whatever the pool; what its own would keep is reported as drift",
     "sample": "documents on which the clusters are fitted, chosen by hash; at least 20 for each cluster",
 }
-TYPES = {"keep": "number", "drop": "number", "marks": "list of tables", "by": "text, or list of texts"}
+TYPES = {"keep": "number", "drop": "number", "marks": "list of tables"}
+# The same of options of `keep_rate` that others have too.
+KEEP_RATE_ABOUT: dict[str, str] = {
+    "signal": "the score, a probability: the best by it are kept",
+    "by": "which documents are cut by their own scores: by `language`, by `axis` (IQ, EQ, general), by both or none",
+    "min_count": "a pool of fewer documents, or of which the baseline would keep fewer, has the `bounds` of the recipe",
+}
 # The options of each method, with their defaults; None: must be given.
 QUANTILE: dict[str, Any] = {"signal": None, "keep": None, "side": None, "by": "language", "min_count": 100}
 # Fewer sampled documents per cluster than this are too few to describe it.
@@ -66,7 +72,10 @@ class PoolRule(MethodStep):
 
     @classmethod
     def options_of(cls, method: str) -> tuple[Option, ...]:
-        return tuple(replace(each, type=TYPES.get(each.name, each.type)) for each in typed(OPTIONS[method], ABOUT))
+        return tuple(
+            replace(each, type=TYPES.get(each.name, each.type))
+            for each in typed(OPTIONS[method], ABOUT | (KEEP_RATE_ABOUT if method == "keep_rate" else {}))
+        )
 
     def checked_options(self) -> dict[str, Any]:
         """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
