@@ -56,7 +56,7 @@ CLUSTERS: dict[str, Any] = {
 }  # fmt: skip
 KEEP_RATE: dict[str, Any] = {
     "signal": "quality", "of": "falcon", "at_most": 0.09, "aim": 0.075, "by": ("language", "axis"),
-    "language_floor": 0.8, "axis_floor": 0.15, "min_count": 100, "bounds": {}, "frozen": False,
+    "language_floor": 1.0, "axis_floor": 0.15, "min_count": 100, "bounds": {}, "frozen": False,
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {"quantile": QUANTILE, "clusters": CLUSTERS, "keep_rate": KEEP_RATE}
 
