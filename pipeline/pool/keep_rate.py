@@ -34,7 +34,7 @@ SHRINK = 0.95
 
 
 @dataclass(frozen=True)
-class Budget:
+class KeepBudget:
     docs: int
     tokens: int
 
@@ -67,11 +67,11 @@ class Bounds:
         return {"tilt": self.tilt, "groups": dict(self.groups)}
 
 
-def budget_of(baseline: Baseline, aim: float, at_most: float) -> Budget:
+def budget_of(baseline: Baseline, aim: float, at_most: float) -> KeepBudget:
     """The most documents and tokens to keep."""
     docs = min(aim * baseline.docs, at_most * (baseline.docs_interval[0] or 0.0))
     tokens = min(aim * baseline.tokens, at_most * (baseline.tokens_interval[0] or 0.0))
-    return Budget(int(docs), int(tokens))
+    return KeepBudget(int(docs), int(tokens))
 
 
 def quotas(
@@ -114,7 +114,7 @@ def best(cells: Cells, tilt: float, docs: int) -> tuple[float | None, int]:
 
 
 def find_bounds(
-    budget: Budget,
+    budget: KeepBudget,
     cells: Mapping[str, Cells],
     by: tuple[str, ...],
     floors: Mapping[str, float],

@@ -15,12 +15,13 @@ from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.baseline import Baseline
 from pipeline.job.context import open_context
-from pipeline.pool.keep_rate import Bounds, Budget, KeepRateJudge, budget_of, find_bounds, quotas
+from pipeline.pool.keep_rate import Bounds, KeepBudget, KeepRateJudge, budget_of, find_bounds, quotas
 from pipeline.pool.quotas import shared, whole
 from pipeline.pool.score_cells import Cells, length_bins, score_bins
 from pipeline.recipes.parse import load_recipe
 from pipeline.revise.freeze_bounds import freeze_bounds
 from pipeline.stages.run import run
+from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset
 from tests.pipeline.pools import judged, pool_recipe
 
@@ -71,7 +72,7 @@ SIZES = {"en/EQ": 300, "en/IQ": 500, "en/general": 900, "zh/EQ": 120}
 def test_both_budgets_are_full_and_never_exceeded(seed: int, slope: float) -> None:
     pool = drawn(seed, SIZES, slope)
     tokens = sum(int(each.sum()) for _, each in pool.values())
-    budget = Budget(130, int(130 / 1820 * tokens))
+    budget = KeepBudget(130, int(130 / 1820 * tokens))
     cells = cells_of(pool)
     bounds = find_bounds(budget, cells, BY, FLOORS, {"en": 1500.0, "zh": 150.0, "de": 200.0})
     kept = bounds.kept(cells)
@@ -84,7 +85,7 @@ def test_a_score_that_rises_with_length_does_not_fill_the_budget_with_long_docum
     pool = drawn(7, {"en/general": 2000}, slope=2.0)
     values, tokens = pool["en/general"]
     cells = cells_of(pool)
-    budget = Budget(150, int(150 * tokens.mean()))
+    budget = KeepBudget(150, int(150 * tokens.mean()))
     bounds = find_bounds(budget, cells, BY, FLOORS, {})
     by_score_alone = tokens[np.argsort(-values)]
     alone = int((np.cumsum(by_score_alone) <= budget.tokens).sum())
@@ -130,7 +131,7 @@ def baseline(docs: float, tokens: float, **more: Any) -> Baseline:
 
 
 def test_the_budget_is_the_aim_but_no_more_than_at_most_of_the_lower_end() -> None:
-    assert budget_of(baseline(400, 200_000), 0.075, 0.09) == Budget(30, 15_000)
+    assert budget_of(baseline(400, 200_000), 0.075, 0.09) == KeepBudget(30, 15_000)
     unsure = baseline(400, 200_000, sampled=50, docs_variance=60.0**2, tokens_variance=90_000.0**2)
     found = budget_of(unsure, 0.075, 0.09)
     assert found.docs == int(0.09 * (unsure.docs_interval[0] or 0)) < 30
@@ -211,6 +212,18 @@ def test_frozen_bounds_decide_for_a_later_pool_and_the_drift_is_reported(tmp_pat
     drift = moved.manifest.extra["pool"]["drift"]
     assert sum(row["kept"] for row in drift) == moved.manifest.counts["out"] < first.manifest.counts["out"]
     assert sum(row["own_bounds_keep"] for row in drift) > moved.manifest.counts["out"]
+
+
+def test_the_command_freezes_bounds_and_says_what_it_lacks(tmp_path: Path) -> None:
+    extra = {"baseline": baseline(300, 60_000).as_json()}
+    make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra=extra)
+    first = rated(tmp_path / "first", tmp_path / "given")
+    words = ("calibrate", "--input", first.folder, "--recipe", tmp_path / "first" / "recipe.toml")
+    found = answer(*words, "--out", tmp_path / "frozen.toml")
+    assert found["changed"] == ["rule"] and found["bounds"] == first.manifest.extra["pool"]["bounds"]
+    options = load_recipe(str(tmp_path / "frozen.toml")).source["stage"][0]["step"][0]["options"]
+    assert options["frozen"] is True and options["bounds"] == found["bounds"]
+    assert "give --signal and --keep, or --recipe and --out" in refinery(*words, code=2)
 
 
 def test_what_cannot_be_frozen_is_refused(tmp_path: Path) -> None:
