@@ -22,7 +22,7 @@ from infra.dataset.growth import any_inputs
 from infra.dataset.manifest import MANIFEST, RUN, Header, Manifest, check_invariant
 from infra.dataset.placing import find_made
 from infra.dataset.reader import Dataset
-from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, WORK, Receipt, Totals, files_of, is_whole
+from infra.dataset.receipts import NUMBER, RECEIPTS, SPILL, STEP, SUM, WORK, Receipt, Totals, files_of, is_whole
 from infra.dataset.schema import describe
 from infra.hashing import readable_json
 from infra.storage import (
@@ -95,7 +95,7 @@ class Build:
                 header=self.header,
                 schema=describe(schema),
                 table=table,
-                counts={name: number for name, number in totals.counts.items() if not name.startswith("step/")},
+                counts={name: number for name, number in totals.counts.items() if not name.startswith((STEP, SUM))},
                 rejected_by=totals.rejected_by,
                 languages=totals.languages,
                 domains=totals.domains,

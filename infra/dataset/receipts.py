@@ -18,6 +18,8 @@ from infra.dataset.files import FileKind, FileRef, FileTableWriter, Shard
 RECEIPTS = ".receipts"
 # What a stage makes on its way to its dataset: removed when the manifest is written.
 WORK, SPILL = ".work", ".spill"
+# Counters of these names are for what a stage adds at the commit: the manifest's `counts` does not hold them.
+STEP, SUM = "step/", "sum/"
 # The number of a partition in the name of a file.
 NUMBER = re.compile(r"part-\d{5,}")
 
@@ -124,7 +126,7 @@ class Totals:
         """Counters named `step/ORDER/NAME/UNIT` as rows {step, docs, chars, tokens}: what remained after each step."""
         rows: dict[tuple[int, str], dict[str, Any]] = {}
         for name, number in self.counts.items():
-            if name.startswith("step/"):
+            if name.startswith(STEP):
                 _, order, step, unit = name.split("/")
                 row = rows.setdefault((int(order), step), {"step": step, "docs": 0, "chars": 0, "tokens": 0})
                 row[unit] = number

@@ -16,7 +16,8 @@ from infra.dataset.files import FileRef, Shard
 class Output(NamedTuple):
     """A piece of a task's result: rows of the dataset, rows of its ledger, and counters that are summed.
 
-    `counts` holds `in` and `rejected` for records and documents, and any counter named `group/name`.
+    `counts` holds `in` and `rejected` for records and documents, and any counter named `group/name`; those named
+    `sum/...` are for what the stage adds at the commit (`Extras`).
     """
 
     main: pa.RecordBatch | None = None

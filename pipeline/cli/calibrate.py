@@ -1,7 +1,8 @@
 """The command `calibrate`: a threshold from a keep rate."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,13 +12,16 @@ from pipeline.cli.options import EngineName, IdColumn, Input, Json, Set, TextCol
 from pipeline.cli.work import chosen, opened
 from pipeline.text_table import table
 
+if TYPE_CHECKING:
+    from pipeline.recipes.recipe import Recipe
+
 COLUMNS = ["group", "docs", "unmeasured", "threshold", "kept", "keep_rate", "rank_error", "95 % of rate"]
 
 
 def calibrate(
-    signal: Annotated[str, typer.Option("--signal", help="The signal that the threshold is on.")],
-    keep: Annotated[float, typer.Option("--keep", help="The share of documents to keep, say 0.01.")],
     input: Input,
+    signal: Annotated[str | None, typer.Option("--signal", help="The signal that the threshold is on.")] = None,
+    keep: Annotated[float | None, typer.Option("--keep", help="The share of documents to keep, say 0.01.")] = None,
     by: Annotated[str, typer.Option("--by", help="A threshold for each `language`, or one for `all`.")] = "language",
     side: Annotated[str, typer.Option("--side", help="Which values are kept: `high` or `low`.")] = "high",
     min_count: Annotated[int, typer.Option("--min-count", min=1, help="Groups with fewer documents get none.")] = 100,
@@ -36,7 +40,8 @@ def calibrate(
 ) -> None:
     """Find the threshold that keeps a given share of a pool.
 
-    By language unless told otherwise; with --recipe and --out, frozen into a recipe.
+    By language unless told otherwise; with --recipe and --out, frozen into a recipe. Without --signal and --keep
+    the input is the stage of a `keep_rate` step, whose bounds are frozen.
 
     Example: refinery calibrate --signal quality --keep 0.01 --input measured --recipe yi --out frozen.toml
     """
@@ -52,6 +57,13 @@ def calibrate(
 
     if (recipe is None) != (out is None) or (out is not None and out.suffix != ".toml"):
         raise UsageError("calibrate: give both --recipe and --out FILE.toml to write a recipe, or neither")
+    if signal is None or keep is None:
+        if signal is not None or keep is not None or recipe is None or out is None:
+            raise UsageError(
+                "calibrate: give --signal and --keep, or --recipe and --out with a keep_rate stage as --input"
+            )
+        freeze_rate(chosen(recipe, changes), recipe, input, out, step, json)
+        return
     wanted = Wanted(signal, keep, cast(Side, side), cast(By, by), min_count)
     columns = Columns(text_column, id_column, url_column)
     if changes and recipe is None:
@@ -76,6 +88,28 @@ def calibrate(
         say(f"no threshold, fewer than {min_count} documents: {groups}{more}")
     if out:
         say(f"written: {out}")
+
+
+def freeze_rate(recipe: "Recipe", name: str, inputs: Sequence[str], out: Path, step: str | None, json: bool) -> None:
+    """Freezes the bounds of the `keep_rate` stage in `inputs` into the recipe."""
+    from infra.dataset.refusal import no_empty_folders
+    from pipeline.inputs.inputs import read_inputs
+    from pipeline.job.outputs import check_recipe_place
+    from pipeline.revise.freeze_bounds import found_bounds, freeze_bounds
+
+    given = read_inputs(inputs)
+    if len(given.datasets) != 1 or given.documents or given.archives:
+        raise UsageError("calibrate: without --signal and --keep, --input is one dataset: that of a keep_rate stage")
+    with no_empty_folders(out):
+        check_recipe_place(out, name)
+        changed = freeze_bounds(recipe, given.datasets[0], out, step)
+    bounds = found_bounds(given.datasets[0])
+    if json:
+        tell({"recipe": str(out), "changed": [changed], "bounds": bounds})
+        return
+    rows = [{"group": group, "least rank": rank} for group, rank in bounds["groups"].items()]
+    tell(table(rows, ["group", "least rank"]))
+    say(f"tilt {bounds['tilt']}; written into step {changed} of {out}")
 
 
 def readable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

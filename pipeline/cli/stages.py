@@ -74,7 +74,7 @@ def run(
     from pipeline.inputs.columns import Columns
     from pipeline.snapshots.given import choice_of, given_inputs, http_limits, keep_forecast, within_budget
     from pipeline.snapshots.plan import Means
-    from pipeline.stages.audit import audit_text
+    from pipeline.stages.audit import audit_text, strictness_text
     from pipeline.stages.counts import kept_text
     from pipeline.stages.run import run_recipe
 
@@ -94,6 +94,8 @@ def run(
         tell(table(summary["funnel"], FUNNEL))
         if summary["audit"]:
             tell(audit_text(summary["audit"]))
+        if summary["strictness"]:
+            tell(strictness_text(summary["strictness"]))
     try:
         report_damage([dataset.manifest for dataset in finished.datasets])
     finally:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.compare.gold import shares
-from pipeline.stages.audit import audit_text
+from pipeline.stages.audit import audit_text, strictness_text
 from pipeline.text_table import table
 
 TOP_RULES = 3
@@ -24,6 +24,7 @@ def compare_text(answer: Mapping[str, Any]) -> str:
             + tabled(gold_rows(answer["gold"]))
         )
     parts += [f"{name}, {audit_text(r['audit'])}" for name, r in answer["recipes"].items() if r["audit"]]
+    parts += [f"{name}, {strictness_text(r['strictness'])}" for name, r in answer["recipes"].items() if r["strictness"]]
     if "cost" in answer:
         rows = [{"recipe": name, **numbers} for name, numbers in answer["cost"]["recipes"].items()]
         parts.append("cost; stages that recipes share are counted to each\n" + tabled(rows))

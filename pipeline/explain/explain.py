@@ -28,6 +28,7 @@ from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.extract import ExtractTask
 from pipeline.stages.run import stage_folder
+from pipeline.stages.stages import audit_share, rows_in
 from pipeline.stages.tokenize import TABLE
 from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.step import Step
@@ -162,7 +163,9 @@ def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     """Reads and extracts the body again; the prefilter's rejections of a page of the audit sample are marked."""
     bodies = {**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.origin.moved}
     here = {name: run.places[name] for name in stage.models()}
-    task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, stage.options.get("audit"))
+    before = run.stages[max(run.stages.index(stage) - 1, 0)]
+    share = audit_share(stage, rows_in(run.dataset(before)))
+    task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, share)
     trace: Trace = []
     with closing(task.open_tools(run.dataset(run.stages[0]))) as tools:
         row, result.rejected_by = task.one(result.row, tools, trace=trace)

@@ -9,19 +9,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from infra.dataset.build import Extras, already_made
-from infra.dataset.files import FileRef
+from infra.dataset.build import already_made
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset, Source
-from infra.dataset.receipts import Totals
+from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import Reject
+from pipeline.job.baseline import Baseline, baseline_of, handed_on, strictness
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
 from pipeline.pool.clusters import decide_clusters
+from pipeline.pool.keep_rate import Bounds, KeepRateJudge, budget_of, find_bounds
 from pipeline.pool.quantile import Side, find_quantiles, values_table
+from pipeline.pool.score_cells import Cells, count_cells, scored_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.steps.pool import PoolRule
@@ -64,11 +66,11 @@ def pool_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dat
     if done := already_made(out, header):
         return done
     tables = Tables.of(context, stage.name, out)
-    decide = decide_clusters if step.method == "clusters" else decide_quantile
+    decide = {"clusters": decide_clusters, "keep_rate": decide_keep_rate}.get(step.method, decide_quantile)
     judge, known, found = decide(tables, step.name, options, source)
     task = ApplyPool(judge, context.recipe.sha256, carried(source))
     about = {"step": step.name, "method": step.method, **options, **found}
-    return context.engine.map_shards(task, [source, known], out, header, in_manifest(about))
+    return context.engine.map_shards(task, [source, known], out, header, handed_on(source, more={"pool": about}))
 
 
 def decide_quantile(
@@ -83,11 +85,63 @@ def decide_quantile(
     return judge, values, {"groups": [asdict(each) for each in found]}
 
 
-def in_manifest(about: Mapping[str, Any]) -> Extras:
-    """The result over the pool, as the manifest's `pool`."""
+def decide_keep_rate(
+    tables: Tables, step: str, options: Mapping[str, Any], source: Source
+) -> tuple[PoolJudge, Dataset, dict[str, Any]]:
+    """Returns the judge by bounds, the table that it reads, and for the manifest what was found."""
+    signal, by = options["signal"], tuple(options["by"])
+    check_signal(signal, source, f"stage {tables.stage!r}")
+    scored = scored_table(tables, source, signal, by)
+    cells = count_cells(tables, scored)
+    baseline = baseline_of(source)
+    frozen = Bounds(options["bounds"].get("tilt", 0.0), options["bounds"].get("groups", {}))
+    found: Bounds | None = None
+    if baseline and baseline.recipe != options["of"]:
+        raise UsageError(
+            f"stage {tables.stage!r}: of is {options['of']!r}, but the audit sample went through {baseline.recipe!r}"
+        )
+    note = too_small(baseline, cells, options)
+    if baseline and not note:
+        floors = {"language": options["language_floor"], "axis": options["axis_floor"]}
+        budget = budget_of(baseline, options["aim"], options["at_most"])
+        found = find_bounds(budget, cells, by, floors, baseline.languages)
+    used = frozen if options["frozen"] or found is None else found
+    kept = used.kept(cells)
+    docs, tokens = (sum(each[number] for each in kept.values()) for number in (0, 1))
+    about = {
+        "used": "frozen" if options["frozen"] else "shipped" if found is None else "pool",
+        "note": note,
+        "bounds": used.as_json(),
+        "pool_bounds": found.as_json() if found else None,
+        "strictness": strictness(docs, tokens, baseline) if baseline else None,
+        "drift": drift(used, found, cells) if found and options["frozen"] else None,
+        "groups": [
+            {"group": name, "docs": each.all_docs, "tokens": each.all_tokens, "kept": kept[name][0],
+             "kept_tokens": kept[name][1], "least_rank": used.of(name)}
+            for name, each in cells.items()
+        ],
+    }  # fmt: skip
+    return KeepRateJudge(step, signal, used), scored, about
 
-    def extras(folder: Path, totals: Totals) -> tuple[dict[str, Any], list[FileRef]]:
-        del folder, totals
-        return {"pool": dict(about)}, []
 
-    return extras
+def too_small(baseline: Baseline | None, cells: Mapping[str, Cells], options: Mapping[str, Any]) -> str:
+    """Why no bounds can be found from this pool; empty if they can."""
+    docs = sum(each.all_docs for each in cells.values())
+    if baseline is None:
+        return "no audit sample came with these documents: the bounds of the recipe are used"
+    if docs < options["min_count"] or baseline.docs < options["min_count"]:
+        return (
+            f"a pool of {docs} documents, where {baseline.recipe} would keep about {baseline.docs:.0f}, is too small "
+            f"(min_count {options['min_count']}): the bounds of the recipe are used"
+        )
+    return ""
+
+
+def drift(used: Bounds, found: Bounds, cells: Mapping[str, Cells]) -> list[dict[str, Any]]:
+    """By group, what frozen bounds keep beside what bounds found on this pool would."""
+    frozen, own = used.kept(cells), found.kept(cells)
+    return [
+        {"group": name, "kept": frozen[name][0], "kept_tokens": frozen[name][1], "own_bounds_keep": own[name][0],
+         "own_bounds_keep_tokens": own[name][1]}
+        for name in cells
+    ]  # fmt: skip

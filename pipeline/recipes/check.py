@@ -28,6 +28,14 @@ def check_options(recipe: Recipe) -> None:
         audit = stage.options.get("audit", 0)
         if not (is_number(audit) and 0 <= audit <= 1):
             raise UsageError(f"{recipe.name}: audit of stage {stage.name!r} is {shown(audit)}; it must be 0 to 1")
+        least = stage.options.get("audit_pages", 0)
+        if type(least) is not int or least < 0:
+            raise UsageError(
+                f"{recipe.name}: audit_pages of stage {stage.name!r} is {shown(least)}; it must be a number of pages"
+            )
+        for name in ("audit_pages", "baseline"):
+            if name in stage.options and "audit" not in stage.options:
+                raise UsageError(f"{recipe.name}: {name} of stage {stage.name!r} needs an audit sample (audit = 0.01)")
         if stage.command == "mix":
             DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
         for step in stage.steps:

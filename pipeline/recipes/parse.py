@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from infra import storage
 from infra.errors import UsageError
+from infra.hashing import sha256_json
 from infra.names import meant, near_names
 from pipeline.recipes.changes import Changes, change
 from pipeline.recipes.check import check_options
-from pipeline.recipes.recipe import COMMANDS, Recipe, Stage, StageCommand, bound
+from pipeline.recipes.recipe import COMMANDS, Recipe, Rules, Stage, StageCommand, bound
 from pipeline.recipes.shipped import ONE_JOB, is_shipped, shipped, shipped_toml
 from pipeline.recipes.stage_keys import CHANGED_FILE, STAGE_FILE, STAGE_OPTIONS, WHOLE_FILE, current_keys
 from pipeline.steps.extract import Extract
@@ -170,7 +171,23 @@ def _stage(source: Mapping[str, Any], place: str) -> Stage:
         steps = bound(steps, {})
     except UsageError as error:
         raise UsageError(f"{here}: {error}") from None
-    return Stage(name, cast("StageCommand", command), steps, options)
+    rules = baseline_rules(text(options, "baseline", here), here) if "baseline" in options else None
+    return Stage(name, cast("StageCommand", command), steps, options, rules)
+
+
+def baseline_rules(name: str, place: str) -> Rules:
+    """The rules of a shipped recipe, by its name: what its extract and filter stages do with one page."""
+    if not is_shipped(name):
+        raise UsageError(
+            f"{place}: baseline is the name of a shipped recipe, not {shown(name)}; {meant(name, shipped())}"
+        )
+    stages = tomllib.loads(read_text(name))["stage"]
+    found = [step for stage in stages if stage["command"] in ("extract", "filter") for step in stage.get("step", ())]
+    steps = [(source, read_step(source, f"{place}: baseline {name}")) for source in found]
+    rules = [(source, step) for source, step in steps if not step.alone]
+    if not any(isinstance(step, Extract) for _, step in rules):
+        raise UsageError(f"{place}: baseline {name!r} extracts no text: there is nothing to compare with")
+    return Rules(name, bound([step for _, step in rules], {}), sha256_json([source for source, _ in rules]))
 
 
 def _check_options(command: str, options: Mapping[str, Any], place: str) -> None:

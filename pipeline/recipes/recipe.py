@@ -19,13 +19,24 @@ COMMANDS: tuple[str, ...] = get_args(StageCommand)
 
 
 @dataclass(frozen=True)
+class Rules:
+    """The rules of another recipe: its steps before it looks at the pool, in order. `sha256`: of what they say."""
+
+    name: str
+    steps: tuple[Step, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Stage:
-    """One dataset of the recipe: a command with its steps and options."""
+    """One dataset of the recipe: a command with its steps and options. `baseline`: of an extract stage, the rules that
+    its audit sample goes through too."""
 
     name: str
     command: StageCommand
     steps: tuple[Step, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    baseline: Rules | None = None
 
     @property
     def reads(self) -> Kind | None:
@@ -53,7 +64,7 @@ class Stage:
         return self.command in ("mix", "tokenize") or not self.steps or any(step.needs_text for step in self.steps)
 
     def models(self) -> Iterator[str]:
-        for step in self.steps:
+        for step in (*self.steps, *(self.baseline.steps if self.baseline else ())):
             yield from step.models()
         if "tokenizer" in self.options:
             yield str(self.options["tokenizer"])
@@ -93,7 +104,9 @@ class Recipe:
 
     @property
     def sha256(self) -> str:
-        return sha256_json({"stages": self.source["stage"], "models": dict(self.models)})
+        baselines = {stage.name: stage.baseline.sha256 for stage in self.stages if stage.baseline}
+        more = {"baselines": baselines} if baselines else {}
+        return sha256_json({"stages": self.source["stage"], "models": dict(self.models), **more})
 
     @property
     def ref(self) -> RecipeRef:

@@ -43,7 +43,19 @@ COMMANDS_ABOUT: dict[str, str] = {
 }
 STAGE_OPTIONS: dict[str, tuple[Option, ...]] = {
     "ingest": (),
-    "extract": (Option("audit", "the share of pages, 0 to 1, that no prefilter rejects: the audit sample", "number"),),
+    "extract": (
+        Option("audit", "the share of pages, 0 to 1, that no prefilter rejects: the audit sample", "number"),
+        Option(
+            "audit_pages",
+            "at least so many pages of a small input are sampled (roughly: the share is then a power of a half)",
+            "whole number",
+            "0",
+        ),
+        Option(
+            "baseline",
+            "a shipped recipe: the sample goes through its rules too, so that what it would keep can be estimated",
+        ),
+    ),
     "filter": (Option("carried", "signals of steps that the documents bring along from elsewhere", "list of texts"),),
     "dedup": (),
     "mix": (

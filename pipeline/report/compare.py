@@ -8,7 +8,7 @@ from pipeline.report.charts import UNIT_NAMES, UNITS, Bar, Whisker, bars_svg, pe
 from pipeline.report.parts import Figure, Table, clipped, seconds, spell
 from pipeline.report.read import Comparison, PoolOutcome
 from pipeline.report.values import number
-from pipeline.stages.audit import audit_text
+from pipeline.stages.audit import audit_text, strictness_text
 from pipeline.stages.counts import most_first
 
 TOP_RULES = 5
@@ -143,6 +143,8 @@ def audit_lines(pools: Sequence[PoolOutcome]) -> Iterator[str]:
     for pool in pools:
         if pool.audit:
             yield f"{pool.label}, {audit_text(pool.audit)}."
+        if pool.strictness:
+            yield f"{pool.label}, {strictness_text(pool.strictness)}."
 
 
 def recipe_cost(comparisons: Sequence[Comparison]) -> list[Figure]:

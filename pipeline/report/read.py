@@ -20,7 +20,7 @@ from infra.storage import ObjectPath, place, read_json
 from pipeline.compare.compare import COMPARISON, came_in
 from pipeline.report.training_log import LOG, Training, read_training
 from pipeline.report.values import mapping_or_empty, number, read_mapping
-from pipeline.stages.audit import audit_sample
+from pipeline.stages.audit import audit_sample, strictness_of
 from pipeline.stages.final import is_final
 from pipeline.stages.run import FROZEN, funnel
 
@@ -33,7 +33,8 @@ class PoolOutcome:
     """One pass through the pipeline: a run, one recipe of a comparison, or a single dataset.
 
     docs: the number of input documents. funnel: rows of {stage, step, docs, chars, tokens}. datasets: those of its
-    stages that exist (a comparison can be reported from its JSON alone). audit: see `audit.audit_sample`.
+    stages that exist (a comparison can be reported from its JSON alone). audit, strictness: see
+    `pipeline/stages/audit.py`.
     """
 
     label: str
@@ -45,6 +46,7 @@ class PoolOutcome:
     languages: Mapping[str, Mapping[str, int]]
     datasets: tuple[Dataset, ...] = ()
     audit: Mapping[str, Any] | None = None
+    strictness: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,9 @@ def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> PoolOutcome:
     sha256 = frozen.get("sha256") if isinstance(frozen, dict) else None  # with the models of all stages of the run
     name = f"{recipe.name} {str(sha256 or recipe.sha256)[:12]}"
     audit = audit_sample(datasets)
-    return PoolOutcome(label, kind, name, docs, funnel_rows(rows), rejected, languages, tuple(datasets), audit)
+    return PoolOutcome(
+        label, kind, name, docs, funnel_rows(rows), rejected, languages, tuple(datasets), audit, strictness_of(datasets)
+    )
 
 
 def funnel_rows(rows: Any) -> tuple[Mapping[str, Any], ...]:
@@ -227,6 +231,7 @@ def read_comparison(file: Path, label: str) -> Comparison:
                 languages=recipe["by_language"],
                 datasets=tuple(_chain(file.parent, chains.get(name, ()))),
                 audit=recipe.get("audit"),
+                strictness=recipe.get("strictness"),
             )
             for name, recipe in sorted(body["recipes"].items())
         ]

@@ -18,13 +18,13 @@ from infra.engines.engine import Engine
 from infra.errors import UsageError
 from infra.storage import write_bytes, writing
 from pipeline.inputs.inputs import Inputs
+from pipeline.job.intervals import DIGITS, wilson
 from pipeline.job.tables import Tables
 from pipeline.pool.quantile import By, GroupThreshold, Side, find_quantiles, values_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.toml import recipe_toml
-from pipeline.stages.intervals import DIGITS, wilson
 from pipeline.stages.stages import rows_of
 from pipeline.steps.rules import written_out
 

@@ -1,4 +1,5 @@
-"""The audit sample: estimates the share of good pages that the prefilter loses, on pages that it could not reject.
+"""The audit sample: estimates the share of good pages that the prefilter loses, on pages that it could not reject;
+and, where the sample went through a baseline recipe, how much of what that keeps is kept here.
 
 An extract stage with `audit = 0.01` passes that share of its pages, chosen by a hash of their key, through every rule
 of its prefilter, and records how many of the rules each page failed. Sampled pages that the whole recipe keeps at the
@@ -14,7 +15,8 @@ import pyarrow.compute as pc
 from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset
 from infra.dataset.schema import signal_names
-from pipeline.stages.intervals import wilson
+from pipeline.job.baseline import baseline_of, strictness
+from pipeline.job.intervals import wilson
 from pipeline.steps.signals import AUDIT_SIGNALS
 
 
@@ -35,6 +37,34 @@ def audit_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
     share = round(lost / kept, 6) if kept else None
     interval = wilson(lost, kept) if kept else None
     return {"sampled": sampled, "kept": kept, "prefilter_rejected": lost, "share": share, "interval": interval}
+
+
+def strictness_of(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
+    """What the last dataset of documents holds of what the baseline would keep (`pipeline/job/baseline.py`); None where
+    no baseline is known.
+
+    {"of": the recipe, "docs" and "tokens": {"share", "interval": 95 %, None where it has no end}, "sampled", "pages"}.
+    """
+    documents = [dataset for dataset in datasets if dataset.kind is Kind.DOCUMENTS]
+    baseline = baseline_of(documents[-1]) if documents else None
+    if baseline is None:
+        return None
+    sums = documents[-1].manifest.shards.sums
+    return strictness(sums.rows, sums.tokens, baseline)
+
+
+def strictness_text(found: Mapping[str, Any]) -> str:
+    """Formats the result as one line."""
+    parts = [f"{_share(found[unit])} of the {name}" for unit, name in (("docs", "documents"), ("tokens", "tokens"))]
+    sample = f"{found['sampled']:,} of {found['pages']:,} pages"
+    return f"strictness: {' and '.join(parts)} that {found['of']}'s rules would keep (estimated on {sample})"
+
+
+def _share(found: Mapping[str, Any]) -> str:
+    if found["share"] is None:
+        return "an unknown share"
+    low, high = found["interval"]
+    return f"{found['share']:.4f} (95 % interval {low:.4f} to {'?' if high is None else format(high, '.4f')})"
 
 
 def _has_audit(dataset: Dataset) -> bool:

@@ -27,6 +27,7 @@ from infra.engines.task import Task
 from infra.storage import place
 from pipeline.index.add import add
 from pipeline.index.manifest import PARAMETERS
+from pipeline.job.baseline import handed_on
 from pipeline.job.carried import Carried, carried
 from pipeline.job.context import Context
 from pipeline.job.tables import Tables
@@ -67,7 +68,8 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
         measured = options if options.get("verify") else {}
         threshold, measure = measured.get("threshold"), measured.get("measure")
         task = ApplyDecisions(step.name, step.method, threshold, measure, context.recipe.sha256, brought)
-    return context.engine.map_shards(task, [source, *decisions], out, header)
+    extras = handed_on(source, dedup=True) if kind is Kind.DOCUMENTS else None
+    return context.engine.map_shards(task, [source, *decisions], out, header, extras)
 
 
 def by_index(context: Context, step: Dedup, source: Source, out: Path, header: Header) -> Dataset:

@@ -28,9 +28,9 @@ from pipeline.inputs.inputs import InputFile, Inputs, find_inputs
 from pipeline.inputs.kinds import is_parquet
 from pipeline.inputs.unpacked import open_lines
 from pipeline.job.context import Context, open_context
+from pipeline.job.intervals import wilson
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, models_of
-from pipeline.stages.intervals import wilson
 from pipeline.stages.run import run, stages_for
 
 FILES, WARM_UP = 8, 8

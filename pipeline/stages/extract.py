@@ -30,6 +30,7 @@ from pipeline.inputs.places import known_place
 from pipeline.inputs.records import record_id, sha1_digest
 from pipeline.inputs.reread import place_of
 from pipeline.inputs.versions import is_other
+from pipeline.job.baseline import BaselineTally
 from pipeline.job.funnel import Funnel
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.steps.extract import Extract
@@ -155,6 +156,7 @@ class Tools:
     extractors: Mapping[str, PageExtractor]
     plain: PageExtractor
     models: Models
+    baseline: Mapping[str, PageExtractor] = field(default_factory=dict)
 
     def close(self) -> None:
         self.reader.close()
@@ -166,6 +168,7 @@ class ExtractTask:
     number (`pipeline/inputs/places.py`), `places` where the models are; neither is in the fingerprint.
 
     `audit`: the share of pages that no prefilter rejects (the audit sample), chosen by a hash of their key.
+    `baseline`: the steps of another recipe, which the pages of the sample go through too, to be counted.
     """
 
     steps: tuple[Step, ...]
@@ -174,10 +177,12 @@ class ExtractTask:
     bodies: Mapping[str, str] = field(compare=False)
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
     audit: float | None = None
+    baseline: tuple[Step, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        audit = [] if self.audit is None else [self.audit]
+        audit: list[Any] = [] if self.audit is None else [self.audit]
+        audit += [[repr(step) for step in self.baseline]] if self.baseline else []
         return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe, *audit])
 
     @property
@@ -186,23 +191,19 @@ class ExtractTask:
         return schemas.documents(structure if self.audit is None else {*AUDIT_SIGNALS, *structure})
 
     def open_tools(self, ingested: Dataset | None = None) -> Tools:
-        extractors = {
-            step.name: page_extractor(step.engine, json.dumps(dict(step.options), sort_keys=True))
-            for step in self.steps
-            if isinstance(step, Extract)
-        }
         models = loaded_models(tuple(sorted(self.places.items())))
-        return Tools(BodyReader(self.bodies, ingested), extractors, page_extractor("plain", "{}"), models)
+        reader, plain = BodyReader(self.bodies, ingested), page_extractor("plain", "{}")
+        return Tools(reader, extractors_of(self.steps), plain, models, extractors_of(self.baseline))
 
     def __call__(self, part: ShardReader) -> Iterator[Output]:
-        funnel = Funnel()
+        funnel, tally = Funnel(), BaselineTally()
         with closing(self.open_tools(dataset_of(part))) as tools:
             for records in part.batches():
                 rows, ledger = [], []
                 every = records.to_pylist()
                 tools.reader.expect(every)
                 for start in range(0, len(every), GROUP):
-                    for visit in self.visits(every[start : start + GROUP], tools, funnel):
+                    for visit in self.visits(every[start : start + GROUP], tools, funnel, tally=tally):
                         funnel.count["in"] += 1
                         if visit.rejects:
                             funnel.count["rejected"] += 1
@@ -210,7 +211,7 @@ class ExtractTask:
                         else:
                             rows.append(visit.row)
                 yield Output(batch(rows, self.schema), ledger_batch(ledger))
-        yield Output(counts=funnel.counts([step.name for step in self.steps]))
+        yield Output(counts={**funnel.counts([step.name for step in self.steps]), **tally.counts})
 
     def one(
         self, record: Mapping[str, Any], tools: Tools, trace: Trace | None = None
@@ -225,13 +226,19 @@ class ExtractTask:
         tools: Tools,
         funnel: Funnel | None = None,
         trace: Trace | None = None,
+        tally: BaselineTally | None = None,
     ) -> list["Visit"]:
         """Runs the records through the steps, all of them through one step before the next.
 
         A page of the audit sample that the prefilter rejects continues; `prefilter_rejected` counts the failed rules.
-        Rules on the URL, and what the publisher requests (noindex, noai), apply to every page.
+        Rules on the URL, and what the publisher requests (noindex, noai), apply to every page. With `tally` and a
+        baseline, what that does is counted.
         """
         visits = [Visit(record, tools, in_audit_sample(record, self.audit)) for record in records]
+        counted = tally if self.baseline else None
+        for visit in visits if counted is not None else ():
+            if visit.audited:
+                visit.baseline_tokens = baseline_tokens(self.baseline, visit.record, visit.message, tools)
         last = len(self.steps) - 1
         for order, step in enumerate(self.steps):
             lenient = order < last and not step.binding
@@ -239,10 +246,16 @@ class ExtractTask:
                 if visit.rejects:
                     continue
                 visit.take(step, lenient, trace)
+                if visit.outcome is None and order < last:
+                    visit.chars, visit.language = len(visit.document.text), visit.document.language
+                if visit.outcome is None and (visit.rejects or visit.prefilter_failures or order == last):
+                    visit.outcome = order
                 if funnel and not visit.rejects:
                     funnel.passed(order, len(visit.document.text), visit.document.tokens)
                 if visit.rejects or order == last:
                     visit.rest()
+        for visit in visits if counted is not None else ():
+            visit.count(counted)
         if self.audit is not None:
             for visit in visits:
                 if not visit.rejects:
@@ -257,7 +270,9 @@ class Visit:
     """One record in an extract stage: its body is read once, its text is that of the last extraction.
 
     `rejects`: the failed rules of the step that rejected it. `prefilter_failures`: for a page of the audit sample
-    (`audited`), the number of failed rules that would have rejected it.
+    (`audited`), the number of failed rules that would have rejected it. `outcome`: the number of the first step with a
+    failed rule, of the last one if there is none; `chars`, `language`: of the text there. `baseline_tokens`: those that
+    a baseline keeps of it, None if it rejects the page.
     """
 
     def __init__(self, record: Mapping[str, Any], tools: Tools, audited: bool) -> None:
@@ -265,6 +280,10 @@ class Visit:
         self.tools = tools
         self.audited = audited
         self.prefilter_failures = 0
+        self.outcome: int | None = None
+        self.chars = 0
+        self.language: str | None = None
+        self.baseline_tokens: int | None = None
         self.row: dict[str, Any] = {}
         self.rejects: list[Reject] = []
         self.document = Document("", record["url"] or "")
@@ -281,6 +300,13 @@ class Visit:
         """Frees the body and the document, which only the steps need."""
         self.__dict__.pop("message", None)
         del self.document
+
+    def count(self, tally: BaselineTally) -> None:
+        """Counts the page; of the sample, what the baseline does with it."""
+        assert self.outcome is not None
+        stratum = tally.page(self.outcome, self.chars)
+        if self.audited:
+            tally.sampled(stratum, self.baseline_tokens, None if self.rejects else self.language)
 
     def take(self, step: Step, lenient: bool, trace: Trace | None) -> None:
         """Runs one step; `lenient`: a page of the audit sample is not rejected."""
@@ -312,6 +338,33 @@ class Visit:
             requested = bool(self.record.get(name)) or name in page.robots
             self.document.signals[name] = float(requested)
         return undeclared + step.page_rejects(page, trace)
+
+
+def baseline_tokens(steps: Sequence[Step], record: Mapping[str, Any], message: HttpMessage, tools: Tools) -> int | None:
+    """The tokens of the text that a baseline's rules leave of a page; None if they reject it."""
+    document = Document("", record["url"] or "")
+    for step in steps:
+        if isinstance(step, Gate):
+            rejects = step.on_record(record, tools.models)
+        elif isinstance(step, Extract):
+            extractor = tools.baseline[step.name] if record["page"] == "html" else tools.plain
+            page = extractor.extract(message.body, record["charset_header"], document.url)
+            rejects = step.page_rejects(page)
+            document = Document(page.text, document.url, tokens=count_tokens(page.text))
+        else:
+            rejects = step.run(document, tools.models, None)
+        if rejects:
+            return None
+    return document.tokens
+
+
+def extractors_of(steps: Sequence[Step]) -> dict[str, PageExtractor]:
+    """The process's extractors of these steps, by the names of the steps."""
+    return {
+        step.name: page_extractor(step.engine, json.dumps(dict(step.options), sort_keys=True))
+        for step in steps
+        if isinstance(step, Extract)
+    }
 
 
 @lru_cache(maxsize=8)

@@ -24,6 +24,7 @@ from pipeline.inputs.inputs import Inputs
 from pipeline.inputs.names import is_url
 from pipeline.inputs.places import query_is_missing
 from pipeline.inputs.planning import FileGroups, PlanTask, must_be_planned, read_plan
+from pipeline.job.baseline import estimates, handed_on
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
 from pipeline.job.tables import Tables
@@ -119,7 +120,7 @@ def ingest_stage(
     while True:
         try:
             planned = plan_archives(context, stage, source, out, header)
-            if following and following.stage.command == "extract":
+            if following and following.stage.command == "extract" and "audit_pages" not in following.stage.options:
                 second = extract_map(following.context, following.stage, planned.places(), out=following.out)
                 one_pass(context.engine, planned, MapTo(task, out, header), second, part_copied, is_fetched)
             return context.engine.map_shards(task, [planned], out, header, write_read)
@@ -144,18 +145,48 @@ def extract_stage(
     for name, place in bodies.items():
         if lacks_query(place):
             raise query_is_missing(name, place)
-    made = extract_map(context, stage, bodies, source.refs, out)
-    return context.engine.map_shards(made.task, [source], out, made.header)
+    made = extract_map(context, stage, bodies, source.refs, out, rows_in(source))
+    extras = estimates(stage.baseline.name) if stage.baseline else None
+    return context.engine.map_shards(made.task, [source], out, made.header, extras)
 
 
 def extract_map(
-    context: Context, stage: Stage, bodies: Mapping[str, str], refs: tuple[InputRef, ...] = (), out: Path = Path()
+    context: Context,
+    stage: Stage,
+    bodies: Mapping[str, str],
+    refs: tuple[InputRef, ...] = (),
+    out: Path = Path(),
+    pages: int | None = None,
 ) -> MapTo:
-    """The map of an extract stage. `bodies`: where the archives are."""
+    """The map of an extract stage. `bodies`: where the archives are. `pages`: how many it reads; None: not known."""
     context = context.of_stage(stage)
     models, places = context.stage_models(stage), dict(context.stage_places(stage))
-    task = ExtractTask(stage.steps, models, context.recipe.sha256, bodies, places, stage.options.get("audit"))
+    steps = stage.baseline.steps if stage.baseline else ()
+    task = ExtractTask(
+        stage.steps, models, context.recipe.sha256, bodies, places, audit_share(stage, pages), baseline=steps
+    )
     return MapTo(task, out, context.header(stage, Kind.DOCUMENTS, refs))
+
+
+def audit_share(stage: Stage, pages: int | None) -> float | None:
+    """The share of pages in the audit sample: of a small input the least power of a half that gives `audit_pages`, so
+    that a run that grows a little keeps its sample."""
+    share, least = stage.options.get("audit"), stage.options.get("audit_pages", 0)
+    if share is None or not least or pages is None:
+        return share
+    enough = 1.0
+    while enough / 2 * pages >= least:
+        enough /= 2
+    return max(float(share), enough)
+
+
+def rows_in(source: Source) -> int:
+    """How many rows a source of datasets has."""
+    if isinstance(source, SideBySide):
+        return sum(rows_in(each) for each in source.sources)
+    if isinstance(source, Limited):
+        return min(source.limit, rows_in(source.source))
+    return source.manifest.shards.sums.rows if isinstance(source, Dataset) else 0
 
 
 def is_fetched(part: ArchivePart) -> bool:
@@ -180,7 +211,8 @@ def filter_stage(context: Context, stage: Stage, source: Source, out: Path) -> D
         carried(source),
         context.stage_places(stage),
     )
-    return context.engine.map_shards(task, [source], out, context.header(stage, Kind.DOCUMENTS, source.refs))
+    header = context.header(stage, Kind.DOCUMENTS, source.refs)
+    return context.engine.map_shards(task, [source], out, header, handed_on(source))
 
 
 def archive_places(source: Source) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pipeline.steps.signals import CLUSTER_SIGNALS
 METHODS: dict[str, str] = {
     "quantile": "a signal against a percentile of the pool",
     "clusters": "documents clustered by meaning; the worst clusters are dropped",
+    "keep_rate": "the best by a score: at most a share of what a baseline recipe would keep, by language and axis",
 }
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
@@ -29,9 +30,22 @@ ABOUT: dict[str, str] = {
     "score": "the signal whose mean over a cluster ranks it",
     "marks": "rules `{ signal, max }` (or `min`): the score is multiplied by the share of documents that pass",
     "min_size": "a cluster with fewer measured documents has no score and is kept",
+    "at_most": "the most of what the baseline keeps, in documents and in tokens: of the lower end of its interval",
+    "aim": "the share of the baseline's estimate that is aimed at",
+    "of": "the baseline: a recipe that the audit sample went through (`baseline` of the extract stage)",
+    "language_floor": "the least share of a language in what is kept, as a part of its share of the extracted pages",
+    "axis_floor": "the least share of IQ, of EQ and of general in what is kept of a language",
+    "bounds": "`tilt` and `groups` that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
+    "frozen": "`bounds` decide, whatever the pool; what its own would keep is reported as drift",
     "sample": "documents on which the clusters are fitted, chosen by hash; at least 20 for each cluster",
 }
 TYPES = {"keep": "number", "drop": "number", "marks": "list of tables"}
+# The same of options of `keep_rate` that others have too.
+KEEP_RATE_ABOUT: dict[str, str] = {
+    "signal": "the score, a probability: the best by it are kept",
+    "by": "which documents are cut by their own scores: by `language`, by `axis` (IQ, EQ, general), by both or none",
+    "min_count": "a pool of fewer documents, or of which the baseline would keep fewer, has the `bounds` of the recipe",
+}
 # The options of each method, with their defaults; None: must be given.
 QUANTILE: dict[str, Any] = {"signal": None, "keep": None, "side": None, "by": "language", "min_count": 100}
 # Fewer sampled documents per cluster than this are too few to describe it.
@@ -40,33 +54,38 @@ MAX_CLUSTERS = 4096
 CLUSTERS: dict[str, Any] = {
     "clusters": 100, "drop": None, "score": "quality", "marks": (), "min_size": DOCUMENTS_A_CLUSTER, "sample": 20_000,
 }  # fmt: skip
+KEEP_RATE: dict[str, Any] = {
+    "signal": "quality", "of": "falcon", "at_most": 0.09, "aim": 0.075, "by": ("language", "axis"),
+    "language_floor": 1.0, "axis_floor": 0.15, "min_count": 100, "bounds": {}, "frozen": False,
+}  # fmt: skip
+OPTIONS: dict[str, dict[str, Any]] = {"quantile": QUANTILE, "clusters": CLUSTERS, "keep_rate": KEEP_RATE}
 
 
 @dataclass(frozen=True)
 class PoolRule(MethodStep):
-    """`quantile` (a signal against a percentile of the pool, by language) or `clusters` (documents clustered by
-    meaning, the worst clusters dropped)."""
+    """`quantile` (a signal against a percentile of the pool, by language), `clusters` (documents clustered by meaning,
+    the worst clusters dropped) or `keep_rate` (the best by a score, a share of what a baseline recipe keeps)."""
 
     kind: ClassVar[str] = "pool"
     stages: ClassVar[tuple[str, ...]] = ("filter",)
-    methods: ClassVar[tuple[str, ...]] = ("quantile", "clusters")
+    methods: ClassVar[tuple[str, ...]] = ("quantile", "clusters", "keep_rate")
 
     @classmethod
     def options_of(cls, method: str) -> tuple[Option, ...]:
         return tuple(
             replace(each, type=TYPES.get(each.name, each.type))
-            for each in typed(CLUSTERS if method == "clusters" else QUANTILE, ABOUT)
+            for each in typed(OPTIONS[method], ABOUT | (KEEP_RATE_ABOUT if method == "keep_rate" else {}))
         )
 
     def checked_options(self) -> dict[str, Any]:
         """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
-        known = CLUSTERS if self.method == "clusters" else QUANTILE
+        known = OPTIONS[self.method]
         place = f"pool {self.name!r}"
         for name in self.options:
             if name not in known:
                 raise UsageError(f"{place}: {self.method} has no option {shown(name)}; {meant(name, sorted(known))}")
         options = {**known, **self.options}
-        return _clusters(options, place) if self.method == "clusters" else _quantile(options, place)
+        return {"quantile": _quantile, "clusters": _clusters, "keep_rate": _keep_rate}[self.method](options, place)
 
     def models(self) -> Iterator[str]:
         model = self.options.get("model")
@@ -74,7 +93,7 @@ class PoolRule(MethodStep):
 
     def requires(self) -> Iterator[str]:
         options = self.checked_options()
-        if self.method == "quantile":
+        if self.method != "clusters":
             return iter([options["signal"]])
         return iter(sorted({options["score"], *(mark["signal"] for mark in options["marks"])}))
 
@@ -123,3 +142,33 @@ def mark_of(source: Any, place: str) -> Rule:
     if type(threshold) not in (int, float) or not math.isfinite(threshold):
         raise UsageError(f"{place}: the threshold of mark {source['signal']!r} must be a number, not {threshold!r}")
     return Rule(str(source["signal"]), "min" if bounds[0] == "min" else "max", float(threshold))
+
+
+def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
+    for name in ("signal", "of"):
+        if not isinstance(options[name], str):
+            raise UsageError(f"{place}: {name} must be a name, not {shown(options[name])}")
+    for name in ("at_most", "aim", "language_floor", "axis_floor"):
+        value = options[name]
+        if type(value) not in (int, float) or not 0 <= value <= 1:
+            raise UsageError(f"{place}: {name} is {shown(value)}; it must be a share, 0 to 1")
+    if options["aim"] > options["at_most"]:
+        raise UsageError(f"{place}: aim {options['aim']} is above at_most {options['at_most']}")
+    by = [options["by"]] if isinstance(options["by"], str) else list(options["by"])
+    if not set(by) <= {"language", "axis"} or len(set(by)) < len(by):
+        raise UsageError(f"{place}: by is {shown(options['by'])}; it may name language and axis")
+    if type(options["min_count"]) is not int or options["min_count"] < 1:
+        raise UsageError(f"{place}: min_count is {shown(options['min_count'])}; it must be a number of documents")
+    if type(options["frozen"]) is not bool:
+        raise UsageError(f"{place}: frozen is {shown(options['frozen'])}; it must be true or false")
+    bounds = options["bounds"]
+    groups = bounds.get("groups", {}) if isinstance(bounds, Mapping) else None
+    values = [bounds.get("tilt", 0.0), *groups.values()] if isinstance(groups, Mapping) else [None]
+    if set(bounds) - {"tilt", "groups"} or not all(
+        type(value) in (int, float) and math.isfinite(value) for value in values
+    ):
+        raise UsageError(f"{place}: bounds must be {{ tilt = NUMBER, groups = {{ GROUP = NUMBER }} }}")
+    if options["frozen"] and not groups:
+        raise UsageError(f"{place}: frozen needs the bounds that `refinery calibrate` writes")
+    ordered = [name for name in ("language", "axis") if name in by]
+    return {**options, "by": ordered, "bounds": {name: bounds[name] for name in sorted(bounds)}}

@@ -24,7 +24,7 @@ MOMENTS: dict[str, Moment] = {
     "values are there, nothing is counted": ("pipeline.pool.quantile", "values_table", "leave", 1, ""),
     "one level is counted": ("pipeline.pool.quantile", "descend", "enter", 1, ""),
     "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 2, ""),
-    "thresholds are found, not applied": ("pipeline.pool.stage", "in_manifest", "enter", 1, ""),
+    "thresholds are found, not applied": ("pipeline.pool.stage", "handed_on", "enter", 1, ""),
     "the sample is drawn": ("pipeline.pool.clusters_model", "choose_terms", "enter", 1, ""),
     "the clusters are fitted": ("pipeline.pool.clusters", "load_clusters", "enter", 1, ""),
     "clusters are dropped, not applied": ("pipeline.pool.clusters", "drop_worst", "leave", 1, ""),

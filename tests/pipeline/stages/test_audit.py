@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.dataset.manifest import Kind
+from pipeline.job.intervals import wilson
 from pipeline.stages.audit import audit_sample, audit_text
-from pipeline.stages.intervals import wilson
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset, record
 from tests.pipeline.pages import write_crawl

@@ -7,8 +7,9 @@ Z = 1.959963984540054
 DIGITS = 6
 
 
-def wilson(hits: int, trials: int) -> list[float]:
-    """The 95 % interval of a rate of which `hits` of `trials` (at least one) were observed (E. B. Wilson 1927).
+def wilson(hits: float, trials: float) -> list[float]:
+    """The 95 % interval of a rate of which `hits` of `trials` (at least one) were observed (E. B. Wilson 1927). Neither
+    need be whole: a rate that is known better or worse than from independent trials has its own effective number.
 
     It assumes independent trials; pages of one host are not independent, so the true interval is wider.
     """

@@ -1,0 +1,161 @@
+"""Keep the best of a pool: so many documents and tokens as are a given share of what a baseline recipe keeps of it.
+
+What the baseline keeps is estimated on the audit sample (`pipeline/job/baseline.py`). The budget is `aim` times the
+estimate, and no more than `at_most` times the lower end of its interval, in documents and in tokens.
+
+1. The documents are shared among groups (language, and IQ, EQ or general by the domain label) in proportion to the
+   pool, with floors: so each group is cut by its own scores.
+2. Within a group the documents with the highest rank are kept: score minus `tilt` times the logarithm of the length.
+   A score that rises with length alone would fill the budget of tokens with a few long documents. The tilt is the
+   least of a grid at which the kept tokens are within their budget too: then both budgets are full.
+
+Both are found from counters of cells (`score_cells.py`), which are the same on every engine.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from infra.hashing import sha256_json
+from infra.ledger import Reject
+from pipeline.job.baseline import Baseline
+from pipeline.pool.apply import Verdict
+from pipeline.pool.quotas import shared, whole
+from pipeline.pool.score_cells import LANGUAGE, UNKNOWN, Cells, least_value, ranks
+
+# What an octave of length may be worth, in units of logit.
+TILTS = tuple(number / 16 for number in range(-16, 97))
+# No group is kept to more than this share: a bound that passes nearly all of a group says nothing of quality.
+MOST_OF_GROUP = 0.5
+# When even the largest tilt keeps too many tokens, the budget of documents shrinks in such steps.
+SHRINK = 0.95
+
+
+@dataclass(frozen=True)
+class KeepBudget:
+    docs: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """`tilt`, and the least rank by group; a group that is not named has the highest one of its language, else of
+    all."""
+
+    tilt: float
+    groups: Mapping[str, float]
+
+    def of(self, group: str) -> float | None:
+        if group in self.groups or not self.groups:
+            return self.groups.get(group)
+        language = group.split("/")[0]
+        near = [rank for name, rank in self.groups.items() if name.split("/")[0] == language]
+        return max(near or self.groups.values())
+
+    def kept(self, cells: Mapping[str, Cells]) -> dict[str, tuple[int, int]]:
+        """Documents and tokens that pass, by group."""
+        found = {}
+        for name, each in cells.items():
+            bound = self.of(name)
+            passed = ranks(each.scores, each.lengths, self.tilt) >= (np.inf if bound is None else bound)
+            found[name] = int(each.docs[passed].sum()), int(each.tokens[passed].sum())
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        return {"tilt": self.tilt, "groups": dict(self.groups)}
+
+
+def budget_of(baseline: Baseline, aim: float, at_most: float) -> KeepBudget:
+    """The most documents and tokens to keep."""
+    docs = min(aim * baseline.docs, at_most * (baseline.docs_interval[0] or 0.0))
+    tokens = min(aim * baseline.tokens, at_most * (baseline.tokens_interval[0] or 0.0))
+    return KeepBudget(int(docs), int(tokens))
+
+
+def quotas(
+    docs: int, cells: Mapping[str, Cells], by: tuple[str, ...], floors: Mapping[str, float], spoken: Mapping[str, float]
+) -> dict[str, int]:
+    """The documents that each group may keep. `floors`: `language` (of a language's share of the extracted pages,
+    which `spoken` counts, the least that its share of what is kept is), `axis` (the least share of a language's
+    documents that is of an axis)."""
+    sizes = {name: float(each.all_docs) for name, each in cells.items()}
+    caps = {name: size * MOST_OF_GROUP for name, size in sizes.items()}
+    if LANGUAGE not in by:
+        return whole(shared(docs, sizes, dict.fromkeys(sizes, floors["axis"] * docs), caps), docs)
+    members: dict[str, list[str]] = {}
+    for name in sizes:
+        members.setdefault(name.split("/")[0], []).append(name)
+    pages = sum(spoken.values())
+    least = {name: floors["language"] * docs * spoken.get(name, 0.0) / pages if pages else 0.0 for name in members}
+    of_languages = shared(
+        docs,
+        {name: sum(sizes[each] for each in mine) for name, mine in members.items()},
+        least,
+        {name: sum(caps[each] for each in mine) for name, mine in members.items()},
+    )
+    parts: dict[str, float] = {}
+    for language, mine in members.items():
+        total = of_languages[language]
+        floor = dict.fromkeys(mine, floors["axis"] * total)
+        parts |= shared(total, {name: sizes[name] for name in mine}, floor, {name: caps[name] for name in mine})
+    return whole(parts, docs)
+
+
+def best(cells: Cells, tilt: float, docs: int) -> tuple[float | None, int]:
+    """The least rank at which at most so many documents pass, and their tokens; None if no cell fits."""
+    rank = ranks(cells.scores, cells.lengths, tilt)
+    order = np.argsort(-rank, kind="stable")
+    ordered, counts, tokens = rank[order], np.cumsum(cells.docs[order]), np.cumsum(cells.tokens[order])
+    last = np.append(ordered[1:] != ordered[:-1], True)  # where a rank ends: equal ones are kept or rejected together
+    fits = np.flatnonzero(last & (counts <= docs))
+    return (float(ordered[fits[-1]]), int(tokens[fits[-1]])) if len(fits) else (None, 0)
+
+
+def find_bounds(
+    budget: KeepBudget,
+    cells: Mapping[str, Cells],
+    by: tuple[str, ...],
+    floors: Mapping[str, float],
+    spoken: Mapping[str, float],
+) -> Bounds:
+    """The bounds that keep the most within both budgets."""
+    docs = budget.docs
+    while docs > 0:
+        parts = quotas(docs, cells, by, floors, spoken)
+        for tilt in TILTS:
+            found = {name: best(each, tilt, parts[name]) for name, each in cells.items()}
+            if sum(tokens for _, tokens in found.values()) <= budget.tokens:
+                groups = {name: rank for name, (rank, _) in found.items() if rank is not None}
+                return Bounds(tilt, groups)
+        docs = int(docs * SHRINK)
+    return Bounds(0.0, {})
+
+
+@dataclass(frozen=True)
+class KeepRateJudge:
+    """Passes documents whose rank is the bound of their group or above it. The rejection names the score that a
+    document of its length would have needed."""
+
+    step: str
+    signal: str
+    bounds: Bounds
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["keep-rate", self.step, self.signal, self.bounds.as_json()])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Empty for the language score, which has a column of its own."""
+        return () if self.signal == "language_score" else (self.signal,)
+
+    def __call__(self, known: dict[str, Any]) -> Verdict:
+        signals = dict.fromkeys(self.names, known["value"])
+        bound, length, tilt = self.bounds.of(known["group"] or UNKNOWN), known["length"], self.bounds.tilt
+        rank = float(ranks(np.array([known["score"]]), np.array([length]), tilt)[0])
+        if bound is not None and rank >= bound:
+            return Verdict(signals, None)
+        least = None if bound is None else least_value(bound, length, tilt)
+        return Verdict(signals, Reject(self.step, f"min_{self.signal}", known["value"], least))

@@ -1,0 +1,188 @@
+"""A pool's documents counted by group, score and length: small counters from which any keep rate can be found.
+
+The score is the logit of a probability, in bins of 1/64; the length is the binary logarithm of the tokens, in bins of a
+quarter. One cell holds the documents of a group with the same two bins, and their tokens: whole numbers, which add up
+in any order, so that the result does not depend on workers, engines or the order of inputs. What is decided by cells is
+decided exactly: the error is that documents of one cell cannot be told apart. A group has at most 210,000 cells; the
+row of a cell takes 44 bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from infra.dataset.reader import Dataset, ShardReader, Source
+from infra.engines.task import Output
+from infra.errors import UsageError
+from infra.hashing import sha256_json
+from mixers.domains import AXIS_OF, Axis
+from pipeline.job.tables import Tables
+from pipeline.pool.values import columns_for, signal_values, value_source
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+SCORE_BINS, LENGTH_BINS = 64, 4  # of one unit: of logit, of an octave
+MAX_LOGIT = 16.0
+LANGUAGE, AXIS = "language", "axis"
+# Documents without a language.
+UNKNOWN = "und"
+# The most cells that one process reads.
+MAX_CELLS = 2**24
+
+SCORED = pa.schema(
+    [
+        ("group", pa.string()),
+        ("value", pa.float64()),
+        ("score", pa.int32()),
+        ("length", pa.int32()),
+        ("tokens", pa.int64()),
+    ]
+)
+CELLS = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("group", pa.string()),
+        ("score", pa.int32()),
+        ("length", pa.int32()),
+        ("docs", pa.int64()),
+        ("tokens", pa.int64()),
+    ]
+)
+BY_CELL = ["group", "score", "length"]
+
+
+def score_bins(values: Floats) -> Ints:
+    """The bin of each probability; of one that was not measured the lowest."""
+    known = np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0)
+    with np.errstate(divide="ignore"):
+        logits = np.log(known) - np.log1p(-known)
+    return np.floor(np.clip(logits, -MAX_LOGIT, MAX_LOGIT) * SCORE_BINS).astype(np.int64)
+
+
+def length_bins(tokens: Ints) -> Ints:
+    return np.floor(np.log2(np.maximum(tokens, 1)) * LENGTH_BINS).astype(np.int64)
+
+
+def ranks(scores: Ints, lengths: Ints, tilt: float) -> Floats:
+    """The score without its part that comes with length: `tilt` is what an octave of it is worth, in units of logit."""
+    return scores / SCORE_BINS - tilt * (lengths / LENGTH_BINS)
+
+
+def least_value(rank: float, length: int, tilt: float) -> float:
+    """The least probability with which a document of this length bin has the rank."""
+    return float(1 / (1 + np.exp(-(rank + tilt * (length / LENGTH_BINS)))))
+
+
+def group_name(language: str, axis: str, by: tuple[str, ...]) -> str:
+    parts = {LANGUAGE: language, AXIS: axis}
+    return "/".join(parts[name] for name in by) or "all"
+
+
+@dataclass(frozen=True)
+class ScoreTask:
+    """Group, value, bins and tokens of every document, row by row."""
+
+    signal: str
+    by: tuple[str, ...]
+    schema: pa.Schema = SCORED
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json(["scored", self.signal, self.by])
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        known = value_source(part, self.signal, fresh=True)
+        for batch in part.batches(sorted({*columns_for([known]), "language", "domain", "token_count"})):
+            values = signal_values(batch, self.signal, known)
+            tokens = pc.fill_null(batch["token_count"], 0).to_numpy(zero_copy_only=False).astype(np.int64)
+            axes = [AXIS_OF.get(name or "", Axis.GENERAL).value for name in batch["domain"].to_pylist()]
+            spoken = pc.fill_null(batch["language"], UNKNOWN).to_pylist()
+            groups = [group_name(*pair, self.by) for pair in zip(spoken, axes, strict=True)]
+            columns = [
+                pa.array(groups, pa.string()),
+                pa.array(values, from_pandas=True),
+                pa.array(score_bins(values), pa.int32()),
+                pa.array(length_bins(tokens), pa.int32()),
+                pa.array(tokens, pa.int64()),
+            ]
+            yield Output(pa.RecordBatch.from_arrays(columns, schema=SCORED))
+
+
+@dataclass(frozen=True)
+class CellTask:
+    """The cells of one shard."""
+
+    schema: pa.Schema = CELLS
+    fingerprint: str = "pool:cells"
+
+    def __call__(self, part: ShardReader) -> Iterator[Output]:
+        table = part.table([*BY_CELL, "tokens"])
+        counted = table.group_by(BY_CELL, use_threads=False).aggregate([([], "count_all"), ("tokens", "sum")])
+        rows = counted.rename_columns([*BY_CELL, "docs", "tokens"]).sort_by([(name, "ascending") for name in BY_CELL])
+        keys = [
+            xxhash.xxh3_64_intdigest(f"{score}:{length}:{group}".encode("utf-8", "replace"))
+            for group, score, length in zip(*(rows[name].to_pylist() for name in BY_CELL), strict=True)
+        ]
+        whole = rows.add_column(0, "key", pa.array(keys, pa.uint64())).cast(CELLS)
+        for batch in whole.to_batches():
+            yield Output(batch)
+
+
+@dataclass(frozen=True)
+class AddCells:
+    """One row for each cell of a partition."""
+
+    schema: pa.Schema = CELLS
+    fingerprint: str = "pool:add-cells"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:
+        del partition
+        table = pa.Table.from_batches([batch.select(CELLS.names) for batch in rows], CELLS)
+        added = table.group_by(["key", *BY_CELL], use_threads=False).aggregate([("docs", "sum"), ("tokens", "sum")])
+        added = added.rename_columns(CELLS.names).sort_by([("key", "ascending"), ("group", "ascending")])
+        for batch in added.cast(CELLS).to_batches():
+            yield Output(batch)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one group, in ascending order of score and length."""
+
+    scores: Ints
+    lengths: Ints
+    docs: Ints
+    tokens: Ints
+
+    @property
+    def all_docs(self) -> int:
+        return int(self.docs.sum())
+
+    @property
+    def all_tokens(self) -> int:
+        return int(self.tokens.sum())
+
+
+def scored_table(tables: Tables, source: Source, signal: str, by: tuple[str, ...]) -> Dataset:
+    """The narrow table of the documents, partitioned and ordered like them."""
+    return tables.map("scored", ScoreTask(signal, by), source)
+
+
+def count_cells(tables: Tables, scored: Dataset) -> dict[str, Cells]:
+    """The cells of every group of the pool, by name. Raises UsageError for too many."""
+    cells = tables.map("cells", CellTask(), scored)
+    added = tables.reduce("added-cells", [cells], "key", AddCells())
+    if added.manifest.counts["out"] > MAX_CELLS:
+        raise UsageError(
+            f"{tables.stage}: the pool has too many groups for bounds of their own: leave language out of by"
+        )
+    table = added.to_arrow([*BY_CELL, "docs", "tokens"]).sort_by([(name, "ascending") for name in BY_CELL])
+    groups = np.array(table["group"].to_pylist(), dtype=object)
+    columns = [table[name].to_numpy().astype(np.int64) for name in ("score", "length", "docs", "tokens")]
+    return {name: Cells(*(column[groups == name] for column in columns)) for name in sorted(set(groups.tolist()))}

@@ -1,0 +1,259 @@
+"""The best of a pool within budgets of documents and tokens, by group, with length taken out."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.dataset.reader import Dataset
+from infra.engines.local import LocalEngine
+from infra.errors import UsageError
+from pipeline.inputs.inputs import read_inputs
+from pipeline.job.baseline import Baseline
+from pipeline.job.context import open_context
+from pipeline.pool.keep_rate import Bounds, KeepBudget, KeepRateJudge, budget_of, find_bounds, quotas
+from pipeline.pool.quotas import shared, whole
+from pipeline.pool.score_cells import Cells, length_bins, score_bins
+from pipeline.recipes.parse import load_recipe
+from pipeline.revise.freeze_bounds import freeze_bounds
+from pipeline.stages.run import run
+from tests.pipeline.command import answer, refinery
+from tests.pipeline.datasets import document, make_dataset
+from tests.pipeline.pools import judged, pool_recipe
+
+FLOORS = {"language": 0.8, "axis": 0.15}
+BY = ("language", "axis")
+Pool = dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
+
+
+def drawn(seed: int, sizes: dict[str, int], slope: float = 1.0) -> Pool:
+    """Probabilities and tokens by group. A probability rises with length, by `slope` logits an octave."""
+    chance = np.random.default_rng(seed)
+    made = {}
+    for name, size in sizes.items():
+        tokens = np.maximum(chance.lognormal(6.5, 1.0, size), 50).astype(np.int64)
+        logits = slope * np.log2(tokens / 600) + chance.normal(0, 1.5, size)
+        made[name] = (1 / (1 + np.exp(-logits)), tokens)
+    return made
+
+
+def cells_of(pool: Pool) -> dict[str, Cells]:
+    made = {}
+    for name, (values, tokens) in pool.items():
+        bins = np.stack([score_bins(values), length_bins(tokens)])
+        cells, at = np.unique(bins, axis=1, return_inverse=True)
+        sums = np.bincount(at.ravel(), weights=tokens).astype(np.int64)
+        made[name] = Cells(cells[0], cells[1], np.bincount(at.ravel()).astype(np.int64), sums)
+    return made
+
+
+def kept_by_judge(pool: Pool, bounds: Bounds) -> dict[str, tuple[int, int]]:
+    judge = KeepRateJudge("rate", "quality", bounds)
+    found = {}
+    for name, (values, tokens) in pool.items():
+        rows = zip(values.tolist(), score_bins(values).tolist(), length_bins(tokens).tolist(), strict=True)
+        keeps = [
+            judge({"group": name, "value": value, "score": score, "length": length}).reject is None
+            for value, score, length in rows
+        ]
+        found[name] = sum(keeps), int(tokens[np.array(keeps, bool)].sum())
+    return found
+
+
+SIZES = {"en/EQ": 300, "en/IQ": 500, "en/general": 900, "zh/EQ": 120}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("slope", [0.0, 1.0, 2.5])
+def test_both_budgets_are_full_and_never_exceeded(seed: int, slope: float) -> None:
+    pool = drawn(seed, SIZES, slope)
+    tokens = sum(int(each.sum()) for _, each in pool.values())
+    budget = KeepBudget(130, int(130 / 1820 * tokens))
+    cells = cells_of(pool)
+    bounds = find_bounds(budget, cells, BY, FLOORS, {"en": 1500.0, "zh": 150.0, "de": 200.0})
+    kept = bounds.kept(cells)
+    assert kept == kept_by_judge(pool, bounds)
+    docs, of_tokens = (sum(each[number] for each in kept.values()) for number in (0, 1))
+    assert 0.95 * budget.docs <= docs <= budget.docs and 0.85 * budget.tokens <= of_tokens <= budget.tokens
+
+
+def test_a_score_that_rises_with_length_does_not_fill_the_budget_with_long_documents() -> None:
+    pool = drawn(7, {"en/general": 2000}, slope=2.0)
+    values, tokens = pool["en/general"]
+    cells = cells_of(pool)
+    budget = KeepBudget(150, int(150 * tokens.mean()))
+    bounds = find_bounds(budget, cells, BY, FLOORS, {})
+    by_score_alone = tokens[np.argsort(-values)]
+    alone = int((np.cumsum(by_score_alone) <= budget.tokens).sum())
+    assert bounds.tilt > 1 and bounds.kept(cells)["en/general"][0] >= 145 > 2 * alone
+    judge = KeepRateJudge("rate", "quality", bounds)
+    verdicts = [
+        judge({"group": "en/general", "value": v, "score": s, "length": n}).reject is None
+        for v, s, n in zip(values.tolist(), score_bins(values).tolist(), length_bins(tokens).tolist(), strict=True)
+    ]
+    assert tokens[np.array(verdicts)].min() < np.median(tokens)
+
+
+def test_a_language_and_an_axis_have_their_floors() -> None:
+    cells = cells_of(drawn(1, {"en/EQ": 20, "en/IQ": 900, "en/general": 900, "zh/EQ": 40}))
+    found = quotas(100, cells, BY, FLOORS, {"en": 700.0, "zh": 200.0, "fr": 100.0})
+    assert sum(found.values()) == 100
+    assert found["zh/EQ"] == 16  # .8 of .2, where the pool has .02 of it
+    assert found["en/EQ"] == 10  # half of the group, which is less than .15 of 84
+    assert abs(found["en/IQ"] - found["en/general"]) <= 1
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.floats(0, 1e6), st.floats(0, 50)), min_size=1),
+    st.integers(0, 1000),
+)
+def test_a_budget_is_shared_within_floors_and_caps(groups: dict[str, tuple[float, float]], total: int) -> None:
+    weights = {name: weight for name, (weight, _) in groups.items()}
+    floors = {name: floor for name, (_, floor) in groups.items()}
+    caps = {name: weight / 2 for name, weight in weights.items()}
+    found = shared(total, weights, floors, caps)
+    assert sum(found.values()) <= total * (1 + 1e-6) + 1e-6
+    assert sum(found.values()) == pytest.approx(min(total, sum(caps.values())), rel=1e-6, abs=1e-3)
+    assert all(found[name] <= caps[name] for name in groups)
+    if sum(floors.values()) <= total:
+        assert all(found[name] >= min(floors[name], caps[name]) - 1e-9 for name in groups)
+    assert sum(whole(found, total).values()) <= total
+
+
+def baseline(docs: float, tokens: float, **more: Any) -> Baseline:
+    values = {"pages": 1000, "sampled": 1000, "docs_variance": 0.0, "tokens_variance": 0.0, **more}
+    return Baseline("falcon", docs=docs, tokens=tokens, **values)
+
+
+def test_the_budget_is_the_aim_but_no_more_than_at_most_of_the_lower_end() -> None:
+    assert budget_of(baseline(400, 200_000), 0.075, 0.09) == KeepBudget(30, 15_000)
+    unsure = baseline(400, 200_000, sampled=50, docs_variance=60.0**2, tokens_variance=90_000.0**2)
+    found = budget_of(unsure, 0.075, 0.09)
+    assert found.docs == int(0.09 * (unsure.docs_interval[0] or 0)) < 30
+    assert found.tokens == int(0.09 * (unsure.tokens_interval[0] or 0)) < 15_000
+
+
+def pool_rows(count: int = 400) -> list[dict[str, Any]]:
+    draw = random.Random(4)
+    rows = []
+    for number in range(count):
+        words = draw.randint(20, 400)
+        domain = draw.choice(["mathematics", "literature", "general"])
+        score = min(0.999, draw.random() ** 0.5 * (words / 400) ** 0.2)
+        rows.append(document(number, text="w " * words, token_count=words, language_score=score, domain=domain))
+    return rows
+
+
+def rated(folder: Path, given: Path, **options: Any) -> Dataset:
+    recipe = pool_recipe(folder / "recipe.toml", "keep_rate", signal="language_score", **options)
+    return run(open_context(str(recipe), LocalEngine()), read_inputs([str(given)]), folder / "out").last
+
+
+def test_a_stage_keeps_the_share_of_its_baseline_and_says_so(tmp_path: Path) -> None:
+    rows = pool_rows()
+    extra = {"baseline": baseline(300, 60_000, languages={"en": 200.0, "zh": 100.0}).as_json()}
+    make_dataset(tmp_path / "given", "filter", rows, [], extra=extra, cuts=[100, 250])
+    made = rated(tmp_path, tmp_path / "given", aim=0.09)
+    pool = made.manifest.extra["pool"]
+    sums = made.manifest.shards.sums
+    assert pool["used"] == "pool" and 25 <= sums.rows <= 27 and 4900 <= sums.tokens <= 5400
+    assert pool["strictness"]["docs"] == {
+        "share": round(sums.rows / 300, 6), "interval": [round(sums.rows / 300, 6)] * 2
+    }  # fmt: skip
+    assert sum(group["kept"] for group in pool["groups"]) == sums.rows
+    assert {group["group"] for group in pool["groups"]} == {
+        f"{a}/{b}" for a in ("en", "zh") for b in ("IQ", "EQ", "general")
+    }
+    chinese = made.manifest.languages["zh"]["docs"]
+    assert chinese >= 0.7 * sums.rows / 3
+    ledger = made.ledger()
+    assert {*ledger["rule"].to_pylist()} == {"min_language_score"}
+    short = [
+        (value, least)
+        for value, least in zip(ledger["value"].to_pylist(), ledger["threshold"].to_pylist(), strict=True)
+        if least is not None and value >= least + 0.02
+    ]
+    assert not short
+
+
+def test_a_pool_without_a_sample_or_too_small_has_the_bounds_of_the_recipe(tmp_path: Path) -> None:
+    bounds = {"tilt": 0.0, "groups": {"en/IQ": 2.0, "zh/general": 1.0}}
+    rows = [
+        {"id": str(n), "text": "w " * 50, "language": language, "language_score": score}
+        for n, (language, score) in enumerate([("en", 0.95), ("en", 0.8), ("zh", 0.8), ("fr", 0.8), ("fr", 0.9)])
+    ]
+    made = judged(tmp_path / "bare", rows, "keep_rate", signal="language_score", bounds=bounds)
+    assert made.to_arrow()["id"].to_pylist() == ["0", "2", "4"]
+    assert made.manifest.extra["pool"]["used"] == "shipped" and "no audit sample" in made.manifest.extra["pool"]["note"]
+    extra = {"baseline": baseline(40, 8000).as_json()}
+    make_dataset(tmp_path / "given", "filter", pool_rows(90), [], extra=extra)
+    small = rated(tmp_path / "small", tmp_path / "given", bounds=bounds)
+    assert "90 documents, where falcon would keep about 40, is too small" in small.manifest.extra["pool"]["note"]
+    assert small.manifest.extra["pool"]["strictness"]["docs"]["share"] == round(small.manifest.counts["out"] / 40, 6)
+
+
+def test_frozen_bounds_decide_for_a_later_pool_and_the_drift_is_reported(tmp_path: Path) -> None:
+    extra = {"baseline": baseline(300, 60_000).as_json()}
+    make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra=extra)
+    first = rated(tmp_path / "first", tmp_path / "given")
+    recipe = load_recipe(str(tmp_path / "first" / "recipe.toml"))
+    assert freeze_bounds(recipe, first, tmp_path / "frozen.toml") == "rule"
+    later = [row | {"language_score": row["language_score"] ** 2} for row in pool_rows()]
+    make_dataset(tmp_path / "later", "filter", later, [], extra=extra)
+    context = open_context(str(tmp_path / "frozen.toml"), LocalEngine())
+    same = run(context, read_inputs([str(tmp_path / "given")]), tmp_path / "same").last
+    assert same.to_arrow()["id"] == first.to_arrow()["id"] and same.manifest.extra["pool"]["used"] == "frozen"
+    moved = run(context, read_inputs([str(tmp_path / "later")]), tmp_path / "moved").last
+    drift = moved.manifest.extra["pool"]["drift"]
+    assert sum(row["kept"] for row in drift) == moved.manifest.counts["out"] < first.manifest.counts["out"]
+    assert sum(row["own_bounds_keep"] for row in drift) > moved.manifest.counts["out"]
+
+
+def test_the_command_freezes_bounds_and_says_what_it_lacks(tmp_path: Path) -> None:
+    extra = {"baseline": baseline(300, 60_000).as_json()}
+    make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra=extra)
+    first = rated(tmp_path / "first", tmp_path / "given")
+    words = ("calibrate", "--input", first.folder, "--recipe", tmp_path / "first" / "recipe.toml")
+    found = answer(*words, "--out", tmp_path / "frozen.toml")
+    assert found["changed"] == ["rule"] and found["bounds"] == first.manifest.extra["pool"]["bounds"]
+    options = load_recipe(str(tmp_path / "frozen.toml")).source["stage"][0]["step"][0]["options"]
+    assert options["frozen"] is True and options["bounds"] == found["bounds"]
+    assert "give --signal and --keep, or --recipe and --out" in refinery(*words, code=2)
+
+
+def test_what_cannot_be_frozen_is_refused(tmp_path: Path) -> None:
+    recipe = load_recipe("yi")
+    bare = make_dataset(tmp_path / "bare", "filter", [document(1)], [])
+    with pytest.raises(UsageError, match="was not made by a keep_rate step"):
+        freeze_bounds(recipe, bare, tmp_path / "out.toml")
+    pool = {"method": "keep_rate", "pool_bounds": None, "note": "too small"}
+    small = make_dataset(tmp_path / "small", "filter", [document(1)], [], extra={"pool": pool})
+    with pytest.raises(UsageError, match="no bounds were found on this pool: too small"):
+        freeze_bounds(recipe, small, tmp_path / "out.toml")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"aim": 0.2}, "aim 0.2 is above at_most 0.09"),
+        ({"at_most": 2}, "at_most is 2; it must be a share"),
+        ({"by": ["domain"]}, "it may name language and axis"),
+        ({"frozen": True}, "frozen needs the bounds"),
+        ({"bounds": {"tilt": "x"}}, "bounds must be"),
+        ({"min_count": 0}, "min_count is 0"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        judged(tmp_path, [], "keep_rate", **options)
+
+
+def test_another_baseline_than_the_samples_is_refused(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra={"baseline": baseline(300, 60_000).as_json()})
+    with pytest.raises(UsageError, match="of is 'ccnet', but the audit sample went through 'falcon'"):
+        rated(tmp_path, tmp_path / "given", of="ccnet")
