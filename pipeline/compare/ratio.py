@@ -14,7 +14,7 @@ import xxhash
 
 from pipeline.compare.walk import Partition
 from pipeline.inputs.hosts import host_of
-from pipeline.stages.intervals import wilson
+from pipeline.job.intervals import wilson
 
 REPLICATES = 2000
 SEED = 20240511

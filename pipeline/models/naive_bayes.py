@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dedup.kernels import Bytes, Offsets, compiled
+from dedup.compiled import compiled
+from dedup.kernels import Bytes, Offsets
 from infra.errors import UsageError
 
 Floats = npt.NDArray[np.float32]

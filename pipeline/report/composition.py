@@ -12,11 +12,11 @@ from infra.dataset.manifest import Kind
 from infra.dataset.reader import Dataset
 from mixers.domains import AXIS_OF
 from pipeline.inputs.hosts import host_of
+from pipeline.job.intervals import wilson
 from pipeline.report.charts import Bar, bars_svg, percent
 from pipeline.report.parts import Figure, Table, clipped
 from pipeline.report.read import PoolOutcome
 from pipeline.report.rows import MAX_ROWS, first_values
-from pipeline.stages.intervals import wilson
 
 MOST_BARS = 12
 MOST_ROWS = 60
