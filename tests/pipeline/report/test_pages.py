@@ -20,7 +20,7 @@ from pipeline.report.report import write_report
 from pipeline.report.rows import RuleSample, kept_signals, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.samples import Texts
 from pipeline.report.views import StageView, bound_of, signal_of, top_rules
-from pipeline.stages.intervals import wilson
+from pipeline.job.intervals import wilson
 from tests.pipeline.command import refinery
 from tests.pipeline.comparisons import EVIL, EVIL_URL, stages, write_comparison
 from tests.pipeline.datasets import document, make_dataset, reject
