@@ -28,6 +28,7 @@ NAMES: Final = (
     "components",
     "dedup_index",
     "pool_speed",
+    "draws",
     "loader_speed",
     "engines",
     "stage_speed",
