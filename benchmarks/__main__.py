@@ -29,6 +29,7 @@ NAMES: Final = (
     "components",
     "dedup_index",
     "pool_speed",
+    "draws",
     "loader_speed",
     "engines",
     "stage_speed",

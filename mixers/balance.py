@@ -119,7 +119,8 @@ def solve_mixture(
         for i, target in enumerate(targets)
     }
     solution = replace(solution, alone=alone, possible=possible)
-    _check_tolerance(solution, config, largest)
+    smaller = largest if (np.abs(aims - at_any_size) <= config.tolerance + MISS).all() else None
+    _check_tolerance(solution, config, smaller)
     return solution
 
 
@@ -135,10 +136,11 @@ def _check_languages(pool: Pool, config: DrawConfig) -> None:
             )
 
 
-def _check_tolerance(solution: MixtureSolution, config: DrawConfig, largest: float) -> None:
+def _check_tolerance(solution: MixtureSolution, config: DrawConfig, met_at: float | None) -> None:
+    """UsageError for a miss beyond the tolerance. `met_at`: the largest size within it; None if no size is."""
     for name, (asked, planned) in solution.missed.items():
         if abs(asked - planned) > config.tolerance + MISS:
-            smaller = f"ask for at most {int(largest):,} tokens, " if config.tokens else ""
+            smaller = f"ask for at most {int(met_at):,} tokens, " if config.tokens and met_at else ""
             raise UsageError(
                 f"target {name} = {asked:g} is missed by more than the tolerance of {config.tolerance:g}: "
                 f"{planned:.4g} is possible, limited by {listed(solution.limits_of[name])}; {smaller}loosen one of "
@@ -162,7 +164,9 @@ def _solve(
     raked = _raked(natural, hard, bounds, aimed, attained)
     shares = _nearest_shares(raked, matrix, bounds, aimed, attained)
     slacks = matrix @ shares - bounds
-    tight = [each for each, slack, bound in zip(hard, slacks, bounds) if slack <= TIGHT * abs(bound) and each.name]
+    # floors and caps are loosened by the slack of problem 4; epochs are relative to what a group has
+    room = [TIGHT * abs(bound) if each.kind == "epochs" else 10 * SLACK for each, bound in zip(hard, bounds)]
+    tight = [each for each, slack, most in zip(hard, slacks, room) if slack <= most and each.name]
     planned = {
         target.name: (float(target.share), round(float(share), 6)) for target, share in zip(targets, aimed @ shares)
     }

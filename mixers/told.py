@@ -9,8 +9,9 @@ from typing import Any
 COLUMNS = ("of", "what", "asked", "share of tokens", "of the pool drawn")
 KINDS = ("axis", "language", "domain", "source")
 # A share that differs by more from the one asked for is told as a miss, whether planning or whole documents made it.
-TOLD_MISS = 0.0005
+TOLD_MISS = 0.002
 SCARCEST = 4
+LANGUAGES_SHOWN = 8
 
 
 def size_line(mixture: Mapping[str, Any]) -> str:
@@ -58,8 +59,10 @@ def target_rows(mixture: Mapping[str, Any]) -> list[dict[str, str]]:
         "language": config.get("language_targets", {}), "source": {},
     }  # fmt: skip
     for kind in KINDS:
-        kept = mixture.get("retention", {}).get(kind, {})
-        for name, share in mixture.get("shares", {}).get(kind, {}).items():
+        kept, drawn = (mixture.get(key, {}).get(kind, {}) for key in ("retention", "shares"))
+        if kind == "language" and mixture.get("languages"):
+            drawn, kept = of_languages(mixture["languages"], asked[kind])
+        for name, share in drawn.items():
             target = asked[kind].get(name)
             rows.append(
                 {
@@ -80,3 +83,14 @@ def target_rows(mixture: Mapping[str, Any]) -> list[dict[str, str]]:
 def draw_lines(mixture: Mapping[str, Any]) -> list[str]:
     """What `mix` prints beside the table of shares."""
     return [size_line(mixture), *missed_lines(mixture), *limit_lines(mixture)]
+
+
+def of_languages(
+    languages: Mapping[str, Mapping[str, int]], asked: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Share of the tokens, and how much of the pool is drawn, of the languages that are asked for and the largest."""
+    total = sum(numbers["drawn_tokens"] for numbers in languages.values()) or 1
+    order = sorted(languages, key=lambda name: (name not in asked, -languages[name]["drawn_tokens"], name))
+    shown = [name for name in order[: max(LANGUAGES_SHOWN, len(asked))] if languages[name]["tokens"]]
+    drawn = {name: languages[name]["drawn_tokens"] / total for name in shown}
+    return drawn, {name: languages[name]["kept_tokens"] / languages[name]["tokens"] for name in shown}

@@ -98,6 +98,12 @@ def test_an_infeasible_draw_names_what_to_loosen(config: DrawConfig, words: list
     assert all(word in message for word in words) and "loosen" in message and "\n" not in message
 
 
+def test_a_miss_that_no_size_mends_suggests_none() -> None:
+    config = DrawConfig(targets={"general": 0.2}, max_source_share={"web": 0.1}, tokens=3000, tolerance=0.05)
+    with pytest.raises(UsageError, match=r"0.1 is possible, limited by max_source_share web = 0.1; loosen"):
+        solve_mixture(CELLS, AVAILABLE, config)
+
+
 @pytest.mark.parametrize("field", ["language_targets", "min_language_share"])
 def test_a_language_that_no_document_has_is_refused(field: str) -> None:
     with pytest.raises(UsageError, match="no document of the pool has the language 'zho'"):

@@ -1,0 +1,40 @@
+"""What a draw says of itself: of today's manifests, and of those of earlier versions."""
+
+from typing import Any
+
+from mixers.told import COLUMNS, draw_lines, target_rows
+
+GROUP: dict[str, Any] = {
+    "source": "web", "domain": "code", "documents": 4, "tokens": 100, "drawn": 2, "drawn_tokens": 150,
+}  # fmt: skip
+
+
+def test_an_earlier_manifest_is_told() -> None:
+    mixture = {
+        "groups": [GROUP], "binding": ["max_share code = 0.5"], "missed": {"EQ": [0.4, 0.25]},
+        "shares": {"axis": {"IQ": 1.0}}, "config": {"targets": {"IQ": 0.6, "EQ": 0.4}},
+    }  # fmt: skip
+    size, *lines = draw_lines(mixture)
+    assert size.startswith(
+        "150 tokens with repeats (counted by a fixed pattern, no tokenizer), of 100 in the pool; 2 of 4"
+    )
+    assert lines == ["target of EQ missed: 40.0% asked for, 25.0% possible", "limited by max_share code = 0.5"]
+    row = {"of": "axis", "what": "IQ", "asked": "60.0%", "share of tokens": "100.0%", "of the pool drawn": ""}
+    assert target_rows(mixture) == [row]
+
+
+def test_misses_and_languages() -> None:
+    target = {"asked": 0.3, "planned": 0.3, "drawn": 0.31, "limited_by": []}
+    mixture = {
+        "groups": [GROUP], "targets": {"zh": target, "IQ": target | {"drawn": 0.301}},
+        "languages": {
+            "en": {"tokens": 200, "kept_tokens": 100, "drawn_tokens": 100},
+            "zh": {"tokens": 50, "kept_tokens": 50, "drawn_tokens": 45},
+        },
+        "config": {"language_targets": {"zh": 0.3}},
+    }  # fmt: skip
+    assert draw_lines(mixture)[1:] == [
+        "target of zh missed: 30.0% asked for, 31.0% drawn; limited by whole documents: the pool has few in it"
+    ]
+    rows = [[row[name] for name in COLUMNS[1:]] for row in target_rows(mixture)]
+    assert rows == [["zh", "30.0%", "31.0%", "100.0%"], ["en", "", "69.0%", "50.0%"]]
