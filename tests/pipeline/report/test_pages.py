@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from pipeline.compare.compare import COMPARISON, summary
+from pipeline.job.intervals import wilson
 from pipeline.report.charts import Bar, FunnelChart, histogram_svg, log_bars_svg, percent
 from pipeline.report.report import write_report
 from pipeline.report.rows import RuleSample, kept_signals, nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.samples import Texts
 from pipeline.report.views import StageView, bound_of, signal_of, top_rules
-from pipeline.job.intervals import wilson
 from tests.pipeline.command import refinery
 from tests.pipeline.comparisons import EVIL, EVIL_URL, stages, write_comparison
 from tests.pipeline.datasets import document, make_dataset, reject
