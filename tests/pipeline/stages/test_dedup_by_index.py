@@ -115,3 +115,17 @@ def test_options_that_are_none(tmp_path: Path) -> None:
         step = {"kind": "dedup", "method": "index", "options": dict(options)}
         with pytest.raises(UsageError, match=message.replace("{", r"\{").replace("(", r"\(")):
             parse_recipe({"name": "x", "stage": [{"name": "x", "command": "dedup", "step": [step]}]}, "x")
+
+
+def test_what_only_tries_a_recipe_adds_nothing(snapshots: list[Dataset], tmp_path: Path) -> None:
+    recipe = tmp_path / "across.toml"
+    options = f'{{ index = "{tmp_path / "index"}" }}'
+    step = f'kind = "dedup"\nmethod = "index"\noptions = {options}\n'
+    recipe.write_text(f'name = "across"\n[[stage]]\nname = "across"\ncommand = "dedup"\n[[stage.step]]\n{step}')
+    for trial in (
+        lambda: rf.estimate(recipe, snapshots[0].folder, workers=1),
+        lambda: rf.compare([recipe, "exact"], snapshots[0].folder, tmp_path / "compared", workers=1),
+    ):
+        with pytest.raises(UsageError, match=r"adds to an index, .* leave it out, --set across=off"):
+            trial()
+    assert not (tmp_path / "index").exists() and not (tmp_path / "compared").exists()
