@@ -74,7 +74,8 @@ def check_only_tries(stages: Iterable[Stage], command: str) -> None:
     for stage in stages:
         if any(step.remembers for step in stage.steps):
             raise UsageError(
-                f"stage {stage.name!r} adds to an index, which `{command}` must not: leave it out, --set {stage.name}=off"
+                f"stage {stage.name!r} adds to an index, which `{command}` must not: leave it out, "
+                f"--set {stage.name}=off"
             )
 
 
