@@ -26,7 +26,7 @@ from pipeline.inputs.inputs import Inputs
 from pipeline.job.context import Context, resolve_recipe
 from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe
-from pipeline.recipes.recipe import Recipe, models_of
+from pipeline.recipes.recipe import Recipe, check_only_tries, models_of
 from pipeline.stages.audit import audit_sample, strictness_of
 from pipeline.stages.counts import most_first
 from pipeline.stages.run import Say, funnel, input_params, missed_by, stages_for, tell_not_done, whole_stage
@@ -55,6 +55,7 @@ def compare(
     """
     loaded = named_recipes(names, changes)
     stages = {name: stages_for(recipe, inputs) for name, recipe in loaded.items()}
+    check_only_tries([stage for chosen in stages.values() for stage in chosen], "refinery compare")
     inputs = for_stages(inputs, [stage for chosen in stages.values() for stage in chosen])
     # what cannot be read is refused before the folder is claimed
     sources = {name: first_source(inputs, chosen[0], limit) for name, chosen in stages.items()}

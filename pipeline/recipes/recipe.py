@@ -80,6 +80,16 @@ def needs_text(stages: Iterable[Stage]) -> bool:
     return any(stage.needs_text for stage in stages)
 
 
+def check_only_tries(stages: Iterable[Stage], command: str) -> None:
+    """UsageError for a stage that changes something outside the run: `command` runs stages only to see what they do."""
+    for stage in stages:
+        if any(step.remembers for step in stage.steps):
+            raise UsageError(
+                f"stage {stage.name!r} adds to an index, which `{command}` must not: leave it out, "
+                f"--set {stage.name}=off"
+            )
+
+
 def bound(steps: Sequence[Step], places: Mapping[str, Path]) -> tuple[Step, ...]:
     """The steps of a stage, each with what it takes from the later ones and from the models' files at `places`."""
     done: tuple[Step, ...] = ()

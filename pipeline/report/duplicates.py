@@ -64,7 +64,7 @@ def yield_figure(view: StageView) -> Iterator[Figure]:
     }
     if not any(sums.values()):
         return
-    tokens = sum(number for name, number in counts.items() if name.startswith("step/") and name.endswith("/tokens"))
+    tokens = manifest.shards.sums.tokens
     whole, kept = counts["in"], counts["out"]
     row = (*(f"{number:,}" for number in (whole, sums[WITHIN], sums[OLDER], kept)), percent(kept / max(1, whole)))
     columns = ("documents", "copies within it", "of older snapshots", "kept", "%", "tokens kept")

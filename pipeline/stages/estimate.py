@@ -30,7 +30,7 @@ from pipeline.inputs.unpacked import open_lines
 from pipeline.job.context import Context, open_context
 from pipeline.job.intervals import wilson
 from pipeline.recipes.parse import load_recipe
-from pipeline.recipes.recipe import Recipe, models_of
+from pipeline.recipes.recipe import Recipe, check_only_tries, models_of
 from pipeline.stages.run import run, stages_for
 
 FILES, WARM_UP = 8, 8
@@ -67,6 +67,7 @@ def estimate(
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     given = find_inputs(inputs, columns)
     chosen = stages_for(loaded, given)
+    check_only_tries(chosen, "refinery estimate")
     singles = single_inputs(given)
     spread = singles[:: -(-len(singles) // FILES)]
     context = open_context(loaded, LocalEngine(), models, models_of(chosen))

@@ -143,6 +143,10 @@ class Dedup(MethodStep):
         return SIGNATURES[name]
 
     @property
+    def remembers(self) -> bool:
+        return self.method == "index"
+
+    @property
     def on_records(self) -> bool:
         return self.method == "payload"
 

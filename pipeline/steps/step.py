@@ -99,6 +99,11 @@ class Step:
         return True
 
     @property
+    def remembers(self) -> bool:
+        """Whether it changes something outside its dataset, so that it is run for its result alone, never to try."""
+        return False
+
+    @property
     def on_records(self) -> bool:
         """Whether it processes records, before there is a text."""
         return False

@@ -1,5 +1,6 @@
 """An index of snapshots as a step of a recipe: what it removes, what survivors inherit, equal bytes on any engine."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,5 +114,20 @@ def test_options_that_are_none(tmp_path: Path) -> None:
         (("index", "a"), ("threshold", 2.0)): "the threshold is 2",
     }.items():
         step = {"kind": "dedup", "method": "index", "options": dict(options)}
-        with pytest.raises(UsageError, match=message.replace("{", r"\{").replace("(", r"\(")):
-            parse_recipe({"name": "x", "stage": [{"name": "x", "command": "dedup", "step": [step]}]}, "x")
+        recipe = parse_recipe({"name": "x", "stage": [{"name": "x", "command": "dedup", "step": [step]}]}, "x")
+        with pytest.raises(UsageError, match=re.escape(message)):
+            recipe.stages[0].steps[0].check()
+
+
+def test_what_only_tries_a_recipe_adds_nothing(snapshots: list[Dataset], tmp_path: Path) -> None:
+    recipe = tmp_path / "across.toml"
+    options = f'{{ index = "{tmp_path / "index"}" }}'
+    step = f'kind = "dedup"\nmethod = "index"\noptions = {options}\n'
+    recipe.write_text(f'name = "across"\n[[stage]]\nname = "across"\ncommand = "dedup"\n[[stage.step]]\n{step}')
+    for trial in (
+        lambda: rf.estimate(recipe, snapshots[0].folder, workers=1),
+        lambda: rf.compare([recipe, "exact"], snapshots[0].folder, tmp_path / "compared", workers=1),
+    ):
+        with pytest.raises(UsageError, match=r"adds to an index, .* leave it out, --set across=off"):
+            trial()
+    assert not (tmp_path / "index").exists() and not (tmp_path / "compared").exists()

@@ -15,7 +15,7 @@ from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
 from infra.engines.task import Output
 from pipeline.job.tables import Tables
-from pipeline.stages import dedup_work
+from pipeline.stages import dedup_parts
 from pipeline.stages.dedup_parts import ByGroup, Numbered, part_groups, shards_together
 from pipeline.stages.dedup_work import Forward, Work
 from pipeline.steps.dedup import Dedup
@@ -95,7 +95,7 @@ TOLD = pa.schema([*PLACES, ("id", pa.string())])
 
 @pytest.mark.parametrize("groups", [1, 2, 64])
 def test_a_task_gets_the_places_of_its_documents(groups: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dedup_work, "GROUPS", groups)
+    monkeypatch.setattr(dedup_parts, "GROUPS", groups)
     work = Work(Dedup("near", "minhash"), TextParts("abcdefg"), tables(tmp_path))
     wanted = places_table(tmp_path, [(5, 4), (0, 1), (5, 2), (0, 0), (2, 3)])
     made = work.of_some("told", "told", TOLD, told, ["id"], wanted)

@@ -15,7 +15,7 @@ from infra.engines.local import LocalEngine
 from infra.engines.task import Output
 from pipeline.job.context import Context
 from pipeline.recipes.parse import parse_recipe
-from pipeline.stages import dedup_work
+from pipeline.stages import dedup_parts
 from pipeline.stages.dedup import dedup_stage
 from pipeline.stages.dedup_parts import part_groups, shards_together
 from tests.pipeline.stages.part_numbers import PartNumber, PartNumbers
@@ -78,7 +78,7 @@ def test_groups_of_parts_decide_no_byte(method: str, tmp_path: Path, monkeypatch
         context = Context(recipe, engine, {})
         alone = dedup_stage(context, recipe.stages[0], source, tmp_path / "alone")
         assert len(part_groups(source.parts())) == PARTS and shards_together(PARTS, 100) == 1
-        monkeypatch.setattr(dedup_work, "GROUPS", 4)
+        monkeypatch.setattr(dedup_parts, "GROUPS", 4)
         assert len(part_groups(source.parts())) < 6 and shards_together(PARTS, 100) == 4
         together = dedup_stage(context, recipe.stages[0], source, tmp_path / "together")
     assert files(alone) == files(together)
