@@ -68,22 +68,19 @@ def test_the_classifier_learns_words_and_not_their_number(tmp_path: Path) -> Non
 
 
 def test_length_can_be_matched() -> None:
-    """Good pages that are long because they are good pages: a model that may learn length knows them by a common word
-    that every long page has; one that may not, by their own."""
+    """Most good pages are long, and every long page has a certain word: only a model that may learn length learns it."""
     draw = random.Random(3)
 
     def pages(kind: list[str], shorts: int, longs: int) -> list[Sample]:
-        sizes = [20] * shorts + [400] * longs
-        return [
-            Sample(" ".join(draw.choices(kind + COMMON * 6, k=size) + ["longer"] * (size > 20)), f"host{n % 9}")
-            for n, size in enumerate(sizes)
-        ]
+        sizes = [30] * shorts + [90] * longs
+        texts = (" ".join(draw.choices(kind + COMMON, k=size) + ["longer"] * (size > 30) * 3) for size in sizes)
+        return [Sample(text, f"host{number % 9}") for number, text in enumerate(texts)]
 
-    good, other = pages(PROSE, 20, 80), pages(MENU, 80, 20)
-    plain, matched = fit_bag_of_words(good, other), fit_bag_of_words(good, other, match_length=True)
-    assert plain.words["longer"][1] > 0.2
-    assert abs(matched.words["longer"][1]) < 0.5 * plain.words["longer"][1]
-    assert min(matched.words[word][1] for word in PROSE) > 0 > max(matched.words[word][1] for word in MENU)
+    sides = numbered("reason", 40), numbered("button", 40)  # of one length
+    good, other = pages(sides[0], 20, 80), pages(sides[1], 80, 20)
+    plain, matched = (fit_bag_of_words(good, other, match_length=matched).words for matched in (False, True))
+    assert plain["longer"][1] > 3 * abs(matched["longer"][1])
+    assert all(np.mean([matched[word][1] for word in side]) * sign > 0.1 for side, sign in zip(sides, (1, -1)))
 
 
 def test_the_classifier_is_the_same_in_any_order() -> None:
