@@ -68,7 +68,7 @@ def test_the_classifier_learns_words_and_not_their_number(tmp_path: Path) -> Non
 
 
 def test_length_can_be_matched() -> None:
-    """Most good pages are long, and every long page has a certain word: only a model that may learn length learns it."""
+    """Most good pages are long, and long pages have a word of their own; only a model that may learn length does."""
     draw = random.Random(3)
 
     def pages(kind: list[str], shorts: int, longs: int) -> list[Sample]:
