@@ -62,9 +62,12 @@ from pipeline.steps.extract import Extract
 
 CLASS_WIDTH: Final = 1.25
 QUALITY_BIN: Final = "quality.bin"
-# The curves that may only rise, or only fall, in the shipped combinations (docs/models.md).
+# The curves that may only rise, or only fall, and what is held constant, in the shipped combinations (docs/models.md).
+LENGTH: Final = "words"
 SHAPE: Final = Shape(
-    frozenset({"words", "bag_of_words"}), frozenset({"perplexity", "top_3_gram_character_fraction", "digit_fraction"})
+    frozenset({LENGTH, "bag_of_words"}),
+    frozenset({"perplexity", "top_3_gram_character_fraction", "digit_fraction"}),
+    frozenset({LENGTH}),
 )
 # A recipe as strict as ours keeps so much of a crawl.
 KEPT_OF_CRAWL: Final = 0.05
@@ -158,7 +161,7 @@ def combination_rows(sides: Sides, step: Combine) -> Rows:
     """What a combination is fitted on, as `read_rows` has it: good and other pages, and clean texts as references."""
     three = (sides.good, sides.other, sides.clean)
     rows = [row for side in three for row in side]
-    columns = table(rows, [term.signal for term in step.terms])
+    columns = table(rows, [LENGTH, *(term.signal for term in step.terms if term.signal != LENGTH)])
     if "bag_of_words" in columns:
         columns["bag_of_words"] = np.concatenate([np.array(each) for each in cross_fitted(*map(samples, three))])
     sizes = [len(side) for side in three]

@@ -93,6 +93,6 @@ SIGNALS = (
         traditional_fraction,
         60,
         "OpenCC's table of characters",
-        "of the characters of one form alone; 1 = traditional, 0 = simplified",
+        "of the characters of one form alone, 0..1; 1 = traditional",
     ),
 )

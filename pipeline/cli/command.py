@@ -19,6 +19,7 @@ MANY = (
     "--input", "--recipe", "--positive", "--negative", "--signals", "--signal", "--rule", "--reference", "--rising",
     "--falling",
     "--constant",
+    "--judged",
     "--columns",
     "--only",
     "--snapshot",

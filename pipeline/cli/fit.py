@@ -130,6 +130,27 @@ def reference(
     make(lambda at: fit_reference([str(path) for path in positive], negative, at), json, out, positive, negative)
 
 
+@fit_app.command("properties", cls=Command)
+def properties(
+    judged: Annotated[list[Path], typer.Option("--judged", help="JSONL of pages with a grade for each property.")],
+    out: Model,
+    json: Json = False,
+) -> None:
+    """Fit tables of properties.
+
+    How informative, educational, well written, coherent, conversational, literary and reasoned a page is, by its words.
+    Pages carry grades from 0 to 3 that a reader gave.
+
+    Example: refinery fit properties --judged judged.jsonl.gz --out models/my-properties.tsv
+    """
+    from pipeline.fit.properties import fit_properties
+    from pipeline.models.word_table import SUFFIX
+
+    if out.suffix != SUFFIX:
+        raise UsageError(f"--out {out}: a table of words is a {SUFFIX} file")
+    make(lambda at: fit_properties(judged, at), json, out, judged)
+
+
 @fit_app.command("combination", cls=Command)
 def combination(
     positive: Positive,

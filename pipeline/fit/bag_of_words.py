@@ -41,6 +41,7 @@ def fit_bag_of_words(
     positive: Sequence[Sample],
     negative: Sequence[Sample],
     reference: Sequence[Sample] = (),
+    *,
     match_length: bool = False,
 ) -> BagOfWords:
     """`reference`: texts of kinds that must be kept (textbooks, novels, dialogue, code), which pages alone would not
@@ -104,6 +105,7 @@ def cross_fitted(
     positive: Sequence[Sample],
     negative: Sequence[Sample],
     reference: Sequence[Sample] = (),
+    *,
     match_length: bool = False,
 ) -> tuple[list[float], list[float], list[float]]:
     """The scores of all samples, each by a model that has not seen its group (FOLDS folds by its hash)."""
@@ -112,7 +114,9 @@ def cross_fitted(
     for fold in range(FOLDS):
         held_out = {s for side in sides for s in side if fold_of(s.group) == fold}
         if held_out:
-            model = fit_bag_of_words(*([s for s in side if s not in held_out] for side in sides), match_length)
+            model = fit_bag_of_words(
+                *([s for s in side if s not in held_out] for side in sides), match_length=match_length
+            )
             scores |= {sample: model.score(sample.text) for sample in held_out}
     good, other, kept = ([scores[sample] for sample in side] for side in sides)
     return good, other, kept
@@ -146,8 +150,8 @@ def bag_of_words_from(
     match_length: bool = False,
 ) -> dict[str, Any]:
     """Fit on everything, measure by cross-fitting over groups, write `out` and its card."""
-    model = fit_bag_of_words(positive, negative, reference, match_length)
-    good, other, references = cross_fitted(positive, negative, reference, match_length)
+    model = fit_bag_of_words(positive, negative, reference, match_length=match_length)
+    good, other, references = cross_fitted(positive, negative, reference, match_length=match_length)
     lengths = [[len(sample.text) for sample in side] for side in (positive, negative)]
     write_bytes(out, model.as_text().encode())
     return write_card(

@@ -123,12 +123,13 @@ _WORDS: dict[str, dict[str, str]] = {
     "hate": {
         "en": """
             anti white, blood and soil, death to all, deserve to die, enemies of the white race, ethnostate,
-            exterminate them, gas chambers now, gas the jews, great replacement, heil hitler, hitler was right,
-            inferior race, inferior races, jew world order, jewish conspiracy, jewish lies, jewish question,
-            jews control, kill all jews, kill all muslims, master race, mongrel race, muslim invaders, race mixers,
-            race mixing, race traitor, race traitors, race war, racial holy war, remove kebab, save the white race,
-            sieg heil, sub human, subhuman, subhumans, vermin, white genocide, white nationalist, white pride,
-            white race, white supremacy, zionist occupied government
+            exterminate them, faggots, gas chambers now, gas the jews, gooks, great replacement, heil hitler, hitler
+            was right, inferior race, inferior races, jew world order, jewish conspiracy, jewish lies, jewish
+            question, jews control, kikes, kill all jews, kill all muslims, kill yourself, master race, mongrel race,
+            muslim invaders, muzzies, niggers, race mixers, race mixing, race traitor, race traitors, race war, racial
+            holy war, remove kebab, retards, save the white race, shitskins, sieg heil, spics, sub human, subhuman,
+            subhumans, trannies, vermin, wetbacks, white genocide, white nationalist, white pride, white race, white
+            supremacy, zionist occupied government
         """,
         "zh": """
             支那猪, 支那人, 黑鬼, 死全家, 劣等民族, 劣等人种, 杀光, 杀光他们, 种族灭绝, 低等人, 绿教, 蛆虫, 去死吧

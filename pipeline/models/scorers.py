@@ -1,6 +1,16 @@
 """Every learned scorer, by the `what` of its label step: the one place where the models' rows come together."""
 
-from pipeline.models import bag_of_words, coherence, contamination, perplexity, quality, redpajama, reference, safety
+from pipeline.models import (
+    bag_of_words,
+    coherence,
+    contamination,
+    perplexity,
+    properties,
+    quality,
+    redpajama,
+    reference,
+    safety,
+)
 from pipeline.models.scorer import Scorer
 
 SCORERS: dict[str, Scorer] = {
@@ -9,6 +19,7 @@ SCORERS: dict[str, Scorer] = {
         quality.SCORER,
         bag_of_words.SCORER,
         reference.SCORER,
+        properties.SCORER,
         perplexity.SCORER,
         coherence.SCORER,
         safety.SCORER,

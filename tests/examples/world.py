@@ -3,9 +3,11 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from pipeline.fit import defaults
+from pipeline.models.properties import PROPERTIES
 from tests.files import write_rows
 from tests.pipeline.pages import WORDS, article, pages, sentences, write_warc
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, judge, recipe, stage
@@ -82,6 +84,8 @@ def write_texts(folder: Path) -> None:
     for number, name in enumerate(("good", "other", "kinds", "books", "functions", "talks", "novels", "unsafe")):
         for ending in ("jsonl", "jsonl.gz"):
             write_rows(folder / f"{name}.{ending}", rows(20 + number, 50))
+    grades: list[dict[str, Any]] = [{name: (n + i) % 4 for i, name in enumerate(PROPERTIES)} for n in range(60)]
+    write_rows(folder / "judged.jsonl.gz", [{**row, **grade} for row, grade in zip(rows(70, 60), grades)])
     write_rows(folder / "clean.jsonl.gz", of_domains(200, 20))
     for number, name in enumerate(("code-without", "dialogue-without")):
         write_rows(folder / f"{name}.jsonl", rows(40 + number, 50))

@@ -56,6 +56,9 @@ def value(text: str, name: str, language: str = "en") -> float | None:
         ("河水，河水。", {"chinese_full_width_mark_ratio": 2 / 4, "chinese_distinct_character_fraction": 2 / 4}),
         ("河水。\n河", {"chinese_terminal_line_fraction": 1 / 2}),
         ("plain", {"chinese_characters_per_line": None}),
+        ("這個國家里", {"chinese_traditional_fraction": 1.0}),
+        ("这个国家", {"chinese_traditional_fraction": 0.0}),
+        ("人山水", {"chinese_traditional_fraction": None}),
     ],
 )
 def test_golden(text: str, expected: dict[str, float | None]) -> None:

@@ -67,6 +67,22 @@ def test_the_classifier_learns_words_and_not_their_number(tmp_path: Path) -> Non
     assert min(model.words[word][1] for word in PROSE) > 0 > max(model.words[word][1] for word in MENU)
 
 
+def test_length_can_be_matched() -> None:
+    """Most good pages are long, and long pages have a word of their own; only a model that may learn length does."""
+    draw = random.Random(3)
+
+    def pages(kind: list[str], shorts: int, longs: int) -> list[Sample]:
+        sizes = [30] * shorts + [90] * longs
+        texts = (" ".join(draw.choices(kind + COMMON, k=size) + ["longer"] * (size > 30) * 3) for size in sizes)
+        return [Sample(text, f"host{number % 9}") for number, text in enumerate(texts)]
+
+    sides = numbered("reason", 40), numbered("button", 40)  # of one length
+    good, other = pages(sides[0], 20, 80), pages(sides[1], 80, 20)
+    plain, matched = (fit_bag_of_words(good, other, match_length=matched).words for matched in (False, True))
+    assert plain["longer"][1] > 3 * abs(matched["longer"][1])
+    assert all(np.mean([matched[word][1] for word in side]) * sign > 0.1 for side, sign in zip(sides, (1, -1)))
+
+
 def test_the_classifier_is_the_same_in_any_order() -> None:
     good, other = samples(PROSE, 30, 1), samples(MENU, 30, 2)
     assert fit_bag_of_words(good, other) == fit_bag_of_words(good[::-1], other[::-1])
@@ -113,6 +129,20 @@ def measured(count: int = 400) -> Rows:
     good = (np.abs(words - 500) < 200) ^ (draw.uniform(0, 1, count) < 0.05)
     noise[::7] = np.nan
     return Rows({"words": words, "digit_fraction": noise}, good, tuple(f"host{i % 40}" for i in range(count)))
+
+
+def test_a_signal_held_constant_stands_for_none_of_the_others() -> None:
+    """What is good is longer, and only so has more of the other signal."""
+    draw = np.random.default_rng(4)
+    good = draw.uniform(0, 1, 600) < 0.5
+    length = draw.normal(0, 1, 600) + 2 * good
+    values = {"words": length, "digit_fraction": length + draw.normal(0, 1, 600)}
+    rows = Rows(values, good, tuple(f"host{i % 40}" for i in range(600)))
+    alone = fit_curves(Rows({"digit_fraction": values["digit_fraction"]}, good, rows.groups))
+    held = fit_curves(rows, Shape(constant=frozenset({"words"})))
+    assert [term.signal for term in held.terms] == ["digit_fraction"]
+    spans = [max(model.terms[0].add) - min(model.terms[0].add) for model in (alone, held)]
+    assert spans[1] < 0.6 * spans[0]
 
 
 def test_a_combination_follows_curves_that_bend() -> None:

@@ -46,8 +46,8 @@ def changed_lines(name: str, changes: dict[str, Any]) -> list[str]:
          ["-  dedup text", "+  dedup text: policy longest"]),
         ("yi", {"extract.audit": 0.5}, ["-extract (extract): audit 0.01", "+extract (extract): audit 0.5"]),
         ("yi", {"filter.broken.language_score.min.zh": 0.5},
-         ["-    language_score at least 0.8 (zh)    # development pool",
-          "+    language_score at least 0.5 (zh)    # changed from 0.8 (development pool)"]),
+         ["-    language_score at least 0.3 (zh)    # clean texts and development pool",
+          "+    language_score at least 0.5 (zh)    # changed from 0.3 (clean texts and development pool)"]),
     ],
 )  # fmt: skip
 def test_what_a_path_names_is_changed_and_nothing_else(name: str, changes: dict[str, Any], lines: list[str]) -> None:
