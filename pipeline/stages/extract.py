@@ -275,8 +275,7 @@ class Visit:
     `rejects`: the failed rules of the step that rejected it. `prefilter_failures`: for a page of the audit sample
     (`audited`), the number of failed rules that would have rejected it. `outcome`: the number of the first step with a
     failed rule, of the last one if there is none; `chars`: of the text there; `language`: as the prefilter tells it.
-    `baseline_tokens`: those that
-    a baseline keeps of it, None if it rejects the page.
+    `baseline_tokens`: those that a baseline keeps of it, None if it rejects the page.
     """
 
     def __init__(self, record: Mapping[str, Any], tools: Tools, audited: bool) -> None:
