@@ -154,10 +154,16 @@ def estimated(recipe: str, counts: Mapping[str, int]) -> Baseline:
     docs = [each.estimate(each.docs, each.docs) for each in found]
     tokens = [each.estimate(each.tokens, each.squares) for each in found]
     pages, sampled = sum(each.pages for each in found), sum(each.sampled for each in found)
-    sums = [round(sum(values), DIGITS) for pairs in (docs, tokens) for values in zip(*pairs, strict=True)]
     weight = pages / max(sampled, 1)
     spoken = {name: round(languages[name] * weight, DIGITS) for name in sorted(languages)}
-    return Baseline(recipe, pages, sampled, *(sums or [0.0] * 4), languages=spoken)
+    return Baseline(recipe, pages, sampled, *_sums(docs), *_sums(tokens), spoken)
+
+
+def _sums(estimates_of: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The sum and its variance over independent strata."""
+    return round(sum(total for total, _ in estimates_of), DIGITS), round(
+        sum(spread for _, spread in estimates_of), DIGITS
+    )
 
 
 def joined(strata: Sequence[Stratum]) -> Iterator[Stratum]:

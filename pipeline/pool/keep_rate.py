@@ -6,8 +6,8 @@ estimate, and no more than `at_most` times the lower end of its interval, in doc
 1. The documents are shared among groups (language, and IQ, EQ or general by the domain label) in proportion to the
    pool, with floors: so each group is cut by its own scores.
 2. Within a group the documents with the highest rank are kept: score minus `tilt` times the logarithm of the length.
-   A score that rises with length alone would fill the budget of tokens with a few long documents. The tilt is the
-   least of a grid at which the kept tokens are within their budget too: then both budgets are full.
+   A score that rises with length alone would fill the budget of tokens with a few long documents. The tilt is that of
+   a grid at which most tokens are kept within their budget: then both budgets are full.
 
 Both are found from counters of cells (`score_cells.py`), which are the same on every engine.
 """
@@ -26,7 +26,7 @@ from pipeline.pool.quotas import shared, whole
 from pipeline.pool.score_cells import LANGUAGE, UNKNOWN, Cells, least_value, ranks
 
 # What an octave of length may be worth, in units of logit.
-TILTS = tuple(number / 16 for number in range(-16, 97))
+TILTS = tuple(number / 32 for number in range(-32, 193))
 # No group is kept to more than this share: a bound that passes nearly all of a group says nothing of quality.
 MOST_OF_GROUP = 0.5
 # When even the largest tilt keeps too many tokens, the budget of documents shrinks in such steps.
@@ -124,11 +124,15 @@ def find_bounds(
     docs = budget.docs
     while docs > 0:
         parts = quotas(docs, cells, by, floors, spoken)
+        most, chosen = -1, Bounds(0.0, {})
         for tilt in TILTS:
             found = {name: best(each, tilt, parts[name]) for name, each in cells.items()}
-            if sum(tokens for _, tokens in found.values()) <= budget.tokens:
+            tokens = sum(each for _, each in found.values())
+            if most < tokens <= budget.tokens:
                 groups = {name: rank for name, (rank, _) in found.items() if rank is not None}
-                return Bounds(tilt, groups)
+                most, chosen = tokens, Bounds(tilt, groups)
+        if most >= 0:
+            return chosen
         docs = int(docs * SHRINK)
     return Bounds(0.0, {})
 

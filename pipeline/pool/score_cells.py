@@ -63,11 +63,11 @@ def score_bins(values: Floats) -> Ints:
     known = np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0)
     with np.errstate(divide="ignore"):
         logits = np.log(known) - np.log1p(-known)
-    return np.floor(np.clip(logits, -MAX_LOGIT, MAX_LOGIT) * SCORE_BINS).astype(np.int64)
+    return np.asarray(np.floor(np.clip(logits, -MAX_LOGIT, MAX_LOGIT) * SCORE_BINS), np.int64)
 
 
 def length_bins(tokens: Ints) -> Ints:
-    return np.floor(np.log2(np.maximum(tokens, 1)) * LENGTH_BINS).astype(np.int64)
+    return np.asarray(np.floor(np.log2(np.maximum(tokens, 1)) * LENGTH_BINS), np.int64)
 
 
 def ranks(scores: Ints, lengths: Ints, tilt: float) -> Floats:

@@ -246,16 +246,19 @@ class ExtractTask:
                 if visit.rejects:
                     continue
                 visit.take(step, lenient, trace)
+                if order < last:
+                    visit.language = visit.document.language
                 if visit.outcome is None and order < last:
-                    visit.chars, visit.language = len(visit.document.text), visit.document.language
+                    visit.chars = len(visit.document.text)
                 if visit.outcome is None and (visit.rejects or visit.prefilter_failures or order == last):
                     visit.outcome = order
                 if funnel and not visit.rejects:
                     funnel.passed(order, len(visit.document.text), visit.document.tokens)
                 if visit.rejects or order == last:
                     visit.rest()
-        for visit in visits if counted is not None else ():
-            visit.count(counted)
+        if counted is not None:
+            for visit in visits:
+                visit.count(counted)
         if self.audit is not None:
             for visit in visits:
                 if not visit.rejects:
@@ -271,8 +274,8 @@ class Visit:
 
     `rejects`: the failed rules of the step that rejected it. `prefilter_failures`: for a page of the audit sample
     (`audited`), the number of failed rules that would have rejected it. `outcome`: the number of the first step with a
-    failed rule, of the last one if there is none; `chars`, `language`: of the text there. `baseline_tokens`: those that
-    a baseline keeps of it, None if it rejects the page.
+    failed rule, of the last one if there is none; `chars`: of the text there; `language`: as the prefilter tells it.
+    `baseline_tokens`: those that a baseline keeps of it, None if it rejects the page.
     """
 
     def __init__(self, record: Mapping[str, Any], tools: Tools, audited: bool) -> None:

@@ -163,7 +163,7 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
         raise UsageError(f"{place}: frozen is {shown(options['frozen'])}; it must be true or false")
     bounds = options["bounds"]
     groups = bounds.get("groups", {}) if isinstance(bounds, Mapping) else None
-    values = [bounds.get("tilt", 0.0), *groups.values()] if isinstance(groups, Mapping) else [None]
+    values: list[Any] = [bounds.get("tilt", 0.0), *groups.values()] if isinstance(groups, Mapping) else [None]
     if set(bounds) - {"tilt", "groups"} or not all(
         type(value) in (int, float) and math.isfinite(value) for value in values
     ):

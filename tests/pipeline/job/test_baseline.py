@@ -7,6 +7,8 @@ import pytest
 
 from infra.dataset.reader import Dataset, SideBySide
 from pipeline.job.baseline import Baseline, BaselineTally, baseline_of, estimated, strictness
+from pipeline.recipes.recipe import Stage
+from pipeline.stages.stages import audit_share
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset
 from tests.pipeline.pages import write_crawl
@@ -106,6 +108,16 @@ def test_several_datasets_are_summed_and_others_have_none(tmp_path: Path) -> Non
     assert baseline_of(first) == one and both is not None
     assert (both.docs, both.tokens, both.languages["en"]) == (2 * one.docs, 2 * one.tokens, 2 * one.languages["en"])
     assert baseline_of(bare) is None and baseline_of(SideBySide((first, bare))) is None
+
+
+@pytest.mark.parametrize(
+    ("pages", "share"),
+    [(100, 1.0), (799, 1.0), (800, 0.5), (2600, 0.25), (40_000, 0.015625), (10**7, 0.01), (None, 0.01)],
+)
+def test_a_small_input_is_sampled_more_densely(pages: int | None, share: float) -> None:
+    stage = Stage("extract", "extract", options={"audit": 0.01, "audit_pages": 400})
+    assert audit_share(stage, pages) == share
+    assert audit_share(Stage("extract", "extract", options={"audit": 0.5}), pages) == 0.5
 
 
 @pytest.fixture(scope="module")
