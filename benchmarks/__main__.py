@@ -36,6 +36,7 @@ NAMES: Final = (
     "parity",
     "forecast",
     "elastic_experts",
+    "branches",
     "decode_speed",
     "extraction",
     "confidence",
