@@ -37,6 +37,7 @@ NAMES: Final = (
     "forecast",
     "elastic_experts",
     "branches",
+    "ladder",
     "decode_speed",
     "extraction",
     "confidence",
