@@ -38,6 +38,8 @@ NAMES: Final = (
     "parity",
     "forecast",
     "elastic_experts",
+    "branches",
+    "ladder",
     "decode_speed",
     "extraction",
     "confidence",

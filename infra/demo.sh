@@ -27,17 +27,17 @@ refinery mix --recipe mixture --input "$OUT/web" "$OUT/input/curated" --out "$OU
 refinery tokenize --recipe tokens --input "$OUT/mixture" --out "$OUT/tokens"
 refinery tokenize --recipe tokens --input "$OUT/input/held_out" --out "$OUT/held-out"
 
-say "a trunk, frozen, and two branches from it"
+say "a trunk, frozen, two branches from it, and which is better"
 refinery train --data "$OUT/tokens" --config tiny --out "$OUT/trunk"
 refinery freeze "$OUT/trunk" --out "$OUT/frozen"
-refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --out "$OUT/branch-control"
-printf '[top_k]\nfull_k_probability = 1.0\n' > "$OUT/all-experts.toml"
-refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --overrides "$OUT/all-experts.toml" --out "$OUT/branch-all-experts"
+printf '[branches.all-experts]\ntop_k = { full_k_probability = 1.0 }\n' > "$OUT/branches.toml"
+refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --config "$OUT/branches.toml" --out "$OUT/branches"
 for name in control all-experts; do
-  keep "$OUT/evaluation-$name.json" refinery evaluate --checkpoint "$OUT/branch-$name" --data "$OUT/held-out" \
+  keep "$OUT/evaluation-$name.json" refinery evaluate --checkpoint "$OUT/branches/$name" --data "$OUT/held-out" \
     --k 12 --k 4 --k 2 --json
 done
-keep "$OUT/generated.txt" refinery generate --checkpoint "$OUT/branch-control" --prompt "The history of" --tokens 60
+[ -s "$OUT/branches/branch-comparison.svg" ] || refinery branch compare "$OUT/branches" --data "$OUT/held-out"
+keep "$OUT/generated.txt" refinery generate --checkpoint "$OUT/branches/control" --prompt "The history of" --tokens 60
 
 say "the report"
 refinery report --run "$OUT" --out "$OUT/report.html"

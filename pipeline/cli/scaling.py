@@ -121,6 +121,9 @@ def check(
     fit_below: Annotated[
         str | None, typer.Option("--fit-below", help="Runs with fewer parameters are fitted, the others predicted.")
     ] = None,
+    collapsed: Annotated[
+        bool, typer.Option("--collapse", help="The end of each run from its first parts, by the collapse of curves.")
+    ] = False,
     every_run: Annotated[
         bool, typer.Option("--every-run", help="Of runs with the same parameters and tokens all, not the best.")
     ] = False,
@@ -128,13 +131,14 @@ def check(
 ) -> None:
     """Check what a law predicts against what it has not seen.
 
-    With --curves: every step of all runs of a larger size, or of other schedules of the same size. With --table: the
-    final losses of larger models. The answer has the mean absolute error in nats, the mean and largest relative error,
-    the share of points in their 80 % band, and a row for each run.
+    With --curves: every step of all runs of a larger size, or of other schedules of the same size; with --collapse too:
+    the end of each run, from a tenth of it on. With --table: the final losses of larger models. The answer has the mean
+    absolute error in nats, the mean and largest relative error, the share of points in their 80 % band, and a row for
+    each run.
 
     Example: refinery scaling check --curves curves --fit 25M 100M --predict 400M --calibrate-on constant_24000
     """
-    from trainer.scaling.check import CurveCheck, check_curves, check_table
+    from trainer.scaling.check import CurveCheck, check_collapse, check_curves, check_table
     from trainer.scaling.curves import parameters_of
     from trainer.scaling.final_loss import read_runs
 
@@ -145,6 +149,10 @@ def check(
     if curves is not None:
         if not sizes or predicted is None:
             raise UsageError("scaling check: --curves needs --fit SIZE [SIZE] and --predict SIZE")
+        if collapsed:
+            found = check_collapse(curves, sizes, predicted, say)
+            tell(found) if json else show(collapse_text(found))
+            return
         asked = CurveCheck(tuple(sizes), predicted, tuple(runs or ()), calibrate_on, first_steps)
         answer = check_curves(curves, asked, say)
     else:
@@ -157,6 +165,17 @@ def check(
         tell(answer)
     else:
         show(as_text(answer))
+
+
+def collapse_text(answer: dict[str, Any]) -> str:
+    """A row for each run with the relative error of its predicted end, a column for each part of it."""
+    rows = [
+        {"run": name} | {part: f"{error:+.2%}" for part, error in row.items()} for name, row in answer["by_run"].items()
+    ]
+    return (
+        f"{table(rows, [*rows[0]])}\nmean {answer['relative']:.2%}, worst {answer['worst']:.2%}; "
+        f"{answer['coverage80']:.0%} of the ends are in their 80 % band"
+    )
 
 
 def as_text(answer: dict[str, Any]) -> str:

@@ -98,7 +98,7 @@ def paths(folder: Path) -> str:
     rows = [
         {"what": "dataset manifest", "where": str(folder / "tokens" / "manifest.json")},
         {"what": "report", "where": str(folder / "report.html")},
-        {"what": "checkpoint", "where": str(folder / "branch-control")},
+        {"what": "checkpoint", "where": str(folder / "branches" / "control")},
     ]
     return table(rows, ["what", "where"])
 

@@ -20,7 +20,7 @@ from trainer.branches.branch_file import BranchFile, NamedBranch, read_branch_fi
 from trainer.branches.merge import kept_checkpoints, merge
 from trainer.checkpoint import Checkpoint, read_checkpoint
 from trainer.device import choose_device
-from trainer.parallel.ranks import joined
+from trainer.parallel.ranks import Ranks, joined
 from trainer.runs import first_difference
 from trainer.train import OnStep, Tell
 
@@ -84,9 +84,15 @@ def grow_branches(
             for number, job in enumerate(jobs, 1):
                 if tell is not None and ranks.leads:
                     tell(f"branch {job.branch.name}, {number} of {len(jobs)}")
-                if job.branch.merge is None or ranks.leads:
-                    summaries.append(job.grow(on_step, tell))
+                summaries.append(job.grow(on_step, tell) if job.branch.merge is None else _merged(job, ranks))
     return {**record, "grown": {job.branch.name: summary for job, summary in zip(jobs, summaries)}}
+
+
+def _merged(job: GrowJob, ranks: Ranks) -> dict[str, Any]:
+    """The summary of a merge, which rank 0 makes; empty on the others."""
+    made: dict[str, Any] = {}
+    ranks.first_does(lambda: made.update(job.grow()))
+    return made
 
 
 def planned(

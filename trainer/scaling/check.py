@@ -8,11 +8,15 @@ import numpy as np
 
 from infra.errors import UsageError
 from infra.names import meant
+from trainer.scaling.collapse import collapse, final_loss, is_whole, same_schedule
 from trainer.scaling.curves import Curve, Floats, check_distinct, parameters_of, read_curves
 from trainer.scaling.final_loss import FinalRuns, best_runs, fit_final
 from trainer.scaling.schedule_law import LEAST_ERROR, after_warm_up
 from trainer.scaling.sizes import fit_sizes
 from trainer.scaling.tables import Tell
+
+# Parts of a run that its end is predicted from, by the collapse.
+PARTS = (0.1, 0.2, 0.3, 0.5, 0.9)
 
 
 class Scored(NamedTuple):
@@ -76,6 +80,38 @@ def check_curves(folder: str | Path, asked: CurveCheck, tell: Tell | None = None
                 late.losses[rows], forecast.losses[rows], forecast.low[rows], forecast.high[rows]
             )  # fmt: skip
     return scored(found)
+
+
+def check_collapse(folder: str | Path, fit: Sequence[str], predict: str, tell: Tell | None = None) -> dict[str, Any]:
+    """{relative, worst, coverage80, by_run}: the end of each run of a size, predicted from its first parts (`PARTS`) by
+    the curve that its name has at the fitted sizes. `by_run` has the relative error from each part.
+
+    UsageError where no run of the fitted sizes has its name and schedule."""
+    check_distinct(fit)
+    curves = read_curves(folder, [*dict.fromkeys((*fit, predict))], tell)
+    rows: dict[str, dict[str, float]] = {}
+    held: list[bool] = []
+    for name, whole in sorted(curves[predict].items()):
+        small = [curves[size][name] for size in fit if name in curves[size]]
+        if not small or not is_whole(whole) or not all(map(is_whole, small)) or not same_schedule([*small, whole]):
+            continue
+        curve, at, end = collapse(small), whole.steps / whole.steps[-1], final_loss(whole)
+        rows[name] = {}
+        for part in PARTS:
+            loss, half = curve.predict(at[at <= part], whole.losses[at <= part])
+            rows[name][f"{part:.0%}"] = round(loss / end - 1, 6)
+            held.append(abs(loss - end) <= half)
+    if not rows:
+        raise UsageError(
+            f"no run of {predict} has its name and schedule at {', '.join(fit)}: no curve to collapse onto"
+        )
+    errors = np.abs([[*row.values()] for row in rows.values()])
+    return {
+        "relative": round(float(errors.mean()), 6),
+        "worst": round(float(errors.max()), 6),
+        "coverage80": round(float(np.mean(held)), 6),
+        "by_run": rows,
+    }
 
 
 def check_table(runs: FinalRuns, fit_below: float, every_run: bool = False) -> dict[str, Any]:

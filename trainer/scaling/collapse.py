@@ -95,7 +95,7 @@ def collapse(curves: Sequence[Curve]) -> CollapsedCurve:
     """The curve that runs of several sizes fall onto. One run alone is its own curve, with a deviation that is taken to
     be `_OF_ONE_RUN`. UsageError for runs whose schedules differ."""
     rates = np.array([_rates(curve) for curve in curves])
-    if np.any(np.abs(rates - rates[0]) >= _SAME_RATES):
+    if not same_schedule(curves):
         raise UsageError("curves collapse under one schedule, in fractions of a run: these have several")
     normal = np.array([_normalised(curve) for curve in curves])
     mean = normal.mean(0)
@@ -119,10 +119,25 @@ def collapses(curves: Mapping[str, Mapping[str, Curve]]) -> dict[str, CollapsedC
     found = {}
     for name in sorted({run for runs in curves.values() for run in runs}):
         mine = [runs[name] for runs in curves.values() if name in runs]
-        whole = all(curve.steps[0] <= FIRST * curve.steps[-1] for curve in mine)
-        if len(mine) > 1 and whole and all(np.abs(_rates(a) - _rates(mine[0])).max() < _SAME_RATES for a in mine):
+        if len(mine) > 1 and all(map(is_whole, mine)) and same_schedule(mine):
             found[name] = collapse(mine)
     return found
+
+
+def is_whole(curve: Curve) -> bool:
+    """Whether a curve begins before the first point."""
+    return bool(curve.steps[0] <= FIRST * curve.steps[-1])
+
+
+def same_schedule(schedules: Sequence[Schedule]) -> bool:
+    """Whether all are one schedule, in fractions of a run."""
+    rates = np.array([_rates(each) for each in schedules])
+    return bool(np.all(np.abs(rates - rates[0]) < _SAME_RATES))
+
+
+def final_loss(curve: Curve) -> float:
+    """The mean over the end of a run."""
+    return float(curve.losses[curve.steps > (1 - _SMOOTH) * curve.steps[-1]].mean())
 
 
 def running_levels(at: Floats, ratios: Floats) -> Floats:
@@ -143,12 +158,11 @@ def _spread(errors: Floats) -> Floats:
 
 def _normalised(curve: Curve) -> Floats:
     at = curve.steps / curve.steps[-1]
-    final = float(curve.losses[at > 1 - _SMOOTH].mean())
     sums = np.concatenate([[0.0], np.cumsum(curve.losses)])
     low, high = np.searchsorted(at, POINTS - _SMOOTH), np.searchsorted(at, POINTS + _SMOOTH, side="right")
     filled = high > low
     means = (sums[high] - sums[low])[filled] / (high - low)[filled]
-    found: Floats = np.interp(POINTS, POINTS[filled], means) / final
+    found: Floats = np.interp(POINTS, POINTS[filled], means) / final_loss(curve)
     return found
 
 

@@ -9,6 +9,7 @@ import torch
 
 from infra.errors import UsageError
 from tests.files import flip
+from tests.pipeline.command import refinery_process
 from tests.trainer.conftest import write_config
 from tests.trainer.parallel.spawn import on_ranks
 from trainer.api import branch, compare_branches, find_trunk, freeze, grow_branches, train
@@ -182,10 +183,12 @@ def test_a_flipped_byte_in_the_trunk_or_in_what_is_merged_is_refused(root: Path,
 
 def test_another_number_of_ranks_goes_on(root: Path, data: Path, tmp_path: Path) -> None:
     """The branches of a file on two ranks, one of which grows; the same documents, and nearly the same weights."""
-    text = "[branches.deep]\nadd = { layers = [6, 7] }\n[branches.experts]\nadd = { experts = 2 }\n"
+    merged = f"run = '{root / 'run'}'\n[branches.mean]\nmerge = 'mean'\n"
+    text = merged + "[branches.deep]\nadd = { layers = [6, 7] }\n[branches.experts]\nadd = { experts = 2 }\n"
     (tmp_path / "b.toml").write_text(text)
     on_ranks(2, grow_branches, root / "frozen", tmp_path / "b.toml", data, tmp_path / "two")
     grow_branches(root / "frozen", tmp_path / "b.toml", data, tmp_path / "one")
+    assert latest(tmp_path / "one/mean").sha256 == latest(tmp_path / "two/mean").sha256
     for name in ("control", "deep", "experts"):
         one, two = latest(tmp_path / "one" / name), latest(tmp_path / "two" / name)
         assert one.header["state"]["cursor"] == two.header["state"]["cursor"]
@@ -242,3 +245,17 @@ def test_a_folder_that_is_not_of_branches_or_not_done_is_told(root: Path, other_
     shutil.copytree(out / "mean/checkpoints", out / "late/checkpoints")
     with pytest.raises(UsageError, match=r"'late' in .* has trained 0 of 384 tokens"):
         compare_branches(out, other_data)
+
+
+@pytest.mark.long
+def test_side_by_side_on_ray_is_one_after_another(root: Path, data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "b.toml"
+    file.write_text(f"run = '{root / 'run'}'\n[branches.narrow]\nwindow = 2\n[branches.mean]\nmerge = 'mean'\n")
+    words = ("branch", "--trunk", root / "frozen", "--config", file, "--data", data, "--engine", "ray", "--workers", 2)
+    answer = json.loads(refinery_process(*words, "--out", tmp_path / "ray", "--json"))
+    grow_branches(root / "frozen", file, data, tmp_path / "one")
+    for name in ("control", "narrow", "mean"):
+        assert answer["grown"][name]["sha256"] == latest(tmp_path / "one" / name).sha256
+    file.write_text("[branches.narrow]\nwindow = 3\n")
+    told = refinery_process(*words, "--out", tmp_path / "ray", code=2)
+    assert "has other branches" in told

@@ -17,7 +17,7 @@ from tests.trainer.scaling.made import (
     write_curves,
     write_runs,
 )
-from trainer.scaling.check import CurveCheck, check_curves, check_table
+from trainer.scaling.check import CurveCheck, check_collapse, check_curves, check_table
 from trainer.scaling.curves import Curve, Schedule
 from trainer.scaling.files import as_json, read_law
 from trainer.scaling.final_loss import FinalRuns, best_runs, fit_final, read_runs
@@ -120,6 +120,19 @@ def test_check_of_a_folder(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=told):
             check_curves(folder, asked)
+
+
+def test_check_of_the_collapse(tmp_path: Path) -> None:
+    folder = write_curves(tmp_path / "curves", SIZES)
+    found = check_collapse(folder, ["25M", "100M"], "400M")
+    assert set(found["by_run"]) == {f"{name}_24000" for name in schedules()}
+    row = found["by_run"]["constant_24000"]
+    assert [*row] == ["10%", "20%", "30%", "50%", "90%"] and abs(row["90%"]) < abs(row["10%"]) < 0.1
+    (folder / "400M").rename(folder / "1B")
+    for path in (folder / "1B").iterdir():
+        path.rename(path.with_name(f"other-{path.name}"))
+    with pytest.raises(UsageError, match="no run of 1B has its name and schedule at 25M"):
+        check_collapse(folder, ["25M"], "1B")
 
 
 def test_the_final_loss_of_larger_models() -> None:
