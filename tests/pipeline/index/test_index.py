@@ -211,7 +211,7 @@ def test_damage_is_named(world: Path, tmp_path: Path) -> None:
     fault = f"{path.name}: its sha256 is not the manifest's"
     assert faults_of(index) == {index.runs[0].name: [fault, "restore it from a copy"]}
     shutil.rmtree(index.folder / "runs" / index.runs[1].name)
-    assert faults_of(index)[index.runs[1].name] == ["missing"]
+    assert faults_of(index)[index.runs[1].name] == ["missing", "restore it from a copy"]
     with pytest.raises(UsageError, match=f"the run {index.runs[1].name} is damaged or missing"):
         make_groups(index, tmp_path / "groups", LocalEngine())
 
