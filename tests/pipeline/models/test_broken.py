@@ -64,7 +64,10 @@ BROKEN: dict[str, tuple[list[Part], Files]] = {
     "redpajama": (label("redpajama"), {"importance/books.json": JUNK}),
     "coherence": (label("coherence"), {"en.json": JUNK, "en.words.txt": JUNK, "en.vectors.i8": JUNK}),
     "contamination": (label("contamination"), {"index.json": JUNK, "items.txt": JUNK}),
-    **{what: (label(what), JUNK) for what in ("bag_of_words", "reference", "quality", "safety", "perplexity")},
+    **{
+        what: (label(what), JUNK)
+        for what in ("bag_of_words", "perplexity", "properties", "quality", "reference", "safety")
+    },
 }
 
 
