@@ -27,6 +27,8 @@ _GROWTH = {"A": 0.045, "B": 0.17}
 _GROWTH_DEVIATION = {"A": 0.02, "B": 0.06}
 # A model's coefficients are the laws' to within this, relative, whatever its size.
 _OWN_DEVIATION = 0.01
+# An asymptote under this share of L0 + A is none that the curves tell.
+_SHORT = 0.05
 # Errors of a law last for long parts of a run: a run is as many independent points.
 _INDEPENDENT = 8
 # Standard deviations of 80 % of a normal distribution on both sides.
@@ -97,7 +99,8 @@ class SizeLaw:
         spread = float(np.sqrt(weights @ (predicted - mean[0]) ** 2))
         if len(self.laws) == 1:
             spread = 0.15 * float(largest[0]) * distance
-        deviation[0] = float(np.hypot(spread, 0.5 * _OWN_DEVIATION * mean[0]))
+        own = float(self._levels()[-1]) if self._short() else mean[0]
+        deviation[0] = float(np.hypot(spread, 0.5 * _OWN_DEVIATION * own))
         return np.array(mean), np.diag(np.maximum(deviation, 1e-6) ** 2)
 
     def _growth(self, index: int, name: str) -> tuple[float, float]:
@@ -111,6 +114,7 @@ class SizeLaw:
     def _asymptotes(self, parameters: float, exponents: Floats) -> tuple[Floats, Floats]:
         """For each e: its weight, by the prior and how well it fits the sizes that there are; and L0 of the model."""
         known = np.array([law.linear[0] for law in self.laws])
+        scale = 0.5 * _OWN_DEVIATION * (self._levels() if self._short() else known)
         weights = np.exp(-(((exponents - EXPONENT) / EXPONENT_DEVIATION) ** 2) / 2)
         if len(known) == 1:
             return weights / weights.sum(), np.full(exponents.size, known[0])
@@ -119,13 +123,22 @@ class SizeLaw:
             powers = (self.parameters / self.parameters[0]) ** -exponent
             basis = np.stack([np.ones(known.size), powers], 1)
             solution = np.linalg.lstsq(basis, known, rcond=None)[0]
-            error = (basis @ solution - known) / (0.5 * _OWN_DEVIATION * known)
+            error = (basis @ solution - known) / scale
             weights[number] *= np.exp(-float(error @ error) / 2)
             predicted[number] = solution @ [1.0, (parameters / self.parameters[0]) ** -exponent]
-        weights = np.where(predicted > 0, weights, 0.0)
+        weights = np.where((predicted > 0) | self._short(), weights, 0.0)
         if weights.sum() == 0:
             raise UsageError("the small sizes do not get better with size: no larger one can be predicted from them")
-        return weights / weights.sum(), predicted
+        return weights / weights.sum(), np.maximum(predicted, 0.0)
+
+    def _levels(self) -> Floats:
+        """L0 + A of each size."""
+        return np.array([law.linear[:2].sum() for law in self.laws])
+
+    def _short(self) -> bool:
+        """Whether the curves are too short to tell an asymptote: one of them has none."""
+        asymptotes = np.array([law.linear[0] for law in self.laws])
+        return bool(np.any(asymptotes <= _SHORT * self._levels()))
 
 
 @dataclass(frozen=True, eq=False)

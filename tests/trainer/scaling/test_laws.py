@@ -9,6 +9,7 @@ import pytest
 from infra.errors import UsageError
 from tests.trainer.scaling.made import (
     PEAK,
+    SHAPE,
     STEPS,
     coefficients,
     curve,
@@ -178,6 +179,24 @@ def test_cells_of_a_table_as_people_write_them(tmp_path: Path) -> None:
     assert runs.tokens.tolist() == [1.5e9, 2e9, 3e9, 4e9, 5e9, 6e9]
     assert runs.losses.tolist() == [3.5, 3.4, 3.3, 3.2, 3.1, 3.0]
     assert told == [f"{path}: 3 of 9 rows are left out: N, D or loss is no positive number"]
+
+
+def test_curves_without_an_asymptote_are_forecast_all_the_same() -> None:
+    """Those of short runs, whose fall tells none: L0 is 0."""
+
+    def short(parameters: float) -> Curve:
+        made = schedules()["decay"]
+        power, *_ = SHAPE.basis(made)[:, 1:2].T
+        losses = 3.0 * (parameters / 25e6) ** -0.05 * power - 0.02 * (made.rates < PEAK)
+        return Curve(made.steps, made.rates, "decay", losses)
+
+    law = fit_sizes({size: {"decay": short(n)} for size, n in SIZES.items()})
+    assert all(each.linear[0] < 0.05 * each.linear[1] for each in law.laws)
+    hidden = short(1600e6)
+    forecast = law.of(1600e6).forecast(hidden)
+    late = hidden.steps > 2000
+    assert np.mean(np.abs(forecast.losses / hidden.losses - 1)[late]) < 0.02
+    assert np.all((forecast.low < hidden.losses)[late]) and np.all((hidden.losses < forecast.high)[late])
 
 
 def test_an_exact_fit_has_a_band_all_the_same() -> None:
