@@ -1,6 +1,16 @@
 """Every learned scorer, by the `what` of its label step: the one place where the models' rows come together."""
 
-from pipeline.models import bag_of_words, coherence, contamination, perplexity, quality, redpajama, reference, safety
+from pipeline.models import (
+    bag_of_words,
+    coherence,
+    contamination,
+    perplexity,
+    quality,
+    redpajama,
+    reference,
+    safety,
+    topics,
+)
 from pipeline.models.scorer import Scorer
 
 SCORERS: dict[str, Scorer] = {
@@ -14,5 +24,6 @@ SCORERS: dict[str, Scorer] = {
         safety.SCORER,
         contamination.SCORER,
         redpajama.SCORER,
+        topics.SCORER,
     )
 }
