@@ -24,7 +24,7 @@ from infra.storage import ObjectPath, copy_file, new_folder, read_json, scratch_
 DEFAULT_MODELS = (
     "bag-of-words-en.tsv", "benchmarks", "coherence", "domains", "language", "lid.176.ftz", "perplexity-en",
     "prefilter-quality-en.json", "quality-en.json", "quality-zh.json", "quality.bin", "reference-en.tsv", "safety",
-    "topics-zh.tsv", "url-lists",
+    "topics-en.tsv", "topics-zh.tsv", "url-lists",
 )  # fmt: skip
 REDPAJAMA_LISTS = "redpajama-lists"
 CARD = ".card.json"
