@@ -48,6 +48,7 @@ NAMES: Final = (
     "markdown_decisions",
     "prefilter",
     "language",
+    "topics",
     "wrong_labels",
     "fit_blocks",
     "masks",

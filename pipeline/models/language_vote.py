@@ -12,7 +12,7 @@ the other half.
 """
 
 import unicodedata
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -132,7 +132,7 @@ class LanguageVote:
         page = int(total_L.argmax())
         same_L = self._group_L == self._group_L[page]
         best_N[same_L[best_N]] = page
-        shares: Counter[int] = Counter()
+        shares: defaultdict[int, float] = defaultdict(float)
         for best, weight in zip(best_N.tolist(), weights_N.tolist()):
             shares[best] += weight
         by_size = sorted(shares.items(), key=lambda item: (-item[1], item[0]))

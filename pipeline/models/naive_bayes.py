@@ -83,7 +83,8 @@ def _from_parts(parts: Any) -> NaiveBayes:
     labels = tuple(str(name) for name in parts["classes"])
     weights_FL = np.ascontiguousarray(parts["ptc"], np.float32)
     next_R256 = np.ascontiguousarray(parts["nextmove"], np.int32).reshape(-1, 256)
-    bias_L, row_S, ngram_S = (np.ascontiguousarray(parts[name], kind) for name, kind in _PARTS)
+    bias_L = np.ascontiguousarray(parts["pc"], np.float32)
+    row_S, ngram_S = (np.ascontiguousarray(parts[name], np.int32) for name in ("nextmove_row", "out_feat"))
     states = len(row_S)
     if not labels or weights_FL.shape[1:] != (len(labels),) or bias_L.shape != (len(labels),):
         raise ValueError("its tables do not fit its languages")
@@ -95,9 +96,6 @@ def _from_parts(parts: Any) -> NaiveBayes:
     step = float(np.abs(weights_FL).max()) / 127 or 1.0
     levels_FL, counts_F = np.rint(weights_FL / step).astype(np.int8), np.zeros(len(weights_FL), np.int32)
     return NaiveBayes(labels, levels_FL, step, bias_L, next_R256, row_S, ngram_S, counts_F)
-
-
-_PARTS = (("pc", np.float32), ("nextmove_row", np.int32), ("out_feat", np.int32))
 
 
 def _within(values: Indices, low: int, stop: int) -> bool:

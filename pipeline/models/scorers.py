@@ -10,6 +10,7 @@ from pipeline.models import (
     redpajama,
     reference,
     safety,
+    topics,
 )
 from pipeline.models.scorer import Scorer
 
@@ -25,5 +26,6 @@ SCORERS: dict[str, Scorer] = {
         safety.SCORER,
         contamination.SCORER,
         redpajama.SCORER,
+        topics.SCORER,
     )
 }

@@ -24,7 +24,8 @@ from infra.storage import ObjectPath, copy_file, new_folder, read_json, scratch_
 DEFAULT_MODELS = (
     "bag-of-words-en.tsv", "bag-of-words-zh.tsv", "benchmarks", "coherence", "domains", "language", "lid.176.ftz",
     "perplexity-en", "prefilter-quality-en.json", "properties-en.tsv", "properties-zh.tsv", "quality-en.json",
-    "quality-zh.json", "quality.bin", "reference-en.tsv", "reference-zh.tsv", "safety", "url-lists",
+    "quality-zh.json", "quality.bin", "reference-en.tsv", "reference-zh.tsv", "safety", "topics-en.tsv",
+    "topics-zh.tsv", "url-lists",
 )  # fmt: skip
 REDPAJAMA_LISTS = "redpajama-lists"
 CARD = ".card.json"

@@ -14,6 +14,8 @@ from pipeline.models.domains import check_domains
 from pipeline.models.language import check_language, languages_of
 from pipeline.models.loaded import Models, load_once
 from pipeline.models.scorers import SCORERS
+from pipeline.models.topics import SCORER, topic_domain
+from pipeline.models.word_table import SUFFIX
 from pipeline.steps.fields import choice, model_name, named, only, text, whole, words
 from pipeline.steps.option import REQUIRED, Option
 from pipeline.steps.rules import in_languages
@@ -89,7 +91,7 @@ class Label(Step):
                         f"label {self.name!r}: {self.model} has no language {code!r}; {meant(code, labels)}"
                     )
         elif self.what == DOMAIN:
-            load_once(check_domains, path)
+            load_once(SCORER.load if self.model.endswith(SUFFIX) else check_domains, path)
         else:
             load_once(SCORERS[self.what].check or SCORERS[self.what].load, path)
 
@@ -113,7 +115,10 @@ class Label(Step):
         if self.what == LANGUAGE:
             values, rejects = self._language(document, models)
         elif self.what == DOMAIN:
-            document.domain, _ = models.domain(self.model)(document.plain)
+            if self.model.endswith(SUFFIX):
+                document.domain = topic_domain(models.scorer(SCORER.name, self.model)(document))
+            else:
+                document.domain, _ = models.domain(self.model)(document.plain)
             values = {DOMAIN: document.domain}
         else:
             found = models.scorer(self.what, self.model)(document)

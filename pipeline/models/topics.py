@@ -1,0 +1,91 @@
+"""Topic tables: the probability of each subject and axis for a text, each against all others (one-vs-rest).
+
+A page may be of several subjects, or of none, so the probabilities do not sum to 1. A table is for one language, named
+in its first line, and says nothing of documents in another. Its words are those of the bag-of-words models, in Chinese
+Han characters and pairs of them, so that Latin letters on the page do not count. Margins are calibrated when the table
+is fitted (`python -m benchmarks topics`): the numbers in the file are all there is.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from filters.han_grams import han_gram_counts
+from infra.errors import UsageError
+from mixers.subjects import DOMAIN_OF_SUBJECT, domain_of
+from pipeline.document import Document
+from pipeline.models.combination import logistic
+from pipeline.models.reference import ReferenceClassifier
+from pipeline.models.scorer import Measure, Scorer
+from pipeline.models.word_table import read_word_table
+
+FORMAT = "refinery.topics.{}/1"
+ADVICE = "run `refinery fit defaults`"
+AXES = ("iq", "eq")
+PREFIX = "topic_"
+COLUMNS = (*AXES, *(f"{PREFIX}{subject}" for subject in DOMAIN_OF_SUBJECT))
+# A text of fewer known words is too little to tell.
+LEAST_WORDS = 10
+DIGITS = 4
+_HEAD = re.compile(r"refinery\.topics\.([a-z]{2,3})/1\t")
+CHINESE = "zh"
+
+
+def topic_counts(document: Document) -> Mapping[str, int]:
+    """The words of a document as its language's table has them."""
+    return han_gram_counts(document.plain) if document.language == CHINESE else document.word_counts
+
+
+def load_topics(path: Path) -> Measure:
+    """Document → probability of each of COLUMNS; null for a language or a column that the table has not, and for a text
+    of fewer than LEAST_WORDS of its words. UsageError for a file that is no such table."""
+    language = _language(path)
+    table = read_word_table(path, FORMAT.format(language), ADVICE)
+    if unknown := sorted(table.intercepts.keys() - set(COLUMNS)):
+        raise UsageError(f"{path} tells {unknown[0]}, which is none of {', '.join(COLUMNS)}: {ADVICE}")
+    words = dict(zip(table.words, zip(table.idf, zip(*table.weights))))
+    of = ReferenceClassifier(table.intercepts, words).margins()
+    columns = list(table.intercepts)
+    nothing: dict[str, float | None] = dict.fromkeys(COLUMNS)
+
+    def measure(document: Document) -> Mapping[str, float | None]:
+        if document.language != language:
+            return nothing
+        counts = topic_counts(document)
+        if sum(word in words for word in counts) < LEAST_WORDS:
+            return nothing
+        return nothing | {name: logistic(float(m), DIGITS) for name, m in zip(columns, of(counts))}
+
+    return measure
+
+
+def topic_domain(found: Mapping[str, float | None]) -> str | None:
+    """The domain by what `load_topics` measures: general where no subject is likely, null where nothing was told."""
+    subjects = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
+    return None if all(value is None for value in subjects.values()) else domain_of(subjects)
+
+
+def _language(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.readline(200).decode()
+    except (OSError, UnicodeDecodeError):
+        head = ""
+    found = _HEAD.match(head)
+    if found is None:
+        raise UsageError(f"{path} is no topic table: {ADVICE}")
+    return found[1]
+
+
+SCORER = Scorer(
+    "topics",
+    {
+        "iq": "probability that the text is of the axis IQ (mathematics, code, science, ...), 0 to 1",
+        "eq": "probability that the text is of the axis EQ (literature, dialogue, emotion, ...), 0 to 1",
+        **{
+            f"{PREFIX}{subject}": f"probability that the text is of the subject {subject}, 0 to 1; several may be high"
+            for subject in DOMAIN_OF_SUBJECT
+        },
+    },
+    load_topics,
+)
