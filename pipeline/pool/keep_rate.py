@@ -23,7 +23,7 @@ from infra.ledger import Reject
 from pipeline.job.baseline import Baseline
 from pipeline.pool.apply import Verdict
 from pipeline.pool.quotas import shared, whole
-from pipeline.pool.score_cells import LANGUAGE, UNKNOWN, Cells, least_value, ranks
+from pipeline.pool.score_cells import LANGUAGE, SCORE_BINS, UNKNOWN, Cells, least_value, ranks
 
 # What an octave of length may be worth, in units of logit.
 TILTS = tuple(number / 32 for number in range(-32, 193))
@@ -103,14 +103,17 @@ def quotas(
     return whole(parts, docs)
 
 
-def best(cells: Cells, tilt: float, docs: int) -> tuple[float | None, int]:
-    """The least rank at which at most so many documents pass, and their tokens; None if no cell fits."""
+def best(cells: Cells, tilt: float, docs: int) -> tuple[float, int]:
+    """The least rank at which at most so many documents pass, and their tokens. Where no cell fits, a rank
+    above all: a group without a bound would get that of another."""
     rank = ranks(cells.scores, cells.lengths, tilt)
     order = np.argsort(-rank, kind="stable")
     ordered, counts, tokens = rank[order], np.cumsum(cells.docs[order]), np.cumsum(cells.tokens[order])
     last = np.append(ordered[1:] != ordered[:-1], True)  # where a rank ends: equal ones are kept or rejected together
     fits = np.flatnonzero(last & (counts <= docs))
-    return (float(ordered[fits[-1]]), int(tokens[fits[-1]])) if len(fits) else (None, 0)
+    if not len(fits):
+        return float(ordered[0]) + 1 / SCORE_BINS, 0
+    return float(ordered[fits[-1]]), int(tokens[fits[-1]])
 
 
 def find_bounds(
@@ -129,8 +132,7 @@ def find_bounds(
             found = {name: best(each, tilt, parts[name]) for name, each in cells.items()}
             tokens = sum(each for _, each in found.values())
             if most < tokens <= budget.tokens:
-                groups = {name: rank for name, (rank, _) in found.items() if rank is not None}
-                most, chosen = tokens, Bounds(tilt, groups)
+                most, chosen = tokens, Bounds(tilt, {name: rank for name, (rank, _) in found.items()})
         if most >= 0:
             return chosen
         docs = int(docs * SHRINK)

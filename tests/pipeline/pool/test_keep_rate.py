@@ -81,6 +81,15 @@ def test_both_budgets_are_full_and_never_exceeded(seed: int, slope: float) -> No
     assert 0.95 * budget.docs <= docs <= budget.docs and 0.85 * budget.tokens <= of_tokens <= budget.tokens
 
 
+@pytest.mark.parametrize("docs", [1, 3, 7])
+def test_a_group_that_gets_nothing_does_not_borrow_the_bound_of_another(docs: int) -> None:
+    pool = drawn(3, {"en/EQ": 60, "en/IQ": 2, "en/general": 60, "zh/EQ": 1})
+    cells = cells_of(pool)
+    bounds = find_bounds(KeepBudget(docs, 10**9), cells, BY, FLOORS, {"en": 90.0, "zh": 10.0})
+    assert sum(each for each, _ in bounds.kept(cells).values()) <= docs
+    assert bounds.groups.keys() == cells.keys()
+
+
 def test_a_score_that_rises_with_length_does_not_fill_the_budget_with_long_documents() -> None:
     pool = drawn(7, {"en/general": 2000}, slope=2.0)
     values, tokens = pool["en/general"]
