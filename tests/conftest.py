@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,13 @@ if "RANDOM_EXAMPLES" not in os.environ:
     settings.load_profile("same")
 
 _NUMBERS = count()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """The name of a failed test when it fails: a long run may end before its summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\nfailed: {report.nodeid}", file=sys.stderr, flush=True)
+
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
