@@ -47,7 +47,7 @@ def test_a_recipe_is_shown_with_the_curves_of_its_files(tmp_path: Path, monkeypa
     monkeypatch.setenv("REFINERY_MODELS", str(tmp_path / "models"))
     shown = recipe_text(load_recipe("yi"))
     assert "combine quality (en) with quality-en.json from 0.288\n    perplexity at [270.0, 427.0," in shown
-    assert "prune quality-upper-bound: what cannot pass scores any more\n    quality at least 0.95 (en)    #" in shown
+    assert "prune quality-upper-bound: what cannot pass scores any more\n    quality at least 0.2    #" in shown
     (tmp_path / "models").mkdir()
     mine = Combination(0.25, (Term("words", (5.0,), (1.0,)),))
     (tmp_path / "models" / "quality-en.json").write_text(mine.as_text())
