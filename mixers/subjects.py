@@ -1,4 +1,4 @@
-"""The taxonomy of subjects (`taxonomy.toml`): which domain of a mixture each subject of a page counts for."""
+"""The taxonomy of subjects (`taxonomy/taxonomy.toml`): which domain of a mixture each subject of a page counts for."""
 
 import tomllib
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def read_taxonomy(content: str) -> dict[str, str]:
     return pairs
 
 
-DOMAIN_OF_SUBJECT = read_taxonomy((resources.files("mixers") / "taxonomy.toml").read_text(encoding="utf-8"))
+DOMAIN_OF_SUBJECT = read_taxonomy((resources.files("mixers.taxonomy") / "taxonomy.toml").read_text(encoding="utf-8"))
 
 
 def domain_of(probabilities: Mapping[str, float | None]) -> str:

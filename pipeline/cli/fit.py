@@ -286,7 +286,7 @@ def tokenizer(
 
     A lossless SentencePiece BPE: byte fallback, digits split.
 
-    Example: refinery fit tokenizer --positive mixture --out models/tokenizer.model
+    Example: refinery fit tokenizer --positive unique curated.jsonl.gz --out models/tokenizer.model
     """
     from pipeline.fit.tokenizer import fit_tokenizer
 

@@ -220,10 +220,13 @@ class Draft:
             path = f"{key}.{more}" if more else key
             return with_bound(table, path, value, f"{here}: {step.kind} {step.name!r}")
         known = names_of(read_step(table, here).known_options())
+        options = dict(table.get("options", {}))
+        if key in known and isinstance(options.get(key), Mapping) and more:
+            part = {**options[key], more: kept_if_same(options[key].get(more), value)}
+            return {**table, "options": {**options, key: part}}
         if key not in known or more:
             there = [name for name in (*keys, *known) if name != "options"]
             raise UsageError(f"{here}: {step.kind} {step.name!r} has no option {shown(key)}; {meant(key, there)}")
-        options = table.get("options", {})
         return {**table, "options": {**options, key: kept_if_same(options.get(key), value)}}
 
     def _has(self, place: Place) -> str:

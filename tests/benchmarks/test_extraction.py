@@ -10,6 +10,7 @@ from benchmarks import language
 from benchmarks.__main__ import main
 from benchmarks.gold import GoldText, read_gold, score_snippets, score_text, words
 from benchmarks.prefilter import rank_correlation
+from pipeline.models.language_vote import Spoken
 from pipeline.warc.reader import read_split
 from pipeline.warc.records import RawRecord
 from pipeline.warc.splits import plan_splits
@@ -129,7 +130,8 @@ def test_mistakes_are_told_in_a_line(crawl: list[str], tmp_path: Path, capsys: p
 def test_language_is_counted_by_language_and_kind(tmp_path: Path) -> None:
     rows = [("a", "en"), ("b", "en"), ("c", "nb"), ("d", "xx"), ("e", "de")]
     path = write_rows(tmp_path / "texts.jsonl", [{"text": text, "lang": name, "kind": "words"} for text, name in rows])
-    says = {"a": ("en", 0.9), "b": ("de", 0.5), "c": ("no", 0.7), "e": ("de", 0.2)}
+    told = {"a": ("en", 0.9), "b": ("de", 0.5), "c": ("no", 0.7), "e": ("de", 0.2)}
+    says = {text: Spoken(*each, {}) for text, each in told.items()}
     guesses, unknown = language.guess(language.read_labelled(path), says.__getitem__, {"en", "no", "de"})
     assert unknown == {"xx": 1}
     found = language.report(guesses, least=0.65)

@@ -88,7 +88,7 @@ def cases() -> Iterator[str]:
     for stage_of, model in (("filter", "language"), ("tokenize", "tokenizer.model")):
         yield f"{stage_of} --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/empty :: '{model}' is not in"
     yield f"filter --recipe {{w}}/every.toml --input {DOCUMENTS} --models {{w}}/damaged :: language"
-    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} --engine local :: mixture"  # the whole pool shows it
+    yield f"mix --recipe {{w}}/mix.toml --input {DOCUMENTS} --engine local :: tolerance"  # the whole pool shows it
 
     yield from with_inputs("run", "{w}/small.toml")
     yield "run --recipe {w}/small.toml --input {w}/crawl {w}/rows.jsonl :: not both"

@@ -143,4 +143,4 @@ def test_the_language_model_from_the_registry(tmp_path: Path) -> None:
     assert identify("The quick brown fox jumps over the lazy dog near the river bank.")[0] == "en"
     assert identify("Der schnelle braune Fuchs springt über den faulen Hund am Flussufer.")[0] == "de"
     assert identify("The quick\0brown\nfox \ud800 jumps over the lazy dog")[0] == "en"
-    assert identify(" \n\0") == ("und", 0.0)
+    assert identify(" \n\0") == ("und", 0.0, {})
