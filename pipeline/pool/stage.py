@@ -94,7 +94,7 @@ def decide_keep_rate(
     scored = scored_table(tables, source, signal, by)
     cells = count_cells(tables, scored)
     baseline = baseline_of(source)
-    frozen = Bounds(options["bounds"].get("tilt", 0.0), options["bounds"].get("groups", {}))
+    frozen = Bounds(options["tilt"], options["bounds"])
     found: Bounds | None = None
     if baseline and baseline.recipe != options["of"]:
         raise UsageError(
@@ -111,7 +111,8 @@ def decide_keep_rate(
     about = {
         "used": "frozen" if options["frozen"] else "shipped" if found is None else "pool",
         "note": note,
-        "bounds": used.as_json(),
+        "tilt": used.tilt,
+        "bounds": dict(used.groups),
         "pool_bounds": found.as_json() if found else None,
         "strictness": strictness(docs, tokens, baseline) if baseline else None,
         "drift": drift(used, found, cells) if found and options["frozen"] else None,

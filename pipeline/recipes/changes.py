@@ -219,11 +219,11 @@ class Draft:
         if "rules" in keys:
             path = f"{key}.{more}" if more else key
             return with_bound(table, path, value, f"{here}: {step.kind} {step.name!r}")
-        known = names_of(read_step(table, here).known_options())
-        options = dict(table.get("options", {}))
-        if key in known and isinstance(options.get(key), Mapping) and more:
-            part = {**options[key], more: kept_if_same(options[key].get(more), value)}
-            return {**table, "options": {**options, key: part}}
+        known = {option.name: option.type for option in read_step(table, here).known_options()}
+        options = table.get("options", {})
+        if more and known.get(key) == "table":  # an entry of it, by its name
+            entries = options.get(key, {})
+            return {**table, "options": {**options, key: {**entries, more: kept_if_same(entries.get(more), value)}}}
         if key not in known or more:
             there = [name for name in (*keys, *known) if name != "options"]
             raise UsageError(f"{here}: {step.kind} {step.name!r} has no option {shown(key)}; {meant(key, there)}")

@@ -50,7 +50,8 @@ def freeze_bounds(recipe: Recipe, dataset: Dataset, out: Path, step: str | None 
         raise UsageError(f"recipe {recipe.name!r} has no {METHOD} step{f' called {step!r}' if step else ''}")
     steps, index = places[-1]
     each = steps[index]
-    steps[index] = {**each, "options": {**each.get("options", {}), "bounds": dict(bounds), "frozen": True}}
+    frozen = {"tilt": bounds["tilt"], "bounds": dict(bounds["groups"]), "frozen": True}
+    steps[index] = {**each, "options": {**each.get("options", {}), **frozen}}
     pool = dataset.manifest.extra["pool"]
     record = {
         "step": name_of(each),

@@ -35,7 +35,8 @@ ABOUT: dict[str, str] = {
     "of": "the baseline: a recipe that the audit sample went through (`baseline` of the extract stage)",
     "language_floor": "the least share of a language in what is kept, as a part of its share of the extracted pages",
     "axis_floor": "the least share of IQ, of EQ and of general in what is kept of a language",
-    "bounds": "`tilt` and `groups` that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
+    "bounds": "least ranks by group that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
+    "tilt": "what an octave of length is worth with these bounds, in units of logit",
     "frozen": "`bounds` decide, whatever the pool; what its own would keep is reported as drift",
     "sample": "documents on which the clusters are fitted, chosen by hash; at least 20 for each cluster",
 }
@@ -56,7 +57,7 @@ CLUSTERS: dict[str, Any] = {
 }  # fmt: skip
 KEEP_RATE: dict[str, Any] = {
     "signal": "quality", "of": "falcon", "at_most": 0.09, "aim": 0.075, "by": ("language", "axis"),
-    "language_floor": 1.0, "axis_floor": 0.15, "min_count": 100, "bounds": {}, "frozen": False,
+    "language_floor": 1.0, "axis_floor": 0.15, "min_count": 100, "bounds": {}, "tilt": 0.0, "frozen": False,
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {"quantile": QUANTILE, "clusters": CLUSTERS, "keep_rate": KEEP_RATE}
 
@@ -162,13 +163,10 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
     if type(options["frozen"]) is not bool:
         raise UsageError(f"{place}: frozen is {shown(options['frozen'])}; it must be true or false")
     bounds = options["bounds"]
-    groups = bounds.get("groups", {}) if isinstance(bounds, Mapping) else None
-    values: list[Any] = [bounds.get("tilt", 0.0), *groups.values()] if isinstance(groups, Mapping) else [None]
-    if set(bounds) - {"tilt", "groups"} or not all(
-        type(value) in (int, float) and math.isfinite(value) for value in values
-    ):
-        raise UsageError(f"{place}: bounds must be {{ tilt = NUMBER, groups = {{ GROUP = NUMBER }} }}")
-    if options["frozen"] and not groups:
+    values: list[Any] = [options["tilt"], *bounds.values()] if isinstance(bounds, Mapping) else [None]
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+        raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and tilt a number")
+    if options["frozen"] and not bounds:
         raise UsageError(f"{place}: frozen needs the bounds that `refinery calibrate` writes")
     ordered = [name for name in ("language", "axis") if name in by]
     return {**options, "by": ordered, "bounds": {name: bounds[name] for name in sorted(bounds)}}
