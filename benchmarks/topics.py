@@ -5,8 +5,8 @@
 
 `--texts` has rows of `text`, `language`, `source`, `domain` (one of a mixture's) and `subjects` (of
 `mixers/taxonomy/taxonomy.toml`). A source is held out as a whole: those of a domain go to three folds in turn; a text
-is told by tables fitted without its fold; sources whose name begins with "seed" are only learned from. Probabilities are
-calibrated by two numbers a column, fitted on the other folds' held-out margins.
+is told by tables fitted without its fold; sources whose name begins with "seed" are only learned from. Probabilities
+are calibrated by two numbers a column, fitted on the other folds' held-out margins.
 
 With `--vectors` (`words`, `vectors`: vectors of words of several languages in one space) a table is fitted on the texts
 of all languages together: a text is the mean of its words' vectors, from which its language's mean is taken, so that
