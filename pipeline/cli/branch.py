@@ -100,7 +100,7 @@ def compare(
     (better, worse, or undecided and how much more text would decide it), and what the comparison cost. Writes
     branch-comparison.json and branch-comparison.svg into the folder.
 
-    Example: refinery branch compare branches --data held-out --second branches-of-an-earlier-mark
+    Example: refinery branch compare branches --data held-out
     """
     with quiet_stdout(json), importing_torch():
         from infra.storage import write_bytes
