@@ -41,6 +41,7 @@ from pipeline.index.tasks import (
     WithoutShingles,
 )
 from pipeline.inputs.inputs import dataset_in
+from pipeline.job.baseline import handed_on
 from pipeline.job.carried import carried
 from pipeline.job.outputs import check_apart
 from pipeline.job.tables import Tables
@@ -225,7 +226,7 @@ class Adding:
             params = {"snapshot": self.name, "policy": self.choice.policy, "copies": self.choice.least}
             refs = (*self.source.refs, *(InputRef("run", run.sha256) for run in self.index.runs))
             header = Header(Kind.DOCUMENTS, STEP, recipe, params, refs)
-        return self.engine.map_shards(task, [self.source, by_shard], out, header)
+        return self.engine.map_shards(task, [self.source, by_shard], out, header, handed_on(self.source, dedup=True))
 
     def _by_part(self, name: str, tables: list[Dataset], reducer: Reducer) -> Dataset:
         return self.tables.reduce(name, tables, "part", reducer, 1 << self.bits)

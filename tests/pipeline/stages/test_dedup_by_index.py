@@ -14,6 +14,7 @@ from infra.engines.local import LocalEngine
 from infra.engines.open import open_engine
 from infra.errors import UsageError
 from pipeline.index.manifest import read_index
+from pipeline.job.baseline import Baseline, baseline_of
 from pipeline.job.context import Context
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe
@@ -23,7 +24,8 @@ from pipeline.stages.counts import stage_counts
 from pipeline.stages.stages import run_stage
 from tests.dedup.support import english
 from tests.pipeline.command import made
-from tests.pipeline.index.snapshots import snapshot, texts_of
+from tests.pipeline.datasets import make_dataset
+from tests.pipeline.index.snapshots import page, snapshot, texts_of
 
 COUNT = 2
 ENGINES = [pytest.param(name, marks=pytest.mark.long) for name in ("ray 2", "beam 1")]
@@ -84,6 +86,17 @@ def test_the_same_bytes_on_any_engine(name: str, snapshots: list[Dataset], tmp_p
     assert made(tmp_path / "one") == made(tmp_path / "other")
     index, other = (read_index(tmp_path / each / "index") for each in ("one", "other"))
     assert index.as_dict() == other.as_dict() and len(made(tmp_path / "one")) > 2 * COUNT
+
+
+def test_the_estimate_of_a_baseline_is_handed_on(tmp_path: Path) -> None:
+    """Times the share of the documents that the stage leaves."""
+    rows = [page(0, number, text) for number, text in enumerate([*texts_of(0), *texts_of(0)[:5]])]
+    estimate = Baseline("falcon", len(rows), len(rows), 20.0, 0.0, 2000.0, 0.0)
+    given = make_dataset(tmp_path / "given", "filter", rows, [], extra={"baseline": estimate.as_json()})
+    (kept,) = through(tmp_path, [given], LocalEngine())
+    left = baseline_of(kept)
+    assert left is not None and kept.manifest.shards.sums.rows < len(rows)
+    assert left.docs == pytest.approx(20 * kept.manifest.shards.sums.rows / len(rows))
 
 
 def test_only_with_copies(tmp_path: Path) -> None:
