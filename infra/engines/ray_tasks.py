@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from infra.engines.job import Job
+from infra.engines.ray_stop import StopWord, interrupted_by, is_given
 from infra.errors import UsageError, WorkError
 from infra.http.budget import join_run
 
@@ -42,21 +43,20 @@ class RayTasks:
         self._given = memory
         self._say = say
         self._running: dict[Any, Job] = {}
+        self._stop_word = StopWord()
         self._without_node: float | None = None
         self._told = 0.0
         nodes = nodes_with_processors()
         self.memory = memory_of_task(nodes) if memory is None else memory
         if nodes and not self._fit(nodes):
             raise UsageError(f"--memory {self.memory} is more than any node of the cluster has")
+        self._run = self._remote()
 
     def __len__(self) -> int:
         return len(self._running)
 
     def start(self, job: Job) -> None:
-        import ray
-
-        run = ray.remote(run_in).options(num_cpus=1, memory=self.memory, max_retries=RETRIES)
-        self._running[run.remote(*self._words, job)] = job
+        self._running[self._run.remote(*self._words, self._stop_word.name, job)] = job
 
     def finished(self, seconds: float) -> Iterator[tuple[Job, Made]]:
         """Those that are finished within so many seconds. Raises what a task raised, and WorkError if no node can run
@@ -76,11 +76,20 @@ class RayTasks:
         """What goes on would write into the folder that the driver, or the next command, is about to write into."""
         import ray
 
-        for result in self._running:
-            ray.cancel(result)
-        if self._running:
-            with contextlib.suppress(Exception):
-                ray.wait([*self._running], num_returns=len(self._running), timeout=STOP_SECONDS)
+        if not self._running:
+            return
+        with contextlib.suppress(Exception):  # of a cluster that is gone, or of Ray where it is being ended
+            self._stop_word.give()
+            # those that no node can run would be waited for in vain
+            seconds = STOP_SECONDS if self._fit(nodes_with_processors()) else 0.0
+            if not ray.wait([*self._running], num_returns=len(self._running), timeout=seconds)[1]:
+                self._stop_word.forget()
+
+    def _remote(self) -> Any:
+        """One function for all tasks: Ray sends each that is made to every worker."""
+        import ray
+
+        return ray.remote(run_in).options(num_cpus=1, memory=self.memory, max_retries=RETRIES)
 
     def _fit(self, nodes: list[Mapping[str, float]]) -> bool:
         return any(node.get("memory", 0) >= self.memory for node in nodes)
@@ -114,7 +123,9 @@ class RayTasks:
     def _begin_again(self, memory: int) -> None:
         """The nodes that there are now are smaller than those for which the tasks were made."""
         self.stop()
-        jobs, self._running, self.memory = [*self._running.values()], {}, memory
+        jobs, self._running, self._stop_word = [*self._running.values()], {}, StopWord()
+        self.memory = memory
+        self._run = self._remote()
         for job in jobs:
             self.start(job)
 
@@ -133,13 +144,19 @@ def memory_of_task(nodes: list[Mapping[str, float]]) -> int:
     return min([TASK_MEMORY, *shares])
 
 
-def run_in(folder: str, shared: Mapping[str, str], job: Job) -> tuple[int, int]:
+def run_in(folder: str, shared: Mapping[str, str], stop_word: str, job: Job) -> tuple[int, int]:
     """`job.run()` as `Made`, where paths mean what they mean to the driver, in its working directory. `shared`: see
-    `join_run`."""
+    `join_run`. Nothing is made once the word is given."""
+    if is_given(stop_word):
+        return 0, 0
     join_run(shared)
     with contextlib.suppress(OSError):  # on a node that has no such folder, only whole paths are of use
         os.chdir(folder)
-    return job.run(), retries_of_this()
+    try:
+        with interrupted_by(stop_word):
+            return job.run(), retries_of_this()
+    except KeyboardInterrupt:
+        return 0, 0
 
 
 def retries_of_this() -> int:

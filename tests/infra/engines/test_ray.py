@@ -1,6 +1,8 @@
 """Ray with several nodes: nodes and workers that die, and what jobs raise; each run ends in the undisturbed bytes."""
 
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +15,9 @@ from infra.engines.engine import Engine
 from infra.engines.open import open_engine
 from infra.errors import UsageError, WorkError
 from infra.storage import read_json
-from tests.infra.engines.clusters import ray_cluster, ray_node
+from tests.infra.engines.clusters import ROOT, ray_cluster, ray_node
 from tests.infra.engines.dying import DyingCount, make
+from tests.infra.engines.together import FailBeside, fail
 from tests.infra.toy import Count, Slices, header
 
 pytestmark = pytest.mark.long
@@ -145,3 +148,22 @@ def test_what_jobs_raise_comes_as_it_is(tmp_path: Path) -> None:
 def test_a_task_that_no_node_can_hold_is_refused(tmp_path: Path) -> None:
     with open_engine("ray --memory=900GiB", 1) as engine, pytest.raises(UsageError, match="more than any node"):
         engine.map_shards(Count(), [Slices()], tmp_path, header())
+
+
+def test_tasks_that_fail_in_the_same_moment_end_the_run_in_a_line() -> None:
+    """Ray's own cancelling of tasks ends the process here, most often before the tenth time."""
+    words = [sys.executable, "-c", "from tests.infra.engines.together import fail_often; fail_often(30)"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == ["the source is out"] * 30
+
+
+def test_the_others_are_stopped_when_one_fails(marks: Path) -> None:
+    """Those that run write no more, those that wait do not begin, and the engine is of use for the next operation."""
+    with open_engine("ray", 2) as engine:
+        assert fail(engine, FailBeside(str(marks)), 12) == "the source is out"
+        left = {path: path.read_bytes() for path in marks.iterdir()}
+        assert 2 <= len(left) < 12
+        time.sleep(1)
+        assert left == {path: path.read_bytes() for path in marks.iterdir()}
+        engine.map_shards(Count(), [Slices()], marks.parent / "next", header())
