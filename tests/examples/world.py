@@ -20,6 +20,7 @@ MINE = recipe("mine", INGEST, EXTRACT, stage("filter", "filter", SIZE, judge("en
 SHORT = f"<html><body><p>{' '.join(WORDS[:45]).capitalize()}.</p></body></html>"
 OWN_PAGES = [(f"https://example.org/{path}", article(seed)) for seed, path in ((500, ""), (501, "page"))]
 OWN_PAGES.append(("https://example.org/short", SHORT))
+OWN = {"url": OWN_PAGES[0][0]}
 # The mixture's domains; the demo's texts have the same.
 DOMAINS = (
     "arts", "code", "dialogue", "emotion", "engineering", "general", "literature", "mathematics", "reasoning",
@@ -95,5 +96,7 @@ def write_texts(folder: Path) -> None:
     write_rows(folder / "paintings.jsonl", rows(60, 40))
     (folder / "more.txt").write_text("hate\tvilestword\n")
     write_rows(folder / "labelled.jsonl.gz", of_domains(100, 20))
-    write_rows(folder / "curated.jsonl.gz", of_domains(100, 20))
+    # whichever of its domain are drawn into the mixture, a page of this address is among what is trained on
+    curated = of_domains(100, 20)
+    write_rows(folder / "curated.jsonl.gz", [row | OWN if row["domain"] == "literature" else row for row in curated])
     write_rows(folder / "held-out.jsonl.gz", of_domains(100, 1))
