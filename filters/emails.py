@@ -91,9 +91,10 @@ def _found(text: str, marks: Iterable[tuple[int, int]]) -> Iterator[tuple[int, i
     """Where the addresses around these @ begin and end. Those that run together are one."""
     first = last = 0
     for at, behind in marks:
-        begin = _begin(text, at, last) if at >= last else None
-        end = 0 if begin is None else _end(text, behind)
-        if begin is None or not end or not _is_address(text, begin, at, behind, end):
+        # the end first: it takes a tenth of the time
+        end = _end(text, behind) if at >= last else 0
+        begin = _begin(text, at, last) if end else None
+        if begin is None or not _is_address(text, begin, at, behind, end):
             continue
         if last and text[last:begin] not in _RUN_TOGETHER:
             yield first, last
