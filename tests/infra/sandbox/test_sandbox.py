@@ -49,7 +49,7 @@ def test_bytes_come_back(size: int) -> None:
 )
 def test_a_limit_is_reported_and_the_next_call_is_answered(deed: bytes, limit: str) -> None:
     with Sandbox(MISBEHAVE, cpu_seconds=0.3, memory_bytes=128 * MIB, wall_factor=2) as sandbox:
-        if deed == b"overflow":
+        if limit != "limit/cpu":  # on a loaded machine what fills the memory takes longer
             sandbox.cpu_seconds = 30
         result = sandbox.call(deed)
         assert (result.value, result.limit) == (None, limit)
