@@ -5,15 +5,16 @@ estimate, and no more than `at_most` times the lower end of its interval, in doc
 
 1. The documents are shared among groups (language, and IQ, EQ or general by the domain label) in proportion to the
    pool, with floors: so each group is cut by its own scores.
-2. Within a group the documents with the highest rank are kept: score minus `tilt` times the logarithm of the length.
-   A score that rises with length alone would fill the budget of tokens with a few long documents. The tilt is that of
-   a grid at which most tokens are kept within their budget: then both budgets are full.
+2. Within a group the documents with the highest rank are kept: score minus `tilt` for each octave by which a document
+   is longer than the baseline's mean one. A score that rises with length alone would fill the budget of tokens with a
+   few long documents. Shorter ones gain nothing by it, or stubs would win. The tilt is that of a grid at which most
+   tokens are kept within their budget.
 
 Both are found from counters of cells (`score_cells.py`), which are the same on every engine.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from infra.ledger import Reject
 from pipeline.job.baseline import Baseline
 from pipeline.pool.apply import Verdict
 from pipeline.pool.quotas import shared, whole
-from pipeline.pool.score_cells import LANGUAGE, SCORE_BINS, UNKNOWN, Cells, least_value, ranks
+from pipeline.pool.score_cells import LANGUAGE, SCORE_BINS, UNKNOWN, Cells, least_value, length_bins, ranks
 
 # What an octave of length may be worth, in units of logit.
 TILTS = tuple(number / 32 for number in range(-32, 193))
@@ -38,14 +39,25 @@ class KeepBudget:
     docs: int
     tokens: int
 
+    @property
+    def free_tokens(self) -> int:
+        """Of the baseline's mean document: where none is longer, both budgets hold."""
+        return self.tokens // max(self.docs, 1)
+
 
 @dataclass(frozen=True)
 class Bounds:
-    """`tilt`, and the least rank by group; a group that is not named has the highest one of its language, else of
-    all."""
+    """`tilt`, the tokens up to which length costs nothing, and the least rank by group; a group that is not named has
+    the highest one of its language, else of all."""
 
     tilt: float
+    free_tokens: int
     groups: Mapping[str, float]
+
+    @property
+    def costs(self) -> tuple[float, int]:
+        """The tilt, and the highest length bin that has no document of more than `free_tokens`."""
+        return self.tilt, max(int(length_bins(np.array([self.free_tokens]))[0]) - 1, 0)
 
     def of(self, group: str) -> float | None:
         if group in self.groups or not self.groups:
@@ -59,12 +71,12 @@ class Bounds:
         found = {}
         for name, each in cells.items():
             bound = self.of(name)
-            passed = ranks(each.scores, each.lengths, self.tilt) >= (np.inf if bound is None else bound)
+            passed = ranks(each.scores, each.lengths, *self.costs) >= (np.inf if bound is None else bound)
             found[name] = int(each.docs[passed].sum()), int(each.tokens[passed].sum())
         return found
 
     def as_json(self) -> dict[str, Any]:
-        return {"tilt": self.tilt, "groups": dict(self.groups)}
+        return {"tilt": self.tilt, "free_tokens": self.free_tokens, "groups": dict(self.groups)}
 
 
 def budget_of(baseline: Baseline, aim: float, at_most: float) -> KeepBudget:
@@ -103,10 +115,10 @@ def quotas(
     return whole(parts, docs)
 
 
-def best(cells: Cells, tilt: float, docs: int) -> tuple[float, int]:
+def best(cells: Cells, tilt: float, free: int, docs: int) -> tuple[float, int]:
     """The least rank at which at most so many documents pass, and their tokens. Where no cell fits, a rank
     above all: a group without a bound would get that of another."""
-    rank = ranks(cells.scores, cells.lengths, tilt)
+    rank = ranks(cells.scores, cells.lengths, tilt, free)
     order = np.argsort(-rank, kind="stable")
     ordered, counts, tokens = rank[order], np.cumsum(cells.docs[order]), np.cumsum(cells.tokens[order])
     last = np.append(ordered[1:] != ordered[:-1], True)  # where a rank ends: equal ones are kept or rejected together
@@ -124,19 +136,22 @@ def find_bounds(
     spoken: Mapping[str, float],
 ) -> Bounds:
     """The bounds that keep the most within both budgets."""
-    docs = budget.docs
+    docs, none = budget.docs, Bounds(0.0, budget.free_tokens, {})
     while docs > 0:
         parts = quotas(docs, cells, by, floors, spoken)
-        most, chosen = -1, Bounds(0.0, {})
+        most, chosen = -1, none
         for tilt in TILTS:
-            found = {name: best(each, tilt, parts[name]) for name, each in cells.items()}
+            found = {name: best(each, tilt, none.costs[1], parts[name]) for name, each in cells.items()}
             tokens = sum(each for _, each in found.values())
             if most < tokens <= budget.tokens:
-                most, chosen = tokens, Bounds(tilt, {name: rank for name, (rank, _) in found.items()})
+                most, chosen = (
+                    tokens,
+                    replace(none, tilt=tilt, groups={name: rank for name, (rank, _) in found.items()}),
+                )
         if most >= 0:
             return chosen
         docs = int(docs * SHRINK)
-    return Bounds(0.0, {})
+    return none
 
 
 @dataclass(frozen=True)
@@ -159,9 +174,9 @@ class KeepRateJudge:
 
     def __call__(self, known: dict[str, Any]) -> Verdict:
         signals = dict.fromkeys(self.names, known["value"])
-        bound, length, tilt = self.bounds.of(known["group"] or UNKNOWN), known["length"], self.bounds.tilt
-        rank = float(ranks(np.array([known["score"]]), np.array([length]), tilt)[0])
+        bound, length, costs = self.bounds.of(known["group"] or UNKNOWN), known["length"], self.bounds.costs
+        rank = float(ranks(np.array([known["score"]]), np.array([length]), *costs)[0])
         if bound is not None and rank >= bound:
             return Verdict(signals, None)
-        least = None if bound is None else least_value(bound, length, tilt)
+        least = None if bound is None else least_value(bound, length, *costs)
         return Verdict(signals, Reject(self.step, f"min_{self.signal}", known["value"], least))

@@ -70,14 +70,19 @@ def length_bins(tokens: Ints) -> Ints:
     return np.asarray(np.floor(np.log2(np.maximum(tokens, 1)) * LENGTH_BINS), np.int64)
 
 
-def ranks(scores: Ints, lengths: Ints, tilt: float) -> Floats:
-    """The score without its part that comes with length: `tilt` is what an octave of it is worth, in units of logit."""
-    return scores / SCORE_BINS - tilt * (lengths / LENGTH_BINS)
+def paid(lengths: Ints, free: int) -> Floats:
+    """Octaves of length above the bin `free`."""
+    return np.asarray(np.maximum(lengths - free, 0) / LENGTH_BINS, np.float64)
 
 
-def least_value(rank: float, length: int, tilt: float) -> float:
+def ranks(scores: Ints, lengths: Ints, tilt: float, free: int) -> Floats:
+    """The score less what its length costs: `tilt`, in units of logit, for each octave above the bin `free`."""
+    return scores / SCORE_BINS - tilt * paid(lengths, free)
+
+
+def least_value(rank: float, length: int, tilt: float, free: int) -> float:
     """The least probability with which a document of this length bin has the rank."""
-    return float(1 / (1 + np.exp(-(rank + tilt * (length / LENGTH_BINS)))))
+    return float(1 / (1 + np.exp(-(rank + tilt * paid(np.array(length), free)))))
 
 
 def group_name(language: str, axis: str, by: tuple[str, ...]) -> str:

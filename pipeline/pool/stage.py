@@ -94,7 +94,7 @@ def decide_keep_rate(
     scored = scored_table(tables, source, signal, by)
     cells = count_cells(tables, scored)
     baseline = baseline_of(source)
-    frozen = Bounds(options["tilt"], options["bounds"])
+    frozen = Bounds(options["tilt"], options["free_tokens"], options["bounds"])
     found: Bounds | None = None
     if baseline and baseline.recipe != options["of"]:
         raise UsageError(
@@ -112,6 +112,7 @@ def decide_keep_rate(
         "used": "frozen" if options["frozen"] else "shipped" if found is None else "pool",
         "note": note,
         "tilt": used.tilt,
+        "free_tokens": used.free_tokens,
         "bounds": dict(used.groups),
         "pool_bounds": found.as_json() if found else None,
         "strictness": strictness(docs, tokens, baseline) if baseline else None,

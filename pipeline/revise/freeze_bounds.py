@@ -20,7 +20,8 @@ METHOD = "keep_rate"
 
 
 def found_bounds(dataset: Dataset) -> Mapping[str, Any]:
-    """The bounds that the dataset's `keep_rate` step found on its pool: {tilt, groups}. UsageError if it found none."""
+    """The bounds that the dataset's `keep_rate` step found on its pool: {tilt, free_tokens, groups}. UsageError if it
+    found none."""
     pool = dataset.manifest.extra.get("pool")
     if not isinstance(pool, Mapping) or pool.get("method") != METHOD:
         raise UsageError(
@@ -50,7 +51,9 @@ def freeze_bounds(recipe: Recipe, dataset: Dataset, out: Path, step: str | None 
         raise UsageError(f"recipe {recipe.name!r} has no {METHOD} step{f' called {step!r}' if step else ''}")
     steps, index = places[-1]
     each = steps[index]
-    frozen = {"tilt": bounds["tilt"], "bounds": dict(bounds["groups"]), "frozen": True}
+    # what a dataset of before `free_tokens` found is without
+    costs = {name: bounds[name] for name in ("tilt", "free_tokens") if name in bounds}
+    frozen = {**costs, "bounds": dict(bounds["groups"]), "frozen": True}
     steps[index] = {**each, "options": {**each.get("options", {}), **frozen}}
     pool = dataset.manifest.extra["pool"]
     record = {

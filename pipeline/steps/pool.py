@@ -36,7 +36,8 @@ ABOUT: dict[str, str] = {
     "language_floor": "the least share of a language in what is kept, as a part of its share of the extracted pages",
     "axis_floor": "the least share of IQ, of EQ and of general in what is kept of a language",
     "bounds": "least ranks by group that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
-    "tilt": "what an octave of length is worth with these bounds, in units of logit",
+    "tilt": "what an octave of length costs with these bounds, in units of logit",
+    "free_tokens": "up to so many tokens length costs nothing, with these bounds",
     "frozen": "`bounds` decide, whatever the pool; what its own would keep is reported as drift",
     "sample": "documents on which the clusters are fitted, chosen by hash; at least 20 for each cluster",
 }
@@ -57,7 +58,8 @@ CLUSTERS: dict[str, Any] = {
 }  # fmt: skip
 KEEP_RATE: dict[str, Any] = {
     "signal": "quality", "of": "falcon", "at_most": 0.09, "aim": 0.075, "by": ("language", "axis"),
-    "language_floor": 1.0, "axis_floor": 0.15, "min_count": 100, "bounds": {}, "tilt": 0.0, "frozen": False,
+    "language_floor": 1.0, "axis_floor": 0.15, "min_count": 100, "bounds": {}, "tilt": 0.0, "free_tokens": 0,
+    "frozen": False,
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {"quantile": QUANTILE, "clusters": CLUSTERS, "keep_rate": KEEP_RATE}
 
@@ -162,6 +164,8 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
         raise UsageError(f"{place}: min_count is {shown(options['min_count'])}; it must be a number of documents")
     if type(options["frozen"]) is not bool:
         raise UsageError(f"{place}: frozen is {shown(options['frozen'])}; it must be true or false")
+    if type(options["free_tokens"]) is not int or options["free_tokens"] < 0:
+        raise UsageError(f"{place}: free_tokens is {shown(options['free_tokens'])}; it must be a number of tokens")
     bounds = options["bounds"]
     values: list[Any] = [options["tilt"], *bounds.values()] if isinstance(bounds, Mapping) else [None]
     if not all(type(value) in (int, float) and math.isfinite(value) for value in values):

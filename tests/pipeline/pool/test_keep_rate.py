@@ -107,6 +107,21 @@ def test_a_score_that_rises_with_length_does_not_fill_the_budget_with_long_docum
     assert tokens[np.array(verdicts)].min() < np.median(tokens)
 
 
+def test_a_short_document_gains_nothing_by_its_length() -> None:
+    """Of documents no longer than the baseline's mean one the better is kept, however short the other is."""
+    values = np.array([0.90, 0.89] * 50 + [0.99] * 20)
+    tokens = np.array([900, 60] * 50 + [9000] * 20)
+    pool = {"en/general": (values, tokens)}
+    bounds = find_bounds(KeepBudget(50, 50 * 1100), cells_of(pool), BY, FLOORS, {})
+    judge = KeepRateJudge("rate", "quality", bounds)
+    bins = zip(values.tolist(), score_bins(values).tolist(), length_bins(tokens).tolist(), strict=True)
+    kept = [
+        judge({"group": "en/general", "value": v, "score": score, "length": length}).reject is None
+        for v, score, length in bins
+    ]
+    assert kept == [v == 0.90 for v in values]
+
+
 def test_a_language_and_an_axis_have_their_floors() -> None:
     cells = cells_of(drawn(1, {"en/EQ": 20, "en/IQ": 900, "en/general": 900, "zh/EQ": 40}))
     found = quotas(100, cells, BY, FLOORS, {"en": 700.0, "zh": 200.0, "fr": 100.0})
@@ -231,7 +246,8 @@ def test_the_command_freezes_bounds_and_says_what_it_lacks(tmp_path: Path) -> No
     found = answer(*words, "--out", tmp_path / "frozen.toml")
     assert found["changed"] == ["rule"] and found["bounds"]["groups"] == first.manifest.extra["pool"]["bounds"]
     options = load_recipe(str(tmp_path / "frozen.toml")).source["stage"][0]["step"][0]["options"]
-    assert options["frozen"] is True and {"tilt": options["tilt"], "groups": options["bounds"]} == found["bounds"]
+    kept = {"tilt": options["tilt"], "free_tokens": options["free_tokens"], "groups": options["bounds"]}
+    assert options["frozen"] is True and kept == found["bounds"]
     assert "give --signal and --keep, or --recipe and --out" in refinery(*words[:3], code=2)
 
 
