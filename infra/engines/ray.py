@@ -38,7 +38,6 @@ def start_ray(address: str | None, processors: int) -> None:
     """Connects to the cluster at `address`, or starts Ray on this machine. UsageError where there is no cluster,
     WorkError where Ray does not come up."""
     import ray
-    from ray.exceptions import RayError
 
     if address:
         check_listens("a Ray cluster", address.removeprefix("ray://"))
@@ -48,11 +47,10 @@ def start_ray(address: str | None, processors: int) -> None:
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **({"address": address} if address else here))
             return
-        except RayError as error:
+        # on a loaded machine a server of Ray's that does not come up in time is also told by a bare Exception
+        except Exception as error:
             if is_refusal(error):
                 raise no_token(address or "here") from None
-            raise
-        except (RuntimeError, ConnectionError, ValueError) as error:
             ray.shutdown()
             reason = str(error).strip().split("\n")[0][:200]
             # the server of Ray Client starts a process for each driver, which may not come up in time either
@@ -61,7 +59,7 @@ def start_ray(address: str | None, processors: int) -> None:
                     f"the Ray cluster at {address} does not take this driver ({reason}): it must have the same "
                     "versions of Ray and Python; or hand the command to its head with `refinery submit`"
                 ) from None
-            if not address and (attempt == START_ATTEMPTS or not isinstance(error, RuntimeError)):
+            if not address and (attempt == START_ATTEMPTS or isinstance(error, ValueError)):
                 raise WorkError(f"Ray could not be started ({reason}): run the same command again") from None
 
 

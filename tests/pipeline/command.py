@@ -7,9 +7,10 @@ process shows: another seed of hashes, an exit code as the shell has it, an end 
 import contextlib
 import io
 import json
-import signal
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -66,17 +67,26 @@ def printed(returned: object, out: str, err: str, code: int) -> str:
     return out
 
 
-def start(*words: object) -> subprocess.Popen[str]:
-    code = "from pipeline.cli.app import main; main()"
+# A shell's background job ignores Ctrl-C, and so would all that it starts. (Not by `preexec_fn`: where the tests have
+# used gRPC, a fork that runs Python ends in an abort now and then.)
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pipeline.cli.app import main
+main()
+"""
+
+
+def start(*words: object, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """`environment`: what is added to that of the tests."""
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)],
+        [sys.executable, "-c", PROGRAM, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env={**os.environ, **(environment or {})},
         start_new_session=True,
-        # a shell's background job ignores Ctrl-C, and so would all that it starts
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -32,16 +32,17 @@ def test_pyarrow_does_not_import_pandas_unasked() -> None:
     assert python(PROGRAM) == ""
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, TimeoutError, Exception])
 @pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (2, 3), (3, 3)])
 def test_ray_is_started_again_where_its_servers_do_not_come_up(
-    failures: int, attempts: int, monkeypatch: pytest.MonkeyPatch
+    failures: int, attempts: int, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[dict[str, object]] = []
 
     def init(**options: object) -> None:
         calls.append(options)
         if len(calls) <= failures:
-            raise RuntimeError("Timed out waiting for file\nmore")
+            raise kind("Timed out waiting for file\nmore")
 
     monkeypatch.setattr("ray.init", init)
     monkeypatch.setattr("ray.shutdown", lambda: None)

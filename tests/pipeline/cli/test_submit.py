@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 
 from infra.engines.ray_jobs import find_job
 from tests.infra.engines.clusters import ray_head
-from tests.pipeline.command import ROOT, made, refinery
+from tests.pipeline.command import made, refinery, start
 from tests.pipeline.pages import write_crawl
 from tests.pipeline.recipe_texts import BRIEF
 
@@ -34,16 +32,8 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def begun(head: dict[str, str], *words: object) -> "subprocess.Popen[str]":
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(
-        [sys.executable, "-m", "refinery", *map(str, words)], env={**os.environ, **head}, cwd=ROOT, text=True, **pipes,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # type: ignore[call-overload, no-any-return]  # fmt: skip
-
-
 def command(head: dict[str, str], *words: object) -> tuple[int, str, str]:
-    process = begun(head, *words)
+    process = start(*words, environment=head)
     out, err = process.communicate(timeout=240)
     return process.returncode, out, err
 
@@ -76,7 +66,7 @@ def test_the_exit_code_is_the_job_s(head: dict[str, str], world: Path) -> None:
 def test_ctrl_c_leaves_it_running_and_stop_ends_it(head: dict[str, str], world: Path) -> None:
     os.mkfifo(world / "recipe.toml")  # whoever reads it waits
     words = ("submit", "--", "run", "--recipe", world / "recipe.toml", "--input", world / "crawl", "--out", world / "o")
-    process = begun(head, *words)
+    process = start(*words, environment=head)
     assert process.stderr is not None
     line = process.stderr.readline()
     process.send_signal(signal.SIGINT)
