@@ -37,7 +37,8 @@ pipeline.job
 pipeline.pool  pipeline.index
 pipeline.stages
 pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit  pipeline.snapshots
-pipeline.report  pipeline.metric
+pipeline.report
+pipeline.metric
 pipeline.cli
 pipeline.demo
 refinery

@@ -18,7 +18,7 @@ from trainer.data.pack import PADDING
 Ints = npt.NDArray[np.int64]
 
 
-class Window(NamedTuple):
+class TextWindow(NamedTuple):
     """Targets `start` to `end` of a text, of which those from `first` on are scored."""
 
     text: int
@@ -43,26 +43,26 @@ class WindowBatch(NamedTuple):
     """Where there is a target, scored or not."""
 
 
-def windows_of(text: int, targets: int, length: int, step: int) -> Iterator[Window]:
+def windows_of(text: int, targets: int, length: int, step: int) -> Iterator[TextWindow]:
     """Windows of at most `length` targets; each but the first scores at most `step` of them, so that a target has
     `length - step` targets before it, or all that there are. `step`: 1 to `length`."""
     assert 1 <= step <= length
     end = min(length, targets)
     if targets:
-        yield Window(text, 0, 0, end)
+        yield TextWindow(text, 0, 0, end)
     while end < targets:
         first, end = end, min(end + step, targets)
-        yield Window(text, max(0, end - length), first, end)
+        yield TextWindow(text, max(0, end - length), first, end)
 
 
 def packed(
-    tokens: Sequence[Ints], windows: Iterable[Window], length: int, sequences: int, before: int
+    tokens: Sequence[Ints], windows: Iterable[TextWindow], length: int, sequences: int, before: int
 ) -> Iterator[WindowBatch]:
     """The windows in order, as many in a sequence as fit, in batches of at most `sequences` sequences.
 
     `tokens`: the targets of each text. `before`: the input of a text's first target.
     """
-    rows: list[list[Window]] = []
+    rows: list[list[TextWindow]] = []
     room = 0
     for window in windows:
         size = window.end - window.start
@@ -78,7 +78,7 @@ def packed(
         yield _batch(tokens, rows, length, before)
 
 
-def _batch(tokens: Sequence[Ints], rows: Sequence[Sequence[Window]], length: int, before: int) -> WindowBatch:
+def _batch(tokens: Sequence[Ints], rows: Sequence[Sequence[TextWindow]], length: int, before: int) -> WindowBatch:
     shape = (len(rows), length)
     inputs, targets = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     segments = np.zeros(shape, np.int32)

@@ -2,12 +2,13 @@
 called."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from infra.errors import UsageError
 from pipeline.cli.console import quiet_stdout, say, show, tell
+from pipeline.cli.metric_text import grid_text, rejects_text
 from pipeline.cli.options import Json, Source
 from pipeline.cli.train import Checkpoint, Device, Policy
 from pipeline.cli.train_text import evaluation_text
@@ -65,58 +66,22 @@ def evaluate(
     if k is not None and len(k) > 1:
         raise UsageError("evaluate: --grid and --rejects take one --k")
     with quiet_stdout(json):
-        score = opened(checkpoint, k[0] if k else None, policy, device)
+        with importing_torch():
+            from trainer.api import TextScorer
+
+            score = TextScorer(checkpoint, k[0] if k else None, policy, device)
         if grid is not None:
-            answer, text = on_grid(score, grid, training or [], out)
+            from pipeline.metric.answers import grid_answer
+
+            answer = grid_answer(score, grid, training or [], out, say)
+            text = grid_text(answer)
         else:
+            from pipeline.metric.answers import rejects_answer
+
             assert rejects is not None
-            answer, text = of_rejects(score, rejects, per_rule, source, out)
+            answer = rejects_answer(score, rejects, per_rule, source, out, say)
+            text = rejects_text(answer, rejects)
     if json:
         tell(answer)
     else:
         show(text)
-
-
-def opened(checkpoint: Path, k: int | None, policy: str, device: str) -> Any:
-    """The checkpoint as a scorer of texts."""
-    with importing_torch():
-        from trainer.api import TextScorer
-
-        return TextScorer(checkpoint, k, policy, device)
-
-
-def on_grid(score: Any, grid: Path, training: list[str], out: Path | None) -> tuple[dict[str, Any], str]:
-    """The answer, also in OUT/grid.json and OUT/grid.svg, and a table of it."""
-    from pipeline.cli.metric_text import grid_text
-    from pipeline.metric.grid import evaluate_grid
-    from pipeline.metric.grid_file import read_grid
-    from pipeline.report.grid_picture import grid_picture
-
-    answer = evaluate_grid(score, read_grid(grid), training, say)
-    save(out, {"grid.json": answer, "grid.svg": grid_picture(answer)})
-    return answer, grid_text(answer)
-
-
-def of_rejects(
-    score: Any, run: Path, per_rule: int, source: str | None, out: Path | None
-) -> tuple[dict[str, Any], str]:
-    """The answer, also in OUT/rejects.json, and a table of it."""
-    from pipeline.cli.metric_text import rejects_text
-    from pipeline.metric.rejects import evaluate_rejects
-
-    answer = evaluate_rejects(score, run, per_rule, source=source, say=say)
-    save(out, {"rejects.json": answer})
-    return answer, rejects_text(answer, run)
-
-
-def save(out: Path | None, files: dict[str, Any]) -> None:
-    """Writes text as it is, and anything else as JSON, into the folder `out`."""
-    if out is None:
-        return
-    from infra.hashing import readable_json
-    from infra.storage import disk_errors, write_bytes
-
-    with disk_errors(out.parent):
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_bytes(out / name, content.encode() if isinstance(content, str) else readable_json(content))

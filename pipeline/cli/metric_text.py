@@ -69,9 +69,9 @@ def _relation(name: str, found: Mapping[str, Any] | None) -> str:
 def rejects_text(answer: Mapping[str, Any], run: Path) -> str:
     """What was kept, then a row for each rule, those that would bring most first."""
     kept = answer["kept"]
-    rows = [{"rule": "kept", "bits per byte": with_interval(kept), "over xz": f"{kept['over_xz']:.3f}"}]
+    rows = [{"rule": "kept", "bits per byte": with_interval(kept), "xz": f"{kept['xz']:.3f}"}]
     rows += [_rule(row) for row in answer["rules"]]
-    columns = ["rule", "documents", "texts", "bits per byte", "over xz", "below", "like kept", "above", "would bring"]
+    columns = ["rule", "documents", "texts", "bits per byte", "xz", "below", "like kept", "above", "would bring"]
     low, high = kept["range"]
     like = f"like kept: {low:.3f} to {high:.3f} bits per byte, where nine in ten kept documents are"
     size = f"the first {answer['document_bytes']:,} bytes of each are measured"
@@ -91,7 +91,7 @@ def _rule(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **shown,
         "bits per byte": with_interval(row),
-        "over xz": f"{row['over_xz']:.3f}",
+        "xz": f"{row['xz']:.3f}",
         **{name.replace("_", " "): f"{row[name]:.0%}" for name in ("below", "like_kept", "above")},
         "would bring": "copies"
         if brought is None

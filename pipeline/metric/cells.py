@@ -29,7 +29,7 @@ class Passage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cell:
+class Distribution:
     """A distribution. `documents`: all that there are, of which `passages` were chosen. `inputs`: the files and
     manifests with their hashes. `unreadable`: rows that are no documents, by reason."""
 
@@ -42,7 +42,7 @@ class Cell:
     unreadable: Mapping[str, int] = field(default_factory=dict)
 
 
-class Sample:
+class PassageSample:
     """The texts with the smallest hashes, up to `size` bytes together; a document has at most `document_size`.
 
     A text that is repeated in an epoch is as likely as several texts.
@@ -91,7 +91,7 @@ def cut(content: bytes, size: int) -> Passage:
     return Passage(content[:size].decode("utf-8", "ignore"), False)
 
 
-def read_cells(grid: Grid) -> list[Cell]:
+def read_cells(grid: Grid) -> list[Distribution]:
     """The distributions in the order of the file. UsageError for one without texts, or for two of one name."""
     found = [cell for source in grid.cells for cell in cells_of(source, grid)]
     twice = [name for name, count in Counter(cell.name for cell in found).items() if count > 1]
@@ -104,13 +104,13 @@ def read_cells(grid: Grid) -> list[Cell]:
 class _Part:
     """A distribution while its documents are read."""
 
-    sample: Sample
+    sample: PassageSample
     documents: int = 0
     axes: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
 
 
-def cells_of(source: CellSource, grid: Grid) -> Iterator[Cell]:
+def cells_of(source: CellSource, grid: Grid) -> Iterator[Distribution]:
     """One distribution, or with `by` one for each value, in order."""
     documents = Documents(source.inputs)
     parts: dict[str, _Part] = {}
@@ -122,7 +122,7 @@ def cells_of(source: CellSource, grid: Grid) -> Iterator[Cell]:
         if not row["text"] or any(value_of(row, column) not in values for column, values in source.where):
             continue
         name = value_of(row, source.by) if source.by else ""
-        part = parts.setdefault(name, _Part(Sample(grid.bytes, grid.document_bytes)))
+        part = parts.setdefault(name, _Part(PassageSample(grid.bytes, grid.document_bytes)))
         part.sample.add(row["text"])
         part.documents += 1
         part.axes[value_of(row, "axis")] += 1
@@ -134,7 +134,7 @@ def cells_of(source: CellSource, grid: Grid) -> Iterator[Cell]:
     for name, (part, passages) in kept.items():
         axis, language = source.axis or _most(part.axes), source.language or _most(part.languages)
         whole_name = f"{source.name}/{name}" if source.by else source.name
-        yield Cell(whole_name, str(Axis(axis)), language, passages, part.documents, refs, documents.unreadable)
+        yield Distribution(whole_name, str(Axis(axis)), language, passages, part.documents, refs, documents.unreadable)
 
 
 def _most(counts: Counter[str]) -> str:

@@ -61,6 +61,8 @@ class ByteModel:
         # Row of the n-gram that ends at each position, -1 if the model has none.
         row_T = tokens_T
         for n in range(2, self._order + 1):
+            if not len(self._keys[n - 1]):  # no text of the model is as long
+                break
             context_T = np.concatenate(([-1], row_T[:-1]))
             context_T[inside_T < n - 1] = -1
             keys_T = context_T * self._width + tokens_T

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from mixers.domains import Axis
-from pipeline.metric.cells import Cell, Sample, read_cells
+from pipeline.metric.cells import Distribution, PassageSample, read_cells
 from pipeline.metric.compressor import REFERENCE, xz_bits_per_byte
 from pipeline.metric.cross_entropy import ByteModel, distance_of
 from pipeline.metric.documents import Documents
 from pipeline.metric.grid_file import Grid
 from pipeline.metric.intervals import LEVEL, Floats, interval, resampled_ratio
-from pipeline.metric.overlap import MIN_SHARE, Overlap
+from pipeline.metric.overlap import MIN_SHARE, TrainingOverlap
 from pipeline.metric.relation import relation
-from pipeline.metric.scorer import Measured, Scorer, measured
+from pipeline.metric.scorer import PassageScorer, PassageScores, measured
 
 FORMAT = "refinery.grid/1"
 TRAINING_BYTES = 2**21
@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingText:
     """What was trained on: a model of a sample of it, and of each text of the grid the share that it has too."""
 
     model: ByteModel
@@ -49,7 +49,9 @@ class Training:
     about: Mapping[str, Any]
 
 
-def evaluate_grid(scorer: Scorer, grid: Grid, training: Sequence[str] = (), say: Say | None = None) -> dict[str, Any]:
+def evaluate_grid(
+    scorer: PassageScorer, grid: Grid, training: Sequence[str] = (), say: Say | None = None
+) -> dict[str, Any]:
     """The answer as JSON has it. `training`: what the model was trained on, as `--input` has it, a dataset of tokens or
     documents; without it there are no distances and no guard. `say` gets a line for each distribution.
 
@@ -80,10 +82,10 @@ def evaluate_grid(scorer: Scorer, grid: Grid, training: Sequence[str] = (), say:
     }
 
 
-def read_training(arguments: Sequence[str], cells: Sequence[Cell]) -> Training:
+def read_training(arguments: Sequence[str], cells: Sequence[Distribution]) -> TrainingText:
     """One pass over all of the training text: a sample of it, and what of the grid is in it."""
-    every = Overlap([passage.text for cell in cells for passage in cell.passages])
-    sample = Sample(TRAINING_BYTES, TRAINING_BYTES // 64)
+    every = TrainingOverlap([passage.text for cell in cells for passage in cell.passages])
+    sample = PassageSample(TRAINING_BYTES, TRAINING_BYTES // 64)
     documents = Documents(arguments)
     read = 0
     for row in documents.rows():
@@ -103,10 +105,10 @@ def read_training(arguments: Sequence[str], cells: Sequence[Cell]) -> Training:
         "sampled_bytes": sum(passage.size for passage in passages),
         "contaminated_from": MIN_SHARE,
     }
-    return Training(ByteModel([passage.text for passage in passages]), shares, about)
+    return TrainingText(ByteModel([passage.text for passage in passages]), shares, about)
 
 
-def cell_row(cell: Cell, found: Measured, drawn: Floats, trained: Training | None) -> dict[str, Any]:
+def cell_row(cell: Distribution, found: PassageScores, drawn: Floats, trained: TrainingText | None) -> dict[str, Any]:
     """One distribution of the answer. What needs the training text is None without it."""
     size = float(found.bytes.sum())
     bits = float(found.bits.sum()) / size
@@ -130,7 +132,7 @@ def cell_row(cell: Cell, found: Measured, drawn: Floats, trained: Training | Non
     return row | _against_training(cell, found, trained)
 
 
-def _against_training(cell: Cell, found: Measured, trained: Training | None) -> dict[str, Any]:
+def _against_training(cell: Distribution, found: PassageScores, trained: TrainingText | None) -> dict[str, Any]:
     """`cross_entropy`, and of it `entropy` and `distance`, all in bits per byte; `contaminated`, the share of documents
     that the training text has too, and bits per byte without them."""
     if trained is None:

@@ -14,7 +14,7 @@ from filters.contamination import Hashes, runs_of_item, table
 MIN_SHARE = 0.1
 
 
-class Overlap:
+class TrainingOverlap:
     """Some texts, and which of their runs the training texts have that `see` was given."""
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -17,11 +17,11 @@ import numpy as np
 from infra.errors import UsageError
 from pipeline.explain.rejects import RejectSampling, rejects, rules_of
 from pipeline.inputs.places import Where
-from pipeline.metric.cells import Passage, Sample, cut
+from pipeline.metric.cells import Passage, PassageSample, cut
 from pipeline.metric.compressor import REFERENCE, xz_bits_per_byte
 from pipeline.metric.documents import Documents
 from pipeline.metric.intervals import LEVEL, Floats, interval, resampled_ratio
-from pipeline.metric.scorer import Scorer, measured
+from pipeline.metric.scorer import PassageScorer, measured
 from pipeline.stages.counts import is_copy
 
 FORMAT = "refinery.rejected-information/1"
@@ -35,7 +35,7 @@ RANGE = (0.05, 0.95)
 Say = Callable[[str], None]
 
 
-class Drawn(NamedTuple):
+class RejectedTexts(NamedTuple):
     """Texts of one kind: their beginnings, and the bytes of each whole text."""
 
     passages: tuple[Passage, ...]
@@ -43,7 +43,7 @@ class Drawn(NamedTuple):
 
 
 def evaluate_rejects(
-    scorer: Scorer,
+    scorer: PassageScorer,
     run: Path,
     per_rule: int = PER_RULE,
     document_bytes: int = DOCUMENT_BYTES,
@@ -84,7 +84,7 @@ def evaluate_rejects(
     }
 
 
-_MEASURED = ("texts", "bits_per_byte", "low", "high", "xz", "over_xz", "below", "like_kept", "above", "tokens")
+_MEASURED = ("texts", "bits_per_byte", "low", "high", "xz", "below", "like_kept", "above", "tokens")
 _NOTHING: Mapping[str, Any] = {**dict.fromkeys(_MEASURED), "texts": 0, "readmit": None}
 
 
@@ -94,16 +94,16 @@ def _order(row: Mapping[str, Any]) -> tuple[float, str, str]:
     return -float(tokens), row["stage"], row["rule"]
 
 
-def drawn_of(texts: Sequence[str | None], document_bytes: int) -> Drawn:
+def drawn_of(texts: Sequence[str | None], document_bytes: int) -> RejectedTexts:
     """The beginnings of those that have a text."""
     contents = [text.encode("utf-8", "replace") for text in texts if text and text.strip()]
     sizes = np.array([len(content) for content in contents], np.float64)
-    return Drawn(tuple(cut(content, document_bytes) for content in contents), sizes)
+    return RejectedTexts(tuple(cut(content, document_bytes) for content in contents), sizes)
 
 
-def _kept(scorer: Scorer, run: Path, most: int, document_bytes: int) -> tuple[dict[str, Any], Floats]:
+def _kept(scorer: PassageScorer, run: Path, most: int, document_bytes: int) -> tuple[dict[str, Any], Floats]:
     """What was kept: a row as a rule has it, and bits per byte of each document drawn."""
-    sample = Sample(most * document_bytes, document_bytes)
+    sample = PassageSample(most * document_bytes, document_bytes)
     for row in Documents([str(run)]).rows():
         sample.add(row["text"] or "")
     passages = sample.passages()[:most]
@@ -113,17 +113,18 @@ def _kept(scorer: Scorer, run: Path, most: int, document_bytes: int) -> tuple[di
     return found[0], found[1]
 
 
-def _measure(scorer: Scorer, passages: Sequence[Passage]) -> tuple[dict[str, Any], Floats, float]:
+def _measure(scorer: PassageScorer, passages: Sequence[Passage]) -> tuple[dict[str, Any], Floats, float]:
     """The numbers of some texts; bits per byte of each; and tokens a byte of all."""
     found = measured(scorer, passages)
     low, high = interval(resampled_ratio(found.bits, found.bytes))
     bits, xz = float(found.bits.sum() / found.bytes.sum()), xz_bits_per_byte([each.text for each in passages])
     row = {"texts": len(passages), "bits_per_byte": bits, "low": low, "high": high, "xz": xz}
-    row["over_xz"] = bits / xz if xz else None
     return row, found.bits / found.bytes, float(found.tokens.sum() / found.bytes.sum())
 
 
-def _rejected(scorer: Scorer, drawn: Drawn, rule: Mapping[str, Any], kept_range: tuple[float, float]) -> dict[str, Any]:
+def _rejected(
+    scorer: PassageScorer, drawn: RejectedTexts, rule: Mapping[str, Any], kept_range: tuple[float, float]
+) -> dict[str, Any]:
     row, bits_N, tokens_per_byte = _measure(scorer, drawn.passages)
     below, above = float((bits_N < kept_range[0]).mean()), float((bits_N > kept_range[1]).mean())
     like_N = (bits_N >= kept_range[0]) & (bits_N <= kept_range[1])

@@ -21,7 +21,7 @@ class Scores(Protocol):
     def tokens(self) -> npt.NDArray[np.int64]: ...
 
 
-class Scorer(Protocol):
+class PassageScorer(Protocol):
     """`about`: which model it is, for the answer. Called with texts, and whether each is all of its document."""
 
     @property
@@ -30,7 +30,7 @@ class Scorer(Protocol):
     def __call__(self, texts: Sequence[str], whole: Sequence[bool]) -> Scores: ...
 
 
-class Measured(NamedTuple):
+class PassageScores(NamedTuple):
     """Of each passage, shape (passages,)."""
 
     bits: Floats
@@ -38,6 +38,6 @@ class Measured(NamedTuple):
     bytes: Floats
 
 
-def measured(scorer: Scorer, passages: Sequence[Passage]) -> Measured:
+def measured(scorer: PassageScorer, passages: Sequence[Passage]) -> PassageScores:
     found = scorer([each.text for each in passages], [each.whole for each in passages])
-    return Measured(found.bits, found.tokens, np.array([each.size for each in passages], np.float64))
+    return PassageScores(found.bits, found.tokens, np.array([each.size for each in passages], np.float64))
