@@ -1,9 +1,11 @@
 """A grid of distributions as a stand-alone picture: bits per byte against the distance from the training text, with the
-fitted line and its band, and below it each distribution with its interval. Colours are the axes: IQ, EQ, general.
+fitted line, a band as wide as what the line is off on a distribution left out, and below it each distribution with its
+interval. Colours are the axes: IQ, EQ, general; rings are distributions of which the training text has documents.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from itertools import product
 from typing import Any
 
 from pipeline.report.charts import COLOURS, MARKS, WIDTH, fit, short, svg, ticks
@@ -17,6 +19,7 @@ RELATION = "bits_per_byte from cross_entropy"
 TITLE = "Bits per byte by distribution"
 
 Row = tuple[str, Mapping[str, Any]]
+Place = Callable[[float], float]
 
 
 def grid_picture(answer: Mapping[str, Any]) -> str:
@@ -47,10 +50,10 @@ def _legend() -> list[str]:
     return made
 
 
-def _scale(values: Sequence[float], start: float, end: float) -> tuple[list[float], Callable[[float], float]]:
+def _scale(values: Sequence[float], start: float, end: float) -> tuple[list[float], Place]:
     """Ticks that hold the values, and where a value stands between `start` and `end`."""
     low, high = min(values), max(values)
-    marks = ticks(low, high if high > low else low + 1e-3, 4)
+    marks = ticks(low, high if high > low else low + 1e-3, 6)
     return marks, lambda value: start + (end - start) * (value - marks[0]) / (marks[-1] - marks[0])
 
 
@@ -59,8 +62,8 @@ def _scatter(rows: Sequence[Row], answer: Mapping[str, Any]) -> list[str]:
     across = [row["cross_entropy"] for _, row in rows]
     up = [row[end] for _, row in rows for end in ("bits_per_byte", "low", "high") if row[end] is not None]
     x_marks, x = _scale(across, LEFT, RIGHT)
-    y_marks, y = _scale(up, BOTTOM, TOP)
-    made = []
+    y_marks, y = _scale(up, BOTTOM, TOP + 14)
+    made = [_text(0, TOP + 4, "bits per byte of the model", "dim")]
     for mark in y_marks:
         made.append(f'<line class="grid" x1="{LEFT:g}" y1="{y(mark):.1f}" x2="{RIGHT:g}" y2="{y(mark):.1f}"/>')
         made.append(_text(LEFT - 5, y(mark) + 4, short(mark), "dim", "end"))
@@ -68,27 +71,47 @@ def _scatter(rows: Sequence[Row], answer: Mapping[str, Any]) -> list[str]:
         side = "end" if mark == x_marks[-1] else "middle"
         made.append(_text(x(mark), BOTTOM + 14, short(mark), "dim", side))
     made.append(_text(RIGHT, BOTTOM + 28, "bits per byte of an n-gram model of the training text", "dim", "end"))
-    found = answer["relations"][RELATION]
-    if found is not None:
+    if answer["relations"][RELATION] is not None:
+        made += _line_and_band(answer["relations"][RELATION], min(across), max(across), x, y)
+    places = [(x(row["cross_entropy"]), y(row["bits_per_byte"])) for _, row in rows]
+    for (name, row), (at, height) in zip(rows, places, strict=True):
+        made += _dot(row, at, height, y, name in answer["marked"])
+    return [*made, *_numbers(places)]
+
+
+def _line_and_band(found: Mapping[str, Any], low: float, high: float, x: Place, y: Place) -> list[str]:
+    def way(above: float, *ends: float) -> str:
         slope = found["coefficients"]["cross_entropy"]["value"]
-        ends = [(at, found["intercept"] + slope * at) for at in (min(across), max(across))]
-        way = "L".join(f"{x(at):.1f} {y(value):.1f}" for at, value in ends)
-        made.append(f'<path class="l7" stroke-width="1.5" stroke-dasharray="5 3" d="M{way}"/>')
-    for number, (name, row) in enumerate(rows, 1):
-        made += _dot(number, row, x(row["cross_entropy"]), y, name in answer["marked"])
-    return made
+        return "L".join(f"{x(at):.1f} {y(found['intercept'] + slope * at + above):.1f}" for at in ends)
+
+    band = f"M{way(found['error'], low, high)}L{way(-found['error'], high, low)}z"
+    line = f'<path class="l7" stroke-width="1.5" stroke-dasharray="5 3" d="M{way(0.0, low, high)}"/>'
+    return [f'<path class="s7" style="opacity:.15" d="{band}"/>', line]
 
 
-def _dot(number: int, row: Mapping[str, Any], at: float, y: Callable[[float], float], marked: bool) -> list[str]:
+def _dot(row: Mapping[str, Any], at: float, height: float, y: Place, marked: bool) -> list[str]:
     """A marked distribution, which is not in the relation, is a ring."""
     colour, made = COLOUR[row["axis"]], []
     if row["low"] is not None:
-        made.append(
-            f'<path class="l{colour}" stroke-width="1.2" d="M{at:.1f} {y(row["low"]):.1f}V{y(row["high"]):.1f}"/>'
-        )
+        span = f"M{at:.1f} {y(row['low']):.1f}V{y(row['high']):.1f}"
+        made.append(f'<path class="l{colour}" stroke-width="1.2" d="{span}"/>')
     kind = f'class="l{colour}" stroke-width="2"' if marked else f'class="s{colour}"'
-    made.append(f'<circle {kind} cx="{at:.1f}" cy="{y(row["bits_per_byte"]):.1f}" r="3.5"/>')
-    return [*made, _text(at + 5, y(row["bits_per_byte"]) - 4, str(number), "dim")]
+    return [*made, f'<circle {kind} cx="{at:.1f}" cy="{height:.1f}" r="3.5"/>']
+
+
+def _numbers(places: Sequence[tuple[float, float]]) -> list[str]:
+    """The numbers of the list beside their dots, where there is room: to the right or left, above or below."""
+    taken = [(at - 4, height - 4, at + 4, height + 4) for at, height in places]
+    made = []
+    for number, (at, height) in enumerate(places, 1):
+        wide = 6.5 * len(str(number))
+        for left, base in product((at + 5, at - 5 - wide), (height - 4, height + 12)):
+            box = (left, base - 8, left + wide, base)
+            if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+                taken.append(box)
+                made.append(_text(left, base, str(number), "dim"))
+                break
+    return made
 
 
 def _list(rows: Sequence[Row], top: float) -> list[str]:
