@@ -54,14 +54,13 @@ class TextScorer:
         self._threads, self._length = read.config.run.threads, read.config.data.sequence_length
         with reproducible(self._threads, self._device):
             self._model = read.model(self._device)
-        self.tokenizer_sha256 = read.data.tokenizer_sha256
-        self.trained_on = read.data.manifest_sha256
         self.about = {
             "checkpoint": read.sha256,
             "step": read.step,
             "k": self._policy.k,
             "policy": self._policy.name,
             "window": self._length,
+            "trained_on": read.data.manifest_sha256,
         }
 
     def __call__(self, texts: Sequence[str], whole: Sequence[bool]) -> TextScores:

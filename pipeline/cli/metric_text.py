@@ -19,6 +19,10 @@ def grid_text(answer: Mapping[str, Any]) -> str:
     columns = [_CELL, "axis", "bits per byte", "over xz", "xz", *(["distance", "in training"] if trained else [])]
     parts = [table(rows, [*columns, "documents", "bytes"]), f"intervals {answer['level']:.0%}, over documents"]
     parts += [line for name, found in answer["relations"].items() if (line := _relation(name, found))]
+    if trained and answer["training"]["is_the_models"] is False:
+        parts.append(
+            "the checkpoint was last trained on another dataset than --training: distances are from the latter"
+        )
     if answer["marked"]:
         parts.append(f"* of these the training text has documents: {', '.join(answer['marked'])}; not in the relations")
     return "\n".join(parts)

@@ -76,7 +76,7 @@ def evaluate_grid(
         "cells": rows,
         "axes": {axis: group for axis in Axis if (group := pooled(rows, drawn, "axis", axis))},
         "languages": {name: pooled(rows, drawn, "language", name) for name in sorted({c.language for c in cells})},
-        "training": dict(trained.about) if trained else None,
+        "training": about_training(trained, scorer) if trained else None,
         "relations": relations(rows),
         "marked": [name for name, row in rows.items() if (row["contaminated"] or 0.0) > MARKED_SHARE],
     }
@@ -106,6 +106,13 @@ def read_training(arguments: Sequence[str], cells: Sequence[Distribution]) -> Tr
         "contaminated_from": MIN_SHARE,
     }
     return TrainingText(ByteModel([passage.text for passage in passages]), shares, about)
+
+
+def about_training(trained: TrainingText, scorer: PassageScorer) -> dict[str, Any]:
+    """`is_the_models`: whether it is the dataset that the model says it was trained on; None where it does not say."""
+    own = scorer.about.get("trained_on")
+    known = None if own is None else own in trained.about["inputs"].values()
+    return {**trained.about, "is_the_models": known}
 
 
 def cell_row(cell: Distribution, found: PassageScores, drawn: Floats, trained: TrainingText | None) -> dict[str, Any]:

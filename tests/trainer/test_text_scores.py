@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import UsageError
@@ -33,6 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     return root / "run"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(1, 40), st.data())
 def test_every_target_is_scored_once_with_as_much_context_as_is_asked_for(
     targets: int, length: int, data: st.DataObject
@@ -46,6 +47,7 @@ def test_every_target_is_scored_once_with_as_much_context_as_is_asked_for(
     assert (scored == 1).all()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 70), max_size=9),
     st.integers(1, 24),
@@ -113,7 +115,8 @@ def test_the_beginning_of_a_text_has_no_end(run: Path) -> None:
 
 def test_about_names_the_checkpoint(run: Path) -> None:
     about = TextScorer(run, 3, "top_p=0.5").about
-    checkpoint = read_checkpoint(find_checkpoint(run)).sha256
-    assert about == {"checkpoint": checkpoint, "step": 40, "k": 3, "policy": "top_p=0.5", "window": LENGTH}
+    read = read_checkpoint(find_checkpoint(run))
+    names = {"checkpoint": read.sha256, "trained_on": read.data.manifest_sha256}
+    assert about == {**names, "step": 40, "k": 3, "policy": "top_p=0.5", "window": LENGTH}
     with pytest.raises(UsageError, match="k is 99"):
         TextScorer(run, 99)

@@ -46,7 +46,13 @@ def test_a_grid_is_told_and_kept(root: Path) -> None:
     # What was trained on is found in a dataset of tokens, whose texts are decoded; the others are other sentences.
     assert found["cells"]["trained"]["contaminated"] > 0.5 and "trained" in found["marked"]
     assert found["model"]["step"] == 3 and found["training"]["documents"] == 60
+    assert found["training"]["is_the_models"] and "another dataset" not in told
     assert (root / "metric" / "grid.svg").read_text().startswith("<svg")
+
+
+def test_distances_from_another_text_than_the_models_are_told(root: Path) -> None:
+    words = ("evaluate", "--checkpoint", root / "run", "--grid", root / "grid.toml")
+    assert "last trained on another dataset than --training" in refinery(*words, "--training", root / "docs.jsonl")
 
 
 def test_rejects_are_told(root: Path) -> None:

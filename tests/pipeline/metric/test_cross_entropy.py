@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.metric.cells import Passage
@@ -14,6 +14,7 @@ def passages(kind: str, first: int, count: int) -> list[Passage]:
     return [Passage(prose(kind, first + n), True) for n in range(count)]
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=4), st.text(alphabet="abc é中\n", max_size=8))
 def test_what_may_follow_any_text_adds_up_to_one(texts: list[str], before: str) -> None:
     """All bytes that UTF-8 allows alone (ASCII), the end, and the bytes that begin or continue a character: 2 to 1."""
