@@ -34,7 +34,7 @@ from trainer.start import config_file
 
 MIXES = ("all", "iq", "eq")
 VOCABULARY = 4096
-BYTES, DOCUMENT_BYTES = 2**16, 2**14
+DOCUMENT_BYTES = 2**14
 COLUMNS = ("bits_per_byte", "low", "high", "over_xz", "cross_entropy", "entropy", "distance", "contaminated")
 
 
@@ -43,14 +43,15 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", type=Path, required=True, help="sources, one a line, with a share perhaps")
     parser.add_argument("--mix", nargs="+", choices=MIXES, default=["all"], help="what is trained on; several compare")
     parser.add_argument("--steps", type=int, default=600, help="of each training, a tenth or so of them the decay")
+    parser.add_argument("--bytes", type=int, default=2**16, help="of each source that is held out, at most")
     add(parser, "--out", required=True)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    if args.steps < 100:
-        raise UsageError("--steps must be 100 or more")
+    if args.steps < 100 or args.bytes < 4:
+        raise UsageError("--steps must be 100 or more, and --bytes 4 or more")
     args.out.mkdir(parents=True, exist_ok=True)
-    make_texts(args.texts, read_held_out(args.held_out), args.out)
+    make_texts(args.texts, read_held_out(args.held_out), args.bytes, args.out)
     models = args.out / "models"
     models.mkdir(exist_ok=True)
     kinds = sorted((args.out / "train").iterdir())
@@ -71,14 +72,14 @@ def read_held_out(path: Path) -> dict[str, float]:
         raise UsageError(f"{path} cannot be read as names of sources, each with a share perhaps: {error}") from None
 
 
-def make_texts(texts: Path, held_out: Mapping[str, float], out: Path) -> None:
-    """`train/KIND` and `held-out`, a file for each source, and `grid.toml`."""
+def make_texts(texts: Path, held_out: Mapping[str, float], size: int, out: Path) -> None:
+    """`train/KIND` and `held-out`, a file for each source, and `grid.toml`. `size`: bytes of a distribution."""
     if (out / "grid.toml").exists():
         return
     files = {file.name.removesuffix(".jsonl.gz"): file for file in sorted(texts.rglob("*.jsonl.gz"))}
     if missing := sorted(set(held_out) - set(files)):
         raise UsageError(f"--held-out names {missing[0]!r}, and no file of --texts is called {missing[0]}.jsonl.gz")
-    grid = [f"bytes = {BYTES}\ndocument_bytes = {DOCUMENT_BYTES}\n"]
+    grid = [f"bytes = {size}\ndocument_bytes = {min(DOCUMENT_BYTES, size // 4)}\n"]
     for source, file in files.items():
         kind, share = file.parent.name, held_out.get(source, 0.0)
         rows = [{**row, "source": source, "language": language_of(kind)} for row in read_rows(file)]

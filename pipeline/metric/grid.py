@@ -175,8 +175,9 @@ def pooled(
 
 
 def relations(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Each of `RELATIONS` over the distributions that have all of its numbers and are not marked; None for too few."""
-    clean = [row for row in rows.values() if (row["contaminated"] or 0.0) <= MARKED_SHARE]
+    """Each of `RELATIONS` over the distributions that have all of its numbers and are not marked, by name, so that their order
+    in the file changes no interval; None for too few."""
+    clean = [row for _, row in sorted(rows.items()) if (row["contaminated"] or 0.0) <= MARKED_SHARE]
     found = {}
     for name, (y, predictors) in RELATIONS.items():
         whole = [row for row in clean if all(row[key] is not None for key in (y, *predictors))]

@@ -27,7 +27,7 @@ def texts(tmp_path: Path) -> Path:
 
 def test_every_document_is_trained_on_or_held_out(texts: Path) -> None:
     out = texts / "made"
-    make_texts(texts / "texts", read_held_out(texts / "held-out.txt"), out)
+    make_texts(texts / "texts", read_held_out(texts / "held-out.txt"), 1000, out)
     for source in SOURCES:
         name = source.partition("/")[2]
         kept, held = out / "train" / f"{source}.jsonl.gz", out / "held-out" / f"{name}.jsonl.gz"
@@ -35,6 +35,7 @@ def test_every_document_is_trained_on_or_held_out(texts: Path) -> None:
         assert sorted(sides[0] + sides[1]) == sorted(f"{source} number {n}" for n in range(200))
         assert len(sides[1]) == {"poems": 200, "functions": 0}.get(name, len(sides[1]))
         assert name != "physics" or 5 < len(sides[1]) < 40
+    assert read_grid(out / "grid.toml").document_bytes == 250
     cells = {cell.name: cell for cell in read_grid(out / "grid.toml").cells}
     assert {name: cell.axis for name, cell in cells.items()} == {"physics": "IQ", "poems": "EQ"}
     row = next(read_rows(out / "train" / "code" / "functions.jsonl.gz"))
@@ -43,7 +44,7 @@ def test_every_document_is_trained_on_or_held_out(texts: Path) -> None:
 
 def test_a_name_of_no_file_is_told(texts: Path) -> None:
     with pytest.raises(UsageError, match=r"'gone', and no file of --texts is called gone\.jsonl\.gz"):
-        make_texts(texts / "texts", {"gone": 1.0}, texts / "made")
+        make_texts(texts / "texts", {"gone": 1.0}, 1000, texts / "made")
     (texts / "bad.txt").write_text("physics much\n")
     with pytest.raises(UsageError, match="cannot be read as names of sources"):
         read_held_out(texts / "bad.txt")
