@@ -175,8 +175,10 @@ def pooled(
 
 
 def relations(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Each of `RELATIONS` over the distributions that have all of its numbers and are not marked, by name, so that their order
-    in the file changes no interval; None for too few."""
+    """Each of `RELATIONS` over the distributions that have all of its numbers and are not marked; None for too few.
+
+    They are taken by name, so that their order in the file changes no interval.
+    """
     clean = [row for _, row in sorted(rows.items()) if (row["contaminated"] or 0.0) <= MARKED_SHARE]
     found = {}
     for name, (y, predictors) in RELATIONS.items():
