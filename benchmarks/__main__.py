@@ -40,6 +40,7 @@ NAMES: Final = (
     "elastic_experts",
     "branches",
     "ladder",
+    "distributions",
     "decode_speed",
     "extraction",
     "confidence",

@@ -114,6 +114,58 @@ def evaluate(
         return evaluate_checkpoint(*paths, k, os.fspath(policy), device)
 
 
+def evaluate_grid(
+    checkpoint: StrPath,
+    grid: StrPath,
+    *,
+    training: Sequence[StrPath] | StrPath = (),
+    out: StrPath | None = None,
+    k: int | None = None,
+    policy: StrPath = "fixed",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Measures bits per byte on held-out distributions, beside what xz reaches on each.
+
+    grid: a .toml or .json file that names them, or a folder of texts. training: what was trained on, a dataset of
+    tokens or documents or files of texts; it gives each distribution its distance, and marks those that it has too.
+    out: a folder for the answer (grid.json) and its picture (grid.svg). k and policy: as `evaluate` has them.
+    """
+    from pipeline.metric.answers import grid_answer
+
+    inputs = [os.fspath(each) for each in ([training] if isinstance(training, str | os.PathLike) else training)]
+    folder = None if out is None else local(out, "out", made=True)
+    with importing_torch():
+        from trainer.api import TextScorer
+
+        score = TextScorer(local(checkpoint, "checkpoint"), k, os.fspath(policy), device)
+    return grid_answer(score, local(grid, "grid"), inputs, folder)
+
+
+def evaluate_rejects(
+    checkpoint: StrPath,
+    run: StrPath,
+    *,
+    per_rule: int = 30,
+    source: StrPath | None = None,
+    out: StrPath | None = None,
+    k: int | None = None,
+    policy: StrPath = "fixed",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Measures bits per byte of what each rule of the finished run `run` rejected, beside what it kept.
+
+    per_rule: texts of each rule, at most. source: where the archives are now. out: a folder for the answer.
+    """
+    from pipeline.metric.answers import rejects_answer
+
+    where, folder = None if source is None else os.fspath(source), None if out is None else local(out, "out", made=True)
+    with importing_torch():
+        from trainer.api import TextScorer
+
+        score = TextScorer(local(checkpoint, "checkpoint"), k, os.fspath(policy), device)
+    return rejects_answer(score, anywhere(run, "run"), per_rule, where, folder)
+
+
 def audit(run: StrPath, page: str | None = None, *, data: Sequence[StrPath] = ()) -> dict[str, Any]:
     """Proves what a training run was trained on, from its own record; needs no torch.
 

@@ -38,6 +38,7 @@ pipeline.pool  pipeline.index
 pipeline.stages
 pipeline.compare  pipeline.revise  pipeline.explain  pipeline.export  pipeline.fit  pipeline.snapshots
 pipeline.report
+pipeline.metric
 pipeline.cli
 pipeline.demo
 refinery

@@ -1,5 +1,5 @@
 """The trainer's public functions: train, freeze, branch, grow_branches, compare_branches, evaluate, calibrate_experts,
-generate, export_model.
+generate, export_model; and `TextScorer`, a checkpoint that scores texts.
 
 Importing this module imports torch. A mistake of the caller raises `infra.errors.UsageError`. `train`, `freeze`,
 `branch` and `grow_branches` may be called again with the same arguments: they resume where they stopped, or do nothing.
@@ -20,10 +20,11 @@ from trainer.forecast import ForecastConfig
 from trainer.generate import generate
 from trainer.runs import find_checkpoint
 from trainer.sampling import Sampling
+from trainer.text_scores import TextScorer
 from trainer.train import OnStep, train
 
 __all__ = [
-    "ForecastConfig", "OnStep", "Sampling", "branch", "calibrate_experts", "compare_branches", "evaluate",
+    "ForecastConfig", "OnStep", "Sampling", "TextScorer", "branch", "calibrate_experts", "compare_branches", "evaluate",
     "export_model", "find_trunk", "freeze", "generate", "grow_branches", "train",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ from pipeline.cli.console import quiet_stdout, say, tell, tell_lines
 from pipeline.cli.options import Json, Out
 from pipeline.cli.train_progress import TrainingProgress
 from pipeline.cli.train_ranks import Engine, Workers, leads, run_on, started
-from pipeline.cli.train_text import calibration_text, evaluation_text, plan_text, training_text
+from pipeline.cli.train_text import calibration_text, plan_text, training_text
 from trainer.start import config_file, importing_torch
 
 Data = Annotated[Path, typer.Option("--data", help="A tokens dataset (its folder or manifest).")]
@@ -144,28 +144,6 @@ def freeze(
 
         answer = freeze_run(run, out)
     tell(answer if json else training_text(answer))
-
-
-def evaluate(
-    checkpoint: Checkpoint,
-    data: Data,
-    k: Annotated[list[int] | None, typer.Option("--k", help="Experts per token. Repeat it for several.")] = None,
-    policy: Policy = "fixed",
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Measure bits per byte by domain on a held-out dataset.
-
-    For each k, and for a unigram model and gzip as baselines. With a policy, k is the most experts that a token may
-    use, and it uses fewer where its scores allow.
-
-    Example: refinery evaluate --checkpoint control --data held-out --k 12 --k 4 --k 2
-    """
-    with quiet_stdout(json), importing_torch():
-        from trainer.api import evaluate as evaluate_checkpoint
-
-        answer = evaluate_checkpoint(checkpoint, data, k or None, policy, device)
-    tell(answer if json else evaluation_text(answer))
 
 
 def calibrate_experts(

@@ -20,6 +20,7 @@ import pytest
 from torch.distributed.run import get_args_parser
 
 from benchmarks.__main__ import parsed
+from pipeline.metric.grid_file import read_grid
 from pipeline.models.combination import load_combination
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.steps.table import read_step
@@ -145,10 +146,13 @@ def check_named(code: str) -> None:
 
 @pytest.mark.parametrize("block", of_language("toml"))
 def test_every_block_of_toml(block: Block, tmp_path: Path) -> None:
-    """A recipe or stages of one, a step, or the overrides of a branch."""
+    """A recipe or stages of one, a step, a grid of distributions, or the overrides of a branch."""
     text = block.text
     if block.file:
         (tmp_path / block.file).write_text(text)
+        if "[cells." in text:
+            assert read_grid(tmp_path / block.file).cells
+            return
         assert load_recipe(str(tmp_path / block.file)).stages
         return
     if text.lstrip().startswith("{"):
