@@ -81,6 +81,14 @@ def test_a_column_has_the_digests_of_its_normalised_texts(texts: list[str]) -> N
     assert digests == [digest(normalise_text(text)) for text in texts]
 
 
+@given(st.integers(0, 70), st.sampled_from([*HARD, "  ", "\n\n", " \n", "\u4eca \u65e5", "\x7f"]), st.integers(0, 70))
+@settings(max_examples=500, deadline=None)
+def test_ascii_that_is_copied_in_blocks_is_normalised_alike(before: int, odd: str, after: int) -> None:
+    text = ("many words in a line\n" * 4)[:before] + odd + ("of a text\tand so on " * 4)[:after]
+    (found,) = text_digests(column([text.encode("utf-8", "surrogatepass")]))
+    assert found == digest(normalise_text(text))
+
+
 @given(st.binary(max_size=20), st.text(HARD, max_size=4))
 @settings(max_examples=300, deadline=None)
 def test_bytes_that_are_no_utf8_stay(junk: bytes, text: str) -> None:
