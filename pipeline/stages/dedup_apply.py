@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from infra.dataset import schema as schemas
 from infra.engines.task import Output
 from infra.hashing import sha256_json
-from infra.ledger import Reject, ledger_of
+from infra.ledger import LOCATOR, Reject, ledger_of
 from mixers.pretokens import count as count_tokens
 from pipeline.job.carried import Carried
 from pipeline.job.funnel import Judged, by_batch
@@ -55,7 +55,8 @@ class ApplyDecisions:
             stays = kept_of[low:high]
             kept = np.ones(batch.num_rows, np.bool_)
             kept[place[~stays]] = False
-            ledger = self._removals(batch.filter(pa.array(~kept)), mine.filter(pa.array(~stays)))
+            located = batch.select([name for name in LOCATOR if name in batch.schema.names])
+            ledger = self._removals(located.filter(pa.array(~kept)), mine.filter(pa.array(~stays)))
             number = np.cumsum(kept) - 1  # of each kept row among these
             changed = {
                 name: _replaced(batch.column(name).filter(pa.array(kept)), number[place[stays]], column)
