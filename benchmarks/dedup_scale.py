@@ -5,9 +5,10 @@
 `--copies`: so many copies of one page; `--near`: as many, each with one word changed; `--documents`: so many documents
 of a tenth of the words, of which one in twenty is a near copy of the one before; `--equal`: the same with exact copies.
 `--method text` looks for these. `--warm`: a thousand other documents first, outside the time, so that the start of a
-worker (compiled code, tables of Unicode) is not counted. Documents are written as Parquet first, 10,000 in a shard, outside the time. A pass is a table of the stage: a
-map over documents or over another table, or a reduction; the last one, `apply`, writes the documents that are kept, and
-the decisions alone are all others. Peak memory is that of a worker process, or of this one where there is one worker.
+worker (compiled code, tables of Unicode) is not counted. Documents are written as Parquet first, 10,000 in a shard,
+outside the time. A pass is a table of the stage: a map over documents or over another table, or a reduction; the last
+one, `apply`, writes the documents that are kept, and the decisions alone are all others. Peak memory is that of a
+worker process, or of this one where there is one worker.
 """
 
 import argparse

@@ -235,9 +235,7 @@ def _plain_block(data: Bytes, place: np.uint64, out: Bytes, count: np.uint64, af
     return True
 
 
-kernel = compiled_with(
-    _mix, _scratch, _slots, _character, _tokenize, _runs, _distinct, _minima, _bands, _plain_block
-)
+kernel = compiled_with(_mix, _scratch, _slots, _character, _tokenize, _runs, _distinct, _minima, _bands, _plain_block)
 
 
 @kernel

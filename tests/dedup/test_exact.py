@@ -69,7 +69,7 @@ def test_columns_that_documents_lack_have_defaults(policy: str, missing: str) ->
 
 
 def test_a_row_holds_the_columns_that_the_policy_compares_and_no_other() -> None:
-    assert keys_schema("first").names == ["key", "check", "shard", "row", "dump", "copies", "snapshots"]
+    assert keys_schema("first").names == ["key", "check", "shard", "row", "dumps", "copies", "snapshots"]
     assert set(keys_schema("longest").names) - set(keys_schema("first").names) == {"chars", "content"}
     assert key_table(documents(["a é"]), 0, 0, "text", "longest")["chars"].to_pylist() == [3]
 
