@@ -72,7 +72,8 @@ EDGES = pa.schema(
     [("a", KEY), ("b", KEY), ("old", pa.bool_()), ("similarity", pa.float64()), ("snapshots", pa.list_(pa.int32())),
      ("kept", pa.bool_())]
 )  # fmt: skip
-# `seen`: the older snapshots that have a content; contents of the snapshot that are removed: by `survivor`, or, without one, because too few snapshots have them
+# `seen`: the older snapshots that have a content
+# contents of the snapshot that are removed: by `survivor`, or, without one, because too few snapshots have them
 REMOVED = pa.schema(
     [PART, ("key", KEY), ("survivor", KEY), ("old", pa.bool_()), ("similarity", pa.float64()),
      ("snapshots", pa.int32()), ("seen", pa.list_(pa.int32()))]

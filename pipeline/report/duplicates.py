@@ -174,10 +174,8 @@ def warnings(found: Duplicates) -> Iterator[str]:
     table = found.clusters
     through = pc.greater(pc.cast(table["through"], pa.float64()), pc.multiply(table["copies"], MOST_THROUGH))
     loose = pc.and_(pc.greater_equal(table["documents"], SMALL), through)
-    told = pc.and_(
-        pc.is_in(table["rule"], pa.array(NEAR, table["rule"].type)),
-        pc.or_(loose, pc.greater_equal(table["documents"], LARGE)),
-    )
+    near = pc.is_in(table["rule"], pa.array(NEAR, table["rule"].type))
+    told = pc.and_(near, pc.or_(loose, pc.greater_equal(table["documents"], LARGE)))
     for row in table.filter(told).slice(0, TOP).to_pylist():
         share = row["through"] / row["copies"]
         line = f"{found.label}: {row['documents']:,} documents became one, {name_of(row)}"

@@ -279,10 +279,10 @@ class Wholes(PartList["Whole"]):
     """The parts of `Everywhere`."""
 
     readers: tuple[ShardReader, ...]
-    count: int
+    size: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.size
 
     def part(self, index: int) -> "Whole":
         del index

@@ -103,7 +103,7 @@ command = "dedup"
   method = "index"
   options = {{ index = "{index}" }}
 """
-# Of the second snapshot: while it is compared, before and after the index names its runs, before its documents are done.
+# Of the second snapshot: while it is compared, before and after the index names its runs, before its manifest.
 KILLED: dict[str, Moment] = {
     "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 3, ""),
     "before the index has it": ("pipeline.index.manifest", "write_last", "enter", 1, "index.json"),
