@@ -25,7 +25,7 @@ from infra.dataset.manifest import Header, Kind
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Task
 from infra.storage import place
-from pipeline.index.add import add
+from pipeline.index.add import add, left_by
 from pipeline.index.manifest import PARAMETERS
 from pipeline.job.baseline import handed_on
 from pipeline.job.carried import Carried, carried
@@ -46,7 +46,9 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
     options = step.checked_options()
     kind = Kind.RECORDS if step.method == "payload" else Kind.DOCUMENTS
     header = context.header(stage, kind, source.refs)
-    if done := already_made(out, header):
+    # the dataset of an index is there before the index names the snapshot
+    unfinished = step.method == "index" and left_by(place(options["index"]), source)
+    if not unfinished and (done := already_made(out, header)):
         return done
     if step.method == "index":
         return by_index(context, step, source, out, header)
