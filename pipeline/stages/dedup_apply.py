@@ -18,7 +18,7 @@ from infra.ledger import LOCATOR, Reject, ledger_of
 from mixers.pretokens import count as count_tokens
 from pipeline.job.carried import Carried
 from pipeline.job.funnel import Judged, by_batch
-from pipeline.stages.dedup_parts import Whole
+from pipeline.stages.dedup_parts import WholeTable
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ApplyDecisions:
     def schema(self) -> pa.Schema:
         return schemas.RECORDS if self.carried is None else self.carried.schema()
 
-    def __call__(self, part: Any, decisions: Any, snapshots: Whole | None = None) -> Iterator[Output]:
+    def __call__(self, part: Any, decisions: Any, snapshots: WholeTable | None = None) -> Iterator[Output]:
         """`snapshots`: the names of all, where there is a survivor."""
         decided = decisions.table().combine_chunks()  # in the order of the rows
         names = snapshots.table(MOST_NAMES) if snapshots else SNAPSHOT_NAMES.empty_table()

@@ -270,12 +270,12 @@ class Everywhere:
     def refs(self) -> tuple[InputRef, ...]:
         return self.dataset.refs
 
-    def parts(self) -> "Wholes":
-        return Wholes(tuple(self.dataset.parts()), self.count)
+    def parts(self) -> "WholeTables":
+        return WholeTables(tuple(self.dataset.parts()), self.count)
 
 
 @dataclass(frozen=True)
-class Wholes(PartList["Whole"]):
+class WholeTables(PartList["WholeTable"]):
     """The parts of `Everywhere`."""
 
     readers: tuple[ShardReader, ...]
@@ -284,13 +284,13 @@ class Wholes(PartList["Whole"]):
     def __len__(self) -> int:
         return self.size
 
-    def part(self, index: int) -> "Whole":
+    def part(self, index: int) -> "WholeTable":
         del index
-        return Whole(self.readers)
+        return WholeTable(self.readers)
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeTable:
     """All partitions of a table as one part."""
 
     readers: tuple[ShardReader, ...]
@@ -309,7 +309,7 @@ class Whole:
 
 
 @lru_cache(maxsize=1)
-def _first_rows(whole: Whole, most: int) -> pa.Table:
+def _first_rows(whole: WholeTable, most: int) -> pa.Table:
     """Kept for the next part, which is the same."""
     found: list[pa.Table] = []
     for reader in whole.readers:
