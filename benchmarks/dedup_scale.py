@@ -3,10 +3,12 @@
     python -m benchmarks dedup_scale --copies 200000 | --near 200000 | --documents 5000000 [--words 2000] [--workers 2]
 
 `--copies`: so many copies of one page; `--near`: as many, each with one word changed; `--documents`: so many documents
-of a tenth of the words, of which one in twenty is a near copy of the one before. `--method text` looks for exact
-copies. Documents are written as Parquet first, 10,000 in a shard, outside the time. A pass is a table of the stage: a
-map over documents or over another table, or a reduction; the last one, `apply`, writes the documents that are kept, and
-the decisions alone are all others. Peak memory is that of a worker process, or of this one where there is one worker.
+of a tenth of the words, of which one in twenty is a near copy of the one before; `--equal`: the same with exact copies.
+`--method text` looks for these. `--warm`: a thousand other documents first, outside the time, so that the start of a
+worker (compiled code, tables of Unicode) is not counted. Documents are written as Parquet first, 10,000 in a shard,
+outside the time. A pass is a table of the stage: a map over documents or over another table, or a reduction; the last
+one, `apply`, writes the documents that are kept, and the decisions alone are all others. Peak memory is that of a
+worker process, or of this one where there is one worker.
 """
 
 import argparse
@@ -33,7 +35,7 @@ from pipeline.stages.stages import run_stage
 
 SHARD, BATCH, WORDS = 10_000, 256, 50_000
 SCHEMA: Final = schemas.documents([])
-KINDS: Final = ("copies", "near", "documents")
+KINDS: Final = ("copies", "near", "documents", "equal")
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +46,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", default="content")
     parser.add_argument("--as-many-as", type=int, help="a table of what so many documents would take, in proportion")
     parser.add_argument("--method", choices=("minhash", "text"), default="minhash")
+    parser.add_argument("--warm", action="store_true", help="do not count the start")
     add(parser, "--workers", default=2)
     add(parser, "--out", help="a folder for documents and tables; by default one that is deleted")
 
@@ -106,12 +109,12 @@ def documents(numbers: range, texts: list[str]) -> pa.RecordBatch:
 
 def drawn(part: DrawnTexts) -> Iterator[str]:
     words = [f"w{number:x}" for number in range(WORDS)]
-    if part.kind == "documents":
+    if part.kind in ("documents", "equal"):
         draw, last = np.random.default_rng(part.first), [""]
         for number in range(part.count):
-            if number % 20 == 19:
+            if number % 20 == 19 and part.kind == "documents":
                 last[len(last) // 2] = "changed"
-            else:
+            elif number % 20 != 19:
                 last = [words[each] for each in draw.integers(0, WORDS, part.words // 10)]
             yield " ".join(last)
         return
@@ -159,6 +162,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     recipe = parse_recipe({"name": "scale", "stage": [{"name": "near", "command": "dedup", "step": [step]}]}, "scale")
     with tempfile.TemporaryDirectory(prefix="dedup-scale-", dir=args.out) as scratch, Watched(args.workers) as engine:
         header = Header(Kind.DOCUMENTS, "write", RecipeRef("benchmark", ""), {}, ())
+        if args.warm:
+            few = engine.map_shards(Write(), [AllDrawnTexts(kind, 1000, 50)], Path(scratch) / "few", header)
+            run_stage(Context(recipe, engine, {}), recipe.stages[0], few, Path(scratch) / "warm")
         documents = engine.map_shards(Write(), [source], Path(scratch) / "documents", header)
         engine.passes.clear()
         started = time.monotonic()

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.policy import Policy, preference_order
+from dedup.snapshots import distinct_lists
 from dedup.tables import DECISIONS, DocumentNumbers, Hashes, decision_rows, numbers_of, run_starts, stretched, values
 
 Ints = npt.NDArray[np.int64]
@@ -46,8 +47,10 @@ class CopySets:
         """Each document as a set of its own."""
         copies, snapshots = (values(keys, name).astype(np.int64) for name in ("copies", "snapshots"))
         ones, rows = np.ones(keys.num_rows, np.int64), np.arange(keys.num_rows)
-        table = pa.Table.from_batches([keys])
-        return cls(table, numbers_of(keys), ones, copies, snapshots, rows, values(keys, "dump"))
+        table = pa.Table.from_batches([keys]).drop_columns(["dumps"])
+        dump_of = np.repeat(rows, pc.list_value_length(keys["dumps"]).to_numpy())
+        dump = keys["dumps"].flatten().to_numpy()
+        return cls(table, numbers_of(keys), ones, copies, snapshots, dump_of, dump)
 
     def and_also(self, other: "CopySets") -> "CopySets":
         """The sets of both, one after the other."""
@@ -88,8 +91,9 @@ class CopySets:
         several = self.only(self.size > 1)
         dumps = np.bincount(several.dump_of, minlength=several.size.size)
         counts = {"copies": several.copies, "snapshots": np.maximum(several.snapshots, dumps)}
+        lists = distinct_lists(several.dump_of, several.dump, several.size.size)
         kept = np.ones(several.size.size, np.bool_)
-        return decision_rows(several.leader, numbers_of(several.best), kept=kept, **counts)
+        return decision_rows(several.leader, numbers_of(several.best), kept=kept, dumps=lists, **counts)
 
     def named(self) -> pa.RecordBatch:
         """For each set of several a row at (-1, -1): its leader, and its survivor as the evidence."""

@@ -32,6 +32,8 @@ _ONE, _NOTHING = np.uint64(1), np.uint64(0)
 _CHARACTER = np.uint32((1 << CLASS_AT) - 1)
 _CLASS = np.uint32((1 << UNSURE_AT - CLASS_AT) - 1)
 _LARGEST = np.uint64(0xFFFFFFFFFFFFFFFF)
+# ASCII that is looked at together
+_BLOCK = np.uint64(32)
 # permutations at once: their minima, factors and terms fit the first-level cache
 _TILE = 512
 # A table of up to so many values is half empty at least and kept for all texts; of more a fifth is, for one text.
@@ -217,7 +219,23 @@ def _bands(signature: Hashes, rows: int, keys: Hashes) -> None:
         keys[band] = value
 
 
-kernel = compiled_with(_mix, _scratch, _slots, _character, _tokenize, _runs, _distinct, _minima, _bands)
+def _plain_block(data: Bytes, place: np.uint64, out: Bytes, count: np.uint64, after_space: np.uint64) -> bool:
+    """Writes _BLOCK bytes with a space for each white space. False if what is written does not stand, for some are not
+    ASCII or white space follows white space. A loop without a branch or a table, so that it is compiled to vectors."""
+    wrong = np.uint8(after_space) & np.uint8(data[place] <= 0x20)
+    for k in range(_BLOCK):
+        byte = data[place + k]
+        after = data[place + k + _ONE]
+        wrong |= np.uint8(byte <= 0x20) & np.uint8(after <= 0x20) | byte >> np.uint8(7)
+    if wrong:
+        return False
+    for k in range(_BLOCK):
+        byte = data[place + k]
+        out[count + k] = np.uint8(0x20) if np.uint8(byte - 9) < 5 or np.uint8(byte - 28) < 4 else byte
+    return True
+
+
+kernel = compiled_with(_mix, _scratch, _slots, _character, _tokenize, _runs, _distinct, _minima, _bands, _plain_block)
 
 
 @kernel
@@ -341,13 +359,21 @@ def plain_texts(data: Bytes, offsets: Offsets, codes: npt.NDArray[np.uint16]) ->
         while place < stop:
             first, written, spaced = place, count, after_space
             while place < stop and data[place] < 0x80:
-                byte = data[place]
-                space = np.uint64(codes[byte] >> KIND_AT_PLAIN)
-                out[count] = 0x20 if space else byte
-                count += _ONE - (space & after_space)
-                after_space, last = space, np.uint16(0)
-                place += _ONE
+                if stop - place > _BLOCK and _plain_block(data, place, out, count, after_space):
+                    place += _BLOCK
+                    count += _BLOCK
+                    after_space = np.uint64(out[count - _ONE] == 0x20)
+                    continue
+                until = min(stop, place + _BLOCK)
+                while place < until and data[place] < 0x80:
+                    byte = data[place]
+                    space = np.uint64(codes[byte] >> KIND_AT_PLAIN)
+                    out[count] = 0x20 if space else byte
+                    count += _ONE - (space & after_space)
+                    after_space = space
+                    place += _ONE
             if place > first:
+                last = np.uint16(0)
                 spaces_alone = after_space == _ONE and count - written == _ONE - spaced
                 bridged = spaces_alone and (bridged if spaced == _ONE else solid)
                 solid = spaces_alone and solid
@@ -380,4 +406,4 @@ def plain_texts(data: Bytes, offsets: Offsets, codes: npt.NDArray[np.uint16]) ->
         elif after_space and count > begin:
             count -= _ONE
         ends[i + 1] = np.int64(count)
-    return out[: ends[texts]].copy(), ends, unsure
+    return out, ends, unsure

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dedup.snapshots import LISTS
 from dedup.tables import (
     DECISIONS,
     LOCATION,
@@ -37,6 +38,7 @@ NAMED = pa.schema(
         ("similarity", pa.float64()),
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
+        ("dumps", LISTS),
     ]
 )
 

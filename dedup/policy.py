@@ -8,15 +8,15 @@ Only the compared column passes through the engine, beside the counts that a sur
 documents should not carry what nothing reads.
 """
 
-from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
+from dedup.snapshots import LISTS, READ, snapshot_hashes
+from dedup.strings import hashes
 from infra.errors import UsageError
 
 Policy = Literal["content", "first", "longest", "newest", "oldest", "best"]
@@ -43,8 +43,8 @@ CONTENT = pa.field("content", pa.uint64())
 # be made from the place where a document has none.
 _OWN = ("text", "url", "date", "content_digest")
 _ID_BITS = 20
-# What a survivor inherits of its copies. `dump`: a hash of the snapshot's name, eight bytes in place of fifteen.
-_INHERITED = (pa.field("dump", pa.uint64()), pa.field("copies", pa.int32()), pa.field("snapshots", pa.int32()))
+# What a survivor inherits of its copies. `dumps`: hashes of the names of snapshots.
+_INHERITED = (pa.field("dumps", LISTS), pa.field("copies", pa.int32()), pa.field("snapshots", pa.int32()))
 
 
 def preference(policy: Policy) -> Preference | None:
@@ -78,14 +78,14 @@ def columns_read(policy: Policy) -> tuple[str, ...]:
     """The columns of the documents that `preference_columns` is made of."""
     compared = preference(policy)
     ties = (*_OWN, "id") if goes_by_content(policy) else ()
-    return (*([compared.read] if compared else []), *ties, "dump", "copies", "snapshots")
+    return (*([compared.read] if compared else []), *ties, *READ, "copies", "snapshots")
 
 
 def preference_columns(documents: pa.RecordBatch, policy: Policy) -> dict[str, pa.Array]:
     """The columns of `preference_fields` for each document. What is missing, and an empty date, is null; copies and
     snapshots default to 1."""
     columns = {
-        "dump": pa.array(_dumps(_column(documents, "dump", pa.string()))),
+        "dumps": snapshot_hashes(documents),
         "copies": pc.fill_null(_column(documents, "copies", pa.int32()), 1),
         "snapshots": pc.fill_null(_column(documents, "snapshots", pa.int32()), 1),
     }
@@ -109,34 +109,16 @@ def content_hashes(documents: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     own = np.zeros(documents.num_rows, np.uint64)
     if columns:
         between = pa.scalar("\0", pa.large_string())
-        own = _hashes(pc.binary_join_element_wise(*columns, between, null_handling="replace"))
-    idents = _hashes(_column(documents, "id", pa.large_string()))
+        own = hashes(pc.binary_join_element_wise(*columns, between, null_handling="replace"))
+    idents = hashes(_column(documents, "id", pa.large_string()))
     shift = np.uint64(_ID_BITS)
     return own >> shift << shift | idents >> np.uint64(64 - _ID_BITS)
-
-
-def _hashes(strings: pa.Array) -> npt.NDArray[np.uint64]:
-    """xxh3-64 of the UTF-8 of each of these large strings, of nothing for a null."""
-    strings = strings.fill_null("") if strings.null_count else strings
-    _, places, data = strings.buffers()
-    ends = np.frombuffer(places, np.int64, len(strings) + 1, 8 * strings.offset).tolist() if len(strings) else [0]
-    encoded = memoryview(data or b"")
-    hashes = (xxhash.xxh3_64_intdigest(encoded[begin:end]) for begin, end in pairwise(ends))
-    return np.fromiter(hashes, np.uint64, len(strings))
 
 
 def _quality(documents: pa.RecordBatch) -> pa.Array:
     if "signals" in documents.schema.names and documents.schema.field("signals").type.get_field_index("quality") >= 0:
         return pc.struct_field(documents["signals"], "quality").cast(pa.float64())
     return pa.nulls(documents.num_rows, pa.float64())
-
-
-def _dumps(names: pa.Array) -> npt.NDArray[np.uint64]:
-    """A hash of each snapshot's name; documents without one share one."""
-    coded = pc.fill_null(names, "").dictionary_encode()
-    hashes = _hashes(coded.dictionary.cast(pa.large_string()))
-    found: npt.NDArray[np.uint64] = hashes[coded.indices.to_numpy()]
-    return found
 
 
 def _column(documents: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:

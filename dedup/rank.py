@@ -24,7 +24,7 @@ def ranks(columns: Mapping[str, pa.Array], policy: Policy) -> Hashes:
     """uint64, shape (documents,), of `preference_columns` of documents. What is missing ranks last; documents of equal
     rank are ordered by their place, and by the policy "first" all are."""
     if CONTENT.name not in columns:
-        return np.zeros(len(columns["dump"]), np.uint64)
+        return np.zeros(len(columns["dumps"]), np.uint64)
     content: Hashes = columns[CONTENT.name].to_numpy()
     compared = preference(policy)
     if compared is None:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from dedup import graph_kernels
 from dedup.policy import Policy, preference_order
+from dedup.snapshots import distinct_lists
 from dedup.tables import DocumentNumbers, decision_rows, distinct, numbers_of, values
 from infra.errors import UsageError
 
@@ -67,23 +68,28 @@ def _decision_rows(
     order = np.argsort(numbers)
     kept = survivor == np.arange(numbers.size)
     copies = np.bincount(survivor, weights=values(ranked, "copies"), minlength=numbers.size).astype(np.int32)
-    snapshots = _snapshots(ranked, survivor).astype(np.int32)
+    snapshots, lists = _snapshots(ranked, survivor)
     given = {
         "kept": pa.array(kept[order]),
         "evidence": pa.array(numbers[via[order]]),
         "similarity": pa.array(similarity[order], mask=np.isnan(similarity[order])),
         "copies": pa.array(copies[order], mask=~kept[order]),
         "snapshots": pa.array(snapshots[order], mask=~kept[order]),
+        "dumps": lists.take(pa.array(order, mask=~kept[order])),
     }
     return decision_rows(numbers[survivor[order]], numbers[order], **given)
 
 
-def _snapshots(ranked: pa.Table, survivor: Ranks) -> npt.NDArray[np.int64]:
-    dumps = np.unique(values(ranked, "dump"), return_inverse=True)[1]
-    pairs = distinct(survivor.astype(np.int64) * (ranked.num_rows + 1) + dumps)
-    counts = np.bincount(pairs // (ranked.num_rows + 1), minlength=ranked.num_rows)
+def _snapshots(ranked: pa.Table, survivor: Ranks) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """For each rank the number of snapshots, and `snapshots.LISTS`, of the documents that it stands for."""
+    column = ranked["dumps"].combine_chunks()
+    of = np.repeat(survivor, pc.list_value_length(column).to_numpy()).astype(np.int64)
+    names, code = np.unique(column.flatten().to_numpy(), return_inverse=True)
+    pairs = distinct(of * (names.size + 1) + code)
+    of, code = np.divmod(pairs, names.size + 1)
+    counts = np.bincount(of, minlength=ranked.num_rows).astype(np.int32)
     np.maximum.at(counts, survivor, values(ranked, "snapshots"))
-    return counts
+    return counts, distinct_lists(of, names[code], ranked.num_rows)
 
 
 def _ranked(nodes: pa.Table | pa.RecordBatch, policy: Policy) -> pa.Table:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dedup.policy import Policy, preference_columns, preference_fields
+from dedup.snapshots import LISTS
 
 DocumentNumbers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -47,9 +48,9 @@ CROWD = pa.schema([("key", pa.int64()), *LOCATION, ("bucket", pa.uint64()), ("ra
 EDGES = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])
 # One row per document of a set of copies; `key`: the number of the document that is kept of it. `evidence`: the
 # document that `similarity` was measured with; itself for the kept one; null of exact copies. `via`: what people know
-# that document by, where it is not the survivor. `copies` and `snapshots` are set for the kept one alone. A row at
-# (-1, -1) comes before the rows of its set and tells them something: its survivor as `evidence` (`keep.py`), or the
-# survivor's `id` and locator (`named.py`).
+# that document by, where it is not the survivor. `copies`, `snapshots` and `dumps` are set for the kept one alone. A
+# row at (-1, -1) comes before the rows of its set and tells them something: its survivor as `evidence` (`keep.py`), or
+# the survivor's `id` and locator (`named.py`).
 DECISIONS = pa.schema(
     [
         ("key", pa.int64()),
@@ -59,6 +60,7 @@ DECISIONS = pa.schema(
         ("similarity", pa.float64()),
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
+        ("dumps", LISTS),
         ("via", pa.string()),
         ("id", pa.string()),
         ("file_path", pa.string()),

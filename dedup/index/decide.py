@@ -16,10 +16,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dedup.compiled import compiled
 from dedup.index.keys import Keys, among, parts_of, prefixes, to_numpy
-from dedup.index.tables import REMOVED, table_of
+from dedup.index.tables import REMOVED, snapshot_lists, table_of
 from infra.errors import UsageError
 
 Policy = Literal["within", "older", "copies"]
@@ -52,7 +53,8 @@ def decide(edges: pa.Table, choice: Keeping, bits: int) -> pa.RecordBatch:
     similarity: npt.NDArray[np.float64] = edges["similarity"].to_numpy()
     nodes: Keys = np.unique(np.concatenate([a, b[~old]]))
     source = np.searchsorted(nodes, a)
-    snapshots = _snapshots(edges, source, nodes.size)
+    seen = _snapshots(edges, source, nodes.size)
+    snapshots = 1 + pc.list_value_length(seen).to_numpy()
     by_old = np.full(nodes.size, -1)
     if choice.policy != "within":
         rows = np.flatnonzero(old & _flags(edges, "kept"))
@@ -77,16 +79,17 @@ def decide(edges: pa.Table, choice: Keeping, bits: int) -> pa.RecordBatch:
         "old": by_old[told] >= 0,
         "similarity": np.where(lost, similarity[edge], 1.0),
         "snapshots": snapshots[told].astype(np.int32),
+        "seen": seen.take(pa.array(told)),
     }
     return table_of(REMOVED, columns)
 
 
-def _snapshots(edges: pa.Table, source: Ints, size: int) -> Ints:
-    """How many snapshots have each content, the one that is added among them."""
+def _snapshots(edges: pa.Table, source: Ints, size: int) -> pa.Array:
+    """The older snapshots that have each content, ascending."""
     column = edges["snapshots"].combine_chunks()
     of = np.repeat(source, np.diff(column.offsets.to_numpy()))
     pairs = np.unique(np.stack([of, column.values.to_numpy().astype(np.int64)]), axis=1)
-    return 1 + np.bincount(pairs[0], minlength=size)
+    return snapshot_lists(pairs[1], np.searchsorted(pairs[0], np.arange(size + 1)))
 
 
 def _greedy(a: Ints, b: Ints, edge: Ints, stays: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:

@@ -72,23 +72,24 @@ EDGES = pa.schema(
     [("a", KEY), ("b", KEY), ("old", pa.bool_()), ("similarity", pa.float64()), ("snapshots", pa.list_(pa.int32())),
      ("kept", pa.bool_())]
 )  # fmt: skip
+# `seen`: the older snapshots that have a content
 # contents of the snapshot that are removed: by `survivor`, or, without one, because too few snapshots have them
 REMOVED = pa.schema(
     [PART, ("key", KEY), ("survivor", KEY), ("old", pa.bool_()), ("similarity", pa.float64()),
-     ("snapshots", pa.int32())]
+     ("snapshots", pa.int32()), ("seen", pa.list_(pa.int32()))]
 )  # fmt: skip
 # what removed a document: the survivor, and the hash of its text, by which an equal text is told; its place, as
 # `shard << 32 | row`, if it is in the snapshot that is added, else -1
 _EVIDENCE = [
     ("survivor", pa.string()), ("survivor_path", pa.string()), ("survivor_offset", pa.int64()),
     ("survivor_snapshot", pa.int32()), ("similarity", pa.float64()), ("snapshots", pa.int32()),
-    ("survivor_place", pa.int64()),
+    ("seen", pa.list_(pa.int32())), ("survivor_place", pa.int64()),
 ]  # fmt: skip
 NAMED = pa.schema(
     [PART, ("key", KEY), ("removed", pa.bool_()), ("old", pa.bool_()), ("survivor_text", pa.uint64()), *_EVIDENCE]
 )
 DECIDED = pa.schema([*PLACES, ("kept", pa.bool_()), ("rule", pa.string()), *_EVIDENCE])
-# without a rule: what a survivor inherits, `copies` of those it stands for, and the `snapshots` that have it
+# without a rule: what a survivor inherits, `copies` of those it stands for, and how many `snapshots` have it
 REMOVALS = pa.schema([field for field in DECIDED if field.name in {"shard", "row", "rule", "copies", *dict(_EVIDENCE)}])
 GROUPS = pa.schema([("group", pa.string()), ("key", pa.string()), ("snapshot", pa.string()), *_LOCATOR])
 

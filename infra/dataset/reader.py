@@ -5,6 +5,7 @@ Lists of partitions are made as they are read: a snapshot has 90,000.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     import polars
 
 BATCH_ROWS = 256
-# As many rows as a row group of texts has, which is read as one piece in any case.
-LARGE_BATCH_ROWS = 1024
+# As many rows as a row group of texts has, if it has no more bytes than this.
+LARGE_BATCH_ROWS, LARGE_BATCH_BYTES = 1024, 2**25
 P = TypeVar("P")
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
@@ -82,37 +83,33 @@ class ShardReader:
             raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        for _, batch in self._batches(columns, None):
-            yield batch
+        with self._opened() as file:
+            yield from file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
 
-    def large_batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """As `batches`, fewer and larger: for what is made of each row alone."""
-        for _, batch in self._batches(columns, None, LARGE_BATCH_ROWS):
-            yield batch
+    def large_batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """As `batches`, fewer and larger: a row group of texts as one piece, unless it has many bytes."""
+        with self._opened() as file:
+            for group in range(file.num_row_groups):
+                yield from _of_group(file, group, columns)
 
     def batches_with(self, rows: Sequence[int], columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(the number of its first row, batch) of the row groups that have some of these rows, which ascend."""
-        return self._batches(columns, rows)
+        """(the number of its first row, batch), as `large_batches`, of the row groups that have some of these rows,
+        which ascend."""
+        end = 0
+        with self._opened() as file:
+            for group in range(file.num_row_groups):
+                first, end = end, end + file.metadata.row_group(group).num_rows
+                if bisect_left(rows, first) == bisect_left(rows, end):
+                    continue
+                for batch in _of_group(file, group, columns):
+                    yield first, batch
+                    first += batch.num_rows
 
-    def _batches(
-        self, columns: list[str] | None, rows: Sequence[int] | None, size: int = BATCH_ROWS
-    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
         try:
             with pq.ParquetFile(readable(self.file)) as file:
-                if rows is None:
-                    for batch in file.iter_batches(batch_size=size, columns=columns, use_threads=False):
-                        yield 0, batch
-                    return
-                end = 0
-                for group in range(file.num_row_groups):
-                    first, end = end, end + file.metadata.row_group(group).num_rows
-                    if bisect_left(rows, first) == bisect_left(rows, end):
-                        continue
-                    for batch in file.iter_batches(
-                        batch_size=BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
-                    ):
-                        yield first, batch
-                        first += batch.num_rows
+                yield file
         except StoreError:
             raise
         except (OSError, pa.ArrowException) as error:
@@ -120,15 +117,15 @@ class ShardReader:
 
     def table(self, columns: list[str] | None = None) -> pa.Table:
         """All rows at once. `columns`: only these, in the order of the file; `struct.field` gives a smaller struct."""
-        try:
-            with pq.ParquetFile(readable(self.file)) as file:
-                # by row groups: what a group holds fits in one array, of nested columns too
-                groups = (file.read_row_group(n, columns, use_threads=False) for n in range(file.num_row_groups))
-                return pa.concat_tables([*groups] or [file.read(columns)])
-        except StoreError:
-            raise
-        except (OSError, pa.ArrowException) as error:
-            raise UsageError(f"{self.file} cannot be read: {str(error).splitlines()[0]}") from None
+        with self._opened() as file:
+            # by row groups: what a group holds fits in one array, of nested columns too
+            groups = (file.read_row_group(n, columns, use_threads=False) for n in range(file.num_row_groups))
+            return pa.concat_tables([*groups] or [file.read(columns)])
+
+
+def _of_group(file: pq.ParquetFile, group: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    size = BATCH_ROWS if file.metadata.row_group(group).total_byte_size > LARGE_BATCH_BYTES else LARGE_BATCH_ROWS
+    yield from file.iter_batches(size, [group], columns, use_threads=False)
 
 
 def check_part(part: Any) -> None:

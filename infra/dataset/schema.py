@@ -33,9 +33,11 @@ RECORDS = pa.schema(
         ("truncated", pa.string()),
         ("noindex", pa.bool_()),
         ("noai", pa.bool_()),
-        # how often these bytes came, and in how many snapshots (1 until records are deduplicated)
+        # how often these bytes came, in how many snapshots (1 until records are deduplicated), and their names; null:
+        # in `dump` alone, as far as is known
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
+        ("dumps", pa.list_(pa.string())),
     ]
 )
 
@@ -83,6 +85,8 @@ _DOCUMENT_HEAD = [
 _DOCUMENT_TAIL = [
     ("copies", pa.int32()),
     ("snapshots", pa.int32()),
+    # the names of the snapshots in which copies were found, sorted; null: of `dump` alone, as far as is known
+    ("dumps", pa.list_(pa.string())),
     ("repeats", pa.int32()),
     ("member_record", pa.int32()),
     ("title", pa.string()),

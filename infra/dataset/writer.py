@@ -5,6 +5,7 @@ pages do not fill the memory); tasks emit the same batches for the same input, s
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ ROW_GROUP_BYTES = 64 * 2**20
 ZSTD_LEVEL = 3
 # A field of lists of integers may name a Parquet encoding of its elements, by this key of its metadata.
 ENCODING = b"encoding"
+# Columns of which nearly every value is another one: a dictionary would be a copy of a megabyte of them in each row
+# group, larger than the values, and is read at four fifths of the speed.
+DISTINCT = frozenset({"text", "id", "url"})
+LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 # A schema whose rows are looked up one by one may name smaller row groups, by this key of its metadata.
 GROUP_ROWS = b"row_group_rows"
 
@@ -125,9 +130,24 @@ class ShardWriter:
 
 
 def encodings(schema: pa.Schema) -> dict[str, Any]:
-    """What the Parquet writer is told of the lists whose fields name an encoding; the other columns have dictionaries,
-    as by default."""
+    """What the Parquet writer is told of columns: the encoding of lists whose fields name one, and a dictionary of the
+    values of all others but DISTINCT."""
     named = {field.name: (field.metadata or {}).get(ENCODING) for field in schema}
     given = {f"{name}.list.element": encoding.decode() for name, encoding in named.items() if encoding}
-    others = [field.name for field in schema if not named[field.name]]
-    return {"column_encoding": given, "use_dictionary": others} if given else {}
+    others = [field for field in schema if not named[field.name] and field.name not in DISTINCT]
+    return {"column_encoding": given, "use_dictionary": [path for field in others for path in leaves(field)]}
+
+
+def leaves(field: pa.Field, within: str = "") -> Iterator[str]:
+    """The paths of the Parquet columns of a field."""
+    path = f"{within}{field.name}"
+    if pa.types.is_struct(field.type):
+        for child in field.type:
+            yield from leaves(child, f"{path}.")
+    elif pa.types.is_map(field.type):
+        yield from leaves(pa.field("key", field.type.key_type), f"{path}.key_value.")
+        yield from leaves(pa.field("value", field.type.item_type), f"{path}.key_value.")
+    elif any(is_list(field.type) for is_list in LISTS):
+        yield from leaves(pa.field("element", field.type.value_type), f"{path}.list.")
+    else:
+        yield path

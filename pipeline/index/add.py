@@ -21,7 +21,7 @@ from infra.engines.engine import Engine
 from infra.engines.task import Reducer, Task
 from infra.errors import UsageError
 from infra.hashing import canonical_json, sha256_json
-from infra.storage import write_bytes
+from infra.storage import read_json, write_bytes
 from pipeline.index.apply import Apply
 from pipeline.index.decisions import STEP, AllEdges, DecideContents, Decided, DocumentsOf, RemovalsOf, SurvivorNames
 from pipeline.index.manifest import RUNS, WORK, Index, IndexRun, Snapshot, held, open_or_new
@@ -112,6 +112,9 @@ def add(
         index = open_or_new(folder, given or {})
         for snapshot in index.snapshots:
             if snapshot.name == name:
+                if left_by(folder, source):  # killed after the index named the snapshot
+                    index.clear()
+                    index = merge_full_levels(index, engine)
                 return _there(index, snapshot, source, out)
         adding = Adding(index, source, name, choice, engine)
         adding.begin()
@@ -121,6 +124,12 @@ def add(
         changed = replace(index, next=index.next + 1, snapshots=(*index.snapshots, snapshot), runs=(*index.runs, *runs))
         changed.save()
         return Added(merge_full_levels(changed, engine), snapshot, True, written)
+
+
+def left_by(folder: Path, source: Source) -> bool:
+    """Whether a command that added these documents to the index was killed before it had ended."""
+    left = read_json(folder / WORK / ARGUMENTS)
+    return isinstance(left, dict) and left.get("dataset") == sha256_of(source)
 
 
 def _there(index: Index, snapshot: Snapshot, source: Source, out: Path | None) -> Added:

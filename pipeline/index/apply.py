@@ -21,7 +21,8 @@ from pipeline.job.funnel import Judged, by_batch
 @dataclass(frozen=True)
 class Apply:
     """Documents and their REMOVALS → documents. `step`: its name in the ledger; `names`: (number, name) of the
-    snapshots. Survivors get the `copies` of the documents that they stand for in their snapshot, and `snapshots`."""
+    snapshots, of which the last is added. Survivors get the `copies` of the documents that they stand for in it, and
+    `snapshots` and `dumps`, the names of those that have them."""
 
     step: str
     choice: Keeping
@@ -59,9 +60,22 @@ class Apply:
             ledger = self._ledger(batch.filter(pa.array(~kept)), removed.slice(low, high - low))
             low, high = np.searchsorted(heirs, [first, first + batch.num_rows])
             given = inherited.slice(low, high - low) if low < high else None
-            return Judged(kept, ledger, {} if given is None else _counted(batch, kept, heirs[low:high] - first, given))
+            if given is None:
+                return Judged(kept, ledger)
+            rows = heirs[low:high] - first
+            dumps = self._snapshots(batch, rows, given["seen"].to_pylist()).filter(pa.array(kept))
+            return Judged(kept, ledger, {**_counted(batch, kept, rows, given), "dumps": dumps})
 
         yield from by_batch(part, self.schema, self.step, self.recipe, judge)
+
+    def _snapshots(self, batch: pa.RecordBatch, heirs: np.ndarray, seen: list[list[int] | None]) -> pa.Array:
+        """`dumps` of a batch; `seen`: the older snapshots that have each of `heirs`, which may repeat."""
+        own, names = self.carried.schema().field("dumps"), dict(self.names)
+        found = batch["dumps"].to_pylist() if "dumps" in batch.schema.names else [None] * batch.num_rows
+        for row, numbers in zip(heirs.tolist(), seen, strict=True):
+            older = [names[number] for number in numbers or () if number in names]
+            found[row] = sorted({*(found[row] or ()), *older, self.names[-1][1]})
+        return pa.array(found, own.type)
 
     def _ledger(self, rejected: pa.RecordBatch, removals: pa.Table) -> pa.RecordBatch | None:
         if not rejected.num_rows:

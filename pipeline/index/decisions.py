@@ -23,6 +23,7 @@ from pipeline.index.tasks import gathered, outputs
 # What a step of `index add` is called in ledgers.
 STEP = "index"
 FEW = "few_copies"
+SEEN = REMOVALS.field("seen").type
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class SurvivorNames:
                 "survivor_snapshot": _one(named["snapshot"]),
                 "similarity": _one(mine["similarity"]),
                 "snapshots": _one(mine["snapshots"]),
+                "seen": _one(mine["seen"]),
                 "survivor_place": np.full(own.size, -1) if old else document_numbers(named["shard"], named["row"]),
             }
             yield Output(table_of(NAMED, columns))
@@ -157,6 +159,7 @@ class Decided:
         copy = ~removed & ~few & (np.arange(size) != first)
         kept = ~removed & ~few & ~copy
         evidence = self._evidence(places, named, first, row, removed, copy)
+        evidence["seen"] = _taken(named["seen"], pa.array(row, mask=~told))
         evidence["rule"] = self._rules(places, named, first, row, removed, copy, few)
         columns = {name: _one(places[name]) for name in PLACES.names}
         made = table_of(DECIDED, {**columns, "kept": kept, "snapshots": snapshots, **evidence})
@@ -254,16 +257,17 @@ class RemovalsOf:
             removed = batch.filter(pc.is_valid(batch["rule"])).select(REMOVALS.names)
             yield Output(removed)
             mine = removed.filter(pc.greater_equal(removed["survivor_place"], 0))
-            yield Output(_inherited(mine["survivor_place"].to_numpy(), mine["copies"], np.ones(mine.num_rows)))
+            place, ones = mine["survivor_place"].to_numpy(), np.ones(mine.num_rows)
+            yield Output(_inherited(place, mine["copies"], ones, pa.nulls(mine.num_rows, SEEN)))
             met = batch.filter(pc.and_(batch["kept"], pc.greater(batch["snapshots"], 1)))
             place = document_numbers(met["shard"], met["row"])
-            yield Output(_inherited(place, np.zeros(met.num_rows), met["snapshots"]))
+            yield Output(_inherited(place, np.zeros(met.num_rows), met["snapshots"], met["seen"]))
 
 
-def _inherited(place: Any, copies: Any, snapshots: Any) -> pa.RecordBatch:
+def _inherited(place: Any, copies: Any, snapshots: Any, seen: pa.Array) -> pa.RecordBatch:
     """REMOVALS without a rule, of the documents at these places."""
     nothing = {field.name: pa.nulls(place.size, field.type) for field in REMOVALS}
-    given = {**places_of(place), "copies": copies, "snapshots": snapshots}
+    given = {**places_of(place), "copies": copies, "snapshots": snapshots, "seen": seen}
     made = {name: column if isinstance(column, pa.Array) else pa.array(column.astype(np.int32))
             for name, column in given.items()}  # fmt: skip
     return table_of(REMOVALS, {**nothing, **made})

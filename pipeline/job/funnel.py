@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from infra.dataset.reader import ShardReader
 from infra.dataset.rows import with_columns
 from infra.engines.task import Output
 from infra.ledger import LOCATOR, Reject, ledger_batch, ledger_rows
@@ -79,7 +80,7 @@ def by_batch(
     first row in the part."""
     funnel = Funnel()
     first = 0
-    for batch in part.batches():
+    for batch in part.large_batches() if isinstance(part, ShardReader) else part.batches():
         judged = judge(batch, first)
         first += batch.num_rows
         kept_rows = batch if judged.kept.all() else batch.filter(pa.array(judged.kept))

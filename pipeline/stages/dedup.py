@@ -25,7 +25,7 @@ from infra.dataset.manifest import Header, Kind
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Task
 from infra.storage import place
-from pipeline.index.add import add
+from pipeline.index.add import add, left_by
 from pipeline.index.manifest import PARAMETERS
 from pipeline.job.baseline import handed_on
 from pipeline.job.carried import Carried, carried
@@ -46,7 +46,9 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
     options = step.checked_options()
     kind = Kind.RECORDS if step.method == "payload" else Kind.DOCUMENTS
     header = context.header(stage, kind, source.refs)
-    if done := already_made(out, header):
+    # the dataset of an index is there before the index names the snapshot
+    unfinished = step.method == "index" and left_by(place(options["index"]), source)
+    if not unfinished and (done := already_made(out, header)):
         return done
     if step.method == "index":
         return by_index(context, step, source, out, header)
@@ -64,7 +66,7 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
         task = ApplySpans(step.name, context.recipe.sha256, brought or Carried(), cut)
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
-        decisions = [decide_by(work, options)]
+        decisions = decide_by(work, options)
         measured = options if options.get("verify") else {}
         threshold, measure = measured.get("threshold"), measured.get("measure")
         task = ApplyDecisions(step.name, step.method, threshold, measure, context.recipe.sha256, brought)
@@ -82,7 +84,7 @@ def by_index(context: Context, step: Dedup, source: Source, out: Path, header: H
     return added.out
 
 
-def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
+def exact_decisions(work: Work, options: dict[str, Any]) -> list[Source]:
     by: Any = work.step.method
     policy = options["policy"]
     read = READ if by == "text" else (NORMALISE[by][0],)
@@ -94,7 +96,7 @@ def exact_decisions(work: Work, options: dict[str, Any]) -> Source:
     return work.applicable(decisions)
 
 
-def minhash_decisions(work: Work, options: dict[str, Any]) -> Source:
+def minhash_decisions(work: Work, options: dict[str, Any]) -> list[Source]:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
     signed = signatures_of(work, options["policy"], params)
     return work.applicable(decisions_of(work, options, edges_of(work, options, params, signed), signed))

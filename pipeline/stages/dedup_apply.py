@@ -8,20 +8,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from dedup.snapshots import MOST_NAMES, named_lists
+from dedup.snapshots import NAMES as SNAPSHOT_NAMES
 from infra.dataset import schema as schemas
 from infra.engines.task import Output
 from infra.hashing import sha256_json
-from infra.ledger import Reject, ledger_of
+from infra.ledger import LOCATOR, Reject, ledger_of
 from mixers.pretokens import count as count_tokens
 from pipeline.job.carried import Carried
 from pipeline.job.funnel import Judged, by_batch
+from pipeline.stages.dedup_parts import WholeTable
 
 
 @dataclass(frozen=True)
 class ApplyDecisions:
-    """Removes the copies, with survivor and evidence in the ledger; sets `copies` and `snapshots` of the survivors.
+    """Removes the copies, with survivor and evidence in the ledger; survivors get `copies`, `snapshots` and `dumps`.
 
     `threshold`: the least similarity by `measure`; both None for exact copies, and where nothing was measured.
     `carried`: None if records are deduplicated.
@@ -43,8 +45,10 @@ class ApplyDecisions:
     def schema(self) -> pa.Schema:
         return schemas.RECORDS if self.carried is None else self.carried.schema()
 
-    def __call__(self, part: Any, decisions: Any) -> Iterator[Output]:
+    def __call__(self, part: Any, decisions: Any, snapshots: WholeTable | None = None) -> Iterator[Output]:
+        """`snapshots`: the names of all, where there is a survivor."""
         decided = decisions.table().combine_chunks()  # in the order of the rows
+        names = snapshots.table(MOST_NAMES) if snapshots else SNAPSHOT_NAMES.empty_table()
         rows, kept_of = decided["row"].to_numpy(), decided["kept"].to_numpy()
 
         def judge(batch: pa.RecordBatch, first: int) -> Judged:
@@ -55,12 +59,14 @@ class ApplyDecisions:
             stays = kept_of[low:high]
             kept = np.ones(batch.num_rows, np.bool_)
             kept[place[~stays]] = False
-            ledger = self._removals(batch.filter(pa.array(~kept)), mine.filter(pa.array(~stays)))
+            located = batch.select([name for name in LOCATOR if name in batch.schema.names])
+            ledger = self._removals(located.filter(pa.array(~kept)), mine.filter(pa.array(~stays)))
             number = np.cumsum(kept) - 1  # of each kept row among these
-            changed = {
-                name: _replaced(batch.column(name).filter(pa.array(kept)), number[place[stays]], column)
-                for name, column in ((name, mine[name].filter(pa.array(stays))) for name in ("copies", "snapshots"))
-            }
+            survivors = mine.filter(pa.array(stays))
+            given = {name: survivors[name].combine_chunks() for name in ("copies", "snapshots", "dumps")}
+            given["dumps"] = named_lists(given["dumps"], names)
+            left = batch.filter(pa.array(kept))
+            changed = {name: _replaced(left, name, number[place[stays]], column) for name, column in given.items()}
             return Judged(kept, ledger, changed)
 
         yield from by_batch(part, self.schema, self.step, self.recipe, judge)
@@ -74,11 +80,12 @@ class ApplyDecisions:
         return ledger_of(rows, reject, self.recipe, value=similarity, similarity=similarity, **named)
 
 
-def _replaced(column: pa.Array, rows: npt.NDArray[np.intp], values: pa.ChunkedArray) -> pa.Array:
-    """A column with other values at some rows."""
-    mask = np.zeros(len(column), np.bool_)
-    mask[rows] = True
-    return pc.replace_with_mask(column, pa.array(mask), values.combine_chunks())
+def _replaced(batch: pa.RecordBatch, name: str, rows: npt.NDArray[np.intp], values: pa.Array) -> pa.Array:
+    """A column of a batch, or nulls where it has none, with other values at some rows."""
+    column = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows, values.type)
+    place = np.arange(batch.num_rows)
+    place[rows] = batch.num_rows + np.arange(rows.size)
+    return pa.concat_arrays([column.cast(values.type), values]).take(pa.array(place))
 
 
 @dataclass(frozen=True)

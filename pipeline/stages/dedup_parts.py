@@ -259,6 +259,65 @@ class OfShards:
         return pa.concat_tables(found).combine_chunks()
 
 
+@dataclass(frozen=True)
+class Everywhere:
+    """A small table as a source of which each of `count` parts is the whole of it."""
+
+    dataset: Dataset
+    count: int
+
+    @property
+    def refs(self) -> tuple[InputRef, ...]:
+        return self.dataset.refs
+
+    def parts(self) -> "WholeTables":
+        return WholeTables(tuple(self.dataset.parts()), self.count)
+
+
+@dataclass(frozen=True)
+class WholeTables(PartList["WholeTable"]):
+    """The parts of `Everywhere`."""
+
+    readers: tuple[ShardReader, ...]
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def part(self, index: int) -> "WholeTable":
+        del index
+        return WholeTable(self.readers)
+
+
+@dataclass(frozen=True)
+class WholeTable:
+    """All partitions of a table as one part."""
+
+    readers: tuple[ShardReader, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256_json([reader.fingerprint for reader in self.readers])
+
+    def check(self) -> None:
+        for reader in self.readers:
+            reader.check()
+
+    def table(self, most: int) -> pa.Table:
+        """The first rows, up to the partition that makes them `most` or more."""
+        return _first_rows(self, most)
+
+
+@lru_cache(maxsize=1)
+def _first_rows(whole: WholeTable, most: int) -> pa.Table:
+    """Kept for the next part, which is the same."""
+    found: list[pa.Table] = []
+    for reader in whole.readers:
+        if sum(table.num_rows for table in found) < most:
+            found.append(reader.table())
+    return pa.concat_tables(found).slice(0, most)
+
+
 @lru_cache(maxsize=1)
 def _whole_table(reader: ShardReader) -> pa.Table:
     """Kept for the next shard, which the same process reads next."""

@@ -13,11 +13,23 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.named import NAMED, NAMES, NameSurvivors, id_table
+from dedup.snapshots import NAMES as SNAPSHOT_NAMES
+from dedup.snapshots import READ as SNAPSHOTS_READ
+from dedup.snapshots import EachName, name_table
 from dedup.tables import DECISIONS, PLACES, numbers_of
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Output
 from pipeline.job.tables import Tables
-from pipeline.stages.dedup_parts import ByGroup, ByShard, Numbered, OfShards, PartGroup, part_groups, shards_together
+from pipeline.stages.dedup_parts import (
+    ByGroup,
+    ByShard,
+    Everywhere,
+    Numbered,
+    OfShards,
+    PartGroup,
+    part_groups,
+    shards_together,
+)
 from pipeline.steps.dedup import Dedup
 
 Chosen = Callable[[pa.RecordBatch, int, pa.RecordBatch], Iterator[pa.RecordBatch]]
@@ -169,11 +181,17 @@ class Work:
         task = ChosenTask(of, schema, function, tuple(dict.fromkeys(columns)))
         return self.tables.map(name, task, Numbered(self.source), wanted)
 
-    def applicable(self, decisions: Dataset) -> Source:
+    def applicable(self, decisions: Dataset) -> list[Source]:
         """DECISIONS, whose `key` is the survivor, with the ids and locators of survivors, and partitioned like the
-        documents."""
+        documents; and the names of all snapshots, if there is a survivor."""
         kept = self.tables.map("kept", KeptPlaces(), decisions)
-        if kept.manifest.shards.sums.rows:
-            ids = self.of_some("ids", "ids", DECISIONS, id_rows, NAMES, kept)
-            decisions = self.reduce("named", [ids, decisions], NameSurvivors(), NAMED)
-        return self.to_shards(decisions, NAMED)
+        if not kept.manifest.shards.sums.rows:
+            return [self.to_shards(decisions, NAMED)]
+        ids = self.of_some("ids", "ids", DECISIONS, id_rows, NAMES, kept)
+        named = self.reduce("named", [ids, decisions], NameSurvivors(), NAMED)
+        return [self.to_shards(named, NAMED), self.snapshot_names()]
+
+    def snapshot_names(self) -> Everywhere:
+        """`snapshots.NAMES`, in each part."""
+        every = self.table("snapshot-names", "snapshot-names", SNAPSHOT_NAMES, name_table, SNAPSHOTS_READ)
+        return Everywhere(self.reduce("snapshots", [every], EachName(), SNAPSHOT_NAMES), len(self.source.parts()))

@@ -400,6 +400,7 @@ def document_row(record: Mapping[str, Any], page: Page, extractor: str) -> dict[
         "source": "web",
         "copies": record["copies"],
         "snapshots": record["snapshots"],
+        "dumps": record.get("dumps"),
         "repeats": 1,
         "signals": {schemas.REPLACED: float(page.replaced)},
     }

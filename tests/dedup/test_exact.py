@@ -69,7 +69,7 @@ def test_columns_that_documents_lack_have_defaults(policy: str, missing: str) ->
 
 
 def test_a_row_holds_the_columns_that_the_policy_compares_and_no_other() -> None:
-    assert keys_schema("first").names == ["key", "check", "shard", "row", "dump", "copies", "snapshots"]
+    assert keys_schema("first").names == ["key", "check", "shard", "row", "dumps", "copies", "snapshots"]
     assert set(keys_schema("longest").names) - set(keys_schema("first").names) == {"chars", "content"}
     assert key_table(documents(["a é"]), 0, 0, "text", "longest")["chars"].to_pylist() == [3]
 
@@ -79,6 +79,14 @@ def test_a_row_holds_the_columns_that_the_policy_compares_and_no_other() -> None
 def test_a_column_has_the_digests_of_its_normalised_texts(texts: list[str]) -> None:
     digests = text_digests(column([text.encode("utf-8", "surrogatepass") for text in texts]))
     assert digests == [digest(normalise_text(text)) for text in texts]
+
+
+@given(st.integers(0, 70), st.sampled_from([*HARD, "  ", "\n\n", " \n", "\u4eca \u65e5", "\x7f"]), st.integers(0, 70))
+@settings(max_examples=500, deadline=None)
+def test_ascii_that_is_copied_in_blocks_is_normalised_alike(before: int, odd: str, after: int) -> None:
+    text = ("many words in a line\n" * 4)[:before] + odd + ("of a text\tand so on " * 4)[:after]
+    (found,) = text_digests(column([text.encode("utf-8", "surrogatepass")]))
+    assert found == digest(normalise_text(text))
 
 
 @given(st.binary(max_size=20), st.text(HARD, max_size=4))

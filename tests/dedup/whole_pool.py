@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.policy import Policy, preference_order
+from dedup.snapshots import LISTS
 from dedup.survivors import Link, Similarities
-from dedup.tables import DocumentNumbers, decision_rows, distinct, numbers_of, values
+from dedup.tables import DocumentNumbers, decision_rows, numbers_of, values
 
 
 def select_survivors(
@@ -36,23 +37,26 @@ def _decision_rows(
     order = np.argsort(numbers)
     kept = survivor == np.arange(numbers.size)
     copies = np.bincount(survivor, weights=values(ranked, "copies"), minlength=numbers.size).astype(np.int32)
-    snapshots = _snapshots(ranked, survivor).astype(np.int32)
+    lists = _snapshots(ranked, survivor)
+    counts = np.array([*map(len, lists)], np.int32)
+    np.maximum.at(counts, survivor, values(ranked, "snapshots"))
     given = {
         "kept": pa.array(kept[order]),
         "evidence": pa.array(np.where(kept, numbers, numbers[evidence])[order]),
         "similarity": pa.array(similarity[order], mask=(kept | np.isnan(similarity))[order]),
         "copies": pa.array(copies[order], mask=~kept[order]),
-        "snapshots": pa.array(snapshots[order], mask=~kept[order]),
+        "snapshots": pa.array(counts[order], mask=~kept[order]),
+        "dumps": pa.array([lists[row] if kept[row] else None for row in order], LISTS),
     }
     return decision_rows(numbers[survivor][order], numbers[order], **given)
 
 
-def _snapshots(ranked: pa.Table, survivor: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-    dumps = np.unique(values(ranked, "dump"), return_inverse=True)[1]
-    pairs = distinct(survivor * (ranked.num_rows + 1) + dumps)
-    counts = np.bincount(pairs // (ranked.num_rows + 1), minlength=ranked.num_rows)
-    np.maximum.at(counts, survivor, values(ranked, "snapshots"))
-    return counts
+def _snapshots(ranked: pa.Table, survivor: npt.NDArray[np.intp]) -> list[list[int]]:
+    """The snapshots of what each document stands for."""
+    found: list[set[int]] = [set() for _ in survivor]
+    for row, names in zip(survivor.tolist(), ranked["dumps"].to_pylist(), strict=True):
+        found[row] |= {*names}
+    return [sorted(each) for each in found]
 
 
 def _ranked(nodes: pa.Table | pa.RecordBatch, policy: Policy) -> pa.Table:

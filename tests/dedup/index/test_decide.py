@@ -62,6 +62,8 @@ def test_decisions(
     for a, b, _ in edges:
         if b in OLD:
             seen[a] |= snapshots[b - OLD.start]
+    older = dict(zip(to_numpy(made["key"]).tolist(), made["seen"].to_pylist(), strict=True))
+    assert {number[a.ljust(16, b"\0")]: {*each} for a, each in older.items()} == {a: seen[a] for a, *_ in rows}
     gone = {a for a, survivor, *_ in rows if a != survivor}
     enough = {n for n in NEW if 1 + len(seen[n]) >= choice.least}
     stay = {n for n in NEW if n not in gone} & enough

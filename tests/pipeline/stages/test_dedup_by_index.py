@@ -13,6 +13,8 @@ from infra.engines.engine import Engine
 from infra.engines.local import LocalEngine
 from infra.engines.open import open_engine
 from infra.errors import UsageError
+from infra.storage import remove_folder
+from pipeline.index.check import faults_of
 from pipeline.index.manifest import read_index
 from pipeline.job.baseline import Baseline, baseline_of
 from pipeline.job.context import Context
@@ -23,9 +25,10 @@ from pipeline.report.views import StageView
 from pipeline.stages.counts import stage_counts
 from pipeline.stages.stages import run_stage
 from tests.dedup.support import english
-from tests.pipeline.command import made
+from tests.pipeline.command import made, refinery
 from tests.pipeline.datasets import make_dataset
 from tests.pipeline.index.snapshots import page, snapshot, texts_of
+from tests.pipeline.kills import Moment, each, kill_and_go_on
 
 COUNT = 2
 ENGINES = [pytest.param(name, marks=pytest.mark.long) for name in ("ray 2", "beam 1")]
@@ -68,6 +71,8 @@ def test_the_stage_removes_what_the_command_does(snapshots: list[Dataset], tmp_p
     of = {row["id"]: row["copies"] for row in first.to_arrow(["id", "copies"]).to_pylist()}
     lost = [row["survivor"] for row in first.ledger().to_pylist()]
     assert of == {ident: 1 + lost.count(ident) for ident in of}
+    lists = {row["copies"] > 1: row["dumps"] for row in first.to_arrow(["copies", "dumps"]).to_pylist()}
+    assert lists == {False: None, True: ["CC-0"]}
 
     before = (tmp_path / "index/index.json").read_bytes(), second.refs
     assert [each.refs for each in through(tmp_path, snapshots, engine)] == [first.refs, second.refs]
@@ -88,6 +93,51 @@ def test_the_same_bytes_on_any_engine(name: str, snapshots: list[Dataset], tmp_p
     assert index.as_dict() == other.as_dict() and len(made(tmp_path / "one")) > 2 * COUNT
 
 
+RECIPE = """
+[[stage]]
+name = "across"
+command = "dedup"
+
+  [[stage.step]]
+  kind = "dedup"
+  method = "index"
+  options = {{ index = "{index}" }}
+"""
+# Of the second snapshot: while it is compared, before and after the index names its runs, before its manifest.
+KILLED: dict[str, Moment] = {
+    "inside a reduction": ("infra.engines.shuffle", "sort_rows", "enter", 3, ""),
+    "before the index has it": ("pipeline.index.manifest", "write_last", "enter", 1, "index.json"),
+    "after the index has it": ("pipeline.index.manifest", "write_last", "leave", 1, "index.json"),
+    "before the manifest": ("infra.dataset.build", "write_last", "enter", 1, "out-1/manifest.json"),
+}
+
+
+@pytest.mark.parametrize("moment", each(KILLED, {"after the index has it"}))
+def test_in_an_object_store(moment: str, snapshots: list[Dataset], root: Path, tmp_path: Path) -> None:
+    """The index and the datasets are there, and a driver is killed: the bytes that a disk has."""
+    recipe, index = tmp_path / "across.toml", root / "index"
+    recipe.write_text(RECIPE.format(index=index))
+
+    def command(number: int) -> list[object]:
+        return ["dedup", "--recipe", recipe, "--input", snapshots[number].folder]
+
+    for number in range(COUNT):
+        refinery(*command(number), "--out", tmp_path / f"out-{number}")
+    (tmp_path / "disk").mkdir()
+    on_disk = through(
+        tmp_path / "disk", snapshots, LocalEngine()
+    )  # with an index that has another name, and so another recipe
+    rows = [read_index(folder).as_dict() for folder in (index, tmp_path / "disk" / "index")]
+    assert rows[0] == rows[1] and on_disk[1].to_arrow() == Dataset(tmp_path / "out-1").to_arrow()
+    remove_folder(index)
+    refinery(*command(0), "--out", root / "out-0")
+    gone_on = kill_and_go_on(KILLED[moment], command(1), root / "out-1")
+    assert gone_on.files == made(tmp_path / "out-1") and not gone_on.left_over
+    assert made(root / "out-0") == made(tmp_path / "out-0")
+    assert read_index(index).as_dict() == rows[0] and faults_of(read_index(index)) == {}
+    assert "index.json" in {path.name for path in index.iterdir()} and not (index / "work").exists()
+
+
 def test_the_estimate_of_a_baseline_is_handed_on(tmp_path: Path) -> None:
     """Times the share of the documents that the stage leaves."""
     rows = [page(0, number, text) for number, text in enumerate([*texts_of(0), *texts_of(0)[:5]])]
@@ -105,8 +155,8 @@ def test_only_with_copies(tmp_path: Path) -> None:
     datasets = [snapshot(tmp_path, 0, texts[:4], ()), snapshot(tmp_path, 1, texts[2:], ())]
     first, second = through(tmp_path, datasets, LocalEngine(), policy="copies", copies=2)
     assert first.manifest.counts["out"] == 0 and stage_counts(first.manifest)["duplicates"] == 0
-    assert second.to_arrow(["id", "copies", "snapshots"]).to_pylist() == [
-        {"id": f"<urn:1-{n}>", "copies": 1, "snapshots": 2} for n in range(2)
+    assert second.to_arrow(["id", "copies", "snapshots", "dumps"]).to_pylist() == [
+        {"id": f"<urn:1-{n}>", "copies": 1, "snapshots": 2, "dumps": ["CC-0", "CC-1"]} for n in range(2)
     ]
 
 

@@ -100,8 +100,9 @@ def test_a_payload_seen_before_is_not_read_again(world: Path) -> None:
     survivors = {row["id"] for row in kept}
     assert all(line["survivor"] in survivors for line in dataset.ledger().to_pylist())
     documents = stages(run(world, 0))["extract"].to_arrow().to_pylist()
-    copies = {(row["file_path"], row["warc_offset"]): row["copies"] for row in kept}
-    assert all(row["copies"] == copies[row["file_path"], row["warc_offset"]] for row in documents)
+    assert all((row["dumps"] is not None) == (row["copies"] > 1) for row in kept)
+    told = {(row["file_path"], row["warc_offset"]): (row["copies"], row["dumps"]) for row in kept}
+    assert all((row["copies"], row["dumps"]) == told[row["file_path"], row["warc_offset"]] for row in documents)
 
 
 @pytest.mark.parametrize("audit", [0.0, 1.0])
