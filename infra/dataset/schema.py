@@ -11,6 +11,8 @@ import pyarrow as pa
 KEY = ("file_path", "warc_offset")
 # characters that could not be decoded and became U+FFFD
 REPLACED = "replaced_characters"
+# A list, with the name of its elements that Parquet gives back: so a shard that is read and written keeps its bytes.
+NAMES = pa.list_(pa.field("element", pa.string()))
 
 RECORDS = pa.schema(
     [
@@ -37,7 +39,7 @@ RECORDS = pa.schema(
         # in `dump` alone, as far as is known
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
-        ("dumps", pa.list_(pa.string())),
+        ("dumps", NAMES),
     ]
 )
 
@@ -86,7 +88,7 @@ _DOCUMENT_TAIL = [
     ("copies", pa.int32()),
     ("snapshots", pa.int32()),
     # the names of the snapshots in which copies were found, sorted; null: of `dump` alone, as far as is known
-    ("dumps", pa.list_(pa.string())),
+    ("dumps", NAMES),
     ("repeats", pa.int32()),
     ("member_record", pa.int32()),
     ("title", pa.string()),

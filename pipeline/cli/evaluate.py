@@ -38,7 +38,7 @@ def evaluate(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Measure bits per byte by domain, by distribution, or of rejects.
+    """Measure bits per byte by domain or distribution.
 
     --data: by domain, for each k, and for a unigram model and gzip as baselines. With a policy, k is the most experts
     that a token may use, and it uses fewer where its scores allow.

@@ -38,7 +38,7 @@ COMMANDS = {
     "train": ("train:train", "Train a trunk on a tokens dataset, or resume it."),
     "freeze": ("train:freeze", "Copy a run's latest checkpoint to a read-only folder."),
     "branch": ("branch:branch_app", "Train branches of a frozen trunk, and compare them."),
-    "evaluate": ("evaluate:evaluate", "Measure bits per byte by domain, by distribution, or of rejects."),
+    "evaluate": ("evaluate:evaluate", "Measure bits per byte by domain or distribution."),
     "calibrate-experts": ("train:calibrate_experts", "Find the policy of a mean number of experts."),
     "audit": ("audit:audit", "Prove what a run was trained on, and when."),
     "scaling": ("scaling:scaling_app", "Predict the loss of larger models."),
