@@ -20,7 +20,7 @@ from infra.engines.failures import died
 from infra.engines.job import Job, PartJobs
 from infra.engines.options import Parser, address_towards, bytes_given, check_listens
 from infra.engines.ray_auth import check_token, is_refusal, no_token
-from infra.engines.ray_tasks import RayTasks
+from infra.engines.ray_tasks import MEMORY_RETRIES, RayTasks
 from infra.engines.shuffle import Spreads
 from infra.engines.spill import shuffle_through_files
 from infra.errors import UsageError, WorkError
@@ -42,6 +42,8 @@ def start_ray(address: str | None, processors: int) -> None:
     if address:
         check_listens("a Ray cluster", address.removeprefix("ray://"))
         check_token(address)
+    for name, value in MEMORY_RETRIES.items():
+        os.environ.setdefault(name, value)
     here = {"address": "local", "num_cpus": processors, "include_dashboard": False}
     for attempt in range(1, START_ATTEMPTS + 1):
         try:

@@ -15,8 +15,10 @@ from infra.engines.ray_stop import StopWord, interrupted_by, is_given
 from infra.errors import UsageError, WorkError
 from infra.http.budget import join_run
 
-# How often a task is run again whose worker or node died. Ray counts those that it killed for memory apart.
+# How often a task is run again whose worker or node died. Ray counts those that it killed for memory apart, and without
+# a number of its own runs them for ever.
 RETRIES = 5
+MEMORY_RETRIES = {"RAY_task_oom_retries": str(RETRIES)}
 # What a task is said to need, unless a node has less for each of its processors.
 TASK_MEMORY = 2 * 2**30
 # How long the tasks that were told to stop are waited for.

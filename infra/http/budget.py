@@ -172,6 +172,9 @@ class SharedBudget:
                     self._file = None
                     if last:
                         raise self._gone() from None
+                except BaseException:  # interrupted: an answer may be on its way, which the next question must not get
+                    self._file = None
+                    raise
         raise AssertionError
 
     def _connect(self) -> HttpLimits:
