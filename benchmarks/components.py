@@ -132,7 +132,8 @@ def node_columns(documents: Numbers) -> dict[str, Any]:
     ones = np.ones(documents.size, np.int32)
     content = (documents.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(3)
     own = {"key": documents, "other": np.full(documents.size, -1), "similarity": pa.nulls(documents.size, pa.float64())}
-    return {**own, **places(documents), "content": content, "dump": content % 100, "copies": ones, "snapshots": ones}
+    dumps = pa.ListArray.from_arrays(pa.array(np.arange(documents.size + 1), pa.int32()), pa.array(content % 100))
+    return {**own, **places(documents), "content": content, "dumps": dumps, "copies": ones, "snapshots": ones}
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
