@@ -1,6 +1,7 @@
 """Ray with several nodes: nodes and workers that die, and what jobs raise; each run ends in the undisturbed bytes."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -156,6 +157,16 @@ def test_tasks_that_fail_in_the_same_moment_end_the_run_in_a_line() -> None:
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.splitlines() == ["the source is out"] * 30
+
+
+def test_a_task_that_is_killed_for_memory_again_and_again_ends_the_run() -> None:
+    """Ray's monitor takes the machine for full here; by default it would run the task again for ever."""
+    words = [sys.executable, "-c", "from tests.infra.engines.together import fail_for_memory; fail_for_memory()"]
+    full = {**os.environ, "RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "250"}
+    done = subprocess.run(words, cwd=ROOT, env=full, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("a worker died again and again (")]
+    assert "low on memory" in said
 
 
 def test_the_others_are_stopped_when_one_fails(marks: Path) -> None:

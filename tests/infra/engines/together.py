@@ -49,7 +49,19 @@ class FailBeside:
         yield
 
 
-def fail(engine: Engine, task: FailTogether | FailBeside, parts: int) -> str:
+@dataclass(frozen=True)
+class Wait:
+    """Long enough that Ray's memory monitor finds it."""
+
+    fingerprint = Count.fingerprint
+    schema = Count.schema
+
+    def __call__(self, part: Slice) -> Iterator[Output]:
+        time.sleep(60)
+        yield from ()
+
+
+def fail(engine: Engine, task: FailTogether | FailBeside | Wait, parts: int) -> str:
     """What the run says when it ends."""
     try:
         engine.map_shards(task, [Slices(parts)], Path(tempfile.mkdtemp()) / "out", header())
@@ -62,3 +74,8 @@ def fail_often(times: int) -> None:
     with open_engine("ray", 4) as engine:
         for _ in range(times):
             print(fail(engine, FailTogether(), 8))
+
+
+def fail_for_memory() -> None:
+    with open_engine("ray", 1) as engine:
+        print(fail(engine, Wait(), 1))
