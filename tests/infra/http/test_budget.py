@@ -4,12 +4,25 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from infra.errors import WorkError
-from infra.http.budget import VARIABLE, SharedBudget, budget, environment, keep_budget, serve_budget
+from infra.http.budget import (
+    VARIABLE,
+    ProcessBudget,
+    SharedBudget,
+    budget,
+    environment,
+    keep_budget,
+    questions,
+    serve_budget,
+)
+from infra.http.budget_server import BudgetServer
 from infra.http.limits import HttpLimits
 from tests.commoncrawl.server import Refusal, serve
 from tests.files import ROOT
@@ -119,3 +132,38 @@ def test_runs_in_threads_share_one_that_ends_with_the_last() -> None:
     assert VARIABLE not in os.environ
     with serve_budget(HttpLimits(patience=7)), keep_budget():
         assert budget().limits.patience == 7
+
+
+def test_more_workers_than_connections_are_all_answered_by_one_thread() -> None:
+    kept = ProcessBudget(HttpLimits(requests_per_second=1e6))
+    before = threading.active_count()
+    server = BudgetServer(kept.limits, questions(kept), "127.0.0.1", most=4)
+    try:
+        workers = [SharedBudget(server.address)]
+        with ThreadPoolExecutor(12) as pool:  # those that find no place wait until one is quiet
+            workers += pool.map(lambda _: SharedBudget(server.address), range(11))
+            for _ in range(2):
+                assert [*pool.map(lambda worker: worker.take(1, 0).stopped, workers)] == [""] * 12
+            assert len(server._connections) <= 4
+        workers[3].stop("no")
+        assert {worker.now().stopped for worker in workers[:3]} == {"no"}
+        assert threading.active_count() == before + 1
+    finally:
+        server.close()
+    assert threading.active_count() == before
+
+
+def test_a_worker_that_sends_nonsense_costs_nobody_else() -> None:
+    kept = ProcessBudget(HttpLimits())
+    server = BudgetServer(kept.limits, questions(kept), "127.0.0.1")
+    host, port, token = server.address.split(":")
+    try:
+        shared = SharedBudget(server.address)
+        for line in (b'["take", "x", 1]', b'["take"]', b'["of"]', b"{}", b"1", b"\xff", b"[" * 5000, b"x" * 10**6):
+            with socket.create_connection((host, int(port))) as connection, suppress(OSError):
+                connection.sendall(token.encode() + b"\n" + line + b"\n")
+                answers = connection.makefile("rb")
+                assert b"patience" in answers.readline() and answers.readline() == b""
+        assert shared.now().stopped == ""
+    finally:
+        server.close()
