@@ -23,6 +23,7 @@ VARIABLE = "REFINERY_HTTP_BUDGET"
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+ASK_TRIES = 5
 SAID_EVERY_SECONDS = 10.0
 
 
@@ -125,14 +126,14 @@ class SharedBudget:
 
     def _ask(self, *request: Any) -> Answer:
         with self._lock:
-            for last in (False, True):
+            for tries_left in range(ASK_TRIES - 1, -1, -1):
                 try:
                     if self._file is None:
                         self._connect()
                     return Answer(*self._exchange(json.dumps(request).encode()))
-                except (OSError, ValueError):
+                except (OSError, ValueError):  # the connection was given to another worker, or the run has ended
                     self._file = None
-                    if last:
+                    if not tries_left:
                         raise self._gone() from None
                 except BaseException:  # interrupted: an answer may be on its way, which the next question must not get
                     self._file = None

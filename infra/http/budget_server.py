@@ -2,10 +2,11 @@
 workers there are.
 
 A connection is a line with the token, answered with the limits, then a JSON list a line, each answered in a line. Where
-there are more workers than connections, those that were quiet the longest are closed; a worker connects anew at its
-next question.
+there are more workers than connections, a newcomer takes the place of the one that was answered the longest ago; a
+worker connects anew at its next question. So every worker is answered, in its turn.
 """
 
+import errno
 import hmac
 import json
 import resource
@@ -23,10 +24,13 @@ from infra.http.limits import Answer, HttpLimits
 
 LINE_BYTES = 4096
 MOST_CONNECTIONS = 1024
-# A connection that asked within so many seconds is not closed for another's sake: the newcomer waits.
-BUSY_SECONDS = 1.0
-BACKLOG = 1024
+# A worker that has connected and not asked yet keeps its place for so many seconds.
+FIRST_SECONDS = 1.0
+BACKLOG = 4096
 POLL_SECONDS = 0.25
+# What says that this process, or the machine, can open no more files: nobody new is let in for so many seconds.
+NO_MORE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE_SECONDS = 1.0
 
 # What a worker asks, by name: the answer to its arguments.
 Questions = dict[str, Callable[..., Answer]]
@@ -34,11 +38,13 @@ Questions = dict[str, Callable[..., Answer]]
 
 @dataclass
 class Connection:
-    """One worker's. `known`: it gave the token. `read`: what came of a line that is not whole yet."""
+    """One worker's. `since`: when it came or last asked. `known`: it gave the token. `answered`: it has asked something
+    since. `read`: what came of a line that is not whole yet."""
 
     socket: socket.socket
-    asked_at: float
+    since: float
     known: bool = False
+    answered: bool = False
     read: bytearray = field(default_factory=bytearray)
 
 
@@ -58,6 +64,7 @@ class BudgetServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._closed, selectors.EVENT_READ)
         self._listening = False
+        self._paused_until = float("-inf")
         self.address = f"{host}:{self._listener.getsockname()[1]}:{self._token}"
         self._thread = Thread(target=self._serve, name="rate budget", daemon=True)
         self._thread.start()
@@ -71,7 +78,7 @@ class BudgetServer:
 
     def _serve(self) -> None:
         while True:
-            self._listen(len(self._connections) < self._most or self._oldest_is_quiet())
+            self._listen(monotonic() >= self._paused_until and (self._has_place() or self._replaceable() is not None))
             for key, _ in self._selector.select(POLL_SECONDS):
                 if key.fileobj is self._closed:
                     return
@@ -87,19 +94,25 @@ class BudgetServer:
             self._selector.unregister(self._listener)
         self._listening = wanted
 
-    def _oldest_is_quiet(self) -> bool:
-        oldest = next(iter(self._connections.values()), None)
-        return oldest is not None and monotonic() - oldest.asked_at > BUSY_SECONDS
+    def _has_place(self) -> bool:
+        return len(self._connections) < self._most
+
+    def _replaceable(self) -> Connection | None:
+        """The one that was answered the longest ago, or has not asked for too long."""
+        late = monotonic() - FIRST_SECONDS
+        return next((each for each in self._connections.values() if each.answered or each.since < late), None)
 
     def _accept(self) -> None:
-        if len(self._connections) >= self._most:
-            self._drop(next(iter(self._connections.values())))
         try:
             made, _ = self._listener.accept()
-        except OSError:  # the worker has gone; or the process has no file left to open: then one fewer is kept
-            if len(self._connections) > 1:
-                self._most = len(self._connections)
-            return
+        except OSError as error:
+            if error.errno in NO_MORE:
+                self._paused_until = monotonic() + PAUSE_SECONDS
+                if last := self._replaceable():
+                    self._drop(last)
+            return  # else the worker has gone
+        if not self._has_place() and (last := self._replaceable()):
+            self._drop(last)
         made.setblocking(False)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._selector.register(made, selectors.EVENT_READ)
@@ -126,12 +139,13 @@ class BudgetServer:
         except Exception:  # whatever one worker sends, such as a thousand brackets, the others are answered
             self._drop(connection)
             return
-        connection.asked_at = monotonic()
+        connection.since = monotonic()
         self._connections[connection.socket] = self._connections.pop(connection.socket)
 
     def _answer(self, connection: Connection, line: bytes) -> Any:
         if connection.known:
             name, *arguments = json.loads(line)
+            connection.answered = True
             return self._questions[name](*arguments)
         if not hmac.compare_digest(line.strip(), self._token.encode()):
             raise ValueError("another token")
