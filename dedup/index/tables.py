@@ -19,7 +19,8 @@ _PLACE = [("shard", pa.int32()), ("row", pa.int32())]
 _PACKED = pa.field("shingles", _SET, metadata={"encoding": "DELTA_BINARY_PACKED"})
 # Rows of a row group, which is the least that a lookup reads: some 200 KiB of bands and documents, 1 MiB of contents.
 _GROUPS = {
-    name: {"row_group_rows": str(rows)} for name, rows in (("contents", 512), ("bands", 8192), ("documents", 4096))
+    name: {"row_group_rows": str(rows), "page_checksum": "crc32"}
+    for name, rows in (("contents", 512), ("bands", 8192), ("documents", 4096))
 }
 CONTENTS = pa.schema([("key", KEY), ("snapshot", pa.int32()), _PACKED], _GROUPS["contents"])
 BANDS = pa.schema(

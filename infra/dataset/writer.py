@@ -32,6 +32,8 @@ DISTINCT = frozenset({"text", "id", "url"})
 LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 # A schema whose rows are looked up one by one may name smaller row groups, by this key of its metadata.
 GROUP_ROWS = b"row_group_rows"
+# The same for its pages to have checksums: a reader of single row groups has no hash of what it reads.
+PAGE_CHECKSUM = b"page_checksum"
 
 
 @dataclass
@@ -66,6 +68,7 @@ class ShardWriter:
             compression="zstd",
             compression_level=ZSTD_LEVEL,
             version="2.6",
+            write_page_checksum=PAGE_CHECKSUM in (self.schema.metadata or {}),
             **encodings(self.schema),
         )
 

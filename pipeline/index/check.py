@@ -1,15 +1,17 @@
-"""`index verify`: every byte of every run, and that its rows are where a reader expects them."""
+"""`index verify`: every byte that an index is read from, and that the rows of runs are where a reader expects them.
+
+`index.json` itself is checked by whoever reads it.
+"""
 
 import re
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from dedup.index.keys import part_range
+from infra.errors import UsageError
 from infra.hashing import sha256_bytes
-from infra.storage import readable
-from pipeline.index.manifest import Index, IndexRun
+from pipeline.index.manifest import INDEX, Index, IndexRun, is_hashed
 from pipeline.index.merge import SCHEMAS
 from pipeline.index.runs import Stored, first_numbers
 
@@ -22,10 +24,16 @@ def faults_of(index: Index) -> dict[str, list[str]]:
             found[run.name].append(index.mending(run))
     if index.gone is not None:
         try:
-            pq.read_table(readable(index.folder / index.gone))
-        except (OSError, ValueError) as error:
-            found[index.gone] = [str(error).splitlines()[0]]
+            index.gone_rows()
+        except UsageError as error:
+            found[index.gone] = [str(error).removeprefix(f"{index.folder / index.gone}: ")]
     return {name: faults for name, faults in found.items() if faults}
+
+
+def unhashed(index: Index) -> list[str]:
+    """The files that earlier versions wrote without a hash, whose damage may not show."""
+    names = [] if is_hashed(index.folder) else [INDEX]
+    return [*names, index.gone] if index.gone is not None and index.gone_sha256 is None else names
 
 
 def _faults(index: Index, run: IndexRun) -> Iterator[str]:
@@ -42,8 +50,10 @@ def _faults(index: Index, run: IndexRun) -> Iterator[str]:
     yield from faults
     if faults:
         return
-    if dataset.manifest.shards.sums.rows != run.rows:
-        yield f"{dataset.manifest.shards.sums.rows:,} rows, {index.folder.name} says {run.rows:,}"
+    sums = dataset.manifest.shards.sums
+    for name, own, told in (("rows", sums.rows, run.rows), ("bytes", sums.bytes, run.bytes)):
+        if own != told:
+            yield f"{own:,} {name}, {INDEX} says {told:,}"
     bits = Stored.of(dataset).bits
     for number, part in enumerate(dataset.parts()):
         low, high = part_range(number, bits)

@@ -2,39 +2,44 @@
 
 Runs are written before the file names them, and removed after it names them no more; what a killed command leaves is
 not named, and goes at the next change. So a reader, and whoever comes after a kill, sees the old index or the new one.
+
+Every byte has a hash: `index.json` one of its own over the rest of it, runs those in `index.json`, and the file of the
+documents that were taken down its own in its name. What earlier versions wrote has neither, and is read.
 """
 
+import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dedup.index.decide import Policy
 from dedup.index.pairs import LEADERS
+from dedup.index.tables import GONE as GONE_ROWS
 from dedup.minhash import MinHash
 from dedup.verify import Verify
 from infra.dataset.manifest import MANIFEST
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
-from infra.hashing import readable_json, sha256_json
-from infra.storage import (
-    disk_errors,
-    is_locked,
-    lock,
-    new_file,
-    read_json,
-    readable,
-    remove_folder,
-    write_last,
-)
+from infra.hashing import readable_json, sha256_bytes, sha256_file, sha256_json
+from infra.storage import StoreError, disk_errors, is_locked, lock, read_json, remove_folder, write_bytes, write_last
 from pipeline.index.runs import Alive, Stored
 
 FORMAT = "refinery.index/1"
 INDEX, RUNS, WORK, GONE = "index.json", "runs", "work", "gone"
 KINDS = ("contents", "bands", "documents")
+# What `counts` of a snapshot has at least.
+COUNTS = frozenset({"contents", "documents", "tokens", "kept", "kept_tokens"})
+SHA256 = re.compile(r"[0-9a-f]{64}")
+_RUN = re.compile(rf"\d{{5,}}-({'|'.join(KINDS)})")
+# earlier versions: without the sha256 of its bytes
+_GONE = re.compile(rf"{GONE}/\d{{5,}}(?:-([0-9a-f]{{64}}))?\.parquet")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,10 @@ class Snapshot:
     copies: int
     counts: Mapping[str, int]
 
+    def __post_init__(self) -> None:
+        if self.policy not in get_args(Policy) or not self.counts.keys() >= COUNTS:
+            raise ValueError(f"no snapshot: {self}")
+
 
 @dataclass(frozen=True)
 class IndexRun:
@@ -87,6 +96,11 @@ class IndexRun:
     sha256: str
     rows: int
     bytes: int
+
+    def __post_init__(self) -> None:
+        named = _RUN.fullmatch(self.name)
+        if named is None or named[1] != self.kind or not SHA256.fullmatch(self.sha256) or self.level < 0:
+            raise ValueError(f"no run: {self}")
 
     def is_of(self, snapshot: Snapshot) -> bool:
         """Whether it was made when the snapshot was added, and so has nothing else."""
@@ -101,7 +115,7 @@ class IndexRun:
 @dataclass(frozen=True)
 class Index:
     """One state of an index. `next`: the number of its next snapshot, run or file; `gone`: the file of the documents
-    that were taken down, and its number of rows."""
+    that were taken down, with the sha256 of its bytes in its name."""
 
     folder: Path
     parameters: IndexParameters = field(default_factory=IndexParameters)
@@ -110,8 +124,13 @@ class Index:
     runs: tuple[IndexRun, ...] = ()
     gone: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.gone is not None and not _GONE.fullmatch(self.gone):
+            raise ValueError(f"no file of the documents that were taken down: {self.gone}")
+
     @property
     def sha256(self) -> str:
+        """Of all that `index.json` says; it has this too."""
         return sha256_json(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,7 +149,8 @@ class Index:
     def dataset(self, run: IndexRun) -> Dataset:
         """The dataset of a run. UsageError if it is not there, or another one."""
         dataset = Dataset(self.run_folder(run.name))
-        if not (dataset.folder / MANIFEST).is_file() or dataset.refs[0].sha256 != run.sha256:
+        path = dataset.folder / MANIFEST
+        if not path.is_file() or sha256_file(path) != run.sha256:
             raise UsageError(f"{self.folder}: the run {run.name} is damaged or missing: {self.mending(run)}")
         return dataset
 
@@ -143,9 +163,29 @@ class Index:
     def stored(self, kind: str) -> tuple[Stored, ...]:
         return tuple(Stored.of(self.dataset(run)) for run in self.runs if run.kind == kind)
 
+    @property
+    def gone_sha256(self) -> str | None:
+        """Of the bytes of `gone`; None where an earlier version wrote it."""
+        named = _GONE.fullmatch(self.gone or "")
+        return named[1] if named else None
+
     def gone_rows(self) -> pa.Table | None:
-        """GONE, or None."""
-        return None if self.gone is None else pq.read_table(readable(self.folder / self.gone))
+        """GONE, or None. UsageError if the file is damaged or missing."""
+        if self.gone is None:
+            return None
+        path = self.folder / self.gone
+        try:
+            content = path.read_bytes()
+            if self.gone_sha256 not in (None, sha256_bytes(content)):
+                raise UsageError(f"{path}: not as it was written (its sha256 differs): restore it from a copy")
+            return pq.read_table(io.BytesIO(content)).select(GONE_ROWS.names).cast(GONE_ROWS)
+        except StoreError:
+            raise
+        except FileNotFoundError:
+            raise UsageError(f"{path}: missing: restore it from a copy") from None
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"{path}: cannot be read ({reason}): restore it from a copy") from None
 
     @property
     def alive(self) -> Alive:
@@ -162,16 +202,17 @@ class Index:
     def with_gone(self, rows: pa.Table) -> "Index":
         """This state with these documents taken down besides. The file is written; `save` names it."""
         before = self.gone_rows()
-        path = f"{GONE}/{self.next:05d}.parquet"
+        content = io.BytesIO()
+        pq.write_table(pa.concat_tables([before, rows]) if before is not None else rows, content)
+        path = f"{GONE}/{self.next:05d}-{sha256_bytes(content.getvalue())}.parquet"
         (self.folder / GONE).mkdir(exist_ok=True)
-        with new_file(self.folder / path) as temporary:
-            pq.write_table(pa.concat_tables([before, rows]) if before is not None else rows, temporary)
+        write_bytes(self.folder / path, content.getvalue())
         return replace(self, gone=path, next=self.next + 1)
 
     def save(self) -> None:
         """Make this the state of the folder, which this process holds, and remove what it does not name."""
         with disk_errors(self.folder):
-            write_last(self.folder / INDEX, readable_json(self.as_dict()))
+            write_last(self.folder / INDEX, readable_json(self.as_dict() | {"sha256": self.sha256}))
         self.clear()
 
     def clear(self) -> None:
@@ -197,18 +238,54 @@ def read_index(folder: Path) -> Index:
     if not isinstance(found, dict):
         raise damaged
     if found.get("format", FORMAT) != FORMAT:
-        raise UsageError(f"{path} is not of the format {FORMAT}: use the version that made it")
-    try:
-        return Index(
-            folder,
-            IndexParameters(**found["parameters"]),
-            found["next"],
-            tuple(Snapshot(**each) for each in found["snapshots"]),
-            tuple(IndexRun(**each) for each in found["runs"]),
-            found["gone"],
+        raise UsageError(
+            f"{path} is not of the format {FORMAT}: use the version that made it, or restore it from a copy if it is "
+            "damaged"
         )
-    except (TypeError, KeyError):
+    try:
+        index = _index_of(folder, found)
+        if found.get("sha256", index.sha256) != index.sha256:
+            raise damaged
+    except (TypeError, ValueError, UsageError):
         raise damaged from None
+    return index
+
+
+def is_hashed(folder: Path) -> bool:
+    """Whether `index.json` has its sha256; those that earlier versions wrote have none."""
+    return "sha256" in (read_json(folder / INDEX) or {})
+
+
+def _index_of(folder: Path, found: dict[str, Any]) -> Index:
+    """TypeError, ValueError or UsageError unless it has just what `Index.as_dict` gives, and its sha256 if any."""
+    if found.keys() - {"sha256"} != Index(folder).as_dict().keys():
+        raise ValueError("other fields than an index has")
+    return Index(
+        folder,
+        _made(IndexParameters, found["parameters"]),
+        _typed(found["next"], int),
+        tuple(_made(Snapshot, each) for each in _typed(found["snapshots"], list)),
+        tuple(_made(IndexRun, each) for each in _typed(found["runs"], list)),
+        found["gone"],
+    )
+
+
+def _made(kind: type[T], found: Any) -> T:
+    """A dataclass of numbers and names from its JSON."""
+    known: tuple[Field[Any], ...] = fields(kind)  # type: ignore[arg-type]
+    if _typed(found, dict).keys() != {each.name for each in known}:
+        raise ValueError("other fields than it has")
+    values = {each.name: _typed(found[each.name], each.type) for each in known}
+    return kind(**values)
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    """The value, of just this type, which JSON keeps. TypeError for another."""
+    if kind == Mapping[str, int]:
+        return {name: _typed(count, int) for name, count in _typed(value, dict).items()}
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise TypeError(f"{value!r} is no {kind}")
+    return value
 
 
 def open_or_new(folder: Path, given: Mapping[str, Any]) -> Index:

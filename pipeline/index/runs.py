@@ -4,7 +4,7 @@ A run is cut into 2^bits shards by the first bits of its first column. A range o
 row groups: their statistics say which of the rows that are wanted they may have.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ from dedup.index.keys import KEY, part_range, prefixes, to_numpy
 from dedup.tables import Hashes
 from infra.dataset.manifest import InputRef
 from infra.dataset.reader import Dataset, PartList, ShardReader
+from infra.dataset.schema import describe
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.storage import StoreError, place, readable
@@ -39,21 +40,24 @@ class Stored:
     def rows(self, low: int, high: int, wanted: Hashes | None = None) -> pa.Table:
         """The rows whose first column is in [low, high], as numbers of 64 bits; of `wanted` (sorted) ones alone.
 
-        UsageError if the run is damaged.
+        UsageError if what is read of the run is damaged: pages have checksums, unless an earlier version wrote them.
         """
-        parts, found, schema = _opened(self.folder).parts(), [], None
+        dataset = _opened(self.folder)
+        parts, found, schema = dataset.parts(), [], None
         for number in range(low >> (64 - self.bits), (high >> (64 - self.bits)) + 1):
             part = self._part(parts, number)
             if not part.rows and schema is not None:
                 continue
             try:
-                with pq.ParquetFile(readable(part.file)) as file:
+                with pq.ParquetFile(readable(part.file), page_checksum_verification=True) as file:
                     schema = file.schema_arrow
+                    if _columns(describe(schema)) != _columns(dataset.manifest.schema):
+                        raise pa.ArrowInvalid("other columns than the run has")
                     groups = [n for n in range(file.num_row_groups) if _may_have(file, n, low, high, wanted)]
                     found += [file.read_row_group(group, use_threads=False) for group in groups]
             except StoreError:
                 raise
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
                 raise _damaged(part.file, error) from None
         assert schema is not None
         table = pa.concat_tables(found) if found else schema.empty_table()
@@ -69,6 +73,11 @@ class Stored:
 def _damaged(what: object, error: Exception) -> UsageError:
     reason = str(error).splitlines()[0]
     return UsageError(f"{what} cannot be read ({reason}): `refinery index verify` says which runs are damaged")
+
+
+def _columns(schema: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Names and types; Parquet calls the items of a list elements."""
+    return [(name, kind.replace("<item:", "<element:")) for name, kind in schema]
 
 
 def first_numbers(table: pa.Table) -> Hashes:
