@@ -2,9 +2,9 @@
 
 All pairs of a bucket of n would be n²/2, too many for a page that was crawled a million times. The best member by rank
 (`rank.py`) leads: it is paired with all others. That misses pairs among those that are not similar to it, which share
-the bucket by chance, or through a chain. So the members that are left when verified pairs have removed others meet
-again (`rounds.py`): all pairs where they are few, else some more leaders. Rank does not depend on the order of the
-documents.
+the bucket by chance, through a chain, or because all have most of a template. So the members that are left when
+verified pairs have removed others meet again (`rounds.py`): all pairs of up to 362, else some more leaders. Rank does
+not depend on the order of the documents.
 """
 
 from collections.abc import Iterator
@@ -29,8 +29,9 @@ from dedup.tables import (
 
 # Members of a star. A partition holds the sets of some stars: of pages of 2,000 words, 1 MB each.
 MEMBERS = 64
-# Of members that meet again all pairs are compared up to so many, and so many more leaders lead in a larger bucket.
-ALL_PAIRS, LEADERS = 16, 8
+# Members that meet again are compared in so many pairs of a bucket (all of 362), or with so many more leaders if that
+# is more. Of a bucket of pages of one template, in which few are similar, nearly all pairs are needed.
+PAIRS_OF_A_BUCKET, LEADERS = 1 << 17, 8
 # Pairs that are written at a time.
 _PAIRS_AT_ONCE = 1 << 16
 
@@ -58,8 +59,8 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Again:
-    """Reducer over BANDS by `key` to PAIRS, in a further round: all pairs of a bucket of up to ALL_PAIRS members; of a
-    larger one LEADERS more with all that are worse. Memory: the rows of the largest bucket."""
+    """Reducer over BANDS by `key` to PAIRS, in a further round: all pairs of a bucket, up to PAIRS_OF_A_BUCKET; of a
+    larger one the pairs of some more leaders, LEADERS at least. Memory: the rows of the largest bucket."""
 
     number: int
     """Of the round; the first is that of `Candidates`."""
@@ -71,15 +72,19 @@ class Again:
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         for table in whole_keys(rows):
             buckets = Buckets.of(table)
-            few = buckets.sizes <= ALL_PAIRS
-            for leader in range(ALL_PAIRS):
-                place = np.where(few, leader, leader + (self.number - 2) * LEADERS)
-                leads = (place < buckets.sizes - 1) & (few | (leader < LEADERS))
-                last = np.repeat(np.where(leads, place, buckets.sizes), buckets.sizes)
-                leading = np.repeat(buckets.numbers[buckets.starts + np.where(leads, place, 0)], buckets.sizes)
-                for some in pieces(np.flatnonzero(buckets.place > last)):
-                    nothing = np.zeros(some.size, np.uint64)
-                    yield pair_rows(leading[some], buckets.numbers[some], self.number, nothing, nothing)
+            size = buckets.sizes
+            leads = np.minimum(size - 1, np.maximum(LEADERS, PAIRS_OF_A_BUCKET // np.maximum(size, 1)))
+            first = np.where(leads == size - 1, 0, (self.number - 2) * leads)
+            leader = stretched(buckets.starts + first, np.clip(size - 1 - first, 0, leads))
+            after = np.repeat(buckets.starts + size, size)[leader] - leader - 1
+            ends = np.cumsum(after)
+            for begin in range(0, int(ends[-1]) if ends.size else 0, _PAIRS_AT_ONCE):
+                pair = np.arange(begin, min(begin + _PAIRS_AT_ONCE, int(ends[-1])))
+                of = np.searchsorted(ends, pair, "right")
+                member = leader[of] + 1 + pair - (ends[of] - after[of])
+                nothing = np.zeros(pair.size, np.uint64)
+                numbers = buckets.numbers
+                yield pair_rows(numbers[leader[of]], numbers[member], self.number, nothing, nothing)
 
 
 class Buckets(NamedTuple):
@@ -105,6 +110,14 @@ class Buckets(NamedTuple):
         starts = np.cumsum(sizes) - sizes
         place = np.arange(keys.size) - np.repeat(starts, sizes)
         return cls(keys[order], numbers[order], rank[order], place, starts, sizes)
+
+
+def stretched(begin: DocumentNumbers, count: DocumentNumbers) -> DocumentNumbers:
+    """begin[i], begin[i] + 1, … (count[i] of them), for each i."""
+    ends = np.cumsum(count)
+    total = int(ends[-1]) if ends.size else 0
+    found: DocumentNumbers = np.arange(total) - np.repeat(ends - count, count) + np.repeat(begin, count)
+    return found
 
 
 def pieces(rows: DocumentNumbers) -> Iterator[DocumentNumbers]:

@@ -4,17 +4,26 @@ Of a bucket the contents with the smallest keys are its leaders; every other one
 pairs are a function of the contents that there are, whatever the order in which they came, and a bucket of a million
 contents costs a million times the leaders, not its square. Keys are hashes, so leaders are drawn at random, as it were,
 and a content has others in each of its bands.
+
+That misses pairs of a crowded bucket whose contents are mostly not similar to its leaders, as pages of one template
+are. So those of crowded buckets that are left after the first comparison meet again, by more leaders: as many as make
+PAIRS_OF_A_BUCKET, which is all pairs of up to 362.
 """
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from dedup.candidates import stretched
 from dedup.index.keys import WIDTH, Keys
 from dedup.tables import Hashes, run_starts
 
 LEADERS = 8
+# Pairs that are made at a time.
+_PAIRS_AT_ONCE = 1 << 20
 
 Indices = npt.NDArray[np.intp]
 _NONE: Indices = np.empty(0, np.intp)
@@ -35,33 +44,55 @@ def rows_of(hashes: Hashes, keys: Keys) -> BandRows:
     return BandRows(hashes[first], keys[first])
 
 
-def pairs_within(rows: BandRows, leaders: int = LEADERS) -> tuple[Keys, Keys]:
-    """(member, leader) for each bucket: every member with the leaders before it. Pairs may repeat."""
-    starts = run_starts(rows.hash)
-    sizes = np.diff(starts, append=rows.hash.size)
-    members, heads = [_NONE], [_NONE]
-    for rank in range(leaders):
-        several = sizes > rank + 1
-        begin, count = starts[several] + rank, sizes[several] - rank - 1
-        heads.append(np.repeat(begin, count))
-        members.append(_stretched(begin + 1, count))
-    return rows.key[np.concatenate(members)], rows.key[np.concatenate(heads)]
+def pairs_within(rows: BandRows, leaders: int = LEADERS, least: int = 0) -> tuple[Keys, Keys]:
+    """(member, leader) for each bucket: every member with the leaders before it; with more leaders where that makes
+    fewer pairs than `least`. Pairs may repeat."""
+    starts, sizes = _buckets(rows)
+    leads = np.minimum(sizes - 1, np.maximum(leaders, least // sizes))
+    heads = stretched(starts, leads)
+    count = np.repeat(starts + sizes, leads) - heads - 1
+    return rows.key[stretched(heads + 1, count)], rows.key[np.repeat(heads, count)]
 
 
-def pairs_between(rows: BandRows, others: BandRows, leaders: int = LEADERS) -> tuple[Keys, Keys]:
-    """(member of `rows`, leader among `others`) for each bucket that both have. Pairs may repeat."""
-    starts, other_starts = run_starts(rows.hash), run_starts(others.hash)
-    sizes, other_sizes = np.diff(starts, append=rows.hash.size), np.diff(other_starts, append=others.hash.size)
+def pairs_between(rows: BandRows, others: BandRows, leaders: int = LEADERS, least: int = 0) -> tuple[Keys, Keys]:
+    """(member of `rows`, leader among `others`) for each bucket that both have; `least` as in `pairs_within`. Pairs may
+    repeat."""
+    starts, sizes = _buckets(rows)
+    other_starts, other_sizes = _buckets(others)
     _, mine, theirs = np.intersect1d(rows.hash[starts], others.hash[other_starts], True, return_indices=True)
-    members, heads = [_NONE], [_NONE]
-    for rank in range(leaders):
-        there = other_sizes[theirs] > rank
-        begin, count = starts[mine[there]], sizes[mine[there]]
-        members.append(_stretched(begin, count))
-        heads.append(np.repeat(other_starts[theirs[there]] + rank, count))
-    a, b = rows.key[np.concatenate(members)], others.key[np.concatenate(heads)]
+    leads = np.minimum(other_sizes[theirs], np.maximum(leaders, least // sizes[mine]))
+    heads = stretched(other_starts[theirs], leads)
+    count = np.repeat(sizes[mine], leads)
+    a = rows.key[stretched(np.repeat(starts[mine], leads), count)]
+    b = others.key[np.repeat(heads, count)]
     apart = a != b
     return a[apart], b[apart]
+
+
+def crowded(rows: BandRows, others: BandRows, leaders: int = LEADERS) -> BandRows:
+    """The rows of buckets in which not all pairs, among themselves or with the others, are made by so many leaders."""
+    starts, sizes = _buckets(rows)
+    other_starts, other_sizes = _buckets(others)
+    _, mine, theirs = np.intersect1d(rows.hash[starts], others.hash[other_starts], True, return_indices=True)
+    chosen = sizes > leaders + 1
+    chosen[mine] |= other_sizes[theirs] > leaders
+    some = np.repeat(chosen, sizes)
+    return BandRows(rows.hash[some], rows.key[some])
+
+
+def pieces(rows: BandRows, least: int) -> Iterator[BandRows]:
+    """The rows in pieces of whole buckets, each of which makes so many pairs as may be in memory at a time."""
+    starts, sizes = _buckets(rows)
+    made = np.cumsum(np.maximum(least, LEADERS * sizes)) // _PAIRS_AT_ONCE
+    cuts = [*starts[run_starts(made)].tolist(), rows.hash.size] if starts.size else []
+    for begin, end in pairwise(cuts):
+        yield BandRows(rows.hash[begin:end], rows.key[begin:end])
+
+
+def _buckets(rows: BandRows) -> tuple[Indices, Indices]:
+    """The first row and the size of each bucket."""
+    starts = run_starts(rows.hash)
+    return starts, np.diff(starts, append=rows.hash.size)
 
 
 def distinct_pairs(a: Keys, b: Keys) -> tuple[Keys, Keys]:
@@ -73,10 +104,3 @@ def distinct_pairs(a: Keys, b: Keys) -> tuple[Keys, Keys]:
 
 def _bytes(keys: Keys) -> npt.NDArray[np.uint8]:
     return np.frombuffer(np.ascontiguousarray(keys).tobytes(), np.uint8).reshape(-1, WIDTH)
-
-
-def _stretched(begin: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> Indices:
-    """begin[i], begin[i] + 1, … (count[i] of them), for each i."""
-    ends = np.cumsum(count)
-    total = int(ends[-1]) if ends.size else 0
-    return np.arange(total) - np.repeat(ends - count, count) + np.repeat(begin, count)

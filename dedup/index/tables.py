@@ -63,6 +63,8 @@ BAND_ROWS = pa.schema([PART, ("hash", pa.uint64()), ("key", KEY)])
 KEPT_BAND_ROWS = pa.schema([PART, *BANDS])
 # a: a content of the snapshot that is added; b: one of it, or (`old`) of an earlier one
 PAIRS = pa.schema([PART, ("a", KEY), ("b", KEY), ("old", pa.bool_())])
+# the same; and, with the hash of a `bucket` in place of `b`, the contents of crowded buckets, which may meet again
+CANDIDATES = pa.schema([*PAIRS, ("bucket", pa.uint64())])
 WANTED = pa.schema([PART, ("key", KEY), ("old", pa.bool_()), ("target", pa.int32())])
 # `snapshots`: earlier ones that have the content; `kept`: whether a document of it was kept in one
 SETS = pa.schema(

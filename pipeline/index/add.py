@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dedup.candidates import PAIRS_OF_A_BUCKET
 from dedup.index.decide import Keeping
 from dedup.index.keys import bits_for
 from dedup.index.tables import BAND_ROWS, BANDS, NAMED, PLACES, REMOVALS
@@ -31,9 +32,13 @@ from pipeline.index.runs import Alive, Ranges, Stored
 from pipeline.index.tasks import (
     BandsOf,
     Contents,
+    Crowd,
     DistinctPairs,
     IndexCandidates,
     KeptBands,
+    LeftInBuckets,
+    Lost,
+    Met,
     Sketch,
     Sorted,
     WantedSets,
@@ -48,6 +53,8 @@ from pipeline.job.tables import Tables
 
 # A range of keys has so many documents in the mean: with their shingles some 64 MiB.
 PART_DOCUMENTS = 16_384
+# Rounds of candidates and their comparison, at most; they end when one finds nothing.
+ROUNDS = 3
 ARGUMENTS = "add.json"
 _NAME = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f-\x9f]{1,200}")
 
@@ -151,6 +158,10 @@ def sha256_of(source: Source) -> str:
     return source.refs[0].sha256 if len(source.refs) == 1 else sha256_json([ref.sha256 for ref in source.refs])
 
 
+def rows_in(table: Dataset) -> int:
+    return table.manifest.shards.sums.rows
+
+
 def rows_of(source: Source) -> int:
     """The number of documents; files that do not know theirs are read for it."""
     parts: Any = source.parts()
@@ -216,9 +227,35 @@ class Adding:
         ranges = Ranges(self.older["bands"], self.bits)
         candidates = IndexCandidates(parameters.leaders, self.alive, self.choice.policy, self.bits)
         found = self.tables.map("candidates", candidates, of_hash, ranges)
-        proof = edges_of(self.tables, found, new, self.older, self.alive, parameters.threshold, self.bits)
+        proof = edges_of(self.tables, [found], new, self.older, self.alive, parameters.threshold, self.bits)
         known = KnownContents(self.alive)
-        return proof, self.tables.map("known", known, contents, Ranges(self.older["documents"], self.bits))
+        edges = [proof, self.tables.map("known", known, contents, Ranges(self.older["documents"], self.bits))]
+        crowd = self.tables.map("crowd", Crowd(), found)
+        again = replace(candidates, least=PAIRS_OF_A_BUCKET)
+        met: list[Dataset] = []
+        for number in range(2, ROUNDS + 1):
+            met.append(self.tables.map(f"met-{number}", Met(), found))
+            left = self._left(f"-{number}", crowd, edges)
+            if not rows_in(left):
+                break
+            found = self.tables.map(f"candidates-{number}", again, left, ranges)
+            if not rows_in(found):
+                break
+            tables = [found, *met]
+            made = edges_of(self.tables, tables, new, self.older, self.alive, parameters.threshold, self.bits, number)
+            if not rows_in(made):
+                break
+            edges.append(made)
+        return tuple(edges)
+
+    def _left(self, suffix: str, crowd: Dataset, edges: list[Dataset]) -> Dataset:
+        """BAND_ROWS, sorted by bucket, of the contents of crowded buckets that edges so far do not remove."""
+        if not rows_in(crowd):
+            return crowd
+        removed = self.tables.map(f"removed{suffix}", DecideContents(self.choice, self.bits), AllEdges(tuple(edges)))
+        lost = self.tables.map(f"lost{suffix}", Lost(self.bits), removed)
+        left = self._by_part(f"left{suffix}", [crowd, lost], LeftInBuckets(self.bits))
+        return self._by_part(f"bands{suffix}", [left], Sorted(BAND_ROWS, ("hash", "key")))
 
     def write(self, out: Path, header: Header | None, step: str) -> Dataset:
         """The documents that are kept."""
@@ -258,19 +295,21 @@ class Adding:
 
 def edges_of(
     tables: Tables,
-    candidates: Dataset,
+    candidates: list[Dataset],
     new: tuple[Stored, ...],
     older: Mapping[str, tuple[Stored, ...]],
     alive: Alive,
     threshold: float,
     bits: int,
+    number: int = 1,
 ) -> Dataset:
-    """The EDGES of candidate pairs: see `ContentSets` and `CompareSets`."""
+    """The EDGES of candidate pairs: see `ContentSets` and `CompareSets`. `number`: of the round."""
+    suffix = f"-{number}" if number > 1 else ""
 
     def reduce(name: str, inputs: list[Dataset], reducer: Reducer) -> Dataset:
-        return tables.reduce(name, inputs, "part", reducer, 1 << bits)
+        return tables.reduce(f"{name}{suffix}", inputs, "part", reducer, 1 << bits)
 
-    pairs = reduce("pairs", [candidates], DistinctPairs())
-    wanted = tables.map("wanted", WantedSets(bits), pairs)
+    pairs = reduce("pairs", candidates, DistinctPairs())
+    wanted = tables.map(f"wanted{suffix}", WantedSets(bits), pairs)
     sets = reduce("sets", [wanted], ContentSets(new, older["contents"], older["documents"], alive, bits))
     return reduce("edges", [pairs, sets], CompareSets(new, threshold, bits))

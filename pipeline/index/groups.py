@@ -122,7 +122,7 @@ def make_groups(index: Index, out: Path, engine: Engine) -> Dataset:
     tables = Tables(engine, recipe, "index", out / ".work")
     runs = {kind: index.stored(kind) for kind in ("contents", "bands", "documents")}
     pairs = tables.map("candidates", AllPairs(parameters.leaders, alive, bits), Ranges(runs["bands"], bits))
-    edges = edges_of(tables, pairs, runs["contents"], runs, alive, parameters.threshold, bits)
+    edges = edges_of(tables, [pairs], runs["contents"], runs, alive, parameters.threshold, bits)
     members = tables.map("members", Members(bits), AllEdges((edges,)))
     names = tuple((snapshot.number, snapshot.name) for snapshot in index.snapshots)
     place = PlaceMembers(Ranges(runs["documents"], bits), alive, names, bits)

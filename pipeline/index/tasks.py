@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dedup.index.keys import parts_of, prefixes, to_numpy
-from dedup.index.pairs import BandRows, distinct_pairs, pairs_between, pairs_within, rows_of
+from dedup.index.keys import KEY, parts_of, prefixes, to_numpy
+from dedup.index.pairs import BandRows, crowded, distinct_pairs, pairs_between, pairs_within, pieces, rows_of
 from dedup.index.sketch import READ, band_rows, sketches
 from dedup.index.tables import (
     BAND_ROWS,
+    CANDIDATES,
     CONTENTS,
     KEPT_BAND_ROWS,
     OF_DOCUMENTS,
@@ -186,32 +187,47 @@ class Sorted:
 
 @dataclass(frozen=True)
 class IndexCandidates:
-    """Bands of a snapshot, sorted, and the bands that older runs have in the same range → PAIRS.
+    """Bands of a snapshot, sorted, and the bands that older runs have in the same range → CANDIDATES.
 
     Older contents that were kept have leaders of their own, since they alone remove; for the policy "copies" all have.
+    `least`: in a further round, how many pairs of a bucket are made (`dedup/index/pairs.py`), and no bucket is told.
     """
 
     leaders: int
     alive: Alive
     policy: str
     bits: int
-    schema: pa.Schema = PAIRS
+    least: int = 0
+    schema: pa.Schema = CANDIDATES
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["index:candidates", self.leaders, self.alive.fingerprint, self.policy, self.bits])
+        parts = ["index:candidates", self.leaders, self.alive.fingerprint, self.policy, self.bits, self.least]
+        return sha256_json(parts)
 
     def __call__(self, part: Any, older: RangePart) -> Iterator[Output]:
         table = part.table(["hash", "key"])
-        new = rows_of(table["hash"].to_numpy(), to_numpy(table["key"]))
-        yield from outputs_of_pairs(*pairs_within(new, self.leaders), False, self.bits)
+        rows = rows_of(table["hash"].to_numpy(), to_numpy(table["key"]))
+        if not rows.hash.size:
+            return
+        others = [*self._others(rows, older)]
+        for new in pieces(rows, self.least) if self.least else (rows,):
+            yield from outputs_of_pairs(*pairs_within(new, self.leaders, self.least), False, self.bits)
+            for old in others:
+                yield from outputs_of_pairs(*pairs_between(new, old, self.leaders, self.least), True, self.bits)
+        if not self.least:
+            for some in [crowded(rows, old, self.leaders) for old in others or [rows_of(rows.hash[:0], rows.key[:0])]]:
+                yield Output(crowd_rows(some, self.bits))
+
+    def _others(self, new: BandRows, older: RangePart) -> Iterator[BandRows]:
+        """The older contents that lead: those that were kept, and with the policy "copies" all."""
         found = [] if self.policy == "within" else [self._old(old) for old in older.tables(np.unique(new.hash))]
-        for chosen in ("kept", "all") if self.policy == "copies" else ("kept",):
-            hashes = [rows[0][rows[2]] if chosen == "kept" else rows[0] for rows in found]
-            keys = [rows[1][rows[2]] if chosen == "kept" else rows[1] for rows in found]
-            if hashes:
-                old = rows_of(np.concatenate(hashes), np.concatenate(keys))
-                yield from outputs_of_pairs(*pairs_between(new, old, self.leaders), True, self.bits)
+        if not found:
+            return
+        hashes, keys, kept = (np.concatenate(column) for column in zip(*found, strict=True))
+        yield rows_of(hashes[kept], keys[kept])
+        if self.policy == "copies":
+            yield rows_of(hashes, keys)
 
     def _old(self, table: pa.Table) -> tuple[Any, Any, Any]:
         rows = self.alive.of_contents(table)
@@ -225,7 +241,7 @@ class AllPairs:
     leaders: int
     alive: Alive
     bits: int
-    schema: pa.Schema = PAIRS
+    schema: pa.Schema = CANDIDATES
 
     @property
     def fingerprint(self) -> str:
@@ -242,20 +258,97 @@ def outputs_of_pairs(a: Any, b: Any, old: bool, bits: int) -> Iterator[Output]:
     a, b = distinct_pairs(a, b)
     if a.size:
         columns = {"part": parts_of(prefixes(a), bits), "a": a, "b": b, "old": np.full(a.size, old)}
-        yield Output(table_of(PAIRS, columns))
+        yield Output(table_of(CANDIDATES, columns | {"bucket": pa.nulls(a.size, pa.uint64())}))
+
+
+def crowd_rows(rows: BandRows, bits: int) -> pa.RecordBatch:
+    """CANDIDATES of contents that may meet again."""
+    columns = {"part": parts_of(prefixes(rows.key), bits), "a": rows.key, "b": pa.nulls(rows.key.size, KEY)}
+    return table_of(CANDIDATES, columns | {"old": np.zeros(rows.key.size, np.bool_), "bucket": rows.hash})
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """CANDIDATES → BAND_ROWS, by the content: the contents of crowded buckets."""
+
+    schema: pa.Schema = BAND_ROWS
+    fingerprint: str = "index:crowd"
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        for batch in part.batches():
+            some = batch.filter(batch["bucket"].is_valid())
+            columns = {"part": some["part"], "hash": some["bucket"], "key": some["a"]}
+            yield Output(table_of(BAND_ROWS, columns))
+
+
+@dataclass(frozen=True)
+class Lost:
+    """REMOVED → BAND_ROWS of the hash 0, by the content: those that are removed."""
+
+    bits: int
+    schema: pa.Schema = BAND_ROWS
+
+    @property
+    def fingerprint(self) -> str:
+        return f"index:lost:{self.bits}"
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        for batch in part.batches(["key", "survivor", "old"]):
+            keys = to_numpy(batch["key"])
+            gone = (keys != to_numpy(batch["survivor"])) | batch["old"].to_numpy(zero_copy_only=False).astype(np.bool_)
+            keys = keys[gone]
+            columns = {"part": parts_of(prefixes(keys), self.bits), "hash": np.zeros(keys.size, np.uint64), "key": keys}
+            yield Output(table_of(BAND_ROWS, columns))
+
+
+@dataclass(frozen=True)
+class LeftInBuckets:
+    """Reducer over `Crowd` and `Lost`, by the content, to BAND_ROWS, by the bucket: the contents of crowded buckets
+    that are not removed."""
+
+    bits: int
+    schema: pa.Schema = BAND_ROWS
+
+    @property
+    def fingerprint(self) -> str:
+        return f"index:left:{self.bits}"
+
+    def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:  # noqa: ARG002
+        table = gathered(rows, BAND_ROWS)
+        hashes, keys = table["hash"].to_numpy(), to_numpy(table["key"])
+        left = (hashes != 0) & ~np.isin(keys, keys[hashes == 0])
+        columns = {"part": parts_of(hashes[left], self.bits), "hash": hashes[left], "key": keys[left]}
+        yield Output(table_of(BAND_ROWS, columns))
+
+
+@dataclass(frozen=True)
+class Met:
+    """CANDIDATES → the pairs among them, as those of an earlier round: with a bucket."""
+
+    schema: pa.Schema = CANDIDATES
+    fingerprint: str = "index:met"
+
+    def __call__(self, part: Any) -> Iterator[Output]:
+        for batch in part.batches():
+            pairs = batch.filter(batch["bucket"].is_null())
+            columns = {name: pairs[name] for name in PAIRS.names}
+            yield Output(table_of(CANDIDATES, columns | {"bucket": np.zeros(pairs.num_rows, np.uint64)}))
 
 
 @dataclass(frozen=True)
 class DistinctPairs:
-    """Reducer over PAIRS: each once, sorted."""
+    """Reducer over CANDIDATES to PAIRS: each once, sorted, but for those of an earlier round (`Met`)."""
 
     schema: pa.Schema = PAIRS
     fingerprint: str = "index:distinct-pairs"
 
     def __call__(self, partition: int, rows: Iterator[pa.RecordBatch]) -> Iterator[Output]:  # noqa: ARG002
-        table = in_order(gathered(rows, PAIRS), "a", "b", "old")
-        old = table["old"].to_numpy()
-        yield from outputs(table.take(pa.array(run_starts(to_numpy(table["a"]), to_numpy(table["b"]), old))))
+        table = gathered(rows, CANDIDATES)
+        table = in_order(table.filter(table["b"].is_valid()), "a", "b", "old")
+        starts = run_starts(to_numpy(table["a"]), to_numpy(table["b"]), table["old"].to_numpy())
+        if starts.size:
+            met = np.logical_or.reduceat(table["bucket"].is_valid().to_numpy(), starts)
+            yield from outputs(table.take(pa.array(starts[~met])).select(PAIRS.names))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import random
 from itertools import combinations
+from math import isqrt
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from dedup.candidates import ALL_PAIRS, LEADERS, MEMBERS, Again, Candidates, Stars, met_rows
+from dedup.candidates import LEADERS, MEMBERS, PAIRS_OF_A_BUCKET, Again, Candidates, Stars, met_rows
 from dedup.tables import BANDS, PAIRS, WANTED, batch_of, numbers_of
 from tests.dedup.support import reduce
 
@@ -54,17 +55,19 @@ def test_the_order_of_the_input_does_not_matter() -> None:
 
 
 def test_few_that_meet_again_are_compared_all_with_all() -> None:
-    rows = [(1, 0, i, 0) for i in range(ALL_PAIRS)] + [(2, 0, 100, 2), (2, 0, 101, 1)]
-    expected = [*combinations(range(ALL_PAIRS), 2), (101, 100)]
+    few = isqrt(PAIRS_OF_A_BUCKET)
+    rows = [(1, 0, i, 0) for i in range(few)] + [(2, 0, 1000, 2), (2, 0, 1001, 1)]
+    expected = [*combinations(range(few), 2), (1001, 1000)]
     assert sorted(pairs(reduce(Again(2), [bands(rows)], PAIRS))) == sorted(expected)
     assert sorted(pairs(reduce(Again(3), [bands(rows)], PAIRS))) == sorted(expected)
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_of_many_that_meet_again_some_lead(number: int) -> None:
-    size, first = 5000, (number - 2) * LEADERS
+@pytest.mark.parametrize(("size", "leaders"), [(20_000, LEADERS), (1000, PAIRS_OF_A_BUCKET // 1000)])
+def test_of_many_that_meet_again_some_lead(size: int, leaders: int, number: int) -> None:
+    first = (number - 2) * leaders
     rows: Rows = [(1, 0, i, i) for i in range(size)]
-    expected = [(leader, other) for leader in range(first, first + LEADERS) for other in range(leader + 1, size)]
+    expected = [(leader, other) for leader in range(first, first + leaders) for other in range(leader + 1, size)]
     assert pairs(reduce(Again(number), [bands(rows)], PAIRS)) == expected
 
 
