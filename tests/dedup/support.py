@@ -65,3 +65,19 @@ def edited(tokens: list[str], share: float, seed: int, replacement: Callable[[in
     for i in draw.sample(range(len(tokens)), round(share * len(tokens))):
         result[i] = replacement(draw.randrange(1 << 20))
     return result
+
+
+def of_one_template(count: int, words: int, edits: int, twin_edits: int) -> tuple[list[str], list[str]]:
+    """`count` pages of one template, in each of which some words are others, and a twin of each with some more: in
+    buckets of many pages, few of which are similar."""
+    draw = random.Random(17)
+    frame = english(5, words)
+
+    def changed(page: list[str], some: int) -> list[str]:
+        page = page[:]
+        for place in draw.sample(range(words), some):
+            page[place] = f"w{draw.randrange(1 << 30)}"
+        return page
+
+    pages = [changed(frame, edits) for _ in range(count)]
+    return [" ".join(page) for page in pages], [" ".join(changed(page, twin_edits)) for page in pages]

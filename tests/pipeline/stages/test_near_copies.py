@@ -22,7 +22,7 @@ from infra.engines.task import Output
 from pipeline.job.context import Context
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.dedup import dedup_stage
-from tests.dedup.support import chinese, edited, english
+from tests.dedup.support import chinese, edited, english, of_one_template
 
 SCHEMA = schemas.documents(())
 # an id and a text
@@ -111,6 +111,11 @@ def families(count: int, each: int) -> list[Page]:
     return [(str(number), text) for number, text in enumerate(texts)]
 
 
+def template(count: int, words: int, edits: int, twin_edits: int) -> list[Page]:
+    pages, twins = of_one_template(count, words, edits, twin_edits)
+    return [(str(number), text) for number, text in enumerate([*pages, *twins])]
+
+
 def similar_pairs(pages: Sequence[Page], threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of a similarity of at least the threshold that share a band."""
     sets = [shingles(text) for _, text in pages]
@@ -139,8 +144,21 @@ def similar_pairs(pages: Sequence[Page], threshold: float) -> tuple[np.ndarray, 
         pytest.param(planted(5000, "chinese"), 0.8, marks=pytest.mark.long),
         (families(12, 40), 0.8),
         pytest.param(families(12, 100), 0.8, marks=pytest.mark.long),
+        (template(800, 120, 2, 3), 0.8),
+        pytest.param(template(1500, 300, 5, 1), 0.8, marks=pytest.mark.long),
+        pytest.param(template(2000, 300, 4, 5), 0.8, marks=pytest.mark.long),
     ],
-    ids=["english", "chinese", "5,000 english", "5,000 chinese", "12 families of 40", "12 families of 100"],
+    ids=[
+        "english",
+        "chinese",
+        "5,000 english",
+        "5,000 chinese",
+        "12 families of 40",
+        "12 families of 100",
+        "1,600 of a template",
+        "3,000 of a template",
+        "4,000 of a template",
+    ],
 )
 def test_what_goes_is_a_copy_and_of_copies_in_a_bucket_one_stays(
     pages: list[Page], threshold: float, tmp_path: Path
