@@ -41,6 +41,7 @@ NAMES: Final = (
     "branches",
     "ladder",
     "distributions",
+    "budget_map",
     "decode_speed",
     "extraction",
     "confidence",
