@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     laws = {loss: fit_pools(pool_runs(rows, loss)) for loss in LOSSES}
     law = as_json(laws, card_of(card(args, pools), laws[LOSSES[0]], len(rows), LOSSES[0]))
     write_bytes(args.out / "law.json", readable_json(law))
-    forecast = foretold(args.out / "forecast.json", laws, pools, marks[-1] * BEYOND)
+    forecast = forecast_of(args.out / "forecast.json", laws, pools, marks[-1] * BEYOND)
     checks = []
     if not args.no_check:
         beyond = [Training(name, LARGE, 0, (marks[-1] * BEYOND,)) for name in RECIPES]
@@ -148,6 +148,7 @@ def trained(each: Training, pool: Pool, cells: Mapping[str, Sequence[Passage]], 
     """A row of the table for each length; what is measured is kept in `out/measured`, and not made again."""
     made = out / "measured" / f"{each.name}.json"
     if not made.exists():
+        made.parent.mkdir(exist_ok=True)
         begun = time.process_time()
         folder = out / "trained" / each.name
         ends = {mark // (LENGTH * SEQUENCES): mark for mark in each.marks}
@@ -253,7 +254,7 @@ def losses_of(law: Any, runs: PoolRuns) -> Any:
     return law.losses(runs.parameters, runs.tokens, runs.unique, runs.keep_rates, factors)
 
 
-def foretold(path: Path, laws: Mapping[str, FittedPools], pools: Mapping[str, Pool], budget: int) -> dict[str, Any]:
+def forecast_of(path: Path, laws: Mapping[str, FittedPools], pools: Mapping[str, Pool], budget: int) -> dict[str, Any]:
     """The answers of `plan-data` for the runs of the check, written once, before they are made."""
     if not path.exists():
         asked = DataQuestion(budget, size(LARGE), max(pool.unique for pool in pools.values()))
@@ -270,7 +271,7 @@ def checked(forecast: Mapping[str, Any], checks: Sequence[Mapping[str, Any]]) ->
             value = float(np.mean([each["loss"][name] for name in loss.split("+")]))
             told = ahead[each["pool"]]
             inside = told["low"] <= value <= told["high"]
-            rows.append({"loss": loss, "pool": each["pool"], "measured": value, "foretold": told["loss"],
+            rows.append({"loss": loss, "pool": each["pool"], "measured": value, "forecast": told["loss"],
                          "low": told["low"], "high": told["high"], "inside": inside})  # fmt: skip
     return rows
 
@@ -301,8 +302,8 @@ def show(found: Mapping[str, Any]) -> Iterator[str]:
     for loss, answer in found["forecast"].items():
         yield f"\nforecast of {loss}, {answer['budget']:,} tokens, {answer['params']:,} parameters: {answer['best']}"
         yield from (f"{row['pool']} overtaken: {row['overtaken']}" for row in answer["pools"])
-    header = ["loss", "pool", "measured", "foretold", "in the band"]
-    cells = [[r["loss"], r["pool"], f"{r['measured']:.4f}", shown([r["foretold"], r["low"], r["high"]], ".4f"),
+    header = ["loss", "pool", "measured", "forecast", "in the band"]
+    cells = [[r["loss"], r["pool"], f"{r['measured']:.4f}", shown([r["forecast"], r["low"], r["high"]], ".4f"),
               "yes" if r["inside"] else "no"] for r in found["checks"]]  # fmt: skip
     yield ""
     yield from markdown(header, cells)

@@ -42,7 +42,9 @@ tokenizer = "tokenizer.model"
 """
 # Kinds of clean text that are held out, and of each at most so many bytes, and of a document.
 CELLS = ("iq_en", "eq_en", "iq_zh", "eq_zh")
-CELL_BYTES, DOCUMENT_BYTES = 2**15, 2**10
+CELL_BYTES, DOCUMENT_BYTES = {"en": 2**15, "zh": 2**14}, 2**10
+# Of a longer document each piece is a document: whole, the longest has more tokens than a short training.
+PIECE_CHARS = 2000
 
 
 class Pool(NamedTuple):
@@ -103,12 +105,23 @@ def whole_of(name: str) -> str:
 
 
 def documents(folder: Path, graded: bool) -> Iterator[dict[str, Any]]:
-    """The documents of a dataset in `LANGUAGES`, those with a quality alone where they are graded."""
+    """The documents of a dataset in `LANGUAGES`, in pieces; those with a quality alone where they are graded."""
     columns = ["text", "id", "url", "language", *(["signals"] if graded else [])]
     for row in Dataset(folder).to_arrow(columns).to_pylist():
         quality = {"quality": (row.pop("signals") or {}).get("quality")} if graded else {}
         if row["language"] in LANGUAGES and None not in quality.values():
-            yield row | quality
+            for number, text in enumerate(pieces(row["text"])):
+                yield row | quality | {"text": text, "id": f"{row['id']}#{number}"}
+
+
+def pieces(text: str) -> Iterator[str]:
+    """At most `PIECE_CHARS` characters each, cut after a line or a word where there is one."""
+    while len(text) > PIECE_CHARS:
+        end = max(text.rfind(mark, PIECE_CHARS // 2, PIECE_CHARS) for mark in "\n ") + 1 or PIECE_CHARS
+        yield text[:end]
+        text = text[end:]
+    if text.strip():
+        yield text
 
 
 def first_texts(path: Path) -> Iterator[str]:
@@ -168,7 +181,7 @@ def drawn(folder: Path) -> tuple[Passage, ...]:
         raise UsageError(f"--texts has no {folder.name} with .jsonl.gz files: {folder}")
     found: list[Passage] = []
     for path in files:
-        sample = PassageSample(CELL_BYTES // len(files), DOCUMENT_BYTES)
+        sample = PassageSample(CELL_BYTES[folder.name[-2:]] // len(files), DOCUMENT_BYTES)
         for row in read_rows(path):
             sample.add(row["text"])
         found += sample.passages()

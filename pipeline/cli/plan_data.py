@@ -83,23 +83,23 @@ def number_from(text: str, option: str) -> float:
 
 
 def as_text(answer: dict[str, Any]) -> str:
-    from trainer.scaling.plan_data import told
-
     rows = [dict(zip(COLUMNS, row_of(each))) for each in answer["pools"]]
-    return "\n".join([table(rows, COLUMNS), "", *told(answer), "", answer["law"]["told"]])
+    return "\n".join([table(rows, COLUMNS), "", *answer["told"]])
 
 
 def row_of(pool: dict[str, Any]) -> tuple[str, ...]:
+    from trainer.scaling.plan_data import amount
+
     ends = pool["overtaken"]
     return (
         pool["pool"],
         f"{pool['keep_rate']:.3g}",
-        f"{pool['unique_tokens']:,.4g}",
+        amount(pool["unique_tokens"]),
         f"{pool['epochs']:.3g}",
-        f"{pool['worth_tokens']:,.4g}",
+        amount(pool["worth_tokens"]),
         f"{pool['loss']:.4f}",
         f"{pool['low']:.4f} to {pool['high']:.4f}",
         f"{pool['best_in']:.0%}",
-        "" if ends is None else "never" if ends["tokens"] is None else f"{ends['tokens']:,.3g}",
+        "" if ends is None else "never" if ends["tokens"] is None else amount(ends["tokens"]),
         "" if ends is None else ends["by"] or "",
     )

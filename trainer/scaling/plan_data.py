@@ -14,13 +14,16 @@ import numpy as np
 from infra.errors import UsageError
 from infra.names import listed
 from trainer.scaling.curves import Floats
-from trainer.scaling.pool_law import FittedPools, PoolLaw
+from trainer.scaling.pool_law import FittedPools, PoolLaw, effective_tokens
+from trainer.scaling.tables import UNITS
 
 BAND = (0.1, 0.9)
 # Keep rates between the strictest and the loosest fitted one, and budgets, that are compared.
 _RATES, _BUDGETS = 41, 121
 # Budgets are compared to so many times the larger of the fitted ones and the one that is asked for.
 _BEYOND = 32.0
+# The map goes less far, and has fewer budgets.
+_BEYOND_MAP, _MAP = 4.0, 30
 # Outside by this factor, all taken together, the errors are taken to be larger by the root of 2.
 _DOUBLED = 2.0
 # Further outside, the answer is told to be no forecast.
@@ -73,6 +76,7 @@ def plan_data(fitted: FittedPools, asked: DataQuestion) -> dict[str, Any]:
             }
         )
     best = min(range(len(names)), key=lambda place: middle[place])
+    answer_names = ("pool", "keep_rate", "epochs", "loss")
     distance = outside(fitted, asked, rows[best]["epochs"])
     half_lives = np.array([law.shape[2] for law in fitted.draws])
     return {
@@ -80,13 +84,11 @@ def plan_data(fitted: FittedPools, asked: DataQuestion) -> dict[str, Any]:
         "params": asked.parameters,
         "available": asked.tokens_at_hand,
         "available_given": asked.available is not None,
-        "best": {
-            **{key: rows[best][key] for key in ("pool", "keep_rate", "epochs", "loss")},
-            "agreed": float(wins[best]),
-        },
+        "best": {**{name: rows[best][name] for name in answer_names}, "agreed": float(wins[best])},
         "strictness": best_rate(fitted, asked),
         "repetition": {"half_life": float(fitted.law.shape[2]), **_ends(half_lives)},
         "pools": rows,
+        "map": budget_map(at_budget, asked),
         "extrapolation": distance,
     }
 
@@ -110,8 +112,6 @@ class _Losses:
 
     def worth(self, place: int, tokens: float) -> float:
         """What a budget of a pool is worth in tokens seen once."""
-        from trainer.scaling.pool_law import effective_tokens
-
         one = effective_tokens(np.array([tokens]), self.unique[place : place + 1], float(self.fitted.law.shape[2]))
         return float(one[0])
 
@@ -129,11 +129,22 @@ class _Losses:
         return float(np.sqrt(1 + sum(np.log(each) for each in found.values()) / np.log(_DOUBLED)))
 
 
-def budgets(fitted: FittedPools, asked: DataQuestion) -> Floats:
+def budgets(fitted: FittedPools, asked: DataQuestion, beyond: float = _BEYOND) -> Floats:
     low, high = fitted.ranges["tokens"]
-    ends = min(low, asked.budget) / 2, max(high, asked.budget) * _BEYOND
+    ends = min(low, asked.budget) / 2, max(high, asked.budget) * beyond
     found: Floats = np.geomspace(*ends, _BUDGETS)
     return found
+
+
+def budget_map(losses: _Losses, asked: DataQuestion) -> dict[str, Any]:
+    """The loss of each pool, with its band, at budgets from the least to the largest that are of interest."""
+    tokens = budgets(losses.fitted, asked, _BEYOND_MAP)[:: _BUDGETS // _MAP]
+    middle, drawn = losses.of(tokens)
+    low, high = np.quantile(drawn, BAND, axis=0)
+    rows = zip(losses.names, middle, low, high)
+    columns = ("loss", "low", "high")
+    pools = {name: {key: _rounded(each) for key, each in zip(columns, ends)} for name, *ends in rows}
+    return {"budgets": _rounded(tokens), "pools": pools}
 
 
 def overtaken(losses: _Losses, tokens: Floats) -> list[dict[str, Any] | None]:
@@ -156,7 +167,7 @@ def overtaken(losses: _Losses, tokens: Floats) -> list[dict[str, Any] | None]:
             by = losses.names[min(looser, key=lambda other: there[other, 0])]
         unique = losses.unique[place]
         numbers = {"tokens": at, "low": float(low), "high": float(high), "epochs": at / unique}
-        row: dict[str, Any] = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
+        row: dict[str, Any] = {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}
         found.append({"by": by, **row, "never": float(np.mean(~np.isfinite(ends)))})
     return found
 
@@ -219,7 +230,12 @@ def outside(fitted: FittedPools, asked: DataQuestion, epochs: float) -> dict[str
 
 def _beyond(fitted: FittedPools, name: str, factor: float) -> str:
     low, high = fitted.ranges[name]
-    return f"{name} {factor:,.3g} times beyond {low:,.4g} to {high:,.4g}"
+    times = f"{factor:.2f}" if factor < 10 else f"{factor:,.0f}"
+    return f"{name} {times} times beyond {amount(low)} to {amount(high)}"
+
+
+def _rounded(values: Floats) -> list[float]:
+    return [float(f"{value:.6g}") for value in values.tolist()]
 
 
 def _ends(drawn: Floats) -> dict[str, float]:
@@ -233,12 +249,12 @@ def told(answer: Mapping[str, Any]) -> list[str]:
     at_hand = (
         "given" if answer["available_given"] else "taken: as many as the budget; --available says how many you have"
     )
-    asked = f"{answer['budget']:,.4g} tokens, {answer['params']:,.4g} parameters"
+    asked = f"{amount(answer['budget'])} tokens, {amount(answer['params'])} parameters"
     agreed = f"{best['pool']} (keep rate {best['keep_rate']:.3g}), best in {best['agreed']:.0%} of the draws"
     of_rates = f"of keep rates alone {rate['keep_rate']:.3g} ({rate['low']:.3g} to {rate['high']:.3g})"
     half = f"{repeats['half_life']:.3g} repeats ({repeats['low']:.3g} to {repeats['high']:.3g})"
     lines = [
-        f"{asked}, {answer['available']:,.4g} unique tokens in the loosest pool ({at_hand})",
+        f"{asked}, {amount(answer['available'])} unique tokens in the loosest pool ({at_hand})",
         f"How strict: {agreed}; {of_rates}",
         f"How often: {_often(answer)}; one more repeat is worth half as much as new text after {half}",
         f"The question is {answer['extrapolation']['told']}",
@@ -246,6 +262,14 @@ def told(answer: Mapping[str, Any]) -> list[str]:
     if best["agreed"] < 0.8:
         lines.insert(2, "Undecided: fewer than 80 % of the draws agree on the pool")
     return lines
+
+
+def amount(value: float) -> str:
+    """Three digits and a letter: 2.41M."""
+    for unit, size in reversed(UNITS.items()):
+        if value >= size:
+            return f"{value / size:.4g}{unit}" if value / size >= 1000 else f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def _often(answer: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import disk_errors, write_bytes
-from trainer.scaling.plan_data import DataQuestion, plan_data
+from trainer.scaling.plan_data import DataQuestion, amount, plan_data, told
 from trainer.scaling.pool_files import as_json, card_of, read_pool_law, shipped_law
 from trainer.scaling.pool_law import FittedPools, fit_pools
 from trainer.scaling.pool_runs import loss_named, read_pool_runs
@@ -49,17 +49,18 @@ class DataPlanner:
             write_bytes(out, readable_json(as_json({self.about["loss"]: self.fitted}, self.about["card"])))
 
     def answer(self, budget: float, parameters: float, available: float | None = None) -> dict[str, Any]:
-        """`plan_data` of the question, and `law`: what it stands on."""
-        return {**plan_data(self.fitted, DataQuestion(budget, parameters, available)), "law": dict(self.about)}
+        """`plan_data` of the question, with `law`, what it stands on, and `told`: both in lines for people."""
+        found = plan_data(self.fitted, DataQuestion(budget, parameters, available))
+        return {**found, "law": dict(self.about), "told": [*told(found), self.about["told"]]}
 
 
 def _about(source: str, loss: str, card: Mapping[str, Any]) -> dict[str, Any]:
-    ends = {name: f"{low:,.4g} to {high:,.4g}" for name, (low, high) in card["fitted"].items()}
-    told = (
+    ends = {name: f"{amount(low)} to {amount(high)}" for name, (low, high) in card["fitted"].items()}
+    line = (
         f"The law is of {loss}, fitted on {card['runs']} runs: {ends['params']} parameters, {ends['tokens']} tokens, "
         f"up to {card['fitted']['epochs'][1]:.3g} epochs, pools {', '.join(card['pools'])}; "
         f"off by {card['error']:.2%} on them"
     )
     if "not_trusted" in card:
-        told += f". {card['not_trusted']}"
-    return {"from": source, "loss": loss, "card": dict(card), "told": told}
+        line += f". {card['not_trusted']}"
+    return {"from": source, "loss": loss, "card": dict(card), "told": line}
