@@ -35,12 +35,12 @@ from trainer.scaling.pool_runs import PoolRuns, pool_runs
 
 LAYERS = (("sliding", 0, "dense"), ("full", 1, "moe"))
 LENGTH, SEQUENCES = 128, 16
-WIDTHS, MIDDLE, LARGE = (16, 32, 64), 32, 96
+WIDTHS, SMALL, LARGE = (16, 32, 48), 16, 64
 WHOLE = ("yi", "graded", "falcon", "ccnet")  # at every size
-PARTS = ("yi-part", "falcon-part")  # at the middle size
-RECIPES = ("yi", "falcon", "ccnet")  # with every seed at the middle size, and in the check
+PARTS = ("yi-part", "falcon-part")  # at the smallest size
+RECIPES = ("yi", "falcon", "ccnet")  # with every seed at the smallest size, and in the check
 # Tokens of the shortest run; the others have twice as many each. Of all of them the decay is the last part.
-SHORTEST, LENGTHS = 2**18, 4
+SHORTEST, LENGTHS = 2**18, 3
 DECAY = 0.2
 # Of the check: so many times the tokens of the longest run.
 BEYOND = 2
@@ -66,7 +66,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compared", type=Path, help="a finished `refinery compare` of the recipes, in place of --pages"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="of the recipes' pools at the middle size")
+    parser.add_argument("--seeds", type=int, default=3, help="of the recipes' pools at the smallest size")
     parser.add_argument("--lengths", type=int, default=LENGTHS, help=f"runs of a trunk, from {SHORTEST} tokens on")
     parser.add_argument("--no-check", action="store_true", help="stop after the forecast")
     add(parser, "--pages", "--models")
@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def trainings(marks: tuple[int, ...], seeds: int) -> list[Training]:
     found = [Training(pool, width, 0, marks) for width in WIDTHS for pool in WHOLE]
-    found += [Training(pool, MIDDLE, 0, marks) for pool in PARTS]
-    return found + [Training(pool, MIDDLE, seed, marks) for seed in range(1, seeds) for pool in RECIPES]
+    found += [Training(pool, SMALL, 0, marks) for pool in PARTS]
+    return found + [Training(pool, SMALL, seed, marks) for seed in range(1, seeds) for pool in RECIPES]
 
 
 # ------------------------------------------------------------------------------------------------------------ one run
@@ -200,7 +200,7 @@ def bits_of(done: Path, cells: Mapping[str, Sequence[Passage]]) -> dict[str, lis
 
 
 def equal_tokens(out: Path, marks: Sequence[int], seeds: int) -> list[dict[str, Any]]:
-    """At each length, of each cell: bits per byte of the recipes' pools at the middle size, and their differences from
+    """At each length, of each cell: bits per byte of the recipes' pools at the smallest size, and how they differ from
     `yi` with intervals of 95 % over documents and seeds, drawn together."""
     cells = json.loads((out / "held-out.json").read_bytes())["cells"]
     sizes = {name: np.array([len(text.encode()) for text, _ in cells[name]], np.float64) for name in CELLS}
@@ -225,7 +225,7 @@ def equal_tokens(out: Path, marks: Sequence[int], seeds: int) -> list[dict[str, 
 
 
 def measured(out: Path, pool: str, seed: int) -> dict[str, Any]:
-    found: Any = read_json(out / "measured" / f"{pool}-{MIDDLE}-{seed}.json")
+    found: Any = read_json(out / "measured" / f"{pool}-{SMALL}-{seed}.json")
     return dict(found["runs"])
 
 

@@ -55,8 +55,9 @@ def plan_data(
 
     Example: refinery plan-data --budget 4M --params 100K --available 10M
     """
-    from trainer.scaling.pool_answer import DataPlanner
+    from trainer.scaling.pool_answer import DataPlanner, check_out
 
+    check_out(out, runs)
     planner = DataPlanner.of(runs, law, loss, say)
     if out is not None:
         planner.save(out)

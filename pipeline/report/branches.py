@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from infra.storage import read_json
 from pipeline.report.charts import WIDTH, fit, svg
 from pipeline.report.differences import COLOUR, differences_svg
 from pipeline.report.parts import Figure, Section, Table, clipped, settings
@@ -41,11 +40,11 @@ def read_branches(folder: Path, label: str) -> Branches:
     with well_formed(folder / GROWN, "`refinery branch --config`"):
         made = {str(name): branch_settings(row) for name, row in record["branches"].items()}
         found = Branches(label, str(record["trunk"]), int(record["step"]), made)
-    if not isinstance(read_json(folder / COMPARISON), dict):
+    if not (folder / COMPARISON).is_file():
         return found
     compared = read_mapping(folder / COMPARISON)
     with well_formed(folder / COMPARISON, "`refinery branch compare`"):
-        whole = Branches(label, found.trunk, found.step, made, compared)
+        whole = Branches(label, found.trunk, found.step, made, {**compared, "ranking": list(compared["ranking"])})
         list(figures(whole))
     return whole
 

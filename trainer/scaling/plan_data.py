@@ -77,7 +77,7 @@ def plan_data(fitted: FittedPools, asked: DataQuestion) -> dict[str, Any]:
         )
     best = min(range(len(names)), key=lambda place: middle[place])
     answer_names = ("pool", "keep_rate", "epochs", "loss")
-    distance = outside(fitted, asked, rows[best]["epochs"])
+    distance = outside(fitted, asked, asked.budget / at_budget.unique[best])
     half_lives = np.array([law.shape[2] for law in fitted.draws])
     return {
         "budget": asked.budget,

@@ -40,11 +40,7 @@ class DataPlanner:
         return cls(fitted, _about("file" if law else "shipped", found["loss"], found["card"]))
 
     def save(self, out: Path) -> None:
-        """Write the law, as `--law` reads it. UsageError unless it was fitted, and for a place that is no file's."""
-        if self.about["from"] != "table":
-            raise UsageError("--out keeps the law that --table fits: give --table")
-        if out.is_dir() or not out.parent.is_dir():
-            raise UsageError(f"--out {out} is a folder, or lies in none that is there: name a file")
+        """Write the law, as `--law` reads it."""
         with disk_errors(out.parent):
             write_bytes(out, readable_json(as_json({self.about["loss"]: self.fitted}, self.about["card"])))
 
@@ -52,6 +48,16 @@ class DataPlanner:
         """`plan_data` of the question, with `law`, what it stands on, and `told`: both in lines for people."""
         found = plan_data(self.fitted, DataQuestion(budget, parameters, available))
         return {**found, "law": dict(self.about), "told": [*told(found), self.about["told"]]}
+
+
+def check_out(out: Path | None, table: Path | None) -> None:
+    """UsageError, before anything is fitted, for a law that nobody fits, and for a place that is no file's."""
+    if out is None:
+        return
+    if table is None:
+        raise UsageError("--out keeps the law that --table fits: give --table")
+    if out.is_dir() or not out.parent.is_dir():
+        raise UsageError(f"--out {out} is a folder, or lies in none that is there: name a file")
 
 
 def _about(source: str, loss: str, card: Mapping[str, Any]) -> dict[str, Any]:

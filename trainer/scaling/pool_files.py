@@ -34,7 +34,11 @@ def read_pool_law(path: Path, loss: str | None = None) -> tuple[FittedPools, dic
     """The law of a loss in a file (the first without a name), and {loss, losses, card}. UsageError for another file,
     and a loss that it has no law of."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    try:
+        found = json.loads(text)
         if found["format"] != FORMAT:
             raise ValueError(f"its format is {found['format']}")
         names = list(found["laws"])
@@ -42,7 +46,7 @@ def read_pool_law(path: Path, loss: str | None = None) -> tuple[FittedPools, dic
         if chosen not in names:
             raise UsageError(f"{path} has no law of the loss {chosen!r}; {meant(chosen, names)}")
         return _law_from(found["laws"][chosen]), {"loss": chosen, "losses": names, "card": found["card"]}
-    except (OSError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise UsageError(f"{path} is no law that `refinery plan-data --table … --out` wrote: {error}") from None
 
 

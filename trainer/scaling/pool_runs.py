@@ -41,8 +41,8 @@ class PoolRuns:
 
     def some(self, chosen: npt.NDArray[np.bool_]) -> "PoolRuns":
         names = tuple(name for name, taken in zip(self.pools, chosen) if taken)
-        arrays = (self.keep_rates, self.unique, self.tokens, self.parameters, self.losses, self.groups)
-        return PoolRuns(names, *(each[chosen] for each in arrays))
+        rates, unique, tokens = self.keep_rates[chosen], self.unique[chosen], self.tokens[chosen]
+        return PoolRuns(names, rates, unique, tokens, self.parameters[chosen], self.losses[chosen], self.groups[chosen])
 
     @property
     def epochs(self) -> Floats:
@@ -96,7 +96,8 @@ def pool_runs(
     order = {key: place for place, key in enumerate(sorted(set(keys)))}
     values = np.array([numbers for _, numbers, _ in found], np.float64)
     groups = np.array([order[key] for key in keys], np.int64)
-    return PoolRuns(tuple(pool for pool, _, _ in found), *values.T, groups)
+    rates, unique, tokens, parameters, held_out = values.T
+    return PoolRuns(tuple(pool for pool, _, _ in found), rates, unique, tokens, parameters, held_out, groups)
 
 
 def loss_named(path: Path, loss: str | None) -> str:
