@@ -28,22 +28,22 @@ from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import read_json, write_bytes
 from pipeline.metric.cells import Passage
-from trainer.scaling.plan_data import DataQuestion, plan_data
+from trainer.scaling.pool_answer import DataPlanner
 from trainer.scaling.pool_files import as_json, card_of
 from trainer.scaling.pool_law import FittedPools, fit_pools
 from trainer.scaling.pool_runs import PoolRuns, pool_runs
 
 LAYERS = (("sliding", 0, "dense"), ("full", 1, "moe"))
 LENGTH, SEQUENCES = 128, 16
-WIDTHS, SMALL, LARGE = (16, 32, 48), 16, 64
+WIDTHS, MIDDLE, LARGE = (16, 32, 48), 32, 64
 WHOLE = ("yi", "graded", "falcon", "ccnet")  # at every size
-PARTS = ("yi-part", "falcon-part")  # at the smallest size
-RECIPES = ("yi", "falcon", "ccnet")  # with every seed at the smallest size, and in the check
+PARTS = ("yi-part", "falcon-part")  # at the middle size
+RECIPES = ("yi", "falcon", "ccnet")  # with every seed at the middle size
 # Tokens of the shortest run; the others have twice as many each. Of all of them the decay is the last part.
 SHORTEST, LENGTHS = 2**18, 3
 DECAY = 0.2
 # Of the check: so many times the tokens of the longest run.
-BEYOND = 2
+BEYOND = (2, 4)
 # What the law is of: English, by axis and together. A name with `+` is the mean of several.
 LOSSES = ("iq_en+eq_en", "iq_en", "eq_en")
 
@@ -58,7 +58,7 @@ class Training(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.pool}-{self.width}-{self.seed}" + ("" if len(self.marks) > 1 else f"-{self.marks[0]}")
+        return f"{self.pool}-{self.width}-{self.seed}"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compared", type=Path, help="a finished `refinery compare` of the recipes, in place of --pages"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="of the recipes' pools at the smallest size")
+    parser.add_argument("--seeds", type=int, default=3, help="of the recipes' pools at the middle size")
     parser.add_argument("--lengths", type=int, default=LENGTHS, help=f"runs of a trunk, from {SHORTEST} tokens on")
     parser.add_argument("--no-check", action="store_true", help="stop after the forecast")
     add(parser, "--pages", "--models")
@@ -89,12 +89,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     laws = {loss: fit_pools(pool_runs(rows, loss)) for loss in LOSSES}
     law = as_json(laws, card_of(card(args, pools), laws[LOSSES[0]], len(rows), LOSSES[0]))
     write_bytes(args.out / "law.json", readable_json(law))
-    forecast = forecast_of(args.out / "forecast.json", laws, pools, marks[-1] * BEYOND)
+    further = tuple(marks[-1] * times for times in BEYOND)
+    forecast = forecast_of(args.out / "forecast.json", args.out / "law.json", pools, further)
     checks = []
     if not args.no_check:
-        beyond = [Training(name, LARGE, 0, (marks[-1] * BEYOND,)) for name in RECIPES]
+        beyond = [Training(name, LARGE, 0, further) for name in WHOLE]
         checks = [row for each in beyond for row in trained(each, pools[each.pool], cells, args.out)]
         write_rows(args.out / "checks.jsonl", checks)
+    outcomes = checked(forecast, checks)
+    for number, answer in enumerate(forecast):
+        mine = [row for row in outcomes if (row["loss"], row["tokens"]) == (answer["law"]["loss"], answer["budget"])]
+        write_bytes(args.out / f"plan-data-{number}.json", readable_json({**answer, "checked": mine}))
     return {
         "pools": {name: pool._asdict() | {"tokens": str(pool.tokens)} for name, pool in pools.items()},
         "runs": len(rows),
@@ -103,14 +108,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "law": {loss: told_law(each) for loss, each in laws.items()},
         "left_out": left_out(rows, marks),
         "forecast": forecast,
-        "checks": checked(forecast, checks),
+        "checks": outcomes,
     }
 
 
 def trainings(marks: tuple[int, ...], seeds: int) -> list[Training]:
     found = [Training(pool, width, 0, marks) for width in WIDTHS for pool in WHOLE]
-    found += [Training(pool, SMALL, 0, marks) for pool in PARTS]
-    return found + [Training(pool, SMALL, seed, marks) for seed in range(1, seeds) for pool in RECIPES]
+    found += [Training(pool, MIDDLE, 0, marks) for pool in PARTS]
+    return found + [Training(pool, MIDDLE, seed, marks) for seed in range(1, seeds) for pool in RECIPES]
 
 
 # ------------------------------------------------------------------------------------------------------------ one run
@@ -200,7 +205,7 @@ def bits_of(done: Path, cells: Mapping[str, Sequence[Passage]]) -> dict[str, lis
 
 
 def equal_tokens(out: Path, marks: Sequence[int], seeds: int) -> list[dict[str, Any]]:
-    """At each length, of each cell: bits per byte of the recipes' pools at the smallest size, and how they differ from
+    """At each length, of each cell: bits per byte of the recipes' pools at the middle size, and how they differ from
     `yi` with intervals of 95 % over documents and seeds, drawn together."""
     cells = json.loads((out / "held-out.json").read_bytes())["cells"]
     sizes = {name: np.array([len(text.encode()) for text, _ in cells[name]], np.float64) for name in CELLS}
@@ -225,7 +230,7 @@ def equal_tokens(out: Path, marks: Sequence[int], seeds: int) -> list[dict[str, 
 
 
 def measured(out: Path, pool: str, seed: int) -> dict[str, Any]:
-    found: Any = read_json(out / "measured" / f"{pool}-{SMALL}-{seed}.json")
+    found: Any = read_json(out / "measured" / f"{pool}-{MIDDLE}-{seed}.json")
     return dict(found["runs"])
 
 
@@ -254,25 +259,28 @@ def losses_of(law: Any, runs: PoolRuns) -> Any:
     return law.losses(runs.parameters, runs.tokens, runs.unique, runs.keep_rates, factors)
 
 
-def forecast_of(path: Path, laws: Mapping[str, FittedPools], pools: Mapping[str, Pool], budget: int) -> dict[str, Any]:
+def forecast_of(path: Path, law: Path, pools: Mapping[str, Pool], budgets: Sequence[int]) -> list[dict[str, Any]]:
     """The answers of `plan-data` for the runs of the check, written once, before they are made."""
     if not path.exists():
-        asked = DataQuestion(budget, size(LARGE), max(pool.unique for pool in pools.values()))
-        write_bytes(path, readable_json({loss: plan_data(law, asked) for loss, law in laws.items()}))
-    return dict(json.loads(path.read_bytes()))
+        at_hand = max(pool.unique for pool in pools.values())
+        planners = [DataPlanner.of(law=law, loss=loss) for loss in LOSSES]
+        answers = [each.answer(budget, size(LARGE), at_hand) for each in planners for budget in budgets]
+        write_bytes(path, readable_json(answers))
+    return [dict(each) for each in json.loads(path.read_bytes())]
 
 
-def checked(forecast: Mapping[str, Any], checks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def checked(forecast: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each run of the check beside its forecast."""
     rows = []
-    for loss, answer in forecast.items():
-        ahead = {row["pool"]: row for row in answer["pools"]}
+    for answer in forecast:
+        loss, ahead = answer["law"]["loss"], {row["pool"]: row for row in answer["pools"]}
         for each in checks:
-            value = float(np.mean([each["loss"][name] for name in loss.split("+")]))
-            told = ahead[each["pool"]]
-            inside = told["low"] <= value <= told["high"]
-            rows.append({"loss": loss, "pool": each["pool"], "measured": value, "forecast": told["loss"],
-                         "low": told["low"], "high": told["high"], "inside": inside})  # fmt: skip
+            if each["tokens"] != answer["budget"]:
+                continue
+            value, told = float(np.mean([each["loss"][name] for name in loss.split("+")])), ahead[each["pool"]]
+            about = {"loss": loss, "pool": each["pool"], "tokens": each["tokens"], "epochs": told["epochs"]}
+            ends = {"forecast": told["loss"], "low": told["low"], "high": told["high"]}
+            rows.append({**about, **ends, "measured": value, "inside": told["low"] <= value <= told["high"]})
     return rows
 
 
@@ -299,14 +307,19 @@ def show(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"\nlaw of {loss}: " + ", ".join(f"{k} {shown(v, '.3g')}" for k, v in law.items() if isinstance(v, list))
         yield f"factors {law['factors']}, error {law['error']:.2%}"
     yield f"\noff on what was left out: {found['left_out']}"
-    for loss, answer in found["forecast"].items():
-        yield f"\nforecast of {loss}, {answer['budget']:,} tokens, {answer['params']:,} parameters: {answer['best']}"
+    for answer in found["forecast"]:
+        yield f"\nforecast of {answer['law']['loss']}\n"
+        yield from answer["told"]
         yield from (f"{row['pool']} overtaken: {row['overtaken']}" for row in answer["pools"])
-    header = ["loss", "pool", "measured", "forecast", "in the band"]
-    cells = [[r["loss"], r["pool"], f"{r['measured']:.4f}", shown([r["forecast"], r["low"], r["high"]], ".4f"),
-              "yes" if r["inside"] else "no"] for r in found["checks"]]  # fmt: skip
+    header = ["loss", "tokens", "pool", "epochs", "measured", "forecast", "error", "in the band"]
     yield ""
-    yield from markdown(header, cells)
+    yield from markdown(header, map(checked_row, found["checks"]))
+
+
+def checked_row(row: Mapping[str, Any]) -> list[object]:
+    about = [row["loss"], f"{row['tokens']:,}", row["pool"], f"{row['epochs']:.2f}", f"{row['measured']:.4f}"]
+    ahead = shown([row["forecast"], row["low"], row["high"]], ".4f")
+    return [*about, ahead, f"{row['forecast'] - row['measured']:+.4f}", "yes" if row["inside"] else "no"]
 
 
 def shown(value: Sequence[float], form: str) -> str:
