@@ -163,7 +163,7 @@ def overtaken(losses: _Losses, tokens: Floats) -> list[dict[str, Any] | None]:
         low, high = np.quantile(ends, BAND, method="lower")
         by = None
         if np.isfinite(at):
-            there, _ = losses.of(np.array([at * 1.01]))
+            there, _ = losses.of(np.array([max(at * 1.01, float(tokens[0]))]))
             by = losses.names[min(looser, key=lambda other: there[other, 0])]
         unique = losses.unique[place]
         numbers = {"tokens": at, "low": float(low), "high": float(high), "epochs": at / unique}

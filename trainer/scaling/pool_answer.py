@@ -34,10 +34,10 @@ class DataPlanner:
             fitted = fit_pools(runs)
             name = loss_named(table, loss)
             card = card_of({"table": table.name}, fitted, runs.losses.size, name)
-            return cls(fitted, _about("table", name, card))
+            return cls(fitted, _about("table", name, card, fitted))
         path = law or shipped_law()
         fitted, found = read_pool_law(path, loss)
-        return cls(fitted, _about("file" if law else "shipped", found["loss"], found["card"]))
+        return cls(fitted, _about("file" if law else "shipped", found["loss"], found["card"], fitted))
 
     def save(self, out: Path) -> None:
         """Write the law, as `--law` reads it."""
@@ -60,12 +60,12 @@ def check_out(out: Path | None, table: Path | None) -> None:
         raise UsageError(f"--out {out} is a folder, or lies in none that is there: name a file")
 
 
-def _about(source: str, loss: str, card: Mapping[str, Any]) -> dict[str, Any]:
-    ends = {name: f"{amount(low)} to {amount(high)}" for name, (low, high) in card["fitted"].items()}
+def _about(source: str, loss: str, card: Mapping[str, Any], fitted: FittedPools) -> dict[str, Any]:
+    ends = {name: f"{amount(low)} to {amount(high)}" for name, (low, high) in fitted.ranges.items()}
     line = (
         f"The law is of {loss}, fitted on {card['runs']} runs: {ends['params']} parameters, {ends['tokens']} tokens, "
-        f"up to {card['fitted']['epochs'][1]:.3g} epochs, pools {', '.join(card['pools'])}; "
-        f"off by {card['error']:.2%} on them"
+        f"up to {fitted.ranges['epochs'][1]:.3g} epochs, pools {', '.join(fitted.rates)}; "
+        f"off by {fitted.error:.2%} on them"
     )
     if "not_trusted" in card:
         line += f". {card['not_trusted']}"

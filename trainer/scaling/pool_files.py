@@ -31,8 +31,8 @@ def shipped_law() -> Path:
 
 
 def read_pool_law(path: Path, loss: str | None = None) -> tuple[FittedPools, dict[str, Any]]:
-    """The law of a loss in a file (the first without a name), and {loss, losses, card}. UsageError for another file,
-    and a loss that it has no law of."""
+    """The law of a loss in a file (the first one of its card without a name), and {loss, losses, card}. UsageError for
+    another file, and a loss that it has no law of."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -42,7 +42,8 @@ def read_pool_law(path: Path, loss: str | None = None) -> tuple[FittedPools, dic
         if found["format"] != FORMAT:
             raise ValueError(f"its format is {found['format']}")
         names = list(found["laws"])
-        chosen = loss or names[0]
+        first = found["card"].get("loss")
+        chosen = loss or (first if first in names else names[0])
         if chosen not in names:
             raise UsageError(f"{path} has no law of the loss {chosen!r}; {meant(chosen, names)}")
         return _law_from(found["laws"][chosen]), {"loss": chosen, "losses": names, "card": found["card"]}
@@ -75,7 +76,8 @@ def _one(law: PoolLaw) -> dict[str, Any]:
 
 def _law_from(found: Mapping[str, Any]) -> FittedPools:
     first, second, third = map(float, found["units"])
-    rates = {str(name): float(rate) for name, rate in found["pools"].items()}
+    by_name = {str(name): float(rate) for name, rate in found["pools"].items()}
+    rates = dict(sorted(by_name.items(), key=lambda item: (item[1], item[0])))  # the strictest first, as in a fit
     if not rates or not all(0 < rate <= 1 for rate in rates.values()):
         raise ValueError("pools must have keep rates above 0 and at most 1")
 
