@@ -30,7 +30,7 @@ from infra.hashing import readable_json
 from infra.storage import read_json, write_bytes
 from pipeline.metric.cells import Passage
 from trainer.scaling.pool_answer import DataPlanner
-from trainer.scaling.pool_files import as_json, card_of
+from trainer.scaling.pool_files import as_json, card_of, law_bytes
 from trainer.scaling.pool_law import FittedPools, fit_pools
 from trainer.scaling.pool_runs import PoolRuns, pool_runs
 
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     write_rows(args.out / "runs.jsonl", rows)
     laws = {loss: fit_pools(pool_runs(rows, loss)) for loss in LOSSES}
     law = as_json(laws, card_of(card(args, pools), laws[LOSSES[0]], len(rows), LOSSES[0]))
-    write_bytes(args.out / "law.json", readable_json(law))
+    write_bytes(args.out / "law.json", law_bytes(law))
     further = tuple(marks[-1] * times for times in BEYOND)
     forecast = forecast_of(args.out / "forecast.json", args.out / "law.json", pools, further)
     checks = []
@@ -306,8 +306,8 @@ def card(args: argparse.Namespace, pools: Mapping[str, Pool]) -> dict[str, Any]:
     """What the law of the package says of itself, beside what was fitted."""
     return {
         "about": (
-            "bits per byte of clean English text (papers and textbooks; novels, dialogues and speeches) by runs on pools "
-            "of one crawl: pages of 38 public collections, rich in articles"
+            "bits per byte of clean English text (papers and textbooks; novels, dialogues and speeches) by runs on "
+            "pools of one crawl: pages of 38 public collections, rich in articles"
         ),
         "command": "python -m benchmarks budget_map --pages CRAWL --models MODELS --texts TEXTS --out made",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",

@@ -88,6 +88,13 @@ def as_text(answer: dict[str, Any]) -> str:
     return "\n".join([table(rows, COLUMNS), "", *answer["told"]])
 
 
+def at(tokens: float | None) -> str:
+    """From which budget on a looser pool is better."""
+    from trainer.scaling.plan_data import amount
+
+    return "never" if tokens is None else amount(tokens) if tokens else "any budget"
+
+
 def row_of(pool: dict[str, Any]) -> tuple[str, ...]:
     from trainer.scaling.plan_data import amount
 
@@ -101,6 +108,6 @@ def row_of(pool: dict[str, Any]) -> tuple[str, ...]:
         f"{pool['loss']:.4f}",
         f"{pool['low']:.4f} to {pool['high']:.4f}",
         f"{pool['best_in']:.0%}",
-        "" if ends is None else "never" if ends["tokens"] is None else amount(ends["tokens"]),
+        "" if ends is None else at(ends["tokens"]),
         "" if ends is None else ends["by"] or "",
     )

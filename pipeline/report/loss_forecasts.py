@@ -166,7 +166,8 @@ def pool_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def overtaken(ends: Mapping[str, Any]) -> str:
     low, high = ("none" if ends[end] is None else short(float(ends[end])) for end in ("low", "high"))
-    return f"{short(float(ends['tokens']))} ({low} to {high})"
+    at = short(float(ends["tokens"])) if ends["tokens"] else "any budget"
+    return f"{at} ({low} to {high})"
 
 
 def checked_table(rows: Sequence[Mapping[str, Any]]) -> Table:

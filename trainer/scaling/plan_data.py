@@ -280,6 +280,8 @@ def _often(answer: Mapping[str, Any]) -> str:
         return f"{epochs}, and there is no looser pool to go to"
     if ends["tokens"] is None:
         return f"{epochs}, and no budget up to the largest compared makes a looser pool better"
+    if not ends["tokens"]:
+        return f"{epochs}, and at any budget {ends['by']}, which is looser, is better"
     low, high = (
         f"{ends[end] / row['unique_tokens']:.3g}" if ends[end] is not None else "never" for end in ("low", "high")
     )

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
-from infra.hashing import readable_json
 from infra.storage import disk_errors, write_bytes
 from trainer.scaling.plan_data import DataQuestion, amount, plan_data, told
-from trainer.scaling.pool_files import as_json, card_of, read_pool_law, shipped_law
+from trainer.scaling.pool_files import as_json, card_of, law_bytes, read_pool_law, shipped_law
 from trainer.scaling.pool_law import FittedPools, fit_pools
 from trainer.scaling.pool_runs import loss_named, read_pool_runs
 from trainer.scaling.tables import Tell
@@ -42,7 +41,7 @@ class DataPlanner:
     def save(self, out: Path) -> None:
         """Write the law, as `--law` reads it."""
         with disk_errors(out.parent):
-            write_bytes(out, readable_json(as_json({self.about["loss"]: self.fitted}, self.about["card"])))
+            write_bytes(out, law_bytes(as_json({self.about["loss"]: self.fitted}, self.about["card"])))
 
     def answer(self, budget: float, parameters: float, available: float | None = None) -> dict[str, Any]:
         """`plan_data` of the question, with `law`, what it stands on, and `told`: both in lines for people."""

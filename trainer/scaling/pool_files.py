@@ -1,6 +1,7 @@
 """A law of pools as a JSON file, with a card that says what it was fitted on; one is in the package."""
 
 import json
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from infra.errors import UsageError
+from infra.hashing import readable_json
 from infra.names import meant
 from trainer.scaling.pool_law import NAMES, FittedPools, PoolLaw
 from trainer.scaling.pool_runs import MEAN
@@ -17,12 +19,20 @@ FORMAT = "refinery-pool-law/1"
 SHIPPED = "pools.json"
 _LINEAR = ("e", "a", "b")
 _RANGES = ("params", "tokens", "epochs", "keep_rate")
-_DIGITS = 6
+_DIGITS = 5
+# A list of numbers, which stands on a line.
+_LIST = re.compile(r"\[\s+([^\[\]{}]*?)\s+\]")
 
 
 def as_json(laws: Mapping[str, FittedPools], card: Mapping[str, Any]) -> dict[str, Any]:
     """Laws by the name of the loss that each is of."""
     return {"format": FORMAT, "card": dict(card), "laws": {name: _law_json(law) for name, law in laws.items()}}
+
+
+def law_bytes(found: Mapping[str, Any]) -> bytes:
+    """Readable JSON, a draw a line."""
+    text = readable_json(found).decode()
+    return _LIST.sub(lambda each: f"[{' '.join(each[1].split())}]", text).encode()
 
 
 def shipped_law() -> Path:
@@ -64,14 +74,19 @@ def _law_json(fitted: FittedPools) -> dict[str, Any]:
         "error": fitted.error,
         "ranges": {name: list(ends) for name, ends in fitted.ranges.items()},
         "pools": dict(fitted.rates),
-        "draws": [_one(law) for law in fitted.draws],
+        "draws": [_numbers(law) for law in fitted.draws],
     }
 
 
 def _one(law: PoolLaw) -> dict[str, Any]:
-    shape, linear = _rounded(law.shape), _rounded(law.linear)
-    factors = dict(zip(law.factors, _rounded(np.array(list(law.factors.values())))))
-    return {**dict(zip(NAMES, shape)), **dict(zip(_LINEAR, linear)), "factors": factors}
+    numbers = _numbers(law)
+    factors = dict(zip(law.factors, numbers[len(NAMES) + len(_LINEAR) :]))
+    return {**dict(zip((*NAMES, *_LINEAR), numbers)), "factors": factors}
+
+
+def _numbers(law: PoolLaw) -> list[float]:
+    """Its shape, E, A and B, and the factors of its pools, from the strictest."""
+    return _rounded(np.array([*law.shape, *law.linear, *law.factors.values()]))
 
 
 def _law_from(found: Mapping[str, Any]) -> FittedPools:
@@ -81,18 +96,19 @@ def _law_from(found: Mapping[str, Any]) -> FittedPools:
     if not rates or not all(0 < rate <= 1 for rate in rates.values()):
         raise ValueError("pools must have keep rates above 0 and at most 1")
 
-    def law(row: Mapping[str, Any]) -> PoolLaw:
-        shape, linear = (np.array([float(row[name]) for name in names]) for names in (NAMES, _LINEAR))
-        factors = {name: float(row["factors"][name]) for name in rates}
-        if not np.isfinite([*shape, *linear, *factors.values()]).all() or min(shape[:3]) <= 0 or min(linear) < 0:
+    def law(row: Any) -> PoolLaw:
+        numbers = np.array([float(each) for each in row])
+        shape, linear, factors = np.split(numbers, [len(NAMES), len(NAMES) + len(_LINEAR)])
+        if not np.isfinite(numbers).all() or min(shape[:3]) <= 0 or min(linear) < 0 or factors.size != len(rates):
             raise ValueError("its coefficients must be numbers, exponents and half-life above 0, losses not below it")
-        return PoolLaw(shape, linear, factors, (first, second, third))
+        return PoolLaw(shape, linear, dict(zip(rates, factors.tolist())), (first, second, third))
 
+    middle = [*(found[name] for name in (*NAMES, *_LINEAR)), *(found["factors"][name] for name in rates)]
     draws = [law(row) for row in found["draws"]]
     if not draws or min(first, second) <= 0:
         raise ValueError("it has no draws")
     ranges = {name: (float(found["ranges"][name][0]), float(found["ranges"][name][1])) for name in _RANGES}
-    return FittedPools(law(found), draws, float(found["error"]), ranges, rates)
+    return FittedPools(law(middle), draws, float(found["error"]), ranges, rates)
 
 
 def _rounded(values: Any) -> list[float]:
