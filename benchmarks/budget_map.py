@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.budget_pools import CELLS, VOCABULARY, Pool, compare_pages, held_out, make_pools, save_pools
+from benchmarks.budget_pools import CELLS, VOCABULARY, TokenPool, compare_pages, held_out, make_pools, save_pools
 from benchmarks.elastic_experts import toml
 from benchmarks.shared import add, markdown
 from infra.errors import UsageError
@@ -53,7 +53,7 @@ NOT_TRUSTED = (
 )
 
 
-class Training(NamedTuple):
+class TrunkJob(NamedTuple):
     """A trunk. `marks`: tokens of each run, its decay counted."""
 
     pool: str
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     forecast = forecast_of(args.out / "forecast.json", args.out / "law.json", pools, further)
     checks = []
     if not args.no_check:
-        beyond = [Training(name, LARGE, 0, further) for name in WHOLE]
+        beyond = [TrunkJob(name, LARGE, 0, further) for name in WHOLE]
         checks = [row for each in beyond for row in trained(each, pools[each.pool], cells, args.out)]
         write_rows(args.out / "checks.jsonl", checks)
     outcomes = checked(forecast, checks)
@@ -117,10 +117,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def trainings(marks: tuple[int, ...], seeds: int) -> list[Training]:
-    found = [Training(pool, width, 0, marks) for width in WIDTHS for pool in WHOLE]
-    found += [Training(pool, MIDDLE, 0, marks) for pool in PARTS]
-    return found + [Training(pool, MIDDLE, seed, marks) for seed in range(1, seeds) for pool in RECIPES]
+def trainings(marks: tuple[int, ...], seeds: int) -> list[TrunkJob]:
+    found = [TrunkJob(pool, width, 0, marks) for width in WIDTHS for pool in WHOLE]
+    found += [TrunkJob(pool, MIDDLE, 0, marks) for pool in PARTS]
+    return found + [TrunkJob(pool, MIDDLE, seed, marks) for seed in range(1, seeds) for pool in RECIPES]
 
 
 # ------------------------------------------------------------------------------------------------------------ one run
@@ -154,7 +154,7 @@ def size(width: int) -> int:
     return int(numbers.active - numbers.embedding)
 
 
-def trained(each: Training, pool: Pool, cells: Mapping[str, Sequence[Passage]], out: Path) -> list[dict[str, Any]]:
+def trained(each: TrunkJob, pool: TokenPool, cells: Mapping[str, Sequence[Passage]], out: Path) -> list[dict[str, Any]]:
     """A row of the table for each length; what is measured is kept in `out/measured`, and not made again."""
     made = out / "measured" / f"{each.name}.json"
     if not made.exists():
@@ -179,7 +179,7 @@ def trained(each: Training, pool: Pool, cells: Mapping[str, Sequence[Passage]], 
     return rows
 
 
-def trunk_of(folder: Path, each: Training, tokens: Path, stable: Sequence[int]) -> Path:
+def trunk_of(folder: Path, each: TrunkJob, tokens: Path, stable: Sequence[int]) -> Path:
     from trainer.api import train
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -277,7 +277,7 @@ def losses_of(law: Any, runs: PoolRuns) -> Any:
     return law.losses(runs.parameters, runs.tokens, runs.unique, runs.keep_rates, factors)
 
 
-def forecast_of(path: Path, law: Path, pools: Mapping[str, Pool], budgets: Sequence[int]) -> list[dict[str, Any]]:
+def forecast_of(path: Path, law: Path, pools: Mapping[str, TokenPool], budgets: Sequence[int]) -> list[dict[str, Any]]:
     """The answers of `plan-data` for the runs of the check, written once, before they are made."""
     if not path.exists():
         at_hand = max(pool.unique for pool in pools.values())
@@ -302,7 +302,7 @@ def checked(forecast: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str,
     return rows
 
 
-def card(args: argparse.Namespace, pools: Mapping[str, Pool]) -> dict[str, Any]:
+def card(args: argparse.Namespace, pools: Mapping[str, TokenPool]) -> dict[str, Any]:
     """What the law of the package says of itself, beside what was fitted."""
     return {
         "about": (

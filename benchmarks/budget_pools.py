@@ -47,7 +47,7 @@ CELL_BYTES, DOCUMENT_BYTES = {"en": 2**15, "zh": 2**14}, 2**10
 PIECE_CHARS = 2000
 
 
-class Pool(NamedTuple):
+class TokenPool(NamedTuple):
     """`name`: of the pool, the same for a part of it. `tokens`: the dataset. `unique`: tokens of the documents that are
     trained on, each counted once. `keep_rate`: of the tokens of the loosest pool."""
 
@@ -66,7 +66,7 @@ def compare_pages(pages: Sequence[Path], models: str | None, out: Path) -> Path:
     return out
 
 
-def make_pools(compared: Path, out: Path) -> dict[str, Pool]:
+def make_pools(compared: Path, out: Path) -> dict[str, TokenPool]:
     """Every pool by the name of `POOLS`, as tokens below `out`. UsageError for a comparison of other recipes."""
     chains = (read_json(compared / "run.json") or {}).get("chains", {})
     if missing := sorted(set(RECIPES) - set(chains)):
@@ -97,7 +97,7 @@ def make_pools(compared: Path, out: Path) -> dict[str, Pool]:
     places = {name: out / ("graded/final" if name == "graded" else f"tokens/{name}") for name in POOLS}
     unique = {name: unique_tokens(place) for name, place in places.items()}
     whole = {name: unique[whole_of(name)] / max(unique.values()) for name in POOLS}
-    return {name: Pool(whole_of(name), places[name], unique[name], whole[name]) for name in POOLS}
+    return {name: TokenPool(whole_of(name), places[name], unique[name], whole[name]) for name in POOLS}
 
 
 def whole_of(name: str) -> str:
@@ -188,6 +188,6 @@ def drawn(folder: Path) -> tuple[Passage, ...]:
     return tuple(found)
 
 
-def save_pools(pools: Mapping[str, Pool], path: Path) -> None:
+def save_pools(pools: Mapping[str, TokenPool], path: Path) -> None:
     rows = {name: {"unique_tokens": pool.unique, "keep_rate": pool.keep_rate} for name, pool in pools.items()}
     write_bytes(path, readable_json(rows))
