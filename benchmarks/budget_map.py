@@ -99,8 +99,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     checks = []
     if not args.no_check:
         beyond = [TrunkJob(name, LARGE, 0, further) for name in WHOLE]
-        checks = [row for each in beyond for row in trained(each, pools[each.pool], cells, args.out)]
-        write_rows(args.out / "checks.jsonl", checks)
+        for mark in further:  # all pools at one budget before the next
+            checks = [row for each in beyond for row in trained(each, pools[each.pool], cells, args.out, mark)]
+            write_rows(args.out / "checks.jsonl", checks)
     outcomes = checked(forecast, checks)
     for number, answer in enumerate(forecast):
         mine = [row for row in outcomes if (row["loss"], row["tokens"]) == (answer["law"]["loss"], answer["budget"])]
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "pools": {name: pool._asdict() | {"tokens": str(pool.tokens)} for name, pool in pools.items()},
         "runs": len(rows),
-        "cpu_seconds": sum(row["cpu_seconds"] for row in [*rows, *checks]),
+        "cpu_seconds": sum(read_json(path)["cpu_seconds"] for path in (args.out / "measured").iterdir()),
         "equal_tokens": equal_tokens(args.out, marks, args.seeds),
         "law": {loss: told_law(each) for loss, each in laws.items()},
         "left_out": left_out(rows, marks),
@@ -154,38 +155,51 @@ def size(width: int) -> int:
     return int(numbers.active - numbers.embedding)
 
 
-def trained(each: TrunkJob, pool: TokenPool, cells: Mapping[str, Sequence[Passage]], out: Path) -> list[dict[str, Any]]:
-    """A row of the table for each length; what is measured is kept in `out/measured`, and not made again."""
-    made = out / "measured" / f"{each.name}.json"
-    if not made.exists():
-        made.parent.mkdir(exist_ok=True)
+def trained(
+    each: TrunkJob, pool: TokenPool, cells: Mapping[str, Sequence[Passage]], out: Path, until: int | None = None
+) -> list[dict[str, Any]]:
+    """A row of the table for each length, up to `until`; what is measured is kept in `out/measured`, and not made
+    again."""
+    kept = out / "measured" / f"{each.name}.json"
+    kept.parent.mkdir(exist_ok=True)
+    body: dict[str, Any] = json.loads(kept.read_bytes()) if kept.exists() else {"cpu_seconds": 0.0, "runs": {}}
+    for mark in each.marks:
+        if str(mark) in body["runs"] or mark > (until or mark):
+            continue
         begun = time.process_time()
-        folder = out / "trained" / each.name
-        ends = {mark // (LENGTH * SEQUENCES): mark for mark in each.marks}
-        stable = {round(end * (1 - DECAY)): end for end in ends}
-        trunk = trunk_of(folder, each, pool.tokens, sorted(stable))
-        found = {}
-        for step, end in stable.items():
-            done = branch_of(folder / f"branch-{end}", trunk / f"checkpoints/step-{step:08d}", end - step, pool.tokens)
-            found[str(ends[end])] = bits_of(done, cells)
-        write_bytes(made, json.dumps({"cpu_seconds": time.process_time() - begun, "runs": found}).encode())
-    body = json.loads(made.read_bytes())
-    rows = []
-    for tokens, bits in body["runs"].items():
-        losses = {name: sum(bits[name]) / sum(p.size for p in cells[name]) for name in CELLS}
-        about = {"pool": pool.name, "keep_rate": pool.keep_rate, "unique_tokens": pool.unique, "tokens": int(tokens)}
-        spent = body["cpu_seconds"] / len(body["runs"])
-        rows.append({**about, "params": size(each.width), "seed": each.seed, "loss": losses, "cpu_seconds": spent})
-    return rows
+        body["runs"][str(mark)] = bits_of(run_of(out / "trained" / each.name, each, mark, pool.tokens), cells)
+        body["cpu_seconds"] += time.process_time() - begun
+        write_bytes(kept, json.dumps(body).encode())
+    return [row_of(each, pool, int(tokens), bits, cells) for tokens, bits in body["runs"].items()]
 
 
-def trunk_of(folder: Path, each: TrunkJob, tokens: Path, stable: Sequence[int]) -> Path:
+def row_of(
+    each: TrunkJob,
+    pool: TokenPool,
+    tokens: int,
+    bits: Mapping[str, Sequence[float]],
+    cells: Mapping[str, Sequence[Passage]],
+) -> dict[str, Any]:
+    losses = {name: sum(bits[name]) / sum(p.size for p in cells[name]) for name in CELLS}
+    about = {"pool": pool.name, "keep_rate": pool.keep_rate, "unique_tokens": pool.unique, "tokens": tokens}
+    return {**about, "params": size(each.width), "seed": each.seed, "loss": losses}
+
+
+def run_of(folder: Path, each: TrunkJob, mark: int, tokens: Path) -> Path:
+    """The branch that has seen so many tokens: the trunk is trained on to its mark, and decays from there."""
     from trainer.api import train
 
     folder.mkdir(parents=True, exist_ok=True)
+    stable = [*map(stable_steps, each.marks)]
     (folder / "config.toml").write_text(toml(sections_of(each.width, each.seed, stable[-1], stable)))
-    train(folder / "config.toml", tokens, folder / "trunk", stable[-1], device="cpu")
-    return folder / "trunk"
+    end, step = mark // (LENGTH * SEQUENCES), stable_steps(mark)
+    if not (checkpoint := folder / f"trunk/checkpoints/step-{step:08d}").exists():
+        train(folder / "config.toml", tokens, folder / "trunk", step, device="cpu")
+    return branch_of(folder / f"branch-{end}", checkpoint, end - step, tokens)
+
+
+def stable_steps(tokens: int) -> int:
+    return round(tokens // (LENGTH * SEQUENCES) * (1 - DECAY))
 
 
 def branch_of(folder: Path, checkpoint: Path, steps: int, tokens: Path) -> Path:
