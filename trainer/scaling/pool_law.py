@@ -102,20 +102,11 @@ def fit_pools(runs: PoolRuns, draws: int = DRAWS, seed: int = 0) -> FittedPools:
     start, error = prior, _FIRST_ERROR
     for _ in range(3):  # the error is that of the fit, which depends on it
         law = _fitted(runs, pools, units, runs.losses, error, prior, start)
-        start, relative = _unknowns(law, pools), _relative(law, runs, pools)
-        error = max(
-            float(np.sqrt(np.sum(relative**2) / max(runs.losses.size - prior.size, runs.losses.size / 2))), LEAST_ERROR
-        )
+        start, relative = _unknowns(law, pools), _relative(law, runs)
+        free = max(runs.losses.size - prior.size, runs.losses.size / 2)
+        error = max(float(np.sqrt(np.sum(relative**2) / free)), LEAST_ERROR)
     random = np.random.default_rng(seed)
-    widths = np.concatenate([PRIOR_WIDTH, np.full(len(pools), FACTOR_WIDTH)])
-    fitted = runs.losses * (1 + relative)
-    inflated = relative * error / max(float(np.sqrt(np.mean(relative**2))), 1e-12)
-    drawn = []
-    for _ in range(draws):
-        turned = random.choice([-1.0, 1.0], int(runs.groups.max()) + 1)[runs.groups]
-        losses = fitted * (1 + inflated * turned)
-        moved = prior + widths * random.standard_normal(prior.size)
-        drawn.append(_fitted(runs, pools, units, losses, error, moved, start))
+    drawn = [_drawn(runs, law, relative, error, prior, random) for _ in range(draws)]
     ranges = {
         "params": _range(runs.parameters),
         "tokens": _range(runs.tokens),
@@ -123,6 +114,19 @@ def fit_pools(runs: PoolRuns, draws: int = DRAWS, seed: int = 0) -> FittedPools:
         "keep_rate": _range(runs.keep_rates),
     }
     return FittedPools(law, drawn, error, ranges, runs.rates())
+
+
+def _drawn(
+    runs: PoolRuns, law: PoolLaw, relative: Floats, error: float, prior: Floats, random: np.random.Generator
+) -> PoolLaw:
+    """A fit to losses in which errors (`relative`) have other signs, a whole training at once, under a moved prior."""
+    pools = tuple(law.factors)
+    widths = np.concatenate([PRIOR_WIDTH, np.full(len(pools), FACTOR_WIDTH)])
+    larger = error / max(float(np.sqrt(np.mean(relative**2))), 1e-12)  # for what the fit has taken up of them
+    signs = random.choice([-1.0, 1.0], int(runs.groups.max()) + 1)[runs.groups]
+    losses = runs.losses * (1 + relative) * (1 + larger * relative * signs)
+    moved = prior + widths * random.standard_normal(prior.size)
+    return _fitted(runs, pools, law.units, losses, error, moved, _unknowns(law, pools))
 
 
 def _fitted(
@@ -164,10 +168,9 @@ def _unknowns(law: PoolLaw, pools: Sequence[str]) -> Floats:
     return np.concatenate([np.log(law.shape[:3]), law.shape[3:], [law.factors[pool] for pool in pools]])
 
 
-def _relative(law: PoolLaw, runs: PoolRuns, pools: Sequence[str]) -> Floats:
+def _relative(law: PoolLaw, runs: PoolRuns) -> Floats:
     """The relative error of the law at each run."""
     factors = np.array([law.factors[pool] for pool in runs.pools])
-    del pools
     return law.losses(runs.parameters, runs.tokens, runs.unique, runs.keep_rates, factors) / runs.losses - 1
 
 
