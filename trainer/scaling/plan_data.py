@@ -1,9 +1,9 @@
 """How strict a pool should be for a budget of tokens and a size of model, and how often it may be repeated.
 
 A question is answered for each pool that the law knows, each as large as its keep rate makes it of the text at hand,
-and for keep rates between them. Bands are of 80 %, over the draws of the law, each with an error of each pool's own
-that is as large as the law's errors are, and grows with the root of how far outside of the fitted runs the question is.
-"""
+and for keep rates between them. Bands are of 80 %, over the draws of the law. Outside of the fitted runs each pool has
+an error of its own in each draw, which grows with the root of how far out the question is. The band of a loss is that
+of one run, with the error that single runs have; which pool is better is asked of what runs have on average."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _RATES, _BUDGETS = 41, 121
 _BEYOND = 32.0
 # The map goes less far, and has fewer budgets.
 _BEYOND_MAP, _MAP = 4.0, 30
-# Outside by this factor, all taken together, the errors are taken to be larger by the root of 2.
+# Outside by this factor, all taken together, a pool's own error is as large as that of a single run.
 _DOUBLED = 2.0
 # Further outside, the answer is told to be no forecast.
 FAR = 30.0
@@ -54,8 +54,9 @@ def plan_data(fitted: FittedPools, asked: DataQuestion) -> dict[str, Any]:
     `extrapolation`."""
     names = list(fitted.rates)
     at_budget = _Losses(fitted, asked, names)
-    middle, drawn = at_budget.of(np.array([asked.budget]))
-    middle, drawn = middle[:, 0], drawn[:, :, 0]
+    of_budget, drawn_of_budget = at_budget.of(np.array([asked.budget]))
+    middle, drawn = of_budget[:, 0], drawn_of_budget[:, :, 0]
+    one_run = at_budget.one_run(drawn_of_budget)[:, :, 0]
     wins = np.mean(drawn == drawn.min(axis=1, keepdims=True), axis=0)
     crossings = overtaken(at_budget, budgets(fitted, asked))
     rows = []
@@ -70,7 +71,7 @@ def plan_data(fitted: FittedPools, asked: DataQuestion) -> dict[str, Any]:
                 "epochs": asked.budget / unique,
                 "worth_tokens": worth,
                 "loss": float(middle[place]),
-                **_ends(drawn[:, place]),
+                **_ends(one_run[:, place]),
                 "best_in": float(wins[place]),
                 "overtaken": crossings[place],
             }
@@ -100,15 +101,20 @@ class _Losses:
         self.fitted, self.asked, self.names = fitted, asked, names
         self.rates = np.array([fitted.rates[name] for name in names])
         self.unique = asked.tokens_at_hand * self.rates
-        own = np.random.default_rng(len(names)).standard_normal((len(fitted.draws), len(names)))
+        own, noise = np.random.default_rng(len(names)).standard_normal((2, len(fitted.draws), len(names)))
         self.own: Floats = own
+        self.noise: Floats = noise
 
     def of(self, tokens: Floats) -> tuple[Floats, Floats]:
         """By the law, (pools, budgets), and by each draw, (draws, pools, budgets)."""
         middle = self._losses(self.fitted.law, tokens)
-        further = np.array([[self._growth(each, unique) for each in tokens] for unique in self.unique])
+        further = np.array([[self._further(each, unique) for each in tokens] for unique in self.unique])
         drawn = np.stack([self._losses(law, tokens) for law in self.fitted.draws])
         return middle, drawn * (1 + self.fitted.error * further * self.own[:, :, None])
+
+    def one_run(self, drawn: Floats) -> Floats:
+        """What single runs have, where these are their means."""
+        return drawn * (1 + self.fitted.error * self.noise[:, :, None])
 
     def worth(self, place: int, tokens: float) -> float:
         """What a budget of a pool is worth in tokens seen once."""
@@ -123,10 +129,10 @@ class _Losses:
             found.append(law.losses(parameters, tokens, unique * full, rates, own))
         return np.stack(found)
 
-    def _growth(self, tokens: float, unique: float) -> float:
-        """How many times as large a pool's own error is there as where the law was fitted."""
+    def _further(self, tokens: float, unique: float) -> float:
+        """A pool's own error there, in errors of single runs: 0 within the fitted runs."""
         found = factors_outside(self.fitted, self.asked.parameters, tokens, tokens / unique)
-        return float(np.sqrt(1 + sum(np.log(each) for each in found.values()) / np.log(_DOUBLED)))
+        return float(np.sqrt(sum(np.log(each) for each in found.values()) / np.log(_DOUBLED)))
 
 
 def budgets(fitted: FittedPools, asked: DataQuestion, beyond: float = _BEYOND) -> Floats:
@@ -140,7 +146,7 @@ def budget_map(losses: _Losses, asked: DataQuestion) -> dict[str, Any]:
     """The loss of each pool, with its band, at budgets from the least to the largest that are of interest."""
     tokens = budgets(losses.fitted, asked, _BEYOND_MAP)[:: _BUDGETS // _MAP]
     middle, drawn = losses.of(tokens)
-    low, high = np.quantile(drawn, BAND, axis=0)
+    low, high = np.quantile(losses.one_run(drawn), BAND, axis=0)
     rows = zip(losses.names, middle, low, high)
     columns = ("loss", "low", "high")
     pools = {name: {key: _rounded(each) for key, each in zip(columns, ends)} for name, *ends in rows}
