@@ -24,8 +24,9 @@ _RATES, _BUDGETS = 41, 121
 _BEYOND = 32.0
 # The map goes less far, and has fewer budgets.
 _BEYOND_MAP, _MAP = 4.0, 30
-# Outside by this factor, all taken together, a pool's own error is as large as that of a single run.
-_DOUBLED = 2.0
+# Outside by this factor, all taken together, a pool's own error is as large as that of a single run. By the runs beyond
+# the fit of `benchmarks/budget_map.py`, which were off by nearly four errors at a factor of 3.2 (docs/strictness.md).
+_ONE_ERROR = 1.1
 # Further outside, the answer is told to be no forecast.
 FAR = 30.0
 
@@ -132,7 +133,7 @@ class _Losses:
     def _further(self, tokens: float, unique: float) -> float:
         """A pool's own error there, in errors of single runs: 0 within the fitted runs."""
         found = factors_outside(self.fitted, self.asked.parameters, tokens, tokens / unique)
-        return float(np.sqrt(sum(np.log(each) for each in found.values()) / np.log(_DOUBLED)))
+        return float(np.sqrt(sum(np.log(each) for each in found.values()) / np.log(_ONE_ERROR)))
 
 
 def budgets(fitted: FittedPools, asked: DataQuestion, beyond: float = _BEYOND) -> Floats:
