@@ -48,9 +48,9 @@ BEYOND = (2, 4)
 # What the law is of: English, by axis and together. A name with `+` is the mean of several.
 LOSSES = ("iq_en+eq_en", "iq_en", "eq_en")
 NOT_TRUSTED = (
-    "It is of tiny models, one crawl of 2,600 pages, and clean text like textbooks and novels; a model 1.6 times larger "
-    "on twice the tokens gained up to 7 % more from new text than it says: for a real training it shows what to ask, "
-    "not what to do"
+    "It is of tiny models, one crawl of 2,600 pages, and clean text like textbooks and novels; a model 1.6 times "
+    "larger on twice the tokens gained up to 7 % more from new text than it says: for a real training it shows what to "
+    "ask, not what to do"
 )
 
 
