@@ -44,7 +44,7 @@ RECIPES = ("yi", "falcon", "ccnet")  # with every seed at the middle size
 SHORTEST, LENGTHS = 2**18, 3
 DECAY = 0.2
 # Of the check: so many times the tokens of the longest run.
-BEYOND = (2, 4)
+BEYOND = (2,)
 # What the law is of: English, by axis and together. A name with `+` is the mean of several.
 LOSSES = ("iq_en+eq_en", "iq_en", "eq_en")
 NOT_TRUSTED = (
