@@ -12,6 +12,8 @@ from pipeline.report.training_log import Training
 from pipeline.report.values import number, read_mapping, well_formed
 
 MAP_LINES = 6
+# Of the answer in words, the lines that stand above the charts.
+SHORT = ("How strict", "Undecided")
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,16 @@ def score_lines(label: str, ahead: Mapping[float, Mapping[str, Any]], scores: Ro
 
 def budget_map(found: Sequence[DataPlan]) -> Section:
     figures = tuple(figure for one in found for figure in plan_figures(one))
-    lines = tuple(f"{one.label}: {line}." for one in found for line in one.body.get("told", ()))
+    lines = tuple(f"{one.label}: {line}." for one in found for line in told(one) if line.startswith(SHORT))
     about = (
         "Of each pool, from the strictest, the loss that is forecast at each budget, repeats counted; where two curves "
         "cross, the looser pool begins to win."
     )
     return Section("budget", "Which pool at which budget", about, figures, lines=lines)
+
+
+def told(one: DataPlan) -> list[str]:
+    return [str(line) for line in one.body.get("told", ())]
 
 
 def plan_figures(one: DataPlan) -> Iterator[Figure]:
@@ -146,7 +152,8 @@ def plan_figures(one: DataPlan) -> Iterator[Figure]:
     marks = [(log10(asked), f"{short(asked)} tokens")]
     title, unit = f"Loss by budget: {one.label}", str(body["law"]["loss"])
     svg = lines_svg(title, about, lines, "tokens, as a power of ten", unit, marks, ribbons)
-    yield Figure(f"{one.label}: by budget", pool_table(rows), svg, "The areas are 80 % bands.")
+    more = ("The answer in words", ". ".join(told(one)))
+    yield Figure(f"{one.label}: by budget", pool_table(rows), svg, "The areas are 80 % bands.", more=more)
     if body.get("checked"):
         yield Figure(f"{one.label}: forecast and measured", checked_table(body["checked"]))
 
