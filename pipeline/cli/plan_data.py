@@ -47,7 +47,7 @@ def plan_data(
     out: Annotated[Path | None, typer.Option("--out", help="With --table: the file for the law.")] = None,
     json: Json = False,
 ) -> None:
-    """Say how strict a pool should be, and how often to repeat it.
+    """Say how strict to be, and how often to repeat a pool.
 
     For a budget of tokens and a size of model: the expected loss of each pool that the law knows, how often it would be
     repeated, and the budget from which on a looser pool is better, all with 80 % bands. The shipped law was fitted on

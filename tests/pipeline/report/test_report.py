@@ -162,8 +162,8 @@ def test_every_section_is_there_in_order(page: str) -> None:
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", page)
     assert titles == [
         "What was run", "Funnels", "Ratios", "Overlap", "Rejected, by rule", "Values against thresholds", "Languages",
-        "Before and after", "The mixture", "Training", "Bits per byte", "Cost", "Kept documents", "Just rejected",
-        "Pages by rule",
+        "Before and after", "The mixture", "Trunk and branches", "Training", "Bits per byte", "Cost", "Kept documents",
+        "Just rejected", "Pages by rule",
     ]  # fmt: skip
 
 
