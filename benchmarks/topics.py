@@ -40,9 +40,10 @@ FOLDS, WORDS, LEAST_TEXTS = 5, 10_000, 3
 SEED = "seed"
 # Strength of the weights (scikit-learn's C), how much the words themselves weigh beside their vectors, and how many
 # directions of the vectors are kept.
-STRENGTH, OF_WORDS, DIRECTIONS = 3.0, 1.0, 160
+STRENGTH, OF_WORDS, DIRECTIONS, WHITEN = 3.0, 1.0, 160, 1.0
 # Seeds are many and short: their weight beside that of a measured source of as many texts.
-OF_SEEDS = 0.5
+OF_SEEDS: dict[str, float] = {"seed leads": 1.0, "seed words": 2.0}
+OTHER_SEEDS = 0.5
 
 
 class Space(NamedTuple):
@@ -124,10 +125,14 @@ def weights_of(texts: Sequence[Labelled]) -> Floats:
     """Of a source's texts: together they count as the root of their number."""
     sizes = Counter((text.language, text.source) for text in texts)
     found = np.array([
-        sizes[text.language, text.source] ** -0.5 * (OF_SEEDS if text.source.startswith(SEED) else 1.0)
+        sizes[text.language, text.source] ** -0.5 * of_source(text.source)
         for text in texts
     ])  # fmt: skip
     return np.asarray(found / found.mean())
+
+
+def of_source(source: str) -> float:
+    return OF_SEEDS.get(source, OTHER_SEEDS) if source.startswith(SEED) else 1.0
 
 
 def fit_columns(x: Any, truth: Mapping[str, Bools], importance: Floats) -> tuple[Floats, Floats]:
@@ -149,7 +154,7 @@ def directions(vectors: Mapping[str, Floats], words: Sequence[str]) -> dict[str,
     x -= x.mean(axis=0)
     spreads, axes = np.linalg.eigh(x.T @ x / len(x))
     kept = np.argsort(-spreads)[:DIRECTIONS]
-    return dict(zip(known, x @ axes[:, kept] / np.sqrt(spreads[kept])))
+    return dict(zip(known, x @ axes[:, kept] / spreads[kept] ** (WHITEN / 2)))
 
 
 def fit(
