@@ -19,6 +19,8 @@ from pipeline.models.topics import DIGITS, topic_domain
 
 Floats = NDArray[np.float64]
 BINS = 10
+# Sources of web pages begin so.
+WEB = ("pages ", "web ")
 
 
 class Labelled(NamedTuple):
@@ -68,15 +70,13 @@ def measured(
         "labels": labels,
         "axis_of_iq_and_eq": round(float(np.mean((iq > eq)[one] == chief_iq[one])), 3),
         "confusion": confusion([t for t, yes in zip(texts, known) if yes], [d for d, yes in zip(told, known) if yes]),
-        "calibration": {
-            name: reliability(probabilities[known, n], truth[name][known]) for n, name in enumerate(names)
-        },
+        "calibration": {name: reliability(probabilities[known, n], truth[name][known]) for n, name in enumerate(names)},
         "by_source": {source: dict(found.most_common(3)) for source, found in sorted(by_source.items())},
     }
 
 
 def web(texts: Sequence[Labelled]) -> NDArray[np.bool_]:
-    return np.array([text.source.startswith(("pages ", "web ")) for text in texts])
+    return np.array([text.source.startswith(WEB) for text in texts])
 
 
 def chief(text: Labelled) -> str:

@@ -1,11 +1,11 @@
-"""Writes texts of the pinned packages with their subjects, for `benchmarks topics`: encyclopedia leads, dialogues, code.
+"""Writes texts of the pinned packages with their subjects, for `benchmarks topics`: leads of articles, dialogues, code.
 
     python -m benchmarks topic_texts --cache CACHE --out seeds.jsonl.gz
 
 A row has `text`, `language`, `source` (beginning with "seed": such texts are learned from, never measured) and
 `subjects`. Those of a lead are read off its one-line description by the expressions below, or, where none matches, off
-its topic in the list of vital articles; several may hold, and the first is the chief one. Beside texts there are seeds of words
-alone: draws from the words of each subject in `topic_words.toml`.
+its topic in the list of vital articles; several may hold, and the first is the chief one. Beside texts there are seeds
+of words alone: draws from the words of each subject in `topic_words.toml`.
 """
 
 import argparse
@@ -46,18 +46,23 @@ OF_DESCRIPTION: dict[str, str] = {
     "mathematics": r"mathematic|theorem|geomet(?:ry|er|ric)|algebra|calculus|statistic|arithmetic",
     "code": r"comput|software|programm|algorithm|data structure|operating system|web browser|encryption|database",
     "medicine": r"medic|disease|disorder|physician|surg(?:eon|ery)|nurs|drug|injur|infect|symptom|anatom|health|cancer",
-    "philosophy": r"philosoph|logic\b|logician|reasoning|argument|epistemolog|fallacy|ethic|metaphysic|moral|rhetoric",
+    "philosophy": r"philosoph|logic\b|logician|reasoning|argument|epistemolog|fallacy|ethic|metaphysic|moral"
+    r"|rhetoric",
     "economics": r"econom|financ|bank|business|trade|market|money|currenc|industrialist|entrepreneur|tax|company",
-    "emotion": r"emotion|feeling|psycholog|mental|mood|affection|happiness|grief|personality|psychiat|love\b|sexual",
-    "literature": r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|short stor|fiction",
+    "emotion": r"emotion|feeling|psycholog|mental|mood|affection|happiness|grief|personality|psychiat|love\b"
+    r"|sexual",
+    "literature": r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|short stor"
+    r"|fiction",
     "arts": r"film|music|paint|composer|sing(?:er|ing)|actor|actress|architect|sculpt|danc|opera|songwriter|artist|art\b"
     r"|jazz|theat|comedian|television|photograph|guitar|rock band",
     "everyday_life": r"sport|athlet|footballer|tennis|basketball|baseball|cricket|boxer|swimmer|golf|runner|skater|food"
     r"|dish\b|drink|cloth|garment|furniture|game|hobby|holiday|cook|household|toy",
     "engineering": r"engineer|inventor|device|machine|vehicle|tool|aircraft|industrial|manufactur|technolog|electronic",
     "science": r"physic(?:s|ist)|chemi|biolog|astronom|botan|geolog|scientist|organism|substance|natural|species|genus"
-    r"|family of|element|planet|cell\b|climate|ecolog",
-    "society": r"politic|king|emperor|president|law|government|religio|war|society|social|histor|empire|language|military"
+    r"|family of|element"
+    r"|planet|cell\b|climate|ecolog",
+    "society": r"politic|king|emperor|president|law|government|religio|war|society|social|histor|empire|language"
+    r"|military"
     r"|pope|saint|deity|educat|dynast|revolution|nation|country|city",
 }  # fmt: skip
 _PATTERNS = [(subject, re.compile(rf"\b(?:{words})")) for subject, words in OF_DESCRIPTION.items()]
@@ -106,7 +111,7 @@ def word_seeds() -> Iterator[dict[str, Any]]:
         for subject, words in by_subject.items():
             known = sorted(set(words.split()))
             for draw in range(DRAWS):
-                drawn = sorted(known, key=lambda word, draw=draw: stable_hash(f"{draw} {word}"))[:DRAWN]
+                drawn = [word for _, word in sorted((stable_hash(f"{draw} {word}"), word) for word in known)[:DRAWN]]
                 subjects = [] if subject == GENERAL else [subject]
                 yield _row(" ".join(drawn), "seed words", *subjects) | {"language": language}
 

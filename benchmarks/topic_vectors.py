@@ -12,7 +12,6 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -1,18 +1,18 @@
 """Fits a topic table (`pipeline/models/topics.py`), or says how good one is on sources that it was not fitted on.
 
-    python -m benchmarks topics --texts labelled.jsonl.gz seeds.jsonl.gz --language en --vectors vectors.npz [--out topics-en.tsv]
+    python -m benchmarks topics --texts labelled.jsonl.gz seeds.jsonl.gz --language en --vectors vectors.npz
 
-`--texts` has rows of `text`, `language`, `source` and `subjects` (of `mixers/taxonomy/taxonomy.toml`, the chief one
-first; empty: general; null: not known), and, if a source has a label of its own, `domain`. A source is held out as a
-whole: those of a language go to folds in turn; a text is told by a table fitted without its fold; sources whose name
-begins with "seed" are only learned from. Sources named with `--apart` are in no fit and no calibration of those that
-tell them, and are measured alone. Probabilities are calibrated by two numbers a column, fitted on the other folds'
-held-out margins.
+With `--out` the table is written, fitted on all. `--texts` has rows of `text`, `language`, `source` and `subjects` (of
+`mixers/taxonomy/taxonomy.toml`, the chief one first; empty: general; null: not known), and, if a source has a label of
+its own, `domain`. A source is held out as a whole: those of a language go to folds in turn; a text is told by a table
+fitted without its fold; sources whose name begins with "seed" are only learned from. Sources named with `--apart` are
+in no fit and no calibration of those that tell them, and are measured alone. Probabilities are calibrated by two
+numbers a column, fitted on the other folds' held-out margins.
 
-A text is a bag of words, scaled to length 1, and the mean of its words' vectors (`benchmarks topic_vectors`), from which
-its language's mean is taken, so that what is learned from a word or a language holds for words that are like it. Both
-are linear: what is fitted is a weight for each word, of `--vectors` and of the texts alike, so the outcome is a table of
-words all the same.
+A text is a bag of words, scaled to length 1, and the mean of its words' vectors (`benchmarks topic_vectors`), from
+which its language's mean is taken, so that what is learned from a word or a language holds for words that are like it.
+Both are linear: what is fitted is a weight for each word, of `--vectors` and of the texts alike, so the outcome is a
+table of words all the same.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from benchmarks.shared import add, read_rows
-from benchmarks.topic_measures import Labelled, lines_of, measured
+from benchmarks.topic_measures import WEB, Labelled, lines_of, measured
 from infra.storage import write_bytes
 from mixers.domains import AXIS_OF, Axis
 from mixers.subjects import DOMAIN_OF_SUBJECT
@@ -38,20 +38,27 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 FOLDS, WORDS, LEAST_TEXTS = 5, 10_000, 3
 SEED = "seed"
-# Strength of the weights (scikit-learn's C), how much the words themselves weigh beside their vectors, and how many
-# directions of the vectors are kept.
-STRENGTH, OF_WORDS, DIRECTIONS, WHITEN = 3.0, 1.0, 160, 1.0
-# Seeds are many and short: their weight beside that of a measured source of as many texts.
-OF_SEEDS: dict[str, float] = {"seed leads": 1.0, "seed words": 2.0}
-OTHER_SEEDS = 0.5
+# Strength of the weights (scikit-learn's C), how much the vectors weigh beside the words themselves, and how many of
+# their directions are kept.
+STRENGTH, OF_VECTORS, DIRECTIONS = 1.0, 0.35, 160
+# The weight of a text beside that of one of a book: web pages are what the table is for; of seeds, words and leads tell
+# of subjects that no book here has.
+OF_WEB, OF_OTHER_SEEDS = 3.0, 0.5
+OF_SEEDS: dict[str, float] = {"seed leads": 3.0, "seed words": 6.0, "seed dialogues": 2.0}
+# A word of so many sources is trusted in full.
+MANY_SOURCES = 8
+# Of a subject that is rarer among the texts, probabilities are those of texts among which it has this share.
+LEAST_SHARE = 0.06
 
 
 class Space(NamedTuple):
-    """Texts of one language as rows of weighed words, scaled to length 1."""
+    """Texts of one language as rows of weighed words, scaled to length 1; `common`: how far each word is to be trusted,
+    0 to 1, by the sources that have it."""
 
     words: dict[str, int]
     idf: Floats
     rows: csr_matrix
+    common: Floats
 
 
 class Fitted(NamedTuple):
@@ -118,7 +125,13 @@ def space(texts: Sequence[Labelled], known: Mapping[str, Any] | None, learned: B
     values = (1 + np.log(counts)) * idf[places]
     lengths = np.sqrt(np.bincount(rows, values * values, minlength=len(texts)))
     matrix = csr_matrix((values / lengths[rows], (rows, places)), shape=(len(texts), len(words)))
-    return Space(words, idf, matrix)
+    sources: dict[str, set[str]] = {word: set() for word in words}
+    for text, yes in zip(texts, learned):
+        if yes:
+            for word in text.counts.keys() & words.keys():
+                sources[word].add(text.source)
+    common = np.array([min(1.0, len(sources[word]) / MANY_SOURCES) ** 0.5 for word in words])
+    return Space(words, idf, matrix, common)
 
 
 def weights_of(texts: Sequence[Labelled]) -> Floats:
@@ -132,7 +145,9 @@ def weights_of(texts: Sequence[Labelled]) -> Floats:
 
 
 def of_source(source: str) -> float:
-    return OF_SEEDS.get(source, OTHER_SEEDS) if source.startswith(SEED) else 1.0
+    if source.startswith(WEB):
+        return OF_WEB
+    return OF_SEEDS.get(source, OF_OTHER_SEEDS) if source.startswith(SEED) else 1.0
 
 
 def fit_columns(x: Any, truth: Mapping[str, Bools], importance: Floats) -> tuple[Floats, Floats]:
@@ -154,7 +169,7 @@ def directions(vectors: Mapping[str, Floats], words: Sequence[str]) -> dict[str,
     x -= x.mean(axis=0)
     spreads, axes = np.linalg.eigh(x.T @ x / len(x))
     kept = np.argsort(-spreads)[:DIRECTIONS]
-    return dict(zip(known, x @ axes[:, kept] / spreads[kept] ** (WHITEN / 2)))
+    return dict(zip(known, x @ axes[:, kept] / np.sqrt(spreads[kept])))
 
 
 def fit(
@@ -170,9 +185,10 @@ def fit(
     kept = {name: column[learned] for name, column in truth.items()}
     importance = weights_of([text for text, yes in zip(texts, learned) if yes])
     blocks, places = words_of(texts, of, found)
+    common = found[language].common[:, None]
     if vectors is None:
         weights, intercepts = fit_columns(blocks[learned], kept, importance)
-        return Fitted(found[language], weights[places[language]], intercepts)
+        return Fitted(found[language], weights[places[language]] * common, intercepts)
     along = directions(vectors, [word for each in found.values() for word in each.words])
     zero = np.zeros(len(next(iter(along.values()))))
     means, centres = np.zeros((len(texts), len(zero))), {}
@@ -181,10 +197,10 @@ def fit(
         means[mine] = found[name].rows @ matrix[name]
         centres[name] = means[mine & learned].mean(axis=0)
         means[mine] -= centres[name]
-    scale = means[learned].std(axis=0) * len(zero) ** 0.5
-    both = hstack([blocks * OF_WORDS, csr_matrix(means / scale)]).tocsr()
+    scale = np.sqrt((means[learned] ** 2).sum(axis=1).mean()) / OF_VECTORS
+    both = hstack([blocks, csr_matrix(means / scale)]).tocsr()
     weights, intercepts = fit_columns(both[learned], kept, importance)
-    of_words, of_vectors = weights[places[language]] * OF_WORDS, weights[blocks.shape[1] :] / scale[:, None]
+    of_words, of_vectors = weights[places[language]] * common, weights[blocks.shape[1] :] / scale
     by_word = of_words + matrix[language] @ of_vectors
     return Fitted(found[language], by_word, intercepts - centres[language] @ of_vectors)
 
@@ -197,7 +213,7 @@ def words_of(
     parts = []
     for name, mine in of.items():
         rows = found[name].rows.tocoo()
-        parts.append((rows.data, np.flatnonzero(mine)[rows.row], rows.col + width))
+        parts.append((rows.data * found[name].common[rows.col], np.flatnonzero(mine)[rows.row], rows.col + width))
         places[name] = slice(width, width + len(found[name].words))
         width = places[name].stop
     values, rows_, columns = (np.concatenate(part) for part in zip(*parts))
@@ -256,6 +272,9 @@ def calibrated(
 
     def pair(which: Bools, place: int, y: Bools) -> tuple[float, float]:
         importance = weights_of([text for text, yes in zip(texts, which) if yes])
+        share = importance[y[which]].sum() / importance.sum()
+        if 0 < share < LEAST_SHARE:
+            importance[y[which]] *= LEAST_SHARE * (1 - share) / (share * (1 - LEAST_SHARE))
         return fit_one(margins[which, place], y[which], importance)
 
     found, out = [], np.zeros_like(margins)

@@ -1,5 +1,5 @@
-"""Han characters and pairs of them, traditional ones as simplified: what the topic table of Chinese reads, without what is
-Latin on the page."""
+"""Han characters and pairs of them, traditional ones as simplified: what the topic table of Chinese reads, without
+what is Latin on the page."""
 
 import re
 from collections import Counter

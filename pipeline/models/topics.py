@@ -60,8 +60,8 @@ def load_topics(path: Path) -> Measure:
 
 
 def topic_domain(found: Mapping[str, float | None]) -> str | None:
-    """The domain by what `load_topics` measures: null where nothing was told; where axes were, that of the most probable
-    subject of the likelier axis, general where neither is likely; else general where no subject is."""
+    """The domain by what `load_topics` measures: null where nothing was told; where axes were, that of the most
+    probable subject of the likelier axis, general where neither is likely; else general where no subject is."""
     subjects = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
     if all(value is None for value in subjects.values()):
         return None

@@ -1,4 +1,4 @@
-"""The fit of topic tables: what a word's vector carries to words that no text had, sources held out, subjects of leads."""
+"""The fit of topic tables: what vectors carry to words that no text had, sources held out, subjects of leads."""
 
 import gzip
 import json
@@ -86,7 +86,9 @@ def test_what_counts_as_right() -> None:
     truth = {name: told[:, place] > 0.5 for place, name in enumerate(names)}
     found = measured(texts, names, truth, told)
     assert found["right"]["by subjects"]["texts"] == 3
-    assert found["right"]["by subjects"]["strict"]["axis"] == 0.667 and found["right"]["by subjects"]["any"]["axis"] == 1
+    assert (
+        found["right"]["by subjects"]["strict"]["axis"] == 0.667 and found["right"]["by subjects"]["any"]["axis"] == 1
+    )
     assert found["right"]["by subjects"]["any"]["macro_f1"] == 1
     assert found["labels"]["sources' own labels"]["axis"] == 0.667
     assert found["labels"]["ceiling: a reader against them"]["macro_f1"] == 1
