@@ -65,7 +65,7 @@ def measured(
     chief_iq = np.array([AXIS_OF[chief(text)] == "IQ" for text in texts])
     return {
         "texts": len(texts),
-        "sources": len(by_source),
+        "sources": len({text.source for text in texts}),
         "right": found,
         "labels": labels,
         "axis_of_iq_and_eq": round(float(np.mean((iq > eq)[one] == chief_iq[one])), 3),

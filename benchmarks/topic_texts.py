@@ -53,8 +53,8 @@ OF_DESCRIPTION: dict[str, str] = {
     r"|sexual",
     "literature": r"novel|poet|poem|writer|author\b|playwright|literary|literature|epic|fable|essayist|short stor"
     r"|fiction",
-    "arts": r"film|music|paint|composer|sing(?:er|ing)|actor|actress|architect|sculpt|danc|opera|songwriter|artist|art\b"
-    r"|jazz|theat|comedian|television|photograph|guitar|rock band",
+    "arts": r"film|music|paint|composer|sing(?:er|ing)|actor|actress|architect|sculpt|danc|opera|songwriter|artist"
+    r"|art\b|jazz|theat|comedian|television|photograph|guitar|rock band",
     "everyday_life": r"sport|athlet|footballer|tennis|basketball|baseball|cricket|boxer|swimmer|golf|runner|skater|food"
     r"|dish\b|drink|cloth|garment|furniture|game|hobby|holiday|cook|household|toy",
     "engineering": r"engineer|inventor|device|machine|vehicle|tool|aircraft|industrial|manufactur|technolog|electronic",

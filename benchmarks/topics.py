@@ -38,9 +38,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 FOLDS, WORDS, LEAST_TEXTS = 5, 10_000, 3
 SEED = "seed"
-# Strength of the weights (scikit-learn's C), how much the vectors weigh beside the words themselves, and how many of
-# their directions are kept.
-STRENGTH, OF_VECTORS, DIRECTIONS = 1.0, 0.35, 160
+# Strength of the weights (scikit-learn's C), and how many of the vectors' directions are kept.
+STRENGTH, DIRECTIONS = 1.0, 160
+# How much the vectors weigh beside the words themselves: more where most texts are in another language.
+OF_VECTORS, OF_VECTORS_IN = 0.35, {"zh": 0.6}
 # The weight of a text beside that of one of a book: web pages are what the table is for; of seeds, words and leads tell
 # of subjects that no book here has.
 OF_WEB, OF_OTHER_SEEDS = 3.0, 0.5
@@ -197,7 +198,7 @@ def fit(
         means[mine] = found[name].rows @ matrix[name]
         centres[name] = means[mine & learned].mean(axis=0)
         means[mine] -= centres[name]
-    scale = np.sqrt((means[learned] ** 2).sum(axis=1).mean()) / OF_VECTORS
+    scale = np.sqrt((means[learned] ** 2).sum(axis=1).mean()) / OF_VECTORS_IN.get(language, OF_VECTORS)
     both = hstack([blocks, csr_matrix(means / scale)]).tocsr()
     weights, intercepts = fit_columns(both[learned], kept, importance)
     of_words, of_vectors = weights[places[language]] * common, weights[blocks.shape[1] :] / scale

@@ -1,15 +1,15 @@
 """The shipped topic tables on passages written for this test: the domain of each, in both languages."""
 
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from pipeline.document import Document
+from pipeline.models import topics
 from pipeline.models.scorer import Measure
 from pipeline.models.topics import load_topics, topic_domain
 
-SHIPPED = Path(str(resources.files("pipeline.models.shipped")))
+SHIPPED = Path(topics.__file__).with_name("shipped")
 # Passages, each after its language and domain; the last is traditional Chinese.
 TEXTS = """
 en mathematics
