@@ -11,24 +11,21 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from infra.code_version import code_version
 from infra.dataset.reader import Dataset, ShardReader
 from infra.engines.job import RangeJob
 from infra.engines.sizes import bytes_of, groups_of, piece_bytes
+from infra.engines.sorted_runs import as_before, combined, sorted_rows
 from infra.engines.task import Output, Reducer
 from infra.hashing import sha256_json
 
-# The rows that a reducer is handed at a time.
-REDUCE_ROWS = 65536
 # Where rows come from: the number of the input, among those of a reduction.
 INPUT = "_input"
 # In this order, as far as a table has them, rows of equal key follow each other.
 PLACE = (("shard", "row"), ("file_path", "warc_offset"))
-# An array of strings holds less than 2 GiB, and so does what is taken from several.
-SMALL_ARRAYS = 2**30
-LARGE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
+# So many bytes of rows are taken at a time from those of a group of parts.
+TAKEN_BYTES = 2**26
 
 # The rows of a group of parts for one partition, as shuffles that move bytes carry them: the group's number, and an
 # Arrow stream.
@@ -52,9 +49,11 @@ class Spread:
         """(partition, its rows in the order of the parts), for the partitions that have some, in ascending order."""
         for part in self.parts if self.check else ():
             part.check()
+        yield from by_partition(self._rows(), self.key, self.partitions, self.together)
+
+    def _rows(self) -> pa.Table:
         table = pa.concat_tables([part.table() for part in self.parts])
-        table = table.append_column(INPUT, pa.array(np.full(table.num_rows, self.source, np.int8)))
-        yield from by_partition(table, self.key, self.partitions, self.together)
+        return table.append_column(INPUT, pa.array(np.full(table.num_rows, self.source, np.int8)))
 
     def pieces(self, wanted: Container[int]) -> Iterator[tuple[int, Piece]]:
         """(partition, piece) for the partitions that are still to be made."""
@@ -86,7 +85,8 @@ class Spreads(Sequence[Spread]):
     def fingerprint(self) -> str:
         """What decides the rows of all groups."""
         inputs = [[ref.sha256 for ref in dataset.refs] for dataset in self.inputs]
-        return sha256_json([inputs, self.key, self.partitions, self.together, code_version(Spread)])
+        groups = [[source, parts.start, parts.stop] for source, parts in self.groups]
+        return sha256_json([inputs, groups, self.key, self.partitions, self.together, code_version(Spread)])
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -149,21 +149,9 @@ def reduce_pieces(job: RangeJob, pieces: Iterable[Piece]) -> int:
 
 def sort_rows(tables: Sequence[pa.Table], key: str) -> Iterator[pa.RecordBatch]:
     """The rows of all tables by key, then by their place (`PLACE`); equal rows keep the order of the inputs."""
-    if not tables:
-        return iter(())
-    table = pa.concat_tables(tables, promote_options="default")
-    place = next((names for names in PLACE if {*names} <= {*table.schema.names}), ())
-    keys = [(name, "ascending") for name in dict.fromkeys((key, *place))]
-    rows = taken(table, pc.sort_indices(table, sort_keys=keys))
-    return (as_before(batch, table.schema) for batch in rows.to_batches(max_chunksize=REDUCE_ROWS))
-
-
-def taken(table: pa.Table, rows: pa.Array) -> pa.Table:
-    """These rows of a table. Where its strings may together be too long for one array, they are large strings."""
-    if table.nbytes >= SMALL_ARRAYS:
-        fields = [field.with_type(LARGE.get(field.type, field.type)) for field in table.schema]
-        table = table.cast(pa.schema(fields))
-    return table.combine_chunks().take(rows)
+    names = {name for table in tables for name in table.schema.names}
+    place = next((each for each in PLACE if {*each} <= names), ())
+    return sorted_rows(tables, [(name, "ascending") for name in dict.fromkeys((key, *place))]) if tables else iter(())
 
 
 def by_partition(table: pa.Table, key: str, partitions: int, together: int = 1) -> Iterator[tuple[int, pa.Table]]:
@@ -171,18 +159,20 @@ def by_partition(table: pa.Table, key: str, partitions: int, together: int = 1) 
     keys = table[key].to_numpy()
     if keys.dtype.kind not in "iu":
         raise TypeError(f"the key {key!r} of a reduction must be an integer column, not {keys.dtype}")
+    if not len(keys):
+        return
     target = keys // keys.dtype.type(together) % keys.dtype.type(partitions)
     order = target.argsort(kind="stable")
     found, starts = np.unique(target[order], return_index=True)
-    rows = taken(table, pa.array(order))
-    for partition, start, end in zip(found.tolist(), starts.tolist(), [*starts.tolist()[1:], len(order)], strict=True):
-        piece = rows.slice(start, end - start)
-        yield partition, as_before(piece, table.schema)
-
-
-def as_before(rows: Any, schema: pa.Schema) -> Any:
-    """A batch or a table whose strings are as they were before `taken`."""
-    return rows if rows.schema == schema else rows.cast(schema)
+    schema, table = table.schema, combined(table)
+    # rows are taken for some partitions at a time: all at once would be in memory twice
+    at_once = max(1, len(order) * TAKEN_BYTES // max(1, table.nbytes))
+    rows, first, end = table.slice(0, 0), 0, 0
+    for partition, start, stop in zip(found.tolist(), starts.tolist(), [*starts.tolist()[1:], len(order)], strict=True):
+        if stop > end:
+            first, end = start, max(stop, min(len(order), start + at_once))
+            rows = table.take(pa.array(order[first:end]))
+        yield partition, as_before(rows.slice(start - first, stop - start), schema)
 
 
 def to_bytes(table: pa.Table) -> bytes:
