@@ -7,12 +7,11 @@ import atexit
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
 import pyarrow as pa
-import xxhash
 
 from infra.addresses import shown
 from infra.dataset import schema as schemas
@@ -32,6 +31,7 @@ from pipeline.inputs.reread import place_of
 from pipeline.inputs.versions import is_other
 from pipeline.job.baseline import BaselineTally
 from pipeline.job.funnel import Funnel
+from pipeline.job.sample import Sampling, in_sample
 from pipeline.models.loaded import Models, loaded_models
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
@@ -167,7 +167,7 @@ class ExtractTask:
     """Extracts the documents of one shard of records. `bodies` says where the archives are, in few words whatever their
     number (`pipeline/inputs/places.py`), `places` where the models are; neither is in the fingerprint.
 
-    `audit`: the share of pages that no prefilter rejects (the audit sample), chosen by a hash of their key.
+    `audit`: which pages no prefilter rejects (the audit sample).
     `baseline`: the steps of another recipe, which the pages of the sample go through too, to be counted.
     """
 
@@ -176,12 +176,12 @@ class ExtractTask:
     recipe: str
     bodies: Mapping[str, str] = field(compare=False)
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
-    audit: float | None = None
+    audit: Sampling | None = None
     baseline: tuple[Step, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        audit: list[Any] = [] if self.audit is None else [self.audit]
+        audit: list[Any] = [] if self.audit is None else [asdict(self.audit)]
         audit += [[repr(step) for step in self.baseline]] if self.baseline else []
         return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe, *audit])
 
@@ -234,54 +234,52 @@ class ExtractTask:
         Rules on the URL, and what the publisher requests (noindex, noai), apply to every page. With `tally` and a
         baseline, what that does is counted.
         """
-        visits = [Visit(record, tools, in_audit_sample(record, self.audit)) for record in records]
         counted = tally if self.baseline else None
-        for visit in visits if counted is not None else ():
-            if visit.audited:
-                visit.baseline_tokens = baseline_tokens(self.baseline, visit.record, visit.message, tools)
+        visits = [Visit(record, tools, self.audit, self.baseline if counted else ()) for record in records]
         last = len(self.steps) - 1
         for order, step in enumerate(self.steps):
             lenient = order < last and not step.binding
             for visit in visits:
                 if visit.rejects:
                     continue
-                visit.take(step, lenient, trace)
-                if order < last:
-                    visit.language = visit.document.language
-                if visit.outcome is None and order < last:
-                    visit.chars = len(visit.document.text)
-                if visit.outcome is None and (visit.rejects or visit.prefilter_failures or order == last):
-                    visit.outcome = order
+                visit.take(order, step, lenient, trace)
+                if order == last:
+                    visit.ends(order)
                 if funnel and not visit.rejects:
                     funnel.passed(order, len(visit.document.text), visit.document.tokens)
                 if visit.rejects or order == last:
                     visit.rest()
-        if counted is not None:
-            for visit in visits:
+        for visit in visits:
+            if counted is not None:
                 visit.count(counted)
-        if self.audit is not None:
-            for visit in visits:
-                if not visit.rejects:
-                    visit.row["signals"] |= {
-                        "audit_sample": float(visit.audited),
-                        "prefilter_rejected": float(visit.prefilter_failures),
-                    }
+            if self.audit is not None and not visit.rejects:
+                visit.row["signals"] |= {
+                    "audit_sample": 1 / visit.share if visit.audited else 0.0,
+                    "prefilter_rejected": float(visit.prefilter_failures),
+                }
         return visits
 
 
 class Visit:
     """One record in an extract stage: its body is read once, its text is that of the last extraction.
 
-    `rejects`: the failed rules of the step that rejected it. `prefilter_failures`: for a page of the audit sample
-    (`audited`), the number of failed rules that would have rejected it. `outcome`: the number of the first step with a
-    failed rule, of the last one if there is none; `chars`: of the text there; `language`: as the prefilter tells it.
-    `baseline_tokens`: those that a baseline keeps of it, None if it rejects the page.
+    `rejects`: the failed rules of the step that rejected it. `outcome`: the number of the first step with a failed
+    rule, of the last one if there is none; what is known of the page there decides its `share` of the audit sample and
+    whether it is in it (`audited`): `chars` of the text, its `language`, None if no step has told it. Such a page goes
+    through the `baseline`, which keeps a text of `baseline_tokens` of it, or None; and of the prefilter it has
+    `prefilter_failures`, the number of failed rules that would have rejected it.
     """
 
-    def __init__(self, record: Mapping[str, Any], tools: Tools, audited: bool) -> None:
+    def __init__(
+        self, record: Mapping[str, Any], tools: Tools, sampling: Sampling | None, baseline: Sequence[Step] = ()
+    ) -> None:
         self.record = record
         self.tools = tools
-        self.audited = audited
+        self.sampling = sampling
+        self.baseline = baseline
+        self.audited = False
+        self.share = 0.0
+        self.unlikely = False
         self.prefilter_failures = 0
         self.outcome: int | None = None
         self.chars = 0
@@ -304,29 +302,47 @@ class Visit:
         self.__dict__.pop("message", None)
         del self.document
 
+    def ends(self, order: int, read: bool = True) -> bool:
+        """Takes step `order` for the one at which the prefilter ends, unless an earlier one was; `read`: the page was
+        read there. Returns whether the page is in the audit sample, which is decided there."""
+        if self.outcome is None:
+            self.outcome = order
+            self.chars = len(self.document.text)
+            if self.sampling:
+                self.unlikely = self.sampling.is_unlikely(self.language, read)
+                self.share = self.sampling.share_of(self.chars, self.unlikely)
+                self.audited = in_sample(self.record, self.share)
+            if self.audited and self.baseline:
+                self.baseline_tokens = baseline_tokens(self.baseline, self.record, self.message, self.tools)
+        return self.audited
+
     def count(self, tally: BaselineTally) -> None:
         """Counts the page; of the sample, what the baseline does with it."""
         assert self.outcome is not None
-        stratum = tally.page(self.outcome, self.chars)
+        kind = 0 if self.unlikely else self.outcome + 1
+        stratum = tally.page(kind, self.chars, self.share, self.language)
         if self.audited:
-            tally.sampled(stratum, self.baseline_tokens, None if self.rejects else self.language)
+            tally.sampled(stratum, self.chars, self.baseline_tokens)
 
-    def take(self, step: Step, lenient: bool, trace: Trace | None) -> None:
+    def take(self, order: int, step: Step, lenient: bool, trace: Trace | None) -> None:
         """Runs one step; `lenient`: a page of the audit sample is not rejected."""
-        rejects = self._rejects(step, trace)
-        if lenient and self.audited:
+        rejects = self._rejects(order, step, lenient, trace)
+        self.language = self.document.language or self.language
+        if not rejects:
+            return
+        if self.ends(order, not isinstance(step, Gate | Extract)) and lenient:
             self.prefilter_failures += len(rejects)
         else:
             self.rejects = rejects
 
-    def _rejects(self, step: Step, trace: Trace | None) -> list[Reject]:
+    def _rejects(self, order: int, step: Step, lenient: bool, trace: Trace | None) -> list[Reject]:
         if isinstance(step, Gate):
             return step.on_record(self.record, self.tools.models, trace)
         if not isinstance(step, Extract):
             return step.run(self.document, self.tools.models, trace)
         html = self.record["page"] == "html"
         undeclared = step.declared_rejects(self.body, trace) if html and step.declared else []
-        if undeclared and not self.audited:
+        if undeclared and not (lenient and self.ends(order, read=False)):
             return undeclared
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
@@ -376,15 +392,6 @@ def page_extractor(engine: str, options: str) -> PageExtractor:
     extractor = PageExtractor(engine, json.loads(options))
     atexit.register(extractor.close)
     return extractor
-
-
-def in_audit_sample(record: Mapping[str, Any], share: float | None) -> bool:
-    """Whether the record is in the audit sample: by a hash of its key, so that order and number do not matter."""
-    if not share:
-        return False
-    # the prefix decides which pages are sampled: another would sample others
-    key = f"control:{record['file_path']}:{record['warc_offset']}:{record['member_record']}"
-    return xxhash.xxh3_64_intdigest(key.encode("utf-8", "replace")) < share * 2**64
 
 
 def document_row(record: Mapping[str, Any], page: Page, extractor: str) -> dict[str, Any]:
