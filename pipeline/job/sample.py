@@ -3,21 +3,28 @@
 A page is in the sample if a hash of its place is below its share. Without a baseline all pages have the same share.
 With one (`pipeline/job/baseline.py`) the share depends on what is known of every page when its prefilter ends: it
 doubles with each octave of text above LONG characters, since long pages decide the sum of tokens, and it is a quarter
-for a page of a language that the baseline rejects. The share of each page is known, so estimates stay unbiased; it only
-decides how near they are (Horvitz and Thompson 1952).
+for a page of a language that the baseline rejects. Of sampled pages that the prefilter rejects all go through the
+baseline, but of those that are far from its bounds only a quarter goes through the rest of the recipe, which would
+hardly keep them. The share of each page is known, so estimates stay unbiased; it only decides how near they are
+(Horvitz and Thompson 1952).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any
 
 import xxhash
 
+from infra.ledger import Reject
+
 # Texts of up to so many characters have the share of the sample, longer ones more, up to 2^OCTAVES times as much.
 LONG = 1 << 14
 OCTAVES = 4
 UNLIKELY = 0.25
+# Of the sampled pages that are far from the bounds of the prefilter so many go on; a page is near if it has this part
+# of each minimum that it missed.
+FAR, NEAR = 0.25, 0.5
 # The share of a small input is one of a few: a run that grows a little keeps it, and its finished parts.
 STEPS = 8
 
@@ -38,10 +45,19 @@ class Sampling:
         octaves = min(max((chars // LONG).bit_length(), 0), OCTAVES)
         return min(self.share * 2.0**octaves * (UNLIKELY if unlikely else 1.0), 1.0)
 
+    def let_through(self, share: float, rejects: Sequence[Reject]) -> float:
+        """The share of such pages that go on although the prefilter rejects them, of a page with this `share`."""
+        return share if not self.weighted or all(map(_is_near, rejects)) else share * FAR
+
     def is_unlikely(self, language: str | None, read: bool) -> bool:
         """`language`: of the page, if it is known; `read`: the page has a text that nothing but its size, language or
         quality ended."""
         return bool(self.languages) and (not read or (language is not None and language not in self.languages))
+
+
+def _is_near(reject: Reject) -> bool:
+    known = reject.value is not None and reject.threshold is not None and reject.rule.startswith("min_")
+    return known and reject.value >= NEAR * reject.threshold
 
 
 def small_share(share: float, pages: int, least: int) -> float:

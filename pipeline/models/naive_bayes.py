@@ -93,8 +93,9 @@ def _from_parts(parts: Any) -> NaiveBayes:
     if not _within(next_R256, 0, states) or not _within(ngram_S, -1, len(weights_FL)):
         raise ValueError("its automaton points outside its tables")
     weights_FL -= weights_FL.mean(axis=1, keepdims=True)
-    step = float(np.abs(weights_FL).max()) / 127 or 1.0
-    levels_FL, counts_F = np.rint(weights_FL / step).astype(np.int8), np.zeros(len(weights_FL), np.int32)
+    step = float(max(weights_FL.max(), -weights_FL.min())) / 127 or 1.0
+    weights_FL /= step
+    levels_FL, counts_F = np.rint(weights_FL, out=weights_FL).astype(np.int8), np.zeros(len(weights_FL), np.int32)
     return NaiveBayes(labels, levels_FL, step, bias_L, next_R256, row_S, ngram_S, counts_F)
 
 

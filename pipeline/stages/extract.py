@@ -254,7 +254,7 @@ class ExtractTask:
                 visit.count(counted)
             if self.audit is not None and not visit.rejects:
                 visit.row["signals"] |= {
-                    "audit_sample": 1 / visit.share if visit.audited else 0.0,
+                    "audit_sample": 1 / visit.share_through if visit.audited else 0.0,
                     "prefilter_rejected": float(visit.prefilter_failures),
                 }
         return visits
@@ -266,8 +266,9 @@ class Visit:
     `rejects`: the failed rules of the step that rejected it. `outcome`: the number of the first step with a failed
     rule, of the last one if there is none; what is known of the page there decides its `share` of the audit sample and
     whether it is in it (`audited`): `chars` of the text, its `language`, None if no step has told it. Such a page goes
-    through the `baseline`, which keeps a text of `baseline_tokens` of it, or None; and of the prefilter it has
-    `prefilter_failures`, the number of failed rules that would have rejected it.
+    through the `baseline`, which keeps a text of `baseline_tokens` of it, or None. If the prefilter rejects it, it may
+    go on all the same, of such pages the part `share_through`; `prefilter_failures` is the number of failed rules that
+    would have rejected it.
     """
 
     def __init__(
@@ -279,6 +280,7 @@ class Visit:
         self.baseline = baseline
         self.audited = False
         self.share = 0.0
+        self.share_through = 0.0
         self.unlikely = False
         self.prefilter_failures = 0
         self.outcome: int | None = None
@@ -310,7 +312,7 @@ class Visit:
             self.chars = len(self.document.text)
             if self.sampling:
                 self.unlikely = self.sampling.is_unlikely(self.language, read)
-                self.share = self.sampling.share_of(self.chars, self.unlikely)
+                self.share = self.share_through = self.sampling.share_of(self.chars, self.unlikely)
                 self.audited = in_sample(self.record, self.share)
             if self.audited and self.baseline:
                 self.baseline_tokens = baseline_tokens(self.baseline, self.record, self.message, self.tools)
@@ -330,10 +332,17 @@ class Visit:
         self.language = self.document.language or self.language
         if not rejects:
             return
-        if self.ends(order, not isinstance(step, Gate | Extract)) and lenient:
+        if self.ends(order, not isinstance(step, Gate | Extract)) and lenient and self.goes_on(rejects):
             self.prefilter_failures += len(rejects)
         else:
             self.rejects = rejects
+
+    def goes_on(self, rejects: Sequence[Reject]) -> bool:
+        """Whether a page of the sample goes on although a step of the prefilter rejects it; the first one decides, and
+        from then on the page stands for the pages of that share."""
+        if self.sampling and not self.prefilter_failures:
+            self.share_through = self.sampling.let_through(self.share, rejects)
+        return in_sample(self.record, self.share_through)
 
     def _rejects(self, order: int, step: Step, lenient: bool, trace: Trace | None) -> list[Reject]:
         if isinstance(step, Gate):
@@ -342,7 +351,7 @@ class Visit:
             return step.run(self.document, self.tools.models, trace)
         html = self.record["page"] == "html"
         undeclared = step.declared_rejects(self.body, trace) if html and step.declared else []
-        if undeclared and not (lenient and self.ends(order, read=False)):
+        if undeclared and not (lenient and self.ends(order, read=False) and self.goes_on(undeclared)):
             return undeclared
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.ledger import Reject
 from pipeline.job.baseline import Baseline, BaselineTally, estimated
 from pipeline.job.sample import LONG, Sampling, in_sample, small_share
 from pipeline.job.strata import Stratum, estimate
@@ -50,6 +51,15 @@ def test_long_pages_and_those_of_the_baselines_languages_have_a_larger_share() -
     assert [sampling.is_unlikely(*each) for each in told] == [False, False, True, True, True]
     assert not Sampling(0.02, True).is_unlikely("zh", False)
     assert sampling.share_of(900, True) == 0.005
+
+
+def test_of_pages_far_from_a_bound_fewer_go_through_the_recipe() -> None:
+    near, far = Reject("judge", "min_words", 60.0, 100.0), Reject("judge", "min_words", 40.0, 100.0)
+    unknown = Reject("prefilter", "declared_language_not_kept", None, None)
+    sampling = Sampling(0.2, True)
+    for rejects, share in (([near], 0.2), ([far], 0.05), ([near, far], 0.05), ([unknown], 0.05)):
+        assert sampling.let_through(0.2, rejects) == pytest.approx(share)
+    assert Sampling(0.2).let_through(0.2, [far]) == 0.2
 
 
 @given(st.integers(0, 10**9), st.floats(0, 1), st.floats(0, 1))
