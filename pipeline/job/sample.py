@@ -30,7 +30,7 @@ STEPS = 8
 
 
 @dataclass(frozen=True)
-class Sampling:
+class AuditSampling:
     """`share`: of pages of usual length, 0 to 1. `weighted`: it differs between pages; `languages`: those that the
     baseline keeps (none: all)."""
 

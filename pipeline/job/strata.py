@@ -52,7 +52,7 @@ class Stratum:
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedStrata:
     """Strata that are estimated together."""
 
     strata: tuple[Stratum, ...]
@@ -98,12 +98,12 @@ def _sum(pairs: Sequence[tuple[float, float]], place: int) -> float:
     return sum(pair[place] for pair in pairs)
 
 
-def _docs_variance(group: Joined) -> float:
+def _docs_variance(group: JoinedStrata) -> float:
     mean = group.mean(lambda each: each.docs)
     return group.variance(lambda each: each.docs * (1 - 2 * mean) + mean * mean * each.sampled)
 
 
-def _tokens(groups: Sequence[Joined]) -> tuple[float, float]:
+def _tokens(groups: Sequence[JoinedStrata]) -> tuple[float, float]:
     """The tokens of pages of one kind, with their variance."""
     told = sum(group.total(lambda each: each.tokens) for group in groups)
     told_chars = sum(group.total(lambda each: each.sampled_chars) for group in groups)
@@ -118,23 +118,23 @@ def _tokens(groups: Sequence[Joined]) -> tuple[float, float]:
     return told + ratio * (chars - told_chars), variance
 
 
-def joined(strata: Sequence[Stratum]) -> list[Joined]:
+def joined(strata: Sequence[Stratum]) -> list[JoinedStrata]:
     """The strata in order, those of few sampled pages joined with those after them: of one kind if there are any, the
     last ones of a kind with those before."""
-    made: list[Joined] = []
+    made: list[JoinedStrata] = []
     short: tuple[Stratum, ...] = ()
     for _, members in groupby(strata, lambda each: each.kind):
         first = len(made)
         for each in members:
             short += (each,)
             if sum(one.sampled for one in short) >= LEAST or all(one.is_whole for one in short):
-                made.append(Joined(short))
+                made.append(JoinedStrata(short))
                 short = ()
         if short and len(made) > first:
-            made[-1] = Joined(made[-1].strata + short)
+            made[-1] = JoinedStrata(made[-1].strata + short)
             short = ()
     if short and made:
-        made[-1] = Joined(made[-1].strata + short)
+        made[-1] = JoinedStrata(made[-1].strata + short)
     elif short:
-        made.append(Joined(short))
+        made.append(JoinedStrata(short))
     return made

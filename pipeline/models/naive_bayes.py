@@ -11,6 +11,7 @@ Shapes: N texts, L languages, F n-grams, S states of the automaton, R distinct r
 import lzma
 import zipfile
 from collections.abc import Sequence
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,6 +66,17 @@ class NaiveBayes(NamedTuple):
 
 def load_naive_bayes(path: Path) -> NaiveBayes:
     """UsageError where `path` is no such model, is cut, or points outside its own tables."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or 'it is damaged'}") from None
+    return _loaded(path, (stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path, stamp: tuple[int, int]) -> NaiveBayes:
+    """Once for the check of a recipe and for its use: to unpack the file takes half a second."""
+    del stamp  # part of the key
     try:
         with lzma.open(path) as packed:
             raw = packed.read(MAX_BYTES + 1)

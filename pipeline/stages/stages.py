@@ -27,7 +27,7 @@ from pipeline.inputs.planning import FileGroups, PlanTask, must_be_planned, read
 from pipeline.job.baseline import estimates, handed_on
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
-from pipeline.job.sample import Sampling, small_share
+from pipeline.job.sample import AuditSampling, small_share
 from pipeline.job.tables import Tables
 from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
@@ -170,7 +170,7 @@ def extract_map(
     return MapTo(task, out, context.header(stage, Kind.DOCUMENTS, refs))
 
 
-def sampling_of(stage: Stage, pages: int | None) -> Sampling | None:
+def sampling_of(stage: Stage, pages: int | None) -> AuditSampling | None:
     """The audit sample of an extract stage that reads so many pages; None: it has none, or their number is not known.
 
     With a baseline the share follows the length of a page and its language (`pipeline/job/sample.py`)."""
@@ -179,9 +179,9 @@ def sampling_of(stage: Stage, pages: int | None) -> Sampling | None:
         return None
     chosen = small_share(float(share), pages, least) if least and pages is not None else float(share)
     if stage.baseline is None:
-        return Sampling(chosen)
+        return AuditSampling(chosen)
     keeps = [step.keep for step in stage.baseline.steps if isinstance(step, Label) and step.keep]
-    return Sampling(chosen, True, tuple(sorted(keeps[0])) if keeps else ())
+    return AuditSampling(chosen, True, tuple(sorted(keeps[0])) if keeps else ())
 
 
 def rows_in(source: Source) -> int:

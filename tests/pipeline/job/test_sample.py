@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from infra.ledger import Reject
 from pipeline.job.baseline import Baseline, BaselineTally, estimated
-from pipeline.job.sample import LONG, Sampling, in_sample, small_share
+from pipeline.job.sample import LONG, AuditSampling, in_sample, small_share
 from pipeline.job.strata import Stratum, estimate
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Stage
@@ -36,30 +36,30 @@ def test_a_run_that_grows_a_little_keeps_its_share() -> None:
 
 def test_the_share_follows_the_baseline_of_the_recipe() -> None:
     plain = Stage("extract", "extract", options={"audit": 0.25, "audit_pages": 10})
-    assert sampling_of(plain, None) == Sampling(0.25) and sampling_of(plain, 20) == Sampling(0.5)
+    assert sampling_of(plain, None) == AuditSampling(0.25) and sampling_of(plain, 20) == AuditSampling(0.5)
     assert sampling_of(Stage("extract", "extract"), 20) is None
     found = sampling_of(extract_stage("yi"), 10**7)
     assert found is not None and found.weighted and found.languages == ("en",)
 
 
 def test_long_pages_and_those_of_the_baselines_languages_have_a_larger_share() -> None:
-    sampling = Sampling(0.02, True, ("en",))
+    sampling = AuditSampling(0.02, True, ("en",))
     usual = [sampling.share_of(chars, False) for chars in (0, 900, LONG - 1, LONG, 2 * LONG, 10**9)]
     assert usual == [0.02, 0.02, 0.02, 0.04, 0.08, 0.32]
-    assert Sampling(0.5, True).share_of(10**9, False) == 1.0 and Sampling(0.5).share_of(10**9, True) == 0.5
+    assert AuditSampling(0.5, True).share_of(10**9, False) == 1.0 and AuditSampling(0.5).share_of(10**9, True) == 0.5
     told = [("en", True), (None, True), ("zh", True), (None, False), ("en", False)]
     assert [sampling.is_unlikely(*each) for each in told] == [False, False, True, True, True]
-    assert not Sampling(0.02, True).is_unlikely("zh", False)
+    assert not AuditSampling(0.02, True).is_unlikely("zh", False)
     assert sampling.share_of(900, True) == 0.005
 
 
 def test_of_pages_far_from_a_bound_fewer_go_through_the_recipe() -> None:
     near, far = Reject("judge", "min_words", 60.0, 100.0), Reject("judge", "min_words", 40.0, 100.0)
     unknown = Reject("prefilter", "declared_language_not_kept", None, None)
-    sampling = Sampling(0.2, True)
+    sampling = AuditSampling(0.2, True)
     for rejects, share in (([near], 0.2), ([far], 0.05), ([near, far], 0.05), ([unknown], 0.05)):
         assert sampling.let_through(0.2, rejects) == pytest.approx(share)
-    assert Sampling(0.2).let_through(0.2, [far]) == 0.2
+    assert AuditSampling(0.2).let_through(0.2, [far]) == 0.2
 
 
 @given(st.integers(0, 10**9), st.floats(0, 1), st.floats(0, 1))
@@ -95,7 +95,7 @@ def one_sample(pages: list[Page], seed: int, share_of: Callable[[Page], float]) 
 
 def test_unequal_shares_give_unbiased_estimates_with_a_true_error_and_less_of_it() -> None:
     pages = crawl(random.Random(1), 1500)
-    sampling = Sampling(0.08, True, ("en",))
+    sampling = AuditSampling(0.08, True, ("en",))
     docs = sum(tokens is not None for _, _, tokens in pages)
     tokens = sum(tokens or 0 for _, _, tokens in pages)
     found = [one_sample(pages, seed, lambda page: sampling.share_of(page[1], page[0] == 2)) for seed in range(120)]

@@ -8,7 +8,7 @@ import pytest
 
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
-from pipeline.job.sample import Sampling, in_sample
+from pipeline.job.sample import AuditSampling, in_sample
 from pipeline.recipes.parse import load_recipe
 from pipeline.stages.extract import ExtractTask
 from tests.pipeline.command import made, refinery
@@ -81,7 +81,7 @@ def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
     records = stages(out)["same-payload"]
     recipe = load_recipe(str(world / "prefilter0.5.toml"))
     bodies = records.places()
-    task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, Sampling(0.5))
+    task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, AuditSampling(0.5))
     rows = records.to_arrow().to_pylist()
     with closing(task.open_tools()) as tools:
         together = [(visit.row, visit.rejects) for visit in task.visits(rows, tools)]
