@@ -132,8 +132,8 @@ def estimated(recipe: str, counts: Mapping[str, int]) -> Baseline:
         kind, _, share = name.split(".", 2)
         found.append(Stratum(int(kind), float(share), **strata[name]))
     pages, sampled = sum(each.pages for each in found), sum(each.sampled for each in found)
-    numbers = [round(number, DIGITS) for number in estimate(found)]
-    return Baseline(recipe, pages, sampled, *numbers, languages)
+    docs, docs_variance, tokens, tokens_variance = (round(number, DIGITS) for number in estimate(found))
+    return Baseline(recipe, pages, sampled, docs, docs_variance, tokens, tokens_variance, languages)
 
 
 def baseline_of(source: Source) -> Baseline | None:

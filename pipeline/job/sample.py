@@ -56,8 +56,9 @@ class AuditSampling:
 
 
 def _is_near(reject: Reject) -> bool:
-    known = reject.value is not None and reject.threshold is not None and reject.rule.startswith("min_")
-    return known and reject.value >= NEAR * reject.threshold
+    if reject.value is None or reject.threshold is None:
+        return False
+    return reject.rule.startswith("min_") and reject.value >= NEAR * reject.threshold
 
 
 def small_share(share: float, pages: int, least: int) -> float:
