@@ -9,9 +9,10 @@ import argparse
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from infra.dataset.receipts import SPILL
@@ -30,6 +31,8 @@ from infra.storage import place
 
 # On a loaded machine Ray's own servers may not come up in the time that Ray gives them.
 START_ATTEMPTS = 3
+# How long the servers of a start that failed are waited for.
+END_SECONDS = 10.0
 # Seconds after which the number of processors is asked for again: a cluster may grow.
 ASK_EVERY = 10.0
 
@@ -45,6 +48,7 @@ def start_ray(address: str | None, processors: int) -> None:
     for name, value in MEMORY_RETRIES.items():
         os.environ.setdefault(name, value)
     here = {"address": "local", "num_cpus": processors, "include_dashboard": False}
+    before = {process.pid for process in servers()}
     for attempt in range(1, START_ATTEMPTS + 1):
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **({"address": address} if address else here))
@@ -54,6 +58,7 @@ def start_ray(address: str | None, processors: int) -> None:
             if is_refusal(error):
                 raise no_token(address or "here") from None
             ray.shutdown()
+            end_servers(before)
             reason = str(error).strip().split("\n")[0][:200]
             # the server of Ray Client starts a process for each driver, which may not come up in time either
             if address and not (address.startswith("ray://") and attempt < START_ATTEMPTS):
@@ -61,8 +66,41 @@ def start_ray(address: str | None, processors: int) -> None:
                     f"the Ray cluster at {address} does not take this driver ({reason}): it must have the same "
                     "versions of Ray and Python; or hand the command to its head with `refinery submit`"
                 ) from None
-            if not address and (attempt == START_ATTEMPTS or isinstance(error, ValueError)):
+            if not address and (attempt == START_ATTEMPTS or is_final(error)):
                 raise WorkError(f"Ray could not be started ({reason}): run the same command again") from None
+
+
+def is_final(error: Exception) -> bool:
+    """Whether the start would fail again: a wrong option, a folder that cannot be written, a full disk."""
+    return isinstance(error, ValueError | OSError) and not isinstance(error, ConnectionError | TimeoutError)
+
+
+def servers() -> list[Any]:
+    """The processes of Ray's that this one started, as psutil has them."""
+    import psutil
+    import ray
+
+    def is_ray(process: Any) -> bool:
+        try:
+            words = process.cmdline()
+        except psutil.Error:  # it has ended
+            return False
+        return any(word.startswith(home) for word in words)
+
+    home = f"{Path(ray.__file__).parent}{os.sep}"
+    return [process for process in psutil.Process().children() if is_ray(process)]
+
+
+def end_servers(kept: Collection[int]) -> None:
+    """Ends those that a start left which failed: Ray itself does so when this process ends, and until then they would
+    take memory and ports from the next."""
+    import psutil
+
+    left = [process for process in servers() if process.pid not in kept]
+    for process in left:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=END_SECONDS)
 
 
 class RayEngine(Engine):

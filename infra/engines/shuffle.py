@@ -28,6 +28,8 @@ INPUT = "_input"
 PLACE = (("shard", "row"), ("file_path", "warc_offset"))
 # An array of strings holds less than 2 GiB, and so does what is taken from several.
 SMALL_ARRAYS = 2**30
+# So many bytes of rows are taken at a time from those of a group of parts.
+TAKEN_BYTES = 2**26
 LARGE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
 
 # The rows of a group of parts for one partition, as shuffles that move bytes carry them: the group's number, and an
@@ -52,9 +54,11 @@ class Spread:
         """(partition, its rows in the order of the parts), for the partitions that have some, in ascending order."""
         for part in self.parts if self.check else ():
             part.check()
+        yield from by_partition(self._rows(), self.key, self.partitions, self.together)
+
+    def _rows(self) -> pa.Table:
         table = pa.concat_tables([part.table() for part in self.parts])
-        table = table.append_column(INPUT, pa.array(np.full(table.num_rows, self.source, np.int8)))
-        yield from by_partition(table, self.key, self.partitions, self.together)
+        return table.append_column(INPUT, pa.array(np.full(table.num_rows, self.source, np.int8)))
 
     def pieces(self, wanted: Container[int]) -> Iterator[tuple[int, Piece]]:
         """(partition, piece) for the partitions that are still to be made."""
@@ -150,20 +154,25 @@ def reduce_pieces(job: RangeJob, pieces: Iterable[Piece]) -> int:
 def sort_rows(tables: Sequence[pa.Table], key: str) -> Iterator[pa.RecordBatch]:
     """The rows of all tables by key, then by their place (`PLACE`); equal rows keep the order of the inputs."""
     if not tables:
-        return iter(())
+        return
     table = pa.concat_tables(tables, promote_options="default")
-    place = next((names for names in PLACE if {*names} <= {*table.schema.names}), ())
+    del tables  # so that the rows are held once, in one array a column
+    schema, table = table.schema, combined(table)
+    place = next((names for names in PLACE if {*names} <= {*schema.names}), ())
     keys = [(name, "ascending") for name in dict.fromkeys((key, *place))]
-    rows = taken(table, pc.sort_indices(table, sort_keys=keys))
-    return (as_before(batch, table.schema) for batch in rows.to_batches(max_chunksize=REDUCE_ROWS))
+    order = pc.sort_indices(table, sort_keys=keys)
+    for start in range(0, len(order), REDUCE_ROWS):
+        rows = table.take(order.slice(start, REDUCE_ROWS))
+        yield from (as_before(batch, schema) for batch in rows.to_batches())
 
 
-def taken(table: pa.Table, rows: pa.Array) -> pa.Table:
-    """These rows of a table. Where its strings may together be too long for one array, they are large strings."""
+def combined(table: pa.Table) -> pa.Table:
+    """A table with one array a column. Where its strings may together be too long for one array, they are large
+    strings."""
     if table.nbytes >= SMALL_ARRAYS:
         fields = [field.with_type(LARGE.get(field.type, field.type)) for field in table.schema]
         table = table.cast(pa.schema(fields))
-    return table.combine_chunks().take(rows)
+    return table.combine_chunks()
 
 
 def by_partition(table: pa.Table, key: str, partitions: int, together: int = 1) -> Iterator[tuple[int, pa.Table]]:
@@ -171,17 +180,24 @@ def by_partition(table: pa.Table, key: str, partitions: int, together: int = 1) 
     keys = table[key].to_numpy()
     if keys.dtype.kind not in "iu":
         raise TypeError(f"the key {key!r} of a reduction must be an integer column, not {keys.dtype}")
+    if not len(keys):
+        return
     target = keys // keys.dtype.type(together) % keys.dtype.type(partitions)
     order = target.argsort(kind="stable")
     found, starts = np.unique(target[order], return_index=True)
-    rows = taken(table, pa.array(order))
-    for partition, start, end in zip(found.tolist(), starts.tolist(), [*starts.tolist()[1:], len(order)], strict=True):
-        piece = rows.slice(start, end - start)
-        yield partition, as_before(piece, table.schema)
+    schema, table = table.schema, combined(table)
+    # rows are taken for some partitions at a time: all at once would be in memory twice
+    at_once = max(1, len(order) * TAKEN_BYTES // max(1, table.nbytes))
+    rows, first, end = table.slice(0, 0), 0, 0
+    for partition, start, stop in zip(found.tolist(), starts.tolist(), [*starts.tolist()[1:], len(order)], strict=True):
+        if stop > end:
+            first, end = start, max(stop, min(len(order), start + at_once))
+            rows = table.take(pa.array(order[first:end]))
+        yield partition, as_before(rows.slice(start - first, stop - start), schema)
 
 
 def as_before(rows: Any, schema: pa.Schema) -> Any:
-    """A batch or a table whose strings are as they were before `taken`."""
+    """A batch or a table whose strings are as they were before `combined`."""
     return rows if rows.schema == schema else rows.cast(schema)
 
 

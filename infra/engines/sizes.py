@@ -49,11 +49,12 @@ def row_bytes(dataset: Dataset) -> float:
 
 
 def groups_of(dataset: Dataset, size: int) -> Iterator[range]:
-    """The numbers of a dataset's shards, those that follow each other together up to about `size` bytes of rows."""
+    """The numbers of a dataset's shards, those that follow each other together up to about `size` bytes of rows. Each
+    group has rows, whatever shards without any there are."""
     width = row_bytes(dataset)
     first, held = 0, 0.0
     for number, shard in enumerate(dataset.manifest.shards):
-        if number > first and held + shard.rows * width > size:
+        if held and held + shard.rows * width > size:
             yield range(first, number)
             first, held = number, 0.0
         held += shard.rows * width

@@ -6,28 +6,25 @@ listen at that address of this machine too, and hands that to its jobs (`join_ru
 keeps a budget of its own. When the service is gone, so is the run: its workers stop.
 """
 
-import hmac
 import json
 import os
-import secrets
 import socket
-import socketserver
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
-from threading import Lock, Thread
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import Any, Protocol
 
 from infra.errors import WorkError
+from infra.http.budget_server import BudgetServer, Questions
 from infra.http.limits import Answer, HttpLimits, TokenBucket
 
 VARIABLE = "REFINERY_HTTP_BUDGET"
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+ASK_TRIES = 5
 SAID_EVERY_SECONDS = 10.0
-LINE_BYTES = 4096
 
 
 class Budget(Protocol):
@@ -90,49 +87,15 @@ class ProcessBudget:
             return self._bucket.answer()
 
 
-class Desk(socketserver.StreamRequestHandler):
-    """One connection of a worker: a line with the token, then a JSON list a line, each answered in a line."""
-
-    server: "BudgetServer"
-
-    def handle(self) -> None:
-        with suppress(OSError, ValueError):
-            if not hmac.compare_digest(self.rfile.readline(LINE_BYTES).strip(), self.server.token.encode()):
-                return
-            self._send(asdict(self.server.budget.limits))
-            while line := self.rfile.readline(LINE_BYTES):
-                name, *arguments = json.loads(line)
-                self._send(self._answer(name, arguments))
-
-    def _answer(self, name: str, arguments: list[Any]) -> Answer:
-        budget = self.server.budget
-        if name == "take":
-            return budget.take(int(arguments[0]), int(arguments[1]))
-        if name == "slow":
-            return budget.slow(float(arguments[0]), str(arguments[1]))
-        if name == "stop":
-            return budget.stop(str(arguments[0]))
-        if name == "tell":
-            return budget.tell(float(arguments[0]), str(arguments[1]))
-        return budget.now()
-
-    def _send(self, value: Any) -> None:
-        self.wfile.write(json.dumps(value).encode() + b"\n")
-
-
-class BudgetServer(socketserver.ThreadingTCPServer):
-    """The service: `budget`, kept for all who know `token`."""
-
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
-    request_queue_size = 1024
-
-    def __init__(self, budget: ProcessBudget, host: str) -> None:
-        self.budget = budget
-        self.token = secrets.token_hex(16)
-        super().__init__((host, 0), Desk)
-        self.address = f"{host}:{self.socket.getsockname()[1]}:{self.token}"
+def questions(budget: ProcessBudget) -> Questions:
+    """What a worker may ask of it. Raises some exception for arguments that are not of their kind."""
+    return {
+        "take": lambda requests, size: budget.take(int(requests), int(size)),
+        "slow": lambda seconds, why: budget.slow(float(seconds), str(why)),
+        "stop": lambda why: budget.stop(str(why)),
+        "tell": lambda seconds, why: budget.tell(float(seconds), str(why)),
+        "now": budget.now,
+    }
 
 
 class SharedBudget:
@@ -163,14 +126,14 @@ class SharedBudget:
 
     def _ask(self, *request: Any) -> Answer:
         with self._lock:
-            for last in (False, True):
+            for tries_left in range(ASK_TRIES - 1, -1, -1):
                 try:
                     if self._file is None:
                         self._connect()
                     return Answer(*self._exchange(json.dumps(request).encode()))
-                except (OSError, ValueError):
+                except (OSError, ValueError):  # the connection was given to another worker, or the run has ended
                     self._file = None
-                    if last:
+                    if not tries_left:
                         raise self._gone() from None
                 except BaseException:  # interrupted: an answer may be on its way, which the next question must not get
                     self._file = None
@@ -239,22 +202,17 @@ class Served:
 
     def __init__(self, budget: ProcessBudget) -> None:
         self.budget = budget
-        self._servers: dict[str, tuple[BudgetServer, Thread]] = {}
+        self._servers: dict[str, BudgetServer] = {}
 
     def address(self, host: str) -> str:
         """Of the service at `host`, where it listens from now on."""
         if host not in self._servers:
-            server = BudgetServer(self.budget, host)
-            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-            thread.start()
-            self._servers[host] = server, thread
-        return self._servers[host][0].address
+            self._servers[host] = BudgetServer(self.budget.limits, questions(self.budget), host)
+        return self._servers[host].address
 
     def close(self) -> None:
-        for server, thread in self._servers.values():
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        for server in self._servers.values():
+            server.close()
 
 
 @contextmanager

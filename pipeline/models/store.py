@@ -6,7 +6,6 @@ is downloaded or fitted here: a missing model is an error that says which comman
 """
 
 import json
-import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,8 +16,8 @@ from typing import NamedTuple
 
 from infra.errors import UsageError, WorkError
 from infra.hashing import sha256_file, sha256_json
-from infra.remote import anywhere
 from infra.storage import ObjectPath, copy_file, new_folder, read_json, scratch_folder, write_bytes
+from infra.user_folders import user_cache, user_folder
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
 DEFAULT_MODELS = (
@@ -43,26 +42,12 @@ class ResolvedModel(NamedTuple):
 
 def model_folder(explicit: str | None) -> Path:
     """The folder named on the command line, else REFINERY_MODELS, else `models` in the user's cache."""
-    return _folder(explicit, "REFINERY_MODELS", "models")
+    return user_folder("models", explicit)
 
 
 def cache_folder(explicit: str | None) -> Path:
     """Where fetched packages are unpacked: the argument, else REFINERY_CACHE, else `packages` in the user's cache."""
-    return _folder(explicit, "REFINERY_CACHE", "packages")
-
-
-def _folder(explicit: str | None, variable: str, name: str) -> Path:
-    given = explicit or os.environ.get(variable)
-    if given:
-        found = anywhere(given, f"the folder of {name}")
-        return found if isinstance(found, ObjectPath) else found.expanduser()
-    return _user_cache() / name
-
-
-def _user_cache() -> Path:
-    import platformdirs
-
-    return platformdirs.user_cache_path("refinery")
+    return user_folder("packages", explicit)
 
 
 @lru_cache(maxsize=256)
@@ -73,7 +58,7 @@ def on_this_machine(model: Path) -> Path:
         return model
     files = model_files(model)
     versions = [[name, file.version] for name, file in files.items() if isinstance(file, ObjectPath)]
-    final = _user_cache() / "fetched-models" / sha256_json([str(model), versions])[:32]
+    final = user_cache() / "fetched-models" / sha256_json([str(model), versions])[:32]
     if not final.exists():
         final.parent.mkdir(parents=True, exist_ok=True)
         try:

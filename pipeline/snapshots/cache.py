@@ -1,4 +1,5 @@
-"""Path files are kept below the user's cache: a published crawl's files do not change, and each is asked for once.
+"""Path files are kept, below the user's cache or where REFINERY_SNAPSHOTS says: a published crawl's files do not
+change, and each is asked for once.
 
 Beside each is a card with its sha256, so that one that was cut or edited is fetched again.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from infra.hashing import readable_json
 from infra.storage import read_json, write_bytes
+from infra.user_folders import user_folder
 from pipeline.snapshots.source import CrawlSource
 
 CARD = ".card.json"
@@ -57,7 +59,5 @@ class PathFiles:
 
 
 def snapshot_cache() -> Path:
-    """`snapshots` in the user's cache."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("refinery") / "snapshots"
+    """REFINERY_SNAPSHOTS, else `snapshots` in the user's cache."""
+    return user_folder("snapshots")

@@ -1,4 +1,4 @@
-"""What one run cost: the coefficients that a plan is made from, kept with their date in the user's cache.
+"""What one run cost: the coefficients that a plan is made from, kept with their date.
 
 A probe is a finished run over a few files of a snapshot. The core-seconds of a stage are the CPU seconds of its tasks,
 its intermediate tables and its shuffles, as its `run.json` has them; how busy the run kept its cores is told apart.
@@ -18,6 +18,7 @@ from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import read_json, write_bytes
+from infra.user_folders import user_folder
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.run import FROZEN, stage_folder
 
@@ -163,10 +164,8 @@ def kept(folder: Path, recipe: str) -> Probe | None:
 
 
 def probes_folder() -> Path:
-    """`probes` in the user's cache."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("refinery") / "probes"
+    """REFINERY_PROBES, else `probes` in the user's cache."""
+    return user_folder("probes")
 
 
 def scaled(probe: Probe, by: float) -> Sequence[StageCost]:

@@ -228,6 +228,16 @@ def count_languages(languages: pa.ChunkedArray, tokens: Ints, repeats: Ints | np
     }
 
 
+# Columns that deduplication leaves on a survivor: how many copies it had, and in how many snapshots.
+COUNTS = ("copies", "snapshots")
+
+
+def numeric(columns: pa.Schema) -> list[str]:
+    """The names of the columns with numbers."""
+    types = pa.types
+    return [each.name for each in columns if types.is_integer(each.type) or types.is_floating(each.type)]
+
+
 def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Dataset:
     """Draws a mixture by the stage's `[stage.draw]` block. Raises UsageError if the pool is too small for it."""
     config = DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
@@ -235,10 +245,11 @@ def mix_stage(context: Context, stage: Stage, source: Source, out: Path) -> Data
     if done := already_made(out, header):
         return done
     carries = carried(source)
-    if config.quality and config.quality not in (*carries.signals, *carries.columns.names):
+    numbers = (*carries.signals, *COUNTS, *numeric(carries.columns))
+    if config.quality and config.quality not in numbers:
         raise UsageError(
-            f"{stage.name}.draw.quality is {config.quality!r}, which no document has; they have "
-            f"{', '.join((*carries.signals, *carries.columns.names))}"
+            f"{stage.name}.draw.quality is {config.quality!r}, which is no number that the documents have; they have "
+            f"{', '.join(numbers)}"
         )
     name = stage.options.get("tokenizer")
     places = tuple((model, place) for model, place in context.stage_places(stage) if model != name)

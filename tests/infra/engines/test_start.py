@@ -54,6 +54,49 @@ def test_ray_is_started_again_where_its_servers_do_not_come_up(
     assert len(calls) == attempts
 
 
+@pytest.mark.parametrize("error", [PermissionError(13, "no folder"), OSError(28, "no space"), ValueError("num_cpus")])
+def test_what_would_fail_again_is_tried_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+
+    def init(**options: object) -> None:
+        calls.append(options)
+        raise error
+
+    monkeypatch.setattr("ray.init", init)
+    with pytest.raises(WorkError, match="could not be started"):
+        start_ray(None, 2)
+    assert len(calls) == 1
+
+
+AFTER_FAILURE = """
+from ray._private.node import Node
+import psutil
+from infra.engines import ray as engine
+
+started, start = [], Node.start_ray_processes
+
+def late(node):
+    started.append(engine.servers())
+    if len(started) < 2:
+        raise Exception("not in time")
+    start(node)
+
+Node.start_ray_processes = late
+engine.start_ray(None, 1)
+import ray
+first = started[0]
+assert first, "no server was started before the failure"
+assert not any(process.is_running() for process in first)
+assert not {process.pid for process in first} & {process.pid for process in engine.servers()}
+assert ray.get(ray.remote(lambda: 7).remote()) == 7
+"""
+
+
+@pytest.mark.long
+def test_servers_of_a_start_that_failed_are_ended_before_the_next() -> None:
+    assert python(AFTER_FAILURE) == ""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
 @pytest.mark.parametrize(("driver", "lives"), [("os.getppid()", True), ("os.getppid() + 1", False)])
 def test_a_worker_lives_as_long_as_its_driver(driver: str, lives: bool) -> None:

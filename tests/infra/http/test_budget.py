@@ -1,15 +1,30 @@
 """One budget for all processes of a run."""
 
+import errno
 import os
 import socket
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from infra.errors import WorkError
-from infra.http.budget import VARIABLE, SharedBudget, budget, environment, keep_budget, serve_budget
+from infra.http.budget import (
+    VARIABLE,
+    ProcessBudget,
+    SharedBudget,
+    budget,
+    environment,
+    keep_budget,
+    questions,
+    serve_budget,
+)
+from infra.http.budget_server import BudgetServer
 from infra.http.limits import HttpLimits
 from tests.commoncrawl.server import Refusal, serve
 from tests.files import ROOT
@@ -119,3 +134,66 @@ def test_runs_in_threads_share_one_that_ends_with_the_last() -> None:
     assert VARIABLE not in os.environ
     with serve_budget(HttpLimits(patience=7)), keep_budget():
         assert budget().limits.patience == 7
+
+
+def test_more_workers_than_connections_are_all_answered_by_one_thread() -> None:
+    """Also where all of them ask all the time: none waits for another to be quiet."""
+    kept = ProcessBudget(HttpLimits(requests_per_second=1e6))
+    before = threading.active_count()
+    server = BudgetServer(kept.limits, questions(kept), "127.0.0.1", most=3)
+    answered = [0] * 10
+
+    def work(number: int) -> None:
+        worker = SharedBudget(server.address)
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert worker.take(1, 0).stopped == ""
+            answered[number] += 1
+            time.sleep(0.01)
+
+    try:
+        with ThreadPoolExecutor(len(answered)) as pool:
+            assert [*pool.map(work, range(len(answered)))] == [None] * len(answered)
+            assert len(server._connections) <= 3
+        assert min(answered) >= 5, answered
+        assert threading.active_count() == before + 1
+    finally:
+        server.close()
+    assert threading.active_count() == before
+
+
+def test_files_that_ran_out_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the number of connections is as before when there are files again."""
+    kept = ProcessBudget(HttpLimits())
+    server = BudgetServer(kept.limits, questions(kept), "127.0.0.1", most=8)
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "too many open files")] * 3
+
+    def failing(listener: socket.socket) -> object:
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    monkeypatch.setattr("infra.http.budget_server.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(socket.socket, "accept", failing)
+    try:
+        workers = [SharedBudget(server.address) for _ in range(6)]
+        assert not failures and len(server._connections) == 6
+        assert {worker.now().stopped for worker in workers} == {""}
+    finally:
+        server.close()
+
+
+def test_a_worker_that_sends_nonsense_costs_nobody_else() -> None:
+    kept = ProcessBudget(HttpLimits())
+    server = BudgetServer(kept.limits, questions(kept), "127.0.0.1")
+    host, port, token = server.address.split(":")
+    try:
+        shared = SharedBudget(server.address)
+        for line in (b'["take", "x", 1]', b'["take"]', b'["of"]', b"{}", b"1", b"\xff", b"[" * 5000, b"x" * 10**6):
+            with socket.create_connection((host, int(port))) as connection, suppress(OSError):
+                connection.sendall(token.encode() + b"\n" + line + b"\n")
+                answers = connection.makefile("rb")
+                assert b"patience" in answers.readline() and answers.readline() == b""
+        assert shared.now().stopped == ""
+    finally:
+        server.close()

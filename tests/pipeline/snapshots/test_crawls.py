@@ -9,8 +9,9 @@ import pytest
 
 from infra.errors import UsageError, WorkError
 from infra.storage import read_json, write_bytes
-from pipeline.snapshots.cache import CARD, PathFiles
+from pipeline.snapshots.cache import CARD, PathFiles, snapshot_cache
 from pipeline.snapshots.crawls import KINDS, Crawls, coverage
+from pipeline.snapshots.probe import Probe, keep, kept, probes_folder
 from pipeline.snapshots.source import open_source
 from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_LISTED, ARC_WITH_LIST, NEW, OLD, SNAPSHOTS
 from tests.commoncrawl.server import Cut, Flipped, Refusal, StandIn
@@ -121,11 +122,28 @@ def test_lists_are_kept_until_refreshed_or_damaged(stand_in: StandIn, tmp_path: 
         return len(stand_in.asked(name)) - before
 
     assert [asked_after(), asked_after(), asked_after(refresh=True), asked_after()] == [1, 0, 1, 0]
-    (kept,) = (tmp_path / "lists").rglob("warc.paths.gz")
-    card = read_json(kept.with_name(kept.name + CARD))
+    (list_,) = (tmp_path / "lists").rglob("warc.paths.gz")
+    card = read_json(list_.with_name(list_.name + CARD))
     assert card["source"] == stand_in.url
-    kept.write_bytes(kept.read_bytes()[:-1])
+    list_.write_bytes(list_.read_bytes()[:-1])
     assert [asked_after(), asked_after()] == [1, 0]
+
+
+def test_lists_and_probes_are_kept_in_a_store_too(
+    stand_in: StandIn, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFINERY_SNAPSHOTS", f"{root}/lists")
+    monkeypatch.setenv("REFINERY_PROBES", f"{root}/probes")
+    counts = []
+    for _ in range(2):
+        before = len(stand_in.asked("*.paths.gz"))
+        assert len(Crawls(open_source(stand_in.url), PathFiles(snapshot_cache())).names(NEW)) == 4
+        counts.append(len(stand_in.asked("*.paths.gz")) - before)
+    assert counts == [1, 0]
+    probe = Probe("some", "0" * 64, "2026-11-29", "x86_64", 2, 1, 10, 0.9, ())
+    assert kept(probes_folder(), "some") is None
+    assert keep(probe, probes_folder()) == root / "probes" / "some.json"
+    assert kept(probes_folder(), "some") == probe
 
 
 def test_a_list_that_is_none_is_not_kept(stand_in: StandIn, tmp_path: Path) -> None:

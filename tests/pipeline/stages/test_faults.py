@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +16,7 @@ import pytest
 from infra.dataset.reader import Dataset
 from infra.storage import client
 from tests.files import checkout
-from tests.pipeline.command import made, refinery, refinery_process, start
+from tests.pipeline.command import ROOT, made, refinery, refinery_process, start
 from tests.pipeline.pages import article, pages, write_warc
 from tests.pipeline.recipe_texts import BRIEF
 from tests.s3_server import Server, slow_down
@@ -125,7 +126,7 @@ def lower(file: Path, limit: str, low: str) -> None:
 @pytest.mark.parametrize("where", ["disk", "store"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_drivers_at_once(engine: str, where: str, world: Path, tmp_path: Path, root: Path) -> None:
-    """One is refused in a line, the other ends as if it were alone."""
+    """At the same moment: one is refused in a line, or finds all of it made; the other ends as if it were alone."""
     out = root if where == "store" else tmp_path / "out"
     processes = [start(*command(world, out, engine)) for _ in range(2)]
     said = [process.communicate(timeout=300)[1] for process in processes]
@@ -133,6 +134,44 @@ def test_two_drivers_at_once(engine: str, where: str, world: Path, tmp_path: Pat
     assert sorted(codes) in ([0, 2], [0, 0]), "\n".join(said)
     for code, text in zip(codes, said, strict=True):
         assert code == 0 or re.search(r"another (process|driver, on \S+,) is writing into", text), text
+    assert made(out) == made(world / "out")
+
+
+# Its driver waits before its second stage until the file that is named first exists.
+WAITS = """
+import pathlib, sys, time
+from pipeline.stages import run
+
+go_on, make = pathlib.Path(sys.argv.pop(1)), run.run_stage
+
+def later(*words):
+    made = make(*words)
+    while not go_on.exists():
+        time.sleep(0.05)
+    return made
+
+run.run_stage = later
+from pipeline.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize("where", ["disk", "store"])
+def test_a_second_driver_is_refused_while_the_first_works(where: str, world: Path, tmp_path: Path, root: Path) -> None:
+    out, go_on = root if where == "store" else tmp_path / "out", tmp_path / "go-on"
+    words = [str(word) for word in command(world, out)]
+    first = subprocess.Popen([sys.executable, "-c", WAITS, go_on, *words], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        while not (out / "01-ingest" / "manifest.json").exists():
+            assert first.poll() is None, first.communicate()[1]
+            time.sleep(0.05)
+        second = refinery(*words, code=2)
+        assert re.search(r"another (process|driver, on \S+,) is writing into", second), second
+        assert not (out / "02-extract" / "manifest.json").exists()
+    finally:
+        go_on.touch()
+        said = first.communicate(timeout=300)[1]
+    assert first.returncode == 0, said
     assert made(out) == made(world / "out")
 
 

@@ -114,7 +114,25 @@ def test_the_best_of_the_pool_are_repeated(world: Path, tmp_path: Path) -> None:
     assert found == {str(i): 4 if i / 100 >= least[0] else 1 for i in range(100) if i / 100 >= least[1]}
     assert least == pytest.approx([0.8, 0.4, None], abs=0.05)
     refused = refinery("mix", *words, world / "web.jsonl.gz", "--out", tmp_path / "other", code=2)
-    assert "draw.quality is 'edu', which no document has" in refused
+    assert "draw.quality is 'edu', which is no number that the documents have; they have " in refused
+
+
+def test_documents_are_repeated_by_the_copies_that_they_had(tmp_path: Path) -> None:
+    """Rehydration. A column of words is no quality."""
+    counts = {str(i): 1 if i < 20 else 3 if i < 25 else 8 for i in range(27)}
+    rows = [
+        {"text": "\n".join(sentences(int(i))), "id": f"{i}-{k}", "of": i} for i, n in counts.items() for k in range(n)
+    ]
+    write_rows(tmp_path / "copies.jsonl", rows)
+    refinery("run", "--recipe", "exact", "--input", tmp_path / "copies.jsonl", "--out", tmp_path / "out")
+    draw = {"grades": [{"min": 7, "epochs": 4}, {"min": 2, "epochs": 2}, {"min": 0, "epochs": 1}]}
+    for name in ("copies", "of"):
+        (tmp_path / f"{name}.toml").write_text(recipe("mix", stage("mixture", "mix", draw={**draw, "quality": name})))
+    words = ("--input", tmp_path / "out", "--out", tmp_path / "mixture")
+    assert "is no number" in refinery("mix", "--recipe", tmp_path / "of.toml", *words, code=2)
+    refinery("mix", "--recipe", tmp_path / "copies.toml", *words)
+    found = {row["of"]: row["repeats"] for row in Dataset(tmp_path / "mixture").to_arrow().to_pylist()}
+    assert found == {i: {1: 1, 3: 2, 8: 4}[n] for i, n in counts.items()}
 
 
 def test_every_token_is_traced_to_its_document(world: Path) -> None:
