@@ -46,8 +46,9 @@ class AuditSampling:
         return min(self.share * 2.0**octaves * (UNLIKELY if unlikely else 1.0), 1.0)
 
     def let_through(self, share: float, rejects: Sequence[Reject]) -> float:
-        """The share of such pages that go on although the prefilter rejects them, of a page with this `share`."""
-        return share if not self.weighted or all(map(_is_near, rejects)) else share * FAR
+        """The share of such pages that go on although the prefilter rejects them, of a page with this `share`; if all
+        of them are sampled, all go on."""
+        return share if not self.weighted or share == 1 or all(map(_is_near, rejects)) else share * FAR
 
     def is_unlikely(self, language: str | None, read: bool) -> bool:
         """`language`: of the page, if it is known; `read`: the page has a text that nothing but its size, language or

@@ -59,7 +59,7 @@ def test_of_pages_far_from_a_bound_fewer_go_through_the_recipe() -> None:
     sampling = AuditSampling(0.2, True)
     for rejects, share in (([near], 0.2), ([far], 0.05), ([near, far], 0.05), ([unknown], 0.05)):
         assert sampling.let_through(0.2, rejects) == pytest.approx(share)
-    assert AuditSampling(0.2).let_through(0.2, [far]) == 0.2
+    assert AuditSampling(0.2).let_through(0.2, [far]) == 0.2 and sampling.let_through(1.0, [far]) == 1.0
 
 
 @given(st.integers(0, 10**9), st.floats(0, 1), st.floats(0, 1))
