@@ -51,6 +51,8 @@ NAMES: Final = (
     "prefilter",
     "language",
     "topics",
+    "topic_texts",
+    "topic_vectors",
     "wrong_labels",
     "fit_blocks",
     "masks",

@@ -11,26 +11,21 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from infra.code_version import code_version
 from infra.dataset.reader import Dataset, ShardReader
 from infra.engines.job import RangeJob
 from infra.engines.sizes import bytes_of, groups_of, piece_bytes
+from infra.engines.sorted_runs import as_before, combined, sorted_rows
 from infra.engines.task import Output, Reducer
 from infra.hashing import sha256_json
 
-# The rows that a reducer is handed at a time.
-REDUCE_ROWS = 65536
 # Where rows come from: the number of the input, among those of a reduction.
 INPUT = "_input"
 # In this order, as far as a table has them, rows of equal key follow each other.
 PLACE = (("shard", "row"), ("file_path", "warc_offset"))
-# An array of strings holds less than 2 GiB, and so does what is taken from several.
-SMALL_ARRAYS = 2**30
 # So many bytes of rows are taken at a time from those of a group of parts.
 TAKEN_BYTES = 2**26
-LARGE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
 
 # The rows of a group of parts for one partition, as shuffles that move bytes carry them: the group's number, and an
 # Arrow stream.
@@ -90,7 +85,8 @@ class Spreads(Sequence[Spread]):
     def fingerprint(self) -> str:
         """What decides the rows of all groups."""
         inputs = [[ref.sha256 for ref in dataset.refs] for dataset in self.inputs]
-        return sha256_json([inputs, self.key, self.partitions, self.together, code_version(Spread)])
+        groups = [[source, parts.start, parts.stop] for source, parts in self.groups]
+        return sha256_json([inputs, groups, self.key, self.partitions, self.together, code_version(Spread)])
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -153,26 +149,9 @@ def reduce_pieces(job: RangeJob, pieces: Iterable[Piece]) -> int:
 
 def sort_rows(tables: Sequence[pa.Table], key: str) -> Iterator[pa.RecordBatch]:
     """The rows of all tables by key, then by their place (`PLACE`); equal rows keep the order of the inputs."""
-    if not tables:
-        return
-    table = pa.concat_tables(tables, promote_options="default")
-    del tables  # so that the rows are held once, in one array a column
-    schema, table = table.schema, combined(table)
-    place = next((names for names in PLACE if {*names} <= {*schema.names}), ())
-    keys = [(name, "ascending") for name in dict.fromkeys((key, *place))]
-    order = pc.sort_indices(table, sort_keys=keys)
-    for start in range(0, len(order), REDUCE_ROWS):
-        rows = table.take(order.slice(start, REDUCE_ROWS))
-        yield from (as_before(batch, schema) for batch in rows.to_batches())
-
-
-def combined(table: pa.Table) -> pa.Table:
-    """A table with one array a column. Where its strings may together be too long for one array, they are large
-    strings."""
-    if table.nbytes >= SMALL_ARRAYS:
-        fields = [field.with_type(LARGE.get(field.type, field.type)) for field in table.schema]
-        table = table.cast(pa.schema(fields))
-    return table.combine_chunks()
+    names = {name for table in tables for name in table.schema.names}
+    place = next((each for each in PLACE if {*each} <= names), ())
+    return sorted_rows(tables, [(name, "ascending") for name in dict.fromkeys((key, *place))]) if tables else iter(())
 
 
 def by_partition(table: pa.Table, key: str, partitions: int, together: int = 1) -> Iterator[tuple[int, pa.Table]]:
@@ -194,11 +173,6 @@ def by_partition(table: pa.Table, key: str, partitions: int, together: int = 1) 
             first, end = start, max(stop, min(len(order), start + at_once))
             rows = table.take(pa.array(order[first:end]))
         yield partition, as_before(rows.slice(start - first, stop - start), schema)
-
-
-def as_before(rows: Any, schema: pa.Schema) -> Any:
-    """A batch or a table whose strings are as they were before `combined`."""
-    return rows if rows.schema == schema else rows.cast(schema)
 
 
 def to_bytes(table: pa.Table) -> bytes:

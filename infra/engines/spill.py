@@ -24,6 +24,7 @@ from infra.hashing import sha256_json
 from infra.metering import worker_cpu_seconds
 from infra.storage import (
     ObjectPath,
+    check_locked,
     disk_errors,
     new_file,
     place,
@@ -81,19 +82,35 @@ class Spilled:
     count: int
 
     def tables(self, partition: int) -> list[pa.Table]:
+        """On a disk they stay there until they are used."""
         paths = [spill_path(self.folder, index) for index in range(self.count)]
-        if isinstance(place(self.folder), ObjectPath):
-            with ThreadPoolExecutor(READERS) as readers:
-                found = [*readers.map(partial(read_piece, partition=partition), paths)]
-        else:
-            found = [read_piece(path, partition) for path in paths]
-        return [from_bytes(piece) for piece in found if piece]
+        if not isinstance(place(self.folder), ObjectPath):
+            return [table for path in paths if (table := map_piece(path, partition)) is not None]
+        with ThreadPoolExecutor(READERS) as readers:
+            found = [*readers.map(partial(read_piece, partition=partition), paths)]
+        return [table for table in found if table is not None]
 
 
-def read_piece(path: Path, partition: int) -> bytes:
-    """The rows that a file has for one partition; empty where it has none."""
-    start, end = np.frombuffer(read_range(path, partition * OFFSET.itemsize, 2 * OFFSET.itemsize), OFFSET).tolist()
-    return read_range(path, start, end - start) if end > start else b""
+def read_piece(path: Path, partition: int) -> pa.Table | None:
+    """The rows that a file in a store has for one partition; None where it has none."""
+    start, end = piece_ends(path, partition)
+    return from_bytes(read_range(path, start, end - start)) if end > start else None
+
+
+def map_piece(path: Path, partition: int) -> pa.Table | None:
+    """The same of a file on a disk, mapped: its rows take memory when they are used, which the system may take back."""
+    start, end = piece_ends(path, partition)
+    if end == start:
+        return None
+    with pa.memory_map(str(path)) as file:
+        file.seek(start)
+        return from_bytes(file.read_buffer(end - start))
+
+
+def piece_ends(path: Path, partition: int) -> tuple[int, int]:
+    content = read_range(path, partition * OFFSET.itemsize, 2 * OFFSET.itemsize)
+    start, end = np.frombuffer(content, OFFSET).tolist()
+    return start, end
 
 
 def spread_cpu_seconds(path: Path, partitions: int) -> float:
@@ -130,6 +147,8 @@ def shuffle_through_files(
     Files that an earlier run has finished are not made again: their folder is named by all that decides what they hold.
     """
     folder = spill / sha256_json([spreads.fingerprint, code_version(SpillJob)])[:16]
+    dataset = place(jobs.operation.folder)
+    check_locked(dataset)  # a driver that was stopped leaves the files to the one that followed it
     for other in spill.iterdir() if spill.exists() else ():
         if other != folder:
             remove_folder(other)
@@ -143,6 +162,8 @@ def shuffle_through_files(
     paths = (spill_path(str(folder), index) for index in range(len(spreads)))
     seconds = sum(spread_cpu_seconds(path, spreads.partitions) for path in paths)
     spilled = (Spilled(str(folder), len(spreads)),)
+    check_locked(dataset)
     engine.run_jobs(jobs.ranges(engine.workers, lambda _: spilled), done)
+    check_locked(dataset)
     remove_folder(spill)
     return seconds

@@ -58,7 +58,7 @@ def list_snapshots(
     """List the snapshots and how many files each has.
 
     All crawls are listed, those of 2008 to 2012 too, which are ARC files. The lists of files are fetched once, some 100
-    MB in all, and kept in the user's cache.
+    MB in all, and kept in the user's cache, or in REFINERY_SNAPSHOTS, a folder or s3://bucket/folder.
 
     Example: refinery snapshots list CC-MAIN-2024-51
     """

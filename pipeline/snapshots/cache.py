@@ -47,8 +47,8 @@ class PathFiles:
 
     def _kept(self, source: CrawlSource, name: str) -> bytes | None:
         path = self._path(source, name)
-        card = read_json(path.with_name(path.name + CARD))
-        with suppress(OSError):
+        with suppress(OSError):  # nor one that cannot be read
+            card = read_json(path.with_name(path.name + CARD))
             content = path.read_bytes()
             if isinstance(card, dict) and card.get("sha256") == hashlib.sha256(content).hexdigest():
                 return content

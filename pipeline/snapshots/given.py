@@ -13,7 +13,7 @@ from infra.dataset.manifest import LIMIT, MANIFEST
 from infra.dataset.reader import Dataset
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
-from infra.hashing import readable_json, sha256_json
+from infra.hashing import readable_json
 from infra.http.limits import HttpLimits
 from infra.storage import read_json, write_bytes
 from pipeline.inputs.columns import Columns
@@ -26,7 +26,7 @@ from pipeline.snapshots.choice import Choice, read_share
 from pipeline.snapshots.choose import chosen_files
 from pipeline.snapshots.crawls import Crawls
 from pipeline.snapshots.plan import Means, check_budget, plan
-from pipeline.snapshots.probe import Probe, keep, kept, probes_folder, read_probe
+from pipeline.snapshots.probe import Probe, keep, kept, probes_folder, read_probe, text_hash
 from pipeline.snapshots.source import open_source
 from pipeline.stages.final import FORECAST, FROZEN
 from pipeline.stages.ingest import states_read
@@ -89,16 +89,18 @@ def probe_of(recipe: Recipe, run: Path | None = None) -> Probe:
     """What a run of the recipe took: of the folder, which is kept, else what was kept. UsageError where there is none,
     or it is another recipe's."""
     if run is None:
-        found = kept(probes_folder(), recipe.name)
+        found = kept(probes_folder(), recipe.name, text_hash(recipe.source))
         if found is None:
             raise UsageError(
-                f"no probe of recipe {recipe.name!r} yet: `refinery run --snapshot ID --files 2 --out probe`, then "
-                "`refinery snapshots plan --probe probe`, both with this recipe"
+                f"no probe yet of recipe {recipe.name!r} as it is now: `refinery run --snapshot ID --files 2 --out "
+                "probe`, then `refinery snapshots plan --probe probe`, both with this recipe"
             )
         return found
     found = read_probe(run)
     if found.recipe != recipe.name:
         raise UsageError(f"{run} is a run of recipe {found.recipe!r}, not of {recipe.name!r}: give a probe of this one")
+    if found.sha256 != text_hash(recipe.source):
+        raise UsageError(f"{run} is a run of another text of recipe {recipe.name!r}: give a probe of this one")
     keep(found, probes_folder())
     return found
 
@@ -132,7 +134,7 @@ def is_made(recipe: Recipe, given: Inputs, out: Path, limit: int | None) -> bool
         limit,
         recipe.name,
     )
-    return same and sha256_json(frozen.get("source")) == sha256_json(dict(recipe.source))
+    return same and text_hash(frozen.get("source") or {}) == text_hash(recipe.source)
 
 
 def keep_forecast(out: Path, planned: dict[str, Any] | None) -> None:

@@ -107,7 +107,8 @@ def check_budget(made: dict[str, Any], core_hours: float) -> None:
     needed = made["total"]["core_hours"]
     if needed > core_hours:
         start = made["total"]["start_core_hours"]
-        files = max(0, math.floor(made["files"] * (core_hours - start) / (needed - start)))
+        growing = max(needed - start, 1e-9)
+        files = max(0, min(made["files"], math.floor(made["files"] * (core_hours - start) / growing)))
         raise UsageError(
             f"the run would take about {needed:,.3g} core-hours, and --budget allows {core_hours:,.3g}: that is enough "
             f"for about {files:,} of its {made['files']:,} files (--files, --sample)"

@@ -15,14 +15,17 @@ from urllib.parse import quote
 
 from infra.dataset.manifest import LIMIT, RUN
 from infra.dataset.reader import Dataset
+from infra.engines.sizes import piece_bytes
 from infra.errors import UsageError
-from infra.hashing import readable_json
+from infra.hashing import readable_json, sha256_json
 from infra.storage import read_json, write_bytes
 from infra.user_folders import user_folder
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.run import FROZEN, stage_folder
 
 ARCHIVE_BYTES = "bytes/file"
+# Rows of tables in memory take some three times their bytes on disk; a group of parts of 256 MiB took 866 MiB to cut.
+INFLATED, HELD_OF_PIECE = 3.0, 3.4
 READS_ARCHIVES = ("ingest", "extract")
 
 
@@ -51,8 +54,9 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Probe:
-    """`files`, `bytes`: of the archives that it read; `taken`: the day; `busy`: the share of the cores' time that its
-    tasks used, between the first stage's start and the last one's end."""
+    """`sha256`: of the recipe's text (`text_hash`). `files`, `bytes`: of the archives that it read; `taken`: the day;
+    `busy`: the share of the cores' time that its tasks used, between the first stage's start and the last one's
+    end."""
 
     recipe: str
     sha256: str
@@ -88,7 +92,7 @@ def read_probe(run: Path) -> Probe:
     spent = sum(float(own["cpu_seconds"]) for own in accounts)
     return Probe(
         recipe=account["recipe"]["name"],
-        sha256=account["recipe"]["sha256"],
+        sha256=text_hash(frozen_source(run)),
         taken=str(accounts[0]["started"])[:10],
         machine=(accounts[0].get("machine") or {}).get("system", ""),
         workers=int(account["workers"]),
@@ -135,32 +139,46 @@ def start_seconds(own: Mapping[str, Any]) -> float:
     return max(0.0, first - seconds / rows * first_rows) if rows > 0 else 0.0
 
 
-def commands_of(run: Path) -> dict[str, str]:
-    """By the folder of each stage of a run, its command."""
+def frozen_source(run: Path) -> dict[str, Any]:
+    """The text of a run's recipe, as data."""
     frozen: Any = read_json(run / FROZEN)
     if not isinstance(frozen, dict) or not isinstance(frozen.get("source"), dict):
         raise UsageError(f"{run / FROZEN} is not as it was written: run the same `refinery run` command again")
-    recipe = parse_recipe(frozen["source"], str(run / FROZEN))
+    source: dict[str, Any] = frozen["source"]
+    return source
+
+
+def text_hash(source: Mapping[str, Any]) -> str:
+    """Of what a recipe's text says: another text of the same name has other costs. Its models hardly matter."""
+    return sha256_json(dict(source))
+
+
+def commands_of(run: Path) -> dict[str, str]:
+    """By the folder of each stage of a run, its command."""
+    recipe = parse_recipe(frozen_source(run), str(run / FROZEN))
     return {stage_folder(recipe, stage): stage.command for stage in recipe.stages}
 
 
 def keep(probe: Probe, folder: Path) -> Path:
-    """Keeps the coefficients of a recipe, by its name, in place of older ones."""
-    path = folder / f"{quote(probe.recipe, safe='')}.json"
+    """Keeps the coefficients of a recipe, by its name and text, in place of older ones."""
+    path = _place(folder, probe.recipe, probe.sha256)
     with suppress(OSError):  # a plan does not fail for a cache
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, readable_json(asdict(probe)))
     return path
 
 
-def kept(folder: Path, recipe: str) -> Probe | None:
-    """The coefficients that were kept for a recipe; None where there are none."""
-    found: Any = read_json(folder / f"{quote(recipe, safe='')}.json")
-    try:
+def kept(folder: Path, recipe: str, sha256: str) -> Probe | None:
+    """The coefficients that were kept for a recipe of this name and text; None where there are none."""
+    with suppress(OSError, TypeError, KeyError):  # a store that does not answer keeps none
+        found: Any = read_json(_place(folder, recipe, sha256))
         stages = tuple(StageCost(**each) for each in found["stages"])
         return Probe(**{**found, "stages": stages})
-    except (TypeError, KeyError):
-        return None
+    return None
+
+
+def _place(folder: Path, recipe: str, sha256: str) -> Path:
+    return folder / f"{quote(recipe, safe='')}-{sha256[:16]}.json"
 
 
 def probes_folder() -> Path:
@@ -168,8 +186,14 @@ def probes_folder() -> Path:
     return user_folder("probes")
 
 
+def piece_memory(table_bytes: float) -> float:
+    """What a worker holds to cut or to sort one piece of a reduction over tables that have so many bytes on disk."""
+    return HELD_OF_PIECE * piece_bytes(round(table_bytes * INFLATED)) if table_bytes else 0.0
+
+
 def scaled(probe: Probe, by: float) -> Sequence[StageCost]:
-    """The costs of so many times the input: all but memory, and what a process loads, grows with it."""
+    """The costs of so many times the input: all but what a process loads grows with it, and memory only as the pieces
+    of reductions do."""
     return [
         replace(
             cost,
@@ -179,6 +203,9 @@ def scaled(probe: Probe, by: float) -> Sequence[StageCost]:
             table_bytes=round(cost.table_bytes * by),
             rows_in=round(cost.rows_in * by),
             rows_out=round(cost.rows_out * by),
+            memory_bytes=round(
+                cost.memory_bytes + piece_memory(cost.table_bytes * by) - piece_memory(cost.table_bytes)
+            ),
         )
         for cost in probe.stages
     ]

@@ -75,6 +75,8 @@ class WebSource:
             token = page.findtext("{*}NextContinuationToken")
             if not token:
                 return
+            if token == asked.get("continuation-token"):
+                raise WorkError(f"{self.at} gives the same page of the files below {prefix} again and again")
             asked["continuation-token"] = token
 
 

@@ -1,5 +1,7 @@
 """How rows are cut into groups, spread by key and sorted."""
 
+from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.engines import shuffle, sizes
+from infra.dataset.receipts import SPILL
+from infra.engines import shuffle, sizes, sorted_runs, spill
+from infra.engines.engine import Done
+from infra.engines.job import Job, PartJobs
+from infra.engines.local import LocalEngine
 from infra.engines.open import open_engine
-from infra.engines.shuffle import by_partition, sort_rows
+from infra.engines.shuffle import Spreads, by_partition, sort_rows
+from infra.errors import WorkError
+from infra.storage import place, scratch_folder, write_bytes
 from tests.infra.toy import Count, Slice, Slices, Sum, header
 
 
@@ -68,9 +76,45 @@ def test_rows_are_spread_alike_however_many_are_taken_at_once(
         assert [*zip(piece["key"].to_pylist(), piece["text"].to_pylist(), strict=True)] == wanted[partition]
 
 
+@pytest.mark.parametrize("held", [1, 300, 2**30])
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_rows_are_sorted_alike_in_runs(held: int, tables: list[list[tuple[int, int]]], lacks: bool) -> None:
+    """Rows of equal key and place stay as they came; a column that a table lacks is null."""
+    number = count()
+    rows = [[(key, row, next(number)) for key, row in table] for table in tables]
+    made = []
+    for index, table in enumerate(rows):
+        columns = {
+            "key": pa.array([key for key, _, _ in table], pa.uint64()),
+            "shard": pa.array([0] * len(table), pa.int32()),
+            "row": pa.array([row for _, row, _ in table], pa.int32()),
+            "name": pa.array([str(name) for _, _, name in table], pa.string()),
+        }
+        if lacks and index == 0:
+            del columns["name"]
+        made.append(pa.table(columns))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sorted_runs, "HELD_BYTES", held)
+        patch.setattr(sorted_runs, "RUN_ROWS", 3)
+        patch.setattr(sorted_runs, "BATCH_ROWS", 7)
+        batches = list(sort_rows(made, "key"))
+    assert not list(scratch_folder().glob("run-*"))
+    found = [row for batch in batches for row in batch.to_pylist()]
+    first = len(rows[0]) if lacks else 0
+    wanted = sorted((row for table in rows for row in table), key=lambda row: row[:2])
+    name = [None if row[2] < first else str(row[2]) for row in wanted]
+    assert [(row["key"], row["row"], row.get("name")) for row in found] == [
+        (key, row, each) for (key, row, _), each in zip(wanted, name, strict=True)
+    ]
+    assert len({str(batch.schema) for batch in batches}) <= 1 and all(batch.num_rows <= 7 for batch in batches)
+
+
 def test_sorted_rows_come_in_batches_and_keep_the_order_of_the_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shuffle, "REDUCE_ROWS", 7)
-    monkeypatch.setattr(shuffle, "SMALL_ARRAYS", 1)  # strings as if there were gigabytes
+    monkeypatch.setattr(sorted_runs, "BATCH_ROWS", 7)
+    monkeypatch.setattr(sorted_runs, "SMALL_ARRAYS", 1)  # strings as if there were gigabytes
     keys = np.random.default_rng(0).integers(0, 5, 40).astype(np.uint64)
     names = [f"{number}" for number in range(40)]
     tables = [pa.table({"key": keys[part], "name": names[part]}) for part in (slice(0, 15), slice(15, 40))]
@@ -81,3 +125,50 @@ def test_sorted_rows_come_in_batches_and_keep_the_order_of_the_inputs(monkeypatc
     assert made["key"].to_pylist() == keys[order].tolist()
     assert made["name"].to_pylist() == [names[number] for number in order]
     assert list(sort_rows([], "key")) == []
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_reduction_whose_groups_are_cut_otherwise_later_is_spread_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> float:
+        raise Killed
+
+    with open_engine("local") as engine:
+        numbers = engine.map_shards(Count(), [Slices(8)], tmp_path / "numbers", header("numbers"))
+        for first, then in ((1, 2**20), (2**20, 1)):
+            monkeypatch.setattr(sizes, "LEAST_BYTES", first)
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                patch.setattr(spill, "spread_cpu_seconds", killed)
+                engine.reduce_by_key([numbers], "key", Sum(), 3, tmp_path / str(first), header("sums"))
+            monkeypatch.setattr(sizes, "LEAST_BYTES", then)
+            made = engine.reduce_by_key([numbers], "key", Sum(), 3, tmp_path / str(first), header("sums"))
+            assert sum(made.to_arrow()["sum"].to_pylist()) == sum(range(800))
+
+
+class SpillsThere(LocalEngine):
+    """Spills into the dataset's folder, as Ray does. Another driver takes it over after the spill."""
+
+    def shuffle(self, spreads: Spreads, jobs: PartJobs, done: Done) -> float:
+        return spill.shuffle_through_files(self, place(jobs.operation.folder) / SPILL, spreads, jobs, done)
+
+    def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
+        super().run_jobs(jobs, done)
+        for folder in self.lost:
+            write_bytes(folder / ".lock", b'{"token": "another", "host": "b", "renewal": "x"}')
+            self.before = [*(folder / SPILL).walk_objects()]  # type: ignore[attr-defined]
+
+    lost: tuple[Path, ...] = ()
+    before: Sequence[Path] = ()
+
+
+def test_a_driver_that_lost_its_folder_leaves_the_spilled_rows_to_the_next(root: Path) -> None:
+    with SpillsThere() as engine:
+        numbers = engine.map_shards(Count(), [Slices(3)], root / "numbers", header("numbers"))
+        engine.lost = (root / "sums",)
+        with pytest.raises(WorkError, match="another driver has taken over"):
+            engine.reduce_by_key([numbers], "key", Sum(), 2, root / "sums", header("sums"))
+    assert len(engine.before) == 1 and [*(root / "sums" / SPILL).walk_objects()] == engine.before  # type: ignore[attr-defined]

@@ -141,9 +141,14 @@ def test_lists_and_probes_are_kept_in_a_store_too(
         counts.append(len(stand_in.asked("*.paths.gz")) - before)
     assert counts == [1, 0]
     probe = Probe("some", "0" * 64, "2026-11-29", "x86_64", 2, 1, 10, 0.9, ())
-    assert kept(probes_folder(), "some") is None
-    assert keep(probe, probes_folder()) == root / "probes" / "some.json"
-    assert kept(probes_folder(), "some") == probe
+    assert kept(probes_folder(), "some", "0" * 64) is None
+    assert keep(probe, probes_folder()).is_relative_to(root / "probes")
+    assert kept(probes_folder(), "some", "0" * 64) == probe
+    assert kept(probes_folder(), "some", "1" * 64) is None
+    for name in ("REFINERY_SNAPSHOTS", "REFINERY_PROBES"):  # a cache that cannot be read costs time alone
+        monkeypatch.setenv(name, "s3://no-such-bucket/x")
+    assert len(Crawls(open_source(stand_in.url), PathFiles(snapshot_cache())).names(NEW)) == 4
+    assert kept(probes_folder(), "some", "0" * 64) is None
 
 
 def test_a_list_that_is_none_is_not_kept(stand_in: StandIn, tmp_path: Path) -> None:

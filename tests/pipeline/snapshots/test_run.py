@@ -79,7 +79,7 @@ def test_the_function_takes_what_the_command_takes(
         ({"files": 2}, "give --input or --snapshot"),
         ({"snapshot": NEW, "inputs": on_disk}, "give --input or --snapshot"),
         ({**asked, "files": 1, "sample": "1%"}, "give one of them"),
-        ({**asked, "budget": 1}, "no probe of recipe 'brief' yet"),
+        ({**asked, "budget": 1}, "no probe yet of recipe 'brief'"),
     ):
         with pytest.raises(rf.UsageError, match=told):
             rf.run(recipe, out=tmp_path / "refused", **given)
@@ -208,7 +208,7 @@ def test_what_is_asked_for_in_vain(stand_in: StandIn, recipe: Path, bucket: Path
         (("--snapshot", NEW, "--input", bucket), "give --input or --snapshot"),
         (("--input", bucket, "--files", 2), "of a --snapshot"),
         (("--snapshot", NEW, "--sample", "2"), "is no share"),
-        (("--snapshot", NEW, "--budget", "1"), "no probe of recipe 'brief' yet"),
+        (("--snapshot", NEW, "--budget", "1"), "no probe yet of recipe 'brief'"),
         (("--snapshot", "CC-MAIN-2024-15"), "did you mean"),
         (("--input", "http://[x/a.warc.gz"), "is no http or https address"),
         (("--input", "http://user:word@127.0.0.1/a.warc.gz"), "http://…@127.0.0.1: a user or password"),
