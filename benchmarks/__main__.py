@@ -28,6 +28,7 @@ NAMES: Final = (
     "removed_pairs",
     "components",
     "dedup_index",
+    "audit_error",
     "pool_speed",
     "draws",
     "loader_speed",
