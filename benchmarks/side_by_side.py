@@ -2,7 +2,7 @@
 
     python -m benchmarks side_by_side [--out DOCS] [--browser chromium] [--text-only]
 
-The pages are in `benchmarks/pages/`, written for this; the text is what `joined` writes as light Markdown, the default
+The pages are in `benchmarks/pages/`, written for this; the text is what `blocks` writes as light Markdown, the default
 of the recipe `yi`. Pictures are 800 pixels wide, WebP of 64 colours; they need Chromium (its headless shell suffices).
 `--text-only` leaves the pictures as they are.
 """
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from benchmarks.shared import ROOT, add
 from infra.errors import UsageError
-from pipeline.extract.extractors.joined import JoinedOptions, joined
+from pipeline.extract.extractors.blocks import BlocksOptions, blocks
 
 PAGES: Final = Path(__file__).with_name("pages")
 # Each page with what there is to see.
@@ -41,7 +41,7 @@ MAX_BYTES: Final = 60_000
 BROWSERS: Final = ("chromium", "chromium-headless-shell", "google-chrome")
 HEAD: Final = """# Ten pages side by side
 
-Left the page as a browser shows it, right the text that `yi` keeps of it, with what it gets wrong: that of `joined` as
+Left the page as a browser shows it, right the text that `yi` keeps of it, with what it gets wrong: that of `blocks` as
 light Markdown ([how](extraction.md#structure-code-tables-lists-headings-formulas)), long lines wrapped. The pages, in
 `benchmarks/pages/`, were written for this; `python -m benchmarks side_by_side` makes this page and its pictures.
 """
@@ -55,7 +55,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def text_of(page: str) -> str:
     html = (PAGES / f"{page}.html").read_text("utf-8")
-    return joined(html, f"https://harbour.example/{page}", JoinedOptions(markdown=True)).text
+    return blocks(html, f"https://harbour.example/{page}", BlocksOptions(markdown=True)).text
 
 
 def wrapped(text: str) -> Iterator[str]:

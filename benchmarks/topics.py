@@ -1,169 +1,224 @@
 """Fits a topic table (`pipeline/models/topics.py`), or says how good one is on sources that it was not fitted on.
 
-    python -m benchmarks topics --texts labelled.jsonl.gz --language en [--out topics-en.tsv]
-    python -m benchmarks topics --texts labelled.jsonl.gz --language zh --vectors vectors.npz [--out topics-zh.tsv]
+    python -m benchmarks topics --texts labelled.jsonl.gz seeds.jsonl.gz --language en --vectors vectors.npz
 
-`--texts` has rows of `text`, `language`, `source`, `domain` (one of a mixture's) and `subjects` (of
-`mixers/taxonomy/taxonomy.toml`). A source is held out as a whole: those of a domain go to three folds in turn; a text
-is told by tables fitted without its fold; sources whose name begins with "seed" are only learned from. Probabilities
-are calibrated by two numbers a column, fitted on the other folds' held-out margins.
+With `--out` the table is written, fitted on all. `--texts` has rows of `text`, `language`, `source` and `subjects` (of
+`mixers/taxonomy/taxonomy.toml`, the chief one first; empty: general; null: not known), and, if a source has a label of
+its own, `domain`. A source is held out as a whole: those of a language go to folds in turn; a text is told by a table
+fitted without its fold; sources whose name begins with "seed" are only learned from. Sources named with `--apart` are
+in no fit and no calibration of those that tell them, and are measured alone. Probabilities are calibrated by two
+numbers a column, fitted on the other folds' held-out margins.
 
-With `--vectors` (`words`, `vectors`: vectors of words of several languages in one space) a table is fitted on the texts
-of all languages together: a text is the mean of its words' vectors, from which its language's mean is taken, so that
-what is learned from one language holds for the others. A linear function of that mean is a weight for each word, so the
-outcome is a table of words all the same.
+A text is a bag of words, scaled to length 1, and the mean of its words' vectors (`benchmarks topic_vectors`), from
+which its language's mean is taken, so that what is learned from a word or a language holds for words that are like it.
+Both are linear: what is fitted is a weight for each word, of `--vectors` and of the texts alike, so the outcome is a
+table of words all the same.
 """
 
 import argparse
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
-from benchmarks.shared import add, markdown, read_rows
+from benchmarks.shared import add, read_rows
+from benchmarks.topic_measures import WEB, Labelled, lines_of, measured
 from infra.storage import write_bytes
 from mixers.domains import AXIS_OF, Axis
-from mixers.subjects import DOMAIN_OF_SUBJECT, domain_of
+from mixers.subjects import DOMAIN_OF_SUBJECT
 from pipeline.document import Document
 from pipeline.models.topics import AXES, FORMAT, PREFIX, topic_counts
 from pipeline.models.word_table import WordTable
 
 Floats = NDArray[np.float64]
-FOLDS, WORDS, LEAST_TEXTS = 3, 8000, 3
-# Strength of the weights: scikit-learn's C, of words and of vectors' dimensions.
-OF_WORDS, OF_VECTORS = 10.0, 1.0
-BINS = 10
+Bools = NDArray[np.bool_]
+FOLDS, WORDS, LEAST_TEXTS = 5, 10_000, 3
+SEED = "seed"
+# Strength of the weights (scikit-learn's C), and how many of the vectors' directions are kept.
+STRENGTH, DIRECTIONS = 1.0, 160
+# How much the vectors weigh beside the words themselves: more where most texts are in another language.
+OF_VECTORS, OF_VECTORS_IN = 0.35, {"zh": 0.6}
+# The weight of a text beside that of one of a book: web pages are what the table is for; of seeds, words and leads tell
+# of subjects that no book here has.
+OF_WEB, OF_OTHER_SEEDS = 3.0, 0.5
+OF_SEEDS: dict[str, float] = {"seed leads": 3.0, "seed words": 6.0, "seed dialogues": 2.0}
+# A word of so many sources is trusted in full.
+MANY_SOURCES = 8
+# Of a subject that is rarer among the texts, probabilities are those of texts among which it has this share.
+LEAST_SHARE = 0.06
 
 
-class Labelled(NamedTuple):
-    counts: Mapping[str, int]
-    language: str
-    source: str
-    domain: str
-    subjects: frozenset[str]
+class Space(NamedTuple):
+    """Texts of one language as rows of weighed words, scaled to length 1; `common`: how far each word is to be trusted,
+    0 to 1, by the sources that have it."""
+
+    words: dict[str, int]
+    idf: Floats
+    rows: csr_matrix
+    common: Floats
+
+
+class Fitted(NamedTuple):
+    space: Space
+    weights: Floats
+    """[words, columns]"""
+    intercepts: Floats
+
+    def margins(self) -> Floats:
+        return np.asarray(self.space.rows @ self.weights + self.intercepts)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--texts", required=True)
     parser.add_argument("--language", required=True)
     parser.add_argument("--vectors", type=Path, help="npz of words and vectors")
+    parser.add_argument("--apart", nargs="+", default=[], help="sources that are in no fit of those that tell them")
     parser.add_argument("--out", type=Path, help="write the table, fitted on all")
 
 
-def read(paths: Sequence[Path], language: str | None) -> list[Labelled]:
+def read(paths: Sequence[Path], languages: frozenset[str] | None) -> list[Labelled]:
     return [
         Labelled(
             topic_counts(Document(row["text"], language=row["language"])),
-            row["language"], row["source"], row["domain"], frozenset(row["subjects"]),
+            row["language"], row["source"], None if row["subjects"] is None else tuple(row["subjects"]),
+            row.get("domain"), bool(row.get("read")),
         )
         for path in paths
         for row in read_rows(path)
-        if language in (None, row["language"])
+        if languages is None or row["language"] in languages
     ]  # fmt: skip
 
 
-def columns_of(texts: Sequence[Labelled]) -> dict[str, NDArray[np.bool_]]:
-    """The truth of each column that at least two sources have, by text."""
-    axis = [AXIS_OF[text.domain] for text in texts]
-    found = {name: np.array([each is Axis(name.upper()) for each in axis]) for name in AXES}
+def columns_of(texts: Sequence[Labelled]) -> dict[str, Bools]:
+    """The truth of each column that enough texts have, by text; false where the subjects are not known."""
+    axes = [{AXIS_OF[DOMAIN_OF_SUBJECT[subject]] for subject in text.subjects or ()} for text in texts]
+    found = {name: np.array([Axis(name.upper()) in each for each in axes]) for name in AXES}
     for subject in DOMAIN_OF_SUBJECT:
-        found[PREFIX + subject] = np.array([subject in text.subjects for text in texts])
+        found[PREFIX + subject] = np.array([subject in (text.subjects or ()) for text in texts])
     return {name: truth for name, truth in found.items() if truth.sum() >= LEAST_TEXTS}
 
 
-def folds_of(texts: Sequence[Labelled]) -> NDArray[np.int64]:
-    """The fold that each text is held out in; -1: in none."""
-    sources: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for text in texts:
-        if not text.source.startswith("seed"):
-            sources[text.language, text.domain].add(text.source)
-    fold = {name: number % FOLDS for group in sources.values() for number, name in enumerate(sorted(group))}
-    return np.array([fold.get(text.source, -1) for text in texts])
+def folds_of(texts: Sequence[Labelled], apart: Sequence[str]) -> NDArray[np.int64]:
+    """The fold that each text is held out in; FOLDS: apart; -1: in none."""
+    sources = sorted({(text.language, text.source) for text in texts if not text.source.startswith(SEED)})
+    place = {pair: number % FOLDS for number, pair in enumerate(pair for pair in sources if pair[1] not in apart)}
+    return np.array([
+        FOLDS if text.source in apart else place.get((text.language, text.source), -1) for text in texts
+    ])  # fmt: skip
 
 
-class Space(NamedTuple):
-    """Texts as rows of weighed words, scaled to length 1; with vectors, as their means."""
-
-    words: dict[str, int]
-    idf: Floats
-    rows: csr_matrix
-
-
-def space(texts: Sequence[Labelled], known: Mapping[str, Any] | None, learned: NDArray[np.bool_]) -> Space:
+def space(texts: Sequence[Labelled], known: Mapping[str, Any] | None, learned: Bools) -> Space:
+    """The words that most texts have, of those that vectors are `known` of or that are `learned` from."""
     spread: Counter[str] = Counter()
     for text, yes in zip(texts, learned):
-        if yes:
-            spread.update(word for word in text.counts if known is None or word in known)
+        spread.update(word for word in text.counts if yes or (known is not None and word in known))
     chosen = sorted(
         word for word, n in sorted(spread.items(), key=lambda item: (-item[1], item[0]))[:WORDS] if n >= LEAST_TEXTS
     )
     words = {word: place for place, word in enumerate(chosen)}
-    idf = np.array([round(float(np.log((1 + learned.sum()) / (1 + spread[word]))) + 1, 3) for word in words])
+    idf = np.array([round(float(np.log((1 + len(texts)) / (1 + spread[word]))) + 1, 3) for word in words])
     at = [(row, words[word], n) for row, text in enumerate(texts) for word, n in text.counts.items() if word in words]
     rows, places, counts = (np.array(part) for part in zip(*at))
     values = (1 + np.log(counts)) * idf[places]
     lengths = np.sqrt(np.bincount(rows, values * values, minlength=len(texts)))
     matrix = csr_matrix((values / lengths[rows], (rows, places)), shape=(len(texts), len(words)))
-    return Space(words, idf, matrix)
+    sources: dict[str, set[str]] = {word: set() for word in words}
+    for text, yes in zip(texts, learned):
+        if yes:
+            for word in text.counts.keys() & words.keys():
+                sources[word].add(text.source)
+    common = np.array([min(1.0, len(sources[word]) / MANY_SOURCES) ** 0.5 for word in words])
+    return Space(words, idf, matrix, common)
 
 
 def weights_of(texts: Sequence[Labelled]) -> Floats:
     """Of a source's texts: together they count as the root of their number."""
-    sizes = Counter(text.source for text in texts)
-    found = np.array([sizes[text.source] ** -0.5 for text in texts])
+    sizes = Counter((text.language, text.source) for text in texts)
+    found = np.array([
+        sizes[text.language, text.source] ** -0.5 * of_source(text.source)
+        for text in texts
+    ])  # fmt: skip
     return np.asarray(found / found.mean())
 
 
-def fit_columns(
-    x: Any, truth: Mapping[str, NDArray[np.bool_]], importance: Floats, strength: float
-) -> tuple[Floats, Floats]:
+def of_source(source: str) -> float:
+    if source.startswith(WEB):
+        return OF_WEB
+    return OF_SEEDS.get(source, OF_OTHER_SEEDS) if source.startswith(SEED) else 1.0
+
+
+def fit_columns(x: Any, truth: Mapping[str, Bools], importance: Floats) -> tuple[Floats, Floats]:
     """Weights [features, columns] and intercepts [columns]."""
     from sklearn.linear_model import LogisticRegression
 
     found = []
     for column in truth.values():
-        solver = "liblinear" if strength == OF_WORDS else "lbfgs"
-        model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced", solver=solver, random_state=0)
+        model = LogisticRegression(C=STRENGTH, max_iter=200, class_weight="balanced", tol=1e-3)
         model.fit(x, column, sample_weight=importance)
         found.append((model.coef_[0], model.intercept_[0]))
     return np.array([weights for weights, _ in found]).T, np.array([intercept for _, intercept in found])
 
 
-def tables(
-    texts: Sequence[Labelled],
-    truth: Mapping[str, NDArray[np.bool_]],
-    learned: NDArray[np.bool_],
-    language: str,
+def directions(vectors: Mapping[str, Floats], words: Sequence[str]) -> dict[str, Floats]:
+    """The vectors of these words along their DIRECTIONS of most spread, each scaled to have a spread of 1."""
+    known = [word for word in words if word in vectors]
+    x = np.array([vectors[word] for word in known])
+    x -= x.mean(axis=0)
+    spreads, axes = np.linalg.eigh(x.T @ x / len(x))
+    kept = np.argsort(-spreads)[:DIRECTIONS]
+    return dict(zip(known, x @ axes[:, kept] / np.sqrt(spreads[kept])))
+
+
+def fit(
+    texts: Sequence[Labelled], truth: Mapping[str, Bools], learned: Bools, language: str,
     vectors: Mapping[str, Floats] | None,
-) -> tuple[Space, Floats, Floats]:
-    """A table of the language's words, fitted on the texts that are `learned`: its space (of the language's texts
-    alone), weights [words, columns] and intercepts [columns]."""
-    mine = np.array([text.language == language for text in texts])
-    if vectors is None:
-        assert mine.all()
-        found = space(texts, None, learned)
-        kept = {name: column[learned] for name, column in truth.items()}
-        importance = weights_of([text for text, yes in zip(texts, learned) if yes])
-        return found, *fit_columns(found.rows[learned], kept, importance, OF_WORDS)
-    means = np.zeros((len(texts), len(next(iter(vectors.values())))))
-    centres, spaces = {}, {}
-    for name in sorted({text.language for text in texts}):
-        of = np.array([text.language == name for text in texts])
-        spaces[name] = space([text for text, yes in zip(texts, of) if yes], vectors, learned[of])
-        means[of] = spaces[name].rows @ np.array([vectors[word] for word in spaces[name].words])
-        centres[name] = means[of & learned].mean(axis=0)
-        means[of] -= centres[name]
-    scale = means[learned].std(axis=0) + 1e-9
-    importance = weights_of([text for text, yes in zip(texts, learned) if yes])
+) -> Fitted:  # fmt: skip
+    """A table of the language's words, fitted on the texts that are `learned`, of all languages; its space has the rows
+    of the language's texts alone."""
+    found: dict[str, Space] = {}
+    of = {name: np.array([text.language == name for text in texts]) for name in sorted({t.language for t in texts})}
+    for name, mine in of.items():
+        found[name] = space([text for text, yes in zip(texts, mine) if yes], vectors, learned[mine])
     kept = {name: column[learned] for name, column in truth.items()}
-    weights, intercepts = fit_columns(means[learned] / scale, kept, importance, OF_VECTORS)
-    weights /= scale[:, None]
-    by_word = np.array([vectors[word] for word in spaces[language].words]) @ weights
-    return spaces[language], by_word, intercepts - centres[language] @ weights
+    importance = weights_of([text for text, yes in zip(texts, learned) if yes])
+    blocks, places = words_of(texts, of, found)
+    common = found[language].common[:, None]
+    if vectors is None:
+        weights, intercepts = fit_columns(blocks[learned], kept, importance)
+        return Fitted(found[language], weights[places[language]] * common, intercepts)
+    along = directions(vectors, [word for each in found.values() for word in each.words])
+    zero = np.zeros(len(next(iter(along.values()))))
+    means, centres = np.zeros((len(texts), len(zero))), {}
+    matrix = {name: np.array([along.get(word, zero) for word in each.words]) for name, each in found.items()}
+    for name, mine in of.items():
+        means[mine] = found[name].rows @ matrix[name]
+        centres[name] = means[mine & learned].mean(axis=0)
+        means[mine] -= centres[name]
+    scale = np.sqrt((means[learned] ** 2).sum(axis=1).mean()) / OF_VECTORS_IN.get(language, OF_VECTORS)
+    both = hstack([blocks, csr_matrix(means / scale)]).tocsr()
+    weights, intercepts = fit_columns(both[learned], kept, importance)
+    of_words, of_vectors = weights[places[language]] * common, weights[blocks.shape[1] :] / scale
+    by_word = of_words + matrix[language] @ of_vectors
+    return Fitted(found[language], by_word, intercepts - centres[language] @ of_vectors)
+
+
+def words_of(
+    texts: Sequence[Labelled], of: Mapping[str, Bools], found: Mapping[str, Space]
+) -> tuple[csr_matrix, dict[str, slice]]:
+    """The texts' words, each language's in columns of its own, and which columns these are."""
+    width, places = 0, {}
+    parts = []
+    for name, mine in of.items():
+        rows = found[name].rows.tocoo()
+        parts.append((rows.data * found[name].common[rows.col], np.flatnonzero(mine)[rows.row], rows.col + width))
+        places[name] = slice(width, width + len(found[name].words))
+        width = places[name].stop
+    values, rows_, columns = (np.concatenate(part) for part in zip(*parts))
+    return csr_matrix((values, (rows_, columns)), shape=(len(texts), width)), places
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -171,107 +226,69 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.vectors:
         with np.load(args.vectors, allow_pickle=False) as parts:
             vectors = dict(zip(parts["words"].tolist(), parts["vectors"].astype(np.float64)))
-    texts = read(args.texts, None if vectors else args.language)
-    truth, fold = columns_of(texts), folds_of(texts)
+    texts = read(args.texts, None if vectors else frozenset([args.language]))
+    truth, fold = columns_of(texts), folds_of(texts, args.apart)
+    known = np.array([text.subjects is not None for text in texts])
     mine = np.array([text.language == args.language for text in texts])
     margins = np.zeros((len(texts), len(truth)))
-    for number in range(FOLDS):
-        found, weights, intercepts = tables(texts, truth, fold != number, args.language, vectors)
+    for number in sorted(set(fold[mine]) - {-1}):
+        learned = known & (fold != number) & (fold != FOLDS)
+        found = fit(texts, truth, learned, args.language, vectors)
         out = mine & (fold == number)
-        margins[out] = found.rows[out[mine]] @ weights + intercepts
-    tested = mine & (fold >= 0)
-    shown = {name: column[tested] for name, column in truth.items()}
-    slopes, probabilities = calibrated(
-        margins[tested], shown, fold[tested], weights_of([t for t, yes in zip(texts, tested) if yes])
-    )
+        margins[out] = found.margins()[out[mine]]
+    slopes, probabilities = calibrated(texts, margins, truth, fold, mine & known)
     if args.out:
-        found, weights, intercepts = tables(texts, truth, np.ones(len(texts), bool), args.language, vectors)
-        table = WordTable(
-            {name: round(float(a * i + b), 4) for name, i, (a, b) in zip(truth, intercepts, slopes)},
-            list(found.words), found.idf.tolist(),
-            [[round(float(value), 2) for value in a * column] for column, (a, _) in zip(weights.T, slopes)],
-        )  # fmt: skip
-        write_bytes(args.out, table.as_text(FORMAT.format(args.language)).encode())
-    return measured([text for text, yes in zip(texts, tested) if yes], list(truth), shown, probabilities)
+        whole = fit(texts, truth, known, args.language, vectors)
+        write_bytes(args.out, table_of(whole, list(truth), slopes).as_text(FORMAT.format(args.language)).encode())
+    answer = {}
+    for name, which in {"held out": (fold >= 0) & (fold < FOLDS), "apart": fold == FOLDS}.items():
+        shown = mine & which
+        if shown.any():
+            each = [text for text, yes in zip(texts, shown) if yes]
+            answer[name] = measured(each, list(truth), {n: c[shown] for n, c in truth.items()}, probabilities[shown])
+    return answer
+
+
+def table_of(fitted: Fitted, names: Sequence[str], slopes: Sequence[tuple[float, float]]) -> WordTable:
+    return WordTable(
+        {name: round(float(a * i + b), 4) for name, i, (a, b) in zip(names, fitted.intercepts, slopes)},
+        list(fitted.space.words), fitted.space.idf.tolist(),
+        [[round(float(value), 2) for value in a * column] for column, (a, _) in zip(fitted.weights.T, slopes)],
+    )  # fmt: skip
 
 
 def calibrated(
-    margins: Floats, truth: Mapping[str, NDArray[np.bool_]], fold: NDArray[np.int64], importance: Floats
+    texts: Sequence[Labelled], margins: Floats, truth: Mapping[str, Bools], fold: NDArray[np.int64], usable: Bools
 ) -> tuple[list[tuple[float, float]], Floats]:
     """Slope and intercept of each column over all folds, and probabilities by those of the other folds."""
     from sklearn.linear_model import LogisticRegression
 
-    def fit(x: Floats, y: NDArray[np.bool_], w: Floats) -> tuple[float, float]:
+    folded = usable & (fold >= 0) & (fold < FOLDS)
+
+    def fit_one(x: Floats, y: Bools, w: Floats) -> tuple[float, float]:
         if y.all() or not y.any():
             return 1.0, 0.0
         model = LogisticRegression(C=100.0).fit(x[:, None], y, sample_weight=w)
         return max(float(model.coef_[0, 0]), 0.05), float(model.intercept_[0])
 
+    def pair(which: Bools, place: int, y: Bools) -> tuple[float, float]:
+        importance = weights_of([text for text, yes in zip(texts, which) if yes])
+        share = importance[y[which]].sum() / importance.sum()
+        if 0 < share < LEAST_SHARE:
+            importance[y[which]] *= LEAST_SHARE * (1 - share) / (share * (1 - LEAST_SHARE))
+        return fit_one(margins[which, place], y[which], importance)
+
     found, out = [], np.zeros_like(margins)
     for place, y in enumerate(truth.values()):
-        x = margins[:, place]
-        found.append(fit(x, y, importance))
-        for number in range(FOLDS):
-            a, b = fit(x[fold != number], y[fold != number], importance[fold != number])
-            out[fold == number, place] = 1 / (1 + np.exp(-np.clip(a * x[fold == number] + b, -30, 30)))
+        found.append(pair(folded, place, y))
+        for number in sorted(set(fold) - {-1}):
+            a, b = found[-1] if number == FOLDS else pair(folded & (fold != number), place, y)
+            shown = fold == number
+            out[shown, place] = 1 / (1 + np.exp(-np.clip(a * margins[shown, place] + b, -30, 30)))
     return found, out
 
 
-def measured(
-    texts: Sequence[Labelled], names: Sequence[str], truth: Mapping[str, NDArray[np.bool_]], probabilities: Floats
-) -> dict[str, Any]:
-    subjects = [name.removeprefix(PREFIX) for name in names]
-    told = [domain_of({s: p for s, p in zip(subjects, row) if s not in AXES}) for row in probabilities.tolist()]
-    real = [text.domain for text in texts]
-    iq, eq = probabilities[:, names.index("iq")], probabilities[:, names.index("eq")]
-    axis = np.where(np.maximum(iq, eq) < 0.5, "general", np.where(iq > eq, "IQ", "EQ"))
-    true_axis = np.array([AXIS_OF[domain].value for domain in real])
-    one = true_axis != "general"
-    by_source: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for text, domain in zip(texts, told):
-        by_source[f"{text.domain}/{text.source}"][domain] += 1
-    return {
-        "texts": len(texts),
-        "sources": len(by_source),
-        "domains": {domain: round(f1(real, told, domain), 3) for domain in sorted(set(real))},
-        "macro_f1": round(float(np.mean([f1(real, told, domain) for domain in sorted(set(real))])), 3),
-        "axis": round(float(np.mean(axis == true_axis)), 3),
-        "axis_of_iq_and_eq": round(float(np.mean((iq > eq)[one] == (true_axis == "IQ")[one])), 3),
-        "calibration": {name: reliability(probabilities[:, n], truth[name]) for n, name in enumerate(names)},
-        "by_source": {source: dict(found.most_common(3)) for source, found in sorted(by_source.items())},
-    }
-
-
-def f1(real: Sequence[str], told: Sequence[str], domain: str) -> float:
-    both = sum(a == b == domain for a, b in zip(real, told))
-    return 2 * both / max(1, real.count(domain) + told.count(domain))
-
-
-def reliability(probability: Floats, truth: NDArray[np.bool_]) -> dict[str, Any]:
-    """Expected calibration error, and of each tenth of the probability: texts, its mean, the share that is true."""
-    place = np.minimum((probability * BINS).astype(int), BINS - 1)
-    rows, error = [], 0.0
-    for tenth in range(BINS):
-        mine = place == tenth
-        if mine.any():
-            said, true = float(probability[mine].mean()), float(truth[mine].mean())
-            rows.append([int(mine.sum()), round(said, 3), round(true, 3)])
-            error += mine.mean() * abs(said - true)
-    return {"error": round(float(error), 3), "bins": rows}
-
-
 def show(found: dict[str, Any]) -> Iterator[str]:
-    yield f"{found['texts']} texts of {found['sources']} sources, each told by a table that has not seen its source."
-    yield f"macro-F1 {found['macro_f1']}, axis {found['axis']}, IQ against EQ {found['axis_of_iq_and_eq']}\n"
-    yield from markdown(["domain", "F1"], found["domains"].items())
-    yield ""
-    rows = (
-        [name, row["error"], " ".join(f"{said:.2f}:{true:.2f}({n})" for n, said, true in row["bins"])]
-        for name, row in found["calibration"].items()
-    )
-    yield from markdown(["column", "calibration error", "said:true(texts), by tenths"], rows)
-    yield ""
-    yield from markdown(
-        ["source", "told"],
-        ([s, ", ".join(f"{d} {n}" for d, n in row.items())] for s, row in found["by_source"].items()),
-    )
+    for name, each in found.items():
+        yield f"## {name}\n"
+        yield from lines_of(each)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
+from infra.hidden_imports import hidden
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 Helpers = tuple[Callable[..., Any], ...]
@@ -58,8 +60,14 @@ def _register(helper: Callable[..., Any]) -> None:
 
 @cache
 def _numba() -> Any:
-    import llvmlite.binding
-    import numba
+    # numba looks for both at its start, for linear algebra and foreign functions, which no kernel has: .2 CPU seconds
+    with hidden("scipy", "cffi"):
+        import llvmlite.binding
+        import numba
+        from numba.core.registry import cpu_target
+
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
 
     # Of 512 bits LLVM uses 256 for fear of lower clocks. Minima are multiplications of 64 bits, and take two thirds of
     # the time with all. Nothing happens if numba has compiled before; results are the same in any case.

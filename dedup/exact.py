@@ -24,19 +24,27 @@ from dedup.tables import batch_of, keys_schema, location_columns
 from dedup.urls import normalise_url
 
 # Characters that show nothing: soft hyphens, joiners and non-joiners, marks of direction, zero-width spaces, word
-# joiners and invisible operators, byte order marks.
+# joiners and invisible operators, byte order marks, variation selectors, tags, the Mongolian vowel separator.
 _INVISIBLE = dict.fromkeys(
     [
         0xAD,
+        0x34F,
         0x61C,
+        *range(0x180B, 0x1810),
         *range(0x200B, 0x2010),
         *range(0x202A, 0x202F),
         *range(0x2060, 0x2065),
         *range(0x2066, 0x206A),
+        *range(0xFE00, 0xFE10),
         0xFEFF,
+        *range(0xE0000, 0xE0080),
+        *range(0xE0100, 0xE01F0),
     ]
 )
-_MAY_BE_INVISIBLE = re.compile("[\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_MAY_BE_INVISIBLE = re.compile(
+    "[\xad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
+)
 # White space between characters of scripts without spaces (Han, kana, their punctuation) means nothing.
 _SOLID = (
     "\u2e80-\u2fdf\u3001-\u30ff\u31a0-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff60\U00020000-\U0003ffff"

@@ -1,7 +1,8 @@
 """Which document of a set of copies is preferred: the policies, the one column that each compares, the order it gives.
 
-Ties are decided by content: by a hash of what a document has of its own (text, address, date, digest), and then its id,
-so that the same documents in another order, or in other files, leave the same ones. Only then does the place decide.
+Ties are decided by content: by a hash of what a document has of its own (text, address, date, digest, source,
+snapshot), and then its id, so that the same documents in another order, or in other files, leave the same ones. Only
+then does the place decide.
 "content", the default, has no other order; "first" goes by the place alone.
 
 Only the compared column passes through the engine, beside the counts that a survivor inherits: a table of three billion
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from dedup.snapshots import LISTS, READ, snapshot_hashes
 from dedup.strings import hashes
+from filters.dates import normalise_date
 from infra.errors import UsageError
 
 Policy = Literal["content", "first", "longest", "newest", "oldest", "best"]
@@ -41,8 +43,9 @@ _PREFERENCES: dict[str, Preference | None] = {
 CONTENT = pa.field("content", pa.uint64())
 # What the hash of a document's content is made of, of documents or of records; its lowest bits are of the id, which may
 # be made from the place where a document has none.
-_OWN = ("text", "url", "date", "content_digest")
+_OWN = ("text", "url", "date", "content_digest", "source", "dump")
 _ID_BITS = 20
+_AS_ARCHIVED = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
 # What a survivor inherits of its copies. `dumps`: hashes of the names of snapshots.
 _INHERITED = (pa.field("dumps", LISTS), pa.field("copies", pa.int32()), pa.field("snapshots", pa.int32()))
 
@@ -82,7 +85,7 @@ def columns_read(policy: Policy) -> tuple[str, ...]:
 
 
 def preference_columns(documents: pa.RecordBatch, policy: Policy) -> dict[str, pa.Array]:
-    """The columns of `preference_fields` for each document. What is missing, and an empty date, is null; copies and
+    """The columns of `preference_fields` for each document. What is missing, and what is no date, is null; copies and
     snapshots default to 1."""
     columns = {
         "dumps": snapshot_hashes(documents),
@@ -95,8 +98,7 @@ def preference_columns(documents: pa.RecordBatch, policy: Policy) -> dict[str, p
         case "longest":
             columns["chars"] = pc.utf8_length(_column(documents, "text", pa.string())).cast(pa.int64())
         case "newest" | "oldest":
-            date = _column(documents, "date", pa.string())
-            columns["date"] = pc.if_else(pc.equal(date, ""), None, date)
+            columns["date"] = _dates(_column(documents, "date", pa.string()))
         case "best":
             columns["quality"] = _quality(documents)
     return columns
@@ -113,6 +115,13 @@ def content_hashes(documents: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     idents = hashes(_column(documents, "id", pa.large_string()))
     shift = np.uint64(_ID_BITS)
     return own >> shift << shift | idents >> np.uint64(64 - _ID_BITS)
+
+
+def _dates(given: pa.Array) -> pa.Array:
+    """Dates as those of archives are, to the second in UTC, so that they are in order as strings; null for others."""
+    if pc.all(pc.match_substring_regex(given, _AS_ARCHIVED)).as_py() is not False:
+        return given
+    return pa.array([normalise_date(each) for each in given.to_pylist()], pa.string())
 
 
 def _quality(documents: pa.RecordBatch) -> pa.Array:

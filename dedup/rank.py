@@ -16,8 +16,10 @@ import pyarrow.compute as pc
 from dedup.policy import CONTENT, Policy, preference
 from dedup.tables import Hashes
 
-# Bits of what the policy compares; the rest is of the content. Seconds since 1970 take 34 until the year 2514.
-_BITS = {"chars": 32, "date": 34, "quality": 32}
+# Bits of what the policy compares; the rest is of the content. The seconds of 9,999 years take 39.
+_BITS = {"chars": 32, "date": 39, "quality": 32}
+# From the beginning of the year 1 to that of 1970.
+_SECONDS_BEFORE = 62_135_596_800
 
 
 def ranks(columns: Mapping[str, pa.Array], policy: Policy) -> Hashes:
@@ -43,7 +45,7 @@ def _ascending(name: str, column: pa.Array) -> npt.NDArray[np.float64]:
     match name:
         case "date":
             times = pc.strptime(column, format="%Y-%m-%dT%H:%M:%SZ", unit="s", error_is_null=True)
-            return _floats(times.cast(pa.int64()))
+            return _floats(times.cast(pa.int64())) + _SECONDS_BEFORE
         case "quality":
             quality = column.to_numpy(zero_copy_only=False).astype(np.float32)
             bits = quality.view(np.int32).astype(np.int64)

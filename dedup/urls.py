@@ -1,8 +1,8 @@
 """URL normalisation for deduplication. Conservative: two different pages must not get one URL.
 
 Removed: the scheme if it is http or https (`https://host:80`, which is another server, keeps it), its default port, a
-user without a name, fragments (except `#!…`, which addresses a page on old script-driven sites), slashes at the end of
-the path, and tracking parameters.
+user without a name, fragments (except `#!…` and `#/…`, which address a page on script-driven sites), slashes at the
+end of the path, and tracking parameters.
 Brought to one form: scheme and host, the latter from all its spellings (`filters/hosts.py`), and percent escapes
 (RFC 3986, 6.2.2): letters, digits and `-._~` are not escaped, and everything is that neither is reserved nor one of
 these, `"<>\\^`{|}`, `[`, `]` and a stray `%` among it. Parameters are sorted by name; those with the same name keep
@@ -41,7 +41,7 @@ def normalise_url(url: str) -> str:
             authority,
             path if authority or not path else "/" + path.lstrip("/"),
             "?" + parameters if parameters else "",
-            "#" + escapes_in_one_form(fragment) if fragment.startswith("!") else "",
+            "#" + escapes_in_one_form(fragment) if fragment.startswith(("!", "/")) else "",
         ]
     )
     # without its scheme, https at port 80 would be read as http

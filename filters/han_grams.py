@@ -1,10 +1,12 @@
-"""Han characters and pairs of them: what bag-of-words models of Chinese read, without what is Latin on the page."""
+"""Han characters and pairs of them, traditional ones as simplified: what the topic table of Chinese reads, without
+what is Latin on the page."""
 
 import re
 from collections import Counter
 from itertools import pairwise
 
 from filters.bag_of_words import MAX_TEXT_CHARS
+from filters.han_forms import simplified
 
 _RUN = re.compile(r"[\u3400-\u9fff]+")
 
@@ -12,7 +14,7 @@ _RUN = re.compile(r"[\u3400-\u9fff]+")
 def han_gram_counts(text: str) -> Counter[str]:
     """Counts the Han characters of the first 100,000 characters, and the pairs of neighbours."""
     counts: Counter[str] = Counter()
-    for run in _RUN.findall(text[:MAX_TEXT_CHARS]):
+    for run in _RUN.findall(simplified(text[:MAX_TEXT_CHARS])):
         counts.update(run)
         counts.update(map("".join, pairwise(run)))
     return counts

@@ -94,6 +94,43 @@ def branch(
         return train_branch(local(trunk, "trunk"), changed, other, made, steps, on_step, device)
 
 
+def grow_branches(
+    trunk: StrPath, config: StrPath, out: StrPath, *, data: StrPath | None = None, device: str = "auto"
+) -> dict[str, Any]:
+    """Trains all branches of the file `config`, and the control, each in a folder of its name in the folder `out`.
+
+    trunk: the frozen trunk. data: its tokens dataset, or another one, of the branches that name none.
+    Returns the trunk's hash and step, each branch's overrides and tokens, and under `grown` what `branch` returns.
+    """
+    other = None if data is None else anywhere(data, "data")
+    with importing_torch():
+        from trainer.api import grow_branches as grow
+
+        paths = local(trunk, "trunk"), local(config, "config")
+        return grow(*paths, other, local(out, "out", made=True), device=device)
+
+
+def compare_branches(
+    folder: StrPath, data: StrPath, *, second: StrPath | None = None, k: int | None = None, device: str = "auto"
+) -> dict[str, Any]:
+    """Compares the branches in `folder`, the `out` of `grow_branches`, on the held-out tokens dataset `data`.
+
+    second: the same branches from another mark of the trunk. k: experts per token. Returns, and writes into the folder
+    (branch-comparison.json, .svg), the ranking, each branch's difference from the control with its interval and
+    verdict, and what the comparison cost.
+    """
+    from infra.storage import write_bytes
+    from pipeline.report.differences import differences_picture
+
+    with importing_torch():
+        from trainer.api import compare_branches as compare
+
+        place, other = local(folder, "folder"), None if second is None else local(second, "second")
+        answer = compare(place, anywhere(data, "data"), other, k, device)
+    write_bytes(place / "branch-comparison.svg", differences_picture(answer).encode())
+    return answer
+
+
 def evaluate(
     checkpoint: StrPath,
     data: StrPath,
@@ -164,6 +201,35 @@ def evaluate_rejects(
 
         score = TextScorer(local(checkpoint, "checkpoint"), k, os.fspath(policy), device)
     return rejects_answer(score, anywhere(run, "run"), per_rule, where, folder)
+
+
+def plan_data(
+    budget: float,
+    parameters: float,
+    *,
+    available: float | None = None,
+    table: StrPath | None = None,
+    law: StrPath | None = None,
+    loss: str | None = None,
+    out: StrPath | None = None,
+) -> dict[str, Any]:
+    """How strict a pool should be for `budget` tokens and a model of `parameters`, and how often it may be repeated.
+
+    available: unique tokens that the loosest pool has; else as many as the budget. table: runs of yours, which the law
+    is fitted on, and written to the file `out`; law: such a file; without either the shipped law answers. loss: the
+    held-out distribution, or several with + between them. Needs no torch.
+    Returns the best pool, the best keep rate, the half-life of a repeat, a row for each pool, all with 80 % bands, and
+    how far the question is from the runs that the law was fitted on.
+    """
+    from trainer.scaling.pool_answer import DataPlanner, check_out
+
+    runs = None if table is None else local(table, "table")
+    file = None if out is None else local(out, "out", made=True)
+    check_out(file, runs)
+    planner = DataPlanner.of(runs, None if law is None else local(law, "law"), loss)
+    if file is not None:
+        planner.save(file)
+    return planner.answer(budget, parameters, available)
 
 
 def audit(run: StrPath, page: str | None = None, *, data: Sequence[StrPath] = ()) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tests.files import PACKAGES, ROOT
 # From the ground up. A file imports from floors below its own and from its own folder; not from a folder beside it.
 FLOORS = """
 infra.errors
-infra.hashing  infra.extras  infra.names  infra.addresses
+infra.hashing  infra.extras  infra.names  infra.addresses  infra.hidden_imports
 infra.storage
 infra.remote  infra.http
 infra.user_folders  infra.code_version

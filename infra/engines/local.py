@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
-from typing import Any
 
 import pyarrow as pa
 
@@ -22,20 +21,12 @@ from infra.engines.job import Job, PartJobs, run_job
 from infra.engines.shuffle import Spreads
 from infra.engines.spill import local_spill, shuffle_through_files
 from infra.errors import WorkError
+from infra.hidden_imports import hidden
 from infra.storage import place
 
 PR_SET_PDEATHSIG = 1
 # The jobs that are handed to the pool at once, for each worker: the one that it runs, and the next.
 IN_FLIGHT = 2
-
-
-class _NoPandas:
-    """An import finder that hides pandas."""
-
-    @classmethod
-    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> None:  # noqa: ARG003
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
 
 
 def leave_pandas_out() -> None:
@@ -45,11 +36,8 @@ def leave_pandas_out() -> None:
     """
     if "pandas" in sys.modules:
         return
-    sys.meta_path.insert(0, _NoPandas)
-    try:
+    with hidden("pandas"):
         pa.array([])  # pandas is tried once, at this conversion
-    finally:
-        sys.meta_path.remove(_NoPandas)
 
 
 def start_worker(driver: int) -> None:

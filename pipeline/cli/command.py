@@ -39,7 +39,7 @@ PLACES = ("input", "models", "recipe", "config", "cache", "first", "second")
 # Commands, and options of all commands, whose files are opened on this machine alone.
 ON_THIS_MACHINE = (
     "train", "freeze", "branch", "evaluate", "generate", "audit", "calibrate-experts", "export-model", "plan-training",
-    "cache", "runtime_env",
+    "plan-data", "cache", "runtime_env",
 )  # fmt: skip
 # But for the tokens that these read.
 TOKENS_ANYWHERE = ("train", "branch", "evaluate", "audit", "calibrate-experts")

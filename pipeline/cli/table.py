@@ -42,6 +42,7 @@ COMMANDS = {
     "calibrate-experts": ("train:calibrate_experts", "Find the policy of a mean number of experts."),
     "audit": ("audit:audit", "Prove what a run was trained on, and when."),
     "scaling": ("scaling:scaling_app", "Predict the loss of larger models."),
+    "plan-data": ("plan_data:plan_data", "Say how strict to be, and how often to repeat a pool."),
     "generate": ("train:generate", "Generate text from a checkpoint."),
     "export-model": ("train:export_model", "Write a checkpoint as transformers loads it."),
     "recipes": ("inspect:recipes_app", "List, show, check and compare recipes."),

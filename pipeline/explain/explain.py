@@ -28,7 +28,7 @@ from pipeline.models.loaded import Models, loaded_models
 from pipeline.recipes.recipe import Recipe, Stage
 from pipeline.stages.extract import ExtractTask
 from pipeline.stages.run import stage_folder
-from pipeline.stages.stages import audit_share, rows_in
+from pipeline.stages.stages import rows_in, sampling_of
 from pipeline.stages.tokenize import TABLE
 from pipeline.steps.interpreter import columns_of, document_of
 from pipeline.steps.step import Step
@@ -164,8 +164,8 @@ def replay_extract(result: Explanation, stage: Stage, run: Finished) -> None:
     bodies = {**run.dataset(stage).places(), **run.dataset(run.stages[0]).places(), **run.origin.moved}
     here = {name: run.places[name] for name in stage.models()}
     before = run.stages[max(run.stages.index(stage) - 1, 0)]
-    share = audit_share(stage, rows_in(run.dataset(before)))
-    task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, share)
+    sampling = sampling_of(stage, rows_in(run.dataset(before)))
+    task = ExtractTask(stage.steps, (), run.recipe.sha256, bodies, here, sampling)
     trace: Trace = []
     with closing(task.open_tools(run.dataset(run.stages[0]))) as tools:
         row, result.rejected_by = task.one(result.row, tools, trace=trace)

@@ -23,7 +23,8 @@ from pipeline.inputs.places import Where, known_place, places_below
 from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
 from pipeline.inputs.versions import is_unchanged
 from pipeline.recipes.recipe import Recipe, Stage
-from pipeline.stages.extract import BodyReader, page_extractor
+from pipeline.stages.bodies import BodyReader
+from pipeline.stages.extract import page_extractor
 from pipeline.steps.extract import Extract
 
 RECORD_COLUMNS = ("id", "warc_length", "member_record", "url", "page", "charset_header", "content_digest")

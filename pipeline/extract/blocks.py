@@ -219,8 +219,8 @@ class _BlockReader:
     def placed(self, found: list[Block]) -> list[Block]:
         """The blocks with the numbers of their runs in place of those of their items, and what the page's data tell."""
         runs = runs_of(self.items)
-        if self.data:
-            is_told = DataTexts(self.data).is_told
+        if self.data and (texts := DataTexts(self.data)):
+            is_told = texts.is_told
             return [tuple.__new__(Block, (*block[:-2], runs[block.run], is_told(block.text))) for block in found]
         return [
             tuple.__new__(Block, (*block[:-2], runs[block.run], False)) if runs[block.run] != block.run else block

@@ -38,6 +38,10 @@ class DataTexts:
                     self._runs.update(zip(*(words[start:] for start in range(_RUN))))
         self._texts.discard("")
 
+    def __bool__(self) -> bool:
+        """Whether they may tell anything."""
+        return bool(self._texts)
+
     def is_told(self, text: str) -> bool:
         """Whether the data have the text of a block."""
         if text in self._texts:

@@ -1,18 +1,17 @@
 """What a baseline recipe would keep of the same input: estimated on an audit sample, handed on from stage to stage.
 
-An extract stage with `baseline = "falcon"` passes the pages of its audit sample through the rules of that recipe too:
-its own extraction, its labels, rules and edits, not its deduplication. It counts all pages by stratum (at which step of
-the prefilter a page ends, and the octave of its length there), since that is known of every page and tells much of what
-the baseline does with it. The estimate is the stratified one (Cochran 1977, Sampling Techniques, chapter 5): the sum
-over strata of N mean, with the variance N² (1 - n/N) s²/n; so a sample of all pages has no error. Counters are whole
-numbers that add up in any order.
+An extract stage with `baseline = "falcon"` passes the pages of its audit sample (`sample.py`) through the rules of that
+recipe too: its own extraction, its labels, rules and edits, not its deduplication. All pages are counted by stratum:
+their kind (the step of the prefilter at which they end; those that the baseline will hardly keep are one kind), the
+octave of the length of their text there, and their share of the sample. Counters are whole numbers that add up in any
+order. How the sums of all pages follow from them: `strata.py`.
 
 The manifest of each later stage holds the estimate. A deduplication multiplies it by the share that it left of its own
 input: the baseline's copies are among the same pages.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import exp, sqrt
 from typing import Any
@@ -21,12 +20,11 @@ from infra.dataset.build import Extras
 from infra.dataset.reader import Dataset, SideBySide, Source
 from infra.dataset.receipts import SUM, Totals
 from pipeline.job.intervals import DIGITS, Z, wilson
+from pipeline.job.strata import Stratum, estimate
 
 # The field of a manifest.
 BASELINE = "baseline"
 _PREFIX = f"{SUM}{BASELINE}/"
-# Strata of fewer sampled pages than this are joined with the next one.
-LEAST = 8
 Interval = list[float | None]
 
 
@@ -36,57 +34,36 @@ class BaselineTally:
 
     counts: Counter[str] = field(default_factory=Counter)
 
-    def page(self, outcome: int, chars: int) -> str:
-        """Counts a page that ended at step `outcome` of the stage with a text of `chars` characters; its stratum."""
-        stratum = f"{outcome:02d}.{chars.bit_length():02d}"
-        self.counts[f"{_PREFIX}{stratum}/pages"] += 1
-        return stratum
-
-    def sampled(self, stratum: str, tokens: int | None, language: str | None) -> None:
-        """Counts a page of the sample. `tokens`: of the text that the baseline keeps; None if it rejects the page.
-        `language`: of its extracted text, None if it has none."""
+    def page(self, kind: int, chars: int, share: float, language: str | None) -> str:
+        """Counts a page of a kind (0: the baseline will hardly keep it; else the step of the stage at which it ended,
+        from 1) with a text of `chars` characters there, and whose share of the sample is `share`. `language`: as the
+        prefilter tells it, None if it did not get so far. Its stratum."""
+        stratum = f"{kind:02d}.{chars.bit_length():02d}.{share!r}"
         at = f"{_PREFIX}{stratum}"
-        self.counts[f"{at}/sampled"] += 1
+        self.counts[f"{at}/pages"] += 1
+        self.counts[f"{at}/chars"] += chars
         if language is not None:
             self.counts[f"{_PREFIX}language/{language}"] += 1
+        return stratum
+
+    def sampled(self, stratum: str, chars: int, tokens: int | None) -> None:
+        """Counts a page of the sample. `tokens`: of the text that the baseline keeps; None if it rejects the page."""
+        at = f"{_PREFIX}{stratum}"
+        self.counts[f"{at}/sampled"] += 1
+        self.counts[f"{at}/sampled_chars"] += chars
+        self.counts[f"{at}/chars_squares"] += chars * chars
         if tokens is not None:
             self.counts[f"{at}/docs"] += 1
             self.counts[f"{at}/tokens"] += tokens
             self.counts[f"{at}/squares"] += tokens * tokens
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """Sums over its pages: `docs`, `tokens` and `squares` (of tokens) are of those sampled that the baseline keeps."""
-
-    pages: int = 0
-    sampled: int = 0
-    docs: int = 0
-    tokens: int = 0
-    squares: int = 0
-
-    def __add__(self, other: "Stratum") -> "Stratum":
-        return Stratum(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
-
-    def estimate(self, total: int, squares: int) -> tuple[float, float]:
-        """The sum over all pages of the stratum, and its variance, from those of the sample."""
-        if not self.sampled:
-            return 0.0, 0.0
-        mean = total / self.sampled
-        spread = max(squares / self.sampled - mean * mean, 0.0) * self.sampled / max(self.sampled - 1, 1)
-        left = 1 - self.sampled / self.pages
-        return self.pages * mean, self.pages * self.pages * left * spread / self.sampled
-
-
-def astuple(stratum: Stratum) -> tuple[int, ...]:
-    return stratum.pages, stratum.sampled, stratum.docs, stratum.tokens, stratum.squares
+            self.counts[f"{at}/products"] += chars * tokens
 
 
 @dataclass(frozen=True)
 class Baseline:
     """`pages` of the input, `sampled` of them. `docs`, `tokens`: the estimates of what the recipe keeps, each with its
-    variance; tokens are those of the fixed pre-tokenizer (`token_count`). `languages`: the extracted pages by language,
-    estimated likewise."""
+    variance; tokens are those of the fixed pre-tokenizer (`token_count`). `languages`: the pages by the language
+    that the prefilter tells."""
 
     recipe: str
     pages: int
@@ -142,44 +119,21 @@ class Baseline:
 def estimated(recipe: str, counts: Mapping[str, int]) -> Baseline:
     """The estimate from the summed counters of all partitions."""
     strata: dict[str, dict[str, int]] = {}
-    languages: dict[str, int] = {}
-    for name, number in counts.items():
+    languages: dict[str, float] = {}
+    for name, number in sorted(counts.items()):
         if name.startswith(_PREFIX):
             stratum, unit = name.removeprefix(_PREFIX).split("/")
             if stratum == "language":
-                languages[unit] = number
+                languages[unit] = float(number)
             else:
                 strata.setdefault(stratum, {})[unit] = number
-    found = list(joined([Stratum(**strata[name]) for name in sorted(strata)]))
-    docs = [each.estimate(each.docs, each.docs) for each in found]
-    tokens = [each.estimate(each.tokens, each.squares) for each in found]
+    found = []
+    for name in sorted(strata):
+        kind, _, share = name.split(".", 2)
+        found.append(Stratum(int(kind), float(share), **strata[name]))
     pages, sampled = sum(each.pages for each in found), sum(each.sampled for each in found)
-    weight = pages / max(sampled, 1)
-    spoken = {name: round(languages[name] * weight, DIGITS) for name in sorted(languages)}
-    return Baseline(recipe, pages, sampled, *_sums(docs), *_sums(tokens), spoken)
-
-
-def _sums(estimates_of: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The sum and its variance over independent strata."""
-    return round(sum(total for total, _ in estimates_of), DIGITS), round(
-        sum(spread for _, spread in estimates_of), DIGITS
-    )
-
-
-def joined(strata: Sequence[Stratum]) -> Iterator[Stratum]:
-    """The strata in order, those of few sampled pages joined with those after them, the last ones with those before."""
-    made: list[Stratum] = []
-    short = Stratum()
-    for each in strata:
-        short += each
-        if short.sampled >= LEAST or (short.sampled == short.pages and short.pages):
-            made.append(short)
-            short = Stratum()
-    if short.pages and made:
-        made[-1] += short
-    elif short.pages:
-        made.append(short)
-    return iter(made)
+    docs, docs_variance, tokens, tokens_variance = (round(number, DIGITS) for number in estimate(found))
+    return Baseline(recipe, pages, sampled, docs, docs_variance, tokens, tokens_variance, languages)
 
 
 def baseline_of(source: Source) -> Baseline | None:

@@ -9,9 +9,9 @@ from infra.storage import disk_errors, write_bytes
 from pipeline.inputs.places import Where
 from pipeline.metric.grid import evaluate_grid
 from pipeline.metric.grid_file import read_grid
-from pipeline.metric.grid_picture import grid_picture
 from pipeline.metric.rejects import evaluate_rejects
 from pipeline.metric.scorer import PassageScorer
+from pipeline.report.grid_picture import grid_picture
 
 GRID, PICTURE, REJECTS = "grid.json", "grid.svg", "rejects.json"
 

@@ -11,6 +11,7 @@ Shapes: N texts, L languages, F n-grams, S states of the automaton, R distinct r
 import lzma
 import zipfile
 from collections.abc import Sequence
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,6 +67,17 @@ class NaiveBayes(NamedTuple):
 def load_naive_bayes(path: Path) -> NaiveBayes:
     """UsageError where `path` is no such model, is cut, or points outside its own tables."""
     try:
+        stat = path.stat()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or 'it is damaged'}") from None
+    return _loaded(path, (stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path, stamp: tuple[int, int]) -> NaiveBayes:
+    """Once for the check of a recipe and for its use: to unpack the file takes half a second."""
+    del stamp  # part of the key
+    try:
         with lzma.open(path) as packed:
             raw = packed.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
@@ -93,8 +105,9 @@ def _from_parts(parts: Any) -> NaiveBayes:
     if not _within(next_R256, 0, states) or not _within(ngram_S, -1, len(weights_FL)):
         raise ValueError("its automaton points outside its tables")
     weights_FL -= weights_FL.mean(axis=1, keepdims=True)
-    step = float(np.abs(weights_FL).max()) / 127 or 1.0
-    levels_FL, counts_F = np.rint(weights_FL / step).astype(np.int8), np.zeros(len(weights_FL), np.int32)
+    step = float(max(weights_FL.max(), -weights_FL.min())) / 127 or 1.0
+    weights_FL /= step
+    levels_FL, counts_F = np.rint(weights_FL, out=weights_FL).astype(np.int8), np.zeros(len(weights_FL), np.int32)
     return NaiveBayes(labels, levels_FL, step, bias_L, next_R256, row_S, ngram_S, counts_F)
 
 

@@ -60,9 +60,13 @@ def load_topics(path: Path) -> Measure:
 
 
 def topic_domain(found: Mapping[str, float | None]) -> str | None:
-    """The domain by what `load_topics` measures: general where no subject is likely, null where nothing was told."""
+    """The domain by what `load_topics` measures: null where nothing was told; where axes were, that of the most
+    probable subject of the likelier axis, general where neither is likely; else general where no subject is."""
     subjects = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
-    return None if all(value is None for value in subjects.values()) else domain_of(subjects)
+    if all(value is None for value in subjects.values()):
+        return None
+    axes = {axis: found.get(axis) for axis in AXES}
+    return domain_of(subjects, {axis.upper(): value for axis, value in axes.items() if value is not None})
 
 
 def _language(path: Path) -> str:

@@ -44,10 +44,14 @@ COMMANDS_ABOUT: dict[str, str] = {
 STAGE_OPTIONS: dict[str, tuple[Option, ...]] = {
     "ingest": (),
     "extract": (
-        Option("audit", "the share of pages, 0 to 1, that no prefilter rejects: the audit sample", "number"),
+        Option(
+            "audit",
+            "the share of pages, 0 to 1, that no prefilter rejects: the audit sample (with a baseline more long pages)",
+            "number",
+        ),
         Option(
             "audit_pages",
-            "at least so many pages of a small input are sampled (roughly: the share is then a power of a half)",
+            "of a small input about so many pages are sampled: the share is larger then",
             "whole number",
             "0",
         ),

@@ -52,6 +52,15 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Ribbon:
+    """An area between two curves, behind the lines: (x, low, high) of each point. `colour`: that of the line so
+    numbered."""
+
+    points: tuple[tuple[float, float, float], ...]
+    colour: int
+
+
+@dataclass(frozen=True)
 class Whisker:
     """A ratio, and its interval where there is one."""
 
@@ -135,6 +144,15 @@ def svg(title: str, about: str, height: float, body: Iterable[str], width: float
     size = f'width="{_n(width)}" height="{_n(height)}" ' if style else ""
     root = f'<svg xmlns="http://www.w3.org/2000/svg" {size}viewBox="0 0 {_n(width)} {_n(height)}" role="img">'
     return root + head + (f"<style>{style}</style>" if style else "") + "".join(body) + "</svg>"
+
+
+def picture_svg(title: str, about: str, height: float, body: Iterable[str]) -> str:
+    """A chart as a stand-alone picture, with its own colours and background."""
+    pad = GAP / 2
+    width, height = WIDTH + GAP, height + GAP
+    ground = f'<rect width="{_n(width)}" height="{_n(height)}" style="fill:var(--page)"/>'
+    whole = [ground, f'<g transform="translate({_n(pad)} {_n(pad)})">', *body, "</g>"]
+    return svg(title, about, height, whole, width, COLOURS + MARKS)
 
 
 def bars_svg(title: str, about: str, bars: Sequence[Bar], series: Sequence[str] = ()) -> str:
@@ -237,10 +255,17 @@ def histogram_svg(
 
 
 def lines_svg(
-    title: str, about: str, lines: Sequence[Line], x_label: str, y_label: str, marks: Sequence[tuple[float, str]] = ()
+    title: str,
+    about: str,
+    lines: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    marks: Sequence[tuple[float, str]] = (),
+    ribbons: Sequence[Ribbon] = (),
 ) -> str:
     """Curves over a common axis, distinguished by colour and dash; `marks` are vertical lines with a label each."""
     points = [point for line in lines for point in line.points]
+    points += [(x, y) for ribbon in ribbons for x, *ends in ribbon.points for y in ends]
     x_low, x_high = _range(p[0] for p in points)
     y_ticks = ticks(*_range(p[1] for p in points))
     y_low, y_high = y_ticks[0], y_ticks[-1]
@@ -260,6 +285,10 @@ def lines_svg(
             x, _ = place((tick, y_low))
             body.append(_text(x, bottom + 15, short(tick), "dim", _anchor(x)))
     body.append(_text(right, bottom + 30, x_label, "dim", "end"))
+    for ribbon in ribbons:
+        edge = [(x, low) for x, low, _ in ribbon.points] + [(x, high) for x, _, high in reversed(ribbon.points)]
+        way = "L".join(f"{_n(x)} {_n(y)}" for x, y in map(place, edge))
+        body.append(f'<path class="s{ribbon.colour % SERIES}" style="opacity:.15" d="M{way}z"/>')
     for at, word in marks:
         x, _ = place((at, y_low))
         body += [_line(x, top, x, bottom, "mark", "2 3"), _halo(x, top - 3, fit(word, 150), _anchor(x))]

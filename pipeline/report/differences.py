@@ -1,20 +1,33 @@
-"""The differences of branches from their control, as a stand-alone picture: dots with intervals around a line at 0."""
+"""The differences of branches from their control, as a picture, alone or in a report: dots with intervals, a line at
+0."""
 
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from pipeline.report.charts import COLOURS, MARKS, WIDTH, fit, short, svg, ticks
+from pipeline.report.charts import WIDTH, fit, picture_svg, short, svg, ticks
 
-PAD = 14.0
 LEFT, RIGHT = 8.0, WIDTH - 8.0
 TOP, ROW = 40.0, 32.0
+TITLE = "Branches against their control"
 # Of the verdicts: colours of the charts.
 COLOUR = {"better": 1, "worse": 5, "undecided": 7}
 
 
 def differences_picture(answer: Mapping[str, Any]) -> str:
-    """The answer of `compare_branches` as SVG; branches from the best."""
+    """The answer of `compare_branches` as a stand-alone SVG; branches from the best."""
+    about, bottom, drawn = _drawn(answer)
+    return picture_svg(TITLE, about, bottom, drawn)
+
+
+def differences_svg(answer: Mapping[str, Any]) -> str:
+    """The same in a page that has the colours."""
+    about, bottom, drawn = _drawn(answer)
+    return svg(TITLE, about, bottom, drawn)
+
+
+def _drawn(answer: Mapping[str, Any]) -> tuple[str, float, list[str]]:
+    """What it says in words, its height, and what is drawn."""
     names = [name for name in answer["ranking"] if name in answer["branches"]]
     rows = {name: answer["branches"][name] for name in names}
     ends = [
@@ -27,11 +40,8 @@ def differences_picture(answer: Mapping[str, Any]) -> str:
         return LEFT + (RIGHT - LEFT) * (value - marks[0]) / (marks[-1] - marks[0])
 
     bottom = TOP + ROW * len(names)
-    height, width = bottom + 34 + 2 * PAD, WIDTH + 2 * PAD
     body = [
-        f'<rect width="{width:g}" height="{height:g}" style="fill:var(--page)"/>',
-        f'<g transform="translate({PAD:g} {PAD:g})">',
-        _text(0, 14, "Branches against their control", "head"),
+        _text(0, 14, TITLE, "head"),
         _text(0, 31, f"bits per byte, less than 0 is better; intervals together {answer['level']:.0%}", "dim"),
     ]
     for mark in marks:
@@ -42,8 +52,7 @@ def differences_picture(answer: Mapping[str, Any]) -> str:
     for index, (name, row) in enumerate(rows.items()):
         body += _whisker(name, row, TOP + ROW * index + 22, x)
     about = "; ".join(f"{name}: {row['difference']:+.4f}, {row['verdict']}" for name, row in rows.items())
-    body.append("</g>")
-    return svg("Branches against their control", about, height, body, width, COLOURS + MARKS)
+    return about, bottom + 34, body
 
 
 def _whisker(name: str, row: Mapping[str, Any], base: float, x: Any) -> list[str]:

@@ -9,9 +9,10 @@ from mixers.grades import UNGRADED
 from mixers.supply import ANY_LANGUAGE
 from mixers.told import COLUMNS, draw_lines, target_rows
 from pipeline.report.charts import Bar, bars_svg, percent
+from pipeline.report.grid_picture import grid_svg
 from pipeline.report.parts import Figure, Section, Table, clipped, spell
-from pipeline.report.read import Evaluation, Mixture
-from pipeline.report.values import number
+from pipeline.report.read import Evaluation, MetricGrid, Mixture
+from pipeline.report.values import mapping_or_empty, number
 
 
 def mixtures(found: Sequence[Mixture]) -> Section:
@@ -81,6 +82,35 @@ def target_table(mixture: Mixture) -> Table:
 
 def mixture_words(mixture: Mixture) -> list[str]:
     return [f"{mixture.label}: {line}." for line in draw_lines(mixture.plan)]
+
+
+def grids(found: Sequence[MetricGrid]) -> Section:
+    """Each grid as its picture, with its numbers, and the relation of distance and bits per byte in lines."""
+    figures = tuple(Figure(one.label, grid_table(one.body), grid_svg(one.body)) for one in found)
+    lines = tuple(line for one in found for line in grid_lines(one))
+    about = "Of each held-out distribution, with 95 % intervals; rings are of text that was trained on too."
+    return Section("grid", "The grid of distributions", about, figures, lines=lines)
+
+
+def grid_table(body: Mapping[str, Any]) -> Table:
+    keys = ("bits_per_byte", "low", "high", "over_xz", "cross_entropy", "distance", "contaminated")
+    rows = [
+        (name, str(row.get("axis", "")), *(spell(number(row.get(key))) for key in keys))
+        for name, row in sorted(body["cells"].items(), key=lambda each: each[1]["bits_per_byte"])
+    ]
+    names = ("bits per byte", "low", "high", "over xz", "cross-entropy", "distance", "trained on")
+    return Table(("distribution", "axis", *names), clipped(rows), numeric=2)
+
+
+def grid_lines(one: MetricGrid) -> Iterator[str]:
+    for axis, group in sorted(mapping_or_empty(one.body.get("axes")).items()):
+        bits = number(mapping_or_empty(group).get("bits_per_byte"))
+        if bits is not None:
+            yield f"{one.label}: {axis} {bits:.3f} bits per byte, the mean of {group.get('cells')} distributions."
+    for name, found in sorted(mapping_or_empty(one.body.get("relations")).items()):
+        r2, error = (number(mapping_or_empty(found).get(key)) for key in ("r2", "error"))
+        if r2 is not None and error is not None:
+            yield f"{one.label}: {name.replace('_', ' ')}, R2 {r2:.2f}, off by {error:.3f} on a distribution left out."
 
 
 def evaluation(one: Evaluation) -> Iterator[Figure]:

@@ -3,8 +3,9 @@
 Nothing here is HTML: the template escapes every string, and `report/charts.py` those inside its drawings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MAX_CELL = 240
 
@@ -77,3 +78,12 @@ def cut(text: str, most: int = MAX_CELL) -> str:
 
 def clipped(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(cut(cell) for cell in row) for row in rows)
+
+
+def settings(body: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Nested settings as `k.train = 4`."""
+    for name, value in sorted(body.items()):
+        if isinstance(value, Mapping):
+            yield from settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} = {value}"

@@ -18,13 +18,18 @@ from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import ObjectPath, place, read_json
 from pipeline.compare.compare import COMPARISON, came_in
+from pipeline.report.branches import GROWN, Branches, read_branches
+from pipeline.report.grid_picture import grid_svg
+from pipeline.report.loss_forecasts import DataPlan, read_plan
 from pipeline.report.training_log import LOG, Training, read_training
-from pipeline.report.values import mapping_or_empty, number, read_mapping
+from pipeline.report.values import mapping_or_empty, number, read_mapping, well_formed
 from pipeline.stages.audit import audit_sample, strictness_of
 from pipeline.stages.final import is_final
 from pipeline.stages.run import FROZEN, funnel
 
 DEPTH = 2
+# Answers that were kept in files, by what they are.
+FILES = {"evaluation": "evaluation*.json", "branches": GROWN, "grid": "grid.json", "plan": "plan-data*.json"}
 MAX_FOLDERS = 5_000
 
 
@@ -75,6 +80,14 @@ class Evaluation:
     body: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class MetricGrid:
+    """`body`: the answer of `evaluate --grid`."""
+
+    label: str
+    body: Mapping[str, Any]
+
+
 @dataclass
 class Material:
     """All items found, each kind in the order of its label. `pools`: those that are not part of a comparison."""
@@ -84,6 +97,9 @@ class Material:
     mixtures: list[Mixture] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
+    branches: list[Branches] = field(default_factory=list)
+    grids: list[MetricGrid] = field(default_factory=list)
+    plans: list[DataPlan] = field(default_factory=list)
 
     def all_pools(self) -> list[PoolOutcome]:
         return [pool for comparison in self.comparisons for pool in comparison.pools] + self.pools
@@ -99,7 +115,8 @@ def read_material(folders: Sequence[Path]) -> Material:
         if not here:
             raise UsageError(
                 f"{folder} contains nothing to report, nor do the folders in it: a report shows runs, comparisons, "
-                "datasets and mixtures, training runs and branches, and evaluation*.json files"
+                "datasets and mixtures, training runs and branches, and the files evaluation*.json, grid.json and "
+                "plan-data*.json"
             )
         found |= here
     if not found:
@@ -123,11 +140,12 @@ def _find(top: Path) -> Iterator[tuple[Path, str]]:
         if not waiting:
             return
         folder, depth = waiting.pop(0)
-        yield from ((path, "evaluation") for path in sorted(folder.glob("evaluation*.json")) if path.is_file())
-        kind = kind_of(folder)
-        if kind:
-            yield folder, kind
-        if depth < DEPTH and (kind is None or (kind == "comparison" and not _chains(folder))):
+        for kind, pattern in FILES.items():
+            yield from ((path, kind) for path in sorted(folder.glob(pattern)) if path.is_file())
+        whole = kind_of(folder)
+        if whole:
+            yield folder, whole
+        if depth < DEPTH and (whole is None or (whole == "comparison" and not _chains(folder))):
             waiting += [(path, depth + 1) for path in _children(folder)]
 
 
@@ -174,6 +192,12 @@ def _add(material: Material, kind: str, path: Path, label: str) -> None:
         material.trainings.append(read_training(path, label))
     elif kind == "evaluation":
         material.evaluations.append(read_evaluation(path, label.removesuffix(".json")))
+    elif kind == "branches":
+        material.branches.append(read_branches(path.parent, label.removesuffix(GROWN).rstrip("/")))
+    elif kind == "grid":
+        material.grids.append(read_grid(path, label.removesuffix(".json")))
+    elif kind == "plan":
+        material.plans.append(read_plan(path, label.removesuffix(".json")))
     else:
         names = _stage_names(path) if kind == "run" else None
         datasets = [Dataset(path)] if names is None else [Dataset(path / Path(name).name) for name in names]
@@ -272,6 +296,15 @@ def read_evaluation(file: Path, label: str) -> Evaluation:
     if "bits_per_byte" not in body or not all(isinstance(part, Mapping) for part in (*parts, *nested)):
         raise UsageError(f"{file} is not the output of `refinery evaluate --json`: rename it, or evaluate again")
     return Evaluation(label, body)
+
+
+def read_grid(file: Path, label: str) -> MetricGrid:
+    body = read_mapping(file)
+    with well_formed(file, "`refinery evaluate --grid --out`"):
+        grid_svg(body)
+        for row in body["cells"].values():
+            float(row["bits_per_byte"])
+    return MetricGrid(label, body)
 
 
 def read_account(dataset: Dataset) -> Mapping[str, Any]:

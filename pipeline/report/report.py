@@ -11,12 +11,14 @@ from pathlib import Path
 from infra.storage import write_bytes, writing
 from pipeline.inputs.places import Where, places_below
 from pipeline.job.outputs import check_report_place
+from pipeline.report.branches import branches
 from pipeline.report.charts import COLOURS, MARKS, FunnelChart, funnel_svg, percent
 from pipeline.report.compare import audit_lines, gold_recall, overlaps, ratios, recipe_cost
 from pipeline.report.composition import before_and_after, span
 from pipeline.report.duplicates import duplicates
 from pipeline.report.inputs import input_lines
-from pipeline.report.models import baselines_of, evaluation, mixtures, shares_of
+from pipeline.report.loss_forecasts import budget_map, loss_forecasts
+from pipeline.report.models import baselines_of, evaluation, grids, mixtures, shares_of
 from pipeline.report.parts import Figure, Section, Table, clipped
 from pipeline.report.pools import forecasts, funnels, histograms, languages, pool_tables, rejects, stage_cost
 from pipeline.report.read import Material, PoolOutcome, read_comparison, read_material
@@ -76,6 +78,8 @@ def sections(material: Material, texts: Texts) -> list[Section]:
         *of_recipes(material),
         *of_documents(material, seen),
         mixtures(material.mixtures),
+        branches(material.branches, material.trainings),
+        loss_forecasts(material.trainings),
         training(material.trainings),
         Section(
             "evaluation",
@@ -83,6 +87,8 @@ def sections(material: Material, texts: Texts) -> list[Section]:
             "On held-out text; less is better. The unigram model and gzip are the baselines.",
             tuple(figure for one in material.evaluations for figure in evaluation(one)),
         ),
+        grids(material.grids),
+        budget_map(material.plans),
         Section(
             "cost",
             "Cost",

@@ -18,7 +18,8 @@ from pipeline.report.parts import PageExcerpt, Samples, cut
 from pipeline.report.rows import nearest_within, part_of, rows_at, rows_by_key
 from pipeline.report.values import number
 from pipeline.report.views import Rules, StageView, bound_of, signal_of, top_rules
-from pipeline.stages.extract import BodyReader, page_extractor
+from pipeline.stages.bodies import BodyReader
+from pipeline.stages.extract import page_extractor
 
 # With these limits the largest report (a comparison of many recipes) stays under two megabytes.
 MAX_SAMPLED_RULES = 120

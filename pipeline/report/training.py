@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from pipeline.report.charts import SERIES, WIDTH, Bar, Line, bars_svg, fit, lines_svg
-from pipeline.report.parts import Figure, Section, Table, clipped, seconds, spell
+from pipeline.report.parts import Figure, Section, Table, clipped, seconds, settings, spell
 from pipeline.report.training_log import Training
 from pipeline.report.values import Floats, number
 
@@ -47,15 +46,6 @@ def training_kind(run: Training) -> str:
     if run.overrides is None:
         return "trunk"
     return f"branch: {', '.join(settings(run.overrides))}" if run.overrides else "control branch"
-
-
-def settings(body: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Nested settings as `k.train = 4`."""
-    for name, value in sorted(body.items()):
-        if isinstance(value, Mapping):
-            yield from settings(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name} = {value}"
 
 
 def ends_table(named: Named) -> Table:

@@ -18,7 +18,7 @@ from infra.dataset.manifest import RUN
 from infra.storage import read_json
 from pipeline.report.values import Floats, mapping_or_empty, number
 
-LOG = "log.jsonl"
+LOG, FORECAST = "log.jsonl", "forecast.jsonl"
 COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "mean_k", "load_imbalance")
 # Of lists by layer and by k, which are many numbers a step, the rows that are kept: the last ones.
 LAST_ROWS = 1000
@@ -52,6 +52,12 @@ class Training:
 
     loss_by_k: Mapping[str, Floats] = field(default_factory=dict)
     """Losses of the sequences with each k in the last rows."""
+
+    trunk: str = ""
+    """The hash of a branch's trunk."""
+
+    forecasts: tuple[Mapping[str, Any], ...] = ()
+    """The rows of `forecast.jsonl`: forecasts of evaluations, and what was measured."""
 
     skipped: tuple[int, ...] = ()
     """Steps that changed no weight."""
@@ -94,6 +100,8 @@ def read_training(folder: Path, label: str) -> Training:
     return Training(
         label=label,
         overrides=branch.get("overrides", {}) if isinstance(branch, dict) else None,
+        trunk=str(branch.get("trunk", "")) if isinstance(branch, dict) else "",
+        forecasts=tuple(log_rows(folder / FORECAST)) if (folder / FORECAST).is_file() else (),
         columns={name: np.array(column) for name, column in columns.items()},
         by_domain={name: (np.array(steps), np.array(losses)) for name, (steps, losses) in sorted(domains.items())},
         tokens=tokens,

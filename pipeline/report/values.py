@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ def number(value: Any) -> float | None:
 
 def mapping_or_empty(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+@contextmanager
+def well_formed(path: Path, made_by: str) -> Iterator[None]:
+    """UsageError that names the file, where what is read of it is not there or is of another kind."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise UsageError(f"{path} is not what {made_by} writes: {error!r}; rename it, or make it again") from None
 
 
 def read_mapping(path: Path) -> Mapping[str, Any]:

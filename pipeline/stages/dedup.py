@@ -24,6 +24,7 @@ from infra.dataset.build import already_made
 from infra.dataset.manifest import Header, Kind
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Task
+from infra.errors import UsageError
 from infra.storage import place
 from pipeline.index.add import add, left_by
 from pipeline.index.manifest import PARAMETERS
@@ -52,6 +53,11 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
         return done
     if step.method == "index":
         return by_index(context, step, source, out, header)
+    if options.get("policy") == "best" and (kind is Kind.RECORDS or "quality" not in carried(source).signals):
+        raise UsageError(
+            f"{stage.name}: the policy best goes by the signal quality, which is not there before this stage: measure "
+            "it in an earlier one, or choose another policy"
+        )
     work = Work(step, source, Tables.of(context, stage.name, out))
     task: Task
     brought = carried(source) if kind is Kind.DOCUMENTS else None

@@ -51,10 +51,10 @@ def edges_of(work: Work, options: dict[str, Any], params: MinHash, signed: Datas
     edges = [work.tables.map("edges-same", EqualEdges(), same)]
     bands = work.tables.map("bands", Bands(), signed, work.by_group(same, SAME, "copies"))
     pairs = work.reduce("candidates", [bands], Candidates(), PAIRS)
-    if not options["verify"]:
-        return [*edges, work.tables.map("edges", AsEdges(), pairs)]
-    found = verified_edges(work, options, params, pairs)
-    if rows_of(same):
+    verify = options["verify"]
+    found = verified_edges(work, options, params, pairs) if verify else [work.tables.map("edges", AsEdges(), pairs)]
+    # a component has its equal sets as it is
+    if rows_of(same) and (verify or options["link"] == "direct"):
         copies = work.tables.map("copy-sets", Each("copies", COPIES, copy_rows), same)
         better = [
             work.tables.map(f"copied-{number}", Each("edges", COPIES, better_rows), each)

@@ -7,145 +7,34 @@ import atexit
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
 import pyarrow as pa
-import xxhash
 
-from infra.addresses import shown
 from infra.dataset import schema as schemas
-from infra.dataset.manifest import MANIFEST
 from infra.dataset.reader import Dataset, ShardReader
 from infra.engines.task import Output
-from infra.errors import WorkError
 from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
-from infra.storage import place
 from mixers.pretokens import count as count_tokens
 from pipeline.document import Document, Trace
 from pipeline.extract.page import Page, PageExtractor
-from pipeline.inputs.places import known_place
-from pipeline.inputs.records import record_id, sha1_digest
-from pipeline.inputs.reread import place_of
-from pipeline.inputs.versions import is_other
 from pipeline.job.baseline import BaselineTally
 from pipeline.job.funnel import Funnel
+from pipeline.job.sample import AuditSampling, in_sample
 from pipeline.models.loaded import Models, loaded_models
+from pipeline.stages.bodies import BodyReader, dataset_of
 from pipeline.steps.extract import Extract
 from pipeline.steps.gate import Gate
 from pipeline.steps.signals import AUDIT_SIGNALS, HEADER_SIGNALS, STRUCTURE_SIGNALS
 from pipeline.steps.step import Step
-from pipeline.warc.http import HttpMessage, record_message
-from pipeline.warc.reader import Locator, RecordReader
-from pipeline.warc.records import RawRecord
+from pipeline.warc.http import HttpMessage
 
 # Pages that go through one step before the next: the step's model and tables stay in the processor's cache, which takes
 # a tenth off the CPU time of a stage. Their bodies are in memory at once.
 GROUP = 32
-
-
-class BodyReader:
-    """Reads the bodies of records, one archive open at a time: records must come in the order of their archive.
-
-    `places`: where the archives are, by `file_path` (`pipeline/inputs/places.py`). `ingested`: the dataset of their
-    records, which says in which state they were and where.
-    """
-
-    def __init__(self, places: Mapping[str, str], ingested: Dataset | None = None) -> None:
-        self.places = places
-        self.ingested = Ingested() if ingested is None else Ingested.of(ingested)
-        self._path = ""
-        self._name = ""
-        self._reader: RecordReader | None = None
-        self._next: Sequence[Mapping[str, Any]] = ()
-
-    def read(self, row: Mapping[str, Any]) -> bytes:
-        """Returns the body of the record in `row`, HTTP codings decoded. Raises WorkError if the archive, or the
-        record, is not the one that was ingested."""
-        return self.message(row).body
-
-    def message(self, row: Mapping[str, Any]) -> HttpMessage:
-        """Returns the whole message likewise."""
-        opened = self._reader is None or self._name != row["file_path"]
-        if self._reader is None or opened:
-            self.close()
-            self._path = place_of(row["file_path"], self.places)
-            self._reader = RecordReader(self._path).__enter__()
-            self._name = row["file_path"]
-            self._reader.expect(locators(self._next, self._name))
-        record = self._reader.read(row["warc_offset"], row["warc_length"], row["member_record"])
-        message = record_message(record)
-        if not is_same(record, message, row) or (
-            opened and self.ingested.differs(self._name, self._path, self._reader.version)
-        ):
-            raise WorkError(
-                f"{shown(self._path)} is not the archive {self._name!r} that was ingested, or has changed since: "
-                "ingest it again, or give its folder with --source ROOT"
-            )
-        return message
-
-    def expect(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Declares which records will be read next, so that those of a remote archive come in few ranges."""
-        self._next = rows
-        if self._reader is not None:
-            self._reader.expect(locators(rows, self._name))
-
-    def close(self) -> None:
-        if self._reader is not None:
-            self._reader.__exit__(None, None, None)
-            self._reader = None
-
-
-@dataclass(frozen=True)
-class Ingested:
-    """The archives of a dataset of records as they were: their versions, and where they were, by name."""
-
-    versions: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, str] = field(default_factory=dict)
-
-    @staticmethod
-    def of(dataset: Dataset) -> "Ingested":
-        """Nothing is known of a dataset that is being made in the same pass: its archives were just read."""
-        try:
-            stat = (dataset.folder / MANIFEST).stat()
-        except FileNotFoundError:
-            return Ingested()
-        return _ingested(str(dataset.folder), (stat.st_size, stat.st_mtime_ns))
-
-    def differs(self, name: str, path: str, now: str) -> bool:
-        """Whether the file at `path`, in the state `now`, is another than the one of this name."""
-        version = self.versions.get(name)
-        if version is None:
-            return False
-        before = known_place(name, self.places)
-        return is_other(path, now, version, moved=before is None or shown(before) != shown(path))
-
-
-@lru_cache(maxsize=4)
-def _ingested(folder: str, stamp: tuple[int, int]) -> Ingested:
-    del stamp  # part of the key
-    dataset = Dataset(place(folder))
-    return Ingested({ref.name: ref.sha256 for ref in dataset.manifest.inputs}, dataset.places())
-
-
-def is_same(record: RawRecord, message: HttpMessage, row: Mapping[str, Any]) -> bool:
-    """Whether a record that is read again is the one of the row: by its id, and the digest of its payload."""
-    ident = record.record_id or record_id(row["file_path"], row["warc_offset"])
-    return bool(ident == row["id"] and (record.payload_digest or sha1_digest(message.body)) == row["content_digest"])
-
-
-def locators(rows: Sequence[Mapping[str, Any]], name: str) -> list[Locator]:
-    """The locators of the rows that are records of the archive `name`."""
-    return [(row["warc_offset"], row["warc_length"], row["member_record"]) for row in rows if row["file_path"] == name]
-
-
-def dataset_of(part: Any) -> Dataset:
-    """The dataset that a part, cut after some rows or not, is a shard of."""
-    while hasattr(part, "part"):
-        part = part.part
-    return Dataset(place(part.folder))
 
 
 @dataclass
@@ -167,7 +56,7 @@ class ExtractTask:
     """Extracts the documents of one shard of records. `bodies` says where the archives are, in few words whatever their
     number (`pipeline/inputs/places.py`), `places` where the models are; neither is in the fingerprint.
 
-    `audit`: the share of pages that no prefilter rejects (the audit sample), chosen by a hash of their key.
+    `audit`: which pages no prefilter rejects (the audit sample).
     `baseline`: the steps of another recipe, which the pages of the sample go through too, to be counted.
     """
 
@@ -176,12 +65,12 @@ class ExtractTask:
     recipe: str
     bodies: Mapping[str, str] = field(compare=False)
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
-    audit: float | None = None
+    audit: AuditSampling | None = None
     baseline: tuple[Step, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        audit: list[Any] = [] if self.audit is None else [self.audit]
+        audit: list[Any] = [] if self.audit is None else [asdict(self.audit)]
         audit += [[repr(step) for step in self.baseline]] if self.baseline else []
         return sha256_json(["extract", [repr(step) for step in self.steps], self.models, self.recipe, *audit])
 
@@ -234,54 +123,54 @@ class ExtractTask:
         Rules on the URL, and what the publisher requests (noindex, noai), apply to every page. With `tally` and a
         baseline, what that does is counted.
         """
-        visits = [Visit(record, tools, in_audit_sample(record, self.audit)) for record in records]
         counted = tally if self.baseline else None
-        for visit in visits if counted is not None else ():
-            if visit.audited:
-                visit.baseline_tokens = baseline_tokens(self.baseline, visit.record, visit.message, tools)
+        visits = [Visit(record, tools, self.audit, self.baseline if counted else ()) for record in records]
         last = len(self.steps) - 1
         for order, step in enumerate(self.steps):
             lenient = order < last and not step.binding
             for visit in visits:
                 if visit.rejects:
                     continue
-                visit.take(step, lenient, trace)
-                if order < last:
-                    visit.language = visit.document.language
-                if visit.outcome is None and order < last:
-                    visit.chars = len(visit.document.text)
-                if visit.outcome is None and (visit.rejects or visit.prefilter_failures or order == last):
-                    visit.outcome = order
+                visit.take(order, step, lenient, trace)
+                if order == last:
+                    visit.ends(order)
                 if funnel and not visit.rejects:
                     funnel.passed(order, len(visit.document.text), visit.document.tokens)
                 if visit.rejects or order == last:
                     visit.rest()
-        if counted is not None:
-            for visit in visits:
+        for visit in visits:
+            if counted is not None:
                 visit.count(counted)
-        if self.audit is not None:
-            for visit in visits:
-                if not visit.rejects:
-                    visit.row["signals"] |= {
-                        "audit_sample": float(visit.audited),
-                        "prefilter_rejected": float(visit.prefilter_failures),
-                    }
+            if self.audit is not None and not visit.rejects:
+                visit.row["signals"] |= {
+                    "audit_sample": 1 / visit.share_through if visit.audited else 0.0,
+                    "prefilter_rejected": float(visit.prefilter_failures),
+                }
         return visits
 
 
 class Visit:
     """One record in an extract stage: its body is read once, its text is that of the last extraction.
 
-    `rejects`: the failed rules of the step that rejected it. `prefilter_failures`: for a page of the audit sample
-    (`audited`), the number of failed rules that would have rejected it. `outcome`: the number of the first step with a
-    failed rule, of the last one if there is none; `chars`: of the text there; `language`: as the prefilter tells it.
-    `baseline_tokens`: those that a baseline keeps of it, None if it rejects the page.
+    `rejects`: the failed rules of the step that rejected it. `outcome`: the number of the first step with a failed
+    rule, of the last one if there is none; what is known of the page there decides its `share` of the audit sample and
+    whether it is in it (`audited`): `chars` of the text, its `language`, None if no step has told it. Such a page goes
+    through the `baseline`, which keeps a text of `baseline_tokens` of it, or None. If the prefilter rejects it, it may
+    go on all the same, of such pages the part `share_through`; `prefilter_failures` is the number of failed rules that
+    would have rejected it.
     """
 
-    def __init__(self, record: Mapping[str, Any], tools: Tools, audited: bool) -> None:
+    def __init__(
+        self, record: Mapping[str, Any], tools: Tools, sampling: AuditSampling | None, baseline: Sequence[Step] = ()
+    ) -> None:
         self.record = record
         self.tools = tools
-        self.audited = audited
+        self.sampling = sampling
+        self.baseline = baseline
+        self.audited = False
+        self.share = 0.0
+        self.share_through = 0.0
+        self.unlikely = False
         self.prefilter_failures = 0
         self.outcome: int | None = None
         self.chars = 0
@@ -304,29 +193,54 @@ class Visit:
         self.__dict__.pop("message", None)
         del self.document
 
+    def ends(self, order: int, read: bool = True) -> bool:
+        """Takes step `order` for the one at which the prefilter ends, unless an earlier one was; `read`: the page was
+        read there. Returns whether the page is in the audit sample, which is decided there."""
+        if self.outcome is None:
+            self.outcome = order
+            self.chars = len(self.document.text)
+            if self.sampling:
+                self.unlikely = self.sampling.is_unlikely(self.language, read)
+                self.share = self.share_through = self.sampling.share_of(self.chars, self.unlikely)
+                self.audited = in_sample(self.record, self.share)
+            if self.audited and self.baseline:
+                self.baseline_tokens = baseline_tokens(self.baseline, self.record, self.message, self.tools)
+        return self.audited
+
     def count(self, tally: BaselineTally) -> None:
         """Counts the page; of the sample, what the baseline does with it."""
         assert self.outcome is not None
-        stratum = tally.page(self.outcome, self.chars)
+        kind = 0 if self.unlikely else self.outcome + 1
+        stratum = tally.page(kind, self.chars, self.share, self.language)
         if self.audited:
-            tally.sampled(stratum, self.baseline_tokens, None if self.rejects else self.language)
+            tally.sampled(stratum, self.chars, self.baseline_tokens)
 
-    def take(self, step: Step, lenient: bool, trace: Trace | None) -> None:
+    def take(self, order: int, step: Step, lenient: bool, trace: Trace | None) -> None:
         """Runs one step; `lenient`: a page of the audit sample is not rejected."""
-        rejects = self._rejects(step, trace)
-        if lenient and self.audited:
+        rejects = self._rejects(order, step, lenient, trace)
+        self.language = self.document.language or self.language
+        if not rejects:
+            return
+        if self.ends(order, not isinstance(step, Gate | Extract)) and lenient and self.goes_on(rejects):
             self.prefilter_failures += len(rejects)
         else:
             self.rejects = rejects
 
-    def _rejects(self, step: Step, trace: Trace | None) -> list[Reject]:
+    def goes_on(self, rejects: Sequence[Reject]) -> bool:
+        """Whether a page of the sample goes on although a step of the prefilter rejects it; the first one decides, and
+        from then on the page stands for the pages of that share."""
+        if self.sampling and not self.prefilter_failures:
+            self.share_through = self.sampling.let_through(self.share, rejects)
+        return in_sample(self.record, self.share_through)
+
+    def _rejects(self, order: int, step: Step, lenient: bool, trace: Trace | None) -> list[Reject]:
         if isinstance(step, Gate):
             return step.on_record(self.record, self.tools.models, trace)
         if not isinstance(step, Extract):
             return step.run(self.document, self.tools.models, trace)
         html = self.record["page"] == "html"
         undeclared = step.declared_rejects(self.body, trace) if html and step.declared else []
-        if undeclared and not self.audited:
+        if undeclared and not (lenient and self.ends(order, read=False) and self.goes_on(undeclared)):
             return undeclared
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
         page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
@@ -376,15 +290,6 @@ def page_extractor(engine: str, options: str) -> PageExtractor:
     extractor = PageExtractor(engine, json.loads(options))
     atexit.register(extractor.close)
     return extractor
-
-
-def in_audit_sample(record: Mapping[str, Any], share: float | None) -> bool:
-    """Whether the record is in the audit sample: by a hash of its key, so that order and number do not matter."""
-    if not share:
-        return False
-    # the prefix decides which pages are sampled: another would sample others
-    key = f"control:{record['file_path']}:{record['warc_offset']}:{record['member_record']}"
-    return xxhash.xxh3_64_intdigest(key.encode("utf-8", "replace")) < share * 2**64
 
 
 def document_row(record: Mapping[str, Any], page: Page, extractor: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from pipeline.inputs.planning import FileGroups, PlanTask, must_be_planned, read
 from pipeline.job.baseline import estimates, handed_on
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
+from pipeline.job.sample import AuditSampling, small_share
 from pipeline.job.tables import Tables
 from pipeline.pool.stage import pool_stage
 from pipeline.pool.values import check_signal
@@ -37,6 +38,7 @@ from pipeline.stages.filter import FilterTask
 from pipeline.stages.ingest import IngestTask, write_read
 from pipeline.stages.mix import mix_stage
 from pipeline.stages.tokenize import tokenize_stage
+from pipeline.steps.label import Label
 from pipeline.warc.file_bytes import copied
 from pipeline.warc.records import SplitOverrun
 
@@ -163,21 +165,23 @@ def extract_map(
     models, places = context.stage_models(stage), dict(context.stage_places(stage))
     steps = stage.baseline.steps if stage.baseline else ()
     task = ExtractTask(
-        stage.steps, models, context.recipe.sha256, bodies, places, audit_share(stage, pages), baseline=steps
+        stage.steps, models, context.recipe.sha256, bodies, places, sampling_of(stage, pages), baseline=steps
     )
     return MapTo(task, out, context.header(stage, Kind.DOCUMENTS, refs))
 
 
-def audit_share(stage: Stage, pages: int | None) -> float | None:
-    """The share of pages in the audit sample: of a small input the least power of a half that gives `audit_pages`, so
-    that a run that grows a little keeps its sample."""
+def sampling_of(stage: Stage, pages: int | None) -> AuditSampling | None:
+    """The audit sample of an extract stage that reads so many pages; None: it has none, or their number is not known.
+
+    With a baseline the share follows the length of a page and its language (`pipeline/job/sample.py`)."""
     share, least = stage.options.get("audit"), stage.options.get("audit_pages", 0)
-    if share is None or not least or pages is None:
-        return share
-    enough = 1.0
-    while enough / 2 * pages >= least:
-        enough /= 2
-    return max(float(share), enough)
+    if share is None:
+        return None
+    chosen = small_share(float(share), pages, least) if least and pages is not None else float(share)
+    if stage.baseline is None:
+        return AuditSampling(chosen)
+    keeps = [step.keep for step in stage.baseline.steps if isinstance(step, Label) and step.keep]
+    return AuditSampling(chosen, True, tuple(sorted(keeps[0])) if keeps else ())
 
 
 def rows_in(source: Source) -> int:

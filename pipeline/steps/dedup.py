@@ -28,7 +28,7 @@ ABOUT: dict[str, str] = {
     "ngram": "words in a shingle",
     "verify": "compare the shingle sets of candidate pairs; false: every candidate pair counts",
     "threshold": "the least similarity of a verified pair, 0 to 1",
-    "measure": 'of similarity: `"jaccard"`, or `"containment"` in the shorter text',
+    "measure": 'of similarity: `"jaccard"`, or `"containment"` in the longer text (with the policy `"longest"` alone)',
     "link": '`"direct"`: a copy is similar to its survivor itself; `"component"`: through others too',
     "within_document": "a line that one document alone repeats: `first` keeps its first copy",
     "tokens": "the least length of a repeated span, in tokens",
@@ -117,6 +117,11 @@ class Dedup(MethodStep):
             options["bands"], options["rows"] = self._bands_and_rows(options)
             MinHash(options["bands"], options["rows"], options["ngram"])
             Verify(options["threshold"], options["measure"])
+            if options["measure"] == "containment" and options["policy"] != "longest":
+                raise UsageError(
+                    'dedup minhash: measure = "containment" needs policy = "longest": by another the page that is '
+                    "contained in a longer one could be the one that stays"
+                )
         if self.method == "index":
             if not options["index"]:
                 raise UsageError('dedup index: name the folder of the index: options = { index = "FOLDER" }')

@@ -14,7 +14,7 @@ CLUSTER_SIGNALS = {
 }
 # Signals that an extract stage with an audit sample sets for each document.
 AUDIT_SIGNALS = {
-    "audit_sample": "1 if the page is in the audit sample, which no prefilter rejects (extract stage)",
+    "audit_sample": "how many pages a page of the audit sample stands for; 0: it is not in the sample (extract stage)",
     "prefilter_rejected": "the number of prefilter rules that the page failed (extract stage)",
 }
 # Requests of the publisher in a page's headers and its robots meta element.

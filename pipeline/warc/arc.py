@@ -7,7 +7,7 @@ parsed from its right end; each line shows its own version, so no state is carri
 
 import re
 
-from pipeline.warc.dates import normalise_date
+from filters.dates import normalise_date
 from pipeline.warc.fields import decode
 from pipeline.warc.warc import RecordHeader, clean_url, parse_length
 

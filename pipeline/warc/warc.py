@@ -7,7 +7,7 @@ may be missing, repeated, folded or in any charset, as in real files.
 import re
 from dataclasses import dataclass
 
-from pipeline.warc.dates import normalise_date
+from filters.dates import normalise_date
 from pipeline.warc.fields import first_values, read_fields
 
 # A plausible header: a version line, then the name of a field. Where a header is expected, lower case is accepted too;

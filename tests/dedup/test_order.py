@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -97,8 +97,16 @@ def test_candidate_pairs(policy: Policy, batch_rows: int, texts: list[str], draw
     assert found[:2] == found[2:]
 
 
-DATES = st.none() | st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1)).map(
-    lambda date: date.strftime("%Y-%m-%dT%H:%M:%SZ")
+ZONES = st.none() | st.timedeltas(timedelta(hours=-12), timedelta(hours=12)).map(
+    lambda offset: timezone(timedelta(minutes=offset // timedelta(minutes=1)))
+)
+# As archives have them, and as people write them: with fractions, other zones, the day alone, a blank, none at all.
+DATES = st.none() | st.one_of(
+    st.datetimes(datetime(1000, 1, 1), datetime(2900, 1, 1)).map(lambda date: date.strftime("%Y-%m-%dT%H:%M:%SZ")),
+    st.datetimes(datetime(1000, 1, 2), datetime(2900, 1, 1), timezones=ZONES).map(lambda date: date.isoformat()),
+    st.datetimes(datetime(1000, 1, 2), datetime(2900, 1, 1)).map(str),
+    st.dates(date(1000, 1, 1), date(2900, 1, 1)).map(str),
+    st.sampled_from(["", "yesterday", "2024-13-45"]),
 )
 
 
@@ -113,10 +121,22 @@ def test_rank_is_the_order_of_the_policy(policy: Policy, rows: list[tuple[str, s
     batch = documents(
         [text for text, _, _ in rows],
         url=[f"http://x.example/{number}" for number in range(len(rows))],
-        date=pa.array([date for _, date, _ in rows], pa.string()),
+        date=pa.array([each for _, each, _ in rows], pa.string()),
         signals=pa.array([{"quality": quality} for _, _, quality in rows], pa.struct([("quality", pa.float64())])),
     )
     rank = ranks(preference_columns(batch, policy), policy)
     nodes = node_table(batch, 0, 0, policy)
     order = pc.sort_indices(pa.Table.from_batches([nodes]), sort_keys=preference_order(policy)).to_numpy()
     assert np.lexsort((np.arange(len(rows)), rank)).tolist() == order.tolist()
+
+
+@given(st.lists(st.datetimes(datetime(1000, 1, 2), datetime(2900, 1, 1), timezones=ZONES), min_size=2, max_size=8))
+@pytest.mark.parametrize("policy", ["newest", "oldest"])
+def test_dates_are_compared_as_moments(policy: Policy, dates: list[datetime]) -> None:
+    """Whatever their zones; a date without one is in UTC."""
+    batch = documents(["a"] * len(dates), date=pa.array([each.isoformat() for each in dates], pa.string()))
+    nodes = node_table(batch, 0, 0, policy)
+    order = pc.sort_indices(pa.Table.from_batches([nodes]), sort_keys=preference_order(policy)).to_numpy().tolist()
+    seconds = [(each if each.tzinfo else each.replace(tzinfo=UTC)).replace(microsecond=0) for each in dates]
+    found = [seconds[number] for number in order]
+    assert found == sorted(seconds, reverse=policy == "newest")

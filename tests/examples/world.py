@@ -12,6 +12,7 @@ from tests.files import write_rows
 from tests.pipeline.pages import WORDS, article, pages, sentences, write_warc
 from tests.pipeline.recipe_texts import EXTRACT, INGEST, judge, recipe, stage
 from tests.trainer.scaling.made import write_curves, write_runs
+from tests.trainer.scaling.made_pools import write_pool_runs
 
 SIZE = judge("size", {"signal": "words", "min": 5})
 LAX = recipe("lax", INGEST, EXTRACT, stage("filter", "filter", SIZE))
@@ -70,6 +71,7 @@ def write_world(folder: Path, cache: Path) -> None:
     write_curves(folder / "curves", {"25M": 25e6, "100M": 100e6, "400M": 400e6})
     (folder / "schedule.csv").write_text("step,lr\n" + "".join(f"{step},0.001\n" for step in range(500, 9000, 500)))
     write_runs(folder / "runs.csv")
+    write_pool_runs(folder / "pool-runs.csv")
     (folder / "lax.toml").write_text(LAX)
     (folder / "my-recipe.toml").write_text(MINE)
     (folder / "gone.txt").write_text("https://example.org/page\n")

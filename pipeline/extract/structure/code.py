@@ -65,6 +65,9 @@ _GUTTER = re.compile(
     |code-line-num|crayon-num)(?![\w-])""",
     re.VERBOSE,
 )
+# What every match of these two has one of: to look for it takes a tenth of the time, and most attributes have none.
+_PARTS_OF_CODE_BOX: Final = ("code", "highlighter", "crayon-pre", "react-blob", "cm-content")
+_PARTS_OF_GUTTER: Final = ("ln", "line", "gutter", "num")
 _TOOLS = re.compile(
     r"\b(?:toolbar|copybtn|copy-button|copy-code|zeroclipboard-container|crayon-toolbar|crayon-info|crayon-plain-wrap"
     r"|code-header|btn-clipboard|clipboard|pre-numbering|hljs-button|snippet-clipboard)\b"
@@ -90,12 +93,18 @@ def is_code_table(attributes: str) -> bool:
 
 def is_code_box(attributes: str) -> bool:
     """Whether an element with these attributes holds code although it is no `pre`."""
-    return bool(_CODE_BOX.search(attributes))
+    for part in _PARTS_OF_CODE_BOX:
+        if part in attributes:
+            return bool(_CODE_BOX.search(attributes))
+    return False
 
 
 def is_gutter(attributes: str) -> bool:
     """Whether an element with these attributes holds line numbers (if it holds nothing but numbers)."""
-    return bool(_GUTTER.search(attributes))
+    for part in _PARTS_OF_GUTTER:
+        if part in attributes:
+            return bool(_GUTTER.search(attributes))
+    return False
 
 
 def is_tool(attributes: str) -> bool:

@@ -123,7 +123,10 @@ def of_image(tag: str) -> Formula | None:
 
 def is_rendered(attributes: str) -> bool:
     """Whether an element with these attributes shows a formula as many pieces of text, as MathJax does."""
-    return ("data-" in attributes and bool(_DATA_TEX.search(attributes))) or bool(_RENDERED.search(attributes))
+    if "data-" in attributes and _DATA_TEX.search(attributes):
+        return True
+    may_be = "MathJax" in attributes or "mjx-" in attributes or "MJXc" in attributes
+    return may_be and bool(_RENDERED.search(attributes))
 
 
 def of_attributes(tag: str) -> Formula | None:

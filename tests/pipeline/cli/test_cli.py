@@ -98,7 +98,7 @@ def test_the_promised_commands_are_there() -> None:
         "run", "ingest", "extract", "filter", "dedup", "mix", "tokenize", "compare", "explain", "recipes",
         "verify", "status", "report", "fit", "train", "freeze", "branch", "evaluate", "generate", "measure",
         "readmit", "takedown", "calibrate", "estimate", "export", "rejects", "join", "snapshots",
-        "submit", "audit", "calibrate-experts", "export-model", "plan-training", "scaling", "index",
+        "submit", "audit", "calibrate-experts", "export-model", "plan-training", "plan-data", "scaling", "index",
     } == {name[0] for name in EVERY}  # fmt: skip
 
 

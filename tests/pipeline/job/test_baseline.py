@@ -7,8 +7,6 @@ import pytest
 
 from infra.dataset.reader import Dataset, SideBySide
 from pipeline.job.baseline import Baseline, BaselineTally, baseline_of, estimated, strictness
-from pipeline.recipes.recipe import Stage
-from pipeline.stages.stages import audit_share
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset
 from tests.pipeline.pages import write_crawl
@@ -28,12 +26,12 @@ def crawl(draw: random.Random, pages: int) -> Drawn:
     return made
 
 
-def tallied(pages: Drawn, sampled: set[int]) -> Baseline:
+def tallied(pages: Drawn, sampled: set[int], share: float) -> Baseline:
     tally = BaselineTally()
     for number, (outcome, chars, tokens) in enumerate(pages):
-        stratum = tally.page(outcome, chars)
+        stratum = tally.page(outcome, chars, share, "en" if outcome == 9 else None)
         if number in sampled:
-            tally.sampled(stratum, tokens, "en" if outcome == 9 else None)
+            tally.sampled(stratum, chars, tokens)
     return estimated("falcon", tally.counts)
 
 
@@ -44,7 +42,7 @@ def truth(pages: Drawn) -> tuple[int, int]:
 
 def test_a_sample_of_all_pages_has_no_error() -> None:
     pages = crawl(random.Random(1), 700)
-    found = tallied(pages, set(range(700)))
+    found = tallied(pages, set(range(700)), 1.0)
     docs, tokens = truth(pages)
     assert (found.pages, found.sampled, found.docs, found.tokens) == (700, 700, docs, tokens)
     assert found.docs_interval == [docs, docs] and found.tokens_interval == [tokens, tokens]
@@ -56,7 +54,7 @@ def test_the_interval_of_a_sample_holds_the_truth_about_as_often_as_it_says() ->
     rounds = 150
     for _ in range(rounds):
         pages = crawl(draw, 2000)
-        found = tallied(pages, set(draw.sample(range(2000), 300)))
+        found = tallied(pages, set(draw.sample(range(2000), 300)), 0.15)
         for unit, (true, (low, high)) in enumerate(
             zip(truth(pages), (found.docs_interval, found.tokens_interval), strict=True)
         ):
@@ -71,13 +69,13 @@ def test_strata_make_the_estimate_of_tokens_nearer_than_the_plain_mean() -> None
         pages = crawl(draw, 2000)
         sampled = set(draw.sample(range(2000), 300))
         true = truth(pages)[1]
-        error += (tallied(pages, sampled).tokens / true - 1) ** 2
+        error += (tallied(pages, sampled, 0.15).tokens / true - 1) ** 2
         plain += (sum(pages[n][2] or 0 for n in sampled) * 2000 / 300 / true - 1) ** 2
     assert error < 0.75 * plain
 
 
 def test_nothing_kept_by_the_baseline_leaves_an_upper_end() -> None:
-    found = tallied([(2, 100, None)] * 500, set(range(100)))
+    found = tallied([(2, 100, None)] * 500, set(range(100)), 0.2)
     assert found.docs == 0 and found.docs_interval[0] == 0
     assert 0 < (found.docs_interval[1] or 0) < 25 and found.tokens_interval == [0.0, None]
     kept = strictness(3, 900, found)
@@ -87,18 +85,18 @@ def test_nothing_kept_by_the_baseline_leaves_an_upper_end() -> None:
 
 def test_counters_add_up_in_any_order() -> None:
     pages = crawl(random.Random(2), 400)
-    whole = tallied(pages, set(range(0, 400, 3)))
+    whole = tallied(pages, set(range(0, 400, 3)), 1 / 3)
     parts = [BaselineTally(), BaselineTally()]
     for number, (outcome, chars, tokens) in reversed(list(enumerate(pages))):
         tally = parts[number % 2]
-        stratum = tally.page(outcome, chars)
+        stratum = tally.page(outcome, chars, 1 / 3, "en" if outcome == 9 else None)
         if number % 3 == 0:
-            tally.sampled(stratum, tokens, "en" if outcome == 9 else None)
+            tally.sampled(stratum, chars, tokens)
     assert estimated("falcon", parts[1].counts + parts[0].counts) == whole
 
 
 def test_several_datasets_are_summed_and_others_have_none(tmp_path: Path) -> None:
-    one = tallied(crawl(random.Random(3), 300), set(range(0, 300, 2)))
+    one = tallied(crawl(random.Random(3), 300), set(range(0, 300, 2)), 0.5)
     rows = [document(1)]
     first, second, bare = (
         make_dataset(tmp_path / str(number), "filter", rows, [], extra=extra)
@@ -108,16 +106,6 @@ def test_several_datasets_are_summed_and_others_have_none(tmp_path: Path) -> Non
     assert baseline_of(first) == one and both is not None
     assert (both.docs, both.tokens, both.languages["en"]) == (2 * one.docs, 2 * one.tokens, 2 * one.languages["en"])
     assert baseline_of(bare) is None and baseline_of(SideBySide((first, bare))) is None
-
-
-@pytest.mark.parametrize(
-    ("pages", "share"),
-    [(100, 1.0), (799, 1.0), (800, 0.5), (2600, 0.25), (40_000, 0.015625), (10**7, 0.01), (None, 0.01)],
-)
-def test_a_small_input_is_sampled_more_densely(pages: int | None, share: float) -> None:
-    stage = Stage("extract", "extract", options={"audit": 0.01, "audit_pages": 400})
-    assert audit_share(stage, pages) == share
-    assert audit_share(Stage("extract", "extract", options={"audit": 0.5}), pages) == 0.5
 
 
 @pytest.fixture(scope="module")

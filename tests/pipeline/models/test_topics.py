@@ -72,6 +72,20 @@ def test_chinese_is_told_without_its_latin_letters(tmp_path: Path) -> None:
     assert han_gram_counts("定理 a 理!") == {"定": 1, "理": 2, "定理": 1}
 
 
+def test_traditional_characters_count_as_simplified() -> None:
+    assert han_gram_counts("醫學與歷史") == han_gram_counts("医学与历史")
+
+
+def test_axes_decide_what_is_general() -> None:
+    shared = {"topic_science": 0.35, "topic_code": 0.3, "topic_society": 0.45}
+    assert topic_domain({"iq": 0.9, "eq": 0.3, **shared}) == "science"
+    assert topic_domain({"iq": 0.3, "eq": 0.9, **shared}) == "society"
+    assert topic_domain({"iq": 0.4, "eq": 0.3, "topic_society": 0.9}) == "general"
+    assert topic_domain({"iq": 0.9, "eq": None, "topic_medicine": None, **shared}) == "science"
+    assert topic_domain({"iq": None, "eq": None, **shared}) == "general"
+    assert topic_domain(dict.fromkeys(COLUMNS)) is None
+
+
 def test_a_label_takes_a_table(table: Path) -> None:
     step = Label.read({"kind": "label", "what": "domain", "model": "topics-en.tsv", "languages": ["en"]}, "step")
     step.check_models({"topics-en.tsv": table})
@@ -105,7 +119,9 @@ def test_the_taxonomy() -> None:
     assert {"economics", "medicine", "philosophy", "everyday_life"} <= DOMAIN_OF_SUBJECT.keys()
     assert set(DOMAIN_OF_SUBJECT.values()) == set(DOMAINS)
     assert domain_of({"medicine": 0.6, "arts": 0.4}) == "science"
-    assert domain_of({"medicine": 0.4, "arts": 0.4}) == domain_of({}) == "general"
+    assert domain_of({"medicine": 0.4, "arts": 0.4}) == domain_of({}) == domain_of({}, {"IQ": 0.9}) == "general"
+    assert domain_of({"medicine": 0.4, "arts": 0.45}, {"IQ": 0.7, "EQ": 0.6}) == "science"
+    assert domain_of({"everyday_life": 0.9, "medicine": 0.4}, {"IQ": 0.4, "EQ": 0.1}) == "general"
     with pytest.raises(UsageError, match="medicine is of 'health', which is no domain"):
         read_taxonomy('[subjects]\nmedicine = "health"')
     with pytest.raises(UsageError, match="cannot be called 'a b'"):

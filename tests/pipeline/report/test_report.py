@@ -35,6 +35,7 @@ from pipeline.report.training_log import read_training
 from tests.files import ROOT
 from tests.pipeline.comparisons import EVIL, EVIL_URL, write_comparison
 from tests.pipeline.datasets import RECIPE, document, funnel_row, make_dataset, record, reject
+from tests.pipeline.report.methods import write_methods
 
 
 def make_stages(folder: Path, first: str, second: str) -> list[Dataset]:
@@ -161,8 +162,8 @@ def test_every_section_is_there_in_order(page: str) -> None:
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", page)
     assert titles == [
         "What was run", "Funnels", "Ratios", "Overlap", "Rejected, by rule", "Values against thresholds", "Languages",
-        "Before and after", "The mixture", "Training", "Bits per byte", "Cost", "Kept documents", "Just rejected",
-        "Pages by rule",
+        "Before and after", "The mixture", "Trunk and branches", "Training", "Bits per byte", "Cost", "Kept documents",
+        "Just rejected", "Pages by rule",
     ]  # fmt: skip
 
 
@@ -383,17 +384,17 @@ def test_the_picture_of_the_funnels(folders: Path, tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
 @pytest.mark.parametrize("width", [360, 390, 1280])
-@pytest.mark.parametrize("folder", ["out", "hostile"])
+@pytest.mark.parametrize("folder", ["out", "hostile", "methods"])
 def test_in_a_browser(folders: Path, tmp_path: Path, width: int, folder: str) -> None:
     """Nothing is wider than the window, everything unfolded, and the page asks the network for nothing.
 
     The copy has no content policy, so that a script can measure, and a reference to elsewhere would be followed.
     """
     made = folders
-    if folder == "hostile":
+    if folder != "out":
         made = tmp_path / folder
         made.mkdir()
-        write_comparison(made)
+        (write_comparison if folder == "hostile" else write_methods)(made)
     write_report([made], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
     script = (

@@ -22,16 +22,19 @@ def sampled(number: int, audit: float | None, prefilter: float | None) -> dict[s
 
 
 def test_counted_by_hand(tmp_path: Path) -> None:
-    """Five documents of the sample; four are kept, one of which failed the prefilter."""
+    """Five documents of the sample; one that is kept failed the prefilter, and stands for two pages."""
     records = make_dataset(tmp_path / "1", "ingest", [record(n) for n in range(9)], [], kind=Kind.RECORDS)
-    rows = [sampled(0, 1, 0), sampled(1, 1, 2), sampled(2, 1, 0), sampled(3, 1, 0), sampled(4, 1, 1)]
+    rows = [sampled(0, 1, 0), sampled(1, 2, 2), sampled(2, 1, 0), sampled(3, 1, 0), sampled(4, 1, 1)]
     rows += [sampled(5, 0, 0), sampled(6, 0, 0), sampled(7, None, None)]
     extracted = make_dataset(tmp_path / "2", "extract", rows, [], signals=SIGNALS)
     kept = make_dataset(tmp_path / "3", "filter", [row for row in rows if row["warc_offset"] != 4], [], signals=SIGNALS)
     found = audit_sample([records, extracted, kept])
-    assert found == {"sampled": 5, "kept": 4, "prefilter_rejected": 1, "share": 0.25, "interval": [0.045587, 0.699358]}
+    low, high = wilson(1, 8 / 2)
+    assert found == {
+        "sampled": 5, "kept": 7, "prefilter_rejected": 1, "lost": 2.0, "share": 0.25, "interval": [low, high],
+    }  # fmt: skip
     output = audit_text(found)
-    assert "rejected 1 of the 4 documents" in output and "25.0% (95 % interval 4.6% to 69.9%)" in output
+    assert "rejected 1 of the 7 documents that were kept, which stand for 2: 25.0% (95 % interval 4.6% to" in output
 
 
 def test_nothing_sampled_and_nothing_kept(tmp_path: Path) -> None:
@@ -40,8 +43,8 @@ def test_nothing_sampled_and_nothing_kept(tmp_path: Path) -> None:
     extracted = make_dataset(tmp_path / "2", "extract", [sampled(1, 1, 0)], [], signals=SIGNALS)
     empty = make_dataset(tmp_path / "3", "filter", [], [], signals=SIGNALS)
     found = audit_sample([extracted, empty])
-    assert found == {"sampled": 1, "kept": 0, "prefilter_rejected": 0, "share": None, "interval": None}
-    assert "none of its 1 documents was kept" in audit_text(found)
+    assert found == {"sampled": 1, "kept": 0, "prefilter_rejected": 0, "lost": 0.0, "share": None, "interval": None}
+    assert "none of the 1 documents in it was kept" in audit_text(found)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,7 @@ def test_a_run_reports_the_loss_of_its_prefilter(tmp_path: Path) -> None:
     found = answer(*words)["audit"]
     assert found["sampled"] >= found["kept"] > found["prefilter_rejected"] > 0
     assert found["share"] == round(found["prefilter_rejected"] / found["kept"], 6)
+    assert found["lost"] == found["prefilter_rejected"]
     assert audit_text(found) in refinery(*words)
     (tmp_path / "plain.toml").write_text(small())
     words = ("run", "--recipe", tmp_path / "plain.toml", "--input", tmp_path / "crawl", "--out", tmp_path / "plain")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from infra.storage import copy_file
 from tests.conftest import MadeOnce
 from tests.infra.engines.clusters import beam_job_service, ray_cluster
 from tests.pipeline.command import made, refinery_process, start
@@ -70,12 +69,8 @@ def test_the_same_bytes(options: list[str], crowd: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("options", ["local 2", "ray on 3 nodes"], indirect=True)
 def test_the_same_bytes_in_a_store(options: list[str], crowd: Path, root: Path) -> None:
-    """The archives are read from there too."""
-    for archive in (crowd / "crawl").iterdir():
-        copy_file(archive, root / "crawl" / archive.name)
-    given = ["--recipe", str(crowd / "small.toml"), "--input", f"{root}/crawl/", "--out", str(root / "out")]
-    refinery_process("run", *given, *options)
-    assert made(root / "out") == made(crowd / "out")
+    refinery_process("run", *words(crowd, root)[1:], *options)
+    assert made(root) == made(crowd / "out")
 
 
 @pytest.mark.parametrize("options", ["local 2", "ray", "beam 1"], indirect=True)

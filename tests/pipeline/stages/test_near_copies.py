@@ -19,10 +19,13 @@ from infra.dataset.manifest import Header, InputRef, Kind, RecipeRef
 from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
 from infra.engines.task import Output
+from infra.errors import UsageError
 from pipeline.job.context import Context
 from pipeline.recipes.parse import parse_recipe
 from pipeline.stages.dedup import dedup_stage
 from tests.dedup.support import chinese, edited, english, of_one_template
+from tests.files import write_rows
+from tests.pipeline.command import refinery
 
 SCHEMA = schemas.documents(())
 # an id and a text
@@ -230,6 +233,41 @@ def test_hostile_texts(tmp_path: Path) -> None:
     made, gone = deduplicated([(str(number), text) for number, text in enumerate(texts)], tmp_path, policy="first")
     assert sorted(gone) == [4, 6, 10, 12]
     assert made.manifest.counts["out"] == len(texts) - 4
+
+
+def test_unverified_copies_of_a_removed_page_go_with_it(tmp_path: Path) -> None:
+    """Families of three equal texts and one that is nearly so: no text stays twice."""
+    words = [[f"w{family}x{number}" for number in range(120)] for family in range(12)]
+    texts = [" ".join(each) for each in words for _ in range(3)] + [" ".join([*each[:-1], "z"]) for each in words]
+    pages = [(str(number), text) for number, text in enumerate(texts)]
+    kept, gone = deduplicated(pages, tmp_path, 2, verify=False)
+    left = kept.to_arrow(["text"])["text"].to_pylist()
+    assert len(left) == len(set(left)) == len(pages) - len(gone) < 2 * len(words)
+
+
+@pytest.mark.parametrize("date", ["2024-01-{:02}", "2024-01-{:02} 00:00:00", "2024-01-{:02}T00:00:00.250+00:00",
+                                  "18{:02}-01-01T00:00:00Z"])  # fmt: skip
+@pytest.mark.parametrize("policy", ["newest", "oldest"])
+def test_dates_of_any_form_choose_one_page_of_a_family(policy: str, date: str, tmp_path: Path) -> None:
+    rows = []
+    for family in range(8):
+        for number in range(1, 11):
+            words = [f"w{family}x{place}" for place in range(200)]
+            words[number * 7] = f"z{number}"
+            rows.append({"id": f"{family}-{number:02}", "text": " ".join(words), "date": date.format(number)})
+    write_rows(tmp_path / "pages.jsonl", rows)
+    refinery("run", "--recipe", "minhash", "--set", f"near-copies.minhash.policy={policy}",
+             "--input", tmp_path / "pages.jsonl", "--out", tmp_path / "out")  # fmt: skip
+    kept = sorted(Dataset(tmp_path / "out" / "final").to_arrow(["id"])["id"].to_pylist())
+    assert kept == [f"{family}-{10 if policy == 'newest' else 1:02}" for family in range(8)]
+
+
+def test_policies_that_would_keep_the_wrong_page_are_refused(tmp_path: Path) -> None:
+    """The contained page of two, and any page where nothing tells which is the best."""
+    with pytest.raises(UsageError, match='"containment" needs policy = "longest"'):
+        deduplicated(planted(4, "english"), tmp_path / "a", measure="containment")
+    with pytest.raises(UsageError, match="goes by the signal quality, which is not there before this stage"):
+        deduplicated(planted(4, "english"), tmp_path / "b", policy="best")
 
 
 def test_unverified_pairs_are_edges(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from infra.dataset.manifest import check_invariant
 from infra.dataset.reader import Dataset
+from pipeline.job.sample import AuditSampling, in_sample
 from pipeline.recipes.parse import load_recipe
-from pipeline.stages.extract import ExtractTask, in_audit_sample
+from pipeline.stages.extract import ExtractTask
 from tests.pipeline.command import made, refinery
 from tests.pipeline.here import datasets
 from tests.pipeline.pages import article, pages, write_crawl, write_warc
@@ -62,10 +63,10 @@ def test_the_audit_sample_passes_and_is_marked(world: Path) -> None:
     rows = found["extract"].to_arrow().to_pylist()
     ledger = found["extract"].ledger().to_pylist()
     for row in rows:
-        assert row["signals"]["audit_sample"] == float(in_audit_sample(row, 0.5))
+        assert row["signals"]["audit_sample"] == 2.0 * in_sample(row, 0.5)
     assert any(row["signals"]["prefilter_rejected"] for row in rows)
     assert all(row["signals"]["audit_sample"] for row in rows if row["signals"]["prefilter_rejected"])
-    assert ledger and not any(in_audit_sample(line, 0.5) for line in ledger if line["step"] == "prefilter-size")
+    assert ledger and not any(in_sample(line, 0.5) for line in ledger if line["step"] == "prefilter-size")
     everything = stages(run(world, 1))["extract"]
     assert everything.manifest.counts["rejected"] == 0
     assert sum(row["signals"]["prefilter_rejected"] > 0 for row in everything.to_arrow().to_pylist()) > 0
@@ -80,7 +81,7 @@ def test_a_batch_of_pages_gives_the_same_as_single_pages(world: Path) -> None:
     records = stages(out)["same-payload"]
     recipe = load_recipe(str(world / "prefilter0.5.toml"))
     bodies = records.places()
-    task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, 0.5)
+    task = ExtractTask(recipe.stages[2].steps, (), "", bodies, {}, AuditSampling(0.5))
     rows = records.to_arrow().to_pylist()
     with closing(task.open_tools()) as tools:
         together = [(visit.row, visit.rejects) for visit in task.visits(rows, tools)]

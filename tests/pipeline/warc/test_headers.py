@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters.dates import normalise_date
 from pipeline.warc.arc import find_arc_header, parse_arc_header
-from pipeline.warc.dates import normalise_date
 from pipeline.warc.walk import Buffer, walk
 from pipeline.warc.warc import clean_url, parse_warc_header
 

@@ -1,6 +1,7 @@
-"""A grid of distributions as a stand-alone picture: bits per byte against the distance from the training text, with the
-fitted line, a band as wide as what the line is off on a distribution left out, and below it each distribution with its
-interval. Colours are the axes: IQ, EQ, general; rings are distributions of which the training text has documents.
+"""A grid of distributions as a picture, alone or in a report: bits per byte against the distance from the training
+text, with the fitted line, a band as wide as what the line is off on a distribution left out, and below it each
+distribution with its interval. Colours are the axes: IQ, EQ, general; rings are distributions of which the training
+text has documents.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +9,8 @@ from html import escape
 from itertools import product
 from typing import Any
 
-from pipeline.report.charts import COLOURS, MARKS, WIDTH, fit, short, svg, ticks
+from pipeline.report.charts import WIDTH, fit, picture_svg, short, svg, ticks
 
-PAD = 14.0
 LEFT, RIGHT = 38.0, WIDTH - 8.0
 TOP, BOTTOM = 44.0, 284.0
 ROW = 15.0
@@ -23,23 +23,25 @@ Place = Callable[[float], float]
 
 
 def grid_picture(answer: Mapping[str, Any]) -> str:
-    """The answer of `evaluate_grid` as SVG. Without a training text there is the list alone."""
+    """The answer of `evaluate_grid` as a stand-alone SVG. Without a training text there is the list alone."""
+    about, bottom, drawn = _drawn(answer)
+    return picture_svg(TITLE, about, bottom, drawn)
+
+
+def grid_svg(answer: Mapping[str, Any]) -> str:
+    """The same in a page that has the colours."""
+    about, bottom, drawn = _drawn(answer)
+    return svg(TITLE, about, bottom, drawn)
+
+
+def _drawn(answer: Mapping[str, Any]) -> tuple[str, float, list[str]]:
+    """What it says in words, its height, and what is drawn."""
     rows = sorted(answer["cells"].items(), key=lambda each: (each[1]["bits_per_byte"], each[0]))
     scatter = _scatter(rows, answer) if answer["training"] else []
     top = BOTTOM + 44 if scatter else TOP
-    bottom = top + ROW * (len(rows) + 1)
-    height, width = bottom + 2 * PAD, WIDTH + 2 * PAD
-    body = [
-        f'<rect width="{width:g}" height="{height:g}" style="fill:var(--page)"/>',
-        f'<g transform="translate({PAD:g} {PAD:g})">',
-        _text(0, 14, TITLE, "head"),
-        *_legend(),
-        *scatter,
-        *_list(rows, top),
-        "</g>",
-    ]
     about = "; ".join(f"{name}: {row['bits_per_byte']:.3f}" for name, row in rows)
-    return svg(TITLE, about, height, body, width, COLOURS + MARKS)
+    body = [_text(0, 14, TITLE, "head"), *_legend(), *scatter, *_list(rows, top)]
+    return about, top + ROW * (len(rows) + 1), body
 
 
 def _legend() -> list[str]:
