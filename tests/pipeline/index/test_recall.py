@@ -49,6 +49,7 @@ def test_of_a_template_few_similar_pairs_are_left(
     assert both <= 0.01 * a.size
 
 
+@pytest.mark.long
 def test_rounds_do_not_depend_on_the_order_of_rows_or_on_workers(tmp_path: Path) -> None:
     pages, twins = of_one_template(60, 80, 1, 2)
     snapshots = [list(enumerate(pages)), list(enumerate(twins, 60))]
