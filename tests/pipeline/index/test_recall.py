@@ -45,6 +45,7 @@ def test_of_a_template_few_similar_pairs_are_left(
     a, b = similar_pairs([(str(number), text) for number, text in [*first, *second]], 0.8)
     stays = np.isin(np.arange(2 * count), [*kept])
     both = int((stays[a] & stays[b]).sum())
+    print(f"{both} of {a.size} pairs stay")
     assert a.size > count // 2 and 0 < stays.sum() < 2 * count
     assert both <= 0.01 * a.size
 
