@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any, Protocol
 
-from infra.errors import WorkError
+from infra.errors import UsageError, WorkError
 from infra.http.budget_server import BudgetServer, Questions
 from infra.http.limits import Answer, HttpLimits, TokenBucket
 
@@ -207,7 +207,13 @@ class Served:
     def address(self, host: str) -> str:
         """Of the service at `host`, where it listens from now on."""
         if host not in self._servers:
-            self._servers[host] = BudgetServer(self.budget.limits, questions(self.budget), host)
+            try:
+                self._servers[host] = BudgetServer(self.budget.limits, questions(self.budget), host)
+            except OSError as error:
+                raise UsageError(
+                    f"the run's rate budget, which all workers ask, cannot listen at {host} ({error.strerror}): "
+                    "run the command on a machine that has this address, at which the workers reach it"
+                ) from None
         return self._servers[host].address
 
     def close(self) -> None:

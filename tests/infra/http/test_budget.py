@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.errors import WorkError
+from infra.errors import UsageError, WorkError
 from infra.http.budget import (
     VARIABLE,
     ProcessBudget,
@@ -106,6 +106,8 @@ def test_workers_elsewhere_reach_it_at_another_address() -> None:
         shared = SharedBudget(there)
         shared.stop("no")
         assert shared.limits.patience == 7 and kept.now().stopped == "no"
+        with pytest.raises(UsageError, match=r"cannot listen at 192\.0\.2\.1 "):  # an address of documentation
+            environment("192.0.2.1")
     assert here == environment("127.0.0.2") == {}
     with pytest.raises(WorkError, match="the run has ended"):
         SharedBudget(there)
