@@ -211,8 +211,8 @@ def test_a_recipe_without_an_extraction_before_the_rule(tmp_path: Path) -> None:
     (tmp_path / "same.toml").write_text(recipe("same", INGEST, same, EXTRACT))
     run_here(tmp_path / "same.toml", tmp_path / "a.warc.gz", tmp_path / "out")
     (copy,) = of(tmp_path / "out", "payload/copy_payload")
-    (kept,) = Dataset(tmp_path / "out/final").to_arrow(["text", "id"]).to_pylist()
-    assert (copy["text"], copy["survivor"], copy["survivor_url"]) == (kept["text"], kept["id"], "http://a.example/")
+    (kept,) = Dataset(tmp_path / "out/final").to_arrow(["text", "id", "url"]).to_pylist()
+    assert (copy["text"], copy["survivor"], copy["survivor_url"]) == (kept["text"], kept["id"], kept["url"])
 
 
 def test_a_run_without_rejections(tmp_path: Path) -> None:
