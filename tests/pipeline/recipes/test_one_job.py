@@ -82,7 +82,10 @@ def test_it_asks_for_the_models_of_its_job(name: str) -> None:
 def test_it_does_its_job_and_nothing_else(name: str, kind: str, published_models: Path, tmp_path: Path) -> None:
     models = models_of(name, published_models, tmp_path / "models")
     run = run_here(Path(name), given(kind, tmp_path), tmp_path / "out", models)
-    assert urls(run) == [url for url in URLS if url not in JOBS[name][1]]
+    # which of several copies stays is decided by a hash of their content
+    copies = {"http://a.example/copy", "http://a.example/nearly"} & JOBS[name][1]
+    kept = ["http://a.example/1" if url in copies else url for url in urls(run)]
+    assert kept == [url for url in URLS if url not in JOBS[name][1]]
     assert run.summary()["not_done"] == (
         [] if kind == "warc" else [{"stage": load_recipe(name).stages[1].name, "steps": ["extract"],
                                     "what": "extraction: the text is taken as it is"}]
