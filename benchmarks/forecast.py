@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = args.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         files = dealt(args.pages, folder / "input", args.files, args.copies)
-        found = [forecast(recipe, files, folder / recipe, args) for recipe in args.recipe]
+        found = [forecast(recipe, files, folder / Path(recipe).name, args) for recipe in args.recipe]
     return {"workers": args.workers, "recipes": found, "passed": all(each["passed"] for each in found)}
 
 
