@@ -120,14 +120,14 @@ def compare_branches(
     verdict, and what the comparison cost.
     """
     from infra.storage import write_bytes
-    from pipeline.report.differences import differences_picture
+    from pipeline.report.differences import differences_drawing
 
     with importing_torch():
         from trainer.api import compare_branches as compare
 
         place, other = local(folder, "folder"), None if second is None else local(second, "second")
         answer = compare(place, anywhere(data, "data"), other, k, device)
-    write_bytes(place / "branch-comparison.svg", differences_picture(answer).encode())
+    write_bytes(place / "branch-comparison.svg", differences_drawing(answer).alone().encode())
     return answer
 
 

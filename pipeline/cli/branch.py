@@ -104,11 +104,11 @@ def compare(
     """
     with quiet_stdout(json), importing_torch():
         from infra.storage import write_bytes
-        from pipeline.report.differences import differences_picture
+        from pipeline.report.differences import differences_drawing
         from trainer.api import compare_branches
 
         answer = compare_branches(folder, data, second, k, device)
-        write_bytes(folder / "branch-comparison.svg", differences_picture(answer).encode())
+        write_bytes(folder / "branch-comparison.svg", differences_drawing(answer).alone().encode())
     if json:
         tell(answer)
     else:

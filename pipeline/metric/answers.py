@@ -11,7 +11,7 @@ from pipeline.metric.grid import evaluate_grid
 from pipeline.metric.grid_file import read_grid
 from pipeline.metric.rejects import evaluate_rejects
 from pipeline.metric.scorer import PassageScorer
-from pipeline.report.grid_picture import grid_picture
+from pipeline.report.grid_picture import grid_drawing
 
 GRID, PICTURE, REJECTS = "grid.json", "grid.svg", "rejects.json"
 
@@ -24,7 +24,7 @@ def grid_answer(
     """`evaluate_grid` on the grid of a file or folder; written into the folder `out`, with its picture, if there is
     one."""
     answer = evaluate_grid(scorer, read_grid(grid), training, say)
-    _keep(out, {GRID: readable_json(answer), PICTURE: grid_picture(answer).encode()})
+    _keep(out, {GRID: readable_json(answer), PICTURE: grid_drawing(answer).alone().encode()})
     return answer
 
 

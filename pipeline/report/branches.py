@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.report.charts import WIDTH, fit, svg
-from pipeline.report.differences import COLOUR, differences_svg
+from pipeline.report.differences import COLOUR, differences_drawing
 from pipeline.report.parts import Figure, Section, Table, clipped, settings
 from pipeline.report.training_log import Training
 from pipeline.report.values import mapping_or_empty, number, read_mapping, well_formed
@@ -77,7 +77,7 @@ def figures(one: Branches) -> Iterator[Figure]:
     yield Figure("The tree", overrides_table(one), tree_svg(one), place=place)
     if one.compared and one.compared["branches"]:
         rows = by_axis(one.compared)
-        yield Figure("", rows, differences_svg(one.compared), place=place)
+        yield Figure("", rows, differences_drawing(one.compared).in_page(), place=place)
         yield Figure("Verdicts", table_of(one), place=place)
 
 

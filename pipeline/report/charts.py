@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 WIDTH = 360
 SIZE = 11
@@ -146,13 +146,24 @@ def svg(title: str, about: str, height: float, body: Iterable[str], width: float
     return root + head + (f"<style>{style}</style>" if style else "") + "".join(body) + "</svg>"
 
 
-def picture_svg(title: str, about: str, height: float, body: Iterable[str]) -> str:
-    """A chart as a stand-alone picture, with its own colours and background."""
-    pad = GAP / 2
-    width, height = WIDTH + GAP, height + GAP
-    ground = f'<rect width="{_n(width)}" height="{_n(height)}" style="fill:var(--page)"/>'
-    whole = [ground, f'<g transform="translate({_n(pad)} {_n(pad)})">', *body, "</g>"]
-    return svg(title, about, height, whole, width, COLOURS + MARKS)
+class Drawing(NamedTuple):
+    """A chart that stands in a report or alone. `about`: what it says in words."""
+
+    title: str
+    about: str
+    height: float
+    body: Sequence[str]
+
+    def in_page(self) -> str:
+        """For a page that has the colours."""
+        return svg(self.title, self.about, self.height, self.body)
+
+    def alone(self) -> str:
+        """A stand-alone picture, with its own colours and background."""
+        pad, width, height = GAP / 2, WIDTH + GAP, self.height + GAP
+        ground = f'<rect width="{_n(width)}" height="{_n(height)}" style="fill:var(--page)"/>'
+        whole = [ground, f'<g transform="translate({_n(pad)} {_n(pad)})">', *self.body, "</g>"]
+        return svg(self.title, self.about, height, whole, width, COLOURS + MARKS)
 
 
 def bars_svg(title: str, about: str, bars: Sequence[Bar], series: Sequence[str] = ()) -> str:

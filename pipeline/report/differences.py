@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from pipeline.report.charts import WIDTH, fit, picture_svg, short, svg, ticks
+from pipeline.report.charts import WIDTH, Drawing, fit, short, ticks
 
 LEFT, RIGHT = 8.0, WIDTH - 8.0
 TOP, ROW = 40.0, 32.0
@@ -14,20 +14,8 @@ TITLE = "Branches against their control"
 COLOUR = {"better": 1, "worse": 5, "undecided": 7}
 
 
-def differences_picture(answer: Mapping[str, Any]) -> str:
-    """The answer of `compare_branches` as a stand-alone SVG; branches from the best."""
-    about, bottom, drawn = _drawn(answer)
-    return picture_svg(TITLE, about, bottom, drawn)
-
-
-def differences_svg(answer: Mapping[str, Any]) -> str:
-    """The same in a page that has the colours."""
-    about, bottom, drawn = _drawn(answer)
-    return svg(TITLE, about, bottom, drawn)
-
-
-def _drawn(answer: Mapping[str, Any]) -> tuple[str, float, list[str]]:
-    """What it says in words, its height, and what is drawn."""
+def differences_drawing(answer: Mapping[str, Any]) -> Drawing:
+    """The answer of `compare_branches`; branches from the best."""
     names = [name for name in answer["ranking"] if name in answer["branches"]]
     rows = {name: answer["branches"][name] for name in names}
     ends = [
@@ -52,7 +40,7 @@ def _drawn(answer: Mapping[str, Any]) -> tuple[str, float, list[str]]:
     for index, (name, row) in enumerate(rows.items()):
         body += _whisker(name, row, TOP + ROW * index + 22, x)
     about = "; ".join(f"{name}: {row['difference']:+.4f}, {row['verdict']}" for name, row in rows.items())
-    return about, bottom + 34, body
+    return Drawing(TITLE, about, bottom + 34, body)
 
 
 def _whisker(name: str, row: Mapping[str, Any], base: float, x: Any) -> list[str]:

@@ -9,7 +9,7 @@ from html import escape
 from itertools import product
 from typing import Any
 
-from pipeline.report.charts import WIDTH, fit, picture_svg, short, svg, ticks
+from pipeline.report.charts import WIDTH, Drawing, fit, short, ticks
 
 LEFT, RIGHT = 38.0, WIDTH - 8.0
 TOP, BOTTOM = 44.0, 284.0
@@ -22,26 +22,14 @@ Row = tuple[str, Mapping[str, Any]]
 Place = Callable[[float], float]
 
 
-def grid_picture(answer: Mapping[str, Any]) -> str:
-    """The answer of `evaluate_grid` as a stand-alone SVG. Without a training text there is the list alone."""
-    about, bottom, drawn = _drawn(answer)
-    return picture_svg(TITLE, about, bottom, drawn)
-
-
-def grid_svg(answer: Mapping[str, Any]) -> str:
-    """The same in a page that has the colours."""
-    about, bottom, drawn = _drawn(answer)
-    return svg(TITLE, about, bottom, drawn)
-
-
-def _drawn(answer: Mapping[str, Any]) -> tuple[str, float, list[str]]:
-    """What it says in words, its height, and what is drawn."""
+def grid_drawing(answer: Mapping[str, Any]) -> Drawing:
+    """The answer of `evaluate_grid`. Without a training text there is the list alone."""
     rows = sorted(answer["cells"].items(), key=lambda each: (each[1]["bits_per_byte"], each[0]))
     scatter = _scatter(rows, answer) if answer["training"] else []
     top = BOTTOM + 44 if scatter else TOP
     about = "; ".join(f"{name}: {row['bits_per_byte']:.3f}" for name, row in rows)
     body = [_text(0, 14, TITLE, "head"), *_legend(), *scatter, *_list(rows, top)]
-    return about, top + ROW * (len(rows) + 1), body
+    return Drawing(TITLE, about, top + ROW * (len(rows) + 1), body)
 
 
 def _legend() -> list[str]:

@@ -9,7 +9,7 @@ from mixers.grades import UNGRADED
 from mixers.supply import ANY_LANGUAGE
 from mixers.told import COLUMNS, draw_lines, target_rows
 from pipeline.report.charts import Bar, bars_svg, percent
-from pipeline.report.grid_picture import grid_svg
+from pipeline.report.grid_picture import grid_drawing
 from pipeline.report.parts import Figure, Section, Table, clipped, spell
 from pipeline.report.read import Evaluation, MetricGrid, Mixture
 from pipeline.report.values import mapping_or_empty, number
@@ -86,7 +86,7 @@ def mixture_words(mixture: Mixture) -> list[str]:
 
 def grids(found: Sequence[MetricGrid]) -> Section:
     """Each grid as its picture, with its numbers, and the relation of distance and bits per byte in lines."""
-    figures = tuple(Figure(one.label, grid_table(one.body), grid_svg(one.body)) for one in found)
+    figures = tuple(Figure(one.label, grid_table(one.body), grid_drawing(one.body).in_page()) for one in found)
     lines = tuple(line for one in found for line in grid_lines(one))
     about = "Of each held-out distribution, with 95 % intervals; rings are of text that was trained on too."
     return Section("grid", "The grid of distributions", about, figures, lines=lines)

@@ -19,7 +19,7 @@ from infra.errors import UsageError
 from infra.storage import ObjectPath, place, read_json
 from pipeline.compare.compare import COMPARISON, came_in
 from pipeline.report.branches import GROWN, Branches, read_branches
-from pipeline.report.grid_picture import grid_svg
+from pipeline.report.grid_picture import grid_drawing
 from pipeline.report.loss_forecasts import DataPlan, read_plan
 from pipeline.report.training_log import LOG, Training, read_training
 from pipeline.report.values import mapping_or_empty, number, read_mapping, well_formed
@@ -301,7 +301,7 @@ def read_evaluation(file: Path, label: str) -> Evaluation:
 def read_grid(file: Path, label: str) -> MetricGrid:
     body = read_mapping(file)
     with well_formed(file, "`refinery evaluate --grid --out`"):
-        grid_svg(body)
+        grid_drawing(body).in_page()
         for row in body["cells"].values():
             float(row["bits_per_byte"])
     return MetricGrid(label, body)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline.cli.branch_text import comparison_text
-from pipeline.report.differences import differences_picture
+from pipeline.report.differences import differences_drawing
 from tests.pipeline.command import answer, refinery
 from tests.trainer.conftest import documents, train_tokenizer, write_config, write_tokens
 from trainer.api import freeze, train
@@ -73,4 +73,4 @@ def test_what_cannot_be_decided_is_told() -> None:
     told = comparison_text(body)
     assert "no text would decide it" in told and "another best, a; flipped: control and a" in told
     assert "1.40 runs instead of 5" in told and "another data seed alone changes 0.0200" in told
-    assert ElementTree.fromstring(differences_picture(body)) is not None
+    assert ElementTree.fromstring(differences_drawing(body).alone()) is not None
