@@ -205,7 +205,7 @@ def merge(index: IndexFolder, engine: EngineName = "local", workers: Workers = N
 
 @index_app.command("verify", cls=Command)
 def verify(index: IndexFolder, json: Json = False) -> None:
-    """Check every byte of an index, and the order of its rows.
+    """Check every byte that an index is read from, and its order.
 
     What is damaged is named; then the exit code is 1.
 

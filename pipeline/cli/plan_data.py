@@ -58,12 +58,13 @@ def plan_data(
     from trainer.scaling.pool_answer import DataPlanner, check_out
 
     check_out(out, runs)
+    tokens, parameters = number_from(budget, "--budget"), number_from(params, "--params")
+    unique = None if available is None else number_from(available, "--available")
     planner = DataPlanner.of(runs, law, loss, say)
+    answer = planner.answer(tokens, parameters, unique)
     if out is not None:
         planner.save(out)
         say(f"written: {out}")
-    answer = planner.answer(number_from(budget, "--budget"), number_from(params, "--params"),
-                            None if available is None else number_from(available, "--available"))  # fmt: skip
     if json:
         tell(answer)
     else:

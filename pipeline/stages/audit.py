@@ -26,9 +26,9 @@ def audit_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
 
     {"sampled": documents of the sample that were extracted, "kept": documents in the last dataset of documents,
     "prefilter_rejected": those of the kept that failed a rule of the prefilter, "lost": how many these stand for,
-    "share": lost / (lost + the other kept ones) (None if nothing was kept), "interval": the share's 95 % interval
-    (Wilson), None likewise}. The interval has as many trials as documents over the pages that one of the sample stands
-    for.
+    "share": lost / (lost + the other kept ones) (None if nothing was kept, or sampled), "interval": the share's 95 %
+    interval (Wilson), None likewise}. The interval has as many trials as documents over the pages that one of the
+    sample stands for.
     """
     documents = [dataset for dataset in datasets if dataset.kind is Kind.DOCUMENTS]
     first = next((dataset for dataset in documents if _has_audit(dataset)), None)
@@ -39,11 +39,11 @@ def audit_sample(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
     kept = found.rows
     lost = round(found.stands, DIGITS)
     all_kept = kept - found.failed + lost
-    share = round(lost / all_kept, DIGITS) if kept else None
+    share = round(lost / all_kept, DIGITS) if kept and extracted.sampled else None
     # a page that is lost stands for so many; where none is, one that could be
     each = found if found.failed else extracted
     trials = all_kept / (each.squares / each.stands if each.failed else 1.0)
-    interval = wilson(lost / all_kept * trials, trials) if kept else None
+    interval = wilson(lost / all_kept * trials, trials) if kept and extracted.sampled else None
     return {
         "sampled": extracted.sampled, "kept": kept, "prefilter_rejected": found.failed, "lost": lost, "share": share,
         "interval": interval,
@@ -110,6 +110,8 @@ def _count(dataset: Dataset) -> Failed:
 
 def audit_text(found: Mapping[str, Any]) -> str:
     """Formats the result as one line."""
+    if not found["sampled"]:
+        return "audit sample: no document is in it: no false reject rate"
     if not found["kept"]:
         return f"audit sample: none of the {found['sampled']:,} documents in it was kept: no false reject rate"
     low, high = found["interval"]

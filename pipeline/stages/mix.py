@@ -114,8 +114,9 @@ class LabelTask:
         if not self.steps or not missing.true_count:
             return given
         found = []
-        for text in plain_texts(documents.filter(missing)):
-            document = Document(text)
+        some = documents.filter(missing)
+        for text, language in zip(plain_texts(some), some.column("language").to_pylist(), strict=True):
+            document = Document(text, language=language)
             run_steps(document, self.steps, models)
             found.append(document.domain)
         return pc.replace_with_mask(given, missing, pa.array(found, pa.string()))

@@ -116,7 +116,8 @@ class Label(Step):
             values, rejects = self._language(document, models)
         elif self.what == DOMAIN:
             if self.model.endswith(SUFFIX):
-                document.domain = topic_domain(models.scorer(SCORER.name, self.model)(document))
+                # a table says nothing of other languages: what another step, or the input, said stays
+                document.domain = topic_domain(models.scorer(SCORER.name, self.model)(document)) or document.domain
             else:
                 document.domain, _ = models.domain(self.model)(document.plain)
             values = {DOMAIN: document.domain}

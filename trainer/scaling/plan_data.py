@@ -15,6 +15,7 @@ from infra.errors import UsageError
 from infra.names import listed
 from trainer.scaling.curves import Floats
 from trainer.scaling.pool_law import FittedPools, PoolLaw, effective_tokens
+from trainer.scaling.pool_runs import MOST
 from trainer.scaling.tables import UNITS
 
 BAND = (0.1, 0.9)
@@ -42,8 +43,8 @@ class DataQuestion:
 
     def __post_init__(self) -> None:
         for name, value in (("budget", self.budget), ("params", self.parameters), ("available", self.available)):
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise UsageError(f"{name} is {value:g}: give a number above 0")
+            if value is not None and not 1 <= value <= MOST:
+                raise UsageError(f"{name} is {value:g}: give a number from 1 to {MOST:g}")
 
     @property
     def tokens_at_hand(self) -> float:
@@ -58,7 +59,8 @@ def plan_data(fitted: FittedPools, asked: DataQuestion) -> dict[str, Any]:
     of_budget, drawn_of_budget = at_budget.of(np.array([asked.budget]))
     middle, drawn = of_budget[:, 0], drawn_of_budget[:, :, 0]
     one_run = at_budget.one_run(drawn_of_budget)[:, :, 0]
-    wins = np.mean(drawn == drawn.min(axis=1, keepdims=True), axis=0)
+    best_of = drawn == drawn.min(axis=1, keepdims=True)
+    wins = np.mean(best_of / best_of.sum(axis=1, keepdims=True), axis=0)
     crossings = overtaken(at_budget, budgets(fitted, asked))
     rows = []
     for place, name in enumerate(names):

@@ -57,6 +57,8 @@ def check_out(out: Path | None, table: Path | None) -> None:
         raise UsageError("--out keeps the law that --table fits: give --table")
     if out.is_dir() or not out.parent.is_dir():
         raise UsageError(f"--out {out} is a folder, or lies in none that is there: name a file")
+    if out.resolve() == table.resolve():
+        raise UsageError(f"--out {out} is the table itself: name another file")
 
 
 def _about(source: str, loss: str, card: Mapping[str, Any], fitted: FittedPools) -> dict[str, Any]:

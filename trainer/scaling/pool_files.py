@@ -12,7 +12,7 @@ import numpy as np
 from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.names import meant
-from trainer.scaling.pool_law import NAMES, FittedPools, PoolLaw
+from trainer.scaling.pool_law import MOST_ERROR, NAMES, FittedPools, PoolLaw
 from trainer.scaling.pool_runs import MEAN
 
 FORMAT = "refinery-pool-law/1"
@@ -57,7 +57,7 @@ def read_pool_law(path: Path, loss: str | None = None) -> tuple[FittedPools, dic
         if chosen not in names:
             raise UsageError(f"{path} has no law of the loss {chosen!r}; {meant(chosen, names)}")
         return _law_from(found["laws"][chosen]), {"loss": chosen, "losses": names, "card": found["card"]}
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(f"{path} is no law that `refinery plan-data --table … --out` wrote: {error}") from None
 
 
@@ -108,7 +108,13 @@ def _law_from(found: Mapping[str, Any]) -> FittedPools:
     if not draws or min(first, second) <= 0:
         raise ValueError("it has no draws")
     ranges = {name: (float(found["ranges"][name][0]), float(found["ranges"][name][1])) for name in _RANGES}
-    return FittedPools(law(middle), draws, float(found["error"]), ranges, rates)
+    error = float(found["error"])
+    ends = [each for pair in ranges.values() for each in pair]
+    if not (np.isfinite([first, second, third, *ends]).all() and 0 < error <= MOST_ERROR):
+        raise ValueError(f"its units, ranges and error must be numbers, the error above 0 and at most {MOST_ERROR}")
+    if min(ends) <= 0 or any(low > high for low, high in ranges.values()):
+        raise ValueError("its ranges must be above 0, from the least to the largest")
+    return FittedPools(law(middle), draws, error, ranges, rates)
 
 
 def _rounded(values: Any) -> list[float]:

@@ -35,6 +35,8 @@ _LOW = np.array([np.log(0.03), np.log(0.03), np.log(0.05), -3.0, -1.5])
 _HIGH = np.array([np.log(1.5), np.log(1.5), np.log(1e4), 3.0, 1.5])
 _FIRST_ERROR = 0.01
 DRAWS = 120
+# A law that is off by more on the runs that it was fitted to says nothing.
+MOST_ERROR = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +94,11 @@ def basis(
 
 
 def fit_pools(runs: PoolRuns, draws: int = DRAWS, seed: int = 0) -> FittedPools:
-    """The law of these runs. UsageError where all runs have the same tokens."""
+    """The law of these runs. UsageError where all runs have the same tokens or size, or follow no such law."""
     if np.unique(runs.tokens).size < 2:
         raise UsageError("all runs have seen equally many tokens: the law needs runs of several lengths")
+    if np.unique(runs.parameters).size < 2:
+        raise UsageError("all runs are of one size: the law needs runs of two sizes or more")
     pools = tuple(runs.rates())
     middle = float(np.mean(np.log(list(runs.rates().values()))))
     units = (float(np.exp(np.log(runs.parameters).mean())), float(np.exp(np.log(runs.tokens).mean())), middle)
@@ -105,6 +109,8 @@ def fit_pools(runs: PoolRuns, draws: int = DRAWS, seed: int = 0) -> FittedPools:
         start, relative = _unknowns(law, pools), _relative(law, runs)
         free = max(runs.losses.size - prior.size, runs.losses.size / 2)
         error = max(float(np.sqrt(np.sum(relative**2) / free)), LEAST_ERROR)
+    if not error <= MOST_ERROR:
+        raise UsageError(f"the losses follow no law of this form: it is off by {error:.0%} on them")
     random = np.random.default_rng(seed)
     drawn = [_drawn(runs, law, relative, error, prior, random) for _ in range(draws)]
     ranges = {

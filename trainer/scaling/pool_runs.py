@@ -23,6 +23,8 @@ from trainer.scaling.tables import TableReader, Tell, number_of, tell_left_out
 COLUMNS = ("pool", "keep_rate", "unique_tokens", "tokens", "params")
 LOSS, MEAN = "loss", "mean"
 NUMBERS = COLUMNS[1:]
+# Of tokens, parameters and losses.
+MOST = 1e18
 LEAST_RUNS = 8
 
 
@@ -84,11 +86,11 @@ def pool_runs(
     for row in rows:
         losses = [_number(row.get(name)) for name in wanted]
         numbers = [*(_number(row.get(name)) for name in NUMBERS), float(np.mean(losses))]
-        if row.get("pool") in (None, "") or not np.all(np.isfinite(numbers)) or min(numbers) <= 0:
+        if row.get("pool") in (None, "") or not np.all(np.isfinite(numbers)) or not _may_be(numbers):
             left_out += 1
             continue
         found.append((str(row["pool"]), numbers, str(row.get("seed", ""))))
-    tell_left_out(tell, Path(where), left_out, len(rows), "a number in them is missing or not positive")
+    tell_left_out(tell, Path(where), left_out, len(rows), "a number in them is missing, not positive or out of range")
     if len(found) < LEAST_RUNS:
         raise UsageError(f"{where} has {len(found)} runs with all columns; give {LEAST_RUNS} or more")
     _check_rates([(pool, numbers[0]) for pool, numbers, _ in found], where)
@@ -130,6 +132,11 @@ def _loss_columns(names: set[str], loss: str | None, where: str) -> list[str]:
     return [f"{LOSS}_{part}" for part in loss.split("+")]
 
 
+def _may_be(numbers: Sequence[float]) -> bool:
+    """Whether keep rate, tokens, parameters and loss, in the order of `NUMBERS`, may be those of a run."""
+    return min(numbers) > 0 and all(1 <= each <= MOST for each in numbers[1:4]) and numbers[4] <= MOST
+
+
 def _check_rates(rates: Sequence[tuple[str, float]], where: str) -> None:
     known: dict[str, float] = {}
     for pool, rate in rates:
@@ -156,7 +163,7 @@ def _number(value: Any) -> float:
         return float("nan")
     try:
         return number_of(value) if isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 
@@ -176,12 +183,12 @@ def _cell(reader: TableReader, text: str) -> float:
 
 
 def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{path}, line {number}, is no JSON: {error}") from None
         if not isinstance(row, dict):
             raise UsageError(f"{path}, line {number}, is no JSON object: a run is one, by the names of its columns")

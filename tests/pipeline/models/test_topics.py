@@ -98,6 +98,11 @@ def test_a_label_takes_a_table(table: Path) -> None:
         one = document(text, language)
         assert step.run(one, models, None) == []
         assert one.domain == domain
+    # a table says nothing of other languages: what was said before stays
+    told = document(TALK, "de")
+    told.domain = "arts"
+    Label.read({"kind": "label", "what": "domain", "model": "topics-en.tsv"}, "step").run(told, models, None)
+    assert told.domain == "arts"
 
 
 def test_files_that_are_no_table(tmp_path: Path, table: Path) -> None:

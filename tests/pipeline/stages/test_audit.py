@@ -45,6 +45,10 @@ def test_nothing_sampled_and_nothing_kept(tmp_path: Path) -> None:
     found = audit_sample([extracted, empty])
     assert found == {"sampled": 1, "kept": 0, "prefilter_rejected": 0, "lost": 0.0, "share": None, "interval": None}
     assert "none of the 1 documents in it was kept" in audit_text(found)
+    outside = make_dataset(tmp_path / "4", "filter", [sampled(2, 0, 0)], [], signals=SIGNALS)
+    found = audit_sample([outside])
+    assert found == {"sampled": 0, "kept": 1, "prefilter_rejected": 0, "lost": 0.0, "share": None, "interval": None}
+    assert "no document is in it" in audit_text(found)
 
 
 @pytest.mark.parametrize(

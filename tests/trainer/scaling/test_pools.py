@@ -186,7 +186,7 @@ def test_rows_without_a_number_are_left_out_and_told() -> None:
     rows = [{**GOOD, "pool": name, "keep_rate": rate} for name, rate in (("a", 0.1), ("b", 1.0)) for _ in range(5)]
     said: list[str] = []
     assert len(pool_runs([*rows, {**GOOD, "tokens": "many"}], tell=said.append).pools) == 10
-    assert said == ["the table: 1 of 11 rows are left out: a number in them is missing or not positive"]
+    assert said == ["the table: 1 of 11 rows are left out: a number in them is missing, not positive or out of range"]
 
 
 def test_runs_of_one_length_make_no_law() -> None:
