@@ -1,13 +1,18 @@
 """The shipped topic tables on passages written for this test: the domain of each, in both languages."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from infra.dataset.reader import Dataset
 from pipeline.document import Document
 from pipeline.models import topics
 from pipeline.models.scorer import Measure
 from pipeline.models.topics import load_topics, topic_domain
+from tests.files import write_rows
+from tests.pipeline.command import refinery
+from tests.pipeline.recipe_texts import recipe, stage, step
 
 SHIPPED = Path(topics.__file__).with_name("shipped")
 # Passages, each after its language and domain; the last is traditional Chinese.
@@ -100,3 +105,22 @@ def tables() -> dict[str, Measure]:
 def test_the_domain_of_a_plain_passage(tables: dict[str, Measure], label: str, text: str) -> None:
     language, domain = label.split()
     assert topic_domain(tables[language](Document(text, language=language))) == domain
+
+
+@pytest.mark.parametrize("command", ["mix", "filter"])
+def test_both_tables_in_a_stage(command: str, tmp_path: Path) -> None:
+    """One after the other: neither undoes what the other says."""
+    labels = [step("label", name=each, what="domain", model=f"topics-{each}.tsv") for each in ("en", "zh")]
+    models = tmp_path / "models"
+    models.mkdir()
+    for each in ("topics-en.tsv", "topics-zh.tsv"):
+        shutil.copy(SHIPPED / each, models)
+    (tmp_path / "topics.toml").write_text(recipe("topics", stage("topics", command, *labels)))
+    rows = [
+        {"id": str(number), "text": text, "language": label.split()[0]} for number, (label, text) in enumerate(PASSAGES)
+    ]
+    write_rows(tmp_path / "passages.jsonl", rows)
+    words = ("--recipe", tmp_path / "topics.toml", "--input", tmp_path / "passages.jsonl", "--models", models)
+    refinery(command, *words, "--out", tmp_path / "out")
+    found = {row["id"]: row["domain"] for row in Dataset(tmp_path / "out").to_arrow(["id", "domain"]).to_pylist()}
+    assert found == {str(number): label.split()[1] for number, (label, _) in enumerate(PASSAGES)}
