@@ -53,14 +53,16 @@ def chosen_files(crawls: Crawls, choice: Choice) -> tuple[CrawlFile, ...]:
 
 def snapshots_of(crawls: Crawls, choice: Choice) -> list[str]:
     """The snapshots in order, each once; `all` stands for every one that has files of the kind."""
-    if ALL not in choice.snapshots:
-        return sorted(dict.fromkeys(choice.snapshots))
-    return sorted(one for one in crawls.ids() if choice.kind == WARC or crawls.names(one, choice.kind))
+    found = {one for one in choice.snapshots if one != ALL}
+    if ALL in choice.snapshots:
+        found.update(one for one in crawls.ids() if choice.kind == WARC or crawls.names(one, choice.kind))
+    return sorted(found)
 
 
 def named(crawls: Crawls, snapshots: Sequence[str]) -> Sequence[str]:
-    """These snapshots, each once; every one there is for none, and for `all`."""
-    return crawls.ids() if not snapshots or ALL in snapshots else list(dict.fromkeys(snapshots))
+    """These snapshots, each once; every one there is for none, and for `all`, and what else is named."""
+    every = crawls.ids() if not snapshots or ALL in snapshots else []
+    return list(dict.fromkeys([*every, *(one for one in snapshots if one != ALL)]))
 
 
 def sample(names: Sequence[str], files: int | None, share: float | None) -> list[str]:

@@ -36,6 +36,10 @@ _NAME = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\\x00-\x1f\x7f-\x9f]{1,10
 MOST_BYTES = 2**28
 
 
+class UnknownSnapshot(UsageError):
+    """A source has no snapshot of this id."""
+
+
 @dataclass(frozen=True)
 class Crawls:
     """The snapshots of a source. `files`: reads their path files."""
@@ -105,8 +109,8 @@ class Crawls:
         if snapshot in known:
             return UsageError(f"{snapshot}: {self.source.at} has no {path_file(snapshot, WARC)}: take another "
                               "snapshot, or another --source")  # fmt: skip
-        return UsageError(f"no snapshot {snapshot!r} at {self.source.at}: "
-                          f"{meant(snapshot, known, 'refinery snapshots list')}")  # fmt: skip
+        return UnknownSnapshot(f"no snapshot {snapshot!r} at {self.source.at}: "
+                               f"{meant(snapshot, known, 'refinery snapshots list')}")  # fmt: skip
 
 
 def _how(prefix: str, name: str) -> str:
@@ -119,7 +123,7 @@ def _how(prefix: str, name: str) -> str:
 def path_file(snapshot: str, kind: str) -> str:
     """The name of a path file. UsageError for what is no snapshot's id or no kind."""
     if not _ID.fullmatch(snapshot):
-        raise UsageError(f"{snapshot!r} is no snapshot: give its id, such as CC-MAIN-2024-51")
+        raise UnknownSnapshot(f"{snapshot!r} is no snapshot: give its id, such as CC-MAIN-2024-51")
     if kind not in KINDS:
         raise UsageError(f"no kind {kind!r}: {meant(kind, KINDS)}")
     return f"crawl-data/{snapshot}/{KINDS[kind]}.paths.gz"
@@ -160,11 +164,13 @@ def _lines(content: bytes, name: str, at: str) -> tuple[str, ...]:
 
 def coverage(crawls: Crawls, snapshots: Sequence[str]) -> list[dict[str, Any]]:
     """For each snapshot how many files of each kind it has; 0 where the source has no list. WorkError with the names of
-    all that cannot be listed."""
+    all that cannot be listed; UnknownSnapshot for one that is not there."""
     rows, failed = [], []
     for snapshot in snapshots:
         try:
             counts = {kind: len(crawls.names(snapshot, kind)) for kind in crawls.kinds(snapshot)}
+        except UnknownSnapshot:
+            raise
         except (WorkError, UsageError) as error:
             failed.append((snapshot, error))
             continue

@@ -11,6 +11,7 @@ from typing import Protocol
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
+from infra.addresses import shown
 from infra.errors import UsageError, WorkError
 from infra.http.address import split_address
 from infra.http.client import AddressNotFound
@@ -111,7 +112,10 @@ def open_source(at: str | None = None) -> CrawlSource:
     can be none."""
     at = at or os.environ.get(VARIABLE) or COMMON_CRAWL
     if _WEB.match(at):
-        split_address(at)
+        split = split_address(at)
+        if split.query or split.fragment or at.endswith(("?", "#")):
+            raise UsageError(f"--source {shown(at)}: what is behind ? or # in it would stand before the names of the "
+                             "files: give the address without it")  # fmt: skip
         return WebSource(at)
     folder = anywhere(at, "--source")
     if not isinstance(folder, ObjectPath):

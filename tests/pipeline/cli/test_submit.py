@@ -165,6 +165,16 @@ def test_a_token_is_sent_where_it_is_asked_for(given: dict[str, str], says: str,
     assert code == 2 and says in err and len(err.splitlines()) == 1, err
 
 
+def test_a_job_is_stopped_where_the_address_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
+    environment = {"HOME": str(tmp_path), "RAY_AUTH_TOKEN": "a" * 64}
+    with asking("a" * 64) as address:
+        for job in ("raysubmit_x", "by-my-name", f"{address}/#/jobs/raysubmit_x"):
+            where = address if "#" not in job else "http://127.0.0.1:1"  # that of the page counts
+            code, _, err = command(environment, "submit", "--address", where, "--stop", job)
+            assert code == 2 and f"there is no job {job.rpartition('/')[2]} at {address}" in err, err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

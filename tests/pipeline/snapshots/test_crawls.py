@@ -184,6 +184,25 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         open_source("http://[x")
 
 
+@pytest.mark.parametrize("command", ["list", "files"])
+def test_an_unknown_snapshot_is_a_mistake_beside_others_too(command: str, bucket: Path) -> None:
+    for given in (["CC-MAIN-1999-01"], [NEW, "CC-MAIN-1999-01"], ["all", "CC-MAIN-1999-01"], ["../x"]):
+        said = refinery("snapshots", command, *given, "--source", bucket, code=2)
+        assert f"{given[-1]!r}" in said and "cannot be listed" not in said
+    both = refinery("snapshots", command, "all", OLD, "--source", bucket)
+    assert both == refinery("snapshots", command, "all", "--source", bucket)
+
+
+@pytest.mark.parametrize("behind", ["?sig=SECRET", "/?sig=SECRET", "/#SECRET", "?"])
+def test_a_source_is_an_address_without_a_query(behind: str, tmp_path: Path) -> None:
+    source = ("--source", f"http://127.0.0.1:9{behind}")
+    run = ("run", "--recipe", "exact", "--snapshot", NEW, "--out", tmp_path / "out")
+    for words in (("snapshots", "list", NEW), ("snapshots", "files", NEW), run):
+        said = refinery(*words, *source, code=2)
+        assert "http://127.0.0.1:9" in said and "give the address without it" in said and "SECRET" not in said
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_all_snapshots_are_listed_by_that_word_too(stand_in: StandIn) -> None:
     every = refinery("snapshots", "list", "--source", stand_in.url)
     assert refinery("snapshots", "list", "all", "--source", stand_in.url) == every
