@@ -113,7 +113,7 @@ def store_errors(place: object) -> Iterator[None]:
             raise StoreError(errno.EIO, reason(error), str(place)) from None
         raise FileNotFoundError(errno.ENOENT, "no such object", str(place)) from None
     except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-        if _status(error) == "409" and not _code(error).endswith("AlreadyExists"):
+        if _asks_again(error):
             raise StoreAgain(errno.EIO, reason(error), str(place)) from None
         raise FileExistsError(errno.EEXIST, "another version of it is there", str(place)) from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
@@ -127,7 +127,7 @@ def store_errors(place: object) -> Iterator[None]:
     except exceptions.BaseError as error:
         _check_bucket(error, place)
         _check_credentials(error, place)
-        kind = StoreAgain if _code(error) == "RequestTimeout" else StoreError
+        kind = StoreAgain if _asks_again(error) else StoreError
         raise kind(errno.EIO, reason(error), str(place)) from None
 
 
@@ -170,6 +170,12 @@ def _check_credentials(error: Exception, place: object) -> None:
 
 def _denied(what: str, advice: str, place: object) -> StoreRefusal:
     return StoreRefusal(errno.EACCES, f"access is denied ({what}): {advice}", str(place))
+
+
+def _asks_again(error: Exception) -> bool:
+    """409 may also be said where a condition of another kind is not met: that something exists."""
+    conflict = _status(error) == "409" and not _code(error).endswith("AlreadyExists")
+    return conflict or _code(error) == "RequestTimeout"
 
 
 def _code(error: Exception) -> str:
