@@ -25,6 +25,7 @@ NAMES: Final = (
     "minhash_speed",
     "substring_speed",
     "dedup_scale",
+    "dedup_table",
     "removed_pairs",
     "components",
     "dedup_index",
