@@ -26,6 +26,7 @@ NAMES: Final = (
     "substring_speed",
     "dedup_scale",
     "dedup_table",
+    "dedup_order",
     "removed_pairs",
     "components",
     "dedup_index",

@@ -123,8 +123,8 @@ def segment_table(
         for place, (name, kind) in enumerate(_MADE, start=2)
     }
     rank = content_hashes(documents)[rows] if ranked else np.zeros(rows.size, np.uint64)
-    columns = {"shard": np.full(rows.size, shard, np.int32), "row": rows + first_row, "rank": rank}
-    return batch_of(SEGMENTS, made | columns)
+    of_documents = {"shard": np.full(rows.size, shard, np.int32), "row": rows + first_row, "rank": rank}
+    return batch_of(SEGMENTS, made | of_documents)
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ class Verify:
 def shared_bands(column: pa.ChunkedArray, owners: DocumentNumbers) -> npt.NDArray[np.int16]:
     """How many bands each row has in common with the row of its owner. All rows have the same number of bands."""
     keys = np.frombuffer(b"".join(column.to_pylist()), np.uint64).reshape(owners.size, -1)
-    return (keys == keys[owners]).sum(axis=1).astype(np.int16)
+    shared: npt.NDArray[np.int16] = (keys == keys[owners]).sum(axis=1).astype(np.int16)
+    return shared
 
 
 def whole_stars(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
