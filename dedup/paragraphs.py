@@ -59,7 +59,7 @@ _STEP, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
 
 
 @dataclass(frozen=True)
-class Spans:
+class LineSpans:
     """What is compared: runs of `lines` lines in the form `normal`; `keep`: no copy, or the first by content.
     UsageError for fewer lines than 1."""
 
@@ -112,7 +112,7 @@ def line_hashes(text: str, normal: Normal = "ccnet") -> Hashes:
 
 
 def line_table(
-    documents: pa.RecordBatch, shard: int, first_row: int, block: int | Blocks, spans: Spans
+    documents: pa.RecordBatch, shard: int, first_row: int, block: int | Blocks, spans: LineSpans
 ) -> pa.RecordBatch:
     """`spans.schema` of a batch of documents, ordered by key. `block`: of all, or of each, shape (documents,).
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dedup.file_blocks import FILES, EachFile, FileBlocks, file_table
 from dedup.file_blocks import READ as FILES_READ
-from dedup.paragraphs import KEPT_LINES, KeepBest, KeepUnique, Spans, line_table
+from dedup.paragraphs import KEPT_LINES, KeepBest, KeepUnique, LineSpans, line_table
 from dedup.policy import CONTENT_READ
 from infra.dataset.reader import Dataset, Source
 from infra.engines.task import Output
@@ -20,9 +20,9 @@ from pipeline.stages.dedup_work import Work
 _ALL_FILES = 1 << 62
 
 
-def spans_of(options: dict[str, Any]) -> Spans:
+def spans_of(options: dict[str, Any]) -> LineSpans:
     """What a step's options say is compared."""
-    return Spans(options["lines"], options["keep"], options["normalise"])
+    return LineSpans(options["lines"], options["keep"], options["normalise"])
 
 
 def kept_lines(work: Work, options: dict[str, Any]) -> Source:
@@ -34,12 +34,12 @@ def kept_lines(work: Work, options: dict[str, Any]) -> Source:
     return work.to_shards(work.reduce("unique", [counted], reducer, KEPT_LINES), KEPT_LINES)
 
 
-def in_one(work: Work, spans: Spans, read: tuple[str, ...]) -> Dataset:
+def in_one(work: Work, spans: LineSpans, read: tuple[str, ...]) -> Dataset:
     """The lines of the documents; the pool is one block."""
     return work.table("lines", f"lines:{spans}", spans.schema, partial(line_table, block=0, spans=spans), read)
 
 
-def in_blocks(work: Work, spans: Spans, most: int, read: tuple[str, ...]) -> Dataset:
+def in_blocks(work: Work, spans: LineSpans, most: int, read: tuple[str, ...]) -> Dataset:
     """The same, each with the block of its file; `most`: files of a block."""
     each = work.table("files-found", "files", FILES, file_table, FILES_READ)
     files = work.reduce("files", [each], EachFile(), FILES)
@@ -52,7 +52,7 @@ def in_blocks(work: Work, spans: Spans, most: int, read: tuple[str, ...]) -> Dat
 class LinesInBlocks:
     """The lines of documents with the blocks of their files: `spans.schema`."""
 
-    spans: Spans
+    spans: LineSpans
     most: int
     columns: tuple[str, ...]
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, get_args
 from dedup.index.decide import Keeping
 from dedup.index.decide import Policy as IndexPolicy
 from dedup.minhash import SIGNATURES, MinHash
-from dedup.paragraphs import Keep, Normal, Spans, WithinDocument
+from dedup.paragraphs import Keep, LineSpans, Normal, WithinDocument
 from dedup.policy import Policy
 from dedup.segments import Unit, Windows
 from dedup.substring import MIN_CHARACTERS, MOST_SHARE, Action, SpanEdit
@@ -138,7 +138,7 @@ class Dedup(MethodStep):
             MinHash(options["bands"], options["rows"], options["ngram"])
             Verify(options["threshold"])
         if self.method == "paragraphs":
-            Spans(options["lines"])
+            LineSpans(options["lines"])
             if options["block"] < 0:
                 raise UsageError(f"dedup paragraphs: block is {options['block']}; give a number of files, or 0")
         if self.method == "substring":

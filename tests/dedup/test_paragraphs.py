@@ -15,7 +15,7 @@ from dedup.paragraphs import (
     KEPT_LINES,
     KeepBest,
     KeepUnique,
-    Spans,
+    LineSpans,
     WithinDocument,
     c4_lines,
     line_hashes,
@@ -27,7 +27,7 @@ from dedup.policy import content_hashes
 from infra.errors import UsageError
 from tests.dedup.support import documents, reduce
 
-ONE = Spans()
+ONE = LineSpans()
 FANCY = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
 
 
@@ -120,7 +120,7 @@ LINES_OF_FEW = st.lists(st.lists(st.sampled_from("aAb12 "), min_size=1, max_size
 
 
 def brute_force(
-    texts: list[str], blocks: list[int], spans: Spans, within: WithinDocument, order: list[int]
+    texts: list[str], blocks: list[int], spans: LineSpans, within: WithinDocument, order: list[int]
 ) -> list[str | None]:
     """What stays of each text, by a look at every pair of spans. `order`: of the documents, the best first."""
     normal = {"ccnet": normalise_lines, "c4": c4_lines}[spans.normal]
@@ -159,7 +159,7 @@ def test_against_a_look_at_every_pair(
     draw: random.Random,
 ) -> None:
     """Whatever the order of the documents, and the batches and shards that they come in."""
-    spans = Spans(lines, keep, normal)  # type: ignore[arg-type]
+    spans = LineSpans(lines, keep, normal)  # type: ignore[arg-type]
     of = [draw.randrange(blocks) for _ in texts]
     whole = documents(texts)
     order = np.lexsort((np.arange(len(texts)), content_hashes(whole))).tolist()
@@ -183,7 +183,7 @@ def test_against_a_look_at_every_pair(
 @settings(max_examples=60, deadline=None)
 def test_of_each_line_one_stays(texts: list[str], lines: int) -> None:
     """Spans overlap, and a span's first copy may lose lines to another; no line is lost from all."""
-    spans = Spans(lines, "first", "c4")
+    spans = LineSpans(lines, "first", "c4")
     kept = reduce(KeepBest(), [line_table(documents(texts), 0, 0, 0, spans)], KEPT_LINES)
     left = {line for text in surviving(kept, texts, lines) for line in c4_lines(text or "").split("\n") if text}
     assert left == {line for text in texts for line in c4_lines(text).split("\n")}
@@ -197,19 +197,19 @@ def test_planted_spans_of_three_lines() -> None:
         "\n".join([*shared[:2], "Three has two of them."]),
         "\n".join([*shared[:2]]),
     ]
-    spans = Spans(3, "first", "c4")
+    spans = LineSpans(3, "first", "c4")
     batch = documents(texts)
     best = int(np.argmin(content_hashes(batch)[:2]))
     got = surviving(reduce(KeepBest(), [line_table(batch, 0, 0, 0, spans)], KEPT_LINES), texts, 3)
     others = ["One begins.\nOne goes on.", "Two is another."]
     assert got == [texts[i] if i == best or i > 1 else others[i] for i in range(4)]
-    every = surviving(reduce(KeepUnique(), [line_table(batch, 0, 0, 0, Spans(3))], KEPT_LINES), texts, 3)
+    every = surviving(reduce(KeepUnique(), [line_table(batch, 0, 0, 0, LineSpans(3))], KEPT_LINES), texts, 3)
     assert every == [*others, *texts[2:]]
 
 
 def test_a_line_on_every_page_is_one_row_a_batch_where_one_stays() -> None:
     pages = documents([f"menu\n{i}{'x' * (i % 50)}" for i in range(1000)])
-    tables = [line_table(pages, shard, 0, 0, Spans(1, "first", "c4")) for shard in range(50)]
+    tables = [line_table(pages, shard, 0, 0, LineSpans(1, "first", "c4")) for shard in range(50)]
     assert max(table.num_rows for table in tables) == 1001
     kept = reduce(KeepBest(), tables, KEPT_LINES, 1000)
     assert kept.num_rows == 1001 and set(kept["shard"].to_pylist()) == {0}
@@ -217,4 +217,4 @@ def test_a_line_on_every_page_is_one_row_a_batch_where_one_stays() -> None:
 
 def test_a_span_of_no_line_is_refused() -> None:
     with pytest.raises(UsageError, match="lines is 0; give at least 1"):
-        Spans(0)
+        LineSpans(0)
