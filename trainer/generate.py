@@ -20,7 +20,7 @@ from trainer.model import Transformer, parameter_group
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 from trainer.sampling import Sampling, random_streams, sample
 
 SPACE_SIGN = "\u2581"

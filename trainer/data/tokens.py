@@ -63,6 +63,10 @@ class TokenDataset:
         manifest_file = manifest_path(path)
         self.folder = manifest_file.parent
         self._cache = cache or cache_folder()
+        if not manifest_file.exists():
+            raise UsageError(
+                f"{path} is no dataset (it has no {manifest_file.name}): make one with `refinery tokenize`"
+            )
         manifest = Manifest.read(self.folder)
         if manifest.kind is not Kind.TOKENS:
             raise UsageError(
