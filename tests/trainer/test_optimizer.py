@@ -152,6 +152,25 @@ def test_bad_optimizers_are_named(change: dict[str, Any], message: str) -> None:
         small_config(optimizer=change)
 
 
+@pytest.mark.parametrize("largest", [0.05, 1e6])
+def test_gradients_are_clipped_as_torch_does(data: Path, largest: float) -> None:
+    state = TrainingState.create(small_config(optimizer={"frozen_groups": ["embedding"]}), TokenDataset(data).ref)
+    trained = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
+    for i, parameter in enumerate(trained):
+        parameter.grad = random(*parameter.shape, seed=i)
+    expected = [parameter.grad.clone() for parameter in trained]  # type: ignore[union-attr]
+    copies = [torch.nn.Parameter(torch.zeros_like(grad)) for grad in expected]
+    for copy, grad in zip(copies, expected, strict=True):
+        copy.grad = grad
+    total = torch.nn.utils.clip_grad_norm_(copies, largest)
+    norm = state.optimizer.grad_norm()
+    assert float(norm) == pytest.approx(float(total))
+    state.optimizer.clip(norm, largest)
+    for parameter, copy in zip(trained, copies, strict=True):
+        assert torch.allclose(parameter.grad, copy.grad, rtol=1e-5)  # type: ignore[arg-type]
+    assert float(state.optimizer.grad_norm()) == pytest.approx(min(largest, float(total)), rel=1e-4)
+
+
 def step_of(state: TrainingState, data: Path) -> dict[str, Any]:
     config = state.config
     dataset = TokenDataset(data)

@@ -30,6 +30,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tokens(folder / "tokens", documents(count=20), tokenizer)
     write_tokens(folder / "other", documents(count=8), train_tokenizer(documents(seed=1, count=40), 300))
     write_tokens(folder / "empty", [], tokenizer)
+    shutil.copytree(folder / "tokens", folder / "short")
+    shard = folder / "short/part-00001.bin"
+    shard.write_bytes(shard.read_bytes()[:-2])
     write_config(folder).rename(folder / "c.toml")
     text = (folder / "c.toml").read_text()
     changes = {
@@ -113,12 +116,14 @@ WRONG = [
     ("evaluate --checkpoint run --data gone", "gone is no dataset (it has no manifest.json): make one with"),
     ("evaluate --checkpoint run --data other", "another tokenizer than the checkpoint: tokenize it with {root}/run/"),
     ("evaluate --checkpoint run --data empty", "has no documents"),
+    ("evaluate --checkpoint run --data short", "the manifest says 1090: it is damaged; take another copy"),
     ("evaluate --checkpoint run --data tokens --k 17", "the model has 16 experts, so k may be 1 to 16"),
     ("evaluate --checkpoint run --data tokens --k 0", "the model has 16 experts, so k may be 1 to 16"),
     ("evaluate --checkpoint run --data tokens --policy half", "give fixed, top_p=P, min_p=P, table=K,K,…"),
     ("evaluate --checkpoint run --data tokens --policy c.toml", "is no JSON, and no policy: give fixed, top_p=P"),
     ("generate --checkpoint run --k 17", "the model has 16 experts, so k may be 1 to 16"),
     ("generate --checkpoint run --tokens 0", "'--tokens'"),
+    (f"generate --checkpoint run --tokens {10**13}", "GiB are free: give fewer --tokens, or a smaller --batch-size"),
     ("generate --checkpoint run --temperature nan", "it must be at least 0"),
     ("generate --checkpoint run --dtype half", "use float32 or bfloat16"),
     ("generate --checkpoint run --dtype bfloat16", "use float32"),

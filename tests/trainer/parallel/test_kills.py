@@ -1,6 +1,7 @@
 """Kills at any moment: a checkpoint is whole or not there, and the same command goes on to the same result."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import psutil
 import pytest
 import torch
 
+from infra.errors import WorkError
 from tests.trainer.conftest import REF, small_config
 from tests.trainer.parallel.test_runs import config_of, latest
 from tests.trainer.test_equalities import batch
@@ -33,8 +35,8 @@ def command(config: Path, data: Path, out: Path, workers: int, steps: int = STEP
 
 
 def run_until_killed(words: Sequence[str], steps: int, rank: int | None, out: Path, delay: float) -> int:
-    """Start the command; `delay` seconds after it has itself taken `steps` steps, kill rank `rank`, or all of it if that
-    is None. Returns the command's exit code."""
+    """Start the command; `delay` seconds after it has itself taken `steps` steps, kill rank `rank`, or all of it for
+    None. Returns the command's exit code."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     before = opened(out)
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -121,6 +123,35 @@ def test_a_checkpoint_is_the_state_at_its_step_while_the_steps_go_on(tmp_path: P
     saved = read_checkpoint(tmp_path / "checkpoints/step-00000000").verify()
     assert all(torch.equal(saved.tensors[name], tensor) for name, tensor in before.items())
     assert not torch.equal(state.model.head, saved.tensors["model.head"])
+
+
+def test_a_full_disk_is_told_and_the_next_checkpoint_is_whole(tmp_path: Path) -> None:
+    """The file of a part is a device that has no room, then one that grows too large for the process's limit."""
+    state = TrainingState.create(small_config(), REF)
+    run = RunFolder(tmp_path)
+    run.claim("training.json", {})
+    hidden = run.checkpoints / ".tmp-step-00000000"
+    hidden.mkdir()
+    (hidden / "part-00000.bin").symlink_to("/dev/full")
+    with pytest.raises(WorkError, match=r"is full: free some space and run the same command again; what is finished"):
+        saved(run, state)
+    run.remove_unfinished()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
+    try:
+        with pytest.raises(WorkError, match="larger than its file system, or `ulimit -f`, allows"):
+            saved(run, state)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert run.latest() is None
+    saved(run, state)
+    checkpoint = run.latest()
+    assert checkpoint is not None and checkpoint.verify().step == 0
+
+
+def saved(run: RunFolder, state: TrainingState) -> None:
+    with Saver(run, ONE, b"tokenizer", None, ()) as saver:
+        saver.begin(state)
 
 
 def test_what_writing_raises_is_raised_by_the_run(tmp_path: Path) -> None:
