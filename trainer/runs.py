@@ -46,6 +46,8 @@ class RunFolder:
             if difference:
                 raise UsageError(f"{self.folder} was made with other arguments ({difference}): choose another --out")
             return
+        if checkpoints_of(self.folder):
+            raise UsageError(f"{self.folder} has checkpoints, and no {name}: choose another --out, or restore the file")
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         write_bytes(path, readable_json(arguments))
 

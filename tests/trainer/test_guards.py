@@ -114,6 +114,9 @@ def test_damaged_arguments_are_told(tmp_path: Path, config_file: ConfigFile, dat
     (tmp_path / "run/training.json").write_bytes(content)
     with pytest.raises(UsageError, match=r"training\.json is damaged"):
         train(config_file(), data, tmp_path / "run", 2)
+    (tmp_path / "run/training.json").unlink()
+    with pytest.raises(UsageError, match=r"has checkpoints, and no training\.json"):
+        train(config_file(optimizer={"learning_rate": 1.0}), data, tmp_path / "run", 2)
 
 
 def test_other_folders_are_no_checkpoints(tmp_path: Path, run: Path) -> None:

@@ -54,7 +54,7 @@ def run_until_killed(words: Sequence[str], steps: int, rank: int | None, out: Pa
                 child.send_signal(signal.SIGKILL)
         if rank is None:
             process.kill()
-        return process.wait(120)
+        return process.wait(300)
     finally:
         for child in ranks_of(process.pid):
             child.kill()
@@ -86,26 +86,37 @@ def rank_of(process: psutil.Process) -> int | None:
         return None
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> tuple[Path, Path]:
+    """A configuration that saves every step, and the run of two ranks under it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    schedule = {"warmup_steps": 2, "trunk_steps": MANY_STEPS, "decay_steps": 0}
+    config = config_of(folder, expert_parallel=2, schedule=schedule, checkpoint_interval_steps=1)
+    words = command(config, data, folder / "run", 2, MANY_STEPS)
+    subprocess.run(words, check=True, capture_output=True, timeout=900)
+    return config, folder / "run"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("rank", [None, 0, 1])
-def test_two_ranks_killed_at_ten_moments_end_as_undisturbed(tmp_path: Path, data: Path, rank: int | None) -> None:
+def test_two_ranks_killed_at_ten_moments_end_as_undisturbed(
+    tmp_path: Path, data: Path, undisturbed: tuple[Path, Path], rank: int | None
+) -> None:
     """The whole command, or one rank of it as when its machine is taken away. Moments are spread over the steps and,
     within them, over the time in which a checkpoint is written; each is one in which steps were taken."""
-    schedule = {"warmup_steps": 2, "trunk_steps": MANY_STEPS, "decay_steps": 0}
-    config = config_of(tmp_path, expert_parallel=2, schedule=schedule, checkpoint_interval_steps=1)
-    whole, out = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(config, data, whole, 2, MANY_STEPS), check=True, capture_output=True, timeout=600)
+    (config, whole), out = undisturbed, tmp_path / "killed"
+    words = command(config, data, out, 2, MANY_STEPS)
     drawn = np.random.Generator(np.random.Philox(7 if rank is None else rank))
     reached = []
     for _ in range(MOMENTS):
         steps, delay = 1 + int(drawn.integers(4)), float(drawn.random()) * 0.1
-        assert run_until_killed(command(config, data, out, 2, MANY_STEPS), steps, rank, out, delay) != 0
+        assert run_until_killed(words, steps, rank, out, delay) != 0
         reached.append(rows_in(out))
         if any((out / "checkpoints").glob("step-*")):
             latest(out).verify()
     print(f"\nkilled after steps {reached}")
     assert reached[-1] < MANY_STEPS
-    subprocess.run(command(config, data, out, 2, MANY_STEPS), check=True, capture_output=True, timeout=600)
+    subprocess.run(words, check=True, capture_output=True, timeout=900)
     assert latest(out).sha256 == latest(whole).sha256
     assert (out / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
     assert [path.name for path in (out / "checkpoints").iterdir()] == [f"step-{MANY_STEPS:08d}"]
