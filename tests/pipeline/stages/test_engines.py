@@ -3,14 +3,20 @@
 1,000 pages in a dozen archives, with copies in other archives and a page in each that is too deep for the caps.
 """
 
+import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
+from infra.engines.ray_tasks import run_in
+from infra.storage import read_json
 from tests.conftest import MadeOnce
 from tests.infra.engines.clusters import beam_job_service, ray_cluster
 from tests.pipeline.command import made, refinery_process, start
@@ -83,6 +89,53 @@ def test_its_driver_is_killed(options: list[str], crowd: Path, tmp_path: Path) -
     refinery_process(*words(crowd, out), *options)
     assert made(out) == made(crowd / "out")
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+
+@pytest.mark.parametrize("where", ["on disk", "in a store"])
+def test_nodes_of_its_cluster_are_killed(where: str, crowd: Path, request: pytest.FixtureRequest) -> None:
+    """One of three in the middle of a map, another in that of a shuffle: the third makes the same bytes."""
+    root = request.getfixturevalue("root" if where == "in a store" else "tmp_path")
+    with ray_cluster(3) as cluster:
+        command = ["run", *words(crowd, root)[1:], "--engine", "ray", "--", f"--address={cluster.address}"]
+        process = start(*command)
+        for folder in ("02-extract", "05-near-copies"):
+            kill_a_busy_node(cluster, process, lambda at=root / folder: has_begun(at))
+        out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, f"{out}\n{err}"
+    assert made(root) == made(crowd / "out")
+    assert all(read_json(root / folder / "run.json")["retries"] >= 1 for folder in ("02-extract", "05-near-copies"))
+
+
+def has_begun(stage: Any) -> bool:
+    """Whether some, and not all, of its parts are made: of a shuffle, whether some rows are spilled."""
+    if any(stage.glob("manifest.json")):
+        return False
+    return any(stage.glob(".receipts/*")) or any(stage.glob(".work/*/.spill/*/*")) or any(stage.glob(".work/*/part-*"))
+
+
+def kill_a_busy_node(cluster: Any, driver: subprocess.Popen[str], moment: Callable[[], bool]) -> None:
+    """A node that runs a task, from then on: its worker is stopped first, so that the task cannot end before."""
+    raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.worker_nodes]
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and driver.poll() is None:
+        for raylet in (each for each in raylets if each.is_running() and moment()):
+            for worker in raylet.children():
+                if is_busy(worker):
+                    worker.suspend()
+                    if is_busy(worker):
+                        raylet.kill()
+                        worker.kill()
+                        return
+                    worker.resume()
+        time.sleep(0.01)
+    raise AssertionError("it ended before" if driver.poll() is not None else "no node was busy")
+
+
+def is_busy(worker: psutil.Process) -> bool:
+    """Whether it runs a job: Ray names a process after the function that it runs."""
+    with contextlib.suppress(psutil.Error):
+        return worker.cmdline()[:1] == [f"ray::{run_in.__name__}"]
+    return False
 
 
 def kill_when(moment: Callable[[], bool], command: list[str]) -> None:
