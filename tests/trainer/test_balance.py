@@ -31,4 +31,4 @@ def test_both_modes_even_the_load_over_the_steps_of_a_training(tmp_path: Path, d
         groups[name] = float(np.mean(evaluate(tmp_path / name, data)["by_k"]["4"]["group_imbalance"]))
         print(f"\n{name:7}", " ".join(f"{value:.2f}" for value in experts[name]), f"groups {groups[name]:.3f}")
     assert experts["bias"][-1] < experts["bias"][0] and experts["bias"][-1] < 0.8 * experts["none"][-1]
-    assert groups["losses"] - 1 < 0.5 * (groups["none"] - 1)
+    assert groups["losses"] - 1 < 0.75 * (groups["none"] - 1) and experts["losses"][-1] < 0.9 * experts["none"][-1]
