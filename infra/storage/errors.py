@@ -42,6 +42,11 @@ def disk_errors(folder: Path) -> Iterator[None]:
                 f"the disk that holds {folder} is full: free some space and run the same command again; "
                 "what is finished is kept"
             ) from error
+        if error.errno == errno.EFBIG:
+            raise WorkError(
+                f"a file in {folder} is larger than its file system, or `ulimit -f`, allows: raise that, or write to "
+                "another place"
+            ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise UsageError(f"cannot write into {folder}: {error.strerror}") from error
         raise
