@@ -3,7 +3,7 @@
 Where the network of `blocks` expects a high F1, its text is returned and nothing else runs. Otherwise resiliparse runs;
 if its text differs from that of `blocks`, and is no small part of it, trafilatura runs in its fast form; and if the
 expected gain of its text is positive (`gain.py`), that is returned. The three work in different ways and seldom make
-the same mistake. One page in six needs resiliparse. docs/extraction.md says how good the expected F1 is, what is
+the same mistake. One page in ten needs resiliparse. docs/extraction.md says how good the expected F1 is, what is
 gained, and what else was tried.
 """
 
