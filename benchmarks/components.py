@@ -131,7 +131,8 @@ class AsNodes:
 def node_columns(documents: Numbers) -> dict[str, Any]:
     ones = np.ones(documents.size, np.int32)
     content = (documents.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(3)
-    own = {"key": documents, "other": np.full(documents.size, -1), "similarity": pa.nulls(documents.size, pa.float64())}
+    own = {"key": documents, "other": np.full(documents.size, -1)}
+    own |= {"similarity": pa.nulls(documents.size, pa.float64()), "bands": pa.nulls(documents.size, pa.int16())}
     dumps = pa.ListArray.from_arrays(pa.array(np.arange(documents.size + 1), pa.int32()), pa.array(content % 100))
     return {**own, **places(documents), "content": content, "dumps": dumps, "copies": ones, "snapshots": ones}
 

@@ -72,14 +72,14 @@ class CopyEdges:
             # the edges of a key come before its copies
             first, count = np.repeat(starts, sizes), np.repeat(edges_of_key, sizes)
             numbers = numbers_of(table)
-            better, *measured = (values(table, name) for name in ("better", "jaccard", "containment", "bands"))
+            better, jaccard, containment = (values(table, name) for name in ("better", "jaccard", "containment"))
             for place in range(int(edges_of_key.max())):
                 copies = np.flatnonzero(~edge & (count > place))
                 if copies.size:
                     by = first[copies] + place
-                    jaccard, containment, bands = (each[by] for each in measured)
-                    columns = {"a": better[by], "b": numbers[copies], "jaccard": jaccard, "containment": containment}
-                    yield batch_of(EDGES, {**columns, "bands": bands})
+                    measured = {"jaccard": jaccard[by], "containment": containment[by]}
+                    bands = table["bands"].take(pa.array(by)).combine_chunks()  # null where nothing was measured
+                    yield batch_of(EDGES, {"a": better[by], "b": numbers[copies], **measured, "bands": bands})
 
 
 def copy_rows(same: pa.RecordBatch) -> pa.RecordBatch:

@@ -72,6 +72,15 @@ def urls(run: Run) -> list[str]:
     return [str(url) for url in run.last.to_arrow(["url"])["url"].to_pylist()]
 
 
+def with_one_copy(run: Run, kept: list[str]) -> list[str]:
+    """`kept` as if the copy of a span that stays were the first page's: where it is that of the longer page, the
+    shorter ones have no text left."""
+    shared = article(1, 40).split("\n")[0]
+    texts = run.last.to_arrow(["text"])["text"].to_pylist()
+    assert sum(shared in text for text in texts) == 1 and sum("One more line" in text for text in texts) == 1
+    return kept if "http://a.example/1" in kept else ["http://a.example/1", *kept]
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_it_asks_for_the_models_of_its_job(name: str) -> None:
     assert set(load_recipe(name).model_names()) == JOBS[name][0]
@@ -85,6 +94,8 @@ def test_it_does_its_job_and_nothing_else(name: str, kind: str, published_models
     # which of several copies stays is decided by a hash of their content
     copies = {"http://a.example/copy", "http://a.example/nearly"} & JOBS[name][1]
     kept = ["http://a.example/1" if url in copies else url for url in urls(run)]
+    if name == "substring":
+        kept = with_one_copy(run, kept)
     assert kept == [url for url in URLS if url not in JOBS[name][1]]
     assert run.summary()["not_done"] == (
         [] if kind == "warc" else [{"stage": load_recipe(name).stages[1].name, "steps": ["extract"],
