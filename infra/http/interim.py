@@ -1,0 +1,43 @@
+"""Connections that pass over interim answers, such as 103 Early Hints (RFC 9110, 15.2): the library takes each but 100
+for the answer itself."""
+
+from http import client
+from typing import Any
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+# A server that sends more of them before its answer does not answer.
+MOST_INTERIM = 20
+SWITCHING = 101
+
+
+class FinalResponse(client.HTTPResponse):
+    """The first answer that is not an interim one."""
+
+    def _read_status(self) -> Any:  # what `begin` asks first
+        for _ in range(MOST_INTERIM):
+            found = super()._read_status()  # type: ignore[misc]
+            if not 100 <= found[1] < 200 or found[1] == SWITCHING:
+                return found
+            client.parse_headers(self.fp)
+        raise client.BadStatusLine(f"more than {MOST_INTERIM} interim answers")
+
+
+class Plain(HTTPConnection):
+    response_class = FinalResponse
+
+
+class Secure(HTTPSConnection):
+    response_class = FinalResponse
+
+
+class PlainPool(HTTPConnectionPool):
+    ConnectionCls = Plain
+
+
+class SecurePool(HTTPSConnectionPool):
+    ConnectionCls = Secure
+
+
+POOLS = {"http": PlainPool, "https": SecurePool}
