@@ -119,8 +119,9 @@ def container_of(file: FileBytes, path: str) -> str:
         head = file.read(0, _READ_AHEAD)
         if head and not starts_record(head) and not is_packed(head):
             raise WorkError(
-                f"{shown(path)}: the server gives no archive: the file begins with {head[:24]!r}: what was asked for "
-                "may be elsewhere, or need a login; run the same command again when the source has it"
+                f"{shown(path)}: the server gives no archive: the file begins with {head[:24]!r}: it may be elsewhere, or "
+                "need a login; run the same command again when the source has it, or, if it is damaged there, fetch it "
+                "and give its path"
             )
     return sniff(file)
 
