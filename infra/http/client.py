@@ -17,6 +17,7 @@ from infra.addresses import masked, shown
 from infra.errors import UsageError, WorkError
 from infra.http.address import split_address
 from infra.http.budget import budget
+from infra.http.interim import pools
 from infra.http.limits import HttpLimits
 
 BUSY = (429, 503)
@@ -222,10 +223,8 @@ def pool(process: int, proxy: str) -> Any:  # noqa: ARG001 (connections are not 
     """The connections of this process, directly or through a proxy."""
     import urllib3
 
-    from infra.http.interim import POOLS
-
     made = urllib3.ProxyManager(proxy, maxsize=16) if proxy else urllib3.PoolManager(maxsize=16)
-    made.pool_classes_by_scheme = POOLS
+    made.pool_classes_by_scheme = pools()
     return made
 
 

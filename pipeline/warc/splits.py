@@ -111,17 +111,26 @@ def _proved_start(file: FileBytes, boundary: int) -> int | None:
     return start
 
 
+class NoArchive(WorkError):
+    """What an http server gives is no archive. `version`: the state of the file."""
+
+    def __init__(self, version: str, message: str) -> None:
+        super().__init__(message)
+        self.version = version
+
+
 def container_of(file: FileBytes, path: str) -> str:
-    """The container of the file at `path`, from its beginning. WorkError where an http server gives something that no
+    """The container of the file at `path`, from its beginning. NoArchive where an http server gives something that no
     archive begins with, such as a page to log in: that is a fault of the source, which passes. A file that is here is
     what it is: damage, which is counted."""
     if path.partition("://")[0].lower() in SCHEMES:
         head = file.read(0, _READ_AHEAD)
         if head and not starts_record(head) and not is_packed(head):
-            raise WorkError(
+            raise NoArchive(
+                file.version,
                 f"{shown(path)}: the server gives no archive: the file begins with {head[:24]!r}: it may be elsewhere, or "
                 "need a login; run the same command again when the source has it, or, if it is damaged there, fetch it "
-                "and give its path"
+                "and give its path",
             )
     return sniff(file)
 
