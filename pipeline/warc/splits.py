@@ -114,7 +114,7 @@ def _proved_start(file: FileBytes, boundary: int) -> int | None:
 class NoArchive(WorkError):
     """What an http server gives is no archive. `version`: the state of the file."""
 
-    def __init__(self, version: str, message: str) -> None:
+    def __init__(self, message: str, version: str = "") -> None:
         super().__init__(message)
         self.version = version
 
@@ -127,10 +127,10 @@ def container_of(file: FileBytes, path: str) -> str:
         head = file.read(0, _READ_AHEAD)
         if head and not starts_record(head) and not is_packed(head):
             raise NoArchive(
-                file.version,
-                f"{shown(path)}: the server gives no archive: the file begins with {head[:24]!r}: it may be elsewhere, or "
-                "need a login; run the same command again when the source has it, or, if it is damaged there, fetch it "
+                f"{shown(path)}: the server gives no archive: the file begins with {head[:24]!r}: it may be elsewhere, "
+                "or need a login; run the same command again when the source has it, or, if it is damaged there, fetch it "
                 "and give its path",
+                file.version,
             )
     return sniff(file)
 
