@@ -128,8 +128,8 @@ def container_of(file: FileBytes, path: str) -> str:
         if head and not starts_record(head) and not is_packed(head):
             raise NoArchive(
                 f"{shown(path)}: the server gives no archive: the file begins with {head[:24]!r}: it may be elsewhere, "
-                "or need a login; run the same command again when the source has it, or, if it is damaged there, fetch it "
-                "and give its path",
+                "or need a login; run the same command again when the source has it, or, if it is damaged there, fetch "
+                "it and give its path",
                 file.version,
             )
     return sniff(file)
