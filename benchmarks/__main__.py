@@ -25,6 +25,8 @@ NAMES: Final = (
     "minhash_speed",
     "substring_speed",
     "dedup_scale",
+    "dedup_table",
+    "dedup_order",
     "removed_pairs",
     "components",
     "dedup_index",

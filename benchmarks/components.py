@@ -104,7 +104,7 @@ class WriteEdges:
         b[linked] = first + (edge[linked] + 1) * step_of(chain) % chain
         same = np.full(count, 0.9)
         columns = {"a": numbers(a), "b": numbers(b), "jaccard": same, "containment": same}
-        yield Output(batch_of(EDGES, columns))
+        yield Output(batch_of(EDGES, columns | {"bands": np.full(count, 5, np.int16)}))
 
 
 def step_of(size: int) -> int:

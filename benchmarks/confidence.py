@@ -1,180 +1,218 @@
-"""How well the expected F1 of `blocks` tells its failures, what else does, and what `joined` gains by asking.
+"""How well the expected F1 of `blocks` tells its failures, and what `joined` gains by trafilatura's text; fits when it
+takes that (`pipeline/extract/joined_model.toml`).
 
-    python -m benchmarks confidence --pages CRAWL/*.warc.gz --index index.jsonl.gz --gold gold.jsonl.gz
+    python -m benchmarks confidence --pages CRAWL/*.warc.gz --index index.jsonl.gz --gold gold.jsonl.gz [--out FILE]
 
-Of every page with a full gold text: the F1 of `blocks` with weights fitted on the other half of the hosts, beside the
-F1 that it expected, and that of resiliparse and of trafilatura's fast form. Signs are measured on pages where .8 or
-more is expected; a sign of failure would have a lower F1 there. Bounds of `joined`: below which expected F1 resiliparse
-is asked, at which agreement with `blocks` trafilatura is not, and at which agreement of the two its text is taken.
+Every page with a full gold text counts twice: with weights of `blocks` fitted on the other half of the hosts, and with
+weights fitted without its collection (those of fewer than 100 such pages are one). Its rows hold the signs of
+`pipeline/extract/gain.py` and the F1 of `blocks`, of resiliparse and of trafilatura's fast form. The gain is fitted by
+least squares on the rows where trafilatura is asked, and measured on pages of collections that it was not fitted on.
+With `--out` it is fitted on all rows and written.
 """
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from benchmarks.fit_blocks import Example, fit, read_examples
-from benchmarks.gold import score_text, words
+from benchmarks.gold import score_text
 from benchmarks.labelled import read_pages
 from benchmarks.shared import add, markdown
-from pipeline.extract.block_model import BlockWeights, MainText, main_blocks
+from pipeline.extract.block_model import MainText, chosen, expected_f1, judged
+from pipeline.extract.block_network import BlockWeights
 from pipeline.extract.charset import decode
-from pipeline.extract.extractors import joined
+from pipeline.extract.extractors.joined import MIN_FOUND_WORDS, agreement, counted_words, in_text, text_or_empty
 from pipeline.extract.extractors.resiliparse_text import ResiliparseOptions, resiliparse
 from pipeline.extract.extractors.trafilatura_text import TrafilaturaOptions, trafilatura
-from pipeline.extract.markup import attributes, scan
+from pipeline.extract.gain import GainWeights, Signs, to_toml
 
 BINS: Final = (0.0, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 1.01)
-BOUNDS: Final = (
-    (0.8, 0.7, 0.7), (0.8, 0.6, 0.8), (0.8, 0.8, 0.8), (0.85, 0.7, 0.7), (0.9, 0.7, 0.7), (0.95, 0.7, 0.7),
-    (0.95, 0.8, 0.8), (1.01, 0.7, 0.7),
-)  # fmt: skip
+# Below which expected F1 resiliparse is asked, and from which agreement on trafilatura is not; the first is shipped.
+BOUNDS: Final = ((0.8, 0.8), (0.8, 0.9), (0.8, 0.7), (0.85, 0.8), (0.85, 0.9), (0.9, 0.9), (1.01, 0.9))
+MIN_FOLD: Final = 100
+RIDGE: Final = 3.0
+DIGITS: Final = 3
 # A difference of F1 that counts as better or worse.
 STEP: Final = 0.02
+HOSTS, COLLECTIONS = "hosts", "collections"
 
 
 class Compared(NamedTuple):
-    """A page: what was expected, the F1 of each, agreements (0 to 1), words of resiliparse's text over those of
-    `blocks`', and which signs it shows."""
+    """A page, what of it the network had not seen (`unseen`), the signs, words of resiliparse's text over those of
+    `blocks`', and the F1 of each."""
 
-    expected: float
+    source: str
+    type: str
+    half: str
+    unseen: str
+    signs: Signs
+    found: float
     blocks: float
     resiliparse: float
     trafilatura: float
-    agree: float
-    others_agree: float
-    found: float
-    signs: frozenset[str]
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--pages", "--index", "--gold", required=True)
-    add(parser, "--limit")
+    add(parser, "--out", help="the model that is written")
 
 
-def agreement(one: Counter[str], other: Counter[str]) -> float:
-    return 2 * (one & other).total() / max(1, one.total() + other.total())
+def source_of(page: str) -> str:
+    return page.partition("/")[0]
 
 
-def description(html: str) -> str:
-    """What the head says the page is about."""
-    for tag in islice(scan(html, frozenset({"script", "style"})), 400):
-        if tag.name == "meta":
-            said = attributes(html[tag.start + 5 : tag.content])
-            if said.get("property", said.get("name", "")).lower() in ("og:description", "description"):
-                return said.get("content", "")
-    return ""
+def folds_of(sources: Iterable[str]) -> dict[str, str]:
+    """Of each collection its name if it has MIN_FOLD pages, else that of all smaller ones."""
+    return {name: name if count >= MIN_FOLD else "others" for name, count in Counter(sources).items()}
 
 
-def signs_of(main: MainText, html: str) -> frozenset[str]:
-    """Signs of failure that need no other engine."""
-    sizes = np.array([len(block.text) for block in main.page], float)
-    bare = sizes - np.array([block.link_characters for block in main.page], float)
-    keep = np.array(main.keep)
-    kept, total = float((bare * keep).sum()), float(bare.sum()) + 1
-    ends = np.array([block.text.endswith((".", "!", "?", "。", "！", "？")) for block in main.page])
-    dropped = float((bare * ~keep * ends).sum())
-    heading = np.array([block.tag == "h1" for block in main.page])
-    places = np.flatnonzero(keep)
-    inside = slice(places[0], places[-1] + 1)
-    told = Counter(words(description(html)))
-    found = {
-        "less than a fifth of the text is kept": kept < 0.2 * total,
-        "less than 300 characters are kept": kept < 300,
-        "more than half of what is kept is links": kept < 0.5 * float((sizes * keep).sum()),
-        "more sentences are dropped than kept": dropped > kept,
-        "two fifths between the first and the last kept block are dropped": float((bare * ~keep)[inside].sum())
-        > 0.4 * float(bare[inside].sum()),
-        "the first heading is not kept": bool(heading.any()) and not (heading & keep).any(),
-        "less than .3 of the page's description is kept": told.total() > 8
-        and (told & Counter(words(main.plain))).total() < 0.3 * told.total(),
+def compared(
+    example: Example, fitted: dict[str, BlockWeights], html: str, url: str, kind: str, scored: Callable[[str], float]
+) -> Iterator[Compared]:
+    """The rows of a page, one for each of the weights that were fitted without it."""
+    second = text_or_empty(resiliparse, html, url, ResiliparseOptions())
+    third = text_or_empty(trafilatura, html, url, TrafilaturaOptions(fallback=False))
+    words, others = counted_words(second), counted_words(third)
+    of_others = agreement(words, others), scored(second), scored(third)
+    kept = in_text(example.page, third)
+    for unseen, weights in fitted.items():
+        probability_B = judged(example.page, weights)
+        main = MainText(example.page, *chosen(example.page, probability_B))
+        text = main.plain
+        own = counted_words(text)
+        expected = main.expected_f1, expected_f1(example.page, probability_B, kept)
+        signs = Signs(*expected, agreement(own, words), of_others[0])
+        found = words.total() / max(1, own.total())
+        yield Compared(source_of(example.id), kind, example.half, unseen, signs, found, scored(text), *of_others[1:])
+
+
+def read_rows(args: argparse.Namespace) -> list[Compared]:
+    examples = read_examples(args.pages, args.index, args.gold)
+    wanted = {each.id: each for each in examples if each.gold and each.gold.text}
+    folds = folds_of(map(source_of, wanted))
+
+    def fold(each: Example) -> str:
+        return folds.get(source_of(each.id), "others")
+
+    by_half = {half: fit([each for each in examples if each.half != half]) for half in "ab"}
+    by_fold = {name: fit([each for each in examples if fold(each) != name]) for name in sorted(set(folds.values()))}
+    rows = []
+    for row, message in read_pages(args.pages, args.index, lambda row: row["id"] in wanted):
+        example = wanted[row["id"]]
+        gold = example.gold
+        assert gold is not None
+        html = decode(message.body, message.charset_label).text
+        fitted = {HOSTS: by_half[example.half], COLLECTIONS: by_fold[fold(example)]}
+        kind = row.get("type") or "unknown"
+        rows += compared(example, fitted, html, row["url"], kind, lambda text, gold=gold: score_text(text, gold).f1)
+    return rows
+
+
+def is_asked(row: Compared, ask_below: float, agree_from: float) -> bool:
+    """Whether `joined` runs trafilatura."""
+    return row.signs.expected < ask_below and row.signs.agree < agree_from and row.found >= MIN_FOUND_WORDS
+
+
+def fit_gain(rows: Iterable[Compared], ask_below: float, agree_from: float) -> GainWeights:
+    """The weights by ridge regression on the rows in which trafilatura is asked; terms are standardised for it."""
+    asked = [row for row in rows if is_asked(row, ask_below, agree_from)]
+    terms_RT = np.array([row.signs.terms for row in asked])
+    gain_R = np.array([row.trafilatura - row.blocks for row in asked])
+    mean_T, scale_T = terms_RT.mean(0), terms_RT.std(0) + 1e-9
+    x_RT = (terms_RT - mean_T) / scale_T
+    weight_T = np.linalg.solve(x_RT.T @ x_RT + RIDGE * np.eye(len(mean_T)), x_RT.T @ (gain_R - gain_R.mean())) / scale_T
+    values = (gain_R.mean() - mean_T @ weight_T, *weight_T)
+    return GainWeights(ask_below, agree_from, *(round(float(value), DIGITS) for value in values))
+
+
+def gains_of(rows: Sequence[Compared], ask_below: float, agree_from: float) -> list[float]:
+    """What `joined` gains in each row, by weights fitted without its collection."""
+    folds = folds_of(row.source for row in rows if row.unseen == HOSTS)
+    weights = {
+        name: fit_gain((row for row in rows if folds[row.source] != name), ask_below, agree_from)
+        for name in set(folds.values())
     }
-    return frozenset(name for name, shown in found.items() if shown)
-
-
-def compared(example: Example, weights: BlockWeights, html: str, url: str) -> Compared:
-    assert example.gold is not None
-    main = MainText(example.page, *main_blocks(example.page, weights))
-    texts = [
-        main.plain,
-        joined.text_or_empty(resiliparse, html, url, ResiliparseOptions()),
-        joined.text_or_empty(trafilatura, html, url, TrafilaturaOptions(fallback=False)),
+    return [
+        row.trafilatura - row.blocks
+        if is_asked(row, ask_below, agree_from) and weights[folds[row.source]].gain(row.signs) > 0
+        else 0.0
+        for row in rows
     ]
-    own, second, third = map(joined.counted_words, texts)
-    return Compared(
-        main.expected_f1,
-        *(score_text(text, example.gold).f1 for text in texts),
-        agreement(own, second),
-        agreement(second, third),
-        second.total() / max(1, own.total()),
-        signs_of(main, html),
-    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    examples = read_examples(args.pages, args.index, args.gold)
-    weights = {half: fit([example for example in examples if example.half != half]) for half in "ab"}
-    wanted = {
-        example.id: example for example in islice((one for one in examples if one.gold and one.gold.text), args.limit)
+    rows = read_rows(args)
+    if args.out is not None:
+        weights = fit_gain(rows, *BOUNDS[0])
+        args.out.write_text(to_toml(weights))
+        return {"pages": len(rows) // 2, "out": str(args.out), "weights": weights._asdict()}
+    return report(rows)
+
+
+def report(rows: Sequence[Compared]) -> dict[str, Any]:
+    gains = gains_of(rows, *BOUNDS[0])
+    return {
+        "pages": len(rows) // 2,
+        "bins": {unseen: by_expected([row for row in rows if row.unseen == unseen]) for unseen in (HOSTS, COLLECTIONS)},
+        "bounds": [line for bounds in BOUNDS for line in by_bounds(rows, bounds)],
+        "parts": by_part(rows, gains),
     }
-    pages = [
-        compared(wanted[row["id"]], weights[wanted[row["id"]].half], decode(message.body, message.charset_label).text,
-               row["url"])
-        for row, message in read_pages(args.pages, args.index, lambda row: row["id"] in wanted)
-    ]  # fmt: skip
-    return {"pages": len(pages), "bins": by_expected(pages), "signs": by_sign(pages), "bounds": by_bounds(pages),
-            "hindsight": round(fmean(max(page.trafilatura - page.blocks, 0.0) for page in pages), 4)}  # fmt: skip
 
 
-def means(pages: Sequence[Compared]) -> dict[str, float]:
-    return {name: round(fmean(getattr(page, name) for page in pages), 3) for name in Compared._fields[:4]}
-
-
-def by_expected(pages: Sequence[Compared]) -> list[dict[str, Any]]:
-    groups = ((low, [page for page in pages if low <= page.expected < high]) for low, high in pairwise(BINS))
+def by_expected(rows: Sequence[Compared]) -> list[dict[str, Any]]:
+    groups = ((low, [row for row in rows if low <= row.signs.expected < high]) for low, high in pairwise(BINS))
     return [
-        {"from": low, "pages": len(group), "below .5": sum(page.blocks < 0.5 for page in group), **means(group)}
+        {"from": low, "pages": len(group), "below .5": sum(row.blocks < 0.5 for row in group),
+         "expected": round(fmean(row.signs.expected for row in group), 3),
+         **{name: round(fmean(getattr(row, name) for row in group), 3) for name in Compared._fields[-3:]}}
         for low, group in groups
         if group
-    ]
+    ]  # fmt: skip
 
 
-def by_sign(pages: Sequence[Compared]) -> list[dict[str, Any]]:
-    sure = [page for page in pages if page.expected >= joined.MIN_EXPECTED_F1]
-    names = sorted({name for page in sure for name in page.signs})
-    groups = {"(all)": sure, **{name: [page for page in sure if name in page.signs] for name in names}}
-    return [{"sign": name, "pages": len(group), **means(group)} for name, group in groups.items() if group]
-
-
-def by_bounds(pages: Sequence[Compared]) -> list[dict[str, Any]]:
-    def row(below: float, differ: float, agree: float, least: float) -> dict[str, Any]:
-        asked = [page for page in pages if page.expected < below]
-        third = [page for page in asked if page.agree < differ and page.found >= least]
-        changed = [page for page in third if page.others_agree >= agree]
-        gains = [page.trafilatura - page.blocks for page in changed] + [0.0] * (len(pages) - len(changed))
-        return {
-            "expected below": below, "blocks agree below": differ, "others agree from": agree, "found from": least,
-            "resiliparse": len(asked), "trafilatura": len(third), "changed": len(changed),
-            "better": count(changed, lambda page: page.trafilatura > page.blocks + STEP),
-            "worse": count(changed, lambda page: page.trafilatura < page.blocks - STEP),
-            "F1": round(fmean(page.blocks for page in pages) + fmean(gains), 4),
-            "gain": round(fmean(gains), 4), "error": round(stdev(gains) / len(gains) ** 0.5, 4),
+def by_bounds(rows: Sequence[Compared], bounds: tuple[float, float]) -> Iterator[dict[str, Any]]:
+    for unseen in (HOSTS, COLLECTIONS):
+        chosen_ = [(row, gain) for row, gain in zip(rows, gains_of(rows, *bounds), strict=True) if row.unseen == unseen]
+        gains = [gain for _, gain in chosen_]
+        yield {
+            "not seen": unseen, "expected below": bounds[0], "blocks agree below": bounds[1],
+            "resiliparse": sum(row.signs.expected < bounds[0] for row, _ in chosen_),
+            "trafilatura": sum(is_asked(row, *bounds) for row, _ in chosen_), "changed": sum(map(bool, gains)),
+            "better": sum(gain > STEP for gain in gains), "worse": sum(gain < -STEP for gain in gains),
+            "F1": round(fmean(row.blocks + gain for row, gain in chosen_), 4), "gain": round(fmean(gains), 4),
+            "error": round(stdev(gains) / len(gains) ** 0.5, 4),
         }  # fmt: skip
 
-    return [row(*BOUNDS[0], 0.0), *(row(*bounds, joined.MIN_FOUND_WORDS) for bounds in BOUNDS)]
 
-
-def count(pages: Sequence[Compared], wanted: Callable[[Compared], bool]) -> int:
-    return sum(map(wanted, pages))
+def by_part(rows: Sequence[Compared], gains: Sequence[float]) -> list[dict[str, Any]]:
+    """By half, collection and page type: pages, and F1 of `blocks` and of `joined`, on hosts and on collections not
+    seen."""
+    found = []
+    for name in ("half", "source", "type"):
+        for part in sorted({getattr(row, name) for row in rows}):
+            line: dict[str, Any] = {"part": f"{name} {part}"}
+            for unseen in (HOSTS, COLLECTIONS):
+                these = [
+                    (row.blocks, gain)
+                    for row, gain in zip(rows, gains, strict=True)
+                    if getattr(row, name) == part and row.unseen == unseen
+                ]
+                line["pages"] = len(these)
+                line[f"{unseen}: blocks"] = round(fmean(f1 for f1, _ in these), 3)
+                line[f"{unseen}: joined"] = round(fmean(f1 + gain for f1, gain in these), 3)
+            found.append(line)
+    return found
 
 
 def show(found: dict[str, Any]) -> Iterator[str]:
-    for name in ("bins", "signs", "bounds"):
-        rows = found[name]
+    if "out" in found:
+        yield ", ".join(f"{name} {value}" for name, value in found.items())
+        return
+    for rows in (*found["bins"].values(), found["bounds"], found["parts"]):
         yield from markdown(list(rows[0]), (row.values() for row in rows))
         yield ""
-    yield f"the better of the two texts by hindsight: {found['hindsight']:+}"

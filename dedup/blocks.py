@@ -20,14 +20,14 @@ import xxhash
 from pydivsufsort import divsufsort, kasai
 
 from dedup import span_kernels as kernels
-from dedup.segments import BY_HASH, DIFFERENT, DIFFERENT_COPIED, RUN, Windows, bounds_of, whole_keys
+from dedup.segments import BY_HASH, DIFFERENT, DIFFERENT_COPIED, RANK, RUN, Windows, bounds_of, whole_keys
 from dedup.span_kernels import Bytes, Places
 from dedup.tables import LOCATION, batch_of, run_starts, values
 
 BLOCK_BYTES = 2 << 20
 
 # A segment with its text, or, where windows are compared by their hashes, one window with its 16 bytes.
-TEXTS = pa.schema([("key", pa.uint64()), *LOCATION, *RUN, ("what", pa.int8()), ("units", pa.binary())])
+TEXTS = pa.schema([("key", pa.uint64()), *LOCATION, *RUN, RANK, ("what", pa.int8()), ("units", pa.binary())])
 # Windows that follow each other and are repeated; `first`: here is the first of all copies of each.
 SPANS = pa.schema([*LOCATION, *RUN, ("first", pa.bool_())])
 
@@ -166,8 +166,10 @@ def _spans(table: pa.Table, group: npt.NDArray[Any], equal: npt.NDArray[Any]) ->
     begin = values(table, "begin")[owner] + np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
     row, shard = values(table, "row")[owner], values(table, "shard")[owner]
     in_order = np.lexsort((begin, row, shard))
+    rank = values(table, "rank")
+    best_first = np.lexsort((begin, row, shard, rank[owner])) if rank.any() else in_order
     place = np.empty(owner.size, np.int64)
-    place[in_order] = np.arange(owner.size)
+    place[best_first] = np.arange(owner.size)
     earliest = np.full(int(group.max(initial=0)) + 1, owner.size, np.int64)
     np.minimum.at(earliest, group, place)
     copied = values(table, "what")[owner] % 2 == DIFFERENT_COPIED % 2

@@ -32,8 +32,9 @@ LABELS = pa.schema([("key", pa.int64()), *LOCATION, ("label", pa.int64())])
 
 def members_schema(policy: Policy) -> pa.Schema:
     """Nodes and edges of a graph of copies. A node: (shard, row), and what the policy compares; `other` is -1. An edge:
-    (shard, row) is one end, `other` the number of the other, `similarity` null where it was not measured."""
-    own = [("other", pa.int64()), ("similarity", pa.float64())]
+    (shard, row) is one end, `other` the number of the other; `similarity` and `bands` are null where nothing was
+    measured."""
+    own = [("other", pa.int64()), ("similarity", pa.float64()), ("bands", pa.int16())]
     return pa.schema([("key", pa.int64()), *LOCATION, *own, *preference_fields(policy)])
 
 
@@ -47,14 +48,17 @@ def member_nodes(signed: pa.RecordBatch, policy: Policy, wanted: DocumentNumbers
     numbers = numbers_of(signed)
     low, high = np.searchsorted(wanted, [numbers[0], numbers[-1] + 1]) if numbers.size else (0, 0)
     table = signed.filter(pa.array(np.isin(numbers, wanted[low:high], assume_unique=True)))
-    own = {"key": numbers_of(table), "other": np.full(table.num_rows, -1), "similarity": _nulls(table.num_rows)}
-    return batch_of(members_schema(policy), {**dict(zip(table.schema.names, table.columns)), **own})
+    own = {"key": numbers_of(table), "other": np.full(table.num_rows, -1)}
+    nothing = {"similarity": pa.nulls(table.num_rows, pa.float64()), "bands": pa.nulls(table.num_rows, pa.int16())}
+    return batch_of(members_schema(policy), {**dict(zip(table.schema.names, table.columns)), **own, **nothing})
 
 
-def member_edges(a: DocumentNumbers, b: DocumentNumbers, similarity: pa.Array, policy: Policy) -> pa.RecordBatch:
+def member_edges(
+    a: DocumentNumbers, b: DocumentNumbers, similarity: pa.Array, bands: pa.Array, policy: Policy
+) -> pa.RecordBatch:
     """Edges as `members_schema` keyed by a; none from a document to itself."""
     nothing = {field.name: pa.nulls(a.size, field.type) for field in preference_fields(policy)}
-    given = {**nothing, "key": a, **places(a), "other": b, "similarity": similarity}
+    given = {**nothing, "key": a, **places(a), "other": b, "similarity": similarity, "bands": bands}
     return batch_of(members_schema(policy), given).filter(pa.array(a != b))
 
 
@@ -100,7 +104,8 @@ class Decide:
         for members in whole_components(rows):
             nodes, a, b, edges = nodes_and_edges(members)
             similarity = edges["similarity"].fill_null(float("nan")).to_numpy()
-            yield select_survivors(nodes, a, b, similarity, self.policy, self.link)
+            bands = edges["bands"].fill_null(-1).to_numpy()
+            yield select_survivors(nodes, a, b, similarity, self.policy, self.link, bands)
 
 
 def whole_components(rows: Iterator[pa.RecordBatch], most: int | None = None) -> Iterator[pa.Table]:
@@ -128,7 +133,3 @@ def nodes_and_edges(members: pa.Table) -> tuple[pa.Table, DocumentNumbers, Docum
     node = values(members, "other") < 0
     edges = members.filter(pa.array(~node))
     return members.filter(pa.array(node)), numbers_of(edges), values(edges, "other"), edges
-
-
-def _nulls(size: int) -> pa.Array:
-    return pa.nulls(size, pa.float64())

@@ -72,26 +72,26 @@ class CopyEdges:
             # the edges of a key come before its copies
             first, count = np.repeat(starts, sizes), np.repeat(edges_of_key, sizes)
             numbers = numbers_of(table)
-            better, *similarities = (values(table, name) for name in ("better", "jaccard", "containment"))
+            better, *measured = (values(table, name) for name in ("better", "jaccard", "containment", "bands"))
             for place in range(int(edges_of_key.max())):
                 copies = np.flatnonzero(~edge & (count > place))
                 if copies.size:
                     by = first[copies] + place
-                    jaccard, containment = (each[by] for each in similarities)
-                    columns = {"a": better[by], "b": numbers[copies]}
-                    yield batch_of(EDGES, {**columns, "jaccard": jaccard, "containment": containment})
+                    jaccard, containment, bands = (each[by] for each in measured)
+                    columns = {"a": better[by], "b": numbers[copies], "jaccard": jaccard, "containment": containment}
+                    yield batch_of(EDGES, {**columns, "bands": bands})
 
 
 def copy_rows(same: pa.RecordBatch) -> pa.RecordBatch:
     """COPIES of SAME."""
     nothing = np.zeros(same.num_rows)
     columns = {name: same[name] for name in SAME.names}
-    better = np.full(same.num_rows, -1)
-    return batch_of(COPIES, {**columns, "better": better, "jaccard": nothing, "containment": nothing})
+    columns |= {"better": np.full(same.num_rows, -1), "jaccard": nothing, "containment": nothing}
+    return batch_of(COPIES, {**columns, "bands": np.zeros(same.num_rows, np.int16)})
 
 
 def better_rows(edges: pa.RecordBatch) -> pa.RecordBatch:
     """COPIES of EDGES."""
     there: DocumentNumbers = np.full(edges.num_rows, -1)
-    similarities = {name: edges[name] for name in ("jaccard", "containment")}
-    return batch_of(COPIES, {"key": edges["b"], **places(there), "better": edges["a"], **similarities})
+    measured = {name: edges[name] for name in ("jaccard", "containment", "bands")}
+    return batch_of(COPIES, {"key": edges["b"], **places(there), "better": edges["a"], **measured})

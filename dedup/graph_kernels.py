@@ -14,6 +14,7 @@ from dedup.compiled import compiled
 Indices = npt.NDArray[np.integer[Any]]
 Numbers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
+Bands = npt.NDArray[np.int16]
 
 _ROW = np.int64(0xFFFFFFFF)
 _SHARD_AT = np.int64(32)
@@ -83,10 +84,11 @@ def numbers_of(rows: npt.NDArray[np.int32], starts: Numbers, nodes: Indices) -> 
 
 @compiled
 def adjacency(
-    left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], weights: Weights, size: int
-) -> tuple[Numbers, npt.NDArray[np.int32], Weights]:
+    left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], weights: Weights, bands: Bands, size: int
+) -> tuple[Numbers, npt.NDArray[np.int32], Weights, Bands]:
     """The neighbours of each of `size` nodes, ascending, each once, with the largest weight of its edges (NaN if all
-    are NaN): those of node i are `neighbours[starts[i]:starts[i + 1]]`. Returns (starts, neighbours, weights).
+    are NaN) and the most bands of those: those of node i are `neighbours[starts[i]:starts[i + 1]]`. Returns (starts,
+    neighbours, weights, bands).
 
     Edges go both ways; those from a node to itself are left out.
     """
@@ -99,20 +101,21 @@ def adjacency(
         starts[node + 1] += starts[node]
     at = starts[:-1].copy()
     some = np.empty(starts[size], np.int32)
-    some_weights = np.empty(starts[size], np.float64)
+    some_weights, some_bands = np.empty(some.size, np.float64), np.empty(some.size, np.int16)
     for i in range(left.size):
         if left[i] != right[i]:
-            some[at[left[i]]], some_weights[at[left[i]]] = right[i], weights[i]
-            at[left[i]] += 1
-            some[at[right[i]]], some_weights[at[right[i]]] = left[i], weights[i]
-            at[right[i]] += 1
+            for node, other in ((left[i], right[i]), (right[i], left[i])):
+                k = at[node]
+                some[k], some_weights[k], some_bands[k] = other, weights[i], bands[i]
+                at[node] += 1
     # once more from the other side: as the nodes come in order, so do they among the neighbours of each
     at[:] = starts[:-1]
     neighbours = np.empty(some.size, np.int32)
-    found = np.empty(some.size, np.float64)
+    found, of_found = np.empty(some.size, np.float64), np.empty(some.size, np.int16)
     for node in range(size):
         for k in range(starts[node], starts[node + 1]):
-            neighbours[at[some[k]]], found[at[some[k]]] = node, some_weights[k]
+            place = at[some[k]]
+            neighbours[place], found[place], of_found[place] = node, some_weights[k], some_bands[k]
             at[some[k]] += 1
     count = 0
     for node in range(size):
@@ -120,13 +123,16 @@ def adjacency(
         starts[node] = count
         for k in range(begin, at[node]):  # where the next node's begin, which may be overwritten by now
             if count > first and neighbours[count - 1] == neighbours[k]:
-                if found[k] > found[count - 1] or np.isnan(found[count - 1]):
-                    found[count - 1] = found[k]
+                last = found[count - 1]
+                if found[k] > last or (np.isnan(last) and not np.isnan(found[k])):
+                    found[count - 1], of_found[count - 1] = found[k], of_found[k]
+                elif not found[k] < last and of_found[k] > of_found[count - 1] and np.isnan(found[k]) == np.isnan(last):
+                    of_found[count - 1] = of_found[k]
             else:
-                neighbours[count], found[count] = neighbours[k], found[k]
+                neighbours[count], found[count], of_found[count] = neighbours[k], found[k], of_found[k]
                 count += 1
     starts[size] = count
-    return starts, neighbours[:count].copy(), found[:count].copy()
+    return starts, neighbours[:count].copy(), found[:count].copy(), of_found[:count].copy()
 
 
 @compiled
@@ -171,18 +177,20 @@ def component_heads(starts: Numbers, neighbours: npt.NDArray[np.int32]) -> npt.N
 @compiled
 def evidence(
     starts: Numbers, neighbours: npt.NDArray[np.int32], weights: Weights, survivor: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.int32], Weights]:
-    """By which edge each node is removed: its other end, and its weight. The survivor, where the two share an edge;
-    else the neighbour with the largest weight, of several the smallest. A survivor has itself, and NaN."""
+) -> tuple[npt.NDArray[np.int32], Numbers]:
+    """By which edge each node is removed: its other end, and its place among the neighbours. The survivor, where the
+    two share an edge; else the neighbour with the largest weight, of several the smallest. A survivor has itself, and
+    -1."""
     via = survivor.copy()
-    weight = np.full(survivor.size, np.nan)
+    edge = np.full(survivor.size, -1, np.int64)
     for node in range(survivor.size):
         if survivor[node] == node:
             continue
+        best = np.nan
         for k in range(starts[node], starts[node + 1]):
             if neighbours[k] == survivor[node]:
-                via[node], weight[node] = neighbours[k], weights[k]
+                via[node], edge[node] = neighbours[k], k
                 break
-            if k == starts[node] or weights[k] > weight[node] or (np.isnan(weight[node]) and not np.isnan(weights[k])):
-                via[node], weight[node] = neighbours[k], weights[k]
-    return via, weight
+            if k == starts[node] or weights[k] > best or (np.isnan(best) and not np.isnan(weights[k])):
+                via[node], edge[node], best = neighbours[k], k, weights[k]
+    return via, edge

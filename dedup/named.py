@@ -36,6 +36,7 @@ NAMED = pa.schema(
         ("survivor_offset", pa.int64()),
         ("via", pa.large_string()),
         ("similarity", pa.float64()),
+        ("bands", pa.int16()),
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
         ("dumps", LISTS),

@@ -44,6 +44,7 @@ CONTENT = pa.field("content", pa.uint64())
 # What the hash of a document's content is made of, of documents or of records; its lowest bits are of the id, which may
 # be made from the place where a document has none.
 _OWN = ("text", "url", "date", "content_digest", "source", "dump")
+CONTENT_READ = (*_OWN, "id")
 _ID_BITS = 20
 _AS_ARCHIVED = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
 # What a survivor inherits of its copies. `dumps`: hashes of the names of snapshots.
@@ -80,7 +81,7 @@ def preference_fields(policy: Policy) -> list[pa.Field]:
 def columns_read(policy: Policy) -> tuple[str, ...]:
     """The columns of the documents that `preference_columns` is made of."""
     compared = preference(policy)
-    ties = (*_OWN, "id") if goes_by_content(policy) else ()
+    ties = CONTENT_READ if goes_by_content(policy) else ()
     return (*([compared.read] if compared else []), *ties, *READ, "copies", "snapshots")
 
 

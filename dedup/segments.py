@@ -22,6 +22,7 @@ import pyarrow as pa
 import regex
 
 from dedup import span_kernels as kernels
+from dedup.policy import content_hashes
 from dedup.span_kernels import Bytes, Places
 from dedup.tables import LOCATION, Hashes, batch_of, run_starts, values
 from infra.errors import UsageError
@@ -38,11 +39,13 @@ PIECE_UNITS = 1 << 20
 
 # `begin`: the place of the first window, in units, in its text; `windows`: how many follow each other
 RUN = [("begin", pa.int32()), ("windows", pa.int32())]
+# of the document: the least has the first copy; 0 where all copies are treated alike
+RANK = ("rank", pa.uint64())
 # `again`: two of its windows may be equal
-SEGMENTS = pa.schema([("key", pa.uint64()), *LOCATION, *RUN, ("check", pa.uint64()), ("again", pa.bool_())])
+SEGMENTS = pa.schema([("key", pa.uint64()), *LOCATION, *RUN, RANK, ("check", pa.uint64()), ("again", pa.bool_())])
 # what a segment is: see FIRST to DIFFERENT_COPIED
-FOUND = pa.schema([*LOCATION, *RUN, ("key", pa.uint64()), ("what", pa.int8())])
-# All its windows are repeated, and here is the first of all copies (by shard, row, begin), or there is one before it.
+FOUND = pa.schema([*LOCATION, *RUN, RANK, ("key", pa.uint64()), ("what", pa.int8())])
+# All its windows are repeated, and here is the first of all copies (by rank, shard, row, begin), or one is before it.
 FIRST, LATER = 0, 1
 # The first of its copies, to be compared with different segments; of the second kind there are copies.
 DIFFERENT, DIFFERENT_COPIED = 2, 3
@@ -97,8 +100,11 @@ class Windows:
             first += hashes.size - before.size
 
 
-def segment_table(documents: pa.RecordBatch, shard: int, first_row: int, windows: Windows) -> pa.RecordBatch:
-    """SEGMENTS of a batch of documents (`text`). A text of fewer units than a window has none."""
+def segment_table(
+    documents: pa.RecordBatch, shard: int, first_row: int, windows: Windows, ranked: bool = False
+) -> pa.RecordBatch:
+    """SEGMENTS of a batch of documents (`text`). A text of fewer units than a window has none. `ranked`: documents have
+    ranks, by what `content_hashes` reads."""
     data, ends = kernels.whole(documents["text"].fill_null(""))
     found: list[tuple[Any, ...]] = []
     for row in range(documents.num_rows):
@@ -116,7 +122,9 @@ def segment_table(documents: pa.RecordBatch, shard: int, first_row: int, windows
         name: np.concatenate([np.empty(0, kind), *(each[place] for each in found)])
         for place, (name, kind) in enumerate(_MADE, start=2)
     }
-    return batch_of(SEGMENTS, made | {"shard": np.full(rows.size, shard, np.int32), "row": rows + first_row})
+    rank = content_hashes(documents)[rows] if ranked else np.zeros(rows.size, np.uint64)
+    of_documents = {"shard": np.full(rows.size, shard, np.int32), "row": rows + first_row, "rank": rank}
+    return batch_of(SEGMENTS, made | of_documents)
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,7 @@ def whole_keys(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 def _decided(table: pa.Table) -> pa.RecordBatch:
     """FOUND of all rows of some keys."""
     key, check = values(table, "key"), values(table, "check")
-    place = [values(table, name) for name in ("begin", "row", "shard")]
+    place = [values(table, name) for name in ("begin", "row", "shard", "rank")]
     order = np.lexsort((*place, check, key))
     key, check = key[order], check[order]
     text, of_key = run_starts(key, check), run_starts(key)

@@ -1,8 +1,9 @@
 """Exact substring deduplication: runs of 50 tokens (or 500 bytes) and more that occur twice in the pool.
 
 The second last step of RefinedWeb (arXiv 2306.01116, section G.3.2), after Lee et al. 2022 (arXiv 2107.06499). Both act
-on all copies (`keep = "none"`); with `keep = "first"` the first copy of each window, in the order of the dataset, stays
-whole. What is done to the others is RefinedWeb's choice too: they are cut out, masked, or the document is dropped.
+on all copies (`keep = "none"`); with `keep = "first"` the first copy of each window stays whole: that of the document
+with the least hash of its content and id, wherever it is, so that the order of documents changes no text. What is done
+to the others is RefinedWeb's choice too: they are cut out, masked, or the document is dropped.
 
 Three steps find the spans: texts are cut into segments, of which equal windows share a key, and a reduction by key
 leaves those whose key occurs twice (`segments.py`); different segments of one key are compared by suffix arrays

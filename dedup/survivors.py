@@ -27,6 +27,8 @@ from infra.errors import UsageError
 
 Link = Literal["direct", "component"]
 Similarities = npt.NDArray[np.float64]
+# How many bands two documents have in common; -1 where that was not counted.
+Bands = npt.NDArray[np.int16]
 # Places in the policy's order, the best document is 0.
 Ranks = npt.NDArray[np.int32]
 
@@ -38,29 +40,34 @@ def select_survivors(
     similarity: Similarities,
     policy: Policy = "first",
     link: Link = "direct",
+    bands: Bands | None = None,
 ) -> pa.RecordBatch:
     """DECISIONS for the documents in `nodes` (`nodes_schema` of the policy, in any order), ordered by (shard, row).
 
     Edge i connects the document numbers a[i] and b[i], which must be among the nodes; similarity[i] is NaN where it was
-    not measured. The order and direction of edges do not matter. UsageError for an unknown policy or link.
+    not measured; bands[i] is -1 where they were not counted, of all edges without `bands`. The order and direction of
+    edges do not matter. UsageError for an unknown policy or link.
     """
     ranked = _ranked(nodes, policy)
     numbers = numbers_of(ranked)
-    starts, neighbours, weights = _graph(numbers, a, b, similarity)
+    bands = np.full(a.size, -1, np.int16) if bands is None else bands
+    starts, neighbours, weights, shared = _graph(numbers, a, b, similarity, bands)
     if link == "direct":
         survivor = graph_kernels.greedy_survivors(starts, neighbours)
     elif link == "component":
         survivor = graph_kernels.component_heads(starts, neighbours)
     else:
         raise UsageError(f"dedup: no link {link!r}; choose one of {', '.join(get_args(Link))}")
-    via, weight = graph_kernels.evidence(starts, neighbours, weights, survivor)
-    return _decision_rows(ranked, numbers, survivor, via, weight)
+    via, edge = graph_kernels.evidence(starts, neighbours, weights, survivor)
+    # the last is of no edge
+    weight, common = np.append(weights, np.nan)[edge], np.append(shared, np.int16(-1))[edge]
+    return _decision_rows(ranked, numbers, survivor, via, weight, common)
 
 
 def _decision_rows(
-    ranked: pa.Table, numbers: DocumentNumbers, survivor: Ranks, via: Ranks, similarity: Similarities
+    ranked: pa.Table, numbers: DocumentNumbers, survivor: Ranks, via: Ranks, similarity: Similarities, bands: Bands
 ) -> pa.RecordBatch:
-    """DECISIONS for the ranked nodes, ordered by (shard, row). `survivor` and `via`: of each rank, shape (ranks,).
+    """DECISIONS for the ranked nodes, ordered by (shard, row). What is given is of each rank, shape (ranks,).
 
     `copies` of a survivor is the sum over its duplicates. `snapshots` is the number of distinct dumps among them; where
     a duplicate comes from an earlier merge that counted more dumps, the largest of these counts, as a lower bound.
@@ -73,6 +80,7 @@ def _decision_rows(
         "kept": pa.array(kept[order]),
         "evidence": pa.array(numbers[via[order]]),
         "similarity": pa.array(similarity[order], mask=np.isnan(similarity[order])),
+        "bands": pa.array(bands[order], mask=bands[order] < 0),
         "copies": pa.array(copies[order], mask=~kept[order]),
         "snapshots": pa.array(snapshots[order], mask=~kept[order]),
         "dumps": lists.take(pa.array(order, mask=~kept[order])),
@@ -99,15 +107,16 @@ def _ranked(nodes: pa.Table | pa.RecordBatch, policy: Policy) -> pa.Table:
 
 
 def _graph(
-    numbers: DocumentNumbers, a: DocumentNumbers, b: DocumentNumbers, similarity: Similarities
-) -> tuple[npt.NDArray[np.int64], Ranks, Similarities]:
+    numbers: DocumentNumbers, a: DocumentNumbers, b: DocumentNumbers, similarity: Similarities, bands: Bands
+) -> tuple[npt.NDArray[np.int64], Ranks, Similarities, Bands]:
     """The edges between ranks, as `graph_kernels.adjacency` has them. `numbers`: of the document of each rank."""
     assert numbers.size < 2**31, "a component has less than 2^31 documents"
     order = np.argsort(numbers).astype(np.int32)
     numbers = numbers[order]
     left, right = (_ranks(numbers, order, ends) for ends in (a, b))
-    weights = np.array(similarity, np.float64)  # a copy, so that one kernel is compiled
-    return graph_kernels.adjacency(left, right, weights, numbers.size)
+    # copies, so that one kernel is compiled
+    weights, shared = np.array(similarity, np.float64), np.array(bands, np.int16)
+    return graph_kernels.adjacency(left, right, weights, shared, numbers.size)
 
 
 def _ranks(numbers: DocumentNumbers, ranks: Ranks, wanted: DocumentNumbers) -> Ranks:

@@ -34,23 +34,26 @@ PAIRS = pa.schema(
     [("key", pa.int64()), *LOCATION, ("round", pa.int8()), ("bucket", pa.uint64()), ("rank", pa.uint64())]
 )
 # Copies, as SAME, whose last columns say nothing; at (-1, -1): an edge to `key` from a better document.
-COPIES = pa.schema([*SAME, ("better", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])
+_MEASURED = [("jaccard", pa.float64()), ("containment", pa.float64()), ("bands", pa.int16())]
+COPIES = pa.schema([*SAME, ("better", pa.int64()), *_MEASURED])
 # The documents of candidate pairs, by place. `key`: a star, one leader and a bounded number of members.
 WANTED = pa.schema([("key", pa.uint64()), *LOCATION, ("leader", pa.int64())])
+# The same with the keys of their bands, as `signed_schema` has them.
+WANTED_BANDS = pa.schema([*WANTED, ("bands", pa.binary())])
 # Their sets of shingles; that of the leader is at (-1, -1), so it comes first.
-SETS = pa.schema([*WANTED, ("shingles", pa.large_list(pa.uint64()))])
+SETS = pa.schema([*WANTED_BANDS, ("shingles", pa.large_list(pa.uint64()))])
 # An edge from `key` to the worse document (shard, row); at (-1, -1): document `key` has an edge to a better one.
 LINKS = SAME
 # Members of buckets that may meet again, by their number, `key`; at (-1, -1): document `key` is removed.
 CROWD = pa.schema([("key", pa.int64()), *LOCATION, ("bucket", pa.uint64()), ("rank", pa.uint64())])
-# `jaccard` and `containment` are null for edges that were not verified
+# `jaccard`, `containment` and `bands`, how many the two have in common, are null for edges that were not verified
 # (not compared at all). Of near copies `a` is the one with the lower rank.
-EDGES = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("jaccard", pa.float64()), ("containment", pa.float64())])
+EDGES = pa.schema([("a", pa.int64()), ("b", pa.int64()), *_MEASURED])
 # One row per document of a set of copies; `key`: the number of the document that is kept of it. `evidence`: the
-# document that `similarity` was measured with; itself for the kept one; null of exact copies. `via`: what people know
-# that document by, where it is not the survivor. `copies`, `snapshots` and `dumps` are set for the kept one alone. A
-# row at (-1, -1) comes before the rows of its set and tells them something: its survivor as `evidence` (`keep.py`), or
-# the survivor's `id` and locator (`named.py`).
+# document that `similarity` was measured with, and with which it has `bands`; itself for the kept one; null of exact
+# copies. `via`: what people know that document by, where it is not the survivor. `copies`, `snapshots` and `dumps` are
+# set for the kept one alone. A row at (-1, -1) comes before the rows of its set and tells them something: its survivor
+# as `evidence` (`keep.py`), or the survivor's `id` and locator (`named.py`).
 DECISIONS = pa.schema(
     [
         ("key", pa.int64()),
@@ -58,6 +61,7 @@ DECISIONS = pa.schema(
         ("kept", pa.bool_()),
         ("evidence", pa.int64()),
         ("similarity", pa.float64()),
+        ("bands", pa.int16()),
         ("copies", pa.int32()),
         ("snapshots", pa.int32()),
         ("dumps", LISTS),

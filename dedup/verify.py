@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dedup import set_kernels
@@ -39,8 +40,8 @@ def containment(a: Hashes, b: Hashes) -> float:
 
 
 def set_rows(documents: pa.RecordBatch, first: int, wanted: pa.RecordBatch, ngram: int) -> Iterator[pa.RecordBatch]:
-    """SETS of the documents of a batch (`marks.READ`; the first is number `first`) that are `wanted`: WANTED sorted by
-    place, a row for each of its rows. A batch has 8 MiB of hashes, or one set."""
+    """SETS of the documents of a batch (`marks.READ`; the first is number `first`) that are `wanted`: WANTED_BANDS
+    sorted by place, a row for each of its rows. A batch has 8 MiB of hashes, or one set."""
     numbers = numbers_of(wanted)
     chosen, which = np.unique(numbers, return_inverse=True)
     sets = shingle_sets(unmarked_texts(documents.take(pa.array(chosen - first))), ngram)
@@ -52,6 +53,7 @@ def set_rows(documents: pa.RecordBatch, first: int, wanted: pa.RecordBatch, ngra
         if rows.size:
             columns = {"key": values(wanted, "key")[rows], "leader": values(wanted, "leader")[rows]}
             columns |= {name: column[rows] for name, column in place.items()}
+            columns |= {"bands": wanted["bands"].take(pa.array(rows))}
             yield batch_of(SETS, {**columns, "shingles": column.take(pa.array(which[rows]))})
 
 
@@ -101,7 +103,15 @@ class Verify:
         similarity = {"jaccard": jaccards, "containment": containments}[self.measure]
         kept = (owners >= 0) & (similarity >= self.threshold)
         columns = {"a": leader, "b": member, "jaccard": jaccards, "containment": containments}
+        columns["bands"] = shared_bands(table["bands"], owners)
         return batch_of(EDGES, {name: each[kept] for name, each in columns.items()})
+
+
+def shared_bands(column: pa.ChunkedArray, owners: DocumentNumbers) -> npt.NDArray[np.int16]:
+    """How many bands each row has in common with the row of its owner. All rows have the same number of bands."""
+    keys = np.frombuffer(b"".join(column.to_pylist()), np.uint64).reshape(owners.size, -1)
+    shared: npt.NDArray[np.int16] = (keys == keys[owners]).sum(axis=1).astype(np.int16)
+    return shared
 
 
 def whole_stars(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

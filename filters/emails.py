@@ -17,13 +17,18 @@ import regex
 from filters.edits import EMAIL_MASK
 
 _MOST_LOCAL, _MOST_DOMAIN = 64, 253  # RFC 5321, 4.5.3.1
-_WORD = r"[\p{L}\p{M}\p{N}_]"
+# They show nothing, and stand inside addresses to keep them from being found, or from being broken.
+_INVISIBLE = "\u00ad\u200b\u2060\ufeff"
+_WORD = rf"[\p{{L}}\p{{M}}\p{{N}}_{_INVISIBLE}]"
 _LOCAL = regex.compile(
     rf"(?:(?<!\S)[!$&*#~])?(?:[.+%-]|{_WORD})(?:[.+%-]|{_WORD}|(?<={_WORD})['’&!#$*~](?=[.+%-]|{_WORD})"
     rf"|(?<=\+[\p{{L}}\p{{N}}_.+%/=-]{{1,{_MOST_LOCAL}}})[/=](?={_WORD}))*\Z"
 )
 _QUOTED = regex.compile(r"(?<![^\s<(\[,;:])(?:\"(?:[^\"\\\n]|\\.){1,62}\"|“[^“”\n]{1,62}”)\Z")
-_LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?"
+_LABEL = (
+    rf"[{_INVISIBLE}]{{0,2}}[\p{{L}}\p{{N}}](?:[\p{{L}}\p{{M}}\p{{N}}{_INVISIBLE}-]{{0,61}}[\p{{L}}\p{{M}}\p{{N}}])?"
+    rf"[{_INVISIBLE}]{{0,2}}"
+)
 _DOMAIN = regex.compile(rf"{_LABEL}(?:[.。．｡]{_LABEL})+")
 _LITERAL = regex.compile(
     r"\[(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|IPv6:[0-9A-Fa-f:.]{2,45})\](?![\p{L}@＠]|[-.。．｡][\p{L}\p{N}])"
@@ -60,6 +65,7 @@ _NO_ENDINGS = frozenset(
 _SURE_ENDINGS = frozenset({"com", "org", "net", "edu", "gov", "mil", "info", "biz"})
 _METHODS = frozenset({"to", "at", "is", "it", "in", "as", "id", "do", "so"})
 _WORDS_OF_CODE = frozenset({"this", "super", "return", "break", "continue", "git", "hg", "svn"})
+_CALL = regex.compile(r"\.\w{1,32}\(")
 _PATH = regex.compile(r":(?:[~.]?/|~|[\w.-]+/|[\w.-]+\.git\b)")
 _URL_USER = regex.compile(r"://[^\s/?#<>\"']*\Z")
 _REMOTE = regex.compile(r"\b(?:ssh|scp|sftp|rsync|mosh)(?: -\S+(?: [^\s-]\S*)?){0,4} \Z")
@@ -171,10 +177,10 @@ def _is_address(text: str, begin: int, at: int, behind: int, end: int) -> bool:
     after = text[end : end + 1]
     if after == ":" and _PATH.match(text, end):
         return False
-    if after not in ("(", "[") or text[behind] == "[":
+    if text[behind] == "[" or (after not in ("(", "[") and not _CALL.match(text, end)):
         return True
     labels = text[behind:end].split(".")
-    ending = labels[-1].lower()
+    ending = labels[-1].strip(_INVISIBLE).lower()
     if ending in _SURE_ENDINGS or not ending.isascii():
         return True
     known = len(ending) == 2 and ending not in _METHODS and len(local) > 1

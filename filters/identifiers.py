@@ -48,8 +48,17 @@ _IBAN_LENGTHS = {
     for code in codes.split()
 }  # fmt: skip
 # Its first four characters; the others follow with up to three separators before each.
-_IBAN_START = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[ \u00a0\u2009\u202f._/-]?[0-9]{2}")
-_IBAN_SEPARATORS = frozenset(" \t\u00a0\u2007\u2009\u202f\u3000._/-:·•\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
+_IBAN_START = re.compile(
+    r"(?<![A-Za-z0-9])[A-Za-z]{2}[ \u00a0\u2009\u202f._/\u00ad\u200b\u2060-]?[0-9]{2}"
+    r"|(?<![Ａ-Ｚａ-ｚ０-９])[Ａ-Ｚａ-ｚ]{2}[ \u3000－]?[０-９]{2}"
+)
+_IBAN_SEPARATORS = frozenset(
+    " \t\u00a0\u2007\u2009\u202f\u3000._/-:·•\u2010\u2011\u2012\u2013\u2014\u2015\u2212－"
+    "\u00ad\u200b\u2060\ufeff"  # that show nothing
+)
+# Between any numbers: an IBAN has them if they part groups of four.
+_LOOSE_SEPARATORS = frozenset("\n,;|")
+_WIDE = {ord("！") + code: 33 + code for code in range(94)}  # full-width forms of ASCII
 _MOST_SEPARATORS = 3
 _LEAST_DIGITS = 12  # the Netherlands have the fewest
 
@@ -207,28 +216,39 @@ def mask_iban(text: str) -> tuple[str, int]:
 def _iban_end(match: re.Match[str]) -> int | None:
     """Where the number ends that begins here, by the length of its country; None if its check digits are wrong."""
     text = match.string
-    length = _IBAN_LENGTHS.get(text[match.start() : match.start() + 2].upper(), 0)
+    begin = match.start()
+    length = _IBAN_LENGTHS.get(text[begin : begin + 2].translate(_WIDE).upper(), 0)
     if not length:
         return None
+    most = begin + length * (1 + _MOST_SEPARATORS)
+    plain = text[begin : most + 1].translate(_WIDE)
     code: list[str] = []
+    groups = [0]
+    loose = False
     separators = 0
-    for at in range(match.start(), min(len(text), match.start() + length * (1 + _MOST_SEPARATORS))):
-        if text[at].isascii() and text[at].isalnum():
-            code.append(text[at])
+    for at, char in enumerate(plain):
+        if char.isascii() and char.isalnum():
+            if separators:
+                groups.append(0)
+            code.append(char)
+            groups[-1] += 1
             separators = 0
             if len(code) == length:
-                found = "".join(code)
-                digits = sum(map(str.isdigit, found))
-                last = at + 1
-                ends = not (text[last : last + 1].isascii() and text[last : last + 1].isalnum())
-                # one case: prose around digits has both
-                uniform = found.isupper() or found.islower()
-                return last if ends and uniform and digits >= _LEAST_DIGITS and is_iban(found) else None
-        elif text[at] in _IBAN_SEPARATORS and separators < _MOST_SEPARATORS:
+                after = plain[at + 1 : at + 2]
+                ends = not (after.isascii() and after.isalnum()) and not (loose and set(groups[:-1]) != {4})
+                return begin + at + 1 if ends and _is_account("".join(code)) else None
+        elif (char in _IBAN_SEPARATORS or char in _LOOSE_SEPARATORS) and separators < _MOST_SEPARATORS:
             separators += 1
+            loose = loose or char in _LOOSE_SEPARATORS
         else:
             return None
     return None
+
+
+def _is_account(code: str) -> bool:
+    """Whether an IBAN without separators is one. Of one case: prose around digits has both."""
+    digits = sum(map(str.isdigit, code))
+    return (code.isupper() or code.islower()) and digits >= _LEAST_DIGITS and is_iban(code)
 
 
 EDITS: tuple[tuple[str, Edit], ...] = (

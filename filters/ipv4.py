@@ -25,7 +25,9 @@ _VERSION_WORD = re.compile(
     r"items?|rules?|parts?|exercises?|examples?|lemma|theorem|problems?|questions?|abschnitt|kapitel|absatz|ziffer|"
     r"sección|sezione|seção|capítulo|versión|versione|versão|wersj\w|sürüm|верси\w|раздел\w*|пункт\w*|глав\w|"
     r"chrome|chromium|firefox|safari|opera|edge|java|jdk|jre|python|php|mysql|nginx|apache|windows|android|ios|macos|"
-    r"linux|ubuntu|openssl|flash|\.net|net framework)|§+|版本号?|版|バージョン|버전|第|章|节|節)"
+    r"linux|ubuntu|openssl|flash|"
+    r"office|api|docker|kubernetes|node|ruby|perl|gcc|glibc|postgres(?:ql)?|nvidia|cuda|"
+    r"\.net|net framework)|§+|版本号?|版|バージョン|버전|第|章|节|節)"
     r"[\"'”)\]]{0,2}[\s:=,#(\[{.\"'“>~^v-]{0,6}"
     r"(?:\b(?:no|nr|number|num|is|was|to|from|of|the|than|before|after|below|since|until|and|or|at|least)\b"
     r"[\s.:]{1,2}){0,3}[\"'(]?\Z",
@@ -44,7 +46,7 @@ _POST = re.compile(
 _COORDINATE = re.compile(r"\b[NSEW]\s?\Z")
 _NETWORK = re.compile(r"/[0-9]{1,2}\b|:[0-9]{2,5}\b")
 _JOINED = re.compile(r"\s?(?:,|/|-|–|\band\b|\bor\b|\bto\b|->|→)\s?(?:\band\b\s?)?")
-_HEADING = re.compile(r"\s+[^\W\d_]")
+_HEADING = re.compile(r"\.?\s+[^\W\d_]")
 _MOST_SECTION = 40
 
 

@@ -19,6 +19,8 @@ FETCH = {
     "gs": "gcloud storage cp {} .",
     "hf": "hf download --repo-type dataset OWNER/NAME --local-dir FOLDER",
 }
+# An address without what is behind the slashes, of which a Path has taken one or all.
+_EMPTY = re.compile(r"^(?:[\w-]+=)?(" + "|".join(FETCH) + r"|file):/*$", re.IGNORECASE)
 PUT = {"s3": "aws s3 cp --recursive FOLDER {}", "gs": "gcloud storage cp --recursive FOLDER {}"}
 
 
@@ -39,7 +41,9 @@ def is_in_store(text: str) -> bool:
 def check_local(path: object, what: str, made: bool = False) -> None:
     """UsageError for an address, such as `s3://…`, in place of a path. `what`: the option or argument that has it;
     `made`: it is to be written."""
-    found = ADDRESS.match(str(path))
+    empty, found = _EMPTY.match(str(path)), ADDRESS.match(str(path))
+    if empty and not Path(str(path)).exists():
+        raise UsageError(f"{what}: {empty[1]}:// is no whole address: is a variable of the shell not set?")
     if found is None or Path(str(path)).exists():
         return
     given = shown(str(path))

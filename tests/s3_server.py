@@ -47,6 +47,12 @@ def denied(environ: Any, start: Any) -> Iterable[bytes]:
     return answer(environ, start, "403 Forbidden", DENIED)
 
 
+def says(status: str, code: str) -> Fault:
+    """An answer as S3 has it: `status` with its reason, and the code of its error."""
+    body = f"<Error><Code>{code}</Code><Message>As asked for.</Message></Error>".encode()
+    return lambda environ, start: answer(environ, start, status, body)
+
+
 def cut(environ: Any, start: Any) -> Iterable[bytes]:
     """The connection ends in the middle of the request."""
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0) // 2)
@@ -88,6 +94,13 @@ class Server:
 
     def make_bucket(self, name: str) -> None:
         s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(name, ENVIRONMENT["AWS_REGION"])
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """An object of any key that S3 takes."""
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, content)
+
+    def delete(self, bucket: str, key: str) -> None:
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].delete_object(bucket, key)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ from trainer.evaluate import evaluate
 from trainer.export.export import export_model
 from trainer.forecast import ForecastConfig
 from trainer.generate import generate
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 from trainer.sampling import Sampling
 from trainer.text_scores import TextScorer
 from trainer.train import OnStep, train

@@ -17,8 +17,8 @@ from trainer.checkpoint import read_checkpoint
 from trainer.device import choose_device, reproducible
 from trainer.evaluate import evaluate_at, open_dataset
 from trainer.policies import KPolicy, PolicyKind, check_policy
-from trainer.policy_file import FORMAT, CalibratedPolicy
-from trainer.runs import find_checkpoint
+from trainer.policy_file import FORMAT, CalibratedPolicy, check_place
+from trainer.run_files import find_checkpoint
 
 PASSES = 14  # of a bisection: the value is then known to 2^-14
 TOLERANCE = 0.005  # of the target: a bisection that is as near ends
@@ -58,6 +58,7 @@ def calibrate_experts(
     if not minimum <= mean_k <= most:
         raise UsageError(f"a mean of {mean_k} experts is out of reach: it may be {minimum} to {most} (see --k)")
     dataset = open_dataset(read, data)
+    check_place(out)
     with reproducible(config.run.threads, place):
         model = read.model(place)
 

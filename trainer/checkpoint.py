@@ -29,19 +29,19 @@ import torch
 from infra.code_version import code_version
 from infra.errors import UsageError
 from infra.hashing import readable_json, sha256_file, sha256_json
-from infra.storage import disk_errors, new_folder
+from infra.storage import disk_errors, new_folder, writing
 from trainer.config import Config
 from trainer.data.tokens import TOKENIZER_FILE, DataRef
 from trainer.device import COMPUTE_DTYPES
 from trainer.model import Transformer
 from trainer.parallel.ranks import ONE, Ranks
+from trainer.run_files import HEADER, no_checkpoint
 from trainer.state import CPU, TrainingState
 from trainer.tensor_files import TensorFiles, changed, check_file, part_files, part_names, write_part
 
 # Changes with the names in the header: a checkpoint of another format is refused.
 FAMILY = "refinery.checkpoint/"
 FORMAT = f"{FAMILY}3"
-HEADER = "checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,13 @@ def freeze_checkpoint(source: Path, out: Path) -> Checkpoint:
     checkpoint = read_checkpoint(source).verify()
     checkpoint.model()
     if out.exists():
+        if not (out / HEADER).is_file():
+            raise UsageError(f"{out} exists and is no frozen checkpoint: choose another --out")
         if read_checkpoint(out).sha256 != checkpoint.sha256:
             raise UsageError(f"{out} holds another frozen checkpoint, which is never overwritten: choose another --out")
         return read_checkpoint(out).verify()
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
     with disk_errors(out.parent), new_folder(out) as temporary:
         for name in _files(checkpoint.header["layout"]["parts"]):
             shutil.copyfile(source / name, temporary / name)
@@ -186,9 +189,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError:
-        raise UsageError(
-            f"{folder} is not a checkpoint (it has no {HEADER}); give a frozen trunk, a run or a branch"
-        ) from None
+        raise no_checkpoint(folder) from None
     try:
         header = json.loads(content)
         if str(header["format"]).startswith(FAMILY) and header["format"] != FORMAT:

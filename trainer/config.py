@@ -215,6 +215,10 @@ class OptimizerConfig:
     """A step whose gradient norm is over this many times the mean of the last 64 steps' is skipped and logged as such.
     0 for no such limit: then only a loss or norm that is not finite skips a step."""
 
+    max_loss_ratio: float = 0.0
+    """The same of its loss: a step whose loss is over this many times the mean of the last 64 steps' is skipped. 0 for
+    no such limit."""
+
     frozen_groups: tuple[str, ...] = ()
     """Parameter groups that are not trained: any of `PARAMETER_GROUPS`."""
 
@@ -332,8 +336,12 @@ def _problems(config: Config) -> list[str]:
             "load_balancing.groups must divide model.n_experts",
         ),
         (
-            1 <= top_k.min_k <= top_k.full_k <= model.n_experts,
-            "1 <= top_k.min_k <= top_k.full_k <= model.n_experts must hold",
+            1 <= top_k.full_k <= model.n_experts,
+            f"top_k.full_k is {top_k.full_k}; it must be from 1 to model.n_experts, which is {model.n_experts}",
+        ),
+        (
+            1 <= top_k.min_k <= top_k.full_k,
+            f"top_k.min_k is {top_k.min_k}; it must be from 1 to top_k.full_k, which is {top_k.full_k}",
         ),
         (0.0 <= top_k.full_k_probability <= 1.0, "top_k.full_k_probability must be from 0 to 1"),
         (0 <= schedule.warmup_steps <= schedule.trunk_steps, "schedule.warmup_steps must be within the trunk"),
@@ -363,13 +371,18 @@ def _range_problems(config: Config) -> list[str]:
     }
     not_negative = {
         **{f"optimizer.{name}": getattr(optimizer, name) for name in ("weight_decay", "z_loss_weight")},
-        "optimizer.max_norm_ratio": optimizer.max_norm_ratio,
         **{f"load_balancing.{name}": value for name, value in asdict(balancing).items() if isinstance(value, float)},
     }
+    ratios = {f"optimizer.{name}": getattr(optimizer, name) for name in ("max_norm_ratio", "max_loss_ratio")}
     decay_rates = {f"optimizer.{name}": getattr(optimizer, name) for name in ("beta1", "beta2", "muon_momentum")}
     return [
         *(f"{name} is {value}; it must be positive" for name, value in positive.items() if not value > 0),
         *(f"{name} is {value}; it must not be negative" for name, value in not_negative.items() if value < 0),
+        *(
+            f"{name} is {value}; it must be over 1, or 0 for no limit"
+            for name, value in ratios.items()
+            if not (value == 0 or value > 1)
+        ),
         *(
             f"{name} is {value}; it must be at least 0 and under 1"
             for name, value in decay_rates.items()

@@ -23,14 +23,14 @@ from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import Checkpoint, read_checkpoint
 from trainer.data.loader import evaluation_batches
 from trainer.data.pack import PADDING
-from trainer.data.tokens import TokenDataset
+from trainer.data.tokens import TOKENIZER_FILE, TokenDataset
 from trainer.device import choose_device, reproducible
 from trainer.loss import token_losses
 from trainer.model import Transformer
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 
 IQ = ("mathematics", "code", "science", "engineering", "reasoning")
 EQ = ("literature", "dialogue", "emotion", "society", "arts")
@@ -206,6 +206,7 @@ def open_dataset(checkpoint: Checkpoint, data: Path) -> TokenDataset:
     dataset = TokenDataset(data)
     if dataset.ref.tokenizer_sha256 != checkpoint.data.tokenizer_sha256:
         raise UsageError(
-            f"{data} was made with another tokenizer than {checkpoint.folder}: tokenize it with the checkpoint's own"
+            f"{data} was made with another tokenizer than the checkpoint: tokenize it with "
+            f"{checkpoint.folder / TOKENIZER_FILE}"
         )
     return dataset

@@ -27,7 +27,8 @@ from infra.hashing import sha256_file
 from infra.storage import write_bytes
 from trainer.config import Config
 from trainer.formulas import parameters
-from trainer.runs import LOG, read_rows
+from trainer.run_files import LOG
+from trainer.runs import read_rows
 from trainer.scaling.collapse import ALARM, FIRST, POINTS, CollapsedCurve
 from trainer.scaling.curves import Curve, Floats, Schedule
 from trainer.scaling.files import read_collapses, read_law

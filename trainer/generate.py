@@ -13,14 +13,15 @@ from torch import Tensor
 
 from infra.errors import UsageError
 from trainer.baselines import open_tokenizer
-from trainer.cache import Caches
+from trainer.cache import Caches, kv_bytes
 from trainer.checkpoint import read_checkpoint
 from trainer.device import COMPUTE_DTYPES, choose_device, reproducible
 from trainer.model import Transformer, parameter_group
+from trainer.plan import available_memory, gib
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 from trainer.sampling import Sampling, random_streams, sample
 
 SPACE_SIGN = "\u2581"
@@ -129,6 +130,7 @@ def continue_tokens(
     `streams`: the random numbers of each prompt."""
     assert all(prompts), "a prompt begins with the end-of-document token"
     longest = max(map(len, prompts))
+    check_caches(model, len(prompts), longest + tokens)
     caches = Caches(model.config, len(prompts), longest + tokens, model.dtype, model.head.device)
     logits_BV = prefill(model, prompts, caches, policy)
     new: list[list[int]] = [[] for _ in prompts]
@@ -140,6 +142,18 @@ def continue_tokens(
         if all(len(row) == tokens or row[-1] == eod_id for row in new):
             return new
         logits_BV = decode_step(model, torch.tensor(ids, device=model.head.device)[:, None], caches, policy)
+
+
+def check_caches(model: Transformer, sequences: int, length: int) -> None:
+    """UsageError where the caches of so many sequences of this length are larger than the free memory."""
+    # Each slot of a kind of layer has its position, too.
+    size = sequences * (kv_bytes(model.config, length, model.dtype.itemsize) + 2 * length * torch.int64.itemsize)
+    free = available_memory(model.head.device)
+    if free is not None and size > free:
+        raise UsageError(
+            f"the caches of {sequences} texts of {length} tokens need {gib(size)}, and {gib(free)} are free: give "
+            "fewer --tokens, or a smaller --batch-size"
+        )
 
 
 def prefill(model: Transformer, prompts: Sequence[Sequence[int]], caches: Caches, policy: KPolicy) -> Tensor:

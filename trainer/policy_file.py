@@ -12,12 +12,13 @@ from typing import Any, get_args
 
 from infra.errors import UsageError
 from infra.hashing import readable_json
-from infra.storage import disk_errors, write_bytes
+from infra.storage import disk_errors, read_json, write_bytes, writing
 from trainer.checkpoint import Checkpoint
 from trainer.policies import KPolicy, PolicyKind, check_policy
 from trainer.settings import build
 
-FORMAT = "refinery.policy/2"
+FAMILY = "refinery.policy/"
+FORMAT = f"{FAMILY}2"
 KINDS = get_args(PolicyKind)
 FORMS = "fixed, top_p=P, min_p=P, table=K,K,… with a k for each MoE layer, or the file of `refinery calibrate-experts`"
 
@@ -59,7 +60,6 @@ class CalibratedPolicy:
         return body
 
     def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with disk_errors(path.parent):
             write_bytes(path, readable_json(self.as_dict()))
 
@@ -71,10 +71,22 @@ class CalibratedPolicy:
         except FileNotFoundError:
             raise UsageError(f"no policy {str(path)!r}: give {FORMS}") from None
         except (OSError, ValueError):
-            raise UsageError(f"{path} is no JSON: make it again with `refinery calibrate-experts`") from None
+            raise UsageError(f"{path} is no JSON, and no policy: give {FORMS}") from None
         if not isinstance(body, Mapping) or body.get("format") != FORMAT:
             raise UsageError(f"{path} is not of format {FORMAT!r}: make it again with `refinery calibrate-experts`")
         return build(CalibratedPolicy, body, str(path))
+
+
+def check_place(path: Path) -> None:
+    """Make the folder of a policy's file. UsageError where no file can be written, or one that is no policy is."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give --out the name of the policy's file")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = path.stat().st_size if path.exists() else 0
+    body = read_json(path)
+    if held and not (isinstance(body, Mapping) and str(body.get("format")).startswith(FAMILY)):
+        raise UsageError(f"{path} exists and is no policy: choose another --out, or delete it first")
 
 
 def policies_named(policy: str, ks: Sequence[int], checkpoint: Checkpoint) -> list[KPolicy]:

@@ -1,12 +1,8 @@
-"""The folder of one run: its arguments, its logs, its timings, and its latest checkpoint.
+"""The folder of one run (`run_files.py`): its arguments, its logs, its timings, and its latest checkpoint.
 
-```
-RUN/training.json or branch.json   the run's arguments; a call with other arguments is refused
-RUN/log.jsonl                      one row per step: the same bytes for the same run
-RUN/timings.jsonl, run.json        seconds per step, paths, versions: these differ from run to run
-RUN/checkpoints/step-NNNNNNNN/     the latest checkpoint, and those of `run.checkpoint_marks`
-```
-A stopped run resumes from its latest checkpoint; log rows after that step are cut off and written again.
+A call with other arguments is refused. The log is the same bytes for the same run; timings and `run.json` differ from
+run to run. Checkpoints are the latest one, and those of `run.checkpoint_marks`. A stopped run resumes from its latest
+checkpoint; log rows after that step are cut off and written again.
 """
 
 import json
@@ -18,10 +14,8 @@ from infra.errors import UsageError
 from infra.hashing import readable_json
 from infra.storage import read_json, remove_folder, remove_temporaries, write_bytes
 from trainer.checkpoint import Checkpoint, read_checkpoint
-
-LOG, TIMINGS, RUN_INFO = "log.jsonl", "timings.jsonl", "run.json"
-STEP_DIGITS = 8
-ARGUMENT_FILES = ("training.json", "branch.json")
+from trainer.config import Config
+from trainer.run_files import ARGUMENT_FILES, LOG, RUN_INFO, TIMINGS, checkpoints_of, step_name
 
 
 class RunFolder:
@@ -48,10 +42,12 @@ class RunFolder:
                 held = None
             if not isinstance(held, Mapping):
                 raise UsageError(f"{path} is damaged: choose another --out, or delete {self.folder}")
-            difference = first_difference(held, json.loads(readable_json(arguments)))
+            difference = first_difference(with_defaults(held), json.loads(readable_json(arguments)))
             if difference:
                 raise UsageError(f"{self.folder} was made with other arguments ({difference}): choose another --out")
             return
+        if checkpoints_of(self.folder):
+            raise UsageError(f"{self.folder} has checkpoints, and no {name}: choose another --out, or restore the file")
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         write_bytes(path, readable_json(arguments))
 
@@ -94,9 +90,12 @@ class RunFolder:
         write_bytes(self.folder / RUN_INFO, readable_json(dict(info)))
 
 
-def step_name(step: int) -> str:
-    """The name of a step's checkpoint: in the order of steps."""
-    return f"step-{step:0{STEP_DIGITS}d}"
+def with_defaults(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A run's arguments, with the defaults of fields that its configuration did not have when the run was made."""
+    try:
+        return {**arguments, "config": Config.from_dict(arguments["config"]).identity()}
+    except (KeyError, UsageError):
+        return arguments
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -116,17 +115,6 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         elif any(lines[number:]):
             raise UsageError(f"line {number} of {path} is damaged: restore the file, or train again in another folder")
     return rows
-
-
-def checkpoints_of(run: Path) -> list[Path]:
-    """The folders of a run's checkpoints, in the order of steps."""
-    return sorted((run / "checkpoints").glob("step-" + "[0-9]" * STEP_DIGITS))
-
-
-def find_checkpoint(path: Path) -> Path:
-    """The checkpoint folder for `path`: the latest one when `path` is a run, else `path` itself."""
-    steps = checkpoints_of(path)
-    return steps[-1] if steps else path
 
 
 def first_difference(old: Any, new: Any, where: str = "") -> str | None:

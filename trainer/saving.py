@@ -18,7 +18,8 @@ from infra.storage import TEMPORARY, disk_errors, sync_files, sync_folder
 from trainer.checkpoint import write_header
 from trainer.parallel.layout import local
 from trainer.parallel.ranks import Ranks
-from trainer.runs import RunFolder, step_name
+from trainer.run_files import step_name
+from trainer.runs import RunFolder
 from trainer.state import TrainingState
 from trainer.tensor_files import TensorRows, write_part
 

@@ -1,9 +1,9 @@
 """All of training's state in one object; a run depends on nothing else.
 
-Weights, router biases, optimizer moments, the cursor into the data, step and token counters, the gradient norms that a
-step is compared with, the configuration, the hashes of the data, and the counts of the tokens trained on (from which
-the unigram baseline is computed). There is no random generator: the order of documents and k are hashes of seed and
-step. `tensors` and `header` give all of it as tensors and JSON; `restore` is their inverse, bit for bit.
+Weights, router biases, optimizer moments, the cursor into the data, step and token counters, the losses and gradient
+norms that a step is compared with, the configuration, the hashes of the data, and the counts of the tokens trained on
+(from which the unigram baseline is computed). There is no random generator: the order of documents and k are hashes of
+seed and step. `tensors` and `header` give all of it as tensors and JSON; `restore` is their inverse, bit for bit.
 
 With several ranks each holds a part of the tensors (`trainer.parallel.layout`), and all else is the same on all.
 """
@@ -28,7 +28,7 @@ from trainer.parallel.shard import shard
 from trainer.tensor_files import TensorRows
 
 CPU = torch.device("cpu")
-NORMS = 64  # gradient norms that are kept
+NORMS = 64  # gradient norms that are kept, and losses
 
 # Gives rows of a named tensor: its name, the first row, and how many.
 ReadRows = Callable[[str, int, int], Tensor]
@@ -56,6 +56,9 @@ class TrainingState:
 
     norms: list[float] = field(default_factory=list)
     """Gradient norms of the latest `NORMS` steps that were not skipped."""
+
+    losses: list[float] = field(default_factory=list)
+    """Their losses."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
     """The earlier parts of the run, which had another dataset, seed or mixture: each a `RunPart`, as JSON."""
@@ -102,6 +105,7 @@ class TrainingState:
             part.rows.copy_(read(name, part.first, len(part.rows) if part.rows.ndim else 1))
         state.cursor = Cursor.from_dict(header["cursor"])
         state.step, state.tokens, state.norms = header["step"], header["tokens"], list(header["norms"])
+        state.losses = list(header.get("losses", ()))  # the guard of losses came later
         state.history = [dict(part) for part in header["history"]]
         return state
 
@@ -132,6 +136,7 @@ class TrainingState:
             "step": self.step,
             "tokens": self.tokens,
             "norms": self.norms,
+            "losses": self.losses,
             "history": self.history,
         }
 
@@ -142,5 +147,6 @@ class TrainingState:
         if (data.manifest_sha256, new) != (self.data.manifest_sha256, old):
             part = present_part(self.history, self.data.manifest_sha256, old, self.step, self.cursor)
             self.history.append(part.as_dict())
+            self.losses = []  # those of other text are no measure
         self.optimizer = Optimizer(self.model, config.optimizer, self.optimizer.tensors())
         self.config, self.data = config, data

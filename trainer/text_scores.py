@@ -26,7 +26,7 @@ from trainer.model import Transformer
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 from trainer.windows import Ints, WindowBatch, packed, windows_of
 
 BATCH_SIZE = 8  # sequences

@@ -34,6 +34,7 @@ from trainer.plan import check_memory
 from trainer.plans import packed_plan
 from trainer.policies import DrawnK, KPolicy, Policy, draw_k
 from trainer.prepare import prepare
+from trainer.run_files import check_place
 from trainer.runs import RunFolder
 from trainer.saving import Saver
 from trainer.schedule import learning_rate_factor, total_steps, updates_router_bias
@@ -115,8 +116,8 @@ def train_step(state: TrainingState, batch: Batch, cursor: Cursor, domain_names:
     """Take one optimizer step on a global batch, of which `batch` is this rank's share and after which the data are at
     `cursor`. Updates `state` in place; returns the step's log row, the same on every rank.
 
-    A step whose loss or gradients are not finite, or whose gradients are far larger than those before
-    (`optimizer.max_norm_ratio`), changes no weight; its row says `skipped`.
+    A step whose loss or gradients are not finite, or far larger than those before (`optimizer.max_loss_ratio`,
+    `max_norm_ratio`), changes no weight; its row says `skipped`.
     """
     config, ranks, B = state.config, state.ranks, state.config.data.global_batch_size
     k_MB = draw_k(config.top_k, config.run.seed, state.step, range(B), config.model.n_moe_layers)
@@ -126,11 +127,15 @@ def train_step(state: TrainingState, batch: Batch, cursor: Cursor, domain_names:
         ranks, state.optimizer.grad_norm(), result.load_MKE, result.nats_BL, domains_BL, B, len(domain_names)
     )
     rate = config.optimizer.learning_rate * learning_rate_factor(config.schedule, state.step)
-    skipped = is_outlier(found.loss, found.host_norm, state.norms, config.optimizer.max_norm_ratio)
+    guard = config.optimizer
+    skipped = is_outlier(found.host_norm, state.norms, guard.max_norm_ratio) or is_outlier(
+        found.loss, state.losses, guard.max_loss_ratio
+    )
     if not skipped:
         state.optimizer.clip(found.norm, config.optimizer.max_grad_norm)
         state.optimizer.step(rate)
         state.norms = [*state.norms, found.host_norm][-NORMS:]
+        state.losses = [*state.losses, found.loss][-NORMS:]
         move_biases(state, found.load_MKE.sum(1))
     state.optimizer.zero_grad()
     counts_V = np.bincount(batch.targets.ravel(), minlength=len(state.token_counts_V))
@@ -152,12 +157,12 @@ def train_step(state: TrainingState, batch: Batch, cursor: Cursor, domain_names:
     }
 
 
-def is_outlier(loss: float, norm: float, norms: Sequence[float], ratio: float) -> bool:
-    """Whether a step must be skipped: its loss or norm is not finite, or its norm is over `ratio` (0 for no limit)
-    times the mean of `norms`, once there are `NORMS` of them."""
-    if not (math.isfinite(loss) and math.isfinite(norm)):
+def is_outlier(value: float, before: Sequence[float], ratio: float) -> bool:
+    """Whether a step with this loss or norm must be skipped: it is not finite, or over `ratio` (0 for no limit) times
+    the mean of those `before`, once there are `NORMS` of them."""
+    if not math.isfinite(value):
         return True
-    return ratio > 0 and len(norms) == NORMS and norm > ratio * math.fsum(norms) / NORMS
+    return ratio > 0 and len(before) == NORMS and value > ratio * math.fsum(before) / NORMS
 
 
 def finite(value: float) -> float | None:
@@ -332,6 +337,7 @@ def run_folder(out: Path, ranks: Ranks, name: str, arguments: Mapping[str, Any])
     with disk_errors(out), ExitStack() as held:
 
         def take() -> None:
+            check_place(out)
             held.enter_context(lock(out))
             run.claim(name, arguments)
             run.remove_unfinished()

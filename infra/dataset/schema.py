@@ -67,6 +67,8 @@ LEDGER = pa.schema(
         ("measure", pa.string()),
         # of an index of several snapshots: the one that the survivor is of
         ("survivor_snapshot", pa.string()),
+        # how many bands of their signatures it and the document that `similarity` was measured with have in common
+        ("bands", pa.int32()),
     ]
 )
 

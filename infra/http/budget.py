@@ -8,6 +8,7 @@ keeps a budget of its own. When the service is gone, so is the run: its workers 
 
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,8 @@ from infra.http.budget_server import BudgetServer, Questions
 from infra.http.limits import Answer, HttpLimits, TokenBucket
 
 VARIABLE = "REFINERY_HTTP_BUDGET"
+_ADDRESS = re.compile(r"(.+):(\d{1,5}):(.*)")
+MOST_PORT = 2**16 - 1
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
@@ -99,11 +102,14 @@ def questions(budget: ProcessBudget) -> Questions:
 
 
 class SharedBudget:
-    """The budget of a run, kept by its driver. WorkError where the driver has ended."""
+    """The budget of a run, kept by its driver at `HOST:PORT:TOKEN`. WorkError where the driver has ended, UsageError
+    for what is no such address."""
 
     def __init__(self, address: str) -> None:
-        host, port, self._token = address.rsplit(":", 2)
-        self._place = (host, int(port))
+        found = _ADDRESS.fullmatch(address)
+        if found is None or int(found[2]) > MOST_PORT:
+            raise UsageError(f"{VARIABLE} is set by a run, for its own workers, and names none here: unset it")
+        self._place, self._token = (found[1], int(found[2])), found[3]
         self._lock = Lock()
         self._file: Any = None
         with self._lock:

@@ -41,6 +41,10 @@ class AddressNotFound(WorkError):
     """The server has nothing at this address (404, 410)."""
 
 
+class Refused(WorkError):
+    """The server refuses (403)."""
+
+
 class HeadRefused(Exception):
     """The server, or the signature of the address, does not allow HEAD; GET may be allowed."""
 
@@ -105,15 +109,16 @@ def pay(requests: int, size: int) -> None:
         raise WorkError(answer.stopped)
 
 
-def request(method: str, url: str, headers: Mapping[str, str] | None = None) -> Any:
+def request(method: str, url: str, headers: Mapping[str, str] | None = None, stops: bool = True) -> Any:
     """A urllib3 response with status 200, 206, 412 or 416 and its body not yet read. TryAgain for what may pass,
-    AddressNotFound for 404, HeadRefused for HEAD, WorkError or UsageError for what is final."""
+    AddressNotFound for 404, HeadRefused for HEAD, Refused for 403, which stops the run unless `stops` is false,
+    WorkError or UsageError for what is final."""
     for _ in range(MOST_REDIRECTS + 1):
         scheme = split_address(url).scheme
         pay(1, 0)
         response = send(method, url, headers or {})
         if response.status not in REDIRECTED:
-            return checked(response, url, method)
+            return checked(response, url, method, stops)
         location = response.headers.get("Location", "")
         finish(response)
         try:
@@ -157,7 +162,7 @@ def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
         raise TryAgain(f"no answer ({type(error).__name__})") from None
 
 
-def checked(response: Any, url: str, method: str = "GET") -> Any:
+def checked(response: Any, url: str, method: str = "GET", stops: bool = True) -> Any:
     """The response, if its status says that there is something to read."""
     status = int(response.status)
     if status in (200, 206, 412, 416):
@@ -173,16 +178,24 @@ def checked(response: Any, url: str, method: str = "GET") -> Any:
     if status in (404, 410):
         raise AddressNotFound(f"{shown(url)}: there is no such file ({status})")
     if status == 403:
-        why = (
-            f"{shown(url)}: the server refuses (403): it blocks this address, this rate or this file; nothing more is "
-            "asked. Wait some hours and run the same command again with a lower --requests-per-second "
-            "(https://status.commoncrawl.org)"
-        )
-        if urlsplit(url).query:
-            why = f"{shown(url)}: the server refuses (403): if its query is a signature, sign the address again"
-        budget().stop(why)
-        raise WorkError(why)
+        why = refusal(url, stops)
+        if stops:
+            budget().stop(why)
+        raise Refused(why)
     raise WorkError(f"{shown(url)}: the server answers {status}")
+
+
+def refusal(url: str, stops: bool) -> str:
+    """What a 403 means. `stops`: nothing more is asked."""
+    if not stops:
+        return f"{shown(url)}: the server refuses (403)"
+    if urlsplit(url).query:
+        return f"{shown(url)}: the server refuses (403): if its query is a signature, sign the address again"
+    return (
+        f"{shown(url)}: the server refuses (403): it blocks this address, this rate or this file; nothing more is "
+        "asked. Wait some hours and run the same command again with a lower --requests-per-second "
+        "(https://status.commoncrawl.org)"
+    )
 
 
 def retry_after(value: str | None) -> float | None:

@@ -49,12 +49,12 @@ class Fetched(NamedTuple):
     version: str
 
 
-def fetch(url: str, most: int = 2**28) -> Fetched:
-    """A whole file of at most `most` bytes, for listings and the like. Errors as of `request`."""
+def fetch(url: str, most: int = 2**28, stops: bool = True) -> Fetched:
+    """A whole file of at most `most` bytes, for listings and the like. `stops` and errors as of `request`."""
     patience = Patience(url)
     while True:
         try:
-            response = request("GET", url)
+            response = request("GET", url, stops=stops)
             expected = length_of(response)
             content = _body(response, most + 1)
             if len(content) > most:

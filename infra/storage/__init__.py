@@ -21,7 +21,7 @@ from infra.storage.files import (
     write_bytes,
 )
 from infra.storage.lock import check_locked, is_locked, lock, token_of, write_last
-from infra.storage.objects import MAGIC, ObjectPath, ObjectRanges, Place, place
+from infra.storage.objects import MAGIC, ObjectPath, ObjectRanges, Place, check_bucket_named, place
 from infra.storage.scratch import scratch_folder
 from infra.storage.shards import commit_shard, written_for
 
@@ -33,6 +33,7 @@ __all__ = [
     "Place",
     "StoreError",
     "StoreRefusal",
+    "check_bucket_named",
     "check_locked",
     "commit_file",
     "commit_shard",

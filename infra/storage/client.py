@@ -6,7 +6,9 @@ AWS_REGION, AWS_ENDPOINT_URL, AWS_SKIP_SIGNATURE, a web identity or the role of 
 GOOGLE_APPLICATION_CREDENTIALS. They never pass through our code, so no path, message, pickle or manifest can have them.
 
 A request that fails with 429, 5xx, a time-out or a cut connection is sent again, after a pause that grows (with
-jitter) up to MAX_PAUSE, for RETRY_TIME in all: an outage of a minute is waited for, one of three is an error.
+jitter) up to MAX_PAUSE, for RETRY_TIME in all: an outage of a minute is waited for, one of three is an error. The
+library does that, but for two answers after which S3 asks for the same request: 409, to one of two that came at once
+(ConditionalRequestConflict, OperationAborted), and 400 RequestTimeout. Those are sent again here (`send`).
 """
 
 import errno
@@ -21,7 +23,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from infra.storage.errors import StoreError, StoreRefusal
+from infra.storage.errors import StoreAgain, StoreError, StoreRefusal
 
 SCHEMES = ("s3", "gs")
 
@@ -42,9 +44,16 @@ BUCKET_CODES = {
     "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
 }
+# What S3 says, with 400, of credentials that were valid for some hours.
+EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+CHECK = "check the credentials and the rights that they have"
+RENEW = "the credentials have expired, or are not valid: renew them, and run the same command again"
+UNTOLD = "the credentials may have expired, or the bucket be in another region than AWS_REGION says"
 # What follows in an error of the library is its own inside.
 _DETAIL = re.compile(r"Error performing (\w+) \S+ in [\d.]+\w*(?:, after (\d+) retries)?.*? - (.*)", re.DOTALL)
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_KEY = re.compile(r'Path "(.*?)"(?:: | contained )', re.DOTALL)
 
 
 # Any of these says where credentials are, or that none are needed; without them a service that only the machines of the
@@ -93,7 +102,7 @@ def _answers(address: tuple[str, int]) -> bool:
 @contextmanager
 def store_errors(place: object) -> Iterator[None]:
     """Errors of the library as errors of ours. `place`: the URL that is spoken of. FileNotFoundError where there is no
-    such object, FileExistsError where a condition of a PUT is not met."""
+    such object, FileExistsError where a condition of a PUT is not met, StoreAgain for what is to be sent again."""
     from obstore import exceptions
 
     try:
@@ -103,34 +112,81 @@ def store_errors(place: object) -> Iterator[None]:
         if "uploadId" in str(error):  # parts that are gone: the upload was aborted, or had succeeded
             raise StoreError(errno.EIO, reason(error), str(place)) from None
         raise FileNotFoundError(errno.ENOENT, "no such object", str(place)) from None
-    except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+    except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+        if _asks_again(error):
+            raise StoreAgain(errno.EIO, reason(error), str(place)) from None
         raise FileExistsError(errno.EEXIST, "another version of it is there", str(place)) from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        advice = f"access is denied ({reason(error)}): check the credentials and the rights that they have"
-        raise StoreRefusal(errno.EACCES, advice, str(place)) from None
+        _check_credentials(error, place)
+        raise _denied(reason(error), CHECK, place) from None
+    except exceptions.InvalidPathError as error:
+        key = _KEY.search(str(error))
+        advice = (f"the key {key[1] if key else str(place)!r} has an empty part, '.', '..' or a control character in it"
+                  ", and is not read: rename that object, or name files or folders without it")  # fmt: skip
+        raise StoreRefusal(errno.EINVAL, advice, str(place)) from None
     except exceptions.BaseError as error:
         _check_bucket(error, place)
-        raise StoreError(errno.EIO, reason(error), str(place)) from None
+        _check_credentials(error, place)
+        kind = StoreAgain if _asks_again(error) else StoreError
+        raise kind(errno.EIO, reason(error), str(place)) from None
 
 
-def insist(place: object, do: Callable[[], Any]) -> Any:
-    """`do()`, and again after failures which the library leaves to us: those of POST requests (a deletion, the begin
-    and end of an upload in parts) that may have been done already. Only for what may be done twice."""
-    began = time.monotonic()
+def send(place: object, do: Callable[[], Any], again: type[StoreError] = StoreAgain) -> Any:
+    """`do()`, and again after answers that ask for it, which the library takes for the last word."""
+    began, pause = time.monotonic(), FIRST_PAUSE
     while True:
         try:
             with store_errors(place):
                 return do()
-        except StoreError:
+        except again:
             if time.monotonic() - began > RETRY_TIME.total_seconds() / 2:  # or the library has waited as long
                 raise
-            time.sleep(random.uniform(0.1, 1) * FIRST_PAUSE.total_seconds())
+            time.sleep(random.uniform(0.1, 1) * pause.total_seconds())
+            pause = min(pause * GROWTH, MAX_PAUSE)
+
+
+def insist(place: object, do: Callable[[], Any]) -> Any:
+    """The same after all failures, those too which the library leaves to us: of POST requests (a deletion, the begin
+    and end of an upload in parts) that may have been done already. Only for what may be done twice."""
+    return send(place, do, StoreError)
 
 
 def _check_bucket(error: Exception, place: object) -> None:
-    code = _CODE.search(str(error))
-    if code and code[1] in BUCKET_CODES:
-        raise StoreRefusal(errno.EACCES, BUCKET_CODES[code[1]], str(place)) from None
+    code = _code(error) or ("PermanentRedirect" if "redirect without LOCATION" in str(error) else "")
+    if said := BUCKET_CODES.get(code):
+        raise StoreRefusal(errno.EACCES, said, str(place)) from None
+
+
+def _check_credentials(error: Exception, place: object) -> None:
+    """S3 refuses expired credentials with 400, of which HEAD has no code; the library lists what is forbidden under
+    no class of its own."""
+    if _code(error) in EXPIRED:
+        raise _denied(_code(error), RENEW, place) from None
+    if _status(error) in ("401", "403"):
+        raise _denied(reason(error), CHECK, place) from None
+    if _status(error) == "400" and "performing HEAD" in str(error):
+        raise _denied("HEAD failed (400)", UNTOLD, place) from None
+
+
+def _denied(what: str, advice: str, place: object) -> StoreRefusal:
+    return StoreRefusal(errno.EACCES, f"access is denied ({what}): {advice}", str(place))
+
+
+def _asks_again(error: Exception) -> bool:
+    """409 may also be said where a condition of another kind is not met: that something exists."""
+    conflict = _status(error) == "409" and not _code(error).endswith("AlreadyExists")
+    return conflict or _code(error) == "RequestTimeout"
+
+
+def _code(error: Exception) -> str:
+    """What S3 calls it; empty where it says nothing."""
+    found = _CODE.search(str(error))
+    return found[1] if found else ""
+
+
+def _status(error: Exception) -> str:
+    found = _STATUS.search(str(error))
+    return found[1] if found else ""
 
 
 def reason(error: Exception) -> str:

@@ -18,6 +18,10 @@ class StoreError(OSError, WorkError):
         return f"{self.filename}: {self.strerror}: run the same command again when the store answers"
 
 
+class StoreAgain(StoreError):
+    """An object store did nothing, and says that the same request is to be sent again."""
+
+
 class StoreRefusal(PermissionError, UsageError):
     """An object store answered, and said no: the credentials, or the bucket."""
 
@@ -38,7 +42,12 @@ def disk_errors(folder: Path) -> Iterator[None]:
                 f"the disk that holds {folder} is full: free some space and run the same command again; "
                 "what is finished is kept"
             ) from error
-        if error.errno in (errno.EROFS, errno.EACCES):
+        if error.errno == errno.EFBIG:
+            raise WorkError(
+                f"a file in {folder} is larger than its file system, or `ulimit -f`, allows: raise that, or write to "
+                "another place"
+            ) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise UsageError(f"cannot write into {folder}: {error.strerror}") from error
         raise
 

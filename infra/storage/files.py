@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
-from infra.storage.client import insist, store_errors
+from infra.storage.client import insist, send
 from infra.storage.objects import ObjectPath
 from infra.storage.scratch import scratch_folder
 
@@ -98,8 +98,8 @@ def new_file(final: Path, sync: bool = True) -> Iterator[Path]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` so that `path` holds either the old bytes or all of the new ones."""
     if isinstance(path, ObjectPath):
-        with store_errors(path):
-            path.store.put(path.key, content, chunk_size=UPLOAD_BYTES, max_concurrency=UPLOADS_AT_ONCE)
+        how = {"chunk_size": UPLOAD_BYTES, "max_concurrency": UPLOADS_AT_ONCE}
+        send(path, lambda: path.store.put(path.key, content, **how))
         return
     temporary = temporary_name(path)
     temporary.write_bytes(content)
@@ -109,8 +109,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def read_range(path: Path, start: int, length: int) -> bytes:
     """Some bytes of a file: of an object by one request."""
     if isinstance(path, ObjectPath):
-        with store_errors(path):
-            return bytes(path.store.get_range(path.key, start=start, length=length))
+        return bytes(send(path, lambda: path.store.get_range(path.key, start=start, length=length)))
     with path.open("rb") as file:
         file.seek(start)
         return file.read(length)
@@ -155,8 +154,7 @@ def copy_file(file: Path, final: Path) -> None:
     """Another file of the same content, which appears whole or not at all: a link where there can be one, a copy made
     by the store where both are in one bucket, else a copy through this machine. It is not synced."""
     if isinstance(file, ObjectPath) and isinstance(final, ObjectPath) and file.store is final.store:
-        with store_errors(file):
-            file.store.copy(file.key, final.key)
+        send(file, lambda: file.store.copy(file.key, final.key))
         return
     final.parent.mkdir(parents=True, exist_ok=True)
     with new_file(final, sync=False) as temporary:

@@ -25,7 +25,7 @@ from typing import Any
 
 from infra.errors import UsageError, WorkError
 from infra.hashing import canonical_json
-from infra.storage.client import store_errors
+from infra.storage.client import send
 from infra.storage.errors import StoreError, StoreRefusal
 from infra.storage.objects import ObjectPath
 
@@ -172,8 +172,7 @@ def _refuse(path: ObjectPath, content: dict[str, Any]) -> None:
 
 def _put(path: ObjectPath, content: bytes, version: Any) -> Any:
     """The new version; FileExistsError unless the object is still of `version` (None: not there)."""
-    with store_errors(path):
-        return _version(path.store.put(path.key, content, mode=version or "create"))
+    return _version(send(path, lambda: path.store.put(path.key, content, mode=version or "create")))
 
 
 def _read(path: ObjectPath) -> tuple[dict[str, Any], Any]:
@@ -191,11 +190,15 @@ def _read(path: ObjectPath) -> tuple[dict[str, Any], Any]:
 def _fetch(path: ObjectPath) -> tuple[bytes | None, Any]:
     """The object and its version; None and None where there is none."""
     try:
-        with store_errors(path):
-            answer = path.store.get(path.key)
-            return bytes(answer.bytes()), _version(answer.meta)
+        content, version = send(path, lambda: _got(path))
     except FileNotFoundError:
         return None, None
+    return content, version
+
+
+def _got(path: ObjectPath) -> tuple[bytes, Any]:
+    answer = path.store.get(path.key)
+    return bytes(answer.bytes()), _version(answer.meta)
 
 
 def _version(answer: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ import io
 from typing import Any
 
 from infra.errors import WorkError
-from infra.storage.client import store_errors
+from infra.storage.client import send
 
 # An object up to this size is one request; of a larger one so much is read at a time.
 WHOLE_BYTES = 8 * 2**20
@@ -22,12 +22,8 @@ class ObjectFile(io.RawIOBase):
         self._store = store
         self._key = key
         self.name = url
-        with store_errors(url):
-            answer = store.get(key)
-            self.size: int = answer.meta["size"]
-            self._tag = answer.meta["e_tag"]
-            # of a large object the answer is dropped unread
-            self._block = bytes(answer.bytes()) if self.size <= WHOLE_BYTES else b""
+        self.size: int
+        self.size, self._tag, self._block = send(url, lambda: _begin(store, key))
         self._start = 0
         self._position = 0
 
@@ -64,6 +60,13 @@ class ObjectFile(io.RawIOBase):
         self._start = start
 
 
+def _begin(store: Any, key: str) -> tuple[int, str | None, bytes]:
+    """Size and ETag of an object, and its bytes if it is small; of a large one the answer is dropped unread."""
+    answer = store.get(key)
+    size: int = answer.meta["size"]
+    return size, answer.meta["e_tag"], bytes(answer.bytes()) if size <= WHOLE_BYTES else b""
+
+
 def read_state(store: Any, key: str, url: str, tag: str | None, start: int, length: int) -> bytes:
     """These bytes of an object as long as its ETag is `tag`; None, or a weak one: whatever it is. WorkError if it has
     another one by now."""
@@ -71,7 +74,6 @@ def read_state(store: Any, key: str, url: str, tag: str | None, start: int, leng
     if tag and not tag.startswith("W/"):
         options["if_match"] = tag
     try:
-        with store_errors(url):
-            return bytes(store.get(key, options=options).bytes())
+        return bytes(send(url, lambda: store.get(key, options=options).bytes()))
     except FileExistsError:
         raise WorkError(f"{url} was written over while it was read: run the same command again") from None

@@ -14,13 +14,15 @@ from pathlib import Path, PosixPath, PurePosixPath
 from typing import Any, Self
 
 from infra.errors import UsageError
-from infra.storage.client import SCHEMES, client, insist, store_errors
+from infra.storage.client import SCHEMES, client, insist, send
 from infra.storage.object_file import ObjectFile, read_state
 
 MAGIC = re.compile(r"[*?[]")
 # What holds files: a path on this machine, or one in an object store.
 Place = Path
-URL = re.compile(r"(s3|gs):/{1,3}([^/]+)(?:/(.*))?", re.DOTALL)
+URL = re.compile(r"(s3|gs):/{1,2}([^/]+)(?:/(.*))?", re.DOTALL)
+# `s3://$BUCKET/out` of a shell in which BUCKET is not set; without the slashes that a Path takes away.
+NAMELESS = re.compile(r"(s3|gs):(?:/{0,2}|///.*)", re.DOTALL)
 
 
 class ObjectPath(PosixPath):
@@ -81,8 +83,7 @@ class ObjectPath(PosixPath):
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002
         """Size and time of the object; FileNotFoundError for a folder."""
-        with store_errors(self):
-            meta = self.store.head(self.key)
+        meta = send(self, lambda: self.store.head(self.key))
         at = meta["last_modified"].timestamp()
         times = {"st_mtime": at, "st_mtime_ns": int(at * 1e9)}
         return os.stat_result((stat.S_IFREG | 0o644, 0, 0, 1, 0, 0, meta["size"], at, int(at), at), times)
@@ -97,8 +98,7 @@ class ObjectPath(PosixPath):
         return True
 
     def is_dir(self) -> bool:
-        with store_errors(self):
-            return any(True for _ in self.store.list(self.key or None, chunk_size=1))
+        return bool(send(self, lambda: any(True for _ in self.store.list(self.key or None, chunk_size=1))))
 
     def exists(self) -> bool:
         return self.is_file() or self.is_dir()
@@ -107,24 +107,27 @@ class ObjectPath(PosixPath):
         return False
 
     def iterdir(self) -> Generator[Self, None, None]:
-        with store_errors(self):
-            found = self.store.list_with_delimiter(self.key or None)
+        found = send(self, lambda: self.store.list_with_delimiter(self.key or None))
         keys = [meta["path"] for meta in found["objects"]] + list(found["common_prefixes"])
         yield from (self._at(key) for key in sorted(keys))
 
     def sizes(self) -> dict[str, int]:
         """The size of every object below it, by the path from here."""
-        found: dict[str, int] = {}
-        with store_errors(self):
-            for batch in self.store.list(self.key or None, chunk_size=1000):
-                found.update((meta["path"][len(self.key) :].removeprefix("/"), meta["size"]) for meta in batch)
-        return found
+        return {key[len(self.key) :].removeprefix("/"): size for key, size in self._listed()}
 
     def walk_objects(self) -> Iterator[Self]:
         """Every object below it, in no order."""
-        with store_errors(self):
-            for batch in self.store.list(self.key or None, chunk_size=1000):
-                yield from (self._at(meta["path"]) for meta in batch)
+        yield from (self._at(key) for key, _ in self._listed())
+
+    def _listed(self) -> list[tuple[str, int]]:
+        """Key and size of every object below it."""
+
+        def listed() -> list[tuple[str, int]]:
+            batches = self.store.list(self.key or None, chunk_size=1000)
+            return [(meta["path"], meta["size"]) for batch in batches for meta in batch]
+
+        found: list[tuple[str, int]] = send(self, listed)
+        return found
 
     def glob(self, pattern: str) -> Generator[Self, None, None]:
         """`*`, `?`, `[…]` within a name; `**`, which finds objects alone, for any folders. Sorted."""
@@ -154,8 +157,7 @@ class ObjectPath(PosixPath):
     # what is in it
 
     def read_bytes(self) -> bytes:
-        with store_errors(self):
-            return bytes(self.store.get(self.key).bytes())
+        return bytes(send(self, lambda: self.store.get(self.key).bytes()))
 
     def open(
         self,
@@ -191,8 +193,7 @@ class ObjectRanges:
 
     def __init__(self, path: ObjectPath) -> None:
         self.path = path
-        with store_errors(path):
-            meta = path.store.head(path.key)
+        meta = send(path, lambda: path.store.head(path.key))
         self.size: int = meta["size"]
         self._tag = meta["e_tag"]
         self.version = str(meta["e_tag"] or meta["version"] or "").strip('"')
@@ -231,14 +232,23 @@ def _set(piece: str) -> str:
     return f"^{inner[1:]}" if inner.startswith("!") else inner
 
 
+def check_bucket_named(text: str) -> None:
+    """UsageError for an address of an object store without a bucket, unless it is a path that is there."""
+    found = NAMELESS.fullmatch(text)
+    if found and ("//" in text or not Path(text).exists()):
+        raise UsageError(f"{found[1]}:// without a bucket: give {found[1]}://BUCKET/FOLDER; is a variable of the shell "
+                         "not set?")  # fmt: skip
+
+
 def place(where: str | os.PathLike[str]) -> Place:
     """The place that a user, or another process, names: an ObjectPath for `s3://…` and `gs://…`, else a Path.
 
-    UsageError for a URL that has more than a bucket and a key in it.
+    UsageError for a URL that has more than a bucket and a key in it, or no bucket.
     """
     if isinstance(where, ObjectPath):
         return where
     text = os.fspath(where)
+    check_bucket_named(text)
     url = URL.fullmatch(text)
     if not url or (not text.startswith(f"{url[1]}://") and Path(text).exists()):
         return Path(text)

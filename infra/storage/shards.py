@@ -14,19 +14,21 @@ it is uploaded is written over.
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
 from infra.errors import WorkError
 from infra.hashing import sha256_file
-from infra.storage.client import insist, store_errors
+from infra.storage.client import insist, send
 from infra.storage.files import commit_file
 from infra.storage.lock import is_holder
 from infra.storage.objects import ObjectPath
 
 # A PUT with a condition has all of its bytes in memory.
 CREATE_BYTES = 64 * 2**20
+# How often a name may be taken and free again.
+ATTEMPTS = 5
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 # For whom this thread writes shards; empty where nobody else can write them.
@@ -50,8 +52,20 @@ def commit_shard(temporary: Path, final: Path, folder: Path, sha256: str) -> Non
     if not owner:
         commit_file(temporary, final, sync=False)
         return
-    if _create(temporary, final):
-        return
+    for _ in range(ATTEMPTS):
+        if _create(temporary, final):
+            return
+        with suppress(FileNotFoundError):  # what had the name is gone: the name is free again
+            _settle(temporary, final, folder, sha256, owner)
+            return
+    raise WorkError(
+        f"{final} comes and goes while it is written: end what else writes or deletes files there, and run the same "
+        "command again"
+    )
+
+
+def _settle(temporary: Path, final: Path, folder: Path, sha256: str, owner: str) -> None:
+    """Where something has the name: nothing if that is the same, else `temporary` in its place, if `owner` may."""
     size, version = _state(final)
     if size == temporary.stat().st_size and sha256_file(final) == sha256:
         temporary.unlink()
@@ -93,8 +107,7 @@ def _state(final: Path) -> tuple[int, dict[str, str]]:
     """Its size, and how a store names the version."""
     if not isinstance(final, ObjectPath):
         return final.stat().st_size, {}
-    with store_errors(final):
-        meta = final.store.head(final.key)
+    meta = send(final, lambda: final.store.head(final.key))
     return meta["size"], {name: meta[name] for name in ("e_tag", "version") if meta.get(name)}
 
 

@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
 from infra.remote import check_local, is_in_store, is_remote_archive
-from infra.storage import place
+from infra.storage import check_bucket_named, place
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
 MANY = (
@@ -35,6 +35,9 @@ MAY_BE_EMPTY = ("--prompt", "--separator")
 
 # Options and arguments that are no `Path` but may name a file or a folder.
 PLACES = ("input", "models", "recipe", "config", "cache", "first", "second")
+
+# What may stand before a path: `--out=`, `KIND=`.
+_NAMED = re.compile(r"^(?:-*[\w-]+=)+")
 
 # Commands, and options of all commands, whose files are opened on this machine alone.
 ON_THIS_MACHINE = (
@@ -95,6 +98,9 @@ class WithArguments:
         for option in empty(arguments):
             if option not in MAY_BE_EMPTY:
                 raise UsageError(f"{option} is empty: give it a value, or leave it out")
+        for before, word in zip(["", *arguments], arguments):  # before they are paths, which have no empty parts
+            if "//" in word and before not in MAY_BE_EMPTY:
+                check_bucket_named(_NAMED.sub("", word))
         rest: list[str] = super().parse_args(ctx, arguments)  # type: ignore[misc]
         for parameter in self.params:
             name, given = str(parameter.name), ctx.params.get(parameter.name)

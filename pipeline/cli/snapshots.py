@@ -25,6 +25,7 @@ from pipeline.cli.options import (
     Snapshots,
 )
 from pipeline.cli.work import chosen
+from pipeline.snapshots.choice import WARC
 from pipeline.text_table import table
 
 if TYPE_CHECKING:
@@ -68,12 +69,34 @@ def list_snapshots(
 
     with within(http_limits(requests_per_second), json):
         crawls = crawls_of(source, refresh)
-        rows = coverage(crawls, named(crawls, snapshots or ()))
+        found = coverage(crawls, named(crawls, snapshots or ()))
     if json:
-        tell(rows)
-    else:
-        shown = [{name: value or "-" for name, value in row.items()} for row in rows]
+        tell(found.rows)
+    elif found.rows:
+        shown = [{name: value or "-" for name, value in row.items()} for row in found.rows]
         show(table(shown, ["snapshot", *KINDS]))
+    found.check()
+
+
+@snapshots_app.command("keep", cls=Command)
+def keep_names(
+    snapshot: Annotated[str, typer.Argument(metavar="ID", help="A crawl of 2008 to 2012.")],
+    names: Annotated[Path, typer.Option("--names", help="A list of its files, one a line.")],
+    source: Bucket = None,
+    json: Json = False,
+) -> None:
+    """Keep a list of ARC files that the source does not give.
+
+    The crawls of 2008 to 2012 have no path files, and Common Crawl's bucket is listed for those with credentials alone.
+    Lines may be names, addresses, or what `aws s3 ls --recursive` prints. The list is kept in the user's cache, or in
+    REFINERY_SNAPSHOTS.
+
+    Example: refinery snapshots keep CC-MAIN-2009-2010 --names arc-files.txt
+    """
+    from pipeline.snapshots.given import crawls_of, read_list
+
+    kept = crawls_of(source).keep_names(snapshot, read_list(names))
+    tell({"snapshot": snapshot, "files": len(kept)} if json else f"kept: {len(kept):,} files of {snapshot}")
 
 
 @snapshots_app.command("files", cls=Command)
@@ -136,7 +159,7 @@ def plan_run(
 
     Example: refinery snapshots plan --snapshot CC-MAIN-2024-51 --recipe extract --probe probe
     """
-    from pipeline.snapshots.choose import chosen_files
+    from pipeline.snapshots.choose import chosen_names
     from pipeline.snapshots.given import choice_of, crawls_of, http_limits, probe_of
     from pipeline.snapshots.plan import Means, plan
 
@@ -144,8 +167,10 @@ def plan_run(
     choice = choice_of(snapshot or (), kind, files, sample, segment)
     with within(limits, json):
         cost = probe_of(chosen(recipe, changes), probe)
-        found = chosen_files(crawls_of(source), choice)
-        made = plan(cost, len({file.snapshot for file in found}), len(found), Means(cores, price, limits))
+        counts = [len(names) for _, names in chosen_names(crawls_of(source), choice)]
+        made = plan(cost, len(counts), sum(counts), Means(cores, price, limits))
+    if choice.kind != WARC:
+        say(f"the plan is right if the probe read {choice.kind} files too: it does not know")
     tell(made if json else plan_text(made))
 
 

@@ -53,7 +53,8 @@ def submit(
     if bool(stop) == bool(words):
         raise UsageError("say what is to be run behind --, as in refinery submit -- run --recipe ...; or --stop JOB")
     if stop:
-        job = ray_jobs.find_job(stop) or ray_jobs.RayJob(stop, address)
+        named = ray_jobs.find_job(stop) or ray_jobs.RayJob(stop)
+        job = ray_jobs.RayJob(named.name, named.address or address)
         say(f"{job.name} was told to stop" if job.stop() else f"{job.name} had ended before")
         return
     job = ray_jobs.submit(words, address, runtime_env)

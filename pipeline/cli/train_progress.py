@@ -11,12 +11,13 @@ UNITS = ((1e15, "PFLOP/s"), (1e12, "TFLOP/s"), (1e9, "GFLOP/s"))
 
 
 class TrainingProgress:
-    """Prints a line every `SECONDS_A_LINE` (a `trainer.train.OnStep`). Rates are means since the line before."""
+    """Prints a line every `SECONDS_A_LINE` (a `trainer.train.OnStep`). Rates are means since the line before,
+    and steps that were skipped since then are counted."""
 
     def __init__(self) -> None:
         self._printed = 0.0
         self._began: float | None = None
-        self._steps = 0
+        self._steps = self._skipped = 0
         self._totals = dict.fromkeys(("seconds", "tokens", "flops", "peak_seconds"), 0.0)
 
     def __call__(self, row: Mapping[str, Any], last_step: int) -> None:
@@ -24,10 +25,11 @@ class TrainingProgress:
         if self._began is None:
             self._began = now - row["seconds"]
         self._steps += 1
+        self._skipped += bool(row.get("skipped"))
         self._add(row)
         if now - self._printed >= SECONDS_A_LINE or row["step"] == last_step:
             say(self._line(row, last_step, (now - self._began) / self._steps))
-            self._printed, self._began, self._steps = now, now, 0
+            self._printed, self._began, self._steps, self._skipped = now, now, 0, 0
             self._totals = dict.fromkeys(self._totals, 0.0)
 
     def _add(self, row: Mapping[str, Any]) -> None:
@@ -39,7 +41,9 @@ class TrainingProgress:
 
     def _line(self, row: Mapping[str, Any], last_step: int, seconds_a_step: float) -> str:
         seconds = self._totals["seconds"]
-        parts = [f"loss {loss_text(row['loss'])}" + (" (skipped)" if row.get("skipped") else "")]
+        parts = [f"loss {loss_text(row['loss'])}"]
+        if self._skipped:
+            parts.append(f"{self._skipped} of {self._steps} steps skipped")
         parts.append(f"{self._totals['tokens'] / seconds:,.0f} tokens/s")
         if "mfu" in row:
             parts.append(f"MFU {self._totals['peak_seconds'] / seconds:.1%}")

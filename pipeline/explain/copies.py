@@ -57,13 +57,13 @@ def _left_over(lines: list[str], others: list[str]) -> list[str]:
 
 def evidence(dataset: Dataset, line: Mapping[str, Any], text: str | None) -> dict[str, Any]:
     """A removed copy's ledger row, with the survivor and what the two texts share. `similarity` is by `measure`, to the
-    survivor, or to the document `via` where that is not null.
+    survivor, or to the document `via` where that is not null; `bands`: how many of its signature that one has too.
 
     `shingles`: {shared, mine, theirs} counts of distinct runs of five words; `line`: the longest common line.
     Null if there are no texts (records) or the survivor is not in the dataset.
     """
     entry = {name: line[name] for name in ("step", "rule", "survivor", "similarity")}
-    entry |= {name: line.get(name) for name in ("via", "measure")}  # an earlier version wrote neither
+    entry |= {name: line.get(name) for name in ("via", "measure", "bands")}  # an earlier version wrote none of them
     entry |= {"threshold": line["threshold"], "url": None, "shingles": None, "line": None}
     other = Survivors(dataset.parts(), [line]).of(line)
     if other is None:
@@ -84,7 +84,7 @@ def evidence(dataset: Dataset, line: Mapping[str, Any], text: str | None) -> dic
 def copies_of(dataset: Dataset, key: Key, ident: str) -> list[dict[str, Any]]:
     """The copies that were removed in favour of the document at `key`: the first MAX_COPIES. Its id counts only in
     ledgers without locators of survivors."""
-    names = ["step", "rule", "id", "url", "similarity", "via", "measure", *SURVIVOR]
+    names = ["step", "rule", "id", "url", "similarity", "via", "measure", "bands", *SURVIVOR]
     found: list[dict[str, Any]] = []
     for part in dataset.ledger_parts():
         for batch in part.batches(names):

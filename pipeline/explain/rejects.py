@@ -29,7 +29,7 @@ MAX_CANDIDATES = 20_000
 MAX_NEAR = 3
 COLUMNS = (
     "id", "url", "file_path", "warc_offset", "step", "rule", "value", "threshold", "survivor", "similarity",
-    "survivor_path", "survivor_offset", "via", "measure",
+    "survivor_path", "survivor_offset", "via", "measure", "bands",
 )  # fmt: skip
 
 
@@ -67,9 +67,9 @@ def rejects(
     """Documents that the rule `STEP/RULE` rejected, nearest to its threshold first; and why texts are missing, if any.
 
     Each is {stage, rule, value, threshold, url, id, file_path, warc_offset, also, survivor, survivor_url, similarity,
-    via, measure, evidence, text}. `also`: the other rules of the step that it failed. `survivor`: of a copy; it was
-    similar to the document `via`, where this is not None. `text`: what the stage read; None if it cannot be had, as of
-    a damaged range.
+    via, measure, bands, evidence, text}. `also`: the other rules of the step that it failed. `survivor`: of a copy; it
+    was similar to the document `via`, where this is not None. `text`: what the stage read; None if it cannot be had, as
+    of a damaged range.
 
     source: the folder that the archives or files have moved to, or the dataset from which the run began.
     """
@@ -194,7 +194,7 @@ def described(
             "also": [entry for entry in also[key] if entry["rule"] != name],
             "survivor": line["survivor"] if copy else None,
             "survivor_url": (survivors.of(line) or {}).get("url") if copy else None,
-            **{column: line[column] for column in ("similarity", "via", "measure")},
+            **{column: line[column] for column in ("similarity", "via", "measure", "bands")},
             "evidence": None if copy else line["survivor"],
             "text": texts.get(key),
         }

@@ -90,9 +90,12 @@ def copy_lines(copy: Mapping[str, Any]) -> Iterator[str]:
 
 
 def similarity_text(copy: Mapping[str, Any]) -> str:
-    """`similarity 1`, `jaccard .87`, `jaccard .87 to <id>`: to the survivor where no other document is named."""
+    """`similarity 1`, `jaccard .87, 9 bands shared`, `jaccard .87 to <id>`: to the survivor where no other document is
+    named."""
     to = f" to {copy['via']}" if copy["via"] else ""
-    return f"{copy['measure'] or 'similarity'} {_number(copy['similarity'])}{to}"
+    shared = copy["bands"]
+    bands = "" if shared is None else f", {shared} band{'' if shared == 1 else 's'} shared"
+    return f"{copy['measure'] or 'similarity'} {_number(copy['similarity'])}{to}{bands}"
 
 
 def _number(value: Any) -> Any:

@@ -70,13 +70,31 @@ def main_text(html: str) -> MainText:
 
 
 def main_blocks(page: Sequence[Block], weights: BlockWeights) -> tuple[list[bool], float]:
-    """Which blocks are main text, and the expected F1 of that. A table of data is kept or dropped as a whole."""
+    """Which blocks are main text, and the expected F1 of that."""
+    return chosen(page, judged(page, weights))
+
+
+def judged(page: Sequence[Block], weights: BlockWeights) -> Array:
+    """The network's probability of each block to be main text. Fills the page's tables; once for each page."""
     fill_tables(page)
-    probability_B = probabilities(page, weights)
+    return probabilities(page, weights)
+
+
+def expected_f1(page: Sequence[Block], probability_B: Array, keep: Sequence[bool]) -> float:
+    """The expected F1 of any set of blocks, in characters: the ratio of the expectations."""
+    size_B = np.array([len(block.text) for block in page], float)
+    kept = size_B * np.array(keep)
+    return float(2 * (kept @ probability_B) / max(1.0, kept.sum() + size_B @ probability_B))
+
+
+def chosen(page: Sequence[Block], probability_B: Array) -> tuple[list[bool], float]:
+    """Which blocks of these probabilities are main text, and the expected F1 of that. A table of data is kept or
+    dropped as a whole. Its tables must be filled."""
     if not any(block.frame.table is not None or is_formed(block) for block in page):  # most pages
         return best(page, probability_B)
     # a button behind code is for copying it
     is_tool_B = [block.marks & _BUTTON and before.frame.code is not None for before, block in pairwise(page)]
+    probability_B = probability_B.copy()
     probability_B[1:][np.array(is_tool_B, bool)] = 0
     whole_B = np.array(wholes(page))
     size_B = np.array([len(block.text) for block in page], float)
@@ -87,9 +105,9 @@ def main_blocks(page: Sequence[Block], weights: BlockWeights) -> tuple[list[bool
     formed_B = several_B | np.array([is_formed(block) for block in page])
     # a table that is most of the page decides for itself
     probability_B = lifted(probability_B, formed_B, formed_B & (sizes_B[whole_B] <= MAX_LIFTED * size_B.sum()))
-    keep, expected_f1 = best(page, probability_B)
+    keep, expected = best(page, probability_B)
     kept_B = np.bincount(whole_B, np.array(keep) * size_B, len(page)) * 2 >= sizes_B
-    return kept_B[whole_B].tolist(), expected_f1
+    return kept_B[whole_B].tolist(), expected
 
 
 def lifted(probability_B: Array, formed_B: NDArray[np.bool_], chosen_B: NDArray[np.bool_]) -> Array:

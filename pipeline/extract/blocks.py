@@ -30,6 +30,7 @@ from pipeline.extract.block_kinds import (
 )
 from pipeline.extract.block_runs import Item, runs_of
 from pipeline.extract.block_text import text_of
+from pipeline.extract.copies import Copies
 from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_tag_of, nest, raw_text, scan
 from pipeline.extract.page_data import DataTexts
 from pipeline.extract.shadow import composed
@@ -45,7 +46,6 @@ from pipeline.extract.visibility import (
     GONE,
     LINES,
     SPACES,
-    Copies,
     Sheet,
     inherit,
     tell,

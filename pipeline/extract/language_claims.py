@@ -9,7 +9,9 @@ import re
 import unicodedata
 from typing import Final
 
-_TAG: Final = re.compile(r"[^\W\d_]{1,12}(?:[-_][A-Za-z0-9]{1,8})*")
+# Letters, of Indic scripts with the vowel signs and viramas that are no letters.
+_LETTER: Final = r"[^\W\d_\u0900-\u0dff]|[\u0900-\u0dff]"
+_TAG: Final = re.compile(rf"(?:{_LETTER}){{1,12}}(?:[-_](?:[A-Za-z0-9]{{1,8}}|(?:{_LETTER}){{1,12}}))*")
 _BEFORE: Final = " \t\r\n\"'“”([{"
 
 # ISO 639-1, without the codes that pages use for a country (below).
@@ -32,9 +34,15 @@ _THREE: Final = frozenset(
 
 
 def _by_word(lines: str) -> dict[str, str]:
-    """`code: words`, a language a line, as the code of each word."""
-    pairs = (line.split(":") for line in lines.strip().splitlines())
-    return {word: code.strip() for code, words in pairs for word in words.split()}
+    """`code: words`, a code for each language, as the code of each word."""
+    found: dict[str, str] = {}
+    code = ""
+    for word in lines.split():
+        if word.endswith(":"):
+            code = word[:-1]
+        else:
+            found[word] = code
+    return found
 
 
 # Codes of countries, old codes, those of ISO 639-2 and 639-3, and names, by the code that is meant. Of the countries'
@@ -53,33 +61,33 @@ _MEANT: Final = _by_word("""
     cs: ces cze cz czech čeština cesky česky
     cy: cym wel
     da: dan dk danish dansk
-    de: deu ger gsw at german deutsch allemand
+    de: deu ger gsw dede at german deutsch allemand
     el: ell gre gr greek ελληνικά
-    en: eng gb us au nz english anglais englisch inglés ingles inglese
-    es: spa mx cl pe uy py spanish español espanol castellano
+    en: eng enu enus engb gb us au nz english anglais englisch inglés ingles inglese
+    es: spa esp esn mx cl pe uy py spanish español espanol castellano
     et: est ee ekk estonian eesti
     eu: eus baq
     fa: fas per pes prs ir persian farsi فارسی
     fi: fin finnish suomi
-    fr: fra fre french français francais französisch
+    fr: fra fre frfr french français francais französisch
     ga: gle
     gl: glg
     gu: guj
     he: heb iw il hebrew עברית
-    hi: hin hindi हिन्दी
+    hi: hin hindi हिन्दी हिंदी
     hr: hrv scr croatian hrvatski
     hu: hun hungarian magyar
     hy: hye arm armenian
     id: ind in indonesian indonesia
     is: isl ice icelandic
     it: ita italian italiano
-    ja: jpn jp japanese 日本語
+    ja: jpn jp jajp japanese japan 日本語 にほんご
     jv: jav jw
     ka: kat geo ge georgian
     kk: kaz kz kazakh
     km: khm kh khmer
     kn: kan
-    ko: kor kr kp korean 한국어
+    ko: kor kr kp kokr korean korea 한국어 한국말
     ku: kur kmr
     ky: kir
     la: lat latin
@@ -102,7 +110,7 @@ _MEANT: Final = _by_word("""
     pa: pan
     pl: pol polish polski
     ps: pus
-    pt: por portuguese português portugues
+    pt: por ptb ptbr portuguese português portugues
     ro: ron rum mo mol romanian română romana
     ru: rus russian русский
     si: sin lk
@@ -120,14 +128,18 @@ _MEANT: Final = _by_word("""
     uk: ukr ua ukrainian українська
     ur: urd pk urdu اردو
     uz: uzb uzn
-    vi: vie vn vietnamese việt
+    vi: vie vn vietnamese việt tiếngviệt
     yi: yid ji
-    zh: zho chi cmn lzh cn tw hk chinese mandarin 中文 汉语 漢語
+    zh: zho chi cmn lzh cn tw hk chs cht zhcn zhtw zhhk chinese mandarin
+        simplified-chinese traditional-chinese 中文 汉语 漢語
+        简体 繁体 繁體 简体中文 簡體中文 繁体中文 繁體中文 中国 中國
 """)
 # ISO 639-2 and 639-3 of the languages that have a code of two letters, by that code.
 CODES_OF_THREE: Final = {word: code for word, code in _MEANT.items() if len(word) == 3 and word.isascii()}
 # Languages that a macrolanguage is followed by (RFC 5646, 2.2.2) or that have a tag of their own, registered before.
 _EXTENDED: Final = frozenset({"yue", "wuu", "nan", "gan", "hak", "arz"})
+# Languages of many sites whose codes are no countries': behind a country's they are the language of that site.
+_BEHIND_COUNTRY: Final = frozenset({"ar", "cs", "da", "el", "en", "he", "hi", "ja", "ko", "vi", "zh"})
 _REGISTERED: Final = {"zh-min-nan": "nan", "art-lojban": "jbo", "i-lux": "lb", "no-bok": "no", "no-nyn": "nn"}
 
 
@@ -146,6 +158,10 @@ def claimed_language(claim: str) -> str:
     second = rest.partition("-")[0]
     if second in _EXTENDED:
         return second
+    if tag in _MEANT:
+        return _MEANT[tag]
+    if second in _BEHIND_COUNTRY and len(first) == 2 and first in _MEANT and _MEANT[first] != first:
+        return second  # `jp-en`, `hk-en`: the English pages for a country
     if first in _MEANT:
         return _MEANT[first]
     return first if first in _TWO or first in _THREE else ""

@@ -2,17 +2,17 @@
 
 Two kinds. A label may be wrong and its charset decode every byte: EUC-JP under Shift_JIS is half-width kana, KOI8-R
 under windows-1251 rare letters in capitals, Big5 under GB2312 hanzi that nobody uses, Polish of ISO-8859-2 under
-windows-1250 signs inside words (`s±`), and the other way round control characters. Then another charset of the same
-family is taken if its text is of common letters and the label's is not. And UTF-8 may have been read as windows-1252
-(or 1251) and written as UTF-8 again, once or twice: `Ã©` for é. That is undone where such sequences are most of what is
-not ASCII.
+windows-1250 signs inside words (`s±`), under windows-1252 digits (`by³a`), and the other way round control characters.
+Then another charset of the same family is taken if its text is of common letters and the label's is not. And UTF-8 may
+have been read as windows-1252 (or 1251, 1250, Mac Roman, a code page of DOS) and written as UTF-8 again, once or more
+often: `Ã©` for é. That is undone where such sequences are most of what is not ASCII.
 
 Nothing is changed in case of doubt: shares and bounds leave a wide gap between text and mojibake (measured on 475 pages
 of 49 charsets, each under its own and under the wrong labels).
 """
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,9 @@ _MISFITS: Final = {
     "iso8859-2": re.compile("(?<=[^\\W\\d_])[\x8a\x8c-\x8f\x9a\x9c-\x9f]"),
 }
 MIN_MISFITS: Final = 4
+# What windows-1252 makes of Polish ł, ż, ą (windows-1250), ą, ś (ISO-8859-2), inside words.
+_INSIDE = re.compile("(?<=[a-zêæñó])[³¿¹±¶](?=[a-zêæñó])")
+_INSIDE_BYTES: Final = (b"\xb3", b"\xbf", b"\xb9", b"\xb1", b"\xb6")
 # A text is mojibake up to the first score, and another reading is text from the second on. Cyrillic: common letters are
 # .5 to .75 of a text and .2 to .45 of a wrong reading, which has its capitals in the wrong places too.
 MAX_WRONG: Final = 0.45
@@ -65,6 +68,8 @@ MIN_RIGHT_ASIAN: Final = 0.2
 def right_codec(body: bytes, codec: str) -> str | None:
     """The charset that the body is in, where it is another one than `codec`, which a label says and which decodes it;
     None if the label may be right."""
+    if codec == "cp1252":
+        return _right_polish(body)
     if codec in _MISFITS:
         return _right_central(_TAG.sub(b" ", body)[:SAMPLE_BYTES], codec)
     if codec not in _FAMILIES[0] and codec not in _FAMILIES[1]:
@@ -77,6 +82,15 @@ def _right_central(sample: bytes, codec: str) -> str | None:
     other = next(each for each in _MISFITS if each != codec)
     own, others = (len(_MISFITS[each].findall(_decoded(sample, each))) for each in (codec, other))
     return other if own >= max(MIN_MISFITS, 10 * others) else None
+
+
+def _right_polish(body: bytes) -> str | None:
+    if sum(map(body.count, _INSIDE_BYTES)) < MIN_MISFITS:
+        return None
+    found = _INSIDE.findall(_decoded(_TAG.sub(b" ", body)[:SAMPLE_BYTES], "cp1252"))
+    if len(found) < MIN_MISFITS or len(set(found)) < 2:
+        return None
+    return "cp1250" if found.count("¹") >= found.count("±") + found.count("¶") else "iso8859-2"
 
 
 def _right_cyrillic(sample: bytes, codec: str) -> str | None:
@@ -172,10 +186,23 @@ def _pairs(chars: str) -> npt.NDArray[np.bool_]:
 
 _AFTER_WESTERN: Final = _pairs("".join(_WESTERN[byte] for byte in range(0x80, 0xC0)))
 _AFTER_RUSSIAN: Final = _pairs("".join(_RUSSIAN[byte] for byte in range(0x80, 0xC0)))
-_READ_AS: Final = tuple(
-    (_sequences(table), {ord(char): byte for byte, chars in table.items() for char in chars})
-    for table in (_WESTERN, _RUSSIAN)
-)
+
+
+class _Reading(NamedTuple):
+    """A charset that UTF-8 may have been read as: its sequences, and the byte of each of their characters."""
+
+    sequences: re.Pattern[str]
+    byte_of: dict[int, int]
+
+
+def _reading(table: dict[int, str]) -> _Reading:
+    return _Reading(_sequences(table), {ord(char): byte for byte, chars in table.items() for char in chars})
+
+
+_READ_AS: Final = (_reading(_WESTERN), _reading(_RUSSIAN))
+_RARELY_READ_AS: Final = tuple(_reading(_table(codec)) for codec in ("cp1250", "mac_roman", "cp850", "cp437", "cp1254"))
+# What the bytes 0xC3 to 0xC5, 0xD0 and 0xD1, with which most such texts begin a character, are in the last of these.
+_RARE_LEADS: Final = "ĂÄĹ√ƒ≈├─┼╨╤Ğ"
 # The second bytes of those first characters: Â to ô, В to п, р to ф.
 _SECOND: Final = {0xC3: (0x82, 0xB4), 0xD0: (0x92, 0xBF), 0xD1: (0x80, 0x84)}
 _MOST_ROUNDS: Final = 3
@@ -191,7 +218,7 @@ def has_hint(body: bytes) -> bool:
     page = np.frombuffer(body, np.uint8)
     western = _hits(body, page, 0xC3, _AFTER_WESTERN)
     russian = _hits(body, page, 0xD0, _AFTER_RUSSIAN) + _hits(body, page, 0xD1, _AFTER_RUSSIAN)
-    most = max(western, russian)
+    most = max(western, russian, sum(body.count(lead.encode()) for lead in _RARE_LEADS))
     return bool(most >= MIN_SEQUENCES and most >= MIN_COVERED / 4 * np.count_nonzero(page >= 0xC0))
 
 
@@ -208,27 +235,38 @@ def undoubled(text: str) -> str | None:
     """The text without the wrong reading that came between two encodings in UTF-8; None if there was none for sure."""
     changed = None
     for _ in range(_MOST_ROUNDS):
-        after = next((found for read_as in _READ_AS if (found := _once(text, *read_as)) is not None), None)
+        after = next((found for reading in _READ_AS if (found := _once(text, reading)[0]) is not None), None)
+        if after is None and any(lead in text for lead in _RARE_LEADS):
+            after = _clearest([_once(text, reading) for reading in _RARELY_READ_AS])
         if after is None:
             break
         changed = text = after
     return changed
 
 
-def _once(text: str, sequences: re.Pattern[str], byte_of: dict[int, int]) -> str | None:
+def _clearest(found: list[tuple[str | None, int]]) -> str | None:
+    """The text in which most sequences were meant; None where two have as many and differ."""
+    most = max(good for _, good in found)
+    best = {text for text, good in found if good == most and text is not None}
+    return best.pop() if len(best) == 1 else None
+
+
+def _once(text: str, reading: _Reading) -> tuple[str | None, int]:
+    """The text with what its sequences were meant to be, and how many these are; None if they are too few."""
     good = covered = 0
 
     def meant(match: re.Match[str]) -> str:
         nonlocal good, covered
         try:
-            char = match[0].translate(byte_of).encode("latin-1").decode()
+            char = match[0].translate(reading.byte_of).encode("latin-1").decode()
         except UnicodeError:
             return match[0]
         good += 1
         covered += len(match[0])
         return char
 
-    after = sequences.sub(meant, text)
+    after = reading.sequences.sub(meant, text)
     foreign = len(_NOT_ASCII.findall(text))
     # most of what is not ASCII is in such sequences, or every letter would have to be a strange pair
-    return after if good >= MIN_SEQUENCES and covered >= MIN_COVERED * foreign else None
+    is_sure = good >= MIN_SEQUENCES and covered >= MIN_COVERED * foreign
+    return (after if is_sure else None), good

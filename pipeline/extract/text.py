@@ -25,7 +25,8 @@ _INVISIBLE: Final = "\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff"
 _DROP_INVISIBLE: Final = dict.fromkeys(map(ord, _INVISIBLE))
 # Scripts written without spaces, as their punctuation: a line end of the source between two of them is nothing.
 _SOLID: Final = (
-    "\u2e80-\u2fdf\u3001-\u30ff\u31a0-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff9f\U00020000-\U0003ffff"
+    "\u2e80-\u2fdf\u3001-\u30ff\u3105-\u312f\u31a0-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff9f"
+    "\U00020000-\U0003ffff"
 )
 _SOLID_LINE_END = re.compile(rf"(?<=[{_SOLID}])[ \t\r\f]*+\n[ \t\r\n\f]*+(?=[{_SOLID}])")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")

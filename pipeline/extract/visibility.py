@@ -2,8 +2,9 @@
 
 Three sources count, the later over the earlier: what browsers do with an element or attribute (`hidden`, a closed
 `dialog`) and class names that mean the same everywhere (`sr-only`, `whitespace-pre`); rules of the page's own `style`
-elements whose selector is one class or id; the `style` attribute. Selectors of several parts hide nothing here; but a
-name that one of them, or a rule for some screens, shows again is taken as shown: menus, tabs, slides that open.
+elements whose selector is one class or id; the `style` attribute, also where it moves the element off the page or
+clips all of it. Selectors of several parts hide nothing here; but a name that one of them, or a rule for some screens,
+shows again is taken as shown: menus, tabs, slides that open.
 
 Everything is linear in the length of what is read. `pipeline/extract/blocks.py` applies it.
 """
@@ -11,7 +12,7 @@ Everything is linear in the length of what is read. `pipeline/extract/blocks.py`
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple
 
 from pipeline.extract.markup import Tag, attributes
 
@@ -38,13 +39,19 @@ _SHOWING: Final = (BOX | SEEN) << _IMPORTANT | BOX | SEEN
 _VALUES: Final = {
     "display": {"none": GONE, "": BOX},
     "visibility": {"hidden": UNSEEN, "collapse": UNSEEN, "visible": SEEN},
+    "content-visibility": {"hidden": GONE},
     "white-space": {
         "pre": SPACES, "pre-wrap": SPACES, "break-spaces": SPACES, "pre-line": LINES, "normal": FLOWS, "nowrap": FLOWS,
+        "preserve": SPACES, "preserve-breaks": LINES, "collapse": FLOWS,  # CSS Text 4
     },
 }
+_VALUES["white-space-collapse"] = _VALUES["white-space"]
 _CLASSES: Final = {
-    # for screen readers alone: Bootstrap, Tailwind, WordPress, Drupal, HTML5 Boilerplate
-    **dict.fromkeys(("sr-only", "visually-hidden", "visuallyhidden", "screen-reader-text", "element-invisible"), GONE),
+    # for screen readers alone: Bootstrap, Tailwind, WordPress, Drupal, HTML5 Boilerplate, Foundation, Salesforce
+    **dict.fromkeys((
+        "sr-only", "visually-hidden", "visually-hidden-focusable", "visuallyhidden", "screen-reader-text",
+        "screen-reader-only", "element-invisible", "show-for-sr", "a11y-hidden", "assistive-text",
+    ), GONE),
     # Tailwind, Primer, GitHub's code, editors
     **dict.fromkeys((
         "whitespace-pre", "whitespace-pre-wrap", "ws-pre", "ws-pre-wrap", "text-pre", "text-pre-wrap",
@@ -53,32 +60,40 @@ _CLASSES: Final = {
     "whitespace-pre-line": LINES,
 }
 # fmt: on
+# Design systems put a name of theirs before these.
+_PREFIXED: Final = re.compile(r"[a-z0-9]+-(?=(?:sr-only|visually-hidden|assistive-text)\Z)")
 # A main container that a style hides is one that a script will show.
 _MAIN: Final = frozenset({"main", "content", "app", "root", "page", "wrapper", "container", "__next", "__nuxt"})
-# Elements that say something by themselves. audio, canvas and video show what they hold to browsers that lack them.
+# Elements that say something by themselves. audio, canvas and the like show what they hold to browsers that lack them.
 _ELEMENTS: Final = {
     **dict.fromkeys(("pre", "listing"), SPACES),
     **dict.fromkeys(("rt", "rp", "rtc"), ASIDE),
-    **dict.fromkeys(("audio", "canvas", "video"), ASIDE),
+    **dict.fromkeys(("audio", "canvas", "video", "progress", "meter"), ASIDE),
     "dialog": GONE,
     "main": 0,
 }
 TELLING: Final = frozenset(_ELEMENTS)
 # Words of classes and styles that say something.
 TELLING_WORDS: Final = """display visibility white whitespace sr visually visuallyhidden screen invisible ws pre blob
-    react mirror cm ace view"""
+    react mirror cm ace view assistive y clip indent absolute"""
 
 _DECLARATION = re.compile(
-    r"(?:^|[;\s{])(display|visibility|white-space)\s*+:\s*+([a-z-]++)[^;!]*+(!\s*+important)?", re.I
+    r"(?:^|[;\s{])((?:content-)?visibility|display|white-space(?:-collapse)?)\s*+:\s*+([a-z-]++)[^;!]*+(!\s*+important)?",
+    re.I,
 )
+# Moved off the page by so many pixels that no slide is so wide, or clipped to nothing: for screen readers alone.
+_MOVED: Final = re.compile(r"(?:left|top|text-indent)\s*+:\s*+-(?:[0-9]{4,}+(?:px)?|[0-9]{3,}+r?em)(?![\w.])", re.I)
+_CLIPPED: Final = re.compile(r"clip\s*+:\s*+rect\(\s*+[01](?:px)?(?:[\s,]++[01](?:px)?){3}\s*+\)", re.I)
 # What a reader opens by a click is text of the page: panels of tabs, accordions, slides.
 _OPENED: Final = re.compile(
-    r"(?<![a-z])(?:tabs?|tab-?(?:panel|content|pane)|panel|pane|collaps\w*|accordion|slides?|toggle|expand\w*|spoiler|faq"
-    r"|answer|read-?more)(?![a-z])",
+    r"(?<![a-z])(?:tabs?|tab-?(?:panel|content|pane)|panel|pane|collaps\w*|accordion|slides?|carousel|swiper|slick|toggle"
+    r"|expand\w*|spoiler|faq|answer|read-?more)(?![a-z])",
     re.IGNORECASE,
 )
 _FORMULA = re.compile("math|mjx|katex", re.I)
-_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+# Comments, and what HTML's look like in a style sheet, which browsers pass over.
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|<!--|-->", re.DOTALL)
+_CAPITALS = re.compile(r"DISPLAY|VISIBILITY|(?<=:)\s{0,4}(?:NONE|HIDDEN)")
 # The page before a style element is searched so many times at most for what it names.
 _MOST_CHECKS: Final = 8
 _MOST_SEARCHES: Final = 100
@@ -91,8 +106,11 @@ _MOST_NAMES: Final = 100
 _TOLD: Final = (
     re.compile(r"display\s*+:\s*+none"),
     re.compile(r"visibility\s*+:\s*+(?:hidden|collapse)"),
-    re.compile(r"white-space\s*+:\s*+(?:pre|break)"),
+    re.compile(r"white-space(?:-collapse)?\s*+:\s*+(?:pre|break)"),
 )
+# At-rules that hold on every screen; of the features that `@supports` asks for, browsers have what pages use.
+_EVERYWHERE: Final = re.compile(r"@media\s++(?:only\s++)?(?:all|screen)\s*+(?:,|\Z)|@layer\b|@supports\b(?!\s*+not\b)")
+
 _RULE = re.compile(r"([^{}]*+)([{}])")
 _PLAIN_SELECTOR = re.compile(r"[.#][\w-]++\Z")
 _NAME = re.compile(r"[.#][\w-]++")
@@ -137,10 +155,13 @@ class Sheet(dict[str, int]):
     def read(self, html: str, style: Tag) -> bool:
         """Add a style element of a page. Returns whether what it says is of an element before it, perhaps."""
         css = html[style.content : style.end]
-        names = _told_names(css)
+        if "DISPLAY" in css or "VISIBILITY" in css:
+            css = _CAPITALS.sub(lambda found: found[0].lower(), css)
+        names = _told_names(_COMMENT.sub(" ", css) if "<!--" in css else css)
         if not self and not any(self._is_used(html, style, name) for name in names):
             return False
-        if "print" in html[style.start : style.content].lower():
+        tag = html[style.start : style.content].lower()
+        if "print" in tag or ("type" in tag and _other_type(tag)):
             return False
         changed = {name for name in self.add(css) if self._is_used(html, style, name)}
         self.words |= changed
@@ -193,6 +214,11 @@ class Sheet(dict[str, int]):
         return changed
 
 
+def _other_type(tag: str) -> bool:
+    """Whether a style element is in another language than CSS, which no browser reads."""
+    return attributes(tag[len("<style") :]).get("type", "").strip() not in ("", "text/css")
+
+
 def _told_names(css: str) -> set[str]:
     """The classes and ids that rules hide, or keep the white space of, and that are all of a selector."""
     read = 0
@@ -222,7 +248,7 @@ def _rules(css: str) -> Iterator[tuple[str, str, bool]]:
             if not in_print and ("display" in text or "visib" in text or "white-" in text):
                 prelude = _prelude(before)
                 if not prelude.startswith("@"):
-                    yield prelude, text, not outer
+                    yield prelude, text, all(_EVERYWHERE.match(_prelude(each)) for each in outer)
 
 
 def _prelude(text: str) -> str:
@@ -233,14 +259,6 @@ def _prelude(text: str) -> str:
 
 def _is_for_print(prelude: str) -> bool:
     return prelude.startswith("@media") and "print" in prelude and "screen" not in prelude
-
-
-class _HasText(Protocol):
-    @property
-    def text(self) -> str: ...
-
-
-B = TypeVar("B", bound=_HasText)
 
 
 class Told(NamedTuple):
@@ -287,10 +305,13 @@ def tell(inside: str) -> Told:
         said = 0 if id_.startswith("S:") else GONE
     if "not-sr-only" not in classes:
         for each in classes:
-            said = _over(said, _CLASSES.get(each, 0))
+            said = _over(said, _CLASSES.get(each, 0) or _CLASSES.get(_PREFIXED.sub("", each), 0))
     if found.get("aria-hidden", "").lower() == "true":
         said |= COPY
-    by_style = declared(found.get("style", ""))
+    style = found.get("style", "")
+    by_style = declared(style)
+    if ("-" in style or "(" in style) and (_MOVED.search(style) or _CLIPPED.search(style)):
+        by_style |= GONE
     if (said | by_style) & _HIDING:
         words = f"{found.get('class', '')} {id_} {found.get('role', '')}"
         # a formula in another form is read by `structure/formulas.py`; readers see it as a picture
@@ -325,73 +346,3 @@ def inherit(outer: int, said: int) -> int:
         if said & group:
             outer = outer & ~group | said & group
     return outer | said & (GONE | ASIDE)
-
-
-class Copies:
-    """The elements of a page that may repeat others (`aria-hidden`), and what of them does.
-
-    A copy says what the elements just before or behind it say: pieces of its line, or blocks.
-    """
-
-    def __init__(self) -> None:
-        self.level = 0  # that of the open one, if there is one
-        self.waiting = False  # whether `cleared` has to look at the next block
-        self._begin = (0, 0)
-        self._of_pieces: list[tuple[int, int]] = []
-        self._of_blocks: list[tuple[int, int]] = []
-
-    def open(self, level: int, block: int, piece: int) -> None:
-        """The element of this level begins with this piece of this block."""
-        self.level, self._begin = level, (block, piece)
-
-    def close(self, block: int, piece: int) -> None:
-        """The open element ends before this piece of this block."""
-        begin = self._begin
-        self.level = 0
-        if begin[0] == block:
-            self._of_pieces.append((begin[1], piece))
-            self.waiting = True
-        elif begin[1] == piece == 0:
-            self._of_blocks.append((begin[0], block))
-
-    def cleared(self, pieces: list[str], block: int) -> list[str]:
-        """The pieces that make up a block, without copies."""
-        spans, self._of_pieces, self.waiting = self._of_pieces, [], False
-        dropped: set[int] = set()
-        for begin, end in spans:
-            text = "".join("".join(pieces[begin:end]).split())
-            before, behind = range(begin - 1, -1, -1), range(end, len(pieces))
-            if text and (_reads(text, pieces, before) or _reads(text, pieces, behind)):
-                dropped.update(range(begin, end))
-        if len(spans) == 1 and not "".join(pieces[: spans[0][0]] + pieces[spans[0][1] :]).strip():
-            self._of_blocks.append((block, block + 1))
-        # emptied, not removed, so that numbers of pieces stay
-        return ["" if number in dropped else piece for number, piece in enumerate(pieces)] if dropped else pieces
-
-    def dropped(self, blocks: list[B]) -> list[B]:
-        """The blocks of the page without copies."""
-        gone: set[int] = set()
-        for begin, end in self._of_blocks:
-            texts = [block.text for block in blocks[begin:end]]
-            before = [block.text for block in blocks[max(0, 2 * begin - end) : begin]]
-            if (
-                begin not in gone
-                and texts
-                and (before == texts or [block.text for block in blocks[end : 2 * end - begin]] == texts)
-            ):
-                gone.update(range(begin, end))
-        return [block for number, block in enumerate(blocks) if number not in gone] if gone else blocks
-
-
-def _reads(text: str, pieces: list[str], order: range) -> bool:
-    """Whether the pieces in this order, white space apart, make up `text` at the end of one of them."""
-    read = 0
-    for number in order:
-        part = "".join(pieces[number].split())
-        at = read if order.step > 0 else len(text) - read - len(part)
-        if at < 0 or not text.startswith(part, at):
-            return False
-        read += len(part)
-        if read == len(text):
-            return True
-    return False

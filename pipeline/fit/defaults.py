@@ -21,14 +21,13 @@ from infra.storage import lock, new_folder, read_json, write_bytes
 from pipeline.extract.page import PageExtractor
 from pipeline.fit.benchmarks import benchmarks_from, package_items
 from pipeline.fit.coherence import coherence_from
-from pipeline.fit.domains import domains_from
 from pipeline.fit.packages import PACKAGES, fetch
 from pipeline.fit.passages import is_running_text
 from pipeline.fit.perplexity import perplexity_from
 from pipeline.fit.quality import quality_from
 from pipeline.fit.safety import OBSCENITY, package_words, safety_from
 from pipeline.fit.safety_words import default_words
-from pipeline.fit.seeds import CODE_PACKAGES, CrawledPage, Seed, pages, seeds
+from pipeline.fit.seeds import CrawledPage, Seed, pages, seeds
 from pipeline.fit.texts import Sample, write_card
 from pipeline.fit.url_lists import url_lists_from
 from pipeline.fit.wikitext import articles as whole_articles
@@ -153,11 +152,6 @@ def _quality(out: Path, inputs: _Inputs) -> dict[str, Any]:
     return quality_from(positive, inputs.web, out, _packages(*ARTICLES, *WEB), COMMAND)
 
 
-def _domains(out: Path, inputs: _Inputs) -> dict[str, Any]:
-    texts = [seed.sample for seed in inputs.seeds]
-    return domains_from(texts, out, _packages(*ARTICLES, "chatterbot-corpus", *CODE_PACKAGES), COMMAND)
-
-
 def _coherence(out: Path, inputs: _Inputs) -> dict[str, Any]:
     web = [sample for sample in inputs.web if is_running_text(sample.text)]
     texts = sorted({*(seed.sample for seed in inputs.articles), *inputs.whole_articles, *web})
@@ -193,7 +187,6 @@ def _shipped(out: Path, inputs: _Inputs) -> dict[str, Any]:
 _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
     "benchmarks": _benchmarks,
     "coherence": _coherence,
-    "domains": _domains,
     "language": _language,
     "lid.176.ftz": _lid,
     "perplexity-en": _perplexity,

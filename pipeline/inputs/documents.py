@@ -274,7 +274,7 @@ def shown(names: Sequence[str]) -> str:
 
 def check_text(schema: pa.Schema, name: str, path: str) -> None:
     """Raises UsageError if the column of texts, where there is one, has none."""
-    if name in schema.names:
+    if schema.names.count(name) == 1:
         found = schema.field(name).type
         plain = found.value_type if pa.types.is_dictionary(found) else found
         tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary,

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO, NamedTuple
@@ -13,7 +14,7 @@ from pipeline.warc.records import CRC, DEFLATE, LZ4, XZ, ZEROS, ZSTD
 from pipeline.warc.stream import ByteSource
 from pipeline.warc.unpacking import is_packed, source_of
 
-_HEAD_BYTES = 16
+_HEAD_BYTES = 512
 _PART_BYTES = 2**20
 # The longest mark first: that of UTF-32 begins as that of UTF-16.
 _WIDE = (
@@ -22,6 +23,20 @@ _WIDE = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# JSON without a mark: two of its first characters are ASCII, and the first begins a value (RFC 4627, 3).
+_BARE_WIDE = re.compile(rb"(?:([{\[\s]\0[^\0]\0)|(\0[{\[\s]\0[^\0]))")
+# What is not read as text, by its first bytes.
+_FOREIGN = (
+    (b"PAR1", "Parquet: give it a name that ends in .parquet"),
+    (b"PK\x03\x04", "a ZIP archive: unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it"),
+    (b"Rar!", "a RAR archive: unpack it"),
+    (b"\x1f\x9d", "what compress writes (.Z): unpack it"),
+    (b"\x02\x21\x4c\x18", "LZ4 in its old format: unpack it"),
+    (b"\xff\x06\0\0sNaPpY", "Snappy: unpack it"),
+    (b"\x5d\0\0", "LZMA in its old format: unpack it"),
+)
+_TAR = slice(257, 262), b"ustar"
 
 # Where unpacked bytes are missing, and why: a position in what there is of them, and a reason of `warc/records.py`.
 Break = tuple[int, str]
@@ -103,12 +118,15 @@ def open_lines(path: str, breaks: list[Break] | None = None, doubts: list[Doubt]
 
     Where its compressed data are damaged, what follows is read on, and the place is added to `breaks`; without such a
     list that raises OSError. `doubts` gets what such data may have made wrong. UsageError for a file that is compressed
-    twice.
+    twice, is an archive of files or is compressed in a way that is not read.
     """
     file: BinaryIO = place(path).open("rb")
     head = file.read(_HEAD_BYTES)
     file.seek(0)
-    if head.startswith(tuple(mark for mark, _ in _WIDE)):
+    if what := _foreign(head):
+        file.close()
+        raise UsageError(f"{path} is {what}")
+    if _wide(head):
         return _buffered(_as_utf8(iter(lambda: file.read(_PART_BYTES), b"")), None, None, None, file)
     if not is_packed(head):
         return file
@@ -125,7 +143,24 @@ def open_lines(path: str, breaks: list[Break] | None = None, doubts: list[Doubt]
     if is_packed(again):
         lines.close()
         raise UsageError(f"{path} is compressed twice: unpack it once")
+    if what := _foreign(again):
+        lines.close()
+        raise UsageError(f"{path}, unpacked, is {what}")
     return lines
+
+
+def _foreign(head: bytes) -> str | None:
+    """What a file that begins so is, and what to do, if its text cannot be read."""
+    if head[_TAR[0]] == _TAR[1]:
+        return "a tar archive: unpack it"
+    return next((what for magic, what in _FOREIGN if head.startswith(magic)), None)
+
+
+def _wide(head: bytes) -> str | None:
+    """The encoding of a file that begins so, if that is UTF-16 or UTF-32."""
+    if found := _BARE_WIDE.match(head):
+        return "utf-16-le" if found[1] else "utf-16-be"
+    return next((name for mark, name in _WIDE if head.startswith(mark)), None)
 
 
 def doubts_of(path: str) -> tuple[Doubt, ...]:
@@ -150,12 +185,12 @@ def _buffered(
 
 
 def _as_utf8(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The parts, one for each, from UTF-16 or UTF-32 if a byte order mark at the beginning says so."""
+    """The parts, one for each, from UTF-16 or UTF-32 if the beginning says so."""
     decoder: codecs.IncrementalDecoder | None = None
     begun = False
     for part in parts:
         if not begun and part:
             begun = True
-            wide = next((name for mark, name in _WIDE if part.startswith(mark)), None)
+            wide = _wide(part)
             decoder = codecs.getincrementaldecoder(wide)("replace") if wide else None
         yield part if decoder is None else decoder.decode(part).encode("utf-8", "replace")

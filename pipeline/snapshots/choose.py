@@ -6,7 +6,7 @@ machine and at any time.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infra.errors import UsageError
@@ -30,11 +30,19 @@ class CrawlFile:
 def chosen_files(crawls: Crawls, choice: Choice) -> tuple[CrawlFile, ...]:
     """The files, by snapshot and name. UsageError where there is nothing to choose from; WorkError for what cannot be
     listed."""
+    return tuple(
+        CrawlFile(name, crawls.source.place(name), snapshot, ARC if snapshot in ARC_CRAWLS else choice.kind)
+        for snapshot, names in chosen_names(crawls, choice)
+        for name in names
+    )
+
+
+def chosen_names(crawls: Crawls, choice: Choice) -> Iterator[tuple[str, list[str]]]:
+    """(snapshot, names of its files), one snapshot at a time. Errors as of `chosen_files`."""
     if choice.kind not in KINDS:
         raise UsageError(f"no kind {choice.kind!r}: there are {listed(KINDS)}")
     if choice.files is not None and choice.share is not None:
         raise UsageError("--files and --sample both say how many: give one of them")
-    found: list[CrawlFile] = []
     for snapshot in snapshots_of(crawls, choice):
         names = crawls.names(snapshot, choice.kind)
         if not names:
@@ -43,28 +51,27 @@ def chosen_files(crawls: Crawls, choice: Choice) -> tuple[CrawlFile, ...]:
         if not in_segments:
             raise UsageError(f"{snapshot} has no {choice.kind} file in segment {' or '.join(choice.segments)}: "
                              f"`refinery snapshots files {snapshot}` shows names")  # fmt: skip
-        kind = ARC if snapshot in ARC_CRAWLS else choice.kind
-        found += [
-            CrawlFile(name, crawls.source.place(name), snapshot, kind)
-            for name in sample(in_segments, choice.files, choice.share)
-        ]
-    return tuple(found)
+        yield snapshot, sample(in_segments, choice.files, choice.share)
 
 
 def snapshots_of(crawls: Crawls, choice: Choice) -> list[str]:
     """The snapshots in order, each once; `all` stands for every one that has files of the kind."""
-    if ALL not in choice.snapshots:
-        return sorted(dict.fromkeys(choice.snapshots))
-    return sorted(one for one in crawls.ids() if choice.kind == WARC or crawls.names(one, choice.kind))
+    found = {one for one in choice.snapshots if one != ALL}
+    if ALL in choice.snapshots:
+        found.update(one for one in crawls.ids() if choice.kind == WARC or crawls.names(one, choice.kind))
+    return sorted(found)
 
 
 def named(crawls: Crawls, snapshots: Sequence[str]) -> Sequence[str]:
-    """These snapshots, each once; every one there is for none, and for `all`."""
-    return crawls.ids() if not snapshots or ALL in snapshots else list(dict.fromkeys(snapshots))
+    """These snapshots, each once; every one there is for none, and for `all`, and what else is named."""
+    every = crawls.ids() if not snapshots or ALL in snapshots else []
+    return list(dict.fromkeys([*every, *(one for one in snapshots if one != ALL)]))
 
 
 def sample(names: Sequence[str], files: int | None, share: float | None) -> list[str]:
     """The first names by their hash, in the order of names: `files` of them, or this share of all, rounded up."""
+    if files is None and share is None:
+        return sorted(names)
     number = len(names) if files is None else files
     if share is not None:
         number = math.ceil(share * len(names))

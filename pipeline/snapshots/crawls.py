@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.errors import UsageError, WorkError
-from infra.names import meant
+from infra.names import listed, meant
 from pipeline.snapshots.cache import PathFiles
 from pipeline.snapshots.choice import WARC
 from pipeline.snapshots.source import COLLECTIONS, CrawlSource
@@ -29,11 +29,16 @@ ARC_CRAWLS = {
     "CC-MAIN-2009-2010": "crawl-002/",
     "CC-MAIN-2012": "parse-output/segment/",
 }
+_ARC_ENDS = (".arc.gz", ".arc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# No name is absolute, leaves the bucket or has a control character.
-_NAME = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\\x00-\x1f\x7f-\x9f]{1,1024}")
+# No name is absolute or an address, leaves the bucket, or has a control character or a byte order mark.
+_NAME = re.compile(r"(?!/)(?!.*://)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\\x00-\x1f\x7f-\x9f\ufeff]{1,1024}")
 # Bytes of the names in a path file, ten times those of the largest.
 MOST_BYTES = 2**28
+
+
+class UnknownSnapshot(UsageError):
+    """A source has no snapshot of this id."""
 
 
 @dataclass(frozen=True)
@@ -89,37 +94,65 @@ class Crawls:
         if found is None:
             prefix = ARC_CRAWLS[snapshot]
             try:
-                listed = [each for each in self.source.names(prefix) if each.endswith((".arc.gz", ".arc"))]
+                names = [each for each in self.source.names(prefix) if each.endswith(_ARC_ENDS)]
             except WorkError as error:
-                raise WorkError(f"{snapshot}: its ARC files cannot be listed ({error}): {_how(prefix, name)}") from None
-            if not listed:
+                raise WorkError(f"{snapshot}: its ARC files cannot be listed ({error}): {_how(snapshot)}") from None
+            if not names:
                 raise WorkError(f"{snapshot}: {self.source.at} has no {name} and no file below {prefix}: "
-                                f"{_how(prefix, name)}")  # fmt: skip
-            content = gzip.compress("".join(f"{each}\n" for each in listed).encode(), mtime=0)
+                                f"{_how(snapshot)}")  # fmt: skip
+            content = gzip.compress("".join(f"{each}\n" for each in names).encode(), mtime=0)
             found = _lines(content, name, self.source.at)
             self.files.keep(self.source, name, content)
         return found
+
+    def keep_names(self, snapshot: str, text: str) -> tuple[str, ...]:
+        """The names of an ARC crawl's files as somebody else listed them, kept as if the source had: one a line,
+        as addresses, or as `aws s3 ls` prints them too. UsageError for another snapshot, and a line that is none."""
+        if snapshot not in ARC_CRAWLS:
+            raise UsageError(f"{snapshot} has path files of its own: names are kept of {listed(ARC_CRAWLS)}")
+        if not self.source.far:
+            raise UsageError(
+                f"{self.source.at} is a folder, which is listed each time: put {path_file(snapshot, ARC)} there"
+            )
+        names = []
+        for line in text.removeprefix("\ufeff").splitlines():
+            name = re.sub(r"^[a-z0-9]+://[^/]+/", "", line.split()[-1]) if line.strip() else ""
+            if not name:
+                continue
+            if not (_NAME.fullmatch(name) and name.startswith(ARC_CRAWLS[snapshot]) and name.endswith(_ARC_ENDS)):
+                raise UsageError(f"{line.strip()[:200]!r} names no ARC file below {ARC_CRAWLS[snapshot]}")
+            names.append(name)
+        if not names:
+            raise UsageError("there is no name in that list")
+        name = path_file(snapshot, ARC)
+        content = gzip.compress("".join(f"{each}\n" for each in dict.fromkeys(names)).encode(), mtime=0)
+        self.files.keep(self.source, name, content)
+        if PathFiles(self.files.folder).kept(self.source, name) is None:
+            raise WorkError(
+                f"the list cannot be kept in {self.files.folder}: name another folder in REFINERY_SNAPSHOTS"
+            )
+        return _lines(content, name, self.source.at)
 
     def _unknown(self, snapshot: str) -> UsageError:
         known = self.ids()
         if snapshot in known:
             return UsageError(f"{snapshot}: {self.source.at} has no {path_file(snapshot, WARC)}: take another "
                               "snapshot, or another --source")  # fmt: skip
-        return UsageError(f"no snapshot {snapshot!r} at {self.source.at}: "
-                          f"{meant(snapshot, known, 'refinery snapshots list')}")  # fmt: skip
+        return UnknownSnapshot(f"no snapshot {snapshot!r} at {self.source.at}: "
+                               f"{meant(snapshot, known, 'refinery snapshots list')}")  # fmt: skip
 
 
-def _how(prefix: str, name: str) -> str:
+def _how(snapshot: str) -> str:
     return (
-        f"list s3://commoncrawl/{prefix} with credentials of your own, write the names into a file {name} in a folder, "
-        "and name that folder with --source"
+        f"list them with credentials of your own (aws s3 ls --recursive s3://commoncrawl/{ARC_CRAWLS[snapshot]}) and "
+        f"give that list: refinery snapshots keep {snapshot} --names FILE"
     )
 
 
 def path_file(snapshot: str, kind: str) -> str:
     """The name of a path file. UsageError for what is no snapshot's id or no kind."""
     if not _ID.fullmatch(snapshot):
-        raise UsageError(f"{snapshot!r} is no snapshot: give its id, such as CC-MAIN-2024-51")
+        raise UnknownSnapshot(f"{snapshot!r} is no snapshot: give its id, such as CC-MAIN-2024-51")
     if kind not in KINDS:
         raise UsageError(f"no kind {kind!r}: {meant(kind, KINDS)}")
     return f"crawl-data/{snapshot}/{KINDS[kind]}.paths.gz"
@@ -143,7 +176,7 @@ def _lines(content: bytes, name: str, at: str) -> tuple[str, ...]:
     """The names in a path file, each once."""
     try:
         inflated = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MOST_BYTES + 1)
-        lines = inflated.decode().split("\n")
+        lines = inflated.decode("utf-8-sig").split("\n")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         raise WorkError(f"{at}: {name} is no list of files in gzip: run the command again, or give another --source"
                         ) from None  # fmt: skip
@@ -158,19 +191,31 @@ def _lines(content: bytes, name: str, at: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def coverage(crawls: Crawls, snapshots: Sequence[str]) -> list[dict[str, Any]]:
-    """For each snapshot how many files of each kind it has; 0 where the source has no list. WorkError with the names of
-    all that cannot be listed."""
-    rows, failed = [], []
+class Coverage(NamedTuple):
+    """`rows`: for each snapshot that can be listed how many files of each kind it has, 0 where the source has no list.
+    `failed`: the others, and why."""
+
+    rows: list[dict[str, Any]]
+    failed: list[tuple[str, Exception]]
+
+    def check(self) -> None:
+        """UnknownSnapshot for those that are not there, else WorkError with the names of all that cannot be listed."""
+        if unknown := [error for _, error in self.failed if isinstance(error, UnknownSnapshot)]:
+            raise UnknownSnapshot("; ".join(map(str, unknown)))
+        if self.failed:
+            names = ", ".join(snapshot for snapshot, _ in self.failed)
+            raise WorkError(f"{len(self.failed)} of {len(self.rows) + len(self.failed)} snapshots cannot be listed: "
+                            f"{names}. The first: {self.failed[0][1]}")  # fmt: skip
+
+
+def coverage(crawls: Crawls, snapshots: Sequence[str]) -> Coverage:
+    """How many files of each kind snapshots have."""
+    found = Coverage([], [])
     for snapshot in snapshots:
         try:
             counts = {kind: len(crawls.names(snapshot, kind)) for kind in crawls.kinds(snapshot)}
         except (WorkError, UsageError) as error:
-            failed.append((snapshot, error))
+            found.failed.append((snapshot, error))
             continue
-        rows.append({"snapshot": snapshot, **{kind: counts.get(kind, 0) for kind in KINDS}})
-    if failed:
-        names = ", ".join(snapshot for snapshot, _ in failed)
-        raise WorkError(f"{len(failed)} of {len(snapshots)} snapshots cannot be listed: {names}. The first: "
-                        f"{failed[0][1]}")  # fmt: skip
-    return rows
+        found.rows.append({"snapshot": snapshot, **{kind: counts.get(kind, 0) for kind in KINDS}})
+    return found

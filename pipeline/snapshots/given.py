@@ -39,6 +39,16 @@ def crawls_of(source: str | None, refresh: bool = False) -> Crawls:
     return Crawls(open_source(source), PathFiles(snapshot_cache(), refresh))
 
 
+def read_list(path: Path) -> str:
+    """The text of a list. UsageError if it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no text in UTF-8") from None
+
+
 def http_limits(requests_per_second: float, mib_per_second: float | None = None) -> HttpLimits:
     return HttpLimits(requests_per_second, None if mib_per_second is None else mib_per_second * 2**20)
 

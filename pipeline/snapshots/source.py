@@ -11,9 +11,10 @@ from typing import Protocol
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
+from infra.addresses import shown
 from infra.errors import UsageError, WorkError
 from infra.http.address import split_address
-from infra.http.client import AddressNotFound
+from infra.http.client import AddressNotFound, Refused
 from infra.http.ranges import fetch
 from infra.remote import anywhere
 from infra.storage import ObjectPath, Place
@@ -24,6 +25,9 @@ COLLECTIONS = "collinfo.json"
 # Common Crawl's list of crawls is on its index server, not in the bucket.
 COMMON_CRAWL_COLLECTIONS = "https://index.commoncrawl.org/collinfo.json"
 _WEB = re.compile("https?://", re.IGNORECASE)
+# A list that is refused concerns that list alone: to those without the right to list, S3 refuses what is not there too.
+# So many in a row are a server that blocks us.
+MOST_REFUSED = 3
 
 
 class CrawlSource(Protocol):
@@ -52,11 +56,24 @@ class WebSource:
 
     def __init__(self, at: str) -> None:
         self.at = at.rstrip("/")
+        self._refused = 0
+
+    def _fetch(self, url: str) -> bytes:
+        try:
+            found = fetch(url, stops=self._refused + 1 >= MOST_REFUSED).content
+        except Refused:
+            self._refused += 1
+            raise
+        except AddressNotFound:
+            self._refused = 0
+            raise
+        self._refused = 0
+        return found
 
     def read(self, name: str) -> bytes | None:
         elsewhere = self.at == COMMON_CRAWL and name == COLLECTIONS
         try:
-            return fetch(COMMON_CRAWL_COLLECTIONS if elsewhere else self.place(name)).content
+            return self._fetch(COMMON_CRAWL_COLLECTIONS if elsewhere else self.place(name))
         except AddressNotFound:
             return None
 
@@ -68,7 +85,7 @@ class WebSource:
         while True:
             url = f"{self.at}/?{urlencode(asked)}"
             try:
-                page = ElementTree.fromstring(fetch(url).content)
+                page = ElementTree.fromstring(self._fetch(url))
             except ElementTree.ParseError:
                 raise WorkError(f"{self.at} gives no list of the files below {prefix}") from None
             yield from (key.text or "" for key in page.iterfind("{*}Contents/{*}Key"))
@@ -111,7 +128,10 @@ def open_source(at: str | None = None) -> CrawlSource:
     can be none."""
     at = at or os.environ.get(VARIABLE) or COMMON_CRAWL
     if _WEB.match(at):
-        split_address(at)
+        split = split_address(at)
+        if split.query or split.fragment or at.endswith(("?", "#")):
+            raise UsageError(f"--source {shown(at)}: what is behind ? or # in it would stand before the names of the "
+                             "files: give the address without it")  # fmt: skip
         return WebSource(at)
     folder = anywhere(at, "--source")
     if not isinstance(folder, ObjectPath):

@@ -14,7 +14,7 @@ from dedup.index.decide import Keeping
 from dedup.keep import KeepOne, KeyBySurvivor
 from dedup.marks import READ
 from dedup.minhash import MinHash
-from dedup.paragraphs import KEPT_LINES, LINES, KeepUnique, line_table, surviving_text
+from dedup.paragraphs import surviving_text
 from dedup.policy import columns_read
 from dedup.tables import (
     DECISIONS,
@@ -35,6 +35,7 @@ from pipeline.job.tables import Tables
 from pipeline.recipes.recipe import Stage
 from pipeline.stages.dedup_apply import ApplyCuts, ApplyDecisions
 from pipeline.stages.dedup_decide import decisions_of
+from pipeline.stages.dedup_lines import kept_lines
 from pipeline.stages.dedup_pairs import edges_of, signatures_of
 from pipeline.stages.dedup_spans import ApplySpans, cut_of, repeated_spans
 from pipeline.stages.dedup_work import Work
@@ -62,13 +63,12 @@ def dedup_stage(context: Context, stage: Stage, source: Source, out: Path) -> Da
     task: Task
     brought = carried(source) if kind is Kind.DOCUMENTS else None
     if step.method == "paragraphs":
-        decisions = [paragraph_decisions(work, options)]
-        task = ApplyCuts(
-            step.name, context.recipe.sha256, brought or Carried(), "line", "no_unique_line", surviving_text
-        )
+        decisions = [kept_lines(work, options)]
+        left = partial(surviving_text, span=options["lines"])
+        task = ApplyCuts(step.name, context.recipe.sha256, brought or Carried(), "line", "no_unique_line", left)
     elif step.method == "substring":
         cut = cut_of(options)
-        decisions = repeated_spans(work, cut.windows)
+        decisions = repeated_spans(work, cut)
         task = ApplySpans(step.name, context.recipe.sha256, brought or Carried(), cut)
     else:
         decide_by = minhash_decisions if step.method == "minhash" else exact_decisions
@@ -106,9 +106,3 @@ def minhash_decisions(work: Work, options: dict[str, Any]) -> list[Source]:
     params = MinHash(options["bands"], options["rows"], options["ngram"])
     signed = signatures_of(work, options["policy"], params)
     return work.applicable(decisions_of(work, options, edges_of(work, options, params, signed), signed))
-
-
-def paragraph_decisions(work: Work, options: dict[str, Any]) -> Source:
-    counted = work.table("lines", "lines", LINES, partial(line_table, block=0), ["text"])
-    unique = work.reduce("unique", [counted], KeepUnique(options["within_document"]), KEPT_LINES)
-    return work.to_shards(unique, KEPT_LINES)

@@ -74,7 +74,7 @@ class ApplyDecisions:
     def _removals(self, rows: pa.RecordBatch, decisions: pa.Table) -> pa.RecordBatch | None:
         reject = Reject(self.step, f"copy_{self.method}", None, self.threshold)
         similarity = decisions["similarity"].combine_chunks()
-        names = ("survivor", "survivor_path", "survivor_offset", "via")
+        names = ("survivor", "survivor_path", "survivor_offset", "via", "bands")
         named = {name: decisions[name].combine_chunks().cast(schemas.LEDGER.field(name).type) for name in names}
         named["measure"] = pa.array([self.measure] * rows.num_rows, pa.string())
         return ledger_of(rows, reject, self.recipe, value=similarity, similarity=similarity, **named)

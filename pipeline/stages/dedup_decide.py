@@ -83,9 +83,9 @@ class AsMembers:
         return members_schema(self.policy)
 
     def __call__(self, part: Any) -> Iterator[Output]:
-        for batch in part.table(["a", "b", self.measure]).combine_chunks().to_batches():
-            similarity = batch[self.measure]
-            yield Output(member_edges(values(batch, "a"), values(batch, "b"), similarity, self.policy))
+        for batch in part.table(["a", "b", self.measure, "bands"]).combine_chunks().to_batches():
+            a, b, similarity = values(batch, "a"), values(batch, "b"), batch[self.measure]
+            yield Output(member_edges(a, b, similarity, batch["bands"], self.policy))
 
 
 def via_rows(documents: pa.RecordBatch, first: int, through: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -28,6 +28,7 @@ from dedup.tables import (
     SAME,
     SETS,
     WANTED,
+    WANTED_BANDS,
     batch_of,
     numbers_of,
     signed_schema,
@@ -36,8 +37,8 @@ from dedup.tables import (
 from dedup.verify import Verify, set_rows
 from infra.dataset.reader import Dataset, ShardReader
 from infra.engines.task import Output
-from pipeline.stages.dedup_parts import OfShards, SomeColumns, large_batches
-from pipeline.stages.dedup_work import Work
+from pipeline.stages.dedup_parts import Numbered, OfShards, PartGroup, SomeColumns, large_batches
+from pipeline.stages.dedup_work import ChosenTask, Work
 
 # Rounds of candidates and their verification, at most; they end when one finds nothing.
 ROUNDS = 3
@@ -48,11 +49,14 @@ def edges_of(work: Work, options: dict[str, Any], params: MinHash, signed: Datas
     policy: Policy = options["policy"]
     grouped = ("key", "check", "shard", "row", *(field.name for field in preference_fields(policy)))
     same = work.reduce("same", [SomeColumns(signed.folder, grouped)], EqualSets(policy), SAME)
-    edges = [work.tables.map("edges-same", EqualEdges(), same)]
+    edges = [work.tables.map("edges-same", EqualEdges(params.bands), same)]
     bands = work.tables.map("bands", Bands(), signed, work.by_group(same, SAME, "copies"))
     pairs = work.reduce("candidates", [bands], Candidates(), PAIRS)
     verify = options["verify"]
-    found = verified_edges(work, options, params, pairs) if verify else [work.tables.map("edges", AsEdges(), pairs)]
+    if verify:
+        found = verified_edges(work, options, params, pairs, signed)
+    else:
+        found = [work.tables.map("edges", AsEdges(), pairs)]
     # a component has its equal sets as it is
     if rows_of(same) and (verify or options["link"] == "direct"):
         copies = work.tables.map("copy-sets", Each("copies", COPIES, copy_rows), same)
@@ -64,10 +68,12 @@ def edges_of(work: Work, options: dict[str, Any], params: MinHash, signed: Datas
     return [*edges, *found]
 
 
-def verified_edges(work: Work, options: dict[str, Any], params: MinHash, pairs: Dataset) -> list[Dataset]:
+def verified_edges(
+    work: Work, options: dict[str, Any], params: MinHash, pairs: Dataset, signed: Dataset
+) -> list[Dataset]:
     """The candidate pairs whose shingle sets reach the similarity threshold, and those of further rounds."""
     wanted = work.reduce("wanted", [pairs], Stars(1), WANTED)
-    edges = [compared(work, "", options, params, wanted)]
+    edges = [compared(work, "", options, params, wanted, signed)]
     crowd = work.tables.map("crowd", Each("crowd", CROWD, crowd_rows), pairs)
     links: list[Dataset] = []
     met: list[Dataset] = []
@@ -81,16 +87,18 @@ def verified_edges(work: Work, options: dict[str, Any], params: MinHash, pairs: 
         wanted = work.reduce(f"wanted{suffix}", [*met, pairs], Stars(number), WANTED)
         if not rows_of(wanted):
             break
-        edges.append(compared(work, suffix, options, params, wanted))
+        edges.append(compared(work, suffix, options, params, wanted, signed))
         if not rows_of(edges[-1]):
             break
     return edges
 
 
-def compared(work: Work, suffix: str, options: dict[str, Any], params: MinHash, wanted: Dataset) -> Dataset:
+def compared(
+    work: Work, suffix: str, options: dict[str, Any], params: MinHash, wanted: Dataset, signed: Dataset
+) -> Dataset:
     """The EDGES of a round, of its WANTED."""
-    made = partial(set_rows, ngram=params.ngram)
-    sets = work.of_some(f"sets{suffix}", f"sets:{params.ngram}", SETS, made, READ, wanted)
+    of_group = work.by_group(wanted, WANTED, f"sets{suffix}-places")
+    sets = work.tables.map(f"sets{suffix}", ShingleSets(params.ngram), Numbered(work.source), of_group, signed)
     return work.reduce(f"edges{suffix}", [sets], Verify(options["threshold"], options["measure"]), EDGES)
 
 
@@ -141,16 +149,54 @@ class Bands:
 
 
 @dataclass(frozen=True)
-class EqualEdges:
-    """EDGES of SAME."""
+class ShingleSets:
+    """SETS of the documents that are WANTED, with the bands of their signatures."""
 
+    ngram: int
+    schema: pa.Schema = SETS
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:sets:{self.ngram}"
+
+    def __call__(self, group: PartGroup, places: OfShards, signed: ShardReader) -> Iterator[Output]:
+        task = ChosenTask("sets", SETS, partial(set_rows, ngram=self.ngram), READ)
+        yield from task(group, WithBands(places, signed))
+
+
+@dataclass(frozen=True)
+class WithBands:
+    """The rows of WANTED for some shards as WANTED_BANDS; `signed`: the signatures of all documents of these."""
+
+    wanted: OfShards
+    signed: ShardReader
+
+    def table(self) -> pa.Table:
+        """Sorted by place."""
+        wanted = self.wanted.table()
+        if not wanted.num_rows:
+            return WANTED_BANDS.empty_table()
+        signed = self.signed.table(["shard", "row", "bands"]).combine_chunks()
+        place = np.searchsorted(numbers_of(signed), numbers_of(wanted))
+        bands = signed["bands"].take(pa.array(place)).cast(WANTED_BANDS.field("bands").type)
+        return wanted.append_column(WANTED_BANDS.field("bands"), bands).select(WANTED_BANDS.names)
+
+
+@dataclass(frozen=True)
+class EqualEdges:
+    """EDGES of SAME. Documents of equal sets have all `bands` in common."""
+
+    bands: int
     schema: pa.Schema = EDGES
-    fingerprint: str = "dedup:equal-edges"
+
+    @property
+    def fingerprint(self) -> str:
+        return f"dedup:equal-edges:{self.bands}"
 
     def __call__(self, part: ShardReader) -> Iterator[Output]:
         for batch in large_batches(part):
             ones = np.ones(batch.num_rows)
-            yield Output(edge_rows(batch, ones, ones))
+            yield Output(edge_rows(batch, ones, ones, np.full(batch.num_rows, self.bands, np.int16)))
 
 
 @dataclass(frozen=True)
@@ -164,10 +210,10 @@ class AsEdges:
         for batch in large_batches(part):
             batch = batch.filter(pa.array(values(batch, "key") != numbers_of(batch)))
             empty = pa.nulls(batch.num_rows, pa.float64())
-            yield Output(edge_rows(batch, empty, empty))
+            yield Output(edge_rows(batch, empty, empty, pa.nulls(batch.num_rows, pa.int16())))
 
 
-def edge_rows(batch: pa.RecordBatch, jaccard: Any, containment: Any) -> pa.RecordBatch:
+def edge_rows(batch: pa.RecordBatch, jaccard: Any, containment: Any, bands: Any) -> pa.RecordBatch:
     """EDGES from `key` to the documents at the places of a batch."""
     columns = {"a": batch["key"], "b": numbers_of(batch), "jaccard": jaccard, "containment": containment}
-    return batch_of(EDGES, columns)
+    return batch_of(EDGES, columns | {"bands": bands})

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.blocks import SPANS, TEXTS, Compare, text_table
+from dedup.policy import CONTENT_READ
 from dedup.segments import DIFFERENT, FIRST, FOUND, SEGMENTS, Repeated, Windows, segment_table
 from dedup.substring import Edited, RepeatedSpans, SpanEdit
 from dedup.tables import values
@@ -35,10 +36,11 @@ def cut_of(options: dict[str, Any]) -> SpanEdit:
     return SpanEdit(windows, **{name: options[name] for name in ("action", "keep", "gap", "share", "characters")})
 
 
-def repeated_spans(work: Work, windows: Windows) -> list[Source]:
+def repeated_spans(work: Work, cut: SpanEdit) -> list[Source]:
     """FOUND and SPANS of the documents, each partitioned like them."""
-    made = partial(segment_table, windows=windows)
-    segments = work.table("segments", f"segments:{windows}", SEGMENTS, made, ["text"])
+    windows, ranked = cut.windows, cut.keep == "first"
+    made, read = partial(segment_table, windows=windows, ranked=ranked), ("text", *(CONTENT_READ if ranked else ()))
+    segments = work.table("segments", f"segments:{windows}:{ranked}", SEGMENTS, made, read)
     found = work.to_shards(work.reduce("repeated", [segments], Repeated(), FOUND), FOUND)
     texts = work.tables.map("texts", SegmentTexts(windows), WithFound(work.source, found))
     spans = work.reduce("compared", [texts], Compare(windows), SPANS)

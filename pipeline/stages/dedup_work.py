@@ -7,7 +7,7 @@ nothing of it passes through the driver.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +25,18 @@ from pipeline.stages.dedup_parts import (
     ByShard,
     Everywhere,
     Numbered,
-    OfShards,
     PartGroup,
     part_groups,
     shards_together,
 )
 from pipeline.steps.dedup import Dedup
+
+
+class Places(Protocol):
+    """Rows about documents, sorted by their places."""
+
+    def table(self) -> pa.Table: ...
+
 
 Chosen = Callable[[pa.RecordBatch, int, pa.RecordBatch], Iterator[pa.RecordBatch]]
 
@@ -74,7 +80,7 @@ class ChosenTask:
     def fingerprint(self) -> str:
         return f"dedup:{self.name}"
 
-    def __call__(self, group: PartGroup, places: OfShards) -> Iterator[Output]:
+    def __call__(self, group: PartGroup, places: Places) -> Iterator[Output]:
         table = places.table()
         numbers = numbers_of(table)
         for part in group.parts:

@@ -50,6 +50,7 @@ from pipeline.recipes.recipe import Stage
 from pipeline.stages.tokenize import open_tokenizer
 from pipeline.steps.batch import plain_texts
 from pipeline.steps.interpreter import run_steps
+from pipeline.steps.label import LANGUAGE, Label
 from pipeline.steps.step import Step
 
 STEP = "draw"
@@ -82,7 +83,7 @@ class LabelTask:
     @property
     def fingerprint(self) -> str:
         steps = [repr(step) for step in self.steps]
-        return sha256_json(["label/2", steps, self.models, self.seed, self.quality, self.temperature])
+        return sha256_json(["label/3", steps, self.models, self.seed, self.quality, self.temperature])
 
     def __call__(self, part: Any) -> Iterator[Output]:
         models = loaded_models(self.places)
@@ -107,8 +108,13 @@ class LabelTask:
             ]
             yield Output(pa.RecordBatch.from_arrays(columns, schema=LABELS))
 
+    @property
+    def _without_language(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if not (isinstance(step, Label) and step.what == LANGUAGE))
+
     def _domains(self, documents: pa.RecordBatch, models: Models) -> pa.Array:
-        """The domain of each document, by the steps where it has none; null where they set none."""
+        """The domain of each document, by the steps where it has none; null where they set none. A language that it has
+        stays."""
         given = documents.column("domain")
         missing = given.is_null()
         if not self.steps or not missing.true_count:
@@ -117,7 +123,7 @@ class LabelTask:
         some = documents.filter(missing)
         for text, language in zip(plain_texts(some), some.column("language").to_pylist(), strict=True):
             document = Document(text, language=language)
-            run_steps(document, self.steps, models)
+            run_steps(document, self.steps if language is None else self._without_language, models)
             found.append(document.domain)
         return pc.replace_with_mask(given, missing, pa.array(found, pa.string()))
 

@@ -6,9 +6,10 @@ from typing import Any, ClassVar, get_args
 from dedup.index.decide import Keeping
 from dedup.index.decide import Policy as IndexPolicy
 from dedup.minhash import SIGNATURES, MinHash
+from dedup.paragraphs import Keep, LineSpans, Normal, WithinDocument
 from dedup.policy import Policy
 from dedup.segments import Unit, Windows
-from dedup.substring import MIN_CHARACTERS, MOST_SHARE, Action, Keep, SpanEdit
+from dedup.substring import MIN_CHARACTERS, MOST_SHARE, Action, SpanEdit
 from dedup.survivors import Link
 from dedup.verify import Measure, Verify
 from infra.errors import UsageError
@@ -30,11 +31,17 @@ ABOUT: dict[str, str] = {
     "threshold": "the least similarity of a verified pair, 0 to 1",
     "measure": 'of similarity: `"jaccard"`, or `"containment"` in the longer text (with the policy `"longest"` alone)',
     "link": '`"direct"`: a copy is similar to its survivor itself; `"component"`: through others too',
-    "within_document": "a line that one document alone repeats: `first` keeps its first copy",
+    "lines": "lines in a span: what is compared are runs of so many, and a line goes if a span that has it does",
+    "normalise": 'lines are compared as cc_net does, `"ccnet"`: in lower case, digits as 0, without typographic '
+    'punctuation and white space at the ends; or as C4 does, `"c4"`: in lower case, without that white space',
+    "within_document": "with `keep` of `none`: a line that one document alone repeats: `first` keeps its first copy",
+    "block": "the scope: spans are compared within so many input files of a snapshot that follow each other by name; "
+    "0: within the whole pool",
     "tokens": "the least length of a repeated span, in tokens",
     "bytes": "the same in bytes of UTF-8, in place of tokens; 0: in tokens",
     "action": 'on spans: `"cut"`; `"mask"`, each is replaced by `[…]`; `"drop"` documents by their share in spans',
-    "keep": '`"none"`: all copies are acted on; `"first"`: the first of the dataset stays whole',
+    "keep": '`"none"`: all copies are acted on; `"first"`: one stays, of the document that is first by a hash of its '
+    "content and id, so that the order of the documents does not matter",
     "gap": "spans with at most so many tokens (or bytes) between them are one",
     "share": "with `drop`: a document of which a larger share is in spans is rejected, others stay whole",
     "characters": "with `cut`: a document of which fewer characters are left is rejected",
@@ -44,7 +51,8 @@ METHODS: dict[str, str] = {
     "text": "documents with the same text",
     "url": "documents with the same address, normalised",
     "minhash": "documents with similar texts, found by MinHash",
-    "paragraphs": "lines that occur more than once in the pool, all copies (CCNet); what has no line left is rejected",
+    "paragraphs": "lines, or spans of lines, that occur more than once in the pool or in a block of its files: all "
+    "copies (CCNet), or all but one (C4); what has no line left is rejected",
     "index": "documents that this snapshot, or an older one, has already, by an [index](dedup_index.md)",
     "substring": "spans that occur more than once in the pool, all copies (RefinedWeb) or all but the first",
 }
@@ -70,7 +78,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "index": "", "snapshot": "", "policy": "older", "copies": 2, "threshold": 0.8, "bands": 14, "rows": 8,
         "ngram": 5,
     },
-    "paragraphs": {"within_document": "first"},
+    "paragraphs": {"lines": 1, "keep": "none", "normalise": "ccnet", "within_document": "first", "block": 0},
     "substring": {
         "tokens": 50, "bytes": 0, "action": "cut", "keep": "none", "gap": 0, "share": MOST_SHARE,
         "characters": MIN_CHARACTERS,
@@ -108,7 +116,8 @@ class Dedup(MethodStep):
                 raise UsageError(f"dedup {self.method}: {name} must be {article}{wanted}, not {shown(value)}")
         policies = get_args(IndexPolicy) if self.method == "index" else get_args(Policy)
         choices = {"policy": policies, "link": get_args(Link), "measure": get_args(Measure)}
-        choices |= {"action": get_args(Action), "keep": get_args(Keep)}
+        choices |= {"action": get_args(Action), "keep": get_args(Keep), "normalise": get_args(Normal)}
+        choices |= {"within_document": get_args(WithinDocument)}
         for name, allowed in choices.items():
             if name in options and options[name] not in allowed:
                 hint = not_one_of(options[name], allowed)
@@ -128,6 +137,10 @@ class Dedup(MethodStep):
             Keeping(options["policy"], options["copies"])
             MinHash(options["bands"], options["rows"], options["ngram"])
             Verify(options["threshold"])
+        if self.method == "paragraphs":
+            LineSpans(options["lines"])
+            if options["block"] < 0:
+                raise UsageError(f"dedup paragraphs: block is {options['block']}; give a number of files, or 0")
         if self.method == "substring":
             unit: Unit = "bytes" if options["bytes"] else "tokens"
             SpanEdit(Windows(unit, options[unit]), gap=options["gap"], share=options["share"])

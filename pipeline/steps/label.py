@@ -91,13 +91,15 @@ class Label(Step):
                         f"label {self.name!r}: {self.model} has no language {code!r}; {meant(code, labels)}"
                     )
         elif self.what == DOMAIN:
-            load_once(SCORER.load if self.model.endswith(SUFFIX) else check_domains, path)
+            load_once(SCORER.load if self._by_table else check_domains, path)
         else:
             load_once(SCORERS[self.what].check or SCORERS[self.what].load, path)
 
     @property
     def sets(self) -> frozenset[str]:
-        return frozenset(SCORERS[self.what].signals) if self.what in SCORERS else frozenset((self.what,))
+        if self.what in SCORERS:
+            return frozenset(SCORERS[self.what].signals)
+        return frozenset((self.what, *(SCORER.signals if self._by_table else ())))
 
     def after(self, known: set[str]) -> set[str]:
         return known | self.sets | ({"language_score"} if self.what == LANGUAGE else set())
@@ -115,12 +117,7 @@ class Label(Step):
         if self.what == LANGUAGE:
             values, rejects = self._language(document, models)
         elif self.what == DOMAIN:
-            if self.model.endswith(SUFFIX):
-                # a table says nothing of other languages: what another step, or the input, said stays
-                document.domain = topic_domain(models.scorer(SCORER.name, self.model)(document)) or document.domain
-            else:
-                document.domain, _ = models.domain(self.model)(document.plain)
-            values = {DOMAIN: document.domain}
+            values = self._domain(document, models)
         else:
             found = models.scorer(self.what, self.model)(document)
             document.signals |= found
@@ -132,6 +129,24 @@ class Label(Step):
                 for name, value in values.items()
             ]  # fmt: skip
         return rejects
+
+    @property
+    def _by_table(self) -> bool:
+        """Of a step that labels the domain: whether its model is a table of topics."""
+        return self.what == DOMAIN and self.model.endswith(SUFFIX)
+
+    def _domain(self, document: Document, models: Models) -> dict[str, float | str | None]:
+        """Sets the domain, and by a table the probabilities that it follows from. A table says nothing of other
+        languages: what another step, or the input, said stays."""
+        if not self._by_table:
+            document.domain, _ = models.domain(self.model)(document.plain)
+            return {DOMAIN: document.domain}
+        found = models.scorer(SCORER.name, self.model)(document)
+        domain = topic_domain(found)
+        if domain is not None:
+            document.domain = domain
+            document.signals |= found
+        return {DOMAIN: document.domain, **found}
 
     def _language(self, document: Document, models: Models) -> tuple[dict[str, str | None], list[Reject]]:
         text = document.plain if self.characters is None else middle(document.plain, self.characters)

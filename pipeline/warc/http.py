@@ -21,7 +21,9 @@ from pipeline.warc.codings import (
     UNCLAIMED,
     dechunk,
     decode_body,
+    shows_chunks,
     shows_compression,
+    shows_zlib,
 )
 from pipeline.warc.fields import Fields, first_values, read_fields
 from pipeline.warc.records import BLOCK_BYTES, RawRecord
@@ -47,7 +49,11 @@ _FIELD = re.compile(rb"[!#-'*+.0-9A-Z^_`a-z|~-]{1,128}[ \t]{0,8}:[^\r\n]{0,8192}
 _CHARSET = re.compile(r"charset\s{0,8}=\s{0,8}[\"']?\s{0,8}([^\s;\"',]{1,64})", re.IGNORECASE)
 _RANGE = re.compile(r"\s{0,8}bytes[\s=:]{1,8}(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
 _STOPS = (b"<",)
+# Codings are separated by commas; some write a blank or a slash.
+_CODING_ENDS = re.compile(r"[\s/]+")
 _INTERIM = 32  # responses that may precede the final one
+UNCLAIMED_CHUNKS = "http/unclaimed-chunks"  # chunked, but not declared
+_MOST_UNCLAIMED = 3  # so often at most is a body compressed beyond what it declares
 # Those after which the body is not, or may not be, whole.
 CUT_BODIES = (UNENDED, CUT_CHUNK, BAD_CHUNK, BROKEN, CHECKSUM, TOO_LARGE, SHORT_BODY)
 
@@ -72,10 +78,21 @@ class HttpMessage:
         values = (value for key, value in self.headers if key.lower() == name)
         return [token.strip().lower() for value in values for token in value.split(",") if token.strip()]
 
+    def codings(self, name: str) -> list[str]:
+        """The codings in the headers `name`, in order, lower case, without parameters and quotes."""
+        values = (value.partition(";")[0] for value in self.header_list(name))
+        return [word.strip("\"'") for value in values for word in _CODING_ENDS.split(value) if word]
+
     @property
     def media_type(self) -> str:
         """Content-Type without parameters and quotes, lower case; empty if missing."""
         return (self.header("content-type") or "").partition(";")[0].partition(",")[0].strip(" \t\"'").lower()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the header does not say that the body is something else than text."""
+        media = self.media_type
+        return not media or media.startswith("text/") or "html" in media
 
     @property
     def charset_label(self) -> str | None:
@@ -117,21 +134,24 @@ def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
     status, headers, start, problems = _head(block)
     message = HttpMessage(status, headers, b"")
     body = block[start:]
-    transfer = message.header_list("transfer-encoding")
+    transfer = message.codings("transfer-encoding")
+    if "chunked" not in transfer and message.is_text and shows_chunks(body):
+        transfer.append("chunked")
+        problems.append(UNCLAIMED_CHUNKS)
     for number in range(min(transfer.count("chunked"), 2)):
         body, problem = dechunk(body)
         if problem and not (number and problem == NOT_CHUNKED):
             problems.append(problem)
-    codings = message.header_list("content-encoding") + [coding for coding in transfer if coding != "chunked"]
+    codings = message.codings("content-encoding") + [coding for coding in transfer if coding != "chunked"]
     if not transfer and not codings and len(body) + 2 < _declared_length(message):
         problems.append(SHORT_BODY)
-    media = message.media_type
-    compressible = not media or media.startswith("text/") or "html" in media
-    if not codings and compressible and shows_compression(body):
-        codings = ["gzip"]
+    if not codings and message.is_text and (shows_compression(body) or shows_zlib(body)):
+        codings = ["deflate"]  # or another: the bytes decide
         problems.append(UNCLAIMED)
     body, found = decode_body(body, codings, max_body)
-    if compressible and codings and NOT_APPLIED not in found and shows_compression(body):
+    for _ in range(_MOST_UNCLAIMED if message.is_text and codings and NOT_APPLIED not in found else 0):
+        if not shows_compression(body):
+            break
         body, again = decode_body(body, ["gzip"], max_body)  # compressed by the server and again in transit
         found += [UNCLAIMED, *again]
     return HttpMessage(status, headers, body, tuple(dict.fromkeys(problems + found)))

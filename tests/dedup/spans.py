@@ -17,11 +17,15 @@ from tests.dedup.support import documents, reduce
 Texts = Sequence[str | None]
 
 
-def spans_of(texts: Texts, cut: SpanEdit, batch_rows: int = 7, shards: int = 1) -> list[RepeatedSpans]:
-    """The spans of each text; documents are dealt to `shards` shards."""
+def spans_of(
+    texts: Texts, cut: SpanEdit, batch_rows: int = 7, shards: int = 1, ids: Sequence[str] | None = None
+) -> list[RepeatedSpans]:
+    """The spans of each text; documents are dealt to `shards` shards. `ids`: of documents that have ranks."""
     places = [(i % shards, i // shards) for i in range(len(texts))]
-    batches = [documents([text]) for text in texts]
-    cutting = [segment_table(batch, *place, cut.windows) for batch, place in zip(batches, places, strict=True)]
+    batches = [documents([text], id=[ids[number] if ids else ""]) for number, text in enumerate(texts)]
+    cutting = [
+        segment_table(batch, *place, cut.windows, ids is not None) for batch, place in zip(batches, places, strict=True)
+    ]
     found = reduce(Repeated(), cutting, FOUND, batch_rows)
     found = found.sort_by([("shard", "ascending"), ("row", "ascending")])
     to_compare = found.filter(pa.array(values(found, "what") >= DIFFERENT))
@@ -45,8 +49,10 @@ def _as_spans(runs: list[tuple[int, int, bool]]) -> RepeatedSpans:
     return RepeatedSpans(np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.bool_))
 
 
-def deduplicated(texts: Texts, cut: SpanEdit, batch_rows: int = 7, shards: int = 1) -> list[str | None]:
-    found = spans_of(texts, cut, batch_rows, shards)
+def deduplicated(
+    texts: Texts, cut: SpanEdit, batch_rows: int = 7, shards: int = 1, ids: Sequence[str] | None = None
+) -> list[str | None]:
+    found = spans_of(texts, cut, batch_rows, shards, ids)
     return [cut(text or "", spans).text for text, spans in zip(texts, found, strict=True)]
 
 
@@ -65,10 +71,13 @@ def plain_tokens(text: str) -> list[str]:
     return re.findall(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+", text)
 
 
-def marked(units: Sequence[Sequence[Any]], size: int, keep: str) -> list[list[bool]]:
-    """Whether each unit of each text is cut, by a look at every pair of windows."""
+def marked(
+    units: Sequence[Sequence[Any]], size: int, keep: str, order: Sequence[int] | None = None
+) -> list[list[bool]]:
+    """Whether each unit of each text is cut, by a look at every pair of windows. `order`: of the texts, if another."""
     where: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
-    for text, own in enumerate(units):
+    for text in order or range(len(units)):
+        own = units[text]
         for begin in range(len(own) - size + 1):
             where.setdefault(tuple(own[begin : begin + size]), []).append((text, begin))
     cut = [[False] * len(own) for own in units]

@@ -49,11 +49,18 @@ def pool(seed: int) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray, np.ndarray]
     edges += draw.choices(edges, k=3) if edges else []
     a, b = np.array(edges, np.int64).reshape(-1, 2).T
     weights = np.array([draw.choice([0.8, 0.85, 0.9, float("nan")]) for _ in edges])
-    return batch, a, b, weights
+    bands = np.array([draw.randrange(-1, 15) for _ in edges], np.int16)
+    return batch, a, b, weights, bands
 
 
 def members(
-    batch: pa.RecordBatch, a: np.ndarray, b: np.ndarray, weights: np.ndarray, policy: Policy, batch_rows: int
+    batch: pa.RecordBatch,
+    a: np.ndarray,
+    b: np.ndarray,
+    weights: np.ndarray,
+    bands: np.ndarray,
+    policy: Policy,
+    batch_rows: int,
 ) -> pa.Table:
     nodes = node_set([(a, b)])
     forest = Forest([nodes], nodes.size)
@@ -61,7 +68,7 @@ def members(
     rows = [
         *(label_rows(*some) for some in forest.labels()),
         member_nodes(node_table(batch, 0, 0, policy), policy, np.arange(SIZE)),  # more than have an edge
-        member_edges(a, b, pa.array(weights, mask=np.isnan(weights)), policy),
+        member_edges(a, b, pa.array(weights, mask=np.isnan(weights)), pa.array(bands, mask=bands < 0), policy),
     ]
     tables = [pa.Table.from_batches([each]) for each in rows]
     joined = pa.concat_tables([LABELS.empty_table(), *tables], promote_options="default").combine_chunks()
@@ -73,12 +80,12 @@ def members(
 def test_the_same_decisions(policy: Policy, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_component, "COMPONENT_ROWS", 9)
     for seed in range(20):
-        batch, a, b, weights = pool(seed)
+        batch, a, b, weights, bands = pool(seed)
         nodes = member_nodes(node_table(batch, 0, 0, policy), policy, node_set([(a, b)]))
-        expected = whole_pool.select_survivors(nodes, a, b, weights, policy, link)
-        assert select_survivors(nodes, a, b, weights, policy, link).equals(expected)
+        expected = whole_pool.select_survivors(nodes, a, b, weights, bands, policy, link)
+        assert select_survivors(nodes, a, b, weights, policy, link, bands).equals(expected)
         for batch_rows in (1, 7, 50):
-            found = members(batch, a, b, weights, policy, batch_rows)
+            found = members(batch, a, b, weights, bands, policy, batch_rows)
             made = reduce(Decide(policy, link), found.to_batches(), DECISIONS, batch_rows)
             made = made.sort_by([("shard", "ascending"), ("row", "ascending")])
             assert made.equals(pa.Table.from_batches([expected]))
@@ -102,7 +109,7 @@ def test_a_component_without_bound_is_decided_alone() -> None:
     size = 100_000
     batch = documents(["x"] * size)
     a, b = np.zeros(size - 1, np.int64), np.arange(1, size)
-    table = members(batch.slice(0, 0), a, b, np.full(a.size, 0.9), "first", 1 << 16)
+    table = members(batch.slice(0, 0), a, b, np.full(a.size, 0.9), np.full(a.size, -1, np.int16), "first", 1 << 16)
     nodes = node_table(batch, 0, 0)
     assert nodes.num_rows == size and table.num_rows == size - 1
     assert [each.num_rows for each in whole_components(iter(table.to_batches(max_chunksize=1000)), 5000)] == [size - 1]

@@ -34,13 +34,13 @@ def test_half_a_hash_makes_no_set() -> None:
 @pytest.mark.parametrize("batch_rows", [1, 3, 100])
 def test_each_edge_to_what_stands_for_a_set_is_one_to_each_copy(batch_rows: int) -> None:
     same = batch_of(SAME, {"key": [3, 3, 9], "shard": [0, 0, 0], "row": [4, 5, 10]})
-    similarities = {"jaccard": [0.8, 0.9, 1.0], "containment": [0.85, 0.95, 1.0]}
+    similarities = {"jaccard": [0.8, 0.9, 1.0], "containment": [0.85, 0.95, 1.0], "bands": [5, 9, 14]}
     edges = batch_of(EDGES, {"a": [1, 2, 7], "b": [3, 3, 8], **similarities})
     given = [copy_rows(same), better_rows(edges)]
     found = reduce(CopyEdges(), given, EDGES, batch_rows).to_pylist()
-    told = {(row["a"], row["b"]): (row["jaccard"], row["containment"]) for row in found}
+    told = {(row["a"], row["b"]): (row["jaccard"], row["containment"], row["bands"]) for row in found}
     assert len(found) == 4
-    assert told == {(a, b): told_of for b in (4, 5) for a, told_of in ((1, (0.8, 0.85)), (2, (0.9, 0.95)))}
+    assert told == {(a, b): told_of for b in (4, 5) for a, told_of in ((1, (0.8, 0.85, 5)), (2, (0.9, 0.95, 9)))}
     assert COPIES.names == given[0].schema.names
 
 
@@ -48,5 +48,5 @@ def test_a_million_copies_are_a_row_each() -> None:
     size = 1_000_000
     places = {"shard": np.zeros(size, np.int32), "row": np.arange(1, size + 1)}
     same = batch_of(SAME, {"key": np.zeros(size, np.int64), **places})
-    edges = batch_of(EDGES, {"a": [size + 1], "b": [0], "jaccard": [0.8], "containment": [0.9]})
+    edges = batch_of(EDGES, {"a": [size + 1], "b": [0], "jaccard": [0.8], "containment": [0.9], "bands": [7]})
     assert sum(batch.num_rows for batch in CopyEdges()(0, iter([better_rows(edges), copy_rows(same)]))) == size

@@ -14,7 +14,8 @@ def edges(pairs: list[tuple[int, int]]) -> pa.RecordBatch:
     """EDGES from the better to the worse."""
     better, worse = zip(*pairs)
     ones = np.ones(len(pairs))
-    return batch_of(EDGES, {"a": better, "b": worse, "jaccard": ones, "containment": ones})
+    columns = {"a": better, "b": worse, "jaccard": ones, "containment": ones}
+    return batch_of(EDGES, columns | {"bands": np.ones(len(pairs), np.int16)})
 
 
 @pytest.mark.parametrize("batch_rows", [1, 2, 100])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup import blocks, segments
+from dedup.policy import content_hashes
 from dedup.segments import Windows, bounds_of
 from dedup.substring import Keep, RepeatedSpans, SpanEdit
 from tests.dedup import counted_windows
@@ -98,6 +99,31 @@ def test_bytes_against_plain_search(keep: Keep, texts: list[str], length: int) -
     ]
 
 
+@pytest.mark.parametrize("most_different", [1024, 0])
+@given(
+    texts=st.lists(few_words, min_size=1, max_size=7),
+    length=st.integers(2, 7),
+    shards=st.integers(1, 3),
+    draw=st.randoms(use_true_random=False),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_first_copy_is_that_of_the_least_hash_in_any_order(
+    most_different: int, texts: list[str], length: int, shards: int, draw: random.Random
+) -> None:
+    """Of content, then of the id; documents that are shuffled and dealt to other shards have the same texts."""
+    ids = [f"n{number}" for number in range(len(texts))]
+    order = np.argsort(content_hashes(documents(texts, id=ids))).tolist()
+    cut = marked([plain_tokens(text) for text in texts], length, "first", order)
+    left = [[token for token, gone in zip(plain_tokens(text), of) if not gone] for text, of in zip(texts, cut)]
+    shuffled = draw.sample(range(len(texts)), len(texts))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "MOST_DIFFERENT", most_different)
+        for places in (range(len(texts)), shuffled):
+            some, names = [texts[i] for i in places], [ids[i] for i in places]
+            found = deduplicated(some, small("first", length), 5, shards, names)
+            assert [plain_tokens(text or "") for text in found] == [left[i] for i in places]
+
+
 @given(texts=st.lists(few_words, min_size=1, max_size=6), length=st.integers(2, 7))
 @settings(max_examples=40, deadline=None)
 def test_the_texts_that_counting_leaves(texts: list[str], length: int) -> None:
@@ -126,7 +152,7 @@ def test_no_size_changes_the_answer(keep: Keep, unit: segments.Unit, monkeypatch
     expected = deduplicated(texts, cut)
     assert expected != texts
     for batch_rows, shards in ((1, 1), (3, 2), (1000, 13)):
-        if shards == 1 or keep == "none":  # the first copy is the first by shard
+        if shards == 1 or keep == "none":  # without ranks the first copy is the first by shard
             assert deduplicated(texts, cut, batch_rows, shards) == expected
     for module, name, value in (
         (segments, "PIECE_UNITS", 8),

@@ -13,6 +13,8 @@ from dedup.verify import Verify, containment, jaccard, list_column, set_rows
 from infra.errors import UsageError
 from tests.dedup.support import documents, edited, english, reduce
 
+# Of a signature of three bands; document n has those of its number's bits.
+BANDS = np.arange(8).reshape(-1, 1) >> np.arange(3) & 1
 HASHES = st.sets(st.integers(0, 2**64 - 1) | st.integers(0, 20), max_size=30)
 
 
@@ -31,7 +33,21 @@ def sets_of(stars: list[tuple[int, int, list[int]]], sets: list[set[int]]) -> pa
     made = [array(each) for each in sets]
     column = list_column(Sets(np.concatenate(made), np.cumsum([0, *map(len, made)])))
     there = places(numbers)
-    return batch_of(SETS, {"key": keys, **there, "leader": leaders, "shingles": column.take(pa.array(which))})
+    columns = {"key": keys, **there, "leader": leaders, "bands": bands_of(which)}
+    return batch_of(SETS, columns | {"shingles": column.take(pa.array(which))})
+
+
+def bands_of(numbers: np.ndarray) -> list[bytes]:
+    return [BANDS[number % 8].astype(np.uint64).tobytes() for number in numbers]
+
+
+def shared(a: int, b: int) -> int:
+    return int((BANDS[a % 8] == BANDS[b % 8]).sum())
+
+
+def with_bands(wanted: pa.RecordBatch) -> pa.RecordBatch:
+    """WANTED_BANDS of WANTED."""
+    return wanted.append_column("bands", pa.array(bands_of(wanted["row"].to_numpy()), pa.binary()))
 
 
 @given(HASHES, HASHES)
@@ -51,7 +67,7 @@ def test_stars_equal_pythons_sets(sets: list[set[int]], batch_rows: int) -> None
     pairs = [(leader, member) for _, leader, members in stars for member in members]
     expected = [
         {"a": a, "b": b, "jaccard": len(sets[a] & sets[b]) / len(sets[a] | sets[b]),
-         "containment": len(sets[a] & sets[b]) / min(len(sets[a]), len(sets[b]))}
+         "containment": len(sets[a] & sets[b]) / min(len(sets[a]), len(sets[b])), "bands": shared(a, b)}
         for a, b in pairs if sets[a] & sets[b]
     ]  # fmt: skip
     assert found == expected
@@ -68,9 +84,9 @@ def test_two_stars_of_one_key_are_kept_apart(batch_rows: int) -> None:
 def test_threshold_is_inclusive_and_measure_decides() -> None:
     rows = [sets_of([(7, 0, [1, 2])], [{1, 2, 3, 4}, {1, 2, 3, 5}, {1, 2}])]
     by_jaccard = reduce(Verify(3 / 5), rows, EDGES).to_pylist()
-    assert by_jaccard == [{"a": 0, "b": 1, "jaccard": 0.6, "containment": 0.75}]
+    assert by_jaccard == [{"a": 0, "b": 1, "jaccard": 0.6, "containment": 0.75, "bands": 2}]
     by_containment = reduce(Verify(1.0, "containment"), rows, EDGES).to_pylist()
-    assert by_containment == [{"a": 0, "b": 2, "jaccard": 0.5, "containment": 1.0}]
+    assert by_containment == [{"a": 0, "b": 2, "jaccard": 0.5, "containment": 1.0, "bands": 2}]
 
 
 def test_a_member_without_its_leader_is_impossible() -> None:
@@ -87,7 +103,8 @@ def test_sets_of_the_wanted_documents() -> None:
     texts = [" ".join(english(seed, 30)) for seed in range(4)]
     first = 5 << 32 | 20
     wanted = wanted_rows(np.array([1, 2, 1], np.uint64), first + np.array([1, 1, 3]), first + np.array([1, 0, 1]))
-    (made,) = set_rows(documents(texts), first, wanted, 5)
+    (made,) = set_rows(documents(texts), first, with_bands(wanted), 5)
+    assert made["bands"].to_pylist() == bands_of(np.array([21, 21, 23]))
     assert (
         made["row"].to_pylist() == [-1, 21, 23] and made["leader"].to_pylist() == (first + np.array([1, 0, 1])).tolist()
     )
@@ -100,7 +117,7 @@ def test_a_hub_has_bounded_batches() -> None:
     text, stars = " ".join(english(1, 20_000)), 313
     wanted = wanted_rows(np.arange(stars, dtype=np.uint64), np.zeros(stars, np.int64), np.zeros(stars, np.int64))
     count = 0
-    for batch in set_rows(documents([text]), 0, wanted, 5):
+    for batch in set_rows(documents([text]), 0, with_bands(wanted), 5):
         assert batch.nbytes < 10 << 20
         count += batch.num_rows
     assert count == stars
@@ -111,6 +128,6 @@ def test_planted_near_duplicates_have_their_similarity() -> None:
     texts = [" ".join(edited(base, share, 3, lambda x: f"w{x}")) for share in (0.0, 0.01, 0.02, 0.1)]
     numbers = np.arange(4)
     wanted = wanted_rows(np.zeros(4, np.uint64), numbers, np.zeros(4, np.int64))
-    found = reduce(Verify(0.8), list(set_rows(documents(texts), 0, wanted, 5)), EDGES).to_pylist()
+    found = reduce(Verify(0.8), list(set_rows(documents(texts), 0, with_bands(wanted), 5)), EDGES).to_pylist()
     true = {b: jaccard(shingles(texts[0]), shingles(texts[b])) for b in (1, 2, 3)}
     assert {row["b"]: row["jaccard"] for row in found} == {b: s for b, s in true.items() if s >= 0.8}

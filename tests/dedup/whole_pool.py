@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from dedup.policy import Policy, preference_order
 from dedup.snapshots import LISTS
-from dedup.survivors import Link, Similarities
+from dedup.survivors import Bands, Link, Similarities
 from dedup.tables import DocumentNumbers, decision_rows, numbers_of, values
 
 
@@ -16,22 +16,27 @@ def select_survivors(
     a: DocumentNumbers,
     b: DocumentNumbers,
     similarity: Similarities,
+    bands: Bands,
     policy: Policy = "first",
     link: Link = "direct",
 ) -> pa.RecordBatch:
     """As `dedup.survivors.select_survivors`, without compiled code."""
     ranked = _ranked(nodes, policy)
-    graph = _Graph(ranked, a, b, similarity)
+    graph = _Graph(ranked, a, b, similarity, bands)
     if link == "direct":
         survivor = evidence = _greedy(graph)
     else:
         survivor = _component_heads(ranked.num_rows, graph)
         evidence = graph.best_neighbour(survivor)
-    return _decision_rows(ranked, survivor, evidence, graph.similarity_to(evidence))
+    return _decision_rows(ranked, survivor, evidence, *graph.measured_to(evidence))
 
 
 def _decision_rows(
-    ranked: pa.Table, survivor: npt.NDArray[np.intp], evidence: npt.NDArray[np.intp], similarity: Similarities
+    ranked: pa.Table,
+    survivor: npt.NDArray[np.intp],
+    evidence: npt.NDArray[np.intp],
+    similarity: Similarities,
+    bands: Bands,
 ) -> pa.RecordBatch:
     numbers = numbers_of(ranked)
     order = np.argsort(numbers)
@@ -44,6 +49,7 @@ def _decision_rows(
         "kept": pa.array(kept[order]),
         "evidence": pa.array(np.where(kept, numbers, numbers[evidence])[order]),
         "similarity": pa.array(similarity[order], mask=(kept | np.isnan(similarity))[order]),
+        "bands": pa.array(bands[order], mask=(kept | (bands < 0))[order]),
         "copies": pa.array(copies[order], mask=~kept[order]),
         "snapshots": pa.array(counts[order], mask=~kept[order]),
         "dumps": pa.array([lists[row] if kept[row] else None for row in order], LISTS),
@@ -88,29 +94,33 @@ def _component_heads(size: int, graph: "_Graph") -> npt.NDArray[np.int64]:
 
 
 class _Graph:
-    """The edges between ranks, in both directions and sorted; each pair once, with its largest similarity."""
+    """The edges between ranks, in both directions and sorted; each pair once, with its largest similarity and the most
+    bands of that."""
 
-    def __init__(self, ranked: pa.Table, a: DocumentNumbers, b: DocumentNumbers, similarity: Similarities) -> None:
+    def __init__(
+        self, ranked: pa.Table, a: DocumentNumbers, b: DocumentNumbers, similarity: Similarities, bands: Bands
+    ) -> None:
         numbers = numbers_of(ranked)
         left, right = _ranks(numbers, a), _ranks(numbers, b)
         source, target = np.concatenate([left, right]), np.concatenate([right, left])
-        weight = np.concatenate([similarity, similarity])
+        weight, shared = np.concatenate([similarity, similarity]), np.concatenate([bands, bands])
         # NaN sorts last, so that a measured edge of a pair comes first
-        order = np.lexsort((-weight, target, source))
-        source, target, weight = source[order], target[order], weight[order]
+        order = np.lexsort((-shared, -weight, target, source))
+        source, target, weight, shared = source[order], target[order], weight[order], shared[order]
         fresh = np.ones(source.size, np.bool_)
         fresh[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
         fresh &= source != target
         self.size = numbers.size
         self.source, self.neighbours, self.weight = source[fresh], target[fresh], weight[fresh]
+        self.shared = shared[fresh]
         self.starts = np.searchsorted(self.source, np.arange(self.size + 1))
 
-    def similarity_to(self, other: npt.NDArray[np.int64]) -> Similarities:
-        """The similarity of each rank's edge to `other`; NaN without such an edge. Shape (ranks,)."""
-        result = np.full(self.size, np.nan)
+    def measured_to(self, other: npt.NDArray[np.int64]) -> tuple[Similarities, Bands]:
+        """The similarity and the bands of each rank's edge to `other`; NaN and -1 without one. Shape (ranks,)."""
+        similarity, bands = np.full(self.size, np.nan), np.full(self.size, -1, np.int16)
         chosen = self.neighbours == other[self.source]
-        result[self.source[chosen]] = self.weight[chosen]
-        return result
+        similarity[self.source[chosen]], bands[self.source[chosen]] = self.weight[chosen], self.shared[chosen]
+        return similarity, bands
 
     def best_neighbour(self, survivor: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The evidence for removing each rank: its survivor if they share an edge, else its most similar neighbour."""

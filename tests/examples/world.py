@@ -74,6 +74,7 @@ def write_world(folder: Path, cache: Path) -> None:
     write_pool_runs(folder / "pool-runs.csv")
     (folder / "lax.toml").write_text(LAX)
     (folder / "my-recipe.toml").write_text(MINE)
+    (folder / "arc-files.txt").write_text("2012-07-05 03:14:15 9 crawl-002/2009/09/17/41/1253233750985_41.arc.gz\n")
     (folder / "gone.txt").write_text("https://example.org/page\n")
     (folder / "ids.txt").write_text(
         "".join(f"<urn:uuid:{name}.warc-{n}>\n" for name in ("crawl", "a") for n in range(9))

@@ -46,6 +46,24 @@ def test_a_result_is_put_there_afterwards() -> None:
     assert "`aws s3 cp --recursive FOLDER s3://bucket/out`" in said
 
 
+@pytest.mark.parametrize("address", ["s3://", "gs://", "s3:///out", "http://", "hf:/"])
+@pytest.mark.parametrize("option", ["--input", "--out", "--models"])
+def test_an_address_without_a_bucket_makes_nothing(
+    address: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`s3://$BUCKET/out` in a shell in which BUCKET is not set; also where a folder `s3:` was made of it before."""
+    given = {"--input": tmp_path / "no.jsonl", "--out": tmp_path / "out", "--models": tmp_path / "m", option: address}
+    words = [word for each in given.items() for word in each]
+    said = refinery("run", "--recipe", "exact", *words, code=2)
+    assert f"{address.split('/')[0]}//" in said and "is a variable of the shell not set?" in said
+    assert [*tmp_path.iterdir()] == []
+    monkeypatch.chdir(tmp_path)
+    for call in (lambda: rf.run("exact", "no.jsonl", address), lambda: rf.run("exact", address, "out")):
+        with pytest.raises(UsageError, match="variable of the shell"):
+            call()
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_the_functions_of_the_package_refuse_too(tmp_path: Path) -> None:
     calls = (
         lambda: rf.train("tokens", "s3://bucket/trunk"),

@@ -90,9 +90,9 @@ def start(*words: object, environment: Mapping[str, str] | None = None) -> subpr
     )
 
 
-def answer(*words: object) -> Any:
+def answer(*words: object, code: int = 0) -> Any:
     """The one JSON document that `--json` prints."""
-    return json.loads(refinery(*words, "--json"))
+    return json.loads(refinery(*words, "--json", code=code))
 
 
 def made(folder: Path) -> dict[str, bytes]:

@@ -176,6 +176,7 @@ def c4_pages() -> dict[str, str]:
         "few sentences": f"{few.sentence()} {few.sentence()}\n{few.words(70)}",
         "mentions": article(64)
         + "\nPlease enable javascript to see the page.\nWe use cookies and have a privacy policy.",
+        "mostly the same": "\n".join([*copies()["article"].split("\n")[:4], *Writer(65).lines(2, 1)]),
     }
 
 

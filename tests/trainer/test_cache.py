@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from tests.trainer.conftest import REF, small_config, with_random_zeros
 from trainer.cache import Caches, kv_bytes, kv_bytes_per_token
@@ -31,6 +33,32 @@ def test_decoding_equals_the_forward_pass_beyond_two_windows(policy: KPolicy, pr
             assert (logits - expected[:, t - 1]).abs().max() < 1e-5, f"position {t - 1}"
             logits = decode_step(model, tokens[:, t : t + 1], caches, policy)
         assert (logits - expected[:, -1]).abs().max() < 1e-5
+
+
+def test_a_step_through_the_caches_has_the_loss_and_every_gradient_of_the_forward_pass() -> None:
+    """Of the last token, beyond two windows: gradients go back through what the rings hold, to the keys and values that
+    two layers share."""
+    config = small_config()
+    model = with_random_zeros(TrainingState.create(config, REF).model)
+    length, policy = 5 * config.model.window + 3, KPolicy(4)
+    tokens = torch.randint(3, 64, (2, length + 1), generator=torch.Generator().manual_seed(2))
+
+    def backward(logits_BV: Tensor) -> tuple[float, dict[str, Tensor]]:
+        model.zero_grad()
+        loss = F.cross_entropy(logits_BV, tokens[:, -1])
+        loss.backward()
+        return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters()}  # type: ignore[union-attr]
+
+    plan = packed_plan(config.model, torch.zeros(2, length, dtype=torch.int64), torch.device("cpu"), torch.float32)
+    out = model(tokens[:, :-1], plan, policy.for_layers(config.model.n_moe_layers))
+    loss, grads = backward(model.logits(out.hidden_BLD[:, -1]))
+    caches = Caches(config.model, 2, length)
+    prefill(model, tokens[:, : length - 1].tolist(), caches, policy)
+    cached_loss, cached = backward(decode_step(model, tokens[:, length - 1 : length], caches, policy))
+    assert cached_loss == pytest.approx(loss, abs=1e-5)
+    assert len(grads) > 50 and all(grad.any() for name, grad in grads.items() if name.endswith(("wk", "wv")))
+    for name, grad in grads.items():
+        assert torch.allclose(cached[name], grad, rtol=0, atol=2e-5 * float(grad.abs().max())), name
 
 
 def test_prompts_of_other_lengths_share_a_batch() -> None:

@@ -14,7 +14,7 @@ from trainer.calibrate import between, calibrated_table, calibrated_values, chea
 from trainer.checkpoint import read_checkpoint
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 
 LAYERS = 7
 

@@ -61,9 +61,9 @@ def take(config: Config, ready: Callable[[TrainingState], None] | None = None) -
     return Step(result.nats_BL, grads, result.load_MKE)
 
 
-def largest_difference(a: Step, b: Step) -> float:
-    """Largest difference of any gradient, over the largest value of that gradient."""
-    assert a.grads.keys() == b.grads.keys() and len(a.grads) > 50
+def largest_difference(a: Step, b: Step, least: int = 50) -> float:
+    """Largest difference of any gradient, over the largest value of that gradient. There are over `least` of them."""
+    assert a.grads.keys() == b.grads.keys() and len(a.grads) > least
     return max(
         float((a.grads[name] - grad).abs().max() / grad.abs().max().clamp(min=1e-12)) for name, grad in b.grads.items()
     )

@@ -25,7 +25,7 @@ from trainer.data.tokens import TokenDataset
 from trainer.loss import token_losses
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from trainer.config import Config
 from trainer.data.documents import read_documents
 from trainer.data.tokens import TokenDataset
 from trainer.plan import plan_training
-from trainer.runs import checkpoints_of, read_rows
+from trainer.run_files import checkpoints_of
+from trainer.runs import read_rows
 from trainer.sampling import Sampling, sample
 from trainer.train import create_state
 
@@ -60,6 +61,25 @@ def test_spoilt_checkpoints_are_used_for_nothing(tmp_path: Path, data: Path) -> 
     assert not (tmp_path / "frozen").exists()
 
 
+def test_moments_are_read_by_what_goes_on_alone(tmp_path: Path, run: Path, data: Path) -> None:
+    """Damage to them is seen by `freeze` and by a run that goes on; evaluation and generation need none of them."""
+    shutil.copytree(run, tmp_path / "run")
+    (folder,) = checkpoints_of(tmp_path / "run")
+    moment = read_checkpoint(folder).tensors["optimizer.exp_avg.head"].numpy().tobytes()
+    part = folder / "part-00000.bin"
+    content = part.read_bytes()
+    assert content.count(moment) == 1
+    part.write_bytes(content.replace(moment, bytes(len(moment))))
+    assert evaluate(tmp_path / "run", data) == evaluate(run, data)
+    assert generate(tmp_path / "run", ["The"], 5) == generate(run, ["The"], 5)
+    for use in (
+        lambda: freeze(tmp_path / "run", tmp_path / "frozen"),
+        lambda: train(write_config(tmp_path), data, tmp_path / "run", 9),
+    ):
+        with pytest.raises(UsageError, match=r"part-00000\.bin was changed"):
+            use()
+
+
 def test_logits_that_are_no_numbers_are_told() -> None:
     with pytest.raises(WorkError, match="logits are not finite"):
         sample(torch.tensor([[0.0, torch.nan]]), Sampling(), [0.5])
@@ -94,6 +114,9 @@ def test_damaged_arguments_are_told(tmp_path: Path, config_file: ConfigFile, dat
     (tmp_path / "run/training.json").write_bytes(content)
     with pytest.raises(UsageError, match=r"training\.json is damaged"):
         train(config_file(), data, tmp_path / "run", 2)
+    (tmp_path / "run/training.json").unlink()
+    with pytest.raises(UsageError, match=r"has checkpoints, and no training\.json"):
+        train(config_file(optimizer={"learning_rate": 1.0}), data, tmp_path / "run", 2)
 
 
 def test_other_folders_are_no_checkpoints(tmp_path: Path, run: Path) -> None:
@@ -127,7 +150,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
             "weight_decay": (-9.0, math.nan),
             "max_grad_norm": (0.0, -1.0),
             "z_loss_weight": (-1.0,),
-            "max_norm_ratio": (-1.0,),
+            "max_norm_ratio": (-1.0, 1.0),
+            "max_loss_ratio": (0.5,),
         }.items()
         for value in values
     ),

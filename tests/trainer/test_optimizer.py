@@ -152,6 +152,25 @@ def test_bad_optimizers_are_named(change: dict[str, Any], message: str) -> None:
         small_config(optimizer=change)
 
 
+@pytest.mark.parametrize("largest", [0.05, 1e6])
+def test_gradients_are_clipped_as_torch_does(data: Path, largest: float) -> None:
+    state = TrainingState.create(small_config(optimizer={"frozen_groups": ["embedding"]}), TokenDataset(data).ref)
+    trained = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
+    for i, parameter in enumerate(trained):
+        parameter.grad = random(*parameter.shape, seed=i)
+    expected = [parameter.grad.clone() for parameter in trained]  # type: ignore[union-attr]
+    copies = [torch.nn.Parameter(torch.zeros_like(grad)) for grad in expected]
+    for copy, grad in zip(copies, expected, strict=True):
+        copy.grad = grad
+    total = torch.nn.utils.clip_grad_norm_(copies, largest)
+    norm = state.optimizer.grad_norm()
+    assert float(norm) == pytest.approx(float(total))
+    state.optimizer.clip(norm, largest)
+    for parameter, copy in zip(trained, copies, strict=True):
+        assert torch.allclose(parameter.grad, copy.grad, rtol=1e-5)  # type: ignore[arg-type]
+    assert float(state.optimizer.grad_norm()) == pytest.approx(min(largest, float(total)), rel=1e-4)
+
+
 def step_of(state: TrainingState, data: Path) -> dict[str, Any]:
     config = state.config
     dataset = TokenDataset(data)
@@ -185,6 +204,37 @@ def test_a_gradient_far_over_those_before_is_skipped(data: Path) -> None:
     state.norms = [norm] * NORMS
     assert "skipped" not in step_of(state, data) and not torch.equal(state.model.head, before)
     assert len(state.norms) == NORMS and state.norms[-1] != norm
+
+
+def test_a_loss_far_over_those_before_is_skipped(data: Path) -> None:
+    state = TrainingState.create(small_config(optimizer={"max_loss_ratio": 1.5}), TokenDataset(data).ref)
+    loss = step_of(state, data)["loss"]
+    assert state.losses == [loss]
+    before = state.model.head.clone()
+    state.losses = [loss / 2] * NORMS
+    assert step_of(state, data)["skipped"] and torch.equal(state.model.head, before)
+    assert state.losses == [loss / 2] * NORMS and state.header()["losses"] == state.losses
+    state.losses = [loss / 2] * (NORMS - 1)
+    assert "skipped" not in step_of(state, data) and not torch.equal(state.model.head, before)
+    state.losses = [loss] * NORMS
+    assert "skipped" not in step_of(state, data) and len(state.losses) == NORMS
+
+
+def test_a_branch_on_other_text_is_not_measured_by_the_losses_of_its_trunk(
+    data: Path, other_data: Path, tmp_path: Path
+) -> None:
+    train(write_config(tmp_path), data, tmp_path / "run", 8)
+    freeze(tmp_path / "run", tmp_path / "frozen")
+    assert len(read_checkpoint(tmp_path / "frozen").state().losses) == 8
+    kept = [
+        len(
+            read_checkpoint(Path(branch(tmp_path / "frozen", {}, each, tmp_path / name, 9)["checkpoint"]))
+            .state()
+            .losses
+        )
+        for name, each in (("same", data), ("other", other_data))
+    ]
+    assert kept == [9, 1]
 
 
 def test_twenty_skipped_steps_in_a_row_end_the_run(tmp_path: Path, data: Path) -> None:

@@ -19,7 +19,7 @@ from trainer.generate import encode
 from trainer.loss import token_losses
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 from trainer.windows import packed, windows_of
 
 LENGTH = 32

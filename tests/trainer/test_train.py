@@ -75,6 +75,19 @@ def test_a_second_call_does_nothing_and_other_arguments_are_refused(
         train(config_file(), data, tmp_path / "run", 13)
 
 
+def test_a_run_made_before_a_field_was_there_goes_on_with_its_default(
+    tmp_path: Path, config_file: ConfigFile, data: Path
+) -> None:
+    train(config_file(), data, tmp_path / "run", 1)
+    path = tmp_path / "run/training.json"
+    arguments = json.loads(path.read_bytes())
+    del arguments["config"]["optimizer"]["max_loss_ratio"]
+    path.write_bytes(readable_json(arguments))
+    assert train(config_file(), data, tmp_path / "run", 2)["step"] == 2
+    with pytest.raises(UsageError, match=r"optimizer.max_loss_ratio was 0.0 and is now 2.0"):
+        train(config_file(optimizer={"max_loss_ratio": 2.0}), data, tmp_path / "run", 3)
+
+
 def test_micro_batches_change_nothing(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
     """k does not depend on them, so that accumulating any number of them is one batch but for the last bits."""
     losses = []
@@ -141,13 +154,16 @@ def test_a_branch_on_other_data(tmp_path: Path, data: Path, other_data: Path, tr
     assert state.history[0]["last_step"] == 8 and state.cursor.sequences == 36
 
 
-def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
-    result = branch(trunk, {"frozen_groups": ["experts", "router"]}, data, tmp_path / "a", steps=10)
+@pytest.mark.parametrize("groups", [["experts", "router"], ["embedding"], ["head", "norm"]], ids=str)
+def test_frozen_groups_stay_and_the_others_move(tmp_path: Path, data: Path, trunk: Path, groups: list[str]) -> None:
+    result = branch(trunk, {"frozen_groups": groups}, data, tmp_path / "a", steps=10)
     before, after = read_checkpoint(trunk).state().model, read_checkpoint(Path(result["checkpoint"])).state().model
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
-        frozen = parameter_group(name) in ("experts", "router")
+        frozen = parameter_group(name) in groups
         assert torch.equal(old, new) == frozen, name
-    assert all(torch.equal(a.router.bias_E, b.router.bias_E) for a, b in zip(before.moe_layers(), after.moe_layers()))
+    if "router" in groups:
+        pairs = zip(before.moe_layers(), after.moe_layers(), strict=True)
+        assert all(torch.equal(a.router.bias_E, b.router.bias_E) for a, b in pairs)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +177,8 @@ def test_frozen_groups_stay(tmp_path: Path, data: Path, trunk: Path) -> None:
         ({"add": {"layers": [9]}}, "'add.layers' must be numbers of the trunk's layers, 0 to 7, in order"),
         ({"add": {"experts": 0}}, "'add.experts' must be at least 1"),
         ({"window": 0}, "model.window is 0"),
-        ({"top_k": {"full_k": 99}}, "top_k.full_k <= model.n_experts"),
+        ({"top_k": {"full_k": 99}}, "top_k.full_k is 99; it must be from 1 to model.n_experts, which is 16"),
+        ({"top_k": {"min_k": 5}}, "top_k.min_k is 5; it must be from 1 to top_k.full_k, which is 4"),
         ({"frozen_groups": ["body"]}, "'body' is none of embedding"),
         ({"optimizer": 3}, "must be a table"),
         ({"execution": 1}, "'execution' must be a table"),

@@ -17,7 +17,7 @@ from trainer.branches.growth import Growth, grown_rows
 from trainer.branches.overrides import apply_overrides, growth_of, read_execution, read_overrides
 from trainer.checkpoint import Checkpoint, read_checkpoint
 from trainer.config import Config
-from trainer.data.tokens import DataRef, TokenDataset
+from trainer.data.tokens import TOKENIZER_FILE, DataRef, TokenDataset
 from trainer.device import choose_device
 from trainer.parallel.ranks import Ranks, joined
 from trainer.plan import check_memory
@@ -130,7 +130,7 @@ def _last_step(config: Config, trunk_step: int, steps: int | None) -> int:
     if not trunk_step < last_step <= end:
         raise UsageError(
             f"a branch from step {trunk_step} cannot train to step {last_step}: its schedule ends at step {end}; "
-            "override decay.steps"
+            + ("give --steps after the trunk's" if last_step <= trunk_step < end else "override decay.steps")
         )
     return last_step
 
@@ -143,5 +143,5 @@ def _open_dataset(path: Path | None, trunk: DataRef) -> TokenDataset:
         )
     dataset = TokenDataset(path)
     if dataset.ref.tokenizer_sha256 != trunk.tokenizer_sha256:
-        raise UsageError(f"{path} has another tokenizer than the trunk's data: tokenize it with the trunk's")
+        raise UsageError(f"{path} has another tokenizer than the trunk: tokenize it with the trunk's {TOKENIZER_FILE}")
     return dataset

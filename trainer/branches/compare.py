@@ -27,7 +27,7 @@ from trainer.device import choose_device, reproducible
 from trainer.evaluate import EQ, IQ, measure, open_dataset
 from trainer.formulas import expected_k, training_flops
 from trainer.policies import KPolicy, check_policy
-from trainer.runs import checkpoints_of
+from trainer.run_files import checkpoints_of
 
 FORMAT = "refinery.comparison-of-branches/1"
 COMPARISON = "branch-comparison.json"

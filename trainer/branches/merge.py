@@ -18,7 +18,7 @@ from trainer.branches.branch import BRANCH_FILE, lineage_of
 from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from trainer.config import ScheduleConfig
 from trainer.parallel.ranks import ONE
-from trainer.runs import checkpoints_of, step_name
+from trainer.run_files import checkpoints_of, step_name
 from trainer.schedule import learning_rate_factor
 from trainer.settings import build
 from trainer.train import run_folder

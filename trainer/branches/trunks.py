@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from infra.errors import UsageError
-from trainer.checkpoint import HEADER
+from trainer.run_files import HEADER
 
 _HASH = re.compile(r"[0-9a-f]{8,64}")
 # Where trunks are, below the working directory: `frozen`, `out/frozen`.

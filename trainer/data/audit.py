@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from infra.dataset.manifest import manifest_path
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.remote import anywhere
@@ -29,10 +30,10 @@ from trainer.data.order import CHUNK, SourceStream
 from trainer.data.parts import RunPart, parts_of
 from trainer.data.reader import SourceReader
 from trainer.data.tokens import TokenDataset
+from trainer.run_files import HEADER, RUN_INFO, find_checkpoint, no_checkpoint
 
 Counts = npt.NDArray[np.uint16]
 
-HEADER, RUN_INFO = "checkpoint.json", "run.json"
 # The most rows of a histogram in the answer; what was seen more often is one row.
 MOST_TIMES = 20
 
@@ -135,8 +136,8 @@ def open_parts(run: Path, data: Sequence[Path]) -> list[PartAudit]:
     parts = parts_of(read_state(run))
     datasets: dict[str, TokenDataset] = {}
     info = read_json(run / RUN_INFO)
-    places = data or ([anywhere(str(info["data"]), "data")] if isinstance(info, dict) and "data" in info else [])
-    for place in places:
+    named = [anywhere(str(info["data"]), "data")] if isinstance(info, dict) and "data" in info else []
+    for place in data or [each for each in named if manifest_path(each).exists()]:  # it may have been moved
         dataset = TokenDataset(place)
         datasets[dataset.ref.manifest_sha256] = dataset
     for part in parts:
@@ -150,8 +151,7 @@ def open_parts(run: Path, data: Sequence[Path]) -> list[PartAudit]:
 
 def read_state(run: Path) -> Mapping[str, Any]:
     """The header of the state in a run's latest checkpoint, or in a checkpoint. UsageError if it was changed."""
-    steps = sorted((run / "checkpoints").glob("step-[0-9]*"))
-    path = (steps[-1] if steps else run) / HEADER
+    path = find_checkpoint(run) / HEADER
     try:
         header = json.loads(path.read_bytes())
         rest = {name: value for name, value in header.items() if name not in ("sha256", "layout", "layout_sha256")}
@@ -159,8 +159,8 @@ def read_state(run: Path) -> Mapping[str, Any]:
             raise UsageError(f"{path} was changed after it was written (its sha256 differs): take another copy")
         state: Mapping[str, Any] = header["state"]
     except OSError:
-        raise UsageError(f"{run} is neither a run with a checkpoint nor a checkpoint: it has no {HEADER}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        raise no_checkpoint(run) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{path} cannot be read as a checkpoint: take another copy") from None
     return state
 

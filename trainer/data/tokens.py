@@ -63,6 +63,10 @@ class TokenDataset:
         manifest_file = manifest_path(path)
         self.folder = manifest_file.parent
         self._cache = cache or cache_folder()
+        if not manifest_file.exists():
+            raise UsageError(
+                f"{path} is no dataset (it has no {manifest_file.name}): make one with `refinery tokenize`"
+            )
         manifest = Manifest.read(self.folder)
         if manifest.kind is not Kind.TOKENS:
             raise UsageError(
@@ -91,7 +95,9 @@ class TokenDataset:
         if not path.is_file():
             raise UsageError(f"{path} is missing: make the dataset again with `refinery tokenize`")
         if sha256_file(path) != self.ref.tokenizer_sha256:
-            raise UsageError(f"{path} is not the tokenizer that the manifest names: its sha256 differs")
+            raise UsageError(
+                f"{path} is not the tokenizer that the manifest names (its sha256 differs): take another copy"
+            )
         return path.read_bytes()
 
     def tokens(self, document: int, start: int, count: int) -> Tokens:
@@ -147,7 +153,9 @@ class TokenDataset:
                     yield first, rows
                     first += rows.num_rows
         except FileNotFoundError:
-            raise UsageError(f"{path} is missing: it has the ids and addresses of the documents") from None
+            raise UsageError(
+                f"{path} is missing, which has ids and addresses of documents: take another copy"
+            ) from None
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
@@ -161,9 +169,9 @@ def map_shard(path: Path, size: int, tokens: int) -> Tokens:
     try:
         found = path.stat().st_size
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}; take another copy of it") from None
     if found != size:
-        raise UsageError(f"{path} has {found} bytes, and the manifest says {size}: it is damaged")
+        raise UsageError(f"{path} has {found} bytes, and the manifest says {size}: it is damaged; take another copy")
     dtype = DTYPES.get(size // tokens if tokens else 0)
     if dtype is None or size % tokens:
         raise UsageError(f"{path} has {size} bytes for {tokens} tokens: these are not 16- or 32-bit tokens")

@@ -15,7 +15,7 @@ from typing import Any
 
 from infra.errors import UsageError
 from infra.hashing import readable_json, sha256_file
-from infra.storage import disk_errors, new_folder
+from infra.storage import disk_errors, new_folder, writing
 from trainer.baselines import open_tokenizer
 from trainer.checkpoint import Checkpoint, read_checkpoint
 from trainer.device import COMPUTE_DTYPES
@@ -24,7 +24,7 @@ from trainer.export.tokenizer import tokenizer_config, tokenizer_json
 from trainer.export.weights import exported_weights, write_weights
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.runs import find_checkpoint
+from trainer.run_files import find_checkpoint
 
 README = """---
 library_name: transformers
@@ -81,7 +81,8 @@ def export_model(
     parameters = sum(tensor.numel() for name, tensor in weights.items() if not name.endswith("router.bias"))
     documents = _documents(read, chosen, dtype)
     code = Path(__file__).with_name(MODELING_FILE).read_bytes()
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
     with disk_errors(out.parent), new_folder(out) as temporary:
         files = write_weights(temporary, weights)
         for name, body in documents.items():

@@ -1,10 +1,10 @@
-"""`joined`: the text of `blocks`, or trafilatura's where resiliparse and trafilatura agree against it.
+"""`joined`: the text of `blocks`, or trafilatura's where that is expected to be better.
 
-Where the network of `blocks` expects an F1 of at least MIN_EXPECTED_F1, its text is returned and nothing else runs.
-Otherwise resiliparse runs; if its text differs from that of `blocks`, and is no small part of it, trafilatura runs in
-its fast form; and if these two agree, trafilatura's text is returned. The three work in different ways and seldom make
-the same mistake. One page in ten needs resiliparse. docs/extraction.md says how good the expected F1 is, and what else
-was tried.
+Where the network of `blocks` expects a high F1, its text is returned and nothing else runs. Otherwise resiliparse runs;
+if its text differs from that of `blocks`, and is no small part of it, trafilatura runs in its fast form; and if the
+expected gain of its text is positive (`gain.py`), that is returned. The three work in different ways and seldom make
+the same mistake. One page in ten needs resiliparse. docs/extraction.md says how good the expected F1 is, what is
+gained, and what else was tried.
 """
 
 import re
@@ -13,18 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.extract.block_model import main_text
-from pipeline.extract.blocks import Block
+from pipeline.extract.block_model import MainText, chosen, expected_f1, judged
+from pipeline.extract.block_network import shipped_weights
+from pipeline.extract.blocks import Block, blocks
 from pipeline.extract.extractors.extractor import Extractor, Options
 from pipeline.extract.extractors.resiliparse_text import ResiliparseOptions, resiliparse
 from pipeline.extract.extractors.trafilatura_text import TrafilaturaOptions, trafilatura
+from pipeline.extract.gain import GainWeights, Signs, shipped_gain
 from pipeline.extract.json_ld import from_data
 from pipeline.extract.text import Extracted, page_title
 
-# From this expected F1 on, the text of `blocks` is returned unchecked.
-MIN_EXPECTED_F1: Final = 0.8
-# Two texts agree if they share at least this part of their words.
-MIN_SHARED_WORDS: Final = 0.7
 # Of a text with less than this part of the words of `blocks`' trafilatura's is never the like: resiliparse failed.
 MIN_FOUND_WORDS: Final = 0.3
 # A character is a word in scripts without spaces.
@@ -42,18 +40,25 @@ def joined(html: str, url: str, options: JoinedOptions) -> Extracted:
 
     As Markdown, trafilatura's text is that of the blocks that it shares most of its words with.
     """
-    main = main_text(html)
-    if found := from_data(html, main.page):
+    page = blocks(html)
+    if found := from_data(html, page):
         return found
-    by_blocks = main.plain
-    text = choose(
-        by_blocks,
+    if not page:
+        return Extracted("", page_title(html), MainText((), (), 1.0).shares)
+    probability_B = judged(page, shipped_weights())
+    main = MainText(page, *chosen(page, probability_B))
+    text = main.plain
+    other = better(
+        text,
         main.expected_f1,
         lambda: text_or_empty(resiliparse, html, url, ResiliparseOptions()),
         lambda: text_or_empty(trafilatura, html, url, TrafilaturaOptions(fallback=False)),
+        lambda found: expected_f1(page, probability_B, in_text(page, found)),
+        shipped_gain(),
     )
-    if text is not by_blocks:
-        main = main._replace(keep=in_text(main.page, text))
+    if other is not None:
+        text = other
+        main = main._replace(keep=in_text(page, text))
     if options.markdown:
         text = main.markdown or text
     return Extracted(text, page_title(html), main.shares)
@@ -72,15 +77,25 @@ def in_text(page: Sequence[Block], text: str) -> list[bool]:
     return found
 
 
-def choose(by_blocks: str, expected_f1: float, second: Callable[[], str], third: Callable[[], str]) -> str:
-    """`by_blocks`, or the text that `third` returns. `second` and `third` are called only if needed."""
-    if expected_f1 >= MIN_EXPECTED_F1:
-        return by_blocks
+def better(
+    by_blocks: str,
+    expected: float,
+    second: Callable[[], str],
+    third: Callable[[], str],
+    expected_of: Callable[[str], float],
+    weights: GainWeights,
+) -> str | None:
+    """The text that `third` returns, if it is expected to be better than `by_blocks`; else None. `second`, `third` and
+    `expected_of`, the F1 that the network expects of a text, are called only if needed."""
+    if expected >= weights.ask_below:
+        return None
     own, words = counted_words(by_blocks), counted_words(second())
-    if _agree(own, words) or words.total() < MIN_FOUND_WORDS * own.total():
-        return by_blocks
+    agree = agreement(own, words)
+    if agree >= weights.agree_from or words.total() < MIN_FOUND_WORDS * own.total():
+        return None
     text = third()
-    return text if _agree(counted_words(text), words) else by_blocks
+    signs = Signs(expected, expected_of(text), agree, agreement(counted_words(text), words))
+    return text if text and weights.gain(signs) > 0 else None
 
 
 def text_or_empty(function: Callable[[str, str, Options], Extracted], html: str, url: str, options: Options) -> str:
@@ -98,9 +113,9 @@ def counted_words(text: str) -> Counter[str]:
     return Counter(_WORD.findall(text))
 
 
-def _agree(one: Counter[str], other: Counter[str]) -> bool:
-    """Whether the words in common, counted in both texts, are MIN_SHARED_WORDS of the words of both."""
-    return 2 * (one & other).total() >= MIN_SHARED_WORDS * max(1, one.total() + other.total())
+def agreement(one: Counter[str], other: Counter[str]) -> float:
+    """The share of the words of both texts, counted in both, that are in the other one too; 0 to 1."""
+    return 2 * (one & other).total() / max(1, one.total() + other.total())
 
 
 EXTRACTOR = Extractor("joined", joined, JoinedOptions, sandboxed=True, caps="all", shares=True)

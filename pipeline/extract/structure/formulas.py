@@ -66,7 +66,7 @@ _MAY_BE_DELIMITED: Final = ("\\(", "\\[", "\\begin{", "tex]", "math]", "$$", "$\
 # Elements in which MathJax shows a formula.
 _RENDERED = re.compile(
     r"""\b(?:MathJax(?:_Preview|_Display|_SVG|_SVG_Display|_CHTML|_CHTML_Display)?|mjx-chtml|mjx-math|MJXc-display)"""
-    r"""(?=[\s"'])"""
+    r"""(?=[\s"'>]|\Z)"""
 )
 
 

@@ -77,6 +77,13 @@ def test_only_who_has_the_token_is_answered() -> None:
         assert environment() == {VARIABLE: f"{host}:{port}:{token}"}
 
 
+@pytest.mark.parametrize("given", ["abc", "host:1", "host:99999:token", "host:x:token", ":1:token"])
+def test_a_variable_that_no_run_has_set(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, given)
+    with pytest.raises(UsageError, match=f"{VARIABLE} is set by a run.*unset it"):
+        budget()
+
+
 def test_the_limits_and_the_stop_reach_every_process() -> None:
     limits = HttpLimits(requests_per_second=3, bytes_per_second=5, patience=7)
     code = "from infra.http.budget import budget; b = budget(); b.stop('no'); print(b.limits.patience)"

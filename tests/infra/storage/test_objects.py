@@ -49,7 +49,16 @@ def test_a_url_is_a_path(text: str) -> None:
     assert path != Path(*path.parts) and sorted([path / "b", path / "a"]) == [path / "a", path / "b"]
 
 
-@pytest.mark.parametrize("text", ["a/b", "/a", "s3", "s3:", "s3://", "C:/a", "notes: s3://x/y", "https://host/a"])
+@pytest.mark.parametrize("text", ["s3:", "s3:/", "s3://", "gs://", "s3:///", "s3:///a/b"])
+def test_a_url_has_a_bucket(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=f"{text[:2]}:// without a bucket"):
+        place(text)
+    (tmp_path / "s3:").mkdir()
+    assert not isinstance(place(Path("s3:")), ObjectPath)
+
+
+@pytest.mark.parametrize("text", ["a/b", "/a", "s3", "C:/a", "notes: s3://x/y", "https://host/a"])
 def test_all_else_is_on_this_machine(text: str) -> None:
     assert place(text) == Path(text) and not isinstance(place(text), ObjectPath)
 

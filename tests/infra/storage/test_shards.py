@@ -9,7 +9,7 @@ from infra.errors import WorkError
 from infra.hashing import sha256_bytes
 from infra.storage import commit_shard, lock, place, temporary_name, token_of, written_for
 from infra.storage import shards as module
-from tests.s3_server import Server
+from tests.s3_server import Server, says
 
 
 @pytest.fixture(params=["disk", "store"])
@@ -74,6 +74,27 @@ def test_a_shard_is_one_request(root: Path, server: Server) -> None:
         assert [(method, path) for method, path in server.requests if ".lock" not in path] == [
             ("PUT", f"/{root.bucket}/{root.key}/part-00000.parquet")  # type: ignore[attr-defined]
         ]
+
+
+def of_shards(method: str, path: str) -> bool:
+    return method == "PUT" and "part-" in path
+
+
+@pytest.mark.parametrize("code", ["409 Conflict", "412 Precondition Failed"])
+def test_a_name_that_is_said_to_be_taken_and_is_free(code: str, root: Path, server: Server) -> None:
+    """409: two conditional requests came at once, and neither need have been done; 412: what was there is deleted."""
+    with lock(root), written_for(token_of(root)):
+        server.fail(says(code, "ConditionalRequestConflict"), 2, of_shards)
+        assert written(root, b"a").read_bytes() == b"a"
+        assert server.faults == []
+
+
+def test_a_name_that_is_never_free(root: Path, tmp_path: Path, server: Server) -> None:
+    (tmp_path / "part-00000.parquet").symlink_to(tmp_path / "nowhere")
+    server.fail(says("412 Precondition Failed", "PreconditionFailed"), 100, of_shards)
+    for folder in (tmp_path, root):
+        with lock(folder), written_for(token_of(folder)), pytest.raises(WorkError, match="comes and goes"):
+            written(folder, b"a")
 
 
 def test_a_disk_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,13 +127,13 @@ def test_without_its_token_a_cluster_refuses_in_a_line(
 
 
 @contextlib.contextmanager
-def asking(token: str) -> Iterator[str]:
-    """What answers as Ray's dashboard does where it asks for a token, and knows no job; its address."""
+def asking(token: str = "") -> Iterator[str]:
+    """What answers as Ray's dashboard does where it asks for a token, or for none, and knows no job; its address."""
 
     class Dashboard(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             given = self.headers.get("authorization", "")
-            status = 401 if not given else 403 if given != f"Bearer {token}" else 200
+            status = 200 if not token else 401 if not given else 403 if given != f"Bearer {token}" else 200
             if status == 200 and not self.path.endswith("/version"):
                 status = 404
             content = json.dumps({"ray_version": "2.60.0"}).encode() if status == 200 else b"no"
@@ -163,6 +163,15 @@ def test_a_token_is_sent_where_it_is_asked_for(given: dict[str, str], says: str,
     with asking("a" * 64) as address:
         code, _, err = command({"HOME": str(tmp_path), **given}, "status", f"{address}/#/jobs/raysubmit_x")
     assert code == 2 and says in err and len(err.splitlines()) == 1, err
+
+
+def test_a_job_is_stopped_where_the_address_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
+    with asking() as address:
+        for job in ("raysubmit_x", "by-my-name", f"{address}/#/jobs/raysubmit_x"):
+            where = address if "#" not in job else "http://127.0.0.1:1"  # that of the page counts
+            said = refinery("submit", "--address", where, "--stop", job, code=2)
+            assert f"there is no job {job.rpartition('/')[2]} at {address}" in said
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,13 @@ def test_a_line_says_how_far_and_how_fast(clock: list[float], capsys: pytest.Cap
     progress(ROW | {"step": 3, "seconds": 1.0, "tokens_per_second": 6000.0, "loss": None, "skipped": True}, 10)
     line = capsys.readouterr().err
     # Two steps since the first line: 4 s at 1,000 and 1 s at 6,000 tokens a second, 12 s by the clock.
-    assert line.startswith("step 3 of 10: loss not finite (skipped), 2,000 tokens/s, ")
+    assert line.startswith("step 3 of 10: loss not finite, 1 of 2 steps skipped, 2,000 tokens/s, ")
     assert line.endswith(", 42 s left\n")
+    clock[0] = 113.0
+    progress(ROW | {"step": 4, "skipped": True}, 10)
+    clock[0] = 118.0
+    progress(ROW | {"step": 5}, 10)
+    assert "loss 2.5000, 1 of 2 steps skipped, " in capsys.readouterr().err
 
 
 def test_mfu_stands_where_there_is_a_peak(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,10 +19,13 @@ COPY = {
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"similarity": 0.87, "measure": "jaccard", "via": "<b>"}, " (jaccard 0.87 to <b>)"),
-        ({"similarity": 0.9, "measure": "containment", "via": None}, " (containment 0.9)"),
-        ({"similarity": 1.0, "measure": None, "via": None}, " (similarity 1)"),
-        ({"similarity": None, "measure": None, "via": None}, ""),
+        (
+            {"similarity": 0.87, "measure": "jaccard", "via": "<b>", "bands": 9},
+            " (jaccard 0.87 to <b>, 9 bands shared)",
+        ),
+        ({"similarity": 0.9, "measure": "containment", "via": None, "bands": 1}, " (containment 0.9, 1 band shared)"),
+        ({"similarity": 1.0, "measure": None, "via": None, "bands": None}, " (similarity 1)"),
+        ({"similarity": None, "measure": None, "via": None, "bands": None}, ""),
     ],
 )
 def test_a_line_for_a_copy(given: dict[str, Any], says: str) -> None:

@@ -21,6 +21,11 @@ from pipeline.extract.language_claims import claimed_language
         ("sr", "sr sr-Latn rs sr-Cyrl-RS"), ("fa", "fa fas per ir fa_IR"), ("ro", "ro mo ron"), ("vi", "vi vn vie"),
         ("yue", "yue zh-yue zh-yue-HK"), ("nan", "zh-min-nan nan"), ("ar", "ar ara arb ar-EG eg"), ("tl", "tl fil tgl"),
         ("br", "br br-FR"), ("be", "be be-BY"), ("si", "si"), ("jbo", "jbo art-lojban"), ("hsb", "hsb"),
+        ("zh", "chs CHT zhcn zhTW 简体中文 繁體中文 zh-CN.utf8 ZH_hans_cn tw-zh cn-zh"),
+        ("en", "jp-en hk-en us-en enUS in-en ENU"),
+        ("hi", "hi हिन्दी हिन्दी-IN हिंदी in-hi"), ("ja", "jp-ja japan にほんご jaJP"), ("ko", "kr-ko 한국말 koKR"),
+        ("pt", "ptb ptBR pt-br,pt"), ("es", "mx-es-MX es-419 esp es-ES_tradnl"), ("vi", "TiếngViệt vn-vi"),
+        ("ar", "il-ar eg-ar ar-AE.utf8"), ("da", "dk-da da_DK.ISO8859-15"), ("de", "dede de_DE_formal de-CH-1901"),
         ("", "x-default und mul zxx C POSIX {{lang}} <?=$lang?> 1 - _ xx klingon i-klingon sgn-US qaa x * none true"),
     ],
 )  # fmt: skip

@@ -29,7 +29,14 @@ WRONG = [
     ("tw", "big5", "gb2312", "big5hkscs"), ("tw", "big5", "gbk", "big5hkscs"), ("zh", "gb2312", "big5", "gb18030"),
     ("ko", "euc_kr", "gb2312", "cp949"), ("pl2", "iso8859-2", "windows-1250", "iso8859-2"),
     ("pl2", "cp1250", "iso-8859-2", "cp1250"), ("cs", "cp1250", "iso-8859-2", "cp1250"),
-    ("ja", "euc_jp", "gb2312", "euc_jp"),
+    ("ja", "euc_jp", "gb2312", "euc_jp"), ("pl", "iso8859-2", "iso-8859-1", "iso8859-2"),
+    ("pl", "cp1250", "iso-8859-1", "cp1250"), ("pl2", "cp1250", "windows-1252", "cp1250"),
+    ("pl2", "iso8859-2", "windows-1252", "iso8859-2"), ("ru", "cp1251", "iso-8859-1", "cp1251"),
+    ("ru", "koi8-r", "iso-8859-1", "koi8-r"), ("el", "cp1253", "iso-8859-1", "iso8859-7"),
+    ("he", "cp1255", "windows-1252", "cp1255"), ("ar", "cp1256", "iso-8859-1", "cp1256"),
+    ("ko", "euc_kr", "iso-8859-1", "cp949"), ("ko", "euc_kr", "shift_jis", "cp949"),
+    ("ko", "euc_kr", "big5", "cp949"), ("zh", "gb2312", "euc-jp", "gb18030"), ("zh", "gb2312", "shift_jis", "gb18030"),
+    ("tw", "big5", "euc-kr", "big5hkscs"),
 ]  # fmt: skip
 RIGHT = [
     ("ja", "euc_jp"), ("ja", "shift_jis"), ("ru", "koi8-r"), ("ru", "windows-1251"), ("uk", "windows-1251"),
@@ -76,6 +83,27 @@ def test_utf8_encoded_twice(language: str, wrong: str, times: int) -> None:
     assert decoded.text == f"<p>{text}"
     assert (decoded.charset, decoded.evidence) == ("utf-8", "utf-8-repaired")
     assert as_utf8(decoded, body).decode() == decoded.text
+
+
+@pytest.mark.parametrize(
+    ("language", "wrong"),
+    [("fr", "cp1250"), ("fr", "mac_roman"), ("fr", "cp850"), ("fr", "cp437"), ("pt", "mac_roman"), ("pt", "cp850"),
+     ("pl", "cp1250"), ("pl2", "mac_roman"), ("cs", "cp1250"), ("cs", "mac_roman"), ("ru", "cp437"), ("ru", "cp1254"),
+     ("vi", "cp1250")],
+)  # fmt: skip
+def test_utf8_encoded_twice_through_a_rare_charset(language: str, wrong: str) -> None:
+    text = ALL[language]
+    doubled = "".join(
+        bytes([byte]).decode(wrong, "ignore") or bytes([byte]).decode("latin-1") for byte in text.encode()
+    )
+    decoded = decode(f"<p>{doubled}".encode(), "utf-8")
+    assert (decoded.text, decoded.evidence) == (f"<p>{text}", "utf-8-repaired")
+
+
+@pytest.mark.parametrize("text", ["┼¢ ┼¢ ┼¢", "5 m³ i 10¹ cm³, a¹ b¹ c³ d³", "√2, √3, √5 ≈ 2", "Ă, Ă, Ă și ă"])
+def test_what_two_charsets_explain_stays(text: str) -> None:
+    assert undoubled(text) is None
+    assert decode(text.encode("cp1252", "ignore"), "windows-1252").evidence in ("header", "utf-8")
 
 
 @pytest.mark.parametrize(

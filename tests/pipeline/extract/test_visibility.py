@@ -12,6 +12,8 @@ from tests.pipeline.extract.hostile import HOSTILE
 
 SHOWN = "<p>A paragraph that every reader sees, longer than what is hidden beside it, so that this is believed.</p>"
 
+SELECTED = "🏴\U000e0067\U000e0062\U000e007f ❤\ufe0f 葛\U000e0100"  # by tags and selectors that show nothing alone
+
 ROOT = "<template shadowrootmode=open>"
 
 
@@ -49,6 +51,26 @@ def texts(html: str) -> list[str]:
         "<style>@media print{.x{display:block}}.x{display:none}</style><p class=x>no</p>",
         "<p class=x>no</p><style>.x{display:none}</style>",
         "<style>.x{display:block}</style><style>.x{display:none}</style><p class=x>no</p>",
+        "<style><!-- .x{display:none} --></style><p class=x>no</p>",
+        "<style>.x{DISPLAY: NONE}</style><p class=x>no</p>",
+        "<style>@media screen{.x{display:none}}</style><p class=x>no</p>",
+        "<style>@media only screen , print{.x{display:none}}</style><p class=x>no</p>",
+        "<style>@supports (display:grid){@layer a{.x{display:none}}}</style><p class=x>no</p>",
+        "<style type=text/css media=screen>.x{display:none;;}</style><p class=x>no</p>",
+        "<div style='content-visibility:hidden'>no</div>",
+        "<span style='position:absolute;left:-9999px'>no</span>",
+        "<h1 style='text-indent:-9999px'>no</h1>",
+        "<span style='position:absolute;top:-999em'>no</span>",
+        "<span style='clip:rect(0,0,0,0);position:absolute'>no</span>",
+        "<span style='clip: rect(1px 1px 1px 1px)'>no</span>",
+        "<span class=cdk-visually-hidden>no</span><i class=usa-sr-only>no</i>",
+        "<a class='skip visually-hidden-focusable'>no</a><b class=show-for-sr>no</b>",
+        "<b class=a11y-hidden>no</b><b class=slds-assistive-text>no</b>",
+        "<progress>no</progress><meter>no</meter>",
+        "<datalist hidden><option>no</datalist><input type=hidden value=no>",
+        "<p style='display:&#110;one'>no</p>",
+        "<p style='display:\nnone'>no</p>",
+        "<table><tbody hidden><tr><td>no</td></tr></tbody></table>",
     ],
 )
 def test_what_readers_do_not_see_is_left_out(html: str) -> None:
@@ -87,6 +109,25 @@ def test_what_readers_do_not_see_is_left_out(html: str) -> None:
         "<noscript><style>.x{display:none}</style></noscript><p class=x>yes</p>",
         "<!-- <style>.x{display:none}</style> --><p class=x>yes</p>",
         "<style>.x{display:none</style><p class=y>yes</p>",
+        "<style type=text/less>.x{display:none}</style><p class=x>yes</p>",
+        "<style>@media not screen{.x{display:none}}</style><p class=x>yes</p>",
+        "<style>@media screen and (max-width:9px){.x{display:none}}</style><p class=x>yes</p>",
+        "<style>@supports not (display:grid){.x{display:none}}</style><p class=x>yes</p>",
+        "<style>@container (min-width:1px){.x{display:none}}</style><p class=x>yes</p>",
+        "<style>@keyframes x{from{display:none}}</style><p class=x>yes</p>",
+        "<style>.x{content:'.y{display:none}'}</style><p class=y>yes</p>",
+        "<style>.x::before{display:none}.x>.y{display:none}</style><p class='x y'>yes</p>",
+        "<svg><style>.x{display:none}</style></svg><p class=x>yes</p>",
+        "<p style='display:none' class=carousel-item>yes</p><!-- a reader opens it -->",
+        "<p style='display:none' class='swiper-slide'>yes</p>",
+        "<p style='left:-50px'>yes</p>",
+        "<p style='top:-100%'>yes</p>",
+        "<p style='clip:rect(0,100px,100px,0)'>yes</p>",
+        "<p style='background:url(\"display:none\")'>yes</p>",
+        "<p style='--x:display:none'>yes</p>",
+        "<p style='display:none-x'>yes</p>",
+        "<p class='md:hidden d-none-sm no-sr-only-x'>yes</p>",
+        "<p hidden=until-FOUND>yes</p>",
     ],
 )
 def test_what_readers_see_stays(html: str) -> None:
@@ -128,6 +169,16 @@ def test_what_would_hide_most_of_a_page_is_not_believed(page: str) -> None:
         ("<ul><li>a<li>b</ul><ul aria-hidden=true><li>a<li>b</ul>", ["a", "b"]),
         ("banan<i aria-hidden=true>A</i>", ["bananA"]),
         ("<p>★★★ <i aria-hidden=true>★★</i></p>", ["★★★ ★★"]),
+        ("<ruby>東<rt>とう</rt>京<rt>きょう</rt></ruby>へ", ["東京へ"]),
+        ("<ruby><ruby>攻<rt>こう</rt></ruby><rt>x</rt></ruby>", ["攻"]),
+        ("<h1>t</h1><h1 aria-hidden=true>t</h1>", ["t"]),
+        ("<p>Price <s>$5</s> <del>a</del><ins>b</ins>", ["Price $5 ab"]),
+        ("<span class=MathJax_Preview>x</span><span class=MathJax>x</span><script type='math/tex'>x</script>", ["x"]),
+        ("<span class=katex><math><mi>x</mi></math><span class=katex-html aria-hidden=true>x</span></span>", ["x"]),
+        ("<math><mphantom><mi>x</mi></mphantom><mi>y</mi></math>", ["y"]),
+        ("<img class=latex alt='x^2'>", ["x^2"]),
+        ("<picture><img alt=x></picture>y", ["y"]),
+        ("<video controls>no<track></video>y", ["y"]),
     ],
 )
 def test_alternatives_are_read_once(html: str, found: list[str]) -> None:
@@ -152,6 +203,16 @@ def test_alternatives_are_read_once(html: str, found: list[str]) -> None:
         ("<div style='white-space:nowrap'>a\n  b</div>", ["a b"]),
         ("<p><code>f  (x)</code> begins\n   a paragraph", ["f (x) begins a paragraph"]),
         ("<p><tt>f</tt>\n<b>g</b>", ["f g"]),
+        ("<div style='white-space-collapse:preserve'>a\n  b</div>", ["a\n  b"]),
+        ("<div style='white-space:preserve nowrap'>a\n  b</div>", ["a\n  b"]),
+        ("<div style='white-space-collapse: preserve-breaks'>a  b\n c</div>", ["a b\nc"]),
+        ("<div style='WHITE-SPACE:PRE-WRAP!important'>a\n  b</div>", ["a\n  b"]),
+        ("<style>.x{white-space-collapse:preserve}</style><p class=x>a\n  b", ["a\n  b"]),
+        ("<listing>a\n  b</listing>", ["a\n  b"]),
+        ("<pre>a<br>b<div>c</div></pre>", ["a\nb\nc"]),
+        ("<textarea>\n\n中文\n文字</textarea>", ["中文\n文字"]),
+        ("<td style='white-space:pre'>a\n b</td>", ["a\n b"]),
+        ("<pre>中\n文\u200b</pre>", ["中\n文"]),
     ],
 )
 def test_white_space_that_is_text_stays(html: str, found: list[str]) -> None:
@@ -178,6 +239,17 @@ def test_white_space_that_is_text_stays(html: str, found: list[str]) -> None:
         ("क्‍ष 👩‍👩‍👧", "क्‍ष 👩‍👩‍👧"),
         ("a&lrm;b&rlm;\u2067c\u2069", "a\u200eb\u200f\u2067c\u2069"),
         ("f&ApplyFunction;(x)", "f(x)"),
+        ("中文\n<!-- c -->\n文字", "中文文字"),
+        ("中文&#10;&#13;文字", "中文文字"),
+        ("々\n人ー\nカ", "々人ーカ"),
+        ("ㄅㄆ\nㄇ", "ㄅㄆㄇ"),
+        ("a<wbr>b\u2061c", "abc"),
+        (SELECTED, SELECTED),
+        ("a\u2028b\x0bc&thinsp;d", "a b c d"),
+        ("123\n中", "123 中"),
+        ("ไทย\u200bไทย", "ไทยไทย"),
+        ("a \u200b b", "a b"),
+        ("co&shy;\noperate", "co operate"),
     ],
 )
 def test_what_shows_nothing_goes(html: str, text: str) -> None:

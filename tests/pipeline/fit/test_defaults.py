@@ -52,8 +52,6 @@ def test_fitted_twice_the_same_bytes(package_cache: Path, tmp_path: Path) -> Non
 
     assert score("quality", "quality.bin", article) > score("quality", "quality.bin", shop)
     assert score("perplexity", "perplexity-en", article) < score("perplexity", "perplexity-en", shop)
-    assert models.domain("domains")(article.text)[0] == "mathematics"
-    assert models.domain("domains")("Hello, how are you today? Fine, thank you")[0] == "dialogue"
     town = Document("The river1 stands beside a bridge1 of stone. The bridge1 stands beside a tower1 of stone. " * 3)
     assert 0 < score("coherence", "coherence", town) <= 1
     assert score("safety", "safety", town) > 0.9

@@ -78,6 +78,21 @@ def read_bytes(folder: Path, content: bytes, name: str = "a.jsonl") -> tuple[lis
         (LINES.decode().encode("utf-16"), "one two three", ""),
         (b"\xfe\xff" + LINES.decode().encode("utf-16-be"), "one two three", ""),
         (LINES.decode().encode("utf-32"), "one two three", ""),
+        (LINES.decode().encode("utf-16-le"), "one two three", ""),
+        (LINES.decode().encode("utf-16-be"), "one two three", ""),
+        ('[{"text": "中文"}]'.encode("utf-16-le"), "中文", ""),
+        (A + b"\xc2\x85" + B + b"\x0c" + C, "one two three", ""),
+        (A + b"  " + B + b"\t" + C, "one two three", ""),
+        (A + b"\n{'text': 'x'}\n{text: 1}\n" + C, "one three", "not_json not_json"),
+        (A + b'\n{"text": "x",}\n{"text": "x", "n": 007}\n' + C, "one three", "not_json not_json"),
+        (A + b'\n{"text": "x", "n": 0x1F}\n{"text": "a\\xb"}\n' + C, "one three", "not_json not_json"),
+        (A + b" // a comment\n" + C, "one three", "not_json"),
+        (A + b'\n{"text": "x", "text": null}\n' + C, "one three", "no_text"),
+        (A + b'\n{"text": ["a", "b"]}\n{"Text": "x"}\n' + C, "one three", "no_text no_text"),
+        (b'{"text": "\\ud83d\\ude00\\ude00\\ud83d"}\n', "\U0001f600??", ""),
+        (A + b'\n{"text": "a\nb"}\n' + C, "one three", "not_json not_json"),
+        (b"[[" + A + b"], [" + B + b"]]", "", "not_object"),
+        (b"[" + A + b"]\n[" + B + b"]", "one two", ""),
         (b"[" + b", ".join((A, B, C)) + b"]", "one two three", ""),
         (b"[\n" + b",\n".join((A, B, C)) + b"\n]\n", "one two three", ""),
         (json.dumps([json.loads(A), json.loads(B)], indent=2).encode(), "one two", ""),
@@ -110,6 +125,11 @@ PACKED = {
     "bz2 streams": bz2.compress(A + b"\n") + bz2.compress(B + b"\n" + C),
     "xz": lzma.compress(LINES),
     "xz streams": lzma.compress(A + b"\n") + bytes(8) + lzma.compress(B + b"\n" + C),
+    "xz unchecked": lzma.compress(LINES, check=lzma.CHECK_NONE),
+    "xz filters": lzma.compress(
+        LINES, filters=[{"id": lzma.FILTER_DELTA, "dist": 1}, {"id": lzma.FILTER_LZMA2, "preset": 1}]
+    ),
+    "bz2 empty stream": bz2.compress(b"") + bz2.compress(LINES),
     "xz large": lzma.compress(LINES, preset=9 | lzma.PRESET_EXTREME),
 }
 
@@ -282,6 +302,22 @@ def test_what_is_compressed_twice_or_is_parquet_is_refused_in_a_line(tmp_path: P
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match=message):
             read_inputs([str(tmp_path / name)])
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"PAR1", "Parquet"), (b"PK\x03\x04", "ZIP"), (b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"Rar!\x1a\x07", "RAR"),
+        (b"\x1f\x9d\x90", "compress"), (b"\x02\x21\x4c\x18", "LZ4"), (b"\xff\x06\0\0sNaPpY", "Snappy"),
+        (lzma.compress(LINES, format=lzma.FORMAT_ALONE), "LZMA"), (bytes(257) + b"ustar", "tar archive"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("pack", [bytes, packed])
+def test_what_is_not_read_is_refused_with_its_name(
+    tmp_path: Path, head: bytes, what: str, pack: Callable[[bytes], bytes]
+) -> None:
+    with pytest.raises(UsageError, match=rf"a\.jsonl(, unpacked,)? is .*{what}"):
+        read_bytes(tmp_path, pack(head + LINES))
 
 
 def test_a_folder_says_what_it_does_not_read(tmp_path: Path) -> None:

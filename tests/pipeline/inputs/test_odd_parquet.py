@@ -134,6 +134,25 @@ def test_a_text_that_is_none_is_refused_with_its_type(tmp_path: Path, kind: str)
         part_of(tmp_path / "a.parquet")
 
 
+@pytest.mark.parametrize("names", [["text", "text"], ["n", "n", "text"], ["url", "text", "url"]])
+def test_columns_of_one_name_are_refused(tmp_path: Path, names: list[str]) -> None:
+    pq.write_table(pa.Table.from_arrays([pa.array(TEXTS)] * len(names), names=names), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match=f"has two columns called '{max(names, key=names.count)}': rename one"):
+        part_of(tmp_path / "a.parquet")
+
+
+ODD_NAMES = ["", " ", "a.b", "x" * 3000, "\n", "__index_level_0__", "signals", "file_path", "warc_offset", "copies"]
+
+
+def test_columns_of_any_name_are_kept(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": TEXTS, **{name: [1, 2, 3] for name in ODD_NAMES}}), tmp_path / "a.parquet")
+    part = part_of(tmp_path / "a.parquet")
+    (batch,) = part.batches()
+    assert batch["text"].to_pylist() == TEXTS and not part.rejects
+    kept = [column for column in batch.columns if column.to_pylist() == [1, 2, 3]]
+    assert len(kept) == len(ODD_NAMES)
+
+
 def damaged(folder: Path, compression: str = "zstd", checksums: bool = False, group: int = 1) -> Path:
     """Four row groups of 500, of which one has bytes changed in the middle of its texts."""
     path = folder / "a.parquet"

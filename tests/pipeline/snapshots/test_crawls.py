@@ -9,13 +9,14 @@ import pytest
 
 from infra.errors import UsageError, WorkError
 from infra.storage import read_json, write_bytes
+from pipeline.cli.app import main
 from pipeline.snapshots.cache import CARD, PathFiles, snapshot_cache
 from pipeline.snapshots.crawls import KINDS, Crawls, coverage
 from pipeline.snapshots.probe import Probe, keep, kept, probes_folder
-from pipeline.snapshots.source import open_source
+from pipeline.snapshots.source import MOST_REFUSED, open_source
 from tests.commoncrawl.bucket import ARC_2012, ARC_FILES, ARC_LISTED, ARC_WITH_LIST, NEW, OLD, SNAPSHOTS
 from tests.commoncrawl.server import Cut, Flipped, Refusal, StandIn
-from tests.pipeline.command import refinery
+from tests.pipeline.command import answer, refinery
 
 # warc, wet, wat, robots, arc
 COUNTS = {NEW: (4, 4, 0, 4, 0), OLD: (1, 0, 0, 0, 0), ARC_2012: (0, 0, 0, 0, 1), ARC_LISTED: (0, 0, 0, 0, 2),
@@ -27,7 +28,9 @@ def crawls_at(place: object, tmp_path: Path, refresh: bool = False) -> Crawls:
 
 
 def counted(crawls: Crawls) -> dict[str, tuple[int, ...]]:
-    return {row["snapshot"]: tuple(row[kind] for kind in KINDS) for row in coverage(crawls, crawls.ids())}
+    found = coverage(crawls, crawls.ids())
+    found.check()
+    return {row["snapshot"]: tuple(row[kind] for kind in KINDS) for row in found.rows}
 
 
 def test_every_crawl_is_listed_over_http_and_in_a_folder(stand_in: StandIn, bucket: Path, tmp_path: Path) -> None:
@@ -42,7 +45,7 @@ def test_an_object_store_is_a_source(root: Path, bucket: Path, tmp_path: Path) -
     crawls = crawls_at(root, tmp_path)
     assert crawls.ids() == list(SNAPSHOTS)
     assert crawls.names(ARC_LISTED) == ARC_FILES[ARC_LISTED]
-    assert [row["warc"] for row in coverage(crawls, [NEW])] == [4]
+    assert [row["warc"] for row in coverage(crawls, [NEW]).rows] == [4]
 
 
 def test_the_arc_crawls_are_there_where_collinfo_does_not_name_them(bucket: Path, tmp_path: Path) -> None:
@@ -88,11 +91,51 @@ def test_what_cannot_be_listed_is_named(
         counted(crawls_at(stand_in.url, tmp_path))
 
 
-def test_a_refusal_ends_the_listing(stand_in: StandIn, tmp_path: Path) -> None:
+def test_refusals_one_after_another_end_the_listing(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.fault("*.paths.gz", Refusal(403))
     with pytest.raises(WorkError, match="cannot be listed"):
         counted(crawls_at(stand_in.url, tmp_path))
-    assert len(stand_in.asked("*.paths.gz")) == 1
+    assert len(stand_in.asked("*.paths.gz")) == MOST_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("pattern", "refused"), [("[?]list*", ARC_LISTED), (f"*{NEW}/wet.paths.gz", NEW), (f"*{OLD}/robotstxt*", OLD)]
+)
+def test_a_list_that_is_refused_concerns_its_snapshot_alone(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, refused: str
+) -> None:
+    stand_in.fault(pattern, Refusal(403))
+    monkeypatch.setenv("REFINERY_SNAPSHOTS", str(tmp_path / "lists"))
+    rows = answer("snapshots", "list", "--source", stand_in.url, code=1)
+    assert [row["snapshot"] for row in rows] == [one for one in SNAPSHOTS if one != refused]
+    with pytest.raises(WorkError, match=f"1 of 5 snapshots cannot be listed: {refused}. The first: .*refuses"):
+        coverage(crawls_at(stand_in.url, tmp_path), list(SNAPSHOTS)).check()
+
+
+def test_a_list_of_arc_files_that_somebody_else_made(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `aws s3 ls`, a browser and an editor leave it; its files are read from the source."""
+    stand_in.fault("[?]list*", Refusal(403))
+    monkeypatch.setenv("REFINERY_SNAPSHOTS", str(tmp_path / "lists"))
+    one, other = ARC_FILES[ARC_LISTED]
+    list_ = tmp_path / "list.txt"
+    list_.write_text(
+        f"\ufeff2012-07-05 03:14:15  100000 {one}\r\ns3://commoncrawl/{other}\n\nhttps://a.example/{one}\n"
+    )
+    command = ("snapshots", "keep", ARC_LISTED, "--names", list_, "--source", stand_in.url)
+    assert answer(*command) == {"snapshot": ARC_LISTED, "files": 2}
+    found = answer("snapshots", "files", ARC_LISTED, "--source", stand_in.url)
+    assert [file["url"] for file in found] == [f"{stand_in.url}/{name}" for name in (one, other)]
+    for line, why in (
+        ("crawl-001/x.arc.gz", "names no ARC file"),
+        (f"{one}.txt", "names no ARC file"),
+        ("", "no name"),
+    ):
+        list_.write_text(line)
+        assert why in refinery(*command, code=2)
+    assert "path files of its own" in refinery(*command[:2], NEW, *command[3:], code=2)
+    assert "cannot be read" in refinery("snapshots", "keep", ARC_LISTED, "--names", tmp_path / "none", code=2)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"[1]", b'[{"id": "../x"}]', b"\xff"])
@@ -103,7 +146,21 @@ def test_a_list_of_crawls_that_is_none(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["/etc/passwd", "crawl-data/../../x", "..", "a b", "a\\b", "./x", "a\x00b", "a\x1b[1mb", "a" * 2000]
+    "line",
+    [
+        "/etc/passwd",
+        "crawl-data/../../x",
+        "..",
+        "a b",
+        "a\\b",
+        "./x",
+        "a\x00b",
+        "a\x1b[1mb",
+        "a" * 2000,
+        "s3://commoncrawl/a.warc.gz",
+        "https://a.example/a.warc.gz",
+        "a\ufeffb",
+    ],
 )
 def test_names_that_leave_the_bucket_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "crawl-data" / NEW / "warc.paths.gz"
@@ -182,6 +239,33 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         crawls_at(tmp_path, tmp_path).ids()
     with pytest.raises(UsageError, match="no http or https address"):
         open_source("http://[x")
+
+
+@pytest.mark.parametrize("command", ["list", "files"])
+def test_an_unknown_snapshot_is_a_mistake_beside_others_too(
+    command: str, bucket: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in (["CC-MAIN-1999-01"], [NEW, "CC-MAIN-1999-01"], ["all", "CC-MAIN-1999-01"], ["../x"]):
+        said = refinery("snapshots", command, *given, "--source", bucket, code=2)
+        assert f"{given[-1]!r}" in said and "cannot be listed" not in said
+    if command == "list":  # the others are shown
+        with pytest.raises(SystemExit) as stopped:
+            main(["snapshots", "list", OLD, "none", "CC-MAIN-1999-01", "--source", str(bucket)])
+        said = capsys.readouterr()
+        assert stopped.value.code == 2 and said.out.split()[6:8] == [OLD, "1"] and len(said.err.splitlines()) == 1
+        assert "'none'" in said.err and "'CC-MAIN-1999-01'" in said.err
+    both = refinery("snapshots", command, "all", OLD, "--source", bucket)
+    assert both == refinery("snapshots", command, "all", "--source", bucket)
+
+
+@pytest.mark.parametrize("behind", ["?sig=SECRET", "/?sig=SECRET", "/#SECRET", "?"])
+def test_a_source_is_an_address_without_a_query(behind: str, tmp_path: Path) -> None:
+    source = ("--source", f"http://127.0.0.1:9{behind}")
+    run = ("run", "--recipe", "exact", "--snapshot", NEW, "--out", tmp_path / "out")
+    for words in (("snapshots", "list", NEW), ("snapshots", "files", NEW), run):
+        said = refinery(*words, *source, code=2)
+        assert "http://127.0.0.1:9" in said and "give the address without it" in said and "SECRET" not in said
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_all_snapshots_are_listed_by_that_word_too(stand_in: StandIn) -> None:

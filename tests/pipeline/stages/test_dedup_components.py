@@ -62,7 +62,8 @@ class Write:
     def __call__(self, part: Piece) -> Iterator[Output]:
         a, b = (ends[part.number :: 3] for ends in graph())
         same = np.full(a.size, 0.9)
-        yield Output(batch_of(EDGES, {"a": a, "b": b, "jaccard": same, "containment": same}))
+        columns = {"a": a, "b": b, "jaccard": same, "containment": same}
+        yield Output(batch_of(EDGES, columns | {"bands": np.full(a.size, 3, np.int16)}))
 
 
 def rows(labels: Dataset) -> list[tuple[Any, ...]]:

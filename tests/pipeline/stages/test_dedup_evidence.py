@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from dedup.minhash import MinHash
 from dedup.shingles import shingles
 from dedup.verify import containment, jaccard
 from infra.dataset import schema as schemas
@@ -25,6 +26,7 @@ from tests.pipeline.stages.part_numbers import PartNumber, PartNumbers
 
 PARTS, EACH, CHAIN = 3, 10, 24
 SCHEMA = schemas.documents(())
+NOT_MEASURED = ("measure", "similarity", "threshold", "bands")
 MEASURES = {"jaccard": jaccard, "containment": containment}
 
 
@@ -98,6 +100,8 @@ def test_the_ledger_is_true(world: World, link: str, measure: str) -> None:
         pair = [shingles(texts[key]["text"]) for key in ((row["file_path"], row["warc_offset"]), other)]
         assert row["similarity"] == row["value"] == MEASURES[measure](*pair) >= row["threshold"] == 0.8
         assert row["measure"] == measure
+        keys = [MinHash(40, 4).band_keys(each) for each in pair]
+        assert row["bands"] == (keys[0] == keys[1]).sum() > 0
     through = sum(row["via"] is not None for row in ledger)
     assert (through > CHAIN // 2) == (link == "component")
 
@@ -113,7 +117,7 @@ def test_in_rounds_the_same_bytes(world: World, monkeypatch: pytest.MonkeyPatch)
 
 def test_nothing_is_measured_without_verification(world: World) -> None:
     rows = world.dedup("made", verify=False, link="component").ledger().to_pylist()
-    assert rows and {(row["measure"], row["similarity"], row["threshold"]) for row in rows} == {(None, None, None)}
+    assert rows and {tuple(row[name] for name in NOT_MEASURED) for row in rows} == {(None,) * 4}
 
 
 def test_the_report_warns_of_chains(world: World) -> None:

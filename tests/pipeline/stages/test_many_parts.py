@@ -68,9 +68,22 @@ def files(dataset: Dataset) -> dict[str, str]:
     return {file.path: file.sha256 for file in dataset.manifest.all_files()}
 
 
-@pytest.mark.parametrize("method", ["text", "minhash", "paragraphs", "substring"])
-def test_groups_of_parts_decide_no_byte(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    step: dict[str, Any] = {"kind": "dedup", "method": method}
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("text", {}),
+        ("minhash", {}),
+        ("paragraphs", {}),
+        ("paragraphs", {"block": 4}),
+        ("paragraphs", {"block": 4, "keep": "first", "lines": 2}),
+        ("substring", {}),
+        ("substring", {"keep": "first", "tokens": 20}),
+    ],
+)
+def test_groups_of_parts_decide_no_byte(
+    method: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step: dict[str, Any] = {"kind": "dedup", "method": method, "options": options}
     stage = {"name": "dedup", "command": "dedup", "step": [step]}
     recipe = parse_recipe({"name": "many", "about": "x", "stage": [stage]}, "many")
     with LocalEngine(1) as engine:

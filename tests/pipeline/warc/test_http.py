@@ -19,6 +19,7 @@ from pipeline.warc.records import RawRecord
 HTML = b"<!DOCTYPE html><html><body>" + b"<p>some words of a page</p>" * 40 + b"</body></html>"
 # Without the time of day: the same parameters, and so the same names of tests, in each process that collects them.
 packed = partial(gzip.compress, mtime=0)
+checked = zstandard.ZstdCompressor(write_checksum=True).compress
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
 RAW = RAW_DEFLATE.compress(HTML) + RAW_DEFLATE.flush()
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -172,6 +173,27 @@ def test_fields() -> None:
         ("gzip, br", packed(HTML), ("coding/not-applied",)),
         ("none", HTML, ()),
         ("UTF-8", HTML, ()),
+        ("gzip", b"\r\n" + packed(HTML), ()),
+        ("gzip", b"\xef\xbb\xbf   " + packed(HTML), ()),
+        ("br", b"\n" + brotli.compress(HTML), ()),
+        ("deflate", b"\r\n" + zlib.compress(HTML), ()),
+        ("zstd", b"\r\n" + zstandard.compress(HTML), ()),
+        ("br", brotli.compress(HTML) + b"\r\n0\r\n", ()),
+        ("br", brotli.compress(HTML) + bytes(20_000), ()),
+        ("br", brotli.compress(HTML[:300]) + brotli.compress(HTML[300:]), ()),
+        ("brotli", brotli.compress(HTML), ()),
+        ("zstandard", zstandard.compress(HTML), ()),
+        ("zlib", zlib.compress(HTML), ()),
+        ("gzip br", brotli.compress(packed(HTML)), ()),
+        ("gzip/deflate", packed(HTML), ("coding/not-applied",)),
+        ("gzip; a b", packed(HTML), ()),
+        ("aws-chunked, gzip", packed(HTML), ()),
+        ("deflate", zlib.compress(HTML)[:-4] + b"abcd", ("coding/checksum",)),
+        ("zstd", checked(HTML)[:-4] + b"abcd", ("coding/checksum",)),
+        ("zstd", zstandard.compress(HTML[:9]) + checked(HTML[9:])[:-4] + b"abcd", ("coding/checksum",)),
+        ("gzip", packed(packed(packed(HTML))), ("coding/unclaimed",)),
+        ("gzip", packed(HTML) + packed(HTML)[:7], ("coding/broken",)),
+        ("gzip", packed(HTML) + b"\x1f", ("coding/broken",)),
     ],
 )
 def test_codings(coding: str, body: bytes, problems: tuple[str, ...]) -> None:
@@ -179,9 +201,24 @@ def test_codings(coding: str, body: bytes, problems: tuple[str, ...]) -> None:
     assert (parsed.body, parsed.problems) == (HTML, problems)
 
 
-def test_a_coding_that_is_not_declared() -> None:
-    parsed = parse_http(message(packed(HTML)))
+@pytest.mark.parametrize("body", [packed(HTML), zlib.compress(HTML), zlib.compress(HTML, 1), zstandard.compress(HTML)])
+def test_a_coding_that_is_not_declared(body: bytes) -> None:
+    parsed = parse_http(message(body))
     assert (parsed.body, parsed.problems) == (HTML, ("coding/unclaimed",))
+
+
+@pytest.mark.parametrize("size", range(1, 10))
+def test_the_beginning_of_a_gzip_header_is_no_text(size: int) -> None:
+    parsed = parse_http(message(packed(HTML)[:size], "Content-Encoding: gzip"))
+    assert (parsed.body, parsed.problems) == (b"", ("coding/broken",))
+
+
+def test_text_that_begins_like_zlib_is_text() -> None:
+    text = b"x^2 + y^2 = z^2, and more of it"
+    assert parse_http(message(text)).body == text
+
+
+def test_archives_are_not_unpacked() -> None:
     archive = packed(HTML)
     assert parse_http(b"HTTP/1.1 200 OK\r\nContent-Type: application/gzip\r\n\r\n" + archive).body == archive
 
@@ -231,6 +268,17 @@ def test_the_decoded_part_of_a_broken_body_is_kept(coding: str) -> None:
         ("chunked", b"%x\r\n%s\r\n\r\n\r\n0\r\n" % (len(HTML), HTML), ()),
         ("chunked", b"%x\r\r\n%s\r\r\n0\r\n" % (len(HTML), HTML), ()),
         ("chunked", b"%x\r\n%s\r\n0\r\n\r\nGARBAGE" % (len(HTML), HTML), ()),
+        ("chunked", b"\r\n" + CHUNKED, ()),
+        ("chunked", b"\xef\xbb\xbf" + CHUNKED, ()),
+        ("chunked;q=1", CHUNKED, ()),
+        ("'chunked'", CHUNKED, ()),
+        ("identity", CHUNKED, ("http/unclaimed-chunks",)),
+        ("", CHUNKED, ("http/unclaimed-chunks",)),
+        (
+            "",
+            b"%x\r\n%s\r\n0\r\n\r\n" % (len(packed(HTML)), packed(HTML)),
+            ("http/unclaimed-chunks", "coding/unclaimed"),
+        ),
         ("chunked", b"%x\r\n%s" % (2**20, HTML), ("http/cut-chunk",)),
         ("chunked", b"%x\r\n%s" % (len(HTML) + 1, HTML), ("http/cut-chunk",)),
     ],

@@ -15,7 +15,8 @@ from tests.trainer.parallel.spawn import on_ranks
 from trainer.api import branch, compare_branches, find_trunk, freeze, grow_branches, train
 from trainer.branches.merge import MergeConfig, merge_weights
 from trainer.checkpoint import Checkpoint, read_checkpoint
-from trainer.runs import find_checkpoint, read_rows
+from trainer.run_files import find_checkpoint
+from trainer.runs import read_rows
 
 FILE = """
 run = "run"

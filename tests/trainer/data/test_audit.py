@@ -149,7 +149,7 @@ def test_datasets_are_asked_for_and_changes_refused(run: tuple[Run, Path, list[P
     made, folder, data = run
     with pytest.raises(UsageError, match=r"give --data: steps 10 to 12 .* sha256 [0-9a-f]{64}"):
         audit(folder, data=data[:1])
-    with pytest.raises(UsageError, match="neither a run with a checkpoint nor a checkpoint"):
+    with pytest.raises(UsageError, match=r"is not a checkpoint \(it has no checkpoint.json\)"):
         audit(tmp_path)
     path = made.write(tmp_path / "run") / "checkpoint.json"
     path.write_text(path.read_text().replace('"step": 23', '"step": 24'))

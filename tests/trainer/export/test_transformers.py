@@ -134,15 +134,19 @@ def test_it_generates_what_we_do(checkpoint: Path, loaded: Loaded, tmp_path: Pat
     assert theirs.generate(**given, num_beams=2, do_sample=False, max_new_tokens=5).shape[0] == 3
 
 
-def test_loss_and_every_gradient_are_equal(checkpoint: Path, loaded: Loaded) -> None:
-    """Those of shared keys and values too; with a cache, as transformers trains unless told otherwise."""
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_loss_and_every_gradient_are_equal(use_cache: bool, checkpoint: Path, loaded: Loaded) -> None:
+    """Those of shared keys and values too; with a cache, as transformers trains unless told otherwise, and without.
+    Recomputation, under which others lost the shared ones' gradients, is refused by transformers."""
     _, policy, theirs = loaded(checkpoint)
+    with pytest.raises(ValueError, match=r"does not support (activation|gradient) checkpointing"):
+        theirs.gradient_checkpointing_enable()
     ours = read_checkpoint(checkpoint).model()
     tokens = drawn(ours, 40)
     plan = packed_plan(ours.config, torch.zeros_like(tokens), torch.device("cpu"), ours.dtype)
     logits = ours.logits(ours(tokens, plan, policy.for_layers(ours.config.n_moe_layers)).hidden_BLD)
     expected = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
-    loss = theirs(tokens, labels=tokens, use_cache=True).loss
+    loss = theirs(tokens, labels=tokens, use_cache=use_cache).loss
     assert abs(loss.item() - expected.item()) < 1e-5
     loss.backward()
     expected.backward()

@@ -13,16 +13,16 @@ from tests.trainer.conftest import write_config
 from tests.trainer.parallel.spawn import on_ranks
 from trainer.api import branch, evaluate, freeze, train
 from trainer.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from trainer.runs import find_checkpoint, read_rows
+from trainer.run_files import find_checkpoint
+from trainer.runs import read_rows
 
 DRAWN_BY_SEQUENCE = {"full_k": 4, "min_k": 1, "draw": "sequence"}
 
 
-def config_of(folder: Path, expert_parallel: int = 1, **run: Any) -> Path:
+def config_of(folder: Path, expert_parallel: int = 1, schedule: dict[str, Any] | None = None, **run: Any) -> Path:
     execution = {"expert_parallel": expert_parallel, "micro_batch_size": 1}
-    return write_config(
-        folder, top_k=DRAWN_BY_SEQUENCE, execution=execution, run={"checkpoint_interval_steps": 2, "threads": 1} | run
-    )
+    run = {"checkpoint_interval_steps": 2, "threads": 1} | run
+    return write_config(folder, top_k=DRAWN_BY_SEQUENCE, execution=execution, run=run, schedule=schedule or {})
 
 
 def latest(run: Path) -> Checkpoint:
