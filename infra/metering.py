@@ -49,13 +49,14 @@ def system() -> str:
 
 class Meter:
     """Starts with the stage; `account` closes it. Seconds are wall-clock time of the driver. `spread_cpu_seconds`: of a
-    reduction, the CPU time of bringing rows of equal key together."""
+    reduction, the CPU time of bringing rows of equal key together; `earlier_seconds`: of a pass that it shared with
+    another stage, before its own."""
 
     def __init__(self, engine: str, workers: int) -> None:
         self.engine = engine
         self.workers = workers
         self.started = time.time()
-        self.spread_cpu_seconds = 0.0
+        self.spread_cpu_seconds = self.earlier_seconds = 0.0
 
     def account(self, inputs: Sequence[Source]) -> dict[str, Any]:
         return {
@@ -66,7 +67,7 @@ class Meter:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "spread_cpu_seconds": round(self.spread_cpu_seconds, 3),
             "bytes_read": sum(bytes_of(source) for source in inputs),
-            "wall_seconds": round(time.time() - self.started, 3),
+            "wall_seconds": round(time.time() - self.started + self.earlier_seconds, 3),
             "machine": {"system": system(), "processors": os.cpu_count()},
             "versions": dict(versions()),
         }

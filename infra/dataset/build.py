@@ -82,6 +82,10 @@ class Build:
         self.made, self.found = len(todo), len(fingerprints) - len(todo)
         return todo
 
+    def count_made(self, parts: int) -> None:
+        """So many of the partitions that were found are of this run: a pass over two datasets made them."""
+        self.made, self.found = self.made + parts, self.found - parts
+
     def commit(
         self, fingerprints: Sequence[str], schema: pa.Schema, run: Mapping[str, Any], extras: Extras | None = None
     ) -> Dataset:

@@ -64,6 +64,8 @@ class Engine(ABC):
         self.progress = progress or (lambda *_: None)
         self.say: Callable[[str], object] = lambda _: None
         self._retries = 0
+        # by the folder of a dataset, what `one_pass` has made of it: parts, and wall seconds that are its own
+        self._in_passes: dict[Path, tuple[int, float]] = {}
         # the datasets whose shards this process has seen compared with their hashes
         self._checked: frozenset[InputRef] = frozenset()
 
@@ -84,6 +86,8 @@ class Engine(ABC):
             fingerprints = map_fingerprints(task, rows, sha256_json(header.decisive))
             operation = Operation(str(out), task, not refs <= self._checked)
             jobs = PartJobs(operation, build.missing(fingerprints), fingerprints, rows)
+            parts, meter.earlier_seconds = self._in_passes.pop(out, (0, 0.0))
+            build.count_made(parts)
             with self._watch(build, len(fingerprints)) as watch:
                 if len(jobs):
                     self.run_jobs(jobs.ranges(self.workers), watch.finished)
@@ -130,6 +134,11 @@ class Engine(ABC):
         """What `run.json` says of an operation. `code`: what it was done by."""
         retries, self._retries = self._retries, 0
         return {**meter.account(inputs), "retries": retries, "code": code_of(code)}
+
+    def made_in_pass(self, out: Path, parts: int, seconds: float) -> None:
+        """Of the dataset in `out` so many parts were made in a pass that two maps share; `seconds` of it are told with
+        this one."""
+        self._in_passes[out] = (parts, seconds)
 
     def retried(self, line: str, times: int = 1) -> None:
         """Something was run again that had ended with its worker; `line` says what."""

@@ -17,10 +17,12 @@ from infra.addresses import masked, shown
 from infra.errors import UsageError, WorkError
 from infra.http.address import split_address
 from infra.http.budget import budget
+from infra.http.interim import pools
 from infra.http.limits import HttpLimits
 
 BUSY = (429, 503)
-FAILED = (408, 500, 502, 504, 509, 520, 522, 524)
+# Beside every other 5xx: proxies and content networks have statuses of their own (520 to 530, 599).
+FAILED = (408, 425)
 # What HEAD is answered where only GET is served, or signed for.
 NO_HEAD = (403, 405, 501)
 REDIRECTED = (301, 302, 303, 307, 308)
@@ -171,7 +173,7 @@ def checked(response: Any, url: str, method: str = "GET", stops: bool = True) ->
         raise HeadRefused
     if status in BUSY:
         raise TryAgain(str(status), after, busy=True)
-    if status in FAILED:
+    if status in FAILED or 500 <= status < 600:
         raise TryAgain(f"the server fails ({status})", after)
     if status in (404, 410):
         raise AddressNotFound(f"{shown(url)}: there is no such file ({status})")
@@ -234,7 +236,9 @@ def pool(process: int, proxy: str) -> Any:  # noqa: ARG001 (connections are not 
     """The connections of this process, directly or through a proxy."""
     import urllib3
 
-    return urllib3.ProxyManager(proxy, maxsize=16) if proxy else urllib3.PoolManager(maxsize=16)
+    made = urllib3.ProxyManager(proxy, maxsize=16) if proxy else urllib3.PoolManager(maxsize=16)
+    made.pool_classes_by_scheme = pools()
+    return made
 
 
 def proxy_of(url: str) -> str:

@@ -1,37 +1,49 @@
 """A file behind http(s) read by ranges: sequentially in a few requests, or at any place, resumed where it was cut.
 
 Every answer is checked: it has the range that was asked for, of a file of the same size and the same version (its
-ETag, else its date). A file that changes while it is read is an error, since offsets in the old one mean nothing in the
-new one.
+strong ETag, else its date). A file that changes while it is read is an error, since offsets in the old one mean nothing
+in the new one.
 """
 
 import re
 import time
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from infra.addresses import shown
 from infra.errors import UsageError, WorkError
-from infra.http.budget import budget
+from infra.http.budget import Budget, budget
 from infra.http.client import HeadRefused, Patience, TryAgain, finish, pay, request
 
 # A range that is read to its end while reading goes on is followed by one eight times as long: a file of 1 GiB is
-# seven requests, and a slow reader holds no connection for hours.
+# seven requests, and a slow reader holds no connection for hours. Up to a bound all is one range, if it is no longer.
 GROWTH, LONGEST_RANGE = 8, 2**28
 # Bytes between two reads that are skipped by reading them, not by a new request.
 SKIPPED_BYTES = 2**20
 CHUNK = 2**18
 # Bytes are paid for so many at a time, so that the budget is asked rarely.
 PAID_BYTES = 2**20
+# Of a range that is left before its end, what may be under way, so that it is paid for: what the buffers of both ends
+# hold of one connection (Linux: 6 MiB of the receiver, 4 MiB of the sender by default).
+UNDER_WAY_BYTES = 10 * 2**20
 # Below this speed over `stall` seconds a connection is left.
 LEAST_BYTES_PER_SECOND = 1024
 # So many bytes must come before failures are forgotten: a server that gives one byte a request has not recovered.
 PROGRESS_BYTES = 2**16
-CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})$", re.ASCII)
+# Where there is no ETag, so many answers in turn with another date are those of a file that has changed; fewer are of a
+# server whose copies have dates of their own.
+OTHER_DATES = 3
+# By the budget of a run, the addresses that ranges have come from in this process, so many at most: that an answer is
+# the whole file then may pass.
+_GAVE_RANGES: "WeakKeyDictionary[Budget, set[str]]" = WeakKeyDictionary()
+_GAVE_RANGES_KEPT = 10_000
+# RFC 9110, 14.4: the unit is of any case, and the size may be left out.
+CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(?:(\d{1,18})|\*)$", re.ASCII | re.IGNORECASE)
 CONTENT_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class Fetched(NamedTuple):
-    """`version`: its ETag, else its date, else nothing."""
+    """`version`: its strong ETag, else its date, else nothing."""
 
     content: bytes
     version: str
@@ -101,7 +113,19 @@ def length_of(response: Any) -> int | None:
 
 
 def version_of(response: Any) -> str:
-    return str(response.headers.get("ETag") or response.headers.get("Last-Modified") or "")
+    """The strong ETag, else the date of the last change, else nothing. A weak one may change without the bytes, and
+    stay when they change (RFC 9110, 8.8.1)."""
+    tag = str(response.headers.get("ETag") or "")
+    return tag if is_tag(tag) else str(response.headers.get("Last-Modified") or "")
+
+
+def is_tag(version: str) -> bool:
+    """Whether a version is a strong ETag. Some servers leave out the quotes; no date is one word."""
+    return bool(version) and not version.startswith("W/") and " " not in version
+
+
+def _gave_ranges() -> set[str]:
+    return _GAVE_RANGES.setdefault(budget(), set())
 
 
 class HttpFile:
@@ -120,6 +144,8 @@ class HttpFile:
         self._pace = Pace(budget().limits.stall)
         self._at = self._stop = 0  # of the answer that is being read: the next byte, the end of its range
         self._range = 0  # the length of its range
+        self._bound = 0
+        self._other_dates = 0
         self._last_at, self._last = 0, b""
         self._owed = self._came = 0
 
@@ -139,10 +165,15 @@ class HttpFile:
 
     @property
     def version(self) -> str:
-        """The ETag, else the date of the last change; empty where the server tells neither."""
+        """The strong ETag, else the date of the last change; empty where the server tells neither."""
         if self._size is None:
             self._ask_size()
         return self._version
+
+    def bound(self, stop: int) -> None:
+        """Declares that the bytes before `stop` are read, and those behind it hardly: what is asked for from a place
+        before it is all up to it, in one range, and nothing beyond it but for what a read itself wants."""
+        self._bound = stop
 
     def read(self, start: int, length: int) -> bytes:
         """The `length` bytes at `start`, fewer only at the file's end. WorkError for a file that has changed or that
@@ -156,7 +187,7 @@ class HttpFile:
             try:
                 part = self._next(position, stop - position)
             except TryAgain as failure:
-                self._leave()
+                self._leave(under_way=False)
                 self._range //= GROWTH  # what goes on after a failure asks for no more than before
                 self._patience.wait(failure)
                 continue
@@ -205,13 +236,8 @@ class HttpFile:
 
     def _open(self, position: int, length: int) -> None:
         """Asks for a range from `position`. Nothing is open afterwards if the file ends before it."""
-        goes_on = position == self._at and self._at > 0
         self._leave()
-        self._range = min(LONGEST_RANGE, self._range * GROWTH) if goes_on and self._range else self._ahead
-        self._range = max(self._range, length)
-        stop = position + self._range
-        if self._size is not None:
-            stop = min(stop, self._size)
+        stop = self._range_end(position, length)
         headers = {"Range": f"bytes={position}-{stop - 1}"}
         if self._version.startswith('"'):  # a strong tag
             headers["If-Match"] = self._version
@@ -229,18 +255,32 @@ class HttpFile:
         self._response, self._at, self._stop = response, begins, ends
         self._pace = Pace(budget().limits.stall)
 
+    def _range_end(self, position: int, length: int) -> int:
+        """Where the range ends that is asked for from `position`."""
+        goes_on = position == self._at and self._at > 0
+        if position < self._bound:
+            self._range = max(self._ahead, length)
+            stop = max(position + length, min(self._bound, position + LONGEST_RANGE))
+        else:
+            self._range = min(LONGEST_RANGE, self._range * GROWTH) if goes_on and self._range else self._ahead
+            self._range = max(self._range, length)
+            stop = position + self._range
+        return stop if self._size is None else min(stop, self._size)
+
     def _checked(self, response: Any, position: int) -> tuple[int, int]:
         """[start, stop) of the answer's bytes in the file."""
         if response.status == 412:
             raise self._changed()
         if response.status == 200:
+            if self.url in _gave_ranges():
+                raise TryAgain("the whole file in place of a range")
             raise UsageError(
                 f"{shown(self.url)}: the server does not give ranges of files: fetch the file, and name its path"
             )
         found = CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
         if found is None:
             raise TryAgain("an answer without a range")
-        size = int(found[3])
+        size = int(found[3]) if found[3] else self._size_apart()
         self._same(size, version_of(response))
         if response.status == 416 or found[1] is None:
             if position < size:
@@ -250,7 +290,19 @@ class HttpFile:
         length = length_of(response)
         if begins != position or ends <= begins or ends > size or (length is not None and length != ends - begins):
             raise TryAgain(f"another range than was asked for ({begins}-{ends - 1}, {length} bytes)")
+        if len(gave := _gave_ranges()) < _GAVE_RANGES_KEPT:
+            gave.add(self.url)
         return begins, ends
+
+    def _size_apart(self) -> int:
+        """The size, where an answer does not tell it."""
+        if self._size is None:
+            try:
+                self._ask_head()
+            except HeadRefused:
+                raise self._no_size() from None
+        assert self._size is not None
+        return self._size
 
     def _ask_size(self) -> None:
         """By HEAD; where that is refused, as for an address that is signed for GET, by the first byte of the file."""
@@ -270,9 +322,7 @@ class HttpFile:
         length = length_of(response)
         finish(response)
         if length is None:
-            raise UsageError(
-                f"{shown(self.url)}: the server does not tell the file's size: fetch the file, and name its path"
-            )
+            raise self._no_size()
         self._same(length, version_of(response))
 
     def _ask_first_byte(self) -> None:
@@ -283,16 +333,31 @@ class HttpFile:
             finish(response)
 
     def _same(self, size: int, version: str) -> None:
-        if (self._size not in (None, size)) or (self._version and version and self._version != version):
+        """Of what is told of both, each is as it was: sizes, strong ETags, dates. A tag and a date tell nothing of each
+        other."""
+        told = self._version and version and is_tag(self._version) == is_tag(version)
+        other = bool(told) and self._version != version
+        if other and not is_tag(version) and self._size == size and self._other_dates < OTHER_DATES - 1:
+            self._other_dates += 1
+            raise TryAgain(f"another date ({version[:40]})")
+        if other or self._size not in (None, size):
             raise self._changed()
+        self._other_dates = 0
         self._size, self._version = size, self._version or version
+
+    def _no_size(self) -> UsageError:
+        return UsageError(
+            f"{shown(self.url)}: the server does not tell the file's size: fetch the file, and name its path"
+        )
 
     def _changed(self) -> WorkError:
         return WorkError(f"{shown(self.url)}: the file has changed since it was first read: what was made of it "
                          "belongs to the old one; begin with another --out")  # fmt: skip
 
-    def _leave(self) -> None:
+    def _leave(self, under_way: bool = True) -> None:
+        """`under_way`: what was asked for and is left unread was sent, as far as a server sends ahead."""
         if self._response is not None:
+            self._owed += min(self._stop - self._at, UNDER_WAY_BYTES) if under_way else 0
             finish(self._response)
             self._response = None
 

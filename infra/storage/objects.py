@@ -198,6 +198,9 @@ class ObjectRanges:
         self._tag = meta["e_tag"]
         self.version = str(meta["e_tag"] or meta["version"] or "").strip('"')
 
+    def bound(self, stop: int) -> None:
+        """Nothing: every read is a request of its own."""
+
     def read(self, start: int, length: int) -> bytes:
         """All of these bytes that the object has. WorkError if it was written over since it was opened."""
         length = min(length, self.size - start)

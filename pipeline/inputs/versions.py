@@ -96,16 +96,18 @@ def same_state(version: str, other: str) -> bool:
 
 
 def plain_version(version: str) -> str:
-    """The version with its ETag as every protocol writes it: without quotes, and without the mark of a weak one."""
+    """The version with its ETag as every protocol writes it: without quotes, and without the mark of a weak one, which
+    earlier versions kept."""
     head, mark, etag = version.partition(" etag:")
     return head + mark + etag.removeprefix("W/").strip('"')
 
 
 def may_be_same(version: str, other: str) -> bool:
-    """Whether two versions that are no sha256 may be of one state: of one size, and not of two times or two ETags."""
+    """Whether two versions that are no sha256 may be of one state: of one size, and not of two times, two ETags, or the
+    dates that stand where there is no ETag."""
     (size, _, mark), (other_size, _, other_mark) = (plain_version(each).partition(" ") for each in (version, other))
     (kind, _, value), (other_kind, _, other_value) = (each.partition(":") for each in (mark, other_mark))
-    told = kind == other_kind and value and other_value
+    told = kind == other_kind and value and other_value and (" " in value) == (" " in other_value)
     return size == other_size and (not told or value == other_value)
 
 

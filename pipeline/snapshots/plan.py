@@ -8,6 +8,8 @@ from typing import Any
 from infra.errors import UsageError
 from infra.http.limits import HttpLimits
 from infra.http.ranges import GROWTH, LONGEST_RANGE
+from pipeline.inputs.archives import split_bytes_for
+from pipeline.inputs.inputs import MAX_ASKED
 from pipeline.snapshots.probe import READS_ARCHIVES, Probe, scaled
 
 HOUR = 3600.0
@@ -40,7 +42,7 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means, size: int | Non
         # an extract stage right after ingest shares its pass over a file
         reads = cost.command in READS_ARCHIVES and not (cost.command == "extract" and before == "ingest")
         before = cost.command
-        requests = files * requests_for(mean) if reads else 0
+        requests = requests_of(cost.command, files, mean) if reads else 0
         asked = max(requests / means.limits.requests_per_second, bytes_time(files * mean, means.limits)) if reads else 0
         processes = min(means.cores, max(1, round(cost.processes * times)))
         core_hours, start = cost.all_seconds(processes) / HOUR, cost.start_seconds * processes / HOUR
@@ -85,6 +87,20 @@ def plan(probe: Probe, snapshots: int, files: int, means: Means, size: int | Non
             "machine": probe.machine,
         },
     }
+
+
+def requests_of(command: str, files: int, mean: float) -> int:
+    """What a stage asks of the source, of so many files of a mean size. Of up to 1,000 files `ingest` asks for the size
+    of each, looks at the beginning of what is cut into parts, and at each border between two; each part is one range.
+    Of more files the sizes are not known, and each is read as a whole."""
+    if files > MAX_ASKED:
+        return files * requests_for(mean)
+    parts = math.ceil(mean / split_bytes_for(round(files * mean)))
+    if parts < 2:
+        ranges, looks = requests_for(mean), 0
+    else:
+        ranges, looks = parts, parts
+    return files * (ranges + (1 + looks if command == "ingest" else 0))
 
 
 def requests_for(size: float) -> int:

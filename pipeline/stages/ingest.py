@@ -31,6 +31,7 @@ from pipeline.warc.http import record_message
 from pipeline.warc.pages import PAGE_KINDS, UNREADABLE, page_kind
 from pipeline.warc.reader import OpenSplit, open_split
 from pipeline.warc.records import Beyond, Damage, RawRecord, Split
+from pipeline.warc.splits import NoArchive
 
 STEP = "ingest"
 # Beside the shards: what the parts were read from.
@@ -61,8 +62,16 @@ class IngestTask:
         return schemas.RECORDS
 
     def __call__(self, part: ArchivePart) -> Iterator[Output]:
+        try:
+            yield from self._outputs(part)
+        except NoArchive as error:
+            check_unchanged(part, error.version)
+            check_still(part.split.path, part.seen, error.version)
+            raise
+
+    def _outputs(self, part: ArchivePart) -> Iterator[Output]:
         with open_split(part.split) as opened:
-            check_unchanged(part, opened)
+            check_unchanged(part, opened.file.version)
             dump = dump_of(part.split.name, opened.file)
             digest = None if part.named_by_content or part.split.cap is not None else opened.digest()
             yield from self._records(opened, dump)
@@ -137,9 +146,9 @@ class IngestTask:
         return ledger_rows(row, [Reject(STEP, kind, float(len(record.block)), None)], self.recipe)
 
 
-def check_unchanged(part: ArchivePart, opened: OpenSplit) -> None:
+def check_unchanged(part: ArchivePart, version: str) -> None:
     """WorkError if the archive is not in the state that the run began with."""
-    if part.version.startswith("size:") and opened.file.version != part.version:
+    if part.version.startswith("size:") and version != part.version:
         raise WorkError(f"{shown(part.split.path)} has changed since the run began: run the same command again")
 
 

@@ -24,7 +24,7 @@ METRICS = {
     "rejected_documents": "Rows that it rejected.",
     "documents_per_second": "Rows a second since it began or was resumed.",
     "cpu_seconds": "CPU time of its partitions, tables and shuffles.",
-    "wall_seconds": "Time of its last pass.",
+    "wall_seconds": "Time of its last pass; of extract with the pass that it shares with ingest.",
     "peak_memory_bytes": "The largest resident size of a worker.",
     "read_bytes": "Of the files that it reads, compressed.",
     "written_bytes": "Of the files of its dataset.",

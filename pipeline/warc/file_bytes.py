@@ -15,7 +15,9 @@ from infra.storage import disk_errors
 from pipeline.warc.ranged import RangedFile, open_remote
 from pipeline.warc.records import TO_END
 
-_BLOCK_BYTES = 2**22  # of what is copied or hashed at a time
+BLOCK_BYTES = 2**22  # of what is copied or hashed at a time
+# What is read beyond a split to see that its last record ends there: a step of inflating, or the next header.
+MARGIN_BYTES = 2**15
 # Expected ranges of a remote file with no more than this between them are fetched as one, up to this size.
 NEAR_BYTES, JOINED_BYTES = 2**19, 16 * 2**20
 
@@ -65,6 +67,10 @@ class FileBytes:
     def expect(self, spans: Iterable[tuple[int, int]]) -> None:
         """Declares what will be read next, as (start, stop) in order: of a remote file these bytes are then fetched,
         and no others; what is near to each other at once."""
+
+    def bound(self, stop: int) -> None:
+        """Declares that the bytes before `stop` are read, and those behind it hardly: of a remote file nothing beyond
+        it is read ahead from a place before it."""
 
     def expects(self, position: int) -> bool:  # noqa: ARG002 (of a file of this machine all is)
         """Whether it has been declared, if that matters, that this position is read."""
@@ -126,6 +132,7 @@ class RemoteBytes(FileBytes):
     def __init__(self, ranged: RangedFile, ahead: int) -> None:
         super().__init__(ahead)
         self._ranged = ranged
+        self._bound = 0
         self._expected: list[tuple[int, int]] = []
 
     @property
@@ -145,12 +152,17 @@ class RemoteBytes(FileBytes):
                 joined.append((start, stop))
         self._expected = joined
 
+    def bound(self, stop: int) -> None:
+        self._bound = stop
+        self._ranged.bound(stop)
+
     def read(self, start: int, stop: int) -> bytes:
         """Inside what is expected nothing beyond it is read."""
         return super().read(start, min(stop, self._span_end(start) or stop))
 
     def _block_end(self, start: int, stop: int) -> int:
-        return self._span_end(start) or super()._block_end(start, stop)
+        end = self._span_end(start) or super()._block_end(start, stop)
+        return max(stop, min(end, self._bound)) if start < self._bound else end
 
     def expects(self, position: int) -> bool:
         return self._span_end(position) is not None
@@ -182,12 +194,15 @@ _COPIES: ContextVar[Mapping[str, Copy]] = ContextVar("copies", default=MappingPr
 
 @contextmanager
 def copied(address: str, start: int, stop: int) -> Iterator[None]:
-    """Until the block ends, `open_bytes` reads these bytes of a remote file, which are fetched once, from this machine.
-    `stop`: or TO_END. The copy is in the folder for temporary files, and is gone with the process, however it ends."""
+    """Until the block ends, `open_bytes` reads these bytes of a remote file, which are fetched once, from this machine;
+    with them the few behind `stop` that finishing the last record takes. `stop`: or TO_END. The copy is in the folder
+    for temporary files, and is gone with the process, however it ends."""
     ranged = open_remote(address)
     with closing(ranged), disk_errors(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
-        at = start
-        while (stop == TO_END or at < stop) and (part := ranged.read(at, _part_of(at, stop))):
+        at, end = start, TO_END if stop == TO_END else stop + MARGIN_BYTES
+        if end != TO_END:
+            ranged.bound(end)
+        while (end == TO_END or at < end) and (part := ranged.read(at, _part_of(at, end))):
             file.write(part)
             at += len(part)
         file.flush()
@@ -200,7 +215,7 @@ def copied(address: str, start: int, stop: int) -> Iterator[None]:
 
 
 def _part_of(at: int, stop: int) -> int:
-    return _BLOCK_BYTES if stop == TO_END else min(_BLOCK_BYTES, stop - at)
+    return BLOCK_BYTES if stop == TO_END else min(BLOCK_BYTES, stop - at)
 
 
 class CopiedBytes(RemoteBytes):
@@ -217,6 +232,11 @@ class CopiedBytes(RemoteBytes):
     @property
     def version(self) -> str:
         return remote_version(self.size, self._copy.version)
+
+    def _block_end(self, start: int, stop: int) -> int:
+        here = self._copy
+        end = super()._block_end(start, stop)
+        return max(stop, min(end, here.stop)) if here.start <= start < here.stop else end
 
     def fetch(self, start: int, stop: int) -> bytes:
         here = self._copy
@@ -246,7 +266,7 @@ class RangeDigest:
             self._at = end
 
     def _fill(self, stop: int) -> None:
-        while self._at < stop and (part := self._file.fetch(self._at, min(self._at + _BLOCK_BYTES, stop))):
+        while self._at < stop and (part := self._file.fetch(self._at, min(self._at + BLOCK_BYTES, stop))):
             self._sha256.update(part)
             self._at += len(part)
 

@@ -15,6 +15,8 @@ from pipeline.warc.walk import filling, starts_record
 # Compressed bytes that show whether a member begins with a record, and inflated ones that are looked at.
 PEEK_BYTES = 2**14
 _SEARCH_BYTES = 2**18
+# Mostly the next member is where the search begins, or near.
+_FIRST_SEARCH_BYTES = 2**14
 
 
 class Member(NamedTuple):
@@ -96,8 +98,10 @@ def find_member(members: MemberFormat, file: FileBytes, start: int, stop: int) -
 
 def find_magics(magic: "re.Pattern[bytes]", file: FileBytes, start: int, stop: int) -> Iterator[int]:
     """Yields the positions in `[start, stop)` at which a magic of four bytes is."""
+    size = _FIRST_SEARCH_BYTES
     while start < stop:
-        data = file.read(start, min(start + _SEARCH_BYTES, stop) + 3)
+        data = file.read(start, min(start + size, stop) + 3)
         for match in magic.finditer(data):
             yield start + match.start()
-        start += _SEARCH_BYTES
+        start += size
+        size = min(2 * size, _SEARCH_BYTES)

@@ -11,13 +11,16 @@ from infra.storage import ObjectPath, ObjectRanges, place
 
 class RangedFile(Protocol):
     """`size` in bytes; `version`: the server's ETag. `read` returns all of the bytes asked for that the file has; reads
-    that follow each other are one stream."""
+    that follow each other are one stream. `bound`: from before this place on nothing beyond it is asked for ahead of
+    its being read."""
 
     @property
     def size(self) -> int: ...
 
     @property
     def version(self) -> str: ...
+
+    def bound(self, stop: int) -> None: ...
 
     def read(self, start: int, length: int) -> bytes: ...
 

@@ -13,7 +13,7 @@ from itertools import islice
 from infra.addresses import shown
 from infra.errors import WorkError
 from pipeline.warc.containers import GZIP_MEMBERS
-from pipeline.warc.file_bytes import FileBytes, RangeDigest, open_bytes
+from pipeline.warc.file_bytes import MARGIN_BYTES, FileBytes, RangeDigest, open_bytes
 from pipeline.warc.http import record_message
 from pipeline.warc.members import MemberFormat, walk_members
 from pipeline.warc.pages import is_page, page_kind
@@ -35,7 +35,7 @@ from pipeline.warc.records import (
     SplitOverrun,
 )
 from pipeline.warc.segments import Continuations, is_first_segment
-from pipeline.warc.splits import sniff
+from pipeline.warc.splits import container_of, sniff
 from pipeline.warc.stream import InflatedWindow
 from pipeline.warc.unpacking import open_stream
 from pipeline.warc.walk import Buffer, Piece, Window, walk
@@ -75,7 +75,9 @@ class OpenSplit:
 def open_split(split: Split) -> Iterator[OpenSplit]:
     """Opens the file of a split. UsageError when it cannot be opened."""
     with open_bytes(split.path) as file:
-        container = split.container or sniff(file)  # first: of a remote file this brings the size
+        if split.end != TO_END:
+            file.bound(split.end + MARGIN_BYTES)
+        container = split.container or container_of(file, split.path)  # first: of a remote file this brings the size
         end = file.size if split.end == TO_END else split.end
         yield OpenSplit(file, replace(split, end=end, container=container))
 
@@ -234,6 +236,8 @@ def _plain(file: FileBytes, split: Split) -> Iterator[Event]:
             yield Damage(piece.start, length, piece.reason)
         else:
             yield _raw_record(piece, file, piece.start, length, 0, length)
+        if piece.end == split.end:  # to see what follows takes the next record
+            return
 
 
 def _stream(window: InflatedWindow, split: Split) -> Iterator[Event]:

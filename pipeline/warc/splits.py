@@ -8,12 +8,15 @@ header, so a longer chain of sound members cannot be a payload; where there is n
 
 from collections.abc import Iterator
 
+from infra.addresses import shown
+from infra.errors import WorkError
+from infra.http.address import SCHEMES
 from pipeline.warc.containers import GZIP_MEMBERS
 from pipeline.warc.file_bytes import FileBytes, open_bytes
 from pipeline.warc.members import MemberFormat, Segment, begins_record, find_member, walk_members
 from pipeline.warc.records import GZIP, PLAIN, SPLIT_BYTES, STREAM, TO_END, ZSTD_FRAMES, Split
 from pipeline.warc.stream import LZ4_MAGIC, ByteSource, GzipSource, InflatedWindow
-from pipeline.warc.unpacking import ZstdSource, open_stream, source_of
+from pipeline.warc.unpacking import ZstdSource, is_packed, open_stream, source_of
 from pipeline.warc.walk import starts_record, walk
 from pipeline.warc.warc import WARC_START, parse_warc_header
 from pipeline.warc.zstd import ZstdMembers
@@ -23,6 +26,8 @@ _STORED_BLOCK = 65_535  # RFC 1951, section 3.2.4
 _SNIFF_BYTES = 4 * 2**20  # inflated bytes from which the container of a gzip file is detected
 _SNIFF_MEMBERS = 3
 _READ_AHEAD = 2**16
+# Of a remote file so many bytes are asked for at once, to detect the container and to prove a start.
+_LOOK_BYTES = 2**18
 
 
 def whole(path: str, name: str) -> Split:
@@ -39,7 +44,8 @@ def plan_splits(path: str, name: str, size: int = SPLIT_BYTES, exact: bool = Fal
     """
     assert size > 0
     with open_bytes(path, _READ_AHEAD) as file:
-        container = sniff(file)
+        file.bound(_LOOK_BYTES)
+        container = container_of(file, path)
         if container == STREAM:
             starts = [0]
         elif container == GZIP:
@@ -68,6 +74,7 @@ def _member_starts(members: MemberFormat, file: FileBytes, size: int, exact: boo
     while boundary < file.size:
         start = None if exact else _proved_start(file, boundary)
         if start is None:
+            file.bound(0)
             walked = walk_members(members, file, starts[-1], file.size, keep=False)
             start = _next_start(members, file, boundary, walked)
         starts.append(start)
@@ -88,11 +95,13 @@ def _next_start(members: MemberFormat, file: FileBytes, boundary: int, walked: I
 
 def _proved_start(file: FileBytes, boundary: int) -> int | None:
     """The first gzip member at or after `boundary` if it cannot be in a payload; `file.size` if there is no member."""
+    file.bound(boundary + _LOOK_BYTES)
     start = find_member(GZIP_MEMBERS, file, boundary, file.size)
     if start is None:
         return file.size
     position = start
     while position - start <= _STORED_BLOCK and position < file.size:
+        file.bound(max(boundary, position) + _LOOK_BYTES)
         if not GZIP_MEMBERS.starts(file, position):
             return None
         member = GZIP_MEMBERS.inflate(file, position, keep=False)
@@ -100,6 +109,30 @@ def _proved_start(file: FileBytes, boundary: int) -> int | None:
             return None
         position = member.end
     return start
+
+
+class NoArchive(WorkError):
+    """What an http server gives is no archive. `version`: the state of the file."""
+
+    def __init__(self, message: str, version: str = "") -> None:
+        super().__init__(message)
+        self.version = version
+
+
+def container_of(file: FileBytes, path: str) -> str:
+    """The container of the file at `path`, from its beginning. NoArchive where an http server gives something that no
+    archive begins with, such as a page to log in: that is a fault of the source, which passes. A file that is here is
+    what it is: damage, which is counted."""
+    if path.partition("://")[0].lower() in SCHEMES:
+        head = file.read(0, _READ_AHEAD)
+        if head and not starts_record(head) and not is_packed(head):
+            raise NoArchive(
+                f"{shown(path)}: the server gives no archive: the file begins with {head[:24]!r}: it may be elsewhere, "
+                "or need a login; run the same command again when the source has it, or, if it is damaged there, fetch "
+                "it and give its path",
+                file.version,
+            )
+    return sniff(file)
 
 
 def sniff(file: FileBytes) -> str:

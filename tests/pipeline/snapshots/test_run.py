@@ -229,7 +229,7 @@ def test_a_plan_and_a_budget_from_a_probe(stand_in: StandIn, recipe: Path, bucke
     assert made_plan["probe"]["bytes"] == probe_bytes
     assert made_plan["bytes"] == 5 * probe_bytes
     first = made_plan["stages"][0]
-    assert (first["rows_in"], first["requests"]) == (10 * (PAGES + 1), 10)
+    assert (first["rows_in"], first["requests"]) == (10 * (PAGES + 1), 20)  # the size of each, and all of it
     assert made_plan["total"]["price"] == pytest.approx(2 * made_plan["total"]["core_hours"], abs=0.01)
     needed = made_plan["total"]["core_hours"] * 4 / 10
     words = ("run", "--recipe", recipe, "--snapshot", NEW, "--source", bucket, "--out", tmp_path / "out")

@@ -11,6 +11,7 @@ import pytest
 from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
 from infra.errors import WorkError
+from infra.storage import read_json
 from pipeline.inputs import archives
 from pipeline.inputs.inputs import Inputs, inputs_of_snapshot
 from pipeline.job.context import open_context
@@ -81,6 +82,11 @@ def test_ingest_and_extract_share_one_pass(world: World, monkeypatch: pytest.Mon
     shared = world.run("together", world.remote, "together-shared")
     assert len(world.fetched(began)) == len(world.names)
     assert shards(shared) == shards(world.folder / "together-disk")
+    ingest, extract = ((read_json(each.folder / "run.json") or {}) for each in shared.datasets[:2])
+    for account in (ingest, extract):
+        assert (account["parts_made"], account["parts_found"]) == (len(world.names), 0)
+    # the time of the pass, in which one process at a time makes both
+    assert extract["wall_seconds"] >= (ingest["seconds"] + extract["seconds"]) / extract["workers"] - 0.01
     monkeypatch.setattr(stages, "one_pass", lambda *_: None)
     apart = world.run("together", world.remote, "together-twice")
     assert made(shared.folder) == made(apart.folder)
