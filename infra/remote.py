@@ -26,10 +26,19 @@ PUT = {"s3": "aws s3 cp --recursive FOLDER {}", "gs": "gcloud storage cp --recur
 
 _ARCHIVE = re.compile(r"https?://[^?#]+\.(?:warc|wet|wat|arc)(?:\.gz|\.lz4|\.zst)?(?:[?#].*)?", re.IGNORECASE)
 
+_DOCUMENTS = re.compile(
+    r"https?://[^?#]+\.(?:parquet|parq|(?:jsonl|ndjson|json)(?:\.gz|\.zst|\.bz2|\.xz|\.lz4)?)(?:[?#].*)?", re.IGNORECASE
+)
+
 
 def is_remote_archive(text: str) -> bool:
     """Whether the text is the http(s) address of a WARC, WET, WAT or ARC file."""
     return _ARCHIVE.fullmatch(text) is not None
+
+
+def is_remote_input(text: str) -> bool:
+    """Whether the text is the http(s) address of what runs read there: an archive, Parquet, or JSON of any packing."""
+    return is_remote_archive(text) or _DOCUMENTS.fullmatch(text) is not None
 
 
 def is_in_store(text: str) -> bool:

@@ -16,7 +16,7 @@ from infra.dataset.reader import Dataset
 from infra.engines.open import cores, open_engine
 from infra.errors import UsageError
 from infra.http.budget import keep_budget
-from infra.remote import anywhere, is_remote_archive
+from infra.remote import anywhere, is_remote_input
 from pipeline.compare.compare import compare as compare_recipes
 from pipeline.explain.asked import asked_for
 from pipeline.explain.explain import explain_many, no_document
@@ -290,7 +290,7 @@ def listed(names: str | Sequence[str]) -> list[str]:
 def words(inputs: StrPath | Sequence[StrPath]) -> list[str]:
     given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     for each in given:
-        if not is_remote_archive(os.fspath(each)):
+        if not is_remote_input(os.fspath(each)):
             anywhere(os.fspath(each), "inputs")
     return [os.fspath(each) for each in given]
 

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infra.errors import UsageError
-from infra.remote import check_local, is_in_store, is_remote_archive
+from infra.remote import check_local, is_in_store, is_remote_input
 from infra.storage import check_bucket_named, place
 
 # Options that take several values in a row, as a shell's expanded pattern gives them.
@@ -109,7 +109,7 @@ class WithArguments:
             here = here and not (name == "data" and command & {*TOKENS_ANYWHERE})
             for value in places(name, given):
                 text = str(value)
-                if not ((name == "input" and is_remote_archive(text)) or (not here and is_in_store(text))):
+                if not ((name == "input" and is_remote_input(text)) or (not here and is_in_store(text))):
                     check_local(value, parameter.opts[0], made=name == "out")
             if not here:
                 ctx.params[name] = opened_at(given)

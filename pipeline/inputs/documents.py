@@ -37,7 +37,7 @@ from pipeline.inputs.kinds import is_parquet, is_url_list
 from pipeline.inputs.parquet_rows import DAMAGED, NotParquet, parquet_rows, parquet_schema, python_rows, taken
 from pipeline.inputs.records import record_id
 from pipeline.inputs.unpacked import Doubt, doubts_of
-from pipeline.inputs.versions import check_still
+from pipeline.inputs.versions import check_still, check_version
 
 MAX_SHOWN = 40  # characters of a name in a message
 
@@ -74,6 +74,7 @@ class DocumentFilePart:
         for made in reader():
             yield made.select(columns) if columns else made
         check_still(self.path, self.seen)
+        check_version(self.path, self.sha256)
 
     def _locator(self, offset: int, length: int) -> dict[str, Any]:
         return {"file_path": self.name, "warc_offset": offset, "warc_length": length, "member_record": 0}

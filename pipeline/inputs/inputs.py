@@ -17,7 +17,7 @@ from infra.dataset.reader import Dataset
 from infra.dataset.receipts import RECEIPTS
 from infra.errors import UsageError
 from infra.http.address import split_address
-from infra.remote import check_local, is_remote_archive
+from infra.remote import check_local, is_remote_input
 from infra.storage import MAGIC, ObjectPath, place, read_json
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.kinds import ARCHIVES, DOCUMENTS, URL_LIST, check_archive, is_wanted
@@ -178,10 +178,10 @@ def _dataset_folder(path: Path) -> Path | None:
 
 
 def _address(argument: str) -> str:
-    """An address as an input. UsageError for one that is no archive: only those are read from where they are."""
+    """An address as an input. UsageError for one that names neither an archive nor documents."""
     if argument.lower().startswith(("http:", "https:")):
         split_address(argument)
-    if not is_remote_archive(argument):
+    if not is_remote_input(argument):
         check_local(argument, "--input")
     return argument
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from infra.dataset.reader import BATCH_ROWS
 from infra.errors import RefineryError, UsageError, WorkError
-from infra.storage import place, readable
+from pipeline.inputs.remote_file import for_pyarrow
 
 # Why rows are missing.
 DAMAGED = "damage/parquet"  # a page, or a row group, that cannot be decoded
@@ -59,14 +59,14 @@ def parquet_rows(path: str, columns: Sequence[str]) -> Iterator[ParquetRows]:
 
 def _open(path: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(readable(place(path)), page_checksum_verification=True)
+        return pq.ParquetFile(for_pyarrow(path), page_checksum_verification=True)
     except (OSError, pa.ArrowException, ValueError) as error:
         raise _refusal(path, error) from None
 
 
 def parquet_schema(path: str) -> pa.Schema:
     try:
-        return pq.read_schema(readable(place(path)))
+        return pq.read_schema(for_pyarrow(path))
     except (OSError, pa.ArrowException, ValueError) as error:
         raise _refusal(path, error) from None
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO, NamedTuple
 
 from infra.errors import UsageError
-from infra.storage import place
+from pipeline.inputs.remote_file import open_file
 from pipeline.warc.file_bytes import open_bytes
 from pipeline.warc.records import CRC, DEFLATE, LZ4, XZ, ZEROS, ZSTD
 from pipeline.warc.stream import ByteSource
@@ -120,7 +120,7 @@ def open_lines(path: str, breaks: list[Break] | None = None, doubts: list[Doubt]
     list that raises OSError. `doubts` gets what such data may have made wrong. UsageError for a file that is compressed
     twice, is an archive of files or is compressed in a way that is not read.
     """
-    file: BinaryIO = place(path).open("rb")
+    file = open_file(path)
     head = file.read(_HEAD_BYTES)
     file.seek(0)
     if what := _foreign(head):

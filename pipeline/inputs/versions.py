@@ -141,9 +141,17 @@ def check_still(place: str, seen: str, read: str = "") -> None:
     """WorkError if a file is not as it was when it was hashed, or asked for (`InputFile.seen`, empty if it was not):
     what is read of it is not what its version names. `read`: of a remote one the version of the answers."""
     if seen and not (may_be_same(read, seen) if is_url(place) else file_version(_stat(place)) == seen):
-        raise WorkError(
-            f"{shown(place)} has changed since the run began: run the same command again when it is complete"
-        )
+        raise _changed(place)
+
+
+def check_version(place: str, version: str) -> None:
+    """WorkError if a file that is not on this machine is no longer in the state of a version that is no sha256."""
+    if is_url(place) and not is_sha256(version) and not is_still(place, version):
+        raise _changed(place)
+
+
+def _changed(place: str) -> WorkError:
+    return WorkError(f"{shown(place)} has changed since the run began: run the same command again when it is complete")
 
 
 def _stat(place: str) -> os.stat_result:

@@ -156,6 +156,6 @@ def test_a_snapshot_is_an_input(world: World) -> None:
 
 def test_what_is_not_an_archive_or_not_there_is_refused(world: World, tmp_path: Path) -> None:
     words = ("run", "--recipe", world.folder / "apart.toml", "--out", tmp_path / "out", "--input")
-    assert "curl -LO" in refinery(*words, f"{world.server.url}/docs/a.parquet", code=2)
+    assert "curl -LO" in refinery(*words, f"{world.server.url}/docs/a.csv", code=2)
     assert "there is no such file (404): check --input" in refinery(*words, f"{world.server.url}/a.warc.gz", code=2)
     assert not (tmp_path / "out").exists()

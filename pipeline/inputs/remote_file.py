@@ -1,0 +1,64 @@
+"""A file of documents at an http(s) address as an open binary file: read by ranges, in order or at any place."""
+
+import io
+from contextlib import ExitStack
+from typing import Any, BinaryIO, cast
+
+from infra.addresses import shown
+from infra.storage import ObjectPath, place, readable
+from pipeline.inputs.names import is_url
+from pipeline.warc.file_bytes import open_bytes
+
+BLOCK_BYTES = 2**20
+
+
+class RemoteFile(io.RawIOBase):
+    """Reads as `HttpFile` does: resumed where it is cut, within the run's budget. WorkError for a file that has changed
+    since it was opened, or that the server does not give in the end."""
+
+    def __init__(self, url: str) -> None:
+        self.name = shown(url)
+        self._held = ExitStack()
+        self._bytes = self._held.enter_context(open_bytes(url))
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._bytes.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._bytes.read(self._position, min(self._position + len(buffer), self._bytes.size))
+        buffer[: len(found)] = found
+        self._position += len(found)
+        return len(found)
+
+    def close(self) -> None:
+        self._held.close()
+        super().close()
+
+
+def is_on_the_web(path: str) -> bool:
+    """Whether a file's path is an http(s) address."""
+    return is_url(path) and not isinstance(place(path), ObjectPath)
+
+
+def open_file(path: str) -> BinaryIO:
+    """A file of a user: on this machine, in an object store or at an address."""
+    if is_on_the_web(path):
+        return cast("BinaryIO", io.BufferedReader(RemoteFile(path), BLOCK_BYTES))
+    return cast("BinaryIO", place(path).open("rb"))
+
+
+def for_pyarrow(path: str) -> Any:
+    """The same as pyarrow is given it: a path where it is on this machine."""
+    return RemoteFile(path) if is_on_the_web(path) else readable(place(path))
