@@ -12,6 +12,7 @@ library does that, but for two answers after which S3 asks for the same request:
 """
 
 import errno
+import json
 import os
 import random
 import re
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from infra.storage.errors import StoreAgain, StoreError, StoreRefusal
@@ -75,7 +77,7 @@ def client(scheme: str, bucket: str) -> Any:
     from obstore.store import GCSStore, S3Store
 
     options: Any = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, "timeout": REQUEST_TIMEOUT}
-    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+    if endpoint(scheme).startswith("http://"):
         options["allow_http"] = True
     retries: Any = {
         "max_retries": MAX_RETRIES,
@@ -89,6 +91,19 @@ def client(scheme: str, bucket: str) -> Any:
         if scheme == "s3":
             return S3Store(bucket, client_options=options, retry_config=retries)
         return GCSStore(bucket, client_options=options, retry_config=retries)
+
+
+def endpoint(scheme: str) -> str:
+    """The address of the store where it is not the cloud's own: of S3 AWS_ENDPOINT_URL, of Google's the `gcs_base_url`
+    of the service account, which only emulators have."""
+    if scheme == "s3":
+        return os.environ.get("AWS_ENDPOINT_URL", "")
+    key, file = os.environ.get("GOOGLE_SERVICE_ACCOUNT_KEY"), os.environ.get("GOOGLE_SERVICE_ACCOUNT")
+    try:
+        account = json.loads(key or (Path(file).read_bytes() if file else "{}"))
+        return str(account.get("gcs_base_url", ""))
+    except (OSError, ValueError, TypeError, AttributeError):  # the library says what is wrong with it
+        return ""
 
 
 def _answers(address: tuple[str, int]) -> bool:
