@@ -4,55 +4,35 @@ All ranges are of the state of the object that was found first: one that is writ
 mixture of two.
 """
 
-import io
 from typing import Any
 
 from infra.errors import WorkError
 from infra.storage.client import send
+from infra.storage.raw_file import RawFile
 
 # An object up to this size is one request; of a larger one so much is read at a time.
 WHOLE_BYTES = 8 * 2**20
 BLOCK_BYTES = 4 * 2**20
 
 
-class ObjectFile(io.RawIOBase):
+class ObjectFile(RawFile):
     """`url` is what errors name. It is opened by the first request of its bytes: a small object needs no other."""
 
     def __init__(self, store: Any, key: str, url: str) -> None:
         self._store = store
         self._key = key
         self.name = url
-        self.size: int
-        self.size, self._tag, self._block = send(url, lambda: _begin(store, key))
+        self._block: bytes
+        size, self._tag, self._block = send(url, lambda: _begin(store, key))
         self._start = 0
-        self._position = 0
+        super().__init__(size)
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), self.size - self._position)
-        if wanted <= 0:
-            return 0
-        at = self._position - self._start
+    def bytes_at(self, start: int, length: int) -> bytes:
+        at = start - self._start
         if at < 0 or at >= len(self._block):
-            self._fetch(self._position, wanted)
+            self._fetch(start, length)
             at = 0
-        part = self._block[at : at + wanted]
-        buffer[: len(part)] = part
-        self._position += len(part)
-        return len(part)
+        return self._block[at : at + length]
 
     def _fetch(self, start: int, wanted: int) -> None:
         length = min(max(wanted, BLOCK_BYTES), self.size - start)

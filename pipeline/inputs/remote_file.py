@@ -6,13 +6,14 @@ from typing import Any, BinaryIO, cast
 
 from infra.addresses import shown
 from infra.storage import ObjectPath, place, readable
+from infra.storage.raw_file import RawFile
 from pipeline.inputs.names import is_url
 from pipeline.warc.file_bytes import open_bytes
 
 BLOCK_BYTES = 2**20
 
 
-class RemoteFile(io.RawIOBase):
+class RemoteFile(RawFile):
     """Reads as `HttpFile` does: resumed where it is cut, within the run's budget. WorkError for a file that has changed
     since it was opened, or that the server does not give in the end."""
 
@@ -20,27 +21,10 @@ class RemoteFile(io.RawIOBase):
         self.name = shown(url)
         self._held = ExitStack()
         self._bytes = self._held.enter_context(open_bytes(url))
-        self._position = 0
+        super().__init__(self._bytes.size)
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._bytes.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        found = self._bytes.read(self._position, min(self._position + len(buffer), self._bytes.size))
-        buffer[: len(found)] = found
-        self._position += len(found)
-        return len(found)
+    def bytes_at(self, start: int, length: int) -> bytes:
+        return self._bytes.read(start, start + length)
 
     def close(self) -> None:
         self._held.close()
