@@ -94,9 +94,9 @@ def test_no_error_tells_it(act: Refusal, code: int, says: str, signed: StandIn, 
 
 def test_other_addresses_are_refused_without_it(tmp_path: Path) -> None:
     list_of = tmp_path / "list.txt"
-    list_of.write_text(f"https://host.example/a.parquet?{QUERY}\n")
+    list_of.write_text(f"https://host.example/a.csv?{QUERY}\n")
     user = f"user:{SECRET}@"
-    for address in (f"https://host.example/a.parquet?{QUERY}", f"ftp://{user}host.example/a.warc.gz",
+    for address in (f"https://host.example/a.csv?{QUERY}", f"ftp://{user}host.example/a.warc.gz",
                     f"https://{user}host.example/a.warc.gz", f"s3://{user}bucket/a.warc.gz"):  # fmt: skip
         said = refinery("run", "--recipe", "exact", "--input", address, "--out", tmp_path / "out", code=2)
         assert SECRET not in said and ("host.example" in said or "bucket" in said)
