@@ -31,7 +31,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 check-long: lint
-	RANDOM_EXAMPLES=1 $(PYTEST) $(TESTS)
+	RANDOM_EXAMPLES=1 $(PYTEST) --timeout 3600 $(TESTS)
 
 clean:
 	-chmod -R u+w demo-out

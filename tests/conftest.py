@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import re
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -27,6 +29,21 @@ if "RANDOM_EXAMPLES" not in os.environ:
     settings.load_profile("same")
 
 _NUMBERS = count()
+
+# Names that a test process may look up: this machine's own. Others would be asked for, and waited for, outside of it.
+_OWN_NAMES = {"", "localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
+_OUTSIDE = re.compile(r"(?!.*\.localhost$).*[a-z].*", re.IGNORECASE)
+_look_up = socket.getaddrinfo
+
+
+def _look_up_here(host: Any, *rest: Any, **options: Any) -> Any:
+    name = host.decode() if isinstance(host, bytes) else host or ""
+    if name.lower() not in _OWN_NAMES and ":" not in name and _OUTSIDE.fullmatch(name):
+        pytest.fail(f"this test asks for {name}, which is not on this machine")
+    return _look_up(host, *rest, **options)
+
+
+socket.getaddrinfo = _look_up_here
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

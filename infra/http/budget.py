@@ -195,6 +195,11 @@ def environment(host: str = LOOPBACK) -> dict[str, str]:
     return {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
 
 
+def in_worker() -> bool:
+    """Whether this process works for a run that another one drives."""
+    return VARIABLE in os.environ and _served is None
+
+
 def join_run(environment: Mapping[str, str]) -> None:
     """In a process that an engine keeps for several runs: this one's budget is the one that counts now."""
     if VARIABLE in environment:

@@ -5,8 +5,10 @@ again, and when to stop. 429 and 503 slow the whole run; 403 stops it; 404 is fi
 scheme. Proxies come from the environment (`https_proxy`, `no_proxy`).
 """
 
+import math
 import os
 import random
+import socket
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -16,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from infra.addresses import masked, shown
 from infra.errors import UsageError, WorkError
 from infra.http.address import split_address
-from infra.http.budget import budget
+from infra.http.budget import budget, in_worker
 from infra.http.interim import pools
 from infra.http.limits import HttpLimits
 
@@ -30,11 +32,19 @@ MOST_REDIRECTS = 5
 # Seconds; a server that asks for more is taken to ask for so many.
 LONGEST_RETRY_AFTER = 1e9
 CONNECT_SECONDS = 15.0
+# What a resolver says of a name that does not exist; some say it too while there is no network. Where such a host has
+# not answered yet, and the process is no worker, which may have started in the middle of an outage, it is taken for a
+# mistyped one after so many seconds.
+NO_NAME = {number for name in ("EAI_NONAME", "EAI_NODATA") if (number := getattr(socket, name, None)) is not None}
+NAME_PATIENCE = 30.0
 # So many failures of one file are not told.
 QUIET_TRIES = 2
 # Bytes of an answer that is left before its end, which are read so that its connection can be used again, unless they
 # take longer than so many seconds.
 DRAINED_BYTES, DRAIN_SECONDS = 2**18, 2.0
+
+# The hosts that have answered this process.
+_ANSWERED: set[str | None] = set()
 
 
 class AddressNotFound(WorkError):
@@ -50,11 +60,14 @@ class HeadRefused(Exception):
 
 
 class TryAgain(Exception):
-    """A failure that may pass. `wait`: what the server asks for, in seconds; `busy`: it is for all of the run."""
+    """A failure that may pass. `wait`: what the server asks for, in seconds; `busy`: it is for all of the run;
+    `patience`: seconds of it that are enough, where they are fewer than usual; `advice`: what to do first."""
 
-    def __init__(self, why: str, wait: float | None = None, busy: bool = False) -> None:
+    def __init__(
+        self, why: str, wait: float | None = None, busy: bool = False, patience: float = math.inf, advice: str = ""
+    ) -> None:
         super().__init__(why)
-        self.why, self.wait, self.busy = why, wait, busy
+        self.why, self.wait, self.busy, self.patience, self.advice = why, wait, busy, patience, advice
 
 
 class Patience:
@@ -66,21 +79,21 @@ class Patience:
 
     def clear(self) -> None:
         """Something came."""
-        self._tries, self._until = 0, 0.0
+        self._tries, self._since = 0, 0.0
 
     def wait(self, failure: TryAgain) -> None:
         """Waits. WorkError where it has lasted too long, or the server asks for more than that."""
         shared = budget()
         limits = shared.limits
         now = time.monotonic()
-        self._until = self._until or now + limits.patience
+        self._since = self._since or now
         seconds = max(backoff(self._tries, limits), failure.wait or 0.0)
         self._tries += 1
-        if now + seconds > self._until:
+        if now + seconds > self._since + min(limits.patience, failure.patience):
+            asked = "" if failure.wait is None else f"; it asks to wait {round(seconds)} s"
             raise WorkError(
-                f"{self.url}: {failure.why}, for {round(limits.patience + now - self._until)} s and {self._tries} "
-                f"tries{'' if failure.wait is None else f'; it asks to wait {round(seconds)} s'}: run the same command "
-                "again later; what is finished is kept"
+                f"{self.url}: {failure.why}, for {round(now - self._since)} s and {self._tries} tries{asked}: "
+                f"{failure.advice}run the same command again later; what is finished is kept"
             )
         host = urlsplit(self.url).hostname
         if failure.busy:
@@ -141,7 +154,7 @@ def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
     limits = budget().limits
     timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, limits.stall), read=limits.stall)
     try:
-        return pool(os.getpid(), proxy_of(url)).request(
+        response = pool(os.getpid(), proxy_of(url)).request(
             method,
             url,
             headers={"User-Agent": user_agent(), "Accept-Encoding": "identity", **headers},
@@ -151,6 +164,8 @@ def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
             decode_content=False,
             timeout=timeout,
         )
+        _ANSWERED.add(urlsplit(url).hostname)
+        return response
     except exceptions.SSLError as error:
         raise WorkError(
             f"{shown(url)}: the connection is not secure ({masked(str(error))}): check the clock, SSL_CERT_FILE and "
@@ -158,8 +173,20 @@ def send(method: str, url: str, headers: Mapping[str, str]) -> Any:
         ) from None
     except exceptions.LocationValueError as error:
         raise UsageError(f"{shown(url)} cannot be asked, directly or through the proxy: {masked(str(error))}") from None
+    except exceptions.NameResolutionError as error:
+        if is_unknown_name(error) and urlsplit(url).hostname not in _ANSWERED and not in_worker():
+            raise TryAgain(
+                "there is no host of this name", patience=NAME_PATIENCE, advice="correct the address, or "
+            ) from None
+        raise TryAgain("the name of the host is not found") from None
     except exceptions.HTTPError as error:
         raise TryAgain(f"no answer ({type(error).__name__})") from None
+
+
+def is_unknown_name(error: Any) -> bool:
+    """Whether a urllib3 NameResolutionError is of a name that does not exist, not of a resolver that fails."""
+    reason = error.__cause__ or error.__context__
+    return isinstance(reason, socket.gaierror) and reason.errno in NO_NAME
 
 
 def checked(response: Any, url: str, method: str = "GET", stops: bool = True) -> Any:

@@ -10,7 +10,7 @@ from infra.remote import check_local
 from tests.pipeline.command import refinery
 
 ADDRESSES = {
-    "https://data.example/docs/a.parquet": "curl -LO https://data.example/docs/a.parquet",
+    "https://data.example/docs/a.csv": "curl -LO https://data.example/docs/a.csv",
     "ftp://data.example/crawl/a.warc.gz": "curl -O ftp://data.example/crawl/a.warc.gz",
     "hf://datasets/owner/name": "hf download --repo-type dataset OWNER/NAME",
     "hdfs://name/a.parquet": "mount its storage",
