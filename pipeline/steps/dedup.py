@@ -29,7 +29,8 @@ ABOUT: dict[str, str] = {
     "ngram": "words in a shingle",
     "verify": "compare the shingle sets of candidate pairs; false: every candidate pair counts",
     "threshold": "the least similarity of a verified pair, 0 to 1",
-    "measure": 'of similarity: `"jaccard"`, or `"containment"` in the longer text (with the policy `"longest"` alone)',
+    "measure": 'of similarity: `"jaccard"`, or `"containment"`, the share of the shorter text '
+    'in the longer (with the policy `"longest"` alone)',
     "link": '`"direct"`: a copy is similar to its survivor itself; `"component"`: through others too',
     "lines": "lines in a span: what is compared are runs of so many, and a line goes if a span that has it does",
     "normalise": 'lines are compared as cc_net does, `"ccnet"`: in lower case, digits as 0, without typographic '
