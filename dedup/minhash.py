@@ -52,8 +52,8 @@ class MinHash:
                 raise UsageError(f"MinHash: {name} is {getattr(self, name)}; give at least 1")
         if self.bands * self.rows > MOST_VALUES:
             raise UsageError(
-                f"MinHash: {self.bands} bands of {self.rows} rows are {self.bands * self.rows:,} hashes of each document; give "
-                f"fewer, at most {MOST_VALUES:,}"
+                f"MinHash: {self.bands} bands of {self.rows} rows are {self.bands * self.rows:,} hashes of a document; "
+                f"give fewer, at most {MOST_VALUES:,}"
             )
 
     def signature(self, hashes: Hashes) -> Hashes:

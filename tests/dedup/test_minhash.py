@@ -24,7 +24,7 @@ def test_parameters() -> None:
     with pytest.raises(UsageError, match="rows is 0"):
         MinHash(rows=0)
     assert MinHash(*SIGNATURES["refinedweb"]).bands == 450
-    with pytest.raises(UsageError, match="2000000 bands of 8 rows are 16,000,000 hashes of each document; give fewer"):
+    with pytest.raises(UsageError, match="2000000 bands of 8 rows are 16,000,000 hashes of a document; give fewer"):
         MinHash(bands=2_000_000)
 
 
