@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shlex
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -28,7 +29,7 @@ from infra.engines.shuffle import Piece, Spread, Spreads, reduce_pieces
 from infra.errors import UsageError
 from infra.extras import check_extra
 from infra.http.budget import environment, join_run
-from infra.storage import place
+from infra.storage import place, scratch_folder
 
 OPTIONS = "REFINERY_BEAM_OPTIONS"
 DIRECT = "DirectRunner"
@@ -48,7 +49,7 @@ class BeamEngine(Engine):
     def __init__(self, workers: int = 1, progress: Report | None = None, options: Sequence[str] = ()) -> None:
         super().__init__(workers, progress)
         check_extra("beam")
-        self.words = [*options] or shlex.split(os.environ.get(OPTIONS, ""))
+        self.words = [*options] or words_of_environment()
         self._options: Any = None
 
     def start(self) -> None:
@@ -125,10 +126,15 @@ class BeamEngine(Engine):
     @contextmanager
     def _pipeline(self, folder: Path) -> Iterator[Any]:
         """A pipeline that is run when the block ends; what a job raised in it is raised here."""
+        with temporaries_in(scratch_folder()):
+            yield from self._run_after(folder)
+
+    def _run_after(self, folder: Path) -> Iterator[Any]:
         import apache_beam as beam
 
+        runner = direct_runner(self._options) if self._runner() == DIRECT else None
         try:
-            pipeline = beam.Pipeline(options=self._options)
+            pipeline = beam.Pipeline(runner=runner, options=self._options)
         except ValueError as error:  # an unknown runner, or options that do not go together
             raise UsageError(f"--engine beam: {' '.join(str(error).split())}") from None
         yield pipeline
@@ -159,6 +165,13 @@ class BeamEngine(Engine):
             except WorkerDied:
                 self.retried("a worker process of Beam was killed (out of memory?): its pipeline once more")
         return run_watched(pipeline)
+
+
+def words_of_environment() -> list[str]:
+    try:
+        return shlex.split(os.environ.get(OPTIONS, ""))
+    except ValueError as error:
+        raise UsageError(f"--engine beam: {OPTIONS} cannot be read: {error}") from None
 
 
 def pipeline_options(words: Sequence[str], workers: int) -> Any:
@@ -193,6 +206,32 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
     if endpoint := known.get("job_endpoint"):
         check_listens("a Beam job service", str(endpoint))
     return options
+
+
+def direct_runner(options: Any) -> Any:
+    """The runner that runs a pipeline in this process and in its own workers.
+
+    What Beam (2.77) calls DirectRunner tries another one first for each pipeline (Prism): it downloads a program from
+    GitHub, runs that where it can, with one worker whatever `direct_num_workers` says, and else takes this one.
+    """
+    from apache_beam.portability.api import beam_provision_api_pb2 as provision
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+    told = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision.ProvisionInfo(pipeline_options=told)))
+
+
+@contextmanager
+def temporaries_in(folder: Path) -> Iterator[None]:
+    """Until the block ends, temporary files of this process are made in `folder`: Beam makes several folders for each
+    pipeline and leaves them, and what a job server of its own needs until the process ends is among them."""
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def stray_words(unknown: Sequence[str]) -> list[str]:
