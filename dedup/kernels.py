@@ -6,7 +6,7 @@ All arithmetic is on unsigned integers modulo 2^64: the same bytes on every mach
 import numpy as np
 import numpy.typing as npt
 
-from dedup.compiled import compiled_with
+from infra.compiled import compiled_with
 from dedup.tables import Hashes
 
 Bytes = npt.NDArray[np.uint8]

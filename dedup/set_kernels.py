@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dedup.compiled import compiled
+from infra.compiled import compiled
 from dedup.kernels import Offsets
 from dedup.tables import Hashes
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dedup.compiled import compiled
+from infra.compiled import compiled
 from dedup.tables import Hashes
 
 Bytes = npt.NDArray[np.uint8]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dedup.compiled import compiled
+from infra.compiled import compiled
 from dedup.kernels import Bytes, Offsets
 from infra.errors import UsageError
 
