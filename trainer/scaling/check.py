@@ -10,7 +10,8 @@ from infra.errors import UsageError
 from infra.names import meant
 from trainer.scaling.collapse import collapse, final_loss, is_whole, same_schedule
 from trainer.scaling.curves import Curve, Floats, check_distinct, parameters_of, read_curves
-from trainer.scaling.final_loss import FinalRuns, best_runs, fit_final
+from trainer.scaling.final_loss import fit_final
+from trainer.scaling.final_runs import FinalRuns, best_runs
 from trainer.scaling.schedule_law import LEAST_ERROR, after_warm_up
 from trainer.scaling.sizes import fit_sizes
 from trainer.scaling.tables import Tell
@@ -123,11 +124,12 @@ def check_table(runs: FinalRuns, fit_below: float, every_run: bool = False) -> d
         raise UsageError(f"no run has {fit_below:g} parameters or more: there is nothing to predict")
     law = fit_final(chosen.some(small))
     rest = chosen.some(~small)
-    predicted, low, high = law.losses(rest.parameters, rest.tokens)
+    predicted, low, high = law.losses(rest)
     found = {}
-    for size in np.unique(rest.parameters):
-        rows = rest.parameters == size
-        found[f"{size:.4g}"] = Scored(rest.losses[rows], predicted[rows], low[rows], high[rows])
+    names = np.array([f"{size:.4g}" for size in rest.parameters])
+    for name in np.unique(names):
+        rows = names == name
+        found[str(name)] = Scored(rest.losses[rows], predicted[rows], low[rows], high[rows])
     return scored(found, by_point=True)
 
 
