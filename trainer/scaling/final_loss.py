@@ -10,6 +10,7 @@ of runs that are set up well.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from infra.errors import UsageError
 from trainer.scaling.curves import Floats
 from trainer.scaling.final_bands import Band, Held, band_of
 from trainer.scaling.final_runs import LEAST_RUNS, SHARE, FinalRuns
-from trainer.scaling.final_terms import EXPONENTS, Layout, basis, groups_of, layout_of
+from trainer.scaling.final_terms import EXPONENTS, POWERS, Layout, basis, groups_of, layout_of
 from trainer.scaling.schedule_law import robust_solution
 
 _STARTS = [np.log([alpha, beta]) for alpha in (0.15, 0.3, 0.5) for beta in (0.15, 0.3, 0.5)]
@@ -32,10 +33,12 @@ _ROBUST = 3e-3
 # The share of the sizes, from the smallest, that the law is chosen on; and those that bands are measured from.
 _CHOICE = 0.6
 _CUTS = (0.3, 0.45, 0.6, 0.75, 0.9)
-_LEAST_SIZES, _FOLDS = 4, 5
+_LEAST_SIZES, _FOLDS = 4, 3
 # A term stays unless the law without it predicts as well as this many times its error.
 _WORTH = 1.02
 _RESAMPLES = 24
+# Of a slope, in widths of an unknown's prior.
+_STEP = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +71,26 @@ class FinalForecast:
         return middle, middle - half, middle + half
 
 
+class Form(NamedTuple):
+    """What is chosen for a table: the terms of the law, the power of shares, and the strength of the prior."""
+
+    terms: tuple[str, ...]
+    power: float
+    strength: float
+
+
 def fit_final(runs: FinalRuns, seed: int = 0) -> FinalForecast:
     """The law of these runs. UsageError for too few, or if they have one size or as many tokens, and one mixture."""
     _check(runs)
-    groups, strength = _chosen(runs)
-    law = _fitted(runs, groups, strength, _STARTS)
+    form = _chosen(runs)
+    law = _fitted(runs, form)
     random = np.random.default_rng(seed)
     drawn = [random.integers(0, runs.losses.size, runs.losses.size) for _ in range(_RESAMPLES)]
-    resampled = [_fitted(runs.some(rows), groups, strength, [law.unknowns[:2]], law) for rows in drawn]
+    resampled = [_fitted(runs.some(rows), form, law) for rows in drawn]
     held = [
         Held(small, errors(part, small), rest, errors(part, rest))
         for small, rest in _splits(runs, _CUTS)
-        for part in [_fitted(small, groups, strength, [law.unknowns[:2]], law)]
+        for part in [_fitted(small, form, law)]
     ]
     return FinalForecast(law, resampled, band_of(runs, errors(law, runs), held, law.unknowns.size + 3))
 
@@ -101,7 +112,7 @@ def _check(runs: FinalRuns) -> None:
 
 def _splits(runs: FinalRuns, cuts: Sequence[float]) -> Iterator[tuple[FinalRuns, FinalRuns]]:
     """(runs of the smaller sizes, those of the larger ones) for each share of the sizes that can be fitted; without any
-    such, in turn all runs but every fifth, and these."""
+    such, in turn all runs but a third of them, and these."""
     sizes, made = np.unique(runs.parameters), False
     for cut in cuts if sizes.size >= _LEAST_SIZES else ():
         small = runs.parameters <= np.quantile(sizes, cut)
@@ -122,37 +133,44 @@ def _different(runs: FinalRuns) -> tuple[int, int]:
     return np.unique(runs.parameters).size, np.unique(runs.tokens).size
 
 
-def _chosen(runs: FinalRuns) -> tuple[list[str], float]:
-    """The terms and the strength of the prior that predict what is held out best. A term that is worth nothing there is
-    left out."""
+def _chosen(runs: FinalRuns) -> Form:
+    """The form that predicts what is held out best. A term that is worth nothing there is left out."""
     groups = groups_of(runs)
+    form = Form(tuple(name for group in groups for name in group), POWERS[0], 0.3)
     splits = list(_splits(runs, [_CHOICE]))
     if not splits:
-        return [name for group in groups for name in group], 0.3
+        return form
 
-    def error(chosen: Sequence[tuple[str, ...]], strength: float) -> float:
-        names = [name for group in chosen for name in group]
-        return float(np.mean([np.abs(errors(_fitted(a, names, strength, _STARTS), b)).mean() for a, b in splits]))
+    def error(asked: Form) -> float:
+        return float(np.mean([np.abs(errors(_fitted(a, asked), b)).mean() for a, b in splits]))
 
-    strength = min(_STRENGTHS, key=lambda each: error(groups, each))
-    best = error(groups, strength) if groups else 0.0
-    for group in list(groups):
-        without = [each for each in groups if each != group]
-        found = error(without, strength)
+    if min(_different(runs)) > 1:
+        form = min((form._replace(strength=each) for each in _STRENGTHS), key=error)
+    if any(name.startswith(SHARE) for name in form.terms):
+        form = min((form._replace(power=each) for each in POWERS), key=error)
+    best = error(form) if groups else 0.0
+    for group in groups:
+        without = form._replace(terms=tuple(name for name in form.terms if name not in group))
+        if not _told(runs, without):
+            continue
+        found = error(without)
         if found <= best * _WORTH:
-            groups, best = without, min(found, best)
-    return [name for group in groups for name in group], strength
+            form, best = without, min(found, best)
+    return form
 
 
-def _fitted(
-    runs: FinalRuns, names: Sequence[str], strength: float, starts: Sequence[Floats], near: FinalLaw | None = None
-) -> FinalLaw:
-    """The law with these terms; `starts` are of log(α, β), `near`: a law whose terms are where the search begins."""
-    layout = layout_of(runs, names) if near is None else near.layout
+def _told(runs: FinalRuns, form: Form) -> bool:
+    """Whether anything is left that the law depends on."""
+    return min(_different(runs)) > 1 or any(name.startswith(SHARE) for name in form.terms)
+
+
+def _fitted(runs: FinalRuns, form: Form, near: FinalLaw | None = None) -> FinalLaw:
+    """The law of this form; `near`: a law where the search begins, whose layout it has."""
+    layout = layout_of(runs, form.terms, form.power) if near is None else near.layout
     known = layout.unknowns()
     middle, width, low, high = np.array([each[1:] for each in known]).T
     weight = np.full(len(known), _TERM_STRENGTH) / width
-    weight[: len(EXPONENTS)] = strength
+    weight[: len(EXPONENTS)] = form.strength
     weight *= np.sqrt(runs.losses.size)
 
     def solved(unknowns: Floats) -> tuple[Floats, Floats]:
@@ -161,10 +179,16 @@ def _fitted(
     def wrong(unknowns: Floats) -> Floats:
         return np.concatenate([solved(unknowns)[1] / _ROBUST, weight * (unknowns - middle)])
 
-    rest = (middle if near is None else near.unknowns)[len(EXPONENTS) :]
-    begun = [np.concatenate([start, rest]) for start in starts]
-    if len(begun) > 1:
-        begun.sort(key=lambda each: float(np.sum(np.sqrt(1 + wrong(each) ** 2) - 1)))
-    begin = np.clip(begun[0], low + 1e-6, high - 1e-6)
-    found = least_squares(wrong, begin, loss="soft_l1", bounds=(low, high), diff_step=1e-4, max_nfev=40).x
+    def slopes(unknowns: Floats) -> Floats:
+        # absolute steps: of an unknown that is near zero a relative one is nothing
+        here = wrong(unknowns)
+        return np.stack([(wrong(unknowns + step) - here) / step.sum() for step in np.diag(_STEP * width)], 1)
+
+    if near is None:
+        begun = [np.concatenate([start, middle[len(EXPONENTS) :]]) for start in _STARTS]
+        begin = min(begun, key=lambda each: float(np.sum(np.sqrt(1 + wrong(each) ** 2) - 1)))
+    else:
+        begin = near.unknowns
+    begin = np.clip(begin, low + 1e-6, high - 1e-6)
+    found = least_squares(wrong, begin, slopes, (low, high), loss="soft_l1", max_nfev=40).x
     return FinalLaw(layout, found, solved(found)[0])

@@ -73,21 +73,25 @@ def read_runs(
     where: Mapping[str, str] | None = None,
     tell: Tell | None = None,
     with_losses: bool = True,
+    least: int = LEAST_RUNS,
+    but: tuple[str, str] | None = None,
 ) -> FinalRuns:
-    """The runs of a CSV table; `where`: of the rows those whose cells have these texts; without losses these are 1.
+    """The runs of a CSV table; `where`: of the rows those whose cells have these texts, `but`: and those where this
+    column has another; without losses these are 1.
 
     Rows in which a number is empty, none or not positive (a share: negative) are left out, which `tell` is told.
     UsageError for a column that is missing, too few runs, and numbers that contradict each other."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             names = [columns.parameters, columns.tokens, *([columns.loss] if with_losses else []), *columns.extra()]
-            reader = TableReader(path, file, [*names, *(where or {})])
+            reader = TableReader(path, file, [*names, *(where or {}), *(but or ())[:1]])
             shares = _share_names(columns, reader.names, path)
             wanted = [*names, *shares]
             rows = [
                 [as_number(reader, cells.get(name)) for name in wanted]
                 for _, cells in reader
-                if all((cells.get(name) or "").strip() == text for name, text in (where or {}).items())
+                if all(_text(cells, name) == text for name, text in (where or {}).items())
+                and (but is None or _text(cells, but[0]) != but[1])
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
@@ -96,18 +100,17 @@ def read_runs(
     good &= (values[:, : len(names)] > 0).all(axis=1) & (values[:, len(names) :] >= 0).all(axis=1)
     listed = f"{', '.join(names[:-1])} or {names[-1]} is no positive number"
     tell_left_out(tell, path, int((~good).sum()), len(values), listed if not shares else f"{listed}, or a share is none")
-    return runs_of(dict(zip(wanted, values[good].T)), columns, shares, str(path), with_losses)
+    return runs_of(dict(zip(wanted, values[good].T)), columns, shares, str(path), with_losses, least)
 
 
 def runs_of(
-    cells: Mapping[str, Floats], columns: Columns, shares: Sequence[str], where: str, with_losses: bool = True
+    cells: Mapping[str, Floats], columns: Columns, shares: Sequence[str], where: str, with_losses: bool = True, least: int = 1
 ) -> FinalRuns:
     """The runs of columns of positive numbers. UsageError for too few, or numbers that contradict each other."""
     parameters, tokens = cells[columns.parameters], np.array(cells[columns.tokens])
-    least = LEAST_RUNS if with_losses else 1
-    if parameters.size < least:
+    if parameters.size < (least if with_losses else 1):
         asked = ", ".join([columns.parameters, columns.tokens, *([columns.loss] if with_losses else [])])
-        raise UsageError(f"{where} has {parameters.size} runs with {asked}; give {least}")
+        raise UsageError(f"{where} has {parameters.size} runs with {asked}; give {least if with_losses else 1}")
     if columns.flops:
         tokens = tokens / (6 * parameters)
     losses = cells[columns.loss] if with_losses else np.ones(parameters.size)
@@ -121,6 +124,10 @@ def best_runs(runs: FinalRuns) -> FinalRuns:
     first = np.ones(order.size, np.bool_)
     first[1:] = (np.diff(keys[1:, order], axis=1) != 0).any(axis=0)
     return runs.some(order[first])
+
+
+def _text(cells: Mapping[str, str], name: str) -> str:
+    return (cells.get(name) or "").strip()
 
 
 def _share_names(columns: Columns, known: Sequence[str], path: Path) -> list[str]:

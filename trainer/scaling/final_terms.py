@@ -8,8 +8,9 @@ N active parameters, D tokens. Each term is there if the table has its columns:
   the joint law of Ludziejewski et al. (2025, arXiv 2502.05172) has them;
 - k, experts a token at equal sparsity, that is, how fine experts are (Krajewski et al. 2024, arXiv 2402.07871);
 - epochs: D' is what repeated tokens are worth, with a half-life (Muennighoff et al. 2023, arXiv 2305.16264);
-- shares r of a mixture: M = exp(Σ t_j (r_j - mean r_j)), the exponential of the mixing laws (Ye et al. 2024, arXiv
-  2403.16952), on all that training can still gain.
+- shares r of a mixture: M = exp(Σ t_j (r_j^q - mean r_j^q)), on all that training can still gain. With q = 1 that is
+  the exponential of the mixing laws (Ye et al. 2024, arXiv 2403.16952); q = 1/2, where the first percents of a part
+  say more than the next, is better on the mixtures of RegMix. Which of the two is chosen for a table.
 
 N is in units of 1e8 and D of 1e9.
 """
@@ -25,6 +26,8 @@ from trainer.scaling.final_runs import EPOCHS, EXPERTS_A_TOKEN, SHARE, SPARSITY,
 from trainer.scaling.pool_law import effective_tokens
 
 N_UNIT, D_UNIT = 1e8, 1e9
+# Of shares.
+POWERS = (0.5, 1.0)
 
 
 class Unknown(NamedTuple):
@@ -56,13 +59,14 @@ TERMS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Which terms a law has, in the order of its unknowns; `centres`: the mean share of each part of the mixture, 0
+    """Which terms a law has, in the order of its unknowns; `centres`: the mean of each part's share to the `power`, 0
     for other terms. `of_size`, `of_tokens`: whether A and B are told apart from E."""
 
     terms: tuple[str, ...] = ()
     centres: tuple[float, ...] = ()
     of_size: bool = True
     of_tokens: bool = True
+    power: float = 1.0
 
     def unknowns(self) -> list[Unknown]:
         found = list(EXPONENTS)
@@ -71,13 +75,13 @@ class Layout:
         return found
 
 
-def layout_of(runs: FinalRuns, names: Sequence[str]) -> Layout:
-    """The layout with these terms of the runs. Where all runs have one size, or as many tokens, its part is E's."""
+def layout_of(runs: FinalRuns, names: Sequence[str], power: float = 1.0) -> Layout:
+    """The layout with these terms of the runs; `power`: of shares. Where all runs have one size, or as many tokens, its part is E's."""
     values = [(name, runs.terms[name]) for name in names]
     size = any(np.ptp(each) > 0 for each in (runs.parameters, *_of(values, (SPARSITY, EXPERTS_A_TOKEN))))
     tokens = any(np.ptp(each) > 0 for each in (runs.tokens, *_of(values, (EPOCHS,)))) or not size
-    centres = tuple(float(each.mean()) if name.startswith(SHARE) else 0.0 for name, each in values)
-    return Layout(tuple(names), centres, size, tokens)
+    centres = tuple(float((each**power).mean()) if name.startswith(SHARE) else 0.0 for name, each in values)
+    return Layout(tuple(names), centres, size, tokens, power)
 
 
 def groups_of(runs: FinalRuns) -> list[tuple[str, ...]]:
@@ -105,7 +109,7 @@ def basis(layout: Layout, unknowns: Floats, runs: FinalRuns) -> Floats:
             unique = runs.tokens / values
             worth = np.log(effective_tokens(runs.tokens, unique, float(np.exp(unknowns[place]))) / D_UNIT)
         else:
-            mixture = mixture + unknowns[place] * (values - centre)
+            mixture = mixture + unknowns[place] * (values**layout.power - centre)
         place += len(TERMS.get(name, (name,)))
     parts = [np.exp(_kept(mixture + of_size)), np.exp(_kept(mixture + of_tokens - beta * worth))]
     return np.stack([np.ones(size.size), parts[0] * layout.of_size, parts[1] * layout.of_tokens], 1)
