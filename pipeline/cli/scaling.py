@@ -99,9 +99,8 @@ def fit(
             show(f"collapse: {name}, the sizes' curves within {max(curve['departure']):.2%} of each other")
     else:
         show("  ".join(f"{name} {value:.4g}" for name, value in {**law["linear"], **law["unknowns"]}.items()))
-        show(
-            f"{law['runs']:,} runs, mean relative error {law['relative']:.2%}; 80 % are within {law['band']['error']:.2%}"
-        )
+        within = f"80 % are within {law['band']['error']:.2%}"
+        show(f"{law['runs']:,} runs, mean relative error {law['relative']:.2%}; {within}")
 
 
 def _check_out(out: Path | None) -> None:
@@ -164,7 +163,9 @@ def predict(
 
     if is_table_law(law):
         if (table_file is None) == (not at) or size is not None or schedule is not None:
-            raise UsageError(f"{law} is a law of final losses: give --table FILE, or --at COLUMN=NUMBER for each column")
+            raise UsageError(
+                f"{law} is a law of final losses: give --table FILE, or --at COLUMN=NUMBER for each column"
+            )
         rows = _predict_runs(law, table_file, at or [])
     elif size is None or schedule is None or table_file is not None or at:
         raise UsageError("a law of loss curves is asked with --size PARAMETERS and --schedule FILE")
@@ -239,10 +240,9 @@ def check(
     """Check what a law predicts against what it has not seen.
 
     With --curves: every step of all runs of a larger size, or of other schedules of the same size; with --collapse too:
-    the end of each run, from a tenth of it on. With --table: the final losses of larger models; as in `scaling fit`, the
-    table may have columns for experts, epochs or a mixture. The answer has the mean
-    absolute error in nats, the mean and largest relative error, the share of points in their 80 % band, and a row for
-    each run.
+    the end of each run, from a tenth of it on. With --table: the final losses of larger models; as in
+    `scaling fit`, the table may have columns for experts, epochs or a mixture. The answer has the mean absolute error in
+    nats, the mean and largest relative error, the share of points in their 80 % band, and a row for each run.
 
     Example: refinery scaling check --curves curves --fit 25M 100M --predict 400M --calibrate-on constant_24000
     """
