@@ -164,7 +164,9 @@ def predict(
 
     if is_table_law(law):
         if (table_file is None) == (not at) or size is not None or schedule is not None:
-            raise UsageError(f"{law} is a law of final losses: give --table FILE, or --at COLUMN=NUMBER for each column")
+            raise UsageError(
+                f"{law} is a law of final losses: give --table FILE, or --at COLUMN=NUMBER for each column"
+            )
         rows = _predict_runs(law, table_file, at or [])
     elif size is None or schedule is None or table_file is not None or at:
         raise UsageError("a law of loss curves is asked with --size PARAMETERS and --schedule FILE")

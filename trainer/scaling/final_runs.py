@@ -99,12 +99,19 @@ def read_runs(
     good = np.isfinite(values).all(axis=1)
     good &= (values[:, : len(names)] > 0).all(axis=1) & (values[:, len(names) :] >= 0).all(axis=1)
     listed = f"{', '.join(names[:-1])} or {names[-1]} is no positive number"
-    tell_left_out(tell, path, int((~good).sum()), len(values), listed if not shares else f"{listed}, or a share is none")
+    tell_left_out(
+        tell, path, int((~good).sum()), len(values), listed if not shares else f"{listed}, or a share is none"
+    )
     return runs_of(dict(zip(wanted, values[good].T)), columns, shares, str(path), with_losses, least)
 
 
 def runs_of(
-    cells: Mapping[str, Floats], columns: Columns, shares: Sequence[str], where: str, with_losses: bool = True, least: int = 1
+    cells: Mapping[str, Floats],
+    columns: Columns,
+    shares: Sequence[str],
+    where: str,
+    with_losses: bool = True,
+    least: int = 1,
 ) -> FinalRuns:
     """The runs of columns of positive numbers. UsageError for too few, or numbers that contradict each other."""
     parameters, tokens = cells[columns.parameters], np.array(cells[columns.tokens])
@@ -170,4 +177,6 @@ def _terms(
 
 def _refuse(wrong: npt.NDArray[np.bool_], why: str, values: Floats) -> None:
     if wrong.any():
-        raise UsageError(f"{why} in {int(wrong.sum()):,} of {wrong.size:,} runs (first: {values[np.argmax(wrong)]:.3g})")
+        raise UsageError(
+            f"{why} in {int(wrong.sum()):,} of {wrong.size:,} runs (first: {values[np.argmax(wrong)]:.3g})"
+        )
