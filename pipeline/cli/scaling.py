@@ -99,9 +99,8 @@ def fit(
             show(f"collapse: {name}, the sizes' curves within {max(curve['departure']):.2%} of each other")
     else:
         show("  ".join(f"{name} {value:.4g}" for name, value in {**law["linear"], **law["unknowns"]}.items()))
-        show(
-            f"{law['runs']:,} runs, mean relative error {law['relative']:.2%}; 80 % are within {law['band']['error']:.2%}"
-        )
+        told = f"mean relative error {law['relative']:.2%}; 80 % are within {law['band']['error']:.2%}"
+        show(f"{law['runs']:,} runs, {told}")
 
 
 def _check_out(out: Path | None) -> None:
@@ -268,7 +267,7 @@ def check(
     else:
         assert table_file is not None
         if (fit_below is None) == (hold_out is None):
-            raise UsageError("scaling check: --table needs --fit-below PARAMETERS, say 100M, or --hold-out COLUMN=TEXT")
+            raise UsageError("scaling check: --table needs --fit-below PARAMETERS, or --hold-out COLUMN=TEXT")
         columns = Columns(
             params, flops or tokens, loss, flops is not None, total, experts, k, epochs, unique, tuple(shares or ())
         )

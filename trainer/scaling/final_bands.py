@@ -38,7 +38,7 @@ class Held(NamedTuple):
 @dataclass(frozen=True)
 class Band:
     """`error`: the relative error that 80 % of the runs inside of the fitted ones stay below; `growth`: how many times
-    that one more is, an e-fold outside; `ranges`: the least and largest logarithm of each coordinate that was fitted."""
+    that one more is, an e-fold outside; `ranges`: the least and largest logarithm of what was fitted."""
 
     error: float
     growth: float
