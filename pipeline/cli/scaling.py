@@ -240,8 +240,8 @@ def check(
     """Check what a law predicts against what it has not seen.
 
     With --curves: every step of all runs of a larger size, or of other schedules of the same size; with --collapse too:
-    the end of each run, from a tenth of it on. With --table: the final losses of larger models; as in `scaling fit`, the
-    table may have columns for experts, epochs or a mixture. The answer has the mean
+    the end of each run, from a tenth of it on. With --table: the final losses of larger models; as for `scaling fit`,
+    it may have columns for experts, epochs or a mixture. The answer has the mean
     absolute error in nats, the mean and largest relative error, the share of points in their 80 % band, and a row for
     each run.
 

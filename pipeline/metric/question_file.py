@@ -44,9 +44,8 @@ def read_questions(path: Path, shots: int = 0, say: Say | None = None) -> list[Q
         raise UsageError(f"{path} cannot be read: {error}") from None
     asked = [(row, question) for row in rows if (question := _question(row, path.name.split(".")[0])) is not None]
     if say is not None and len(asked) < len(rows):
-        say(
-            f"{path}: {len(rows) - len(asked):,} of {len(rows):,} rows are left out: no question with choices and answer"
-        )
+        left_out = f"{len(rows) - len(asked):,} of {len(rows):,} rows are left out"
+        say(f"{path}: {left_out}: no question with choices and answer")
     if not asked:
         raise UsageError(f"{path} has no questions: a row needs `query`, `choices`, `gold`, or `arguments`")
     if not shots:
