@@ -99,8 +99,8 @@ def fit(
             show(f"collapse: {name}, the sizes' curves within {max(curve['departure']):.2%} of each other")
     else:
         show("  ".join(f"{name} {value:.4g}" for name, value in {**law["linear"], **law["unknowns"]}.items()))
-        within = f"80 % are within {law['band']['error']:.2%}"
-        show(f"{law['runs']:,} runs, mean relative error {law['relative']:.2%}; {within}")
+        told = f"mean relative error {law['relative']:.2%}; 80 % are within {law['band']['error']:.2%}"
+        show(f"{law['runs']:,} runs, {told}")
 
 
 def _check_out(out: Path | None) -> None:
@@ -240,9 +240,10 @@ def check(
     """Check what a law predicts against what it has not seen.
 
     With --curves: every step of all runs of a larger size, or of other schedules of the same size; with --collapse too:
-    the end of each run, from a tenth of it on. With --table: the final losses of larger models; as in
-    `scaling fit`, the table may have columns for experts, epochs or a mixture. The answer has the mean absolute error
-    in nats, the mean and largest relative error, the share of points in their 80 % band, and a row for each run.
+    the end of each run, from a tenth of it on. With --table: the final losses of larger models; as for `scaling fit`,
+    it may have columns for experts, epochs or a mixture. The answer has the mean
+    absolute error in nats, the mean and largest relative error, the share of points in their 80 % band, and a row for
+    each run.
 
     Example: refinery scaling check --curves curves --fit 25M 100M --predict 400M --calibrate-on constant_24000
     """
@@ -266,7 +267,7 @@ def check(
     else:
         assert table_file is not None
         if (fit_below is None) == (hold_out is None):
-            raise UsageError("scaling check: --table needs --fit-below PARAMETERS, say 100M, or --hold-out COLUMN=TEXT")
+            raise UsageError("scaling check: --table needs --fit-below PARAMETERS, or --hold-out COLUMN=TEXT")
         columns = Columns(
             params, flops or tokens, loss, flops is not None, total, experts, k, epochs, unique, tuple(shares or ())
         )
