@@ -34,6 +34,8 @@ from infra.storage import place, scratch_folder
 
 OPTIONS = "REFINERY_BEAM_OPTIONS"
 DIRECT = "DirectRunner"
+# In the spellings that Beam takes for it, without the module.
+DIRECT_NAMES = ("direct", "directrunner", "switchingdirectrunner")
 # How often a pipeline is run again in which a worker process of DirectRunner died.
 RETRIES = 5
 # The options that say where a cluster is, as HOST:PORT.
@@ -118,7 +120,7 @@ class BeamEngine(Engine):
 
     def _shared(self) -> dict[str, str]:
         """What jobs are told: see `environment` and `told_versions`."""
-        if self._runner() == DIRECT:
+        if self._is_direct():
             return environment()
         known = self._options.get_all_options()
         given = (str(known.get(name)) for name in MASTERS)
@@ -134,7 +136,7 @@ class BeamEngine(Engine):
     def _run_after(self, folder: Path) -> Iterator[Any]:
         import apache_beam as beam
 
-        runner = direct_runner(self._options) if self._runner() == DIRECT else None
+        runner = direct_runner(self._options) if self._is_direct() else None
         try:
             pipeline = beam.Pipeline(runner=runner, options=self._options)
         except ValueError as error:  # an unknown runner, or options that do not go together
@@ -156,10 +158,13 @@ class BeamEngine(Engine):
     def _runner(self) -> str:
         return str(self._options.get_all_options()["runner"] or DIRECT)
 
+    def _is_direct(self) -> bool:
+        return is_direct(self._runner())
+
     def _run(self, pipeline: Any) -> Any:
         """The state in which the pipeline ends. Where a worker process of DirectRunner dies it is run again: what is
         made by then is found."""
-        if self._runner() != DIRECT or self.workers == 1:
+        if not self._is_direct() or self.workers == 1:
             return pipeline.run().wait_until_finish()
         for _ in range(RETRIES):
             try:
@@ -203,11 +208,15 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
             f"--engine beam: Beam would pass over {' '.join(stray)}: its options begin with two dashes, as "
             "--runner=FlinkRunner"
         )
-    if unknown and known["runner"] in (None, DIRECT):
+    if unknown and is_direct(str(known["runner"] or DIRECT)):
         raise UsageError(f"--engine beam: no option of Beam is called {', '.join(f'--{n}' for n in sorted(unknown))}")
     if endpoint := known.get("job_endpoint"):
         check_listens("a Beam job service", str(endpoint))
     return options
+
+
+def is_direct(runner: str) -> bool:
+    return runner.rpartition(".")[2].lower() in DIRECT_NAMES
 
 
 def direct_runner(options: Any) -> Any:

@@ -12,15 +12,18 @@ from infra.storage import scratch_folder
 from tests.infra.toy import Count, Slices, header
 
 
+@pytest.mark.parametrize(
+    "options", ["", " --runner=direct", " --runner=DirectRunner", " --runner=SwitchingDirectRunner"]
+)
 def test_a_pipeline_leaves_no_temporary_files_and_downloads_no_runner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The names of other machines cannot be looked up in tests: what asks for one fails."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     scratch_folder()  # where it was before
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    with open_engine("beam") as engine:
+    with open_engine(f"beam{options}") as engine:
         engine.map_shards(Count(), [Slices()], tmp_path / "out", header())
     assert list(temporary.iterdir()) == []
     assert tempfile.tempdir == str(temporary)
