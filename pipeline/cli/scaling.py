@@ -60,7 +60,7 @@ def fit(
     every_run: EveryRun = False,
     json: Json = False,
 ) -> None:
-    """Fit the law of loss curves: every step, any schedule; or of a table: final losses.
+    """Fit a law of loss curves, or of a table of final losses.
 
     With --curves it prints the law's coefficients for each size, and its mean error on what it was fitted on. With
     --table the law is of size and tokens, and of what else the table has columns for: sparsity and experts a token,
@@ -99,8 +99,8 @@ def fit(
             show(f"collapse: {name}, the sizes' curves within {max(curve['departure']):.2%} of each other")
     else:
         show("  ".join(f"{name} {value:.4g}" for name, value in {**law["linear"], **law["unknowns"]}.items()))
-        within = f"80 % are within {law['band']['error']:.2%}"
-        show(f"{law['runs']:,} runs, mean relative error {law['relative']:.2%}; {within}")
+        told = f"mean relative error {law['relative']:.2%}; 80 % are within {law['band']['error']:.2%}"
+        show(f"{law['runs']:,} runs, {told}")
 
 
 def _check_out(out: Path | None) -> None:
@@ -153,7 +153,7 @@ def predict(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Predict a larger model at every step of a schedule, or the final losses of runs.
+    """Predict a loss curve, or the final losses of a table.
 
     The answer has the predicted loss and the ends of its 80 % band, in nats a token, for each step, or each run.
 
@@ -240,9 +240,10 @@ def check(
     """Check what a law predicts against what it has not seen.
 
     With --curves: every step of all runs of a larger size, or of other schedules of the same size; with --collapse too:
-    the end of each run, from a tenth of it on. With --table: the final losses of larger models; as in
-    `scaling fit`, the table may have columns for experts, epochs or a mixture. The answer has the mean absolute error
-    in nats, the mean and largest relative error, the share of points in their 80 % band, and a row for each run.
+    the end of each run, from a tenth of it on. With --table: the final losses of larger models; as for `scaling fit`,
+    it may have columns for experts, epochs or a mixture. The answer has the mean
+    absolute error in nats, the mean and largest relative error, the share of points in their 80 % band, and a row for
+    each run.
 
     Example: refinery scaling check --curves curves --fit 25M 100M --predict 400M --calibrate-on constant_24000
     """
@@ -266,7 +267,7 @@ def check(
     else:
         assert table_file is not None
         if (fit_below is None) == (hold_out is None):
-            raise UsageError("scaling check: --table needs --fit-below PARAMETERS, say 100M, or --hold-out COLUMN=TEXT")
+            raise UsageError("scaling check: --table needs --fit-below PARAMETERS, or --hold-out COLUMN=TEXT")
         columns = Columns(
             params, flops or tokens, loss, flops is not None, total, experts, k, epochs, unique, tuple(shares or ())
         )

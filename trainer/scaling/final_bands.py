@@ -21,7 +21,7 @@ COVERAGE = 0.8
 # What is not known where no size can be held out: an error outside is so many times that inside, an e-fold away.
 _GROWTH = 1.0
 # Resampled laws have one form: a band is at least so many times as wide as their spread.
-_OF_RESAMPLED = 2.0
+_OF_RESAMPLED = 1.5
 # Held-out runs within this are inside of what was fitted.
 _INSIDE = 1e-9
 
@@ -38,7 +38,7 @@ class Held(NamedTuple):
 @dataclass(frozen=True)
 class Band:
     """`error`: the relative error that 80 % of the runs inside of the fitted ones stay below; `growth`: how many times
-    that one more is, an e-fold outside; `ranges`: the least and largest logarithm of each fitted coordinate."""
+    that one more is, an e-fold outside; `ranges`: the least and largest logarithm of what was fitted."""
 
     error: float
     growth: float

@@ -1,4 +1,4 @@
-"""A law of final losses as a JSON file, with the columns that it was fitted on, and what it predicts of their rows."""
+"""A law of final losses as a JSON file, with the columns of its table, and what it predicts of rows of them."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -76,8 +76,8 @@ class Layout:
 
 
 def layout_of(runs: FinalRuns, names: Sequence[str], power: float = 1.0) -> Layout:
-    """The layout with these terms of the runs; `power`: of shares. Where all runs have one size, or as many tokens,
-    its part is E's."""
+    """The layout with these terms of the runs; `power`: of shares. Where all runs have one size, or as many tokens, its
+    part is E's."""
     values = [(name, runs.terms[name]) for name in names]
     size = any(np.ptp(each) > 0 for each in (runs.parameters, *_of(values, (SPARSITY, EXPERTS_A_TOKEN))))
     tokens = any(np.ptp(each) > 0 for each in (runs.tokens, *_of(values, (EPOCHS,)))) or not size

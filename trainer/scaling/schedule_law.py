@@ -123,8 +123,8 @@ def fit_laws(sizes: Sequence[Sequence[Curve]]) -> list[ScheduleLaw]:
 
 
 def held_out_error(curves: Sequence[Curve]) -> float:
-    """Half of the 80 % band of a run that the law of these has not seen, nats: each of them is left out in turn, and
-    80 % of its points are within the mean over runs. Of one run: its own misfit, many times over."""
+    """Half of the 80 % band of a run that the law of these has not seen, nats: what 80 % of a run's points stay within
+    when it is left out, the mean over these runs. Of one run: its own misfit, many times over."""
     if len(curves) < 2:
         return _OF_ONE_RUN * fit_laws([curves])[0].misfit
     found = []

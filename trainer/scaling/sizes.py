@@ -33,7 +33,7 @@ _OWN_EXPONENT = 0.1
 # An asymptote under this share of L0 + A is none that the curves tell.
 _SHORT = 0.05
 # Errors of a law last for long parts of a run: a run is as many independent points.
-_INDEPENDENT = 8
+_INDEPENDENT = 12
 # Standard deviations of 80 % of a normal distribution on both sides.
 _BAND = 1.2816
 
@@ -76,7 +76,7 @@ class SizeLaw:
         """The law of a model of so many parameters; `seen`: its curves so far, of any schedules."""
         mean, covariance = self._prior(parameters)
         # a mean absolute error, as a standard deviation; the misfit on a run that was not fitted is larger
-        deviation = max(1.25 * 1.5 * self.misfit, LEAST_ERROR * float(self.laws[-1].linear[:2].sum()))
+        deviation = max(1.25 * 1.2 * self.misfit, LEAST_ERROR * float(self.laws[-1].linear[:2].sum()))
         fall = float(mean[1])
         precision = np.linalg.inv(covariance)
         right = precision @ mean
