@@ -108,13 +108,11 @@ DATES = st.none() | st.one_of(
     st.dates(date(1000, 1, 1), date(2900, 1, 1)).map(str),
     st.sampled_from(["", "yesterday", "2024-13-45"]),
 )
+# Some differ by less than eight bytes hold.
+QUALITIES = st.floats(-9, 9) | st.sampled_from([0.5, 0.5 + 1e-12, 0.5 - 1e-12])
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["a", "b b", "c c c"]), DATES, st.none() | st.floats(-9, 9, width=32)), max_size=9
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from(["a", "b b", "c c c"]), DATES, st.none() | QUALITIES), max_size=9))
 @settings(max_examples=30, deadline=None)
 @pytest.mark.parametrize("policy", [*POLICIES, "first"])
 def test_rank_is_the_order_of_the_policy(policy: Policy, rows: list[tuple[str, str | None, float | None]]) -> None:
@@ -130,7 +128,24 @@ def test_rank_is_the_order_of_the_policy(policy: Policy, rows: list[tuple[str, s
     assert np.lexsort((np.arange(len(rows)), rank)).tolist() == order.tolist()
 
 
+@pytest.mark.parametrize("wrong", ["2024-02-30T00:00:00Z", "2023-02-29T00:00:00Z", "2024-01-00T00:00:00Z",
+                                   "2024-13-01T00:00:00Z", "0000-01-01T00:00:00Z", "2024-01-01T25:00:00Z"])  # fmt: skip
+def test_what_is_no_date_is_none_beside_any_others(wrong: str) -> None:
+    """What a date is does not depend on the others of its batch, be all written as archives do or not."""
+    for others in ([], ["2023-01-01T00:00:00Z"], ["2023-01-01"]):
+        dates = pa.array([wrong, *others], pa.string())
+        found = preference_columns(documents(["a"] * len(dates), date=dates), "newest")["date"]
+        assert found.to_pylist() == [None] + ["2023-01-01T00:00:00Z"] * len(others)
+
+
+def test_near_copies_go_by_the_order_that_leads_in_a_bucket() -> None:
+    """Qualities that differ by less than a rank holds are one: what leads survives, and no copy of it is left."""
+    batch = documents(["a"] * 3, url=["x", "y", "z"], signals=[{"quality": q} for q in (0.5, 0.5 + 1e-12, 0.5 - 1e-12)])
+    assert len(set(preference_columns(batch, "best")["quality"].to_pylist())) == 1
+
+
 @given(st.lists(st.datetimes(datetime(1000, 1, 2), datetime(2900, 1, 1), timezones=ZONES), min_size=2, max_size=8))
+@settings(deadline=None)
 @pytest.mark.parametrize("policy", ["newest", "oldest"])
 def test_dates_are_compared_as_moments(policy: Policy, dates: list[datetime]) -> None:
     """Whatever their zones; a date without one is in UTC."""

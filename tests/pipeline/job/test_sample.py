@@ -51,6 +51,7 @@ def test_long_pages_and_those_of_the_baselines_languages_have_a_larger_share() -
     assert [sampling.is_unlikely(*each) for each in told] == [False, False, True, True, True]
     assert not AuditSampling(0.02, True).is_unlikely("zh", False)
     assert sampling.share_of(900, True) == 0.005
+    assert AuditSampling(1.0, True).share_of(900, True) == 1.0  # all pages are asked for: of every language
 
 
 def test_of_pages_far_from_a_bound_fewer_go_through_the_recipe() -> None:
