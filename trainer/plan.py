@@ -119,7 +119,8 @@ def check_memory(
 ) -> Memory:
     """The estimate for this rank, told in a line, and in another one what to change where the device has less.
 
-    `available`: bytes; else what is free. UsageError, with the same advice, where weights and moments alone do not fit, or a step needs `MOST_OVER` times as much.
+    `available`: bytes; else what is free. UsageError, with the same advice, where weights and moments alone do not fit,
+    or a step needs over `MOST_OVER` times as much.
     """
     ranks = launched()
     memory = training_memory(config, vocab_size, kernels_of(config, device.type), ranks)
