@@ -1,4 +1,4 @@
-"""Wrong characters in sound UTF-8, and letters of Central Europe read as Western ones: put right where it is certain."""
+"""Wrong characters in sound UTF-8, and letters of Central Europe read as Western ones: put right where it is sure."""
 
 import re
 
@@ -14,10 +14,10 @@ CENTRAL = {
     "ro": "Şi în această toamnă oraşul îşi trăieşte viaţa: oamenii ieşiţi la plimbare privesc frunzele şi aşteaptă. ",
     "hu": "Az őszi erdő színei gyönyörűek, és a hegyről a tóra nyíló kilátás is szép; az idő hűvös, de a fű még zöld. "
           "Később két nő érkezett, és a kőszobor előtt megálltak. ",
-    "cs": "Dnes večer přijde déšť, zítra však už bude slunečno a teplo; děti si můžou hrát na hřišti, říká předpověď. ",
-    "sk": "Ľudia včera dúfali, že veľká búrka čoskoro prejde; žiaľ, dážď trval až do večera a veľmi ochladilo sa. ",
+    "cs": "Dnes večer přijde déšť, zítra však bude slunečno a teplo; děti si můžou hrát na hřišti, píší. ",
+    "sk": "Ľudia včera dúfali, že veľká búrka čoskoro prejde; žiaľ, dážď trval do večera a ochladilo sa veľmi. ",
     "hr": "Večeras će u našem gradu biti kiša, a još sutra sunčano; možda će djeca češće šetati uz rijeku, kaže čovjek. ",
-    "lt": "Vakarė žvelgė į šviesų rytą: žmonės ėjo šaligatviu, džiaugėsi žydinčiomis liepomis ir šnekėjosi apie mėnesį. ",
+    "lt": "Vakarė žvelgė į šviesų rytą: žmonės ėjo šaligatviu, džiaugėsi baltomis liepomis ir šnekėjosi. ",
     "lv": "Šovakar gaidāms lietus, bet rītdien būs saulains un silts; bērni varēs spēlēties pagalmā, sacīja žurnālists. "
           "Mūsu mājās šodien ir klusi. ",
     "pl": "Jesień w Krakowie jest najpiękniejszą porą roku: liście stają się złote, ludzie idą na łąkę, było ciepło. ",
@@ -118,6 +118,7 @@ def test_control_characters_are_signs_of_windows_1252() -> None:
     assert decoded.text == f"<p>{rest}</p><p>It’s a “quote” – café … 5 €, and a dash — here"
     assert decoded.evidence == "utf-8-repaired"
     polish = "<p>\x84Zażółć gęślą jaźń\x94 \x96 powiedział dziś śpiewak z łódki; jeżeli można, bądź źródłem ciepła."
+    polish += CENTRAL["pl"]
     decoded = decode(polish.encode("iso8859-2"), "iso-8859-2")
     assert decoded.text == polish.replace("\x84", "„").replace("\x94", "”").replace("\x96", "–")
     assert decoded.evidence == "header-repaired"
