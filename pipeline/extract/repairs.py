@@ -1,7 +1,8 @@
 """What a page in UTF-8 says in wrong characters, although its bytes are sound, put right where that is certain.
 
-- UTF-8 that was read in another charset and encoded again (`mojibake.py`): of the whole page; of some of its texts, where a template is right and its content is not; and as character references, which PHP's `htmlentities`
-  made of UTF-8 (`&Atilde;&copy;` for é).
+- UTF-8 that was read in another charset and encoded again (`mojibake.py`): of the whole page; of some of its texts,
+  where a template is right and its content is not; and as character references, which PHP's `htmlentities` made of
+  UTF-8 (`&Atilde;&copy;` for é).
 - Letters of windows-1250, 1254 and 1257 that were read as windows-1252's (`latin_letters.py`): `ºi` for `și`.
 - Control characters from U+0080 to U+009F, which no text has: the quotation marks and dashes of windows-1252.
 """
@@ -17,8 +18,10 @@ from pipeline.extract.mojibake import SAMPLE_BYTES, has_hint, undoubled, undoubl
 # What frequent letters and signs (é, ü, quotation marks, о, 的, kana) become where UTF-8 is read as windows-1252, and
 # the most frequent Russian ones where it is read as windows-1251.
 _PARTS: Final = tuple(
-    part.encode() for part in ("Ã©", "Ã\xa0", "Ã¨", "Ã¼", "Ã¶", "Ã¤", "ÃŸ", "Ã±", "Ã¡", "Ã\xad", "Ã³", "Ã£", "â€",
-                               "â\x80", "Ð°", "Ð¾", "Ð¸", "Р°", "Рѕ", "Рё", "Рµ", "ï¼", "çš„", "ã€", "ã\x81", "ã‚", "ãƒ")
+    part.encode() for part in ("Ã©", "Ã\xa0", "Ã¨", "Ã¼", "Ã¶", "Ã¤", "ÃŸ",
+                               "Ã±", "Ã¡", "Ã\xad", "Ã³", "â€",
+                               "â\x80", "Ð°", "Ð¾", "Ð¸", "Р°", "Рѕ", "Рё", "Рµ", "ï¼", "çš„", "ã€", "ã\x81",
+                               "ã‚", "ãƒ")
 )  # fmt: skip
 MIN_PARTS: Final = 6
 _REFERENCES: Final = (b"&Atilde;&", b"&acirc;&", b"&#195;&", b"&#226;&")

@@ -14,11 +14,11 @@ CENTRAL = {
     "ro": "Şi în această toamnă oraşul îşi trăieşte viaţa: oamenii ieşiţi la plimbare privesc frunzele şi aşteaptă. ",
     "hu": "Az őszi erdő színei gyönyörűek, és a hegyről a tóra nyíló kilátás is szép; az idő hűvös, de a fű még zöld. "
           "Később két nő érkezett, és a kőszobor előtt megálltak. ",
-    "cs": "Dnes večer přijde déšť, zítra však bude slunečno a teplo; děti si můžou hrát na hřišti, píší. ",
-    "sk": "Ľudia včera dúfali, že veľká búrka čoskoro prejde; žiaľ, dážď trval do večera a ochladilo sa veľmi. ",
-    "hr": "Večeras će u našem gradu biti kiša, a još sutra sunčano; možda će djeca češće šetati uz rijeku, kaže čovjek. ",
+    "cs": "Dnes večer přijde déšť, zítra však bude slunečno; děti si můžou hrát na hřišti, píší. ",
+    "sk": "Ľudia včera dúfali, že veľká búrka čoskoro prejde; žiaľ, dážď trval do večera a je veľmi chladno. ",
+    "hr": "Večeras će u našem gradu biti kiša, a još sutra sunčano; možda će djeca čak šetati uz rijeku, kaže čovjek. ",
     "lt": "Vakarė žvelgė į šviesų rytą: žmonės ėjo šaligatviu, džiaugėsi baltomis liepomis ir šnekėjosi. ",
-    "lv": "Šovakar gaidāms lietus, bet rītdien būs saulains un silts; bērni varēs spēlēties pagalmā, sacīja žurnālists. "
+    "lv": "Šovakar gaidāms lietus, bet rītdien būs saulains un silts; bērni varēs spēlēties, sacīja žurnālists. "
           "Mūsu mājās šodien ir klusi. ",
     "pl": "Jesień w Krakowie jest najpiękniejszą porą roku: liście stają się złote, ludzie idą na łąkę, było ciepło. ",
 }  # fmt: skip
