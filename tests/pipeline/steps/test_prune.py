@@ -71,7 +71,8 @@ class Chance(random.Random):
 
     def combine(self, signal: str) -> Combine:
         terms = tuple(self.term() for _ in range(self.randint(1, 3)))
-        return Combine("c", signal, terms, self.uniform(-4, 4), self.languages(), self.random() < 0.5)
+        larger, smaller = self.choice(((False, False), (True, False), (False, True)))
+        return Combine("c", signal, terms, self.uniform(-4, 4), self.languages(), larger, smaller=smaller)
 
     def score(self) -> Score:
         name = self.choice((*AFTER, *AFTER, BEFORE, "quality"))
