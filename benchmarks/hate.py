@@ -10,14 +10,16 @@ they are put together as threads of 30 to 300 words: hateful ones with up to thr
 
 Each collection of posts, with half of the sources of texts, is held out in turn: the AUC of its threads of 80 words and
 more against those pages, and how many score above .5, which one page in 100 does. With `--out` the table is written,
-fitted on all; its intercept is such that .5 is what one page in 100 has, each half of the sources scored by the other's.
+fitted on all; its intercept is such that .5 is what one page in 100 has, each half of the sources scored by the other.
+With `--threads` the threads are written, to be measured by a recipe (`refinery measure`).
 """
 
 import argparse
 import hashlib
+import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,10 +69,15 @@ class Fitted(NamedTuple):
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--posts", nargs="+", type=Path, required=True, help="JSON lines, also .gz: text, source, label")
+    parser.add_argument(
+        "--posts", nargs="+", type=Path, required=True, help="JSON lines, also .gz: text, source, label"
+    )
     add(parser, "--texts", required=True)
     parser.add_argument("--language", required=True)
     add(parser, "--out", help="write the table, fitted on all")
+    parser.add_argument(
+        "--threads", type=Path, help="write the threads: JSON lines of text, source (with its side), url"
+    )
 
 
 def size(text: str, language: str) -> float:
@@ -120,12 +127,23 @@ def threads(posts: Mapping[str, Mapping[str, list[str]]], language: str) -> Iter
         yield from ((source, "none", text) for text in in_order(none, language, 0))
 
 
+def as_lines(found: Sequence[tuple[str, str, str]]) -> bytes:
+    """Threads as documents that any command reads."""
+    rows = (
+        {"text": text, "source": f"{source} {side}", "url": f"http://{number}.invalid/"}
+        for number, (source, side, text) in enumerate(found)
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
 def read(args: argparse.Namespace) -> list[Row]:
     posts: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in args.posts:
         for row in read_rows(path):
             posts[row["source"]][row["label"]].append(row["text"])
     found = [*threads(posts, args.language)]
+    if args.threads:
+        write_bytes(args.threads, as_lines(found))
     for path in args.texts:
         for row in read_rows(path):
             if row["language"] == args.language:
@@ -138,12 +156,11 @@ def half(source: str) -> int:
     return hashlib.sha256(source.encode()).digest()[0] % 2
 
 
-def fit(rows: Sequence[Row], used: Callable[[Row], bool]) -> Fitted:
+def fit(rows: Sequence[Row]) -> Fitted:
     """A logistic regression over the words of those rows; half of the words are those that most texts have, half those
     that hateful threads have, each collection alike."""
     from sklearn.linear_model import LogisticRegression
 
-    rows = [row for row in rows if used(row)]
     collections = {row.source for row in rows if row.side == "hate"}
     groups = Counter((row.side, row.source if row.side in ("hate", "none") else "") for row in rows)
     of_side = {"hate": 1 / len(collections), "none": OF_NONE / len(collections), "page": OF_PAGES, "clean": OF_CLEAN}
@@ -160,7 +177,8 @@ def fit(rows: Sequence[Row], used: Callable[[Row], bool]) -> Fitted:
     common = sorted(known, key=lambda word: (-spread[word], word))[: WORDS // 2]
     of_hate = sorted(known, key=lambda word: (-hateful[word], word))[: WORDS // 2]
     idf = {
-        word: round(float(np.log((1 + len(rows)) / (1 + spread[word]))) + 1, DIGITS) for word in sorted({*common, *of_hate})
+        word: round(float(np.log((1 + len(rows)) / (1 + spread[word]))) + 1, DIGITS)
+        for word in sorted({*common, *of_hate})
     }
     model = LogisticRegression(C=STRENGTH, max_iter=2000, tol=1e-6)
     truth = [row.side == "hate" for row in rows]
@@ -170,7 +188,8 @@ def fit(rows: Sequence[Row], used: Callable[[Row], bool]) -> Fitted:
 
 def measured(rows: Sequence[Row], source: str) -> dict[str, Any]:
     """How well threads of the collection `source` are told from pages by a table that has seen neither."""
-    fitted = fit(rows, lambda row: row.source != source and (row.side in ("hate", "none") or half(row.source) == 0))
+    others = [row for row in rows if row.source != source]
+    fitted = fit([row for row in others if row.side in ("hate", "none") or half(row.source) == 0])
     apart = [row for row in rows if row.side in ("page", "clean") and half(row.source) == 1]
     pages = fitted.margins([row for row in apart if row.side == "page"])
     clean = fitted.margins([row for row in apart if row.side == "clean"])
@@ -190,9 +209,9 @@ def shifted(rows: Sequence[Row]) -> tuple[Fitted, float]:
     """The table of all rows, and the margin that one page in ONE_IN has, each half scored by a table of the other."""
     held_out: list[float] = []
     for part in (0, 1):
-        fitted = fit(rows, lambda row, part=part: row.side in ("hate", "none") or half(row.source) == part)  # type: ignore[misc]
+        fitted = fit([row for row in rows if row.side in ("hate", "none") or half(row.source) == part])
         held_out += fitted.margins([r for r in rows if r.side == "page" and half(r.source) != part]).tolist()
-    return fit(rows, lambda row: True), float(np.quantile(held_out, 1 - 1 / ONE_IN))
+    return fit(rows), float(np.quantile(held_out, 1 - 1 / ONE_IN))
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -205,7 +224,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.out:
         fitted, bound = shifted(rows)
         weights = fitted.weights.tolist()
-        made = WordTable({COLUMN: round(fitted.intercept - bound, DIGITS)}, [*fitted.idf], [*fitted.idf.values()], [weights])
+        made = WordTable(
+            {COLUMN: round(fitted.intercept - bound, DIGITS)}, [*fitted.idf], [*fitted.idf.values()], [weights]
+        )
         write_bytes(args.out, made.as_text(FORMAT).encode())
         order = np.argsort(-fitted.weights, kind="stable")
         words = [*fitted.idf]

@@ -1,4 +1,4 @@
-"""Hate: the probability that a text has the words of boards and posts that deride groups of people, by a table of words.
+"""Hate: how much a text has the words of boards and posts that deride groups of people, by a table of words.
 
 A logistic regression over the words of threads of hateful posts, from several collections, against pages and clean
 texts, with every weight beside its word (`benchmarks/hate.py` fits it). Quality alone ranks such threads above most
