@@ -232,8 +232,8 @@ class RunConfig:
     """Seed of the initial weights and of k."""
 
     threads: int = 2
-    """CPU threads of torch, at most 1,024. Part of a run's identity: sums are split by it, so another number changes the
-    last bits."""
+    """CPU threads of torch, at most 1,024. Part of a run's identity: sums are split by it, so another number changes
+    the last bits."""
 
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """What matrix products and the residual stream are computed in. Weights and moments, the router, RoPE's angles and
