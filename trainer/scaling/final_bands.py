@@ -22,8 +22,8 @@ COVERAGE = 0.8
 _GROWTH = 1.0
 # Resampled laws have one form: a band is at least so many times as wide as their spread.
 _OF_RESAMPLED = 1.5
-# Held-out runs within this are inside of what was fitted.
-_INSIDE = 1e-9
+# Held-out runs that are outside by less than this (e-folds) tell nothing of how errors grow.
+_INSIDE = 0.05
 
 
 class Held(NamedTuple):
@@ -55,11 +55,11 @@ def band_of(runs: FinalRuns, fitted_errors: Floats, held: Sequence[Held], unknow
     """The band of a law of these runs with so many unknowns, from what was held out of them."""
     grown, weights, inside = [], [], []
     for each in held:
-        far = np.sqrt(outside(ranges_of(each.fitted), each.rest))
-        out = far > _INSIDE
+        distance = outside(ranges_of(each.fitted), each.rest)
+        out = distance > _INSIDE
         inside.append(np.abs(each.rest_errors[~out]))
         own = _error(each.fitted_errors, unknowns)
-        grown.append(np.maximum(np.abs(each.rest_errors[out]) / own - 1, 0) / far[out])
+        grown.append(np.maximum(np.abs(each.rest_errors[out]) / own - 1, 0) / np.sqrt(distance[out]))
         _, place, counts = np.unique(each.rest.parameters[out], return_inverse=True, return_counts=True)
         weights.append(1 / counts[place])
     growth = _quantile(np.concatenate(grown), np.concatenate(weights)) if sum(map(len, grown)) else _GROWTH
