@@ -13,7 +13,7 @@ from infra.names import meant
 from trainer.scaling.curves import Floats
 from trainer.scaling.final_bands import Band
 from trainer.scaling.final_loss import FinalForecast, FinalLaw, errors
-from trainer.scaling.final_runs import SHARE, RunColumns, FinalRuns, read_runs, runs_of
+from trainer.scaling.final_runs import SHARE, FinalRuns, RunColumns, read_runs, runs_of
 from trainer.scaling.final_terms import TERMS, Layout
 from trainer.scaling.tables import number_of
 

@@ -13,7 +13,7 @@ from trainer.scaling.check import check_held_out, check_table
 from trainer.scaling.final_bands import ranges_of
 from trainer.scaling.final_files import as_json, is_table_law, read_table_law, table_law
 from trainer.scaling.final_loss import FinalLaw, fit_final
-from trainer.scaling.final_runs import EPOCHS, SHARE, SPARSITY, RunColumns, FinalRuns, best_runs, read_runs
+from trainer.scaling.final_runs import EPOCHS, SHARE, SPARSITY, FinalRuns, RunColumns, best_runs, read_runs
 
 BEYOND = 3e8
 ALL = RunColumns("N", "D", "loss", total="total", k="k", epochs="epochs", shares=("part_*",))

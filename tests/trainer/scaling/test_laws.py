@@ -22,7 +22,7 @@ from trainer.scaling.check import CurveCheck, check_collapse, check_curves, chec
 from trainer.scaling.curves import Curve, Schedule
 from trainer.scaling.files import as_json, read_law
 from trainer.scaling.final_loss import fit_final
-from trainer.scaling.final_runs import RunColumns, FinalRuns, best_runs, read_runs
+from trainer.scaling.final_runs import FinalRuns, RunColumns, best_runs, read_runs
 from trainer.scaling.schedule_law import LEAST_ERROR, LawShape, after_warm_up, fit_laws
 from trainer.scaling.sizes import fit_sizes
 
