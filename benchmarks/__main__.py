@@ -62,6 +62,7 @@ NAMES: Final = (
     "masks",
     "scorers",
     "quality",
+    "hate",
     "keep_rates",
     "attention_cost",
     "training_memory",

@@ -34,7 +34,7 @@ FIRST = (None, 4000.0, 8000.0)
 ISOFLOP = ("src", "dataset", "hparams", "warmup", "decay", "param_count", "val")
 
 
-class Published(NamedTuple):
+class PublicTable(NamedTuple):
     """A published table: its columns, the cuts at which it is fitted, and rows by the texts of some columns."""
 
     file: str
@@ -46,14 +46,14 @@ class Published(NamedTuple):
 
 
 TABLES = (
-    Published(
+    PublicTable(
         "chinchilla/svg_extracted_data.csv", "Model Size", "Training FLOP", "loss", (15e7, 2e8, 3e8, 5e8, 1e9), True
     ),
-    Published("misfitting/scaling_results_last_ckpt_only.csv", "N_no_emb", "D", "loss", (4e7, 6e7, 1e8, 15e7)),
-    Published("misfitting/data.csv", "N_no_emb", "D", "C4 Eval Loss", (4e7, 6e7, 9e7)),
-    Published("misfitting/data.csv", "N_no_emb", "D", "Wiki Eval Loss", (4e7, 6e7, 9e7)),
+    PublicTable("misfitting/scaling_results_last_ckpt_only.csv", "N_no_emb", "D", "loss", (4e7, 6e7, 1e8, 15e7)),
+    PublicTable("misfitting/data.csv", "N_no_emb", "D", "C4 Eval Loss", (4e7, 6e7, 9e7)),
+    PublicTable("misfitting/data.csv", "N_no_emb", "D", "Wiki Eval Loss", (4e7, 6e7, 9e7)),
 )
-ISOFLOP_TABLE = Published("isoflop/isoflop_runs_long.csv", "n", "tokens", "loss", (3e7, 1e8, 3e8))
+ISOFLOP_TABLE = PublicTable("isoflop/isoflop_runs_long.csv", "n", "tokens", "loss", (3e7, 1e8, 3e8))
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +100,7 @@ def of_tables(folder: Path) -> Iterator[dict[str, Any]]:
             yield from of_table(folder, ISOFLOP_TABLE, dict(zip(ISOFLOP, texts)), f"isoflop, {decay}")
 
 
-def of_table(folder: Path, asked: Published, where: dict[str, str], group: str) -> Iterator[dict[str, Any]]:
+def of_table(folder: Path, asked: PublicTable, where: dict[str, str], group: str) -> Iterator[dict[str, Any]]:
     from trainer.scaling.check import check_table
     from trainer.scaling.final_runs import RunColumns, read_runs
 

@@ -42,10 +42,11 @@ _PREFERENCES: dict[str, Preference | None] = {
 }
 CONTENT = pa.field("content", pa.uint64())
 # What the hash of a document's content is made of, of documents or of records; its lowest bits are of the id, which may
-# be made from the place where a document has none.
+# be made from the place where a document has none. Half of them, so that of a million copies of one page the least hash
+# is that of one document, as of a million texts without ids: else the place would decide.
 _OWN = ("text", "url", "date", "content_digest", "source", "dump")
 CONTENT_READ = (*_OWN, "id")
-_ID_BITS = 20
+_ID_BITS = 32
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _AS_ARCHIVED = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
 # What a survivor inherits of its copies. `dumps`: hashes of the names of snapshots.

@@ -71,6 +71,9 @@ class Router(nn.Module):
 class Experts(nn.Module):
     """Routed SwiGLU experts, stored [E, in, out]."""
 
+    all_here = True
+    """Whether this process holds all experts of the layer, so that their weights may be read outside `forward`."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.w_in = nn.Parameter(torch.empty(config.n_experts, config.d_model, 2 * config.d_ff_expert))
@@ -126,7 +129,8 @@ class MoE(nn.Module):
     def routed(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
         """The weighted sum of the experts' outputs, [T, D]. Expert E is none."""
         K, E = expert_TK.shape[1], self.n_experts
-        if x_TD.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        here = x_TD.device.type == "cpu" and self.experts.all_here
+        if here and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
             if x_TD.dtype is torch.float32 and expert_TK.numel() <= PAIRS_PER_EXPERT * E:
                 return sum_of_few(x_TD, expert_TK, weights_TK, self.experts.w_in, self.experts.w_out)
             if x_TD.dtype.itemsize == 2 and expert_TK.numel() <= E:

@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from infra.engines.alike import check_alike, told_versions
 from infra.engines.beam_workers import WorkerDied, run_watched
 from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died, ended_by, noted, take_failure
@@ -87,6 +88,7 @@ class BeamEngine(Engine):
 
         folder = place(jobs.operation.folder)
         wanted = frozenset(jobs.indices.tolist())
+        shared = self._shared()
         each = (jobs.range_of([index], lambda _: ((),)) for index in jobs.indices.tolist())
         with (
             chunked(folder, spreads, SPREADS_IN_CHUNK) as parts,
@@ -98,7 +100,7 @@ class BeamEngine(Engine):
                 | "chunks of spreads" >> beam.Create(parts.paths)
                 | "spreads" >> beam.FlatMap(read_chunk)
                 | beam.Reshuffle()
-                | "spread" >> beam.FlatMap(spread_noted, str(folder), wanted)
+                | "spread" >> beam.FlatMap(spread_noted, str(folder), shared, wanted)
             )
             # every partition is made, also where it has no rows
             reductions = (
@@ -111,19 +113,19 @@ class BeamEngine(Engine):
                 (pieces, reductions)
                 | beam.Flatten()
                 | beam.GroupByKey()
-                | "reduce" >> beam.Map(reduce_noted, str(folder))
+                | "reduce" >> beam.Map(reduce_noted, str(folder), shared)
             )
         done(chunks.count)
         return 0.0  # the runner does not tell what its shuffle took
 
     def _shared(self) -> dict[str, str]:
-        """What the workers need in their environment: see `environment`."""
+        """What jobs are told: see `environment` and `told_versions`."""
         if self._is_direct():
             return environment()
         known = self._options.get_all_options()
         given = (str(known.get(name)) for name in MASTERS)
         master = next((found[1] for each in given if (found := re.search(r"([\w.-]+):\d+$", each))), None)
-        return environment(address_towards(master))
+        return environment(address_towards(master)) | told_versions()
 
     @contextmanager
     def _pipeline(self, folder: Path) -> Iterator[Any]:
@@ -262,11 +264,15 @@ def last_line(error: Exception) -> str:
 def run_noted(job: Job, folder: str, shared: Mapping[str, str]) -> int:
     join_run(shared)
     with noted(folder):
+        check_alike(shared)
         return run_job(job)
 
 
-def spread_noted(spread: Spread, folder: str, wanted: frozenset[int]) -> Iterator[tuple[int, Piece]]:
+def spread_noted(
+    spread: Spread, folder: str, shared: Mapping[str, str], wanted: frozenset[int]
+) -> Iterator[tuple[int, Piece]]:
     with noted(folder):
+        check_alike(shared)
         yield from spread.pieces(wanted)
 
 
@@ -274,9 +280,10 @@ def with_partition(job: RangeJob) -> tuple[int, RangeJob]:
     return job.indices[0], job
 
 
-def reduce_noted(group: tuple[int, Iterable[Piece | RangeJob]], folder: str) -> int:
+def reduce_noted(group: tuple[int, Iterable[Piece | RangeJob]], folder: str, shared: Mapping[str, str]) -> int:
     """Runs the partition's job, which comes among its pieces, in any order."""
     with noted(folder):
+        check_alike(shared)
         pieces: list[Piece] = []
         jobs: list[RangeJob] = []
         for value in group[1]:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from infra.dataset.receipts import SPILL
+from infra.engines.alike import told_versions
 from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died
 from infra.engines.job import Job, PartJobs
@@ -158,7 +159,8 @@ class RayEngine(Engine):
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         waiting = iter(jobs)
         bound, asked = self._bound(), time.monotonic()
-        tasks = RayTasks(str(Path.cwd()), environment(self._host()), self._memory, self.say)
+        shared = environment(self._host()) | (told_versions() if self.address else {})
+        tasks = RayTasks(str(Path.cwd()), shared, self._memory, self.say)
         try:
             while True:
                 if time.monotonic() - asked > ASK_EVERY:

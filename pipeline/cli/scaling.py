@@ -60,7 +60,7 @@ def fit(
     every_run: EveryRun = False,
     json: Json = False,
 ) -> None:
-    """Fit the law of loss curves: every step, any schedule; or of a table: final losses.
+    """Fit a law of loss curves, or of a table of final losses.
 
     With --curves it prints the law's coefficients for each size, and its mean error on what it was fitted on. With
     --table the law is of size and tokens, and of what else the table has columns for: sparsity and experts a token,
@@ -153,7 +153,7 @@ def predict(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Predict a larger model at every step of a schedule, or the final losses of runs.
+    """Predict a loss curve, or the final losses of a table.
 
     The answer has the predicted loss and the ends of its 80 % band, in nats a token, for each step, or each run.
 

@@ -64,7 +64,7 @@ def combine_lines(step: Mapping[str, Any]) -> Iterator[str]:
         value = step["values"].get(name)
         yield f"       {add:+.4f} for {name} {'not measured' if value is None else _number(value)}"
     if "before" in step:
-        yield f"       the larger of this and the earlier value, {_number(step['before'])}"
+        yield f"       the {step['of_two']} of this and the earlier value, {_number(step['before'])}"
 
 
 def change_lines(changes: Mapping[str, Any] | None) -> Iterator[str]:

@@ -3,10 +3,10 @@
 A page is in the sample if a hash of its place is below its share. Without a baseline all pages have the same share.
 With one (`pipeline/job/baseline.py`) the share depends on what is known of every page when its prefilter ends: it
 doubles with each octave of text above LONG characters, since long pages decide the sum of tokens, and it is a quarter
-for a page of a language that the baseline rejects; a share of 1 is all of them. Of sampled pages that the prefilter
-rejects all go through the baseline, but of those that are far from its bounds only a quarter goes through the rest of
-the recipe, which would hardly keep them. The share of each page is known, so estimates stay unbiased; it only decides
-how near they are (Horvitz and Thompson 1952).
+for a page of a language that the baseline rejects. A share of 1 is all pages, of every language. Of sampled pages that
+the prefilter rejects all go through the baseline, but of those that are far from its bounds only a quarter goes through
+the rest of the recipe, which would hardly keep them. The share of each page is known, so estimates stay unbiased; it
+only decides how near they are (Horvitz and Thompson 1952).
 """
 
 from collections.abc import Mapping, Sequence

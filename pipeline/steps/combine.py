@@ -26,7 +26,7 @@ class Combine(Step):
     The terms stand in the recipe, or in a file that `refinery fit combination` made: `model`, by its name among the
     models. A step with a model has no terms until it is bound.
     `languages`: of which documents (none: all).
-    `larger`: the signal, which an earlier step has set, keeps its own value where that is larger.
+    `larger`, `smaller`: the signal, which an earlier step has set, keeps its own value where that is larger (smaller).
     """
 
     kind: ClassVar[str] = "combine"
@@ -42,6 +42,7 @@ class Combine(Step):
         ),
         Option("languages", "of which documents, by their language; without it of all", "list of texts"),
         Option("larger", "an earlier value of the signal stays where it is larger", "true or false", "false"),
+        Option("smaller", "an earlier value of the signal stays where it is smaller", "true or false", "false"),
     )
     stages: ClassVar[tuple[str, ...]] = ("extract", "filter")
     on_text: ClassVar[bool] = True
@@ -54,6 +55,7 @@ class Combine(Step):
     languages: tuple[str, ...] = ()
     larger: bool = False
     model: str | None = None
+    smaller: bool = False
 
     @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
@@ -63,6 +65,9 @@ class Combine(Step):
             given = source.get("signal")
             raise UsageError(f"{place}: a combination sets no signal {shown(given)}; {meant(given, STEP_SIGNALS)}")
         model = model_name(text(source, "model", place), f"{place}: model") if "model" in source else None
+        larger, smaller = (flag(source, key, place) if key in source else False for key in ("larger", "smaller"))
+        if larger and smaller:
+            raise UsageError(f"{place}: larger and smaller would undo each other: leave one of the two out")
         terms = tuple(_read_term(term, place) for term in tables(source, "terms", place))
         if model and ("terms" in source or "intercept" in source):
             raise UsageError(f"{place}: intercept and terms are in the model {shown(model)}: leave one of the two out")
@@ -74,8 +79,9 @@ class Combine(Step):
             terms,
             number(source, "intercept", place),
             words(source, "languages", place),
-            flag(source, "larger", place) if "larger" in source else False,
+            larger,
             model,
+            smaller,
         )
 
     def bound(self, later: Sequence[Step], places: Mapping[str, Path]) -> Self:
@@ -95,8 +101,18 @@ class Combine(Step):
 
     def requires(self) -> Iterator[str]:
         yield from (term.signal for term in self.terms)
-        if self.larger:
+        if self.chooses:
             yield self.signal
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it chooses between its value and an earlier one."""
+        return self.larger or self.smaller
+
+    def _chosen(self, value: float, before: float | None) -> float:
+        if before is None or not self.chooses:
+            return value
+        return max(value, before) if self.larger else min(value, before)
 
     @property
     def sets(self) -> frozenset[str]:
@@ -104,7 +120,7 @@ class Combine(Step):
 
     def lines(self) -> list[str]:
         terms = [f"  {term.signal} at {list(term.at)} adds {list(term.add)}" for term in self.terms]
-        how = ", if that is larger" if self.larger else ""
+        how = ", if that is larger" if self.larger else ", if that is smaller" if self.smaller else ""
         model = f" with {self.model}" if self.model else ""
         base = f" from {self.intercept:g}" if self.terms else ""
         return [f"combine {self.signal}{in_languages(self.languages)}{model}{base}{how}", *terms]
@@ -116,7 +132,7 @@ class Combine(Step):
             return before
         # summed in the order of `run`: rounding cannot make it less than the value there
         value = logistic(self.intercept + sum(add for _, add in self._parts(document, unknown)))
-        return max(value, before) if self.larger and before is not None else value
+        return self._chosen(value, before)
 
     def _parts(self, document: Document, unknown: Collection[str] = ()) -> list[tuple[str, float]]:
         """What each signal adds; the most that it can where it is `unknown`."""
@@ -137,15 +153,15 @@ class Combine(Step):
             return []
         parts = self._parts(document)
         value = logistic(self.intercept + sum(add for _, add in parts))
-        before = document.signals.get(self.signal) if self.larger else None
-        value = document.signals[self.signal] = value if before is None else max(value, before)
+        before = document.signals.get(self.signal) if self.chooses else None
+        value = document.signals[self.signal] = self._chosen(value, before)
         if trace is not None:
             trace.append(
                 {"step": self.name, "rule": "combine", "signal": self.signal, "value": value, "threshold": None,
                  "passed": True, "intercept": self.intercept,
                  "values": {term.signal: document.signal(term.signal) for term in self.terms},
                  "terms": {name: round(add, 4) for name, add in parts},
-                 **({} if before is None else {"before": before})}
+                 **({} if before is None else {"before": before, "of_two": "larger" if self.larger else "smaller"})}
             )  # fmt: skip
         return []
 

@@ -17,7 +17,7 @@ from dedup.equal_sets import EqualSets
 from dedup.exact import ExactKey, key_table
 from dedup.keep import KeepOne
 from dedup.minhash import MinHash, band_rows, signature_table
-from dedup.policy import Policy, preference_columns, preference_order
+from dedup.policy import Policy, content_hashes, preference_columns, preference_order
 from dedup.rank import ranks
 from dedup.survivors import Link, select_survivors
 from dedup.tables import DECISIONS, PAIRS, SAME, node_table, numbers_of
@@ -53,6 +53,13 @@ def test_exact_copies(rows: list[tuple[Any, ...]], policy: Policy, by: ExactKey,
         decisions = reduce(KeepOne(policy), [key_table(batch, 0, 0, by, policy)], DECISIONS)
         kept.append(left(batch, decisions))
     assert kept[0] == kept[1]
+
+
+def test_of_many_equal_documents_each_id_has_a_hash_of_its_own() -> None:
+    """Or the place would decide between two: of 200,000 copies of one page it did in one pool of seven."""
+    hashes = content_hashes(documents(["the same"] * 5000))
+    assert np.unique(hashes).size == hashes.size
+    assert np.unique(hashes >> np.uint64(32)).size == 1
 
 
 def test_of_one_address_the_plainest_spelling_stays() -> None:

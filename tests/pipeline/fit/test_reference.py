@@ -135,6 +135,19 @@ def test_the_larger_of_two_combinations_stays(before: float | None, score: float
     assert ("larger" in lines[-1]) == (before is not None)
 
 
+CAP = Combine("cap", "quality", (Term("hate", (0.4, 0.5), (14.0, -4.0), missing=14.0),), smaller=True)
+
+
+@pytest.mark.parametrize(("before", "hate", "after"), [(0.97, 0.1, 0.97), (0.97, 0.5, 0.018), (0.01, 0.5, 0.01)])
+def test_the_smaller_of_two_combinations_stays(before: float, hate: float, after: float) -> None:
+    document = Document("text", signals={"hate": hate, "quality": before})
+    trace: list[dict[str, Any]] = []
+    assert not run_steps(document, [CAP], loaded_models(()), trace)
+    assert document.signals["quality"] == pytest.approx(after, abs=1e-3) == trace[0]["value"]
+    assert "the smaller of this and the earlier value" in list(combine_lines(trace[0]))[-1]
+    assert CAP.lines()[0].endswith("if that is smaller")
+
+
 def test_words_are_cut_once_and_anew_after_an_edit(tmp_path: Path) -> None:
     reference_from(CLEAN, PAGES, tmp_path / "reference.tsv", [], "here")
     (tmp_path / "bag_of_words.tsv").write_text(BagOfWords(0.0, dict.fromkeys(MENU, (1.0, 1.0))).as_text())

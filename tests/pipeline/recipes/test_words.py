@@ -187,7 +187,7 @@ WORDS = """
 name about stage command step kind rules signal min max languages what model keep edit method options terms at add
 intercept lists engine audit carried draw tokenizer characters declared calibration source missing words quality
 filter extract dedup mix tokenize ingest judge label combine rewrite pool gate quantile clusters url minhash side
-prune larger low high score mask_pii resiliparse language en .. / policy targets"""
+prune larger smaller low high score mask_pii resiliparse language en .. / policy targets"""
 KNOWN = st.sampled_from(WORDS.split())
 LEAVES: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), KNOWN, st.dates()

@@ -71,7 +71,8 @@ class Chance(random.Random):
 
     def combine(self, signal: str) -> Combine:
         terms = tuple(self.term() for _ in range(self.randint(1, 3)))
-        return Combine("c", signal, terms, self.uniform(-4, 4), self.languages(), self.random() < 0.5)
+        larger, smaller = self.choice(((False, False), (True, False), (False, True)))
+        return Combine("c", signal, terms, self.uniform(-4, 4), self.languages(), larger, smaller=smaller)
 
     def score(self) -> Score:
         name = self.choice((*AFTER, *AFTER, BEFORE, "quality"))
@@ -219,7 +220,8 @@ def test_yi_prunes_by_the_bounds_and_curves_of_its_last_judge() -> None:
     assert isinstance(prune, Prune)
     asked = [rule for rule in steps["scores"].rules if rule.rule.signal == "quality"]
     assert list(prune.rules) == asked and [rule.rule.threshold for rule in asked] == [0.2]
-    assert prune.between[-4:] == tuple(steps[name] for name in ("quality-en", "reference-en", "quality-zh", "like-zh"))
+    last = ("quality-en", "reference-en", "quality-zh", "like-zh", "hate-quality")
+    assert prune.between[-5:] == tuple(steps[name] for name in last)
     # the fingerprint of a task is made of it
     assert repr(steps["quality-en"]) in repr(prune) and repr(asked[0]) in repr(prune)
     # the perplexity of a text that a language model finds easy adds most

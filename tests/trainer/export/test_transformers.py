@@ -1,6 +1,7 @@
 """What `export_model` writes is what `transformers` loads: the same logits, caches, texts and tokens."""
 
 import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from tests.trainer.conftest import documents
 from trainer.baselines import open_tokenizer
 from trainer.cache import kv_bytes
@@ -237,6 +238,18 @@ def test_weights_in_several_files(checkpoint: Path, loaded: Loaded, tmp_path: Pa
     tokens = drawn(ours, 12)
     with torch.inference_mode():
         assert (theirs(tokens).logits - logits_of(ours, tokens, chosen)).abs().max() < 1e-5
+
+
+def test_a_file_that_cannot_be_written_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    """The error is that of safetensors, which is no OSError."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
+    try:
+        with pytest.raises(WorkError, match="larger than its file system, or `ulimit -f`, allows"):
+            export_model(checkpoint, tmp_path / "exported")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_tokenizer_gives_the_same_ids(checkpoint: Path, tmp_path: Path) -> None:
