@@ -43,6 +43,7 @@ NAMES: Final = (
     "elastic_experts",
     "branches",
     "ladder",
+    "law_tables",
     "distributions",
     "budget_map",
     "decode_speed",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dedup.compiled import compiled
+from infra.compiled import compiled
 
 Indices = npt.NDArray[np.integer[Any]]
 Numbers = npt.NDArray[np.int64]

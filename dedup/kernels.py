@@ -6,8 +6,8 @@ All arithmetic is on unsigned integers modulo 2^64: the same bytes on every mach
 import numpy as np
 import numpy.typing as npt
 
-from dedup.compiled import compiled_with
 from dedup.tables import Hashes
+from infra.compiled import compiled_with
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.uint32]

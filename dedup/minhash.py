@@ -26,6 +26,9 @@ from infra.errors import UsageError
 # RefinedWeb: arXiv 2306.01116, G.3.1; DCLM: arXiv 2406.11794, the MinHash arm of its ablations.
 SIGNATURES: Final = {"fineweb": (14, 8), "dolma3": (26, 11), "refinedweb": (450, 20), "dclm": (93, 15)}
 
+# Values of a signature, more than the largest published one has. A batch has the bands of up to 1,024 documents.
+MOST_VALUES = 1 << 14
+
 
 @dataclass(frozen=True)
 class MinHash:
@@ -47,6 +50,11 @@ class MinHash:
         for name in ("bands", "rows", "ngram"):
             if getattr(self, name) < 1:
                 raise UsageError(f"MinHash: {name} is {getattr(self, name)}; give at least 1")
+        if self.bands * self.rows > MOST_VALUES:
+            raise UsageError(
+                f"MinHash: {self.bands} bands of {self.rows} rows are {self.bands * self.rows:,} hashes of a document; "
+                f"give fewer, at most {MOST_VALUES:,}"
+            )
 
     def signature(self, hashes: Hashes) -> Hashes:
         """The signature of a document, shape (bands·rows,), from one or more shingle hashes, in any order."""

@@ -42,10 +42,12 @@ _PREFERENCES: dict[str, Preference | None] = {
 }
 CONTENT = pa.field("content", pa.uint64())
 # What the hash of a document's content is made of, of documents or of records; its lowest bits are of the id, which may
-# be made from the place where a document has none.
+# be made from the place where a document has none. Half of them, so that of a million copies of one page the least hash
+# is that of one document, as of a million texts without ids: else the place would decide.
 _OWN = ("text", "url", "date", "content_digest", "source", "dump")
 CONTENT_READ = (*_OWN, "id")
-_ID_BITS = 20
+_ID_BITS = 32
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _AS_ARCHIVED = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
 # What a survivor inherits of its copies. `dumps`: hashes of the names of snapshots.
 _INHERITED = (pa.field("dumps", LISTS), pa.field("copies", pa.int32()), pa.field("snapshots", pa.int32()))
@@ -119,15 +121,28 @@ def content_hashes(documents: pa.RecordBatch) -> npt.NDArray[np.uint64]:
 
 
 def _dates(given: pa.Array) -> pa.Array:
-    """Dates as those of archives are, to the second in UTC, so that they are in order as strings; null for others."""
-    if pc.all(pc.match_substring_regex(given, _AS_ARCHIVED)).as_py() is not False:
-        return given
-    return pa.array([normalise_date(each) for each in given.to_pylist()], pa.string())
+    """Dates as those of archives are, to the second in UTC, so that they are in order as strings; null for others,
+    those of no calendar (the 30th of February) among them."""
+    return given if _as_archived(given) else pa.array([normalise_date(each) for each in given.to_pylist()], pa.string())
+
+
+def _as_archived(given: pa.Array) -> bool:
+    """Whether all dates are as `normalise_date` writes them: then there is no need to call it for each."""
+    dates = given.drop_null()
+    if not len(dates):
+        return True
+    if not pc.all(pc.match_substring_regex(dates, _AS_ARCHIVED)).as_py() or pc.min(dates).as_py() < "0001":
+        return False
+    # strptime takes days that a month does not have for those of the next one
+    again = pc.strftime(pc.strptime(dates, format=_FORMAT, unit="s", error_is_null=True), format=_FORMAT)
+    return bool(pc.all(pc.fill_null(pc.equal(again, dates), False)).as_py())
 
 
 def _quality(documents: pa.RecordBatch) -> pa.Array:
+    """As float32 has it, which is what a rank holds (`rank.py`): whether a document leads its bucket and whether it
+    survives follow one order, or copies of a leader that another one removes would have no edge to that one."""
     if "signals" in documents.schema.names and documents.schema.field("signals").type.get_field_index("quality") >= 0:
-        return pc.struct_field(documents["signals"], "quality").cast(pa.float64())
+        return pc.struct_field(documents["signals"], "quality").cast(pa.float32(), safe=False).cast(pa.float64())
     return pa.nulls(documents.num_rows, pa.float64())
 
 

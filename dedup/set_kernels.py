@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from dedup.compiled import compiled
 from dedup.kernels import Offsets
 from dedup.tables import Hashes
+from infra.compiled import compiled
 
 _ONE, _NOTHING = np.uint64(1), np.uint64(0)
 

@@ -33,10 +33,13 @@ def jaccard(a: Hashes, b: Hashes) -> float:
     return shared / union if union else 0.0
 
 
-def containment(a: Hashes, b: Hashes) -> float:
-    """|a ∩ b| / min(|a|, |b|): 1 where one text contains the other; 0 where one is empty."""
-    smaller = min(a.size, b.size)
-    return _shared(a, b) / smaller if smaller else 0.0
+def containment(longer: Hashes, shorter: Hashes) -> float:
+    """|longer ∩ shorter| / |shorter|: 1 where the longer text has all of the other; 0 where that is empty.
+
+    Of the text that would go, not of the smaller set: a text that repeats itself is the longer one and may have fewer
+    shingles than what it would remove.
+    """
+    return _shared(longer, shorter) / shorter.size if shorter.size else 0.0
 
 
 def set_rows(documents: pa.RecordBatch, first: int, wanted: pa.RecordBatch, ngram: int) -> Iterator[pa.RecordBatch]:
@@ -98,8 +101,8 @@ class Verify:
         ends = column.offsets.to_numpy()
         shared = set_kernels.shared_counts(column.values.to_numpy(), ends, owners)
         sizes = np.diff(ends)
-        union, smaller = sizes[owners] + sizes - shared, np.minimum(sizes[owners], sizes)
-        jaccards, containments = shared / np.maximum(union, 1), shared / np.maximum(smaller, 1)
+        union = sizes[owners] + sizes - shared
+        jaccards, containments = shared / np.maximum(union, 1), shared / np.maximum(sizes, 1)
         similarity = {"jaccard": jaccards, "containment": containments}[self.measure]
         kept = (owners >= 0) & (similarity >= self.threshold)
         columns = {"a": leader, "b": member, "jaccard": jaccards, "containment": containments}

@@ -18,7 +18,7 @@ infra.errors
 infra.hashing  infra.extras  infra.names  infra.addresses  infra.hidden_imports
 infra.storage
 infra.remote  infra.http
-infra.user_folders  infra.code_version
+infra.user_folders  infra.code_version  infra.compiled
 infra.dataset
 infra.ledger
 infra.sandbox

@@ -21,6 +21,7 @@ from trainer.settings import build, read_toml
 PARAMETER_GROUPS = ("embedding", "attention", "dense", "experts", "router", "norm", "head")
 # Those that have matrices alone, and no table of tokens (Jordan et al. 2024: embedding and head stay with AdamW).
 MUON_GROUPS = ("attention", "dense", "experts", "router")
+MOST_THREADS = 1024  # OpenMP ends the process, or waits, where threads cannot be started
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,8 @@ class RunConfig:
     """Seed of the initial weights and of k."""
 
     threads: int = 2
-    """CPU threads of torch. Part of a run's identity: sums are split by it, so another number changes the last bits."""
+    """CPU threads of torch, at most 1,024. Part of a run's identity: sums are split by it, so another number changes
+    the last bits."""
 
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """What matrix products and the residual stream are computed in. Weights and moments, the router, RoPE's angles and
@@ -316,6 +318,8 @@ def _problems(config: Config) -> list[str]:
         "run.checkpoint_interval_steps": config.run.checkpoint_interval_steps,
     }
     problems = [f"{name} is {value}; it must be at least 1" for name, value in sizes.items() if value < 1]
+    if config.run.threads > MOST_THREADS:
+        problems.append(f"run.threads is {config.run.threads}; it must be at most {MOST_THREADS}")
     if problems:
         return problems
     rows = 4 if config.run.compute_dtype == "float32" else 8

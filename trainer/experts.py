@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from trainer.attention import linear, wide
 from trainer.config import ModelConfig
 from trainer.dispatch import gather_rows, plan_dispatch, sum_rows
+from trainer.few_tokens import PAIRS_PER_EXPERT, sum_of_few
 from trainer.grouped import grouped_product
 from trainer.policies import Policy
 
@@ -69,6 +70,9 @@ class Router(nn.Module):
 
 class Experts(nn.Module):
     """Routed SwiGLU experts, stored [E, in, out]."""
+
+    all_here = True
+    """Whether this process holds all experts of the layer, so that their weights may be read outside `forward`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -125,8 +129,12 @@ class MoE(nn.Module):
     def routed(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
         """The weighted sum of the experts' outputs, [T, D]. Expert E is none."""
         K, E = expert_TK.shape[1], self.n_experts
-        if x_TD.device.type == "cpu" and not torch.is_grad_enabled() and expert_TK.numel() <= E:
-            return self.routed_few(x_TD, expert_TK, weights_TK)
+        here = x_TD.device.type == "cpu" and self.experts.all_here
+        if here and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            if x_TD.dtype is torch.float32 and expert_TK.numel() <= PAIRS_PER_EXPERT * E:
+                return sum_of_few(x_TD, expert_TK, weights_TK, self.experts.w_in, self.experts.w_out)
+            if x_TD.dtype.itemsize == 2 and expert_TK.numel() <= E:
+                return self.routed_few(x_TD, expert_TK, weights_TK)
         # Grouped products in 16-bit types sum over rows in the backward pass, in multiples of 16 bytes.
         align = 8 if x_TD.dtype.itemsize == 2 else 1
         pair_N, row_TK, ends_E, whole = plan_dispatch(expert_TK, E, align)
@@ -136,7 +144,7 @@ class MoE(nn.Module):
         return sum_rows(self.experts(x_ND, weight_N, ends_E), row_TK, token_N, whole)
 
     def routed_few(self, x_TD: Tensor, expert_TK: Tensor, weights_TK: Tensor) -> Tensor:
-        """The same of fewer pairs than there are experts, on a CPU, whose grouped product goes through all experts. A
+        """The same of fewer pairs than there are experts, on a CPU in bfloat16, which `few_tokens.py` does not know. A
         token's product with an expert's matrix is a bag of the matrix's rows that the token's features weigh: one call
         has all pairs and copies no weights. A call costs as much as its arithmetic, so there are few, in place."""
         (T, K), experts = expert_TK.shape, self.experts

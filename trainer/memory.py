@@ -194,7 +194,7 @@ def _attention(config: Config, kernels: Kernels, i: int, owns: bool) -> int:
     if kernels.attention != "varlen":
         total += size * d_q  # the output with its heads side by side
     if reference and model.layers[i].attention == "sliding":
-        return total + size * (4 * d_kv + 2 * model.window)
+        return total + size * (4 * d_kv + 2 * min(model.window, config.data.sequence_length))
     return total + (size * 2 * d_kv if owns else 0)
 
 

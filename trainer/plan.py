@@ -29,6 +29,7 @@ GPUS = (1, 8, 64, 2000)
 DAY = 86400.0
 BF16 = 2
 MODES = ("none", "experts", "block")
+MOST_OVER = 4  # times the free memory: an estimate that is over it is not tried, as the system would end the process
 MOST_DOUBLINGS = 13  # of ranks, in advice
 
 
@@ -118,7 +119,8 @@ def check_memory(
 ) -> Memory:
     """The estimate for this rank, told in a line, and in another one what to change where the device has less.
 
-    `available`: bytes; else what is free. UsageError, with the same advice, where weights and moments alone do not fit.
+    `available`: bytes; else what is free. UsageError, with the same advice, where weights and moments alone do not fit,
+    or a step needs over `MOST_OVER` times as much.
     """
     ranks = launched()
     memory = training_memory(config, vocab_size, kernels_of(config, device.type), ranks)
@@ -130,6 +132,8 @@ def check_memory(
         advice += mending(config, vocab_size, device, ranks, free)
         if memory.weights + memory.moments > free:
             raise UsageError(f"the weights and moments of this model do not fit: {advice}")
+        if memory.total > MOST_OVER * free:
+            raise UsageError(f"a step does not fit: {advice}")
         if tell:
             tell(f"warning: this may run out of memory, {advice}")
     return memory

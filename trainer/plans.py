@@ -99,8 +99,10 @@ def packed_plan(
     chosen = choose_backend(device, dtype, backend)
     rope = rope_of(config, torch.arange(segments_BL.shape[1], device=device))
     if chosen == "reference":
-        mask = sliding_mask(segments_BL.to(device), config.window)
-        return ReferencePlan(rope, config.window, mask, documents_of(segments_BL))
+        # No token is further back than the sequence is long; scores are of blocks of the window's size.
+        window = min(config.window, segments_BL.shape[1])
+        mask = sliding_mask(segments_BL.to(device), window)
+        return ReferencePlan(rope, window, mask, documents_of(segments_BL))
     if chosen == "varlen":
         return VarlenPlan(rope, config.window, document_ends(segments_BL).to(device, non_blocking=True))
     segments = segments_BL.to(device, non_blocking=True)

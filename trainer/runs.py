@@ -44,7 +44,10 @@ class RunFolder:
                 raise UsageError(f"{path} is damaged: choose another --out, or delete {self.folder}")
             difference = first_difference(with_defaults(held), json.loads(readable_json(arguments)))
             if difference:
-                raise UsageError(f"{self.folder} was made with other arguments ({difference}): choose another --out")
+                raise UsageError(
+                    f"{self.folder} was made with other arguments ({difference}): choose another --out; to go on from "
+                    "its weights with other data or settings, freeze it and make a branch"
+                )
             return
         if checkpoints_of(self.folder):
             raise UsageError(f"{self.folder} has checkpoints, and no {name}: choose another --out, or restore the file")

@@ -1,13 +1,14 @@
-"""Bits of texts under a checkpoint: what `evaluate --grid` and `evaluate --rejects` measure distributions by.
+"""Bits of texts under a checkpoint: what `evaluate --grid`, `--rejects` and `--choices` measure by.
 
 A text's bits are those of all its tokens and of the end of the document after it; where only the beginning of a
 document is scored, no end is. Texts longer than the training length are scored in windows (`windows.py`), so no token
-but the first has less context than half of a window while there is some.
+but the first has less context than half of a window while there is some. A continuation is scored in one window, with
+as much of its context as fits before it.
 
 Shapes: B sequences, L positions, M MoE layers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
 from trainer.run_files import find_checkpoint
-from trainer.windows import Ints, WindowBatch, packed, windows_of
+from trainer.windows import Ints, TextWindow, WindowBatch, packed, windows_of
 
 BATCH_SIZE = 8  # sequences
 
@@ -75,13 +76,44 @@ class TextScorer:
             bits = text_bits(self._model, tokens, self._length, self._policy, end[0])
         return TextScores(bits, sizes)
 
+    def continuation_bits(self, contexts: Sequence[str], continuations: Sequence[str]) -> Floats:
+        """Bits of each continuation after its context, shape (texts,): from its first token on, which has the end of
+        the context in it where the tokenizer makes one token of both. WorkError as above."""
+        tokens, windows = [], []
+        for text, (context, continuation) in enumerate(zip(contexts, continuations, strict=True)):
+            known = np.array(encode(self._tokenizer, context), np.int64)
+            whole = np.array(encode(self._tokenizer, context + continuation), np.int64)
+            least = min(len(known), len(whole))
+            same = whole[:least] == known[:least]
+            first = least if same.all() else int(np.argmin(same))
+            tokens.append(whole)
+            windows += continuation_windows(text, first, len(whole), self._length)
+        with reproducible(self._threads, self._device):
+            return text_bits(self._model, tokens, self._length, self._policy, self._read.data.eod_id, windows)
 
-def text_bits(model: Transformer, tokens: Sequence[Ints], length: int, policy: KPolicy, before: int) -> Floats:
+
+def continuation_windows(text: int, first: int, targets: int, length: int) -> list[TextWindow]:
+    """The window of the targets from `first` on, with all before it that fit; more windows for more than fit in one."""
+    if targets - first <= length:
+        return [TextWindow(text, max(0, targets - length), first, targets)] if targets > first else []
+    later = windows_of(text, targets - first, length, max(1, length // 2))
+    return [TextWindow(text, first + each.start, first + each.first, first + each.end) for each in later]
+
+
+def text_bits(
+    model: Transformer,
+    tokens: Sequence[Ints],
+    length: int,
+    policy: KPolicy,
+    before: int,
+    windows: Iterable[TextWindow] | None = None,
+) -> Floats:
     """Bits of each text, shape (texts,). `tokens`: the targets of each. `length`: tokens of a window. `before`: the
-    token that stands before every text."""
+    token that stands before every text. `windows`: those that score, in the order of texts; by default all."""
     bits = np.zeros(len(tokens))
     step = max(1, length // 2)
-    windows = (window for text, ids in enumerate(tokens) for window in windows_of(text, len(ids), length, step))
+    if windows is None:
+        windows = (window for text, ids in enumerate(tokens) for window in windows_of(text, len(ids), length, step))
     with torch.inference_mode():
         for batch in packed(tokens, windows, length, BATCH_SIZE, before):
             nats = target_nats(model, batch, policy)

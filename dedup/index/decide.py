@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.compiled import compiled
 from dedup.index.keys import Keys, among, parts_of, prefixes, to_numpy
 from dedup.index.tables import REMOVED, snapshot_lists, table_of
+from infra.compiled import compiled
 from infra.errors import UsageError
 
 Policy = Literal["within", "older", "copies"]

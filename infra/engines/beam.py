@@ -12,12 +12,14 @@ import logging
 import os
 import re
 import shlex
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from infra.engines.alike import check_alike, told_versions
 from infra.engines.beam_workers import WorkerDied, run_watched
 from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died, ended_by, noted, take_failure
@@ -28,10 +30,12 @@ from infra.engines.shuffle import Piece, Spread, Spreads, reduce_pieces
 from infra.errors import UsageError
 from infra.extras import check_extra
 from infra.http.budget import environment, join_run
-from infra.storage import place
+from infra.storage import place, scratch_folder
 
 OPTIONS = "REFINERY_BEAM_OPTIONS"
 DIRECT = "DirectRunner"
+# In the spellings that Beam takes for it, without the module.
+DIRECT_NAMES = ("direct", "directrunner", "switchingdirectrunner")
 # How often a pipeline is run again in which a worker process of DirectRunner died.
 RETRIES = 5
 # The options that say where a cluster is, as HOST:PORT.
@@ -48,7 +52,7 @@ class BeamEngine(Engine):
     def __init__(self, workers: int = 1, progress: Report | None = None, options: Sequence[str] = ()) -> None:
         super().__init__(workers, progress)
         check_extra("beam")
-        self.words = [*options] or shlex.split(os.environ.get(OPTIONS, ""))
+        self.words = [*options] or words_of_environment()
         self._options: Any = None
 
     def start(self) -> None:
@@ -84,6 +88,7 @@ class BeamEngine(Engine):
 
         folder = place(jobs.operation.folder)
         wanted = frozenset(jobs.indices.tolist())
+        shared = self._shared()
         each = (jobs.range_of([index], lambda _: ((),)) for index in jobs.indices.tolist())
         with (
             chunked(folder, spreads, SPREADS_IN_CHUNK) as parts,
@@ -95,7 +100,7 @@ class BeamEngine(Engine):
                 | "chunks of spreads" >> beam.Create(parts.paths)
                 | "spreads" >> beam.FlatMap(read_chunk)
                 | beam.Reshuffle()
-                | "spread" >> beam.FlatMap(spread_noted, str(folder), wanted)
+                | "spread" >> beam.FlatMap(spread_noted, str(folder), shared, wanted)
             )
             # every partition is made, also where it has no rows
             reductions = (
@@ -108,27 +113,32 @@ class BeamEngine(Engine):
                 (pieces, reductions)
                 | beam.Flatten()
                 | beam.GroupByKey()
-                | "reduce" >> beam.Map(reduce_noted, str(folder))
+                | "reduce" >> beam.Map(reduce_noted, str(folder), shared)
             )
         done(chunks.count)
         return 0.0  # the runner does not tell what its shuffle took
 
     def _shared(self) -> dict[str, str]:
-        """What the workers need in their environment: see `environment`."""
-        if self._runner() == DIRECT:
+        """What jobs are told: see `environment` and `told_versions`."""
+        if self._is_direct():
             return environment()
         known = self._options.get_all_options()
         given = (str(known.get(name)) for name in MASTERS)
         master = next((found[1] for each in given if (found := re.search(r"([\w.-]+):\d+$", each))), None)
-        return environment(address_towards(master))
+        return environment(address_towards(master)) | told_versions()
 
     @contextmanager
     def _pipeline(self, folder: Path) -> Iterator[Any]:
         """A pipeline that is run when the block ends; what a job raised in it is raised here."""
+        with temporaries_in(scratch_folder()):
+            yield from self._run_after(folder)
+
+    def _run_after(self, folder: Path) -> Iterator[Any]:
         import apache_beam as beam
 
+        runner = direct_runner(self._options) if self._is_direct() else None
         try:
-            pipeline = beam.Pipeline(options=self._options)
+            pipeline = beam.Pipeline(runner=runner, options=self._options)
         except ValueError as error:  # an unknown runner, or options that do not go together
             raise UsageError(f"--engine beam: {' '.join(str(error).split())}") from None
         yield pipeline
@@ -148,10 +158,13 @@ class BeamEngine(Engine):
     def _runner(self) -> str:
         return str(self._options.get_all_options()["runner"] or DIRECT)
 
+    def _is_direct(self) -> bool:
+        return is_direct(self._runner())
+
     def _run(self, pipeline: Any) -> Any:
         """The state in which the pipeline ends. Where a worker process of DirectRunner dies it is run again: what is
         made by then is found."""
-        if self._runner() != DIRECT or self.workers == 1:
+        if not self._is_direct() or self.workers == 1:
             return pipeline.run().wait_until_finish()
         for _ in range(RETRIES):
             try:
@@ -159,6 +172,13 @@ class BeamEngine(Engine):
             except WorkerDied:
                 self.retried("a worker process of Beam was killed (out of memory?): its pipeline once more")
         return run_watched(pipeline)
+
+
+def words_of_environment() -> list[str]:
+    try:
+        return shlex.split(os.environ.get(OPTIONS, ""))
+    except ValueError as error:
+        raise UsageError(f"--engine beam: {OPTIONS} cannot be read: {error}") from None
 
 
 def pipeline_options(words: Sequence[str], workers: int) -> Any:
@@ -188,11 +208,41 @@ def pipeline_options(words: Sequence[str], workers: int) -> Any:
             f"--engine beam: Beam would pass over {' '.join(stray)}: its options begin with two dashes, as "
             "--runner=FlinkRunner"
         )
-    if unknown and known["runner"] in (None, DIRECT):
+    if unknown and is_direct(str(known["runner"] or DIRECT)):
         raise UsageError(f"--engine beam: no option of Beam is called {', '.join(f'--{n}' for n in sorted(unknown))}")
     if endpoint := known.get("job_endpoint"):
         check_listens("a Beam job service", str(endpoint))
     return options
+
+
+def is_direct(runner: str) -> bool:
+    return runner.rpartition(".")[2].lower() in DIRECT_NAMES
+
+
+def direct_runner(options: Any) -> Any:
+    """The runner that runs a pipeline in this process and in its own workers.
+
+    What Beam (2.77) calls DirectRunner tries another one first for each pipeline (Prism): it downloads a program from
+    GitHub, runs that where it can, with one worker whatever `direct_num_workers` says, and else takes this one.
+    """
+    from apache_beam.portability.api import beam_provision_api_pb2 as provision
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+    told = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision.ProvisionInfo(pipeline_options=told)))
+
+
+@contextmanager
+def temporaries_in(folder: Path) -> Iterator[None]:
+    """Until the block ends, temporary files of this process are made in `folder`: Beam makes several folders for each
+    pipeline and leaves them, and what a job server of its own needs until the process ends is among them."""
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def stray_words(unknown: Sequence[str]) -> list[str]:
@@ -214,11 +264,15 @@ def last_line(error: Exception) -> str:
 def run_noted(job: Job, folder: str, shared: Mapping[str, str]) -> int:
     join_run(shared)
     with noted(folder):
+        check_alike(shared)
         return run_job(job)
 
 
-def spread_noted(spread: Spread, folder: str, wanted: frozenset[int]) -> Iterator[tuple[int, Piece]]:
+def spread_noted(
+    spread: Spread, folder: str, shared: Mapping[str, str], wanted: frozenset[int]
+) -> Iterator[tuple[int, Piece]]:
     with noted(folder):
+        check_alike(shared)
         yield from spread.pieces(wanted)
 
 
@@ -226,9 +280,10 @@ def with_partition(job: RangeJob) -> tuple[int, RangeJob]:
     return job.indices[0], job
 
 
-def reduce_noted(group: tuple[int, Iterable[Piece | RangeJob]], folder: str) -> int:
+def reduce_noted(group: tuple[int, Iterable[Piece | RangeJob]], folder: str, shared: Mapping[str, str]) -> int:
     """Runs the partition's job, which comes among its pieces, in any order."""
     with noted(folder):
+        check_alike(shared)
         pieces: list[Piece] = []
         jobs: list[RangeJob] = []
         for value in group[1]:

@@ -8,6 +8,7 @@ path. Ray itself (the extra `ray`) is imported at the first job. Why not Ray Dat
 import argparse
 import logging
 import os
+import shutil
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from infra.dataset.receipts import SPILL
+from infra.engines.alike import told_versions
 from infra.engines.engine import Done, Engine, Report
 from infra.engines.failures import died
 from infra.engines.job import Job, PartJobs
@@ -67,7 +69,23 @@ def start_ray(address: str | None, processors: int) -> None:
                     "versions of Ray and Python; or hand the command to its head with `refinery submit`"
                 ) from None
             if not address and (attempt == START_ATTEMPTS or is_final(error)):
-                raise WorkError(f"Ray could not be started ({reason}): run the same command again") from None
+                raise WorkError(f"Ray could not be started ({reason}): {advice(error)}") from None
+
+
+def advice(error: Exception) -> str:
+    """What to do where Ray does not come up. The paths of its sockets have 107 bytes, some 65 of which it takes itself,
+    and TMPDIR is often a folder of a batch job."""
+    if "AF_UNIX" in str(error):
+        return "set RAY_TMPDIR to a folder whose path is short, such as /tmp, and run the same command again"
+    return ("mend that, and " if is_final(error) else "") + "run the same command again"
+
+
+def session_folder() -> Path | None:
+    """Where the Ray that this process has started keeps its logs and sockets."""
+    from ray._private import worker
+
+    node = getattr(worker, "_global_node", None)
+    return Path(node.get_session_dir_path()) if node is not None else None
 
 
 def is_final(error: Exception) -> bool:
@@ -113,6 +131,8 @@ class RayEngine(Engine):
 
     name = "ray"
     _started = False
+    # the folder of a Ray that was started here, which goes with it unless something failed: its logs may say why
+    _session: Path | None = None
 
     def __init__(
         self, workers: int | None = None, progress: Report | None = None, options: Sequence[str] = (), here: int = 1
@@ -131,13 +151,16 @@ class RayEngine(Engine):
             return
         start_ray(self.address, self.workers)
         self._started = True
+        if not self.address:
+            self._session = session_folder()
         if not self._bounded:
             self.workers = self._bound()
 
     def run_jobs(self, jobs: Iterable[Job], done: Done) -> None:
         waiting = iter(jobs)
         bound, asked = self._bound(), time.monotonic()
-        tasks = RayTasks(str(Path.cwd()), environment(self._host()), self._memory, self.say)
+        shared = environment(self._host()) | (told_versions() if self.address else {})
+        tasks = RayTasks(str(Path.cwd()), shared, self._memory, self.say)
         try:
             while True:
                 if time.monotonic() - asked > ASK_EVERY:
@@ -151,6 +174,7 @@ class RayEngine(Engine):
                         self.retried(f"a worker or its node died: {job.label} once more", made.retries)
                     done(made.partitions)
         except BaseException as error:
+            self._session = None
             tasks.stop()
             raise_ours(error)
 
@@ -185,6 +209,8 @@ class RayEngine(Engine):
 
         if ray.is_initialized():
             ray.shutdown()
+        if self._session is not None:
+            shutil.rmtree(self._session, ignore_errors=True)
 
 
 def read_options(words: Sequence[str]) -> argparse.Namespace:

@@ -145,6 +145,8 @@ def read_environment(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise UsageError(f"--runtime-env {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--runtime-env {path} is no text in UTF-8") from None
     except yaml.YAMLError as error:
         raise UsageError(f"--runtime-env {path} is no YAML: {first(error)}") from None
     if not isinstance(content, dict):

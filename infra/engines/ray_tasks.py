@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from infra.engines.alike import check_alike
 from infra.engines.job import Job
 from infra.engines.ray_stop import StopWord, interrupted_by, is_given
 from infra.errors import UsageError, WorkError
@@ -148,9 +149,10 @@ def memory_of_task(nodes: list[Mapping[str, float]]) -> int:
 
 def run_in(folder: str, shared: Mapping[str, str], stop_word: str, job: Job) -> tuple[int, int]:
     """`job.run()` as `Made`, where paths mean what they mean to the driver, in its working directory. `shared`: see
-    `join_run`. Nothing is made once the word is given."""
+    `join_run` and `check_alike`. Nothing is made once the word is given."""
     if is_given(stop_word):
         return 0, 0
+    check_alike(shared)
     join_run(shared)
     with contextlib.suppress(OSError):  # on a node that has no such folder, only whole paths are of use
         os.chdir(folder)

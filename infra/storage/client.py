@@ -24,6 +24,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from infra.storage.errors import StoreAgain, StoreError, StoreRefusal
 
@@ -55,6 +56,7 @@ UNTOLD = "the credentials may have expired, or the bucket be in another region t
 _DETAIL = re.compile(r"Error performing (\w+) \S+ in [\d.]+\w*(?:, after (\d+) retries)?.*? - (.*)", re.DOTALL)
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
+_PRINTED = re.compile(r"[!-~]+")
 _KEY = re.compile(r'Path "(.*?)"(?:: | contained )', re.DOTALL)
 
 
@@ -64,6 +66,7 @@ AWS_SOURCES = (
     "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE", "AWS_METADATA_ENDPOINT",
 )  # fmt: skip
+AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 METADATA_SERVICE = ("169.254.169.254", 80)
 NO_CREDENTIALS = (
     "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials "
@@ -76,28 +79,47 @@ def client(scheme: str, bucket: str) -> Any:
     """The store of a bucket; threads may share it."""
     from obstore.store import GCSStore, S3Store
 
+    url = f"{scheme}://{bucket}"
     options: Any = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, "timeout": REQUEST_TIMEOUT}
-    if endpoint(scheme).startswith("http://"):
+    if _checked_endpoint(scheme, url).lower().startswith("http://"):
         options["allow_http"] = True
     retries: Any = {
         "max_retries": MAX_RETRIES,
         "retry_timeout": RETRY_TIME,
         "backoff": {"init_backoff": FIRST_PAUSE, "max_backoff": MAX_PAUSE, "base": GROWTH},
     }
-    url = f"{scheme}://{bucket}"
     if scheme == "s3" and not any(os.environ.get(name) for name in AWS_SOURCES) and not _answers(METADATA_SERVICE):
         raise StoreRefusal(errno.EACCES, NO_CREDENTIALS, url)
-    with store_errors(url):
-        if scheme == "s3":
-            return S3Store(bucket, client_options=options, retry_config=retries)
-        return GCSStore(bucket, client_options=options, retry_config=retries)
+    try:
+        with store_errors(url):
+            if scheme == "s3":
+                return S3Store(bucket, client_options=options, retry_config=retries)
+            return GCSStore(bucket, client_options=options, retry_config=retries)
+    except StoreError as error:  # nothing was asked yet
+        raise StoreRefusal(errno.EINVAL, f"{error.strerror}: correct the environment", url) from None
+
+
+def _checked_endpoint(scheme: str, url: str) -> str:
+    """`endpoint(scheme)`. StoreRefusal for what is no address of a server, at which the library ends with a panic."""
+    address = endpoint(scheme)
+    try:
+        split = urlsplit(address)
+        plain = _PRINTED.fullmatch(address) is not None
+        named = plain and split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+    except ValueError:
+        named = False
+    if address and not named:
+        where = "AWS_ENDPOINT_URL" if scheme == "s3" else "gcs_base_url of the service account"
+        told = f"{where} is no address of a server: give http://HOST:PORT or https://HOST"
+        raise StoreRefusal(errno.EINVAL, told, url)
+    return address
 
 
 def endpoint(scheme: str) -> str:
-    """The address of the store where it is not the cloud's own: of S3 AWS_ENDPOINT_URL, of Google's the `gcs_base_url`
-    of the service account, which only emulators have."""
+    """The address of the store where it is not the cloud's own: of S3 AWS_ENDPOINT_URL, by any of its names, of
+    Google's the `gcs_base_url` of the service account, which only emulators have."""
     if scheme == "s3":
-        return os.environ.get("AWS_ENDPOINT_URL", "")
+        return next((os.environ[name] for name in AWS_ENDPOINTS if os.environ.get(name)), "")
     key, file = os.environ.get("GOOGLE_SERVICE_ACCOUNT_KEY"), os.environ.get("GOOGLE_SERVICE_ACCOUNT")
     try:
         account = json.loads(key or (Path(file).read_bytes() if file else "{}"))
@@ -144,6 +166,11 @@ def store_errors(place: object) -> Iterator[None]:
         _check_credentials(error, place)
         kind = StoreAgain if _asks_again(error) else StoreError
         raise kind(errno.EIO, reason(error), str(place)) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of what the library did not foresee, and no Exception
+            raise
+        told = f"cannot be asked ({str(error)[:160]}): check its name and the address in the environment"
+        raise StoreRefusal(errno.EINVAL, told, str(place)) from None
 
 
 def send(place: object, do: Callable[[], Any], again: type[StoreError] = StoreAgain) -> Any:
@@ -174,7 +201,9 @@ def _check_bucket(error: Exception, place: object) -> None:
 
 def _check_credentials(error: Exception, place: object) -> None:
     """S3 refuses expired credentials with 400, of which HEAD has no code; the library lists what is forbidden under
-    no class of its own."""
+    no class of its own. The file of a web identity is read when something is asked."""
+    if "Failed to read token file" in str(error):
+        raise _denied(reason(error), "correct AWS_WEB_IDENTITY_TOKEN_FILE", place) from None
     if _code(error) in EXPIRED:
         raise _denied(_code(error), RENEW, place) from None
     if _status(error) in ("401", "403"):

@@ -21,6 +21,7 @@ MAGIC = re.compile(r"[*?[]")
 # What holds files: a path on this machine, or one in an object store.
 Place = Path
 URL = re.compile(r"(s3|gs):/{1,2}([^/]+)(?:/(.*))?", re.DOTALL)
+BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 # `s3://$BUCKET/out` of a shell in which BUCKET is not set; without the slashes that a Path takes away.
 NAMELESS = re.compile(r"(s3|gs):(?:/{0,2}|///.*)", re.DOTALL)
 
@@ -256,6 +257,8 @@ def place(where: str | os.PathLike[str]) -> Place:
     if "@" in bucket or ":" in bucket:
         raise UsageError(f"{scheme}://…@{bucket.rpartition('@')[2]}: give credentials in the environment (AWS_…), not "
                          "in the address")  # fmt: skip
+    if not BUCKET.fullmatch(bucket):
+        raise UsageError(f"{text}: no bucket can be called {bucket!r}: letters, digits, '.', '-' and '_' are in a name")
     if any(part in (".", "..") for part in key.split("/")):
         raise UsageError(f"{text}: an object's key has no '.' and '..' in it")
     assert scheme in SCHEMES

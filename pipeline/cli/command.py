@@ -28,6 +28,9 @@ MANY = (
     "--fit",
     "--runs",
     "--seen",
+    "--at",
+    "--shares",
+    "--where",
 )  # fmt: skip
 
 # Options whose value is a text.

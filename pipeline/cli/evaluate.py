@@ -1,5 +1,5 @@
-"""`evaluate`: bits per byte by domain, on a grid of distributions, and of what a run rejected. Imports torch when it is
-called."""
+"""`evaluate`: bits per byte by domain, on a grid of distributions, and of what a run rejected; questions with choices.
+Imports torch when it is called."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,13 +8,16 @@ import typer
 
 from infra.errors import UsageError
 from pipeline.cli.console import quiet_stdout, say, show, tell
-from pipeline.cli.metric_text import grid_text, rejects_text
+from pipeline.cli.metric_text import choices_text, grid_text, rejects_text
 from pipeline.cli.options import Json, Source
 from pipeline.cli.train import Checkpoint, Device, Policy
 from pipeline.cli.train_text import evaluation_text
 from trainer.start import importing_torch
 
-WHAT = "give one of --data, a tokens dataset; --grid, a file of distributions; and --rejects, a finished run"
+WHAT = (
+    "give one of --data, a tokens dataset; --grid, a file of distributions; --rejects, a finished run; and --choices, "
+    "a file of questions"
+)
 
 
 def evaluate(
@@ -30,6 +33,11 @@ def evaluate(
     rejects: Annotated[Path | None, typer.Option("--rejects", help="A finished run: what its rules rejected.")] = None,
     per_rule: Annotated[int, typer.Option("--per-rule", min=1, help="With --rejects: texts of a rule.")] = 30,
     source: Source = None,
+    choices: Annotated[
+        Path | None,
+        typer.Option("--choices", help="Questions with choices: a harness's documents or logged samples, JSON lines."),
+    ] = None,
+    shots: Annotated[int, typer.Option("--shots", min=0, help="With --choices: examples before each question.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for the answer as JSON, and a grid's picture.")
     ] = None,
@@ -48,14 +56,18 @@ def evaluate(
 
     --rejects: of what each rule of a run rejected, beside what it kept, and what a readmission would bring.
 
+    --choices: how often the right choice has the fewest bits, and the fewest bits per byte, by task.
+
     Example: refinery evaluate --checkpoint control --data held-out --k 12 --k 4 --k 2
     """
-    if sum(each is not None for each in (data, grid, rejects)) != 1:
+    if sum(each is not None for each in (data, grid, rejects, choices)) != 1:
         raise UsageError(f"evaluate: {WHAT}")
     if data is not None and out is not None:
-        raise UsageError("evaluate: --out is for --grid and --rejects: --json prints the answer of --data")
+        raise UsageError("evaluate: --out is for --grid, --rejects and --choices: --json prints the answer of --data")
     if grid is None and training:
         raise UsageError("evaluate: --training is for --grid")
+    if choices is None and shots:
+        raise UsageError("evaluate: --shots is for --choices")
     if data is not None:
         with quiet_stdout(json), importing_torch():
             from trainer.api import evaluate as evaluate_checkpoint
@@ -64,7 +76,7 @@ def evaluate(
         tell(answer if json else evaluation_text(answer))
         return
     if k is not None and len(k) > 1:
-        raise UsageError("evaluate: --grid and --rejects take one --k")
+        raise UsageError("evaluate: --grid, --rejects and --choices take one --k")
     with quiet_stdout(json):
         with importing_torch():
             from trainer.api import TextScorer
@@ -75,6 +87,11 @@ def evaluate(
 
             answer = grid_answer(score, grid, training or [], out, say)
             text = grid_text(answer)
+        elif choices is not None:
+            from pipeline.metric.answers import choices_answer
+
+            answer = choices_answer(score, choices, shots, out, say)
+            text = choices_text(answer)
         else:
             from pipeline.metric.answers import rejects_answer
 

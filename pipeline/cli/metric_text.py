@@ -1,4 +1,4 @@
-"""What `evaluate --grid` and `evaluate --rejects` print for people."""
+"""What `evaluate --grid`, `--rejects` and `--choices` print for people."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +26,31 @@ def grid_text(answer: Mapping[str, Any]) -> str:
     if answer["marked"]:
         parts.append(f"* of these the training text has documents: {', '.join(answer['marked'])}; not in the relations")
     return "\n".join(parts)
+
+
+def choices_text(answer: Mapping[str, Any]) -> str:
+    """A row for each task, then their mean."""
+    rows = [{"task": name, **_choice_row(task)} for name, task in answer["tasks"].items()]
+    if len(rows) > 1:
+        rows.append({"task": f"mean of {len(rows)}", **_choice_row(answer["mean"])})
+    columns = ["task", "questions", "accuracy", "normalised", "guess", "bits per byte"]
+    return (
+        f"{table(rows, columns)}\nintervals {answer['level']:.0%}, over questions; normalised: by bytes of the choice"
+    )
+
+
+def _choice_row(found: Mapping[str, Any]) -> dict[str, Any]:
+    def share(name: str) -> str:
+        low, high = found.get(f"{name}_interval", (None, None))
+        return f"{found[name]:.3f}" if low is None else f"{found[name]:.3f} ({low:.3f} to {high:.3f})"
+
+    return {
+        "questions": found.get("questions"),
+        "accuracy": share("accuracy"),
+        "normalised": share("normalised"),
+        "guess": f"{found['guess']:.3f}",
+        "bits per byte": f"{found['bits_per_byte']:.3f}",
+    }
 
 
 def _cell(name: str, row: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:

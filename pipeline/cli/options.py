@@ -13,7 +13,8 @@ Source = Annotated[
     str | None,
     typer.Option(
         "--source",
-        help="Where the archives are now: their folder, an archive's address, or a file with one address a line.",
+        help="Where the archives are now: their folder, the address of an archive or of a bucket, or a file with one "
+        "archive's address a line.",
     ),
 ]
 

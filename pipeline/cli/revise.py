@@ -7,6 +7,7 @@ import typer
 
 from pipeline.cli.console import say, tell
 from pipeline.cli.options import (
+    ByteRate,
     EngineName,
     IdColumn,
     Input,
@@ -15,6 +16,7 @@ from pipeline.cli.options import (
     Models,
     Out,
     Recipe,
+    RequestRate,
     Set,
     Source,
     TextColumn,
@@ -48,6 +50,8 @@ def measure(
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
+    requests_per_second: RequestRate = 20.0,
+    mib_per_second: ByteRate = None,
     json: Json = False,
 ) -> None:
     """Measure every signal of every document.
@@ -64,9 +68,10 @@ def measure(
     from pipeline.recipes.curves import curve_files, with_curves
     from pipeline.revise.measure import measure as measure_signals
     from pipeline.revise.measure import plan
+    from pipeline.snapshots.given import http_limits
 
     columns = Columns(text_column, id_column, url_column)
-    with opened(engine, workers, json) as made:
+    with opened(engine, workers, json, http_limits(requests_per_second, mib_per_second)) as made:
         loaded = chosen(recipe, changes)
         used = {*plan(with_curves(loaded, models), signals or ()).models(), *curve_files(loaded)}
         context = open_context(loaded, made, models, used)
@@ -93,6 +98,8 @@ def readmit(
     workers: Workers = None,
     models: Models = None,
     changes: Set = None,
+    requests_per_second: RequestRate = 20.0,
+    mib_per_second: ByteRate = None,
     json: Json = False,
 ) -> None:
     """Run rejected records through another recipe.
@@ -105,8 +112,9 @@ def readmit(
     from pipeline.inputs.places import places_below
     from pipeline.job.context import open_context
     from pipeline.revise.readmit import readmit as readmit_records
+    from pipeline.snapshots.given import http_limits
 
-    with opened(engine, workers, json) as made:
+    with opened(engine, workers, json, http_limits(requests_per_second, mib_per_second)) as made:
         moved = places_below(source) if source else None
         context = open_context(chosen(recipe, changes), made, models)
         run, numbers = readmit_records(context, ledger, out, rule or (), ids, moved, say=say)

@@ -121,14 +121,17 @@ def stage_command(name: str, about: str, example: str) -> Any:
         text_column: TextColumn = "text",
         id_column: IdColumn = "id",
         url_column: UrlColumn = "url",
+        requests_per_second: RequestRate = 20.0,
+        mib_per_second: ByteRate = None,
         json: Json = False,
     ) -> None:
         from mixers.told import COLUMNS, draw_lines, target_rows
         from pipeline.inputs.columns import Columns
+        from pipeline.snapshots.given import http_limits
         from pipeline.stages.run import funnel, run_recipe_stage
 
         columns = Columns(text_column, id_column, url_column)
-        with opened(engine, workers, json) as made:
+        with opened(engine, workers, json, http_limits(requests_per_second, mib_per_second)) as made:
             dataset = run_recipe_stage(
                 chosen(recipe, changes), name, stage, input, out, made, limit, source, models, columns, say=say
             )
@@ -205,6 +208,8 @@ def compare(
     text_column: TextColumn = "text",
     id_column: IdColumn = "id",
     url_column: UrlColumn = "url",
+    requests_per_second: RequestRate = 20.0,
+    mib_per_second: ByteRate = None,
     json: Json = False,
 ) -> None:
     """Run several recipes on the same input and compare them.
@@ -221,10 +226,11 @@ def compare(
     from pipeline.inputs.columns import Columns
     from pipeline.inputs.inputs import read_inputs
     from pipeline.recipes.changes import read_changes
+    from pipeline.snapshots.given import http_limits
 
     texts = read_gold(gold, groups, by or (), long_words)
     columns = Columns(text_column, id_column, url_column)
-    with opened(engine, workers, json) as made:
+    with opened(engine, workers, json, http_limits(requests_per_second, mib_per_second)) as made:
         given = read_inputs(input, columns)
         changed = read_changes(changes or ())
         answer = compare_recipes(recipe, made, given, out, limit, models, texts, changed, say=say)

@@ -159,7 +159,7 @@ def calibrate_experts(
 ) -> None:
     """Find the policy of a mean number of experts.
 
-    top_p and min_p have one value for all layers, found by bisection; table has a k for each layer, found from how much
+    top_p and min_p have a value for each layer, found by bisection; table has a k for each layer, found from how much
     each layer's k matters. evaluate and generate take the file as their --policy.
 
     Example: refinery calibrate-experts --checkpoint control --data held-out --mean-k 6 --out policy.json

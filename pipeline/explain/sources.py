@@ -14,12 +14,12 @@ from infra.dataset.manifest import MANIFEST, Kind
 from infra.dataset.reader import Dataset
 from infra.dataset.rows import to_rows
 from infra.errors import RefineryError, UsageError
-from infra.remote import anywhere, is_remote_archive
+from infra.remote import anywhere
 from pipeline.explain.finished import FinishedRun
 from pipeline.explain.lookup import Key, key_of, rows_of
 from pipeline.inputs.columns import Columns
 from pipeline.inputs.documents import DocumentFilePart
-from pipeline.inputs.places import Where, known_place, places_below
+from pipeline.inputs.places import WEB, Where, known_place, places_below
 from pipeline.inputs.reread import ChosenDocuments, is_document_file, place_of
 from pipeline.inputs.versions import is_unchanged
 from pipeline.recipes.recipe import Recipe, Stage
@@ -43,7 +43,7 @@ class Origin:
 
 def origin_of(source: Where | None) -> Origin:
     """`source`: see `places_below`; or the dataset from which the run began."""
-    folder = None if source is None or is_remote_archive(str(source)) else anywhere(source, "--source")
+    folder = None if source is None or WEB.match(str(source)) else anywhere(source, "--source")
     if folder and (folder / MANIFEST).is_file():
         return Origin(given=Dataset(folder))
     return Origin(places_below(source) if source else {})

@@ -31,6 +31,7 @@ from pipeline.extract.block_kinds import (
 from pipeline.extract.block_runs import Item, runs_of
 from pipeline.extract.block_text import text_of
 from pipeline.extract.copies import Copies
+from pipeline.extract.inline import emoji_of, raised
 from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_tag_of, nest, raw_text, scan
 from pipeline.extract.page_data import DataTexts
 from pipeline.extract.shadow import composed
@@ -109,6 +110,8 @@ class _Level(NamedTuple):
     item: int
 
 
+# What a page of frames shows to those who have none.
+_NO_FRAMES: Final = re.compile(r"<noframes[^>]*+>((?:[^<]++|<(?!/noframes))*+)", re.IGNORECASE)
 _ROOT: Final = _Level("", 0, 0, 0, 0, _TOP, 0, 0)
 
 
@@ -116,8 +119,8 @@ def blocks(html: str) -> list[Block]:
     """The blocks of a page that have text, in order: what a reader of the page sees, as far as the page says it.
 
     Blocks inside `<noscript>` are left out unless they hold more than half of the text: some forums are rendered by
-    scripts and put their posts there for crawlers. Where more than half of the text is said to be hidden, a script
-    will show it, and nothing counts as hidden.
+    scripts and put their posts there for crawlers. Those of `<noframes>` are all that a page of frames has. Where more
+    than half of the text is said to be hidden, a script will show it, and nothing counts as hidden.
     """
     html = composed(unmarked(html))
     sheet = Sheet()
@@ -129,6 +132,8 @@ def blocks(html: str) -> list[Block]:
     found = _without_noscript(found)
     if reader.hidden > sum(len(block.text) for block in found):
         found = _without_noscript(_BlockReader(html, None).read())
+    if not found and (spare := _NO_FRAMES.search(html)) is not None:
+        found = _BlockReader(spare[1], None).read()
     return found
 
 
@@ -161,7 +166,8 @@ class _BlockReader:
         self.pieces: list[str] = []
         self.start: tuple[_Level, int, int, bool] | None = None  # level, near and depth of the current block; soft
         self.links = 0
-        self.hard = True  # something other than `<br>` has ended a block since the last text
+        self.hard = True  # a blank line, or something other than `<br>`, has ended a block since the last text
+        self.broken = True  # something has broken the line since the last text
         self.cell = self.in_row = self.is_marked = False
         self.last_formula = ""
         self.code_end = self.line_end = -1
@@ -273,6 +279,8 @@ class _BlockReader:
                 self.late |= self.sheet.read(self.html, tag)
         elif formula := self.formula_of(tag):
             self.add_formula(formula)
+        elif tag.name == "img" and (emoji := emoji_of(self.html[tag.start : tag.content])):
+            self.add_text(emoji)
         elif tag.name == "script" and "ld+json" in self.html[tag.start : tag.content]:
             self.data.append(self.html[tag.content : max(tag.content, end_tag_of(self.html, tag))])
 
@@ -280,7 +288,7 @@ class _BlockReader:
         levels = self.levels
         near = levels[-1].own | levels[-2 if len(levels) > 1 else -1].own
         self.start = (levels[-1], near, len(self.names), not self.hard)
-        self.hard = False
+        self.hard = self.broken = False
 
     def add_text(self, raw: str) -> None:
         level = self.levels[-1]
@@ -310,6 +318,8 @@ class _BlockReader:
             self.links += len(raw)
         if frame.author and frame.post is not None:
             frame.post.hear(raw, frame.author)
+        if level.tag == "sup":
+            raw = raised(raw)
         if frame.kind == outline.INLINE:
             self.is_marked = True
             raw = CODE + raw + CODE_END
@@ -321,6 +331,7 @@ class _BlockReader:
         if level.state & _OUT or level.frame.dropped:
             return
         self.end_block()
+        self.hard = True
         self.begin()
         attributes = self.html[tag.start : min(tag.content, tag.start + _TAG_CHARACTERS)]
         if self.start is not None and (tag.name == "xmp" or is_code_box(attributes)):
@@ -329,6 +340,7 @@ class _BlockReader:
         self.stands.add(0)
         self.pieces.append(raw_text(self.html, tag))
         self.end_block()
+        self.hard = True
 
     def add_formula(self, formula: Formula) -> None:
         """A formula, unless it is the one just before it in another form, or its place is code."""
@@ -402,8 +414,9 @@ class _BlockReader:
         self.broken_by(name, tag.closing)
 
     def broken_by(self, name: str, closing: bool) -> None:
-        if name != "br":
+        if name != "br" or self.broken:
             self.hard = True
+        self.broken = True
         if name in CELLS:
             self.cell = self.in_row and not closing
             self.in_row = True
@@ -426,6 +439,8 @@ class _BlockReader:
                 if frame.code is not None and frame.code.ended and frame.code.parent is not None:
                     frame = frame.code.parent
                 self.found.append(Block(text, links, *place, frame, marked, soft, level.item))
+            else:  # a line of blanks
+                self.hard, self.broken = not soft, True
         self.start = None
         self.pieces.clear()
         self.stands.clear()

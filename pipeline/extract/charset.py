@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple, cast
 
-from pipeline.extract.mojibake import has_hint, right_codec, undoubled
+from pipeline.extract.mojibake import right_codec
+from pipeline.extract.repairs import repaired_utf8, without_controls
 
 Evidence = Literal["bom", "utf-8", "header", "meta", "detected", "fallback"]
 # The same where the text was read again since it was mojibake for sure (`mojibake.py`): the label decoded it, but was
@@ -96,6 +97,8 @@ _EXTRA_LABELS: Final[dict[str, str]] = {
     }.items()
     for label in labels.split()
 }  # fmt: skip
+# Those that have control characters where the charsets of Windows have signs.
+_WITH_CONTROLS: Final = frozenset(f"iso8859-{part}" for part in range(1, 17))
 _WESTERN: Final = frozenset({"cp1252", "cp1254", "iso8859-15", "mac-roman"})
 # Single-byte charsets common enough on the web to be accepted on the evidence of a few bytes.
 _COMMON: Final = frozenset(
@@ -118,7 +121,7 @@ _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 # What windows-1252 has as quotation marks, dashes, spaces and signs, and other charsets as letters.
 _SIGNS = re.compile(rb"[\x80-\xbf]")
 _HZ_SPAN = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,500}~\}")
-_UTF7_SPAN = re.compile(rb"\+[A-Za-z0-9+/]{2,200}-")
+_UTF7_SPAN = re.compile(rb"(?<![A-Za-z0-9+/])\+(?:[A-Za-z0-9+/]{6,}+|[A-Za-z0-9+/]{2,5}-)")
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 _TAG_BYTES = re.compile(rb"<[^<>]{0,2000}>")
 _FOREIGN = re.compile(r"[^\x00-\x7f]")
@@ -133,43 +136,44 @@ def decode(body: bytes, header_label: str | None, *, html: bool = True) -> Decod
     """
     marked, bom_bytes = _by_mark(body)
     if marked is not None and marked.holds:
-        return _finish(marked, "bom")
+        decoded = _finish(marked, "bom")
+        return _repaired(decoded, body) if bom_bytes == 3 else decoded
     if bom_bytes == 3:
         # A UTF-8 mark pasted before another charset, as an editor or an included template leaves it.
         body = body[3:]
     text = _plainly_utf8(body, header_label or "")
     if text is not None:
-        return _undoubled(Decoded(text, "utf-8", "utf-8", 0), body)
+        return _repaired(Decoded(text, "utf-8", "utf-8", 0), body)
     labels = list(_labels(body, header_label, html=html))
     for attempt, evidence in _attempts(body, labels):
         if attempt is not None and attempt.codec == "utf-8":
-            return _undoubled(_finish(attempt, evidence), body)
+            return _repaired(_finish(attempt, evidence), body)
         if attempt is not None:
             return _relabelled(attempt, evidence, body)
     return _finish(_last_resort(body, [codec for codec, _ in labels]), "fallback")
 
 
-def _undoubled(decoded: Decoded, body: bytes) -> Decoded:
-    """The text of UTF-8 that was encoded twice, as it was meant."""
-    text = undoubled(decoded.text) if has_hint(body) else None
-    return (
-        decoded
-        if text is None
-        else decoded._replace(text=text.removeprefix("\ufeff"), evidence=_repaired(decoded.evidence))
-    )
+def _repaired(decoded: Decoded, body: bytes) -> Decoded:
+    """The text of a body in UTF-8 as it was meant."""
+    text = repaired_utf8(decoded.text, body)
+    return decoded if text is None else decoded._replace(text=text.removeprefix("\ufeff"), evidence=_again(decoded))
 
 
 def _relabelled(attempt: _Attempt, evidence: Evidence, body: bytes) -> Decoded:
     """The text in the charset that it is in, where a label that decodes it is wrong."""
     codec = right_codec(body, attempt.codec)
     again = None if codec is None else _read(body, codec)
-    if again is None or not again.holds:
-        return _finish(attempt, evidence)
-    decoded = _finish(again, evidence)
-    return decoded._replace(evidence=_repaired(evidence))
+    if again is not None and again.holds:
+        decoded = _finish(again, evidence)
+        decoded = decoded._replace(evidence=_again(decoded))
+    else:
+        decoded = _finish(attempt, evidence)
+    text = without_controls(decoded.text) if decoded.charset in _WITH_CONTROLS else None
+    return decoded if text is None else decoded._replace(text=text, evidence=_again(decoded))
 
 
-def _repaired(evidence: str) -> Told:
+def _again(decoded: Decoded) -> Told:
+    evidence = decoded.evidence
     return cast("Told", evidence if evidence.endswith("-repaired") else f"{evidence}-repaired")
 
 

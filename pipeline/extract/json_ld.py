@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
 from pipeline.extract.markup import attributes, end_tag_of, scan
+from pipeline.extract.references import characters
 from pipeline.extract.text import Extracted, flowing, page_title, tidy
 
 NAME: Final = "json-ld"
@@ -49,7 +50,9 @@ def article_body(html: str) -> str:
         if kind.partition(";")[0].strip().lower() == "application/ld+json":
             content = html[tag.content : max(tag.content, end_tag_of(html, tag))]
             found = max(found, *_bodies(content), key=len)
-    lines = all_text(found, "", AllTextOptions(title=False)).text if "<" in found else found
+    if "&lt;" in found:  # markup written as text
+        found = characters(found)
+    lines = all_text(found, "", AllTextOptions(title=False)).text if "<" in found else characters(found)
     return tidy("\n".join(map(flowing, lines.splitlines())))
 
 

@@ -43,8 +43,8 @@ UNSEEN: Final = (RAW - {"xmp", "plaintext"}) | {"noscript", "template", "svg", "
 BLOCK: Final = frozenset({
     "address", "article", "aside", "blockquote", "body", "br", "button", "caption", "center", "dd", "details", "dialog",
     "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
-    "head", "header", "hgroup", "hr", "html", "legend", "li", "main", "menu", "nav", "ol", "optgroup", "option", "p",
-    "pre", "search", "section", "select", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
+    "head", "header", "hgroup", "hr", "html", "legend", "li", "listing", "main", "menu", "nav", "ol", "optgroup",
+    "option", "p", "pre", "search", "section", "select", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
 })
 # fmt: on
 # An open element on the left is ended by the start of one on the right (HTML standard, 13.1.2.4).

@@ -17,6 +17,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.extract.latin_letters import right_latin
+from pipeline.extract.references import characters
+
 SAMPLE_BYTES: Final = 1 << 15
 # The least letters that are judged.
 MIN_LETTERS: Final = 24
@@ -69,7 +72,7 @@ def right_codec(body: bytes, codec: str) -> str | None:
     """The charset that the body is in, where it is another one than `codec`, which a label says and which decodes it;
     None if the label may be right."""
     if codec == "cp1252":
-        return _right_polish(body)
+        return _right_polish(body) or right_latin(_decoded(_TAG.sub(b" ", body)[:SAMPLE_BYTES], codec))
     if codec in _MISFITS:
         return _right_central(_TAG.sub(b" ", body)[:SAMPLE_BYTES], codec)
     if codec not in _FAMILIES[0] and codec not in _FAMILIES[1]:
@@ -207,6 +210,11 @@ _RARE_LEADS: Final = "ĂÄĹ√ƒ≈├─┼╨╤Ğ"
 _SECOND: Final = {0xC3: (0x82, 0xB4), 0xD0: (0x92, 0xBF), 0xD1: (0x80, 0x84)}
 _MOST_ROUNDS: Final = 3
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+# What is repaired in parts: texts between tags, on the evidence of those that have so many characters.
+_BETWEEN_TAGS = re.compile(">[^<>]+")
+MIN_PART_CHARACTERS: Final = 30
+MIN_PART_SEQUENCES: Final = 6
+_REFERENCES = re.compile("(?:&(?:#[0-9]{2,4}|[A-Za-z][A-Za-z0-9]{1,7});){2,16}")
 
 
 def has_hint(body: bytes) -> bool:
@@ -253,6 +261,13 @@ def _clearest(found: list[tuple[str | None, int]]) -> str | None:
 
 def _once(text: str, reading: _Reading) -> tuple[str | None, int]:
     """The text with what its sequences were meant to be, and how many these are; None if they are too few."""
+    after, good, share = _counted(text, reading)
+    # most of what is not ASCII is in such sequences, or every letter would have to be a strange pair
+    return (after if good >= MIN_SEQUENCES and share >= MIN_COVERED else None), good
+
+
+def _counted(text: str, reading: _Reading) -> tuple[str, int, float]:
+    """The text with what its sequences were meant to be, how many these are, and their share of what is not ASCII."""
     good = covered = 0
 
     def meant(match: re.Match[str]) -> str:
@@ -266,7 +281,47 @@ def _once(text: str, reading: _Reading) -> tuple[str | None, int]:
         return char
 
     after = reading.sequences.sub(meant, text)
-    foreign = len(_NOT_ASCII.findall(text))
-    # most of what is not ASCII is in such sequences, or every letter would have to be a strange pair
-    is_sure = good >= MIN_SEQUENCES and covered >= MIN_COVERED * foreign
-    return (after if is_sure else None), good
+    return after, good, covered / max(1, len(_NOT_ASCII.findall(text)))
+
+
+def undoubled_in_parts(text: str) -> str | None:
+    """A page of which some texts were encoded twice and others were not: those between two tags that are wrong, put
+    right. None unless there are long ones that show it."""
+    changed = None
+    for _ in range(_MOST_ROUNDS):
+        after = next((found for reading in _READ_AS if (found := _in_parts(text, reading)) is not None), None)
+        if after is None:
+            break
+        changed = text = after
+    return changed
+
+
+def _in_parts(text: str, reading: _Reading) -> str | None:
+    sure = 0
+
+    def meant(match: re.Match[str]) -> str:
+        nonlocal sure
+        if not reading.sequences.search(match[0]):
+            return match[0]
+        after, good, share = _counted(match[0], reading)
+        if share < MIN_COVERED:
+            return match[0]
+        sure += good if len(match[0]) >= MIN_PART_CHARACTERS else 0
+        return after
+
+    after = _BETWEEN_TAGS.sub(meant, text)
+    return after if sure >= MIN_PART_SEQUENCES else None
+
+
+def with_sequences(text: str) -> str | None:
+    """The text with character references in a row as their characters, where these are UTF-8 that was read in another
+    charset; None if there are none."""
+
+    def meant(match: re.Match[str]) -> str:
+        found = characters(match[0])
+        if not any(_counted(found, reading)[1] for reading in _READ_AS):
+            return match[0]
+        return found.replace("&", "&amp;").replace("<", "&lt;")
+
+    after = _REFERENCES.sub(meant, text)
+    return None if after == text else after

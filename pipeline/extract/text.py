@@ -19,9 +19,10 @@ _CONTROL_BYTES: Final = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
 _LATER_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LINE_END = re.compile(r"\r\n?")
-# They show nothing: soft hyphens, zero-width spaces, word joiners and invisible operators, byte order marks. Joiners
+# They show nothing: soft hyphens, zero-width spaces, word joiners and invisible operators, byte order marks, grapheme
+# joiners (which newsletters are padded with), Mongolian separators. Joiners
 # and marks of direction change what is shown.
-_INVISIBLE: Final = "\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff"
+_INVISIBLE: Final = "\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff\u034f\u180e"
 _DROP_INVISIBLE: Final = dict.fromkeys(map(ord, _INVISIBLE))
 # Scripts written without spaces, as their punctuation: a line end of the source between two of them is nothing.
 _SOLID: Final = (

@@ -27,6 +27,7 @@ from infra.dataset.manifest import MANIFEST
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.hashing import readable_json, sha256_bytes, sha256_file, sha256_json
+from infra.names import meant
 from infra.storage import StoreError, disk_errors, is_locked, lock, read_json, remove_folder, write_bytes, write_last
 from pipeline.index.runs import Alive, Stored
 
@@ -64,6 +65,8 @@ class IndexParameters:
     def __post_init__(self) -> None:
         MinHash(self.bands, self.rows, self.ngram)
         Verify(self.threshold)
+        if self.leaders < 1:
+            raise UsageError(f"leaders of an index is {self.leaders}; give at least 1")
 
     @property
     def minhash(self) -> MinHash:
@@ -294,8 +297,9 @@ def open_or_new(folder: Path, given: Mapping[str, Any]) -> Index:
     if not (folder / INDEX).is_file():
         if folder.exists() and any(path.name not in (RUNS, WORK, ".lock") for path in folder.iterdir()):
             raise UsageError(f"{folder} has files and is no index: name a new folder")
-        return Index(folder, IndexParameters(**given))
+        return Index(folder, IndexParameters(**_checked(given)))
     index = read_index(folder)
+    _checked(given)
     for name, value in given.items():
         own = getattr(index.parameters, name)
         if own != value:
@@ -303,6 +307,20 @@ def open_or_new(folder: Path, given: Mapping[str, Any]) -> Index:
                 f"{folder} was made with --{name} {own}, not {value}: leave --{name} out, or make another index"
             )
     return index
+
+
+def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters by name. UsageError for one that there is not, or of another type."""
+    types = {each.name: each.type for each in fields(IndexParameters)}
+    for name, value in given.items():
+        if name not in types:
+            raise UsageError(f"an index has no parameter {name!r}; {meant(name, sorted(types))}")
+        try:
+            _typed(value, types[name])
+        except TypeError:
+            wanted = "a number" if types[name] is float else "a whole number"
+            raise UsageError(f"{name} of an index is {value!r}; give {wanted}") from None
+    return dict(given)
 
 
 PARAMETERS = tuple(each.name for each in fields(IndexParameters))

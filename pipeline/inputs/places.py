@@ -5,6 +5,7 @@ bucket's root, that root: a key that ends in `/` is a folder or address below wh
 with its value. Mappings are merged with `|`. They are in `run.json` and in the jobs of `extract`, never in a manifest.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,7 @@ from infra.storage import ObjectPath
 from pipeline.inputs.names import bucket_name, is_url
 
 Places = Mapping[str, str]
+WEB = re.compile("https?://", re.IGNORECASE)
 # What a user names to say where files are now.
 Where = str | Path
 
@@ -50,14 +52,16 @@ def is_there(place: str) -> bool:
 
 def places_below(source: Where) -> dict[str, str]:
     """Where the files of a run are now, by name. `source`: the folder that they have moved to, the address of an
-    archive, or a file with one such address a line.
+    archive, a file with one such address a line, or the address of a bucket laid out as Common Crawl's.
 
     Of a folder it is every file: by the path from there, and by its name from the bucket's root. An archive at an
-    address has all names that its path ends in, but those that two of the addresses would have. UsageError if there is
-    no such folder or list.
+    address has all names that its path ends in, but those that two of the addresses would have. At the address of a
+    bucket are all files that are named from its root. UsageError if there is no such folder or list.
     """
     if is_remote_archive(str(source)):
         return _places_of_addresses([str(source)])
+    if WEB.match(str(source)):
+        return {f"{bucket_address(str(source))}/": ""}
     root = anywhere(source, "--source")
     if root.is_file():
         return _places_of_addresses(_listed(root))
@@ -67,6 +71,15 @@ def places_below(source: Where) -> dict[str, str]:
     files = sorted(below)
     named = places_of((name, str(path)) for path in files if (name := bucket_name(str(path.absolute()))))
     return named | {path.relative_to(root).as_posix(): str(path) for path in files}
+
+
+def bucket_address(at: str) -> str:
+    """The address of a bucket, without a slash at its end. UsageError where names of files cannot follow it."""
+    split = split_address(at)
+    if split.query or split.fragment or at.endswith(("?", "#")):
+        raise UsageError(f"--source {shown(at)}: what is behind ? or # in it would stand before the names of the "
+                         "files: give the address without it")  # fmt: skip
+    return at.rstrip("/")
 
 
 def _listed(file: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""`evaluate --grid` and `evaluate --rejects` from their paths to their answers, which may be kept in a folder too."""
+"""`evaluate --grid`, `--rejects` and `--choices` from paths to answers, which may be kept in a folder too."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,13 +7,15 @@ from typing import Any
 from infra.hashing import readable_json
 from infra.storage import disk_errors, write_bytes
 from pipeline.inputs.places import Where
+from pipeline.metric.choices import evaluate_choices
 from pipeline.metric.grid import evaluate_grid
 from pipeline.metric.grid_file import read_grid
+from pipeline.metric.question_file import read_questions
 from pipeline.metric.rejects import evaluate_rejects
-from pipeline.metric.scorer import PassageScorer
+from pipeline.metric.scorer import ChoiceScorer, PassageScorer
 from pipeline.report.grid_picture import grid_drawing
 
-GRID, PICTURE, REJECTS = "grid.json", "grid.svg", "rejects.json"
+GRID, PICTURE, REJECTS, CHOICES = "grid.json", "grid.svg", "rejects.json", "choices.json"
 
 Say = Callable[[str], None]
 
@@ -39,6 +41,15 @@ def rejects_answer(
     """`evaluate_rejects`; written into the folder `out` if there is one."""
     answer = evaluate_rejects(scorer, run, per_rule, source=source, say=say)
     _keep(out, {REJECTS: readable_json(answer)})
+    return answer
+
+
+def choices_answer(
+    scorer: ChoiceScorer, path: Path, shots: int = 0, out: Path | None = None, say: Say | None = None
+) -> dict[str, Any]:
+    """`evaluate_choices` on the questions of a file; written into the folder `out` if there is one."""
+    answer = evaluate_choices(scorer, read_questions(path, shots, say))
+    _keep(out, {CHOICES: readable_json(answer)})
     return answer
 
 

@@ -30,6 +30,15 @@ class PassageScorer(Protocol):
     def __call__(self, texts: Sequence[str], whole: Sequence[bool]) -> Scores: ...
 
 
+class ChoiceScorer(Protocol):
+    """`about` as above; bits of each continuation after its context, shape (texts,)."""
+
+    @property
+    def about(self) -> Mapping[str, Any]: ...
+
+    def continuation_bits(self, contexts: Sequence[str], continuations: Sequence[str]) -> Floats: ...
+
+
 class PassageScores(NamedTuple):
     """Of each passage, shape (passages,)."""
 

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dedup.compiled import compiled
 from dedup.kernels import Bytes, Offsets
+from infra.compiled import compiled
 from infra.errors import UsageError
 
 Floats = npt.NDArray[np.float32]

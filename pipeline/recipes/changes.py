@@ -122,6 +122,8 @@ class Draft:
         self.off: set[tuple[int, int | None]] = set()
         self.around: dict[tuple[int, int | None, str], list[Mapping[str, Any]]] = {}
         self.within: list[tuple[Place, str]] = []
+        # the options of each step that are set
+        self.chosen: dict[tuple[int, int], set[str]] = {}
 
     def set(self, path: str, value: Any) -> None:
         place = locate(self.recipe, path, self.origin)
@@ -227,7 +229,10 @@ class Draft:
         if key not in known or more:
             there = [name for name in (*keys, *known) if name != "options"]
             raise UsageError(f"{here}: {step.kind} {step.name!r} has no option {shown(key)}; {meant(key, there)}")
-        return {**table, "options": {**options, key: kept_if_same(options.get(key), value)}}
+        chosen = self.chosen.setdefault((place.stage, place.step), set())
+        others = step.without_others(options, key, chosen)
+        chosen.add(key)
+        return {**table, "options": {**others, key: kept_if_same(options.get(key), value)}}
 
     def _has(self, place: Place) -> str:
         stage = self.recipe.stages[place.stage]

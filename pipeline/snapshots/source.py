@@ -4,27 +4,24 @@ A source gives files by their names from the bucket's root (`crawl-data/…`), a
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
-from infra.addresses import shown
 from infra.errors import UsageError, WorkError
-from infra.http.address import split_address
 from infra.http.client import AddressNotFound, Refused
 from infra.http.ranges import fetch
 from infra.remote import anywhere
 from infra.storage import ObjectPath, Place
+from pipeline.inputs.places import WEB, bucket_address
 
 VARIABLE = "REFINERY_SOURCE"
 COMMON_CRAWL = "https://data.commoncrawl.org"
 COLLECTIONS = "collinfo.json"
 # Common Crawl's list of crawls is on its index server, not in the bucket.
 COMMON_CRAWL_COLLECTIONS = "https://index.commoncrawl.org/collinfo.json"
-_WEB = re.compile("https?://", re.IGNORECASE)
 # A list that is refused concerns that list alone: to those without the right to list, S3 refuses what is not there too.
 # So many in a row are a server that blocks us.
 MOST_REFUSED = 3
@@ -127,12 +124,8 @@ def open_source(at: str | None = None) -> CrawlSource:
     """The source at an address or in a folder; by default REFINERY_SOURCE, else Common Crawl. UsageError where there
     can be none."""
     at = at or os.environ.get(VARIABLE) or COMMON_CRAWL
-    if _WEB.match(at):
-        split = split_address(at)
-        if split.query or split.fragment or at.endswith(("?", "#")):
-            raise UsageError(f"--source {shown(at)}: what is behind ? or # in it would stand before the names of the "
-                             "files: give the address without it")  # fmt: skip
-        return WebSource(at)
+    if WEB.match(at):
+        return WebSource(bucket_address(at))
     folder = anywhere(at, "--source")
     if not isinstance(folder, ObjectPath):
         folder = folder.expanduser().resolve()

@@ -66,7 +66,8 @@ def is_begun(folder: Path) -> bool:
 def training_status(folder: Path) -> dict[str, Any]:
     """The last step with its loss, and of a trunk the steps that are left."""
     row = (last_rows(folder / LOG, 1) or [{}])[-1]
-    seconds = [float(each["seconds"]) for each in last_rows(folder / TIMINGS, LAST_STEPS)]
+    timings = (each.get("seconds") for each in last_rows(folder / TIMINGS, LAST_STEPS))
+    seconds = [each for each in timings if isinstance(each, float)]
     mean = sum(seconds) / len(seconds) if seconds else None
     made_with = read_json(folder / TRAINING)
     config: Mapping[str, Any] = made_with.get("config", {}) if isinstance(made_with, dict) else {}
@@ -93,4 +94,13 @@ def last_rows(path: Path, number: int) -> list[dict[str, Any]]:
         file.seek(max(0, size - TAIL_BYTES))
         lines = file.read().split(b"\n")
     whole = lines[(1 if size > TAIL_BYTES else 0) : -1]
-    return [json.loads(line) for line in whole[-number:]]
+    return [row for line in whole[-number:] if (row := as_row(line))]
+
+
+def as_row(line: bytes) -> dict[str, Any] | None:
+    """None for a line that is damaged: a run that goes on tells it."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None

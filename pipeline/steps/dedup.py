@@ -1,5 +1,6 @@
 """Dedup: removes copies over the whole pool."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
@@ -18,6 +19,7 @@ from pipeline.steps.fields import not_one_of, shown
 from pipeline.steps.method import MethodStep
 from pipeline.steps.option import Option, type_of, typed
 
+_BANDS_AND_ROWS = ("bands", "rows")
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
     "policy": "which copy survives: " + ", ".join(f'`"{policy}"`' for policy in get_args(Policy)) + "; `content` by "
@@ -29,7 +31,8 @@ ABOUT: dict[str, str] = {
     "ngram": "words in a shingle",
     "verify": "compare the shingle sets of candidate pairs; false: every candidate pair counts",
     "threshold": "the least similarity of a verified pair, 0 to 1",
-    "measure": 'of similarity: `"jaccard"`, or `"containment"` in the longer text (with the policy `"longest"` alone)',
+    "measure": 'of similarity: `"jaccard"`, or `"containment"`, the share of the shorter text '
+    'in the longer (with the policy `"longest"` alone)',
     "link": '`"direct"`: a copy is similar to its survivor itself; `"component"`: through others too',
     "lines": "lines in a span: what is compared are runs of so many, and a line goes if a span that has it does",
     "normalise": 'lines are compared as cc_net does, `"ccnet"`: in lower case, digits as 0, without typographic '
@@ -100,6 +103,17 @@ class Dedup(MethodStep):
         options = typed(OPTIONS[method], ABOUT | ABOUT_INDEX if method == "index" else ABOUT)
         return tuple(replace(option, default="") if option.name == "signature" else option for option in options)
 
+    @classmethod
+    def without_others(cls, options: Mapping[str, Any], name: str, kept: Collection[str]) -> dict[str, Any]:
+        """A signature stands in place of `bands` and `rows`, and each of these in place of a signature's own."""
+        signature = options.get("signature")
+        if name == "signature":
+            return {each: value for each, value in options.items() if each not in _BANDS_AND_ROWS or each in kept}
+        if name not in _BANDS_AND_ROWS or "signature" in kept or signature not in SIGNATURES:
+            return dict(options)
+        others = {each: value for each, value in options.items() if each != "signature"}
+        return dict(zip(_BANDS_AND_ROWS, SIGNATURES[signature], strict=True)) | others
+
     def checked_options(self) -> dict[str, Any]:
         """Returns the options with their defaults. Raises UsageError for an unknown one or one of the wrong type."""
         known = OPTIONS[self.method]
@@ -152,7 +166,7 @@ class Dedup(MethodStep):
             return options["bands"], options["rows"]
         if name not in SIGNATURES:
             raise UsageError(f"dedup minhash: signature is {shown(name)}, {not_one_of(name, tuple(SIGNATURES))}")
-        if given := [each for each in ("bands", "rows") if each in self.options]:
+        if given := [each for each in _BANDS_AND_ROWS if each in self.options]:
             bands, rows = SIGNATURES[name]
             raise UsageError(
                 f"dedup minhash: signature {name!r} is {bands} bands of {rows} rows; leave out {' and '.join(given)}, "

@@ -51,6 +51,12 @@ class Step:
         return ()
 
     @classmethod
+    def without_others(cls, options: Mapping[str, Any], name: str, kept: Collection[str]) -> dict[str, Any]:
+        """Its `options` for one of them, `name`, to be set: without those that it stands in place of, unless `kept`."""
+        del name, kept
+        return dict(options)
+
+    @classmethod
     def read(cls, source: Mapping[str, Any], place: str) -> Self:
         """Reads the step from a recipe's table. Raises UsageError, with `place` in front, if it is invalid."""
         raise NotImplementedError

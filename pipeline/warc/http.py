@@ -142,6 +142,9 @@ def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
         body, problem = dechunk(body)
         if problem and not (number and problem == NOT_CHUNKED):
             problems.append(problem)
+    if transfer.count("chunked") == 1 and message.is_text and shows_chunks(body):  # chunked by a script, and in transit
+        body, _ = dechunk(body)
+        problems.append(UNCLAIMED_CHUNKS)
     codings = message.codings("content-encoding") + [coding for coding in transfer if coding != "chunked"]
     if not transfer and not codings and len(body) + 2 < _declared_length(message):
         problems.append(SHORT_BODY)

@@ -64,13 +64,29 @@ _BY_MAGIC = (
     (b"{\\rtf", "office"),
 )
 _SNIFF_BYTES = 1024
-# The start of a document: after a byte order mark, space, declarations and comments, an element that only HTML has.
+# Types of text that say what it is.
+_TEXTS = frozenset(
+    f"text/{name}"
+    for name in ("markdown", "x-markdown", "csv", "tab-separated-values", "calendar", "vcard", "x-component", "vtt",
+                 "rtf", "x-python", "x-c", "x-java", "x-java-source", "x-diff", "x-patch", "x-log", "x-tex", "troff",
+                 "yaml", "x-yaml", "n3", "turtle", "event-stream", "ecmascript", "jscript", "x-javascript", "template",
+                 "x-template", "vnd.wap.wml")
+)  # fmt: skip
+# What UTF-16 begins with: a byte order mark, or a tag.
+_WIDE_STARTS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+# The start of a document: after byte order marks, space, declarations and comments, an element that only HTML has; or
+# one that other languages of markup have too, where nothing says that it is one of these.
 _HTML_START = re.compile(
-    rb"<(?:!doctype[ \t\r\n]+html|html|head|body|title|meta|script|style|link|table|div|p|h1|br|a|font|b|iframe)"
-    rb"[ \t\r\n/>]",
+    rb"<(?:!doctype[ \t\r\n]+html|html|head|body|title|meta|script|style|link|table|div|p|h[1-6]|br|hr|a|font|b|i|em"
+    rb"|strong|iframe|center|frameset|noscript|span|img|ul|ol|dl|li|tr|td|tbody|pre|blockquote|input"
+    rb"|marquee|basefont)[ \t\r\n/>]",
     re.IGNORECASE,
 )
-_PREFACE = re.compile(rb"\s+|<\?[^>]{0,512}>|<!--.{0,768}?-->", re.DOTALL)
+_AMBIGUOUS_START = re.compile(
+    rb"<(?:article|section|main|nav|header|footer|aside|figure|form|base|label|button|u|small|details)[ \t\r\n/>]",
+    re.IGNORECASE,
+)
+_PREFACE = re.compile(rb"\s+|\xef\xbb\xbf|<\?[^>]{0,512}>|<!--.{0,768}?-->", re.DOTALL)
 
 
 def page_kind(record: RawRecord, message: HttpMessage) -> str:
@@ -112,21 +128,30 @@ def _media_kind(media: str, start: bytes) -> str:
         for magic, kind in _BY_MAGIC:
             if start.startswith(magic):
                 return f"media/{kind}"
-    if media in _HTML_TYPES or (media in _GENERIC and looks_like_html(start)):
+    if media in _HTML_TYPES or (media in _GENERIC and looks_like_html(start, xml=media.endswith("/xml"))):
         return HTML
     if media in _BY_TYPE:
         return f"media/{_BY_TYPE[media]}"
     if media.startswith(_OFFICE):
         return "media/office"
     top_level = media.partition("/")[0]
-    if top_level in ("image", "video", "audio", "font", "text"):
+    if top_level in ("image", "video", "audio", "font"):
         return f"media/{top_level}"
-    return "media/json" if media.endswith("+json") else "media/xml" if media.endswith("+xml") else "media/other"
+    if media.endswith(("+json", "+xml")):
+        return "media/json" if media.endswith("+json") else "media/xml"
+    if media not in _TEXTS and looks_like_html(start):  # a type that no browser knows: `text/htm`, `application/html`
+        return HTML
+    return "media/text" if top_level == "text" else "media/other"
 
 
-def looks_like_html(start: bytes) -> bool:
-    """Whether the first bytes of a body begin an HTML document."""
-    position = 3 if start.startswith(b"\xef\xbb\xbf") else 0
+def looks_like_html(start: bytes, xml: bool = False) -> bool:
+    """Whether the first bytes of a body begin an HTML document. `xml`: they are said to be XML."""
+    if start[:2] in _WIDE_STARTS:
+        start = start.decode(_WIDE_STARTS[start[:2]], "ignore").encode()
+    position = 0
     while (skipped := _PREFACE.match(start, position)) is not None:
         position = skipped.end()
-    return _HTML_START.match(start, position) is not None
+    if _HTML_START.match(start, position) is not None:
+        return True
+    is_xml = xml or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml")
+    return not is_xml and _AMBIGUOUS_START.match(start, position) is not None

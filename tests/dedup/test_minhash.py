@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.minhash import MinHash, band_rows, permutations, signature_table
+from dedup.minhash import SIGNATURES, MinHash, band_rows, permutations, signature_table
 from dedup.shingles import shingle_sequence, shingles
 from dedup.verify import jaccard
 from infra.errors import UsageError
@@ -23,6 +23,9 @@ def test_parameters() -> None:
     assert (MinHash().bands, MinHash().rows, MinHash().ngram) == (14, 8, 5)
     with pytest.raises(UsageError, match="rows is 0"):
         MinHash(rows=0)
+    assert MinHash(*SIGNATURES["refinedweb"]).bands == 450
+    with pytest.raises(UsageError, match="2000000 bands of 8 rows are 16,000,000 hashes of a document; give fewer"):
+        MinHash(bands=2_000_000)
 
 
 def test_permutations_are_splitmix64() -> None:

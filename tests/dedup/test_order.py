@@ -17,7 +17,7 @@ from dedup.equal_sets import EqualSets
 from dedup.exact import ExactKey, key_table
 from dedup.keep import KeepOne
 from dedup.minhash import MinHash, band_rows, signature_table
-from dedup.policy import Policy, preference_columns, preference_order
+from dedup.policy import Policy, content_hashes, preference_columns, preference_order
 from dedup.rank import ranks
 from dedup.survivors import Link, select_survivors
 from dedup.tables import DECISIONS, PAIRS, SAME, node_table, numbers_of
@@ -53,6 +53,13 @@ def test_exact_copies(rows: list[tuple[Any, ...]], policy: Policy, by: ExactKey,
         decisions = reduce(KeepOne(policy), [key_table(batch, 0, 0, by, policy)], DECISIONS)
         kept.append(left(batch, decisions))
     assert kept[0] == kept[1]
+
+
+def test_of_many_equal_documents_each_id_has_a_hash_of_its_own() -> None:
+    """Or the place would decide between two: of 200,000 copies of one page it did in one pool of seven."""
+    hashes = content_hashes(documents(["the same"] * 5000))
+    assert np.unique(hashes).size == hashes.size
+    assert np.unique(hashes >> np.uint64(32)).size == 1
 
 
 def test_of_one_address_the_plainest_spelling_stays() -> None:
@@ -108,13 +115,11 @@ DATES = st.none() | st.one_of(
     st.dates(date(1000, 1, 1), date(2900, 1, 1)).map(str),
     st.sampled_from(["", "yesterday", "2024-13-45"]),
 )
+# Some differ by less than eight bytes hold.
+QUALITIES = st.floats(-9, 9) | st.sampled_from([0.5, 0.5 + 1e-12, 0.5 - 1e-12])
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["a", "b b", "c c c"]), DATES, st.none() | st.floats(-9, 9, width=32)), max_size=9
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from(["a", "b b", "c c c"]), DATES, st.none() | QUALITIES), max_size=9))
 @settings(max_examples=30, deadline=None)
 @pytest.mark.parametrize("policy", [*POLICIES, "first"])
 def test_rank_is_the_order_of_the_policy(policy: Policy, rows: list[tuple[str, str | None, float | None]]) -> None:
@@ -130,7 +135,24 @@ def test_rank_is_the_order_of_the_policy(policy: Policy, rows: list[tuple[str, s
     assert np.lexsort((np.arange(len(rows)), rank)).tolist() == order.tolist()
 
 
+@pytest.mark.parametrize("wrong", ["2024-02-30T00:00:00Z", "2023-02-29T00:00:00Z", "2024-01-00T00:00:00Z",
+                                   "2024-13-01T00:00:00Z", "0000-01-01T00:00:00Z", "2024-01-01T25:00:00Z"])  # fmt: skip
+def test_what_is_no_date_is_none_beside_any_others(wrong: str) -> None:
+    """What a date is does not depend on the others of its batch, be all written as archives do or not."""
+    for others in ([], ["2023-01-01T00:00:00Z"], ["2023-01-01"]):
+        dates = pa.array([wrong, *others], pa.string())
+        found = preference_columns(documents(["a"] * len(dates), date=dates), "newest")["date"]
+        assert found.to_pylist() == [None] + ["2023-01-01T00:00:00Z"] * len(others)
+
+
+def test_near_copies_go_by_the_order_that_leads_in_a_bucket() -> None:
+    """Qualities that differ by less than a rank holds are one: what leads survives, and no copy of it is left."""
+    batch = documents(["a"] * 3, url=["x", "y", "z"], signals=[{"quality": q} for q in (0.5, 0.5 + 1e-12, 0.5 - 1e-12)])
+    assert len(set(preference_columns(batch, "best")["quality"].to_pylist())) == 1
+
+
 @given(st.lists(st.datetimes(datetime(1000, 1, 2), datetime(2900, 1, 1), timezones=ZONES), min_size=2, max_size=8))
+@settings(deadline=None)
 @pytest.mark.parametrize("policy", ["newest", "oldest"])
 def test_dates_are_compared_as_moments(policy: Policy, dates: list[datetime]) -> None:
     """Whatever their zones; a date without one is in UTC."""

@@ -13,6 +13,7 @@ from trainer.config import hybrid_layers
 from trainer.plans import (
     FLEX_BLOCK,
     FlexPlan,
+    ReferencePlan,
     block_pairs,
     choose_backend,
     document_ends,
@@ -110,6 +111,14 @@ def test_sliding_attention_is_linear_in_length() -> None:
     """Elements of the score matrices: 2 L W, so that twice the length costs twice, not four times."""
     sizes = [sliding_mask(torch.zeros(1, length, dtype=torch.int64), 16).numel() for length in (256, 512, 1024)]
     assert sizes == [2 * 256 * 16, 2 * 512 * 16, 2 * 1024 * 16]
+
+
+def test_a_window_longer_than_the_sequence_costs_what_the_sequence_does() -> None:
+    plan = packed_plan(small_config(model={"window": 1 << 40}).model, SEGMENTS, CPU, torch.float32)
+    assert isinstance(plan, ReferencePlan)
+    assert plan.sliding_mask.numel() == 2 * 2 * 19 * 19
+    q, kv = random_qkv(19)
+    assert torch.allclose(plan.attend("sliding", q, kv), plan.attend("full", q, kv), atol=1e-6)
 
 
 def test_rope_keeps_the_precision_and_depends_on_distance_alone() -> None:

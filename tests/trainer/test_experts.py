@@ -12,7 +12,8 @@ from tests.trainer.conftest import small_config, with_random_zeros
 from trainer.balance import balance_loss, cell_loss, load_imbalance, updated_bias
 from trainer.config import LoadBalancingConfig, TopKConfig
 from trainer.dispatch import plan_dispatch
-from trainer.experts import MoE, Routing
+from trainer.experts import Experts, MoE, Routing
+from trainer.few_tokens import PAIRS_PER_EXPERT
 from trainer.model import Transformer, initialise
 from trainer.policies import DrawnK, KPolicy, Policy, draw_k
 
@@ -75,6 +76,44 @@ def test_few_pairs_without_gradients_are_the_same(policy: Policy) -> None:
             assert torch.allclose(layer(x[:, t : t + 1], policy, None)[0][0, 0], expected[0, t], atol=1e-6)
         padding, routing = layer(x[:, :1], policy, torch.zeros(1, 1, dtype=torch.bool))
     assert torch.equal(padding, layer.shared(x[:, :1])) and routing.load_KE.sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("tokens", "dtype"), [*((n, torch.float32) for n in (1, 3, 16, 17)), *((n, torch.bfloat16) for n in (1, 4))]
+)
+def test_few_tokens_are_summed_as_many_are(tokens: int, dtype: torch.dtype) -> None:
+    """Up to the most pairs that have a way of their own (4 for each of 16 experts), and beyond. Some pairs have no
+    expert, and two tokens have the same experts."""
+    layer, generator = experts_layer(), torch.Generator().manual_seed(tokens)
+    x = torch.randn(tokens, 16, generator=generator)
+    expert = torch.stack([torch.randperm(17, generator=generator)[:4] for _ in range(tokens)])
+    expert[-1] = expert[0]
+    weights = torch.rand(tokens, 4, generator=generator).where(expert < 16, 0.0)
+    assert (tokens * 4 > PAIRS_PER_EXPERT * 16) == (tokens == 17)
+    grouped = layer.routed(x, expert, weights)
+    with torch.no_grad():
+        few = layer.routed(x.to(dtype), expert, weights)
+        alone = layer.routed(x[-1:].to(dtype), expert[-1:], weights[-1:])
+    assert few.dtype is dtype
+    assert torch.allclose(few.float(), grouped, atol=1e-6 if dtype is torch.float32 else 0.05)
+    if tokens < 17 and dtype is torch.float32:
+        assert torch.equal(few[-1:], alone)
+
+
+def test_experts_that_are_elsewhere_are_asked_for_few_tokens_too() -> None:
+    class Elsewhere(Experts):
+        all_here = False
+
+        def forward(self, x_ND: Tensor, weight_N: Tensor, ends_E: Tensor) -> Tensor:
+            return super().forward(x_ND, weight_N, ends_E) + 1.0
+
+    layer = experts_layer()
+    x = torch.randn(1, 1, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        here, _ = layer(x, KPolicy(4), None)
+        layer.experts.__class__ = Elsewhere
+        there, _ = layer(x, KPolicy(4), None)
+    assert torch.allclose(there, here + 4.0, atol=1e-5)
 
 
 def test_padding_uses_no_expert_and_counts_nowhere() -> None:
@@ -226,6 +265,7 @@ def test_k_is_drawn_as_configured() -> None:
     assert (draw_k(TopKConfig(5, 2, 1.0), 1, 3, range(8), 50) == 5).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**62), st.integers(0, 10**6), st.integers(1, 8))
 def test_k_does_not_depend_on_how_the_batch_is_dealt(seed: int, step: int, parts: int) -> None:
     layer, sequence = (TopKConfig(12, 2, 0.5, draw) for draw in ("layer", "sequence"))  # type: ignore[arg-type]

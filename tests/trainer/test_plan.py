@@ -99,6 +99,12 @@ def test_weights_that_do_not_fit_are_refused_with_the_ranks_that_hold_them() -> 
         check_memory(large, VOCABULARY, CUDA, available=GIB)
 
 
+def test_a_step_of_many_times_the_memory_is_not_tried() -> None:
+    long = small_config(data={"sequence_length": 1 << 30})
+    with pytest.raises(UsageError, match=r"^a step does not fit: .* GiB are needed and 20.0 GiB are free"):
+        check_memory(long, 64, CPU, available=20 * GIB)
+
+
 @pytest.mark.parametrize("name", shipped_configs())
 def test_time_and_tokens_follow_from_flops(name: str) -> None:
     config = Config.read(config_file(name))

@@ -20,7 +20,8 @@ from trainer.loss import token_losses
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.run_files import find_checkpoint
-from trainer.windows import packed, windows_of
+from trainer.text_scores import continuation_windows
+from trainer.windows import TextWindow, packed, windows_of
 
 LENGTH = 32
 
@@ -72,6 +73,26 @@ def test_packing_keeps_every_target_with_the_token_before_it(sizes: list[int], l
         assert (batch.inputs[inside] == batch.targets[inside] - 1).all()
         assert (np.diff(batch.segments, axis=1) >= 0).all()
     assert (scored == 1).all()
+
+
+def test_a_continuations_bits_are_what_it_adds_to_its_context(run: Path) -> None:
+    """Of a context that fits; of a longer one, the last that fits is read."""
+    scorer = TextScorer(run, 4)
+    context, choices = sentences(3, 1)[:40], [" of the river", " xq", ""]
+    found = scorer.continuation_bits([context] * 3, choices)
+    whole = scorer([context, *(context + each for each in choices)], [False] * 4).bits
+    assert found == pytest.approx(whole[1:] - whole[0], abs=1e-3) and found[2] == 0
+    long = sentences(4, 30)
+    cut = scorer.continuation_bits([long, long[-600:]], [choices[0]] * 2)
+    assert cut[0] == pytest.approx(cut[1], abs=1e-3) and cut[0] > 0
+
+
+def test_continuations_have_all_the_context_that_fits() -> None:
+    assert continuation_windows(2, 30, 40, 32) == [TextWindow(2, 8, 30, 40)]
+    assert continuation_windows(0, 3, 3, 32) == []
+    assert [each[1:] for each in continuation_windows(0, 5, 105, 32)] == [
+        tuple(5 + n for n in each[1:]) for each in windows_of(0, 100, 32, 16)
+    ]
 
 
 def test_bits_are_the_models_in_windows_of_half_a_sequence(run: Path) -> None:

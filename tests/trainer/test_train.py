@@ -279,6 +279,7 @@ def test_the_schedule() -> None:
         ("execution", {"micro_batch_size": 0}, "execution.micro_batch_size is 0"),
         ("execution", {"expert_parallel": 3}, "expert_parallel must divide"),
         ("run", {"compute_dtype": "bfloat16"}, "must be multiples of 8 in bfloat16"),
+        ("run", {"threads": 100_000}, "run.threads is 100000; it must be at most 1024"),
         ("load_balancing", {"mode": "losses", "groups": 5}, "groups must divide"),
         ("optimizer", {"learning_rate": "high"}, "learning_rate is 'high'"),
         ("schedule", {"warmup_steps": 9}, "within the trunk"),

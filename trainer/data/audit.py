@@ -159,7 +159,7 @@ def read_state(run: Path) -> Mapping[str, Any]:
             raise UsageError(f"{path} was changed after it was written (its sha256 differs): take another copy")
         state: Mapping[str, Any] = header["state"]
     except OSError:
-        raise no_checkpoint(run) from None
+        raise no_checkpoint(path.parent) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{path} cannot be read as a checkpoint: take another copy") from None
     return state

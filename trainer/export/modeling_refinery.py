@@ -24,6 +24,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
 KV = tuple[Tensor, Tensor]
 Rope = tuple[Tensor, Tensor]  # cosines and sines, [B, 1, L, C / 2] in fp32
+POLICIES = ("fixed", "top_p", "min_p")
 QUERY_BLOCK = 1024  # queries whose scores are made at once, where a mask is needed
 
 
@@ -244,12 +245,22 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
     _no_split_modules = ["RefineryLayer"]
     _keep_in_fp32_modules_strict = ["router"]
     _supports_sdpa = True
+    accepts_loss_kwargs = True  # `num_items_in_batch`
 
     def __init__(self, config: RefineryConfig) -> None:
         super().__init__(config)
         self.model = RefineryModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Of a model that is made without weights (`from_config`), or lacks some."""
+        super()._init_weights(module)
+        if isinstance(module, RefineryRouter):
+            nn.init.normal_(module.weight, std=0.02)
+        elif isinstance(module, RefineryExperts):
+            for weight in (module.gate_up_proj, module.down_proj):
+                nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
 
     def forward(
         self,
@@ -262,15 +273,22 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
+        num_items_in_batch: int | Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
         **kwargs: Any,
-    ) -> CausalLMOutputWithPast:
+    ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """`attention_mask` [B, S]: 0 for padding; documents of a batch are padded on the left. `cache` is called
-        `past_key_values` in earlier versions. `labels` [B, L] are the inputs, -100 where there is no loss."""
+        `past_key_values` in earlier versions. `labels` [B, L] are the inputs, -100 where there is no loss; the loss is
+        their mean, or their sum over `num_items_in_batch`, the targets of all passes whose gradients are summed.
+        `hidden_states` are the input of each layer and the output of the last norm."""
         config = self.config
+        cache = past_key_values if cache is None else cache
+        check_arguments(attention_mask, cache)
+        with_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         x_BLD = self.model.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         if not x_BLD.numel():
             raise ValueError("the input has no tokens: begin with the end-of-document token")
-        cache = past_key_values if cache is None else cache
         if cache is None and (not self.training if use_cache is None else use_cache):
             cache = DynamicCache(config=config)
         past = 0 if cache is None else cache.get_seq_length()
@@ -283,14 +301,41 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
             kind: rope_table(position_ids, config.head_dim, config.rope_thetas[kind]) for kind in config.rope_thetas
         }
         kvs: dict[int, KV] = {}
+        hidden_states = [x_BLD] if with_hidden_states else []
         for layer, kind, use in zip(self.model.layers, config.layer_types, use_of_experts(config)):
             x_BLD = layer(x_BLD, ropes[kind], kvs, cache, keep_BS, use, config)
+            if with_hidden_states:
+                hidden_states.append(x_BLD)
+        if with_hidden_states:
+            hidden_states[-1] = self.model.norm(x_BLD)
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(self.model.norm(x_BLD[:, keep])).float()
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
-        return CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache})
+            loss = token_loss(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), num_items_in_batch)
+        output = CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            hidden_states=tuple(hidden_states) or None,
+            **{CACHE: cache},
+        )
+        as_tuple = not (config.return_dict if return_dict is None else return_dict)
+        return output.to_tuple() if as_tuple else output
+
+
+def check_arguments(attention_mask: Any, cache: Any) -> None:
+    """ValueError for masks and caches whose results would be wrong."""
+    if getattr(cache, "is_compileable", False):
+        raise ValueError("the model has no static cache: leave cache_implementation out, or make it 'dynamic'")
+    if attention_mask is not None and not (isinstance(attention_mask, Tensor) and attention_mask.ndim == 2):
+        raise ValueError("attention_mask must be of two dimensions, [B, S], 0 for padding")
+
+
+def token_loss(logits_TV: Tensor, target_T: Tensor, count: int | Tensor | None) -> Tensor:
+    """The cross-entropy, the mean over targets, or the sum over `count`."""
+    if count is None:
+        return F.cross_entropy(logits_TV, target_T)
+    return F.cross_entropy(logits_TV, target_T, reduction="sum") / torch.as_tensor(count, device=logits_TV.device)
 
 
 def use_of_experts(config: RefineryConfig) -> list[ExpertUse | None]:
@@ -302,7 +347,9 @@ def use_of_experts(config: RefineryConfig) -> list[ExpertUse | None]:
             f"config.num_experts_per_tok is {k}; it must be a number from 1 to {config.num_experts}, or one for each "
             f"of the {sum(moe)} MoE layers"
         )
+    if config.expert_policy not in POLICIES:
+        raise ValueError(f"config.expert_policy is {config.expert_policy!r}; it may be {', '.join(POLICIES)}")
     value = config.expert_policy_value
-    values = [value] * sum(moe) if isinstance(value, float) else list(value)
+    values = [value] * sum(moe) if isinstance(value, (int, float)) else list(value)
     uses = map(ExpertUse, ks, values)
     return [next(uses) if sparse else None for sparse in moe]

@@ -3,11 +3,15 @@
 Layouts are those of the trainer: linear layers [out, in], the gate above the up projection; experts [E, in, out].
 """
 
+import os
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -67,8 +71,22 @@ def write_weights(folder: Path, weights: Mapping[str, Tensor], shard_bytes: int 
         index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": places}
         (folder / INDEX).write_bytes(readable_json(index))
     for file, shard in zip(names, shards, strict=True):
-        save_file({name: tensor.contiguous() for name, tensor in shard.items()}, folder / file, {"format": "pt"})
+        with system_errors(folder / file):
+            save_file({name: tensor.contiguous() for name, tensor in shard.items()}, folder / file, {"format": "pt"})
     return [folder / file for file in names]
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """Errors of safetensors that are the system's, such as a full disk, as OSError."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(path)) from None
 
 
 def _shards(weights: Mapping[str, Tensor], shard_bytes: int) -> Iterator[dict[str, Tensor]]:

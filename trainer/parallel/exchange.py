@@ -23,6 +23,8 @@ class ParallelExperts(Experts):
     and Megatron-LM #5956 are what happens otherwise).
     """
 
+    all_here = False
+
     def __init__(self, config: ModelConfig, group: dist.ProcessGroup) -> None:
         """`group`: the ranks that share the layer's experts, in order."""
         super().__init__(config)

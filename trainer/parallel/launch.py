@@ -12,12 +12,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from infra.errors import RefineryError, UsageError, WorkError
+from infra.storage import scratch_folder
 from trainer.parallel.ranks import RankLost
 
 RUN_ID = "refinery"  # torchrun gives another
@@ -31,25 +33,27 @@ def launch(ranks: int, command: Sequence[str]) -> int:
 
     UsageError and WorkError of a rank are raised here, WorkError also when one was killed.
     """
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=ranks,
-        run_id=RUN_ID,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        rdzv_configs={"timeout": 300},
-        max_restarts=0,
-        monitor_interval=MONITOR,
-    )
     for name in ("", ".agent.server.api"):  # the second has a level of its own
         logging.getLogger(f"torch.distributed.elastic{name}").setLevel(logging.CRITICAL)  # the error is told below
-    try:
-        elastic_launch(config, sys.executable)("-m", "refinery", *command)
-    except ChildFailedError as error:
-        return _cause(error.failures)
-    except SignalException:
-        raise KeyboardInterrupt from None
+    with TemporaryDirectory(dir=scratch_folder()) as errors:  # torchrun would leave a folder of its own
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=ranks,
+            run_id=RUN_ID,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            rdzv_configs={"timeout": 300},
+            max_restarts=0,
+            monitor_interval=MONITOR,
+            logs_specs=DefaultLogsSpecs(log_dir=errors),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "refinery", *command)
+        except ChildFailedError as error:
+            return _cause(error.failures)
+        except SignalException:
+            raise KeyboardInterrupt from None
     return 0
 
 

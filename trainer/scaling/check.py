@@ -10,8 +10,9 @@ from infra.errors import UsageError
 from infra.names import meant
 from trainer.scaling.collapse import collapse, final_loss, is_whole, same_schedule
 from trainer.scaling.curves import Curve, Floats, check_distinct, parameters_of, read_curves
-from trainer.scaling.final_loss import FinalRuns, best_runs, fit_final
-from trainer.scaling.schedule_law import LEAST_ERROR, after_warm_up
+from trainer.scaling.final_loss import fit_final
+from trainer.scaling.final_runs import FinalRuns, best_runs
+from trainer.scaling.schedule_law import LEAST_ERROR, ScheduleLaw, after_warm_up, held_out_error
 from trainer.scaling.sizes import fit_sizes
 from trainer.scaling.tables import Tell
 
@@ -56,7 +57,8 @@ def check_curves(folder: str | Path, asked: CurveCheck, tell: Tell | None = None
         exact = law.laws[int(np.flatnonzero(law.parameters == parameters_of(asked.predict))[0])]
         if not hidden:
             raise UsageError(f"all runs of {asked.predict} are fitted: name some of them with --runs")
-        return scored({name: _of_fitted(exact, curve) for name, curve in hidden.items()})
+        half = held_out_error([*fitted[asked.predict].values()])
+        return scored({name: _of_fitted(exact, curve, half) for name, curve in hidden.items()})
     if asked.calibrate_on is not None or asked.first_steps is not None:
         name = asked.calibrate_on or min(target, key=lambda each: (_variation(target[each]), each))
         whole = _only(target, [name], f"{folder}/{asked.predict}")[name]
@@ -121,13 +123,19 @@ def check_table(runs: FinalRuns, fit_below: float, every_run: bool = False) -> d
     small = chosen.parameters < fit_below
     if small.all():
         raise UsageError(f"no run has {fit_below:g} parameters or more: there is nothing to predict")
-    law = fit_final(chosen.some(small))
-    rest = chosen.some(~small)
-    predicted, low, high = law.losses(rest.parameters, rest.tokens)
+    return check_held_out(chosen.some(small), chosen.some(~small), every_run=True)
+
+
+def check_held_out(fitted: FinalRuns, rest: FinalRuns, every_run: bool = False) -> dict[str, Any]:
+    """The same: the law of some runs predicts others."""
+    law = fit_final(fitted if every_run else best_runs(fitted))
+    rest = rest if every_run else best_runs(rest)
+    predicted, low, high = law.losses(rest)
     found = {}
-    for size in np.unique(rest.parameters):
-        rows = rest.parameters == size
-        found[f"{size:.4g}"] = Scored(rest.losses[rows], predicted[rows], low[rows], high[rows])
+    names = np.array([f"{size:.4g}" for size in rest.parameters])
+    for name in np.unique(names):
+        rows = names == name
+        found[str(name)] = Scored(rest.losses[rows], predicted[rows], low[rows], high[rows])
     return scored(found, by_point=True)
 
 
@@ -160,11 +168,11 @@ def _row(each: Scored) -> dict[str, float]:
     return {name: round(float(value), 6) for name, value in values.items()}
 
 
-def _of_fitted(law: Any, curve: Curve) -> Scored:
+def _of_fitted(law: ScheduleLaw, curve: Curve, half_band: float) -> Scored:
     """Another run of a size that was fitted."""
     late = after_warm_up(curve)
     predicted = law.losses(late)
-    half = 1.2816 * np.maximum(1.25 * 1.5 * law.misfit, LEAST_ERROR * predicted)
+    half = np.maximum(half_band, LEAST_ERROR * predicted)
     return Scored(late.losses, predicted, predicted - half, predicted + half)
 
 

@@ -5,8 +5,9 @@ All sizes share the shape of the schedule law; its three linear coefficients dep
     L0(N) = E + F N^-e        A(N) = A1 N^a        B(N) = B1 N^b
 
 From two sizes a and b are known, and e is not: it has a prior, which a third size, a run of the large model, or its
-first steps make sharp. The three coefficients of the large model are a Bayesian linear regression: what the small sizes
-say of them is the prior, and its points seen so far are the data. So a forecast before the run, one in its middle, and
+first steps make sharp. The three coefficients of the large model, and how far its own exponent α is from that of the
+small ones, are a Bayesian linear regression: what the small sizes say of them is the prior, and its points seen so far
+are the data. So a forecast before the run, one in its middle, and
 one of another schedule are the same computation, with bands that shrink as more is known.
 """
 
@@ -27,10 +28,12 @@ _GROWTH = {"A": 0.045, "B": 0.17}
 _GROWTH_DEVIATION = {"A": 0.02, "B": 0.06}
 # A model's coefficients are the laws' to within this, relative, whatever its size.
 _OWN_DEVIATION = 0.01
+# A model's own exponent α is that of all sizes to within this, relative.
+_OWN_EXPONENT = 0.1
 # An asymptote under this share of L0 + A is none that the curves tell.
 _SHORT = 0.05
 # Errors of a law last for long parts of a run: a run is as many independent points.
-_INDEPENDENT = 8
+_INDEPENDENT = 12
 # Standard deviations of 80 % of a normal distribution on both sides.
 _BAND = 1.2816
 
@@ -73,19 +76,21 @@ class SizeLaw:
         """The law of a model of so many parameters; `seen`: its curves so far, of any schedules."""
         mean, covariance = self._prior(parameters)
         # a mean absolute error, as a standard deviation; the misfit on a run that was not fitted is larger
-        deviation = max(1.25 * 1.5 * self.misfit, LEAST_ERROR * float(self.laws[-1].linear[:2].sum()))
+        deviation = max(1.25 * 1.2 * self.misfit, LEAST_ERROR * float(self.laws[-1].linear[:2].sum()))
+        fall = float(mean[1])
         precision = np.linalg.inv(covariance)
         right = precision @ mean
         for curve in map(after_warm_up, seen):
-            basis = self.shape.basis(curve)
+            basis = own_basis(self.shape, curve, fall)
             weight = min(_INDEPENDENT, curve.steps.size) / curve.steps.size / deviation**2
             precision = precision + weight * basis.T @ basis
             right = right + weight * basis.T @ curve.losses
         covariance = np.linalg.inv(precision)
-        return ForecastLaw(self.shape, covariance @ right, covariance, deviation)
+        return ForecastLaw(self.shape, covariance @ right, covariance, deviation, fall)
 
     def _prior(self, parameters: float) -> tuple[Floats, Floats]:
-        """Mean and covariance of (L0, A, B) of a model of so many parameters, of what the small sizes say."""
+        """Mean and covariance of (L0, A, B, change of log α) of a model of so many parameters, of what the small sizes
+        say."""
         largest = self.laws[-1].linear
         distance = abs(np.log(parameters / self.parameters[-1]))
         mean, deviation = [0.0], [0.0]
@@ -101,6 +106,8 @@ class SizeLaw:
             spread = 0.15 * float(largest[0]) * distance
         own = float(self._levels()[-1]) if self._short() else mean[0]
         deviation[0] = float(np.hypot(spread, 0.5 * _OWN_DEVIATION * own))
+        mean.append(0.0)
+        deviation.append(_OWN_EXPONENT)
         return np.array(mean), np.diag(np.maximum(deviation, 1e-6) ** 2)
 
     def _growth(self, index: int, name: str) -> tuple[float, float]:
@@ -143,20 +150,27 @@ class SizeLaw:
 
 @dataclass(frozen=True, eq=False)
 class ForecastLaw:
-    """The law of a model that is forecast: the mean and covariance of (L0, A, B), and the standard deviation, in nats,
-    of what the law does not explain."""
+    """The law of a model that is forecast: the mean and covariance of (L0, A, B, change of log α), the standard
+    deviation, in nats, of what the law does not explain, and A as the small sizes say it (`fall`)."""
 
     shape: LawShape
     linear: Floats
     covariance: Floats
     deviation: float
+    fall: float
 
     def forecast(self, schedule: Schedule) -> Forecast:
-        basis = self.shape.basis(schedule)
+        basis = own_basis(self.shape, schedule, self.fall)
         losses = basis @ self.linear
         variance = np.einsum("ij,jk,ik->i", basis, self.covariance, basis) + self.deviation**2
         half = _BAND * np.sqrt(variance)
         return Forecast(losses, losses - half, losses + half)
+
+
+def own_basis(shape: LawShape, schedule: Schedule, fall: float) -> Floats:
+    """The columns of L0, A, B, and of a small change of log α where A is `fall`: (points, 4)."""
+    basis = shape.basis(schedule)
+    return np.concatenate([basis, (fall * basis[:, 1] * np.log(basis[:, 1]))[:, None]], 1)
 
 
 def fit_sizes(curves: Mapping[str, Mapping[str, Curve]]) -> SizeLaw:

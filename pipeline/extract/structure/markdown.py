@@ -178,7 +178,7 @@ class _Writer:
         self.heading = None
         between = "\n" if block.soft else "\n\n"
         if block.cell and self.last == number - 1 and block.frame.table is self.before:
-            between = " "
+            between = "\n\n" if self.parts[-1].endswith("\n$$") else " "  # the number of an equation stays beside it
         items = self.items_of(block)
         if items:
             self.write_item(items, block, between)

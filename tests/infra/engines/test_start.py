@@ -1,7 +1,10 @@
 """How engines start: what is not imported, what is tried again, and whose end ends a worker."""
 
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +98,44 @@ assert ray.get(ray.remote(lambda: 7).remote()) == 7
 @pytest.mark.long
 def test_servers_of_a_start_that_failed_are_ended_before_the_next() -> None:
     assert python(AFTER_FAILURE) == ""
+
+
+def test_a_folder_for_temporary_files_whose_path_is_long_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path of a socket has 107 bytes: Ray finds that before it starts anything."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 60)))
+    with pytest.raises(WorkError, match=r"AF_UNIX .*: set RAY_TMPDIR to a folder whose path is short, such as /tmp"):
+        start_ray(None, 1)
+
+
+ON_RAY = """
+import sys
+from pathlib import Path
+from infra.engines.open import open_engine
+from infra.errors import WorkError
+from tests.infra.engines.together import FailTogether
+from tests.infra.toy import Count, Slices, header
+
+fails = sys.argv[1] == "fails"
+try:
+    with open_engine("ray", 1) as engine:
+        engine.map_shards(FailTogether() if fails else Count(), [Slices()], Path(sys.argv[2]), header())
+except WorkError:
+    assert fails
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("outcome", ["works", "fails"])
+def test_logs_of_a_ray_that_was_started_here_are_kept_where_something_failed(outcome: str, tmp_path: Path) -> None:
+    # a short path: there are sockets below it
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
+        environment = {**os.environ, "RAY_TMPDIR": folder}
+        words = [sys.executable, "-c", ON_RAY, outcome, str(tmp_path / "out")]
+        subprocess.run(words, cwd=ROOT, env=environment, check=True)
+        left = [path for path in Path(folder).glob("ray/session_2*") if not path.is_symlink()]
+    assert bool(left) == (outcome == "fails")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")

@@ -64,7 +64,8 @@ class Wait:
 def fail(engine: Engine, task: FailTogether | FailBeside | Wait, parts: int) -> str:
     """What the run says when it ends."""
     try:
-        engine.map_shards(task, [Slices(parts)], Path(tempfile.mkdtemp()) / "out", header())
+        with tempfile.TemporaryDirectory() as folder:
+            engine.map_shards(task, [Slices(parts)], Path(folder) / "out", header())
     except WorkError as error:
         return str(error)
     return "nothing"

@@ -1,5 +1,6 @@
 """A store that fails for a while is waited for; one that goes on failing, or refuses, is one line."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -117,6 +118,51 @@ def test_no_credentials(server: Server, monkeypatch: pytest.MonkeyPatch) -> None
     client.client.cache_clear()
     with pytest.raises(UsageError, match="no credentials were found: set AWS_ACCESS_KEY_ID"):
         place("s3://bucket/a").read_bytes()
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "a-secret", "AWS_REGION": "us-east-1"}
+NO_SERVER = "AWS_ENDPOINT_URL is no address of a server: give http://HOST:PORT"
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "says"),
+    [
+        *(("s3://bucket/x", KEYS | {"AWS_ENDPOINT_URL": each}, NO_SERVER) for each in (
+            "minio:9000", "127.0.0.1:9", "http://", "http://[x", "http://a b:9", " http://127.0.0.1:9", "ftp://host",
+            "http://127.0.0.1:99999",
+        )),
+        ("s3://bucket/x", KEYS | {"AWS_ENDPOINT": "minio:9000"}, NO_SERVER),
+        ("s3://bucket/x", KEYS | {"AWS_ENDPOINT_URL_S3": "minio:9000"}, NO_SERVER),
+        ("s3://bucket/x", {"AWS_ACCESS_KEY_ID": "AKID"}, "Missing SecretAccessKey: correct the environment"),
+        ("s3://bucket/x", {"AWS_SKIP_SIGNATURE": "maybe"}, "as boolean: correct the environment"),
+        ("s3://bucket/x", {"AWS_WEB_IDENTITY_TOKEN_FILE": "/nix", "AWS_ROLE_ARN": "x"},
+         "Failed to read token file '/nix': .*correct AWS_WEB_IDENTITY_TOKEN_FILE"),
+        ("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": "/nix.json"}, "/nix.json: .*correct the environment"),
+        ("gs://bucket/x", {"GOOGLE_SERVICE_ACCOUNT_KEY": '{"gcs_base_url": "host:1"}'}, "gcs_base_url of the service"),
+        ("s3://a bucket/x", KEYS, "no bucket can be called 'a bucket'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_environment_is_one_line_at_once(
+    url: str, variables: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked, so nothing is said of a store that does not answer."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    client.client.cache_clear()
+    with pytest.raises(UsageError, match=says) as told:
+        place(url).read_bytes()
+    assert "a-secret" not in str(told.value) and "run the same command again" not in str(told.value)
+
+
+def test_a_panic_of_the_library_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an address that gets past what is checked here."""
+    monkeypatch.setattr(client, "_checked_endpoint", lambda scheme, url: "http://minio")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    client.client.cache_clear()
+    with pytest.raises(UsageError, match=r"cannot be asked .*check its name and the address in the environment"):
+        place("s3://bucket/x").read_bytes()
 
 
 def test_a_refusal_is_one_line_at_once(root: Path, server: Server) -> None:

@@ -194,6 +194,12 @@ def test_what_cannot_be_handed_over_is_refused(words: tuple[str, ...], says: str
     assert says in refinery(*words, code=2)
 
 
+def test_a_runtime_environment_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runtime.yaml").write_bytes(b"pip: [\xff]\n")
+    words = ("submit", "--runtime-env", tmp_path / "runtime.yaml", "--", "verify", "x")
+    assert "runtime.yaml is no text in UTF-8" in refinery(*words, code=2)
+
+
 def test_a_job_by_its_name_or_its_page() -> None:
     named, page = find_job("raysubmit_a1"), find_job("https://head:8265/#/jobs/raysubmit_a1")
     assert named and page and (named.name, named.address, page.address) == ("raysubmit_a1", None, "https://head:8265")

@@ -111,6 +111,7 @@ WRONG = [
     (f"{TRAIN} --out tokens", "tokens already holds a dataset (manifest.json): choose another --out"),
     (f"{TRAIN} --out frozen", "frozen already holds a checkpoint (checkpoint.json): choose another --out"),
     (f"{TRAIN} --data other --out run", "was made with other arguments (data was"),
+    (f"{TRAIN} --data other --out run", "with other data or settings, freeze it and make a branch"),
     ("freeze run --out tokens", "tokens exists and is no frozen checkpoint: choose another --out"),
     ("freeze run --out file/below", "below cannot be written: File exists; choose another --out"),
     ("evaluate --checkpoint run --data gone", "gone is no dataset (it has no manifest.json): make one with"),

@@ -63,6 +63,7 @@ HARD = [
     ("ko", "iso2022_kr", None, "", "iso2022_kr", "detected"),
     ("zh", "hz", None, "hz-gb-2312", "hz", "meta"),
     ("fr", "utf-7", "utf-7", "", "utf-7", "header"),
+    ("ja", "utf-7", "utf-7", "", "utf-7", "header"),
     ("th", "cp874", "tis-620", "", "cp874", "header"),
     ("pl", "cp1250", "windows-1250", "", "cp1250", "header"),
     ("pl", "iso8859-2", "", "iso-8859-2", "iso8859-2", "meta"),
@@ -156,8 +157,12 @@ def test_any_bytes_give_clean_text(body: bytes, label: str | None, html: bool) -
         assert decoded.text.encode(decoded.charset).decode(decoded.charset) == decoded.text
 
 
+# Those of U+0080 to U+009F, which a page in UTF-8 has by mistake: `repairs.py`.
+CONTROLS = "".join(map(chr, range(0x80, 0xA0)))
+
+
 @settings(max_examples=50, deadline=None)
-@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\x1b\ufeff"), max_size=200))
+@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\x1b\ufeff" + CONTROLS), max_size=200))
 def test_utf8_is_accepted_whatever_the_label(text: str) -> None:
     assert decode(text.encode(), "windows-1251").text == text
 

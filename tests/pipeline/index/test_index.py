@@ -228,6 +228,15 @@ def test_what_cannot_be_added(world: Path, tmp_path: Path) -> None:
         add(folder, other, engine, "new", given={"bands": 20})
     with pytest.raises(UsageError, match="the threshold is 1"):
         add(tmp_path / "fresh", other, engine, given={"threshold": 1.5})
+    for parameters, message in [
+        ({"band": 20}, "no parameter 'band'; did you mean 'bands'"),
+        ({"threshold": "high"}, "threshold of an index is 'high'; give a number"),
+        ({"bands": 14.0}, "bands of an index is 14.0; give a whole number"),
+        ({"leaders": 0}, "leaders of an index is 0"),
+    ]:
+        for place in (folder, tmp_path / "fresh") if "leaders" not in parameters else [tmp_path / "fresh"]:
+            with pytest.raises(UsageError, match=message):
+                add(place, other, engine, "new", given=parameters)
     with pytest.raises(UsageError, match="is no index"):
         read_index(tmp_path / "nothing")
     with pytest.raises(UsageError, match="has files and is no index"):

@@ -44,6 +44,16 @@ def changed_lines(name: str, changes: dict[str, Any]) -> list[str]:
          ["-  dedup text", "+  dedup text: policy longest"]),
         ("exact", {"same-text": {"text": {"policy": "longest"}}},
          ["-  dedup text", "+  dedup text: policy longest"]),
+        # a signature stands in place of bands and rows, and these in place of it, whichever the recipe names
+        ("minhash", {"near-copies.minhash.bands": 40},
+         ["-  dedup minhash: measure jaccard, ngram 5, policy content, signature fineweb, threshold 0.8, verify yes",
+          "+  dedup minhash: bands 40, measure jaccard, ngram 5, policy content, rows 8, threshold 0.8, verify yes"]),
+        ("minhash", {"near-copies.minhash.rows": 4, "near-copies.minhash.bands": 40},
+         ["-  dedup minhash: measure jaccard, ngram 5, policy content, signature fineweb, threshold 0.8, verify yes",
+          "+  dedup minhash: bands 40, measure jaccard, ngram 5, policy content, rows 4, threshold 0.8, verify yes"]),
+        ("fineweb", {"near-copies.minhash.signature": "dolma3"},
+         ["-  dedup minhash: bands 14, link component, ngram 5, policy first, rows 8, verify no",
+          "+  dedup minhash: link component, ngram 5, policy first, signature dolma3, verify no"]),
         ("yi", {"extract.audit": 0.5}, ["-extract (extract): audit 0.005, audit_pages 180, baseline falcon",
                                         "+extract (extract): audit 0.5, audit_pages 180, baseline falcon"]),
         ("yi", {"filter.broken.language_score.min.zh": 0.5},
@@ -234,6 +244,15 @@ def test_what_is_taken_out_cannot_be_changed(path: str) -> None:
 )  # fmt: skip
 def test_values_are_tomls_and_texts_need_no_quotes(word: str, value: Any) -> None:
     assert read_value(word) == value
+
+
+@pytest.mark.parametrize("first", ["signature", "bands"])
+def test_a_signature_and_bands_are_not_both_set(first: str) -> None:
+    given = {"signature": "dolma3", "bands": 20}
+    changes = {f"near-copies.minhash.{name}": given[name] for name in sorted(given, key=lambda each: each != first)}
+    for recipe in ("minhash", "fineweb"):
+        with pytest.raises(UsageError, match="signature 'dolma3' is 26 bands of 11 rows; leave out bands"):
+            load_recipe(recipe, changes)
 
 
 def test_values_may_be_those_of_numpy() -> None:

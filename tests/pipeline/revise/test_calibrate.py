@@ -171,11 +171,11 @@ def words_bounds(recipe: Path, step: str, signal: str = "words") -> set[float | 
 
 
 def test_no_earlier_step_of_yi_is_stricter_than_what_was_written(tmp_path: Path) -> None:
-    groups = (GroupThreshold("en", 1000, 0, 0.4, 10), GroupThreshold("zh", 1000, 0, 0.25, 10))
+    groups = (GroupThreshold("en", 1000, 0, 0.4, 10), GroupThreshold("zh", 1000, 0, 0.15, 10))
     calibration = Calibration(Wanted("quality", 0.01), (), groups, ())
     assert freeze("yi", calibration, tmp_path / "lax.toml") == ["scores", "prefilter-quality"]
     for step in ("scores", "quality-upper-bound", "prefilter-quality"):
-        assert words_bounds(tmp_path / "lax.toml", step, "quality") == {0.4, 0.25}
+        assert words_bounds(tmp_path / "lax.toml", step, "quality") == {0.4, 0.15}
 
 
 def test_a_missing_out_is_one_line(world: Path) -> None:

@@ -190,6 +190,18 @@ def test_explain_and_readmit_read_single_records(stand_in: StandIn, recipe: Path
     assert all(one.path.startswith("crawl-data/") for one in asked)
 
 
+@pytest.mark.parametrize("words", [("ingest",), ("measure", "--signals", "words"), ("compare", "--recipe", "exact")])
+def test_commands_over_addresses_ask_as_often_as_they_are_told(
+    words: tuple[str, ...], stand_in: StandIn, bucket: Path, recipe: Path, tmp_path: Path
+) -> None:
+    """What is said where a server refuses names the option."""
+    stand_in.fault("*/warc/*", Refusal(403))
+    archive = next(bucket.glob(f"crawl-data/{NEW}/**/warc/*.gz")).relative_to(bucket)
+    given = ("--recipe", recipe, "--input", f"{stand_in.url}/{archive}", "--out", tmp_path / "out")
+    with pytest.raises(AssertionError, match="with a lower --requests-per-second"):
+        refinery(*words, *given, "--requests-per-second", "50", "--mib-per-second", "10")
+
+
 def test_readmit_names_an_archive_that_is_gone(stand_in: StandIn, recipe: Path, tmp_path: Path) -> None:
     """Its records are not told to be elsewhere in it."""
     run_over(recipe, tmp_path / "out", "--snapshot", NEW, "--source", stand_in.url)

@@ -212,7 +212,19 @@ def test_a_page_that_is_contained(tmp_path: Path) -> None:
     options = {"bands": 50, "rows": 3, "measure": "containment", "policy": "longest"}
     made, gone = deduplicated(pages, tmp_path, **options)
     assert made.to_arrow(["id"])["id"].to_pylist() == ["1", "2"] and set(gone) == {0}
-    assert containment(shingles(pages[0][1]), shingles(pages[1][1])) == 1.0
+    assert containment(shingles(pages[1][1]), shingles(pages[0][1])) == 1.0
+
+
+def test_a_page_that_repeats_a_part_of_another_contains_that_part_alone(tmp_path: Path) -> None:
+    """It is the longer one, with fewer shingles: what it does not have would be lost with the other."""
+    words = english(1, 400)
+    part = " ".join(words[:240])
+    pages = [("0", " ".join([part] * 3)), ("1", " ".join(words))]
+    options = {"bands": 50, "rows": 3, "measure": "containment", "policy": "longest"}
+    made, gone = deduplicated(pages, tmp_path / "a", **options)
+    assert made.to_arrow(["id"])["id"].to_pylist() == ["0", "1"] and not gone
+    made, gone = deduplicated([*pages, ("2", part)], tmp_path / "b", **options)
+    assert made.to_arrow(["id"])["id"].to_pylist() == ["0", "1"] and set(gone) == {2}
 
 
 def test_hostile_texts(tmp_path: Path) -> None:

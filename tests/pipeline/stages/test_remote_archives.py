@@ -137,6 +137,18 @@ def test_the_archives_of_a_run_may_have_moved_to_this_machine(world: World) -> N
     world.server.mend()
 
 
+def test_the_bucket_of_a_run_may_have_another_address(world: World) -> None:
+    there = world.run("together", world.remote, "together-explained")
+    url = there.datasets[0].to_arrow(["url"])["url"][3].as_py()
+    found = answer("explain", url, "--run", there.folder)
+    world.server.fault("*", Refusal(404))
+    with serve(world.folder / "bucket") as mirror:
+        assert answer("explain", url, "--run", there.folder, "--source", f"{mirror.url}/") == found
+    world.server.mend()
+    error = refinery("explain", url, "--run", there.folder, "--source", f"{mirror.url}/?key=secret", code=2)
+    assert "what is behind ? or # in it would stand before the names of the files" in error and "secret" not in error
+
+
 @dataclass(frozen=True)
 class Published:
     name: str

@@ -134,7 +134,10 @@ def test_status_reports_a_training(tmp_path: Path) -> None:
     (tmp_path / "timings.jsonl").write_text('{"step": 1, "seconds": 0.25}\n{"step": 2, "seconds": 0.75}\n')
     training = answer("status", tmp_path)["training"]
     assert (training["step"], training["steps"], training["loss"], training["seconds_left"]) == (2, 10, 5.25, 4.0)
-    assert refinery("status", tmp_path) == "trunk: step 2 of 10, 16 tokens, loss 5.2500, 0.50 s a step, 4 s left\n"
+    told = "trunk: step 2 of 10, 16 tokens, loss 5.2500, 0.50 s a step, 4 s left\n"
+    assert refinery("status", tmp_path) == told
+    (tmp_path / "timings.jsonl").write_bytes(b'{"step": 1, "seconds": 0.5}\n\xff{"step": 2}\n[]\n{"step": 2}\n')
+    assert refinery("status", tmp_path) == told
 
 
 def test_damage_is_found_by_verify(finished: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What `export_model` writes is what `transformers` loads: the same logits, caches, texts and tokens."""
 
 import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from infra.errors import UsageError
+from infra.errors import UsageError, WorkError
 from tests.trainer.conftest import documents
 from trainer.baselines import open_tokenizer
 from trainer.cache import kv_bytes
@@ -156,6 +157,55 @@ def test_loss_and_every_gradient_are_equal(use_cache: bool, checkpoint: Path, lo
         torch.testing.assert_close(found[exported_name(name)], parameter.grad, atol=1e-5, rtol=1e-4, msg=name)
 
 
+def test_gradients_of_accumulated_passes_sum_to_those_of_one(checkpoint: Path, loaded: Loaded) -> None:
+    """transformers' Trainer divides a loss by the number of passes only where the model does not take
+    `num_items_in_batch`, and it asks the signature."""
+    _, _, theirs = loaded(checkpoint)
+    tokens = torch.randint(3, 60, (4, 12), generator=torch.Generator().manual_seed(6))
+    labels = tokens.clone()
+    labels[0, :9] = -100
+    count = (labels[:, 1:] != -100).sum()
+    expected = theirs(tokens, labels=labels).loss.item()
+    halves = [theirs(tokens[i : i + 2], labels=labels[i : i + 2], num_items_in_batch=count).loss for i in (0, 2)]
+    assert abs(sum(half.item() for half in halves) - expected) < 1e-5
+    nothing = theirs(tokens[:1], labels=torch.full((1, 12), -100), num_items_in_batch=count).loss
+    assert nothing.item() == 0
+
+
+def test_hidden_states_and_tuples(checkpoint: Path, loaded: Loaded) -> None:
+    ours, _, theirs = loaded(checkpoint)
+    tokens = drawn(ours, 12)
+    with torch.inference_mode():
+        out = theirs(tokens, output_hidden_states=True)
+        logits, cache = theirs(tokens, return_dict=False)
+        assert torch.equal(theirs.lm_head(out.hidden_states[-1]), out.logits)
+    assert len(out.hidden_states) == len(ours.config.layers) + 1
+    assert torch.equal(out.hidden_states[0], theirs.model.embed_tokens(tokens))
+    assert torch.equal(logits, out.logits) and cache.get_seq_length() == 12
+    assert theirs(tokens).hidden_states is None
+
+
+def test_a_model_made_without_weights_is_finite(checkpoint: Path, loaded: Loaded) -> None:
+    ours, _, theirs = loaded(checkpoint)
+    torch.manual_seed(0)
+    new = AutoModelForCausalLM.from_config(theirs.config, trust_remote_code=True)
+    assert all(0 < parameter.abs().max() < 10 for parameter in new.parameters())
+    assert new(drawn(ours, 12)).logits.isfinite().all()
+
+
+def test_what_it_cannot_do_is_refused(checkpoint: Path, loaded: Loaded) -> None:
+    """In place of results that are wrong: a static cache has empty slots behind the tokens."""
+    ours, _, theirs = loaded(checkpoint)
+    tokens = drawn(ours, 5)
+    with pytest.raises(ValueError, match="no static cache"):
+        theirs.generate(tokens, cache_implementation="static", max_new_tokens=2)
+    with pytest.raises(ValueError, match="two dimensions"):
+        theirs(tokens, attention_mask=torch.ones(2, 1, 5, 5))
+    theirs.config.expert_policy = "topp"
+    with pytest.raises(ValueError, match="expert_policy is 'topp'"):
+        theirs(tokens)
+
+
 def test_its_readme_loads_it(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +238,18 @@ def test_weights_in_several_files(checkpoint: Path, loaded: Loaded, tmp_path: Pa
     tokens = drawn(ours, 12)
     with torch.inference_mode():
         assert (theirs(tokens).logits - logits_of(ours, tokens, chosen)).abs().max() < 1e-5
+
+
+def test_a_file_that_cannot_be_written_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    """The error is that of safetensors, which is no OSError."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
+    try:
+        with pytest.raises(WorkError, match="larger than its file system, or `ulimit -f`, allows"):
+            export_model(checkpoint, tmp_path / "exported")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_tokenizer_gives_the_same_ids(checkpoint: Path, tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from trainer.api import train
 SECONDS = 400.0
 
 
-def errors_of(words: Sequence[str], code: int) -> list[str]:
+def errors_of(words: Sequence[str], code: int, **variables: str) -> list[str]:
     """The lines on stderr of a command that ends with `code`, but for those that tell its progress."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
     found = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert found.returncode == code, found.stderr
     return without_progress(found.stderr)
@@ -30,15 +30,18 @@ def without_progress(told: str) -> list[str]:
 
 
 def test_a_mistake_that_one_rank_finds_is_told(tmp_path: Path, data: Path) -> None:
-    """A changed byte in rows that rank 1 alone reads."""
+    """A changed byte in rows that rank 1 alone reads. Nothing stays in the folder for temporary files."""
     config, out = config_of(tmp_path), tmp_path / "run"
     train(config, data, out, 1)
     part = out / "checkpoints/step-00000001/part-00000.bin"
     content = bytearray(part.read_bytes())
     content[-2000] ^= 1
     part.write_bytes(content)
-    (line,) = errors_of(command(config, data, out, 2), 2)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (line,) = errors_of(command(config, data, out, 2), 2, TMPDIR=str(temporary))
     assert line.startswith("refinery: ") and str(part) in line
+    assert [path for path in temporary.rglob("*") if path.parent != temporary] == []
 
 
 @pytest.mark.long

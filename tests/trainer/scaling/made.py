@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.scaling.curves import Curve, Schedule
-from trainer.scaling.final_loss import FinalRuns
+from trainer.scaling.final_runs import FinalRuns
 from trainer.scaling.schedule_law import LawShape
 
 PEAK = 1e-3
