@@ -51,7 +51,7 @@ HAN_PER_WORD = 1.6
 DIGITS = 4
 
 
-class Thread(NamedTuple):
+class ThreadRow(NamedTuple):
     source: str
     side: str
     """hate, none, page or clean"""
@@ -64,7 +64,7 @@ class HateFit(NamedTuple):
     weights: Floats
     intercept: float
 
-    def margins(self, rows: Sequence[Thread]) -> Floats:
+    def margins(self, rows: Sequence[ThreadRow]) -> Floats:
         return np.asarray(weighted([row.counts for row in rows], self.idf) @ self.weights + self.intercept)
 
 
@@ -136,7 +136,7 @@ def as_lines(found: Sequence[tuple[str, str, str]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def read(args: argparse.Namespace) -> list[Thread]:
+def read(args: argparse.Namespace) -> list[ThreadRow]:
     posts: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in args.posts:
         for row in read_rows(path):
@@ -149,14 +149,16 @@ def read(args: argparse.Namespace) -> list[Thread]:
             if row["language"] == args.language:
                 side = "page" if row["source"].startswith(PAGES) else "clean"
                 found.append((row["source"], side, row["text"][:MOST_CHARS]))
-    return [Thread(source, side, word_counts(text), size(text, args.language)) for source, side, text in sorted(found)]
+    return [
+        ThreadRow(source, side, word_counts(text), size(text, args.language)) for source, side, text in sorted(found)
+    ]
 
 
 def half(source: str) -> int:
     return hashlib.sha256(source.encode()).digest()[0] % 2
 
 
-def fit(rows: Sequence[Thread]) -> HateFit:
+def fit(rows: Sequence[ThreadRow]) -> HateFit:
     """A logistic regression over the words of those rows; half of the words are those that most texts have, half those
     that hateful threads have, each collection alike."""
     from sklearn.linear_model import LogisticRegression
@@ -186,7 +188,7 @@ def fit(rows: Sequence[Thread]) -> HateFit:
     return HateFit(idf, np.round(model.coef_[0], DIGITS), float(model.intercept_[0]))
 
 
-def measured(rows: Sequence[Thread], source: str) -> dict[str, Any]:
+def measured(rows: Sequence[ThreadRow], source: str) -> dict[str, Any]:
     """How well threads of the collection `source` are told from pages by a table that has seen neither."""
     others = [row for row in rows if row.source != source]
     fitted = fit([row for row in others if row.side in ("hate", "none") or half(row.source) == 0])
@@ -205,7 +207,7 @@ def measured(rows: Sequence[Thread], source: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def shifted(rows: Sequence[Thread]) -> tuple[HateFit, float]:
+def shifted(rows: Sequence[ThreadRow]) -> tuple[HateFit, float]:
     """The table of all rows, and the margin that one page in ONE_IN has, each half scored by a table of the other."""
     held_out: list[float] = []
     for part in (0, 1):
