@@ -51,7 +51,7 @@ HAN_PER_WORD = 1.6
 DIGITS = 4
 
 
-class ThreadRow(NamedTuple):
+class JudgedText(NamedTuple):
     source: str
     side: str
     """hate, none, page or clean"""
@@ -59,12 +59,12 @@ class ThreadRow(NamedTuple):
     words: float
 
 
-class HateFit(NamedTuple):
+class FittedWeights(NamedTuple):
     idf: dict[str, float]
     weights: Floats
     intercept: float
 
-    def margins(self, rows: Sequence[ThreadRow]) -> Floats:
+    def margins(self, rows: Sequence[JudgedText]) -> Floats:
         return np.asarray(weighted([row.counts for row in rows], self.idf) @ self.weights + self.intercept)
 
 
@@ -136,7 +136,7 @@ def as_lines(found: Sequence[tuple[str, str, str]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def read(args: argparse.Namespace) -> list[ThreadRow]:
+def read(args: argparse.Namespace) -> list[JudgedText]:
     posts: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in args.posts:
         for row in read_rows(path):
@@ -150,7 +150,7 @@ def read(args: argparse.Namespace) -> list[ThreadRow]:
                 side = "page" if row["source"].startswith(PAGES) else "clean"
                 found.append((row["source"], side, row["text"][:MOST_CHARS]))
     return [
-        ThreadRow(source, side, word_counts(text), size(text, args.language)) for source, side, text in sorted(found)
+        JudgedText(source, side, word_counts(text), size(text, args.language)) for source, side, text in sorted(found)
     ]
 
 
@@ -158,7 +158,7 @@ def half(source: str) -> int:
     return hashlib.sha256(source.encode()).digest()[0] % 2
 
 
-def fit(rows: Sequence[ThreadRow]) -> HateFit:
+def fit(rows: Sequence[JudgedText]) -> FittedWeights:
     """A logistic regression over the words of those rows; half of the words are those that most texts have, half those
     that hateful threads have, each collection alike."""
     from sklearn.linear_model import LogisticRegression
@@ -185,10 +185,10 @@ def fit(rows: Sequence[ThreadRow]) -> HateFit:
     model = LogisticRegression(C=STRENGTH, max_iter=2000, tol=1e-6)
     truth = [row.side == "hate" for row in rows]
     model.fit(weighted([row.counts for row in rows], idf), truth, sample_weight=weights * len(rows) / weights.sum())
-    return HateFit(idf, np.round(model.coef_[0], DIGITS), float(model.intercept_[0]))
+    return FittedWeights(idf, np.round(model.coef_[0], DIGITS), float(model.intercept_[0]))
 
 
-def measured(rows: Sequence[ThreadRow], source: str) -> dict[str, Any]:
+def measured(rows: Sequence[JudgedText], source: str) -> dict[str, Any]:
     """How well threads of the collection `source` are told from pages by a table that has seen neither."""
     others = [row for row in rows if row.source != source]
     fitted = fit([row for row in others if row.side in ("hate", "none") or half(row.source) == 0])
@@ -207,7 +207,7 @@ def measured(rows: Sequence[ThreadRow], source: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def shifted(rows: Sequence[ThreadRow]) -> tuple[HateFit, float]:
+def shifted(rows: Sequence[JudgedText]) -> tuple[FittedWeights, float]:
     """The table of all rows, and the margin that one page in ONE_IN has, each half scored by a table of the other."""
     held_out: list[float] = []
     for part in (0, 1):

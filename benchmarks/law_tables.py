@@ -34,7 +34,7 @@ FIRST = (None, 4000.0, 8000.0)
 ISOFLOP = ("src", "dataset", "hparams", "warmup", "decay", "param_count", "val")
 
 
-class Asked(NamedTuple):
+class PublicTable(NamedTuple):
     """A published table: its columns, the cuts at which it is fitted, and rows by the texts of some columns."""
 
     file: str
@@ -46,12 +46,14 @@ class Asked(NamedTuple):
 
 
 TABLES = (
-    Asked("chinchilla/svg_extracted_data.csv", "Model Size", "Training FLOP", "loss", (15e7, 2e8, 3e8, 5e8, 1e9), True),
-    Asked("misfitting/scaling_results_last_ckpt_only.csv", "N_no_emb", "D", "loss", (4e7, 6e7, 1e8, 15e7)),
-    Asked("misfitting/data.csv", "N_no_emb", "D", "C4 Eval Loss", (4e7, 6e7, 9e7)),
-    Asked("misfitting/data.csv", "N_no_emb", "D", "Wiki Eval Loss", (4e7, 6e7, 9e7)),
+    PublicTable(
+        "chinchilla/svg_extracted_data.csv", "Model Size", "Training FLOP", "loss", (15e7, 2e8, 3e8, 5e8, 1e9), True
+    ),
+    PublicTable("misfitting/scaling_results_last_ckpt_only.csv", "N_no_emb", "D", "loss", (4e7, 6e7, 1e8, 15e7)),
+    PublicTable("misfitting/data.csv", "N_no_emb", "D", "C4 Eval Loss", (4e7, 6e7, 9e7)),
+    PublicTable("misfitting/data.csv", "N_no_emb", "D", "Wiki Eval Loss", (4e7, 6e7, 9e7)),
 )
-ISOFLOP_TABLE = Asked("isoflop/isoflop_runs_long.csv", "n", "tokens", "loss", (3e7, 1e8, 3e8))
+ISOFLOP_TABLE = PublicTable("isoflop/isoflop_runs_long.csv", "n", "tokens", "loss", (3e7, 1e8, 3e8))
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -98,11 +100,11 @@ def of_tables(folder: Path) -> Iterator[dict[str, Any]]:
             yield from of_table(folder, ISOFLOP_TABLE, dict(zip(ISOFLOP, texts)), f"isoflop, {decay}")
 
 
-def of_table(folder: Path, asked: Asked, where: dict[str, str], group: str) -> Iterator[dict[str, Any]]:
+def of_table(folder: Path, asked: PublicTable, where: dict[str, str], group: str) -> Iterator[dict[str, Any]]:
     from trainer.scaling.check import check_table
-    from trainer.scaling.final_runs import Columns, read_runs
+    from trainer.scaling.final_runs import RunColumns, read_runs
 
-    columns = Columns(asked.parameters, asked.tokens, asked.loss, asked.flops)
+    columns = RunColumns(asked.parameters, asked.tokens, asked.loss, asked.flops)
     runs = read_runs(folder / asked.file, columns, where)
     for cut in asked.cuts:
         try:
@@ -116,13 +118,13 @@ def of_table(folder: Path, asked: Asked, where: dict[str, str], group: str) -> I
 def of_mixtures(folder: Path) -> Iterator[dict[str, Any]]:
     """One table of both files of each part, a law for each loss of it."""
     from trainer.scaling.check import check_held_out
-    from trainer.scaling.final_runs import Columns, read_runs
+    from trainer.scaling.final_runs import RunColumns, read_runs
 
     with TemporaryDirectory() as made:
         path = Path(made) / "mixtures.csv"
         losses, shares = write_mixtures(folder, path)
         for loss in losses:
-            columns = Columns("N", "D", loss, shares=tuple(shares))
+            columns = RunColumns("N", "D", loss, shares=tuple(shares))
             fitted = read_runs(path, columns, {"part": "train"})
             yield row("regmix", loss, check_held_out(fitted, read_runs(path, columns, {"part": "test"})))
 

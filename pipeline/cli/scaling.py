@@ -76,10 +76,10 @@ def fit(
     if curves is not None:
         law = _fit_curves(curves, sizes or [])
     else:
-        from trainer.scaling.final_runs import Columns
+        from trainer.scaling.final_runs import RunColumns
 
         assert table_file is not None
-        columns = Columns(
+        columns = RunColumns(
             params, flops or tokens, loss, flops is not None, total, experts, k, epochs, unique, tuple(shares or ())
         )
         law = _fit_table(table_file, columns, where_of(where), every_run)
@@ -249,7 +249,7 @@ def check(
     """
     from trainer.scaling.check import CurveCheck, check_collapse, check_curves, check_held_out, check_table
     from trainer.scaling.curves import parameters_of
-    from trainer.scaling.final_runs import Columns, read_runs
+    from trainer.scaling.final_runs import RunColumns, read_runs
 
     if curves is None and table_file is None:
         raise UsageError("scaling check: give --curves DIR, or --table FILE")
@@ -268,7 +268,7 @@ def check(
         assert table_file is not None
         if (fit_below is None) == (hold_out is None):
             raise UsageError("scaling check: --table needs --fit-below PARAMETERS, or --hold-out COLUMN=TEXT")
-        columns = Columns(
+        columns = RunColumns(
             params, flops or tokens, loss, flops is not None, total, experts, k, epochs, unique, tuple(shares or ())
         )
         chosen = where_of(where)

@@ -13,7 +13,7 @@ from infra.names import meant
 from trainer.scaling.curves import Floats
 from trainer.scaling.final_bands import Band
 from trainer.scaling.final_loss import FinalForecast, FinalLaw, errors
-from trainer.scaling.final_runs import SHARE, Columns, FinalRuns, read_runs, runs_of
+from trainer.scaling.final_runs import SHARE, FinalRuns, RunColumns, read_runs, runs_of
 from trainer.scaling.final_terms import TERMS, Layout
 from trainer.scaling.tables import number_of
 
@@ -24,7 +24,7 @@ FORMAT = "refinery-final-law/1"
 class TableLaw:
     """A fitted law, and the columns of the table that it is of."""
 
-    columns: Columns
+    columns: RunColumns
     forecast: FinalForecast
 
     def of_table(self, path: Path) -> list[dict[str, float]]:
@@ -57,10 +57,10 @@ class TableLaw:
         return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
 
-def table_law(columns: Columns, runs: FinalRuns, forecast: FinalForecast) -> TableLaw:
+def table_law(columns: RunColumns, runs: FinalRuns, forecast: FinalForecast) -> TableLaw:
     """The law of these runs; patterns of shares become the names that they matched."""
     shares = tuple(name.removeprefix(SHARE) for name in runs.terms if name.startswith(SHARE))
-    return TableLaw(Columns(**{**asdict(columns), "shares": shares}), forecast)
+    return TableLaw(RunColumns(**{**asdict(columns), "shares": shares}), forecast)
 
 
 def as_json(law: TableLaw, runs: FinalRuns) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def read_table_law(path: Path) -> TableLaw:
         resampled = [_law(layout, row) for row in found["resampled"]]
         ranges = {str(name): (float(low), float(high)) for name, (low, high) in found["band"]["ranges"].items()}
         band = Band(float(found["band"]["error"]), float(found["band"]["growth"]), ranges)
-        columns = Columns(**{name: _tuple(value) for name, value in found["columns"].items()})
+        columns = RunColumns(**{name: _tuple(value) for name, value in found["columns"].items()})
         if not resampled:
             raise ValueError("it has no resampled laws")
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:

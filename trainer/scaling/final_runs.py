@@ -25,7 +25,7 @@ _MOST_SHARES = 1.02
 
 
 @dataclass(frozen=True)
-class Columns:
+class RunColumns:
     """Which column of a table is what. `flops`: that of tokens has FLOPs, six for an active parameter and token. The
     optional ones: `total` parameters, `experts` of a layer, `k` experts a token, `epochs` or `unique` tokens, and
     `shares`, names or patterns (`train_*`)."""
@@ -69,7 +69,7 @@ class FinalRuns:
 
 def read_runs(
     path: Path,
-    columns: Columns,
+    columns: RunColumns,
     where: Mapping[str, str] | None = None,
     tell: Tell | None = None,
     with_losses: bool = True,
@@ -107,7 +107,7 @@ def read_runs(
 
 def runs_of(
     cells: Mapping[str, Floats],
-    columns: Columns,
+    columns: RunColumns,
     shares: Sequence[str],
     where: str,
     with_losses: bool = True,
@@ -137,7 +137,7 @@ def _text(cells: Mapping[str, str], name: str) -> str:
     return (cells.get(name) or "").strip()
 
 
-def _share_names(columns: Columns, known: Sequence[str], path: Path) -> list[str]:
+def _share_names(columns: RunColumns, known: Sequence[str], path: Path) -> list[str]:
     """The columns that `shares` names. UsageError for a name or pattern that is none."""
     found: dict[str, None] = {}
     for pattern in columns.shares:
@@ -149,7 +149,7 @@ def _share_names(columns: Columns, known: Sequence[str], path: Path) -> list[str
 
 
 def _terms(
-    cells: Mapping[str, Floats], columns: Columns, shares: Sequence[str], tokens: Floats, where: str
+    cells: Mapping[str, Floats], columns: RunColumns, shares: Sequence[str], tokens: Floats, where: str
 ) -> dict[str, Floats]:
     """What `FinalRuns.terms` has."""
     found: dict[str, Floats] = {}

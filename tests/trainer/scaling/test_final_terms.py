@@ -13,10 +13,10 @@ from trainer.scaling.check import check_held_out, check_table
 from trainer.scaling.final_bands import ranges_of
 from trainer.scaling.final_files import as_json, is_table_law, read_table_law, table_law
 from trainer.scaling.final_loss import FinalLaw, fit_final
-from trainer.scaling.final_runs import EPOCHS, SHARE, SPARSITY, Columns, FinalRuns, best_runs, read_runs
+from trainer.scaling.final_runs import EPOCHS, SHARE, SPARSITY, FinalRuns, RunColumns, best_runs, read_runs
 
 BEYOND = 3e8
-ALL = Columns("N", "D", "loss", total="total", k="k", epochs="epochs", shares=("part_*",))
+ALL = RunColumns("N", "D", "loss", total="total", k="k", epochs="epochs", shares=("part_*",))
 HEAD = "N,D,loss,total,k,experts,epochs,unique,part_a,part_b\n"
 
 
@@ -110,30 +110,30 @@ def test_columns_are_read_by_name(tmp_path: Path) -> None:
     ]
     assert sorted(runs.terms) == ["epochs", "experts_a_token", f"{SHARE}part_a", f"{SHARE}part_b", "sparsity"]
     assert runs.terms[SPARSITY].tolist() == [2.0] * 7 and runs.terms[EPOCHS].tolist() == [1, 2, 3, 4, 5, 6, 7]
-    other = read_runs(path, Columns("N", "D", "loss", experts="experts", k="k", unique="unique"))
+    other = read_runs(path, RunColumns("N", "D", "loss", experts="experts", k="k", unique="unique"))
     assert other.terms[SPARSITY][:7].tolist() == [2.0] * 7 and other.terms[EPOCHS][:7].tolist() == [1.0] * 7
-    assert read_runs(path, Columns("N", "D", "loss"), {"k": "2"}, least=1).losses.size == 8
-    assert read_runs(path, Columns("N", "D", "loss"), least=1, but=("k", "2")).losses.tolist() == [4.0]
+    assert read_runs(path, RunColumns("N", "D", "loss"), {"k": "2"}, least=1).losses.size == 8
+    assert read_runs(path, RunColumns("N", "D", "loss"), least=1, but=("k", "2")).losses.tolist() == [4.0]
 
 
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        (Columns("N", "D", "loss", total="N_total"), "has no column 'N_total'"),
-        (Columns("N", "D", "loss", total="k"), "k is below N in 7 of 7 runs"),
-        (Columns("N", "D", "loss", experts="k", k="experts"), "k is below experts in 7 of 7 runs"),
-        (Columns("N", "D", "loss", shares=("N", "part_a")), "the shares sum to more than 1: give parts of 1"),
-        (Columns("N", "D", "loss", shares=("share_*",)), r"has no column 'share_\*'"),
+        (RunColumns("N", "D", "loss", total="N_total"), "has no column 'N_total'"),
+        (RunColumns("N", "D", "loss", total="k"), "k is below N in 7 of 7 runs"),
+        (RunColumns("N", "D", "loss", experts="k", k="experts"), "k is below experts in 7 of 7 runs"),
+        (RunColumns("N", "D", "loss", shares=("N", "part_a")), "the shares sum to more than 1: give parts of 1"),
+        (RunColumns("N", "D", "loss", shares=("share_*",)), r"has no column 'share_\*'"),
     ],
 )
-def test_a_wrong_table_is_refused(columns: Columns, told: str, tmp_path: Path) -> None:
+def test_a_wrong_table_is_refused(columns: RunColumns, told: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=told):
         read_runs(write(tmp_path / "runs.csv", ROWS), columns)
 
 
 def test_what_cannot_be_told_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--epochs and --unique say the same"):
-        Columns("N", "D", "loss", epochs="epochs", unique="unique")
+        RunColumns("N", "D", "loss", epochs="epochs", unique="unique")
     runs = read_runs(write(tmp_path / "runs.csv", ROWS), ALL)
     with pytest.raises(UsageError, match="a law with 2 more columns needs 8 runs"):
         fit_final(runs)
@@ -144,7 +144,7 @@ def test_what_cannot_be_told_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_law_is_the_same_after_a_file(tmp_path: Path) -> None:
     runs = small(planted("mixture", runs=60))
-    columns = Columns("N", "D", "loss", shares=("?",))
+    columns = RunColumns("N", "D", "loss", shares=("?",))
     law = table_law(columns, runs, fit_final(runs))
     path = tmp_path / "law.json"
     path.write_text(json.dumps(as_json(law, runs)))

@@ -22,7 +22,7 @@ from trainer.scaling.check import CurveCheck, check_collapse, check_curves, chec
 from trainer.scaling.curves import Curve, Schedule
 from trainer.scaling.files import as_json, read_law
 from trainer.scaling.final_loss import fit_final
-from trainer.scaling.final_runs import Columns, FinalRuns, best_runs, read_runs
+from trainer.scaling.final_runs import FinalRuns, RunColumns, best_runs, read_runs
 from trainer.scaling.schedule_law import LEAST_ERROR, LawShape, after_warm_up, fit_laws
 from trainer.scaling.sizes import fit_sizes
 
@@ -161,13 +161,13 @@ def test_a_table_is_read_by_the_names_of_its_columns(tmp_path: Path) -> None:
     path = write_runs(tmp_path / "runs.csv")
     with path.open("a") as file:
         file.write(",1e9,1e18,2.0\n1e8,?,1e18,2.0\n1e8,1e9,1e18,nan\n")
-    by_tokens = read_runs(path, Columns("N", "D", "loss"))
-    by_flops = read_runs(path, Columns("N", "C", "loss", flops=True))
+    by_tokens = read_runs(path, RunColumns("N", "D", "loss"))
+    by_flops = read_runs(path, RunColumns("N", "C", "loss", flops=True))
     assert by_tokens.losses.size == known.losses.size and by_flops.tokens[: known.tokens.size] == pytest.approx(
         known.tokens
     )
     with pytest.raises(UsageError, match="has no column 'params'"):
-        read_runs(path, Columns("params", "D", "loss"))
+        read_runs(path, RunColumns("params", "D", "loss"))
 
 
 def test_cells_of_a_table_as_people_write_them(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_cells_of_a_table_as_people_write_them(tmp_path: Path) -> None:
     path, told = tmp_path / "runs.csv", list[str]()
     rows = ["10M;1.5B;3,5", '"20,000,000";2e9;3.4', "30 M;3B;3,3", "4e7;4B;3,2", "50M;5B;3,1", "60M;6B;3,0"]
     path.write_text("N;D;loss\n" + "\n".join([*rows, "70M;7B;-1", "large;7B;2,9", "", "80M;;2,8"]) + "\n")
-    runs = read_runs(path, Columns("N", "D", "loss"), tell=told.append)
+    runs = read_runs(path, RunColumns("N", "D", "loss"), tell=told.append)
     assert runs.parameters.tolist() == [1e7, 2e7, 3e7, 4e7, 5e7, 6e7]
     assert runs.tokens.tolist() == [1.5e9, 2e9, 3e9, 4e9, 5e9, 6e9]
     assert runs.losses.tolist() == [3.5, 3.4, 3.3, 3.2, 3.1, 3.0]
