@@ -90,7 +90,6 @@ def test_a_store_that_goes_on_failing_is_one_line(
     fault: Fault, root: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "MAX_RETRIES", 3)
-    monkeypatch.setattr(client, "RETRY_TIME", timedelta(seconds=1))
     server.fail(fault, times=1000)
     with pytest.raises(WorkError) as failed, disk_errors(root):
         write_bytes(root / "a", b"content")
@@ -103,7 +102,6 @@ def test_a_store_that_goes_on_failing_is_one_line(
 @pytest.mark.usefixtures("hurried")
 def test_a_torn_upload_leaves_nothing(root: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_RETRIES", 2)
-    monkeypatch.setattr(client, "RETRY_TIME", timedelta(seconds=1))
     server.fail(cut, times=1000, chosen=lambda method, path: method == "PUT")
     with pytest.raises(WorkError):
         upload(root / "large")
