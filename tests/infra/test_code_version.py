@@ -172,6 +172,7 @@ def test_versions_are_kept_until_a_byte_of_the_source_changes(tmp_path: Path) ->
 # the sandbox is sent a target and an extractor's module that its parent imports, and this machinery finds the root.
 PUT_TOGETHER = {
     "infra/code_version.py: __file__",
+    "infra/engines/alike.py: __file__",
     "trainer/export/export.py: __file__",
     "infra/sandbox/child.py: import_module",
     "pipeline/extract/child.py: import_module",
