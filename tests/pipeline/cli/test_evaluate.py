@@ -68,7 +68,7 @@ def test_rejects_are_told(root: Path) -> None:
     [
         ("", "give one of --data, a tokens dataset; --grid"),
         ("--data d --grid g", "give one of --data"),
-        ("--data d --out o", "--out is for --grid and --rejects"),
+        ("--data d --out o", "--out is for --grid, --rejects and --choices"),
         ("--data d --training t", "--training is for --grid"),
         ("--grid g --k 2 --k 4", "take one --k"),
         ("--grid gone.toml", "gone.toml does not exist: give a .toml or .json file"),
