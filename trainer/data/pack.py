@@ -75,15 +75,14 @@ def pack(dataset: TokenDataset, spans: DocumentSpans, sequences: int, length: in
     places = np.cumsum(spans.lengths) - spans.lengths
     numbers = np.arange(len(places)) - np.searchsorted(places, places // length * length)
     before, sources = _tokens_of(dataset, spans)
-    codes = dataset.documents.domain_codes[spans.documents]
     # Tokens are written where they are inputs, one place after the one where they are targets; the room behind takes
     # the last. One slice assignment for a span: far cheaper than anything that is done for a token.
-    columns = (places, places + spans.lengths, numbers, spans.documents, codes)
-    for source, first, last, number, document, code in zip(sources, *(c.tolist() for c in columns), strict=True):
+    ends = places + spans.lengths
+    for source, first, last in zip(sources, places.tolist(), ends.tolist(), strict=True):
         shifted[first:last] = source
-        segments[first:last] = number
-        documents[first:last] = document
-        domains[first:last] = code
+    codes = dataset.documents.domain_codes[spans.documents]
+    for array, of_span in ((segments, numbers), (documents, spans.documents), (domains, codes)):
+        array[:total] = np.repeat(of_span.astype(array.dtype), spans.lengths)
     targets[:total] = shifted[:total]
     inputs[places] = before
     rest = slice(total, None)
