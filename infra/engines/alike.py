@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from infra.code_version import PACKAGES
+from infra.code_version import PACKAGES, project
 from infra.errors import UsageError
 from infra.metering import versions
 
@@ -25,7 +25,7 @@ def versions_here() -> dict[str, str]:
     """By name, of Python (`3.11`, whose last number decides nothing), of the libraries, and the hash of the code."""
     found = dict(versions())
     found["python"] = ".".join(found["python"].split(".")[:2])
-    return found | {CODE: code_hash(Path(__file__).resolve().parents[2])[:12]}
+    return found | {CODE: code_hash(project().root)[:12]}
 
 
 def code_hash(root: Path) -> str:

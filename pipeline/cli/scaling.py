@@ -241,9 +241,8 @@ def check(
 
     With --curves: every step of all runs of a larger size, or of other schedules of the same size; with --collapse too:
     the end of each run, from a tenth of it on. With --table: the final losses of larger models; as for `scaling fit`,
-    it may have columns for experts, epochs or a mixture. The answer has the mean
-    absolute error in nats, the mean and largest relative error, the share of points in their 80 % band, and a row for
-    each run.
+    it may have columns for experts, epochs or a mixture. The answer has the mean absolute error in nats, the mean and
+    largest relative error, the share of points in their 80 % band, and a row for each run.
 
     Example: refinery scaling check --curves curves --fit 25M 100M --predict 400M --calibrate-on constant_24000
     """

@@ -52,8 +52,13 @@ class BagOfWords:
 
 def load_bag_of_words(path: Path) -> BagOfWords:
     """The table in the file at `path`. UsageError when it is none of ours."""
-    table = read_word_table(path, FORMAT, ADVICE, GOOD)
-    return BagOfWords(table.intercepts[GOOD], dict(zip(table.words, zip(table.idf, table.weights[0]))))
+    return one_column(path, FORMAT, ADVICE, GOOD)
+
+
+def one_column(path: Path, format: str, advice: str, column: str) -> BagOfWords:
+    """A table of words with this column alone, of whatever it tells."""
+    table = read_word_table(path, format, advice, column)
+    return BagOfWords(table.intercepts[column], dict(zip(table.words, zip(table.idf, table.weights[0]))))
 
 
 def _open(path: Path) -> Measure:

@@ -8,9 +8,8 @@ has as much, each scored by a table fitted without its collection. Limits: words
 
 from pathlib import Path
 
-from pipeline.models.bag_of_words import BagOfWords
+from pipeline.models.bag_of_words import BagOfWords, one_column
 from pipeline.models.scorer import Measure, Scorer
-from pipeline.models.word_table import read_word_table
 
 FORMAT = "refinery.hate/1"
 COLUMN = "hate"
@@ -19,8 +18,7 @@ ADVICE = "run `refinery fit defaults`, or `python -m benchmarks hate` for one of
 
 def load_hate(path: Path) -> BagOfWords:
     """The table in the file at `path`. UsageError when it is none of ours."""
-    table = read_word_table(path, FORMAT, ADVICE, COLUMN)
-    return BagOfWords(table.intercepts[COLUMN], dict(zip(table.words, zip(table.idf, table.weights[0]))))
+    return one_column(path, FORMAT, ADVICE, COLUMN)
 
 
 def _open(path: Path) -> Measure:

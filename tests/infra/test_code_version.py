@@ -169,11 +169,9 @@ def test_versions_are_kept_until_a_byte_of_the_source_changes(tmp_path: Path) ->
 
 
 # Where a name or path is put together at run time: the trainer's shipped configurations are read as files, the child of
-# the sandbox is sent a target and an extractor's module that its parent imports; this machinery, and what
-# compares nodes, find the root.
+# the sandbox is sent a target and an extractor's module that its parent imports, and this machinery finds the root.
 PUT_TOGETHER = {
     "infra/code_version.py: __file__",
-    "infra/engines/alike.py: __file__",
     "trainer/export/export.py: __file__",
     "infra/sandbox/child.py: import_module",
     "pipeline/extract/child.py: import_module",
