@@ -29,9 +29,12 @@ def versions_here() -> dict[str, str]:
 
 
 def code_hash(root: Path) -> str:
-    """Of the names and bytes of all modules: a wheel and a checkout have the same."""
+    """Of the names and bytes of all modules: a wheel and a checkout have the same. What cannot be imported is none,
+    such as an editor's lock (`.#hashing.py`, a link to nothing), which stands only where somebody edits."""
     whole = hashlib.sha256()
     for path in sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")):
+        if not path.stem.isidentifier():
+            continue
         content = path.read_bytes()
         whole.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
     return whole.hexdigest()

@@ -73,13 +73,14 @@ class BeamEngine(Engine):
         if first is None:
             return
         folder = place(first.folder)
+        shared = self._shared()
         with chunked(folder, chain([first], rest)) as chunks, self._pipeline(folder) as pipeline:
             _ = (
                 pipeline
                 | "chunks" >> beam.Create(chunks.paths)
-                | "jobs" >> beam.FlatMap(read_chunk)
+                | "jobs" >> beam.FlatMap(read_noted, str(folder), shared)
                 | beam.Reshuffle()
-                | "run" >> beam.Map(run_noted, str(folder), self._shared())
+                | "run" >> beam.Map(run_noted, str(folder), shared)
             )
         done(chunks.count)
 
@@ -98,7 +99,7 @@ class BeamEngine(Engine):
             pieces = (
                 pipeline
                 | "chunks of spreads" >> beam.Create(parts.paths)
-                | "spreads" >> beam.FlatMap(read_chunk)
+                | "spreads" >> beam.FlatMap(read_noted, str(folder), shared)
                 | beam.Reshuffle()
                 | "spread" >> beam.FlatMap(spread_noted, str(folder), shared, wanted)
             )
@@ -106,7 +107,7 @@ class BeamEngine(Engine):
             reductions = (
                 pipeline
                 | "chunks of jobs" >> beam.Create(chunks.paths)
-                | "jobs" >> beam.FlatMap(read_chunk)
+                | "jobs" >> beam.FlatMap(read_noted, str(folder), shared)
                 | "by partition" >> beam.Map(with_partition)
             )
             _ = (
@@ -259,6 +260,13 @@ def stray_words(unknown: Sequence[str]) -> list[str]:
 def last_line(error: Exception) -> str:
     """Of what it says, where runners put the cause."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def read_noted(path: str, folder: str, shared: Mapping[str, str]) -> list[Any]:
+    """The jobs of a file, which a worker with other code may not be able to read."""
+    with noted(folder):
+        check_alike(shared)
+        return read_chunk(path)
 
 
 def run_noted(job: Job, folder: str, shared: Mapping[str, str]) -> int:

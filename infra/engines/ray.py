@@ -35,6 +35,8 @@ from infra.storage import place
 START_ATTEMPTS = 3
 # How long the servers of a start that failed are waited for.
 END_SECONDS = 10.0
+# What Ray says, before the traceback, where a node has no such function as a task.
+NOT_LOADED = "The remote function failed to import on the worker"
 # Seconds after which the number of processors is asked for again: a cluster may grow.
 ASK_EVERY = 10.0
 
@@ -222,16 +224,17 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
 
 def raise_ours(error: BaseException) -> NoReturn:
     """Raises what the job raised, in place of Ray's wrapper; WorkError where its worker died too often."""
-    from ray.exceptions import NodeDiedError, OutOfMemoryError, RaySystemError, RayTaskError, WorkerCrashedError
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 
+    if NOT_LOADED in str(error) and isinstance(error, RayTaskError):
+        why = str(error).strip().splitlines()[-1][:200]
+        raise UsageError(
+            f"a node of the Ray cluster cannot load this refinery ({why}): install the same on every node, and run the "
+            "same command again"
+        ) from None
     if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
         error.cause.add_note(str(error))  # with the traceback of the worker
         raise error.cause from None
-    if isinstance(error, RaySystemError) and "Error: No module named" in str(error):
-        missing = str(error).partition("No module named ")[2].split()[0]
-        raise UsageError(
-            f"a node of the Ray cluster has no module {missing}: install the same refinery on all"
-        ) from None
     if isinstance(error, OutOfMemoryError | WorkerCrashedError | NodeDiedError):
         raise died(str(error)) from None
     raise error

@@ -6,6 +6,8 @@ still come (an autoscaler, a preempted machine), or may never come.
 
 import contextlib
 import os
+import pickle
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -59,7 +61,11 @@ class RayTasks:
         return len(self._running)
 
     def start(self, job: Job) -> None:
-        self._running[self._run.remote(*self._words, self._stop_word.name, job)] = job
+        from ray import cloudpickle
+
+        # as bytes: a node with other code may not be able to read it, and is to say that it has other code
+        content = cloudpickle.dumps(job)  # type: ignore[no-untyped-call]
+        self._running[self._run.remote(*self._words, self._stop_word.name, content)] = job
 
     def finished(self, seconds: float) -> Iterator[tuple[Job, Made]]:
         """Those that are finished within so many seconds. Raises what a task raised, and WorkError if no node can run
@@ -147,9 +153,9 @@ def memory_of_task(nodes: list[Mapping[str, float]]) -> int:
     return min([TASK_MEMORY, *shares])
 
 
-def run_in(folder: str, shared: Mapping[str, str], stop_word: str, job: Job) -> tuple[int, int]:
-    """`job.run()` as `Made`, where paths mean what they mean to the driver, in its working directory. `shared`: see
-    `join_run` and `check_alike`. Nothing is made once the word is given."""
+def run_in(folder: str, shared: Mapping[str, str], stop_word: str, content: bytes) -> tuple[int, int]:
+    """`job.run()` of a pickled job as `Made`, where paths mean what they mean to the driver, in its working directory.
+    `shared`: see `join_run` and `check_alike`. Nothing is made once the word is given."""
     if is_given(stop_word):
         return 0, 0
     check_alike(shared)
@@ -158,9 +164,21 @@ def run_in(folder: str, shared: Mapping[str, str], stop_word: str, job: Job) -> 
         os.chdir(folder)
     try:
         with interrupted_by(stop_word):
-            return job.run(), retries_of_this()
+            return read_job(content).run(), retries_of_this()
     except KeyboardInterrupt:
         return 0, 0
+
+
+def read_job(content: bytes) -> Job:
+    """UsageError where it holds an object of a module, of the user's perhaps, that this node has not."""
+    try:
+        job: Job = pickle.loads(content)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the worker on {socket.gethostname()} cannot read its task ({error}): install the same on every node, and "
+            "run the same command again"
+        ) from None
+    return job
 
 
 def retries_of_this() -> int:

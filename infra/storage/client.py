@@ -109,17 +109,22 @@ def _checked_endpoint(scheme: str, url: str) -> str:
     except ValueError:
         named = False
     if address and not named:
-        where = "AWS_ENDPOINT_URL" if scheme == "s3" else "gcs_base_url of the service account"
+        where = _endpoint_variable() if scheme == "s3" else "gcs_base_url of the service account"
         told = f"{where} is no address of a server: give http://HOST:PORT or https://HOST"
         raise StoreRefusal(errno.EINVAL, told, url)
     return address
+
+
+def _endpoint_variable() -> str:
+    """The name of AWS_ENDPOINT_URL that is set, the most special first, as the library takes them."""
+    return next((name for name in AWS_ENDPOINTS if os.environ.get(name)), "AWS_ENDPOINT_URL")
 
 
 def endpoint(scheme: str) -> str:
     """The address of the store where it is not the cloud's own: of S3 AWS_ENDPOINT_URL, by any of its names, of
     Google's the `gcs_base_url` of the service account, which only emulators have."""
     if scheme == "s3":
-        return next((os.environ[name] for name in AWS_ENDPOINTS if os.environ.get(name)), "")
+        return os.environ.get(_endpoint_variable(), "")
     key, file = os.environ.get("GOOGLE_SERVICE_ACCOUNT_KEY"), os.environ.get("GOOGLE_SERVICE_ACCOUNT")
     try:
         account = json.loads(key or (Path(file).read_bytes() if file else "{}"))
