@@ -119,7 +119,9 @@ def _read(path: Path, with_losses: bool, tell: Tell | None = None) -> tuple[Sche
     tell_left_out(tell, path, int((~good).sum()), len(values), "a value is missing, or the loss is not positive")
     values = values[good]
     rows_left, values = len(values), _ascending(values)
-    tell_left_out(tell, path, rows_left - len(values), rows_left, "a later row has their step, as in a run that resumed")
+    tell_left_out(
+        tell, path, rows_left - len(values), rows_left, "a later row has their step, as in a run that resumed"
+    )
     least = LEAST_POINTS if with_losses else LEAST_RATES
     if len(values) < least:
         raise UsageError(f"{path} has {len(values)} rows of finite numbers; give {least} at least, each another step")
@@ -160,9 +162,7 @@ def _rows(path: Path, names: Sequence[str]) -> Iterator[list[float]]:
             return
         reader = TableReader(path, file, names, _OTHERS)
         for line, cells in reader:
-            yield [
-                _number(partial(reader.number, name=name), cells.get(name), path, line, name) for name in names
-            ]
+            yield [_number(partial(reader.number, name=name), cells.get(name), path, line, name) for name in names]
 
 
 def _json_row(text: str, path: Path, line: int) -> dict[str, Any] | None:

@@ -22,10 +22,10 @@ _NONE = {"", "-", "na", "n/a", "none", "null", "#n/a"}
 # The unit at the end of a column's name, and what a number in it counts; losses are in nats.
 _UNIT = re.compile(r"[(\[]([^()\[\]]*)[)\]]\s*$")
 _IN_NAMES = {
-    **{name: 1e3 for name in ("k", "thousand", "thousands")},
-    **{name: 1e6 for name in ("m", "million", "millions")},
-    **{name: 1e9 for name in ("b", "billion", "billions")},
-    **{name: 1e12 for name in ("t", "trillion", "trillions")},
+    **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
+    **dict.fromkeys(("m", "million", "millions"), 1e6),
+    **dict.fromkeys(("b", "billion", "billions"), 1e9),
+    **dict.fromkeys(("t", "trillion", "trillions"), 1e12),
     **{name: math.log(2) for name in ("bit", "bits", "bits a token", "bits/token", "bits per token")},
 }
 
@@ -35,7 +35,11 @@ class TableReader:
     before it that are empty, begin with `#`, or name the separator as spreadsheets do (`sep=;`), are no part of it."""
 
     def __init__(
-        self, path: Path, lines: Iterable[str], columns: Sequence[str], others: Mapping[str, Sequence[str]] | None = None
+        self,
+        path: Path,
+        lines: Iterable[str],
+        columns: Sequence[str],
+        others: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """`columns`: those that there must be. One that is not there by its name may be there in other letters or with
         a unit (`loss (nats)`, `N [M]`), or by one of its `others`; rows have it under the name that was asked for.

@@ -89,7 +89,9 @@ def test_of_a_resumed_run_the_later_rows_count(tmp_path: Path) -> None:
     curve = read_curve(written(tmp_path / "a.csv", HEAD + "\n".join([*ROWS, *again])), told.append)
     assert curve.steps.tolist() == [*range(1, 10)]
     assert curve.losses[-3:].tolist() == pytest.approx([1.93, 1.92, 1.91])
-    assert told == [f"{tmp_path / 'a.csv'}: 6 of 15 rows are left out: a later row has their step, as in a run that resumed"]
+    assert told == [
+        f"{tmp_path / 'a.csv'}: 6 of 15 rows are left out: a later row has their step, as in a run that resumed"
+    ]
     # twice the same step, in a table without an order: the later row
     mixed = [*ROWS[::-1], "3,0.001,2.0"]
     curve = read_curve(written(tmp_path / "b.csv", HEAD + "\n".join(mixed)))
