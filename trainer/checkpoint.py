@@ -13,8 +13,8 @@ hash of its own. Branches name their trunk by `sha256`.
 
 A frozen checkpoint is the same folder, read-only. Frozen or not, one changed byte is refused by whoever reads it.
 
-torch's own distributed checkpoints (DCP) are not used: their index is a pickle, they have no hashes, and their names of
-files follow the sharding.
+torch's own distributed checkpoints (DCP) are exported alone (`trainer/export/dcp.py`): their index is a pickle, they
+have no hashes, and their names of files follow the sharding.
 """
 
 import json
