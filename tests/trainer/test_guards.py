@@ -159,6 +159,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("model", {"routed_scaling_factor": math.nan}, "model.routed_scaling_factor"),
     ("load_balancing", {"bias_update_rate": -1.0}, "load_balancing.bias_update_rate"),
     ("load_balancing", {"sequence_loss_weight": -5.0}, "load_balancing.sequence_loss_weight"),
+    ("load_balancing", {"bias_update_rate": 1e300}, "bias_update_rate is 1e\\+300; it must be at most 1"),
+    ("model", {"d_model": 10**400}, "model.d_model has 401 digits; a number must fit into 64 bits"),
+    ("optimizer", {"learning_rate": 10**400}, "optimizer.learning_rate has 401 digits"),
     ("run", {"checkpoint_marks": [0, 9]}, "run.checkpoint_marks"),
     ("data", {"mixture": [{"from_step": 0, "weights": {"a": math.nan}}]}, "mixture"),
     (
