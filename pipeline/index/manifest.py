@@ -335,3 +335,12 @@ def held(folder: Path) -> Iterator[None]:
         raise UsageError(f"another command is changing {folder}: run this one again when that has ended")
     with lock(folder):
         yield
+
+
+@contextmanager
+def held_index(folder: Path) -> Iterator[Index]:
+    """The index in a folder, held for a change. UsageError if there is none (then nothing is made of the folder), or
+    if another command is changing it."""
+    read_index(folder)
+    with held(folder):
+        yield read_index(folder)

@@ -15,14 +15,13 @@ import pyarrow.compute as pc
 from dedup.index.keys import to_numpy
 from dedup.index.sketch import url_hashes
 from dedup.index.tables import DOCUMENTS, GONE
-from pipeline.index.manifest import Index, held, read_index
+from pipeline.index.manifest import Index, held_index
 from pipeline.index.runs import Ranges
 
 
 def remove_snapshot(folder: Path, name: str) -> Index:
     """The index without a snapshot. UsageError if there is none of this name."""
-    with held(folder):
-        index = read_index(folder)
+    with held_index(folder) as index:
         gone = index.named(name)
         left = tuple(snapshot for snapshot in index.snapshots if snapshot != gone)
         # its own runs, as long as they are not merged, go at once: they may be what is damaged
@@ -38,8 +37,7 @@ def take_down(folder: Path, urls: Set[str], ids: Set[str]) -> int:
 
     Reads the documents of all runs.
     """
-    with held(folder):
-        index = read_index(folder)
+    with held_index(folder) as index:
         alive = index.alive
         hashes = np.sort(url_hashes(pa.array(sorted(urls), pa.string())))
         wanted = pa.array(sorted(ids), pa.string())
