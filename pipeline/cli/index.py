@@ -214,7 +214,10 @@ def verify(index: IndexFolder, json: Json = False) -> None:
     from pipeline.index.manifest import read_index
 
     found = read_index(index)
-    faults, older = faults_of(found), unhashed(found)
+    faults = faults_of(found)
+    if faults and (now := read_index(index)) != found:  # another command has merged runs meanwhile, or removed some
+        found, faults = now, faults_of(now)
+    older = unhashed(found)
     if json:
         tell({"runs": len(found.runs), "damaged": faults, "without_hash": older})
     else:

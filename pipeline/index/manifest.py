@@ -356,3 +356,15 @@ def held_index(folder: Path) -> Iterator[Index]:
     read_index(folder)
     with held(folder):
         yield read_index(folder)
+
+
+@contextmanager
+def reading(index: Index) -> Iterator[None]:
+    """A command that reads an index without holding it. Its runs may be merged, or removed, by another command
+    meanwhile: then a UsageError says so, and not that a run is missing."""
+    try:
+        yield
+    except UsageError:
+        if read_index(index.folder).sha256 == index.sha256:
+            raise
+        raise UsageError(f"another command has changed {index.folder} meanwhile: run this one again") from None

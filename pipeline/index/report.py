@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.index.decisions import FEW
-from pipeline.index.manifest import KINDS, TAKEN, TAKEN_KEPT, TAKEN_TOKENS, Index
+from pipeline.index.manifest import KINDS, TAKEN, TAKEN_KEPT, TAKEN_TOKENS, Index, reading
 from pipeline.text_table import table
 
 COLUMNS = (
@@ -17,8 +17,9 @@ def report_of(index: Index) -> dict[str, Any]:
     """Of each snapshot, in the order of adding: documents; duplicates within it and of older ones; what was kept, as
     documents, share and tokens, without those that were taken down since; the sums up to it. And what the index takes
     on disk. UsageError if a run is missing."""
-    for run in index.runs:
-        index.dataset(run)
+    with reading(index):
+        for run in index.runs:
+            index.dataset(run)
     rows: list[dict[str, Any]] = []
     kept = tokens = 0
     for snapshot in index.snapshots:

@@ -208,6 +208,19 @@ def damaged(index: Index) -> Path:
     return next((index.folder / "runs" / index.runs[0].name).glob("part-*"))
 
 
+def test_a_reader_is_told_that_another_command_has_changed_the_index(world: Path, tmp_path: Path) -> None:
+    """Runs that were merged meanwhile are not damaged; those of an index that is as it was are."""
+    before = read_index(Path(shutil.copytree(world / "index", tmp_path / "index")))
+    merge_all(before, LocalEngine())
+    for read in (report_of, lambda index: make_groups(index, tmp_path / "groups", LocalEngine())):
+        with pytest.raises(UsageError, match=r"another command has changed .*/index meanwhile: run this one again"):
+            read(before)
+    now = read_index(before.folder)
+    shutil.rmtree(now.run_folder(now.runs[0].name))
+    with pytest.raises(UsageError, match="is damaged or missing: restore it from a copy"):
+        report_of(now)
+
+
 def test_damage_is_named(world: Path, tmp_path: Path) -> None:
     index = read_index(copied(world, tmp_path))
     path = damaged(index)
