@@ -5,9 +5,9 @@
 A tiny model of the family (16 experts, 4 of them per token) is trained on the text of `--tokens` with a vocabulary of
 512 for nine tenths of its steps, and frozen. Five methods that a user would weigh for the last tenth are its branches:
 going on as it is (the control), a mixture of equal shares, one with most of the smallest source, no decay of the rate,
-and half of the experts. Each method is also trained from the first step to the last, without a trunk, from other
-seeds: with the trunk's, going on as it is would be the same run. Both are measured on documents of `--held-out`, all of
-them and those of each source: which method is best depends on the text that a user cares for.
+and a quarter of the window of sliding layers. Each method is also trained from the first step to the last, without a
+trunk, from other seeds: with the trunk's, going on as it is would be the same run. Both are measured on documents of
+`--held-out`, all of them and those of each source: which method is best depends on the text that a user cares for.
 
 `--seeds` trunks, and as many whole runs of each method, tell the noise: documents and seeds are drawn again
 (`branch_ranks.py`), and where branches or whole runs do not rank themselves alike, the answer is undecided.
@@ -49,7 +49,7 @@ MOST_DOCUMENTS = 240  # held out, about
 LAYERS = (("sliding", 0, "dense"), ("sliding", 1, "moe"), ("full", 2, "moe"))
 # The share of the smallest source where it is most; the others have what is left, by their tokens.
 HEAVY = 0.6
-AS_IS, FEWER = "as it is", 2  # experts of a token
+AS_IS, NARROW = "as it is", 4  # tokens of a window, of 16
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "sqrt": {"type": "sqrt"},
     "linear": {"type": "linear"},
@@ -61,7 +61,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=Path, required=True, help="a tokens dataset, whose text is trained on")
     parser.add_argument("--held-out", type=Path, required=True, help="a tokens dataset, whose text is measured on")
-    parser.add_argument("--steps", type=int, default=600, help=f"of a whole run, of {SEQUENCES * LENGTH} tokens each")
+    parser.add_argument("--steps", type=int, default=300, help=f"of a whole run, of {SEQUENCES * LENGTH} tokens each")
     parser.add_argument("--seeds", type=int, default=3, help="trunks, and whole runs of each method")
     add(parser, "--out", "--workers")
 
@@ -119,7 +119,7 @@ def methods_of(tokens: Path, held_out: Sequence[str]) -> dict[str, dict[str, Any
         "equal shares": {"mixture": {each: 1 / len(sources) for each in sorted(sources)}},
         f"mostly {smallest}": {"mixture": heavy},
         "no decay": {"decay": {"min_lr_factor": 1.0}},
-        "fewer experts": {"top_k": {"full_k": FEWER, "min_k": FEWER}},
+        "narrow window": {"window": NARROW},
     }
 
 
@@ -155,13 +155,16 @@ def trained(folder: Path, sections: Mapping[str, Any], tokens: Path, last: int) 
 
 def whole_run(folder: Path, steps: int, methods: Mapping[str, Mapping[str, Any]], job: tuple[int, str]) -> Floats:
     """Bits of each held-out document, (documents,), of a method that is trained from the first step on."""
-    from trainer.branches.overrides import TABLES
+    from trainer.branches.overrides import TABLES, VALUES
 
     seed, name = job
     sections = body(steps, seed)
     for override, values in methods[name].items():
         if override == "mixture":
             sections["data"]["mixture"] = [{"from_step": 0, "weights": dict(values)}]
+        elif override in VALUES:
+            section, field = VALUES[override]
+            sections[section][field] = values
         else:
             section, names = TABLES[override]
             sections[section] |= {names[field]: value for field, value in values.items()}
