@@ -113,9 +113,9 @@ def _chinese(draw: random.Random) -> str:
         places = draw.sample(["河流", "大桥", "高塔", "市场", "港口", "教堂", "船长", "水手"], 5)
         lines.append(f"新闻/n  {i}/m")
         known = places[0]
-        for _ in range(3):
+        for _ in range(4):
             sentences = []
-            for _ in range(5):
+            for _ in range(6):
                 new = draw.choice(places)
                 sentences.append(f"{known}/n  在/p  {new}/n  旁边/f  。/w")
                 known = new
