@@ -20,6 +20,7 @@ from pipeline.extract.block_kinds import (
     IS_TELLING,
     KIND_SHIFT,
     MATH,
+    MESSAGE,
     MAY_REPEAT,
     SKIPPED,
     SPARE,
@@ -35,7 +36,7 @@ from pipeline.extract.inline import emoji_of, raised
 from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_tag_of, nest, raw_text, scan
 from pipeline.extract.page_data import DataTexts
 from pipeline.extract.shadow import composed
-from pipeline.extract.structure import formulas, outline
+from pipeline.extract.structure import formulas, outline, posts
 from pipeline.extract.structure.code import is_code_box, is_numbers
 from pipeline.extract.structure.formulas import Formula
 from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
@@ -252,7 +253,10 @@ class _BlockReader:
             frame = self.frame_of(tag, frame, attributes)
             if own & HINT:
                 own &= HINT - 1
-                frame = outline.in_talk(frame, attributes)
+                frame = outline.in_talk(frame, posts.role(attributes))
+        if "-" in name and name.endswith(posts.OWN_ELEMENTS) and (role := posts.role_of_own(name, attributes)).family:
+            frame = outline.in_talk(frame, role)
+            own |= MESSAGE
         path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
         if traits & MAY_REPEAT:
             self.items.append((item, (outer.container, path)))

@@ -23,6 +23,8 @@ HINTS: Final = frozenset(
     author username user nick nickname poster postername bigusername hnuser creator authi commenter userid fn
     """.split()  # noqa: SIM905
 )
+# Elements of a site's own that are posts and carry their author's name: `shreddit-comment`.
+OWN_ELEMENTS: Final = ("-post", "-comment", "-reply")
 # Of one family are the posts of one conversation.
 FORUM, COMMENTS, ANSWERS = range(1, 4)
 _POST: Final = re.compile(
@@ -116,6 +118,14 @@ def role(inside: str) -> Role:
                 return Role(match.lastindex, match[0], said)
     levels = [match.lastindex for each in classes if (match := _AUTHOR.fullmatch(each)) and match.lastindex]
     return Role(author=max(levels)) if levels else _NONE
+
+
+@lru_cache(maxsize=1 << 10)
+def role_of_own(name: str, inside: str) -> Role:
+    """What an element of OWN_ELEMENTS is: a post, if it carries a name."""
+    found = attributes(inside)
+    said = next((found[each] for each in _SAYING if found.get(each)), "")
+    return Role(FORUM, name, said) if said else _NONE
 
 
 def named(raw: str) -> str:
