@@ -8,8 +8,9 @@ kept. Each finding is a string in `problems`.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from pipeline.warc import mhtml
 from pipeline.warc.codings import (
     BAD_CHUNK,
     BROKEN,
@@ -123,10 +124,21 @@ def record_message(record: RawRecord, max_body: int = BLOCK_BYTES) -> HttpMessag
         message = parse_http(record.block, max_body)
         if record.format == "arc" and message.header("content-type") is None and record.content_type:
             message.headers.append(("Content-Type", record.content_type))
-        return message
+        return _page_of(message)
     headers = [("Content-Type", record.content_type)] if record.content_type else []
     problems = (TOO_LARGE,) if len(record.block) > max_body else ()
-    return HttpMessage(None, headers, record.block[:max_body], problems)
+    return _page_of(HttpMessage(None, headers, record.block[:max_body], problems))
+
+
+def _page_of(message: HttpMessage) -> HttpMessage:
+    """The message, of a web archive of one page that page's: its type and its body."""
+    if message.media_type not in mhtml.TYPES:
+        return message
+    page = mhtml.root_part(message.header("content-type") or "", message.body)
+    if page is None:
+        return message
+    headers = [(name, value) for name, value in message.headers if name.lower() != "content-type"]
+    return replace(message, headers=[*headers, ("Content-Type", page.content_type)], body=page.body)
 
 
 def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
