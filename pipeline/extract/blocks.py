@@ -113,6 +113,10 @@ class _Level(NamedTuple):
 
 # What a page of frames shows to those who have none.
 _NO_FRAMES: Final = re.compile(r"<noframes[^>]*+>((?:[^<]++|<(?!/noframes))*+)", re.IGNORECASE)
+# What can show a reader what a page hides at first.
+_SCRIPTED: Final = re.compile(r"<script|\son[a-z]{3,20}\s*+=|javascript:", re.IGNORECASE)
+# A page that shows less is not meant to be shown so, with scripts or without.
+_MIN_SHOWN: Final = 20
 _ROOT: Final = _Level("", 0, 0, 0, 0, _TOP, 0, 0)
 
 
@@ -121,7 +125,8 @@ def blocks(html: str) -> list[Block]:
 
     Blocks inside `<noscript>` are left out unless they hold more than half of the text: some forums are rendered by
     scripts and put their posts there for crawlers. Those of `<noframes>` are all that a page of frames has. Where more
-    than half of the text is said to be hidden, a script will show it, and nothing counts as hidden.
+    than half of the text is said to be hidden, and the page has scripts, these will show it, and nothing counts as
+    hidden; nor where nothing would be left.
     """
     html = composed(unmarked(html))
     sheet = Sheet()
@@ -131,7 +136,8 @@ def blocks(html: str) -> list[Block]:
         reader = _BlockReader(html, sheet, whole=True)
         found = reader.read()
     found = _without_noscript(found)
-    if reader.hidden > sum(len(block.text) for block in found):
+    shown = sum(len(block.text) for block in found)
+    if reader.hidden > shown and (shown < _MIN_SHOWN or _SCRIPTED.search(html)):
         found = _without_noscript(_BlockReader(html, None).read())
     if not found and (spare := _NO_FRAMES.search(html)) is not None:
         found = _BlockReader(spare[1], None).read()

@@ -154,6 +154,21 @@ def test_what_would_hide_most_of_a_page_is_not_believed(page: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "believed"),
+    [
+        ("", True),
+        ("<p class='description onion'>", True),
+        ("<script src=a.js></script>", False),
+        ("<button onclick='show()'>", False),
+        ("<a href='javascript:show()'>", False),
+    ],
+)
+def test_a_page_that_nothing_can_change_is_believed(more: str, believed: bool) -> None:
+    html = f"<p>Lamps burn oil, or gas.</p><p hidden>{SENTENCE * 3}</p><div style='visibility:hidden'>{SENTENCE}</div>"
+    assert ("keeper" not in "".join(texts(html + more))) == believed
+
+
+@pytest.mark.parametrize(
     ("html", "found"),
     [
         ("<p>in 1881<span style='display:none'> (1881-05-03)</span>, built</p>", ["in 1881, built"]),
