@@ -270,7 +270,7 @@ class _BlockReader:
         marks = outer.marks | traits >> TAG_SHIFT | own << KIND_SHIFT
         sheet = self.sheet
         if sheet and attributes and (said or (sheet.words and sheet.may_say(attributes))):
-            said = tell(attributes).under(sheet)
+            said = tell(attributes).under(sheet, name)
         if traits & IS_TELLING:
             said = told_by_name(name, said, attributes)
         if said:
