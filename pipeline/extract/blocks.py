@@ -309,6 +309,8 @@ class _BlockReader:
             return
         if frame.dropped or (frame.gutter and is_numbers(raw)):
             return
+        if level.marks & SPARE and raw.lstrip().startswith("&lt;"):
+            return  # what a browser that runs scripts has saved: the content as text, for those that run none
         if frame.code is not None and not frame.code.ended:
             if level.tag in _ROWS_OF_TABLE and raw.isspace():
                 return

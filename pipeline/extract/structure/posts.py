@@ -34,6 +34,8 @@ _POST: Final = re.compile(
     r"|shreddit-comment)"
     r"|(question|answer|suggestedanswer|acceptedanswer)"
 )
+# Comments that are posts of a board: Hacker News, PTT.
+_OF_BOARDS: Final = frozenset({"athing", "comtr", "push"})
 _NUMBERED: Final = re.compile(
     r"(?:(post|pid|msg|message|js-post)|((?:div-|li-|el|dsq-|js-)?comment|reply)|(question|answer))[-_]?\d+"
 )
@@ -146,6 +148,11 @@ def speaker(post: Post | None) -> Post | None:
         outer = post.outer
         post = outer if outer is None or outer.key != post.key else None
     return post
+
+
+def family_below(post: Post) -> int:
+    """The family of a post as a reader of an article sees it: FORUM for what is a post of a board."""
+    return FORUM if post.key in _OF_BOARDS else post.family
 
 
 def conversation(posts: Iterable[Post | None]) -> set[int]:
