@@ -37,7 +37,7 @@ from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_tag_of, nest, 
 from pipeline.extract.page_data import DataTexts
 from pipeline.extract.shadow import composed
 from pipeline.extract.structure import formulas, outline, posts
-from pipeline.extract.structure.code import is_code_box, is_numbers
+from pipeline.extract.structure.code import is_code_box, is_line, is_numbers
 from pipeline.extract.structure.formulas import Formula
 from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
 from pipeline.extract.structure.outline import Frame, open_frame
@@ -263,6 +263,8 @@ class _BlockReader:
         if "-" in name and name.endswith(posts.OWN_ELEMENTS) and (role := posts.role_of_own(name, attributes)).family:
             frame = outline.in_talk(frame, role)
             own |= MESSAGE
+        if frame.code is not None and self.start is not None and "display" in attributes and is_line(attributes):
+            self.pieces.append(LINE_START)
         path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
         if traits & MAY_REPEAT:
             self.items.append((item, (outer.container, path)))

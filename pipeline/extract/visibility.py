@@ -2,9 +2,9 @@
 
 Three sources count, the later over the earlier: what browsers do with an element or attribute (`hidden`, a closed
 `dialog`) and class names that mean the same everywhere (`sr-only`, `whitespace-pre`); rules of the page's own `style`
-elements whose selector is one class or id (`.note`, `p.note`); the `style` attribute, also where it moves the element off the page or
-clips all of it. Selectors of several parts hide nothing here; but a name that one of them, or a rule for some screens,
-shows again is taken as shown: menus, tabs, slides that open.
+elements whose selector is one class or id (`.note`, `p.note`); the `style` attribute, also where it moves the element
+off the page or clips all of it. Selectors of several parts hide nothing here; but a name that one of them, or a rule
+for some screens, shows again is taken as shown: menus, tabs, slides that open.
 
 Everything is linear in the length of what is read. `pipeline/extract/blocks.py` applies it.
 """
@@ -149,8 +149,8 @@ def _over(below: int, above: int) -> int:
 class Sheet(dict[str, int]):
     """What the page's own style elements say of `.class` and `#id`, and of those of one element (`p.class`).
 
-    `named`: whether it has any of the latter. `words` are those of them, without their signs, that are hidden, or whose white space is text, and that the page
-    uses.
+    `named`: whether it has any of the latter. `words` are those of them, without their signs, that are hidden, or whose
+    white space is text, and that the page uses.
     """
 
     def __init__(self) -> None:

@@ -67,6 +67,8 @@ def test_lines_are_those_of_the_source(raw: str, text: str) -> None:
         ("<pre>a<br>b<div>c</div><p>d</pre>", "```\na\nb\nc\nd\n```"),
         ("<pre><code class='language-x y'>a</code></pre>", "```x\na\n```"),
         ("<pre>a\n```\nb</pre>", "````\na\n```\nb\n````"),
+        ("<pre><b style='display:block'>a</b><b style='display: flex'>b\n</b><b>c</b></pre>", "```\na\nb\nc\n```"),
+        ("<pre data-code-block-lang=java>a;<b style='display:inline-block'>b</b></pre>", "```java\na;b\n```"),
         ("<pre><button>Copy</button>a=1</pre>", "```\na=1\n```"),
         ("<pre>a=1<h2>Title</h2><p>text", "```\na=1\n```\n\n## Title\n\ntext"),
         ("<p>Call <code>f(x)</code> or <tt>g</tt>.", "Call `f(x)` or `g`."),
