@@ -1,8 +1,11 @@
 """What a piece of a page's JSON-LD tells as text, by the types and properties of schema.org."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
+
+from pipeline.extract.references import characters
 
 BODY: Final = "articleBody"
 # Strings of one node come in this order; a node of one of these types is a text of its own.
@@ -21,6 +24,8 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "DiscussionForumPosting": ("headline", "name", "text", "comment"),
     "SocialMediaPosting": ("headline", "name", "text", "comment"),
 }
+_JSON: Final = json.JSONDecoder(strict=False)
+_BEGIN: Final = re.compile(r"[{\[](?!CDATA\[)(?<!CDATA\[)")
 # What nodes within such a node give: answers, comments, steps and sections of instructions.
 _PARTS: Final = ("name", "text", "itemListElement", "comment", "step")
 
@@ -72,8 +77,11 @@ def _strings(value: Any, seen: Callable[[int], None]) -> Iterator[str]:
 
 def _nodes(content: str) -> Iterator[dict[str, Any]]:
     """The objects of a piece of JSON, each before those within it, in order."""
+    if '"' not in content:
+        content = characters(content)  # written as text
+    begin = _BEGIN.search(content)  # behind `//<![CDATA[`, perhaps
     try:
-        waiting: list[Any] = [json.loads(content.strip().removesuffix(";"), strict=False)]
+        waiting: list[Any] = [_JSON.raw_decode(content, begin.start())[0]] if begin else []
     except (ValueError, RecursionError):
         return
     while waiting:
