@@ -48,6 +48,7 @@ NAMES: Final = (
     "budget_map",
     "decode_speed",
     "extraction",
+    "readability",
     "confidence",
     "structure",
     "side_by_side",
