@@ -54,4 +54,6 @@ def show(found: dict[str, Any]) -> Iterator[str]:
     first = next(iter(engines.values()))["pages"]
     yield ""
     worst = sorted(first, key=lambda name: first[name])[: found["worst"]]
-    yield from markdown(["page", *engines], ([name, *(row["pages"][name] for row in engines.values())] for name in worst))
+    yield from markdown(
+        ["page", *engines], ([name, *(row["pages"][name] for row in engines.values())] for name in worst)
+    )

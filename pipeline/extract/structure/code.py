@@ -79,6 +79,8 @@ _ROWS = re.compile(f"\n?[{LINE_START}]*{ROW_START}[{LINE_START}]*\n?")
 _NUMBERS = re.compile(r"\s*\d{1,6}[.:]?\s*")
 _PROSE_SIGN = re.compile(r"[{}()\[\]<>=;_/\\|$#*&^~`@]")
 _WORD = re.compile(r"[^\W\d_]+")
+# Of scripts that write no spaces between words.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 _DRAWN = re.compile(r" {3,}|\t")
 
 
@@ -158,6 +160,8 @@ def is_prose(text: str) -> bool:
     """Whether preformatted text is a letter, a poem, a page of old text: words, hardly a sign of code, no columns."""
     sample = text[:4000]
     words = _WORD.findall(sample)
+    if 2 * len(_UNSPACED.findall(sample)) > len(sample) - sum(map(sample.count, " \n\t")):
+        return 50 * len(_PROSE_SIGN.findall(sample)) <= len(sample)
     if len(words) < 12:
         lines = sample.split("\n")
         capitals = sum(line.lstrip()[:1].isupper() for line in lines)

@@ -1,9 +1,10 @@
 """Who spoke: the posts of a forum, the comments below an article, questions and answers, each with its author's name.
 
 A post is an element whose class, id or item type says so in the way of a forum's software (phpBB, vBulletin, XenForo,
-SMF, MyBB, Discourse, Invision, Vanilla, bbPress, Discuz!, PTT, pixnet, Reddit, Hacker News, Stack Exchange, Disqus,
-WordPress, schema.org). Its author is the first text of an element inside it that is named so, or an attribute of the
-post itself. Names count only where at least two posts of one family have different ones: an article has one byline.
+SMF, MyBB, FluxBB, Discourse, NodeBB, Invision, Vanilla, bbPress, Discuz!, Tieba, PTT, pixnet, Reddit, Lemmy, Lobsters,
+Hacker News, Stack Exchange, GitHub, GitLab, Bugzilla, Disqus, WordPress, schema.org, microformats). Its author is the
+first text of an element inside it that is named so, or an attribute of the post itself. Names count only where at least
+two posts of one family have different ones: an article has one byline.
 """
 
 import re
@@ -21,6 +22,7 @@ HINTS: Final = frozenset(
     post postbit postbitlegacy postcontainer postitem postrow forumpost message msg thing plhin windowbg topic
     discussion comment reply athing comtr push question answer suggested accepted pid
     author username user nick nickname poster postername bigusername hnuser creator authi commenter userid fn
+    note blockpost byline person postleft
     """.split()  # noqa: SIM905
 )
 # Elements of a site's own that are posts and carry their author's name: `shreddit-comment`.
@@ -29,15 +31,16 @@ OWN_ELEMENTS: Final = ("-post", "-comment", "-reply")
 FORUM, COMMENTS, ANSWERS = range(1, 4)
 _POST: Final = re.compile(
     r"(post|topic-post|crawler-post|message|message--post|forum-?post|thread-?post|postbit(?:legacy)?|postcontainer|b-post"
-    r"|post_wrapper|post-?item|post-?row|thing|plhin|windowbg2?|type-(?:reply|topic)|cpost|itemdiscussion)"
+    r"|post_wrapper|post-?item|post-?row|thing|plhin|windowbg2?|type-(?:reply|topic)|cpost|itemdiscussion"
+    r"|timeline-comment|bz_comment|note-wrapper|blockpost|l_post)"
     r"|(comment|comment[-_]?(?:item|body|wrap|entry|box)|reply|ipscomment|itemcomment|athing|comtr|push|single-post"
-    r"|shreddit-comment)"
+    r"|shreddit-comment|p-comment)"
     r"|(question|answer|suggestedanswer|acceptedanswer)"
 )
 # Comments that are posts of a board: Hacker News, PTT.
 _OF_BOARDS: Final = frozenset({"athing", "comtr", "push"})
 _NUMBERED: Final = re.compile(
-    r"(?:(post|pid|msg|message|js-post)|((?:div-|li-|el|dsq-|js-)?comment|reply)|(question|answer))[-_]?\d+"
+    r"(?:(post|pid|msg|message|js-post|note)|((?:div-|li-|el|dsq-|js-)?comment|reply)|(question|answer))[-_]?\d+"
 )
 _TYPE: Final = re.compile(r"schema\.org/(?:(DiscussionForumPosting)|(Comment|UserComments)|(Question|Answer))\s*\Z")
 # An article or a page of WordPress, whose class is that of its replies too.
@@ -45,7 +48,7 @@ _ARTICLE: Final = re.compile(r"(?<![\w-])(?:hentry|type-(?:post|page))(?![\w-])"
 _WRITER: Final = r"[-_]{0,2}(?:name|link|nicename|info|information|details|wrap|container)?"
 # What shows the author among other things, then what holds the name alone; the item properties of schema.org are surer.
 _AUTHOR: Final = re.compile(
-    rf"(?:.*[-_])?(?:(author|poster|postername|authi|commenter|comment-user){_WRITER}"
+    rf"(?:.*[-_])?(?:(author|poster|postername|authi|commenter|comment-user|byline|person-listing|postleft){_WRITER}"
     rf"|(user[-_]?name|nick(?:name)?|bigusername|hnuser|creator|userid|fn|author-?name){_WRITER})"
 )
 _SURE: Final = 3
@@ -106,11 +109,11 @@ def role(inside: str) -> Role:
     properties = found.get("itemprop", "").lower().split()
     if "author" in properties or "creator" in properties:
         return Role(author=_SURE)
-    if is_article := bool(_ARTICLE.search(found.get("class", ""))):
+    if is_article := "p-comment" not in classes and bool(_ARTICLE.search(found.get("class", ""))):
         classes = [each for each in classes if each in ("type-reply", "type-topic")]
     for expression, values in (
         (_TYPE, () if is_article else (found.get("itemtype", ""),)),
-        (_POST, (*classes, *properties)),
+        (_POST, (*classes, *properties, found.get("component", ""))),
         (_NUMBERED, () if is_article else (found.get("id", "").lower(),)),
     ):
         for value in values:
