@@ -49,6 +49,7 @@ NAMES: Final = (
     "budget_map",
     "decode_speed",
     "extraction",
+    "readability",
     "confidence",
     "structure",
     "side_by_side",

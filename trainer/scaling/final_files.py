@@ -94,7 +94,8 @@ def read_table_law(path: Path) -> TableLaw:
         law = _law(layout, [*(found["unknowns"][name] for name in names), *(found["linear"][name] for name in "EAB")])
         resampled = [_law(layout, row) for row in found["resampled"]]
         ranges = {str(name): (float(low), float(high)) for name, (low, high) in found["band"]["ranges"].items()}
-        band = Band(*(float(found["band"][name]) for name in ("error", "growth", "reach")), ranges)
+        error, growth, reach = (float(found["band"][name]) for name in ("error", "growth", "reach"))
+        band = Band(error, growth, reach, ranges)
         columns = RunColumns(**{name: _tuple(value) for name, value in found["columns"].items()})
         if not resampled:
             raise ValueError("it has no resampled laws")
