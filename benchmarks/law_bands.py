@@ -42,8 +42,8 @@ RULES = tuple(Rule(*each) for each in product((0.5, 0.75, 1.0), (None, 1.0, 2.0,
 
 
 class BandCase(NamedTuple):
-    """A table at a cut: its kind and name, and the share of its larger runs that each rule's band holds: of all, the near
-    and the far ones, (rules, 3); NaN where there are none."""
+    """A table at a cut: its kind and name, and the share of its larger runs that each rule's band holds: of all, the
+    near and the far ones, (rules, 3); NaN where there are none."""
 
     kind: str
     table: str
