@@ -19,7 +19,7 @@ _HINT_WORDS = """
 HINTS: Final = frozenset(_HINT_WORDS.split())
 _TOLD = re.compile(
     r"""(?:(?<![\w-])(?:language|lang|highlight-source|highlight-text|mw-highlight-lang|brush)[-:]\s*
-    |\bdata-(?:lang|language|code-language|enlighter-language)\s*=\s*["']?)(?P<name>[A-Za-z][\w+#.-]*)""",
+    |\bdata-(?:lang|language|code-language|code-block-lang|enlighter-language)\s*=\s*["']?)(?P<name>[A-Za-z][\w+#.-]*)""",
     re.VERBOSE | re.IGNORECASE,
 )
 # Words of classes beside which a language may stand as a word of its own, or with a hyphen.
@@ -72,12 +72,15 @@ _TOOLS = re.compile(
     r"\b(?:toolbar|copybtn|copy-button|copy-code|zeroclipboard-container|crayon-toolbar|crayon-info|crayon-plain-wrap"
     r"|code-header|btn-clipboard|clipboard|pre-numbering|hljs-button|snippet-clipboard)\b"
 )
+_LINE = re.compile(r"(?<![\w-])display\s{0,4}:\s{0,4}(?:block|flex|grid|table-row|list-item)", re.IGNORECASE)
 _ROOTS: Final = frozenset({"pre", "listing", "xmp"})
 _STARTS = re.compile(f"\n?{LINE_START}+")
 _ROWS = re.compile(f"\n?[{LINE_START}]*{ROW_START}[{LINE_START}]*\n?")
 _NUMBERS = re.compile(r"\s*\d{1,6}[.:]?\s*")
 _PROSE_SIGN = re.compile(r"[{}()\[\]<>=;_/\\|$#*&^~`@]")
 _WORD = re.compile(r"[^\W\d_]+")
+# Of scripts that write no spaces between words.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 _DRAWN = re.compile(r" {3,}|\t")
 
 
@@ -110,6 +113,11 @@ def is_gutter(attributes: str) -> bool:
 def is_tool(attributes: str) -> bool:
     """Whether an element with these attributes is a button or bar of a highlighter."""
     return bool(_TOOLS.search(attributes))
+
+
+def is_line(attributes: str) -> bool:
+    """Whether an element inside code is shown as a line of its own: `display: block` in its style."""
+    return bool(_LINE.search(attributes))
 
 
 def is_numbers(text: str) -> bool:
@@ -152,6 +160,8 @@ def is_prose(text: str) -> bool:
     """Whether preformatted text is a letter, a poem, a page of old text: words, hardly a sign of code, no columns."""
     sample = text[:4000]
     words = _WORD.findall(sample)
+    if 2 * len(_UNSPACED.findall(sample)) > len(sample) - sum(map(sample.count, " \n\t")):
+        return 50 * len(_PROSE_SIGN.findall(sample)) <= len(sample)
     if len(words) < 12:
         lines = sample.split("\n")
         capitals = sum(line.lstrip()[:1].isupper() for line in lines)

@@ -112,11 +112,10 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
     return _by_class(outer, attributes)
 
 
-def in_talk(outer: Frame, attributes: str) -> Frame:
-    """The frame of an element that is a post, or the author of one, by its names; else `outer`."""
+def in_talk(outer: Frame, role: posts.Role) -> Frame:
+    """The frame of an element that is a post, or the author of one; else `outer`."""
     if outer.code is not None or outer.depth >= MAX_DEPTH:
         return outer
-    role = posts.role(attributes)
     if role.family:
         frame = Frame(POST, outer)
         frame.post = posts.Post(role, outer.post)
