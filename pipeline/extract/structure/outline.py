@@ -159,7 +159,7 @@ def _in_code(outer: Frame, name: str, attributes: str) -> Frame:
         frame.gutter = True
         return frame
     if not root.language and attributes and name in ("code", "pre", "span", "div"):
-        root.language = code.language_of(attributes, pre=name == "pre" or "lang=" in attributes)
+        root.language = code.language_of(attributes, pre=name in ("pre", "code") or "lang=" in attributes)
     return outer
 
 
