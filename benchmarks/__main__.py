@@ -44,6 +44,7 @@ NAMES: Final = (
     "branches",
     "ladder",
     "law_tables",
+    "law_bands",
     "distributions",
     "budget_map",
     "decode_speed",

@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from benchmarks.shared import add, markdown
 from infra.dataset.files import FileRef, Shard, write_files
 from infra.dataset.manifest import Header, Kind, Manifest, RecipeRef
+from infra.hashing import sha256_file
 from mixers.document_table import DOCUMENT_TABLE, DocumentTableWriter
 from trainer.data.audit import PartAudit, audit_sources
 from trainer.data.cursor import START
@@ -98,7 +99,8 @@ def write_dataset(folder: Path, documents: int, with_tokens: bool) -> Path:
                 words[np.cumsum(lengths) - 1] = EOD
                 shard.write(words.tobytes())
         numbers = table.write(folder / DOCUMENT_TABLE)
-    shards = [Shard("part-00000.bin", documents, 2 * total, 0, total, "not computed")]
+    sha256 = sha256_file(folder / "part-00000.bin")
+    shards = [Shard("part-00000.bin", documents, 2 * total, 0, total, sha256)]
     about = {"name": "none", "sha256": "0" * 64, "vocab_size": VOCABULARY, "eod": EOD}
     header = Header(Kind.TOKENS, "tokenize", RecipeRef("synthetic", "0" * 64), {"tokenizer": about}, ())
     counts = {"in": documents, "out": documents, "tokens": total}

@@ -306,14 +306,17 @@ def export_model(
     dtype: Literal["float32", "bfloat16"] = "float32",
     k: int | None = None,
     policy: StrPath = "fixed",
+    format: Literal["transformers", "dcp"] = "transformers",
+    moments: bool = False,
 ) -> dict[str, Any]:
     """Writes `checkpoint` as the new folder `out`, which `transformers` loads with `trust_remote_code=True`.
 
-    k and policy: the experts per token of the exported model, as `evaluate` has them.
+    k and policy: the experts per token of the exported model, as `evaluate` has them. format "dcp": weights that
+    `torch.distributed.checkpoint.load` reads, with `moments` the optimizer's state too.
     Returns the hash of the checkpoint, the number of parameters, and the bytes and hash of the weights.
     """
     with importing_torch():
         from trainer.api import export_model as export
 
         paths = local(checkpoint, "checkpoint"), local(out, "out", made=True)
-        return export(*paths, dtype, k, os.fspath(policy))
+        return export(*paths, dtype, k, os.fspath(policy), format, moments)

@@ -13,11 +13,12 @@ hash of its own. Branches name their trunk by `sha256`.
 
 A frozen checkpoint is the same folder, read-only. Frozen or not, one changed byte is refused by whoever reads it.
 
-torch's own distributed checkpoints (DCP) are not used: their index is a pickle, they have no hashes, and their names of
-files follow the sharding.
+torch's own distributed checkpoints (DCP) are exported alone (`trainer/export/dcp.py`): their index is a pickle, they
+have no hashes, and their names of files follow the sharding.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -39,6 +40,7 @@ from trainer.run_files import HEADER, no_checkpoint
 from trainer.state import CPU, TrainingState
 from trainer.tensor_files import TensorFiles, changed, check_file, part_files, part_names, write_part
 
+PART = re.compile(r"part-[0-9]{5,}")
 # Changes with the names in the header: a checkpoint of another format is refused.
 FAMILY = "refinery.checkpoint/"
 FORMAT = f"{FAMILY}3"
@@ -201,6 +203,10 @@ def _read_header(folder: Path) -> dict[str, Any]:
         # The hashes cover the values; comparing the text covers white space as well.
         whole = header["sha256"] == sha256_json(named) and readable_json(header) == content
         whole = whole and header.get("layout_sha256") == sha256_json(header.get("layout"))
+        # Names become paths, of files that are read and, by `freeze`, written.
+        parts = header["layout"]["parts"]
+        whole = whole and all(PART.fullmatch(part) for part in parts)
+        whole = whole and {*header["layout"]["files"]} == {name for part in parts for name in part_files(part)[:2]}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise changed(path) from None
     if not whole:

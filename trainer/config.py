@@ -379,7 +379,10 @@ def _range_problems(config: Config) -> list[str]:
     }
     ratios = {f"optimizer.{name}": getattr(optimizer, name) for name in ("max_norm_ratio", "max_loss_ratio")}
     decay_rates = {f"optimizer.{name}": getattr(optimizer, name) for name in ("beta1", "beta2", "muon_momentum")}
+    rate = balancing.bias_update_rate
     return [
+        # The biases move without a bound: far beyond scores they would be no numbers.
+        *([f"load_balancing.bias_update_rate is {rate}; it must be at most 1, as scores are"] if rate > 1 else []),
         *(f"{name} is {value}; it must be positive" for name, value in positive.items() if not value > 0),
         *(f"{name} is {value}; it must not be negative" for name, value in not_negative.items() if value < 0),
         *(

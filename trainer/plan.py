@@ -29,8 +29,12 @@ GPUS = (1, 8, 64, 2000)
 DAY = 86400.0
 BF16 = 2
 MODES = ("none", "experts", "block")
+HOST = torch.device("cpu")
 MOST_OVER = 4  # times the free memory: an estimate that is over it is not tried, as the system would end the process
 MOST_DOUBLINGS = 13  # of ranks, in advice
+# Of the host's memory: batches that are read, ready (`prefetch.DEPTH`) and in use have five numbers for each token of a
+# rank, and the mixture and k several for each sequence of the global batch.
+BATCH_BYTES, SEQUENCE_BYTES = 4 * 22, 8 * 8
 
 
 def plan_training(
@@ -136,7 +140,21 @@ def check_memory(
             raise UsageError(f"a step does not fit: {advice}")
         if tell:
             tell(f"warning: this may run out of memory, {advice}")
+    check_batches(config, ranks)
     return memory
+
+
+def check_batches(config: Config, ranks: int) -> None:
+    """UsageError where this rank's batches are larger than the host's free memory."""
+    data = config.data
+    tokens = -(-data.global_batch_size // ranks) * data.sequence_length
+    size = BATCH_BYTES * tokens + SEQUENCE_BYTES * data.global_batch_size
+    free = available_memory(HOST)
+    if free is not None and size > free:
+        raise UsageError(
+            f"the batches of {data.global_batch_size} sequences do not fit: {gib(size)} are needed and {gib(free)} are "
+            "free; use a smaller data.global_batch_size, or more ranks"
+        )
 
 
 def available_memory(device: torch.device) -> int | None:

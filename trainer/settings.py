@@ -20,6 +20,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read as TOML: {str(error).splitlines()[0]}") from None
 
 
+MOST = 2**63
+"""Of whole numbers: TOML has those of 64 bits, and Python's reader any."""
+
 Built = TypeVar("Built")
 
 
@@ -56,6 +59,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if value not in get_args(hint):
             raise UsageError(f"{where} is {value!r}; it may be {', '.join(map(repr, get_args(hint)))}")
         return value
+    if isinstance(value, int) and not -MOST <= value < MOST:
+        raise UsageError(f"{where} has {len(str(abs(value)))} digits; a number must fit into 64 bits")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

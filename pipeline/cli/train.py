@@ -231,17 +231,21 @@ def export_model(
     dtype: Annotated[str, typer.Option("--dtype", help="Of the weights: float32 or bfloat16.")] = "float32",
     k: Annotated[int | None, typer.Option("--k", min=1, help="Experts per token.")] = None,
     policy: Policy = "fixed",
+    format: Annotated[str, typer.Option("--format", help="What reads the weights: transformers or dcp.")] = (
+        "transformers"
+    ),
+    moments: Annotated[bool, typer.Option("--moments", help="With --format dcp: the optimizer's state too.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a checkpoint as transformers loads it.
+    """Write a checkpoint as transformers or torch (DCP) loads it.
 
-    The folder has safetensors, a configuration, a tokenizer and a file of code for the model; nothing is pickled. Its
-    README.md says how it is loaded.
+    The folder has safetensors, a configuration, a tokenizer and a file of code for the model; nothing is pickled, but
+    the index of a DCP. Its README.md says how it is loaded.
 
     Example: refinery export-model control --out exported
     """
     with quiet_stdout(json), importing_torch():
         from trainer.api import export_model as export
 
-        answer = export(checkpoint, out, dtype, k, policy)
+        answer = export(checkpoint, out, dtype, k, policy, format, moments)
     tell(answer if json else training_text(answer))

@@ -1,5 +1,6 @@
 """What stops a run: spoilt weights, damaged files, configurations that cannot be trained."""
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from infra.errors import UsageError, WorkError
+from infra.hashing import readable_json, sha256_json
 from tests.trainer.conftest import small_body, small_config, write_config
 from trainer.api import branch, evaluate, freeze, generate, train
 from trainer.checkpoint import read_checkpoint, write_checkpoint
@@ -119,6 +121,25 @@ def test_damaged_arguments_are_told(tmp_path: Path, config_file: ConfigFile, dat
         train(config_file(optimizer={"learning_rate": 1.0}), data, tmp_path / "run", 2)
 
 
+def test_a_checkpoint_names_no_files_elsewhere(tmp_path: Path, run: Path) -> None:
+    """A header whose hashes are right, and whose names of parts lead out of the folder: `freeze` would write there."""
+    (folder,) = checkpoints_of(run)
+    shutil.copytree(folder, tmp_path / "in/checkpoint")
+    (tmp_path / "in/checkpoint").chmod(0o755)
+    path = tmp_path / "in/checkpoint/checkpoint.json"
+    header = json.loads(path.read_bytes())
+    layout = header["layout"]
+    for name in ("json", "sums", "bin"):
+        shutil.copyfile(folder / f"part-00000.{name}", tmp_path / f"in/elsewhere.{name}")
+    layout["parts"] = ["../elsewhere"]
+    layout["files"] = {name.replace("part-00000", "../elsewhere"): sha256 for name, sha256 in layout["files"].items()}
+    header["layout_sha256"] = sha256_json(layout)
+    path.write_bytes(readable_json(header))
+    with pytest.raises(UsageError, match=r"checkpoint\.json was changed"):
+        freeze(path.parent, tmp_path / "out/frozen")
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_folders_are_no_checkpoints(tmp_path: Path, run: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run/checkpoints/step-old").mkdir()
@@ -159,6 +180,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("model", {"routed_scaling_factor": math.nan}, "model.routed_scaling_factor"),
     ("load_balancing", {"bias_update_rate": -1.0}, "load_balancing.bias_update_rate"),
     ("load_balancing", {"sequence_loss_weight": -5.0}, "load_balancing.sequence_loss_weight"),
+    ("load_balancing", {"bias_update_rate": 1e300}, "bias_update_rate is 1e\\+300; it must be at most 1"),
+    ("model", {"d_model": 10**400}, "model.d_model has 401 digits; a number must fit into 64 bits"),
+    ("optimizer", {"learning_rate": 10**400}, "optimizer.learning_rate has 401 digits"),
     ("run", {"checkpoint_marks": [0, 9]}, "run.checkpoint_marks"),
     ("data", {"mixture": [{"from_step": 0, "weights": {"a": math.nan}}]}, "mixture"),
     (

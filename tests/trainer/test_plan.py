@@ -105,6 +105,12 @@ def test_a_step_of_many_times_the_memory_is_not_tried() -> None:
         check_memory(long, 64, CPU, available=20 * GIB)
 
 
+def test_batches_that_the_host_cannot_hold_are_refused() -> None:
+    many = small_config(data={"global_batch_size": 10**12})
+    with pytest.raises(UsageError, match=r"batches of 1000000000000 sequences do not fit: .* a smaller data"):
+        check_memory(many, 64, CPU, available=20 * GIB)
+
+
 @pytest.mark.parametrize("name", shipped_configs())
 def test_time_and_tokens_follow_from_flops(name: str) -> None:
     config = Config.read(config_file(name))

@@ -34,6 +34,9 @@ DTYPES: dict[int, type[np.generic]] = {2: np.uint16, 4: np.int32}
 # Shards that are mapped at a time: Linux gives a process 65,530 maps.
 MOST_MAPS = 16_384
 FETCHES_AT_ONCE = 8
+# A dataset's shards are compared with their hashes, as they are mapped, where they have at most so many bytes together:
+# hashing more would be reading all tokens before the first steps. `refinery verify` compares those of any size.
+MOST_HASHED = 2**28
 
 Tokens = npt.NDArray[Any]
 
@@ -81,11 +84,8 @@ class TokenDataset:
         self.shard_tokens = np.array([shard.tokens for shard in shards], np.int64)
         self._maps: OrderedDict[int, Tokens] = OrderedDict()
         table = self._file(TABLE_FILE)
-        # Seconds for 10^8 documents. Shards are not hashed: that would read all tokens before the first step.
         if table.is_file() and sha256_file(table) != self._sums.get(TABLE_FILE):
-            raise UsageError(
-                f"{table} is not the table that the manifest names (its sha256 differs): take another copy"
-            )
+            raise not_named(table)  # seconds for 10^8 documents
         self.documents: DocumentTable = read_documents(table)
 
     @cached_property
@@ -95,9 +95,7 @@ class TokenDataset:
         if not path.is_file():
             raise UsageError(f"{path} is missing: make the dataset again with `refinery tokenize`")
         if sha256_file(path) != self.ref.tokenizer_sha256:
-            raise UsageError(
-                f"{path} is not the tokenizer that the manifest names (its sha256 differs): take another copy"
-            )
+            raise not_named(path)
         return path.read_bytes()
 
     def tokens(self, document: int, start: int, count: int) -> Tokens:
@@ -118,6 +116,8 @@ class TokenDataset:
                 raise self.documents.damaged()
             path = local_copy(self.folder / self.shard_names[number], self.shard_sums[number], self._cache)
             found = map_shard(path, int(self.shard_bytes[number]), int(self.shard_tokens[number]))
+            if int(self.shard_bytes.sum()) <= MOST_HASHED and sha256_file(path) != self.shard_sums[number]:
+                raise not_named(path)
             if len(self._maps) >= MOST_MAPS:
                 self._maps.popitem(last=False)
             self._maps[number] = found
@@ -136,8 +136,12 @@ class TokenDataset:
                     pass
 
     def find(self, name: str) -> Ints:
-        """The documents whose id or URL is `name`, in order. Reads both columns of the names, a part at a time."""
+        """The documents whose id or URL is `name`, in order. Reads both columns of the names, a part at a time, once
+        the file has the manifest's hash."""
         found = []
+        names, sha256 = self.folder / NAMES_FILE, self._sums.get(NAMES_FILE)
+        if sha256 and names.exists() and sha256_file(names) != sha256:
+            raise not_named(names)
         for first, rows in self._names(["id", "url"]):
             same = pc.or_kleene(pc.equal(rows["id"], name), pc.equal(rows["url"], name))
             found.append(first + np.flatnonzero(pc.fill_null(same, False).to_numpy(False)))
@@ -162,6 +166,10 @@ class TokenDataset:
     def _file(self, name: str, sha256: str = "") -> Path:
         """A file of the dataset on this machine."""
         return local_copy(self.folder / name, self._sums.get(name, sha256), self._cache)
+
+
+def not_named(path: Path) -> UsageError:
+    return UsageError(f"{path} is not the file that the manifest names (its sha256 differs): take another copy")
 
 
 def map_shard(path: Path, size: int, tokens: int) -> Tokens:

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import DynamicCache, GenerationMixin, PretrainedConfig, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 # What the output calls the cache; `past_key_values` in earlier versions of transformers.
@@ -66,15 +67,15 @@ class RefineryAttention(nn.Module):
             self.v_proj = nn.Linear(D, config.num_key_value_heads * C, bias=False)
             self.k_norm = RefineryRMSNorm(C, config.rms_norm_eps)
 
-    def forward(self, x_BLD: Tensor, rope: Rope, kvs: dict[int, KV], cache: Any, keep_BS: Tensor | None) -> Tensor:
-        """`kvs`: keys and values by layer, to which this layer adds its own."""
-        if self.source == self.layer:
+    def forward(self, x_BLD: Tensor, kv: KV | None, rope: Rope, cache: Any, group_BS: Tensor | None) -> tuple[Any, KV]:
+        """`kv`: keys and values of the layer that this one reads, None for its own, which it also returns."""
+        if kv is None:
             k = apply_rope(self.k_norm(self.heads(self.k_proj(x_BLD))), rope)
             kv = k, self.heads(self.v_proj(x_BLD))
-            kvs[self.layer] = kv if cache is None else cache.update(*kv, self.layer)
+            kv = kv if cache is None else cache.update(*kv, self.layer)
         q = apply_rope(self.q_norm(self.heads(self.q_proj(x_BLD))), rope)
-        o = attend(q, *kvs[self.source], self.window, keep_BS)
-        return self.o_proj(o.transpose(1, 2).flatten(2))
+        o = attend(q, kv[0], kv[1], self.window, group_BS)
+        return self.o_proj(o.transpose(1, 2).flatten(2)), kv
 
     def heads(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
@@ -93,11 +94,11 @@ def apply_rope(x: Tensor, rope: Rope) -> Tensor:
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
 
 
-def attend(q_BHLC: Tensor, k_BGSC: Tensor, v_BGSC: Tensor, window: int | None, keep_BS: Tensor | None) -> Tensor:
-    """Attention of the last L of S positions, over the last `window` of them or all, and where `keep_BS` is true (None:
-    everywhere). In blocks of queries, so that no mask is L x S."""
+def attend(q_BHLC: Tensor, k_BGSC: Tensor, v_BGSC: Tensor, window: int | None, group_BS: Tensor | None) -> Tensor:
+    """Attention of the last L of S positions, over the last `window` of them or all, within the same number of
+    `group_BS` (None: everywhere). In blocks of queries, so that no mask is L x S."""
     L, S = q_BHLC.shape[2], k_BGSC.shape[2]
-    if keep_BS is None and (window is None or window >= S) and L in (1, S):
+    if group_BS is None and (window is None or window >= S) and L in (1, S):
         return F.scaled_dot_product_attention(q_BHLC, k_BGSC, v_BGSC, is_causal=L > 1, enable_gqa=True)
     block = QUERY_BLOCK if window is None else min(window, QUERY_BLOCK)
     parts = []
@@ -107,9 +108,9 @@ def attend(q_BHLC: Tensor, k_BGSC: Tensor, v_BGSC: Tensor, window: int | None, k
         row = torch.arange(first, end, device=q_BHLC.device)[:, None]
         column = torch.arange(low, end, device=q_BHLC.device)
         mask = column <= row if window is None else (column <= row) & (column > row - window)
-        if keep_BS is not None:
-            # Padding attends to itself, so that no row is empty.
-            mask = (mask & keep_BS[:, None, None, keep_BS.shape[1] - S :][..., low:end]) | (column == row)
+        if group_BS is not None:
+            group_B1S = group_BS[:, None, group_BS.shape[1] - S :]
+            mask = mask & (group_B1S[..., first:end, None] == group_B1S[..., None, low:end])
         q = q_BHLC[:, :, first - (S - L) : end - (S - L)]
         k, v = k_BGSC[:, :, low:end], v_BGSC[:, :, low:end]
         parts.append(F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True))
@@ -207,7 +208,7 @@ class RefineryMoE(nn.Module):
         return self.experts(x_TD, *self.router(x_TD, use, config)).view_as(x_BLD) + self.shared_expert(x_BLD)
 
 
-class RefineryLayer(nn.Module):
+class RefineryLayer(GradientCheckpointingLayer):
     def __init__(self, config: RefineryConfig, layer: int) -> None:
         super().__init__()
         dense = config.mlp_layer_types[layer] == "dense"
@@ -219,16 +220,23 @@ class RefineryLayer(nn.Module):
     def forward(
         self,
         x_BLD: Tensor,
+        k: Tensor | None,
+        v: Tensor | None,
         rope: Rope,
-        kvs: dict[int, KV],
         cache: Any,
-        keep_BS: Tensor | None,
+        group_BS: Tensor | None,
         use: ExpertUse | None,
         config: RefineryConfig,
-    ) -> Tensor:
-        x_BLD = x_BLD + self.self_attn(self.input_layernorm(x_BLD), rope, kvs, cache, keep_BS)
+    ) -> tuple[Tensor, ...]:
+        """`k`, `v`: those of the layer that this one reads, None for its own, which it returns behind the output. They
+        are values, and no entries of a container: what computes the layer again, or moves it to another device, sees
+        them."""
+        kv = None if k is None or v is None else (k, v)
+        o_BLD, own = self.self_attn(self.input_layernorm(x_BLD), kv, rope, cache, group_BS)
+        x_BLD = x_BLD + o_BLD
         h_BLD = self.post_attention_layernorm(x_BLD)
-        return x_BLD + (self.mlp(h_BLD) if use is None else self.mlp(h_BLD, use, config))
+        x_BLD = x_BLD + (self.mlp(h_BLD) if use is None else self.mlp(h_BLD, use, config))
+        return (x_BLD, *own) if kv is None else (x_BLD,)
 
 
 class RefineryModel(nn.Module):
@@ -244,7 +252,9 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
     base_model_prefix = "model"
     _no_split_modules = ["RefineryLayer"]
     _keep_in_fp32_modules_strict = ["router"]
+    _skip_keys_device_placement = [CACHE, "past_key_values"]
     _supports_sdpa = True
+    supports_gradient_checkpointing = True
     accepts_loss_kwargs = True  # `num_items_in_batch`
 
     def __init__(self, config: RefineryConfig) -> None:
@@ -278,7 +288,8 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast | tuple[Any, ...]:
-        """`attention_mask` [B, S]: 0 for padding; documents of a batch are padded on the left. `cache` is called
+        """`attention_mask` [B, S]: 0 for padding; documents of a batch are padded on the left. Without a mask, several
+        documents of a sequence, whose `position_ids` begin anew, do not attend to each other. `cache` is called
         `past_key_values` in earlier versions. `labels` [B, L] are the inputs, -100 where there is no loss; the loss is
         their mean, or their sum over `num_items_in_batch`, the targets of all passes whose gradients are summed.
         `hidden_states` are the input of each layer and the output of the last norm."""
@@ -289,21 +300,30 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
         x_BLD = self.model.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         if not x_BLD.numel():
             raise ValueError("the input has no tokens: begin with the end-of-document token")
-        if cache is None and (not self.training if use_cache is None else use_cache):
+        again = self.training and torch.is_grad_enabled() and any(x.gradient_checkpointing for x in self.model.layers)
+        if again and cache is not None:
+            raise ValueError("layers that are computed again would fill the cache twice: train without a cache")
+        if cache is None and not again and (not self.training if use_cache is None else use_cache):
             cache = DynamicCache(config=config)
         past = 0 if cache is None else cache.get_seq_length()
         keep_BS = None if attention_mask is None or attention_mask.all() else attention_mask.bool()
+        group_BS = keep_BS
         if position_ids is None:
             position_ids = torch.arange(past, past + x_BLD.shape[1], device=x_BLD.device)[None]
             if keep_BS is not None:
                 position_ids = (keep_BS.long().cumsum(1) - 1).clamp(min=0)[:, past:]
+        elif attention_mask is None and past == 0:
+            group_BS = documents_of(position_ids)
         ropes = {
             kind: rope_table(position_ids, config.head_dim, config.rope_thetas[kind]) for kind in config.rope_thetas
         }
         kvs: dict[int, KV] = {}
         hidden_states = [x_BLD] if with_hidden_states else []
-        for layer, kind, use in zip(self.model.layers, config.layer_types, use_of_experts(config)):
-            x_BLD = layer(x_BLD, ropes[kind], kvs, cache, keep_BS, use, config)
+        for i, (layer, kind, use) in enumerate(zip(self.model.layers, config.layer_types, use_of_experts(config))):
+            k, v = kvs.get(config.kv_source_layers[i], (None, None))
+            x_BLD, *own = layer(x_BLD, k, v, ropes[kind], cache, group_BS, use, config)
+            if own:
+                kvs[i] = own[0], own[1]
             if with_hidden_states:
                 hidden_states.append(x_BLD)
         if with_hidden_states:
@@ -312,7 +332,8 @@ class RefineryForCausalLM(PreTrainedModel, GenerationMixin):
         logits = self.lm_head(self.model.norm(x_BLD[:, keep])).float()
         loss = None
         if labels is not None:
-            loss = token_loss(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), num_items_in_batch)
+            targets = labels[:, 1:].flatten().to(logits.device)
+            loss = token_loss(logits[:, :-1].flatten(0, 1), targets, num_items_in_batch)
         output = CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -329,6 +350,13 @@ def check_arguments(attention_mask: Any, cache: Any) -> None:
         raise ValueError("the model has no static cache: leave cache_implementation out, or make it 'dynamic'")
     if attention_mask is not None and not (isinstance(attention_mask, Tensor) and attention_mask.ndim == 2):
         raise ValueError("attention_mask must be of two dimensions, [B, S], 0 for padding")
+
+
+def documents_of(position_BL: Tensor) -> Tensor | None:
+    """The number of each position's document in its sequence, [B, L]: one begins where a position is not that after the
+    one before. None where no sequence has several."""
+    begins = position_BL[:, 1:] != position_BL[:, :-1] + 1
+    return F.pad(begins.long().cumsum(1), (1, 0)) if begins.any() else None
 
 
 def token_loss(logits_TV: Tensor, target_T: Tensor, count: int | Tensor | None) -> Tensor:

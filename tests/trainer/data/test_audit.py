@@ -1,10 +1,12 @@
 """`audit`: what the record proves is what the batches had."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from infra.errors import UsageError
@@ -111,6 +113,15 @@ def test_a_page_was_trained_on_in_the_steps_that_had_it(run: tuple[Run, Path, li
 def test_a_page_that_no_dataset_has(run: tuple[Run, Path, list[Path]]) -> None:
     with pytest.raises(UsageError, match="'w99': it was not trained on"):
         audit(run[1], "w99", run[2])
+
+
+def test_other_names_are_no_proof(run: tuple[Run, Path, list[Path]], tmp_path: Path) -> None:
+    """That a page was not trained on would follow from a file without it."""
+    folders = [shutil.copytree(folder, tmp_path / folder.name) for folder in run[2]]
+    names = folders[0] / "documents.parquet"
+    pq.write_table(pq.read_table(names).slice(1), names)
+    with pytest.raises(UsageError, match=r"documents\.parquet is not the file that the manifest names"):
+        audit(run[1], "w1", folders)
 
 
 def changed(made: Run, **values: Any) -> Run:

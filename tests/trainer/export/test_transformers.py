@@ -137,11 +137,8 @@ def test_it_generates_what_we_do(checkpoint: Path, loaded: Loaded, tmp_path: Pat
 
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_loss_and_every_gradient_are_equal(use_cache: bool, checkpoint: Path, loaded: Loaded) -> None:
-    """Those of shared keys and values too; with a cache, as transformers trains unless told otherwise, and without.
-    Recomputation, under which others lost the shared ones' gradients, is refused by transformers."""
+    """Those of shared keys and values too; with a cache, as transformers trains unless told otherwise, and without."""
     _, policy, theirs = loaded(checkpoint)
-    with pytest.raises(ValueError, match=r"does not support (activation|gradient) checkpointing"):
-        theirs.gradient_checkpointing_enable()
     ours = read_checkpoint(checkpoint).model()
     tokens = drawn(ours, 40)
     plan = packed_plan(ours.config, torch.zeros_like(tokens), torch.device("cpu"), ours.dtype)
@@ -155,6 +152,58 @@ def test_loss_and_every_gradient_are_equal(use_cache: bool, checkpoint: Path, lo
     assert len(found) == len(list(ours.parameters()))
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(found[exported_name(name)], parameter.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated")
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_layers_that_are_computed_again_have_the_same_gradients(
+    use_reentrant: bool, odd_checkpoint: Path, loaded: Loaded
+) -> None:
+    """Those of shared keys and values too, which others lost; also where a cache would be filled twice."""
+    _, _, theirs = loaded(odd_checkpoint)
+    tokens = drawn(read_checkpoint(odd_checkpoint).model(), 40)
+    theirs.train()(tokens, labels=tokens).loss.backward()
+    expected = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    theirs.zero_grad()
+    theirs.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+    calls = []
+    theirs.model.layers[0].input_layernorm.register_forward_hook(lambda *_: calls.append(0))
+    theirs(tokens, labels=tokens, use_cache=True).loss.backward()
+    assert len(calls) == 2
+    for name, parameter in theirs.named_parameters():
+        assert torch.equal(parameter.grad, expected[name]), name
+    cache = theirs.eval()(tokens).cache
+    with pytest.raises(ValueError, match="fill the cache twice"):
+        theirs.train()(tokens, cache=cache)
+    assert theirs.generate(tokens, max_new_tokens=2).shape == (2, 42)
+
+
+def test_documents_packed_into_one_sequence_do_not_attend_to_each_other(checkpoint: Path, loaded: Loaded) -> None:
+    """As collators of transformers and TRL pack them: positions begin anew, and there is no mask."""
+    _, _, theirs = loaded(checkpoint)
+    tokens = drawn(read_checkpoint(checkpoint).model(), 23)
+    positions = torch.cat((torch.arange(9), torch.arange(14)))[None].expand(2, -1)
+    with torch.inference_mode():
+        logits = theirs(tokens, position_ids=positions).logits
+        for part in (slice(0, 9), slice(9, 23)):
+            assert (theirs(tokens[:, part]).logits - logits[:, part]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_a_layer_may_get_its_arguments_as_copies(offset: int, checkpoint: Path, loaded: Loaded) -> None:
+    """As where layers are on several devices: containers are then made again for each layer."""
+    _, _, theirs = loaded(checkpoint)
+    tokens = drawn(read_checkpoint(checkpoint).model(), 12)
+    expected = theirs(tokens).logits
+
+    def copies(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: copies(each) for name, each in value.items()}
+        return value.clone() if isinstance(value, Tensor) else value
+
+    for layer in theirs.model.layers[offset::2]:
+        layer.register_forward_pre_hook(lambda _, given: tuple(copies(each) for each in given))
+    assert torch.equal(theirs(tokens).logits, expected)
 
 
 def test_gradients_of_accumulated_passes_sum_to_those_of_one(checkpoint: Path, loaded: Loaded) -> None:
