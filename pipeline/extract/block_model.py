@@ -107,9 +107,8 @@ def without_comments(page: Sequence[Block], keep: list[bool]) -> list[bool]:
     families = [0 if post is None else posts.family_below(post) for post in posts_B]
     if posts.COMMENTS not in families or posts.FORUM in families or posts.ANSWERS in families:
         return keep
-    comments = {id(post): post.name for post in posts_B if post is not None}
-    if len(comments) < 2 and not any(comments.values()):
-        return keep  # a remark
+    if not any(post is not None and post.name for post in posts_B):
+        return keep  # remarks, as code has them too
     first = families.index(posts.COMMENTS)
     article = sum(len(block.text) for block, kept in zip(page[:first], keep, strict=False) if kept)
     said = sum(len(block.text) for block, kept, post in zip(page, keep, posts_B, strict=True) if kept and post)

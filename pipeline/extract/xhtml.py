@@ -23,7 +23,7 @@ _OPAQUE: Final = frozenset({"script", "style"})
 
 def as_html(body: bytes) -> bytes:
     """The page, if it is in a charset in which tags are ASCII. Linear."""
-    if b"\0" in body[:64] or not _SHORT.search(body):
+    if b"\0" in body[:64] or b"\x1b$" in body or not _SHORT.search(body):
         return body
     page = body.decode("latin-1")
     pieces: list[str] = []

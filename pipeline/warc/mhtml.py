@@ -33,8 +33,8 @@ def root_part(content_type: str, body: bytes) -> RootPart | None:
     if boundary is None or body.find(b"--" + _value(boundary)) < 0:  # the message has a header of its own
         own = first_values(read_fields(body[: 1 << 16], 0, (b"--",)).pairs).get("content-type", "")
         start, boundary = _START.search(own), _BOUNDARY.search(own)
-        if boundary is None:
-            return None
+        if boundary is None or not own.lower().startswith("multipart/related"):
+            return None  # a letter, perhaps
     pages: list[tuple[dict[str, str], bytes]] = []
     for part in _parts(body, b"--" + _value(boundary)):
         fields = read_fields(part[: 1 << 16], 0, (b"<",))

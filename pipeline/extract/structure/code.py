@@ -15,20 +15,25 @@ from pipeline.extract.structure.marks import LINE_START, ROW_START
 _HINT_WORDS = """
     highlight highlighter hljs language lang brush source code blob crayon rouge syntaxhighlighter lntable
     linenos lineno linenumbers gutter lnt ln prettyprint line lines linenodiv toolbar copybtn clipboard geshi
-    syntax snippet cm codehilite wp enlighter programlisting"""
+    syntax snippet cm codehilite wp enlighter programlisting codeblock src"""
 HINTS: Final = frozenset(_HINT_WORDS.split())
 _TOLD = re.compile(
     r"""(?:(?<![\w-])(?:language|lang|highlight-source|highlight-text|mw-highlight-lang|brush)[-:]\s*
-    |\bdata-(?:lang|language|code-language|code-block-lang|enlighter-language)\s*=\s*["']?)(?P<name>[A-Za-z][\w+#.-]*)""",
+    |\bdata-(?:lang|language|code-language|code-lang|code-block-lang|enlighter-language)\s*=\s*["']?)(?P<name>[A-Za-z][\w+#.-]*)""",
     re.VERBOSE | re.IGNORECASE,
 )
 # Words of classes beside which a language may stand as a word of its own, or with a hyphen.
 _BESIDE = re.compile(
     r"(?<![\w-])(?:sourceCode|syntaxhighlighter|hljs|codehilite|prettyprint|crayon-syntax|programlisting|highlight|source"
-    r"|code|crayon)(?![\w])"
+    r"|code|crayon|codeblock|code-block|src)(?![\w])",
+    re.IGNORECASE,
+)
+# A word before a language that is known to be one.
+_BEFORE = re.compile(
+    r"(?<![\w-])(?:lang|language|code|codeblock|syntax|highlight|src|sh)[-_]([A-Za-z][\w+#]*)(?![\w-])", re.IGNORECASE
 )
 _NAME = re.compile(r"(?<![\w.-])(?:highlight-|source-)?([A-Za-z][\w+#]*)(?![\w-])")
-_PRE_LANGUAGE = re.compile(r"""(?:^|\s)(?:lang|class|syntax)\s*=\s*["']?([A-Za-z][\w+#-]*)(?=["'\s>]|$)""")
+_PRE_LANGUAGE = re.compile(r"""(?:^|\s)(?:lang|language|class|syntax)\s*=\s*["']?([A-Za-z][\w+#-]*)(?=["'\s>]|$)""")
 # Names of no language, and words that stand where a language would.
 _OTHER_WORDS = """
     none text plain plaintext txt default auto nohighlight no-highlight highlight highlighter highlight-source
@@ -133,6 +138,9 @@ def language_of(attributes: str, pre: bool = False) -> str:
         name = found["name"].lower().rstrip(".-")
         if name not in _NO_LANGUAGE:
             return name
+    for found in _BEFORE.finditer(attributes):
+        if found[1].lower() in _COMMON:
+            return str(found[1].lower())
     if _BESIDE.search(attributes):
         for word in _NAME.findall(attributes):
             if word.lower() in _COMMON:

@@ -51,7 +51,16 @@ def test_an_anchor_without_content_links_nothing() -> None:
     assert as_html(b"<a name='top'/>words") == b"<a name='top'></a>words"
 
 
-@pytest.mark.parametrize("body", [b"<p>a<br/>b<img src='x'/></p>", b"plain / words", "<title/>".encode("utf-16"), b""])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<p>a<br/>b<img src='x'/></p>",
+        b"plain / words",
+        "<title/>".encode("utf-16"),
+        "<title/>漢".encode("iso-2022-jp"),
+        b"",
+    ],
+)
 def test_other_bodies_stay(body: bytes) -> None:
     assert as_html(body) == body
 
@@ -102,6 +111,7 @@ def test_the_part_that_is_named_is_the_page() -> None:
         (RELATED, b"--b=1--"),
         (RELATED, b"--b=1\r\nContent-Type: image/png\r\n\r\nx\r\n--b=1--"),
         ("multipart/related; boundary=", b"--\r\n"),
+        ("message/rfc822", multipart(b"<p>a letter", "8bit", OWN.replace(b"related", b"alternative"))),
         ("multipart/related; boundary=\u00e9", b"\xff" * 100),
     ],
 )
