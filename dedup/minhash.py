@@ -28,6 +28,8 @@ SIGNATURES: Final = {"fineweb": (14, 8), "dolma3": (26, 11), "refinedweb": (450,
 
 # Values of a signature, more than the largest published one has. A batch has the bands of up to 1,024 documents.
 MOST_VALUES = 1 << 14
+# Words of a shingle: places in a text are of 32 bits.
+MOST_WORDS = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class MinHash:
         for name in ("bands", "rows", "ngram"):
             if getattr(self, name) < 1:
                 raise UsageError(f"MinHash: {name} is {getattr(self, name)}; give at least 1")
+        if self.ngram > MOST_WORDS:
+            raise UsageError(f"MinHash: ngram is {self.ngram}; give at most {MOST_WORDS:,}")
         if self.bands * self.rows > MOST_VALUES:
             raise UsageError(
                 f"MinHash: {self.bands} bands of {self.rows} rows are {self.bands * self.rows:,} hashes of a document; "

@@ -69,9 +69,10 @@ class SpanEdit:
     characters: int = MIN_CHARACTERS
 
     def __post_init__(self) -> None:
-        """UsageError for a gap below 0, or a share outside of 0 to 1."""
-        if self.gap < 0:
-            raise UsageError(f"dedup substring: gap is {self.gap}; give at least 0")
+        """UsageError for a gap or characters below 0, or a share outside of 0 to 1."""
+        for name in ("gap", "characters"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"dedup substring: {name} is {getattr(self, name)}; give at least 0")
         if not 0 <= self.share <= 1:
             raise UsageError(f"dedup substring: share is {self.share}; give 0 to 1")
 

@@ -80,10 +80,12 @@ def crowded(rows: BandRows, others: BandRows, leaders: int = LEADERS) -> BandRow
     return BandRows(rows.hash[some], rows.key[some])
 
 
-def pieces(rows: BandRows, least: int) -> Iterator[BandRows]:
-    """The rows in pieces of whole buckets, each of which makes so many pairs as may be in memory at a time."""
+def pieces(rows: BandRows, least: int, alone: bool = False) -> Iterator[BandRows]:
+    """The rows in pieces of whole buckets, each of which makes so many pairs as may be in memory at a time. `alone`:
+    among themselves, so that a bucket makes no more than all of its pairs."""
     starts, sizes = _buckets(rows)
-    made = np.cumsum(np.maximum(least, LEADERS * sizes)) // _PAIRS_AT_ONCE
+    made = np.maximum(least, LEADERS * sizes)
+    made = np.cumsum(np.minimum(made, sizes * (sizes - 1) // 2) if alone else made) // _PAIRS_AT_ONCE
     cuts = [*starts[run_starts(made)].tolist(), rows.hash.size] if starts.size else []
     for begin, end in pairwise(cuts):
         yield BandRows(rows.hash[begin:end], rows.key[begin:end])

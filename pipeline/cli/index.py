@@ -193,11 +193,10 @@ def merge(index: IndexFolder, engine: EngineName = "local", workers: Workers = N
 
     Example: refinery index merge index
     """
-    from pipeline.index.manifest import held, read_index
+    from pipeline.index.manifest import held_index
     from pipeline.index.merge import merge_all
 
-    with opened(engine, workers, json) as made, held(index):
-        found = read_index(index)
+    with opened(engine, workers, json) as made, held_index(index) as found:
         found.clear()
         merged = merge_all(found, made)
     tell({"runs": len(merged.runs)} if json else f"{len(merged.runs)} runs")
@@ -215,7 +214,10 @@ def verify(index: IndexFolder, json: Json = False) -> None:
     from pipeline.index.manifest import read_index
 
     found = read_index(index)
-    faults, older = faults_of(found), unhashed(found)
+    faults = faults_of(found)
+    if faults and (now := read_index(index)) != found:  # another command has merged runs meanwhile, or removed some
+        found, faults = now, faults_of(now)
+    older = unhashed(found)
     if json:
         tell({"runs": len(found.runs), "damaged": faults, "without_hash": older})
     else:

@@ -58,6 +58,7 @@ KINDS: Final[dict[str, str]] = {
     "main": "main page single primary center middle column maincontent",
 }
 # fmt: on
+MESSAGE: Final = 1 << [*KINDS].index("message")
 _KIND_WORDS: Final = {
     word: sum(1 << i for i, words in enumerate(KINDS.values()) if word in words.split())
     for words in KINDS.values()

@@ -15,9 +15,13 @@ from pipeline.extract.block_features import Array
 from pipeline.extract.block_kinds import TAGS
 from pipeline.extract.block_network import BlockWeights, probabilities, shipped_weights
 from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.structure import posts
 from pipeline.extract.structure.markdown import fill_tables, is_formed, markdown, plain, shares, wholes
 from pipeline.extract.text import Shares
 
+# Comments below an article of more characters, and of at least this part of theirs, are not its text.
+MIN_ARTICLE: Final = 600
+MIN_ARTICLE_SHARE: Final = 0.5
 # A table, code or formula of a larger part of the page's text is not kept for the sake of what stands around it.
 MAX_LIFTED: Final = 0.5
 _BUTTON: Final = 1 << TAGS.index("button")
@@ -89,7 +93,31 @@ def expected_f1(page: Sequence[Block], probability_B: Array, keep: Sequence[bool
 
 def chosen(page: Sequence[Block], probability_B: Array) -> tuple[list[bool], float]:
     """Which blocks of these probabilities are main text, and the expected F1 of that. A table of data is kept or
-    dropped as a whole. Its tables must be filled."""
+    dropped as a whole, comments below an article are dropped. Its tables must be filled."""
+    keep, expected = _likely(page, probability_B)
+    return without_comments(page, keep), expected
+
+
+def without_comments(page: Sequence[Block], keep: list[bool]) -> list[bool]:
+    """The same without the comments of an article; those of a page that is a conversation stay.
+
+    An annotator of an article leaves them out, and the network, which has seen forums too, keeps half of them.
+    """
+    posts_B = [block.frame.post for block in page]
+    families = [0 if post is None else posts.family_below(post) for post in posts_B]
+    if posts.COMMENTS not in families or posts.FORUM in families or posts.ANSWERS in families:
+        return keep
+    if not any(post is not None and post.name for post in posts_B):
+        return keep  # remarks, as code has them too
+    first = families.index(posts.COMMENTS)
+    article = sum(len(block.text) for block, kept in zip(page[:first], keep, strict=False) if kept)
+    said = sum(len(block.text) for block, kept, post in zip(page, keep, posts_B, strict=True) if kept and post)
+    if article <= MIN_ARTICLE or article < MIN_ARTICLE_SHARE * said:
+        return keep
+    return [kept and post is None for kept, post in zip(keep, posts_B, strict=True)]
+
+
+def _likely(page: Sequence[Block], probability_B: Array) -> tuple[list[bool], float]:
     if not any(block.frame.table is not None or is_formed(block) for block in page):  # most pages
         return best(page, probability_B)
     # a button behind code is for copying it

@@ -21,6 +21,7 @@ from pipeline.extract.block_kinds import (
     KIND_SHIFT,
     MATH,
     MAY_REPEAT,
+    MESSAGE,
     SKIPPED,
     SPARE,
     TAG_SHIFT,
@@ -35,8 +36,8 @@ from pipeline.extract.inline import emoji_of, raised
 from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_tag_of, nest, raw_text, scan
 from pipeline.extract.page_data import DataTexts
 from pipeline.extract.shadow import composed
-from pipeline.extract.structure import formulas, outline
-from pipeline.extract.structure.code import is_code_box, is_numbers
+from pipeline.extract.structure import formulas, outline, posts
+from pipeline.extract.structure.code import is_code_box, is_line, is_numbers
 from pipeline.extract.structure.formulas import Formula
 from pipeline.extract.structure.marks import CODE, CODE_END, LINE_START, ROW_START, unmarked
 from pipeline.extract.structure.outline import Frame, open_frame
@@ -112,6 +113,10 @@ class _Level(NamedTuple):
 
 # What a page of frames shows to those who have none.
 _NO_FRAMES: Final = re.compile(r"<noframes[^>]*+>((?:[^<]++|<(?!/noframes))*+)", re.IGNORECASE)
+# What can show a reader what a page hides at first.
+_SCRIPTED: Final = re.compile(r"<script|\son[a-z]{3,20}\s*+=|javascript:", re.IGNORECASE)
+# A page that shows less is not meant to be shown so, with scripts or without.
+_MIN_SHOWN: Final = 20
 _ROOT: Final = _Level("", 0, 0, 0, 0, _TOP, 0, 0)
 
 
@@ -120,7 +125,8 @@ def blocks(html: str) -> list[Block]:
 
     Blocks inside `<noscript>` are left out unless they hold more than half of the text: some forums are rendered by
     scripts and put their posts there for crawlers. Those of `<noframes>` are all that a page of frames has. Where more
-    than half of the text is said to be hidden, a script will show it, and nothing counts as hidden.
+    than half of the text is said to be hidden, and the page has scripts, these will show it, and nothing counts as
+    hidden; nor where nothing would be left.
     """
     html = composed(unmarked(html))
     sheet = Sheet()
@@ -130,7 +136,8 @@ def blocks(html: str) -> list[Block]:
         reader = _BlockReader(html, sheet, whole=True)
         found = reader.read()
     found = _without_noscript(found)
-    if reader.hidden > sum(len(block.text) for block in found):
+    shown = sum(len(block.text) for block in found)
+    if reader.hidden > shown and (shown < _MIN_SHOWN or _SCRIPTED.search(html)):
         found = _without_noscript(_BlockReader(html, None).read())
     if not found and (spare := _NO_FRAMES.search(html)) is not None:
         found = _BlockReader(spare[1], None).read()
@@ -252,7 +259,12 @@ class _BlockReader:
             frame = self.frame_of(tag, frame, attributes)
             if own & HINT:
                 own &= HINT - 1
-                frame = outline.in_talk(frame, attributes)
+                frame = outline.in_talk(frame, posts.role(attributes))
+        if "-" in name and name.endswith(posts.OWN_ELEMENTS) and (role := posts.role_of_own(name, attributes)).family:
+            frame = outline.in_talk(frame, role)
+            own |= MESSAGE
+        if frame.code is not None and self.start is not None and "display" in attributes and is_line(attributes):
+            self.pieces.append(LINE_START)
         path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
         if traits & MAY_REPEAT:
             self.items.append((item, (outer.container, path)))
@@ -260,7 +272,7 @@ class _BlockReader:
         marks = outer.marks | traits >> TAG_SHIFT | own << KIND_SHIFT
         sheet = self.sheet
         if sheet and attributes and (said or (sheet.words and sheet.may_say(attributes))):
-            said = tell(attributes).under(sheet)
+            said = tell(attributes).under(sheet, name)
         if traits & IS_TELLING:
             said = told_by_name(name, said, attributes)
         if said:
@@ -299,6 +311,8 @@ class _BlockReader:
             return
         if frame.dropped or (frame.gutter and is_numbers(raw)):
             return
+        if level.marks & SPARE and raw.lstrip().startswith("&lt;"):
+            return  # what a browser that runs scripts has saved: the content as text, for those that run none
         if frame.code is not None and not frame.code.ended:
             if level.tag in _ROWS_OF_TABLE and raw.isspace():
                 return

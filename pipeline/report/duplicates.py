@@ -21,8 +21,10 @@ from pipeline.stages.counts import COPIES, COPY, OLDER, WITHIN, is_copy
 MOST_ROWS = 1_000_000
 TOP = 15
 # A cluster of near copies is told of from so many documents on, or from fewer where more than this share of its copies
-# is similar to another copy only: Marin met 859,091 different documents in one.
-LARGE, SMALL, MOST_THROUGH = 1_000, 10, 0.5
+# is similar to another copy only: Marin met 859,091 different documents in one. Large clusters of exact copies are
+# usual in a crawl, so one is told of where it is this share of all documents too: one text, or one address, for many
+# different pages.
+LARGE, SMALL, MOST_THROUGH, SHARE_OF_ALL = 1_000, 10, 0.5, 0.01
 # And a host of at least so many documents, of which more than this share were copies: a mirror, or a form of page that
 # is one text for all.
 LARGE_HOST, MOST_OF_HOST = 1_000, 0.9
@@ -169,20 +171,22 @@ def name_of(cluster: Mapping[str, Any]) -> str:
 
 
 def warnings(found: Duplicates) -> Iterator[str]:
-    """At most TOP clusters of near copies that are large, or most of whose copies are similar to other copies only; and
-    as many hosts of which hardly anything is left."""
+    """At most TOP clusters of near copies that are large, or most of whose copies are similar to other copies only, or
+    of exact copies that are large and a share of all; and as many hosts of which hardly anything is left."""
     table = found.clusters
+    hosts = found.hosts.append_column("whole", pc.add(found.hosts["removed"], found.hosts["kept"]))
+    every = pc.sum(hosts["whole"]).as_py() or 0
     through = pc.greater(pc.cast(table["through"], pa.float64()), pc.multiply(table["copies"], MOST_THROUGH))
     loose = pc.and_(pc.greater_equal(table["documents"], SMALL), through)
     near = pc.is_in(table["rule"], pa.array(NEAR, table["rule"].type))
     told = pc.and_(near, pc.or_(loose, pc.greater_equal(table["documents"], LARGE)))
+    told = pc.or_(told, pc.greater_equal(table["documents"], max(LARGE, SHARE_OF_ALL * every)))
     for row in table.filter(told).slice(0, TOP).to_pylist():
         share = row["through"] / row["copies"]
         line = f"{found.label}: {row['documents']:,} documents became one, {name_of(row)}"
         if share > MOST_THROUGH:
             line += f'; {percent(share)} of the copies are similar to others only (`link = "direct"` keeps these)'
         yield line
-    hosts = found.hosts.append_column("whole", pc.add(found.hosts["removed"], found.hosts["kept"]))
     gone = pc.greater(pc.cast(hosts["removed"], pa.float64()), pc.multiply(hosts["whole"], MOST_OF_HOST))
     named = pc.and_(pc.greater_equal(hosts["whole"], LARGE_HOST), pc.not_equal(hosts["host"], ""))
     for row in hosts.filter(pc.and_(gone, named)).slice(0, TOP).to_pylist():

@@ -1,7 +1,7 @@
 """The bodies of records: each is read again at its locator, and must be the one that was ingested."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +10,7 @@ from infra.dataset.manifest import MANIFEST
 from infra.dataset.reader import Dataset
 from infra.errors import WorkError
 from infra.storage import place
+from pipeline.extract import xhtml
 from pipeline.inputs.places import known_place
 from pipeline.inputs.records import record_id, sha1_digest
 from pipeline.inputs.reread import place_of
@@ -35,8 +36,8 @@ class BodyReader:
         self._next: Sequence[Mapping[str, Any]] = ()
 
     def read(self, row: Mapping[str, Any]) -> bytes:
-        """Returns the body of the record in `row`, HTTP codings decoded. Raises WorkError if the archive, or the
-        record, is not the one that was ingested."""
+        """Returns the body of the record in `row`, HTTP codings decoded, XHTML that was served as XML as HTML. Raises
+        WorkError if the archive, or the record, is not the one that was ingested."""
         return self.message(row).body
 
     def message(self, row: Mapping[str, Any]) -> HttpMessage:
@@ -57,7 +58,7 @@ class BodyReader:
                 f"{shown(self._path)} is not the archive {self._name!r} that was ingested, or has changed since: "
                 "ingest it again, or give its folder with --source ROOT"
             )
-        return message
+        return replace(message, body=xhtml.as_html(message.body)) if message.media_type in xhtml.TYPES else message
 
     def expect(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Declares which records will be read next, so that those of a remote archive come in few ranges."""

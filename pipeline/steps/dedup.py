@@ -20,6 +20,8 @@ from pipeline.steps.method import MethodStep
 from pipeline.steps.option import Option, type_of, typed
 
 _BANDS_AND_ROWS = ("bands", "rows")
+# The largest whole number of an option: places in a text are of 32 bits.
+MOST = (1 << 31) - 1
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
     "policy": "which copy survives: " + ", ".join(f'`"{policy}"`' for policy in get_args(Policy)) + "; `content` by "
@@ -128,6 +130,8 @@ class Dedup(MethodStep):
                 wanted = type_of(known[name])
                 article = "" if wanted == "true or false" else "a "
                 raise UsageError(f"dedup {self.method}: {name} must be {article}{wanted}, not {shown(value)}")
+            elif type(value) is int and value > MOST:
+                raise UsageError(f"dedup {self.method}: {name} is {shown(value)}; give at most {MOST:,}")
         policies = get_args(IndexPolicy) if self.method == "index" else get_args(Policy)
         choices = {"policy": policies, "link": get_args(Link), "measure": get_args(Measure)}
         choices |= {"action": get_args(Action), "keep": get_args(Keep), "normalise": get_args(Normal)}
@@ -157,7 +161,7 @@ class Dedup(MethodStep):
                 raise UsageError(f"dedup paragraphs: block is {options['block']}; give a number of files, or 0")
         if self.method == "substring":
             unit: Unit = "bytes" if options["bytes"] else "tokens"
-            SpanEdit(Windows(unit, options[unit]), gap=options["gap"], share=options["share"])
+            SpanEdit(Windows(unit, options[unit]), **{name: options[name] for name in ("gap", "share", "characters")})
         return options
 
     def _bands_and_rows(self, options: dict[str, Any]) -> tuple[int, int]:

@@ -8,8 +8,9 @@ kept. Each finding is a string in `problems`.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from pipeline.warc import mhtml
 from pipeline.warc.codings import (
     BAD_CHUNK,
     BROKEN,
@@ -51,6 +52,7 @@ _RANGE = re.compile(r"\s{0,8}bytes[\s=:]{1,8}(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)
 _STOPS = (b"<",)
 # Codings are separated by commas; some write a blank or a slash.
 _CODING_ENDS = re.compile(r"[\s/]+")
+_MOST_HEAD = 1 << 16
 _INTERIM = 32  # responses that may precede the final one
 UNCLAIMED_CHUNKS = "http/unclaimed-chunks"  # chunked, but not declared
 _MOST_UNCLAIMED = 3  # so often at most is a body compressed beyond what it declares
@@ -96,9 +98,9 @@ class HttpMessage:
 
     @property
     def charset_label(self) -> str | None:
-        """The charset declared by Content-Type, unchanged."""
-        found = _CHARSET.search(self.header("content-type") or "")
-        return found[1] if found else None
+        """The charset declared by Content-Type, unchanged; of several such fields the first that has one."""
+        values = (value for name, value in self.headers if name.lower() == "content-type")
+        return next((found[1] for value in values if (found := _CHARSET.search(value))), None)
 
     @property
     def is_partial(self) -> bool:
@@ -123,10 +125,21 @@ def record_message(record: RawRecord, max_body: int = BLOCK_BYTES) -> HttpMessag
         message = parse_http(record.block, max_body)
         if record.format == "arc" and message.header("content-type") is None and record.content_type:
             message.headers.append(("Content-Type", record.content_type))
-        return message
+        return _page_of(message)
     headers = [("Content-Type", record.content_type)] if record.content_type else []
     problems = (TOO_LARGE,) if len(record.block) > max_body else ()
-    return HttpMessage(None, headers, record.block[:max_body], problems)
+    return _page_of(HttpMessage(None, headers, record.block[:max_body], problems))
+
+
+def _page_of(message: HttpMessage) -> HttpMessage:
+    """The message, of a web archive of one page that page's: its type and its body."""
+    if message.media_type not in mhtml.TYPES:
+        return message
+    page = mhtml.root_part(message.header("content-type") or "", message.body)
+    if page is None:
+        return message
+    headers = [(name, value) for name, value in message.headers if name.lower() != "content-type"]
+    return replace(message, headers=[*headers, ("Content-Type", page.content_type)], body=page.body)
 
 
 def parse_http(block: bytes, max_body: int = BLOCK_BYTES) -> HttpMessage:
@@ -168,6 +181,10 @@ def _declared_length(message: HttpMessage) -> int:
 
 def _head(block: bytes) -> tuple[int | None, list[tuple[str, str]], int, list[str]]:
     """Returns status, headers, the position of the body, problems."""
+    end = block.find(b"\r\r", 0, _MOST_HEAD) if block[:5].upper() == b"HTTP/" else -1
+    if end >= 0 and block.find(b"\n", 0, end + 3) < 0:  # lines that end in a carriage return alone
+        status, pairs, _, problems = _head(block[:end].replace(b"\r", b"\n") + b"\n\n")
+        return status, pairs, end + 2, problems
     found = _STATUS.match(block) or _NO_CODE.match(block)
     if not found and not _FIELD.match(block):
         return None, [], 0, [NO_HEADER]

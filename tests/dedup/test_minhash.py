@@ -24,6 +24,8 @@ def test_parameters() -> None:
     with pytest.raises(UsageError, match="rows is 0"):
         MinHash(rows=0)
     assert MinHash(*SIGNATURES["refinedweb"]).bands == 450
+    with pytest.raises(UsageError, match="ngram is 2147483648; give at most 2,147,483,647"):
+        MinHash(ngram=1 << 31)
     with pytest.raises(UsageError, match="2000000 bands of 8 rows are 16,000,000 hashes of a document; give fewer"):
         MinHash(bands=2_000_000)
 

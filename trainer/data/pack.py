@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from infra.compiled import compiled
 from infra.errors import UsageError
 from trainer.data.documents import Ints
 from trainer.data.order import DocumentSpans
@@ -69,62 +70,84 @@ def pack(dataset: TokenDataset, spans: DocumentSpans, sequences: int, length: in
     """
     total = int(spans.lengths.sum())
     assert total <= sequences * length
-    batch, room = empty_batch(sequences, length)
-    inputs, targets, segments, documents, domains = (array.reshape(-1) for array in batch)
-    shifted = room[1:]
+    batch = empty_batch(sequences, length)
+    flat: tuple[Array, ...] = tuple(array.reshape(-1) for array in batch)
     places = np.cumsum(spans.lengths) - spans.lengths
     numbers = np.arange(len(places)) - np.searchsorted(places, places // length * length)
-    before, sources = _tokens_of(dataset, spans)
-    # Tokens are written where they are inputs, one place after the one where they are targets; the room behind takes
-    # the last. One slice assignment for a span: far cheaper than anything that is done for a token.
-    ends = places + spans.lengths
-    for source, first, last in zip(sources, places.tolist(), ends.tolist(), strict=True):
-        shifted[first:last] = source
+    shards, firsts = _places_in_shards(dataset, spans)
+    eod, vocab_size = dataset.ref.eod_id, dataset.ref.vocab_size
     codes = dataset.documents.domain_codes[spans.documents]
-    for array, of_span in ((segments, numbers), (documents, spans.documents), (domains, codes)):
-        array[:total] = np.repeat(of_span.astype(array.dtype), spans.lengths)
-    targets[:total] = shifted[:total]
-    inputs[places] = before
-    rest = slice(total, None)
-    inputs[rest], targets[rest], documents[rest], domains[rest] = 0, 0, PADDING, PADDING
-    segments[rest] = numbers[-1] + 1 if total % length else 0
-    vocab_size = dataset.ref.vocab_size
-    # As unsigned, so that one pass finds negative tokens too.
-    if targets.size and int(targets.view(np.uint64).max()) >= vocab_size:
-        raise UsageError(f"{dataset.folder} has a token outside its vocabulary of {vocab_size}: it is damaged")
+    about = (firsts, spans.lengths, spans.starts, places, numbers, spans.documents, codes)
+    for shard in np.unique(shards).tolist():
+        of_shard = np.flatnonzero(shards == shard)
+        if _write_spans(dataset.shard(shard), eod, of_shard, *about, *flat) >= vocab_size:
+            raise UsageError(f"{dataset.folder} has a token outside its vocabulary of {vocab_size}: it is damaged")
+    inputs, targets, segments, documents, domains = (array[total:] for array in flat)
+    inputs[:], targets[:], documents[:], domains[:] = 0, 0, PADDING, PADDING
+    segments[:] = numbers[-1] + 1 if total % length else 0
     return batch
 
 
-def empty_batch(sequences: int, length: int) -> tuple[Batch, Ints32]:
-    """A batch of arrays that are one allocation, and its inputs flat with one place more.
+@compiled
+def _write_spans(
+    tokens: Tokens,
+    eod: int,
+    of_shard: Ints,
+    firsts: Ints,
+    lengths: Ints,
+    starts: Ints,
+    places: Ints,
+    numbers: Ints,
+    of_span: Ints,
+    codes: Array,
+    inputs: Ints32,
+    targets: Ints,
+    segments: Ints32,
+    documents: Ints32,
+    domains: Array,
+) -> int:
+    """Writes the spans of one shard into the flat columns of a batch, and gives their largest token. A loop for each
+    column, so that each is one over neighbours in memory: in one loop for all they are not computed in vectors."""
+    largest = 0
+    for i in of_shard:
+        first, place, end = firsts[i], places[i], places[i] + lengths[i]
+        span, target, after_first = tokens[first : first + lengths[i]], targets[place:end], inputs[place + 1 : end]
+        for j in range(len(span)):
+            target[j] = span[j]
+        for j in range(len(span) - 1):
+            after_first[j] = span[j]
+        for j in range(len(span)):
+            largest = max(largest, span[j])
+        inputs[place] = tokens[first - 1] if starts[i] else eod
+        segments[place:end] = numbers[i]
+        documents[place:end] = of_span[i]
+        domains[place:end] = codes[i]
+    return largest
+
+
+def empty_batch(sequences: int, length: int) -> Batch:
+    """A batch of arrays that are one allocation.
 
     numpy asks for huge pages for what is large, and most of the time of a batch would be spent on faults of small ones.
     """
     size = sequences * length
     kinds = (np.int64, np.int32, np.int32, np.int32, np.int16)  # by size, so that each is aligned
-    sizes = [size, size, size, size + 1, size]
-    ends = np.cumsum([count * np.dtype(kind).itemsize for count, kind in zip(sizes, kinds, strict=True)]).tolist()
+    ends = np.cumsum([size * np.dtype(kind).itemsize for kind in kinds]).tolist()
     block = np.empty(ends[-1], np.uint8)
-    targets, segments, documents, room, domains = (
-        block[begin:end].view(kind) for begin, end, kind in zip([0, *ends[:-1]], ends, kinds, strict=True)
+    targets, inputs, segments, documents, domains = (
+        block[begin:end].view(kind).reshape(sequences, length)
+        for begin, end, kind in zip([0, *ends[:-1]], ends, kinds, strict=True)
     )
-    parts = (room[:size], targets, segments, documents, domains)
-    return Batch(*(part.reshape(sequences, length) for part in parts)), room
+    return Batch(inputs, targets, segments, documents, domains)
 
 
-def _tokens_of(dataset: TokenDataset, spans: DocumentSpans) -> tuple[Ints, list[Tokens]]:
-    """The token before each span, and the tokens of each, as views of the shards."""
+def _places_in_shards(dataset: TokenDataset, spans: DocumentSpans) -> tuple[Ints, Ints]:
+    """The shard of each span, and the place of its first token there. Copies the shards to this machine if need be."""
     table = dataset.documents
     shards = table.shards[spans.documents].astype(np.int64)
-    first = table.offsets[spans.documents].astype(np.int64) + spans.starts
-    last = first + spans.lengths
-    if len(shards) and (shards.max() >= len(dataset.shard_tokens) or (last > dataset.shard_tokens[shards]).any()):
+    firsts = table.offsets[spans.documents].astype(np.int64) + spans.starts
+    ends = firsts + spans.lengths
+    if len(shards) and (shards.max() >= len(dataset.shard_tokens) or (ends > dataset.shard_tokens[shards]).any()):
         raise table.damaged()
-    numbers = shards.tolist()
-    dataset.fetch(set(numbers))
-    maps = {number: dataset.shard(number) for number in set(numbers)}
-    before = np.full(len(shards), dataset.ref.eod_id, np.int64)
-    for i in np.flatnonzero(spans.starts).tolist():
-        before[i] = maps[numbers[i]][int(first[i]) - 1]
-    places = zip(numbers, first.tolist(), last.tolist(), strict=True)
-    return before, [maps[shard][begin:end] for shard, begin, end in places]
+    dataset.fetch(set(shards.tolist()))
+    return shards, firsts

@@ -8,6 +8,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,13 @@ from trainer.scaling.tables import TableReader, Tell, number_of, tell_left_out
 Floats = npt.NDArray[np.float64]
 
 COLUMNS = ("step", "lr", "loss")
-# Names of the same in a log of `train`.
+# Names of the same in a log of `train`, and in other programs' tables.
 _IN_LOG = {"step": "step", "lr": "learning_rate", "loss": "loss"}
+_OTHERS = {
+    "step": ("steps", "_step", "global_step", "train/global_step", "iteration", "iterations", "iter"),
+    "lr": ("learning_rate", "train/learning_rate", "train/lr"),
+    "loss": ("train/loss", "train_loss", "training_loss"),
+}
 # A curve of fewer points says nothing about its shape.
 LEAST_POINTS = 8
 # A schedule has a first and a last step.
@@ -79,7 +85,9 @@ def check_distinct(sizes: Sequence[str]) -> None:
 def read_curve(path: Path, tell: Tell | None = None) -> Curve:
     """The curve in a file. Points whose loss is not a positive number are left out, which `tell` is told.
 
-    UsageError for a file without the columns, a value that is no number, steps that do not ascend, too few points."""
+    Rows need no order; of two with one step the later counts, as of a run that resumed.
+
+    UsageError for a file without the columns, a value that is no number, too few points."""
     schedule, losses = _read(path, with_losses=True, tell=tell)
     return Curve(schedule.steps, schedule.rates, path.stem, losses)
 
@@ -110,11 +118,13 @@ def _read(path: Path, with_losses: bool, tell: Tell | None = None) -> tuple[Sche
     good = np.isfinite(values).all(axis=1) & (values[:, 2] > 0 if with_losses else True)
     tell_left_out(tell, path, int((~good).sum()), len(values), "a value is missing, or the loss is not positive")
     values = values[good]
+    rows_left, values = len(values), _ascending(values)
+    tell_left_out(
+        tell, path, rows_left - len(values), rows_left, "a later row has their step, as in a run that resumed"
+    )
     least = LEAST_POINTS if with_losses else LEAST_RATES
     if len(values) < least:
-        raise UsageError(f"{path} has {len(values)} rows of finite numbers; give {least} at least")
-    if np.any(np.diff(values[:, 0]) <= 0):
-        raise UsageError(f"{path}: steps do not ascend; sort the rows and leave repeats out")
+        raise UsageError(f"{path} has {len(values)} rows of finite numbers; give {least} at least, each another step")
     gaps = np.diff(values[:, 0])
     far = int(np.argmax(gaps))
     if gaps[far] > _FAR * max(float(np.median(gaps)), values[far, 0]):
@@ -122,6 +132,23 @@ def _read(path: Path, with_losses: bool, tell: Tell | None = None) -> tuple[Sche
     if np.any(values[:, 1] < 0) or not np.any(values[:, 1] > 0) or values[0, 0] < 0:
         raise UsageError(f"{path}: a step or learning rate is negative, or all rates are zero")
     return Schedule(values[:, 0], values[:, 1]), values[:, 2] if with_losses else np.empty(0)
+
+
+def _ascending(values: Floats) -> Floats:
+    """The rows by step, the first column, each step once: as the last row that has it says.
+
+    Of a run that was resumed, whose steps go back and are run again, what was logged after the step that it resumed
+    from no longer counts. Rows without an order are told from it by how few steps that would leave."""
+    steps = values[:, 0]
+    if not np.any(np.diff(steps) <= 0):
+        return values
+    distinct, last = np.unique(steps[::-1], return_index=True)
+    ahead = np.append(np.minimum.accumulate(steps[:0:-1])[::-1], np.inf)
+    resumed = values[steps < ahead]
+    if distinct.size < steps.size and 2 * len(resumed) >= distinct.size:
+        return resumed
+    ordered: Floats = values[::-1][last]
+    return ordered
 
 
 def _rows(path: Path, names: Sequence[str]) -> Iterator[list[float]]:
@@ -133,9 +160,9 @@ def _rows(path: Path, names: Sequence[str]) -> Iterator[list[float]]:
                 if row is not None:
                     yield [_number(float, row[_IN_LOG[name]], path, line, name) for name in names]
             return
-        reader = TableReader(path, file, names)
+        reader = TableReader(path, file, names, _OTHERS)
         for line, cells in reader:
-            yield [_number(reader.number, cells.get(name), path, line, name) for name in names]
+            yield [_number(partial(reader.number, name=name), cells.get(name), path, line, name) for name in names]
 
 
 def _json_row(text: str, path: Path, line: int) -> dict[str, Any] | None:

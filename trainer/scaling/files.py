@@ -13,7 +13,7 @@ from trainer.scaling.curves import Floats
 from trainer.scaling.schedule_law import LawShape, ScheduleLaw
 from trainer.scaling.sizes import SizeLaw
 
-FORMAT = "refinery-size-law/1"
+FORMAT = "refinery-size-law/2"
 _EXPONENTS = ("alpha", "c", "gamma", "p")
 _COEFFICIENTS = ("l0", "a", "b")
 

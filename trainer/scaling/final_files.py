@@ -17,7 +17,7 @@ from trainer.scaling.final_runs import SHARE, FinalRuns, RunColumns, read_runs, 
 from trainer.scaling.final_terms import TERMS, Layout
 from trainer.scaling.tables import number_of
 
-FORMAT = "refinery-final-law/1"
+FORMAT = "refinery-final-law/2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,8 @@ def read_table_law(path: Path) -> TableLaw:
         law = _law(layout, [*(found["unknowns"][name] for name in names), *(found["linear"][name] for name in "EAB")])
         resampled = [_law(layout, row) for row in found["resampled"]]
         ranges = {str(name): (float(low), float(high)) for name, (low, high) in found["band"]["ranges"].items()}
-        band = Band(float(found["band"]["error"]), float(found["band"]["growth"]), ranges)
+        error, growth, reach = (float(found["band"][name]) for name in ("error", "growth", "reach"))
+        band = Band(error, growth, reach, ranges)
         columns = RunColumns(**{name: _tuple(value) for name, value in found["columns"].items()})
         if not resampled:
             raise ValueError("it has no resampled laws")
@@ -109,7 +110,8 @@ def is_table_law(path: Path) -> bool:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(found, Mapping) and found.get("format") == FORMAT
+    name = found.get("format") if isinstance(found, Mapping) else None
+    return isinstance(name, str) and name.partition("/")[0] == FORMAT.partition("/")[0]
 
 
 def _law(layout: Layout, row: Sequence[float]) -> FinalLaw:

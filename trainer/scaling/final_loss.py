@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 
 from infra.errors import UsageError
 from trainer.scaling.curves import Floats
-from trainer.scaling.final_bands import Band, Held, band_of
+from trainer.scaling.final_bands import COVERAGE, Band, Held, band_of
 from trainer.scaling.final_runs import LEAST_RUNS, SHARE, FinalRuns
 from trainer.scaling.final_terms import EXPONENTS, POWERS, Layout, basis, groups_of, layout_of
 from trainer.scaling.schedule_law import robust_solution
@@ -37,6 +37,8 @@ _LEAST_SIZES, _FOLDS = 4, 3
 # A term stays unless the law without it predicts as well as this many times its error.
 _WORTH = 1.02
 _RESAMPLES = 24
+# Resampled laws have one form: a band is at least so many times as wide as their spread.
+_OF_RESAMPLED = 1.5
 # Of a slope, in widths of an unknown's prior.
 _STEP = 1e-4
 
@@ -66,9 +68,14 @@ class FinalForecast:
     def losses(self, runs: FinalRuns) -> tuple[Floats, Floats, Floats]:
         """(prediction, lower and upper end of its 80 % band) of each run."""
         middle = self.law.losses(runs)
-        others = np.stack([law.losses(runs) for law in self.resampled])
-        half = self.band.half(runs, np.quantile(np.abs(others / middle - 1), 0.8, axis=0)) * middle
+        half = np.maximum(self.band.half(runs), _OF_RESAMPLED * self.spread(runs)) * middle
         return middle, middle - half, middle + half
+
+    def spread(self, runs: FinalRuns) -> Floats:
+        """How far 80 % of the resampled laws are from the law, as a part of the prediction: (runs,)."""
+        others = np.stack([law.losses(runs) for law in self.resampled])
+        found: Floats = np.quantile(np.abs(others / self.law.losses(runs) - 1), COVERAGE, axis=0)
+        return found
 
 
 class Form(NamedTuple):
@@ -81,6 +88,11 @@ class Form(NamedTuple):
 
 def fit_final(runs: FinalRuns, seed: int = 0) -> FinalForecast:
     """The law of these runs. UsageError for too few, or if they have one size or as many tokens, and one mixture."""
+    return fit_and_hold_out(runs, seed)[0]
+
+
+def fit_and_hold_out(runs: FinalRuns, seed: int = 0) -> tuple[FinalForecast, list[Held]]:
+    """The same, and what was held out for its band."""
     _check(runs)
     form = _chosen(runs)
     law = _fitted(runs, form)
@@ -88,16 +100,26 @@ def fit_final(runs: FinalRuns, seed: int = 0) -> FinalForecast:
     drawn = [random.integers(0, runs.losses.size, runs.losses.size) for _ in range(_RESAMPLES)]
     resampled = [_fitted(runs.some(rows), form, law) for rows in drawn]
     held = [
-        Held(small, errors(part, small), rest, errors(part, rest))
+        Held(small, off(part, small), rest, off(part, rest))
         for small, rest in _splits(runs, _CUTS)
         for part in [_fitted(small, form, law)]
     ]
-    return FinalForecast(law, resampled, band_of(runs, errors(law, runs), held, law.unknowns.size + 3))
+    return FinalForecast(law, resampled, band_of(runs, off(law, runs), held, unknowns_of(law))), held
+
+
+def unknowns_of(law: FinalLaw) -> int:
+    """How many numbers a fit of this law finds."""
+    return law.unknowns.size + 3
 
 
 def errors(law: FinalLaw, runs: FinalRuns) -> Floats:
     """The relative error of the law at each run."""
     return law.losses(runs) / runs.losses - 1
+
+
+def off(law: FinalLaw, runs: FinalRuns) -> Floats:
+    """The same as a part of the prediction, as bands are."""
+    return 1 - runs.losses / law.losses(runs)
 
 
 def _check(runs: FinalRuns) -> None:

@@ -88,7 +88,7 @@ def read_runs(
             shares = _share_names(columns, reader.names, path)
             wanted = [*names, *shares]
             rows = [
-                [as_number(reader, cells.get(name)) for name in wanted]
+                [as_number(reader, cells.get(name), name) for name in wanted]
                 for _, cells in reader
                 if all(_text(cells, name) == text for name, text in (where or {}).items())
                 and (but is None or _text(cells, but[0]) != but[1])

@@ -1,10 +1,10 @@
 """Cells of tables as people and programs write them: separators, sizes with a letter, and rows that are no use."""
 
 import csv
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from infra.errors import UsageError
 from infra.names import meant
@@ -17,39 +17,85 @@ _SEPARATORS = (",", ";", "\t")
 _WITH_UNIT = re.compile(r"(.*\d\.?)\s*([KMBT])", re.IGNORECASE)
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
+# Cells that say that there is no number.
+_NONE = {"", "-", "na", "n/a", "none", "null", "#n/a"}
+# The unit at the end of a column's name, and what a number in it counts; losses are in nats.
+_UNIT = re.compile(r"[(\[]([^()\[\]]*)[)\]]\s*$")
+_IN_NAMES = {
+    **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
+    **dict.fromkeys(("m", "million", "millions"), 1e6),
+    **dict.fromkeys(("b", "billion", "billions"), 1e9),
+    **dict.fromkeys(("t", "trillion", "trillions"), 1e12),
+    **{name: math.log(2) for name in ("bit", "bits", "bits a token", "bits/token", "bits per token")},
+}
 
 
 class TableReader:
-    """The rows of a CSV file whose columns are parted by commas, semicolons or tabs: those in its first line."""
+    """The rows of a CSV file whose columns are parted by commas, semicolons or tabs: those in its first line. Lines
+    before it that are empty, begin with `#`, or name the separator as spreadsheets do (`sep=;`), are no part of it."""
 
-    def __init__(self, path: Path, lines: Iterable[str], columns: Sequence[str]) -> None:
-        """UsageError for a column that is not there."""
-        first = iter(lines)
-        head = next(first, "")
+    def __init__(
+        self,
+        path: Path,
+        lines: Iterable[str],
+        columns: Sequence[str],
+        others: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """`columns`: those that there must be. One that is not there by its name may be there in other letters or with
+        a unit (`loss (nats)`, `N [M]`), or by one of its `others`; rows have it under the name that was asked for.
+
+        UsageError for a column that is not there, or is there twice."""
+        first, self._path = iter(lines), path
+        head, self._before = next(first, ""), 1
+        while head and (not head.strip() or head.startswith(("#", "sep="))):
+            head, self._before = next(first, ""), self._before + 1
         self.separator = max(_SEPARATORS, key=lambda each: (head.count(each), each == ","))
-        names = next(csv.reader([head], delimiter=self.separator), [])
-        self.names = [name.strip() for name in names]
-        missing = [name for name in columns if name not in self.names]
-        if missing:
-            raise UsageError(f"{path} has no column {missing[0]!r}; {meant(missing[0], self.names)}")
+        self.names = [name.strip() for name in next(csv.reader([head], delimiter=self.separator), [])]
+        self._factors: dict[str, float] = {}
+        for name in columns:
+            place = self._place(name, (others or {}).get(name, ()))
+            self._factors[name] = _factor(self.names[place])
+            self.names[place] = name
         self._reader = csv.reader(first, delimiter=self.separator)
 
+    def _place(self, name: str, others: Sequence[str]) -> int:
+        """Where the column is."""
+        plain = [_plain(each) for each in self.names]
+        exact = [i for i, each in enumerate(self.names) if each == name]
+        for found in (exact, *([i for i, each in enumerate(plain) if each == _plain(one)] for one in (name, *others))):
+            if len(found) > 1:
+                twice = " and ".join(repr(self.names[i]) for i in found[:2])
+                raise UsageError(f"{self._path} has two columns {name!r}: {twice}; leave one out")
+            if found:
+                return found[0]
+        raise UsageError(f"{self._path} has no column {name!r}; {meant(name, self.names)}")
+
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """(line number, {column: text}) of each row that is not empty."""
+        """(line number, {column: text}) of each row that is not empty. UsageError for a row with more cells than there
+        are columns: one of its numbers is cut in two, or the columns are not those that their names say."""
         for row in self._reader:
             if any(cell.strip() for cell in row):
-                yield self._reader.line_num + 1, dict(zip(self.names, row))
+                line = self._reader.line_num + self._before
+                if any(cell.strip() for cell in row[len(self.names) :]):
+                    raise UsageError(
+                        f"{self._path}, line {line}, has {len(row)} cells for {len(self.names)} columns: write numbers "
+                        "without commas, or part columns by semicolons"
+                    )
+                yield line, dict(zip(self.names, row))
 
-    def number(self, text: str | None) -> float:
-        """The number in a cell: `10M` and `10,000,000` are 1e7, and `3,21` is 3.21 where semicolons part columns. NaN
-        for an empty cell. ValueError for what is no number."""
-        return number_of(text or "", decimal_comma=self.separator == ";")
+    def number(self, text: str | None, name: str = "") -> float:
+        """The number in a cell: `10M` and `10,000,000` are 1e7, and `3,21` is 3.21 where semicolons part columns; a
+        number without a unit has that of the column's `name`. NaN for a cell without one. ValueError for what is no
+        number."""
+        plain = (text or "").strip()
+        factor = 1.0 if _WITH_UNIT.fullmatch(plain) else self._factors.get(name, 1.0)
+        return number_of(plain, decimal_comma=self.separator == ";") * factor
 
 
 def number_of(text: str, decimal_comma: bool = False) -> float:
     """As `TableReader.number`."""
     plain = text.strip().replace("\u00a0", "").replace("_", "")
-    if not plain:
+    if plain.casefold() in _NONE:
         return float("nan")
     unit = _WITH_UNIT.fullmatch(plain)
     digits, factor = (unit[1].strip(), UNITS[unit[2].upper()]) if unit else (plain, 1.0)
@@ -60,15 +106,26 @@ def number_of(text: str, decimal_comma: bool = False) -> float:
     return float(digits) * factor
 
 
+def _plain(name: str) -> str:
+    """A column's name without its unit, in small letters, words parted by one space."""
+    return " ".join(re.split(r"[\s_\-]+", _UNIT.sub("", name).strip().casefold()))
+
+
+def _factor(name: str) -> float:
+    """What a number of a column counts, by the unit in its name."""
+    unit = _UNIT.search(name)
+    return _IN_NAMES.get(unit[1].strip().casefold(), 1.0) if unit else 1.0
+
+
 def tell_left_out(tell: Tell | None, path: Path, left_out: int, rows: int, why: str) -> None:
     """Say how many of the rows are left out, if any are."""
     if tell is not None and left_out:
         tell(f"{path}: {left_out:,} of {rows:,} rows are left out: {why}")
 
 
-def as_number(reader: Any, text: str | None) -> float:
-    """The number in a cell, or NaN."""
+def as_number(reader: TableReader, text: str | None, name: str = "") -> float:
+    """The number in a cell of the column `name`, or NaN."""
     try:
-        return float(reader.number(text))
+        return reader.number(text, name)
     except ValueError:
         return float("nan")

@@ -15,20 +15,25 @@ from pipeline.extract.structure.marks import LINE_START, ROW_START
 _HINT_WORDS = """
     highlight highlighter hljs language lang brush source code blob crayon rouge syntaxhighlighter lntable
     linenos lineno linenumbers gutter lnt ln prettyprint line lines linenodiv toolbar copybtn clipboard geshi
-    syntax snippet cm codehilite wp enlighter programlisting"""
+    syntax snippet cm codehilite wp enlighter programlisting codeblock src"""
 HINTS: Final = frozenset(_HINT_WORDS.split())
 _TOLD = re.compile(
     r"""(?:(?<![\w-])(?:language|lang|highlight-source|highlight-text|mw-highlight-lang|brush)[-:]\s*
-    |\bdata-(?:lang|language|code-language|enlighter-language)\s*=\s*["']?)(?P<name>[A-Za-z][\w+#.-]*)""",
+    |\bdata-(?:lang|language|code-language|code-lang|code-block-lang|enlighter-language)\s*=\s*["']?)(?P<name>[A-Za-z][\w+#.-]*)""",
     re.VERBOSE | re.IGNORECASE,
 )
 # Words of classes beside which a language may stand as a word of its own, or with a hyphen.
 _BESIDE = re.compile(
     r"(?<![\w-])(?:sourceCode|syntaxhighlighter|hljs|codehilite|prettyprint|crayon-syntax|programlisting|highlight|source"
-    r"|code|crayon)(?![\w])"
+    r"|code|crayon|codeblock|code-block|src)(?![\w])",
+    re.IGNORECASE,
+)
+# A word before a language that is known to be one.
+_BEFORE = re.compile(
+    r"(?<![\w-])(?:lang|language|code|codeblock|syntax|highlight|src|sh)[-_]([A-Za-z][\w+#]*)(?![\w-])", re.IGNORECASE
 )
 _NAME = re.compile(r"(?<![\w.-])(?:highlight-|source-)?([A-Za-z][\w+#]*)(?![\w-])")
-_PRE_LANGUAGE = re.compile(r"""(?:^|\s)(?:lang|class|syntax)\s*=\s*["']?([A-Za-z][\w+#-]*)(?=["'\s>]|$)""")
+_PRE_LANGUAGE = re.compile(r"""(?:^|\s)(?:lang|language|class|syntax)\s*=\s*["']?([A-Za-z][\w+#-]*)(?=["'\s>]|$)""")
 # Names of no language, and words that stand where a language would.
 _OTHER_WORDS = """
     none text plain plaintext txt default auto nohighlight no-highlight highlight highlighter highlight-source
@@ -72,12 +77,15 @@ _TOOLS = re.compile(
     r"\b(?:toolbar|copybtn|copy-button|copy-code|zeroclipboard-container|crayon-toolbar|crayon-info|crayon-plain-wrap"
     r"|code-header|btn-clipboard|clipboard|pre-numbering|hljs-button|snippet-clipboard)\b"
 )
+_LINE = re.compile(r"(?<![\w-])display\s{0,4}:\s{0,4}(?:block|flex|grid|table-row|list-item)", re.IGNORECASE)
 _ROOTS: Final = frozenset({"pre", "listing", "xmp"})
 _STARTS = re.compile(f"\n?{LINE_START}+")
 _ROWS = re.compile(f"\n?[{LINE_START}]*{ROW_START}[{LINE_START}]*\n?")
 _NUMBERS = re.compile(r"\s*\d{1,6}[.:]?\s*")
 _PROSE_SIGN = re.compile(r"[{}()\[\]<>=;_/\\|$#*&^~`@]")
 _WORD = re.compile(r"[^\W\d_]+")
+# Of scripts that write no spaces between words.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 _DRAWN = re.compile(r" {3,}|\t")
 
 
@@ -112,6 +120,11 @@ def is_tool(attributes: str) -> bool:
     return bool(_TOOLS.search(attributes))
 
 
+def is_line(attributes: str) -> bool:
+    """Whether an element inside code is shown as a line of its own: `display: block` in its style."""
+    return bool(_LINE.search(attributes))
+
+
 def is_numbers(text: str) -> bool:
     """Whether a text has numbers of lines and nothing else."""
     return all(map(str.isdigit, text.replace(".", " ").replace(":", " ").split()))
@@ -125,6 +138,9 @@ def language_of(attributes: str, pre: bool = False) -> str:
         name = found["name"].lower().rstrip(".-")
         if name not in _NO_LANGUAGE:
             return name
+    for found in _BEFORE.finditer(attributes):
+        if found[1].lower() in _COMMON:
+            return str(found[1].lower())
     if _BESIDE.search(attributes):
         for word in _NAME.findall(attributes):
             if word.lower() in _COMMON:
@@ -152,6 +168,8 @@ def is_prose(text: str) -> bool:
     """Whether preformatted text is a letter, a poem, a page of old text: words, hardly a sign of code, no columns."""
     sample = text[:4000]
     words = _WORD.findall(sample)
+    if 2 * len(_UNSPACED.findall(sample)) > len(sample) - sum(map(sample.count, " \n\t")):
+        return 50 * len(_PROSE_SIGN.findall(sample)) <= len(sample)
     if len(words) < 12:
         lines = sample.split("\n")
         capitals = sum(line.lstrip()[:1].isupper() for line in lines)

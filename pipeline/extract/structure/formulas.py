@@ -25,21 +25,27 @@ _ANNOTATION = re.compile(
 )
 _ALTTEXT = re.compile(r"""\balttext\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _IS_DISPLAY = re.compile(r"""\b(?:display\s*=\s*["']?block|mode\s*=\s*["']?display)""", re.IGNORECASE)
-# Images of formulas, by class or address (WordPress, MediaWiki, CodeCogs, mimeTeX, MathTeX, Moodle).
+# Images of formulas, by class or address (WordPress, MediaWiki, CodeCogs, mimeTeX, MathTeX, Moodle, Zhihu, GitHub).
 _IMAGE = re.compile(
     r"""(?:class\s*=\s*["']?[^"'>]{0,200}
       \b(?:latex|tex|texrender|mwe-math-fallback-image-(?:inline|display)|math|equation|formula)\b
     |src\s*=\s*["']?[^"'>\s]{0,200}(?:latex\.php|codecogs\.com/|mimetex|mathtex|tex\.cgi|/latex/render|chart\?cht=tx
-    |/math/render/|texer\.|quicklatex))""",
+    |/math/render/|/render/math\?|texer\.|quicklatex|equation\?tex=|math\.now\.sh|[?&;](?:math|tex|latex|formula)=))""",
     re.IGNORECASE | re.VERBOSE,
 )
 # What the tag of such an image holds; nearly all other images end their search here.
 _MAYBE_IMAGE: Final = ("tex", "math", "equation", "formula", "codecogs", "cht=tx")
-_SURE_IMAGE = re.compile(r"latex|tex\b|mwe-math|codecogs|mimetex|mathtex|/math/render/|cht=tx", re.IGNORECASE)
+_SURE_IMAGE = re.compile(
+    r"latex|tex\b|mwe-math|codecogs|mimetex|mathtex|/math/render/|/render/math\?|cht=tx|math\.now\.sh|[?&;]math=",
+    re.IGNORECASE,
+)
 _ALT = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _QUERY = re.compile(
-    r"""\ssrc\s*=\s*["']?[^"'>\s?]{0,200}\?(?:[^"'>\s]{0,200}?\b(?:latex|chl|tex)=)?([^"'>\s]+)""", re.IGNORECASE
+    r"""\ssrc\s*=\s*["']?[^"'>\s?]{0,200}\?(?:[^"'>\s]{0,200}?\b(?:latex|chl|tex|math|formula|from)=)?([^"'>\s]+)""",
+    re.IGNORECASE,
 )
+# Colours, sizes and the like behind the formula.
+_OTHER_QUERY = re.compile(r"&(?:amp;)?(?:bg|fg|bgcolor|color|s|c|size|mode|inline|cht|chs|chf|chco)=.*")
 _DATA_TEX = re.compile(
     r"""\bdata-(?:latex|tex|math|equation|formula|katex-expression|expr|original-text)\s*=\s*(?:"([^"]*)"|'([^']*)')""",
     re.IGNORECASE,
@@ -114,7 +120,7 @@ def of_image(tag: str) -> Formula | None:
     found = _ALT.search(tag)
     tex = (found[1] or found[2] or "") if found else ""
     if not tex.strip() and (query := _QUERY.search(tag)):
-        tex = escape(unquote_plus(characters(query[1])), quote=False)
+        tex = escape(unquote_plus(characters(_OTHER_QUERY.sub("", query[1]))), quote=False)
     if not _LOOKS_LIKE_TEX.search(tex) or not (_SURE_IMAGE.search(tag) or "\\" in tex):
         return None
     display = any(word in lowered for word in ("image-display", "latex-display", "latexdisplay", "latexblock"))

@@ -32,6 +32,7 @@ _ITEM_CHARACTERS: Final = 1_500
 _ITEM_BLOCKS: Final = 6
 _HEADING_CHARACTERS: Final = 200
 _CODE = re.compile(f"({CODE}[^{CODE_END}]*{CODE_END})")
+_DELIMITED: Final = ("\\[", "\\(", "\\begin{", "$$", "[tex]")
 _STATEMENT = re.compile(r"\S\s+\S|[(=;/]")
 # Blocks of one cell: more are a layout.
 _CELL_BLOCKS: Final = 6
@@ -67,8 +68,10 @@ def wholes(page: Sequence[Block]) -> list[int]:
 
 
 def is_formed(block: Block) -> bool:
-    """Whether a block is code, or a formula and nothing else."""
-    return block.frame.code is not None or is_formula(block.marked)
+    """Whether a block is code, or a formula and nothing else, between delimiters of the text perhaps."""
+    if block.frame.code is not None:
+        return True
+    return is_formula(_marked(block) if block.marked.startswith(_DELIMITED) else block.marked)
 
 
 def plain(page: Sequence[Block], keep: Sequence[bool]) -> str:

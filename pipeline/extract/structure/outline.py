@@ -30,7 +30,9 @@ _NO_GUTTER: Final = frozenset({"code", "pre", "ol", "ul", "li", "table", "tbody"
 _OWN_NUMBER: Final = re.compile(r"(?<![\w-])value\s*=\s*[\"']?\s*(\d{1,6})(?!\d)", re.I | re.A)
 # Words of class names, see `pipeline/extract/blocks.py`.
 FORMULA_HINTS: Final = frozenset({"katex", "mathjax", "mjx", "mjxc", "tex", "latex", "math", "mwe"})
-OTHER_HINTS: Final = frozenset({"editsection", "headerlink", "anchorjs"})
+OTHER_HINTS: Final = frozenset({"editsection", "headerlink", "anchorjs", "heading"})
+_HEADING_ROLE: Final = re.compile(r"(?<![\w-])role\s*=\s*[\"']?heading(?![\w-])", re.I)
+_LEVEL: Final = re.compile(r"(?<![\w-])aria-level\s*=\s*[\"']?\s*([1-6])(?!\d)", re.I)
 
 
 class Frame:
@@ -112,11 +114,10 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
     return _by_class(outer, attributes)
 
 
-def in_talk(outer: Frame, attributes: str) -> Frame:
-    """The frame of an element that is a post, or the author of one, by its names; else `outer`."""
+def in_talk(outer: Frame, role: posts.Role) -> Frame:
+    """The frame of an element that is a post, or the author of one; else `outer`."""
     if outer.code is not None or outer.depth >= MAX_DEPTH:
         return outer
-    role = posts.role(attributes)
     if role.family:
         frame = Frame(POST, outer)
         frame.post = posts.Post(role, outer.post)
@@ -136,6 +137,11 @@ def _by_class(outer: Frame, attributes: str) -> Frame:
         if "katex-html" in attributes:
             return dropped(outer) if formulas_in(outer) else outer
         return Frame(FORMULA, outer)
+    if "heading" in attributes and _HEADING_ROLE.search(attributes):
+        frame = Frame(HEADING, outer)
+        told = _LEVEL.search(attributes)
+        frame.value = int(told[1]) if told else 2  # as ARIA has it
+        return frame
     if code.is_gutter(attributes):
         frame = Frame(OTHER, outer)
         frame.gutter = True
@@ -160,7 +166,7 @@ def _in_code(outer: Frame, name: str, attributes: str) -> Frame:
         frame.gutter = True
         return frame
     if not root.language and attributes and name in ("code", "pre", "span", "div"):
-        root.language = code.language_of(attributes, pre=name == "pre" or "lang=" in attributes)
+        root.language = code.language_of(attributes, pre=name in ("pre", "code") or "lang=" in attributes)
     return outer
 
 

@@ -1,9 +1,10 @@
 """Who spoke: the posts of a forum, the comments below an article, questions and answers, each with its author's name.
 
 A post is an element whose class, id or item type says so in the way of a forum's software (phpBB, vBulletin, XenForo,
-SMF, MyBB, Discourse, Invision, Vanilla, bbPress, Discuz!, PTT, pixnet, Reddit, Hacker News, Stack Exchange, Disqus,
-WordPress, schema.org). Its author is the first text of an element inside it that is named so, or an attribute of the
-post itself. Names count only where at least two posts of one family have different ones: an article has one byline.
+SMF, MyBB, FluxBB, Discourse, NodeBB, Invision, Vanilla, bbPress, Discuz!, Tieba, PTT, pixnet, Reddit, Lemmy, Lobsters,
+Hacker News, Stack Exchange, GitHub, GitLab, Bugzilla, Disqus, WordPress, schema.org, microformats). Its author is the
+first text of an element inside it that is named so, or an attribute of the post itself. Names count only where at least
+two posts of one family have different ones: an article has one byline.
 """
 
 import re
@@ -21,19 +22,25 @@ HINTS: Final = frozenset(
     post postbit postbitlegacy postcontainer postitem postrow forumpost message msg thing plhin windowbg topic
     discussion comment reply athing comtr push question answer suggested accepted pid
     author username user nick nickname poster postername bigusername hnuser creator authi commenter userid fn
+    note blockpost byline person postleft
     """.split()  # noqa: SIM905
 )
+# Elements of a site's own that are posts and carry their author's name: `shreddit-comment`.
+OWN_ELEMENTS: Final = ("-post", "-comment", "-reply")
 # Of one family are the posts of one conversation.
 FORUM, COMMENTS, ANSWERS = range(1, 4)
 _POST: Final = re.compile(
     r"(post|topic-post|crawler-post|message|message--post|forum-?post|thread-?post|postbit(?:legacy)?|postcontainer|b-post"
-    r"|post_wrapper|post-?item|post-?row|thing|plhin|windowbg2?|type-(?:reply|topic)|cpost|itemdiscussion)"
+    r"|post_wrapper|post-?item|post-?row|thing|plhin|windowbg2?|type-(?:reply|topic)|cpost|itemdiscussion"
+    r"|timeline-comment|bz_comment|note-wrapper|blockpost|l_post)"
     r"|(comment|comment[-_]?(?:item|body|wrap|entry|box)|reply|ipscomment|itemcomment|athing|comtr|push|single-post"
-    r"|shreddit-comment)"
+    r"|shreddit-comment|p-comment)"
     r"|(question|answer|suggestedanswer|acceptedanswer)"
 )
+# Comments that are posts of a board: Hacker News, PTT.
+_OF_BOARDS: Final = frozenset({"athing", "comtr", "push"})
 _NUMBERED: Final = re.compile(
-    r"(?:(post|pid|msg|message|js-post)|((?:div-|li-|el|dsq-|js-)?comment|reply)|(question|answer))[-_]?\d+"
+    r"(?:(post|pid|msg|message|js-post|note)|((?:div-|li-|el|dsq-|js-)?comment|reply)|(question|answer))[-_]?\d+"
 )
 _TYPE: Final = re.compile(r"schema\.org/(?:(DiscussionForumPosting)|(Comment|UserComments)|(Question|Answer))\s*\Z")
 # An article or a page of WordPress, whose class is that of its replies too.
@@ -41,7 +48,7 @@ _ARTICLE: Final = re.compile(r"(?<![\w-])(?:hentry|type-(?:post|page))(?![\w-])"
 _WRITER: Final = r"[-_]{0,2}(?:name|link|nicename|info|information|details|wrap|container)?"
 # What shows the author among other things, then what holds the name alone; the item properties of schema.org are surer.
 _AUTHOR: Final = re.compile(
-    rf"(?:.*[-_])?(?:(author|poster|postername|authi|commenter|comment-user){_WRITER}"
+    rf"(?:.*[-_])?(?:(author|poster|postername|authi|commenter|comment-user|byline|person-listing|postleft){_WRITER}"
     rf"|(user[-_]?name|nick(?:name)?|bigusername|hnuser|creator|userid|fn|author-?name){_WRITER})"
 )
 _SURE: Final = 3
@@ -102,11 +109,11 @@ def role(inside: str) -> Role:
     properties = found.get("itemprop", "").lower().split()
     if "author" in properties or "creator" in properties:
         return Role(author=_SURE)
-    if is_article := bool(_ARTICLE.search(found.get("class", ""))):
+    if is_article := "p-comment" not in classes and bool(_ARTICLE.search(found.get("class", ""))):
         classes = [each for each in classes if each in ("type-reply", "type-topic")]
     for expression, values in (
         (_TYPE, () if is_article else (found.get("itemtype", ""),)),
-        (_POST, (*classes, *properties)),
+        (_POST, (*classes, *properties, found.get("component", ""))),
         (_NUMBERED, () if is_article else (found.get("id", "").lower(),)),
     ):
         for value in values:
@@ -116,6 +123,14 @@ def role(inside: str) -> Role:
                 return Role(match.lastindex, match[0], said)
     levels = [match.lastindex for each in classes if (match := _AUTHOR.fullmatch(each)) and match.lastindex]
     return Role(author=max(levels)) if levels else _NONE
+
+
+@lru_cache(maxsize=1 << 10)
+def role_of_own(name: str, inside: str) -> Role:
+    """What an element of OWN_ELEMENTS is: a post, if it carries a name."""
+    found = attributes(inside)
+    said = next((found[each] for each in _SAYING if found.get(each)), "")
+    return Role(FORUM, name, said) if said else _NONE
 
 
 def named(raw: str) -> str:
@@ -136,6 +151,11 @@ def speaker(post: Post | None) -> Post | None:
         outer = post.outer
         post = outer if outer is None or outer.key != post.key else None
     return post
+
+
+def family_below(post: Post) -> int:
+    """The family of a post as a reader of an article sees it: FORUM for what is a post of a board."""
+    return FORUM if post.key in _OF_BOARDS else post.family
 
 
 def conversation(posts: Iterable[Post | None]) -> set[int]:

@@ -119,6 +119,8 @@ def test_mistakes_are_told_in_a_line(world: Path, tmp_path: Path) -> None:
     index, dataset = world / "index", world / "snapshot-0"
     for words, message in {
         ("report", tmp_path / "none"): "is no index (it has no index.json): refinery index add",
+        ("remove", tmp_path / "none", "--snapshot", "CC-1"): "is no index (it has no index.json)",
+        ("merge", tmp_path / "none"): "is no index (it has no index.json)",
         ("remove", index): "say what to remove: --snapshot SNAPSHOT; or --ids FILE",
         ("remove", index, "--snapshot", "CC-9"): "has no snapshot 'CC-9'; there are: CC-0, CC-1",
         ("add", index, dataset, "--snapshot", "CC-1"): "has another dataset as CC-1",
@@ -129,3 +131,4 @@ def test_mistakes_are_told_in_a_line(world: Path, tmp_path: Path) -> None:
         ("add", dataset, dataset): "is, is inside or contains the input",
     }.items():
         assert message in refinery("index", *words, code=2)
+    assert not (tmp_path / "none").exists()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.extract.block_model import best, main_text
+from pipeline.extract.block_model import best, main_text, without_comments
 from pipeline.extract.block_network import FORMAT, probabilities, read_weights
 from pipeline.extract.blocks import Block, blocks
 from pipeline.extract.structure.markdown import plain
@@ -51,6 +51,39 @@ def test_main_text_keeps_the_article_and_drops_the_rest() -> None:
     assert found.count(SENTENCE.strip()) == found.count(OTHER.strip()) == 6
     assert "Contact" not in found and "Imprint" not in found
     assert 0.8 < expected <= 1 and main_text(PAGE_WITH_MENUS).keep == main.keep
+
+
+def with_comments(count: int, paragraphs: int = 4, name: str = "comment", author: str = "cite") -> str:
+    remarks = "".join(
+        f"<li class={name} id='{name}-{number}'><{author} class=fn>Reader {number}</{author}><p>{OTHER * 2}{number}</p>"
+        for number in range(count)
+    )
+    text = "".join(f"<p>{SENTENCE * 3}</p>" for _ in range(paragraphs))
+    return f"<body><article><h1>The keeper</h1>{text}</article><ol>{remarks}</ol>"
+
+
+def test_comments_below_an_article_are_not_its_text() -> None:
+    for count in (1, 2, 10):
+        found = main_text(with_comments(count)).plain
+        assert found.count(SENTENCE.strip()) == 12 and OTHER.strip() not in found
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        with_comments(10, paragraphs=1),
+        with_comments(40, paragraphs=4),
+        with_comments(4, name="post"),
+        with_comments(4, name="answer"),
+        with_comments(4, name="athing"),
+        with_comments(4, author="b").replace("class=fn", ""),
+    ],
+    ids=["a remark and its thread", "a long thread", "a forum", "answers", "a board", "notes"],
+)
+def test_conversations_stay(html: str) -> None:
+    page = blocks(html)
+    keep = [True] * len(page)
+    assert without_comments(page, keep) == keep
 
 
 def test_the_best_block_is_kept_if_none_is_good() -> None:

@@ -48,6 +48,7 @@ def test_blocks_made_alike_share_a_path() -> None:
         ("<script>no</script><noscript>no</noscript>a<svg><text>no</text></svg> &lt;b&gt;", ["a <b>"]),
         ("<p>text</p><noscript><p>no</p></noscript>", ["text"]),
         ("<p>text</p><noscript><p>more text</p>for crawlers</noscript>", ["text", "more text", "for crawlers"]),
+        ("<p>text</p><noscript>&lt;p class=x&gt;more text&lt;/p&gt;</noscript>", ["text"]),
         ("<title>no</title><div hidden>a</div>", ["a"]),
         ("", []),
         ("<p> \n </p>", []),

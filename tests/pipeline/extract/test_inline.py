@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.extract.blocks import blocks
 from pipeline.extract.inline import emoji_of, raised
-from pipeline.extract.json_ld import article_body
+from pipeline.extract.json_ld import told
 from pipeline.extract.structure.markdown import markdown
 
 
@@ -88,5 +88,5 @@ def test_a_page_of_frames_has_what_it_shows_without_them(end: str) -> None:
 def test_markup_written_as_text_in_data() -> None:
     body = "&lt;p&gt;One &amp;amp; two&lt;/p&gt;&lt;p&gt;Three&lt;/p&gt;"
     html = f'<script type="application/ld+json">{{"articleBody": "{body}"}}</script>'
-    assert article_body(html) == "One & two\nThree"
-    assert article_body(html.replace(body, "Fish &amp; chips &rsquo;")) == "Fish & chips ’"
+    assert told(html).text == "One & two\nThree"
+    assert told(html.replace(body, "Fish &amp; chips &rsquo;")).text == "Fish & chips ’"

@@ -62,6 +62,17 @@ def texts(html: str) -> list[str]:
         "<h1 style='text-indent:-9999px'>no</h1>",
         "<span style='position:absolute;top:-999em'>no</span>",
         "<span style='clip:rect(0,0,0,0);position:absolute'>no</span>",
+        "<span style='position:fixed;top:-10000px'>no</span>",
+        "<span style='position:absolute;right:-9999em'>no</span>",
+        "<span style='position:absolute;left:-100vw'>no</span>",
+        "<span style='position:absolute;margin-left:-99999px'>no</span>",
+        "<span style='clip-path: inset(50%)'>no</span>",
+        "<span style='clip-path:circle(0)'>no</span>",
+        "<style>p.x{display:none}</style><p class=x>no</p>",
+        "<style>P#x{color:red}p#x , a{visibility:hidden}</style><p id=x>no</p>",
+        "<style>.x{display:block}p.x{display:none}</style><p class=x>no</p>",
+        "<p class=x>no</p><style>p.x{display:none}</style>",
+        "<style>.x{display:none}b.x{display:none}</style><p class=x>no</p>",
         "<span style='clip: rect(1px 1px 1px 1px)'>no</span>",
         "<span class=cdk-visually-hidden>no</span><i class=usa-sr-only>no</i>",
         "<a class='skip visually-hidden-focusable'>no</a><b class=show-for-sr>no</b>",
@@ -125,6 +136,13 @@ def test_what_readers_do_not_see_is_left_out(html: str) -> None:
         "<p style='clip:rect(0,100px,100px,0)'>yes</p>",
         "<p style='background:url(\"display:none\")'>yes</p>",
         "<p style='--x:display:none'>yes</p>",
+        "<p style='position:absolute;margin-bottom:-9999px;padding-bottom:9999px'>yes</p>",
+        "<p style='clip-path:inset(5%)'>yes</p>",
+        "<style>b.x{display:none}</style><p class=x>yes</p>",
+        "<style>p.x{display:none}.y p.x{display:block}</style><p class=x>yes</p>",
+        "<style>p.x{display:none}p.x{display:block}</style><p class=x>yes</p>",
+        "<style>.x{display:none}p.x{display:block}</style><p class=x>yes</p>",
+        "<style>p.x p{display:none}p.x:hover{display:none}</style><p class=x>yes</p>",
         "<p style='display:none-x'>yes</p>",
         "<p class='md:hidden d-none-sm no-sr-only-x'>yes</p>",
         "<p hidden=until-FOUND>yes</p>",
@@ -151,6 +169,21 @@ def test_what_readers_see_stays(html: str) -> None:
 )
 def test_what_would_hide_most_of_a_page_is_not_believed(page: str) -> None:
     assert SENTENCE.strip() in texts(page.format(f"<p>{SENTENCE}</p>"))
+
+
+@pytest.mark.parametrize(
+    ("more", "believed"),
+    [
+        ("", True),
+        ("<p class='description onion'>", True),
+        ("<script src=a.js></script>", False),
+        ("<button onclick='show()'>", False),
+        ("<a href='javascript:show()'>", False),
+    ],
+)
+def test_a_page_that_nothing_can_change_is_believed(more: str, believed: bool) -> None:
+    html = f"<p>Lamps burn oil, or gas.</p><p hidden>{SENTENCE * 3}</p><div style='visibility:hidden'>{SENTENCE}</div>"
+    assert ("keeper" not in "".join(texts(html + more))) == believed
 
 
 @pytest.mark.parametrize(

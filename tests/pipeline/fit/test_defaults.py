@@ -54,6 +54,13 @@ def test_fitted_twice_the_same_bytes(package_cache: Path, tmp_path: Path) -> Non
     assert score("perplexity", "perplexity-en", article) < score("perplexity", "perplexity-en", shop)
     town = Document("The river1 stands beside a bridge1 of stone. The bridge1 stands beside a tower1 of stone. " * 3)
     assert 0 < score("coherence", "coherence", town) <= 1
+    news = Document("河流在大桥旁边。大桥在高塔旁边。高塔在市场旁边。" * 3)
+    spam = Document("旁大河边场在流桥市塔高" * 8)
+    news.language = spam.language = "zh"
+    assert models.scorer("coherence", "coherence")(news)["coherence"] is None
+    assert (models.scorer("coherence", "coherence-zh")(news)["coherence"] or 0) > 0
+    perplexity = models.scorer("perplexity", "perplexity-zh")
+    assert perplexity(news)["perplexity"] < perplexity(spam)["perplexity"]
     assert score("safety", "safety", town) > 0.9
     flight = Document("Please find me the cheapest flight from Oslo to Rome on the first of next May.")
     assert score("contamination", "benchmarks", flight) > 0

@@ -158,6 +158,10 @@ def test_documents_that_were_taken_down_remove_no_others(tmp_path: Path) -> None
     urls, ids = {"h1.example/0/1"}, {"<urn:0-0>"}
     assert take_down(tmp_path / "index", urls, ids) == 2
     assert take_down(tmp_path / "index", urls, ids) == 0
+    (told,) = report_of(read_index(tmp_path / "index"))["snapshots"]
+    tokens = sum(len(text.split()) for text in texts[2:])
+    assert (told["documents"], told["taken_down"], told["kept"], told["all_kept"]) == (6, 2, 4, 4)
+    assert told["kept_tokens"] == told["all_tokens"] == tokens and told["yield"] == 0.6667
     second = add(tmp_path / "index", snapshot(tmp_path, 1, texts, ()), LocalEngine(), out=tmp_path / "out")
     assert second.out is not None
     assert {row["id"] for row in rows_of(second.out)} == {"<urn:1-0>", "<urn:1-1>"}
@@ -166,6 +170,8 @@ def test_documents_that_were_taken_down_remove_no_others(tmp_path: Path) -> None
     assert merged.gone is None and not list((tmp_path / "index/gone").iterdir())
     # of each document one row of contents, one of documents, fourteen of bands
     assert sum(run.rows for run in merged.runs) == rows - 2 * 16
+    assert "taken_down" in report_text(report_of(merged))
+    assert merge_all(merged, LocalEngine()).runs == merged.runs  # there is nothing left to erase
 
 
 @pytest.mark.parametrize(("policy", "kept"), [("within", 6), ("older", 4), ("copies", 2)])
@@ -202,6 +208,19 @@ def damaged(index: Index) -> Path:
     return next((index.folder / "runs" / index.runs[0].name).glob("part-*"))
 
 
+def test_a_reader_is_told_that_another_command_has_changed_the_index(world: Path, tmp_path: Path) -> None:
+    """Runs that were merged meanwhile are not damaged; those of an index that is as it was are."""
+    before = read_index(Path(shutil.copytree(world / "index", tmp_path / "index")))
+    merge_all(before, LocalEngine())
+    for read in (report_of, lambda index: make_groups(index, tmp_path / "groups", LocalEngine())):
+        with pytest.raises(UsageError, match=r"another command has changed .*/index meanwhile: run this one again"):
+            read(before)
+    now = read_index(before.folder)
+    shutil.rmtree(now.run_folder(now.runs[0].name))
+    with pytest.raises(UsageError, match="is damaged or missing: restore it from a copy"):
+        report_of(now)
+
+
 def test_damage_is_named(world: Path, tmp_path: Path) -> None:
     index = read_index(copied(world, tmp_path))
     path = damaged(index)
@@ -221,6 +240,9 @@ def test_what_cannot_be_added(world: Path, tmp_path: Path) -> None:
     before = (folder / "index.json").read_bytes()
     again = add_to(folder, world, 3)
     assert not again.new and again.snapshot.number == read_index(folder).snapshots[3].number
+    assert add_to(folder, world, 3, out=world / "out-3").out is not None
+    with pytest.raises(UsageError, match=r"CC-3 is in .* already, and .*out-2 was made of other documents: name the"):
+        add_to(folder, world, 3, out=world / "out-2")
     other = Dataset(world / "snapshot-0")
     with pytest.raises(UsageError, match="has another dataset as CC-3: give --snapshot another name"):
         add(folder, other, engine, "CC-3")

@@ -9,6 +9,7 @@ import pytest
 from infra.dataset.reader import Dataset
 from infra.engines.local import LocalEngine
 from pipeline.index.add import add
+from pipeline.index.groups import make_groups
 from tests.dedup.support import of_one_template
 from tests.pipeline.datasets import make_dataset
 from tests.pipeline.index.snapshots import page
@@ -57,3 +58,23 @@ def test_rounds_do_not_depend_on_the_order_of_rows_or_on_workers(tmp_path: Path)
     shuffled = [random.Random(1).sample(each, len(each)) for each in snapshots]
     kept = kept_of(tmp_path / "one", snapshots, (), 1)
     assert kept_of(tmp_path / "other", shuffled, (7, 30), 2) == kept and len(kept) < 120
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "edits", "twin_edits"),
+    [(100, 120, 2, 2), pytest.param(300, 120, 2, 2, marks=pytest.mark.long)],
+)
+def test_of_a_template_similar_pairs_are_in_one_group(
+    count: int, words: int, edits: int, twin_edits: int, tmp_path: Path
+) -> None:
+    pages, twins = of_one_template(count, words, edits, twin_edits)
+    rows = [page(0, ident, text) for ident, text in enumerate([*pages, *twins])]
+    with LocalEngine(1) as engine:
+        index = add(tmp_path / "index", make_dataset(tmp_path / "all", "filter", rows, []), engine, "all").index
+        found = make_groups(index, tmp_path / "groups", engine).to_arrow(["group", "id"])
+    group = {int(name.rstrip(">").split("-")[1]): of for of, name in zip(*found.to_pydict().values(), strict=True)}
+    a, b = similar_pairs([(str(number), text) for number, text in enumerate([*pages, *twins])], 0.8)
+    apart = sum(group.get(one) is None or group[one] != group.get(other) for one, other in zip(a.tolist(), b.tolist()))
+    print(f"{apart} of {a.size} pairs are in different groups")
+    assert a.size > count // 2 and len(set(group.values())) > 1
+    assert apart <= 0.01 * a.size

@@ -35,9 +35,19 @@ def copy(number: int, rule: str, **more: Any) -> dict[str, Any]:
     [("copy_minhash", True), ("older_jaccard", True), ("within_shingles", True), ("copy_text", False)],
 )
 def test_a_large_cluster_of_near_copies_is_told(rule: str, told: bool) -> None:
-    assert not list(warnings(found([copy(n, rule) for n in range(998)], [])))
-    lines = list(warnings(found([copy(n, rule) for n in range(999)], [])))
+    """Of exact copies only where it is a hundredth of all documents."""
+    others = [f"http://o{n}.example/" for n in range(99_002)]
+    assert not list(warnings(found([copy(n, rule) for n in range(998)], others)))
+    lines = list(warnings(found([copy(n, rule) for n in range(999)], others)))
     assert lines == (["1: near: 1,000 documents became one, one"] if told else [])
+
+
+@pytest.mark.parametrize("rule", ["copy_text", "copy_url", "copy_payload", "older_text"])
+def test_exact_copies_that_are_a_share_of_all_documents_are_told(rule: str) -> None:
+    others = [f"http://o{n}.example/" for n in range(99_001)]
+    assert not list(warnings(found([copy(n, rule) for n in range(998)], others[:1])))
+    lines = list(warnings(found([copy(n, rule) for n in range(999)], others)))
+    assert lines == ["1: near: 1,000 documents became one, one"]
 
 
 def test_a_chain_is_told_from_ten_documents_on() -> None:
@@ -54,4 +64,5 @@ def test_a_host_of_which_hardly_anything_is_left_is_told() -> None:
     ]
     assert not list(warnings(found(removed, ["http://mirror.example/"] * 49)))  # not a thousand
     assert not list(warnings(found(removed, ["http://mirror.example/"] * 150)))  # not nine tenths
-    assert not list(warnings(found([row | {"url": None} for row in removed] * 2, [])))
+    without = [row | {"url": None} for row in removed]  # no host is named that there is not
+    assert list(warnings(found(without * 2, []))) == ["1: near: 1,901 documents became one, one"]

@@ -59,6 +59,8 @@ def message(body: bytes, *headers: str, status: str = "HTTP/1.1 200 OK") -> byte
         (b'HTTP/1.1 "200" OK\r\nA: b\r\n\r\n', 200, ()),
         (b"HTTP/1.1\xa0200 OK\r\nA: b\r\n\r\n", 200, ()),
         (b"HTTP/1.1 200 OK\r\r\nA: b\r\n\r\n", 200, ()),
+        (b"HTTP/1.1 200 OK\rA: b\r\r", 200, ()),
+        (b"http/1.0 404 x\rA: b\r\r", 404, ()),
         (b"HTTPS/1.1 200 OK\r\nA: b\r\n\r\n", 200, ()),
         (b"h2 200\r\nA: b\r\n\r\n", 200, ()),
         (b"HTTP/2+quic/46 200\r\nA: b\r\n\r\n", 200, ()),
@@ -129,6 +131,8 @@ def test_fields() -> None:
     assert parsed.header("CONTENT-type") == 'Text/HTML ;charset = "GB2312"; x=y'
     assert (parsed.media_type, parsed.charset_label) == ("text/html", "GB2312")
     assert parse_http(b"HTTP/1.1 200 OK\r\n\r\n").charset_label is None
+    twice = parse_http(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Type: text/html;charset=big5\r\n\r\n")
+    assert (twice.media_type, twice.charset_label) == ("text/html", "big5")
 
 
 @pytest.mark.parametrize(

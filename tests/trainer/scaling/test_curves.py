@@ -7,6 +7,7 @@ import pytest
 
 from infra.errors import UsageError
 from trainer.scaling.curves import parameters_of, read_curve, read_curves, read_schedule
+from trainer.scaling.final_runs import RunColumns, read_runs
 
 HEAD = "step,lr,loss\n"
 ROWS = [f"{step},0.001,{4 - step / 100}" for step in range(1, 13)]
@@ -41,7 +42,9 @@ def test_losses_that_are_not_finite_or_missing_are_left_out(tmp_path: Path) -> N
     [
         ("step,loss\n1,2\n", "has no column 'lr'"),
         (HEAD + "\n".join(ROWS[:5]), "has 5 rows"),
-        (HEAD + "\n".join([*ROWS, "3,0.001,2.0"]), "steps do not ascend"),
+        (HEAD + "\n".join([*ROWS[:7], *ROWS[:7]]), "has 7 rows of finite numbers; give 8 at least, each another step"),
+        (HEAD + "\n".join([*ROWS, "13,0,001,2,5"]), "line 14, has 5 cells for 3 columns: write numbers without commas"),
+        ("step,lr,loss,Loss (nats),loss\n" + "\n".join(ROWS), "has two columns 'loss': 'loss' and 'loss'; leave one"),
         (HEAD + "\n".join([*ROWS, "x,0.001,2.0"]), "line 14: step is 'x'"),
         (HEAD + "\n".join([*ROWS, "13,-1,2.0"]), "negative"),
         (HEAD + "\n".join([*ROWS, "9e17,0.001,2.0"]), "step 12 is followed by 9e\\+17: correct that row"),
@@ -70,6 +73,53 @@ def test_columns_may_be_parted_otherwise(tmp_path: Path, separator: str, decimal
     plain = read_curve(written(tmp_path / "a.csv", HEAD + "\n".join(ROWS)))
     other = read_curve(written(tmp_path / "b.csv", text))
     assert other.losses.tolist() == plain.losses.tolist() and other.rates.tolist() == plain.rates.tolist()
+
+
+def test_rows_need_no_order(tmp_path: Path) -> None:
+    for number, rows in enumerate((ROWS[::-1], [*ROWS[1::2], *ROWS[::2]], [*ROWS[:4], ROWS[5], ROWS[4], *ROWS[6:]])):
+        told: list[str] = []
+        curve = read_curve(written(tmp_path / f"{number}.csv", HEAD + "\n".join(rows)), told.append)
+        assert curve.steps.tolist() == [*range(1, 13)] and not told
+        assert curve.losses[-1] == pytest.approx(3.88)
+
+
+def test_of_a_resumed_run_the_later_rows_count(tmp_path: Path) -> None:
+    again = [f"{step},0.001,{2 - step / 100}" for step in (7, 8, 9)]  # and ends before the first attempt did
+    told: list[str] = []
+    curve = read_curve(written(tmp_path / "a.csv", HEAD + "\n".join([*ROWS, *again])), told.append)
+    assert curve.steps.tolist() == [*range(1, 10)]
+    assert curve.losses[-3:].tolist() == pytest.approx([1.93, 1.92, 1.91])
+    assert told == [
+        f"{tmp_path / 'a.csv'}: 6 of 15 rows are left out: a later row has their step, as in a run that resumed"
+    ]
+    # twice the same step, in a table without an order: the later row
+    mixed = [*ROWS[::-1], "3,0.001,2.0"]
+    curve = read_curve(written(tmp_path / "b.csv", HEAD + "\n".join(mixed)))
+    assert curve.steps.tolist() == [*range(1, 13)] and curve.losses[2] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("head", "times"),
+    [
+        ("# run 7\n\nStep,Learning rate,Loss (nats)", 1.0),
+        ("sep=,\r\n_step,train/learning_rate,train/loss", 1.0),
+        ("global_step,LR,loss [bits]", 0.6931471805599453),
+        ("iter [K],lr,train_loss", 1.0),
+    ],
+)
+def test_columns_of_other_programs(tmp_path: Path, head: str, times: float) -> None:
+    curve = read_curve(written(tmp_path / "a.csv", head + "\r\n" + "\r\n".join(ROWS)))
+    assert curve.steps.tolist() == [(1000 if "[K]" in head else 1) * step for step in range(1, 13)]
+    assert curve.losses.tolist() == pytest.approx([times * (4 - step / 100) for step in range(1, 13)])
+
+
+def test_a_unit_in_a_name_counts_where_the_cell_has_none(tmp_path: Path) -> None:
+    rows = ["N [M],Tokens (B),loss", "10,1,4", "20M,2e9 ,3.5", "30,n/a,3", "-,4,3", "50,5,2.5"]
+    path = written(tmp_path / "a.csv", "\n".join(rows).replace("2e9 ", "2B"))
+    told: list[str] = []
+    runs = read_runs(path, RunColumns("N", "tokens", "loss"), tell=told.append, least=1)
+    assert runs.parameters.tolist() == [1e7, 2e7, 5e7] and runs.tokens.tolist() == [1e9, 2e9, 5e9]
+    assert told == [f"{path}: 2 of 5 rows are left out: N, tokens or loss is no positive number"]
 
 
 def test_a_size_is_named_once(tmp_path: Path) -> None:

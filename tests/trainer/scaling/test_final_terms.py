@@ -168,7 +168,7 @@ def test_a_table_law_is_the_same_after_a_file(tmp_path: Path) -> None:
             known.of_values(values)
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no", '{"format": "refinery-final-law/1", "layout": {"terms": ["x"]}}'])
+@pytest.mark.parametrize("text", ["{}", "[]", "no", '{"format": "refinery-final-law/2", "layout": {"terms": ["x"]}}'])
 def test_another_file_is_no_table_law(text: str, tmp_path: Path) -> None:
     path = tmp_path / "law.json"
     path.write_text(text)

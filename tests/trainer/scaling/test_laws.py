@@ -98,7 +98,7 @@ def test_a_law_is_the_same_after_a_file(tmp_path: Path) -> None:
     assert read_law(path).of(400e6).forecast(hidden).losses == pytest.approx(
         law.of(400e6).forecast(hidden).losses, rel=1e-9
     )
-    for wrong in ("{}", "[]", "no", '{"format": "refinery-size-law/1", "shape": {}, "sizes": []}'):
+    for wrong in ("{}", "[]", "no", '{"format": "refinery-size-law/2", "shape": {}, "sizes": []}'):
         path.write_text(wrong)
         with pytest.raises(UsageError, match="is no law"):
             read_law(path)

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.extract.block_model import main_text
 from pipeline.extract.blocks import blocks
 from pipeline.extract.structure.formulas import Formula, mark_delimited, of_image, of_mathml, of_script
 from pipeline.extract.structure.markdown import fill_tables, markdown
 from pipeline.extract.structure.marks import unmarked
 from pipeline.extract.structure.mathml import to_tex
+from tests.pipeline.extract.articles import SENTENCE
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,12 @@ def test_scripts_of_mathjax(tag: str, content: str, formula: Formula | None) -> 
         ('<img class="mwe-math-fallback-image-inline" alt="{\\displaystyle a} + {b}">', r"{\displaystyle a} + {b}"),
         ('<img class="mwe-math-fallback-image-inline" alt="{\\displaystyles a}">', r"{\displaystyles a}"),
         ('<img class="tex" alt="$x$">', "x"),
+        ('<img src="https://www.zhihu.com/equation?tex=x%5E2%2By" alt="x^2+y" eeimg="1">', "x^2+y"),
+        ('<img src="https://www.zhihu.com/equation?tex=x%5E2%2By">', "x^2+y"),
+        ('<img src="https://render.githubusercontent.com/render/math?math=e%5Ex&mode=inline">', "e^x"),
+        ('<img src="https://math.now.sh?from=%5Clog%20x&color=red">', r"\log x"),
+        ('<img src="http://s0.wp.com/latex.php?latex=%5Cpi+r&bg=ffffff&fg=000&s=0">', r"\pi r"),
+        ('<img src="/photo.jpg?math=1" alt="A school">', None),
         ('<img alt="x^2">', None),
         ('<img class="photo" alt="A latex glove">', None),
         ('<img class="latex" alt="LaTeX logo">', None),
@@ -147,3 +155,9 @@ def test_each_formula_comes_once(html: str, text: str) -> None:
     fill_tables(page)
     assert markdown(page, [True] * len(page)) == text
     assert all(unmarked(block.text) == block.text for block in page)
+
+
+@pytest.mark.parametrize("formula", ["$$ a = b^2 $$", r"\[ a = b^2 \]", r"\begin{align} a &amp;= b^2 \end{align}"])
+def test_a_formula_between_delimiters_stays_in_its_place(formula: str) -> None:
+    text = f"<p>{SENTENCE * 3}</p>"
+    assert "b^2" in main_text(f"<article><h1>Lamps</h1>{text}<div class=math>{formula}</div>{text}</article>").plain

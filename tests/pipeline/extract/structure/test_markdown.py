@@ -21,6 +21,8 @@ from tests.pipeline.extract.structure.support import as_markdown
     [
         ("<h1>A</h1><p>b<h3>C <a href=#c>¶</a></h3>d<br>e", "# A\n\nb\n\n### C\n\nd\ne"),
         ("<h2>A<br>B</h2>", "## A B"),
+        ("<div role=heading aria-level=3>A</div><p>b<div role='heading'>C</div>", "### A\n\nb\n\n## C"),
+        ("<div class=heading>A</div><p>b<div role=headings>C</div>", "A\n\nb\n\nC"),
         ("<ul><li>a<li>b<ul><li>c</ul><li>d</ul>e", "- a\n- b\n  - c\n- d\n\ne"),
         ("<ol><li>a<li value=9>b<li>c<li data-value=2>d</ol>", "1. a\n9. b\n10. c\n11. d"),
         ("<ul><li value=9>a</ul>", "- a"),
