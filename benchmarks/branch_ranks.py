@@ -16,7 +16,7 @@ import numpy as np
 
 from trainer.branches.paired import Flags, Floats, spearman
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 SPEARMAN = 0.8
 # A ranking is told if so many of the resampled ones have that correlation with it.
 TOLD = 0.9

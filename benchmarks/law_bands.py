@@ -4,7 +4,7 @@
 
 The tables and cuts of `law_tables`. A rule says with which `power` of the distance from the fitted runs an error grows,
 how fast it does at least (`far`) beyond the middle of the distances that the table could hold out, and how much wider
-than the spread of resampled laws a band is. Where `far` is left out, the table's own growth holds everywhere, as before.
+than the spread of resampled laws a band is. Where `far` is left out, the table's own growth holds everywhere.
 
 Bands that hold 80 % on average may hold too many runs near and too few far away, so both are counted: of random halves
 of the tables one chooses the rule whose bands are nearest to 80 % there, of near and of far runs, kinds of tables
@@ -42,8 +42,8 @@ RULES = tuple(Rule(*each) for each in product((0.5, 0.75, 1.0), (None, 1.0, 2.0,
 
 
 class BandCase(NamedTuple):
-    """A table at a cut: its kind and name, and the share of its larger runs that each rule's band holds: of all, the near
-    and the far ones, (rules, 3); NaN where there are none."""
+    """A table at a cut: its kind and name, and the share of its larger runs that each rule's band holds: of all, the
+    near and the far ones, (rules, 3); NaN where there are none."""
 
     kind: str
     table: str

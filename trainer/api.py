@@ -18,7 +18,7 @@ from trainer.evaluate import evaluate
 from trainer.export.export import export_model
 from trainer.forecast import ForecastConfig
 from trainer.generate import generate
-from trainer.run_files import find_checkpoint
+from trainer.run_files import of_latest
 from trainer.sampling import Sampling
 from trainer.text_scores import TextScorer
 from trainer.train import OnStep, train
@@ -35,5 +35,5 @@ def freeze(run: Path, out: Path) -> dict[str, Any]:
     Returns its folder, hashes, step and tokens. UsageError when `run` has no checkpoint, when a byte of it was
     changed, or when `out` holds another checkpoint.
     """
-    checkpoint = freeze_checkpoint(find_checkpoint(run), out)
+    checkpoint = of_latest(run, lambda folder: freeze_checkpoint(folder, out))
     return {"checkpoint": str(out), **checkpoint.summary()}

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import UsageError
-from trainer.checkpoint import read_checkpoint
+from trainer.checkpoint import latest_checkpoint
 from trainer.device import choose_device, reproducible
 from trainer.evaluate import evaluate_at, open_dataset
 from trainer.policies import KPolicy, PolicyKind, check_policy
 from trainer.policy_file import FORMAT, CalibratedPolicy, check_place
-from trainer.run_files import find_checkpoint
 
 PASSES = 14  # of a bisection: the value is then known to 2^-14
 TOLERANCE = 0.005  # of the target: a bisection that is as near ends
@@ -49,7 +48,7 @@ def calibrate_experts(
     `k`: the most experts of a token (default `top_k.full_k`); `minimum`: the fewest. Returns what the file has
     (`policy_file.CalibratedPolicy`). UsageError for a mean that is out of reach, or what `evaluate` refuses.
     """
-    read = read_checkpoint(find_checkpoint(checkpoint))
+    read = latest_checkpoint(checkpoint)
     config, place = read.config, choose_device(device)
     most, layers = k or config.top_k.full_k, config.model.n_moe_layers
     check_policy(KPolicy(most, minimum=minimum), config.model.n_experts, layers)

@@ -36,7 +36,7 @@ from trainer.data.tokens import TOKENIZER_FILE, DataRef
 from trainer.device import COMPUTE_DTYPES
 from trainer.model import Transformer
 from trainer.parallel.ranks import ONE, Ranks
-from trainer.run_files import HEADER, no_checkpoint
+from trainer.run_files import HEADER, no_checkpoint, of_latest
 from trainer.state import CPU, TrainingState
 from trainer.tensor_files import TensorFiles, changed, check_file, part_files, part_names, write_part
 
@@ -54,6 +54,9 @@ class Checkpoint:
     header: Mapping[str, Any]
     tensors: TensorFiles
 
+    tokenizer: bytes
+    """The SentencePiece model."""
+
     @property
     def sha256(self) -> str:
         return str(self.header["sha256"])
@@ -61,11 +64,6 @@ class Checkpoint:
     @property
     def step(self) -> int:
         return int(self.header["state"]["step"])
-
-    @property
-    def tokenizer(self) -> bytes:
-        """The SentencePiece model."""
-        return (self.folder / TOKENIZER_FILE).read_bytes()
 
     def state(self, device: torch.device = CPU, ranks: Ranks = ONE) -> TrainingState:
         """A new training state with these values; with several ranks, this one's part of it."""
@@ -155,7 +153,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     tensors = TensorFiles(folder, layout["parts"])
     if tensors.table() != header["tensors"]:
         raise changed(folder / HEADER)
-    return Checkpoint(folder, header, tensors)
+    return Checkpoint(folder, header, tensors, (folder / TOKENIZER_FILE).read_bytes())
+
+
+def latest_checkpoint(path: Path) -> Checkpoint:
+    """`read_checkpoint` of a checkpoint, or of the latest of a run, which may be replaced while it is opened."""
+    return of_latest(path, read_checkpoint)
 
 
 def freeze_checkpoint(source: Path, out: Path) -> Checkpoint:

@@ -20,7 +20,7 @@ from infra.errors import UsageError, WorkError
 from trainer.balance import load_imbalance
 from trainer.baselines import Floats, gzip_bits_per_byte, texts, unigram_bits
 from trainer.cache import kv_bytes_per_token
-from trainer.checkpoint import Checkpoint, read_checkpoint
+from trainer.checkpoint import Checkpoint, latest_checkpoint
 from trainer.data.loader import evaluation_batches
 from trainer.data.pack import PADDING
 from trainer.data.tokens import TOKENIZER_FILE, TokenDataset
@@ -30,7 +30,6 @@ from trainer.model import Transformer
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.run_files import find_checkpoint
 
 IQ = ("mathematics", "code", "science", "engineering", "reasoning")
 EQ = ("literature", "dialogue", "emotion", "society", "arts")
@@ -53,7 +52,7 @@ def evaluate(
     `baselines`. UsageError for a changed checkpoint, an unreadable dataset, one with another tokenizer, or a policy
     that the model cannot have.
     """
-    read = read_checkpoint(find_checkpoint(checkpoint))
+    read = latest_checkpoint(checkpoint)
     config, place = read.config, choose_device(device)
     dataset = open_dataset(read, data)
     policies = policies_named(policy, k or (), read)

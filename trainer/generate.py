@@ -14,14 +14,13 @@ from torch import Tensor
 from infra.errors import UsageError
 from trainer.baselines import open_tokenizer
 from trainer.cache import Caches, kv_bytes
-from trainer.checkpoint import read_checkpoint
+from trainer.checkpoint import latest_checkpoint
 from trainer.device import COMPUTE_DTYPES, choose_device, reproducible
 from trainer.model import Transformer, parameter_group
 from trainer.plan import available_memory, gib
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.run_files import find_checkpoint
 from trainer.sampling import Sampling, random_streams, sample
 
 SPACE_SIGN = "\u2581"
@@ -63,7 +62,7 @@ def generate(
     if tokens < 1 or batch_size < 1:
         raise UsageError(f"tokens is {tokens} and the batch size {batch_size}; both must be at least 1")
     sampling.check()
-    read = read_checkpoint(find_checkpoint(checkpoint))
+    read = latest_checkpoint(checkpoint)
     config, place = read.config, choose_device(device)
     if dtype is not None and dtype not in COMPUTE_DTYPES:
         raise UsageError(f"no dtype {dtype!r}: use {' or '.join(COMPUTE_DTYPES)}")

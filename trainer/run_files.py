@@ -8,7 +8,9 @@ RUN/checkpoints/step-NNNNNNNN/     checkpoints, each with a checkpoint.json
 ```
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from infra.errors import UsageError
 
@@ -17,6 +19,8 @@ LOG, TIMINGS, RUN_INFO = "log.jsonl", "timings.jsonl", "run.json"
 ARGUMENT_FILES = ("training.json", "branch.json")
 OTHERS = {"manifest.json": "a dataset", HEADER: "a checkpoint", "branches.json": "several branches"}
 STEP_DIGITS = 8
+
+Used = TypeVar("Used")
 
 
 def step_name(step: int) -> str:
@@ -33,6 +37,17 @@ def find_checkpoint(path: Path) -> Path:
     """The checkpoint folder for `path`: the latest one when `path` is a run, else `path` itself."""
     steps = checkpoints_of(path)
     return steps[-1] if steps else path
+
+
+def of_latest(path: Path, use: Callable[[Path], Used]) -> Used:
+    """What `use` makes of the checkpoint `path`, or of the latest of a run: of the next, if the run has replaced it."""
+    while True:
+        folder = find_checkpoint(path)
+        try:
+            return use(folder)
+        except (UsageError, FileNotFoundError):
+            if find_checkpoint(path) == folder:
+                raise
 
 
 def check_place(run: Path) -> None:

@@ -26,6 +26,7 @@ from torch import Tensor
 from infra.errors import UsageError
 from infra.hashing import canonical_json, readable_json, sha256_file
 from infra.storage import sync_file, write_bytes
+from trainer.mapped_file import mapped
 
 Bytes = npt.NDArray[np.uint8]
 DTYPES = {torch.float32: "float32", torch.int64: "int64", torch.uint8: "uint8"}
@@ -103,6 +104,7 @@ class TensorFiles(Mapping[str, Tensor]):
         self.folder = folder
         self._pieces: dict[str, list[TensorPiece]] = {}
         self._sums: dict[str, Bytes] = {}
+        self._data: dict[str, Bytes] = {}
         for part in parts:
             self._open(part)
         for pieces in self._pieces.values():
@@ -122,7 +124,9 @@ class TensorFiles(Mapping[str, Tensor]):
         data = base.with_suffix(".bin")
         if not data.is_file():
             raise missing(data)
-        if data.stat().st_size != offset:
+        # A checkpoint that is open can be read to its end, though the run that wrote it replaces it by the next.
+        self._data[part] = mapped(data, np.uint8)
+        if len(self._data[part]) != offset:
             raise changed(data)
 
     def table(self) -> list[dict[str, Any]]:
@@ -167,12 +171,12 @@ class TensorFiles(Mapping[str, Tensor]):
             return np.empty(0, np.uint8)
         size = piece.leaf_rows * piece.row_bytes
         leaves = range(begin // piece.leaf_rows, -(-stop // piece.leaf_rows))
-        path = self.folder / f"{piece.part}.bin"
-        content = np.fromfile(path, np.uint8, len(leaves) * size, offset=piece.offset + leaves.start * size)
+        start = piece.offset + leaves.start * size
+        content = self._data[piece.part][start : start + len(leaves) * size].copy()
         sums = self._sums[piece.part]
         for i, leaf in zip(leaves, content.reshape(len(leaves), size), strict=True):
             if hashlib.sha256(leaf.data).digest() != sums[piece.sums + i].tobytes():
-                raise changed(path)
+                raise changed(self.folder / f"{piece.part}.bin")
         at = (begin - leaves.start * piece.leaf_rows) * piece.row_bytes
         return content[at : at + (stop - begin) * piece.row_bytes]
 

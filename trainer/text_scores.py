@@ -19,7 +19,7 @@ from torch import Tensor
 
 from infra.errors import WorkError
 from trainer.baselines import open_tokenizer
-from trainer.checkpoint import read_checkpoint
+from trainer.checkpoint import latest_checkpoint
 from trainer.device import choose_device, reproducible
 from trainer.generate import encode
 from trainer.loss import token_losses
@@ -27,7 +27,6 @@ from trainer.model import Transformer
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.run_files import find_checkpoint
 from trainer.windows import Ints, TextWindow, WindowBatch, packed, windows_of
 
 BATCH_SIZE = 8  # sequences
@@ -48,7 +47,7 @@ class TextScorer:
     def __init__(self, checkpoint: Path, k: int | None = None, policy: str = "fixed", device: str = "auto") -> None:
         """`checkpoint`: a checkpoint, or a run, of which the latest is taken. `k`: experts per token, or the most of
         them under a `policy` other than "fixed", default `top_k.full_k`. UsageError as `evaluate` raises it."""
-        self._read = read = read_checkpoint(find_checkpoint(checkpoint))
+        self._read = read = latest_checkpoint(checkpoint)
         self._device = choose_device(device)
         (self._policy,) = policies_named(policy, [] if k is None else [k], read)
         self._tokenizer = open_tokenizer(read.tokenizer)

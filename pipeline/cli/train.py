@@ -217,7 +217,7 @@ def generate(
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file. UsageError for one that cannot be read, or has none."""
     try:
-        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+        lines = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as lines of text: {error}") from None
     if lines == [""]:

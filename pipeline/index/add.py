@@ -150,6 +150,11 @@ def _there(index: Index, snapshot: Snapshot, source: Source, out: Path | None) -
             f"{snapshot.name} is in {index.folder} already, and {out} is not there: remove the snapshot, and add it "
             "again"
         )
+    if made is not None and not {*source.refs} <= {*made.manifest.inputs}:
+        raise UsageError(
+            f"{snapshot.name} is in {index.folder} already, and {out} was made of other documents: name the folder "
+            "that has what was kept, or leave --out out"
+        )
     return Added(index, snapshot, False, made)
 
 

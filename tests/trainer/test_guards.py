@@ -20,7 +20,7 @@ from trainer.config import Config
 from trainer.data.documents import read_documents
 from trainer.data.tokens import TokenDataset
 from trainer.plan import plan_training
-from trainer.run_files import checkpoints_of
+from trainer.run_files import checkpoints_of, of_latest
 from trainer.runs import read_rows
 from trainer.sampling import Sampling, sample
 from trainer.train import create_state
@@ -119,6 +119,26 @@ def test_damaged_arguments_are_told(tmp_path: Path, config_file: ConfigFile, dat
     (tmp_path / "run/training.json").unlink()
     with pytest.raises(UsageError, match=r"has checkpoints, and no training\.json"):
         train(config_file(optimizer={"learning_rate": 1.0}), data, tmp_path / "run", 2)
+
+
+def test_a_checkpoint_that_the_run_replaces_is_read_to_its_end(tmp_path: Path, run: Path) -> None:
+    """While a run trains, others read its latest checkpoint: what is open stays, and else the next is taken."""
+    shutil.copytree(run, tmp_path / "run")
+    (first,) = checkpoints_of(tmp_path / "run")
+    seen = []
+
+    def replaced(folder: Path) -> Path:
+        seen.append(folder)
+        if folder == first:
+            read = read_checkpoint(folder)
+            shutil.copytree(folder, folder.with_name("step-00000009"))
+            shutil.rmtree(folder)
+            assert read.verify().model().head.any() and read.tokenizer
+        return read_checkpoint(folder).folder
+
+    assert of_latest(tmp_path / "run", replaced) == seen[1] == first.with_name("step-00000009")
+    with pytest.raises(FileNotFoundError):
+        of_latest(tmp_path / "run", lambda folder: (folder / "none").read_bytes())
 
 
 def test_a_checkpoint_names_no_files_elsewhere(tmp_path: Path, run: Path) -> None:

@@ -30,7 +30,7 @@ from trainer.data.order import CHUNK, SourceStream
 from trainer.data.parts import RunPart, parts_of
 from trainer.data.reader import SourceReader
 from trainer.data.tokens import TokenDataset
-from trainer.run_files import HEADER, RUN_INFO, find_checkpoint, no_checkpoint
+from trainer.run_files import HEADER, RUN_INFO, no_checkpoint, of_latest
 
 Counts = npt.NDArray[np.uint16]
 
@@ -151,7 +151,11 @@ def open_parts(run: Path, data: Sequence[Path]) -> list[PartAudit]:
 
 def read_state(run: Path) -> Mapping[str, Any]:
     """The header of the state in a run's latest checkpoint, or in a checkpoint. UsageError if it was changed."""
-    path = find_checkpoint(run) / HEADER
+    return of_latest(run, _state_of)
+
+
+def _state_of(checkpoint: Path) -> Mapping[str, Any]:
+    path = checkpoint / HEADER
     try:
         header = json.loads(path.read_bytes())
         rest = {name: value for name, value in header.items() if name not in ("sha256", "layout", "layout_sha256")}

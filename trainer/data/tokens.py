@@ -27,6 +27,7 @@ from infra.hashing import sha256_file
 from infra.storage import ObjectPath, readable
 from trainer.data.cache import cache_folder, local_copy
 from trainer.data.documents import DocumentTable, Ints, read_documents
+from trainer.mapped_file import mapped
 
 TABLE_FILE, NAMES_FILE, TOKENIZER_FILE = "documents.arrow", "documents.parquet", "tokenizer.model"
 # Token ids by their size in bytes, as Megatron-Core has them: uint16 below 65,536 ids, else int32.
@@ -183,8 +184,7 @@ def map_shard(path: Path, size: int, tokens: int) -> Tokens:
     dtype = DTYPES.get(size // tokens if tokens else 0)
     if dtype is None or size % tokens:
         raise UsageError(f"{path} has {size} bytes for {tokens} tokens: these are not 16- or 32-bit tokens")
-    # A plain array: slices of numpy's memmap are several times slower.
-    return np.memmap(path, dtype, "r").view(np.ndarray)
+    return mapped(path, dtype)
 
 
 def _data_ref(manifest: Manifest, path: Path) -> DataRef:

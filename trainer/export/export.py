@@ -19,7 +19,7 @@ from infra.errors import UsageError
 from infra.hashing import readable_json, sha256_file
 from infra.storage import disk_errors, new_folder, writing
 from trainer.baselines import open_tokenizer
-from trainer.checkpoint import Checkpoint, read_checkpoint
+from trainer.checkpoint import Checkpoint, latest_checkpoint
 from trainer.device import COMPUTE_DTYPES
 from trainer.export.configuration import MODELING_FILE, expert_config, generation_config, model_config
 from trainer.export.dcp import exported_moments, write_dcp
@@ -27,7 +27,6 @@ from trainer.export.tokenizer import tokenizer_config, tokenizer_json
 from trainer.export.weights import exported_weights, write_weights
 from trainer.policies import KPolicy
 from trainer.policy_file import policies_named
-from trainer.run_files import find_checkpoint
 
 README = """---
 library_name: transformers
@@ -119,7 +118,7 @@ def export_model(
         raise UsageError("moments are exported in the format dcp alone: add --format dcp, or leave --moments out")
     if out.exists():
         raise UsageError(f"{out} exists already: choose another --out")
-    read = read_checkpoint(find_checkpoint(checkpoint))
+    read = latest_checkpoint(checkpoint)
     (chosen,) = policies_named(policy, [] if k is None else [k], read)
     weights = exported_weights(read.model(), COMPUTE_DTYPES[dtype])
     parameters = sum(tensor.numel() for name, tensor in weights.items() if not name.endswith("router.bias"))

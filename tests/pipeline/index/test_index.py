@@ -240,6 +240,9 @@ def test_what_cannot_be_added(world: Path, tmp_path: Path) -> None:
     before = (folder / "index.json").read_bytes()
     again = add_to(folder, world, 3)
     assert not again.new and again.snapshot.number == read_index(folder).snapshots[3].number
+    assert add_to(folder, world, 3, out=world / "out-3").out is not None
+    with pytest.raises(UsageError, match=r"CC-3 is in .* already, and .*out-2 was made of other documents: name the"):
+        add_to(folder, world, 3, out=world / "out-2")
     other = Dataset(world / "snapshot-0")
     with pytest.raises(UsageError, match="has another dataset as CC-3: give --snapshot another name"):
         add(folder, other, engine, "CC-3")

@@ -1,5 +1,6 @@
 """Batches: packing, ranks, going on from a cursor, and damage to what is read."""
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,6 +152,19 @@ def test_damage_is_named(
     with pytest.raises(UsageError, match=message if name == "manifest.json" else f"{name} {message}"):
         dataset = TokenDataset(path.parent)
         assert dataset.tokenizer and list(evaluation_batches(dataset, 32, 4))
+
+
+def test_more_shards_than_a_process_may_have_files_open(tmp_path: Path) -> None:
+    """By default 1,024."""
+    folder = write_made(tmp_path / "d", [Made(str(i), "web", 9) for i in range(120)], 120)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, limit[1]))
+    try:
+        batches = list(evaluation_batches(TokenDataset(folder), 27, 4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert sum(int((batch.documents != PADDING).sum()) for batch in batches) == 120 * 9
 
 
 def test_a_token_outside_the_vocabulary_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
